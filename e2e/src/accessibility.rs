@@ -1,4 +1,4 @@
-//! Page in a browser -> what its accessibility tree tells a screen reader (IO).
+//! Page in a browser -> its accessibility tree, as a screen reader reads it (IO).
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -17,15 +17,15 @@ pub struct Node {
 }
 
 impl Browser {
-    /// All elements of the page that assistive technology is told of.
+    /// All elements of the page that assistive technology sees.
     ///
     /// # Errors
     /// The browser does not answer.
     pub async fn accessibility(&self) -> anyhow::Result<Vec<Node>> {
         let tree = self.devtools("Accessibility.getFullAXTree", json!({})).await?;
         let nodes = tree["nodes"].as_array().with_context(|| tree.to_string())?;
-        let told = nodes.iter().filter(|node| node["ignored"] != true);
-        Ok(told.map(node).collect())
+        let visible = nodes.iter().filter(|node| node["ignored"] != true);
+        Ok(visible.map(node).collect())
     }
 }
 

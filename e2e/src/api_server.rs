@@ -1,4 +1,4 @@
-//! Arguments -> a second API server on the local cluster's etcd, with other settings than the first (IO).
+//! Arguments -> a second API server with other settings on the local cluster's etcd (IO).
 
 use std::{
     fs,

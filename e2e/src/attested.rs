@@ -1,7 +1,7 @@
 //! User and groups -> answers of the portal, by an assertion like the gateway's (IO).
 //!
-//! The installation has two accounts. Here anybody is the user of a request: it has an assertion that is signed with the gateway's key, and
-//! goes to the portal's own port with the proxy's certificate. The way through proxy and sign-in is [`crate::portal`]'s.
+//! The installation has two accounts. Here a request can have any user: its assertion is signed with the gateway's key, and it goes to the
+//! portal's own port with the proxy's certificate. [`crate::portal`] goes through proxy and sign-in instead.
 
 use std::{
     sync::Arc,

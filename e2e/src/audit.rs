@@ -16,7 +16,7 @@ use crate::Environment;
 /// What addresses of pods of the local cluster begin with.
 const POD_NETWORK: &str = "10.244.";
 
-/// The log, read from the moment of opening.
+/// The log, read from its end at the time of opening.
 #[derive(Debug)]
 pub struct Log {
     path: PathBuf,
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_who_called_what_and_when() {
+    fn a_line_contains_user_call_and_time() {
         let call = call(&line("ResponseComplete", "lab")).unwrap();
         assert_eq!(call.what(), "patch workspaces/status");
         assert_eq!(

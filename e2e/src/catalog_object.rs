@@ -161,13 +161,13 @@ impl CatalogObject {
         .await
     }
 
-    /// Waits until its status says that it stays because it is in use, with `words` in the message.
-    pub async fn stays(&self, words: &str) -> anyhow::Result<()> {
-        let catalog_object = self.says(words, |object| {
+    /// Waits until its status says that it stays because it is in use, with a message that starts with `text`.
+    pub async fn stays(&self, text: &str) -> anyhow::Result<()> {
+        let catalog_object = self.says(text, |object| {
             let conditions = conditions(object);
             let reported = condition::find(&conditions, TERMINATING);
             reported.is_some_and(|reported| {
-                reported.reason == self.kind.in_use() && reported.message.starts_with(words)
+                reported.reason == self.kind.in_use() && reported.message.starts_with(text)
             })
         });
         let catalog_object = catalog_object.await?;

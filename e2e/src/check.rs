@@ -170,7 +170,7 @@ impl ChangedPod {
         Ok(())
     }
 
-    /// Leaves out what asks the webhook.
+    /// Leaves out the check that calls the webhook.
     ///
     /// # Errors
     /// The Pod has no arguments.
@@ -207,12 +207,12 @@ impl ChangedPod {
 pub struct Lines(String);
 
 impl Lines {
-    /// Checks that the line about `check` begins with `word`, such as `FAIL`, and contains all `parts`.
+    /// Checks that the line about `check` begins with `result`, such as `FAIL`, and contains all `parts`.
     ///
     /// # Errors
     /// There is no such line.
-    pub fn say(&self, word: &str, check: &str, parts: &[&str]) -> anyhow::Result<()> {
-        let beginning = format!("{word:<5} {check:<12} ");
+    pub fn say(&self, result: &str, check: &str, parts: &[&str]) -> anyhow::Result<()> {
+        let beginning = format!("{result:<5} {check:<12} ");
         let line = self.0.lines().find(|line| line.starts_with(&beginning));
         let line = line.with_context(|| format!("no line {beginning:?}: {}", self.0))?;
         for part in parts {

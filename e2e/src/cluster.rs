@@ -98,6 +98,26 @@ pub async fn with_token(token: &str) -> anyhow::Result<Client> {
     client_of(config)
 }
 
+/// A kubeconfig with a bearer token, and without the certificate of the administrator.
+///
+/// # Errors
+/// The administrator's kubeconfig names no cluster.
+pub fn kubeconfig(token: &str) -> anyhow::Result<Value> {
+    let admin = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
+    let cluster = admin.clusters.into_iter().next().and_then(|one| one.cluster);
+    let cluster = cluster.context("a kubeconfig without cluster")?;
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "it", "cluster": {
+            "server": cluster.server, "certificate-authority-data": cluster.certificate_authority_data,
+        }}],
+        "users": [{"name": "it", "user": {"token": token}}],
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "current-context": "it",
+    }))
+}
+
 /// A client that impersonates `user` in `groups`, by the administrator's permission. The user need not exist.
 pub async fn acting_as(user: &str, groups: &[&str]) -> anyhow::Result<Client> {
     let mut config = config(&Environment::get()?.kubeconfig).await?;
@@ -353,7 +373,7 @@ pub fn is_ready(pod: &Pod) -> bool {
         && conditions.is_some_and(|all| all.iter().any(|one| one.type_ == "Ready" && one.status == "True"))
 }
 
-/// Whether all containers of a pod have ended for good. The pod is listed until somebody deletes it.
+/// Whether all containers of a pod have ended for good. The pod is listed until it is deleted.
 pub fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Failed" | "Succeeded"))

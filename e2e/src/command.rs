@@ -28,6 +28,11 @@ pub async fn kubectl(user: &str, arguments: &[&str]) -> anyhow::Result<Outcome> 
     run(kubeconfig, arguments, None).await
 }
 
+/// Runs kubectl with this kubeconfig. This product's plugins are in its `PATH`.
+pub async fn kubectl_by(kubeconfig: &Path, arguments: &[&str]) -> anyhow::Result<Outcome> {
+    run(kubeconfig, arguments, None).await
+}
+
 /// Runs kubectl as `user` with a manifest on its standard input, for `-f -`.
 pub async fn kubectl_with(user: &str, arguments: &[&str], manifest: &Value) -> anyhow::Result<Outcome> {
     let kubeconfig = &Environment::get()?.user(user)?.kubeconfig;

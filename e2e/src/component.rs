@@ -1,11 +1,14 @@
-//! Deployment of the product -> number of its running pods (IO).
+//! Deployment of the product -> number of its running pods, and other pods in place of these (IO).
 //!
 //! Only for test binaries that run alone on the cluster.
 
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use std::collections::BTreeMap;
+
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, policy::v1::PodDisruptionBudget};
 use kube::{
-    Api,
-    api::{Patch, PatchParams},
+    Api, ResourceExt as _,
+    api::{EvictParams, Patch, PatchParams},
 };
 use serde_json::json;
 
@@ -45,4 +48,48 @@ async fn are_ready(namespace: &str, component: &str, replicas: i32) -> anyhow::R
         },
     )
     .await
+}
+
+/// Evicts both pods of a component one after the other, as `kubectl drain` does. The next one goes when the component is complete again.
+pub async fn evict_each(component: &str) -> anyhow::Result<()> {
+    let environment = Environment::get()?;
+    let (admin, namespace) = (cluster::admin().await?, &environment.system_namespace);
+    let budgets = Api::<PodDisruptionBudget>::namespaced(admin.clone(), namespace);
+    let budget = budgets.get(&format!("{}-{component}", environment.release)).await;
+    budget.with_context(|| format!("{component} has no PodDisruptionBudget"))?;
+    let pods = cluster::component_pods(admin.clone(), component).await?;
+    ensure!(pods.len() == 2, "{} pods of {component}", pods.len());
+    let api = Api::<Pod>::namespaced(admin.clone(), namespace);
+    for pod in &pods {
+        let name = pod.name_any();
+        // 429 is the answer of a PodDisruptionBudget: not now.
+        wait::until(&format!("{name} to be evicted"), wait::USUAL, || async {
+            let evicted = api.evict(&name, &EvictParams::default()).await;
+            evicted.map_err(|error| error.to_string())
+        })
+        .await?;
+        wait::until(
+            &format!("{component} to be complete again"),
+            wait::USUAL,
+            || async {
+                let now = cluster::component_pods(admin.clone(), component)
+                    .await
+                    .map_err(|error| format!("{error:#}"))?;
+                let ready: BTreeMap<_, _> = now
+                    .iter()
+                    .map(|pod| (pod.name_any(), cluster::is_ready(pod)))
+                    .collect();
+                let complete = ready.len() == pods.len()
+                    && ready.values().all(|ready| *ready)
+                    && !ready.contains_key(&name);
+                if complete {
+                    Ok(())
+                } else {
+                    Err(format!("{ready:?}"))
+                }
+            },
+        )
+        .await?;
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The folder named by `JUPYTER_K8S_DEFINITIONS` -> definitions of other projects' kinds on the cluster (IO).
+//! Folder in `JUPYTER_K8S_DEFINITIONS` -> other projects' definitions on the cluster (IO).
 
 use std::{env, path::Path};
 

@@ -1,4 +1,4 @@
-//! Browser and a command of its `DevTools` protocol -> the browser's answer; other screens, preferences and users (IO).
+//! Browser and a command of its `DevTools` protocol -> the browser's answer (IO).
 
 use std::str::FromStr;
 

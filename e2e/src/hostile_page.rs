@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 
-/// What a page can do without leaving, and what tells it that it got nothing. `target` ends in what the pod's log is searched for,
-/// and `fields` are those of a form.
+/// Requests that a page can send without leaving, and the results that show a failed attack. `target` ends with the text to search for in
+/// the pod's log, and `fields` are those of a form.
 pub const ATTEMPTS: [(&str, &str, &str); 11] = [
     (
         "fetch",
@@ -57,7 +57,7 @@ pub const ATTEMPTS: [(&str, &str, &str); 11] = [
         "navigator.serviceWorker.register(target).then(() => done('got'), () => done('nothing'))",
         "nothing",
     ),
-    // The browser fetches the page ahead, as if somebody had typed its address, and tells nobody.
+    // The browser fetches the page ahead, as if the user had typed its address, without an event for the page.
     (
         "speculation",
         "const s = document.createElement('script'); s.type = 'speculationrules'; s.textContent = JSON.stringify({prefetch: [{urls: [target], eagerness: 'immediate'}]}); document.body.append(s)",
@@ -65,7 +65,7 @@ pub const ATTEMPTS: [(&str, &str, &str); 11] = [
     ),
 ];
 
-/// Runs a hostile page's script: `done` tells how it ended; nothing for five seconds is `silence`.
+/// Runs a hostile page's script: `done` gets its result; no result for five seconds means `silence`.
 ///
 /// # Errors
 /// The browser does not answer.

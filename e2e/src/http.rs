@@ -55,7 +55,7 @@ impl CookieRecorder {
     }
 }
 
-/// Parameters that are no secrets: they name users and targets in words that are public.
+/// Parameters that are no secrets: they contain public names of users and targets.
 const PUBLIC: [&str; 7] = [
     "client_id",
     "redirect_uri",

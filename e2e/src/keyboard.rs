@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use crate::{browser::Browser, wait};
 
-/// Most presses of Tab on the way to an element.
+/// Maximum number of presses of Tab before an element is reached.
 const STEPS: usize = 600;
 
-/// What has the focus. `selector` is a path that finds the element again.
+/// The element with the focus. `selector` is a path to the element.
 const FOCUS: &str = r"
 const element = document.activeElement;
 const path = [];
@@ -41,7 +41,7 @@ return {
 };
 ";
 
-/// Makes Tab begin at the top: where the focus was last is forgotten only if something above it had the focus since.
+/// Makes Tab start at the top. The browser forgets the last focus only if an element above it had the focus since.
 const BEGIN: &str = r"
 document.body.tabIndex = -1;
 document.body.focus();
@@ -53,15 +53,15 @@ window.focusedBefore = null;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Focus {
-    /// Its place in the page.
+    /// Its position in the page.
     pub selector: String,
-    /// Its beginning.
+    /// The start of its text.
     pub html: String,
-    /// Whether the selector of the question chooses it.
+    /// Whether it matches the selector.
     pub matches: bool,
-    /// Whether it is the page itself: nothing has the focus.
+    /// Whether it is the page itself: no element has the focus.
     pub is_page: bool,
-    /// Whether it has no outline of two pixels, is covered, or comes before what had the focus at the question before.
+    /// Whether it has no outline of two pixels, is covered, or comes before the element that had the focus last.
     pub fault: Option<String>,
 }
 
@@ -143,7 +143,7 @@ impl Browser {
         .await
     }
 
-    /// Presses Tab until an element that the selector chooses has the focus. Each element on the way must be marked, shown and in the
+    /// Presses Tab until an element that matches the selector has the focus. Each element before it must be marked, visible and in the
     /// order of the page.
     ///
     /// # Errors
@@ -166,7 +166,7 @@ impl Browser {
         anyhow::bail!("Tab does not lead to {wanted} in {STEPS} steps")
     }
 
-    /// Presses Tab from the beginning of the page to its end. The elements on the way, which are checked as by [`Self::tab_to`].
+    /// Presses Tab from the start of the page to its end. Returns the elements, which are checked as by [`Self::tab_to`].
     ///
     /// # Errors
     /// An element breaks a rule, or the focus does not leave it.
@@ -176,7 +176,7 @@ impl Browser {
         for _ in 0..STEPS {
             self.press([Key::Tab]).await?;
             let focus = self.focus("").await?;
-            // Behind the last element the browser begins anew.
+            // After the last element the browser starts again.
             if focus.is_page || seen.first().is_some_and(|first| first.selector == focus.selector) {
                 return Ok(seen);
             }

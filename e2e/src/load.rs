@@ -1,4 +1,4 @@
-//! User at work -> outcome of the user's requests and writes, which come at a fixed pace (IO).
+//! A user's page -> results of its requests and of writes at a fixed rate (IO).
 
 use std::time::{Duration, Instant};
 
@@ -16,15 +16,15 @@ use crate::{http::HttpSession, workspace};
 
 /// Longer than the proxy waits for the gateway.
 const TIMEOUT: Duration = Duration::from_secs(40);
-/// A request that takes longer was held up.
+/// A slower request counts as delayed.
 const LONG: Duration = Duration::from_secs(1);
 
-/// What begins within this after a fault goes down with the replica, or by the connection to it.
+/// Requests that start within this time after a fault may fail with the replica or its connection.
 const AT_ONCE: Duration = Duration::from_secs(5);
-/// One write to the API server, which asks the webhook, every 100 ms.
+/// One write to the API server, which calls the webhook, every 100 ms.
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
-/// One request: when it began and how long it took, since the load began, and what came of it.
+/// One request: its start since the start of the load, its duration and its result.
 struct Requests {
     at: Duration,
     took: Duration,
@@ -37,7 +37,7 @@ impl Requests {
     }
 }
 
-/// What became of the requests of one disruption.
+/// Results of the requests during one disruption.
 #[derive(Debug)]
 pub struct Report {
     /// Number of requests.
@@ -48,9 +48,9 @@ pub struct Report {
     pub delayed: usize,
     /// Longest time in which nothing succeeded.
     pub gap: Duration,
-    /// Number of requests that failed or were held up though they began well after the fault.
+    /// Number of requests that failed or were delayed although they started well after the fault.
     pub late: usize,
-    /// The first requests that failed: how long after the fault they began and how long they took, in seconds, and the answer.
+    /// The first failed requests: start after the fault and duration in seconds, and the answer.
     pub first_failed: Vec<(f64, f64, Result<StatusCode, String>)>,
     /// Time that the slowest request took.
     pub slowest: Duration,
@@ -101,7 +101,7 @@ async fn whole(request: RequestBuilder) -> reqwest::Result<StatusCode> {
     Ok(status)
 }
 
-/// A person's page that asks an address of its workspace all the time.
+/// A user's page that sends requests to its workspace all the time.
 pub struct Load {
     /// When the first request was sent.
     pub begin: Instant,
@@ -137,7 +137,7 @@ impl Load {
         Self { begin, stop, task }
     }
 
-    /// Ends the requests. `fault`: when something went wrong, since they began.
+    /// Ends the requests. `fault`: time of the fault, since their start.
     ///
     /// # Errors
     /// There were too few requests.

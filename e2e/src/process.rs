@@ -15,7 +15,7 @@ pub const LABEL: &str = "e2e.test/process";
 /// The kernel does not report them.
 pub fn own() -> anyhow::Result<String> {
     let id = std::process::id();
-    let start = start(&id.to_string()).context("/proc tells nothing about this process")?;
+    let start = start(&id.to_string()).context("/proc has no entry for this process")?;
     Ok(format!("{id}-{start}-{}", pid_scope()?))
 }
 
@@ -36,8 +36,8 @@ fn has_ended_at(label: &str, here: &str) -> bool {
 
 /// A place: one boot of a machine, and one PID namespace on it.
 fn pid_scope() -> anyhow::Result<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("/proc tells no boot_id")?;
-    let space = fs::read_link("/proc/self/ns/pid").context("/proc tells no PID namespace")?;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("/proc has no boot_id")?;
+    let space = fs::read_link("/proc/self/ns/pid").context("/proc has no PID namespace")?;
     // The link's text is `pid:[4026531836]`.
     let space: String = space
         .to_string_lossy()
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_malformed_label_counts_as_running() {
-        for label in ["", "somebody", "1-1"] {
+        for label in ["", "unknown", "1-1"] {
             assert!(!has_ended(label), "{label}");
         }
     }

@@ -1,4 +1,4 @@
-//! A program that the environment names -> it runs on this machine, with an account in the cluster (IO).
+//! Program in the environment -> a process on this machine, with an account in the cluster (IO).
 
 use std::{
     env, fs,

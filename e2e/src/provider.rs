@@ -43,16 +43,16 @@ pub async fn sign_in(session: &HttpSession, user: &str, password: &str) -> anyho
 /// The tokens of the user who is signed in at the provider in this browser.
 ///
 /// # Errors
-/// The provider asks for a password, or refuses.
+/// The provider requires a password, or refuses.
 pub async fn signed_in(session: &HttpSession) -> anyhow::Result<Tokens> {
     let answer = session.without_redirects()?.open(start()?.as_str()).await?;
     let location = answer.headers().get(header::LOCATION);
     let location =
-        location.with_context(|| format!("the provider asks for a password: {}", answer.status()))?;
+        location.with_context(|| format!("the provider requires a password: {}", answer.status()))?;
     redeem(session, &Url::parse(location.to_str()?)?).await
 }
 
-/// The identifier of the user (`sub`), which the provider itself tells.
+/// The identifier of the user (`sub`), according to the provider.
 ///
 /// # Errors
 /// The provider refuses the tokens.
@@ -62,7 +62,7 @@ pub async fn subject(session: &HttpSession, tokens: &Tokens) -> anyhow::Result<S
     Ok(subject.to_owned())
 }
 
-/// The claims about the user, which the provider itself tells.
+/// The claims about the user, according to the provider.
 ///
 /// # Errors
 /// The provider refuses the tokens.

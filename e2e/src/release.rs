@@ -151,12 +151,21 @@ async fn output(mut command: Command, name: &str) -> anyhow::Result<String> {
 /// # Errors
 /// Helm or the API server refuses, or pods do not become ready.
 pub async fn install_as(user: &str, namespace: &str, set: &[&str]) -> anyhow::Result<()> {
-    let mut command = helm(Environment::get()?)?;
-    command
-        .env("KUBECONFIG", &Environment::get()?.user(user)?.kubeconfig)
-        .args(["install", "--skip-crds"]);
+    let mut command = helm_as(user)?;
+    command.args(["install", "--skip-crds"]);
     with_values(&mut command, namespace, ("--set-json", set))?;
     run(command, &format!("helm install {set:?}")).await
+}
+
+/// Upgrades what [`install_as`] installed, as `user`. `set` as for [`render`]. Waits until the pods are ready.
+///
+/// # Errors
+/// Helm or the API server refuses, or pods do not become ready.
+pub async fn upgrade_as(user: &str, namespace: &str, set: &[&str]) -> anyhow::Result<()> {
+    let mut command = helm_as(user)?;
+    command.arg("upgrade");
+    with_values(&mut command, namespace, ("--set-json", set))?;
+    run(command, &format!("helm upgrade {set:?}")).await
 }
 
 /// Installs a release of the same name in another namespace by this values file alone, with the images of the installation. `set` as for
@@ -195,10 +204,7 @@ pub async fn uninstall_from(namespace: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Helm fails, or a hook of the chart does.
 pub async fn uninstall_as(user: &str, namespace: &str) -> anyhow::Result<()> {
-    let environment = Environment::get()?;
-    let mut command = helm(environment)?;
-    command.env("KUBECONFIG", &environment.user(user)?.kubeconfig);
-    run_uninstall(command, namespace, &[]).await
+    run_uninstall(helm_as(user)?, namespace, &[]).await
 }
 
 async fn run_uninstall(mut command: Command, namespace: &str, options: &[&str]) -> anyhow::Result<()> {
@@ -239,11 +245,22 @@ pub async fn test() -> anyhow::Result<Vec<String>> {
 /// # Errors
 /// Helm does not start, or shows no lines.
 pub async fn test_in(namespace: &str) -> anyhow::Result<Vec<String>> {
-    let environment = Environment::get()?;
-    let done = helm(environment)?
+    run_test(helm(Environment::get()?)?, namespace).await
+}
+
+/// Like [`test_in`], as `user`.
+///
+/// # Errors
+/// Helm does not start, or shows no lines.
+pub async fn test_as(user: &str, namespace: &str) -> anyhow::Result<Vec<String>> {
+    run_test(helm_as(user)?, namespace).await
+}
+
+async fn run_test(mut command: Command, namespace: &str) -> anyhow::Result<Vec<String>> {
+    let done = command
         .args(["test", "--logs", "--timeout", TEST_TIMEOUT])
         .args(["--namespace", namespace])
-        .arg(&environment.release)
+        .arg(&Environment::get()?.release)
         .kill_on_drop(true)
         .output()
         .await
@@ -252,7 +269,7 @@ pub async fn test_in(namespace: &str) -> anyhow::Result<Vec<String>> {
     let is_result = |line: &&str| {
         ["ok ", "FAIL ", "skip "]
             .iter()
-            .any(|word| line.starts_with(word))
+            .any(|prefix| line.starts_with(prefix))
     };
     let mut lines: Vec<String> = output.lines().filter(is_result).map(str::to_owned).collect();
     // Helm shows the log of a failed test twice.
@@ -273,6 +290,14 @@ fn helm(environment: &Environment) -> anyhow::Result<Command> {
         .env("KUBECONFIG", &environment.kubeconfig)
         // The local node's API server is reached directly, even if this machine uses a proxy.
         .envs(["NO_PROXY", "no_proxy"].map(|name| (name, "*")));
+    Ok(command)
+}
+
+/// Helm of a user.
+fn helm_as(user: &str) -> anyhow::Result<Command> {
+    let environment = Environment::get()?;
+    let mut command = helm(environment)?;
+    command.env("KUBECONFIG", &environment.user(user)?.kubeconfig);
     Ok(command)
 }
 

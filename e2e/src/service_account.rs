@@ -2,13 +2,13 @@
 
 use anyhow::Context as _;
 use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
-use kube::{api::PostParams, config::Kubeconfig};
+use kube::api::PostParams;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::{
     Environment,
-    cluster::Scratch,
+    cluster::{self, Scratch},
     command::{administered, apply},
     http::HttpSession,
     process,
@@ -68,20 +68,7 @@ pub async fn revoke(namespace: &str) -> anyhow::Result<()> {
 /// # Errors
 /// The API server refuses, or the administrator's kubeconfig names no cluster.
 pub async fn kubeconfig(scratch: &Scratch) -> anyhow::Result<Value> {
-    let token = token(scratch, None).await?;
-    let admin = Kubeconfig::read_from(&Environment::get()?.kubeconfig)?;
-    let cluster = admin.clusters.into_iter().next().and_then(|one| one.cluster);
-    let cluster = cluster.context("a kubeconfig without cluster")?;
-    Ok(json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "it", "cluster": {
-            "server": cluster.server, "certificate-authority-data": cluster.certificate_authority_data,
-        }}],
-        "users": [{"name": "it", "user": {"token": token}}],
-        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-        "current-context": "it",
-    }))
+    cluster::kubeconfig(&token(scratch, None).await?)
 }
 
 /// Audience of tokens for this installation.

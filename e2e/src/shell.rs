@@ -1,4 +1,4 @@
-//! Commands of the guide and of Helm's notes -> their output, as an administrator's shell runs them (IO).
+//! Commands of the guide and of Helm's notes -> their output in an administrator's shell (IO).
 
 use std::{
     env,

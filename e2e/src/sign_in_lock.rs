@@ -36,7 +36,7 @@ mod tests {
 
     #[tokio::test]
     async fn sign_ins_of_one_user_run_one_at_a_time() {
-        let name = format!("nobody-{}", std::process::id());
+        let name = format!("lock-test-{}", std::process::id());
         let inside = AtomicUsize::new(0);
         let signs_in = async || {
             let lock = acquire(&name).await.unwrap();

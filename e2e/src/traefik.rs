@@ -1,5 +1,4 @@
-//! Name -> what a Traefik of a test needs around its pod: namespace, account with rights, classes, a Gateway (pure); its image, and its
-//! end (IO).
+//! Name -> namespace, account, classes and Gateway of a test's Traefik, and its image (IO).
 
 use anyhow::Context as _;
 use serde_json::{Value, json};

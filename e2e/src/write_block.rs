@@ -1,4 +1,4 @@
-//! Kind of object -> refusal of its writes in one namespace, during a test (IO).
+//! Kind of object -> refusal of its writes in one namespace, or of one object, during a test (IO).
 
 use k8s_openapi::api::{
     admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding},
@@ -15,7 +15,7 @@ use crate::{
     wait,
 };
 
-/// Name of a ConfigMap that is refused as well. It shows when the hold is in force.
+/// Name of a ConfigMap that is refused as well. It shows when the refusal is in force.
 const PROBE_NAME: &str = "probe-of-a-hold";
 /// Message of the refusals.
 const MESSAGE: &str = "held by a test";
@@ -32,18 +32,32 @@ impl WriteBlock {
     /// For cluster-scoped kinds it refuses writes of the object with the name of the namespace.
     ///
     /// # Errors
-    /// The hold does not come into force.
+    /// The refusal does not come into force.
     pub async fn start(
         scratch: &Scratch,
         group: &str,
         version: &str,
         resource: &str,
     ) -> anyhow::Result<Self> {
+        Self::of_object(scratch, group, version, resource, &scratch.namespace).await
+    }
+
+    /// Like [`Self::start`], but for cluster-scoped kinds it refuses writes of the object `object`.
+    ///
+    /// # Errors
+    /// The hold does not come into force.
+    pub async fn of_object(
+        scratch: &Scratch,
+        group: &str,
+        version: &str,
+        resource: &str,
+        object: &str,
+    ) -> anyhow::Result<Self> {
         let (name, admin) = (scratch.namespace.clone(), cluster::admin().await?);
         // The selector of the binding also matches all cluster-scoped objects.
         let passes = format!(
             "request.resource.resource == 'configmaps' ? object.metadata.name != '{PROBE_NAME}' \
-             : !has(request.namespace) && object.metadata.name != '{name}'"
+             : !has(request.namespace) && object.metadata.name != '{object}'"
         );
         let rule = |group: &str, version: &str, resource: &str| {
             json!({

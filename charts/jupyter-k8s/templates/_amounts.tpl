@@ -12,7 +12,7 @@
 {{- if gt (float64 (include "jk8s.amount" (index . 0))) (float64 (include "jk8s.amount" (index . 1))) }}yes{{ end -}}
 {{- end }}
 
-{{/* A line if a quantity is more than another, where both are given: (list "field" values "key" "field of the other" values "key") */}}
+{{/* A line if a quantity is more than another and both are set: (list "field" values "key" "field of the other" values "key") */}}
 {{- define "jk8s.notMoreThan" -}}
 {{- $values := default (dict) (index . 1) -}}
 {{- $others := default (dict) (index . 4) -}}

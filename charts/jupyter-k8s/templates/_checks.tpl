@@ -73,7 +73,7 @@
 {{- $bearer := .Values.gateway.bearer -}}
 {{- range $key := list "audiences" "issuers" -}}
 {{- if and (get $bearer $key) (not $bearer.enabled) }}
-  - gateway.bearer.{{ $key }}: {{ get $bearer $key | join ", " | quote }} counts for nothing while gateway.bearer.enabled is false: set that to true, or leave the list empty
+  - gateway.bearer.{{ $key }}: {{ get $bearer $key | join ", " | quote }} has no effect while gateway.bearer.enabled is false: set that to true, or leave the list empty
 {{- end -}}
 {{- end -}}
 {{- $sources := dict -}}
@@ -107,10 +107,10 @@
 {{- end -}}
 {{- end }}
 
-{{/* Default of gateway.session.idleMinutes: who only shortens lifetimeMinutes has not asked for more than that. */}}
+{{/* Default of gateway.session.idleMinutes: at most lifetimeMinutes. */}}
 {{- define "jk8s.defaultIdleMinutes" -}}120{{- end }}
 
-{{/* A session that is over is not idle: the default gives way to a shorter lifetime. */}}
+{{/* If only lifetimeMinutes is set, and it is shorter, it replaces the default. */}}
 {{- define "jk8s.idleMinutes" -}}
 {{- min (int .Values.gateway.session.idleMinutes) (int .Values.gateway.session.lifetimeMinutes) -}}
 {{- end }}

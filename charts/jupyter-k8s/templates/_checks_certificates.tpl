@@ -8,6 +8,19 @@
 {{- toJson $sources -}}
 {{- end }}
 
+{{/* The issuer of the certificate as JSON. Without a kind: an Issuer of that name in the namespace of the release, else a ClusterIssuer. */}}
+{{- define "jk8s.issuer" -}}
+{{- $issuer := .Values.proxy.tls.certManager.issuerRef -}}
+{{- $kind := default "" $issuer.kind -}}
+{{- if not $kind -}}
+  {{- $kind = "ClusterIssuer" -}}
+  {{- if and $issuer.name (.Capabilities.APIVersions.Has "cert-manager.io/v1/Issuer") -}}
+    {{- if include "jk8s.lookup" (list "cert-manager.io/v1" "Issuer" .Release.Namespace $issuer.name) | fromJson }}{{ $kind = "Issuer" }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- dict "name" $issuer.name "kind" $kind "group" (default "cert-manager.io" $issuer.group) | toJson -}}
+{{- end }}
+
 {{/* More than one source of the certificate, or one that this cluster does not have. */}}
 {{- define "jk8s.certificateProblems" -}}
 {{- $sources := include "jk8s.certificateSources" . | fromJsonArray -}}
@@ -20,8 +33,10 @@
 {{- end -}}
 {{- end -}}
 {{- with .Values.proxy.tls.certManager.issuerRef -}}
-{{- if and .name (eq (default "cert-manager.io" .group) "cert-manager.io") (not (has .kind (list "Issuer" "ClusterIssuer"))) }}
+{{- if and .name (eq (default "cert-manager.io" .group) "cert-manager.io") (not (has (default "" .kind) (list "" "Issuer" "ClusterIssuer"))) }}
   - proxy.tls.certManager.issuerRef.kind: {{ default "" .kind | quote }} is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind
+{{- else if and .name (not .kind) (ne (default "cert-manager.io" .group) "cert-manager.io") }}
+  - proxy.tls.certManager.issuerRef.kind: is empty, and only issuers of the group cert-manager.io are looked for: write the kind of {{ quote .name }} in the group {{ .group }}
 {{- end -}}
 {{- end -}}
 {{- end }}

@@ -1,4 +1,4 @@
-{{/* Keys without a value (null) that the templates cannot do without, one line per key. Elsewhere null is an empty value, or takes a key out. */}}
+{{/* Keys without a value (null) that the templates need, one line per key. Elsewhere null is an empty value, or takes a key out. */}}
 {{- define "jk8s.emptyKeys" -}}
 {{- range regexSplit "\\s+" (include "jk8s.neededKeys" . | trim) -1 -}}
   {{- $path := splitList "." . -}}

@@ -1,4 +1,4 @@
-{{/* Fronts that cannot lead here, or would be believed too much; one line per problem. */}}
+{{/* Fronts that cannot reach the proxy, or that would be trusted too much; one line per problem. */}}
 {{- define "jk8s.frontProblems" -}}
 {{- $proxy := .Values.proxy -}}
 {{- $fronts := include "jk8s.fronts" . | fromYamlArray -}}
@@ -16,17 +16,17 @@
 {{- end -}}
 {{- with include "jk8s.frontWithTls" . -}}
 {{- if not $proxy.trustedProxies }}
-  - proxy.trustedProxies: empty, and proxy.{{ . }} ends TLS, so that only its word says that a request was https and whose it was: name the networks of its pods or nodes and nothing else, such as [10.42.3.0/28]
+  - proxy.trustedProxies: empty, and proxy.{{ . }} ends TLS, so only its headers say that a request was HTTPS, and from which client: name the networks of its pods or nodes and nothing else, such as [10.42.3.0/28]
 {{- end -}}
 {{- if not $proxy.front.from }}
-  - proxy.front.from: empty, and nobody could reach the port without TLS that proxy.{{ . }} leads to: name the front's pods, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]
+  - proxy.front.from: empty, so no pod could reach the port without TLS that proxy.{{ . }} leads to: name the front's pods, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ingress-nginx}}}]
 {{- end -}}
 {{- if not $.Values.networkPolicy.enabled }}
   - networkPolicy.enabled: false, and the port without TLS that proxy.{{ . }} leads to would be open to every pod of the cluster: set it to true, or let a front pass TLS through (proxy.ingressRouteTCP, proxy.tlsRoute)
 {{- end -}}
 {{- else -}}
 {{- if $proxy.front.from }}
-  - proxy.front.from: counts for nothing without a front that ends TLS: enable proxy.ingress or proxy.httpRoute, or leave it empty
+  - proxy.front.from: has no effect without a front that ends TLS: enable proxy.ingress or proxy.httpRoute, or leave it empty
 {{- end -}}
 {{- end -}}
 {{- range $index, $peer := $proxy.front.from -}}
@@ -36,7 +36,7 @@
 {{- if or $selector.matchLabels $selector.matchExpressions }}{{ $_ := set $names $key true }}{{ end -}}
 {{- end -}}
 {{- if and (hasKey $peer "namespaceSelector") (not $names.namespaceSelector) }}
-  - proxy.front.from[{{ $index }}]: {{ toJson $peer }} selects {{ hasKey $names "podSelector" | ternary "these pods of every namespace, and anybody can give a pod these labels" "all pods of the cluster" }}: name labels of the front's namespace (matchLabels or matchExpressions)
+  - proxy.front.from[{{ $index }}]: {{ toJson $peer }} selects {{ hasKey $names "podSelector" | ternary "these pods of every namespace, and any user can set these labels on a pod" "all pods of the cluster" }}: name labels of the front's namespace (matchLabels or matchExpressions)
 {{- else if not (or $peer.ipBlock $names.namespaceSelector $names.podSelector) }}
   - proxy.front.from[{{ $index }}]: {{ toJson $peer }} selects all pods of this release's namespace: name labels of the front's pods or namespace (matchLabels or matchExpressions)
 {{- else if and $peer.ipBlock (include "jk8s.tooWide" (toString $peer.ipBlock.cidr)) }}

@@ -41,7 +41,7 @@
 {{- if not $database.host -}}
 {{- range $key := list "passwordSecretName" "caSecretName" "caConfigMapName" -}}
 {{- with get $database $key }}
-  - identity.database.{{ $key }}: {{ quote . }} counts for nothing without identity.database.host: set the host, or leave it empty
+  - identity.database.{{ $key }}: {{ quote . }} has no effect without identity.database.host: set the host, or leave it empty
 {{- end -}}
 {{- end -}}
 {{- else -}}

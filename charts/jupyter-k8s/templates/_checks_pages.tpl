@@ -1,6 +1,6 @@
 {{/* Colours in which links cannot be read, one line per problem: contrast by WCAG 2.2, as the gateway has it when it starts. */}}
 {{- define "jk8s.pagesProblems" -}}
-{{- range $key, $card := dict "accentColor" "#ffffff" "accentColorDark" "#1b2028" -}}
+{{- range $key, $card := dict "accentColor" "#eaeef4" "accentColorDark" "#262c37" -}}
   {{- with get $.Values.gateway.pages $key -}}
     {{- $one := int64 (include "jk8s.luminance" .) -}}
     {{- $other := int64 (include "jk8s.luminance" $card) -}}

@@ -3,7 +3,7 @@
 {{- $cure := "set gateway.enabled to true" -}}
 {{- if not .Values.gateway.enabled -}}
 {{- if .Values.proxy.enabled }}
-  - proxy.enabled: the proxy asks the gateway about every request and has its routes from there, and gateway.enabled is false: {{ $cure }}, or proxy.enabled to false, too
+  - proxy.enabled: the proxy needs the gateway's decision on every request, and its routes, and gateway.enabled is false: {{ $cure }}, or proxy.enabled to false, too
 {{- end -}}
 {{- if .Values.manager.enabled }}
   - manager.enabled: users of the chart's WorkspaceManager sign in at the gateway, and gateway.enabled is false: {{ $cure }}, or manager.enabled to false and make a WorkspaceManager of your own
@@ -19,7 +19,7 @@
 {{- if eq .Values.portal.impersonation "Any" }}
   - portal.scope: UserNamespaces limits constrained impersonation alone, and portal.impersonation is Any, which holds in the whole cluster: set portal.impersonation to Constrained, or portal.scope to Cluster
 {{- else if not .Values.userNamespaces }}
-  - portal.scope: the portal would act for nobody, as UserNamespaces means those of userNamespaces, which is empty: name namespaces there, or set portal.scope to Cluster
+  - portal.scope: the portal would act for no user, because UserNamespaces means those of userNamespaces, which is empty: name namespaces there, or set portal.scope to Cluster
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* Namespaces that are nobody's to work in, and groups that would make everybody an administrator; one line per problem. */}}
+{{/* Namespaces where users cannot work, and groups that would make every user an administrator; one line per problem. */}}
 {{- define "jk8s.peopleProblems" -}}
 {{- $root := . -}}
 {{- $seen := dict -}}
@@ -19,7 +19,7 @@
   - {{ $at }}.labels: {{ keys $one.labels | sortAlpha | join ", " | quote }} would be set on a namespace that this release does not make (create: false): set them with kubectl label namespace {{ $one.name }}, or leave create out
   {{- end -}}
   {{- if and (kindIs "slice" $one.templates) (not $root.Values.settings.requireTemplate) }}
-  - {{ $at }}.templates: {{ join ", " $one.templates | quote }} bounds nobody while settings.requireTemplate is false, as a workspace without template has no bounds: set that to true, or leave templates out
+  - {{ $at }}.templates: {{ join ", " $one.templates | quote }} bounds no user while settings.requireTemplate is false, as a workspace without template has no bounds: set that to true, or leave templates out
   {{- end -}}
   {{- include "jk8s.quotaProblems" (list $at $one.quota) -}}
   {{- $limits := printf "%s.limits" $at -}}
@@ -45,7 +45,7 @@
 {{- end -}}
 {{- end }}
 
-{{/* Who is in a group that no administrator has put anybody into; nothing for any other group. */}}
+{{/* The members of a group that Kubernetes fills itself; empty for any other group. */}}
 {{- define "jk8s.isEverybody" -}}
 {{- if eq . "system:authenticated" }} who signs in
 {{- else if eq . "system:unauthenticated" }} who does not sign in

@@ -24,7 +24,7 @@
   {{- end -}}
   {{- include "jk8s.groupProblems" . -}}
   {{- if has .clientId $root.Values.gateway.bearer.audiences }}
-  - gateway.bearer.audiences: {{ quote .clientId }} is the client that people sign in with ({{ $at }}.clientId), whose tokens must let nobody in: name the client of the scripts
+  - gateway.bearer.audiences: {{ quote .clientId }} is the client that people sign in with ({{ $at }}.clientId), whose tokens must not give access: name the client of the scripts
   {{- end -}}
 {{- end -}}
 {{- with $root.Values.identity.kubectlClientId -}}
@@ -48,7 +48,7 @@
   {{- $at := printf "oidc.others[%d] (%s)" $number $other.name -}}
   {{- $all = append $all (merge (dict "at" $at "issuer" $other.issuerUrl "issuerAt" (printf "%s.issuerUrl" $at)) $other) -}}
 {{- end -}}
-{{- $told := list -}}
+{{- $providers := list -}}
 {{- range $all -}}
   {{- $userPrefix := default "" .usernamePrefix -}}
   {{- if eq $userPrefix "-" -}}
@@ -56,18 +56,18 @@
   {{- else if and (not $userPrefix) (ne (default "sub" .usernameClaim) "email") -}}
     {{- $userPrefix = printf "%s#" .issuer -}}
   {{- end -}}
-  {{- $told = append $told (merge (dict "users" $userPrefix "groups" (default "" .groupsPrefix)) .) -}}
+  {{- $providers = append $providers (merge (dict "users" $userPrefix "groups" (default "" .groupsPrefix)) .) -}}
 {{- end -}}
-{{- toJson $told -}}
+{{- toJson $providers -}}
 {{- end }}
 
-{{/* Groups that are to be admitted and that nobody can have. */}}
+{{/* Groups in allowedGroups that no user can have. */}}
 {{- define "jk8s.groupProblems" -}}
 {{- $provider := . -}}
 {{- range $index, $group := .allowedGroups -}}
-  {{- $at := printf "%s.allowedGroups[%d]: nobody can have the group %q" $provider.at $index $group -}}
+  {{- $at := printf "%s.allowedGroups[%d]: no user can have the group %q" $provider.at $index $group -}}
   {{- if not $provider.groupsClaim }}
-  - {{ $at }}, because {{ $provider.at }}.groupsClaim is not set and so nobody has groups: name the claim that holds them, or leave allowedGroups empty
+  - {{ $at }}, because {{ $provider.at }}.groupsClaim is not set, so users have no groups: name the claim that holds them, or leave allowedGroups empty
   {{- else if not (hasPrefix $provider.groups $group) }}
   - {{ $at }}, because every group gets the prefix {{ quote $provider.groups }} ({{ $provider.at }}.groupsPrefix): write {{ printf "%s%s" $provider.groups $group | quote }}
   {{- else if $provider.groupsFilter -}}
@@ -80,7 +80,7 @@
 {{- end -}}
 {{- end }}
 
-{{/* Two providers of which one could give somebody the name of somebody of the other: (list one other) */}}
+{{/* Two providers that could give the same name to two users: (list one other) */}}
 {{- define "jk8s.overlaps" -}}
 {{- $one := index . 0 -}}
 {{- $other := index . 1 -}}

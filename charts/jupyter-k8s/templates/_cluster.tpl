@@ -13,7 +13,7 @@
 {{- if and ($kinds.Has "apps/v1/Deployment") (not ($kinds.Has (printf "%s/%s" (index . 1) (index . 2)))) }}true{{ end -}}
 {{- end }}
 
-{{/* Whether this release made a live object: "own", the owner in words, or nothing: (list . object). What kubectl or Argo CD applied has no
+{{/* Whether this release made a live object: "own", the owner as text, or nothing: (list . object). What kubectl or Argo CD applied has no
      annotations of helm, but the chart's labels. */}}
 {{- define "jk8s.ownerOf" -}}
 {{- $root := index . 0 -}}

@@ -85,8 +85,8 @@ annotations:
 
 {{/* Middlewares for requests that came through a trusted proxy. */}}
 {{- define "jk8s.frontMiddlewares" -}}
-# Of what a front says, the client's address counts, and that it ended TLS. The rest says Traefik itself: a front may hand on what a client
-# claimed.
+# Only the client's address and the end of TLS are taken from a front. Traefik sets the rest itself, because a front may pass on headers of
+# a client.
 forwarded:
   headers:
     customRequestHeaders:
@@ -98,7 +98,7 @@ forwarded:
       X-Forwarded-Uri: ""
       X-Real-Ip: ""
 {{- if include "jk8s.frontWithTls" . }}
-# On the port without TLS: trusted proxies alone, and what did not reach them by https is sent there.
+# On the port without TLS: only trusted proxies. Requests that did not reach them by HTTPS are redirected there.
 from-front:
   ipAllowList:
     sourceRange:

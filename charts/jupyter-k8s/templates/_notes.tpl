@@ -1,4 +1,4 @@
-{{/* Where people find a workspace: an address with <workspace> and <namespace> left open. */}}
+{{/* The address of a workspace, with <workspace> and <namespace> as placeholders. */}}
 {{- define "jk8s.workspaceAddress" -}}
 {{- if eq .Values.routing.mode "Path" -}}
 {{ include "jk8s.url" (list . .Values.routing.baseDomain) }}/workspaces/<namespace>/<workspace>/
@@ -12,7 +12,7 @@
 {{- if regexMatch "^[A-Za-z0-9@%+=:,./_-]+$" . }}{{ . }}{{ else }}'{{ replace "'" "'\\''" . }}'{{ end -}}
 {{- end }}
 
-{{/* Secrets and ConfigMaps that somebody else must make before pods start, as a JSON list: kind, name, keys, what they are, and for the
+{{/* Secrets and ConfigMaps that an administrator must create before pods start, as a JSON list: kind, name, keys, what they are, and for the
      command that makes them its type and its flags. */}}
 {{- define "jk8s.expected" -}}
 {{- $all := list -}}
@@ -100,7 +100,7 @@
 {{- dict "kind" "Secret" "name" (index . 0) "keys" (list ".dockerconfigjson") "what" (index . 1) "type" "secret generic" "flags" "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=./config.json" | toJson -}}
 {{- end }}
 
-{{/* A line about an expected object of a namespace: (list namespace object words-behind-its-name). */}}
+{{/* A line about an expected object of a namespace: (list namespace object text-after-its-name). */}}
 {{- define "jk8s.notes.object" -}}
 {{- $namespace := index . 0 }}
 {{- $in := index . 2 }}
@@ -140,14 +140,15 @@
 {{/* Roles that this release needs and does not make. */}}
 {{- define "jk8s.notes.roles" -}}
 {{- if not .Values.rbac.create }}
-   todo  roles of this release, by somebody who may give these rights (rbac.create is false):
+   todo  roles of this release, by an administrator with these permissions (rbac.create is false):
            helm template {{ .Release.Name }} <chart> -n {{ .Release.Namespace }} -f <values> --set rbac.create=true --show-only 'templates/rbac/*' | kubectl apply -f -
 {{- end }}
 {{- end }}
 
 {{/* The issuer of cert-manager. */}}
 {{- define "jk8s.notes.issuer" -}}
-{{- with .Values.proxy.tls.certManager.issuerRef }}
+{{- $given := .Values.proxy.tls.certManager.issuerRef.kind }}
+{{- with include "jk8s.issuer" . | fromJson }}
 {{- if and $.Values.proxy.enabled .name }}
 {{- $version := printf "%s/v1" .group }}
 {{- $found := dict }}
@@ -159,8 +160,10 @@
 {{- else }}
    todo  {{ .kind }} {{ .name }}, from which the certificate is ordered. Those that exist:
            kubectl get issuers,clusterissuers --all-namespaces
-{{- if and (eq .group "cert-manager.io") (eq .kind "Issuer") }}
-         If it is a ClusterIssuer, set proxy.tls.certManager.issuerRef.kind to ClusterIssuer and run helm upgrade.
+{{- if not $given }}
+         An Issuer of that name in {{ $.Release.Namespace }} comes first, once helm upgrade finds it.
+{{- else if and (eq .group "cert-manager.io") (eq .kind "Issuer") }}
+         If it is a ClusterIssuer, leave out proxy.tls.certManager.issuerRef.kind and run helm upgrade.
 {{- end }}
 {{- end }}
 {{- end }}
@@ -285,7 +288,7 @@
 {{- toJson (uniq $unknown) -}}
 {{- end }}
 
-{{/* "yes" where the API server is too old for how the portal acts for people. Only a cluster has a version that counts. */}}
+{{/* "yes" where the API server is too old for the portal's constrained impersonation. Only a cluster has a version that counts. */}}
 {{- define "jk8s.readingPortal" -}}
 {{- if and .Values.portal.enabled (eq .Values.portal.impersonation "Constrained") (.Capabilities.APIVersions.Has "apps/v1/Deployment") (semverCompare "<1.36-0" .Capabilities.KubeVersion.Version) }}yes{{ end -}}
 {{- end }}
@@ -313,14 +316,14 @@
 {{- toJson $all -}}
 {{- end }}
 
-{{/* Brokers through which everybody in the world can sign in, as JSON. */}}
+{{/* Brokers through which every account of a public service can sign in, as JSON. */}}
 {{- define "jk8s.openBrokers" -}}
 {{- $open := list -}}
 {{- if and .Values.identity.enabled (not .Values.oidc.allowedEmailDomains) -}}
   {{- range .Values.identity.brokers -}}
     {{- $restricted := not (empty $.Values.oidc.allowedGroups) -}}
     {{- range .groups -}}
-      {{- /* A group that each of its users is in restricts nobody. */ -}}
+      {{- /* A group that contains all users of the broker is no restriction. */ -}}
       {{- if has (print $.Values.oidc.groupsPrefix .) $.Values.oidc.allowedGroups }}{{ $restricted = false }}{{ end -}}
     {{- end -}}
     {{- if and (not $restricted) (or (eq .type "GitHub") (and (eq .type "Google") (not .hostedDomain))) }}{{ $open = append $open (.displayName | default .type) }}{{ end -}}

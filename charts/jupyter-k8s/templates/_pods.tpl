@@ -1,4 +1,5 @@
-{{/* A component's Deployment: (list . "gateway"). "jk8s.<component>.pod" gives what is its own: `deployment`, `annotations`, `spec` (of the
+{{/* Here also ServiceAccounts and disruption budgets of all components.
+     A component's Deployment: (list . "gateway"). "jk8s.<component>.pod" gives what is its own: `deployment`, `annotations`, `spec` (of the
      pod) and `container`. The values `pods` and `<component>` give the rest. */}}
 {{- define "jk8s.deployment" -}}
 {{- $root := index . 0 -}}
@@ -217,7 +218,7 @@ operator
 {{- toYaml (uniq $names) -}}
 {{- end }}
 
-{{/* Keycloak's image belongs to user 1000; the others run as nobody in particular. */}}
+{{/* Keycloak's image belongs to user 1000; the others run as an unnamed user. */}}
 {{- define "jk8s.userId" -}}
 {{- if eq . "identity" }}1000{{ else }}65532{{ end -}}
 {{- end }}
@@ -255,7 +256,7 @@ livenessProbe:
   terminationGracePeriodSeconds: 5
 {{- end }}
 
-{{/* What every server of ours is told about itself. */}}
+{{/* Environment variables of every server of ours. */}}
 {{- define "jk8s.selfEnv" -}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}

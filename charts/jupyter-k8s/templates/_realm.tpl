@@ -19,7 +19,7 @@
       "groups" $paths
       "credentials" (list (dict "type" "password" "temporary" false "value" (printf "${ACCOUNT_%d_PASSWORD}" $index)))
   -}}
-  {{- /* A verified address that nobody has is for trials. */ -}}
+  {{- /* A verified address under a reserved domain, for trials. */ -}}
   {{- if not $.Values.identity.database.host -}}
     {{- $user = merge $user (dict "email" (printf "%s@example.com" $account.username) "emailVerified" true "firstName" (title $account.username) "lastName" "Demo") -}}
   {{- end -}}
@@ -110,7 +110,7 @@
 
 {{/* The part of the realm that is about providers whose users sign in through it, as JSON. */}}
 {{- define "jk8s.realm.brokers" -}}
-{{- /* A first sign-in makes an account or fails: it asks nothing, and never joins an account that exists already. */ -}}
+{{- /* A first sign-in makes an account or fails: it shows no form, and never links an existing account. */ -}}
 {{- $flow := "first sign-in through a broker" -}}
 {{- $providers := list -}}
 {{- $mappers := list -}}

@@ -13,6 +13,11 @@
 {{- if eq .Values.scope "Namespace" }}true{{ end -}}
 {{- end }}
 
+{{/* Annotation on managers and templates: the one namespace that they are for. Installations of other namespaces leave them as they are. */}}
+{{- define "jk8s.installedFor" -}}
+workspaces.jupyter.org/installed-for: {{ .Release.Namespace }}
+{{- end }}
+
 {{/* What cannot be in one namespace, one line per problem. */}}
 {{- define "jk8s.scopeProblems" -}}
 {{- if include "jk8s.inOneNamespace" . -}}
@@ -27,7 +32,7 @@
   - gateway.bearer.enabled: whose a token is, the API server tells only accounts with rights on the cluster, and scope is Namespace: {{ $all }} gateway.bearer.enabled to false
 {{- end -}}
 {{- if and .Values.portal.enabled (eq .Values.portal.impersonation "Any") }}
-  - portal.impersonation: with Any, whoever may create pods in this namespace would administer the cluster, and scope is Namespace: {{ $all }} portal.impersonation to Constrained or Off
+  - portal.impersonation: with Any, users who may create pods in this namespace would administer the cluster, and scope is Namespace: {{ $all }} portal.impersonation to Constrained or Off
 {{- end -}}
 {{- range $key, $default := dict "enforcement" "Refuse" "port" 9443 "apiServerNetworks" list -}}
 {{- $value := get $.Values.webhook $key -}}

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
     plural = "gatewaysessions",
     namespaced,
     derive = "PartialEq",
-    doc = "A login session of the gateway. Internal: grant nobody but the gateway access to it.",
+    doc = "A login session of the gateway. Internal: grant access to it only to the gateway.",
     printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt")
 )]
 #[serde(rename_all = "camelCase")]

@@ -1,6 +1,6 @@
-//! JSON of a status, perhaps of another version -> the status, without what this version cannot read (pure).
+//! JSON of a status, perhaps of another version -> the status, without unreadable values (pure).
 //!
-//! A newer operator writes words that an older gateway, webhook or operator does not know: during an upgrade, and after a rollback.
+//! A newer operator writes values that an older gateway, webhook or operator does not know: during an upgrade, and after a rollback.
 //! Such a value reads as absent, and all others count. A spec is never read so: what a user wants is not guessed.
 
 use serde::{Deserialize as _, Deserializer};
@@ -25,10 +25,10 @@ macro_rules! lenient {
 }
 pub(crate) use lenient;
 
-/// What derived code reads from.
+/// The type that derived code reads from.
 pub(crate) type Tracked<'a, 'b> = serde_path_to_error::Deserializer<'a, 'b, &'a Value>;
 
-/// Reads a status by `strictly`. What that cannot read is taken out, one value at a time.
+/// Reads a status by `strictly`. Values that cannot be read are removed, one at a time.
 pub(crate) fn read<'de, T, D>(
     deserializer: D,
     strictly: impl for<'a, 'b> Fn(Tracked<'a, 'b>) -> serde_json::Result<T>,
@@ -49,7 +49,7 @@ where
     }
 }
 
-/// Takes out the value at the path; nothing where that is the whole.
+/// Removes the value at the path. Removes nothing if the path is the whole document.
 fn remove(status: &mut Value, path: &Path) -> Option<Value> {
     let mut place = status;
     let mut segments = path.iter().peekable();

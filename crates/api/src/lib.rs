@@ -10,7 +10,7 @@
 )]
 #![allow(
     dead_code,
-    reason = "the copies of statuses have functions where others have impls, and nobody calls them"
+    reason = "the copies of statuses have functions where others have impls, and no code calls them"
 )]
 #![allow(
     clippy::duplicated_attributes,

@@ -84,7 +84,7 @@ pub struct Routing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 65535))]
     pub port: Option<i32>,
-    /// A Traefik that asks the gateway for its routes.
+    /// A Traefik that gets its routes from the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traefik: Option<Traefik>,
     /// Any proxy, by objects that the operator creates for each workspace.
@@ -93,7 +93,7 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// Whether nobody but owners and administrators may connect, because all workspaces are of one web origin.
+    /// Whether only owners and administrators may connect, because all workspaces share one web origin.
     pub fn disables_sharing(&self) -> bool {
         self.mode == RoutingMode::Path && self.path_mode_sharing == PathModeSharing::Refuse
     }
@@ -115,7 +115,7 @@ pub enum RoutingMode {
     Path,
 }
 
-/// What becomes of `accessType: Public` and of shares in mode Path.
+/// The effect of `accessType: Public` and of shares in mode Path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PathModeSharing {
     /// They do not count.
@@ -159,7 +159,7 @@ pub struct Authentication {
     /// `{authentication.address}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward_auth: Option<ForwardAuth>,
-    /// Nobody: every client of the proxy reaches every workspace.
+    /// No authentication: every client of the proxy reaches every workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none: Option<NoAuthentication>,
 }
@@ -176,7 +176,7 @@ pub struct NoAuthentication {}
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ForwardAuth {
-    /// URL that the proxy asks: `{authentication.address}` in manifests.
+    /// URL that the proxy calls: `{authentication.address}` in manifests.
     #[schemars(length(min = 1, max = 1024), regex(pattern = r"^https?://[^ \t\n\f\r]+$"))]
     pub address: String,
     /// Headers of its answer that reach the workspace: `{authentication.responseHeaders}` in manifests, a list if that is the whole
@@ -223,7 +223,7 @@ pub enum Rbac {
     /// Owners and visitors need the right to `create` `workspaces/connect` on the workspace.
     #[default]
     Required,
-    /// Nobody is asked.
+    /// No permission is needed.
     Ignored,
 }
 
@@ -233,7 +233,7 @@ pub enum Start {
     /// Its owner, and members of `adminGroups`.
     #[default]
     Owners,
-    /// Whoever may connect.
+    /// Every user who may connect.
     Connectors,
 }
 

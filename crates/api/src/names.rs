@@ -1,5 +1,6 @@
-//! Names that more than one component must agree on: API group, labels, annotations, finalizers, field managers; and the one reader of the
-//! annotation that access depends on (pure).
+//! Names that several components share (pure).
+//!
+//! API group, labels, annotations, finalizers and field managers. The only reader of the annotation that access depends on is here, too.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -11,19 +12,19 @@ pub const VERSION: &str = "v1alpha1";
 /// Longest name of a Workspace: children are called `workspace-<name>` and nothing is ever cut.
 pub const MAX_WORKSPACE_NAME: usize = 50;
 
-/// Annotation: the Kubernetes user name, raw, of the person who owns the workspace. Written by the webhook.
+/// Annotation: the Kubernetes user name, raw, of the owner of the workspace. Written by the webhook.
 pub const CREATED_BY: &str = "workspaces.jupyter.org/created-by";
 /// Annotation on a Workspace: the Kubernetes user name, raw, of the last user who changed its spec, labels or annotations. Written by
 /// the webhook. The product's own processes and the cluster's controllers do not count.
 pub const LAST_UPDATED_BY: &str = "workspaces.jupyter.org/last-updated-by";
-/// Annotation on a WorkspaceShare that somebody else than the owner made, by the verb `share`: who owned the workspace then. Written by
-/// the webhook. The share counts for as long as that person owns it.
+/// Annotation on a WorkspaceShare that a user other than the owner made, by the verb `share`: the owner of the workspace at that time.
+/// Written by the webhook. The share counts while that user owns the workspace.
 pub const SHARED_FOR: &str = "workspaces.jupyter.org/shared-for";
-/// Annotation on a Workspace whose owner was named by somebody else, by the verb `assign-owner`: who that was. Written by the webhook. A
-/// workspace with it takes over no kept disk, because its owner did not say what runs in it.
+/// Annotation on a Workspace whose owner was set by another user, by the verb `assign-owner`: that other user. Written by the webhook. Such
+/// a workspace takes over no retained disk, because its owner did not choose what runs in it.
 pub const ASSIGNED_BY: &str = "workspaces.jupyter.org/assigned-by";
-/// Annotation on a Workspace: UID of the template that was there when it was made, so that its author was asked for what that template
-/// leaves to them. Written by the webhook at creation, and never changed.
+/// Annotation on a Workspace: UID of the template that existed at its creation. The webhook checked the author's permissions for what that
+/// template leaves to the author. Written by the webhook at creation, and never changed.
 pub const ATTESTED_TEMPLATE: &str = "workspaces.jupyter.org/vouched-template";
 /// Annotation on exactly one WorkspaceManager: `"true"` makes it the manager of workspaces that name none.
 pub const IS_DEFAULT: &str = "workspaces.jupyter.org/is-default";
@@ -34,9 +35,9 @@ pub const DEFAULT_TEMPLATE_LABEL: &str = "workspaces.jupyter.org/default";
 pub const DEFAULT_TEMPLATE: &str = "workspaces.jupyter.org/default-template";
 /// Annotation on a Deployment: canonical JSON of the inputs that shaped the running pod template.
 pub const STARTED_FROM: &str = "workspaces.jupyter.org/started-from";
-/// Annotation on a Deployment whose pod is refused: when the operator last had it tried again.
+/// Annotation on a Deployment whose pod is refused: when the operator last retried its creation.
 pub const RETRIED_AT: &str = "workspaces.jupyter.org/retried-at";
-/// Annotation: the person who last pressed "start" on the gateway's page.
+/// Annotation: the user who last pressed "start" on the gateway's page.
 pub const STARTED_BY: &str = "workspaces.jupyter.org/started-by";
 /// Annotation on a Workspace: which rule stopped it, when, and which run that ended. Written by the operator together with
 /// `spec.desiredStatus`.
@@ -46,14 +47,14 @@ pub const ANNOTATIONS_HASH: &str = "workspaces.jupyter.org/annotations-hash";
 /// Annotation on children: UID of the Workspace that they belong to.
 pub const WORKSPACE_UID: &str = "workspaces.jupyter.org/workspace-uid";
 
-/// Annotation on a claim that is no workspace's own and the home of one that runs: that workspace, as `name/UID`. It keeps
-/// others from running on the same disk.
+/// Annotation on a claim that belongs to no workspace and is the home of a running one: that workspace, as `name/UID`. No other workspace
+/// then runs on the same disk.
 pub const IN_USE_BY: &str = "workspaces.jupyter.org/in-use-by";
 
 /// Annotation that people set on a Workspace: a time; a new value applies pending updates by one restart, as `kubectl rollout
 /// restart` does.
 pub const RESTARTED_AT: &str = "workspaces.jupyter.org/restarted-at";
-/// Annotation that people set on a WorkspaceTemplate: why no new workspace should be made from it.
+/// Annotation that users set on a WorkspaceTemplate: why users should not create workspaces from it.
 pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
 /// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.
 pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
@@ -68,22 +69,20 @@ pub const NOT_PRUNED: [(&str, &str); 2] = [
 pub const APPLICATION_CONTAINER: &str = "workspace";
 /// Name of the application's port in its pod and Service.
 pub const APPLICATION_PORT: &str = "http";
-/// Environment variable that tells the application which run it is; nobody else sets it.
+/// Environment variable with the identifier of the application's run. Only the operator sets it.
 pub const RUN_ID_VARIABLE: &str = "WORKSPACE_RUN_ID";
-/// Environment variable of the application: the path under which browsers ask for it, with `/` at both ends. Set where that is not
-/// `/` (routing mode Path).
+/// Environment variable of the application: the path of its URL, with `/` at both ends. Set unless it is `/` (routing mode Path).
 pub const BASE_PATH_VARIABLE: &str = "WORKSPACE_BASE_PATH";
-/// Environment variable that tells the application its workspace's UID: the audience of assertions for it. Nobody else sets it.
+/// Environment variable with the workspace's UID: the audience of assertions for it. Only the operator sets it.
 pub const UID_VARIABLE: &str = "WORKSPACE_UID";
-/// Environment variable that tells the application where the keys are by which it checks assertions: a folder, or
-/// [`NO_ASSERTIONS`]. Nobody else sets it.
+/// Environment variable with the location of the keys that verify assertions: a folder, or [`NO_ASSERTIONS`]. Only the operator sets it.
 pub const ASSERTION_KEYS_VARIABLE: &str = "WORKSPACE_ASSERTION_KEYS";
-/// Value of [`ASSERTION_KEYS_VARIABLE`] where somebody else than the gateway decides who may connect.
+/// Value of [`ASSERTION_KEYS_VARIABLE`] if the gateway does not decide who may connect.
 pub const NO_ASSERTIONS: &str = "none";
 /// Environment variables that the operator alone sets.
 pub const OWN_VARIABLES: [&str; 3] = [RUN_ID_VARIABLE, UID_VARIABLE, ASSERTION_KEYS_VARIABLE];
-/// ConfigMap with the public keys by which assertions are checked: in the installation's namespace the gateway's own, and in each
-/// namespace with workspaces a copy with the operator's beside them.
+/// ConfigMap with the public keys that verify assertions. In the installation's namespace it has the gateway's keys. Each namespace with
+/// workspaces has a copy, with the operator's keys added.
 pub const ASSERTION_KEYS: &str = "jupyter-k8s-assertion-keys";
 /// Entry of [`ASSERTION_KEYS`]: the gateway's keys, a JSON Web Key Set.
 pub const GATEWAY_KEYS: &str = "gateway.json";
@@ -93,7 +92,7 @@ pub const OPERATOR_KEYS: &str = "operator.json";
 pub const ASSERTION_KEYS_VOLUME: &str = "jupyter-k8s-keys";
 /// Where a pod has [`ASSERTION_KEYS`].
 pub const ASSERTION_KEYS_PATH: &str = "/var/run/jupyter-k8s/keys";
-/// Header of a request to a workspace: who asks, as whoever sends it vouches.
+/// Header of a request to a workspace: the user, as the sender attests.
 pub const ASSERTION_HEADER: &str = "workspace-assertion";
 /// Audience of assertions for the portal, and the first label of its host.
 pub const PORTAL_AUDIENCE: &str = "portal";
@@ -159,13 +158,13 @@ pub const PORTAL: &str = "jupyter-k8s-portal";
 /// Field manager and user agent of the command line.
 pub const CLI: &str = "kubectl-create-workspace";
 
-/// Verb on `workspaces` that lets somebody name another owner.
+/// Verb on `workspaces` that lets a user set another owner.
 pub const ASSIGN_OWNER_VERB: &str = "assign-owner";
-/// Verb on `workspaces` that lets somebody change and delete those of others.
+/// Verb on `workspaces` that lets a user change and delete the workspaces of others.
 pub const ADMINISTER_VERB: &str = "administer";
-/// Verb on `workspaces` that lets somebody share those of others.
+/// Verb on `workspaces` that lets a user share the workspaces of others.
 pub const SHARE_VERB: &str = "share";
-/// Verb on templates, managers, execution profiles and claims that lets somebody refer to them.
+/// Verb on templates, managers, execution profiles and claims that lets a user refer to them.
 pub const USE_VERB: &str = "use";
 
 /// Kubernetes user name of an object's owner, as [`CREATED_BY`] records it. Empty text counts as none.
@@ -174,7 +173,7 @@ pub fn owner(meta: &ObjectMeta) -> Option<&str> {
     Some(name.as_str()).filter(|name| !name.is_empty())
 }
 
-/// Whether somebody else than the owner named the owner of a workspace, as [`ASSIGNED_BY`] records it.
+/// Whether a user other than the owner set the owner of a workspace, as [`ASSIGNED_BY`] records it.
 pub fn is_assigned(meta: &ObjectMeta) -> bool {
     let annotations = meta.annotations.as_ref();
     annotations.is_some_and(|all| all.contains_key(ASSIGNED_BY))

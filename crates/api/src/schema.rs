@@ -191,11 +191,11 @@ pub(crate) fn ordered(less: &str, more: &str) -> Rule {
     .field_path(format!(".{less}"))
 }
 
-/// Rule of a workspace: its disk does not shrink below what its claim asks for, once it had a size.
+/// Rule of a workspace: its disk does not become smaller than its claim's request, once it had a size.
 pub(crate) fn disk_does_not_shrink() -> Rule {
     const NEW: &str = "self.spec.storage.size";
     const OLD: &str = "oldSelf.spec.storage.size";
-    // What an update says of the status is not taken over: this is what the operator wrote.
+    // The API server ignores the status in an update, so this is the status that the operator wrote.
     let claim = format!("self.?status.?disk.?size.orValue({OLD})");
     Rule::new(format!(
         "!has(self.spec.storage) || !has({NEW}) || !has(oldSelf.spec.storage) || !has({OLD}) || [{OLD}, {claim}].exists(least, \

@@ -1,4 +1,4 @@
-//! `WorkspaceShare`: other people at one's workspace (pure).
+//! `WorkspaceShare`: access of other users to a workspace (pure).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{lenient::lenient, schema};
 
-/// Lets subjects connect to one workspace. Bound to that workspace's UID: one that is made anew under the name is not shared.
+/// Lets subjects connect to one workspace. Bound to that workspace's UID: a new workspace of the same name is not shared.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "workspaces.jupyter.org",
@@ -118,7 +118,7 @@ pub enum SubjectKind {
     /// One user, by name.
     #[default]
     User,
-    /// Everybody in a group.
+    /// Every member of a group.
     Group,
     /// A service account.
     ServiceAccount,

@@ -1,8 +1,9 @@
 //! Words of an unfinished command line -> candidates for the last one, as kubectl asks plugins for them (IO).
 //!
-//! kubectl runs `kubectl_complete-workspace` with all words, the unfinished one last. The answer has a candidate per line and ends with
-//! cobra's directive.
+//! kubectl runs `kubectl_complete-workspace` with all words, the unfinished one last. The answer has a candidate per line, with a
+//! description after a tab, and ends with cobra's directive.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use crate::args::{Cli, Connection, JSONPATH};
 use crate::cluster::Cluster;
+use crate::output;
 
 /// Cobra's directive: offer no file names.
 const NO_FILES: &str = ":4";
@@ -163,28 +165,38 @@ async fn names(kind: Names, words: &[String]) -> Vec<String> {
     of_cluster(kind, &cluster).await
 }
 
-/// Images of the template that the line names, else of all templates.
+/// Images of the template that the line names, else of all templates. After a tab: the name that the template presents it by.
 async fn images(cluster: &Cluster, words: &[String]) -> Vec<String> {
     let template = words
         .windows(2)
         .find(|pair| pair[0] == "--template")
         .map(|pair| &pair[1]);
     let found = cluster.list::<WorkspaceTemplate>(None, None, None).await;
-    let mut images: Vec<_> = found
-        .unwrap_or_default()
-        .iter()
-        .filter(|object| template.is_none_or(|name| object["metadata"]["name"] == name.as_str()))
-        .flat_map(|object| {
-            let allowed = object["spec"]["allowedImages"].as_array().into_iter().flatten();
-            let all = std::iter::once(&object["spec"]["defaultImage"]).chain(allowed);
-            all.filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    images.sort();
-    images.dedup();
+    let mut images = BTreeMap::new();
+    for object in found.unwrap_or_default() {
+        if template.is_some_and(|name| object["metadata"]["name"] != name.as_str()) {
+            continue;
+        }
+        let spec = &object["spec"];
+        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+        for image in std::iter::once(spec["defaultImage"].clone()).chain(list(&spec["allowedImages"])) {
+            if let Some(image) = image.as_str() {
+                images.entry(image.to_owned()).or_insert(None);
+            }
+        }
+        for shown in list(&spec["presentation"]["images"]) {
+            if let (Some(image), Some(name)) = (shown["image"].as_str(), shown["displayName"].as_str()) {
+                images
+                    .entry(image.to_owned())
+                    .or_insert(None)
+                    .get_or_insert(output::plain(name));
+            }
+        }
+    }
+    let images = images.into_iter();
     images
+        .map(|(image, name)| name.map_or_else(|| image.clone(), |name| format!("{image}\t{name}")))
+        .collect()
 }
 
 async fn of_cluster(kind: Names, cluster: &Cluster) -> Vec<String> {

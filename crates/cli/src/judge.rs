@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use crate::failure::flag_of;
 
-/// Settings with a placeholder image where the cluster would choose one, which the client does not know. References to Secrets,
-/// `ConfigMaps` and claims are the cluster's to judge.
-pub(crate) const SETTINGS: &str = "{defaultImage: registry.example/image:1, allowUnvouchedReferences: true}";
+/// Settings with placeholders for the image and the gateway's address where the cluster would choose them, which the client does not
+/// know. References to Secrets, `ConfigMaps` and claims are the cluster's to judge.
+pub(crate) const SETTINGS: &str = "{defaultImage: registry.example/image:1, gatewayAddress: 'https://gateway.example/verify', \
+                                   allowUnvouchedReferences: true}";
 
 /// All violations of what the flags say; `None`: there are none.
 pub(crate) fn violations(manifest: &Value) -> Option<Violations> {

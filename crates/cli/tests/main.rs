@@ -3,13 +3,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up fails")]
 
 mod access;
+mod browser;
 mod canned;
+mod completion;
+mod credentials;
 mod explain;
 mod failures;
+mod following;
 mod further;
 mod input;
+mod offline;
 mod process;
+mod reports;
 mod server;
+mod socket;
 mod template;
 mod workspace;
 
@@ -79,6 +86,48 @@ async fn a_created_workspace_is_reported_as_by_kubectl() {
     );
     assert_eq!(body["spec"]["templateRef"], "prod");
     assert_eq!(body["spec"]["resources"]["limits"]["cpu"], "2");
+}
+
+#[tokio::test]
+async fn the_owner_is_written_for_installations_without_a_webhook() {
+    let owner = |server: &Server| server.created().1["metadata"]["annotations"].clone();
+    let own = json!({api::names::CREATED_BY: "alice"});
+    let server = Server::default();
+    for line in ["demo --template prod", "demo --dry-run=server"] {
+        assert_eq!(run(&server, line).await.code(), 0);
+        assert_eq!(owner(&server), own, "{line}");
+    }
+    // Another owner and further annotations of a manifest stay.
+    let file = std::env::temp_dir().join(format!("cli-owner-{}.yaml", std::process::id()));
+    let line = format!("-f {}", file.display());
+    for (annotations, expected) in [
+        (
+            json!({api::names::CREATED_BY: "bob"}),
+            json!({api::names::CREATED_BY: "bob"}),
+        ),
+        (
+            json!({"a": "b"}),
+            json!({"a": "b", api::names::CREATED_BY: "alice"}),
+        ),
+        (Value::Null, own),
+    ] {
+        let manifest = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace",
+            "metadata": {"name": "demo", "annotations": annotations}, "spec": {"displayName": "Demo"},
+        });
+        std::fs::write(&file, manifest.to_string()).unwrap();
+        let ran = run(&server, &line).await;
+        assert_eq!(ran.code(), 0, "{}", ran.err);
+        assert_eq!(owner(&server), expected);
+    }
+    std::fs::remove_file(file).unwrap();
+    // Where nobody is told who they are, a webhook may still know.
+    let silent = Server::default().telling_nobody_who_they_are();
+    assert_eq!(run(&silent, "demo --template prod").await.code(), 0);
+    assert_eq!(
+        silent.created().1["metadata"]["annotations"].get(api::names::CREATED_BY),
+        None
+    );
 }
 
 #[tokio::test]

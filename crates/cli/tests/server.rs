@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 struct State {
     warning: Option<String>,
     refusal: Option<(u16, String)>,
+    tells_nobody_who_they_are: bool,
     watch_failure: Option<Value>,
     created: Option<(String, Value)>,
     events: Vec<Event>,
@@ -45,6 +46,12 @@ impl Server {
 
     pub(crate) fn answering(self, code: u16, body: &str) -> Self {
         self.state.lock().unwrap().refusal = Some((code, body.to_owned()));
+        self
+    }
+
+    /// Nobody may create a `SelfSubjectReview`.
+    pub(crate) fn telling_nobody_who_they_are(self) -> Self {
+        self.state.lock().unwrap().tells_nobody_who_they_are = true;
         self
     }
 
@@ -83,6 +90,15 @@ impl Server {
         let (head, body) = request.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         let mut state = self.state.lock().unwrap();
+        if head.uri.path().ends_with("/selfsubjectreviews") {
+            let review = json!({"status": {"userInfo": {"username": "alice"}}});
+            let forbidden = json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no"});
+            return if state.tells_nobody_who_they_are {
+                respond(403, None, &forbidden.to_string())
+            } else {
+                respond(201, None, &review.to_string())
+            };
+        }
         if head.method == Method::POST {
             let body: Value = serde_json::from_slice(&bytes).unwrap();
             state.created = Some((head.uri.to_string(), body));

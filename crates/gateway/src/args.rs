@@ -72,6 +72,11 @@ pub struct Args {
     #[arg(long, env = "PORTAL_ENABLED")]
     pub portal_enabled: bool,
 
+    /// Namespaces in which the portal changes workspaces for users, `*` for all (repeatable; in the environment separated by commas).
+    /// There the page of a stopped workspace leads its owner to the portal [default: none, the page has a button that starts it].
+    #[arg(long, env = "PORTAL_ACTS_IN", value_delimiter = ',')]
+    pub portal_acts_in: Vec<String>,
+
     /// Address for the proxy's auth requests and for websockets (TLS).
     #[arg(long, env = "VERIFY_ADDRESS", default_value = "[::]:8443")]
     pub verify_address: SocketAddr,

@@ -12,7 +12,6 @@ use k8s_openapi::api::core::v1::Secret;
 use kit::readiness::{self, Readiness};
 use kit::scope::Scope;
 use kube::{Api, Client};
-use prometheus_client::registry::Registry;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -91,8 +90,6 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let client = kit::client::new(api::names::GATEWAY).await?;
     info!(version = env!("CARGO_PKG_VERSION"), "gateway starts");
     let metrics = Metrics::default();
-    let mut registry = Registry::default();
-    metrics.register(&mut registry);
     let observed = metrics.clone();
     kit::watchdog::abort_when_blocked(move |late| observed.loop_lag(late))
         .context("the watch over the event loop")?;
@@ -100,7 +97,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let admin = kit::admin::serve(
         args.admin_address,
         readiness.clone(),
-        Arc::new(registry),
+        metrics.registry(),
         CancellationToken::new(),
     );
     tokio::select! {
@@ -148,6 +145,7 @@ async fn serve(
         Served {
             manager,
             has_portal: args.portal_enabled,
+            portal_acts_in: args.portal_acts_in.clone().into(),
         },
         index.clone(),
         follower.clone(),
@@ -235,7 +233,7 @@ fn trusting(sign_in: SignIn, args: &Args, authority: Option<String>) -> Result<S
     let is_behind_proxy = main
         .transpose()?
         .is_some_and(|host| args.self_signed_hosts.contains(&host));
-    if authority.is_none() || !is_behind_proxy || args.oidc.oidc_ca_file.is_some() {
+    if authority.is_none() || !is_behind_proxy || args.oidc.ca_file.is_some() {
         return Ok(sign_in);
     }
     let mut oidc = args.oidc.clone();

@@ -189,12 +189,10 @@ async fn requests_that_cannot_be_read_are_answered_and_counted() {
             answer.escape_ascii()
         );
     }
-    let mut registry = prometheus_client::registry::Registry::default();
-    rig.metrics.register(&mut registry);
     let counted = async {
         loop {
             let mut text = String::new();
-            prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+            prometheus_client::encoding::text::encode(&mut text, &rig.metrics.registry()).unwrap();
             if text.contains("jupyter_k8s_gateway_requests_malformed_total{listener=\"test\"} 4") {
                 return;
             }

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
 use gateway::server::Limits;
-use gateway::server::bounds::{Most, at_pages};
+use gateway::server::bounds::{Kind, Most, at_pages};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::client::conn::{http1, http2};
@@ -71,10 +71,7 @@ async fn excess_requests_are_shed_at_once_and_others_are_answered() {
             sleep(Duration::from_millis(10)).await;
         }),
     );
-    let most = Most {
-        questions: 20,
-        ..Most::default()
-    };
+    let most = Most::default().with(Kind::Question, 20);
     let rig = Rig::start_with(router, Limits::default(), most).await;
     let (accepted, shed, slowest) = burst(&rig, 10, 100).await;
     assert!(
@@ -86,10 +83,8 @@ async fn excess_requests_are_shed_at_once_and_others_are_answered() {
     // As soon as it is over, everybody is served.
     let (accepted, shed, _) = burst(&rig, 2, 10).await;
     assert_eq!((accepted, shed), (20, 0));
-    let mut registry = prometheus_client::registry::Registry::default();
-    rig.metrics.register(&mut registry);
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    prometheus_client::encoding::text::encode(&mut text, &rig.metrics.registry()).unwrap();
     assert!(
         text.contains("jupyter_k8s_gateway_requests_under_way{kind=\"question\"} 0"),
         "{text}"
@@ -102,12 +97,10 @@ async fn bodies_that_never_come_keep_nobody_from_signing_in() {
         .route("/enter", get(|| async { "here" }))
         .route("/sign-out", post(|body: String| async { body }))
         .route("/backchannel-logout", post(|body: String| async { body }));
-    let most = Most {
-        logins: 1,
-        backchannel: 1,
-        bodies: 8,
-        ..Most::default()
-    };
+    let most = Most::default()
+        .with(Kind::Login, 1)
+        .with(Kind::Backchannel, 1)
+        .with(Kind::Body, 8);
     let rig = Rig::start_as(at_pages, router, Limits::default(), most).await;
     let stream = TokioIo::new(rig.connect("h2").await);
     let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
@@ -160,11 +153,7 @@ async fn websockets_that_wait_for_their_pods_keep_no_question_waiting() {
     let router = Router::new()
         .route("/hangs", get(async move || hangs.notified().await))
         .route("/", get(|| async { "here" }));
-    let most = Most {
-        questions: 1,
-        handshakes: 2,
-        ..Most::default()
-    };
+    let most = Most::default().with(Kind::Question, 1).with(Kind::Handshake, 2);
     let rig = Rig::start_with(router, Limits::default(), most).await;
     let (mut held, mut refused) = (Vec::new(), 0);
     for _ in 0..3 {

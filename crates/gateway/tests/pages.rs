@@ -88,7 +88,7 @@ async fn every_answer_to_a_script_has_one_shape() {
 
 #[tokio::test]
 async fn a_workspace_is_called_by_its_display_name_and_the_one_in_its_address() {
-    let called = "Waves &amp; &lt;quakes&gt; (seismic-lab)";
+    let called = "Waves &#38; &#60;quakes&#62; (seismic-lab)";
     let list = page(signed_in("alice")).await;
     assert!(list.contains(&format!("\">{called}</a>")), "{list}");
     let stopped = Target {
@@ -152,7 +152,7 @@ async fn what_a_user_wrote_is_shown_as_text() {
     ))
     .await;
     assert!(
-        html.contains("&lt;img src=x onerror=alert(1)&gt; &amp; &#39;more&#39;"),
+        html.contains("&#60;img src=x onerror=alert(1)&#62; &#38; &#39;more&#39;"),
         "{html}"
     );
     assert!(!html.contains("<img") && !html.contains("<b>"));

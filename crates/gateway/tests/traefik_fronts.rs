@@ -1,12 +1,13 @@
-//! A front that ends TLS before the chart's proxy: what it may say, and what nobody else may.
+//! The ports of the chart's proxy without TLS. What a front that ends TLS may say, and nobody else; what port 80 answers.
 
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api::manager::RoutingMode;
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{any, get};
 use gateway::index::Index;
 use gateway::server::throttle::{Rates, Throttle};
 use gateway::verify::request::forwarded::Forwarded;
@@ -25,6 +26,15 @@ const FRONT: [u8; 4] = [127, 0, 0, 2];
 const CLIENT: &str = "203.0.113.7";
 /// Another pod, which is no front.
 const OTHER: [u8; 4] = [127, 0, 0, 3];
+/// Paths that pods, the gateway's listeners and the proxy itself answer.
+const PATHS: [&str; 6] = [
+    "/",
+    "/lab?code=a",
+    "/_workspace/callback",
+    "/verify",
+    "/traefik/config",
+    "/ping",
+];
 /// What a front says of a client's https request.
 const BY_HTTPS: [(&str, &str); 2] = [("x-forwarded-proto", "https"), ("x-forwarded-for", CLIENT)];
 
@@ -56,11 +66,11 @@ fn chart(trusted: &str) -> Chart {
 }
 
 /// A site with the workspace `lab`, whose pod has answered.
-async fn site() -> (Site, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+async fn site() -> (Site, Arc<AtomicUsize>) {
     site_trusting(r#"["127.0.0.2"]"#).await
 }
 
-async fn site_trusting(trusted: &str) -> (Site, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+async fn site_trusting(trusted: &str) -> (Site, Arc<AtomicUsize>) {
     let (pod, seen) = pod().await;
     let behind = Behind::stub(Index::with(snapshot([running("lab", pod)])));
     let behind = behind
@@ -72,10 +82,16 @@ async fn site_trusting(trusted: &str) -> (Site, std::sync::Arc<std::sync::atomic
 
 /// The answer to a request that comes from this address without TLS.
 async fn ask(site: &Site, from: [u8; 4], label: &str, path: &str, headers: &[(&str, &str)]) -> String {
+    let target = format!("GET {path}");
+    send(site.plain, from, &target, &host(label), headers).await
+}
+
+/// The answer to a request that comes from this address to this port without TLS. `target`: method and path.
+async fn send(port: u16, from: [u8; 4], target: &str, host: &str, headers: &[(&str, &str)]) -> String {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((IpAddr::from(from), 0).into()).unwrap();
-    let mut stream = socket.connect(([127, 0, 0, 1], site.plain).into()).await.unwrap();
-    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n", host(label));
+    let mut stream = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
+    let mut request = format!("{target} HTTP/1.1\r\nhost: {host}\r\n");
     if !headers.iter().any(|(name, _)| *name == "connection") {
         request.push_str("connection: close\r\n");
     }
@@ -208,4 +224,58 @@ async fn what_a_client_claims_through_the_front_does_not_count() {
     let asked = site.authorizer.asked.lock().unwrap().clone();
     assert_eq!(client(&asked), "127.0.0.1".parse().ok(), "{asked:?}");
     assert!(Forwarded::of(&asked).is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn port_80_redirects_every_host_and_path_to_https_and_asks_neither_gateway_nor_pod() {
+    let values = ["routing.port=443", "proxy.service.http=true"];
+    let chart = Chart::render_with(RoutingMode::Subdomain, &values);
+    let (pod, seen) = pod().await;
+    let pages = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&pages);
+    let page = any(async move || {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let page = Router::new().route("/", page.clone()).route("/{*rest}", page);
+    let behind = Behind::stub(Index::with(snapshot([running("lab", pod)]))).signing_in_by(page);
+    let site = Site::as_charted(chart, RoutingMode::Subdomain, behind).await;
+    // The controls: by https, pod, gateway and its pages are reached.
+    site.until("lab", &[TICKET], http::StatusCode::OK).await;
+    site.until("auth", &[], http::StatusCode::OK).await;
+    let before = (seen.load(Ordering::Relaxed), pages.load(Ordering::Relaxed));
+    assert!(before.0 > 0 && before.1 > 0, "{before:?}");
+    site.authorizer.asked.lock().unwrap().clear();
+
+    let hosts = ["lab", "auth", "portal", "", "unknown"].map(host);
+    let others = ["identity.localhost", "elsewhere.example"].map(str::to_owned);
+    // Nobody is believed who says that it was https, and a websocket is no exception.
+    let upgrade = [
+        ("connection", "upgrade, close"),
+        ("upgrade", "websocket"),
+        ("x-forwarded-proto", "wss"),
+    ];
+    for host in hosts.iter().chain(&others) {
+        for path in PATHS {
+            for (method, headers) in [
+                ("GET", &[][..]),
+                ("GET", &with(&[TICKET])),
+                ("GET", &upgrade),
+                ("POST", &with(&[TICKET])),
+            ] {
+                let target = format!("{method} {path}");
+                let answer = send(site.redirects, OTHER, &target, host, headers).await;
+                let is_redirect = answer.starts_with("HTTP/1.1 302") || answer.starts_with("HTTP/1.1 307");
+                let to = format!("\r\nLocation: https://{host}{path}\r\n");
+                assert!(
+                    is_redirect && answer.contains(&to),
+                    "{target} {host} {headers:?}: {answer}"
+                );
+            }
+        }
+    }
+    assert_eq!(
+        (seen.load(Ordering::Relaxed), pages.load(Ordering::Relaxed)),
+        before
+    );
+    assert!(site.authorizer.asked.lock().unwrap().is_empty());
 }

@@ -2,13 +2,15 @@
 //!
 //! Answers are cached. Callers who ask the same at the same time share one review.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::api::authorization::v1::{
     LocalSubjectAccessReview, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+    SubjectAccessReviewStatus,
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
@@ -17,6 +19,7 @@ use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::role_changes;
 use crate::scope::Scope;
 
 /// Maximum number of cached answers, of some 200 bytes each.
@@ -25,6 +28,11 @@ const MAX_CACHED: u64 = 50_000;
 const CONCURRENCY: usize = 32;
 /// Timeout of an access review, which includes the wait for others.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A changed right is requested at once, and again after these times, because other API servers lag behind.
+const RECHECKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(10)];
+/// No answer is cached for longer, so that older changes of roles say nothing.
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// SHA-256 of a question.
 type Key = [u8; 32];
@@ -66,6 +74,37 @@ pub struct Lifetimes {
     pub refused: Duration,
 }
 
+/// When roles changed last, by namespace and in the whole cluster. Answers from before may be outdated.
+#[derive(Debug, Default)]
+struct RoleChanges {
+    everywhere: Option<Instant>,
+    namespaces: HashMap<String, Instant>,
+}
+
+impl RoleChanges {
+    fn add(&mut self, namespace: Option<&str>, now: Instant) {
+        self.namespaces
+            .retain(|_, changed| now.duration_since(*changed) < LONGEST);
+        match namespace {
+            None => self.everywhere = Some(now),
+            Some(namespace) => {
+                self.namespaces.insert(namespace.to_owned(), now);
+            }
+        }
+    }
+
+    /// Whether an answer about `namespace` that was requested at `asked` may be outdated. Roles of one namespace say nothing about a right in
+    /// all of them.
+    fn outdate(&self, namespace: &str, asked: Instant, now: Instant) -> bool {
+        let of_namespace = self.namespaces.get(namespace).copied();
+        let mut changes = self.everywhere.into_iter().chain(of_namespace);
+        changes.any(|changed| {
+            let mut rechecks = RECHECKS.iter().map(|after| changed + *after);
+            rechecks.any(|at| asked < at && at <= now)
+        })
+    }
+}
+
 /// Each answer expires by itself.
 #[derive(Debug)]
 struct ByAnswer;
@@ -78,6 +117,7 @@ pub struct AccessReviews {
     cache: Cache<Key, Answer>,
     lifetimes: Lifetimes,
     permits: Arc<Semaphore>,
+    changes: Arc<RwLock<RoleChanges>>,
 }
 
 impl std::fmt::Debug for AccessReviews {
@@ -117,7 +157,27 @@ impl AccessReviews {
             cache,
             lifetimes,
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
+            changes: Arc::default(),
         }
+    }
+
+    /// Watches roles and their bindings forever: answers from before a change are requested again. A watch that failed goes on where it
+    /// ended, or lists again, which counts as a change.
+    pub async fn follow_roles(self) {
+        let failed = |_| {};
+        let changed = |namespace: Option<&str>| self.roles_changed(namespace);
+        role_changes::follow(self.client.clone(), &self.scope, failed, changed).await;
+    }
+
+    /// Outdates answers after roles changed in a namespace (`None`: in the whole cluster).
+    fn roles_changed(&self, namespace: Option<&str>) {
+        let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
+        changes.add(namespace, Instant::now());
+    }
+
+    fn is_outdated(&self, answer: Answer, namespace: &str) -> bool {
+        let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
+        changes.outdate(namespace, answer.at, Instant::now())
     }
 
     /// Whether `user` has the permission `right`.
@@ -142,7 +202,12 @@ impl AccessReviews {
         let spec = question(user, right);
         let key = key(&spec)?;
         if let Some(answer) = self.cache.get(&key).await {
-            if answer.granted || answer.at.elapsed() <= refused {
+            let lasts = if answer.granted {
+                self.lifetimes.granted
+            } else {
+                refused
+            };
+            if answer.at.elapsed() <= lasts && !self.is_outdated(answer, &right.namespace) {
                 return Ok(answer.granted);
             }
             self.cache.invalidate(&key).await;
@@ -174,29 +239,41 @@ impl AccessReviews {
     async fn ask(&self, spec: SubjectAccessReviewSpec) -> Result<(bool, bool), kube::Error> {
         // The semaphore is never closed.
         let _permit = self.permits.acquire().await.ok();
-        let params = PostParams::default();
-        let status = match &self.scope {
-            Scope::Cluster => {
-                let review = SubjectAccessReview {
-                    spec,
-                    ..SubjectAccessReview::default()
-                };
-                let reviews = Api::<SubjectAccessReview>::all(self.client.clone());
-                Box::pin(reviews.create(&params, &review)).await?.status
-            }
-            Scope::Namespace(namespace) => {
-                let mut review = LocalSubjectAccessReview {
-                    spec,
-                    ..LocalSubjectAccessReview::default()
-                };
-                review.metadata.namespace = Some(namespace.clone());
-                let reviews = Api::<LocalSubjectAccessReview>::namespaced(self.client.clone(), namespace);
-                Box::pin(reviews.create(&params, &review)).await?.status
-            }
-        };
+        let status = ask(&self.client, &self.scope, spec).await?;
         let status = status.unwrap_or_default();
         let granted = status.allowed && !status.denied.unwrap_or(false);
         Ok((granted, status.evaluation_error.is_none()))
+    }
+}
+
+/// The API server's answer. In [`Scope::Namespace`] the review is a `LocalSubjectAccessReview`, which needs no right on the cluster.
+///
+/// # Errors
+/// The API server does not answer.
+pub async fn ask(
+    client: &Client,
+    scope: &Scope,
+    spec: SubjectAccessReviewSpec,
+) -> Result<Option<SubjectAccessReviewStatus>, kube::Error> {
+    let params = PostParams::default();
+    match scope {
+        Scope::Cluster => {
+            let review = SubjectAccessReview {
+                spec,
+                ..SubjectAccessReview::default()
+            };
+            let reviews = Api::<SubjectAccessReview>::all(client.clone());
+            Ok(Box::pin(reviews.create(&params, &review)).await?.status)
+        }
+        Scope::Namespace(namespace) => {
+            let mut review = LocalSubjectAccessReview {
+                spec,
+                ..LocalSubjectAccessReview::default()
+            };
+            review.metadata.namespace = Some(namespace.clone());
+            let reviews = Api::<LocalSubjectAccessReview>::namespaced(client.clone(), namespace);
+            Ok(Box::pin(reviews.create(&params, &review)).await?.status)
+        }
     }
 }
 
@@ -208,7 +285,8 @@ fn key(question: &SubjectAccessReviewSpec) -> Result<Key, kube::Error> {
     Ok(key)
 }
 
-fn question(user: &UserInfo, right: &Right) -> SubjectAccessReviewSpec {
+/// The review that asks whether `user` has the permission `right`.
+pub fn question(user: &UserInfo, right: &Right) -> SubjectAccessReviewSpec {
     let (resource, subresource) = match right.resource.split_once('/') {
         Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
         None => (right.resource.as_str(), None),
@@ -347,7 +425,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_older_refusal_is_asked_again_by_who_wants_a_later_one_and_a_grant_is_not() {
+    async fn a_refusal_older_than_a_caller_accepts_is_reviewed_again_and_a_grant_is_not() {
         for (allowed, expected) in [(false, [1, 1, 2, 2]), (true, [1, 1, 1, 1])] {
             let (all, most) = (Arc::default(), Arc::default());
             let answer = json!({"allowed": allowed});
@@ -362,6 +440,31 @@ mod tests {
                 asked.push(all.load(SeqCst));
             }
             assert_eq!(asked, expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_from_before_a_change_of_roles_is_asked_again_at_once_and_until_all_api_servers_know() {
+        for (changed, again) in [(None, true), (Some("team"), true), (Some("other"), false)] {
+            let (all, most) = (Arc::default(), Arc::default());
+            let answer = json!({"allowed": false});
+            let reviews = AccessReviews::new(answering(answer, &all, &most), Scope::Cluster, lasting());
+            let ask = async |pause: u64| {
+                tokio::time::sleep(Duration::from_secs(pause)).await;
+                let (user, right) = (UserInfo::default(), get_of(1));
+                let asked = reviews.is_granted_within(&user, &right, Duration::from_mins(30));
+                assert!(!asked.await.unwrap());
+                all.load(SeqCst)
+            };
+            assert_eq!((ask(0).await, ask(1).await), (1, 1));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            reviews.roles_changed(changed);
+            let mut asked = Vec::new();
+            for pause in [0, 1, 2, 1, 7, 60, 600] {
+                asked.push(ask(pause).await);
+            }
+            let expected = if again { [2, 2, 3, 3, 4, 4, 4] } else { [1; 7] };
+            assert_eq!(asked, expected, "{changed:?}");
         }
     }
 
@@ -390,7 +493,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_review_without_answer_fails_and_is_asked_again() {
+    async fn a_review_without_answer_fails_and_is_repeated() {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
         let silent = tower::service_fn(move |_: http::Request<kube::client::Body>| {

@@ -10,6 +10,7 @@
 //! - `readiness`: conditions that a process waits for
 //! - `bind`: listening sockets
 //! - `access_review`: what a user may do
+//! - `role_changes`: where rights may have changed
 //! - `client`: the Kubernetes client
 //! - `scope`: the watched namespace, or all
 //! - `retry`: the client's retries and concurrency limit
@@ -38,6 +39,7 @@ pub mod pki;
 pub mod process;
 pub mod readiness;
 mod retry;
+pub mod role_changes;
 pub mod rotating_keys;
 pub mod scope;
 pub mod shared_secret;

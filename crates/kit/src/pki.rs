@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_authority_of_domains_is_believed_for_hosts_in_them_alone() {
+    fn an_authority_of_domains_is_trusted_only_for_hosts_in_them() {
         use rustls::client::WebPkiServerVerifier;
         use rustls::client::danger::ServerCertVerifier as _;
         use rustls::pki_types::{ServerName, UnixTime};

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_overloaded_server_is_asked_again_after_the_time_that_it_names() {
+    async fn a_request_to_an_overloaded_server_is_retried_after_the_time_that_it_names() {
         let (client, asked) = server(vec![(429, Some("1")), (503, None)]);
         get(&client).await.unwrap();
         let asked = asked.lock().unwrap();

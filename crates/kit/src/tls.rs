@@ -52,7 +52,7 @@ impl Certificate {
         Ok(())
     }
 
-    /// Serves from now on what `other` serves at this moment.
+    /// Serves from now on the current certificate of `other`.
     pub fn follow(&self, other: &Self) {
         self.current.store(other.current.load_full());
     }

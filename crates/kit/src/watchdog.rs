@@ -58,7 +58,7 @@ pub fn abort_when_blocked(on_delay: impl Fn(Duration) + Send + 'static) -> std::
             }
         }
     };
-    thread::Builder::new().name("stall".to_owned()).spawn(check)?;
+    thread::Builder::new().name("watchdog".to_owned()).spawn(check)?;
     Ok(())
 }
 

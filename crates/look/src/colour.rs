@@ -2,8 +2,8 @@
 
 use crate::theme::WrongTheme;
 
-/// Background of links and buttons, in light and dark mode: the token `--card`.
-pub(crate) const CARDS: [Colour; 2] = [Colour([255, 255, 255]), Colour([0x1b, 0x20, 0x28])];
+/// The background on which links have the least contrast, in light and dark mode: the token `--hover`.
+pub(crate) const BACKGROUNDS: [Colour; 2] = [Colour([0xea, 0xee, 0xf4]), Colour([0x26, 0x2c, 0x37])];
 /// Minimum contrast of text, by WCAG 2.2 AA.
 pub(crate) const READABLE: f64 = 4.5;
 
@@ -56,7 +56,7 @@ impl Colour {
     }
 }
 
-/// The colour in `field`, if text in it can be read on `card`.
+/// The colour in `field`, if text in it can be read on `background`.
 ///
 /// # Errors
 /// It is no colour, or has too little contrast.
@@ -64,17 +64,17 @@ pub(crate) fn accent(
     field: &'static str,
     value: &str,
     default: &'static str,
-    card: Colour,
+    background: Colour,
 ) -> Result<Colour, WrongTheme> {
     let value = if value.is_empty() { default } else { value };
     let colour = Colour::parse(value)
         .ok_or_else(|| WrongTheme::new(field, format!("{value:?} is not a colour like {default}")))?;
-    let contrast = colour.against(card);
+    let contrast = colour.against(background);
     if contrast < READABLE {
         return Err(WrongTheme::new(
             field,
             format!(
-                "{value} on {card} has a contrast of {contrast:.1}, and links in it cannot be read: it must be {READABLE} or more"
+                "{value} on {background} has a contrast of {contrast:.1}, and links in it cannot be read: it must be {READABLE} or more"
             ),
         ));
     }

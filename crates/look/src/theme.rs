@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use crate::colour::{CARDS, accent};
+use crate::colour::{BACKGROUNDS, accent};
 use crate::image::{data_uri, decoded};
 
 /// Colours without those that a setting may change.
@@ -102,12 +102,12 @@ impl Theme {
     /// A value cannot be used; the error names it and says what to do.
     pub fn new(settings: &ThemeSettings, logo: Option<&[u8]>) -> Result<Self, WrongTheme> {
         let name = text("productName", &settings.product_name, MAX_NAME)?;
-        let light = accent("accentColor", &settings.accent_color, "#0b5cad", CARDS[0])?;
+        let light = accent("accentColor", &settings.accent_color, "#0b5cad", BACKGROUNDS[0])?;
         let dark = accent(
             "accentColorDark",
             &settings.accent_color_dark,
             "#8cbcff",
-            CARDS[1],
+            BACKGROUNDS[1],
         )?;
         let css = format!(
             ":root{{--accent:{light};--on-accent:{}}}\

@@ -12,8 +12,8 @@
 //! - `blockers`: what keeps a workspace from running, as text for users
 //! - `plan`: a valid workspace -> children (pure)
 //! - `audit`: transitions -> records of the audit log
-//! - `cache`: watches, caches and reads
 //! - `metrics`: what is measured
+//! - `cache`: watches, caches and reads
 //! - `support`: backoff, debounce, errors
 //! - `context`: the state that all of them share. It names types of the modules above and holds no logic.
 

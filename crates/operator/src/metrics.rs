@@ -3,19 +3,22 @@
 use std::{
     borrow::Cow,
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    fmt,
     time::{Duration, Instant},
 };
 
-use api::workspace::Phase;
-use parking_lot::Mutex;
+use api::{Workspace, workspace::Phase};
+use kube::Resource as _;
 use prometheus_client::{
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    collector::Collector,
+    encoding::DescriptorEncoder,
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
+use serde::Deserialize as _;
+use serde_json::Value;
+
+use crate::cache::stores::{Cache, Parsed};
 
 /// Upper bounds of the durations, in seconds.
 const BUCKETS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
@@ -31,17 +34,6 @@ fn phase_label(phase: Phase) -> Labels<1> {
     [("phase", format!("{phase:?}").into())]
 }
 
-/// `key`: namespace and name.
-fn workspace_labels(key: &str, phase: Phase) -> Labels<3> {
-    let (namespace, workspace) = key.split_once('/').unwrap_or_default();
-    let [phase] = phase_label(phase);
-    [
-        ("namespace", namespace.to_owned().into()),
-        ("workspace", workspace.to_owned().into()),
-        phase,
-    ]
-}
-
 /// The metrics of the operator.
 #[derive(Clone)]
 pub struct Metrics {
@@ -49,14 +41,10 @@ pub struct Metrics {
     errors: Family<Labels<2>, Counter>,
     writes: Family<Labels<1>, Counter>,
     unanswered: Counter,
-    by_phase: Family<Labels<1>, Gauge>,
-    by_workspace: Family<Labels<3>, Gauge>,
     leading: Gauge,
     audit_records: Counter,
     audit_lost: Counter,
-    has_workspaces: Arc<AtomicBool>,
     undeclared: Gauge,
-    phases: Arc<Mutex<HashMap<String, Phase>>>,
 }
 
 impl Default for Metrics {
@@ -66,21 +54,17 @@ impl Default for Metrics {
             errors: Family::default(),
             writes: Family::default(),
             unanswered: Counter::default(),
-            by_phase: Family::default(),
-            by_workspace: Family::default(),
             leading: Gauge::default(),
             audit_records: Counter::default(),
             audit_lost: Counter::default(),
-            has_workspaces: Arc::new(AtomicBool::new(true)),
             undeclared: Gauge::default(),
-            phases: Arc::default(),
         }
     }
 }
 
 impl Metrics {
-    /// Registers all metrics.
-    pub fn register(&self, registry: &mut Registry) {
+    /// Registers all metrics. `per_workspace`: whether each of `workspaces` has a gauge of its own.
+    pub fn register(&self, registry: &mut Registry, workspaces: Cache<Workspace>, per_workspace: bool) {
         let registry = registry.sub_registry_with_prefix("jupyter_k8s_operator");
         registry.register_with_unit(
             "reconcile_step_duration",
@@ -99,12 +83,11 @@ impl Metrics {
             "Requests for the last activity of a pod that got no answer",
             self.unanswered.clone(),
         );
-        registry.register("workspaces", "Workspaces by phase", self.by_phase.clone());
-        registry.register(
-            "workspace_phase",
-            "1 for each workspace and its phase",
-            self.by_workspace.clone(),
-        );
+        registry.register_collector(Box::new(Phases {
+            workspaces,
+            per_workspace,
+            leading: self.leading.clone(),
+        }));
         registry.register(
             "audit_records",
             "Records written to the audit log by this process",
@@ -161,19 +144,9 @@ impl Metrics {
         self.unanswered.inc();
     }
 
-    /// Sets whether this replica leads. A replica that does not lead knows no phases.
+    /// Sets whether this replica leads. Only the leader reports phases.
     pub fn leading(&self, leads: bool) {
         self.leading.set(i64::from(leads));
-        if !leads {
-            self.phases.lock().clear();
-            self.by_phase.clear();
-            self.by_workspace.clear();
-        }
-    }
-
-    /// Sets whether each workspace has a gauge of its own.
-    pub fn per_workspace(&self, has_workspaces: bool) {
-        self.has_workspaces.store(has_workspaces, Ordering::Relaxed);
     }
 
     /// Counts a written audit record.
@@ -190,89 +163,120 @@ impl Metrics {
     pub fn undeclared(&self, count: usize) {
         self.undeclared.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
+}
 
-    /// Sets the phase of the workspace `key`; `None`: the workspace is gone.
-    pub fn phase(&self, key: &str, phase: Option<Phase>) {
-        let mut phases = self.phases.lock();
-        let earlier = match phase {
-            Some(phase) => phases.insert(key.to_owned(), phase),
-            None => phases.remove(key),
+/// Reads the phases of the cached workspaces when the metrics are read.
+#[derive(Debug)]
+struct Phases {
+    workspaces: Cache<Workspace>,
+    per_workspace: bool,
+    leading: Gauge,
+}
+
+impl Collector for Phases {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let workspaces = if self.leading.get() == 1 {
+            self.workspaces.state()
+        } else {
+            Vec::new()
         };
-        if earlier == phase {
-            return;
+        let phases = workspaces.iter().filter_map(|it| Some((it, phase_of(it)?)));
+        let mut counts: HashMap<Phase, i64> = HashMap::new();
+        for (_, phase) in phases.clone() {
+            *counts.entry(phase).or_default() += 1;
         }
-        if let Some(earlier) = earlier {
-            self.by_workspace.remove(&workspace_labels(key, earlier));
-            self.by_phase.get_or_create(&phase_label(earlier)).dec();
+        let mut gauges =
+            encoder.encode_descriptor("workspaces", "Workspaces by phase.", None, MetricType::Gauge)?;
+        for (phase, count) in &counts {
+            gauges.encode_family(&phase_label(*phase))?.encode_gauge(count)?;
         }
-        if let Some(phase) = phase {
-            if self.has_workspaces.load(Ordering::Relaxed) {
-                let gauge = self.by_workspace.get_or_create(&workspace_labels(key, phase));
-                gauge.set(1);
-            }
-            self.by_phase.get_or_create(&phase_label(phase)).inc();
+        if !self.per_workspace {
+            return Ok(());
+        }
+        let help = "1 for each workspace and its phase.";
+        let mut gauges = encoder.encode_descriptor("workspace_phase", help, None, MetricType::Gauge)?;
+        for (workspace, phase) in phases {
+            let text = |text: &Option<String>| Cow::from(text.clone().unwrap_or_default());
+            let [phase] = phase_label(phase);
+            let labels: Labels<3> = [
+                ("namespace", text(&workspace.meta().namespace)),
+                ("workspace", text(&workspace.meta().name)),
+                phase,
+            ];
+            gauges.encode_family(&labels)?.encode_gauge(&1_i64)?;
+        }
+        Ok(())
+    }
+}
+
+fn phase_of(workspace: &Parsed<Workspace>) -> Option<Phase> {
+    match &workspace.0 {
+        Ok(workspace) => workspace.status.as_ref()?.phase,
+        Err(unreadable) => {
+            let object: Value = serde_json::from_str(&unreadable.text).ok()?;
+            Phase::deserialize(object.pointer("/status/phase")?).ok()
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use kube::runtime::watcher::Event;
     use prometheus_client::encoding::text;
+    use serde_json::json;
 
     use super::*;
+    use crate::cache::stores::CacheWriter;
 
-    fn text_of(metrics: &Metrics) -> String {
+    fn text_of(metrics: &Metrics, workspaces: Cache<Workspace>, per_workspace: bool) -> String {
         let mut registry = Registry::default();
-        metrics.register(&mut registry);
+        metrics.register(&mut registry, workspaces, per_workspace);
         let mut text = String::new();
         text::encode(&mut text, &registry).unwrap();
         text
     }
 
-    #[test]
-    fn a_workspace_is_counted_in_one_phase_and_not_after_it_is_gone() {
-        let metrics = Metrics::default();
-        metrics.phase("team/a", Some(Phase::Starting));
-        metrics.phase("team/a", Some(Phase::Running));
-        metrics.phase("team/b", Some(Phase::Running));
-        metrics.phase("team/b", Some(Phase::Running));
-        let text = text_of(&metrics);
-        assert!(
-            text.contains("jupyter_k8s_operator_workspaces{phase=\"Running\"} 2"),
-            "{text}"
-        );
-        assert!(
-            text.contains("jupyter_k8s_operator_workspaces{phase=\"Starting\"} 0"),
-            "{text}"
-        );
-        metrics.phase("team/b", None);
-        assert!(text_of(&metrics).contains("{phase=\"Running\"} 1"));
+    /// A cache with workspaces of these phases, in which the last one has a spec that does not parse.
+    fn workspaces(phases: &[&str]) -> Cache<Workspace> {
+        let mut writer = CacheWriter::default();
+        for (number, phase) in phases.iter().enumerate() {
+            let spec = if number + 1 == phases.len() {
+                json!(7)
+            } else {
+                json!({"displayName": "w"})
+            };
+            let meta = json!({"name": format!("w-{number}"), "namespace": "team"});
+            let object = json!({"metadata": meta, "spec": spec, "status": {"phase": phase}});
+            writer.apply_watcher_event(&Event::Apply(serde_json::from_value(object).unwrap()));
+        }
+        writer.as_reader()
     }
 
     #[test]
-    fn the_gauge_of_a_workspace_moves_with_its_phase_and_goes_with_it() {
-        let gauge = |phase: &str| {
-            format!(
-                "jupyter_k8s_operator_workspace_phase{{namespace=\"team\",workspace=\"a\",phase=\"{phase}\"}} 1"
-            )
-        };
-        let metrics = Metrics::default();
-        metrics.phase("team/a", Some(Phase::Starting));
-        assert!(text_of(&metrics).contains(&gauge("Starting")));
-        metrics.phase("team/a", Some(Phase::Running));
-        let text = text_of(&metrics);
-        assert!(text.contains(&gauge("Running")), "{text}");
-        assert_eq!(text.matches("workspace=\"a\"").count(), 1, "{text}");
-        metrics.phase("team/a", None);
-        assert!(!text_of(&metrics).contains("workspace=\"a\""));
-
-        metrics.per_workspace(false);
-        metrics.phase("team/a", Some(Phase::Running));
-        let text = text_of(&metrics);
-        assert!(!text.contains("workspace=\"a\""), "{text}");
+    fn the_leader_reports_how_many_workspaces_are_in_each_phase_and_the_phase_of_each() {
+        let (metrics, workspaces) = (
+            Metrics::default(),
+            workspaces(&["Starting", "Running", "Running"]),
+        );
+        let text = |per_workspace| text_of(&metrics, workspaces.clone(), per_workspace);
+        assert!(!text(true).contains("phase="), "it does not lead");
+        metrics.leading(true);
+        let all = text(true);
+        for line in [
+            "workspaces{phase=\"Running\"} 2",
+            "workspaces{phase=\"Starting\"} 1",
+            "workspace_phase{namespace=\"team\",workspace=\"w-0\",phase=\"Starting\"} 1",
+            "workspace_phase{namespace=\"team\",workspace=\"w-2\",phase=\"Running\"} 1",
+        ] {
+            assert!(
+                all.contains(&format!("\njupyter_k8s_operator_{line}\n")),
+                "{line}: {all}"
+            );
+        }
+        let some = text(false);
         assert!(
-            text.contains("jupyter_k8s_operator_workspaces{phase=\"Running\"} 1"),
-            "{text}"
+            some.contains("{phase=\"Running\"} 2") && !some.contains("workspace="),
+            "{some}"
         );
     }
 
@@ -282,8 +286,8 @@ mod tests {
         metrics.step("apply", Duration::from_millis(3));
         metrics.error("apply", "Conflict".to_owned());
         metrics.write("apply");
-        metrics.phase("team/a", Some(Phase::Running));
-        testkit::documented::assert_documented(&text_of(&metrics), "jupyter_k8s_operator_");
+        let text = text_of(&metrics, workspaces(&[]), true);
+        testkit::documented::assert_documented(&text, "jupyter_k8s_operator_");
     }
 
     #[test]
@@ -291,7 +295,7 @@ mod tests {
         let metrics = Metrics::default();
         metrics.step("apply", Duration::from_millis(3));
         metrics.error("apply", "Conflict".to_owned());
-        let text = text_of(&metrics);
+        let text = text_of(&metrics, workspaces(&[]), false);
         assert!(
             text.contains("reconcile_step_duration_seconds_count{step=\"apply\"} 1"),
             "{text}"

@@ -103,8 +103,10 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let caches =
         readiness.gate("the watches of workspaces and their children (are the CRDs and the RBAC there?)");
     let mut registry = Registry::default();
-    context.metrics.per_workspace(workspace_metrics);
-    context.metrics.register(&mut registry);
+    let workspaces = context.stores.workspaces.clone();
+    context
+        .metrics
+        .register(&mut registry, workspaces, workspace_metrics);
     let problems = readiness.clone();
     let admin = kit::admin::serve(admin_address, readiness, Arc::new(registry), shutdown.clone());
 
@@ -244,7 +246,6 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
         workspace.namespace.as_deref().unwrap_or_default(),
         workspace.name
     );
-    context.metrics.phase(&key, None);
     context.backoff.reset(&key);
     context.pending_writes.forget(&key);
     context.contests.forget(&key);

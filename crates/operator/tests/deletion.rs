@@ -81,7 +81,6 @@ async fn a_child_reported_gone_is_not_deleted_or_read_again_while_the_caches_lag
         [
             "GET replicasets",
             "GET pods",
-            "GET pods",
             "DELETE networkpolicies/workspace-demo",
             "PATCH workspaces/demo"
         ]

@@ -13,7 +13,7 @@ use k8s_openapi::api::{
 };
 use kube::ResourceExt as _;
 use serde_json::json;
-use testkit::objects::NAMESPACE;
+use testkit::objects::{NAMESPACE, OWNER};
 
 use crate::stage::{CHILD, Stage, run_id, seconds};
 
@@ -78,6 +78,11 @@ async fn a_disk_deleted_under_a_pod_is_reported_and_so_is_the_empty_one_that_fol
             "{:?}",
             stage.events()
         );
+        let events = stage.all::<Event>();
+        let mut events = events.iter();
+        let event = events.find(|event| event.reason.as_deref() == Some(reason::VOLUME_REPLACED));
+        let note = event.unwrap().note.as_ref().unwrap();
+        assert!(note.contains("pv-1") && note.contains("empty"), "{note}");
         stage.set(DesiredStatus::Running);
         stage.reconcile().await.unwrap();
         stage.cluster();
@@ -332,11 +337,9 @@ async fn each_change_of_owner_is_an_event_with_its_own_names() {
         .filter_map(|event| event.note)
         .collect();
     notes.sort();
-    assert_eq!(notes.len(), 2, "{notes:?}");
-    assert!(
-        notes[0].contains("\"bob\" now") && notes[1].contains("\"carol\" now"),
-        "{notes:?}"
-    );
+    let note =
+        |now: &str, before: &str| format!("The workspace belongs to {now:?} now; it belonged to {before:?}.");
+    assert_eq!(notes, [note("bob", OWNER), note("carol", "bob")]);
 }
 
 #[tokio::test]

@@ -115,7 +115,8 @@ async fn events_are_written_in_order_and_before_the_process_ends() {
 /// Reasons for which Events were lost, with their number, as the metric has them.
 fn lost_events(stage: &Stage) -> Vec<String> {
     let mut registry = Registry::default();
-    stage.context.metrics.register(&mut registry);
+    let workspaces = stage.context.stores.workspaces.clone();
+    stage.context.metrics.register(&mut registry, workspaces, false);
     let mut text = String::new();
     encode(&mut text, &registry).unwrap();
     let of_events = text.lines().filter_map(|line| {

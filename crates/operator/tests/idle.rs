@@ -209,6 +209,12 @@ async fn a_pod_that_does_not_answer_is_never_stopped_and_reported_once() {
     let status = stage.status();
     assert_eq!(status.stops_at, None);
     assert!(status.idle.unwrap().signals[0].error.is_some());
+    assert_eq!(status.stops_because, None);
+    let writes = stage.writes();
+    let statuses = writes
+        .iter()
+        .filter(|write| *write == "PATCH workspaces/demo/status");
+    assert!(statuses.count() <= 2, "{writes:?}");
     pod.is_broken.store(false, Ordering::Relaxed);
     ask_for(&mut stage, &pod, MINUTE * 3).await;
     assert_eq!(desired(&stage), DesiredStatus::Stopped);

@@ -232,8 +232,8 @@ async fn a_running_workspace_that_became_invalid_keeps_its_pod_and_stops_on_requ
     stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!(
-        (status.phase, status.endpoint.is_some()),
-        (Some(Phase::Running), true)
+        (status.phase, status.endpoint.is_some(), status.url.is_some()),
+        (Some(Phase::Running), true, true)
     );
     assert_eq!(status.reason.as_deref(), Some(reason::MANAGER_NOT_FOUND));
     // The policy is kept around it.

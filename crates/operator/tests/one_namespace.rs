@@ -72,9 +72,16 @@ fn stage() -> Stage {
 
 /// Plays a scenario beside the operator with all of its controllers.
 async fn beside_operator(stage: &Stage, scenario: impl Future<Output = ()>) {
+    beside_operator_with(stage, None, scenario).await;
+}
+
+/// The same. `manager`: that of workspaces that name none.
+async fn beside_operator_with(stage: &Stage, manager: Option<&str>, scenario: impl Future<Output = ()>) {
     let writers = Writers::default();
     let mut context = operator(stage.server.connect(None), &writers, true);
-    let site = &mut Arc::get_mut(&mut context).unwrap().site;
+    let changed = Arc::get_mut(&mut context).unwrap();
+    changed.settings.default_manager = manager.map(str::to_owned);
+    let site = &mut changed.site;
     site.scope = Scope::of(Some(NAMESPACE.to_owned()));
     NAMESPACE.clone_into(&mut site.system_namespace);
     let (_reconciles, context) = begin_as(context, writers);
@@ -155,6 +162,20 @@ async fn a_workspace_starts_stops_and_is_deleted_without_a_call_beyond_the_names
     assert!(calls.len() > 30, "{}", calls.len());
     let beyond = calls.iter().filter(|call| !is_allowed(call));
     assert_eq!(beyond.map(Call::line).collect::<Vec<_>>(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_without_a_manager_gets_the_release_s_own_beside_managers_of_other_namespaces() {
+    let stage = stage();
+    for name in ["another", "third"] {
+        stage.server.put(&objects::manager(name));
+    }
+    beside_operator_with(&stage, Some("main"), started(&stage)).await;
+    let resolved = stage.workspace().status.and_then(|status| status.resolved);
+    assert_eq!(
+        resolved.and_then(|resolved| resolved.manager).as_deref(),
+        Some("main")
+    );
 }
 
 #[tokio::test(start_paused = true)]

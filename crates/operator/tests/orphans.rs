@@ -8,10 +8,7 @@ use k8s_openapi::api::{
     core::v1::{PersistentVolumeClaim, Pod, Service},
     networking::v1::NetworkPolicy,
 };
-use kube::{
-    Api, Resource, ResourceExt as _,
-    api::{Patch, PatchParams},
-};
+use kube::{Resource, ResourceExt as _};
 use operator::{cache::observed::Identity, controllers::orphans};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -142,29 +139,4 @@ async fn network_policies_with_a_workspace_and_foreign_ones_stay() {
     stage.sync_one(8);
     assert!(orphans::reconcile(&stage.context).await.is_some());
     assert_eq!(stage.all::<NetworkPolicy>().len(), 2);
-}
-
-#[tokio::test]
-async fn an_owner_that_an_earlier_version_wrote_is_taken_away() {
-    let mut stage = Stage::with_running_demo().await;
-    let mut policy = stage.child::<NetworkPolicy>().unwrap();
-    let identity = Identity::of(&stage.workspace().metadata);
-    policy.metadata.owner_references = Some(vec![identity.owner_reference()]);
-    policy.metadata.managed_fields = None;
-    policy.metadata.resource_version = None;
-    let policies: Api<NetworkPolicy> = Api::namespaced(stage.context.client.clone(), NAMESPACE);
-    let params = PatchParams::apply(names::OPERATOR).force();
-    policies
-        .patch(CHILD, &params, &Patch::Apply(&policy))
-        .await
-        .unwrap();
-    assert_eq!(
-        stage.child::<NetworkPolicy>().unwrap().owner_references().len(),
-        1
-    );
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.child::<NetworkPolicy>().unwrap().owner_references(), []);
-    stage.writes();
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), Vec::<String>::new());
 }

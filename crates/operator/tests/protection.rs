@@ -7,7 +7,7 @@ use api::{
     workspace::Phase,
 };
 use http::Method;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::{core::v1::Service, events::v1::Event};
 use kube::ResourceExt as _;
 use operator::controllers::{catalog, catalog::CatalogState, resync};
 use serde_json::json;
@@ -226,17 +226,27 @@ async fn a_deletion_waits_for_two_users_with_one_event_and_ends_with_the_last() 
         events.iter().filter(|it| *it == reason::TEMPLATE_IN_USE).count()
     };
     assert_eq!(reported(&stage), 1);
-    let conditions = template(&stage).unwrap().status.unwrap().conditions;
-    let waiting = condition::find(&conditions, TERMINATING).unwrap();
-    assert!(
-        waiting.message.starts_with("2 workspaces use"),
-        "{}",
-        waiting.message
-    );
+    let mut events = stage.all::<Event>().into_iter();
+    let event = events
+        .find(|event| event.reason.as_deref() == Some(reason::TEMPLATE_IN_USE))
+        .unwrap();
+    assert_eq!(event.type_.as_deref(), Some("Warning"));
+    let note = event.note.unwrap();
+    assert!(note.starts_with("2 workspaces use this template"), "{note}");
+    assert!(note.ends_with("--field-selector spec.templateRef=t"), "{note}");
+    let waiting = |stage: &Stage| {
+        let conditions = template(stage).unwrap().status.unwrap().conditions;
+        condition::find(&conditions, TERMINATING).unwrap().message.clone()
+    };
+    assert_eq!(waiting(&stage), note);
 
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    settle(&mut stage, &mut catalog_state).await;
-    assert!(template(&stage).is_some());
+    settle(&mut stage, &mut CatalogState::default()).await;
+    assert!(
+        waiting(&stage).starts_with("1 workspace uses"),
+        "{}",
+        waiting(&stage)
+    );
     stage.server.remove::<Workspace>(Some(NAMESPACE), "second");
     settle(&mut stage, &mut catalog_state).await;
     assert!(template(&stage).is_none());
@@ -312,6 +322,19 @@ async fn a_release_touches_no_finalizer_that_came_meanwhile() {
 }
 
 #[tokio::test]
+async fn no_finalizer_is_set_on_an_object_that_is_being_deleted() {
+    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    stage.reconcile().await.unwrap();
+    stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
+        object["metadata"]["finalizers"] = json!(["example.com/theirs"]);
+        object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
+    });
+    settle(&mut stage, &mut catalog_state).await;
+    assert_eq!(template(&stage).unwrap().finalizers(), ["example.com/theirs"]);
+    assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
+}
+
+#[tokio::test]
 async fn a_removed_finalizer_is_set_again() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.reconcile().await.unwrap();
@@ -362,6 +385,9 @@ async fn the_number_of_users_is_written_every_ten_seconds_at_most() {
     reconcile_catalog(&mut stage, &mut catalog_state).await;
     assert_eq!(reported(&stage), 1);
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(4));
+    delete_template(&stage);
+    reconcile_catalog(&mut stage, &mut catalog_state).await;
+    assert_eq!(reported(&stage), 1, "a condition is written at once");
 }
 
 #[tokio::test]

@@ -235,22 +235,6 @@ async fn a_new_operator_with_other_settings_writes_nothing_and_sends_no_event() 
 }
 
 #[tokio::test]
-async fn a_run_of_an_older_build_goes_on() {
-    const FIRST: &str = r#"{"spec":{"containerConfig":{},"image":"localhost/jk8s-application-jupyter-uv:0","port":8888,"resources":{"limits":{"cpu":"2","memory":"1Gi"},"requests":{"cpu":"100m","memory":"128Mi"}},"storage":{"mountPath":"/home/jovyan"}},"template":{"environmentVariables":[]}}"#;
-    let mut stage = Stage::with_demo();
-    stage.edit_spec(|spec| spec["updatePolicy"] = "Always".into());
-    settle(&mut stage).await;
-    let first = run_id(&stage.child().unwrap());
-    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
-        object["metadata"]["annotations"][names::STARTED_FROM] = FIRST.into();
-    });
-    stage.replace_operator(None);
-    settle(&mut stage).await;
-    assert_eq!(run_id(&stage.child().unwrap()), first);
-    assert_eq!(stage.status().pending_update, [""; 0]);
-}
-
-#[tokio::test]
 async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_next_start() {
     let mut stage = Stage::with_running_demo().await;
     let external_change = |object: &mut Value| {

@@ -7,6 +7,7 @@ use api::{
 };
 use http::Method;
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
 use operator::controllers::shares::{self, SharesState};
 use serde_json::{Value, json};
@@ -172,6 +173,9 @@ async fn a_change_of_owner_and_the_manager_end_shares_with_an_event() {
         stage.events(),
         [reason::SHARED, reason::SHARING_DISABLED, reason::OWNER_CHANGED]
     );
+    let warnings = stage.all::<Event>().into_iter();
+    let warnings = warnings.filter(|event| event.type_.as_deref() == Some("Warning"));
+    assert_eq!(warnings.count(), 2, "all but the first");
 }
 
 #[tokio::test]
@@ -192,4 +196,7 @@ async fn without_a_webhook_nothing_is_shared() {
     put_share(&stage, &json!({}));
     round(&mut stage, &mut memory).await;
     assert_eq!(reported(&stage), reason::UNVOUCHED);
+    let share = stored(&stage).unwrap();
+    assert_eq!(share.owner_references(), []);
+    assert_eq!(share.status.unwrap().workspace_uid, None);
 }

@@ -1,12 +1,10 @@
 // Keeps a page current and saves clicks. Every page works without it.
 // Parts of pages come from the server as HTML and replace the parts of the same id; all text of others has been escaped there.
 
-const root = document.documentElement;
-root.classList.add("js");
+document.documentElement.classList.add("js");
 const $ = (id) => document.getElementById(id);
-const trusted = window.trustedTypes
-  ? window.trustedTypes.createPolicy("portal", { createHTML: (text) => text })
-  : { createHTML: (text) => text };
+const asIs = { createHTML: (text) => text };
+const trusted = window.trustedTypes?.createPolicy("portal", asIs) ?? asIs;
 
 // --- Times: in the reader's zone and language.
 
@@ -41,17 +39,11 @@ const isControl = (node) =>
 /** Gives the new control what the reader has typed or chosen in the old one. */
 function keepTyped(old, fresh) {
   if (!isControl(old) || old.type === "hidden" || !isControl(fresh)) return;
-  if (old.type === "checkbox" || old.type === "radio") {
-    fresh.checked = old.checked;
-    fresh.toggleAttribute("checked", old.checked);
-  } else if (old instanceof HTMLSelectElement) {
-    for (const option of fresh.options) option.toggleAttribute("selected", option.value === old.value);
-    fresh.value = old.value;
-  } else {
-    fresh.value = old.value;
-    if (old instanceof HTMLInputElement) fresh.setAttribute("value", old.value);
-    else fresh.textContent = old.value;
-  }
+  if (["checkbox", "radio"].includes(old.type)) return void fresh.toggleAttribute("checked", (fresh.checked = old.checked));
+  if (old instanceof HTMLInputElement) fresh.setAttribute("value", old.value);
+  else if (old instanceof HTMLTextAreaElement) fresh.textContent = old.value;
+  else for (const option of fresh.options) option.toggleAttribute("selected", option.value === old.value);
+  fresh.value = old.value;
 }
 
 const MORPH = {
@@ -59,7 +51,8 @@ const MORPH = {
   ignoreActiveValue: true,
   callbacks: {
     // What is the same needs no look at its parts: most rows of a list do not change.
-    beforeNodeMorphed: (old, fresh) => !old.isEqualNode(fresh) && (keepTyped(old, fresh) ?? true),
+    // A button that was pressed says so until its answer comes.
+    beforeNodeMorphed: (old, fresh) => old.ariaBusy !== "true" && !old.isEqualNode(fresh) && (keepTyped(old, fresh) ?? true),
     // `open` of menus, sections and dialogs is the reader's.
     beforeAttributeUpdated: (name) => name !== "open",
   },
@@ -80,8 +73,7 @@ function patch(html) {
 
 // --- Announcements: polite, and at most one in five seconds.
 
-let spoken = 0;
-let unspoken = [];
+let [spoken, unspoken] = [0, []];
 
 function announce(text) {
   unspoken.push(text);
@@ -112,15 +104,12 @@ async function isGone(address = document.querySelector("link[rel=stylesheet]").h
   return { out, ended };
 }
 
-let stream = null;
-let pause = 2000;
+let [stream, pause] = [null, 2000];
 
 function connect(address) {
   if (stream) stream.close();
   stream = new EventSource(address);
-  stream.onopen = () => {
-    for (const id of ["still", "gone", "ended"]) show(id, false);
-  };
+  stream.onopen = () => ["still", "gone", "ended"].forEach((id) => show(id, false));
   stream.addEventListener("patch", (event) => {
     pause = 2000;
     patch(event.data);
@@ -132,10 +121,8 @@ function connect(address) {
     show("ended", true);
     later(() => connect(address));
   });
-  stream.onerror = () => {
-    // Otherwise the browser asks again by itself.
-    if (stream.readyState === EventSource.CLOSED) stopped(address);
-  };
+  // Otherwise the browser asks again by itself.
+  stream.onerror = () => stream.readyState === EventSource.CLOSED && stopped(address);
 }
 
 async function stopped(address) {
@@ -157,22 +144,18 @@ function whenVisible(act) {
 
 // --- Forms: judged by the server while somebody types.
 
-let checking = null;
-let due = 0;
+const HTML = { headers: { Accept: "text/html" }, redirect: "manual" };
+
+let [checking, due] = [null, 0];
 
 function check(form) {
   clearTimeout(due);
   due = setTimeout(async () => {
     checking?.abort();
     checking = new AbortController();
+    const [body, { signal }] = [new URLSearchParams(new FormData(form)), checking];
     try {
-      const answer = await fetch(form.dataset.check, {
-        method: "POST",
-        body: new URLSearchParams(new FormData(form)),
-        headers: { Accept: "text/html" },
-        redirect: "manual",
-        signal: checking.signal,
-      });
+      const answer = await fetch(form.dataset.check, { ...HTML, method: "POST", body, signal });
       show("ended", isEnd(answer.status));
       if (answer.ok) patch(await answer.text());
       else if (!isEnd(answer.status)) isGone();
@@ -185,20 +168,39 @@ function check(form) {
 // --- Sending: not while the session is over, because the answer would take the place of what was typed.
 
 const [asked, sure] = [new WeakSet(), new WeakSet()];
+const DOING = { start: "Starting…", stop: "Stopping…", restart: "Restarting…", delete: "Deleting…", "sign-out": "Signing out…" };
+
+/** The pressed button says at once what is being done. Returns what takes that back. */
+function begin(form, button) {
+  const [label, said] = [[...button.childNodes], DOING[form.getAttribute("action").split("/").pop()] ?? "Sending…"];
+  button.replaceChildren(said);
+  button.ariaBusy = "true";
+  announce(said);
+  return () => {
+    button.replaceChildren(...label);
+    button.ariaBusy = null;
+  };
+}
 
 async function send(event) {
-  const form = event.target;
+  const [form, button] = [event.target, event.submitter];
   if (form.method !== "post" || sure.delete(form)) return;
   event.preventDefault();
   if (asked.has(form)) return;
   asked.add(form);
+  const restore = button ? begin(form, button) : () => {};
+  // Also where the reader comes back to this page.
+  addEventListener("pagehide", restore, { once: true });
+  // Also where the reader stopped the way to the next page.
+  setTimeout(restore, 15000);
   const { out } = await isGone();
   asked.delete(form);
   show("away", out === null);
   if (out === false) {
     sure.add(form);
-    return form.requestSubmit(event.submitter);
+    return form.requestSubmit(button);
   }
+  restore();
   form.closest("dialog")?.close();
   $(out ? "gone" : "away").focus();
 }
@@ -236,23 +238,19 @@ const placeSliders = () => document.querySelectorAll("input[data-for]").forEach(
 // --- Dialogs: a page that asks, shown over this one.
 
 async function ask(link) {
-  let page;
-  try {
-    const answer = await fetch(link.href, { headers: { Accept: "text/html" }, redirect: "manual" });
-    if (!answer.ok) throw new Error(String(answer.status));
-    page = new DOMParser().parseFromString(trusted.createHTML(await answer.text()), "text/html");
-    if (!page.getElementById("confirm")) throw new Error("no question");
-  } catch {
-    location.assign(link.href);
-    return;
-  }
+  const answer = await fetch(link.href, HTML).catch(() => null);
+  const text = answer?.ok ? await answer.text().catch(() => "") : "";
+  const page = new DOMParser().parseFromString(trusted.createHTML(text), "text/html");
+  const question = page.getElementById("confirm");
+  if (!question) return location.assign(link.href);
   const dialog = document.createElement("dialog");
-  const title = document.createElement("h2");
-  title.id = "dialog-title";
-  title.textContent = page.querySelector("h1")?.textContent ?? "";
+  const textContent = page.querySelector("h1")?.textContent ?? "";
+  const title = Object.assign(document.createElement("h2"), { id: "dialog-title", textContent });
   dialog.setAttribute("aria-labelledby", title.id);
-  dialog.append(title, document.adoptNode(page.getElementById("confirm")));
+  // Outside a dialog nothing is announced while it is open.
+  dialog.append(title, document.adoptNode(question), $("announce"));
   dialog.addEventListener("close", () => {
+    document.body.append($("announce"));
     dialog.remove();
     // The link may have been replaced meanwhile: then one to the same address.
     const back = link.isConnected ? link : [...document.links].find((other) => other.href === link.href);
@@ -262,8 +260,7 @@ async function ask(link) {
   document.body.append(dialog);
   times(dialog);
   dialog.showModal();
-  const first = dialog.querySelector("input:not([type=hidden])") ?? dialog.querySelector("[data-close]");
-  first?.focus();
+  (dialog.querySelector("input:not([type=hidden])") ?? dialog.querySelector("[data-close]"))?.focus();
 }
 
 // --- Copy buttons.
@@ -277,8 +274,7 @@ async function copy(button) {
     announce("Select and copy the marked text.");
     return;
   }
-  const label = button.firstChild;
-  const before = label.data;
+  const [label, before] = [button.firstChild, button.firstChild.data];
   label.data = "Copied";
   announce("Copied.");
   setTimeout(() => (label.data = before), 2000);
@@ -289,13 +285,10 @@ async function copy(button) {
 const MAX_LINES = 5000;
 
 function follow(log) {
-  const box = $("follow");
-  const status = $("following");
+  const [box, status] = [$("follow"), $("following")];
   const isOn = () => !box || box.checked;
-  let source = null;
-  let last = `&after=${log.dataset.last}`;
-  let waiting = [];
-  let lines = log.textContent.split("\n").length;
+  let [source, last] = [null, `&after=${log.dataset.last}`];
+  let [waiting, lines] = [[], log.textContent.split("\n").length];
   const flush = () => {
     if (waiting.length === 0) return;
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -375,20 +368,17 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     field.closest("details")?.setAttribute("open", "");
     field.focus();
-    const offset = Number(link.dataset.offset);
-    if (link.hasAttribute("data-offset")) field.setSelectionRange(offset, offset);
+    const { offset } = link.dataset;
+    if (offset) field.setSelectionRange(offset, offset);
     else field.scrollIntoView({ block: "center" });
   }
 });
 
 document.addEventListener("submit", send);
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && !$("gone").hidden) isGone();
-});
+document.addEventListener("visibilitychange", () => document.hidden || $("gone").hidden || isGone());
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
-  const menu = document.activeElement?.closest("details.menu[open]");
+  const menu = event.key === "Escape" && document.activeElement?.closest("details.menu[open]");
   if (!menu) return;
   menu.open = false;
   menu.querySelector("summary").focus();

@@ -17,6 +17,7 @@ use look::Theme;
 use rules::Settings;
 use tower_http::request_id::RequestId;
 
+use crate::args::Prefixes;
 use crate::cluster::{AsUser, Mode};
 use crate::index::{Index, Served};
 use crate::limits::Limits;
@@ -44,6 +45,8 @@ pub struct App {
     pub(crate) settings: Settings,
     /// Name, logo, help and notice of the installation.
     pub(crate) theme: Theme,
+    /// What names of users and groups begin with.
+    pub(crate) prefixes: Prefixes,
     pub(crate) limits: Limits,
     pub(crate) metrics: Metrics,
     /// How often users have their forms checked.
@@ -66,6 +69,8 @@ pub struct Parts {
     pub settings: Settings,
     /// Name, logo, help and notice of the installation.
     pub theme: Theme,
+    /// What names of users and groups begin with.
+    pub prefixes: Prefixes,
     /// Counts answers and changes.
     pub metrics: Metrics,
 }
@@ -81,6 +86,7 @@ impl App {
             keys,
             settings,
             theme,
+            prefixes,
             metrics,
         } = parts;
         let (index, watches) = Index::new(&client, &scope, manager, readiness);
@@ -92,16 +98,19 @@ impl App {
             keys,
             settings,
             theme,
+            prefixes,
             limits: Limits::default(),
             metrics,
             checks: Pace::default(),
         };
         let app = Arc::new(app);
         let measured = app.clone();
+        let rights = app.rights.clone();
         let follow = async move {
             tokio::select! {
                 () = watches => {}
                 () = measured.measure() => {}
+                () = rights.follow_roles() => {}
             }
         };
         (app, follow.boxed())

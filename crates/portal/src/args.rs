@@ -46,6 +46,10 @@ pub struct Args {
     #[arg(long, env = "TLS_DIR", default_value = "/etc/jupyter-k8s/tls")]
     pub tls_dir: PathBuf,
 
+    /// What names begin with.
+    #[command(flatten)]
+    pub prefixes: Prefixes,
+
     /// JSON file with the theme of pages, as the gateway's [default: plain pages].
     #[arg(long, env = "PAGES_FILE")]
     pub pages_file: Option<PathBuf>,
@@ -61,6 +65,18 @@ pub struct Args {
     /// Address of /livez, /readyz and /metrics (plain HTTP).
     #[arg(long, env = "ADMIN_ADDRESS", default_value = "[::]:9090")]
     pub admin_address: SocketAddr,
+}
+
+/// What names of users and groups begin with. Forms propose it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Prefixes {
+    /// Beginning of the names of an identity provider's users, such as oidc:; may be given several times [default: none].
+    #[arg(long = "user-prefix", value_name = "PREFIX")]
+    pub users: Vec<String>,
+
+    /// Beginning of the names of an identity provider's groups; may be given several times [default: none].
+    #[arg(long = "group-prefix", value_name = "PREFIX")]
+    pub groups: Vec<String>,
 }
 
 /// How requests reach the API server as the user.

@@ -66,4 +66,4 @@ impl Authenticator for Keys {
 
 /// Shown to a user whose identity cannot be sent to the API server.
 const UNUSABLE: &str = "Your name or one of your groups cannot be used with Kubernetes: it begins with `system:`, holds control \
-     characters or spaces at an end, or there are more than 1,000 groups. Ask an administrator of the sign-in.";
+     characters or spaces at an end, or there are more than 1,000 groups.";

@@ -1,4 +1,4 @@
-//! User and time -> may they ask again already? (pure but for the memory of who asked)
+//! User and time -> may another check of a form run now? (in memory; the 429: `pages/form/checks.rs`)
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

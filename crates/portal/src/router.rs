@@ -8,16 +8,17 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts as _, MatchedPath, Reques
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::header::{CACHE_CONTROL, HeaderName, RETRY_AFTER, VARY};
+use http::header::{CACHE_CONTROL, HeaderName, VARY};
 use http::{HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use tower::ServiceBuilder;
 use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::request_id::{MakeRequestUuid, SetRequestIdLayer};
+use tower_http::request_id::{MakeRequestUuid, RequestId, SetRequestIdLayer};
 use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use crate::app::{App, Context};
+use crate::index::Served;
 use crate::limits::Kind;
 use crate::pages;
 use crate::source;
@@ -88,6 +89,7 @@ pub fn router(app: Arc<App>) -> Router {
             get(pages::actions::ask).post(pages::actions::act),
         )
         .fallback(pages::answers::lost)
+        .method_not_allowed_fallback(pages::answers::wrong_method)
         .with_state(app.clone())
         .layer(from_fn_with_state(app, authenticate));
     let all = ServiceBuilder::new()
@@ -105,75 +107,75 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// Passes a request on if it names a user. A request that changes something must also come from a page of this origin.
 async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let now = Timestamp::now().as_second();
-    let user = match User::of(request.headers(), &*app.keys, now) {
-        Ok(user) => user,
-        Err(NoUser::NotSignedIn) => {
-            return pages::answers::plain(
-                StatusCode::UNAUTHORIZED,
-                "Sign in again: open this page by its address.",
-            );
-        }
-        Err(NoUser::Unusable(why)) => return pages::answers::plain(StatusCode::FORBIDDEN, why),
+    let (user, served) = match known(&app, &request) {
+        Ok(known) => known,
+        Err(answer) => return *answer,
     };
-    let Some(served) = app.index.served() else {
-        return pages::answers::plain(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The portal does not know its addresses yet: no WorkspaceManager is the default one. Try again in a minute, or ask an administrator.",
-        );
-    };
-    if !source::is_allowed(request.method(), request.headers(), &served.origin()) {
-        return pages::answers::plain(
-            StatusCode::FORBIDDEN,
-            "This change did not come from a page of the portal, so nothing was changed. Open the portal and try again.",
-        );
-    }
-    let (user_name, method, path) = (
-        user.name.clone(),
-        request.method().to_string(),
-        request.uri().path().to_owned(),
-    );
-    let id = request
-        .headers()
-        .get("x-request-id")
-        .and_then(|id| id.to_str().ok())
-        .unwrap_or_default()
-        .to_owned();
-    let is_change = request.method() == Method::POST;
+    request.extensions_mut().insert((user, served));
+    let (mut parts, body) = request.into_parts();
+    let Ok(context) = Context::from_request_parts(&mut parts, &app).await;
+    let request = Request::from_parts(parts, body);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let is_change = method == Method::POST;
     let page = request.extensions().get::<MatchedPath>().cloned();
     // A check stores nothing, and has a limit of its own.
-    let is_check = request.uri().path().ends_with("/check");
-    let kind = if is_change && !is_check {
+    let kind = if is_change && !path.ends_with("/check") {
         Kind::Change
     } else {
         Kind::Page
     };
-    let response = if app.limits.allows(&user.name, kind) {
-        request.extensions_mut().insert((user, served));
-        if app.index.is_too_old() {
-            let (mut parts, _) = request.into_parts();
-            let Ok(context) = Context::from_request_parts(&mut parts, &app).await;
-            pages::outdated::page(&context)
-        } else {
-            next.run(request).await
-        }
+    let response = if !source::is_allowed(&method, request.headers(), &context.served.origin()) {
+        context.foreign()
+    } else if !app.limits.allows(&context.user.name, kind) {
+        context.too_many()
+    } else if app.index.is_too_old() {
+        pages::outdated::page(&context)
     } else {
-        let mut response = pages::answers::plain(
-            StatusCode::TOO_MANY_REQUESTS,
-            "You sent too many requests: 600 pages and 60 changes a minute are allowed. Nothing was changed. Try again in a minute.",
-        );
-        response
-            .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("60"));
-        response
+        next.run(request).await
     };
     if response.status().is_client_error() || response.status().is_server_error() {
-        let status = response.status().as_u16();
-        tracing::info!(user = user_name, status, method, path, request = id, "refused");
+        let (user, request) = (&context.user.name, context.request);
+        let (status, method) = (response.status().as_u16(), method.as_str());
+        tracing::info!(user, status, method, path, request, "refused");
     }
     let page = page.as_ref().map_or("none", MatchedPath::as_str);
     app.metrics.answered(page, is_change, response.status());
     response
+}
+
+/// The user of the request, and the addresses that the portal serves.
+fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Response>> {
+    let id = request.extensions().get::<RequestId>();
+    let id = id
+        .and_then(|id| id.header_value().to_str().ok())
+        .unwrap_or_default();
+    let answer = |status, text| Box::new(pages::answers::message(app, id, status, text));
+    let user = match User::of(request.headers(), &*app.keys, Timestamp::now().as_second()) {
+        Ok(user) => user,
+        Err(NoUser::NotSignedIn) => {
+            let text = [
+                "Sign in again",
+                "This request names no user whose session lasts.",
+                "Open this page by its address.",
+            ];
+            return Err(answer(StatusCode::UNAUTHORIZED, text));
+        }
+        Err(NoUser::Unusable(why)) => {
+            let now = "Ask an administrator of the sign-in.";
+            return Err(answer(
+                StatusCode::FORBIDDEN,
+                ["You cannot use the portal", why, now],
+            ));
+        }
+    };
+    app.index.served().map(|served| (user, served)).ok_or_else(|| {
+        let text = [
+            "The portal does not know its addresses yet",
+            "No WorkspaceManager is the default one.",
+            "Try again in a minute, or ask an administrator.",
+        ];
+        answer(StatusCode::SERVICE_UNAVAILABLE, text)
+    })
 }
 
 /// A browser does not choose the identifier that the log names.

@@ -62,6 +62,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         keys: keys.clone(),
         settings,
         theme,
+        prefixes: args.prefixes,
         metrics,
     };
     let (app, watches) = App::new(parts, &readiness);

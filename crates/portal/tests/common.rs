@@ -13,6 +13,7 @@ use k8s_openapi::api::core::v1::{Namespace, ResourceQuota};
 use kit::readiness::Readiness;
 use kit::scope::Scope;
 use portal::app::{App, Parts};
+use portal::args::Prefixes;
 use portal::cluster::Mode;
 use portal::user::{Authenticator, NoUser, User};
 use prometheus_client::registry::Registry;
@@ -92,12 +93,16 @@ impl Portal {
         metrics.register(&mut registry);
         let parts = Parts {
             client,
+            manager: scope.namespace().map(|_| "main".to_owned()),
             scope,
-            manager: None,
             mode: mode.clone(),
             keys: Arc::new(Names),
             settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),
             theme: look::Theme::default(),
+            prefixes: Prefixes {
+                users: vec!["oidc:".to_owned()],
+                groups: vec!["oidc:".to_owned()],
+            },
             metrics,
         };
         let readiness = Readiness::default();

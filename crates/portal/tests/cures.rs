@@ -293,3 +293,13 @@ async fn an_ended_share_can_be_prolonged_by_those_who_may() {
     let form = portal.get("alice", address).await;
     assert_eq!(form.status, StatusCode::OK, "{}", form.text);
 }
+
+#[tokio::test]
+async fn a_copy_is_offered_to_users_who_may_create_workspaces_there() {
+    let portal = portal(&workspace("lab"), |_| {}).await;
+    for (user, may) in [("alice", true), ("bob", false)] {
+        let page = portal.json(user, "/w/team/lab").await;
+        let more = page["head"]["more"].to_string();
+        assert_eq!(more.contains("/new?from=team/lab"), may, "{user}: {more}");
+    }
+}

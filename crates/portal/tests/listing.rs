@@ -10,7 +10,7 @@ use testkit::objects::workspace;
 
 use crate::common::Portal;
 
-fn of(owner: &str, name: &str, namespace: &str) -> Workspace {
+pub(crate) fn of(owner: &str, name: &str, namespace: &str) -> Workspace {
     let mut workspace = workspace(name);
     workspace.metadata.namespace = Some(namespace.to_owned());
     let annotations = workspace.metadata.annotations.get_or_insert_default();
@@ -92,33 +92,6 @@ async fn members_of_a_manager_s_administrator_groups_see_its_workspaces() {
     }
     assert_eq!(seen, all);
     assert_eq!(names(&portal.json("eve|others", "/").await), [""; 0]);
-}
-
-#[tokio::test]
-async fn nobody_can_tell_a_workspace_of_others_from_none() {
-    let portal = portal().await;
-    let mut answers = Vec::new();
-    for path in [
-        "/w/team/his",
-        "/w/team/none",
-        "/w/none/none",
-        "/w/team/his/delete",
-        "/w/team/his/logs",
-    ] {
-        let answer = portal.get("dave", path).await;
-        // Each request has an identifier of its own.
-        let (_, after) = answer.text.split_once("data-copy=\"").unwrap();
-        let (id, _) = after.split_once('"').unwrap();
-        answers.push((
-            answer.status.as_u16(),
-            answer.text.replace(id, "ID").replace(path, "PATH"),
-        ));
-    }
-    assert_eq!(answers[0].0, 404);
-    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
-    let action = portal.post("dave", "/w/team/his/stop", "uid=uid-of-his").await;
-    assert_eq!(action.status, 404);
-    assert!(portal.calls_as_users().is_empty(), "nothing is asked about it");
 }
 
 #[tokio::test]

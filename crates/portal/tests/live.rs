@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use api::{Workspace, WorkspaceShare, WorkspaceTemplate};
 use http_body_util::BodyExt as _;
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use serde_json::json;
 use testkit::objects::{template, workspace};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::common::{Portal, next};
 use crate::listing::share;
@@ -144,7 +145,7 @@ async fn a_workspace_page_is_not_read_again_when_other_objects_change() {
         .await;
     next(&mut body).await.unwrap();
     portal.calls_as_users();
-    let begin = tokio::time::Instant::now();
+    let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(3) {
         portal.server.edit::<Workspace>(Some("team"), "other", |object| {
             object["spec"]["displayName"] = json!(format!("{:?}", begin.elapsed()));
@@ -224,4 +225,38 @@ async fn a_stream_ends_with_the_assertion_and_sends_nothing_afterwards() {
     // Nobody reads until the assertion has ended.
     tokio::time::sleep(Duration::from_millis(2_200)).await;
     assert_eq!(next(&mut body).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_a_role_gives_or_takes_shows_on_an_open_page_within_seconds() {
+    let portal = Portal::start(|server| {
+        crate::common::prepare(server);
+        server.put(&workspace("lab"));
+    })
+    .await;
+    let mut body = portal.open("bob", "/events?view=list").await;
+    let first = next(&mut body).await.unwrap();
+    assert!(!first.contains("team/lab"), "{first}");
+    let binding = json!({
+        "metadata": {"name": "readers", "namespace": "team"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "readers"},
+    });
+    let binding: RoleBinding = serde_json::from_value(binding).unwrap();
+    let start = Instant::now();
+    portal.grant(&[("bob", "list", "workspaces", "team")]);
+    portal.server.put(&binding);
+    let second = next(&mut body).await.unwrap();
+    assert!(second.contains("team/lab"), "{second}");
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
+
+    let start = Instant::now();
+    portal.grant(&[]);
+    portal
+        .server
+        .edit::<RoleBinding>(Some("team"), "readers", |object| {
+            object["metadata"]["labels"] = json!({"changed": "true"});
+        });
+    let third = next(&mut body).await.unwrap();
+    assert!(!third.contains("team/lab"), "{third}");
+    assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
 }

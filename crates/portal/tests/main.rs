@@ -7,11 +7,13 @@
 )]
 
 mod acting;
+mod bad_input;
 mod common;
 mod counting;
 mod cures;
 mod editing;
 mod forms;
+mod hidden;
 mod identity;
 mod listing;
 mod live;

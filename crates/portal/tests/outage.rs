@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{Method, StatusCode};
 use kit::scope::Scope;
 use testkit::faults::{Disruption, Fault};
 use testkit::objects::workspace;
@@ -10,7 +10,7 @@ use tokio::time::{Instant, advance, sleep};
 
 use crate::common::{Portal, next};
 
-const STALE: &str = "does not answer, so this may be out of date";
+const STALE: &str = "does not answer, so this page may be out of date";
 
 /// Loads the list until it says that it may be out of date, or that it is not.
 async fn until_stale(portal: &Portal, is_stale: bool) {
@@ -31,6 +31,19 @@ async fn after_one_interruption_pages_are_current_again_though_nothing_changes()
     until_stale(&portal, true).await;
     portal.server.partition(false);
     until_stale(&portal, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_say_above_their_title_that_they_may_be_out_of_date_and_changes_may_fail() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    portal.server.partition(true);
+    until_stale(&portal, true).await;
+    for path in ["/", "/w/team/lab", "/w/team/lab/stop", "/account"] {
+        let page = portal.get("alice", path).await.text;
+        let (before, _) = page.split_once("<h1").unwrap();
+        assert!(before.contains(STALE), "{path}: {before}");
+        assert!(before.contains("Changes may fail"), "{path}: {before}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -123,7 +136,15 @@ async fn an_open_page_says_that_it_may_be_out_of_date_and_ends_when_it_is_too_ol
         assert!(!next(&mut body).await.unwrap().contains(STALE), "{path}");
         portal.server.partition(true);
         let told = next(&mut body).await.unwrap();
-        assert!(told.contains(STALE), "{path}: {told}");
+        assert!(
+            told.contains("id=\"stale\"") && told.contains(STALE),
+            "{path}: {told}"
+        );
+        let said = next(&mut body).await.unwrap();
+        assert!(
+            said.starts_with("event: announce") && said.contains("Changes may fail"),
+            "{path}: {said}"
+        );
         portal.server.partition(false);
         let told = next(&mut body).await.unwrap();
         assert!(
@@ -182,6 +203,41 @@ async fn in_one_namespace_only_that_one_is_asked_about() {
             .iter()
             .all(|(namespace, _, is_local)| namespace == "team" && *is_local),
         "{reviews:?}"
+    );
+}
+
+#[tokio::test]
+async fn in_one_namespace_a_workspace_without_a_manager_has_the_release_s_own() {
+    let seen_in = async |scope: Scope| {
+        let portal = Portal::start_in(scope, |server| {
+            let mut main = testkit::objects::manager("main");
+            main.spec.authorization = Some(api::manager::Authorization {
+                admin_groups: vec!["admins".to_owned()],
+                ..api::manager::Authorization::default()
+            });
+            server.put(&main);
+            server.put(&testkit::objects::manager("theirs"));
+            let mut lab = workspace("lab");
+            lab.spec.manager_ref = None;
+            lab.status = None;
+            server.put(&lab);
+        })
+        .await;
+        portal.get("eve|admins", "/").await
+    };
+    let list = seen_in(Scope::Namespace("team".to_owned())).await;
+    assert!(
+        list.status == StatusCode::OK && list.text.contains("lab"),
+        "{}",
+        list.text
+    );
+    // Of two default managers none is chosen.
+    let none = seen_in(Scope::Cluster).await;
+    assert_eq!(none.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(
+        none.text.contains("The portal does not know its addresses yet"),
+        "{}",
+        none.text
     );
 }
 

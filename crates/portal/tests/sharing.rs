@@ -274,3 +274,29 @@ async fn where_nothing_can_be_changed_shares_and_owner_have_commands_and_no_butt
         assert!(!main.contains("type=\"submit\""), "{page}: {main}");
     }
 }
+
+#[tokio::test]
+async fn the_form_proposes_the_prefixes_of_names_and_takes_service_accounts() {
+    let portal = portal().await;
+    portal.grant(&[("alice", "create", "workspaceshares", "team")]);
+    let page = portal.json("alice", "/w/team/lab/share").await;
+    let fields = page["form"]["form"]["sections"][0]["fields"].as_array().unwrap();
+    let name = fields.iter().find(|field| field["name"] == "name").unwrap();
+    let help = name["help"].as_str().unwrap();
+    assert!(
+        help.contains("Prefixes of users here: `oidc:`.")
+            && help.contains("Prefixes of groups here: `oidc:`."),
+        "{help}"
+    );
+    let input = name["input"].to_string();
+    assert!(input.contains("\"suggestions\":[\"oidc:\"]"), "{input}");
+    let form = "uid=uid-of-lab&kind=ServiceAccount&name=ci%3Arobot&until=8h";
+    let answer = portal.post("alice", "/w/team/lab/share", form).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let share = portal.server.all::<WorkspaceShare>().remove(0);
+    let subject = &share.spec.subjects[0];
+    assert_eq!(
+        subject.user_name().as_deref(),
+        Some("system:serviceaccount:ci:robot")
+    );
+}

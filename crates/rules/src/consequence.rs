@@ -1,10 +1,10 @@
-//! Workspace and action -> what the action takes along, in words (pure).
+//! Workspace and action -> what the action also deletes or ends, as text (pure).
 
 use api::Workspace;
 use api::workspace::{DesiredStatus, Retain};
 use kube::ResourceExt as _;
 
-/// What a user asks for.
+/// A user's action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// A pod should run.
@@ -17,17 +17,17 @@ pub enum Action {
     Delete,
 }
 
-/// What an action takes along.
+/// What an action also deletes or ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consequence {
-    /// In words, beginning with the workspace's name.
+    /// As text, beginning with the workspace's name.
     pub text: String,
     /// Whether files are lost, or may be.
     pub loses_files: bool,
 }
 
 impl Consequence {
-    /// `None`: nothing is taken along.
+    /// `None`: nothing else.
     pub fn of(action: Action, workspace: &Workspace) -> Option<Self> {
         let runs = workspace.spec.desired_status == DesiredStatus::Running;
         let (files, loses_files) = match action {

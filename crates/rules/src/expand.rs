@@ -39,7 +39,7 @@ pub(crate) fn has_variables(part: &impl Serialize) -> bool {
         .any(|pair| pair[0] == b'{' && (pair[1].is_ascii_alphabetic() || b"_{".contains(&pair[1])))
 }
 
-/// The names of the variables in `spec`, without those that the operator sets. A word in braces may also be meant literally.
+/// The names of the variables in `spec`, without those that the operator sets. A name in braces may also be literal text.
 pub(crate) fn names(spec: &WorkspaceTemplateSpec) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let json = serde_json::to_value(spec).unwrap_or_default();

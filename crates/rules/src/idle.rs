@@ -74,7 +74,7 @@ pub enum Answer {
     },
     /// An object that contains a time.
     Timestamp {
-        /// Names of the fields on the way to the time.
+        /// Names of the fields that lead to the time.
         path: Vec<String>,
         /// Format of the time.
         format: TimestampFormat,
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn kernels_are_asked_for_in_the_folder_of_the_server_and_back_on_its_own_host() {
+    fn kernels_are_requested_in_the_folder_of_the_server_and_back_on_its_own_host() {
         let (folder, stock) = ("/workspaces/team/demo", idle(json!({}), json!(null), json!(null)));
         let stock = stock.unwrap().question;
         let inside = stock.clone().moved("", folder);

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | `judge`, `rejection`, `valid` | whether a workspace may run |
 //! | `defaults`, `given`; `idle`, `limits`, `resources`, `profile` | effective values, and those of one topic |
-//! | `validate`, `checks`, `schema`, `violation` | which rules an object breaks: by itself, one field alone, by its schema, in words |
-//! | `managers`, `routes`, `names`, `networks`, `mirrors`, `claims` | what a workspace's objects are called and contain |
+//! | `validate`, `checks`, `schema`, `violation` | violated rules: of an object, of one field alone, of the schema, and their messages |
+//! | `managers`, `routes`, `names`, `networks`, `mirrors`, `claims` | names and content of a workspace's objects |
 //! | `variables`, `expand`, `quantity`, `settings`, `references` | the values that rules read |
 //! | `access`, `shares` | who may connect |
-//! | `form`, `manifest`, `explain`, `progress`, `consequence` | what portal and command line show |
+//! | `form`, `manifest`, `explain`, `progress`, `consequence` | the output of portal and command line |
 
 #![cfg_attr(
     test,

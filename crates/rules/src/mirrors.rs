@@ -13,7 +13,7 @@ const DEFAULT_REGISTRY: &str = "docker.io";
 /// An older name of that registry.
 const LEGACY_REGISTRY: &str = "index.docker.io";
 
-/// A registry, or a part of one, that stands in for another.
+/// A registry, or a part of one, that replaces another.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageMirror {
@@ -56,7 +56,7 @@ fn full(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// What is wrong with a list of mirrors.
+/// Errors in a list of mirrors.
 pub(crate) fn violations(field: &str, mirrors: &[ImageMirror]) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut sources = BTreeSet::new();

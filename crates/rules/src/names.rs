@@ -99,7 +99,7 @@ fn base32(text: &str) -> String {
 }
 
 /// A name for a new share of the workspace `name`. It is not left to the API server (`generateName`): without a name a denial would come
-/// from another check, with other words.
+/// from another check, with another message.
 pub fn share(name: &str, now: Timestamp) -> String {
     format!("{name}-{:x}", now.as_nanosecond())
 }

@@ -20,7 +20,7 @@ pub const STEPS: [&str; 6] = [
 /// Number of steps before the application runs.
 pub const PREPARED: usize = 4;
 
-/// Percentage of a start by the number of completed steps: the first has begun, and pulls and the application's own start take longest.
+/// Percentage of a start by the number of completed steps. The first step is started; pulls and the application's own start take longest.
 pub const PERCENT: [u8; STEPS.len() + 1] = [20, 30, 40, 55, 75, 95, 100];
 
 /// How far a start is.
@@ -30,7 +30,7 @@ pub struct Progress {
     pub done: usize,
     /// The step that does not go on.
     pub stuck: Option<usize>,
-    /// When the first step that is not done began, as far as the pod shows it.
+    /// Start of the first incomplete step, as far as the pod shows it.
     pub since: Option<Timestamp>,
 }
 
@@ -56,7 +56,7 @@ pub fn blocker(phase: Phase, reason: &str) -> Option<&str> {
     }
 }
 
-/// How far the start is by the status alone. `started`: whether a container of this run has started.
+/// The steps of the start by the status alone. `started`: whether a container of this run has started.
 pub fn by_status(phase: Phase, reason: &str, started: bool) -> Progress {
     let blocker = blocker(phase, reason);
     let stuck = blocker.and_then(blocked_step);
@@ -161,7 +161,7 @@ pub fn by_pod(workspace: &Workspace, pod: Option<&Pod>, events: &[Event]) -> Pro
     }
 }
 
-/// When what an Event tells happened for the first time.
+/// Time of an Event's first occurrence.
 fn first_time(event: &Event) -> Option<Timestamp> {
     let precise = event.event_time.as_ref().map(|time| time.0);
     event.first_timestamp.as_ref().map(|time| time.0).or(precise)
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocked_step_stays_undone_whatever_the_pod_shows() {
+    fn a_blocked_step_stays_incomplete_independent_of_the_pod() {
         let blocked = json!({"phase": "Failed", "reason": reason::IMAGE_PULL_FAILED});
         assert_eq!(
             done(&["PodScheduled"], false, &["Pulling"], blocked),

@@ -66,6 +66,10 @@ pub struct Settings {
     /// Default: none; the gateway then serves the default manager. Other managers with `authentication.gateway` are not ready.
     #[serde(default)]
     pub gateway_manager: Option<String>,
+    /// Name of the `WorkspaceManager` of workspaces that name none, whatever managers are annotated as the default one. For an installation
+    /// in one namespace, beside which others have managers of their own. Default: none; the annotated manager.
+    #[serde(default)]
+    pub default_manager: Option<String>,
     /// Whether a webhook validates every Workspace before it is stored.
     /// Then the recorded owner is true, and the webhook has attested the references.
     /// Default: false; the chart, which installs the webhook, sets it.
@@ -315,7 +319,7 @@ unschedulableGraceSeconds: 300
     }
 
     #[test]
-    fn an_identifier_that_is_left_out_is_nobody_s_default() {
+    fn an_identifier_that_is_left_out_has_no_default() {
         let parse = |text: &str| Settings::parse(&format!("defaultImage: i\n{text}"));
         assert_eq!(parse("").unwrap().pod_security_context, PodIdentifiers::default());
         let given = parse("podSecurityContext: {runAsGroup: 0, fsGroup: null}").unwrap();

@@ -331,10 +331,13 @@ mod tests {
 
     #[test]
     fn a_share_without_creator_of_a_workspace_without_owner_is_inactive() {
-        let nobody = share(json!({"metadata": {"annotations": null}}));
+        let ownerless = share(json!({"metadata": {"annotations": null}}));
         let mut lab = workspace("alice", "u-1");
         lab.metadata.annotations = None;
-        assert_eq!(reason_of(&nobody, Some(&lab), json!({})), reason::OWNER_CHANGED);
+        assert_eq!(
+            reason_of(&ownerless, Some(&lab), json!({})),
+            reason::OWNER_CHANGED
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub fn assert_documented(exposition: &str, prefix: &str) {
     let gone: Vec<_> = named
         .filter(|name| name.starts_with(prefix) && !listed.contains(*name))
         .collect();
-    assert!(!listed.is_empty(), "nothing is told");
+    assert!(!listed.is_empty(), "the program has no metrics");
     assert!(
         missing.is_empty() && gone.is_empty(),
         "docs/metrics.md lacks {missing:#?} and has {gone:#?} too many"

@@ -14,7 +14,7 @@ pub struct Unknown {
 }
 
 /// `object` with a status that has all fields of its definition, and variants with one value replaced each.
-/// Values of enumerations become words that are not in the enumeration. All values become values of other types.
+/// Values of enumerations become text that is not in the enumeration. All values become values of other types.
 pub fn statuses<K: CustomResourceExt>(object: &Value) -> (Value, Vec<Unknown>) {
     let definition = json!(K::crd());
     let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"];
@@ -34,8 +34,8 @@ pub fn statuses<K: CustomResourceExt>(object: &Value) -> (Value, Vec<Unknown>) {
 
 /// A value that is valid in the schema.
 fn sample(name: &str, schema: &Value) -> Value {
-    if let Some(word) = schema["enum"].get(0) {
-        return word.clone();
+    if let Some(value) = schema["enum"].get(0) {
+        return value.clone();
     }
     match schema["type"].as_str() {
         Some("object") => match schema["properties"].as_object() {

@@ -20,6 +20,13 @@ const EXPIRED: &str = concat!(
 /// The key of a label and its requested values; empty: any value.
 type Term = (String, Vec<String>);
 
+/// A parameter of a query.
+pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
 /// Parameters of a watch.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -31,16 +38,11 @@ pub(crate) struct Watch {
 impl Watch {
     /// The watch that a request starts, if it is a watch request.
     pub(crate) fn requested(path: &str, query: &str) -> Option<Self> {
-        let value = |name: &str| {
-            form_urlencoded::parse(query.as_bytes())
-                .find(|(key, _)| key == name)
-                .map(|(_, value)| value.into_owned())
-        };
-        let wanted = value("watch").is_some_and(|watch| watch != "false" && watch != "0");
+        let wanted = parameter(query, "watch").is_some_and(|watch| watch != "false" && watch != "0");
         wanted.then(|| Self {
             collection: path.to_owned(),
             selector: selector(query),
-            since: value("resourceVersion")
+            since: parameter(query, "resourceVersion")
                 .and_then(|version| version.parse().ok())
                 .unwrap_or(0),
         })

@@ -21,7 +21,7 @@ pub struct Metrics {
 struct RequestLabels {
     webhook: &'static str,
     /// Result of validation. Dashboards and alerts of users query this name.
-    verdict: &'static str,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -46,7 +46,7 @@ impl Metrics {
         let prefix = registry.sub_registry_with_prefix("jupyter_k8s_webhook");
         prefix.register(
             "requests",
-            "Admission requests by webhook and verdict",
+            "Admission requests by webhook and result",
             metrics.requests.clone(),
         );
         prefix.register_with_unit(
@@ -75,7 +75,7 @@ impl Metrics {
     pub(crate) fn count_shed(&self, webhook: &'static str) {
         let labels = RequestLabels {
             webhook,
-            verdict: "shed",
+            result: "shed",
         };
         self.requests.get_or_create(&labels).inc();
     }
@@ -83,10 +83,7 @@ impl Metrics {
     /// Counts one answer of `webhook`, `mutate` or `validate`.
     pub(crate) fn count(&self, webhook: &'static str, result: &'static str, took: Duration) {
         self.requests
-            .get_or_create(&RequestLabels {
-                webhook,
-                verdict: result,
-            })
+            .get_or_create(&RequestLabels { webhook, result })
             .inc();
         self.duration
             .get_or_create(&PathLabels { webhook })

@@ -1,4 +1,4 @@
-//! The effective workspace against its template: what passes, what is refused, what only warns.
+//! Workspaces and their template's bounds -> allowed, refused, or warnings.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn out_of_bounds() -> Value {
 }
 
 #[tokio::test]
-async fn what_equals_its_bounds_passes_and_only_the_right_to_use_is_asked() {
+async fn values_equal_to_bounds_pass_and_only_the_use_permission_is_checked() {
     let webhook = Cluster::with(template()).webhook();
     let at_the_bounds = workspace(json!({
         "templateRef": "prod",
@@ -44,7 +44,7 @@ async fn what_equals_its_bounds_passes_and_only_the_right_to_use_is_asked() {
     let answer = webhook.validate_create("alice", &at_the_bounds).await;
     assert!(answer.allowed, "{answer:?}");
     assert!(answer.warnings.is_empty());
-    assert_eq!(webhook.asked(), ["alice use workspacetemplates prod"]);
+    assert_eq!(webhook.reviews(), ["alice use workspacetemplates prod"]);
     assert_eq!(webhook.calls().len(), 1);
 }
 
@@ -112,7 +112,7 @@ async fn an_update_out_of_bounds_is_refused_also_to_the_gateway_that_starts() {
 }
 
 #[tokio::test]
-async fn what_runs_nothing_new_is_not_judged_again() {
+async fn changes_that_run_nothing_new_are_not_validated() {
     let webhook = Cluster::with(template()).webhook();
     let stored = out_of_bounds();
     let mut labelled = stored.clone();
@@ -132,7 +132,7 @@ async fn what_runs_nothing_new_is_not_judged_again() {
 }
 
 #[tokio::test]
-async fn labels_are_judged_alone_where_the_template_asks_for_some() {
+async fn labels_are_validated_alone_if_the_template_requires_some() {
     let mut strict = template();
     strict.spec.label_requirements = serde_json::from_value(json!([
         {"name": "team", "required": true, "regex": "[a-z]+"}
@@ -144,7 +144,7 @@ async fn labels_are_judged_alone_where_the_template_asks_for_some() {
         object["metadata"]["labels"] = json!({"team": team, "x": team});
         object
     };
-    // What was stored before the bounds were is no obstacle.
+    // Bounds do not apply to values that were stored before them.
     let answer = webhook
         .validate_update("alice", &labelled("ml"), &labelled("db"))
         .await;
@@ -199,7 +199,7 @@ async fn a_template_that_is_being_deleted_accepts_no_new_workspace_and_leaves_th
 }
 
 #[tokio::test]
-async fn a_missing_manager_is_asked_for_once_more_and_then_warned_about() {
+async fn a_missing_manager_is_requested_again_and_then_warned_about() {
     let cluster = Cluster {
         managers: Vec::new(),
         ..Cluster::with(template())
@@ -255,7 +255,7 @@ async fn what_cannot_be_looked_up_is_refused_in_time_and_without_detail() {
         assert_eq!(answer.code, 503);
         assert_eq!(
             answer.message,
-            "the request cannot be judged at the moment: try again in a few seconds"
+            "the request cannot be validated now: try again in a few seconds"
         );
     }
 }

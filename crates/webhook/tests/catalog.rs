@@ -1,4 +1,4 @@
-//! Templates, managers and profiles: what is refused, what is warned about, and what they do to workspaces.
+//! Templates, managers and profiles -> refusals, warnings, and effects on workspaces.
 
 use api::names::{DEPRECATED, IS_DEFAULT, REPLACED_BY};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn a_template_that_contradicts_itself_is_refused() {
 }
 
 #[tokio::test]
-async fn a_presentation_is_judged_whenever_it_is_written_and_the_stored_rest_is_not() {
+async fn a_presentation_is_validated_at_each_write_and_the_stored_rest_is_not() {
     let webhook = Cluster::default().webhook();
     let presented = |image: &str, rest: Value| {
         let mut spec = rest;
@@ -56,7 +56,7 @@ async fn a_presentation_is_judged_whenever_it_is_written_and_the_stored_rest_is_
     let expected = "spec.presentation.images[0].image: \"other:1\" is not an image that the template allows: choose one of uv";
     assert!(refused.message.contains(expected), "{refused:?}");
     assert_eq!(webhook.validate_update("root", &good, &bad).await.code, 422);
-    // Rules that a newer build has do not keep people from correcting a name.
+    // New rules of a newer version do not prevent the correction of a name.
     let old = json!({"resourceBounds": {"cpu": {"min": "3", "max": "2"}}});
     let (before, after) = (template(old.clone()), presented("uv", old));
     let allowed = webhook.validate_update("root", &before, &after).await;
@@ -131,7 +131,7 @@ async fn users_set_their_own_annotations_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_restart_is_asked_for_by_a_time() {
+async fn a_restart_is_requested_by_a_time() {
     let webhook = Cluster::default().webhook();
     let old = workspace(json!({"storage": {"size": "1Gi"}}));
     let mut new = old.clone();
@@ -328,7 +328,7 @@ async fn a_secret_lent_for_pulls_or_for_one_key_is_not_thereby_shown_to_pods() {
 }
 
 #[tokio::test]
-async fn what_a_profile_names_already_is_not_asked_for_again_nor_what_is_refused_anyway() {
+async fn permissions_are_not_checked_for_stored_references_of_a_profile_nor_for_a_refused_profile() {
     let webhook = Cluster::default().webhook();
     let (old, mut new) = (naming("keys"), naming("keys"));
     new["spec"]["priorityClassName"] = json!("interactive");
@@ -336,7 +336,7 @@ async fn what_a_profile_names_already_is_not_asked_for_again_nor_what_is_refused
     assert!(webhook.validate_delete("alice", &old).await.allowed);
     new["spec"]["priorityClassName"] = json!("system-node-critical");
     assert_eq!(webhook.validate_create("alice", &new).await.code, 422);
-    assert_eq!(webhook.asked(), Vec::<String>::new());
+    assert_eq!(webhook.reviews(), Vec::<String>::new());
 }
 
 #[tokio::test]

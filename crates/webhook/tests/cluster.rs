@@ -1,4 +1,4 @@
-//! An API server behind the webhook: what it holds, whom it grants what, and what it was asked (in memory).
+//! An in-memory API server behind the webhook: its objects, permissions and received calls.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,51 +19,51 @@ use webhook::{Accounts, Enforcement, Rules};
 
 use crate::support::{COLLECTOR, GATEWAY, OPERATOR, Webhook};
 
-/// The calls that the webhook has made: method and path, and body.
+/// The calls of the webhook: method and path, and body.
 pub(crate) type Calls = Arc<Mutex<Vec<(String, Value)>>>;
 
-/// What the API server behind the webhook holds and does.
+/// Objects and behaviour of the API server behind the webhook.
 #[derive(Default, Clone)]
 pub(crate) struct Cluster {
     /// Templates that the watch has seen.
     pub(crate) watched: Vec<WorkspaceTemplate>,
-    /// Templates that only a direct read finds.
+    /// Templates that the watch lacks. A direct read finds them.
     pub(crate) unwatched: Vec<WorkspaceTemplate>,
     pub(crate) managers: Vec<WorkspaceManager>,
     pub(crate) profiles: Vec<WorkspaceExecutionProfile>,
-    /// Workspaces that are stored.
+    /// Stored workspaces.
     pub(crate) workspaces: Vec<Workspace>,
-    /// Claims that are stored, whatever their namespace.
+    /// Stored claims, of any namespace.
     pub(crate) claims: Vec<PersistentVolumeClaim>,
-    /// Storage classes that there are.
+    /// Existing storage classes.
     pub(crate) classes: Vec<StorageClass>,
-    /// Nobody lets the webhook read claims.
+    /// Whether the webhook has no permission to read claims.
     pub(crate) claims_are_hidden: bool,
-    /// Rights as `user verb resource name`; `*` stands for everybody and everything.
+    /// Permissions as `user verb resource name`; `*` stands for all users or all objects.
     pub(crate) grants: Vec<&'static str>,
     /// The namespace is being deleted.
     pub(crate) leaving: bool,
     /// Annotations of the namespace.
     pub(crate) namespace_annotations: Vec<(&'static str, &'static str)>,
     pub(crate) enforcement: Enforcement,
-    /// Every workspace has to name a template.
+    /// Whether every workspace must name a template.
     pub(crate) requires_template: bool,
     pub(crate) health: Health,
 }
 
-/// What the API server does with requests.
+/// How the API server handles requests.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Health {
     #[default]
     Answers,
-    /// 500, to everything.
+    /// It answers all requests with 500.
     Broken,
-    /// It takes them and says nothing.
+    /// It accepts requests and never answers.
     Silent,
 }
 
 impl Cluster {
-    /// With one default manager and the given template, both watched and everybody's to use.
+    /// With one default manager and the given template. The watches have both, and every user may use them.
     pub(crate) fn with(template: WorkspaceTemplate) -> Self {
         Self {
             watched: vec![template],
@@ -73,7 +73,7 @@ impl Cluster {
         }
     }
 
-    /// With further rights.
+    /// With further permissions.
     pub(crate) fn granting(mut self, grants: &[&'static str]) -> Self {
         self.grants.extend(grants);
         self
@@ -160,7 +160,7 @@ impl Cluster {
     fn review(&self, mut review: Value) -> Value {
         let spec = &review["spec"];
         let attributes = &spec["resourceAttributes"];
-        let asked = [
+        let reviews = [
             &spec["user"],
             &attributes["verb"],
             &attributes["resource"],
@@ -168,7 +168,9 @@ impl Cluster {
         ];
         let grants = |grant: &&str| {
             let parts = grant.split(' ');
-            parts.zip(asked).all(|(part, asked)| part == "*" || asked == part)
+            parts
+                .zip(reviews)
+                .all(|(part, reviews)| part == "*" || reviews == part)
         };
         let allowed = self.grants.iter().any(grants);
         review["status"] = json!({ "allowed": allowed });

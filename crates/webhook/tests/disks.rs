@@ -1,4 +1,4 @@
-//! Claims and disks as the cluster has them, when a workspace is written.
+//! Claims and disk sizes in a written workspace, compared with the cluster.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ fn claim(name: &str, annotations: Value, class: &str) -> Value {
     })
 }
 
-/// A stored workspace with a disk of 10Gi, of a class that expands disks or not.
+/// A stored workspace with a disk of 10Gi, whose class allows expansion or not.
 fn cluster(class: &str, expands: Value) -> Cluster {
     let disk = claim(
         "workspace-demo",
@@ -38,7 +38,7 @@ fn sized(size: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_disk_of_a_class_that_cannot_expand_is_not_asked_to_grow() {
+async fn a_disk_of_a_class_that_cannot_expand_does_not_grow() {
     for (class, expands, why) in [
         (
             "standard",
@@ -85,7 +85,7 @@ async fn a_disk_may_grow_where_its_class_expands_it_and_go_back_to_what_it_has_a
     let renamed = webhook.validate_update("alice", &sized("20Gi"), &renamed).await;
     assert!(
         renamed.allowed,
-        "what is stored already keeps nobody from other changes: {renamed:?}"
+        "stored values do not prevent other changes: {renamed:?}"
     );
 }
 
@@ -97,8 +97,8 @@ async fn a_size_below_what_the_disk_has_is_refused_also_where_there_was_none_bef
         let webhook = cluster("standard", json!(true)).webhook();
         let refused = webhook.validate_update("alice", before, &sized("5Gi")).await;
         assert_eq!(refused.code, 422, "{refused:?}");
-        let words = r#"spec.storage.size: "5Gi" is less than the disk has, 10Gi, and a disk does not shrink: keep 10Gi, or ask for more"#;
-        assert!(refused.message.contains(words), "{refused:?}");
+        let expected = r#"spec.storage.size: "5Gi" is less than the disk has, 10Gi, and a disk does not shrink: keep 10Gi, or ask for more"#;
+        assert!(refused.message.contains(expected), "{refused:?}");
     }
     let webhook = cluster("standard", json!(true)).webhook();
     let named = webhook
@@ -121,7 +121,7 @@ async fn another_class_or_claim_is_refused_also_where_none_was_set_before() {
         workspace["spec"]["storage"] = storage;
         workspace
     };
-    for (storage, words) in [
+    for (storage, expected) in [
         (
             json!({"storageClassName": "fast"}),
             r#"spec.storage.storageClassName: "fast" is not the class of the workspace's disk, "standard", and a disk cannot move to another class"#,
@@ -137,7 +137,7 @@ async fn another_class_or_claim_is_refused_also_where_none_was_set_before() {
                 .validate_update("alice", &before, &with(storage.clone()))
                 .await;
             assert_eq!(refused.code, 422, "{refused:?}");
-            assert!(refused.message.contains(words), "{refused:?}");
+            assert!(refused.message.contains(expected), "{refused:?}");
         }
         let mut without = cluster("standard", json!(true));
         without.claims[0].metadata.annotations = None;
@@ -173,9 +173,7 @@ async fn a_disk_of_another_owner_or_an_unreadable_one_does_not_prevent_growth() 
     assert!(grown.allowed, "{grown:?}");
     assert_eq!(
         grown.warnings,
-        [
-            "spec.storage.size: whether the disk can grow cannot be said at the moment; the workspace's status will tell"
-        ]
+        ["spec.storage.size: whether the disk can grow is unknown now; the workspace's status will show it"]
     );
 }
 
@@ -218,8 +216,8 @@ async fn a_claim_that_is_or_was_the_disk_of_another_workspace_is_refused_at_once
     let answer = hidden
         .validate_create("alice", &workspace(json!({"storage": {"claimName": "kept"}})))
         .await;
-    assert!(answer.allowed, "the operator tells: {answer:?}");
-    let unknown = r#"spec.storage.claimName: whether the claim "kept" is the disk of another workspace cannot be said at the moment; the workspace's status will tell"#;
+    assert!(answer.allowed, "the operator reports it: {answer:?}");
+    let unknown = r#"spec.storage.claimName: whether the claim "kept" is the disk of another workspace is unknown now; the workspace's status will show it"#;
     assert_eq!(answer.warnings, [unknown]);
 }
 
@@ -244,7 +242,7 @@ async fn a_claim_that_is_named_only_later_is_checked_too() {
     let renamed = webhook.validate_update("alice", &named, &renamed).await;
     assert!(
         renamed.allowed,
-        "what is stored already keeps nobody from other changes: {renamed:?}"
+        "stored values do not prevent other changes: {renamed:?}"
     );
 }
 
@@ -253,10 +251,9 @@ async fn an_idle_stop_without_a_disk_gives_a_warning_about_lost_files() {
     let webhook = cluster("standard", json!(false)).webhook();
     let message = |answer: crate::support::Answer| -> bool {
         assert!(answer.allowed, "{answer:?}");
-        answer
-            .warnings
-            .iter()
-            .any(|it| it.contains("for 30 min, and the files in its home directory are lost then"))
+        answer.warnings.iter().any(|it| {
+            it.contains("after 30 min without use, and the files in its home directory are lost then")
+        })
     };
     let idle = json!({"idleTimeoutInMinutes": 30});
     let bare = workspace(json!({ "idleShutdown": idle }));

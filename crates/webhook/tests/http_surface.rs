@@ -1,4 +1,4 @@
-//! What the router does with requests that no API server sends.
+//! Requests that no API server sends -> the router's answers.
 
 use http::StatusCode;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ async fn malformed_bodies_get_400_and_are_counted() {
     }
     let metrics = webhook.metrics();
     assert!(
-        metrics.contains(r#"jupyter_k8s_webhook_requests_total{webhook="mutate",verdict="malformed"} 6"#),
+        metrics.contains(r#"jupyter_k8s_webhook_requests_total{webhook="mutate",result="malformed"} 6"#),
         "{metrics}"
     );
     assert!(
@@ -67,7 +67,7 @@ async fn what_the_schema_refuses_by_a_pattern_is_described_before_without_a_call
     assert!(
         webhook
             .metrics()
-            .contains(r#"jupyter_k8s_webhook_requests_total{webhook="mutate",verdict="refused"} 1"#)
+            .contains(r#"jupyter_k8s_webhook_requests_total{webhook="mutate",result="refused"} 1"#)
     );
 }
 

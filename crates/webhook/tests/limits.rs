@@ -1,4 +1,4 @@
-//! Limits of requests: size of a body, number at a time, memory that one takes.
+//! Limits of requests: body size, concurrency, memory per request.
 
 use api::names::RESERVED_PREFIX;
 use futures::FutureExt as _;
@@ -11,9 +11,9 @@ use webhook::router::{MAX_ACCEPTED, MAX_GROWTH};
 use crate::cluster::{Cluster, Health};
 use crate::support::{Webhook, review, workspace};
 
-/// Most bytes of a body.
+/// Maximum size of a body, in bytes.
 const MAX_BODY: usize = webhook::router::MAX_BODY as usize;
-/// Is replaced by many entries.
+/// Placeholder for many entries.
 const MANY: &str = "MANY";
 
 #[tokio::test]
@@ -66,10 +66,10 @@ async fn requests_beyond_the_limit_are_shed_and_later_ones_are_answered() {
     let shed = send().now_or_never().unwrap();
     assert_eq!(shed.status(), StatusCode::TOO_MANY_REQUESTS);
     assert_eq!(shed.headers()[RETRY_AFTER], "1");
-    let counted = r#"jupyter_k8s_webhook_requests_total{webhook="validate",verdict="shed"} 1"#;
+    let counted = r#"jupyter_k8s_webhook_requests_total{webhook="validate",result="shed"} 1"#;
     assert!(webhook.metrics().contains(counted), "{}", webhook.metrics());
     for response in join_all(under_way).await {
-        // The first ones are decided without the API server; the others wait for too long.
+        // The first requests need no API server. The others wait until their timeout.
         let status = response.status();
         assert!(
             matches!(status, StatusCode::OK | StatusCode::REQUEST_TIMEOUT),
@@ -88,7 +88,7 @@ async fn a_body_that_is_sent_too_slowly_is_refused() {
     assert!(status.is_client_error(), "{status}");
 }
 
-/// `frame` with as many entries in place of [`MANY`] as a body of `longest` bytes holds.
+/// `frame` with as many entries in place of [`MANY`] as fit into a body of `longest` bytes.
 fn filled(frame: &Value, entry: fn(usize) -> String, longest: usize) -> String {
     let frame = frame.to_string();
     let many = format!("\"{MANY}\"");
@@ -96,7 +96,7 @@ fn filled(frame: &Value, entry: fn(usize) -> String, longest: usize) -> String {
     if lists == 0 {
         return frame;
     }
-    // Room for the brackets.
+    // Space for the brackets.
     let count = (longest - frame.len()) / (entry(0).len() + 1) / lists - 8;
     let entries: Vec<_> = (0..count).map(entry).collect();
     let entries = entries.join(",");
@@ -110,7 +110,7 @@ fn filled(frame: &Value, entry: fn(usize) -> String, longest: usize) -> String {
     body
 }
 
-/// In bytes, by the kernel's name for it.
+/// In bytes, under the kernel's name.
 fn memory(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -118,7 +118,7 @@ fn memory(name: &str) -> usize {
     number.parse::<usize>().unwrap() * 1024
 }
 
-/// How much more the process takes than before, at most, while it answers.
+/// The largest increase of the process's memory while it answers.
 async fn taken(webhook: &Webhook, path: &str, body: String) -> usize {
     let before = memory("VmRSS");
     let (status, answer) = webhook.send("POST", path, body).await;
@@ -126,7 +126,7 @@ async fn taken(webhook: &Webhook, path: &str, body: String) -> usize {
     memory("VmHWM").saturating_sub(before)
 }
 
-/// What is asked about [`MANY`] entries, and how one of them is written.
+/// A case: the object around [`MANY`] entries, and the text of one entry.
 struct Case {
     what: &'static str,
     path: &'static str,
@@ -179,7 +179,7 @@ fn label(number: usize) -> String {
     format!(r#""{number:06}":"""#)
 }
 
-/// What is asked with the heaviest bodies of many kinds.
+/// The requests with the most expensive bodies of many kinds.
 fn cases() -> Vec<Case> {
     let maps = workspace(json!({"tolerations": MANY}));
     let env = workspace(json!({"env": MANY}));
@@ -209,7 +209,7 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// Number of the case that a child process runs: memory that another case has freed would not be counted.
+/// Number of the case for a child process. In one process, a case could reuse memory that another case has freed.
 const CASE: &str = "MEMORY_CASE";
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Objects that the schema is about to refuse: everything else that is wrong with them is told beside it, once.
+//! Objects that violate the schema -> one answer with all other violations, each once.
 
 use api::{WorkspaceManager, WorkspaceTemplate};
 use serde_json::{Value, json};
@@ -125,12 +125,12 @@ async fn a_malformed_name_of_a_template_is_listed_with_what_needs_no_template() 
             .calls()
             .iter()
             .all(|(line, _)| !line.contains("My_Template")),
-        "nobody is asked for what cannot be there"
+        "no permission is checked for an object with an invalid name"
     );
 }
 
 #[tokio::test]
-async fn no_right_is_asked_for_an_object_that_cannot_exist() {
+async fn no_permission_is_checked_for_an_object_that_cannot_exist() {
     let long = "n".repeat(1000);
     let mut named = workspace(json!({}));
     named["metadata"]["name"] = json!(long);
@@ -149,7 +149,7 @@ async fn no_right_is_asked_for_an_object_that_cannot_exist() {
             assert_eq!(answer.code, 403, "{answer:?}");
             assert!(answer.message.contains(api::names::CREATED_BY), "{answer:?}");
         }
-        assert_eq!(webhook.asked(), [""; 0]);
+        assert_eq!(webhook.reviews(), [""; 0]);
     }
 }
 
@@ -161,7 +161,7 @@ async fn of_a_large_object_and_of_one_with_much_malformed_only_that_is_listed() 
         object["metadata"]["annotations"]["example.com/a"] = json!("x".repeat(annotation));
         object
     };
-    for (wrong, annotation, expected, asked) in [
+    for (wrong, annotation, expected, reviews) in [
         (49, 0, 50, 1),
         (50, 0, 50, 0),
         (1, 200_000, 2, 1),
@@ -171,8 +171,8 @@ async fn of_a_large_object_and_of_one_with_much_malformed_only_that_is_listed() 
         let answer = webhook.mutate_create("alice", &object(wrong, annotation)).await;
         assert_eq!(answer.code, 422, "{answer:?}");
         assert_eq!(lines(&answer).len(), expected, "{answer:?}");
-        assert_eq!(answer.message.contains("evil"), asked > 0, "{answer:?}");
-        assert_eq!(webhook.asked().len(), asked, "{answer:?}");
+        assert_eq!(answer.message.contains("evil"), reviews > 0, "{answer:?}");
+        assert_eq!(webhook.reviews().len(), reviews, "{answer:?}");
     }
 }
 
@@ -191,7 +191,7 @@ async fn a_template_that_the_user_may_not_use_is_refused_without_its_content() {
 }
 
 #[tokio::test]
-async fn what_counts_only_of_what_would_be_stored_is_not_asked_for() {
+async fn permissions_of_an_object_that_is_not_stored_are_not_checked() {
     let env = json!([{"name": "S", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]);
     let object =
         |size: &str| workspace(json!({"templateRef": "prod", "env": env, "storage": {"size": size}}));
@@ -201,7 +201,7 @@ async fn what_counts_only_of_what_would_be_stored_is_not_asked_for() {
     let webhook = cluster().webhook();
     let answer = webhook.mutate_create("alice", &object("1 GB")).await;
     assert_eq!(lines(&answer).len(), 1, "{answer:?}");
-    assert_eq!(webhook.asked(), ["alice use workspacetemplates prod"]);
+    assert_eq!(webhook.reviews(), ["alice use workspacetemplates prod"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! Who owns a workspace, who may say so, and which keys nobody writes by hand.
+//! Owners of workspaces: who may set and change them, and keys that users cannot write.
 
 use api::names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, STARTED_BY};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ async fn creation_names_the_requesting_user_and_is_then_admitted() {
     assert_eq!(new["metadata"]["annotations"][CREATED_BY], "alice");
     assert_eq!(new["metadata"]["finalizers"], json!([CLEANUP_FINALIZER]));
     assert!(webhook.validate_create("alice", &new).await.allowed);
-    assert_eq!(webhook.asked(), ["alice use workspacetemplates prod"]);
+    assert_eq!(webhook.reviews(), ["alice use workspacetemplates prod"]);
 }
 
 #[tokio::test]
@@ -71,11 +71,11 @@ async fn assigning_another_owner_is_allowed_with_the_right_to_that_workspace() {
             .allowed
     );
     let calls = webhook.calls();
-    let asked = calls
+    let reviews = calls
         .iter()
         .find(|(_, body)| body["spec"]["resourceAttributes"]["verb"] == "assign-owner");
     assert_eq!(
-        asked.unwrap().1["spec"],
+        reviews.unwrap().1["spec"],
         json!({
             "user": "hub",
             "uid": "u-1",
@@ -176,7 +176,7 @@ async fn a_refused_owner_does_not_hide_the_other_violations() {
 #[tokio::test]
 async fn reserved_keys_are_refused_when_set_but_not_for_being_stored() {
     let webhook = webhook();
-    let key = "workspaces.jupyter.org/whatever";
+    let key = "workspaces.jupyter.org/unknown";
     let (plain, stored, changed) = (
         owned_by("alice"),
         with_annotation(key, "1"),
@@ -215,7 +215,7 @@ async fn only_the_gateway_records_who_pressed_start() {
 }
 
 #[tokio::test]
-async fn controllers_and_pure_finalizer_removals_are_admitted_whatever_the_object() {
+async fn controllers_and_pure_finalizer_removals_are_admitted_for_any_object() {
     let webhook = webhook();
     let mut deleting = owned_by("alice");
     deleting["spec"]["image"] = json!("evil:1");
@@ -252,10 +252,10 @@ async fn a_workspace_is_changed_and_deleted_by_its_owner_and_by_administrators()
         "spec.storage: must stay as it is: the workspace \"demo\" is changed only by its owner and by holders of the verb administer on \
          it: ask one of them"
     );
-    let asked = webhook.asked();
+    let reviews = webhook.reviews();
     assert!(
-        !asked.iter().any(|line| line.starts_with("alice administer")),
-        "{asked:?}"
+        !reviews.iter().any(|line| line.starts_with("alice administer")),
+        "{reviews:?}"
     );
 }
 
@@ -295,7 +295,7 @@ async fn no_user_becomes_a_field_manager_of_another_owner_s_workspace() {
         object
     };
     let old = managed_by(json!([entry("hers")]));
-    // An apply of the very same, and books that are wiped.
+    // An apply without a change, and an update that removes all managed fields.
     for new in [
         managed_by(json!([entry("hers"), entry("his")])),
         managed_by(json!([{}])),
@@ -316,7 +316,7 @@ async fn no_user_becomes_a_field_manager_of_another_owner_s_workspace() {
 }
 
 #[tokio::test]
-async fn a_public_workspace_is_everybody_s_to_edit_but_its_owner_stays() {
+async fn a_public_workspace_is_edited_by_all_users_but_its_owner_stays() {
     let webhook = webhook();
     let mut old = owned_by("alice");
     old["spec"]["ownershipType"] = json!("Public");
@@ -326,7 +326,7 @@ async fn a_public_workspace_is_everybody_s_to_edit_but_its_owner_stays() {
     assert!(webhook.validate_delete("bob", &old).await.allowed);
     new["metadata"]["annotations"][CREATED_BY] = json!("bob");
     assert_eq!(webhook.validate_update("bob", &old, &new).await.code, 403);
-    // Nobody opens it for themselves.
+    // Users cannot open a workspace for themselves.
     let mut opened = owned_by("alice");
     opened["spec"]["ownershipType"] = json!("Public");
     assert_eq!(
@@ -352,7 +352,7 @@ async fn a_template_may_make_its_workspaces_public_and_a_workspace_may_disagree(
 }
 
 #[tokio::test]
-async fn in_a_namespace_that_is_being_deleted_everybody_s_deletions_pass() {
+async fn in_a_namespace_that_is_being_deleted_all_deletions_pass() {
     let webhook = Cluster {
         leaving: true,
         ..Cluster::with(testkit::objects::template("prod"))
@@ -387,7 +387,7 @@ async fn every_broken_rule_is_listed_before_a_policy_of_the_api_server_names_one
     for part in ["names another owner", "spec.lifecycle"] {
         assert!(answer.message.contains(part), "{part}: {answer:?}");
     }
-    // With generateName the name is part of what is asked for.
+    // With generateName, the permission check includes the generated name.
     let mut unnamed = owned_by("alice");
     unnamed["metadata"]["name"] = json!("");
     let answer = webhook.mutate_create("bob", &unnamed).await;

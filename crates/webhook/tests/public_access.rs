@@ -1,4 +1,4 @@
-//! Who opens a workspace to others where that does not count is told at admission.
+//! A warning at admission where public access has no effect.
 
 use api::WorkspaceManager;
 use api::manager::{PathModeSharing, RoutingMode};
@@ -81,7 +81,7 @@ async fn no_warning_where_nothing_is_opened() {
     let answer = webhook.validate_update("alice", &private, &public).await;
     assert!(answer.allowed, "{answer:?}");
     assert_eq!(about(&answer.warnings, "spec.accessType"), 1, "{answer:?}");
-    // It was said when it was opened.
+    // The warning came when the access type was set.
     let mut renamed = public.clone();
     renamed["spec"]["displayName"] = json!("Other");
     let answer = webhook.validate_update("alice", &public, &renamed).await;

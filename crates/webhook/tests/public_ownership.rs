@@ -1,4 +1,4 @@
-//! Workspaces whose ownershipType is Public: everybody with the rights edits them, and they stay their owner's.
+//! Workspaces with ownershipType Public: users with the RBAC permission may edit them.
 
 use api::names::{ASSIGNED_BY, CREATED_BY, RESTARTED_AT, STARTED_BY};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ fn webhook() -> Webhook {
         .webhook()
 }
 
-/// Alice's, of the template `prod`.
+/// A workspace of alice with the template `prod`.
 fn public(spec: &Value) -> Value {
     let mut whole = json!({"templateRef": "prod", "ownershipType": "Public"});
     for (key, value) in spec.as_object().unwrap() {
@@ -47,7 +47,7 @@ async fn every_user_changes_stops_starts_restarts_and_deletes_it_without_the_rig
         (&running, restarted.as_str(), json!("2026-01-01T00:00:00Z")),
         (&running, "/metadata/labels/team", json!("a")),
         (&running, "/metadata/annotations/note", json!("x")),
-        // Whoever may change it may also make it its owner's alone again.
+        // Users who may change it may also set it back to OwnerOnly.
         (&running, "/spec/ownershipType", json!("OwnerOnly")),
     ] {
         let new = changed(old, place, value);
@@ -57,15 +57,18 @@ async fn every_user_changes_stops_starts_restarts_and_deletes_it_without_the_rig
         }
     }
     assert!(webhook.validate_delete("bob", &running).await.allowed);
-    let asked = webhook.asked();
-    assert!(!asked.iter().any(|line| line.contains("administer")), "{asked:?}");
+    let reviews = webhook.reviews();
+    assert!(
+        !reviews.iter().any(|line| line.contains("administer")),
+        "{reviews:?}"
+    );
 }
 
 #[tokio::test]
 async fn its_owner_is_restored_when_left_out_and_is_not_set_by_others() {
     let webhook = webhook();
     let old = public(&json!({}));
-    // As of a full update by a user who does not know the annotation.
+    // Like a full update by a client that does not know the annotation.
     let mut bare = old.clone();
     bare["metadata"]["annotations"] = json!({});
     bare["spec"]["displayName"] = json!("Ours");
@@ -118,7 +121,7 @@ async fn the_stored_object_makes_it_public_and_not_the_request() {
         assert!(answer.message.contains("spec.ownershipType"), "{answer:?}");
         assert!(webhook.validate_update("alice", &own, &opened).await.allowed);
     }
-    // Closed again, it is closed at once: for a stop and a deletion as well.
+    // Setting OwnerOnly takes effect at once, also for a stop and a deletion.
     let closed = changed(&public(&json!({})), "/spec/ownershipType", json!("OwnerOnly"));
     let stop = changed(&closed, "/spec/desiredStatus", json!("Stopped"));
     assert_eq!(webhook.validate_update("bob", &closed, &stop).await.code, 403);

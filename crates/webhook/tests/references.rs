@@ -58,17 +58,17 @@ async fn a_claim_needs_the_right_to_use_it() {
 }
 
 #[tokio::test]
-async fn what_was_named_before_is_not_asked_for_again() {
+async fn stored_references_are_not_checked_again() {
     let webhook = webhook(&[]);
     let old = reading("theirs");
     let mut new = old.clone();
     new["spec"]["port"] = json!(9999);
     let answer = webhook.validate_update("alice", &old, &new).await;
     assert!(answer.allowed, "{answer:?}");
-    assert!(webhook.asked().is_empty());
+    assert!(webhook.reviews().is_empty());
     new["spec"]["env"][0]["valueFrom"]["secretKeyRef"]["name"] = json!("another");
     assert_eq!(webhook.validate_update("alice", &old, &new).await.code, 403);
-    assert_eq!(webhook.asked(), ["alice get secrets another"]);
+    assert_eq!(webhook.reviews(), ["alice get secrets another"]);
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn what_was_named_before_attests_no_more_of_it() {
     };
     let env = |key: &str| json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": key}}}]);
     let disk = |read_only: bool| json!([{"name": "v", "persistentVolumeClaimName": "data", "mountPath": "/v", "readOnly": read_only}]);
-    for (old, new, asked) in [
+    for (old, new, requested) in [
         (
             json!({"storage": {"subPath": "alice"}}),
             json!({"storage": {"subPath": "bob"}}),
@@ -106,12 +106,12 @@ async fn what_was_named_before_attests_no_more_of_it() {
         let (old, new) = (of(old), of(new));
         let refused = webhook.validate_update("alice", &old, &new).await;
         assert_eq!(refused.code, 403, "{refused:?}");
-        assert_eq!(webhook.asked(), [asked]);
+        assert_eq!(webhook.reviews(), [requested]);
     }
     let webhook = webhook(&[]);
     let (whole, folder) = (of(json!({})), of(json!({"storage": {"subPath": "alice"}})));
     let less = webhook.validate_update("alice", &whole, &folder).await;
-    assert!(less.allowed && webhook.asked().is_empty(), "{less:?}");
+    assert!(less.allowed && webhook.reviews().is_empty(), "{less:?}");
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user()
     let refused = webhook.validate_update("bob", &hers, &other).await;
     assert!(refused.message.contains(line), "{refused:?}");
     assert!(webhook.validate_update("alice", &hers, &other).await.allowed);
-    // What runs was chosen by who gives it away.
+    // The user who assigns the owner chose what runs.
     let refused = webhook
         .validate_update("alice", &hers, &assigned("alice", "carol"))
         .await;
@@ -154,7 +154,7 @@ async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user()
         refused.message.contains(r#""creds-carol" is out of your reach"#),
         "{refused:?}"
     );
-    // Who was asked, was asked for good: the owner works on, and so does who stops it.
+    // A permission is checked once. After that, the owner's changes and a stop by another user need no check.
     let mut changed = kept.clone();
     changed["spec"]["containerConfig"] = json!({"args": ["x"]});
     let answer = webhook.validate_update("alice", &kept, &changed).await;
@@ -168,7 +168,7 @@ async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user()
 }
 
 #[tokio::test]
-async fn a_name_that_a_template_leaves_to_the_workspace_is_asked_for() {
+async fn a_name_that_a_template_leaves_to_the_workspace_is_checked() {
     let mut template = testkit::objects::template("prod");
     template.spec.environment_variables = serde_json::from_value(json!([
         {"name": "OURS", "valueFrom": {"secretKeyRef": {"name": "ours", "key": "k"}}},
@@ -199,7 +199,7 @@ async fn a_name_that_a_template_leaves_to_the_workspace_is_asked_for() {
     );
 }
 
-/// A template that reads one Secret for everybody.
+/// A template whose reference to one Secret does not depend on the workspace.
 fn naming(secret: &str, key: &str) -> WorkspaceTemplate {
     let mut template = testkit::objects::template("prod");
     template.spec.environment_variables = serde_json::from_value(json!([
@@ -209,7 +209,7 @@ fn naming(secret: &str, key: &str) -> WorkspaceTemplate {
     template
 }
 
-/// As it is stored where the template "prod" was there.
+/// As it is stored if the template "prod" existed.
 fn recorded(mut object: Value) -> Value {
     object["metadata"]["annotations"][api::names::ATTESTED_TEMPLATE] = json!("uid-of-prod");
     object
@@ -220,7 +220,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
     let early = workspace(json!({"templateRef": "prod", "variables": {"secret": "admin-creds"}}));
     let (early, answer) = webhook(&[]).create("alice", &early).await;
     assert!(answer.allowed && answer.warnings.len() == 1, "{answer:?}");
-    // However soon it comes: even within the second that the API server records.
+    // Even if the template is created within the second that the API server records.
     let cluster = Cluster::with(naming("{secret}", "k"));
     let mut other = early.clone();
     other["spec"]["port"] = json!(9999);
@@ -234,7 +234,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
             .contains("nothing records that it existed when the workspace was created"),
         "{refused:?}"
     );
-    // Where bounds only warn, what nobody was asked for is asked for.
+    // Where bounds only warn, permissions that were not checked before are checked now.
     let warning = Cluster {
         enforcement: webhook::Enforcement::Warn,
         ..cluster
@@ -244,10 +244,10 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
     assert_eq!(refused.code, 403);
     assert!(
         warning
-            .asked()
+            .reviews()
             .contains(&"alice get secrets admin-creds".to_owned())
     );
-    // Whoever makes it anew is asked.
+    // A user who creates it again needs the permission.
     let (_, refused) = webhook.create("alice", &early).await;
     assert!(
         refused
@@ -272,7 +272,7 @@ async fn no_user_writes_the_attested_template() {
     let mut forged = new.clone();
     forged["metadata"]["annotations"][api::names::ATTESTED_TEMPLATE] = json!("uid-of-another");
     assert_eq!(webhook.create("alice", &forged).await.0, made, "put right");
-    // Past the webhook that puts it right.
+    // Without the mutating webhook, which corrects the value.
     for (old, new) in [(&made, &new), (&new, &made), (&made, &forged)] {
         for user in ["alice", "bob", crate::support::OPERATOR] {
             let refused = webhook.validate_update(user, old, new).await;
@@ -314,8 +314,8 @@ async fn variables_that_another_template_did_not_use_attest_nothing() {
 }
 
 #[tokio::test]
-async fn names_and_keys_are_asked_for_however_the_workspace_decides_them() {
-    for (name, key, asked) in [
+async fn names_and_keys_are_checked_however_the_workspace_decides_them() {
+    for (name, key, reviews) in [
         ("team-keys", "{team}", "team-keys"),
         ("{team}-{service.port}", "k", "ml-8888"),
         ("{team}-{routing.baseDomain}", "k", "ml-workspaces.localhost"),
@@ -328,8 +328,8 @@ async fn names_and_keys_are_asked_for_however_the_workspace_decides_them() {
         ));
         let refused = webhook.validate_create("alice", &new).await;
         assert_eq!(refused.code, 403, "{name} {key}: {refused:?}");
-        let expected = format!("alice get secrets {asked}");
-        assert!(webhook.asked().contains(&expected), "{:?}", webhook.asked());
+        let expected = format!("alice get secrets {reviews}");
+        assert!(webhook.reviews().contains(&expected), "{:?}", webhook.reviews());
     }
 }
 
@@ -403,19 +403,19 @@ async fn another_user_who_changes_the_owner_needs_the_rights_to_all_that_it_read
     ]);
     let hers = reading("mine");
     for to in ["bob", "dave"] {
-        let mut handed = hers.clone();
-        handed["metadata"]["annotations"][api::names::CREATED_BY] = json!(to);
-        handed["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!("bob");
-        let refused = webhook.validate_update("bob", &hers, &handed).await;
+        let mut reassigned = hers.clone();
+        reassigned["metadata"]["annotations"][api::names::CREATED_BY] = json!(to);
+        reassigned["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!("bob");
+        let refused = webhook.validate_update("bob", &hers, &reassigned).await;
         assert_eq!(refused.code, 403, "to {to}: {refused:?}");
         assert!(
             refused.message.contains(r#""mine" is out of your reach"#),
             "{refused:?}"
         );
         for user in ["alice", "carol"] {
-            let mut handed = handed.clone();
-            handed["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!(user);
-            let answer = webhook.validate_update(user, &hers, &handed).await;
+            let mut reassigned = reassigned.clone();
+            reassigned["metadata"]["annotations"][api::names::ASSIGNED_BY] = json!(user);
+            let answer = webhook.validate_update(user, &hers, &reassigned).await;
             assert!(answer.allowed, "{user} to {to}: {answer:?}");
         }
     }
@@ -435,11 +435,11 @@ async fn a_spec_that_is_too_large_or_invalid_is_refused_without_asking_for_what_
     let mut invalid = reading("mine");
     invalid["spec"]["port"] = json!(80);
     assert_eq!(webhook.validate_create("alice", &invalid).await.code, 422);
-    assert!(webhook.asked().is_empty(), "{:?}", webhook.asked());
+    assert!(webhook.reviews().is_empty(), "{:?}", webhook.reviews());
 }
 
 #[tokio::test]
-async fn so_many_references_are_asked_for_and_no_more() {
+async fn the_number_of_checked_references_is_limited() {
     let of = |count: usize| {
         let env: Vec<_> = (0..count)
             .map(|n| json!({"name": format!("E{n}"), "valueFrom": {"secretKeyRef": {"name": format!("s{n}"), "key": "k"}}}))
@@ -455,7 +455,7 @@ async fn so_many_references_are_asked_for_and_no_more() {
             .starts_with("spec: names 33 Secrets, ConfigMaps and claims at once"),
         "{refused:?}"
     );
-    assert!(webhook.asked().is_empty());
+    assert!(webhook.reviews().is_empty());
     assert!(webhook.validate_create("alice", &of(32)).await.allowed);
-    assert_eq!(webhook.asked().len(), 32);
+    assert_eq!(webhook.reviews().len(), 32);
 }

@@ -1,4 +1,4 @@
-//! Who may share a workspace, and what a share is bound to.
+//! Which users may share a workspace, and to which workspace a share is bound.
 
 use api::names::{CREATED_BY, SHARED_FOR};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
@@ -25,7 +25,7 @@ fn share(workspace: &str) -> Value {
     })
 }
 
-/// As it is after mutation.
+/// The share after mutation.
 async fn made(webhook: &Webhook, user: &str, mut share: Value) -> Value {
     let answer = webhook.mutate_create(user, &share).await;
     if let Some(patch) = answer.patch {
@@ -85,10 +85,10 @@ async fn for_whom_it_is_shared_is_recorded_and_not_made_up() {
         assert_eq!(refused.code, 403, "{user} {workspace}");
         assert!(refused.message.contains(SHARED_FOR), "{refused:?}");
     }
-    let mut handed = by_carol.clone();
-    handed["metadata"]["annotations"][SHARED_FOR] = json!("carol");
+    let mut for_carol = by_carol.clone();
+    for_carol["metadata"]["annotations"][SHARED_FOR] = json!("carol");
     assert_eq!(
-        webhook.validate_update("alice", &by_carol, &handed).await.code,
+        webhook.validate_update("alice", &by_carol, &for_carol).await.code,
         403
     );
 }
@@ -123,7 +123,7 @@ async fn the_manager_s_limits_hold_for_new_and_changed_shares() {
     let mut group = ending(30);
     group["spec"]["subjects"] = json!([{"kind": "Group", "name": "team"}]);
     assert!(judged(group).await.message.contains("allowGroups"));
-    // A share is ended by an end in the past, whatever the limits.
+    // Setting an end in the past ends a share. Limits do not prevent it.
     let stored = made(&webhook, "alice", ending(30)).await;
     let ended = made(&webhook, "alice", ending(-1)).await;
     assert!(webhook.validate_update("alice", &stored, &ended).await.allowed);

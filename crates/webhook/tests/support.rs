@@ -1,4 +1,4 @@
-//! A webhook as a value, and requests to it (in memory).
+//! A webhook without sockets, and requests to it (in memory).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub(crate) struct Webhook {
     calls: Calls,
 }
 
-/// What the webhook answered.
+/// The webhook's answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) allowed: bool,
@@ -46,7 +46,7 @@ impl Webhook {
         }
     }
 
-    /// Sends a body as it is.
+    /// Sends an unchanged body.
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -102,7 +102,7 @@ impl Webhook {
         self.review("/validate", review(user, stored, &Value::Null)).await
     }
 
-    /// What becomes of an object that is made: by the webhook that writes, and by the one that judges.
+    /// The result for a new object: from `/mutate`, then from `/validate`.
     pub(crate) async fn create(&self, user: &str, new: &Value) -> (Value, Answer) {
         let mut object = new.clone();
         let mutated = self.mutate_create(user, new).await;
@@ -124,8 +124,8 @@ impl Webhook {
         self.review("/mutate", review(user, old, new)).await
     }
 
-    /// Access reviews that the webhook has asked for, as `user verb resource name`.
-    pub(crate) fn asked(&self) -> Vec<String> {
+    /// Access reviews that the webhook requested, as `user verb resource name`.
+    pub(crate) fn reviews(&self) -> Vec<String> {
         let about = |body: &Value| {
             let attributes = &body["spec"]["resourceAttributes"];
             let parts = [
@@ -140,12 +140,12 @@ impl Webhook {
         let reviews = calls
             .iter()
             .filter(|(line, _)| line.ends_with("/subjectaccessreviews"));
-        let mut asked: Vec<_> = reviews.map(|(_, body)| about(body)).collect();
-        asked.sort();
-        asked
+        let mut reviews: Vec<_> = reviews.map(|(_, body)| about(body)).collect();
+        reviews.sort();
+        reviews
     }
 
-    /// The calls that the webhook has made to the API server: method and path, and body.
+    /// The calls of the webhook to the API server: method and path, and body.
     pub(crate) fn calls(&self) -> Vec<(String, Value)> {
         self.calls.lock().unwrap().clone()
     }
@@ -157,8 +157,8 @@ impl Webhook {
     }
 }
 
-/// The review that the API server sends: a creation when `old` is null, a deletion when `new` is. The kind is that of
-/// the object, else Workspace.
+/// The review that the API server sends: a creation if `old` is null, a deletion if `new` is null. The kind is the object's, else
+/// Workspace.
 pub(crate) fn review(user: &str, old: &Value, new: &Value) -> Value {
     let operation = match (old, new) {
         (Value::Null, _) => "CREATE",
@@ -189,7 +189,7 @@ pub(crate) fn review(user: &str, old: &Value, new: &Value) -> Value {
     })
 }
 
-/// A workspace of alice with that spec (displayName is added).
+/// A workspace of alice with this spec and a displayName.
 pub(crate) fn workspace(spec: Value) -> Value {
     let mut object = json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
@@ -206,5 +206,5 @@ pub(crate) fn workspace(spec: Value) -> Value {
     object
 }
 
-/// Any answer comes within this.
+/// Maximum time for any answer.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);

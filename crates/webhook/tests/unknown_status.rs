@@ -1,4 +1,4 @@
-//! Statuses with values of another version: what people may write does not depend on them.
+//! Statuses with values of another version do not affect what users may write.
 
 use api::{Workspace, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use kube::CustomResourceExt;

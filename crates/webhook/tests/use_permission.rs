@@ -1,4 +1,4 @@
-//! The right to use what a workspace refers to.
+//! The `use` permission for objects that a workspace refers to.
 
 use api::WorkspaceTemplate;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn a_template_is_used_only_with_the_right_and_its_content_is_hidden() {
         "spec.templateRef: \"prod\" does not exist, or you may not use it: choose another WorkspaceTemplate (kubectl get \
          workspacetemplates), or ask an administrator for the verb use on it"
     );
-    // One that does not exist gets the same answer.
+    // An absent object gets the same answer.
     other["spec"]["templateRef"] = json!("secret");
     let missing = webhook.validate_create("bob", &other).await;
     assert_eq!(missing.message, answer.message.replace("prod", "secret"));
@@ -122,7 +122,7 @@ async fn a_profile_or_manager_without_the_right_is_hidden() {
     )];
     cluster.profiles[0].metadata.namespace = Some("team".to_owned());
     let new = of_template(json!({"managerRef": "hidden", "executionProfileRef": "confidential"}));
-    // Whoever may use them is told.
+    // Users with the permission get the warning.
     let message = cluster
         .clone()
         .granting(&["* use * *"])
@@ -168,7 +168,7 @@ async fn a_profile_of_a_hidden_template_is_hidden() {
 }
 
 #[tokio::test]
-async fn every_right_is_asked_for_at_once_with_all_that_is_known_of_the_user() {
+async fn all_permissions_are_checked_at_once_with_all_attributes_of_the_user() {
     let webhook = cluster().webhook();
     let spec = json!({"managerRef": "other", "executionProfileRef": "admin"});
     let refused = webhook.validate_create("alice", &of_template(spec)).await;
@@ -176,7 +176,7 @@ async fn every_right_is_asked_for_at_once_with_all_that_is_known_of_the_user() {
         assert!(refused.message.contains(field), "{refused:?}");
     }
     assert_eq!(
-        webhook.asked(),
+        webhook.reviews(),
         [
             "alice use workspaceexecutionprofiles admin",
             "alice use workspacemanagers other",
@@ -191,7 +191,7 @@ async fn every_right_is_asked_for_at_once_with_all_that_is_known_of_the_user() {
     assert_eq!(review["spec"]["groups"], json!(["staff", "system:authenticated"]));
     assert_eq!(review["spec"]["uid"], "u-1");
     assert_eq!(review["spec"]["extra"], json!({"k": ["v"]}));
-    // Granted per namespace, too.
+    // The permission can also be granted per namespace.
     assert_eq!(review["spec"]["resourceAttributes"]["namespace"], "team");
 }
 
@@ -213,7 +213,7 @@ async fn a_user_who_lost_the_right_may_stop_and_relabel_but_neither_start_nor_ch
     );
     let renamed = of_template(json!({"desiredStatus": "Running", "accessType": "Public"}));
     assert!(webhook.validate_update("alice", &running, &renamed).await.allowed);
-    assert!(webhook.asked().is_empty());
+    assert!(webhook.reviews().is_empty());
     assert_eq!(
         webhook.validate_update("alice", &stopped, &running).await.code,
         403
@@ -246,7 +246,7 @@ async fn our_own_processes_start_without_rights_of_a_user() {
     for account in [GATEWAY, OPERATOR] {
         assert!(webhook.validate_update(account, &stopped, &started).await.allowed);
     }
-    assert!(webhook.asked().is_empty());
+    assert!(webhook.reviews().is_empty());
 }
 
 #[tokio::test]
@@ -269,7 +269,7 @@ async fn an_answer_is_cached_for_the_same_user_alone() {
         );
     }
     assert_eq!(
-        webhook.asked(),
+        webhook.reviews(),
         [
             "alice use workspacetemplates prod",
             "bob assign-owner workspaces demo",

@@ -7,10 +7,10 @@ use anyhow::{Context as _, bail};
 use crate::exec::Cmd;
 use crate::progress::Progress;
 
-/// Installs those of the packages that are missing; without a question, waiting for another apt that is at work.
+/// Installs the missing packages, without prompts. Waits while another apt runs.
 ///
 /// # Errors
-/// When packages are missing and this is not Debian (or a kin with apt-get), not root, or apt-get fails.
+/// When packages are missing and this is not Debian (or a derivative with apt-get), not root, or apt-get fails.
 pub(crate) fn ensure(packages: &[&str], progress: &Progress) -> anyhow::Result<()> {
     let missing: Vec<&str> = packages
         .iter()
@@ -36,7 +36,7 @@ pub(crate) fn ensure(packages: &[&str], progress: &Progress) -> anyhow::Result<(
             .args(&missing)
             .run()
     };
-    // Package lists of a fresh machine may be absent or stale, so a first failure is no verdict.
+    // Package lists of a new machine may be absent or stale, so a first failure proves nothing.
     if install().is_err() {
         apt_get()
             .arg("update")

@@ -137,8 +137,8 @@ pub(crate) struct Release {
 pub(crate) enum TestCommand {
     /// Only end-to-end tests, on what `./justw demo` has installed
     E2e {
-        /// Words: tests whose path `suite::module::name` contains one of them [default: all]
-        #[arg(value_name = "WORD")]
+        /// Filters: tests whose path `suite::module::name` contains one of them [default: all]
+        #[arg(value_name = "FILTER")]
         names: Vec<String>,
     },
 }
@@ -277,11 +277,11 @@ pub(crate) enum ClusterCommand {
     },
     /// Take the cluster down and leave nothing behind but cached binaries and images
     Down,
-    /// Say what runs; exit code 0 when up, 3 when down, 1 when broken, 4 when it cannot be told
+    /// Say what runs; exit code 0 when up, 3 when down, 1 when broken, 4 when it is unknown
     Status,
-    /// Hand images that are new in the cache folder to the running cluster
+    /// Load images that are new in the cache folder into the running cluster
     Import,
-    /// Play the kubelet of nodes that do not exist, on the cluster that is up (provider `node`)
+    /// Simulate nodes with kwok, on the running cluster (provider `node`)
     Kwok {
         #[command(subcommand)]
         command: KwokCommand,

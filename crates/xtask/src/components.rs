@@ -1,7 +1,7 @@
 //! Pinned Go modules -> the cluster's binaries in the cache folder (IO).
 //!
-//! A binary is named by a hash of all that goes into it, so a checkout with other versions builds its own beside it, and
-//! a finished one is never built again. Each gets its name in one step: half a build is never taken for a whole one.
+//! A binary is named by a hash of all its inputs. So a checkout with other versions builds its own beside it, and no finished binary is
+//! built again. Each gets its name in one step, so a partial build never counts as complete.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,9 +24,9 @@ const GO: (u32, u32) = (1, 26);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Component {
     pub(crate) name: &'static str,
-    /// The package to build: ours, or one of a module that is a program itself.
+    /// The package to build: ours, or one of a module that is itself a program.
     package: &'static str,
-    /// Whether Kubernetes' version is linked in; its clients and servers compare it.
+    /// Whether Kubernetes' version is linked in; clients and servers of Kubernetes compare it.
     kubernetes: bool,
     files: &'static [(&'static str, &'static str)],
 }
@@ -72,7 +72,7 @@ pub(crate) const PROVISIONER: Component = Component {
     kubernetes: false,
     files: files!("local-path-provisioner": "go.mod", "go.sum"),
 };
-/// First process of each pod, and helper of the provisioner.
+/// First process of each pod, and the provisioner's helper.
 pub(crate) const NODE_TOOLS: Component = Component {
     name: "node-tools",
     package: ".",
@@ -80,7 +80,7 @@ pub(crate) const NODE_TOOLS: Component = Component {
     files: files!("node-tools": "go.mod", "main.go"),
 };
 
-/// Plays the kubelet of nodes that do not exist.
+/// Simulates nodes.
 pub(crate) const KWOK: Component = Component {
     name: "kwok",
     package: "sigs.k8s.io/kwok/cmd/kwok",
@@ -96,7 +96,7 @@ pub(crate) const CERT_MANAGER: Component = Component {
     files: files!("cert-manager": "go.mod", "go.sum", "main.go"),
 };
 
-/// Measures what pods use, for an end-to-end test.
+/// Measures resource usage of pods, for an end-to-end test.
 pub(crate) const METRICS_SERVER: Component = Component {
     name: "metrics-server",
     package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
@@ -104,7 +104,7 @@ pub(crate) const METRICS_SERVER: Component = Component {
     files: files!("metrics-server": "go.mod", "go.sum"),
 };
 
-/// The newest Helm, for tests. Other tools and users of the oldest supported one have version 3 (`demo::helm`).
+/// The newest Helm, for tests. The other tools use the oldest supported one, version 3 (`demo::helm`).
 pub(crate) const HELM4: Component = Component {
     name: "helm4",
     package: "helm.sh/helm/v4/cmd/helm",
@@ -127,12 +127,12 @@ impl Component {
         short_digest(input.as_bytes())
     }
 
-    /// Where the binary is, once it is built.
+    /// Path of the binary after its build.
     pub(crate) fn path(&self, paths: &Paths) -> PathBuf {
         paths.bin().join(format!("{}-{}", self.name, self.hash()))
     }
 
-    /// Builds the binary unless it is there, and links its plain name to it.
+    /// Builds the binary unless it exists, and links its plain name to it.
     pub(crate) fn ensure(&self, paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
         let binary = self.path(paths);
         if !binary.exists() {
@@ -203,7 +203,7 @@ impl Component {
                 .split_once('.')
                 .unwrap_or_default();
             let minor = minor.split('.').next().unwrap_or_default();
-            // Without these, a client takes the server's version for v0.0.0 and says that it cannot read it.
+            // Without these, a client reads the server's version as v0.0.0 and reports that it cannot read it.
             for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
                 for (name, value) in [
                     ("gitVersion", KUBERNETES),
@@ -244,7 +244,7 @@ pub(crate) fn short_digest(bytes: &[u8]) -> String {
     digest(bytes).chars().take(12).collect()
 }
 
-/// Go must be there and new enough; asked in the module's folder, where it may switch to another version by itself.
+/// Checks that Go exists and is new enough. Runs in the module's folder, where Go may switch to another version by itself.
 fn check_go(folder: &Path) -> anyhow::Result<()> {
     let how = "get Go 1.26 or newer from https://go.dev/dl/ and put its bin folder on PATH";
     let Ok(output) = Cmd::new("go").arg("version").dir(folder).output() else {

@@ -1,8 +1,8 @@
-//! Pinned Go modules -> definitions of other projects' kinds in the cache folder, for end-to-end tests (IO).
+//! Pinned Go modules -> definitions of other projects' kinds in the cache folder (IO).
 //!
-//! | file | what it defines |
+//! | file | definitions |
 //! |---|---|
-//! | `traefik.yaml` | every kind of Traefik's; its provider waits until all of them are there |
+//! | `traefik.yaml` | every kind of Traefik; its provider waits until all of them exist |
 //! | `gateways.yaml` | every kind of the Gateway API that Traefik waits for |
 //! | `cert-manager.yaml` | cert-manager's certificates, their requests and issuers |
 //! | `podmonitors.yaml`, `prometheusrules.yaml` | the Prometheus operator's kinds |
@@ -96,10 +96,10 @@ const ALL: [Definition; 5] = [
     },
 ];
 
-/// The folder that holds them, filled when it is empty or of other versions.
+/// Returns the folder with the definitions. Fills it when it is empty or has other versions.
 ///
 /// # Errors
-/// When Go cannot fetch a module, or gets another content than the pinned one.
+/// When Go cannot fetch a module, or its content differs from the pinned one.
 pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
     let folder = paths.cache().join("definitions");
     let stamp = folder.join("sums");
@@ -116,7 +116,7 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
         let text = fetch(definition, paths).with_context(|| format!("cannot fetch {}", definition.module))?;
         fs::write(folder.join(definition.name), text)?;
     }
-    // Last: without it the folder is filled again.
+    // Written last: without it the folder is filled again.
     fs::write(&stamp, wanted)?;
     Ok(folder)
 }

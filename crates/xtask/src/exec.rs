@@ -1,4 +1,4 @@
-//! A program and its arguments -> its output, or an error that tells what failed (IO). No shell is involved.
+//! A program and its arguments, without a shell -> its output, or an error with the failure (IO).
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -55,13 +55,13 @@ impl Cmd {
         self
     }
 
-    /// Fed to standard input, otherwise empty; not shown in errors.
+    /// Written to standard input, otherwise empty; not shown in errors.
     pub(crate) fn stdin(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.stdin = Some(input.into());
         self
     }
 
-    /// Runs to the end; standard output is dropped.
+    /// Runs to the end; standard output is discarded.
     ///
     /// # Errors
     /// When the program is missing or exits with anything but 0: names command, status and the end of its standard error.
@@ -96,12 +96,12 @@ impl Cmd {
         Ok(stdout)
     }
 
-    /// Whether the program can be run and exits with 0; its output is dropped.
+    /// Whether the program can be run and exits with 0; its output is discarded.
     pub(crate) fn succeeds(self) -> bool {
         self.finish().is_ok_and(|(status, ..)| status.success())
     }
 
-    /// Runs to the end, appending standard output and error to a log file and handing each line to `on_line`.
+    /// Runs to the end, appends standard output and error to a log file, and passes each line to `on_line`.
     ///
     /// # Errors
     /// As [`Cmd::run`]; also names the log.
@@ -121,7 +121,7 @@ impl Cmd {
             .command
             .spawn()
             .map_err(|error| not_started(&self.shown, &error))?;
-        // The builder holds the pipe's writing ends; the reader ends only when they are closed.
+        // The builder holds the pipe's writing ends. The reader ends only when they are closed.
         drop(self.command);
         let mut tail = Vec::new();
         for line in BufReader::new(reader).split(b'\n') {
@@ -158,13 +158,13 @@ impl Cmd {
             .command
             .spawn()
             .map_err(|error| not_started(&self.shown, &error))?;
-        // A thread, so that a program that writes before it has read all cannot block us.
+        // A thread, so that a program that writes before it has read everything cannot block us.
         let feeder = self
             .stdin
             .take()
             .zip(child.stdin.take())
             .map(|(input, mut pipe)| {
-                // A program may end without reading its input; its exit status tells whether that was right.
+                // A program may end without reading its input. Its exit status says whether it succeeded.
                 std::thread::spawn(move || drop(pipe.write_all(&input)))
             });
         let output = child.wait_with_output()?;
@@ -193,7 +193,7 @@ fn failure(shown: &str, status: ExitStatus, output: &str) -> String {
     text
 }
 
-/// The cargo that this was called by, else the one on the path.
+/// The cargo that called this program, else the one on the path.
 pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }

@@ -1,6 +1,6 @@
 //! TCP connections to a local address -> the same bytes to and from another address (IO).
 //!
-//! Part of the local cluster: what listens on the machine's loopback address leads to the node's network.
+//! Part of the local cluster: it leads from the machine's loopback address into the node's network.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -45,13 +45,13 @@ async fn serve(listener: &TcpListener, to: SocketAddr, limit: usize) {
         match listener.accept().await {
             Ok((client, _)) => {
                 tokio::spawn(async move {
-                    // Either end may break off at any time: nothing to report.
+                    // Either end may close the connection at any time. This is no error.
                     let _ = pipe(client, to).await;
                     drop(permit);
                 });
             }
             Err(error) => {
-                // Mostly "too many open files", which passes when connections end.
+                // Usually "too many open files", which ends when connections end.
                 eprintln!("accepting a connection: {error}");
                 time::sleep(Duration::from_millis(100)).await;
             }
@@ -59,7 +59,7 @@ async fn serve(listener: &TcpListener, to: SocketAddr, limit: usize) {
     }
 }
 
-/// Copies both ways. The end of one direction is passed on as such, and the other goes on until it ends too.
+/// Copies in both directions. When one direction ends, the other continues until it ends too.
 async fn pipe(mut client: TcpStream, to: SocketAddr) -> io::Result<()> {
     let mut server = time::timeout(CONNECT_TIMEOUT, TcpStream::connect(to)).await??;
     client.set_nodelay(true)?;

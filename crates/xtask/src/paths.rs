@@ -1,11 +1,11 @@
-//! Environment -> the folders and files the tool works with (reads the environment, otherwise pure).
+//! Environment -> the folders and files of the tool (reads the environment, otherwise pure).
 
 use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
-/// Environment variable that moves the cache folder.
+/// Environment variable with the path of the cache folder.
 pub(crate) const CACHE_VARIABLE: &str = "JUPYTER_K8S_CACHE";
 
 /// The two roots: the cache of this machine, shared by all checkouts, and this checkout.
@@ -16,8 +16,8 @@ pub(crate) struct Paths {
 }
 
 impl Paths {
-    /// Cache from `$JUPYTER_K8S_CACHE`, else `~/.cache/jupyter-k8s`; checkout from where cargo runs the tool, else where it was built:
-    /// checkouts that share a target folder may share the tool as well.
+    /// Cache from `$JUPYTER_K8S_CACHE`, else `~/.cache/jupyter-k8s`. Checkout from the folder where cargo runs the tool, else where it was
+    /// built: checkouts that share a target folder may share the tool as well.
     ///
     /// # Errors
     /// When the variable is not an absolute path, or neither it nor `HOME` is set.
@@ -83,7 +83,7 @@ impl Paths {
         self.cache.join("release-images")
     }
 
-    /// Folders that Go components are built in.
+    /// Build folders of Go components.
     pub(crate) fn go(&self) -> PathBuf {
         self.cache.join("go")
     }
@@ -98,7 +98,7 @@ impl Paths {
         self.cache.join("logs")
     }
 
-    /// This checkout's folder for what belongs to the cluster in use.
+    /// This checkout's folder for files of the cluster in use.
     pub(crate) fn clone_cluster(&self) -> PathBuf {
         self.clone.join(".cluster")
     }

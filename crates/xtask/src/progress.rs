@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// How often a long step says that it is still at work.
+/// Interval at which a long step reports that it still runs.
 const BEAT: Duration = Duration::from_secs(20);
 
 /// Writes progress lines of one command.
@@ -20,12 +20,12 @@ impl Progress {
         }
     }
 
-    /// One line: elapsed seconds and what has been reached.
+    /// One line: elapsed seconds and the completed step.
     pub(crate) fn line(&self, what: impl Display) {
         eprintln!("{:>7.1}s  {what}", self.start.elapsed().as_secs_f64());
     }
 
-    /// For long steps: a reminder that prints at most one line every 20 seconds, however often it is called.
+    /// For long steps: a reminder that prints at most one line every 20 seconds, even if it is called more often.
     pub(crate) fn beat(&self) -> Beat<'_> {
         Beat {
             progress: self,

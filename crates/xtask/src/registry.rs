@@ -9,13 +9,13 @@ use crate::components;
 use crate::exec::Cmd;
 use crate::progress::Progress;
 
-/// What the error texts of registries say of a name that they do not have, in lower case.
+/// Parts of registries' error messages about an unknown name, in lower case.
 const ABSENT: [&str; 3] = ["manifest unknown", "name unknown", "statuscode: 404"];
 
-/// Something to be put into a registry under a name.
+/// A local image or chart, and its name in a registry.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Upload {
-    /// Where it is, as skopeo names it: `oci-archive:gateway.tar`.
+    /// Its location, as skopeo names it: `oci-archive:gateway.tar`.
     pub(crate) source: String,
     /// `sha256:…`, of its manifest.
     pub(crate) digest: String,
@@ -50,11 +50,11 @@ pub(crate) struct Registries {
 }
 
 impl Registries {
-    /// Puts all of it into registries, in this order. Nothing is written unless all names are free or have the same content already.
-    /// Each name is asked for again directly before its push, and after it: others may push in the meantime.
+    /// Uploads all of it, in this order. Writes nothing unless all names are free or already have the same content. Checks each name again
+    /// directly before its push and after it, because other programs may push in the meantime.
     ///
     /// # Errors
-    /// When a name has other content, or a registry refuses something.
+    /// When a name has other content, or a registry refuses an upload.
     pub(crate) fn upload(&self, uploads: &[Upload], progress: &Progress) -> anyhow::Result<()> {
         apt::ensure(&["skopeo"], progress)?;
         let (mut absent, mut taken) = (Vec::new(), Vec::new());
@@ -76,7 +76,7 @@ impl Registries {
         Ok(())
     }
 
-    /// Puts it into a registry that did not have the name a moment ago.
+    /// Uploads it to a registry that did not have the name in the last check.
     ///
     /// # Errors
     /// As [`Registries::upload`].
@@ -103,7 +103,7 @@ impl Registries {
         Ok(())
     }
 
-    /// Pushes an archive's image under `name`, which then has this content, whatever it had before.
+    /// Pushes an archive's image under `name`, and replaces any earlier content.
     ///
     /// # Errors
     /// When the registry refuses it.
@@ -112,10 +112,10 @@ impl Registries {
         self.copy(&format!("oci-archive:{}", archive.display()), name)
     }
 
-    /// Digest of what a registry has under a name; nothing when it has no such name.
+    /// Digest of a name in a registry; `None` when it has no such name.
     ///
     /// # Errors
-    /// When the registry cannot be asked.
+    /// When the registry does not answer.
     pub(crate) fn digest(&self, name: &str) -> anyhow::Result<Option<String>> {
         let manifest = self
             .skopeo()
@@ -155,7 +155,7 @@ impl Registries {
     }
 }
 
-/// A registry on this machine has no certificate, as with other tools.
+/// A registry on this machine needs no certificate, as with other tools.
 fn verify(side: &str, name: &str) -> String {
     format!("--{side}tls-verify={}", !is_local(name))
 }
@@ -166,10 +166,10 @@ fn is_local(name: &str) -> bool {
     host == "localhost" || host.starts_with("127.")
 }
 
-/// Whether a registry has just not got it: anything else it may say is an error, such as a program that is "not found".
+/// Whether the error means that the registry lacks the name. All other messages are errors, such as a program that is "not found".
 fn is_absent(error: &str) -> bool {
     let error = error.to_lowercase();
-    // Harbor has an error code of its own: `reading manifest 1 in r/a: unknown: artifact a:1 not found`.
+    // Harbor has its own error code: `reading manifest 1 in r/a: unknown: artifact a:1 not found`.
     let has_unknown_code = |line: &str| {
         let answer = line.split_once("reading manifest ");
         let message = answer.and_then(|(_, answer)| answer.split_once(": unknown: "));

@@ -1,4 +1,4 @@
-//! A parsed command -> the module that does it (wiring, IO).
+//! A parsed command -> a call of its module (wiring, IO).
 
 use std::process::ExitCode;
 
@@ -52,7 +52,7 @@ fn block_on(service: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tells what went wrong, with all reasons, and returns the exit code for it.
+/// Prints the error with all its causes, and returns its exit code.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("error: {error:#}");
     ExitCode::FAILURE

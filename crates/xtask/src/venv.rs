@@ -1,4 +1,4 @@
-//! Wheels -> a Python environment of their own in the cache folder, for the programs in them (IO).
+//! Wheels -> a separate Python environment in the cache folder, for their programs (IO).
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::apt;
 use crate::exec::Cmd;
 use crate::progress::Progress;
 
-/// The environment with the wheels that `requirements` lists with their hashes. It is made anew if the list is another one, or if its
+/// The environment with the wheels that `requirements` lists with their hashes. It is created again if the list has changed, or if its
 /// Python is gone.
 ///
 /// # Errors
@@ -28,21 +28,21 @@ pub(crate) fn ensure(folder: &Path, requirements: &Path, progress: &Progress) ->
         requirements.as_os_str(),
     ];
     install(folder, wheels, progress)?;
-    // Last, so that it stands for the whole.
+    // Written last, as a mark that all of it is installed.
     fs::write(&installed, wanted)?;
     Ok(())
 }
 
-/// Makes the environment anew and lets pip install into it, with pip's own arguments.
+/// Creates the environment again and lets pip install into it, with pip's own arguments.
 ///
 /// # Errors
-/// When python3 cannot make environments, or pip does not find a wheel for this machine.
+/// When python3 cannot create environments, or pip does not find a wheel for this machine.
 pub(crate) fn install<A: AsRef<OsStr>>(
     folder: &Path,
     arguments: impl IntoIterator<Item = A>,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    // Debian has this part of Python in a package of its own.
+    // Debian has this part of Python in its own package.
     if !Cmd::new("python3")
         .args(["-c", "import ensurepip, venv"])
         .succeeds()

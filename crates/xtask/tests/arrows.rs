@@ -1,5 +1,6 @@
-//! The crates' dependencies on each other -> only those that docs/architecture.md allows; modules of a crate -> only imports of modules
-//! further down its list (IO: reads the sources, runs `cargo metadata`).
+//! Dependencies between crates, and imports between modules -> violations of the layers (IO).
+//!
+//! Crates may depend on each other as docs/architecture.md says. Modules may import only modules further down the list of their crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-/// For each crate of the table: what it may depend on.
+/// Allowed dependencies of each crate in the table.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 fn root() -> PathBuf {
@@ -54,7 +55,7 @@ fn actual(metadata: &Value) -> BTreeMap<String, Vec<(String, bool)>> {
         .collect()
 }
 
-/// What is wrong; a dev-dependency on testkit is everybody's right but that of the crates it is made of.
+/// The violations. Every crate may have a dev-dependency on testkit, except the crates that testkit depends on.
 fn forbidden(allowed: &Arrows, actual: &BTreeMap<String, Vec<(String, bool)>>) -> Vec<String> {
     let mut wrong = Vec::new();
     for (from, arrows) in actual {

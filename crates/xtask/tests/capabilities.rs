@@ -12,10 +12,10 @@ const PAGES: [&str; 2] = ["docs/capabilities.md", "docs/refusals.md"];
 /// The rows of the product's list: each is claimed, or listed as not claimed.
 const ROWS: std::ops::RangeInclusive<u32> = 1..=100;
 
-/// What shows a row, in the order in which the table names it.
+/// Kinds of tests, in the order of the table.
 const KINDS: [&str; 5] = ["live", "router", "in memory", "unit", "rendered"];
 
-/// By what the test at this path shows something.
+/// The kind of the test at this path.
 fn kind(path: &str) -> &'static str {
     let is_of = |folder: &str| path.starts_with(folder);
     if is_of("e2e/tests/") {
@@ -62,7 +62,7 @@ fn rows(page: &str) -> Vec<Row> {
     page.lines().filter_map(cells).collect()
 }
 
-/// What is wrong with what a row says of its tests.
+/// The wrong statement of a row about its tests.
 fn dishonest(row: &Row) -> Option<String> {
     let paths = row
         .tests
@@ -89,7 +89,7 @@ fn dishonest(row: &Row) -> Option<String> {
     (!is_known).then(|| format!("row {number} is neither whole nor partly: {:?}", row.state))
 }
 
-/// `path::function` of a claim, as it stands between backquotes.
+/// `path::function` of each claim between backquotes.
 fn claims(page: &str) -> Vec<(String, String, String)> {
     page.lines()
         .filter(|line| {
@@ -181,7 +181,7 @@ fn is_compiled(file: &Path) -> bool {
         })
 }
 
-/// Whether a file is the root of a library, a program, or a test that cargo finds by itself or is told of.
+/// Whether a file is the root of a library, a program, or a test that cargo finds by itself or that its manifest declares of.
 fn is_root(file: &Path) -> bool {
     let is = |end: &str| file.ends_with(end) && file.exists();
     if is("src/lib.rs") || is("src/main.rs") {
@@ -207,7 +207,7 @@ fn is_root(file: &Path) -> bool {
     found.is_some_and(|name| !manifest.contains("autotests = false") || declares(name))
 }
 
-/// How a file beside another is declared by its path.
+/// The attribute that declares a file beside another by its path.
 fn declaration(file: &str) -> String {
     format!("#[path = {file:?}]\n")
 }
@@ -257,20 +257,20 @@ fn a_file_that_no_module_declares_is_found() {
         fs::write(path, text).unwrap();
     };
     write("Cargo.toml", "[package]\nname = \"x\"");
-    write("tests/suite/main.rs", "mod told;\n// mod silent;\n");
-    write("tests/suite/told.rs", "pub(crate) mod deep;\n");
+    write("tests/suite/main.rs", "mod declared;\n// mod silent;\n");
+    write("tests/suite/declared.rs", "pub(crate) mod deep;\n");
     write("src/lost.rs", "mod deep;\n");
     write("src/lib.rs", "");
     for path in [
         "tests/alone.rs",
         "tests/suite/silent.rs",
-        "tests/suite/told/deep.rs",
+        "tests/suite/declared/deep.rs",
         "src/lost/deep.rs",
     ] {
         write(path, "");
     }
     let compiled = |path: &str| is_compiled(&folder.join(path));
-    assert!(compiled("tests/suite/told.rs") && compiled("tests/suite/told/deep.rs"));
+    assert!(compiled("tests/suite/declared.rs") && compiled("tests/suite/declared/deep.rs"));
     assert!(compiled("tests/alone.rs") && compiled("src/lib.rs"));
     assert!(!compiled("tests/suite/silent.rs"));
     assert!(!compiled("src/lost.rs") && !compiled("src/lost/deep.rs"));

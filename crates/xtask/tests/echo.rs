@@ -1,4 +1,4 @@
-//! The echo server of the end-to-end tests, started with python3: what it receives -> what it tells (IO on loopback).
+//! The end-to-end tests' echo server: request -> answer that contains it (IO on loopback).
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests, too, fail by panicking")]
 

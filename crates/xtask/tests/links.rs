@@ -1,4 +1,4 @@
-//! Links of README and docs lead to files and headings that exist.
+//! Links in README and docs -> existing files and headings.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ fn pages() -> Vec<PathBuf> {
     folders.into_iter().flat_map(in_folder).collect()
 }
 
-/// Lines outside of code, which shows what is not a link or heading: between fences, or indented.
+/// Lines outside of code blocks (fenced or indented), which may look like links or headings.
 fn prose(page: &str) -> impl Iterator<Item = &str> {
     let mut is_code = false;
     page.lines().filter(move |line| {
@@ -36,7 +36,7 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where links in the text lead, but for those to other sites. What stands between backquotes is none.
+/// Targets of links in the text, except for other sites. Text between backquotes is no link.
 fn targets(page: &str) -> Vec<String> {
     let text: String = prose(page)
         .flat_map(|line| line.split('`').step_by(2).chain(["\n"]))

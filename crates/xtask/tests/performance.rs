@@ -1,16 +1,16 @@
-//! docs/performance.md: every figure of its tables that misses a target is named in its first lines (IO: reads the page).
+//! docs/performance.md -> its first lines name every figure that misses a target (IO).
 
 use std::{fs, path::Path};
 
-/// Most CPU of a decision, beside a bare server.
+/// Maximum CPU of a decision, compared with a bare server.
 const DECISION: f64 = 1.5;
-/// Longest p99 of a decision at 2,000 requests a second, in ms.
+/// Maximum p99 of a decision at 2,000 requests per second, in ms.
 const P99: f64 = 1.0;
-/// Longest phase at scale, beside the creation of bare objects.
+/// Maximum duration of a phase at scale, compared with the creation of bare objects.
 const TO_CREATION: f64 = 1.3;
-/// Longest phase at scale, beside the same phase of bare objects.
+/// Maximum duration of a phase at scale, compared with the same phase of bare objects.
 const TO_SAME: f64 = 1.6;
-/// Most CPU of the operator per start, in ms.
+/// Maximum CPU of the operator per start, in ms.
 const START: f64 = 5.0;
 
 /// The cells of the tables between the marks of a bench.
@@ -64,8 +64,8 @@ fn missed(page: &str) -> Vec<String> {
     missed
 }
 
-/// Figures that miss their target and are not said in the first lines, each as often.
-fn unsaid(page: &str) -> Vec<String> {
+/// Figures that miss their target and are missing in the first lines, each as often as it occurs.
+fn unnamed(page: &str) -> Vec<String> {
     let first = page.split("\n## ").next().unwrap_or_default();
     let mut figures: Vec<_> = first.split("**").skip(1).step_by(2).collect();
     let is_unsaid = |figure: &String| {
@@ -82,7 +82,7 @@ fn page() -> std::io::Result<String> {
 #[test]
 fn every_missed_target_is_named_in_the_first_lines() {
     let page = page().unwrap();
-    assert_eq!(unsaid(&page), Vec::<String>::new());
+    assert_eq!(unnamed(&page), Vec::<String>::new());
     assert!(missed(&page).len() > 5, "{:?}", missed(&page));
 }
 
@@ -91,5 +91,5 @@ fn a_new_table_that_misses_a_target_by_another_figure_is_found() {
     let worse = page()
         .unwrap()
         .replacen("| ratio | **1.33** |", "| ratio | **9.87** |", 1);
-    assert_eq!(unsaid(&worse), ["9.87"]);
+    assert_eq!(unnamed(&worse), ["9.87"]);
 }

@@ -13,8 +13,8 @@ c.ServerApp.port_retries = 0
 c.ServerApp.base_url = os.environ.get("WORKSPACE_BASE_PATH", "/")
 c.ServerApp.root_dir = os.environ["HOME"]
 c.ServerApp.open_browser = False
-# The gateway decides who may connect and attests the user of each request; what comes another way is answered with 401. Where somebody else
-# decides, the operator says so, and a NetworkPolicy alone keeps others away.
+# The gateway decides who may connect and attests the user of each request; other requests get 401. If another service decides, the operator
+# sets OPEN, and only a NetworkPolicy keeps other clients away.
 c.IdentityProvider.token = ""
 if os.environ.get(KEYS_VARIABLE) != OPEN:
     c.ServerApp.identity_provider_class = "jupyter_k8s_workspace.AssertedIdentityProvider"

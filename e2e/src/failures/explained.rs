@@ -1,6 +1,6 @@
-//! Workspace with a problem -> what portal and plugin tell its owner about it (IO).
+//! Workspace with a problem -> the explanations of portal and plugin for its owner (IO).
 //!
-//! Both must tell it as the status does, and with the remedy of [`reason::ALL`].
+//! Both must explain it as the status does, and with the remedy of [`reason::ALL`].
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{command::kubectl, portal::Portal, wait};
 
 /// The user who owns all staged workspaces.
 pub(super) const OWNER: &str = "alice";
-/// Maximum time from a status until portal and plugin tell it. The portal reads from memory, up to a second late.
+/// Maximum time from a status to the explanations of portal and plugin. The portal's cache may be a second old.
 const LIMIT: Duration = Duration::from_secs(20);
 /// Exit codes of `kubectl workspace explain` with an explanation: all is as wanted, or it is not.
 const EXPLAINED: [i32; 2] = [0, 3];
@@ -26,10 +26,10 @@ const EXPLAINED: [i32; 2] = [0, 3];
 /// Held while the plugin runs: the times of other rows are measured on the same machine.
 static PLUGIN: Mutex<()> = Mutex::const_new(());
 
-/// A reason, and the words about it.
+/// A reason and its message.
 pub(super) type Statement = (String, String);
 
-/// One thing that is told.
+/// One explanation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Finding {
     what: String,
@@ -37,7 +37,7 @@ struct Finding {
     cures: Vec<String>,
 }
 
-/// Where the owner of a workspace reads what is wrong with it.
+/// Where the owner of a workspace reads about its problems.
 #[derive(Debug)]
 pub(super) struct Readings {
     portal: Portal,
@@ -54,12 +54,13 @@ impl Readings {
         }
     }
 
-    /// Waits until portal and plugin both tell all statements of one of the `alternatives`, each with its remedy.
+    /// Waits until portal and plugin both give all statements of one of the `alternatives`, each with its remedy.
     pub(super) async fn tell(&self, alternatives: impl Fn() -> Vec<Vec<Statement>>) -> anyhow::Result<()> {
         let check = |found: &[Finding]| {
             let alternatives = alternatives();
-            let are_told = |all: &Vec<Statement>| all.iter().all(|statement| is_told(found, statement));
-            if alternatives.iter().any(are_told) {
+            let are_explained =
+                |all: &Vec<Statement>| all.iter().all(|statement| is_explained(found, statement));
+            if alternatives.iter().any(are_explained) {
                 Ok(())
             } else {
                 Err(format!("{found:?}, but the status says {alternatives:?}"))
@@ -75,7 +76,7 @@ impl Readings {
         .await
     }
 
-    /// Waits until the portal no longer tells one of these reasons. It reads from memory; the plugin reads the status itself.
+    /// Waits until the portal no longer gives one of these reasons. Its cache may lag; the plugin reads the status itself.
     pub(super) async fn no_longer_tell(&self, reasons: &[String]) -> anyhow::Result<()> {
         self.page(&format!("the portal to no longer tell {reasons:?}"), |found| {
             if found.iter().any(|finding| reasons.contains(&finding.reason)) {
@@ -118,7 +119,7 @@ impl Readings {
     }
 }
 
-/// What the status says while `Degraded` has this reason: the condition, and what stands beside the phase.
+/// The statements of the status while `Degraded` has this reason: the condition, and the text beside the phase.
 pub(super) fn statements(workspace: &Workspace, reason: &str) -> Option<Vec<Statement>> {
     let condition = degraded(workspace).filter(|condition| condition.reason == reason)?;
     let status = workspace.status.clone()?;
@@ -127,14 +128,14 @@ pub(super) fn statements(workspace: &Workspace, reason: &str) -> Option<Vec<Stat
     Some([of_condition].into_iter().chain(beside_phase).collect())
 }
 
-/// Whether one of the findings has the reason, the words and the remedy.
-fn is_told(found: &[Finding], (reason, words): &Statement) -> bool {
+/// Whether one of the findings has the reason, the message and the remedy.
+fn is_explained(found: &[Finding], (reason, message): &Statement) -> bool {
     let documented: Option<&Reason> = reason::ALL.iter().find(|known| known.name == reason);
     let Some(remedy) = documented.map(|known| plain(known.remedy)) else {
         return false;
     };
     found.iter().any(|finding| {
-        (finding.reason.as_str(), &finding.what) == (reason, &plain(words))
+        (finding.reason.as_str(), &finding.what) == (reason, &plain(message))
             // The page says first who can do it.
             && finding.cures.iter().any(|cure| cure.ends_with(&remedy))
     })
@@ -204,34 +205,34 @@ mod tests {
         <h3>What to do</h3><ul class="cures"><li><p><strong>You:</strong> Do what the message says; see also <code>kubectl describe pvc</code>.</p></li></ul>
         </div></section></main>"#;
 
-    fn statement(words: &str) -> Statement {
-        (reason::VOLUME_UNBOUND.to_owned(), words.to_owned())
+    fn statement(message: &str) -> Statement {
+        (reason::VOLUME_UNBOUND.to_owned(), message.to_owned())
     }
 
     #[test]
-    fn a_page_tells_reason_words_and_remedy_as_text() {
+    fn a_page_shows_reason_message_and_remedy_as_text() {
         let found = of_page(PAGE).unwrap();
         assert!(
-            is_told(&found, &statement("The image \"a<b\" is missing.")),
+            is_explained(&found, &statement("The image \"a<b\" is missing.")),
             "{found:?}"
         );
-        assert!(!is_told(&found, &statement("other")), "{found:?}");
+        assert!(!is_explained(&found, &statement("other")), "{found:?}");
         assert!(of_page("<main></main>").is_err());
         let hidden = PAGE.replace("id=\"explanation\"", "id=\"explanation\" hidden");
         assert!(of_page(&hidden).is_err());
     }
 
     #[test]
-    fn the_plugin_tells_reason_words_and_remedy() {
+    fn the_plugin_shows_reason_message_and_remedy() {
         let remedy = "Do what the message says; see also `kubectl describe pvc`.";
         let of = |remedy: &str| {
             let finding =
                 json!({"what": "It waits.", "reason": "VolumeUnbound", "cures": [{"what": remedy}]});
             of_object(&json!({"findings": [finding]})).unwrap()
         };
-        assert!(is_told(&of(remedy), &statement("It waits.")));
-        assert!(!is_told(&of("Wait."), &statement("It waits.")));
+        assert!(is_explained(&of(remedy), &statement("It waits.")));
+        assert!(!is_explained(&of("Wait."), &statement("It waits.")));
         let other = (reason::UNSCHEDULABLE.to_owned(), "It waits.".to_owned());
-        assert!(!is_told(&of(remedy), &other));
+        assert!(!is_explained(&of(remedy), &other));
     }
 }

@@ -94,7 +94,7 @@ impl Fixture {
             admin,
             nodes: Mutex::default(),
             seen: Mutex::new(Seen {
-                // The cluster is one small node. It may be full for a moment, and the product reports that, too.
+                // The cluster is one small node. It may be full for a short time, and the product reports that, too.
                 also: vec![reason::UNSCHEDULABLE],
                 ..Seen::default()
             }),
@@ -244,15 +244,15 @@ impl Fixture {
         Ok(Moment::written(&event))
     }
 
-    /// Waits until `Degraded` has this reason and a message with these words. Checks the maximum time since the evidence, and then that
-    /// portal and plugin explain it with the same words.
+    /// Waits until `Degraded` has this reason and a message with all of these texts. Checks the maximum time since the evidence, and then
+    /// that portal and plugin give the same explanation.
     pub async fn reports(
         &self,
         reason: &'static str,
-        words: &[&str],
+        parts: &[&str],
         evidence: impl Fn(&Histories) -> Option<Moment>,
     ) -> anyhow::Result<()> {
-        let first = wait::until(&format!("{reason} to be told"), TIMEOUT, || async {
+        let first = wait::until(&format!("{reason} to be reported"), TIMEOUT, || async {
             let says = |workspace: &Workspace| degraded(workspace).is_some_and(|it| it.reason == reason);
             self.histories.workspaces.first(says).ok_or_else(|| self.latest())
         })
@@ -260,12 +260,12 @@ impl Fixture {
         let message = degraded(&first)
             .map(|condition| condition.message.clone())
             .unwrap_or_default();
-        for word in words {
-            anyhow::ensure!(message.contains(word), "{word:?} is missing in: {message}");
+        for part in parts {
+            anyhow::ensure!(message.contains(part), "{part:?} is missing in: {message}");
         }
         let reported = Moment::written(&first).context("no times on the workspace")?;
         let held = evidence(&self.histories)
-            .with_context(|| format!("{reason} is told without evidence: {message}"))?;
+            .with_context(|| format!("{reason} is reported without evidence: {message}"))?;
         let (evidence_at, reported) = (
             self.moments.evidence(&held).await?,
             self.moments.reported(&reported).await?,
@@ -277,7 +277,7 @@ impl Fixture {
         }
         anyhow::ensure!(
             delay <= MAX_DELAY_OF_ONE,
-            "{reason} was told {delay:?} after the API server got the evidence, at {evidence_at}"
+            "{reason} was reported {delay:?} after the API server got the evidence, at {evidence_at}"
         );
         let statements = || {
             let versions = self.histories.workspaces.all();
@@ -293,7 +293,7 @@ impl Fixture {
         self.readings.tell(|| vec![vec![statement.clone()]]).await
     }
 
-    /// Waits until the portal no longer tells what was reported.
+    /// Waits until the portal no longer explains the failure.
     pub async fn no_longer_explained(&self) -> anyhow::Result<()> {
         let reasons = self.reasons();
         if reasons.is_empty() {

@@ -1,11 +1,11 @@
 //! Staged failures -> what the product reports about them, and when (IO).
 //!
 //! A row creates one failure in its own namespace, and then repairs it. The test also checks that the report ends, and that portal and
-//! `kubectl workspace explain` tell its owner the same, with the remedy, and that the portal stops doing so. They are read after the time of
-//! the report is known.
+//! `kubectl workspace explain` give the owner the same explanation with the remedy, and that the portal then stops. They are read after the
+//! time of the report is known.
 //!
-//! What only an Event reports (`ReplicasCorrected`, `DeploymentRestored`, `PodTemplateChanged`) is over when it is written, and the status
-//! does not have its reason: it is not looked for in the two. No row stages a workspace that admission refuses: there is none to explain.
+//! Some reasons (`ReplicasCorrected`, `DeploymentRestored`, `PodTemplateChanged`) are only in an Event, not in the status, so portal and
+//! plugin are not read. No row has a workspace that admission refuses: there is none to explain.
 //!
 //! Times come from the API server's audit log: when it received the evidence, and when it stored the status about it.
 //! Without that log, they are the whole seconds in the objects.
@@ -64,8 +64,8 @@ macro_rules! row {
 /// Runs all rows concurrently, and fails with the names of the failed rows.
 ///
 /// # Errors
-/// A row failed, more than half of the reports came late, or nobody could sign in to the portal. The message says what each failed row
-/// observed.
+/// A row failed, more than half of the reports were late, or no user could sign in to the portal. The message contains the observations of
+/// each failed row.
 pub async fn table(family: &str, rows: impl IntoIterator<Item = Row>) -> anyhow::Result<()> {
     let portal = Portal::enter(OWNER).await?;
     let rows: Vec<_> = stream::iter(rows)

@@ -1,7 +1,7 @@
 //! Node -> image registry there that requires a password (IO).
 //!
 //! It is a pod on the network of a node. The node's containerd uses plain HTTP for `127.0.0.1`,
-//! whatever else is configured.
+//! with any other configuration.
 
 use anyhow::Context as _;
 use jiff::Timestamp;

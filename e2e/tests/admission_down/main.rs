@@ -1,4 +1,4 @@
-//! The webhook is away.
+//! The webhook is not running.
 
 use api::{
     Workspace,
@@ -47,7 +47,7 @@ async fn without_a_webhook_no_write_is_admitted_and_a_namespace_can_be_deleted()
     let outcome = while_down(scratch, &alice, &kept).await;
     component::scale("webhook", replicas).await?;
     outcome?;
-    // It is back: the next write is judged.
+    // It runs again: the next write is validated.
     let workspaces: Api<Workspace> = Api::namespaced(alice, &kept.namespace);
     wait::until("the webhook to admit", wait::USUAL, || async {
         let created = workspaces.create(&PostParams::default(), &stopped("after")).await;
@@ -57,7 +57,7 @@ async fn without_a_webhook_no_write_is_admitted_and_a_namespace_can_be_deleted()
     kept.finish().await
 }
 
-/// Without both configurations nobody asks the webhook: only the API server's own policies are left.
+/// Without both configurations the API server does not call the webhook: only its own policies are left.
 #[tokio::test]
 async fn a_forged_owner_gets_neither_disk_nor_secret_without_webhook_configurations() -> anyhow::Result<()> {
     let scratch = Scratch::new("undefended", &["alice", "bob"]).await?;
@@ -112,7 +112,7 @@ async fn a_forged_owner_gets_neither_disk_nor_secret_without_webhook_configurati
     scratch.finish().await
 }
 
-/// Bob tries to be alice, to read a Secret, and to change what runs for her.
+/// Bob tries to act as alice, to read a Secret, and to change her workspace.
 async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
     let bob: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
     let refused = |result: kube::Result<Workspace>, expected: &str| {
@@ -150,7 +150,7 @@ async fn forge(scratch: &Scratch) -> anyhow::Result<()> {
         bob.patch("hers", &PatchParams::default(), &image).await,
         "only by its owner",
     );
-    // In his own name he takes the name, and not the disk.
+    // As the owner he gets the name, and not the disk.
     made(json!({}), disk).await??;
     wait::until("the disk to be withheld", wait::USUAL, || async {
         let lab = bob.get("lab").await.map_err(|error| error.to_string())?;

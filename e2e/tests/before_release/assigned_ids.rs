@@ -3,6 +3,7 @@
 use anyhow::ensure;
 use api::{Workspace, workspace::Phase};
 use e2e::{
+    Environment,
     cluster::{self, Scratch},
     command::administered,
     finally::always,
@@ -10,13 +11,19 @@ use e2e::{
     kernel, release, wait, workspace,
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ObjectMeta, PostParams};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ObjectMeta, PostParams},
+};
 use serde_json::json;
 
+/// The user who works.
+const OWNER: &str = "alice";
 /// User and group of disks in the range of the namespace. No image knows them.
-const RANGE: i64 = 1_000_650_000;
+pub(crate) const RANGE: i64 = 1_000_650_000;
 /// Settings that leave the choice to the cluster.
-const UNSET: &str = r#"settings.podSecurityContext={"runAsUser":null,"runAsGroup":null,"fsGroup":null}"#;
+pub(crate) const UNSET: &str =
+    r#"settings.podSecurityContext={"runAsUser":null,"runAsGroup":null,"fsGroup":null}"#;
 /// What the kernel's process is, and who owns what it wrote.
 const WRITE: &str = "import os, pathlib
 file = pathlib.Path.home() / 'notes.txt'
@@ -29,7 +36,7 @@ with file.open('a') as end:
 file.read_text()";
 
 /// A policy that gives pods of one namespace user and group, where they name none, and the binding of it.
-fn policy(namespace: &str) -> String {
+pub(crate) fn policy(namespace: &str) -> String {
     let kinds =
         json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]);
     let assigned = format!(
@@ -62,13 +69,14 @@ fn policy(namespace: &str) -> String {
 }
 
 /// Waits until the API server applies the policy, which it learns of some time after it was created.
-async fn assigns(scratch: &Scratch) -> anyhow::Result<()> {
+pub(crate) async fn assigns(scratch: &Scratch) -> anyhow::Result<()> {
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {"name": "unset"},
         "spec": {
             "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
             "containers": [{
-                "name": "unset", "image": "unset",
+                "name": "unset", "image": Environment::get()?.images.echo,
+                "resources": {"limits": {"cpu": "1", "memory": "64Mi"}},
                 "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
             }],
         },
@@ -85,7 +93,8 @@ async fn assigns(scratch: &Scratch) -> anyhow::Result<()> {
     .await
 }
 
-fn user(pod: &Pod) -> Option<i64> {
+/// The user of a pod, if it names one.
+pub(crate) fn user(pod: &Pod) -> Option<i64> {
     let context = pod.spec.as_ref()?.security_context.as_ref()?;
     context.run_as_user
 }
@@ -93,7 +102,7 @@ fn user(pod: &Pod) -> Option<i64> {
 #[tokio::test]
 async fn with_identifiers_of_the_namespace_a_notebook_writes_its_home_stops_starts_and_reads_it()
 -> anyhow::Result<()> {
-    let scratch = Scratch::new("assigned", &["alice"]).await?;
+    let scratch = Scratch::new("assigned", &[OWNER]).await?;
     let manifests = policy(&scratch.namespace);
     administered(&["apply", "--server-side", "-f", "-"], &manifests).await?;
     let back = async {
@@ -108,31 +117,39 @@ async fn with_identifiers_of_the_namespace_a_notebook_writes_its_home_stops_star
 async fn works(scratch: &Scratch) -> anyhow::Result<()> {
     assigns(scratch).await?;
     release::upgrade_with_json(&[UNSET]).await?;
-    let workspaces = scratch.api::<Workspace>();
-    let alice = HttpSession::new()?;
-
     let first = on_a_disk(scratch).await?;
-    let url = workspace::url(&first)?;
-    alice.enter(&url, "alice").await?;
-    let pod = scratch.api::<Pod>().get(&workspace::pod(&first)?).await?;
+    let alice = HttpSession::new()?;
+    alice.enter(&workspace::url(&first)?, OWNER).await?;
+    Box::pin(keeps_its_home(scratch, &first, &alice)).await
+}
+
+/// A notebook of this running workspace writes its home, stops, starts and reads it. Its owner is [`OWNER`], who is signed in.
+pub(crate) async fn keeps_its_home(
+    scratch: &Scratch,
+    first: &Workspace,
+    owner: &HttpSession,
+) -> anyhow::Result<()> {
+    let workspaces = Api::<Workspace>::namespaced(cluster::user(OWNER).await?, &scratch.namespace);
+    let (name, url) = (first.name_any(), workspace::url(first)?);
+    let pod = scratch.api::<Pod>().get(&workspace::pod(first)?).await?;
     ensure!(user(&pod) == Some(RANGE), "{:?}", pod.spec);
-    let written = kernel::compute(&alice, &url, WRITE).await?;
+    let written = kernel::compute(owner, &url, WRITE).await?;
     let expected = format!("[{RANGE}, 0, {RANGE}, '/home/jovyan/notes.txt']");
     ensure!(written == expected, "{written} is not {expected}");
 
-    workspace::stop(&workspaces, "lab").await?;
-    let second = workspace::start(&workspaces, "lab").await?;
+    workspace::stop(&workspaces, &name).await?;
+    let second = workspace::start(&workspaces, &name).await?;
     ensure!(
-        workspace::pod(&second)? != workspace::pod(&first)?,
+        workspace::pod(&second)? != workspace::pod(first)?,
         "the pod is the first one"
     );
-    alice.enter(&url, "alice").await?;
-    let read = kernel::compute(&alice, &url, READ).await?;
+    owner.enter(&url, OWNER).await?;
+    let read = kernel::compute(owner, &url, READ).await?;
     ensure!(read == "'kept and written again'", "{read}");
     Ok(())
 }
 
-/// A workspace of alice that runs JupyterLab with a disk.
+/// A workspace that runs JupyterLab with a disk.
 async fn on_a_disk(scratch: &Scratch) -> anyhow::Result<Workspace> {
     let wanted = Workspace {
         metadata: ObjectMeta {
@@ -142,7 +159,7 @@ async fn on_a_disk(scratch: &Scratch) -> anyhow::Result<Workspace> {
         spec: serde_json::from_value(json!({"displayName": "lab", "storage": {"size": "64Mi"}}))?,
         status: None,
     };
-    let alice = kube::Api::<Workspace>::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let alice = Api::<Workspace>::namespaced(cluster::user(OWNER).await?, &scratch.namespace);
     alice.create(&PostParams::default(), &wanted).await?;
     workspace::reached(&alice, "lab", Phase::Running).await
 }

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `assigned_ids` | workspaces whose user the cluster chooses |
 //! | `certificates` | a certificate of cert-manager, then one of the gateway's own |
+//! | `crds` | nothing: an upgrade of it fails |
 //! | `fronts` | a front of the cluster before its proxy, of each kind |
 //! | `identity` | a database for the bundled identity provider, and a broker |
 //! | `last_release` | the chart and the CRDs of the last release, then its own again |
 //! | `older_api_server` | a portal that asks an API server without constrained impersonation |
-//! | `one_namespace` | one namespace, whose administrator installs it, beside another one |
+//! | `one_namespace` | one namespace with the rules of a strict cluster, whose administrator installs it, beside another one |
 //! | `pictures` | nothing: it makes the pictures of the documentation (`PICTURES` names the folder to write them to) |
 //! | `production` | nothing: another namespace has a release by the values of the installation guide |
 //! | `providers` | two identity providers |
@@ -17,6 +18,7 @@
 
 mod assigned_ids;
 mod certificates;
+mod crds;
 mod fronts;
 mod identity;
 mod last_release;

@@ -1,4 +1,4 @@
-//! Bounds that only warn. The run of the tests sets the webhook so (stage "with other settings").
+//! Bounds that only warn. The test run configures the webhook so (stage "with other settings").
 
 use api::{
     Workspace, WorkspaceTemplate,
@@ -39,19 +39,22 @@ async fn a_workspace_out_of_bounds_is_stored_with_warnings_and_gets_no_pod() -> 
     forged["metadata"]["annotations"] = json!({CREATED_BY: "bob"});
     let secret =
         json!({"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "theirs", "key": "k"}}}]});
-    for (refused, words) in [
+    for (refused, expected) in [
         (forged, "names another owner"),
         (manifest(&scratch, &secret), "is out of your reach"),
     ] {
         let outcome = command::kubectl_with("alice", &["create", "-f", "-"], &refused).await?;
-        anyhow::ensure!(outcome.code != 0 && outcome.stderr.contains(words), "{outcome:?}");
+        anyhow::ensure!(
+            outcome.code != 0 && outcome.stderr.contains(expected),
+            "{outcome:?}"
+        );
     }
     let limits = json!({"resources": {"limits": {"cpu": "2"}}});
     let greedy = manifest(&scratch, &limits);
     let outcome = command::kubectl_with("alice", &["create", "-f", "-"], &greedy).await?;
     anyhow::ensure!(outcome.code == 0, "{outcome:?}");
-    for words in ["Warning: spec.image", "Warning: spec.resources.limits.cpu"] {
-        anyhow::ensure!(outcome.stderr.contains(words), "{words}: {outcome:?}");
+    for expected in ["Warning: spec.image", "Warning: spec.resources.limits.cpu"] {
+        anyhow::ensure!(outcome.stderr.contains(expected), "{expected}: {outcome:?}");
     }
     let stored = workspace::reached(&alice, "greedy", Phase::Invalid).await?;
     let (status, why, message) = workspace::condition(&stored, VALID).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What the accounts of the release may do, as the API server's authorizers say.
+//! Permissions of the release's accounts, from the API server's authorizers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,15 +14,15 @@ use serde_json::json;
 
 /// A namespace with workspaces, in which no other test changes rights of service accounts.
 const TEAM: &str = "team-demo";
-/// Accounts that are there all the time.
+/// Accounts that always exist.
 const LASTING: [&str; 6] = ["gateway", "identity", "operator", "portal", "proxy", "webhook"];
 /// Accounts of Jobs, which exist only while these run. That of `helm test` stays until the next one if a check failed.
 const OF_JOBS: [&str; 2] = ["crds", "uninstall"];
 
-/// Resource and perhaps the name of one object -> verbs.
+/// Resource, or resource and name of one object -> verbs.
 type Rights = BTreeMap<String, BTreeSet<String>>;
 
-/// What this service account of the release may do in a namespace.
+/// The permissions of this service account of the release in a namespace.
 async fn rights(account: &str, namespace: &str) -> anyhow::Result<Rights> {
     let system = &Environment::get()?.system_namespace;
     let user = format!("system:serviceaccount:{system}:{account}");

@@ -1,4 +1,4 @@
-//! Annotations of pods, and who changed a workspace last.
+//! Annotations of pods, and the last user who changed a workspace.
 
 use api::{Workspace, WorkspaceTemplate, names};
 use e2e::{

@@ -1,4 +1,4 @@
-//! Manifests of every kind, and of a workspace that runs, that are written again in the same way: nothing changes.
+//! Manifests of every kind, and of a running workspace, written again in the same way: nothing changes.
 
 use api::{Workspace, names::GROUP, workspace::Phase};
 use e2e::{
@@ -30,8 +30,7 @@ const WAYS: [(&str, &[&str], &[&str]); 4] = [
     ),
 ];
 
-/// How often it has to be written until nothing changes any more: where another verb comes after the first, the API server notes
-/// another writer of the fields at the second time.
+/// Number of writes until nothing changes any more. If a different verb comes second, the API server records another writer of the fields.
 fn writes_until_the_same(first: &[&str], again: &[&str]) -> usize {
     if first == again { 1 } else { 2 }
 }
@@ -45,7 +44,7 @@ fn api_of(client: kube::Client, manifest: &Value) -> Api<DynamicObject> {
     }
 }
 
-/// Once the operator has said what it thinks of this generation, and five looks in a row see the same version.
+/// The object after the operator has reported on this generation, when five consecutive reads have the same version.
 async fn settled(objects: &Api<DynamicObject>, name: &str) -> anyhow::Result<DynamicObject> {
     wait::settled(name, || async {
         let now = objects.get(name).await.map_err(|error| error.to_string())?;
@@ -67,7 +66,7 @@ async fn write(flags: &[&str], manifest: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Who owns which fields, without when they wrote them.
+/// Which manager owns which fields, without the times.
 fn owned(object: &DynamicObject) -> Vec<Value> {
     let entries = object.metadata.managed_fields.iter().flatten();
     entries
@@ -126,7 +125,7 @@ async fn written(
         assert_eq!(after.data["status"], before.data["status"], "{name}");
         assert_eq!(after.resource_version(), before.resource_version(), "{name}");
     }
-    // What the others use goes last.
+    // Objects that others use go last.
     for (api, name) in objects.iter().rev() {
         api.delete(name, &DeleteParams::default()).await?;
     }

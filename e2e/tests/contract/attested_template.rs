@@ -1,4 +1,4 @@
-//! The note of the template that was there when a workspace was made: the webhook's alone, whatever a client sends.
+//! The record of the template that existed at a workspace's creation: only the webhook writes it.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ fn noted(workspace: &Workspace) -> Option<String> {
 
 #[tokio::test]
 async fn the_attested_template_is_recorded_and_kept_by_every_kind_of_write() -> anyhow::Result<()> {
-    let scratch = Scratch::new("vouched", &[]).await?;
+    let scratch = Scratch::new("attested", &[]).await?;
     let workspaces = scratch.api::<Workspace>();
     let forged = BTreeMap::from([(ATTESTED_TEMPLATE.to_owned(), "forged".to_owned())]);
     let stopped = |name: &str| -> anyhow::Result<Workspace> {
@@ -76,7 +76,7 @@ async fn the_attested_template_is_recorded_and_kept_by_every_kind_of_write() -> 
             assert_eq!(write(change).await?, expected, "{name}: merged");
         }
         let over = annotated(json!({CREATED_BY: "carol", ATTESTED_TEMPLATE: "x"}));
-        assert_eq!(write(over).await?, expected, "{name}: handed over");
+        assert_eq!(write(over).await?, expected, "{name}: reassigned");
         assert_eq!(
             write(annotated(json!(null))).await?,
             expected,

@@ -1,7 +1,7 @@
-//! Workspaces that are led to a manager or an execution profile which is being deleted.
+//! Workspaces that refer to a manager or an execution profile which is being deleted.
 //!
-//! Admission refuses whoever names one. A template that arrives later leads a workspace there all the same, and then the operator
-//! is the one who says no.
+//! Admission refuses a workspace that names one. A template that is created later may still refer to it, and then the operator refuses the
+//! workspace.
 
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,
@@ -20,7 +20,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-/// A finalizer that keeps the object while nobody uses it.
+/// A finalizer that keeps the object although it is not in use.
 const NAMES: &str = "e2e.test/theirs";
 
 /// What is deleted, and how workspaces and templates refer to it.
@@ -92,7 +92,7 @@ impl Scenario {
         Ok(())
     }
 
-    /// Waits until `late` is not valid for this reason; its message.
+    /// Waits until `late` is invalid for this reason; returns the message.
     async fn late_template_is(&self, reason: &str) -> anyhow::Result<String> {
         let workspaces = self.scratch.api::<Workspace>();
         wait::until(&format!("late to be {reason}"), wait::USUAL, || async {
@@ -105,7 +105,7 @@ impl Scenario {
         .await
     }
 
-    /// Makes a template that leads its workspaces there.
+    /// Creates a template that refers to it.
     async fn template(&self) -> anyhow::Result<()> {
         let mut template = json!({
             "metadata": {"name": self.name(), "labels": {"e2e.test/scratch": "true"}},
@@ -136,13 +136,13 @@ impl Scenario {
         self.api.delete(self.name(), &DeleteParams::default()).await?;
         self.template().await?;
         let message = self.late_template_is(self.terminating).await?;
-        let words = format!(
+        let expected = format!(
             "{} {:?} is being deleted and takes no new workspace",
             self.kind,
             self.name()
         );
         assert!(
-            message.contains(&words) && message.contains("choose another"),
+            message.contains(&expected) && message.contains("choose another"),
             "{message}"
         );
         let late = workspace::reached(&workspaces, "late", Phase::Invalid).await?;
@@ -154,7 +154,7 @@ impl Scenario {
         assert!(self.scratch.api::<Service>().get_opt(child).await?.is_none());
         assert!(self.scratch.api::<Deployment>().get_opt(child).await?.is_none());
 
-        // Whoever uses it already notices nothing, and may start again.
+        // Existing workspaces are not affected, and may start again.
         let after = workspace::reached(&workspaces, "user", Phase::Running).await?;
         assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
         assert_eq!(workspace::pod(&after)?, workspace::pod(&before)?);
@@ -167,7 +167,7 @@ impl Scenario {
             workspace::start(&workspaces, "user").await?;
         }
         workspace::delete(&workspaces, "user").await?;
-        wait::until("nobody of ours to keep it", wait::USUAL, || async {
+        wait::until("the operator's finalizer to be removed", wait::USUAL, || async {
             let object = self
                 .api
                 .get(self.name())
@@ -188,7 +188,7 @@ impl Scenario {
             .await?;
         let message = self.late_template_is(self.missing).await?;
         assert!(message.contains("starts as soon as it does"), "{message}");
-        // That it has become valid shows without a pod.
+        // A stopped workspace also shows that it has become valid.
         workspace::set(&workspaces, "late", json!({"desiredStatus": "Stopped"})).await?;
         self.make(json!([])).await?;
         wait::until("late to be valid", wait::USUAL, || async {
@@ -202,7 +202,7 @@ impl Scenario {
         let reports = events
             .iter()
             .filter(|event| event.reason.as_deref() == Some(self.terminating));
-        assert_eq!(reports.count(), 1, "it is told once");
+        assert_eq!(reports.count(), 1, "it is reported once");
         workspace::delete(&workspaces, "late").await?;
         self.end().await
     }

@@ -1,4 +1,4 @@
-//! What templates, managers and their annotations do to the workspaces that name them.
+//! Effects of templates, managers and their annotations on the workspaces that name them.
 
 use api::{
     Workspace, WorkspaceManager, WorkspaceTemplate,
@@ -53,7 +53,7 @@ fn of(scratch: &Scratch, labels: Value, rest: Value) -> Value {
     manifest
 }
 
-/// What kubectl says to alice, who would create it.
+/// The result of kubectl when alice creates it.
 async fn apply_result(manifest: &Value) -> anyhow::Result<(bool, String)> {
     let flags = ["create", "--dry-run=server", "-f", "-"];
     let outcome = command::kubectl_with("alice", &flags, manifest).await?;
@@ -61,15 +61,15 @@ async fn apply_result(manifest: &Value) -> anyhow::Result<(bool, String)> {
 }
 
 async fn assert_accepted(manifest: &Value) -> anyhow::Result<()> {
-    let (accepted, words) = apply_result(manifest).await?;
-    anyhow::ensure!(accepted && words.is_empty(), "{words}");
+    let (accepted, output) = apply_result(manifest).await?;
+    anyhow::ensure!(accepted && output.is_empty(), "{output}");
     Ok(())
 }
 
-async fn is_refused(manifest: &Value, words: &[&str]) -> anyhow::Result<()> {
+async fn is_refused(manifest: &Value, expected: &[&str]) -> anyhow::Result<()> {
     let (accepted, message) = apply_result(manifest).await?;
     anyhow::ensure!(!accepted, "it passes: {manifest}");
-    for part in words {
+    for part in expected {
         anyhow::ensure!(message.contains(part), "{part} is missing in: {message}");
     }
     Ok(())
@@ -98,21 +98,21 @@ async fn a_deprecated_template_gives_a_warning_and_a_deleted_one_accepts_no_new_
     let mut next = of(&scratch, json!({}), json!({}));
     next["metadata"]["name"] = json!("next");
     wait::until("the warning", wait::USUAL, || async {
-        let (accepted, words) = apply_result(&next).await.map_err(|error| format!("{error:#}"))?;
-        let warned = words.contains("is deprecated: \"no patches\"; use \"newer\" instead");
-        if accepted && warned { Ok(()) } else { Err(words) }
+        let (accepted, output) = apply_result(&next).await.map_err(|error| format!("{error:#}"))?;
+        let warned = output.contains("is deprecated: \"no patches\"; use \"newer\" instead");
+        if accepted && warned { Ok(()) } else { Err(output) }
     })
     .await?;
     templates
         .delete(&scratch.namespace, &DeleteParams::default())
         .await?;
     wait::until("the refusal", wait::USUAL, || async {
-        let (accepted, words) = apply_result(&next).await.map_err(|error| format!("{error:#}"))?;
-        let refused = words.contains("is being deleted and takes no new workspace");
-        if !accepted && refused { Ok(()) } else { Err(words) }
+        let (accepted, output) = apply_result(&next).await.map_err(|error| format!("{error:#}"))?;
+        let refused = output.contains("is being deleted and takes no new workspace");
+        if !accepted && refused { Ok(()) } else { Err(output) }
     })
     .await?;
-    // Who is in stays, and may change.
+    // An existing workspace stays, and may change.
     workspace::set(&alice, "lab", json!({"port": 9999})).await?;
     let name = scratch.namespace.clone();
     scratch.finish().await?;
@@ -152,7 +152,7 @@ async fn a_manager_without_gateway_reports_it_and_its_workspaces_have_no_url() -
     }))?;
     managers.create(&PostParams::default(), &manager).await?;
     wait::until(
-        "the manager to say that nobody serves it",
+        "the manager to report that no gateway serves it",
         wait::USUAL,
         || async {
             let manager = managers.get(name).await.map_err(|error| error.to_string())?;
@@ -178,7 +178,7 @@ async fn a_manager_without_gateway_reports_it_and_its_workspaces_have_no_url() -
     let available = workspace::condition(&running, condition::AVAILABLE);
     assert!(available.is_some_and(|(holds, why, _)| holds == "False" && why == reason::NOT_SERVED));
 
-    // Of the manager that is served.
+    // The state of the manager that the gateway serves.
     workspace::set(&alice, "lab", json!({"managerRef": null})).await?;
     wait::until("the workspace to be served", wait::USUAL, || async {
         let found = alice.get("lab").await.map_err(|error| error.to_string())?;
@@ -243,8 +243,8 @@ async fn a_missing_manager_of_a_template_gives_a_warning() -> anyhow::Result<()>
     };
     let naming = json!({"displayName": "T", "defaultImage": "one:1", "managerRef": name});
     let made = command::administer_with(&["create", "-f", "-"], &object("WorkspaceTemplate", naming)).await?;
-    let words = format!("spec.managerRef: {name:?} is no WorkspaceManager that exists");
-    assert!(made.code == 0 && made.stderr.contains(&words), "{made:?}");
+    let expected = format!("spec.managerRef: {name:?} is no WorkspaceManager that exists");
+    assert!(made.code == 0 && made.stderr.contains(&expected), "{made:?}");
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     let is = async |status: &str| {
         wait::until(
@@ -269,7 +269,7 @@ async fn a_missing_manager_of_a_template_gives_a_warning() -> anyhow::Result<()>
     assert_eq!(made.code, 0, "{made:?}");
     is("True").await?;
     let gone = command::administer(&["delete", "workspacemanager", &name]).await?;
-    let words = format!("WorkspaceManager {name:?} is named by the WorkspaceTemplates {name}");
-    assert!(gone.code == 0 && gone.stderr.contains(&words), "{gone:?}");
+    let expected = format!("WorkspaceManager {name:?} is named by the WorkspaceTemplates {name}");
+    assert!(gone.code == 0 && gone.stderr.contains(&expected), "{gone:?}");
     finish(scratch, &templates).await
 }

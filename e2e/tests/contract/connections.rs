@@ -1,4 +1,4 @@
-//! Each connection between the release's pods, workspaces and what is around them: open or closed as docs/security.md says.
+//! Connections between pods, workspaces and other endpoints, as docs/security.md says.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -25,7 +25,7 @@ use kube::{
 
 /// The section of docs/security.md with the table.
 const SECTION: &str = "## Which connections are open";
-/// What the page calls the components.
+/// The page's names of the components.
 const COMPONENTS: [(&str, &str); 6] = [
     ("operator", "operator"),
     ("webhook", "webhook"),
@@ -34,7 +34,7 @@ const COMPONENTS: [(&str, &str); 6] = [
     ("proxy", "proxy"),
     ("identity provider", "identity"),
 ];
-/// The node itself, which no policy holds back: what answers it listens.
+/// The node itself, which no policy restricts: a connection shows that the server listens.
 const NODE: &str = "";
 /// An address of each private range, which the node gets for this test, with a port that components may use for the API server.
 const PRIVATE: [&str; 4] = [
@@ -43,21 +43,23 @@ const PRIVATE: [&str; 4] = [
     "192.168.255.254:443",
     "100.127.255.254:443",
 ];
-/// Where clouds have their metadata service.
+/// An address of the public internet, which the node gets for this test as well. No list of special ranges has it.
+const PUBLIC: &str = "203.0.114.1:443";
+/// Address of clouds' metadata service.
 const METADATA: &str = "169.254.169.254:80";
 /// The kubelet.
 const KUBELET: u16 = 10_250;
 
-/// What a cell says.
+/// The content of a cell.
 #[derive(Debug, PartialEq, Eq)]
 enum Cell {
     Open,
     Closed,
-    /// Nobody but the pod itself is at the other end.
+    /// Only the pod itself is at the other end.
     Itself,
 }
 
-/// To whom and from whom -> what the page says.
+/// Destination and source -> the page's cell.
 type Table = BTreeMap<(String, String), Cell>;
 
 fn table(page: &str) -> anyhow::Result<Table> {
@@ -88,7 +90,7 @@ fn table(page: &str) -> anyhow::Result<Table> {
     Ok(table)
 }
 
-/// Pods and what is around them, as the page calls them.
+/// Pods and other endpoints, by their names on the page.
 #[derive(Default)]
 struct Site {
     /// Addresses of pods.
@@ -113,7 +115,7 @@ impl Site {
         self.targets.entry(row.to_owned()).or_default().insert(target);
     }
 
-    /// The pods of the release, and what they are meant to reach.
+    /// The pods of the release, and their destinations.
     async fn of_release() -> anyhow::Result<Self> {
         let admin = cluster::admin().await?;
         let mut site = Self::default();
@@ -152,6 +154,7 @@ impl Site {
         for address in PRIVATE {
             site.target("private address", format!("tcp:{address}"));
         }
+        site.target("public address", format!("tcp:{PUBLIC}"));
         site.target("metadata service", format!("tcp:{METADATA}"));
         Ok(site)
     }
@@ -179,7 +182,11 @@ async fn every_connection_is_open_or_closed_as_the_page_says_and_nothing_else_li
     bobs.create(&PostParams::default(), &workspace::echo("bobs")?)
         .await?;
     let (pods, image) = (scratch.api::<Pod>(), &Environment::get()?.images.echo);
-    let servers: Vec<_> = PRIVATE.into_iter().chain([METADATA]).map(str::to_owned).collect();
+    let servers: Vec<_> = PRIVATE
+        .into_iter()
+        .chain([PUBLIC, METADATA])
+        .map(str::to_owned)
+        .collect();
     let (alices, other, network) = tokio::try_join!(
         workspace::running(&scratch, "alices"),
         cluster::run_pod(&pods, "other", image),
@@ -191,7 +198,7 @@ async fn every_connection_is_open_or_closed_as_the_page_says_and_nothing_else_li
     site.pod("other pod", &other)?;
     site.pod("workspace", &pods.get(&workspace::pod(&bobs)?).await?)?;
     site.pod("workspace", &pods.get(&workspace::pod(&alices)?).await?)?;
-    // What listens is known from the pods' own network namespaces.
+    // Listening ports come from the pods' own network namespaces.
     let sources: BTreeSet<_> = site.pods.values().flatten().cloned().collect();
     let views = network.look(&sources, &BTreeSet::new()).await?;
     for (name, addresses) in site.pods.clone() {

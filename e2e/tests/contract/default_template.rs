@@ -1,4 +1,6 @@
-//! Workspaces that name no template, where a namespace has a default one. One for the whole cluster would be every test's.
+//! Workspaces that name no template, in a namespace with a default one.
+//!
+//! A cluster-wide default would affect all tests.
 
 use api::{Workspace, names};
 use e2e::{

@@ -92,7 +92,7 @@ async fn a_size_that_the_class_cannot_give_is_refused_and_goes_back_to_what_the_
         "{refused}"
     );
 
-    // A kept disk of 1Gi under a workspace that asks for 2Gi: nobody could see that coming.
+    // A retained disk of 1Gi for a workspace that requests 2Gi: admission cannot detect that.
     workspace::delete(&workspaces, "lab").await?;
     workspaces
         .create(&PostParams::default(), &of_size(&scratch, "2Gi")?)

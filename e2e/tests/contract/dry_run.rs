@@ -1,4 +1,4 @@
-//! A dry run is judged as a write is, and stores nothing.
+//! A dry run is validated like a write, and stores nothing.
 
 use api::{Workspace, workspace::Phase};
 use e2e::{
@@ -15,7 +15,7 @@ fn manifest(scratch: &Scratch, name: &str) -> Value {
     manifest
 }
 
-/// Once nothing writes it any more: five looks in a row see the same version.
+/// The object when it is no longer written: five consecutive reads have the same version.
 async fn settled(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Workspace> {
     workspace::reached(workspaces, name, Phase::Stopped).await?;
     let read = async || workspaces.get(name).await.map_err(|error| error.to_string());

@@ -1,5 +1,4 @@
-//! A broken rule, and three places where people read of it: the webhook's refusal, the status of what was stored before its template
-//! arrived, and the command line. All say the same words.
+//! A broken rule -> the same message from webhook, status and command line.
 
 use api::{
     Workspace,
@@ -11,9 +10,9 @@ use serde_json::{Value, json};
 
 use crate::rules::alice;
 
-/// What the API server puts before the webhook's own words.
+/// The API server's prefix of the webhook's message.
 const BEFORE: &str = "denied the request: ";
-/// What the command line puts before its lines.
+/// The command line's prefix of its lines.
 const REFUSED: &str = "the workspace is refused:";
 
 /// A name, what the workspace says, the flags that say the same (if there are), and the fields that are out of bounds.
@@ -59,9 +58,9 @@ fn cases() -> Vec<(
 fn refusal(result: kube::Result<Workspace>) -> anyhow::Result<String> {
     match result {
         Err(kube::Error::Api(status)) => {
-            let words = status.message.split_once(BEFORE);
-            let (_, words) = words.ok_or_else(|| anyhow::anyhow!("not the webhook's: {status:?}"))?;
-            Ok(words.to_owned())
+            let text = status.message.split_once(BEFORE);
+            let (_, text) = text.ok_or_else(|| anyhow::anyhow!("not the webhook's: {status:?}"))?;
+            Ok(text.to_owned())
         }
         other => anyhow::bail!("expected a refusal, got {other:?}"),
     }
@@ -81,7 +80,7 @@ async fn status_message(workspaces: &Api<Workspace>, name: &str) -> anyhow::Resu
     .await
 }
 
-/// The command line's words as one message: a line per rule, without the flag that it names after the field.
+/// The command line's output as one message: a line per rule, without the flag that it names after the field.
 async fn printed(scratch: &Scratch, name: &str, flags: &[&str]) -> anyhow::Result<String> {
     let namespace = scratch.namespace.as_str();
     let command = [
@@ -110,10 +109,10 @@ async fn printed(scratch: &Scratch, name: &str, flags: &[&str]) -> anyhow::Resul
 
 #[tokio::test]
 async fn webhook_status_and_command_line_have_equal_messages() -> anyhow::Result<()> {
-    let scratch = Scratch::new("words", &["alice"]).await?;
+    let scratch = Scratch::new("messages", &["alice"]).await?;
     let image = &Environment::get()?.images.echo;
     let workspaces = alice(&scratch).await?;
-    // Before there is a template nobody can say that they are wrong.
+    // Before a template exists, the values are not wrong.
     for (name, mut spec, ..) in cases() {
         spec["desiredStatus"] = json!("Stopped");
         let stored = template::workspace(&scratch, name, &spec)?;

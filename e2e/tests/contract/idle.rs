@@ -1,4 +1,4 @@
-//! Within what bounds a workspace may say when it is stopped for idleness.
+//! Bounds on the idle timeout of a workspace.
 
 use api::{Workspace, WorkspaceTemplate};
 use e2e::{
@@ -24,18 +24,18 @@ impl Fixture {
         Ok(Self { scratch, alice })
     }
 
-    /// What the API server says to a workspace with this `idleShutdown`; nothing if it would be made.
+    /// The API server's refusal of a workspace with this `idleShutdown`; `None` if it would be created.
     async fn refusal(&self, idle: Value) -> anyhow::Result<Option<String>> {
         let rest = json!({"desiredStatus": "Stopped", "idleShutdown": idle});
         let workspace = template::workspace(&self.scratch, "lab", &rest)?;
         Ok(template::refusal(&self.alice, &workspace).await)
     }
 
-    async fn refuses(&self, idle: Value, words: &[&str]) -> anyhow::Result<()> {
+    async fn refuses(&self, idle: Value, expected: &[&str]) -> anyhow::Result<()> {
         let message = self.refusal(idle.clone()).await?;
         let message = message.ok_or_else(|| anyhow::anyhow!("it passes: {idle}"))?;
-        for word in words {
-            anyhow::ensure!(message.contains(word), "{word} is missing in: {message}");
+        for part in expected {
+            anyhow::ensure!(message.contains(part), "{part} is missing in: {message}");
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ async fn an_idle_timeout_within_the_template_s_bounds_passes() -> anyhow::Result
         .await?;
     let blind = json!({"detection": {"httpGet": {"path": "/healthz"}}});
     fixture.refuses(blind, &["lastActivityTimestamp"]).await?;
-    // Bounds hold of what is there, too.
+    // Bounds also apply to existing workspaces.
     let rest = json!({"desiredStatus": "Stopped", "idleShutdown": {"idleTimeoutInMinutes": 30}});
     let lab = template::workspace(&fixture.scratch, "lab", &rest)?;
     fixture.alice.create(&PostParams::default(), &lab).await?;
@@ -132,7 +132,7 @@ async fn a_template_whose_own_timeout_and_bounds_disagree_is_refused() -> anyhow
         dry_run: true,
         ..PostParams::default()
     };
-    for (default, bounds, words) in [
+    for (default, bounds, expected) in [
         (
             json!({}),
             json!({"minIdleTimeoutInMinutes": 20, "maxIdleTimeoutInMinutes": 10}),
@@ -171,7 +171,7 @@ async fn a_template_whose_own_timeout_and_bounds_disagree_is_refused() -> anyhow
             .err()
             .map(|error| error.to_string());
         let message = message.unwrap_or_default();
-        assert!(message.contains(words), "{message}");
+        assert!(message.contains(expected), "{message}");
     }
     Ok(())
 }

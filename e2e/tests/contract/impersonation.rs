@@ -1,4 +1,4 @@
-//! Constrained impersonation, as the API server has it: what an account may do as somebody else.
+//! Constrained impersonation by the API server: what an account may do as another user.
 
 use api::Workspace;
 use e2e::{
@@ -21,7 +21,7 @@ use serde_json::json;
 /// The right to impersonate users, and the API server's name for what it allows.
 const CONSTRAINT: &str = "impersonate:user-info";
 
-/// An account that may impersonate each user and group, list workspaces of its namespace as them, and ask who it is then.
+/// An account that may impersonate each user and group, list workspaces of its namespace as them, and read its identity then.
 struct Account {
     scratch: Scratch,
     token: String,
@@ -67,7 +67,7 @@ impl Account {
         Ok(account)
     }
 
-    /// The account as somebody else, at the server of `kubeconfig`.
+    /// The account as another user, at the server of `kubeconfig`.
     async fn acting_as(&self, kubeconfig: Kubeconfig, user: &str, groups: &[&str]) -> anyhow::Result<Client> {
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         config.auth_info = AuthInfo {
@@ -84,7 +84,7 @@ fn first() -> anyhow::Result<Kubeconfig> {
     Ok(Kubeconfig::read_from(&Environment::get()?.kubeconfig)?)
 }
 
-/// Who the API server takes the client for.
+/// The API server's identity of the client.
 async fn who(client: &Client) -> kube::Result<SelfSubjectReview> {
     let reviews = Api::<SelfSubjectReview>::all(client.clone());
     reviews
@@ -125,10 +125,10 @@ async fn an_account_acts_as_a_user_with_the_rights_that_both_have() -> anyhow::R
         refused.contains(&lacks("impersonate-on:user-info:list")),
         "{refused}"
     );
-    let nobody = account.acting_as(first()?, "nobody", &[]).await?;
-    let refused = refusal(Api::<Workspace>::namespaced(nobody, namespace).list(&all).await)?;
+    let unknown = account.acting_as(first()?, "unknown", &[]).await?;
+    let refused = refusal(Api::<Workspace>::namespaced(unknown, namespace).list(&all).await)?;
     assert!(
-        refused.contains("User \"nobody\" cannot list resource"),
+        refused.contains("User \"unknown\" cannot list resource"),
         "{refused}"
     );
     let itself = cluster::with_token(&account.token).await?;

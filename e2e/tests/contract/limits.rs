@@ -1,4 +1,4 @@
-//! How long a start may take: within the template's bounds, and the same words from webhook and definition.
+//! Start timeouts: within the template's bounds, and the same message from webhook and definition.
 
 use api::{Workspace, WorkspaceTemplate, workspace::Phase};
 use e2e::{
@@ -24,7 +24,7 @@ async fn a_start_timeout_within_the_template_s_bounds_passes_and_is_in_the_statu
     });
     template::make(&scratch, &spec).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    for (given, words) in [
+    for (given, expected) in [
         (
             4,
             r#""4" is less than the template's minimum 5: choose at least 5 minutes"#,
@@ -39,7 +39,7 @@ async fn a_start_timeout_within_the_template_s_bounds_passes_and_is_in_the_statu
         let lab = template::workspace(&scratch, "lab", &minutes(given))?;
         let message = template::refusal(&alice, &lab).await.unwrap_or_default();
         assert!(
-            message.contains(FIELD) && message.contains(words),
+            message.contains(FIELD) && message.contains(expected),
             "{given}: {message}"
         );
     }
@@ -68,7 +68,7 @@ async fn a_template_whose_own_limits_disagree_is_refused() -> anyhow::Result<()>
         ..PostParams::default()
     };
     let range = |min: i32, max: i32| json!({"startTimeoutMinutes": {"min": min, "max": max}});
-    for (default, bounds, words) in [
+    for (default, bounds, expected) in [
         (json!({}), range(20, 10), "min must not be greater than max"),
         (
             json!({"startTimeoutMinutes": 5}),
@@ -87,7 +87,7 @@ async fn a_template_whose_own_limits_disagree_is_refused() -> anyhow::Result<()>
         }))?;
         let message = templates.create(&dry, &template).await;
         let message = message.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(message.contains(words), "{default} {bounds}: {message}");
+        assert!(message.contains(expected), "{default} {bounds}: {message}");
     }
     Ok(())
 }

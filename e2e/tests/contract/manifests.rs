@@ -1,5 +1,7 @@
-//! Manifests with what people get wrong in them: each fault is a line with field, value, rule and what to do, and all of them come at once.
-//! `kubectl apply` shows the same lines, and so does `kubectl workspace lint` without a cluster.
+//! Manifests with common errors -> a line per error, all at once.
+//!
+//! Each line has field, value, rule and remedy. `kubectl apply` shows the same lines, and so does `kubectl workspace lint` without a
+//! cluster.
 
 use std::path::Path;
 
@@ -17,13 +19,13 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-/// What the API server says by itself, where nobody has said it in a sentence before.
-const RAW_SCHEMA_WORDS: [&str; 4] = ["Invalid value", "must be of type", "should match", "<nil>"];
+/// Texts of the API server's own messages, which users should not see.
+const RAW_SCHEMA_TEXTS: [&str; 4] = ["Invalid value", "must be of type", "should match", "<nil>"];
 
-/// A wrong manifest, and how the lines about it begin.
+/// A wrong manifest, and the start of each line about it.
 type Case = (Value, &'static [&'static str]);
 
-/// The lines of a refusal by kubectl, without what it puts before them.
+/// The lines of a refusal by kubectl, without its prefix.
 async fn lines_of_kubectl(manifest: &Value) -> anyhow::Result<Vec<String>> {
     let outcome = kubectl_with("alice", &["apply", "--dry-run=server", "-f", "-"], manifest).await?;
     anyhow::ensure!(outcome.code == 1, "{manifest}: {outcome:?}");
@@ -76,7 +78,7 @@ async fn lines_of_lint(manifest: &Value, template: Option<&Path>) -> anyhow::Res
     Ok(lines.collect())
 }
 
-/// What the API server refuses and lint does not judge: labels and annotations by Kubernetes' own rules.
+/// Values that the API server refuses and lint does not check: labels and annotations, by Kubernetes' own rules.
 fn not_judged_by_lint() -> [(Value, &'static str); 3] {
     [
         (
@@ -104,7 +106,7 @@ async fn only_the_server_judges(scratch: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Compares the API server's words with those that are expected, and lint's fields and words with the API server's.
+/// Compares the API server's messages with the expected ones, and lint's fields and messages with the API server's.
 async fn each(cases: impl IntoIterator<Item = (Value, Case)>, template: Option<&Path>) -> anyhow::Result<()> {
     for (manifest, (spec, expected)) in cases {
         let found = lines(&manifest).await?;
@@ -117,8 +119,8 @@ async fn each(cases: impl IntoIterator<Item = (Value, Case)>, template: Option<&
         for (line, beginning) in found.iter().zip(expected) {
             assert!(line.starts_with(beginning), "{spec}: {beginning}: {message}");
         }
-        for word in RAW_SCHEMA_WORDS {
-            assert!(!message.contains(word), "{spec}: {message}");
+        for part in RAW_SCHEMA_TEXTS {
+            assert!(!message.contains(part), "{spec}: {message}");
         }
     }
     Ok(())

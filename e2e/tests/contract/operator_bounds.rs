@@ -1,4 +1,4 @@
-//! What the operator's account cannot do although its role would let it.
+//! Writes that the operator's account may not make, although its role allows them.
 
 use e2e::{
     Environment,
@@ -99,7 +99,7 @@ async fn the_operators_account_writes_its_own_kind_of_objects_alone_and_no_pods_
     let theirs = Api::<Service>::namespaced(operator.clone(), &scratch.namespace);
     refused(theirs.delete("theirs", &params).await, NAMES);
 
-    // Somebody's claim gets a note, and is not changed otherwise.
+    // A claim of another user gets an annotation, and no other change.
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({
         "metadata": {"name": "theirs"},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
@@ -195,7 +195,7 @@ async fn makes_no_pods_with_rights_on_their_host(scratch: &Scratch, image: &str)
     }
     here.create(&dry(), &shaped(&volume(json!({"emptyDir": {}})), &none)?)
         .await?;
-    // One of another shape, made by somebody else, can be stopped all the same.
+    // A Deployment of another form, made by another user, can still be stopped.
     let odd = shaped(&volume(json!({"hostPath": {"path": "/"}})), &none)?;
     scratch
         .api::<Deployment>()

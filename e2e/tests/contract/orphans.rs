@@ -1,4 +1,4 @@
-//! Nothing of any kind is left of a workspace.
+//! No object of any kind remains of a deleted workspace.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use e2e::{cluster::Scratch, command, wait, workspace};
 use kube::{Api, api::PostParams};
 use serde_json::json;
 
-/// Kinds that come and go of themselves, or say nothing of workspaces.
+/// Kinds that exist independently of workspaces.
 const RESTLESS: [&str; 6] = [
     "events",
     "events.events.k8s.io",

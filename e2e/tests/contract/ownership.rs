@@ -1,4 +1,4 @@
-//! Who owns a workspace, who may say so, and who may change and delete it.
+//! Owners of workspaces: who may set them, and who may change and delete a workspace.
 
 use api::{
     Workspace,
@@ -40,7 +40,7 @@ async fn of(scratch: &Scratch, user: &str) -> anyhow::Result<Api<Workspace>> {
     Ok(Api::namespaced(client, &scratch.namespace))
 }
 
-/// Rights of those who work with workspaces, with further verbs.
+/// Permissions of users of workspaces, with further verbs.
 fn rights(verbs: &[&str]) -> Value {
     let usual = ["get", "list", "create", "update", "patch", "delete"];
     let rule = |verbs: &[&str]| json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": verbs});
@@ -50,20 +50,20 @@ fn rights(verbs: &[&str]) -> Value {
     }
 }
 
-/// The refusal that must have come, by its code and words.
-fn refused<T: std::fmt::Debug>(result: kube::Result<T>, words: &str) -> anyhow::Result<()> {
+/// Checks for a refusal with this code and message.
+fn refused<T: std::fmt::Debug>(result: kube::Result<T>, part: &str) -> anyhow::Result<()> {
     match result {
-        Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(words) => Ok(()),
-        other => anyhow::bail!("expected a refusal with {words:?}, got {other:?}"),
+        Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(part) => Ok(()),
+        other => anyhow::bail!("expected a refusal with {part:?}, got {other:?}"),
     }
 }
 
-fn refused_by_kubectl(outcome: &Outcome, words: &str) -> anyhow::Result<()> {
-    anyhow::ensure!(outcome.code != 0 && outcome.stderr.contains(words), "{outcome:?}");
+fn refused_by_kubectl(outcome: &Outcome, part: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(outcome.code != 0 && outcome.stderr.contains(part), "{outcome:?}");
     Ok(())
 }
 
-/// `user` names another owner of `lab` by each kind of write to what is there, and is refused.
+/// `user` sets another owner of `lab` by each kind of write to the stored object, and is refused.
 async fn forges(scratch: &Scratch, user: &str, owner: &str) -> anyhow::Result<()> {
     let theirs = of(scratch, user).await?;
     let claim = json!({"metadata": {"annotations": {CREATED_BY: owner}}});
@@ -75,7 +75,7 @@ async fn forges(scratch: &Scratch, user: &str, owner: &str) -> anyhow::Result<()
     changed
         .annotations_mut()
         .insert(CREATED_BY.to_owned(), owner.to_owned());
-    // Of whatever is there by then: the operator may write between the look and the replacement.
+    // The current object: the operator may write between the read and the replacement.
     changed.metadata.resource_version = None;
     let mut applied = json!(named("lab", owner));
     applied["metadata"]["namespace"] = json!(scratch.namespace);
@@ -122,7 +122,7 @@ async fn no_kind_of_write_can_forge_or_remove_an_owner() -> anyhow::Result<()> {
         )
         .await;
     refused(status, "cannot patch resource")?;
-    // Who may write the status changes nothing but that.
+    // A user who may write the status changes nothing else.
     let admin: Api<Workspace> = scratch.api();
     admin
         .patch_status("lab", &PatchParams::default(), &Patch::Merge(&claim))
@@ -201,8 +201,8 @@ async fn the_assign_permission_allows_only_to_change_the_owner(scratch: &Scratch
             "names another owner",
         )?;
     }
-    let handed = chief.patch("lab", &PatchParams::default(), &merge(&over)).await?;
-    assert_eq!(handed.annotations()[ASSIGNED_BY], "chief");
+    let assigned = chief.patch("lab", &PatchParams::default(), &merge(&over)).await?;
+    assert_eq!(assigned.annotations()[ASSIGNED_BY], "chief");
     refused(
         alice.patch("lab", &PatchParams::default(), &merge(&rename)).await,
         "only by its owner",

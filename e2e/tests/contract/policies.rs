@@ -1,7 +1,7 @@
-//! What the API server refuses by itself, whatever the webhook would say.
+//! Writes that the API server's policies refuse, without the webhook.
 //!
-//! What a Secret takes is tested in the suite `admission_down`: accounts that the webhook leaves out may read all of them.
-//! `COLLECTOR` is one of `webhook.controllerUsers`: the webhook is not asked about what it writes.
+//! The use of Secrets is tested in the suite `admission_down`: accounts that the webhook skips may read all of them. `COLLECTOR` is one of
+//! `webhook.controllerUsers`: the API server does not call the webhook for its writes.
 
 use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
@@ -46,7 +46,7 @@ fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
     );
 }
 
-/// Acts as the account of one of the product's own parts.
+/// Acts as the account of one of the product's components.
 async fn account(component: &str) -> anyhow::Result<Client> {
     let environment = Environment::get()?;
     let namespace = &environment.system_namespace;
@@ -82,7 +82,7 @@ async fn gateway_and_operator_change_only_their_own_fields_and_users_forge_nothi
     lab(&scratch).await?;
     let checks = [
         Box::pin(the_operator_s_account_changes_only_its_own_fields_of_user_objects(&scratch)).await,
-        Box::pin(only_the_operator_writes_statuses_whatever_roles_grant(&scratch)).await,
+        Box::pin(only_the_operator_writes_statuses_independent_of_roles(&scratch)).await,
         Box::pin(without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(&scratch)).await,
         // The last one: it starts the workspace.
         Box::pin(the_gateways_account_starts_workspaces_and_changes_nothing_else(
@@ -155,7 +155,7 @@ async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects(
         dry_run: true,
         ..DeleteParams::default()
     };
-    // Its role has no such verb, and the policy none for what a role might be given.
+    // Its role has no such verb, and the policy would not allow it either.
     assert!(workspaces.delete("lab", &dry_delete).await.is_err());
     let managers = Api::<WorkspaceManager>::all(operator);
     let evil = json!({"spec": {"authorization": {"adminGroups": ["evil"]}}});
@@ -166,7 +166,7 @@ async fn the_operator_s_account_changes_only_its_own_fields_of_user_objects(
     Ok(())
 }
 
-async fn only_the_operator_writes_statuses_whatever_roles_grant(scratch: &Scratch) -> anyhow::Result<()> {
+async fn only_the_operator_writes_statuses_independent_of_roles(scratch: &Scratch) -> anyhow::Result<()> {
     let rules = json!([{
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/status"], "verbs": ["get", "patch"],
     }]);
@@ -179,7 +179,7 @@ async fn only_the_operator_writes_statuses_whatever_roles_grant(scratch: &Scratc
             .await,
         "only the operator writes it",
     );
-    // Whoever may do everything may mend it.
+    // An account with all permissions may correct it.
     let admin = scratch.api::<Workspace>();
     admin.patch_status("lab", &dry_patch(), &elsewhere).await?;
     Ok(())

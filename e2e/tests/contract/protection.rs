@@ -28,7 +28,7 @@ async fn create(workspaces: &Api<Workspace>, new: &Workspace) -> anyhow::Result<
 
 /// Types, reasons and notes of the Events about the object, once there is one: they follow the status.
 async fn events(scratch: &Scratch, object: &CatalogObject) -> anyhow::Result<Vec<[String; 3]>> {
-    // Events about objects of the whole cluster lie there.
+    // Events about cluster-scoped objects are in that namespace.
     let namespace = if object.kind.is_cluster_scoped() {
         "default"
     } else {
@@ -57,11 +57,11 @@ async fn events(scratch: &Scratch, object: &CatalogObject) -> anyhow::Result<Vec
     .await
 }
 
-/// Waits until one Warning says, in these words, that the object is in use; what it says to do finds so many workspaces.
+/// Waits until one Warning starts with this text and says that the object is in use; its remedy finds so many workspaces.
 async fn check_event(
     scratch: &Scratch,
     object: &CatalogObject,
-    words: &str,
+    expected: &str,
     users: usize,
 ) -> anyhow::Result<()> {
     let found = events(scratch, object).await?;
@@ -69,7 +69,7 @@ async fn check_event(
         anyhow::bail!("{found:?}");
     };
     anyhow::ensure!(
-        type_ == "Warning" && reason == object.kind.in_use() && note.starts_with(words),
+        type_ == "Warning" && reason == object.kind.in_use() && note.starts_with(expected),
         "{found:?}"
     );
     let (_, way) = note.split_once("kubectl ").unwrap_or_default();
@@ -79,8 +79,8 @@ async fn check_event(
     Ok(())
 }
 
-/// Two users, in two namespaces where the kind is of all; a deletion while they are there; the end of each; and another object of
-/// the name, with a user of its own.
+/// Two users, in two namespaces if the kind is cluster-scoped; a deletion while they exist; the end of each; and another object of the
+/// name, with its own user.
 async fn stays_until_its_last_user_is_deleted(
     kind: Kind,
     scratch: &Scratch,
@@ -117,13 +117,13 @@ async fn stays_until_its_last_user_is_deleted(
     workspace::delete(&there, &two).await?;
     object.gone().await?;
 
-    // Another one of the name is another one.
+    // Another object of the same name is independent.
     let again = object.make().await?;
     assert_ne!(again.uid(), first.uid());
     create(&here, &object.user(&three)?).await?;
     assert!(catalog_object::has_in_use_finalizer(&object.counts(1).await?));
     workspace::delete(&here, &three).await?;
-    // Nobody waits for the operator once it has been released.
+    // After the release, nothing waits for the operator.
     object
         .says("no finalizer", |object| object.finalizers().is_empty())
         .await?;
@@ -168,7 +168,7 @@ async fn a_profile_is_kept_for_its_own_namespace_alone(
     object.gone().await
 }
 
-/// Its users may be moved, other than those of templates.
+/// Its users may be moved to another one, unlike those of templates.
 async fn a_deleted_manager_stays_until_its_workspaces_use_another(scratch: &Scratch) -> anyhow::Result<()> {
     let object = CatalogObject::of(Kind::Manager, scratch, &format!("{}-moved", scratch.namespace)).await?;
     object.make().await?;
@@ -183,7 +183,7 @@ async fn a_deleted_manager_stays_until_its_workspaces_use_another(scratch: &Scra
     Ok(())
 }
 
-/// Ends with a template that is gone and a workspace that runs nothing, or with a template that stays for the workspace.
+/// The result is a deleted template and a workspace that runs nothing, or a template that stays for the workspace.
 async fn race(scratch: &Scratch, attempt: u32) -> anyhow::Result<()> {
     let (name, ws) = (
         format!("{}-{attempt}", scratch.namespace),
@@ -194,7 +194,7 @@ async fn race(scratch: &Scratch, attempt: u32) -> anyhow::Result<()> {
     object.make().await?;
     let (wanted, post) = (object.user(&ws)?, PostParams::default());
     let delete = async {
-        // Each attempt meets another moment of the workspace's first pass.
+        // Each attempt is at another time of the workspace's first reconcile.
         tokio::time::sleep(Duration::from_millis(25) * attempt).await;
         object.delete().await
     };
@@ -206,7 +206,7 @@ async fn race(scratch: &Scratch, attempt: u32) -> anyhow::Result<()> {
     let is_in = wait::until("the race to be over", wait::USUAL, || async {
         let workspace = workspaces.get(&ws).await.map_err(|error| error.to_string())?;
         let status = workspace.status.unwrap_or_default();
-        // Wanted stopped, it does not look healthy either way.
+        // It should be stopped, so it is not healthy in either case.
         let shown = status.reason;
         let conditions = status.conditions;
         let valid = condition::find(&conditions, VALID).map(|valid| valid.reason.as_str());
@@ -224,8 +224,8 @@ async fn race(scratch: &Scratch, attempt: u32) -> anyhow::Result<()> {
     })
     .await?;
     let child = format!("workspace-{ws}");
-    // A deletion that the API server began before it stored our finalizer goes through although that is stored: a Service may be
-    // there by then, but nothing that runs.
+    // A deletion that the API server started before it stored our finalizer succeeds although the finalizer is stored. A Service may exist
+    // by then, but nothing that runs.
     let service = scratch.api::<Service>().get_opt(&child).await?;
     let runs = scratch.api::<Deployment>().get_opt(&child).await?;
     assert!(service.is_some() || !is_in, "turn {attempt}");

@@ -1,4 +1,4 @@
-//! Workspaces that are everybody's to edit (ownershipType Public): who does what to them, and whose they stay.
+//! Workspaces that all users may edit (ownershipType Public): who may change them, and who owns them.
 
 use api::{
     Workspace,
@@ -25,11 +25,11 @@ fn owner(workspace: &Workspace) -> &str {
     workspace.annotations().get(CREATED_BY).map_or("", String::as_str)
 }
 
-/// The refusal that must have come, by its words.
-fn refused<T: std::fmt::Debug>(result: kube::Result<T>, words: &str) -> anyhow::Result<()> {
+/// Checks for a refusal with this message.
+fn refused<T: std::fmt::Debug>(result: kube::Result<T>, part: &str) -> anyhow::Result<()> {
     match result {
-        Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(words) => Ok(()),
-        other => anyhow::bail!("expected a refusal with {words:?}, got {other:?}"),
+        Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(part) => Ok(()),
+        other => anyhow::bail!("expected a refusal with {part:?}, got {other:?}"),
     }
 }
 
@@ -55,7 +55,7 @@ async fn a_public_workspace_is_changed_started_stopped_and_deleted_by_others_and
     alice.create(&PostParams::default(), &ours).await?;
     let usual = PatchParams::default();
 
-    // Bob starts it, works on it in every way there is to write, and stops it.
+    // Bob starts it, changes it by each kind of write, and stops it.
     workspace::start(&bob, "ours").await?;
     let rename = |name: &str| merge(json!({"spec": {"displayName": name}}));
     bob.patch("ours", &usual, &rename("One")).await?;
@@ -89,7 +89,7 @@ async fn a_public_workspace_is_changed_started_stopped_and_deleted_by_others_and
     );
     let mine = merge(json!({"metadata": {"annotations": {CREATED_BY: "bob"}}}));
     refused(bob.patch("ours", &usual, &mine).await, "names another owner")?;
-    // Kubernetes' own roles go before: who may only read it does no more.
+    // Kubernetes' own roles come first: a user who may only read it may do no more.
     refused(
         eve.patch("ours", &usual, &rename("Hers")).await,
         "cannot patch resource",
@@ -100,7 +100,7 @@ async fn a_public_workspace_is_changed_started_stopped_and_deleted_by_others_and
     )?;
     workspace::stop(&bob, "ours").await?;
 
-    // Its owner takes it back, and it is closed at once.
+    // Its owner makes it OwnerOnly again, and others lose access at once.
     workspace::set(&alice, "ours", json!({"ownershipType": "OwnerOnly"})).await?;
     for change in [
         json!({"spec": {"displayName": "His"}}),
@@ -147,7 +147,7 @@ async fn a_template_makes_its_workspaces_public_and_a_start_needs_the_right_to_u
     for new in [&ours, &mine] {
         alice.create(&PostParams::default(), new).await?;
     }
-    // The operator writes into the status what the template says of owners.
+    // The operator writes the template's ownership type into the status.
     workspace::reached(&alice, "ours", Phase::Running).await?;
     let rename = merge(json!({"spec": {"displayName": "His"}}));
     refused(
@@ -161,7 +161,7 @@ async fn a_template_makes_its_workspaces_public_and_a_start_needs_the_right_to_u
         "you may not use it",
     )?;
     scratch.grant("bob-uses-it", "bob", &uses).await?;
-    // What was denied a moment ago is remembered for ten seconds.
+    // A refusal is cached for ten seconds.
     wait::until("bob to start it", wait::USUAL, || async {
         let started = bob.patch("ours", &PatchParams::default(), &start).await;
         started.map(drop).map_err(|error| error.to_string())

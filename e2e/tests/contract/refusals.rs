@@ -1,4 +1,4 @@
-//! What nobody may write, whatever it is for, as people meet it: through the API server.
+//! Values that no user may write, as the API server refuses them.
 
 use api::{WorkspaceShare, WorkspaceTemplate};
 use e2e::{
@@ -14,7 +14,7 @@ use crate::rules::judged;
 async fn fields_reserved_to_templates_invalid_pod_fields_and_large_specs_are_refused_at_once()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("kept", &["alice"]).await?;
-    // Rights are asked before the rest is judged.
+    // Permissions are checked before the rest.
     let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
     scratch.grant("claims", "alice", &claims).await?;
     let rest = json!({"defaultImage": "uv", "allowSecondaryStorages": false});
@@ -36,7 +36,7 @@ async fn fields_reserved_to_templates_invalid_pod_fields_and_large_specs_are_ref
         "env": [{"name": "H", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}],
         "variables": {"owner.name": "root"},
     });
-    let words = vec![
+    let expected = vec![
         "spec.nodeSelector: is the template's to decide (allowCustomScheduling is false)",
         "spec.affinity: is the template's",
         "spec.tolerations: is the template's",
@@ -58,7 +58,7 @@ async fn fields_reserved_to_templates_invalid_pod_fields_and_large_specs_are_ref
         "spec.env[0].valueFrom.fieldRef.fieldPath",
         "spec.variables[owner.name]",
     ];
-    judged(&scratch, [(everything, words)]).await?;
+    judged(&scratch, [(everything, expected)]).await?;
     let env = |bytes: usize| {
         json!({"env": [
             {"name": "A", "value": "x".repeat(bytes / 2)}, {"name": "B", "value": "x".repeat(bytes / 2)},
@@ -73,7 +73,7 @@ async fn fields_reserved_to_templates_invalid_pod_fields_and_large_specs_are_ref
     )
     .await?;
 
-    // A template may lower the level, and what it opens is open, but only as far as that level goes.
+    // A template may lower the level, and then allow more, but only as far as that level allows.
     let open = format!("{}-open", scratch.namespace);
     let rest = json!({"defaultImage": "uv", "podSecurity": "Baseline", "allowCustomSecurityContext": true});
     template::make_named(&open, &rest).await?;
@@ -136,14 +136,14 @@ async fn all_contradictions_of_a_template_are_refused_at_once() -> anyhow::Resul
 
 #[tokio::test]
 async fn an_unsatisfiable_template_and_an_empty_share_are_refused() -> anyhow::Result<()> {
-    let scratch = Scratch::new("nobody", &[]).await?;
+    let scratch = Scratch::new("unusable", &[]).await?;
     let client = cluster::admin().await?;
     let dry = PostParams {
         dry_run: true,
         ..PostParams::default()
     };
     let templates = Api::<WorkspaceTemplate>::all(client.clone());
-    for (rest, words) in [
+    for (rest, expected) in [
         (
             json!({"resourceBounds": {"cpu": {"max": 0}}}),
             r#"spec.resourceBounds.cpu.max: "0" admits no workspace"#,
@@ -162,16 +162,16 @@ async fn an_unsatisfiable_template_and_an_empty_share_are_refused() -> anyhow::R
         ),
     ] {
         let mut spec = rest.clone();
-        spec["displayName"] = json!("Nobody");
+        spec["displayName"] = json!("Unusable");
         spec["defaultImage"] = json!("uv");
         let template: WorkspaceTemplate =
             serde_json::from_value(json!({"metadata": {"name": scratch.namespace}, "spec": spec}))?;
         let refused = templates.create(&dry, &template).await.map(drop);
         let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(refused.contains(words), "{rest}: {refused}");
+        assert!(refused.contains(expected), "{rest}: {refused}");
     }
     let shares = scratch.api::<WorkspaceShare>();
-    for (name, words) in [
+    for (name, expected) in [
         (
             "system:anonymous",
             "cannot be shared with users who are not signed in",
@@ -182,12 +182,12 @@ async fn an_unsatisfiable_template_and_an_empty_share_are_refused() -> anyhow::R
         ),
     ] {
         let share: WorkspaceShare = serde_json::from_value(json!({
-            "metadata": {"name": "nobody"},
+            "metadata": {"name": "unusable"},
             "spec": {"workspaceRef": "lab", "subjects": [{"kind": "User", "name": name}]},
         }))?;
         let refused = shares.create(&dry, &share).await.map(drop);
         let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(refused.contains(words), "{name}: {refused}");
+        assert!(refused.contains(expected), "{name}: {refused}");
     }
     scratch.finish().await
 }

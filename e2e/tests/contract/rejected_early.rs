@@ -1,4 +1,4 @@
-//! What would be stored and fail later, in the pod, is refused at once: with field, value and remedy.
+//! Values that would fail later in the pod -> refusals with field, value and remedy.
 
 use api::{Workspace, WorkspaceExecutionProfile, names};
 use e2e::{cluster::Scratch, template, workspace};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::rules::alice;
 
-/// What a workspace says, and the field that is at fault; none: it is fine.
+/// The values of a workspace, and the wrong field; empty: it is valid.
 fn cases() -> Vec<(Value, &'static str)> {
     let node = |expression: Value| {
         json!({"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
@@ -90,7 +90,7 @@ fn cases() -> Vec<(Value, &'static str)> {
     ]
 }
 
-/// A pod that says the same.
+/// A pod with the same values.
 fn pod(message: &Value) -> anyhow::Result<Pod> {
     let mut spec = json!({
         "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -118,14 +118,14 @@ fn pod(message: &Value) -> anyhow::Result<Pod> {
 #[tokio::test]
 async fn pod_fields_that_kubernetes_refuses_or_no_workspace_can_run_with_are_refused() -> anyhow::Result<()> {
     let scratch = Scratch::new("later", &["alice"]).await?;
-    // Rights are asked before the rest is judged.
+    // Permissions are checked before the rest.
     let claims = json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use"]}]);
     scratch.grant("claims", "alice", &claims).await?;
     let workspaces = alice(&scratch).await?;
     pod_fields_that_kubernetes_refuses(&scratch, &workspaces).await?;
     pod_fields_that_no_workspace_can_run_with(&workspaces).await?;
     a_text_that_no_container_can_have(&scratch).await?;
-    a_restart_is_asked_for_by_a_time_and_an_owner_is_named_in_letters(&workspaces).await?;
+    a_restart_is_requested_by_a_time_and_an_owner_is_named_in_letters(&workspaces).await?;
     template::finish(scratch).await
 }
 
@@ -169,7 +169,7 @@ async fn pod_fields_that_kubernetes_refuses(
 }
 
 async fn pod_fields_that_no_workspace_can_run_with(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
-    for (message, words) in [
+    for (message, expected) in [
         (
             json!({"readinessProbe": {"httpGet": {"port": "web"}}}),
             [
@@ -251,17 +251,17 @@ async fn pod_fields_that_no_workspace_can_run_with(workspaces: &Api<Workspace>) 
         let refusal = template::refusal(workspaces, &workspace)
             .await
             .unwrap_or_default();
-        for word in words {
+        for part in expected {
             assert!(
-                refusal.contains(word),
-                "{message}: {word:?} is missing in {refusal:?}"
+                refusal.contains(part),
+                "{message}: {part:?} is missing in {refusal:?}"
             );
         }
     }
     Ok(())
 }
 
-async fn a_restart_is_asked_for_by_a_time_and_an_owner_is_named_in_letters(
+async fn a_restart_is_requested_by_a_time_and_an_owner_is_named_in_letters(
     workspaces: &Api<Workspace>,
 ) -> anyhow::Result<()> {
     let mut stopped = workspace::echo("lab")?;
@@ -308,7 +308,7 @@ async fn the_author_of_a_profile_needs_read_access_to_its_pull_secrets(
     );
     let secret = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["registry"]}]);
     scratch.grant("secret", "alice", &secret).await?;
-    // The webhook keeps answers for a moment.
+    // The webhook caches answers for a short time.
     e2e::wait::until("the profile to be admitted", e2e::wait::USUAL, || async {
         let made = api.create(&PostParams::default(), &profile).await;
         made.map(|_| ()).map_err(|error| error.to_string())
@@ -348,7 +348,7 @@ async fn a_claim_that_was_the_disk_of_another_workspace(scratch: &Scratch) -> an
     Ok(())
 }
 
-/// The template that it makes is of the caller to remove.
+/// The caller must remove the template that it creates.
 async fn a_text_that_no_container_can_have(scratch: &Scratch) -> anyhow::Result<()> {
     template::make(
         scratch,

@@ -1,4 +1,4 @@
-//! What a workspace may refer to: rights of the person who writes it.
+//! References of a workspace: permissions of the user who writes it.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-/// Longer than each replica of the webhook keeps what the API server granted.
+/// Longer than each replica of the webhook caches a granted permission.
 const KEPT: Duration = Duration::from_secs(12);
 
 fn dry() -> PostParams {
@@ -80,7 +80,7 @@ async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_
         let refused = refusal(alice.create(&dry(), &of(json!({"templateRef": name}))?).await)?;
         assert!(refused.contains("you may not use it"), "{refused}");
     }
-    // A template that does not exist gets the same words.
+    // An absent template gets the same message.
     let missing = format!("{}-missing", scratch.namespace);
     let refused = refusal(alice.create(&dry(), &of(json!({"templateRef": missing}))?).await)?;
     assert!(refused.contains("you may not use it"), "{refused}");
@@ -88,7 +88,7 @@ async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_
     scratch
         .grant("use", "alice", &using("workspacetemplates", &open))
         .await?;
-    // A refusal is remembered for a moment only.
+    // A refusal is cached only for a short time.
     wait::until("the right to be seen", wait::USUAL, || async {
         let created = alice
             .create(
@@ -100,7 +100,7 @@ async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_
     })
     .await?;
     refusal(alice.create(&dry(), &of(json!({"templateRef": closed}))?).await)?;
-    // What the chart brings, its role grants.
+    // The chart's role grants the chart's templates.
     alice
         .create(&dry(), &of(json!({"templateRef": "jupyterlab"}))?)
         .await?;
@@ -109,7 +109,7 @@ async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_
     forget(&[&open, &closed]).await
 }
 
-/// And nobody else's. Carol asks here for the first time.
+/// Only members may use it. This is carol's first request here.
 async fn a_template_that_is_granted_to_a_group_is_its_members_to_use(
     scratch: &Scratch,
     name: &str,
@@ -136,7 +136,7 @@ async fn a_template_that_is_granted_to_a_group_is_its_members_to_use(
         created.map(drop).map_err(|error| error.to_string())
     })
     .await?;
-    // A name that only begins like the group's is another group.
+    // A name that only starts like the group's is another group.
     let longer = format!("{group}-2");
     for groups in [&[][..], &[longer.as_str()]] {
         let refused = refusal(carol_of(groups).await?.create(&dry(), &wanted).await)?;
@@ -165,7 +165,7 @@ async fn a_user_without_the_use_permission_may_stop_but_not_start() -> anyhow::R
         .delete("use", &DeleteParams::default())
         .await?;
     let lost = Instant::now();
-    // Until what was granted is forgotten.
+    // Until the granted permission has left the cache.
     let bigger = Patch::Merge(json!({"spec": {"port": 9999}}));
     wait::until("the loss to be seen", wait::USUAL, || async {
         let dry = PatchParams {
@@ -184,7 +184,7 @@ async fn a_user_without_the_use_permission_may_stop_but_not_start() -> anyhow::R
         json!({"desiredStatus": "Stopped", "displayName": "Old"}),
     )
     .await?;
-    // The other replicas of the webhook may have been asked, too, and forget as late as that.
+    // Other replicas of the webhook may have cached it, too, and forget it as late as that.
     tokio::time::sleep(KEPT.saturating_sub(lost.elapsed())).await;
     let start = Patch::Merge(json!({"spec": {"desiredStatus": "Running"}}));
     refusal(alice.patch("lab", &PatchParams::default(), &start).await)?;
@@ -259,7 +259,7 @@ async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token
     profiles.create(&dry(), &named("mine")?).await?;
     let release = &Environment::get()?.release;
     let class = of(json!({"priorityClassName": format!("{release}-system")}))?;
-    for (profile, words) in [
+    for (profile, part) in [
         (
             named("ci")?,
             r#"spec.serviceAccount.name: "ci" is out of your reach"#.to_owned(),
@@ -271,7 +271,7 @@ async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token
     ] {
         let refused = profiles.create(&dry(), &profile).await.map(drop);
         let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(refused.contains(&words), "{refused}");
+        assert!(refused.contains(&part), "{refused}");
     }
     Ok(())
 }
@@ -318,7 +318,7 @@ async fn only_users_with_access_name_secrets_config_maps_and_claims(scratch: &Sc
             "{refused}"
         );
     }
-    // What an administrator put in may stay; what is new is asked for.
+    // An administrator's values may stay; new ones need the permission.
     let given = of(reading("secretKeyRef", "theirs"))?;
     let mut given_to_alice = given.clone();
     given_to_alice.metadata.annotations =

@@ -1,4 +1,4 @@
-//! What templates decide and bound, as people meet it: through the API server.
+//! Defaults and bounds of templates, as the API server applies them.
 
 use api::{
     Workspace,
@@ -20,7 +20,7 @@ pub(super) async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
     Ok(Api::namespaced(cluster::user("alice").await?, &scratch.namespace))
 }
 
-/// The one pod of a workspace, as it was made, whether it runs or not.
+/// The one pod of a workspace as it was created, whether it runs or not.
 async fn pod(scratch: &Scratch, name: &str) -> anyhow::Result<Value> {
     let pods: Api<Pod> = scratch.api();
     let of_workspace = ListParams::default().labels(&format!("{}={name}", api::names::WORKSPACE_LABEL));
@@ -35,23 +35,23 @@ async fn pod(scratch: &Scratch, name: &str) -> anyhow::Result<Value> {
     Ok(serde_json::to_value(pod)?)
 }
 
-/// Each case is what a workspace says and the words with which it is refused; none: it would be admitted.
+/// Each case has the values of a workspace and the texts of its refusal; none: it would be admitted.
 pub(super) async fn judged(
     scratch: &Scratch,
     cases: impl IntoIterator<Item = (Value, Vec<&str>)>,
 ) -> anyhow::Result<()> {
     let workspaces = alice(scratch).await?;
-    for (spec, words) in cases {
+    for (spec, expected) in cases {
         let workspace = template::workspace(scratch, "judged", &spec)?;
         let refusal = template::refusal(&workspaces, &workspace).await;
-        if words.is_empty() {
+        if expected.is_empty() {
             assert_eq!(refusal, None, "{spec}");
         }
-        for word in words {
+        for part in expected {
             let message = refusal.as_deref().unwrap_or_default();
             assert!(
-                message.contains(word),
-                "{spec}: {word:?} is missing in {message:?}"
+                message.contains(part),
+                "{spec}: {part:?} is missing in {message:?}"
             );
         }
     }
@@ -167,7 +167,7 @@ async fn only_images_that_the_template_lists_are_admitted_by_name_or_alias() -> 
         ],
     )
     .await?;
-    // Another template opens all, beside those that it lists.
+    // Another template allows all images, besides those that it lists.
     let open = format!("{}-open", scratch.namespace);
     let opening = json!({"defaultImage": "uv", "allowedImages": ["uv"], "allowCustomImages": true});
     template::make_named(&open, &opening).await?;
@@ -316,7 +316,7 @@ async fn required_variables_and_labels_must_be_there_and_match_as_a_whole() -> a
     };
     let fine = with(Some("ml"), Some("1234"))?;
     assert_eq!(template::refusal(&workspaces, &fine).await, None);
-    for (team, cost, words) in [
+    for (team, cost, expected) in [
         (None, Some("1234"), ["spec.env", "lacks the variable TEAM"]),
         (Some("ml1"), Some("1234"), ["spec.env[0].value", "ml1"]),
         (Some("1ml"), Some("1234"), ["spec.env[0].value", "1ml"]),
@@ -342,8 +342,8 @@ async fn required_variables_and_labels_must_be_there_and_match_as_a_whole() -> a
         let refusal = template::refusal(&workspaces, &with(team, cost)?)
             .await
             .unwrap_or_default();
-        for word in words {
-            assert!(refusal.contains(word), "{word:?} is missing in {refusal:?}");
+        for part in expected {
+            assert!(refusal.contains(part), "{part:?} is missing in {refusal:?}");
         }
     }
     let mut hidden = with(Some("ml"), Some("1234"))?;
@@ -354,7 +354,7 @@ async fn required_variables_and_labels_must_be_there_and_match_as_a_whole() -> a
         refusal.contains("spec.initContainers[0].env[0].value"),
         "{refusal}"
     );
-    // Labels are judged when nothing else changes, too.
+    // Labels are also checked when nothing else changes.
     let mut stored = fine.clone();
     stored.spec.desired_status = DesiredStatus::Stopped;
     workspaces.create(&PostParams::default(), &stored).await?;

@@ -1,4 +1,4 @@
-//! The samples, in any order, and the README's manifests.
+//! The samples in any order, and the README's manifests.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use kube::{
     api::{DeleteParams, ListParams},
 };
 
-/// Where the README's objects are, which this test makes in a namespace of its own.
+/// Namespace of the README's objects, which this test replaces with its own.
 const OF_README: &str = "namespace: team-demo";
 /// All sample workspaces start one after the other on a small machine.
 const LONG: Duration = Duration::from_mins(6);
@@ -90,14 +90,14 @@ fn renamed(manifests: &[String], prefix: &str) -> Vec<String> {
     manifests.iter().map(rename).collect()
 }
 
-/// What runs in other tests in the same way: a workspace with a name alone, and a second one of a template.
+/// Workspaces that run in other tests in the same way: one with only a name, and a second one of a template.
 fn runs_elsewhere(manifest: &str) -> bool {
     ["workspace-name-only", "workspace-template-only"]
         .iter()
         .any(|name| manifest.contains(&format!("\n  name: {name}\n")))
 }
 
-/// The same without a pod: whether all that it refers to was found shows in a workspace that is stopped as well.
+/// The same without a pod: a stopped workspace also shows whether all its references were found.
 fn stopped(manifest: &str) -> String {
     if manifest.contains("\nkind: Workspace\n") && !manifest.contains("\n  desiredStatus: ") {
         manifest.replacen("\nspec:\n", "\nspec:\n  desiredStatus: Stopped\n", 1)
@@ -116,7 +116,7 @@ fn shuffled(mut manifests: Vec<String>) -> Vec<String> {
     manifests
 }
 
-/// One kubectl writes them one after the other, as it does with the files of a folder.
+/// One kubectl writes them in sequence, as it does with the files of a folder.
 async fn apply(scratch: &Scratch, manifests: &[String]) -> anyhow::Result<()> {
     let arguments = ["apply", "--namespace", scratch.namespace.as_str(), "-f", "-"];
     let outcome = command::administer_with(&arguments, &manifests.join("\n---\n")).await?;
@@ -124,7 +124,7 @@ async fn apply(scratch: &Scratch, manifests: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is not yet as it should be.
+/// Objects that are not yet in the expected state.
 async fn missing(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
     let (admin, all) = (cluster::admin().await?, ListParams::default());
     let mut missing = Vec::new();
@@ -165,7 +165,7 @@ async fn missing(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
     }
     for manager in Api::<WorkspaceManager>::all(admin).list(&all).await? {
         let conditions = manager.status.clone().unwrap_or_default().conditions;
-        // Whether kinds of routes are installed, and which manager the gateway serves, is the cluster's business. Nothing else may be wrong.
+        // Installed route kinds and the served manager depend on the cluster. Nothing else may be wrong.
         let of_cluster = [reason::ROUTE_KIND_UNAVAILABLE, reason::NOT_SERVED];
         let good = condition::find(&conditions, READY)
             .is_some_and(|ready| ready.status == "True" || of_cluster.contains(&ready.reason.as_str()));
@@ -239,7 +239,7 @@ async fn samples_can_be_applied_in_any_order() -> anyhow::Result<()> {
         }
     });
     let running: Vec<_> = running.collect();
-    // That they run, too, shows in one order.
+    // That they also run is tested in one order.
     try_join_all([&running, &all_stopped].map(|samples| arrive(samples))).await?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the API server refuses by itself, by schema and CEL.
+//! Objects that the API server refuses by schema and CEL.
 
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use e2e::{
@@ -313,7 +313,7 @@ async fn kubectl_get_shows_whether_templates_managers_and_profiles_are_valid(
         ("wsm", ["READY", "REASON"]),
         ("wss", ["ACTIVE", "REASON"]),
     ] {
-        // As kubectl asks; the columns are named even where there is no object.
+        // As kubectl requests it; the columns are listed even without an object.
         let path = match kind {
             "wst" => "workspacetemplates".to_owned(),
             "wsm" => "workspacemanagers".to_owned(),

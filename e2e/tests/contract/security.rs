@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 const ENFORCE: &str = "pod-security.kubernetes.io/enforce";
 
-/// Namespaces enforce `restricted`, and every pod in them would be admitted again as it stands. No service account token is mounted.
+/// Namespaces enforce `restricted`, and every pod in them would be admitted again unchanged. No service account token is mounted.
 #[tokio::test]
 async fn every_pod_fits_pod_security_restricted_and_a_workspace_s_has_no_token() -> anyhow::Result<()> {
     let environment = Environment::get()?;
@@ -59,7 +59,7 @@ async fn every_pod_fits_pod_security_restricted_and_a_workspace_s_has_no_token()
         }
     }
     no_deployment_is_warned_about(&admin, &scratch).await?;
-    // The control: the same call refuses a pod that asks for more.
+    // The control: the same call refuses a pod that requests more.
     let privileged: Pod = serde_json::from_value(json!({
         "metadata": {"name": "privileged"},
         "spec": {"containers": [{"name": "c", "image": "x", "securityContext": {"privileged": true}}]},
@@ -72,7 +72,7 @@ async fn every_pod_fits_pod_security_restricted_and_a_workspace_s_has_no_token()
     scratch.finish().await
 }
 
-/// Every Deployment, made again where `restricted` is warned about as well, is made without a warning.
+/// Every Deployment can be created again without a warning, in a namespace that warns by `restricted`.
 async fn no_deployment_is_warned_about(admin: &Client, scratch: &Scratch) -> anyhow::Result<()> {
     let warn = json!({"metadata": {"labels": {"pod-security.kubernetes.io/warn": "restricted"}}});
     let namespaces = Api::<Namespace>::all(admin.clone());
@@ -91,7 +91,7 @@ async fn no_deployment_is_warned_about(admin: &Client, scratch: &Scratch) -> any
         }
     }
     anyhow::ensure!(copies.len() > 4, "{copies:?}");
-    // The control is warned about.
+    // The control gets a warning.
     let mut privileged = copies[0].1.clone();
     privileged["template"]["spec"]["containers"][0]["securityContext"] = json!({"privileged": true});
     let items = |all: Vec<(String, Value)>| {

@@ -1,4 +1,4 @@
-//! What becomes of a share: bound, active, ended, removed.
+//! The states of a share: bound, active, ended, removed.
 
 use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
@@ -117,7 +117,7 @@ async fn a_share_is_active_until_its_exact_end_and_has_events() -> anyhow::Resul
         }
     })
     .await?;
-    // One that has been over for an hour is removed.
+    // A share that ended an hour ago is removed.
     let past =
         json!({"spec": {"expiresAt": (Timestamp::now() - SignedDuration::from_secs(3601)).to_string()}});
     shares
@@ -145,7 +145,7 @@ async fn a_share_created_first_is_bound_to_its_creator_s_workspace_and_ends_with
     let lab = make(&hers, "lab", None).await?;
     let bound = wait_for_reason(&shares, reason::SHARED).await?;
     assert_eq!(bound.status.and_then(|status| status.workspace_uid), lab.uid());
-    // What is made anew under the name is not shared, and nothing is left of the share.
+    // A new workspace of the same name is not shared, and the share is gone.
     workspace::delete(&hers, "lab").await?;
     wait_gone(&shares).await?;
     make(&hers, "lab", None).await?;

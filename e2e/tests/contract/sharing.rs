@@ -1,4 +1,4 @@
-//! Who may share a workspace, and what the API server says to it.
+//! Which users may share a workspace, and the API server's answers.
 
 use api::{
     Workspace, WorkspaceShare,
@@ -30,10 +30,10 @@ async fn of(scratch: &Scratch, user: &str) -> anyhow::Result<Api<WorkspaceShare>
     Ok(Api::namespaced(client, &scratch.namespace))
 }
 
-fn refusal(result: kube::Result<WorkspaceShare>, words: &str) -> anyhow::Result<()> {
+fn refusal(result: kube::Result<WorkspaceShare>, part: &str) -> anyhow::Result<()> {
     match result {
-        Err(kube::Error::Api(status)) if status.message.contains(words) => Ok(()),
-        other => anyhow::bail!("expected a refusal with {words:?}, got {other:?}"),
+        Err(kube::Error::Api(status)) if status.message.contains(part) => Ok(()),
+        other => anyhow::bail!("expected a refusal with {part:?}, got {other:?}"),
     }
 }
 
@@ -114,7 +114,7 @@ async fn a_share_is_bound_to_one_workspace_and_to_people(scratch: &Scratch) -> a
             .await;
         refusal(moved, "is immutable")?;
     }
-    // Replaced by a manifest without it, it stays bound.
+    // Replaced by a manifest without it, the share stays bound.
     let mut bare = json!(share("s", "lab", &group("system:serviceaccounts:ci"))?);
     bare["metadata"]["namespace"] = json!(scratch.namespace);
     // The operator may write between kubectl's reading and writing.

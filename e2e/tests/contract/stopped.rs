@@ -1,4 +1,4 @@
-//! What is said of workspaces that are wanted stopped.
+//! Reports about workspaces that should be stopped.
 
 use api::{
     Workspace,

@@ -1,4 +1,4 @@
-//! Variables of templates, as they land in a workspace's objects.
+//! Variables of templates, and their values in a workspace's objects.
 
 use api::Workspace;
 use e2e::{
@@ -42,7 +42,7 @@ async fn variables_are_expanded_in_template_fields_alone_and_unknown_ones_are_re
         "env": [{"name": "OWN", "value": "{workspace.name} {course} {no.such}"}],
         "port": 9999,
     });
-    // By its name the workspace chooses the claim: whoever makes it must be able to use that.
+    // The workspace's name selects the claim, so its author needs permission for it.
     let rules = json!([
         {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "resourceNames": ["data-lab"], "verbs": ["use"]},
     ]);
@@ -50,7 +50,7 @@ async fn variables_are_expanded_in_template_fields_alone_and_unknown_ones_are_re
     let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let lab = template::workspace(&scratch, "lab", &own)?;
     let lab = workspaces.create(&PostParams::default(), &lab).await?;
-    // A disk that is not there is waited for.
+    // The pod waits for an absent disk.
     let claims: Api<PersistentVolumeClaim> = scratch.api();
     let claim = json!({
         "metadata": {"name": "data-lab"},
@@ -120,16 +120,16 @@ async fn unknown_variables_and_illegal_values_are_refused_by_name(
         anyhow::Ok(template::refusal(workspaces, &judged).await.unwrap_or_default())
     };
     let unknown = refusal(json!({"course": "ml"})).await?;
-    for word in [
+    for part in [
         "spec.environmentVariables[0].value",
         "{team.name}",
         "spec.variables",
     ] {
-        assert!(unknown.contains(word), "{word:?} is missing in {unknown:?}");
+        assert!(unknown.contains(part), "{part:?} is missing in {unknown:?}");
     }
     let illegal = refusal(json!({"course": "machine learning", "team.name": "a"})).await?;
-    for word in ["spec.baseLabels[0].value", "machine learning", "spec.variables"] {
-        assert!(illegal.contains(word), "{word:?} is missing in {illegal:?}");
+    for part in ["spec.baseLabels[0].value", "machine learning", "spec.variables"] {
+        assert!(illegal.contains(part), "{part:?} is missing in {illegal:?}");
     }
     assert_eq!(refusal(json!({"course": "ml", "team.name": "a"})).await?, "");
     template::forget(&wrong).await

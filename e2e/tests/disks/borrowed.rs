@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::{claim, degraded, pod_of, pods_of, shell, with_storage};
 
-/// As operators of today call the disk of a workspace `alice`.
+/// Name of the disk of workspace `alice` in the present operator.
 const DATA: &str = "workspace-alice-pvc";
 
 /// A namespace in which alice may use that claim.
@@ -75,7 +75,7 @@ async fn the_disk_of_another_workspace_cannot_be_mounted_by_name() -> anyhow::Re
     let scratch = Scratch::new("reach", &["alice", "bob"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let bob: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
-    // He may use every claim of the namespace: it does not help him.
+    // Bob may use every claim of the namespace, and is refused nevertheless.
     let rules =
         json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use", "get"]}]);
     scratch.grant("uses-claims", "bob", &rules).await?;
@@ -91,7 +91,7 @@ async fn the_disk_of_another_workspace_cannot_be_mounted_by_name() -> anyhow::Re
     };
     create_stopped("hers").await?;
 
-    // The one exists, the other is the disk that a workspace gets later: nobody waits for it with a pod.
+    // One exists, the other is the future disk of a workspace: no pod waits for it.
     for (name, target) in [("now", "workspace-hers"), ("later", "workspace-tomorrow")] {
         let home = with_storage(&format!("home-{name}"), &json!({"claimName": target}))?;
         let mut volume = workspace::echo(&format!("volume-{name}"))?;
@@ -128,7 +128,7 @@ async fn a_disk_of_the_earlier_jupyter_k8s_can_be_migrated_as_documented() -> an
     let scratch = Scratch::new("coming", &["alice"]).await?;
     claim(&scratch, DATA).await?;
     let claims = scratch.api::<PersistentVolumeClaim>();
-    // Any owner will do; one that exists, or the garbage collector takes the claim.
+    // Any existing owner is sufficient. Without one the garbage collector deletes the claim.
     let owner = scratch
         .api::<ConfigMap>()
         .create(

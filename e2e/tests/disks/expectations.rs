@@ -1,4 +1,4 @@
-//! What the operator's writes take for granted of an API server.
+//! The API server's behaviour that the operator's writes rely on.
 
 use std::fmt::Debug;
 
@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 
 use super::{degraded, with_storage};
 
-/// An apply that expects nothing makes the object; the second one conflicts and changes nothing.
+/// An apply that must create the object creates it; the second one conflicts and changes nothing.
 async fn made_or_refused<K>(scratch: &Scratch, spec: Value) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,

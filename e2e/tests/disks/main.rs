@@ -1,4 +1,4 @@
-//! Disks on a real API server and kubelet: whose they are, what is left of them, and that one pod at a time uses one.
+//! Disks on a real API server and kubelet: their owners, their remains, and one pod at a time per disk.
 
 mod borrowed;
 mod expectations;
@@ -31,7 +31,7 @@ async fn claim(scratch: &Scratch, name: &str) -> anyhow::Result<PersistentVolume
         .await?)
 }
 
-/// Waits until the condition `Degraded` of a workspace has this reason; its message.
+/// Waits until the condition `Degraded` of a workspace has this reason; returns its message.
 async fn degraded(workspaces: &Api<Workspace>, name: &str, reason: &str) -> anyhow::Result<String> {
     wait::until(&format!("{name} to be {reason}"), wait::USUAL, || async {
         let found = workspaces.get(name).await.map_err(|error| error.to_string())?;

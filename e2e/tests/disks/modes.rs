@@ -1,4 +1,4 @@
-//! Each kind of home, and what a disk may become.
+//! Each kind of home, and the allowed changes of a disk.
 
 use api::Workspace;
 use e2e::{
@@ -55,7 +55,7 @@ async fn a_home_is_a_disk_that_only_grows_or_ephemeral_storage_and_another_path_
 }
 
 async fn a_disk_can_only_grow_and_keeps_its_class(alice: &Api<Workspace>) -> anyhow::Result<()> {
-    for (change, words) in [
+    for (change, expected) in [
         (json!({"storage": {"size": "100Mi"}}), "size can only grow"),
         // The class of this cluster cannot grow disks.
         (json!({"storage": {"size": "300Mi"}}), "cannot expand disks"),
@@ -65,7 +65,7 @@ async fn a_disk_can_only_grow_and_keeps_its_class(alice: &Api<Workspace>) -> any
         ),
     ] {
         match workspace::set(alice, "disk", change).await {
-            Err(error) => assert!(format!("{error:#}").contains(words), "{error:#}"),
+            Err(error) => assert!(format!("{error:#}").contains(expected), "{error:#}"),
             Ok(stored) => anyhow::bail!("{:?}", stored.spec.storage),
         }
     }

@@ -1,4 +1,4 @@
-//! One pod per disk, however quickly somebody stops and starts.
+//! One pod per disk, also with quick stops and starts.
 
 use std::{collections::BTreeSet, pin::pin};
 
@@ -24,20 +24,19 @@ use tokio::sync::watch;
 
 use super::{pod_of, with_storage};
 
-/// What a watch of the pods of a workspace has told.
+/// Observations of a watch of a workspace's pods.
 #[derive(Debug, Default)]
 struct Observed {
     there: BTreeSet<String>,
-    /// The largest number that was there at the same time.
+    /// The largest number of concurrent pods.
     max_pods: usize,
-    /// Those of them whose containers have started and not ended.
+    /// Pods whose containers have started and not ended.
     running: BTreeSet<String>,
     /// The largest number of those at the same time.
     max_running: usize,
-    /// The name of every pod that there ever was.
+    /// The names of all pods so far.
     names: BTreeSet<String>,
-    /// How often it had to list. After the first list it is told of each change from version to version, so no pod comes and goes
-    /// unseen; between two lists one could.
+    /// Number of lists. After the first list the watch receives each change, so no pod is missed. Between two lists one could be.
     lists: usize,
 }
 
@@ -72,7 +71,7 @@ impl Observed {
     }
 }
 
-/// Watches the pods of a workspace, as the API server has them: until they are gone from there.
+/// Watches the pods of a workspace until the API server has deleted them.
 fn pods(pods: Api<Pod>, name: &str) -> watch::Receiver<Observed> {
     watched(
         pods,
@@ -85,7 +84,7 @@ fn watched(pods: Api<Pod>, config: watcher::Config) -> watch::Receiver<Observed>
     tokio::spawn(async move {
         let mut events = pin!(watcher(pods, config));
         while let Some(event) = events.next().await {
-            // An error alone loses nothing: it goes on from the last version, or lists, which is counted.
+            // An error alone loses nothing: the watch continues from the last version, or lists, which is counted.
             if let Ok(event) = event {
                 sender.send_modify(|observed| observed.apply(event));
             }
@@ -115,13 +114,13 @@ async fn quick_stops_and_starts_never_put_two_pods_on_one_disk() -> anyhow::Resu
     let states = [DesiredStatus::Stopped, DesiredStatus::Running];
     for (round, desired) in states.into_iter().cycle().take(8).enumerate() {
         workspace::set(&alice, "ws", json!({"desiredStatus": desired})).await?;
-        // Between the two, anything from nothing to a pod that is half up.
+        // In between, any state is possible, from no pod to a half-started one.
         let until = 60 * u64::try_from(round * round).unwrap_or(0);
         tokio::time::sleep(std::time::Duration::from_millis(until)).await;
     }
     let last = pod_of(&alice, "ws").await?;
     assert_ne!(last, first);
-    // Everything up to the last pod has been told by then.
+    // The watch has received everything up to the last pod by then.
     let observed = observed
         .wait_for(|observed| observed.names.contains(&last))
         .await?;
@@ -130,7 +129,7 @@ async fn quick_stops_and_starts_never_put_two_pods_on_one_disk() -> anyhow::Resu
     scratch.finish().await
 }
 
-/// A workspace with a disk whose pod takes its time to end.
+/// A workspace with a disk whose pod needs time to end.
 async fn slow_to_end(scratch: &Scratch) -> anyhow::Result<(Api<Workspace>, String)> {
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut slow = with_storage("ws", &json!({"size": "100Mi"}))?;
@@ -140,7 +139,7 @@ async fn slow_to_end(scratch: &Scratch) -> anyhow::Result<(Api<Workspace>, Strin
     Ok((alice, first))
 }
 
-/// Waits until the workspace says that it waits for this pod to end, and that nothing is wrong.
+/// Waits until the workspace reports that it waits for this pod to end, and no problem.
 async fn waits_for(alice: &Api<Workspace>, pod: &str) -> anyhow::Result<()> {
     wait::until("the status to name the pod that ends", wait::USUAL, || async {
         let found = alice.get("ws").await.map_err(|error| error.to_string())?;

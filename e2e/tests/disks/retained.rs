@@ -1,4 +1,4 @@
-//! Who gets the disk of a deleted workspace.
+//! Which user gets the disk of a deleted workspace.
 
 use api::{
     condition::reason,
@@ -54,9 +54,9 @@ async fn a_retained_disk_is_used_again_only_by_its_owner() -> anyhow::Result<()>
         assert_eq!(retained.annotations().get(key).map(String::as_str), Some(value));
     }
     assert!(!retained.labels().contains_key(names::APP_INSTANCE_LABEL));
-    // An Event may follow what it tells of.
+    // An Event may come after the status that it describes.
     let first = first.uid().unwrap_or_default();
-    wait::until("it to be told that the disk is retained", wait::USUAL, || async {
+    wait::until("an Event about the retained disk", wait::USUAL, || async {
         let events = events_of(&scratch, &first)
             .await
             .map_err(|error| format!("{error:#}"))?;
@@ -66,7 +66,7 @@ async fn a_retained_disk_is_used_again_only_by_its_owner() -> anyhow::Result<()>
     })
     .await?;
 
-    // Bob takes the name, and gets neither her files nor a disk.
+    // Bob uses the name, and gets neither her files nor a disk.
     bob.create(&PostParams::default(), &keeping).await?;
     let message = degraded(&bob, "lab", reason::RETAINED_VOLUME_OF_ANOTHER_OWNER).await?;
     assert!(!message.contains("alice"), "{message}");
@@ -75,7 +75,7 @@ async fn a_retained_disk_is_used_again_only_by_its_owner() -> anyhow::Result<()>
     workspace::delete(&bob, "lab").await?;
     assert_eq!(uid_of_claim(&scratch, DISK).await?, disk, "his leaves hers alone");
 
-    // She gets them back, and this time does not keep the disk.
+    // She gets her files back, and this time does not retain the disk.
     let passing = with_storage("lab", &json!({"size": "100Mi"}))?;
     alice.create(&PostParams::default(), &passing).await?;
     let pod = pod_of(&alice, "lab").await?;
@@ -114,7 +114,7 @@ async fn retained(
 
 #[tokio::test]
 async fn a_user_who_may_update_the_claim_can_assign_a_retained_disk() -> anyhow::Result<()> {
-    let scratch = Scratch::new("handed", &["alice", "bob"]).await?;
+    let scratch = Scratch::new("assigned", &["alice", "bob"]).await?;
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let bob: Api<api::Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
     let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;

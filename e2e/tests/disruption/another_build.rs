@@ -1,5 +1,6 @@
-//! Another build of the operator, which plans children otherwise, takes over from the installed one and gives back: nobody is
-//! restarted, and whoever starts gets what the build of that moment makes.
+//! Another build of the operator replaces the installed one, and is replaced again.
+//!
+//! It plans other children. No pod restarts, and new pods are those of the current build.
 //!
 //! The other build is a program of its own (`crates/operator/examples/another_build.rs`). It runs on this machine as the
 //! operator's service account, while the installed Deployment has no pods.
@@ -35,9 +36,9 @@ use kube::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Where `xtask test` says that the program lies.
+/// Environment variable of `xtask test` with the path of the program.
 const PROGRAM: &str = "JUPYTER_K8S_ANOTHER_OPERATOR";
-/// What the other build puts on children and pods.
+/// What the other build adds to children and pods.
 const MARK: &str = "e2e.test/build";
 const NAMES: [&str; 2] = ["on-stop", "always"];
 
@@ -136,7 +137,7 @@ async fn uids(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
     Ok(uids)
 }
 
-/// Whether a pod is as the other build makes them.
+/// Whether the other build created this pod.
 fn is_of_another(pod: &Pod) -> bool {
     let container = json!(pod.spec)["containers"][0].clone();
     let variables = container["env"].as_array().cloned().unwrap_or_default();
@@ -146,7 +147,7 @@ fn is_of_another(pod: &Pod) -> bool {
     marked
 }
 
-/// Takes our label off every Deployment, and waits until an operator has put it back: it has looked at them all.
+/// Removes our label from every Deployment, and waits until an operator has restored it: then it has reconciled them all.
 async fn check_pods(scratch: &Scratch) -> anyhow::Result<()> {
     let deployments = scratch.api::<Deployment>();
     for name in NAMES {
@@ -165,7 +166,7 @@ async fn check_pods(scratch: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// No pod was replaced, everybody runs, and nothing is said to wait for a restart.
+/// No pod was replaced, all run, and no update is pending.
 async fn no_pod_was_restarted(scratch: &Scratch, before: &[String]) -> anyhow::Result<()> {
     for name in NAMES {
         let running = workspace::reached(&scratch.api::<Workspace>(), name, Phase::Running).await?;
@@ -249,7 +250,7 @@ async fn another_build_and_the_rollback_restart_no_pod_and_create_new_ones() -> 
     ))
     .await?;
 
-    // The installed build finds a pod and a record that it would not make.
+    // The installed build finds a pod and a record that differ from its own.
     let before = uids(&scratch).await?;
     check_pods(&scratch).await?;
     no_pod_was_restarted(&scratch, &before).await?;

@@ -1,4 +1,4 @@
-//! Definitions of an older release than the operator's, without a field that it writes.
+//! Definitions of an older release than the operator's, without one of its fields.
 
 use api::{Workspace, workspace::Phase};
 use e2e::{
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const DEFINITION: &str = "workspaces.workspaces.jupyter.org";
 const UNDECLARED: &str = "jupyter_k8s_operator_undeclared_status_fields";
 
-/// Does `work` while the schema of a workspace's status is as `change` makes it. Afterwards it is as before in any case.
+/// Runs `work` with the schema of a workspace's status after `change`. Restores the schema in any case.
 async fn with_schema(
     change: impl FnOnce(&mut Value),
     work: impl Future<Output = anyhow::Result<()>>,
@@ -42,7 +42,7 @@ async fn raw(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<Value> {
     Ok(client.request(request.body(Vec::new())?).await?)
 }
 
-/// What a page of each of the operator's pods says.
+/// A page of each of the operator's pods.
 async fn served_at(path: &str) -> anyhow::Result<Vec<String>> {
     let admin = cluster::admin().await?;
     let namespace = &Environment::get()?.system_namespace;
@@ -59,7 +59,7 @@ async fn served_at(path: &str) -> anyhow::Result<Vec<String>> {
     Ok(reported)
 }
 
-/// Waits until some of the operator's pods, or all of them, measure so many missing fields.
+/// Waits until one or all of the operator's pods report this number of missing fields.
 async fn measured(missing: &str, by_all: bool) -> anyhow::Result<()> {
     let line = format!("{UNDECLARED} {missing}");
     wait::until(&line, wait::USUAL, || async {
@@ -107,8 +107,8 @@ async fn an_operator_newer_than_its_crds_works_and_reports_it() -> anyhow::Resul
         assert_ne!(workspace::run_id(&again)?, workspace::run_id(&before)?);
         measured("1", false).await?;
         let ready = served_at("readyz").await?;
-        let words = "ready, but the definitions in the cluster are older than this operator and lack Workspace.status.serviceName";
-        assert!(ready.iter().any(|text| text.starts_with(words)), "{ready:?}");
+        let expected = "ready, but the definitions in the cluster are older than this operator and lack Workspace.status.serviceName";
+        assert!(ready.iter().any(|text| text.starts_with(expected)), "{ready:?}");
         Ok(())
     };
     Box::pin(with_schema(take, work)).await?;

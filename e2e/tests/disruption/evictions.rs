@@ -1,12 +1,14 @@
-//! The pods of each of our servers and of the proxy evicted, one of each at a time, as `kubectl drain` does it, while a user works and
-//! kubectl writes.
+//! The pods of our servers and of the proxy are evicted, one component at a time.
+//!
+//! `kubectl drain` does the same. Meanwhile a user works and kubectl writes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use anyhow::ensure;
 use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
+    component,
     finally::always,
     http::HttpSession,
     load::{Load, Report, Writes},
@@ -14,11 +16,7 @@ use e2e::{
     release, wait, workspace,
 };
 use futures::future::try_join_all;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api, ResourceExt as _,
-    api::{EvictParams, PostParams},
-};
+use kube::{Api, api::PostParams};
 use reqwest::StatusCode;
 
 use super::{fetch, kill, replaced, replicas::settled};
@@ -57,7 +55,7 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
     let writes = Writes::begin(alice.clone())?;
     let fault = load.begin.elapsed();
     let servers = ["operator", "webhook", "gateway", "portal"];
-    let evicted = try_join_all(servers.map(evict_each)).await;
+    let evicted = try_join_all(servers.map(component::evict_each)).await;
     let failed_writes = writes.end().await?;
     let report = load.end("evictions of servers", fault).await?;
     let seen = pages.end("pages of the portal meanwhile", fault).await?;
@@ -66,15 +64,15 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
     is_whole(&seen)?;
     ensure!(failed_writes.is_empty(), "{failed_writes:?}");
 
-    // Connections end with a proxy. The next request has another one.
+    // Connections end with a proxy. The next request uses another one.
     let load = Load::begin(&session, &format!("{url}alive"), PAUSE);
     let fault = load.begin.elapsed();
-    let evicted = evict_each("proxy").await;
+    let evicted = component::evict_each("proxy").await;
     let report = load.end("evictions of proxies", fault).await?;
     evicted?;
     is_whole(&report)?;
 
-    // The operator that leads now works, and the workspace is the same run.
+    // The new leader works, and the workspace has the same run.
     alice
         .create(&PostParams::default(), &workspace::echo("after")?)
         .await?;
@@ -82,7 +80,7 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
     let after = alice.get("ws").await?;
     assert_eq!(workspace::run_id(&after)?, workspace::run_id(&before)?);
 
-    // With all replicas gone at once nobody signs in anew either: ticket and session count at the next ones.
+    // Even without any replica, no user signs in again: ticket and session are valid at the next replicas.
     let killed = kill("gateway").await?;
     replaced("gateway", &killed).await?;
     wait::until("the gateway to honour the ticket", wait::USUAL, || async {
@@ -108,49 +106,5 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
 /// Whether no request failed.
 fn is_whole(report: &Report) -> anyhow::Result<()> {
     ensure!(report.failed == 0, "{report:?}");
-    Ok(())
-}
-
-/// Evicts the pods of a component one after the other. The next one goes when the component is complete again.
-async fn evict_each(component: &str) -> anyhow::Result<()> {
-    let admin = cluster::admin().await?;
-    let pods = cluster::component_pods(admin.clone(), component).await?;
-    ensure!(
-        pods.len() == 2,
-        "{} pods of {component}, so there is no PodDisruptionBudget",
-        pods.len()
-    );
-    for pod in &pods {
-        let api = Api::<Pod>::namespaced(admin.clone(), &pod.namespace().unwrap_or_default());
-        let name = pod.name_any();
-        // 429 is the answer of a PodDisruptionBudget: not now.
-        wait::until(&format!("{name} to be evicted"), wait::USUAL, || async {
-            let evicted = api.evict(&name, &EvictParams::default()).await;
-            evicted.map_err(|error| error.to_string())
-        })
-        .await?;
-        wait::until(
-            &format!("{component} to be complete again"),
-            wait::USUAL,
-            || async {
-                let now = cluster::component_pods(admin.clone(), component)
-                    .await
-                    .map_err(|error| format!("{error:#}"))?;
-                let ready: BTreeMap<_, _> = now
-                    .iter()
-                    .map(|pod| (pod.name_any(), cluster::is_ready(pod)))
-                    .collect();
-                let complete = ready.len() == pods.len()
-                    && ready.values().all(|ready| *ready)
-                    && !ready.contains_key(&name);
-                if complete {
-                    Ok(())
-                } else {
-                    Err(format!("{ready:?}"))
-                }
-            },
-        )
-        .await?;
-    }
     Ok(())
 }

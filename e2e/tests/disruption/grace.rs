@@ -1,5 +1,6 @@
-//! A pod that no node takes: for the grace that the settings leave to autoscalers it counts as starting, and after that as failed. The run
-//! of the tests sets the grace (stage "with other settings").
+//! An unschedulable pod: starting during the grace period for autoscalers, then failed.
+//!
+//! The test run sets the grace period (stage "with other settings").
 
 use anyhow::Context as _;
 use api::{
@@ -21,12 +22,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-/// What a node has to be labelled with to take the pod.
+/// The label of a node that fits the pod.
 const ZONE: &str = "e2e.test/zone";
-/// `settings.unschedulableGraceSeconds`: long enough to be seen on a busy machine.
+/// `settings.unschedulableGraceSeconds`: long enough to be observed on a busy machine.
 const GRACE: SignedDuration = SignedDuration::from_secs(10);
 
-/// Waits until the workspace is in this phase because no node takes its pod.
+/// Waits until the workspace is in this phase because its pod is unschedulable.
 async fn unschedulable(workspaces: &Api<Workspace>, phase: Phase) -> anyhow::Result<Workspace> {
     let what = format!("the workspace to be {phase:?} without a node");
     wait::until(&what, wait::USUAL, || async {
@@ -49,7 +50,7 @@ async fn pod(scratch: &Scratch) -> anyhow::Result<Pod> {
     Ok(pods.remove(0))
 }
 
-/// Since when the scheduler has found no node for the workspace's pod.
+/// Time since which the scheduler has found no node for the workspace's pod.
 async fn unscheduled(scratch: &Scratch) -> anyhow::Result<Timestamp> {
     let pod = pod(scratch).await?;
     let conditions = pod.status.and_then(|status| status.conditions);
@@ -64,7 +65,7 @@ fn failed_at(workspace: &Workspace) -> anyhow::Result<Timestamp> {
     let writes = workspace.managed_fields().iter();
     let of_status = writes.filter(|entry| entry.subresource.as_deref() == Some("status"));
     let last = of_status.filter_map(|entry| entry.time.as_ref()).max();
-    Ok(last.context("nobody wrote it")?.0)
+    Ok(last.context("no manager wrote it")?.0)
 }
 
 async fn label(node: &str, zone: Value) -> anyhow::Result<()> {
@@ -74,7 +75,7 @@ async fn label(node: &str, zone: Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The operator finds no node for the pod, until `node` is labelled.
+/// The pod is unschedulable until `node` is labelled.
 async fn waits_for_a_node(scratch: &Scratch, node: &str) -> anyhow::Result<()> {
     let workspaces = scratch.api::<Workspace>();
     let mut lab = json!(workspace::echo("lab")?);
@@ -88,9 +89,9 @@ async fn waits_for_a_node(scratch: &Scratch, node: &str) -> anyhow::Result<()> {
     let (since, failed_at) = (unscheduled(scratch).await?, failed_at(&failed)?);
     anyhow::ensure!(
         failed_at >= since + GRACE,
-        "told at {failed_at} of what began at {since}"
+        "reported at {failed_at}, unschedulable since {since}"
     );
-    // Failed is a word, and not an end.
+    // A failed workspace can still start.
     label(node, json!(scratch.namespace)).await?;
     let running = workspace::reached(&workspaces, "lab", Phase::Running).await?;
     let conditions = running.status.unwrap_or_default().conditions;

@@ -1,5 +1,6 @@
-//! Sealing and signing keys change under a person at work, with two replicas of the gateway, the proxy and a JupyterLab that checks
-//! by whom each request is vouched for: nothing fails.
+//! Encryption and signing keys are rotated while a user works: no request fails.
+//!
+//! There are two replicas of the gateway, the proxy and a JupyterLab that verifies assertions.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,9 +31,9 @@ use crate::replicas::settled;
 
 /// Twenty requests a second, for minutes.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Replicas look for new keys every 45 s.
+/// Replicas read new keys every 45 s.
 const SEEN: Duration = Duration::from_secs(90);
-/// For so many seconds a replica hands out an assertion that it made.
+/// For this many seconds a replica reuses an assertion.
 const RETAINED: i64 = 35;
 
 /// The Secret with the gateway's keys.
@@ -56,7 +57,7 @@ impl Keys {
         Ok(serde_json::from_slice(&text.0)?)
     }
 
-    /// Makes the newest key so old that its successor is due.
+    /// Sets the newest key's time so that its successor is due.
     async fn age(&self) -> anyhow::Result<()> {
         let mut keys = self.read().await?;
         let newest = keys.iter().filter_map(from).max().context("no keys")?;
@@ -81,7 +82,7 @@ fn id(key: &Value) -> String {
     key["id"].as_str().unwrap_or_default().to_owned()
 }
 
-/// A session of somebody's.
+/// A session of a user.
 #[derive(Debug)]
 struct Sealed {
     /// Unix seconds.
@@ -90,7 +91,7 @@ struct Sealed {
     by: String,
 }
 
-/// The sessions of all people, by name.
+/// The sessions of all users, by name.
 async fn sealed(client: &Client) -> anyhow::Result<BTreeMap<String, Sealed>> {
     let namespace = &Environment::get()?.system_namespace;
     let sessions = Api::<GatewaySession>::namespaced(client.clone(), namespace);
@@ -103,7 +104,7 @@ async fn sealed(client: &Client) -> anyhow::Result<BTreeMap<String, Sealed>> {
     all.into_iter().map(reported).collect()
 }
 
-/// Sleeps until this Unix second has begun.
+/// Sleeps until this Unix second.
 async fn wait_until_second(second: i64) {
     let left = u64::try_from(second - Timestamp::now().as_second()).unwrap_or_default();
     sleep(Duration::from_secs(left)).await;
@@ -141,7 +142,7 @@ async fn no_request_fails_during_key_rotation() -> anyhow::Result<()> {
         "it is known before it is used"
     );
 
-    // Until its second nothing is by it. From then on whatever is sealed and signed anew is; what was sealed before goes on.
+    // Before its first second, no value uses the new key. From then on all new values use it, and older values stay valid.
     let by_next = |sessions: &BTreeMap<String, Sealed>| {
         let by_next = |one: &&Sealed| one.by == id(&next);
         sessions.values().filter(by_next).count()
@@ -155,7 +156,7 @@ async fn no_request_fails_during_key_rotation() -> anyhow::Result<()> {
     ensure!(page.contains("\"path\""), "{page}");
     let newcomer = HttpSession::new()?;
     newcomer.enter(&format!("{lab}api/status"), "alice").await?;
-    // Others may sign in meanwhile: hers is among these.
+    // Other users may sign in meanwhile: her session is among these.
     let mut after = sealed(&admin).await?;
     after.retain(|_, one| one.since >= since);
     ensure!(
@@ -165,7 +166,7 @@ async fn no_request_fails_during_key_rotation() -> anyhow::Result<()> {
     );
     let report = load.end("keys that change", fault).await?;
     ensure!(report.failed == 0, "{report:?}");
-    // Nobody was sent to sign in anew.
+    // No user was redirected to the login.
     let here = alice.open(&format!("{lab}api/status")).await?;
     ensure!(here.status().is_success(), "{}", here.status());
     ensure!(

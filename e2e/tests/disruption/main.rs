@@ -1,4 +1,6 @@
-//! Components die while people work. Stages of their own run these tests (`crates/xtask/src/test/stages.rs`).
+//! Components end while users work.
+//!
+//! These tests have their own stages (`crates/xtask/src/test/stages.rs`).
 
 mod another_build;
 mod before_release;
@@ -6,6 +8,7 @@ mod definitions;
 mod evictions;
 mod grace;
 mod keys;
+mod open_list;
 mod opened;
 mod operator_down;
 mod replicas;
@@ -31,7 +34,7 @@ async fn kill(component: &str) -> anyhow::Result<Vec<String>> {
         let api = Api::<Pod>::namespaced(admin.clone(), &pod.namespace().unwrap_or_default());
         let at_once = DeleteParams::default().grace_period(0);
         match api.delete(&pod.name_any(), &at_once).await {
-            // It was on its way out.
+            // It was already ending.
             Err(kube::Error::Api(answer)) if answer.code == 404 => {}
             other => drop(other?),
         }

@@ -1,4 +1,4 @@
-//! An open workspace whose pod ends while the operator is away: its address leads nowhere, whoever gets it next.
+//! An open workspace whose pod ends while no operator runs: its address is no longer routed.
 
 use e2e::{cluster::Scratch, http::HttpSession, wait, workspace};
 use k8s_openapi::api::core::v1::Pod;
@@ -9,7 +9,7 @@ use super::fetch;
 
 const NAME: &str = "opened";
 
-/// Alice's, which she has opened.
+/// Alice's workspace, which she has opened.
 pub(super) struct Opened {
     url: String,
     pod: String,
@@ -25,7 +25,7 @@ impl Opened {
         Ok(Self { url, pod, alice })
     }
 
-    /// Alice is served, and others open the workspace. Then its pod ends, and so does its route.
+    /// Alice's requests succeed, and others open the workspace. Then its pod ends, and its route with it.
     pub(super) async fn is_served_as_long_as_its_pod_is_there(
         &self,
         scratch: &Scratch,
@@ -37,18 +37,18 @@ impl Opened {
         pods.delete(&self.pod, &DeleteParams::default().grace_period(0))
             .await?;
         wait::until("the route to end", wait::USUAL, || self.shows_waiting_page()).await?;
-        // Nobody took the address out of the status: the gateway saw the pod go.
+        // The status still has the address: the gateway watched the pod.
         let now = scratch.api::<api::Workspace>().get(NAME).await?;
         anyhow::ensure!(workspace::pod(&now)? == self.pod, "{:?}", now.status);
         Ok(())
     }
 
-    /// The next pod is reached. Her ticket may have ended meanwhile, and her session gives her another one.
+    /// Requests reach the next pod. Her ticket may have expired meanwhile, and her session gives her another one.
     pub(super) async fn is_reached(&self) -> anyhow::Result<()> {
         self.alice.enter(&self.url, "alice").await.map(drop)
     }
 
-    /// What the gateway's own page says with its 503; the proxy's answer for an address that nobody has is 502 or 504.
+    /// Text of the gateway's own page with its 503; the proxy's answer for an unused address is 502 or 504.
     async fn shows_waiting_page(&self) -> Result<(), String> {
         let request = self
             .alice

@@ -1,4 +1,4 @@
-//! The operator is away: what runs is served, what is in use stays, and what came to its end meanwhile goes when it is back.
+//! No operator runs: workspaces are served, used objects stay, other objects end later.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn used(scratch: &Scratch, user: &str) -> anyhow::Result<Vec<CatalogObject
     Ok(all)
 }
 
-/// What happens while nobody looks: the last user of some is deleted, and so is everything of both.
+/// Changes while no operator runs: the last user of some objects is deleted, and all objects of both.
 async fn meanwhile(
     workspaces: &Api<Workspace>,
     ended: &[CatalogObject],
@@ -70,7 +70,7 @@ async fn while_the_operator_is_down_routes_end_with_their_pods_and_objects_in_us
 
     let replicas = component::scale("operator", 0).await?;
     let happened = meanwhile(&workspaces, &ended, &lasting).await;
-    // Time enough for the webhook of a busy machine to find it in the future.
+    // Long enough for the webhook on a busy machine to accept it as a future time.
     let end = Timestamp::now() + SignedDuration::from_secs(5);
     let share: WorkspaceShare = serde_json::from_value(json!({
         "metadata": {"name": "s"},
@@ -92,7 +92,7 @@ async fn while_the_operator_is_down_routes_end_with_their_pods_and_objects_in_us
         catalog_object.gone().await?;
     }
     assert!(workspaces.get_opt("ended").await?.is_none());
-    // These pods have just begun, and so has their audit log.
+    // These pods have just started, and so has their audit log.
     servers::wait_for_records(&deleted, &[("deleted", "", "")]).await?;
     let (code, message) = servers::verified("operator", |log| log).await?;
     assert!(code == 0 && message.starts_with("whole: "), "{code}: {message}");

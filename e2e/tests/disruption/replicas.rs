@@ -1,4 +1,4 @@
-//! Two replicas of the gateway while one of them dies: which requests of a user fail, and for how long.
+//! Two replicas of the gateway, one of which is killed -> failed requests of a user.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -41,7 +41,7 @@ impl Replica {
         Ok(Self { process })
     }
 
-    /// The one that the proxy asks: it uses the processor.
+    /// The replica that serves the proxy's requests: it uses the most CPU time.
     pub(crate) async fn busiest() -> anyhow::Result<Self> {
         let replicas = Self::all().await?;
         ensure!(replicas.len() == 2, "{} replicas are ready", replicas.len());
@@ -66,7 +66,7 @@ impl Replica {
         run("kill", &[&format!("-{name}"), &self.process.to_string()])
     }
 
-    /// Drops, or no longer drops, what the proxy sends to this replica and the other way round.
+    /// Drops, or no longer drops, packets between the proxy and this replica.
     pub(crate) async fn drop_packets(&self, action: &str) -> anyhow::Result<()> {
         let proxies = cluster::component_pods(cluster::admin().await?, "proxy").await?;
         for proxy in proxies {
@@ -131,7 +131,7 @@ pub(crate) fn check(report: &Report, gap: u64, one_in: usize) -> anyhow::Result<
     let lost = report.failed + report.delayed;
     ensure!(lost * 10 < report.asked, "{report:?}");
     ensure!(report.gap < Duration::from_secs(gap), "{report:?}");
-    // Later only those few fail that meet a replica in the moment in which its kubelet ends it.
+    // Later, only requests fail that reach a replica at the time when its kubelet ends it.
     ensure!(report.late * one_in < report.asked, "{report:?}");
     ensure!(report.slowest < Duration::from_secs(38), "{report:?}");
     Ok(())

@@ -1,4 +1,4 @@
-//! An administrator leaves the cluster without a default storage class.
+//! A cluster without a default storage class.
 
 use api::{
     Workspace,
@@ -20,7 +20,7 @@ use serde_json::json;
 
 const IS_DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 
-/// Waits until a condition of the workspace has this status and reason; its message.
+/// Waits until a condition of the workspace has this status and reason; returns its message.
 async fn says(
     workspaces: &Api<Workspace>,
     name: &str,
@@ -87,7 +87,7 @@ async fn a_disk_without_default_storage_class_is_reported_and_binds_later() -> a
         }
     })
     .await?;
-    // The scheduler looks again after five minutes at a pod whose claim had no class; at a new pod, at once.
+    // For a pod whose claim had no class, the scheduler retries only after five minutes; for a new pod, at once.
     workspace::stop(&workspaces, "ws").await?;
     workspace::start(&workspaces, "ws").await?;
     scratch.finish().await

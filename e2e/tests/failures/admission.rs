@@ -1,4 +1,4 @@
-//! Quotas, ranges, Pod Security and other people's admission rules.
+//! Quotas, ranges, Pod Security and admission rules of others.
 
 use api::{WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
@@ -27,7 +27,7 @@ const RULE: &str = "e2e";
 async fn quota(fixture: &Fixture, hard: Value) -> anyhow::Result<()> {
     let quota = json!({"metadata": {"name": RULE}, "spec": {"hard": hard}});
     fixture.make::<ResourceQuota>(quota).await?;
-    // Until its usage is counted, the API server refuses with other words.
+    // Until its usage is counted, the API server refuses with another message.
     let quotas = fixture.scratch.api::<ResourceQuota>();
     wait::until("the quota to be counted", wait::USUAL, || async {
         let now = quotas.get(RULE).await.map_err(|error| error.to_string())?;
@@ -51,17 +51,18 @@ async fn raise(fixture: &Fixture, hard: Value) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
-/// Its controller tries a refused pod ever less often; the operator has it try again after half a minute, then ever less often.
+/// The pod's controller retries a refused pod with growing delays. The operator triggers a retry after half a minute, then with growing
+/// delays.
 async fn refused_pod_is_tried_again(fixture: &Fixture) -> anyhow::Result<()> {
     quota(fixture, json!({"pods": "0"})).await?;
     fixture.create(json!({})).await?;
-    let words = [
+    let expected = [
         "The Pod was refused",
         "exceeded quota: e2e",
         "stop another workspace",
     ];
     fixture
-        .reports(reason::QUOTA_EXCEEDED, &words, pod_refused())
+        .reports(reason::QUOTA_EXCEEDED, &expected, pod_refused())
         .await?;
     let name = format!("workspace-{}", fixture.name);
     let deployments = fixture.scratch.api::<Deployment>();
@@ -85,7 +86,7 @@ async fn refused_pod_is_tried_again(fixture: &Fixture) -> anyhow::Result<()> {
         let last = tries
             .filter_map(|event| event.last_timestamp.as_ref().map(|time| time.0))
             .max();
-        // Events tell whole seconds.
+        // Events have whole seconds only.
         let since = last.map(|last| last.as_second() - touched.as_second());
         since
             .filter(|since| (0..=5).contains(since))
@@ -98,8 +99,10 @@ async fn refused_pod_is_tried_again(fixture: &Fixture) -> anyhow::Result<()> {
 async fn quota_for_storage(fixture: &Fixture) -> anyhow::Result<()> {
     quota(fixture, json!({"requests.storage": "100Mi"})).await?;
     fixture.create(json!({"storage": {"size": "1Gi"}})).await?;
-    let words = ["The PersistentVolumeClaim was refused", "requests.storage=1Gi"];
-    fixture.reports(reason::QUOTA_EXCEEDED, &words, created()).await?;
+    let expected = ["The PersistentVolumeClaim was refused", "requests.storage=1Gi"];
+    fixture
+        .reports(reason::QUOTA_EXCEEDED, &expected, created())
+        .await?;
     raise(fixture, json!({"requests.storage": "5Gi"})).await
 }
 
@@ -109,13 +112,13 @@ async fn range_for_cpu(fixture: &Fixture) -> anyhow::Result<()> {
         .make::<LimitRange>(json!({"metadata": {"name": RULE}, "spec": {"limits": [limit]}}))
         .await?;
     fixture.create(json!({})).await?;
-    let words = [
+    let expected = [
         "maximum cpu usage per Container is 100m",
         "LimitRange",
         "spec.resources",
     ];
     fixture
-        .reports(reason::ADMISSION_DENIED, &words, pod_refused())
+        .reports(reason::ADMISSION_DENIED, &expected, pod_refused())
         .await?;
     fixture.delete::<LimitRange>(RULE).await?;
     fixture.recovered().await
@@ -136,9 +139,9 @@ async fn pod_security(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .create_as_admin(json!({"templateRef": fixture.namespace()}))
         .await?;
-    let words = ["violates PodSecurity", "restricted", "Pod Security level"];
+    let expected = ["violates PodSecurity", "restricted", "Pod Security level"];
     fixture
-        .reports(reason::POD_SECURITY_VIOLATION, &words, pod_refused())
+        .reports(reason::POD_SECURITY_VIOLATION, &expected, pod_refused())
         .await?;
     let label =
         Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "baseline"}}}));
@@ -148,8 +151,8 @@ async fn pod_security(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
-/// Waits until a pod is refused with this word: rules take a moment to be known to the API server.
-async fn in_force(fixture: &Fixture, word: &str) -> anyhow::Result<()> {
+/// Waits until a pod is refused with this text: the API server applies new rules with a delay.
+async fn in_force(fixture: &Fixture, part: &str) -> anyhow::Result<()> {
     let pods = fixture.scratch.api::<Pod>();
     let pod = cluster::restricted_pod("probe", json!({"image": "i"}), &json!([]));
     let pod: Pod = serde_json::from_value(pod)?;
@@ -159,7 +162,7 @@ async fn in_force(fixture: &Fixture, word: &str) -> anyhow::Result<()> {
     };
     wait::until("the rule to be in force", wait::USUAL, || async {
         match pods.create(&dry, &pod).await {
-            Err(error) if error.to_string().contains(word) => Ok(()),
+            Err(error) if error.to_string().contains(part) => Ok(()),
             other => Err(format!("{:?}", other.map(|pod| pod.name_any()))),
         }
     })
@@ -192,16 +195,16 @@ async fn foreign_policy(fixture: &Fixture) -> anyhow::Result<()> {
     bindings.create(&PostParams::default(), &binding).await?;
     in_force(fixture, "cost centre").await?;
     fixture.create(json!({})).await?;
-    let words = ["every pod needs a cost centre", "tell the administrator"];
+    let expected = ["every pod needs a cost centre", "tell the administrator"];
     fixture
-        .reports(reason::ADMISSION_DENIED, &words, pod_refused())
+        .reports(reason::ADMISSION_DENIED, &expected, pod_refused())
         .await?;
     bindings.delete(name, &DeleteParams::default()).await?;
     policies.delete(name, &DeleteParams::default()).await?;
     fixture.recovered().await
 }
 
-/// A webhook whose server is away, for Services of the namespace.
+/// A webhook without a server, for Services of the namespace.
 async fn dead_webhook(fixture: &Fixture) -> anyhow::Result<Api<ValidatingWebhookConfiguration>> {
     let hooks = Api::<ValidatingWebhookConfiguration>::all(fixture.admin.clone());
     let hook = serde_json::from_value(json!({
@@ -212,7 +215,7 @@ async fn dead_webhook(fixture: &Fixture) -> anyhow::Result<Api<ValidatingWebhook
             "sideEffects": "None",
             "failurePolicy": "Fail",
             "timeoutSeconds": 1,
-            "clientConfig": {"service": {"namespace": fixture.namespace(), "name": "nobody"}},
+            "clientConfig": {"service": {"namespace": fixture.namespace(), "name": "absent"}},
             "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": fixture.namespace()}},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["services"]}],
         }],
@@ -238,13 +241,13 @@ async fn webhook_is_unavailable_for_our_writes(fixture: &Fixture) -> anyhow::Res
     })
     .await?;
     fixture.create(json!({})).await?;
-    let words = [
+    let expected = [
         "The Service was refused",
         "cost-centre.example.com",
         "does not answer",
     ];
     fixture
-        .reports(reason::ADMISSION_DENIED, &words, created())
+        .reports(reason::ADMISSION_DENIED, &expected, created())
         .await?;
     hooks
         .delete(fixture.namespace(), &DeleteParams::default())
@@ -269,7 +272,7 @@ async fn name_conflict(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
-/// A manager whose routes are Ingresses, in a namespace that may have none.
+/// A manager whose routes are Ingresses, in a namespace that allows none.
 async fn route_is_refused(fixture: &Fixture) -> anyhow::Result<()> {
     let ingresses = "count/ingresses.networking.k8s.io";
     quota(fixture, json!({ingresses: "0"})).await?;
@@ -295,8 +298,10 @@ async fn route_is_refused(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .create_as_admin(json!({"managerRef": fixture.namespace()}))
         .await?;
-    let words = ["The Ingress", "exceeded quota: e2e", "routing.custom"];
-    fixture.reports(reason::ROUTE_FAILED, &words, pod_ready()).await?;
+    let expected = ["The Ingress", "exceeded quota: e2e", "routing.custom"];
+    fixture
+        .reports(reason::ROUTE_FAILED, &expected, pod_ready())
+        .await?;
     raise(fixture, json!({ingresses: "1"})).await
 }
 

@@ -1,4 +1,4 @@
-//! What a test waits for -> when the API server first held it.
+//! Condition -> time at which the API server first stored it.
 
 use std::time::Duration;
 
@@ -10,26 +10,26 @@ use k8s_openapi::api::{
     core::v1::{ContainerState, ContainerStatus, Pod},
 };
 
-/// When the evidence was held.
+/// The time of the evidence.
 pub(crate) trait When: Fn(&Histories) -> Option<Moment> {}
 impl<F: Fn(&Histories) -> Option<Moment>> When for F {}
 
-/// At a moment that is known.
+/// At a known time.
 pub(crate) fn at(moment: Option<Moment>) -> impl When {
     move |_| moment.clone()
 }
 
-/// Waits for an Event of this reason, which the kubelet writes and no status tells: when it was made.
+/// Waits for an Event of this reason, which the kubelet writes and no status contains; the time of its creation.
 pub(crate) async fn event(fixture: &Fixture, reason: &str) -> anyhow::Result<impl When + use<>> {
     Ok(at(Moment::created(&fixture.event(reason).await?)))
 }
 
-/// When a pod first was so.
+/// When a pod first met the condition.
 pub(crate) fn pod(holds: impl Fn(&Pod) -> bool) -> impl When {
     move |histories| Moment::written(&histories.pods.first(&holds)?)
 }
 
-/// When a container first was so.
+/// When a container first met the condition.
 pub(crate) fn container(holds: impl Fn(&ContainerStatus) -> bool) -> impl When {
     pod(move |pod| {
         let status = pod.status.as_ref();
@@ -52,12 +52,12 @@ pub(crate) fn waiting(reasons: &'static [&'static str]) -> impl When {
     })
 }
 
-/// When a container first waited for this reason with a message that holds this word.
-pub(crate) fn waiting_for(reason: &'static str, word: &'static str) -> impl When {
+/// When a container first waited for this reason with a message that contains this text.
+pub(crate) fn waiting_for(reason: &'static str, part: &'static str) -> impl When {
     container(move |status| {
         let waiting = status.state.as_ref().and_then(|state| state.waiting.clone());
         waiting.is_some_and(|waiting| {
-            waiting.reason.as_deref() == Some(reason) && waiting.message.unwrap_or_default().contains(word)
+            waiting.reason.as_deref() == Some(reason) && waiting.message.unwrap_or_default().contains(part)
         })
     })
 }
@@ -79,7 +79,7 @@ pub(crate) fn looping() -> impl When {
     })
 }
 
-/// So long after a container had first been started.
+/// This long after a container first started.
 pub(crate) fn after_start(time: Duration) -> impl When {
     move |histories| {
         let started = |pod: &Pod| {
@@ -91,7 +91,7 @@ pub(crate) fn after_start(time: Duration) -> impl When {
     }
 }
 
-/// So long after the first pod was made.
+/// This long after the creation of the first pod.
 pub(crate) fn after_pod(time: Duration) -> impl When {
     move |histories| {
         let first = histories.pods.first(|_| true)?;
@@ -100,7 +100,7 @@ pub(crate) fn after_pod(time: Duration) -> impl When {
     }
 }
 
-/// When the scheduler first said that no node can take the pod.
+/// When the scheduler first reported that no node fits the pod.
 pub(crate) fn unscheduled() -> impl When {
     pod(|pod| {
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
@@ -111,7 +111,7 @@ pub(crate) fn unscheduled() -> impl When {
     })
 }
 
-/// When the time of a start was over, which the workspace limits to a minute.
+/// When the start's time limit of one minute had passed.
 pub(crate) fn start_is_over() -> impl When {
     |histories: &Histories| {
         let started = |workspace: &Workspace| {
@@ -130,7 +130,7 @@ pub(crate) fn pod_ready() -> impl When {
     pod(e2e::cluster::is_ready)
 }
 
-/// When the Deployment first said that its pod is refused.
+/// When the Deployment first reported that its pod is refused.
 pub(crate) fn pod_refused() -> impl When {
     move |histories| {
         let refused = |deployment: &Deployment| {
@@ -147,12 +147,12 @@ pub(crate) fn pod_refused() -> impl When {
     }
 }
 
-/// When the workspace was made: what it lacks was lacking from the beginning.
+/// When the workspace was created: the reference was missing from the start.
 pub(crate) fn created() -> impl When {
     move |histories| Moment::created(&histories.workspaces.first(|_| true)?)
 }
 
-/// When the claim was made.
+/// When the claim was created.
 pub(crate) fn claimed() -> impl When {
     move |histories| Moment::created(&histories.claims.first(|_| true)?)
 }

@@ -1,4 +1,4 @@
-//! What people do to a workspace's children by hand, and changes of one that has not begun.
+//! Manual changes of a workspace's children, and changes of a run that has not started.
 
 use anyhow::Context as _;
 use api::{Workspace, condition::reason, workspace::Phase};
@@ -52,9 +52,11 @@ async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
     let teardown = claims.get(&child(fixture)).await?;
     let volume = teardown.spec.as_ref().and_then(|spec| spec.volume_name.clone());
     let patch = format!("kubectl patch pv {}", volume.unwrap_or_default());
-    let words = ["copy the files elsewhere", "Nobody can undo", patch.as_str()];
+    let expected = ["copy the files elsewhere", "Nobody can undo", patch.as_str()];
     let held = at(Moment::deleted(&teardown));
-    fixture.reports(reason::VOLUME_TERMINATING, &words, held).await?;
+    fixture
+        .reports(reason::VOLUME_TERMINATING, &expected, held)
+        .await?;
     fixture.reached(Phase::Running).await?;
     fixture.may_also_report(reason::VOLUME_REPLACED);
     fixture.restart_with(json!({})).await?;
@@ -69,7 +71,7 @@ async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.wait_cleared().await
 }
 
-/// The runs that there were, by what their pods say.
+/// The runs so far, according to their pods.
 fn runs(fixture: &Fixture) -> Vec<String> {
     let pods = fixture.histories.pods.all();
     let run = |pod: &Pod| pod.labels().get(api::names::RUN_ID_LABEL).cloned();
@@ -97,9 +99,9 @@ async fn image_fixed_before_start(fixture: &Fixture) -> anyhow::Result<()> {
             evidence,
         )
         .await?;
-    // Its disk is made by a provisioner that may be slow.
+    // A possibly slow provisioner creates its disk.
     fixture.may_also_report(reason::VOLUME_UNBOUND);
-    // No stop and no start.
+    // Neither stop nor start.
     let right = json!({"image": Environment::get()?.images.echo});
     workspace::set(&fixture.alice, &fixture.name, right).await?;
     fixture.recovered().await?;
@@ -131,7 +133,7 @@ async fn change_of_a_started_run_waits(fixture: &Fixture) -> anyhow::Result<()> 
             looping(),
         )
         .await?;
-    // The next restart says nothing new.
+    // The next restart reports nothing new.
     let restarts = |pod: &Pod| {
         let status = pod
             .status
@@ -147,8 +149,8 @@ async fn change_of_a_started_run_waits(fixture: &Fixture) -> anyhow::Result<()> 
     wait::until("the message to say what waits", wait::USUAL, || async {
         let last = fixture.histories.workspaces.last().and_then(|it| it.status);
         let message = last.and_then(|status| status.message).unwrap_or_default();
-        let words = "when the workspace is stopped and started: spec.containerConfig.command";
-        message.contains(words).then_some(()).ok_or(message)
+        let expected = "when the workspace is stopped and started: spec.containerConfig.command";
+        message.contains(expected).then_some(()).ok_or(message)
     })
     .await?;
     fixture.restart_with(json!({})).await?;
@@ -190,9 +192,9 @@ async fn replicas_and_strategy_changed_manually(fixture: &Fixture) -> anyhow::Re
     strategy_changed_manually(fixture).await
 }
 
-async fn new_run_is_reported(fixture: &Fixture, first: Option<String>, words: &str) -> anyhow::Result<()> {
+async fn new_run_is_reported(fixture: &Fixture, first: Option<String>, expected: &str) -> anyhow::Result<()> {
     let notes = warned(fixture, reason::DEPLOYMENT_RESTORED).await?;
-    anyhow::ensure!(notes.len() == 1 && notes[0].contains(words), "{notes:?}");
+    anyhow::ensure!(notes.len() == 1 && notes[0].contains(expected), "{notes:?}");
     wait::until("another run", wait::USUAL, || async {
         let now = fixture
             .alice
@@ -215,7 +217,7 @@ async fn first_run(fixture: &Fixture) -> anyhow::Result<Option<String>> {
     Ok(running.status.and_then(|status| status.run_id))
 }
 
-/// There the API server keeps no name of who wants none.
+/// The API server records no manager name if the client sends none.
 async fn deployment_scaled_to_zero_by_kubectl_scale(fixture: &Fixture) -> anyhow::Result<()> {
     let first = first_run(fixture).await?;
     let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
@@ -254,7 +256,7 @@ async fn pod_template_changed_manually(fixture: &Fixture) -> anyhow::Result<()> 
     fixture.may_also_report(reason::POD_TEMPLATE_CHANGED);
     fixture.may_also_report(reason::POD_LOST);
     let by_hand = PatchParams {
-        field_manager: Some("somebody".to_owned()),
+        field_manager: Some("other-tool".to_owned()),
         ..PatchParams::default()
     };
     let order = ["first", "workspace", "last"].map(|name| json!({"name": name}));
@@ -269,7 +271,7 @@ async fn pod_template_changed_manually(fixture: &Fixture) -> anyhow::Result<()> 
         .await?;
     let notes = warned(fixture, reason::POD_TEMPLATE_CHANGED).await?;
     anyhow::ensure!(
-        notes.len() == 1 && notes[0].contains("by \"somebody\""),
+        notes.len() == 1 && notes[0].contains("by \"other-tool\""),
         "{notes:?}"
     );
     is_endpoint(fixture, &first).await?;
@@ -280,7 +282,7 @@ async fn pod_template_changed_manually(fixture: &Fixture) -> anyhow::Result<()> 
             && now
                 .message
                 .as_ref()
-                .is_some_and(|it| it.contains("changed by \"somebody\""));
+                .is_some_and(|it| it.contains("changed by \"other-tool\""));
         is_named.then_some(()).ok_or_else(|| format!("{now:?}"))
     })
     .await?;
@@ -298,7 +300,7 @@ async fn pod_template_changed_manually(fixture: &Fixture) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Waits until a pod with three containers, of which the application is the second, is reached at the application's port.
+/// Waits until a pod with three containers, the second of which is the application, is an endpoint at the application's port.
 async fn is_endpoint(fixture: &Fixture, first: &Workspace) -> anyhow::Result<()> {
     let endpoint = |workspace: &Workspace| {
         workspace
@@ -396,5 +398,5 @@ async fn external_changes_are_reported_and_runs_that_never_started_are_changed_a
         row!(pod_template_changed_manually),
         row!(deployment_paused_while_stopped),
     ];
-    table("hands", rows).await
+    table("external", rows).await
 }

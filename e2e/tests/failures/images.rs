@@ -1,4 +1,4 @@
-//! Images that cannot be had.
+//! Images that cannot be pulled.
 
 use std::sync::OnceLock;
 
@@ -28,7 +28,7 @@ pub(crate) fn container_waits(reason: &str, message: &str) -> Value {
     })
 }
 
-/// A pod's status when all is well.
+/// A pod's status without problems.
 pub(crate) fn container_runs() -> Value {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
@@ -47,7 +47,7 @@ pub(crate) fn container_runs() -> Value {
     })
 }
 
-/// The registry that asks for a password, while the test that started it runs.
+/// The registry that requires a password, while the test that started it runs.
 static REGISTRY: OnceLock<Place> = OnceLock::new();
 
 fn registry() -> anyhow::Result<&'static Place> {
@@ -63,17 +63,17 @@ async fn create_private(fixture: &Fixture) -> anyhow::Result<String> {
     Ok(image)
 }
 
-/// The kubelet passes over a Secret that is not there.
+/// The kubelet ignores a missing Secret.
 async fn private_image_whose_secret_is_missing(fixture: &Fixture) -> anyhow::Result<()> {
     make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
     let image = create_private(fixture).await?;
-    let words = [
+    let expected = [
         image.as_str(),
         "\"runner\" has it pulled with credentials (spec.imagePullSecrets): check that they exist in this namespace",
     ];
     let evidence = waiting(&["ErrImagePull"]);
     fixture
-        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
+        .reports(reason::IMAGE_PULL_FAILED, &expected, evidence)
         .await?;
     fixture
         .make::<Secret>(registry()?.secret("credentials", true))
@@ -87,10 +87,10 @@ async fn private_image_whose_password_is_wrong(fixture: &Fixture) -> anyhow::Res
         .await?;
     make_profile(fixture, json!({"imagePullSecrets": [{"name": "credentials"}]})).await?;
     let image = create_private(fixture).await?;
-    let words = [image.as_str(), "401 Unauthorized", "suit the registry"];
+    let expected = [image.as_str(), "401 Unauthorized", "suit the registry"];
     let evidence = waiting(&["ErrImagePull"]);
     fixture
-        .reports(reason::IMAGE_PULL_FAILED, &words, evidence)
+        .reports(reason::IMAGE_PULL_FAILED, &expected, evidence)
         .await?;
     let right = registry()?.secret("credentials", true);
     let data = json!({"stringData": right["stringData"]});
@@ -98,15 +98,15 @@ async fn private_image_whose_password_is_wrong(fixture: &Fixture) -> anyhow::Res
     fixture.recovered().await
 }
 
-/// The kubelet's part is written by the test: its words take turns, and that is no news.
+/// The test writes the kubelet's part: its messages alternate, which is no new failure.
 async fn alternating_messages(fixture: &Fixture) -> anyhow::Result<()> {
     let node = fixture.silent_node().await?;
     fixture.create(node.selected()).await?;
     let pod = fixture.bound_pod().await?;
-    let words = "failed to pull and unpack image \"registry.example/team/lab:1\": pull access denied, repository does not \
+    let expected = "failed to pull and unpack image \"registry.example/team/lab:1\": pull access denied, repository does not \
                  exist or may require authorization: authorization failed: no basic auth credentials";
     let evidence = fixture
-        .write_pod(&pod, container_waits("ErrImagePull", words))
+        .write_pod(&pod, container_waits("ErrImagePull", expected))
         .await?;
     fixture
         .reports(
@@ -122,7 +122,7 @@ async fn alternating_messages(fixture: &Fixture) -> anyhow::Result<()> {
         )
         .await?;
     fixture
-        .write_pod(&pod, container_waits("ErrImagePull", words))
+        .write_pod(&pod, container_waits("ErrImagePull", expected))
         .await?;
     fixture.write_pod(&pod, container_runs()).await?;
     fixture.recovered().await

@@ -1,6 +1,7 @@
-//! Why it does not run: each staged failure gives its reason and a message that says what to do, within 2 s after the API
-//! server holds the evidence, in one Event, and clears by itself when the cause is mended. The portal and `kubectl workspace explain`
-//! tell its owner the same words and the remedy, until then.
+//! Staged failures -> one reason, message and Event within 2 s, until the cause is fixed.
+//!
+//! The time starts when the API server has the evidence. The portal and `kubectl workspace explain` give the owner the same explanation and
+//! the remedy.
 
 mod admission;
 mod evidence;

@@ -1,4 +1,4 @@
-//! Objects that a workspace refers to and that are not there.
+//! Missing objects that a workspace refers to.
 
 use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
@@ -24,9 +24,9 @@ async fn template(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .create_as_admin(json!({"templateRef": fixture.namespace()}))
         .await?;
-    let words = [fixture.namespace(), "does not exist", "starts as soon as it does"];
+    let expected = [fixture.namespace(), "does not exist", "starts as soon as it does"];
     fixture
-        .reports(reason::TEMPLATE_NOT_FOUND, &words, created())
+        .reports(reason::TEMPLATE_NOT_FOUND, &expected, created())
         .await?;
     let templates = Api::<WorkspaceTemplate>::all(fixture.admin.clone());
     let template = serde_json::from_value(json!({
@@ -42,9 +42,9 @@ async fn manager(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .create_as_admin(json!({"managerRef": fixture.namespace()}))
         .await?;
-    let words = [fixture.namespace(), "does not exist", "starts as soon as it does"];
+    let expected = [fixture.namespace(), "does not exist", "starts as soon as it does"];
     fixture
-        .reports(reason::MANAGER_NOT_FOUND, &words, created())
+        .reports(reason::MANAGER_NOT_FOUND, &expected, created())
         .await?;
     let managers = Api::<WorkspaceManager>::all(fixture.admin.clone());
     let service = json!({"name": "{service.name}", "port": {"name": "http"}});
@@ -82,9 +82,9 @@ async fn execution_profile(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
-    let words = ["\"runner\"", "does not exist in this namespace"];
+    let expected = ["\"runner\"", "does not exist in this namespace"];
     fixture
-        .reports(reason::EXECUTION_PROFILE_NOT_FOUND, &words, created())
+        .reports(reason::EXECUTION_PROFILE_NOT_FOUND, &expected, created())
         .await?;
     make_profile(fixture, json!({})).await?;
     fixture.recovered().await
@@ -95,11 +95,11 @@ async fn service_account(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
-    let words = [
+    let expected = [
         "The ServiceAccount robot, which the execution profile \"runner\" names (spec.serviceAccount.name), does not exist",
     ];
     fixture
-        .reports(reason::SERVICE_ACCOUNT_NOT_FOUND, &words, pod_refused())
+        .reports(reason::SERVICE_ACCOUNT_NOT_FOUND, &expected, pod_refused())
         .await?;
     fixture
         .make::<ServiceAccount>(json!({"metadata": {"name": "robot"}}))
@@ -112,12 +112,12 @@ async fn priority_class(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
-    let words = [
+    let expected = [
         fixture.namespace(),
         "which the execution profile \"runner\" names (spec.priorityClassName), does not exist",
     ];
     fixture
-        .reports(reason::PRIORITY_CLASS_NOT_FOUND, &words, pod_refused())
+        .reports(reason::PRIORITY_CLASS_NOT_FOUND, &expected, pod_refused())
         .await?;
     let classes = Api::<PriorityClass>::all(fixture.admin.clone());
     let class = serde_json::from_value(json!({
@@ -136,12 +136,12 @@ async fn runtime_class(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .create_as_admin(json!({"executionProfileRef": "runner"}))
         .await?;
-    let words = [
+    let expected = [
         fixture.namespace(),
         "which the execution profile \"runner\" names (spec.runtimeClassName), does not exist",
     ];
     fixture
-        .reports(reason::RUNTIME_CLASS_NOT_FOUND, &words, pod_refused())
+        .reports(reason::RUNTIME_CLASS_NOT_FOUND, &expected, pod_refused())
         .await?;
     fixture
         .change::<WorkspaceExecutionProfile>("runner", json!({"spec": {"runtimeClassName": null}}))
@@ -192,7 +192,7 @@ async fn config_map_in_env(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.recovered().await
 }
 
-/// The kubelet tells it by an Event alone.
+/// The kubelet reports it only by an Event.
 async fn secret_that_a_profile_mounts(fixture: &Fixture) -> anyhow::Result<()> {
     make_profile(
         fixture,
@@ -222,8 +222,10 @@ async fn claim_that_is_mounted(fixture: &Fixture) -> anyhow::Result<()> {
             {"name": "data", "persistentVolumeClaimName": "shared", "mountPath": "/data"},
         ]}))
         .await?;
-    let words = ["The claim shared", "does not exist"];
-    fixture.reports(reason::VOLUME_UNBOUND, &words, created()).await?;
+    let expected = ["The claim shared", "does not exist"];
+    fixture
+        .reports(reason::VOLUME_UNBOUND, &expected, created())
+        .await?;
     fixture
         .make::<PersistentVolumeClaim>(json!({
             "metadata": {"name": "shared"},

@@ -108,12 +108,12 @@ async fn post_start_hook(fixture: &Fixture) -> anyhow::Result<()> {
     let hook = json!({"postStart": {"exec": {"command": ["sh", "-c", "echo no licence; exit 7"]}}});
     fixture.create(json!({"lifecycle": hook})).await?;
     let evidence = event(fixture, "FailedPostStartHook").await?;
-    let words = [
+    let expected = [
         "postStart hook of the container failed",
         "spec.lifecycle.postStart",
     ];
     fixture
-        .reports(reason::POST_START_HOOK_FAILED, &words, evidence)
+        .reports(reason::POST_START_HOOK_FAILED, &expected, evidence)
         .await?;
     fixture.restart_with(json!({"lifecycle": null})).await?;
     fixture.recovered().await
@@ -162,12 +162,12 @@ async fn pod_evicted(fixture: &Fixture) -> anyhow::Result<()> {
         ],
     });
     let evidence = fixture.write_pod(&pod, evicted).await?;
-    let words = [
+    let expected = [
         "low on resource: memory",
         "A new pod is on its way",
         "spec.resources.requests",
     ];
-    fixture.reports(reason::EVICTED, &words, at(evidence)).await?;
+    fixture.reports(reason::EVICTED, &expected, at(evidence)).await?;
     // The cluster collects the dead pod before the next one is ready.
     fixture
         .scratch
@@ -187,13 +187,15 @@ async fn node_is_silent(fixture: &Fixture) -> anyhow::Result<()> {
     fixture.write_pod(&pod, container_runs()).await?;
     fixture.reached(Phase::Running).await?;
     let evidence = node.ready("Unknown").await?;
-    let words = [
+    let expected = [
         node.name.as_str(),
         "Bring the node back",
         "kubectl delete node",
         "out-of-service",
     ];
-    fixture.reports(reason::NODE_LOST, &words, at(evidence)).await?;
+    fixture
+        .reports(reason::NODE_LOST, &expected, at(evidence))
+        .await?;
     node.ready("True").await?;
     fixture.write_pod(&pod, container_runs()).await?;
     fixture.recovered().await
@@ -240,7 +242,7 @@ async fn pod_terminates_forever_on_a_lost_node(fixture: &Fixture) -> anyhow::Res
     let still = fixture.scratch.api::<Pod>().get(&pod.name_any()).await?;
     anyhow::ensure!(
         still.metadata.deletion_timestamp.is_some(),
-        "nobody deleted it by force"
+        "the pod was not deleted by force"
     );
     // An administrator who knows that the machine is off takes one of the ways out.
     fixture

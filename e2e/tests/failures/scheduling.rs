@@ -1,4 +1,4 @@
-//! Pods that no node can take.
+//! Unschedulable pods.
 
 use api::{condition::reason, workspace::Phase};
 use e2e::{
@@ -19,9 +19,9 @@ fn resources(name: &str, amount: &str) -> Value {
 }
 
 /// It says so at once, and still counts as starting: an autoscaler may add a node.
-async fn reports(fixture: &Fixture, words: &[&str]) -> anyhow::Result<()> {
+async fn reports(fixture: &Fixture, expected: &[&str]) -> anyhow::Result<()> {
     fixture
-        .reports(reason::UNSCHEDULABLE, words, unscheduled())
+        .reports(reason::UNSCHEDULABLE, expected, unscheduled())
         .await?;
     fixture.reached(Phase::Starting).await?;
     Ok(())
@@ -77,13 +77,13 @@ async fn start_that_takes_too_long(fixture: &Fixture) -> anyhow::Result<()> {
     spec["limits"] = json!({"startTimeoutMinutes": 1});
     fixture.create(spec).await?;
     reports(fixture, &["node affinity/selector", "spec.nodeSelector"]).await?;
-    let words = [
+    let expected = [
         "not ready within 1 min of the beginning of its run at",
         "spec.limits.startTimeoutMinutes",
         "last: Unschedulable: No node can take the pod.",
     ];
     fixture
-        .reports(reason::START_TIMEOUT, &words, start_is_over())
+        .reports(reason::START_TIMEOUT, &expected, start_is_over())
         .await?;
     fixture.reached(Phase::Failed).await?;
     node.change(json!({"metadata": {"labels": {"e2e.test/zone": "late"}}}))

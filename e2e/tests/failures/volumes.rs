@@ -1,4 +1,4 @@
-//! Disks that are not made, bound, attached, mounted or grown.
+//! Disks that are not created, bound, attached, mounted or expanded.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ use crate::{
     images::container_runs,
 };
 
-/// A storage class of this row's own, named like its namespace; nobody makes volumes for it.
+/// A storage class for this row, with its namespace's name and without a provisioner.
 async fn class(fixture: &Fixture) -> anyhow::Result<Api<StorageClass>> {
     let classes = Api::<StorageClass>::all(fixture.admin.clone());
     let class = serde_json::from_value(json!({
         "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
-        "provisioner": "e2e.test/nobody",
+        "provisioner": "e2e.test/absent",
         "volumeBindingMode": "Immediate",
         "allowVolumeExpansion": true,
     }))?;
@@ -47,7 +47,7 @@ async fn volume(fixture: &Fixture) -> anyhow::Result<()> {
             "capacity": {"storage": "1Gi"},
             "accessModes": ["ReadWriteOnce"],
             "persistentVolumeReclaimPolicy": "Retain",
-            "csi": {"driver": "e2e.test.nobody", "volumeHandle": fixture.namespace()},
+            "csi": {"driver": "e2e.test.absent", "volumeHandle": fixture.namespace()},
             "claimRef": {"namespace": fixture.namespace(), "name": format!("workspace-{}", fixture.name)},
         },
     }))?;
@@ -113,14 +113,14 @@ async fn volume_cannot_be_made(fixture: &Fixture) -> anyhow::Result<()> {
     spec["storage"] = disk(fixture);
     fixture.create(spec).await?;
     let claim = claim_of(fixture).await?;
-    let words = "failed to provision volume: the pool is full";
+    let expected = "failed to provision volume: the pool is full";
     let evidence = fixture
         .warn_about(
             "PersistentVolumeClaim",
             &claim.name_any(),
             claim.uid(),
             "ProvisioningFailed",
-            words,
+            expected,
         )
         .await?;
     fixture
@@ -168,13 +168,13 @@ async fn multi_attach(fixture: &Fixture) -> anyhow::Result<()> {
     let message = "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't \
                    be attached to another";
     let (node, evidence) = warned(fixture, "FailedAttachVolume", message).await?;
-    let words = [
+    let expected = [
         "Multi-Attach",
         "Another node still holds the disk",
         node.name.as_str(),
     ];
     fixture
-        .reports(reason::VOLUME_ATTACH_FAILED, &words, at(evidence))
+        .reports(reason::VOLUME_ATTACH_FAILED, &expected, at(evidence))
         .await?;
     fixture.reached(Phase::Starting).await?;
     goes_on(fixture).await
@@ -188,7 +188,7 @@ async fn growth_that_the_class_refuses(fixture: &Fixture) -> anyhow::Result<()> 
     classes
         .patch(fixture.namespace(), &PatchParams::default(), &growth(false))
         .await?;
-    // A disk that was kept is smaller than the next workspace asks for: admission cannot see that coming.
+    // A retained disk is smaller than the next workspace requests: admission cannot detect that.
     let storage =
         |size: &str| json!({"size": size, "storageClassName": fixture.namespace(), "retain": "Retain"});
     fixture
@@ -238,8 +238,8 @@ async fn growth_that_fails_midway(fixture: &Fixture) -> anyhow::Result<()> {
     workspace::set(&fixture.alice, &fixture.name, json!({"storage": {"size": "2Gi"}})).await?;
     let claims = fixture.scratch.api::<PersistentVolumeClaim>();
     let claim = format!("workspace-{}", fixture.name);
-    e2e::wait::until("the claim to ask for more", e2e::wait::USUAL, || async {
-        let asks = |claim: &PersistentVolumeClaim| {
+    e2e::wait::until("the claim to request more", e2e::wait::USUAL, || async {
+        let requested = |claim: &PersistentVolumeClaim| {
             claim
                 .spec
                 .as_ref()?
@@ -250,7 +250,7 @@ async fn growth_that_fails_midway(fixture: &Fixture) -> anyhow::Result<()> {
                 .get("storage")
                 .map(|it| it.0.clone())
         };
-        let now = fixture.histories.claims.last().as_ref().and_then(asks);
+        let now = fixture.histories.claims.last().as_ref().and_then(requested);
         if now.as_deref() == Some("2Gi") {
             Ok(())
         } else {

@@ -1,4 +1,4 @@
-//! What is told where nothing is wrong: little, in order, once.
+//! Reports without any failure: few, in order, once.
 
 use api::{
     condition::reason,

@@ -113,9 +113,9 @@ async fn a_blocked_start_is_streamed_shows_the_reason_and_opens_when_it_is_solve
     scratch.finish().await
 }
 
-/// A stopped workspace: two clicks, and she is in it without loading a page by hand.
+/// Alice's stopped workspace: its page leads her to the portal, which starts it as her and leads back to it.
 #[tokio::test]
-async fn the_button_of_a_stopped_workspace_starts_it_and_ends_in_it_and_the_start_is_streamed()
+async fn the_page_of_a_stopped_workspace_leads_its_owner_by_the_portal_into_it_and_the_start_is_streamed()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("button", &["alice"]).await?;
     let (stopped, session) = stopped(&scratch, &Environment::get()?.images.echo).await?;
@@ -123,23 +123,21 @@ async fn the_button_of_a_stopped_workspace_starts_it_and_ends_in_it_and_the_star
     let browser = Browser::start().await?;
     browser.enter(&stopped, "alice").await?;
     browser.sees("h1", "ws is stopped").await?;
-    // The workspace's own origin changes nothing: its button leads to the sign-in host, which asks.
-    browser.click("form button").await?;
-    browser.arrived(&Environment::get()?.auth_host()).await?;
-    browser.sees("body", "You are signed in as alice").await?;
-    let (events, ()) = futures::try_join!(
-        stream_of_start(&session, &url),
-        browser.click("form[method=post] button")
-    )?;
+    let at = format!("/w/{}/ws", scratch.namespace);
+    browser.click(&format!("a.button[href$='{at}']")).await?;
+    browser.arrived(&Environment::get()?.portal_host()).await?;
+    let start = format!("form[action='{at}/start'] button");
+    let (events, ()) = futures::try_join!(stream_of_start(&session, &url), browser.click(&start))?;
     let (end, data) = told_in_order(&events)?;
     assert_eq!(end, "ready", "{events:?}");
     assert_eq!(data["percent"], 100);
+    browser.sees("#head", "Running").await?;
+    browser.click("#head a[href^='https://ws-']").await?;
     browser.arrived(&workspace::host(&stopped)?).await?;
     browser.sees("body", "\"path\"").await?;
-    browser.screenshot("started-by-the-button").await?;
+    browser.screenshot("started-in-the-portal").await?;
     let started = scratch.api::<api::Workspace>().get("ws").await?;
-    let by = started.annotations().get(api::names::STARTED_BY);
-    assert_eq!(by.map(String::as_str), Some("alice"));
+    assert!(!started.annotations().contains_key(api::names::STARTED_BY));
     browser.close().await?;
     scratch.finish().await
 }

@@ -1,16 +1,17 @@
 //! `kubectl workspace`: each command's output and exit code on the cluster.
 
+use anyhow::Context as _;
 use api::{Workspace, WorkspaceShare, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     command::{Outcome, administer, kubectl},
-    servers, workspace,
+    servers, template, wait, workspace,
 };
 use kube::{
     ResourceExt as _,
-    api::{ListParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Runs `kubectl workspace <line> -n <namespace>` as alice.
 async fn plugin(scratch: &Scratch, line: &str) -> anyhow::Result<Outcome> {
@@ -43,11 +44,28 @@ async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result
     let explained = plugin(&scratch, "explain demo").await?;
     assert_eq!(explained.code, 0, "{explained:?}");
     assert!(explained.stdout.starts_with("It runs."), "{explained:?}");
+    shows_its_output(&scratch).await?;
 
+    let own = plugin(&scratch, "explain demo --access").await?;
+    assert_eq!(own.code, 0, "{own:?}");
+    let access_of_bob = arguments(&scratch, "explain demo --access --user bob");
+    let denied = administer(&access_of_bob).await?;
+    assert_eq!(denied.code, 3, "{denied:?}");
+    assert!(denied.stdout.contains("no rule admits the user"), "{denied:?}");
     let shared = plugin(&scratch, "share demo --user bob --for 1h").await?;
     assert_eq!(shared.code, 0, "{shared:?}");
     let listed = plugin(&scratch, "shares demo").await?;
     assert!(listed.stdout.contains("User bob"), "{listed:?}");
+    wait::until("the share to count", wait::USUAL, || async {
+        match administer(&access_of_bob)
+            .await
+            .map_err(|error| error.to_string())?
+        {
+            allowed if allowed.code == 0 && allowed.stdout.starts_with("The user may connect") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
     let set = plugin(&scratch, "set demo --idle never").await?;
     assert_eq!(set.code, 0, "{set:?}");
     assert!(
@@ -68,7 +86,11 @@ async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result
     let second = workspace::reached(&scratch.api(), "demo", Phase::Running).await?;
     assert_ne!(workspace::run_id(&second)?, first, "{restarted:?}");
 
-    let stopped = plugin(&scratch, "stop demo --wait --yes").await?;
+    let labels = Patch::Merge(json!({"metadata": {"labels": {"course": "ml"}}}));
+    alice.patch("demo", &PatchParams::default(), &labels).await?;
+    let none = plugin(&scratch, "stop -l course=other --yes").await?;
+    assert_eq!((none.code, none.stdout.as_str()), (0, ""), "{none:?}");
+    let stopped = plugin(&scratch, "stop -l course=ml --wait --yes").await?;
     assert_eq!(stopped.code, 0, "{stopped:?}");
     assert!(
         stopped.stderr.contains("kernels and terminals end"),
@@ -78,15 +100,105 @@ async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result
     assert_eq!((closed.code, closed.stdout.as_str()), (3, ""), "{closed:?}");
     let refused = plugin_of("bob", &scratch, "start demo").await?;
     assert_eq!(refused.code, 1, "only the owner starts it: {refused:?}");
-    let started = plugin(&scratch, "start demo --wait").await?;
+    let started = plugin(&scratch, "open demo --start --print").await?;
     assert_eq!(started.code, 0, "{started:?}");
+    assert_eq!(started.stdout.trim(), workspace::url(&running)?, "{started:?}");
 
-    let unasked = plugin(&scratch, "delete demo").await?;
+    let unasked = plugin(&scratch, "delete --all").await?;
     assert_eq!(unasked.code, 2, "files are deleted only after a yes: {unasked:?}");
-    let deleted = plugin(&scratch, "delete demo --yes --wait").await?;
+    let deleted = plugin(&scratch, "delete --all --yes --wait").await?;
     assert_eq!(deleted.code, 0, "{deleted:?}");
     assert!(scratch.api::<Workspace>().get_opt("demo").await?.is_none());
     scratch.finish().await
+}
+
+/// The output of the pod of `demo`: alice may read it once she has the right to.
+async fn shows_its_output(scratch: &Scratch) -> anyhow::Result<()> {
+    let refused = plugin(scratch, "logs demo").await?;
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("for get on pods/log."), "{refused:?}");
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+    ]);
+    scratch.grant("logs", "alice", &rules).await?;
+    for flags in ["", " -c workspace --since 1h", " --tail 100"] {
+        let logs = plugin(scratch, &format!("logs demo{flags}")).await?;
+        assert_eq!(logs.code, 0, "{flags}: {logs:?}");
+        assert!(logs.stdout.contains("listening on port"), "{flags}: {logs:?}");
+    }
+    let none = plugin(scratch, "logs demo --tail 0").await?;
+    assert_eq!((none.code, none.stdout.as_str()), (0, ""), "{none:?}");
+    let previous = plugin(scratch, "logs demo --previous").await?;
+    assert_eq!(previous.code, 1, "{previous:?}");
+    assert!(
+        previous.stderr.contains("previous terminated container"),
+        "{previous:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_plugin_shows_templates_and_what_a_manifest_breaks_in_them() -> anyhow::Result<()> {
+    let scratch = Scratch::new("plugintemplate", &["alice"]).await?;
+    let bounds = json!({
+        "displayName": "Of the plugin", "defaultImage": "uv", "allowedImages": ["uv"], "allowCustomImages": false,
+        "resourceBounds": {"cpu": {"min": "100m", "max": "2"}},
+    });
+    template::make(&scratch, &bounds).await?;
+    let name = scratch.namespace.as_str();
+    let templates = plugin(&scratch, "template list").await?;
+    let row = templates
+        .stdout
+        .lines()
+        .find(|line| line.split_whitespace().next() == Some(name));
+    let row = row.with_context(|| format!("{templates:?}"))?;
+    assert!(row.contains("Of the plugin") && row.contains("yes"), "{row}");
+    let shown = plugin(&scratch, &format!("template show {name}")).await?;
+    assert_eq!(shown.code, 0, "{shown:?}");
+    assert!(shown.stdout.contains("cpu 100m to 2"), "{shown:?}");
+
+    // The template is in the cluster alone: lint says that it is not judged, and the server what it refuses.
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("workspace.yaml");
+    let path = file.display();
+    let write = |cpu: &str, port: u16| {
+        let spec = json!({
+            "displayName": "d", "templateRef": name, "port": port, "desiredStatus": "Stopped",
+            "resources": {"limits": {"cpu": cpu}, "requests": {"cpu": cpu}},
+        });
+        let object = json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace",
+            "metadata": {"name": "of-file", "namespace": name}, "spec": spec,
+        });
+        std::fs::write(&file, object.to_string())
+    };
+    write("5", 8888)?;
+    let linted = plugin(&scratch, &format!("lint {path}")).await?;
+    assert_eq!((linted.code, linted.stdout.as_str()), (0, ""), "{linted:?}");
+    let bounds = format!("Not judged: bounds of WorkspaceTemplate {name}");
+    assert!(linted.stderr.contains(&bounds), "{linted:?}");
+    let explained = plugin(&scratch, &format!("explain -f {path}")).await?;
+    assert_eq!(explained.code, 3, "{explained:?}");
+    assert!(
+        explained.stdout.contains("spec.resources.limits.cpu") && explained.stdout.contains("\"5\""),
+        "{explained:?}"
+    );
+    write("1", 80)?;
+    for command in ["lint", "explain -f"] {
+        let refused = plugin(&scratch, &format!("{command} {path}")).await?;
+        assert_eq!(refused.code, 3, "{refused:?}");
+        assert!(refused.stdout.contains("spec.port: \"80\""), "{refused:?}");
+    }
+    write("1", 8888)?;
+    let admitted = plugin(&scratch, &format!("explain -f {path}")).await?;
+    assert_eq!(
+        (admitted.code, admitted.stdout.as_str()),
+        (0, "of-file: nothing found (by server)\n"),
+        "{admitted:?}"
+    );
+    assert!(scratch.api::<Workspace>().get_opt("of-file").await?.is_none());
+    template::finish(scratch).await
 }
 
 #[tokio::test]

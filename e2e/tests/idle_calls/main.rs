@@ -1,4 +1,6 @@
-//! An installation in which nothing happens asks nothing and writes nothing. A test binary of its own: nothing else runs meanwhile.
+//! An installation without changes sends no calls and no writes.
+//!
+//! Its own test binary, because no other test may run meanwhile.
 
 use std::{
     collections::BTreeMap,
@@ -79,7 +81,7 @@ fn excess(calls: &[Call]) -> anyhow::Result<BTreeMap<String, usize>> {
         let Some(component) = call.user.strip_prefix(&ours) else {
             continue;
         };
-        // A watch ends after some minutes, and is begun anew where it ended.
+        // A watch ends after some minutes, and is resumed at its last version.
         if call.verb == "watch" {
             continue;
         }
@@ -197,7 +199,7 @@ async fn settle(scratch: &Scratch) -> anyhow::Result<()> {
     }))?;
     let shares = scratch.api::<WorkspaceShare>();
     shares.create(&PostParams::default(), &share).await?;
-    wait::until("the share to be told of", wait::USUAL, || async {
+    wait::until("the share to be reported", wait::USUAL, || async {
         let share = shares.get("s").await.map_err(|error| error.to_string())?;
         share.status.map(drop).ok_or("no status").map_err(str::to_owned)
     })
@@ -223,7 +225,7 @@ async fn idle_servers_only_renew_leases_and_watches() -> anyhow::Result<()> {
         let beats = calls.iter().filter(|call| renews(call)).count();
         assert!(beats >= 5, "{component} renewed its Lease {beats} times");
     }
-    // Nor did anybody else write anything on their behalf.
+    // No other account wrote anything on their behalf.
     let foreign = |call: &&Call| call.namespace == scratch.namespace && call.is_write();
     let written: Vec<_> = calls.iter().filter(foreign).collect();
     assert!(written.is_empty(), "{written:?}");

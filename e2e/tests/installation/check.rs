@@ -1,4 +1,4 @@
-//! The command of `helm test` where one thing is wrong: its line says what, and what to do.
+//! `helm test` with one fault: its line names the fault and the remedy.
 
 use anyhow::Context as _;
 use api::Workspace;
@@ -20,18 +20,20 @@ use crate::{stand_in::StandIn, unreached::Unreached};
 /// A domain that no DNS server knows (RFC 6761).
 const NOWHERE: &str = "nowhere.invalid";
 
-/// One thing that is wrong.
+/// Things that are wrong, of which each concerns another check.
 struct Fault<'a> {
     name: &'a str,
-    change: Change<'a>,
-    /// The check that fails, and parts of its line.
+    changes: &'a [Change<'a>],
+    /// The checks that fail, and parts of their lines.
     failures: &'a [(&'a str, &'a [&'a str])],
 }
 
 /// What is wrong.
 enum Change<'a> {
-    /// The domain has no DNS records, and the certificate does not cover it.
+    /// The domain has no DNS records.
     Domain,
+    /// The proxy's Service leads to this address.
+    Proxy(&'a str),
     /// The sign-in host leads to this address.
     SignInHost(&'a str),
     /// The identity provider is asked at this address.
@@ -44,9 +46,17 @@ enum Change<'a> {
 
 impl Change<'_> {
     fn apply(&self, pod: &mut ChangedPod) -> anyhow::Result<()> {
-        pod.without_admission()?;
         match self {
             Self::Domain => pod.set(&[&format!("--base-domain={NOWHERE}")]),
+            Self::Proxy(address) => {
+                let environment = Environment::get()?;
+                let service = format!(
+                    "{}-proxy.{}.svc",
+                    environment.release, environment.system_namespace
+                );
+                pod.resolve(&service, address);
+                Ok(())
+            }
             Self::SignInHost(address) => {
                 pod.resolve(&Environment::get()?.auth_host(), address);
                 Ok(())
@@ -105,7 +115,10 @@ async fn failures(check: &Check, stand_in: &StandIn, secret: &str) -> anyhow::Re
     let environment = Environment::get()?;
     let (release, host) = (&environment.release, environment.auth_host());
     let service = format!("let its DNS record lead to the address of Service {release}-proxy");
-    let covered = format!("and not *.{NOWHERE}");
+    let covered = format!(
+        "it covers {} and not *.{1}, {1}: use one that covers",
+        environment.identity_host, environment.base_domain
+    );
     let unknown = format!("auth.{NOWHERE} does not resolve in pods (");
     let elsewhere = format!(
         "{host} leads to {}, where another certificate is served",
@@ -116,37 +129,37 @@ async fn failures(check: &Check, stand_in: &StandIn, secret: &str) -> anyhow::Re
     let faults = [
         Fault {
             name: "nowhere",
-            change: Change::Domain,
-            failures: &[
-                ("certificate", &[&covered, "(proxy.tls)"]),
-                ("DNS", &[&unknown, &service]),
-            ],
+            changes: &[Change::Domain],
+            failures: &[("DNS", &[&unknown, &service])],
         },
         Fault {
             name: "elsewhere",
-            change: Change::SignInHost(&stand_in.address),
+            changes: &[Change::SignInHost(&stand_in.address)],
             failures: &[("DNS", &[&elsewhere, &service, &front])],
         },
-        // A port on which nothing listens.
+        // The stand-in has a certificate of the provider's host alone. Nothing listens on the port.
         Fault {
             name: "silent",
-            change: Change::Provider("127.0.0.1:9"),
-            failures: &[("provider", &["does not answer", "start it", "oidc.connectTo"])],
+            changes: &[Change::Proxy(&stand_in.address), Change::Provider("127.0.0.1:9")],
+            failures: &[
+                ("certificate", &[&covered, "(proxy.tls)"]),
+                ("provider", &["does not answer", "start it", "oidc.connectTo"]),
+            ],
         },
         Fault {
             name: "clock",
-            change: Change::StandIn(&provider, secret),
+            changes: &[Change::StandIn(&provider, secret)],
             failures: &[(
                 "provider",
                 &[
-                    "its clock is 3",
+                    "its clock is 30",
                     "s ahead of the clock of this pod's node: set both by a time server",
                 ],
             )],
         },
         Fault {
             name: "secret",
-            change: Change::ClientSecret(secret),
+            changes: &[Change::ClientSecret(secret)],
             failures: &[(
                 "provider",
                 &["refuses the client", "compare oidc.clientId", "clientSecretName"],
@@ -154,7 +167,11 @@ async fn failures(check: &Check, stand_in: &StandIn, secret: &str) -> anyhow::Re
         },
     ];
     for fault in faults {
-        let lines = check.failure(fault.name, |pod| fault.change.apply(pod)).await?;
+        let change = |pod: &mut ChangedPod| {
+            pod.without_admission()?;
+            fault.changes.iter().try_for_each(|change| change.apply(pod))
+        };
+        let lines = check.failure(fault.name, change).await?;
         for (check, parts) in fault.failures {
             lines
                 .say("FAIL", check, parts)

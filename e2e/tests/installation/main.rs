@@ -1,4 +1,4 @@
-//! The command of `helm test`, where everything works and where one thing is wrong.
+//! `helm test` without faults and with one fault.
 
 mod check;
 mod stand_in;

@@ -1,4 +1,4 @@
-//! Namespace -> a webhook that the API server asks about its Workspaces and does not reach (IO).
+//! Namespace -> a webhook for its Workspaces that the API server cannot reach (IO).
 
 use api::Workspace;
 use e2e::{
@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 
 /// Name of its Service.
 const NAME: &str = "unreached";
-/// An address that nobody has (RFC 5737).
-const NOBODY: &str = "192.0.2.1";
+/// An unused address (RFC 5737).
+const UNUSED: &str = "192.0.2.1";
 /// The name that the release's own webhook has.
 const WEBHOOK: &str = "workspaces.workspaces.jupyter.org";
 
 /// A webhook behind an address from which no answer comes, as through a closed firewall. The local cluster's network policies do not
 /// apply to what the node sends, so none would stop the API server. Its configuration has the name of the namespace, so the API server
-/// asks it before that of the release.
+/// calls it before that of the release.
 pub(crate) struct Unreached<'a> {
     scratch: &'a Scratch,
     configurations: Api<MutatingWebhookConfiguration>,
@@ -45,7 +45,7 @@ impl<'a> Unreached<'a> {
         let slice = json!({
             "metadata": {"name": NAME, "labels": {"kubernetes.io/service-name": NAME}},
             "addressType": "IPv4",
-            "endpoints": [{"addresses": [NOBODY], "conditions": {"ready": true}}],
+            "endpoints": [{"addresses": [UNUSED], "conditions": {"ready": true}}],
             "ports": [{"name": "", "port": 443, "protocol": "TCP"}],
         });
         create::<EndpointSlice>(&self.scratch.api(), slice).await

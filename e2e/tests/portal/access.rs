@@ -17,7 +17,8 @@ use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use crate::layout;
-use crate::states::{Site, State};
+use crate::site::Site;
+use crate::states::State;
 use e2e::portal::address;
 
 /// Widths of a laptop and of one at 400 % zoom, each with a theme. States take turns, so that every pair occurs.

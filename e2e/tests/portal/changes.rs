@@ -4,10 +4,10 @@ use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
-use e2e::{wait, workspace};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use e2e::{Environment, template, wait, workspace};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
@@ -142,6 +142,153 @@ async fn yaml_is_stored_as_it_was_typed_and_a_fault_is_named_with_its_line() -> 
     scratch.finish().await
 }
 
+/// What a field of the open form holds.
+async fn value_of(browser: &Browser, field: &str) -> anyhow::Result<Value> {
+    let script = "return document.getElementById('f-' + arguments[0]).value";
+    browser.run(script, vec![field.into()]).await
+}
+
+/// Types a text in place of what a field of the open form holds.
+async fn type_into(browser: &Browser, field: &str, text: &str) -> anyhow::Result<()> {
+    let script = "const field = document.getElementById('f-' + arguments[0]); \
+                  for (let part = field.closest('details'); part; part = part.parentElement.closest('details')) part.open = true; \
+                  field.select()";
+    browser.run(script, vec![field.into()]).await?;
+    let css = format!("#f-{}", field.replace('.', "\\."));
+    Ok(browser.find(&css).await?.send_keys(text).await?)
+}
+
+#[tokio::test]
+async fn two_people_who_edit_in_browsers_see_both_changes_and_save_and_start_starts() -> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-two", &["alice", "bob"]).await?;
+    scratch.bind("workspace-admin", &["bob"]).await?;
+    let stored = workspace::stopped(&scratch, "alice", "ws").await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let edit = address(&format!("/w/{}/ws/edit", scratch.namespace))?;
+    let (hers, his) = futures::try_join!(Browser::start(), Browser::start())?;
+    let (name, cpu) = ("spec.displayName", "spec.resources.limits.cpu");
+    for (browser, user) in [(&hers, "alice"), (&his, "bob")] {
+        Portal::enter(user)
+            .await?
+            .knows(&format!("/w/{}/ws/edit", scratch.namespace))
+            .await?;
+        browser.sign_in(&edit, user).await?;
+        browser.find("#f-spec\\.displayName").await?;
+    }
+    type_into(&hers, name, "Of alice").await?;
+
+    type_into(&his, name, "Of bob").await?;
+    type_into(&his, cpu, "750m").await?;
+    his.click("main form .actions button[value=save]").await?;
+    his.sees("main", "The changes are stored").await?;
+    assert_eq!(alice.get("ws").await?.spec.display_name, "Of bob");
+
+    hers.click("main form .actions button[value=start]").await?;
+    hers.sees("main", "Nothing is overwritten").await?;
+    hers.sees("main", "bob").await?;
+    for text in [&*stored.spec.display_name, "Of bob", "Of alice", "750m"] {
+        hers.sees("main table", text).await?;
+    }
+    let meanwhile = alice.get("ws").await?;
+    assert_eq!(
+        (&*meanwhile.spec.display_name, meanwhile.spec.desired_status),
+        ("Of bob", DesiredStatus::Stopped)
+    );
+    hers.click("main .actions form button[type=submit]").await?;
+    let running = workspace::reached(&alice, "ws", Phase::Running).await?;
+    hers.sees("#head", "Running").await?;
+    assert_eq!(running.spec.display_name, "Of alice");
+    let limits = running
+        .spec
+        .resources
+        .map(|amounts| amounts.limits)
+        .unwrap_or_default();
+    assert_eq!(limits.get("cpu").map(|cpu| &*cpu.0), Some("750m"), "{limits:?}");
+    futures::try_join!(hers.close(), his.close())?;
+    scratch.finish().await
+}
+
+/// A namespace whose quota of pods is used up by `running`, a workspace of alice with a disk.
+async fn full(scratch: &Scratch) -> anyhow::Result<()> {
+    template::make(scratch, &json!({"defaultImage": Environment::get()?.images.echo})).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let mut new = serde_json::to_value(workspace::echo("running")?)?;
+    new["spec"]["storage"] = json!({"size": "1Gi"});
+    alice
+        .create(&PostParams::default(), &serde_json::from_value(new)?)
+        .await?;
+    workspace::reached(&alice, "running", Phase::Running).await?;
+    let quota = json!({"metadata": {"name": "one"}, "spec": {"hard": {"pods": "1"}}});
+    let quotas: Api<ResourceQuota> = scratch.api();
+    quotas
+        .create(&PostParams::default(), &serde_json::from_value(quota)?)
+        .await?;
+    uses(scratch, "1").await
+}
+
+/// Waits until the quota counts so many pods.
+async fn uses(scratch: &Scratch, pods: &str) -> anyhow::Result<()> {
+    let quotas: Api<ResourceQuota> = scratch.api();
+    wait::until(
+        &format!("the quota to count {pods} pods"),
+        wait::USUAL,
+        || async {
+            let status = quotas.get("one").await.map_err(|error| error.to_string())?.status;
+            let used = status
+                .as_ref()
+                .and_then(|status| status.used.as_ref()?.get("pods"));
+            let counts = used.is_some_and(|used| used.0 == pods);
+            counts.then_some(()).ok_or_else(|| format!("{status:?}"))
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_quota_is_said_first_and_a_stop_beside_it_loses_nothing_that_was_typed()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-quota", &["alice"]).await?;
+    full(&scratch).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let own = &scratch.namespace;
+    let browser = Browser::start().await?;
+    let new = address(&format!("/new?namespace={own}&template={own}"))?;
+    browser.sign_in(&new, "alice").await?;
+    browser.sees("#quotas", "Does not fit").await?;
+    browser.sees("#quotas", "kernels and terminals end").await?;
+    type_into(&browser, "spec.displayName", "Typed before the stop").await?;
+    type_into(&browser, "spec.resources.limits.memory", "200Mi").await?;
+    browser.click("#quotas button[name=stop]").await?;
+    browser.sees("main", "What you typed is still here").await?;
+    assert_eq!(
+        value_of(&browser, "spec.displayName").await?,
+        "Typed before the stop"
+    );
+    assert_eq!(value_of(&browser, "spec.resources.limits.memory").await?, "200Mi");
+    workspace::reached(&alice, "running", Phase::Stopped).await?;
+    let all = alice.list(&ListParams::default()).await?.items;
+    assert_eq!(all.len(), 1, "the stop creates nothing: {all:?}");
+
+    uses(&scratch, "0").await?;
+    browser.click("main form .actions button[type=submit]").await?;
+    browser.sees("#head", "Running").await?;
+    let all = alice.list(&ListParams::default()).await?.items;
+    let made = all
+        .iter()
+        .find(|it| it.spec.display_name == "Typed before the stop");
+    let limits = made
+        .and_then(|made| made.spec.resources.clone())
+        .unwrap_or_default()
+        .limits;
+    assert_eq!(
+        limits.get("memory").map(|memory| &*memory.0),
+        Some("200Mi"),
+        "{all:?}"
+    );
+    browser.close().await?;
+    template::finish(scratch).await
+}
+
 /// Creates a stopped workspace with a disk of its own as alice.
 async fn with_disk(scratch: &Scratch, name: &str, retain: &str) -> anyhow::Result<()> {
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
@@ -207,7 +354,7 @@ async fn a_deleted_workspace_leaves_the_open_list_and_its_disk_stays_only_if_it_
     }
     wait::until("only the kept disk to be there", wait::USUAL, || async {
         let all = claims
-            .list(&kube::api::ListParams::default())
+            .list(&ListParams::default())
             .await
             .map_err(|error| vec![error.to_string()])?;
         let left: Vec<_> = all
@@ -222,6 +369,68 @@ async fn a_deleted_workspace_leaves_the_open_list_and_its_disk_stays_only_if_it_
         }
     })
     .await?;
+    browser.close().await?;
+    scratch.finish().await
+}
+
+/// Holds back what scripts fetch until `letGo` says whether it is answered.
+const HOLD: &str = "
+    const real = window.fetch;
+    const held = new Promise((resolve) => { window.letGo = resolve; });
+    window.fetch = async (...request) => {
+        if (!(await held)) throw new TypeError('no connection');
+        return real(...request);
+    };
+";
+
+#[tokio::test]
+async fn a_pressed_button_says_at_once_what_is_being_done_and_takes_it_back_if_nothing_was_sent()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-pressed", &["alice"]).await?;
+    workspace::stopped(&scratch, "alice", "ws").await?;
+    let workspaces: Api<Workspace> = scratch.api();
+    let browser = Browser::start().await?;
+    let page = address(&format!("/w/{}/ws", scratch.namespace))?;
+    browser.sign_in(&page, "alice").await?;
+    let start = "#head form[action$='/start'] button";
+    let says = async |button: &str, text: &str| {
+        let shown = browser
+            .find(&format!("{button}[aria-busy=true]"))
+            .await?
+            .text()
+            .await?;
+        assert_eq!(shown, text);
+        browser.sees("#announce", text).await
+    };
+    browser.find(start).await?;
+    browser.run(HOLD, Vec::new()).await?;
+    browser.click(start).await?;
+    says(start, "Starting…").await?;
+    browser.run("window.letGo(false)", Vec::new()).await?;
+    browser.sees("#away", "nothing was sent").await?;
+    browser.find(&format!("{start}:not([aria-busy])")).await?;
+    assert_eq!(browser.find(start).await?.text().await?.trim(), "Start");
+    let desired = workspaces.get("ws").await?.spec.desired_status;
+    assert_eq!(desired, DesiredStatus::Stopped, "nothing was sent");
+
+    browser.page.goto(&page).await?;
+    browser.find(start).await?;
+    browser.run(HOLD, Vec::new()).await?;
+    browser.click(start).await?;
+    says(start, "Starting…").await?;
+    browser.run("window.letGo(true)", Vec::new()).await?;
+    browser.sees("#head", "Running").await?;
+
+    let stop = "document.querySelector(\"a[data-dialog][href$='/stop']\").click()";
+    let confirm = "dialog[open] button[type=submit]";
+    browser.run(stop, Vec::new()).await?;
+    browser.find(confirm).await?;
+    browser.run(HOLD, Vec::new()).await?;
+    browser.click(confirm).await?;
+    says(confirm, "Stopping…").await?;
+    browser.find("dialog[open] #announce").await?;
+    browser.run("window.letGo(true)", Vec::new()).await?;
+    browser.sees("#head", "Stopp").await?;
     browser.close().await?;
     scratch.finish().await
 }

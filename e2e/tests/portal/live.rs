@@ -65,8 +65,44 @@ async fn made(
     Ok(scratch.api().create(&PostParams::default(), &workspace).await?)
 }
 
+/// Rows of others that change in turn, ten a second.
+const ROWS: usize = 10;
+const CHANGES: usize = 60;
+/// Name of a row after a change of this number: its place among the others is another one each time.
+fn renamed(number: usize) -> String {
+    format!("{} of dave {number}", ["A", "y", "C", "x"][number / ROWS % 4])
+}
+
+/// Changes ten rows a second.
+async fn rows_change(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let mut changes = tokio::task::JoinSet::new();
+    for number in 0..CHANGES {
+        tick.tick().await;
+        let (workspaces, row) = (workspaces.clone(), format!("row-{}", number % ROWS));
+        let name = json!({"displayName": renamed(number)});
+        changes.spawn(async move { workspace::set(&workspaces, &row, name).await.map(drop) });
+    }
+    while let Some(change) = changes.join_next().await {
+        change??;
+    }
+    Ok(())
+}
+
+/// What the reader did is as it was.
+async fn is_kept(browser: &Browser, uid: &Value, namespace: &str) -> anyhow::Result<Value> {
+    let left = browser.run(LEFT, vec![uid.clone()]).await?;
+    let marked = left["marked"].as_str().unwrap_or_default();
+    let is_kept = left["sameNodes"] == true && left["chosen"] == true && left["open"] == true;
+    anyhow::ensure!(
+        is_kept && left["typed"] == "typed" && marked.contains(&format!("{namespace}/own")),
+        "{left}"
+    );
+    Ok(left)
+}
+
 #[tokio::test]
-async fn focus_menus_choices_and_typed_text_outlive_changed_rows_and_only_own_changes_are_announced()
+async fn focus_menus_choices_and_typed_text_outlive_ten_changes_a_second_and_only_own_ones_are_announced()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-live", &["alice"]).await?;
     scratch.bind("workspace-admin", &["alice"]).await?;
@@ -74,6 +110,11 @@ async fn focus_menus_choices_and_typed_text_outlive_changed_rows_and_only_own_ch
     let own = made(&scratch, "own", "alice", DesiredStatus::Running).await?;
     made(&scratch, "second", "alice", DesiredStatus::Stopped).await?;
     let others = made(&scratch, "others", "carol", DesiredStatus::Stopped).await?;
+    let names: Vec<_> = (0..ROWS).map(|row| format!("row-{row}")).collect();
+    let rows = names
+        .iter()
+        .map(|name| made(&scratch, name, "dave", DesiredStatus::Stopped));
+    futures::future::try_join_all(rows).await?;
     let browser = Browser::start().await?;
     let list = address(&format!("/?namespace={}", scratch.namespace))?;
     browser.sign_in(&list, "alice").await?;
@@ -81,37 +122,27 @@ async fn focus_menus_choices_and_typed_text_outlive_changed_rows_and_only_own_ch
     let uid = Value::from(own.uid().unwrap_or_default());
     browser.run(USE, vec![uid.clone()]).await?;
 
-    // Another row changes its place and its state, and so does a value in the row itself.
-    for name in ["A", "z", "B", "y", "C"] {
-        let name = format!("{name} of carol");
-        workspace::set(&admin, "others", json!({"displayName": name})).await?;
-        browser.sees("#rows", &name).await?;
+    // Ten rows change their names and places each second. Meanwhile values in the row itself change, and the states of others.
+    let reader = async {
+        workspace::set(&admin, "own", json!({"displayName": "m of alice"})).await?;
+        browser.sees("#rows", "m of alice").await?;
+        is_kept(&browser, &uid, &scratch.namespace).await?;
+        workspace::set(&admin, "others", json!({"desiredStatus": "Running"})).await?;
+        let row = format!("#row-{}", others.uid().unwrap_or_default());
+        browser.sees(&row, "Starting").await?;
+        is_kept(&browser, &uid, &scratch.namespace).await?;
+        let change = json!({"displayName": "n of alice", "desiredStatus": "Running"});
+        workspace::set(&admin, "second", change).await?;
+        browser.sees("#announce", "n of alice").await
+    };
+    futures::try_join!(rows_change(&admin), reader)?;
+    for number in CHANGES - ROWS..CHANGES {
+        browser.sees("#rows", &renamed(number)).await?;
     }
-    workspace::set(&admin, "own", json!({"displayName": "m of alice"})).await?;
-    browser.sees("#rows", "m of alice").await?;
-    workspace::set(&admin, "others", json!({"desiredStatus": "Running"})).await?;
-    let row = format!("#row-{}", others.uid().unwrap_or_default());
-    browser.sees(&row, "Starting").await?;
-    workspace::set(
-        &admin,
-        "second",
-        json!({"displayName": "n of alice", "desiredStatus": "Running"}),
-    )
-    .await?;
-    browser.sees("#announce", "n of alice").await?;
-    let left = browser.run(LEFT, vec![uid]).await?;
+    let left = is_kept(&browser, &uid, &scratch.namespace).await?;
     let announced = left["announced"].as_str().unwrap_or_default();
-    anyhow::ensure!(
-        announced.contains("n of alice") && !announced.contains("carol"),
-        "{left}"
-    );
-    let marked = left["marked"].as_str().unwrap_or_default();
-    anyhow::ensure!(marked.contains(&format!("{}/own", scratch.namespace)), "{left}");
-    anyhow::ensure!(
-        left["sameNodes"] == true && left["chosen"] == true && left["open"] == true,
-        "{left}"
-    );
-    anyhow::ensure!(left["typed"] == "typed", "{left}");
+    let others = announced.contains("carol") || announced.contains("dave");
+    anyhow::ensure!(announced.contains("n of alice") && !others, "{left}");
     browser.close().await?;
     scratch.finish().await
 }

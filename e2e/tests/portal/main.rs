@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod acting;
+mod audit;
 mod bulk;
 mod changes;
 mod hostile;
@@ -10,6 +11,7 @@ mod layout;
 mod live;
 mod matrix;
 mod pages;
+mod site;
 mod states;
 mod texts;
 mod usage;

@@ -1,21 +1,12 @@
-//! Workspaces in every state, in namespaces of a test -> addresses of all pages, and what to do there (IO).
+//! A site in every state -> addresses of all pages, and what to do there (IO).
 
-use api::workspace::{DesiredStatus, Phase};
-use api::{Workspace, WorkspaceShare};
 use e2e::browser::Browser;
-use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template, wait, workspace};
-use fantoccini::Locator;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::ResourceQuota;
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::{Value, json};
-
 use e2e::portal::address;
+use e2e::wait;
+use fantoccini::Locator;
 
-/// Workspaces of a list with two pages.
-const MANY: usize = 52;
+use crate::site::Site;
+
 /// Shows what is folded.
 const UNFOLD: &str =
     "document.querySelectorAll('main details:not(.menu)').forEach((it) => { it.open = true; })";
@@ -54,79 +45,7 @@ impl State {
     }
 }
 
-/// Namespaces and what is in them.
-pub(crate) struct Site {
-    scratch: Scratch,
-    many: Scratch,
-    empty: Scratch,
-}
-
-/// Creates a workspace as alice.
-async fn make(scratch: &Scratch, name: &str, spec: Value) -> anyhow::Result<()> {
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut workspace = serde_json::to_value(workspace::echo(name)?)?;
-    for (key, value) in spec.as_object().into_iter().flatten() {
-        workspace["spec"][key] = value.clone();
-    }
-    alice
-        .create(&PostParams::default(), &serde_json::from_value(workspace)?)
-        .await?;
-    Ok(())
-}
-
 impl Site {
-    /// Creates it, with the right to read logs for alice and a share for bob.
-    pub(crate) async fn make(prefix: &str) -> anyhow::Result<Self> {
-        let others = [format!("{prefix}-many"), format!("{prefix}-none")];
-        let (scratch, many, empty) = futures::try_join!(
-            Scratch::new(prefix, &["alice"]),
-            Scratch::new(&others[0], &["alice"]),
-            Scratch::bare(&others[1], &[]),
-        )?;
-        // She may create there, but use no template.
-        let create = json!([{"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create", "get", "list", "watch"]}]);
-        empty.grant("creator", "alice", &create).await?;
-        let logs = json!([{"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]}]);
-        scratch.grant("logs", "alice", &logs).await?;
-        template(&scratch).await?;
-        quota(&scratch).await?;
-        let stopped = json!({"desiredStatus": DesiredStatus::Stopped});
-        let kept =
-            json!({"displayName": "With a disk", "desiredStatus": "Stopped", "storage": {"size": "1Gi"}});
-        let blocked = json!({"storage": {"size": "1Gi", "storageClassName": scratch.namespace}});
-        futures::try_join!(
-            make(&scratch, "failing", json!({"image": "localhost/no-such-image:1"})),
-            make(&scratch, "blocked", blocked),
-            make(&scratch, "kept", kept),
-            make(
-                &scratch,
-                "running",
-                json!({"templateRef": scratch.namespace, "displayName": "Seminar"})
-            ),
-        )?;
-        stream::iter(0..MANY)
-            .map(|number| {
-                let (many, stopped) = (&many, stopped.clone());
-                async move { make(many, &format!("many-{number:02}"), stopped).await }
-            })
-            .buffer_unordered(8)
-            .try_collect::<Vec<_>>()
-            .await?;
-        let alice = cluster::user("alice").await?;
-        let share = json!({
-            "metadata": {"name": "with-bob"},
-            "spec": {"workspaceRef": "running", "subjects": [{"kind": "User", "name": "bob"}], "reason": "Review of the seminar"},
-        });
-        Api::<WorkspaceShare>::namespaced(alice.clone(), &scratch.namespace)
-            .create(&PostParams::default(), &serde_json::from_value(share)?)
-            .await?;
-        let workspaces: Api<Workspace> = Api::namespaced(alice, &scratch.namespace);
-        workspace::reached(&workspaces, "running", Phase::Running).await?;
-        let change = json!({"env": [{"name": "COURSE", "value": "algebra"}]});
-        workspace::set(&workspaces, "running", change).await?;
-        Ok(Self { scratch, many, empty })
-    }
-
     /// Pages of alice. The last one stops her workspaces.
     #[expect(clippy::too_many_lines, reason = "it is a table")]
     pub(crate) fn states(&self) -> Vec<State> {
@@ -213,6 +132,13 @@ impl Site {
                  object.spec.displayName = 'Lecture'; before.value = JSON.stringify(object); before.form.requestSubmit()",
                 "main table caption",
             ),
+            state(
+                "edit, workspace gone",
+                at("running/edit"),
+                "const uid = document.querySelector('input[name=uid]'); uid.value = 'of-another'; uid.form.requestSubmit()",
+                ".message pre",
+            ),
+            state("hand over", at("running/owner"), "", "#f-owner"),
             state("yaml", at("running/yaml"), "", "#yaml"),
             state(
                 "yaml, wrong",
@@ -237,6 +163,12 @@ impl Site {
                 "dialog[open] button",
             ),
             state(
+                "another end of a share",
+                at("running/share/with-bob/until"),
+                "",
+                "#f-until",
+            ),
+            state(
                 "new, templates",
                 format!("/new?namespace={own}"),
                 "",
@@ -254,6 +186,18 @@ impl Site {
                 new.clone(),
                 "const cpu = document.getElementById('f-spec.resources.limits.cpu'); cpu.value = '64'; cpu.form.requestSubmit()",
                 "#summary.note",
+            ),
+            state(
+                "new, beyond the quota",
+                format!("/new?namespace={many}&template={own}"),
+                "",
+                "#quotas .state.bad",
+            ),
+            state(
+                "new, deprecated template",
+                format!("/new?namespace={own}&template={own}-old"),
+                "",
+                "main > .note.warn:not([hidden])",
             ),
             state(
                 "new, yaml",
@@ -321,55 +265,4 @@ impl Site {
             ),
         ]
     }
-
-    /// Deletes it.
-    pub(crate) async fn finish(self) -> anyhow::Result<()> {
-        futures::try_join!(
-            template::finish(self.scratch),
-            self.many.finish(),
-            self.empty.finish()
-        )?;
-        Ok(())
-    }
-}
-
-/// A quota with room, which counts from now on.
-async fn quota(scratch: &Scratch) -> anyhow::Result<()> {
-    let hard = json!({"requests.cpu": "8", "requests.memory": "8Gi", "count/workspaces.workspaces.jupyter.org": "40"});
-    let quota = serde_json::from_value(json!({"metadata": {"name": "team"}, "spec": {"hard": hard}}))?;
-    let quotas = scratch.api::<ResourceQuota>();
-    quotas.create(&PostParams::default(), &quota).await?;
-    // Until then the API server refuses what it limits.
-    wait::until("the quota to be counted", wait::USUAL, || async {
-        let status = quotas
-            .get("team")
-            .await
-            .map_err(|error| error.to_string())?
-            .status;
-        let is_counted = status.as_ref().is_some_and(|status| status.used.is_some());
-        is_counted.then_some(()).ok_or_else(|| format!("{status:?}"))
-    })
-    .await
-}
-
-/// A template with all that pages show of one.
-async fn template(scratch: &Scratch) -> anyhow::Result<()> {
-    let image = &Environment::get()?.images.echo;
-    let spec = json!({
-        "description": "For the seminar. It answers every request with what it received.",
-        "defaultImage": image,
-        "allowedImages": [image, "localhost/no-such-image:1"],
-        "allowCustomImages": true,
-        "allowSecondaryStorages": true,
-        "defaultResources": {
-            "requests": {"cpu": "50m", "memory": "64Mi"},
-            "limits": {"cpu": "500m", "memory": "256Mi"},
-        },
-        "resourceBounds": {"cpu": {"min": "10m", "max": "1"}, "memory": {"min": "32Mi", "max": "1Gi"}},
-        "envRequirements": [{"name": "COURSE", "regex": "[a-z]+"}],
-        "presentation": {"icon": "terminal", "images": [
-            {"image": image, "displayName": "The echo server", "description": "Python only", "icon": "python"},
-        ]},
-    });
-    template::make(scratch, &spec).await
 }

@@ -31,8 +31,10 @@ async fn helm_3_installs_from_a_registry_alone_and_alice_runs_a_cell() -> anyhow
 }
 
 #[tokio::test]
-async fn helm_4_installs_from_a_registry_after_everything_was_removed() -> anyhow::Result<()> {
-    installed(Helm::Four).await?;
+async fn helm_4_installs_from_a_registry_after_everything_was_removed_and_alice_runs_a_cell()
+-> anyhow::Result<()> {
+    let administrator = installed(Helm::Four).await?;
+    Box::pin(alice_runs_a_cell(&administrator)).await?;
     removal::everything(Helm::Four).await
 }
 

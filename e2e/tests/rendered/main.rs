@@ -3,5 +3,6 @@
 mod catalog;
 mod files;
 mod judge;
+mod refused;
 mod renderings;
 mod server;

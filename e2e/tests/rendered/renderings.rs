@@ -1,6 +1,6 @@
 //! The chart -> what both Helms render of it, for every example, combination of parts and scope (IO: runs `helm`).
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, ensure};
 use e2e::shell::{Helm, Shell};
@@ -34,6 +34,11 @@ const NEEDS: [(&str, &str); 6] = [
 /// Combinations that these leave: with all four of proxy, gateway, portal and manager, and so on, each with roles and without.
 pub(crate) const COMBINATIONS: usize = 2 * (1 + 8 + 2);
 
+/// Values that every installation needs, but for its identity provider.
+const BASE: &str = "--set image.registry=registry.example.com/jupyter-k8s --set routing.baseDomain=workspaces.example.org \
+                    --set proxy.tls.secretName=tls";
+const ISSUER: &str = "--set oidc.issuerUrl=https://id.example.com/realm";
+
 /// What Helm renders for some values.
 pub(crate) struct Rendering {
     pub(crate) name: String,
@@ -53,6 +58,7 @@ pub(crate) async fn all() -> anyhow::Result<Vec<Rendering>> {
     let mut sources = examples()?;
     sources.extend(combinations(&three, &four)?);
     sources.extend(scopes());
+    sources.extend(others()?);
     let rendered = stream::iter(sources).map(|values| rendering(&three, &four, values));
     rendered.buffered(AT_ONCE).try_collect().await
 }
@@ -182,11 +188,48 @@ fn combination(off: &[&str]) -> Value {
 
 /// Both halves of an installation in one namespace, together and apart.
 fn scopes() -> Vec<Values> {
-    let arguments = "--set image.registry=registry.example.com/jupyter-k8s --set routing.baseDomain=workspaces.example.org \
-                     --set proxy.tls.secretName=tls --set oidc.issuerUrl=https://id.example.com/realm --set scope=Namespace";
     let half = |objects: &str| Values {
         name: format!("scope Namespace, objects {objects}"),
-        arguments: format!("{arguments} --set objects={objects}"),
+        arguments: format!("{BASE} {ISSUER} --set scope=Namespace --set objects={objects}"),
     };
     ["All", "Cluster", "Namespace"].map(half).into()
+}
+
+/// What no example and no combination has.
+fn others() -> anyhow::Result<Vec<Values>> {
+    let pods = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rendered/pods.json");
+    let (values, schema) = (json_file(pods)?, json_file(chart()?.join("values.schema.json"))?);
+    let keys = |value: &Value| -> BTreeSet<String> {
+        value
+            .as_object()
+            .into_iter()
+            .flat_map(|map| map.keys().cloned())
+            .collect()
+    };
+    let (set, all) = (
+        keys(&values["pods"]),
+        keys(&schema["definitions"]["pods"]["properties"]),
+    );
+    ensure!(set == all, "{pods} sets {set:?}, and the keys are {all:?}");
+    let route = "--set proxy.tlsRoute.enabled=true --set 'proxy.tlsRoute.parentRefs[0].name=edge'";
+    Ok([
+        ("behind a TLSRoute", format!("{ISSUER} {route}")),
+        (
+            "without network policies",
+            format!("{ISSUER} --set networkPolicy.enabled=false"),
+        ),
+        ("routing mode Path", format!("{ISSUER} --set routing.mode=Path")),
+        ("every key of pods", format!("-f {pods}")),
+    ]
+    .map(|(name, more)| Values {
+        name: name.to_owned(),
+        arguments: format!("{BASE} {more}"),
+    })
+    .into())
+}
+
+fn json_file(path: impl AsRef<Path>) -> anyhow::Result<Value> {
+    let path = path.as_ref();
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(serde_json::from_str(&text)?)
 }

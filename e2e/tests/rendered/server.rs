@@ -29,14 +29,25 @@ impl Empty {
 
     /// Runs commands in which `kubectl` is a command of this server's administrator.
     pub(crate) async fn run(&self, commands: &str) -> anyhow::Result<String> {
+        let commands = format!("{}\n{commands}", self.administrator()?);
+        self.shell.run(&commands).await
+    }
+
+    /// Exit code, standard output and standard error of commands in which `kubectl` and this `helm` are commands of that administrator.
+    pub(crate) async fn outcome(&self, helm: Helm, commands: &str) -> anyhow::Result<(i32, String, String)> {
+        let commands = format!("{}\n{commands}", self.administrator()?);
+        Shell::new(helm)?.outcome(&commands).await
+    }
+
+    /// Functions of a shell that lead to this server.
+    fn administrator(&self) -> anyhow::Result<String> {
         let cluster = self.server.kubeconfig.clusters.first();
         let url = cluster.and_then(|one| one.cluster.as_ref()?.server.clone());
         let url = url.context("the kubeconfig names no server")?;
-        self.shell
-            .run(&format!(
-                "kubectl() {{ command kubectl --server={url} \"$@\"; }}\n{commands}"
-            ))
-            .await
+        Ok(format!(
+            "kubectl() {{ command kubectl --server={url} \"$@\"; }}
+             helm() {{ command helm --kube-apiserver={url} \"$@\"; }}"
+        ))
     }
 
     /// Installs our definitions, and those of other projects.

@@ -1,5 +1,6 @@
-//! How soon the end of a right counts, for each way in which one can end, at every replica of the gateway and through the proxy. A
-//! test binary of its own: nothing else runs meanwhile.
+//! Each way to end a permission -> the time until it takes effect.
+//!
+//! It is measured at every replica of the gateway and through the proxy. Its own test binary, because no other test may run meanwhile.
 
 mod watch;
 
@@ -24,15 +25,15 @@ use serde_json::json;
 
 use watch::{Expected, Row, Watch};
 
-/// Access that ends counts for requests within this.
+/// Maximum time until requests are refused.
 const REQUESTS: Duration = Duration::from_secs(1);
-/// And for open websockets within this.
+/// Maximum time until open websockets are closed.
 const SOCKETS: Duration = Duration::from_secs(2);
-/// The API server may go by its old roles for a moment: it is asked again after two seconds, and what it said before counts for one
-/// more at most.
+/// The API server may use its old roles for a short time. The gateway asks it again after two seconds, and its earlier answer counts for at
+/// most one second more.
 const ROLES: Duration = Duration::from_secs(3);
 
-/// The session lasts, and opens this workspace no longer.
+/// The session stays valid, and no longer opens this workspace.
 const DENIED: Expected = Expected {
     answers: &[StatusCode::FORBIDDEN],
     codes: &[1008],
@@ -43,13 +44,13 @@ const SIGNED_OUT: Expected = Expected {
     answers: &[StatusCode::UNAUTHORIZED],
     ..DENIED
 };
-/// The same as denied, as late as roles may be.
+/// The same as denied, with the delay of roles.
 const ROLE_LOST: Expected = Expected {
     within: (REQUESTS.saturating_add(ROLES), SOCKETS.saturating_add(ROLES)),
     ..DENIED
 };
-/// Who could enter is told that it does not run, as long as it is on its way out. When it is gone, its address is like any at
-/// which nothing ever was. Its pod may have broken the websockets off before the gateway closes them.
+/// Users with access are told that the workspace does not run, while it is being deleted. After that, its address is like any unused one.
+/// Its pod may close the websockets before the gateway does.
 const DELETED: Expected = Expected {
     answers: &[StatusCode::SERVICE_UNAVAILABLE, StatusCode::FORBIDDEN],
     codes: &[1008, 0],
@@ -66,7 +67,7 @@ impl Site {
         workspace::url(&workspace::reached(&self.alice, name, Phase::Running).await?)
     }
 
-    /// A new browser of this person, inside.
+    /// A new browser of this user, with the workspace open.
     async fn inside(&self, name: &str, session: &str) -> anyhow::Result<(HttpSession, Watch)> {
         let (browser, url) = (HttpSession::new()?, self.url(name).await?);
         browser.enter(&url, session).await?;
@@ -143,7 +144,7 @@ async fn share_expired(site: &Site) -> anyhow::Result<Row> {
     site.share(json!({"expiresAt": in_seconds(3600)?.to_string()}))
         .await?;
     let (_, watch) = site.inside("kept", "bob").await?;
-    // Soon, but to come when the gateway reads it.
+    // Soon, but still in the future when the gateway reads it.
     let end = in_seconds(5)?;
     let sooner = Patch::Merge(json!({"spec": {"expiresAt": end.to_string()}}));
     let shares = site.shares().await?;

@@ -1,4 +1,4 @@
-//! A person inside a workspace -> until when they are let in, at each replica and through the proxy (IO).
+//! A user with an open workspace -> time until access ends, at each replica and through the proxy (IO).
 
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,12 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::{self, Message};
 
-/// Between two questions of one place.
+/// Interval between two requests at one place.
 const PERIOD: Duration = Duration::from_millis(25);
-/// How long it is watched that nobody who was refused is let in again.
+/// How long the test checks that no refused user gets access again.
 const AFTER: Duration = Duration::from_millis(1_500);
 
-/// What was answered at a place so far.
+/// The answers at a place so far.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Nothing,
@@ -26,10 +26,10 @@ enum Seen {
     Refused,
 }
 
-/// One answer: when it came, and what it was.
+/// One answer: its time and its status.
 type Answer = (Instant, StatusCode);
 
-/// Somebody who asks and holds a websocket open, at several places: through the proxy, and at each replica.
+/// A user who sends requests and holds a websocket open, at several places: through the proxy, and at each replica.
 pub(crate) struct Watch {
     stop: watch::Sender<bool>,
     places: Vec<Place>,
@@ -42,30 +42,30 @@ struct Place {
     closed: JoinHandle<(u16, Instant)>,
 }
 
-/// What was measured at one place, since the end of the right.
+/// The measurements at one place, since the end of the permission.
 #[derive(Debug)]
 struct Measured {
     place: String,
-    /// Until the first answer that did not let in, after which none did.
+    /// Time until the first refusal after which no request was admitted.
     refused: Duration,
-    /// What was answered from then on, in this order; what was repeated stands there once.
+    /// The answers from then on, in this order, without repetitions.
     by: Vec<StatusCode>,
     closed: Duration,
     code: u16,
 }
 
-/// One way to end a right.
+/// One way to end a permission.
 #[derive(Debug)]
 pub(crate) struct Row(Vec<Measured>);
 
-/// What is answered at the end of a right, and nothing else.
+/// The expected answers after the end of a permission.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected {
-    /// To requests, in this order. Any but the last may be left out.
+    /// To requests, in this order. All but the last may be missing.
     pub(crate) answers: &'static [StatusCode],
-    /// To websockets: a code of their close frame; 0: they break off without one.
+    /// To websockets: a code of their close frame; 0: closed without one.
     pub(crate) codes: &'static [u16],
-    /// How soon requests, and then websockets.
+    /// Maximum time for requests, and then for websockets.
     pub(crate) within: (Duration, Duration),
 }
 
@@ -77,8 +77,8 @@ impl Expected {
     }
 }
 
-/// A person's questions, told as they are answered until `stopped`.
-async fn asks<F: Future<Output = anyhow::Result<StatusCode>>>(
+/// A user's requests; sends the answers until `stopped`.
+async fn send_requests<F: Future<Output = anyhow::Result<StatusCode>>>(
     mut ask: impl FnMut() -> F,
     mut stopped: watch::Receiver<bool>,
     state: watch::Sender<Seen>,
@@ -105,7 +105,7 @@ fn is_refusal(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
 }
 
-/// Waits for the close frame of a socket, and says when it came. Code 0: it broke off without one.
+/// Waits for the close frame of a socket, and returns its time. Code 0: closed without one.
 async fn closed<S>(mut socket: S) -> (u16, Instant)
 where
     S: Stream<Item = Result<Message, tungstenite::Error>> + Unpin,
@@ -120,7 +120,7 @@ where
 }
 
 impl Watch {
-    /// Begins to watch `session`, who is let in everywhere.
+    /// Starts to watch `session`, which has access everywhere.
     pub(crate) async fn begin(session: &HttpSession, url: &str) -> anyhow::Result<Self> {
         let replicas = Replica::all().await?;
         ensure!(replicas.len() == 2, "{} replicas are ready", replicas.len());
@@ -139,7 +139,7 @@ impl Watch {
         Ok(Self { stop, places })
     }
 
-    /// The right ended at `end`: waits until every place refuses and has closed its websocket.
+    /// The permission ended at `end`: waits until every place refuses and has closed its websocket.
     pub(crate) async fn end(self, end: Instant) -> anyhow::Result<Row> {
         let mut sockets = Vec::new();
         for place in self.places {
@@ -205,7 +205,7 @@ impl Place {
         };
         Ok(Self {
             name: "proxy".to_owned(),
-            answers: tokio::spawn(asks(ask, stop.subscribe(), state)),
+            answers: tokio::spawn(send_requests(ask, stop.subscribe(), state)),
             seen,
             closed: tokio::spawn(closed(socket)),
         })

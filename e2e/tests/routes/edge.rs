@@ -1,5 +1,4 @@
-//! A second proxy with Kubernetes providers, a service that decides about requests, and a client, in a namespace of their own
-//! (IO).
+//! Namespace -> a second proxy with Kubernetes providers, an authorization service, and a client (IO).
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-/// Says yes, and who it is, to whoever knows the token; no to everybody else.
+/// Admits clients with the token, and names the user; refuses all others.
 const DECIDE: &str = r#"
 import http.server
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -32,8 +31,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", 8888), Handler).serve_forever()
 "#;
 
-/// Asks `argv[1]` for the page of host `argv[2]`, with the headers in `argv[3]`, until the status is `argv[4]` if that is not 0, for
-/// ten seconds at most; prints the last status, body and certificate.
+/// Requests the page of host `argv[2]` from `argv[1]`, with the headers in `argv[3]`, for ten seconds at most, until the status is
+/// `argv[4]` (0: any); prints the last status, body and certificate.
 const ASK: &str = r#"
 import http.client, json, socket, ssl, sys, time
 context = ssl._create_unverified_context()
@@ -55,7 +54,7 @@ print(json.dumps({"status": answer.status, "body": body, "certificate": certific
 /// Secret with the certificate of all hosts, in the namespaces of the proxy and of the workspaces.
 const CERTIFICATE: &str = "hosts-tls";
 
-/// The second proxy and its company.
+/// The second proxy, its authorization service and its client.
 pub(crate) struct Edge {
     /// Their namespace; also the name of the proxy's classes and of its rights.
     pub(crate) name: String,
@@ -79,8 +78,8 @@ pub(crate) async fn install_definitions() -> anyhow::Result<()> {
 }
 
 impl Edge {
-    /// Everything up, for workspaces in `namespace`. `with_gateway`: whether it reads the Gateway API, which must be installed, and has
-    /// a Gateway.
+    /// Starts everything for workspaces in `namespace`. `with_gateway`: whether the proxy reads the Gateway API, which must be installed,
+    /// and has a Gateway.
     pub(crate) async fn new(namespace: &str, with_gateway: bool) -> anyhow::Result<Self> {
         install_definitions().await?;
         let admin = cluster::admin().await?;
@@ -115,12 +114,12 @@ impl Edge {
         Ok(edge)
     }
 
-    /// Asks for a page of `host`.
+    /// Requests a page of `host`.
     pub(crate) async fn ask(&self, host: &str, headers: Value) -> anyhow::Result<Answer> {
         self.ask_until(host, headers, 0).await
     }
 
-    /// Asks until the status is this one, for a few seconds; 0: once.
+    /// Repeats the request until the status is this one, for a few seconds; 0: once.
     async fn ask_until(&self, host: &str, headers: Value, status: u64) -> anyhow::Result<Answer> {
         let proxy = format!("traefik.{}.svc", self.name);
         let command = [
@@ -140,7 +139,7 @@ impl Edge {
         })
     }
 
-    /// Waits until `host` answers so to somebody with the token.
+    /// Waits until `host` answers so to a client with the token.
     pub(crate) async fn answers(&self, host: &str, status: u64) -> anyhow::Result<Answer> {
         wait::until(
             &format!("{host} to answer {status}"),
@@ -160,7 +159,7 @@ impl Edge {
         .await
     }
 
-    /// Waits until `host` answers 401 to a client without token. Meanwhile it may have no route, but never lets one in.
+    /// Waits until `host` answers 401 to a client without token. Meanwhile it may have no route, but never admits one.
     pub(crate) async fn refuses(&self, host: &str) -> anyhow::Result<()> {
         let what = format!("{host} to refuse");
         let status = wait::until(&what, Duration::from_mins(1), || async {
@@ -175,7 +174,7 @@ impl Edge {
         Ok(())
     }
 
-    /// Waits until the workspace's pod answers at its host, with the certificate of all hosts. Only the service that decides names the
+    /// Waits until the workspace's pod answers at its host, with the certificate of all hosts. Only the authorization service names the
     /// user. Returns the host.
     pub(crate) async fn serves(&self, workspace: &Workspace) -> anyhow::Result<String> {
         let (name, domain) = (workspace.name_any(), &self.name);
@@ -199,7 +198,7 @@ impl Edge {
         Ok(host)
     }
 
-    /// Takes everything away.
+    /// Removes everything.
     pub(crate) async fn finish(self) -> anyhow::Result<()> {
         traefik::remove(&self.name).await
     }
@@ -218,7 +217,7 @@ fn certificate(name: &str) -> anyhow::Result<pki::Pair> {
     Ok(pki::leaf(&authority, name, &hosts, pki::Purpose::Server, now)?)
 }
 
-/// Headers of somebody whom the service knows, who claims to be somebody else.
+/// Headers of a known user who claims another identity.
 pub(crate) fn known() -> Value {
     json!({"Authorization": "Bearer alice", "X-Auth-User": "mallory"})
 }
@@ -283,7 +282,7 @@ fn manifests(name: &str, workspaces: &str, image: &str, with_gateway: bool) -> a
     Ok(objects)
 }
 
-/// A WorkspaceManager of the repository's samples, fitted to the proxy for workspaces in `namespace`.
+/// A WorkspaceManager of the repository's samples, adapted to the proxy for workspaces in `namespace`.
 pub(crate) async fn manager(sample: &str, namespace: &str) -> anyhow::Result<String> {
     let edge = name_for(namespace);
     let name = format!("{sample}-{edge}");
@@ -318,7 +317,7 @@ pub(crate) async fn manager(sample: &str, namespace: &str) -> anyhow::Result<Str
     Ok(name)
 }
 
-/// Deletes managers once nobody uses them.
+/// Deletes managers once no workspace uses them.
 pub(crate) async fn forget(names: &[&str]) -> anyhow::Result<()> {
     let delete = [
         "delete",

@@ -1,4 +1,4 @@
-//! The network policy of a pod that ignores its termination.
+//! The network policy of a pod that ignores SIGTERM.
 
 use api::{Workspace, workspace::Phase};
 use e2e::{
@@ -14,13 +14,13 @@ use serde_json::json;
 
 use crate::network_policy::connects;
 
-/// A server that does not end when it is told to: only the kubelet's force ends it, after the grace of 30 s.
+/// A server that ignores SIGTERM: only the kubelet's kill ends it, after the grace period of 30 s.
 const STUBBORN: &str = "
 import http.server, signal
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 http.server.ThreadingHTTPServer(('', 8888), http.server.SimpleHTTPRequestHandler).serve_forever()
 ";
-/// Attempts to get out that must have been made while the pod was ending.
+/// Minimum number of connection attempts while the pod was ending.
 const ATTEMPTS: usize = 3;
 
 #[tokio::test]
@@ -30,7 +30,7 @@ async fn a_terminating_pod_has_no_egress_during_foreground_deletion() -> anyhow:
     let (pods, policies) = (scratch.api::<Pod>(), scratch.api::<NetworkPolicy>());
     let image = &Environment::get()?.images.echo;
     let address = |pod: Pod| pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
-    let other_workspace = address(cluster::run_pod(&pods, "neighbour", image).await?);
+    let other_workspace = address(cluster::run_pod(&pods, "other", image).await?);
     let other_user = address(cluster::run_pod(&pods, "stranger", image).await?);
     let mut wanted = json!(workspace::echo("ws")?);
     wanted["spec"]["containerConfig"] = json!({"command": ["python3", "-c", STUBBORN]});
@@ -48,7 +48,7 @@ async fn a_terminating_pod_has_no_egress_during_foreground_deletion() -> anyhow:
     ];
     // The controls: without a policy all of these are reached.
     for (to, port) in [(other_user.as_str(), 8888), out[1], out[2]] {
-        assert!(connects(&pods, "neighbour", to, port).await?, "{to}");
+        assert!(connects(&pods, "other", to, port).await?, "{to}");
     }
     for (to, port) in out {
         assert!(!connects(&pods, &pod, to, port).await?, "{to}");
@@ -69,7 +69,7 @@ async fn a_terminating_pod_has_no_egress_during_foreground_deletion() -> anyhow:
         let pod = pods.get_opt(&pod).await?;
         Ok::<_, kube::Error>(pod.map(|pod| pod.metadata.deletion_timestamp.is_some()))
     };
-    wait::until("the pod to be told to end", wait::USUAL, || async {
+    wait::until("the pod to receive SIGTERM", wait::USUAL, || async {
         match is_ending().await {
             Ok(Some(true)) => Ok(()),
             other => Err(format!("{other:?}")),

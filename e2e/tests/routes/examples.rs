@@ -1,4 +1,4 @@
-//! The samples of managers with routes of their own, through a proxy of their own.
+//! The samples of managers with custom routes, through a proxy of the test.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ async fn a_route_is_deleted_at_stop_and_created_at_start(fixture: &Fixture) -> a
     Ok(())
 }
 
-/// Fails while the IngressRoute of `two` is not as its manager wants it.
+/// Fails while the IngressRoute of `two` differs from its manager's manifest.
 async fn is_right(routes: &Api<DynamicObject>, uid: &str) -> anyhow::Result<()> {
     let route = routes.get("workspace-two").await?;
     let (rules, meta) = (&route.data["spec"]["routes"], &route.metadata);
@@ -175,7 +175,7 @@ async fn a_changed_route_is_put_right_and_moves_with_its_manager(fixture: &Fixtu
     workspace::set(alice, "two", json!({"managerRef": fixture.ingress})).await?;
     fixture.routes("two", &by("ingress", "two")).await?;
     edge.answers(&host, 200).await?;
-    // To the proxy that the gateway feeds, and back.
+    // To the gateway's own proxy, and back.
     workspace::set(alice, "two", json!({"managerRef": null})).await?;
     fixture.routes("two", &[]).await?;
     let fed = workspace::reached(alice, "two", Phase::Running).await?;
@@ -202,8 +202,8 @@ async fn a_foreign_object_of_the_same_name_is_not_adopted(fixture: &Fixture) -> 
     }))?;
     ingresses.create(&PostParams::default(), &foreign).await?;
     fixture.create("taken", &fixture.ingress).await?;
-    // The proxy's kinds may be new to the cluster, which is told first.
-    wait::until("the conflict to be told", Duration::from_mins(1), || async {
+    // The proxy's kinds may be new to the cluster, which is reported first.
+    wait::until("the conflict to be reported", Duration::from_mins(1), || async {
         let ws = alice.get("taken").await.map_err(|error| error.to_string())?;
         match workspace::condition(&ws, "Degraded") {
             Some((status, reason, _)) if status == "True" && reason == "NameConflict" => Ok(()),

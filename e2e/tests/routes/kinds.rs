@@ -1,4 +1,4 @@
-//! Kinds of routes: allowed, installed, and as the API server knows them.
+//! Kinds of routes: allowed, installed, and as the API server serves them.
 
 use api::{
     Workspace, WorkspaceManager,
@@ -19,7 +19,7 @@ use crate::edge::{self, Edge, kubectl, labelled};
 /// The Gateway API's routes, which one test alone installs and removes.
 const HTTP_ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 
-/// Waits until the manager's condition Ready reads so.
+/// Waits until the manager's condition Ready has this value.
 async fn ready(manager: &str, wanted: &str) -> anyhow::Result<()> {
     let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
     wait::until("the manager to say so", wait::USUAL, || async {
@@ -34,7 +34,7 @@ async fn ready(manager: &str, wanted: &str) -> anyhow::Result<()> {
     .await
 }
 
-/// What the operator has written in the namespace since the last time.
+/// The operator's writes in the namespace since the last call.
 fn writes(log: &mut Log, namespace: &str) -> anyhow::Result<Vec<String>> {
     let operator = audit::user_of("operator")?;
     let calls = log.calls(|line| line.contains(namespace))?;
@@ -44,7 +44,7 @@ fn writes(log: &mut Log, namespace: &str) -> anyhow::Result<Vec<String>> {
     Ok(own.map(Call::what).collect())
 }
 
-/// Waits until the operator has written so many statuses in the namespace: what it wrote before that is in the log, too.
+/// Waits until the operator has written so many statuses in the namespace: the log then has all its earlier writes, too.
 async fn wait_for_statuses(log: Log, namespace: &str, statuses: usize) -> anyhow::Result<()> {
     let received = Mutex::new((log, 0));
     wait::until("the log to show the statuses", wait::USUAL, || async {
@@ -73,13 +73,13 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
     let mut wanted = workspace::echo("ws")?;
     wanted.spec.manager_ref = Some(manager.clone());
     alice.create(&PostParams::default(), &wanted).await?;
-    let degraded = |status: &'static str, words: &'static str| {
+    let degraded = |status: &'static str, expected: &'static str| {
         let alice = alice.clone();
         async move {
             wait::until("the workspace to say so", wait::USUAL, || async {
                 let ws = alice.get("ws").await.map_err(|error| error.to_string())?;
                 let condition = workspace::condition(&ws, "Degraded").ok_or("nothing yet")?;
-                if condition.0 == status && condition.2.contains(words) {
+                if condition.0 == status && condition.2.contains(expected) {
                     Ok(condition)
                 } else {
                     Err(format!("{condition:?}"))
@@ -98,7 +98,7 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
     workspace::reached(&alice, "ws", Phase::Running).await?;
     let routes = labelled(&scratch.namespace, &[edge::HTTP_ROUTE], "ws").await?;
     assert_eq!(routes, ["httproute.gateway.networking.k8s.io/workspace-ws"]);
-    // The API server has the port as a number, and our record of the route agrees with what it made of it.
+    // The API server stores the port as a number, and our record of the route matches it.
     let read = ["get", HTTP_ROUTES, "workspace-ws", "-n", &scratch.namespace, "-o"];
     let port = kubectl(
         &[&read[..], &["jsonpath={.spec.rules[0].backendRefs[0].port}"]].concat(),
@@ -111,7 +111,7 @@ async fn a_missing_kind_is_reported_and_the_route_is_created_once_it_is_installe
         kubectl(&read, "").await
     };
     let (before, later) = (version().await?, Log::open()?);
-    // Passes whose end shows: the second begins after the first has ended.
+    // Reconciles with a visible end: the second starts after the first has ended.
     for title in ["Looked at", "Looked at again"] {
         workspace::set(&alice, "ws", json!({"displayName": title})).await?;
         workspace::reached(&alice, "ws", Phase::Running).await?;
@@ -165,7 +165,7 @@ async fn a_manager_with_other_kinds_than_routes_is_refused_and_ignored() -> anyh
     Ok(())
 }
 
-/// A host of the workspace's, at the same Service, as one more Ingress.
+/// A host of the workspace, with the same Service, as a further Ingress.
 fn ingress(suffix: &str) -> serde_json::Value {
     serde_json::json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",

@@ -1,5 +1,6 @@
-//! Managers with routes of their own, and the network policies that managers set: a second proxy, a service that decides, and a client,
-//! each of them a pod of its own.
+//! Managers with custom routes, and the network policies of managers.
+//!
+//! A second proxy, an authorization service and a client run in their own pods.
 
 #![allow(
     clippy::unwrap_used,

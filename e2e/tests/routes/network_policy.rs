@@ -1,4 +1,4 @@
-//! The network policy of a pod, as its manager sets it.
+//! The network policy of a pod, as its manager configures it.
 
 use std::time::Duration;
 
@@ -52,7 +52,7 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
     let scratch = Scratch::new("netpol", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let (pods, policies) = (scratch.api::<Pod>(), scratch.api::<NetworkPolicy>());
-    let other_workspace = cluster::run_pod(&pods, "neighbour", &Environment::get()?.images.echo).await?;
+    let other_workspace = cluster::run_pod(&pods, "other", &Environment::get()?.images.echo).await?;
     let other_workspace = other_workspace
         .status
         .and_then(|status| status.pod_ip)
@@ -88,20 +88,20 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
         (link_local.as_str(), node_network::PORT),
     ];
 
-    // By default DNS, but neither neighbours nor the API server nor link-local addresses, which metadata services have.
+    // By default DNS, but neither other workspaces nor the API server nor link-local addresses, which metadata services have.
     assert!(resolves(&pods, pod).await?);
-    assert!(!connects(&pods, "neighbour", address, 8888).await?);
+    assert!(!connects(&pods, "other", address, 8888).await?);
     for (to, port) in blocked {
         assert!(!connects(&pods, pod, to, port).await?, "{to}");
-        // The control: whom no policy keeps in gets there.
-        assert!(connects(&pods, "neighbour", to, port).await?, "{to}");
+        // The control: a pod without a policy reaches it.
+        assert!(connects(&pods, "other", to, port).await?, "{to}");
     }
     assert!(!connects(&pods, pod, "169.254.169.254", 80).await?);
 
     let this_namespace =
         json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": scratch.namespace}}});
     manager(json!({"ingressFrom": [this_namespace], "egress": "Any"})).await?;
-    becomes(&pods, "neighbour", address, 8888, true).await?;
+    becomes(&pods, "other", address, 8888, true).await?;
     for (to, port) in blocked {
         becomes(&pods, pod, to, port, true).await?;
     }
@@ -109,16 +109,16 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
     for (to, port) in blocked {
         becomes(&pods, pod, to, port, false).await?;
     }
-    assert!(connects(&pods, "neighbour", address, 8888).await?);
+    assert!(connects(&pods, "other", address, 8888).await?);
     assert!(resolves(&pods, pod).await?, "DNS is what is left");
 
     manager(json!({"enabled": false})).await?;
     becomes(&pods, pod, &other_workspace, 8888, true).await?;
     assert!(policies.get_opt("workspace-ws").await?.is_none());
     manager(json!({"enabled": true})).await?;
-    becomes(&pods, "neighbour", address, 8888, false).await?;
+    becomes(&pods, "other", address, 8888, false).await?;
 
-    // Policies add up: one's own, on the label that every pod of a workspace carries.
+    // Policies add up: a user's own policy, for the label of all workspace pods.
     let own = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
         "metadata": {"name": "own", "namespace": scratch.namespace},
@@ -128,7 +128,7 @@ async fn the_network_policy_follows_its_manager_without_a_restart() -> anyhow::R
         },
     });
     kubectl(&["apply", "--server-side", "-f", "-"], &own.to_string()).await?;
-    becomes(&pods, "neighbour", address, 8888, true).await?;
+    becomes(&pods, "other", address, 8888, true).await?;
     assert_eq!(edge::pod_uid(&pods, "ws").await?, uid);
     workspace::delete(&alice, "ws").await?;
     servers.finish().await?;

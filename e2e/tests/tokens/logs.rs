@@ -1,4 +1,4 @@
-//! What lets somebody in, and what the product writes about itself meanwhile: the one is in none of the other.
+//! Credentials, and the logs of the product: no log contains a credential.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,12 +19,12 @@ use kube::{
 use reqwest::{Method, StatusCode, Url, header};
 use serde_json::Value;
 
-/// Words that are shorter are no secrets of ours: a key has 32 bytes, and a password of the test's accounts 16 letters.
+/// Minimum length of a secret: a key has 32 bytes, and a password of the test's accounts 16 letters.
 const SHORTEST: usize = 16;
-/// What somebody sends by mistake, and is as secret.
+/// A secret that a user sends by mistake.
 const MISTYPED: &str = "what-somebody-sent-in-place-of-a-token";
 
-/// People and a script do all that there is to do: come in, are refused, start, go.
+/// Users and a script do everything that is possible: they sign in, are refused, start workspaces and sign out.
 pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let auth = environment.origin(&environment.auth_host());
@@ -69,11 +69,11 @@ pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &
     };
     send(&alice, "start", ("host", &workspace::host(&stopped)?)).await?;
     workspace::reached(&workspaces, "private", Phase::Running).await?;
-    // Bob, as alice is at work in the tests beside this one.
+    // Bob, because alice is used in concurrent tests.
     let provider = send(&bob, "sign-out", ("everywhere", "")).await?;
     let hint = provider.query_pairs().find(|(name, _)| name == "id_token_hint");
     secrets.insert(
-        hint.context("the provider is not told whose session ends")?
+        hint.context("the logout request names no session")?
             .1
             .into_owned(),
     );
@@ -91,7 +91,7 @@ pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &
 
     let mut logs = logs(&admin, system).await?;
     logs.extend(self::logs(&admin, &scratch.namespace).await?);
-    // The control: this is what was written about these very requests, and by all.
+    // The control: the logs have entries about these requests, from all components.
     for component in ["gateway", "operator", "webhook", "proxy"] {
         let pods = cluster::component_pods(admin.clone(), component).await?;
         ensure!(!pods.is_empty(), "no pod of {component}");
@@ -110,7 +110,7 @@ pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &
         "/_workspace/callback",
         "\"event\":\"logout\"",
     ] {
-        ensure!(all().any(|text| text.contains(trace)), "no log tells of {trace}");
+        ensure!(all().any(|text| text.contains(trace)), "no log contains {trace}");
     }
     let found: Vec<_> = logs
         .iter()
@@ -124,13 +124,13 @@ pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &
     Ok(())
 }
 
-/// The line that has the secret (pure). The secret itself is not told: what a test prints is a log, too.
+/// The line that contains the secret (pure). The message does not show the secret, because a test's output is a log, too.
 fn leak(source: &str, text: &str, secret: &str) -> Option<String> {
     let line = text.lines().find(|line| line.contains(secret))?;
     Some(format!("{source}: {}", line.replace(secret, "<secret>")))
 }
 
-/// Assertions among the headers that the echo server tells of.
+/// Assertions among the headers in the echo server's answer.
 fn assertions(response: &str) -> anyhow::Result<BTreeSet<String>> {
     let response: Value = serde_json::from_str(response).with_context(|| response.to_owned())?;
     let headers = response["headers"].as_array().context("no headers")?;
@@ -143,10 +143,10 @@ fn assertions(response: &str) -> anyhow::Result<BTreeSet<String>> {
         .collect())
 }
 
-/// Words of the product's Secrets that are not certificates, which everybody may see.
+/// Values of the product's Secrets, except for certificates, which are public.
 async fn stored(client: &Client, namespace: &str) -> anyhow::Result<BTreeSet<String>> {
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
-    let mut words = BTreeSet::new();
+    let mut parts = BTreeSet::new();
     for secret in secrets.list(&ListParams::default()).await? {
         // Helm's own record of the release: the chart's text.
         if secret.type_.as_deref() == Some("helm.sh/release.v1") {
@@ -159,18 +159,18 @@ async fn stored(client: &Client, namespace: &str) -> anyhow::Result<BTreeSet<Str
                 continue;
             }
             let split = text.split(|c: char| c.is_whitespace() || "\"{}[]:,".contains(c));
-            words.extend(split.filter(|word| !is_key_id(word)).map(str::to_owned));
+            parts.extend(split.filter(|part| !is_key_id(part)).map(str::to_owned));
         }
     }
-    Ok(words)
+    Ok(parts)
 }
 
-/// Keys' names are in metrics and logs, and not secret.
-fn is_key_id(word: &str) -> bool {
-    word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_hexdigit())
+/// Names of keys are in metrics and logs, and not secret.
+fn is_key_id(part: &str) -> bool {
+    part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// What each container of the namespace's pods has written, by pod and container.
+/// The output of each container of the namespace's pods, by pod and container.
 async fn logs(client: &Client, namespace: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let pods = Api::<Pod>::namespaced(client.clone(), namespace);
     let mut logs = BTreeMap::new();

@@ -1,5 +1,6 @@
-//! Scripts that send a token in place of signing in. The run of the tests lets tokens count (stage "with other settings"); that they
-//! do not as it is installed is a test of `flow`.
+//! Scripts that send a token instead of signing in.
+//!
+//! The test run enables tokens (stage "with other settings"); that they are disabled by default is a test of `flow`.
 
 mod logs;
 
@@ -33,7 +34,7 @@ async fn a_service_account_token_has_exactly_the_access_of_its_account() -> anyh
     scratch.finish().await
 }
 
-/// The logs are those of pods that have just begun: whatever people and scripts do meanwhile is in them.
+/// The pods have just started, so their logs contain all actions of users and scripts.
 #[tokio::test]
 async fn no_credential_is_in_a_log_of_any_pod() -> anyhow::Result<()> {
     let scratch = Scratch::new("logs", &["alice", "bob"]).await?;
@@ -41,12 +42,12 @@ async fn no_credential_is_in_a_log_of_any_pod() -> anyhow::Result<()> {
     workspace::running(&scratch, "private").await?;
     service_account::make(&scratch).await?;
     let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
-    let_in(&scratch, &url, &token).await?;
+    grant_connect(&scratch, &url, &token).await?;
     Box::pin(logs::contain_no_credential(&scratch, &url, &token)).await?;
     scratch.finish().await
 }
 
-/// Pods that have just begun have their whole log.
+/// Pods that have just started have their whole log.
 #[tokio::test]
 async fn the_audit_log_of_the_gateway_is_complete_and_a_changed_line_is_found() -> anyhow::Result<()> {
     let scratch = Scratch::new("verified", &["alice"]).await?;
@@ -67,7 +68,7 @@ async fn the_audit_log_of_the_gateway_is_complete_and_a_changed_line_is_found() 
     );
     let (code, response) = servers::verified("gateway", |log| log).await?;
     ensure!(code == 0 && response.starts_with("whole: "), "{code}: {response}");
-    // The first record of each chain; of one at least others follow.
+    // The first record of each chain; at least one chain has more.
     let tamper = |log: String| log.replace("\"server\":\"gateway\"", "\"server\":\"another\"");
     let (code, response) = servers::verified("gateway", tamper).await?;
     ensure!(
@@ -77,7 +78,7 @@ async fn the_audit_log_of_the_gateway_is_complete_and_a_changed_line_is_found() 
     scratch.finish().await
 }
 
-/// Address of a workspace of alice's that is open to everybody who may connect in its namespace.
+/// Address of a workspace of alice, open to all users who may connect in its namespace.
 async fn public_workspace(scratch: &Scratch) -> anyhow::Result<String> {
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut echo = workspace::echo("echo")?;
@@ -87,7 +88,7 @@ async fn public_workspace(scratch: &Scratch) -> anyhow::Result<String> {
 }
 
 async fn admits(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()> {
-    // Known, and not allowed.
+    // Authenticated, and not allowed.
     answered(url, token, StatusCode::FORBIDDEN).await?;
     for garbage in [
         "garbage",
@@ -119,8 +120,8 @@ async fn admits(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()>
         "{response}"
     );
 
-    let seen = let_in(scratch, url, token).await?;
-    // The pod is told who asks, and nothing that it could act with.
+    let seen = grant_connect(scratch, url, token).await?;
+    // The pod receives the user's name, and no credential.
     ensure!(!seen.contains(token), "{seen}");
     ensure!(
         seen.to_ascii_lowercase().contains("workspace-assertion"),
@@ -132,11 +133,11 @@ async fn admits(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()>
     bindings
         .delete(service_account::NAME, &DeleteParams::default())
         .await?;
-    // That an account that is gone is shut out within a minute is a test of the gateway's routers.
+    // The gateway's router tests cover that a deleted account loses access within a minute.
     answered(url, token, StatusCode::FORBIDDEN).await
 }
 
-/// A script with nothing but its token starts a kernel in a JupyterLab, and computes.
+/// A script with only its token starts a kernel in a JupyterLab, and computes.
 async fn computes(scratch: &Scratch, token: &str) -> anyhow::Result<()> {
     let url = workspace::url(&workspace::lab(scratch).await?)?;
     let all_users = json!({"accessType": AccessType::Public});
@@ -144,7 +145,7 @@ async fn computes(scratch: &Scratch, token: &str) -> anyhow::Result<()> {
     answered(&url, token, StatusCode::OK).await?;
     let result = kernel::compute_with_token(token, &url, "6*7").await?;
     ensure!(result == "42", "{result}");
-    // The control: Jupyter takes no write by a cookie alone, without its `_xsrf` or the browser's word that it is from the same origin.
+    // The control: Jupyter accepts no write with only a cookie, without `_xsrf` or the browser's header for the same origin.
     let alice = HttpSession::new()?;
     alice.enter(&format!("{url}api/status"), "alice").await?;
     let forged = alice
@@ -156,8 +157,8 @@ async fn computes(scratch: &Scratch, token: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Gives the robot the right to connect, and waits until it counts; what a pod was then asked.
-async fn let_in(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<String> {
+/// Grants the robot the permission to connect, and waits until it takes effect; returns the request that a pod then received.
+async fn grant_connect(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<String> {
     let bindings = scratch.api::<RoleBinding>();
     let binding: RoleBinding = serde_json::from_value(json!({
         "metadata": {"name": service_account::NAME},
@@ -169,7 +170,7 @@ async fn let_in(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<Str
         "subjects": [{"kind": "ServiceAccount", "name": service_account::NAME, "namespace": scratch.namespace}],
     }))?;
     bindings.create(&PostParams::default(), &binding).await?;
-    wait::until("the robot to be let in", wait::USUAL, || async {
+    wait::until("the robot to get access", wait::USUAL, || async {
         let answer = service_account::send(url, token)
             .await
             .map_err(|error| error.to_string())?;

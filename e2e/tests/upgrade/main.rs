@@ -1,5 +1,6 @@
-//! One upgrade with other values while users work, and the way back. All that needs a change of the whole release is here, because a change
-//! takes half a minute.
+//! One upgrade with other values while users work, and the rollback.
+//!
+//! All tests that change the whole release are here, because a change takes half a minute.
 //!
 //! | module | what the upgrade changes |
 //! |---|---|

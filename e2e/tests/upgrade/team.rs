@@ -1,5 +1,6 @@
-//! A namespace that exists already becomes a team's by an upgrade of the release, with a quota, limits and templates of its own.
-//! The release requires a template from then on.
+//! An upgrade turns an existing namespace into a team's, with quota, limits and templates.
+//!
+//! From then on the release requires a template.
 
 use anyhow::{Context as _, ensure};
 use api::Workspace;
@@ -64,7 +65,7 @@ async fn as_a_member(scratch: &Scratch) -> anyhow::Result<()> {
         ..PostParams::default()
     };
 
-    // The quota controller counts within a moment; before that the API server does not refuse.
+    // The quota controller counts with a delay. Until then the API server does not refuse.
     let first = new("first")?;
     wait::until("the right to create workspaces", wait::USUAL, || async {
         let created = workspaces.create(&PostParams::default(), &first).await;

@@ -1,9 +1,9 @@
-//! Every reason of a condition or Event: when it shows, and what to do (pure). The source of docs/reasons.md.
+//! Every reason of a condition or Event -> when it shows, and the remedy (pure). Source of docs/reasons.md.
 
-/// A reason, as documentation tells it.
+/// A reason for the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// The word in the condition or Event. Never renamed.
+    /// The reason in the condition or Event. Never renamed.
     pub name: &'static str,
     /// Where it shows, such as `Degraded=True`.
     pub shows: &'static str,
@@ -13,7 +13,7 @@ pub struct Reason {
     pub remedy: &'static str,
 }
 
-/// `NAME = "Word" where it shows: meaning; remedy` -> a constant each, and the table of all.
+/// `NAME = "Reason" where it shows: meaning; remedy` -> a constant each, and the table of all.
 macro_rules! reasons {
     ($($constant:ident = $name:literal, $shows:literal, $meaning:literal, $remedy:literal;)*) => {
         $(
@@ -272,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_are_distinct_words_that_a_condition_takes() {
+    fn reasons_are_distinct_and_valid_in_a_condition() {
         for (index, reason) in ALL.iter().enumerate() {
             assert!(
                 reason.name.starts_with(|c: char| c.is_ascii_uppercase()),

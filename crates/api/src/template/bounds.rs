@@ -1,4 +1,4 @@
-//! Within what the values of a workspace may vary (pure).
+//! Bounds on the values of a workspace (pure).
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub struct ResourceBounds {
     pub resources: BTreeMap<String, Bounds>,
 }
 
-/// What must hold of one environment variable or label.
+/// A rule for one environment variable or label.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Requirement {
     /// Name of the variable, or key of the label.

@@ -1,4 +1,4 @@
-//! Within what a workspace may vary when it is stopped for idleness (pure).
+//! Bounds on the idle stop of a workspace (pure).
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Within what a workspace may choose its limits (pure).
+//! Bounds on the time limits of a workspace (pure).
 
 use kube::KubeSchema;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! What people see of a template (pure).
+//! How a template is shown to users (pure).
 
 use kube::KubeSchema;
 use schemars::JsonSchema;

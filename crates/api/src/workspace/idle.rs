@@ -1,11 +1,11 @@
-//! When a workspace counts as unused, and what is done then (pure).
+//! When a workspace counts as idle, and what happens then (pure).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Whether and when a workspace that nobody uses is stopped. Each field that is unset is the template's, else the built-in one.
+/// Whether and when an unused workspace is stopped. Each field that is unset is the template's, else the built-in one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdleShutdown {
@@ -21,7 +21,7 @@ pub struct IdleShutdown {
     pub detection: Option<IdleDetection>,
 }
 
-/// Where an application tells when it was used last. It is taken from workspace or template as a whole.
+/// How the operator learns the application's last use. It is taken from workspace or template as a whole.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -93,7 +93,7 @@ pub enum TimestampFormat {
     #[default]
     #[serde(rename = "RFC3339")]
     Rfc3339,
-    /// As a number, or text that is one: seconds since 1970, or milliseconds, which are told by their size.
+    /// As a number, or text that is one: seconds since 1970, or milliseconds. The size of the number shows which.
     #[serde(rename = "unix")]
     Unix,
 }
@@ -129,7 +129,7 @@ pub struct IdleSignal {
 /// A rule that stops workspaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum StopRule {
-    /// Nobody used it for its timeout (`spec.idleShutdown`).
+    /// The workspace was not used for its timeout (`spec.idleShutdown`).
     Idle,
 }
 

@@ -1,9 +1,9 @@
-//! How long something about a workspace may take (pure).
+//! Time limits of a workspace (pure).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How long something may take before it is told to have failed. Each that is unset is the template's.
+/// Time limits after which the workspace counts as failed. Each that is unset is the template's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {

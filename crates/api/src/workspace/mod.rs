@@ -1,4 +1,4 @@
-//! `Workspace`: one person's compute, disk and URL (pure).
+//! `Workspace`: one user's compute, disk and URL (pure).
 
 mod compute;
 mod idle;
@@ -23,7 +23,7 @@ pub use limits::Limits;
 pub use status::{ContainerCounts, Endpoint, Phase, Resolved, ResolvedStorage, WorkspaceStatus};
 pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 
-/// What a user wants. Everything left unset comes from the template, then from the operator's settings; these values are not
+/// The desired state. Everything left unset comes from the template, then from the operator's settings; these values are not
 /// written into the spec. The spec gets only: the schema's defaults; from the webhook, at creation, `templateRef` of a default
 /// template; from the operator `desiredStatus: Stopped` for an idle workspace; from the gateway `desiredStatus: Running` when a
 /// user presses Start.

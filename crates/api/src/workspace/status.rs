@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{lenient::lenient, schema};
 
-/// What is. Everything here can be rebuilt from the world, but `disk`, `startedAt` and `startingSince`: which disk was there
-/// before, and when a run began and had something to lose, are remembered nowhere else.
-// It has one writer, who writes all of it: books of who wrote which of its fields make every write of the object dearer
+/// The observed state. The operator can rebuild all of it, except `disk`, `startedAt` and `startingSince`: only they record which disk
+/// existed before, and when a run started and had something to lose.
+// It has one writer, who writes all of it. A record of field managers would make each write of the object more expensive
 // (docs/decisions/0064).
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
@@ -24,7 +24,7 @@ pub struct WorkspaceStatus {
     /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One word for people.
+    /// The state, for display.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
     /// Reason of the condition that decided the phase.
@@ -89,16 +89,16 @@ pub struct WorkspaceStatus {
 
 lenient!(WorkspaceStatus);
 
-/// The state of a workspace in one word.
+/// The state of a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Phase {
     /// A rule is violated or a reference does not resolve; nothing runs.
     Invalid,
-    /// A pod is on its way.
+    /// A pod is starting.
     Starting,
     /// The pod is ready.
     Running,
-    /// The pod is going away.
+    /// The pod is stopping.
     Stopping,
     /// No pod is left.
     Stopped,

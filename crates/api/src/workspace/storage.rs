@@ -44,7 +44,7 @@ pub struct Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255), regex(pattern = r"^[^/:][^:]*$"))]
     pub sub_path: Option<String>,
-    /// What becomes of the disk when the workspace is deleted. Unset: the template's, else `Delete`.
+    /// What happens to the disk when the workspace is deleted. Unset: the template's, else `Delete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retain: Option<Retain>,
 }
@@ -53,14 +53,14 @@ pub struct Storage {
 /// everywhere: `Delete`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Retain {
-    /// It is deleted too.
+    /// The disk is deleted too.
     #[default]
     Delete,
-    /// It is kept, for a new workspace of the same name and owner.
+    /// The disk is kept, for a new workspace of the same name and owner.
     Retain,
 }
 
-/// Which disk a workspace has, or had last: what tells a disk from another one of the same name.
+/// Which disk a workspace has, or had last. It distinguishes the disk from another one of the same name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DiskStatus {

@@ -12,6 +12,7 @@ use kube::config::{
 };
 use kube::{Client, Config};
 
+use super::credentials;
 use crate::args::Connection;
 
 const VARIABLE: &str = "KUBECONFIG";
@@ -41,7 +42,13 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
         .clone()
         .unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.to_string();
-    let client = Client::try_from(config).context("the cluster's configuration cannot be used")?;
+    credentials::trim_token(&mut config);
+    let plugin = config
+        .auth_info
+        .exec
+        .as_ref()
+        .and_then(|exec| exec.command.clone());
+    let client = Client::try_from(config).map_err(|error| credentials::unusable(error, plugin.as_deref()))?;
     Ok(Connected {
         client,
         namespace,

@@ -3,10 +3,12 @@
 //! | file | holds |
 //! |---|---|
 //! | `connect.rs` | flags -> a client |
+//! | `credentials.rs` | tokens in files, credential plugins |
 //! | `warning.rs` | `Warning` headers -> texts |
 //! | `wait.rs` | workspace -> the state that is waited for |
 
 mod connect;
+mod credentials;
 pub(crate) mod wait;
 mod warning;
 

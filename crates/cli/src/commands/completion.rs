@@ -10,6 +10,9 @@ use crate::run::Console;
 /// The program that kubectl looks for beside a plugin. It answers with names of the cluster, too.
 const FOR_KUBECTL: &str = "#!/bin/sh\nexec kubectl-workspace __complete \"$@\"\n";
 
+/// The name by which a shell completes the program.
+const PROGRAM: &str = "kubectl-workspace";
+
 /// Prints the script.
 pub(crate) fn run(args: &Completion, console: &mut Console<'_>) -> Result<(), Failure> {
     let shell = match args.shell {
@@ -19,6 +22,13 @@ pub(crate) fn run(args: &Completion, console: &mut Console<'_>) -> Result<(), Fa
         Shell::Kubectl => return Ok(write!(console.out, "{FOR_KUBECTL}")?),
     };
     let mut script = Vec::new();
-    generate(shell, &mut Cli::command(), "kubectl-workspace", &mut script);
-    Ok(console.out.write_all(&script)?)
+    if shell != ClapShell::Bash {
+        generate(shell, &mut Cli::command(), PROGRAM, &mut script);
+        return Ok(console.out.write_all(&script)?);
+    }
+    // In a script for bash, clap_complete 4.6 finds no subcommand of a program whose name has a hyphen.
+    let name = PROGRAM.replace('-', "_");
+    generate(shell, &mut Cli::command(), name.as_str(), &mut script);
+    let script = String::from_utf8_lossy(&script).replace(&format!(" {name}\n"), &format!(" {PROGRAM}\n"));
+    Ok(console.out.write_all(script.as_bytes())?)
 }

@@ -8,6 +8,7 @@ use crate::args::Format;
 use crate::args::create::{DryRun, Flags};
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
+use crate::commands::identity::own;
 use crate::commands::targets::{parse, read};
 use crate::failure::Failure;
 use crate::manifest::Manifest;
@@ -61,7 +62,9 @@ pub(crate) async fn run(
         .as_str()
         .unwrap_or_else(|| cluster.namespace());
     let is_dry_run = args.dry_run == DryRun::Server;
-    let sent = cluster.create::<Workspace>(Some(namespace), &wanted.object, is_dry_run);
+    let mut object = wanted.object.clone();
+    own(cluster, &mut object).await?;
+    let sent = cluster.create::<Workspace>(Some(namespace), &object, is_dry_run);
     let outcome = sent.await;
     cluster.show_notes(console.err)?;
     let created = outcome.map_err(|failure| match &wanted.manifest {

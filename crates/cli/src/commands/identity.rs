@@ -1,7 +1,8 @@
-//! The API server's answer to a `SelfSubjectReview` -> who asks (IO).
+//! The API server's answer to a `SelfSubjectReview` -> who asks, and who owns what they create (IO).
 
+use api::names::CREATED_BY;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::cluster::Cluster;
 use crate::failure::Failure;
@@ -16,4 +17,31 @@ pub(crate) async fn who_asks(cluster: &Cluster) -> Result<UserInfo, Failure> {
         .status
         .and_then(|status| status.user_info)
         .unwrap_or_default())
+}
+
+/// Writes the user's own name as the owner, if the object names none. Where a webhook runs, it would do the same; in an installation in one
+/// namespace nobody else does. The API server judges the name in each case.
+pub(crate) async fn own(cluster: &Cluster, object: &mut Value) -> Result<(), Failure> {
+    let Some(metadata) = object["metadata"].as_object_mut() else {
+        return Ok(());
+    };
+    let annotations = metadata.entry("annotations").or_insert(Value::Null);
+    if annotations.is_null() {
+        *annotations = Value::Object(Map::new());
+    }
+    let Some(annotations) = annotations
+        .as_object_mut()
+        .filter(|all| !all.contains_key(CREATED_BY))
+    else {
+        return Ok(());
+    };
+    match who_asks(cluster).await {
+        Ok(user) => {
+            annotations.extend(user.username.map(|name| (CREATED_BY.to_owned(), json!(name))));
+            Ok(())
+        }
+        // A cluster that answers nobody who they are may still have a webhook that writes the owner.
+        Err(Failure::Refused(_)) => Ok(()),
+        Err(failure) => Err(failure),
+    }
 }

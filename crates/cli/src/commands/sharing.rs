@@ -9,6 +9,7 @@ use kube::api::ObjectMeta;
 use rules::shares::Extent;
 use serde_json::{Value, json};
 
+use super::identity::own;
 use super::targets::Target;
 use crate::args::{ListFormat, Share, Shares, Subjects, Unshare};
 use crate::cluster::Cluster;
@@ -61,7 +62,8 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
         status: None,
     };
     check(cluster, &workspace, &share, now, console).await?;
-    let object = serde_json::to_value(&share).map_err(|error| Failure::Other(error.into()))?;
+    let mut object = serde_json::to_value(&share).map_err(|error| Failure::Other(error.into()))?;
+    own(cluster, &mut object).await?;
     let made = cluster
         .create::<WorkspaceShare>(Some(namespace), &object, false)
         .await?;

@@ -140,3 +140,18 @@ fn objects_of_other_kinds_are_counted_and_skipped() {
     assert_eq!((report.checked, report.skipped), (0, 1));
     assert!(report.problems.is_empty() && report.not_judged.is_empty());
 }
+
+#[test]
+fn a_manager_with_routes_of_its_own_that_ask_the_gateway_is_judged_without_the_installation_s_settings() {
+    let route = json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"annotations": {"example.com/auth": "{authentication.address}"}},
+        "spec": {"rules": [{"host": "{workspace.host}"}]},
+    });
+    let spec = json!({
+        "routing": {"baseDomain": "w.example.org", "custom": {"resources": [route]}}, "authentication": {"gateway": {}},
+    });
+    let settings = Settings::parse(crate::judge::SETTINGS).unwrap();
+    let report = lint(&[document("WorkspaceManager", "m", &spec)], &[], None, &settings);
+    assert!(report.problems.is_empty(), "{report:?}");
+}

@@ -81,6 +81,7 @@ pub(crate) async fn serve(count: usize, pod: SocketAddr, folder: &Path) -> anyho
         let addresses = Addresses {
             https: free_port().await?,
             plain: free_port().await?,
+            redirects: free_port().await?,
             routes: free_port().await?,
             ping: free_port().await?,
         };

@@ -11,11 +11,8 @@ use super::report::Verdict;
 use crate::clock::Clock;
 use crate::oidc::clients::Client;
 use crate::oidc::http::HttpClient;
-use crate::oidc::{Binding, DiscoverError, MAIN, Provider, RedeemError, SKEW};
+use crate::oidc::{Binding, DiscoverError, INVALID_GRANT, MAIN, Provider, RedeemError, SKEW};
 use crate::tokens::random::random_token;
-
-/// What a provider answers to a code that it did not issue, if it accepts the client.
-const INVALID_GRANT: &str = "invalid_grant";
 
 /// Checks the provider of this name.
 pub(super) async fn check(name: &str, redirect_uri: &str, client: Client, clock: &Clock) -> Verdict {

@@ -1,5 +1,7 @@
 //! routing of a manager, host and path of a request -> where the request leads (pure).
 
+use std::sync::Arc;
+
 use api::manager::{Routing, RoutingMode};
 use api::names::PORTAL_AUDIENCE;
 
@@ -12,6 +14,7 @@ pub struct Domain {
     port: u16,
     mode: RoutingMode,
     has_portal: bool,
+    portal_acts_in: Arc<[String]>,
 }
 
 /// What a request's authority and path lead to.
@@ -41,6 +44,7 @@ impl Domain {
             port,
             mode: RoutingMode::Subdomain,
             has_portal: false,
+            portal_acts_in: Arc::default(),
         }
     }
 
@@ -59,6 +63,15 @@ impl Domain {
     #[must_use]
     pub fn with_portal(self, has_portal: bool) -> Self {
         Self { has_portal, ..self }
+    }
+
+    /// The same domain. The portal changes workspaces of these namespaces for users; `*` stands for all.
+    #[must_use]
+    pub fn with_portal_acting_in(self, namespaces: Arc<[String]>) -> Self {
+        Self {
+            portal_acts_in: namespaces,
+            ..self
+        }
     }
 
     /// Whether workspaces have hosts or folders.
@@ -120,6 +133,12 @@ impl Domain {
     /// `https://portal.<base>`, with the port unless it is 443; `None` without a portal.
     pub fn portal_origin(&self) -> Option<String> {
         self.portal().map(|site| self.origin_of(&site))
+    }
+
+    /// Whether there is a portal that changes workspaces of this namespace for users.
+    pub fn portal_acts_in(&self, namespace: &str) -> bool {
+        let is_covered = |name: &String| name == "*" || name == namespace;
+        self.has_portal && self.portal_acts_in.iter().any(is_covered)
     }
 
     /// `https://<host>` of a site, with the port unless it is 443.

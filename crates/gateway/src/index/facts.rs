@@ -14,7 +14,7 @@ use rules::access::Policy;
 use crate::index::partial::Projection;
 use crate::index::pods::PodFacts;
 use crate::index::sharing::{self, ShareFacts};
-use crate::index::{Domain, Snapshot, StatusDetail, Target};
+use crate::index::{Domain, Served, Snapshot, StatusDetail, Target};
 use crate::site::Site;
 
 /// `(namespace, name)`; the namespace of a manager is empty.
@@ -23,8 +23,8 @@ pub(super) type Key = (String, String);
 /// The state from all watches, and the manager that this gateway serves.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
-    wanted: Option<String>,
-    has_portal: bool,
+    served: Served,
+    is_alone: bool,
     serving: Option<(String, ManagerFacts)>,
     managers: HashMap<Key, ManagerFacts>,
     workspaces: HashMap<Key, WorkspaceFacts>,
@@ -58,17 +58,17 @@ pub(super) struct WorkspaceFacts {
 }
 
 impl Observed {
-    /// `wanted`: the manager to serve; `None`: the one default manager.
-    pub(super) fn new(wanted: Option<String>) -> Self {
+    pub(super) fn new(served: Served) -> Self {
         Self {
-            wanted,
+            served,
             ..Self::default()
         }
     }
 
-    /// The same. `has_portal`: whether the domain has the portal's host.
-    pub(super) fn with_portal(self, has_portal: bool) -> Self {
-        Self { has_portal, ..self }
+    /// The same. `is_alone`: whether the wanted manager serves the workspaces that the operator has not given a manager yet.
+    /// So it is in one namespace, where no manager is the cluster's default.
+    pub(super) fn alone(self, is_alone: bool) -> Self {
+        Self { is_alone, ..self }
     }
 
     /// All known managers by key.
@@ -103,6 +103,7 @@ impl Observed {
         {
             self.serving = Some(chosen);
         }
+        let serves_unresolved = self.is_alone && self.served.manager.is_some();
         let Some((name, manager)) = &self.serving else {
             return Snapshot::default();
         };
@@ -112,7 +113,7 @@ impl Observed {
             .values_mut()
             .filter(|workspace| match &workspace.manager {
                 Some(manager) => manager == name,
-                None => manager.is_default,
+                None => serves_unresolved || manager.is_default,
             })
             .collect();
         ours.sort_by(|a, b| (a.created, &a.target.uid).cmp(&(b.created, &b.target.uid)));
@@ -125,7 +126,11 @@ impl Observed {
             workspace.resolve_endpoint(&self.pods);
             workspace.resolve(&manager.domain)
         });
-        let domain = manager.domain.clone().with_portal(self.has_portal);
+        let domain = manager
+            .domain
+            .clone()
+            .with_portal(self.served.has_portal)
+            .with_portal_acting_in(Arc::clone(&self.served.portal_acts_in));
         Snapshot::new(Some(domain), targets).under(manager.policy.clone())
     }
 
@@ -135,7 +140,7 @@ impl Observed {
                 .get(&(String::new(), name.clone()))
                 .map(|facts| (name.clone(), facts.clone()))
         };
-        if let Some(wanted) = &self.wanted {
+        if let Some(wanted) = &self.served.manager {
             return named(wanted);
         }
         let mut defaults = self.managers.iter().filter(|(_, facts)| facts.is_default);

@@ -40,7 +40,7 @@ fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
 }
 
 fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> Observed {
-    let mut world = Observed::new(None);
+    let mut world = Observed::default();
     world.managers().extend(managers);
     world
 }
@@ -194,8 +194,41 @@ fn workspaces_of_another_manager_are_not_served() {
         .workspaces()
         .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
     assert_eq!(world.snapshot().targets().count(), 0);
-    world.wanted = Some("other".into());
+    world.served.manager = Some("other".into());
     assert!(only(&world.snapshot()).site.host().ends_with(".other.example"));
+}
+
+#[test]
+fn in_one_namespace_workspaces_without_a_manager_are_served_whatever_the_defaults_of_the_cluster() {
+    let managers = || {
+        [
+            manager("main", "ws.example", false),
+            manager("theirs", "theirs.example", true),
+        ]
+    };
+    let of = |observed: Observed| {
+        let mut world = observed;
+        world.managers().extend(managers());
+        let unresolved = json!({"status": {"resolved": null}});
+        let workspaces = [
+            workspace("lab", |object| json_patch_merge(object, &unresolved)),
+            workspace("other", |object| {
+                json_patch_merge(object, &json!({"status": {"resolved": {"manager": "theirs"}}}));
+            }),
+        ];
+        world.workspaces().extend(workspaces);
+        world
+    };
+    let wanted = || {
+        Observed::new(Served {
+            manager: Some("main".into()),
+            ..Served::default()
+        })
+    };
+    let snapshot = of(wanted().alone(true)).snapshot();
+    assert_eq!(only(&snapshot).name, "lab");
+    assert!(only(&snapshot).site.host().ends_with(".ws.example"));
+    assert_eq!(of(wanted()).snapshot().targets().count(), 0);
 }
 
 #[test]

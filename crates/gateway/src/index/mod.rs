@@ -116,6 +116,8 @@ pub struct Served {
     pub manager: Option<String>,
     /// Whether its domain has the portal's host.
     pub has_portal: bool,
+    /// Namespaces in which the portal changes workspaces for users; `*` stands for all.
+    pub portal_acts_in: Arc<[String]>,
 }
 
 /// The state of the index at one moment. Immutable: a change makes a new snapshot.

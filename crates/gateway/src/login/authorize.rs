@@ -14,7 +14,7 @@ use crate::tokens::random::{equal, random_token};
 use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, RandomId, Token as _};
 use crate::verify::AppState;
 use crate::verify::answers::{Failure, redirect};
-use crate::verify::request::{Repeated, parameter};
+use crate::verify::request::{Malformed, parameter};
 
 /// The query parameters of a sign-in.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl LoginOptions {
     ///
     /// # Errors
     /// A parameter came twice.
-    pub(super) fn of(uri: &Uri) -> Result<Self, Repeated> {
+    pub(super) fn of(uri: &Uri) -> Result<Self, Malformed> {
         Ok(Self {
             with: parameter(uri, "with")?,
             another: parameter(uri, "as")?.as_deref() == Some("another"),

@@ -2,12 +2,15 @@
 
 use std::time::{Duration, Instant};
 
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderValue};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
+use crate::login::App;
 use crate::metrics::log_limit::LogLimit;
 use crate::oidc::{JwtError, payload};
 use crate::pages;
@@ -26,8 +29,8 @@ static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 
 /// Answers `POST https://auth.<base>/backchannel-logout`, which the provider sends and not a browser. 200: the sessions are
 /// deleted. 400: the token is not valid. 503: the provider must send it again.
-pub(super) async fn receive(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
-    let mut response = match judged(app, headers, body).await {
+pub(super) async fn receive(State(app): App, headers: HeaderMap, body: Bytes) -> Response {
+    let mut response = match judged(&app, &headers, &body).await {
         Ok(()) => empty(StatusCode::OK),
         Err(Wrong::Request(reason)) => {
             if let Some(left_out) = REFUSALS.turn(Instant::now()) {

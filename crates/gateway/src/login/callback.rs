@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::extract::State;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
@@ -9,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::audit::Audit;
 use crate::index::Domain;
-use crate::login::{authorize, home};
+use crate::login::{App, authorize, home};
 use crate::metrics::log_limit::LogLimit;
 use crate::oidc::admission::Outside;
 use crate::oidc::{Binding, JwtError, RedeemError};
@@ -25,14 +26,10 @@ use crate::verify::request::parameter;
 static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 
 /// Answers `GET https://auth.<base>/callback?code=…&state=…`, and the same under `/callback/<name>` for further providers.
-pub(super) async fn callback(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
-    receive(app, uri, headers).await.unwrap_or_else(Failure::answer)
-}
-
-async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    let state = parameter(uri, "state")?.unwrap_or_default();
-    let Some((cookie_slot, attempt)) = authorize::resume(app, headers, &state)? else {
+    let state = parameter(&uri, "state")?.unwrap_or_default();
+    let Some((cookie_slot, attempt)) = authorize::resume(&app, &headers, &state)? else {
         let is_a_door = app
             .providers
             .iter()
@@ -46,11 +43,11 @@ async fn receive(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let Some(_place) = app.sessions.login_permit(&state).await? else {
         return Ok(stale(&domain));
     };
-    let mut response = match complete(app, &domain, uri, headers, &attempt).await {
+    let mut response = match complete(&app, &domain, &uri, &headers, &attempt).await {
         Ok(response) => response,
         Err(problem) => {
             problem.record(&app.audit);
-            problem.answer(&another_go(app, &attempt))
+            problem.answer(&another_go(&app, &attempt))
         }
     };
     // This attempt is over, whatever its result.

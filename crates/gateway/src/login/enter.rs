@@ -1,26 +1,23 @@
 //! browser that requests a workspace -> one-time code for its host, after a login if needed (IO).
 
+use axum::extract::State;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
 use crate::index::Domain;
+use crate::login::App;
 use crate::login::authorize::{self, LoginOptions};
 use crate::login::home;
 use crate::pages;
 use crate::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
-use crate::verify::AppState;
 use crate::verify::answers::{Failure, redirect};
 use crate::verify::request::parameter;
 
 /// Answers `GET https://auth.<base>/enter?t=…`.
-pub(super) async fn enter(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
-    proceed(app, uri, headers).await.unwrap_or_else(Failure::answer)
-}
-
-async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+pub(super) async fn enter(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    let sealed = parameter(uri, "t")?.unwrap_or_default();
+    let sealed = parameter(&uri, "t")?.unwrap_or_default();
     let Some(enter) = Enter::open_even_expired(&app.keys, &sealed).filter(|enter| is_ours(&domain, enter))
     else {
         return Ok(unknown_link(&domain));
@@ -29,10 +26,10 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
         // An old link of the gateway: the workspace's host makes a new one.
         return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));
     }
-    let login_options = LoginOptions::of(uri)?;
-    let session = match app.signed_in(&domain, headers).await? {
+    let login_options = LoginOptions::of(&uri)?;
+    let session = match app.signed_in(&domain, &headers).await? {
         Some(session) if !login_options.is_for_another() && !enter.again => session,
-        _ => return authorize::begin(app, &domain, headers, (enter, &sealed), &login_options),
+        _ => return authorize::begin(&app, &domain, &headers, (enter, &sealed), &login_options),
     };
     if enter.site == home::site(&domain) {
         return Ok(redirect(StatusCode::FOUND, &address(&domain, &enter)));
@@ -40,7 +37,7 @@ async fn proceed(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Result<Respo
     let admitted = match app.decide_at(&enter.site, None, &session).await {
         Ok(admitted) => admitted,
         Err(refusal) => {
-            return home::refuse(app, &domain, (refusal, &session), headers, &sealed);
+            return home::refuse(&app, &domain, (refusal, &session), &headers, &sealed);
         }
     };
     let now = app.clock.now();

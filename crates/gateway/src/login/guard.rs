@@ -7,7 +7,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use crate::login::home::SIGN_IN;
 use crate::login::sign_out;
 use crate::pages;
 use crate::pages::accepts_html;
@@ -24,7 +23,7 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
     if let Err(refusal) = own_source(&app, &request) {
         return *refusal;
     }
-    let endpoint = endpoint(request.uri().path());
+    let endpoint = Endpoint::of(request.uri().path());
     let caller = caller(&app, endpoint, request.uri(), request.headers());
     match app.throttle.take(caller, endpoint) {
         Ok(()) => {
@@ -64,17 +63,6 @@ fn own_source(app: &AppState, request: &Request) -> Result<(), Box<Response>> {
 /// Whether a browser shows the answer. Forms use POST, and their answers are pages as well.
 fn wants_page(headers: &HeaderMap) -> bool {
     Source::of(headers).is_ok_and(|source| source.is_page_load("GET", accepts_html(headers)))
-}
-
-fn endpoint(path: &str) -> Endpoint {
-    match path {
-        "/enter" | SIGN_IN => Endpoint::Enter,
-        "/start" => Endpoint::Start,
-        "/sign-out" | sign_out::AT_PORTAL => Endpoint::SignOut,
-        "/backchannel-logout" => Endpoint::Backchannel,
-        path if path.ends_with("/callback") || path.starts_with("/callback/") => Endpoint::Callback,
-        _ => Endpoint::Page,
-    }
 }
 
 /// The session that a sealed value of the gateway names, else the address. The session need not exist any more: only a user who

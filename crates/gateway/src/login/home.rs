@@ -1,11 +1,13 @@
 //! first page of the auth host -> user and workspaces, or the sign-in (IO for unknown sessions).
 
+use axum::extract::State;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
 use crate::index::Domain;
 use crate::index::freshness::Age;
+use crate::login::App;
 use crate::login::authorize::{self, LoginOptions};
 use crate::login::listing::{self, Listing};
 use crate::oidc::{Provider, Registered};
@@ -27,32 +29,26 @@ pub(super) fn site(domain: &Domain) -> Site {
 
 /// Answers `GET https://auth.<base>/`. `state`: the target of a user who signed out to return as another user. The provider
 /// returns it.
-pub(super) async fn home(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
-    let answer = async {
-        let domain = app.domain()?;
-        let state = parameter(uri, "state")?.filter(|sealed| opened(app, &domain, sealed).is_some());
-        Ok(match (app.signed_in(&domain, headers).await?, state) {
-            (Some(session), _) => known(app, &domain, &session, headers)?,
-            (None, Some(sealed)) => pages::on_to_another(&format!("/enter?t={sealed}&as=another")),
-            (None, None) => pages::signed_out(&offers(app)),
-        })
-    };
-    answer.await.unwrap_or_else(Failure::answer)
+pub(super) async fn home(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    let state = parameter(&uri, "state")?.filter(|sealed| opened(&app, &domain, sealed).is_some());
+    Ok(match (app.signed_in(&domain, &headers).await?, state) {
+        (Some(session), _) => known(&app, &domain, &session, &headers)?,
+        (None, Some(sealed)) => pages::on_to_another(&format!("/enter?t={sealed}&as=another")),
+        (None, None) => pages::signed_out(&offers(&app)),
+    })
 }
 
 /// Answers `GET https://auth.<base>/sign-in`, the button of that page. `as=another` begins a login despite an existing session.
-pub(super) async fn sign_in(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
-    let answer = async {
-        let domain = app.domain()?;
-        let login_options = LoginOptions::of(uri)?;
-        if !login_options.is_for_another() && app.signed_in(&domain, headers).await?.is_some() {
-            let home = format!("{}/", domain.auth_origin());
-            return Ok(redirect(StatusCode::FOUND, &home));
-        }
-        let (enter, sealed) = here(app, &domain)?;
-        authorize::begin(app, &domain, headers, (enter, &sealed), &login_options)
-    };
-    answer.await.unwrap_or_else(Failure::answer)
+pub(super) async fn sign_in(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    let login_options = LoginOptions::of(&uri)?;
+    if !login_options.is_for_another() && app.signed_in(&domain, &headers).await?.is_some() {
+        let home = format!("{}/", domain.auth_origin());
+        return Ok(redirect(StatusCode::FOUND, &home));
+    }
+    let (enter, sealed) = here(&app, &domain)?;
+    authorize::begin(&app, &domain, &headers, (enter, &sealed), &login_options)
 }
 
 /// A login that leads to the first page, plain and sealed.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
 use crate::index::Domain;
-use crate::login::home;
+use crate::login::{App, AtSite, home};
 use crate::pages;
 use crate::session::Ended;
-use crate::site::Site;
 use crate::tokens::cookies;
 use crate::verify::AppState;
 use crate::verify::answers::{Failure, redirect, wrong_source};
@@ -21,57 +22,56 @@ use crate::verify::request::{is_form, one_of};
 pub(super) const AT_PORTAL: &str = "/_workspace/sign-out";
 
 /// Answers `POST https://auth.<base>/sign-out`. `body`: the form, at most [`super::start::MAX_FORM`] bytes.
-pub(super) async fn sign_out(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
-    let answer = async {
-        let domain = app.domain()?;
-        if !Source::of(headers)?.is_from(&domain.auth_origin()) {
-            return Ok(wrong_source());
-        }
-        if !is_form(headers)? && !body.is_empty() {
-            return Err(Failure::BadRequest);
-        }
-        let everywhere = one_of(form_urlencoded::parse(body), "everywhere")?.is_some();
-        let then = one_of(form_urlencoded::parse(body), "then")?;
-        let then = then.filter(|sealed| home::opened(app, &domain, sealed).is_some());
-        let ended = end(app, &domain, headers, everywhere).await?;
-        let next = next(app, &domain, ended.as_ref(), then.as_deref());
-        let mut response = redirect(StatusCode::SEE_OTHER, &next);
-        cookies::clear(response.headers_mut(), cookies::SESSION);
-        Ok(response)
-    };
-    answer.await.unwrap_or_else(Failure::answer)
+pub(super) async fn sign_out(State(app): App, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    if !Source::of(&headers)?.is_from(&domain.auth_origin()) {
+        return Ok(wrong_source());
+    }
+    if !is_form(&headers)? && !body.is_empty() {
+        return Err(Failure::BadRequest);
+    }
+    let everywhere = one_of(form_urlencoded::parse(&body), "everywhere")?.is_some();
+    let then = one_of(form_urlencoded::parse(&body), "then")?;
+    let then = then.filter(|sealed| home::opened(&app, &domain, sealed).is_some());
+    let ended = end(&app, &domain, &headers, everywhere).await?;
+    let next = next(&app, &domain, ended.as_ref(), then.as_deref());
+    let mut response = redirect(StatusCode::SEE_OTHER, &next);
+    cookies::clear(response.headers_mut(), cookies::SESSION);
+    Ok(response)
 }
 
 /// Answers `POST https://portal.<base>/_workspace/sign-out`, the button of the portal's pages. The session's cookie stays on the auth
 /// host, so the ticket names the session. Without a valid ticket the first page of the auth host has a button.
-pub(super) async fn at_portal(app: &AppState, site: &Site, method: &Method, headers: &HeaderMap) -> Response {
-    let answer = async {
-        let domain = app.domain()?;
-        if !domain.is_portal(site) {
-            return Ok(pages::bare(StatusCode::NOT_FOUND));
-        }
-        let home = format!("{}/", domain.auth_origin());
-        if method != Method::POST {
-            return Ok(redirect(StatusCode::FOUND, &home));
-        }
-        if !Source::of(headers)?.is_from(&domain.origin_of(site)) {
-            return Ok(wrong_source());
-        }
-        let Some(session) = app.ticket_session(site, headers)? else {
-            return Ok(pages::signing_out(&home));
-        };
-        let ended = Arc::clone(&app.sessions).sign_out(session, None, false).await?;
-        let mut response = pages::signing_out(&next(app, &domain, ended.as_ref(), None));
-        cookies::set_at(
-            response.headers_mut(),
-            &site.cookie_path(),
-            site.ticket(),
-            "",
-            Some(0),
-        );
-        Ok(response)
+pub(super) async fn at_portal(
+    State(app): App,
+    AtSite(site): AtSite,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    if !domain.is_portal(&site) {
+        return Ok(pages::bare(StatusCode::NOT_FOUND));
+    }
+    let home = format!("{}/", domain.auth_origin());
+    if method != Method::POST {
+        return Ok(redirect(StatusCode::FOUND, &home));
+    }
+    if !Source::of(&headers)?.is_from(&domain.origin_of(&site)) {
+        return Ok(wrong_source());
+    }
+    let Some(session) = app.ticket_session(&site, &headers)? else {
+        return Ok(pages::signing_out(&home));
     };
-    answer.await.unwrap_or_else(Failure::answer)
+    let ended = Arc::clone(&app.sessions).sign_out(session, None, false).await?;
+    let mut response = pages::signing_out(&next(&app, &domain, ended.as_ref(), None));
+    cookies::set_at(
+        response.headers_mut(),
+        &site.cookie_path(),
+        site.ticket(),
+        "",
+        Some(0),
+    );
+    Ok(response)
 }
 
 /// Ends the sessions of this browser, and on request all sessions of the user.

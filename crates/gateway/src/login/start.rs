@@ -2,6 +2,8 @@
 
 use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
+use axum::body::Bytes;
+use axum::extract::State;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
@@ -11,7 +13,7 @@ use rules::access::Right;
 use serde_json::json;
 
 use crate::index::{Domain, Target};
-use crate::login::home;
+use crate::login::{App, home};
 use crate::pages::{self, ONLY_OWNERS_START};
 use crate::site::Site;
 use crate::verify::AppState;
@@ -29,50 +31,44 @@ const NOT_A_STARTER: &str = "start";
 const TEMPLATE: &str = "template";
 
 /// Answers `GET https://auth.<base>/start?host=…`: the form.
-pub(super) async fn form(app: &AppState, uri: &Uri, headers: &HeaderMap) -> Response {
-    let answer = async {
-        let domain = app.domain()?;
-        let host = parameter(uri, "host")?.unwrap_or_default();
-        Ok(match asked(app, &domain, &host, headers).await? {
-            Err(refusal) => refusal,
-            Ok(allow) if allow.target().phase == Phase::Stopped => {
-                let usable = match stopped(app, allow.target()).await? {
-                    Some(workspace) => may_use_template(app, &allow, &workspace).await?,
-                    None => true,
-                };
-                if usable {
-                    pages::start_form(&domain, allow.target(), &allow.session().identity.user_name)
-                } else {
-                    not_your_template(app, &domain, &allow)
-                }
+pub(super) async fn form(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    let host = parameter(&uri, "host")?.unwrap_or_default();
+    Ok(match asked(&app, &domain, &host, &headers).await? {
+        Err(refusal) => refusal,
+        Ok(allow) if allow.target().phase == Phase::Stopped => {
+            let usable = match stopped(&app, allow.target()).await? {
+                Some(workspace) => may_use_template(&app, &allow, &workspace).await?,
+                None => true,
+            };
+            if usable {
+                pages::start_form(&domain, allow.target(), &allow.session().identity.user_name)
+            } else {
+                not_your_template(&app, &domain, &allow)
             }
-            Ok(allow) => opened(&domain, &allow),
-        })
-    };
-    answer.await.unwrap_or_else(Failure::answer)
+        }
+        Ok(allow) => opened(&domain, &allow),
+    })
 }
 
 /// Answers `POST https://auth.<base>/start`, the form's button. `body`: at most [`MAX_FORM`] bytes.
-pub(super) async fn start(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Response {
-    let answer = async {
-        let domain = app.domain()?;
-        if !Source::of(headers)?.is_from(&domain.auth_origin()) {
-            return Ok(crate::verify::answers::wrong_source());
-        }
-        if !is_form(headers)? || body.len() > MAX_FORM {
-            return Err(Failure::BadRequest);
-        }
-        let host = one_of(form_urlencoded::parse(body), "host")?.unwrap_or_default();
-        match asked(app, &domain, &host, headers).await? {
-            Err(refusal) => Ok(refusal),
-            Ok(allow) => Ok(if run(app, &allow).await? {
-                opened(&domain, &allow)
-            } else {
-                not_your_template(app, &domain, &allow)
-            }),
-        }
-    };
-    answer.await.unwrap_or_else(Failure::answer)
+pub(super) async fn start(State(app): App, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
+    let domain = app.domain()?;
+    if !Source::of(&headers)?.is_from(&domain.auth_origin()) {
+        return Ok(crate::verify::answers::wrong_source());
+    }
+    if !is_form(&headers)? || body.len() > MAX_FORM {
+        return Err(Failure::BadRequest);
+    }
+    let host = one_of(form_urlencoded::parse(&body), "host")?.unwrap_or_default();
+    match asked(&app, &domain, &host, &headers).await? {
+        Err(refusal) => Ok(refusal),
+        Ok(allow) => Ok(if run(&app, &allow).await? {
+            opened(&domain, &allow)
+        } else {
+            not_your_template(&app, &domain, &allow)
+        }),
+    }
 }
 
 /// Whether the browser's user may start the workspace of `host`; else the answer.

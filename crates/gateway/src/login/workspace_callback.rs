@@ -1,11 +1,13 @@
 //! one-time code at the address of a workspace or of the portal -> the ticket for that site (IO).
 
+use axum::extract::State;
 use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
 use crate::index::Domain;
 use crate::login::enter::{address, unknown_link};
+use crate::login::{App, AtSite};
 use crate::pages;
 use crate::session::Spent;
 use crate::site::Site;
@@ -17,38 +19,32 @@ use crate::verify::{AppState, pre_cookie, send_to_enter};
 
 /// Answers `GET https://<workspace>/_workspace/callback?code=…`.
 pub(super) async fn workspace_callback(
-    app: &AppState,
-    site: &Site,
-    uri: &Uri,
-    headers: &HeaderMap,
-) -> Response {
-    receive(app, site, uri, headers)
-        .await
-        .unwrap_or_else(Failure::answer)
-}
-
-async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+    State(app): App,
+    AtSite(site): AtSite,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    let Some(sealed) = parameter(uri, "code")? else {
-        return Ok(cookies_blocked(&domain, site));
+    let Some(sealed) = parameter(&uri, "code")? else {
+        return Ok(cookies_blocked(&domain, &site));
     };
-    let Some(code) = Code::open_even_expired(&app.keys, &sealed).filter(|code| code.enter.site == *site)
+    let Some(code) = Code::open_even_expired(&app.keys, &sealed).filter(|code| code.enter.site == site)
     else {
         return Ok(unknown_link(&domain));
     };
     let now = app.clock.now();
     if code.expires() <= now {
-        return again(app, &domain, headers, code.enter).await;
+        return again(&app, &domain, &headers, code.enter).await;
     }
-    if !pre_cookie::is_of_browser(headers, site, &code.enter.browser)? {
+    if !pre_cookie::is_of_browser(&headers, &site, &code.enter.browser)? {
         // Another browser has seen the code. So it becomes invalid in the browser that it was made for, too.
         app.sessions.spend(code.session, code.id, code.expires()).await?;
-        return again(app, &domain, headers, code.enter).await;
+        return again(&app, &domain, &headers, code.enter).await;
     }
     let Some(session) = app.sessions.find(code.session).await? else {
-        return again(app, &domain, headers, code.enter).await;
+        return again(&app, &domain, &headers, code.enter).await;
     };
-    let admitted = match app.decide_at(site, Some(&code.uid), &session).await {
+    let admitted = match app.decide_at(&site, Some(&code.uid), &session).await {
         Ok(admitted) => admitted,
         Err(refusal) => return Ok(refuse_page(refusal, &domain)),
     };
@@ -57,7 +53,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
     }
     match app.sessions.spend(code.session, code.id, code.expires()).await? {
         Spent::Now => {}
-        Spent::Before | Spent::NoSession => return again(app, &domain, headers, code.enter).await,
+        Spent::Before | Spent::NoSession => return again(&app, &domain, &headers, code.enter).await,
     }
     let expires = (now + app.sessions.limits().ticket).min(session.end);
     let ticket = Ticket {
@@ -77,7 +73,7 @@ async fn receive(app: &AppState, site: &Site, uri: &Uri, headers: &HeaderMap) ->
         &ticket,
         Some(expires - now),
     );
-    if let Some(others) = pre_cookie::end(headers, site, &code.enter.browser)? {
+    if let Some(others) = pre_cookie::end(&headers, &site, &code.enter.browser)? {
         let age = others.is_empty().then_some(0);
         cookies::set(response.headers_mut(), site.pre(), &others, age);
     }

@@ -1,36 +1,41 @@
-//! page load through a proxy that cannot redirect -> the redirect of `/verify` (pure).
+//! page load of a workspace or the portal that needs a login -> the redirect of `/verify` (pure but for randomness and clock).
 
+use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
 use http::header::HeaderMap;
 
-use crate::site::Site;
-use crate::tokens::Enter;
+use crate::login::{App, AtSite};
 use crate::verify::answers::Failure;
-use crate::verify::request::forwarded::target;
 use crate::verify::request::parameter;
-use crate::verify::{AppState, send_to_enter};
+use crate::verify::sign_in;
 
-/// Answers `GET https://<workspace>/_workspace/enter`. The target is the whole query if that is a path, else the parameter `rd`: a
-/// path, or an address of this workspace.
-pub(super) fn workspace_enter(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) -> Response {
-    proceed(app, site, uri, headers).unwrap_or_else(Failure::answer)
-}
-
-fn proceed(app: &AppState, site: Site, uri: &Uri, headers: &HeaderMap) -> Result<Response, Failure> {
+/// Answers `GET https://<workspace>/_workspace/enter`, for proxies that cannot redirect. The target is the whole query if that is a
+/// path, else the parameter `rd`: a path, or an address of this workspace.
+pub(super) async fn workspace_enter(
+    State(app): App,
+    AtSite(site): AtSite,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
     let domain = app.domain()?;
     let wished = match uri.query() {
         Some(path) if path.starts_with('/') => path.to_owned(),
-        _ => parameter(uri, "rd")?.unwrap_or_default(),
+        _ => parameter(&uri, "rd")?.unwrap_or_default(),
     };
     let path = wished.strip_prefix(&domain.origin_of(&site)).unwrap_or(&wished);
-    let enter = Enter {
-        target: target(site.within(path)).to_owned(),
-        site,
-        attempt: 0,
-        again: false,
-        browser: String::new(),
-        expires: 0,
-    };
-    send_to_enter(app, &domain, enter, headers)
+    sign_in(&app, &domain, (site, false), &headers, path)
+}
+
+/// Answers `GET https://<workspace host>/_workspace/sign-in?to=…`, where an open JupyterLab sends its user before the session ends, or
+/// after. `to`: a path of this workspace to continue at. The handler itself changes nothing.
+pub(super) async fn sign_in_again(
+    State(app): App,
+    AtSite(site): AtSite,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Failure> {
+    let to = parameter(&uri, "to")?.unwrap_or_default();
+    let domain = app.domain()?;
+    sign_in(&app, &domain, (site, true), &headers, &to)
 }

@@ -7,6 +7,7 @@ pub(crate) mod gauges;
 pub(crate) mod log_limit;
 mod names;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
-use rules::access::{Allowed, Denied};
+use prometheus_client::registry::Registry;
+use rules::access::Allowed;
 
 /// Statuses of `/verify` with a counter of their own; all others count as `other`.
 const STATUSES: [(u16, &str); 7] = [
@@ -28,15 +30,6 @@ const STATUSES: [(u16, &str); 7] = [
     (503, "503"),
 ];
 
-/// Buckets for the duration of `/verify`, in seconds. It usually does no IO, so they are short.
-const VERIFY_BUCKETS: [f64; 8] = [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.01, 0.1, 1.0];
-
-/// Buckets for the duration of the identity provider's answers, in seconds.
-const PROVIDER_BUCKETS: [f64; 7] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];
-
-/// Rules of denials beside those of [`Denied`]: the workspace does not exist, and the index is too old.
-const OTHER_DENIALS: [&str; 2] = ["no_workspace", "stale"];
-
 /// Name and value of a metric's single label.
 type Label = [(&'static str, &'static str); 1];
 
@@ -46,6 +39,7 @@ type Labels = [(&'static str, &'static str); 2];
 /// The gateway's own metrics. All clones share the counters.
 #[derive(Debug, Clone)]
 pub struct Metrics {
+    registry: Arc<Registry>,
     verified: Family<Label, Counter>,
     /// The counters of `verified` by status. A look-up by label takes a lock, which the hot path avoids.
     verified_by_status: [Counter; STATUSES.len()],
@@ -83,79 +77,17 @@ pub struct Metrics {
     certificate_ends: Family<Label, Gauge>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let verified = Family::<Label, Counter>::default();
-        let verified_by_status = STATUSES.map(|(_, name)| verified.get_or_create_owned(&[("status", name)]));
-        let decisions = Family::<Labels, Counter>::default();
-        let allowed = Allowed::ALL
-            .map(|rule| decisions.get_or_create_owned(&[("result", "allowed"), ("rule", rule.reason())]));
-        let denials = Denied::ALL.map(Denied::reason);
-        for rule in denials.into_iter().chain(OTHER_DENIALS) {
-            drop(decisions.get_or_create(&[("result", "denied"), ("rule", rule)]));
-        }
-        // Present from the start, so that the first event shows as an increase.
-        let (shed, renewals) = (
-            Family::<Label, Counter>::default(),
-            Family::<Label, Counter>::default(),
-        );
-        for kind in [
-            "question",
-            "handshake",
-            "login",
-            "backchannel",
-            "body",
-            "page",
-            "poll",
-        ] {
-            drop(shed.get_or_create(&[("kind", kind)]));
-        }
-        let malformed = Family::<Label, Counter>::default();
-        for listener in ["verify", "routes", "pages"] {
-            drop(malformed.get_or_create(&[("listener", listener)]));
-        }
-        for outcome in ["confirmed", "ended", "unanswered"] {
-            drop(renewals.get_or_create(&[("outcome", outcome)]));
-        }
-        Self {
-            decisions,
-            allowed,
-            reviews: Family::default(),
-            bearer: Family::default(),
-            index_lag: Gauge::default(),
-            heartbeat_failures: Counter::default(),
-            audit_records: Counter::default(),
-            audit_lost: Counter::default(),
-            verified,
-            verified_by_status,
-            verify_duration: Histogram::new(VERIFY_BUCKETS),
-            sockets: Gauge::default(),
-            upgrades: Family::default(),
-            polls: Family::default(),
-            workspaces: Gauge::default(),
-            watch_failures: Family::default(),
-            watch_whole: Family::default(),
-            connections: Family::default(),
-            under_way: Family::default(),
-            shed,
-            malformed,
-            rate_limited: Family::default(),
-            loop_lag: Gauge::default(),
-            sign_ins: Family::default(),
-            session_ends: Family::default(),
-            sessions: Gauge::default(),
-            renewals,
-            provider_requests: Family::default(),
-            provider_duration: Family::new_with_constructor(|| Histogram::new(PROVIDER_BUCKETS)),
-            keys_unpublished: Counter::default(),
-            sealing_keys: Gauge::default(),
-            sealing_key_since: Gauge::default(),
-            certificate_ends: Family::default(),
-        }
-    }
-}
-
 impl Metrics {
+    /// All of them, for `/metrics`.
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
+
+    /// Prepares the counter of refusals of this kind, so that the first one shows as an increase.
+    pub(crate) fn sheds(&self, kind: &'static str) {
+        drop(self.shed.get_or_create(&[("kind", kind)]));
+    }
+
     /// An answer of `/verify`.
     pub fn verified(&self, status: StatusCode, took: Duration) {
         self.verify_duration.observe(took.as_secs_f64());
@@ -345,22 +277,18 @@ impl Drop for Open {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::registry::Registry;
-
     use super::*;
 
     #[test]
     fn answers_are_counted_by_status_and_connections_while_they_are_open() {
         let metrics = Metrics::default();
-        let mut registry = Registry::default();
-        metrics.register(&mut registry);
         metrics.verified(StatusCode::OK, Duration::from_micros(30));
         metrics.verified(StatusCode::IM_A_TEAPOT, Duration::from_micros(30));
         metrics.allowed(Allowed::GroupShare);
         metrics.denied("no_right");
         let open = metrics.socket();
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        prometheus_client::encoding::text::encode(&mut text, &metrics.registry()).unwrap();
         for line in [
             "jupyter_k8s_gateway_verify_answers_total{status=\"200\"} 1",
             "jupyter_k8s_gateway_verify_answers_total{status=\"other\"} 1",
@@ -373,7 +301,7 @@ mod tests {
         }
         drop(open);
         text.clear();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        prometheus_client::encoding::text::encode(&mut text, &metrics.registry()).unwrap();
         assert!(text.contains("jupyter_k8s_gateway_relay_sockets 0"));
     }
 }

@@ -15,33 +15,17 @@ const OLD: i64 = 10 * 60;
 /// Keys of this age are no longer used, in seconds.
 const TOO_OLD: i64 = 24 * 60 * 60;
 
-/// Why a token gives no claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BearerError {
-    /// It fails a check.
-    Refused(JwtError),
-    /// The token cannot be checked. Its key is unknown and the provider was asked just now or does not answer, or has not answered
-    /// for a day.
-    Unavailable,
-}
-
-impl From<JwtError> for BearerError {
-    fn from(refused: JwtError) -> Self {
-        Self::Refused(refused)
-    }
-}
-
 impl Provider {
     /// Verifies a token for one of `audiences`: an access token (RFC 9068) or an ID token of another client.
     ///
     /// # Errors
-    /// Any check fails, or cannot be made.
-    pub async fn bearer(&self, token: &str, audiences: &[String]) -> Result<Map<String, Value>, BearerError> {
+    /// Any check fails. [`JwtError::KeysLater`]: it cannot be made now.
+    pub async fn bearer(&self, token: &str, audiences: &[String]) -> Result<Map<String, Value>, JwtError> {
         let now = self.clock.now();
         if self.keys.age() >= TOO_OLD {
             self.keys.refetch(For::Bearer).await;
             if self.keys.age() >= TOO_OLD {
-                return Err(BearerError::Unavailable);
+                return Err(JwtError::KeysLater);
             }
         } else if self.keys.age() >= OLD {
             self.keys.renew();
@@ -51,11 +35,11 @@ impl Provider {
             Err(JwtError::UnknownKey) => {
                 let fetched = self.keys.refetch(For::Bearer).await;
                 verify().map_err(|refused| match (refused, fetched) {
-                    (JwtError::UnknownKey, Fetched::Failed | Fetched::TooSoon) => BearerError::Unavailable,
-                    (refused, _) => refused.into(),
+                    (JwtError::UnknownKey, Fetched::Failed | Fetched::TooSoon) => JwtError::KeysLater,
+                    (refused, _) => refused,
                 })
             }
-            verified => Ok(verified?),
+            verified => verified,
         }
     }
 }

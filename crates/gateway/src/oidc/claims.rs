@@ -249,11 +249,6 @@ mod tests {
         mapping.identify(claims.as_object().unwrap())
     }
 
-    fn user_name(claim: &str, prefix: Option<&str>, claims: &Value) -> Result<String, IdentityError> {
-        let mapping = Mapping::new(ISSUER, claim, prefix, None, "");
-        identify(&mapping, claims).map(|identity| identity.user_name)
-    }
-
     fn groups(prefix: &str, claims: &Value) -> Result<Vec<String>, IdentityError> {
         let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), prefix);
         identify(&mapping, claims).map(|identity| identity.groups)
@@ -306,95 +301,6 @@ mod tests {
     }
 
     #[test]
-    fn user_names_are_prefixed_as_the_api_server_does() {
-        let claims =
-            json!({"sub": "1", "preferred_username": "alice", "email": "a@b", "email_verified": true});
-        let table = [
-            ("sub", None, "https://identity.example/realms/x#1"),
-            (
-                "preferred_username",
-                None,
-                "https://identity.example/realms/x#alice",
-            ),
-            ("preferred_username", Some("-"), "alice"),
-            ("preferred_username", Some("oidc:"), "oidc:alice"),
-            ("email", None, "a@b"),
-            ("email", Some("-"), "a@b"),
-            ("email", Some("oidc:"), "oidc:a@b"),
-        ];
-        for (claim, prefix, expected) in table {
-            assert_eq!(
-                user_name(claim, prefix, &claims).unwrap(),
-                expected,
-                "{claim} {prefix:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_email_address_needs_to_be_verified() {
-        for verified in [json!(null), json!(false), json!("true"), json!(1)] {
-            let claims = json!({"email": "a@b", "email_verified": verified});
-            assert_eq!(
-                user_name("email", None, &claims),
-                Err(IdentityError::EmailNotVerified)
-            );
-        }
-        let absent = json!({"email": "a@b"});
-        assert_eq!(
-            user_name("email", None, &absent),
-            Err(IdentityError::EmailNotVerified)
-        );
-    }
-
-    #[test]
-    fn a_user_name_that_is_missing_or_odd_is_refused() {
-        for value in [
-            json!(null),
-            json!(""),
-            json!(7),
-            json!(["a"]),
-            json!("a\nb"),
-            json!("a".repeat(1025)),
-        ] {
-            assert!(
-                matches!(
-                    user_name("sub", Some("-"), &json!({"sub": value})),
-                    Err(IdentityError::UserName { .. })
-                ),
-                "{value}"
-            );
-        }
-    }
-
-    #[test]
-    fn names_of_kubernetes_itself_are_refused_after_prefixing() {
-        let admin = json!({"sub": "system:admin"});
-        assert!(matches!(
-            user_name("sub", Some("-"), &admin),
-            Err(IdentityError::Reserved { .. })
-        ));
-        assert_eq!(
-            user_name("sub", Some("oidc:"), &admin).unwrap(),
-            "oidc:system:admin"
-        );
-        let split = json!({"sub": "admin"});
-        assert!(matches!(
-            user_name("sub", Some("system:"), &split),
-            Err(IdentityError::Reserved { .. })
-        ));
-        let masters = json!({"sub": "1", "groups": ["a", "system:masters"]});
-        assert!(matches!(
-            groups("", &masters),
-            Err(IdentityError::Reserved { .. })
-        ));
-        assert_eq!(
-            groups("oidc:", &masters).unwrap(),
-            ["oidc:a", "oidc:system:masters"]
-        );
-    }
-
-    #[test]
     fn groups_are_one_name_or_a_list_and_keep_their_commas() {
         let table = [
             (json!({"sub": "1"}), vec![]),
@@ -430,12 +336,6 @@ mod tests {
         let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").filtering(vec!["k8s-".into()]);
         let claims = json!({"sub": "1", "groups": ["a\nb", "k8s-ml"]});
         assert_eq!(identify(&mapping, &claims).unwrap().groups, ["k8s-ml"]);
-    }
-
-    #[test]
-    fn groups_in_another_order_or_listed_twice_are_no_change() {
-        let listed = json!({"sub": "1", "groups": ["b", "a", "b"]});
-        assert_eq!(groups("g:", &listed).unwrap(), ["g:a", "g:b"]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::oidc::claims::Mapping;
 use crate::oidc::http::{HttpClient, Trusted};
 use crate::oidc::https_proxy::HttpsProxy;
 use crate::oidc::providers_file;
-use crate::oidc::{self, CALLBACK, MAIN, Registered};
+use crate::oidc::{self, CALLBACK, Registered};
 use crate::tokens::redacted::Secret;
 
 /// Flag of the file that lists further providers.
@@ -35,10 +35,11 @@ pub(crate) struct Client {
 /// A setting cannot be used; the error names it.
 pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
     let proxy = https_proxy(oidc)?;
-    let (main, client) = one(MAIN, CALLBACK, oidc, proxy.as_ref())?;
+    let (main, client) = one(CALLBACK, oidc, proxy.as_ref())?;
     let (mut list, mut clients) = (vec![main], vec![client]);
-    if let Some(file) = non_empty_path(oidc.oidc_providers_file.as_deref()) {
-        for (name, further) in kit::process::file(FILE, file, providers_file::parse)? {
+    if let Some(file) = non_empty_path(oidc.providers_file.as_deref()) {
+        for further in kit::process::file(FILE, file, providers_file::parse)? {
+            let name = &further.name;
             let callback = format!("{CALLBACK}/{name}");
             let of_entry = |error: WrongSetting| {
                 WrongSetting::new(
@@ -46,7 +47,7 @@ pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSet
                     format!("provider {name}: as --{}: {}", error.setting, error.problem),
                 )
             };
-            let (further, client) = one(&name, &callback, &further, proxy.as_ref()).map_err(of_entry)?;
+            let (further, client) = one(&callback, &further, proxy.as_ref()).map_err(of_entry)?;
             list.push(further);
             clients.push(client);
         }
@@ -56,42 +57,38 @@ pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSet
 }
 
 fn https_proxy(oidc: &Oidc) -> Result<Option<HttpsProxy>, WrongSetting> {
-    if let Some(file) = non_empty_path(oidc.oidc_https_proxy_file.as_deref()) {
+    if let Some(file) = non_empty_path(oidc.https_proxy_file.as_deref()) {
         return kit::process::file("oidc-https-proxy-file", file, HttpsProxy::parse).map(Some);
     }
-    let address = oidc.oidc_https_proxy.as_deref().filter(|text| !text.is_empty());
+    let address = oidc.https_proxy.as_deref().filter(|text| !text.is_empty());
     let wrong = |problem: String| WrongSetting::new("oidc-https-proxy", problem);
     address.map(HttpsProxy::parse).transpose().map_err(wrong)
 }
 
 fn one(
-    name: &str,
     callback: &str,
     oidc: &Oidc,
     proxy: Option<&HttpsProxy>,
 ) -> Result<(Registered, Client), WrongSetting> {
     let settings = client_of(oidc)?;
     let host = settings.issuer_host()?;
-    let connect_to = oidc
-        .oidc_connect_to
-        .as_deref()
-        .filter(|address| !address.is_empty());
-    let trusted = match (&oidc.own_authority, non_empty_path(oidc.oidc_ca_file.as_deref())) {
+    let connect_to = oidc.connect_to.as_deref().filter(|address| !address.is_empty());
+    let trusted = match (&oidc.own_authority, non_empty_path(oidc.ca_file.as_deref())) {
         (Some(pem), _) => Trusted::Authority(pem),
         (None, Some(file)) => Trusted::File(file),
         (None, None) => Trusted::System,
     };
     let http = HttpClient::over_tls(trusted, &host, connect_to, proxy.cloned())?;
     let mapping = Mapping::new(
-        &oidc.oidc_issuer_url,
-        &oidc.oidc_username_claim,
-        oidc.oidc_username_prefix.as_deref(),
-        oidc.oidc_groups_claim.as_deref(),
-        &oidc.oidc_groups_prefix,
+        &oidc.issuer_url,
+        &oidc.username_claim,
+        oidc.username_prefix.as_deref(),
+        oidc.groups_claim.as_deref(),
+        &oidc.groups_prefix,
     )
-    .with_email(oidc.oidc_email_verified)
-    .filtering(non_empty(&oidc.oidc_groups_filter));
-    let admission = Admission::new(&oidc.oidc_allowed_email_domains, &oidc.oidc_allowed_groups)?;
+    .with_email(oidc.email_verified)
+    .filtering(non_empty(&oidc.groups_filter));
+    let admission = Admission::new(&oidc.allowed_email_domains, &oidc.allowed_groups)?;
     if let Some(group) = admission.groups().iter().find(|group| !mapping.can_give(group)) {
         return Err(WrongSetting::new(
             "oidc-allowed-groups",
@@ -101,20 +98,20 @@ fn one(
             ),
         ));
     }
-    let title = match oidc.oidc_display_name.as_str() {
+    let title = match oidc.display_name.as_str() {
         "" => &host,
         title => title,
     };
-    let registered = Registered::new(name, title, &settings.issuer_url, mapping, callback);
+    let registered = Registered::new(&oidc.name, title, &settings.issuer_url, mapping, callback);
     Ok((registered.admitting(admission), Client { settings, http }))
 }
 
 fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
-    let secret = non_empty_path(oidc.oidc_client_secret_file.as_deref())
+    let secret = non_empty_path(oidc.client_secret_file.as_deref())
         .map(client_secret)
         .transpose()?;
     let algorithms = oidc
-        .oidc_signing_algs
+        .signing_algs
         .iter()
         .map(|name| name.parse())
         .collect::<Result<Vec<_>, _>>()?;
@@ -122,20 +119,20 @@ fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
         return Err(WrongSetting::new("oidc-signing-algs", "names no algorithm"));
     }
     for (setting, value) in [
-        ("oidc-client-id", &oidc.oidc_client_id),
-        ("oidc-username-claim", &oidc.oidc_username_claim),
+        ("oidc-client-id", &oidc.client_id),
+        ("oidc-username-claim", &oidc.username_claim),
     ] {
         if value.trim().is_empty() {
             return Err(WrongSetting::new(setting, "is empty"));
         }
     }
     Ok(oidc::Settings {
-        issuer_url: oidc.oidc_issuer_url.clone(),
-        client_id: oidc.oidc_client_id.clone(),
+        issuer_url: oidc.issuer_url.clone(),
+        client_id: oidc.client_id.clone(),
         client_secret: secret,
         scopes: scopes(oidc),
         // Others require it, but some providers refuse a scope that they do not know.
-        optional_scopes: match oidc.oidc_groups_claim.as_deref() {
+        optional_scopes: match oidc.groups_claim.as_deref() {
             Some(GROUPS) => vec![GROUPS.to_owned()],
             _ => Vec::new(),
         },
@@ -145,9 +142,8 @@ fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
 
 /// The scopes in the settings, and `email` if the user name or the admission depends on that claim.
 fn scopes(oidc: &Oidc) -> Vec<String> {
-    let mut scopes = non_empty(&oidc.oidc_scopes);
-    let needs_email =
-        oidc.oidc_username_claim == EMAIL || !non_empty(&oidc.oidc_allowed_email_domains).is_empty();
+    let mut scopes = non_empty(&oidc.scopes);
+    let needs_email = oidc.username_claim == EMAIL || !non_empty(&oidc.allowed_email_domains).is_empty();
     if needs_email && !scopes.iter().any(|scope| scope == EMAIL) {
         scopes.push(EMAIL.to_owned());
     }
@@ -246,15 +242,14 @@ mod tests {
         let mut oidc =
             providers_file::parse(r#"[{"name":"x","issuerUrl":"https://i.example","clientId":"c"}]"#)
                 .unwrap()
-                .remove(0)
-                .1;
-        oidc.oidc_https_proxy_file = Some(file.clone());
+                .remove(0);
+        oidc.https_proxy_file = Some(file.clone());
         let error = of(&oidc).err().unwrap();
         std::fs::remove_file(file).unwrap();
         assert_eq!(error.setting, "oidc-https-proxy-file");
         assert!(!error.to_string().contains("s3cret"), "{error}");
-        oidc.oidc_https_proxy_file = None;
-        oidc.oidc_https_proxy = Some("proxy.example:3128".to_owned());
+        oidc.https_proxy_file = None;
+        oidc.https_proxy = Some("proxy.example:3128".to_owned());
         assert_eq!(of(&oidc).err().unwrap().setting, "oidc-https-proxy");
     }
 }

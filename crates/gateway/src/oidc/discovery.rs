@@ -66,6 +66,7 @@ mod tests {
     use super::*;
     use crate::oidc::http::HttpError;
     use http::Response;
+    use serde_json::json;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -82,21 +83,25 @@ mod tests {
         }
     }
 
-    type Answers = &'static [(u16, &'static str)];
+    type Answers<'a> = &'a [(u16, &'a str)];
 
     /// A provider that gives these answers one after the other, then repeats the last one. Status 0: no answer.
-    fn provider(answers: Answers) -> (HttpClient, Arc<AtomicUsize>) {
+    fn provider(answers: Answers<'_>) -> (HttpClient, Arc<AtomicUsize>) {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
+        let answers: Vec<_> = answers
+            .iter()
+            .map(|(status, body)| (*status, (*body).to_owned()))
+            .collect();
         let http = HttpClient::new(move |request| {
             let is_keys = request.uri().path().ends_with("/jwks");
             let (status, body) = if is_keys {
-                (200, r#"{"keys":[]}"#)
+                (200, r#"{"keys":[]}"#.to_owned())
             } else {
-                answers[count.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)]
+                answers[count.fetch_add(1, Ordering::Relaxed).min(answers.len() - 1)].clone()
             };
             async move {
-                let answer = Response::builder().status(status).body(body.as_bytes().to_vec());
+                let answer = Response::builder().status(status).body(body.into_bytes());
                 answer.map_err(|_| HttpError::Unreachable {
                     host: "identity.example".into(),
                     reason: "refused".into(),
@@ -111,7 +116,7 @@ mod tests {
         "jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],
         "subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#;
 
-    async fn outcome(answers: Answers) -> (Result<Provider, WrongSetting>, usize) {
+    async fn outcome(answers: Answers<'_>) -> (Result<Provider, WrongSetting>, usize) {
         let (http, asked) = provider(answers);
         let result = discover(settings(), http, Clock::System).await;
         (result, asked.load(Ordering::Relaxed))
@@ -133,7 +138,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_wrong_server_at_the_issuer_is_reported_after_a_while() {
-        for wrong in [&[(404, "")], &[(200, "<html>")]] as [Answers; 2] {
+        for wrong in [&[(404, "")], &[(200, "<html>")]] as [Answers<'_>; 2] {
             let (result, asked) = outcome(wrong).await;
             assert_eq!(result.unwrap_err().setting, "oidc-issuer-url");
             assert!(asked > 30, "{asked}");
@@ -142,40 +147,27 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_provider_that_does_not_fit_the_settings_is_named_at_once() {
-        let other_name = &[(
-            200,
-            concat!(
-                r#"{"issuer":"https://identity.example/realms/X","#,
-                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token","#,
-                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
-                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#
+        for (field, value, setting) in [
+            (
+                "issuer",
+                json!("https://identity.example/realms/X"),
+                "oidc-issuer-url",
             ),
-        )];
-        let other_algs = &[(
-            200,
-            concat!(
-                r#"{"issuer":"https://identity.example/realms/x","#,
-                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"https://identity.example/token","#,
-                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
-                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"]}"#
+            (
+                "id_token_signing_alg_values_supported",
+                json!(["ES256"]),
+                "oidc-signing-algs",
             ),
-        )];
-        let plain = &[(
-            200,
-            concat!(
-                r#"{"issuer":"https://identity.example/realms/x","#,
-                r#""authorization_endpoint":"https://identity.example/auth","token_endpoint":"http://identity.example/token","#,
-                r#""jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],"#,
-                r#""subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#
+            (
+                "token_endpoint",
+                json!("http://identity.example/token"),
+                "oidc-issuer-url",
             ),
-        )];
-        let table: [(Answers, &str, &str); 3] = [
-            (other_name, "oidc-issuer-url", "https://identity.example/realms/X"),
-            (other_algs, "oidc-signing-algs", "ES256"),
-            (plain, "oidc-issuer-url", "http://identity.example/token"),
-        ];
-        for (answers, setting, part) in table {
-            let (result, asked) = outcome(answers).await;
+        ] {
+            let mut document: serde_json::Value = serde_json::from_str(DOCUMENT).unwrap();
+            document[field] = value.clone();
+            let (result, asked) = outcome(&[(200, &document.to_string())]).await;
+            let part = value.as_str().unwrap_or("ES256");
             let error = result.unwrap_err();
             assert_eq!((error.setting, asked), (setting, 1));
             assert!(error.to_string().contains(part), "{error}");

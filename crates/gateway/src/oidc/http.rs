@@ -279,40 +279,6 @@ fn roots(trusted: Trusted<'_>) -> Result<RootCertStore, WrongSetting> {
 mod tests {
     use super::*;
     use openidconnect::AsyncHttpClient as _;
-    use std::io::Write as _;
-
-    #[test]
-    fn unusable_settings_are_named() {
-        for wrong in ["proxy", "proxy:", ":443", "proxy:0", "proxy:http", "proxy:70000"] {
-            let error = HttpClient::over_tls(Trusted::System, "identity.example", Some(wrong), None)
-                .err()
-                .unwrap();
-            assert_eq!(error.setting, "oidc-connect-to", "{wrong}");
-        }
-        let absent = Path::new("/does/not/exist.pem");
-        let error = HttpClient::over_tls(Trusted::File(absent), "x", None, None)
-            .err()
-            .unwrap();
-        assert!(
-            error
-                .to_string()
-                .starts_with("--oidc-ca-file /does/not/exist.pem"),
-            "{error}"
-        );
-        let mut empty = tempfile();
-        writeln!(empty.1, "no certificate").unwrap();
-        let error = HttpClient::over_tls(Trusted::File(&empty.0), "x", None, None)
-            .err()
-            .unwrap();
-        assert!(error.to_string().contains("holds no certificate"), "{error}");
-        std::fs::remove_file(empty.0).unwrap();
-    }
-
-    fn tempfile() -> (std::path::PathBuf, std::fs::File) {
-        let path = std::env::temp_dir().join(format!("gateway-ca-{}.pem", std::process::id()));
-        let file = std::fs::File::create(&path).unwrap();
-        (path, file)
-    }
 
     #[tokio::test]
     async fn an_unknown_authority_and_an_unreachable_server_have_different_errors() {

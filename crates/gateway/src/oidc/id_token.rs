@@ -22,8 +22,8 @@ pub enum JwtError {
     /// No published key has the id that the token names.
     #[error("signed with an unknown key")]
     UnknownKey,
-    /// The same, but keys were fetched too recently to fetch them again. The token may be accepted later.
-    #[error("signed with an unknown key; keys are not fetched again so soon")]
+    /// The key is unknown or too old, and the provider was asked just now or does not answer. The token may be accepted later.
+    #[error("signed with a key that cannot be fetched now")]
     KeysLater,
     /// The algorithm is not among the configured ones.
     #[error("signed with an algorithm that --oidc-signing-algs does not list")]

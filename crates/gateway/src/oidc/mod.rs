@@ -43,7 +43,6 @@ use serde_json::{Map, Value};
 
 use kit::process::WrongSetting;
 
-pub use self::bearer::BearerError;
 use self::http::{HttpClient, HttpError};
 use self::id_token::{Expected, Received};
 pub use self::id_token::{JwtError, Original};
@@ -53,7 +52,7 @@ pub use self::logout::Logout;
 pub use self::metadata::DiscoverError;
 use self::metadata::Metadata;
 pub use self::providers::{CALLBACK, MAIN, Providers, Registered};
-pub use self::renewal::{RenewalError, Renewed};
+pub use self::renewal::Renewed;
 pub use self::settings::{Settings, SigningAlg};
 use crate::clock::Clock;
 use crate::tokens::redacted::Secret;
@@ -80,7 +79,10 @@ type ConfiguredClient = CoreClient<
     EndpointMaybeSet,
 >;
 
-/// Why a code gave no claims. The texts contain no token, code or claim.
+/// The provider's error code for a code or refresh token that is not valid, or not any more.
+pub(crate) const INVALID_GRANT: &str = "invalid_grant";
+
+/// Why a code or a refresh token gave no claims. The texts contain no token, code or claim.
 #[derive(Debug, thiserror::Error)]
 pub enum RedeemError {
     /// The provider did not answer.
@@ -91,7 +93,7 @@ pub enum RedeemError {
         "the token endpoint refused the client: check the settings oidc-client-id and oidc-client-secret-file ({0})"
     )]
     Client(String),
-    /// The provider refused the code.
+    /// The provider refused the code or refresh token.
     #[error("the token endpoint refused the code: {0}")]
     Refused(String),
     /// The answer is no token response, or contains no usable ID token.
@@ -100,6 +102,23 @@ pub enum RedeemError {
     /// The ID token failed a check.
     #[error("the ID token is refused: {0}")]
     Token(#[from] JwtError),
+}
+
+impl RedeemError {
+    /// Whether the session ended at the provider: signed out, expired, or the user is disabled.
+    pub(crate) fn is_end_of_session(&self) -> bool {
+        matches!(self, Self::Refused(code) if code == INVALID_GRANT)
+    }
+
+    /// Whether requests for other sessions would fail as well at the moment.
+    pub(crate) fn concerns_all(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Client(_))
+    }
+
+    /// Whether a repetition gives the same result: the provider itself refused, and not a server in its place.
+    pub(crate) fn is_definite(&self) -> bool {
+        matches!(self, Self::Client(_) | Self::Refused(_))
+    }
 }
 
 /// The values that bind an authorization response to its request.

@@ -2,7 +2,7 @@
 
 use look::ThemeSettings;
 
-use super::super::theme::Theme;
+use super::super::message::Watch;
 use super::*;
 
 #[path = "../../tests/support/page.rs"]

@@ -132,6 +132,28 @@ impl Step {
             Self::Next => "next",
         }
     }
+
+    /// Text for screen readers in place of the sign before the step.
+    pub(super) fn aside(self) -> &'static str {
+        match self {
+            Self::Done => " (done)",
+            Self::Now => " (under way)",
+            Self::Stuck => " (does not go on)",
+            Self::Next => "",
+        }
+    }
+}
+
+impl Tone {
+    /// Its CSS class.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Calm => "calm",
+            Self::Good => "good",
+            Self::Wait => "wait",
+            Self::Bad => "bad",
+        }
+    }
 }
 
 impl Message {

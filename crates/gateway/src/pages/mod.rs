@@ -1,11 +1,10 @@
 //! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
-//! `message` is the content of an answer. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
+//! Here are the texts of refusals. `message` is the type of an answer's content. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
 //! is the page in place of a workspace that is starting, stopped or failed; `start_events` is what its event stream sends. `account` and
-//! `identity` show users. `escaping` makes text safe in HTML, `settings` reads the theme's files.
+//! `identity` show users. `settings` reads the theme's files.
 
 mod account;
-mod escaping;
 mod html;
 mod identity;
 mod message;

@@ -33,7 +33,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
         retry: Some(1),
         ..Message::new(NOT_READY, title, text)
     };
-    let details = details(domain, target, audience);
+    let portal = in_portal(domain, target, audience);
     match target.phase {
         Phase::Running => Message {
             parts: vec![start_events::bar(target), steps(ANSWERS, None)],
@@ -69,11 +69,11 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
         Phase::Stopped => stopped(
             domain,
             target,
-            (audience, details),
+            (audience, portal),
             base("Stopped", format!("{name} is stopped"), "", Tone::Calm),
         ),
         Phase::Failed => Message {
-            parts: with_details(vec![blocker_part(target, audience), steps_of(target)], details),
+            parts: with_details(vec![blocker_part(target, audience), steps_of(target)], portal),
             watch: watch(5_000, Some(15)),
             ..base(
                 "Failed",
@@ -83,7 +83,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             )
         },
         Phase::Invalid => Message {
-            parts: with_details(vec![blocker_part(target, audience)], details),
+            parts: with_details(vec![blocker_part(target, audience)], portal),
             watch: watch(5_000, Some(15)),
             ..base(
                 "Not valid",
@@ -152,19 +152,23 @@ fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
     elapsed.into_iter().chain(rest).collect()
 }
 
-/// A link to the workspace's page in the portal, for users who may read and change the workspace.
-fn details(domain: &Domain, target: &Target, audience: Audience) -> Option<Action> {
+/// Address of the workspace's page in the portal, for users who may read and change the workspace.
+fn in_portal(domain: &Domain, target: &Target, audience: Audience) -> Option<String> {
     let origin = domain
         .portal_origin()
         .filter(|_| audience == Audience::OwnerOrAdmin)?;
-    Some(Action::Link {
-        to: format!("{origin}/w/{}/{}", target.namespace, target.name),
-        text: "Details".to_owned(),
-    })
+    Some(format!("{origin}/w/{}/{}", target.namespace, target.name))
 }
 
-fn with_details(mut parts: Vec<Part>, details: Option<Action>) -> Vec<Part> {
-    parts.extend(details.map(|link| Part::Actions(vec![link])));
+fn link(to: String, text: &str) -> Action {
+    Action::Link {
+        to,
+        text: text.to_owned(),
+    }
+}
+
+fn with_details(mut parts: Vec<Part>, portal: Option<String>) -> Vec<Part> {
+    parts.extend(portal.map(|to| Part::Actions(vec![link(to, "Details")])));
     parts
 }
 
@@ -172,7 +176,7 @@ fn with_details(mut parts: Vec<Part>, details: Option<Action>) -> Vec<Part> {
 fn stopped(
     domain: &Domain,
     target: &Target,
-    (audience, details): (Audience, Option<Action>),
+    (audience, portal): (Audience, Option<String>),
     base: Message,
 ) -> Message {
     let idle = target
@@ -189,25 +193,35 @@ fn stopped(
         Audience::OwnerOrAdmin => target.message.clone(),
         Audience::Starter | Audience::Viewer => String::new(),
     };
-    let button = Action::Form {
+    let auth = domain.auth_origin();
+    let form = Action::Form {
         get: true,
-        to: format!("{}/start", domain.auth_origin()),
+        to: format!("{auth}/start"),
         fields: vec![("host", target.site.as_str().to_owned())],
         button: "Start".to_owned(),
         plain: false,
     };
-    let (who, parts, forms_to) = if audience.may_start() {
-        let actions = std::iter::once(button).chain(details).collect();
-        ("", vec![Part::Actions(actions)], Some(domain.auth_origin()))
-    } else {
-        (ONLY_OWNERS_START, Vec::new(), None)
+    let (who, actions, forms_to) = match (audience, portal) {
+        (Audience::Viewer, _) => (ONLY_OWNERS_START, None, None),
+        // The form writes as the gateway, so the API server's audit log does not name the user. The portal writes as the user.
+        (_, Some(to)) if domain.portal_acts_in(&target.namespace) => {
+            ("", Some(vec![link(to, "Start in the portal")]), None)
+        }
+        (_, to) => {
+            let details = to.map(|to| link(to, "Details"));
+            (
+                "",
+                Some(std::iter::once(form).chain(details).collect()),
+                Some(auth),
+            )
+        }
     };
     Message {
         text: vec![why, message, who.to_owned()]
             .into_iter()
             .filter(|text| !text.is_empty())
             .collect(),
-        parts,
+        parts: actions.map(Part::Actions).into_iter().collect(),
         forms_to,
         watch: watch(5_000, None),
         ..base

@@ -144,28 +144,8 @@ pub(super) async fn dead(client: &Side, pod: &Side, silence: Duration) -> Cut {
 mod tests {
     use super::*;
 
-    const LIMIT: Duration = Duration::from_secs(80);
-
     async fn after(seconds: u64) {
         tokio::time::advance(Duration::from_secs(seconds)).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_silent_peers_are_pinged_and_a_pong_keeps_them() {
-        let side = Side::new();
-        for _ in 0..10 {
-            after(19).await;
-            side.speaks();
-            assert!(!side.is_dead(true, SILENCE) && !side.is_due());
-        }
-        for _ in 0..10 {
-            after(20).await;
-            assert!(!side.is_dead(true, SILENCE) && side.is_due());
-            side.was_asked();
-            after(59).await;
-            assert!(!side.is_dead(true, SILENCE) && !side.is_due());
-            side.speaks();
-        }
     }
 
     #[tokio::test(start_paused = true)]
@@ -188,20 +168,5 @@ mod tests {
         side.is_heard_by_peer(true);
         after(80).await;
         assert!(side.is_dead(true, SILENCE));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_nothing_is_disconnected_unless_it_sends() {
-        let side = Side::new();
-        side.is_offered();
-        after(79).await;
-        assert!(!side.is_dead(false, SILENCE));
-        side.speaks();
-        after(2).await;
-        assert!(!side.is_dead(false, SILENCE));
-        tokio::time::advance(LIMIT).await;
-        assert!(side.is_dead(false, SILENCE));
-        side.takes();
-        assert!(!side.is_dead(false, SILENCE));
     }
 }

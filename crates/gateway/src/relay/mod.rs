@@ -1,6 +1,7 @@
 //! websocket handshake -> a socket to the pod, while the user may connect (IO).
 //!
-//! Open sockets and handshakes are limited per workspace and in total. `pipe` copies bytes, `frames` finds where a frame ends,
+//! Open sockets and handshakes are limited per workspace and in total. This file decides when access ends a socket; `pipe` copies bytes
+//! and sends the close code, `frames` finds where a frame ends,
 //! `heartbeat` closes sockets with a side that is gone.
 
 mod frames;

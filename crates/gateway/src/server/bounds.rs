@@ -15,7 +15,7 @@ use super::body;
 use super::concurrency::{ConcurrencyLimit, Permit};
 use crate::metrics::{Metrics, Open};
 use crate::pages;
-use crate::server::throttle::Throttle;
+use crate::server::throttle::{Endpoint, Throttle};
 
 /// Kinds of requests. No kind can take the permits of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,27 +36,24 @@ pub enum Kind {
     Poll,
 }
 
-impl Kind {
-    const ALL: [Self; 7] = [
-        Self::Question,
-        Self::Handshake,
-        Self::Login,
-        Self::Backchannel,
-        Self::Body,
-        Self::Page,
-        Self::Poll,
-    ];
+/// Each kind with its label and the maximum number of its concurrent requests, in the order of [`Kind`].
+const KINDS: [(Kind, &str, usize); 7] = [
+    // At about 20,000 per second and processor, the last of so many waits 50 ms.
+    (Kind::Question, "question", 1024),
+    (Kind::Handshake, "handshake", 512),
+    (Kind::Login, "login", 256),
+    // Any client can send some.
+    (Kind::Backchannel, "backchannel", 64),
+    // Each for the timeout and of the maximum size of `body`.
+    (Kind::Body, "body", 512),
+    (Kind::Page, "page", 256),
+    // One per proxy.
+    (Kind::Poll, "poll", 256),
+];
 
+impl Kind {
     fn label(self) -> &'static str {
-        match self {
-            Self::Question => "question",
-            Self::Handshake => "handshake",
-            Self::Login => "login",
-            Self::Backchannel => "backchannel",
-            Self::Body => "body",
-            Self::Page => "page",
-            Self::Poll => "poll",
-        }
+        KINDS[self as usize].1
     }
 
     /// Whether handlers of this kind read the body of a POST.
@@ -68,57 +65,33 @@ impl Kind {
 /// Maximum number of concurrent requests of each kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Most {
-    /// Auth requests: at about 20,000 per second and processor, the last of so many waits 50 ms.
-    pub questions: usize,
-    /// Handshakes.
-    pub handshakes: usize,
-    /// Logins.
-    pub logins: usize,
-    /// Messages of the identity provider. Any client can send some.
-    pub backchannel: usize,
-    /// Bodies being read, each for the timeout and of the maximum size of `body`.
-    pub bodies: usize,
-    /// The same for one client's address.
-    pub bodies_of_one: usize,
-    /// Pages.
-    pub pages: usize,
-    /// Polls: one per proxy.
-    pub polls: usize,
+    of: [usize; KINDS.len()],
+    /// Bodies being read of one client's address.
+    bodies_of_one: usize,
 }
 
 impl Default for Most {
     fn default() -> Self {
         Self {
-            questions: 1024,
-            handshakes: 512,
-            logins: 256,
-            backchannel: 64,
-            bodies: 512,
+            of: KINDS.map(|(_, _, most)| most),
             bodies_of_one: 64,
-            pages: 256,
-            polls: 256,
         }
     }
 }
 
 impl Most {
-    fn of(self, kind: Kind) -> usize {
-        match kind {
-            Kind::Question => self.questions,
-            Kind::Handshake => self.handshakes,
-            Kind::Login => self.logins,
-            Kind::Backchannel => self.backchannel,
-            Kind::Body => self.bodies,
-            Kind::Page => self.pages,
-            Kind::Poll => self.polls,
-        }
+    /// The same, but for one kind.
+    #[must_use]
+    pub fn with(mut self, kind: Kind, most: usize) -> Self {
+        self.of[kind as usize] = most;
+        self
     }
 }
 
 /// Permits of one process, by kind. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Bounds {
-    permits: [Arc<Semaphore>; Kind::ALL.len()],
+    permits: [Arc<Semaphore>; KINDS.len()],
     bodies: ConcurrencyLimit<IpAddr>,
     clients: Option<Arc<Throttle>>,
     metrics: Metrics,
@@ -135,9 +108,12 @@ pub(super) struct RequestPermit(
 impl Bounds {
     /// All permits are free. `metrics` counts taken permits and refusals.
     pub fn new(most: Most, metrics: Metrics) -> Self {
+        for (_, label, _) in KINDS {
+            metrics.sheds(label);
+        }
         Self {
-            permits: Kind::ALL.map(|kind| Arc::new(Semaphore::new(most.of(kind)))),
-            bodies: ConcurrencyLimit::new(most.bodies_of_one, most.bodies),
+            permits: most.of.map(|most| Arc::new(Semaphore::new(most))),
+            bodies: ConcurrencyLimit::new(most.bodies_of_one, most.of[Kind::Body as usize]),
             clients: None,
             metrics,
         }
@@ -200,12 +176,12 @@ pub fn at_entrance(_: &str, headers: &HeaderMap) -> Kind {
 
 /// The kind of a request to the listener of pages.
 pub fn at_pages(path: &str, _: &HeaderMap) -> Kind {
-    match path {
-        "/backchannel-logout" => Kind::Backchannel,
-        "/" | "/enter" | "/sign-in" | "/start" | "/sign-out" => Kind::Login,
-        // Callbacks of one identity provider, of all, and of workspaces.
-        _ if path.starts_with("/callback/") || path.ends_with("/callback") => Kind::Login,
-        _ => Kind::Page,
+    match Endpoint::of(path) {
+        Endpoint::Backchannel => Kind::Backchannel,
+        // The list of workspaces, which needs the API server's answers about rights.
+        Endpoint::Page if path == "/" => Kind::Login,
+        Endpoint::Page => Kind::Page,
+        _ => Kind::Login,
     }
 }
 
@@ -222,21 +198,10 @@ mod tests {
     use crate::server::throttle::Rates;
 
     #[test]
-    fn kinds_have_permits_of_their_own_which_come_back() {
-        let most = Most {
-            questions: 1,
-            ..Most::default()
-        };
-        let bounds = Bounds::new(most, Metrics::default());
-        let first = bounds.take(Kind::Question).unwrap();
-        let refused = bounds.take(Kind::Question).unwrap_err();
-        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert!(refused.headers().contains_key("retry-after"));
-        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Question) {
-            assert!(bounds.take(kind).is_ok());
+    fn the_table_has_the_order_of_the_kinds() {
+        for (at, (kind, ..)) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, at, "{kind:?}");
         }
-        drop(first);
-        assert!(bounds.take(Kind::Question).is_ok());
     }
 
     #[test]
@@ -278,7 +243,9 @@ mod tests {
             ("/callback", Kind::Login),
             ("/callback/partners", Kind::Login),
             ("/callbacks", Kind::Page),
+            ("/start", Kind::Login),
             ("/sign-out", Kind::Login),
+            ("/_workspace/sign-out", Kind::Login),
             ("/backchannel-logout", Kind::Backchannel),
             ("/_workspace/callback", Kind::Login),
             ("/workspaces/team/lab/_workspace/callback", Kind::Login),

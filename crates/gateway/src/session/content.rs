@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use crate::oidc::claims::Identity;
 use crate::oidc::{Original, Tokens, payload};
+use crate::tokens::random::CryptoError;
 use crate::tokens::redacted::Secret;
-use crate::tokens::seal::{KeyRing, Purpose, SealError, Sealed};
+use crate::tokens::seal::{KeyRing, Purpose, Sealed};
 use crate::tokens::{RandomId, TICKET_LIFE};
 
 /// Maximum number of one-time codes that are recorded as spent at a time.
@@ -237,7 +238,7 @@ impl Content {
     ///
     /// # Errors
     /// No key is active.
-    pub fn seal(&self, keys: &KeyRing, name: &str, now: i64) -> Result<Sealed, SealError> {
+    pub fn seal(&self, keys: &KeyRing, name: &str, now: i64) -> Result<Sealed, CryptoError> {
         keys.seal(Purpose::Content, name, self, now)
     }
 

@@ -26,7 +26,7 @@ pub struct SessionLimits {
     pub session_ticket_seconds: u32,
 }
 
-/// Maximum lifetime of a session, in minutes: sealing keys are stored for so long.
+/// Maximum lifetime of a session, in minutes. Sealing keys are kept this long, so a longer session could not be opened.
 const LONGEST: u32 = 24 * 60;
 
 /// Lifetime of a ticket, in seconds. JupyterLab sends requests twice a minute, which renew it.

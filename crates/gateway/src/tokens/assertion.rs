@@ -215,21 +215,6 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_verifies_for_its_workspace_until_it_expires() {
-        let clock = Clock::manual(1000);
-        let assertions = assertions(&clock);
-        let value = assertions.of(alice("u")).unwrap();
-        let value = value.to_str().unwrap();
-        assert_eq!(assertions.subject(value, "u").as_deref(), Some("alice"));
-        assert_eq!(assertions.subject(value, "v"), None);
-        for wrong in ["", "a.b.c", &value[1..], &value[..value.len() - 4]] {
-            assert_eq!(assertions.subject(wrong, "u"), None, "{wrong}");
-        }
-        clock.advance(LIFE);
-        assert_eq!(assertions.subject(value, "u"), None);
-    }
-
-    #[test]
     fn the_size_of_cached_assertions_is_bounded() {
         let assertions = assertions(&Clock::manual(1000));
         let groups = vec!["g".repeat(1024); 64];

@@ -28,16 +28,16 @@ pub(crate) fn is_ours(name: &str) -> bool {
     matches!(name, SESSION | TICKET | PRE | FOLDER_TICKET | FOLDER_PRE) || name.starts_with(LOGIN)
 }
 
-/// A cookie came more than once. This is a forgery, so none of its values is used.
+/// A header, cookie or parameter came more than once, or cannot be read. None of its values is used: some may be forged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a cookie of the gateway came more than once")]
-pub struct Duplicate;
+#[error("a header, cookie or parameter came more than once, or cannot be read")]
+pub struct Malformed;
 
 /// The value of the cookie with exactly this name, in all Cookie headers.
 ///
 /// # Errors
 /// There is more than one.
-pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Duplicate> {
+pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Malformed> {
     let mut found = None;
     for pair in pairs(headers) {
         let Some(value) = pair
@@ -47,7 +47,7 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, D
             continue;
         };
         if found.is_some() {
-            return Err(Duplicate);
+            return Err(Malformed);
         }
         found = Some(std::str::from_utf8(value.trim_ascii_start()).unwrap_or_default());
     }
@@ -231,7 +231,7 @@ mod tests {
             &["__Host-ws=t", "__Host-ws=u"],
             &["__Host-ws=t;__Host-ws ="],
         ] {
-            assert_eq!(find(&request(lines), TICKET), Err(Duplicate), "{lines:?}");
+            assert_eq!(find(&request(lines), TICKET), Err(Malformed), "{lines:?}");
         }
     }
 

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::tokens::seal::{KeyId, KeyRing, SealError, SealingKey};
+use crate::tokens::random::CryptoError;
+use crate::tokens::seal::{KeyId, KeyRing, SealingKey};
 
 /// How often a replica reads the stored keys.
 const POLL: Duration = Duration::from_secs(45);
@@ -26,7 +27,7 @@ pub enum KeysError {
     Master(#[from] rotating_keys::Error),
     /// A key could not be used.
     #[error(transparent)]
-    Seal(#[from] SealError),
+    Seal(#[from] CryptoError),
     /// A key could not be used.
     #[error(transparent)]
     Sign(#[from] SigningError),
@@ -159,8 +160,8 @@ fn surest(keys: Vec<MasterKey>, found: Option<&str>) -> Vec<MasterKey> {
     others
 }
 
-fn sealing_key(key: &MasterKey) -> Result<SealingKey, SealError> {
-    let id = KeyId::try_from(key.id.clone()).map_err(|_| SealError)?;
+fn sealing_key(key: &MasterKey) -> Result<SealingKey, CryptoError> {
+    let id = KeyId::try_from(key.id.clone()).map_err(|_| CryptoError)?;
     SealingKey::derive(id, key.active_from, &key.bytes)
 }
 
@@ -175,21 +176,23 @@ mod tests {
 
     const HOUR: i64 = 60 * 60;
 
+    async fn opened(client: &kube::Client, name: &str, clock: &Clock) -> Result<KeyStore, KeysError> {
+        let spec = kit::shared_secret::Spec {
+            name: name.to_owned(),
+            type_: "Opaque",
+            labels: BTreeMap::new(),
+            manager: names::GATEWAY,
+        };
+        let secrets = Api::namespaced(client.clone(), "system");
+        let public = Api::namespaced(client.clone(), "system");
+        KeyStore::open(secrets, spec, public, clock.clone(), Metrics::default()).await
+    }
+
     #[tokio::test]
     async fn replicas_agree_on_one_key_set_open_what_others_seal_and_publish_what_they_sign_by() {
         let (server, client) = testkit::api_server::ApiServer::start();
         let clock = Clock::manual(1000);
-        let open = || {
-            let spec = kit::shared_secret::Spec {
-                name: "jupyter-k8s-gateway-keys".into(),
-                type_: "Opaque",
-                labels: BTreeMap::new(),
-                manager: names::GATEWAY,
-            };
-            let system = |client: &kube::Client| Api::namespaced(client.clone(), "system");
-            let public = Api::namespaced(client.clone(), "system");
-            KeyStore::open(system(&client), spec, public, clock.clone(), Metrics::default())
-        };
+        let open = || opened(&client, "jupyter-k8s-gateway-keys", &clock);
         let (one, two) = tokio::join!(open(), open());
         let (one, two) = (one.unwrap(), two.unwrap());
         let sealed = one.ring().seal(Purpose::Ticket, "", &1, 1000).unwrap();
@@ -232,18 +235,8 @@ mod tests {
     #[tokio::test]
     async fn keys_are_made_of_256_random_bits_and_lie_in_a_secret_and_in_nothing_else_that_is_written() {
         let (server, client) = testkit::api_server::ApiServer::start();
-        let open = async |name: &str| {
-            let spec = kit::shared_secret::Spec {
-                name: name.to_owned(),
-                type_: "Opaque",
-                labels: BTreeMap::new(),
-                manager: names::GATEWAY,
-            };
-            let secrets = Api::namespaced(client.clone(), "system");
-            let public = Api::namespaced(client.clone(), "system");
-            let opened = KeyStore::open(secrets, spec, public, Clock::manual(1000), Metrics::default()).await;
-            opened.unwrap()
-        };
+        let clock = Clock::manual(1000);
+        let open = async |name: &str| opened(&client, name, &clock).await.unwrap();
         // Two installations: neither name nor time determines a key.
         let stores = [open("one").await, open("two").await];
         let mut secrets = Vec::new();
@@ -272,18 +265,7 @@ mod tests {
     async fn keys_that_cannot_be_published_stop_no_start_and_sign_only_when_they_are() {
         let (server, client) = testkit::api_server::ApiServer::start();
         let clock = Clock::manual(1000);
-        let open = async || {
-            let spec = kit::shared_secret::Spec {
-                name: "jupyter-k8s-gateway-keys".into(),
-                type_: "Opaque",
-                labels: BTreeMap::new(),
-                manager: names::GATEWAY,
-            };
-            let secrets = Api::namespaced(client.clone(), "system");
-            let public = Api::namespaced(client.clone(), "system");
-            let opened = KeyStore::open(secrets, spec, public, clock.clone(), Metrics::default()).await;
-            opened.unwrap()
-        };
+        let open = async || opened(&client, "jupyter-k8s-gateway-keys", &clock).await.unwrap();
         let refuse = |times| {
             server.fail(testkit::api_server::Fault {
                 method: http::Method::PATCH,
@@ -338,21 +320,7 @@ mod tests {
         )]);
         secret.data = Some(data.clone());
         server.put(&secret);
-        let spec = kit::shared_secret::Spec {
-            name: "keys".into(),
-            type_: "Opaque",
-            labels: BTreeMap::new(),
-            manager: names::GATEWAY,
-        };
-        let api = Api::namespaced(client.clone(), "system");
-        let opened = KeyStore::open(
-            api,
-            spec,
-            Api::namespaced(client, "system"),
-            Clock::manual(0),
-            Metrics::default(),
-        )
-        .await;
+        let opened = opened(&client, "keys", &Clock::manual(0)).await;
         assert!(matches!(opened, Err(KeysError::Master(_))));
         assert_eq!(
             server.get::<Secret>(Some("system"), "keys").unwrap().data,

@@ -22,8 +22,8 @@ use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::site::Site;
-use crate::tokens::random::{NoRandomness, random};
-use crate::tokens::seal::{KeyRing, Purpose, SealError};
+use crate::tokens::random::{CryptoError, random};
+use crate::tokens::seal::{KeyRing, Purpose};
 
 /// Lifetime of a ticket where no setting says otherwise, in seconds. `session/settings.rs` reads the setting.
 pub const TICKET_LIFE: i64 = 15 * 60;
@@ -44,7 +44,7 @@ impl RandomId {
     ///
     /// # Errors
     /// The operating system provides no random bytes.
-    pub fn new() -> Result<Self, NoRandomness> {
+    pub fn new() -> Result<Self, CryptoError> {
         random().map(Self)
     }
 
@@ -120,7 +120,7 @@ pub trait Token: Serialize + DeserializeOwned {
     ///
     /// # Errors
     /// No key is active.
-    fn seal(&self, keys: &KeyRing, now: i64) -> Result<String, SealError> {
+    fn seal(&self, keys: &KeyRing, now: i64) -> Result<String, CryptoError> {
         Ok(keys.seal(Self::PURPOSE, "", self, now)?.text)
     }
 
@@ -164,7 +164,7 @@ impl Ticket<'_> {
     ///
     /// # Errors
     /// No key is active.
-    pub fn seal(&self, keys: &KeyRing, now: i64) -> Result<String, SealError> {
+    pub fn seal(&self, keys: &KeyRing, now: i64) -> Result<String, CryptoError> {
         Ok(keys.seal(Purpose::Ticket, "", self, now)?.text)
     }
 

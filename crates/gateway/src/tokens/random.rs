@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// The operating system provides no random bytes.
-pub fn random_token() -> Result<String, NoRandomness> {
+pub fn random_token() -> Result<String, CryptoError> {
     Ok(encode(&random::<32>()?))
 }
 
@@ -12,16 +12,17 @@ pub fn random_token() -> Result<String, NoRandomness> {
 ///
 /// # Errors
 /// The operating system provides no random bytes.
-pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
+pub fn random<const N: usize>() -> Result<[u8; N], CryptoError> {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
+    aws_lc_rs::rand::fill(&mut bytes).map_err(|_| CryptoError)?;
     Ok(bytes)
 }
 
-/// The operating system provided no random bytes: nothing may be issued.
+/// No sealing key is active, or the crypto library refused, for example because the operating system provides no random bytes.
+/// Nothing may be issued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the operating system gave no random bytes")]
-pub struct NoRandomness;
+#[error("no sealing key is active, or the crypto library refused to use it")]
+pub struct CryptoError;
 
 /// SHA-256 as 43 characters of base64url.
 pub fn fingerprint(text: &str) -> String {

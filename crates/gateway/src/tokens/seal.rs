@@ -16,6 +16,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
+use super::random::CryptoError;
+
 const VERSION: u8 = 1;
 const HEADER: usize = 1 + KeyId::LENGTH;
 /// Maximum length of a value's context, in bytes.
@@ -117,7 +119,7 @@ impl SealingKey {
     ///
     /// # Errors
     /// The crypto library refuses.
-    pub fn derive(id: KeyId, active_from: i64, master: &[u8; 32]) -> Result<Self, SealError> {
+    pub fn derive(id: KeyId, active_from: i64, master: &[u8; 32]) -> Result<Self, CryptoError> {
         let secret = hkdf::Salt::new(hkdf::HKDF_SHA256, SALT).extract(master);
         let cipher = |purpose: Purpose| {
             let mut key = Zeroizing::new([0; 32]);
@@ -125,7 +127,7 @@ impl SealingKey {
                 .expand(&[purpose.label()], hkdf::HKDF_SHA256)
                 .and_then(|okm| okm.fill(key.as_mut()))
                 .and_then(|()| RandomizedNonceKey::new(&AES_256_GCM_SIV, key.as_ref()))
-                .map_err(|_| SealError)
+                .map_err(|_| CryptoError)
         };
         let [ticket, session, login, enter, code, content] = PURPOSES.map(cipher);
         Ok(Self {
@@ -183,22 +185,22 @@ impl KeyRing {
         context: &str,
         value: &T,
         now: i64,
-    ) -> Result<Sealed, SealError> {
+    ) -> Result<Sealed, CryptoError> {
         let keys = self.0.load();
         let key = keys
             .iter()
             .filter(|key| key.active_from <= now)
             .max_by_key(|key| key.active_from)
-            .ok_or(SealError)?;
+            .ok_or(CryptoError)?;
         let mut header = [VERSION; HEADER];
         header[1..].copy_from_slice(&key.id.0);
-        let mut body = serde_json::to_vec(value).map_err(|_| SealError)?;
+        let mut body = serde_json::to_vec(value).map_err(|_| CryptoError)?;
         let nonce = AssociatedData::new(header, context)
             .and_then(|aad| {
                 let cipher = key.cipher(purpose);
                 cipher.seal_in_place_append_tag(Aad::from(aad), &mut body).ok()
             })
-            .ok_or(SealError)?;
+            .ok_or(CryptoError)?;
         let mut raw = Vec::with_capacity(HEADER + NONCE_LEN + body.len());
         raw.extend_from_slice(&header);
         raw.extend_from_slice(nonce.as_ref());
@@ -244,11 +246,6 @@ pub struct Sealed {
     /// base64url text.
     pub text: String,
 }
-
-/// Sealing or deriving failed: no active key, or the crypto library refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no sealing key is active, or the crypto library refused to use it")]
-pub struct SealError;
 
 /// Header and context, on the stack because every request needs them.
 struct AssociatedData {
@@ -313,14 +310,14 @@ mod tests {
     #[test]
     fn nothing_seals_before_a_key_is_active() {
         let ring = KeyRing::new(vec![key(1, 100)]);
-        assert_eq!(ring.seal(Purpose::Ticket, "", &1, 99), Err(SealError));
+        assert_eq!(ring.seal(Purpose::Ticket, "", &1, 99), Err(CryptoError));
     }
 
     #[test]
     fn a_context_that_is_too_long_is_refused_not_cut() {
         let ring = KeyRing::new(vec![key(1, 0)]);
         let context = "c".repeat(MAX_CONTEXT + 1);
-        assert_eq!(ring.seal(Purpose::Content, &context, &1, 0), Err(SealError));
+        assert_eq!(ring.seal(Purpose::Content, &context, &1, 0), Err(CryptoError));
     }
 
     #[test]

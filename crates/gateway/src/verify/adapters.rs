@@ -11,8 +11,9 @@ use http::header::{
 use http::{Method, StatusCode, Uri};
 
 use crate::tokens::cookies::StripList;
+use crate::verify::request::Malformed;
 use crate::verify::request::forwarded::Forwarded;
-use crate::verify::request::source_rule::{Malformed, single};
+use crate::verify::request::source_rule::single;
 
 /// Path prefix of Envoy's auth requests: Envoy puts it before the path of the original request.
 pub(super) const ENVOY: &str = "/ext_authz";

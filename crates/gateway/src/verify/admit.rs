@@ -296,7 +296,7 @@ impl AppState {
         &self,
         domain: &Domain,
         headers: &HeaderMap,
-    ) -> Result<Option<SessionCookie>, cookies::Duplicate> {
+    ) -> Result<Option<SessionCookie>, cookies::Malformed> {
         let cookie = cookies::find(headers, cookies::SESSION)?;
         let cookie = cookie.and_then(|cookie| SessionCookie::open(&self.keys, cookie, self.clock.now()));
         Ok(cookie.filter(|cookie| cookie.host == domain.auth_host()))
@@ -310,7 +310,7 @@ impl AppState {
         &self,
         site: &Site,
         headers: &HeaderMap,
-    ) -> Result<Option<RandomId>, cookies::Duplicate> {
+    ) -> Result<Option<RandomId>, cookies::Malformed> {
         let Some(sealed) = cookies::find(headers, site.ticket())? else {
             return Ok(None);
         };

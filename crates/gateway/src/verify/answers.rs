@@ -1,6 +1,6 @@
 //! refusal -> its HTTP answer; redirects and empty answers (pure).
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue, LOCATION, REFERRER_POLICY};
 
@@ -8,11 +8,8 @@ use crate::index::Domain;
 use crate::pages;
 use crate::session::Unavailable;
 use crate::site::Site;
-use crate::tokens::cookies::Duplicate;
-use crate::tokens::random::NoRandomness;
-use crate::tokens::seal::SealError;
-use crate::verify::request::Repeated;
-use crate::verify::request::source_rule::Malformed;
+use crate::tokens::cookies::Malformed;
+use crate::tokens::random::CryptoError;
 
 /// Why a ticket does not admit its user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,15 +117,9 @@ impl Failure {
     }
 }
 
-impl From<Duplicate> for Failure {
-    fn from(_: Duplicate) -> Self {
-        Self::BadRequest
-    }
-}
-
-impl From<Repeated> for Failure {
-    fn from(_: Repeated) -> Self {
-        Self::BadRequest
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        self.answer()
     }
 }
 
@@ -145,16 +136,9 @@ impl From<Unavailable> for Failure {
     }
 }
 
-impl From<SealError> for Failure {
-    fn from(error: SealError) -> Self {
+impl From<CryptoError> for Failure {
+    fn from(error: CryptoError) -> Self {
         tracing::error!(%error, "nothing can be sealed");
-        Self::Unavailable
-    }
-}
-
-impl From<NoRandomness> for Failure {
-    fn from(error: NoRandomness) -> Self {
-        tracing::error!(%error, "nothing can be issued");
         Self::Unavailable
     }
 }

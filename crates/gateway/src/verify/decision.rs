@@ -181,7 +181,6 @@ mod tests {
     use crate::session::Credential;
     use crate::tokens::RandomId;
     use api::workspace::AccessType;
-    use rules::access::Denied;
 
     fn snapshot(access_type: AccessType) -> Snapshot {
         let target = Target {
@@ -205,27 +204,6 @@ mod tests {
 
     fn decided(snapshot: &Snapshot, site: &str, uid: Option<&str>, user: &str) -> Result<Allow, NotAllowed> {
         decide(snapshot, &site.into(), uid, &session(user), 0, |_| Right::Granted)
-    }
-
-    #[test]
-    fn unknown_users_are_denied_alike_for_existing_and_missing_workspaces() {
-        let private = snapshot(AccessType::OwnerOnly);
-        let denied = |user: &str| match decided(&private, "lab.ws.example", None, user) {
-            Err(NotAllowed::Denied(_, why)) => why,
-            other => panic!("{other:?}"),
-        };
-        assert_eq!(denied("bob"), Denied::NotOwner);
-        assert_eq!(denied(""), Denied::Anonymous);
-        let nothing = decided(&private, "none.ws.example", None, "bob").err();
-        assert_eq!(nothing, Some(NotAllowed::NoWorkspace));
-        let allow = decided(&private, "lab.ws.example", None, "alice").unwrap();
-        assert_eq!(
-            (allow.target().name.as_str(), allow.rule()),
-            ("lab", Allowed::Owner)
-        );
-        let public = snapshot(AccessType::Public);
-        let allow = decided(&public, "lab.ws.example", None, "bob").unwrap();
-        assert_eq!(allow.rule(), Allowed::Public);
     }
 
     #[test]
@@ -320,29 +298,5 @@ mod tests {
             decided(&on, site, None, "alice").unwrap_err(),
             NotAllowed::NoWorkspace
         );
-    }
-
-    #[test]
-    fn nothing_is_allowed_before_the_right_is_known() {
-        let private = snapshot(AccessType::OwnerOnly);
-        let decide = |right| {
-            decide(
-                &private,
-                &"lab.ws.example".into(),
-                None,
-                &session("alice"),
-                0,
-                |_| right,
-            )
-        };
-        assert!(matches!(decide(Right::Unknown), Err(NotAllowed::RightUnknown(_))));
-        assert!(matches!(
-            decide(Right::Unanswered),
-            Err(NotAllowed::Denied(_, Denied::Unanswered))
-        ));
-        assert!(matches!(
-            decide(Right::Missing),
-            Err(NotAllowed::Denied(_, Denied::NoRight))
-        ));
     }
 }

@@ -1,5 +1,6 @@
 //! proxy headers -> 200 with headers for the pod, or the browser's answer (IO for unknown rights).
 //!
+//! - here: the choice between a redirect to the sign-in, 401 and 403.
 //! - `admit`: opens and checks tickets; holds all that an answer needs.
 //! - `bearer`: checks tokens. `pre_cookie`: ties a sign-in to one browser.
 //! - `portal`: the answer for the portal.
@@ -107,7 +108,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
     };
     let page_load = source.is_page_load(request.method, accepts_html(headers));
     match refusal {
-        Refusal::NotSignedIn if page_load => sign_in(app, &domain, site, headers, request.uri),
+        Refusal::NotSignedIn if page_load => sign_in(app, &domain, (site, false), headers, request.uri),
         Refusal::NotSignedIn if is_portal && source.is_form(request.method, accepts_html(headers)) => {
             Ok(pages::form_not_sent(&format!("{}/", domain.address(&site))))
         }
@@ -230,19 +231,22 @@ fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64
     Some((ticket.seal(&app.keys, now).ok()?, expires - now))
 }
 
-/// Redirects a user to the auth host. A cookie of this site ties the sign-in to this browser.
-fn sign_in(
+/// Redirects a user to the auth host, and back to `wished`, a path of this site. `again`: to a new login although there is a session.
+///
+/// # Errors
+/// The cookie came twice, or no sealing key is available.
+pub(crate) fn sign_in(
     app: &AppState,
     domain: &Domain,
-    site: Site,
+    (site, again): (Site, bool),
     headers: &HeaderMap,
-    uri: &str,
+    wished: &str,
 ) -> Result<Response, Failure> {
     let enter = Enter {
-        target: target(site.within(uri)).to_owned(),
+        target: target(site.within(wished)).to_owned(),
         site,
         attempt: 0,
-        again: false,
+        again,
         browser: String::new(),
         expires: 0,
     };

@@ -7,7 +7,7 @@
 use http::HeaderMap;
 
 use crate::site::Site;
-use crate::tokens::cookies::{self, Duplicate};
+use crate::tokens::cookies::{self, Malformed};
 use crate::tokens::random::{equal, fingerprint, random_token};
 use crate::verify::answers::Failure;
 
@@ -17,7 +17,7 @@ const MAX: usize = 8;
 const BETWEEN: char = '.';
 
 /// The values that the browser sent, in order.
-fn values<'a>(headers: &'a HeaderMap, site: &Site) -> Result<Vec<&'a str>, Duplicate> {
+fn values<'a>(headers: &'a HeaderMap, site: &Site) -> Result<Vec<&'a str>, Malformed> {
     let cookie = cookies::find(headers, site.pre())?.unwrap_or_default();
     Ok(cookie.split(BETWEEN).filter(|value| is_token(value)).collect())
 }
@@ -26,7 +26,7 @@ fn values<'a>(headers: &'a HeaderMap, site: &Site) -> Result<Vec<&'a str>, Dupli
 ///
 /// # Errors
 /// The cookie came twice.
-pub(crate) fn is_of_browser(headers: &HeaderMap, site: &Site, browser: &str) -> Result<bool, Duplicate> {
+pub(crate) fn is_of_browser(headers: &HeaderMap, site: &Site, browser: &str) -> Result<bool, Malformed> {
     let values = values(headers, site)?;
     Ok(values
         .into_iter()
@@ -53,7 +53,7 @@ pub(super) fn begin(headers: &HeaderMap, site: &Site) -> Result<(String, Option<
 ///
 /// # Errors
 /// The cookie came twice.
-pub(crate) fn end(headers: &HeaderMap, site: &Site, browser: &str) -> Result<Option<String>, Duplicate> {
+pub(crate) fn end(headers: &HeaderMap, site: &Site, browser: &str) -> Result<Option<String>, Malformed> {
     if site.ticket_needs_browser() {
         return Ok(None);
     }

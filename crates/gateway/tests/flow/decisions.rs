@@ -121,6 +121,7 @@ async fn a_code_is_not_used_up_by_head_requests_frames_or_fetches() {
     let (alice, callback) = with_code(&fixture).await;
     let head = alice.send("HEAD", &callback, headers(&NAVIGATION)).await;
     assert_eq!(head.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(head.headers["allow"], "GET");
     let fetched = alice
         .send(
             "GET",

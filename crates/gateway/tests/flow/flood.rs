@@ -19,10 +19,8 @@ fn forged(number: u32) -> String {
 
 /// How many numbers the process tells about itself.
 fn numbers(fixture: &Fixture) -> usize {
-    let mut registry = prometheus_client::registry::Registry::default();
-    fixture.app.metrics.register(&mut registry);
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    prometheus_client::encoding::text::encode(&mut text, &fixture.app.metrics.registry()).unwrap();
     text.lines().count()
 }
 

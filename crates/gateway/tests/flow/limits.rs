@@ -142,10 +142,8 @@ async fn signed_in_users_have_their_own_rate_limit() {
     let answer = ask(&fixture, Method::GET, &url, address, &[("cookie", &forged)]).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
 
-    let mut registry = prometheus_client::registry::Registry::default();
-    fixture.app.metrics.register(&mut registry);
     let mut text = String::new();
-    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    prometheus_client::encoding::text::encode(&mut text, &fixture.app.metrics.registry()).unwrap();
     for line in [
         "jupyter_k8s_gateway_requests_limited_total{what=\"page\",by=\"session\"} 1",
         "jupyter_k8s_gateway_requests_limited_total{what=\"page\",by=\"address\"} 2",

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use api::manager::Start;
 use api::workspace::{AccessType, Phase};
-use gateway::index::{StatusDetail, Target};
+use gateway::index::{Domain, StatusDetail, Target};
 use http::header::HeaderMap;
 use http::{Method, StatusCode};
+use rules::access::Policy;
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, Fixture, LAB, NONE, OPEN, origin, target};
@@ -255,5 +257,59 @@ async fn our_own_answers_keep_browsers_to_https_and_pages_of_the_sign_in_host_gi
         assert_eq!(transport, "max-age=31536000");
         let opener = answer.headers.get("cross-origin-opener-policy");
         assert_eq!(opener.is_some_and(|policy| policy == "same-origin"), alone);
+    }
+}
+
+#[tokio::test]
+async fn where_the_portal_acts_only_guests_have_the_start_button() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let start = format!("action=\"{AUTH}/start\"");
+    let link =
+        "<a class=\"button\" href=\"https://portal.ws.example:8443/w/team/lab-a\">Start in the portal</a>";
+    let connectors = Policy {
+        start: Start::Connectors,
+        ..Policy::default()
+    };
+    for (namespaces, acts) in [
+        (&["*"][..], true),
+        (&["other", "team"], true),
+        (&["other"], false),
+        (&[], false),
+    ] {
+        let acting_in = namespaces.iter().copied().map(str::to_owned).collect();
+        let domain = Domain::new("ws.example", 8443)
+            .with_portal(true)
+            .with_portal_acting_in(acting_in);
+        for (owner, is_guest) in [("alice", false), ("bob", true)] {
+            let stopped = Target {
+                phase: Phase::Stopped,
+                ..target(LAB, owner, AccessType::Public)
+            };
+            fixture.serve(domain.clone(), connectors.clone(), [stopped]);
+            let page = alice.step(&format!("{}/", origin(LAB))).await;
+            assert!(page.body.contains("is stopped"), "{}", page.body);
+            let has_button = is_guest || !acts;
+            assert_eq!(
+                page.body.contains(&start),
+                has_button,
+                "{namespaces:?} {owner}: {}",
+                page.body
+            );
+            assert_eq!(
+                page.body.contains(link),
+                !has_button,
+                "{namespaces:?} {owner}: {}",
+                page.body
+            );
+            assert_eq!(page.body.contains("portal"), !is_guest, "{}", page.body);
+            let form_action = page.headers["content-security-policy"].to_str().unwrap();
+            assert_eq!(
+                form_action.contains("form-action 'none'"),
+                !has_button,
+                "{form_action}"
+            );
+        }
     }
 }

@@ -545,17 +545,4 @@ async fn pages_of_the_gateway_lead_to_the_portal_while_it_is_on() {
         assert!(!answer.body.contains("portal"), "{phase:?}: {}", answer.body);
     }
     assert!(!alice.step(&format!("{AUTH}/")).await.body.contains(&link));
-
-    let public = target(LAB, "bob", AccessType::Public);
-    let stopped = Target {
-        phase: Phase::Stopped,
-        ..public
-    };
-    fixture.serve(domain(), Policy::default(), [stopped]);
-    let guest = alice.step(&format!("{}/", origin(LAB))).await;
-    assert!(
-        guest.body.contains("is stopped") && !guest.body.contains("portal"),
-        "{}",
-        guest.body
-    );
 }

@@ -74,7 +74,7 @@ impl Answer {
     pub(crate) fn link(&self, text: &str) -> Option<String> {
         let (before, _) = self.body.split_once(&format!("\">{text}</a>"))?;
         let (_, path) = before.rsplit_once("href=\"")?;
-        Some(format!("{AUTH}{}", path.replace("&amp;", "&")))
+        Some(format!("{AUTH}{}", path.replace("&#38;", "&")))
     }
 
     /// All that it tells but the sealed copy of the address that was asked for, which whoever asked has already.

@@ -26,6 +26,8 @@ pub(crate) struct Addresses {
     pub(crate) https: u16,
     /// Without TLS, for a front that ends it; where the chart opens that port.
     pub(crate) plain: u16,
+    /// Without TLS, for redirects to HTTPS; where the chart opens that port.
+    pub(crate) redirects: u16,
     pub(crate) routes: u16,
     pub(crate) ping: u16,
 }
@@ -117,8 +119,9 @@ impl Chart {
             );
             arguments = arguments.replace(from, &to);
         }
-        let plain = format!("address=127.0.0.1:{}", addresses.plain);
-        arguments = arguments.replace("address=:8001", &plain);
+        for (from, to) in [(8000, addresses.redirects), (8001, addresses.plain)] {
+            arguments = arguments.replace(&format!("address=:{from}"), &format!("address=127.0.0.1:{to}"));
+        }
         in_folder(&arguments, folder).lines().map(str::to_owned).collect()
     }
 }

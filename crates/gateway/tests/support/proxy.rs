@@ -49,6 +49,8 @@ pub(crate) struct Site<D = FakeAuthorizer> {
     port: u16,
     /// Port without TLS, for a front that ends it.
     pub(crate) plain: u16,
+    /// Port without TLS, for redirects to HTTPS.
+    pub(crate) redirects: u16,
     folder: PathBuf,
     proxy: Child,
 }
@@ -110,6 +112,7 @@ impl Site {
             edge,
             port,
             plain: 0,
+            redirects: 0,
             folder,
             proxy,
         };
@@ -145,6 +148,7 @@ impl<D: Authorizer> Site<D> {
         let addresses = Addresses {
             https: free_port(),
             plain: free_port(),
+            redirects: free_port(),
             routes: free_port(),
             ping: free_port(),
         };
@@ -171,6 +175,7 @@ impl<D: Authorizer> Site<D> {
             edge,
             port: addresses.https,
             plain: addresses.plain,
+            redirects: addresses.redirects,
             folder,
             proxy,
         };

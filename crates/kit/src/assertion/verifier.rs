@@ -83,7 +83,7 @@ impl Verifier {
     /// Returns what the token says, if one of the keys signed it and it is valid at `now` (Unix seconds) for this `audience`.
     ///
     /// # Errors
-    /// The token must not be believed.
+    /// The token is not valid.
     pub fn check(
         &self,
         token: &str,
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_assertion_says_who_the_user_is_until_when() {
+    fn a_signed_assertion_names_the_user_and_its_expiry() {
         let signer = signer(&[("next", 300, 3), ("active", 200, 1), ("retired", 0, 2)]);
         let verifier = Verifier::new(&signer.key_set()).unwrap();
         let groups = ["a, \"b\"".to_owned(), "Zo\u{eb}".to_owned()];
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_by_an_unpublished_key_is_told_apart() {
+    fn an_assertion_by_an_unpublished_key_has_its_own_error() {
         let verifier = Verifier::new(&signer(&[("old", 0, 1)]).key_set()).unwrap();
         let token = signer(&[("new", 0, 2)]).sign(&alice(&[])).unwrap();
         assert_eq!(check(&verifier, &token), Err(InvalidAssertion::UnknownKey));

@@ -143,7 +143,7 @@ impl<R> Writer<R> {
             std::thread::sleep(PAUSE);
         }
         if !self.thread.is_finished() {
-            tracing::error!("the end of the audit log is not written: nobody reads standard output");
+            tracing::error!("the end of the audit log was not written: no process reads standard output");
         }
     }
 }

@@ -56,7 +56,7 @@ struct Seen {
 /// Takes part in the election until `shutdown`. A leader then releases the lease, so that its successor need not wait.
 ///
 /// The receiver reports whether this candidate leads. It turns false at the latest two thirds of the lease's duration
-/// after the last successful renewal was sent, whatever the task waits for. Until then no other candidate can take the lease. A process
+/// after the last successful renewal was sent, even while the task waits. Until then no other candidate can take the lease. A process
 /// that was suspended meanwhile may still finish a write. Such writes name the version that they change.
 pub fn campaign(
     leases: Api<Lease>,

@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::{
     Error,
-    writes::{Kind, Outcome, expect, get_live, is_conflict, remove, terminating, with_backoff, write},
+    writes::{Kind, Made, Outcome, expect, make, objects, remove, terminating, with_backoff, write},
 };
 use crate::{
     blockers::Blocker,
@@ -34,47 +34,29 @@ pub(super) async fn account(
             None => Ok(Outcome::Is(live.cloned())),
         };
     };
-    let Some(live) = live else {
-        return make(context, observed, planned).await;
+    let (mut intent, name) = (planned, identity.account_name());
+    let live = if let Some(live) = live {
+        live.clone()
+    } else {
+        let mut absent = intent.clone();
+        expect(&mut absent.metadata, None);
+        let write = write(context, identity, (names::OPERATOR, &name), &absent);
+        match make::<ServiceAccount>(context, identity, &name, write).await? {
+            Made::New(outcome) => return Ok(outcome),
+            Made::Exists(found, _) => found,
+        }
     };
-    if let Some(blocker) = in_the_way(observed, live) {
+    if let Some(blocker) = in_the_way(observed, &live) {
         return Ok(Outcome::Blocked(blocker));
     }
-    let same_token = live.automount_service_account_token == planned.automount_service_account_token;
-    if same_token && meta_covers(&live.metadata, &planned.metadata) {
-        return Ok(Outcome::Is(Some(live.clone())));
+    let same_token = live.automount_service_account_token == intent.automount_service_account_token;
+    if same_token && meta_covers(&live.metadata, &intent.metadata) {
+        return Ok(Outcome::Is(Some(live)));
     }
-    let mut intent = planned;
     intent.metadata.uid.clone_from(&live.metadata.uid);
-    let name = identity.account_name();
     let write = write(context, identity, (names::OPERATOR, &name), &intent);
-    with_backoff(context, identity, &intent, live, write).await
-}
-
-/// Makes an absent account. If another client made one first, it is checked and never adopted.
-async fn make(
-    context: &Context,
-    observed: &Observed,
-    planned: ServiceAccount,
-) -> Result<Outcome<ServiceAccount>, Error> {
-    let identity = &observed.identity;
-    let name = identity.account_name();
-    let mut intent = planned;
-    expect(&mut intent.metadata, None);
-    match write(context, identity, (names::OPERATOR, &name), &intent).await {
-        Err(error) if is_conflict(&error) => {
-            let found = get_live::<ServiceAccount>(context, &identity.namespace, &name).await?;
-            let Some(found) = found else { return Err(error) };
-            if let Some(blocker) = in_the_way(observed, &found) {
-                return Ok(Outcome::Blocked(blocker));
-            }
-            // It is ours, but without the label by which it is watched, or not yet in the cache.
-            intent.metadata.uid.clone_from(&found.metadata.uid);
-            intent.metadata.resource_version = None;
-            write(context, identity, (names::OPERATOR, &name), &intent).await
-        }
-        made => made,
-    }
+    let accounts = (&objects(context, identity), ServiceAccount::KIND);
+    with_backoff(context, identity, accounts, &intent, &live, write).await
 }
 
 /// The reason why an account is not the workspace's. Unlike other children, its controller must be the workspace: an annotation is not

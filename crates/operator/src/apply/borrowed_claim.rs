@@ -69,8 +69,7 @@ async fn occupied(
         Some((_, uid)) if uid == identity.uid => return Ok(None),
         Some((name, uid)) => {
             let exists = observe::exists(&context.client, &identity.namespace, name, uid).await;
-            let kind = "Workspace";
-            if exists.map_err(|source| Error { kind, source })? {
+            if exists.map_err(|source| Error::of("Workspace", source))? {
                 return Ok(Some(format!("workspace {name}")));
             }
         }

@@ -19,9 +19,9 @@ use crate::{
     cache::{field_managers, observed::Identity},
 };
 
-/// Identical writes of one child within [`WINDOW`] that are allowed before it counts as contested.
+/// Identical writes of one child that are allowed before it counts as contested.
 const FREE_WRITES: u32 = 3;
-/// A write that was not undone for this time counts as lasting.
+/// A write of a contested child that was not undone for this time after its backoff counts as lasting; any other write after half of it.
 const WINDOW: Duration = Duration::from_mins(1);
 /// First backoff of a contested child. It doubles each time.
 const FIRST_BACKOFF: Duration = Duration::from_secs(5);
@@ -31,99 +31,87 @@ const MAX_BACKOFF: Duration = WINDOW;
 /// A child: kind and name.
 pub type Child<'a> = (&'a str, &'a str);
 
-/// What to do about a child that differs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Write it.
-    Write,
-    /// Write it, and find out which field manager changes it.
-    WriteContested,
-    /// Do not write it until the backoff is over.
-    BackOff(Blocker),
-}
-
 /// The children that were written recently, by workspace.
 #[derive(Debug, Default)]
 pub struct Contests(Mutex<HashMap<String, HashMap<String, Contest>>>);
 
+/// Identical writes of a child, one soon after the other.
 #[derive(Debug)]
 struct Contest {
     planned: u64,
     writes: u32,
-    first: Instant,
     last: Instant,
     /// The other field manager, if the object names one.
     manager: Option<String>,
 }
 
 impl Contest {
-    fn new(planned: u64, now: Instant) -> Self {
-        Self {
-            planned,
-            writes: 0,
-            first: now,
-            last: now,
-            manager: None,
-        }
-    }
-
     fn backoff(&self) -> Duration {
-        let doublings = self.writes.saturating_sub(FREE_WRITES);
+        let Some(doublings) = self.writes.checked_sub(FREE_WRITES) else {
+            return Duration::ZERO;
+        };
         FIRST_BACKOFF
             .saturating_mul(2_u32.saturating_pow(doublings))
             .min(MAX_BACKOFF)
     }
 
-    fn is_over(&self, now: Instant) -> bool {
-        if self.writes < FREE_WRITES {
-            now - self.first > WINDOW
+    /// Whether another write of `planned` now would be one more of them.
+    fn continues(&self, planned: u64) -> bool {
+        let window = if self.writes < FREE_WRITES {
+            WINDOW / 2
         } else {
-            now - self.last > self.backoff() + WINDOW
-        }
+            self.backoff() + WINDOW
+        };
+        self.planned == planned && self.last.elapsed() <= window
     }
 }
 
 impl Contests {
-    /// What to do about a child that differs from `planned`.
-    pub fn decide(&self, workspace: &Identity, child: Child<'_>, planned: &impl Serialize) -> Decision {
-        let (now, planned) = (Instant::now(), digest(planned));
+    /// Whether a child that differs from `planned` is contested if it is written now. The error: it must not be written yet.
+    ///
+    /// # Errors
+    /// The blocker that names the other field manager.
+    pub fn check(
+        &self,
+        workspace: &Identity,
+        child: Child<'_>,
+        planned: &impl Serialize,
+    ) -> Result<bool, Blocker> {
+        let all = self.0.lock();
+        let contest = all
+            .get(&workspace.key())
+            .and_then(|children| children.get(&name_of(child)));
+        match contest.filter(|contest| contest.continues(digest(planned))) {
+            Some(contest) if contest.last.elapsed() < contest.backoff() => {
+                Err(contested(child, contest.manager.as_deref()))
+            }
+            Some(contest) => Ok(contest.writes + 1 >= FREE_WRITES),
+            None => Ok(false),
+        }
+    }
+
+    /// Counts a write that succeeded. Failed writes, for example conflicts because the cache lagged, are not counted. `manager`: the
+    /// other field manager of a contested child.
+    pub fn written(
+        &self,
+        workspace: &Identity,
+        child: Child<'_>,
+        planned: &impl Serialize,
+        manager: Option<String>,
+    ) {
+        let planned = digest(planned);
         let mut all = self.0.lock();
         let children = all.entry(workspace.key()).or_default();
-        let contest = children
-            .entry(name_of(child))
-            .or_insert_with(|| Contest::new(planned, now));
-        if contest.planned != planned || contest.is_over(now) {
-            *contest = Contest::new(planned, now);
-        }
-        if contest.writes >= FREE_WRITES && now - contest.last < contest.backoff() {
-            return Decision::BackOff(contested(child, contest.manager.as_deref()));
-        }
-        if contest.writes + 1 < FREE_WRITES {
-            Decision::Write
-        } else {
-            Decision::WriteContested
-        }
-    }
-
-    /// Counts a write that succeeded. Failed writes, for example conflicts because the cache lagged, are not counted.
-    pub fn written(&self, workspace: &Identity, child: Child<'_>) {
-        let mut all = self.0.lock();
-        let children = all.get_mut(&workspace.key());
-        if let Some(contest) = children.and_then(|children| children.get_mut(&name_of(child))) {
-            contest.writes += 1;
-            contest.last = Instant::now();
-        }
-    }
-
-    /// Records the other field manager of a contested child. Returns the blocker that names it.
-    pub fn name(&self, workspace: &Identity, child: Child<'_>, found: Option<&ObjectMeta>) -> Blocker {
-        let manager = found.and_then(other_manager);
-        let mut all = self.0.lock();
-        let children = all.get_mut(&workspace.key());
-        if let Some(contest) = children.and_then(|children| children.get_mut(&name_of(child))) {
-            contest.manager.clone_from(&manager);
-        }
-        contested(child, manager.as_deref())
+        let earlier = children
+            .get(&name_of(child))
+            .filter(|contest| contest.continues(planned));
+        let contest = Contest {
+            planned,
+            writes: 1 + earlier.map_or(0, |contest| contest.writes),
+            last: Instant::now(),
+            manager,
+        };
+        children.insert(name_of(child), contest);
     }
 
     /// Forgets a workspace that is gone.
@@ -149,7 +137,8 @@ fn digest(planned: &impl Serialize) -> u64 {
     hasher.finish()
 }
 
-fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
+/// What reports a contested child.
+pub fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
     Blocker::Contested {
         kind: kind.to_owned(),
         name: name.to_owned(),
@@ -158,7 +147,7 @@ fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
 }
 
 /// The field manager, besides ours, that wrote last.
-fn other_manager(found: &ObjectMeta) -> Option<String> {
+pub fn other_manager(found: &ObjectMeta) -> Option<String> {
     let entries = found.managed_fields.iter().flatten();
     let others = entries.filter(|entry| {
         let (manager, subresource) = (entry.manager.as_deref(), entry.subresource.as_deref());
@@ -181,10 +170,9 @@ mod tests {
     const CHILD: Child<'_> = ("Service", "workspace-demo");
 
     fn writes(contests: &Contests, planned: &str) -> bool {
-        let decision = contests.decide(&identity(), CHILD, &planned);
-        let writes = !matches!(decision, Decision::BackOff(_));
+        let writes = contests.check(&identity(), CHILD, &planned).is_ok();
         if writes {
-            contests.written(&identity(), CHILD);
+            contests.written(&identity(), CHILD, &planned, None);
         }
         writes
     }
@@ -218,32 +206,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn writes_that_fail_are_not_counted() {
-        let contests = Contests::default();
-        for _ in 0..10 {
-            assert_eq!(contests.decide(&identity(), CHILD, &"a"), Decision::Write);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn the_last_other_manager_is_named_and_forgotten_with_the_workspace() {
         let contests = Contests::default();
-        for _ in 0..3 {
-            writes(&contests, "a");
-        }
         let entry = |manager: &str, second: u8, subresource: Option<&str>| json!({"manager": manager, "time": format!("2026-01-01T00:00:{second:02}Z"), "subresource": subresource});
         let found: ObjectMeta = serde_json::from_value(json!({"managedFields": [
             entry("kubectl", 1, None), entry("other", 2, None), entry(names::OPERATOR, 3, None),
             entry("kube-controller-manager", 4, None), entry("late", 5, Some("status")),
         ]}))
         .unwrap();
-        let named = contests.name(&identity(), CHILD, Some(&found));
+        for is_contested in [false, false, true] {
+            assert_eq!(contests.check(&identity(), CHILD, &"a"), Ok(is_contested));
+            contests.written(&identity(), CHILD, &"a", other_manager(&found));
+        }
+        let named = contests.check(&identity(), CHILD, &"a").unwrap_err();
         assert!(named.to_string().contains("\"other\""), "{named}");
-        assert_eq!(
-            contests.decide(&identity(), CHILD, &"a"),
-            Decision::BackOff(named)
-        );
         contests.forget(&identity().key());
-        assert_eq!(contests.decide(&identity(), CHILD, &"a"), Decision::Write);
+        assert_eq!(contests.check(&identity(), CHILD, &"a"), Ok(false));
     }
 }

@@ -7,6 +7,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use super::writes::objects;
 use crate::{
     cache::observed::{Identity, Observed},
     context::Context,
@@ -64,43 +65,52 @@ where
     if context.pending_writes.is_deleted(identity, &kind, Some(uid)) {
         return Ok(true);
     }
-    let gone = end(context, identity, live, propagation).await?;
+    let ended = end(context, &objects(context, identity), live, propagation).await?;
+    let gone = matches!(ended, Ended::Gone);
     if gone {
         context.pending_writes.deleted(identity, &kind, uid);
     }
     Ok(gone)
 }
 
-/// Deletes an object that is not yet being deleted, if it still has this UID. Returns whether it is gone. Nothing is recorded about it.
-/// Records are dropped with their workspace, so an object without workspace must leave none.
+/// Result of deleting an object.
+pub(crate) enum Ended<K> {
+    /// It is gone.
+    Gone,
+    /// It is being deleted: a finalizer keeps it.
+    Held(K),
+    /// It may exist, or a new object has its name, as the caches will show.
+    Unknown,
+}
+
+/// Deletes an object that is not yet being deleted, if it still has this UID. Nothing is recorded about it. Records are dropped with their
+/// workspace, so an object without workspace must leave none.
 pub(crate) async fn end<K>(
     context: &Context,
-    identity: &Identity,
+    objects: &Api<K>,
     live: &K,
     propagation: PropagationPolicy,
-) -> Result<bool, kube::Error>
+) -> Result<Ended<K>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + std::fmt::Debug,
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
 {
     if live.meta().deletion_timestamp.is_some() {
-        return Ok(false);
+        return Ok(Ended::Unknown);
     }
-    let children: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
     let params = DeleteParams {
         propagation_policy: Some(propagation),
         ..delete_uid(live.uid())
     };
-    match children.delete(&live.name_any(), &params).await {
-        // An object that is only marked for deletion is returned with its deletion timestamp.
-        Ok(answer) => Ok(answer
-            .left()
-            .is_none_or(|it| it.meta().deletion_timestamp.is_none())),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(true),
-        // A new object has the name, as the caches will show. Or the object still exists, because an admission check delayed the deletion.
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(false),
+    match objects.delete(&live.name_any(), &params).await {
+        Ok(answer) => {
+            context.metrics.write("delete");
+            // An object that is only marked for deletion is returned with its deletion timestamp.
+            let held = answer.left().filter(|it| it.meta().deletion_timestamp.is_some());
+            Ok(held.map_or(Ended::Gone, Ended::Held))
+        }
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Ended::Gone),
+        // The object has another UID, or an admission check delayed the deletion.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Ended::Unknown),
         Err(error) => Err(error),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use api::{Workspace, names};
+use api::names;
 use k8s_openapi::{
     api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy},
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{Resource, ResourceExt as _};
 use serde::Serialize;
@@ -118,11 +118,9 @@ impl Child for Service {
 }
 
 impl Child for NetworkPolicy {
-    /// All fields are ours, so a rule that another client adds is a difference. So is the workspace as an owner, which earlier versions
-    /// wrote.
+    /// All fields are ours, so a rule that another client adds is a difference.
     fn spec_covers(&self, planned: &Self) -> bool {
-        let mut owners = self.metadata.owner_references.iter().flatten();
-        !owners.any(is_workspace) && self.spec == planned.spec
+        self.spec == planned.spec
     }
 
     /// The spec as a whole. Foreign labels and annotations stay.
@@ -133,21 +131,13 @@ impl Child for NetworkPolicy {
             all
         };
         let (now, meta) = (&live.metadata, &self.metadata);
-        let owners = now.owner_references.iter().flatten();
-        let owners: Vec<_> = owners.filter(|owner| !is_workspace(owner)).collect();
         Correction::JsonPatch(vec![
             put("/metadata/resourceVersion", &now.resource_version),
             put("/metadata/labels", with(&now.labels, &meta.labels)),
             put("/metadata/annotations", with(&now.annotations, &meta.annotations)),
-            put("/metadata/ownerReferences", &owners),
             put("/spec", &self.spec),
         ])
     }
-}
-
-fn is_workspace(owner: &OwnerReference) -> bool {
-    let group = owner.api_version.split('/').next();
-    owner.kind == Workspace::kind(&()) && group == Some(&*Workspace::group(&()))
 }
 
 /// The JSON patch that replaces the previous run by the run of `planned`. `live` has all our labels and annotations and must still be in
@@ -266,9 +256,6 @@ mod tests {
             .unwrap()
             .push(NetworkPolicyIngressRule::default());
         assert_eq!(step(&testing::identity(), &policy, &wider), Step::Write);
-        let mut bound = policy.clone();
-        bound.metadata.owner_references = Some(vec![testing::identity().owner_reference()]);
-        assert_eq!(step(&testing::identity(), &policy, &bound), Step::Write);
     }
 
     #[test]
@@ -334,7 +321,7 @@ mod tests {
         live.metadata.labels = Some(foreign.clone().into());
         let mut others = testing::identity().owner_reference();
         others.kind = "Team".to_owned();
-        live.metadata.owner_references = Some(vec![testing::identity().owner_reference(), others.clone()]);
+        live.metadata.owner_references = Some(vec![others.clone()]);
         let spec = live.spec.as_mut().unwrap();
         spec.egress = Some(vec![NetworkPolicyEgressRule::default()]);
         let selector = spec.pod_selector.get_or_insert_default();

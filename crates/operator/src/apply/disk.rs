@@ -14,7 +14,7 @@ use rules::{Home, ValidWorkspace};
 
 use super::{
     Error,
-    writes::{self, Outcome, conflict, expect, get_live, is_conflict, terminating, write},
+    writes::{self, Made, Outcome, conflict, expect, terminating, write},
 };
 use crate::{
     blockers::{Blocker, DiskBlocker},
@@ -78,12 +78,10 @@ async fn make(
     }
     let mut intent = planned.clone();
     expect(&mut intent.metadata, None);
-    match write(context, identity, (OPERATOR, &claim), &intent).await {
-        Err(error) if is_conflict(&error) => {
-            let found = get_live(context, &identity.namespace, &claim).await?;
-            let Some(found): Option<Arc<Claim>> = found else {
-                return Err(error);
-            };
+    let write = write(context, identity, (OPERATOR, &claim), &intent);
+    match writes::make::<Claim>(context, identity, &claim, write).await? {
+        Made::New(outcome) => Ok(outcome),
+        Made::Exists(found, error) => {
             let settled = settle(context, observed, valid, &planned, &found).await?;
             // Without the label no cache showed it, so nobody has looked for pods on it yet. The next reconcile does.
             let was_cached = found.labels().get(api::names::WORKSPACE_LABEL) == Some(&identity.name);
@@ -92,7 +90,6 @@ async fn make(
                 settled => Ok(settled),
             }
         }
-        made => made,
     }
 }
 

@@ -48,7 +48,6 @@ impl Intent {
 #[cfg(test)]
 mod tests {
     use DesiredStatus::{Running, Stopped};
-    use testkit::objects;
 
     use super::*;
     use crate::testing;
@@ -77,35 +76,6 @@ mod tests {
         assert_eq!(intent(Running, true, &observed), Intent::Keep);
         assert_eq!(intent(Running, false, &observed), Intent::Keep);
         assert_eq!(intent(Stopped, false, &observed), Intent::Stop);
-    }
-
-    #[test]
-    fn a_restart_ends_a_run_and_touches_nothing_else() {
-        assert_eq!(Intent::Keep.or_restart(true), Intent::Stop);
-        assert_eq!(Intent::Keep.or_restart(false), Intent::Keep);
-        for other in [Intent::Start, Intent::Await, Intent::Stop, Intent::Rest] {
-            assert_eq!(other.or_restart(true), other);
-        }
-    }
-
-    #[test]
-    fn no_run_starts_while_a_pod_or_an_unsettled_replica_set_is_left() {
-        let mut observed = testing::scaled_to_zero();
-        assert_eq!(
-            intent(Running, true, &observed),
-            Intent::Await,
-            "the pod is still there"
-        );
-        observed.pods.clear();
-        assert_eq!(intent(Running, true, &observed), Intent::Start);
-        let mut stale = objects::replica_set_of(observed.deployment.as_deref().unwrap());
-        stale.spec.as_mut().unwrap().replicas = Some(1);
-        observed.replica_sets = vec![stale.into()];
-        assert_eq!(
-            intent(Running, true, &observed),
-            Intent::Await,
-            "a replica set may still make a pod"
-        );
     }
 
     #[test]

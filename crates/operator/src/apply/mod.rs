@@ -50,12 +50,13 @@ use kube::{
 };
 use rules::ValidWorkspace;
 
+pub(crate) use self::writes::{Outcome, is_conflict, with_backoff};
 pub use self::{borrowed_claim::give_back, disk::retain, touch_refused::Retries};
 use self::{
     scale::{scale, scaler},
     writes::{
-        Kind, Outcome, conflict, create, expect, failed, get_live, is_conflict, json_patch, merge_patch,
-        remove, terminating, with_backoff, write,
+        Kind, Made, conflict, create, expect, failed, json_patch, make, merge_patch, objects, remove,
+        terminating, write,
     },
 };
 use crate::{
@@ -80,10 +81,17 @@ use crate::{
 #[error("the {kind} cannot be written: {}", message_of(.source))]
 pub struct Error {
     /// Kind of the object.
-    pub kind: &'static str,
+    pub kind: String,
     /// The reason.
     #[source]
     pub source: kube::Error,
+}
+
+impl Error {
+    pub(crate) fn of(kind: &str, source: kube::Error) -> Self {
+        let kind = kind.to_owned();
+        Self { kind, source }
+    }
 }
 
 /// The state after the writes.
@@ -127,10 +135,7 @@ pub async fn apply(
     if let Ok((valid, plan)) = planned {
         finalizer::hold(context, workspace)
             .await
-            .map_err(|source| Error {
-                kind: "finalizer",
-                source,
-            })?;
+            .map_err(|source| Error::of("finalizer", source))?;
         Box::pin(lasting(context, valid, plan, &mut applied)).await?;
         let shrinks = || disk::shrinks(workspace, &applied.observed);
         applied.blocker = applied.blocker.take().or_else(shrinks);
@@ -231,7 +236,7 @@ async fn network_policy(
     remove(context, &observed.identity, unwanted.as_ref()).await
 }
 
-/// Makes the child as planned, where the caches show `live`.
+/// Makes the child as planned, where the caches show `live`. If another client made one first, it is handled like any other.
 async fn child<K>(
     context: &Context,
     observed: &Observed,
@@ -241,24 +246,14 @@ async fn child<K>(
 where
     K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
-    match live {
-        Some(live) => found(context, observed, &planned, live).await,
-        None => make(context, observed, planned).await,
+    if let Some(live) = live {
+        return found(context, observed, &planned, live).await;
     }
-}
-
-/// Makes an absent child. If another client made one first, the existing object is handled like any other.
-async fn make<K>(context: &Context, observed: &Observed, planned: K) -> Result<Outcome<K>, Error>
-where
-    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
-{
-    match create(context, &observed.identity, &planned).await {
-        Err(error) if is_conflict(&error) => {
-            let identity = &observed.identity;
-            let now = get_live::<K>(context, &identity.namespace, &identity.child_name()).await?;
-            found(context, observed, &planned, &now.ok_or(error)?).await
-        }
-        made => made,
+    let identity = &observed.identity;
+    let write = create(context, identity, &planned);
+    match make(context, identity, &identity.child_name(), write).await? {
+        Made::New(outcome) => Ok(outcome),
+        Made::Exists(live, _) => found(context, observed, &planned, &live).await,
     }
 }
 
@@ -287,7 +282,8 @@ where
                     Correction::JsonPatch(steps) => json_patch(context, &observed.identity, steps).await,
                 }
             };
-            with_backoff(context, &observed.identity, planned, live, write).await
+            let children = (&objects(context, &observed.identity), K::KIND);
+            with_backoff(context, &observed.identity, children, planned, live, write).await
         }
     }
 }
@@ -322,13 +318,13 @@ async fn first_run(
     planned: Box<Deployment>,
 ) -> Result<Outcome<Deployment>, Error> {
     context.pending_writes.expect_creation(&identity.key());
-    match create(context, identity, planned.as_ref()).await {
-        Err(error) if is_conflict(&error) => {
-            let found = get_live::<Deployment>(context, &identity.namespace, &identity.child_name()).await?;
-            let blocker = found.and_then(|found| in_the_way(identity, found.as_ref()));
+    let write = create(context, identity, planned.as_ref());
+    match make::<Deployment>(context, identity, &identity.child_name(), write).await? {
+        Made::New(outcome) => Ok(outcome),
+        Made::Exists(found, error) => {
+            let blocker = in_the_way(identity, found.as_ref());
             Ok(Outcome::Blocked(blocker.ok_or(error)?))
         }
-        made => made,
     }
 }
 
@@ -358,7 +354,7 @@ async fn next_run(
 /// Deletes a Deployment whose pod template was changed externally. Applying our template would keep the added fields. Without pods
 /// nothing is lost, and the next reconcile makes a new Deployment.
 async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> Result<Blocker, Error> {
-    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let deployments: Api<Deployment> = objects(context, identity);
     let params = DeleteParams::background().preconditions(Preconditions {
         uid: live.metadata.uid.clone(),
         resource_version: live.metadata.resource_version.clone(),

@@ -11,7 +11,7 @@ use super::{
     Applied, Error,
     correction_events::{self, Scaler},
     deployed,
-    writes::{Outcome, expect, failed, merge_patch, with_backoff, write},
+    writes::{Kind as _, Outcome, expect, failed, merge_patch, objects, with_backoff, write},
 };
 use crate::{
     apply::diff::{self, Step},
@@ -32,7 +32,7 @@ pub(super) async fn scaler(context: &Context, observed: &Observed) -> Result<Opt
     if let Some(who) = observed.scaled_by() {
         return Ok(Some(Scaler::Named(who)));
     }
-    let deployments: Api<Deployment> = Api::namespaced(context.client.clone(), &observed.identity.namespace);
+    let deployments: Api<Deployment> = objects(context, &observed.identity);
     let name = observed.identity.child_name();
     let now = deployments.get_metadata_opt(&name).await;
     let now = now.map_err(failed::<Deployment>)?;
@@ -81,7 +81,8 @@ pub(super) async fn scale(context: &Context, replicas: i32, applied: &mut Applie
         // A stop is always written, even if other field managers write the Deployment.
         write.await?
     } else {
-        with_backoff(context, &identity, &planned, &live, write).await?
+        let deployments = (&objects(context, &identity), Deployment::KIND);
+        with_backoff(context, &identity, deployments, &planned, &live, write).await?
     };
     let is_written = outcome.version() != live.metadata.resource_version.as_deref();
     if replicas == 0

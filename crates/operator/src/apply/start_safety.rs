@@ -1,7 +1,7 @@
 //! Caches, our last writes, reads from the API server -> whether a run may start (IO: [`confirm`]).
 //!
 //! The operator never starts a second pod on a disk. When Kubernetes replaces a pod, anti-affinity (`plan/pod`) and volume attachment
-//! keep the new one away; storage without attachment, such as NFS, needs a ReadWriteOncePod claim for that (docs/decisions/0083). A run
+//! keep the new one away; storage without attachment, such as NFS, needs a `ReadWriteOncePod` claim for that (docs/decisions/0083). A run
 //! starts when it is [`StartSafety::Safe`]:
 //!
 //! - No pod is on the disk, and none can be made ([`Observed::is_scaled_down`]).
@@ -184,50 +184,5 @@ mod tests {
             let ending = testing::scaled_to_zero();
             assert_eq!(StartSafety::of(&ending, is_confirmed), StartSafety::Wait);
         }
-    }
-
-    fn stopped() -> WorkspaceStatus {
-        let condition = serde_json::json!({"conditions": [{
-            "type": STOPPED, "status": "True", "reason": "r", "message": "m", "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }]});
-        serde_json::from_value(condition).unwrap()
-    }
-
-    #[test]
-    fn a_settled_workspace_needs_no_read() {
-        let (running, nothing) = (testing::running(), testing::observed());
-        for intent in [Intent::Keep, Intent::Stop, Intent::Await, Intent::Rest] {
-            assert!(
-                !needs_reread(intent, StartSafety::Wait, None, &running),
-                "{intent:?}"
-            );
-        }
-        let stopped = stopped();
-        assert!(!needs_reread(
-            Intent::Rest,
-            StartSafety::Reread,
-            Some(&stopped),
-            &nothing
-        ));
-    }
-
-    #[test]
-    fn that_no_pod_is_left_is_read_once_before_it_is_reported_or_a_run_starts() {
-        let nothing = testing::observed();
-        let stopped = stopped();
-        assert!(needs_reread(
-            Intent::Await,
-            StartSafety::Reread,
-            Some(&stopped),
-            &nothing
-        ));
-        assert!(needs_reread(Intent::Rest, StartSafety::Reread, None, &nothing));
-        assert!(!needs_reread(
-            Intent::Start,
-            StartSafety::Safe,
-            Some(&stopped),
-            &nothing
-        ));
-        assert!(!needs_reread(Intent::Rest, StartSafety::Safe, None, &nothing));
     }
 }

@@ -6,16 +6,19 @@ use api::names;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
-    Api, Resource, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    Api, Resource,
+    api::{Patch, PatchParams, PostParams, PropagationPolicy},
     core::request::{self, Request},
 };
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::Error;
+use super::{
+    Error,
+    contest::{contested, other_manager},
+    delete::end,
+};
 use crate::{
-    apply::contest::Decision,
     blockers::{Blocker, refusal},
     cache::{
         observe,
@@ -23,11 +26,11 @@ use crate::{
         stores::{Parsed, trim::Trim},
     },
     context::Context,
-    support::send::{delete_uid, patch_as, send, unchecked},
+    support::send::{patch_as, send, unchecked},
 };
 
 /// Result of writing a child.
-pub(super) enum Outcome<K> {
+pub(crate) enum Outcome<K> {
     /// It is as planned, or it should be absent and is.
     Is(Option<Arc<K>>),
     /// It is ours, but something about it is not as planned.
@@ -37,7 +40,7 @@ pub(super) enum Outcome<K> {
 }
 
 impl<K> Outcome<K> {
-    pub(super) fn blocker(&self) -> Option<Blocker> {
+    pub(crate) fn blocker(&self) -> Option<Blocker> {
         match self {
             Self::Is(_) => None,
             Self::But(_, blocker) | Self::Blocked(blocker) => Some(blocker.clone()),
@@ -74,7 +77,7 @@ pub(super) fn expect(intent: &mut ObjectMeta, seen: Option<&ObjectMeta>) {
 }
 
 /// Whether another client wrote first.
-pub(super) fn is_conflict(error: &Error) -> bool {
+pub(crate) fn is_conflict(error: &Error) -> bool {
     matches!(&error.source, kube::Error::Api(status) if status.code == 409)
 }
 
@@ -121,37 +124,67 @@ where
     outcome(sent::<K>(context, "create", request).await)
 }
 
-/// Writes a child that differs from `planned`. If another field manager writes it as well, the backoff grows, and a blocker reports it.
-pub(super) async fn with_backoff<K>(
+/// Result of making an absent child.
+pub(super) enum Made<K> {
+    /// It was made, or the write was refused.
+    New(Outcome<K>),
+    /// Another client made one first. The error is that of our write.
+    Exists(Arc<K>, Error),
+}
+
+/// Makes an absent child by `write`, which fails if one exists.
+pub(super) async fn make<K>(
     context: &Context,
     identity: &Identity,
+    name: &str,
+    write: impl Future<Output = Result<Outcome<K>, Error>>,
+) -> Result<Made<K>, Error>
+where
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+{
+    match write.await {
+        Err(error) if is_conflict(&error) => match get_live::<K>(context, &identity.namespace, name).await? {
+            Some(live) => Ok(Made::Exists(live, error)),
+            None => Err(error),
+        },
+        made => made.map(Made::New),
+    }
+}
+
+/// Writes a child that differs from `planned`. If another field manager writes it as well, the backoff grows, and a blocker reports it.
+pub(crate) async fn with_backoff<K>(
+    context: &Context,
+    identity: &Identity,
+    (objects, kind): (&Api<K>, &str),
     planned: &impl Serialize,
     live: &Arc<K>,
     write: impl Future<Output = Result<Outcome<K>, Error>>,
 ) -> Result<Outcome<K>, Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Kind,
-    K: Clone + Debug + DeserializeOwned,
+    K: Resource + Clone + Debug + DeserializeOwned,
 {
     let name = live.meta().name.as_deref().unwrap_or_default();
-    let child = (K::KIND, name);
-    let contested = match context.contests.decide(identity, child, planned) {
-        Decision::BackOff(contested) => return Ok(Outcome::But(live.clone(), contested)),
-        Decision::Write => None,
-        Decision::WriteContested => {
-            let children: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
-            let found = children.get_metadata_opt(name).await.map_err(failed::<K>)?;
-            let found = found.as_ref().map(|found| &found.metadata);
-            Some(context.contests.name(identity, child, found))
-        }
+    let child = (kind, name);
+    let is_contested = match context.contests.check(identity, child, planned) {
+        Ok(is_contested) => is_contested,
+        Err(blocker) => return Ok(Outcome::But(live.clone(), blocker)),
+    };
+    let manager = if is_contested {
+        let found = objects.get_metadata_opt(name).await;
+        let found = found.map_err(|source| Error::of(kind, source))?;
+        found.and_then(|found| other_manager(&found.metadata))
+    } else {
+        None
     };
     let outcome = write.await?;
-    if matches!(outcome, Outcome::Is(_)) {
-        context.contests.written(identity, child);
-    }
-    Ok(match (outcome, contested) {
-        (Outcome::Is(Some(written)), Some(contested)) => Outcome::But(written, contested),
-        (outcome, _) => outcome,
+    let Outcome::Is(Some(written)) = outcome else {
+        return Ok(outcome);
+    };
+    let blocker = is_contested.then(|| contested(child, manager.as_deref()));
+    context.contests.written(identity, child, planned, manager);
+    Ok(match blocker {
+        Some(blocker) => Outcome::But(written, blocker),
+        None => Outcome::Is(Some(written)),
     })
 }
 
@@ -190,20 +223,17 @@ where
 
 /// The meaning of an answer to a write. Transient errors stay errors.
 fn outcome<K: Kind>(answer: Result<Arc<K>, Error>) -> Result<Outcome<K>, Error> {
-    match answer {
-        Ok(object) => Ok(Outcome::Is(Some(object))),
-        Err(Error {
-            kind,
-            source: kube::Error::Api(status),
-        }) => match refusal::of_answer(K::KIND, status.code, &status.message) {
-            Some(refusal) => Ok(Outcome::Blocked(Blocker::Refused(refusal))),
-            None => Err(Error {
-                kind,
-                source: kube::Error::Api(status),
-            }),
-        },
-        Err(error) => Err(error),
-    }
+    let error = match answer {
+        Ok(object) => return Ok(Outcome::Is(Some(object))),
+        Err(error) => error,
+    };
+    let refusal = match &error.source {
+        kube::Error::Api(status) => refusal::of_answer(K::KIND, status.code, &status.message),
+        _ => None,
+    };
+    refusal.map_or(Err(error), |refusal| {
+        Ok(Outcome::Blocked(Blocker::Refused(refusal)))
+    })
 }
 
 /// Deletes a child that is ours and not wanted any more. It may be gone already, or a new object may have its name.
@@ -215,14 +245,23 @@ pub(super) async fn remove<K>(
 where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
-    let objects: Api<K> = Api::namespaced(context.client.clone(), &identity.namespace);
-    let (name, uid) = (unwanted.name_any(), unwanted.uid());
-    match objects.delete(&name, &delete_uid(uid)).await {
-        Ok(_) => context.metrics.write("apply"),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
-        Err(source) => return Err(failed::<K>(source)),
-    }
+    let ended = end(
+        context,
+        &objects(context, identity),
+        unwanted,
+        PropagationPolicy::Background,
+    )
+    .await;
+    ended.map_err(failed::<K>)?;
     Ok(Outcome::Is(None))
+}
+
+/// The objects of a kind in the workspace's namespace.
+pub(super) fn objects<K>(context: &Context, identity: &Identity) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    Api::namespaced(context.client.clone(), &identity.namespace)
 }
 
 /// Sends any patch.
@@ -263,10 +302,7 @@ where
 }
 
 pub(super) fn failed<K: Kind>(source: kube::Error) -> Error {
-    Error {
-        kind: K::KIND,
-        source,
-    }
+    Error::of(K::KIND, source)
 }
 
 pub(super) fn conflict<K: Kind>(identity: &Identity) -> Blocker {

@@ -7,7 +7,7 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Pod, Service},
+        core::v1::{PersistentVolumeClaim, Service},
         networking::v1::NetworkPolicy,
     },
 };
@@ -16,7 +16,6 @@ use kube::{
     api::{ApiResource, DynamicObject},
     core::PartialObjectMeta,
 };
-use serde::de::Error as _;
 
 use crate::{
     cache::{
@@ -146,36 +145,12 @@ pub async fn reread(
     if scope != Scope::Pods {
         known.deployment = get::<Deployment>(client, namespace, name).await?;
     }
-    reread_pods(known, client, lister).await
-}
-
-async fn reread_pods(known: Observed, client: &Client, lister: &Lister) -> Result<Observed, Error> {
-    let identity = &known.identity;
-    let found = lister.of(client, &identity.namespace, &identity.name).await?;
-    let mut observed = Observed {
+    let found = lister.of(client, &known).await?;
+    Ok(Observed {
         replica_sets: found.sets,
         pods: found.pods,
         ..known
-    };
-    let mut others = Vec::new();
-    for running in found.running.iter() {
-        match &running.0 {
-            Ok(pod) => {
-                let id = |pod: &Pod| (pod.metadata.uid.clone(), pod.metadata.name.clone());
-                if observed.concerns(pod) && !observed.pods.iter().any(|known| id(known) == id(pod)) {
-                    others.push(pod.clone());
-                }
-            }
-            Err(unreadable) if observed.may_concern(&unreadable.text) => {
-                return Err(Error(kube::Error::SerdeError(serde_json::Error::custom(
-                    unreadable,
-                ))));
-            }
-            Err(_) => {}
-        }
-    }
-    observed.pods.extend(others);
-    Ok(observed)
+    })
 }
 
 /// Version and status of a workspace whose spec cannot be parsed.
@@ -205,38 +180,4 @@ where
 {
     let objects: Api<Parsed<K>> = Api::namespaced(client.clone(), namespace);
     objects.get_opt(name).await?.map(Parsed::read).transpose()
-}
-
-#[cfg(test)]
-mod tests {
-    use testkit::{
-        api_server::ApiServer,
-        objects::{self, NAMESPACE},
-    };
-
-    use super::*;
-    use crate::testing;
-
-    #[tokio::test]
-    async fn a_pod_that_cannot_be_parsed_fails_the_list_only_if_it_names_the_disk() {
-        let observed = testing::running();
-        for (claim, fails) in [
-            ("other".to_owned(), false),
-            (observed.identity.child_name(), true),
-        ] {
-            let (server, client) = ApiServer::start();
-            let mut pod = objects::pod_of(&objects::replica_set_of(observed.deployment.as_deref().unwrap()));
-            pod.metadata.labels = None;
-            pod.metadata.annotations = None;
-            pod.metadata.name = Some("foreign".to_owned());
-            server.put(&pod);
-            server.edit::<Pod>(Some(NAMESPACE), "foreign", |pod| {
-                let volumes =
-                    serde_json::json!([{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]);
-                pod["spec"] = serde_json::json!({"containers": 7, "volumes": volumes});
-            });
-            let found = reread(observed.clone(), Scope::Pods, &client, &Lister::default()).await;
-            assert_eq!(found.is_err(), fails, "{claim}: {found:?}");
-        }
-    }
 }

@@ -3,7 +3,7 @@
 //! | file | command | what it does |
 //! |---|---|---|
 //! | `apply_crds.rs` | `apply-crds` | CRDs of this build -> applied, unless newer ones are installed |
-//! | `prepare_uninstall.rs` | `prepare-uninstall` | the operator stopped, webhook configurations and finalizers removed |
+//! | `prepare_uninstall/` | `prepare-uninstall` | the operator stopped, webhook configurations and finalizers removed |
 
 pub mod apply_crds;
 pub mod prepare_uninstall;

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::names;
 use k8s_openapi::{api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{Resource as _, api::PropagationPolicy};
+use kube::{Api, Resource as _, api::PropagationPolicy};
 
 use crate::{
     apply::delete,
@@ -97,5 +97,7 @@ async fn remove(context: &Context, identity: &Identity, policy: &NetworkPolicy) 
     if !delete::has_no_pods(&observed) {
         return Ok(false);
     }
-    delete::end(context, identity, policy, PropagationPolicy::Background).await
+    let policies = Api::namespaced(context.client.clone(), namespace);
+    let ended = delete::end(context, &policies, policy, PropagationPolicy::Background).await?;
+    Ok(matches!(ended, delete::Ended::Gone))
 }

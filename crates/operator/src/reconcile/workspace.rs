@@ -57,7 +57,7 @@ pub enum Error {
     Apply(#[from] apply::Error),
     /// A route could not be written.
     #[error(transparent)]
-    Routes(#[from] routes::Error),
+    Routes(apply::Error),
     /// The status could not be written.
     #[error(transparent)]
     Publish(#[from] publish::Error),
@@ -192,7 +192,7 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         }
     });
     let decide = |observed: &Observed, safety| {
-        let restart = asks_for_restart(workspace, validation.as_ref().ok(), observed);
+        let restart = restarts_now(workspace, validation.as_ref().ok(), observed);
         intent(
             workspace.spec.desired_status,
             validation.is_ok(),
@@ -227,7 +227,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
         )
         .await?;
     let routed = route(context, workspace, validation.as_ref().ok(), &observed);
-    let blocker = blocker.or(metrics.timed("routes", Box::pin(routed)).await?);
+    let routed = metrics.timed("routes", Box::pin(routed)).await;
+    let blocker = blocker.or(routed.map_err(Error::Routes)?);
     let facts = Facts {
         workspace,
         validation: &validation,
@@ -279,7 +280,7 @@ pub(super) fn sooner(one: Option<Duration>, other: Option<Duration>) -> Option<D
 /// - A run in which no container has started yet takes changes at once, as with `Always`.
 /// - With a disk that is deleted with its pod, only an explicit restart request restarts the run.
 /// - The same holds with a claim that is being deleted and still named: no next run could start on it.
-fn asks_for_restart(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed: &Observed) -> bool {
+fn restarts_now(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed: &Observed) -> bool {
     let own = observed.own_claim();
     let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
     let stays_named = |valid| {
@@ -303,7 +304,7 @@ async fn route(
     workspace: &Workspace,
     valid: Option<&ValidWorkspace>,
     observed: &Observed,
-) -> Result<Option<Blocker>, routes::Error> {
+) -> Result<Option<Blocker>, apply::Error> {
     let has = routes::has_any(context, &observed.identity);
     let desired = routes::desired(workspace.spec.desired_status, valid, observed, has);
     routes::settle(context, &observed.identity, desired).await

@@ -66,7 +66,6 @@ pub async fn publish(
     let kind = Workspace::kind(&());
     // A field that the cluster does not store would differ forever.
     let status = context.definitions.fit(&kind, status);
-    context.metrics.phase(&key, status.phase);
     if before == Some(&status) {
         if context.status_debounce.status(&key, &identity.uid).is_some() {
             context.status_debounce.forget(&key);

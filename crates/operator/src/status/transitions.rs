@@ -204,15 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn a_start_without_problems_has_two_events() {
-        let starting = status(&[condition(AVAILABLE, "False", reason::STARTING, "")], Some("a"));
-        let running = status(&[condition(AVAILABLE, "True", reason::READY, "")], Some("a"));
-        assert_eq!(reasons(None, &starting), [reason::STARTING]);
-        assert_eq!(reasons(Some(&starting), &running), [reason::READY]);
-        assert_eq!(reasons(Some(&running), &running), Vec::<String>::new());
-    }
-
-    #[test]
     fn a_start_that_is_over_when_it_is_reported_has_only_the_event_of_its_result() {
         let ready = condition(AVAILABLE, "True", reason::READY, "");
         let run = |id: &str| status(std::slice::from_ref(&ready), Some(id));
@@ -244,27 +235,6 @@ mod tests {
     }
 
     #[test]
-    fn a_change_of_owner_has_an_event_and_a_first_owner_has_none() {
-        let of = |owner: Option<&str>| WorkspaceStatus {
-            owner: owner.map(str::to_owned),
-            ..WorkspaceStatus::default()
-        };
-        let changes = events(Some(&of(Some("alice"))), &of(Some("bob")));
-        assert_eq!(changes[0].reason, reason::HANDED_OVER);
-        assert_eq!(
-            changes[0].note.as_deref(),
-            Some(r#"The workspace belongs to "bob" now; it belonged to "alice"."#)
-        );
-        for (before, after) in [
-            (None, Some("bob")),
-            (Some("bob"), Some("bob")),
-            (Some("bob"), None),
-        ] {
-            assert!(events(Some(&of(before)), &of(after)).is_empty(), "{before:?}");
-        }
-    }
-
-    #[test]
     fn a_stop_for_idleness_has_one_event_of_its_own() {
         let running: WorkspaceStatus = serde_json::from_value(serde_json::json!({
             "phase": "Running", "resolved": {"idleTimeoutInMinutes": 30}, "idle": {"lastActivity": "2026-01-01T00:00:00Z"},
@@ -293,31 +263,6 @@ mod tests {
         };
         assert_eq!(reasons(Some(&stopping), &stopped), Vec::<String>::new());
         assert_eq!(reasons(Some(&running), &stopped), [reason::IDLE_STOPPED]);
-    }
-
-    #[test]
-    fn a_failing_idle_check_has_one_event() {
-        let fine = WorkspaceStatus::default();
-        let failing = |why: &str| WorkspaceStatus {
-            idle: serde_json::from_value(serde_json::json!({"signals": [{"name": "server", "error": why}]}))
-                .unwrap(),
-            ..WorkspaceStatus::default()
-        };
-        assert_eq!(reasons(Some(&fine), &failing("a")), [reason::IDLE_CHECK_FAILED]);
-        assert_eq!(reasons(Some(&failing("a")), &failing("b")), Vec::<String>::new());
-        assert_eq!(reasons(Some(&failing("a")), &fine), Vec::<String>::new());
-    }
-
-    #[test]
-    fn a_missing_template_has_one_event() {
-        let missing = [
-            condition(VALID, "False", reason::TEMPLATE_NOT_FOUND, "m"),
-            condition(DEGRADED, "True", reason::TEMPLATE_NOT_FOUND, "m"),
-        ];
-        assert_eq!(
-            reasons(None, &status(&missing, None)),
-            [reason::TEMPLATE_NOT_FOUND]
-        );
     }
 
     #[test]

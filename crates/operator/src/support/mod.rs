@@ -3,8 +3,7 @@
 //! | file | input -> output |
 //! |---|---|
 //! | `backoff.rs` | failures in a row -> the wait before the next attempt |
-//! | `debounce.rs` | triggers -> the same, merged for a moment under load |
-//! | `pace.rs` | triggers of many workspaces -> one by one |
+//! | `debounce.rs` | triggers -> the same, merged for a moment under load, and those of a batch spaced out |
 //! | `tasks.rs` | futures and streams -> tasks that end with their reader |
 //! | `send.rs` | a request -> its answer, parsed (IO) |
 //! | `failure.rs` | an API error -> a label for metrics, a message for logs |
@@ -13,7 +12,6 @@
 pub mod backoff;
 pub mod debounce;
 pub mod failure;
-pub mod pace;
 pub mod random;
 pub mod send;
 pub mod tasks;

@@ -163,7 +163,9 @@ async fn the_mark_of_a_deleted_workspace_blocks_no_start_but_its_pod_does() {
     stage.reconcile().await.unwrap();
     assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_IN_USE));
     assert!(stage.status().message.unwrap().contains("pod left-over"));
-    stage.server.remove::<Pod>(Some(NAMESPACE), "left-over");
+    stage.server.edit::<Pod>(Some(NAMESPACE), "left-over", |pod| {
+        pod["status"]["phase"] = json!("Succeeded");
+    });
     stage.reconcile().await.unwrap();
     assert!(stage.child::<Deployment>().is_some());
 }

@@ -230,8 +230,11 @@ impl Index {
         manager.map(|manager| Served::of(&manager))
     }
 
-    /// The one default manager.
+    /// The manager of workspaces that name none: in one-namespace mode the release's own, else the one default manager.
     pub fn default_manager(&self) -> Option<Arc<WorkspaceManager>> {
+        if let (false, Some(own)) = (self.scope.is_cluster(), &self.wanted_manager) {
+            return self.manager(own);
+        }
         let mut defaults = self.managers.state();
         defaults.retain(|manager| rules::managers::is_default(manager));
         let mut defaults = defaults.into_iter();

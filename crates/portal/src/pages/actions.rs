@@ -1,19 +1,17 @@
 //! Start, stop, restart, delete: first a question, then one change as the user (IO).
 
-use std::collections::HashMap;
-
 use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
-use axum::Form;
-use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
 use rules::consequence::{self, Consequence};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::see_other;
+use super::extract::{Form, Path};
 use super::may::May;
 use super::summary::{command, path};
 use super::words::bytes;
@@ -206,11 +204,20 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
     shown
 }
 
+/// The answer to the question.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Confirmed {
+    uid: String,
+    /// The name, where it has to be typed.
+    name: String,
+}
+
 /// Answers `POST /w/<namespace>/<name>/<action>`.
 pub(crate) async fn act(
     context: Context,
     Path((namespace, name, action)): Path<(String, String, String)>,
-    Form(fields): Form<HashMap<String, String>>,
+    Form(Confirmed { uid, name: typed }): Form<Confirmed>,
 ) -> Response {
     let Some(action) = Action::named(&action) else {
         return context.not_found();
@@ -223,14 +230,12 @@ pub(crate) async fn act(
         let now = format!("Use this command: {}", command(&seen.workspace, action.verb()));
         return context.bad_request(&why, &now, &back);
     }
-    let uid = fields.get("uid").map(String::as_str).unwrap_or_default();
     let question = confirm(&context, &seen, action, None);
-    let typed = fields.get("name").map(String::as_str).unwrap_or_default();
     if !question.typed.is_empty() && typed != question.typed {
-        let again = confirm(&context, &seen, action, Some(typed));
+        let again = confirm(&context, &seen, action, Some(&typed));
         return context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
-    match change(&context, (&namespace, &name), uid, action).await {
+    match change(&context, (&namespace, &name), &uid, action).await {
         Ok(Some(changed)) => {
             context.log(action.verb(), &namespace, &name, "done");
             let version = changed.metadata.resource_version.unwrap_or_default();
@@ -242,7 +247,7 @@ pub(crate) async fn act(
             let is_leaving = |index: &Index| {
                 let known = index.workspace(&namespace, &name);
                 known.is_none_or(|it| {
-                    it.metadata.deletion_timestamp.is_some() || it.metadata.uid.as_deref() != Some(uid)
+                    it.metadata.deletion_timestamp.is_some() || it.metadata.uid.as_deref() != Some(&uid)
                 })
             };
             context.until(is_leaving).await;

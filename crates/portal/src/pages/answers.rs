@@ -5,14 +5,14 @@ use std::time::Duration;
 use askama::Template;
 use axum::Json;
 use axum::response::{Html, IntoResponse as _, Response};
-use http::header::{CONTENT_TYPE, LOCATION};
+use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::app::Context;
+use crate::app::{App, Context};
 use crate::cluster::Failure;
 use crate::index::Index;
-use crate::views::{Action, Age, Layout, Message, Nav, Note, Tone, Way};
+use crate::views::{Action, Age, Layout, Message, Nav, Note, Stale, Tone, Way};
 
 use super::words::moment;
 
@@ -22,21 +22,12 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 impl Context {
     /// What surrounds a page of this title.
     pub(super) fn layout(&self, title: impl Into<String>, nav: Nav) -> Layout {
-        let theme = &self.app.theme;
         Layout {
-            title: title.into(),
-            product: theme.name.clone(),
-            logo: theme.logo.clone(),
-            help: theme
-                .help
-                .as_ref()
-                .map(|help| (help.url.clone(), help.text.clone())),
-            notice: theme.notice.clone(),
             user: self.user.name.clone(),
             nav,
             read_only: self.read_only().unwrap_or_default(),
-            request: self.request.clone(),
-            ..Layout::default()
+            stale: self.stale(),
+            ..layout(&self.app, title, &self.request)
         }
     }
 
@@ -55,10 +46,17 @@ impl Context {
         Age {
             moment: moment(since.unwrap_or(self.now)),
             reload: self.address.clone(),
-            stale: match since {
-                Some(_) => "The API server does not answer, so this may be out of date.".to_owned(),
-                None => String::new(),
-            },
+        }
+    }
+
+    /// Whether the objects in memory may be out of date.
+    pub(super) fn stale(&self) -> Stale {
+        if self.app.index.interrupted_since().is_none() {
+            return Stale::default();
+        }
+        Stale {
+            why: "The API server does not answer, so this page may be out of date.".to_owned(),
+            now: "Changes may fail.".to_owned(),
         }
     }
 
@@ -81,16 +79,7 @@ impl Context {
         if self.is_json {
             return (status, Json(view)).into_response();
         }
-        match view.render() {
-            Ok(html) => (status, Html(html)).into_response(),
-            Err(error) => {
-                tracing::error!(%error, "a page cannot be rendered");
-                plain(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "This page cannot be shown. Tell an administrator.",
-                )
-            }
-        }
+        html(status, view)
     }
 
     /// The same answer for what does not exist and for what the user may not see.
@@ -144,23 +133,96 @@ impl Context {
 
     /// A message about a request that cannot be answered.
     pub(super) fn bad_request(&self, why: &str, now: &str, back: &str) -> Response {
+        let title = ("This request cannot be answered", "Bad request");
+        self.refusal(StatusCode::BAD_REQUEST, title, (why, now), back)
+    }
+
+    /// The answer to a change that came from elsewhere.
+    pub(crate) fn foreign(&self) -> Response {
+        let why = "It did not come from a page of the portal.";
+        let now = "Nothing was changed. Open the portal and try again.";
+        let title = ("This change is refused", "Not allowed");
+        self.refusal(StatusCode::FORBIDDEN, title, (why, now), self.page_path())
+    }
+
+    /// The answer to a user who sent too many requests.
+    pub(crate) fn too_many(&self) -> Response {
+        let why = "600 pages and 60 changes a minute are allowed.";
+        let now = "Nothing was changed. Try again in a minute.";
+        let title = ("You sent too many requests", "Too busy");
+        let mut response = self.refusal(StatusCode::TOO_MANY_REQUESTS, title, (why, now), self.page_path());
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from_static("60"));
+        response
+    }
+
+    /// A message of one sentence and what to do. `title`: of the page, and its kind.
+    pub(super) fn refusal(
+        &self,
+        status: StatusCode,
+        (title, kind): (&str, &str),
+        (why, now): (&str, &str),
+        back: &str,
+    ) -> Response {
         let message = Message {
-            layout: self.layout("This request cannot be answered", Nav::None),
+            layout: self.layout(title, Nav::None),
             tone: Tone::Bad,
-            kind: "Bad request".to_owned(),
+            kind: kind.to_owned(),
             why: vec![why.to_owned()],
             now: vec![now.to_owned()],
             actions: vec![link("Back", back)],
             ..Message::default()
         };
-        self.page_with(StatusCode::BAD_REQUEST, &message)
+        self.page_with(status, &message)
+    }
+}
+
+/// What surrounds a page for whoever loads it.
+fn layout(app: &App, title: impl Into<String>, request: &str) -> Layout {
+    let theme = &app.theme;
+    let help = theme.help.as_ref();
+    Layout {
+        title: title.into(),
+        product: theme.name.clone(),
+        logo: theme.logo.clone(),
+        help: help.map(|help| (help.url.clone(), help.text.clone())),
+        notice: theme.notice.clone(),
+        request: request.to_owned(),
+        ..Layout::default()
+    }
+}
+
+/// A message for a request that has no user, or while the portal knows no addresses: it has no [`Context`].
+pub(crate) fn message(app: &App, request: &str, status: StatusCode, text: [&str; 3]) -> Response {
+    let [title, why, now] = text;
+    let message = Message {
+        layout: layout(app, title, request),
+        tone: Tone::Bad,
+        why: vec![why.to_owned()],
+        now: vec![now.to_owned()],
+        ..Message::default()
+    };
+    html(status, &message)
+}
+
+fn html(status: StatusCode, view: &impl Template) -> Response {
+    match view.render() {
+        Ok(html) => (status, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page cannot be rendered");
+            plain(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "This page cannot be shown. Tell an administrator.",
+            )
+        }
     }
 }
 
 /// Part of an address after a redirect: what was just done.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Done {
-    #[serde(default)]
     pub(super) done: String,
 }
 
@@ -191,6 +253,14 @@ pub(super) fn see_other(to: &str) -> Response {
             "The next page has no valid address.",
         ),
     }
+}
+
+/// The answer to a method that a page does not take.
+pub(crate) async fn wrong_method(context: Context) -> Response {
+    let title = ("This page does not take that", "Bad request");
+    let why = "A page is loaded by GET, and a form is sent by POST to the address that it names.";
+    let now = "Nothing was changed. Start from your workspaces.";
+    context.refusal(StatusCode::METHOD_NOT_ALLOWED, title, (why, now), "/")
 }
 
 /// A page that does not exist, for everybody.

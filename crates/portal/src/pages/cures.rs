@@ -1,9 +1,9 @@
-//! A cure of an explanation -> the buttons by which this user does it (IO: asks for rights).
+//! A cure of an explanation -> the buttons by which this user does it (pure).
 
 use api::Workspace;
 use api::workspace::DesiredStatus;
 use kube::ResourceExt as _;
-use rules::explain::{self, Action as Doing, Explanation, Step, Who};
+use rules::explain::{self, Action as Doing, Step, Who};
 use rules::form::{Change, Form, Offer, form};
 use serde_urlencoded::to_string;
 
@@ -24,31 +24,18 @@ pub(super) struct Cures<'a> {
     /// What holds for this workspace.
     may: May,
     beside: MayBeside,
-    may_create: bool,
     /// What holds for the user's own workspaces of the namespace.
     may_own: May,
 }
 
 impl<'a> Cures<'a> {
-    /// Asks for the rights that the explanation's cures need.
-    pub(super) async fn of(
-        context: &'a Context,
-        seen: &'a Seen,
-        (may, beside): (May, MayBeside),
-        explained: &Explanation,
-    ) -> Self {
-        let workspace = &*seen.workspace;
-        let namespace = workspace.namespace().unwrap_or_default();
-        let creates = |step: &Step| matches!(step.action, Doing::Copy | Doing::Create { .. });
-        let cures = explained.findings.iter().flat_map(|finding| &finding.cures);
-        let asks = cures.flat_map(|cure| &cure.steps).any(creates);
+    pub(super) fn of(context: &'a Context, seen: &'a Seen, (may, beside): (May, MayBeside)) -> Self {
         Self {
             context,
-            workspace,
+            workspace: &seen.workspace,
             may_own: may,
             may: may.with(seen),
             beside,
-            may_create: asks && context.may_in("create", "workspaces", &namespace).await,
         }
     }
 
@@ -123,12 +110,12 @@ impl<'a> Cures<'a> {
                 change(self.may.delete, "delete", way)
             }
             Doing::Edit { field } => self.edit(step, field).filter(|_| self.may.change),
-            Doing::Copy => page(self.may_create, "Create another one…", self.copy()),
+            Doing::Copy => page(self.beside.create, "Create another one…", self.copy()),
             Doing::Create { template } => {
                 let namespace = self.workspace.namespace().unwrap_or_default();
                 let query = to_string([("namespace", &namespace), ("template", template)]);
                 let query = query.unwrap_or_default();
-                page(self.may_create, "Create a workspace…", format!("/new?{query}"))
+                page(self.beside.create, "Create a workspace…", format!("/new?{query}"))
             }
             Doing::Logs { previous } => {
                 let query = if *previous { "?previous=true" } else { "" };

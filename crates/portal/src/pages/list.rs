@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::Query;
 use axum::response::Response;
 use futures::future::join_all;
 
 use super::answers::{link, note};
+use super::extract::Query;
 use super::may::May;
 use super::search::{STATES, Search, state_of};
 use super::summary;
@@ -20,31 +20,17 @@ use crate::visible::{self, AccessLevel, Seen, Visible};
 const PAGE: usize = 50;
 
 /// Answers `GET /`.
-pub(crate) async fn page(
-    context: Context,
-    search: Result<Query<Search>, axum::extract::rejection::QueryRejection>,
-) -> Response {
-    match search {
-        Ok(Query(search)) => {
-            let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
-            let page = Page::of(&context, &search, &visible).await;
-            let mut view = list(&context, &search, &visible, page);
-            view.layout
-                .notes
-                .extend(after_deletion(&context, &search.deleted).await);
-            let is_given = search.done == "owner";
-            let given = "The workspace has its new owner. You do not see it any more.";
-            view.layout
-                .notes
-                .extend(is_given.then(|| note(Tone::Good, given)));
-            context.page(&view)
-        }
-        Err(error) => context.bad_request(
-            &error.body_text(),
-            "Open the list again without these parameters.",
-            "/",
-        ),
+pub(crate) async fn page(context: Context, Query(search): Query<Search>) -> Response {
+    let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
+    let page = Page::of(&context, &search, &visible).await;
+    let mut view = list(&context, &search, &visible, page);
+    let notes = &mut view.layout.notes;
+    notes.extend(after_deletion(&context, &search.deleted).await);
+    if search.done == "owner" {
+        let given = "The workspace has its new owner. You do not see it any more.";
+        notes.push(note(Tone::Good, given));
     }
+    context.page(&view)
 }
 
 /// What became of a deletion, as far as the user can see it: anybody can make a link with a name.

@@ -98,7 +98,7 @@ pub(super) fn own_running(
     own
 }
 
-/// What the user may do with what belongs to one workspace: its shares, its output and its owner.
+/// What the user may do beside one workspace: with its shares, its output, its owner, and a copy of it.
 #[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct MayBeside {
@@ -112,6 +112,8 @@ pub(super) struct MayBeside {
     pub(super) logs: bool,
     /// The verb `assign-owner`.
     pub(super) assign: bool,
+    /// Create another workspace in its namespace.
+    pub(super) create: bool,
 }
 
 /// Which shares of a workspace the user may end.
@@ -136,16 +138,17 @@ impl MayBeside {
         let shares_for_others = async {
             seen.level == AccessLevel::Owner || ask(api::names::SHARE_VERB, "workspaces", &name).await
         };
-        let (create, patch, delete, logs, assign, is_theirs) = tokio::join!(
+        let (add, patch, delete, logs, assign, create, is_theirs) = tokio::join!(
             ask("create", "workspaceshares", ""),
             ask("patch", "workspaceshares", ""),
             ask("delete", "workspaceshares", ""),
             ask("get", "pods/log", ""),
             ask(api::names::ASSIGN_OWNER_VERB, "workspaces", &name),
+            context.may_in("create", "workspaces", &namespace),
             shares_for_others,
         );
         Self {
-            share: create && is_theirs,
+            share: add && is_theirs,
             prolong: patch && is_theirs,
             end: match (delete, is_theirs) {
                 (true, true) => MayEnd::All,
@@ -154,6 +157,7 @@ impl MayBeside {
             },
             logs,
             assign,
+            create,
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | `assets.rs` | scripts and styles |
 //! | `outdated.rs` | everything, while the API server is away for long |
 //! | `answers.rs` | pages, messages, redirects |
+//! | `extract.rs` | address and form of a request, or a page that says what is wrong with them |
 //! | `may.rs` | what the user may do with workspaces |
 //! | `summary.rs` | workspace -> its state, size and actions in words (pure) |
 //! | `words.rs` | times and amounts in words (pure) |
@@ -28,6 +29,7 @@ pub(crate) mod actions;
 pub(crate) mod answers;
 pub(crate) mod assets;
 mod cures;
+mod extract;
 mod facts;
 pub(crate) mod form;
 mod happened;

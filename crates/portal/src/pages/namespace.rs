@@ -1,9 +1,8 @@
 //! `/namespaces/<name>`: all workspaces of a namespace and its quotas, for users who may list them (IO: reads as the user).
 
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query};
 use axum::response::Response;
 
+use super::extract::{Path, Query};
 use super::form::used_quotas;
 use super::list::{self, Page};
 use super::may::May;
@@ -16,19 +15,12 @@ use crate::visible::{self, Visible};
 pub(crate) async fn page(
     context: Context,
     Path(name): Path<String>,
-    search: Result<Query<Search>, QueryRejection>,
+    Query(search): Query<Search>,
 ) -> Response {
     if may_see(&context, &name).await != Some(true) {
         return context.not_found();
     }
-    let search = match search {
-        Ok(Query(search)) => search.within(&name),
-        Err(error) => {
-            let back = format!("/namespaces/{name}");
-            let now = "Open the page again without these parameters.";
-            return context.bad_request(&error.body_text(), now, &back);
-        }
-    };
+    let search = search.within(&name);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let page = Page::of(&context, &search, &visible).await;
     let quotas = used_quotas(&context, &name).await;

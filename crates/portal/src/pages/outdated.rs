@@ -5,12 +5,15 @@ use http::StatusCode;
 
 use super::answers::link;
 use crate::app::Context;
-use crate::views::{Message, Nav, Tone};
+use crate::views::{Message, Nav, Stale, Tone};
 
 /// Answers every request while the portal does not know who may see what.
 pub(crate) fn page(context: &Context) -> Response {
+    let mut layout = context.layout("The portal waits for the API server", Nav::None);
+    // The message says more.
+    layout.stale = Stale::default();
     let message = Message {
-        layout: context.layout("The portal waits for the API server", Nav::None),
+        layout,
         tone: Tone::Bad,
         kind: "No answer".to_owned(),
         why: vec![

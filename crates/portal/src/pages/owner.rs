@@ -1,23 +1,21 @@
 //! `/w/<namespace>/<name>/owner`: another owner of a workspace, written as the user (IO).
 
-use std::collections::HashMap;
-
 use api::Workspace;
 use api::names::{CREATED_BY, owner};
-use axum::Form;
-use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::answers::{note, see_other};
+use super::extract::{Form, Path};
 use super::sharing::name_problem;
-use super::short_form::{NAME_HELP, buttons, field, section, summary, text};
+use super::short_form::{buttons, name_field, section, summary};
 use super::summary::{above, path};
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::views::{Edit, Field, Form as FormView, Nav, Tone};
+use crate::views::{Edit, Form as FormView, Nav, Tone};
 
 /// Title of the page after a failed change.
 const UNCHANGED: &str = "The owner stays as it was";
@@ -51,11 +49,8 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&st
         ),
     ));
     let wrong: Vec<_> = wrong.map(|text| ("owner", text.to_owned())).into_iter().collect();
-    let fields = vec![Field {
-        required: true,
-        help: NAME_HELP.to_owned(),
-        ..field("owner", "New owner", text(typed), &wrong)
-    }];
+    let of = [("users", &*context.app.prefixes.users)];
+    let fields = vec![name_field("owner", "New owner", typed, &of, &wrong)];
     let command = context.read_only().map(|_| {
         format!(
             "kubectl annotate --overwrite workspace {} -n {} {CREATED_BY}=NAME",
@@ -85,11 +80,20 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&st
     }
 }
 
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Sent {
+    uid: String,
+    before: String,
+    owner: String,
+}
+
 /// Answers `POST`.
 pub(crate) async fn change(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    Form(fields): Form<HashMap<String, String>>,
+    Form(sent): Form<Sent>,
 ) -> Response {
     let Some(seen) = context.readable(&namespace, &name).await else {
         return context.not_found();
@@ -98,10 +102,9 @@ pub(crate) async fn change(
     if let Some(answer) = context.read_only_answer(&back) {
         return answer;
     }
-    let text = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
-    let (uid, wanted) = (text("uid"), text("owner"));
+    let (uid, before, wanted) = (&*sent.uid, &*sent.before, &*sent.owner);
     let as_user = context.as_user();
-    let (before, workspace) = (text("before"), &*seen.workspace);
+    let workspace = &*seen.workspace;
     let wrong = if wanted == before {
         Some(format!(
             "{wanted:?} owns the workspace already: type another name."

@@ -1,10 +1,40 @@
 //! What was typed into a short form, and what is wrong with it -> its fields (pure).
 
+use std::collections::BTreeSet;
+
 use crate::app::Context;
 use crate::views::{Field, Input, Problem, Section, Summary};
 
-/// Help of a field for another user's name.
-pub(super) const NAME_HELP: &str = "Exactly as the other person's account page shows it, with prefixes.";
+/// The field for another user's name. `of`: whose names it takes, and what they begin with.
+pub(super) fn name_field(
+    name: &str,
+    label: &str,
+    typed: &str,
+    of: &[(&str, &[String])],
+    wrong: Wrong<'_>,
+) -> Field {
+    let mut help = "Exactly as the other person's account page shows it, with prefixes.".to_owned();
+    let mut suggestions = BTreeSet::new();
+    for (whose, prefixes) in of.iter().filter(|(_, prefixes)| !prefixes.is_empty()) {
+        let all: Vec<_> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();
+        help = format!("{help} Prefixes of {whose} here: {}.", all.join(", "));
+        suggestions.extend(prefixes.iter().cloned());
+    }
+    let value = typed.to_owned();
+    Field {
+        required: true,
+        help,
+        ..field(
+            name,
+            label,
+            Input::Text {
+                value,
+                suggestions: suggestions.into_iter().collect(),
+            },
+            wrong,
+        )
+    }
+}
 
 /// What is wrong with which field.
 pub(super) type Wrong<'a> = &'a [(&'a str, String)];

@@ -11,6 +11,7 @@ use kube::ResourceExt as _;
 
 use super::actions::stop;
 use super::answers::link;
+use super::extract::{Fields, Pairs, pairs, repeated, sent_twice};
 use super::may::May;
 use super::{list, summary};
 use crate::app::Context;
@@ -28,26 +29,34 @@ const CONCURRENCY: usize = 10;
 const MAX: usize = 1_000;
 /// The field that names a namespace: all that the user may stop there.
 const WHOLE: &str = "namespace";
+/// The field that names a workspace.
+const ONE: &str = "workspace";
+/// The field that names the namespace whose page the question came from.
+const FROM: &str = "from";
 
 /// What a form names: `workspace=<namespace>/<name>` in a question, with `/<uid>` in its answer, repeated, or `namespace=<name>` for all
 /// that the user may stop there, in a question alone. At most [`MAX`] of them.
-fn named(query: &str) -> HashSet<(String, String)> {
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
-    let pairs = pairs.into_iter().filter(|(name, _)| name != "from");
+fn named(pairs: Pairs) -> HashSet<(String, String)> {
+    let pairs = pairs.into_iter().filter(|(name, _)| name != FROM);
     pairs.take(MAX).collect()
 }
 
 /// The page that a question came from: that of the namespace `from`, or the list.
-fn origin(query: &str) -> (Vec<(String, String)>, String) {
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).unwrap_or_default();
-    let from = pairs.into_iter().find(|(name, _)| name == "from");
+fn origin(pairs: &[(String, String)]) -> (Pairs, String) {
+    let from = pairs.iter().find(|(name, _)| name == FROM);
     match from.filter(|(_, from)| rules::names::is_dns_1123_subdomain(from)) {
-        Some(from) => {
-            let page = format!("/namespaces/{}", from.1);
-            (vec![from], page)
-        }
+        Some(from) => (vec![from.clone()], format!("/namespaces/{}", from.1)),
         None => (Vec::new(), "/".to_owned()),
     }
+}
+
+/// What is wrong with the names. Those of workspaces and namespaces may be repeated.
+fn problem(pairs: &[(String, String)], known: &[&str]) -> Option<String> {
+    let names = || pairs.iter().map(|(name, _)| &**name);
+    if let Some(unknown) = names().find(|name| *name != FROM && !known.contains(name)) {
+        return Some(format!("This page has no field {unknown:?}."));
+    }
+    repeated(names().filter(|name| *name == FROM)).map(|name| sent_twice("field", name))
 }
 
 /// Those of the visible workspaces that the pairs name and that run, by name. `named_by`: how a pair names one. Of a whole namespace, those
@@ -62,7 +71,7 @@ async fn chosen(
     let of_whole: Vec<_> = visible.workspaces.iter().filter(is_of_whole).collect();
     let rights = list::rights_of(context, &of_whole).await;
     let is_named = |seen: &Seen| {
-        pairs.contains(&("workspace".to_owned(), named_by(seen)))
+        pairs.contains(&(ONE.to_owned(), named_by(seen)))
             || rights.get(seen.namespace()).is_some_and(|may| may.stops(seen))
     };
     let is_guest = |seen: &Seen| matches!(seen.level, AccessLevel::Guest { .. });
@@ -104,9 +113,12 @@ fn none(context: &Context, pairs: &HashSet<(String, String)>, back: &str) -> Res
 
 /// Answers `GET /stop?workspace=…`: what would happen.
 pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response {
-    let query = query.as_deref().unwrap_or_default();
-    let (mut hidden, back) = origin(query);
-    let pairs = named(query);
+    let pairs = pairs(query.as_deref().unwrap_or_default());
+    if let Some(why) = problem(&pairs, &[ONE, WHOLE]) {
+        return context.wrong_form(&why);
+    }
+    let (mut hidden, back) = origin(&pairs);
+    let pairs = named(pairs);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     for (_, namespace) in pairs.iter().filter(|(name, _)| name == WHOLE) {
         if visible.is_partial || !May::is_known(&context, namespace).await {
@@ -155,11 +167,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
             fate: "are deleted".to_owned(),
         });
     }
-    hidden.extend(
-        chosen
-            .iter()
-            .map(|seen| ("workspace".to_owned(), key_and_uid(seen))),
-    );
+    hidden.extend(chosen.iter().map(|seen| (ONE.to_owned(), key_and_uid(seen))));
     context.page(&Confirm {
         layout: context.layout(format!("Stop {} {one}?", names.len()), Nav::Workspaces),
         consequences,
@@ -176,13 +184,15 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
 }
 
 /// Answers `POST /stop`.
-pub(crate) async fn act(context: Context, body: String) -> Response {
-    let (mut hidden, back) = origin(&body);
+pub(crate) async fn act(context: Context, Fields(fields): Fields) -> Response {
+    if let Some(why) = problem(&fields, &[ONE]) {
+        return context.wrong_form(&why);
+    }
+    let (mut hidden, back) = origin(&fields);
     if let Some(why) = context.read_only() {
         return context.bad_request(&why, "Use the commands on the page before.", &back);
     }
-    let mut pairs = named(&body);
-    pairs.retain(|(name, _)| name != WHOLE);
+    let pairs = named(fields);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let mut chosen = chosen(&context, visible, &pairs, key_and_uid).await;
     if chosen.is_empty() {
@@ -220,10 +230,7 @@ pub(crate) async fn act(context: Context, body: String) -> Response {
         })
         .collect();
     results.sort_by_key(|result| (result.reason.is_empty(), result.name.clone()));
-    hidden.extend(
-        rest.iter()
-            .map(|seen| ("workspace".to_owned(), key_and_uid(seen))),
-    );
+    hidden.extend(rest.iter().map(|seen| (ONE.to_owned(), key_and_uid(seen))));
     let next = (!rest.is_empty()).then(|| Action {
         label: format!("Stop the next {}", rest.len().min(BATCH)),
         way: Way::Post {
@@ -264,7 +271,7 @@ mod tests {
         let pairs: Vec<_> = (0..2 * MAX)
             .map(|number| format!("workspace=team%2Fw{number}"))
             .collect();
-        let found = named(&pairs.join("&"));
+        let found = named(super::pairs(&pairs.join("&")));
         assert_eq!(found.len(), MAX);
         assert!(found.contains(&("workspace".to_owned(), "team/w0".to_owned())));
     }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use api::WorkspaceTemplate;
 use api::names::{DEPRECATED, REPLACED_BY, USE_VERB};
-use axum::extract::Path;
 use axum::response::Response;
 use futures::{StreamExt as _, stream};
 use kube::ResourceExt as _;
 use rules::form::{self, Kind};
 
 use super::answers::link;
+use super::extract::Path;
 use crate::app::Context;
 use crate::views::{Bounds, Card, Empty, Fact, Icon, Nav, Offer, Template, Templates};
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
-use axum::extract::{Path, Query};
 use axum::response::Response;
 use futures::future::try_join_all;
 use futures::join;
@@ -19,6 +18,7 @@ use rules::explain::{self, Evidence, Read};
 
 use super::answers::{Done, link, note};
 use super::cures::Cures;
+use super::extract::{Path, Query};
 use super::facts;
 use super::happened;
 use super::may::{May, MayBeside};
@@ -41,7 +41,7 @@ const MOST_EVENTS: u32 = 500;
 pub(crate) async fn page(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    done: Query<Done>,
+    Query(Done { done }): Query<Done>,
 ) -> Response {
     let seen = context.seen(&namespace, &name).await;
     let Some(seen) = seen else {
@@ -50,7 +50,7 @@ pub(crate) async fn page(
     let mut view = view(&context, &seen).await;
     view.layout
         .notes
-        .extend(after(&done.done, &seen, context.now).map(|text| note(Tone::Good, text)));
+        .extend(after(&done, &seen, context.now).map(|text| note(Tone::Good, text)));
     context.page(&view)
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn view(context: &Context, seen: &Seen) -> View {
         quotas: evidence.quotas,
         now: context.now,
     });
-    let can = Cures::of(context, seen, (may, beside), &explained).await;
+    let can = Cures::of(context, seen, (may, beside));
     let (events, pods) = (evidence.happened, evidence.found);
     let is_usual = explain::is_applying(workspace, context.now) || is_usual_start(workspace, context.now);
     View {
@@ -246,12 +246,11 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
             more.push(link("Logs", &format!("{at}/logs")));
         }
         more.push(link("YAML", &format!("{at}/yaml")));
-        let from = format!(
-            "{}/{}",
-            workspace.namespace().unwrap_or_default(),
-            workspace.name_any()
-        );
-        more.push(link("Copy…", &format!("/new?from={from}")));
+        if beside.create {
+            let namespace = workspace.namespace().unwrap_or_default();
+            let from = format!("/new?from={namespace}/{}", workspace.name_any());
+            more.push(link("Copy…", &from));
+        }
         // As the webhook has it: the owner, or who may administer it.
         let is_theirs = seen.level == AccessLevel::Owner || may.administer;
         if may.change && beside.assign && is_theirs {

@@ -31,6 +31,8 @@ pub struct Layout {
     pub live: String,
     /// How old the data is; a page without data has none.
     pub age: Option<Age>,
+    /// Whether the data may be out of date.
+    pub stale: Stale,
     /// Why nothing can be changed here. Empty: it can.
     pub read_only: String,
     /// Identifier of the request.
@@ -73,8 +75,17 @@ pub struct Age {
     pub moment: Moment,
     /// Where to read it again.
     pub reload: String,
-    /// Why it is not current, such as `The API server does not answer.` Empty: it is.
-    pub stale: String,
 }
 
-part!(Age);
+/// Says above the title that the data may be out of date (`id="stale"`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
+#[template(path = "parts/stale.html")]
+#[serde(rename_all = "camelCase")]
+pub struct Stale {
+    /// Why, such as `The API server does not answer.` Empty: the data is current.
+    pub why: String,
+    /// What to expect, such as `Changes may fail.`
+    pub now: String,
+}
+
+part!(Age, Stale);

@@ -17,7 +17,7 @@
 //! | `logs.rs` | output of a container |
 //! | `templates.rs` | templates in words |
 //! | `namespace.rs` | all workspaces of a namespace, stop of many |
-//! | `account.rs` | who one is, commands |
+//! | `account.rs` | the signed-in user, commands |
 //! | `message.rs` | errors and other answers |
 //! | `text.rs` | filters of templates, text of others -> text that is safe to show |
 
@@ -45,7 +45,7 @@ pub use explanation::{Cause, Cure, Explanation, Finding, Progress, Step, StepSta
 pub use form::{
     Card, Cell, Choice, Field, Form, Input, Problem, QuotaLine, Quotas, Running, Section, Slider, Summary,
 };
-pub use layout::{Age, Layout, Nav};
+pub use layout::{Age, Layout, Nav, Stale};
 pub use list::{Bulk, Column, Count, Counts, List, Pages, Row, Rows, Select, Sort};
 pub use logs::{Container, Logs};
 pub use message::Message;

@@ -37,7 +37,7 @@ pub struct ShareList {
 pub struct Share {
     /// Name of the object.
     pub name: String,
-    /// `User` or `Group`.
+    /// `User`, `Group` or `ServiceAccount`.
     pub kind: String,
     /// Exact name as Kubernetes has it.
     pub with: String,

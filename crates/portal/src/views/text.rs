@@ -1,7 +1,5 @@
 //! Text of others -> text that is safe to show (pure).
 
-use std::fmt::{self, Write as _};
-
 use askama::filters::HtmlSafe;
 
 /// Filters of the templates.
@@ -15,13 +13,14 @@ pub(super) mod filters {
     )]
 
     use askama::Values;
+    use askama::filters::Safe;
 
-    use super::{Coded, Copyable};
+    use super::Copyable;
 
     /// Escapes; text between two backticks becomes code.
     #[askama::filter_fn]
-    pub(crate) fn coded(text: impl ToString, _: &dyn Values) -> askama::Result<Coded> {
-        Ok(Coded(text.to_string()))
+    pub(crate) fn coded(text: impl ToString, _: &dyn Values) -> askama::Result<Safe<String>> {
+        Ok(Safe(look::coded(&text.to_string())))
     }
 
     /// At most 40 characters of one line, for the eye.
@@ -53,52 +52,6 @@ pub(super) struct Copyable {
 }
 
 impl HtmlSafe for Copyable {}
-
-/// Text with code between backticks, as markup.
-pub(super) struct Coded(String);
-
-impl HtmlSafe for Coded {}
-
-impl fmt::Display for Coded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0.as_str();
-        while let Some((before, (code, after))) = rest
-            .split_once('`')
-            .and_then(|(before, after)| Some((before, after.split_once('`')?)))
-        {
-            isolated(f, before)?;
-            f.write_str("<code>")?;
-            escaped(f, code)?;
-            f.write_str("</code>")?;
-            rest = after;
-        }
-        isolated(f, rest)
-    }
-}
-
-/// Isolated only where it has marks of direction or letters of such scripts: most sentences are ours.
-fn isolated(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    if text.is_ascii() {
-        return escaped(f, text);
-    }
-    f.write_str("<bdi>")?;
-    escaped(f, text)?;
-    f.write_str("</bdi>")
-}
-
-fn escaped(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    for character in text.chars() {
-        match character {
-            '&' => f.write_str("&amp;")?,
-            '<' => f.write_str("&lt;")?,
-            '>' => f.write_str("&gt;")?,
-            '"' => f.write_str("&quot;")?,
-            '\'' => f.write_str("&#39;")?,
-            other => f.write_char(other)?,
-        }
-    }
-    Ok(())
-}
 
 /// Characters that change the direction of text or hide in it.
 fn is_mark(character: char) -> bool {
@@ -167,14 +120,6 @@ fn skip_string(characters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn code_between_backticks_is_marked_and_everything_is_escaped() {
-        let coded = |text: &str| Coded(text.to_owned()).to_string();
-        assert_eq!(coded("see `kubectl <x>`."), "see <code>kubectl &lt;x&gt;</code>.");
-        assert_eq!(coded("a ` <b>"), "a ` &lt;b&gt;");
-        assert_eq!(coded("\u{202e}x"), "<bdi>\u{202e}x</bdi>");
-    }
 
     #[test]
     fn a_log_line_loses_colours_titles_and_control_characters() {

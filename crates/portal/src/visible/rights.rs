@@ -17,7 +17,7 @@ const LIFETIMES: Lifetimes = Lifetimes {
     granted: Duration::from_secs(30),
     refused: Duration::from_secs(30),
 };
-/// For how long a refusal counts on an open page: it asks about every namespace, and most people have a right in few.
+/// For how long a refusal counts on an open page while no role changes: it asks about every namespace, and most people have a right in few.
 const REFUSED_ON_OPEN_PAGE: Duration = Duration::from_mins(30);
 /// Concurrent access reviews of one page.
 const CONCURRENCY: usize = 16;
@@ -75,10 +75,22 @@ impl Rights {
         }
     }
 
-    /// The same for a page that is open and not loaded: a new right shows up later there, in exchange for few access reviews.
+    /// Follows changes of roles forever.
+    pub(crate) async fn follow_roles(self) {
+        self.reviews.follow_roles().await;
+    }
+
+    /// The same for a page that is open and not loaded: a right that is given by something else than a role shows up later there, in exchange
+    /// for few access reviews.
     pub(crate) fn of_open_page(&self) -> Self {
+        // In one namespace there are few questions, and ClusterRoles are not watched.
+        let refused = if self.scope.is_cluster() {
+            REFUSED_ON_OPEN_PAGE
+        } else {
+            LIFETIMES.refused
+        };
         Self {
-            refused: REFUSED_ON_OPEN_PAGE,
+            refused,
             ..self.clone()
         }
     }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use askama::Template as _;
-use portal::views::{Action, Age, Field, Icon, Layout, Message, Row, Rows, State, StepState, Tone, Way};
+use portal::views::{
+    Action, Age, Field, Icon, Layout, Message, Row, Rows, Stale, State, StepState, Tone, Way,
+};
 use scraper::{ElementRef, Html, Selector};
 
 use crate::samples;
@@ -269,6 +271,7 @@ fn a_part_for_the_stream_is_the_part_of_the_page() {
             .starts_with("<div id=\"field-spec.image\"")
     );
     assert!(Age::default().render().unwrap().starts_with("<p id=\"age\""));
+    assert!(Stale::default().render().unwrap().starts_with("<p id=\"stale\""));
 }
 
 #[test]

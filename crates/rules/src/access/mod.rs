@@ -15,7 +15,7 @@ pub use self::shared::Shared;
 /// Maximum number of groups of a user who signs in.
 pub const MAX_GROUPS: usize = 1000;
 
-/// The user who wants to connect, as Kubernetes knows them.
+/// The user who wants to connect, with the Kubernetes name and groups.
 #[derive(Debug, Clone, Copy)]
 pub struct Requester<'a> {
     /// User name; empty for an anonymous request.
@@ -49,7 +49,7 @@ pub struct Policy {
     pub disables_sharing: bool,
 }
 
-/// What is known about a user's permission to `create` `workspaces/connect` on a workspace.
+/// A user's permission to `create` `workspaces/connect` on a workspace, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
     /// The user has the permission.

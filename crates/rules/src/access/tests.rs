@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-const NOBODY: &[String] = &[];
+const NO_GROUPS: &[String] = &[];
 
 fn requester<'a>(user: &'a str, groups: &'a [String]) -> Requester<'a> {
     Requester { user, groups }
@@ -44,9 +44,9 @@ fn shared_with(kind: &str, name: &str) -> Shared {
 /// The decision where RBAC is not consulted.
 fn plain(user: &str, owner: &str, access: AccessType) -> Decision {
     let shared = Shared::default();
-    let never_asked = || panic!("nobody is to be asked");
+    let never_asked = || panic!("no permission may be checked");
     connect(
-        requester(user, NOBODY),
+        requester(user, NO_GROUPS),
         facts(owner, access, &shared),
         &ignoring(),
         never_asked,
@@ -101,7 +101,7 @@ fn a_share_admits_its_subjects_until_it_ends() {
         let shared = shared_with(kind, name);
         let decide = |user: &str, now| {
             let facts = facts("alice", AccessType::OwnerOnly, &shared);
-            let member = requester(user, if user == "bob" { &groups } else { NOBODY });
+            let member = requester(user, if user == "bob" { &groups } else { NO_GROUPS });
             connect(member, facts, &Policy::default(), || Right::Missing, now)
         };
         assert_eq!(decide("bob", 99), Decision::Allow(allowed));
@@ -119,7 +119,7 @@ fn path_mode_denies_other_users_without_an_access_review() {
         disables_sharing: true,
         ..with_administrators(Rbac::Required)
     };
-    let never_asked = || panic!("nobody is to be asked");
+    let never_asked = || panic!("no permission may be checked");
     for (access, shared, denied) in [
         (AccessType::Public, &none, Denied::OneOrigin),
         (AccessType::OwnerOnly, &shared, Denied::OneOrigin),
@@ -127,9 +127,15 @@ fn path_mode_denies_other_users_without_an_access_review() {
         (AccessType::OwnerOnly, &none, Denied::NotOwner),
     ] {
         let facts = facts("alice", access, shared);
-        let guest = connect(requester("bob", NOBODY), facts, &policy, never_asked, 0);
+        let guest = connect(requester("bob", NO_GROUPS), facts, &policy, never_asked, 0);
         assert_eq!(guest, Decision::Deny(denied));
-        let owner = connect(requester("alice", NOBODY), facts, &policy, || Right::Granted, 0);
+        let owner = connect(
+            requester("alice", NO_GROUPS),
+            facts,
+            &policy,
+            || Right::Granted,
+            0,
+        );
         assert_eq!(owner, Decision::Allow(Allowed::Owner));
         let admins = ["admins".to_owned()];
         let administrator = connect(requester("grace", &admins), facts, &policy, never_asked, 0);
@@ -151,7 +157,7 @@ fn with_rbac_owners_and_other_users_need_the_permission_to_connect() {
             (Right::Unanswered, Decision::Deny(Denied::Unanswered)),
         ] {
             let facts = facts("alice", access, &none);
-            let decision = connect(requester(user, NOBODY), facts, &Policy::default(), || right, 0);
+            let decision = connect(requester(user, NO_GROUPS), facts, &Policy::default(), || right, 0);
             assert_eq!(decision, expected, "{user} {right:?}");
         }
     }
@@ -162,7 +168,13 @@ fn a_share_of_a_public_workspace_needs_no_right_and_no_question() {
     let shared = shared_with("User", "bob");
     for right in [Right::Missing, Right::Unknown, Right::Unanswered] {
         let facts = facts("alice", AccessType::Public, &shared);
-        let decision = connect(requester("bob", NOBODY), facts, &Policy::default(), || right, 0);
+        let decision = connect(
+            requester("bob", NO_GROUPS),
+            facts,
+            &Policy::default(),
+            || right,
+            0,
+        );
         assert_eq!(decision, Decision::Allow(Allowed::Share), "{right:?}");
     }
 }
@@ -247,7 +259,7 @@ proptest! {
         let shared = Shared::default();
         let access = if is_public { AccessType::Public } else { AccessType::OwnerOnly };
         let right = if unanswered { Right::Unanswered } else { Right::Missing };
-        let decision = connect(requester(&user, NOBODY), facts("a", access, &shared), &Policy::default(), || right, 0);
+        let decision = connect(requester(&user, NO_GROUPS), facts("a", access, &shared), &Policy::default(), || right, 0);
         prop_assert!(matches!(decision, Decision::Deny(_)));
     }
 }

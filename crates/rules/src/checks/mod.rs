@@ -61,7 +61,7 @@ pub fn namespace(field: &str, name: &str) -> Option<Violation> {
     syntax::label_name(field, name)
 }
 
-/// Checks that `image` can be an image or an alias. A single word may be an alias, whose name the administrator chooses.
+/// Checks that `image` can be an image or an alias. A name without `/`, `:` and `@` may be an alias, which the administrator chooses.
 pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
     let rule = if image.is_empty() {
         "is empty: name an image or an alias"

@@ -24,7 +24,7 @@ fn sizes_are_neither_bytes_nor_beyond_all_disks() {
 }
 
 #[test]
-fn a_restart_is_asked_for_by_a_time() {
+fn a_restart_is_requested_by_a_time() {
     for fine in ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456+01:00"] {
         assert_eq!(restarted_at("a", fine), None, "{fine}");
     }

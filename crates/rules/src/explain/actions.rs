@@ -28,7 +28,7 @@ pub enum Action {
         /// Name of the template.
         template: String,
     },
-    /// Stop another workspace of one's own in the namespace.
+    /// Stop another workspace of the user in the namespace.
     StopOther,
     /// Read the output.
     Logs {
@@ -84,7 +84,7 @@ impl Action {
     }
 }
 
-/// The flag of `kubectl workspace set` for a field, with a word for its value.
+/// The flag of `kubectl workspace set` for a field, with a placeholder for its value.
 fn flag(field: &str) -> Option<&'static str> {
     let amount = field
         .strip_prefix("spec.resources.limits.")
@@ -100,7 +100,7 @@ fn flag(field: &str) -> Option<&'static str> {
     })
 }
 
-/// A word for a shell.
+/// Quotes an argument for a shell.
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -301,7 +301,7 @@ mod tests {
         assert_eq!(field("spec.env[2].value"), "kubectl edit workspace demo -n team");
     }
 
-    /// A remedy and its changes belong together: what the remedy does not speak of is no change of it.
+    /// A remedy and its changes belong together: the remedy must mention each change.
     #[test]
     fn a_remedy_speaks_of_each_change() {
         let secret =

@@ -1,4 +1,4 @@
-//! Pods, claim, quotas and Events of a workspace -> the causes that they show (pure).
+//! Pods, claim, quotas and Events of a workspace -> the causes of its state (pure).
 
 use api::condition::reason;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
@@ -11,7 +11,7 @@ use crate::progress::current_pod;
 /// Events that are shown at most.
 const EVENTS: usize = 3;
 
-/// What shows why the workspace is not as wanted.
+/// Evidence of why the workspace is not in the desired state.
 pub(super) fn causes(evidence: &Evidence<'_>, of: &str, message: &str) -> Vec<Cause> {
     let pods = evidence.pods.known().into_iter().flatten();
     let mut causes: Vec<_> = pods.flat_map(of_pod).collect();
@@ -64,7 +64,7 @@ pub(super) fn steps(evidence: &Evidence<'_>, since: Option<Timestamp>) -> Vec<Ca
     causes
 }
 
-/// What of a deleted workspace is left, by kind and name.
+/// Remaining objects of a deleted workspace, by kind and name.
 pub(super) fn names_left(evidence: &Evidence<'_>) -> Vec<String> {
     let pods = evidence.pods.known().into_iter().flatten();
     let claim = evidence.claim.known().and_then(Option::as_ref);
@@ -75,7 +75,7 @@ pub(super) fn names_left(evidence: &Evidence<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What of a deleted workspace is left, and what holds that.
+/// Remaining objects of a deleted workspace, and what blocks their deletion.
 pub(super) fn left(evidence: &Evidence<'_>) -> Vec<Cause> {
     let pods = evidence.pods.known().into_iter().flatten();
     let mut causes: Vec<_> = pods.flat_map(of_leaving).collect();
@@ -89,7 +89,7 @@ pub(super) fn left(evidence: &Evidence<'_>) -> Vec<Cause> {
     causes
 }
 
-/// The pods that are being deleted, and what holds them.
+/// The pods that are being deleted, and what blocks their deletion.
 pub(super) fn leaving(evidence: &Evidence<'_>) -> Vec<Cause> {
     let pods = evidence.pods.known().into_iter().flatten();
     pods.filter(|pod| pod.metadata.deletion_timestamp.is_some())
@@ -186,7 +186,7 @@ fn of_claim_field(claim: &PersistentVolumeClaim, field: &str, value: String) -> 
     }
 }
 
-/// What the quotas have used; of those that the message names, else of all.
+/// The usage of the quotas in the message, or else of all.
 fn quotas(evidence: &Evidence<'_>, message: &str) -> Vec<Cause> {
     let all: Vec<_> = evidence.quotas.known().into_iter().flatten().collect();
     let is_named = |name: &str| message.contains(name);

@@ -1,4 +1,4 @@
-//! A reason or a state -> what to do, who can, and the changes that do it (pure).
+//! A reason or a state -> the remedy, who can apply it, and the changes (pure).
 
 use api::Workspace;
 use api::condition::reason;
@@ -8,15 +8,15 @@ use serde::Serialize;
 use super::actions::{self, Action, edit};
 use super::documented;
 
-/// What to do, and who can.
+/// A remedy, and who can apply it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cure {
     /// Who can do it.
     pub who: Who,
-    /// What to do.
+    /// The remedy.
     pub what: String,
-    /// Changes that do it, one of which is enough. Empty: it is not done by a change of a workspace or a share.
+    /// Changes that apply it; one of them is enough. Empty: no change of a workspace or a share applies it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
 }
@@ -25,7 +25,7 @@ pub struct Cure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Who {
-    /// The user whom the explanation is about.
+    /// The user whom the explanation is for.
     User,
     /// The owner, and holders of the verb `administer`.
     Owner,
@@ -39,7 +39,7 @@ pub enum Who {
 pub struct Step {
     /// The change.
     pub action: Action,
-    /// For a shell. Words in capitals are to be replaced.
+    /// As a shell command. Placeholders are in capitals.
     pub command: String,
 }
 
@@ -47,7 +47,7 @@ pub struct Step {
 const SHARED: i64 = 8 * 60;
 
 impl Cure {
-    /// What the owner can do.
+    /// Remedies for the owner.
     pub(super) fn of_owner(what: impl Into<String>) -> Self {
         Self {
             who: Who::Owner,
@@ -56,7 +56,7 @@ impl Cure {
         }
     }
 
-    /// What the user whom the explanation is about can do.
+    /// Remedies for the user whom the explanation is for.
     pub(super) fn of_user(what: impl Into<String>) -> Self {
         Self {
             who: Who::User,
@@ -64,7 +64,7 @@ impl Cure {
         }
     }
 
-    /// What an administrator can do.
+    /// Remedies for an administrator.
     pub(super) fn of_administrator(what: impl Into<String>) -> Self {
         Self {
             who: Who::Administrator,
@@ -128,7 +128,7 @@ impl Cure {
             .by(workspace, [Action::Prolong { share }])
     }
 
-    /// What the contract says to do about a reason, if anything is to be done.
+    /// The documented remedy of a reason, if there is one.
     pub(super) fn documented(name: &str) -> Option<Self> {
         let remedy = documented(name)?.remedy;
         let who = if ADMINISTRATORS.contains(&name) {
@@ -158,7 +158,7 @@ impl Cure {
     }
 }
 
-/// Reasons that only an administrator can do something about: their remedies change what users have no rights on.
+/// Reasons that only an administrator can fix: users have no permission for their remedies.
 pub(super) const ADMINISTRATORS: [&str; 17] = [
     reason::MANAGER_NOT_FOUND,
     reason::MANAGER_AMBIGUOUS,

@@ -1,4 +1,4 @@
-//! A deletion, or what keeps a stop from its end -> what is left, what holds it, and who can free it (pure).
+//! A deletion or a slow stop -> the remaining objects, what blocks them, and the remedy (pure).
 
 use api::condition::reason;
 use api::condition::{PROGRESSING, find};
@@ -46,7 +46,7 @@ pub(super) fn deletion(evidence: &Evidence<'_>) -> Option<Finding> {
     })
 }
 
-/// What ends a deletion that takes long.
+/// Remedies for a slow deletion.
 fn of_deletion(evidence: &Evidence<'_>) -> Vec<Cure> {
     let finalizers = evidence.workspace.finalizers();
     let mut cures = foreign("the workspace", finalizers, CLEANUP_FINALIZER);
@@ -77,7 +77,7 @@ fn of_deletion(evidence: &Evidence<'_>) -> Vec<Cure> {
     cures
 }
 
-/// What frees the pods that are being deleted.
+/// Remedies for pods that are being deleted.
 pub(super) fn pods(evidence: &Evidence<'_>) -> Vec<Cure> {
     let pods = evidence.pods.known().into_iter().flatten();
     pods.flat_map(|pod| of_pod(evidence, pod)).collect()
@@ -109,7 +109,7 @@ fn of_pod(evidence: &Evidence<'_>, pod: &Pod) -> Vec<Cure> {
     }
 }
 
-/// What frees the disk that is being deleted.
+/// Remedies for a disk that is being deleted.
 fn claim(evidence: &Evidence<'_>) -> Vec<Cure> {
     let claim = evidence.claim.known().and_then(Option::as_ref);
     let Some(claim) = claim.filter(|claim| claim.metadata.deletion_timestamp.is_some()) else {

@@ -1,13 +1,13 @@
-//! A workspace and what belongs to it -> what is so, because of what, what to do and who can (pure).
+//! A workspace and its objects -> its state, the evidence, the remedy and who can apply it (pure).
 //!
 //! | file | answers |
 //! |---|---|
 //! | `state.rs` | why it does not run, why it starts slowly |
 //! | `leaving.rs` | why its deletion or its stop takes long |
-//! | `cures.rs` | what to do, and who can |
-//! | `actions.rs` | the changes that do it, and their commands |
-//! | `causes.rs` | pod, claim, quotas, Events -> the causes that they show |
-//! | `stop.rs` | why it was stopped, when a rule stops it, what waits for a restart |
+//! | `cures.rs` | the remedy, and who can apply it |
+//! | `actions.rs` | the changes of a remedy, and their commands |
+//! | `causes.rs` | pod, claim, quotas, Events -> causes |
+//! | `stop.rs` | why it was stopped, when a rule stops it, changes that wait for a restart |
 //! | `access/` | why a user may or may not connect, rule by rule |
 //! | `template.rs` | why a template may not be used, and why its deletion takes long |
 //!
@@ -32,7 +32,7 @@ use serde::Serialize;
 pub use actions::Action;
 pub use cures::{Cure, Step, Who};
 
-/// What was read, or why it was not.
+/// The result of a read: an object, or why it is missing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Read<T> {
     /// The answer.
@@ -42,7 +42,7 @@ pub enum Read<T> {
 }
 
 impl<T> Read<T> {
-    /// The answer, if there is one.
+    /// The object, if it was read.
     pub fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),
@@ -60,7 +60,7 @@ pub struct Evidence<'a> {
     pub events: Read<Vec<Event>>,
     /// Its pods.
     pub pods: Read<Vec<Pod>>,
-    /// The claim of its own disk, if there is one.
+    /// The claim of the workspace's own disk, if there is one.
     pub claim: Read<Option<PersistentVolumeClaim>>,
     /// Quotas of the namespace.
     pub quotas: Read<Vec<ResourceQuota>>,
@@ -68,15 +68,15 @@ pub struct Evidence<'a> {
     pub now: Timestamp,
 }
 
-/// What is so, and what could not be read.
+/// The findings, and failed reads.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// Whether the workspace is as its spec wants it, and nothing is wrong.
     pub as_wanted: bool,
-    /// What is so, the most important first.
+    /// The findings, the most important first.
     pub findings: Vec<Finding>,
-    /// What could not be read, so that the findings may lack causes.
+    /// Failed reads, so that findings may lack causes.
     pub unread: Vec<Unread>,
 }
 
@@ -84,14 +84,14 @@ pub struct Explanation {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// What is so.
+    /// The state.
     pub what: String,
     /// The reason of the contract, if it has one (docs/reasons.md).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What shows it.
+    /// The evidence.
     pub because: Vec<Cause>,
-    /// What to do.
+    /// The remedy.
     pub cures: Vec<Cure>,
 }
 
@@ -160,7 +160,7 @@ fn why<T>(read: &Read<T>) -> Option<String> {
     }
 }
 
-/// The contract's words for a reason.
+/// The documented meaning of a reason.
 fn documented(name: &str) -> Option<&'static Reason> {
     reason::ALL.iter().find(|reason| reason.name == name)
 }
@@ -185,7 +185,7 @@ fn written(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// How long ago a time is, in words such as `12 min`.
+/// The time since a time, as text such as `12 min`.
 fn ago(time: Timestamp, now: Timestamp) -> String {
     match now.duration_since(time).as_secs().max(0) {
         seconds @ 0..120 => format!("{seconds} s"),

@@ -9,12 +9,12 @@ use kube::ResourceExt as _;
 
 use super::{Cure, Evidence, Finding, ago, causes, documented, leaving, of_workspace};
 
-/// The operator usually sees a change within a second. Only what takes longer is worth a look.
+/// The operator usually notices a change within a second. Only a longer delay is reported.
 const APPLYING: SignedDuration = SignedDuration::from_secs(5);
-/// What the API server says of an object in a namespace that is being deleted.
+/// Part of the API server's message about an object in a namespace that is being deleted.
 const NAMESPACE_ENDS: &str = "because it is being terminated";
 
-/// Whether the workspace is as wanted, and what the conditions say.
+/// Whether the workspace is in the desired state, and the statements of the conditions.
 pub(super) fn findings(evidence: &Evidence<'_>) -> (bool, Vec<Finding>) {
     let workspace = evidence.workspace;
     if let Some(finding) = leaving::deletion(evidence) {
@@ -77,7 +77,7 @@ fn condition_cause(workspace: &Workspace, type_: &str) -> Option<super::Cause> {
     ))
 }
 
-/// A condition that says what is wrong, with what pod, claim, quotas and Events show of it.
+/// A condition that reports a problem, with the evidence of pod, claim, quotas and Events.
 fn of_condition(evidence: &Evidence<'_>, condition: &Condition) -> Finding {
     let workspace = evidence.workspace;
     let mut because: Vec<_> = condition_cause(workspace, &condition.type_).into_iter().collect();
@@ -97,15 +97,15 @@ fn of_condition(evidence: &Evidence<'_>, condition: &Condition) -> Finding {
         )));
     }
     Finding {
-        what: words(&condition.message, &condition.reason),
+        what: text_of(&condition.message, &condition.reason),
         reason: Some(condition.reason.clone()),
         because,
         cures,
     }
 }
 
-/// The message of a condition, or what its reason means.
-fn words(message: &str, reason: &str) -> String {
+/// The message of a condition, or the meaning of its reason.
+fn text_of(message: &str, reason: &str) -> String {
     let meaning = documented(reason).map(|known| known.meaning);
     match (message, meaning) {
         ("", Some(meaning)) => meaning.to_owned(),
@@ -113,7 +113,7 @@ fn words(message: &str, reason: &str) -> String {
     }
 }
 
-/// A new, empty disk in place of a deleted one. Only the message of the condition that is reached says so.
+/// A new, empty disk that replaces a deleted one. Only the message of the fulfilled condition contains this.
 fn replaced_disk(workspace: &Workspace, reached: &str) -> Option<Finding> {
     let disk = workspace.status.as_ref()?.disk.as_ref();
     let disk = disk.filter(|disk| disk.replaces_deleted)?;
@@ -127,14 +127,14 @@ fn replaced_disk(workspace: &Workspace, reached: &str) -> Option<Finding> {
         .into_iter()
         .filter_map(|(field, value)| Some(of_workspace(workspace, field, value?, None)));
     Some(Finding {
-        what: words(&condition.message, reason::VOLUME_REPLACED),
+        what: text_of(&condition.message, reason::VOLUME_REPLACED),
         reason: Some(reason::VOLUME_REPLACED.to_owned()),
         because: because.collect(),
         cures: Cure::documented(reason::VOLUME_REPLACED).into_iter().collect(),
     })
 }
 
-/// A start or stop that is not done and not wrong: how long it takes, and which step is the slow one.
+/// An incomplete start or stop without a problem: its duration, and the slow step.
 fn under_way(evidence: &Evidence<'_>, runs: bool) -> Finding {
     let workspace = evidence.workspace;
     let status = workspace.status.as_ref();
@@ -182,7 +182,7 @@ pub(super) fn is_applying(workspace: &Workspace, now: Timestamp) -> bool {
     !is_leaving && !is_observed(workspace) && changed_at(workspace).is_some_and(is_new)
 }
 
-/// When anybody but the operator's status writes changed the object last, if the API server's record of it was read.
+/// Last change of the object by any writer except the operator's status writes, if the API server's record of it was read.
 fn changed_at(workspace: &Workspace) -> Option<Timestamp> {
     let records = workspace.metadata.managed_fields.iter().flatten();
     let of_object = records.filter(|record| record.subresource.as_deref().unwrap_or_default().is_empty());

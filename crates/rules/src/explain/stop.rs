@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 
 use super::{Cause, Cure, Evidence, Finding, ago, causes, of_workspace};
 
-/// Why it was stopped, when a rule stops it, and what waits for a restart.
+/// Why it was stopped, when a rule stops it, and changes that wait for a restart.
 pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let workspace = evidence.workspace;
     if workspace.metadata.deletion_timestamp.is_some() {

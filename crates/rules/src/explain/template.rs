@@ -1,4 +1,4 @@
-//! A template, rights on it and its users -> why it may not be used, and why its deletion takes long (pure).
+//! Template, permissions for it and its users -> why it may not be used or deleted (pure).
 
 use api::condition::{TERMINATING, VALID, find, reason};
 use api::names::{DEPRECATED, IN_USE_FINALIZER, REPLACED_BY, USE_VERB};
@@ -12,7 +12,7 @@ use super::{Cause, Cure, Explanation, Finding, Read, ago, all_unread, documented
 /// Users of a template that are named at most.
 const NAMED: usize = 10;
 
-/// What the explanation draws on.
+/// Input of the explanation.
 #[derive(Debug)]
 pub struct TemplateEvidence<'a> {
     /// The template.

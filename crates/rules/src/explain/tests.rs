@@ -147,7 +147,7 @@ fn a_slow_start_names_the_step_that_takes_long() {
 }
 
 #[test]
-fn an_idle_stop_is_told_from_that_of_a_user() {
+fn an_idle_stop_is_distinguished_from_a_user_s_stop() {
     let stopped = condition("Stopped", "True", reason::STOPPED, "");
     let spec = json!({"desiredStatus": "Stopped"});
     let mut status =
@@ -193,7 +193,7 @@ fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
 }
 
 #[test]
-fn a_new_disk_in_place_of_a_deleted_one_is_told_while_it_runs_and_while_it_is_stopped() {
+fn a_new_disk_in_place_of_a_deleted_one_is_reported_while_it_runs_and_while_it_is_stopped() {
     let message = "It is ready. Its disk is a new, empty one.";
     let disk = json!({"claimUID": "b", "replacesDeleted": true, "replacedVolumeName": "pvc-1"});
     for (desired, type_) in [("Running", "Available"), ("Stopped", "Stopped")] {

@@ -90,7 +90,7 @@ fn amount(raw: Option<&RawQuantity>) -> Option<Quantity> {
     Quantity::try_from(raw?).ok()
 }
 
-/// What bounds the request or limit of one resource.
+/// The bounds on the request or limit of one resource.
 pub(super) struct Resource<'a> {
     pub(super) name: &'a str,
     /// `requests` or `limits`.
@@ -142,7 +142,7 @@ impl Resource<'_> {
         }
     }
 
-    /// What init containers take that keep running.
+    /// The requests of init containers that keep running.
     fn beside(&self) -> Quantity {
         let staying = self
             .init

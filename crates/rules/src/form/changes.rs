@@ -1,4 +1,4 @@
-//! Workspace and field -> whether the field may change, and when a change counts (pure).
+//! Workspace and field -> whether the field may change, and when a change takes effect (pure).
 
 use api::Workspace;
 use api::workspace::{DesiredStatus, UpdatePolicy};
@@ -20,11 +20,11 @@ const WITHOUT_RESTART: [&str; 9] = [
     "spec.ownershipType",
 ];
 
-/// What is known of an existing workspace.
+/// The known state of an existing workspace.
 pub(super) struct Changes {
-    /// When a change of the pod counts.
+    /// When a change of the pod takes effect.
     of_pod: Change,
-    /// The claim that is its home, if a user named one.
+    /// The claim that is its home, if a user set one.
     claim: Option<String>,
     has_storage: bool,
     is_ephemeral: bool,

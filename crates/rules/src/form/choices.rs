@@ -149,7 +149,7 @@ pub(super) fn profiles(offer: &Offer<'_>, workspace: Option<&Workspace>) -> Vec<
     let mut choices: Vec<_> = usable
         .map(|profile| choice(&profile.name_any(), &profile.name_any(), ""))
         .collect();
-    // What the workspace has stays, also if the user may not name it anew.
+    // The workspace's current value stays, even if the user may not choose it again.
     let own = workspace.and_then(|workspace| workspace.spec.execution_profile_ref.as_deref());
     if let Some(own) = own.filter(|own| choices.iter().all(|choice| choice.value != **own)) {
         choices.push(choice(own, own, ""));

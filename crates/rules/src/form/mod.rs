@@ -1,14 +1,14 @@
 //! Template, settings and workspace -> form; form values -> workspace (pure).
 //!
-//! - `model`: what a form is made of
+//! - `model`: the parts of a form
 //! - `build`: template, settings and workspace -> form
 //! - `amounts`: the bounds of one quantity
 //! - `choices`: the values of choices: images, profiles
-//! - `changes`: whether a field may change, and when a change counts
+//! - `changes`: whether a field may change, and when a change takes effect
 //! - `values`: form values -> workspace, workspace -> form values
 //! - `rows`: environment variables and further disks: rows of form values
 //!
-//! A form offers only what the rules admit. It decides nothing: whoever sends the workspace gets the API server's answer.
+//! A form offers only what the rules admit. It decides nothing: the API server decides when the workspace is sent.
 
 mod amounts;
 mod build;
@@ -27,7 +27,7 @@ pub use model::{
     Bound, By, Change, Choice, EnvRule, Field, Form, Group, ImageChoice, Kind, Scale, Source, Values,
 };
 
-/// What a form is built from.
+/// Input of a form.
 #[derive(Debug, Clone, Copy)]
 pub struct Offer<'a> {
     /// The template; `None`: a workspace without template.
@@ -57,8 +57,8 @@ pub fn values(form: &Form, workspace: &Workspace) -> Values {
     values::values(form, workspace)
 }
 
-/// Values of the form's controls -> workspace. A control that is absent keeps the value of `base`; an empty one unsets the field, so that
-/// the template's default counts. Without `base` the workspace is a new one.
+/// Values of the form's controls -> workspace. An absent control keeps the value of `base`. An empty one unsets the field, so that the
+/// template's default applies. Without `base` the workspace is a new one.
 pub fn filled(form: &Form, values: &Values, base: Option<&Workspace>) -> Filled {
     values::filled(form, values, base)
 }

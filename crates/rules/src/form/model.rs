@@ -1,4 +1,4 @@
-//! What a form is made of (pure).
+//! The parts of a form (pure).
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use api::template::Icon;
 
 use crate::quantity::Quantity;
 
-/// What a user may set, in the order of the page.
+/// The fields that a user may set, in the order of the page.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Form {
     /// Name of the template, for `spec.templateRef`.
@@ -46,24 +46,24 @@ pub struct Field {
     pub is_further: bool,
     /// Its name for people.
     pub label: String,
-    /// What it means, in one sentence; may be empty.
+    /// Its meaning, in one sentence; may be empty.
     pub help: &'static str,
     /// The control.
     pub kind: Kind,
-    /// What counts if the control is empty, as text of the control; `None`: nothing.
+    /// The effective value if the control is empty, as text of the control; `None`: nothing.
     pub default: Option<String>,
     /// Where the default comes from.
     pub default_from: Source,
     /// Whether a new workspace needs a value here: there is no default.
     pub is_required: bool,
-    /// Whether it may change, and when a change counts.
+    /// Whether it may change, and when a change takes effect.
     pub change: Change,
 }
 
 /// A part of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
-    /// Name, display name, labels that the template asks for.
+    /// Name, display name, labels that the template requires.
     General,
     /// Image.
     Image,
@@ -86,7 +86,7 @@ pub enum Kind {
     Text {
         /// Longest text, in characters.
         max_length: usize,
-        /// What the value must match, in words or as the template's pattern; `None`: any text.
+        /// The rule for the value, as a sentence or as the template's pattern; `None`: any text.
         rule: Option<String>,
     },
     /// A Kubernetes quantity.
@@ -111,7 +111,7 @@ pub enum Kind {
     },
     /// One of these values.
     Choice(Vec<Choice>),
-    /// `true` or `false`. Empty is a third state: the default counts. Render it as a choice.
+    /// `true` or `false`. Empty is a third state: the default applies. Render it as a choice.
     Toggle {
         /// Values that may be chosen: `false` alone, `true` alone, or both.
         values: Vec<bool>,
@@ -128,7 +128,7 @@ pub enum Kind {
     Env {
         /// Largest number of rows.
         max: usize,
-        /// What the template asks of variables; those that are required and have no default need a row.
+        /// The template's rules for variables; those that are required and have no default need a row.
         rules: Vec<EnvRule>,
     },
     /// Further disks: rows of `spec.volumes[i].{name,persistentVolumeClaimName,mountPath,readOnly}`.
@@ -143,18 +143,18 @@ pub enum Kind {
 pub struct Bound {
     /// The amount.
     pub value: Quantity,
-    /// What sets it.
+    /// The source of the value.
     pub by: By,
 }
 
-/// What sets a bound.
+/// The source of a bound.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum By {
     /// The template: worth showing in the label.
     Template,
-    /// What any node or container has: not worth showing.
+    /// A bound of any node or container, which need not be shown.
     Nature,
-    /// Another field of the workspace, by its path: the disk that it has, the memory limit against which shared memory counts.
+    /// Another field of the workspace, by its path: the size of its disk, or the memory limit that includes shared memory.
     Field(String),
 }
 
@@ -188,7 +188,7 @@ pub struct Choice {
     pub value: String,
     /// Its name for people.
     pub label: String,
-    /// What it means; may be empty.
+    /// Its meaning; may be empty.
     pub help: String,
 }
 
@@ -199,15 +199,15 @@ pub struct ImageChoice {
     pub image: String,
     /// Name by the template's presentation, else the last part of the image's name.
     pub display_name: String,
-    /// What it is for.
+    /// Its purpose.
     pub description: Option<String>,
     /// Its icon, else the template's.
     pub icon: Icon,
-    /// Whether it is what counts without a choice.
+    /// Whether it is the default.
     pub is_default: bool,
 }
 
-/// What the template asks of one environment variable.
+/// The template's rule for one environment variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvRule {
     /// Name of the variable.
@@ -225,11 +225,11 @@ pub struct EnvRule {
 pub enum Source {
     /// The template.
     Template,
-    /// The settings of the installation, or what is built in.
+    /// The settings of the installation, or built-in values.
     Installation,
 }
 
-/// Whether a field may change, and when a change counts.
+/// Whether a field may change, and when a change takes effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
     /// The workspace is a new one.

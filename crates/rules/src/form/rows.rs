@@ -69,7 +69,7 @@ pub(super) fn env_values(env: &[EnvVar], values: &mut Values) {
     }
 }
 
-/// The variables of the rows. What a row cannot hold, such as a reference to a field of the pod, stays as `base` has it.
+/// The variables of the rows. Values that a row cannot express, such as a reference to a field of the pod, stay as in `base`.
 pub(super) fn env(values: &Values, base: &[EnvVar]) -> Value {
     let rows = rows("spec.env", values).into_iter();
     Value::Array(rows.map(|row| variable(&row, base)).collect())

@@ -125,7 +125,7 @@ pub(super) fn filled(form: &Form, values: &Values, base: Option<&Workspace>) -> 
         let is_empty = get(&object, path)
             .and_then(Value::as_object)
             .is_some_and(Map::is_empty);
-        // A disk cannot be taken away once it is asked for.
+        // A disk cannot be removed once it is requested.
         let is_kept = get(&before, path).is_some_and(|it| path == "spec.storage" || it == &json!({}));
         if is_empty && !is_kept {
             remove(&mut object, path);
@@ -143,7 +143,7 @@ pub(super) fn filled(form: &Form, values: &Values, base: Option<&Workspace>) -> 
     }
 }
 
-/// Writes one value into the object. A value that cannot be read leaves the object as it is.
+/// Writes one value into the object. An unreadable value leaves the object unchanged.
 fn put(object: &mut Value, field: &Field, text: &str) -> Result<(), Violation> {
     let text = text.trim();
     let before = get(object, &field.path).and_then(self::text).unwrap_or_default();

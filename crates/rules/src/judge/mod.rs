@@ -41,7 +41,8 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
     let manager_ref = spec
         .manager_ref
         .as_deref()
-        .or_else(|| raw?.spec.manager_ref.as_deref());
+        .or_else(|| raw?.spec.manager_ref.as_deref())
+        .or(settings.default_manager.as_deref());
     let (manager, missing_manager) = match managers::choose(manager_ref, references.managers.iter().copied())
     {
         Ok(manager) => (Some(manager), None),
@@ -219,6 +220,42 @@ mod tests {
         assert_eq!(resolved.manager.as_deref(), Some("main"));
         assert_eq!(resolved.storage.unwrap().size.unwrap().0, "2Gi");
         assert_eq!(valid.container_resources().limits.unwrap()["memory"].0, "1Gi");
+    }
+
+    #[test]
+    fn the_manager_of_the_settings_comes_before_those_that_are_annotated_as_the_default() {
+        let named = |name: &str| {
+            let mut manager = manager(name == "elsewhere");
+            manager.metadata.name = Some(name.to_owned());
+            manager
+        };
+        let managers = [named("main"), named("elsewhere"), named("third")];
+        let ours = Settings {
+            default_manager: Some("main".to_owned()),
+            ..settings()
+        };
+        let mut template = template();
+        let chosen = |spec: Value, template: &WorkspaceTemplate| {
+            let references = References::managed_by(&managers).with_template(Some(template));
+            let valid = admit(&workspace(spec), &references, &ours).unwrap();
+            valid.resolved().manager
+        };
+        let spec = || json!({"templateRef": "prod"});
+        assert_eq!(chosen(spec(), &template).as_deref(), Some("main"));
+        template.spec.manager_ref = Some("elsewhere".to_owned());
+        assert_eq!(chosen(spec(), &template).as_deref(), Some("elsewhere"));
+        let own = json!({"templateRef": "prod", "managerRef": "third"});
+        assert_eq!(chosen(own, &template).as_deref(), Some("third"));
+        let gone = admit(
+            &workspace(json!({})),
+            &References::managed_by([&managers[1]]),
+            &ours,
+        )
+        .unwrap_err();
+        assert_eq!(
+            gone,
+            Rejection::NotYet(NotYet::ManagerNotFound { name: "main".into() })
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use kube::CustomResourceExt as _;
 use serde_json::{Map, Value};
 
 use super::document::{Document, Finding, Place};
-use super::parse::{MAX_BYTES, Syntax, parse};
+use super::parse::{MAX_BYTES, MAX_FINDINGS, Syntax, parse};
 use super::unknown::{unknown, unknown_fields};
 use crate::schema::Schema;
 use crate::violation::Violation;
@@ -53,7 +53,7 @@ pub struct Manifest {
     pub document: Document,
 }
 
-/// Reads one workspace. Findings are in the order of the text; there is at least one.
+/// Reads one workspace. Findings are in the order of the text; there is at least one, and no more than somebody reads.
 pub fn workspace(text: &str) -> Result<Manifest, Vec<Finding>> {
     if text.len() > MAX_BYTES {
         return Err(vec![too_long(text)]);
@@ -80,6 +80,7 @@ pub fn workspace(text: &str) -> Result<Manifest, Vec<Finding>> {
         findings.extend(of_spec(&document));
     }
     findings.sort_by_key(|finding| finding.place);
+    findings.truncate(MAX_FINDINGS);
     if !findings.is_empty() {
         return Err(findings);
     }
@@ -144,7 +145,8 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
         }
     };
     let mut findings = Vec::new();
-    for name in metadata.keys().filter(|name| !METADATA.contains(&name.as_str())) {
+    let unknown_names = metadata.keys().filter(|name| !METADATA.contains(&name.as_str()));
+    for name in unknown_names.take(MAX_FINDINGS) {
         findings.push(key_finding(document, &unknown(format!("metadata.{name}"))));
     }
     let text = |path: String, value: &Value| {
@@ -175,6 +177,7 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
             None | Some(Value::Null) => {}
             Some(Value::Object(entries)) => {
                 let wrong = entries.iter().filter(|(_, value)| !value.is_string());
+                let wrong = wrong.take(MAX_FINDINGS);
                 findings.extend(wrong.map(|(key, value)| text(format!("metadata.{map}[{key}]"), value)));
             }
             Some(value) => {
@@ -197,11 +200,12 @@ fn of_spec(document: &Document) -> Vec<Finding> {
         fields.remove("status");
     }
     let faults = schema.faults(&object["spec"], None);
-    // Parts of a value of the wrong type are not reported too.
+    // Parts of a value of the wrong type are not reported too. To find the place of each takes a search of the text.
     let unknown = unknown_fields(&object, definition)
         .into_iter()
         .filter(|it| !faults.covers(it));
     let mut findings: Vec<_> = unknown
+        .take(MAX_FINDINGS)
         .map(|violation| key_finding(document, &violation))
         .collect();
     findings.extend(faults.violations().map(|violation| document.finding(violation)));

@@ -24,4 +24,6 @@ pub use unknown::unknown_fields;
 pub use write::yaml;
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! Text -> YAML documents with the places of their fields (pure).
 
+use std::collections::HashSet;
+
 use granit_parser::{Event, Marker, Options, Parser, Span, StrInput, StructureStyle};
 use serde_json::Value;
 
@@ -12,7 +14,7 @@ const MAX_DEPTH: usize = 64;
 /// Most values and keys in one text. A file of 1 MiB has about 100,000.
 const MAX_NODES: usize = 200_000;
 /// Most findings in one text.
-const MAX_FINDINGS: usize = 50;
+pub(super) const MAX_FINDINGS: usize = 50;
 const MERGE: &str = "<<";
 
 /// What a text may hold.
@@ -31,18 +33,9 @@ pub fn documents(text: &str) -> Result<Vec<Document>, Finding> {
 
 /// All documents, or everything that is wrong, in its order.
 pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Vec<Document>, Vec<Finding>> {
-    let mut reader = Reader {
-        text,
-        syntax,
-        open: Vec::new(),
-        roots: Vec::new(),
-        nodes: 0,
-        findings: Vec::new(),
-    };
-    reader.read();
     let Reader {
         roots, mut findings, ..
-    } = reader;
+    } = Reader::read(text, syntax);
     if !findings.is_empty() {
         findings.sort_by_key(|finding| finding.place);
         return Err(of_template(text, findings));
@@ -58,6 +51,12 @@ pub(super) fn parse(text: &str, syntax: Syntax) -> Result<Vec<Document>, Vec<Fin
         }
     }
     Ok(documents)
+}
+
+/// Values and keys that are read of a text before it is accepted or refused.
+#[cfg(test)]
+pub(super) fn work(text: &str, syntax: Syntax) -> usize {
+    Reader::read(text, syntax).nodes
 }
 
 /// The findings, unless the first of them is about a template of Helm: then that.
@@ -111,8 +110,8 @@ struct Open {
 
 enum Parts {
     List(Vec<Node>),
-    /// The last part is a key that waits for its value.
-    Map(Vec<Entry>, Option<Key>),
+    /// The keys so far, and last a key that waits for its value.
+    Map(Vec<Entry>, HashSet<String>, Option<Key>),
 }
 
 /// A key that waits for its value.
@@ -139,7 +138,20 @@ fn place(mark: &Marker) -> Place {
 }
 
 impl<'t> Reader<'t> {
-    fn read(&mut self) {
+    fn read(text: &'t str, syntax: Syntax) -> Self {
+        let mut reader = Self {
+            text,
+            syntax,
+            open: Vec::new(),
+            roots: Vec::new(),
+            nodes: 0,
+            findings: Vec::new(),
+        };
+        reader.take_all();
+        reader
+    }
+
+    fn take_all(&mut self) {
         let mut options = Options::default();
         options.set_emit_comments(false);
         options.flow_nesting_limit = MAX_DEPTH;
@@ -151,8 +163,7 @@ impl<'t> Reader<'t> {
             match event {
                 Ok((event, span)) => self.take(event, &span),
                 Err(error) => {
-                    let at = place(error.marker());
-                    let words = self.words(at, &error.info());
+                    let (at, words) = self.syntax(place(error.marker()), &error.info());
                     self.found(at, words);
                     return;
                 }
@@ -168,16 +179,35 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// What the scanner says, and what to do.
-    fn words(&self, at: Place, info: &str) -> String {
-        let line = self.text.lines().nth(at.line - 1).unwrap_or_default();
-        if line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
-            return "is no YAML: a tab cannot indent a line; use spaces".to_owned();
+    /// What the scanner says, and what to do. Of a tab that ends a text it tells where that text begins: the tab is in a line below.
+    fn syntax(&self, at: Place, info: &str) -> (Place, String) {
+        let text = self.text.replace("\r\n", "\n");
+        let mut lines = text.split(['\n', '\r']).enumerate().skip(at.line - 1);
+        let tab = |line: &str| {
+            line.chars()
+                .take_while(|c| c.is_whitespace())
+                .position(|c| c == '\t')
+        };
+        let below = |(index, line)| {
+            let column = tab(line)? + 1;
+            Some(Place {
+                line: index + 1,
+                column,
+            })
+        };
+        let here = lines.next().and_then(|(_, line)| tab(line)).map(|_| at);
+        let mut is_below = || lines.find(|(_, line)| !line.trim().is_empty()).and_then(below);
+        if let Some(at) = here.or_else(|| is_below().filter(|_| info.contains("found a tab"))) {
+            return (
+                at,
+                "is no YAML: a tab cannot indent a line; use spaces".to_owned(),
+            );
         }
         let info = info.lines().next().unwrap_or_default();
-        format!(
+        let words = format!(
             "is no YAML: {info}; check the indentation, the colons and the quotes here and in the line above"
-        )
+        );
+        (at, words)
     }
 
     fn found(&mut self, place: Place, message: impl Into<String>) {
@@ -188,8 +218,8 @@ impl<'t> Reader<'t> {
     fn path(&self) -> String {
         let steps = self.open.iter().map(|open| match &open.parts {
             Parts::List(items) => format!("[{}]", items.len()),
-            Parts::Map(_, Some(key)) => format!(".{}", key.name),
-            Parts::Map(_, None) => String::new(),
+            Parts::Map(_, _, Some(key)) => format!(".{}", key.name),
+            Parts::Map(_, _, None) => String::new(),
         });
         let path = steps.collect::<Vec<_>>().concat();
         path.strip_prefix('.').unwrap_or(&path).to_owned()
@@ -215,14 +245,14 @@ impl<'t> Reader<'t> {
             }
             Event::Scalar(text, ..) => {
                 let Some(Open {
-                    parts: Parts::Map(entries, waiting @ None),
+                    parts: Parts::Map(_, keys, waiting @ None),
                     ..
                 }) = self.open.last_mut()
                 else {
                     self.close(leaf(Inner::Leaf));
                     return;
                 };
-                let is_twice = entries.iter().any(|entry| entry.key == *text);
+                let is_twice = !keys.insert(text.clone().into_owned());
                 let is_merge = text == MERGE && self.syntax == Syntax::Plain;
                 *waiting = Some(Key {
                     name: text.into_owned(),
@@ -238,7 +268,9 @@ impl<'t> Reader<'t> {
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => self.close(leaf(Inner::Leaf)),
             Event::SequenceStart(style, ..) => self.begin(at, bytes.0, style, Parts::List(Vec::new())),
-            Event::MappingStart(style, ..) => self.begin(at, bytes.0, style, Parts::Map(Vec::new(), None)),
+            Event::MappingStart(style, ..) => {
+                self.begin(at, bytes.0, style, Parts::Map(Vec::new(), HashSet::new(), None));
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(bytes.1),
             _ => {}
         }
@@ -257,7 +289,7 @@ impl<'t> Reader<'t> {
         };
         let inner = match parts {
             Parts::List(items) => Inner::List(items),
-            Parts::Map(entries, _) => Inner::Map(entries),
+            Parts::Map(entries, ..) => Inner::Map(entries),
         };
         let last = match &inner {
             Inner::List(items) => items.last(),
@@ -309,7 +341,7 @@ impl<'t> Reader<'t> {
 
     fn begin(&mut self, place: Place, start: usize, style: StructureStyle, parts: Parts) {
         if let Some(Open {
-            parts: Parts::Map(_, waiting @ None),
+            parts: Parts::Map(_, _, waiting @ None),
             ..
         }) = self.open.last_mut()
         {
@@ -341,7 +373,7 @@ impl<'t> Reader<'t> {
                 }
             }
             Some(Parts::List(items)) => items.push(node),
-            Some(Parts::Map(entries, waiting)) => {
+            Some(Parts::Map(entries, _, waiting)) => {
                 if let Some(Key {
                     name: key,
                     place,

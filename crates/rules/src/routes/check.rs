@@ -170,7 +170,7 @@ fn url_template(template: Option<&str>, scope: &Scope, manager: &WorkspaceManage
     found
 }
 
-/// Checks that the manifests make the proxy ask the authorization service. Only the manifests can configure that.
+/// Checks that the manifests make the proxy call the authorization service. Only the manifests can configure that.
 fn authentication(manager: &WorkspaceManager, settings: &Settings) -> Option<Violation> {
     let authentication = &manager.spec.authentication;
     if authentication.none.is_some() {

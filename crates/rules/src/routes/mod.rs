@@ -24,7 +24,7 @@ const URL_TEMPLATE: &str = "spec.routing.custom.urlTemplate";
 /// How requests reach a workspace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Routes {
-    /// Through a proxy that asks the gateway: there are no objects.
+    /// Through a proxy that gets its routes from the gateway: there are no objects.
     Fed,
     /// Through these objects, at least one.
     Objects(Vec<Route>),

@@ -56,7 +56,7 @@ impl Schema {
         Self(spec.map(Node::of).unwrap_or_default())
     }
 
-    /// Violations in `spec`, limited in number. Values that `stored` already has in the same field do not count, whatever their list
+    /// Violations in `spec`, limited in number. Values that `stored` already has in the same field do not count, independent of their list
     /// index or key.
     /// Like in the API server, values that were stored before a rule existed remain valid.
     pub fn faults(&self, spec: &Value, stored: Option<&Value>) -> Faults {

@@ -50,7 +50,7 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// Numbers that our programs can represent, whatever the schema allows.
+    /// Numbers that our programs can represent, even if the schema allows others.
     pub(super) fn representable(self) -> RangeInclusive<i64> {
         if self.is_small {
             i64::from(i32::MIN)..=i64::from(i32::MAX)

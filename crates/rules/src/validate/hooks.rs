@@ -147,7 +147,7 @@ fn command(path: &str, exec: &ExecAction) -> Option<Violation> {
     let field = format!("{path}.exec.command");
     match exec.command.as_deref().unwrap_or_default() {
         [] => Some(Violation::new(field, "", "is missing: name a command")),
-        words => checks::command(&field, words),
+        command => checks::command(&field, command),
     }
 }
 

@@ -56,8 +56,8 @@ pub(super) fn whole(text: &str) -> Option<&str> {
     is_name(name).then_some(name)
 }
 
-/// Whether `name` can name a variable: words of letters, digits, `_` and `-`, joined by dots.
-/// No word starts with a digit or `-`.
+/// Whether `name` can name a variable: parts of letters, digits, `_` and `-`, joined by dots.
+/// No part starts with a digit or `-`.
 pub(super) fn is_name(name: &str) -> bool {
     name_length(name) == Some(name.len())
 }
@@ -69,6 +69,6 @@ fn name_length(text: &str) -> Option<usize> {
         .unwrap_or(text.len());
     let well_formed = text[..end]
         .split('.')
-        .all(|word| word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'));
+        .all(|part| part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_'));
     (well_formed && end > 0).then_some(end)
 }

@@ -22,8 +22,8 @@ const BUILT_IN: [&str; 6] = [
 /// Sample UID for a workspace that is not stored yet. It has the same format as a real UID.
 const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Whether `name` can name a variable: words of letters, digits, `_` and `-`, joined by dots.
-/// No word starts with a digit or `-`.
+/// Whether `name` can name a variable: parts of letters, digits, `_` and `-`, joined by dots.
+/// No part starts with a digit or `-`.
 pub fn is_name(name: &str) -> bool {
     scan::is_name(name)
 }

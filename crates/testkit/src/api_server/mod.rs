@@ -404,7 +404,7 @@ impl Store {
         };
         let outcome = match (&call.method, path_names_object(path)) {
             (&Method::GET, true) => self.get(path).ok_or_else(|| Refusal::not_found(path)),
-            (&Method::GET, false) => Ok(self.listing(path, &call.query)),
+            (&Method::GET, false) => self.listing(path, &call.query),
             (&Method::POST, _) => {
                 let name = call.body["metadata"]["name"].as_str().unwrap_or_default();
                 self.create(&format!("{path}/{name}"), call.body.clone())
@@ -431,15 +431,18 @@ impl Store {
         })
     }
 
-    fn listing(&self, path: &str, query: &str) -> Value {
-        let selector = watches::selector(query);
-        let items: Vec<Value> = self
-            .list(path)
-            .into_iter()
-            .filter(|object| watches::selects(&selector, object))
-            .collect();
-        let version = self.version().to_string();
-        json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": version}, "items": items})
+    fn listing(&mut self, path: &str, query: &str) -> Result<Value, Refusal> {
+        let (version, items) = if let Some(token) = watches::parameter(query, "continue") {
+            self.rest(&token)?
+        } else {
+            let selector = watches::selector(query);
+            let mut items = self.list(path);
+            items.retain(|object| watches::selects(&selector, object));
+            (self.version(), items)
+        };
+        let limit = watches::parameter(query, "limit").and_then(|limit| limit.parse().ok());
+        let limit = limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        Ok(self.page(version, items, limit))
     }
 }
 

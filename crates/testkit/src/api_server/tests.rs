@@ -84,3 +84,24 @@ async fn a_watch_resumes_from_a_version_until_its_history_is_discarded() {
     let expired = again.try_next().await.unwrap().unwrap();
     assert!(matches!(expired, WatchEvent::Error(status) if status.code == 410));
 }
+
+#[tokio::test]
+async fn pages_show_the_objects_as_they_were_at_the_first_page() {
+    let (server, client) = ApiServer::start();
+    for name in ["a", "b", "c"] {
+        server.put(&config_map(name));
+    }
+    let maps: Api<ConfigMap> = Api::namespaced(client, "team");
+    let params = ListParams::default().limit(2);
+    let first = maps.list(&params).await.unwrap();
+    assert_eq!(first.items.len(), 2);
+    server.remove::<ConfigMap>(Some("team"), "c");
+    server.put(&config_map("d"));
+    let next = params.continue_token(&first.metadata.continue_.unwrap());
+    let second = maps.list(&next).await.unwrap();
+    assert_eq!(second.items[0].metadata.name.as_deref(), Some("c"));
+    assert_eq!((second.items.len(), second.metadata.continue_), (1, None));
+    assert_eq!(second.metadata.resource_version, first.metadata.resource_version);
+    let error = maps.list(&next).await.unwrap_err();
+    assert!(matches!(error, kube::Error::Api(status) if status.code == 410));
+}

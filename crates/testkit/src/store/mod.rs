@@ -7,6 +7,7 @@
 //! - Ports of a Service are merged by number.
 //! - `uid` and `resourceVersion` in a request are preconditions.
 //! - An object with finalizers outlives its deletion.
+//! - All pages of a list show the objects as they were at its first page.
 
 use std::collections::BTreeMap;
 
@@ -63,6 +64,8 @@ struct Stored {
 /// All objects by path.
 #[derive(Clone, Debug, Default)]
 pub struct Store {
+    /// What is left of lists that were returned in pages, by token: their version and objects.
+    rests: BTreeMap<String, (u64, Vec<Value>)>,
     objects: BTreeMap<String, Stored>,
     history: Vec<Change>,
     version: u64,
@@ -82,6 +85,29 @@ impl Store {
             .filter(|(path, _)| Self::is_in(path, collection))
             .map(|(_, stored)| stored.object.clone())
             .collect()
+    }
+
+    /// The first `limit` of these objects as a list, with the token of the next page.
+    pub(crate) fn page(&mut self, version: u64, mut objects: Vec<Value>, limit: usize) -> Value {
+        let rest = objects.split_off(limit.min(objects.len()));
+        let mut meta = json!({"resourceVersion": version.to_string()});
+        if let Some(first) = rest.first() {
+            let token = format!(
+                "{version}-{}",
+                first["metadata"]["uid"].as_str().unwrap_or_default()
+            );
+            meta["continue"] = json!(token);
+            self.rests.insert(token, (version, rest));
+        }
+        json!({"kind": "List", "apiVersion": "v1", "metadata": meta, "items": objects})
+    }
+
+    /// The version and the remaining objects of the list of this token.
+    pub(crate) fn rest(&mut self, token: &str) -> Result<(u64, Vec<Value>), Refusal> {
+        let message = "The provided continue parameter is too old";
+        self.rests
+            .remove(token)
+            .ok_or_else(|| Refusal::new(410, "Expired", message))
     }
 
     /// Whether the object at `path` is in `collection`, which covers one namespace or all.
@@ -314,6 +340,10 @@ fn without_status(mut intent: Value) -> Value {
 }
 
 fn check_preconditions(object: &Value, request: &Value) -> Result<(), Refusal> {
+    if request["metadata"].get("resourceVersion") == Some(&Value::Null) {
+        let message = "metadata.resourceVersion: Invalid value: 0: must be specified for an update";
+        return Err(Refusal::new(422, "Invalid", message.to_owned()));
+    }
     for field in ["uid", "resourceVersion"] {
         let wanted = &request["metadata"][field];
         if !wanted.is_null() && *wanted != object["metadata"][field] {

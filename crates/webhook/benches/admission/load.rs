@@ -1,7 +1,7 @@
-//! A plan -> requests, and a line about each: when it was due in microseconds, status, microseconds until it was answered (IO).
+//! Plan -> requests, and a line for each: due time, status, duration (microseconds) (IO).
 //!
-//! At a rate, a request is due at its place in the schedule whatever became of those before, and its time counts from then: a server
-//! that stalls is not asked less often for it, and the wait is in the figures.
+//! With a rate, each request has a due time that does not depend on earlier requests. Its duration counts from then. So a server that
+//! stalls gets as many requests, and the figures include their wait.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -24,9 +24,9 @@ use crate::wire::Connection;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
     address: SocketAddr,
-    /// Name that the server's certificate is for.
+    /// Name in the server's certificate.
     name: String,
-    /// Who signed it, PEM.
+    /// Authority of that certificate, PEM.
     authority: PathBuf,
     /// Certificate and key of the client, PEM.
     client: Option<[PathBuf; 2]>,
@@ -34,13 +34,13 @@ pub(crate) struct Plan {
     connections: usize,
     /// Requests per second; absent: each as soon as its connection is free.
     rate: Option<f64>,
-    /// How many requests, in all.
+    /// Total number of requests.
     count: usize,
-    /// One request per line: path, text that the answer must hold, body; with tabs between. Taken in turns.
+    /// One request per line: path, expected part of the answer, body; separated by tabs. Used in turns.
     requests: PathBuf,
-    /// Whether answers are held against that text.
+    /// Whether answers are compared with that expected part.
     check: bool,
-    /// Where the lines go.
+    /// File for the lines.
     log: PathBuf,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
     let config = Arc::new(client(&plan)?);
     let course = Arc::new(Course {
         next: AtomicUsize::new(0),
-        gathered: Barrier::new(plan.connections),
+        connected: Barrier::new(plan.connections),
         begin: OnceLock::new(),
     });
     let workers: Vec<_> = (0..plan.connections)
@@ -82,10 +82,10 @@ pub(crate) fn run(plan: Plan) -> anyhow::Result<()> {
     fs::write(&plan.log, lines).with_context(|| plan.log.display().to_string())
 }
 
-/// What the connections share.
+/// State that the connections share.
 struct Course {
     next: AtomicUsize,
-    gathered: Barrier,
+    connected: Barrier,
     begin: OnceLock<Instant>,
 }
 
@@ -97,8 +97,8 @@ fn work(
 ) -> anyhow::Result<Vec<Answer>> {
     let name = ServerName::try_from(plan.name.clone())?;
     let connection = Connection::open(plan.address, name, config);
-    // Also when there is no connection: the others would wait for ever.
-    course.gathered.wait();
+    // Also when this connection failed: the others would wait for ever.
+    course.connected.wait();
     let mut connection = connection?;
     let begin = *course.begin.get_or_init(Instant::now);
     let mut answers = Vec::new();

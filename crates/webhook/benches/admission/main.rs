@@ -1,5 +1,6 @@
-//! `reference FILE` or `load FILE` -> what `xtask bench-webhook` needs beside the webhook: a bare server, and requests at a steady rate
-//! (IO). FILE is JSON, see [`reference::Plan`] and [`load::Plan`].
+//! `reference FILE` or `load FILE` -> a bare server, or requests, for `xtask bench-webhook` (IO).
+//!
+//! FILE is JSON, see [`reference::Plan`] and [`load::Plan`].
 
 mod load;
 mod reference;
@@ -22,7 +23,7 @@ fn main() -> anyhow::Result<()> {
     {
         ["reference", plan] => reference::run(&read(plan)?),
         ["load", plan] => load::run(read(plan)?),
-        // `cargo bench` and `cargo test --benches` come here: the figures come from the project's tool.
+        // `cargo bench` and `cargo test --benches` run this without arguments. Only `xtask bench-webhook` measures.
         _ => {
             println!("usage: reference|load FILE, as `xtask bench-webhook` calls it");
             Ok(())

@@ -1,4 +1,4 @@
-//! A bare hyper server with TLS: reads the whole review and lets everything pass, on one thread (IO).
+//! A bare hyper server with TLS on one thread: reads the whole review and allows every request (IO).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

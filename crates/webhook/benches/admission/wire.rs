@@ -1,4 +1,4 @@
-//! One connection: request bytes -> status and body, over TLS and HTTP/1.1, which is what the API server speaks to webhooks (IO).
+//! Request bytes -> status and body, over one TLS connection, as the API server calls webhooks (IO).
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -9,9 +9,9 @@ use anyhow::{Context as _, bail, ensure};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-/// An answer that takes longer fails the run.
+/// Timeout of an answer. A longer one fails the run.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Room for an answer.
+/// Buffer size for an answer.
 const MOST: usize = 1 << 20;
 
 pub(crate) struct Connection {
@@ -20,7 +20,7 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects and shakes hands.
+    /// Connects, with the TLS handshake.
     pub(crate) fn open(
         address: SocketAddr,
         name: ServerName<'static>,
@@ -62,7 +62,7 @@ impl Connection {
         Ok((status, &self.buffer[head..]))
     }
 
-    /// Where the body begins.
+    /// Index of the body.
     fn head(&mut self) -> anyhow::Result<usize> {
         loop {
             if let Some(end) = self.buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -87,7 +87,7 @@ fn status(head: &str) -> anyhow::Result<u16> {
     Ok(status.parse()?)
 }
 
-/// `None`: in chunks.
+/// Length of the body. `None`: the answer is chunked.
 fn length(head: &str) -> anyhow::Result<Option<usize>> {
     for line in head.lines() {
         let Some((name, value)) = line.split_once(':') else {

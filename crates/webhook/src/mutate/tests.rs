@@ -62,7 +62,7 @@ fn creation_records_the_user_and_sets_the_finalizer() {
 }
 
 #[test]
-fn the_last_user_is_recorded_whatever_the_object_says() {
+fn the_last_user_is_recorded_independent_of_the_object() {
     let last = |object: &Value| object["metadata"]["annotations"][LAST_UPDATED_BY].clone();
     let (made, _) = patched_whole(None, None, &json!({"metadata": {}, "spec": {}}));
     assert_eq!(last(&made), "alice");
@@ -145,7 +145,7 @@ fn the_template_at_creation_is_recorded_and_stays() {
         (recorded.clone(), Vec::new())
     );
     assert_eq!(patched_seeing(None, None, &bare), (annotated(None), Vec::new()));
-    // The value stays, whatever exists later and whatever an update contains.
+    // The value stays, even if another template is created or an update contains another value.
     for new in [&bare, &annotated(None), &annotated(Some("t-2")), &recorded] {
         assert_eq!(patched_seeing(Some("t-2"), Some(&recorded), new).0, recorded);
     }

@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_workspace_notes_the_template_by_which_it_is_judged_or_none() {
+    fn a_new_workspace_records_the_template_that_validates_it_or_none() {
         let template = testkit::objects::template("t");
         let message =
             |uid: Option<&str>, template| violation(&create("alice", &with(uid)), template).is_some();

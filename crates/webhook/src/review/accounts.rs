@@ -17,7 +17,7 @@ pub struct Accounts {
 
 impl Accounts {
     /// Whether the request is admitted without validation: a controller sent it, or it only removes finalizers of a deleted object.
-    pub(crate) fn admits_unjudged(&self, request: &Request, changes: &Changes) -> bool {
+    pub(crate) fn admits_without_validation(&self, request: &Request, changes: &Changes) -> bool {
         self.is_controller(request) || (request.is_deleting() && changes.only_remove_finalizers())
     }
 

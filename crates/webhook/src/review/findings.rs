@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_wrong_is_refused_with_all_of_it() {
+    fn all_other_violations_are_refused_together() {
         for enforcement in [Enforcement::Refuse, Enforcement::Warn] {
             let all = |findings: Findings| match findings.answer(enforcement) {
                 Answer::Refuse(Refusal::Forbidden(all)) => format!("forbidden {all}"),

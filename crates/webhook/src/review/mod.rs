@@ -230,14 +230,14 @@ pub(crate) enum Refusal {
     Invalid(Violations),
     /// The user has no permission. Other violations are listed, too.
     Forbidden(Violations),
-    /// The request cannot be validated at the moment.
+    /// The request cannot be validated now.
     Unavailable(String),
 }
 
 impl Refusal {
     /// The refusal when a dependency of the decision does not answer.
     pub(crate) fn not_now() -> Self {
-        Self::Unavailable("the request cannot be judged at the moment: try again in a few seconds".to_owned())
+        Self::Unavailable("the request cannot be validated now: try again in a few seconds".to_owned())
     }
 
     /// `reason` of the API server's `Status`.

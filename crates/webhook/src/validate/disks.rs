@@ -63,7 +63,7 @@ impl Findings {
                     "a disk cannot be checked"
                 );
                 self.warnings.push(format!(
-                    "{question} cannot be said at the moment; the workspace's status will tell"
+                    "{question} is unknown now; the workspace's status will show it"
                 ));
             }
         }

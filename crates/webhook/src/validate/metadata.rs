@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_restart_is_asked_for_by_a_time_alone() {
+    fn a_restart_is_requested_only_by_a_time() {
         let stored = annotated(names::RESTARTED_AT, "now");
         let message = refused(&create("alice", &stored));
         assert_eq!(

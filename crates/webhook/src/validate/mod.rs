@@ -76,7 +76,7 @@ pub(crate) async fn judge(
     lookups: &Lookups,
 ) -> Result<Findings, LookupError> {
     let changes = Changes::of(request);
-    if rules.accounts.admits_unjudged(request, &changes) {
+    if rules.accounts.admits_without_validation(request, &changes) {
         return Ok(Findings::default());
     }
     let by_us = rules.accounts.is_ours(request);

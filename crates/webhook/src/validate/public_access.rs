@@ -16,7 +16,7 @@ pub(super) fn warning(
     (!counts).then(|| {
         format!(
             "{field}: \"Public\" does not count under WorkspaceManager {:?}, whose workspaces are of one web origin (routing.mode: \
-             Path): nobody but owners and administrators gets in. Leave it out, or have an administrator set \
+             Path): only owners and administrators may connect. Leave it out, or have an administrator set \
              routing.pathModeSharing: AcceptRisk",
             manager.name_any()
         )

@@ -95,7 +95,7 @@ async fn manager(workspace: &Workspace, lookups: &Lookups) -> Result<Option<Work
     Ok(rules::managers::choose(named.as_deref(), &all).ok().cloned())
 }
 
-/// The manager's bounds on sharing. An end in the past is how a share is ended. A new share may not have one.
+/// The manager's bounds on sharing. An end in the past ends a share. A new share may not have one.
 fn limits(
     request: &Request,
     mut share: WorkspaceShare,
@@ -168,7 +168,7 @@ struct Writer {
 impl Writer {
     fn of(request: &Request, share: &WorkspaceShare, workspace: Option<&Workspace>) -> Self {
         let user = request.user_name();
-        // A new share is about the current workspace, whichever UID it names.
+        // A new share is for the current workspace, even if it contains another UID.
         let uid = rules::shares::bound(share);
         let workspace =
             workspace.filter(|workspace| request.is_create() || uid == workspace.metadata.uid.as_deref());

@@ -48,7 +48,7 @@ pub(super) async fn refused(
     template: Option<&WorkspaceTemplate>,
     lookups: &Lookups,
 ) -> Result<Refused, LookupError> {
-    if !is_asked(request, changes) {
+    if !is_checked(request, changes) {
         return Ok(Refused::default());
     }
     let references = references(workspace, template);
@@ -87,7 +87,7 @@ pub(super) async fn refused(
 
 /// Whether the permission is checked: at creation, when what runs changes, and when changes apply to the pod (start, restart).
 /// It is not checked for a stop, other metadata, or an owner's change of access.
-fn is_asked(request: &Request, changes: &Changes) -> bool {
+fn is_checked(request: &Request, changes: &Changes) -> bool {
     let starts =
         changes.spec.contains("desiredStatus") && request.object.data["spec"]["desiredStatus"] == "Running";
     let restarts = changes.annotations_set.contains(RESTARTED_AT);
@@ -150,23 +150,23 @@ mod tests {
     use super::*;
     use crate::review::tests::{create, update};
 
-    fn asked(old: &Value, new: &Value) -> bool {
-        asked_by("alice", old, new)
+    fn checked(old: &Value, new: &Value) -> bool {
+        checked_for("alice", old, new)
     }
 
     /// Whether a change of alice's workspace by `user` is checked.
-    fn asked_by(user: &str, old: &Value, new: &Value) -> bool {
+    fn checked_for(user: &str, old: &Value, new: &Value) -> bool {
         let of =
             |spec: &Value| json!({"metadata": {"annotations": {names::CREATED_BY: "alice"}}, "spec": spec});
         let request = update(user, &of(old), &of(new));
-        is_asked(&request, &Changes::of(&request))
+        is_checked(&request, &Changes::of(&request))
     }
 
     #[test]
-    fn it_is_asked_at_creation_at_a_start_and_when_what_runs_changes() {
+    fn it_is_checked_at_creation_at_a_start_and_when_what_runs_changes() {
         let request = create("alice", &json!({"spec": {"desiredStatus": "Stopped"}}));
-        assert!(is_asked(&request, &Changes::of(&request)));
-        assert!(asked(
+        assert!(is_checked(&request, &Changes::of(&request)));
+        assert!(checked(
             &json!({"desiredStatus": "Stopped"}),
             &json!({"desiredStatus": "Running"})
         ));
@@ -179,41 +179,45 @@ mod tests {
             "updatePolicy",
             "anythingNew",
         ] {
-            assert!(asked(&json!({}), &json!({field: "x"})), "{field}");
+            assert!(checked(&json!({}), &json!({field: "x"})), "{field}");
         }
     }
 
     #[test]
-    fn it_is_not_asked_for_a_stop_metadata_or_access() {
-        assert!(!asked(
+    fn it_is_not_checked_for_a_stop_metadata_or_access() {
+        assert!(!checked(
             &json!({"desiredStatus": "Running"}),
             &json!({"desiredStatus": "Stopped"})
         ));
         for field in ["displayName", "accessType", "ownershipType", "appType"] {
-            assert!(!asked(&json!({}), &json!({field: "x"})), "{field}");
+            assert!(!checked(&json!({}), &json!({field: "x"})), "{field}");
         }
         let request = update("alice", &json!({}), &json!({"metadata": {"labels": {"a": "b"}}}));
-        assert!(!is_asked(&request, &Changes::of(&request)));
+        assert!(!is_checked(&request, &Changes::of(&request)));
     }
 
     #[test]
-    fn it_is_asked_when_another_user_opens_it() {
+    fn it_is_checked_when_another_user_opens_it() {
         let (closed, open) = (
             json!({"accessType": "OwnerOnly"}),
             json!({"accessType": "Public"}),
         );
-        assert!(asked_by("bob", &closed, &open));
+        assert!(checked_for("bob", &closed, &open));
         assert!(
-            asked_by("bob", &closed, &json!({})),
+            checked_for("bob", &closed, &json!({})),
             "the template may say Public"
         );
-        assert!(!asked_by("bob", &open, &closed));
-        assert!(!asked_by("bob", &json!({}), &json!({"ownershipType": "Public"})));
-        assert!(!asked_by("alice", &closed, &open));
+        assert!(!checked_for("bob", &open, &closed));
+        assert!(!checked_for(
+            "bob",
+            &json!({}),
+            &json!({"ownershipType": "Public"})
+        ));
+        assert!(!checked_for("alice", &closed, &open));
     }
 
     #[test]
-    fn it_is_asked_when_another_user_hands_it_over() {
+    fn it_is_checked_when_another_user_changes_the_owner() {
         let of = |owner: &str| json!({"metadata": {"annotations": {names::CREATED_BY: owner}}, "spec": {}});
         for (user, to, expected) in [
             ("bob", "bob", true),
@@ -223,7 +227,7 @@ mod tests {
         ] {
             let request = update(user, &of("alice"), &of(to));
             assert_eq!(
-                is_asked(&request, &Changes::of(&request)),
+                is_checked(&request, &Changes::of(&request)),
                 expected,
                 "{user} to {to}"
             );
@@ -231,10 +235,10 @@ mod tests {
     }
 
     #[test]
-    fn it_is_asked_at_a_restart_which_brings_changes_to_the_pod() {
+    fn it_is_checked_at_a_restart_which_applies_changes_to_the_pod() {
         let restart = json!({"metadata": {"annotations": {RESTARTED_AT: "2026-01-01T00:00:00Z"}}});
         let request = update("alice", &json!({}), &restart);
-        assert!(is_asked(&request, &Changes::of(&request)));
+        assert!(is_checked(&request, &Changes::of(&request)));
     }
 
     #[test]

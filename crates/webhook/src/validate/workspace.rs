@@ -27,7 +27,7 @@ pub(super) async fn judge(
         Ok(workspace) => workspace,
         Err(error) => return Ok(unreadable(request, &error.to_string())),
     };
-    let all = is_to_be_judged(request, changes);
+    let all = needs_validation(request, changes);
     if let Some(too_large) = rules::validate::spec_size(&workspace.spec).filter(|_| all) {
         // This comes before any call to the API server.
         return Ok(invalid(too_large));
@@ -167,7 +167,7 @@ impl Referred {
         found
             .warnings
             .extend(self.stop_loses_files(request, changes, workspace, settings));
-        let all = is_to_be_judged(request, changes);
+        let all = needs_validation(request, changes);
         if !all && !changes.labels() {
             return found;
         }
@@ -330,13 +330,13 @@ fn idle_loses_files(judgement: &Judgement, template: Option<&WorkspaceTemplate>)
         ""
     };
     Some(format!(
-        "spec.idleShutdown: the workspace is stopped when nobody has used it for {minutes} min, and the files in its home directory are \
+        "spec.idleShutdown: the workspace is stopped after {minutes} min without use, and the files in its home directory are \
          lost then, because it has no disk: set spec.storage{or_off}"
     ))
 }
 
 /// Whether the workspace is validated again. Changes that run nothing new, such as finalizers or a stop, need no validation.
-fn is_to_be_judged(request: &Request, changes: &Changes) -> bool {
+fn needs_validation(request: &Request, changes: &Changes) -> bool {
     let only_status = changes.spec.iter().eq(["desiredStatus"]);
     let stops = only_status && request.object.data["spec"]["desiredStatus"] == "Stopped";
     request.is_create() || (!changes.spec.is_empty() && !stops)

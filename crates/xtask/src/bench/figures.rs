@@ -7,7 +7,7 @@ use serde::Serialize;
 /// One answer, as the load generator logs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// When the request was sent, microseconds since some moment.
+    /// When the request was sent, in microseconds since an arbitrary time.
     sent: u64,
     /// HTTP status.
     pub(super) status: u16,
@@ -32,7 +32,7 @@ impl Answer {
     }
 }
 
-/// One round: what it cost the server, and every answer.
+/// One round: the server's processor time, and every answer.
 #[derive(Debug)]
 pub(super) struct Round {
     /// Processor time of the server.
@@ -41,7 +41,7 @@ pub(super) struct Round {
     pub(super) answers: Vec<Answer>,
 }
 
-/// What is written down of one server.
+/// The figures of one server in the reports.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Figures {
@@ -49,14 +49,14 @@ pub(super) struct Figures {
     pub(super) cpu_micros: f64,
     /// Median of the rounds.
     pub(super) requests_per_second: f64,
-    /// Half of a round's requests took at most this, milliseconds: median of the rounds.
+    /// Median duration within a round, in milliseconds: median of the rounds.
     pub(super) p50_millis: f64,
-    /// 99 of 100 of a round's requests took at most this, milliseconds: median of the rounds, so that one in which the machine had
-    /// something else to do does not count.
+    /// 99th percentile of the duration within a round, in milliseconds: median of the rounds, so that a round during which the machine was
+    /// busy does not count.
     pub(super) p99_millis: f64,
 }
 
-/// Figures of these rounds, none of which is empty.
+/// Figures of these rounds. No round is empty.
 #[expect(
     clippy::cast_precision_loss,
     reason = "counts and microseconds are far below 2^52"
@@ -98,7 +98,7 @@ fn elapsed(answers: &[Answer]) -> f64 {
     Duration::from_micros(last - first).as_secs_f64()
 }
 
-/// What so many of a hundred are at most; `sorted` is.
+/// The percentile of a sorted list.
 pub(super) fn share(sorted: &[f64], percent: usize) -> f64 {
     sorted
         .get(sorted.len() * percent / 100)
@@ -121,7 +121,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 mod tests {
     use super::*;
 
-    /// A hundred requests, one after another, that took 1, 2, ... 100 ms of which `cpu` was work.
+    /// A hundred sequential requests that took 1, 2, ... 100 ms, of which `cpu` was processor time.
     fn round(cpu: Duration) -> Round {
         let mut sent = 1_000;
         let answers = (1..=100).map(|millis| {

@@ -1,7 +1,6 @@
-//! What is asked, and how fast -> requests, and what became of each (IO).
+//! Request and rate -> requests, with the status and time of each (IO).
 //!
-//! h2load asks as fast as it is answered; at a rate, or over a connection each, the generator does that is part of the gateway's
-//! benches.
+//! h2load sends requests as fast as they are answered. The generator in the gateway's benches sends at a rate, or one per connection.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,10 +12,10 @@ use super::figures::Answer;
 use super::server::Server;
 use crate::exec::Cmd;
 
-/// Longest time of one run, seconds: requests that hang end it.
+/// Timeout of a run, in seconds: it ends requests that hang.
 const LIMIT: &str = "180";
 
-/// One way to ask.
+/// One kind of load.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     /// For the table.
@@ -25,38 +24,38 @@ pub(super) struct Load {
     pub(super) transport: &'static str,
     /// Path, with the query if there is one.
     pub(super) path: &'static str,
-    /// Which of the requests that a server names.
+    /// Which of the server's example requests is sent.
     pub(super) kind: &'static str,
-    /// What the gateway answers; the bare server answers 200.
+    /// Expected status from the gateway; the bare server answers 200.
     pub(super) status: u16,
     pub(super) pace: Pace,
-    /// Rounds that count, per server.
+    /// Measured rounds per server.
     pub(super) rounds: usize,
     /// Requests of a round.
     pub(super) requests: u32,
 }
 
-/// How fast.
+/// The rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pace {
-    /// Each as soon as an earlier one is answered, on connections that are kept.
+    /// Each request is sent as soon as an earlier one is answered, on persistent connections.
     Saturated {
         /// Connections.
         connections: u32,
-        /// Requests at a time on each.
+        /// Concurrent requests on each.
         streams: u32,
     },
-    /// As before, over a connection each, so many at a time.
+    /// As before, but with one connection per request, and this many at a time.
     Fresh(u32),
-    /// So many a second, whatever becomes of them, on four connections.
+    /// This many per second, independent of the answers, on four connections.
     Steady(u32),
-    /// The same, by real-time processes on both sides: whatever else the machine does meanwhile waits for them, and not they for it.
-    /// Not for a load that shares its processor with what it waits for.
+    /// The same, with real-time processes on both sides: other work of the machine waits for them. Not for a load that shares its processor
+    /// with the measured server.
     Ahead(u32),
 }
 
 impl Load {
-    /// How many servers are asked: only what admits is answered with the headers that the third one answers with.
+    /// Number of measured servers. The third one answers with the headers of an admitted request, so it is only measured for those.
     pub(super) fn servers(&self) -> usize {
         if self.status == 200 { 3 } else { 2 }
     }
@@ -73,7 +72,7 @@ impl Load {
         generator: &Path,
     ) -> anyhow::Result<Vec<Answer>> {
         let log = file("tsv");
-        // h2load adds to a file that is there already.
+        // h2load appends to an existing file.
         let _ = fs::remove_file(&log);
         match self.pace {
             Pace::Saturated { connections, streams } => {
@@ -115,7 +114,7 @@ impl Load {
             .arg(format!("--log-file={}", log.display()));
         for (name, value) in server.headers(self.kind)? {
             let name = match (name.as_str(), self.transport) {
-                // Over HTTP/1.1 h2load names the address by itself, and a second Host would be refused.
+                // Over HTTP/1.1 h2load sends the address as Host by itself. A second Host would be refused.
                 ("host", "plain") => continue,
                 ("host", _) => ":authority",
                 (name, _) => name,
@@ -152,7 +151,7 @@ impl Load {
             "path": self.path, "headers": headers, "log": log,
         });
         match self.pace {
-            // First among real-time processes: a measure must not wait for what it measures.
+            // The highest real-time priority: the load generator must not wait for the measured server.
             Pace::Ahead(_) => {
                 let first = Cmd::new("chrt").args(["--fifo", "2", "taskset"]);
                 generate_by(first, (generator, "load"), &plan, cpu)
@@ -162,7 +161,7 @@ impl Load {
     }
 }
 
-/// Runs a part of the load generator to its end by a plan.
+/// Runs one mode of the load generator with a plan, until it ends.
 pub(super) fn generate(part: (&Path, &str), plan: &Value, cpu: usize) -> anyhow::Result<()> {
     generate_by(Cmd::new("taskset"), part, plan, cpu)
 }
@@ -180,7 +179,7 @@ fn generate_by(taskset: Cmd, (program, part): (&Path, &str), plan: &Value, cpu: 
     done
 }
 
-/// The answers of a log, which is removed.
+/// Reads the answers from a log, and removes the log.
 pub(super) fn read(log: &Path) -> anyhow::Result<Vec<Answer>> {
     let text = fs::read_to_string(log).context("the load generator wrote no log")?;
     let _ = fs::remove_file(log);
@@ -189,7 +188,7 @@ pub(super) fn read(log: &Path) -> anyhow::Result<Vec<Answer>> {
         .collect()
 }
 
-/// A file that only this bench has.
+/// A file name that only this bench uses.
 pub(super) fn file(end: &str) -> PathBuf {
     std::env::temp_dir().join(format!("jupyter-k8s-bench-{}.{end}", std::process::id()))
 }

@@ -1,4 +1,4 @@
-//! `xtask bench-gateway` -> what a decision costs, beside a bare server: JSON under target/bench, table in the docs (IO).
+//! `xtask bench-gateway` -> cost of a decision: JSON under target/bench, table in the docs (IO).
 //!
 //! `xtask bench-proxy` is in `proxy`, `xtask bench-operator` in `operator`, `xtask bench-webhook` in `webhook`, `xtask bench-portal` in
 //! `portal`.
@@ -29,9 +29,9 @@ use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// Requests of the round before those that count.
+/// Requests of the warm-up round.
 const WARM_UP: u32 = 5_000;
-/// Requests a second, where the schedule says when they are sent.
+/// Requests per second of loads with a rate.
 const RATE: u32 = 2_000;
 
 const SIXTY_FOUR: Pace = Pace::Saturated {
@@ -43,7 +43,7 @@ const FOUR_BY_SIXTEEN: Pace = Pace::Saturated {
     streams: 16,
 };
 
-/// What is asked, by transport. HTTP/2 with TLS is what Traefik speaks.
+/// The loads, by transport. Traefik uses HTTP/2 with TLS.
 const LOADS: [Load; 8] = [
     load(
         "HTTP/1.1, 64 connections",
@@ -210,7 +210,7 @@ fn processor() -> String {
     model.trim_start_matches([' ', '\t', ':']).to_owned()
 }
 
-/// Builds a program with optimisation and gives its path; `target` is what cargo is told to build.
+/// Builds a program with optimisation and returns its path; `target` holds cargo's arguments.
 fn built(paths: &Paths, target: &[&str]) -> anyhow::Result<PathBuf> {
     let messages = Cmd::new(cargo())
         .args(["build", "--release", "--message-format=json"])
@@ -226,7 +226,7 @@ fn built(paths: &Paths, target: &[&str]) -> anyhow::Result<PathBuf> {
         .context("cargo named no program")
 }
 
-/// Puts a table into docs/performance.md, between the marks of that bench; gives the page.
+/// Writes a table into docs/performance.md, between the marks of that bench; returns the page.
 fn put_on_page(paths: &Paths, bench: &str, table: &str) -> anyhow::Result<PathBuf> {
     let page = paths.clone_root().join("docs/performance.md");
     let text = fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;

@@ -1,4 +1,4 @@
-//! Arguments of a bench's inner part -> that part in namespaces of its own, and its table on the page (IO).
+//! Arguments of a bench -> the bench in its own Linux namespaces, and its table on the page (IO).
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,19 +9,19 @@ use super::{put_on_page, target};
 use crate::exec::Cmd;
 use crate::paths::Paths;
 
-/// A bench that brings a control plane of its own.
+/// A bench with its own control plane.
 pub(super) struct NamespacedBench<'a> {
-    /// What is measured: names `bench-<name>`, and its files under target/bench.
+    /// Name of the bench: in `bench-<name>`, and of its files under target/bench.
     pub(super) name: &'a str,
-    /// The processor that its processes stay on, unless they choose others.
+    /// The processor of its processes, unless they choose others.
     pub(super) processor: Option<usize>,
-    /// Arguments of the inner part.
+    /// Arguments of the inner process.
     pub(super) args: Vec<OsString>,
-    /// Whether docs/performance.md is left alone.
+    /// Whether docs/performance.md stays unchanged.
     pub(super) dry_run: bool,
 }
 
-/// That namespaces can be made.
+/// Checks that namespaces can be created.
 ///
 /// # Errors
 /// When this is not root.
@@ -34,7 +34,7 @@ pub(super) fn require_root() -> anyhow::Result<()> {
 }
 
 impl NamespacedBench<'_> {
-    /// Runs the inner part, prints its table and puts it on the page.
+    /// Runs the inner process, prints its table and writes it to the page.
     ///
     /// # Errors
     /// When it fails, writes no table, or the page cannot be written.
@@ -44,7 +44,7 @@ impl NamespacedBench<'_> {
         let file = |end: &str| folder.join(format!("{}.{end}", self.name));
         let _ = fs::remove_file(file("md"));
         let job = format!("bench-{}", self.name);
-        // The first process takes no signal but the kill that follows the end of this one.
+        // The first process of a PID namespace ignores all signals except the kill that follows the end of this process.
         let namespaced = [
             "--pdeathsig",
             "KILL",

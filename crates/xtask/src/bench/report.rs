@@ -7,27 +7,27 @@ use serde_json::json;
 
 use super::figures::Figures;
 
-/// Everything that was measured.
+/// All figures.
 #[derive(Debug)]
 pub(super) struct Report {
     /// Name of the processor.
     pub(super) processor: String,
-    /// One for each way to ask.
+    /// One for each load.
     pub(super) comparisons: Vec<Comparison>,
-    /// Most memory of the gateway over HTTP/2 with TLS, and of the bare server, MiB.
+    /// Peak memory of the gateway over HTTP/2 with TLS, and of the bare server, MiB.
     pub(super) memory: [u64; 2],
 }
 
 /// The gateway beside the references.
 #[derive(Debug)]
 pub(super) struct Comparison {
-    /// How it was asked.
+    /// Name of the load.
     pub(super) name: &'static str,
-    /// As [`SERVERS`]; the last one only where it was asked.
+    /// In the order of [`SERVERS`]; the last one only where it was measured.
     pub(super) figures: Vec<Figures>,
 }
 
-/// What is asked: name in the table, name in the JSON, name of the ratio to it.
+/// Measured servers: name in the table, name in the JSON, name of the ratio to it.
 const SERVERS: [[&str; 3]; 3] = [
     ["`/verify`", "gateway", ""],
     ["bare hyper server", "reference", "ratio"],
@@ -48,7 +48,7 @@ fn ratio(of: Figures, to: Figures) -> Figures {
 }
 
 impl Comparison {
-    /// The gateway's figures beside each reference's, with the names of that.
+    /// The gateway's figures and each reference's, with the names of that reference.
     fn ratios(&self) -> impl Iterator<Item = ([&'static str; 3], Figures)> {
         let (gateway, references) = match self.figures.as_slice() {
             [gateway, references @ ..] => (Some(*gateway), references),

@@ -1,4 +1,4 @@
-//! A measured process: started on one processor, asked for its processor time and memory, killed at the end (IO).
+//! Command line -> a measured process on one processor: processor time, memory, and its end (IO).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,14 +13,14 @@ use serde::de::DeserializeOwned;
 
 use crate::exec::Cmd;
 
-/// Ticks of /proc/PID/stat per second: the same on every Linux that we run on.
+/// Ticks of /proc/PID/stat per second: the same on every supported Linux.
 const TICKS: u32 = 100;
 
 /// A measured process, killed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
-    /// What it says, where that is read.
+    /// Its output, if that is read.
     says: Option<BufReader<ChildStdout>>,
 }
 
@@ -32,13 +32,13 @@ pub(super) struct Server {
     announced: Announced,
 }
 
-/// What a server says when it is ready.
+/// What a server prints when it is ready.
 #[derive(Debug, Deserialize)]
 pub(super) struct Announced {
     pub(super) address: String,
     /// PEM; none without TLS.
     pub(super) authority: Option<String>,
-    /// Headers by what is asked.
+    /// Headers for each kind of request.
     pub(super) requests: BTreeMap<String, Vec<(String, String)>>,
 }
 
@@ -58,7 +58,7 @@ impl Server {
         })
     }
 
-    /// A process that runs already, and says nothing by itself.
+    /// A process that already runs, without readable output.
     pub(super) fn of(name: &'static str, process: Process, announced: Announced) -> Self {
         Self {
             name,
@@ -75,7 +75,7 @@ impl Server {
         &self.announced.address
     }
 
-    /// Who signed its certificate, PEM.
+    /// Authority of its certificate, PEM.
     pub(super) fn authority(&self) -> Option<&str> {
         self.announced.authority.as_deref()
     }
@@ -100,7 +100,7 @@ impl Server {
 }
 
 impl Process {
-    /// Starts a program on a processor. `output`: where both its outputs go.
+    /// Starts a program on a processor. `output`: receives both its outputs.
     pub(super) fn start(program: &Path, args: &[String], cpu: usize, output: File) -> anyhow::Result<Self> {
         let errors = output.try_clone()?;
         let mut command = pinned(program, cpu);
@@ -108,7 +108,7 @@ impl Process {
         Self::spawn(command, program)
     }
 
-    /// Starts a program that says in a line of JSON when it is ready, and gives that.
+    /// Starts a program that prints a line of JSON when it is ready, and returns that line.
     pub(super) fn announced<T: DeserializeOwned>(
         program: &Path,
         args: &[&str],
@@ -156,12 +156,12 @@ impl Process {
         Ok(())
     }
 
-    /// Most memory that the process has held so far, MiB.
+    /// Peak memory of the process so far, MiB.
     pub(super) fn peak_memory(&self) -> anyhow::Result<u64> {
         Ok(self.memory("VmHWM:")?.div_ceil(1024))
     }
 
-    /// Memory that the process holds, KiB.
+    /// Current memory of the process, KiB.
     pub(super) fn resident_memory(&self) -> anyhow::Result<u64> {
         self.memory("VmRSS:")
     }
@@ -171,7 +171,7 @@ impl Process {
         kibibytes(&status, field).context("/proc/PID/status cannot be read")
     }
 
-    /// Processor time that the process has used so far, in user and kernel mode.
+    /// Processor time of the process so far, in user and kernel mode.
     pub(super) fn cpu_time(&self) -> anyhow::Result<Duration> {
         cpu_time_of(self.child.id())
     }
@@ -184,7 +184,7 @@ impl Process {
     }
 }
 
-/// A process that nothing else keeps from its processor, until this is dropped.
+/// A real-time process. It is a normal one again when this is dropped.
 #[derive(Debug)]
 pub(super) struct Ahead(u32);
 
@@ -210,7 +210,7 @@ fn pinned(program: &Path, cpu: usize) -> Command {
     command
 }
 
-/// Processor time that a process has used so far, in user and kernel mode.
+/// Processor time of a process so far, in user and kernel mode.
 pub(super) fn cpu_time_of(pid: u32) -> anyhow::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     ticks(&stat)
@@ -231,7 +231,7 @@ fn kibibytes(status: &str, field: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Ticks in user and kernel mode. The name in parentheses may hold anything, so fields count from its end.
+/// Ticks in user and kernel mode. The name in parentheses may contain anything, so fields are counted from the end.
 fn ticks(stat: &str) -> Option<u64> {
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);
     let mut next = || fields.next()?.parse::<u64>().ok();
@@ -255,7 +255,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn user_and_kernel_time_are_added_whatever_the_program_is_called() {
+    fn user_and_kernel_time_are_added_for_any_program_name() {
         let stat = "42 (a) b (c) S 1 42 42 0 -1 4194304 100 0 0 0 250 50 7 8 20 0 1 0 100";
         assert_eq!(ticks(stat), Some(300));
         assert_eq!(ticks("42 (x) S 1"), None);

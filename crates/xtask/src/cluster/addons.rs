@@ -1,4 +1,4 @@
-//! Templates -> manifests of what runs in the cluster from its start: DNS and storage (pure).
+//! Templates -> manifests of the cluster's add-ons: DNS and storage (pure).
 
 use super::images::node_image;
 use super::layout::{DNS_SERVICE, Layout};

@@ -1,4 +1,4 @@
-//! The two processes of a node that run this very tool: policy enforcer and forwarder (IO).
+//! This program -> two processes of a node that run it: policy enforcer and forwarder (IO).
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpStream};
@@ -25,8 +25,7 @@ macro_rules! sources {
     };
 }
 
-/// What they are made of. The tool changes all the time, and agents are not to be replaced for that: it would cut open
-/// connections.
+/// The sources of these agents. Other changes of the tool do not restart the agents, because that would close open connections.
 const SOURCES: [(&str, &str); 10] = sources![
     "forward.rs",
     "netpol/allow.rs",
@@ -40,7 +39,7 @@ const SOURCES: [(&str, &str); 10] = sources![
     "netpol/snapshot.rs"
 ];
 
-/// Starts the agents that do not run, or were built from other sources. Rules in force stay in force meanwhile.
+/// Starts the agents that do not run, or were built from other sources. Existing rules stay in force.
 pub(crate) fn ensure(layout: &Layout, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     let program = install(paths)?;
     let mut state = State::load(layout)?.context("the node's record is gone")?;
@@ -112,7 +111,7 @@ fn install(paths: &Paths) -> anyhow::Result<PathBuf> {
     ));
     if !path.exists() {
         let temporary = paths.bin().join(".xtask.tmp");
-        // Also right when the program's file has been replaced since this process began.
+        // Also correct if the program's file was replaced after this process started.
         fs::copy("/proc/self/exe", &temporary)
             .with_context(|| format!("cannot write {}", temporary.display()))?;
         fs::set_permissions(&temporary, fs::Permissions::from_mode(0o755))?;

@@ -1,4 +1,4 @@
-//! The control group that all pods live under, in each hierarchy of the machine (IO).
+//! Layout -> the parent control group of all pods, in each hierarchy of the machine (IO).
 
 use std::fs;
 use std::io;
@@ -38,8 +38,8 @@ pub(crate) fn create() {
     for root in roots() {
         let available = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
         for controller in wanted(&available) {
-            // In version 2 a group has the controllers that the one above hands down; one that is refused here is named by
-            // the kubelet if it needs it.
+            // In version 2 a group has only the controllers that its parent enables. If one is refused here, the kubelet reports it if it
+            // needs it.
             let _ = fs::write(root.join("cgroup.subtree_control"), format!("+{controller}"));
         }
         // A hierarchy that is read-only here is of no use to the kubelet either.
@@ -50,7 +50,7 @@ pub(crate) fn create() {
 /// Removes the group, whose processes have been ended, with all below.
 pub(crate) fn remove() -> anyhow::Result<()> {
     for folder in existing() {
-        // The kernel may take a moment to let go of the last process.
+        // The kernel may need some time to remove the last process.
         let gone = wait_until(Duration::from_secs(5), || {
             remove_tree(&folder).is_ok() || !folder.exists()
         });
@@ -59,7 +59,7 @@ pub(crate) fn remove() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The available controllers that are wanted (pure).
+/// The wanted controllers that are available (pure).
 fn wanted(available: &str) -> Vec<&str> {
     available
         .split_whitespace()
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_controllers_that_are_there_and_needed_are_handed_down() {
+    fn only_available_and_needed_controllers_are_enabled() {
         assert_eq!(
             wanted("cpuset cpu io memory pids rdma\n"),
             ["cpuset", "cpu", "memory", "pids"]

@@ -1,8 +1,8 @@
-//! Whatever is left of a node -> nothing (IO); how it is recognised (pure).
+//! Remains of a node -> nothing (IO); how they are recognised (pure).
 //!
-//! Works on a running node, on one that is half dead and on one from before a reboot, and may be cut off and run again.
-//! Only what provably belongs to the node is touched: processes by the marker in their environment or by our control
-//! group, mounts and files below our folders, CNI's files by the name of our network.
+//! It handles a running node, a partly running one, and one from before a reboot. It may be interrupted and run again. It touches only what
+//! provably belongs to the node: processes by the marker in their environment or by our control group, mounts and files below our folders,
+//! CNI's files by the name of our network.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::state::State;
 use super::{cgroup, containerd, network, settings};
 use crate::exec::Cmd;
 
-/// Folders of the machine, outer ones first, that a node's programs write into at places they do not let us choose.
+/// Folders of the machine, outer ones first, that a node's programs write to and that cannot be configured.
 pub(crate) const BORROWED: [&str; 9] = [
     "/run/containerd",
     "/run/containerd/s",
@@ -28,23 +28,23 @@ pub(crate) const BORROWED: [&str; 9] = [
     "/var/log/containers",
     "/var/log/pods",
 ];
-/// Where a kubelet listens for device plugins, whatever its own folder is; it leaves its socket behind.
+/// Socket folder for device plugins. The kubelet does not derive it from its own folder, and leaves its socket behind.
 const DEVICE_PLUGINS: &str = "/var/lib/kubelet/device-plugins";
-/// Processes that are asked to end while containerd still runs; containerd, API server and etcd come after.
+/// Processes that end while containerd still runs; containerd, API server and etcd follow.
 const LAST: [&str; 3] = ["containerd", "kube-apiserver", "etcd"];
-/// How long a process may take to end by itself. None has anything to save: the node's data goes with it.
+/// Grace period for a process. No process has data to save: the node's data is deleted.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Removes the node, whatever there is of it; cached binaries, archives and imported images stay.
+/// Removes all parts of the node that exist; cached binaries, archives and imported images stay.
 pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
     let made = made(layout);
     let (last, first): (Vec<_>, Vec<_>) = node_processes(layout).into_iter().partition(is_last);
-    // Shims are left alone for now: containerd would take their end for a crash.
+    // Shims are not ended yet: containerd would treat their end as a crash.
     let (shims, first): (Vec<_>, Vec<_>) = first.into_iter().partition(is_shim);
     process::stop(&first, GRACE)?;
     kill_pods()?;
     if last.iter().any(|process| process.name == "containerd") {
-        // Best effort: what is left in containerd's records is removed when the next node starts.
+        // Best effort: remaining records of containerd are removed when the next node starts.
         let _ = containerd::remove_containers(layout);
     }
     process::stop(&last, GRACE)?;
@@ -60,7 +60,7 @@ pub(crate) fn clean(layout: &Layout) -> anyhow::Result<()> {
     settings
 }
 
-/// Remembers which folders of the machine a node is about to make, apart from its record, which may get lost.
+/// Records which folders of the machine a node will create, apart from its main record, which may get lost.
 pub(crate) fn note_made(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
     let made: Vec<PathBuf> = BORROWED
         .iter()
@@ -72,7 +72,7 @@ pub(crate) fn note_made(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
     Ok(made)
 }
 
-/// What the record says that the node made, else the note beside it, which does not outlive a reboot.
+/// The folders that the node created according to its record, or else to the note beside it, which a reboot deletes.
 fn made(layout: &Layout) -> Vec<PathBuf> {
     if let Ok(Some(state)) = State::load(layout) {
         return state.made;
@@ -84,7 +84,7 @@ fn made(layout: &Layout) -> Vec<PathBuf> {
         .collect()
 }
 
-/// What is there of a node without a record, in words; `None` when there is nothing.
+/// Describes the remains of a node without a record; `None` when there are none.
 pub(crate) fn remains(layout: &Layout) -> anyhow::Result<Option<String>> {
     let mut found = Vec::new();
     if !node_processes(layout).is_empty() {
@@ -136,7 +136,7 @@ fn is_shim(process: &Process) -> bool {
     process.name.starts_with("containerd-shim")
 }
 
-/// Ends all that runs in pods. Their data goes with the node, so they are not asked first.
+/// Ends all processes in pods, without grace: their data is deleted with the node.
 fn kill_pods() -> anyhow::Result<()> {
     let pods: Vec<Process> = cgroup::existing()
         .iter()
@@ -159,12 +159,12 @@ fn mounts(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
 
 fn unmount(layout: &Layout) -> anyhow::Result<()> {
     for path in mounts(layout)? {
-        // `-l` for those that a dying process still holds: gone from view now, and for good with that process.
+        // `-l` for mounts that a dying process still holds: hidden now, and removed with that process.
         if Cmd::new("umount").arg(&path).succeeds() {
             continue;
         }
         let lazy = Cmd::new("umount").arg("-l").arg(&path).run();
-        // Its process may have taken the mount with it meanwhile.
+        // The process may have removed the mount meanwhile.
         if mounts(layout)?.contains(&path) {
             lazy?;
         }
@@ -210,7 +210,7 @@ fn remove_files(layout: &Layout, sockets: &[PathBuf], made: &[PathBuf]) -> anyho
             fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
     }
-    // Inner ones first; one that others use by now is not empty and stays.
+    // Inner folders first. A folder that other programs use is not empty, and stays.
     for folder in made.iter().rev() {
         let _ = fs::remove_dir(folder);
     }

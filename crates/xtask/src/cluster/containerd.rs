@@ -13,8 +13,8 @@ use crate::exec::Cmd;
 /// Namespace of containerd that Kubernetes' images and containers live in.
 const NAMESPACE: &str = "k8s.io";
 
-/// containerd's configuration file. Whatever it would place elsewhere on the machine by default is put into our own
-/// folders: a clean-up then needs no guess about what is ours.
+/// containerd's configuration file. All paths that it would otherwise choose elsewhere on the machine are in our own folders, so that a
+/// clean-up needs no guesses.
 pub(crate) fn config(layout: &Layout, sandbox_image: &str) -> String {
     let cri = r#"plugins."io.containerd.grpc.v1.cri""#;
     format!(
@@ -79,7 +79,7 @@ pub(crate) fn ctr(layout: &Layout) -> Cmd {
         .args(["--namespace", NAMESPACE])
 }
 
-/// Removes all containers and their tasks; whether there were any. Images stay.
+/// Removes all containers and their tasks; returns whether there were any. Images stay.
 pub(crate) fn remove_containers(layout: &Layout) -> anyhow::Result<bool> {
     let list = |kind: &str| -> anyhow::Result<Vec<String>> {
         Ok(ctr(layout)
@@ -91,7 +91,7 @@ pub(crate) fn remove_containers(layout: &Layout) -> anyhow::Result<bool> {
     };
     let tasks = list("tasks")?;
     if !tasks.is_empty() {
-        // Each is asked to go even if another one fails; what stays shows in the next call.
+        // Each container is removed even if another removal fails; the next call shows what remains.
         let _ = ctr(layout)
             .args(["tasks", "delete", "--force"])
             .args(&tasks)
@@ -107,7 +107,7 @@ pub(crate) fn remove_containers(layout: &Layout) -> anyhow::Result<bool> {
     Ok(!containers.is_empty())
 }
 
-/// Sockets of this containerd's shims; each lies outside its state folder, at an address that a file inside names.
+/// Sockets of this containerd's shims. Each is outside its state folder, at an address that a file in that folder contains.
 pub(crate) fn shim_sockets(state: &Path) -> Vec<PathBuf> {
     let tasks = state.join("io.containerd.runtime.v2.task").join(NAMESPACE);
     let address = |entry: fs::DirEntry| fs::read_to_string(entry.path().join("address")).ok();

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use super::layout::{IDENTITY_HOST, Layout, NODE_ADDRESS, POD_RANGE, SERVICE_RANGE};
 use super::process::{Network, Service};
 
-/// Which identity providers the API server trusts: none, until somebody replaces this file. It reads a changed file without a restart.
+/// The identity providers that the API server trusts: none, until this file is replaced. The API server reads a changed file without a
+/// restart.
 pub(crate) const AUTHENTICATION: (&str, &str) = (
     "authentication.json",
     r#"{"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": []}"#,
 );
 
-/// What the API server writes to its audit log: who called what, without bodies. Tests and benches count calls by it.
+/// Content of the API server's audit log: user and call, without bodies. Tests and benches count calls with it.
 pub(crate) const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -20,7 +21,7 @@ rules:
 - level: Metadata
 ";
 
-/// The API server's own `/etc/hosts`: it resolves no names but those of the machine, which does not know the identity provider.
+/// The API server's own `/etc/hosts`: it resolves names like the machine, which does not know the identity provider.
 pub(crate) fn hosts() -> String {
     format!("127.0.0.1 localhost\n::1 localhost\n{NODE_ADDRESS} {IDENTITY_HOST}\n")
 }
@@ -35,7 +36,7 @@ pub(crate) fn service(name: &'static str, program: PathBuf, args: Vec<String>) -
     }
 }
 
-/// etcd; its data is as short-lived as the node, so it need not reach the disk.
+/// etcd. Its data lives only as long as the node, so it need not be synced to the disk.
 pub(crate) fn etcd(layout: &Layout) -> Service {
     let args = [
         format!("--data-dir={}", layout.text("etcd")),
@@ -104,7 +105,7 @@ pub(crate) fn apiserver_with_providers(layout: &Layout) -> Service {
     service(plain.name, PathBuf::from("unshare"), args)
 }
 
-/// The controller manager; its request limits are raised so that it never is what a scale test measures.
+/// The controller manager. Its request limits are raised, so that a scale test does not measure them.
 pub(crate) fn controllers(layout: &Layout) -> Service {
     let pki = |name: &str| layout.text(&format!("pki/{name}"));
     let mut args = client(layout, "controllers");

@@ -1,4 +1,4 @@
-//! Provider `existing`: the caller's KUBECONFIG -> a kubeconfig of our own, once it was seen to work (IO).
+//! Provider `existing`: the caller's KUBECONFIG -> our own kubeconfig, after a check (IO).
 
 use std::env;
 
@@ -11,7 +11,7 @@ use crate::progress::Progress;
 
 /// Checks that the cluster answers and returns its kubeconfig: one context, all files inlined.
 ///
-/// With `again`, this checkout uses such a cluster already and goes on with it unless KUBECONFIG names another.
+/// With `again`, this checkout already uses such a cluster, and continues with it unless KUBECONFIG names another.
 pub(crate) fn up(paths: &Paths, again: bool, progress: &Progress) -> anyhow::Result<String> {
     KUBECTL.ensure(paths, progress)?;
     let own = paths.kubeconfig();

@@ -83,12 +83,12 @@ pub(crate) fn ensure_node_images(paths: &Paths) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the node's record of imported archives is kept: it lives and dies with the images.
+/// Path of the node's record of imported archives. It is deleted with the images.
 pub(crate) fn node_record(layout: &Layout) -> PathBuf {
     layout.containerd_root().join("imported.json")
 }
 
-/// Hands each archive of the paths that is new or changed, with all its names, to `deliver`, and remembers it in `record_file`.
+/// Passes each new or changed archive of the paths, with all its names, to `deliver`, and records it in `record_file`.
 pub(crate) fn deliver(
     archives: Vec<PathBuf>,
     record_file: &Path,
@@ -137,7 +137,7 @@ pub(crate) fn import(layout: &Layout, folder: &Path, progress: &Progress) -> any
     )
 }
 
-/// Forgets images that no archive provides any more. Right only while no pod can refer to one: before the first starts.
+/// Removes images that no archive provides any more. Correct only before the first pod starts, because no pod may refer to them.
 pub(crate) fn prune(layout: &Layout, folder: &Path) -> anyhow::Result<()> {
     let present: Vec<String> = archives(folder)?.iter().map(|path| file_name(path)).collect();
     let record_file = node_record(layout);
@@ -163,7 +163,7 @@ pub(crate) fn prune(layout: &Layout, folder: &Path) -> anyhow::Result<()> {
     save(&record_file, &record)
 }
 
-/// Forgets all images but the node's own, whether pods use them or not. A later [`import`] delivers the others again.
+/// Removes all images except the node's own, even if pods use them. A later [`import`] delivers the others again.
 pub(crate) fn keep_own(layout: &Layout, folder: &Path) -> anyhow::Result<()> {
     let mut own = Vec::new();
     for archive in archives(folder)?.iter().filter(|archive| is_of_node(archive)) {
@@ -264,7 +264,7 @@ fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// A record that is absent or unreadable is an empty one: the images are delivered once more.
+/// An absent or unreadable record counts as empty: the images are delivered again.
 fn load(file: &Path) -> Record {
     serde_json::from_slice(&fs::read(file).unwrap_or_default()).unwrap_or_default()
 }

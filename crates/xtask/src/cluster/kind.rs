@@ -1,5 +1,6 @@
-//! Provider `kind`: a cluster in the container engine of this machine (IO). For people who have an engine at hand; the
-//! project's own checks run on provider `node`, so this one is not exercised by them.
+//! Provider `kind`: a cluster in the container engine of this machine (IO).
+//!
+//! For developers with an engine. The project's own checks use provider `node` and do not run this code.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +40,7 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
             ])
             .stdin(config())
             .run()?;
-        // What an earlier cluster of this name was given, this one has not.
+        // A new cluster of this name has no images of an earlier one.
         let _ = fs::remove_file(delivered(paths));
     }
     kind(engine).args(["get", "kubeconfig", "--name", NAME]).output()
@@ -88,7 +89,7 @@ fn kind(engine: &str) -> Cmd {
     Cmd::new("kind").env("KIND_EXPERIMENTAL_PROVIDER", engine)
 }
 
-/// The engine that runs. A client alone says nothing: it may be installed while its engine cannot run.
+/// The engine that runs. An installed client alone is no proof of a running engine.
 fn engine() -> anyhow::Result<&'static str> {
     let mut reasons = Vec::new();
     for engine in ["docker", "podman"] {

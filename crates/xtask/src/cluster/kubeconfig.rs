@@ -15,8 +15,8 @@ use super::pki::Pair;
 /// Name of cluster, context and user in the kubeconfigs written here.
 pub(crate) const NAME: &str = "jupyter-k8s";
 
-/// A kubeconfig for one client, who means `namespace` where a command names none; `cluster` is the entry's body, as [`cluster`]
-/// makes it or as another kubeconfig has it.
+/// A kubeconfig for one client, with `namespace` as the default namespace; `cluster` is the body of the entry, from [`cluster`] or from
+/// another kubeconfig.
 pub(crate) fn render(cluster: &Value, client: &Pair, namespace: &str) -> anyhow::Result<String> {
     let config = json!({
         "apiVersion": "v1",
@@ -32,7 +32,7 @@ pub(crate) fn render(cluster: &Value, client: &Pair, namespace: &str) -> anyhow:
     Ok(serde_saphyr::to_string(&config)?)
 }
 
-/// The body of a cluster's entry: where its API server is and whom it is signed by.
+/// The body of a cluster's entry: address and authority of its API server.
 pub(crate) fn cluster(server: &str, authority: &str) -> Value {
     json!({"server": server, "certificate-authority-data": BASE64_STANDARD.encode(authority)})
 }

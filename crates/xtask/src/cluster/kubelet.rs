@@ -8,9 +8,9 @@ use super::process::Service;
 pub(crate) fn config(layout: &Layout) -> String {
     let socket = layout.containerd_socket().display().to_string();
     let pki = |name: &str| layout.text(&format!("pki/{name}"));
-    // All pods live below a cgroup of our own. Images are imported, never pulled, so none may be collected. Pods resolve
-    // cluster names only: the node has no resolver to hand on. Lowering an oom_score_adj takes a capability that root may
-    // lack in a virtual machine or container, hence 0.
+    // All pods are below our own cgroup. Images are imported and never pulled, so none may be collected. Pods resolve cluster names only:
+    // the node has no resolver of its own. Lowering an oom_score_adj needs a capability that root may lack in a virtual machine or
+    // container, so it is 0.
     format!(
         "\
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -60,7 +60,7 @@ pub(crate) fn kubelet(layout: &Layout) -> Service {
     service("kubelet", layout.file("bin/kubelet"), args.to_vec())
 }
 
-/// kube-proxy; limits of connection tracking are the machine's and stay as they are.
+/// kube-proxy. It does not change the machine's limits of connection tracking.
 pub(crate) fn proxy(layout: &Layout) -> Service {
     let args = [
         format!("--kubeconfig={}", layout.kubeconfig("proxy").display()),

@@ -1,8 +1,7 @@
-//! Fake nodes on request -> the process that plays their kubelets (IO); its configuration and their objects (pure).
+//! Number of fake nodes -> their objects, and the kwok process that simulates kubelets (IO).
 //!
-//! A pod bound to such a node is Running and Ready at once, and gone as soon as it is deleted; nothing of it runs. This
-//! is for scale, and for what a real node cannot be brought into. Nothing lands on a fake node by accident: it has a
-//! taint. Its pods' addresses lead nowhere.
+//! A pod on such a node is Running and Ready at once, and gone as soon as it is deleted; nothing of it runs. It serves tests of scale, and
+//! of states that a real node cannot reach. A taint keeps other pods away from fake nodes. The addresses of its pods lead nowhere.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,7 +22,7 @@ use crate::progress::Progress;
 
 /// The process's name.
 pub(crate) const NAME: &str = "kwok";
-/// Annotation and taint of a fake node; what it is called by those who made the program.
+/// Annotation and taint of a fake node, as kwok names them.
 pub(crate) const MARK: &str = "kwok.x-k8s.io/node";
 /// Value of [`MARK`].
 const FAKE: &str = "fake";
@@ -39,7 +38,7 @@ pub(crate) fn run(command: KwokCommand, paths: &Paths) -> anyhow::Result<()> {
     }
 }
 
-/// Starts the process unless it runs, and makes so many nodes. Nodes that tests make by themselves come alive as well.
+/// Starts the process unless it runs, and creates so many nodes. It also handles nodes that tests create themselves.
 ///
 /// # Errors
 /// When no local node is up.
@@ -79,7 +78,7 @@ pub(crate) fn up(paths: &Paths, nodes: u32, progress: &Progress) -> anyhow::Resu
     Ok(())
 }
 
-/// Deletes all fake nodes and waits for their pods to be gone, then ends the process: nobody else would end them.
+/// Deletes all fake nodes, waits until their pods are gone, then ends the process, because nothing else would end the pods.
 pub(crate) fn down(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     let _lock = lock::acquire(paths, "cluster kwok down", progress)?;
     let layout = Layout::new(paths);
@@ -100,7 +99,7 @@ pub(crate) fn down(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
         "jsonpath={.items[*].metadata.name}",
     ])?;
     for name in nodes.split_whitespace() {
-        // Pods go while somebody is there to let them go, and no new ones come.
+        // Pods can only end while the process runs, and no new ones may start.
         kubectl(&["cordon", name])?;
         let of_node = format!("spec.nodeName={name}");
         kubectl(&[
@@ -120,14 +119,14 @@ pub(crate) fn down(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The process's arguments: it minds only nodes that are annotated, and keeps their leases.
+/// The process's arguments: it handles only annotated nodes, and renews their leases.
 pub(crate) fn args(kubeconfig: &Path, config: &Path) -> Vec<String> {
     vec![
         format!("--kubeconfig={}", kubeconfig.display()),
         format!("--config={}", config.display()),
         "--manage-all-nodes=false".to_owned(),
         format!("--manage-nodes-with-annotation-selector={MARK}={FAKE}"),
-        // For nodes that nobody gives a range.
+        // Range for nodes without one.
         "--cidr=10.200.0.0/16".to_owned(),
         "--node-ip=10.250.0.3".to_owned(),
         "--node-lease-duration-seconds=40".to_owned(),
@@ -135,9 +134,8 @@ pub(crate) fn args(kubeconfig: &Path, config: &Path) -> Vec<String> {
     ]
 }
 
-/// How a fake node comes alive: what it states as allocatable stays, all else is plenty. Its lease is its heartbeat, so
-/// nothing is written again, and its conditions are whatever a test writes while it is annotated `kwok.test/lost`. Pods are
-/// left to the program's own stages.
+/// How a fake node becomes ready: its stated allocatable values stay, and all others are large. Its lease is its heartbeat, so nothing is
+/// written again. While it is annotated `kwok.test/lost`, a test sets its conditions. Pods use kwok's own stages.
 pub(crate) const STAGES: &str = r#"apiVersion: kwok.x-k8s.io/v1alpha1
 kind: Stage
 metadata:
@@ -174,7 +172,7 @@ spec:
         systemUUID: fake
 "#;
 
-/// A fake node; `allocatable` in place of plenty, such as `{"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "2", "pods": "50"}`.
+/// A fake node; `allocatable` replaces the large defaults, such as `{"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "2", "pods": "50"}`.
 pub(crate) fn fake_node(name: &str, allocatable: &Value) -> Value {
     let mut node = json!({
         "apiVersion": "v1",

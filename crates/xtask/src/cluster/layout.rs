@@ -12,7 +12,7 @@ pub(crate) const LINK: &str = "jk8s-node";
 pub(crate) const HOST_ADDRESS: &str = "10.250.0.1";
 /// The node's address: API server and host ports of pods.
 pub(crate) const NODE_ADDRESS: &str = "10.250.0.2";
-/// Host of the demo's identity provider, which the API server asks for keys. It is reached at the node's address.
+/// Host of the demo's identity provider, from which the API server reads keys. It is reached at the node's address.
 pub(crate) const IDENTITY_HOST: &str = "identity.localhost";
 /// Range of the link.
 pub(crate) const LINK_RANGE: &str = "10.250.0.0/24";
@@ -28,11 +28,12 @@ pub(crate) const POD_RANGE: &str = "10.244.0.0/16";
 pub(crate) const NODE_POD_RANGE: &str = "10.244.0.0/24";
 /// Port at which the proxy is reached, on the host's loopback and on the node.
 pub(crate) const PROXY_PORT: u16 = 8443;
-/// Name of the cgroup that all pods live under; ours alone, so all in it may be killed.
+/// Name of the parent cgroup of all pods. It is ours alone, so all its processes may be killed.
 pub(crate) const CGROUP: &str = "jupyter-k8s";
-/// Name of the pods' network; part of file names in CNI's own cache, by which we find them again.
+/// Name of the pods' network. It is part of file names in CNI's own cache, by which a clean-up finds them.
 pub(crate) const POD_NETWORK: &str = "jupyter-k8s-pods";
-/// Variable in the environment of each process of a node; its value is the cache folder. Survives whatever else is lost.
+/// Variable in the environment of each process of a node; its value is the cache folder. It identifies a process even if all files are
+/// lost.
 pub(crate) const MARKER: &str = "JUPYTER_K8S_NODE";
 
 /// Where a node's files lie.
@@ -100,7 +101,7 @@ impl Layout {
         &self.run
     }
 
-    /// Holds the cache folder of the machine's one node.
+    /// The file with the cache folder of the machine's one node.
     pub(crate) fn owner(&self) -> PathBuf {
         self.run.join("owner")
     }

@@ -17,11 +17,11 @@ use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// What a cluster could leave behind: by kind, one line for each thing.
+/// What a cluster could leave behind, by kind, one line for each.
 type Snapshot = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// Brings a cluster up, runs a pod with a volume, takes the cluster down and compares the machine with what it was; then
-/// once more, with all of the cluster's processes killed before it is taken down.
+/// Brings a cluster up, runs a pod with a volume, takes the cluster down and compares the machine with its earlier state. Then it does the
+/// same again, and kills all of the cluster's processes before the cluster is taken down.
 ///
 /// # Errors
 /// When a cluster is there already, and when anything differs.
@@ -33,7 +33,7 @@ pub(crate) fn check(paths: &Paths) -> anyhow::Result<()> {
         clean::remains(&layout)?.is_none(),
         "a cluster is there; take it down first: this check starts its own"
     );
-    // Installing packages and building is no leak.
+    // Installed packages and builds are no leak.
     node::obtain(paths, &progress)?;
     let before = snapshot(paths)?;
     cycle(paths, &before, &progress, || Ok(()))?;
@@ -66,12 +66,12 @@ fn cycle(
     Ok(())
 }
 
-/// As if the machine had run out of memory in the worst way: nothing of the node gets to end by itself.
+/// Simulates an out-of-memory kill of all processes: none of the node's processes ends regularly.
 fn kill_all(layout: &Layout) -> anyhow::Result<()> {
     process::stop(&clean::node_processes(layout), Duration::ZERO).map(drop)
 }
 
-/// A pod with a volume and a host port touches all that a cluster makes: network, mounts, groups, firewall, storage.
+/// A pod with a volume and a host port uses everything that a cluster creates: network, mounts, groups, firewall, storage.
 fn use_it(cluster: &Cluster) -> anyhow::Result<()> {
     let metadata = json!({"name": "leak-check"});
     let claim = json!({
@@ -113,7 +113,7 @@ fn snapshot(paths: &Paths) -> anyhow::Result<Snapshot> {
         Cmd::new(words.next().unwrap_or_default()).args(words).output()
     };
     let lines = |text: String| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
-    // Counters and dates are no rules.
+    // Counters and dates are not part of the rules.
     let rules = |text: String| {
         lines(text)
             .into_iter()

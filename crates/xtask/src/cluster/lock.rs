@@ -1,4 +1,4 @@
-//! One `cluster` command at a time on this machine: an exclusive lock that says who holds it (IO).
+//! Lock file -> one `cluster` command at a time on this machine; the file names the holder (IO).
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -19,8 +19,8 @@ pub(crate) struct Lock {
     file: File,
 }
 
-/// Takes the machine's lock, waiting for whoever holds it. Without root, whose clusters can only be existing ones or in an
-/// engine, the lock is the cache folder's.
+/// Takes the machine's lock, and waits for its holder. Without root, clusters can only be existing ones or in an engine, and the lock is in
+/// the cache folder.
 pub(crate) fn acquire(paths: &Paths, what: &str, progress: &Progress) -> anyhow::Result<Lock> {
     let path = if rustix::process::geteuid().is_root() {
         PathBuf::from("/run/jupyter-k8s.lock")
@@ -40,7 +40,7 @@ pub(crate) fn acquire(paths: &Paths, what: &str, progress: &Progress) -> anyhow:
     })
 }
 
-/// Takes the lock of whoever runs end-to-end tests: some of them take components away, which others' tests would suffer.
+/// Takes the lock for end-to-end tests: some of them remove components, which would break tests of another run.
 pub(crate) fn of_tests(paths: &Paths, progress: &Progress) -> anyhow::Result<Lock> {
     let holder = format!("pid {}, since {}", std::process::id(), super::now());
     acquire_at(&paths.cache().join("tests.lock"), &holder, |holder| {
@@ -74,7 +74,7 @@ fn acquire_at(path: &Path, holder: &str, on_wait: impl Fn(&str)) -> anyhow::Resu
                 return Err(error).context(format!("cannot lock {}", path.display()));
             }
         }
-        // Its last holder may have removed the file after we opened it: a lock on such a file keeps nobody out.
+        // The last holder may have removed the file after it was opened here. A lock on such a file excludes no other process.
         let same =
             fs::metadata(path).is_ok_and(|now| file.metadata().is_ok_and(|ours| ours.ino() == now.ino()));
         if same {
@@ -91,7 +91,7 @@ fn acquire_at(path: &Path, holder: &str, on_wait: impl Fn(&str)) -> anyhow::Resu
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while still held, so that whoever waits finds that its file is gone and opens the next one.
+        // Removed while still locked, so that a waiting process finds its file gone and opens the next one.
         let _ = fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }

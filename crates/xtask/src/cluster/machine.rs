@@ -1,4 +1,4 @@
-//! The machine -> whether a node can run on it, or all that is in the way (IO); the sums behind it (pure).
+//! The machine -> whether a node can run on it, or what prevents it (IO; calculations are pure).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// What the node takes from Debian.
+/// Debian packages of the node.
 const PACKAGES: [&str; 6] = [
     "containerd",
     "runc",
@@ -23,13 +23,13 @@ const PACKAGES: [&str; 6] = [
     "conntrack",
     "iproute2",
 ];
-/// Go's module cache and build cache after all components are built, in GiB, with some room.
+/// Go's module cache and build cache after all builds, in GiB, with a reserve.
 const GO_MODULES: u64 = 3;
 const GO_BUILDS: u64 = 6;
-/// Binaries, imported images and what pods write, in GiB.
+/// Binaries, imported images and files of pods, in GiB.
 const NODE: u64 = 5;
 
-/// Linux and root, without which nothing else can be tried.
+/// Checks for Linux and root, which all other checks need.
 pub(crate) fn check_rights() -> anyhow::Result<()> {
     let other = "`./justw cluster up --provider existing` uses the cluster of your KUBECONFIG, `--provider kind` a container engine";
     ensure!(
@@ -43,13 +43,13 @@ pub(crate) fn check_rights() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Debian packages, and room on the disks for what is still to be built.
+/// Checks Debian packages, and free disk space for remaining builds.
 pub(crate) fn prepare(paths: &Paths, missing: &[&Component], progress: &Progress) -> anyhow::Result<()> {
     check_disk(paths, missing)?;
     apt::ensure(&PACKAGES, progress)
 }
 
-/// Addresses, routes and ports; also that sockets in the state folder do not get too long a path.
+/// Checks addresses, routes and ports, and that socket paths in the state folder are not too long.
 pub(crate) fn check_free(layout: &Layout) -> anyhow::Result<()> {
     // The kubelet's longest socket is `kubelet/device-plugins/kubelet.sock`, and a path may have 107 bytes.
     let length = layout.text("kubelet/device-plugins/kubelet.sock").len();
@@ -72,7 +72,7 @@ pub(crate) fn check_free(layout: &Layout) -> anyhow::Result<()> {
 fn check_disk(paths: &Paths, missing: &[&Component]) -> anyhow::Result<()> {
     let mut needs = vec![(paths.cache().to_path_buf(), NODE)];
     if missing.is_empty() {
-        // Binaries and most images are there already.
+        // Binaries and most images exist already.
         needs = vec![(paths.cache().to_path_buf(), NODE / 2)];
     } else if let Ok(folders) = Cmd::new("go").args(["env", "GOMODCACHE", "GOCACHE"]).output() {
         needs.extend(folders.lines().map(PathBuf::from).zip([GO_MODULES, GO_BUILDS]));
@@ -80,10 +80,10 @@ fn check_disk(paths: &Paths, missing: &[&Component]) -> anyhow::Result<()> {
     check_space(needs)
 }
 
-/// Whether each of the folders, there or not, can be written and has room for so many GiB.
+/// Checks that each folder, existing or not, can be written and has this many GiB free.
 ///
 /// # Errors
-/// When one has not: names it, what it needs and what is free.
+/// When one does not: names it, its need and the free space.
 pub(crate) fn check_space(needs: Vec<(PathBuf, u64)>) -> anyhow::Result<()> {
     let mut disks = Vec::new();
     for (folder, gibibytes) in needs {
@@ -108,7 +108,7 @@ pub(crate) fn check_space(needs: Vec<(PathBuf, u64)>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether `folder` can be made in `existing`, on a file system of so many blocks. Those of the kernel have none.
+/// Whether `folder` can be created in `existing`, on a file system with this many blocks. Those of the kernel have none.
 fn check_writable(existing: &Path, folder: &Path, blocks: u64) -> anyhow::Result<()> {
     let may = rustix::fs::access(
         existing,
@@ -136,7 +136,7 @@ fn nearest(folder: &Path) -> &Path {
         .unwrap_or_else(|| Path::new("/"))
 }
 
-/// Folders on one disk share its space: (device, free bytes, folder, needed GiB) -> what is short.
+/// Folders on one disk share its space: (device, free bytes, folder, needed GiB) -> the missing space.
 fn too_small(disks: &[(u64, u64, PathBuf, u64)]) -> Vec<String> {
     let mut by_device: BTreeMap<u64, (u64, u64, Vec<String>)> = BTreeMap::new();
     for (device, free, folder, needed) in disks {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_takes_no_files_is_told_from_a_full_disk() {
+    fn a_folder_that_accepts_no_files_is_distinguished_from_a_full_disk() {
         let error = check_space(vec![(PathBuf::from("/proc/cache"), 1)]).unwrap_err();
         let reported = format!("{error:#}");
         assert!(

@@ -1,4 +1,4 @@
-//! The cluster in use: where it comes from, how to reach it, how to hand it images (IO).
+//! The cluster in use: its provider, its kubeconfig, and its images (IO).
 //!
 //! | file | what it does |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | `agents` | the node's processes that run this tool |
 //! | `kwok` | fake nodes, on request |
 //! | `registry` | a registry in the node's network, for a test |
-//! | `network`, `cgroup`, `process`, `settings`, `images`, `oci`, `machine` | what the start is made of |
-//! | `state`, `lock`, `clean` | what was started, by whom, and how it goes again |
+//! | `network`, `cgroup`, `process`, `settings`, `images`, `oci`, `machine` | parts of the start |
+//! | `state`, `lock`, `clean` | what was started and by which checkout, and its removal |
 //! | `status`, `leaks`, `users` | questions and checks |
 
 mod addons;
@@ -79,7 +79,7 @@ pub(crate) fn run(command: ClusterCommand, paths: &Paths) -> anyhow::Result<Exit
     Ok(ExitCode::SUCCESS)
 }
 
-/// Brings the cluster up or takes over a running one, and writes `.cluster/kubeconfig`. Quick when nothing is to do.
+/// Brings the cluster up or takes over a running one, and writes `.cluster/kubeconfig`. Fast if nothing needs to change.
 ///
 /// Without a provider, the one of this checkout's last `up` is taken, else `node`.
 pub(crate) fn up(
@@ -117,7 +117,7 @@ fn up_locked(
         Provider::Kind => kind::up(paths, progress)?,
     };
     if last.is_some_and(|last| last != cluster) {
-        // Another registry has none of what the last one was given.
+        // A new registry lacks the images that the last one received.
         Cluster::forget(paths)?;
     }
     write_secret(&paths.kubeconfig(), &kubeconfig)?;
@@ -129,7 +129,7 @@ fn up_locked(
     Ok(cluster)
 }
 
-/// Takes the cluster down; one that was not made here (`existing`) is only forgotten.
+/// Takes the cluster down. For an existing cluster it only deletes the record.
 pub(crate) fn down(paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     let _lock = lock::acquire(paths, "cluster down", &progress)?;
@@ -159,28 +159,28 @@ fn down_locked(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether a local node, or what one left behind, is on this machine.
+/// Whether a local node, or remains of one, exist on this machine.
 ///
 /// # Errors
-/// When the machine cannot be looked at.
+/// When the state of the machine cannot be read.
 pub(crate) fn is_node_here(paths: &Paths) -> anyhow::Result<bool> {
     Ok(clean::remains(&layout::Layout::new(paths))?.is_some())
 }
 
-/// Hands images that are new or changed in the cache's `images/` folder to the cluster, which may be at work meanwhile.
+/// Loads images that are new or changed in the cache's `images/` folder into the cluster, which may be in use.
 ///
 /// Archives are oci-archives named `<anything>.tar`; a file `<anything>.names` beside one lists further names for its
 /// image, one per line (not for provider `existing`). Use [`Cluster::image`] for the name under which the cluster knows it.
 ///
 /// # Errors
-/// When no cluster is up here, or an archive cannot be handed over.
+/// When no cluster is up here, or an archive cannot be loaded.
 pub(crate) fn import_images(paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     let _lock = lock::acquire(paths, "import images", &progress)?;
     Cluster::current(paths)?.deliver_images(paths, &progress)
 }
 
-/// Removes all images but the node's own from the local node, for a test that pulls them. The node is of no use to others then.
+/// Removes all images except the node's own from the local node, for a test that pulls them. Other users cannot use the node then.
 ///
 /// # Errors
 /// When containerd refuses.
@@ -190,7 +190,7 @@ pub(crate) fn remove_images(paths: &Paths) -> anyhow::Result<()> {
     images::keep_own(&layout::Layout::new(paths), &paths.images())
 }
 
-/// This moment in UTC, RFC 3339, in whole seconds.
+/// The current time in UTC, RFC 3339, in whole seconds.
 fn now() -> String {
     jiff::Timestamp::now()
         .round(jiff::Unit::Second)

@@ -1,4 +1,4 @@
-//! The node's network namespace, its link to the host and the routes to pods and Services (IO); conflicts (pure).
+//! Layout -> the node's network namespace, link and routes (IO); conflicts with others (pure).
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
@@ -36,8 +36,8 @@ impl Range {
     }
 }
 
-/// Which of the ranges the node needs are in use, from `ip -json route` and `ip -json address`. A wider route is no
-/// conflict: ours are narrower and win, for exactly the ranges a cluster commonly uses.
+/// Which of the node's ranges are in use, according to `ip -json route` and `ip -json address`. A wider route is no conflict: the node's
+/// narrower routes win, and clusters commonly use exactly such wider ranges.
 pub(crate) fn conflicts(routes: &Value, addresses: &Value) -> Vec<String> {
     let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let each = |value: &Value| value.as_array().cloned().unwrap_or_default();
@@ -69,7 +69,7 @@ pub(crate) fn conflicts(routes: &Value, addresses: &Value) -> Vec<String> {
     found
 }
 
-/// What keeps the node's addresses and ports from being used; empty when all are free.
+/// The reasons why the node's addresses and ports cannot be used; empty when all are free.
 pub(crate) fn taken() -> anyhow::Result<Vec<String>> {
     let ask = |what: &str| -> anyhow::Result<Value> {
         let text = Cmd::new("ip").args(["-json", "-4", what, "show"]).output()?;
@@ -109,11 +109,11 @@ fn holder(sockets: &str) -> Option<String> {
     Some(format!("{name} (pid {})", rest.split(',').next()?))
 }
 
-/// Makes namespace, link, addresses and routes; the machine's own settings and firewall rules stay as they are.
+/// Creates namespace, link, addresses and routes. The machine's own settings and firewall rules do not change.
 pub(crate) fn create(layout: &Layout) -> anyhow::Result<()> {
     let namespace = layout.network();
     File::create(&namespace).with_context(|| format!("cannot make {}", namespace.display()))?;
-    // Not `ip netns add`: that also turns /run/netns into a mount, which nothing takes away again.
+    // Not `ip netns add`: that also turns /run/netns into a mount, which nothing removes again.
     Cmd::new("unshare")
         .arg(format!("--net={}", namespace.display()))
         .arg("true")
@@ -139,32 +139,32 @@ pub(crate) fn create(layout: &Layout) -> anyhow::Result<()> {
     for range in [SERVICE_RANGE, POD_RANGE] {
         ip(&format!("route add {range} via {NODE_ADDRESS}"))?;
     }
-    // Traffic between pods crosses a bridge; the firewall, and with it the policy enforcer, sees it only on request.
+    // Traffic between pods crosses a bridge. The firewall, and with it the policy enforcer, sees it only with this setting.
     inside("sysctl -qw net.ipv4.ip_forward=1 net.bridge.bridge-nf-call-iptables=1")
 }
 
-/// Removes the link, and with it the routes, and lets go of the namespace; it ends with its last process.
+/// Removes the link with its routes, and the mount of the namespace. The namespace ends with its last process.
 pub(crate) fn remove(layout: &Layout) -> anyhow::Result<()> {
     let link = Path::new("/sys/class/net").join(LINK);
     if link.exists() {
         let removed = Cmd::new("ip").args(["link", "delete", LINK]).run();
-        // It also goes by itself, when the kernel gets to remove a namespace whose last process has just ended.
+        // The kernel also removes it with a namespace whose last process has just ended.
         if link.exists() {
             removed?;
         }
     }
     let namespace = layout.network();
     if namespace.exists() {
-        // Fails when no namespace is mounted there, which is as good.
+        // Fails when no namespace is mounted there, which is fine.
         let _ = Cmd::new("umount").arg(&namespace).run();
         fs::remove_file(&namespace).with_context(|| format!("cannot remove {}", namespace.display()))?;
     }
     Ok(())
 }
 
-/// A command in the node's network; its program and arguments follow.
+/// A command in the node's network. Append its program and arguments.
 pub(crate) fn enter(layout: &Layout) -> Cmd {
-    // Not `ip netns exec`: that mounts /sys anew, without the control groups below it.
+    // Not `ip netns exec`: that mounts /sys again, without the control groups below it.
     Cmd::new("nsenter").arg(format!("--net={}", layout.network().display()))
 }
 

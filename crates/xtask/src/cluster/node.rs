@@ -21,7 +21,7 @@ use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// How long one step of the start may take on a slow and busy machine.
+/// Timeout of one step of the start, on a slow and busy machine.
 const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// Brings the node up, or takes over the one that runs; returns the administrator's kubeconfig.
@@ -49,7 +49,7 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
     Ok(fs::read_to_string(layout.kubeconfig("admin"))?)
 }
 
-/// Gets all that a node is made of: packages, binaries and its own images. Quick when they are there.
+/// Provides everything that a node needs: packages, binaries and its own images. Fast when they exist.
 pub(crate) fn obtain(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     machine::check_rights()?;
     machine::prepare(paths, &missing(&COMPONENTS, paths), progress)?;
@@ -59,10 +59,10 @@ pub(crate) fn obtain(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     images::ensure_node_images(paths)
 }
 
-/// Looks at what there is of a node.
+/// Reads the state of the node.
 ///
 /// # Errors
-/// When the machine cannot be looked at, or the record may not be read.
+/// When the state of the machine or the record cannot be read.
 pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
     Ok(match State::load(layout) {
         Ok(Some(state)) => {
@@ -83,8 +83,8 @@ pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
     })
 }
 
-/// A call of kubectl as administrator of the node; a proxy that the caller's environment names is not for this address.
-/// It is marked as the node's, so that one that outlives a killed `up` is cleaned up with the rest.
+/// A kubectl call as administrator of the node. A proxy in the caller's environment does not apply to this address. The process carries the
+/// node's marker, so that a clean-up ends it if it outlives a killed `up`.
 pub(crate) fn kubectl(layout: &Layout, paths: &Paths) -> Cmd {
     let kubectl = Cmd::new(paths.kubectl())
         .env("NO_PROXY", NODE_ADDRESS)
@@ -104,7 +104,7 @@ fn node_ready(layout: &Layout, paths: &Paths) -> bool {
         .is_ok_and(|status| status == "True")
 }
 
-/// Starts a node where there is none. When that fails, nothing of it stays but its logs.
+/// Starts a node where there is none. On failure only its logs remain.
 fn start(plan: &Plan, layout: &Layout, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     machine::check_free(layout)?;
     let started = prepare(plan, layout, paths).and_then(|state| run(plan, state, layout, paths, progress));
@@ -126,7 +126,7 @@ fn prepare(plan: &Plan, layout: &Layout, paths: &Paths) -> anyhow::Result<State>
     for folder in [layout.state(), layout.run(), layout.containerd_root()] {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
-    // Keys lie in here, and volumes that anybody may write to.
+    // This folder has keys, and volumes that all users may write to.
     fs::set_permissions(layout.state(), fs::Permissions::from_mode(0o700))?;
     fs::write(layout.owner(), layout.cache().display().to_string())?;
     let state = State {
@@ -190,7 +190,7 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the processes in order, each as soon as what it needs is there.
+/// Starts the processes in order, each as soon as its requirements exist.
 fn run(
     plan: &Plan,
     mut state: State,
@@ -211,7 +211,7 @@ fn run(
         containerd::ctr(layout).arg("version").succeeds()
     })?;
     if containerd::remove_containers(layout)? {
-        // Its Kubernetes part read them when it started, and would go on with pods that are no more.
+        // Its Kubernetes part read them at its start, and would keep pods that no longer exist.
         let (old, rest) = state
             .processes
             .into_iter()
@@ -251,7 +251,7 @@ fn run(
         .run()?;
     wait(&state, layout, "the node", || node_ready(layout, paths))?;
     progress.line("node is ready");
-    // Pods cannot be made in a namespace before its default account is there.
+    // A namespace accepts no pods before its default account exists.
     wait(&state, layout, "the default service account", || {
         kubectl(layout, paths)
             .args(["get", "serviceaccount", "default"])
@@ -268,7 +268,7 @@ fn run(
     state.save(layout)
 }
 
-/// Waits until `holds`; ends early, with the end of its log, when a process of the node has ended.
+/// Waits until `holds`. Ends early, with the end of its log, when a process of the node has ended.
 fn wait(state: &State, layout: &Layout, what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
     let mut dead = None;
     let held = wait_until(TIMEOUT, || {
@@ -288,7 +288,7 @@ fn wait(state: &State, layout: &Layout, what: &str, mut holds: impl FnMut() -> b
     Ok(())
 }
 
-/// One line about the node's addresses, for people.
+/// One line about the node's addresses, for display.
 pub(crate) fn addresses() -> String {
     format!(
         "node {NODE_ADDRESS} (host {HOST_ADDRESS}), API server {} and {API_SERVICE}",

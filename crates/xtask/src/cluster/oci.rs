@@ -1,6 +1,6 @@
-//! One program -> an image of nothing but that program, as an oci-archive (pure, bytes out).
+//! One program -> an image with only that program, as an oci-archive (pure, bytes out).
 //!
-//! The node's own few images are made of static binaries, so neither a base image nor a build tool is needed.
+//! The node's own images contain static binaries, so they need neither a base image nor a build tool.
 
 use std::io::{Read, Seek};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::components::digest;
 
-/// What the image holds and how it starts.
+/// Content and start of the image.
 #[derive(Debug)]
 pub(crate) struct Image<'a> {
     /// Full name with tag.
@@ -54,7 +54,7 @@ pub(crate) fn archive(image: &Image<'_>) -> anyhow::Result<Vec<u8>> {
     ])
 }
 
-/// This machine's architecture, by the name that images have for it.
+/// This machine's architecture, as images name it.
 pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",

@@ -1,4 +1,4 @@
-//! Nothing -> the keys and certificates of a new node (pure, but for randomness).
+//! Layout of a new node -> its keys and certificates (pure, except for randomness).
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -133,7 +133,7 @@ fn params(common_name: &str, names: Vec<String>) -> anyhow::Result<CertificatePa
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
     params.use_authority_key_identifier_extension = true;
-    // A node is thrown away long before; fixed dates need no clock.
+    // A node is deleted long before; fixed dates need no clock.
     params.not_before = date_time_ymd(2025, 1, 1);
     params.not_after = date_time_ymd(2045, 1, 1);
     Ok(params)

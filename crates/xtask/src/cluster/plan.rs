@@ -1,4 +1,4 @@
-//! Layout -> what a node is: its files, manifests and processes, and the hash of all that (pure).
+//! Layout -> files, manifests and processes of a node, and their hash (pure).
 
 use anyhow::Context as _;
 
@@ -9,13 +9,13 @@ use crate::components::{
     COREDNS, Component, ETCD, HYPERKUBE, KUBECTL, NODE_TOOLS, PROVISIONER, short_digest,
 };
 
-/// Everything that is built for a node.
+/// All binaries of a node.
 pub(crate) const COMPONENTS: [&Component; 6] =
     [&NODE_TOOLS, &ETCD, &KUBECTL, &HYPERKUBE, &COREDNS, &PROVISIONER];
-/// Clients of the API server that have a kubeconfig of their own.
+/// Clients of the API server with their own kubeconfig.
 pub(crate) const CLIENTS: [&str; 5] = ["admin", "controllers", "scheduler", "kubelet", "proxy"];
 
-/// What a node of this checkout looks like.
+/// The desired node of this checkout.
 #[derive(Debug)]
 pub(crate) struct Plan {
     /// Configuration files below the state folder.
@@ -59,7 +59,7 @@ impl Plan {
         }
     }
 
-    /// Hash of all that makes one node differ from another, the binaries included.
+    /// Hash of everything in which nodes can differ, binaries included.
     pub(crate) fn hash(&self) -> String {
         let binaries: Vec<String> = COMPONENTS.iter().map(|component| component.hash()).collect();
         short_digest(format!("{binaries:?} {self:?}").as_bytes())

@@ -1,7 +1,7 @@
-//! Long-running processes: start them, know them again later, end them (IO).
+//! Command lines -> long-running processes: start, later identification, end (IO).
 //!
-//! A pid alone is no identity: it may have been given to another program since. A process is known by its pid together
-//! with the time it was started at, and signals go through a pid file descriptor that is opened before that is checked.
+//! A pid alone is no identity, because the system may reuse it. A pid together with its start time identifies a process. Signals go through
+//! a pid file descriptor that is opened before this check.
 
 use std::fs::{self, File};
 use std::io;
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::{Layout, MARKER};
 
-/// How often a wait looks again.
+/// Polling interval of waits.
 const POLL: Duration = Duration::from_millis(20);
 
 /// A process to be started.
@@ -39,18 +39,18 @@ pub(crate) enum Network {
     Host,
 }
 
-/// A process that was started, told apart from a later one with the same pid.
+/// A started process, distinguished from a later one with the same pid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) pid: i32,
     /// Start time in clock ticks since boot.
     pub(crate) started: u64,
-    /// What runs, to notice that a newer build is to replace it.
+    /// Hash of the program, to notice that a newer build must replace it.
     pub(crate) program: PathBuf,
 }
 
-/// What `/proc/PID/stat` says, as far as it matters here.
+/// The relevant fields of `/proc/PID/stat`.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     state: char,
@@ -59,15 +59,15 @@ struct Stat {
 }
 
 impl Stat {
-    /// Its first thread may be a zombie while others still run, or are about to end.
+    /// The first thread may be a zombie while other threads still run or are about to end.
     fn ended(&self) -> bool {
         matches!(self.state, 'Z' | 'X') && self.threads <= 1
     }
 }
 
 impl Service {
-    /// Starts the process in its own session, so that a Ctrl-C or the end of a terminal does not reach it. Its environment
-    /// is ours to define: a proxy or a `KUBECONFIG` of whoever calls must not reach it.
+    /// Starts the process in its own session, so that a Ctrl-C or the end of a terminal does not reach it. Its environment is defined here:
+    /// a proxy or `KUBECONFIG` of the caller must not reach it.
     pub(crate) fn start(&self, layout: &Layout) -> anyhow::Result<Process> {
         let log_path = layout.log(self.name);
         let log = File::options().create(true).append(true).open(&log_path);
@@ -92,10 +92,10 @@ impl Service {
         let mut child = command
             .spawn()
             .with_context(|| format!("cannot start {}", self.name))?;
-        // setsid and nsenter replace themselves by the program, so this is its pid, too.
+        // setsid and nsenter replace themselves with the program, so this is its pid, too.
         let pid = i32::try_from(child.id())?;
         let process = Process::of(self.name, pid, &self.program);
-        // Reaps it, should it end while we still run.
+        // Reaps the process if it ends while we still run.
         thread::spawn(move || child.wait());
         process.with_context(|| format!("{} ended at once; see {}", self.name, log_path.display()))
     }
@@ -113,7 +113,7 @@ impl Process {
         })
     }
 
-    /// Whether it still runs. A zombie does not, though it can still be sent signals.
+    /// Whether it still runs. A zombie counts as ended, although it can still receive signals.
     pub(crate) fn alive(&self) -> bool {
         stat(self.pid).is_some_and(|stat| stat.started == self.started && !stat.ended())
     }
@@ -126,17 +126,17 @@ impl Process {
                 Ok(())
             }
         };
-        // The handle is opened first: from then on the pid cannot come to mean another process.
+        // The handle is opened first: from then on it cannot refer to another process.
         let opened = Pid::from_raw(self.pid).map(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        // A process that ends meanwhile is what was wanted.
+        // The process should end, so this is no error.
         let _ = opened.map(|handle| handle.and_then(send));
     }
 }
 
-/// Asks all to end, waits up to `grace`, then ends the rest by force. Returns the names of those that were forced.
+/// Sends SIGTERM to all, waits up to `grace`, then kills the rest. Returns the names of the killed ones.
 ///
 /// # Errors
-/// When one is still there after that.
+/// When one still runs after that.
 pub(crate) fn stop(processes: &[Process], grace: Duration) -> anyhow::Result<Vec<String>> {
     let alive = || processes.iter().filter(|process| process.alive());
     alive().for_each(|process| process.signal(Signal::TERM));
@@ -154,7 +154,7 @@ pub(crate) fn stop(processes: &[Process], grace: Duration) -> anyhow::Result<Vec
     }
 }
 
-/// Every process whose environment says that it belongs to the node of some cache folder, with that folder.
+/// Every process with a node's marker in its environment, with the cache folder from that marker.
 pub(crate) fn marked() -> Vec<(PathBuf, Process)> {
     let prefix = format!("{MARKER}=");
     let of_pid = |pid: i32| {
@@ -199,7 +199,7 @@ pub(crate) fn in_cgroup(folder: &Path) -> Vec<Process> {
     processes
 }
 
-/// Looks until the condition holds, at most for `limit`; whether it held.
+/// Polls until the condition holds, at most for `limit`; returns whether it held.
 pub(crate) fn wait_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     loop {
@@ -213,7 +213,7 @@ pub(crate) fn wait_until(limit: Duration, mut holds: impl FnMut() -> bool) -> bo
     }
 }
 
-/// This boot of the machine: pids and start times mean nothing in another.
+/// Identifier of this boot: pids and start times are only valid within one.
 pub(crate) fn boot() -> io::Result<String> {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
 }
@@ -227,11 +227,11 @@ fn stat(pid: i32) -> Option<Stat> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The second field is the program's name in brackets, and may itself hold blanks and brackets.
+/// The second field is the program's name in brackets, and may itself contain blanks and brackets.
 fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let fields: Vec<&str> = rest.split_whitespace().collect();
-    // Fields are numbered from 1 and the rest begins with the third: state is 3, threads 20, start time 22.
+    // Fields are numbered from 1 and the rest starts with the third: state is 3, threads 20, start time 22.
     Some(Stat {
         state: fields.first()?.chars().next()?,
         threads: fields.get(20 - 3)?.parse().ok()?,
@@ -280,7 +280,7 @@ mod tests {
     fn a_zombie_is_not_alive() {
         let (mut child, process) = sleeper();
         assert!(process.alive());
-        // Not waited for, so it stays as a zombie.
+        // Not waited for, so it remains as a zombie.
         assert!(
             stop(std::slice::from_ref(&process), Duration::from_secs(5))
                 .unwrap()

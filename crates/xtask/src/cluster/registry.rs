@@ -1,6 +1,6 @@
 //! The local node -> a registry with a password in its network, for a test (IO); its settings (pure).
 //!
-//! Node and machine know it by the same name: containerd uses plain HTTP for a loopback address, and a forwarder carries the machine's
+//! Node and machine use the same name for it. containerd uses plain HTTP for a loopback address. A forwarder carries the machine's
 //! connections to that port into the node's network.
 
 use std::fs;
@@ -19,17 +19,17 @@ use super::{agents, lock, network};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// The registry and what leads to it from the machine.
+/// The registry, and the forwarder to it from the machine.
 pub(crate) const NAMES: [&str; 2] = ["registry", "registry-forwarder"];
 /// Its port, in the node's network and on the machine's loopback.
 pub(crate) const PORT: u16 = 8500;
-/// The account `release` with the password `not-a-secret`, by bcrypt. The registry is reached from this machine alone, holds what anybody
-/// can build, and lives as long as a test.
+/// The account `release` with the password `not-a-secret`, by bcrypt. Only this machine can reach the registry. It has public content, and
+/// lives as long as a test.
 const ACCOUNT: &str = "release:$2b$04$Ba1dUmA7Zrxc0WjMBw2X.OCu/ho.T5Kf1YfxdnbZMH8apEwRoWbbe\n";
 /// base64 of `release:not-a-secret`.
 const LOGIN: &str = "cmVsZWFzZTpub3QtYS1zZWNyZXQ=";
 
-/// A registry that runs.
+/// A running registry.
 pub(crate) struct Running {
     /// Host and port.
     pub(crate) address: String,
@@ -67,7 +67,7 @@ pub(crate) fn credentials(addresses: &[&str]) -> Value {
 
 /// Starts an empty registry on the local node, in place of one of an earlier test.
 ///
-/// A node with one is replaced by the next `up`: the test takes away what others need.
+/// The next `up` replaces a node that had one, because the test removes parts that others need.
 ///
 /// # Errors
 /// When no local node is up, the port is taken, or the registry does not listen.

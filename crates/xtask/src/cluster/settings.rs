@@ -1,4 +1,4 @@
-//! The machine's kernel settings that a kubelet changes: noted before it starts, put back once it is gone (IO).
+//! Kernel settings that a kubelet changes -> a note of the old values, restored later (IO).
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::layout::Layout;
 
-/// What a kubelet sets without being asked, and to what. They are the whole machine's: no namespace keeps them apart.
+/// The settings that a kubelet always changes, with its values. They apply to the whole machine: no namespace separates them.
 pub(crate) const CHANGED: [(&str, &str); 6] = [
     ("kernel.keys.root_maxbytes", "25000000"),
     ("kernel.keys.root_maxkeys", "1000000"),
@@ -17,7 +17,7 @@ pub(crate) const CHANGED: [(&str, &str); 6] = [
     ("vm.panic_on_oom", "0"),
 ];
 
-/// Writes down what the settings are now. The note is in the folder that a reboot empties, as a reboot undoes settings.
+/// Records the current settings. The note is in a folder that a reboot empties, because a reboot resets the settings.
 pub(crate) fn note(layout: &Layout) -> anyhow::Result<()> {
     let lines: Vec<String> = CHANGED
         .iter()
@@ -27,11 +27,11 @@ pub(crate) fn note(layout: &Layout) -> anyhow::Result<()> {
     fs::write(&file, lines.join("\n")).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Puts back what was noted, all that can be. A setting that is no longer what a kubelet makes it was changed by
-/// somebody, and stays.
+/// Restores the recorded settings as far as possible. A setting that differs from the kubelet's value was changed by another program or
+/// user, and stays.
 ///
 /// # Errors
-/// When the kernel refused one; says which.
+/// When the kernel refused one; names it.
 pub(crate) fn restore(layout: &Layout) -> anyhow::Result<()> {
     let Ok(note) = fs::read_to_string(file(layout)) else {
         return Ok(());
@@ -43,12 +43,12 @@ pub(crate) fn restore(layout: &Layout) -> anyhow::Result<()> {
     results.into_iter().collect()
 }
 
-/// What a setting is; `None` where this kernel does not have it.
+/// The current value of a setting; `None` where this kernel does not have it.
 pub(crate) fn read(name: &str) -> Option<String> {
     Some(fs::read_to_string(path(name)).ok()?.trim().to_owned())
 }
 
-/// The settings to write, of those in the note.
+/// The recorded settings that must be written.
 fn to_restore(note: &str, now: impl Fn(&str) -> Option<String>) -> Vec<(&'static str, &str)> {
     let before = |name: &str| {
         let line = note

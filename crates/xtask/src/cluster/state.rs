@@ -1,4 +1,4 @@
-//! The record of a node that was started: `state.json` in its state folder (IO), and what is to become of it (pure).
+//! `state.json` of a started node (IO) -> what to do with the node (pure).
 
 use std::fs;
 use std::io;
@@ -11,7 +11,7 @@ use super::layout::Layout;
 use super::process::Process;
 use super::registry;
 
-/// What is known of a node, from its first step until its state folder is removed.
+/// The record of a node, from its first step until its state folder is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct State {
@@ -19,36 +19,36 @@ pub(crate) struct State {
     pub(crate) config: String,
     /// Kubernetes' version.
     pub(crate) version: String,
-    /// The boot of the machine that all pids belong to.
+    /// The boot of the machine to which all pids belong.
     pub(crate) boot: String,
     /// When it was started, RFC 3339.
     pub(crate) since: String,
-    /// Checkout that started it.
+    /// The checkout that started it.
     pub(crate) checkout: PathBuf,
     pub(crate) phase: Phase,
     pub(crate) processes: Vec<Process>,
-    /// Folders of the machine that were not there before, to be removed again when empty.
+    /// Folders of the machine that did not exist before. They are removed again when empty.
     pub(crate) made: Vec<PathBuf>,
 }
 
-/// How far the start has come.
+/// The progress of the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Phase {
-    /// The start has begun and has not ended, or failed, or was cut off.
+    /// The start is not complete: it still runs, failed, or was interrupted.
     Starting,
-    /// All that belongs to the node ran once.
+    /// All processes of the node ran once.
     Up,
 }
 
-/// What was found of a node.
+/// The state of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// Neither a record nor anything else.
+    /// Neither a record nor remains.
     Nothing,
-    /// Things that belong to a node, without a record that can be read; says which.
+    /// Remains of a node without a readable record, with their names.
     Remains(String),
-    /// A record, with the names of its processes that do not run and whether its API server says that it is ready.
+    /// A record, with the names of its processes that do not run, and whether its API server reports that it is ready.
     Node {
         state: State,
         dead: Vec<String>,
@@ -56,7 +56,7 @@ pub(crate) enum Found {
     },
 }
 
-/// What `up` is to do.
+/// The next action of `up`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Take over the running node.
@@ -80,7 +80,7 @@ impl State {
         }
     }
 
-    /// Writes the record in one step, so that a crash leaves the old one or the new one.
+    /// Writes the record in one step, so that after a crash either the old one or the new one exists.
     pub(crate) fn save(&self, layout: &Layout) -> anyhow::Result<()> {
         let (path, temporary) = (layout.file("state.json"), layout.file("state.json.tmp"));
         let write = || {
@@ -97,7 +97,7 @@ impl State {
 }
 
 impl Found {
-    /// What to do when a node of configuration `config` is wanted on this boot of the machine.
+    /// The action if a node with configuration `config` is wanted on this boot of the machine.
     pub(crate) fn decide(&self, config: &str, boot: &str) -> Decision {
         match self {
             Self::Nothing => Decision::Start,
@@ -116,7 +116,7 @@ impl Found {
 }
 
 impl State {
-    /// Why the node is not whole, if it is not.
+    /// Why the node is incomplete; `None`: it is complete.
     pub(crate) fn problem(&self, dead: &[String], ready: bool, boot: &str) -> Option<String> {
         if self.boot != boot {
             Some("the machine was restarted since".to_owned())

@@ -1,4 +1,4 @@
-//! The cluster -> what runs, for people and as an exit code (IO).
+//! The cluster -> its processes, as text and as an exit code (IO).
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -11,7 +11,7 @@ use super::{Cluster, clean, node, process};
 use crate::args::Provider;
 use crate::paths::Paths;
 
-/// What `status` says and which exit code goes with it.
+/// Output of `status` and its exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Up = 0,
@@ -22,14 +22,14 @@ enum Outcome {
     Unknown = 4,
 }
 
-/// Prints what runs; exit code 0 when up, 3 when down, 1 when broken, 4 when that cannot be told.
+/// Prints what runs; exit code 0 when up, 3 when down, 1 when broken, 4 when it is unknown.
 pub(crate) fn print(paths: &Paths) -> anyhow::Result<ExitCode> {
     let cluster = Cluster::load(paths)?;
     let (outcome, text) = match cluster {
         Some(cluster) if cluster.provider() != Provider::Node => other(&cluster, paths),
         _ => of_node(paths)?,
     };
-    // Whoever reads may have seen enough, as `head` does.
+    // The reader may close the pipe early, as `head` does.
     let _ = io::stdout().write_all(text.as_bytes());
     Ok(ExitCode::from(outcome as u8))
 }
@@ -75,7 +75,7 @@ fn of_node(paths: &Paths) -> anyhow::Result<(Outcome, String)> {
     })
 }
 
-/// Whether somebody else's files were in the way.
+/// Whether the error is a missing permission for a file.
 fn is_denied(error: &anyhow::Error) -> bool {
     let error = error.downcast_ref::<io::Error>();
     error.is_some_and(|error| error.kind() == io::ErrorKind::PermissionDenied)

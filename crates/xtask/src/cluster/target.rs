@@ -20,7 +20,7 @@ use crate::registry::Registries;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Cluster {
     provider: Provider,
-    /// Where images are pushed to and pulled from; provider `existing` only.
+    /// Registry to push images to and pull from; provider `existing` only.
     registry: Option<String>,
     kubeconfig: PathBuf,
     kubectl: PathBuf,
@@ -40,7 +40,7 @@ impl Cluster {
         })
     }
 
-    /// The cluster that this checkout's last `up` left.
+    /// The cluster of this checkout's last `up`.
     ///
     /// # Errors
     /// When there is none.
@@ -81,7 +81,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Where the cluster comes from.
+    /// The provider of the cluster.
     pub(crate) fn provider(&self) -> Provider {
         self.provider
     }
@@ -91,7 +91,7 @@ impl Cluster {
         self.registry.as_deref()
     }
 
-    /// The API server's log of all calls, where it can be read from here (pure).
+    /// The API server's audit log, if it can be read here (pure).
     pub(crate) fn audit_log(&self, paths: &Paths) -> Option<PathBuf> {
         let log = || Layout::new(paths).file("audit/audit.log");
         (self.provider == Provider::Node).then(log)
@@ -106,7 +106,7 @@ impl Cluster {
     pub(crate) fn kubectl(&self) -> Cmd {
         let kubectl = Cmd::new(&self.kubectl).arg("--kubeconfig").arg(&self.kubeconfig);
         if self.provider == Provider::Node {
-            // A proxy of the caller's environment is not for the node's address.
+            // A proxy in the caller's environment does not apply to the node's address.
             return kubectl
                 .env("NO_PROXY", super::layout::NODE_ADDRESS)
                 .env("no_proxy", super::layout::NODE_ADDRESS);
@@ -143,7 +143,7 @@ impl Cluster {
     }
 }
 
-/// What has been handed to a cluster that is not a node of our own.
+/// The images that were loaded into a cluster other than a local node.
 pub(super) fn delivered(paths: &Paths) -> PathBuf {
     paths.clone_cluster().join("delivered.json")
 }

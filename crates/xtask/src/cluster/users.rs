@@ -11,8 +11,8 @@ use super::process::wait_until;
 use super::{Cluster, kubeconfig, pki};
 use crate::paths::Paths;
 
-/// A kubeconfig for user `name`, in at most one group besides `system:authenticated`, for work in `namespace`. The certificate is
-/// valid for a day and comes from the cluster's own signer, so this works with every provider whose cluster has it switched on.
+/// A kubeconfig for user `name`, in at most one group besides `system:authenticated`, with `namespace` as the default. The certificate is
+/// valid for a day and comes from the cluster's own signer, so this works with every provider whose cluster has the signer enabled.
 ///
 /// # Errors
 /// When no cluster is up, or its signer does not answer.

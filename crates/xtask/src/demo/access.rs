@@ -1,12 +1,12 @@
-//! Where the installation is and who its users are -> the file that the end-to-end tests read (IO).
+//! Installation and its users -> the file that the end-to-end tests read (IO).
 //!
-//! `<cache>/cluster/access.json`, mode 0600 because it holds passwords, gone with the cluster. Tests find it by the
-//! environment variable `JUPYTER_K8S_E2E`; `e2e/src/environment.rs` reads it. Paths are absolute.
+//! `<cache>/cluster/access.json`, with mode 0600 because it has passwords. It is removed with the cluster. Tests find it by the environment
+//! variable `JUPYTER_K8S_E2E`; `e2e/src/environment.rs` reads it. Paths are absolute.
 //!
 //! | key | value |
 //! |---|---|
 //! | `kubeconfig` | kubeconfig of an administrator |
-//! | `systemNamespace`, `release` | where the product's pods are, and what their names begin with |
+//! | `systemNamespace`, `release` | namespace of the product's pods, and prefix of their names |
 //! | `baseDomain`, `identityHost`, `port` | hosts of workspaces and of the identity provider, on 127.0.0.1 at this port |
 //! | `caFile` | certificate authority of these hosts, PEM |
 //! | `kubectl`, `plugin` | kubectl and its plugin `kubectl-workspace`, beside it `kubectl-create-workspace` |
@@ -45,7 +45,7 @@ pub(crate) struct Access {
     pub(super) audit_log: Option<PathBuf>,
 }
 
-/// A person.
+/// A user.
 #[derive(Serialize)]
 pub(super) struct User {
     pub(super) password: String,

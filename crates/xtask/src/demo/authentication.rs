@@ -1,6 +1,6 @@
-//! Certificate authority of the identity provider -> its users may use kubectl, under the names that the gateway gives them (IO).
+//! Authority of the identity provider -> its users may use kubectl, with the gateway's names (IO).
 //!
-//! docs/kubectl-sign-in.md says the same for other clusters.
+//! docs/kubectl-sign-in.md describes the same for other clusters.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::cluster::control_plane::AUTHENTICATION;
 use crate::cluster::{Cluster, write_secret};
 use crate::paths::Paths;
 
-/// Writes the file that the API server of the local node reads again when it changes. It needs up to a minute.
+/// Writes the file that the API server of the local node reads again when it changes. This takes up to a minute.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -43,7 +43,7 @@ fn configuration(authority: &str) -> Value {
                 "username": {"claim": "preferred_username", "prefix": ""},
                 "groups": {"claim": "groups", "prefix": "oidc:"},
             },
-            // As the gateway: without a prefix, a user could otherwise be called `system:admin`.
+            // Like the gateway: without a prefix, a user could have the name `system:admin`.
             "userValidationRules": [
                 {
                     "expression": "!user.username.startsWith('system:')",
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_becomes_a_user_or_group_of_the_system_here_or_by_the_guide() {
+    fn no_user_gets_a_system_name_or_group_here_or_by_the_guide() {
         let page = Paths::from_env()
             .unwrap()
             .clone_root()

@@ -1,11 +1,11 @@
-//! `<cache>/ca` -> this machine's certificate authority and the certificate of the local hosts, made when missing (IO).
+//! `<cache>/ca` -> certificate authority of this machine and certificate of the local hosts (IO).
 //!
 //! | file | content |
 //! |---|---|
-//! | `ca.crt` | the authority's certificate: what people tell their browser to trust |
-//! | `ca.key` | its key (0600); it can only vouch for names under `localhost` |
+//! | `ca.crt` | the authority's certificate, for users' browsers |
+//! | `ca.key` | its key (0600); it can only sign certificates for names under `localhost` |
 //! | `server.crt`, `server.key` | the hosts' certificate and key (0600), renewed before it ends |
-//! | `server.json` | the hosts' names and the certificate's end, to tell when to renew |
+//! | `server.json` | the hosts' names and the certificate's end, which decide about the renewal |
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,11 +22,11 @@ use crate::cluster::write_secret;
 
 const DAY: Duration = Duration::from_hours(24);
 const AUTHORITY_LIFE: Duration = DAY.saturating_mul(3650);
-/// Browsers take at most 398 days from public authorities; ours keeps to it.
+/// Browsers accept at most 398 days from public authorities. This authority does the same.
 const SERVER_LIFE: Duration = DAY.saturating_mul(397);
 const RENEW_BEFORE: Duration = DAY.saturating_mul(60);
 
-/// The certificate that the local hosts show.
+/// The certificate of the local hosts.
 #[derive(Debug, Clone)]
 pub(super) struct ServerTls {
     /// Certificate of the authority, as PEM.
@@ -47,8 +47,8 @@ struct Issued {
     ends: u64,
 }
 
-/// The certificate for `names` in `folder`. Kept as it is while it names just these hosts and does not end soon, so that
-/// nothing restarts; the authority is made once.
+/// The certificate for `names` in `folder`. An existing one is kept while it names exactly these hosts and does not end soon, so that
+/// nothing restarts. The authority is created once.
 pub(super) fn ensure(folder: &Path, names: &[String], now: SystemTime) -> anyhow::Result<ServerTls> {
     let file = |name: &str| folder.join(name);
     let text = |name: &str| fs::read_to_string(file(name)).ok();
@@ -61,7 +61,7 @@ pub(super) fn ensure(folder: &Path, names: &[String], now: SystemTime) -> anyhow
         let (authority, key) = new_authority(now)?;
         write_secret(&file("ca.key"), &key.serialize_pem())?;
         write_secret(&authority_file, &authority)?;
-        // A certificate of the authority before this one is worthless.
+        // A certificate from a replaced authority is useless.
         let _ = fs::remove_file(file("server.json"));
         (authority, key)
     };
@@ -88,7 +88,7 @@ pub(super) fn ensure(folder: &Path, names: &[String], now: SystemTime) -> anyhow
         names: names.to_vec(),
         ends: seconds(now + SERVER_LIFE),
     };
-    // Last: until it is written the certificate counts as missing.
+    // Written last: until then the certificate counts as missing.
     write_secret(&file("server.json"), &serde_json::to_string(&record)?)?;
     Ok(ServerTls {
         authority,
@@ -103,7 +103,7 @@ fn new_authority(now: SystemTime) -> anyhow::Result<(String, KeyPair)> {
     let mut params = params("jupyter-k8s local authority", Vec::new(), now, AUTHORITY_LIFE)?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    // People add it to their browsers: a stolen key must not open anything but this machine's own names.
+    // Users add it to their browsers. With a stolen key, only this machine's own names can be impersonated.
     let permitted_subtrees = vec![GeneralSubtree::DnsName("localhost".into())];
     params.name_constraints = Some(NameConstraints {
         permitted_subtrees,
@@ -129,7 +129,7 @@ fn params(
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, common_name);
-    // A day back, for clocks that are behind.
+    // One day earlier, for clocks that are behind.
     params.not_before = (now - DAY).into();
     params.not_after = (now + life).into();
     Ok(params)

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::cluster::write_secret;
 
-/// Letters and digits that are not taken for one another; 32 of them, so that a byte picks one without bias.
+/// Letters and digits that cannot be confused. There are 32 of them, so that a byte selects one without bias.
 const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-/// 80 random bits, still to be typed by hand.
+/// 80 random bits, still short enough to type.
 const PASSWORD_LENGTH: usize = 16;
 /// 160 random bits.
 const SECRET_LENGTH: usize = 32;
@@ -30,7 +30,7 @@ pub(super) struct Credentials {
 /// Reads the file, adds what is missing for `users`, and writes it back if anything was.
 ///
 /// # Errors
-/// When the file is there but cannot be read or understood: it is not replaced, because running systems know its content.
+/// When the file exists but cannot be read or parsed. It is not replaced, because running systems use its content.
 pub(super) fn ensure(file: &Path, users: &[&str]) -> anyhow::Result<Credentials> {
     let known = match fs::read_to_string(file) {
         Ok(text) => serde_json::from_str(&text).with_context(|| {

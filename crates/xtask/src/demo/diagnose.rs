@@ -1,4 +1,4 @@
-//! A cluster on which something failed -> a file that says what its pods and events tell (IO).
+//! A cluster after a failure -> a file with its pods, events and logs (IO).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,10 +11,10 @@ use crate::paths::Paths;
 /// Lines of each pod's log.
 const LOG_LINES: &str = "--tail=200";
 
-/// Writes what can be found out; `None` when nothing can.
+/// Writes all information that is available; `None` when there is none.
 pub(crate) fn collect(cluster: &Cluster, paths: &Paths) -> Option<PathBuf> {
     let ask = |args: &[&str]| cluster.kubectl().arg("--request-timeout=20s").args(args).output();
-    // Without an API server there is nothing to be asked.
+    // Without an API server there is nothing to read.
     let pods = ask(&["get", "pods", "-A", "-o", "wide"]).ok()?;
     let mut text = format!("# pods\n{pods}\n");
     let mut section = |title: &str, args: &[&str]| {

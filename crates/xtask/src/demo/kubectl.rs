@@ -8,12 +8,12 @@ use crate::cluster::{Cluster, NODE_ADDRESS};
 use crate::exec::Cmd;
 use crate::paths::Paths;
 
-/// kubectl as whoever a kubeconfig is for.
+/// kubectl as the user of a kubeconfig.
 pub(super) fn as_holder_of(kubeconfig: &Path, paths: &Paths) -> Cmd {
     direct(Cmd::new(paths.kubectl()), kubeconfig)
 }
 
-/// A client of the API server; a proxy that the caller's environment names is not for the local node.
+/// A client of the API server. A proxy in the caller's environment does not apply to the local node.
 pub(super) fn direct(client: Cmd, kubeconfig: &Path) -> Cmd {
     client
         .env("KUBECONFIG", kubeconfig)

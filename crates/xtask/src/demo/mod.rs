@@ -1,15 +1,15 @@
-//! `xtask demo` -> a cluster with the product on it and a workspace to open; `xtask demo down` -> nothing of it (IO).
+//! `xtask demo` -> a cluster with the product and a workspace; `xtask demo down` -> none of it (IO).
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `site` | names of hosts, namespaces, people (pure) |
-//! | `authority`, `credentials` | what is made once per machine: certificates, passwords |
+//! | `site` | names of hosts, namespaces, users (pure) |
+//! | `authority`, `credentials` | certificates and passwords, created once per machine |
 //! | `authentication` | makes the API server trust the identity provider |
 //! | `values`, `helm`, `install` | the release of the chart |
-//! | `users`, `workspace` | kubeconfigs of people, the workspace of one of them |
-//! | `probe`, `reachability` | whether a browser would get there |
+//! | `users`, `workspace` | kubeconfigs of users, the workspace of one of them |
+//! | `probe`, `reachability` | whether a browser would reach the pages |
 //! | `access` | the file by which end-to-end tests find all this |
-//! | `diagnose` | what the cluster tells when something failed |
+//! | `diagnose` | state of the cluster after a failure |
 //!
 //! Kept after `demo down`, in the cache folder: `ca/`, because browsers trust it, and `demo/credentials.json`.
 
@@ -50,10 +50,10 @@ use crate::progress::Progress;
 
 /// Archives of the images and the store they are built in, in GiB.
 const IMAGES: u64 = 5;
-/// What cargo makes of this checkout, tests included, in GiB.
+/// Output of cargo for this checkout, tests included, in GiB.
 const PROGRAMS: u64 = 12;
 
-/// What is deployed.
+/// The demo's installation.
 #[derive(Debug)]
 pub(crate) struct Deployed {
     /// The file for the end-to-end tests.
@@ -85,7 +85,7 @@ fn up(paths: &Paths) -> anyhow::Result<()> {
     }
 }
 
-/// The local node, running. What is in its way is found out before anything is started.
+/// The local node, running. Conflicts are reported before anything starts.
 ///
 /// # Errors
 /// When this checkout uses another cluster, or this machine cannot run the node.
@@ -100,7 +100,7 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
     cluster::up(paths, Some(Provider::Node), None)
 }
 
-/// Images and release on the running node, ready for use; quick when they are.
+/// Images and release on the running node, ready for use. Fast when they are.
 ///
 /// # Errors
 /// When an image cannot be built, or the release is refused or does not become ready.
@@ -165,7 +165,7 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
     })
 }
 
-/// Whether there is room for the images and for what cargo builds, while they are not there; the cluster asks for its own.
+/// Checks for free disk space for images and cargo builds that are missing. The cluster checks for its own.
 fn check_space(paths: &Paths) -> anyhow::Result<()> {
     if paths.images().join("images.json").exists() {
         return Ok(());
@@ -175,12 +175,13 @@ fn check_space(paths: &Paths) -> anyhow::Result<()> {
     cluster::check_space(vec![(paths.cache().to_owned(), IMAGES), (target, PROGRAMS)])
 }
 
-/// Further names of the plugin: for `kubectl create workspace`, and for the shell's completion. The program acts by the name it is called by.
+/// Further names of the plugin: for `kubectl create workspace`, and for the shell's completion. The program acts by the name it is called
+/// with.
 const FURTHER_NAMES: [&str; 2] = ["kubectl-create-workspace", "kubectl_complete-workspace"];
 
 /// Builds `kubectl-workspace`, links its other names beside it, and returns its path.
 pub(crate) fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
-    // Of all crates, which decide the features of dependencies: as this tool and the tests are built.
+    // With all crates, which decide the features of dependencies: as this tool and the tests are built.
     let build = [
         "build",
         "--quiet",
@@ -201,20 +202,20 @@ pub(crate) fn build_plugin(paths: &Paths) -> anyhow::Result<PathBuf> {
         if fs::read_link(&link).is_ok_and(|to| to == program) {
             continue;
         }
-        // A program of an earlier version may have the name.
+        // A program of an earlier version may have this name.
         let _ = fs::remove_file(&link);
         symlink(program, &link).with_context(|| format!("cannot make {}", link.display()))?;
     }
     Ok(plugin)
 }
 
-/// The program that a message of cargo says it has built (pure).
+/// The built program according to a message of cargo (pure).
 fn executable(message: &str) -> Option<PathBuf> {
     let message: serde_json::Value = serde_json::from_str(message).ok()?;
     message["executable"].as_str().map(PathBuf::from)
 }
 
-/// Makes the workspace and waits until its URL answers; returns what to tell.
+/// Creates the workspace and waits until its URL answers; returns the text to print.
 fn open(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
     let owner = &deployed.access.users[USERS[0]];
     let url = workspace::ensure_running(&deployed.access.plugin, &owner.kubeconfig, paths)?;
@@ -234,7 +235,7 @@ fn print_summary(url: &str, access: &Access) -> String {
         "\nOpen     {url}\n\
          Log in   {}\n\
          Trust    {}\n\n\
-         The browser must trust that certificate authority; it vouches for names under `localhost` only. Firefox: Settings,\n\
+         The browser must trust that certificate authority; it can only sign certificates for names under `localhost`. Firefox: Settings,\n\
          Certificates, Authorities, Import. Chrome and Chromium: chrome://certificate-manager. Names under `localhost` lead to\n\
          this machine in every browser; from another one, first `ssh -L {port}:127.0.0.1:{port} <this machine>`.\n\n\
          kubectl  export KUBECONFIG={} PATH={}:{}:$PATH\n         \
@@ -249,12 +250,12 @@ fn print_summary(url: &str, access: &Access) -> String {
     )
 }
 
-/// Where a program lies.
+/// Path of a program.
 fn folder(program: &Path) -> std::path::Display<'_> {
     program.parent().unwrap_or(program).display()
 }
 
-/// Keeps what the cluster can tell, takes it down if this run has started it, and says so.
+/// Saves diagnostics, takes the cluster down if this run started it, and reports both.
 fn give_up(error: &anyhow::Error, was_there: bool, cluster: &Cluster, paths: &Paths) -> anyhow::Error {
     let seen = diagnose::collect(cluster, paths)
         .map(|file| format!("\nwhat pods and events say is in {}", file.display()))

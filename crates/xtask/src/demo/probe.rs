@@ -9,12 +9,12 @@ use anyhow::{Context as _, bail};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// For each of connecting, reading and writing.
+/// Timeout of each connect, read and write.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Of an answer, enough for its head.
+/// Maximum bytes of an answer, enough for its headers.
 const READ_LIMIT: u64 = 64 * 1024;
 
-/// What a browser without cookies would be told.
+/// The answer to a browser without cookies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     /// HTTP status code.
@@ -23,7 +23,7 @@ pub(super) struct Answer {
     pub(super) location: Option<String>,
 }
 
-/// Asks for `path` on `host` at `address`, as a page load.
+/// Requests `path` on `host` at `address`, as a page load.
 ///
 /// # Errors
 /// When nothing answers, the certificate is not one of `authority` (PEM) for this host, or the answer is not HTTP.
@@ -42,7 +42,7 @@ pub(super) fn get(address: SocketAddr, host: &str, path: &str, authority: &str) 
     tcp.set_write_timeout(Some(TIMEOUT))?;
     let mut stream = StreamOwned::new(ClientConnection::new(Arc::new(config), name)?, tcp);
     let port = address.port();
-    // In one piece: a server that has heard enough may close before a second one.
+    // In one piece: a server may close the connection before it reads a second one.
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAccept: text/html, */*;q=0.1\r\nConnection: close\r\n\r\n"
     );
@@ -52,7 +52,7 @@ pub(super) fn get(address: SocketAddr, host: &str, path: &str, authority: &str) 
     let mut answer = Vec::new();
     match stream.take(READ_LIMIT).read_to_end(&mut answer) {
         Ok(_) => {}
-        // Servers often close without a farewell; what came before counts.
+        // Servers often close without a TLS close message. The data before it counts.
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
         Err(error) => return Err(error).with_context(|| format!("reading from {host} at {address}")),
     }

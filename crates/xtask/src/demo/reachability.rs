@@ -8,14 +8,14 @@ use anyhow::{Context as _, bail, ensure};
 use super::probe;
 use super::site::{ADDRESS, BASE_DOMAIN, DISCOVERY, IDENTITY_HOST};
 
-/// After the workspace is available its route still has to reach the proxy, which takes well under a second.
+/// Timeout after the workspace is available. Its route usually reaches the proxy in well under a second.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Waits until `url` sends to the login and the identity provider answers.
+/// Waits until `url` redirects to the login and the identity provider answers.
 ///
 /// # Errors
-/// When that takes longer than a minute; says what was answered last.
+/// When that takes longer than a minute; contains the last answer.
 pub(super) fn wait(url: &str, authority: &str) -> anyhow::Result<()> {
     let host = host(url)?;
     let end = Instant::now() + TIMEOUT;

@@ -1,8 +1,8 @@
-//! Names that the demo is made of, in one place; the chart's values-local.yaml says the same (a test compares) (pure).
+//! Names of the demo, as in the chart's values-local.yaml (a test compares) (pure).
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// Domain that each workspace has a host under.
+/// Parent domain of the workspaces' hosts.
 pub(super) const BASE_DOMAIN: &str = "workspaces.localhost";
 /// Host of the identity provider.
 pub(super) use crate::cluster::layout::IDENTITY_HOST;
@@ -10,15 +10,15 @@ pub(super) use crate::cluster::layout::IDENTITY_HOST;
 pub(super) const KUBECTL_CLIENT: &str = "kubectl";
 /// HTTPS on this machine, and in every URL.
 pub(super) const ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
-/// Page that the identity provider answers when it is up.
+/// Page that the identity provider serves when it is up.
 pub(super) const DISCOVERY: &str = "/realms/jupyter/.well-known/openid-configuration";
 /// Name of the Helm release.
 pub(super) const RELEASE: &str = "jupyter-k8s";
 /// Namespace of the product's own pods.
 pub(super) const SYSTEM_NAMESPACE: &str = "jupyter-k8s-system";
-/// Namespace of the people.
+/// Namespace of the users.
 pub(super) const USER_NAMESPACE: &str = "team-demo";
-/// People with an account at the identity provider; the first owns the workspace.
+/// Users with an account at the identity provider; the first owns the workspace.
 pub(super) const USERS: [&str; 2] = ["alice", "bob"];
 /// The workspace to open.
 pub(super) const WORKSPACE: &str = "alice-lab";

@@ -1,4 +1,4 @@
-//! Tests: a folder that is gone when the test ends (IO).
+//! Tests: a folder that is removed when the test ends (IO).
 
 use std::path::{Path, PathBuf};
 use std::{env, fs, process};

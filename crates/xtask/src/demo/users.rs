@@ -8,10 +8,10 @@ use super::{kubectl, site::USER_NAMESPACE};
 use crate::cluster::{kubeconfig_for_user, write_secret};
 use crate::paths::Paths;
 
-/// The certificates are valid for a day: older ones are replaced before they can end in the middle of something.
+/// The certificates are valid for a day. Older ones are replaced early, so that they do not end during use.
 const RENEW_BEFORE: Duration = Duration::from_hours(12);
 
-/// The kubeconfig of `user` in the cluster's state folder; kept while it is young and the cluster knows it.
+/// The kubeconfig of `user` in the cluster's state folder. It is kept while it is new enough and the cluster accepts it.
 ///
 /// # Errors
 /// When the cluster signs no certificate.

@@ -1,4 +1,4 @@
-//! A person -> their running workspace, made with our own kubectl plugin, and its URL (IO).
+//! A user -> their running workspace, created with the kubectl plugin, and its URL (IO).
 
 use std::env;
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use crate::paths::Paths;
 /// Creates the workspace as the holder of `kubeconfig`, or starts it if it was stopped, and waits until it is available.
 ///
 /// # Errors
-/// With the plugin's own words when it is refused or cannot start.
+/// The plugin's own message, when the workspace is refused or cannot start.
 pub(super) fn ensure_running(plugin: &Path, kubeconfig: &Path, paths: &Paths) -> anyhow::Result<String> {
     let kubectl = || kubectl::as_holder_of(kubeconfig, paths);
     let workspace = |verb| kubectl().args([verb, "workspace", WORKSPACE, "-n", USER_NAMESPACE]);

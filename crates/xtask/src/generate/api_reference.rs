@@ -93,7 +93,7 @@ fn fields(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Re
     Ok(())
 }
 
-/// Whether nothing below is described. Ours is, by doc comments; types of Kubernetes' are not, and have a reference of their own.
+/// Whether nothing below has a description. Our types have doc comments; types of Kubernetes do not, and have their own reference.
 fn undescribed(schema: &JSONSchemaProps) -> bool {
     let mut below = schema.properties.iter().flatten();
     below.all(|(_, property)| property.description.is_none() && undescribed(unwrap(property).0))
@@ -110,7 +110,7 @@ fn rules(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Res
         let readable = rule
             .message
             .clone()
-            .or_else(|| rule.message_expression.as_deref().map(words));
+            .or_else(|| rule.message_expression.as_deref().map(constant_text));
         writeln!(page, "- {place}{}", readable.as_ref().unwrap_or(&rule.rule))?;
     }
     if path.is_empty() {
@@ -126,31 +126,31 @@ fn rules(page: &mut String, path: &str, schema: &JSONSchemaProps) -> anyhow::Res
     Ok(())
 }
 
-/// What a message says whatever the object holds; an ellipsis stands for what it quotes.
-fn words(expression: &str) -> String {
-    let mut words = String::new();
+/// The constant parts of a message; an ellipsis stands for the values that it quotes.
+fn constant_text(expression: &str) -> String {
+    let mut constant_text = String::new();
     let (mut depth, mut quoted) = (0, false);
     for c in expression.chars() {
         match c {
             '\'' => quoted = !quoted,
-            _ if quoted && depth == 0 => words.push(c),
+            _ if quoted && depth == 0 => constant_text.push(c),
             _ if quoted => {}
             '(' | '[' => {
-                if depth == 0 && !words.ends_with('…') {
-                    words.push('…');
+                if depth == 0 && !constant_text.ends_with('…') {
+                    constant_text.push('…');
                 }
                 depth += 1;
             }
             ')' | ']' => depth -= 1,
             ' ' | '+' => {}
-            _ if depth == 0 && !words.ends_with('…') => words.push('…'),
+            _ if depth == 0 && !constant_text.ends_with('…') => constant_text.push('…'),
             _ => {}
         }
     }
-    words
+    constant_text
 }
 
-/// The schema of a list's items or a map's values, and how that reads in a path.
+/// The schema of a list's items or a map's values, and its notation in a path.
 fn unwrap(schema: &JSONSchemaProps) -> (&JSONSchemaProps, &'static str) {
     use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrBool::Schema;
     match (&schema.items, &schema.additional_properties) {
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn a_message_is_shown_without_what_it_quotes() {
         let expression = "'x must be ' + string(self.x) + ', not ' + (has(self.y) ? 'this' : self.z[0]) + ': leave it out'";
-        // What begins with a bracket is a value as well.
-        assert_eq!(words(expression), "x must be …, not …: leave it out");
+        // A value may also begin with a bracket.
+        assert_eq!(constant_text(expression), "x must be …, not …: leave it out");
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Context as _;
 use serde_json::Value;
 
-/// Longest default that is shown.
+/// Maximum length of a default that is shown.
 const LONGEST_DEFAULT: usize = 60;
 
 const HEAD: &str = "<!-- Generated from values.schema.json and values.yaml by `./justw gen`; do not edit. -->
@@ -25,7 +25,7 @@ items, `<name>` the keys of a map. Bounds are in brackets.
 /// Renders the table of all values: one section for each group.
 ///
 /// # Errors
-/// When a property has no description, or a reference leads nowhere.
+/// When a property has no description, or a reference has no target.
 pub(crate) fn render(schema: &Value, values: &Value) -> anyhow::Result<String> {
     let (mut single, mut groups) = (String::new(), String::new());
     for (name, property) in properties(schema) {
@@ -58,7 +58,7 @@ fn resolved<'a>(root: &'a Value, schema: &'a Value) -> anyhow::Result<&'a Value>
     }
 }
 
-/// What a property is for, next to its reference or where that leads.
+/// The description of a property, beside its reference or at the target.
 fn description<'a>(root: &'a Value, property: &'a Value, path: &str) -> anyhow::Result<&'a str> {
     let own = property["description"].as_str();
     own.or(resolved(root, property)?["description"].as_str())
@@ -66,13 +66,13 @@ fn description<'a>(root: &'a Value, property: &'a Value, path: &str) -> anyhow::
         .with_context(|| format!("{path} has no `description` in values.schema.json: add a sentence"))
 }
 
-/// Whether a property of a component is one that `pods` has.
+/// Whether a property of a component is one of `pods`, too.
 fn is_of_pods(property: &Value) -> bool {
     let reference = property["$ref"].as_str().unwrap_or_default();
     reference.starts_with("#/definitions/pods/")
 }
 
-/// Whether a property is an object whose keys have rows of their own.
+/// Whether a property is an object whose keys have their own rows.
 fn is_group(root: &Value, property: &Value) -> bool {
     resolved(root, property).is_ok_and(|schema| schema["properties"].is_object())
 }

@@ -1,8 +1,8 @@
-//! Types of the API, schema of the chart's values -> the files generated from them (IO).
+//! Types of the API, schema of the chart's values -> generated files (IO).
 //!
 //! | file | writes |
 //! |---|---|
-//! | this one | the chart's CRDs |
+//! | `mod` | the chart's CRDs |
 //! | `api_reference` | docs/api.md |
 //! | `commands` | docs/kubectl-workspace.md |
 //! | `reasons` | docs/reasons.md |
@@ -21,7 +21,7 @@ use crate::paths::Paths;
 
 const HEADER: &str = "# Generated from crates/api by `./justw gen`; do not edit.\n";
 
-/// Writes every generated file, or, with `check`, fails naming those that differ from what would be written.
+/// Writes every generated file. With `check`, it fails and names the files that differ.
 ///
 /// # Errors
 /// When a file cannot be read or written, or `check` finds a difference.
@@ -71,7 +71,7 @@ fn files(paths: &Paths) -> anyhow::Result<Vec<(PathBuf, String)>> {
     ];
     for crd in crds {
         let path = format!("charts/jupyter-k8s/crds/{}.yaml", crd.spec.names.plural);
-        // `helm show crds` writes the files one after the other.
+        // `helm show crds` prints the files in sequence.
         files.push((
             path.into(),
             format!("{HEADER}---\n{}", serde_saphyr::to_string(&crd)?),

@@ -1,4 +1,4 @@
-//! Reasons of the contract -> docs/reasons.md: what is wrong, what it means, what to do (pure).
+//! Reasons of the contract -> docs/reasons.md: where each shows, its meaning, its remedy (pure).
 
 use std::fmt::Write as _;
 

@@ -13,7 +13,7 @@ use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// What programs that are linked against glibc need of a system.
+/// Debian packages that programs linked against glibc need.
 const RUNTIME: [&str; 7] = [
     "base-files",
     "base-passwd",
@@ -24,7 +24,7 @@ const RUNTIME: [&str; 7] = [
     "tzdata",
 ];
 
-/// A base image that can be made, and its name in the store.
+/// A base image that can be built, and its name in the store.
 #[derive(Debug)]
 pub(crate) struct BaseImage {
     kind: Base,
@@ -35,7 +35,7 @@ pub(crate) struct BaseImage {
 }
 
 impl BaseImage {
-    /// Reads what the base is made of.
+    /// Reads the packages of the base.
     ///
     /// # Errors
     /// When a build file cannot be read or names no packages.
@@ -70,10 +70,10 @@ impl BaseImage {
         })
     }
 
-    /// Makes the image unless the store has it.
+    /// Builds the image unless the store has it.
     ///
     /// # Errors
-    /// When the packages cannot be had or unpacked.
+    /// When the packages cannot be downloaded or unpacked.
     pub(crate) fn ensure(&self, store: &Store, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
         if store.has(&self.image) {
             return Ok(());
@@ -102,7 +102,7 @@ impl BaseImage {
                         .map(|path| format!("--dpkgopt=path-exclude=/usr/share/{path}")),
                 )
                 .arg("--dpkgopt=path-include=/usr/share/doc/*/copyright")
-                // Java's packages put links into this folder, manual pages or not.
+                // Java's packages create links in this folder, even without manual pages.
                 .arg("--essential-hook=mkdir -p \"$1/usr/share/man/man1\"")
                 .arg(format!("--customize-hook={}", script("clean.sh"))),
         };

@@ -1,4 +1,4 @@
-//! A list of images, a registry -> the same images there, with their digests (IO).
+//! A list of images, a registry -> copies in that registry, with the same digests (IO).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::registry::{Registries, Upload};
 /// Copies the images of a file to a registry and prints their names there.
 ///
 /// # Errors
-/// When an image is not found, two would have one name, or a name there has other content.
+/// When an image is not found, two images would get one name, or a name in the registry has other content.
 pub(crate) fn run(list: &Path, to: &str) -> anyhow::Result<ExitCode> {
     let mut text = String::new();
     if list == Path::new("-") {
@@ -31,7 +31,7 @@ pub(crate) fn run(list: &Path, to: &str) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Copies the images of a list. Nothing is copied unless all of them can be.
+/// Copies the images of a list. Copies nothing unless all of them can be copied.
 pub(crate) fn copy(
     list: &str,
     to: &str,
@@ -48,7 +48,7 @@ pub(crate) fn copy(
     Ok(uploads)
 }
 
-/// What to copy (pure but for `digest`, which asks a registry for images that are listed by tag).
+/// The copies to make (pure except for `digest`, which requests the digest of an image that is listed by tag).
 fn planned(
     list: &str,
     to: &str,
@@ -89,7 +89,7 @@ fn planned(
 /// A name in a list.
 struct Listed<'a> {
     repository: &'a str,
-    /// Without a digest there is one: `latest` where none is written.
+    /// The tag of a name without a digest: `latest` where none is written.
     tag: Option<&'a str>,
     digest: Option<&'a str>,
 }

@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail, ensure};
 use crate::exec::Cmd;
 use crate::progress::Progress;
 
-/// Code name of this machine's release. Images are made of the same one: our servers are linked against its glibc here.
+/// Code name of this machine's release. Images use the same one: our servers are linked against its glibc here.
 ///
 /// # Errors
 /// When this is not Debian.
@@ -35,7 +35,7 @@ fn code_name(os_release: &str) -> anyhow::Result<String> {
 /// Lines for a sources.list: the mirrors that apt uses here for this release, its updates and its security fixes.
 ///
 /// # Errors
-/// When apt has no source of Debian's.
+/// When apt has no source of Debian.
 pub(crate) fn sources(release: &str, progress: &Progress) -> anyhow::Result<String> {
     for refresh in [false, true] {
         if refresh {
@@ -69,7 +69,7 @@ fn source_lines(targets: &str, release: &str) -> String {
     lines.concat()
 }
 
-/// Version of the Python that base images have: that of the release's package.
+/// Version of Python in base images: that of the release's package.
 ///
 /// # Errors
 /// When apt does not know the package.

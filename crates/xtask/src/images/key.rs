@@ -1,4 +1,4 @@
-//! Named inputs -> one hash of them all (pure, but for reading files).
+//! Named inputs -> one hash of them all (pure, except for reading files).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,17 +7,17 @@ use std::path::Path;
 use anyhow::Context as _;
 use aws_lc_rs::digest::{Context, SHA256};
 
-/// Changes whenever anything that goes into an image does.
+/// A hash that changes whenever any input of an image does.
 #[derive(Clone)]
 pub(crate) struct Key(Context);
 
 impl Key {
-    /// A hash over nothing but the kind of thing it is for.
+    /// A hash that starts with only the kind of its image.
     pub(crate) fn new(kind: &str) -> Self {
         Self(Context::new(&SHA256)).with("kind", kind)
     }
 
-    /// One more input. Name and length go in too: no two different lists of inputs look alike.
+    /// Adds an input. Its name and length are included, so that no two lists of inputs have the same hash.
     pub(crate) fn with(mut self, name: &str, content: impl AsRef<[u8]>) -> Self {
         let content = content.as_ref();
         self.0
@@ -26,7 +26,7 @@ impl Key {
         self
     }
 
-    /// The files of a folder and of those below it, by name.
+    /// The files of a folder and its subfolders, by name.
     ///
     /// # Errors
     /// When the folder or one of its files cannot be read.

@@ -1,4 +1,4 @@
-//! Values -> the images that the chart renders with them (pure, but for running `helm`).
+//! Values -> the images that the chart renders with them (pure, except for running `helm`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -53,7 +53,7 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Images of pods, of the settings and of templates (pure). A template's image with variables is not one image, and is left out.
+/// Images of pods, of the settings and of templates (pure). A template's image with variables stands for several images, and is left out.
 fn of(objects: &[Value]) -> anyhow::Result<BTreeSet<String>> {
     let (mut images, mut named) = (BTreeSet::new(), BTreeSet::new());
     let mut aliases = BTreeMap::new();
@@ -89,7 +89,7 @@ fn texts(value: &Value) -> Vec<String> {
     list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// Images of containers, wherever in an object a pod is.
+/// Images of containers in any pod within an object.
 fn of_pods(value: &Value, images: &mut BTreeSet<String>) {
     match value {
         Value::Array(items) => items.iter().for_each(|item| of_pods(item, images)),

@@ -1,16 +1,16 @@
-//! Build files in `deploy/images` -> oci-archives in the cache folder, and the names of their images (IO).
+//! Build files in `deploy/images` -> oci-archives in the cache folder, and their names (IO).
 //!
-//! | file | holds |
+//! | file | content |
 //! |---|---|
-//! | `plan` | what each image is made of |
+//! | `plan` | the sources of each image |
 //! | `base`, `debian` | base images from Debian packages |
-//! | `fetch` | sources that take the place of build stages |
+//! | `fetch` | sources that replace build stages |
 //! | `store` | calls of buildah |
-//! | `step`, `record`, `key` | one build, what was built, and from which inputs |
+//! | `step`, `record`, `key` | one build, the built images, and the hash of their inputs |
 //! | `list`, `copy` | `./justw images list` and `copy` |
 //!
-//! An image is built again only when something that goes into it has changed. A new archive takes the place of the old
-//! one in one step; when its build fails, the old one stays.
+//! An image is built again only when one of its inputs has changed. A new archive replaces the old one in one step. When its build fails,
+//! the old one stays.
 
 mod base;
 pub(crate) mod copy;
@@ -48,12 +48,12 @@ use crate::registry::Registries;
 /// Program of the kubectl plugin.
 pub(crate) const PLUGIN: &str = "kubectl-workspace";
 
-/// What images are for. The purpose decides how cargo builds the servers and where the archives are kept.
+/// The purpose of images. It decides how cargo builds the servers and where the archives are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// The local cluster: built of the same libraries as tests, and not optimised itself.
+    /// The local cluster: built with the same libraries as tests, with little optimisation.
     Cluster,
-    /// A registry, for others: optimised.
+    /// A registry, for other clusters: optimised.
     Registry,
 }
 
@@ -65,7 +65,7 @@ impl Purpose {
         }
     }
 
-    /// Folder of the archives. The local cluster imports everything in its own.
+    /// Folder of the archives. The local cluster imports every archive in its own.
     pub(crate) fn folder(self, paths: &Paths) -> PathBuf {
         match self {
             Self::Cluster => paths.images(),
@@ -74,8 +74,8 @@ impl Purpose {
     }
 }
 
-/// Builds what has changed, pushes it where a registry is given, and prints the images' names. `values`: a file that gets the
-/// chart's values for them.
+/// Builds what has changed, pushes it if a registry is given, and prints the images' names. `values`: path of the file for the chart's
+/// values for them.
 ///
 /// # Errors
 /// As [`ensure`] and [`push`], or when the file cannot be written.
@@ -86,7 +86,7 @@ pub(crate) fn run(
     paths: &Paths,
 ) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
-    // A wrong name is told before the long part.
+    // Wrong names are reported before the long part.
     registry.map(checked_registry).transpose()?;
     let purpose = registry.map_or(Purpose::Cluster, |_| Purpose::Registry);
     let mut references = ensure(only, purpose, paths, &progress)?;
@@ -107,11 +107,11 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds those of the images (of all, when none is named) whose inputs have changed. Returns the full names on the local
-/// cluster of just these, by the names that the chart's values use for them.
+/// Builds those of the images (all, when none is named) whose inputs have changed. Returns the full names of these images on the local
+/// cluster, by the names in the chart's values.
 ///
 /// # Errors
-/// When an image cannot be built: names it, the step and the log. The others are built all the same.
+/// When an image cannot be built: names it, the step and the log. The other images are built nevertheless.
 pub(crate) fn ensure(
     only: &[Name],
     purpose: Purpose,
@@ -122,7 +122,7 @@ pub(crate) fn ensure(
         .iter()
         .copied()
         .collect();
-    // All builds share one store, so they share one lock.
+    // All builds use one store, so they use one lock.
     let _lock = lock(&paths.images(), progress)?;
     let mut record = Record::load(&purpose.folder(paths))?;
     let builder = Builder {
@@ -143,7 +143,7 @@ pub(crate) fn ensure(
         Err(error) => failures.push(error.context(format!("image {}", name.text()))),
     };
     let compiled = thread::scope(|scope| {
-        // The compiler needs minutes the first time: what mostly waits for downloads goes beside it.
+        // The compiler needs minutes the first time. Steps that mostly wait for downloads run beside it.
         let cargo = scope.spawn(|| builder.compile(&servers));
         for name in others {
             one(name, None);
@@ -160,7 +160,7 @@ pub(crate) fn ensure(
     if built > 0
         && let Err(error) = builder.tidy()
     {
-        // Costs disk, nothing else.
+        // This costs only disk space.
         progress.line(format_args!("{error:#}"));
     }
     if !failures.is_empty() {
@@ -176,10 +176,10 @@ pub(crate) fn ensure(
     Ok(references)
 }
 
-/// Full names on the local cluster of images that are built already, by the names that the chart's values use for them.
+/// Full names on the local cluster of images that are already built, by the names in the chart's values.
 ///
 /// # Errors
-/// When one of them is not.
+/// When one of them is not built.
 pub(crate) fn built(
     names: &[Name],
     purpose: Purpose,
@@ -199,7 +199,7 @@ pub(crate) fn built(
 /// Credentials are those of this machine's container tools (`skopeo login`).
 ///
 /// # Errors
-/// When the registry's name is not one, or it refuses an image.
+/// When the registry's name is invalid, or it refuses an image.
 fn push(
     references: &BTreeMap<String, String>,
     registry: &str,
@@ -219,7 +219,7 @@ fn push(
     Ok(pushed)
 }
 
-/// What all builds of one run share.
+/// Shared state of all builds of one run.
 struct Builder<'a> {
     paths: &'a Paths,
     purpose: Purpose,
@@ -231,7 +231,7 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    /// Compiles the servers; returns the folder of their programs, or nothing when there is none to compile.
+    /// Compiles the servers; returns the folder of their programs, or `None` when there is none to compile.
     fn compile(&self, servers: &[Name]) -> anyhow::Result<Option<PathBuf>> {
         let programs: Vec<Program> = servers
             .iter()
@@ -250,7 +250,7 @@ impl Builder<'_> {
         folder.map(Some).context("images: compile the servers")
     }
 
-    /// Builds one image unless its archive is current; says whether it did.
+    /// Builds one image unless its archive is current; returns whether it did.
     fn one(&self, name: Name, programs: Option<&Path>, record: &mut Record) -> anyhow::Result<bool> {
         let recipe = name.recipe();
         let base = BaseImage::plan(recipe.base, &self.release, &self.deploy)?;
@@ -301,7 +301,7 @@ impl Builder<'_> {
         Ok(true)
     }
 
-    /// Hash of all that goes into an image.
+    /// Hash of all inputs of an image.
     fn key(&self, recipe: &Recipe, base: &BaseImage, programs: Option<&Path>) -> anyhow::Result<String> {
         let key = Key::new("image")
             .with("base", &base.image)
@@ -353,7 +353,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Keeps only base images that are still in use: everything else can be imported from the archives.
+    /// Keeps only base images that are still in use. All other images can be imported from the archives.
     fn tidy(&self) -> anyhow::Result<()> {
         let bases = Name::all().iter().map(|name| {
             let base = BaseImage::plan(name.recipe().base, &self.release, &self.deploy)?;
@@ -366,7 +366,7 @@ impl Builder<'_> {
     }
 }
 
-/// Compiles the kubectl plugin for others; returns the program.
+/// Compiles the kubectl plugin for a release; returns the program.
 ///
 /// # Errors
 /// When it does not compile.
@@ -390,7 +390,7 @@ fn compiled(programs: Option<&Path>, package: &str) -> anyhow::Result<PathBuf> {
     Ok(folder.join(program(package)))
 }
 
-/// One run at a time on this machine; released at the end of the process at the latest.
+/// One run at a time on this machine. The lock ends with the process at the latest.
 fn lock(folder: &Path, progress: &Progress) -> anyhow::Result<File> {
     let path = folder.join(".lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;

@@ -1,8 +1,8 @@
-//! Name of an image -> what it is made of and called (pure).
+//! Name of an image -> its sources and its names (pure).
 
 use clap::ValueEnum;
 
-/// Our images, by the names that the chart's values use; those of the tests come last.
+/// Our images, by their names in the chart's values; those of the tests come last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub(crate) enum Name {
     /// The operator
@@ -13,35 +13,35 @@ pub(crate) enum Name {
     Gateway,
     /// The portal
     Portal,
-    /// JupyterLab and uv, what workspaces run by default
+    /// JupyterLab and uv, the default image of workspaces
     Application,
     /// Traefik
     Proxy,
     /// Keycloak
     Identity,
-    /// What the end-to-end tests run as a workspace
+    /// The workspaces of end-to-end tests
     Echo,
-    /// `PostgreSQL`, which end-to-end tests give to the identity provider
+    /// `PostgreSQL`, the identity provider's database in end-to-end tests
     Database,
 }
 
-/// How an image is made.
+/// How an image is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Recipe {
     /// Folder of the build file, below `deploy/images`.
     pub(crate) folder: &'static str,
     pub(crate) base: Base,
-    /// What replaces a stage of the build file.
+    /// Replaces a stage of the build file.
     pub(crate) source: Option<Source>,
     /// Name on the local cluster, without tag.
     repository: &'static str,
-    /// Version of somebody else's program, in front of the hash of the inputs. The hash is in every tag, so that a change rolls pods.
+    /// Version of an external program, as a prefix of the hash of the inputs. Every tag has the hash, so that each change restarts pods.
     version: Option<&'static str>,
     /// Further full names on the local cluster.
     pub(crate) aliases: &'static [&'static str],
 }
 
-/// What an image is based on.
+/// The base of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Base {
     /// glibc, certificates, time zones; no program.
@@ -50,7 +50,7 @@ pub(crate) enum Base {
     Packages(&'static str),
 }
 
-/// What is fetched or built on this machine, with its own settings for registries, and put in place of a stage.
+/// Sources that are fetched or built on this machine, with its own settings for registries. They replace a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A server of ours: stage `build`.
@@ -75,18 +75,18 @@ pub(crate) enum Source {
         sha256: &'static str,
         /// The one folder at its top.
         top: &'static str,
-        /// Where that folder goes, below the stage's root.
+        /// Path of that folder, below the stage's root.
         place: &'static str,
     },
 }
 
 impl Name {
-    /// All images, in the order they are built in.
+    /// All images, in the order of their builds.
     pub(crate) fn all() -> &'static [Self] {
         Self::value_variants()
     }
 
-    /// As written on the command line, in file names and in `images.json`.
+    /// The name on the command line, in file names and in `images.json`.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Operator => "operator",
@@ -101,7 +101,7 @@ impl Name {
         }
     }
 
-    /// How this image is made.
+    /// How this image is built.
     pub(crate) fn recipe(self) -> Recipe {
         let server = |repository, package| Recipe {
             folder: "server",
@@ -122,7 +122,7 @@ impl Name {
                 source: Some(Source::Wheels),
                 repository: "localhost/jk8s-application-jupyter-uv",
                 version: None,
-                // Manifests elsewhere use the bare name, which nodes read as one of the default registry.
+                // Other manifests use the bare name, which nodes complete with the default registry.
                 aliases: &[
                     "jk8s-application-jupyter-uv:latest",
                     "docker.io/library/jk8s-application-jupyter-uv:latest",
@@ -154,7 +154,7 @@ impl Name {
             },
             Self::Echo => Recipe {
                 folder: "echo",
-                // Has the python3 that it needs, and is made anyway.
+                // It has the required python3, and is built in any case.
                 base: Base::Packages("jupyter-uv"),
                 source: None,
                 repository: "localhost/jupyter-k8s/echo",
@@ -200,7 +200,7 @@ pub(crate) fn packages(build_file: &str) -> Option<Vec<&str>> {
     Some(value.trim_matches('"').split_whitespace().collect())
 }
 
-/// A local name -> the name below a registry: its last part, which is what the chart expects there.
+/// A local name -> the name below a registry: its last part, which the chart expects.
 ///
 /// # Errors
 /// As [`checked_registry`].
@@ -209,10 +209,10 @@ pub(crate) fn pushed(registry: &str, reference: &str) -> anyhow::Result<String> 
     Ok(format!("{}/{last}", checked_registry(registry)?))
 }
 
-/// The registry as it is given.
+/// The given registry, if its name is valid.
 ///
 /// # Errors
-/// When it is not one that names can be put below.
+/// When its name is not valid.
 pub(crate) fn checked_registry(registry: &str) -> anyhow::Result<&str> {
     let wrong = registry.is_empty()
         || registry.contains("://")
@@ -271,7 +271,7 @@ mod tests {
         }
     }
 
-    /// Tags that the chart has by itself: those of the makers' images, and of ours without the hash.
+    /// The chart's default tags: those of upstream images, and of ours without the hash.
     #[test]
     fn the_chart_names_the_versions_of_others_that_are_built_here() {
         let values: serde_json::Value =

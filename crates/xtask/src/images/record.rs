@@ -1,4 +1,4 @@
-//! What the cache's `images/` holds: archives, their names (`images.json`) and their inputs (`inputs.json`) (IO).
+//! Cache folder `images/` -> archives, their names and the hashes of their inputs (IO).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,15 +12,15 @@ pub(crate) struct Record {
     folder: PathBuf,
     /// Name -> full image name on the local cluster.
     references: BTreeMap<String, String>,
-    /// Name -> hash of what the archive was made of.
+    /// Name -> hash of the archive's inputs.
     inputs: BTreeMap<String, String>,
 }
 
 impl Record {
-    /// Reads the record; one that is absent or unreadable is empty, and everything is built once more.
+    /// Reads the record. An absent or unreadable one counts as empty, and all images are built again.
     ///
     /// # Errors
-    /// When the folder cannot be made.
+    /// When the folder cannot be created.
     pub(crate) fn load(folder: &Path) -> anyhow::Result<Self> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let map = |name: &str| {
@@ -34,24 +34,24 @@ impl Record {
         })
     }
 
-    /// Where the archive of this image is.
+    /// Path of this image's archive.
     pub(crate) fn archive(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.tar"))
     }
 
-    /// Where its next archive may be written before it takes that place.
+    /// Path for the next archive before it replaces the current one.
     pub(crate) fn temporary(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.tmp"))
     }
 
-    /// Whether the archive is there, made of just these inputs and called so.
+    /// Whether the archive exists, with exactly these inputs and this name.
     pub(crate) fn is_current(&self, name: &str, key: &str, reference: &str) -> bool {
         self.inputs.get(name).is_some_and(|known| known == key)
             && self.references.get(name).is_some_and(|known| known == reference)
             && self.archive(name).exists()
     }
 
-    /// Puts the temporary archive in the place of the old one.
+    /// Replaces the old archive with the temporary one.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -62,7 +62,7 @@ impl Record {
         reference: &str,
         aliases: &[&str],
     ) -> anyhow::Result<()> {
-        // Unknown in between: after a crash the image is built again instead of being taken for what it is not.
+        // Removed in between: after a crash the image is built again, instead of a wrong record.
         if self.inputs.remove(name).is_some() {
             self.write("inputs.json", &self.inputs)?;
         }
@@ -81,7 +81,7 @@ impl Record {
         self.write("inputs.json", &self.inputs)
     }
 
-    /// Name -> full image name on the local cluster, of everything that has ever been built here.
+    /// Name -> full image name on the local cluster, of every image that was ever built here.
     pub(crate) fn references(&self) -> &BTreeMap<String, String> {
         &self.references
     }

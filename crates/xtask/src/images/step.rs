@@ -9,10 +9,10 @@ use anyhow::Context as _;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// Characters of a log line that are shown.
+/// Maximum length of a shown log line, in characters.
 const SHOWN: usize = 100;
 
-/// A build under way. Its folder is removed when it ends, one way or the other.
+/// A running build. Its folder is removed when it ends, whether it succeeds or not.
 #[derive(Debug)]
 pub(crate) struct Step<'a> {
     pub(crate) folder: PathBuf,
@@ -48,13 +48,13 @@ impl<'a> Step<'a> {
         })
     }
 
-    /// For lines of a command's output: shows one of them now and then, so that a long build is seen to go on.
+    /// For lines of a command's output: shows one of them from time to time, as progress of a long build.
     pub(crate) fn beat(&self) -> impl FnMut(&str) + use<'a> {
         let mut beat = self.progress.beat();
         move |line| beat.line(|| format!("  {}", line.chars().take(SHOWN).collect::<String>()))
     }
 
-    /// Says that it is done, and how long it took.
+    /// Prints that the build is complete, and its duration.
     ///
     /// # Errors
     /// When the folder cannot be removed.

@@ -1,4 +1,4 @@
-//! buildah, with a storage of our own in the cache folder: no container engine, no settings of this machine's (IO).
+//! Build files -> images, by buildah with its own storage in the cache folder (IO).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,20 +8,20 @@ use anyhow::Context as _;
 use crate::exec::Cmd;
 use crate::paths::Paths;
 
-/// Where images are built; holds base images between runs.
+/// The builder's storage; it keeps base images between runs.
 #[derive(Debug)]
 pub(crate) struct Store {
     settings: PathBuf,
 }
 
-/// A build file and what to fill in.
+/// A build file and its inputs.
 #[derive(Debug)]
 pub(crate) struct Build<'a> {
     pub(crate) file: PathBuf,
-    /// The folder that the file's COPY instructions mean.
+    /// The context folder of the file's COPY instructions.
     pub(crate) context: &'a Path,
     pub(crate) arguments: Vec<(&'static str, String)>,
-    /// Folders in place of stages.
+    /// Folders that replace stages.
     pub(crate) stages: Vec<(&'static str, &'a Path)>,
 }
 
@@ -35,7 +35,7 @@ impl Store {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let settings = folder.join("storage.conf");
         let place = folder.display();
-        // vfs needs nothing of the kernel, so it works in containers and on every file system.
+        // vfs needs no kernel features, so it works in containers and on every file system.
         let text = format!(
             "[storage]\ndriver = \"vfs\"\ngraphroot = \"{place}/storage\"\nrunroot = \"{place}/run\"\n"
         );
@@ -57,7 +57,7 @@ impl Store {
             .succeeds()
     }
 
-    /// Makes an image of nothing but an archive of a root file system.
+    /// Creates an image that contains only an archive of a root file system.
     ///
     /// # Errors
     /// When buildah fails.
@@ -75,7 +75,7 @@ impl Store {
         commit.logged(log, |_| ())
     }
 
-    /// Builds an image. Nothing is pulled: each stage that would need it is replaced.
+    /// Builds an image. Nothing is pulled: each stage that would be is replaced.
     ///
     /// # Errors
     /// When buildah fails.
@@ -102,7 +102,7 @@ impl Store {
             .logged(log, on_line)
     }
 
-    /// Writes an image as an oci-archive. zstd, because nodes unpack it in half the time of gzip.
+    /// Writes an image as an oci-archive, with zstd, because nodes unpack it in half the time of gzip.
     ///
     /// # Errors
     /// When buildah fails.
@@ -114,7 +114,7 @@ impl Store {
             .logged(log, |_| ())
     }
 
-    /// Removes what a build leaves: half-made containers, and all images but those to be kept.
+    /// Removes the remains of builds: incomplete containers, and all images except those to keep.
     ///
     /// # Errors
     /// When buildah fails.

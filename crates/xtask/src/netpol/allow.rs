@@ -1,4 +1,4 @@
-//! Facts -> which pods are isolated in which direction, and what each may exchange with whom (pure).
+//! Facts -> isolated pods per direction, and their allowed peers and ports (pure).
 //!
 //! The meaning is that of the NetworkPolicy API: a pod is isolated in a direction as soon as one policy of that
 //! direction selects it, and then exactly the union of what those policies allow is allowed.
@@ -28,7 +28,7 @@ pub(super) enum Direction {
     Egress,
 }
 
-/// One thing that an isolated pod may exchange packets with.
+/// One peer, with the ports for it, that an isolated pod may exchange packets with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Allow {
     /// The other end: where the connection comes from (ingress) or goes to (egress).
@@ -52,11 +52,10 @@ pub(super) enum Protocol {
     Udp,
 }
 
-/// What each isolated pod may do; a pod that is missing in a direction is not isolated in it.
+/// The allowed traffic of each isolated pod. A pod that is absent in a direction is not isolated in it.
 pub(super) type Isolated = BTreeMap<(Direction, Ipv4Addr), BTreeSet<Allow>>;
 
-/// Decides for every pod. What cannot be understood inside a policy (an IPv6 range, SCTP, an unknown operator)
-/// allows nothing.
+/// Decides for every pod. Unsupported parts of a policy (an IPv6 range, SCTP, an unknown operator) allow nothing.
 pub(super) fn isolated(snapshot: &Snapshot) -> Isolated {
     let mut isolated = Isolated::new();
     for (namespace, spec) in &snapshot.policies {
@@ -72,7 +71,7 @@ pub(super) fn isolated(snapshot: &Snapshot) -> Isolated {
     isolated
 }
 
-/// The directions of a policy; without policyTypes they follow from its rules, as the API server would fill in.
+/// The directions of a policy. Without policyTypes they follow from its rules, as the API server would fill in.
 fn directions(spec: &NetworkPolicySpec) -> Vec<Direction> {
     let Some(types) = &spec.policy_types else {
         let egress = spec.egress.as_ref().is_some_and(|rules| !rules.is_empty());
@@ -123,7 +122,7 @@ fn rules(
                     allows
                         .extend(numbers.flat_map(|ports| peers.iter().map(move |peer| allow(*peer, ports))));
                 }
-                // The name belongs to whoever receives: another number on every destination pod.
+                // The destination pod defines the name, so its number may differ between destination pods.
                 (Some(IntOrString::String(name)), Direction::Egress) => {
                     let within = |ip: Ipv4Addr| peers.iter().any(|peer| peer.contains(Cidr::host(ip)));
                     let there = snapshot.pods.iter().filter(|(ip, _)| within(**ip));
@@ -152,7 +151,7 @@ fn allow(peer: Cidr, ports: Ports) -> Allow {
     }
 }
 
-/// The addresses that a rule's `from` or `to` names; an empty list is everybody.
+/// The addresses that a rule's `from` or `to` names; an empty list means every address.
 fn reachable(snapshot: &Snapshot, namespace: &str, peers: &[NetworkPolicyPeer]) -> Vec<Cidr> {
     if peers.is_empty() {
         return vec![Cidr::ALL];
@@ -161,7 +160,7 @@ fn reachable(snapshot: &Snapshot, namespace: &str, peers: &[NetworkPolicyPeer]) 
     for peer in peers {
         match (&peer.ip_block, &peer.pod_selector, &peer.namespace_selector) {
             (Some(block), None, None) => ranges.extend(block_ranges(block)),
-            // The API server refuses the other two; neither can mean "everybody".
+            // The API server refuses the other two; neither can mean "every address".
             (Some(_), ..) | (None, None, None) => {}
             (None, pods, namespaces) => {
                 let chosen = |pod: &Endpoint| {
@@ -202,11 +201,11 @@ fn block_ranges(block: &IPBlock) -> Vec<Cidr> {
         return Vec::new();
     };
     let holes: Result<Vec<Cidr>, _> = block.except.iter().flatten().map(|hole| hole.parse()).collect();
-    // An exception that cannot be read might be anything in the range.
+    // An unreadable exception could be any part of the range.
     holes.map(|holes| range.without(&holes)).unwrap_or_default()
 }
 
-/// The numbers that the pod's containers give the name, for the rule's protocol.
+/// The port numbers that the pod's containers give this name, for the rule's protocol.
 fn named<'a>(
     pod: &'a Endpoint,
     name: &'a str,

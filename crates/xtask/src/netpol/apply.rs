@@ -7,7 +7,7 @@ use tokio::{io::AsyncWriteExt, process::Command};
 
 use super::render::{self, Chains, Present};
 
-/// Writes `chains` in one step, unless they are those that were written `last` and both hooks still lead to them.
+/// Writes `chains` in one step, unless they equal the `last` ones and both hooks still jump to them.
 pub(super) async fn apply(chains: &Chains, last: Option<&Chains>) -> anyhow::Result<()> {
     let start = Instant::now();
     let present = Present::parse(&iptables("iptables-save", &["-t", "filter"], "").await?);

@@ -1,4 +1,4 @@
-//! Tests: clusters and packets -> verdicts of the rendered rules, from a table.
+//! Tests: clusters and packets -> results of the rendered rules, from a table.
 
 use std::net::Ipv4Addr;
 
@@ -19,7 +19,7 @@ pub(super) struct Packet {
     pub(super) port: u16,
 }
 
-/// Walks a new connection's first packet through the rendered chains as iptables would.
+/// Follows a new connection's first packet through the rendered chains, as iptables would.
 pub(super) fn passes(chains: &render::Chains, chain: &str, packet: Packet) -> bool {
     for rule in &chains[chain] {
         let mut words = rule.split(' ');
@@ -98,11 +98,11 @@ pub(super) fn cluster(policies: &[Value]) -> Snapshot {
     )
 }
 
-/// `from>to/protocol/port`, each with the verdict expected.
-type Verdicts = &'static [(&'static str, &'static str, &'static str, u16, bool)];
+/// `from>to/protocol/port`, each with whether it is allowed.
+type Expected = &'static [(&'static str, &'static str, &'static str, u16, bool)];
 
 #[expect(clippy::too_many_lines, reason = "a table reads best in one piece")]
-fn table() -> Vec<(&'static str, Vec<Value>, Verdicts)> {
+fn table() -> Vec<(&'static str, Vec<Value>, Expected)> {
     let web = json!({"matchLabels": {"app": "web"}});
     vec![
         (
@@ -241,7 +241,7 @@ fn table() -> Vec<(&'static str, Vec<Value>, Verdicts)> {
             ],
         ),
         (
-            "a named port in egress towards anybody or a block means the pods there that have it",
+            "a named port in egress towards any address or a block means the pods there that have it",
             vec![
                 json!({"podSelector": web, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": "http"}]}, {"to": [{"ipBlock": {"cidr": "10.244.0.4/32"}}], "ports": [{"port": "dns", "protocol": "UDP"}]}]}),
             ],
@@ -309,11 +309,11 @@ fn table() -> Vec<(&'static str, Vec<Value>, Verdicts)> {
 }
 
 #[test]
-fn rendered_rules_give_the_verdicts_that_the_api_documents() {
-    for (name, specs, verdicts) in table() {
+fn rendered_rules_allow_what_the_api_documents() {
+    for (name, specs, packets) in table() {
         let policies: Vec<Value> = specs.iter().map(policy).collect();
         let chains = render::chains(&allow::isolated(&cluster(&policies)));
-        for &(from, to, protocol, port, expected) in verdicts {
+        for &(from, to, protocol, port, expected) in packets {
             let packet = Packet {
                 from: from.parse().unwrap(),
                 to: to.parse().unwrap(),

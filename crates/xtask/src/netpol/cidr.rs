@@ -28,8 +28,8 @@ impl Cidr {
 
     /// The addresses of this range that lie in none of `holes`, as the fewest ranges, ascending.
     ///
-    /// Rules built from the result only ever match what they allow, so an exception never has to refuse
-    /// anything, and another rule may still allow what this one leaves out.
+    /// Rules built from the result match only what they allow. So an exception never has to refuse anything, and another rule may still
+    /// allow what this one leaves out.
     pub(super) fn without(self, holes: &[Self]) -> Vec<Self> {
         if holes.iter().any(|hole| hole.contains(self)) {
             return Vec::new();
@@ -59,7 +59,7 @@ fn mask(len: u8) -> u32 {
 impl FromStr for Cidr {
     type Err = String;
 
-    /// Reads `address/length`; IPv6 ranges and anything else are an error that quotes the text.
+    /// Parses `address/length`; for IPv6 ranges and anything else, the error quotes the text.
     fn from_str(text: &str) -> Result<Self, String> {
         let error = || format!("{text:?} is not an IPv4 range such as 10.0.0.0/8");
         let (address, len) = text.split_once('/').ok_or_else(error)?;

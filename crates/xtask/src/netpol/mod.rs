@@ -1,17 +1,16 @@
-//! Policies, pods and namespaces of a one-node cluster -> iptables rules in the node's network namespace (IO).
+//! Policies, pods and namespaces of a one-node cluster -> iptables rules on the node (IO).
 //!
-//! A NetworkPolicy enforcer for the local cluster: a test fixture, not a CNI. The bridge plugin carries the traffic but
-//! enforces nothing; this process adds what is missing for one node, by IPv4 only, for TCP and UDP ports. A new pod
-//! is covered once its address is in its status. When the process ends it leaves the rules as they are: they
-//! die with the node's network namespace.
+//! A NetworkPolicy enforcer for the local cluster: a test fixture, not a CNI. The bridge plugin carries the traffic but enforces nothing.
+//! This process enforces policies on one node, for IPv4, TCP and UDP only. A new pod is covered once its address is in its status. When the
+//! process ends it leaves the rules in place: they end with the node's network namespace.
 //!
-//! | file | what it does |
+//! | file | function |
 //! |---|---|
-//! | `snapshot` | objects of the API server -> the facts that policies are decided from (pure) |
+//! | `snapshot` | objects of the API server -> the facts for decisions about policies (pure) |
 //! | `select`, `cidr` | label selectors; differences of address ranges (pure) |
-//! | `allow` | facts -> which pods are isolated, and what each may exchange with whom (pure) |
+//! | `allow` | facts -> isolated pods, and their allowed peers and ports (pure) |
 //! | `render`, `apply` | that -> the input of `iptables-restore`, and the call of it |
-//! | `cases`, `naive` | tests: a table of packets; random policies against a second reading of the API's text |
+//! | `cases`, `naive` | tests: a table of packets; random policies against a second implementation |
 
 mod allow;
 mod apply;
@@ -47,13 +46,13 @@ use tokio::{signal::unix, sync::Notify, time};
 
 /// Changes within this time are written together.
 const DEBOUNCE: Duration = Duration::from_millis(30);
-/// How often the rules are compared with what is wanted when nothing changes, in case others moved them.
+/// Interval at which the rules are compared with the desired ones, in case other programs changed them.
 const RESYNC: Duration = Duration::from_secs(5);
 
-/// Enforces until SIGTERM or SIGINT. `kubeconfig` must allow to watch network policies, pods and namespaces.
+/// Enforces until SIGTERM or SIGINT. `kubeconfig` must allow watches of network policies, pods and namespaces.
 ///
 /// # Errors
-/// When the kubeconfig cannot be read. Failing watches and writes are reported and tried again.
+/// When the kubeconfig cannot be read. Failing watches and writes are reported and retried.
 pub(crate) async fn run(kubeconfig: &Path) -> anyhow::Result<()> {
     let file = Kubeconfig::read_from(kubeconfig)
         .with_context(|| format!("reading the kubeconfig {}", kubeconfig.display()))?;
@@ -69,7 +68,7 @@ pub(crate) async fn run(kubeconfig: &Path) -> anyhow::Result<()> {
     let watch = async { tokio::join!(watch_namespaces, watch_pods, watch_policies) };
 
     let enforce = async {
-        // Before the first complete answer an empty store would mean "no policies": the rules stay as they are.
+        // Before the first complete list, an empty store would mean "no policies", so the rules stay unchanged.
         tokio::try_join!(
             namespaces.wait_until_ready(),
             pods.wait_until_ready(),
@@ -103,7 +102,7 @@ pub(crate) async fn run(kubeconfig: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// A store that follows all objects of a kind, and the future that feeds it and reports every change.
+/// A store of all objects of a kind, and the future that fills it and reports every change.
 fn store<K>(client: &Client, changed: &Arc<Notify>) -> (Store<K>, impl Future<Output = ()> + use<K>)
 where
     K: Resource<DynamicType = ()> + Clone + fmt::Debug + DeserializeOwned + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Tests: random policies -> verdicts of the rendered rules, against a second, naive reading of the API's text.
+//! Tests: random policies -> results of the rendered rules, compared with a naive implementation.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::cases::{DB, FAR, NODE, OTHER, OUT, Packet, WEB, cluster, passes};
 use super::{allow, cidr::Cidr, render, select::matches, snapshot::Snapshot};
 
-/// The API's text read naively, packet by packet: no ranges are computed, no rules are built.
+/// The API's documentation implemented naively, packet by packet, without ranges or rules.
 fn naive(snapshot: &Snapshot, packet: Packet) -> bool {
     packet.from == packet.to || (naive_end(snapshot, packet, true) && naive_end(snapshot, packet, false))
 }

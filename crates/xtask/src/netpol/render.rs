@@ -1,8 +1,8 @@
-//! Isolated pods and the rules that iptables holds now -> the input of one `iptables-restore -n` (pure).
+//! Isolated pods and the current iptables rules -> the input of one `iptables-restore -n` (pure).
 //!
-//! Every chain of ours begins with `NP-`. `NP-ROOT` is jumped to from `FORWARD` (traffic to and from pods, bridged
-//! traffic included) and `INPUT` (pods to the node itself, where the API server's service address leads). Nothing
-//! hooks `OUTPUT`: what the node itself sends, such as the kubelet's probes, reaches every pod, as the API wants.
+//! The names of all our chains start with `NP-`. `FORWARD` (traffic to and from pods, bridged traffic included) and `INPUT` (pods to the
+//! node itself, such as to the API server) jump to `NP-ROOT`. `OUTPUT` does not: traffic from the node itself, such as the kubelet's
+//! probes, reaches every pod, as the API requires.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,10 +20,10 @@ const HOOKS: [&str; 2] = ["FORWARD", "INPUT"];
 /// Our chains with their rules, each without the leading `-A <chain>`.
 pub(super) type Chains = BTreeMap<String, Vec<String>>;
 
-/// One chain per isolated pod and direction. In such a chain RETURN means allowed; back in the root chain the packet
-/// then meets the chain of its other end, so both ends must agree.
+/// One chain per isolated pod and direction. RETURN means allowed in such a chain. The root chain then passes the packet to the chain of
+/// its other end, so both ends must allow it.
 pub(super) fn chains(isolated: &Isolated) -> Chains {
-    // Replies, and connections that a changed policy no longer allows, go on: policies are about new connections.
+    // Replies, and connections that a changed policy no longer allows, continue: policies apply to new connections.
     let mut root = vec!["-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN".to_owned()];
     let mut chains = Chains::new();
     for ((direction, ip), allows) in isolated {
@@ -41,7 +41,7 @@ pub(super) fn chains(isolated: &Isolated) -> Chains {
             .chain(allows)
             .map(|allow| format!("{}-j RETURN", condition(other, allow)))
             .collect();
-        // Refused, not dropped: a client learns at once and tests need not wait for a timeout.
+        // Rejected, not dropped: a client gets the error at once, and tests need not wait for a timeout.
         rules.push("-j REJECT".to_owned());
         root.push(format!("{own} {ip}/32 -j {name}"));
         chains.insert(name, rules);
@@ -68,7 +68,7 @@ fn condition(peer_flag: &str, allow: &Allow) -> String {
     }
 }
 
-/// What `iptables-save -t filter` shows of us.
+/// Our part of the output of `iptables-save -t filter`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Present {
     chains: BTreeSet<String>,
@@ -77,7 +77,7 @@ pub(super) struct Present {
 }
 
 impl Present {
-    /// Reads the text of `iptables-save`.
+    /// Parses the output of `iptables-save`.
     pub(super) fn parse(save: &str) -> Self {
         let mut present = Self::default();
         let mut position: BTreeMap<&str, usize> = BTreeMap::new();
@@ -103,8 +103,8 @@ impl Present {
         present
     }
 
-    /// Whether each hook jumps to our root exactly once and first. A jump behind kube-proxy's would come too late,
-    /// because kube-proxy accepts what it has marked.
+    /// Whether each hook jumps to our root exactly once and first. A jump after kube-proxy's would be too late, because kube-proxy accepts
+    /// what it has marked.
     pub(super) fn hooked(&self) -> bool {
         HOOKS
             .iter()
@@ -112,7 +112,7 @@ impl Present {
     }
 }
 
-/// The text that turns what is present into `chains`, in one atomic step and without touching rules of others.
+/// The input that changes the current rules to `chains`, in one atomic step, without changing rules of other programs.
 pub(super) fn restore(chains: &Chains, present: &Present) -> String {
     let mut text = String::from("*filter\n");
     let stale: Vec<&String> = present

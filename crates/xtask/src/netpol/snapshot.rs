@@ -1,4 +1,4 @@
-//! Objects of the API server -> the facts that network policies are decided from (pure).
+//! Objects of the API server -> the facts for decisions about network policies (pure).
 
 use std::{
     collections::BTreeMap,
@@ -19,18 +19,18 @@ use kube::{
 
 use super::select::Labels;
 
-/// What the enforcer knows of the cluster at one moment.
+/// The enforcer's knowledge of the cluster at one time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Snapshot {
     /// Labels of each namespace.
     pub(super) namespaces: BTreeMap<String, Labels>,
-    /// Pods with an own IPv4 address, by that address.
+    /// Pods with their own IPv4 address, by that address.
     pub(super) pods: BTreeMap<Ipv4Addr, Endpoint>,
     /// Policies with their namespace.
     pub(super) policies: Vec<(String, NetworkPolicySpec)>,
 }
 
-/// A pod as policies see it.
+/// The properties of a pod that policies use.
 #[derive(Clone, Debug)]
 pub(super) struct Endpoint {
     pub(super) namespace: String,
@@ -47,7 +47,7 @@ pub(super) struct NamedPort {
 }
 
 impl Snapshot {
-    /// Collects the facts; objects that cannot be read are dealt with one by one.
+    /// Collects the facts. Each unreadable object is handled separately.
     pub(super) fn new<'a>(
         namespaces: impl IntoIterator<Item = &'a PartialObjectMeta<Namespace>>,
         pods: impl IntoIterator<Item = &'a DeserializeGuard<Pod>>,
@@ -62,7 +62,7 @@ impl Snapshot {
             .map(|policy| (policy.namespace().unwrap_or_default(), readable(policy)))
             .collect();
         let mut running: Vec<&Pod> = pods.into_iter().filter_map(|pod| pod.0.as_ref().ok()).collect();
-        // An address goes from a pod that is on its way out to a new one: the youngest holds it.
+        // An address may belong to an ending pod and to a new one: the youngest pod counts.
         running.sort_by_key(|pod| pod.creation_timestamp());
         let pods = running.into_iter().filter_map(endpoint).collect();
         Self {
@@ -73,7 +73,7 @@ impl Snapshot {
     }
 }
 
-/// A policy's spec. One that cannot be read isolates its whole namespace: closed is the safe side.
+/// A policy's spec. An unreadable one isolates its whole namespace, which is safe.
 fn readable(policy: &DeserializeGuard<NetworkPolicy>) -> NetworkPolicySpec {
     match &policy.0 {
         Ok(policy) => policy.spec.clone().unwrap_or_default(),
@@ -85,7 +85,7 @@ fn readable(policy: &DeserializeGuard<NetworkPolicy>) -> NetworkPolicySpec {
     }
 }
 
-/// The pod's endpoint, if it has one of its own: pods on the node's network count as the node itself.
+/// The pod's endpoint, if it has its own: pods on the node's network count as the node itself.
 fn endpoint(pod: &Pod) -> Option<(Ipv4Addr, Endpoint)> {
     let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
     let over = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));

@@ -1,4 +1,4 @@
-//! The chart, a registry, digests of images -> a package that has these as defaults, and the same as an OCI layout (IO).
+//! Chart, registry, digests of images -> a package with these defaults, also as an OCI layout (IO).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,7 +23,7 @@ pub(super) struct Layout {
 /// Packages the chart, which is then in [`NAME`] below `work`; returns the file's name.
 ///
 /// # Errors
-/// When the chart cannot be read, or has its defaults elsewhere than expected.
+/// When the chart cannot be read, or a default is not where it is expected.
 pub(super) fn package(release: &Release<'_>, work: &Path) -> anyhow::Result<String> {
     let folder = work.join(NAME);
     copy(release.chart, &folder)?;
@@ -56,8 +56,8 @@ fn versioned(text: &str, version: &str) -> anyhow::Result<String> {
     Ok(changed)
 }
 
-/// values.yaml with other defaults: comments stay. The registry is `global.imageRegistry`, so that both that value of a parent chart and
-/// `image.registry` still replace it.
+/// values.yaml with other defaults; comments stay. The registry is `global.imageRegistry`, so that this value of a parent chart, or
+/// `image.registry`, still overrides it.
 fn with_defaults(
     text: &str,
     registry: &str,
@@ -99,7 +99,7 @@ fn same(changed: &str, expected: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Copies the files of a folder that git has, and nothing else that lies there.
+/// Copies the files of a folder that git tracks, and no others.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let files = checkout::files(from)?;
     ensure!(!files.is_empty(), "git has no file of {}", from.display());
@@ -118,7 +118,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The OCI layout of a packaged chart, as Helm itself would push it, and with the commit that it was made from.
+/// The OCI layout of a packaged chart, as Helm itself would push it, with its commit.
 ///
 /// # Errors
 /// When a file cannot be read or written.

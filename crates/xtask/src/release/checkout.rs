@@ -1,4 +1,4 @@
-//! A checkout -> its commit, if it is just that, and the files that git has (IO: runs `git`).
+//! A checkout without changes -> its commit and its tracked files (IO: runs `git`).
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,12 +8,12 @@ use anyhow::ensure;
 
 use crate::exec::Cmd;
 
-/// The commit of a checkout without changes. What an earlier run left in `out` does not count.
+/// The commit of a checkout without changes. Files in `out` from an earlier run do not count.
 ///
 /// # Errors
-/// When files differ from the commit or are not in it, or this is no checkout.
+/// When files differ from the commit or are untracked, or this is no checkout.
 pub(super) fn commit(root: &Path, out: &Path) -> anyhow::Result<String> {
-    // Both without links, and `out` may not exist yet.
+    // Both paths without links; `out` may not exist yet.
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
     let (root, out) = (real(root), real(&std::path::absolute(out)?));
     let status = git(&root)
@@ -45,7 +45,7 @@ pub(super) fn commit(root: &Path, out: &Path) -> anyhow::Result<String> {
     head(&root)
 }
 
-/// The commit that is checked out, whatever was changed since.
+/// The current commit, even if files have changed since.
 ///
 /// # Errors
 /// When this is no checkout.
@@ -53,7 +53,7 @@ pub(super) fn head(root: &Path) -> anyhow::Result<String> {
     git(root).args(["rev-parse", "HEAD"]).output()
 }
 
-/// The files of a folder that git has, from there.
+/// The tracked files of a folder, relative to it.
 ///
 /// # Errors
 /// When the folder is not in a checkout.
@@ -66,13 +66,13 @@ fn git(folder: &Path) -> Cmd {
     Cmd::new("git").dir(folder)
 }
 
-/// The parts of a list that have a zero byte at their ends.
+/// The parts of a list whose parts end with a zero byte.
 fn names(list: &[u8]) -> impl Iterator<Item = &OsStr> {
     let parts = list.split(|byte| *byte == 0);
     parts.filter(|part| !part.is_empty()).map(OsStr::from_bytes)
 }
 
-/// Repositories of tests.
+/// Repositories for tests.
 #[cfg(test)]
 pub(super) mod testing {
     use std::fs;
@@ -102,7 +102,7 @@ pub(super) mod testing {
             fs::write(path, text).unwrap();
         }
 
-        /// Commits all that is there.
+        /// Commits all files.
         pub(crate) fn commit(&self) {
             git(&self.0).args(["add", "--all"]).run().unwrap();
             let account = ["-c", "user.name=test", "-c", "user.email=test@example.com"];
@@ -146,7 +146,7 @@ mod tests {
         let listed: Vec<&str> = error.lines().skip(1).map(str::trim).collect();
         assert_eq!(listed, ["folder/b", "folder/my-values.yaml"], "{error}");
         assert!(error.contains("git stash -u"), "{error}");
-        // A folder for the files hides no change.
+        // The folder for the output hides no change.
         let all = commit(root, root).unwrap_err().to_string();
         assert!(
             all.contains("folder/b") && all.contains("my-values.yaml"),

@@ -1,6 +1,6 @@
-//! Archives of the plugin -> krew's manifest, by which `kubectl krew install --manifest` installs it (pure).
+//! Archives of the plugin -> manifest for `kubectl krew install --manifest` (pure).
 //!
-//! The fields are those of krew's developer guide, "Plugin manifest".
+//! The fields are described in krew's developer guide, "Plugin manifest".
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -15,9 +15,9 @@ pub(super) const FILE: &str = "workspace.yaml";
 /// An archive for one platform.
 pub(super) struct Archive<'a> {
     pub(super) file: &'a str,
-    /// In Go's words, such as `linux`.
+    /// As Go names it, such as `linux`.
     pub(super) os: &'a str,
-    /// In Go's words, such as `amd64`.
+    /// As Go names it, such as `amd64`.
     pub(super) architecture: &'a str,
     /// In hexadecimal digits.
     pub(super) sha256: &'a str,
@@ -83,7 +83,7 @@ mod tests {
             .unwrap_or_else(|| panic!("{name} is missing: {value}"))
     }
 
-    /// What krew's validation refuses: wrong version or kind, unsafe names, and empty fields.
+    /// The checks of krew: wrong version or kind, unsafe names, and empty fields.
     fn assert_accepted(manifest: &Value) {
         assert_eq!(
             text(manifest, "apiVersion"),

@@ -1,4 +1,4 @@
-//! A chart -> its CRDs, and operator and webhook, as files for `kubectl apply` (IO: runs `helm`).
+//! A chart -> its CRDs, operator and webhook, as files for `kubectl apply` (IO: runs `helm`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(super) fn crds(chart: &Path) -> anyhow::Result<String> {
     texts.collect()
 }
 
-/// What a cluster needs where another gateway and proxy serve workspaces: namespace, CRDs, operator and webhook.
+/// The objects of a cluster where another gateway and proxy serve workspaces: namespace, CRDs, operator and webhook.
 ///
 /// # Errors
 /// When the packaged chart does not render.

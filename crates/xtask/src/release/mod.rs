@@ -2,9 +2,9 @@
 //!
 //! | file | input -> output |
 //! |---|---|
-//! | `checkout.rs` | the checkout -> its commit, if it is just that, and the files that git has |
-//! | `version.rs` | text -> a version that this checkout may be released as (pure) |
-//! | `chart.rs` | the chart, a registry, digests -> a package that has these as defaults, and the same as an OCI layout |
+//! | `checkout.rs` | a checkout without changes -> its commit and its tracked files |
+//! | `version.rs` | text -> a version that this checkout may have in a release (pure) |
+//! | `chart.rs` | chart, registry, digests -> a package with these as defaults, and the same as an OCI layout |
 //! | `krew.rs` | archives of the plugin -> krew's manifest (pure) |
 //! | `manifests.rs` | a packaged chart -> `crds.yaml` and `install.yaml` for kubectl |
 //! | `package.rs` | folder -> archive that has the same bytes each time |
@@ -34,7 +34,7 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::registry::{Registries, Upload};
 
-/// Images of the chart. Those of the tests are not released.
+/// Images of the chart. Images of the tests are not released.
 const IMAGES: [Name; 7] = [
     Name::Operator,
     Name::Webhook,
@@ -47,13 +47,13 @@ const IMAGES: [Name; 7] = [
 /// File with the names of the images.
 pub(crate) const IMAGE_LIST: &str = "images.txt";
 
-/// What is released.
+/// The parts of a release.
 struct Release<'a> {
     registry: &'a str,
     version: &'a str,
     /// Commit of this checkout.
     commit: &'a str,
-    /// Folder that gets the files.
+    /// Folder for the files.
     out: &'a Path,
     /// The chart in this checkout.
     chart: &'a Path,
@@ -61,7 +61,7 @@ struct Release<'a> {
     helm: &'a Path,
     /// The built kubectl plugin.
     plugin: &'a Path,
-    /// By the chart's names for them.
+    /// Images, by the chart's names for them.
     images: BTreeMap<String, Image>,
 }
 
@@ -81,7 +81,7 @@ struct Image {
 /// a push.
 pub(crate) fn run(args: &args::Release, paths: &Paths) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
-    // A wrong word is told before the long part.
+    // A wrong version is reported before the long part.
     images::checked_registry(&args.registry)?;
     version::check(&args.version, env!("CARGO_PKG_VERSION"))?;
     let root = paths.clone_root();
@@ -119,8 +119,8 @@ pub(crate) fn run(args: &args::Release, paths: &Paths) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// Publishes the images that the local cluster runs, and the chart of this checkout as it is, to a registry of a test; `plugin` is the built
-/// kubectl plugin. Returns the chart and its version.
+/// Publishes the images of the local cluster and the chart of this checkout to a test registry; `plugin` is the built kubectl plugin.
+/// Returns the chart and its version.
 ///
 /// # Errors
 /// When the local cluster's images were not built, or the registry refuses a push.
@@ -150,7 +150,7 @@ pub(crate) fn publish_local(
     Ok((format!("oci://{}", release.chart_repository()), version))
 }
 
-/// What is in the archives of these images.
+/// Names and digests of these images' archives.
 fn built(references: &BTreeMap<String, String>, folder: &Path) -> anyhow::Result<BTreeMap<String, Image>> {
     let image = |(name, reference): (&String, &String)| {
         let archive = folder.join(format!("{name}.tar"));
@@ -171,7 +171,7 @@ fn built(references: &BTreeMap<String, String>, folder: &Path) -> anyhow::Result
 }
 
 impl Release<'_> {
-    /// Writes the files, then pushes the images, then the chart: whoever sees the chart finds all it names.
+    /// Writes the files, then pushes the images, then the chart. So whenever the chart exists, so do the images that it names.
     fn publish(&self, registries: &Registries, progress: &Progress) -> anyhow::Result<()> {
         fs::create_dir_all(self.out).with_context(|| format!("cannot make {}", self.out.display()))?;
         let work = self.out.join(".work");
@@ -194,7 +194,7 @@ impl Release<'_> {
         registries.upload(&uploads, progress)
     }
 
-    /// All files, their sums at last; returns the chart as it is pushed.
+    /// Writes all files, the checksums last; returns the chart to push.
     fn write(&self, work: &Path) -> anyhow::Result<chart::Layout> {
         let package = chart::package(self, work)?;
         let (crds, install) = ("crds.yaml", "install.yaml");

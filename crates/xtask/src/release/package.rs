@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::exec::Cmd;
 
-/// Archives entries of a folder. Times, owners and umask do not count.
+/// Archives entries of a folder, independent of times, owners and umask.
 ///
 /// # Errors
 /// When tar fails.
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_files_give_the_same_bytes_whatever_their_times_and_modes() {
+    fn the_same_files_give_the_same_bytes_for_any_times_and_modes() {
         let folder = std::env::temp_dir().join(format!("xtask-package-{}", std::process::id()));
         let packed = |name: &str, mode: u32| {
             let source = folder.join(name);

@@ -1,4 +1,4 @@
-//! Synthetic images, a registry of its own with a password -> what a release leaves there (IO: runs `docker-registry`, skopeo, helm).
+//! Synthetic images -> content of a registry after a release (IO: docker-registry, skopeo, helm).
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
@@ -49,7 +49,7 @@ impl Registry {
             Some(port.to_owned())
         };
         let port = lines.find_map(port).expect("the registry ended");
-        // It blocks when nobody reads what it writes.
+        // The process blocks if its output is not read.
         thread::spawn(move || lines.for_each(drop));
         let address = format!("127.0.0.1:{port}");
         let login = credentials(&[&address]);
@@ -72,7 +72,7 @@ impl Registry {
         self.publish_images(&references, registries)
     }
 
-    /// Writes synthetic images; one has this content.
+    /// Writes synthetic images; one of them has this content.
     fn write_images(&self, content: &str) -> BTreeMap<String, String> {
         fs::create_dir_all(self.images()).unwrap();
         let mut references = BTreeMap::new();
@@ -318,7 +318,7 @@ fn a_tag_that_another_client_pushed_in_the_meantime_stays() {
         registries.digest(&target).unwrap().as_ref(),
         Some(&images["proxy"].digest)
     );
-    // What arrives is compared with what was meant.
+    // The test compares the registry's content with the intended one.
     let wrong = Upload {
         digest: images["gateway"].digest.clone(),
         target: format!("{}/proxy:2", registry.registry()),
@@ -336,7 +336,7 @@ fn the_chart_is_pushed_only_after_every_image() {
         registry.registries().digest(&name).unwrap()
     };
     let references = registry.write_images("one");
-    // The last image lost its layers: the index still has its digest.
+    // The last image has no layers left, but the index still has its digest.
     let archive = registry.images().join("webhook.tar");
     let whole = fs::read(&archive).unwrap();
     let mut broken = tar::Builder::new(Vec::new());
@@ -390,7 +390,7 @@ fn copied_images_keep_their_digests_and_replace_none() {
         let tag = tag.replace(&from.address, &to.address);
         assert_eq!(registries.digest(&tag).unwrap().as_deref(), Some(digest));
     }
-    // By tag alone, and once more.
+    // By tag alone, twice.
     let tag = format!("{}/gateway:{VERSION}", from.registry());
     assert_eq!(copied(&tag).unwrap().len(), 1);
     let other = format!(

@@ -1,12 +1,12 @@
-//! Text -> a version that this checkout may be released as (pure).
+//! Text -> a version that this checkout may have in a release (pure).
 
 use anyhow::{Context as _, ensure};
 use semver::{BuildMetadata, Prerelease, Version};
 
-/// The version of the checkout, or a pre-release of it. The CRDs carry the checkout's version, and an upgrade keeps newer ones.
+/// The version of the checkout, or a pre-release of it. The CRDs have the checkout's version, and an upgrade keeps newer ones.
 ///
 /// # Errors
-/// When it is another version, or no tag can be called so.
+/// When it is another version, or is no valid tag.
 pub(super) fn check(version: &str, checkout: &str) -> anyhow::Result<()> {
     let parsed = Version::parse(version)
         .with_context(|| format!("--version `{version}` must be a semantic version such as {checkout}"))?;

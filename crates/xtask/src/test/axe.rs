@@ -9,12 +9,12 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::venv;
 
-/// Below the checkout: the wheel that holds it.
+/// Below the checkout: the list with the wheel.
 const REQUIREMENTS: &str = "e2e/requirements.txt";
 /// Below the folder of a Python version.
 const SCRIPT: &str = "site-packages/axe_playwright_python/axe.min.js";
 
-/// Path of the script in the cache folder, put there when it is missing or of another version.
+/// Path of the script in the cache folder. Installs it when it is missing or has another version.
 ///
 /// # Errors
 /// When python3 cannot install the wheel.

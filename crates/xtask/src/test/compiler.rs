@@ -1,8 +1,8 @@
 //! The toolchain -> the environment in which cargo compiles our crates with clippy (IO).
 //!
-//! `cargo clippy` checks without building, so that each crate would be compiled once for the lints and once for the tests. clippy's
-//! driver is a compiler: as cargo's wrapper of rustc it finds the same, and writes the programs as well, with fewer optimisations of
-//! rustc's own. Dependencies are not wrapped, so other builds share them.
+//! `cargo clippy` checks without building, so each crate would be compiled once for the lints and once for the tests. clippy's driver is
+//! also a compiler. As cargo's wrapper of rustc it reports the same lints and builds the programs, with fewer of rustc's own optimisations.
+//! Dependencies are not wrapped, so other builds share them.
 
 use std::path::PathBuf;
 
@@ -14,7 +14,7 @@ use crate::paths::Paths;
 /// Environment of a cargo whose builds fail at the first warning.
 ///
 /// # Errors
-/// When rustc does not say where it is.
+/// When rustc does not print its path.
 pub(super) fn clippy(paths: &Paths) -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let toolchain = Cmd::new(rustc)
@@ -30,7 +30,7 @@ pub(super) fn clippy(paths: &Paths) -> anyhow::Result<Vec<(&'static str, PathBuf
     );
     Ok(vec![
         ("RUSTC_WORKSPACE_WRAPPER", driver),
-        // `cargo clippy -- -D warnings` hands it on in the same way.
+        // `cargo clippy -- -D warnings` passes it in the same way.
         ("CLIPPY_ARGS", "-Dwarnings".into()),
     ])
 }

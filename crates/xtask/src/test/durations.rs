@@ -1,38 +1,38 @@
-//! How long suites and tests took -> the tables that end the run (pure).
+//! Durations of suites and tests -> tables at the end of the run (pure).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// Suites that took less are left out.
+/// Shorter suites are left out.
 const MIN_LISTED: Duration = Duration::from_secs(2);
-/// Tests that are listed.
+/// Maximum number of listed tests.
 const SLOWEST: usize = 10;
 
-/// What took how long.
+/// Durations of suites and tests.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Durations {
     /// Suite -> tests, and the sum of their times.
     suites: BTreeMap<String, (usize, Duration)>,
-    /// Tests whose own time is known, by path.
+    /// Tests with a known duration of their own, by path.
     tests: Vec<(String, Duration)>,
 }
 
 impl Durations {
-    /// So many tests of a suite took so long.
+    /// Adds the tests of a suite, with their total duration.
     pub(super) fn suite(&mut self, suite: &str, tests: usize, took: Duration) {
         let sum = self.suites.entry(suite.to_owned()).or_default();
         sum.0 += tests;
         sum.1 += took;
     }
 
-    /// One test of a suite took so long.
+    /// Adds one test of a suite.
     pub(super) fn test(&mut self, suite: &str, path: &str, took: Duration) {
         self.suite(suite, 1, took);
         self.tests.push((path.to_owned(), took));
     }
 
-    /// What took how long elsewhere.
+    /// Adds the durations of another run.
     pub(super) fn add(&mut self, other: Self) {
         for (suite, (tests, took)) in other.suites {
             self.suite(&suite, tests, took);
@@ -40,7 +40,7 @@ impl Durations {
         self.tests.extend(other.tests);
     }
 
-    /// One line per suite and per slow test, the longest first; empty when there is nothing to tell.
+    /// One line per suite and per slow test, the longest first; empty when there are none.
     pub(super) fn table(&self) -> String {
         let mut text = String::new();
         let mut suites: Vec<_> = self.suites.iter().collect();

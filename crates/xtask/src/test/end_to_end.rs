@@ -1,4 +1,4 @@
-//! The installation, and words that choose tests -> end-to-end tests that ran (IO).
+//! The installation, and filters -> end-to-end tests that ran (IO).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::{apt, definitions};
 
-/// Chromium, its driver, and certutil, by which it is told whom to trust; jq, which commands of docs/operations.md use.
+/// Chromium, its driver, certutil for its trusted authorities, and jq for commands of docs/operations.md.
 const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "libnss3-tools", "jq"];
 
-/// Suites of tests before a release, the program that each runs, and where the suite finds it. The programs take minutes to build the
-/// first time.
+/// Suites of tests before a release, the program that each runs, and the environment variable with its path. The programs take minutes to
+/// build the first time.
 const PROGRAMS: [(&str, Component, &str); 2] = [
     (
         "before_release::certificates::",
@@ -36,13 +36,13 @@ const PROGRAMS: [(&str, Component, &str); 2] = [
     ),
 ];
 
-/// Tests of a whole run that may fail if they pass alone. More than one is no accident.
+/// Tests of a whole run that may fail if they pass alone. More failures are not accidental.
 const MAX_RETRIED: usize = 1;
 
-/// Runs the tests whose path contains one of `wanted`, or all of them, on what `access_file` tells of.
+/// Runs the tests whose path contains one of `wanted`, or all of them, on the installation in `access_file`.
 ///
 /// # Errors
-/// When a test fails, none is called like a word, or what tests need cannot be installed or built.
+/// When a test fails, a filter matches no test, or a requirement of tests cannot be installed or built.
 pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> anyhow::Result<()> {
     let paths = run.paths;
     apt::ensure(&PACKAGES, &run.progress)?;
@@ -61,7 +61,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         all.extend(tests::tests(&suite, &listed));
     }
     let mut chosen = tests::chosen(all, wanted)
-        .map_err(|word| anyhow::anyhow!("no end-to-end test's path contains `{word}`"))?;
+        .map_err(|filter| anyhow::anyhow!("no end-to-end test's path contains `{filter}`"))?;
     if wanted.is_empty() {
         chosen.retain(|test| stages::is_in_whole_runs(&test.path()));
     }
@@ -99,7 +99,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         env: &installed,
         values: Some(&[]),
     };
-    // Whoever chooses tests by a word looks at them.
+    // With filters, a failed test is not repeated.
     let mut retries = if wanted.is_empty() { MAX_RETRIED } else { 0 };
     let (mut outcome, mut is_emptied) = (Ok(()), false);
     for (stage, some) in tests::ordered(chosen, &times) {
@@ -109,7 +109,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
                 .set(run, values)
                 .and_then(|()| all_of(run, &context, &mut times, &mut retries, stage, some))
                 .and_then(|was_unsteady| {
-                    // What an unsteady test left would disturb those of the next stage; what failed for good is looked at.
+                    // Remains of an unsteady test would disturb those of the next stage. Remains of a test that failed for good are kept
+                    // for inspection.
                     if was_unsteady && run.count.failed == before {
                         run.stream(&cleanup, &[], &installed)?;
                     }
@@ -126,7 +127,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
                 let tested = access_file.and_then(|file| {
                     let env = tools.env(&file);
                     let context = RunContext { env: &env, ..context };
-                    // Each test begins by emptying the cluster, so what one leaves disturbs no other.
+                    // Each test starts by emptying the cluster, so its remains disturb no other test.
                     all_of(run, &context, &mut times, &mut retries, stage, some).map(drop)
                 });
                 let ok = tested.is_ok() && run.count.failed == before;
@@ -138,7 +139,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
             break;
         }
     }
-    // In any case: other runs follow.
+    // In any case, because other runs follow.
     let back = if is_emptied { Ok(()) } else { release.set(run, &[]) };
     outcome.and(back)?;
     // Only the order of the next run depends on it.
@@ -149,7 +150,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
 }
 
-/// What tests use beside the cluster.
+/// Programs and files that tests use, besides the cluster.
 struct Tools {
     /// Folder with definitions of other projects' kinds.
     definitions: PathBuf,
@@ -157,12 +158,12 @@ struct Tools {
     axe: PathBuf,
     helm4: PathBuf,
     another_operator: PathBuf,
-    /// Those of chosen suites, each with the variable that names it.
+    /// Programs of chosen suites, each with its environment variable.
     programs: Vec<(&'static str, PathBuf)>,
 }
 
 impl Tools {
-    /// Environment of tests of the installation that `access_file` tells of.
+    /// Environment of tests of the installation in `access_file`.
     fn env<'a>(&'a self, access_file: &'a Path) -> Vec<(&'static str, &'a Path)> {
         let mut env = vec![
             ("JUPYTER_K8S_E2E", access_file),
@@ -180,8 +181,7 @@ impl Tools {
     }
 }
 
-/// Runs the tests of a stage, and those that failed once more, alone, while there are chances left; whether some
-/// passed only then.
+/// Runs the tests of a stage. Repeats failed ones alone, as long as repetitions are left. Returns whether some passed only then.
 fn all_of(
     run: &mut Run<'_>,
     context: &RunContext<'_>,
@@ -196,7 +196,7 @@ fn all_of(
     for test in again {
         println!("{}: once more, alone", test.path());
         pool::keep_log(context, &test);
-        // Each by itself: one that only waits to leave would make room for the next.
+        // Each repeated test runs alone. If it only waited for its namespaces to end, the next one would start.
         let failed = pass(run, context, times, 1, vec![test.clone()])?;
         if failed.is_empty() {
             run.count.unsteady.push(test.path());
@@ -213,7 +213,7 @@ fn count_failed(run: &mut Run<'_>, tests: &[Test]) {
     }
 }
 
-/// Runs tests, so many at a time; those that failed, which are not counted yet.
+/// Runs tests, at most so many at a time. Returns the failed ones, which are not counted yet.
 fn pass(
     run: &mut Run<'_>,
     context: &RunContext<'_>,
@@ -241,15 +241,15 @@ fn pass(
 
 /// The release under test.
 struct Release<'a> {
-    /// What sets it (e2e/src/bin/release.rs).
+    /// The program that sets it (e2e/src/bin/release.rs).
     program: String,
     env: &'a [(&'a str, &'a Path)],
-    /// What it is set to, beside what it was installed with; none: to nobody knows what.
+    /// Its values, besides those of its installation; `None`: unknown.
     values: Option<&'static [&'static str]>,
 }
 
 impl Release<'_> {
-    /// Sets it to what it was installed with and these values, unless it is.
+    /// Sets it to the values of its installation and these values, unless it has them.
     fn set(&mut self, run: &mut Run<'_>, values: &'static [&'static str]) -> anyhow::Result<()> {
         if self.values == Some(values) {
             return Ok(());
@@ -261,7 +261,7 @@ impl Release<'_> {
     }
 }
 
-/// Builds what the tests consist of and use.
+/// Builds the tests and their programs.
 ///
 /// # Errors
 /// When something does not compile.
@@ -270,7 +270,7 @@ pub(super) fn build(run: &mut Run<'_>) -> anyhow::Result<()> {
     another_operator(run).map(drop)
 }
 
-/// The operator as another version might be, which the tests of upgrades run: an example of its crate, which is built with the unit tests.
+/// The operator as another version might be, for the tests of upgrades: an example of its crate, which is built with the unit tests.
 fn another_operator(run: &mut Run<'_>) -> anyhow::Result<PathBuf> {
     let build = ["build", "--workspace", "--example", "another_build"];
     let messages = built(run, &build)?;
@@ -288,16 +288,16 @@ pub(super) fn suites(paths: &Paths) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Builds the suites and what helps them; cargo's messages about it.
+/// Builds the suites and their helpers; returns cargo's messages.
 fn programs(run: &mut Run<'_>) -> anyhow::Result<String> {
     let names = suites(run.paths)?;
-    // What is chosen decides the features of dependencies: all crates, as for the unit tests.
+    // The selection decides the features of dependencies: all crates, as for the unit tests.
     let mut build = vec!["test", "--workspace", "--no-run"];
     build.extend(names.iter().flat_map(|name| ["--test", name]));
     built(run, &build)
 }
 
-/// Runs cargo, and returns its messages about what is there then.
+/// Runs cargo, and returns its messages about the built programs.
 fn built(run: &mut Run<'_>, build: &[&str]) -> anyhow::Result<String> {
     run.cargo(build, &[])?;
     let mut command = Cmd::new(cargo()).args(build).arg("--message-format=json");
@@ -307,7 +307,7 @@ fn built(run: &mut Run<'_>, build: &[&str]) -> anyhow::Result<String> {
     command.dir(run.paths.clone_root()).output()
 }
 
-/// The program of this kind and name among the messages of cargo.
+/// The program of this kind and name in the messages of cargo.
 fn program(messages: &str, kind: &str, name: &str) -> anyhow::Result<PathBuf> {
     let named = messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
@@ -329,8 +329,8 @@ fn print_result(ended: &Ended) {
         ended.test.path()
     );
     if !ended.ok {
-        match pool::words(ended) {
-            Ok(words) => print!("{words}"),
+        match pool::log_text(ended) {
+            Ok(text) => print!("{text}"),
             Err(error) => println!("    {error:#}"),
         }
     }

@@ -1,4 +1,4 @@
-//! A local node with the product -> an empty one beside a registry that has it, for the stage of that name; and back (IO).
+//! A local node with the product -> an empty one beside a registry with the product, and back (IO).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,19 +14,19 @@ use crate::images::{Name, copy};
 use crate::registry::Registries;
 use crate::{apt, demo, release};
 
-/// Domain of the workspaces, which the cluster's DNS is told of, and host of the identity provider.
+/// Domain of the workspaces, known to the cluster's DNS, and host of the identity provider.
 const HOSTS: (&str, &str) = ("workspaces.test", "identity.test");
-/// Part of the images' names behind the registry.
+/// Path of the images' names in the registry.
 const TEAM: &str = "team";
-/// The same of copies.
+/// The same for copies.
 const COPIES: &str = "copies";
 
-/// Publishes what the cluster runs to a registry in the node's network, and copies an image there as `./justw images copy` does. Then takes
-/// everything off the cluster: the release, its CRDs and namespaces, with `remove`, and all images but the node's own. Returns the file that
-/// tells the tests about all this.
+/// Publishes the product of the cluster to a registry in the node's network, and copies an image there as `./justw images copy` does. Then
+/// removes everything from the cluster: the release, its CRDs and namespaces, with `remove`, and all images except the node's own. Returns
+/// the file with this information for the tests.
 ///
 /// # Errors
-/// When the cluster is not a local node, a push fails, or something stays.
+/// When the cluster is not a local node, a push fails, or an object remains.
 pub(super) fn begin(
     run: &mut Run<'_>,
     access_file: &Path,
@@ -69,7 +69,7 @@ pub(super) fn begin(
     Ok(file)
 }
 
-/// The line of the image that workspaces run, in the list of a release (pure).
+/// The line with the default image of workspaces, in the image list of a release (pure).
 fn application(list: &str) -> anyhow::Result<&str> {
     let reference = Name::Application.recipe().reference("");
     let of_registry = reference.rsplit('/').next().unwrap_or(&reference);
@@ -79,11 +79,11 @@ fn application(list: &str) -> anyhow::Result<&str> {
     line.with_context(|| format!("the release has no image {name}: {list}"))
 }
 
-/// What the tests of the stage are told in place of what holds of the installed release (pure).
+/// The values for the tests of the stage, which replace those of the installed release (pure).
 fn access(mut access: Value, chart: &str, version: &str, registry: &Running, authority: &Path) -> Value {
     access["baseDomain"] = json!(HOSTS.0);
     access["identityHost"] = json!(HOSTS.1);
-    // Written by the tests, once the installation has made it.
+    // The tests write this file, once the installation has created it.
     access["caFile"] = json!(authority);
     access["published"] = json!({
         "chart": chart,
@@ -95,7 +95,7 @@ fn access(mut access: Value, chart: &str, version: &str, registry: &Running, aut
     access
 }
 
-/// Replaces the node by one with the product, where one was there before the run. Otherwise the run takes it down.
+/// Replaces the node by one with the product, if one existed before the run. Otherwise the run takes it down.
 ///
 /// # Errors
 /// When the product cannot be installed again.
@@ -131,26 +131,26 @@ mod unit {
     }
 
     #[test]
-    fn tests_of_the_stage_are_told_of_the_registry_and_keep_the_accounts_of_users() {
+    fn tests_of_the_stage_get_the_registry_and_keep_the_accounts_of_users() {
         let registry = Running {
             address: "127.0.0.1:1".to_owned(),
             credentials: "/state/config.json".into(),
         };
         let before = json!({"baseDomain": "workspaces.localhost", "users": {"alice": {"password": "p"}}});
-        let told = access(
+        let access = access(
             before,
             "oci://127.0.0.1:1/team/c",
             "1.0.0",
             &registry,
             Path::new("/state/ca.crt"),
         );
-        assert_eq!(told["users"]["alice"]["password"], "p");
+        assert_eq!(access["users"]["alice"]["password"], "p");
         assert_eq!(
-            (&told["baseDomain"], &told["caFile"]),
+            (&access["baseDomain"], &access["caFile"]),
             (&json!(HOSTS.0), &json!("/state/ca.crt"))
         );
         assert_eq!(
-            told["published"],
+            access["published"],
             json!({
                 "chart": "oci://127.0.0.1:1/team/c", "version": "1.0.0", "registry": "127.0.0.1:1",
                 "copies": "127.0.0.1:1/copies", "credentials": "/state/config.json",

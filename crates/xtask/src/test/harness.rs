@@ -1,25 +1,24 @@
-//! Lines of Rust's test harness -> how many tests ran, which failed, and how long a binary took (pure).
+//! Output lines of Rust's test harness -> number of tests, failed ones, and durations (pure).
 
 use std::time::Duration;
 
-/// What the harness said so far, over any number of test binaries.
+/// The results so far, of any number of test binaries.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(super) struct Count {
     /// Tests that passed.
     pub(super) passed: usize,
     /// Tests that failed.
     pub(super) failed: usize,
-    /// Names of those that failed, in order.
+    /// Names of failed tests, in order.
     pub(super) failures: Vec<String>,
-    /// Names of those that failed and then passed alone.
+    /// Names of tests that failed and then passed alone.
     pub(super) unsteady: Vec<String>,
-    /// The binary that runs.
+    /// The running binary.
     pub(super) suite: String,
 }
 
 impl Count {
-    /// Takes one line of output into account. With a binary's last line comes what it was, how many tests it ran and how
-    /// long they took.
+    /// Processes one line of output. For a binary's last line it returns its name, number of tests and duration.
     pub(super) fn line(&mut self, line: &str) -> Option<(String, usize, Duration)> {
         if let Some(suite) = running(line) {
             self.suite = suite;
@@ -39,7 +38,7 @@ impl Count {
         None
     }
 
-    /// Takes one test into account that ran by itself.
+    /// Adds one test that ran alone.
     pub(super) fn ended(&mut self, path: &str, ok: bool) {
         if ok {
             self.passed += 1;
@@ -49,7 +48,7 @@ impl Count {
         }
     }
 
-    /// Takes what was counted elsewhere into account.
+    /// Adds other results.
     pub(super) fn add(&mut self, other: Self) {
         self.passed += other.passed;
         self.failed += other.failed;
@@ -63,7 +62,7 @@ impl Count {
     }
 }
 
-/// What cargo says before it runs a binary, in colours on a terminal: `target file`, such as `rules src/lib.rs`.
+/// The binary that cargo is about to run, from its (possibly coloured) message: `target file`, such as `rules src/lib.rs`.
 fn running(line: &str) -> Option<String> {
     let plain = line
         .replace(['\u{1b}', '\r'], "")

@@ -1,13 +1,13 @@
 //! `xtask test` -> every check and test in order; output as it comes, a summary, an exit code (IO).
 //!
-//! | file | what it does |
+//! | file | function |
 //! |---|---|
 //! | `stream`, `harness` | runs a command and counts the tests that its output reports |
 //! | `compiler` | clippy as the compiler of a run |
-//! | `tests`, `stages`, `pool`, `end_to_end` | which end-to-end tests run, in which order, how many at a time |
+//! | `tests`, `stages`, `pool`, `end_to_end` | selection, order and concurrency of end-to-end tests |
 //! | `from_registry` | empties the cluster for the tests that install from a registry |
 //! | `axe`, `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
-//! | `durations`, `summary` | the tables and the text that end a run |
+//! | `durations`, `summary` | tables and text at the end of a run |
 
 mod axe;
 mod compiler;
@@ -43,22 +43,23 @@ use crate::generate;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// Proxies other than Traefik that the gateway is tested behind.
+/// Proxies other than Traefik for tests of the gateway.
 const PROXIES: [&str; 2] = ["nginx-light", "caddy"];
-/// A registry that releases are tested with, and what pushes to it.
+/// A registry for tests of releases, and the program that pushes to it.
 const REGISTRY: [&str; 2] = ["docker-registry", "skopeo"];
 
-/// One step: its name and what it does.
+/// One step: its name and its function.
 type Step = (&'static str, fn(&mut Run<'_>) -> anyhow::Result<()>);
 
-/// Steps that come one after the other.
+/// Steps that run in sequence.
 type Track = &'static [Step];
-/// Tracks that run beside each other. Parts come one after the other.
+/// Tracks that run concurrently. Parts run in sequence.
 type Part = &'static [Track];
 
 const ALL: &[Part] = &[
     &[&[("generated files", generated_files), ("format", format)]],
-    // The cluster waits much where compilers work. Tests run later: the check for leaks looks at all processes of the machine.
+    // The cluster's start mostly waits, while compilers work. Tests run later, because the check for leaks looks at all processes of the
+    // machine.
     &[
         &[("lints and build of the tests", build_tests)],
         &[
@@ -85,19 +86,19 @@ struct Run<'a> {
     progress: Progress,
     count: Count,
     durations: Durations,
-    /// Words that choose end-to-end tests; none: all of them.
+    /// Filters for end-to-end tests; none: all of them.
     wanted: &'a [String],
-    /// Whether a cluster was there before: it is not checked for leaks then, and stays.
+    /// Whether a cluster existed before. Then it is not checked for leaks, and stays.
     cluster_was_there: bool,
-    /// The cluster that is used, once it is up.
+    /// The cluster in use, once it is up.
     cluster: Option<Cluster>,
-    /// The file that tells end-to-end tests where everything is.
+    /// The file with the installation's addresses and users, for end-to-end tests.
     access_file: PathBuf,
     /// Environment of cargo.
     compiler: Vec<(&'static str, PathBuf)>,
 }
 
-/// Runs everything that must pass, or the tests that are named. The cluster is left as it was found: down if it was down.
+/// Runs all checks and tests, or the tests that are named. A cluster that was down before is taken down.
 pub(crate) fn test(command: Option<&TestCommand>, paths: &Paths) -> anyhow::Result<ExitCode> {
     match command {
         None => run(ALL, &[], compiler::clippy(paths)?, paths),
@@ -156,7 +157,7 @@ fn lints(run: &mut Run<'_>) -> anyhow::Result<()> {
         &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         &[],
     )?;
-    // The end-to-end tests are none of those targets: `cargo test` is to leave them out.
+    // The end-to-end tests are none of those targets: `cargo test` should leave them out.
     let suites = end_to_end::suites(run.paths)?;
     let mut lint = vec!["clippy", "--workspace"];
     lint.extend(suites.iter().flat_map(|name| ["--test", name]));
@@ -182,12 +183,12 @@ fn dependencies(run: &mut Run<'_>) -> anyhow::Result<()> {
             &[],
         )?;
     }
-    // Advisories are left out: their list lies on GitHub, which not every machine reaches.
+    // Advisories are left out: their list is on GitHub, which not every machine reaches.
     let checks = ["check", "bans", "licenses", "sources"];
     run.stream(&deny.display().to_string(), &checks, &[])
 }
 
-/// All tests, those of the cluster too, and what they use.
+/// All tests, including those of the cluster, and their tools.
 fn build_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     run.cargo(&["test", "--workspace", "--all-targets", "--no-run"], &[])?;
     end_to_end::build(run)
@@ -204,7 +205,7 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     )?;
     "application image".clone_into(&mut run.count.suite);
     let python = python::ensure(run.paths, &run.progress)?;
-    // Nothing of a test run may end up in the image.
+    // The image may contain no files of a test run.
     let env = [("PYTHONDONTWRITEBYTECODE", Path::new("1"))];
     run.stream(&python.display().to_string(), &[python::TESTS], &env)
 }
@@ -235,7 +236,7 @@ fn end_to_end_as_installed(run: &mut Run<'_>) -> anyhow::Result<()> {
 }
 
 impl Run<'_> {
-    /// Runs the tracks of a part beside each other. Where a step fails, its track ends, and the others after the step that they are at.
+    /// Runs the tracks of a part concurrently. When a step fails, its track ends. The other tracks end after their current step.
     fn part(&mut self, part: Part, done: &mut Vec<Done>) {
         let failed = &AtomicBool::new(false);
         let mut tracks: Vec<_> = part.iter().map(|track| (self.fork(), *track)).collect();
@@ -278,7 +279,7 @@ impl Run<'_> {
         done
     }
 
-    /// What is known so far, and nothing counted.
+    /// A copy of the run without results.
     fn fork(&self) -> Self {
         Self {
             paths: self.paths,
@@ -293,7 +294,7 @@ impl Run<'_> {
         }
     }
 
-    /// Adds what a fork counted and found out.
+    /// Adds the results of a fork.
     fn join(&mut self, fork: Self) {
         self.count.add(fork.count);
         self.durations.add(fork.durations);
@@ -318,7 +319,7 @@ impl Run<'_> {
         })
     }
 
-    /// After a failure keeps what the cluster can tell; takes it down if it was not there before.
+    /// After a failure saves diagnostics. Takes the cluster down if it did not exist before.
     fn restore(&self, ok: bool) {
         let Some(cluster) = &self.cluster else { return };
         if !ok && let Some(file) = demo::diagnose::collect(cluster, self.paths) {

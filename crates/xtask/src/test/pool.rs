@@ -1,4 +1,4 @@
-//! Tests -> each run as a process of its own, so many at the same time, told as they end (IO).
+//! Tests -> results of tests that run as concurrent processes (IO).
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -11,30 +11,30 @@ use anyhow::{Context as _, bail};
 
 use super::tests::{self, Test};
 
-/// Names the file that a test makes once it only waits until its namespaces are gone (e2e/src/teardown.rs).
+/// Environment variable with the file that a test creates once it only waits until its namespaces are gone (e2e/src/teardown.rs).
 const TEARDOWN: &str = "JUPYTER_K8S_TEARDOWN";
-/// How often running tests are looked at.
+/// Polling interval for running tests.
 const POLL: Duration = Duration::from_millis(50);
-/// The longest that one test may take. All of them wait with deadlines of their own, so this ends only what hangs.
+/// Timeout of one test. All tests have their own deadlines, so this ends only those that hang.
 const TIMEOUT: Duration = Duration::from_mins(10);
 
-/// How one test ended.
+/// The result of one test.
 #[derive(Debug)]
 pub(super) struct Ended {
     pub(super) test: Test,
     pub(super) took: Duration,
     pub(super) ok: bool,
-    /// What it printed.
+    /// File with its output.
     pub(super) log: PathBuf,
 }
 
-/// What the processes share.
+/// The shared settings of the processes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RunContext<'a> {
     pub(super) env: &'a [(&'a str, &'a Path)],
-    /// Where they run.
+    /// Their working folder.
     pub(super) folder: &'a Path,
-    /// Where what they print is kept, a file each.
+    /// Folder for their output, one file each.
     pub(super) logs: &'a Path,
 }
 
@@ -45,12 +45,12 @@ impl RunContext<'_> {
     }
 }
 
-/// Keeps what a test printed when it runs once more.
+/// Keeps the earlier output when a test runs again.
 pub(super) fn keep_log(context: &RunContext<'_>, test: &Test) {
     let _ = fs::rename(context.file(test, "log"), context.file(test, "first.log"));
 }
 
-/// A test that runs.
+/// A running test.
 struct Running {
     test: Test,
     child: Child,
@@ -63,7 +63,7 @@ impl Running {
     fn begin(test: Test, context: &RunContext<'_>) -> anyhow::Result<Self> {
         let path = test.path();
         let (log, teardown) = (context.file(&test, "log"), context.file(&test, "teardown"));
-        // Of a run that broke off.
+        // Remains of an interrupted run.
         let _ = fs::remove_file(&teardown);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         let start = Instant::now();
@@ -86,12 +86,12 @@ impl Running {
         })
     }
 
-    /// Whether others may take its place: all that it does is wait.
+    /// Whether another test may start: this one only waits for its namespaces to end.
     fn is_in_teardown(&self) -> bool {
         self.teardown.exists()
     }
 
-    /// How it ended, once it has; it is killed when it does not end within this time.
+    /// Its result, once it has ended. It is killed at the timeout.
     fn ended(&mut self, timeout: Duration) -> anyhow::Result<Option<Ended>> {
         let status = self.child.try_wait();
         let status = status.with_context(|| format!("cannot wait for {}", self.test.path()))?;
@@ -115,11 +115,11 @@ impl Running {
     }
 }
 
-/// Runs all of them, in this order as far as their places allow, with `at_once` at work at a time and no more than that leaving;
-/// `on_end` hears of each as it ends.
+/// Runs all of them, in this order as far as their groups allow. At most `at_once` work at a time, and at most as many wait for their
+/// namespaces to end. Calls `on_end` as each ends.
 ///
 /// # Errors
-/// When a test cannot be started or waited for. What runs then is ended.
+/// When a test cannot be started or waited for. Running tests are then killed.
 pub(super) fn run(
     mut left: Vec<Test>,
     at_once: usize,
@@ -142,7 +142,7 @@ pub(super) fn run(
     outcome
 }
 
-/// Tells of those that have ended, and begins as many as may.
+/// Reports ended tests, and starts as many as may run.
 fn step(
     left: &mut Vec<Test>,
     running: &mut Vec<Running>,
@@ -173,23 +173,23 @@ fn step(
     }
 }
 
-/// The text a test printed, each line with a margin.
+/// The output of a test, each line with a margin.
 ///
 /// # Errors
 /// When it cannot be read.
-pub(super) fn words(ended: &Ended) -> anyhow::Result<String> {
+pub(super) fn log_text(ended: &Ended) -> anyhow::Result<String> {
     let Ok(bytes) = fs::read(&ended.log) else {
         bail!("cannot read {}", ended.log.display());
     };
     let text = String::from_utf8_lossy(&bytes);
-    let mut words = String::new();
+    let mut log_text = String::new();
     for line in text.lines() {
-        let _ = writeln!(words, "    | {line}");
+        let _ = writeln!(log_text, "    | {line}");
     }
     if ended.took >= TIMEOUT {
-        let _ = writeln!(words, "    ended by force after {} s", TIMEOUT.as_secs());
+        let _ = writeln!(log_text, "    ended by force after {} s", TIMEOUT.as_secs());
     }
-    Ok(words)
+    Ok(log_text)
 }
 
 #[cfg(test)]
@@ -197,14 +197,14 @@ mod unit {
     use super::super::tests::Suite;
     use super::*;
 
-    /// A test of a suite that is a shell script, in which `$2` is the test's name.
+    /// A test of a suite that is a shell script; `$2` is the test's name.
     fn test(folder: &Path, name: &str) -> Test {
         use std::os::unix::fs::PermissionsExt as _;
         let program = folder.join("suite");
         if !program.exists() {
-            let script = "#!/bin/sh\necho \"$1 $2 $3 $WORD\"; echo oh >&2\n\
-                      case $2 in leaves) touch \"$JUPYTER_K8S_TEARDOWN\"; until [ -e \"$WORD\" ]; do sleep 0.01; done;; \
-                      comes) touch \"$WORD\";; esac\n[ \"$2\" != bad ]\n";
+            let script = "#!/bin/sh\necho \"$1 $2 $3 $FILE\"; echo oh >&2\n\
+                      case $2 in leaves) touch \"$JUPYTER_K8S_TEARDOWN\"; until [ -e \"$FILE\" ]; do sleep 0.01; done;; \
+                      comes) touch \"$FILE\";; esac\n[ \"$2\" != bad ]\n";
             fs::write(&program, script).unwrap();
             fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -224,7 +224,7 @@ mod unit {
         fs::create_dir_all(&folder).unwrap();
         let tests = ["good", "bad", "m::other"].map(|name| test(&folder, name));
         let context = RunContext {
-            env: &[("WORD", Path::new("w"))],
+            env: &[("FILE", Path::new("w"))],
             folder: &folder,
             logs: &folder.join("logs"),
         };
@@ -238,7 +238,7 @@ mod unit {
                 .map(|(path, ok)| (path.to_owned(), ok))
         );
         assert_eq!(
-            words(&ended[0]).unwrap(),
+            log_text(&ended[0]).unwrap(),
             "    | --exact bad --nocapture w\n    | oh\n"
         );
         fs::remove_dir_all(&folder).unwrap();
@@ -250,11 +250,11 @@ mod unit {
         fs::create_dir_all(&folder).unwrap();
         let (come, logs) = (folder.join("come"), folder.join("logs"));
         let context = RunContext {
-            env: &[("WORD", &come)],
+            env: &[("FILE", &come)],
             folder: &folder,
             logs: &logs,
         };
-        // The first ends when the second has come.
+        // The first test ends when the second has started.
         let tests = ["leaves", "comes"].map(|name| test(&folder, name));
         let mut ended = Vec::new();
         run(tests.into(), 1, &context, |one| {
@@ -277,7 +277,7 @@ mod unit {
         fs::create_dir_all(&folder).unwrap();
         let never = folder.join("never");
         let context = RunContext {
-            env: &[("WORD", &never)],
+            env: &[("FILE", &never)],
             folder: &folder,
             logs: &folder,
         };

@@ -1,4 +1,4 @@
-//! Promtool, which reads alert rules and tests them, taken from Debian's package of Prometheus when missing (IO).
+//! Promtool, which checks and tests alert rules, from Debian's package of Prometheus (IO).
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The application image's own Python -> its tests, with the packages that the image has (IO).
+//! The Python code of the application image -> its tests, with the image's packages (IO).
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use crate::venv;
 
 /// Below the checkout: the image's packages.
 const REQUIREMENTS: &str = "deploy/images/jupyter-uv/requirements.txt";
-/// Below the checkout: what runs the tests.
+/// Below the checkout: the packages that run the tests.
 pub(super) const TESTS: &str = "deploy/images/jupyter-uv/tests/run.py";
 
-/// Python of an environment with the image's packages, made in the cache folder when it is missing or of other versions.
+/// Python of an environment with the image's packages. It is created in the cache folder when it is missing or has other versions.
 ///
 /// # Errors
 /// When pip cannot install one of them on this machine.

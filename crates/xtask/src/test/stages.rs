@@ -1,69 +1,69 @@
-//! The path of an end-to-end test -> with which others it runs, in which order, and how the release is set meanwhile (pure).
+//! Path of an end-to-end test -> its stage, its order and the release's values (pure).
 
-/// Tests that may run beside each other. Stages come one after the other.
+/// Tests that may run concurrently. Stages run in sequence.
 #[derive(Debug)]
 pub(super) struct Stage {
-    /// What the run calls it.
+    /// Its name in the output.
     pub(super) name: &'static str,
     run: When,
-    /// What the tests find on the cluster.
+    /// The state of the cluster for these tests.
     pub(super) release: Release,
-    /// Tests at work at the same time, on a machine of two cores.
+    /// Maximum number of concurrently working tests, on a machine with two cores.
     pub(super) at_once: usize,
     groups: &'static [Group],
 }
 
-/// In which runs a stage is.
+/// The runs that include a stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
-    /// In whole runs, and where a word chooses its tests.
+    /// In whole runs, and if a filter selects its tests.
     Always,
-    /// Where a word chooses its tests: they take long, and change what seldom changes (docs/decisions/0135).
+    /// Only if a filter selects its tests: they are slow, and test code that seldom changes (docs/decisions/0135).
     Named,
 }
 
-/// What is on the cluster while a stage runs.
+/// The state of the cluster while a stage runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Release {
-    /// The release, with these values of the chart beside those that it was installed with, as `helm --set` takes them.
+    /// The release, with these values of the chart added to those of its installation, as `helm --set` takes them.
     Installed(&'static [&'static str]),
-    /// Nothing, beside a registry to install from. No other stage can follow.
+    /// An empty cluster, beside a registry to install from. No other stage can follow.
     InRegistry,
 }
 
-/// Tests of a stage of which fewer run at the same time.
+/// Tests of a stage with a lower limit of concurrency.
 #[derive(Debug)]
 struct Group {
     at_once: usize,
-    /// What the paths of its tests begin with. One at a time, they run in this order.
+    /// Prefixes of its tests' paths. If the limit is one, the tests run in this order.
     tests: &'static [&'static str],
 }
 
-/// All stages. If several prefixes match a path, the longest counts. A test that matches none runs in the first stage, in no group.
+/// All stages. If several prefixes match a path, the longest counts. A test without a match runs in the first stage, in no group.
 pub(super) static STAGES: [Stage; 7] = [
     Stage {
         name: "as installed",
         run: When::Always,
         release: Release::Installed(&[]),
-        // They wait more than they work; with more of them the cluster is what they wait for.
+        // They wait more than they work. With more of them, the cluster would be the bottleneck.
         at_once: 6,
         groups: &[
-            // Each stages six failures side by side, and is held to seconds.
+            // Each causes six failures at once, and has a limit of seconds.
             Group {
                 at_once: 2,
                 tests: &["failures::"],
             },
-            // Beside more browsers, pages wait so long that tests run into their timeouts.
+            // With more browsers at once, pages are so slow that tests run into their timeouts.
             Group {
                 at_once: 2,
                 tests: &["portal::"],
             },
-            // `helm test` gives an account rights, and the first test finds accounts of jobs without any.
+            // `helm test` creates an account with permissions, and the first test searches accounts of jobs without any.
             Group {
                 at_once: 1,
                 tests: &["contract::accounts::", "installation::"],
             },
-            // It waits for minutes, in which keys change and no request fails.
+            // It waits for minutes, in which keys change and no request may fail.
             Group {
                 at_once: 1,
                 tests: &["disruption::keys::", "flow::lifecycle::manually_deleted"],
@@ -73,8 +73,8 @@ pub(super) static STAGES: [Stage; 7] = [
     Stage {
         name: "with other settings",
         run: When::Always,
-        // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start, pods without a
-        // node that fail soon.
+        // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start workspaces,
+        // pods without a node that soon count as failed.
         release: Release::Installed(&[
             "gateway.session.ticketSeconds=60",
             "gateway.session.lifetimeMinutes=11",
@@ -89,7 +89,7 @@ pub(super) static STAGES: [Stage; 7] = [
                 at_once: 4,
                 tests: &["bounds_warn::", "short_tickets::", "tokens::"],
             },
-            // The first reads the logs of pods that have just begun, the last measures milliseconds when the others only wait.
+            // The first test reads the logs of pods that have just started. The last one measures milliseconds while the others only wait.
             Group {
                 at_once: 1,
                 tests: &["tokens::no_credential", "disruption::grace::", "revocation::"],
@@ -107,7 +107,7 @@ pub(super) static STAGES: [Stage; 7] = [
                 at_once: 1,
                 tests: &["disruption::replicas::"],
             },
-            // They stop operator and webhook, or change what these rely on, and open no workspace.
+            // They stop operator and webhook, or change their requirements, and open no workspace.
             Group {
                 at_once: 1,
                 tests: &[
@@ -129,7 +129,7 @@ pub(super) static STAGES: [Stage; 7] = [
                 at_once: 1,
                 tests: &["idle_calls::"],
             },
-            // They start their own API servers, of which the servers of the release know nothing.
+            // They start their own API servers, which the servers of the release do not know.
             Group {
                 at_once: 1,
                 tests: &["rendered::"],
@@ -146,7 +146,7 @@ pub(super) static STAGES: [Stage; 7] = [
             tests: &[
                 "disruption::",
                 "upgrade::",
-                // It judges the calls that all others caused.
+                // It checks the calls that all other tests caused.
                 "rights_in_use::",
             ],
         }],
@@ -168,28 +168,28 @@ pub(super) static STAGES: [Stage; 7] = [
         at_once: 1,
         groups: &[Group {
             at_once: 1,
-            // The second finds the images that the first one pulled.
+            // The second test uses the images that the first one pulled.
             tests: &["registry::helm_3", "registry::helm_4", "registry::"],
         }],
     },
 ];
 
-/// Whether a whole run has the test with this path. The others run only where a word chooses them.
+/// Whether a whole run has the test with this path. The others run only if a filter selects them.
 pub(super) fn is_in_whole_runs(path: &str) -> bool {
     STAGES[Placement::of(path).stage].run == When::Always
 }
 
-/// Where a test belongs.
+/// The position of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Placement {
     /// Its stage in [`STAGES`].
     pub(super) stage: usize,
-    /// Its group there, and its position in that group.
+    /// Its group in the stage, and its position in that group.
     group: Option<(usize, usize)>,
 }
 
 impl Placement {
-    /// Of the test with this path, `suite::module::name`.
+    /// The position of the test with this path, `suite::module::name`.
     pub(super) fn of(path: &str) -> Self {
         let of_group = |stage, group, tests: &'static [&'static str]| {
             let place = move |position| Self {
@@ -218,7 +218,7 @@ impl Placement {
             )
     }
 
-    /// Whether a test may begin that belongs here, while some of its stage are at work and others are still to come.
+    /// Whether a test at this position may start, while some of its stage work and others wait.
     pub(super) fn may_begin(self, working: &[Self], left: &[Self]) -> bool {
         let Some((number, position)) = self.group else {
             return true;
@@ -247,7 +247,7 @@ mod unit {
         assert_eq!(stage("disruption::evictions::a"), "one at a time");
         assert_eq!(stage("disruption::replicas::a"), "components stop");
         assert_eq!(stage("disruption::keys::change"), "as installed");
-        // A suite whose name only begins like another's is another one.
+        // A suite whose name only starts like another's is another one.
         assert_eq!(stage("why_not::a"), "as installed");
         assert_eq!(Placement::of("why_not::a").group, None);
     }
@@ -271,7 +271,7 @@ mod unit {
             assert!(Placement::of(&format!("{suite}::a")).stage > 0, "{suite}");
         }
         assert_eq!(STAGES[0].release, Release::Installed(&[]), "as it was installed");
-        // What a stage runs beside each other is in groups of one, or only waits.
+        // Concurrent tests of a stage are in groups of one, or only wait.
         for stage in STAGES.iter().skip(2) {
             assert_eq!(stage.at_once, stage.groups.len(), "{}", stage.name);
             assert!(
@@ -332,7 +332,7 @@ mod unit {
         assert!(!definitions.may_begin(&[another], &[webhook]));
         assert!(definitions.may_begin(&[replicas], &[webhook, definitions]));
         assert!(webhook.may_begin(&[replicas], &[]));
-        // Two of the same position: whichever comes first.
+        // Two of the same position: the first one in the list.
         assert!(definitions.may_begin(&[], &[definitions, webhook]));
     }
 }

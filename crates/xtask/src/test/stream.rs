@@ -1,4 +1,4 @@
-//! A command -> its output on our own, line by line as it comes, each also handed on (IO).
+//! A command -> its output on ours, line by line, and each line to a callback (IO).
 
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Write as _};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-/// Runs a command in `folder` to its end; both of its streams go to our standard output.
+/// Runs a command in `folder` to its end. Both of its streams go to our standard output.
 ///
 /// # Errors
 /// When it cannot be started or exits with anything but 0.
@@ -33,12 +33,12 @@ pub(super) fn stream(
         .stdout(writer.try_clone()?)
         .stderr(writer);
     let mut child = command.spawn().with_context(|| format!("cannot run `{shown}`"))?;
-    // The builder holds the pipe's writing ends; the reader ends only when they are closed.
+    // The builder holds the pipe's writing ends. The reader ends only when they are closed.
     drop(command);
     for line in BufReader::new(reader).split(b'\n') {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
-        // Whoever reads our output may have gone; the tests run on.
+        // The reader of our output may have closed it; the tests continue.
         let _ = writeln!(io::stdout(), "{line}");
         on_line(&line);
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_of_both_streams_are_handed_on_in_order() {
+    fn lines_of_both_streams_reach_the_callback_in_order() {
         let mut lines = Vec::new();
         let script = "echo one; echo two >&2; echo \"$GREETING\"";
         let env = [("GREETING", Path::new("three"))];

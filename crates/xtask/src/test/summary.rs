@@ -15,7 +15,7 @@ pub(super) struct Done {
     pub(super) ok: bool,
 }
 
-/// One line per step, then what went wrong, then the line that says how many tests ran.
+/// One line per step, then the failures, then the line with the number of tests.
 pub(super) fn summary(steps: &[Done], planned: usize, count: &Count, took: Duration) -> String {
     let mut text = String::from("\n");
     for step in steps {

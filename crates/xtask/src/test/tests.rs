@@ -1,4 +1,4 @@
-//! What cargo and Rust's test harness list -> the end-to-end tests, in the order in which they run (pure).
+//! Lists of cargo and Rust's test harness -> the end-to-end tests, in their order (pure).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ pub(super) struct Test {
 }
 
 impl Test {
-    /// `suite::module::name`, as it is told and chosen.
+    /// `suite::module::name`, for output and filters.
     pub(super) fn path(&self) -> String {
         format!("{}::{}", self.suite.name, self.name)
     }
@@ -36,7 +36,7 @@ impl Test {
     }
 }
 
-/// How long tests took when they last passed, by path.
+/// Durations of tests when they last passed, by path.
 pub(super) type Times = BTreeMap<String, Duration>;
 
 /// Test binaries, from what `cargo test --no-run --message-format=json` prints.
@@ -67,23 +67,23 @@ pub(super) fn tests(suite: &Suite, listed: &str) -> Vec<Test> {
         .collect()
 }
 
-/// Those whose path contains one of `wanted`; all of them when nothing is wanted.
+/// The tests whose path contains one of `wanted`; all of them when it is empty.
 ///
 /// # Errors
-/// A word that no test's path contains.
+/// A filter that no test's path contains.
 pub(super) fn chosen(tests: Vec<Test>, wanted: &[String]) -> Result<Vec<Test>, String> {
-    let has = |test: &Test, word: &String| test.path().contains(word.as_str());
-    if let Some(word) = wanted
+    let has = |test: &Test, filter: &String| test.path().contains(filter.as_str());
+    if let Some(filter) = wanted
         .iter()
-        .find(|word| !tests.iter().any(|test| has(test, word)))
+        .find(|filter| !tests.iter().any(|test| has(test, filter)))
     {
-        return Err(word.clone());
+        return Err(filter.clone());
     }
-    let keep = |test: &Test| wanted.is_empty() || wanted.iter().any(|word| has(test, word));
+    let keep = |test: &Test| wanted.is_empty() || wanted.iter().any(|filter| has(test, filter));
     Ok(tests.into_iter().filter(keep).collect())
 }
 
-/// The next test to begin beside those that are at work; none when all that are left have to wait for some of them.
+/// The next test to start beside the working ones; `None` when all remaining ones must wait.
 pub(super) fn next(left: &mut Vec<Test>, working: &[&Test]) -> Option<Test> {
     let working: Vec<_> = working.iter().map(|test| test.placement()).collect();
     let places: Vec<_> = left.iter().map(Test::placement).collect();
@@ -93,8 +93,8 @@ pub(super) fn next(left: &mut Vec<Test>, working: &[&Test]) -> Option<Test> {
     Some(left.remove(chosen))
 }
 
-/// The stages of these tests, and what runs in each. The longest come first, so that none is left over at the end; how long one
-/// takes that never passed is unknown, so it comes before them.
+/// The stages of these tests, and the tests of each. The longest come first, so that none is left over at the end. A test that never passed
+/// has no known duration, so it comes before them.
 pub(super) fn ordered(mut tests: Vec<Test>, times: &Times) -> Vec<(&'static Stage, Vec<Test>)> {
     let took = |test: &Test| times.get(&test.path()).copied().unwrap_or(Duration::MAX);
     tests.sort_by_key(|test| std::cmp::Reverse(took(test)));
@@ -106,8 +106,8 @@ pub(super) fn ordered(mut tests: Vec<Test>, times: &Times) -> Vec<(&'static Stag
     stages
 }
 
-/// Of the tests of a stage that failed: those that run once more, alone, and those that have failed for good. Where more failed than
-/// there are chances left, none of them was an accident.
+/// Of the failed tests of a stage: those that run again, alone, and those that have failed for good. If more failed than repetitions are
+/// left, none is repeated.
 pub(super) fn retried(failed: Vec<Test>, retries: &mut usize) -> (Vec<Test>, Vec<Test>) {
     match retries.checked_sub(failed.len()) {
         Some(left) => {
@@ -172,9 +172,9 @@ not JSON
                 test("flow", "b::z"),
             ]
         };
-        let choose = |words: &[&str]| {
-            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
-            chosen(all(), &words).map(|tests| paths(&tests))
+        let choose = |filters: &[&str]| {
+            let filters: Vec<_> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+            chosen(all(), &filters).map(|tests| paths(&tests))
         };
         assert_eq!(choose(&[]).unwrap().len(), 3);
         assert_eq!(choose(&["flow::"]).unwrap(), ["flow::a::y", "flow::b::z"]);

@@ -6,10 +6,10 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::venv;
 
-/// The wheel that the proxy's image is made of.
+/// The wheel of the proxy's image.
 const REQUIREMENTS: &str = "deploy/images/traefik/requirements.txt";
 
-/// Path of Traefik in the cache folder, put there when it is missing or of another version.
+/// Path of Traefik in the cache folder. Installs it when it is missing or has another version.
 ///
 /// # Errors
 /// When python3 cannot install the wheel.

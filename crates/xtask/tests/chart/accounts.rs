@@ -1,6 +1,6 @@
-//! rendered roles and bindings -> what each account may do, held to files that are reviewed (IO: runs `helm`).
+//! rendered roles and bindings -> permissions of each account, as reviewed (IO: runs `helm`).
 //!
-//! The same files hold the accounts on a cluster: `e2e/tests/contract/accounts.rs`. `UPDATE_EXPECT=1` writes them.
+//! `e2e/tests/contract/accounts.rs` compares the accounts of a cluster with the same files. `UPDATE_EXPECT=1` writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,7 +14,7 @@ const SYSTEM: &str = "jupyter-k8s-system";
 /// A namespace with workspaces.
 const TEAM: &str = "team-demo";
 
-/// Resource and perhaps the name of one object -> verbs.
+/// Resource, or resource and name of one object -> verbs.
 type Rights<'a> = BTreeMap<String, BTreeSet<&'a str>>;
 
 fn folder() -> PathBuf {
@@ -39,7 +39,7 @@ fn add<'a>(rights: &mut Rights<'a>, role: &'a Value) {
     }
 }
 
-/// What the account may do in a namespace.
+/// The permissions of the account in a namespace.
 fn rights<'a>(objects: &'a [Value], account: &str, namespace: &str) -> Rights<'a> {
     let mut rights = Rights::new();
     let bindings = [

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster::on;
 use crate::render::{container, named, of_kind, refused, strings, with_values};
 
 /// Values with an issuer in place of the Secret.
@@ -43,16 +44,37 @@ fn an_issuer_gives_a_certificate_for_all_hosts_that_browsers_open() {
         let objects = with_values(issuer(values), &[]).unwrap();
         let spec = &named(&objects, "Certificate", "jupyter-k8s-proxy")["spec"];
         assert_eq!(spec["dnsNames"], json!(hosts));
-        let expected = json!({"name": "our-ca", "kind": "Issuer", "group": "cert-manager.io"});
+        let expected = json!({"name": "our-ca", "kind": "ClusterIssuer", "group": "cert-manager.io"});
         assert_eq!(spec["issuerRef"], expected);
         assert_eq!(spec["secretName"], "jupyter-k8s-proxy-tls");
         assert_eq!(mounted(&objects), "jupyter-k8s-proxy-tls");
     }
     let mut values = issuer(json!({}));
-    values["proxy"]["tls"]["certManager"]["issuerRef"]["kind"] = json!("ClusterIssuer");
+    values["proxy"]["tls"]["certManager"]["issuerRef"]["kind"] = json!("Issuer");
     let objects = with_values(values, &[]).unwrap();
     let issuer = &named(&objects, "Certificate", "jupyter-k8s-proxy")["spec"]["issuerRef"];
-    assert_eq!(issuer["kind"], "ClusterIssuer");
+    assert_eq!(issuer["kind"], "Issuer");
+}
+
+#[test]
+fn an_issuer_without_a_kind_is_the_one_of_the_namespace_or_else_of_the_cluster() {
+    let kind = |live: Vec<Value>, more: &[&str]| {
+        let known = [
+            "--api-versions=cert-manager.io/v1/Issuer",
+            "--api-versions=cert-manager.io/v1/Certificate",
+            "--set=proxy.tls.secretName=,proxy.tls.certManager.issuerRef.name=our-ca",
+        ];
+        let objects = on(live, &[&known, more].concat()).unwrap();
+        named(&objects, "Certificate", "jupyter-k8s-proxy")["spec"]["issuerRef"]["kind"].clone()
+    };
+    let own = |name: &str| {
+        let metadata = json!({"name": name, "namespace": "jupyter-k8s-system"});
+        vec![json!({"kind": "Issuer", "apiVersion": "cert-manager.io/v1", "metadata": metadata})]
+    };
+    assert_eq!(kind(own("our-ca"), &[]), "Issuer");
+    assert_eq!(kind(own("other"), &[]), "ClusterIssuer");
+    let given = ["--set", "proxy.tls.certManager.issuerRef.kind=ClusterIssuer"];
+    assert_eq!(kind(own("our-ca"), &given), "ClusterIssuer");
 }
 
 #[test]
@@ -195,7 +217,11 @@ fn an_issuer_of_cert_manager_s_own_group_is_of_one_of_its_two_kinds() {
     let reason = of("Clusterissuer", "cert-manager.io").unwrap_err();
     let told = r#"proxy.tls.certManager.issuerRef.kind: "Clusterissuer" is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind"#;
     assert!(reason.contains(told), "{reason}");
+    let reason = of("", "awspca.cert-manager.io").unwrap_err();
+    let told = r#"proxy.tls.certManager.issuerRef.kind: is empty, and only issuers of the group cert-manager.io are looked for: write the kind of "our-ca" in the group awspca.cert-manager.io"#;
+    assert!(reason.contains(told), "{reason}");
     for (kind, group) in [
+        ("", "cert-manager.io"),
         ("Issuer", "cert-manager.io"),
         ("ClusterIssuer", "cert-manager.io"),
         ("AWSPCAClusterIssuer", "awspca.cert-manager.io"),

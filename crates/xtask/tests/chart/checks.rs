@@ -1,4 +1,4 @@
-//! values that cannot work -> refused with a sentence that names field, value, rule and what to do (IO: runs `helm`).
+//! invalid values -> a refusal with field, value, rule and remedy (IO: runs `helm`).
 
 use std::fs;
 
@@ -10,7 +10,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(chart().join(file)).unwrap()
 }
 
-/// The texts that a schema's node allows below a path of formats.yaml: whether there are any.
+/// Whether the schema's node allows any text below a path of formats.yaml.
 fn leads_to_a_text(schema: &Value, node: &Value, path: &[&str]) -> bool {
     if let Some(name) = node["$ref"].as_str() {
         let definition = schema.pointer(name.trim_start_matches('#'));
@@ -231,7 +231,7 @@ fn an_allowed_group_that_no_user_can_have_is_refused() {
     for (oidc, expected) in [
         (
             r#"{"allowedGroups":["staff"]}"#,
-            "oidc.allowedGroups[0]: nobody can have the group \"staff\", because oidc.groupsClaim is not set",
+            "oidc.allowedGroups[0]: no user can have the group \"staff\", because oidc.groupsClaim is not set",
         ),
         (
             r#"{"groupsClaim":"groups","groupsPrefix":"oidc:","allowedGroups":["staff"]}"#,
@@ -239,11 +239,11 @@ fn an_allowed_group_that_no_user_can_have_is_refused() {
         ),
         (
             r#"{"groupsClaim":"groups","groupsPrefix":"oidc:","groupsFilter":["jupyter-"],"allowedGroups":["oidc:jupyter-a","oidc:staff"]}"#,
-            "oidc.allowedGroups[1]: nobody can have the group \"oidc:staff\", because oidc.groupsFilter leaves out \"staff\"",
+            "oidc.allowedGroups[1]: no user can have the group \"oidc:staff\", because oidc.groupsFilter leaves out \"staff\"",
         ),
         (
             r#"{"usernamePrefix":"m:","others":[{"name":"p","issuerUrl":"https://p.example","clientId":"c","allowedGroups":["p:x"]}]}"#,
-            "oidc.others[0] (p).allowedGroups[0]: nobody can have",
+            "oidc.others[0] (p).allowedGroups[0]: no user can have",
         ),
     ] {
         let reason = refused(&format!("oidc={oidc}"));
@@ -291,13 +291,13 @@ fn providers_that_could_give_two_users_one_name_are_refused() {
         let reason = refused(&pair(main, other));
         assert!(reason.contains(expected), "{reason}");
     }
-    // Each has its issuer in front of names, and groups of one of them alone.
+    // Each has its issuer as a prefix of names, and only one of them has groups.
     accepted(&pair("", ""));
     accepted(&pair(r#""groupsClaim":"g","#, ""));
 }
 
 #[test]
-fn who_shortens_sessions_alone_has_idleness_end_with_them_and_a_contradiction_is_refused() {
+fn a_shorter_session_limits_the_idle_time_and_a_contradiction_is_refused() {
     let idle = |settings: &str| {
         let objects = template(&[&EXTERNAL[..], &["--set", settings]].concat()).unwrap();
         let gateway = container(&objects, "jupyter-k8s-gateway");

@@ -1,5 +1,4 @@
-//! objects of the cluster -> what an installation or an upgrade is refused for before anything is written (IO: runs `helm` before an
-//! API server of its own).
+//! objects of the cluster -> refusals before anything is written (IO: runs `helm`).
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use crate::render::{EXTERNAL, chart, named, of_kind, template};
 
 /// Plural and kind of what the chart looks up, by group and version.
-const KINDS: [(&str, &str, &str); 5] = [
+const KINDS: [(&str, &str, &str); 7] = [
     (
         "workspaces.jupyter.org/v1alpha1",
         "workspacetemplates",
@@ -28,30 +27,58 @@ const KINDS: [(&str, &str, &str); 5] = [
     ),
     ("scheduling.k8s.io/v1", "priorityclasses", "PriorityClass"),
     ("v1", "namespaces", "Namespace"),
+    (
+        "workspaces.jupyter.org/v1alpha1",
+        "workspacemanagers",
+        "WorkspaceManager",
+    ),
+    ("cert-manager.io/v1", "issuers", "Issuer"),
 ];
 
-/// Answer of an API server that has these objects of the kinds above.
+/// Answer of an API server with these objects of the kinds above.
 fn answer(path: &str, objects: &[Value]) -> Option<Value> {
+    let group = |version: &str| {
+        format!(
+            "{}/{version}",
+            if version.contains('/') { "/apis" } else { "/api" }
+        )
+    };
+    let resources: Vec<_> = KINDS
+        .iter()
+        .filter(|(version, ..)| path == group(version))
+        .map(|(_, plural, kind)| {
+            json!({"name": plural, "kind": kind, "namespaced": *kind == "Issuer", "verbs": ["get", "list"]})
+        })
+        .collect();
+    if !resources.is_empty() {
+        let version = path.trim_start_matches("/apis/").trim_start_matches("/api/");
+        return Some(json!({
+            "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources,
+        }));
+    }
     KINDS.iter().find_map(|(version, plural, kind)| {
-        let prefix = if version.contains('/') { "/apis" } else { "/api" };
-        let rest = path.strip_prefix(&format!("{prefix}/{version}"))?;
+        let rest = path.strip_prefix(&group(version))?.trim_start_matches('/');
+        // Objects of a namespace are told apart by their names alone.
+        let rest = match rest
+            .strip_prefix("namespaces/")
+            .and_then(|rest| rest.split_once('/'))
+        {
+            Some((_, within)) => within,
+            None => rest,
+        };
         let of_kind = || objects.iter().filter(|object| object["kind"] == *kind);
-        match rest.trim_start_matches('/').split_once('/') {
-            None if rest.is_empty() => Some(json!({
-                "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version,
-                "resources": [{"name": plural, "kind": kind, "namespaced": false, "verbs": ["get", "list"]}],
-            })),
+        match rest.strip_prefix(plural)?.strip_prefix('/') {
             None => Some(json!({
                 "kind": format!("{kind}List"), "apiVersion": version, "items": of_kind().collect::<Vec<_>>(),
             })),
-            Some((_, name)) => of_kind()
+            Some(name) => of_kind()
                 .find(|object| object["metadata"]["name"] == name)
                 .cloned(),
         }
     })
 }
 
-/// An API server that has these objects, until the process ends; its address.
+/// An API server with these objects, until the process ends; returns its address.
 fn serve(objects: Vec<Value>) -> String {
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", socket.local_addr().unwrap());
@@ -84,7 +111,7 @@ fn serve(objects: Vec<Value>) -> String {
     address
 }
 
-/// What the chart comes to on a cluster with these objects.
+/// The result of the chart on a cluster with these objects.
 pub(crate) fn on(objects: Vec<Value>, more: &[&str]) -> Result<Vec<Value>, String> {
     let server = format!("--kube-apiserver={}", serve(objects));
     let cluster = [
@@ -92,6 +119,7 @@ pub(crate) fn on(objects: Vec<Value>, more: &[&str]) -> Result<Vec<Value>, Strin
         "--kubeconfig=/dev/null",
         &server,
         "--api-versions=workspaces.jupyter.org/v1alpha1/WorkspaceTemplate",
+        "--api-versions=workspaces.jupyter.org/v1alpha1/WorkspaceManager",
     ];
     template(&[&EXTERNAL[..], &cluster, more].concat())
 }
@@ -101,7 +129,7 @@ fn defaults() -> Value {
     serde_saphyr::from_str(&values).unwrap()
 }
 
-/// The chart's default template as a cluster has it, after `change`.
+/// The chart's default template as stored in a cluster, after `change`.
 fn stored(change: impl FnOnce(&mut Value)) -> Vec<Value> {
     let mut spec = defaults()["templates"]["jupyterlab"].clone();
     change(&mut spec);
@@ -111,7 +139,7 @@ fn stored(change: impl FnOnce(&mut Value)) -> Vec<Value> {
 
 #[test]
 fn a_template_that_is_changed_under_its_name_is_refused_with_the_field_and_what_to_do() {
-    for (setting, told) in [
+    for (setting, expected) in [
         (
             r#"templates.jupyterlab.primaryStorage.defaultSize="6Gi""#,
             r#"templates.jupyterlab.primaryStorage.defaultSize: "6Gi" is "5Gi" in the cluster"#,
@@ -136,7 +164,7 @@ fn a_template_that_is_changed_under_its_name_is_refused_with_the_field_and_what_
         let cure = ", and the spec of a template, except its presentation, never changes: give the new one another name, such as \
                     jupyterlab-v2, and keep this entry";
         assert!(
-            reason.contains(told) && reason.contains(cure),
+            reason.contains(expected) && reason.contains(cure),
             "{setting}: {reason}"
         );
     }
@@ -178,9 +206,9 @@ fn policy(release: &str, namespace: &str) -> Value {
 fn a_second_release_in_a_cluster_is_refused() {
     let mut foreign = policy("other", "elsewhere");
     let reason = on(vec![foreign.clone()], &[]).unwrap_err();
-    let told = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
-    assert!(reason.contains(told), "{reason}");
-    // An upgrade of the one that is there, the same release again, and policies of other charts.
+    let expected = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
+    assert!(reason.contains(expected), "{reason}");
+    // An upgrade of the existing release, the same release again, and policies of other charts.
     on(vec![foreign.clone()], &["--is-upgrade"]).unwrap();
     on(vec![policy("jupyter-k8s", "jupyter-k8s-system")], &[]).unwrap();
     foreign["metadata"]["labels"] = json!({});
@@ -191,15 +219,15 @@ fn a_second_release_in_a_cluster_is_refused() {
 fn a_release_of_the_cluster_and_an_installation_in_one_namespace_exclude_each_other() {
     let in_one = ["--set", "scope=Namespace,objects=Cluster"];
     let reason = on(vec![policy("other", "elsewhere")], &in_one).unwrap_err();
-    let told = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
-    assert!(reason.contains(told), "{reason}");
+    let expected = r#"release: this cluster has "other" in the namespace "elsewhere" already"#;
+    assert!(reason.contains(expected), "{reason}");
     // Applied by kubectl, so without annotations of helm.
     let mut alone = policy("jupyter-k8s", "team-a");
     alone["metadata"]["name"] = json!("jupyter-k8s-status.team-a");
     alone["metadata"]["annotations"] = json!({});
     let reason = on(vec![alone.clone()], &[]).unwrap_err();
-    let told = r#"scope: the namespace "team-a" of this cluster has an installation of its own"#;
-    assert!(reason.contains(told), "{reason}");
+    let expected = r#"scope: the namespace "team-a" of this cluster has an installation of its own"#;
+    assert!(reason.contains(expected), "{reason}");
     on(vec![alone], &in_one).unwrap();
 }
 

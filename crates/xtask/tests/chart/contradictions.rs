@@ -1,5 +1,4 @@
-//! values of which each is fine by itself and which cannot work together -> refused with field, value, rule and what to do (IO: runs
-//! `helm`).
+//! values that are valid alone and contradict each other -> refusals (IO: runs `helm`).
 
 use std::fs;
 
@@ -7,7 +6,7 @@ use serde_json::json;
 
 use crate::render::{accepted, chart, refused, with_values};
 
-/// Settings, and what their refusals must say.
+/// Settings, and the required text of their refusals.
 pub(crate) fn each_is_refused(cases: &[(&str, &str)]) {
     for (setting, expected) in cases {
         let reason = refused(setting);
@@ -296,19 +295,19 @@ fn colours_with_low_contrast_are_refused() {
     each_is_refused(&[
         (
             r##"gateway.pages.accentColor="#ffd54f""##,
-            r##"gateway.pages.accentColor: "#ffd54f" on #ffffff has a contrast of 1.41, and links in it cannot be read: choose a darker colour"##,
+            r##"gateway.pages.accentColor: "#ffd54f" on #eaeef4 has a contrast of 1.21, and links in it cannot be read: choose a darker colour"##,
         ),
-        // #767676 is the lightest grey that can be read on white.
+        // #6c6c6c is the lightest grey that can be read on each background.
         (
-            r##"gateway.pages.accentColor="#777777""##,
-            "has a contrast of 4.48",
+            r##"gateway.pages.accentColor="#6d6d6d""##,
+            "has a contrast of 4.44",
         ),
         (
             r##"gateway.pages.accentColorDark="#0B5CAD""##,
-            "on #1b2028 has a contrast of 2.45, and links in it cannot be read: choose a lighter colour",
+            "on #262c37 has a contrast of 2.10, and links in it cannot be read: choose a lighter colour",
         ),
     ]);
-    accepted(r##"gateway.pages={"accentColor":"#767676","accentColorDark":"#ffd54f"}"##);
+    accepted(r##"gateway.pages={"accentColor":"#6c6c6c","accentColorDark":"#ffd54f"}"##);
 }
 
 #[test]
@@ -334,7 +333,7 @@ fn contrast_is_computed_as_in_the_gateway() {
         assert_eq!(light.to_string(), linear(value), "{value}");
     }
     let theme = fs::read_to_string(chart().join("../../crates/look/src/colour.rs")).unwrap();
-    assert!(theme.contains("[Colour([255, 255, 255]), Colour([0x1b, 0x20, 0x28])]"));
+    assert!(theme.contains("[Colour([0xea, 0xee, 0xf4]), Colour([0x26, 0x2c, 0x37])]"));
     assert!(theme.contains("const READABLE: f64 = 4.5;"));
 }
 
@@ -403,11 +402,11 @@ fn bearer_settings_require_bearer_to_be_enabled() {
     each_is_refused(&[
         (
             r#"gateway.bearer={"audiences":["scripts"]}"#,
-            r#"gateway.bearer.audiences: "scripts" counts for nothing while gateway.bearer.enabled is false: set that to true, or leave the list empty"#,
+            r#"gateway.bearer.audiences: "scripts" has no effect while gateway.bearer.enabled is false: set that to true, or leave the list empty"#,
         ),
         (
             r#"gateway.bearer={"issuers":["https://kubernetes.default.svc"]}"#,
-            "gateway.bearer.issuers: \"https://kubernetes.default.svc\" counts for nothing",
+            "gateway.bearer.issuers: \"https://kubernetes.default.svc\" has no effect",
         ),
     ]);
     accepted(

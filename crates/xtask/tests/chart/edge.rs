@@ -1,4 +1,4 @@
-//! rendered proxy and bundled provider -> strangers hold little, claim nothing and take over no sign-in (IO: runs `helm`).
+//! rendered proxy and bundled provider -> limits, no forged headers, safe login (IO: runs `helm`).
 
 use std::fs;
 
@@ -131,7 +131,7 @@ fn proxy_and_identity_provider_use_only_the_configured_dns() {
     }
 }
 
-/// Every one that Keycloak 26.7.3 ships, as its administration lists them: a list in the import replaces Keycloak's own.
+/// All required actions of Keycloak 26.7.3, as its administration lists them: a list in the import replaces Keycloak's own.
 const REQUIRED_ACTIONS: [&str; 15] = [
     "CONFIGURE_RECOVERY_AUTHN_CODES",
     "CONFIGURE_TOTP",

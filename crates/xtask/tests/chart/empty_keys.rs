@@ -1,10 +1,10 @@
-//! keys of values.yaml without a value -> a sentence or a default, and never a trace of a template (IO: runs `helm`).
+//! keys without a value -> a message or a default, never a template error (IO: runs `helm`).
 
 use serde_json::{Value, json};
 
 use crate::render::{chart, with_values};
 
-/// What the schema requires, or `jk8s.missing` asks for.
+/// Keys that the schema or `jk8s.missing` requires.
 const REQUIRED: [&str; 4] = [
     "image.registry",
     "routing.baseDomain",
@@ -47,9 +47,8 @@ fn needed() -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(chart().join("templates/_checks_empty.tpl")).unwrap();
     let (_, list) = text.split_once("{{- define \"jk8s.neededKeys\" -}}").unwrap();
     let (list, _) = list.split_once("{{-").unwrap();
-    let words = list.split_whitespace();
-    words
-        .map(|path| path.split('.').map(str::to_owned).collect())
+    let keys = list.split_whitespace();
+    keys.map(|path| path.split('.').map(str::to_owned).collect())
         .collect()
 }
 
@@ -65,7 +64,7 @@ fn a_needed_key_without_a_value_is_refused_by_a_sentence() {
     for path in &needed {
         assert!(known.contains(path), "no key {}", path.join("."));
     }
-    // At once: keys of which none is below another.
+    // All at once: keys of which none is below another.
     let mut rest = needed;
     while !rest.is_empty() {
         let is_above = |one: &Vec<String>, other: &Vec<String>| one != other && other.starts_with(one);
@@ -98,7 +97,7 @@ fn every_other_key_without_a_value_renders() {
     });
     let others: Vec<Vec<String>> = others.collect();
     assert!(others.len() > 100, "{}", others.len());
-    // Those below another of these go with it.
+    // Keys below another of these are removed with it.
     let tops = others.iter().filter(|path| {
         !others
             .iter()

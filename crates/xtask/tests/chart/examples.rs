@@ -1,6 +1,6 @@
-//! charts/jupyter-k8s/examples -> each installs as it says, without a warning (IO: runs `helm`).
+//! charts/jupyter-k8s/examples -> each installs as described, without a warning (IO: runs `helm`).
 //!
-//! What holds of every installation (`render::installations`) is checked of each example where it is checked of the defaults.
+//! Tests of every installation (`render::installations`) include each example.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -47,7 +47,7 @@ fn the_guide_leads_to_every_example() {
     }
 }
 
-/// Secrets and ConfigMaps that pods use, and that neither the chart nor a program makes.
+/// Secrets and ConfigMaps that pods use, and that neither the chart nor a program creates.
 fn made_by_administrators(objects: &[Value]) -> BTreeSet<String> {
     let mut names = used(
         objects,

@@ -1,4 +1,4 @@
-//! what listens and what leads there -> nothing for remote shells, and one door for browsers (IO: runs `helm`).
+//! listening ports and routes -> no remote shell, and one entry for browsers (IO: runs `helm`).
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::render::{installations, named, of_kind};
 /// Port of SSH.
 const SHELLS: i64 = 22;
 
-/// Every value of a field that holds a port, wherever it stands, with its path.
+/// Every field with a port, with its path.
 fn ports(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     match value {
         Value::Object(fields) => {
@@ -29,7 +29,7 @@ fn ports(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
     }
 }
 
-/// Ports of SSH among all that listens and leads there, with their paths.
+/// SSH ports among all listening and routed ports, with their paths.
 fn shells(objects: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     for object in objects {
@@ -65,7 +65,7 @@ fn no_service_exposes_the_ssh_port_and_only_the_proxy_is_exposed() {
         for (service, _) in outside(&objects) {
             assert_eq!(service, "jupyter-k8s-proxy");
         }
-        // Where it is not reached from outside, something in front of it leads there. Port 80 redirects, and is open on request.
+        // If the proxy is not reachable from outside, a front leads to it. Port 80 redirects, and is open only on request.
         let proxy = named(&objects, "Service", "jupyter-k8s-proxy");
         let ports = proxy["spec"]["ports"].as_array().unwrap().iter();
         let ports: Vec<&str> = ports.filter_map(|port| port["name"].as_str()).collect();

@@ -33,27 +33,12 @@ pub(crate) fn contains(list: &Value, wanted: &Value) -> bool {
     list.as_array().is_some_and(|list| list.contains(wanted))
 }
 
-/// Every key that `pods` has, with a value that no component has by default.
+/// Every key that `pods` has, with a value that no component has by default. An API server judges the same values
+/// (`e2e/tests/rendered`).
 fn everything() -> Value {
-    json!({
-        "nodeSelector": {"pool": "system"},
-        "tolerations": [{"key": "system", "operator": "Exists"}],
-        "affinity": {"nodeAffinity": {"a": "b"}},
-        "topologySpreadConstraints": [{"maxSkew": 2, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}],
-        "labels": {"example.com/team": "platform"},
-        "annotations": {"example.com/scrape": "yes"},
-        "extraEnv": [{"name": "FURTHER", "value": "1"}],
-        "extraArgs": ["--further"],
-        "extraVolumes": [{"name": "further", "emptyDir": {}}],
-        "extraVolumeMounts": [{"name": "further", "mountPath": "/further"}],
-        "hostAliases": [{"ip": "192.0.2.1", "hostnames": ["id.example.com"]}],
-        "priorityClassName": "theirs",
-        "revisionHistoryLimit": 3,
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-        "podSecurityContext": {"runAsUser": 1_000_650_000, "supplementalGroups": [7]},
-        "containerSecurityContext": {"privileged": false},
-        "serviceAccount": {"create": true, "annotations": {"example.com/role": "r"}},
-    })
+    let file = chart().join("../../e2e/tests/rendered/pods.json");
+    let values: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    values["pods"].clone()
 }
 
 /// Whether each key of `everything` arrived on a component.

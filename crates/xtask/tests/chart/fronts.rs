@@ -1,5 +1,4 @@
-//! `proxy.ingressRouteTCP|tlsRoute|ingress|httpRoute` -> one object of an existing front, what is open for it, and refusals (IO: runs
-//! `helm`).
+//! `proxy.ingressRouteTCP|tlsRoute|ingress|httpRoute` -> one object, open ports, refusals (IO: runs `helm`).
 
 use serde_json::{Value, json};
 
@@ -8,7 +7,7 @@ use crate::render::{argument, container, named, of_kind, refused, strings, with_
 const NAME: &str = "jupyter-k8s-proxy";
 const FRONT: &str = r#"{"podSelector":{"matchLabels":{"app":"front"}}}"#;
 
-/// An installation behind this front; with what one that ends TLS needs.
+/// An installation behind this front, with the settings that a front which ends TLS needs.
 fn behind(front: &str, settings: Value) -> Vec<Value> {
     with_values(json!({ "proxy": proxy(front, settings) }), &[]).unwrap()
 }
@@ -144,11 +143,11 @@ fn the_port_without_tls_has_the_limits_of_the_other_and_trusts_listed_networks_a
         });
         kept.collect::<Vec<_>>()
     };
-    // The port with TLS is open to every pod, also to one in these networks: what it says there does not count.
+    // The port with TLS is open to every pod, including pods in these networks, so their headers do not count there.
     let trusted = "forwardedheaders.trustedips=10.42.3.0/28";
-    let (believed, plain): (Vec<_>, Vec<_>) =
+    let (forwarding, plain): (Vec<_>, Vec<_>) =
         of("plain").into_iter().partition(|argument| *argument == trusted);
-    assert_eq!(believed, [trusted]);
+    assert_eq!(forwarding, [trusted]);
     assert_eq!(plain, of("https"));
     assert_eq!(
         argument(proxy, "--entrypoints.plain.http.middlewares"),
@@ -166,7 +165,7 @@ fn the_port_without_tls_has_the_limits_of_the_other_and_trusts_listed_networks_a
         json!(["10.42.3.0/28"])
     );
     assert_eq!(middlewares["ended-tls"]["redirectScheme"]["scheme"], "https");
-    // What a front hands on of a client's claims about the request itself is removed, or the gateway would believe it.
+    // A front may pass on a client's headers about the request itself. They are removed, because the gateway would trust them.
     let removed = &middlewares["forwarded"]["headers"]["customRequestHeaders"];
     for name in ["X-Forwarded-Host", "X-Forwarded-Method", "X-Forwarded-Uri"] {
         assert_eq!(removed[name], "", "{name}");
@@ -212,20 +211,20 @@ fn the_host_of_the_bundled_provider_is_led_here_as_well() {
 }
 
 #[test]
-fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_do() {
+fn a_front_that_would_be_trusted_too_much_or_cannot_work_is_refused_with_what_to_do() {
     let ends_tls = |more: &str| {
         format!(
             r#"proxy={{"ingress":{{"enabled":true}},"trustedProxies":["10.42.3.0/28"],"front":{{"from":[{FRONT}]}}{more}}}"#
         )
     };
-    for (setting, told) in [
+    for (setting, expected) in [
         (
             "proxy.ingress.enabled=true".to_owned(),
             "proxy.trustedProxies: empty, and proxy.ingress ends TLS",
         ),
         (
             r#"proxy={"ingress":{"enabled":true},"trustedProxies":["10.42.3.0/28"]}"#.to_owned(),
-            "proxy.front.from: empty, and nobody could reach the port without TLS",
+            "proxy.front.from: empty, so no pod could reach the port without TLS",
         ),
         (
             ends_tls(r#","httpRoute":{"enabled":true,"parentRefs":[{"name":"edge"}]}"#),
@@ -237,7 +236,7 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
         ),
         (
             format!("proxy.front.from=[{FRONT}]"),
-            "proxy.front.from: counts for nothing without a front that ends TLS",
+            "proxy.front.from: has no effect without a front that ends TLS",
         ),
         (
             r#"proxy={"ingress":{"enabled":true},"front":{"from":[{"namespaceSelector":{}}]}}"#.to_owned(),
@@ -258,7 +257,7 @@ fn a_front_that_would_be_believed_too_much_or_cannot_be_is_refused_with_what_to_
         ),
     ] {
         let reason = refused(&setting);
-        assert!(reason.contains(told), "{setting}: {reason}");
+        assert!(reason.contains(expected), "{setting}: {reason}");
     }
     let mut open = json!({"proxy": proxy("ingress", json!({}))});
     open["networkPolicy"] = json!({"enabled": false});
@@ -277,8 +276,8 @@ fn behind_peers(peers: &Value) -> Result<Vec<Value>, String> {
 }
 
 #[test]
-fn peers_that_select_everybody_or_have_an_unknown_key_are_refused() {
-    for (peer, told) in [
+fn peers_that_select_every_pod_or_have_an_unknown_key_are_refused() {
+    for (peer, expected) in [
         (
             json!({"namespaceSelector": {"matchLabels": {}}}),
             r#"proxy.front.from[0]: {"namespaceSelector":{"matchLabels":{}}} selects all pods of the cluster: name labels"#,
@@ -293,7 +292,7 @@ fn peers_that_select_everybody_or_have_an_unknown_key_are_refused() {
         ),
         (
             json!({"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "front"}}}),
-            "selects these pods of every namespace, and anybody can give a pod these labels",
+            "selects these pods of every namespace, and any user can set these labels on a pod",
         ),
         (
             json!({"podSelector": {"matchLabels": {}, "matchExpressions": []}}),
@@ -315,7 +314,7 @@ fn peers_that_select_everybody_or_have_an_unknown_key_are_refused() {
             json!({"ipBlock": {"cidr": "::ffff:0:0/96"}}),
             r#""::ffff:0:0/96" is too wide"#,
         ),
-        // A misspelt key of a selector would select everybody.
+        // A misspelt key of a selector would select every pod.
         (
             json!({"namespaceSelector": {"matchLabel": {"app": "front"}}}),
             "Additional property matchLabel is not allowed",
@@ -331,7 +330,7 @@ fn peers_that_select_everybody_or_have_an_unknown_key_are_refused() {
         (json!({"ipBlock": {}}), "cidr is required"),
     ] {
         let reason = behind_peers(&json!([peer])).unwrap_err();
-        assert!(reason.contains(told), "{peer}: {reason}");
+        assert!(reason.contains(expected), "{peer}: {reason}");
     }
     let expressions = json!([{"key": "app", "operator": "In", "values": ["front"]}]);
     for peer in [
@@ -358,7 +357,7 @@ fn a_gateway_is_named_by_known_keys() {
         named(&objects, "HTTPRoute", NAME)["spec"]["parentRefs"],
         json!([full])
     );
-    for (parent, told) in [
+    for (parent, expected) in [
         (
             json!({"name": "edge", "namspace": "infra"}),
             "Additional property namspace is not allowed",
@@ -373,7 +372,7 @@ fn a_gateway_is_named_by_known_keys() {
         ),
     ] {
         let reason = with_parent(parent).unwrap_err();
-        assert!(reason.contains(told), "{reason}");
+        assert!(reason.contains(expected), "{reason}");
     }
 }
 
@@ -397,8 +396,9 @@ fn a_front_whose_kind_the_cluster_lacks_is_refused() {
     ] {
         let values = || json!({"proxy": proxy(front, settings.clone())});
         let reason = with_values(values(), &[cluster]).unwrap_err();
-        let told = format!("proxy.{front}.enabled: this cluster has no kind {kind} of {version}: install");
-        assert!(reason.contains(&told), "{reason}");
+        let expected =
+            format!("proxy.{front}.enabled: this cluster has no kind {kind} of {version}: install");
+        assert!(reason.contains(&expected), "{reason}");
         let has = format!("--api-versions={version}/{kind}");
         let objects = with_values(values(), &[cluster, &has]).unwrap();
         assert_eq!(of_kind(&objects, kind).len(), 1);

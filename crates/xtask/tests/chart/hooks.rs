@@ -27,7 +27,7 @@ fn crds_are_applied_before_an_upgrade_and_finalizers_are_removed_before_an_unins
         for object in of_job {
             let annotations = &object["metadata"]["annotations"];
             assert_eq!(annotations["helm.sh/hook"], event, "{object}");
-            // The account and its rights are there before the Job.
+            // The account and its permissions exist before the Job.
             let weight = if object["kind"] == "Job" { "0" } else { "-5" };
             assert_eq!(annotations["helm.sh/hook-weight"], weight, "{object}");
         }

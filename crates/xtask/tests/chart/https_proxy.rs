@@ -1,12 +1,12 @@
-//! `gateway.httpsProxy` -> flags and a Secret of the gateway and of the check, or a refusal (IO: runs `helm`).
+//! `gateway.httpsProxy` -> flags and a Secret of gateway and check, or a refusal (IO: runs `helm`).
 
 use serde_json::{Value, json};
 
 use crate::notes::notes;
 use crate::render::{EXTERNAL, accepted, named, refused, strings, with_values};
 
-/// Pods that ask identity providers.
-fn askers(values: Value) -> [Value; 2] {
+/// Pods that call identity providers.
+fn provider_clients(values: Value) -> [Value; 2] {
     let objects = with_values(values, &[]).unwrap();
     let gateway = &named(&objects, "Deployment", "jupyter-k8s-gateway")["spec"]["template"];
     [
@@ -18,14 +18,14 @@ fn askers(values: Value) -> [Value; 2] {
 #[test]
 fn the_gateway_and_the_check_reach_providers_through_the_proxy() {
     let address = "http://proxy.example.com:3128";
-    for spec in askers(json!({"gateway": {"httpsProxy": {"url": address}}})) {
+    for spec in provider_clients(json!({"gateway": {"httpsProxy": {"url": address}}})) {
         let flags = strings(&spec["containers"][0]["args"]);
         assert!(
             flags.contains(&"--oidc-https-proxy=http://proxy.example.com:3128"),
             "{flags:?}"
         );
     }
-    for spec in askers(json!({"gateway": {"httpsProxy": {"secretName": "our-proxy"}}})) {
+    for spec in provider_clients(json!({"gateway": {"httpsProxy": {"secretName": "our-proxy"}}})) {
         let flags = strings(&spec["containers"][0]["args"]);
         assert!(
             flags.contains(&"--oidc-https-proxy-file=/etc/oidc-proxy/url"),
@@ -42,7 +42,7 @@ fn the_gateway_and_the_check_reach_providers_through_the_proxy() {
         let mount = json!({"name": "oidc-proxy", "mountPath": "/etc/oidc-proxy", "readOnly": true});
         assert!(mounts.contains(&mount), "{mounts:?}");
     }
-    for spec in askers(json!({})) {
+    for spec in provider_clients(json!({})) {
         assert!(!spec.to_string().contains("proxy-file"), "{spec}");
     }
 }
@@ -92,7 +92,7 @@ fn the_port_of_the_proxy_is_open_by_its_address() {
 }
 
 #[test]
-fn the_notes_warn_of_a_proxy_in_a_secret_whose_port_nobody_opened() {
+fn the_notes_warn_of_a_proxy_in_a_secret_whose_port_is_closed() {
     let warning =
         "WARNING: gateway.httpsProxy.secretName is set, and the chart cannot know the port of that proxy.";
     let with = |setting: &str| notes(&[&EXTERNAL[..], &["--set", setting]].concat());

@@ -1,4 +1,4 @@
-//! values -> the bundled identity provider: its data, its replicas, and providers behind it (IO: runs `helm`).
+//! values -> the bundled provider: data, replicas, and providers behind it (IO: runs `helm`).
 
 use serde_json::{Value, json};
 
@@ -98,7 +98,7 @@ fn with_a_database_replicas_share_their_data_and_find_each_other() {
     ] {
         assert_eq!(variable(&objects, name), Some(&value), "{name}");
     }
-    // A later realm of the values is not imported: no reason to replace pods.
+    // A later change of the realm in the values is not imported, so it does not replace pods.
     let again = template(&[&DATABASE[..], &["--set", "identity.kubectlClientId=other"]].concat()).unwrap();
     assert_ne!(realm(&objects), realm(&again));
     assert_eq!(deployment["template"], self::deployment(&again)["template"]);
@@ -375,7 +375,7 @@ fn a_database_or_broker_that_cannot_work_is_refused_with_what_to_do() {
     }
     let reason = refusal(&LOCAL, "identity.database.passwordSecretName=db");
     assert!(
-        reason.contains("counts for nothing without identity.database.host"),
+        reason.contains("has no effect without identity.database.host"),
         "{reason}"
     );
     let reason = template(&[&LOCAL[..], &["--set-json", &broker(github)]].concat()).unwrap_err();
@@ -427,18 +427,18 @@ fn without_a_database_the_notes_begin_with_for_trying_out_and_say_what_is_lost_w
 }
 
 #[test]
-fn the_notes_name_secrets_of_database_and_brokers_and_brokers_that_everybody_can_use() {
+fn the_notes_name_secrets_of_database_and_brokers_and_brokers_open_to_all_accounts() {
     let broker = |more: &str| {
         format!(
             r#"identity.brokers=[{{"name":"github","type":"GitHub","clientId":"a","clientSecretName":"github-client"{more}}}]"#
         )
     };
-    let told = |brokers: &str, set: &str| {
+    let notes_with = |brokers: &str, set: &str| {
         let set = format!("identity.adminSecretName=admin,{set}");
         notes(&[&DATABASE[..], &["--set-json", brokers, "--set", &set]].concat())
     };
     let open = "WARNING: everybody with an account at GitHub can sign in.";
-    let text = told(&broker(""), "logLevel=info");
+    let text = notes_with(&broker(""), "logLevel=info");
     for secret in [
         "Secret db:",
         "Secret db-ca:",
@@ -448,8 +448,8 @@ fn the_notes_name_secrets_of_database_and_brokers_and_brokers_that_everybody_can
         assert!(text.contains(&format!("   todo  {secret} ")), "{secret} {text}");
     }
     assert!(text.contains(open), "{text}");
-    assert!(!told(&broker(""), "oidc.allowedGroups={oidc:team}").contains(open));
-    // Everybody is in this group.
+    assert!(!notes_with(&broker(""), "oidc.allowedGroups={oidc:team}").contains(open));
+    // All users of the broker are in this group.
     let all = broker(r#","groups":["team"]"#);
-    assert!(told(&all, "oidc.allowedGroups={oidc:team}").contains(open));
+    assert!(notes_with(&all, "oidc.allowedGroups={oidc:team}").contains(open));
 }

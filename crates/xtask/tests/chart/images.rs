@@ -1,4 +1,4 @@
-//! values -> the images of an installation: what `./justw images list` prints, pull Secrets and mirrors of workspaces (IO: runs `helm`).
+//! values -> images, pull Secrets and mirrors of an installation (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::contradictions::each_is_refused;
 use crate::notes::{notes, notes_in};
 use crate::render::{EXTERNAL, named, with_values};
 
-/// What the command prints for these values.
+/// The output of the command for these values.
 fn listed(values: &Value) -> BTreeSet<String> {
     let file = std::env::temp_dir().join(format!("images-list-{}.json", std::process::id()));
     fs::write(&file, values.to_string()).unwrap();
@@ -28,7 +28,7 @@ fn listed(values: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// Every text of rendered objects that is below this registry: read from the bare text, so that no field is forgotten.
+/// Every text of rendered objects that is below this registry. It searches the whole text, so that no field is missed.
 fn mentioned(objects: &[Value], registry: &str) -> BTreeSet<String> {
     let text = objects.iter().map(Value::to_string).collect::<String>();
     let starts = text.match_indices(registry).map(|(at, _)| at);

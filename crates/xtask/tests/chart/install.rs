@@ -1,4 +1,4 @@
-//! docs/install.md -> what it says of images and settings is what the chart and the build files have (IO: runs `helm`).
+//! docs/install.md -> its images and settings are those of chart and build files (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&read(path)).unwrap()
 }
 
-/// Cells of the tables' rows that begin with a code word.
+/// Cells of the tables' rows that begin with code.
 fn rows(page: &str) -> Vec<Vec<String>> {
     page.lines()
         .filter(|line| line.starts_with("| `"))
@@ -78,7 +78,7 @@ fn every_image_of_others_that_builds_and_pods_need_is_listed_for_mirrors() {
         .map(|row| row[0].trim_matches('`').to_owned())
         .collect();
     let mut needed = BTreeSet::new();
-    // What tests alone need (echo) is not installed.
+    // Images for tests alone (echo) are not installed.
     for folder in ["server", "jupyter-uv", "keycloak"] {
         let file = read(&format!("deploy/images/{folder}/Containerfile"));
         for line in file.lines() {

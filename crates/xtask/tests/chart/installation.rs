@@ -201,7 +201,7 @@ fn it_reaches_what_the_gateway_reaches_the_proxy_and_where_dns_leads() {
     assert_eq!(
         policy.get("ingress"),
         None,
-        "nobody connects to the check: {policy}"
+        "the check accepts no connections: {policy}"
     );
     let rules = policy["egress"].as_array().unwrap();
     let gateway = &named(&rendered, "NetworkPolicy", "jupyter-k8s-gateway")["spec"]["egress"];

@@ -1,4 +1,4 @@
-//! The Helm chart, as it renders (IO: runs `helm`).
+//! Values of the Helm chart -> rendered objects (IO: runs `helm`).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! rendered settings, rights and manager -> what managers may use as routes is what the operator may write (IO: runs `helm`).
+//! rendered settings and permissions -> the operator may write exactly the route kinds (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ fn settings(objects: &[Value]) -> Value {
     serde_saphyr::from_str(map["data"]["settings.yaml"].as_str().unwrap()).unwrap()
 }
 
-/// Groups and plurals on which the operator may create and delete what is no core kind of its own.
+/// Groups and plurals that the operator may create and delete, except for its own core kinds.
 fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
     let own = [
         "deployments",
@@ -26,7 +26,7 @@ fn routes_of_operator(objects: &[Value]) -> BTreeSet<(String, String)> {
     rules
         .filter(|rule| {
             let verbs = strings(&rule["verbs"]);
-            // Of ConfigMaps it may change those of one name.
+            // It may change only ConfigMaps with one name.
             verbs.contains(&"watch") && verbs.contains(&"delete") && rule["resourceNames"].is_null()
         })
         .flat_map(|rule| {
@@ -55,6 +55,11 @@ fn the_operator_knows_which_manager_the_gateway_serves() {
     for (values, name) in [(&EXTERNAL[..], "default"), (&other[..], "campus")] {
         let objects = template(values).unwrap();
         assert_eq!(settings(&objects)["gatewayManager"], json!(name));
+        assert_eq!(
+            settings(&objects)["defaultManager"],
+            Value::Null,
+            "the annotation decides"
+        );
         let gateway = named(&objects, "Deployment", "jupyter-k8s-gateway");
         let arguments = strings(&gateway["spec"]["template"]["spec"]["containers"][0]["args"]);
         assert!(
@@ -62,6 +67,15 @@ fn the_operator_knows_which_manager_the_gateway_serves() {
             "{arguments:?}"
         );
     }
+}
+
+#[test]
+fn in_one_namespace_workspaces_without_a_manager_get_the_release_s_own() {
+    let half = ["--set", "scope=Namespace,objects=Namespace,manager.name=team-a"];
+    let objects = template(&[&EXTERNAL[..], &half].concat()).unwrap();
+    let settings = settings(&objects);
+    assert_eq!(settings["defaultManager"], "team-a");
+    assert_eq!(settings["gatewayManager"], "team-a");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Dashboard, alerts and metrics name the same things, alerts fire when they must, and all of it is off until switched on.
+//! Dashboard, alerts and metrics use the same names; alerts fire when they must (IO).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -33,7 +33,7 @@ fn promtool() -> PathBuf {
     path
 }
 
-fn promtool_is_content(arguments: &[&str], folder: &Path) {
+fn promtool_accepts(arguments: &[&str], folder: &Path) {
     let output = Command::new(promtool())
         .current_dir(folder)
         .args(arguments)
@@ -65,19 +65,19 @@ fn questions(dashboard: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Names of our metrics in a text, without what histograms and counters add.
+/// Names of our metrics in a text, without the suffixes of histograms and counters.
 fn names(text: &str) -> BTreeSet<String> {
-    let words = text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
-    let ours = words.filter(|word| {
+    let names = text.split(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+    let ours = names.filter(|name| {
         ["gateway", "operator", "portal", "webhook"]
             .iter()
-            .any(|part| word.starts_with(&format!("jupyter_k8s_{part}_")))
+            .any(|part| name.starts_with(&format!("jupyter_k8s_{part}_")))
     });
-    let bare = |word: &str| {
+    let bare = |name: &str| {
         let ends = ["_total", "_bucket", "_count", "_sum"];
         ends.iter()
-            .find_map(|end| word.strip_suffix(end))
-            .unwrap_or(word)
+            .find_map(|end| name.strip_suffix(end))
+            .unwrap_or(name)
             .to_owned()
     };
     ours.map(bare).collect()
@@ -86,8 +86,8 @@ fn names(text: &str) -> BTreeSet<String> {
 #[test]
 fn alerts_fire_when_they_must_and_stay_quiet_otherwise() {
     let folder = root().join("deploy/monitoring");
-    promtool_is_content(&["check", "rules", "alerts.yaml"], &folder);
-    promtool_is_content(&["test", "rules", "alerts.test.yaml"], &folder);
+    promtool_accepts(&["check", "rules", "alerts.yaml"], &folder);
+    promtool_accepts(&["test", "rules", "alerts.test.yaml"], &folder);
     let tests = read("deploy/monitoring/alerts.test.yaml");
     for alert in alerts() {
         let name = alert["alert"].as_str().unwrap();
@@ -165,13 +165,13 @@ fn every_query_parses_and_uses_existing_metrics() {
         unseen,
         [
             "jupyter_k8s_gateway_sealing_keys",
-            // One series per workspace: for questions about one of them.
+            // One series per workspace, for queries about one of them.
             "jupyter_k8s_operator_workspace_phase",
         ],
         "on no panel and in no alert"
     );
 
-    // The dashboard's questions as rules, for promtool to read.
+    // The dashboard's queries as rules, for promtool to parse.
     let rules: Vec<Value> = questions
         .iter()
         .enumerate()
@@ -184,7 +184,7 @@ fn every_query_parses_and_uses_existing_metrics() {
     let folder = std::env::temp_dir().join(format!("dashboard-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("rules.yaml"), rules.to_string()).unwrap();
-    promtool_is_content(&["check", "rules", "rules.yaml"], &folder);
+    promtool_accepts(&["check", "rules", "rules.yaml"], &folder);
     fs::remove_dir_all(folder).unwrap();
 }
 

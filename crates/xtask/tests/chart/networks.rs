@@ -1,4 +1,4 @@
-//! rendered network policies -> every pod of the release reaches, and is reached by, what it needs alone (IO: runs `helm`).
+//! rendered network policies -> every pod has only the connections that it needs (IO: runs `helm`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::render::{EXTERNAL, installations, named, of_kind, strings, template, with_values};
 
-/// Labels of all pods that the release runs, by their component: of Deployments, Jobs and the Pod of `helm test`.
+/// Labels of all pods of the release, by component: of Deployments, Jobs and the Pod of `helm test`.
 fn labels_of_pods(objects: &[Value]) -> BTreeMap<String, Value> {
     let templates = objects
         .iter()
@@ -73,7 +73,7 @@ fn every_pod_of_the_release_has_one_policy_for_both_directions() {
                 let bounded = rule["to"].is_array() || rule["ports"].is_array();
                 assert!(bounded, "{component}: {rule}");
             }
-            // A hook's policy is there before its pod.
+            // A hook's policy exists before its pod.
             let hook = &policies[0]["metadata"]["annotations"]["helm.sh/hook-weight"];
             let early = ["crds", "uninstall", "tests"].contains(&component.as_str());
             assert_eq!(hook == "-5", early, "{component}");
@@ -82,7 +82,7 @@ fn every_pod_of_the_release_has_one_policy_for_both_directions() {
 }
 
 #[test]
-fn nobody_reaches_a_hook_or_the_test_and_only_monitoring_reaches_the_operator() {
+fn hooks_and_the_test_accept_no_connections_and_only_monitoring_reaches_the_operator() {
     let objects = template(&EXTERNAL).unwrap();
     for component in ["crds", "uninstall", "tests", "operator"] {
         assert!(policy(&objects, component)["ingress"].is_null(), "{component}");
@@ -130,11 +130,11 @@ fn identity_providers_are_reached_on_the_ports_of_their_urls_and_in_the_namespac
         let objects = with_values(values, &[]).unwrap();
         let rules = policy(&objects, "gateway")["egress"].as_array().unwrap().clone();
         let ports = |rule: &Value| rule["ports"].as_array().cloned().unwrap_or_default();
-        let world = rules
+        let public = rules
             .iter()
             .find(|rule| rule["to"][0]["ipBlock"].is_object())
             .cloned();
-        let ports: Vec<i64> = world
+        let ports: Vec<i64> = public
             .iter()
             .flat_map(ports)
             .filter_map(|port| port["port"].as_i64())
@@ -157,14 +157,14 @@ fn identity_providers_are_reached_on_the_ports_of_their_urls_and_in_the_namespac
     }});
     let (ports, inside) = providers(inside_the_cluster);
     assert_eq!(ports, [443, 8443]);
-    // Without ports: policies see those of pods, which may be others than those of the Service.
+    // Without ports: policies apply to ports of pods, which may differ from those of the Service.
     assert_eq!(inside, Some(json!(["identity", "partners"])));
     let (ports, inside) = providers(json!({"oidc": {"issuerUrl": "https://id.example.com:8444/realm"}}));
     assert_eq!((ports, inside), (vec![443, 8444], None));
 }
 
 #[test]
-fn policies_can_be_left_to_somebody_else() {
+fn policies_can_be_switched_off() {
     let objects = with_values(json!({"networkPolicy": {"enabled": false}}), &[]).unwrap();
     assert!(of_kind(&objects, "NetworkPolicy").is_empty());
 }

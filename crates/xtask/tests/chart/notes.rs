@@ -292,8 +292,20 @@ fn what_is_there_already_gets_one_line_and_what_lacks_a_key_is_named() {
         "workspaces.jupyter.org/v1alpha1/Workspace",
     ];
     let own = ["--set", "proxy.tls.certManager.issuerRef.kind=Issuer"];
-    for (more, issuer) in [(&[][..], "ClusterIssuer"), (&own[..], "Issuer")] {
-        let text = with_four_lines(|values| notes_in(&there, &[values, &known, more].concat()));
+    let of_cluster = ["--set", "proxy.tls.certManager.issuerRef.kind=ClusterIssuer"];
+    let without_own = {
+        let mut there = there.clone();
+        let all = there.as_object_mut().unwrap();
+        all.remove("Issuer/jupyter-k8s-system/letsencrypt-dns");
+        there
+    };
+    for (there, more, issuer) in [
+        (&there, &[][..], "Issuer"),
+        (&without_own, &[], "ClusterIssuer"),
+        (&there, &of_cluster, "ClusterIssuer"),
+        (&there, &own, "Issuer"),
+    ] {
+        let text = with_four_lines(|values| notes_in(there, &[values, &known, more].concat()));
         for line in [
             "   DNS           *.workspaces.example.org and workspaces.example.org must lead to 203.0.113.7",
             "   ok    Secret jupyter-k8s-oidc",
@@ -307,13 +319,21 @@ fn what_is_there_already_gets_one_line_and_what_lacks_a_key_is_named() {
             "{text}"
         );
     }
-    // Without the kind, nothing is looked up. Who has left out the kind of a ClusterIssuer is told about it.
-    let hint = "If it is a ClusterIssuer, set proxy.tls.certManager.issuerRef.kind to ClusterIssuer";
-    for (more, issuer) in [(&[][..], "ClusterIssuer"), (&own[..], "Issuer")] {
+    // Without the kinds, nothing is looked up.
+    let first =
+        "         An Issuer of that name in jupyter-k8s-system comes first, once helm upgrade finds it.\n";
+    let wrong = "         If it is a ClusterIssuer, leave out proxy.tls.certManager.issuerRef.kind and run helm upgrade.\n";
+    for (more, issuer, hint) in [
+        (&[][..], "ClusterIssuer", Some(first)),
+        (&own[..], "Issuer", Some(wrong)),
+        (&of_cluster[..], "ClusterIssuer", None),
+    ] {
         let text = with_four_lines(|values| notes_in(&there, &[values, more].concat()));
         let todo = format!("   todo  {issuer} letsencrypt-dns, from which");
         assert!(text.contains(&todo), "{text}");
-        assert_eq!(text.contains(hint), issuer == "Issuer", "{text}");
+        for one in [first, wrong] {
+            assert_eq!(text.contains(one), hint == Some(one), "{text}");
+        }
     }
     let empty = json!({"Secret/jupyter-k8s-system/jupyter-k8s-oidc": {"data": {"secret": "eA=="}}});
     let text = with_four_lines(|values| notes_in(&empty, values));

@@ -1,4 +1,4 @@
-//! parts on and off -> no object refers to one that nobody makes, or a sentence refuses the values (IO: runs `helm`).
+//! parts on and off -> every referenced object exists, or a refusal (IO: runs `helm`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::render::{EXTERNAL, argument, named, of_kind, run, strings, template, 
 /// Names of objects, by kind.
 type Names = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// Switches that combine freely, as values.
+/// Switches that can be combined in any way, as values.
 const SWITCHES: [&str; 6] = [
     "proxy.enabled",
     "gateway.enabled",
@@ -18,7 +18,7 @@ const SWITCHES: [&str; 6] = [
     "portal.enabled",
     "rbac.create",
 ];
-/// Objects that the components write when they run; docs/install.md lists them.
+/// Objects that the components write while they run; docs/install.md lists them.
 const WRITTEN: [&str; 6] = [
     "gateway-ca",
     "gateway-keys",
@@ -27,7 +27,7 @@ const WRITTEN: [&str; 6] = [
     "operator-keys",
     "webhook-cert",
 ];
-/// Objects that administrators make before the installation.
+/// Objects that administrators create before the installation.
 const EXPECTED: [&str; 3] = ["tls", "jupyter-k8s-oidc", "jupyter-k8s-identity"];
 
 /// The values with these switches off, all others on.
@@ -55,7 +55,7 @@ fn combinations() -> impl Iterator<Item = Vec<&'static str>> {
     })
 }
 
-/// Whether the parts that are left can work without those that are off.
+/// Whether the remaining parts can work without those that are off.
 fn works(off: &[&str]) -> bool {
     let is_on = |switch: &str| !off.contains(&switch);
     let needs = |part: &str, other: &str| !is_on(part) || is_on(other);
@@ -166,7 +166,7 @@ fn every_combination_of_parts_refers_to_existing_objects_or_is_refused() {
                 "Secret" => is_written || EXPECTED.contains(&name.as_str()),
                 kind => made[kind].contains(&name),
             };
-            assert!(exists, "{off:?}: nobody makes {kind} {name}");
+            assert!(exists, "{off:?}: {kind} {name} does not exist");
         }
         if off.contains(&"gateway.enabled") {
             let text = serde_json::to_string(&objects).unwrap();
@@ -279,7 +279,7 @@ fn roles_can_be_rendered_apart_and_the_rest_has_none() {
     }
 }
 
-/// What one file for kubectl holds, CRDs included.
+/// The content of one file for kubectl, CRDs included.
 fn one_file() -> Vec<Value> {
     let arguments = [
         "template",
@@ -343,7 +343,7 @@ fn kubectl_can_apply_the_one_file_installation_at_once() {
             expected,
             "{kind} {name}"
         );
-        // A client-side apply stores the object in an annotation, which may have 256 KiB.
+        // A client-side apply stores the object in an annotation, with at most 256 KiB.
         assert!(object.to_string().len() < 200 * 1024, "{kind} {name}");
     }
 }

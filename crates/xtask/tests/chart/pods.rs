@@ -3,14 +3,57 @@
 use serde_json::{Value, json};
 
 use crate::render::{
-    EXTERNAL, LOCAL, containers, installations, named, of_kind, pods, refusal, refused, strings, template,
+    EXTERNAL, LOCAL, hook_pods, installations, named, of_kind, pods, refusal, refused, strings, template,
     with_values,
 };
+
+/// Pods of servers, Jobs and `helm test`, and whether each is a server's.
+fn all_pods(objects: &[Value]) -> Vec<(&str, &Value, bool)> {
+    let servers = pods(objects).into_iter().map(|(name, pod)| (name, pod, true));
+    let hooks = hook_pods(objects)
+        .into_iter()
+        .map(|(name, pod)| (name, pod, false));
+    servers.chain(hooks).collect()
+}
+
+/// All containers of a pod.
+fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["initContainers", "containers"].into_iter();
+    lists.flat_map(|list| pod[list].as_array().into_iter().flatten())
+}
+
+fn is_secure_and_bounded(name: &str, container: &Value) {
+    let security = &container["securityContext"];
+    assert_eq!(security["allowPrivilegeEscalation"], false, "{name}");
+    assert_eq!(security["readOnlyRootFilesystem"], true, "{name}");
+    assert_eq!(strings(&security["capabilities"]["drop"]), ["ALL"], "{name}");
+    assert!(security["capabilities"]["add"].is_null(), "{name}");
+    for (bound, resource) in [
+        ("requests", "cpu"),
+        ("requests", "memory"),
+        ("limits", "cpu"),
+        ("limits", "memory"),
+    ] {
+        assert!(
+            !container["resources"][bound][resource].is_null(),
+            "{name}: {bound}.{resource}"
+        );
+    }
+    // A value that ends in a colon would become an object if it were not quoted.
+    let arguments = container["args"].as_array().unwrap();
+    assert!(arguments.iter().all(Value::is_string), "{name}: {arguments:?}");
+}
 
 #[test]
 fn every_pod_fits_pod_security_restricted_and_is_bounded() {
     for objects in installations() {
-        for (name, pod) in pods(&objects) {
+        let all = all_pods(&objects);
+        assert_eq!(
+            all.iter().filter(|(.., is_server)| !is_server).count(),
+            3,
+            "two Jobs, one Pod"
+        );
+        for (name, pod, is_server) in all {
             let security = &pod["securityContext"];
             assert_eq!(security["runAsNonRoot"], true, "{name}");
             assert_ne!(security["runAsUser"], 0, "{name}");
@@ -18,41 +61,25 @@ fn every_pod_fits_pod_security_restricted_and_is_bounded() {
             for field in ["hostNetwork", "hostPID", "hostIPC"] {
                 assert!(pod[field].is_null(), "{name}: {field}");
             }
-            for volume in pod["volumes"].as_array().unwrap() {
+            for volume in pod["volumes"].as_array().into_iter().flatten() {
                 let allowed = ["configMap", "secret", "projected", "emptyDir"];
                 assert!(
                     allowed.iter().any(|kind| !volume[kind].is_null()),
                     "{name}: {volume}"
                 );
             }
-            let spread = &pod["topologySpreadConstraints"][0];
-            assert_eq!(spread["topologyKey"], "kubernetes.io/hostname", "{name}");
-        }
-        for (name, container) in containers(&objects) {
-            let security = &container["securityContext"];
-            assert_eq!(security["allowPrivilegeEscalation"], false, "{name}");
-            assert_eq!(security["readOnlyRootFilesystem"], true, "{name}");
-            assert_eq!(strings(&security["capabilities"]["drop"]), ["ALL"], "{name}");
-            assert!(security["capabilities"]["add"].is_null(), "{name}");
-            for (bound, resource) in [
-                ("requests", "cpu"),
-                ("requests", "memory"),
-                ("limits", "cpu"),
-                ("limits", "memory"),
-            ] {
-                assert!(
-                    !container["resources"][bound][resource].is_null(),
-                    "{name}: {bound}.{resource}"
-                );
+            for container in containers(pod) {
+                is_secure_and_bounded(name, container);
+                for port in container["ports"].as_array().into_iter().flatten() {
+                    assert!(port["hostPort"].is_null(), "{name}: {port}");
+                }
             }
-            // A value that ends in a colon would become an object if it were not quoted.
-            let arguments = container["args"].as_array().unwrap();
-            assert!(arguments.iter().all(Value::is_string), "{name}: {arguments:?}");
-            for probe in ["readinessProbe", "livenessProbe"] {
-                assert!(container[probe].is_object(), "{name}: {probe}");
-            }
-            for port in container["ports"].as_array().unwrap() {
-                assert!(port["hostPort"].is_null(), "{name}: {port}");
+            if is_server {
+                let spread = &pod["topologySpreadConstraints"][0];
+                assert_eq!(spread["topologyKey"], "kubernetes.io/hostname", "{name}");
+                for probe in ["readinessProbe", "livenessProbe"] {
+                    assert!(pod["containers"][0][probe].is_object(), "{name}: {probe}");
+                }
             }
         }
     }
@@ -61,11 +88,11 @@ fn every_pod_fits_pod_security_restricted_and_is_bounded() {
 #[test]
 fn pods_run_as_a_numeric_user_unless_the_platform_chooses_one() {
     for values in [&EXTERNAL[..], &LOCAL[..]] {
-        for (name, pod) in pods(&template(values).unwrap()) {
+        for (name, pod, _) in all_pods(&template(values).unwrap()) {
             assert!(pod["securityContext"]["runAsUser"].is_u64(), "{name}");
         }
     }
-    for (name, pod) in pods(&template(&["-f", "examples/openshift.yaml"]).unwrap()) {
+    for (name, pod, _) in all_pods(&template(&["-f", "examples/openshift.yaml"]).unwrap()) {
         for field in ["runAsUser", "runAsGroup", "fsGroup"] {
             assert!(pod["securityContext"][field].is_null(), "{name}: {field}");
         }
@@ -104,13 +131,15 @@ fn workspaces_run_as_user_1000_unless_the_settings_take_that_out() {
 #[test]
 fn every_image_has_a_registry_and_a_fixed_tag() {
     for objects in installations() {
-        for (name, container) in containers(&objects) {
-            let image = container["image"].as_str().unwrap();
-            let (repository, tag) = image.rsplit_once(':').unwrap();
-            assert!(
-                repository.contains('/') && !tag.is_empty() && tag != "latest",
-                "{name}: {image}"
-            );
+        for (name, pod, _) in all_pods(&objects) {
+            for container in containers(pod) {
+                let image = container["image"].as_str().unwrap();
+                let (repository, tag) = image.rsplit_once(':').unwrap();
+                assert!(
+                    repository.contains('/') && !tag.is_empty() && tag != "latest",
+                    "{name}: {image}"
+                );
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! rendered admission policies -> they hold for every account, kind and field that they are there for (IO: runs `helm`).
+//! rendered admission policies -> the accounts, kinds and fields that they cover (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -49,7 +49,7 @@ fn policies_bound_patches_by_operator_and_gateway() {
         assert_eq!(strings(&rule["apiGroups"]), [names::GROUP]);
         assert_eq!(strings(&rule["resources"]), ["*"]);
         assert_eq!(strings(&rule["operations"]), ["CREATE", "UPDATE", "DELETE"]);
-        // Nobody else is let off the rules of people.
+        // No other account is exempt from the rules for users.
         for rules in ["owners", "shares", "secrets", "references"] {
             let condition = &spec(&objects, rules)["matchConditions"][0]["expression"];
             let expected = format!("!(request.userInfo.username in [{OPERATOR}, {GATEWAY}])");
@@ -81,7 +81,7 @@ fn the_policy_lists_exactly_the_annotations_of_users_and_webhook() {
     assert_eq!(listed, BTreeSet::from(expected));
 }
 
-/// Paths of fields in a schema whose name is one of these.
+/// Paths of fields in a schema with one of these names.
 fn fields(path: &str, schema: &Value, wanted: &[&str], found: &mut BTreeSet<String>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
@@ -112,7 +112,7 @@ fn every_field_of_a_workspace_that_can_name_a_secret_or_a_claim_is_one_that_the_
         "secretName",
         "imagePullSecrets",
     ];
-    // A new one belongs in jk8s.celSecrets, too.
+    // A new one must also be added to jk8s.celSecrets.
     assert_eq!(
         of(&secrets),
         [
@@ -122,7 +122,7 @@ fn every_field_of_a_workspace_that_can_name_a_secret_or_a_claim_is_one_that_the_
         ]
     );
     let claims = ["claimName", "persistentVolumeClaim", "persistentVolumeClaimName"];
-    // A new one belongs in jk8s.celClaims, too.
+    // A new one must also be added to jk8s.celClaims.
     assert_eq!(
         of(&claims),
         [
@@ -145,7 +145,7 @@ fn every_field_of_a_workspace_that_can_name_a_secret_or_a_claim_is_one_that_the_
     ] {
         assert!(references.contains(part), "{part}");
     }
-    // Each question to the authorizers costs 350,000 of the 10,000,000 that a policy may spend, and two fit an expression.
+    // Each authorizer check costs 350,000 of the 10,000,000 that a policy may use, and an expression may have two.
     for policy in of_kind(&objects, "ValidatingAdmissionPolicy") {
         let (mut all, name) = (0, &policy["metadata"]["name"]);
         let spec = &policy["spec"];

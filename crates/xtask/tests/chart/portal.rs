@@ -1,4 +1,4 @@
-//! `portal` -> its pods, network, hosts and notes, or a sentence that refuses the values (IO: runs `helm`).
+//! `portal` -> its pods, network, hosts and notes, or a refusal (IO: runs `helm`).
 
 use serde_json::{Value, json};
 
@@ -33,6 +33,26 @@ fn only_the_proxy_and_monitoring_reach_it_and_it_reaches_dns_and_the_api_server_
     let to_portal = json!({"to": [peer("portal")], "ports": [{"port": 8443, "protocol": "TCP"}]});
     let of_proxy = policy("jupyter-k8s-proxy")["egress"].clone();
     assert!(of_proxy.as_array().unwrap().contains(&to_portal), "{of_proxy}");
+}
+
+#[test]
+fn it_proposes_the_prefixes_of_each_provider_s_users_and_groups() {
+    let prefixes = |oidc: Value| {
+        let objects = with_values(json!({"oidc": oidc}), &[]).unwrap();
+        let args = container(&objects, ACCOUNT)["args"].clone();
+        let args = args.as_array().unwrap().iter().filter_map(Value::as_str);
+        let prefixes = args.filter(|arg| arg.contains("-prefix="));
+        prefixes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let both = json!({"usernamePrefix": "oidc:", "groupsClaim": "groups", "groupsPrefix": "groups:"});
+    assert_eq!(prefixes(both), ["--user-prefix=oidc:", "--group-prefix=groups:"]);
+    assert!(prefixes(json!({"usernamePrefix": "-", "groupsClaim": ""})).is_empty());
+    let none = prefixes(json!({"usernamePrefix": "", "usernameClaim": "sub", "groupsClaim": ""}));
+    assert_eq!(none.len(), 1, "{none:?}");
+    assert!(
+        none[0].starts_with("--user-prefix=https://") && none[0].ends_with('#'),
+        "{none:?}"
+    );
 }
 
 #[test]
@@ -81,7 +101,7 @@ fn its_pod_has_its_certificate_the_gateways_keys_settings_and_pages_and_nothing_
             {"name": "admin", "port": 9090, "targetPort": "admin"},
         ])
     );
-    // The gateway makes the Secret, and is told to.
+    // The gateway creates the Secret, as its arguments say.
     let gateway = container(&objects, "jupyter-k8s-gateway");
     assert!(strings(&gateway["args"]).contains(&"--portal-enabled"));
     let rules = named(&objects, "Role", "jupyter-k8s-gateway")["rules"].clone();
@@ -114,7 +134,7 @@ fn requests_for_its_host_pass_the_gate_in_both_routing_modes() {
         assert_eq!(
             portal["parentRefs"],
             json!(["gate"]),
-            "{mode}: nobody gets past the gate"
+            "{mode}: the gate decides on every request"
         );
         assert_eq!(portal["service"], "portal");
         let (url, transport) = (
@@ -249,7 +269,7 @@ fn the_notes_begin_with_its_address_and_say_where_it_only_reads() {
         let any = notes_of(old, &["--set", "portal.impersonation=Any"]);
         assert!(!any.contains("only reads"), "{any}");
         assert!(any.trim_start().starts_with(first), "{any}");
-        let warning = "WARNING: portal.impersonation is Any: whoever takes the portal over is an administrator of the cluster.";
+        let warning = "WARNING: portal.impersonation is Any: an attacker who controls the portal is an administrator of the cluster.";
         assert!(any.contains(warning), "{any}");
         let off = notes_of(old, &["--set", "portal.impersonation=Off"]);
         assert!(

@@ -1,4 +1,4 @@
-//! `portal.impersonation`, `portal.scope` -> what the portal's account may do, in its own name and in users' (IO: runs `helm`).
+//! `portal.impersonation`, `portal.scope` -> permissions of the portal's account (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 
@@ -7,17 +7,18 @@ use serde_json::{Value, json};
 use crate::render::{EXTERNAL, argument, container, named, of_kind, refused, strings, template, with_values};
 
 pub(crate) const ACCOUNT: &str = "jupyter-k8s-portal";
-/// What the account may do in its own name, in an installation of the cluster.
-const OWN: [&str; 7] = [
+/// The permissions of the account itself, in an installation of the cluster.
+const OWN: [&str; 8] = [
     "workspaces.jupyter.org workspaces: list watch",
     "workspaces.jupyter.org workspaceshares: list watch",
+    "rbac.authorization.k8s.io roles,rolebindings,clusterroles,clusterrolebindings: list watch",
     "workspaces.jupyter.org workspacetemplates: list watch",
     "workspaces.jupyter.org workspacemanagers: list watch",
     " namespaces: list watch",
     "authorization.k8s.io subjectaccessreviews: create",
     "authentication.k8s.io users,groups: impersonate:user-info",
 ];
-/// What it may do as the person who is signed in; a verb stands for `impersonate-on:user-info:<verb>`.
+/// The permissions as the signed-in user; a verb stands for `impersonate-on:user-info:<verb>`.
 const ACTIONS: [&str; 9] = [
     "workspaces.jupyter.org workspaces: get create patch delete",
     "workspaces.jupyter.org workspaceshares: get create patch delete",
@@ -30,10 +31,10 @@ const ACTIONS: [&str; 9] = [
     "metrics.k8s.io pods: list",
 ];
 
-/// A right: place (empty: the cluster), group, resource, verb.
+/// A permission: namespace (empty: the cluster), group, resource, verb.
 type Right = (String, String, String, String);
 
-/// One right for each verb of each resource.
+/// One permission for each verb of each resource.
 fn listed(place: &str, lines: &[&str], verb: impl Fn(&str) -> String) -> BTreeSet<Right> {
     let of_line = |line: &&str| {
         let (about, verbs) = line.split_once(": ").unwrap();
@@ -60,13 +61,13 @@ fn actions(place: &str) -> BTreeSet<Right> {
     all
 }
 
-/// Who is this person to the API server? Asked in the person's name.
+/// The permission for a self-review of the impersonated user.
 fn who_am_i() -> BTreeSet<Right> {
     let line = "authentication.k8s.io selfsubjectreviews: impersonate-on:user-info:create";
     listed("", &[line], str::to_owned)
 }
 
-/// Everything that roles which are bound to the account allow. No rule is about single objects.
+/// All permissions of the account by bound roles. No rule is about single objects.
 fn held(objects: &[Value]) -> BTreeSet<Right> {
     let mut held = BTreeSet::new();
     let bindings = [
@@ -128,7 +129,7 @@ fn limited_to_user_namespaces_it_acts_for_users_there_alone() {
 }
 
 #[test]
-fn switched_off_it_acts_for_nobody() {
+fn switched_off_it_acts_for_no_user() {
     let without: BTreeSet<Right> = own()
         .into_iter()
         .filter(|right| !right.3.contains("impersonate"))
@@ -142,7 +143,41 @@ fn switched_off_it_acts_for_nobody() {
 }
 
 #[test]
-fn the_right_to_impersonate_anybody_is_given_by_any_alone_and_never_for_service_accounts() {
+fn the_gateway_knows_in_which_namespaces_it_acts() {
+    let given = |objects: &[Value]| {
+        let gateway = container(objects, "jupyter-k8s-gateway");
+        let given = strings(&gateway["args"]).into_iter();
+        let given = given.filter_map(|argument| argument.strip_prefix("--portal-acts-in="));
+        given.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (portal, expected) in [
+        (json!({}), &["*"][..]),
+        (json!({"impersonation": "Any"}), &["*"]),
+        (json!({"scope": "UserNamespaces"}), &["team-a", "team-b"]),
+        (json!({"impersonation": "Off"}), &[]),
+        (json!({"impersonation": "Off", "scope": "UserNamespaces"}), &[]),
+        (json!({"enabled": false}), &[]),
+    ] {
+        assert_eq!(given(&teams(&portal)), expected, "{portal}");
+    }
+    for (version, any, expected) in [
+        ("1.36.3", false, &["*"][..]),
+        ("1.35.7", false, &[]),
+        ("1.35.7", true, &["*"]),
+    ] {
+        let any = if any {
+            &["--set", "portal.impersonation=Any"][..]
+        } else {
+            &[]
+        };
+        let cluster = ["--kube-version", version, "--api-versions", "apps/v1/Deployment"];
+        let objects = template(&[&EXTERNAL[..], &cluster, any].concat()).unwrap();
+        assert_eq!(given(&objects), expected, "{version} {any:?}");
+    }
+}
+
+#[test]
+fn only_any_gives_the_right_to_impersonate_every_user_and_never_service_accounts() {
     let any = held(&teams(&json!({"impersonation": "Any"})));
     let classic: Vec<_> = any
         .iter()
@@ -166,7 +201,7 @@ fn the_right_to_impersonate_anybody_is_given_by_any_alone_and_never_for_service_
 fn scopes_that_limit_nothing_are_refused() {
     let reason = refused(r#"portal={"scope":"UserNamespaces"}"#);
     assert!(
-        reason.contains("portal.scope: the portal would act for nobody"),
+        reason.contains("portal.scope: the portal would act for no user"),
         "{reason}"
     );
     let reason = refused(r#"portal={"scope":"UserNamespaces","impersonation":"Any"}"#);
@@ -183,7 +218,7 @@ fn scopes_that_limit_nothing_are_refused() {
     .concat();
     let reason = template(&one).unwrap_err();
     assert!(
-        reason.contains("portal.impersonation: with Any, whoever may create pods in this namespace"),
+        reason.contains("portal.impersonation: with Any, users who may create pods in this namespace"),
         "{reason}"
     );
 }
@@ -201,6 +236,7 @@ fn in_one_namespace_the_cluster_says_as_whom_it_acts_and_the_namespace_for_what(
         &[
             "workspaces.jupyter.org workspaces: list watch",
             "workspaces.jupyter.org workspaceshares: list watch",
+            "rbac.authorization.k8s.io roles,rolebindings: list watch",
             "authorization.k8s.io localsubjectaccessreviews: create",
         ],
         str::to_owned,
@@ -220,7 +256,7 @@ fn in_one_namespace_the_cluster_says_as_whom_it_acts_and_the_namespace_for_what(
     assert_eq!(
         held(&half("Namespace", &[])),
         union(&[own, actions(system)]),
-        "the namespace's half names nobody"
+        "the namespace's half names no user"
     );
     assert_eq!(
         argument(container(&whole, ACCOUNT), "--watch-namespace"),

@@ -1,4 +1,4 @@
-//! values about the whole release -> labels, images, log level, further objects, dependency of another chart (IO: runs `helm`).
+//! values about the whole release -> labels, images, log level, dependency (IO: runs `helm`).
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::fit::{COMPONENTS, contains, deployment, with};
-use crate::render::{argument, chart, container, containers, helm, named, of_kind};
+use crate::render::{argument, chart, container, containers, helm, hook_pods, named, of_kind};
 
 #[test]
 fn common_labels_are_on_every_object_and_pod_and_in_no_selector() {
@@ -53,11 +53,26 @@ fn images_come_from_their_own_registry_else_the_installation_s_else_the_global_o
         let names = json!([{"name": "ours"}, {"name": "both"}, {"name": "theirs"}]);
         assert_eq!(pod["imagePullSecrets"], names, "{component}");
     }
+    for (name, pod) in hook_pods(&objects) {
+        let of = if name == "jupyter-k8s-tests" {
+            "gateway"
+        } else {
+            "operator"
+        };
+        assert_eq!(pod["containers"][0]["image"], image(of), "{name}");
+        assert_eq!(
+            pod["imagePullSecrets"].as_array().map(Vec::len),
+            Some(3),
+            "{name}"
+        );
+    }
     let settings = named(&objects, "ConfigMap", "jupyter-k8s-settings")["data"]["settings.yaml"].clone();
     let application = "global.example.com/jk8s-application-jupyter-uv:0.1.0";
     assert!(settings.as_str().unwrap().contains(application), "{settings}");
     let objects = with(json!({"global": {"imageRegistry": "global.example.com"}}));
-    for (name, container) in containers(&objects) {
+    let hooks = hook_pods(&objects).into_iter();
+    let hooks = hooks.map(|(name, pod)| (name, &pod["containers"][0]));
+    for (name, container) in containers(&objects).into_iter().chain(hooks) {
         let image = container["image"].as_str().unwrap();
         assert!(
             image.starts_with("registry.example.com/jupyter-k8s/"),
@@ -67,7 +82,7 @@ fn images_come_from_their_own_registry_else_the_installation_s_else_the_global_o
 }
 
 #[test]
-fn the_log_level_reaches_every_program_and_the_webhook_listens_where_it_is_told() {
+fn the_log_level_reaches_every_program_and_the_webhook_listens_on_the_configured_port() {
     let objects = with(json!({"logLevel": "debug", "webhook": {"port": 10250}}));
     for component in ["gateway", "operator", "webhook"] {
         let container = container(&objects, &format!("jupyter-k8s-{component}"));

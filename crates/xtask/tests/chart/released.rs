@@ -1,4 +1,4 @@
-//! The chart of the last release, this chart -> templates that would change under their names (IO: runs `helm`).
+//! The last release's chart, this chart -> templates whose specs changed (IO: runs `helm`).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ fn package() -> PathBuf {
     packages.remove(0).canonicalize().unwrap()
 }
 
-/// The spec of each template, by its name. How templates are shown may change (docs/decisions/0120).
+/// The spec of each template, by name. The presentation of templates may change (docs/decisions/0120).
 fn templates(rendered: &[Value]) -> BTreeMap<&str, Value> {
     let specs = of_kind(rendered, "WorkspaceTemplate")
         .into_iter()
@@ -31,7 +31,7 @@ fn templates(rendered: &[Value]) -> BTreeMap<&str, Value> {
     specs.collect()
 }
 
-/// What is wrong with the templates of a chart for who upgrades to it from another one.
+/// Wrong changes of a chart's templates, for an upgrade from another chart.
 fn wrong(before: &[Value], now: &[Value]) -> Vec<String> {
     let now = templates(now);
     let problem = |(name, spec): (&str, Value)| match now.get(name) {
@@ -65,7 +65,7 @@ fn templates_keep_the_spec_that_the_last_release_gave_their_names() {
 #[test]
 fn a_template_that_would_change_or_vanish_is_named_with_what_to_do() {
     let before = last_release();
-    for (setting, told) in [
+    for (setting, expected) in [
         (
             r#"templates.jupyterlab.primaryStorage.defaultSize="6Gi""#,
             "give the new one another name, such as jupyterlab-v2",
@@ -80,7 +80,7 @@ fn a_template_that_would_change_or_vanish_is_named_with_what_to_do() {
         let now = template(&[&EXTERNAL[..], &others].concat()).unwrap();
         let wrong = wrong(&before, &now);
         assert!(
-            wrong.len() == 1 && wrong[0].contains(told),
+            wrong.len() == 1 && wrong[0].contains(expected),
             "{setting}: {wrong:?}"
         );
     }

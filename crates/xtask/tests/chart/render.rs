@@ -1,4 +1,4 @@
-//! values -> the objects that the chart renders, or why it refuses (IO: runs `helm`).
+//! values -> the objects that the chart renders, or its refusal (IO: runs `helm`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 static FILES: AtomicUsize = AtomicUsize::new(0);
 
-/// An installation with a provider of its own: the least that must be set.
+/// An installation with its own provider: the minimum of settings.
 pub(crate) const EXTERNAL: [&str; 8] = [
     "--set",
     "image.registry=registry.example.com/jupyter-k8s",
@@ -56,7 +56,7 @@ pub(crate) fn template(values: &[&str]) -> Result<Vec<Value>, String> {
     template_of(".", values)
 }
 
-/// The same of another chart.
+/// The same for another chart.
 pub(crate) fn template_of(chart: &str, values: &[&str]) -> Result<Vec<Value>, String> {
     let arguments = [
         &[
@@ -78,7 +78,7 @@ pub(crate) fn template_of(chart: &str, values: &[&str]) -> Result<Vec<Value>, St
     Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
 }
 
-/// Values files for others to begin with, by their names.
+/// Example values files, by their names.
 pub(crate) fn examples() -> Vec<String> {
     let files = fs::read_dir(chart().join("examples")).unwrap();
     let mut names: Vec<String> = files
@@ -91,7 +91,7 @@ pub(crate) fn examples() -> Vec<String> {
 /// The example that renders the half of a namespace: without policies and roles of the cluster (`scope`).
 const HALF: &str = "one-namespace.yaml";
 
-/// What a good installation of a cluster renders: both ways of signing in, and every example.
+/// Rendered objects of valid installations of a cluster: both ways of signing in, and every example.
 pub(crate) fn installations() -> Vec<Vec<Value>> {
     static RENDERED: OnceLock<Vec<Vec<Value>>> = OnceLock::new();
     let render = || {
@@ -106,7 +106,7 @@ pub(crate) fn installations() -> Vec<Vec<Value>> {
     RENDERED.get_or_init(render).clone()
 }
 
-/// Renders with one more setting, which must be refused; the reason.
+/// Renders with a further setting, which must be refused; returns the reason.
 pub(crate) fn refusal(values: &[&str], setting: &str) -> String {
     template(&[values, &["--set", setting]].concat()).expect_err(setting)
 }
@@ -122,7 +122,7 @@ fn merge(into: &mut Value, from: Value) {
     }
 }
 
-/// What an installation comes to with `setting` (`path.of.field=JSON`; objects are merged) in its values file.
+/// The result of an installation with `setting` (`path.of.field=JSON`; objects are merged) in its values file.
 fn with(setting: &str) -> Result<Vec<Value>, String> {
     let (path, value) = setting.split_once('=').unwrap();
     let value: Value = serde_json::from_str(value).unwrap();
@@ -132,7 +132,7 @@ fn with(setting: &str) -> Result<Vec<Value>, String> {
     )
 }
 
-/// What an installation comes to with these values in its values file, and further arguments of helm.
+/// The result of an installation with these values in its values file, and further arguments of helm.
 pub(crate) fn with_values(more: Value, arguments: &[&str]) -> Result<Vec<Value>, String> {
     let mut values = json!({
         "image": {"registry": "registry.example.com/jupyter-k8s"},
@@ -149,7 +149,7 @@ pub(crate) fn with_values(more: Value, arguments: &[&str]) -> Result<Vec<Value>,
     result
 }
 
-/// Why an installation with `setting` is refused, as [`with`] takes it.
+/// Why an installation with `setting`, as in [`with`], is refused.
 pub(crate) fn refused(setting: &str) -> String {
     match with(setting) {
         Ok(_) => panic!("accepted: {setting}"),
@@ -157,7 +157,7 @@ pub(crate) fn refused(setting: &str) -> String {
     }
 }
 
-/// Whether an installation with `setting` is rendered, as [`with`] takes it.
+/// Whether an installation with `setting`, as in [`with`], is rendered.
 pub(crate) fn accepted(setting: &str) {
     if let Err(reason) = with(setting) {
         panic!("{setting}: {reason}");
@@ -182,6 +182,16 @@ pub(crate) fn pods(objects: &[Value]) -> Vec<(&str, &Value)> {
             let name = deployment["metadata"]["name"].as_str().unwrap();
             (name, &deployment["spec"]["template"]["spec"])
         })
+        .collect()
+}
+
+/// Pods of the Jobs that Helm runs, and of `helm test`.
+pub(crate) fn hook_pods(objects: &[Value]) -> Vec<(&str, &Value)> {
+    let jobs = of_kind(objects, "Job").into_iter();
+    let jobs = jobs.map(|job| (job, &job["spec"]["template"]["spec"]));
+    let tests = of_kind(objects, "Pod").into_iter().map(|pod| (pod, &pod["spec"]));
+    jobs.chain(tests)
+        .map(|(object, pod)| (object["metadata"]["name"].as_str().unwrap(), pod))
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! rendered roles and webhook configurations -> no more than is needed (IO: runs `helm`).
+//! rendered roles and webhook configurations -> only the required permissions (IO: runs `helm`).
 
 use serde_json::json;
 
@@ -70,7 +70,7 @@ fn users_get_workspaces_of_their_namespace_and_read_the_catalog() {
     );
     assert_eq!(
         namespace["metadata"]["labels"]["workspaces.jupyter.org/workspaces"], "true",
-        "the portal asks there who may create workspaces"
+        "the portal requests access reviews there"
     );
     assert_eq!(
         namespace["metadata"]["annotations"]["helm.sh/resource-policy"],
@@ -153,7 +153,7 @@ fn the_operator_makes_service_accounts_and_neither_tokens_nor_rights_for_them() 
             about("workspaceshares").as_deref(),
             Some("list watch patch delete")
         );
-        // What the caches alone tell of is never fetched by name.
+        // Kinds that only the caches use are never read by name.
         for kind in [
             "workspacetemplates",
             "workspacemanagers",

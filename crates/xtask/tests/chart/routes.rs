@@ -1,4 +1,4 @@
-//! rendered proxy and sign-in -> every request is asked about, no secret is written down (IO: runs `helm`).
+//! rendered proxy and sign-in -> every request needs a decision, no secret is logged (IO: runs `helm`).
 
 use serde_json::Value;
 
@@ -56,8 +56,8 @@ fn the_proxy_asks_the_gateway_about_all_but_its_own_pages_and_sends_upgrades_to_
     );
 }
 
-/// What tokens of scripts need, in an installation with these values: whether the proxy hands them over, the gateway's arguments, and
-/// what it may do with token reviews.
+/// What tokens of scripts need, in an installation with these values: whether the proxy forwards them, the gateway's arguments, and its
+/// permissions for token reviews.
 fn tokens(more: &[&'static str]) -> (bool, Vec<String>, Vec<String>) {
     let values: Vec<_> = LOCAL.into_iter().chain(more.iter().copied()).collect();
     let objects = template(&values).unwrap();

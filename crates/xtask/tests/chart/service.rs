@@ -73,7 +73,7 @@ fn port_80_is_closed_or_redirects_to_https_and_does_nothing_else() {
         Some("https")
     );
     assert_eq!(argument(&container, "--entrypoints.http.address"), Some(":8000"));
-    // Routers name no entry point, and so get the one that is the default.
+    // Routers name no entry point, so they get the default one.
     assert_eq!(
         argument(&container, "--entrypoints.https.asdefault"),
         Some("true")
@@ -90,8 +90,8 @@ fn port_80_is_closed_or_redirects_to_https_and_does_nothing_else() {
 }
 
 #[test]
-fn a_service_that_cannot_be_is_refused_with_what_to_do() {
-    for (setting, told) in [
+fn an_invalid_service_is_refused_with_what_to_do() {
+    for (setting, expected) in [
         (
             r#"proxy.service={"type":"NodePort","loadBalancerClass":"x"}"#,
             r#"proxy.service.loadBalancerClass: "x" is for proxy.service.type LoadBalancer, which is NodePort: choose that type, or leave loadBalancerClass empty"#,
@@ -130,7 +130,7 @@ fn a_service_that_cannot_be_is_refused_with_what_to_do() {
         ),
     ] {
         let reason = refused(setting);
-        assert!(reason.contains(told), "{setting}: {reason}");
+        assert!(reason.contains(expected), "{setting}: {reason}");
     }
     let both = json!({"routing": {"port": 80}, "proxy": {"service": {"http": true}}});
     let reason = with_values(both, &[]).unwrap_err();

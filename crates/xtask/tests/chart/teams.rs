@@ -1,4 +1,4 @@
-//! userNamespaces -> namespaces with quota, limits and the templates of a team (IO: runs `helm`).
+//! userNamespaces -> namespaces with a team's quota, limits and templates (IO: runs `helm`).
 
 use kube::CustomResourceExt as _;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn within<'a>(objects: &'a [Value], kind: &str, namespace: &str) -> Vec<&'a Valu
     found
 }
 
-/// What a role lets its holders do: resources, verbs and names of each rule.
+/// The permissions of a role: resources, verbs and names of each rule.
 fn granted(role: &Value) -> Vec<[String; 3]> {
     let rules = role["rules"].as_array().unwrap().iter();
     let text = |rule: &Value, key: &str| strings(&rule[key]).join(" ");
@@ -128,8 +128,8 @@ fn a_team_with_templates_may_use_these_and_no_others_and_the_rest_stays_as_it_is
 }
 
 #[test]
-fn a_team_that_cannot_be_is_refused_with_what_to_do() {
-    for (team, told) in [
+fn an_invalid_team_is_refused_with_what_to_do() {
+    for (team, expected) in [
         (
             r#""quota":{"count/workspaces.workspace.jupyter.org":5}"#,
             r#"userNamespaces[0].quota: "count/workspaces.workspace.jupyter.org" counts nothing, as no kind has this name: write workspaces"#,
@@ -188,14 +188,14 @@ fn a_team_that_cannot_be_is_refused_with_what_to_do() {
         ),
     ] {
         let reason = refused(&format!(r#"userNamespaces=[{{"name":"team-a",{team}}}]"#));
-        assert!(reason.contains(told), "{team}: {reason}");
+        assert!(reason.contains(expected), "{team}: {reason}");
     }
     let unbounded = json!({
         "settings": {"requireTemplate": false},
         "userNamespaces": [{"name": "team-a", "templates": ["small"]}],
     });
     let reason = with_values(unbounded, &[]).unwrap_err();
-    let told =
-        r#"userNamespaces[0].templates: "small" bounds nobody while settings.requireTemplate is false"#;
-    assert!(reason.contains(told), "{reason}");
+    let expected =
+        r#"userNamespaces[0].templates: "small" bounds no user while settings.requireTemplate is false"#;
+    assert!(reason.contains(expected), "{reason}");
 }

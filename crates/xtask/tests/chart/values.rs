@@ -1,4 +1,4 @@
-//! values -> accepted, or refused with the setting that is wrong (IO: runs `helm`).
+//! values -> accepted, or refused with the wrong setting (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::render::{EXTERNAL, LOCAL, chart, of_kind, refusal, run, template};
 
 #[test]
-fn lint_is_content_with_every_way_of_installing() {
+fn lint_accepts_every_way_of_installing() {
     for values in [&EXTERNAL[..], &LOCAL[..], &[]] {
         let output = run(&[&["lint", "--strict", "."], values].concat());
         assert!(

@@ -1,6 +1,6 @@
-"""A request's assertion -> who asks, or a refusal (reads the mounted keys; no network).
+"""A request's assertion -> the caller, or a refusal (reads the mounted keys; no network).
 
-The gateway attests users, the operator asks whether the workspace is used: each signs with keys of its own, which the
+The gateway attests users. The operator requests the last activity. Each signs with its own keys, which the
 pod has as files that the kubelet keeps up to date.
 """
 
@@ -30,12 +30,12 @@ _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
 class Refused(Exception):
-    """The request has no valid assertion. The text is for the server's log, never for who asks."""
+    """The request has no valid assertion. The text is for the server's log, never for the caller."""
 
 
 @dataclass(frozen=True)
 class Attested:
-    """Who asks."""
+    """The caller."""
 
     issuer: str
     subject: str
@@ -78,7 +78,7 @@ def _keys(document):
 
 
 class Checker:
-    """Says who asks, of a workspace and the folder with the keys."""
+    """Verifies callers of a workspace with the keys in a folder."""
 
     def __init__(self, uid, folder, now=time.time):
         if not uid:
@@ -129,7 +129,7 @@ class Checker:
             raise Refused(str(error)) from error
         subject, end = claims["sub"], claims.get("session_end")
         if not isinstance(subject, str) or not subject:
-            raise Refused("it names nobody")
+            raise Refused("it names no user")
         return Attested(
             issuer,
             subject,

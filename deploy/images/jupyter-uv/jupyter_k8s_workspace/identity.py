@@ -8,19 +8,19 @@ from tornado.web import HTTPError
 
 from .assertion import HEADER, OPERATOR, Checker, Refused
 
-# Folder with the keys, or OPEN. Unset: nobody is let in.
+# Folder with the keys, or OPEN. Unset: all requests are refused.
 KEYS_VARIABLE = "WORKSPACE_ASSERTION_KEYS"
 UID_VARIABLE = "WORKSPACE_UID"
-# Value of KEYS_VARIABLE where somebody else than the gateway decides who may connect.
+# Value of KEYS_VARIABLE if the gateway does not decide who may connect.
 OPEN = "none"
 
-# All that the operator asks, to learn whether the workspace is used.
+# The only pages that the operator requests, to learn the last activity.
 OPERATORS_PAGES = ("api/status", "api/kernels", "api/terminals")
 _SEPARATORS = re.compile(r"[\s._-]+")
 
 
-class Nobody:
-    """Refuses everybody: the pod was not told whom to believe."""
+class DenyAll:
+    """Refuses all requests, because the pod has no keys."""
 
     def __init__(self, why):
         self._why = why
@@ -30,20 +30,20 @@ class Nobody:
 
 
 def checker(environment=os.environ):
-    """Who says who asks; None where the pod is told that nobody does."""
+    """The verifier of callers; None if the pod's settings require none."""
     folder = environment.get(KEYS_VARIABLE, "")
     if folder == OPEN:
         return None
     if not folder:
-        return Nobody(f"{KEYS_VARIABLE} is not set")
+        return DenyAll(f"{KEYS_VARIABLE} is not set")
     try:
         return Checker(environment.get(UID_VARIABLE, ""), folder)
     except ValueError as error:
-        return Nobody(str(error))
+        return DenyAll(str(error))
 
 
 def admit(check, request, base_url):
-    """Who asks this, or Refused. The operator may look at three pages and do nothing."""
+    """The caller of this request, or Refused. The operator may read three pages and do nothing else."""
     attested = check.check(request.headers.get_list(HEADER))
     if attested.issuer == OPERATOR:
         pages = [base_url + page for page in OPERATORS_PAGES]

@@ -1,6 +1,6 @@
 """Jupyter's web application -> the same, with a guard before everything in it, and two pages of ours (IO).
 
-The identity provider answers for Jupyter's own handlers. An extension may bring handlers that ask nobody; the guard stands
+The identity provider answers for Jupyter's own handlers. An extension may add handlers without authentication; the guard runs
 before those too.
 """
 
@@ -41,7 +41,7 @@ class Unattested(Matcher):
 
 
 class Refusal(RequestHandler):
-    """401 for whatever is asked, with nothing of the server in it."""
+    """401 for every request, without information about the server."""
 
     def check_xsrf_cookie(self):
         """Nothing is done that could be forged."""
@@ -55,7 +55,7 @@ class Refusal(RequestHandler):
 
 
 class Ready(RequestHandler):
-    """That the server answers, for readiness probes: the kubelet cannot say who it is. Nothing of anybody is in it."""
+    """Answers readiness probes: the kubelet cannot authenticate. The answer has no user data."""
 
     def compute_etag(self):
         return None
@@ -71,7 +71,7 @@ class Ready(RequestHandler):
 
 
 class Session(APIHandler):
-    """When the person is signed out, whatever happens."""
+    """Time at which the user's session ends in any case."""
 
     _track_activity = False
 
@@ -82,7 +82,7 @@ class Session(APIHandler):
 
 
 class SignedIn(JupyterHandler):
-    """Where "sign in again" ends: tells the other tabs, and closes itself."""
+    """Last page of "sign in again": notifies the other tabs, and closes itself."""
 
     @authenticated
     def get(self):
@@ -109,7 +109,7 @@ def load(server_app):
             (f"{base_url}{PREFIX}/signed-in", SignedIn),
         ],
     )
-    # First of all rules, and so before whatever is added later.
+    # The first of all rules, so that it also applies to handlers that are added later.
     application.default_router.rules[:0] = [
         Rule(PathMatches(f"{re.escape(base_url)}{PREFIX}/ready$"), Ready),
         Rule(Unattested(provider.check, base_url), Refusal),

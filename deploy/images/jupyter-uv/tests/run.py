@@ -1,4 +1,4 @@
-"""Runs the tests beside this file and tells of them in the words of Rust's test harness, which `./justw test` counts."""
+"""Runs the tests beside this file and reports them in the format of Rust's test harness, which `./justw test` counts."""
 
 import logging
 import pathlib
@@ -29,6 +29,6 @@ begin = time.monotonic()
 unittest.defaultTestLoader.discover(str(here)).run(result)
 failed = len({test.id().split(" ")[0] for test, _ in result.failures + result.errors})
 passed = result.testsRun - failed
-verdict = "FAILED" if failed else "ok"
-print(f"test result: {verdict}. {passed} passed; {failed} failed; finished in {time.monotonic() - begin:.2f}s")
+outcome = "FAILED" if failed else "ok"
+print(f"test result: {outcome}. {passed} passed; {failed} failed; finished in {time.monotonic() - begin:.2f}s")
 sys.exit(bool(failed) or not passed)

@@ -1,4 +1,4 @@
-"""Which assertions a workspace believes."""
+"""Which assertions a workspace accepts."""
 
 import base64
 import hashlib

@@ -148,17 +148,21 @@ impl Site {
 
 /// A page that asks its workspace all the time.
 struct Work {
-    stop: watch::Sender<bool>,
+    /// The browser; nothing once the page is closed.
+    browser: watch::Sender<Option<HttpSession>>,
     task: JoinHandle<(usize, Vec<String>)>,
 }
 
 impl Work {
     fn begin(session: &HttpSession, url: &str) -> Self {
-        let (session, url) = (session.clone(), format!("{url}at-work"));
-        let (stop, stopped) = watch::channel(false);
+        let url = format!("{url}at-work");
+        let (browser, at_work) = watch::channel(Some(session.clone()));
         let task = tokio::spawn(async move {
             let (mut asked, mut failed) = (0, Vec::new());
-            while !*stopped.borrow() {
+            loop {
+                let Some(session) = at_work.borrow().clone() else {
+                    return (asked, failed);
+                };
                 let request = session
                     .request(Method::GET, &url)
                     .header("Sec-Fetch-Site", "same-origin");
@@ -170,13 +174,17 @@ impl Work {
                 asked += 1;
                 sleep(PAUSE).await;
             }
-            (asked, failed)
         });
-        Self { stop, task }
+        Self { browser, task }
+    }
+
+    /// The user goes on in a browser that trusts other authorities.
+    fn go_on_in(&self, session: HttpSession) {
+        self.browser.send_replace(Some(session));
     }
 
     async fn end(self) -> anyhow::Result<()> {
-        self.stop.send_replace(true);
+        self.browser.send_replace(None);
         let (asked, failed) = self.task.await?;
         ensure!(asked > 20, "only {asked} requests");
         ensure!(failed.is_empty(), "of {asked} requests failed: {failed:#?}");
@@ -267,16 +275,30 @@ async fn sources(site: &Site, session: &HttpSession) -> anyhow::Result<()> {
     );
     site.lets_in(authority).await?;
 
-    // The gateway's own certificate is in another Secret, so the proxy's pods are replaced.
-    release::upgrade(&[
+    // The gateway's own certificate is in another Secret, so the proxy's pods are replaced. The user trusts its authority, too, as soon as
+    // it exists, which is before the first of the new pods.
+    let work = Work::begin(session, &site.url);
+    let made = format!("{}-proxy-self-signed", environment.release);
+    let trust = async {
+        let authority = wait::until("the authority of the gateway", wait::USUAL, || async {
+            text(&site.secrets.get(&made).await?, "ca.crt")
+        });
+        let authority = authority.await?;
+        work.go_on_in(session.trusting(&authority)?);
+        anyhow::Ok(authority)
+    };
+    let values = [
         "proxy.tls.secretName=",
         "proxy.tls.selfSigned=true",
         "oidc.caSecretName=",
-    ])
-    .await?;
-    let made = format!("{}-proxy-self-signed", environment.release);
-    let authority = text(&site.secrets.get(&made).await?, "ca.crt")?;
+    ];
+    let (authority, ()) = tokio::try_join!(trust, release::upgrade(&values))?;
     site.serves(&made, &authority).await?;
+    work.end().await?;
+    ensure!(
+        site.proxies().await? != proxies,
+        "the proxy's pods are those of before"
+    );
     let page = session.trusting(&authority)?.open(&site.url).await?;
     ensure!(
         page.status() == StatusCode::OK && page.url().as_str() == site.url,

@@ -4,7 +4,7 @@ mod broker;
 mod connections;
 mod database;
 
-use std::fs;
+use std::{fs, pin::pin, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};
@@ -23,12 +23,15 @@ use kube::{
 };
 use reqwest::StatusCode;
 use serde_json::json;
+use tokio::time::sleep;
 
 use broker::Broker;
 use database::Database;
 
 /// The component.
 const PROVIDER: &str = "identity";
+/// Time between two sign-ins of a user while pods are evicted.
+const PAUSE: Duration = Duration::from_millis(500);
 /// Administers the realm as docs/sign-in.md says. The environment is that of Keycloak's pod.
 const ADMINISTER: &str = "export KC_OPTS='-Xmx64m -Duser.home=/tmp' KC_CLI_PASSWORD=$KC_BOOTSTRAP_ADMIN_PASSWORD
 /opt/keycloak/bin/kcadm.sh config credentials --server http://localhost:8080 --realm master --user \"$KC_BOOTSTRAP_ADMIN_USERNAME\"
@@ -113,6 +116,23 @@ async fn with_database(scratch: &Scratch, database: &Database<'_>, broker: &Brok
         ensure!(page.status() == StatusCode::OK, "{}", page.status());
         ready_pods(2).await?;
     }
+
+    // Each is evicted in turn, and the user is signed in all the time.
+    let mut evictions = pin!(component::evict_each(PROVIDER));
+    loop {
+        let still = async {
+            is_still(&carol, &subject).await?;
+            sleep(PAUSE).await;
+            anyhow::Ok(())
+        };
+        tokio::select! {
+            evicted = &mut evictions => break evicted?,
+            still = still => still?,
+        }
+    }
+    is_still(&carol, &subject).await?;
+    let page = alice.open(&url).await?;
+    ensure!(page.status() == StatusCode::OK, "{}", page.status());
 
     // All pods at once, and the database's.
     component::scale(PROVIDER, 0).await?;

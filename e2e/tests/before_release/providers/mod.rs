@@ -191,7 +191,7 @@ fn link(page: &str, title: &str) -> Option<String> {
     page.split("<a ").skip(1).find_map(|rest| {
         let (tag, text) = rest.split_once('>')?;
         let target = tag.split("href=\"").nth(1)?.split('"').next()?;
-        (text.split("</a>").next()?.trim() == title).then(|| target.replace("&amp;", "&"))
+        (text.split("</a>").next()?.trim() == title).then(|| target.replace("&#38;", "&"))
     })
 }
 

@@ -1,4 +1,7 @@
-//! The leading operator is killed while many workspaces start: the other replica leads within the lease's duration, and finishes each start.
+//! The leading operator is killed while many workspaces start.
+//!
+//! The other replica leads within the lease's duration and completes each start.
+//! start.
 
 use std::{
     collections::BTreeMap,
@@ -33,9 +36,9 @@ use crate::{replaced, replicas::Replica};
 
 /// Workspaces that start.
 const ALL: usize = 40;
-/// So many have begun when the leader is killed.
-const BEGUN: usize = 10;
-/// What the other replica may need beyond the lease's duration, to see that it is over and to write its own.
+/// Number of started workspaces when the leader is killed.
+const STARTED: usize = 10;
+/// Additional time of the other replica to notice the expiry and write its own lease.
 const TAKEOVER: Duration = Duration::from_secs(5);
 
 async fn lease() -> anyhow::Result<Lease> {
@@ -102,18 +105,19 @@ async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts
         .buffer_unordered(8)
         .try_collect::<Vec<()>>();
     let kill = async {
-        let begun = wait::until("some starts to begin", wait::USUAL, || async {
-            let begun = count::<Deployment>(&scratch, |_| true).await;
-            let begun = begun.map_err(|error| format!("{error:#}"))?.len();
-            (begun >= BEGUN)
-                .then_some(begun)
-                .ok_or_else(|| format!("{begun} began"))
+        let started = wait::until("some starts to begin", wait::USUAL, || async {
+            let started = count::<Deployment>(&scratch, |_| true).await;
+            let started = started.map_err(|error| format!("{error:#}"))?.len();
+            (started >= STARTED)
+                .then_some(started)
+                .ok_or_else(|| format!("{started} started"))
         })
         .await?;
-        ensure!(begun < ALL, "all had begun");
+        ensure!(started < ALL, "all had started");
         let system = &Environment::get()?.system_namespace;
         let pods = Api::<Pod>::namespaced(cluster::admin().await?, system);
-        // Frozen, it cannot release its lease until the kubelet kills it. Killed here, it would be started again before its pod is gone.
+        // A frozen process cannot release its lease until the kubelet kills it. If this test killed it, the kubelet would start it again
+        // before its pod is gone.
         Replica::of(&pods.get(&leader).await?)?.signal("STOP")?;
         pods.delete(&leader, &DeleteParams::default().grace_period(0))
             .await?;
@@ -132,7 +136,7 @@ async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts
     .await?;
     let without = killed.elapsed();
     println!("{next} leads {:.1} s after the kill", without.as_secs_f64());
-    anyhow::ensure!(without < duration + TAKEOVER, "nobody led for {without:?}");
+    anyhow::ensure!(without < duration + TAKEOVER, "no operator led for {without:?}");
 
     let workspaces = scratch.api::<Workspace>();
     for number in 0..ALL {

@@ -1,10 +1,12 @@
-//! Faults that take minutes, or that tests without a cluster show at every call: tests that run before a release, when they are named.
+//! Faults that take minutes, or that tests without a cluster cover at every call.
+//!
+//! They run before a release, if a filter selects them.
 //!
 //! | module | fault |
 //! |---|---|
 //! | `leader` | the leading operator is killed while many workspaces start |
-//! | `outage` | the API server stands still |
-//! | `silent` | a replica of the gateway stands still, or cannot be reached |
+//! | `outage` | the API server does not respond |
+//! | `silent` | a replica of the gateway does not respond, or cannot be reached |
 //! | `starts` | the operator is killed at each step of a start |
 
 mod leader;

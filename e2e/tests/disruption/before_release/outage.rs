@@ -1,4 +1,4 @@
-//! The API server stands still: for how long the gateway decides on what it knows, and how it comes back.
+//! The API server does not respond: how long the gateway decides with its cache, and how it recovers.
 
 use std::{
     process::{Child, Command},
@@ -13,22 +13,21 @@ use futures::StreamExt as _;
 use reqwest::{Method, StatusCode, Url, header};
 use tokio::{task::JoinHandle, time::sleep};
 
-/// The shortest time that can be set.
+/// The shortest time that can be configured.
 const MAX_STALENESS: u64 = 10;
-/// An index that is so old issues no tickets.
+/// With an older index, the gateway issues no tickets.
 const NO_TICKETS: f64 = 3.0;
-/// The last heartbeat that came back was sent up to so long before the API server stood still: its period, and what it takes on
-/// a busy machine.
+/// Maximum age of the last successful heartbeat when the API server stopped: its period, and its duration on a busy machine.
 const HEARTBEAT: f64 = 3.0;
-/// Websockets are looked at so often, and end with the look before it is too late.
+/// Interval of the check of websockets, which ends them before they are too old.
 const POLL: f64 = 0.75;
-/// What the signal, and an answer, take on their way.
+/// Time for a signal and an answer to arrive.
 const NETWORK_DELAY: f64 = 0.5;
-/// The next question is asked so soon, whatever else the machine does.
+/// Maximum time until the next request, on a busy machine.
 const GAP: f64 = 1.0;
-/// For so long the API server stands still.
+/// How long the API server is stopped.
 const OUTAGE: Duration = Duration::from_secs(32);
-/// Somebody lets it go on after this, whatever becomes of this process.
+/// Another process lets it continue after this time, even if this process ends.
 const RECOVERY_TIMEOUT: u32 = 90;
 
 /// The local cluster's API server, stopped until this is dropped.
@@ -64,7 +63,7 @@ impl Drop for Stopped {
     }
 }
 
-/// One answer: seconds since the API server stood still, and what it was.
+/// One answer: seconds since the API server stopped, and its status.
 #[derive(Debug)]
 struct Answer {
     at: f64,
@@ -132,7 +131,7 @@ async fn outlasts(url: &str, other: &str) -> anyhow::Result<()> {
     let mut entered = None;
     while begin.elapsed() < OUTAGE {
         answers.push(ask(&alice, url, begin).await?);
-        // Known since before is one thing; a ticket for what she had not opened yet is another.
+        // An earlier ticket stays valid; a ticket for another workspace needs a new decision.
         if entered.is_none() && begin.elapsed().as_secs_f64() > NO_TICKETS {
             entered = Some(alice.open(other).await?.status());
         }
@@ -151,7 +150,7 @@ async fn outlasts(url: &str, other: &str) -> anyhow::Result<()> {
     let (ended, code) = socket.await?;
 
     let last_success = answers.iter().rfind(|one| one.status == StatusCode::OK);
-    let last_success = last_success.context("nothing was let in at all")?.at;
+    let last_success = last_success.context("no request was admitted")?.at;
     let first_failure = answers.iter().find(|one| one.status != StatusCode::OK);
     let first_failure = first_failure.context("it decides for ever")?;
     println!(
@@ -184,7 +183,7 @@ async fn outlasts(url: &str, other: &str) -> anyhow::Result<()> {
     }
     let sockets = 2.0 * limit - HEARTBEAT - POLL..=2.0 * limit + NETWORK_DELAY;
     ensure!(sockets.contains(&ended), "the websocket ended after {ended} s");
-    // As before, with the same cookies: nobody signs in anew.
+    // As before, with the same cookies: no user signs in again.
     let landed = alice.open(url).await?;
     ensure!(landed.url().as_str() == url, "{}", landed.url());
     wait::until("tickets to be had again", wait::USUAL, || async {

@@ -1,4 +1,4 @@
-//! Two replicas of the gateway while one of them stands still or cannot be reached: which requests of a user fail, and for how long.
+//! Two replicas of the gateway, one of which stalls or cannot be reached -> failed requests.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::replicas::{Replica, check, settled, user_at_work};
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long users are watched: longer than the proxy waits for an answer (30 s), and than the kubelet for a probe (40 s).
 const WATCHED: Duration = Duration::from_secs(50);
-/// And then.
+/// Then the replica continues.
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,7 +24,7 @@ async fn a_user_s_requests_survive_a_replica_that_stalls_or_cannot_be_reached() 
     let fault = load.begin.elapsed();
     replica.signal("STOP")?;
     sleep(WATCHED).await;
-    // Whoever ended it meanwhile did right.
+    // If the process has already ended, that is fine.
     let _ = replica.signal("CONT");
     sleep(AFTERWARDS).await;
     let stopped = load.end("SIGSTOP", fault).await?;

@@ -1,7 +1,6 @@
-//! The operator is killed at each step of a start: the next one finishes it, with one of each child.
+//! The operator is killed at each step of a start: the next one completes it, with one of each child.
 //!
-//! A step is held by an admission rule that refuses its write, whoever makes it, in a namespace of its own. So every step is there
-//! at the moment of the kill, for as long as it takes.
+//! An admission rule blocks a step by refusing its write, in its own namespace. So the start is at that step when the operator is killed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,17 +36,17 @@ use serde_json::json;
 
 use crate::{kill, replaced};
 
-/// How often the API server's log is looked at.
+/// Interval of reads of the audit log.
 const POLL: Duration = Duration::from_millis(200);
 /// The workspace of every step.
 const NAME: &str = "lab";
-/// What the workspace uses, which is held by a finalizer before its first child is made. None of these is a child.
+/// The objects that the workspace uses. A finalizer protects them before its first child is created. None of these is a child.
 const USED: [&str; 3] = [
     "workspacetemplates",
     "workspacemanagers",
     "workspaceexecutionprofiles",
 ];
-/// What a run cannot begin without. These are made side by side, so while one is held the others are there.
+/// What a run needs first. These are created concurrently, so while one is blocked the others exist.
 const LASTING: [&str; 4] = [
     "networkpolicies",
     "persistentvolumeclaims",
@@ -55,12 +54,12 @@ const LASTING: [&str; 4] = [
     "services",
 ];
 
-/// A write of a start, in the order in which they are made.
+/// A write of a start, in the order of the writes.
 struct Step {
     group: &'static str,
     version: &'static str,
     resource: &'static str,
-    /// Whether the operator makes it; else one of the cluster's controllers, for what the operator made.
+    /// Whether the operator makes it; otherwise a controller of the cluster, for an object of the operator.
     is_operators: bool,
 }
 
@@ -73,7 +72,7 @@ const fn step(group: &'static str, version: &'static str, resource: &'static str
     }
 }
 
-/// In this order; of [`LASTING`] there is none.
+/// In this order, without those of [`LASTING`].
 const STEPS: [Step; 12] = [
     step(names::GROUP, "v1alpha1", "workspacetemplates"),
     step(names::GROUP, "v1alpha1", "workspacemanagers"),
@@ -91,7 +90,7 @@ const STEPS: [Step; 12] = [
         is_operators: false,
         ..step("", "v1", "pods")
     },
-    // The route, which comes once the pod is ready.
+    // The route, which is created once the pod is ready.
     step("networking.k8s.io", "v1", "ingresses"),
     step(names::GROUP, "v1alpha1", "workspaces/status"),
 ];
@@ -103,7 +102,7 @@ fn kinds() -> impl Iterator<Item = &'static str> {
 }
 
 impl Step {
-    /// The kinds of which a child is there while this step is held.
+    /// The kinds with an existing child while this step is blocked.
     fn before(&self) -> BTreeSet<&'static str> {
         if USED.contains(&self.resource) {
             return BTreeSet::new();
@@ -115,22 +114,22 @@ impl Step {
         kinds().take_while(|other| *other != self.resource).collect()
     }
 
-    /// Whether this call is one that was held.
+    /// Whether this call was blocked.
     fn has_in_use_finalizer(&self, call: &Call) -> bool {
         call.resource == self.resource && call.is_write() && call.code == 422
     }
 }
 
-/// A workspace whose start is held at a step.
+/// A workspace whose start is blocked at a step.
 struct Blocked {
     step: &'static Step,
     scratch: Scratch,
     write_block: WriteBlock,
-    /// What was there when the operator was killed.
+    /// The children when the operator was killed.
     there: Children,
 }
 
-/// UIDs of a workspace's children by kind; no kind of which there is none.
+/// UIDs of a workspace's children by kind, without kinds that have none.
 type Children = BTreeMap<&'static str, Vec<String>>;
 
 async fn uids<K>(
@@ -166,7 +165,7 @@ async fn children(scratch: &Scratch) -> anyhow::Result<Children> {
         ("deployments", uids::<Deployment>(scratch, &own, |_| true).await?),
         ("replicasets", uids::<ReplicaSet>(scratch, &own, |_| true).await?),
         ("ingresses", uids::<Ingress>(scratch, &own, |_| true).await?),
-        // One that its kubelet turned away lies there beside its successor.
+        // A pod that its kubelet rejected remains beside its successor.
         (
             "pods",
             uids::<Pod>(scratch, &own, |pod| !cluster::has_ended(pod)).await?,
@@ -176,7 +175,7 @@ async fn children(scratch: &Scratch) -> anyhow::Result<Children> {
     Ok(all.into_iter().filter(|(_, uids)| !uids.is_empty()).collect())
 }
 
-/// Makes a template, a manager whose route is an object, and a profile with an account per workspace, all called as the namespace.
+/// Creates a template, a manager with routes as objects, and a profile with an account per workspace, all with the namespace's name.
 async fn make_used(scratch: &Scratch) -> anyhow::Result<()> {
     let name = scratch.namespace.as_str();
     template::make(scratch, &json!({"defaultImage": Environment::get()?.images.echo})).await?;
@@ -208,7 +207,7 @@ async fn managers() -> anyhow::Result<Api<WorkspaceManager>> {
     Ok(Api::all(cluster::admin().await?))
 }
 
-/// Waits until the workspace runs and can be opened: one whose route is held runs already.
+/// Waits until the workspace runs and can be opened: one with a blocked route already runs.
 async fn available(scratch: &Scratch, held_at: &str) -> anyhow::Result<Workspace> {
     let workspaces = scratch.api::<Workspace>();
     let what = format!("the start held at {held_at} to end");
@@ -224,13 +223,13 @@ async fn available(scratch: &Scratch, held_at: &str) -> anyhow::Result<Workspace
     .await
 }
 
-/// Whether this says that it is in use, and once.
+/// Whether the object has the finalizer exactly once.
 fn is_in_use(object: &impl ResourceExt) -> bool {
     let finalizers = object.finalizers().iter();
     finalizers.filter(|it| *it == names::IN_USE_FINALIZER).count() == 1
 }
 
-/// Begins a start that goes no further than to this step.
+/// Starts a workspace that stops at this step.
 async fn begin(step: &'static Step) -> anyhow::Result<Blocked> {
     let scratch = Scratch::new("killed", &["alice"]).await?;
     make_used(&scratch).await?;
@@ -254,7 +253,7 @@ async fn begin(step: &'static Step) -> anyhow::Result<Blocked> {
     })
 }
 
-/// Waits until each of these starts has met its hold, in a call as it is `met`.
+/// Waits until each of these starts was blocked, in a call as `met` describes.
 async fn all_met(
     blocked: impl Iterator<Item = &Blocked>,
     log: &mut Log,
@@ -267,21 +266,21 @@ async fn all_met(
             waiting.retain(|one| !(one.is_met_by(&call) && met(one.step, &call)));
         }
         let left: Vec<_> = waiting.iter().map(|one| one.step.resource).collect();
-        ensure!(Instant::now() < end, "nobody was held at {left:?}");
+        ensure!(Instant::now() < end, "no start was blocked at {left:?}");
         tokio::time::sleep(POLL).await;
     }
     Ok(())
 }
 
 impl Blocked {
-    /// Whether this call met the hold.
+    /// Whether this call was blocked.
     fn is_met_by(&self, call: &Call) -> bool {
         let (own, at) = (&self.scratch.namespace, &call.namespace);
-        // What belongs to the whole cluster is called as the namespace.
+        // Cluster-scoped objects have the namespace's name.
         self.step.has_in_use_finalizer(call) && (at == own || (at.is_empty() && call.name == *own))
     }
 
-    /// Waits until everything that comes before the step is there, and nothing else.
+    /// Waits until exactly the objects before this step exist.
     async fn partial(&self) -> anyhow::Result<Children> {
         let (resource, expected) = (self.step.resource, self.step.before());
         wait::until(&format!("the start held at {resource}"), wait::USUAL, || async {
@@ -297,7 +296,7 @@ impl Blocked {
         .await
     }
 
-    /// Lets the start go on, and holds it to what was there.
+    /// Unblocks the start, and compares the children with the earlier ones.
     async fn finishes(self) -> anyhow::Result<()> {
         let Self {
             step,
@@ -374,7 +373,7 @@ async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -
 
     let killed = kill("operator").await?;
     replaced("operator", &killed).await?;
-    // The next one comes as far as the first did, and no further.
+    // The next operator reaches the same step, and no further.
     let next = |call: &Call| call.pod.as_ref().is_some_and(|pod| !killed.contains(pod));
     let of_operator = blocked.iter().filter(|one| one.step.is_operators);
     all_met(of_operator, &mut log, |_, call| by_operator(call) && next(call)).await?;

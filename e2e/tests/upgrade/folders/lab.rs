@@ -122,7 +122,7 @@ pub(super) async fn cookies_reach_their_folder_alone(site: &Site, browser: &Brow
         }
     }
     assert_ne!(tickets[0], tickets[1]);
-    // What the application was told of all these.
+    // The environment of the application for all these.
     let page = browser.text().await?;
     let page = page.to_lowercase();
     assert!(
@@ -144,7 +144,7 @@ pub(super) async fn workspaces_of_other_users_are_refused(
     browser.screenshot("bobs-folder-is-refused").await
 }
 
-/// The operator asks JupyterLab under its folder whether it is used, and gets answers.
+/// The operator requests JupyterLab's last activity under its folder, and gets answers.
 pub(super) async fn reports_idle_state(site: &Site) -> anyhow::Result<()> {
     wait::until("ws1 to say whether it is used", wait::USUAL, || async {
         let ws = site.alice.get("ws1").await.map_err(|error| error.to_string())?;

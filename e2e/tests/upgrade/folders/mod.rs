@@ -56,7 +56,7 @@ impl Folders {
         Box::pin(in_folders(&self.site, &self.before)).await
     }
 
-    /// What docs/routing-modes.md says of a switch, the other way round.
+    /// The section of docs/routing-modes.md about a switch, in the other direction.
     pub(crate) async fn on_hosts_again(&self) -> anyhow::Result<()> {
         Box::pin(on_hosts_again(&self.site, &self.before)).await
     }
@@ -139,7 +139,7 @@ async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
     assert_eq!(
         workspace::run_id(&site.alice.get("before").await?)?,
         workspace::run_id(before)?,
-        "a switch restarts nobody"
+        "a switch restarts no workspace"
     );
     let bob = HttpSession::new()?;
     bob.enter(&site.url("bobs")?, "bob").await?;
@@ -183,7 +183,7 @@ async fn on_hosts_again(site: &Site, before: &Workspace) -> anyhow::Result<()> {
         text.contains("jupyter-config-data"),
         "{url} is no JupyterLab: {text}"
     );
-    // Nobody is at the old address: the domain itself leads to the portal.
+    // The old address has no workspace: the domain itself leads to the portal.
     let gone = alice.open(&site.url("before")?).await?;
     assert_eq!(
         gone.url().host_str(),

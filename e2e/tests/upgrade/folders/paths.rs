@@ -1,18 +1,18 @@
-//! Paths that could be read in more than one way, through the real proxy.
+//! Ambiguous paths, through the real proxy.
 
 use e2e::{Environment, http::HttpSession, raw};
 use reqwest::StatusCode;
 
 use super::Site;
 
-/// What stands behind `/workspaces/<namespace>/`, and what must be answered: a status, or none that lets in. Alice's own is `ws10`,
+/// Paths after `/workspaces/<namespace>/`, and the expected answer: a status, or any refusal. Alice's own is `ws10`,
 /// bob's `bobs`; she sends her tickets along with everything.
 const PATHS: [(&str, Option<StatusCode>); 22] = [
     // The controls.
     ("ws10/", Some(StatusCode::OK)),
     ("ws10/a%20b/C%23%2050%25.ipynb?x=%2F..%2Fy", Some(StatusCode::OK)),
     ("ws10/files/a%2Fb", Some(StatusCode::OK)),
-    // The proxy resolves these, and asks about what they lead to.
+    // The proxy resolves these, and requests a decision for the resolved path.
     ("ws10/../bobs/", None),
     ("ws10/./../bobs/x", None),
     ("ws10/x/../../bobs/", None),
@@ -28,7 +28,7 @@ const PATHS: [(&str, Option<StatusCode>); 22] = [
     ("ws10;/bobs/", Some(StatusCode::BAD_REQUEST)),
     ("ws10%00/", Some(StatusCode::BAD_REQUEST)),
     ("ws10/a%00", Some(StatusCode::BAD_REQUEST)),
-    // Neighbours by name, and nobody.
+    // Other workspaces by name, and an unknown one.
     ("ws1/", None),
     ("ws100/", None),
     ("%62obs/", None),

@@ -43,6 +43,19 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// What a path of the pages' listener is. In mode Path those of a workspace begin with its folder.
+    pub fn of(path: &str) -> Self {
+        match path {
+            "/enter" | "/sign-in" => Self::Enter,
+            "/start" => Self::Start,
+            "/sign-out" | "/_workspace/sign-out" => Self::SignOut,
+            "/backchannel-logout" => Self::Backchannel,
+            // Callbacks of one identity provider, of all, and of workspaces.
+            _ if path.starts_with("/callback/") || path.ends_with("/callback") => Self::Callback,
+            _ => Self::Page,
+        }
+    }
+
     /// A stable label for metrics.
     pub fn label(self) -> &'static str {
         match self {

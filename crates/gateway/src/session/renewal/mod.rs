@@ -4,6 +4,7 @@
 //! loses that write reads again. Otherwise a provider with one-time refresh tokens would end the session. An answer counts only
 //! while the object still holds the identifier of that request.
 //!
+//! - here: when to renew, and no answer in time: the session stays valid until `doubtful` (`session/content.rs`)
 //! - `answer`: what the provider's answer means for the session
 //! - `pauses`: how long a provider that does not answer is not asked
 
@@ -26,7 +27,7 @@ use super::change::{Changed, Step};
 use super::content::{Content, Limits};
 use super::view::{Known, Validity};
 use super::{Session, Sessions, Unavailable, unavailable};
-use crate::oidc::{Provider, Providers, Registered, RenewalError, Renewed};
+use crate::oidc::{Provider, Providers, Registered, Renewed};
 use crate::tokens::RandomId;
 
 /// Maximum number of sessions in the queue; further ones wait for their next use.
@@ -279,7 +280,7 @@ impl Sessions {
         let answer = provider.renew(&token, content.original()).await;
         self.metrics.renewal(match &answer {
             Ok(_) => "confirmed",
-            Err(RenewalError::Ended) => "ended",
+            Err(error) if error.is_end_of_session() => "ended",
             Err(_) => "unanswered",
         });
         match answer {
@@ -292,7 +293,7 @@ impl Sessions {
                 let end = |_: &mut Content, _| Step::End(reason);
                 self.settle(id, content.question, end).await
             }
-            Err(RenewalError::Ended) => {
+            Err(error) if error.is_end_of_session() => {
                 self.renewal.pauses.answered(issuer);
                 let end = |_: &mut Content, _| Step::End("provider_refused");
                 self.settle(id, content.question, end).await

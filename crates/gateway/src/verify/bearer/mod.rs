@@ -32,7 +32,8 @@ use crate::oidc::claims::Identity;
 use crate::oidc::{self, Providers, Registered};
 use crate::session::{Credential, Session};
 use crate::tokens::RandomId;
-use crate::verify::request::source_rule::{Malformed, single};
+use crate::verify::request::Malformed;
+use crate::verify::request::source_rule::single;
 
 /// Which tokens are accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -190,8 +191,8 @@ impl Bearer {
         let provider = registered.get().ok_or(Unfit::Unavailable)?;
         let claims = provider.bearer(token, self.audiences()).await;
         let claims = claims.map_err(|unfit| match unfit {
-            oidc::BearerError::Refused(why) => Refused::Token(why).into(),
-            oidc::BearerError::Unavailable => Unfit::Unavailable,
+            oidc::JwtError::KeysLater => Unfit::Unavailable,
+            why => Refused::Token(why).into(),
         })?;
         let identity = registered.mapping.identify(&claims).map_err(Refused::Identity)?;
         if let Err(outside) = registered.admission.judge(&claims, &identity.groups) {

@@ -2,7 +2,8 @@
 
 use http::header::{HeaderMap, HeaderName};
 
-use crate::verify::request::source_rule::{Malformed, single};
+use crate::verify::request::Malformed;
+use crate::verify::request::source_rule::single;
 
 const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -10,19 +10,20 @@ use axum::extract::Request;
 use http::Uri;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap};
 
-use self::source_rule::{Malformed, Source};
+use self::source_rule::Source;
 use crate::pages::accepts_html;
-
-/// A parameter came more than once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a parameter came more than once")]
-pub struct Repeated;
+pub use crate::tokens::cookies::Malformed;
 
 /// The one host that a request names: `:authority` in HTTP/2, the Host header before.
 pub fn authority<B>(request: &http::Request<B>) -> Option<&str> {
-    match request.uri().authority() {
+    authority_in(request.uri(), request.headers())
+}
+
+/// The same, of a request's parts.
+pub fn authority_in<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    match uri.authority() {
         Some(authority) => Some(authority.as_str()),
-        None => source_rule::single(request.headers(), &HOST).ok().flatten(),
+        None => source_rule::single(headers, &HOST).ok().flatten(),
     }
 }
 
@@ -37,7 +38,7 @@ pub fn is_page_load(request: &Request) -> bool {
 ///
 /// # Errors
 /// It came more than once.
-pub fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Repeated> {
+pub fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Malformed> {
     one_of(
         form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()),
         name,
@@ -48,14 +49,14 @@ pub fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Repeated> {
 ///
 /// # Errors
 /// It came more than once.
-pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<String>, Repeated> {
+pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<String>, Malformed> {
     let mut values = pairs
         .filter(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned());
     let first = values.next();
     match values.next() {
         None => Ok(first),
-        Some(_) => Err(Repeated),
+        Some(_) => Err(Malformed),
     }
 }
 

@@ -1,9 +1,11 @@
-//! method, Origin and Sec-Fetch headers -> may a ticket count for this request? (pure)
+//! method, Origin and Sec-Fetch headers -> may a ticket count, and is it a page load? Only page loads are redirected (pure).
 //!
 //! Workspaces are siblings under one registrable domain. So browsers call them same-site, and `SameSite` cookies travel between
 //! them. Headers that the browser itself writes distinguish a page of workspace A from a page of workspace B.
 
 use http::header::{HeaderMap, HeaderName, ORIGIN};
+
+use super::Malformed;
 
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -20,11 +22,6 @@ pub struct Source<'a> {
     /// The browser prefetches: no user has opened the page, and any page can cause it.
     ahead: bool,
 }
-
-/// A security header is not text, or came twice: as two lines, or joined into one by a proxy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a security header came more than once or is not text")]
-pub struct Malformed;
 
 impl<'a> Source<'a> {
     /// Reads the headers.

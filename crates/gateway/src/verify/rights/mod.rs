@@ -1,6 +1,6 @@
 //! user and workspace -> whether roles allow to connect (IO; from memory where known).
 //!
-//! - `cache`: how long an answer is valid. `roles`: watches changes of roles.
+//! - `cache`: how long an answer is valid.
 //! - `question`: the `SubjectAccessReview`. `flights`: callers that share one. `fair_queue`: fair queue of users.
 //! - `renewal`: renews answers in the background.
 
@@ -9,7 +9,6 @@ mod fair_queue;
 mod flights;
 mod question;
 mod renewal;
-mod roles;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -18,12 +17,10 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use k8s_openapi::api::authorization::v1::{
-    LocalSubjectAccessReview, SubjectAccessReview, SubjectAccessReviewStatus,
-};
+use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
+use kit::access_review;
 use kit::scope::Scope;
-use kube::api::PostParams;
-use kube::{Api, Client};
+use kube::Client;
 use rules::access::Right;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -246,7 +243,7 @@ impl Rights {
         let review = question::template(session, namespace, template);
         let answered = async {
             let _queue_permit = self.0.fair_queue.take(Some(user)).await?;
-            self.review(&review).await
+            self.review(review).await
         };
         match timeout(TIMEOUT, answered).await {
             Ok(Some(granted)) => right(granted),
@@ -298,13 +295,13 @@ impl Rights {
         let _queue_permit = self.0.fair_queue.take(user).await?;
         let asked = Instant::now();
         let review = question::about(session, &target.namespace, &target.name);
-        let granted = self.review(&review).await?;
+        let granted = self.review(review).await?;
         self.store(session, target, Answer { granted, asked }, false);
         Some(granted)
     }
 
-    async fn review(&self, review: &SubjectAccessReview) -> Option<bool> {
-        let status = self.asked(review).await;
+    async fn review(&self, review: SubjectAccessReviewSpec) -> Option<bool> {
+        let status = access_review::ask(&self.0.client, &self.0.scope, review).await;
         match status.map(|status| question::granted(status.as_ref())) {
             Ok(Ok(granted)) => {
                 self.0.metrics.review(if granted { "granted" } else { "missing" });
@@ -312,28 +309,6 @@ impl Rights {
             }
             Ok(Err(error)) => self.failed(&error),
             Err(error) => self.failed(&error.to_string()),
-        }
-    }
-
-    /// The API server's answer. Who has no rights on the cluster may still ask about one namespace.
-    async fn asked(
-        &self,
-        review: &SubjectAccessReview,
-    ) -> Result<Option<SubjectAccessReviewStatus>, kube::Error> {
-        let (client, params) = (self.0.client.clone(), PostParams::default());
-        match &self.0.scope {
-            Scope::Cluster => {
-                let reviews = Api::<SubjectAccessReview>::all(client);
-                Ok(reviews.create(&params, review).await?.status)
-            }
-            Scope::Namespace(namespace) => {
-                let local = LocalSubjectAccessReview {
-                    spec: review.spec.clone(),
-                    ..LocalSubjectAccessReview::default()
-                };
-                let reviews = Api::<LocalSubjectAccessReview>::namespaced(client, namespace);
-                Ok(reviews.create(&params, &local).await?.status)
-            }
         }
     }
 
@@ -382,8 +357,9 @@ impl Rights {
 
     /// Watches roles and their bindings forever. Affected answers are requested again.
     pub async fn follow_roles(self, client: Client, scope: Scope) {
-        let metrics = self.0.metrics.clone();
-        roles::follow(client, &scope, &metrics, |namespace| self.doubt(namespace)).await;
+        // These watches do not affect the index's age. Without them, answers expire after half a minute and are requested again.
+        let failed = |resource| self.0.metrics.watch_failed(resource);
+        kit::role_changes::follow(client, &scope, failed, |namespace| self.doubt(namespace)).await;
     }
 
     /// Marks answers as outdated after roles changed in a namespace (`None`: in the whole cluster).

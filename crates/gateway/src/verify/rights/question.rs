@@ -1,8 +1,8 @@
 //! user and workspace -> the `SubjectAccessReview` to send; its answer -> granted or not (pure).
 
-use k8s_openapi::api::authorization::v1::{
-    ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec, SubjectAccessReviewStatus,
-};
+use k8s_openapi::api::authentication::v1::UserInfo;
+use k8s_openapi::api::authorization::v1::{SubjectAccessReviewSpec, SubjectAccessReviewStatus};
+use kit::access_review::{Right, question};
 
 use crate::session::{Credential, Session};
 
@@ -10,30 +10,36 @@ use crate::session::{Credential, Session};
 const EVERYBODY: &str = "system:authenticated";
 
 /// May this user `create` `workspaces/connect` of that name?
-///
-/// For a service account's token the API server reports all attributes that authorizers may use. For users only the name and the
-/// groups are known.
-pub(super) fn about(session: &Session, namespace: &str, name: &str) -> SubjectAccessReview {
-    let right = ResourceAttributes {
-        resource: Some("workspaces".to_owned()),
-        subresource: Some("connect".to_owned()),
-        verb: Some("create".to_owned()),
-        ..ResourceAttributes::default()
-    };
-    review(session, namespace, name, right)
+pub(super) fn about(session: &Session, namespace: &str, name: &str) -> SubjectAccessReviewSpec {
+    review(session, ("create", "workspaces/connect"), namespace, name)
 }
 
 /// May this user `use` the template of that name?
-pub(super) fn template(session: &Session, namespace: &str, name: &str) -> SubjectAccessReview {
-    let right = ResourceAttributes {
-        resource: Some("workspacetemplates".to_owned()),
-        verb: Some(api::names::USE_VERB.to_owned()),
-        ..ResourceAttributes::default()
-    };
-    review(session, namespace, name, right)
+pub(super) fn template(session: &Session, namespace: &str, name: &str) -> SubjectAccessReviewSpec {
+    let right = (api::names::USE_VERB, "workspacetemplates");
+    review(session, right, namespace, name)
 }
 
-fn review(session: &Session, namespace: &str, name: &str, right: ResourceAttributes) -> SubjectAccessReview {
+fn review(
+    session: &Session,
+    (verb, resource): (&'static str, &str),
+    namespace: &str,
+    name: &str,
+) -> SubjectAccessReviewSpec {
+    let right = Right {
+        verb,
+        group: api::names::GROUP,
+        version: api::names::VERSION,
+        resource: resource.to_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+    };
+    question(&user(session), &right)
+}
+
+/// For a service account's token the API server reports all attributes that authorizers may use. For users only the name and the
+/// groups are known.
+fn user(session: &Session) -> UserInfo {
     let identity = &session.identity;
     let mut groups = identity.groups.clone();
     if !groups.iter().any(|group| group == EVERYBODY) {
@@ -43,22 +49,11 @@ fn review(session: &Session, namespace: &str, name: &str, right: ResourceAttribu
         Credential::ServiceAccount(reviewed) => (Some(reviewed.uid.clone()), Some(reviewed.extra.clone())),
         Credential::Login | Credential::User => (None, None),
     };
-    SubjectAccessReview {
-        spec: SubjectAccessReviewSpec {
-            user: Some(identity.user_name.clone()),
-            groups: Some(groups),
-            uid: uid.filter(|uid| !uid.is_empty()),
-            extra: extra.filter(|extra| !extra.is_empty()),
-            resource_attributes: Some(ResourceAttributes {
-                group: Some(api::names::GROUP.to_owned()),
-                version: Some(api::names::VERSION.to_owned()),
-                namespace: Some(namespace.to_owned()),
-                name: Some(name.to_owned()),
-                ..right
-            }),
-            ..SubjectAccessReviewSpec::default()
-        },
-        ..SubjectAccessReview::default()
+    UserInfo {
+        username: Some(identity.user_name.clone()),
+        groups: Some(groups),
+        uid: uid.filter(|uid| !uid.is_empty()),
+        extra: extra.filter(|extra| !extra.is_empty()),
     }
 }
 
@@ -104,7 +99,7 @@ mod tests {
         let alice = session(&["oidc:ml"], Credential::Login);
         let asked = serde_json::to_value(about(&alice, "team", "lab")).unwrap();
         assert_eq!(
-            asked["spec"],
+            asked,
             json!({
                 "user": "alice",
                 "groups": ["oidc:ml", "system:authenticated"],
@@ -121,7 +116,7 @@ mod tests {
         let alice = session(&["oidc:ml"], Credential::Login);
         let asked = serde_json::to_value(template(&alice, "team", "production")).unwrap();
         assert_eq!(
-            asked["spec"]["resourceAttributes"],
+            asked["resourceAttributes"],
             json!({
                 "group": "workspaces.jupyter.org", "version": "v1alpha1", "resource": "workspacetemplates",
                 "verb": "use", "namespace": "team", "name": "production",
@@ -142,10 +137,10 @@ mod tests {
         let groups = ["system:serviceaccounts", "system:authenticated"];
         let robot = session(&groups, Credential::ServiceAccount(Box::new(reviewed)));
         let asked = serde_json::to_value(about(&robot, "team", "lab")).unwrap();
-        assert_eq!(asked["spec"]["groups"], json!(groups));
-        assert_eq!(asked["spec"]["uid"], "u-1");
+        assert_eq!(asked["groups"], json!(groups));
+        assert_eq!(asked["uid"], "u-1");
         assert_eq!(
-            asked["spec"]["extra"],
+            asked["extra"],
             json!({"authentication.kubernetes.io/pod-name": ["job"]})
         );
     }

@@ -17,7 +17,7 @@ use super::trim::Trim;
 /// Unlike kube's `DeserializeGuard`, it trims each object of a list before it parses the next one, it names the field in the error, and
 /// it keeps the text of a broken object. It takes half of the processor time.
 #[derive(Clone, Debug)]
-pub struct Parsed<K>(pub Result<Arc<K>, Unreadable>);
+pub struct Parsed<K>(pub Result<Arc<K>, Box<Unreadable>>);
 
 /// An object that cannot be parsed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -63,11 +63,11 @@ impl<'de, K: Trim + DeserializeOwned> Deserialize<'de> for Parsed<K> {
         }
         let Head { mut metadata } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
         metadata.managed_fields = None;
-        Ok(Self(Err(Unreadable {
+        Ok(Self(Err(Box::new(Unreadable {
             metadata,
             error: error_of::<K>(text.get()),
             text: text.get().into(),
-        })))
+        }))))
     }
 }
 

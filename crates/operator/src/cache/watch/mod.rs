@@ -33,7 +33,7 @@ use tokio::sync::watch::Sender;
 use self::changes::Change;
 use crate::{
     cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parsed, Stores, Writers, trim::Trim},
-    support::{debounce::debounced, pace::paced},
+    support::debounce::debounced,
 };
 
 /// A workspace to reconcile.
@@ -90,7 +90,7 @@ where
     };
     let ours = watches.own_writes.clone();
     let notify = watches.notify.clone();
-    let at_once: Vec<BoxStream<'static, Target>> = vec![
+    let targets: Vec<BoxStream<'static, (Target, bool)>> = vec![
         watches.in_scope(writers.workspaces, move |change| {
             // A status that another client wrote has to be corrected.
             let after = change.after.as_ref();
@@ -115,25 +115,24 @@ where
         }),
         watches.in_scope(writers.shares, |_| Effect::of(None)),
         watches.storage_classes(writers.storage_classes),
-        undebounced(watches.children(writers.claims)),
-        undebounced(watches.children(writers.services)),
+        watches.children(writers.claims, false),
+        watches.children(writers.services, false),
         // A network policy may outlive its workspace, and then no other event reports it.
-        undebounced(watches.children(writers.policies))
+        watches
+            .children(writers.policies, false)
             .inspect(move |_| {
                 notify.send_replace(());
             })
             .boxed(),
-        undebounced(watches.children(writers.accounts)),
+        watches.children(writers.accounts, false),
+        watches.children(writers.deployments, true),
+        watches.children(writers.replica_sets, true),
+        watches.children(writers.pods, true),
     ];
-    let steps = stream::select_all([
-        watches.children(writers.deployments),
-        watches.children(writers.replica_sets),
-        watches.children(writers.pods),
-    ]);
-    let steps = debounced(steps, is_loaded).boxed();
-    let targets =
-        stream::select(stream::select_all(at_once), steps).map(move |target| expand(&target, &stores));
-    paced(Box::pin(stream::select(targets, cluster_warnings))).map(Ok)
+    let batches =
+        stream::select_all(targets).map(move |(target, may_wait)| (expand(&target, &stores), may_wait));
+    let warnings = cluster_warnings.map(|triggers| (triggers, false));
+    debounced(stream::select(batches, warnings), is_loaded).map(Ok)
 }
 
 /// Every workspace, for a new leader.
@@ -157,7 +156,7 @@ impl Watches<'_> {
         &self,
         writer: CacheWriter<K>,
         effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
-    ) -> BoxStream<'static, Target>
+    ) -> BoxStream<'static, (Target, bool)>
     where
         K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
     {
@@ -169,7 +168,7 @@ impl Watches<'_> {
         &self,
         writer: CacheWriter<K>,
         effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
-    ) -> BoxStream<'static, Target>
+    ) -> BoxStream<'static, (Target, bool)>
     where
         K: Trim + Send + Sync + 'static,
     {
@@ -181,7 +180,7 @@ impl Watches<'_> {
         api: Api<Parsed<K>>,
         mut writer: CacheWriter<K>,
         effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
-    ) -> BoxStream<'static, Target>
+    ) -> BoxStream<'static, (Target, bool)>
     where
         K: Trim + Send + Sync + 'static,
     {
@@ -198,13 +197,13 @@ impl Watches<'_> {
                 if is_global {
                     notify.send_replace(());
                 }
-                stream::iter(targets)
+                stream::iter(targets.into_iter().map(|target| (target, false)))
             })
             .boxed()
     }
 
     /// In one namespace no class is known, so the API server decides whether a disk can grow.
-    fn storage_classes(&self, mut writer: CacheWriter<StorageClass>) -> BoxStream<'static, Target> {
+    fn storage_classes(&self, mut writer: CacheWriter<StorageClass>) -> BoxStream<'static, (Target, bool)> {
         if self.scope.is_cluster() {
             return self.of_cluster(writer, |change| {
                 Effect::of(change.is_of_class().then_some(Target::All))
@@ -215,9 +214,10 @@ impl Watches<'_> {
         stream::empty().boxed()
     }
 
-    /// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. Changes of objects
-    /// that are being deleted or are gone may not: their addresses are soon reused.
-    fn children<K>(&self, mut writer: ChildrenWriter<K>) -> BoxStream<'static, (Target, bool)>
+    /// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. `is_step`: whether the kind
+    /// changes at each step of a start. Changes of objects that are being deleted or are gone may not be debounced: their addresses are
+    /// soon reused.
+    fn children<K>(&self, mut writer: ChildrenWriter<K>, is_step: bool) -> BoxStream<'static, (Target, bool)>
     where
         K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
     {
@@ -233,7 +233,7 @@ impl Watches<'_> {
                     _ => None,
                 };
                 let is_own = applied.is_some_and(|meta| own_writes.contains(meta));
-                let may_wait = applied.is_some_and(|meta| meta.deletion_timestamp.is_none());
+                let may_wait = is_step && applied.is_some_and(|meta| meta.deletion_timestamp.is_none());
                 let parents = writer.apply(event).into_iter().filter(move |_| !is_own);
                 let targets = parents.map(move |(namespace, name)| {
                     let trigger = ObjectRef::new(&name).within(&namespace);
@@ -256,11 +256,6 @@ where
         });
         std::future::ready(event.ok())
     })
-}
-
-/// All targets, whether they may be debounced or not.
-fn undebounced(targets: BoxStream<'static, (Target, bool)>) -> BoxStream<'static, Target> {
-    targets.map(|(target, _)| target).boxed()
 }
 
 fn trigger(meta: &ObjectMeta, name: Option<&str>) -> Trigger {

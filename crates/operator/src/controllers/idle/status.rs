@@ -108,7 +108,7 @@ mod tests {
     use api::workspace::Resolved;
 
     use super::*;
-    use crate::controllers::idle::{ask::Unanswered, read::Signal};
+    use crate::controllers::idle::read::Signal;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -198,48 +198,6 @@ mod tests {
         let fresh = next(&before, &unread);
         assert_eq!(
             (fresh.idle, fresh.stops_at, fresh.stops_because),
-            (None, None, None)
-        );
-    }
-
-    #[test]
-    fn a_new_leader_keeps_the_reported_activity_until_its_first_reading() {
-        let before = next(&running(10), &usage(0));
-        let unread = Usage {
-            is_read: false,
-            ..usage(500)
-        };
-        assert!(!differs(&before, &unread));
-    }
-
-    #[test]
-    fn a_pod_without_answers_is_not_stopped_and_its_status_reports_why_once() {
-        let before = next(&running(10), &usage(0));
-        let failing = |why: &str| Usage {
-            failing: Some(Unanswered {
-                name: "kernels",
-                why: why.to_owned(),
-            }),
-            ..usage(0)
-        };
-        let failed = next(&before, &failing("the answer is 403"));
-        assert_eq!((stop(&failed), failed.stops_because), (None, None));
-        let signals = &failed.idle.as_ref().unwrap().signals;
-        assert_eq!(signals[0].error.as_deref(), Some("the answer is 403"));
-        assert!(
-            !differs(&failed, &failing("no answer within 5 s")),
-            "another message for the same"
-        );
-        assert_eq!(stop(&next(&failed, &usage(0))), Some(600));
-    }
-
-    #[test]
-    fn a_workspace_without_idle_rule_has_no_activity_in_its_status() {
-        let before = next(&running(10), &usage(0));
-        let mut status = before.clone();
-        complete(&mut status, Some(&before), None);
-        assert_eq!(
-            (status.idle, status.stops_at, status.stops_because),
             (None, None, None)
         );
     }

@@ -1,4 +1,4 @@
-//! Valid workspace, observed state, status -> which pod to ask about activity (pure).
+//! Valid workspace, observed state, status -> which pod to ask about activity, and how often (pure).
 
 use std::{net::IpAddr, time::Duration};
 

@@ -6,18 +6,20 @@ use std::sync::Arc;
 
 use api::{condition::reason, names};
 use kube::{
-    Api, ResourceExt as _,
-    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, PropagationPolicy},
+    Api,
+    api::{ApiResource, DynamicObject, Patch, PatchParams, PropagationPolicy},
     core::Status,
 };
-use rules::routes::{Route, RouteKind};
+use rules::routes::Route;
 use serde_json::{Value, json};
 
 use super::{Desired, diff, object::object};
 use crate::{
     apply::{
-        contest::Decision,
+        Error, Outcome,
+        delete::{Ended, end},
         diff::{Step, stance},
+        is_conflict, with_backoff,
     },
     blockers::{Blocker, refusal},
     cache::{
@@ -25,19 +27,7 @@ use crate::{
         routes::{KindState, Live},
     },
     context::Context,
-    support::{failure::message_of, send::delete_uid},
 };
-
-/// A route could not be written or deleted. The error is transient.
-#[derive(Debug, thiserror::Error)]
-#[error("the {kind} cannot be written: {}", message_of(.source))]
-pub struct Error {
-    /// Kind of the object.
-    pub kind: String,
-    /// The reason.
-    #[source]
-    pub source: kube::Error,
-}
 
 /// Whether a workspace has route objects.
 pub fn has_any(context: &Context, identity: &Identity) -> bool {
@@ -197,7 +187,7 @@ impl Writer<'_> {
     async fn write(&self) -> Result<Option<Blocker>, Error> {
         let planned = object(self.identity, self.route);
         match self.cached() {
-            Some(live) => self.put_right(planned, live.as_ref()).await,
+            Some(live) => self.put_right(planned, live).await,
             None => self.make(planned).await,
         }
     }
@@ -221,54 +211,43 @@ impl Writer<'_> {
             Err(error) if is_conflict(&error) => {
                 let found = self.api().get_opt(&self.route.name).await;
                 match found.map_err(|error| self.error(error))? {
-                    Some(found) => self.put_right(planned, &found).await,
+                    Some(found) => self.put_right(planned, Arc::new(found)).await,
                     None => Err(error),
                 }
             }
-            made => made,
+            made => Ok(made?.blocker()),
         }
     }
 
-    async fn put_right(&self, planned: Value, live: &DynamicObject) -> Result<Option<Blocker>, Error> {
+    async fn put_right(&self, planned: Value, live: Arc<DynamicObject>) -> Result<Option<Blocker>, Error> {
         let (kind, name) = (self.route.kind.kind.clone(), self.route.name.clone());
         match stance(self.identity, &live.metadata) {
             Step::Conflict => Ok(Some(self.conflict())),
             Step::Wait => Ok(Some(Blocker::Terminating { kind, name })),
-            Step::Keep | Step::Write if diff::is_as_planned(live, &planned) => Ok(None),
+            Step::Keep | Step::Write if diff::is_as_planned(&live, &planned) => Ok(None),
             Step::Keep | Step::Write => {
-                let child = (kind.as_str(), name.as_str());
-                let contested = match self.context.contests.decide(self.identity, child, &planned) {
-                    Decision::BackOff(contested) => return Ok(Some(contested)),
-                    Decision::Write => None,
-                    Decision::WriteContested => {
-                        let found = self.api().get_metadata_opt(&name).await;
-                        let found = found.map_err(|error| self.error(error))?;
-                        let found = found.as_ref().map(|found| &found.metadata);
-                        Some(self.context.contests.name(self.identity, child, found))
-                    }
-                };
-                let mut intent = planned;
+                let mut intent = planned.clone();
                 intent["metadata"]["uid"] = json!(live.metadata.uid);
-                let blocker = self.apply(intent).await?;
-                if blocker.is_none() {
-                    self.context.contests.written(self.identity, child);
-                }
-                Ok(blocker.or(contested))
+                let (routes, write) = (self.api(), self.apply(intent));
+                let routes = (&routes, kind.as_str());
+                let outcome = with_backoff(self.context, self.identity, routes, &planned, &live, write);
+                Ok(outcome.await?.blocker())
             }
         }
     }
 
-    async fn apply(&self, intent: Value) -> Result<Option<Blocker>, Error> {
+    async fn apply(&self, intent: Value) -> Result<Outcome<DynamicObject>, Error> {
         let params = PatchParams::apply(names::OPERATOR).force();
         let api = self.api();
         match api.patch(&self.route.name, &params, &Patch::Apply(&intent)).await {
             Ok(object) => {
                 self.context.metrics.write("apply");
-                self.context.stores.routes.update(&self.route.kind, object);
-                Ok(None)
+                let store = &self.context.stores.routes;
+                store.update(&self.route.kind, object.clone());
+                Ok(Outcome::Is(Some(Arc::new(object))))
             }
             Err(kube::Error::Api(status)) => match self.refusal(&status) {
-                Some(blocker) => Ok(Some(blocker)),
+                Some(blocker) => Ok(Outcome::Blocked(blocker)),
                 None => Err(self.error(kube::Error::Api(status))),
             },
             Err(source) => Err(self.error(source)),
@@ -295,51 +274,27 @@ impl Writer<'_> {
     }
 
     fn error(&self, source: kube::Error) -> Error {
-        error(&self.route.kind, source)
+        Error::of(&self.route.kind.kind, source)
     }
 }
 
 /// Deletes a route that is ours and not yet being deleted, and no other object of its name.
 async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(), Error> {
-    let store = &context.stores.routes;
-    let (Some(KindState::Available(resource)), meta) = (store.state(&live.kind), &live.object.metadata)
-    else {
+    let (store, object) = (&context.stores.routes, live.object.as_ref());
+    let Some(KindState::Available(resource)) = store.state(&live.kind) else {
         return Ok(());
     };
-    if meta.deletion_timestamp.is_some() {
-        return Ok(());
-    }
-    let name = meta.name.as_deref().unwrap_or_default();
-    let params = DeleteParams {
-        propagation_policy: Some(PropagationPolicy::Background),
-        ..delete_uid(meta.uid.clone())
-    };
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
-    match api.delete(name, &params).await {
-        Ok(either) => {
-            context.metrics.write("delete");
-            match either.left() {
-                // A finalizer of another controller keeps it.
-                Some(object) if object.metadata.deletion_timestamp.is_some() && is_held(&object) => {
-                    store.update(&live.kind, object);
-                }
-                _ => store.remove(&live.kind, &identity.namespace, name),
-            }
-            Ok(())
-        }
-        // It is gone already, or a new object has its name.
-        Err(kube::Error::Api(status)) if status.code == 404 => {
+    let routes = Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
+    let ended = end(context, &routes, object, PropagationPolicy::Background).await;
+    match ended.map_err(|source| Error::of(&live.kind.kind, source))? {
+        Ended::Gone => {
+            let name = object.metadata.name.as_deref().unwrap_or_default();
             store.remove(&live.kind, &identity.namespace, name);
-            Ok(())
         }
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-        Err(source) => Err(error(&live.kind, source)),
+        Ended::Held(object) => store.update(&live.kind, object),
+        Ended::Unknown => {}
     }
-}
-
-fn is_held(object: &DynamicObject) -> bool {
-    !object.finalizers().is_empty()
+    Ok(())
 }
 
 fn failed(message: String, missing: bool) -> Blocker {
@@ -347,16 +302,5 @@ fn failed(message: String, missing: bool) -> Blocker {
         reason: reason::ROUTE_FAILED,
         message,
         missing,
-    }
-}
-
-fn is_conflict(error: &Error) -> bool {
-    matches!(&error.source, kube::Error::Api(status) if status.code == 409)
-}
-
-fn error(kind: &RouteKind, source: kube::Error) -> Error {
-    Error {
-        kind: kind.kind.clone(),
-        source,
     }
 }

@@ -42,8 +42,8 @@ pub fn desired<'a>(
 
 #[cfg(test)]
 mod tests {
-    use DesiredStatus::{Running, Stopped};
-    use rules::{Violation, routes::RouteKind};
+    use DesiredStatus::Running;
+    use rules::routes::RouteKind;
 
     use super::*;
     use crate::testing;
@@ -77,39 +77,6 @@ mod tests {
         let restarting = testing::scaled_to_zero();
         assert_eq!(of(&restarting, true), Desired::These(&routes()));
         assert_eq!(of(&restarting, false), Desired::None);
-    }
-
-    #[test]
-    fn a_stop_removes_them_whatever_else_is_wrong() {
-        let sound = valid(Routes::Objects(routes()));
-        let unknown = valid(Routes::Unknown(Violation::new("f", "", "r").into()));
-        for valid in [Some(&sound), Some(&unknown), None] {
-            assert_eq!(desired(Stopped, valid, &testing::running(), true), Desired::None);
-        }
-        assert_eq!(
-            desired(Running, Some(&sound), &testing::observed(), false),
-            Desired::None,
-            "no run is on"
-        );
-    }
-
-    #[test]
-    fn an_invalid_workspace_or_manager_leaves_them_as_they_are() {
-        let why: Violations = Violation::new("f", "", "r").into();
-        let unknown = valid(Routes::Unknown(why.clone()));
-        let observed = testing::running();
-        assert_eq!(
-            desired(Running, Some(&unknown), &observed, true),
-            Desired::AsTheyAre(Some(&why))
-        );
-        assert_eq!(desired(Running, None, &observed, true), Desired::AsTheyAre(None));
-    }
-
-    #[test]
-    fn a_manager_with_the_built_in_proxy_wants_none() {
-        assert_eq!(
-            desired(Running, Some(&valid(Routes::Fed)), &testing::running(), true),
-            Desired::None
-        );
+        assert_eq!(of(&testing::observed(), false), Desired::None);
     }
 }

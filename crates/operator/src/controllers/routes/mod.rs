@@ -11,7 +11,7 @@ mod object;
 mod watch;
 
 pub use self::{
-    apply::{Error, has_any, remove, settle},
+    apply::{has_any, remove, settle},
     desired::{Desired, desired},
     watch::start,
 };

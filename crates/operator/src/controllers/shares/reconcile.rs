@@ -66,7 +66,10 @@ async fn attend(context: &Context, state: &SharesState, share: &WorkspaceShare) 
     let found = stores::get_parsed(&stores.workspaces, Some(&namespace), &share.spec.workspace_ref);
     let workspace = found.as_ref().and_then(|found| found.0.as_ref().ok());
     let unreadable = found.as_ref().and_then(|found| found.0.as_ref().err());
-    let manager = workspace.and_then(|workspace| manager_of(workspace, stores));
+    let manager = workspace.and_then(|workspace| {
+        let default = context.settings.default_manager.as_deref();
+        manager_of(workspace, stores, default)
+    });
     let due = due(&Facts {
         share,
         workspace: workspace.map(AsRef::as_ref),
@@ -85,8 +88,12 @@ async fn attend(context: &Context, state: &SharesState, share: &WorkspaceShare) 
     again.unwrap_or_else(|failed| Some(failed.again))
 }
 
-/// The manager that routes to a workspace, or will.
-fn manager_of(workspace: &Workspace, stores: &Stores) -> Option<Arc<WorkspaceManager>> {
+/// The manager that routes to a workspace, or will. `default`: the one of workspaces that name none, if the settings say so.
+fn manager_of(
+    workspace: &Workspace,
+    stores: &Stores,
+    default: Option<&str>,
+) -> Option<Arc<WorkspaceManager>> {
     let status = workspace.status.as_ref();
     let resolved = status.and_then(|status| status.resolved.as_ref()?.manager.clone());
     let named = resolved
@@ -95,7 +102,8 @@ fn manager_of(workspace: &Workspace, stores: &Stores) -> Option<Arc<WorkspaceMan
             let template = workspace.spec.template_ref.as_deref()?;
             let template = stores::get(&stores.templates, None, template)?;
             template.spec.manager_ref.clone()
-        });
+        })
+        .or_else(|| default.map(str::to_owned));
     let managers = stores::select(&stores.managers, |_| true);
     let chosen = rules::managers::choose(named.as_deref(), managers.iter().map(AsRef::as_ref)).ok()?;
     let name = chosen.name_any();

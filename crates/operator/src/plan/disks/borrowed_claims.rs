@@ -126,38 +126,4 @@ mod tests {
             assert!(!is_shared(&claim(&json!({}), modes)), "{modes:?}");
         }
     }
-
-    #[test]
-    fn an_in_use_annotation_names_its_workspace_and_is_removed_again() {
-        let identity = testing::identity();
-        let mut object = serde_json::to_value(claim(&json!({"name": "c"}), &[])).unwrap();
-        json_patch::merge(&mut object, &note(&claim(&json!({}), &[]), Some(&identity)));
-        let noted: PersistentVolumeClaim = serde_json::from_value(object.clone()).unwrap();
-        assert_eq!(
-            user(&noted),
-            Some((identity.name.as_str(), identity.uid.as_str()))
-        );
-        json_patch::merge(&mut object, &note(&noted, None));
-        let freed: PersistentVolumeClaim = serde_json::from_value(object).unwrap();
-        assert_eq!(user(&freed), None);
-    }
-
-    #[test]
-    fn pods_of_others_that_have_not_ended_use_a_claim() {
-        let pod = |uid: &str, phase: &str, claim: &str| -> Pod {
-            serde_json::from_value(json!({
-                "metadata": {"name": "p", "annotations": {names::WORKSPACE_UID: uid}},
-                "spec": {"containers": [], "volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]},
-                "status": {"phase": phase},
-            }))
-            .unwrap()
-        };
-        let identity = testing::identity();
-        let uses = |pod: Pod| other_pod(&identity, "data", &[pod]).is_some();
-        assert!(uses(pod("other", "Running", "data")));
-        assert!(uses(pod("other", "Pending", "data")));
-        assert!(!uses(pod("other", "Succeeded", "data")));
-        assert!(!uses(pod("other", "Running", "more")));
-        assert!(!uses(pod(&identity.uid, "Running", "data")));
-    }
 }

@@ -1,4 +1,6 @@
 //! Valid workspace -> its pod (pure): Pod Security `restricted`, unless its template lowers that.
+//!
+//! Anti-affinity keeps two pods of a workspace off one node.
 
 use api::names;
 use k8s_openapi::{

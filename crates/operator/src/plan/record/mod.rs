@@ -8,7 +8,6 @@
 //! set is absent. One value of a manager affects a pod: the path under which the application is served (`routing.mode`).
 
 mod compare;
-mod first;
 
 use api::workspace::UpdatePolicy;
 use rules::{Home, ValidWorkspace};
@@ -40,7 +39,7 @@ pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
     if text == recorded {
         return Vec::new();
     }
-    match readable(recorded, workspace) {
+    match readable(recorded) {
         Some(recorded) => {
             let mut paths = compare::differences(&recorded, &today);
             if !names_a_claim(&recorded, workspace) && !names_a_claim(&today, workspace) {
@@ -73,13 +72,12 @@ pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: Upda
     if as_recorded == recorded {
         return false;
     }
-    let Some(recorded) = readable(recorded, workspace) else {
+    let Some(recorded) = readable(recorded) else {
         return false;
     };
     let same = |key: &str| recorded.get(key) == today.get(key);
     let asked = today.get("restartedAt").is_some_and(|time| !time.is_null()) && !same("restartedAt");
-    let first = recorded.get("templateUID").is_none();
-    let applies = policy == UpdatePolicy::Always && (first || same("templateUID"));
+    let applies = policy == UpdatePolicy::Always && same("templateUID");
     asked || (applies && !compare::differences(&recorded, &today).is_empty())
 }
 
@@ -91,13 +89,10 @@ pub fn base_path(recorded: &str) -> Option<String> {
     path.map(str::to_owned)
 }
 
-/// A record in this format, or converted from the first one as far as possible.
-fn readable(recorded: &str, workspace: &ValidWorkspace) -> Option<Value> {
+/// A record in this format.
+fn readable(recorded: &str) -> Option<Value> {
     let recorded: Value = serde_json::from_str(recorded).ok()?;
-    match recorded.as_object()?.get("format") {
-        Some(format) => (format.as_u64() == Some(FORMAT)).then_some(recorded),
-        None => first::translated(recorded, workspace),
-    }
+    (recorded.get("format")?.as_u64() == Some(FORMAT)).then_some(recorded)
 }
 
 fn today(workspace: &ValidWorkspace) -> Value {

@@ -45,7 +45,6 @@ pub(super) fn layout(f: Foreign<'_>, title: &str, nav: Nav) -> Layout {
         age: Some(Age {
             moment: noon(),
             reload: s("/"),
-            stale: s(""),
         }),
         request: s("01J9Z7M5V2"),
         ..Layout::default()

@@ -211,11 +211,10 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
             "list-stale",
             html(&List {
                 layout: Layout {
-                    age: Some(Age {
-                        moment: noon(),
-                        reload: s("/"),
-                        stale: s("The API server does not answer."),
-                    }),
+                    stale: Stale {
+                        why: s("The API server does not answer."),
+                        now: s("Changes may fail."),
+                    },
                     ..list(f).layout
                 },
                 ..list(f)

@@ -3,8 +3,6 @@
 //! Only what the user changed is sent. If somebody else changed the workspace meanwhile, a page shows both changes first.
 
 use api::Workspace;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query};
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
@@ -18,9 +16,10 @@ use super::editing::{Editing, Sending, Then, layout};
 use super::lost::Lost;
 use super::problems::Problems;
 use super::room;
-use super::{Body, fields, wrong_fields};
+use super::sent::Sent;
 use crate::app::Context;
 use crate::pages::answers::{link, see_other};
+use crate::pages::extract::{Fields, Pairs, Path, Query};
 use crate::pages::may::May;
 use crate::pages::summary::path;
 use crate::views;
@@ -47,9 +46,9 @@ pub(crate) async fn page(context: Context, Path((namespace, name)): Path<(String
 
 /// Part of the address of `…/yaml`.
 #[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct At {
     /// Path of the field that is to be changed.
-    #[serde(default)]
     field: String,
 }
 
@@ -70,19 +69,11 @@ impl At {
 pub(crate) async fn text(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    at: Result<Query<At>, QueryRejection>,
+    Query(at): Query<At>,
 ) -> Response {
     let seen = match readable(&context, &namespace, &name).await {
         Ok(seen) => seen,
         Err(answer) => return answer,
-    };
-    let at = match at {
-        Ok(Query(at)) => at,
-        Err(error) => {
-            let back = format!("{}/yaml", path(&seen.workspace));
-            let now = "Open the page again without these parameters.";
-            return context.bad_request(&error.body_text(), now, &back);
-        }
     };
     let may = May::of(&context, &namespace).await.with(&seen);
     let editing = Editing::of(&context, (*seen.workspace).clone(), None).await;
@@ -107,9 +98,9 @@ pub(crate) async fn text(
 pub(crate) async fn save(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    body: Body,
+    Fields(fields): Fields,
 ) -> Response {
-    let mut sending = match sent(&context, (&namespace, &name), body).await {
+    let mut sending = match sent(&context, (&namespace, &name), fields).await {
         Ok(sending) => sending,
         Err(answer) => return answer,
     };
@@ -196,12 +187,12 @@ pub(crate) async fn save(
 pub(crate) async fn check(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    body: Body,
+    Fields(fields): Fields,
 ) -> Response {
     if let Some(answer) = checks::too_soon(&context) {
         return answer;
     }
-    let sending = match sent(&context, (&namespace, &name), body).await {
+    let sending = match sent(&context, (&namespace, &name), fields).await {
         Ok(sending) => sending,
         Err(answer) => return answer,
     };
@@ -247,11 +238,14 @@ async fn changeable(context: &Context, namespace: &str, name: &str) -> Result<Se
 }
 
 /// The form or text that was sent, with the workspace as it is stored now. The API server decides whether the user may change it.
-async fn sent(context: &Context, (namespace, name): (&str, &str), body: Body) -> Result<Sending, Response> {
-    let back = format!("/w/{namespace}/{name}/edit");
+async fn sent(
+    context: &Context,
+    (namespace, name): (&str, &str),
+    fields: Pairs,
+) -> Result<Sending, Response> {
     let seen = context.readable(namespace, name).await;
-    let mut sent = fields(context, body, &back).map_err(|answer| *answer)?;
-    let wrong = |why: String| wrong_fields(context, &why, &back);
+    let mut sent = Sent(fields);
+    let wrong = |why: String| context.wrong_form(&why);
     let again = sent.0.clone();
     let Some(seen) = seen else {
         let lost = Lost::of_unseen(context, namespace, name).await;

@@ -40,52 +40,12 @@ mod rows;
 mod sent;
 mod text;
 
-use axum::Form;
-use axum::extract::rejection::FormRejection;
-use axum::response::Response;
-use http::StatusCode;
-
 use crate::app::Context;
-use crate::views::{Message, Nav, Quotas, Tone};
-use sent::Sent;
-
-/// A body that may be none.
-pub(crate) type Body = Result<Form<Vec<(String, String)>>, FormRejection>;
+use crate::views::Quotas;
 
 /// The quotas of a namespace and what of them is used, read as the user. `None`: nothing is read as the user here.
 pub(super) async fn used_quotas(context: &Context, namespace: &str) -> Option<Quotas> {
     checks::quotas(context, namespace, None, None).await
-}
-
-/// The fields of a body, or the answer to a body that is none.
-fn fields(context: &Context, body: Body, back: &str) -> Result<Sent, Box<Response>> {
-    match body {
-        Ok(Form(fields)) => Ok(Sent(fields)),
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = Message {
-                layout: context.layout("This form is too large", Nav::None),
-                tone: Tone::Bad,
-                kind: "Too large".to_owned(),
-                why: vec!["A form may have 256 KiB.".to_owned()],
-                now: vec!["Go back and write less, or use `kubectl apply`.".to_owned()],
-                actions: vec![super::answers::link("Back", back)],
-                ..Message::default()
-            };
-            Err(Box::new(
-                context.page_with(StatusCode::PAYLOAD_TOO_LARGE, &message),
-            ))
-        }
-        Err(rejection) => Err(Box::new(context.bad_request(
-            &rejection.body_text(),
-            "Open the form again.",
-            back,
-        ))),
-    }
-}
-
-/// The answer to a form with fields that it does not have, or that it has twice.
-fn wrong_fields(context: &Context, why: &str, back: &str) -> Response {
-    context.bad_request(why, "Open the form again.", back)
 }
 
 /// `kubectl apply` with this manifest.

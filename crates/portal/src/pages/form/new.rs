@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use api::Workspace;
-use axum::extract::Query;
-use axum::extract::rejection::QueryRejection;
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
@@ -14,27 +12,18 @@ use super::draft::{Draft, Hidden, View};
 use super::problems::{Problems, is_taken};
 use super::proposal::{Address, New};
 use super::quotas::Asked;
-use super::{Body, fields, wrong_fields};
+use super::sent::Sent;
 use super::{room, text};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::see_other;
+use crate::pages::extract::{Fields, Pairs, Query};
 
 /// How long after its creation a workspace counts as made by the same form, sent twice.
 const JUST_MADE: Duration = Duration::from_mins(2);
 
 /// Answers `GET /new`.
-pub(crate) async fn page(context: Context, address: Result<Query<Address>, QueryRejection>) -> Response {
-    let address = match address {
-        Ok(Query(address)) => address,
-        Err(error) => {
-            return context.bad_request(
-                &error.body_text(),
-                "Open the page again without these parameters.",
-                "/new",
-            );
-        }
-    };
+pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Response {
     let new = match New::of(&context, &address).await {
         Ok(new) => new,
         Err(answer) => return answer,
@@ -46,8 +35,8 @@ pub(crate) async fn page(context: Context, address: Result<Query<Address>, Query
 }
 
 /// Answers `POST /new`.
-pub(crate) async fn create(context: Context, body: Body) -> Response {
-    let (new, mut draft, hidden) = match sent(&context, body).await {
+pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response {
+    let (new, mut draft, hidden) = match sent(&context, fields).await {
         Ok(sent) => sent,
         Err(answer) => return answer,
     };
@@ -123,11 +112,11 @@ pub(crate) async fn create(context: Context, body: Body) -> Response {
 }
 
 /// Answers `POST /new/check`: what the API server would say.
-pub(crate) async fn check(context: Context, body: Body) -> Response {
+pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response {
     if let Some(answer) = checks::too_soon(&context) {
         return answer;
     }
-    let (new, draft, _) = match sent(&context, body).await {
+    let (new, draft, _) = match sent(&context, fields).await {
         Ok(sent) => sent,
         Err(answer) => return answer,
     };
@@ -147,9 +136,9 @@ pub(crate) async fn check(context: Context, body: Body) -> Response {
 }
 
 /// The form or text that was sent, and what it asks for besides.
-async fn sent(context: &Context, body: Body) -> Result<(New, Draft, Hidden), Response> {
-    let mut sent = fields(context, body, "/new").map_err(|answer| *answer)?;
-    let wrong = |why: String| wrong_fields(context, &why, "/new");
+async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), Response> {
+    let mut sent = Sent(fields);
+    let wrong = |why: String| context.wrong_form(&why);
     let hidden = Hidden::take(&mut sent).map_err(wrong)?;
     let address = Address {
         namespace: sent.take("namespace").map_err(wrong)?,

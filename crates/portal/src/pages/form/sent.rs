@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use rules::form::{Form, Kind, Values};
 
+use crate::pages::extract::sent_twice;
+
 /// The value of the card for another image.
 pub(super) const OTHER: &str = "other";
 /// Parts of a row of environment variables, as the controls name them.
@@ -24,7 +26,7 @@ impl Sent {
             .map(|(_, value)| value);
         let first = found.next();
         if found.next().is_some() {
-            return Err(repeated(name));
+            return Err(sent_twice("field", name));
         }
         Ok(first.unwrap_or_default())
     }
@@ -39,17 +41,13 @@ impl Sent {
                 ));
             }
             if values.insert(name.clone(), value).is_some() {
-                return Err(repeated(&name));
+                return Err(sent_twice("field", &name));
             }
         }
         other_images(form, &mut values);
         references(&mut values);
         Ok(Values(values))
     }
-}
-
-fn repeated(name: &str) -> String {
-    format!("The field {name:?} was sent more than once.")
 }
 
 fn is_control(form: &Form, name: &str) -> bool {

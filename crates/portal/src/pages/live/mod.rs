@@ -1,7 +1,7 @@
 //! `/events`: parts of a page, sent again when they change (IO).
 //!
 //! A list is made again when something changed that its user sees; rights and quotas are read again every ten seconds. A page about one
-//! workspace is read from the API server, so only its own objects count.
+//! workspace is read from the API server, so changes of other objects cause no new read.
 //! A stream ends with the assertion of its request, after a minute at most. The browser then asks again, and the gateway decides again
 //! whether the user is signed in.
 //!
@@ -39,10 +39,10 @@ use super::search::Search;
 use crate::app::Context;
 use crate::index::{Snapshot, hash};
 use crate::limits::Permit;
-use crate::views::Quotas;
+use crate::views::{Quotas, Stale};
 use crate::visible::{self, Reach, Visible};
 
-/// How often a page about one workspace is read again while something happens that is not in memory: Events and pods.
+/// How often a page about one workspace is read again while something happens that is not in memory: Events, pods and usage.
 const INTERVAL: Duration = Duration::from_secs(5);
 /// Least time between two reads of such a page, whatever changes.
 const READ_PAUSE: Duration = Duration::from_secs(2);
@@ -100,7 +100,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
         sent: HashMap::new(),
         own: HashMap::new(),
         waiting: VecDeque::new(),
-        is_stale: false,
+        stale: Stale::default(),
         is_gone: false,
         _permit: permit,
     };
@@ -133,8 +133,8 @@ struct Follow {
     own: HashMap<String, String>,
     /// Events to send next.
     waiting: VecDeque<Event>,
-    /// Whether the page says that it may be out of date.
-    is_stale: bool,
+    /// What the page says of its age.
+    stale: Stale,
     /// There is nothing more to show.
     is_gone: bool,
     _permit: Permit,
@@ -287,14 +287,21 @@ impl Follow {
             .into_iter()
             .filter(|(id, html)| self.is_news(id, html))
             .collect();
-        let is_stale = self.context.app.index.interrupted_since().is_some();
-        let was_stale = std::mem::replace(&mut self.is_stale, is_stale);
-        if !news.is_empty() || is_stale != was_stale {
+        let stale = self.context.stale();
+        let is_change = self.stale != stale;
+        if !news.is_empty() || is_change {
             let mut html: String = news.into_iter().map(|(_, html)| html).collect();
             html.push_str(&self.context.age().render().ok()?);
+            html.push_str(&stale.render().ok()?);
             self.waiting
                 .push_back(Event::default().event("patch").retry(RETRY).data(html));
         }
+        if is_change && !stale.why.is_empty() {
+            let text = format!("{} {}", stale.why, stale.now);
+            self.waiting
+                .push_back(Event::default().event("announce").data(text));
+        }
+        self.stale = stale;
         for (uid, text) in shown.own {
             let before = self.own.insert(uid, text.clone());
             if !is_first && before.as_ref() != Some(&text) {

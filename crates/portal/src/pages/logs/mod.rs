@@ -10,7 +10,6 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Query};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
@@ -25,6 +24,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use self::lines::{Output, Position, Unread, read_line};
 use self::source::{Source, restarts, source, unreadable};
 use super::answers::plain;
+use super::extract::{Path, Query};
 use super::summary::above;
 use crate::app::Context;
 use crate::cluster::Failure;
@@ -44,7 +44,7 @@ const RATE: usize = 256 * 1024;
 
 /// Part of the address.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Which {
     container: String,
     previous: bool,

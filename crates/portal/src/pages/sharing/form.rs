@@ -7,7 +7,7 @@ use rules::shares;
 
 use super::typed::{ENDS, Typed};
 use crate::app::Context;
-use crate::pages::short_form::{NAME_HELP, Wrong, buttons, field, section, summary, text};
+use crate::pages::short_form::{Wrong, buttons, field, name_field, section, summary, text};
 use crate::pages::summary::path;
 use crate::views::{Choice, Field, Form as FormView, Input, ShareForm};
 
@@ -41,6 +41,7 @@ fn kinds(sharing: &Sharing) -> Vec<Choice> {
     if sharing.allow_groups {
         kinds.push(choice("Group", "A group"));
     }
+    kinds.push(choice("ServiceAccount", "A service account"));
     kinds
 }
 
@@ -81,14 +82,12 @@ pub(super) fn form(
         value: or(&typed.kind, "User"),
         choices: kinds(&sharing),
     };
-    let mut fields = vec![
-        field("kind", "With", with, wrong),
-        Field {
-            required: true,
-            help: NAME_HELP.to_owned(),
-            ..field("name", "Name", text(&typed.name), wrong)
-        },
-    ];
+    let prefixes = &context.app.prefixes;
+    let of = [("users", &*prefixes.users), ("groups", &*prefixes.groups)];
+    let mut name = name_field("name", "Name", &typed.name, &of, wrong);
+    name.help
+        .push_str(" Of a service account: namespace and name, such as `ci:robot`.");
+    let mut fields = vec![field("kind", "With", with, wrong), name];
     fields.extend(end_fields(&sharing, 0, typed, wrong));
     fields.push(field("reason", "Reason", text(&typed.reason), wrong));
     let command = context.read_only().map(|_| {

@@ -10,22 +10,21 @@ mod form;
 mod typed;
 pub(crate) mod until;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use api::{Workspace, WorkspaceManager, WorkspaceShare};
-use axum::Form;
-use axum::extract::{Path, Query};
 use axum::response::Response;
 use http::StatusCode;
 use jiff::Timestamp;
 use kube::ResourceExt as _;
 use rules::shares::{self, Extent};
+use serde::Deserialize;
 
 use self::form::{change_command, end_path, form};
 use self::typed::Typed;
 pub(super) use self::typed::name_problem;
 use super::answers::{Done, note, see_other};
+use super::extract::{Form, Path, Query};
 use super::may::{MayBeside, MayEnd};
 use super::summary::{above, path};
 use super::words::{moment, short};
@@ -37,14 +36,14 @@ use crate::visible::Seen;
 pub(crate) async fn page(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    done: Query<Done>,
+    Query(Done { done }): Query<Done>,
 ) -> Response {
     let Some(seen) = context.readable(&namespace, &name).await else {
         return context.not_found();
     };
     let may = MayBeside::of(&context, &seen).await;
     let mut view = view(&context, &seen.workspace, may, &Typed::default(), &[]);
-    let text = match &*done.done {
+    let text = match &*done {
         "share" if view.list.shares.is_empty() => None,
         "share" if view.link.is_empty() => Some("It is shared."),
         "share" => Some("It is shared. Send the link below."),
@@ -165,7 +164,7 @@ fn list(
 pub(crate) async fn share(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    Form(fields): Form<HashMap<String, String>>,
+    Form(typed): Form<Typed>,
 ) -> Response {
     let Some(seen) = context.readable(&namespace, &name).await else {
         return context.not_found();
@@ -175,7 +174,7 @@ pub(crate) async fn share(
     if let Some(answer) = context.read_only_answer(&back) {
         return answer;
     }
-    if fields.get("uid").map(String::as_str) != workspace.metadata.uid.as_deref() {
+    if Some(&*typed.uid) != workspace.metadata.uid.as_deref() {
         let why = "The workspace was deleted and another one of the same name was created since the page was loaded.";
         return context.bad_request(
             why,
@@ -183,7 +182,6 @@ pub(crate) async fn share(
             &back,
         );
     }
-    let typed = Typed::of(&fields);
     // Whoever sent the form sees it again: the API server decides.
     let may = MayBeside {
         share: true,
@@ -222,7 +220,7 @@ pub(crate) async fn share(
             context.until(|index| index.share(uid).is_some()).await;
             see_other(&format!("{back}?done=share"))
         }
-        Err(failure) if failure.code() == 422 => again(&[("name", failure.to_string())]),
+        Err(failure) if failure.code() == 422 => again(&typed.refused(&failure)),
         Err(failure) => context.failed("It is not shared", &failure, &back),
     }
 }
@@ -284,11 +282,18 @@ fn end_command(share: &WorkspaceShare) -> String {
     )
 }
 
+/// The answer to the question.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Ended {
+    uid: String,
+}
+
 /// Answers `POST /w/<namespace>/<name>/share/<share>/end`.
 pub(crate) async fn end(
     context: Context,
     Path(address): Path<Address>,
-    Form(fields): Form<HashMap<String, String>>,
+    Form(Ended { uid }): Form<Ended>,
 ) -> Response {
     if found(&context, &address).await.is_none() {
         return context.not_found();
@@ -298,10 +303,9 @@ pub(crate) async fn end(
     if let Some(answer) = context.read_only_answer(&back) {
         return answer;
     }
-    let uid = fields.get("uid").map(String::as_str).unwrap_or_default();
     let ended = context
         .as_user()
-        .delete::<WorkspaceShare>(&namespace, &share, uid)
+        .delete::<WorkspaceShare>(&namespace, &share, &uid)
         .await;
     context.log(
         "end share",
@@ -313,7 +317,7 @@ pub(crate) async fn end(
         Ok(()) => {
             let is_leaving = |share: &WorkspaceShare| share.metadata.deletion_timestamp.is_some();
             context
-                .until(|index| index.share(Some(uid)).is_none_or(|share| is_leaving(&share)))
+                .until(|index| index.share(Some(&uid)).is_none_or(|share| is_leaving(&share)))
                 .await;
             see_other(&format!("{back}?done=end"))
         }

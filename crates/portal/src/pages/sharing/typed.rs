@@ -1,7 +1,5 @@
 //! What was typed into the form of a share -> the share, or what is wrong with which field (pure).
 
-use std::collections::HashMap;
-
 use api::share::{ShareRole, Subject, SubjectKind};
 use api::{Workspace, WorkspaceShare, WorkspaceShareSpec};
 use jiff::civil::Date;
@@ -10,6 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
+use serde::Deserialize;
+
+use crate::cluster::Failure;
 
 /// Ends that are offered: value, label, hours.
 pub(super) const ENDS: [(&str, &str, i64); 4] = [
@@ -19,9 +20,13 @@ pub(super) const ENDS: [(&str, &str, i64); 4] = [
     ("7d", "In a week", 168),
 ];
 
-/// What was typed into the form.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Typed {
+/// What was typed into the form of a share or of its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Typed {
+    pub(super) uid: String,
+    /// The end when the form was loaded.
+    pub(super) before: String,
     pub(super) kind: String,
     pub(super) name: String,
     pub(super) until: String,
@@ -30,22 +35,6 @@ pub(super) struct Typed {
 }
 
 impl Typed {
-    pub(super) fn of(fields: &HashMap<String, String>) -> Self {
-        let text = |name: &str| {
-            fields
-                .get(name)
-                .map(|text| text.trim().to_owned())
-                .unwrap_or_default()
-        };
-        Self {
-            kind: text("kind"),
-            name: fields.get("name").cloned().unwrap_or_default(),
-            until: text("until"),
-            date: text("date"),
-            reason: text("reason"),
-        }
-    }
-
     /// The share, or what is wrong with which field.
     pub(super) fn share(
         &self,
@@ -53,20 +42,10 @@ impl Typed {
         now: Timestamp,
     ) -> Result<WorkspaceShare, Vec<(&'static str, String)>> {
         let mut wrong = Vec::new();
-        let kind = match &*self.kind {
-            "User" => SubjectKind::User,
-            "Group" => SubjectKind::Group,
-            other => {
-                wrong.push((
-                    "kind",
-                    format!("{other:?} is neither User nor Group: choose one."),
-                ));
-                SubjectKind::User
-            }
-        };
-        if let Some(what) = name_problem(&self.name) {
-            wrong.push(("name", what));
-        } else if kind == SubjectKind::User && Some(&*self.name) == api::names::owner(&workspace.metadata) {
+        let subject = self.subject().map_err(|problem| wrong.push(problem));
+        let subject = subject.unwrap_or_default();
+        let owner = api::names::owner(&workspace.metadata);
+        if owner.is_some() && subject.user_name().as_deref() == owner {
             let what = format!(
                 "{:?} owns the workspace and is in already: type another name.",
                 self.name
@@ -82,11 +61,6 @@ impl Typed {
             return Err(wrong);
         }
         let name = workspace.name_any();
-        let subject = Subject {
-            kind,
-            name: self.name.clone(),
-            ..Subject::default()
-        };
         Ok(WorkspaceShare {
             metadata: ObjectMeta {
                 name: Some(rules::names::share(&name, now)),
@@ -99,10 +73,62 @@ impl Typed {
                 subjects: vec![subject],
                 role: ShareRole::default(),
                 expires_at: end.map(Time),
-                reason: Some(self.reason.clone()).filter(|reason| !reason.is_empty()),
+                reason: Some(self.reason.trim().to_owned()).filter(|reason| !reason.is_empty()),
             },
             status: None,
         })
+    }
+
+    /// With whom.
+    fn subject(&self) -> Result<Subject, (&'static str, String)> {
+        let kind = match &*self.kind {
+            "User" => SubjectKind::User,
+            "Group" => SubjectKind::Group,
+            "ServiceAccount" => {
+                let (namespace, name) = account(&self.name).ok_or_else(|| {
+                    let what = "is no service account: type its namespace and name, such as `ci:robot`.";
+                    ("name", format!("{:?} {what}", self.name))
+                })?;
+                return Ok(Subject {
+                    kind: SubjectKind::ServiceAccount,
+                    name: name.to_owned(),
+                    namespace: Some(namespace.to_owned()),
+                    api_group: None,
+                });
+            }
+            other => {
+                let what = format!("{other:?} is none of User, Group and ServiceAccount: choose one.");
+                return Err(("kind", what));
+            }
+        };
+        if let Some(what) = name_problem(&self.name) {
+            return Err(("name", what));
+        }
+        Ok(Subject {
+            kind,
+            name: self.name.clone(),
+            ..Subject::default()
+        })
+    }
+
+    /// What the API server refuses, each at the field of the form that it names.
+    pub(super) fn refused(&self, failure: &Failure) -> Vec<(&'static str, String)> {
+        let causes = failure.causes();
+        if causes.is_empty() {
+            return vec![("", failure.to_string())];
+        }
+        let field = |path: &str| match path {
+            "spec.expiresAt" if self.until == "date" => "date",
+            "spec.expiresAt" => "until",
+            "spec.reason" => "reason",
+            path if path.starts_with("spec.subjects") => "name",
+            _ => "",
+        };
+        let cause = |(path, text): (String, String)| match field(&path) {
+            "" => ("", format!("`{path}`: {text}")),
+            field => (field, text),
+        };
+        causes.into_iter().map(cause).collect()
     }
 
     /// When it ends, to the second as Kubernetes keeps it; `None`: never.
@@ -117,6 +143,7 @@ impl Typed {
                 let wrong = |what: &str| ("date", format!("{:?} {what}", self.date));
                 let date: Date = self
                     .date
+                    .trim()
                     .parse()
                     .map_err(|_| wrong("is no date: write it as 2026-12-31."))?;
                 // The whole of that day counts.
@@ -135,6 +162,15 @@ impl Typed {
             )),
         }
     }
+}
+
+/// Namespace and name of a service account, which `namespace:name` or its user name states.
+fn account(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim();
+    let text = text.strip_prefix("system:serviceaccount:").unwrap_or(text);
+    let (namespace, name) = text.split_once(':')?;
+    let is_namespace = rules::checks::namespace("namespace", namespace).is_none();
+    (is_namespace && rules::names::is_dns_1123_subdomain(name)).then_some((namespace, name))
 }
 
 /// What is wrong with the name of another person or group.
@@ -166,7 +202,7 @@ mod tests {
             name: name.to_owned(),
             until: until.to_owned(),
             date: date.to_owned(),
-            reason: String::new(),
+            ..Typed::default()
         };
         typed.share(&serde_json::from_value(workspace).unwrap(), NOW.parse().unwrap())
     }
@@ -187,6 +223,70 @@ mod tests {
         assert_eq!(end("8h", "").as_deref(), Some("2026-11-22T20:00:00Z"));
         assert_eq!(end("date", "2026-11-30").as_deref(), Some("2026-12-01T00:00:00Z"));
         assert_eq!(end("never", ""), None);
+    }
+
+    #[test]
+    fn a_service_account_is_named_by_its_namespace_or_as_the_user_that_it_is() {
+        let workspace =
+            json!({"metadata": {"name": "lab", "namespace": "team"}, "spec": {"displayName": "lab"}});
+        let workspace = serde_json::from_value(workspace).unwrap();
+        let shared = |kind: &str, name: &str| {
+            let typed = Typed {
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                until: "8h".to_owned(),
+                ..Typed::default()
+            };
+            typed.share(&workspace, NOW.parse().unwrap())
+        };
+        for name in ["ci:robot", "system:serviceaccount:ci:robot"] {
+            let share = shared("ServiceAccount", name).unwrap();
+            let subject = &share.spec.subjects[0];
+            assert_eq!(subject.kind, SubjectKind::ServiceAccount);
+            assert_eq!(
+                (&*subject.name, subject.namespace.as_deref()),
+                ("robot", Some("ci"))
+            );
+        }
+        for (kind, name, field) in [
+            ("ServiceAccount", "robot", "name"),
+            ("ServiceAccount", "ci:", "name"),
+            ("ServiceAccount", "CI:robot", "name"),
+            ("ServiceAccount", "a:b:c", "name"),
+            ("User", "system:serviceaccount:ci:robot", "name"),
+            ("Everybody", "ci:robot", "kind"),
+        ] {
+            let wrong = shared(kind, name).unwrap_err();
+            assert_eq!(wrong.len(), 1, "{wrong:?}");
+            assert_eq!(wrong[0].0, field, "{kind} {name}: {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_stands_at_the_field_that_it_names() {
+        let status = json!({
+            "code": 422, "reason": "Invalid", "message": "refused",
+            "details": {"causes": [
+                {"field": "spec.expiresAt", "message": "is in the past"},
+                {"field": "spec.reason", "message": "is too long"},
+                {"field": "spec.subjects[0].name", "message": "is nobody"},
+                {"field": "spec.role", "message": "is unknown"},
+            ]},
+        });
+        let failure = Failure::Refused(Box::new(serde_json::from_value(status).unwrap()));
+        let fields = |until: &str| {
+            let typed = Typed {
+                until: until.to_owned(),
+                ..Typed::default()
+            };
+            let refused = typed.refused(&failure);
+            assert!(refused[3].1.contains("spec.role"), "{refused:?}");
+            refused.into_iter().map(|(field, _)| field).collect::<Vec<_>>()
+        };
+        assert_eq!(fields("8h"), ["until", "reason", "name", ""]);
+        assert_eq!(fields("date"), ["date", "reason", "name", ""]);
+        let whole = Typed::default().refused(&Failure::Unanswered("no answer".to_owned()));
+        assert_eq!(whole, [("", "no answer".to_owned())]);
     }
 
     #[test]

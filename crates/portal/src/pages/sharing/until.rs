@@ -1,10 +1,6 @@
 //! `/w/<namespace>/<name>/share/<share>/until`: another end of a share, written as the user (IO).
 
-use std::collections::HashMap;
-
 use api::{Workspace, WorkspaceShare};
-use axum::Form;
-use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
 use rules::shares::{self, Extent};
@@ -16,6 +12,7 @@ use super::{Address, found};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::{note, see_other};
+use crate::pages::extract::{Form, Path};
 use crate::pages::short_form::Wrong;
 use crate::pages::summary::{above, path};
 use crate::pages::words::moment;
@@ -64,7 +61,7 @@ fn view(context: &Context, of: (&Workspace, &WorkspaceShare), typed: &Typed, wro
 pub(crate) async fn change(
     context: Context,
     Path(address): Path<Address>,
-    Form(fields): Form<HashMap<String, String>>,
+    Form(typed): Form<Typed>,
 ) -> Response {
     let Some((workspace, share)) = found(&context, &address).await else {
         return context.not_found();
@@ -74,8 +71,6 @@ pub(crate) async fn change(
     if let Some(answer) = context.read_only_answer(&back) {
         return answer;
     }
-    let text = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
-    let typed = Typed::of(&fields);
     let again = |wrong: Wrong<'_>| {
         let view = view(&context, (&workspace, &share), &typed, wrong);
         context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
@@ -96,8 +91,7 @@ pub(crate) async fn change(
     let as_user = context.as_user();
     let patch = |stored: &WorkspaceShare| {
         let before = shares::end(stored).map(|end| end.to_string());
-        if stored.metadata.uid.as_deref() != Some(text("uid")) || before.unwrap_or_default() != text("before")
-        {
+        if stored.metadata.uid.as_deref() != Some(&*typed.uid) || before.unwrap_or_default() != typed.before {
             return Err(Failure::conflict(
                 "Somebody else changed this share since the page was loaded.",
             ));
@@ -118,7 +112,7 @@ pub(crate) async fn change(
                 .await;
             see_other(&format!("{back}?done=until"))
         }
-        Err(failure) if failure.code() == 422 => again(&[("until", failure.to_string())]),
+        Err(failure) if failure.code() == 422 => again(&typed.refused(&failure)),
         Err(failure) => context.failed(UNCHANGED, &failure, &back),
     }
 }

@@ -1,4 +1,4 @@
-//! A refusal -> what lets the user in, and who can do it (pure).
+//! A refusal -> remedies that give access, and who can apply them (pure).
 
 use api::condition::reason;
 use api::workspace::AccessType;
@@ -9,7 +9,7 @@ use super::AccessEvidence;
 use super::rules::{NOT_CHECKED, counts, difference, names_requester, owner_of, shares_of, unapplied};
 use crate::access::Denied;
 
-/// What lets the user in.
+/// The remedies.
 pub(super) fn of(evidence: &AccessEvidence<'_>, denied: Denied) -> Vec<Cure> {
     let (workspace, user) = (evidence.workspace, evidence.requester.user);
     let namespace = workspace.namespace().unwrap_or_default();
@@ -22,7 +22,7 @@ pub(super) fn of(evidence: &AccessEvidence<'_>, denied: Denied) -> Vec<Cure> {
             let right = Cure::of_administrator(format!(
                 "Bind a role with create on workspaces/connect to the user in namespace {namespace} (docs/rights.md)."
             ));
-            // A share needs no right. Owners cannot be in one of their own.
+            // A share needs no permission. Owners cannot be in one of their own.
             let share = share(evidence).filter(|_| owner_of(evidence) != user);
             std::iter::once(right).chain(share).collect()
         }
@@ -30,7 +30,7 @@ pub(super) fn of(evidence: &AccessEvidence<'_>, denied: Denied) -> Vec<Cure> {
     }
 }
 
-/// What lets a user in whom no rule admits.
+/// The remedies for a user whom no rule admits.
 fn of_stranger(evidence: &AccessEvidence<'_>) -> Vec<Cure> {
     let (workspace, user) = (evidence.workspace, evidence.requester.user);
     let owner = owner_of(evidence);

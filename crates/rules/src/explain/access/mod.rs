@@ -1,6 +1,6 @@
-//! A user, a workspace, its shares and its manager -> whether the user may connect, rule by rule (pure).
+//! User, workspace, its shares and its manager -> whether the user may connect, by rule (pure).
 //!
-//! [`access::connect`](crate::access::connect) decides. `rules` says what each rule contributes, `cures` what lets a refused user in.
+//! [`access::connect`](crate::access::connect) decides. `rules` explains the result of each rule, `cures` the remedies for a refused user.
 
 mod cures;
 mod rules;
@@ -16,7 +16,7 @@ use crate::access::{
 };
 use crate::shares;
 
-/// What the explanation draws on.
+/// Input of the explanation.
 #[derive(Debug)]
 pub struct AccessEvidence<'a> {
     /// Who wants to connect.
@@ -33,7 +33,7 @@ pub struct AccessEvidence<'a> {
     pub now: Timestamp,
 }
 
-/// Whether a user may connect, and what each rule says.
+/// Whether a user may connect, and the result of each rule.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccessExplanation {
@@ -41,16 +41,16 @@ pub struct AccessExplanation {
     pub user: String,
     /// The user's groups.
     pub groups: Vec<String>,
-    /// Whether the user may connect; absent if what was read does not decide it.
+    /// Whether the user may connect; absent if the readable objects do not decide it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allowed: Option<bool>,
-    /// The decision in words.
+    /// The decision as text.
     pub what: String,
-    /// Each rule, in the order in which they are asked.
+    /// Each rule, in the order of evaluation.
     pub rules: Vec<Rule>,
-    /// What to do for access, if there is none.
+    /// Remedies, if there is no access.
     pub cures: Vec<Cure>,
-    /// What could not be read.
+    /// Objects that could not be read.
     pub unread: Vec<Unread>,
 }
 
@@ -60,10 +60,10 @@ pub struct AccessExplanation {
 pub struct Rule {
     /// Such as `owner`.
     pub rule: String,
-    /// Whether it admits the user, apart from what later rules require; absent if unknown.
+    /// Whether it admits the user, apart from the requirements of later rules; absent if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holds: Option<bool>,
-    /// What shows it.
+    /// The evidence.
     pub because: Vec<Cause>,
 }
 
@@ -123,7 +123,7 @@ fn conclusion(evidence: &AccessEvidence<'_>) -> Conclusion {
     }
 }
 
-/// `None`: what could not be read may change it.
+/// `None`: an object that could not be read may change it.
 fn decision(evidence: &AccessEvidence<'_>) -> Option<Decision> {
     let mut shared = Shared::default();
     for share in shares_of(evidence).filter(|share| counts(share, evidence).is_ok()) {
@@ -151,7 +151,7 @@ fn decision(evidence: &AccessEvidence<'_>) -> Option<Decision> {
         evidence.now.as_second(),
     );
     let is_certain = match decision {
-        // An unknown manager may ignore shares and public access; and it may not ask for the right.
+        // An unknown manager may ignore shares and public access, and may not require the permission.
         Decision::Allow(Allowed::Owner) | Decision::Deny(Denied::Anonymous) => true,
         Decision::Allow(_) => evidence.manager.known().is_some(),
         Decision::Deny(_) => evidence.manager.known().is_some() && evidence.shares.known().is_some(),

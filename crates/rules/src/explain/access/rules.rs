@@ -1,4 +1,4 @@
-//! A user, a workspace, its shares and its manager -> what each rule of access says (pure).
+//! A user, a workspace, its shares and its manager -> the result of each access rule (pure).
 
 use api::condition::{ACTIVE, find, reason};
 use api::manager::Rbac;
@@ -15,7 +15,7 @@ use crate::shares::{self, Inactive};
 /// In place of a reason: the operator has not checked the share.
 pub(super) const NOT_CHECKED: &str = "NotChecked";
 
-/// The rules, in the order in which they are asked.
+/// The rules, in the order of evaluation.
 pub(super) fn all(evidence: &AccessEvidence<'_>) -> Vec<Rule> {
     let own = [owner(evidence), public(evidence)].into_iter();
     own.chain(right(evidence))
@@ -101,7 +101,7 @@ fn public(evidence: &AccessEvidence<'_>) -> Rule {
     }
 }
 
-/// The access type that the spec asks for, if the operator has not applied it.
+/// The access type in the spec, if the operator has not applied it yet.
 pub(super) fn unapplied(evidence: &AccessEvidence<'_>) -> Option<AccessType> {
     let wanted = evidence.workspace.spec.access_type?;
     (wanted != access_type(evidence.workspace)).then_some(wanted)
@@ -145,7 +145,7 @@ pub(super) fn shares_of<'a>(evidence: &'a AccessEvidence<'_>) -> impl Iterator<I
     shares.filter(move |share| share.spec.workspace_ref == name)
 }
 
-/// Whether a share counts for the workspace; else why not. The gateway checks the same.
+/// Whether a share counts for the workspace; otherwise why not. The gateway checks the same.
 pub(super) fn counts(share: &WorkspaceShare, evidence: &AccessEvidence<'_>) -> Result<(), Ignored> {
     let ignored = |reason, why: String| Err(Ignored { reason, why });
     if share.metadata.deletion_timestamp.is_some() {

@@ -73,7 +73,7 @@ impl Builder<'_> {
         fields
     }
 
-    /// CPU and memory, and what template or workspace name.
+    /// CPU and memory, and the resources that template or workspace name.
     fn resource_names(&self) -> Vec<String> {
         let bounds = self
             .template
@@ -102,7 +102,7 @@ impl Builder<'_> {
         first.clone().into_iter().chain(rest).collect()
     }
 
-    /// What counts if the workspace leaves this one out.
+    /// The effective value if the workspace omits this one.
     fn resource_default(&self, map: &str, name: &str) -> Option<String> {
         let mut given = self.given.clone();
         if let Some(resources) = &mut given.resources {

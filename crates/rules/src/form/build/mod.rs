@@ -42,11 +42,11 @@ struct Builder<'a> {
     offer: &'a Offer<'a>,
     workspace: Option<&'a Workspace>,
     template: Option<&'a WorkspaceTemplateSpec>,
-    /// What the workspace sets itself; a new one sets nothing.
+    /// The workspace's own values; a new one has none.
     given: WorkspaceSpec,
-    /// What counts with it.
+    /// The effective values.
     now: Effective,
-    /// What would count if it set nothing.
+    /// The effective values if the workspace had none of its own.
     blank: Effective,
     changes: Changes,
 }
@@ -156,7 +156,7 @@ impl Field {
         }
     }
 
-    /// A new workspace needs a value; an existing one has it, or does without.
+    /// A new workspace needs a value. An existing one has it, or needs none.
     fn required(self) -> Self {
         Self {
             is_required: true,
@@ -164,7 +164,7 @@ impl Field {
         }
     }
 
-    /// A quantity needs a value if what counts without one is outside of the template's bounds.
+    /// A quantity needs a value if its default is outside of the template's bounds.
     fn required_without_default(self) -> Self {
         let default = self.default.as_deref().unwrap_or("0").parse::<Quantity>();
         let (Kind::Quantity { min, max, .. }, Ok(default)) = (&self.kind, default) else {

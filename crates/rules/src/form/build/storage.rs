@@ -126,7 +126,7 @@ impl Builder<'_> {
     }
 }
 
-/// The size below which a disk cannot shrink: what was asked for, or what it has, if that is less.
+/// The minimum size of a disk, which cannot shrink: its request, or its actual size if that is smaller.
 fn smaller<'a>(set: &'a RawQuantity, own: Option<&'a RawQuantity>) -> &'a RawQuantity {
     let value = |raw: &RawQuantity| Quantity::try_from(raw).ok();
     own.filter(|own| value(own) < value(set)).unwrap_or(set)

@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn workspaces_are_not_judged_by_it() {
+    fn workspaces_are_validated_without_it() {
         let spec: WorkspaceTemplateSpec = serde_json::from_value(json!({
             "displayName": "t", "defaultImage": "uv", "presentation": {"images": [{"image": "x:1", "displayName": "x"}]},
         }))

@@ -16,12 +16,12 @@ use crate::violation::Violation;
 /// Less than the size of any disk.
 const MIN_DISK: Quantity = Quantity::units(1 << 20);
 /// Beginning of each of these messages.
-const NOBODY: &str = "admits no workspace";
+const UNSATISFIABLE: &str = "admits no workspace";
 
 /// A bound and its path.
 type Named<'a> = (String, &'a Bounds);
 
-/// All reasons why a template accepts no workspace, whatever the workspace requests.
+/// All reasons why a template accepts no workspace.
 /// Other checks report invalid quantities and range ends in the wrong order.
 pub(super) fn none(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let mut found = Vec::new();
@@ -45,15 +45,16 @@ pub(super) fn none(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     for (index, it) in spec.label_requirements.iter().enumerate() {
         if it.required && it.name.starts_with(RESERVED_PREFIX) {
             let field = format!("spec.labelRequirements[{index}].name");
-            let rule = format!("{NOBODY}, because nobody may set a label of ours: require another");
+            let rule = format!("{UNSATISFIABLE}, because nobody may set a label of ours: require another");
             found.push(Violation::new(field, &it.name, rule));
         }
     }
     for (index, it) in spec.env_requirements.iter().enumerate() {
         if it.required && it.name == RUN_ID_VARIABLE {
             let field = format!("spec.envRequirements[{index}].name");
-            let rule =
-                format!("{NOBODY}, because nobody may set this variable, which is ours: require another");
+            let rule = format!(
+                "{UNSATISFIABLE}, because nobody may set this variable, which is ours: require another"
+            );
             found.push(Violation::new(field, &it.name, rule));
         }
     }
@@ -111,15 +112,15 @@ fn of_resource(name: &str, bounds: &[Named<'_>]) -> Vec<Violation> {
         if let Some((raw, max)) = end(bounds.max.as_ref()) {
             let rule = if max.is_negative() {
                 Some(format!(
-                    "{NOBODY}, because nothing is less than 0: raise it, or leave it out"
+                    "{UNSATISFIABLE}, because nothing is less than 0: raise it, or leave it out"
                 ))
             } else if max.is_zero() && may_overcommit(name) {
                 Some(format!(
-                    "{NOBODY}, because a limit of 0 is none at all to a node: raise it, or leave it out"
+                    "{UNSATISFIABLE}, because a limit of 0 is none at all to a node: raise it, or leave it out"
                 ))
             } else if name == "memory" && max < MIN_MEMORY {
                 Some(format!(
-                    "{NOBODY}, because no container starts in less than 4Mi: raise it, and mind the unit, such as Gi"
+                    "{UNSATISFIABLE}, because no container starts in less than 4Mi: raise it, and mind the unit, such as Gi"
                 ))
             } else {
                 None
@@ -127,7 +128,7 @@ fn of_resource(name: &str, bounds: &[Named<'_>]) -> Vec<Violation> {
             found.extend(rule.map(|rule| Violation::new(format!("{path}.max"), raw, rule)));
         }
         if let Some((raw, _)) = end(bounds.min.as_ref()).filter(|(_, min)| *min > most) {
-            let rule = format!("{NOBODY}, because no node has as much: lower it, or leave it out");
+            let rule = format!("{UNSATISFIABLE}, because no node has as much: lower it, or leave it out");
             found.push(Violation::new(format!("{path}.min"), raw, rule));
         }
     }
@@ -142,15 +143,16 @@ fn of_resource(name: &str, bounds: &[Named<'_>]) -> Vec<Violation> {
 fn crossed(low_path: &str, low: &Bounds, high_path: &str, high: &Bounds) -> Option<Violation> {
     let (raw, min) = end(low.min.as_ref())?;
     let (_, max) = end(high.max.as_ref()).filter(|(_, max)| min > *max)?;
-    let rule =
-        format!("{NOBODY}, because {high_path}.max is {max} and both hold: lower it, or raise that maximum");
+    let rule = format!(
+        "{UNSATISFIABLE}, because {high_path}.max is {max} and both hold: lower it, or raise that maximum"
+    );
     Some(Violation::new(format!("{low_path}.min"), raw, rule))
 }
 
 fn of_disk(field: &str, raw: Option<&RawQuantity>, is_none: fn(Quantity) -> bool) -> Option<Violation> {
     let (raw, _) = end(raw).filter(|(_, size)| is_none(*size))?;
     let rule = format!(
-        "{NOBODY}, because no disk is of that size: choose 1Mi to 1Pi, and mind the unit, such as Gi; for homes without a disk leave \
+        "{UNSATISFIABLE}, because no disk is of that size: choose 1Mi to 1Pi, and mind the unit, such as Gi; for homes without a disk leave \
          primaryStorage out"
     );
     Some(Violation::new(field, raw, rule))
@@ -176,7 +178,10 @@ mod tests {
 
     fn fields(bounds: Value) -> Vec<String> {
         let found = none(&spec(json!({"resourceBounds": bounds})));
-        assert!(found.iter().all(|it| it.message.starts_with(NOBODY)), "{found:?}");
+        assert!(
+            found.iter().all(|it| it.message.starts_with(UNSATISFIABLE)),
+            "{found:?}"
+        );
         found
             .into_iter()
             .map(|it| it.field.replace("spec.resourceBounds.", ""))

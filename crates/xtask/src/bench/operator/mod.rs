@@ -28,6 +28,7 @@ use self::model::Model;
 use self::objects::{NAMESPACE, REFERENCE, SETTINGS, SYSTEM, shared};
 use self::phases::{Clients, Phase, Side, make, make_stopped};
 use self::report::{Measured, Report, Round, Stopped, Took};
+use super::figures::mebibytes;
 use super::namespaced::{NamespacedBench, require_root};
 use super::{built, processor, target};
 use crate::args::BenchOperator;
@@ -187,6 +188,10 @@ async fn round(
             if !runs {
                 continue;
             }
+            let [now, peak] = [instance.memory(NAME)?, instance.peak_memory(NAME)?].map(mebibytes);
+            progress.line(format_args!(
+                "{count}: the operator uses {now:.0} MiB, {peak:.0} MiB at most so far"
+            ));
             audit::add(calls.entry(phase).or_default(), log.calls()?);
             if idle.is_none() {
                 tokio::time::sleep(program.idle).await;

@@ -1,7 +1,7 @@
-//! `xtask bench-proxy` -> what the gateway costs behind Traefik, beside Traefik alone: JSON under target/bench, table in the docs (IO).
+//! `xtask bench-proxy` -> cost of the gateway behind Traefik: JSON and a table in the docs (IO).
 //!
-//! Traefik is the real one, started as the chart starts it; a second one has the same configuration without what leads to the gateway.
-//! They and the gateway share a core; the pod and the load share another.
+//! Traefik is started as the chart starts it. A second Traefik has the same configuration without the gateway. Both and the gateway share a
+//! core; the pod and the load share another.
 //!
 //! - `site`: gateway, pod and proxies as processes
 //! - `report`: figures to text
@@ -30,23 +30,23 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::test::traefik;
 
-/// Workspaces where requests and sockets are measured, and those where changes are.
+/// Number of workspaces for requests and sockets, and for changes.
 const WORKSPACES: [usize; 2] = [100, 5_000];
-/// Requests a second at which times are measured.
+/// Requests per second when times are measured.
 const RATE: u32 = 500;
 /// Seconds of a round at that rate.
 const SECONDS: u32 = 6;
 /// Requests of a round without a rate, and messages.
 const SATURATED: u32 = 12_000;
-/// Sockets that carry messages at a time.
+/// Sockets that carry messages concurrently.
 const TALKING: usize = 64;
-/// Bytes of a small and of a large message, and how many of a round: what a kernel says of a cell, and a picture in it.
+/// Bytes of a small and of a large message, and their number per round: text output of a cell, and an image.
 const MESSAGES: [(usize, u32); 2] = [(512, SATURATED), (64 * 1024, SATURATED / 6)];
-/// Sockets that say nothing.
+/// Number of idle sockets.
 const IDLE: usize = 2_000;
-/// How long they do.
+/// How long they stay open.
 const QUIET: Duration = Duration::from_secs(10);
-/// Changes whose routes are waited for, and those of which only the cost is measured.
+/// Number of changes whose routes are awaited, and of changes whose cost is measured.
 const CHANGES: [usize; 2] = [40, 20];
 
 const fn load(name: &'static str, pace: Pace, requests: u32) -> Load {
@@ -74,14 +74,14 @@ const LOADS: [Load; 2] = [
     load("requests, 500 a second", Pace::Steady(RATE), RATE * SECONDS),
 ];
 
-/// What all parts need.
+/// Shared state of all parts.
 struct Bench<'a> {
     /// The gateway's benches.
     program: PathBuf,
     traefik: PathBuf,
     /// Files of the proxies.
     folder: PathBuf,
-    /// Processors of what is measured, and of load and pod.
+    /// Processor of the proxy and the gateway, and processor of load and pod.
     processors: (usize, usize),
     rounds: usize,
     progress: &'a Progress,
@@ -90,13 +90,13 @@ struct Bench<'a> {
 /// Measures, writes both files and prints the table.
 ///
 /// # Errors
-/// When there are fewer than two processors, a build, a proxy or the load generator fails, or an answer is not as it must be.
+/// When there are fewer than two processors, a build, a proxy or the load generator fails, or an answer is not the expected one.
 pub(crate) fn run(args: &BenchProxy, paths: &Paths) -> anyhow::Result<()> {
     ensure!(args.rounds > 0, "--rounds 0: at least one is needed");
     let progress = Progress::start();
     let processors = two_processors()?;
     apt::ensure(&["nghttp2-client", "util-linux"], &progress)?;
-    // The gateway's benches look for helm where it is put here.
+    // The gateway's benches look for helm there.
     helm::ensure(paths, &progress)?;
     let traefik = traefik::ensure(paths, &progress)?;
     let program = if let Some(program) = &args.program {
@@ -146,7 +146,7 @@ impl Bench<'_> {
         Site::start(&self.program, &self.traefik, count, &self.folder, self.processors)
     }
 
-    /// Requests and messages by each way.
+    /// Measures requests and messages, with and without the gateway.
     fn measured(&self, site: &Site) -> anyhow::Result<Vec<Measured>> {
         let mut measured = Vec::new();
         for load in &LOADS {
@@ -174,7 +174,7 @@ impl Bench<'_> {
         Ok(measured)
     }
 
-    /// Figures of each way, in turns. `run`: one round, of which only that part is run first, to warm up.
+    /// Measures each path to the pod in turns. `run` runs one round. The first round is a warm-up.
     fn compare(
         &self,
         site: &Site,
@@ -207,7 +207,7 @@ impl Bench<'_> {
         Ok(rows.collect())
     }
 
-    /// What open sockets cost that say nothing.
+    /// Measures the memory and processor time of idle sockets.
     fn idle(&self, site: &Site) -> anyhow::Result<Idle> {
         self.progress.line(format_args!("{IDLE} idle sockets"));
         let plan = file("json");
@@ -219,7 +219,7 @@ impl Bench<'_> {
         let line = held.line()?;
         let _ = fs::remove_file(&plan);
         ensure!(line == "open", "the sockets did not open: {line:?}");
-        // What the handshakes needed is given back within seconds.
+        // The memory of the handshakes is freed within seconds.
         sleep(QUIET / 2);
         let cpu = site.cpu_times(Name::Gateway)?;
         sleep(QUIET);
@@ -235,7 +235,7 @@ impl Bench<'_> {
         })
     }
 
-    /// How soon a workspace that starts is reached, and what that costs.
+    /// Measures how soon a starting workspace is reachable, and the cost.
     fn routes(&self, site: &Site, workspaces: usize) -> anyhow::Result<Routes> {
         let [awaited, quiet] = CHANGES;
         self.progress
@@ -272,7 +272,7 @@ impl Bench<'_> {
     }
 }
 
-/// The plan for so many sockets, messages, and bytes of each.
+/// The plan for this number of sockets and messages, with this size.
 fn sockets(site: &Site, by: Name, (open, count, bytes): (usize, u32, usize), log: &Path) -> Value {
     let server = site.way(by);
     json!({

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::site::Name;
 use crate::bench::figures::{Figures, mebibytes, share};
 
-/// Everything that was measured.
+/// All figures.
 #[derive(Debug)]
 pub(super) struct Report {
     /// Name of the processor.
@@ -17,15 +17,15 @@ pub(super) struct Report {
     pub(super) routes: Vec<Routes>,
 }
 
-/// One load, by each way.
+/// One load, for each path.
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) name: String,
-    /// The first is that with the gateway.
+    /// The first path is that with the gateway.
     pub(super) rows: Vec<Row>,
 }
 
-/// One way. The processor time of `figures` is the proxy's.
+/// One path. The processor time of `figures` is the proxy's.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) way: Name,
@@ -33,7 +33,7 @@ pub(super) struct Row {
     pub(super) gateway_micros: f64,
 }
 
-/// Open sockets that say nothing. Of pairs the first is the proxy's, the second the gateway's.
+/// Idle open sockets. In pairs, the first value is the proxy's, the second the gateway's.
 #[derive(Debug, Default)]
 pub(super) struct Idle {
     pub(super) sockets: usize,
@@ -44,18 +44,18 @@ pub(super) struct Idle {
     pub(super) cpu_percent: [f64; 2],
 }
 
-/// Workspaces that start among so many.
+/// Starting workspaces among this number of workspaces.
 #[derive(Debug)]
 pub(super) struct Routes {
     pub(super) workspaces: usize,
-    /// Until the first page of each.
+    /// Time until the first page of each.
     pub(super) millis: Vec<f64>,
     /// Of the proxy and of the gateway, per change.
     pub(super) cpu_millis: [f64; 2],
 }
 
 impl Row {
-    fn words(&self) -> &'static str {
+    fn label(&self) -> &'static str {
         match self.way {
             Name::Gateway => "Traefik and the gateway",
             Name::Alone => "Traefik alone",
@@ -175,7 +175,7 @@ impl Measured {
                 table,
                 "| {}: {} | {:.0} | {:.2} | {:.2} | {} | {} |",
                 self.name,
-                row.words(),
+                row.label(),
                 figures.requests_per_second,
                 figures.p50_millis,
                 figures.p99_millis,
@@ -199,7 +199,7 @@ impl Measured {
             let _ = writeln!(
                 table,
                 "| ratio to {} | **{:.2}** | {:.2} | {:.2} | {cpu} | |",
-                other.words(),
+                other.label(),
                 of.requests_per_second / to.requests_per_second,
                 of.p50_millis / to.p50_millis,
                 of.p99_millis / to.p99_millis,
@@ -208,7 +208,7 @@ impl Measured {
     }
 }
 
-/// Nothing where nothing is asked.
+/// Empty if the proxy makes no requests.
 fn micros(micros: f64, is_asked: bool) -> String {
     if is_asked {
         format!("{micros:.0}")

@@ -13,17 +13,17 @@ use serde_json::Value;
 use crate::bench::load::{Load, Pace};
 use crate::bench::server::{Announced, Process, Server};
 
-/// Time for a proxy to have its routes.
+/// Timeout for the proxy's routes.
 const START: Duration = Duration::from_secs(30);
 
-/// A way to the pod.
+/// A path to the pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
     /// Traefik and the gateway.
     Gateway,
-    /// Traefik, which asks nobody.
+    /// Traefik without the gateway.
     Alone,
-    /// None between.
+    /// No proxy.
     Direct,
 }
 
@@ -36,17 +36,17 @@ pub(super) struct Site {
     pod: Server,
 }
 
-/// What the gateway's process says.
+/// Output of the gateway's process at its start.
 #[derive(Deserialize)]
 struct Gateway {
-    /// Where numbers of workspaces are taken, each of which is then started.
+    /// Input for numbers of workspaces, each of which is then started.
     commands: String,
-    /// Who signed the proxies' certificate, PEM.
+    /// Authority of the proxies' certificate, PEM.
     authority: String,
     proxies: BTreeMap<String, Proxy>,
-    /// Authority and Cookie header of some workspaces that run.
+    /// Authority and Cookie header of some running workspaces.
     running: Vec<Workspace>,
-    /// And of those that can be started, in the order of their numbers.
+    /// The same of startable workspaces, in the order of their numbers.
     stopped: Vec<Value>,
 }
 
@@ -63,7 +63,7 @@ struct Workspace {
 }
 
 impl Site {
-    /// `processors`: that of proxies and gateway, and that of pod and load.
+    /// `processors`: of proxies and gateway, and of pod and load.
     pub(super) fn start(
         program: &Path,
         traefik: &Path,
@@ -106,7 +106,7 @@ impl Site {
         }
     }
 
-    /// Processor time of the proxy on this way, and of the gateway.
+    /// Processor time of the proxy on this path, and of the gateway.
     pub(super) fn cpu_times(&self, way: Name) -> anyhow::Result<[Duration; 2]> {
         let proxy = match way {
             Name::Gateway => self.proxy.process().cpu_time()?,
@@ -141,7 +141,7 @@ impl Site {
     }
 }
 
-/// How a proxy is asked, as a browser does for JupyterLab.
+/// The requests to a proxy, as a browser sends for JupyterLab.
 fn of(proxy: &Proxy, gateway: &Gateway) -> anyhow::Result<Announced> {
     let workspace = gateway.running.first().context("no workspace runs")?;
     let headers = [

@@ -1,23 +1,23 @@
-//! What is asked of the webhook: `AdmissionReview`s as the API server writes them (pure).
+//! Case -> `AdmissionReview`s as the API server writes them (pure).
 
 use api::names;
 use serde_json::{Value, json};
 
 use super::objects::{FULL, GROUP, NAMESPACE, PRODUCTION, PROFILE};
 
-/// People who ask in turns. Each is known to the webhook but for the first time in ten seconds.
+/// Users who send requests in turns. The webhook has their permissions in its cache, except once in ten seconds.
 const USERS: usize = 20;
 
 /// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Case {
-    /// A new workspace of an everyday template: recorded, then judged.
+    /// A new workspace of an everyday template: `/mutate`, then `/validate`.
     Create,
-    /// The same of a template with variables and patterns.
+    /// The same with a template that has variables and patterns.
     CreateFull,
     /// Another display name.
     Rename,
-    /// A new workspace that breaks a rule wherever it can.
+    /// A new workspace that breaks as many rules as possible.
     Refused,
 }
 
@@ -33,14 +33,14 @@ impl Case {
         }
     }
 
-    /// Everybody's requests, one after another.
+    /// The requests of all users, in sequence.
     pub(super) fn requests(self) -> String {
         (0..USERS)
             .flat_map(|number| self.of(&format!("person-{number}")))
             .collect()
     }
 
-    /// The requests that one person's wish makes: to `/mutate` and to `/validate`.
+    /// The requests for one user's action: to `/mutate` and to `/validate`.
     fn of(self, user: &str) -> [String; 2] {
         let refused = json!({"allowed": false});
         let allowed = json!({"allowed": true});
@@ -78,7 +78,7 @@ impl Case {
     }
 }
 
-/// As many people as there are requests, none of whom has been asked about before. `round` tells them from other rounds'.
+/// One request per user. The webhook's cache has none of these users. `round` makes their names differ from those of other rounds.
 pub(super) fn unknown_users(round: &str, count: usize) -> String {
     (0..count)
         .map(|number| {
@@ -90,7 +90,7 @@ pub(super) fn unknown_users(round: &str, count: usize) -> String {
         .collect()
 }
 
-/// The access reviews that [`unknown_users`] make necessary, as the webhook asks for them.
+/// The access reviews that [`unknown_users`] cause, as the webhook requests them.
 pub(super) fn rights(round: &str, count: usize) -> String {
     let asked = [
         ("workspacetemplates", PRODUCTION),
@@ -119,7 +119,7 @@ pub(super) fn rights(round: &str, count: usize) -> String {
         .collect()
 }
 
-/// Path, a piece of the answer, body; as the load generator reads it.
+/// Path, expected part of the answer, body, as the load generator reads it.
 fn line(path: &str, piece: &Value, body: &Value) -> String {
     let piece = piece.to_string();
     format!("{path}\t{}\t{body}\n", piece.trim_matches(['{', '}']))
@@ -158,7 +158,7 @@ fn review(user: &str, operation: &str, object: &Value, old: &Value) -> Value {
     })
 }
 
-/// As it comes to `/mutate`: with what the schema fills in and what the API server notes.
+/// As `/mutate` receives it: with the schema's defaults and the API server's metadata.
 fn created(spec: &Value, labels: &Value) -> Value {
     let mut spec = spec.clone();
     spec["desiredStatus"] = json!("Running");
@@ -180,14 +180,14 @@ fn created(spec: &Value, labels: &Value) -> Value {
     })
 }
 
-/// As it comes to `/validate`.
+/// As `/validate` receives it.
 fn owned(mut object: Value, user: &str) -> Value {
     object["metadata"]["annotations"][names::CREATED_BY] = json!(user);
     object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER]);
     object
 }
 
-/// As it is stored once it runs.
+/// As a running one is stored.
 fn stored(mut object: Value) -> Value {
     let condition = |kind: &str, status: &str, reason: &str, message: &str| {
         json!({
@@ -227,7 +227,7 @@ fn stored(mut object: Value) -> Value {
     object
 }
 
-/// A note of who wrote the fields of `part`.
+/// The managed fields of `part`.
 fn managed(part: &Value, name: &str, manager: &str) -> Value {
     json!({
         "manager": manager,
@@ -268,7 +268,7 @@ fn full() -> Value {
     })
 }
 
-/// Twenty variables that have no names, and five other faults.
+/// Twenty variables without names, and five other errors.
 fn faulty() -> Value {
     let env: Vec<Value> = (0..20)
         .map(|number| json!({"name": format!("={number}"), "value": "x"}))
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn every_case_asks_to_record_and_to_judge_a_workspace_of_each_person() {
+    fn every_case_calls_both_webhooks_for_a_workspace_of_each_user() {
         for case in Case::ALL {
             let bodies = bodies(&case.requests());
             assert_eq!(bodies.len(), 2 * USERS);

@@ -1,4 +1,4 @@
-//! Requests and a server -> what became of each request, by the load generator (IO).
+//! Requests and a server -> status and time of each request, by the load generator (IO).
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,33 +10,33 @@ use serde_json::json;
 use super::super::figures::Answer;
 use crate::exec::Cmd;
 
-/// Connections to a server: as many as the API server keeps open to a webhook that has nothing to do.
+/// Connections to a server: as many as the API server keeps open to an idle webhook.
 const CONNECTIONS: usize = 25;
-/// A run that takes longer has got stuck, seconds.
+/// Timeout of a run, in seconds.
 const LIMIT: &str = "120";
 
-/// Who is asked.
+/// The server to measure.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) address: SocketAddr,
     /// Name in its certificate.
     pub(super) name: String,
-    /// Who signed that, PEM.
+    /// Authority of that certificate, PEM.
     pub(super) authority: PathBuf,
     /// Certificate and key of the client, PEM.
     pub(super) client: Option<[PathBuf; 2]>,
-    /// Whether answers are held against what is expected.
+    /// Whether answers are compared with the expected ones.
     pub(super) check: bool,
     /// Status of every answer.
     pub(super) status: u16,
 }
 
-/// How fast.
+/// The rate.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Pace {
-    /// So many a second, whatever becomes of them.
+    /// This many per second, independent of the answers.
     Steady(u32),
-    /// Each when an earlier one is answered.
+    /// Each as soon as an earlier one is answered.
     Saturated,
 }
 
@@ -44,12 +44,12 @@ pub(super) enum Pace {
 #[derive(Debug)]
 pub(super) struct Generator {
     pub(super) program: PathBuf,
-    /// For its files.
+    /// Prefix of its files.
     pub(super) folder: PathBuf,
 }
 
 impl Generator {
-    /// Sends `count` of `requests`, over and over.
+    /// Sends `count` requests, taken from `requests` in turns.
     pub(super) fn run(
         &self,
         target: &Target,

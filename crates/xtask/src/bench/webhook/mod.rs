@@ -1,12 +1,12 @@
-//! `xtask bench-webhook` -> what a review costs the webhook, beside a bare server: JSON under target/bench, table in the docs (IO).
+//! `xtask bench-webhook` -> cost of a review: JSON under target/bench, table in the docs (IO).
 //!
-//! All of it runs in network and process namespaces of its own, as `bench-operator` does: etcd and API server as on the local
-//! cluster, the webhook and the bare server on one core, and everything else on another. Nothing else of the machine is
-//! touched, and all of it is gone when the bench ends, however it ends.
+//! All of it runs in its own network and process namespaces, as `bench-operator` does. etcd and API server run as on the local cluster. The
+//! webhook and the bare server share one core, and everything else uses another. Nothing else of the machine changes, and nothing remains
+//! when the bench ends.
 //!
-//! - `objects`: what is in that cluster
-//! - `cases`: what is asked
-//! - `load`: runs the load generator, which is part of the webhook's benches, as the bare server is
+//! - `objects`: objects in that cluster
+//! - `cases`: the requests
+//! - `load`: runs the load generator, which is part of the webhook's benches, like the bare server
 //! - `report`: figures to text
 
 mod cases;
@@ -42,30 +42,30 @@ use crate::components::{ETCD, HYPERKUBE};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// Reviews a second: the target is said for it.
+/// Reviews per second: the rate of the performance target.
 const RATE: u32 = 500;
-/// Rounds of a case that count, per server and pace; servers take turns, so that a machine that slows down slows both down.
+/// Measured rounds of a case, per server and pace. Servers take turns, so that a slower machine affects both.
 const ROUNDS: usize = 3;
-/// Seconds of a round at a steady rate: shorter than rights are kept, so that all are known from its beginning.
+/// Seconds of a round at a steady rate: shorter than the cache keeps permissions, so that all are cached from its start.
 const SECONDS: u32 = 6;
 /// Requests of a round without a rate.
 const SATURATED: u32 = 6_000;
-/// Creations a second by people of whom nothing is known: each asks for two rights, and the API server has one core.
+/// Creations per second by users who are not in the cache: each needs two access reviews, and the API server has one core.
 const COLD_RATE: u32 = 100;
-/// Seconds of a round of those.
+/// Seconds of such a round.
 const COLD_SECONDS: u32 = 8;
 
 const SERVER: &str = "webhook";
 const REFERENCE: &str = "reference";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9443);
 const BARE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9444);
-/// Where the measured server says that it is ready, and what it counted.
+/// URLs of the measured server's readiness and metrics.
 pub(super) const ADMIN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
 
 /// Measures, writes both files and prints the table.
 ///
 /// # Errors
-/// When this is not root on Linux with two processors, a build fails, or a request is not answered as it ought to be.
+/// When this is not root on Linux with two processors, a build fails, or an answer is not the expected one.
 pub(crate) fn run(args: &BenchWebhook, paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     if args.inside {
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &BenchWebhook, paths: &Paths) -> anyhow::Result<()> {
         None => built(paths, &["--package", "webhook", "--bin", "jupyter-k8s-webhook"])?,
     };
     let generator = built(paths, &["--package", "webhook", "--bench", "admission"])?;
-    // All but the servers stay on the core of the load.
+    // All processes except the servers use the core of the load.
     let namespaced = NamespacedBench {
         name: "webhook",
         processor: Some(load_cpu),
@@ -194,7 +194,7 @@ impl Bench {
         }
         let cold = self.cold()?;
         progress.line(format_args!(
-            "unknown people: p99 {:.2} ms",
+            "unknown users: p99 {:.2} ms",
             cold.webhook.p99_millis
         ));
         Ok(Report {
@@ -214,7 +214,7 @@ impl Bench {
         let mut counted = Counted::default();
         for _ in 0..ROUNDS {
             for (side, (name, target)) in sides.into_iter().enumerate() {
-                // Whoever is to ask in this round is known from here on.
+                // From here on, the users of this round are in the cache.
                 self.generator.run(target, &requests, Pace::Saturated, users)?;
                 let before = Counted::read(&get("/metrics")?);
                 steady[side].push(self.round(name, target, &requests, Pace::Steady(RATE), RATE * SECONDS)?);
@@ -248,7 +248,7 @@ impl Bench {
         })
     }
 
-    /// One round, and what it cost the process called `name`.
+    /// One round, with the processor time of the process called `name`.
     fn round(
         &self,
         name: &str,
@@ -264,7 +264,7 @@ impl Bench {
     }
 }
 
-/// Kinds, and what the webhook looks at.
+/// The product's kinds, and the objects that the webhook reads.
 async fn prepare(client: &Client, paths: &Paths) -> anyhow::Result<()> {
     for crd in api::crds() {
         make(client, &serde_json::to_value(crd)?).await?;
@@ -309,7 +309,7 @@ fn webhook_args(instance: &Instance) -> anyhow::Result<Vec<String>> {
     ])
 }
 
-/// Writes the webhook's authority to `authority`, and gives the plan of a server with the same certificate.
+/// Writes the webhook's authority to `authority`, and returns the plan of a server with the same certificate.
 async fn certificate(client: &Client, instance: &Instance, authority: &Path) -> anyhow::Result<String> {
     let secrets = Api::<Secret>::namespaced(client.clone(), objects::SYSTEM);
     let data = secrets
@@ -336,7 +336,7 @@ async fn certificate(client: &Client, instance: &Instance, authority: &Path) -> 
     Ok(plan.display().to_string())
 }
 
-/// What the measured server says of itself; an error unless it is 200.
+/// A page of the measured server's metrics port; an error unless the status is 200.
 pub(super) fn get(path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect(ADMIN)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;

@@ -1,4 +1,4 @@
-//! What is in the cluster that the webhook looks at (pure, but for the samples that are read).
+//! Samples -> the objects of the cluster that the webhook reads (pure, except for reading the samples).
 
 use std::fs;
 
@@ -9,30 +9,30 @@ use serde_json::{Value, json};
 use crate::bench::operator::objects::manager;
 use crate::paths::Paths;
 
-/// Where workspaces are made.
+/// Namespace of the workspaces.
 pub(super) const NAMESPACE: &str = "bench";
 /// Namespace of the installation.
 pub(super) const SYSTEM: &str = "jupyter-k8s-system";
 /// Name of the installation.
 pub(super) const RELEASE: &str = "bench";
-/// Of the webhook, its Service and its configurations.
+/// Name of the webhook, its Service and its configurations.
 pub(super) const NAME: &str = "bench-webhook";
 /// A group whose members may use template and profile.
 pub(super) const GROUP: &str = "oidc:data-science";
 /// Template of the samples, for everyday work.
 pub(super) const PRODUCTION: &str = "production-notebook-template";
-/// Template of the samples that says all that one can say.
+/// Template of the samples that sets every field.
 pub(super) const FULL: &str = "full-v1";
 /// Execution profile of the samples.
 pub(super) const PROFILE: &str = "data-reader";
-/// Roles and bindings of others beside those that matter.
+/// Roles and bindings of other users, besides those that matter.
 const OTHERS: usize = 50;
 
-/// What the webhook is told of its installation.
+/// The webhook's arguments about its installation.
 pub(super) const SETTINGS: &str =
     "{defaultImage: uv, imageAliases: {uv: 'registry.example.org/jupyter:1'}}\n";
 
-/// Everything, in the order in which it can be made; kinds of ours and namespaces first.
+/// All objects, in the order of their creation; definitions and namespaces first.
 pub(super) fn all(paths: &Paths, webhook: &str) -> anyhow::Result<Vec<Value>> {
     let mut all = vec![namespace(NAMESPACE), namespace(SYSTEM)];
     all.extend(rights(webhook));
@@ -59,7 +59,7 @@ fn namespace(name: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 }
 
-/// What the chart lets the webhook do, and what people may do.
+/// The chart's permissions for the webhook, and the permissions of users.
 fn rights(webhook: &str) -> Vec<Value> {
     let ours = [
         json!({"apiGroups": [names::GROUP], "resources": ["*"], "verbs": ["get", "list", "watch"]}),
@@ -88,7 +88,7 @@ fn rights(webhook: &str) -> Vec<Value> {
     ]
 }
 
-/// An API server has to look through other people's rights, too.
+/// An API server also has to search the permissions of other users.
 fn others(number: usize) -> [Value; 2] {
     let name = format!("other-{number}");
     let pods = json!({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]});
@@ -123,7 +123,7 @@ fn binding(kind: &str, name: &str, subject: &Value) -> Value {
     binding
 }
 
-/// The webhook puts its authority into these before it is ready. They call nobody: the load does.
+/// The webhook writes its authority into these before it is ready. The API server calls no webhook by them: the load generator does.
 fn configuration(kind: &str) -> Value {
     json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_samples_are_those_that_are_asked_about() {
+    fn the_cases_use_the_samples() {
         let all = all(&Paths::from_env().unwrap(), "webhook").unwrap();
         let named = |kind: &str| -> Vec<&str> {
             let found = all.iter().filter(|object| object["kind"] == kind);

@@ -1,4 +1,4 @@
-//! Figures -> JSON, a table, and what is read from the webhook's metrics (pure).
+//! Figures -> JSON, a table, and the durations in the webhook's metrics (pure).
 
 use std::fmt::Write as _;
 
@@ -7,39 +7,39 @@ use serde_json::{Value, json};
 use super::cases::Case;
 use crate::bench::figures::{Figures, mebibytes};
 
-/// Everything that was measured.
+/// All figures.
 #[derive(Debug)]
 pub(super) struct Report {
     /// Name of the processor.
     pub(super) processor: String,
-    /// Reviews a second at a steady rate.
+    /// Reviews per second at a steady rate.
     pub(super) rate: u32,
     pub(super) cases: Vec<Measured>,
     pub(super) cold: Cold,
-    /// Held by the webhook after all of it, and at most, bytes.
+    /// Memory of the webhook at the end, and its peak, in bytes.
     pub(super) memory: [u64; 2],
 }
 
-/// One kind of request; of the webhook, then of the bare server.
+/// One kind of request: the webhook's figures, then the bare server's.
 #[derive(Debug)]
 pub(super) struct Measured {
     pub(super) case: Case,
     /// At a steady rate.
     pub(super) steady: [Figures; 2],
-    /// As many as it can.
+    /// At the maximum rate.
     pub(super) saturated: [Figures; 2],
-    /// What the webhook itself counted at the steady rate.
+    /// The webhook's own count at the steady rate.
     pub(super) counted: Counted,
 }
 
-/// People of whom nothing is known.
+/// Users who are not in the cache.
 #[derive(Debug)]
 pub(super) struct Cold {
-    /// Reviews a second.
+    /// Reviews per second.
     pub(super) rate: u32,
-    /// Of the webhook, each review with two access reviews.
+    /// The webhook's figures. Each review needs two access reviews.
     pub(super) webhook: Figures,
-    /// Of the API server, the same access reviews asked by the load, twice as many a second.
+    /// The API server's figures for the same access reviews from the load generator, at twice the rate.
     pub(super) direct: Figures,
 }
 
@@ -69,7 +69,7 @@ impl Counted {
         }
     }
 
-    /// What came since `earlier`.
+    /// The difference to `earlier`.
     pub(super) fn since(self, earlier: Self) -> Self {
         Self {
             all: self.all - earlier.all,
@@ -77,7 +77,7 @@ impl Counted {
         }
     }
 
-    /// Both together.
+    /// The sum of both.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             all: self.all + other.all,

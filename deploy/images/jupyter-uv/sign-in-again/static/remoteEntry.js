@@ -1,18 +1,18 @@
-// An open JupyterLab -> a line at its top that says why it cannot be worked with (or not for long), with a link that opens a tab:
-// to sign in again, or to the page of a workspace that does not run or that the person may not open any more.
+// An open JupyterLab -> a banner that says why the workspace cannot be used (or not for long), with a link that opens a tab:
+// to sign in again, or to the page of a workspace that does not run or that the user may no longer open.
 //
-// Nothing on the page is touched: unsaved text stays where it is and can be saved once the way is open again. JupyterLab loads
-// this file as it is: at its end stands by hand what a bundler would write.
+// Nothing on the page changes: unsaved text stays and can be saved once the workspace answers again. JupyterLab loads this file unchanged.
+// Its end contains, written by hand, what a bundler would generate.
 (() => {
   'use strict';
 
   const NAME = 'jupyter-k8s-sign-in-again';
   const CHANNEL = 'jupyter-k8s-session';
-  // The person is warned when their session ends within this time.
+  // The user is warned when the session ends within this time.
   const WARNING_SECONDS = 10 * 60;
-  // The end may move, because the person signed in again in another tab. It is no use of the workspace that keeps it from being idle.
+  // The end may move, because the user signed in again in another tab. This request does not count as activity of the workspace.
   const LOOK_EVERY_MS = 60 * 1000;
-  // A page whose address changes now and then is not asked more often than this, whatever fails.
+  // Minimum interval between these requests, even if they fail or the page's address changes often.
   const LOOK_AT_MOST_EVERY_MS = 2 * 1000;
 
   /** What to say of a session that ends at `end` (Unix seconds; null: unknown) when it is `now`. */
@@ -24,10 +24,10 @@
     return `You will be signed out at ${time}.`;
   }
 
-  /** Statuses of the gateway's own answers, and its words for what they mean. */
+  /** Statuses of the gateway's own answers, and its error codes for them. */
   const REFUSALS = { 401: 'SignInRequired', 403: 'NoAccess', 503: 'WorkspaceNotReady' };
 
-  /** The gateway's word that nothing was reached (null: none, or somebody else's answer). */
+  /** The gateway's error answer (null: no error, or an answer of another server). */
   async function refusal(response) {
     const error = REFUSALS[response.status];
     if (!error) {
@@ -147,7 +147,7 @@
       }
     };
 
-    // Whatever JupyterLab asks for, saving above all, tells at once that there is no way through, or that there is one again.
+    // Each request of JupyterLab, saving above all, shows at once whether the workspace can be reached.
     settings.fetch = async (...question) => {
       const response = await request(...question);
       const said = await refusal(response);

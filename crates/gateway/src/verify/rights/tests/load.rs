@@ -69,6 +69,7 @@ async fn callers_of_a_shared_review_count_against_their_own_limit() {
             "{at}"
         );
     }
+    assert_eq!(site.asked(), 1);
 }
 
 #[tokio::test(start_paused = true)]

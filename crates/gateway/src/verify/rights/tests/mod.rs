@@ -116,16 +116,6 @@ async fn an_answer_about_other_groups_or_another_workspace_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn concurrent_callers_share_one_review() {
-    let site = site();
-    let (alice, lab) = (session(&[]), target("u"));
-    let all = (0..20).map(|_| site.rights.ask(&alice, &lab));
-    let answers = futures::future::join_all(all).await;
-    assert!(answers.iter().all(|answer| *answer == Right::Granted));
-    assert_eq!(site.asked(), 1);
-}
-
-#[tokio::test(start_paused = true)]
 async fn an_error_is_no_answer_and_is_not_kept() {
     let site = site();
     let (alice, lab) = (session(&[]), target("u"));
@@ -179,27 +169,6 @@ async fn an_answer_from_before_a_change_counts_no_longer_than_a_second_when_nobo
     advance(seconds(0.1)).await;
     assert_eq!(site.rights.known(&alice, &lab), Right::Unknown);
     assert_eq!(site.rights.ask(&alice, &lab).await, Right::Unanswered);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_change_is_asked_about_again_after_two_and_ten_seconds() {
-    let site = site();
-    let (alice, lab) = (session(&[]), target("u"));
-    site.rights.ask(&alice, &lab).await;
-    advance(seconds(1.0)).await;
-    site.rights.doubt(Some("team"));
-    site.asked();
-    let mut questions = Vec::new();
-    for tenth in 0..130 {
-        site.rights.known(&alice, &lab);
-        site.settle().await;
-        if site.asked() > 0 {
-            questions.push(tenth);
-        }
-        advance(seconds(0.1)).await;
-    }
-    assert_eq!(questions.len(), 3, "{questions:?}");
-    assert!(questions[0] <= 1 && (20..=21).contains(&questions[1]) && (100..=101).contains(&questions[2]));
 }
 
 #[tokio::test(start_paused = true)]

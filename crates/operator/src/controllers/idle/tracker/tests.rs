@@ -83,17 +83,6 @@ async fn a_new_run_has_a_whole_timeout_by_the_clock_of_its_node() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_run_has_a_whole_timeout_whatever_the_pod_reports() {
-    let tracker = ActivityTracker::default();
-    tracker.follow(KEY, Some(subject()), at(0));
-    for second in [10, 100, 290] {
-        let (usage, stop) = ask(&tracker, used(at(-90_000)), at(second));
-        assert!(!stop);
-        assert_eq!(usage.last_activity, at(0));
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_failed_request_is_not_idleness_and_resets_the_count() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
@@ -129,20 +118,6 @@ async fn a_time_that_has_not_come_is_now() {
     };
     let usage = tracker.follow(KEY, Some(ahead), at(200)).unwrap();
     assert_eq!(usage.last_activity, at(200));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_new_leader_continues_from_the_status() {
-    let tracker = ActivityTracker::default();
-    let known = Subject {
-        known: Some(at(400)),
-        ..subject()
-    };
-    tracker.follow(KEY, Some(known), at(500));
-    ask(&tracker, used(at(0)), at(510));
-    assert!(!ask(&tracker, used(at(0)), at(699)).1);
-    assert!(!ask(&tracker, used(at(0)), at(700)).1);
-    assert!(ask(&tracker, used(at(0)), at(701)).1);
 }
 
 #[tokio::test(start_paused = true)]

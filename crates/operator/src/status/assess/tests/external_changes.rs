@@ -1,6 +1,5 @@
 //! External changes, also during a failure: they are reported and stay in the status.
 
-use api::workspace::DiskStatus;
 use kube::runtime::events::EventType;
 
 use super::*;
@@ -92,35 +91,6 @@ fn a_terminating_disk_without_a_pod_is_not_reported_as_kept() {
     assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
     assert!(!message(&status, STOPPED).contains("kept"));
     assert_eq!(condition(&status, DEGRADED).0, "False");
-}
-
-#[test]
-fn a_replaced_disk_is_one_event_and_reported_during_its_first_run() {
-    let mut before = Case::of(testing::running()).status();
-    before.run_id = None;
-    before.disk = Some(DiskStatus {
-        claim_uid: "claim-1".to_owned(),
-        volume_name: Some("pv-1".to_owned()),
-        ..DiskStatus::default()
-    });
-    let mut observed = testing::running();
-    let mut claim = observed.claim.as_deref().unwrap().clone();
-    claim.metadata.uid = Some("claim-2".to_owned());
-    observed.claim = Some(claim.into());
-    let case = Case::of(observed.clone()).after(before);
-    assert_eq!(
-        case.events(),
-        [(EventType::Warning, reason::VOLUME_REPLACED.to_owned())]
-    );
-    let note = case.assess().events.remove(0).note.unwrap();
-    assert!(note.contains("pv-1") && note.contains("empty"), "{note}");
-    let status = case.status();
-    assert!(
-        status.message.as_ref().unwrap().contains("new, empty one"),
-        "{:?}",
-        status.message
-    );
-    assert_eq!(Case::of(observed).after(status).events(), []);
 }
 
 #[test]

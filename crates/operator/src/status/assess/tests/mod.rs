@@ -237,46 +237,6 @@ fn a_stopped_workspace_without_a_disk_reports_that_its_files_are_gone() {
 }
 
 #[test]
-fn a_stop_removes_the_endpoint_at_once_and_stopped_waits_for_the_last_pod() {
-    let status = Case::of(testing::running()).stopped().status();
-    assert_eq!(
-        (status.phase, status.endpoint.is_none()),
-        (Some(Phase::Stopping), true)
-    );
-    let mut observed = testing::scaled_to_zero();
-    let status = Case::of(observed.clone()).stopped().status();
-    assert_eq!(status.phase, Some(Phase::Stopping));
-    assert_eq!(condition(&status, STOPPED), ("False", reason::STOPPING));
-    observed.pods.clear();
-    let status = Case::of(observed).stopped().status();
-    assert_eq!((status.phase, status.run_id), (Some(Phase::Stopped), None));
-    assert!(condition::holds(&status.conditions, STOPPED));
-}
-
-#[test]
-fn a_workspace_whose_template_is_missing_is_invalid() {
-    let status = Case::of(testing::observed()).rejected().status();
-    assert_eq!(status.phase, Some(Phase::Invalid));
-    assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
-    assert!(status.message.unwrap().contains("\"absent\""));
-    assert_eq!(status.url, None);
-}
-
-#[test]
-fn a_running_workspace_that_became_invalid_keeps_its_url_and_endpoint() {
-    let mut case = Case::of(testing::running());
-    case.workspace.status = Some(case.status());
-    let before = case.status();
-    let after = case.rejected().status();
-    assert_eq!(
-        (after.phase, &after.url, &after.endpoint),
-        (Some(Phase::Running), &before.url, &before.endpoint)
-    );
-    assert_eq!(condition(&after, VALID), ("False", reason::TEMPLATE_NOT_FOUND));
-    assert_eq!(after.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
-}
-
-#[test]
 fn a_slow_deletion_reports_what_is_left() {
     let mut case = Case::of(testing::running());
     case.workspace.status = Some(case.status());

@@ -42,36 +42,6 @@ fn pulling(why: &str, message: &str) -> Case {
 }
 
 #[test]
-fn a_start_counts_as_failed_when_its_time_is_over_and_not_before() {
-    let case = |second| {
-        Case::of(testing::started())
-            .limited(10)
-            .following(starting())
-            .at(second)
-    };
-    let early = case(599).assess();
-    assert_eq!(condition(&early.status, DEGRADED).0, "False");
-    assert_eq!(
-        early.recheck,
-        Some(Duration::from_secs(1)),
-        "one timer, to the end"
-    );
-    let late = case(600);
-    let reported = late.told_late();
-    for text in [
-        "not ready within 10 min of the beginning of its run at 2026-01-01T00:00:00Z",
-        "goes on waiting",
-        "spec.limits.startTimeoutMinutes",
-        "last: nothing that the cluster tells; the pod workspace-demo-5d8f",
-    ] {
-        assert!(reported.contains(text), "{text}: {reported}");
-    }
-    assert_eq!(late.assess().recheck, None, "nothing more is due");
-    let again = case(700).following(late.status());
-    assert_eq!(again.status(), late.status(), "it is written once");
-}
-
-#[test]
 fn the_last_problem_keeps_its_message_after_the_timeout() {
     let failing = pulling("ImagePullBackOff", "back-off 5m0s pulling image \"x:1\"").at(300);
     assert_eq!(cause(&failing).0, reason::IMAGE_PULL_FAILED);
@@ -104,39 +74,6 @@ fn the_last_problem_keeps_its_message_after_the_timeout() {
 }
 
 #[test]
-fn a_timed_out_start_recovers_when_the_pod_is_ready_the_limit_longer_or_the_workspace_stopped() {
-    let late = Case::of(testing::started())
-        .limited(10)
-        .following(starting())
-        .at(600);
-    let status = late.status();
-    let ready = Case::of(testing::running())
-        .limited(10)
-        .following(status.clone())
-        .at(601);
-    let ready = ready.status();
-    assert_eq!(condition(&ready, DEGRADED).0, "False");
-    assert_eq!(
-        (ready.phase, &ready.starting_since),
-        (Some(Phase::Running), &None)
-    );
-    let longer = Case::of(testing::started())
-        .limited(30)
-        .following(status.clone())
-        .at(601);
-    let longer = longer.assess();
-    assert_eq!(condition(&longer.status, DEGRADED).0, "False");
-    assert_eq!(longer.status.phase, Some(Phase::Starting));
-    assert_eq!(longer.recheck, Some(Duration::from_secs(30 * 60 - 601)));
-    let unlimited = Case::of(testing::started()).following(status.clone()).at(601);
-    assert_eq!(condition(&unlimited.status(), DEGRADED).0, "False");
-    let stopped = Case::of(testing::scaled_to_zero()).limited(10).stopped();
-    let stopped = stopped.following(status).at(601).status();
-    assert_eq!(condition(&stopped, DEGRADED).0, "False");
-    assert_eq!(stopped.starting_since, None);
-}
-
-#[test]
 fn every_run_has_its_whole_time() {
     let mut of_before = Case::of(testing::started())
         .limited(10)
@@ -153,26 +90,6 @@ fn every_run_has_its_whole_time() {
         .assess();
     assert_eq!(condition(&next.status, DEGRADED).0, "False");
     assert_eq!(next.recheck, Some(Duration::from_mins(10)));
-}
-
-#[test]
-fn a_run_that_was_ready_once_has_started() {
-    let ready = Case::of(testing::running())
-        .limited(10)
-        .following(starting())
-        .at(20)
-        .status();
-    let lost = Case::of(testing::started())
-        .limited(10)
-        .following(ready)
-        .at(30)
-        .assess();
-    assert_eq!(lost.status.starting_since, None);
-    let later = Case::of(testing::started())
-        .limited(10)
-        .following(lost.status)
-        .at(6000);
-    assert_eq!(condition(&later.status(), DEGRADED).0, "False");
 }
 
 #[test]

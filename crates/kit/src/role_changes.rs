@@ -1,4 +1,4 @@
-//! watches on roles and bindings (metadata only) -> where rights may have changed (IO).
+//! Watches on roles and bindings (metadata only) -> where rights may have changed (IO).
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -10,63 +10,64 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 
-use crate::index::following::LONGEST_WATCH;
-use crate::metrics::Metrics;
+use crate::scope::Scope;
 
-// These watches do not affect the index's age. Without them, answers expire after half a minute and are requested again.
+/// The API server ends a watch after this many seconds. Some seconds later without data the connection counts as dead.
+const LONGEST_WATCH: u32 = 30;
 
-/// Where rights may have changed; `None`: anywhere.
-type Scope = Option<String>;
+/// Namespace in which rights may have changed; `None`: anywhere.
+type Place = Option<String>;
 
-/// Calls `changed` at every change, forever. Objects that exist at the start are no change. A restarted watch may have missed some,
-/// so a restart counts as a change.
-pub(super) async fn follow(
+/// Calls `changed` at every change and `failed` with the resource at every failed watch, forever. Objects that exist at the start are no
+/// change. A restarted watch may have missed some, so a restart counts as a change.
+pub async fn follow(
     client: Client,
-    watched: &kit::scope::Scope,
-    metrics: &Metrics,
+    watched: &Scope,
+    failed: impl Fn(&'static str),
     changed: impl Fn(Option<&str>),
 ) {
     let mut streams = vec![
-        changes::<Role>(watched.api(client.clone()), "roles", metrics).boxed(),
-        changes::<RoleBinding>(watched.api(client.clone()), "rolebindings", metrics).boxed(),
+        changes::<Role>(watched.api(client.clone()), "roles").boxed(),
+        changes::<RoleBinding>(watched.api(client.clone()), "rolebindings").boxed(),
     ];
     if watched.is_cluster() {
-        streams.push(changes::<ClusterRole>(Api::all(client.clone()), "clusterroles", metrics).boxed());
-        streams.push(changes::<ClusterRoleBinding>(Api::all(client), "clusterrolebindings", metrics).boxed());
+        streams.push(changes::<ClusterRole>(Api::all(client.clone()), "clusterroles").boxed());
+        streams.push(changes::<ClusterRoleBinding>(Api::all(client), "clusterrolebindings").boxed());
     }
     let mut events = pin!(stream::select_all(streams));
-    while let Some(scope) = events.next().await {
-        changed(scope.as_deref());
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(place) => changed(place.as_deref()),
+            Err(resource) => failed(resource),
+        }
     }
 }
 
+/// Where rights may have changed, or the resource whose watch failed.
 fn changes<K>(
     objects: Api<PartialObjectMeta<K>>,
     resource: &'static str,
-    metrics: &Metrics,
-) -> impl Stream<Item = Scope> + Send + use<K>
+) -> impl Stream<Item = Result<Place, &'static str>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut started = false;
-    let metrics = metrics.clone();
     watcher(objects, watcher::Config::default().timeout(LONGEST_WATCH))
         .default_backoff()
         .filter_map(move |event| {
-            let scope = match event {
-                Ok(event) => scope(event, &mut started),
+            let event = match event {
+                Ok(event) => place(event, &mut started).map(Ok),
                 Err(error) => {
-                    metrics.watch_failed(resource);
                     tracing::warn!(resource, %error, "watch failed; it is tried again");
-                    None
+                    Some(Err(resource))
                 }
             };
-            std::future::ready(scope)
+            std::future::ready(event)
         })
 }
 
 /// Where rights may have changed according to an event, if anywhere.
-fn scope<K>(event: watcher::Event<PartialObjectMeta<K>>, started: &mut bool) -> Option<Scope> {
+fn place<K>(event: watcher::Event<PartialObjectMeta<K>>, started: &mut bool) -> Option<Place> {
     match event {
         watcher::Event::Apply(object) | watcher::Event::Delete(object) => Some(object.metadata.namespace),
         watcher::Event::InitDone => std::mem::replace(started, true).then_some(None),
@@ -89,7 +90,7 @@ mod tests {
     #[test]
     fn the_first_list_is_no_change_and_every_later_one_may_be_any() {
         let mut started = false;
-        let mut events = |event| scope(event, &mut started);
+        let mut events = |event| place(event, &mut started);
         assert_eq!(events(Event::Init), None);
         assert_eq!(events(Event::InitApply(object(Some("team")))), None);
         assert_eq!(events(Event::InitDone), None);

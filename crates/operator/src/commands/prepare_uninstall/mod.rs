@@ -3,8 +3,9 @@
 //! Without this, objects with our finalizers could not be deleted after an uninstall, and the API server would refuse workspaces because
 //! the webhook does not answer. Objects, disks and running pods are kept.
 //!
-//! After a failure the operator stays stopped: without the webhook it would run workspaces that nobody has checked. The command may be
-//! repeated, and an upgrade of the release brings both back.
+//! Everything is tried as a dry run first: if the API server refuses a finalizer, nothing is changed. After a later failure the operator stays
+//! stopped: without the webhook it would run workspaces that nobody has checked. The command may be repeated, and an upgrade of the release
+//! brings both back.
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use k8s_openapi::api::{
 use kit::scope::Scope;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch},
+    api::{DeleteParams, ListParams, Patch, PatchParams},
     core::PartialObjectMeta,
     runtime::wait::await_condition,
 };
@@ -48,6 +49,13 @@ const PAGE: u32 = 50;
 const CONCURRENCY: usize = 16;
 /// Most passes over all objects of a kind.
 const PASSES: usize = 10;
+/// Names of our webhooks. A dry run may fail because of them, the removal of a finalizer cannot: they are deleted before.
+const OUR_WEBHOOKS: [&str; 2] = [
+    r#""workspaces.workspaces.jupyter.org""#,
+    r#""catalogue.workspaces.jupyter.org""#,
+];
+/// What the API server answers to a dry run where another webhook takes none. Then the dry run says nothing.
+const NO_DRY_RUN: &str = "does not support dry run";
 
 /// Stops the operator, deletes the webhook configurations, and removes the product's finalizers. Objects, disks and running pods are kept.
 /// May be repeated.
@@ -72,12 +80,41 @@ pub struct Args {
     release_name: String,
 }
 
-/// Runs the steps in order. Each step is complete before the next one starts. An object that is refused keeps no other from being
-/// released.
+/// Whether the API server stores the writes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Write {
+    /// It checks them and stores nothing.
+    DryRun,
+    Stored,
+}
+
+impl Write {
+    fn patch(self) -> PatchParams {
+        PatchParams {
+            dry_run: self == Self::DryRun,
+            ..patch_as(MANAGER)
+        }
+    }
+
+    fn delete(self) -> DeleteParams {
+        DeleteParams {
+            dry_run: self == Self::DryRun,
+            ..DeleteParams::default()
+        }
+    }
+}
+
+/// Runs the steps in order, first as a dry run. Each step is complete before the next one starts. An object that is refused keeps no other
+/// from being released.
 ///
 /// # Errors
 /// The API server refuses a request, or the operator's pods do not end. The message names the object.
 pub async fn run(args: Args) -> anyhow::Result<()> {
+    let client = kit::client::new(MANAGER).await?;
+    prepare(&client, args).await
+}
+
+async fn prepare(client: &Client, args: Args) -> anyhow::Result<()> {
     let Args {
         namespace,
         release_name,
@@ -85,45 +122,59 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         ..
     } = args;
     let scope = Scope::of(watch_namespace);
-    let client = kit::client::new(MANAGER).await?;
-    if !stop_operator(&client, &namespace, &release_name).await? {
+    let deployments = Api::<Deployment>::namespaced(client.clone(), &namespace);
+    let name = format!("{release_name}-operator");
+    let context = || format!("Deployment {name}");
+    let operator = deployments.get_opt(&name).await.with_context(context)?;
+    if operator.is_some_and(|operator| !is_managed(&operator, &release_name)) {
         return Ok(());
     }
-    let mut outcomes = Vec::new();
-    if scope.is_cluster() {
-        let webhook = format!("{release_name}-webhook");
-        delete::<ValidatingWebhookConfiguration>(&client, &webhook).await?;
-        delete::<MutatingWebhookConfiguration>(&client, &webhook).await?;
-        outcomes.push(release::<WorkspaceTemplate>(&client, &Api::all(client.clone())).await);
-        outcomes.push(release::<WorkspaceManager>(&client, &Api::all(client.clone())).await);
+    for write in [Write::DryRun, Write::Stored] {
+        let steps = async {
+            stop_operator(client, &namespace, &release_name, write).await?;
+            if scope.is_cluster() {
+                let webhook = format!("{release_name}-webhook");
+                delete::<ValidatingWebhookConfiguration>(client, &webhook, write).await?;
+                delete::<MutatingWebhookConfiguration>(client, &webhook, write).await?;
+            }
+            release_all(client, &scope, write).await
+        };
+        match write {
+            Write::DryRun => steps
+                .await
+                .context("nothing is changed, because this is refused")?,
+            Write::Stored => steps.await?,
+        }
     }
-    outcomes.push(release::<Workspace>(&client, &scope.api(client.clone())).await);
-    outcomes.push(release::<WorkspaceExecutionProfile>(&client, &scope.api(client.clone())).await);
-    outcomes.into_iter().collect()
+    Ok(())
 }
 
-/// Scales the operator to 0 and waits until its pods have ended: a running operator would set the finalizers again. Returns false if
-/// nothing says that the release is being uninstalled.
-async fn stop_operator(client: &Client, namespace: &str, release: &str) -> anyhow::Result<bool> {
+/// Whether Helm or Argo CD manages this operator. Manifests of `helm template` contain the hook's Job, too. Applied by kubectl, it must not
+/// stop a new installation.
+fn is_managed(operator: &Deployment, release: &str) -> bool {
+    let annotations = operator.annotations();
+    let is_of_release = annotations.get(HELM_RELEASE).map(String::as_str) == Some(release);
+    let is_managed = is_of_release || annotations.contains_key(ARGO_CD);
+    if !is_managed {
+        tracing::warn!(
+            deployment = operator.name_any(),
+            "nothing is changed: neither Helm nor Argo CD manages it. Leave hooks out of manifests for kubectl: helm template --no-hooks"
+        );
+    }
+    is_managed
+}
+
+/// Scales the operator to 0 and waits until its pods have ended: a running operator would set the finalizers again.
+async fn stop_operator(client: &Client, namespace: &str, release: &str, write: Write) -> anyhow::Result<()> {
     let name = format!("{release}-operator");
     let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
     let none = Patch::Merge(json!({"spec": {"replicas": 0}}));
-    let context = || format!("Deployment {name}");
-    if let Some(found) = deployments.get_opt(&name).await.with_context(context)? {
-        // Manifests of `helm template` contain the hook's Job, too. Applied by kubectl, it must not stop a new installation.
-        let annotations = found.annotations();
-        let is_of_release = annotations.get(HELM_RELEASE).map(String::as_str) == Some(release);
-        if !is_of_release && !annotations.contains_key(ARGO_CD) {
-            tracing::warn!(
-                deployment = name,
-                "nothing is changed: neither Helm nor Argo CD manages it. Leave hooks out of manifests for kubectl: helm template --no-hooks"
-            );
-            return Ok(false);
-        }
-        deployments
-            .patch_scale(&name, &patch_as(MANAGER), &none)
-            .await
-            .with_context(context)?;
+    match deployments.patch_scale(&name, &write.patch(), &none).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        scaled => drop(scaled.with_context(|| format!("Deployment {name}"))?),
+    }
+    if write == Write::DryRun {
+        return Ok(());
     }
     let labels = format!("app.kubernetes.io/instance={release},app.kubernetes.io/component=operator");
     // Nothing deletes pods that have ended, for example evicted ones.
@@ -148,7 +199,7 @@ async fn stop_operator(client: &Client, namespace: &str, release: &str) -> anyho
         .await
         .with_context(|| format!("the pods of Deployment {name} do not end"))??;
     tracing::info!(deployment = name, "stopped");
-    Ok(true)
+    Ok(())
 }
 
 fn is_scaled_down(deployment: Option<&Deployment>) -> bool {
@@ -167,37 +218,46 @@ fn has_ended(pod: Option<&Pod>) -> bool {
     pod.is_none() || phase.is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase))
 }
 
-async fn delete<K>(client: &Client, name: &str) -> anyhow::Result<()>
+async fn delete<K>(client: &Client, name: &str, write: Write) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let kind = K::kind(&());
-    match Api::<K>::all(client.clone())
-        .delete(name, &DeleteParams::default())
-        .await
-    {
-        Ok(_) => tracing::info!(%kind, name, "deleted"),
+    match Api::<K>::all(client.clone()).delete(name, &write.delete()).await {
+        Ok(_) => tracing::info!(%kind, name, ?write, "deleted"),
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(error).with_context(|| format!("{kind} {name}")),
     }
     Ok(())
 }
 
+/// Removes our finalizers from all objects.
+async fn release_all(client: &Client, scope: &Scope, write: Write) -> anyhow::Result<()> {
+    let mut outcomes = Vec::new();
+    if scope.is_cluster() {
+        outcomes.push(release::<WorkspaceTemplate>(client, &Api::all(client.clone()), write).await);
+        outcomes.push(release::<WorkspaceManager>(client, &Api::all(client.clone()), write).await);
+    }
+    outcomes.push(release::<Workspace>(client, &scope.api(client.clone()), write).await);
+    outcomes.push(release::<WorkspaceExecutionProfile>(client, &scope.api(client.clone()), write).await);
+    outcomes.into_iter().collect()
+}
+
 /// Removes our finalizers from all objects of a kind. An API server may call the webhook for some time after its configuration was
 /// deleted, so that an object gets the finalizer back. So all objects are read again until none has one.
-async fn release<K>(client: &Client, all: &Api<K>) -> anyhow::Result<()>
+async fn release<K>(client: &Client, all: &Api<K>, write: Write) -> anyhow::Result<()>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let kind = K::kind(&());
     for _ in 0..PASSES {
-        let (count, refused) = release_listed(client, all).await?;
-        tracing::info!(%kind, count, "finalizers are removed");
+        let (count, refused) = release_listed(client, all, write).await?;
+        tracing::info!(%kind, count, ?write, "finalizers are removed");
         // What is refused once is refused again. All others are released by now.
         if let Some(error) = refused {
             return Err(error);
         }
-        if count == 0 {
+        if count == 0 || write == Write::DryRun {
             return Ok(());
         }
     }
@@ -206,7 +266,11 @@ where
 
 /// Removes our finalizers from the listed objects. Returns how many had some, and the first error of those that
 /// still have them.
-async fn release_listed<K>(client: &Client, all: &Api<K>) -> anyhow::Result<(usize, Option<anyhow::Error>)>
+async fn release_listed<K>(
+    client: &Client,
+    all: &Api<K>,
+    write: Write,
+) -> anyhow::Result<(usize, Option<anyhow::Error>)>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
@@ -218,7 +282,7 @@ where
             page => page.with_context(|| K::kind(&()).to_string())?,
         };
         let outcomes: Vec<_> = stream::iter(page.items)
-            .map(|object| release_one(client, object))
+            .map(|object| release_one(client, object, write))
             .buffer_unordered(CONCURRENCY)
             .collect()
             .await;
@@ -239,27 +303,41 @@ where
 }
 
 /// Removes our finalizers from one object. Returns whether it had some. If it has changed since it was listed, the next pass removes them.
-async fn release_one<K>(client: &Client, object: PartialObjectMeta<K>) -> anyhow::Result<bool>
+async fn release_one<K>(client: &Client, object: PartialObjectMeta<K>, write: Write) -> anyhow::Result<bool>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    let Some(patch) = without_ours(&object) else {
+    let Some(mut patch) = without_ours(&object) else {
         return Ok(false);
     };
+    if write == Write::DryRun {
+        // The operator still changes objects. A conflict would say nothing about the finalizers.
+        // Null would remove the version from the object, and custom resources are not updated without one.
+        if let Some(metadata) = patch["metadata"].as_object_mut() {
+            metadata.remove("resourceVersion");
+        }
+    }
     let name = object.name_any();
     let url = K::url_path(&(), object.namespace().as_deref());
     let request = kube::core::Request::new(url.as_str())
-        .patch_metadata(&name, &patch_as(MANAGER), &Patch::Merge(patch))
+        .patch_metadata(&name, &write.patch(), &Patch::Merge(patch))
         .map_err(kube::Error::BuildRequest)?;
     match client.request::<PartialObjectMeta<K>>(request).await {
         Ok(_) => Ok(true),
         // Gone, or changed.
         Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(true),
+        Err(kube::Error::Api(status)) if write == Write::DryRun && says_nothing(&status.message) => Ok(true),
         Err(error) => Err(error).with_context(|| match object.namespace() {
             Some(namespace) => format!("{} {namespace}/{name}", K::kind(&())),
             None => format!("{} {name}", K::kind(&())),
         }),
     }
+}
+
+/// Whether a refused dry run does not mean that the write would be refused (pure).
+fn says_nothing(message: &str) -> bool {
+    let is_of_ours = message.contains("webhook") && OUR_WEBHOOKS.iter().any(|name| message.contains(name));
+    is_of_ours || message.contains(NO_DRY_RUN)
 }
 
 /// The merge patch that removes our finalizers from this version of the object, if it has some (pure).
@@ -277,53 +355,4 @@ fn without_ours<K>(object: &PartialObjectMeta<K>) -> Option<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with(finalizers: &[&str]) -> PartialObjectMeta<Workspace> {
-        let metadata = json!({"name": "a", "resourceVersion": "7", "finalizers": finalizers});
-        serde_json::from_value(json!({"metadata": metadata})).unwrap()
-    }
-
-    #[test]
-    fn only_our_finalizers_are_removed() {
-        assert!(without_ours(&with(&["example.org/theirs"])).is_none());
-        let patch = without_ours(&with(&[
-            "example.org/theirs",
-            CLEANUP_FINALIZER,
-            IN_USE_FINALIZER,
-        ]))
-        .unwrap();
-        let wanted = json!({"resourceVersion": "7", "finalizers": ["example.org/theirs"]});
-        assert_eq!(patch, json!({"metadata": wanted}));
-    }
-
-    #[tokio::test]
-    async fn an_object_that_is_refused_is_named_and_keeps_no_other_from_being_released() {
-        let (server, client) = testkit::api_server::ApiServer::start();
-        for name in ["one", "two", "three"] {
-            let mut workspace = testkit::objects::workspace(name);
-            workspace.metadata.finalizers = Some(vec![CLEANUP_FINALIZER.to_owned()]);
-            server.put(&workspace);
-        }
-        server.fail(testkit::faults::Fault {
-            method: http::Method::PATCH,
-            path_part: "/workspaces/two",
-            code: 422,
-            reason: "Invalid",
-            message: "spec.image: is too long".to_owned(),
-            times: 1,
-        });
-        let all = Api::<Workspace>::all(client.clone());
-        let refused = format!("{:#}", release(&client, &all).await.unwrap_err());
-        assert!(
-            refused.contains("/two") && refused.contains("spec.image: is too long"),
-            "{refused}"
-        );
-        for workspace in server.all::<Workspace>() {
-            let is_refused = workspace.name_any() == "two";
-            assert_eq!(!workspace.finalizers().is_empty(), is_refused, "{workspace:?}");
-        }
-        release(&client, &all).await.unwrap();
-    }
-}
+mod tests;

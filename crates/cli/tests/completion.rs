@@ -1,0 +1,132 @@
+//! Completion: the shell's own function and kubectl's program, run with unfinished command lines (IO: processes, a local socket).
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::process::{out, run};
+use crate::socket::{Answer, serve};
+
+/// Calls the function that the script registers for the program, as bash does for these words, and prints what it offers.
+const COMPLETE: &str = r#"
+eval "$(cat)"
+[[ $(complete -p kubectl-workspace) =~ -F\ ([^ ]+) ]] || exit 9
+COMP_WORDS=("$@")
+COMP_CWORD=$(($# - 1))
+COMP_LINE="$*"
+COMP_POINT=${#COMP_LINE}
+"${BASH_REMATCH[1]}" "$1" "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+printf '%s\n' "${COMPREPLY[@]}"
+"#;
+
+/// What bash offers for the last word.
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = out(&run(&["completion", "bash"]));
+    let mut bash = Command::new("bash")
+        .args(["--norc", "-c", COMPLETE, "bash", "kubectl-workspace"])
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    bash.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let output = bash.wait_with_output().unwrap();
+    let errors = String::from_utf8(output.stderr.clone()).unwrap();
+    assert!(
+        output.status.success() && errors.is_empty(),
+        "{words:?}: {errors}"
+    );
+    let lines = out(&output);
+    let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_offers_commands_flags_and_values() {
+    assert_eq!(offered(&["sta"]), ["start"]);
+    let all = offered(&[""]);
+    for command in [
+        "create",
+        "list",
+        "open",
+        "explain",
+        "lint",
+        "template",
+        "completion",
+    ] {
+        assert!(all.iter().any(|word| word == command), "{command}: {all:?}");
+    }
+    assert_eq!(offered(&["stop", "--wai"]), ["--wait"]);
+    assert_eq!(offered(&["logs", "demo", "--prev"]), ["--previous"]);
+    assert_eq!(offered(&["template", "sh"]), ["show"]);
+    assert_eq!(offered(&["lint", "--output", "sa"]), ["sarif"]);
+    assert_eq!(offered(&["completion", "z"]), ["zsh"]);
+    assert_eq!(offered(&["no-such-command", "--wai"]), Vec::<String>::new());
+}
+
+#[test]
+fn kubectl_s_program_hands_the_words_to_the_plugin_in_the_path() {
+    let folder = std::env::temp_dir().join(format!("cli-completion-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let program = folder.join("kubectl_complete-workspace");
+    fs::write(&program, out(&run(&["completion", "kubectl"]))).unwrap();
+    let plugins = Path::new(env!("CARGO_BIN_EXE_kubectl-workspace"))
+        .parent()
+        .unwrap();
+    let ask = |words: &[&str]| {
+        let output = Command::new("sh")
+            .arg(&program)
+            .args(words)
+            .env("PATH", format!("{}:/usr/bin:/bin", plugins.display()))
+            .env("HOME", "/nonexistent")
+            .env_remove("KUBECONFIG")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        out(&output)
+    };
+    let (start, spaces) = (ask(&["sta"]), ask(&["stop", "--wa"]));
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(start, "start\n:4\n");
+    assert_eq!(spaces, "--wait\n:4\n");
+}
+
+fn template(name: &str, default: &str, allowed: &[&str], images: &Value) -> Value {
+    json!({
+        "metadata": {"name": name},
+        "spec": {"displayName": name, "defaultImage": default, "allowedImages": allowed, "presentation": {"images": images}},
+    })
+}
+
+#[test]
+fn images_come_with_the_names_by_which_templates_present_them() {
+    let server = serve(|_| {
+        let lab = json!([
+            {"image": "uv", "displayName": "JupyterLab"},
+            {"image": "r/gpu:1", "displayName": "PyTorch\ton GPUs"},
+        ]);
+        Answer::Object(json!({"metadata": {}, "items": [
+            template("a", "uv", &["r/plain:1"], &Value::Null),
+            template("lab", "uv", &["r/gpu:1", "r/plain:1"], &lab),
+            template("other", "code", &[], &json!([{"image": "code", "displayName": "Editor"}])),
+        ]}))
+    });
+    let ask = |words: &[&str]| out(&run(&[&["__complete", "--server", &server], words].concat()));
+    assert_eq!(
+        ask(&["create", "demo", "--image", ""]),
+        "code\tEditor\nr/gpu:1\tPyTorch on GPUs\nr/plain:1\nuv\tJupyterLab\n:4\n"
+    );
+    assert_eq!(
+        ask(&["create", "demo", "--template", "lab", "--image", "r/"]),
+        "r/gpu:1\tPyTorch on GPUs\nr/plain:1\n:4\n"
+    );
+    assert_eq!(
+        ask(&["set", "demo", "--image", "Jup"]),
+        ":4\n",
+        "the image is typed, not its name"
+    );
+}

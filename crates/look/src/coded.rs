@@ -1,0 +1,65 @@
+//! text with code between backticks -> markup that shows exactly that text (pure).
+
+/// Escapes a text for elements. Text between two backticks becomes code. The rest is isolated where it has letters or marks that may
+/// change the direction of what follows.
+pub fn coded(text: &str) -> String {
+    let mut markup = String::with_capacity(text.len() + 32);
+    let mut rest = text;
+    while let Some((before, (code, after))) = rest
+        .split_once('`')
+        .and_then(|(before, after)| Some((before, after.split_once('`')?)))
+    {
+        isolated(&mut markup, before);
+        markup.push_str("<code>");
+        escaped(&mut markup, code);
+        markup.push_str("</code>");
+        rest = after;
+    }
+    isolated(&mut markup, rest);
+    markup
+}
+
+/// Only other letters than ASCII may have another direction: most sentences are ours.
+fn isolated(markup: &mut String, text: &str) {
+    if text.is_ascii() {
+        return escaped(markup, text);
+    }
+    markup.push_str("<bdi>");
+    escaped(markup, text);
+    markup.push_str("</bdi>");
+}
+
+fn escaped(markup: &mut String, text: &str) {
+    for character in text.chars() {
+        match character {
+            '&' => markup.push_str("&amp;"),
+            '<' => markup.push_str("&lt;"),
+            '>' => markup.push_str("&gt;"),
+            '"' => markup.push_str("&quot;"),
+            '\'' => markup.push_str("&#39;"),
+            other => markup.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_between_backticks_is_marked_and_everything_is_escaped() {
+        for (text, expected) in [
+            ("see `kubectl <x>`.", "see <code>kubectl &lt;x&gt;</code>."),
+            ("a ` <b>", "a ` &lt;b&gt;"),
+            ("`a` ` <b>", "<code>a</code> ` &lt;b&gt;"),
+            (
+                "<img src=x onerror='a(\"b\")'> & more",
+                "&lt;img src=x onerror=&#39;a(&quot;b&quot;)&#39;&gt; &amp; more",
+            ),
+            ("\u{202e}x", "<bdi>\u{202e}x</bdi>"),
+            ("", ""),
+        ] {
+            assert_eq!(coded(text), expected);
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Address and form of a request -> their values, or a page that says what is wrong with them (IO: reads the form).
+
+use std::collections::HashSet;
+use std::slice::from_ref;
+use std::sync::Arc;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::Response;
+use http::StatusCode;
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use crate::app::{App, Context};
+
+/// Names and values in the order in which they were sent.
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// Parts of the path.
+pub(crate) struct Path<T>(pub(super) T);
+
+/// Parameters of the address. Each field of `T` has a default.
+pub(crate) struct Query<T>(pub(super) T);
+
+/// A form whose fields are known. Each field of `T` has a default.
+pub(crate) struct Form<T>(pub(super) T);
+
+/// A form whose fields the page knows.
+pub(crate) struct Fields(pub(super) Pairs);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Path<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        if let Ok(path) = axum::extract::Path::<T>::from_request_parts(parts, app).await {
+            return Ok(Self(path.0));
+        }
+        let Ok(context) = Context::from_request_parts(parts, app).await;
+        let why = "The address has a name that is no text: an escape such as `%20` is broken.";
+        Err(context.bad_request(why, "Correct the address, or start from the list.", "/"))
+    }
+}
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Query<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
+        match typed("parameter", &pairs(parts.uri.query().unwrap_or_default())) {
+            Ok(values) => Ok(Self(values)),
+            Err(why) => {
+                let Ok(context) = Context::from_request_parts(parts, app).await;
+                Err(context.bad_request(&why, "Open the page again without it.", context.page_path()))
+            }
+        }
+    }
+}
+
+impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Form<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+        let (context, fields) = read(request, app).await?;
+        typed("field", &fields)
+            .map(Self)
+            .map_err(|why| context.wrong_form(&why))
+    }
+}
+
+impl FromRequest<Arc<App>> for Fields {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
+        Ok(Self(read(request, app).await?.1))
+    }
+}
+
+async fn read(request: Request, app: &Arc<App>) -> Result<(Context, Pairs), Response> {
+    let (mut parts, body) = request.into_parts();
+    let Ok(context) = Context::from_request_parts(&mut parts, app).await;
+    match axum::Form::from_request(Request::from_parts(parts, body), app).await {
+        Ok(axum::Form(fields)) => Ok((context, fields)),
+        Err(rejection) => Err(context.unreadable(rejection.status())),
+    }
+}
+
+/// Names and values of a query.
+pub(super) fn pairs(query: &str) -> Pairs {
+    serde_urlencoded::from_str(query).unwrap_or_default()
+}
+
+/// The values, if each name is known and comes once.
+fn typed<T: DeserializeOwned + Send>(what: &str, pairs: &[(String, String)]) -> Result<T, String> {
+    let read = |pairs: &[(String, String)]| {
+        let query = serde_urlencoded::to_string(pairs).ok()?;
+        serde_urlencoded::from_str::<T>(&query).ok()
+    };
+    if let Some(name) = repeated(pairs.iter().map(|(name, _)| &**name)) {
+        return Err(sent_twice(what, name));
+    }
+    read(pairs).ok_or_else(
+        || match pairs.iter().find(|pair| read(from_ref(*pair)).is_none()) {
+            Some((name, value)) => format!("This page has no {what} {name:?} with the value {value:?}."),
+            None => format!("This page does not take these {what}s together."),
+        },
+    )
+}
+
+/// A name that comes more than once.
+pub(super) fn repeated<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let mut before = HashSet::new();
+    names.into_iter().find(|name| !before.insert(*name))
+}
+
+pub(super) fn sent_twice(what: &str, name: &str) -> String {
+    format!("The {what} {name:?} was sent more than once.")
+}
+
+impl Context {
+    /// Path of the page that the request belongs to, which leads back.
+    pub(super) fn page_path(&self) -> &str {
+        let path = self.address.split('?').next().unwrap_or_default();
+        match path.strip_suffix("/check").unwrap_or(path) {
+            // Without parameters this page has nothing to ask.
+            "/stop" => "/",
+            path => path,
+        }
+    }
+
+    /// The answer to a form with fields that it does not have, or that it has twice.
+    pub(super) fn wrong_form(&self, why: &str) -> Response {
+        self.bad_request(why, "Open the form again.", self.page_path())
+    }
+
+    /// The answer to a form that cannot be read.
+    fn unreadable(&self, status: StatusCode) -> Response {
+        let unreadable = ("This form cannot be read", "Bad request");
+        let (title, text) = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => (
+                ("This form is too large", "Too large"),
+                (
+                    "A form may have 256 KiB. Nothing was changed.",
+                    "Go back and write less, or use `kubectl apply`.",
+                ),
+            ),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => (
+                unreadable,
+                (
+                    "Its content type is not `application/x-www-form-urlencoded`. Nothing was changed.",
+                    "Send it from the page of the portal.",
+                ),
+            ),
+            _ => (
+                unreadable,
+                (
+                    "It did not arrive whole. Nothing was changed.",
+                    "Go back and send it again.",
+                ),
+            ),
+        };
+        self.refusal(status, title, text, self.page_path())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Address {
+        name: String,
+        page: usize,
+    }
+
+    #[test]
+    fn the_parameter_that_is_wrong_is_named() {
+        let read = |query: &str| typed::<Address>("parameter", &pairs(query));
+        let expected = Address {
+            name: "a b".to_owned(),
+            page: 2,
+        };
+        assert_eq!(read("name=a+b&page=2").unwrap(), expected);
+        for (query, part) in [
+            ("name=a&page=2&name=b", "\"name\" was sent more than once"),
+            ("name=a&nmae=b", "no parameter \"nmae\" with the value \"b\""),
+            ("name=a&page=two", "no parameter \"page\" with the value \"two\""),
+        ] {
+            let why = read(query).unwrap_err();
+            assert!(why.contains(part), "{query}: {why}");
+        }
+    }
+}

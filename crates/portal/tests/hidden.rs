@@ -1,0 +1,199 @@
+//! A workspace of others and none look the same to whoever may not see it, and many who look cost little.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use api::Workspace;
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::common::{Answer, Portal, next, prepare};
+use crate::listing::{of, share};
+
+/// Dave sees one workspace of Alice. Bob has one that Dave may not see, or has none.
+async fn portal(has_his: bool) -> Portal {
+    Portal::start(|server| {
+        prepare(server);
+        server.put(&of("alice", "hers", "team"));
+        server.put(&share("hers", "dave", true));
+        if has_his {
+            server.put(&of("bob", "his", "team"));
+        }
+    })
+    .await
+}
+
+/// The text without times, and without the identifier that each request has.
+fn without_times(text: &str) -> String {
+    let mut parts = text.split("<time ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |whole, part| whole + part.split_once("</time>").unwrap().1)
+}
+
+fn answered(answer: &Answer) -> (u16, HeaderMap, String) {
+    let text = without_times(&answer.text);
+    // The footer of each page names the request.
+    let id = text
+        .split_once("<p>Request <code>")
+        .map(|(_, rest)| rest.split('<').next().unwrap());
+    let text = match id {
+        Some(id) => text.replace(id, "ID"),
+        None => text.clone(),
+    };
+    (answer.status.as_u16(), answer.headers.clone(), text)
+}
+
+#[tokio::test]
+async fn nobody_can_tell_a_workspace_of_others_from_none() {
+    let (with, without) = (portal(true).await, portal(false).await);
+    for path in [
+        "/w/team/his",
+        "/w/team/his/delete",
+        "/w/team/his/edit",
+        "/w/team/his/yaml",
+        "/w/team/his/logs",
+        "/w/team/his/share",
+        "/w/team/his/owner",
+        "/w/team/his/share/his-share/end",
+        "/stop?workspace=team%2Fhis",
+        "/stop?namespace=team",
+        "/new?from=team/his",
+        "/namespaces/team",
+        "/templates",
+        "/account",
+        // Counts, filters, search and sort.
+        "/",
+        "/?q=his",
+        "/?q=bob",
+        "/?namespace=team",
+        "/?state=running",
+        "/?state=starting",
+        "/?template=jupyterlab",
+        "/?sort=-owner",
+        "/?page=2",
+        "/?deleted=team/his",
+        "/events?view=workspace&namespace=team&name=his",
+    ] {
+        let (one, other) = (with.get("dave", path).await, without.get("dave", path).await);
+        assert_eq!(answered(&one), answered(&other), "{path}");
+        assert!(
+            !one.text.contains("of-his") && !one.text.contains("bob</bdi>"),
+            "{path}: {}",
+            one.text
+        );
+    }
+    for (path, form) in [
+        ("/w/team/his/stop", "uid=uid-of-his"),
+        ("/w/team/his/delete", "uid=uid-of-his&name=his"),
+        ("/w/team/his/share", "uid=uid-of-his&kind=User&name=dave&until=8h"),
+        ("/stop", "workspace=team%2Fhis%2Fuid-of-his"),
+    ] {
+        let (one, other) = (
+            with.post("dave", path, form).await,
+            without.post("dave", path, form).await,
+        );
+        assert_eq!(answered(&one), answered(&other), "{path}");
+    }
+    let (one, other) = (with.json("dave", "/").await, without.json("dave", "/").await);
+    assert_eq!(one["counts"], other["counts"]);
+    assert_eq!(one["rows"], other["rows"]);
+    let asked: Vec<_> = with
+        .calls_as_users()
+        .into_iter()
+        .map(|call| call.line())
+        .collect();
+    assert!(asked.iter().all(|line| !line.contains("his")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn an_open_list_stays_silent_about_a_workspace_of_others() {
+    let portal = portal(true).await;
+    let mut body = portal.open("dave", "/events?view=list").await;
+    let first = next(&mut body).await.unwrap();
+    assert!(first.contains("team/hers") && !first.contains("his"), "{first}");
+    portal.server.edit::<Workspace>(Some("team"), "his", |object| {
+        object["status"] = json!({"phase": "Failed", "reason": "ImagePullFailed"});
+    });
+    portal.server.put(&of("bob", "his-second", "team"));
+    let nothing = timeout(Duration::from_secs(1), body.frame()).await;
+    assert!(nothing.is_err(), "{nothing:?}");
+}
+
+/// How often each question was asked: user, verb, resource with subresource, namespace.
+fn questions(portal: &Portal) -> BTreeMap<[String; 4], usize> {
+    let mut all = BTreeMap::new();
+    for call in portal.server.take_calls() {
+        if !call.path.ends_with("subjectaccessreviews") {
+            let is_of_roles = call.path.starts_with("/apis/rbac.authorization.k8s.io/");
+            assert!(is_of_roles || call.query.contains("watch=true"), "{call:?}");
+            continue;
+        }
+        let (spec, asked) = (&call.body["spec"], &call.body["spec"]["resourceAttributes"]);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let resource = format!("{}/{}", text(&asked["resource"]), text(&asked["subresource"]));
+        let question = [
+            text(&spec["user"]),
+            text(&asked["verb"]),
+            resource,
+            text(&asked["namespace"]),
+        ];
+        *all.entry(question).or_default() += 1;
+    }
+    all
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_look_and_the_api_server_notices_little() {
+    const PEOPLE: usize = 40;
+    const PAGES: usize = 5;
+    let portal = Portal::start(|server| {
+        for number in 0..PEOPLE {
+            server.put(&of("alice", &format!("lab-{number}"), &format!("team-{number}")));
+        }
+    })
+    .await;
+    // Each may list the workspaces of one namespace, and change nothing.
+    portal.server.review(|spec| {
+        let (user, asked) = (spec["user"].as_str().unwrap(), &spec["resourceAttributes"]);
+        asked["verb"] == "list" && asked["namespace"] == user.replace("reader", "team")
+    });
+    for number in 0..PEOPLE {
+        for _ in 0..PAGES {
+            let mut body = portal
+                .open(&format!("reader-{number}"), "/events?view=list")
+                .await;
+            let first = next(&mut body).await.unwrap();
+            assert!(first.contains(&format!("team-{number}/lab-{number}")), "{first}");
+            tokio::spawn(async move { while body.frame().await.is_some() {} });
+        }
+    }
+    sleep(Duration::from_secs(25)).await;
+    let first = questions(&portal);
+    let people = first
+        .keys()
+        .filter(|question| question[1] == "list" && !question[3].is_empty());
+    assert_eq!(
+        people.count(),
+        PEOPLE * PEOPLE,
+        "one for each person and namespace"
+    );
+    assert!(first.values().all(|times| *times == 1), "{first:#?}");
+    // Afterwards only what was granted is asked again, once in 30 s, while the pages stay open.
+    sleep(Duration::from_secs(28)).await;
+    let then = questions(&portal);
+    let own: Vec<_> = then
+        .iter()
+        .filter(|([user, verb, _, namespace], _)| {
+            verb == "list" && *namespace == user.replace("reader", "team")
+        })
+        .collect();
+    assert_eq!(own.len(), PEOPLE, "{then:#?}");
+    assert_eq!(
+        own.len(),
+        then.len(),
+        "a refusal is not asked about again: {then:#?}"
+    );
+    assert!(then.values().all(|times| *times == 1), "{then:#?}");
+}

@@ -1,0 +1,115 @@
+//! What a cluster excludes -> `helm install` says so, and writes nothing of the release.
+
+use std::collections::BTreeSet;
+
+use anyhow::ensure;
+use e2e::shell::Helm;
+use serde_json::{Value, json};
+
+use crate::{
+    renderings::NAMESPACE,
+    server::{Empty, chart},
+};
+
+/// A team's namespace, which exists.
+const TEAM: &str = "team-a";
+/// A CRD of another product under a name of ours.
+const FOREIGN: &str = "workspaces.workspaces.jupyter.org";
+/// The annotation by which it is known.
+const GENERATOR: &str = "controller-gen.kubebuilder.io/version";
+/// What `helm install` says of each.
+const SENTENCES: [&str; 4] = [
+    r#"proxy.tls.certManager.issuerRef.name: "letsencrypt" needs cert-manager, and this cluster has no kind Certificate"#,
+    r#"release: the CustomResourceDefinition "workspaces.workspaces.jupyter.org" of this cluster belongs to another product"#,
+    r#"userNamespaces[0].name: the namespace "team-a" exists in this cluster and was not made by this release: set create: false"#,
+    "pods.podSecurityContext.runAsNonRoot: false is not allowed by Pod Security restricted, which the namespace",
+];
+
+/// Values of an installation.
+const VALUES: &str = "--set image.registry=registry.example.com/jupyter-k8s --set routing.baseDomain=workspaces.example.org \
+                      --set oidc.issuerUrl=https://id.example.com/realm";
+/// The rest of them, with which nothing is wrong.
+const RIGHT: &str = "--set proxy.tls.secretName=tls";
+/// The rest of them, in which each is excluded by the cluster.
+const WRONG: &str = "--set proxy.tls.certManager.issuerRef.name=letsencrypt --set pods.podSecurityContext.runAsNonRoot=false \
+                     --set 'userNamespaces[0].name=team-a'";
+/// All objects but those that Helm writes before it renders, and those that the API server writes by itself.
+const OBJECTS: &str = "kinds=$(kubectl api-resources --verbs=list -o name | grep -v \
+                         -e '^customresourcedefinitions' -e '^apiservices' -e '^componentstatuses' -e '^events' -e '^leases' | paste -sd, -)
+                       kubectl get \"$kinds\" -A -o name";
+
+#[tokio::test]
+async fn what_the_cluster_excludes_is_refused_by_both_helms_before_an_object_of_the_release_is_written()
+-> anyhow::Result<()> {
+    let empty = Empty::start("refused").await?;
+    empty.shell.write("foreign.json", foreign().to_string())?;
+    let cluster = format!(
+        "kubectl create namespace {NAMESPACE}
+         kubectl label namespace {NAMESPACE} pod-security.kubernetes.io/enforce=restricted
+         kubectl create namespace {TEAM}
+         kubectl create -f foreign.json
+         kubectl wait --for=condition=Established crd/{FOREIGN} --timeout=1m"
+    );
+    empty.run(&cluster).await?;
+    let read = format!("kubectl get crd {FOREIGN} -o jsonpath='{{.metadata.annotations}} {{.spec}}'");
+    let (before, definition) = (objects(&empty).await?, empty.run(&read).await?);
+    ensure!(
+        before.contains(&format!("namespace/{TEAM}")),
+        "{before:?} lacks the team's namespace"
+    );
+
+    let install = format!(
+        "helm install jupyter-k8s {} -n {NAMESPACE} {VALUES}",
+        chart()?.display()
+    );
+    // Helm 4 applies CRDs before it renders, and itself refuses those that another manager wrote.
+    let conflict = format!("conflict occurred while applying object /{FOREIGN}");
+    for (helm, option, told) in [
+        (Helm::Three, "", &SENTENCES[..]),
+        (Helm::Four, "", &[conflict.as_str()]),
+        (Helm::Four, "--skip-crds", &SENTENCES),
+    ] {
+        let (code, _, said) = empty
+            .outcome(helm, &format!("{install} {option} {WRONG}"))
+            .await?;
+        ensure!(code != 0, "{helm:?} {option} installs");
+        let unsaid: Vec<_> = told.iter().filter(|told| !said.contains(**told)).collect();
+        ensure!(
+            unsaid.is_empty(),
+            "{helm:?} {option} does not say {unsaid:#?}: {said}"
+        );
+        let after = objects(&empty).await?;
+        let written: Vec<_> = after.symmetric_difference(&before).collect();
+        ensure!(written.is_empty(), "{helm:?} wrote {written:?}");
+        let now = empty.run(&read).await?;
+        ensure!(now == definition, "{helm:?} changed {definition} to {now}");
+    }
+
+    // The control: nothing else is refused.
+    let good = format!(
+        "kubectl annotate crd {FOREIGN} {GENERATOR}-
+         {install} {RIGHT} --dry-run=server"
+    );
+    let (code, _, said) = empty.outcome(Helm::Four, &good).await?;
+    ensure!(code == 0, "{said}");
+    Ok(())
+}
+
+async fn objects(empty: &Empty) -> anyhow::Result<BTreeSet<String>> {
+    Ok(empty.run(OBJECTS).await?.lines().map(str::to_owned).collect())
+}
+
+fn foreign() -> Value {
+    let schema = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": FOREIGN, "annotations": {GENERATOR: "v0.17.2"}},
+        "spec": {
+            "group": "workspaces.jupyter.org",
+            "scope": "Namespaced",
+            "names": {"plural": "workspaces", "singular": "workspace", "kind": "Workspace", "listKind": "WorkspaceList"},
+            "versions": [{"name": "v1alpha1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}],
+        },
+    })
+}
