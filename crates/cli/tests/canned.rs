@@ -1,4 +1,4 @@
-//! Commands against an API server that answers each path by a function: pages of a list, who asks, versions.
+//! Commands against an API server that answers each path by a function: pages of a list, the user, versions.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! `logs` and `list --watch`: what is asked of the API server, and that lines appear as they come (IO: processes, a local socket).
+//! `logs` and `list --watch`: their requests, and lines that appear as they arrive (IO: processes, a local socket).
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Stdio};

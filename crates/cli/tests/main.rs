@@ -121,7 +121,7 @@ async fn the_owner_is_written_for_installations_without_a_webhook() {
         assert_eq!(owner(&server), expected);
     }
     std::fs::remove_file(file).unwrap();
-    // Where nobody is told who they are, a webhook may still know.
+    // If the API server does not return the user's name, a webhook may still know it.
     let silent = Server::default().telling_nobody_who_they_are();
     assert_eq!(run(&silent, "demo --template prod").await.code(), 0);
     assert_eq!(
@@ -359,7 +359,7 @@ async fn waiting_for_a_dry_run_is_refused() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_reached_is_named() {
-    // A port that was free a moment ago, and nobody listens at.
+    // A port that was just released. No process listens on it.
     let address = std::net::TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

@@ -1,4 +1,4 @@
-//! An API server that takes one workspace and then plays its states to whoever watches (in memory).
+//! An API server in memory: it stores one workspace, and sends its states to each client that watches.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -55,7 +55,7 @@ impl Server {
         self
     }
 
-    /// Whoever lists or watches is answered this, always.
+    /// Every list and every watch fails with this answer.
     pub(crate) fn failing_watch(self, code: u16, reason: &str, message: &str) -> Self {
         let status = json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message});
         self.state.lock().unwrap().watch_failure = Some(status);

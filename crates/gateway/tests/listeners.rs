@@ -1,4 +1,4 @@
-//! Who gets a connection, for how long, and with how much.
+//! Limits of listeners: which clients get a connection, for how long, and how much they may send.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -213,10 +213,10 @@ async fn at_the_end_requests_under_way_are_answered_and_new_connections_refused(
         .await
         .unwrap();
     tokio::spawn(connection);
-    // A peer that says nothing does not hold the process for longer than the drain.
+    // A silent peer does not delay the process for longer than the drain.
     let silent = rig.connect("h2").await;
     let slow = tokio::spawn(async move { sender.send_request(to("/slow")).await.unwrap().status() });
-    // The request has to arrive before the end is asked for.
+    // The request must arrive before the process is requested to end.
     sleep(Duration::from_millis(50)).await;
     rig.stop.cancel();
     assert_eq!(slow.await.unwrap(), StatusCode::OK);

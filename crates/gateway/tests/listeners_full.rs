@@ -1,4 +1,4 @@
-//! What listeners do when more comes than can be done.
+//! Listeners with more connections or requests than they can serve.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::listeners::{TIMEOUT, answers, to};
 use crate::support::rig::Rig;
 
-/// Requests at once from `connections` connections, `each` on each: statuses, and the time of the slowest that was let in.
+/// Requests at once from `connections` connections, `each` on each: statuses, and the time of the slowest admitted one.
 async fn burst(rig: &Rig, connections: usize, each: usize) -> (usize, usize, Duration) {
     let mut senders = Vec::new();
     for _ in 0..connections {

@@ -1,4 +1,4 @@
-//! Connections that carry an answer which goes on when they are to end.
+//! Connections that must end while an answer on them continues.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::support::rig::{NAME, Rig};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What `/stream` says it lasts by, and what its body tells.
+/// The lifetime that `/stream` declares, and the lines of its body.
 type LongLivedAnswers = (CancellationToken, mpsc::UnboundedReceiver<&'static str>);
 
-/// A listener whose connections are told to end at once, with an answer that takes for ever and one that lasts.
+/// A listener that ends its connections early, with an answer that never completes and a long-lived one.
 async fn of_age(long_lived: Duration, (over, lines): LongLivedAnswers) -> Rig {
     let limits = Limits {
         age: Duration::from_millis(100),
@@ -51,7 +51,7 @@ async fn of_age(long_lived: Duration, (over, lines): LongLivedAnswers) -> Rig {
     Rig::start(router, limits).await
 }
 
-/// The body of what is asked for by a connection of its own.
+/// The body of a request on its own connection.
 async fn alone(rig: &Rig, protocol: &str, path: &str) -> Incoming {
     let stream = TokioIo::new(rig.connect(protocol).await);
     let request = Request::get(format!("https://gateway.test{path}"))
@@ -92,7 +92,7 @@ async fn only_a_connection_with_a_stream_that_goes_on_outlives_its_age_and_what_
         goes_on("its age is over").await;
         over.cancel();
         goes_on("and so is all that lasts").await;
-        // Which is no leave to go on for ever.
+        // That does not allow it to continue for ever.
         ended(&mut stream).await;
     }
 }

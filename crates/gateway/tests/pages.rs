@@ -1,4 +1,4 @@
-//! Every page that the gateway has: well-formed, for users of all kinds, and nothing on it that its policy does not name.
+//! Every page of the gateway, for all kinds of users, is well-formed and contains only what its policy allows.
 //!
 //! `JUPYTER_K8S_PAGES=<folder> cargo test -p gateway every_page` also writes them there, to be looked at.
 

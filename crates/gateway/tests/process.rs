@@ -1,4 +1,4 @@
-//! The binary with settings that cannot be used.
+//! The binary with invalid settings.
 
 use std::path::Path;
 use std::process::Command;
@@ -15,7 +15,7 @@ fn run(changes: &[&str]) -> (Option<i32>, String) {
         "--namespace=system",
         "--release-name=demo",
         "--oidc-client-id=gateway",
-        // Nothing listens there: whoever gets this far fails in another way.
+        // The address cannot be bound: a process with valid settings fails with another error.
         "--verify-address=192.0.2.1:1",
     ];
     arguments.extend(changes);

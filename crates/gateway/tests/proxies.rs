@@ -1,4 +1,4 @@
-//! The contract with nginx and Caddy themselves, configured as the samples are: what passes, and what never does.
+//! The contract with real nginx and Caddy, configured by the samples: which requests pass, and which never do.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ fn seen(answer: &Answer, what: &str) -> Value {
     serde_json::from_slice(&answer.2).unwrap()
 }
 
-/// What the gateway was told about the last request.
+/// What the gateway received about the last request.
 fn asked(site: &Site) -> [String; 4] {
     let headers: HeaderMap = site.authorizer.asked.lock().unwrap().clone();
     ["method", "proto", "host", "uri"].map(|name| {
@@ -149,7 +149,7 @@ fn samples_drop_every_name_that_a_browser_could_claim() {
             assert!(sample.contains(&format!("{before}{name}")), "{name}");
         }
     }
-    // The gateway tells Envoy the others.
+    // The gateway sends Envoy the other ones.
     let envoy = fs::read_to_string(root().join("deploy/samples/proxies/envoy.yaml")).unwrap();
     let envoy: Value = serde_saphyr::from_str(&envoy).unwrap();
     let text = envoy.to_string().to_ascii_lowercase();
@@ -194,7 +194,7 @@ async fn a_request_line_with_a_host_does_not_change_the_workspace() {
                 );
             }
         }
-        // Whoever says the same twice is served, and asked about by that name.
+        // A request that names the same host twice is served, and authorized by that name.
         let answer = site.raw("lab", &elsewhere, &[TICKET]).await;
         assert!(answer.starts_with("HTTP/1.1 200"), "{what}: {answer}");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What each listener answers, without sockets.
+//! Answers of each listener, without sockets.
 
 use std::sync::Arc;
 use std::time::Duration;

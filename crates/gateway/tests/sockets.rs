@@ -82,7 +82,7 @@ impl Site {
         Self::start_asking_after(Duration::from_secs(20)).await
     }
 
-    /// With a relay that asks whoever says nothing for so long.
+    /// With a relay that pings a peer after so long a silence.
     async fn start_asking_after(silence: Duration) -> Self {
         let (pod, seen) = pod().await;
         let index = Arc::new(Index::with(snapshot(Some(target(Some(pod))))));

@@ -1,4 +1,4 @@
-//! The contract with Traefik: what passes, and what never does.
+//! The contract with Traefik: which requests pass, and which never do.
 
 use std::fs;
 use std::net::SocketAddr;

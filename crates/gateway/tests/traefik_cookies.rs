@@ -1,4 +1,4 @@
-//! The contract with Traefik: cookies that it hands on beside each other, and more of them than it takes.
+//! The contract with Traefik: several cookies that it forwards together, and more than it accepts.
 
 use std::sync::atomic::Ordering;
 

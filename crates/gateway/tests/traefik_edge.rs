@@ -1,4 +1,4 @@
-//! What strangers send to the edge: bytes that no address has, heads that fill its memory, old ciphers, and requests that nobody made.
+//! Hostile input to the proxy: invalid bytes, headers that fill memory, old ciphers, prefetches and service workers.
 
 use std::net::SocketAddr;
 use std::time::Duration;

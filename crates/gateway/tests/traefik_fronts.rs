@@ -1,4 +1,4 @@
-//! The ports of the chart's proxy without TLS. What a front that ends TLS may say, and nobody else; what port 80 answers.
+//! The ports of the chart's proxy without TLS: headers that only a trusted TLS front may set, and answers of port 80.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -129,7 +129,7 @@ async fn a_trusted_front_opens_a_workspace_and_its_clients_are_told_apart() {
         .collect();
     let client = format!("\"ClientHost\":\"{CLIENT}\"");
     assert!(lines.iter().any(|line| line.contains(&client)), "{lines:?}");
-    // Without a ticket, nobody is let in.
+    // Without a ticket, no request reaches the pod.
     let answer = ask(&site, FRONT, "lab", "/lab", &BY_HTTPS).await;
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
     let upgrade = [
@@ -219,7 +219,7 @@ async fn what_a_client_claims_through_the_front_does_not_count() {
     for claim in ["other.workspaces", "192.0.2.1", "x-forwarded-prefix"] {
         assert!(!answer.contains(claim), "{claim}: {answer}");
     }
-    // With TLS, an address that is not listed is the client itself, whatever it says.
+    // With TLS, an address that is not listed is the client's own, whatever its headers say.
     site.get("lab", "/lab", &[BY_HTTPS[1], TICKET]).await;
     let asked = site.authorizer.asked.lock().unwrap().clone();
     assert_eq!(client(&asked), "127.0.0.1".parse().ok(), "{asked:?}");

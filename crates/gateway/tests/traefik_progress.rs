@@ -1,4 +1,4 @@
-//! The events of a start behind a real Traefik, in both modes and both versions of HTTP that browsers speak.
+//! The events of a start behind a real Traefik, in both modes and both versions of HTTP that browsers use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +68,7 @@ async fn progress_of_a_start_is_streamed_through_the_proxy() {
             assert_eq!((end.kind.as_str(), end.percent()), ("ready", 100));
             assert_eq!(stream.next().await, None, "{mode:?} {version:?}");
 
-            // Nobody else, by whatever the proxy leaves of a request.
+            // No other user gets them, whatever the proxy leaves of a request.
             for lines in [vec![], own_page("__Host-ws=x"), own_page("__Secure-ws=x")] {
                 let refused = site.site.begin(version, &label, request(&lines)).await.unwrap();
                 assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{mode:?} {lines:?}");

@@ -1,4 +1,4 @@
-//! What must be refused, asked of the real decision behind a real Traefik, in both versions of HTTP that browsers speak.
+//! Requests that the real gateway behind a real Traefik must refuse, in both versions of HTTP that browsers use.
 
 use api::manager::RoutingMode;
 use http::{StatusCode, Version};
@@ -130,7 +130,7 @@ async fn headers_that_a_client_makes_up_and_their_aliases_neither_open_nor_misdi
                 site.ask(version, ("GET", "ws1", "/lab"), &all)
                     .await
                     .is_refused(&what);
-                // At her own they change nothing about what is asked and what is reached.
+                // At her own workspace they change neither the authorization request nor the pod that is reached.
                 let hers = site
                     .ask(version, ("GET", "ws1", "/lab"), &[&page[..], &all].concat())
                     .await;

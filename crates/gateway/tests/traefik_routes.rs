@@ -1,4 +1,4 @@
-//! The contract with Traefik: how soon routes and certificates are taken up.
+//! The contract with Traefik: how soon it applies new routes and certificates.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

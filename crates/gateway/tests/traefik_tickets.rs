@@ -1,4 +1,4 @@
-//! What a ticket is worth, asked of the real decision behind a real Traefik, in both versions of HTTP that browsers speak.
+//! Valid and invalid tickets at the real gateway behind a real Traefik, in both versions of HTTP that browsers use.
 
 use api::manager::RoutingMode;
 use gateway::tokens::TICKET_LIFE;

@@ -1,4 +1,4 @@
-//! Nothing but a user's websocket becomes a tunnel: the real decision behind a real Traefik, before a pod that would take any.
+//! Only a user's websocket becomes a tunnel: the real gateway behind a real Traefik, and a pod that accepts any tunnel.
 
 use api::manager::RoutingMode;
 use http::{StatusCode, Version};
@@ -123,7 +123,7 @@ async fn of_all_upgrades_only_one_websocket_reaches_a_pod_that_would_take_any() 
                 more.extend(upgrades.iter().map(String::as_str));
                 let ((head, _), reached) = site.watched(tunnel(&site, &with(&more), PATH)).await;
                 let what = format!("{mode:?} {more:?}: {head}");
-                // Of several lines the proxy hands on the first: a pod is told of one websocket, or of no upgrade at all.
+                // The proxy forwards the first of several lines: the pod receives one websocket upgrade, or none.
                 if values.len() > 1 && ["websocket", ""].contains(&values[0]) && !reached.is_empty() {
                     let seen = site.pod("ws1").last().to_ascii_lowercase();
                     let message: Vec<&str> =

@@ -1,4 +1,4 @@
-//! The gateway's process itself under a flood, and what it writes while a user signs in and everything is traced.
+//! The gateway's process under a flood, and its logs while a user signs in at the level `trace`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD as BASE64URL};

@@ -1,5 +1,6 @@
-//! The rest of the cluster, one small step at a time: controllers of Deployments and replica sets, kubelet, garbage
-//! collector. What pods mounted is remembered.
+//! The rest of the cluster, in small steps: controllers of Deployments and replica sets, kubelet, garbage collector.
+//!
+//! It records the claims that each pod mounted.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! Children that another client writes as well.
+//! Children that another client also writes.
 
 use std::time::Duration;
 

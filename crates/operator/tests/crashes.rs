@@ -1,4 +1,4 @@
-//! The operator dies at any of its calls; its successor finishes the work, and nothing is lost or doubled.
+//! The operator ends at any of its calls. Its successor completes the work: nothing is lost or duplicated.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A workspace is deleted: what goes, in which order, and what keeps it.
+//! Deletion of a workspace: which objects are deleted, in which order, and what delays it.
 
 use api::{Workspace, names, workspace::Phase};
 use http::Method;

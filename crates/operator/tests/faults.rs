@@ -1,4 +1,4 @@
-//! An API server that conflicts, throttles, fails and refuses; objects that do not parse.
+//! Conflicts, throttling, failures and refusals of the API server, and objects that do not parse.
 
 use std::convert::Infallible;
 
@@ -43,7 +43,7 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
         for code in [409, 429, 500] {
             let mut stage = Stage::with_demo();
             stage.fail(method.clone(), path, code, "not now", 1);
-            // Somebody else wrote the workspace meanwhile: that is no failure.
+            // Another client wrote the workspace meanwhile: that is no failure.
             let is_everyday = (path, code) == ("status", 409);
             assert_eq!(stage.reconcile().await.is_ok(), is_everyday, "{path} {code}");
             stage.reconcile().await.unwrap();

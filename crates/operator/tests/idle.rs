@@ -1,4 +1,4 @@
-//! Idle workspaces are stopped. Used ones and those without an answer are not.
+//! Idle workspaces are stopped. Those in use, and those that do not answer, are not.
 
 use std::{
     sync::{

@@ -1,5 +1,7 @@
-//! Users, watches, controllers and dying operators in any order: never two pods on one disk, never one person's pod on
-//! another's files, and after all is quiet exactly the children that ought to be there.
+//! Users, watches, controllers and operators that end, in any order.
+//!
+//! Two pods never use one disk, and a pod never mounts files of another user. At the end exactly the expected children
+//! exist.
 
 use api::{
     Workspace, names,
@@ -40,7 +42,7 @@ enum Step {
     Sync,
     SyncOne(usize),
     Pass,
-    /// An operator that dies at this call, and another one.
+    /// An operator that ends at this call, and its successor.
     Die(usize, bool),
     Deployments,
     ReplicaSets,

@@ -1,4 +1,4 @@
-//! Every namespace with workspaces has the keys by which their pods check who asks, and no other has.
+//! Each namespace with workspaces, and no other, has the keys by which pods verify assertions.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use testkit::objects::NAMESPACE;
 use crate::stage::Stage;
 
 const SYSTEM: &str = "jupyter-k8s-system";
-/// After it whatever failed may be tried again.
+/// After it, failed writes may be retried.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
-/// The gateway's own, as the watch tells of it.
+/// The gateway's own key, as the watch reports it.
 fn publish(stage: &Stage, keys: &str) {
     let object: ConfigMap = serde_json::from_value(json!({
         "metadata": {"name": ASSERTION_KEYS, "namespace": SYSTEM, "uid": "uid-of-source"}, "data": {GATEWAY_KEYS: keys},

@@ -1,4 +1,4 @@
-//! Load: many workspaces that start or stop. What makes them progress goes first, and nothing is lost.
+//! Many workspaces start or stop: writes that make progress have priority, and nothing is lost.
 
 use api::{
     WorkspaceStatus,

@@ -1,4 +1,4 @@
-//! Several default managers, and managers that nobody refused when they were written.
+//! Several default managers, and invalid managers that admission did not refuse.
 
 use api::{
     Workspace, WorkspaceManager,
@@ -241,7 +241,7 @@ const FORBIDDEN: [(&str, &str); 16] = [
 /// A manager whose second manifest, after an Ingress, begins as this says.
 fn with_second(manifest: &Value) -> WorkspaceManager {
     custom("main", |manager| {
-        // Somebody uses it already.
+        // A workspace already uses it.
         manager["metadata"]["finalizers"] = json!([names::IN_USE_FINALIZER]);
         let resources = manager["spec"]["routing"]["custom"]["resources"].as_array_mut();
         let mut second = json!({"metadata": {"name": "{service.name}-more"}});

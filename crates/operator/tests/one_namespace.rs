@@ -1,4 +1,4 @@
-//! An operator that watches one namespace, in which it is installed as well, and may do nothing beyond it.
+//! An operator that watches only the namespace in which it is installed, and has no rights beyond it.
 
 use std::{sync::Arc, time::Duration};
 

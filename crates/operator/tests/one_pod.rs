@@ -1,4 +1,4 @@
-//! One pod on one disk, whatever others do to pods, labels and Deployments.
+//! One pod per disk, whatever other clients change in pods, labels and Deployments.
 
 use api::{
     Workspace,
@@ -193,7 +193,7 @@ async fn a_pod_left_on_a_kept_disk_is_waited_for_by_the_next_workspace_of_that_n
     stage.edit_spec(|spec| spec["storage"]["retain"] = json!("Retain"));
     stage.run().await;
     let astray = without_label(&stage, names::WORKSPACE_LABEL);
-    // Somebody took the finalizer off.
+    // Another client removed the finalizer.
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
     for set in stage.all::<ReplicaSet>() {

@@ -1,4 +1,4 @@
-//! A network policy stays until the last pod that it isolates is gone, whatever is deleted.
+//! A network policy remains until the last pod that it isolates ends, whatever is deleted.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A whole operator, watches and queue included, beside an API server that is slow, silent, cut off or forgetful.
+//! A whole operator with watches and queue, and an API server that is slow, silent or unreachable, or loses answers.
 
 use std::{sync::Arc, time::Duration};
 
@@ -223,7 +223,7 @@ async fn answers_that_are_lost_double_nothing() {
             reported.is_some() && reported == stage.child().map(|it| run_id(&it))
         })
         .await;
-        // What was not answered is tried again, and says nothing twice.
+        // Calls without an answer are retried, and no Event is written twice.
         tokio::time::sleep(Duration::from_mins(5)).await;
         every_disruption_was_met(&stage);
         made_once(&stage);

@@ -1,4 +1,4 @@
-//! What is not ours is never written, and never deleted.
+//! The operator never writes or deletes objects that it does not own.
 
 use api::{
     Workspace,
@@ -14,7 +14,7 @@ use testkit::objects::NAMESPACE;
 
 use crate::stage::{CHILD, Stage};
 
-/// Somebody else's Service under the name of our child, without any of our labels: no cache shows it.
+/// Another client's Service with the name of our child, without our labels: no cache contains it.
 fn foreign_service() -> Service {
     serde_json::from_value(json!({
         "metadata": {"name": CHILD, "namespace": NAMESPACE, "uid": "foreign"},

@@ -1,4 +1,4 @@
-//! Identities of pods: made before them, never another's, and gone when nobody asks for them.
+//! Service accounts of pods: created before their pods, never another's, and deleted when no workspace needs them.
 
 use api::{WorkspaceExecutionProfile, condition::reason, workspace::Phase};
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::ServiceAccount};

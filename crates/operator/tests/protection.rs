@@ -1,4 +1,4 @@
-//! What workspaces refer to gets a finalizer before their first child, and loses it when the last of them is gone.
+//! Objects that workspaces refer to get a finalizer before the first child, and lose it with the last workspace.
 
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate,

@@ -1,4 +1,4 @@
-//! Somebody acts between the operator's look and its write; a write lands after its leader has been replaced.
+//! Another client writes between the operator's read and its write, and late writes of a replaced leader.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use testkit::{
 
 use crate::stage::{CHILD, Stage, run_id};
 
-/// Somebody else's object under the name of our child.
+/// Another client's object with the name of our child.
 fn foreign<K: DeserializeOwned>(spec: &Value) -> K {
     let object = json!({"metadata": {"name": CHILD, "namespace": NAMESPACE, "uid": "foreign"}, "spec": spec});
     serde_json::from_value(object).unwrap()
@@ -38,7 +38,8 @@ fn how_it_is_made(path: &str) -> Method {
     }
 }
 
-/// Somebody makes an object of the child's name just before we do. It stays as it is, and no pod is made.
+/// Another client creates an object with the child's name just before the operator. The object stays as it is, and no
+/// pod is created.
 async fn name_taken_at_the_last_moment<K>(path: &'static str, spec: &Value)
 where
     K: Resource<DynamicType = ()> + Serialize + DeserializeOwned + Send + 'static,

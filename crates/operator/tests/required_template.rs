@@ -1,4 +1,4 @@
-//! An installation that begins to require templates.
+//! An installation that starts to require templates.
 
 use api::{
     Workspace,
@@ -50,7 +50,7 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
         assert_eq!(status.resolved, before.resolved);
         assert_eq!(status.pending_update, [""; 0]);
         assert_eq!(stage.child_pod(), pod);
-        // Its pod dies, and there is another: nobody stopped it.
+        // Its pod ends and is replaced, because no user stopped the workspace.
         stage.end_pods();
         stage.cluster();
         stage.get_ready();

@@ -1,4 +1,4 @@
-//! What a running pod is replaced for, and what not.
+//! Changes that replace a running pod, and changes that do not.
 
 use api::{
     Workspace, names,

@@ -1,5 +1,6 @@
-//! Writes that fail in the middle of a stop, a restart, a deletion, or of what a profile asks for: they are made again, nothing is
-//! left undone and nothing done twice.
+//! Writes that fail during a stop, a restart, a deletion or a profile's changes.
+//!
+//! They are retried, so that no step is missing or done twice.
 
 use api::{
     Workspace, WorkspaceExecutionProfile,

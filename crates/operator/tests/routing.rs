@@ -1,4 +1,4 @@
-//! Routes that are objects, and the network policy, as managers want them.
+//! Routes as objects, and network policies, as managers configure them.
 
 use std::time::Duration;
 
@@ -178,7 +178,7 @@ fn custom_of_two() -> WorkspaceManager {
     })
 }
 
-/// Somebody else's object under the name of the second.
+/// Another client's object with the name of the second.
 fn foreign_second() -> Ingress {
     serde_json::from_value(json!({"metadata": {"name": SECOND, "namespace": NAMESPACE}})).unwrap()
 }

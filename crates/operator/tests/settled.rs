@@ -1,4 +1,4 @@
-//! A start costs what it must, and a settled workspace nothing.
+//! A start causes only the necessary calls, and a workspace without changes causes none.
 
 use api::workspace::Phase;
 use k8s_openapi::api::{

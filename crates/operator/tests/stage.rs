@@ -1,4 +1,4 @@
-//! An API server in memory, the operator's caches, and the rest of the cluster on demand.
+//! An API server in memory, the operator's caches, and on request the rest of the cluster.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl Stage {
     /// A cluster with a default manager and a default storage class.
     pub(crate) fn new() -> Self {
         let (server, client) = ApiServer::start();
-        // Somebody uses it already.
+        // A workspace already uses it.
         let mut manager = objects::manager("main");
         manager.metadata.finalizers = Some(vec![names::IN_USE_FINALIZER.to_owned()]);
         server.put(&manager);
@@ -98,7 +98,7 @@ impl Stage {
         self.writers = writers;
     }
 
-    /// From now on the operator tells the time by `now`.
+    /// From now on the operator's clock shows `now`.
     pub(crate) fn set_clock(&mut self, now: fn() -> jiff::Timestamp) {
         Arc::get_mut(&mut self.context).unwrap().now = now;
     }
@@ -262,7 +262,7 @@ impl Stage {
         }
     }
 
-    /// Somebody deletes the Deployment of `demo` with `--cascade=orphan`: what it made is left, and lost its controller.
+    /// A user deletes the Deployment of `demo` with `--cascade=orphan`: its replica sets remain, without a controller.
     pub(crate) fn orphan(&self) {
         self.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
         for set in self.all::<ReplicaSet>() {
@@ -409,7 +409,7 @@ fn operator_of(client: Client, writers: &Writers, settings: &str) -> Arc<Context
     ))
 }
 
-/// After how many seconds the next reconcile is asked for. Nothing but its debug text tells.
+/// Seconds until the requested next reconcile. Only the debug text of an action shows them.
 pub(crate) fn seconds(action: &Action) -> f64 {
     let text = format!("{action:?}");
     let span = text

@@ -1,4 +1,4 @@
-//! Starts that may take so long and no longer, on a clock that the tests move.
+//! Start timeouts, on a clock that the tests control.
 
 use std::{sync::OnceLock, time::Duration};
 

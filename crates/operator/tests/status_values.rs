@@ -1,4 +1,4 @@
-//! Words of another version, statuses of other writers, and definitions of another release.
+//! Status values of another version, statuses of other writers, and CRDs of another release.
 
 use std::time::Duration;
 

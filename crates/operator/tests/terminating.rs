@@ -1,4 +1,4 @@
-//! Managers and execution profiles that are being deleted: who uses one goes on and starts again, nobody else begins to.
+//! Managers and execution profiles that are being deleted: workspaces that use one may start again, others may not.
 
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager,
@@ -71,7 +71,7 @@ impl Subject {
         }
     }
 
-    /// Somebody deletes it, and its finalizers hold it.
+    /// A user deletes it, and its finalizers keep it.
     fn delete(self, stage: &Stage) {
         self.edit(stage, |object| {
             object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");

@@ -1,7 +1,7 @@
 //! Method and headers -> may this request change something? (pure)
 //!
 //! The gateway checks the same before (`verify/request/source_rule.rs`). Workspaces are hosts of the same site, so cookies alone do not
-//! tell a page of the portal from a page in a workspace.
+//! distinguish a page of the portal from a page in a workspace.
 
 use http::header::{HeaderName, ORIGIN};
 use http::{HeaderMap, Method};

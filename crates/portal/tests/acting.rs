@@ -1,4 +1,4 @@
-//! Changes are sent as the user, once, and refused ones are told in the API server's words.
+//! The portal sends each change once, as the user, and shows a refusal in the API server's words.
 
 use std::sync::Arc;
 

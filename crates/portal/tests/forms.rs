@@ -200,7 +200,7 @@ async fn a_form_that_is_sent_twice_makes_one_workspace() {
     assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text);
     assert_eq!(again.location(), "/w/team/alice-jupyterlab?done=new");
     assert_eq!(portal.server.all::<Workspace>().len(), 1);
-    // Other values, or somebody else's workspace: the name is taken.
+    // Other values, or another user's workspace: the name is taken.
     let other = typed.clone().with("spec.displayName", "Another");
     let refused = portal.sent("alice", "/new", &other).await;
     assert_eq!(refused.status, StatusCode::CONFLICT);

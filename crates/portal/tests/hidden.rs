@@ -1,4 +1,4 @@
-//! A workspace of others and none look the same to whoever may not see it, and many who look cost little.
+//! A hidden workspace and a missing one look the same to a user without access, and many such requests cost little.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -180,7 +180,7 @@ async fn two_hundred_look_and_the_api_server_notices_little() {
         "one for each person and namespace"
     );
     assert!(first.values().all(|times| *times == 1), "{first:#?}");
-    // Afterwards only what was granted is asked again, once in 30 s, while the pages stay open.
+    // Afterwards only granted rights are reviewed again, once in 30 s, while the pages stay open.
     sleep(Duration::from_secs(28)).await;
     let then = questions(&portal);
     let own: Vec<_> = then

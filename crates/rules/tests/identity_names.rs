@@ -1,6 +1,6 @@
-//! Arbitrary names of people and workspaces -> what is derived from them: safe where it lands, one for each, and the same in every version.
+//! Arbitrary names of users and workspaces -> derived names: safe, unique, and the same in every version.
 //!
-//! `identity_names.json` is the record. A row that changes gives somebody another folder or address: add rows, never change one.
+//! `identity_names.json` is the record. A changed row gives a user another folder or address: add rows, never change one.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -83,7 +83,7 @@ fn every_user_has_the_recorded_slug_and_no_other_user_has_it() {
         assert_eq!(owner_slug(user), *slug, "{is}");
         assert!(is_safe(slug), "{is}: {slug}");
         assert!(slugs.insert(slug.as_str()), "{is}: {slug} is somebody else's");
-        // Whoever it is owns what they made under the very name.
+        // Each user owns the workspaces that they created under this exact name.
         let workspace = of(user);
         assert_eq!(owner(&workspace.metadata), Some(user.as_str()), "{is}");
         let scope = Scope::of(&workspace);
@@ -149,7 +149,7 @@ fn invisible_or_invalid_owner_names_are_refused() {
             "{message}"
         );
         assert!(!message.chars().any(char::is_control), "{is}: {message:?}");
-        // A name that some API server vouches for all the same does no harm.
+        // Such a name does no harm, even if an API server attests it.
         assert!(is_safe(&owner_slug(&name)), "{is}");
     }
 }
@@ -192,7 +192,7 @@ fn a_workspace_name_that_needs_escapes_is_refused_with_the_reason() {
     }
 }
 
-/// Names that differ in one place, in what people and disks easily take for the same.
+/// Names that differ in one place, by characters that users and file systems easily confuse.
 fn alike() -> impl Strategy<Value = (String, String)> {
     let pairs = [
         ("-", "."),

@@ -1,6 +1,6 @@
-//! What an administrator sets up once, on a release that this changes: tests that run before a release, when they are named.
+//! Tests of an administrator's setup, which change the installed release. They run before a release, if a filter names them.
 //!
-//! | module | what the release has meanwhile |
+//! | module | state of the release during the test |
 //! |---|---|
 //! | `assigned_ids` | workspaces whose user the cluster chooses |
 //! | `certificates` | a certificate of cert-manager, then one of the gateway's own |
@@ -8,7 +8,7 @@
 //! | `fronts` | a front of the cluster before its proxy, of each kind |
 //! | `identity` | a database for the bundled identity provider, and a broker |
 //! | `last_release` | the chart and the CRDs of the last release, then its own again |
-//! | `older_api_server` | a portal that asks an API server without constrained impersonation |
+//! | `older_api_server` | a portal on an API server without constrained impersonation |
 //! | `one_namespace` | one namespace with the rules of a strict cluster, whose administrator installs it, beside another one |
 //! | `pictures` | nothing: it makes the pictures of the documentation (`PICTURES` names the folder to write them to) |
 //! | `production` | nothing: another namespace has a release by the values of the installation guide |

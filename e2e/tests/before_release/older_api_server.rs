@@ -1,5 +1,6 @@
-//! The portal on an API server before constrained impersonation: it reads and shows commands, or impersonates anybody where an
-//! administrator chose that.
+//! The portal on an API server without constrained impersonation.
+//!
+//! It reads and shows commands, or impersonates any user if an administrator allows that.
 
 use anyhow::ensure;
 use api::{Workspace, workspace::DesiredStatus};

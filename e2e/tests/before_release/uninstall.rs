@@ -1,4 +1,4 @@
-//! The release is removed and installed again: workspaces run on, and nothing hangs.
+//! The release is removed and installed again: workspaces continue to run, and no deletion blocks.
 
 use anyhow::{Context as _, ensure};
 use api::{

@@ -1,4 +1,4 @@
-//! Who gets in, asked without a browser.
+//! Access to workspaces, tested without a browser.
 
 use anyhow::Context as _;
 use api::{

@@ -1,4 +1,4 @@
-//! A workspace's own server answers whom the gateway vouches for, and nobody else who gets at its address.
+//! A workspace's server answers only users whom the gateway attests, also if others reach its address.
 
 use api::{Workspace, names};
 use e2e::{
@@ -108,13 +108,13 @@ async fn jupyterlab_shows_the_user_of_the_assertion_and_answers_401_to_requests_
         }
     }
 
-    // The operator may look whether it is used, and nothing else.
+    // The operator may read whether the workspace is in use, and nothing else.
     let operator = signer(&keys("operator").await?)?;
     let asks = operator.sign(&Claims::new(names::OPERATOR, &uid, names::OPERATOR, now()))?;
     assert_eq!(pod.ask("api/kernels?no_track_activity=1", &[&asks]).await?, 200);
     assert_eq!(pod.ask("api/contents", &[&asks]).await?, 401);
 
-    // Whoever runs code in the pod is inside already, and yet does not pass as a person.
+    // Code in the pod already has access to its files, but the server does not accept it as a user.
     let inside = "import urllib.request as r, urllib.error as e\n\
                   try: print(r.urlopen('http://127.0.0.1:8888/api/status').status)\n\
                   except e.HTTPError as x: print(x.code)";

@@ -1,4 +1,4 @@
-//! A person with a browser.
+//! A user with a browser.
 
 use api::workspace::Phase;
 use e2e::{browser::Browser, cluster::Scratch, command, notebook, workspace};

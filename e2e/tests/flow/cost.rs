@@ -1,4 +1,4 @@
-//! What a start costs the API server.
+//! Calls of a start to the API server.
 
 use std::{collections::BTreeMap, time::Duration};
 

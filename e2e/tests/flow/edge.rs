@@ -1,4 +1,4 @@
-//! The edge of the installation: what no address has, what a browser claims, and what nobody opened.
+//! The proxy: invalid bytes in URLs; credentials, forged headers and prefetches that must not reach a pod.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
-//! A hostile page in one workspace, opened in alice's own browser, with her signed in everywhere: what it gets of her other
-//! workspaces and of the sign-in host is nothing.
+//! A hostile page in one workspace, opened in alice's browser while she is signed in everywhere.
+//!
+//! It gets nothing from her other workspaces or from the sign-in host.
 
 use anyhow::Context as _;
 use api::{
@@ -116,7 +117,7 @@ async fn planted_cookies_count_nothing(
     browser.sees("body", "alice").await
 }
 
-/// It would answer in place of the pod whatever its page asks for, and outlives the pod.
+/// It would answer all requests of its page instead of the pod, and outlives the pod.
 #[tokio::test]
 async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake() -> anyhow::Result<()> {
     let scratch = Scratch::new("worker", &["alice"]).await?;
@@ -273,7 +274,7 @@ async fn the_opener_of_a_sign_in_cannot_read_its_code() -> anyhow::Result<()> {
     browser.enter(&open, "alice").await?;
     browser.visit(&open).await?;
     browser.sees("body", "\"path\"").await?;
-    // Signed in, and without a ticket here: with one she would go on to the workspace.
+    // She is signed in and has no ticket here: with one she would continue to the workspace.
     browser.page.delete_cookie("__Host-ws").await?;
     let watch = "const seen = new Set(); const opened = window.open(target); \
                  const look = () => { try { seen.add(opened.location.href) } catch {} }; \

@@ -1,4 +1,4 @@
-//! Workspaces that nobody uses stop by themselves, and say why; those that compute do not.
+//! Idle workspaces are stopped, with a reason. Those that compute are not.
 
 use std::time::{Duration, Instant};
 
@@ -150,7 +150,7 @@ async fn an_idle_jupyterlab_stops_and_a_computing_one_does_not() -> anyhow::Resu
     scratch.finish().await
 }
 
-/// An application that is ready, and answers with this status when it is asked whether it is used.
+/// An application that is ready, and answers the idle check with this status.
 fn answering(name: &str, status: u16) -> anyhow::Result<Workspace> {
     let script = format!(
         "
@@ -172,7 +172,7 @@ http.server.ThreadingHTTPServer(('', 8888), Handler).serve_forever()
 async fn an_application_without_idle_detection_is_not_stopped_and_reported() -> anyhow::Result<()> {
     let scratch = Scratch::new("idle-silent", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    // The first answers, but nothing from which one could tell.
+    // The first one answers, but the answer does not show whether it is in use.
     let all = [
         (workspace::echo("silent")?, ""),
         (answering("broken", 500)?, "the answer is 500, not 200"),

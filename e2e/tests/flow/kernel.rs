@@ -1,4 +1,4 @@
-//! The least that one can write still gives a notebook that computes.
+//! The shortest valid manifest gives a notebook that computes.
 
 use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{

@@ -67,7 +67,7 @@ async fn kubectl_with_a_token_of_the_provider_and_the_browser_agree_on_a_user_s_
     let running = workspace::reached(&scratch.api(), name, Phase::Running).await?;
     let owner = running.annotations().get(names::CREATED_BY).context("no owner")?;
 
-    // The gateway lets the same person in as the owner, and shows that name.
+    // The gateway admits the same user as the owner, and shows that name.
     let browser = HttpSession::new()?;
     browser.enter(&workspace::url(&running)?, "alice").await?;
     let auth = environment.origin(&environment.auth_host());
@@ -75,7 +75,7 @@ async fn kubectl_with_a_token_of_the_provider_and_the_browser_agree_on_a_user_s_
     let shown = [".", ","].map(|end| format!("You are {owner}{end}"));
     ensure!(shown.iter().any(|name| page.contains(name)), "{owner}: {page}");
 
-    // It also lets her in where the group has access that the API server names.
+    // It also admits her where the group that the API server names has access.
     let group = group(&whoami)?;
     let url = workspace::url(&workspace::reached(&bobs, SHARED, Phase::Running).await?)?;
     let refused = browser.open(&url).await?.status();

@@ -1,4 +1,4 @@
-//! A template that arrives after its workspace opens nothing that the workspace's author could not open.
+//! A template that is created after its workspace gives no access that the workspace's author lacks.
 
 use api::{
     Workspace,
@@ -79,7 +79,7 @@ async fn a_template_created_later_does_not_expose_unchecked_secrets() -> anyhow:
     }
     nothing_runs(&scratch).await?;
 
-    // No later write gets at it, nor does a workspace that is made now: now somebody is asked.
+    // No later write and no new workspace gives access to it: the webhook now checks the user's rights.
     let again = Patch::Merge(json!({"spec": {"displayName": "again"}}));
     let reported = refusal(alice.patch("early", &PatchParams::default(), &again).await)?;
     assert!(reported.contains("is out of your reach"), "{reported}");
@@ -88,12 +88,12 @@ async fn a_template_created_later_does_not_expose_unchecked_secrets() -> anyhow:
     let reported = refusal(alice.create(&PostParams::default(), &late).await)?;
     assert!(reported.contains("is out of your reach"), "{reported}");
 
-    // The control: whoever may read it gets it, by making the workspace anew as it was told.
+    // The control: a user who may read it gets access after creating the workspace again, as the message says.
     let rules: Value =
         json!([{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["theirs"], "verbs": ["get"]}]);
     scratch.grant("theirs", "alice", &rules).await?;
     workspace::delete(&alice, "early").await?;
-    // A refusal is remembered for a moment only.
+    // A refusal is cached only briefly.
     wait::until("the right to be seen", wait::USUAL, || async {
         let made = alice.create(&PostParams::default(), &early).await;
         made.map(drop).map_err(|error| error.to_string())

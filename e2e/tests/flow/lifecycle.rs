@@ -217,7 +217,7 @@ async fn manually_deleted_children_and_changed_assertion_keys_are_restored() -> 
     scratch.finish().await
 }
 
-/// Gives an object a label and an annotation of somebody else's.
+/// Adds a label and annotations of another tool to an object.
 async fn mark<K>(scratch: &Scratch, name: &str) -> anyhow::Result<()>
 where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,

@@ -1,4 +1,4 @@
-//! What people do, through the proxy, on a real cluster.
+//! What users do, through the proxy, on a real cluster.
 
 mod access;
 mod assertion;

@@ -1,4 +1,4 @@
-//! What the servers tell at `/metrics`.
+//! Metrics of the servers at `/metrics`.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +47,7 @@ async fn all_servers_export_metrics_and_gauges_of_deleted_workspaces_disappear()
     );
     become_gauges(namespace, &[gauge]).await?;
 
-    // Each tells of what it has just done, and one operator leads.
+    // Each server reports what it has just done, and one operator leads.
     let counted: BTreeMap<_, _> = [
         ("gateway", "jupyter_k8s_gateway_index_workspaces "),
         ("operator", "jupyter_k8s_operator_leading "),

@@ -1,4 +1,4 @@
-//! What a person sees while a workspace is on its way, or cannot be.
+//! What a user sees while a workspace starts, or cannot start.
 
 use anyhow::Context as _;
 use api::condition::reason;
@@ -14,7 +14,7 @@ use kube::{Api, ResourceExt as _, api::PostParams};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-/// The events that a start is told by, as the workspace's own page asks for them, until they end: name and data of each.
+/// The events of a start, requested as by the workspace's own page, until they end: name and data of each.
 async fn stream(session: &HttpSession, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
     let answer = session
         .request(Method::GET, &format!("{url}_workspace/progress"))
@@ -35,7 +35,7 @@ async fn stream(session: &HttpSession, url: &str) -> anyhow::Result<Vec<(String,
     Ok(text.split("\n\n").filter_map(event).collect())
 }
 
-/// The same, once it does not tell any more of the stop before.
+/// The same, once it no longer reports the previous stop.
 async fn stream_of_start(session: &HttpSession, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
     wait::until("the start to be told", wait::USUAL, || async {
         let events = stream(session, url).await.map_err(|error| format!("{error:#}"))?;
@@ -48,7 +48,7 @@ async fn stream_of_start(session: &HttpSession, url: &str) -> anyhow::Result<Vec
     .await
 }
 
-/// Checks that a start was told in order, from nothing to its end. Returns what was told last.
+/// Checks that the events of a start are in order, from the first to the last. Returns the last one.
 fn told_in_order(events: &[(String, Value)]) -> anyhow::Result<&(String, Value)> {
     let (last, way) = events.split_last().context("nothing was told")?;
     assert!(
@@ -66,7 +66,7 @@ fn told_in_order(events: &[(String, Value)]) -> anyhow::Result<&(String, Value)>
     Ok(last)
 }
 
-/// A stopped workspace of alice's that would run `image`, and her session, to which its stop is told.
+/// A stopped workspace of alice's with the image `image`, and her session, which has seen the stop.
 async fn stopped(scratch: &Scratch, image: &str) -> anyhow::Result<(api::Workspace, HttpSession)> {
     let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let mut wanted = workspace::of_image("ws", image);

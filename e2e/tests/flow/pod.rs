@@ -1,4 +1,4 @@
-//! What reaches a workspace's pod.
+//! Settings, volumes and secrets that reach a workspace's pod.
 
 use api::{Workspace, WorkspaceTemplate, names, workspace::Phase};
 use e2e::{

@@ -1,4 +1,4 @@
-//! Ways past the gateway, from inside the cluster: closed.
+//! Connections from inside the cluster that bypass the gateway are refused.
 
 use anyhow::Context as _;
 use e2e::{

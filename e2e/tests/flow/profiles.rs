@@ -1,4 +1,4 @@
-//! Identities, tokens and secrets of pods: by an execution profile, and not without.
+//! Service accounts, tokens and secrets of pods: only by an execution profile.
 
 use api::{
     Workspace, WorkspaceExecutionProfile,

@@ -1,4 +1,4 @@
-//! The bundled identity provider: a link of a stranger's own sign-in, opened by somebody who is signed in, gives the stranger nothing.
+//! The bundled identity provider: an attacker's sign-in link, opened by a signed-in user, gives the attacker nothing.
 
 use std::collections::HashMap;
 
@@ -15,10 +15,10 @@ const ACTIONS: [&str; 6] = [
     "CONFIGURE_TOTP",
     "delete_credential",
 ];
-/// The provider's cookies of somebody who is signed in.
+/// The provider's cookies of a user who is signed in.
 const SIGNED_IN: [&str; 2] = ["KEYCLOAK_IDENTITY", "KEYCLOAK_SESSION"];
 
-/// CVE-2026-7507, with the steps of the stranger mallory in the order of the attack.
+/// CVE-2026-7507, with the steps of the attacker mallory in their order.
 #[tokio::test]
 async fn a_sign_in_link_opened_by_another_user_gives_its_creator_nothing() -> anyhow::Result<()> {
     let environment = Environment::get()?;
@@ -65,7 +65,7 @@ async fn a_sign_in_link_opened_by_another_user_gives_its_creator_nothing() -> an
             restarted.status()
         );
 
-        // Whatever alice gets to see: the provider may say that the link is not hers, or sign her in anew.
+        // Any page for alice is valid: the provider may report that the link is not hers, or sign her in again.
         alice.open(&with("authenticate", &[handle])?).await?;
 
         let taken = mallory
@@ -138,7 +138,7 @@ fn location(answer: &Response) -> anyhow::Result<&str> {
         .to_str()?)
 }
 
-/// What a person holds at the provider under this name.
+/// What a user has at the provider under this name.
 fn cookie(session: &HttpSession, realm: &str, name: &str) -> anyhow::Result<Option<String>> {
     let held = session.cookies(&format!("{realm}/login-actions/authenticate"))?;
     Ok(held

@@ -1,4 +1,4 @@
-//! Whom a share, a role and nobody lets in, and how soon that ends.
+//! Access by a share, by a role, and by neither, and how soon it ends.
 
 use std::time::{Duration, Instant};
 
@@ -67,7 +67,7 @@ impl Site {
         Ok(open)
     }
 
-    /// Waits until the person is refused, and says when that was.
+    /// Waits until the user is refused, and returns the time.
     async fn refused(&self, session: &HttpSession) -> anyhow::Result<Instant> {
         wait::until("access to end", wait::USUAL, || async {
             let answer = session

@@ -1,4 +1,4 @@
-//! A session or a run that ends under an open JupyterLab: the page says so, and nothing on it is lost.
+//! A session or a run ends while JupyterLab is open: the page reports it, and loses nothing.
 
 use api::Workspace;
 use e2e::{

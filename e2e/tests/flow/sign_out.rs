@@ -37,7 +37,8 @@ async fn ticket(browser: &Browser, url: &str) -> anyhow::Result<String> {
     Ok(ticket)
 }
 
-/// Alice signs out at the identity provider, which tells the gateway. She signs in on the home page, and opens her workspace from its list.
+/// Alice signs out at the identity provider, which notifies the gateway. She signs in on the home page, and opens her
+/// workspace from its list.
 /// Then she signs out with its button: her ticket is worth nothing at once, the provider has forgotten her, too, and the next visit asks
 /// for her password.
 #[tokio::test]

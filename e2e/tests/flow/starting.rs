@@ -1,4 +1,4 @@
-//! Who starts a stopped workspace in the browser, as the chart sets it.
+//! Users who may start a stopped workspace in the browser, by the chart's default.
 
 use anyhow::Context as _;
 use api::{

@@ -1,4 +1,4 @@
-//! When a change reaches a running pod, and when not.
+//! Changes that reach a running pod, and changes that do not.
 
 use api::{
     Workspace, names,

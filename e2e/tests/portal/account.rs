@@ -1,4 +1,4 @@
-//! What the portal's account can do by itself, and as others: nothing beyond its pages.
+//! The portal's account has no rights beyond its pages, neither by itself nor as other users.
 
 use std::sync::Arc;
 

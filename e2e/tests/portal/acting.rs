@@ -1,4 +1,4 @@
-//! Strangers see nothing of a workspace.
+//! Users without access see nothing of a workspace.
 
 use e2e::cluster::Scratch;
 use e2e::workspace;

@@ -1,4 +1,4 @@
-//! Every kind of change by the portal -> what the API server's audit log says of who made it.
+//! Every kind of change by the portal -> the user that the API server's audit log records.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use kube::api::ListParams;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-/// Writes that are done once each of the changes below is made: five patches are an edit, a start, a restart, a stop and a hand over.
+/// Writes of one run of the changes below: the five patches are edit, start, restart, stop and transfer.
 const CHANGES: [(&str, usize); 6] = [
     ("create workspaces", 1),
     ("patch workspaces", 5),
@@ -130,7 +130,7 @@ impl Acting<'_> {
         self.send(&end, &[("uid", &share_uid)]).await
     }
 
-    /// Hands another workspace over to bob, and deletes the first.
+    /// Transfers another workspace to bob, and deletes the first.
     async fn leaves(&self) -> anyhow::Result<()> {
         let uid = self.uid("handed").await?;
         let owner = [("uid", uid.as_str()), ("before", "alice"), ("owner", "bob")];

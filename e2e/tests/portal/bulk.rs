@@ -1,4 +1,4 @@
-//! A hundred workspaces are stopped together, some of them refused: the run is ended half way, repeated, and completed.
+//! 100 workspaces are stopped together, and some are refused: the run is cancelled half way, repeated, and completed.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Only the gateway's word counts at the portal, and only its own pages change something.
+//! The portal accepts only the gateway's assertions, and changes only from its own pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -156,7 +156,7 @@ impl Drop for ForeignSite {
     }
 }
 
-/// Opens a page in a window of its own, and tells whether the opener can read it.
+/// Opens a page in its own window, and returns whether the opener can read it.
 const WINDOW: &str = "const w = open(target); if (!w) done('nothing'); \
      const look = () => { try { if (w.location.href !== 'about:blank' && w.document.body.innerText) return done('got') } catch {} setTimeout(look, 100) }; \
      look()";

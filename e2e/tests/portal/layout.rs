@@ -1,4 +1,4 @@
-//! Page in a browser -> what of it is beyond the screen or cut off (IO).
+//! Page in a browser -> parts that are off the screen or cut off (IO).
 
 use anyhow::Context as _;
 use e2e::browser::Browser;

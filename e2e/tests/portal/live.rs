@@ -1,4 +1,4 @@
-//! What stays on a list while its rows change, what a screen reader is told of it, and what an open page shows after a right is lost.
+//! A list while its rows change, the announcements for screen readers, and an open page after the user loses a right.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 /// Longest that an open page may show what its user may no longer see.
 const LONGEST: Duration = Duration::from_mins(1);
-/// Longest that a watch takes to tell the portal of a change.
+/// Maximum time until a watch reports a change to the portal.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// The reader types, chooses, marks a text and opens a menu in the row of one workspace; the menu's button has the focus.
@@ -204,7 +204,7 @@ impl Tabs {
         let browser = Browser::start().await?;
         browser.sign_in(&address("/?q=losing-")?, user).await?;
         for row in rows {
-            // The portal may have been told a moment ago that the user sees nothing there.
+            // The portal may have cached that the user sees nothing there.
             wait::until_checked_each_second(&format!("{row} in the list"), wait::USUAL, || async {
                 let found = browser.page.find(Locator::Css(row)).await;
                 if found.is_err() {

@@ -1,4 +1,4 @@
-//! What people see in a browser.
+//! What users see in a browser.
 
 use anyhow::Context as _;
 use api::workspace::Phase;
@@ -266,7 +266,7 @@ async fn a_start_that_cannot_go_on_names_its_step_its_cause_and_what_its_pod_say
             .is_some_and(|object| object.starts_with("Pod workspace-ws-"))
     });
     assert!(of_pod.is_some(), "{}", shown["events"]);
-    // It goes on, and the page follows.
+    // The start continues, and the page follows it.
     let browser = Browser::start().await?;
     browser.sign_in(&address(&at)?, "alice").await?;
     browser.sees("#progress .stuck", "Pulling image").await?;

@@ -1,4 +1,4 @@
-//! Texts of others in every place that pages show, beside a plain twin: they add nothing to a page.
+//! Texts of other users in every place of the pages, compared with plain texts: they add no markup.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ use e2e::portal::address;
 
 /// Not ASCII, as the hostile ones: pages isolate such texts.
 const PLAIN: &str = "é plain text";
-/// Allowed in names that people see.
+/// Allowed in names that users see.
 const NAME: &str = "é\"'><img src=x onerror=hacked=1>{{7731*7919}}<script>hacked=1</script>\u{200f}\u{200b}";
 /// What a template's engine would make of it.
 const EVALUATED: &str = "61221789";
@@ -42,7 +42,7 @@ document.addEventListener('securitypolicyviolation', (event) => {
 /// All kinds of elements, each with those around it and the names of its attributes; and what a hostile text might have done.
 const TREE: &str = r"
 const kinds = new Set();
-// What tells of the connection is shown and hidden at any time.
+// The connection notice is shown and hidden at any time.
 for (const element of document.querySelectorAll('*:not(#still, #gone, #ended)')) {
   const path = [];
   for (let at = element; at; at = at.parentElement) path.unshift(at.localName);
@@ -331,7 +331,7 @@ async fn texts_of_others_are_texts() -> anyhow::Result<()> {
         after.forbidden
     );
 
-    // What is watched is told: a script in the page is no script of the portal.
+    // The test detects violations: a script that the page adds is not one of the portal's.
     let script = "const script = document.createElement('script'); script.src = 'https://evil.example/x.js'; document.head.append(script)";
     let refused = browser.run(script, Vec::new()).await;
     let told = read(&browser).await?;

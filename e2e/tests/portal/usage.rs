@@ -1,5 +1,7 @@
-//! What a workspace uses, by the metrics API. A CRD of that API's group takes the place of metrics-server, which is built and run before a
-//! release only (`before_release::usage`): API server, rights and the user's own request are real, and the figures are made up.
+//! Usage of a workspace, by the metrics API.
+//!
+//! A CRD of that API's group replaces metrics-server, which runs only before a release (`before_release::usage`). API
+//! server, rights and the user's own request are real; the figures are invented.
 
 use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};
 use e2e::cluster::{self, Scratch};

@@ -19,10 +19,10 @@ const READY: Duration = Duration::from_mins(4);
 /// In front of a command that makes an object, in the notes.
 const INDENT: &str = "           ";
 
-/// Somebody who installs.
+/// An administrator who installs the chart.
 pub(crate) struct Administrator {
     shell: Shell,
-    /// What every command about the chart names.
+    /// The chart's reference in each command.
     chart: String,
     system: String,
     release: String,

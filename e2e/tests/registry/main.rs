@@ -1,6 +1,6 @@
 //! An empty cluster and a registry with a published version -> an installation, by the commands of docs/install.md and of Helm's notes.
 //!
-//! A stage of its own: `./justw test` publishes the version, and takes the cluster's images away before.
+//! It has its own stage: `./justw test` publishes the version, and first removes the cluster's images.
 
 mod administrator;
 mod pulls;

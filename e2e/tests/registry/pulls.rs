@@ -1,4 +1,4 @@
-//! Pods -> whether the registry gave them their images, by digest and for a password (IO).
+//! Pods -> whether they pulled their images from the registry, by digest and with a password (IO).
 
 use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};

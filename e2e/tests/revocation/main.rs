@@ -49,7 +49,8 @@ const ROLE_LOST: Expected = Expected {
     within: (REQUESTS.saturating_add(ROLES), SOCKETS.saturating_add(ROLES)),
     ..DENIED
 };
-/// Users with access are told that the workspace does not run, while it is being deleted. After that, its address is like any unused one.
+/// While the workspace is being deleted, users with access see that it does not run. Later its address is like any unused
+/// one.
 /// Its pod may close the websockets before the gateway does.
 const DELETED: Expected = Expected {
     answers: &[StatusCode::SERVICE_UNAVAILABLE, StatusCode::FORBIDDEN],

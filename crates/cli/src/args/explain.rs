@@ -28,7 +28,7 @@ pub struct Explain {
     #[arg(long, requires = "filename")]
     pub offline: bool,
 
-    /// Why somebody may or may not open it, rule by rule [default: you]
+    /// Why a user may or may not open it, rule by rule [default: you]
     #[arg(long, requires = "name")]
     pub access: bool,
 

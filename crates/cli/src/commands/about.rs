@@ -1,4 +1,4 @@
-//! Who asks, and which versions meet (IO).
+//! The user and the versions of plugin and cluster (IO).
 
 use api::names::CRD_VERSION;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

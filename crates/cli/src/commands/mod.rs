@@ -12,7 +12,7 @@
 //! | `set.rs`, `lint.rs`, `logs.rs`, `completion.rs` | `set`, `lint`, `logs`, `completion` |
 //! | `about.rs` | `version`, `whoami` |
 //! | `targets.rs` | which workspaces a command is about -> these workspaces |
-//! | `identity.rs` | who asks, as the API server knows them |
+//! | `identity.rs` | the user, as the API server knows them |
 
 mod about;
 mod change;
@@ -41,7 +41,7 @@ pub(crate) use explain::offline as explain_offline;
 pub(crate) use lint::run as lint;
 pub(crate) use template::offline as template_offline;
 
-/// Checks what the command line alone tells, before a cluster is asked.
+/// Checks the command line itself, before any request to a cluster.
 pub(crate) fn check(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Delete(args) => change::check(Action::Delete, args),

@@ -114,7 +114,7 @@ fn below(field: &str, name: &str) -> String {
     }
 }
 
-/// Whether all entries have names that tell them apart.
+/// Whether all entries have different names.
 fn is_named(items: &[Value]) -> bool {
     let names: BTreeSet<_> = items.iter().filter_map(|item| item["name"].as_str()).collect();
     names.len() == items.len()

@@ -1,4 +1,4 @@
-//! An address and tickets -> one line of JSON: where a server listens, and what to ask it with (IO).
+//! Address and tickets -> one line of JSON: where a server listens, and the requests for it (IO).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,7 +116,7 @@ pub(crate) fn announce(
     Ok(())
 }
 
-/// One line, for whoever started this.
+/// Prints one line, for the process that started this one.
 pub(crate) fn print(what: &Value) {
     println!("{what}");
 }

@@ -1,7 +1,7 @@
 //! A plan -> workspaces that start one after the other, and how long each takes until its first page (IO).
 //!
-//! The time begins when the cluster is told, and ends with the first 200 through the proxy. Until then the gateway's own page answers,
-//! and is asked for again after a millisecond.
+//! The time starts when the cluster has the change, and ends with the first 200 through the proxy. Until then the
+//! gateway's own page answers, and the bench requests it again after a millisecond.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ struct Plan {
     from: usize,
     /// How many are started.
     count: usize,
-    /// Whether pages are asked for; otherwise changes are only made.
+    /// Whether to request pages; otherwise the bench only makes the changes.
     asks: bool,
     /// Where the lines go.
     log: PathBuf,

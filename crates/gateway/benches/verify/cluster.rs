@@ -1,5 +1,7 @@
-//! so many workspaces and shares -> an API server that lists them page by page and keeps none of them, so that the memory
-//! of this process is the gateway's; everything else is the API server in memory (IO in process).
+//! Numbers of workspaces and shares -> an API server that lists them page by page (IO in process).
+//!
+//! It generates each page and stores no object, so that the memory of this process is the gateway's. All other requests
+//! go to the API server in memory.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The real gateway, fed by its watches -> what its listeners need, and the one for questions (IO).
+//! The real gateway with its watches -> the state of its listeners, and the listener for `/verify` (IO).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ use crate::cluster::{self, Workspaces};
 
 /// Workspaces, and shares, where decisions are measured.
 const COUNT: usize = 10_000;
-/// Number of the workspace that is asked about.
+/// Number of the workspace in the authorization requests.
 const ASKED: usize = 2_500;
 
 /// The settings of a listener, as they change.

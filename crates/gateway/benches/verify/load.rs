@@ -1,10 +1,13 @@
 //! A plan -> requests, and a line about each: when it was due in microseconds, status, microseconds until it was answered (IO).
 //!
-//! At a rate, a request is due at its place in the schedule whatever became of those before, and its time counts from then: a server
-//! that stalls is not asked less often for it, and the wait is in the figures. Timers are too coarse for times of microseconds, and
-//! waking up takes as long as an answer does: the generator sleeps only while nothing is under way, and gets up before the next request
-//! is due. It does not stay awake all the time, for a process that never sleeps waits for its processor whenever another user gets it,
-//! and drives everything else that the machine does to the server's.
+//! At a rate, each request is due at a fixed time, and its duration counts from that time. So a server that stalls gets
+//! as many requests as before, and the figures include the wait.
+//!
+//! Timers are too coarse for microseconds, and waking up takes as long as an answer. So the generator sleeps only while
+//! no request is pending, and wakes up before the next one is due.
+//!
+//! It does not spin all the time. The scheduler preempts a process that never sleeps, and moves other processes to the
+//! server's processor.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -2,11 +2,12 @@
 //!
 //! - `gateway plain|tls`: the real gateway, fed by its watches, with 10,000 workspaces, as many shares and one session
 //! - `reference plain|tls`, `headers plain|tls`: a bare hyper server, without headers in its answer or with the gateway's
-//! - `site COUNT POD FOLDER`: the gateway as a proxy meets it, with so many workspaces, and the proxy's configuration
-//! - `pod plain`: what stands for a workspace's pod: pages, and websockets that echo
+//! - `site COUNT POD FOLDER`: the gateway behind a proxy, with so many workspaces, and the proxy's configuration
+//! - `pod plain`: a substitute for a workspace's pod: pages, and websockets that echo
 //! - `load FILE`, `messages FILE`, `idle FILE`, `changes FILE`: requests, messages, open sockets, changes of routes
 //!
-//! A server listens on loopback, prints one line of JSON, its address and what to ask it with, and serves until it is killed.
+//! A server listens on loopback and prints one line of JSON: its address, and the requests for it. It serves until it is
+//! killed.
 
 mod announce;
 mod changes;

@@ -1,4 +1,6 @@
-//! What stands for a workspace's pod: hyper alone, which answers a page of 1 KiB to anything, and echoes over websockets (IO).
+//! A substitute for a workspace's pod (IO).
+//!
+//! It is hyper alone. It answers each request with a page of 1 KiB, and echoes messages of websockets.
 
 use std::convert::Infallible;
 use std::net::IpAddr;

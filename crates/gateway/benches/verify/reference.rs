@@ -1,5 +1,7 @@
-//! The bare servers that the gateway is held against: hyper alone, which answers 200 to anything, without headers of its own or
-//! with as many and as long ones as the gateway's answer has, the same ones each time (IO).
+//! Bare servers, with which the gateway is compared (IO).
+//!
+//! They are hyper alone and answer each request with 200. One sends no headers of its own. The other sends constant
+//! headers, as many and as long as those of the gateway's answer.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;

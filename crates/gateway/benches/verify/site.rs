@@ -1,7 +1,7 @@
-//! The gateway as a proxy meets it: its three listeners, and with what Traefik is started by the chart (IO).
+//! The gateway behind a proxy: its three listeners, and the configuration with which the chart starts Traefik (IO).
 //!
-//! Two proxies can be started. `gateway` is as the chart has it; `alone` has the same configuration without what asks the gateway
-//! about requests and hands it websockets, so that both go straight to the pod.
+//! Two proxies can be started. `gateway` has the chart's configuration. `alone` has the same one without the gateway, so
+//! that requests and websockets go directly to the pod.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,10 +36,10 @@ use crate::announce::{bind, cookies, print};
 use crate::cluster::{Workspaces, workspace};
 use crate::gateway_process::Gateway;
 
-/// Workspaces whose tickets are told, for sockets. One may hold no more than an eighth of the sockets that are free, so all that the
-/// bench opens have to be spread thin.
+/// Workspaces whose tickets are printed, for sockets. A workspace may use at most an eighth of the free sockets, so the
+/// bench spreads its sockets over many workspaces.
 const OPEN: usize = 25;
-/// Workspaces, the first ones, that are stopped until their number is said.
+/// The first workspaces are stopped. A command with its number starts one of them.
 pub(crate) const STOPPED: usize = 60;
 
 /// Serves for ever.
@@ -109,7 +109,7 @@ pub(crate) async fn serve(count: usize, pod: SocketAddr, folder: &Path) -> anyho
     }
 }
 
-/// Takes out what makes the proxy ask the gateway, and hand over websockets.
+/// Removes the routes by which the proxy calls the gateway and sends it websockets.
 fn without_gateway(routes: &mut Value) -> anyhow::Result<()> {
     let all = routes["http"]["routers"].as_object_mut().context("no routers")?;
     all.remove("upgrade").context("no router of upgrades")?;

@@ -1,4 +1,4 @@
-//! A plan -> websockets that carry messages there and back, or that are only open (IO).
+//! A plan -> websockets that echo messages, or that are only open (IO).
 
 use std::fs;
 use std::net::SocketAddr;
@@ -89,7 +89,7 @@ pub(crate) async fn idle(plan: &str) -> anyhow::Result<()> {
     }
     println!("open");
     let mut rest = Vec::new();
-    // Whoever waits for the sockets closes its side.
+    // The process that measures closes this input at the end.
     tokio::task::spawn_blocking(move || std::io::Read::read_to_end(&mut std::io::stdin(), &mut rest))
         .await??;
     for socket in &mut sockets {

@@ -1,6 +1,6 @@
 //! refusals -> which get a record of their own, and the number of the rest (pure).
 //!
-//! All strangers together have one budget. Each user has one of their own, whatever their sessions, so no user can use up
+//! All unauthenticated clients share one budget. Each user has one budget for all their sessions, so no user can use up
 //! another's. All users together have one as well, so that refusals do not push other records out of the stored log. Budgets of
 //! users are in `throttle`'s table. When it is full, those are removed that are nearly whole again.
 

@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use serde_json::json;
 
 use super::MANAGER;
-use super::report::Verdict;
+use super::report::Outcome;
 use super::workspace::Trial;
 
 /// Name of the webhook in both of its configurations (charts/jupyter-k8s/templates/webhook.yaml).
@@ -15,7 +15,7 @@ const WEBHOOK: &str = "\"workspaces.workspaces.jupyter.org\"";
 
 /// Asks the API server to store a Workspace that neither the schema nor an admission policy refuses, but the webhook does. Nothing
 /// is stored, whatever the answer.
-pub(super) async fn check(api: &Api<Workspace>, trial: &Trial, port: u16, release: &str) -> Verdict {
+pub(super) async fn check(api: &Api<Workspace>, trial: &Trial, port: u16, release: &str) -> Outcome {
     let params = PostParams {
         dry_run: true,
         field_manager: Some(MANAGER.to_owned()),
@@ -24,7 +24,7 @@ pub(super) async fn check(api: &Api<Workspace>, trial: &Trial, port: u16, releas
     let variable = json!({"name": OWN_VARIABLES[0], "value": "x"});
     workspace.spec.env = serde_json::from_value(json!([variable])).unwrap_or_default();
     match api.create(&params, &workspace).await {
-        Ok(_) => Verdict::Fail(format!(
+        Ok(_) => Outcome::Fail(format!(
             "the API server accepts a Workspace that breaks a rule (env), so it does not ask the webhook: restore the \
              ValidatingWebhookConfiguration {release}-webhook by helm upgrade"
         )),
@@ -33,26 +33,26 @@ pub(super) async fn check(api: &Api<Workspace>, trial: &Trial, port: u16, releas
 }
 
 /// What the API server's refusal means (pure).
-fn judge(refusal: &str, port: u16, release: &str) -> Verdict {
+fn judge(refusal: &str, port: u16, release: &str) -> Outcome {
     let is_ours = refusal.contains(WEBHOOK);
     let has = |parts: &[&str]| parts.iter().any(|part| refusal.contains(part));
     if is_ours && has(&["denied the request"]) {
-        return Verdict::Ok("a Workspace that breaks a rule is refused by the webhook".to_owned());
+        return Outcome::Ok("a Workspace that breaks a rule is refused by the webhook".to_owned());
     }
     if !has(&["failed calling webhook"]) {
-        return Verdict::Fail(format!(
+        return Outcome::Fail(format!(
             "the API server gives another answer than the webhook's refusal: {refusal}"
         ));
     }
     if !is_ours {
-        return Verdict::Fail(format!(
+        return Outcome::Fail(format!(
             "a webhook of another product does not work: repair it, or exclude Workspaces from it: {refusal}"
         ));
     }
     let pods = format!(
         "kubectl get pods -A -l app.kubernetes.io/instance={release},app.kubernetes.io/component=webhook"
     );
-    Verdict::Fail(if has(&["no endpoints available", "not found"]) {
+    Outcome::Fail(if has(&["no endpoints available", "not found"]) {
         format!("no pod of the webhook is ready: look at them, {pods} ({refusal})")
     } else if has(&["x509", "tls: "]) {
         format!(
@@ -74,8 +74,8 @@ mod tests {
     use super::*;
     use crate::check::workspace::tests::{NAMESPACE, trial};
 
-    /// The verdict where the API server answers with this message, or accepts.
-    async fn verdict(message: Option<&str>) -> Verdict {
+    /// The outcome where the API server answers with this message, or accepts.
+    async fn outcome(message: Option<&str>) -> Outcome {
         let (server, client) = ApiServer::start();
         if let Some(message) = message {
             server.fail(Fault {
@@ -84,19 +84,19 @@ mod tests {
             });
         }
         let api = Api::namespaced(client, NAMESPACE);
-        let verdict = check(&api, &trial(), 10250, "demo").await;
+        let outcome = check(&api, &trial(), 10250, "demo").await;
         let calls = server.take_calls();
         assert_eq!(calls.len(), 1);
         assert!(calls[0].query.contains("dryRun=All"), "{}", calls[0].query);
         assert_eq!(calls[0].body["spec"]["env"][0]["name"], OWN_VARIABLES[0]);
         assert_eq!(calls[0].body["spec"]["templateRef"], "jupyterlab");
-        verdict
+        outcome
     }
 
     #[tokio::test]
     async fn a_refusal_in_the_webhook_s_words_is_right() {
         let refusal = r#"admission webhook "workspaces.workspaces.jupyter.org" denied the request: spec.env[0].name: "WORKSPACE_RUN_ID" is set by the operator: choose another name"#;
-        assert!(matches!(verdict(Some(refusal)).await, Verdict::Ok(_)));
+        assert!(matches!(outcome(Some(refusal)).await, Outcome::Ok(_)));
     }
 
     #[tokio::test]
@@ -141,9 +141,9 @@ mod tests {
             ),
         ];
         for (message, part) in table {
-            let verdict = verdict(message.as_deref()).await;
-            let Verdict::Fail(text) = &verdict else {
-                panic!("{message:?}: {verdict:?}")
+            let outcome = outcome(message.as_deref()).await;
+            let Outcome::Fail(text) = &outcome else {
+                panic!("{message:?}: {outcome:?}")
             };
             assert!(text.contains(part), "{text}");
         }

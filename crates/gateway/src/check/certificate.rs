@@ -7,7 +7,7 @@ use rustls::server::ParsedCertificate;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 
-use super::report::Verdict;
+use super::report::Outcome;
 
 /// Minimum time until the end.
 const LEFT: SignedDuration = SignedDuration::from_hours(24);
@@ -21,9 +21,9 @@ pub(super) fn check(
     hosts: &[String],
     authority: Option<&str>,
     now: Timestamp,
-) -> Verdict {
+) -> Outcome {
     let Ok((_, parsed)) = x509_parser::parse_x509_certificate(served) else {
-        return Verdict::Fail(
+        return Outcome::Fail(
             "the proxy serves a certificate that cannot be read: renew it (proxy.tls)".into(),
         );
     };
@@ -75,9 +75,9 @@ pub(super) fn check(
             Some(_) => "self-signed by this installation, so browsers warn".to_owned(),
             None => format!("from {issuer}"),
         };
-        return Verdict::Ok(format!("{}, {origin}, until {}", hosts.join(", "), date(until)));
+        return Outcome::Ok(format!("{}, {origin}, until {}", hosts.join(", "), date(until)));
     }
-    Verdict::Fail(format!(
+    Outcome::Fail(format!(
         "the certificate of {issuer} that the proxy serves cannot be used: {}",
         problems.join("; ")
     ))
@@ -141,7 +141,7 @@ pub(super) mod tests {
         CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()
     }
 
-    fn verdict(hosts: &[&str], wanted: &[&str], age: SignedDuration) -> Verdict {
+    fn outcome(hosts: &[&str], wanted: &[&str], age: SignedDuration) -> Outcome {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
         let served = der(&certificate(hosts, now - age));
         let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
@@ -153,15 +153,15 @@ pub(super) mod tests {
     #[test]
     fn hosts_issuer_and_end_are_named() {
         assert_eq!(
-            verdict(
+            outcome(
                 &["*.ws.example", "id.example"],
                 &["*.ws.example", "id.example"],
                 NEW
             ),
-            Verdict::Ok("*.ws.example, id.example, from letsencrypt-dns, until 2027-02-18".into())
+            Outcome::Ok("*.ws.example, id.example, from letsencrypt-dns, until 2027-02-18".into())
         );
         let folders = ["ws.example", "auth.ws.example"];
-        assert!(matches!(verdict(&folders, &folders, NEW), Verdict::Ok(_)));
+        assert!(matches!(outcome(&folders, &folders, NEW), Outcome::Ok(_)));
     }
 
     #[test]
@@ -184,7 +184,7 @@ pub(super) mod tests {
             ),
             (&[], &["*.ws.example"], "no host and not *.ws.example: "),
         ] {
-            let Verdict::Fail(text) = verdict(hosts, wanted, NEW) else {
+            let Outcome::Fail(text) = outcome(hosts, wanted, NEW) else {
                 panic!("{hosts:?} covers {wanted:?}")
             };
             assert!(text.contains(missing), "{text}");
@@ -197,13 +197,13 @@ pub(super) mod tests {
         let hosts = ["*.ws.example".to_owned()];
         let own = authority("own", now).unwrap();
         let made = leaf(&own, "proxy", &hosts, Purpose::Server, now).unwrap();
-        let Verdict::Ok(text) = check(&der(&made), &hosts, Some(&own.certificate), now) else {
+        let Outcome::Ok(text) = check(&der(&made), &hosts, Some(&own.certificate), now) else {
             panic!("refused")
         };
         let start = "*.ws.example, self-signed by this installation, so browsers warn, until ";
         assert!(text.starts_with(start), "{text}");
         let other = authority("other", now).unwrap().certificate;
-        let Verdict::Fail(text) = check(&der(&made), &hosts, Some(&other), now) else {
+        let Outcome::Fail(text) = check(&der(&made), &hosts, Some(&other), now) else {
             panic!("accepted")
         };
         assert!(
@@ -220,13 +220,13 @@ pub(super) mod tests {
             (LEAF_VALIDITY - day, "it ends on 2026-11-21, within a day"),
             (-day, "it is valid from 2026-11-21 on"),
         ] {
-            let Verdict::Fail(text) = verdict(&["*.ws.example"], &["*.ws.example"], age) else {
+            let Outcome::Fail(text) = outcome(&["*.ws.example"], &["*.ws.example"], age) else {
                 panic!("{part}")
             };
             assert!(text.contains(part), "{text}");
         }
         let second = SignedDuration::from_secs(1);
-        let long_enough = verdict(&["*.ws.example"], &["*.ws.example"], LEAF_VALIDITY - day - second);
-        assert!(matches!(long_enough, Verdict::Ok(_)), "{long_enough:?}");
+        let long_enough = outcome(&["*.ws.example"], &["*.ws.example"], LEAF_VALIDITY - day - second);
+        assert!(matches!(long_enough, Outcome::Ok(_)), "{long_enough:?}");
     }
 }

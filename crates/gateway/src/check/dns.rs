@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 
-use super::report::Verdict;
+use super::report::Outcome;
 use super::site::Site;
 use crate::tokens::random::random;
 
@@ -38,7 +38,7 @@ pub(super) async fn check<L, C, F>(
     target: &str,
     served: &CertificateDer<'_>,
     answers: Answers<L, C, F>,
-) -> Verdict
+) -> Outcome
 where
     L: AsyncFn(String) -> Result<Vec<SocketAddr>, String>,
     C: AsyncFn(SocketAddr, String) -> Result<CertificateDer<'static>, String>,
@@ -51,7 +51,7 @@ where
     for shown in &shown {
         let host = match any_label() {
             Ok(label) => shown.replacen('*', &label, 1),
-            Err(error) => return Verdict::Fail(error),
+            Err(error) => return Outcome::Fail(error),
         };
         if let Err(problem) = follow(shown, &host, served, &answers, &mut reached).await {
             problems.push(problem);
@@ -66,7 +66,7 @@ where
                  front passes, or let front and proxy (proxy.tls) use the same Secret"
             ),
         };
-        return Verdict::Fail(format!("{}: {cure}{or}", problems.join("; ")));
+        return Outcome::Fail(format!("{}: {cure}{or}", problems.join("; ")));
     }
     let silent = match list(&reached.silent) {
         none if none.is_empty() => none,
@@ -76,7 +76,7 @@ where
         none if none.is_empty() => none,
         some => format!("; {some} serves a certificate of its own, as a load balancer in front does"),
     };
-    Verdict::Ok(format!(
+    Outcome::Ok(format!(
         "{} lead to {target} ({}){in_front}{silent}",
         shown.join(" and "),
         list(&reached.same)
@@ -172,8 +172,8 @@ mod tests {
         CertificateDer::from(content)
     }
 
-    /// The verdict where each host has these addresses. 192.0.2.1 is the Service, 192.0.2.2 another server, the others are silent.
-    async fn verdict(mode: RoutingMode, addresses: impl Fn(&str) -> Vec<&'static str>) -> Verdict {
+    /// The outcome where each host has these addresses. 192.0.2.1 is the Service, 192.0.2.2 another server, the others are silent.
+    async fn outcome(mode: RoutingMode, addresses: impl Fn(&str) -> Vec<&'static str>) -> Outcome {
         let answers = Answers {
             look_up: async |host: String| -> Result<Vec<SocketAddr>, String> {
                 let found = addresses(&host);
@@ -203,18 +203,18 @@ mod tests {
     #[tokio::test]
     async fn names_that_lead_to_the_service_pass_with_their_addresses() {
         assert_eq!(
-            verdict(RoutingMode::Subdomain, |_| vec![OURS]).await,
-            Verdict::Ok(
+            outcome(RoutingMode::Subdomain, |_| vec![OURS]).await,
+            Outcome::Ok(
                 "auth.ws.example and *.ws.example lead to Service jupyter-k8s-proxy (192.0.2.1)".into()
             )
         );
-        let also_silent = verdict(RoutingMode::Path, |host| {
+        let also_silent = outcome(RoutingMode::Path, |host| {
             assert!(["auth.ws.example", "ws.example"].contains(&host), "{host}");
             vec![OURS, "[2001:db8::1]:8443"]
         });
         assert_eq!(
             also_silent.await,
-            Verdict::Ok(
+            Outcome::Ok(
                 "auth.ws.example and ws.example lead to Service jupyter-k8s-proxy (192.0.2.1); from pods, 2001:db8::1 does not answer"
                     .into()
             )
@@ -223,10 +223,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_load_balancer_in_front_may_serve_a_certificate_of_its_own() {
-        let verdict = verdict(RoutingMode::Path, |_| vec!["192.0.2.4:8443"]).await;
+        let outcome = outcome(RoutingMode::Path, |_| vec!["192.0.2.4:8443"]).await;
         let text = "auth.ws.example and ws.example lead to Service jupyter-k8s-proxy (192.0.2.4); 192.0.2.4 serves a certificate of its \
                     own, as a load balancer in front does";
-        assert_eq!(verdict, Verdict::Ok(text.into()));
+        assert_eq!(outcome, Outcome::Ok(text.into()));
     }
 
     #[tokio::test]
@@ -251,7 +251,7 @@ mod tests {
             (&|_| Vec::new(), "auth.ws.example does not resolve in pods"),
         ];
         for (addresses, part) in table {
-            let Verdict::Fail(text) = verdict(RoutingMode::Subdomain, addresses).await else {
+            let Outcome::Fail(text) = outcome(RoutingMode::Subdomain, addresses).await else {
                 panic!("{part}")
             };
             assert!(text.contains(part), "{text}");

@@ -32,7 +32,7 @@ use kube::{Api, Client};
 use rustls::pki_types::CertificateDer;
 use tokio_util::sync::CancellationToken;
 
-use self::report::{Report, Verdict};
+use self::report::{Outcome, Report};
 use self::site::Site;
 use self::workspace::Trial;
 use crate::clock::Clock;
@@ -121,8 +121,8 @@ enum Part {
 
 impl Part {
     /// Why a check that needs an absent part is skipped.
-    fn skip(self) -> Verdict {
-        Verdict::Skip(match self {
+    fn skip(self) -> Outcome {
+        Outcome::Skip(match self {
             Self::Proxy => "needs the proxy: proxy.enabled is false".to_owned(),
             Self::Gateway => "needs the gateway: gateway.enabled is false".to_owned(),
             Self::Webhook => "needs the webhook: scope is Namespace".to_owned(),
@@ -132,11 +132,11 @@ impl Part {
 
 impl Args {
     /// The hosts, if the release has this part, or why its checks are skipped.
-    fn site_of(&self, part: Part) -> Result<&Site, Verdict> {
+    fn site_of(&self, part: Part) -> Result<&Site, Outcome> {
         if self.without.contains(&part) {
             return Err(part.skip());
         }
-        let none = || Verdict::Skip("needs --base-domain and --routing-mode".to_owned());
+        let none = || Outcome::Skip("needs --base-domain and --routing-mode".to_owned());
         self.site.as_ref().ok_or_else(none)
     }
 }
@@ -172,7 +172,7 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
     let authority = match args.self_signed_ca_file.as_ref().map(std::fs::read_to_string) {
         Some(Err(error)) => {
             let unread = format!("the authority of the proxy's certificate cannot be read: {error}");
-            return report.add("certificate", &Verdict::Fail(unread));
+            return report.add("certificate", &Outcome::Fail(unread));
         }
         Some(Ok(pem)) => Some(pem),
         None => None,
@@ -191,7 +191,7 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
                 certificate: async |address, host: String| connect::certificate(address, &host).await,
                 may_be_in_front: |found: &CertificateDer<'_>, host: &str| {
                     let covers = || certificate::check(found, &[host.to_owned()], None, now);
-                    authority.is_some() && matches!(covers(), Verdict::Ok(_))
+                    authority.is_some() && matches!(covers(), Outcome::Ok(_))
                 },
             };
             let target = format!("Service {service}");
@@ -203,8 +203,8 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
                  app.kubernetes.io/component=proxy",
                 site.port
             );
-            report.add("certificate", &Verdict::Fail(nobody))?;
-            report.add("DNS", &Verdict::Skip("needs certificate".to_owned()))
+            report.add("certificate", &Outcome::Fail(nobody))?;
+            report.add("DNS", &Outcome::Skip("needs certificate".to_owned()))
         }
     }
 }
@@ -217,17 +217,17 @@ async fn providers(args: &Args, report: &mut Report) -> std::io::Result<()> {
     let Some(oidc) = &args.oidc else {
         return report.add(
             "provider",
-            &Verdict::Skip("needs --oidc-issuer-url and --oidc-client-id".to_owned()),
+            &Outcome::Skip("needs --oidc-issuer-url and --oidc-client-id".to_owned()),
         );
     };
     let (list, clients) = match clients::of(oidc) {
         Ok(found) => found,
-        Err(wrong) => return report.add("provider", &Verdict::Fail(provider::in_values(&wrong, "oidc"))),
+        Err(wrong) => return report.add("provider", &Outcome::Fail(provider::in_values(&wrong, "oidc"))),
     };
     for (registered, client) in list.iter().zip(clients) {
         let redirect_uri = site.domain().auth_origin() + &registered.callback;
-        let verdict = provider::check(&registered.name, &redirect_uri, client, &Clock::System).await;
-        report.add("provider", &verdict)?;
+        let outcome = provider::check(&registered.name, &redirect_uri, client, &Clock::System).await;
+        report.add("provider", &outcome)?;
     }
     Ok(())
 }
@@ -253,26 +253,26 @@ async fn workspaces(
         admission::check(&api, &trial, args.webhook_port, &args.release_name).await
     };
     report.add("admission", &admission)?;
-    if matches!(admission, Verdict::Fail(_)) {
-        return report.add("workspace", &Verdict::Skip("needs admission".to_owned()));
+    if matches!(admission, Outcome::Fail(_)) {
+        return report.add("workspace", &Outcome::Skip("needs admission".to_owned()));
     }
     if namespace.is_none() {
         let none =
             "needs a namespace: set tests.namespace to one for workspaces, or list one in userNamespaces";
-        return report.add("workspace", &Verdict::Skip(none.to_owned()));
+        return report.add("workspace", &Outcome::Skip(none.to_owned()));
     }
     // What an earlier check left.
     if let Err(problem) = workspace::remove(&api, &trial.name).await {
-        return report.add("workspace", &Verdict::Fail(problem));
+        return report.add("workspace", &Outcome::Fail(problem));
     }
     // A failure is printed before the deletion: Helm may stop waiting meanwhile.
     let started = workspace::start(&api, &trial, end).await;
     if let Err(problem) = &started {
-        report.add("workspace", &Verdict::Fail(problem.clone()))?;
+        report.add("workspace", &Outcome::Fail(problem.clone()))?;
     }
     match (workspace::remove(&api, &trial.name).await, started) {
-        (Err(problem), _) => report.add("workspace", &Verdict::Fail(problem)),
-        (Ok(()), Ok(started)) => report.add("workspace", &Verdict::Ok(format!("{started}, and is deleted"))),
+        (Err(problem), _) => report.add("workspace", &Outcome::Fail(problem)),
+        (Ok(()), Ok(started)) => report.add("workspace", &Outcome::Ok(format!("{started}, and is deleted"))),
         (Ok(()), Err(_)) => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use jiff::fmt::rfc2822;
 use kit::process::WrongSetting;
 use openidconnect::AsyncHttpClient as _;
 
-use super::report::Verdict;
+use super::report::Outcome;
 use crate::clock::Clock;
 use crate::oidc::clients::Client;
 use crate::oidc::http::HttpClient;
@@ -15,7 +15,7 @@ use crate::oidc::{Binding, DiscoverError, INVALID_GRANT, MAIN, Provider, RedeemE
 use crate::tokens::random::random_token;
 
 /// Checks the provider of this name.
-pub(super) async fn check(name: &str, redirect_uri: &str, client: Client, clock: &Clock) -> Verdict {
+pub(super) async fn check(name: &str, redirect_uri: &str, client: Client, clock: &Clock) -> Outcome {
     let at = match name {
         MAIN => "oidc".to_owned(),
         name => format!("oidc.others (name {name})"),
@@ -28,13 +28,13 @@ pub(super) async fn check(name: &str, redirect_uri: &str, client: Client, clock:
     let provider = match Provider::discover(settings, http, clock.clone()).await {
         Ok(provider) => provider,
         Err(DiscoverError::NotUp(reason)) => {
-            return Verdict::Fail(format!(
+            return Outcome::Fail(format!(
                 "{issuer} does not answer ({reason}): start it, and let the gateway's pods reach it \
                  (networkPolicy.identityProviders, {at}.connectTo, gateway.httpsProxy)"
             ));
         }
         Err(DiscoverError::Doubtful(wrong) | DiscoverError::Wrong(wrong)) => {
-            return Verdict::Fail(in_values(&wrong, &at));
+            return Outcome::Fail(in_values(&wrong, &at));
         }
     };
     let redeemed = match random_token() {
@@ -46,7 +46,7 @@ pub(super) async fn check(name: &str, redirect_uri: &str, client: Client, clock:
             };
             provider.redeem(&random, binding).await
         }
-        Err(error) => return Verdict::Fail(error.to_string()),
+        Err(error) => return Outcome::Fail(error.to_string()),
     };
     let last = *last.lock().unwrap_or_else(PoisonError::into_inner);
     let mut problems = Vec::new();
@@ -74,7 +74,7 @@ pub(super) async fn check(name: &str, redirect_uri: &str, client: Client, clock:
         Ok(_) => problems.push("it accepts a code that it did not issue: use another provider".to_owned()),
     }
     if !problems.is_empty() {
-        return Verdict::Fail(format!("{issuer} answers, but {}", problems.join("; ")));
+        return Outcome::Fail(format!("{issuer} answers, but {}", problems.join("; ")));
     }
     let clocks = if last.ahead.is_some() {
         "clocks agree"
@@ -86,7 +86,7 @@ pub(super) async fn check(name: &str, redirect_uri: &str, client: Client, clock:
     } else {
         "the client, which has no secret, is accepted"
     };
-    Verdict::Ok(format!("{issuer} answers, {clocks}, {client}"))
+    Outcome::Ok(format!("{issuer} answers, {clocks}, {client}"))
 }
 
 /// The problem, with the name of the chart's value in place of the flag. `at`: the section of the values.
@@ -162,12 +162,12 @@ mod tests {
         }
     }
 
-    /// The verdict about a provider that behaves like this, whose answers pass through `change`.
-    async fn verdict(
+    /// The outcome about a provider that behaves like this, whose answers pass through `change`.
+    async fn outcome(
         settings: Settings,
         behaviour: impl FnOnce(&mut Behaviour),
         change: impl Fn(&str, &mut Response<Vec<u8>>) + Clone + Send + Sync + 'static,
-    ) -> Verdict {
+    ) -> Outcome {
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
         issuer.change(behaviour);
         let http = HttpClient::new(move |request| {
@@ -197,9 +197,9 @@ mod tests {
         }
     }
 
-    fn failure(verdict: Verdict) -> String {
-        match verdict {
-            Verdict::Fail(text) => text,
+    fn failure(outcome: Outcome) -> String {
+        match outcome {
+            Outcome::Fail(text) => text,
             other => panic!("{other:?}"),
         }
     }
@@ -208,18 +208,18 @@ mod tests {
     async fn a_client_whose_wrong_code_alone_is_refused_is_accepted() {
         let good = "https://id.example/realm answers, clocks agree, the client and its secret are accepted";
         for ahead in [0, 60, -60] {
-            let verdict = verdict(settings(), |_| {}, dated(NOW + ahead)).await;
-            assert_eq!(verdict, Verdict::Ok(good.into()));
+            let outcome = outcome(settings(), |_| {}, dated(NOW + ahead)).await;
+            assert_eq!(outcome, Outcome::Ok(good.into()));
         }
-        let undated = verdict(settings(), |issuer| issuer.credentials_in_body = true, |_, _| {}).await;
+        let undated = outcome(settings(), |issuer| issuer.credentials_in_body = true, |_, _| {}).await;
         let text = "https://id.example/realm answers, its answers have no Date, the client and its secret are accepted";
-        assert_eq!(undated, Verdict::Ok(text.into()));
+        assert_eq!(undated, Outcome::Ok(text.into()));
     }
 
     #[tokio::test]
     async fn clocks_may_differ_by_a_minute() {
         for (ahead, part) in [(61, "61 s ahead of"), (-61, "61 s behind")] {
-            let text = failure(verdict(settings(), |_| {}, dated(NOW + ahead)).await);
+            let text = failure(outcome(settings(), |_| {}, dated(NOW + ahead)).await);
             assert!(text.contains(part) && !text.contains("client"), "{text}");
         }
     }
@@ -228,20 +228,20 @@ mod tests {
     async fn a_client_that_the_provider_refuses_is_named_without_its_secret() {
         let mut wrong = settings();
         wrong.client_secret = Some(Secret::new("other".into()));
-        let text = failure(verdict(wrong, |_| {}, dated(NOW)).await);
+        let text = failure(outcome(wrong, |_| {}, dated(NOW)).await);
         assert!(
             text.contains("refuses the client gateway (invalid_client): compare oidc.clientId"),
             "{text}"
         );
         assert!(!text.contains("other"), "{text}");
         let unauthorized = |issuer: &mut Behaviour| issuer.token_error = Some("unauthorized_client");
-        let text = failure(verdict(settings(), unauthorized, dated(NOW)).await);
+        let text = failure(outcome(settings(), unauthorized, dated(NOW)).await);
         assert!(
             text.contains("refuses the client gateway (unauthorized_client)"),
             "{text}"
         );
         let text = failure(
-            verdict(
+            outcome(
                 settings(),
                 |_| {},
                 |path, answer| {
@@ -268,28 +268,28 @@ mod tests {
             ),
         ] {
             let text =
-                failure(verdict(settings(), |issuer| issuer.token_error = Some(error), dated(NOW)).await);
+                failure(outcome(settings(), |issuer| issuer.token_error = Some(error), dated(NOW)).await);
             assert!(text.contains(part), "{text}");
         }
     }
 
     #[tokio::test]
     async fn a_provider_that_does_not_answer_or_does_not_fit_fails_by_value() {
-        let text = failure(verdict(settings(), |issuer| issuer.silent = true, dated(NOW)).await);
+        let text = failure(outcome(settings(), |issuer| issuer.silent = true, dated(NOW)).await);
         assert!(
             text.starts_with(
                 "https://id.example/realm does not answer (no connection to id.example: refused): "
             ),
             "{text}"
         );
-        let text = failure(verdict(settings(), |issuer| issuer.failure = Some(404), dated(NOW)).await);
+        let text = failure(outcome(settings(), |issuer| issuer.failure = Some(404), dated(NOW)).await);
         assert!(
             text.starts_with("oidc.issuerUrl: ") && text.contains("answers 404"),
             "{text}"
         );
         let mut other = settings();
         other.signing_algs = vec!["ES256".parse().unwrap()];
-        let text = failure(verdict(other, |_| {}, dated(NOW)).await);
+        let text = failure(outcome(other, |_| {}, dated(NOW)).await);
         assert!(
             text.starts_with("oidc.signingAlgs: ") && text.contains("RS256"),
             "{text}"

@@ -9,7 +9,7 @@ const FAIL: &str = "FAIL";
 
 /// Result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Outcome {
     /// What was found.
     Ok(String),
     /// What is wrong, with the value and the remedy.
@@ -18,7 +18,7 @@ pub(super) enum Verdict {
     Skip(String),
 }
 
-impl Verdict {
+impl Outcome {
     /// The line of the check of this name.
     fn line(&self, name: &str) -> String {
         let (word, text) = match self {
@@ -40,8 +40,8 @@ pub(super) struct Report {
 
 impl Report {
     /// Prints the line of a check.
-    pub(super) fn add(&mut self, name: &str, verdict: &Verdict) -> std::io::Result<()> {
-        let line = verdict.line(name);
+    pub(super) fn add(&mut self, name: &str, outcome: &Outcome) -> std::io::Result<()> {
+        let line = outcome.line(name);
         writeln!(stdout().lock(), "{line}")?;
         self.lines.push(line);
         Ok(())
@@ -61,20 +61,20 @@ mod tests {
 
     #[test]
     fn lines_stand_in_columns_and_each_check_has_one() {
-        let line = |verdict: Verdict| verdict.line("DNS");
-        assert_eq!(line(Verdict::Ok("a".into())), "ok    DNS          a");
-        assert_eq!(line(Verdict::Fail("a\n b".into())), "FAIL  DNS          a b");
-        assert_eq!(line(Verdict::Skip("a".into())), "skip  DNS          a");
+        let line = |outcome: Outcome| outcome.line("DNS");
+        assert_eq!(line(Outcome::Ok("a".into())), "ok    DNS          a");
+        assert_eq!(line(Outcome::Fail("a\n b".into())), "FAIL  DNS          a b");
+        assert_eq!(line(Outcome::Skip("a".into())), "skip  DNS          a");
     }
 
     #[test]
     fn only_a_failure_fails_the_command() {
         let mut report = Report::default();
-        report.add("a", &Verdict::Ok("x".into())).unwrap();
-        report.add("b", &Verdict::Skip("x".into())).unwrap();
+        report.add("a", &Outcome::Ok("x".into())).unwrap();
+        report.add("b", &Outcome::Skip("x".into())).unwrap();
         Report::finish(report).unwrap();
         let mut report = Report::default();
-        report.add("c", &Verdict::Fail("x".into())).unwrap();
+        report.add("c", &Outcome::Fail("x".into())).unwrap();
         assert_eq!(report.finish().unwrap_err().to_string(), "checks failed: 1");
     }
 }

@@ -116,7 +116,7 @@ impl Metrics {
         self.decisions.get_or_create(&labels).inc();
     }
 
-    /// The API server was asked about a right.
+    /// The API server answered an access review, or failed to.
     pub fn review(&self, answer: &'static str) {
         self.reviews.get_or_create(&[("answer", answer)]).inc();
     }

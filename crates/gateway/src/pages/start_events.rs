@@ -1,7 +1,7 @@
 //! starting workspace -> its progress, and the end of its start (pure).
 //!
 //! The page itself is in `workspace_page.rs`. The stream contains no more than the page: both are made from the status. Before the first
-//! container starts, the status does not tell which step is in progress unless one fails.
+//! container starts, the status does not show which step is in progress unless one fails.
 
 use api::workspace::Phase;
 use serde_json::Value;

@@ -25,7 +25,7 @@ impl Frames {
         self.have == 0 && self.left == 0
     }
 
-    /// Whether a close frame has begun: no frame may follow it.
+    /// Whether a close frame has started: no frame may follow it.
     pub(super) fn closed(&self) -> bool {
         self.closed
     }

@@ -256,8 +256,8 @@ impl<D: Authorizer> Relay<D> {
     /// Returns when the socket must close: the replica stops, or the grant is no longer valid.
     async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
         let lost = async {
-            // Both were valid a moment ago. After the end of access the socket closes within this interval and `pipe`'s grace. A
-            // session that was looked up may take as long to arrive by the watch.
+            // Both were valid when the socket was admitted. After access ends, the socket closes within this interval and `pipe`'s
+            // grace period. A session that was looked up may take as long to arrive by the watch.
             loop {
                 sleep(CHECK_INTERVAL).await;
                 if !(self.authorizer.is_valid(grant) && self.leads_to(target)) {

@@ -44,7 +44,7 @@ pub trait Authorizer: Send + Sync + 'static {
     fn attest(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
 
     /// What the pages' listener shows at `site` when no route leads to the workspace. It shows the workspace's state to users whom
-    /// a ticket admits, with the same checks as `/verify`. It also shows it to users whom this gateway attested a moment ago: a
+    /// a ticket admits, with the same checks as `/verify`. It also shows it to users whom this gateway has just attested: a
     /// proxy that asked `/verify` has removed their ticket. All others get the same page for every site.
     fn state(
         &self,

@@ -1,4 +1,4 @@
-//! Who may sign in at all: by e-mail domain and group, at the login and as long as the session lasts.
+//! Users who may sign in, by e-mail domain and group: checked at the login and during the session.
 
 use gateway::oidc::Registered;
 use gateway::oidc::admission::Admission;
@@ -78,7 +78,7 @@ async fn a_user_who_is_not_admitted_gets_a_page_with_a_link_to_another_account()
         assert_eq!(records[0]["issuer"], ISSUER);
         assert_eq!(records[0]["rule"], format!("not_admitted_{rule}"));
 
-        // The provider is asked to let the user choose, and another account goes straight to the workspace.
+        // The gateway requests that the provider offers a choice of account. Another account then opens the workspace directly.
         let another = answer.link("Sign in with another account").unwrap();
         let sent = outsider.step(&another).await;
         assert!(
@@ -128,7 +128,7 @@ async fn a_user_who_leaves_the_group_loses_access_at_the_next_renewal() {
         (&ended[0]["user"], &ended[0]["by"]),
         (&json!("alice"), &json!("not_admitted_group"))
     );
-    // The way back in is closed as well.
+    // A new sign-in is refused as well.
     let landing = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
     assert!(!landing.is_inside());
 }

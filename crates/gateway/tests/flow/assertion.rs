@@ -1,4 +1,4 @@
-//! What passes carries the gateway's word about who asks, and nobody else's.
+//! An admitted request carries the gateway's assertion of its user, and no other assertion.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;

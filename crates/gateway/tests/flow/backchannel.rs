@@ -1,4 +1,4 @@
-//! The provider's word that a user signed out: what counts as its word, what it ends, and what it costs when it is not.
+//! Back-channel logout: which logout tokens are valid, what they end, and what invalid ones cost.
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -252,7 +252,7 @@ async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_t
                 tokio::task::yield_now().await;
             }
         };
-        // Whoever sent it hangs up while the keys are on their way.
+        // The sender closes the connection while the gateway fetches the keys.
         futures::future::select(telling, std::pin::pin!(fetch)).await;
     }
     fixture.held.send_replace(false);

@@ -197,7 +197,7 @@ async fn requests_without_token_get_a_bearer_challenge_and_browsers_a_redirect()
     }
     let page = get(&tokens.fixture, OPEN, headers(&NAVIGATION)).await;
     assert_eq!(page.status, StatusCode::FOUND);
-    // But whoever brings a token is never sent anywhere.
+    // But a client that sends a token is never redirected.
     let mut both = headers(&NAVIGATION);
     both.extend(with("garbage"));
     let answer = get(&tokens.fixture, OPEN, both).await;
@@ -222,7 +222,7 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
         ];
         get(fixture, LAB, headers(&lines)).await
     };
-    // The ticket is alice's, whoever the token is of: the application is told of her.
+    // The ticket is alice's. The application receives her name, whatever the token says.
     for authorization in [&format!("Bearer {account}"), "Bearer garbage", "token abc"] {
         let answer = send(&ticket, authorization).await;
         assert_eq!(answer.status, StatusCode::OK, "{authorization}");
@@ -230,7 +230,7 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
         assert_eq!(claims(&answer.headers).get("bearer"), None, "{authorization}");
         assert!(!answer.headers.contains_key("authorization"));
     }
-    // And one that does not count is not made good by a token.
+    // A token does not replace an invalid ticket.
     let open = tokens.account(SERVICE_ACCOUNT);
     let answer = send("expired", &format!("Bearer {open}")).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);

@@ -1,5 +1,6 @@
-//! Whatever an Authorization header holds: what passes without a ticket has one valid token of a user who may open this very
-//! workspace. Requests are valid ones with parts exchanged; `GATEWAY_FUZZ_CASES` (default 1500) says how many.
+//! Any Authorization header: a request without a ticket passes only with one valid token of a user with access.
+//!
+//! Requests are valid ones with exchanged parts. `GATEWAY_FUZZ_CASES` (default 1500) is their number.
 
 use std::cell::Cell;
 

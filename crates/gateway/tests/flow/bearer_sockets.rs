@@ -1,4 +1,4 @@
-//! Websockets of scripts, and other proxies' questions about them.
+//! Websockets of scripts, and authorization requests of other proxies for them.
 
 use std::time::Duration;
 

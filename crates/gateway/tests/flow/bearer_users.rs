@@ -1,4 +1,4 @@
-//! Tokens of users, by the provider that they sign in with.
+//! Tokens of users, issued by their identity provider.
 
 use gateway::oidc::Registered;
 use gateway::oidc::admission::Admission;
@@ -205,7 +205,7 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
         let answer = get(&tokens.fixture, LAB, with(&tokens.user_token("alice", &claims))).await;
         assert_eq!(answer.status, StatusCode::OK, "clocks differ: {claims}");
     }
-    // Keys that the provider is asked for, and does not have.
+    // Keys that the gateway requests, and that the provider does not have.
     let issuer = &tokens.fixture.issuer;
     tokens.fixture.pass(60);
     issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
@@ -237,7 +237,7 @@ async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_fro
     issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
     for number in 0..20 {
         let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
-        // Just after a fetch a key may be so new that the provider tells it with the next.
+        // Just after a fetch, a key may be so new that the provider publishes it with the next one.
         let status = match number {
             0 => StatusCode::UNAUTHORIZED,
             _ => StatusCode::SERVICE_UNAVAILABLE,

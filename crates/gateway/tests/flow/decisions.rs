@@ -1,4 +1,4 @@
-//! What a ticket, a code and a cookie are worth in the wrong place.
+//! Tickets, codes and cookies at a host, path or browser that they were not issued for.
 
 use api::workspace::AccessType;
 use gateway::index::Target;
@@ -21,7 +21,7 @@ async fn signed_in(fixture: &Fixture) -> Browser<'_> {
     alice
 }
 
-/// Alice on her way in, just before her one-time code is used; and its address.
+/// Alice during her sign-in, just before her one-time code is used, and the code's address.
 async fn with_code(fixture: &Fixture) -> (Browser<'_>, String) {
     let alice = fixture.browser("alice");
     let landing = alice
@@ -37,7 +37,7 @@ async fn a_code_counts_once() {
     let (alice, callback) = with_code(&fixture).await;
     let first = alice.step(&callback).await;
     assert!(first.cookie(cookies::TICKET).is_some());
-    // With the ticket the browser goes on, without it the sign-in begins again.
+    // With the ticket the browser continues. Without it the sign-in starts again.
     let second = alice.step(&callback).await;
     assert_eq!(
         (second.cookie(cookies::TICKET), second.location()),

@@ -1,4 +1,4 @@
-//! What an attacker put into a browser before its user signed in is worth nothing to the attacker afterwards.
+//! Session fixation: cookies that an attacker sets before a user signs in give the attacker no access.
 
 use api::GatewaySession;
 use gateway::tokens::cookies;

@@ -1,4 +1,4 @@
-//! Strangers by the thousand: what they send leads to no call of others, and leaves nothing behind.
+//! Thousands of requests without a session: they cause no calls to other servers, and store nothing.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ fn forged(number: u32) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// How many numbers the process tells about itself.
+/// Number of metrics that the process exports.
 fn numbers(fixture: &Fixture) -> usize {
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &fixture.app.metrics.registry()).unwrap();

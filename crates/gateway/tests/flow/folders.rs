@@ -1,4 +1,4 @@
-//! Workspaces in folders of one host (routing mode Path): where a path leads, whose cookie counts there, and who is a guest.
+//! Workspaces in folders of one host (routing mode Path): routes, valid cookies, and guests.
 
 use api::manager::RoutingMode;
 use api::workspace::{AccessType, Phase};
@@ -216,7 +216,7 @@ async fn a_browser_has_one_cookie_for_all_folders_and_renewed_tickets_stay_tied_
     plant(&other, WS1, &renewed);
     assert_eq!(enters(&other, WS1).await, (false, false));
 
-    // Without its cookie the browser is asked for nothing, and gets a new one with a new ticket.
+    // Without its cookie the browser needs no sign-in, and gets a new cookie with a new ticket.
     alice.set_cookie("ws.example", FOLDER_PRE, None);
     assert_eq!(enters(&alice, WS1).await, (false, false));
     assert!(alice.open(&url(WS1, "/")).await.is_inside());

@@ -1,4 +1,4 @@
-//! The first page of the sign-in host as newcomers meet it, and the way on from every login that came to nothing.
+//! The home page of the sign-in host for new users, and the links that follow each failed login.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -234,7 +234,7 @@ async fn a_refusal_on_the_sign_in_host_names_the_user_and_leads_to_another_accou
     assert!(landing.is_inside(), "{:?}", landing.trail);
     assert_eq!(landing.url, lab());
 
-    // Her own workspace changes hands: its host shares its origin with what its users write, so it names nobody.
+    // Her own workspace gets another owner. Its host shares its origin with content of its users, so the page names nobody.
     fixture.publish(vec![target(LAB, "carol", AccessType::OwnerOnly)]);
     let there = bob.step(&lab()).await;
     assert_eq!(there.status, StatusCode::FORBIDDEN);
@@ -284,7 +284,7 @@ async fn a_user_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_send
     assert_eq!(visible_answer["loginUrl"], lab());
 }
 
-/// Keycloak's: it asks whoever is signed in there to sign in once more, as the same user.
+/// Keycloak's: a user who is signed in there can only sign in again as the same user.
 const ONE_ACCOUNT: &[&str] = &["none", "login", "consent"];
 
 #[tokio::test]
@@ -366,7 +366,7 @@ async fn an_invalid_state_from_the_provider_changes_nothing() {
         .step(&format!("{AUTH}/?state={sealed}"))
         .await;
     assert!(!late.headers.contains_key("refresh"));
-    // A sign-out that goes on to what is none of ours goes on to nothing.
+    // A sign-out with a foreign target does not redirect there.
     let dave = fixture.browser("dave");
     dave.open(&lab()).await;
     let out = sign_out(&dave, Some(AUTH), "then=https%3A%2F%2Fevil.example%2F").await;

@@ -1,4 +1,4 @@
-//! Sealing keys that change, and replicas that come and go, under users who work on.
+//! Encryption keys that rotate, and replicas that start and stop, while users work.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Who asks too often is told to wait, and nobody else is.
+//! Rate limits: a client with too many requests must wait, and others need not.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub(super) fn few() -> Rates {
     }
 }
 
-/// A request of a user at `address`, as the proxy hands it on.
+/// A request of a user at `address`, as the proxy forwards it.
 async fn ask(fixture: &Fixture, method: Method, url: &str, address: &str, more: &[(&str, &str)]) -> Answer {
     let mut lines = headers(&NAVIGATION);
     lines.extend(headers(&[("x-forwarded-for", address)]));

@@ -1,4 +1,4 @@
-//! The way in: from a workspace's address over the identity provider to the pod, and how long it stays open.
+//! Sign-in: from a workspace's address over the identity provider to the pod, and how long access lasts.
 
 use gateway::tokens::cookies;
 use http::StatusCode;
@@ -302,7 +302,7 @@ async fn only_page_loads_are_redirected_and_everything_else_learns_where_to_sign
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method} {lines:?}");
         let login = format!("{}/", origin(LAB));
         if answer.body.starts_with('<') {
-            // A form that a user sent: they see a page, and go on from there.
+            // A user who sent a form sees a page, and continues from there.
             assert!(
                 answer.body.contains(&format!("href=\"{login}\"")),
                 "{}",

@@ -1,4 +1,6 @@
-//! No refusal may be kept by a cache: who is let in a moment later must not be shown it, nor a stranger what was told to a guest.
+//! No cache may store a refusal.
+//!
+//! A user who gets access later must not see it, and other users must not see an answer for a guest.
 
 use api::workspace::AccessType;
 use axum::body::Body;

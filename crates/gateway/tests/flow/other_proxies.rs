@@ -1,4 +1,4 @@
-//! Other proxies' questions come to the same decision as Traefik's, and their browsers can sign in.
+//! Authorization requests of other proxies get the same decision as Traefik's, and users behind them can sign in.
 
 use axum::body::Body;
 use gateway::tokens::cookies;
@@ -124,7 +124,7 @@ async fn a_host_without_a_route_shows_the_state_only_to_admitted_users() {
     assert_eq!(known.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(known.body.contains("is ready"), "{}", known.body);
 
-    // As the proxy hands on what it was told: without ticket, with what the gateway said.
+    // As the proxy forwards the request: without the ticket, with the gateway's assertion.
     let allowed = fixture
         .verify("GET", &format!("{}/lab", origin(LAB)), page_with(&ticket))
         .await;
@@ -172,7 +172,7 @@ async fn auth_requests_for_another_host_name_are_refused() {
         let answer = fixture.ask_verify(request.body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{path}");
     }
-    // What a browser sends through the proxy that hands over upgrades is no question of Envoy's.
+    // An upgrade that another proxy forwards for a browser is not an authorization request of Envoy.
     let request = Request::get("/ext_authz/lab")
         .header("host", format!("{LAB}:8443"))
         .header("x-forwarded-proto", "https")

@@ -1,4 +1,4 @@
-//! What users see instead of a workspace: each answer is a page or JSON, and has an identifier that stands in the audit log.
+//! Answers instead of a workspace: each is a page or JSON, with an identifier that is in the audit log.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The portal as a site of the gateway: who gets in, what the portal is told about them, and what never counts there.
+//! The portal as a site of the gateway: who has access, what the portal receives about users, and what it never accepts.
 
 use api::manager::RoutingMode;
 use api::workspace::{AccessType, Phase};

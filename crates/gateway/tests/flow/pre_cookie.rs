@@ -1,4 +1,4 @@
-//! What ties a one-time code to the browser that asked for it.
+//! The cookie that binds a one-time code to the browser that requested it.
 
 use gateway::tokens::cookies;
 

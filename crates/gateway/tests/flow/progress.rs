@@ -155,7 +155,7 @@ async fn progress_of_another_run_begins_from_its_start() {
         run_id: run.into(),
         ..starting(LAB, "alice", reason::STARTING, started)
     };
-    // Asked for, and no run yet: the first one goes on with that.
+    // The start was requested, and no run exists yet. The first run continues these events.
     fixture.publish(vec![of("", false)]);
     let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
     let mut received = vec![];
@@ -253,7 +253,7 @@ async fn late_followers_get_all_events_and_reconnects_resume_at_any_replica() {
     assert_eq!(percents, [5, 20, 75]);
     drop(stream);
 
-    // The other replica goes on where the first one was, and repeats nothing.
+    // The other replica continues after the first one's last event, and repeats nothing.
     let mut stream = events(&other.pages, LAB, coming_again(lines.clone(), &received[2])).await;
     other.publish(vec![starting(LAB, "alice", reason::READINESS_FAILED, true)]);
     let next = stream.next().await.unwrap();
@@ -263,7 +263,7 @@ async fn late_followers_get_all_events_and_reconnects_resume_at_any_replica() {
     let mut stream = events(&other.pages, LAB, coming_again(lines.clone(), &received[0])).await;
     assert_eq!(stream.next().await.unwrap().percent(), 20);
     assert_eq!(stream.next().await.unwrap().percent(), 75);
-    // What was told of another run counts for nothing.
+    // Event identifiers of another run are ignored.
     let foreign = ReceivedEvent {
         id: received[2].id.replace("run-1", "run-0"),
         ..received[2].clone()
@@ -416,7 +416,7 @@ async fn a_session_has_eight_streams_and_a_workspace_thirty_two_and_others_their
     one_too_many(&lines).await;
     drop(events(&fixture.pages, BOBS, own_page(&bob, BOBS)).await);
     open.pop();
-    // What it held is given back by whoever sends it.
+    // The task that sends a stream releases its place.
     yield_now().await;
     drop(events(&fixture.pages, LAB, lines.clone()).await);
     yield_now().await;

@@ -1,4 +1,4 @@
-//! An identity provider that errs, an answer that is not its own, and a token that is not for us.
+//! An identity provider that fails, answers that are not its own, and tokens for another client.
 
 use gateway::tokens::cookies;
 use http::StatusCode;
@@ -25,7 +25,7 @@ async fn outcome(change: impl FnOnce(&mut Behaviour)) -> (Fixture, Answer) {
     (fixture, answer)
 }
 
-/// Asserts that nobody is signed in, and how that is told.
+/// Asserts that no user is signed in, and the status of the answer.
 fn refused(fixture: &Fixture, answer: &Answer, status: StatusCode, what: &str) {
     assert_eq!(answer.status, status, "{what}");
     assert_eq!(fixture.sessions().len(), 0, "{what}");

@@ -1,4 +1,4 @@
-//! Several identity providers side by side: whom they confirm, that none can speak for another, and that none waits for another.
+//! Several identity providers: which users each confirms, and that none affects or delays another.
 
 use std::cell::Cell;
 

@@ -1,6 +1,7 @@
-//! Whatever bytes arrive at the real listener, by its own parser: what passes holds a valid ticket, and names the workspace that it is
-//! for. Streams of bytes are questions as each proxy asks them and handshakes, bent: bytes exchanged, cut, repeated, taken from one
-//! another. Half as many as `GATEWAY_FUZZ_CASES` (default 1500) says, in hosts and in folders each.
+//! Any bytes at the real listener with its own parser: a request passes only with a valid ticket of its workspace.
+//!
+//! The streams of bytes are handshakes, and authorization requests of each proxy. Their bytes are exchanged, cut,
+//! repeated, or taken from each other. Hosts and folders get half of `GATEWAY_FUZZ_CASES` (default 1500) each.
 
 use std::cell::Cell;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! Where a user can be sent: the auth host, a workspace of this domain, the identity provider. Nowhere else.
+//! Redirects lead to the auth host, a workspace of this domain, or the identity provider, and nowhere else.
 
 use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
 use gateway::tokens::{Enter, Token as _};
@@ -171,7 +171,7 @@ async fn links_that_are_sealed_by_another_user_or_for_another_domain_lead_nowher
     }
 }
 
-/// Other proxies than ours hand on whatever a client calls the host.
+/// Other proxies than the chart's forward any host that a client names.
 #[tokio::test]
 async fn a_host_that_browsers_read_as_another_one_gets_no_link_of_ours() {
     let fixture = Fixture::new().await;

@@ -1,4 +1,4 @@
-//! The cluster's roles as a condition, and an API server that says nothing.
+//! Roles of the cluster as a condition of access, and an API server that does not answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Signing out: here, at the provider, and everywhere; and who cannot make another user sign out.
+//! Signing out of the gateway, at the provider, and everywhere. Nobody can sign out another user.
 
 use gateway::tokens::cookies;
 use http::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! The provider's signing keys: kept while it does not tell new ones, and replaced whole when it does.
+//! The provider's signing keys: cached until it publishes new ones, which replace all of them.
 
 use http::{Method, StatusCode};
 use serde_json::json;

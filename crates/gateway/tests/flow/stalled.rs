@@ -1,4 +1,4 @@
-//! Streams of a start that nobody reads, and that are read for as long as they last.
+//! Event streams of a start: some that no client reads, and some that a client reads to the end.
 
 use std::time::Duration;
 
@@ -90,7 +90,7 @@ async fn a_stream_that_nobody_reads_ends_with_the_right_to_it_and_with_the_repli
 #[tokio::test(start_paused = true)]
 async fn a_stream_lasts_ten_minutes_and_who_comes_again_goes_on_where_it_ended() {
     let fixture = watched().await;
-    // What alice may do is asked again and again, as long as she follows.
+    // The gateway checks alice's rights repeatedly while she reads the stream.
     tokio::spawn(fixture.app.rights.clone().renew(Duration::from_mins(2)));
     let alice = signed_in(&fixture, "alice", LAB).await;
     fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
@@ -102,7 +102,7 @@ async fn a_stream_lasts_ten_minutes_and_who_comes_again_goes_on_where_it_ended()
     assert_eq!(stream.awaited().await, None);
     let lasted = begun.elapsed().as_secs_f64();
     assert!((600.0..600.1).contains(&lasted), "{lasted}");
-    // A sign of life came every fifteen seconds that it lives.
+    // The stream sent a keep-alive comment every 15 seconds.
     assert_eq!(stream.idle, 39);
 
     let again = coming_again(own_page(&alice, LAB), &last);

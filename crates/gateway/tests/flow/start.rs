@@ -1,4 +1,4 @@
-//! The start button: who may press it, from where, and what it writes.
+//! The start button: which users may use it, from which pages, and what it writes.
 
 use api::Workspace;
 use api::manager::Start;

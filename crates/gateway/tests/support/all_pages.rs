@@ -1,4 +1,4 @@
-//! Every page that the gateway has, with what it is about.
+//! Every page of the gateway, with its subject.
 
 use std::sync::Arc;
 

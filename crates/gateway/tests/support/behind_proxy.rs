@@ -1,4 +1,4 @@
-//! The gateway that stands behind a proxy: its three listeners on loopback, with certificates between them.
+//! The gateway behind a proxy: its three listeners on loopback, with mutual certificates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! Traefik before the whole gateway, users who signed in through both, and pods that count who reaches them.
+//! Traefik in front of the whole gateway, users who signed in through both, and pods that count connections.
 
 use std::collections::BTreeMap;
 
@@ -65,13 +65,13 @@ impl Outcome {
         self.answer.as_ref().ok().map(|(status, ..)| *status)
     }
 
-    /// Asserts that nobody was let in and nothing was told.
+    /// Asserts that no pod was reached, and that the answer contains no secret.
     pub(crate) fn is_refused(&self, what: &str) {
         assert_eq!(self.reached, [""; 0], "{what}: {:?}", self.answer);
         if let Ok((status, headers, _)) = &self.answer {
             let refused = status.is_client_error() || status.is_redirection();
             assert!(refused, "{what}: {status}");
-            // The proxy's own word on what it cannot read is the only other one.
+            // The only other answer is the proxy's own, for a request that it cannot parse.
             if *status != StatusCode::BAD_REQUEST {
                 assert_eq!(headers["cache-control"], "no-store", "{what}: {headers:?}");
             }

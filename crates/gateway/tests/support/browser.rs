@@ -1,4 +1,4 @@
-//! Browsers that use the gateway as the proxy routes them to it.
+//! Browsers that reach the gateway by the proxy's routes.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::support::fixture::{AUTH, Fixture, ISSUER, PARTNERS};
 
-/// Whether the proxy hands a request to the gateway without asking, as the chart's route says.
+/// Whether the chart's route sends a request to the gateway without an authorization request.
 fn is_gateways(path: &str) -> bool {
     let mut segments = path.split('/').skip(1);
     let first = segments.next();
@@ -77,7 +77,7 @@ impl Answer {
         Some(format!("{AUTH}{}", path.replace("&#38;", "&")))
     }
 
-    /// All that it tells but the sealed copy of the address that was asked for, which whoever asked has already.
+    /// The whole answer without the encrypted copy of the requested address, which the client already knows.
     pub(crate) fn visible_answer(&self) -> (StatusCode, HeaderMap, String) {
         let mut headers = self.headers.clone();
         headers.remove(CONTENT_LENGTH);

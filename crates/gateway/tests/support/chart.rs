@@ -1,4 +1,4 @@
-//! What the chart gives the proxy, with loopback in place of the cluster.
+//! The chart's configuration of the proxy, with loopback instead of the cluster.
 
 use std::fs;
 use std::os::unix::fs::symlink;

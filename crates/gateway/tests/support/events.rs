@@ -1,4 +1,4 @@
-//! The events of a start, read as they come.
+//! The events of a start, read as they arrive.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Verification that is about a cookie whose value is `ticket` and nothing else.
+//! An authorizer that checks only a cookie with the value `ticket`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,14 +13,14 @@ use rules::access::Audience;
 
 const ASSERTION: &str = "workspace-assertion";
 
-/// Lets in whoever brings the cookie, until told otherwise.
+/// Admits each client that sends the cookie, while `holds` is true.
 #[derive(Debug)]
 pub(crate) struct FakeAuthorizer {
     pub(crate) index: Arc<Index>,
     pub(crate) holds: AtomicBool,
     /// Whether answers renew the ticket, and try to set another cookie.
     pub(crate) renews: AtomicBool,
-    /// Headers of the last question.
+    /// Headers of the last authorization request.
     pub(crate) asked: Mutex<HeaderMap>,
 }
 

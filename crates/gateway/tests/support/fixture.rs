@@ -1,4 +1,4 @@
-//! A gateway with everything around it in memory.
+//! A gateway whose neighbours are all in memory.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -65,7 +65,7 @@ pub(crate) const NONE: &str = "none.ws.example";
 pub(crate) struct Fixture {
     pub(crate) server: ApiServer,
     pub(crate) issuer: Issuer,
-    /// At [`PARTNERS`], with the same client and, unless told otherwise, the same keys.
+    /// At [`PARTNERS`], with the same client and, by default, the same keys.
     pub(crate) partners: Issuer,
     pub(crate) clock: Clock,
     pub(crate) app: Arc<AppState>,
@@ -122,7 +122,7 @@ pub(crate) fn key_set() -> String {
     signer().key_set()
 }
 
-/// Says to applications who asks.
+/// The signer of assertions, which name the user to applications.
 pub(crate) fn assertions(clock: &Clock) -> Arc<Assertions> {
     Arc::new(Assertions::new(Arc::new(signer()), clock.clone()))
 }
@@ -409,7 +409,7 @@ impl Fixture {
         }
     }
 
-    /// What the proxy is told about a request.
+    /// The answer that the proxy receives about a request.
     pub(crate) async fn verify(&self, method: &str, url: &str, headers: HeaderMap) -> Answer {
         let (host, path) = split(url);
         let mut request = Request::get("/verify").header("host", "gateway.system.svc:8443");
@@ -442,7 +442,7 @@ impl Fixture {
         admitted.ok().map(|(_, grant)| grant)
     }
 
-    /// A request that the proxy hands to the gateway's own pages.
+    /// A request that the proxy sends to the gateway's own pages.
     pub(crate) async fn page(&self, method: Method, url: &str, headers: HeaderMap, body: String) -> Answer {
         let (host, path) = split(url);
         let mut request = Request::builder()

@@ -1,5 +1,9 @@
-//! What the tests stand on: a whole gateway in memory (`fixture`, `browser`), a listener over real sockets (`rig`, `fake_authorizer`),
-//! and Traefik before the gateway (`proxy`, configured by `chart`): before the stub, or before the whole of it (`behind_traefik`).
+//! Fixtures of the tests.
+//!
+//! - `fixture`, `browser`: a whole gateway in memory
+//! - `rig`, `fake_authorizer`: a listener over real sockets
+//! - `proxy`, configured by `chart`: Traefik in front of a stub
+//! - `behind_traefik`: Traefik in front of the whole gateway
 
 pub(crate) mod all_pages;
 pub(crate) mod behind_proxy;

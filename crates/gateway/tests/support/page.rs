@@ -1,4 +1,4 @@
-//! A page, looked at as a browser would that trusts nothing in it.
+//! A page, parsed as by a browser that trusts nothing in it.
 
 /// What must hold of every page. `policy`: its Content-Security-Policy.
 ///

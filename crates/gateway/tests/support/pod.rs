@@ -1,4 +1,4 @@
-//! A pod that takes whatever it is offered, and counts.
+//! A pod that accepts each request and connection, and counts them.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,7 +76,7 @@ async fn serve(mut stream: TcpStream, name: &str, noted: Arc<Mutex<Vec<String>>>
     }
 }
 
-/// A pod that hangs up on whoever dials it: its address, and how often it was dialled.
+/// A pod that closes each connection at once: its address, and the number of connections.
 pub(crate) async fn counting() -> (SocketAddr, Arc<AtomicUsize>) {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();

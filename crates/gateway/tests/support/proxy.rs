@@ -1,4 +1,4 @@
-//! Traefik itself, started as the chart starts it, before a gateway on loopback.
+//! A real Traefik, started as by the chart, in front of a gateway on loopback.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -60,7 +60,7 @@ impl Site {
         Self::start_with(index, Limits::default()).await
     }
 
-    /// With workspaces in hosts or in folders, as the chart is told.
+    /// With workspaces in hosts or in folders, as the chart's values say.
     pub(crate) async fn start_in(mode: RoutingMode, index: Index) -> Self {
         Self::before(mode, Behind::stub(index)).await
     }
@@ -122,7 +122,7 @@ impl Site {
 }
 
 impl<D: Authorizer> Site<D> {
-    /// Traefik, with workspaces in hosts or in folders, as the chart is told.
+    /// Traefik, with workspaces in hosts or in folders, as the chart's values say.
     pub(crate) async fn before(mode: RoutingMode, behind: Behind<D>) -> Self {
         Self::as_charted(Chart::render(mode), mode, behind).await
     }

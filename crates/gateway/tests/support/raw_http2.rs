@@ -1,4 +1,4 @@
-//! header fields, byte for byte -> one HTTP/2 request on a connection, and how its answer begins (IO).
+//! Header fields, byte for byte -> one HTTP/2 request on a connection, and the start of its answer (IO).
 
 use std::time::Duration;
 

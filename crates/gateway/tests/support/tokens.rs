@@ -1,4 +1,4 @@
-//! Tokens of scripts: service accounts that the API server in memory knows, and users of the identity provider.
+//! Tokens of scripts: of service accounts in the API server in memory, and of users of the identity provider.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! The gateway's process itself: its binary on loopback, an API server in memory behind a socket, and an identity provider with TLS.
+//! The gateway's binary on loopback, with an API server in memory behind a socket, and an identity provider with TLS.
 
 use std::convert::Infallible;
 use std::fs::{self, File};
@@ -284,7 +284,7 @@ impl Connection {
         self.send(request.body(Full::default()).unwrap()).await
     }
 
-    /// A request that the proxy hands to the gateway's own pages.
+    /// A request that the proxy sends to the gateway's own pages.
     pub(crate) async fn page(
         &self,
         method: Method,

@@ -70,7 +70,7 @@ async fn two_workspaces_on_one_claim_run_one_after_the_other() {
     );
     assert!(status.message.unwrap().contains("workspace demo"));
     assert_eq!(stage.all::<Deployment>().len(), 1);
-    // Nothing but its debug text tells when an action asks for.
+    // Only the debug text of an action shows the requested time.
     let action = format!("{:?}", stage.reconcile_unsynced("other").await.unwrap());
     assert!(
         action.contains("Some(") && !action.contains("Some(5s)"),

@@ -1,4 +1,4 @@
-//! Disks that grow, later, or never.
+//! Disks that are expanded at once, later, or never.
 
 use api::{
     condition::reason,

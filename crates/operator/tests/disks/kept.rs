@@ -1,4 +1,4 @@
-//! Disks that outlive their workspace, and who gets them then.
+//! Retained disks of deleted workspaces, and the users who may use them again.
 
 use api::{
     Workspace,
@@ -164,7 +164,7 @@ async fn a_retained_disk_that_no_cache_shows_is_found_and_checked() {
     stage
         .server
         .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
-    // Without the label, no watch tells of it.
+    // Without the label, no watch reports it.
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
         claim["metadata"]["labels"] = json!({});
     });

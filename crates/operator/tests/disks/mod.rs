@@ -1,4 +1,4 @@
-//! Whose files a workspace gets to see, and what becomes of them.
+//! Disks of workspaces: whose files a workspace mounts, and when they are retained or deleted.
 
 mod borrowed;
 mod classless;
@@ -61,7 +61,7 @@ async fn delete_workspace(stage: &mut Stage) {
         }
     }
     assert!(stage.all::<Workspace>().is_empty());
-    // The garbage collector takes whatever still names an owner that is gone.
+    // The garbage collector deletes each object whose owner no longer exists.
     for claim in stage.all::<Claim>() {
         if !claim.owner_references().is_empty() {
             stage.server.remove::<Claim>(Some(NAMESPACE), &claim.name_any());

@@ -11,9 +11,9 @@ use super::{AsUser, Failure};
 use crate::args::Impersonation;
 use crate::user::User;
 
-/// How often the API server is asked again: an upgrade may bring the feature.
+/// Interval between requests to the API server: an upgrade may bring the feature.
 const INTERVAL: Duration = Duration::from_mins(10);
-/// How soon it is asked again after it did not answer.
+/// Delay of the next request after one without an answer.
 const RETRY: Duration = Duration::from_secs(10);
 /// A name that nobody has. It has no rights, and asks only who it is.
 const NOBODY: &str = "jupyter-k8s-portal-check";

@@ -130,7 +130,7 @@ impl Snapshot {
         found
     }
 
-    /// Namespaces that hold workspaces, or in which people make them.
+    /// Namespaces that contain workspaces, or in which users create them.
     pub(crate) fn namespaces(&self) -> &BTreeSet<String> {
         &self.namespaces
     }
@@ -181,7 +181,7 @@ impl Snapshot {
         self.managers.named.get(name)
     }
 
-    /// A hash of the namespaces that rights are asked about.
+    /// A hash of the namespaces for which rights are reviewed.
     pub(crate) fn places(&self) -> u64 {
         self.places
     }

@@ -178,7 +178,7 @@ impl Context {
     }
 }
 
-/// What surrounds a page for whoever loads it.
+/// The layout around a page, for the user who loads it.
 fn layout(app: &App, title: impl Into<String>, request: &str) -> Layout {
     let theme = &app.theme;
     let help = theme.help.as_ref();

@@ -196,7 +196,7 @@ fn make_selectable(context: &Context, rows: &mut [Row], is_single: bool) -> bool
 
 fn sort(found: &mut [&Seen], by: &str) {
     let key = by.trim_start_matches('-');
-    // The order tells nothing that guests do not see.
+    // The order reveals nothing that guests do not see.
     let known =
         |seen: &&Seen| (!matches!(seen.level, AccessLevel::Guest { .. })).then(|| seen.workspace.clone());
     match key {

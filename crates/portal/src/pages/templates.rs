@@ -14,7 +14,7 @@ use super::extract::Path;
 use crate::app::Context;
 use crate::views::{Bounds, Card, Empty, Fact, Icon, Nav, Offer, Template, Templates};
 
-/// Templates that are asked about at the same time.
+/// Templates whose rights are reviewed at the same time.
 const AT_ONCE: usize = 8;
 
 /// Whether the user may use the template somewhere.

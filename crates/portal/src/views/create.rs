@@ -75,7 +75,7 @@ pub struct Edit {
     pub kept: Vec<String>,
 }
 
-/// Somebody else changed the workspace meanwhile.
+/// Another user changed the workspace meanwhile.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "conflict.html")]
 pub struct Conflict {

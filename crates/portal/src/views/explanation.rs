@@ -80,7 +80,7 @@ pub struct Step {
     pub what: String,
     /// How far it is.
     pub state: StepState,
-    /// When it began, if it is under way or does not go on.
+    /// When it started, if it is in progress or blocked.
     pub since: Option<Moment>,
 }
 
@@ -92,9 +92,9 @@ pub enum StepState {
     Done,
     /// Under way.
     Now,
-    /// Does not go on.
+    /// Blocked.
     Stuck,
-    /// Not begun.
+    /// Not started.
     #[default]
     Next,
 }

@@ -37,7 +37,7 @@ pub struct Form {
 pub struct Section {
     /// Such as `Size`. Empty: no heading.
     pub title: String,
-    /// Folded until somebody opens it. Open all the same where a field of it has an error.
+    /// Folded until a user opens it. It is open anyway if one of its fields has an error.
     pub folded: bool,
     /// In order.
     pub fields: Vec<Field>,
@@ -120,8 +120,8 @@ pub enum Input {
         /// The value.
         on: bool,
     },
-    /// Rows of controls, such as environment variables. An empty hidden control of the field's name is sent beside them, so that no
-    /// rows are told from absent ones.
+    /// Rows of controls, such as environment variables. The form also sends an empty hidden control of the field's name. So no
+    /// rows differ from absent rows.
     Rows {
         /// The rows; the last ones may be empty, for further values.
         rows: Vec<Vec<Cell>>,

@@ -25,7 +25,7 @@ pub struct Logs {
     pub lines: Vec<String>,
     /// What was left out, such as `Earlier lines are left out (5,000 are shown).` Empty: nothing.
     pub cut: String,
-    /// Address of the stream of further lines (event `line`). Empty: it does not go on.
+    /// Address of the stream of further lines (event `line`). Empty: there are no further lines.
     pub stream: String,
     /// Where the lines end: the stream takes it as `after`.
     pub last: String,

@@ -68,7 +68,7 @@ pub struct Action {
     pub of: String,
     /// How.
     pub way: Way,
-    /// It is what most people want now.
+    /// It is what most users want now.
     pub primary: bool,
     /// It deletes something.
     pub danger: bool,

@@ -73,7 +73,7 @@ pub(crate) struct Visible {
     pub(crate) is_partial: bool,
 }
 
-/// What tells one version of it from another.
+/// What distinguishes its versions.
 impl Hash for Visible {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.is_partial.hash(hasher);
@@ -204,7 +204,7 @@ pub(crate) async fn one(
             Seen::of(workspace, AccessLevel::Reader, decision)
         });
     }
-    // From here on nothing depends on whether the workspace exists, so that the time of the answer does not tell it.
+    // From here on nothing depends on whether the workspace exists, so that the time of the answer does not reveal it.
     let right = match rights
         .may(user, "create", "workspaces/connect", namespace, name)
         .await

@@ -17,7 +17,8 @@ const LIFETIMES: Lifetimes = Lifetimes {
     granted: Duration::from_secs(30),
     refused: Duration::from_secs(30),
 };
-/// For how long a refusal counts on an open page while no role changes: it asks about every namespace, and most people have a right in few.
+/// Time for which a refusal is cached on an open page while no role changes. Such a page reviews rights in each namespace,
+/// and most users have rights in few.
 const REFUSED_ON_OPEN_PAGE: Duration = Duration::from_mins(30);
 /// Concurrent access reviews of one page.
 const CONCURRENCY: usize = 16;

@@ -1,4 +1,4 @@
-//! Every page -> what people and their tools need of it.
+//! Every page -> whether users and their tools can use it.
 
 use std::collections::BTreeSet;
 

@@ -135,7 +135,7 @@ impl Site {
         Ok(())
     }
 
-    /// Somebody signs in anew, so the gateway trusts the authority at the address of the provider, too.
+    /// A user signs in again. So the gateway also trusts the authority at the address of the provider.
     async fn lets_in(&self, authority: &str) -> anyhow::Result<()> {
         let page = HttpSession::new()?
             .trusting(authority)?
@@ -178,7 +178,7 @@ impl Work {
         Self { browser, task }
     }
 
-    /// The user goes on in a browser that trusts other authorities.
+    /// The user continues in a browser that trusts other authorities.
     fn go_on_in(&self, session: HttpSession) {
         self.browser.send_replace(Some(session));
     }

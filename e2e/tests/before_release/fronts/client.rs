@@ -36,7 +36,7 @@ pub(crate) struct Requests<'a> {
     pub(crate) address: &'a str,
     pub(crate) port: u16,
     pub(crate) tls: bool,
-    /// The host that is asked for.
+    /// The requested host.
     pub(crate) host: &'a str,
     /// The same, as browsers write it.
     pub(crate) authority: &'a str,

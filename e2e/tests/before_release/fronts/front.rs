@@ -1,4 +1,4 @@
-//! Kind of front -> a Traefik of an administrator that leads all hosts to the release's proxy (IO).
+//! Kind of front -> an administrator's Traefik that routes all hosts to the release's proxy (IO).
 
 use anyhow::Context as _;
 use e2e::{Environment, cluster, cluster::Scratch, command::apply, definitions, traefik, wait};

@@ -170,7 +170,7 @@ async fn websocket_opens(session: &HttpSession, url: &str) -> anyhow::Result<()>
     Ok(())
 }
 
-/// A user who asks too often is refused, whatever address they claim, and another one is not.
+/// A user with too many requests is refused, whatever address they claim, and another user is not.
 async fn addresses_are_limited(site: &Site, pods: &Api<Pod>) -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let (host, service) = (environment.auth_host(), format!("{}-proxy", environment.release));
@@ -190,7 +190,7 @@ async fn addresses_are_limited(site: &Site, pods: &Api<Pod>) -> anyhow::Result<(
     let apart = !is_limited(&two);
     ensure!(apart == site.kind.tells_addresses(), "{:?}: {two:?}", site.kind);
 
-    // Every pod reaches the port of the proxy with TLS. There the word of nobody else counts.
+    // Every pod reaches the proxy's port with TLS. That port trusts no other client's headers.
     let services = Api::<Service>::namespaced(cluster::admin().await?, &environment.system_namespace);
     let address = services
         .get(&service)

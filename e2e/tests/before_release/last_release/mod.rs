@@ -4,7 +4,7 @@
 //! of a release. So this shows what the charts and CRDs do, and another build of the servers is shown by `disruption::another_build`. As
 //! with other images, each pod of gateway, operator, proxy and webhook is replaced.
 //!
-//! | module | what it knows |
+//! | module | holds |
 //! |---|---|
 //! | `definitions` | CRDs of either release |
 //! | `package` | the package, and values for it |

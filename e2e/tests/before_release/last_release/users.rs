@@ -1,4 +1,4 @@
-//! Two users at work: alice in JupyterLab with a kernel, bob in an application with a websocket.
+//! Two users: alice works in JupyterLab with a kernel, bob in an application with a websocket.
 
 use std::time::Duration;
 

@@ -103,7 +103,8 @@ async fn apart(scratch: &Scratch, other: &Scratch) -> anyhow::Result<()> {
     workspace::delete(&alice, "demo").await
 }
 
-/// Without the second operator, a workspace of the second installation waits for it. The first operator, which is at work, leaves it alone.
+/// Without the second operator, a workspace of the second installation waits for it. The first operator runs, and does
+/// not change that workspace.
 async fn each_works_alone(
     first: &Api<Workspace>,
     second: &Api<Workspace>,

@@ -6,7 +6,7 @@
 //! | `work.rs` | what the installer and users do: test, upgrade, notebook, share |
 //! | `beside.rs` | the other installation |
 //! | `stand_ins.rs` | rules of a strict cluster |
-//! | `calls.rs` | what the accounts of a release asked the API server |
+//! | `calls.rs` | calls of a release's accounts to the API server |
 
 mod beside;
 mod calls;
@@ -107,7 +107,7 @@ impl Alone<'_> {
         SET.into_iter().chain(own).chain([objects]).collect()
     }
 
-    /// Applies the half of the cluster, installs that of the namespace as the user, works, and removes both whatever becomes of it.
+    /// Applies the cluster's half, and installs the namespace's half as the user, who works with it. Removes both in any case.
     async fn installed(&self, work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
         let half = self.half("objects=\"Cluster\"");
         let cluster_half = release::render(&self.scratch.namespace, &half).await?;

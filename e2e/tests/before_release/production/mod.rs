@@ -1,6 +1,6 @@
 //! The first run of docs/install.md: the page's values alone install the product, `helm test` passes, and a user opens a workspace.
 //!
-//! Identity provider, load balancer and cert-manager are not of the release. What this machine forces is in [`forced`].
+//! Identity provider, load balancer and cert-manager are not part of the release. Settings for this machine are in [`forced`].
 
 mod front;
 
@@ -60,7 +60,7 @@ async fn the_values_of_the_first_run_install_a_release_that_passes_its_test_and_
         outside,
         inside,
     };
-    // Each step runs, whatever became of those before it: other tests need the release.
+    // Each step runs, also after a failed one: other tests need the release.
     let back = async {
         let closed = front::close(&site.outside).await;
         let uninstalled = release::uninstall_from(&site.inside.namespace).await;

@@ -1,4 +1,4 @@
-//! A second identity provider beside the first: people of both sign in side by side, and none is taken for another.
+//! A second identity provider beside the first: users of both sign in, and each remains a different user.
 
 pub(crate) mod realm;
 
@@ -27,7 +27,7 @@ use realm::{Edit, NAME};
 const TITLES: [&str; 2] = ["Staff", "Partners"];
 /// A gateway looks for a provider that was away once a minute.
 const FOUND: Duration = Duration::from_mins(3);
-/// Kubernetes names of the two people who have one name.
+/// Kubernetes names of the two users who have one name.
 const ALICES: [&str; 2] = ["staff:alice", "partners:alice"];
 
 /// What nobody knew before.
@@ -172,7 +172,7 @@ async fn enters(session: &HttpSession, url: &str, title: &str, account: (&str, &
     .with_context(|| format!("after {}", page.url()))
 }
 
-/// Address that the choice of a provider leads to, on the page that asks somebody who wants to open `url`.
+/// Address of the link to a provider, on the page that offers the providers to a user who opens `url`.
 async fn choice(session: &HttpSession, url: &str, title: &str) -> anyhow::Result<String> {
     wait::until(&format!("{title} to be offered"), FOUND, || async {
         let page = session.open(url).await.map_err(|error| format!("{error:#}"))?;
@@ -195,7 +195,7 @@ fn link(page: &str, title: &str) -> Option<String> {
     })
 }
 
-/// Whoever carries a provider's answer to the door of the other gets a refusal, and it counts nowhere afterwards.
+/// A user who sends one provider's answer to the callback of the other is refused. The answer is then valid nowhere.
 async fn no_answer_is_accepted_at_another_callback(
     url: &str,
     account: (&str, &str),

@@ -1,5 +1,6 @@
-//! The bundled Keycloak with a realm more, for a second provider: as an edit of the chart's manifests (pure), and a program that makes
-//! it while helm upgrades (IO).
+//! The bundled Keycloak with another realm, as a second provider.
+//!
+//! It is an edit of the chart's manifests (pure), and a program that applies it during `helm upgrade` (IO).
 
 use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::PathBuf};
 
@@ -18,7 +19,7 @@ const ENTRY: &str = "jupyter-realm.json";
 /// An account of the realm: name, password, group.
 pub(crate) type Account<'a> = (&'a str, &'a str, &'a str);
 
-/// The realm as Keycloak imports it: the chart's own with another name, other people, and another client secret and redirect URI.
+/// The realm as Keycloak imports it: the chart's own with another name, other users, another client secret and redirect URI.
 pub(crate) async fn of(
     accounts: &[Account<'_>],
     client_secret: &str,

@@ -8,7 +8,7 @@ use kube::{
 
 use super::*;
 
-/// The same verdict on the creation of each object, and on the change of `stored` to it; how many are admitted.
+/// The results for the creation of each object and for the change of `stored` to it agree. Returns how many are admitted.
 async fn agree_on_creations_and_changes<K>(
     api: &Api<DynamicObject>,
     client: &Client,
@@ -47,7 +47,7 @@ async fn agree_on_change<K>(
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    // By a patch that replaces the spec whatever version is stored: the operator writes beside this test.
+    // A patch replaces the spec of any stored version, because the operator also writes during this test.
     let dry = PatchParams {
         dry_run: true,
         ..PatchParams::default()
@@ -118,7 +118,7 @@ pub(super) async fn agree_on_managers(scratch: &Scratch) -> anyhow::Result<()> {
             let address = chance.of(&addresses.map(Value::from)).clone();
             authentication["forwardAuth"] = json!({"address": address});
         }
-        // That a manifest asks whoever decides only the webhook sees.
+        // Only the webhook checks whether a manifest refers to the authorization service.
         let somebody_decides =
             authentication["gateway"].is_object() || authentication["forwardAuth"].is_object();
         if somebody_decides && routing["custom"].is_object() {

@@ -1,8 +1,7 @@
 //! Workspaces, when they are changed.
 //!
-//! The definition alone judges what must not change, so its verdicts are held against a table. All that the webhook and the operator say
-//! of a change is that a disk cannot shrink, and they hold the size against the claim that is there (`rules::claims::shrinks`): here
-//! is none.
+//! Only the CRD validates immutable fields, so its results are compared with a table. Webhook and operator only refuse a
+//! disk that shrinks. They compare the size with the existing claim (`rules::claims::shrinks`), and here is none.
 
 use api::Workspace;
 use kube::api::{Patch, PatchParams};
@@ -85,7 +84,7 @@ async fn of_chance(scratch: &Scratch) -> anyhow::Result<()> {
     both_came_up(admitted, all)
 }
 
-/// A disk does not shrink by less than a float tells apart.
+/// A disk cannot shrink even by less than the precision of a float.
 async fn within_float_precision(scratch: &Scratch) -> anyhow::Result<()> {
     // The webhook, which asks whether there are disks of that size, is not asked.
     let workspaces = Api::<Workspace>::namespaced(unasked().await?, &scratch.namespace);

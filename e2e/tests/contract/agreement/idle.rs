@@ -1,4 +1,4 @@
-//! Idleness and limits, as workspaces and templates name them: values on both sides of each rule.
+//! Idle timeouts and limits of workspaces and templates: values on both sides of each rule.
 
 use super::*;
 

@@ -1,6 +1,6 @@
-//! What the webhook would say at the door -> what the operator writes into the status of the same object, stored past the webhook.
+//! The webhook's result for an object -> the operator's status of the same object, stored without the webhook.
 //!
-//! The objects are stored in the name of a controller of the cluster, whom the webhook lets pass (`webhook.controllerUsers`).
+//! A controller of the cluster stores the objects. The webhook skips it (`webhook.controllerUsers`).
 
 use std::collections::BTreeSet;
 
@@ -82,7 +82,7 @@ where
         let refusal = asked::<K>(client, &object, None).await?;
         object["apiVersion"] = json!(K::api_version(&()));
         object["kind"] = json!(K::kind(&()));
-        // Whoever names somebody else as owner of a workspace is noted, and that would be judged otherwise.
+        // The webhook records a user who sets another owner, and validates that differently.
         let creator = if K::kind(&()) == "Workspace" {
             CONTROLLER
         } else {
@@ -179,7 +179,7 @@ pub(super) fn compare(stored: &[Stored], judged: &[(String, Condition)]) -> anyh
     Ok((valid, fields.len()))
 }
 
-/// Every value by itself, and then as many objects with a few of the fields by chance, most of them right.
+/// Every value alone, and then as many objects with a few random fields, most of them valid.
 pub(super) fn specs(chance: &mut Chance, all: usize, fields: &Fields, base: &Value) -> Vec<Value> {
     let mut specs = Vec::new();
     for (name, values) in fields {
@@ -208,7 +208,7 @@ fn objects(scratch: &Scratch, specs: Vec<Value>) -> Vec<Value> {
     named.collect()
 }
 
-/// Acts as somebody who is not asked, and may do everything.
+/// Acts as a user with all rights whose writes the webhook skips.
 pub(super) async fn past_the_webhook<K>(scratch: &Scratch) -> anyhow::Result<Api<DynamicObject>>
 where
     K: Resource<DynamicType = ()>,

@@ -1,4 +1,4 @@
-//! What the webhook would say of templates and managers -> what the operator writes into their status.
+//! The webhook's result for templates and managers -> the operator's status of them.
 
 use api::{
     WorkspaceManager, WorkspaceTemplate,
@@ -32,7 +32,7 @@ where
     let api = Api::all_with(unasked().await?, &ApiResource::erase::<K>(&()));
     let stored = store::<K>(&api, objects(scratch, specs)).await?;
     let webhook_and_status = judged(&api, condition, &stored).await;
-    // Whatever they say: they stand in the way of nobody.
+    // Whatever their results: they affect no other test.
     let deleted = stream::iter(&stored).map(|(name, _)| async {
         let name = name.as_str();
         api.delete(name, &DeleteParams::default()).await.map(drop)
@@ -170,7 +170,7 @@ pub(super) async fn agree_on_managers(scratch: &Scratch) -> anyhow::Result<()> {
             "routing": {"baseDomain": "told.example.org", "custom": custom}, "authentication": {"none": {}},
         })
     };
-    // Each by itself, and then as many by chance.
+    // Each one alone, and then as many random ones.
     let of_manifests = manifests.chunks(1).map(|manifest| spec(manifest, None));
     let of_urls = urls.iter().map(|url| spec(&manifests[..1], Some(url)));
     let mut specs: Vec<_> = of_manifests.chain(of_urls).collect();

@@ -1,8 +1,10 @@
-//! What the webhook would say of shares -> what the operator writes into their status.
+//! The webhook's result for shares -> the operator's status of them.
 //!
-//! A share's status says whether it counts, and not whether it could be made today: rules get stricter, and what was given stays given. So
-//! it speaks of what ends a share, in the webhook's words where both speak of the manager's bounds. A subject that can be nobody's
-//! name lets nobody in, and is refused at the door alone.
+//! A share's status says whether the share is active, not whether a user could create it today. When rules get stricter,
+//! existing shares remain.
+//!
+//! So the status names only what ends a share. For the manager's bounds, it has the webhook's message. A subject that
+//! cannot be a user's name gives access to nobody, so only the webhook refuses it.
 
 use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
@@ -36,12 +38,12 @@ async fn manager(scratch: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A workspace of the manager that belongs to whoever is asked about.
+/// A workspace of the manager, owned by the user of the requests.
 async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     let mut lab = workspace::echo("lab")?;
     lab.spec.desired_status = api::workspace::DesiredStatus::Stopped;
     lab.spec.manager_ref = Some(scratch.namespace.clone());
-    // Past the webhook, whoever names an owner notes themselves.
+    // The webhook is skipped, so the test itself records which user set the owner.
     let named = [(CREATED_BY, OTHER_USER), (ASSIGNED_BY, CONTROLLER)];
     lab.metadata.annotations = Some(
         named
@@ -62,7 +64,7 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     .await
 }
 
-/// Each end and each subject by itself, and then as many by chance.
+/// Each end and each subject alone, and then as many random ones.
 fn specs(uid: &str, now: Timestamp) -> anyhow::Result<Vec<Value>> {
     let mut chance = Chance::new(0x5eed_000b);
     let minutes = |minutes| json!((now + SignedDuration::from_mins(minutes)).to_string());

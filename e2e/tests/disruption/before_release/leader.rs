@@ -1,7 +1,6 @@
 //! The leading operator is killed while many workspaces start.
 //!
 //! The other replica leads within the lease's duration and completes each start.
-//! start.
 
 use std::{
     collections::BTreeMap,

@@ -1,4 +1,4 @@
-//! Who acts on what, and what the portal's answer means beside kubectl's (pure).
+//! User and action, and the meaning of the portal's and kubectl's answers (pure).
 
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;

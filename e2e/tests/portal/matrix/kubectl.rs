@@ -1,4 +1,4 @@
-//! Cell -> what the user's kubectl sends, as a dry run, and how it is refused (IO).
+//! Cell -> the request of the user's kubectl, as a dry run, and its refusal (IO).
 
 use anyhow::{Context as _, bail};
 use api::names::{APPLICATION_CONTAINER, CREATED_BY, RESTARTED_AT, WORKSPACE_LABEL};

@@ -41,7 +41,7 @@ impl Place {
         matches!(self, Self::Own | Self::Private | Self::Public)
     }
 
-    /// Whether somebody of that kind acts there.
+    /// Whether a user of that kind acts there.
     pub(super) fn is_for(self, kind: Kind) -> bool {
         (self, kind) != (Self::Own, Kind::Owner)
     }

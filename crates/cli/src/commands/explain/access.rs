@@ -19,7 +19,7 @@ use crate::run::Console;
 /// The group of all signed-in users, which the gateway adds.
 const SIGNED_IN: &str = "system:authenticated";
 
-/// Explains access of the named user, else of whoever asks.
+/// Explains the access of the named user, by default that of the user who runs the command.
 pub(super) async fn run(
     cluster: &Cluster,
     args: &Explain,

@@ -2,7 +2,7 @@
 //!
 //! | file | explains |
 //! |---|---|
-//! | `access.rs` | why somebody may or may not connect |
+//! | `access.rs` | why a user may or may not connect |
 //! | `manifest.rs` | why manifests would be refused |
 //! | `template.rs` | why a template may not be used, or is not gone |
 //! | `text.rs` | explanation -> text |

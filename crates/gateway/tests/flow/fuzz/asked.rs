@@ -1,15 +1,15 @@
-//! Requests as the proxy hands them over, of parts that are drawn each on its own (pure).
+//! Random numbers -> requests as the proxy sends them, each part chosen independently (pure).
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Request};
 use proptest::prelude::*;
 
-/// In place of the origin of the host that is asked for.
+/// Placeholder for the origin of the requested host.
 pub(super) const OWN: &str = "own";
 
 /// What cookies are made of.
 pub(super) trait Wallet {
-    /// What the workspace that is asked for gave under the name of this cookie.
+    /// The value that the requested workspace set for this cookie.
     fn own(&self, asked: &Asked, name: &str) -> Option<&String>;
 
     /// Everything that ever was a cookie of ours.
@@ -24,10 +24,10 @@ pub(super) struct Parts {
     pub(super) origins: BoxedStrategy<Option<String>>,
 }
 
-/// A request as the proxy hands it over. Every part is drawn on its own.
+/// A request as the proxy sends it. Each part is chosen independently.
 #[derive(Debug, Clone)]
 pub(super) struct Asked {
-    /// A handshake for the relay, in place of a question to `/verify`.
+    /// A handshake for the relay, instead of a request to `/verify`.
     pub(super) relayed: bool,
     pub(super) asks_with: String,
     pub(super) asks_for: &'static str,
@@ -49,7 +49,7 @@ pub(super) struct Asked {
 #[derive(Debug, Clone)]
 pub(super) struct Cookie {
     pub(super) name: String,
-    /// Which of the texts; `None`: what the workspace that is asked for gave under this name, if it gave anything.
+    /// Index of the text. `None`: the value that the requested workspace set under this name, if any.
     pub(super) text: Option<usize>,
     pub(super) mutated: Mutation,
 }

@@ -1,5 +1,6 @@
-//! The same where workspaces are in folders of one host (routing mode Path): what passes has the one ticket of this very folder,
-//! made for the browser that sends it, and a path that can be read in one way.
+//! The same with workspaces in folders of one host (routing mode Path).
+//!
+//! A request passes only with an unambiguous path, and one ticket that was issued for this folder and this browser.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
-//! Whatever bytes arrive: what passes has a valid ticket of this very workspace, in a request that the workspace itself or a user
-//! made. Requests are valid ones with parts exchanged, so that most get far; `GATEWAY_FUZZ_CASES` (default 1500) says how many.
+//! Any bytes: a request passes only with a valid ticket of this workspace, sent by its own pages or by a user.
+//!
+//! Requests are valid ones with exchanged parts, so that most pass the first checks. `GATEWAY_FUZZ_CASES` (default 1500)
+//! is their number.
 
 mod asked;
 mod folders;

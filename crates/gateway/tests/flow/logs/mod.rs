@@ -1,5 +1,6 @@
-//! Whoever reads the logs, at any level, learns nothing that opens anything: all that is secret is collected where it is handed over, and
-//! looked for in every line.
+//! Logs of any level contain no credential.
+//!
+//! The tests collect each secret where it is sent, and search every line for it.
 
 mod provider_answers;
 mod secrets;
@@ -48,7 +49,7 @@ struct Site {
     tokens: Tokens,
     secrets: Secrets,
     mood: Arc<Mutex<ProviderAnswer>>,
-    /// What gateway and provider told each other.
+    /// Bodies that gateway and provider sent to each other.
     exchanges: watch::Sender<Vec<(String, Value)>>,
 }
 
@@ -83,7 +84,7 @@ impl Site {
         *self.mood.lock().unwrap() = mood;
     }
 
-    /// Opens the workspace, for which the provider is asked once more whether it confirms the user.
+    /// Opens the workspace. The gateway then asks the provider again whether it confirms the user.
     async fn renews(&self, browser: &Browser<'_>) {
         let asked =
             |exchanges: &[(String, Value)]| exchanges.iter().filter(|(asked, _)| !asked.is_empty()).count();
@@ -110,7 +111,7 @@ impl Site {
         answer
     }
 
-    /// What the provider and the gateway told each other is secret.
+    /// Bodies that the provider and the gateway sent to each other are secret.
     fn collect(&self) {
         for (asked, answered) in self.exchanges.send_replace(vec![]) {
             self.secrets.of_form(&asked);
@@ -262,7 +263,7 @@ async fn strangers_try(site: &Site) {
     }
 }
 
-/// Tokens of scripts, good and bad, and an API server that repeats what it is asked.
+/// Valid and invalid tokens of scripts, and an API server that repeats the request.
 async fn scripts_send_tokens(site: &Site) {
     let fixture = site.fixture();
     let url = format!("{}/api/status", origin(OPEN));

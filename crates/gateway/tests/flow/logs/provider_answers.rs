@@ -1,4 +1,4 @@
-//! A provider's right answer -> one that repeats what it was asked, or is broken.
+//! A valid answer of a provider -> one that repeats the request, or is broken (pure).
 
 use http::{Method, Request, Response};
 use serde_json::{Value, json};

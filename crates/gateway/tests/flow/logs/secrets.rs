@@ -1,4 +1,4 @@
-//! All that is secret, as it is handed over -> whether a piece of it is in a log.
+//! Secrets, as they are sent -> whether a log contains a part of one.
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};

@@ -1,4 +1,4 @@
-//! Service accounts with their tokens at the twelve workspaces: what is shared with them or their namespace, and what is public.
+//! Service accounts with tokens at the twelve workspaces: shared with them or their namespace, or public.
 
 use std::collections::HashSet;
 

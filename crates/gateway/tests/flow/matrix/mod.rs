@@ -1,4 +1,4 @@
-//! Twelve users at twelve workspaces, by page and by websocket, in hosts and in folders: every cell as the rules say.
+//! Twelve users at twelve workspaces, by page and by websocket, in hosts and in folders: each result follows the rules.
 //!
 //! - `accounts`: service accounts with their tokens at the same workspaces
 //! - `sockets`: all of them over real connections, through the relay to each workspace's own pod
@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::support::browser::{Browser, NAVIGATION, headers};
 use crate::support::fixture::{Fixture, NOW, origin, target};
 
-/// Each with their groups as the identity provider tells them; `oidc:` comes before.
+/// Users with the groups that the identity provider sends. The gateway adds the prefix `oidc:`.
 const USERS: [(&str, &[&str]); 12] = [
     ("alice", &["users"]),
     ("bob", &["users", "ml"]),

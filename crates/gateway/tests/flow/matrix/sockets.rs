@@ -1,4 +1,4 @@
-//! Every cell by a real handshake: over TLS to the gateway's listener, through its relay, to the pod of that workspace and no other.
+//! Every cell by a real handshake: over TLS to the gateway's listener, and through its relay to that workspace's pod only.
 
 use std::net::SocketAddr;
 

@@ -1,7 +1,7 @@
-//! Sessions over hours: the provider is asked on use, by one replica, in the background; what it says, or does not say.
+//! Renewal of sessions: one replica asks the provider in the background when a session is used.
 //!
-//! - `provider_down`: while nobody can say whether the provider still confirms the user
-//! - `replicas`: several of the gateway
+//! - `provider_down`: the provider does not answer
+//! - `replicas`: several replicas of the gateway
 
 mod provider_down;
 mod replicas;
@@ -203,7 +203,7 @@ async fn a_refresh_token_for_one_use_outlives_an_api_server_that_is_away() {
     let fixture = Fixture::new().await;
     fixture.issuer.change(|issuer| issuer.rotates = true);
     let alice = signed_in(&fixture).await;
-    // From when the provider is asked on, nothing can be read for half a minute.
+    // After the request to the provider, reads fail for half a minute.
     let away = Disruption::Meanwhile(Box::new(|server| {
         server.fail(Fault::internal(Method::GET, "gatewaysessions", 10));
     }));

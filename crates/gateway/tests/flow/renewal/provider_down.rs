@@ -1,4 +1,4 @@
-//! While nobody can say whether the provider still confirms the user: for how long a session goes on, and how it ends or comes back.
+//! The provider does not answer: how long a session stays valid, and how it ends or recovers.
 
 use std::cell::Cell;
 
@@ -49,7 +49,7 @@ async fn after_an_hour_without_use_the_provider_attests_before_anything_passes()
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     fixture.pass(90 * MINUTE);
-    // The ticket has ended; the way in leads over the auth host, and waits there for the provider.
+    // The ticket has expired. The sign-in leads over the auth host, and waits there for the provider.
     assert!(passes(&alice).await);
     assert_eq!(questions(&fixture), 1);
 
@@ -97,7 +97,7 @@ async fn an_id_token_that_is_forged_or_missing_changes_no_groups() {
         until(&fixture, "it was written down", || version(&fixture) != before).await;
         assert_eq!(groups(&fixture), ["oidc:users"], "{signature:?}");
     }
-    // Without an ID token the provider confirms the user, and says nothing new.
+    // Without an ID token the provider confirms the user, and reports no changes.
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     fixture.issuer.change(|issuer| issuer.renews_id_token = false);

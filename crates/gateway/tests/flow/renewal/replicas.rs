@@ -1,4 +1,4 @@
-//! Several replicas and one provider: one of them asks, and an answer that comes late changes nothing.
+//! Several replicas and one provider: one replica asks, and a late answer changes nothing.
 
 use gateway::tokens::cookies::TICKET;
 

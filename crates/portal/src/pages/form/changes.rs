@@ -1,6 +1,6 @@
 //! A workspace before, as stored now, and as a user wants it -> the change to store, or what conflicts (pure).
 //!
-//! Only what the user changed is written, so that a change of somebody else to another field is not lost.
+//! It writes only what the user changed, so that another user's change to another field is not lost.
 
 use std::collections::{BTreeMap, BTreeSet};
 

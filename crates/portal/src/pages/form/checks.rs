@@ -58,8 +58,8 @@ impl Parts {
     }
 }
 
-/// Answers a check of what was typed. `before`: what the workspace has, if it exists. `broken`: what the portal itself finds. `dry_run` is not
-/// begun where that finds something, or where nothing may be written.
+/// Answers a check of what was typed. `before`: values of the workspace, if it exists. `broken`: errors that the portal finds.
+/// `dry_run` does not start if there are such errors, or if nothing may be written.
 pub(super) async fn answer<T>(
     context: &Context,
     draft: &Draft,

@@ -21,7 +21,7 @@ pub(super) enum View {
 pub(super) struct Hidden {
     /// As what it was written.
     pub(super) written: View,
-    /// The other page, if it is asked for. `None`: what was written counts.
+    /// The other page, if the user requests it. `None`: the submitted text counts.
     pub(super) next: Option<View>,
     /// The text that was written, or the one that holds what the form has no field for. Empty: none.
     pub(super) text: String,

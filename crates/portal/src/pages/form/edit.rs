@@ -1,6 +1,6 @@
 //! `/w/<namespace>/<name>/edit` and `…/yaml`: form or YAML -> a change that the API server makes as the user (IO).
 //!
-//! Only what the user changed is sent. If somebody else changed the workspace meanwhile, a page shows both changes first.
+//! It sends only what the user changed. If another user changed the workspace meanwhile, a page first shows both changes.
 
 use api::Workspace;
 use axum::response::Response;
@@ -53,7 +53,7 @@ pub(crate) struct At {
 }
 
 impl At {
-    /// A mark at the field. A path that neither form nor text has is not shown: the address may be a stranger's.
+    /// A mark at the field. A path that neither form nor text has is not shown: another site may have made the address.
     fn mark(self, draft: &Draft) -> Problems {
         let is_of_path = |byte: u8| byte.is_ascii_alphanumeric() || b"._/[]-".contains(&byte);
         let has = |document: &Document| document.has(&self.field);
@@ -159,7 +159,7 @@ pub(crate) async fn save(
             }
             Err(failure) => failure,
         };
-        // A patch for another version is refused as invalid. Whether that is so tells the stored object.
+        // A patch for another version is refused as invalid. The stored object shows whether that is the cause.
         if attempt < ATTEMPTS && matches!(failure.code(), 409 | 422) {
             match sending.renewed(&context).await {
                 Ok(true) => continue,

@@ -272,7 +272,7 @@ impl Sending {
         self.editing.before.change_to(&Editable::of(&self.yours))
     }
 
-    /// Whether somebody else changed the workspace since the user saw it.
+    /// Whether another user changed the workspace since this user saw it.
     pub(super) fn is_conflict(&self) -> bool {
         let stored = Editable::of(&self.editing.stored);
         let last = self.seen.as_ref().unwrap_or(&self.editing.before);

@@ -13,7 +13,7 @@ use rules::{References, Violation, judge};
 
 use crate::app::Context;
 
-/// Rights that are asked about at the same time.
+/// Rights that are reviewed at the same time.
 const AT_ONCE: usize = 16;
 
 /// Where a workspace is, and from which template.
@@ -108,7 +108,7 @@ pub(super) async fn usable(
     others: &BTreeSet<String>,
 ) -> String {
     let right = (USE_VERB, "workspacetemplates", template);
-    // The template is not looked up: the time of the answer would tell whether it exists.
+    // The template is not looked up: the time of the answer would reveal whether it exists.
     if context.may(right.0, right.1, first, template).await {
         return first.to_owned();
     }

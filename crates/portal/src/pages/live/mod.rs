@@ -44,7 +44,7 @@ use crate::visible::{self, Reach, Visible};
 
 /// How often a page about one workspace is read again while something happens that is not in memory: Events, pods and usage.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// Least time between two reads of such a page, whatever changes.
+/// Minimum time between two reads of such a page, whatever changes.
 const READ_PAUSE: Duration = Duration::from_secs(2);
 /// How long an open list keeps what is known about its user's rights and about quotas. Then it is read again.
 const REACH: Duration = Duration::from_secs(10);

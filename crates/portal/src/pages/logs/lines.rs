@@ -1,4 +1,4 @@
-//! Output of a container -> its lines, and how far somebody has read it (IO by the reader).
+//! Output of a container -> its lines, and how far a user has read it (IO by the reader).
 
 use std::fmt;
 use std::pin::Pin;

@@ -1,6 +1,6 @@
 //! `/w/<namespace>/<name>/logs`: output of a container, read as the user (IO).
 //!
-//! - `lines`: lines, and how far somebody has read.
+//! - `lines`: lines, and how far a user has read them
 //! - `source`: which container
 
 mod lines;

@@ -182,7 +182,7 @@ pub(crate) async fn share(
             &back,
         );
     }
-    // Whoever sent the form sees it again: the API server decides.
+    // The user who sent the form sees it again: the API server decides.
     let may = MayBeside {
         share: true,
         ..MayBeside::of(&context, &seen).await

@@ -173,7 +173,7 @@ fn account(text: &str) -> Option<(&str, &str)> {
     (is_namespace && rules::names::is_dns_1123_subdomain(name)).then_some((namespace, name))
 }
 
-/// What is wrong with the name of another person or group.
+/// What is wrong with the name of another user or group.
 pub(in crate::pages) fn name_problem(name: &str) -> Option<String> {
     if name.trim().is_empty() {
         return Some("Type the exact name, as the other person's account page shows it.".to_owned());

@@ -32,7 +32,7 @@ impl Log {
     pub(in crate::bench) fn calls(&mut self) -> anyhow::Result<Calls> {
         let mut calls = Calls::new();
         if fs::metadata(&self.path)?.len() < self.read {
-            // A new one was begun.
+            // The API server started a new file.
             self.read = 0;
         }
         let mut file = File::open(&self.path)?;
@@ -82,7 +82,7 @@ fn call(line: &str, user: &str) -> Option<String> {
     }
 }
 
-/// Calls that a settled installation may make: leases are renewed, watches begun anew.
+/// Calls that an installation without changes may make: it renews leases, and restarts watches.
 pub(in crate::bench) fn is_upkeep(call: &str) -> bool {
     call.starts_with("watch ") || call.contains(" leases")
 }

@@ -1,7 +1,7 @@
-//! Nothing -> a control plane with fake nodes in the network namespace this runs in (IO).
+//! Nothing -> a control plane with fake nodes in the network namespace of this process (IO).
 //!
-//! The same command lines as the local cluster's, at the same addresses, for the namespace is another. All processes end
-//! with this one: they are in its process namespace.
+//! It uses the command lines and addresses of the local cluster, in another network namespace. All processes end with
+//! this one, because they are in its process namespace.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -29,13 +29,14 @@ pub(super) const OPERATOR: &str = "system:serviceaccount:jupyter-k8s-system:jupy
 pub(in crate::bench) const WEBHOOK: &str = "system:serviceaccount:jupyter-k8s-system:bench-webhook";
 /// The portal's user, as the chart names it in a release called `bench`.
 pub(in crate::bench) const PORTAL: &str = "system:serviceaccount:jupyter-k8s-system:bench-portal";
-/// Whoever makes the load, and its administrator. Not held back by priority and fairness.
+/// The user that generates the load, and its administrator. API priority and fairness does not limit it.
 const LOAD: &str = "bench-load";
 
-/// Makes what the operator makes, without it: as a service account, for the same reason.
+/// Creates the operator's objects without the operator: a service account, for the same reason.
 pub(super) const MAKER: &str = "system:serviceaccount:jupyter-k8s-system:bench-maker";
 
-/// The operator's calls and the portal's are counted; whoever stands in for it has its calls written down as well, so that neither has that for nothing.
+/// The audit log records the calls of the operator and the portal. It also records those of their substitutes, so that
+/// both sides have the same cost.
 const AUDIT: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy

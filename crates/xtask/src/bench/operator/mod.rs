@@ -1,9 +1,9 @@
-//! `xtask bench-operator` -> what the operator costs at scale, beside bare objects: JSON under target/bench, table in the
+//! `xtask bench-operator` -> cost of the operator at scale, beside bare objects: JSON under target/bench, table in the
 //! docs (IO).
 //!
-//! All of it runs in network and process namespaces of its own: etcd, API server, controllers and scheduler as on the
-//! local cluster, fake nodes, the operator, and the load. Nothing else of the machine is touched, and all of it is gone
-//! when the bench ends, however it ends.
+//! All of it runs in its own network and process namespaces: etcd, API server, controllers and scheduler as on the local
+//! cluster, fake nodes, the operator, and the load. Nothing else of the machine changes, and nothing remains when the
+//! bench ends.
 
 pub(super) mod audit;
 pub(super) mod instance;

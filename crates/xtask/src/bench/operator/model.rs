@@ -1,6 +1,6 @@
-//! One workspace taken through its life by the operator -> what a client has to make to have the same, under any name.
+//! The operator's objects for one workspace -> objects that a client has to create for the same, under any name.
 //!
-//! The reference is nothing that somebody wrote down once: it is what the operator that is measured makes, to the letter.
+//! The reference is not written by hand. It is exactly what the measured operator creates.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Numbers -> the objects of a round, ours and the bare ones beside them (pure).
+//! Numbers -> the objects of a round: workspaces, and the bare objects beside them (pure).
 
 use api::names;
 use serde_json::{Value, json};
@@ -82,7 +82,7 @@ pub(super) fn event(name: &str, reason: &str) -> Value {
     })
 }
 
-/// What the operator is told of its installation.
+/// The operator's settings of its installation.
 pub(super) const SETTINGS: &str = "{defaultImage: bench/nothing:1, admission: true}\n";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A phase of a round -> how long it took, in all and for each object (IO).
+//! A phase of a round -> its duration, in total and for each object (IO).
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -85,13 +85,13 @@ impl Side {
     }
 }
 
-/// Who asks for what.
+/// Clients of the two sides.
 pub(super) struct Clients {
-    /// Whoever makes workspaces, starts, stops and deletes them, and looks on.
+    /// Creates, starts, stops and deletes workspaces, and watches.
     pub(super) users: Client,
-    /// Makes in the operator's place what it makes, with rights like its.
+    /// Creates the operator's objects in its place, with similar rights.
     pub(super) maker: Client,
-    /// What that is.
+    /// Those objects.
     pub(super) model: Model,
 }
 
@@ -99,7 +99,7 @@ pub(super) struct Clients {
 pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
     let names: Vec<String> = (0..count).map(|number| format!("w-{number:05}")).collect();
     let mut arrivals = arrivals(&clients.users, side, phase);
-    // What is there before counts as listed once the watch has begun.
+    // Objects that exist before count as listed once the watch has started.
     while let Some(list_event) = arrivals.next().await {
         if list_event? == ListEvent::Listed {
             break;
@@ -229,7 +229,7 @@ async fn request(clients: &Clients, side: Side, phase: Phase, name: &str) -> any
     Ok(())
 }
 
-/// What people do with a workspace, for its UID.
+/// What users do with a workspace, for its UID.
 pub(super) async fn ask(client: &Client, phase: Phase, name: &str) -> anyhow::Result<String> {
     let workspaces = workspaces(client);
     let desired = match phase {

@@ -1,4 +1,4 @@
-//! A form that is checked while somebody types -> what the portal adds to the API server's dry run (IO).
+//! A form that is checked while a user types -> the time that the portal adds to the API server's dry run (IO).
 
 use api::names;
 use serde_json::{Value, json};

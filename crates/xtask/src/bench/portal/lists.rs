@@ -1,4 +1,4 @@
-//! Open lists -> what they cost, and how soon they show a change (IO).
+//! Open lists -> their cost, and the time until they show a change (IO).
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ impl Bench<'_> {
                 .map(|number| objects::named(number, namespaces))
                 .collect()
         };
-        // Somebody of each namespace looks; administrators see the first rows of all.
+        // One user of each namespace has an open list. Administrators see the first rows of all.
         let (shown, others, year) = match kind {
             Kind::Admin => (running(0..ROWS), running(workspaces / 2..workspaces), 2132),
             _ => (running(0..workspaces), vec![], 2131),

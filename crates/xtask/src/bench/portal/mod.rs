@@ -1,10 +1,11 @@
-//! `xtask bench-portal` -> what the portal and the plugin cost with many workspaces: JSON under target/bench, tables in the docs (IO).
+//! `xtask bench-portal` -> cost of portal and plugin with many workspaces: JSON under target/bench, tables in docs (IO).
 //!
-//! All of it runs in network and process namespaces of its own, as `bench-webhook` does: the portal and a bare server on one core,
-//! etcd, API server and load on another. Rights are those of the chart. The load is part of the portal's benches.
+//! All of it runs in its own network and process namespaces, as `bench-webhook` does. The portal and a bare server share
+//! one core; etcd, API server and load share another. Rights are those of the chart. The load is part of the portal's
+//! benches.
 //!
-//! - `objects`: what is in that cluster, and who looks at it
-//! - `prepare`: puts it there, with the files that the portal reads
+//! - `objects`: objects and users of that cluster
+//! - `prepare`: creates them, with the files that the portal reads
 //! - `forms`, `browser`, `lists`, `plugin`: measure
 //! - `report`: figures to text
 
@@ -48,10 +49,10 @@ const SERVER: &str = "portal";
 const REFERENCE: &str = "reference";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8443);
 const BARE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8444);
-/// Pages a second, and how many in a round: less than one person's limit.
+/// Pages per second, and their number in a round: less than one user's limit.
 const RATE: u32 = 25;
 const COUNT: u32 = 100;
-/// The same of people whose rights are not known: each takes an access review for each namespace.
+/// The same for users whose rights are not cached: each page takes an access review for each namespace.
 const COLD: (u32, u32) = (4, 20);
 /// Changes a second.
 const CHANGES: u32 = 20;
@@ -250,7 +251,7 @@ impl<'a> Bench<'a> {
         self.args.only.is_none_or(|only| only == part)
     }
 
-    /// The first person of a kind, who opens `path`; in their own namespace there is a workspace of theirs.
+    /// The first user of a kind, who opens `path`. They own a workspace in their own namespace.
     fn person(&self, kind: Kind, path: &str) -> Value {
         kind.person(0, self.args.namespaces, path)
     }
@@ -283,7 +284,7 @@ impl<'a> Bench<'a> {
             let people = [self.person(kind, path)];
             pages.push(self.page(name, &people, (RATE, COUNT), Some(limit))?);
         }
-        // Each asks once: whoever asked less than 30 s ago is known.
+        // Each user sends one request: the rights of a user who sent one less than 30 s ago are cached.
         let (rate, count) = COLD;
         let strangers: Vec<_> = (1..=usize::try_from(count)? * self.args.rounds)
             .map(|number| Kind::Member.person(number, self.args.namespaces, "/"))

@@ -1,4 +1,4 @@
-//! Numbers -> the installation by its chart, and its workspaces, shares, templates and people (pure, but for running `helm`).
+//! Numbers -> the chart's objects, workspaces, shares, templates and users (pure, except for running `helm`).
 
 use anyhow::Context as _;
 use api::names;
@@ -12,7 +12,7 @@ use crate::progress::Progress;
 
 /// Of the portal's pages.
 pub(super) const ORIGIN: &str = "https://portal.workspaces.example.org";
-/// Workspaces that each person owns.
+/// Workspaces that each user owns.
 const OWNED: usize = 3;
 /// Templates.
 const TEMPLATES: usize = 20;
@@ -110,7 +110,7 @@ fn owner(team: usize, seat: usize) -> String {
     format!("person-{team}-{}", seat / OWNED)
 }
 
-/// Workspaces of the `number`th person.
+/// Workspaces of the `number`th user.
 pub(super) fn owned(number: usize, namespaces: usize) -> Vec<usize> {
     let (team, seat) = place(number, namespaces);
     let seats = seat * OWNED..(seat + 1) * OWNED;
@@ -178,7 +178,7 @@ pub(super) fn workspace(number: usize, namespaces: usize) -> (Value, Value) {
     (workspace, json!({"status": status}))
 }
 
-/// A share of a workspace with somebody of the next namespace, and its status.
+/// A share of a workspace with a user of the next namespace, and its status.
 pub(super) fn share(number: usize, namespaces: usize, uid: &str) -> (Value, Value) {
     let (namespace, name) = named(number, namespaces);
     let (team, seat) = place(number, namespaces);
@@ -210,14 +210,14 @@ pub(super) fn share(number: usize, namespaces: usize, uid: &str) -> (Value, Valu
 pub(super) enum Kind {
     /// Owns three workspaces, and may list no namespace.
     Owner,
-    /// The same person with the chart's role in a namespace, who sees all in it.
+    /// The same user with the chart's role in a namespace, who sees everything in it.
     Member,
     /// Sees everything.
     Admin,
 }
 
 impl Kind {
-    /// The `number`th person of this kind who opens `path`, as the load generator reads it.
+    /// The `number`th user of this kind, who opens `path`, as the load generator reads it.
     pub(super) fn person(self, number: usize, namespaces: usize, path: &str) -> Value {
         let (team, seat) = place(number, namespaces);
         let name = match self {

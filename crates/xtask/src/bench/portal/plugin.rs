@@ -1,4 +1,4 @@
-//! Commands of the plugin -> how long they take (IO).
+//! Commands of the plugin -> their durations (IO).
 
 use std::time::Instant;
 

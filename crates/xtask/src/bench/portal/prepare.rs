@@ -1,4 +1,4 @@
-//! What the portal finds: objects on the API server, files on the disk (IO).
+//! Objects and settings -> objects on the API server, and the portal's files (IO).
 
 use std::fs;
 

@@ -18,13 +18,13 @@ pub(super) struct Shown<'a> {
     pub(super) form: &'a Form,
     /// Values of the controls.
     pub(super) values: &'a Values,
-    /// What an existing workspace has, to tell what changes.
+    /// Values of an existing workspace, to find what changes.
     pub(super) before: Option<&'a Values>,
     pub(super) problems: &'a Problems,
 }
 
 impl Shown<'_> {
-    /// The sections of the page. What few people need is in the last one, folded.
+    /// The sections of the page. The last one is folded, and has fields that few users need.
     pub(super) fn sections(&self) -> Vec<views::Section> {
         let mut sections: Vec<(Group, views::Section)> = Vec::new();
         let mut more = Vec::new();

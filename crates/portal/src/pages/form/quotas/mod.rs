@@ -203,7 +203,7 @@ fn of_pod(
     sum
 }
 
-/// Every line of every quota, and what limit ranges say. `asked`: nothing is asked for yet if it is `None`.
+/// Every line of every quota, and of limit ranges. `asked`: the requested amount; `None`: nothing is requested yet.
 pub(super) fn quotas(namespace: &str, known: &Known, asked: Option<&Asked>) -> Quotas {
     let quotas = match &known.quotas {
         Ok(quotas) => quotas,

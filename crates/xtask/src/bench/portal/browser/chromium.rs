@@ -1,4 +1,4 @@
-//! Commands of the `DevTools` protocol -> what a headless Chromium answers, over two pipes (IO).
+//! Commands of the `DevTools` protocol -> answers of a headless Chromium, over two pipes (IO).
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};

@@ -1,6 +1,7 @@
-//! Lists in a browser -> what their readers wait for (IO).
+//! Lists in a browser -> times that their readers wait (IO).
 //!
-//! The browser has both cores, because a reader's is not on the portal's machine; a front of the load generator stands for proxy and gateway.
+//! The browser uses both cores, because a reader's browser is not on the portal's machine. A front of the load generator
+//! replaces proxy and gateway.
 //!
 //! - `chromium`: runs the browser
 //! - `page.js`: observes a page

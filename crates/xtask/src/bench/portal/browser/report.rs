@@ -1,4 +1,4 @@
-//! What readers waited for -> figures beside their targets, JSON and a table (pure).
+//! Times that readers waited -> figures beside their targets, JSON and a table (pure).
 
 use std::fmt::Write as _;
 
