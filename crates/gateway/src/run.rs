@@ -144,6 +144,7 @@ async fn serve(
         scope.clone(),
         Served {
             manager,
+            is_alone: !scope.is_cluster(),
             has_portal: args.portal_enabled,
             portal_acts_in: args.portal_acts_in.clone().into(),
         },

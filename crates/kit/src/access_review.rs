@@ -2,7 +2,6 @@
 //!
 //! Answers are cached. Callers who ask the same at the same time share one review.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::role_changes;
+use crate::role_changes::{self, RoleChanges};
 use crate::scope::Scope;
 
 /// Maximum number of cached answers, of some 200 bytes each.
@@ -28,11 +27,6 @@ const MAX_CACHED: u64 = 50_000;
 const CONCURRENCY: usize = 32;
 /// Timeout of an access review, which includes the wait for others.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// A changed right is requested at once, and again after these times, because other API servers lag behind.
-const RECHECKS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(10)];
-/// No answer is cached for longer, so that older changes of roles say nothing.
-const LONGEST: Duration = Duration::from_hours(1);
 
 /// SHA-256 of a question.
 type Key = [u8; 32];
@@ -72,37 +66,6 @@ pub struct Lifetimes {
     /// Of a refusal, unless the caller says otherwise. Where a user waits for a permission that an administrator just gave, it should be
     /// short.
     pub refused: Duration,
-}
-
-/// When roles changed last, by namespace and in the whole cluster. Answers from before may be outdated.
-#[derive(Debug, Default)]
-struct RoleChanges {
-    everywhere: Option<Instant>,
-    namespaces: HashMap<String, Instant>,
-}
-
-impl RoleChanges {
-    fn add(&mut self, namespace: Option<&str>, now: Instant) {
-        self.namespaces
-            .retain(|_, changed| now.duration_since(*changed) < LONGEST);
-        match namespace {
-            None => self.everywhere = Some(now),
-            Some(namespace) => {
-                self.namespaces.insert(namespace.to_owned(), now);
-            }
-        }
-    }
-
-    /// Whether an answer about `namespace` that was requested at `asked` may be outdated. Roles of one namespace say nothing about a right in
-    /// all of them.
-    fn outdate(&self, namespace: &str, asked: Instant, now: Instant) -> bool {
-        let of_namespace = self.namespaces.get(namespace).copied();
-        let mut changes = self.everywhere.into_iter().chain(of_namespace);
-        changes.any(|changed| {
-            let mut rechecks = RECHECKS.iter().map(|after| changed + *after);
-            rechecks.any(|at| asked < at && at <= now)
-        })
-    }
 }
 
 /// Each answer expires by itself.

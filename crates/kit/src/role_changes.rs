@@ -1,7 +1,10 @@
 //! Watches on roles and bindings (metadata only) -> where rights may have changed (IO).
 
+use std::collections::HashMap;
 use std::fmt::Debug;
+use std::iter::once;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -9,14 +12,51 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::scope::Scope;
 
 /// The API server ends a watch after this many seconds. Some seconds later without data the connection counts as dead.
 const LONGEST_WATCH: u32 = 30;
 
+/// A changed right is requested at once, and again after these times, because other API servers lag behind.
+pub const RECHECKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+/// No answer is cached for longer, so that older changes of roles say nothing.
+const LONGEST: Duration = Duration::from_hours(1);
+
 /// Namespace in which rights may have changed; `None`: anywhere.
 type Place = Option<String>;
+
+/// When roles changed last, by namespace and in the whole cluster. Answers from before may be outdated.
+#[derive(Debug, Default)]
+pub(crate) struct RoleChanges {
+    everywhere: Option<Instant>,
+    namespaces: HashMap<String, Instant>,
+}
+
+impl RoleChanges {
+    pub(crate) fn add(&mut self, namespace: Option<&str>, now: Instant) {
+        self.namespaces
+            .retain(|_, changed| now.duration_since(*changed) < LONGEST);
+        match namespace {
+            None => self.everywhere = Some(now),
+            Some(namespace) => {
+                self.namespaces.insert(namespace.to_owned(), now);
+            }
+        }
+    }
+
+    /// Whether an answer about `namespace` that was requested at `asked` may be outdated. Roles of one namespace say nothing about a right in
+    /// all of them.
+    pub(crate) fn outdate(&self, namespace: &str, asked: Instant, now: Instant) -> bool {
+        let of_namespace = self.namespaces.get(namespace).copied();
+        let mut changes = self.everywhere.into_iter().chain(of_namespace);
+        changes.any(|changed| {
+            let rechecks = RECHECKS.map(|after| changed + after);
+            once(changed).chain(rechecks).any(|at| asked < at && at <= now)
+        })
+    }
+}
 
 /// Calls `changed` at every change and `failed` with the resource at every failed watch, forever. Objects that exist at the start are no
 /// change. A restarted watch may have missed some, so a restart counts as a change.

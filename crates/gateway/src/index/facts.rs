@@ -24,7 +24,6 @@ pub(super) type Key = (String, String);
 #[derive(Debug, Default)]
 pub(super) struct Observed {
     served: Served,
-    is_alone: bool,
     serving: Option<(String, ManagerFacts)>,
     managers: HashMap<Key, ManagerFacts>,
     workspaces: HashMap<Key, WorkspaceFacts>,
@@ -65,12 +64,6 @@ impl Observed {
         }
     }
 
-    /// The same. `is_alone`: whether the wanted manager serves the workspaces that the operator has not given a manager yet.
-    /// So it is in one namespace, where no manager is the cluster's default.
-    pub(super) fn alone(self, is_alone: bool) -> Self {
-        Self { is_alone, ..self }
-    }
-
     /// All known managers by key.
     pub(super) fn managers(&mut self) -> &mut HashMap<Key, ManagerFacts> {
         &mut self.managers
@@ -103,7 +96,7 @@ impl Observed {
         {
             self.serving = Some(chosen);
         }
-        let serves_unresolved = self.is_alone && self.served.manager.is_some();
+        let serves_unresolved = self.served.is_alone && self.served.manager.is_some();
         let Some((name, manager)) = &self.serving else {
             return Snapshot::default();
         };

@@ -219,16 +219,17 @@ fn in_one_namespace_workspaces_without_a_manager_are_served_whatever_the_default
         world.workspaces().extend(workspaces);
         world
     };
-    let wanted = || {
+    let wanted = |is_alone| {
         Observed::new(Served {
             manager: Some("main".into()),
+            is_alone,
             ..Served::default()
         })
     };
-    let snapshot = of(wanted().alone(true)).snapshot();
+    let snapshot = of(wanted(true)).snapshot();
     assert_eq!(only(&snapshot).name, "lab");
     assert!(only(&snapshot).site.host().ends_with(".ws.example"));
-    assert_eq!(of(wanted()).snapshot().targets().count(), 0);
+    assert_eq!(of(wanted(false)).snapshot().targets().count(), 0);
 }
 
 #[test]

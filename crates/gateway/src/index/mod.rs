@@ -114,6 +114,9 @@ pub struct StatusDetail {
 pub struct Served {
     /// The WorkspaceManager; `None`: the one default manager.
     pub manager: Option<String>,
+    /// Whether it also serves the workspaces that the operator has not given a manager yet: in one namespace, where no manager is the
+    /// cluster's default.
+    pub is_alone: bool,
     /// Whether its domain has the portal's host.
     pub has_portal: bool,
     /// Namespaces in which the portal changes workspaces for users; `*` stands for all.

@@ -29,7 +29,6 @@ pub async fn feed(client: Client, scope: Scope, served: Served, index: Arc<Index
     let workspaces = scope.api::<Partial<WorkspaceFacts>>(client.clone());
     let managers = Api::<Partial<ManagerFacts>>::all(client.clone());
     let shares = scope.api::<Partial<Arc<ShareFacts>>>(client.clone());
-    let is_alone = !scope.is_cluster();
     let pods = scope.api::<Pod>(client);
     let all = watcher::Config::default;
     let (workspaces, of_workspaces) = follower.follow("workspaces", workspaces, all());
@@ -56,7 +55,7 @@ pub async fn feed(client: Client, scope: Scope, served: Served, index: Arc<Index
     Box::pin(take_in(
         changes,
         listings,
-        Observed::new(served).alone(is_alone),
+        Observed::new(served),
         &index,
         &follower.metrics,
     ))

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use askama::Template;
+use askama::filters::Safe;
 use serde_json::{Value, json};
 
 use super::message::{Action, Message, Part, Step};
@@ -25,23 +26,9 @@ struct Page<'a> {
     shape: String,
 }
 
-mod filters {
-    #![expect(
-        unreachable_pub,
-        clippy::unnecessary_wraps,
-        clippy::unused_self,
-        clippy::inline_always,
-        reason = "filter_fn wants this signature, and makes public items of it"
-    )]
-
-    use askama::Values;
-    use askama::filters::Safe;
-
-    /// Escapes; text between two backticks becomes code.
-    #[askama::filter_fn]
-    pub(crate) fn coded(text: impl ToString, _: &dyn Values) -> askama::Result<Safe<String>> {
-        Ok(Safe(look::coded(&text.to_string())))
-    }
+/// For the template. Escapes; text between two backticks becomes code.
+fn coded(text: &str) -> Safe<String> {
+    Safe(look::coded(text))
 }
 
 /// The page, and its Content-Security-Policy. `request`: the identifier to show.

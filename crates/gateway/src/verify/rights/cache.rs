@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use kit::role_changes::RECHECKS;
 use tokio::time::Instant;
 
 /// Maximum lifetime of a granted right, whatever watches report.
@@ -13,8 +14,6 @@ pub(super) const TTL_MISSING: Duration = Duration::from_secs(5);
 const RENEW_GRANTED: Duration = Duration::from_secs(20);
 /// Lifetime of an answer that is older than a change of roles.
 const TTL_STALE: Duration = Duration::from_secs(1);
-/// A changed right is requested at once, and again after these times, because other API servers lag behind.
-const RECHECKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 /// Changes that follow each other within this time count as one, to limit the cost of many changes.
 const BURST: Duration = Duration::from_millis(250);
 
