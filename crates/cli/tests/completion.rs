@@ -68,6 +68,41 @@ fn bash_offers_commands_flags_and_values() {
     assert_eq!(offered(&["no-such-command", "--wai"]), Vec::<String>::new());
 }
 
+/// Types a line into an interactive zsh that has read the script, then Tab, and prints what the line is now.
+const TYPE: &str = r#"
+zmodload zsh/zpty
+zpty inner zsh -f -i
+zpty -w inner 'PS1= RPS1=; autoload -Uz compinit; compinit -u -D'
+zpty -w inner "source $1"
+zpty -w inner 'line() { print -r -- "<$BUFFER>" }; zle -N line; bindkey "^X" line; bindkey "^I" complete-word; print read''y'
+zpty -r inner out '*ready*'
+zpty -w -n inner "$2"$'\t\x18'
+zpty -r inner out '*<*>*'
+print -r -- ${${out##*<}%%>*}
+"#;
+
+#[test]
+fn zsh_completes_commands_flags_and_values() {
+    let script = std::env::temp_dir().join(format!("cli-zsh-{}", std::process::id()));
+    fs::write(&script, out(&run(&["completion", "zsh"]))).unwrap();
+    for (line, completed) in [
+        ("sta", "start"),
+        ("template sh", "template show"),
+        ("stop --wai", "stop --wait"),
+        ("logs demo --prev", "logs demo --previous"),
+        ("lint --output sa", "lint --output sarif"),
+    ] {
+        let output = Command::new("zsh")
+            .args(["-f", "-c", TYPE, "zsh", script.to_str().unwrap()])
+            .arg(format!("kubectl-workspace {line}"))
+            .output()
+            .expect("the package zsh is installed");
+        let now = out(&output);
+        assert_eq!(now.trim(), format!("kubectl-workspace {completed}"), "{output:?}");
+    }
+    fs::remove_file(script).unwrap();
+}
+
 #[test]
 fn kubectl_s_program_hands_the_words_to_the_plugin_in_the_path() {
     let folder = std::env::temp_dir().join(format!("cli-completion-{}", std::process::id()));

@@ -7,8 +7,11 @@ use e2e::{Environment, template, wait, workspace};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+
+/// Keeps an object while it is being deleted.
+const HOLD: &str = "e2e.test/hold";
 
 /// Workspaces of a list with two pages.
 const MANY: usize = 52;
@@ -59,6 +62,7 @@ impl Site {
             make(&scratch, "failing", json!({"image": "localhost/no-such-image:1"})),
             make(&scratch, "blocked", blocked),
             make(&scratch, "kept", kept),
+            make(&scratch, "leaving", stopped.clone()),
             make(
                 &scratch,
                 "running",
@@ -83,7 +87,10 @@ impl Site {
         Api::<WorkspaceShare>::namespaced(alice.clone(), &scratch.namespace)
             .create(&PostParams::default(), &serde_json::from_value(share)?)
             .await?;
+        let add = json!([{"op": "add", "path": "/metadata/finalizers/-", "value": HOLD}]);
+        patch_leaving(&scratch, &add).await?;
         let workspaces: Api<Workspace> = Api::namespaced(alice, &scratch.namespace);
+        workspaces.delete("leaving", &DeleteParams::default()).await?;
         workspace::reached(&workspaces, "running", Phase::Running).await?;
         let change = json!({"env": [{"name": "COURSE", "value": "algebra"}]});
         workspace::set(&workspaces, "running", change).await?;
@@ -94,6 +101,8 @@ impl Site {
     pub(crate) async fn finish(self) -> anyhow::Result<()> {
         let old = format!("{}-old", self.scratch.namespace);
         template::forget(&old).await?;
+        let released = json!([{"op": "replace", "path": "/metadata/finalizers", "value": []}]);
+        patch_leaving(&self.scratch, &released).await?;
         futures::try_join!(
             template::finish(self.scratch),
             self.many.finish(),
@@ -101,6 +110,16 @@ impl Site {
         )?;
         Ok(())
     }
+}
+
+/// Changes the finalizers of the workspace that is being deleted.
+async fn patch_leaving(scratch: &Scratch, patch: &Value) -> anyhow::Result<()> {
+    let patch = Patch::Json::<()>(serde_json::from_value(patch.clone())?);
+    let workspaces = scratch.api::<Workspace>();
+    workspaces
+        .patch("leaving", &PatchParams::default(), &patch)
+        .await?;
+    Ok(())
 }
 
 /// A further template, from which nothing new should be made.

@@ -98,6 +98,7 @@ impl Site {
             state("changed", at("running?done=edit"), UNFOLD, "main > .note.good"),
             state("stopped", at("kept"), UNFOLD, "#head .state.calm"),
             state("failing", at("failing"), UNFOLD, "#explanation .note.bad"),
+            state("being deleted", at("leaving"), UNFOLD, "#head .state.wait"),
             state("blocked", at("blocked"), UNFOLD, "#progress .steps .stuck"),
             state(
                 "question to stop",

@@ -18,6 +18,7 @@ use super::{Index, manager_name};
 /// The objects after a change. Workspaces are named by their positions.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
+    /// By display name.
     workspaces: Vec<Arc<Workspace>>,
     by_namespace: BTreeMap<String, Vec<usize>>,
     by_owner: HashMap<String, Vec<usize>>,
@@ -63,7 +64,7 @@ pub(crate) struct ShareOf {
 /// Managers by name, each with its policy.
 #[derive(Debug, Default)]
 struct Managers {
-    named: HashMap<String, (Arc<WorkspaceManager>, Policy)>,
+    named: BTreeMap<String, (Arc<WorkspaceManager>, Policy)>,
     default: Option<String>,
 }
 
@@ -71,9 +72,11 @@ impl Snapshot {
     /// The objects of the index, as they are now.
     pub(super) fn of(index: &Index) -> Self {
         let mut workspaces = index.workspaces();
-        // In the same order each time: lists are compared by a hash.
-        let name = |it: &Arc<Workspace>| (it.metadata.namespace.clone(), it.metadata.name.clone());
-        workspaces.sort_by_cached_key(name);
+        // By display name, as lists show them. Always in the same order: lists are compared by a hash.
+        workspaces.sort_by_cached_key(|it| {
+            let shown = it.spec.display_name.to_lowercase();
+            (shown, it.metadata.namespace.clone(), it.metadata.name.clone())
+        });
         let namespaces = index.namespaces_with(&workspaces);
         let found = Self::found(workspaces, &index.shares());
         let public: BTreeSet<_> = found.public().map(|it| &it.metadata.namespace).collect();
@@ -143,7 +146,7 @@ impl Snapshot {
         by_user.into_iter().chain(by_group).flatten()
     }
 
-    /// Workspaces that the user may see if those of these namespaces are: their own, public and shared ones among them, each once.
+    /// Workspaces that the user may see if those of these namespaces are: their own, public and shared ones among them, each once, by display name.
     pub(crate) fn candidates<'a>(
         &'a self,
         requester: Requester<'a>,
@@ -159,7 +162,7 @@ impl Snapshot {
         positions.into_iter().map(|position| &self.workspaces[position])
     }
 
-    /// All workspaces.
+    /// All workspaces, by display name.
     pub(crate) fn workspaces(&self) -> &[Arc<Workspace>] {
         &self.workspaces
     }

@@ -23,7 +23,7 @@ const PAGE: usize = 50;
 pub(crate) async fn page(context: Context, Query(search): Query<Search>) -> Response {
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let page = Page::of(&context, &search, &visible).await;
-    let mut view = list(&context, &search, &visible, page);
+    let mut view = list(&context, &search, &visible, &page);
     let notes = &mut view.layout.notes;
     notes.extend(after_deletion(&context, &search.deleted).await);
     if search.done == "owner" {
@@ -88,30 +88,13 @@ impl<'a> Page<'a> {
 }
 
 /// The page.
-pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: Page<'_>) -> List {
-    let Page {
-        shown,
-        rights,
-        number: page,
-        pages,
-        total,
-    } = page;
-    let first = (page - 1) * PAGE;
-    let mut rows = rows_of(context, &shown, &rights);
-    let at = |page: usize| {
-        let search = Search {
-            page,
-            ..search.clone()
-        };
-        search.page_address()
-    };
-    let is_single = search.place.is_empty() && visible.workspaces.len() == 1 && rows.len() == 1;
-    let selectable = make_selectable(context, &mut rows, is_single);
+pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: &Page<'_>) -> List {
     let live = Search {
-        page,
+        page: page.number,
         ..search.clone()
     }
     .live_address();
+    let rows = rows(context, search, visible, page);
     List {
         layout: context.live_layout("Workspaces", Nav::Workspaces, live),
         search: search.q.clone(),
@@ -123,40 +106,64 @@ pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: 
             String::new()
         },
         counts: counts(search, &visible.workspaces),
-        bulk: selectable.then(|| Bulk {
+        bulk: rows.select.then(|| Bulk {
             to: "/stop".to_owned(),
             label: "Stop chosen…".to_owned(),
             ..Bulk::default()
         }),
-        rows: Rows {
-            caption: match &*search.place {
-                "" => "Workspaces".to_owned(),
-                place => format!("Workspaces in {place}"),
-            },
-            empty: rows
-                .is_empty()
-                .then(|| empty(context, search, &visible.workspaces)),
-            // One row has no order.
-            columns: if is_single {
-                <[Column; 4]>::default()
-            } else {
-                columns(search)
-            },
-            single: is_single,
-            select: selectable,
-            pages: Pages {
-                first: first + 1,
-                last: first + rows.len(),
-                total,
-                previous: if page > 1 { at(page - 1) } else { String::new() },
-                next: if page < pages { at(page + 1) } else { String::new() },
-            },
-            rows,
-            waiting: if visible.is_partial {
-                "The API server did not say in time what else you may see. Load the page again.".to_owned()
+        rows,
+    }
+}
+
+/// The table.
+pub(super) fn rows(context: &Context, search: &Search, visible: &Visible, page: &Page<'_>) -> Rows {
+    let mut rows = rows_of(context, &page.shown, &page.rights);
+    let first = (page.number - 1) * PAGE;
+    let at = |number: usize| {
+        let search = Search {
+            page: number,
+            ..search.clone()
+        };
+        search.page_address()
+    };
+    let is_single = search.place.is_empty() && visible.workspaces.len() == 1 && rows.len() == 1;
+    let select = make_selectable(context, &mut rows, is_single);
+    Rows {
+        caption: match &*search.place {
+            "" => "Workspaces".to_owned(),
+            place => format!("Workspaces in {place}"),
+        },
+        empty: rows
+            .is_empty()
+            .then(|| empty(context, search, &visible.workspaces)),
+        // One row has no order.
+        columns: if is_single {
+            <[Column; 4]>::default()
+        } else {
+            columns(search)
+        },
+        single: is_single,
+        select,
+        pages: Pages {
+            first: first + 1,
+            last: first + rows.len(),
+            total: page.total,
+            previous: if page.number > 1 {
+                at(page.number - 1)
             } else {
                 String::new()
             },
+            next: if page.number < page.pages {
+                at(page.number + 1)
+            } else {
+                String::new()
+            },
+        },
+        rows,
+        waiting: if visible.is_partial {
+            "The API server did not say in time what else you may see. Load the page again.".to_owned()
+        } else {
+            String::new()
         },
     }
 }
@@ -208,17 +215,14 @@ fn sort(found: &mut [&Seen], by: &str) {
             let started = known(seen).and_then(|workspace| workspace.status.clone()?.started_at);
             std::cmp::Reverse(started.map(|time| time.0))
         }),
-        "name" => found.sort_by_cached_key(|seen| name(seen)),
+        // As they come.
+        "name" => {}
         // One's own first.
-        _ => found.sort_by_cached_key(|seen| (seen.level != AccessLevel::Owner, name(seen))),
+        _ => found.sort_by_key(|seen| seen.level != AccessLevel::Owner),
     }
     if by.starts_with('-') {
         found.reverse();
     }
-}
-
-fn name(seen: &Seen) -> (String, &str) {
-    (seen.workspace.spec.display_name.to_lowercase(), seen.namespace())
 }
 
 fn columns(search: &Search) -> [Column; 4] {
@@ -306,7 +310,8 @@ fn keep(search: &Search) -> Vec<(String, String)> {
     }
 }
 
-fn counts(search: &Search, all: &[Seen]) -> Counts {
+/// How many are in each state.
+pub(super) fn counts(search: &Search, all: &[Seen]) -> Counts {
     let of = |state: &str| Search {
         state: state.to_owned(),
         page: 1,

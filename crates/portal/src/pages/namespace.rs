@@ -25,7 +25,7 @@ pub(crate) async fn page(
     let page = Page::of(&context, &search, &visible).await;
     let quotas = used_quotas(&context, &name).await;
     let may = May::of(&context, &name).await;
-    context.page(&view(&context, &search, &visible, page, (may, quotas)))
+    context.page(&view(&context, &search, &visible, &page, (may, quotas)))
 }
 
 /// Whether the user may see the page. `None`: the API server did not answer in time.
@@ -39,7 +39,7 @@ pub(super) fn view(
     context: &Context,
     search: &Search,
     visible: &Visible,
-    page: Page<'_>,
+    page: &Page<'_>,
     (may, quotas): (May, Option<Quotas>),
 ) -> Namespace {
     let list = list::list(context, search, visible, page);
@@ -60,7 +60,7 @@ pub(super) fn view(
 }
 
 /// The stop of all that run in the namespace and that the user may stop, whichever rows are shown.
-fn stop_all(context: &Context, search: &Search, visible: &Visible, may: May) -> Actions {
+pub(super) fn stop_all(context: &Context, search: &Search, visible: &Visible, may: May) -> Actions {
     let running = visible
         .workspaces
         .iter()

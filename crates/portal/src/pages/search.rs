@@ -138,22 +138,24 @@ impl Search {
         };
         // Guests learn neither the template nor what is wrong.
         let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
-        let template = workspace.spec.template_ref.as_deref().unwrap_or_default();
+        let template = || workspace.spec.template_ref.as_deref().unwrap_or_default();
         self.covers(seen)
             && of
             && is(&self.namespace, seen.namespace())
-            && (self.template.is_empty() || !is_guest && self.template == template)
+            && (self.template.is_empty() || !is_guest && self.template == template())
             && (self.state.is_empty() || state_of(seen) == self.state)
             && self.finds(workspace)
     }
 
     fn finds(&self, workspace: &api::Workspace) -> bool {
         let wanted = self.q.trim().to_lowercase();
+        if wanted.is_empty() {
+            return true;
+        }
         let owner = api::names::owner(&workspace.metadata).unwrap_or_default();
-        wanted.is_empty()
-            || [&*workspace.name_any(), &*workspace.spec.display_name, owner]
-                .iter()
-                .any(|text| text.to_lowercase().contains(&wanted))
+        [&*workspace.name_any(), &*workspace.spec.display_name, owner]
+            .iter()
+            .any(|text| text.to_lowercase().contains(&wanted))
     }
 }
 

@@ -68,18 +68,18 @@ impl Seen {
 /// What the user sees.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Visible {
+    /// By display name.
     pub(crate) workspaces: Vec<Seen>,
     /// Whether the API server did not say in time what else the user may see.
     pub(crate) is_partial: bool,
 }
 
-/// What distinguishes its versions.
+/// What distinguishes its versions. No two workspaces have the same resource version, so it stands for the workspace, too.
 impl Hash for Visible {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         self.is_partial.hash(hasher);
         for seen in &self.workspaces {
-            let metadata = &seen.workspace.metadata;
-            (&metadata.uid, &metadata.resource_version).hash(hasher);
+            seen.workspace.metadata.resource_version.hash(hasher);
             (seen.level, seen.may_connect, seen.is_shared).hash(hasher);
         }
     }
@@ -134,14 +134,14 @@ impl Reach {
     }
 }
 
-/// All workspaces that the user sees, in no order.
+/// All workspaces that the user sees, by display name.
 pub(crate) async fn all(index: &Index, rights: &Rights, user: &User) -> Visible {
     let snapshot = index.snapshot();
     let reach = Reach::of(&snapshot, rights, user).await;
     within(&snapshot, user, &reach)
 }
 
-/// All workspaces that a user with these rights sees, in no order.
+/// All workspaces that a user with these rights sees, by display name.
 pub(crate) fn within(snapshot: &Snapshot, user: &User, reach: &Reach) -> Visible {
     let Reach { readable, open, .. } = reach;
     let guest = Guest::new(snapshot, user, |_| true);

@@ -48,6 +48,9 @@ const PROXIES: [&str; 2] = ["nginx-light", "caddy"];
 /// A registry for tests of releases, and the program that pushes to it.
 const REGISTRY: [&str; 2] = ["docker-registry", "skopeo"];
 
+/// A shell beside bash, for tests of completion.
+const SHELLS: [&str; 1] = ["zsh"];
+
 /// One step: its name and its function.
 type Step = (&'static str, fn(&mut Run<'_>) -> anyhow::Result<()>);
 
@@ -197,7 +200,7 @@ fn build_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
 fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     let helm = helm::ensure(run.paths, &run.progress)?;
     let traefik = traefik::ensure(run.paths, &run.progress)?;
-    apt::ensure(&[PROXIES, REGISTRY].concat(), &run.progress)?;
+    apt::ensure(&[&PROXIES[..], &REGISTRY, &SHELLS].concat(), &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
     run.cargo(
         &["test", "--workspace", "--no-fail-fast"],

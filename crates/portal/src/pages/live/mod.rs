@@ -229,7 +229,7 @@ impl Follow {
         if before.is_some_and(|before| before.beside == made_of.beside) {
             return Ok(Read::Same);
         }
-        Shown::list(&self.context, search, &visible, page, beside).map(Read::Shown)
+        Shown::list(&self.context, search, &visible, &page, beside).map(Read::Shown)
     }
 
     async fn beside(&mut self, place: &str) -> Beside {

@@ -9,7 +9,7 @@ use crate::pages::list::{self, Page};
 use crate::pages::may::May;
 use crate::pages::search::Search;
 use crate::pages::{namespace, workspace};
-use crate::views::{Counts, Quotas, Rows};
+use crate::views::Quotas;
 use crate::visible::{AccessLevel, Seen, Visible};
 
 /// What the page about a namespace shows beside its rows.
@@ -29,27 +29,23 @@ impl Shown {
         context: &Context,
         search: &Search,
         visible: &Visible,
-        page: Page<'_>,
+        page: &Page<'_>,
         beside: Option<Beside>,
     ) -> askama::Result<Self> {
-        let Some(beside) = beside else {
-            let list = list::list(context, search, visible, page);
-            return Self::rows(&list.rows, &list.counts);
-        };
-        let view = namespace::view(context, search, visible, page, beside);
-        let mut shown = Self::rows(&view.rows, &view.counts)?;
-        shown.parts.push(("actions", view.actions.render()?));
-        if let Some(quotas) = view.quotas {
-            shown.parts.push(("quotas", quotas.render()?));
+        let rows = list::rows(context, search, visible, page);
+        let counts = list::counts(search, &visible.workspaces);
+        let mut parts = vec![("rows", rows.render()?), ("counts", counts.render()?)];
+        if let Some((may, quotas)) = beside {
+            let actions = namespace::stop_all(context, search, visible, may);
+            parts.push(("actions", actions.render()?));
+            if let Some(quotas) = quotas {
+                parts.push(("quotas", quotas.render()?));
+            }
         }
-        Ok(shown)
-    }
-
-    fn rows(rows: &Rows, counts: &Counts) -> askama::Result<Self> {
         let own = rows.rows.iter().filter(|row| row.owner.is_empty());
         let own = own.map(|row| (row.uid.clone(), format!("{}: {}.", row.display, row.state.word)));
         Ok(Self {
-            parts: vec![("rows", rows.render()?), ("counts", counts.render()?)],
+            parts,
             own: own.collect(),
         })
     }
