@@ -1,12 +1,21 @@
-//! Arguments and a user -> result of kubectl (IO).
+//! Arguments and a user -> result of kubectl, or of a shell that has it (IO).
 
-use std::{env, ffi::OsString, path::Path, process::Stdio};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::Path,
+    process::Stdio,
+};
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt as _, process::Command};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
 
-use crate::Environment;
+use crate::{Environment, wait};
 
 /// Number of retries of a replacement that conflicts with the operator's writes. The operator writes a few times at a start.
 const OVERTAKEN: usize = 5;
@@ -82,6 +91,58 @@ async fn run(kubeconfig: &Path, arguments: &[&str], manifest: Option<&Value>) ->
     run_with(kubeconfig, arguments, manifest.as_deref()).await
 }
 
+/// Runs shell commands as `user`, and returns their standard output.
+///
+/// # Errors
+/// One fails.
+pub async fn shell(user: &str, commands: &str) -> anyhow::Result<String> {
+    let mut shell = command("sh", &Environment::get()?.user(user)?.kubeconfig)?;
+    let outcome = finish(shell.args(["-euc", commands]), None).await?;
+    anyhow::ensure!(outcome.code == 0, "{commands}\n{outcome:?}");
+    Ok(outcome.stdout)
+}
+
+/// A kubectl that runs until this is dropped.
+#[derive(Debug)]
+pub struct Following {
+    _kubectl: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Following {
+    /// Starts it as `user`.
+    ///
+    /// # Errors
+    /// It cannot run.
+    pub fn start(user: &str, arguments: &[&str]) -> anyhow::Result<Self> {
+        let environment = Environment::get()?;
+        let mut kubectl = command(&environment.kubectl, &environment.user(user)?.kubeconfig)?;
+        let mut kubectl = kubectl.args(arguments).stderr(Stdio::null()).spawn()?;
+        let output = kubectl.stdout.take().context("no standard output")?;
+        Ok(Self {
+            _kubectl: kubectl,
+            lines: BufReader::new(output).lines(),
+        })
+    }
+
+    /// The next line that it prints with this text.
+    ///
+    /// # Errors
+    /// It ends, or prints none in time.
+    pub async fn line_with(&mut self, text: &str) -> anyhow::Result<String> {
+        let line = async {
+            while let Some(line) = self.lines.next_line().await? {
+                if line.contains(text) {
+                    return Ok(line);
+                }
+            }
+            anyhow::bail!("kubectl ended before a line with {text:?}")
+        };
+        let line = timeout(wait::USUAL, line).await;
+        line.with_context(|| format!("kubectl printed no line with {text:?}"))?
+    }
+}
+
 /// `kubectl replace` reads an object before it replaces it, and the operator may write in between.
 /// A user would then repeat the command, and so does this function.
 async fn run_with(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> anyhow::Result<Outcome> {
@@ -104,20 +165,32 @@ fn is_overtaken(arguments: &[&str], input: Option<&str>, outcome: &Outcome) -> b
 }
 
 async fn once(kubeconfig: &Path, arguments: &[&str], input: Option<&str>) -> anyhow::Result<Outcome> {
+    let mut kubectl = command(&Environment::get()?.kubectl, kubeconfig)?;
+    finish(kubectl.args(arguments), input).await
+}
+
+/// A command whose programs have this kubeconfig. kubectl and this product's plugins are in their `PATH`.
+fn command(program: impl AsRef<OsStr>, kubeconfig: &Path) -> anyhow::Result<Command> {
     let environment = Environment::get()?;
-    let plugins = environment.plugin.parent().context("the plugin has no folder")?;
-    let mut path = OsString::from(plugins);
-    path.push(":");
+    let mut path = OsString::new();
+    for program in [&environment.plugin, &environment.kubectl] {
+        path.push(program.parent().context("the program has no folder")?);
+        path.push(":");
+    }
     path.push(env::var_os("PATH").unwrap_or_default());
-    let mut child = Command::new(&environment.kubectl)
-        .args(arguments)
+    let mut command = Command::new(program);
+    command
         .env("PATH", path)
         .env("KUBECONFIG", kubeconfig)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()?;
+        .kill_on_drop(true);
+    Ok(command)
+}
+
+async fn finish(command: &mut Command, input: Option<&str>) -> anyhow::Result<Outcome> {
+    let mut child = command.spawn()?;
     let mut stdin = child.stdin.take().context("no standard input")?;
     if let Some(input) = input {
         stdin.write_all(input.as_bytes()).await?;

@@ -1,6 +1,6 @@
-//! Workspace with a problem -> the explanations of portal and plugin for its owner (IO).
+//! Workspace with a problem -> the explanations of portal, plugin and gateway for its owner (IO).
 //!
-//! Both must explain it as the status does, and with the remedy of [`reason::ALL`].
+//! All must explain it as the status does, and with the remedy of [`reason::ALL`].
 
 use std::time::Duration;
 
@@ -8,18 +8,22 @@ use anyhow::{Context as _, anyhow, ensure};
 use api::{
     Workspace,
     condition::reason::{self, Reason},
+    workspace::Phase,
 };
+use reqwest::Url;
 use scraper::{ElementRef, Html, Selector};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 use super::checks::degraded;
-use crate::{command::kubectl, portal::Portal, wait};
+use crate::{Environment, command::kubectl, portal::Portal, wait};
 
 /// The user who owns all staged workspaces.
 pub(super) const OWNER: &str = "alice";
-/// Maximum time from a status to the explanations of portal and plugin. The portal's cache may be a second old.
+/// Maximum time from a status to its explanations. The portal's cache may be a second old.
 const LIMIT: Duration = Duration::from_secs(20);
+/// Maximum time of one answer in place of a workspace: the proxy may still lead to a pod that has just ended.
+const ANSWER: Duration = Duration::from_secs(5);
 /// Exit codes of `kubectl workspace explain` with an explanation: all is as wanted, or it is not.
 const EXPLAINED: [i32; 2] = [0, 3];
 
@@ -54,18 +58,50 @@ impl Readings {
         }
     }
 
+    /// Waits until portal, plugin and gateway explain this reason as one of the `versions` of the status does. The gateway has a page only
+    /// for what has not started.
+    pub(super) async fn explain(
+        &self,
+        reason: &str,
+        versions: impl Fn() -> Vec<Workspace>,
+    ) -> anyhow::Result<()> {
+        let statements = || {
+            let versions = versions();
+            let of_reason = versions.iter().filter_map(|it| statements(it, reason));
+            of_reason.collect()
+        };
+        let base_domain = &Environment::get()?.base_domain;
+        let in_place = || {
+            let versions = versions();
+            let of_reason = versions.iter().filter_map(|it| blocked(it, reason, base_domain));
+            of_reason.collect()
+        };
+        // The state may pass while another row uses the plugin.
+        futures::try_join!(self.tell(statements), self.in_place(in_place)).map(drop)
+    }
+
+    /// Waits until the gateway's page in place of the workspace gives one of these statements with its remedy.
+    async fn in_place(&self, blocked: impl Fn() -> Vec<(String, Statement)>) -> anyhow::Result<()> {
+        let Some((url, _)) = blocked().pop() else {
+            return Ok(());
+        };
+        wait::until(&format!("{url} to explain it like the status"), LIMIT, || async {
+            let page = async {
+                let answer = self.portal.http.sign_in(&url, OWNER).await?;
+                of_gateway(&answer.text().await?)
+            };
+            let found = timeout(ANSWER, page).await;
+            let found = found.map_err(|error| error.to_string())?;
+            let found = found.map_err(|error| format!("{error:#}"))?;
+            let alternatives = blocked().into_iter().map(|(_, statement)| vec![statement]);
+            check(&found, &alternatives.collect::<Vec<_>>())
+        })
+        .await
+    }
+
     /// Waits until portal and plugin both give all statements of one of the `alternatives`, each with its remedy.
     pub(super) async fn tell(&self, alternatives: impl Fn() -> Vec<Vec<Statement>>) -> anyhow::Result<()> {
-        let check = |found: &[Finding]| {
-            let alternatives = alternatives();
-            let are_explained =
-                |all: &Vec<Statement>| all.iter().all(|statement| is_explained(found, statement));
-            if alternatives.iter().any(are_explained) {
-                Ok(())
-            } else {
-                Err(format!("{found:?}, but the status says {alternatives:?}"))
-            }
-        };
+        let check = |found: &[Finding]| check(found, &alternatives());
         self.page("the portal to explain it like the status", check)
             .await?;
         let _turn = PLUGIN.lock().await;
@@ -119,13 +155,35 @@ impl Readings {
     }
 }
 
+/// Whether the findings have all statements of one of the alternatives, each with its remedy.
+fn check(found: &[Finding], alternatives: &[Vec<Statement>]) -> Result<(), String> {
+    let are_explained = |all: &Vec<Statement>| all.iter().all(|statement| is_explained(found, statement));
+    if alternatives.iter().any(are_explained) {
+        Ok(())
+    } else {
+        Err(format!("{found:?}, but the status says {alternatives:?}"))
+    }
+}
+
 /// The statements of the status while `Degraded` has this reason: the condition, and the text beside the phase.
-pub(super) fn statements(workspace: &Workspace, reason: &str) -> Option<Vec<Statement>> {
+fn statements(workspace: &Workspace, reason: &str) -> Option<Vec<Statement>> {
     let condition = degraded(workspace).filter(|condition| condition.reason == reason)?;
     let status = workspace.status.clone()?;
     let beside_phase = status.reason.zip(status.message);
     let of_condition = (condition.reason.clone(), condition.message.clone());
     Some([of_condition].into_iter().chain(beside_phase).collect())
+}
+
+/// Address and statement of a workspace that has not started for this reason, if the installation's gateway serves it: its page is then in
+/// place of the workspace.
+fn blocked(workspace: &Workspace, reason: &str, base_domain: &str) -> Option<(String, Statement)> {
+    let status = workspace.status.clone()?;
+    let is_blocked = matches!(status.phase?, Phase::Starting | Phase::Failed | Phase::Invalid);
+    let reason = status.reason.filter(|it| is_blocked && it == reason)?;
+    let url = status.url?;
+    let host = Url::parse(&url).ok()?.host_str()?.to_owned();
+    let is_served = host.ends_with(&format!(".{base_domain}"));
+    is_served.then(|| (url, (reason, status.message.unwrap_or_default())))
 }
 
 /// Whether one of the findings has the reason, the message and the remedy.
@@ -162,6 +220,26 @@ fn of_page(page: &str) -> anyhow::Result<Vec<Finding>> {
         })
     });
     findings.collect()
+}
+
+/// The explanation on the gateway's page in place of a workspace.
+fn of_gateway(page: &str) -> anyhow::Result<Vec<Finding>> {
+    let page = Html::parse_document(page);
+    let shown = |id: &str| {
+        let elements = select(
+            page.root_element(),
+            &format!("#note:not([hidden]) {id}:not([hidden])"),
+        )?;
+        let element = elements
+            .first()
+            .with_context(|| format!("no {id} on {}", page.html()))?;
+        anyhow::Ok(plain(&element.text().collect::<String>()))
+    };
+    Ok(vec![Finding {
+        what: shown("#message")?,
+        reason: shown("#cause")?.trim_end_matches(':').to_owned(),
+        cures: vec![shown("#remedy")?],
+    }])
 }
 
 fn select<'a>(element: ElementRef<'a>, selector: &str) -> anyhow::Result<Vec<ElementRef<'a>>> {
@@ -220,6 +298,37 @@ mod tests {
         assert!(of_page("<main></main>").is_err());
         let hidden = PAGE.replace("id=\"explanation\"", "id=\"explanation\" hidden");
         assert!(of_page(&hidden).is_err());
+    }
+
+    #[test]
+    fn the_gateway_shows_reason_message_and_remedy_in_place_of_what_has_not_started() {
+        let of = |phase: &str, url: &str| -> Workspace {
+            let status =
+                json!({"phase": phase, "reason": "VolumeUnbound", "message": "It `waits`.", "url": url});
+            let metadata = json!({"name": "ws"});
+            serde_json::from_value(
+                json!({"metadata": metadata, "spec": {"displayName": "ws"}, "status": status}),
+            )
+            .unwrap()
+        };
+        let address = "https://ws-1.ws.test:8443/";
+        let found = |workspace: &Workspace| blocked(workspace, reason::VOLUME_UNBOUND, "ws.test");
+        let (url, statement) = found(&of("Starting", address)).unwrap();
+        assert_eq!(url, address);
+        for other in [of("Running", address), of("Starting", "https://ws-1.other.test/")] {
+            assert_eq!(found(&other), None);
+        }
+        assert_eq!(
+            blocked(&of("Failed", address), reason::UNSCHEDULABLE, "ws.test"),
+            None
+        );
+
+        let page = r#"<div id="note" class="note"><p><strong id="cause">VolumeUnbound:</strong> <span id="message">It `waits`.</span></p>
+            <p id="remedy">Do what the message says; see also <code>kubectl describe pvc</code>.</p></div>"#;
+        assert!(is_explained(&of_gateway(page).unwrap(), &statement), "{page}");
+        assert!(of_gateway(&page.replace("id=\"note\"", "id=\"note\" hidden")).is_err());
+        let other = page.replace("Do what", "See what");
+        assert!(!is_explained(&of_gateway(&other).unwrap(), &statement));
     }
 
     #[test]

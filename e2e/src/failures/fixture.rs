@@ -31,7 +31,7 @@ use serde_json::{Value, json};
 use super::{
     checks::{self, degraded},
     cleanup,
-    explained::{self, OWNER, Readings},
+    explained::{OWNER, Readings},
     history::Histories,
     moment::{Moment, Moments},
     node::SilentNode,
@@ -245,7 +245,7 @@ impl Fixture {
     }
 
     /// Waits until `Degraded` has this reason and a message with all of these texts. Checks the maximum time since the evidence, and then
-    /// that portal and plugin give the same explanation.
+    /// that portal, plugin and gateway give the same explanation.
     pub async fn reports(
         &self,
         reason: &'static str,
@@ -279,12 +279,8 @@ impl Fixture {
             delay <= MAX_DELAY_OF_ONE,
             "{reason} was reported {delay:?} after the API server got the evidence, at {evidence_at}"
         );
-        let statements = || {
-            let versions = self.histories.workspaces.all();
-            let of_reason = versions.iter().filter_map(|it| explained::statements(it, reason));
-            of_reason.collect()
-        };
-        self.readings.tell(statements).await
+        let versions = || self.histories.workspaces.all();
+        self.readings.explain(reason, versions).await
     }
 
     /// Waits until portal and plugin explain what the status says without `Degraded`.

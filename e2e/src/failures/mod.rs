@@ -1,11 +1,12 @@
 //! Staged failures -> what the product reports about them, and when (IO).
 //!
-//! A row creates one failure in its own namespace, and then repairs it. The test also checks that the report ends, and that portal and
-//! `kubectl workspace explain` give the owner the same explanation with the remedy, and that the portal then stops. They are read after the
-//! time of the report is known.
+//! A row creates one failure in its own namespace, and then repairs it. The test also checks that the report ends. Portal,
+//! `kubectl workspace explain` and the gateway's page must give the owner the same explanation with the remedy. The portal must then stop.
+//! They are read after the time of the report is known.
 //!
-//! Some reasons (`ReplicasCorrected`, `DeploymentRestored`, `PodTemplateChanged`) are only in an Event, not in the status, so portal and
-//! plugin are not read. No row has a workspace that admission refuses: there is none to explain.
+//! Some reasons (`ReplicasCorrected`, `DeploymentRestored`, `PodTemplateChanged`) are only in an Event, not in the status, so none of them is
+//! read. The gateway's page exists only in place of a workspace that has an address and has not started. No row has a workspace that
+//! admission refuses: there is none to explain.
 //!
 //! Times come from the API server's audit log: when it received the evidence, and when it stored the status about it.
 //! Without that log, they are the whole seconds in the objects.

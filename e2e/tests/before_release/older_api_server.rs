@@ -2,18 +2,21 @@
 //!
 //! It reads and shows commands, or impersonates any user if an administrator allows that.
 
-use anyhow::ensure;
-use api::{Workspace, workspace::DesiredStatus};
+use anyhow::{Context as _, anyhow, ensure};
+use api::{Workspace, WorkspaceShare, names, workspace::DesiredStatus};
 use e2e::{
     Environment,
     api_server::SecondApiServer,
     cluster::Scratch,
-    command::{administered, kubectl},
+    command::{administered, shell},
     finally::always,
     portal::Portal,
-    release, wait, workspace,
+    release, template, wait, workspace,
 };
-use kube::{Api, ResourceExt as _};
+use jiff::{SignedDuration, Timestamp};
+use kube::{Api, ResourceExt as _, api::ListParams};
+use scraper::{Html, Selector};
+use serde_json::json;
 
 /// Why the portal changes nothing there.
 const READ_ONLY: &str = "This cluster has no constrained impersonation";
@@ -59,6 +62,15 @@ impl Site {
         Ok(workspaces.get("lab").await?)
     }
 
+    /// The command that a page shows, and that begins like this.
+    async fn command(&self, path: &str, begin: &str) -> anyhow::Result<String> {
+        wait::until(&format!("{begin} on {path}"), wait::USUAL, || async {
+            let (_, page) = self.portal.open(path).await?;
+            shown(&page, begin)
+        })
+        .await
+    }
+
     /// Lets the portal ask the second API server, with this value of `portal.impersonation`.
     async fn set(&self, impersonation: &str) -> anyhow::Result<()> {
         let (host, port) = self.server.address()?;
@@ -84,23 +96,44 @@ async fn variables(variables: &[&str]) -> anyhow::Result<()> {
     administered(&status, "").await.map(drop)
 }
 
-/// Commands of the plugin that the page shows.
-fn commands(page: &str) -> Vec<String> {
-    let mut found: Vec<_> = page
-        .split("kubectl workspace ")
-        .skip(1)
-        .filter_map(|rest| rest.split(['<', '"']).next())
-        .map(|command| command.trim().to_owned())
-        .collect();
-    found.sort();
-    found.dedup();
-    found
+/// Texts of the elements, or their values if they are controls.
+fn texts(page: &str, selector: &str) -> anyhow::Result<Vec<String>> {
+    let selector = Selector::parse(selector).map_err(|error| anyhow!("{error}"))?;
+    let page = Html::parse_document(page);
+    let elements = page.select(&selector);
+    let text = elements.map(|element| match element.attr("value") {
+        Some(value) => value.to_owned(),
+        None => element.text().collect(),
+    });
+    Ok(text.collect())
+}
+
+/// The command on a page that begins like this.
+fn shown(page: &str, begin: &str) -> anyhow::Result<String> {
+    let all = texts(page, "main code")?;
+    let found = all.iter().find(|text| text.starts_with(begin)).cloned();
+    found.with_context(|| format!("no {begin:?} among {all:?}"))
+}
+
+/// Runs what a page shows in alice's shell.
+async fn run(command: &str) -> anyhow::Result<String> {
+    shell("alice", command).await
 }
 
 #[tokio::test]
 async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or_impersonates_anybody_if_told_to()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("older", &["alice"]).await?;
+    let rights = json!([
+        {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+        {"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": [names::ASSIGN_OWNER_VERB]},
+    ]);
+    scratch.grant("logs-and-owners", "alice", &rights).await?;
+    template::make(
+        &scratch,
+        &json!({"defaultImage": Environment::get()?.images.echo}),
+    )
+    .await?;
     workspace::running(&scratch, "lab").await?;
     let server = SecondApiServer::start(&["--feature-gates=ConstrainedImpersonation=false"]).await?;
     let site = Site {
@@ -113,12 +146,12 @@ async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or
         release::upgrade(&[]).await.and(without)
     };
     always(Box::pin(on_the_older_one(&site)), back).await?;
-    site.scratch.finish().await
+    template::finish(site.scratch).await
 }
 
 async fn on_the_older_one(site: &Site) -> anyhow::Result<()> {
     site.set("Constrained").await?;
-    let page = site.is_read_only(true).await?;
+    site.is_read_only(true).await?;
     // The status may change by itself.
     let state = |workspace: Workspace| {
         let metadata = workspace.metadata;
@@ -138,29 +171,13 @@ async fn on_the_older_one(site: &Site) -> anyhow::Result<()> {
     }
     let after = state(site.workspace().await?);
     ensure!(after == before, "{before:?} became {after:?}");
-    let shown = commands(&page);
-    let namespace = &site.scratch.namespace;
-    let stop = format!("stop lab -n {namespace}");
-    ensure!(shown.contains(&stop), "{shown:?}");
-    for (command, expected) in [
-        (stop, DesiredStatus::Stopped),
-        (format!("start lab -n {namespace}"), DesiredStatus::Running),
-    ] {
-        wait::until("the command on the page", wait::USUAL, || async {
-            let shown = commands(&site.text().await?);
-            ensure!(shown.contains(&command), "{command}: {shown:?}");
-            Ok(())
-        })
+    changes_the_workspace(site).await?;
+    shares_it(site).await?;
+    makes_and_deletes_another(site).await?;
+    let owner = format!("{}/owner", site.path());
+    let hand_over = site
+        .command(&owner, "kubectl annotate --overwrite workspace lab ")
         .await?;
-        // Without a terminal nobody can be asked whether files may be deleted.
-        let words = ["workspace"].into_iter().chain(command.split(' '));
-        let is_stop = command.starts_with("stop ");
-        let words: Vec<_> = words.chain(is_stop.then_some("--yes")).collect();
-        let outcome = kubectl("alice", &words).await?;
-        ensure!(outcome.code == 0, "{command}: {outcome:?}");
-        let now = site.workspace().await?.spec.desired_status;
-        ensure!(now == expected, "{command}: {now:?}");
-    }
     site.set("Any").await?;
     site.is_read_only(false).await?;
     let (status, answer) = site.press("stop").await?;
@@ -169,5 +186,113 @@ async fn on_the_older_one(site: &Site) -> anyhow::Result<()> {
         site.workspace().await?.spec.desired_status == DesiredStatus::Stopped,
         "the button did nothing"
     );
+    // Afterwards alice has no right to it.
+    run(&hand_over.replace("=NAME", "=bob")).await?;
+    let workspace = site.workspace().await?;
+    let owner = names::owner(&workspace.metadata);
+    ensure!(owner == Some("bob"), "{hand_over}: {owner:?}");
+    Ok(())
+}
+
+/// The commands for a workspace that runs. Without a terminal nobody can be asked whether files may be deleted: `--yes` is added.
+async fn changes_the_workspace(site: &Site) -> anyhow::Result<()> {
+    let at = site.path();
+    let logs = site
+        .command(&format!("{at}/logs"), "kubectl workspace logs lab ")
+        .await?;
+    let output = run(&logs).await?;
+    ensure!(output.contains("listening on port"), "{logs}: {output}");
+
+    let form = format!("{at}/edit");
+    let (_, page) = site.portal.open(&form).await?;
+    let hidden = |name: &str| {
+        let found = texts(&page, &format!("main form input[type=hidden][name={name}]"))?;
+        found
+            .into_iter()
+            .next()
+            .with_context(|| format!("no {name}: {page}"))
+    };
+    let (uid, before) = (hidden("uid")?, hidden("before")?);
+    let typed = [
+        ("uid", &*uid),
+        ("before", &before),
+        ("written", "form"),
+        ("do", "save"),
+        ("spec.displayName", "Alice's lecture"),
+    ];
+    let page = site.portal.post(&form, &typed).await?.text().await?;
+    let patch = shown(&page, "kubectl patch workspace lab ")?;
+    run(&patch).await?;
+    let name = site.workspace().await?.spec.display_name;
+    ensure!(name == "Alice's lecture", "{patch}: {name}");
+
+    let restart = site.command(&at, "kubectl workspace restart lab ").await?;
+    run(&format!("{restart} --yes")).await?;
+    let is_restarted = site
+        .workspace()
+        .await?
+        .annotations()
+        .contains_key(names::RESTARTED_AT);
+    ensure!(is_restarted, "{restart}");
+    for (verb, rest, expected) in [
+        ("stop", " --yes", DesiredStatus::Stopped),
+        ("start", "", DesiredStatus::Running),
+    ] {
+        let command = site
+            .command(&at, &format!("kubectl workspace {verb} lab "))
+            .await?;
+        run(&format!("{command}{rest}")).await?;
+        let now = site.workspace().await?.spec.desired_status;
+        ensure!(now == expected, "{command}: {now:?}");
+    }
+    Ok(())
+}
+
+/// The commands for a new share, for another end of it, and for its end.
+async fn shares_it(site: &Site) -> anyhow::Result<()> {
+    let page = format!("{}/share", site.path());
+    let shares = site.scratch.api::<WorkspaceShare>();
+    let share = site.command(&page, "kubectl workspace share lab ").await?;
+    run(&share.replace("NAME", "bob")).await?;
+    let made = shares.list(&ListParams::default()).await?.items;
+    let [made] = made.as_slice() else {
+        anyhow::bail!("{share}: {made:?}");
+    };
+    ensure!(made.spec.subjects[0].name == "bob", "{share}: {made:?}");
+
+    let name = made.name_any();
+    let end = Timestamp::from_second((Timestamp::now() + SignedDuration::from_hours(2)).as_second())?;
+    let prolong = format!("kubectl patch workspaceshare {name} ");
+    let prolong = site.command(&page, &prolong).await?;
+    run(&prolong.replace("TIME", &end.to_string())).await?;
+    let until = shares.get(&name).await?.spec.expires_at.map(|time| time.0);
+    ensure!(until == Some(end), "{prolong}: {until:?}");
+
+    let delete = format!("kubectl delete workspaceshare {name} ");
+    let delete = site.command(&page, &delete).await?;
+    run(&delete).await?;
+    ensure!(shares.get_opt(&name).await?.is_none(), "{delete}");
+    Ok(())
+}
+
+/// The commands for a new workspace and for its deletion.
+async fn makes_and_deletes_another(site: &Site) -> anyhow::Result<()> {
+    let namespace = &site.scratch.namespace;
+    let new = format!("/new?namespace={namespace}&template={namespace}");
+    let apply = site.command(&new, "kubectl apply -f - <<'EOF'\n").await?;
+    run(&apply).await?;
+    let workspaces = site.scratch.api::<Workspace>();
+    let all = workspaces.list(&ListParams::default()).await?.items;
+    let made = all
+        .iter()
+        .find(|it| it.spec.template_ref.as_ref() == Some(namespace));
+    let made = made.with_context(|| format!("{apply}: {all:?}"))?.name_any();
+    let at = format!("/w/{namespace}/{made}");
+    let delete = format!("kubectl workspace delete {made} ");
+    let delete = site.command(&at, &delete).await?;
+    run(&format!("{delete} --yes")).await?;
+    let left = workspaces.get_opt(&made).await?;
+    let is_left = left.is_some_and(|it| it.metadata.deletion_timestamp.is_none());
+    ensure!(!is_left, "{delete}");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Staged failures -> one reason, message and Event within 2 s, until the cause is fixed.
 //!
-//! The time starts when the API server has the evidence. The portal and `kubectl workspace explain` give the owner the same explanation and
-//! the remedy.
+//! The time starts when the API server has the evidence. The portal, `kubectl workspace explain` and the gateway's page in place of a
+//! workspace that has not started give the owner the same explanation and the remedy.
 
 mod admission;
 mod evidence;

@@ -4,12 +4,12 @@ use anyhow::Context as _;
 use api::{Workspace, WorkspaceShare, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
-    command::{Outcome, administer, kubectl},
+    command::{Following, Outcome, administer, kubectl},
     servers, template, wait, workspace,
 };
 use kube::{
     ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams},
 };
 use serde_json::{Value, json};
 
@@ -31,9 +31,14 @@ fn arguments<'a>(scratch: &'a Scratch, line: &'a str) -> Vec<&'a str> {
 async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result<()> {
     let scratch = Scratch::new("plugin", &["alice", "bob"]).await?;
     let alice = kube::Api::<Workspace>::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(&PostParams::default(), &workspace::echo("demo")?)
-        .await?;
+    workspace::stopped(&scratch, "alice", "demo").await?;
+    let started = plugin(&scratch, "start demo --wait").await?;
+    let sentence = "workspace.workspaces.jupyter.org/demo started\n";
+    assert_eq!(
+        (started.code, started.stdout.as_str()),
+        (0, sentence),
+        "{started:?}"
+    );
     let running = workspace::reached(&scratch.api(), "demo", Phase::Running).await?;
 
     let listed = plugin(&scratch, "list --mine").await?;
@@ -46,39 +51,14 @@ async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result
     assert!(explained.stdout.starts_with("It runs."), "{explained:?}");
     shows_its_output(&scratch).await?;
 
-    let own = plugin(&scratch, "explain demo --access").await?;
-    assert_eq!(own.code, 0, "{own:?}");
-    let access_of_bob = arguments(&scratch, "explain demo --access --user bob");
-    let denied = administer(&access_of_bob).await?;
-    assert_eq!(denied.code, 3, "{denied:?}");
-    assert!(denied.stdout.contains("no rule admits the user"), "{denied:?}");
-    let shared = plugin(&scratch, "share demo --user bob --for 1h").await?;
-    assert_eq!(shared.code, 0, "{shared:?}");
-    let listed = plugin(&scratch, "shares demo").await?;
-    assert!(listed.stdout.contains("User bob"), "{listed:?}");
-    wait::until("the share to count", wait::USUAL, || async {
-        match administer(&access_of_bob)
-            .await
-            .map_err(|error| error.to_string())?
-        {
-            allowed if allowed.code == 0 && allowed.stdout.starts_with("The user may connect") => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await?;
+    shares_with_a_user(&scratch).await?;
+    shares_with_a_group_and_an_account(&scratch).await?;
     let set = plugin(&scratch, "set demo --idle never").await?;
     assert_eq!(set.code, 0, "{set:?}");
     assert!(
         set.stderr.contains("Takes effect now: spec.idleShutdown"),
         "{set:?}"
     );
-    let ended = plugin(&scratch, "unshare demo --user bob").await?;
-    assert_eq!(ended.code, 0, "{ended:?}");
-    let left = scratch
-        .api::<WorkspaceShare>()
-        .list(&ListParams::default())
-        .await?;
-    assert!(left.items.is_empty(), "{ended:?}");
 
     let first = workspace::run_id(&running)?;
     let restarted = plugin(&scratch, "restart demo --wait --yes").await?;
@@ -90,12 +70,17 @@ async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result
     alice.patch("demo", &PatchParams::default(), &labels).await?;
     let none = plugin(&scratch, "stop -l course=other --yes").await?;
     assert_eq!((none.code, none.stdout.as_str()), (0, ""), "{none:?}");
+    let mut changes = Following::start("alice", &arguments(&scratch, "list --watch"))?;
+    changes.line_with("Running").await?;
     let stopped = plugin(&scratch, "stop -l course=ml --wait --yes").await?;
     assert_eq!(stopped.code, 0, "{stopped:?}");
     assert!(
         stopped.stderr.contains("kernels and terminals end"),
         "{stopped:?}"
     );
+    let change = changes.line_with("Stopped").await?;
+    assert!(change.starts_with("demo "), "{change}");
+    drop(changes);
     let closed = plugin(&scratch, "open demo --print").await?;
     assert_eq!((closed.code, closed.stdout.as_str()), (3, ""), "{closed:?}");
     let refused = plugin_of("bob", &scratch, "start demo").await?;
@@ -110,6 +95,71 @@ async fn the_plugin_shares_stops_starts_restarts_and_deletes() -> anyhow::Result
     assert_eq!(deleted.code, 0, "{deleted:?}");
     assert!(scratch.api::<Workspace>().get_opt("demo").await?.is_none());
     scratch.finish().await
+}
+
+/// A share of `demo` opens it to bob until it is ended.
+async fn shares_with_a_user(scratch: &Scratch) -> anyhow::Result<()> {
+    let own = plugin(scratch, "explain demo --access").await?;
+    assert_eq!(own.code, 0, "{own:?}");
+    let access_of_bob = arguments(scratch, "explain demo --access --user bob");
+    let denied = administer(&access_of_bob).await?;
+    assert_eq!(denied.code, 3, "{denied:?}");
+    assert!(denied.stdout.contains("no rule admits the user"), "{denied:?}");
+    let shared = plugin(scratch, "share demo --user bob --for 1h").await?;
+    assert_eq!(shared.code, 0, "{shared:?}");
+    let listed = plugin(scratch, "shares demo").await?;
+    assert!(listed.stdout.contains("User bob"), "{listed:?}");
+    wait::until("the share to count", wait::USUAL, || async {
+        match administer(&access_of_bob)
+            .await
+            .map_err(|error| error.to_string())?
+        {
+            allowed if allowed.code == 0 && allowed.stdout.starts_with("The user may connect") => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let shared = plugin_of("bob", scratch, "list --shared").await?;
+    assert_eq!(shared.code, 0, "{shared:?}");
+    assert!(shared.stdout.contains("\ndemo "), "{shared:?}");
+    let own = plugin(scratch, "list --shared").await?;
+    assert_eq!((own.code, own.stdout.as_str()), (0, ""), "{own:?}");
+    let ended = plugin(scratch, "unshare demo --user bob").await?;
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let left = scratch
+        .api::<WorkspaceShare>()
+        .list(&ListParams::default())
+        .await?;
+    assert!(left.items.is_empty(), "{ended:?}");
+    Ok(())
+}
+
+/// One share of `demo` names a group and a service account. It ends for each of them.
+async fn shares_with_a_group_and_an_account(scratch: &Scratch) -> anyhow::Result<()> {
+    let account = format!("{}:robot", scratch.namespace);
+    let share = format!("share demo --group crew --serviceaccount {account} --for 1h");
+    let made = plugin(scratch, &share).await?;
+    assert_eq!(made.code, 0, "{made:?}");
+    let subjects = format!("Group crew, ServiceAccount {account}   True ");
+    wait::until("the share to count", wait::USUAL, || async {
+        match plugin(scratch, "shares demo").await {
+            Ok(listed) if listed.stdout.contains(&subjects) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let stored = scratch.api::<WorkspaceShare>();
+    for (subject, end, left) in [
+        ("--group crew".to_owned(), " changed\n", 1),
+        (format!("--serviceaccount {account}"), " deleted\n", 0),
+    ] {
+        let ended = plugin(scratch, &format!("unshare demo {subject}")).await?;
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(ended.stdout.ends_with(end), "{ended:?}");
+        let all = stored.list(&ListParams::default()).await?;
+        assert_eq!(all.items.len(), left, "{ended:?}");
+    }
+    Ok(())
 }
 
 /// The output of the pod of `demo`: alice may read it once she has the right to.
@@ -198,7 +248,54 @@ async fn the_plugin_shows_templates_and_what_a_manifest_breaks_in_them() -> anyh
         "{admitted:?}"
     );
     assert!(scratch.api::<Workspace>().get_opt("of-file").await?.is_none());
+    let created = plugin(&scratch, &format!("create -f {path}")).await?;
+    let sentence = "workspace.workspaces.jupyter.org/of-file created\n";
+    assert_eq!(
+        (created.code, created.stdout.as_str()),
+        (0, sentence),
+        "{created:?}"
+    );
+    judges_templates_of_the_cluster(&scratch).await?;
     template::finish(scratch).await
+}
+
+/// What another template would refuse of the workspace `of-file`, and where its own one may be used.
+async fn judges_templates_of_the_cluster(scratch: &Scratch) -> anyhow::Result<()> {
+    let name = scratch.namespace.as_str();
+    let smaller = format!("{name}-smaller");
+    let bounds = json!({
+        "displayName": "Of the plugin", "defaultImage": "uv", "allowedImages": ["uv"], "allowCustomImages": false,
+        "resourceBounds": {"cpu": {"min": "100m", "max": "500m"}},
+    });
+    template::make_named(&smaller, &bounds).await?;
+    let compared = plugin(scratch, &format!("template compare {name} {smaller}")).await?;
+    assert_eq!(compared.code, 3, "{compared:?}");
+    let refused = format!("{smaller} would refuse workspace of-file of namespace {name}:");
+    for part in [
+        "spec.resourceBounds.cpu.max was 2, is 500m (allows less)",
+        &refused,
+        "spec.resources.limits.cpu",
+    ] {
+        assert!(compared.stdout.contains(part), "{part}: {compared:?}");
+    }
+    let count = format!("1 of 1 workspaces of {name} would be refused.");
+    assert!(compared.stderr.contains(&count), "{compared:?}");
+    let same = plugin(scratch, &format!("template compare {name} {name}")).await?;
+    assert_eq!(
+        (same.code, same.stdout.as_str()),
+        (0, "Nothing differs.\n"),
+        "{same:?}"
+    );
+
+    let usable = plugin(scratch, &format!("explain template {name}")).await?;
+    assert_eq!(usable.code, 0, "{usable:?}");
+    let may = format!("You may use it in namespace {name}.");
+    assert!(usable.stdout.starts_with(&may), "{usable:?}");
+    let elsewhere = plugin(scratch, &format!("explain template {name} --for kube-system")).await?;
+    assert_eq!(elsewhere.code, 3, "{elsewhere:?}");
+    let may_not = "You may not use it in namespace kube-system.";
+    assert!(elsewhere.stdout.starts_with(may_not), "{elsewhere:?}");
+    template::forget(&smaller).await
 }
 
 #[tokio::test]

@@ -149,6 +149,12 @@ impl Site {
             ),
             state("logs", at("running/logs"), "", "#log"),
             state("logs, none", at("kept/logs"), "", "main .note"),
+            state(
+                "logs, refused",
+                at("failing/logs"),
+                "",
+                "main > .note.warn:not([hidden])",
+            ),
             state("share", at("running/share"), "", "#shares .card"),
             state(
                 "share, wrong",
@@ -180,6 +186,12 @@ impl Site {
                 format!("/new?namespace={empty}"),
                 "",
                 "main .empty .copyable",
+            ),
+            state(
+                "new, template not usable",
+                format!("/new?namespace={empty}&template={own}"),
+                "",
+                ".message",
             ),
             state("new", new.clone(), UNFOLD, "main form .actions"),
             state(
@@ -223,9 +235,12 @@ impl Site {
             ),
             state("account", "/account".to_owned(), UNFOLD, "main h2"),
             state(
-                "account, signed out and without updates",
+                "account, signed out, out of date and without updates",
                 "/account".to_owned(),
-                "for (const id of ['gone', 'ended', 'still']) document.getElementById(id).hidden = false",
+                "const why = document.createElement('strong'); \
+                 why.textContent = 'The API server does not answer, so this page may be out of date.'; \
+                 document.getElementById('stale').append(why, ' Changes may fail.'); \
+                 for (const id of ['stale', 'gone', 'ended', 'still']) document.getElementById(id).hidden = false",
                 "#gone:not([hidden])",
             ),
             state("nothing", at("nothing"), "", ".message"),
