@@ -104,12 +104,24 @@ async function isGone(address = document.querySelector("link[rel=stylesheet]").h
   return { out, ended };
 }
 
-let [stream, pause] = [null, 2000];
+/** Longer than the server lets a stream last: one that did not end by then has stalled. */
+const LONGEST = 75000;
+
+let [stream, pause, stalled] = [null, 2000, 0];
+
+function close() {
+  stream?.close();
+  clearTimeout(stalled);
+}
 
 function connect(address) {
-  if (stream) stream.close();
+  close();
   stream = new EventSource(address);
-  stream.onopen = () => ["still", "gone", "ended"].forEach((id) => show(id, false));
+  stream.onopen = () => {
+    clearTimeout(stalled);
+    stalled = setTimeout(stopped, LONGEST, address);
+    ["still", "gone", "ended"].forEach((id) => show(id, false));
+  };
   stream.addEventListener("patch", (event) => {
     pause = 2000;
     patch(event.data);
@@ -117,7 +129,7 @@ function connect(address) {
   stream.addEventListener("announce", (event) => announce(event.data));
   // What the page shows is gone, or the reader may no longer see it. It may come back.
   stream.addEventListener("end", () => {
-    stream.close();
+    close();
     show("ended", true);
     later(() => connect(address));
   });
@@ -126,20 +138,23 @@ function connect(address) {
 }
 
 async function stopped(address) {
+  close();
   const { out, ended } = await isGone(address);
   show("still", !out);
   if (!ended) later(() => connect(address));
 }
 
-/** Acts after a pause, which grows until something comes. */
+/** Acts after a pause, which grows until something comes. A hidden page acts when it is shown again. */
 function later(act) {
-  setTimeout(() => whenVisible(act), pause);
+  setTimeout(() => document.hidden || act(), pause);
   pause = Math.min(pause * 2, 60000);
 }
 
-function whenVisible(act) {
-  if (!document.hidden) return act();
-  document.addEventListener("visibilitychange", () => whenVisible(act), { once: true });
+/** Keeps the page current while it is shown. */
+function live(address) {
+  const turn = () => (document.hidden ? close() : connect(address));
+  document.addEventListener("visibilitychange", turn);
+  turn();
 }
 
 // --- Forms: judged by the server while somebody types.
@@ -395,6 +410,6 @@ document.addEventListener("input", (event) => {
 times();
 setInterval(times, 30000, document);
 placeSliders();
-if (document.body.dataset.live) connect(document.body.dataset.live);
+if (document.body.dataset.live) live(document.body.dataset.live);
 if ($("log")?.dataset.stream) follow($("log"));
 if ($("summary")?.matches(".note")) $("summary").focus();

@@ -7,7 +7,7 @@ use http_body_util::BodyExt as _;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use serde_json::json;
 use testkit::objects::{template, workspace};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::common::{Portal, next};
 use crate::listing::share;
@@ -35,6 +35,34 @@ async fn a_change_is_on_an_open_list_and_on_the_open_page() {
         stopped(&portal, "lab");
         let second = next(&mut body).await.unwrap();
         assert!(second.contains("Stopped"), "{path}: {second}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_page_is_read_again_every_15_s_and_every_5_s_while_something_happens() {
+    for (phase, wanted, reads) in [
+        ("Running", "Running", 3),
+        ("Stopped", "Stopped", 3),
+        ("Starting", "Running", 9),
+        ("Failed", "Running", 9),
+    ] {
+        let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+        portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+            object["spec"]["desiredStatus"] = json!(wanted);
+            object["status"] = json!({"phase": phase});
+        });
+        let mut body = portal
+            .open("alice", "/events?view=workspace&namespace=team&name=lab")
+            .await;
+        next(&mut body).await.unwrap();
+        let stream = tokio::spawn(async move { while body.frame().await.is_some() {} });
+        sleep(Duration::from_secs(2)).await;
+        portal.server.take_calls();
+        sleep(Duration::from_secs(45)).await;
+        let calls = portal.calls_as_users();
+        let lists = calls.iter().filter(|call| call.path.ends_with("/resourcequotas"));
+        assert_eq!(lists.count(), reads, "{phase}: {calls:#?}");
+        stream.abort();
     }
 }
 
@@ -223,7 +251,7 @@ async fn a_stream_ends_with_the_assertion_and_sends_nothing_afterwards() {
     assert!(next(&mut body).await.unwrap().contains("event: patch"));
     stopped(&portal, "lab");
     // Nobody reads until the assertion has ended.
-    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    sleep(Duration::from_millis(2_200)).await;
     assert_eq!(next(&mut body).await, None);
 }
 

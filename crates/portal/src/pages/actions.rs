@@ -113,9 +113,10 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
     let ask_owner =
         "Ask its owner first what would be lost: only the owner and users who may list workspaces see that.";
     let text = if is_guest {
-        Some(ask_owner.to_owned())
+        vec![ask_owner.to_owned()]
     } else {
-        consequence.map(|it| it.text)
+        let waits = (action == Action::Restart).then(|| waiting(workspace)).flatten();
+        consequence.map(|it| it.text).into_iter().chain(waits).collect()
     };
     let read_only = context.read_only().is_some();
     Confirm {
@@ -123,7 +124,7 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
             format!("{} {}?", action.label(), workspace.spec.display_name),
             Nav::Workspaces,
         ),
-        text: text.into_iter().collect(),
+        text,
         consequences: if is_guest {
             Vec::new()
         } else {
@@ -157,6 +158,14 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
         },
         ..Confirm::default()
     }
+}
+
+/// Which changes wait for the next start.
+fn waiting(workspace: &Workspace) -> Option<String> {
+    let fields = &workspace.status.as_ref()?.pending_update;
+    let named: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+    let named = Some(named.join(", ")).filter(|named| !named.is_empty())?;
+    Some(format!("These changes take effect: {named}."))
 }
 
 /// What goes and what stays.

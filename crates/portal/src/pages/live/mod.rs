@@ -44,6 +44,8 @@ use crate::visible::{self, Reach, Visible};
 
 /// How often a page about one workspace is read again while something happens that is not in memory: Events, pods and usage.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// The same while the workspace runs or is stopped: then only its usage changes.
+const CALM: Duration = Duration::from_secs(15);
 /// Minimum time between two reads of such a page, whatever changes.
 const READ_PAUSE: Duration = Duration::from_secs(2);
 /// How long an open list keeps what is known about its user's rights and about quotas. Then it is read again.
@@ -260,7 +262,7 @@ impl Follow {
         let Some((read, versions)) = &self.read else {
             return Some(());
         };
-        let (interval, pause) = self.view.pace();
+        let (interval, pause) = self.view.pace(&self.context.app.index);
         let again = sleep_until(*read + interval);
         let snapshots = &mut self.snapshots;
         let change = async {

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use api::Workspace;
+use api::workspace::Phase;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-use super::{INTERVAL, REACH, READ_PAUSE};
+use super::{CALM, INTERVAL, REACH, READ_PAUSE};
 use crate::index::Index;
 use crate::pages::search::Search;
+use crate::pages::summary::phase;
 
 /// Which page is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,10 +51,14 @@ impl View {
     }
 
     /// Longest time until it is read again although nothing in memory changed, and shortest time between two reads.
-    pub(super) fn pace(&self) -> (Duration, Duration) {
+    pub(super) fn pace(&self, index: &Index) -> (Duration, Duration) {
         match self {
             Self::List(_) => (REACH, Duration::ZERO),
-            Self::Workspace { .. } => (INTERVAL, READ_PAUSE),
+            Self::Workspace { namespace, name } => {
+                let workspace = index.workspace(namespace, name);
+                let is_calm = workspace.is_some_and(|workspace| is_calm(&workspace));
+                (if is_calm { CALM } else { INTERVAL }, READ_PAUSE)
+            }
         }
     }
 
@@ -75,6 +82,11 @@ impl View {
         );
         Some(versions)
     }
+}
+
+/// Whether nothing happens that is to be followed closely.
+fn is_calm(workspace: &Workspace) -> bool {
+    matches!(phase(workspace), Phase::Running | Phase::Stopped)
 }
 
 /// The list of one namespace, which `in` names.
