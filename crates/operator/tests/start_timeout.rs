@@ -80,7 +80,7 @@ async fn a_start_timeout_is_reported_at_that_moment_by_one_timer_one_write_and_o
         "not ready within 10 min of the beginning of its run at 2026-01-01T00:00:00Z",
         "goes on waiting",
         "spec.limits.startTimeoutMinutes",
-        "last: nothing that the cluster tells; the pod workspace-demo-5d8f",
+        "last: no reason is known; the pod workspace-demo-5d8f",
     ] {
         assert!(reported.contains(text), "{text}: {reported}");
     }

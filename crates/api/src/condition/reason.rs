@@ -145,7 +145,7 @@ reasons! {
         "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. See its output: `kubectl workspace logs NAME` (needs the right to read logs: ask an administrator otherwise).";
 
     START_TIMEOUT = "StartTimeout", "Degraded=True",
-        "The pod was not ready within status.resolved.startTimeoutMinutes. It continues to wait; the message gives the last obstacle.",
+        "The pod was not ready within status.resolved.startTimeoutMinutes. It continues to wait; the message gives the last known reason.",
         "Correct what the message names: the workspace then starts by itself. Or stop it, or raise spec.limits.startTimeoutMinutes within the template's bounds.";
     UNSCHEDULABLE = "Unschedulable", "Degraded=True",
         "No node can run the pod. The phase stays Starting until the start timeout, or for unschedulableGraceSeconds (300) without one, so that an autoscaler can add nodes. Then it is Failed.",

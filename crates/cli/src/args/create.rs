@@ -95,7 +95,7 @@ pub struct Flags {
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     pub variable: Vec<(String, String)>,
 
-    /// Name shown to people [default: NAME]
+    /// Name shown to users [default: NAME]
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub display_name: Option<String>,
 

@@ -48,7 +48,7 @@ pub struct Set {
     #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
     pub variable: Vec<Assignment>,
 
-    /// Name shown to people
+    /// Name shown to users
     #[arg(long, value_name = "TEXT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub display_name: Option<String>,
 

@@ -59,7 +59,7 @@ fn stale(domain: &Domain) -> Response {
     pages::message_with_link(
         StatusCode::BAD_REQUEST,
         "This sign-in cannot be completed",
-        "It took too long, was completed before or was begun in another browser. Open your workspace's address again, or \
+        "It took too long, was completed before or was started in another browser. Open your workspace's address again, or \
          choose it from the list.",
         format!("{}/", domain.auth_origin()),
         "Go to your workspaces",

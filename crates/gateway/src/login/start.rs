@@ -180,7 +180,7 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
             .await
         {
             Ok(_) => {
-                tracing::info!(namespace = %target.namespace, workspace = %target.name, "a person started a workspace");
+                tracing::info!(namespace = %target.namespace, workspace = %target.name, "a user started a workspace");
                 app.audit.started(allow.session(), target, allow.rule());
                 return Ok(true);
             }

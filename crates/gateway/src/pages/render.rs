@@ -165,7 +165,7 @@ pub(super) fn generic(status: StatusCode) -> Message {
         _ => (
             "InternalError",
             "Something went wrong",
-            "It is not your fault. Try again; if that does not help, tell your administrator the request below.",
+            "It is not your fault. Try again; if that does not help, give your administrator the request identifier below.",
         ),
     };
     Message {

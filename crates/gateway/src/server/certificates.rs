@@ -110,7 +110,7 @@ impl Pki {
                     pause = if gave_way { ROLLOUT } else { CHECK_INTERVAL };
                 }
                 Err(error) => {
-                    warn!(%error, "certificates could not be looked after; it is tried again");
+                    warn!(%error, "certificates could not be renewed; this is retried");
                     pause = RETRY;
                 }
             }

@@ -225,7 +225,7 @@ impl Sessions {
         let outcome = match self.renewed(id).await {
             Ok(outcome) => outcome,
             Err(error) => {
-                tracing::warn!(session = ?id, %error, "a session could not be looked after");
+                tracing::warn!(session = ?id, %error, "a session could not be renewed");
                 Outcome::Failed
             }
         };

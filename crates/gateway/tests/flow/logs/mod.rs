@@ -380,7 +380,7 @@ async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secr
         "a logout token is refused",
         "the identity provider signed a user out",
         "the API server does not know a token",
-        "nobody can say whose a token is",
+        "a token cannot be verified: the API server does not answer",
         "no decision without sessions",
     ] {
         assert!(log.contains(message), "nothing was logged of: {message}");

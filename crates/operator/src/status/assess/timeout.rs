@@ -121,7 +121,7 @@ impl<'a> Earlier<'a> {
 /// The progress of a start without problems.
 fn progress(observed: &Observed) -> String {
     let Some(pod) = observed.current_pod() else {
-        return "nothing that the cluster tells; no pod has been made yet.".to_owned();
+        return "no reason is known; no pod exists yet.".to_owned();
     };
     let name = pod.name_any();
     let how = match waiting(pod) {
@@ -133,7 +133,7 @@ fn progress(observed: &Observed) -> String {
         }
         None => "runs and is not ready".to_owned(),
     };
-    format!("nothing that the cluster tells; the pod {name} {how}.")
+    format!("no reason is known; the pod {name} {how}.")
 }
 
 /// The first container that has not started, and why.

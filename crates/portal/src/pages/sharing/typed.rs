@@ -180,7 +180,7 @@ pub(in crate::pages) fn name_problem(name: &str) -> Option<String> {
     }
     if name.starts_with("system:") {
         return Some(format!(
-            "{name:?} is a name of Kubernetes itself: type the name of a person or a group of people."
+            "{name:?} is a name of Kubernetes itself: type the name of a user or a group of users."
         ));
     }
     (name.trim() != name)

@@ -5,6 +5,8 @@
 //! The template's author attests names that depend only on UID, namespace and installation.
 //! The template's author also attests names that depend on the owner, if the owner is the requester.
 
+use std::collections::BTreeMap;
+
 use api::manager::{Authentication, PathModeSharing, Routing, RoutingMode, WorkspaceManagerSpec};
 use api::names::{CREATED_BY, HOME_VOLUME};
 use api::{Workspace, WorkspaceManager, WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
@@ -228,12 +230,21 @@ fn named(resource: Resource, name: &str, part: Part, field: String) -> Named {
 
 fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
     let mut found = Vec::new();
-    variables("", &spec.environment_variables, &mut found);
-    containers("", &spec.default_init_containers, &mut found);
-    let disks = spec.default_volumes.iter();
-    found.extend(disks.map(|disk| {
+    variables(
+        "spec.environmentVariables",
+        &spec.environment_variables,
+        &mut found,
+    );
+    containers(
+        "spec.defaultInitContainers",
+        &spec.default_init_containers,
+        &mut found,
+    );
+    let disks = spec.default_volumes.iter().enumerate();
+    found.extend(disks.map(|(index, disk)| {
         let name = &disk.persistent_volume_claim_name;
-        folder(name, None, disk.read_only, String::new())
+        let field = format!("spec.defaultVolumes[{index}].persistentVolumeClaimName");
+        folder(name, None, disk.read_only, field)
     }));
     found
 }
@@ -251,7 +262,9 @@ pub(super) fn chosen_by_author(
         return Ok(Vec::new());
     }
     let expanded = |workspace: &Workspace, manager: Option<&WorkspaceManager>| {
-        with_variables(workspace, template, manager, settings).map(|template| in_template(&template.spec))
+        let template = with_variables(workspace, template, manager, settings)?;
+        let found = in_template(&template.spec).into_iter();
+        Ok(found.map(|it| (it.field.clone(), it)).collect::<BTreeMap<_, _>>())
     };
     let unknown = |rule: &str| vec![Violation::new("spec.templateRef", template.name_any(), rule)];
     let real = expanded(workspace, manager)?;
@@ -275,22 +288,20 @@ pub(super) fn chosen_by_author(
         let names = names_in(text, &|name| given.contains_key(name));
         names.iter().any(|name| given.contains_key(*name))
     };
-    let places = written.into_iter().zip(real).zip(other);
-    Ok(places
-        .filter(|((_, real), other)| real != other)
-        .map(|((written, real), _)| {
-            let by_variable = texts(&written).any(is_given);
-            let field = if by_variable {
-                "spec.variables"
-            } else {
-                "spec.templateRef"
-            };
-            Named {
-                field: field.to_owned(),
-                ..real
-            }
+    let chosen = written.into_iter().filter_map(|written| {
+        let found = real.get(&written.field)?;
+        let by_variable = texts(&written).any(is_given);
+        let field = if by_variable {
+            "spec.variables"
+        } else {
+            "spec.templateRef"
+        };
+        (other.get(&written.field) != Some(found)).then(|| Named {
+            field: field.to_owned(),
+            ..found.clone()
         })
-        .collect())
+    });
+    Ok(chosen.collect())
 }
 
 /// The texts of a reference that may contain variables.

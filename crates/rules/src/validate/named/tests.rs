@@ -1,5 +1,8 @@
 //! Workspaces and templates -> references that the author chose (tests).
 
+use std::collections::BTreeSet;
+
+use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 use super::*;
@@ -103,6 +106,64 @@ fn references_of_the_author_are_found_in_every_field() {
             "Secret key-ml spec.variables",
             "Claim ml-data spec.variables",
         ]
+    );
+}
+
+/// Fields of `schema` that name a Secret, a ConfigMap or a claim, by their names.
+fn naming(schema: &Value, at: &str, found: &mut BTreeSet<String>) {
+    let field = at.rsplit('.').next().unwrap_or_default().to_lowercase();
+    // Of devices, which are no claims of volumes.
+    if at.ends_with(".resources.claims") {
+        return;
+    }
+    if ["secret", "configmap", "claim"]
+        .iter()
+        .any(|kind| field.contains(kind))
+    {
+        let inner = if schema["type"] == "object" { ".name" } else { "" };
+        found.insert(format!("{at}{inner}"));
+        return;
+    }
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        naming(inner, &format!("{at}.{name}"), found);
+    }
+    if schema["items"].is_object() {
+        naming(&schema["items"], &format!("{at}[0]"), found);
+    }
+}
+
+fn naming_fields<K: CustomResourceExt>() -> BTreeSet<String> {
+    let definition = serde_json::to_value(K::crd()).unwrap();
+    let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let mut found = BTreeSet::new();
+    naming(&schema["properties"]["spec"], "spec", &mut found);
+    found
+}
+
+#[test]
+fn every_field_of_the_schema_that_names_a_secret_config_map_or_claim_is_found() {
+    let reference = |kind: &str| json!([{"name": "X", "valueFrom": {kind: {"name": "n", "key": "k"}}}]);
+    let source = |kind: &str| json!([{"name": "i", "envFrom": [{kind: {"name": "n"}}]}]);
+    let volume = json!([{"name": "v", "persistentVolumeClaimName": "n", "mountPath": "/v"}]);
+    let mut in_objects = [BTreeSet::new(), BTreeSet::new()];
+    for (key, whole) in [("secretKeyRef", "secretRef"), ("configMapKeyRef", "configMapRef")] {
+        let mut containers = source(whole);
+        containers[0]["env"] = reference(key);
+        let spec = json!({
+            "displayName": "d", "env": reference(key), "initContainers": containers, "volumes": volume,
+            "storage": {"claimName": "n"},
+        });
+        let found = in_spec(&serde_json::from_value(spec).unwrap());
+        in_objects[0].extend(found.into_iter().map(|it| it.field));
+        let template = template(json!({
+            "environmentVariables": reference(key), "defaultInitContainers": containers, "defaultVolumes": volume,
+        }));
+        let found = in_template(&template.spec);
+        in_objects[1].extend(found.into_iter().map(|it| it.field));
+    }
+    assert_eq!(
+        in_objects,
+        [naming_fields::<Workspace>(), naming_fields::<WorkspaceTemplate>()]
     );
 }
 
