@@ -58,13 +58,13 @@ const MORPH = {
   },
 };
 
-/** Replaces parts of the page by those of the same id; parts that the page does not have are ignored. */
+/** Replaces parts of the page by those of the same id. What the page does not have is ignored, and so is another whole page. */
 function patch(html) {
   const template = document.createElement("template");
   template.innerHTML = trusted.createHTML(html);
   for (const fresh of [...template.content.children]) {
     const old = fresh.id && $(fresh.id);
-    if (!old) continue;
+    if (!old || old.localName === "main") continue;
     times(fresh.parentNode);
     window.Idiomorph.morph(old, fresh, MORPH);
   }

@@ -151,6 +151,33 @@ async fn a_form_that_cannot_be_read_gets_a_page_and_nothing_is_done() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_cut_short_gets_a_page_and_nothing_is_done() {
+    let portal = portal().await;
+    for path in ["/new", "/new/check"] {
+        let parts = [
+            Ok("namespace=team&template=jup"),
+            Err(std::io::Error::other("the connection is gone")),
+        ];
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header("workspace-assertion", "alice|")
+            .header("origin", ORIGIN)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(Body::from_stream(futures::stream::iter(parts)))
+            .unwrap();
+        let answer = portal.send(request).await;
+        assert_page(
+            &answer,
+            StatusCode::BAD_REQUEST,
+            "It did not arrive whole. Nothing was changed.",
+            "/new",
+        );
+    }
+    assert!(portal.calls_as_users().is_empty());
+}
+
+#[tokio::test]
 async fn whoever_sends_too_much_is_told_when_to_come_back() {
     let portal = portal().await;
     for _ in 0..60 {

@@ -259,6 +259,7 @@ async fn the_way_to_the_form_asks_only_what_is_open() {
 async fn a_user_who_may_create_nowhere_learns_their_name_and_what_to_ask_for() {
     let portal = portal().await;
     let page = portal.get("eve", "/new").await;
+    assert_eq!(page.status, StatusCode::FORBIDDEN);
     assert!(
         page.text.contains("eve") && page.text.contains("<code>create</code>"),
         "{}",

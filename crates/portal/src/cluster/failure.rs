@@ -1,5 +1,6 @@
 //! Client error -> what went wrong, for pages (pure).
 
+use http::StatusCode;
 use kube::core::Status;
 
 /// Why the API server did not do what was asked.
@@ -30,6 +31,11 @@ impl Failure {
             Self::Refused(status) => status.code,
             Self::Unanswered(_) => 503,
         }
+    }
+
+    /// The same for an answer of the portal.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.code()).unwrap_or(StatusCode::BAD_GATEWAY)
     }
 
     /// Fields that the answer names, with their problems.

@@ -14,7 +14,7 @@ use crate::visible::{self, AccessLevel};
 /// Answers `GET /account`.
 pub(crate) async fn page(context: Context) -> Response {
     let index = &context.app.index;
-    let to_create = context.rights.to_create(&context.user, index, "").await;
+    let (to_create, _) = context.rights.to_create(&context.user, index, "").await;
     let namespace = to_create.first().map_or("NAMESPACE", String::as_str);
     let command = |what: &str, command: String| Command {
         what: what.to_owned(),

@@ -121,8 +121,7 @@ impl Context {
             actions: vec![link("Back", back)],
             ..Message::default()
         };
-        let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
-        self.page_with(status, &message)
+        self.page_with(failure.status(), &message)
     }
 
     /// The answer to a form that was sent although nothing can be changed here; `None` if it can.

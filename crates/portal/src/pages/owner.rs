@@ -11,25 +11,25 @@ use serde_json::json;
 use super::answers::{note, see_other};
 use super::extract::{Form, Path};
 use super::sharing::name_problem;
-use super::short_form::{buttons, name_field, section, summary};
+use super::short_form::{Wrong, buttons, failed, name_field, section, summary};
 use super::summary::{above, path};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::views::{Edit, Form as FormView, Nav, Tone};
 
-/// Title of the page after a failed change.
+/// Title of the summary after a failed change.
 const UNCHANGED: &str = "The owner stays as it was";
 
 /// Answers `GET`.
 pub(crate) async fn ask(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
     match context.readable(&namespace, &name).await {
-        Some(seen) => context.page(&view(&context, &seen.workspace, "", None)),
+        Some(seen) => context.page(&view(&context, &seen.workspace, "", &[])),
         None => context.not_found(),
     }
 }
 
 /// The form with what was typed and what is wrong with it.
-fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&str>) -> Edit {
+fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Wrong<'_>) -> Edit {
     let present = owner(&workspace.metadata).unwrap_or_default();
     let mut layout = context.layout(
         format!("Hand over {}", workspace.spec.display_name),
@@ -48,9 +48,8 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&st
              owner.{shares} A running workspace goes on."
         ),
     ));
-    let wrong: Vec<_> = wrong.map(|text| ("owner", text.to_owned())).into_iter().collect();
     let of = [("users", &*context.app.prefixes.users)];
-    let fields = vec![name_field("owner", "New owner", typed, &of, &wrong)];
+    let fields = vec![name_field("owner", "New owner", typed, &of, wrong)];
     let command = context.read_only().map(|_| {
         format!(
             "kubectl annotate --overwrite workspace {} -n {} {CREATED_BY}=NAME",
@@ -69,7 +68,7 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Option<&st
                 ),
                 ("before".to_owned(), present.to_owned()),
             ],
-            summary: summary(&fields, &wrong),
+            summary: summary(&fields, wrong),
             sections: section(fields),
             buttons: buttons(context, "Hand over"),
             cancel: path(workspace),
@@ -113,7 +112,7 @@ pub(crate) async fn change(
         name_problem(wanted)
     };
     if let Some(wrong) = wrong {
-        let view = view(&context, workspace, wanted, Some(&wrong));
+        let view = view(&context, workspace, wanted, &[("owner", wrong)]);
         return context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view);
     }
     let patch = |stored: &Workspace| {
@@ -138,10 +137,11 @@ pub(crate) async fn change(
                 None => see_other("/?done=owner"),
             }
         }
-        Err(failure) if failure.code() == 422 => {
-            let view = view(&context, workspace, wanted, Some(&failure.to_string()));
-            context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
+        Err(failure) => {
+            let field = if failure.code() == 422 { "owner" } else { "" };
+            let mut view = view(&context, workspace, wanted, &[(field, failure.to_string())]);
+            failed(&mut view.form, UNCHANGED, &failure);
+            context.page_with(failure.status(), &view)
         }
-        Err(failure) => context.failed(UNCHANGED, &failure, &back),
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use crate::app::Context;
-use crate::views::{Field, Input, Problem, Section, Summary};
+use crate::cluster::Failure;
+use crate::views::{Field, Form, Input, Problem, Section, Summary};
 
 /// The field for another user's name. `of`: whose names it takes, and what they begin with.
 pub(super) fn name_field(
@@ -74,6 +75,24 @@ pub(super) fn summary(fields: &[Field], wrong: Wrong<'_>) -> Summary {
         problems: wrong.iter().map(problem).collect(),
         ..Summary::default()
     }
+}
+
+/// Says in the summary of the form that nothing was changed, and what to do.
+pub(super) fn failed(form: &mut Form, what: &str, failure: &Failure) {
+    let now = match failure.code() {
+        // The summary names the values.
+        422 => return,
+        401 | 403 => "Ask an administrator of the namespace, and name the right in the message above.",
+        404 => "It was deleted meanwhile. Go back to your workspaces.",
+        409 => "Look at what is there now, and send it again if you still want it.",
+        429 => "What you typed is below. Send it again in some seconds.",
+        _ => "What you typed is below. Nothing was queued: send it again in a minute.",
+    };
+    what.clone_into(&mut form.summary.title);
+    form.summary.problems.push(Problem {
+        text: now.to_owned(),
+        ..Problem::default()
+    });
 }
 
 /// The button that sends the form. None where nothing can be changed: the page shows the command instead.

@@ -38,7 +38,7 @@ async fn is_offered(context: &Context, template: &WorkspaceTemplate, namespaces:
 
 /// The templates that the user may use somewhere, deprecated ones last.
 async fn offered(context: &Context) -> Vec<Arc<WorkspaceTemplate>> {
-    let to_create = context
+    let (to_create, _) = context
         .rights
         .to_create(&context.user, &context.app.index, "")
         .await;

@@ -200,16 +200,20 @@ impl Rights {
     }
 
     /// Namespaces in which the user may create workspaces, by name: of those that the index knows, and of the `named` one, if it is not empty.
-    pub(crate) async fn to_create(&self, user: &User, index: &Index, named: &str) -> BTreeSet<String> {
+    /// And whether the API server did not say in time of some.
+    pub(crate) async fn to_create(
+        &self,
+        user: &User,
+        index: &Index,
+        named: &str,
+    ) -> (BTreeSet<String>, bool) {
         let mut candidates = index.namespaces();
         candidates.extend(Some(named.to_owned()).filter(|named| !named.is_empty()));
         let found = self
             .namespaces(user, ("create", "workspaces", ""), candidates.clone())
             .await;
-        candidates
-            .into_iter()
-            .filter(|namespace| found.holds(namespace))
-            .collect()
+        candidates.retain(|namespace| found.holds(namespace));
+        (candidates, found.is_partial)
     }
 }
 

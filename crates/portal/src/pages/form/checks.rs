@@ -21,7 +21,7 @@ use super::room;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::plain;
-use crate::views::{Field, Marks, Quotas, Summary};
+use crate::views::{Field, Marks, Problem, Quotas, Summary};
 
 /// Said where a dry run finds nothing.
 const GOOD: &str = "The API server would accept this.";
@@ -108,6 +108,24 @@ pub(super) async fn answer<T>(
         summary: Some(summary),
         fields: shown.fields(),
         quotas,
+        ..Parts::default()
+    };
+    parts.answer(context)
+}
+
+/// The answer where nothing could be checked. `why`: in words of the portal and of the API server, if it said something.
+pub(super) fn unchecked(context: &Context, why: [String; 2]) -> Response {
+    let why = why.into_iter().filter(|text| !text.is_empty());
+    let problems = why.map(|text| Problem {
+        text,
+        ..Problem::default()
+    });
+    let parts = Parts {
+        summary: Some(Summary {
+            title: "This is not checked. What you typed stays.".to_owned(),
+            problems: problems.collect(),
+            ..Summary::default()
+        }),
         ..Parts::default()
     };
     parts.answer(context)

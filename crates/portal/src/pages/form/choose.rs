@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::WorkspaceTemplate;
-use axum::response::Response;
-use http::StatusCode;
 use kube::ResourceExt as _;
 
 use super::proposal::Address;
@@ -63,9 +61,9 @@ fn no_template(context: &Context, namespace: &str) -> Empty {
     }
 }
 
-/// The user may create nowhere.
-pub(super) fn nowhere(context: &Context) -> Response {
-    context.page(&Choose {
+/// The page of a user who may create nowhere.
+pub(super) fn nowhere(context: &Context) -> Choose {
+    Choose {
         layout: context.layout("New workspace", Nav::New),
         empty: Some(Empty {
             title: "There is no namespace in which you may create workspaces".to_owned(),
@@ -78,17 +76,18 @@ pub(super) fn nowhere(context: &Context) -> Response {
             ..Empty::default()
         }),
         ..Choose::default()
-    })
+    }
 }
 
-/// The user may not create in the namespace, or it does not exist.
-pub(super) fn not_there(context: &Context, namespaces: &BTreeSet<String>, address: &Address) -> Response {
-    let choose = Choose {
+/// The page of a user who may not create in the namespace, or of one that does not exist.
+pub(super) fn not_there(context: &Context, namespaces: &BTreeSet<String>, address: &Address) -> Choose {
+    Choose {
         layout: context.layout("New workspace", Nav::New),
         namespaces: addresses(namespaces, address),
         empty: Some(Empty {
             title: "You may not create workspaces in this namespace".to_owned(),
             text: vec![
+                format!("The namespace was {:?}. It may be gone.", address.namespace),
                 "Choose another namespace, or ask an administrator for the verb `create` on workspaces there, and give this name:"
                     .to_owned(),
             ],
@@ -96,6 +95,5 @@ pub(super) fn not_there(context: &Context, namespaces: &BTreeSet<String>, addres
             actions: vec![link("Where you may", "/new")],
         }),
         ..Choose::default()
-    };
-    context.page_with(StatusCode::FORBIDDEN, &choose)
+    }
 }

@@ -175,9 +175,8 @@ pub(crate) async fn save(
             let lost = Lost::Deleted.answer(&context, (&namespace, &name), &sending.again);
             return lost.await;
         }
-        let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
         return sending
-            .shown(&context, status, &Problems::of_failure(&failure))
+            .shown(&context, failure.status(), &Problems::of_failure(&failure))
             .await;
     }
     unreachable!("the last attempt returns")

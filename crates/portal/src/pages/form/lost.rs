@@ -19,8 +19,18 @@ use crate::pages::answers::link;
 use crate::views::{Action, Message, Nav, Tone, Way};
 
 /// Fields of a form that nobody types.
-const NOT_TYPED: [&str; 9] = [
-    "uid", "before", "seen", "written", "do", "view", "add", "stop", "yaml",
+const NOT_TYPED: [&str; 11] = [
+    "namespace",
+    "template",
+    "uid",
+    "before",
+    "seen",
+    "written",
+    "do",
+    "view",
+    "add",
+    "stop",
+    "yaml",
 ];
 
 /// What became of the workspace of an open form.
@@ -72,15 +82,17 @@ impl Lost {
         body: &[(String, String)],
     ) -> Response {
         let (status, mut message) = self.message(context, name);
-        let mut now = "Nothing was written.".to_owned();
-        message.typed = typed(body);
-        if !message.typed.is_empty() {
-            now.push_str(" What you typed is below: copy what you need.");
-        }
-        message.now.push(now);
+        keep(&mut message, body);
         match &self {
             Self::Unread(failure) if failure.code() == 403 => {}
-            Self::Unread(_) => message.actions.insert(0, again((namespace, name), body)),
+            Self::Unread(_) => {
+                let is_text = body
+                    .iter()
+                    .any(|(name, value)| name == "written" && value == "yaml");
+                let page = if is_text { "yaml" } else { "edit" };
+                let to = format!("/w/{namespace}/{name}/{page}");
+                message.actions.insert(0, again(&to, body));
+            }
             _ => {
                 if let Some((anew, left_out)) = Box::pin(self.anew(context, (namespace, name), body)).await {
                     message.actions.insert(0, anew);
@@ -118,10 +130,9 @@ impl Lost {
                     (_, 403) => "The API server does not let you read this workspace now.",
                     _ => "The API server failed to read this workspace.",
                 };
-                let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
                 let mut message = message(format!("{name} cannot be read"), "Not read", why);
                 message.server = failure.to_string();
-                (status, message)
+                (failure.status(), message)
             }
         }
     }
@@ -204,16 +215,22 @@ impl Lost {
     }
 }
 
+/// Puts what was typed on the page, and says so.
+pub(super) fn keep(message: &mut Message, body: &[(String, String)]) {
+    let mut now = "Nothing was written.".to_owned();
+    message.typed = typed(body);
+    if !message.typed.is_empty() {
+        now.push_str(" What you typed is below: copy what you need.");
+    }
+    message.now.push(now);
+}
+
 /// A button that sends the same form again.
-fn again((namespace, name): (&str, &str), body: &[(String, String)]) -> Action {
-    let is_text = body
-        .iter()
-        .any(|(name, value)| name == "written" && value == "yaml");
-    let page = if is_text { "yaml" } else { "edit" };
+pub(super) fn again(to: &str, body: &[(String, String)]) -> Action {
     Action {
         label: "Send again".to_owned(),
         way: Way::Post {
-            to: format!("/w/{namespace}/{name}/{page}"),
+            to: to.to_owned(),
             hidden: body.to_vec(),
         },
         primary: true,

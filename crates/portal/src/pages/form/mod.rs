@@ -6,6 +6,7 @@
 //! | `proposal.rs` | address of `/new` -> namespace, template, proposed values |
 //! | `names.rs` | a free name for a new workspace (pure) |
 //! | `choose.rs` | `/new` without a template: namespaces and templates |
+//! | `no_form.rs` | `/new` where the user has no form -> a page with all that was typed |
 //! | `edit.rs` | `/w/<namespace>/<name>/edit` and `…/yaml`: form or text -> a change |
 //! | `editing.rs` | a workspace and what a user wrote about it -> page, change, conflict |
 //! | `lost.rs` | a workspace that is gone while its form is open -> a page with all that was typed |
@@ -31,6 +32,7 @@ mod fields;
 mod lost;
 mod names;
 pub(crate) mod new;
+mod no_form;
 mod place;
 mod problems;
 mod proposal;

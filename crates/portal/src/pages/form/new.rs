@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 
 use super::checks;
 use super::draft::{Draft, Hidden, View};
+use super::no_form::NoForm;
 use super::problems::{Problems, is_taken};
 use super::proposal::{Address, New};
 use super::quotas::Asked;
@@ -26,7 +27,7 @@ const JUST_MADE: Duration = Duration::from_mins(2);
 pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Response {
     let new = match New::of(&context, &address).await {
         Ok(new) => new,
-        Err(answer) => return answer,
+        Err(no_form) => return no_form.page(&context),
     };
     let form = new.place.form(&context, None);
     let draft = Draft::of(form, new.proposed(&context));
@@ -36,9 +37,9 @@ pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Re
 
 /// Answers `POST /new`.
 pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response {
-    let (new, mut draft, hidden) = match sent(&context, fields).await {
+    let (new, mut draft, hidden) = match sent(&context, fields.clone()).await {
         Ok(sent) => sent,
-        Err(answer) => return answer,
+        Err(no_form) => return no_form.keeping(&context, &fields),
     };
     if !hidden.stop.is_empty() {
         match room::stop(
@@ -104,9 +105,13 @@ pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response
         }
         Err(failure) => {
             context.log("new", namespace, &name, "failed");
-            let status = StatusCode::from_u16(failure.code()).unwrap_or(StatusCode::BAD_GATEWAY);
-            new.shown(&context, status, &draft, &Problems::of_failure(&failure))
-                .await
+            new.shown(
+                &context,
+                failure.status(),
+                &draft,
+                &Problems::of_failure(&failure),
+            )
+            .await
         }
     }
 }
@@ -118,7 +123,7 @@ pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response 
     }
     let (new, draft, _) = match sent(&context, fields).await {
         Ok(sent) => sent,
-        Err(answer) => return answer,
+        Err(no_form) => return no_form.unchecked(&context),
     };
     let namespace = &*new.place.namespace;
     let wanted = new.complete(&context, &draft.workspace);
@@ -136,9 +141,9 @@ pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response 
 }
 
 /// The form or text that was sent, and what it asks for besides.
-async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), Response> {
+async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), NoForm> {
     let mut sent = Sent(fields);
-    let wrong = |why: String| context.wrong_form(&why);
+    let wrong = NoForm::Wrong;
     let hidden = Hidden::take(&mut sent).map_err(wrong)?;
     let address = Address {
         namespace: sent.take("namespace").map_err(wrong)?,
@@ -150,9 +155,11 @@ async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), 
     }
     let new = match New::of(context, &address).await {
         Ok(new) => new,
-        Err(not_offered) => {
-            let refused = refused(context, &address, &hidden).await;
-            return Err(refused.unwrap_or(not_offered));
+        Err(no_form) => {
+            return Err(match refused(context, &address, &hidden).await {
+                Some(failure) => no_form.refused(context, &failure),
+                None => no_form,
+            });
         }
     };
     let draft = new.draft(context, &hidden, sent).map_err(wrong)?;
@@ -161,7 +168,7 @@ async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), 
 
 /// The API server's answer to a manifest that the user is not offered a form for, such as one with a template that they may not use.
 /// `None`: it was not asked. Without a webhook it could only say that the owner is missing.
-async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Option<Response> {
+async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Option<Failure> {
     let is_manifest = hidden.next.is_none() && hidden.written == View::Yaml;
     let is_namespace = rules::checks::namespace("namespace", &address.namespace).is_none();
     if !is_manifest || !is_namespace || context.read_only().is_some() || !context.app.index.has_webhook() {
@@ -174,8 +181,7 @@ async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Optio
         .as_user()
         .create::<Workspace>(Some(&address.namespace), &wanted, true)
         .await;
-    let failure = created.err()?;
-    Some(context.failed("The workspace is not created", &failure, "/new"))
+    created.err()
 }
 
 /// Creates the workspace. A form that is sent twice makes one: the second time it leads to what the first one made.

@@ -86,18 +86,22 @@ impl Place {
     }
 }
 
-/// Templates that the user may use in the namespace, deprecated ones last.
-pub(super) async fn templates(context: &Context, namespace: &str) -> Vec<Arc<WorkspaceTemplate>> {
+/// Templates that the user may use in the namespace, deprecated ones last. And whether the API server did not say in time of some.
+pub(super) async fn templates(context: &Context, namespace: &str) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
+    let Context { rights, user, .. } = context;
     let asked = stream::iter(context.app.index.templates()).map(async |template| {
-        let may = context
-            .may(USE_VERB, "workspacetemplates", namespace, &template.name_any())
+        let name = template.name_any();
+        let may = rights
+            .may(user, USE_VERB, "workspacetemplates", namespace, &name)
             .await;
-        may.then_some(template)
+        (may, template)
     });
-    let found = asked.buffered(AT_ONCE).filter_map(std::future::ready);
-    let mut found: Vec<_> = found.collect().await;
+    let mut answers: Vec<_> = asked.buffered(AT_ONCE).collect().await;
+    let is_partial = answers.iter().any(|(may, _)| may.is_none());
+    answers.retain(|(may, _)| *may == Some(true));
+    let mut found: Vec<_> = answers.into_iter().map(|(_, template)| template).collect();
     found.sort_by_key(|template| is_deprecated(template));
-    found
+    (found, is_partial)
 }
 
 /// The namespace in which the user may use the template: the `first`, or another one of these. The first if there is none.

@@ -14,17 +14,17 @@ use serde::{Deserialize, Serialize};
 use super::draft::{Draft, Hidden, View};
 use super::fields::Shown;
 use super::names::{copy_name, proposed_name};
+use super::no_form::NoForm;
 use super::place::{self, Place};
 use super::problems::Problems;
 use super::quotas::Asked;
 use super::sent::Sent;
 use super::{apply_command, checks, choose};
 use crate::app::Context;
-use crate::pages::answers::{link, note};
+use crate::pages::answers::note;
 use crate::pages::templates::deprecation;
 use crate::views;
 use crate::views::{Nav, Tone};
-use crate::visible::AccessLevel;
 
 /// Buttons of the form.
 const CREATE: &str = "Create";
@@ -64,19 +64,22 @@ pub(super) struct New {
 
 impl New {
     /// What the address leads to, or the page that asks for the rest of it.
-    pub(super) async fn of(context: &Context, address: &Address) -> Result<Self, Response> {
-        let namespaces = context
-            .rights
-            .to_create(&context.user, &context.app.index, &address.namespace)
-            .await;
-        if namespaces.is_empty() {
-            return Err(choose::nowhere(context));
-        }
-        let from = match address.from.split_once('/') {
-            None if address.from.is_empty() => None,
-            None => return Err(context.not_found()),
-            Some(of) => Some(copied(context, of).await.ok_or_else(|| context.not_found())?),
+    pub(super) async fn of(context: &Context, address: &Address) -> Result<Self, NoForm> {
+        let Context {
+            rights, user, app, ..
+        } = context;
+        let (namespaces, is_partial) = rights.to_create(user, &app.index, &address.namespace).await;
+        let known = |no_form| {
+            if is_partial {
+                NoForm::unanswered(context)
+            } else {
+                no_form
+            }
         };
+        if namespaces.is_empty() {
+            return Err(known(NoForm::nowhere(context)));
+        }
+        let from = copied(context, &address.from).await?;
         let (mut namespace, is_chosen) = namespace(context, address, from.as_deref(), &namespaces);
         if let Some(template) = address.template.as_deref().filter(|name| !name.is_empty())
             && address.namespace.is_empty()
@@ -88,16 +91,18 @@ impl New {
             ..address.clone()
         };
         if !namespaces.contains(&address.namespace) {
-            return Err(choose::not_there(context, &namespaces, &address));
+            let not_there = choose::not_there(context, &namespaces, &address);
+            return Err(known(NoForm::Choose(StatusCode::FORBIDDEN, Box::new(not_there))));
         }
-        let templates = place::templates(context, &address.namespace).await;
+        let (templates, is_partial) = place::templates(context, &address.namespace).await;
         let of_copied = || from.as_ref().and_then(|from| from.spec.template_ref.clone());
         let wanted = address.template.clone().or_else(of_copied).unwrap_or_default();
         let found = match (&*wanted, &*templates) {
             ("", [one]) if is_chosen && address.template.is_none() => Some(one.clone()),
+            ("", []) if is_partial => None,
             ("", _) => {
                 let choose = choose::templates(context, &namespaces, &address, &templates);
-                return Err(context.page(&choose));
+                return Err(NoForm::Choose(StatusCode::OK, Box::new(choose)));
             }
             (name, all) => all.iter().find(|template| template.name_any() == name).cloned(),
         };
@@ -111,7 +116,11 @@ impl New {
             ..address.clone()
         };
         let Some(template) = found else {
-            return Err(not_usable(context, &wanted, &address.namespace, &others));
+            return Err(if is_partial {
+                NoForm::unanswered(context)
+            } else {
+                NoForm::not_usable(context, &wanted, &address.namespace, &others)
+            });
         };
         let has_others = namespaces.len() > 1 || templates.len() > 1;
         Ok(Self {
@@ -297,10 +306,17 @@ impl New {
     }
 }
 
-/// The workspace to copy, if the user sees its values.
-async fn copied(context: &Context, of: (&str, &str)) -> Option<Arc<Workspace>> {
-    let seen = context.seen(of.0, of.1).await?;
-    (!matches!(seen.level, AccessLevel::Guest { .. })).then_some(seen.workspace)
+/// The workspace to copy, `<namespace>/<name>`, if the user sees its values. Empty: none.
+async fn copied(context: &Context, from: &str) -> Result<Option<Arc<Workspace>>, NoForm> {
+    if from.is_empty() {
+        return Ok(None);
+    }
+    let seen = match from.split_once('/') {
+        Some((namespace, name)) => context.readable(namespace, name).await,
+        None => None,
+    };
+    let seen = seen.ok_or_else(|| NoForm::nothing_to_copy(context))?;
+    Ok(Some(seen.workspace))
 }
 
 /// The namespace, and whether the user chose it or there is no other.
@@ -329,21 +345,6 @@ fn namespace(
         .min();
     let first = used.or_else(|| namespaces.first().cloned()).unwrap_or_default();
     (first, namespaces.len() == 1)
-}
-
-fn not_usable(context: &Context, template: &str, namespace: &str, others: &Address) -> Response {
-    let message = views::Message {
-        layout: context.layout("There is no such template for you", Nav::New),
-        kind: "Not found".to_owned(),
-        why: vec![format!(
-            "No template of this name exists, or you may not use it in this namespace. The name was {template:?}, the namespace \
-             {namespace:?}."
-        )],
-        now: vec!["Choose another template, or ask an administrator for the verb `use` on it.".to_owned()],
-        actions: vec![link("Choose a template", &others.text())],
-        ..views::Message::default()
-    };
-    context.page_with(StatusCode::NOT_FOUND, &message)
 }
 
 #[cfg(test)]

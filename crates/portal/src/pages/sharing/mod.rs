@@ -26,9 +26,11 @@ pub(super) use self::typed::name_problem;
 use super::answers::{Done, note, see_other};
 use super::extract::{Form, Path, Query};
 use super::may::{MayBeside, MayEnd};
+use super::short_form::failed;
 use super::summary::{above, path};
 use super::words::{moment, short};
 use crate::app::Context;
+use crate::cluster::Failure;
 use crate::views::{Action, Confirm, Nav, Note, Share, ShareList, Shares, State, Tone, Way};
 use crate::visible::Seen;
 
@@ -71,7 +73,8 @@ fn view(
     Shares {
         layout,
         list: list(context, workspace, may, manager.as_deref()),
-        form: (blocked.is_none() && may.share)
+        // What was typed stays also if nothing can be shared any more.
+        form: (may.share && (blocked.is_none() || !wrong.is_empty()))
             .then(|| form(context, workspace, manager.as_deref(), typed, wrong)),
         note: blocked,
         link: url.unwrap_or_default(),
@@ -174,14 +177,6 @@ pub(crate) async fn share(
     if let Some(answer) = context.read_only_answer(&back) {
         return answer;
     }
-    if Some(&*typed.uid) != workspace.metadata.uid.as_deref() {
-        let why = "The workspace was deleted and another one of the same name was created since the page was loaded.";
-        return context.bad_request(
-            why,
-            "Load the page again, and share the new one if you want that.",
-            &back,
-        );
-    }
     // The user who sent the form sees it again: the API server decides.
     let may = MayBeside {
         share: true,
@@ -191,6 +186,18 @@ pub(crate) async fn share(
         let view = view(&context, workspace, may, &typed, wrong);
         context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
     };
+    let not_shared = |failure: &Failure| {
+        let mut view = view(&context, workspace, may, &typed, &typed.refused(failure));
+        if let Some(share) = &mut view.form {
+            failed(&mut share.form, "It is not shared", failure);
+        }
+        context.page_with(failure.status(), &view)
+    };
+    if Some(&*typed.uid) != workspace.metadata.uid.as_deref() {
+        return not_shared(&Failure::conflict(
+            "The workspace was deleted and another one of the same name was created since the page was loaded.",
+        ));
+    }
     let share = match typed.share(workspace, context.now) {
         Ok(share) => share,
         Err(wrong) => return again(&wrong),
@@ -208,20 +215,15 @@ pub(crate) async fn share(
         .as_user()
         .create::<WorkspaceShare>(Some(&namespace), &share, false)
         .await;
-    context.log(
-        "share",
-        &namespace,
-        &name,
-        if made.is_ok() { "done" } else { "failed" },
-    );
+    let result = if made.is_ok() { "done" } else { "failed" };
+    context.log("share", &namespace, &name, result);
     match made {
         Ok(made) => {
             let uid = made.metadata.uid.as_deref();
             context.until(|index| index.share(uid).is_some()).await;
             see_other(&format!("{back}?done=share"))
         }
-        Err(failure) if failure.code() == 422 => again(&typed.refused(&failure)),
-        Err(failure) => context.failed("It is not shared", &failure, &back),
+        Err(failure) => not_shared(&failure),
     }
 }
 

@@ -13,12 +13,12 @@ use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::{note, see_other};
 use crate::pages::extract::{Form, Path};
-use crate::pages::short_form::Wrong;
+use crate::pages::short_form::{Wrong, failed};
 use crate::pages::summary::{above, path};
 use crate::pages::words::moment;
 use crate::views::{Edit, Nav, Tone};
 
-/// Title of the page after a failed change.
+/// Title of the summary after a failed change.
 const UNCHANGED: &str = "The end stays as it was";
 
 /// Answers `GET`.
@@ -112,7 +112,10 @@ pub(crate) async fn change(
                 .await;
             see_other(&format!("{back}?done=until"))
         }
-        Err(failure) if failure.code() == 422 => again(&typed.refused(&failure)),
-        Err(failure) => context.failed(UNCHANGED, &failure, &back),
+        Err(failure) => {
+            let mut view = view(&context, (&workspace, &share), &typed, &typed.refused(&failure));
+            failed(&mut view.form, UNCHANGED, &failure);
+            context.page_with(failure.status(), &view)
+        }
     }
 }
