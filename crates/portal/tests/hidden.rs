@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::Workspace;
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use testkit::faults::Disruption;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::common::{Answer, Portal, next, prepare};
 use crate::listing::{of, share};
@@ -105,6 +106,34 @@ async fn nobody_can_tell_a_workspace_of_others_from_none() {
         .map(|call| call.line())
         .collect();
     assert!(asked.iter().all(|line| !line.contains("his")), "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_of_an_answer_does_not_tell_whether_a_workspace_exists() {
+    const LATE: Duration = Duration::from_millis(700);
+    let took = async |is_there: bool, path: &str| {
+        let portal = portal(is_there).await;
+        for _ in 0..50 {
+            let late = Disruption::Late(LATE);
+            portal.server.disrupt(Method::POST, "subjectaccessreviews", late);
+        }
+        let start = Instant::now();
+        portal.get("dave", path).await;
+        start.elapsed()
+    };
+    for path in [
+        "/w/team/his",
+        "/w/team/his/stop",
+        "/w/team/his/edit",
+        "/w/team/his/share",
+        "/w/team/his/logs",
+        "/new?from=team/his",
+        "/?q=his",
+    ] {
+        let (with, without) = (took(true, path).await, took(false, path).await);
+        assert!(with >= LATE, "{path}: {with:?}");
+        assert_eq!(with, without, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -65,7 +65,10 @@ impl Reviews {
             .await
             .unwrap_or_else(|_| Err("the API server took too long".to_owned()));
         let review = review.map_err(|error| {
-            tracing::warn!(error, "a token cannot be verified: the API server does not answer");
+            tracing::warn!(
+                error,
+                "a token cannot be verified: the API server does not answer"
+            );
             Unfit::Unavailable
         })?;
         read(without(token, review), audience)

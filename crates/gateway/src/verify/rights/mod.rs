@@ -315,7 +315,10 @@ impl Rights {
     /// Errors are never cached.
     fn failed(&self, error: &str) -> Option<bool> {
         self.0.metrics.review("failed");
-        tracing::warn!(error, "a right to connect cannot be verified: the API server does not answer");
+        tracing::warn!(
+            error,
+            "a right to connect cannot be verified: the API server does not answer"
+        );
         None
     }
 

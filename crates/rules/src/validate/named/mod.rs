@@ -262,9 +262,10 @@ pub(super) fn chosen_by_author(
         return Ok(Vec::new());
     }
     let expanded = |workspace: &Workspace, manager: Option<&WorkspaceManager>| {
-        let template = with_variables(workspace, template, manager, settings)?;
-        let found = in_template(&template.spec).into_iter();
-        Ok(found.map(|it| (it.field.clone(), it)).collect::<BTreeMap<_, _>>())
+        with_variables(workspace, template, manager, settings).map(|template| {
+            let found = in_template(&template.spec).into_iter();
+            found.map(|it| (it.field.clone(), it)).collect::<BTreeMap<_, _>>()
+        })
     };
     let unknown = |rule: &str| vec![Violation::new("spec.templateRef", template.name_any(), rule)];
     let real = expanded(workspace, manager)?;
