@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use super::answers::see_other;
 use super::extract::{Form, Path};
 use super::may::May;
-use super::summary::{command, path};
+use super::summary::{command, path, pending};
 use super::words::bytes;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::index::Index;
-use crate::views::{Confirm, Consequence as Shown, Nav};
+use crate::views::{Confirm, Consequence as Shown, Nav, Pending};
 use crate::visible::{AccessLevel, Seen};
 
 /// What a user asks for.
@@ -113,9 +113,10 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
     let ask_owner =
         "Ask its owner first what would be lost: only the owner and users who may list workspaces see that.";
     let text = if is_guest {
-        Some(ask_owner.to_owned())
+        vec![ask_owner.to_owned()]
     } else {
-        consequence.map(|it| it.text)
+        let applied = applied(workspace).filter(|_| action == Action::Restart);
+        consequence.map(|it| it.text).into_iter().chain(applied).collect()
     };
     let read_only = context.read_only().is_some();
     Confirm {
@@ -123,7 +124,7 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
             format!("{} {}?", action.label(), workspace.spec.display_name),
             Nav::Workspaces,
         ),
-        text: text.into_iter().collect(),
+        text,
         consequences: if is_guest {
             Vec::new()
         } else {
@@ -157,6 +158,16 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
         },
         ..Confirm::default()
     }
+}
+
+/// The changes that a restart applies, as the workspace's page names them; `None` if none waits.
+fn applied(workspace: &Workspace) -> Option<String> {
+    let pending = Pending {
+        fields: pending(workspace),
+        ..Pending::default()
+    };
+    let fields: Vec<_> = pending.fields.iter().map(|field| format!("`{field}`")).collect();
+    (!fields.is_empty()).then(|| format!("{}: {}.", pending.title(), fields.join(", ")))
 }
 
 /// What goes and what stays.
