@@ -99,27 +99,22 @@ async function isGone(address = document.querySelector("link[rel=stylesheet]").h
   const { type, status } = await answer.catch(() => ({}));
   const out = type ? type === "opaqueredirect" || status === 401 : null;
   show("gone", out === true);
-  const ended = isEnd(status);
-  if (ended) show("ended", true);
-  return { out, ended };
+  if (isEnd(status)) show("ended", true);
+  return { out, ended: isEnd(status) };
 }
-
-/** Longer than the server lets a stream last: one that did not end by then has stalled. */
-const LONGEST = 75000;
 
 let [stream, pause, stalled] = [null, 2000, 0];
+const close = () => [stream?.close(), clearTimeout(stalled)];
 
-function close() {
-  stream?.close();
-  clearTimeout(stalled);
-}
-
+/** Opens the stream, if the tab is visible. */
 function connect(address) {
   close();
+  if (document.hidden) return;
   stream = new EventSource(address);
   stream.onopen = () => {
     clearTimeout(stalled);
-    stalled = setTimeout(stopped, LONGEST, address);
+    // The server ends it after a minute at most.
+    stalled = setTimeout(() => [close(), stopped(address)], 75000);
     ["still", "gone", "ended"].forEach((id) => show(id, false));
   };
   stream.addEventListener("patch", (event) => {
@@ -138,29 +133,20 @@ function connect(address) {
 }
 
 async function stopped(address) {
-  close();
   const { out, ended } = await isGone(address);
   show("still", !out);
   if (!ended) later(() => connect(address));
 }
 
-/** Acts after a pause, which grows until something comes. A hidden page acts when it is shown again. */
+/** Acts after a pause, which grows until something comes. */
 function later(act) {
-  setTimeout(() => document.hidden || act(), pause);
+  setTimeout(act, pause);
   pause = Math.min(pause * 2, 60000);
-}
-
-/** Keeps the page current while it is shown. */
-function live(address) {
-  const turn = () => (document.hidden ? close() : connect(address));
-  document.addEventListener("visibilitychange", turn);
-  turn();
 }
 
 // --- Forms: judged by the server while somebody types.
 
 const HTML = { headers: { Accept: "text/html" }, redirect: "manual" };
-
 let [checking, due] = [null, 0];
 
 function check(form) {
@@ -235,8 +221,7 @@ function amount(text) {
 function place(slider) {
   const field = $(slider.dataset.for);
   const text = field.value.trim() || field.placeholder;
-  const wanted = amount(text);
-  const steps = slider.dataset.values.split(" ");
+  const [wanted, steps] = [amount(text), slider.dataset.values.split(" ")];
   if (wanted >= 0 && !steps.some((step) => amount(step) === wanted)) {
     const after = steps.findIndex((step) => amount(step) > wanted);
     steps.splice(after < 0 ? steps.length : after, 0, text);
@@ -286,8 +271,7 @@ async function copy(button) {
   } catch {
     const code = button.parentElement.querySelector("code");
     if (code) getSelection().selectAllChildren(code);
-    announce("Select and copy the marked text.");
-    return;
+    return announce("Select and copy the marked text.");
   }
   const [label, before] = [button.firstChild, button.firstChild.data];
   label.data = "Copied";
@@ -295,9 +279,7 @@ async function copy(button) {
   setTimeout(() => (label.data = before), 2000);
 }
 
-// --- Logs: further lines while the tab is visible.
-
-const MAX_LINES = 5000;
+// --- Logs: further lines while the tab is visible. The last 5,000 stay.
 
 function follow(log) {
   const [box, status] = [$("follow"), $("following")];
@@ -310,7 +292,7 @@ function follow(log) {
     log.append(waiting.join("\n") + "\n");
     lines += waiting.length;
     waiting = [];
-    while (lines > MAX_LINES && log.firstChild !== log.lastChild) {
+    while (lines > 5000 && log.firstChild !== log.lastChild) {
       lines -= log.firstChild.textContent.split("\n").length - 1;
       log.firstChild.remove();
     }
@@ -383,8 +365,7 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     field.closest("details")?.setAttribute("open", "");
     field.focus();
-    const { offset } = link.dataset;
-    if (offset) field.setSelectionRange(offset, offset);
+    if (link.dataset.offset) field.setSelectionRange(link.dataset.offset, link.dataset.offset);
     else field.scrollIntoView({ block: "center" });
   }
 });
@@ -410,6 +391,10 @@ document.addEventListener("input", (event) => {
 times();
 setInterval(times, 30000, document);
 placeSliders();
-if (document.body.dataset.live) live(document.body.dataset.live);
+const { live } = document.body.dataset;
+if (live) {
+  connect(live);
+  document.addEventListener("visibilitychange", () => connect(live));
+}
 if ($("log")?.dataset.stream) follow($("log"));
 if ($("summary")?.matches(".note")) $("summary").focus();

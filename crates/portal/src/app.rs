@@ -1,10 +1,11 @@
 //! What every page needs, and the request that it answers (pure).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, RawPathParams};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use http::header::ACCEPT;
@@ -38,7 +39,9 @@ pub struct App {
     /// The portal's own client.
     pub(crate) client: Client,
     /// Whether requests can be sent as the user.
-    pub(crate) mode: Arc<ArcSwap<Mode>>,
+    mode: Arc<ArcSwap<Mode>>,
+    /// Namespaces in which the portal acts for users; empty: all.
+    acts_in: BTreeSet<String>,
     /// Checks assertions.
     pub(crate) keys: Arc<dyn Authenticator>,
     /// The installation's defaults for workspaces.
@@ -63,6 +66,8 @@ pub struct Parts {
     pub manager: Option<String>,
     /// Whether requests can be sent as the user.
     pub mode: Arc<ArcSwap<Mode>>,
+    /// Namespaces in which the portal acts for users; empty: all.
+    pub acts_in: BTreeSet<String>,
     /// Checks assertions.
     pub keys: Arc<dyn Authenticator>,
     /// The installation's defaults for workspaces.
@@ -83,6 +88,7 @@ impl App {
             scope,
             manager,
             mode,
+            acts_in,
             keys,
             settings,
             theme,
@@ -95,6 +101,7 @@ impl App {
             rights: Rights::new(&client, &scope),
             client,
             mode,
+            acts_in,
             keys,
             settings,
             theme,
@@ -114,6 +121,11 @@ impl App {
             }
         };
         (app, follow.boxed())
+    }
+
+    /// Why nothing can be changed in the namespace, or anywhere if there is none; `None` if it can.
+    pub(crate) fn read_only(&self, namespace: Option<&str>) -> Option<String> {
+        self.mode.load().read_only(namespace, &self.acts_in)
     }
 
     /// Keeps the metric of the index's lag up to date, forever.
@@ -143,6 +155,8 @@ pub(crate) struct Context {
     pub(crate) request: String,
     /// Path and query.
     pub(crate) address: String,
+    /// The namespace that the page is about, if it is about one.
+    pub(crate) namespace: Option<String>,
     /// Whether the view model is wanted as JSON. For tests: it is no contract.
     pub(crate) is_json: bool,
     pub(crate) now: Timestamp,
@@ -186,17 +200,14 @@ impl Context {
         answer == Some(true)
     }
 
-    /// The same for all of a namespace. One answer about all namespaces serves each of them.
-    pub(crate) async fn may_in(&self, verb: &'static str, resource: &str, namespace: &str) -> bool {
-        self.rights.may_in(&self.user, verb, resource, namespace).await == Some(true)
+    /// Why nothing can be changed on this page; `None` if it can.
+    pub(crate) fn read_only(&self) -> Option<String> {
+        self.app.read_only(self.namespace.as_deref())
     }
 
-    /// Why nothing can be changed here; `None` if it can.
-    pub(crate) fn read_only(&self) -> Option<String> {
-        match &**self.app.mode.load() {
-            Mode::AsUser => None,
-            Mode::ReadOnly(why) => Some(why.clone()),
-        }
+    /// The same for a namespace that the page shows among others.
+    pub(crate) fn read_only_in(&self, namespace: &str) -> Option<String> {
+        self.app.read_only(Some(namespace))
     }
 }
 
@@ -211,6 +222,11 @@ impl FromRequestParts<Arc<App>> for Context {
             reason = "the router's layer inserts it for every route with this extractor"
         )]
         let (user, served) = known.expect("the layer `authenticate` is above every page");
+        let path = RawPathParams::from_request_parts(parts, app).await.ok();
+        let namespace = path.and_then(|path| {
+            let found = path.iter().find(|(name, _)| *name == "namespace");
+            found.map(|(_, namespace)| namespace.to_owned())
+        });
         let id = parts.extensions.get::<RequestId>();
         let id = id
             .and_then(|id| id.header_value().to_str().ok())
@@ -230,6 +246,7 @@ impl FromRequestParts<Arc<App>> for Context {
                 .path_and_query()
                 .map_or("/", |address| address.as_str())
                 .to_owned(),
+            namespace,
             is_json: accepts("application/json"),
             now: Timestamp::now(),
         })

@@ -30,6 +30,11 @@ pub struct Args {
     #[arg(long, env = "IMPERSONATION", value_enum, default_value_t)]
     pub impersonation: Impersonation,
 
+    /// Namespaces in which the portal's account may act for users. In others, every change is shown as a command (repeatable; in the
+    /// environment separated by commas) [default: all namespaces].
+    #[arg(long, env = "ACTS_IN", value_delimiter = ',')]
+    pub acts_in: Vec<String>,
+
     /// File with the installation's defaults for workspaces. Read once, at start.
     #[arg(long, env = "SETTINGS_FILE", default_value = "/etc/jupyter-k8s/settings.yaml")]
     pub settings_file: PathBuf,

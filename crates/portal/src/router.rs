@@ -49,7 +49,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/", get(pages::list::page))
         .route("/account", get(pages::account::page))
         .route("/events", get(pages::live::stream))
-        .route("/namespaces/{name}", get(pages::namespace::page))
+        .route("/namespaces/{namespace}", get(pages::namespace::page))
         .route("/new", get(pages::form::new::page).post(pages::form::new::create))
         .route("/new/check", post(pages::form::new::check))
         .route("/stop", get(pages::stopping::ask).post(pages::stopping::act))

@@ -79,22 +79,6 @@ async fn a_restart_is_a_new_time_in_the_annotation() {
 }
 
 #[tokio::test]
-async fn the_question_to_restart_names_the_changes_that_take_effect() {
-    let portal = Portal::start(|server| {
-        server.put(&workspace("lab"));
-        server.edit::<Workspace>(Some("team"), "lab", |object| {
-            object["status"]["pendingUpdate"] = json!(["spec.image", "spec.env"]);
-        });
-    })
-    .await;
-    for (action, is_said) in [("restart", true), ("stop", false)] {
-        let question = portal.get("alice", &format!("/w/team/lab/{action}")).await;
-        let said = "These changes take effect: <code>spec.image</code>, <code>spec.env</code>.";
-        assert_eq!(question.text.contains(said), is_said, "{}", question.text);
-    }
-}
-
-#[tokio::test]
 async fn a_deletion_that_loses_files_needs_the_name() {
     let portal = portal().await;
     let question = portal.get("alice", "/w/team/lab/delete").await;

@@ -83,6 +83,15 @@ impl Portal {
 
     /// The same for workspaces of all namespaces, or of one.
     pub(crate) async fn start_in(scope: Scope, prepare: impl FnOnce(&ApiServer)) -> Self {
+        Self::start_acting_in(&[], scope, prepare).await
+    }
+
+    /// The same for a portal that acts for users in these namespaces alone; none: in all.
+    pub(crate) async fn start_acting_in(
+        namespaces: &[&str],
+        scope: Scope,
+        prepare: impl FnOnce(&ApiServer),
+    ) -> Self {
         let (server, client) = ApiServer::start();
         server.put(&testkit::objects::manager("main"));
         server.review(|_| false);
@@ -96,6 +105,7 @@ impl Portal {
             manager: scope.namespace().map(|_| "main".to_owned()),
             scope,
             mode: mode.clone(),
+            acts_in: namespaces.iter().map(|&namespace| namespace.to_owned()).collect(),
             keys: Arc::new(Names),
             settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),
             theme: look::Theme::default(),

@@ -7,6 +7,7 @@
 )]
 
 mod acting;
+mod acts_in;
 mod bad_input;
 mod common;
 mod counting;

@@ -8,7 +8,7 @@ use testkit::faults::{Disruption, Fault};
 use testkit::objects::workspace;
 use tokio::time::{Instant, advance, sleep};
 
-use crate::common::{Portal, next};
+use crate::common::{Portal, next, prepare};
 
 const STALE: &str = "does not answer, so this page may be out of date";
 
@@ -123,6 +123,72 @@ async fn what_may_be_stopped_is_not_guessed_while_access_reviews_are_not_answere
         "{}",
         answer.text
     );
+}
+
+/// Said where a right may be missing on the page.
+const UNKNOWN: &str = "The API server did not say in time what you may do here. Load the page again.";
+
+#[tokio::test(start_paused = true)]
+async fn pages_say_that_rights_are_not_known_while_access_reviews_are_not_answered() {
+    for (user, path, status, said) in [
+        ("alice", "/", StatusCode::OK, "what else you may see and do. Load"),
+        ("erin", "/", StatusCode::OK, "what else you may see. Load"),
+        ("alice", "/w/team/lab", StatusCode::OK, UNKNOWN),
+        ("alice", "/templates", StatusCode::OK, UNKNOWN),
+        (
+            "alice",
+            "/templates/jupyterlab",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "did not say in time what you may see",
+        ),
+        (
+            "alice",
+            "/namespaces/team",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "did not say in time what you may see",
+        ),
+    ] {
+        let portal = Portal::start(|server| {
+            prepare(server);
+            server.put(&workspace("lab"));
+        })
+        .await;
+        let known = portal.get(user, path).await;
+        assert!(
+            !known.text.contains("did not say in time"),
+            "{path}: {}",
+            known.text
+        );
+        advance(Duration::from_secs(31)).await;
+        leave_reviews_unanswered(&portal);
+        let answer = portal.get(user, path).await;
+        assert_eq!(answer.status, status, "{path}: {}", answer.text);
+        assert_eq!(
+            answer.text.matches("did not say in time").count(),
+            1,
+            "{path}: {}",
+            answer.text
+        );
+        assert!(answer.text.contains(said), "{path}: {}", answer.text);
+        assert!(!answer.text.contains("There is no template"), "{}", answer.text);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_of_a_namespace_says_that_rights_are_not_known() {
+    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+    portal.grant(&[
+        ("erin", "list", "workspaces", "team"),
+        ("erin", "patch", "workspaces", "team"),
+        ("erin", api::names::ADMINISTER_VERB, "workspaces", "team"),
+    ]);
+    // A list without rows needs no other right.
+    portal.get("erin", "/?q=nothing").await;
+    leave_reviews_unanswered(&portal);
+    let page = portal.get("erin", "/namespaces/team").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains(UNKNOWN), "{}", page.text);
+    assert!(!page.text.contains("Stop all"), "{}", page.text);
 }
 
 #[tokio::test(start_paused = true)]

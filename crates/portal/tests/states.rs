@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use testkit::objects::workspace;
 
 use crate::common::Portal;
+use crate::listing::share;
 
 fn seconds_ago(seconds: i64) -> String {
     let time = Timestamp::now() - SignedDuration::from_secs(seconds);
@@ -91,6 +92,45 @@ async fn a_workspace_that_is_as_wanted_has_no_box() {
     let stopped = page_of(json!({"desiredStatus": "Stopped"}), stopped).await;
     assert_eq!(findings(&stopped), []);
     assert_eq!(stopped["head"]["sentence"], "Files are kept.");
+}
+
+#[tokio::test]
+async fn the_question_before_a_restart_names_the_changes_that_it_applies() {
+    let mut status = running();
+    status["pendingUpdate"] = json!(["spec.image", "spec.resources"]);
+    let lab = lab(
+        &json!({}),
+        &json!({"ownershipType": "Public", "accessType": "OwnerOnly"}),
+        &status,
+    );
+    let portal = Portal::start(|server| {
+        server.put(&lab);
+        server.put(&share("lab", "dave", true));
+    })
+    .await;
+    portal.grant(&[
+        ("alice", "patch", "workspaces", "team"),
+        ("dave", "patch", "workspaces", "team"),
+    ]);
+    let text = async |user: &str, action: &str| {
+        let question = portal.json(user, &format!("/w/team/lab/{action}")).await;
+        question["text"].to_string()
+    };
+    let said = "2 changes take effect at the next start";
+    let restart = text("alice", "restart").await;
+    assert!(
+        restart.contains(&format!("{said}: `spec.image`, `spec.resources`.")),
+        "{restart}"
+    );
+    let page = portal.get("alice", "/w/team/lab").await.text;
+    assert!(page.contains(said), "{page}");
+    for (user, action) in [("alice", "stop"), ("dave", "restart")] {
+        let other = text(user, action).await;
+        assert!(
+            other.starts_with('[') && !other.contains("spec.image"),
+            "{user} {action}: {other}"
+        );
+    }
 }
 
 #[tokio::test]

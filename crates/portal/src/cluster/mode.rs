@@ -1,5 +1,6 @@
 //! Setting and API server -> whether requests can be sent as the user (IO).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,22 @@ pub enum Mode {
     AsUser,
     /// They cannot, and why. Pages then show commands in place of buttons.
     ReadOnly(String),
+}
+
+impl Mode {
+    /// Why nothing can be changed in the namespace, or anywhere if there is none; `None` if it can. `acts_in`: namespaces in which the
+    /// portal acts for users; empty: all.
+    pub fn read_only(&self, namespace: Option<&str>, acts_in: &BTreeSet<String>) -> Option<String> {
+        match (self, namespace) {
+            (Self::ReadOnly(why), _) => Some(why.clone()),
+            (Self::AsUser, Some(namespace)) if !acts_in.is_empty() && !acts_in.contains(namespace) => {
+                Some(format!(
+                    "An administrator switched changes off in namespace {namespace} (portal.scope: UserNamespaces)."
+                ))
+            }
+            (Self::AsUser, _) => None,
+        }
+    }
 }
 
 /// Keeps `mode` up to date, forever.
@@ -135,6 +152,23 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn outside_the_namespaces_in_which_it_acts_the_portal_only_reads() {
+        let (all, team) = (BTreeSet::new(), BTreeSet::from(["team".to_owned()]));
+        for (namespace, acts_in) in [
+            (Some("team"), &team),
+            (None, &team),
+            (Some("team"), &all),
+            (None, &all),
+        ] {
+            assert_eq!(Mode::AsUser.read_only(namespace, acts_in), None, "{namespace:?}");
+        }
+        let outside = Mode::AsUser.read_only(Some("other"), &team).unwrap();
+        assert!(outside.contains("in namespace other"), "{outside}");
+        let off = Mode::ReadOnly("off".to_owned());
+        assert_eq!(off.read_only(Some("team"), &team).unwrap(), "off");
     }
 
     #[tokio::test]

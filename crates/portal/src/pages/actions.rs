@@ -13,12 +13,12 @@ use serde_json::{Value, json};
 use super::answers::see_other;
 use super::extract::{Form, Path};
 use super::may::May;
-use super::summary::{command, path};
+use super::summary::{command, path, pending};
 use super::words::bytes;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::index::Index;
-use crate::views::{Confirm, Consequence as Shown, Nav};
+use crate::views::{Confirm, Consequence as Shown, Nav, Pending};
 use crate::visible::{AccessLevel, Seen};
 
 /// What a user asks for.
@@ -115,8 +115,8 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
     let text = if is_guest {
         vec![ask_owner.to_owned()]
     } else {
-        let waits = (action == Action::Restart).then(|| waiting(workspace)).flatten();
-        consequence.map(|it| it.text).into_iter().chain(waits).collect()
+        let applied = applied(workspace).filter(|_| action == Action::Restart);
+        consequence.map(|it| it.text).into_iter().chain(applied).collect()
     };
     let read_only = context.read_only().is_some();
     Confirm {
@@ -160,12 +160,14 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
     }
 }
 
-/// Which changes wait for the next start.
-fn waiting(workspace: &Workspace) -> Option<String> {
-    let fields = &workspace.status.as_ref()?.pending_update;
-    let named: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
-    let named = Some(named.join(", ")).filter(|named| !named.is_empty())?;
-    Some(format!("These changes take effect: {named}."))
+/// The changes that a restart applies, as the workspace's page names them; `None` if none waits.
+fn applied(workspace: &Workspace) -> Option<String> {
+    let pending = Pending {
+        fields: pending(workspace),
+        ..Pending::default()
+    };
+    let fields: Vec<_> = pending.fields.iter().map(|field| format!("`{field}`")).collect();
+    (!fields.is_empty()).then(|| format!("{}: {}.", pending.title(), fields.join(", ")))
 }
 
 /// What goes and what stays.

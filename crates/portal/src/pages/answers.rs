@@ -22,10 +22,16 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 impl Context {
     /// What surrounds a page of this title.
     pub(super) fn layout(&self, title: impl Into<String>, nav: Nav) -> Layout {
+        // Users who may not see the namespace get messages, too. These reveal nothing about it.
+        let read_only = if nav == Nav::None {
+            self.app.read_only(None)
+        } else {
+            self.read_only()
+        };
         Layout {
             user: self.user.name.clone(),
             nav,
-            read_only: self.read_only().unwrap_or_default(),
+            read_only: read_only.unwrap_or_default(),
             stale: self.stale(),
             ..layout(&self.app, title, &self.request)
         }
@@ -87,7 +93,14 @@ impl Context {
         self.page_with(StatusCode::NOT_FOUND, &self.absent())
     }
 
-    /// What it says.
+    /// The answer where the API server did not say in time whether the user may see the page.
+    pub(super) fn unanswered(&self) -> Response {
+        let failure =
+            Failure::Unanswered("The API server did not say in time what you may see here.".to_owned());
+        self.failed("This page cannot be shown now", &failure, "/")
+    }
+
+    /// What the answer for what does not exist says.
     pub(super) fn absent(&self) -> Message {
         Message {
             layout: self.layout("There is nothing here for you", Nav::None),

@@ -7,7 +7,7 @@ use futures::future::join_all;
 
 use super::answers::{link, note};
 use super::extract::Query;
-use super::may::May;
+use super::may::{May, UNKNOWN};
 use super::search::{STATES, Search, state_of};
 use super::summary;
 use crate::app::Context;
@@ -127,7 +127,7 @@ pub(super) fn rows(context: &Context, search: &Search, visible: &Visible, page: 
         search.page_address()
     };
     let is_single = search.place.is_empty() && visible.workspaces.len() == 1 && rows.len() == 1;
-    let select = make_selectable(context, &mut rows, is_single);
+    let select = make_selectable(&mut rows, is_single);
     Rows {
         caption: match &*search.place {
             "" => "Workspaces".to_owned(),
@@ -160,11 +160,15 @@ pub(super) fn rows(context: &Context, search: &Search, visible: &Visible, page: 
             },
         },
         rows,
-        waiting: if visible.is_partial {
-            "The API server did not say in time what else you may see. Load the page again.".to_owned()
-        } else {
-            String::new()
-        },
+        waiting: match (visible.is_partial, page.rights.values().any(|may| may.is_unknown)) {
+            (false, false) => "",
+            (false, true) => UNKNOWN,
+            (true, false) => "The API server did not say in time what else you may see. Load the page again.",
+            (true, true) => {
+                "The API server did not say in time what else you may see and do. Load the page again."
+            }
+        }
+        .to_owned(),
     }
 }
 
@@ -190,9 +194,9 @@ fn rows_of(context: &Context, shown: &[&Seen], rights: &Rights) -> Vec<Row> {
 }
 
 /// Whether there is a column of boxes: if one of the rows can be chosen.
-fn make_selectable(context: &Context, rows: &mut [Row], is_single: bool) -> bool {
+fn make_selectable(rows: &mut [Row], is_single: bool) -> bool {
     let is_choosable = |row: &Row| row.select.as_ref().is_some_and(|value| !value.is_empty());
-    let selectable = !is_single && context.read_only().is_none() && rows.iter().any(is_choosable);
+    let selectable = !is_single && rows.iter().any(is_choosable);
     if !selectable {
         for row in rows {
             row.select = None;

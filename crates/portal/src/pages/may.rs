@@ -10,7 +10,15 @@ use kube::ResourceExt as _;
 use crate::app::Context;
 use crate::visible::{AccessLevel, Seen};
 
+/// Said where the API server does not answer in time, so that a right may be missing on the page.
+pub(super) const UNKNOWN: &str =
+    "The API server did not say in time what you may do here. Load the page again.";
+
 /// What the user may do with workspaces of one namespace.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "three rights, and whether they are known"
+)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub(super) struct May {
     /// The verb `patch`.
@@ -19,29 +27,23 @@ pub(super) struct May {
     pub(super) delete: bool,
     /// The verb `administer`: also those of others.
     pub(super) administer: bool,
+    /// The API server did not say in time of some of them.
+    pub(super) is_unknown: bool,
 }
 
 impl May {
     /// Asks for the rights in a namespace.
     pub(super) async fn of(context: &Context, namespace: &str) -> Self {
-        let ask = async |verb| context.may_in(verb, "workspaces", namespace).await;
+        let Context { rights, user, .. } = context;
+        let ask = async |verb| rights.may_in(user, verb, "workspaces", namespace).await;
         let (change, delete, administer) =
             tokio::join!(ask("patch"), ask("delete"), ask(api::names::ADMINISTER_VERB));
         Self {
-            change,
-            delete,
-            administer,
+            change: change == Some(true),
+            delete: delete == Some(true),
+            administer: administer == Some(true),
+            is_unknown: [change, delete, administer].contains(&None),
         }
-    }
-
-    /// Whether the API server says in time what the user may change in a namespace.
-    pub(super) async fn is_known(context: &Context, namespace: &str) -> bool {
-        let ask = async |verb| {
-            let Context { rights, user, .. } = context;
-            rights.may_in(user, verb, "workspaces", namespace).await.is_some()
-        };
-        let (change, administer) = tokio::join!(ask("patch"), ask(api::names::ADMINISTER_VERB));
-        change && administer
     }
 
     /// What of it holds for this workspace: the webhook lets only owners and administrators change one of `OwnerOnly`.
@@ -62,7 +64,7 @@ impl May {
         Self {
             change: self.change && is_theirs,
             delete: self.delete && is_theirs,
-            administer: self.administer,
+            ..self
         }
     }
 
@@ -114,6 +116,8 @@ pub(super) struct MayBeside {
     pub(super) assign: bool,
     /// Create another workspace in its namespace.
     pub(super) create: bool,
+    /// The API server did not say in time of some of them.
+    pub(super) is_unknown: bool,
 }
 
 /// Which shares of a workspace the user may end.
@@ -131,12 +135,16 @@ pub(super) enum MayEnd {
 impl MayBeside {
     /// Asks for the rights. The webhook lets only the owner and holders of the verb `share` write shares; creators may end their own.
     pub(super) async fn of(context: &Context, seen: &Seen) -> Self {
+        let Context { rights, user, .. } = context;
         let workspace = &seen.workspace;
-        let namespace = workspace.namespace().unwrap_or_default();
-        let ask = async |verb, resource, name: &str| context.may(verb, resource, &namespace, name).await;
-        let name = workspace.name_any();
+        let (namespace, name) = (&*workspace.namespace().unwrap_or_default(), workspace.name_any());
+        let ask = async |verb, resource, name: &str| rights.may(user, verb, resource, namespace, name).await;
         let shares_for_others = async {
-            seen.level == AccessLevel::Owner || ask(api::names::SHARE_VERB, "workspaces", &name).await
+            if seen.level == AccessLevel::Owner {
+                Some(true)
+            } else {
+                ask(api::names::SHARE_VERB, "workspaces", &name).await
+            }
         };
         let (add, patch, delete, logs, assign, create, is_theirs) = tokio::join!(
             ask("create", "workspaceshares", ""),
@@ -144,9 +152,12 @@ impl MayBeside {
             ask("delete", "workspaceshares", ""),
             ask("get", "pods/log", ""),
             ask(api::names::ASSIGN_OWNER_VERB, "workspaces", &name),
-            context.may_in("create", "workspaces", &namespace),
+            rights.may_in(user, "create", "workspaces", namespace),
             shares_for_others,
         );
+        let answers = [add, patch, delete, logs, assign, create, is_theirs];
+        let [add, patch, delete, logs, assign, create, is_theirs] =
+            answers.map(|answer| answer == Some(true));
         Self {
             share: add && is_theirs,
             prolong: patch && is_theirs,
@@ -158,6 +169,7 @@ impl MayBeside {
             logs,
             assign,
             create,
+            is_unknown: answers.contains(&None),
         }
     }
 }

@@ -17,8 +17,10 @@ pub(crate) async fn page(
     Path(name): Path<String>,
     Query(search): Query<Search>,
 ) -> Response {
-    if may_see(&context, &name).await != Some(true) {
-        return context.not_found();
+    match may_see(&context, &name).await {
+        Some(true) => {}
+        Some(false) => return context.not_found(),
+        None => return context.unanswered(),
     }
     let search = search.within(&name);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;

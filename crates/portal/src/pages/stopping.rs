@@ -17,7 +17,7 @@ use super::{list, summary};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::views::{
-    Action, BulkProgress, BulkResult, BulkResults, Confirm, Consequence, Nav, State, Tone, Way,
+    Action, BulkProgress, BulkResult, BulkResults, Confirm, Consequence, Layout, Nav, State, Tone, Way,
 };
 use crate::visible::{self, AccessLevel, Seen, Visible};
 
@@ -95,6 +95,13 @@ fn key_and_uid(seen: &Seen) -> String {
     format!("{}/{uid}", key(seen))
 }
 
+/// Why one of these cannot be changed here; `None` if all can.
+fn read_only(context: &Context, chosen: &[Seen]) -> Option<String> {
+    chosen
+        .iter()
+        .find_map(|seen| context.read_only_in(seen.namespace()))
+}
+
 /// The answer where nothing of what was chosen runs.
 fn none(context: &Context, pairs: &HashSet<(String, String)>, back: &str) -> Response {
     let (why, now) = if pairs.iter().any(|(name, _)| name == WHOLE) {
@@ -121,7 +128,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     let pairs = named(pairs);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     for (_, namespace) in pairs.iter().filter(|(name, _)| name == WHOLE) {
-        if visible.is_partial || !May::is_known(&context, namespace).await {
+        if visible.is_partial || May::of(&context, namespace).await.is_unknown {
             let why =
                 format!("The API server did not say in time what you may stop in namespace {namespace}.");
             return context.failed("Nothing is stopped", &Failure::Unanswered(why), &back);
@@ -144,7 +151,8 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     } else {
         "workspaces"
     };
-    let command = context.read_only().map(|_| {
+    let read_only = read_only(&context, &chosen);
+    let command = read_only.as_ref().map(|_| {
         let lines = chosen
             .iter()
             .map(|seen| summary::command(&seen.workspace, "stop"));
@@ -168,8 +176,12 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
         });
     }
     hidden.extend(chosen.iter().map(|seen| (ONE.to_owned(), key_and_uid(seen))));
+    let layout = context.layout(format!("Stop {} {one}?", names.len()), Nav::Workspaces);
     context.page(&Confirm {
-        layout: context.layout(format!("Stop {} {one}?", names.len()), Nav::Workspaces),
+        layout: Layout {
+            read_only: read_only.unwrap_or_default(),
+            ..layout
+        },
         consequences,
         to: "/stop".to_owned(),
         text: text.into_iter().collect(),
@@ -189,14 +201,14 @@ pub(crate) async fn act(context: Context, Fields(fields): Fields) -> Response {
         return context.wrong_form(&why);
     }
     let (mut hidden, back) = origin(&fields);
-    if let Some(why) = context.read_only() {
-        return context.bad_request(&why, "Use the commands on the page before.", &back);
-    }
     let pairs = named(fields);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let mut chosen = chosen(&context, visible, &pairs, key_and_uid).await;
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
+    }
+    if let Some(why) = read_only(&context, &chosen) {
+        return context.bad_request(&why, "Use the commands on the page before.", &back);
     }
     chosen.truncate(MAX);
     let (batch, rest) = chosen.split_at(chosen.len().min(BATCH));

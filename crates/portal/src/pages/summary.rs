@@ -117,6 +117,14 @@ pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>)
     )
 }
 
+/// Fields whose new value takes effect at the next start.
+pub(super) fn pending(workspace: &Workspace) -> Vec<String> {
+    let status = workspace.status.as_ref();
+    status
+        .map(|status| status.pending_update.clone())
+        .unwrap_or_default()
+}
+
 /// Path of the page of a workspace.
 pub(super) fn path(workspace: &Workspace) -> String {
     format!(
@@ -142,7 +150,7 @@ pub(super) fn button(context: &Context, workspace: &Workspace, verb: &'static st
         "restart" => "Restart",
         _ => "Delete",
     };
-    let way = match context.read_only() {
+    let way = match context.read_only_in(&workspace.namespace().unwrap_or_default()) {
         None => way,
         Some(_) => Way::Command {
             command: command(workspace, verb),
@@ -283,11 +291,13 @@ pub(super) fn row(context: &Context, seen: &Seen, may: May) -> Row {
         size: size(workspace),
         since: short_of(status.and_then(|status| status.started_at.as_ref())),
         stops: short_of(status.and_then(|status| status.stops_at.as_ref())),
-        select: Some(if may.stops(seen) {
-            format!("{}/{}", full.namespace, full.name)
-        } else {
-            String::new()
-        }),
+        select: Some(
+            if may.stops(seen) && context.read_only_in(&full.namespace).is_none() {
+                format!("{}/{}", full.namespace, full.name)
+            } else {
+                String::new()
+            },
+        ),
         ..full
     }
 }

@@ -9,55 +9,56 @@ use futures::{StreamExt as _, stream};
 use kube::ResourceExt as _;
 use rules::form::{self, Kind};
 
-use super::answers::link;
+use super::answers::{link, note};
 use super::extract::Path;
+use super::may::UNKNOWN;
 use crate::app::Context;
-use crate::views::{Bounds, Card, Empty, Fact, Icon, Nav, Offer, Template, Templates};
+use crate::views::{Bounds, Card, Empty, Fact, Icon, Nav, Offer, Template, Templates, Tone};
 
 /// Templates whose rights are reviewed at the same time.
 const AT_ONCE: usize = 8;
 
-/// Whether the user may use the template somewhere.
-async fn is_offered(context: &Context, template: &WorkspaceTemplate, namespaces: &[String]) -> bool {
+/// Whether the user may use the template in all namespaces, or in one of these. `None`: the API server did not say in time.
+async fn is_offered(context: &Context, template: &WorkspaceTemplate, namespaces: &[String]) -> Option<bool> {
+    let Context { rights, user, .. } = context;
     let name = template.name_any();
-    let may = async |namespace: &str| {
-        context
-            .may(USE_VERB, "workspacetemplates", namespace, &name)
-            .await
-    };
-    if may("").await {
-        return true;
-    }
-    for namespace in namespaces {
-        if may(namespace).await {
-            return true;
+    for namespace in std::iter::once("").chain(namespaces.iter().map(String::as_str)) {
+        let answer = rights
+            .may(user, USE_VERB, "workspacetemplates", namespace, &name)
+            .await;
+        // Without an answer in time another question would only take as long.
+        if answer != Some(false) {
+            return answer;
         }
     }
-    false
+    Some(false)
 }
 
-/// The templates that the user may use somewhere, deprecated ones last.
-async fn offered(context: &Context) -> Vec<Arc<WorkspaceTemplate>> {
-    let (to_create, _) = context
-        .rights
-        .to_create(&context.user, &context.app.index, "")
+/// The templates that the user may use somewhere, deprecated ones last. And whether the API server did not say in time of others.
+async fn offered(context: &Context) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
+    let Context {
+        app, rights, user, ..
+    } = context;
+    let mut namespaces = Vec::from_iter(app.index.namespaces());
+    let to_create = rights
+        .namespaces(user, ("create", "workspaces", ""), namespaces.clone())
         .await;
-    let namespaces: Vec<_> = to_create.into_iter().collect();
-    let asked = stream::iter(context.app.index.templates()).map(|template| {
-        let namespaces = &namespaces;
-        async move {
-            is_offered(context, &template, namespaces)
-                .await
-                .then_some(template)
-        }
+    namespaces.retain(|namespace| to_create.holds(namespace));
+    let namespaces = &namespaces;
+    let asked = stream::iter(app.index.templates()).map(async |template| {
+        let answer = is_offered(context, &template, namespaces).await;
+        // It may be one of the namespaces that were not asked about.
+        (
+            answer.filter(|offered| *offered || !to_create.is_partial),
+            template,
+        )
     });
-    let mut found: Vec<_> = asked
-        .buffered(AT_ONCE)
-        .filter_map(std::future::ready)
-        .collect()
-        .await;
+    let answers: Vec<_> = asked.buffered(AT_ONCE).collect().await;
+    let is_partial = answers.iter().any(|(offered, _)| offered.is_none());
+    let found = answers.into_iter().filter(|(offered, _)| *offered == Some(true));
+    let mut found: Vec<_> = found.map(|(_, template)| template).collect();
     found.sort_by_key(|template| (is_deprecated(template), template.name_any()));
-    found
+    (found, is_partial)
 }
 
 fn is_deprecated(template: &WorkspaceTemplate) -> bool {
@@ -102,14 +103,18 @@ pub(super) fn of(icon: api::template::Icon) -> Icon {
 
 /// Answers `GET /templates`.
 pub(crate) async fn page(context: Context) -> Response {
-    let found = offered(&context).await;
+    let (found, is_partial) = offered(&context).await;
+    let mut layout = context.layout("Templates", Nav::Templates);
+    if is_partial {
+        layout.notes.push(note(Tone::Warn, UNKNOWN));
+    }
     let offers: Vec<_> = found
         .iter()
         .map(|template| offer(template, format!("/templates/{}", template.name_any())))
         .collect();
     context.page(&Templates {
-        layout: context.layout("Templates", Nav::Templates),
-        empty: offers.is_empty().then(|| Empty {
+        layout,
+        empty: (offers.is_empty() && !is_partial).then(|| Empty {
             title: "There is no template that you may use".to_owned(),
             text: vec![
                 "Ask an administrator for the right to `use` a WorkspaceTemplate, and give this name:"
@@ -124,9 +129,13 @@ pub(crate) async fn page(context: Context) -> Response {
 
 /// Answers `GET /templates/<name>`.
 pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response {
-    let found = offered(&context).await;
+    let (found, is_partial) = offered(&context).await;
     let Some(template) = found.iter().find(|template| template.name_any() == name) else {
-        return context.not_found();
+        return if is_partial {
+            context.unanswered()
+        } else {
+            context.not_found()
+        };
     };
     let form = form::form(
         &form::Offer {

@@ -21,7 +21,7 @@ use super::cures::Cures;
 use super::extract::{Path, Query};
 use super::facts;
 use super::happened;
-use super::may::{May, MayBeside};
+use super::may::{May, MayBeside, UNKNOWN};
 use super::summary::{self, path};
 use super::usage;
 use super::words::{moment, short_of};
@@ -277,6 +277,11 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
     let base = Head {
         state: summary::state(workspace),
         sentence: sentence(context, seen, may),
+        waiting: if may.is_unknown || beside.is_unknown {
+            UNKNOWN.to_owned()
+        } else {
+            String::new()
+        },
         applying: explain::is_applying(workspace, context.now),
         object: format!(
             "{}/{}",
@@ -353,11 +358,7 @@ fn sentence(context: &Context, seen: &Seen, may: May) -> String {
 
 fn pending(context: &Context, seen: &Seen, may: May) -> Pending {
     let workspace = &*seen.workspace;
-    let fields = workspace
-        .status
-        .as_ref()
-        .map(|status| status.pending_update.clone())
-        .unwrap_or_default();
+    let fields = summary::pending(workspace);
     let can = may.with(seen).change && !fields.is_empty();
     let to = format!("{}/restart", path(workspace));
     let action = can.then(|| summary::button(context, workspace, "restart", Way::Dialog { to }));

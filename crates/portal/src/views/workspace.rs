@@ -41,6 +41,8 @@ pub struct Head {
     pub state: State,
     /// One sentence, such as `Stopped by alice. Your files are kept.` Empty: none.
     pub sentence: String,
+    /// What is not known yet, such as rights. Empty: everything is.
+    pub waiting: String,
     /// The last change is so new that the operator may not have seen it.
     pub applying: bool,
     /// Namespace and name.
@@ -73,6 +75,16 @@ pub struct Pending {
     pub fields: Vec<String>,
     /// The button that applies them.
     pub action: Option<Action>,
+}
+
+impl Pending {
+    /// How many changes wait.
+    pub fn title(&self) -> String {
+        match self.fields.len() {
+            1 => "1 change takes effect at the next start".to_owned(),
+            count => format!("{count} changes take effect at the next start"),
+        }
+    }
 }
 
 /// Values and where they come from (`id="facts"`).

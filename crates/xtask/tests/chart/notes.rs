@@ -492,6 +492,27 @@ fn each_routing_mode_has_its_addresses() {
 }
 
 #[test]
+fn in_path_mode_the_notes_name_the_test_that_finds_a_certificate_without_the_portal() {
+    let line = "   It fails if the certificate in Secret tls lacks the name portal.workspaces.example.org, which Helm cannot see.";
+    for (settings, expected) in [
+        ("routing.mode=Path", true),
+        ("routing.mode=Subdomain", false),
+        ("routing.mode=Path,portal.enabled=false", false),
+        (
+            "routing.mode=Path,proxy.tls.secretName=,proxy.tls.selfSigned=true",
+            false,
+        ),
+    ] {
+        let text = notes(&[&EXTERNAL[..], &["--set", settings]].concat());
+        assert_eq!(
+            text.lines().any(|one| one == line),
+            expected,
+            "{settings}: {text}"
+        );
+    }
+}
+
+#[test]
 fn public_templates_without_effect_in_path_mode_give_a_warning() {
     let public = "templates.jupyterlab.defaultAccessType=Public";
     let warning = "WARNING: the templates jupyterlab have defaultAccessType: Public";

@@ -177,6 +177,20 @@ fn the_gateway_knows_in_which_namespaces_it_acts() {
 }
 
 #[test]
+fn the_portal_knows_in_which_namespaces_it_acts() {
+    for (portal, expected) in [
+        (json!({}), &[][..]),
+        (json!({"scope": "UserNamespaces"}), &["team-a", "team-b"]),
+        (json!({"impersonation": "Off", "scope": "UserNamespaces"}), &[]),
+    ] {
+        let objects = teams(&portal);
+        let given = strings(&container(&objects, ACCOUNT)["args"]).into_iter();
+        let given = given.filter_map(|argument| argument.strip_prefix("--acts-in="));
+        assert_eq!(given.collect::<Vec<_>>(), expected, "{portal}");
+    }
+}
+
+#[test]
 fn only_any_gives_the_right_to_impersonate_every_user_and_never_service_accounts() {
     let any = held(&teams(&json!({"impersonation": "Any"})));
     let classic: Vec<_> = any

@@ -62,6 +62,7 @@ pub(super) fn head(f: Foreign<'_>) -> Head {
         state: state(Tone::Good, "Running"),
         applying: true,
         sentence: f("Used by alice a minute ago."),
+        waiting: s(""),
         object: f("team/thesis"),
         owner: f("alice@example.com"),
         icon: Icon::Jupyterlab,

@@ -24,11 +24,12 @@ use crate::pages::extract::{Fields, Pairs, Query};
 const JUST_MADE: Duration = Duration::from_mins(2);
 
 /// Answers `GET /new`.
-pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Response {
+pub(crate) async fn page(mut context: Context, Query(address): Query<Address>) -> Response {
     let new = match New::of(&context, &address).await {
         Ok(new) => new,
         Err(no_form) => return no_form.page(&context),
     };
+    context.namespace = Some(new.place.namespace.clone());
     let form = new.place.form(&context, None);
     let draft = Draft::of(form, new.proposed(&context));
     new.shown(&context, StatusCode::OK, &draft, &Problems::default())
@@ -36,11 +37,12 @@ pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Re
 }
 
 /// Answers `POST /new`.
-pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response {
+pub(crate) async fn create(mut context: Context, Fields(fields): Fields) -> Response {
     let (new, mut draft, hidden) = match sent(&context, fields.clone()).await {
         Ok(sent) => sent,
         Err(no_form) => return no_form.keeping(&context, &fields),
     };
+    context.namespace = Some(new.place.namespace.clone());
     if !hidden.stop.is_empty() {
         match room::stop(
             &context,
@@ -117,7 +119,7 @@ pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response
 }
 
 /// Answers `POST /new/check`: what the API server would say.
-pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response {
+pub(crate) async fn check(mut context: Context, Fields(fields): Fields) -> Response {
     if let Some(answer) = checks::too_soon(&context) {
         return answer;
     }
@@ -125,6 +127,7 @@ pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response 
         Ok(sent) => sent,
         Err(no_form) => return no_form.unchecked(&context),
     };
+    context.namespace = Some(new.place.namespace.clone());
     let namespace = &*new.place.namespace;
     let wanted = new.complete(&context, &draft.workspace);
     let asked = Asked::of(&new.place.effective(&context, &wanted));
@@ -171,7 +174,8 @@ async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), 
 async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Option<Failure> {
     let is_manifest = hidden.next.is_none() && hidden.written == View::Yaml;
     let is_namespace = rules::checks::namespace("namespace", &address.namespace).is_none();
-    if !is_manifest || !is_namespace || context.read_only().is_some() || !context.app.index.has_webhook() {
+    let read_only = context.read_only_in(&address.namespace).is_some();
+    if !is_manifest || !is_namespace || read_only || !context.app.index.has_webhook() {
         return None;
     }
     let mut wanted = text::read(&hidden.text, &[]).ok()?.workspace;

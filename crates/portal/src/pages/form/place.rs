@@ -131,7 +131,7 @@ fn is_deprecated(template: &WorkspaceTemplate) -> bool {
 
 /// Profiles that the user may list and use. Without the right to list them, none is offered.
 async fn profiles(context: &Context, namespace: &str) -> Vec<WorkspaceExecutionProfile> {
-    if context.read_only().is_some() {
+    if context.read_only_in(namespace).is_some() {
         return Vec::new();
     }
     let listed = context

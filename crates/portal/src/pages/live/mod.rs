@@ -87,6 +87,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
     context.app.metrics.streams(context.app.limits.open_streams());
     // Links in parts lead to the page and not to its stream.
     context.address = view.page();
+    context.namespace = view.namespace();
     context.rights = context.rights.of_open_page();
     let left = context.user.assertion_end - Timestamp::now().as_second();
     let end = Instant::now() + Duration::from_secs(left.clamp(0, 60).unsigned_abs());

@@ -50,6 +50,14 @@ impl View {
         }
     }
 
+    /// The namespace that the page is about, if it is about one.
+    pub(super) fn namespace(&self) -> Option<String> {
+        match self {
+            Self::List(search) => Some(search.place.clone()).filter(|place| !place.is_empty()),
+            Self::Workspace { namespace, .. } => Some(namespace.clone()),
+        }
+    }
+
     /// Longest time until it is read again although nothing in memory changed, and shortest time between two reads.
     pub(super) fn pace(&self, index: &Index) -> (Duration, Duration) {
         match self {
