@@ -38,6 +38,24 @@ async fn a_change_is_on_an_open_list_and_on_the_open_page() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_change_of_a_running_workspace_does_not_wait_for_the_next_regular_read() {
+    let portal = Portal::start(|server| {
+        let mut lab = workspace("lab");
+        lab.status = serde_json::from_value(json!({"phase": "Running", "observedGeneration": 1})).unwrap();
+        server.put(&lab);
+    })
+    .await;
+    let mut body = portal
+        .open("alice", "/events?view=workspace&namespace=team&name=lab")
+        .await;
+    assert!(next(&mut body).await.unwrap().contains("Running"));
+    let begin = Instant::now();
+    stopped(&portal, "lab");
+    assert!(next(&mut body).await.unwrap().contains("Stopped"));
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+}
+
 #[tokio::test]
 async fn changes_that_a_page_does_not_show_are_not_sent() {
     let portal = Portal::start(|server| {

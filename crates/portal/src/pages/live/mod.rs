@@ -42,8 +42,11 @@ use crate::limits::Permit;
 use crate::views::{Quotas, Stale};
 use crate::visible::{self, Reach, Visible};
 
-/// How often a page about one workspace is read again while something happens that is not in memory: Events, pods and usage.
+/// How often a page about one workspace is read again for what is not in memory: Events, pods and usage. This holds while something
+/// happens to the workspace or is wrong with it.
 const INTERVAL: Duration = Duration::from_secs(5);
+/// The same while the workspace is as its owner wants it.
+const CALM_INTERVAL: Duration = Duration::from_secs(15);
 /// Minimum time between two reads of such a page, whatever changes.
 const READ_PAUSE: Duration = Duration::from_secs(2);
 /// How long an open list keeps what is known about its user's rights and about quotas. Then it is read again.
@@ -260,7 +263,7 @@ impl Follow {
         let Some((read, versions)) = &self.read else {
             return Some(());
         };
-        let (interval, pause) = self.view.pace();
+        let (interval, pause) = self.view.pace(&self.context.app.index);
         let again = sleep_until(*read + interval);
         let snapshots = &mut self.snapshots;
         let change = async {
