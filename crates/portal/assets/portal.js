@@ -92,54 +92,66 @@ const show = (id, shown) => ($(id).hidden = !shown);
 /** Whether the status says that what the page shows is gone, or that the reader may no longer see it. */
 const isEnd = (status) => [403, 404, 409].includes(status);
 
-/** Whether the session is `out` (401 or the way to the sign-in; null: no answer), and whether what is shown has `ended`. The page says both. */
+/** Whether the session is out (401 or the way to the sign-in; null: no answer). The page says that, and whether what it shows has ended. */
 async function isGone(address = document.querySelector("link[rel=stylesheet]").href) {
   const signal = AbortSignal.timeout(10000);
   const answer = fetch(address, { method: "HEAD", redirect: "manual", cache: "no-store", signal });
   const { type, status } = await answer.catch(() => ({}));
   const out = type ? type === "opaqueredirect" || status === 401 : null;
   show("gone", out === true);
-  const ended = isEnd(status);
-  if (ended) show("ended", true);
-  return { out, ended };
+  if (isEnd(status)) show("ended", true);
+  return out;
 }
 
-let [stream, pause] = [null, 2000];
+let pause = 2000;
+
+/** Keeps the stream of `address()`, if any, open while the tab is visible. `lost` hears when it is not, and whether the session is out. */
+function keepOpen(address, events, lost, probed) {
+  let [source, due] = [null, 0];
+  const isWanted = () => !document.hidden && address();
+  const close = () => (source = source?.close());
+  const turn = () => {
+    if (!isWanted()) return close();
+    if (source) return;
+    // It has 15 s to open, and ends after a minute at most. Then the browser opens it again by itself.
+    due = Date.now() + 15000;
+    source = new EventSource(address());
+    source.onopen = () => (due = Date.now() + 75000);
+    source.onerror = () => source.readyState === EventSource.CLOSED && fail();
+    for (const [name, act] of Object.entries(events)) source.addEventListener(name, act);
+  };
+  // The pause grows until something comes.
+  const rest = () => {
+    close();
+    setTimeout(turn, pause);
+    pause = Math.min(pause * 2, 60000);
+  };
+  const fail = async () => {
+    close();
+    const out = await isGone(probed);
+    if (source || !isWanted()) return;
+    lost(out);
+    rest();
+  };
+  // A stalled one is told by the clock: timers stand still while the machine sleeps.
+  setInterval(() => source && Date.now() > due && fail(), 5000);
+  document.addEventListener("visibilitychange", turn);
+  turn();
+  return { turn, rest };
+}
 
 function connect(address) {
-  if (stream) stream.close();
-  stream = new EventSource(address);
-  stream.onopen = () => ["still", "gone", "ended"].forEach((id) => show(id, false));
-  stream.addEventListener("patch", (event) => {
-    pause = 2000;
-    patch(event.data);
-  });
-  stream.addEventListener("announce", (event) => announce(event.data));
-  // What the page shows is gone, or the reader may no longer see it. It may come back.
-  stream.addEventListener("end", () => {
-    stream.close();
-    show("ended", true);
-    later(() => connect(address));
-  });
-  // Otherwise the browser asks again by itself.
-  stream.onerror = () => stream.readyState === EventSource.CLOSED && stopped(address);
-}
-
-async function stopped(address) {
-  const { out, ended } = await isGone(address);
-  show("still", !out);
-  if (!ended) later(() => connect(address));
-}
-
-/** Acts after a pause, which grows until something comes. */
-function later(act) {
-  setTimeout(() => whenVisible(act), pause);
-  pause = Math.min(pause * 2, 60000);
-}
-
-function whenVisible(act) {
-  if (!document.hidden) return act();
-  document.addEventListener("visibilitychange", () => whenVisible(act), { once: true });
+  const events = {
+    open: () => ["still", "gone", "ended"].forEach((id) => show(id, false)),
+    patch: ({ data }) => (pause = 2000) && patch(data),
+    announce: ({ data }) => announce(data),
+    // What the page shows is gone, or the reader may no longer see it. It may come back.
+    end: () => {
+      show("ended", true);
+      rest();
+    },
+  };
+  const { rest } = keepOpen(() => address, events, (out) => show("still", !out), address);
 }
 
 // --- Forms: judged by the server while somebody types.
@@ -193,7 +205,7 @@ async function send(event) {
   addEventListener("pagehide", restore, { once: true });
   // Also where the reader stopped the way to the next page.
   setTimeout(restore, 15000);
-  const { out } = await isGone();
+  const out = await isGone();
   asked.delete(form);
   show("away", out === null);
   if (out === false) {
@@ -287,8 +299,7 @@ const MAX_LINES = 5000;
 function follow(log) {
   const [box, status] = [$("follow"), $("following")];
   const isOn = () => !box || box.checked;
-  let [source, last] = [null, `&after=${log.dataset.last}`];
-  let [waiting, lines] = [[], log.textContent.split("\n").length];
+  let [last, waiting, lines] = [`&after=${log.dataset.last}`, [], log.textContent.split("\n").length];
   const flush = () => {
     if (waiting.length === 0) return;
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -301,43 +312,31 @@ function follow(log) {
     }
     if (isAtEnd) log.scrollTop = log.scrollHeight;
   };
-  const stop = (text) => {
-    source?.close();
-    source = null;
-    status.textContent = text;
-  };
-  const start = () => {
-    if (source || !log.dataset.stream || !isOn() || document.hidden) return;
-    source = new EventSource(log.dataset.stream + last);
-    source.onopen = () => {
+  const events = {
+    open: () => {
       pause = 2000;
       status.textContent = "Following.";
-    };
-    source.addEventListener("line", (event) => {
+    },
+    line: (event) => {
       last = `&after=${event.lastEventId}`;
       if (waiting.push(event.data) === 1) setTimeout(flush, 100);
-    });
-    source.addEventListener("done", () => {
+    },
+    done: () => {
       flush();
-      stop("The container has ended.");
       log.removeAttribute("data-stream");
-    });
-    source.onerror = () => {
-      if (source?.readyState !== EventSource.CLOSED) return;
-      stop("Not following. Trying again.");
-      isGone();
-      later(start);
-    };
+      turn();
+      status.textContent = "The container has ended.";
+    },
   };
-  const turn = () => {
-    if (!log.dataset.stream) return;
-    if (isOn() && !document.hidden) start();
-    else stop(isOn() ? "" : "Not following.");
+  const address = () => log.dataset.stream && isOn() && log.dataset.stream + last;
+  const { turn } = keepOpen(address, events, () => (status.textContent = "Not following. Trying again."));
+  const choose = () => {
+    if (log.dataset.stream && !isOn()) status.textContent = "Not following.";
+    turn();
   };
-  box?.addEventListener("change", turn);
-  document.addEventListener("visibilitychange", turn);
+  box?.addEventListener("change", choose);
   log.scrollTop = log.scrollHeight;
-  turn();
+  choose();
 }
 
 // --- The page.
