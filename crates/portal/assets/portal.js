@@ -58,13 +58,13 @@ const MORPH = {
   },
 };
 
-/** Replaces parts of the page by those of the same id. What the page does not have is ignored, and so is another whole page. */
+/** Replaces parts of the page by those of the same id; parts that the page does not have are ignored. */
 function patch(html) {
   const template = document.createElement("template");
   template.innerHTML = trusted.createHTML(html);
   for (const fresh of [...template.content.children]) {
     const old = fresh.id && $(fresh.id);
-    if (!old || old.localName === "main") continue;
+    if (!old) continue;
     times(fresh.parentNode);
     window.Idiomorph.morph(old, fresh, MORPH);
   }
@@ -92,7 +92,7 @@ const show = (id, shown) => ($(id).hidden = !shown);
 /** Whether the status says that what the page shows is gone, or that the reader may no longer see it. */
 const isEnd = (status) => [403, 404, 409].includes(status);
 
-/** Whether the session is `out` (401 or the way to the sign-in; null: no answer), and whether what is shown has `ended`. The page says both. */
+/** Whether the session is out (401 or the way to the sign-in; null: no answer). The page says that, and whether what it shows has ended. */
 async function isGone(address = document.querySelector("link[rel=stylesheet]").href) {
   const signal = AbortSignal.timeout(10000);
   const answer = fetch(address, { method: "HEAD", redirect: "manual", cache: "no-store", signal });
@@ -100,53 +100,64 @@ async function isGone(address = document.querySelector("link[rel=stylesheet]").h
   const out = type ? type === "opaqueredirect" || status === 401 : null;
   show("gone", out === true);
   if (isEnd(status)) show("ended", true);
-  return { out, ended: isEnd(status) };
+  return out;
 }
 
-let [stream, pause, stalled] = [null, 2000, 0];
-const close = () => [stream?.close(), clearTimeout(stalled)];
+let pause = 2000;
 
-/** Opens the stream, if the tab is visible. */
-function connect(address) {
-  close();
-  if (document.hidden) return;
-  stream = new EventSource(address);
-  stream.onopen = () => {
-    clearTimeout(stalled);
-    // The server ends it after a minute at most.
-    stalled = setTimeout(() => [close(), stopped(address)], 75000);
-    ["still", "gone", "ended"].forEach((id) => show(id, false));
+/** Keeps the stream of `address()`, if any, open while the tab is visible. `lost` hears when it is not, and whether the session is out. */
+function keepOpen(address, events, lost, probed) {
+  let [source, due] = [null, 0];
+  const isWanted = () => !document.hidden && address();
+  const close = () => (source = source?.close());
+  const turn = () => {
+    if (!isWanted()) return close();
+    if (source) return;
+    // It has 15 s to open, and ends after a minute at most. Then the browser opens it again by itself.
+    due = Date.now() + 15000;
+    source = new EventSource(address());
+    source.onopen = () => (due = Date.now() + 75000);
+    source.onerror = () => source.readyState === EventSource.CLOSED && fail();
+    for (const [name, act] of Object.entries(events)) source.addEventListener(name, act);
   };
-  stream.addEventListener("patch", (event) => {
-    pause = 2000;
-    patch(event.data);
-  });
-  stream.addEventListener("announce", (event) => announce(event.data));
-  // What the page shows is gone, or the reader may no longer see it. It may come back.
-  stream.addEventListener("end", () => {
+  // The pause grows until something comes.
+  const rest = () => {
     close();
-    show("ended", true);
-    later(() => connect(address));
-  });
-  // Otherwise the browser asks again by itself.
-  stream.onerror = () => stream.readyState === EventSource.CLOSED && stopped(address);
+    setTimeout(turn, pause);
+    pause = Math.min(pause * 2, 60000);
+  };
+  const fail = async () => {
+    close();
+    const out = await isGone(probed);
+    if (source || !isWanted()) return;
+    lost(out);
+    rest();
+  };
+  // A stalled one is told by the clock: timers stand still while the machine sleeps.
+  setInterval(() => source && Date.now() > due && fail(), 5000);
+  document.addEventListener("visibilitychange", turn);
+  turn();
+  return { turn, rest };
 }
 
-async function stopped(address) {
-  const { out, ended } = await isGone(address);
-  show("still", !out);
-  if (!ended) later(() => connect(address));
-}
-
-/** Acts after a pause, which grows until something comes. */
-function later(act) {
-  setTimeout(act, pause);
-  pause = Math.min(pause * 2, 60000);
+function connect(address) {
+  const events = {
+    open: () => ["still", "gone", "ended"].forEach((id) => show(id, false)),
+    patch: ({ data }) => (pause = 2000) && patch(data),
+    announce: ({ data }) => announce(data),
+    // What the page shows is gone, or the reader may no longer see it. It may come back.
+    end: () => {
+      show("ended", true);
+      rest();
+    },
+  };
+  const { rest } = keepOpen(() => address, events, (out) => show("still", !out), address);
 }
 
 // --- Forms: judged by the server while somebody types.
 
 const HTML = { headers: { Accept: "text/html" }, redirect: "manual" };
+
 let [checking, due] = [null, 0];
 
 function check(form) {
@@ -194,7 +205,7 @@ async function send(event) {
   addEventListener("pagehide", restore, { once: true });
   // Also where the reader stopped the way to the next page.
   setTimeout(restore, 15000);
-  const { out } = await isGone();
+  const out = await isGone();
   asked.delete(form);
   show("away", out === null);
   if (out === false) {
@@ -221,7 +232,8 @@ function amount(text) {
 function place(slider) {
   const field = $(slider.dataset.for);
   const text = field.value.trim() || field.placeholder;
-  const [wanted, steps] = [amount(text), slider.dataset.values.split(" ")];
+  const wanted = amount(text);
+  const steps = slider.dataset.values.split(" ");
   if (wanted >= 0 && !steps.some((step) => amount(step) === wanted)) {
     const after = steps.findIndex((step) => amount(step) > wanted);
     steps.splice(after < 0 ? steps.length : after, 0, text);
@@ -271,7 +283,8 @@ async function copy(button) {
   } catch {
     const code = button.parentElement.querySelector("code");
     if (code) getSelection().selectAllChildren(code);
-    return announce("Select and copy the marked text.");
+    announce("Select and copy the marked text.");
+    return;
   }
   const [label, before] = [button.firstChild, button.firstChild.data];
   label.data = "Copied";
@@ -279,62 +292,51 @@ async function copy(button) {
   setTimeout(() => (label.data = before), 2000);
 }
 
-// --- Logs: further lines while the tab is visible. The last 5,000 stay.
+// --- Logs: further lines while the tab is visible.
+
+const MAX_LINES = 5000;
 
 function follow(log) {
   const [box, status] = [$("follow"), $("following")];
   const isOn = () => !box || box.checked;
-  let [source, last] = [null, `&after=${log.dataset.last}`];
-  let [waiting, lines] = [[], log.textContent.split("\n").length];
+  let [last, waiting, lines] = [`&after=${log.dataset.last}`, [], log.textContent.split("\n").length];
   const flush = () => {
     if (waiting.length === 0) return;
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
     log.append(waiting.join("\n") + "\n");
     lines += waiting.length;
     waiting = [];
-    while (lines > 5000 && log.firstChild !== log.lastChild) {
+    while (lines > MAX_LINES && log.firstChild !== log.lastChild) {
       lines -= log.firstChild.textContent.split("\n").length - 1;
       log.firstChild.remove();
     }
     if (isAtEnd) log.scrollTop = log.scrollHeight;
   };
-  const stop = (text) => {
-    source?.close();
-    source = null;
-    status.textContent = text;
-  };
-  const start = () => {
-    if (source || !log.dataset.stream || !isOn() || document.hidden) return;
-    source = new EventSource(log.dataset.stream + last);
-    source.onopen = () => {
+  const events = {
+    open: () => {
       pause = 2000;
       status.textContent = "Following.";
-    };
-    source.addEventListener("line", (event) => {
+    },
+    line: (event) => {
       last = `&after=${event.lastEventId}`;
       if (waiting.push(event.data) === 1) setTimeout(flush, 100);
-    });
-    source.addEventListener("done", () => {
+    },
+    done: () => {
       flush();
-      stop("The container has ended.");
       log.removeAttribute("data-stream");
-    });
-    source.onerror = () => {
-      if (source?.readyState !== EventSource.CLOSED) return;
-      stop("Not following. Trying again.");
-      isGone();
-      later(start);
-    };
+      turn();
+      status.textContent = "The container has ended.";
+    },
   };
-  const turn = () => {
-    if (!log.dataset.stream) return;
-    if (isOn() && !document.hidden) start();
-    else stop(isOn() ? "" : "Not following.");
+  const address = () => log.dataset.stream && isOn() && log.dataset.stream + last;
+  const { turn } = keepOpen(address, events, () => (status.textContent = "Not following. Trying again."));
+  const choose = () => {
+    if (log.dataset.stream && !isOn()) status.textContent = "Not following.";
+    turn();
   };
-  box?.addEventListener("change", turn);
-  document.addEventListener("visibilitychange", turn);
+  box?.addEventListener("change", choose);
   log.scrollTop = log.scrollHeight;
-  turn();
+  choose();
 }
 
 // --- The page.
@@ -365,7 +367,8 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     field.closest("details")?.setAttribute("open", "");
     field.focus();
-    if (link.dataset.offset) field.setSelectionRange(link.dataset.offset, link.dataset.offset);
+    const { offset } = link.dataset;
+    if (offset) field.setSelectionRange(offset, offset);
     else field.scrollIntoView({ block: "center" });
   }
 });
@@ -391,10 +394,6 @@ document.addEventListener("input", (event) => {
 times();
 setInterval(times, 30000, document);
 placeSliders();
-const { live } = document.body.dataset;
-if (live) {
-  connect(live);
-  document.addEventListener("visibilitychange", () => connect(live));
-}
+if (document.body.dataset.live) connect(document.body.dataset.live);
 if ($("log")?.dataset.stream) follow($("log"));
 if ($("summary")?.matches(".note")) $("summary").focus();

@@ -56,6 +56,46 @@ async fn a_stop_and_a_start_are_one_patch_each_as_the_user() {
 }
 
 #[tokio::test]
+async fn a_reload_after_a_change_does_not_repeat_it() {
+    for (action, form) in [
+        ("stop", "uid=uid-of-lab"),
+        ("start", "uid=uid-of-lab"),
+        ("restart", "uid=uid-of-lab"),
+        ("share", "uid=uid-of-lab&kind=User&name=bob&until=8h"),
+        ("delete", "uid=uid-of-lab&name=lab"),
+    ] {
+        let portal = portal().await;
+        let path = format!("/w/team/lab/{action}");
+        let answer = portal.post("alice", &path, form).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{action}: {}", answer.text);
+        portal.server.take_calls();
+        for _ in 0..2 {
+            let page = portal.get("alice", answer.location()).await;
+            assert_eq!(page.status, StatusCode::OK, "{action}: {}", page.text);
+        }
+        let calls = portal.calls_as_users();
+        assert!(
+            calls.iter().all(|call| call.method == Method::GET),
+            "{action}: {calls:#?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_sent_again_deletes_nothing_else() {
+    let portal = portal().await;
+    let form = "uid=uid-of-lab&name=lab";
+    let deleted = portal.post("alice", "/w/team/lab/delete", form).await;
+    assert_eq!(deleted.status, StatusCode::SEE_OTHER, "{}", deleted.text);
+    let mut namesake = workspace("lab");
+    namesake.metadata.uid = Some("uid-of-the-next".to_owned());
+    portal.server.put(&namesake);
+    let again = portal.post("alice", "/w/team/lab/delete", form).await;
+    assert!(again.status.is_client_error(), "{}", again.status);
+    assert!(portal.server.get::<Workspace>(Some("team"), "lab").is_some());
+}
+
+#[tokio::test]
 async fn groups_are_sent_one_by_one() {
     let portal = portal().await;
     let page = portal.get("alice|oidc:ml,oidc:Zo~ team", "/w/team/lab").await;

@@ -108,34 +108,6 @@ async fn nobody_can_tell_a_workspace_of_others_from_none() {
     assert!(asked.iter().all(|line| !line.contains("his")), "{asked:?}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn the_time_of_an_answer_does_not_tell_whether_a_workspace_exists() {
-    const LATE: Duration = Duration::from_millis(700);
-    let took = async |is_there: bool, path: &str| {
-        let portal = portal(is_there).await;
-        for _ in 0..50 {
-            let late = Disruption::Late(LATE);
-            portal.server.disrupt(Method::POST, "subjectaccessreviews", late);
-        }
-        let start = Instant::now();
-        portal.get("dave", path).await;
-        start.elapsed()
-    };
-    for path in [
-        "/w/team/his",
-        "/w/team/his/stop",
-        "/w/team/his/edit",
-        "/w/team/his/share",
-        "/w/team/his/logs",
-        "/new?from=team/his",
-        "/?q=his",
-    ] {
-        let (with, without) = (took(true, path).await, took(false, path).await);
-        assert!(with >= LATE, "{path}: {with:?}");
-        assert_eq!(with, without, "{path}");
-    }
-}
-
 #[tokio::test]
 async fn an_open_list_stays_silent_about_a_workspace_of_others() {
     let portal = portal(true).await;
@@ -225,4 +197,85 @@ async fn two_hundred_look_and_the_api_server_notices_little() {
         "a refusal is not asked about again: {then:#?}"
     );
     assert!(then.values().all(|times| *times == 1), "{then:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_pages_of_calm_workspaces_are_read_every_15_s() {
+    const PEOPLE: usize = 40;
+    const PAGES: usize = 5;
+    let portal = Portal::start(|server| {
+        for number in 0..PEOPLE {
+            let mut lab = of(&format!("owner-{number}"), &format!("lab-{number}"), "team");
+            lab.status =
+                serde_json::from_value(json!({"phase": "Running", "observedGeneration": 1})).unwrap();
+            server.put(&lab);
+        }
+    })
+    .await;
+    for number in 0..PEOPLE {
+        let stream = format!("/events?view=workspace&namespace=team&name=lab-{number}");
+        for _ in 0..PAGES {
+            let mut body = portal.open(&format!("owner-{number}"), &stream).await;
+            assert!(next(&mut body).await.unwrap().contains("Running"));
+            tokio::spawn(async move { while body.frame().await.is_some() {} });
+        }
+    }
+    sleep(Duration::from_mins(1)).await;
+    let mut reads: BTreeMap<String, usize> = BTreeMap::new();
+    for call in portal.calls_as_users() {
+        assert_eq!(call.method, Method::GET, "{call:?}");
+        *reads.entry(call.path).or_default() += 1;
+    }
+    // When a page opens, and 15, 30 and 45 s later. Then its stream ends.
+    let each = PEOPLE * PAGES * 4;
+    let disks = reads
+        .iter()
+        .filter(|(path, _)| path.contains("/persistentvolumeclaims/"));
+    assert_eq!(disks.map(|(_, times)| times).sum::<usize>(), each, "{reads:#?}");
+    let all: usize = reads.values().sum();
+    assert!(all <= each * 8, "{all}: {reads:#?}");
+}
+
+/// How late each read and each answer about rights is.
+const LATE: Duration = Duration::from_millis(100);
+
+/// How long the page takes then.
+async fn time_of_answer(portal: &Portal, path: &str) -> Duration {
+    for (method, part) in [
+        (Method::POST, "subjectaccessreviews"),
+        (Method::GET, "namespaces/team"),
+    ] {
+        for _ in 0..20 {
+            portal
+                .server
+                .disrupt(method.clone(), part, Disruption::Late(LATE));
+        }
+    }
+    let begin = Instant::now();
+    let answer = portal.get("dave", path).await;
+    assert!(!answer.text.contains("of-his"), "{path}: {}", answer.text);
+    begin.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_of_others_is_answered_in_the_same_time_as_none() {
+    for path in [
+        "/w/team/his",
+        "/w/team/his/delete",
+        "/w/team/his/edit",
+        "/w/team/his/yaml",
+        "/w/team/his/logs",
+        "/w/team/his/share",
+        "/new?from=team/his",
+        "/events?view=workspace&namespace=team&name=his",
+        "/?q=his",
+    ] {
+        // With nothing cached, and a second time.
+        let (with, without) = (portal(true).await, portal(false).await);
+        let first = time_of_answer(&with, path).await;
+        assert!(first >= LATE, "{path} asked nobody: {first:?}");
+        assert_eq!(first, time_of_answer(&without, path).await, "{path}");
+        let second = time_of_answer(&with, path).await;
+        assert_eq!(second, time_of_answer(&without, path).await, "{path}");
+    }
 }

@@ -13,5 +13,6 @@ mod matrix;
 mod pages;
 mod site;
 mod states;
+mod streams;
 mod texts;
 mod usage;

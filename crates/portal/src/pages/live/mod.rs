@@ -42,10 +42,11 @@ use crate::limits::Permit;
 use crate::views::{Quotas, Stale};
 use crate::visible::{self, Reach, Visible};
 
-/// How often a page about one workspace is read again while something happens that is not in memory: Events, pods and usage.
+/// How often a page about one workspace is read again for what is not in memory: Events, pods and usage. This holds while something
+/// happens to the workspace or is wrong with it.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// The same while the workspace runs or is stopped: then only its usage changes.
-const CALM: Duration = Duration::from_secs(15);
+/// The same while the workspace is as its owner wants it.
+const CALM_INTERVAL: Duration = Duration::from_secs(15);
 /// Minimum time between two reads of such a page, whatever changes.
 const READ_PAUSE: Duration = Duration::from_secs(2);
 /// How long an open list keeps what is known about its user's rights and about quotas. Then it is read again.

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use api::Workspace;
-use api::workspace::Phase;
+use api::workspace::{DesiredStatus, Phase};
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-use super::{CALM, INTERVAL, REACH, READ_PAUSE};
+use super::{CALM_INTERVAL, INTERVAL, REACH, READ_PAUSE};
 use crate::index::Index;
 use crate::pages::search::Search;
 use crate::pages::summary::phase;
@@ -64,8 +64,7 @@ impl View {
             Self::List(_) => (REACH, Duration::ZERO),
             Self::Workspace { namespace, name } => {
                 let workspace = index.workspace(namespace, name);
-                let is_calm = workspace.is_some_and(|workspace| is_calm(&workspace));
-                (if is_calm { CALM } else { INTERVAL }, READ_PAUSE)
+                (interval(workspace.as_deref()), READ_PAUSE)
             }
         }
     }
@@ -92,9 +91,20 @@ impl View {
     }
 }
 
-/// Whether nothing happens that is to be followed closely.
-fn is_calm(workspace: &Workspace) -> bool {
-    matches!(phase(workspace), Phase::Running | Phase::Stopped)
+/// How often the page of the workspace is read again.
+fn interval(workspace: Option<&Workspace>) -> Duration {
+    let is_calm = |workspace: &&Workspace| {
+        let observed = workspace.status.as_ref().and_then(|it| it.observed_generation);
+        observed == workspace.metadata.generation
+            && matches!(
+                (phase(workspace), workspace.spec.desired_status),
+                (Phase::Running, DesiredStatus::Running) | (Phase::Stopped, DesiredStatus::Stopped)
+            )
+    };
+    match workspace.filter(is_calm) {
+        Some(_) => CALM_INTERVAL,
+        None => INTERVAL,
+    }
 }
 
 /// The list of one namespace, which `in` names.
@@ -109,7 +119,40 @@ fn of_namespace(query: &str) -> Option<Search> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn a_workspace_as_its_owner_wants_it_is_read_less_often() {
+        let interval = |wanted: &str, phase: &str, observed: i64| {
+            let workspace = json!({
+                "metadata": {"name": "lab", "generation": 2},
+                "spec": {"displayName": "lab", "desiredStatus": wanted},
+                "status": {"phase": phase, "observedGeneration": observed},
+            });
+            interval(Some(&serde_json::from_value(workspace).unwrap()))
+        };
+        assert_eq!(interval("Running", "Running", 2), CALM_INTERVAL);
+        assert_eq!(interval("Stopped", "Stopped", 2), CALM_INTERVAL);
+        for (wanted, phase) in [
+            ("Running", "Starting"),
+            ("Running", "Stopped"),
+            ("Running", "Failed"),
+            ("Running", "Invalid"),
+            ("Stopped", "Running"),
+            ("Stopped", "Stopping"),
+            ("Stopped", "Deleting"),
+        ] {
+            assert_eq!(interval(wanted, phase, 2), INTERVAL, "{wanted} {phase}");
+        }
+        assert_eq!(
+            interval("Running", "Running", 1),
+            INTERVAL,
+            "a change is not applied yet"
+        );
+        assert_eq!(super::interval(None), INTERVAL);
+    }
 
     #[test]
     fn the_address_says_which_page_is_open() {

@@ -1,0 +1,112 @@
+//! The stream of an open page: it ends while the tab is hidden, and a stalled one is replaced.
+
+use std::time::Duration;
+
+use api::Workspace;
+use e2e::browser::Browser;
+use e2e::cluster::Scratch;
+use e2e::portal::{Portal, address};
+use e2e::{wait, workspace};
+use kube::Api;
+use serde_json::{Value, json};
+
+/// Time in which an open page would show a change that the portal knows.
+const QUIET: Duration = Duration::from_secs(3);
+
+/// Notes whether the tab is hidden when the list changes, and which warnings are shown meanwhile.
+const WATCH: &str = "
+    [window.changed, window.warned] = [[], []];
+    const rows = new MutationObserver(() => window.changed.push([document.hidden, document.getElementById('rows').textContent]));
+    rows.observe(document.querySelector('main'), {subtree: true, childList: true, characterData: true});
+    for (const id of ['still', 'stale', 'gone', 'ended']) {
+        const note = document.getElementById(id);
+        const shown = new MutationObserver(() => note.hidden || window.warned.push(id));
+        shown.observe(note, {attributes: true});
+    }
+";
+/// The states of the tab in which the list changed to hold the text, and the warnings.
+const WATCHED: &str = "
+    const changes = window.changed.filter(([, text]) => text.includes(arguments[0]));
+    return [changes.map(([hidden]) => hidden), window.warned];
+";
+
+/// A list with one workspace of Alice, which is open in a browser.
+async fn list(name: &str) -> anyhow::Result<(Scratch, Browser)> {
+    let scratch = Scratch::new(name, &["alice"]).await?;
+    workspace::stopped(&scratch, "alice", "ws").await?;
+    let browser = Browser::start().await?;
+    let list = address(&format!("/?namespace={}", scratch.namespace))?;
+    browser.sign_in(&list, "alice").await?;
+    browser
+        .sees("#rows", &format!("{}/ws", scratch.namespace))
+        .await?;
+    Ok((scratch, browser))
+}
+
+/// Changes the display name, and waits until a page that is asked for now shows it.
+async fn rename(scratch: &Scratch, text: &str) -> anyhow::Result<()> {
+    let workspaces: Api<Workspace> = scratch.api();
+    workspace::set(&workspaces, "ws", json!({"displayName": text})).await?;
+    let (portal, path) = (
+        Portal::enter("alice").await?,
+        format!("/w/{}/ws", scratch.namespace),
+    );
+    wait::until("the portal to know the name", wait::USUAL, || async {
+        let (_, page) = portal.open(&path).await.map_err(|error| format!("{error:#}"))?;
+        page.contains(text).then_some(()).ok_or(page)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_hidden_tab_gets_no_changes_and_is_current_when_it_is_shown() -> anyhow::Result<()> {
+    let (scratch, browser) = list("portal-hidden-tab").await?;
+    rename(&scratch, "changed while visible").await?;
+    browser.sees("#rows", "changed while visible").await?;
+    browser.run(WATCH, Vec::new()).await?;
+    let first = browser.page.window().await?;
+    let second = browser.page.new_window(true).await?.handle;
+    // The browser shows the tab of the last command.
+    browser.page.switch_to_window(second).await?;
+    rename(&scratch, "changed while hidden").await?;
+    tokio::time::sleep(QUIET).await;
+    browser.page.switch_to_window(first).await?;
+    browser.sees("#rows", "changed while hidden").await?;
+    let watched = browser
+        .run(WATCHED, vec![Value::from("changed while hidden")])
+        .await?;
+    let was_hidden = watched[0].as_array().into_iter().flatten();
+    let was_hidden: Vec<_> = was_hidden.filter(|hidden| **hidden == true).collect();
+    anyhow::ensure!(was_hidden.is_empty() && watched[1] == json!([]), "{watched}");
+    browser.close().await?;
+    scratch.finish().await
+}
+
+/// Takes the network away from the page, or gives it back.
+async fn offline(browser: &Browser, is_offline: bool) -> anyhow::Result<()> {
+    browser.devtools("Network.enable", json!({})).await?;
+    let conditions =
+        json!({"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1});
+    browser
+        .devtools("Network.emulateNetworkConditions", conditions)
+        .await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_without_network_says_so_when_its_clock_has_passed_the_stream_s_end_and_recovers()
+-> anyhow::Result<()> {
+    let (scratch, browser) = list("portal-stalled").await?;
+    offline(&browser, true).await?;
+    // As after sleep of the machine: its clock went on, and its timers did not.
+    let sleep = "const now = Date.now; Date.now = () => now() + 80000;";
+    browser.run(sleep, Vec::new()).await?;
+    browser.sees("#still", "not updated at the moment").await?;
+    rename(&scratch, "changed while offline").await?;
+    offline(&browser, false).await?;
+    browser.sees("#rows", "changed while offline").await?;
+    let still = browser.find("#still").await?.text().await?;
+    anyhow::ensure!(still.is_empty(), "{still}");
+    browser.close().await?;
+    scratch.finish().await
+}
