@@ -105,7 +105,7 @@ async function isGone(address = document.querySelector("link[rel=stylesheet]").h
 
 let pause = 2000;
 
-/** Keeps the stream of `address()`, if any, open while the tab is visible. `lost` hears when it is not, and whether the session is out. */
+/** Keeps the stream of `address()`, if any, open while the tab is visible. Calls `lost` when it fails, with whether the session is out. */
 function keepOpen(address, events, lost, probed) {
   let [source, due] = [null, 0];
   const isWanted = () => !document.hidden && address();
@@ -133,7 +133,7 @@ function keepOpen(address, events, lost, probed) {
     lost(out);
     rest();
   };
-  // A stalled one is told by the clock: timers stand still while the machine sleeps.
+  // The clock finds a stalled stream: timers stand still while the machine sleeps.
   setInterval(() => source && Date.now() > due && fail(), 5000);
   document.addEventListener("visibilitychange", turn);
   turn();
@@ -315,6 +315,7 @@ function follow(log) {
   const events = {
     open: () => {
       pause = 2000;
+      show("gone", false);
       status.textContent = "Following.";
     },
     line: (event) => {

@@ -59,7 +59,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         scope,
         manager,
         mode: mode.clone(),
-        acts_in: args.acts_in.into_iter().collect(),
+        acts_in: args.acts_in.into_iter().filter(|name| !name.is_empty()).collect(),
         keys: keys.clone(),
         settings,
         theme,

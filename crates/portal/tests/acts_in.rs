@@ -9,7 +9,7 @@ use testkit::objects::workspace;
 
 use crate::common::{Portal, next, prepare};
 
-const WHY: &str = "An administrator switched changes off in namespace other (portal.scope: UserNamespaces).";
+const WHY: &str = "In namespace other the portal only reads: an administrator limited where it acts (portal.scope: UserNamespaces).";
 const STOP: &str = "kubectl workspace stop far -n other";
 const RIGHTS: &[(&str, &str, &str, &str)] = &[
     ("alice", "list", "workspaces", "*"),

@@ -134,6 +134,7 @@ async fn pages_say_that_rights_are_not_known_while_access_reviews_are_not_answer
         ("alice", "/", StatusCode::OK, "what else you may see and do. Load"),
         ("erin", "/", StatusCode::OK, "what else you may see. Load"),
         ("alice", "/w/team/lab", StatusCode::OK, UNKNOWN),
+        ("alice", "/w/team/lab/share", StatusCode::OK, UNKNOWN),
         ("alice", "/templates", StatusCode::OK, UNKNOWN),
         (
             "alice",

@@ -15,7 +15,8 @@ const QUIET: Duration = Duration::from_secs(3);
 
 /// Notes whether the tab is hidden when the list changes, and which warnings are shown meanwhile.
 const WATCH: &str = "
-    [window.changed, window.warned] = [[], []];
+    [window.changed, window.warned, window.was_hidden] = [[], [], false];
+    document.addEventListener('visibilitychange', () => window.was_hidden ||= document.hidden);
     const rows = new MutationObserver(() => window.changed.push([document.hidden, document.getElementById('rows').textContent]));
     rows.observe(document.querySelector('main'), {subtree: true, childList: true, characterData: true});
     for (const id of ['still', 'stale', 'gone', 'ended']) {
@@ -24,10 +25,10 @@ const WATCH: &str = "
         shown.observe(note, {attributes: true});
     }
 ";
-/// The states of the tab in which the list changed to hold the text, and the warnings.
+/// The states of the tab in which the list changed to hold the text, the warnings, and whether the tab was ever hidden.
 const WATCHED: &str = "
     const changes = window.changed.filter(([, text]) => text.includes(arguments[0]));
-    return [changes.map(([hidden]) => hidden), window.warned];
+    return [changes.map(([hidden]) => hidden), window.warned, window.was_hidden];
 ";
 
 /// A list with one workspace of Alice, which is open in a browser.
@@ -78,6 +79,7 @@ async fn a_hidden_tab_gets_no_changes_and_is_current_when_it_is_shown() -> anyho
     let was_hidden = watched[0].as_array().into_iter().flatten();
     let was_hidden: Vec<_> = was_hidden.filter(|hidden| **hidden == true).collect();
     anyhow::ensure!(was_hidden.is_empty() && watched[1] == json!([]), "{watched}");
+    anyhow::ensure!(watched[2] == true, "the browser never hid the tab: {watched}");
     browser.close().await?;
     scratch.finish().await
 }

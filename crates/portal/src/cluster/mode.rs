@@ -36,7 +36,7 @@ impl Mode {
             (Self::ReadOnly(why), _) => Some(why.clone()),
             (Self::AsUser, Some(namespace)) if !acts_in.is_empty() && !acts_in.contains(namespace) => {
                 Some(format!(
-                    "An administrator switched changes off in namespace {namespace} (portal.scope: UserNamespaces)."
+                    "In namespace {namespace} the portal only reads: an administrator limited where it acts (portal.scope: UserNamespaces)."
                 ))
             }
             (Self::AsUser, _) => None,
@@ -166,7 +166,7 @@ mod tests {
             assert_eq!(Mode::AsUser.read_only(namespace, acts_in), None, "{namespace:?}");
         }
         let outside = Mode::AsUser.read_only(Some("other"), &team).unwrap();
-        assert!(outside.contains("in namespace other"), "{outside}");
+        assert!(outside.contains("In namespace other"), "{outside}");
         let off = Mode::ReadOnly("off".to_owned());
         assert_eq!(off.read_only(Some("team"), &team).unwrap(), "off");
     }

@@ -47,7 +47,7 @@ async fn offered(context: &Context) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
     let namespaces = &namespaces;
     let asked = stream::iter(app.index.templates()).map(async |template| {
         let answer = is_offered(context, &template, namespaces).await;
-        // It may be one of the namespaces that were not asked about.
+        // It may be one of the namespaces for which there was no answer.
         (
             answer.filter(|offered| *offered || !to_create.is_partial),
             template,

@@ -148,14 +148,18 @@ where
     objects.delete(name, &dry).await.map(drop)
 }
 
-/// The message. Where the form of a workspace shows a refusal at its fields, each field's part of it.
+/// The message. Where a form shows a refusal by its fields, each field's part of it.
 fn words(status: &Status, action: Action) -> Vec<String> {
     let causes = status.details.iter().flat_map(|details| &details.causes);
     let of_fields: Vec<_> = causes
         .filter(|cause| !cause.field.is_empty())
         .map(|cause| cause.message.clone())
         .collect();
-    if matches!(action, Action::Form | Action::Yaml) && !of_fields.is_empty() {
+    let is_form = matches!(
+        action,
+        Action::Form | Action::Yaml | Action::Share | Action::Prolong
+    );
+    if is_form && !of_fields.is_empty() {
         of_fields
     } else {
         vec![status.message.clone()]

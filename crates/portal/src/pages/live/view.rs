@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::Workspace;
+use api::condition::{DEGRADED, holds};
 use api::workspace::{DesiredStatus, Phase};
 use kube::api::ObjectMeta;
 use serde::Deserialize;
@@ -94,8 +95,11 @@ impl View {
 /// How often the page of the workspace is read again.
 fn interval(workspace: Option<&Workspace>) -> Duration {
     let is_calm = |workspace: &&Workspace| {
-        let observed = workspace.status.as_ref().and_then(|it| it.observed_generation);
+        let status = workspace.status.as_ref();
+        let observed = status.and_then(|status| status.observed_generation);
+        let conditions = status.map(|status| &*status.conditions);
         observed == workspace.metadata.generation
+            && !holds(conditions.unwrap_or_default(), DEGRADED)
             && matches!(
                 (phase(workspace), workspace.spec.desired_status),
                 (Phase::Running, DesiredStatus::Running) | (Phase::Stopped, DesiredStatus::Stopped)
@@ -146,6 +150,15 @@ mod tests {
         ] {
             assert_eq!(interval(wanted, phase, 2), INTERVAL, "{wanted} {phase}");
         }
+        let degraded = json!({
+            "metadata": {"name": "lab"}, "spec": {"displayName": "lab"},
+            "status": {"phase": "Running", "conditions": [{
+                "type": "Degraded", "status": "True", "reason": "CrashLooping", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]},
+        });
+        let degraded = serde_json::from_value(degraded).unwrap();
+        assert_eq!(super::interval(Some(&degraded)), INTERVAL);
         assert_eq!(
             interval("Running", "Running", 1),
             INTERVAL,

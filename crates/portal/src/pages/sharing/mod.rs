@@ -25,7 +25,7 @@ use self::typed::Typed;
 pub(super) use self::typed::name_problem;
 use super::answers::{Done, note, see_other};
 use super::extract::{Form, Path, Query};
-use super::may::{MayBeside, MayEnd};
+use super::may::{MayBeside, MayEnd, UNKNOWN};
 use super::short_form::failed;
 use super::summary::{above, path};
 use super::words::{moment, short};
@@ -53,7 +53,9 @@ pub(crate) async fn page(
         "until" => Some("The end is changed."),
         _ => None,
     };
-    view.layout.notes.extend(text.map(|text| note(Tone::Good, text)));
+    let notes = &mut view.layout.notes;
+    notes.extend(text.map(|text| note(Tone::Good, text)));
+    notes.extend(may.is_unknown.then(|| note(Tone::Warn, UNKNOWN)));
     context.page(&view)
 }
 
