@@ -13,6 +13,16 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::common::{Answer, Portal, next, prepare};
 use crate::listing::{of, share};
 
+/// Pages about the workspace that Dave may not see.
+const PAGES: [&str; 6] = [
+    "/w/team/his",
+    "/w/team/his/delete",
+    "/w/team/his/edit",
+    "/w/team/his/yaml",
+    "/w/team/his/logs",
+    "/w/team/his/share",
+];
+
 /// Dave sees one workspace of Alice. Bob has one that Dave may not see, or has none.
 async fn portal(has_his: bool) -> Portal {
     Portal::start(|server| {
@@ -49,13 +59,7 @@ fn answered(answer: &Answer) -> (u16, HeaderMap, String) {
 #[tokio::test]
 async fn nobody_can_tell_a_workspace_of_others_from_none() {
     let (with, without) = (portal(true).await, portal(false).await);
-    for path in [
-        "/w/team/his",
-        "/w/team/his/delete",
-        "/w/team/his/edit",
-        "/w/team/his/yaml",
-        "/w/team/his/logs",
-        "/w/team/his/share",
+    let others = [
         "/w/team/his/owner",
         "/w/team/his/share/his-share/end",
         "/stop?workspace=team%2Fhis",
@@ -76,7 +80,8 @@ async fn nobody_can_tell_a_workspace_of_others_from_none() {
         "/?page=2",
         "/?deleted=team/his",
         "/events?view=workspace&namespace=team&name=his",
-    ] {
+    ];
+    for path in PAGES.into_iter().chain(others) {
         let (one, other) = (with.get("dave", path).await, without.get("dave", path).await);
         assert_eq!(answered(&one), answered(&other), "{path}");
         assert!(
@@ -259,17 +264,12 @@ async fn time_of_answer(portal: &Portal, path: &str) -> Duration {
 
 #[tokio::test(start_paused = true)]
 async fn a_workspace_of_others_is_answered_in_the_same_time_as_none() {
-    for path in [
-        "/w/team/his",
-        "/w/team/his/delete",
-        "/w/team/his/edit",
-        "/w/team/his/yaml",
-        "/w/team/his/logs",
-        "/w/team/his/share",
+    let others = [
         "/new?from=team/his",
         "/events?view=workspace&namespace=team&name=his",
         "/?q=his",
-    ] {
+    ];
+    for path in PAGES.into_iter().chain(others) {
         // With nothing cached, and a second time.
         let (with, without) = (portal(true).await, portal(false).await);
         let first = time_of_answer(&with, path).await;

@@ -146,7 +146,8 @@ impl Snapshot {
         by_user.into_iter().chain(by_group).flatten()
     }
 
-    /// Workspaces that the user may see if those of these namespaces are: their own, public and shared ones among them, each once, by display name.
+    /// Workspaces that the user may see if those of these namespaces are: their own, public and shared ones among them. Each once, by
+    /// display name.
     pub(crate) fn candidates<'a>(
         &'a self,
         requester: Requester<'a>,

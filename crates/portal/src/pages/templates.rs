@@ -39,19 +39,12 @@ async fn offered(context: &Context) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
     let Context {
         app, rights, user, ..
     } = context;
-    let mut namespaces = Vec::from_iter(app.index.namespaces());
-    let to_create = rights
-        .namespaces(user, ("create", "workspaces", ""), namespaces.clone())
-        .await;
-    namespaces.retain(|namespace| to_create.holds(namespace));
-    let namespaces = &namespaces;
+    let (namespaces, is_incomplete) = rights.to_create(user, &app.index, "").await;
+    let namespaces = &Vec::from_iter(namespaces);
     let asked = stream::iter(app.index.templates()).map(async |template| {
         let answer = is_offered(context, &template, namespaces).await;
         // It may be one of the namespaces for which there was no answer.
-        (
-            answer.filter(|offered| *offered || !to_create.is_partial),
-            template,
-        )
+        (answer.filter(|offered| *offered || !is_incomplete), template)
     });
     let answers: Vec<_> = asked.buffered(AT_ONCE).collect().await;
     let is_partial = answers.iter().any(|(offered, _)| offered.is_none());

@@ -35,7 +35,7 @@ pub(crate) struct Namespaces {
     /// These.
     pub(super) named: BTreeSet<String>,
     /// Whether the API server did not say in time of some.
-    pub(crate) is_partial: bool,
+    pub(super) is_partial: bool,
 }
 
 impl Namespaces {
