@@ -1,14 +1,20 @@
-//! Objects and settings -> decisions (pure): defaults, validation, names and access, for all callers.
+//! Objects and settings -> decisions, for all callers (pure).
 //!
-//! | modules | decide |
-//! |---|---|
-//! | `judge`, `rejection`, `valid` | whether a workspace may run |
-//! | `defaults`, `given`; `idle`, `limits`, `resources`, `profile` | effective values, and those of one topic |
-//! | `validate`, `checks`, `schema`, `violation` | violated rules: of an object, of one field alone, of the schema, and their messages |
-//! | `managers`, `routes`, `names`, `networks`, `mirrors`, `claims` | names and content of a workspace's objects |
-//! | `variables`, `expand`, `quantity`, `settings`, `references` | the values that rules read |
-//! | `access`, `shares` | who may connect |
-//! | `form`, `manifest`, `explain`, `progress`, `consequence` | the output of portal and command line |
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//!
+//! - `explain`: state, evidence and remedies of a workspace; progress of a start; consequences of an action.
+//! - `manifest`: YAML with the place of each field.
+//! - `form`: the form for a workspace.
+//! - `admission`: whether a workspace may run.
+//! - `validate`: all violations of an object: rules, schema, disks.
+//! - `routes`: route objects of a workspace.
+//! - `effective`: defaults, variables, and the values that a workspace effectively has.
+//! - `settings`: the installation's settings.
+//! - `access`: which users may connect; shares.
+//! - `checks`: rules for the value of one field.
+//! - `names`: names, host, URL and labels of a workspace's objects.
+//! - `quantity`: exact quantities.
+//! - `violation`: a violated rule as a message.
 
 #![cfg_attr(
     test,
@@ -19,47 +25,30 @@
 )]
 
 pub mod access;
+mod admission;
 pub mod checks;
-pub mod claims;
-pub mod consequence;
-pub mod defaults;
-mod expand;
+mod effective;
 pub mod explain;
 pub mod form;
-pub mod given;
-mod idle;
-pub mod judge;
-mod limits;
-pub mod managers;
 pub mod manifest;
-mod mirrors;
 pub mod names;
-pub mod networks;
-mod profile;
-pub mod progress;
-pub mod quantity;
-mod references;
-pub mod rejection;
-mod resources;
+mod quantity;
 pub mod routes;
-pub mod schema;
-pub mod settings;
-pub mod shares;
-pub mod valid;
+mod settings;
 pub mod validate;
-pub mod variables;
-pub mod violation;
+mod violation;
 
-pub use defaults::{Effective, Home, PodShape, effective, profile_name};
-pub use given::Given;
-pub use idle::{Answer, Idle, Question};
-pub use judge::{Judgement, admit, judge};
-pub use mirrors::ImageMirror;
-pub use profile::ExecutionProfile;
-pub use quantity::Quantity;
-pub use references::References;
-pub use rejection::{NotYet, Rejection};
-pub use resources::{GPU, SHARED_GPU, is_gpu};
-pub use settings::{PodIdentifiers, Settings};
-pub use valid::ValidWorkspace;
+pub use access::shares;
+pub use admission::managers;
+pub use admission::{Judgement, NotYet, References, Rejection, ValidWorkspace, admit, judge};
+pub use checks::networks;
+pub use checks::resources::{GPU, SHARED_GPU, is_gpu};
+pub use effective::idle::{Answer, Idle, Question};
+pub use effective::profile::ExecutionProfile;
+pub use effective::variables;
+pub use effective::{Effective, Given, Home, PodShape, effective, profile_name};
+pub use explain::{consequence, progress};
+pub use quantity::{Quantity, QuantityError};
+pub use settings::{ImageMirror, PodIdentifiers, Settings};
+pub use validate::{claims, schema};
 pub use violation::{Violation, Violations};

@@ -134,7 +134,7 @@ pub(super) fn image(text: &str) -> Result<String, String> {
 pub(super) fn positive(text: &str) -> Result<String, String> {
     let value: Quantity = text
         .parse()
-        .map_err(|error: rules::quantity::QuantityError| error.to_string())?;
+        .map_err(|error: rules::QuantityError| error.to_string())?;
     if value.is_negative() || value.is_zero() {
         return Err("must be more than 0".to_owned());
     }

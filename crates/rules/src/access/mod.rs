@@ -1,8 +1,10 @@
 //! User, workspace, its shares and its manager's policy -> decision to connect, and its rule (pure).
 //!
-//! `shared` holds the subjects of a workspace's shares. A decision costs the same for one share and for a thousand.
+//! - `shares`: whether a share is active
+//! - `subjects`: the subjects of a workspace's shares. A decision costs the same for one share and for a thousand.
 
-mod shared;
+pub mod shares;
+mod subjects;
 
 use std::collections::HashSet;
 
@@ -10,7 +12,7 @@ use api::WorkspaceManager;
 use api::manager::{Rbac, Start};
 use api::workspace::AccessType;
 
-pub use self::shared::Shared;
+pub use self::subjects::Shared;
 
 /// Maximum number of groups of a user who signs in.
 pub const MAX_GROUPS: usize = 1000;

@@ -3,10 +3,12 @@
 //! These checks need no other field of the object.
 //!
 //! - `image`: names of images
+//! - `networks`: networks that are excluded from the public internet
 //! - `resources`: requests and limits
 //! - `syntax`: names, keys and values of Kubernetes
 
 pub(crate) mod image;
+pub mod networks;
 pub(crate) mod resources;
 pub(crate) mod syntax;
 

@@ -5,8 +5,8 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, 
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
+use super::progress::current_pod;
 use super::{Cause, Evidence, ago, written};
-use crate::progress::current_pod;
 
 /// Events that are shown at most.
 const EVENTS: usize = 3;

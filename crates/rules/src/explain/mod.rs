@@ -10,14 +10,18 @@
 //! | `stop.rs` | why it was stopped, when a rule stops it, changes that wait for a restart |
 //! | `access/` | why a user may or may not connect, rule by rule |
 //! | `template.rs` | why a template may not be used, and why its deletion takes long |
+//! | `progress.rs` | how far the start is |
+//! | `consequence.rs` | what an action also deletes or ends |
 //!
 //! Meanings and remedies are those of [`api::condition::reason`]: there is no second wording.
 
 pub mod access;
 mod actions;
 mod causes;
+pub mod consequence;
 mod cures;
 mod leaving;
+pub mod progress;
 mod state;
 mod stop;
 pub mod template;

@@ -7,8 +7,8 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use super::model::{Bound, By, Kind, Scale};
 use crate::checks::resources::{MAX_CPU, MAX_QUANTITY, MIN_MEMORY, field, of_container};
+use crate::checks::resources::{bounds_of, may_overcommit};
 use crate::quantity::Quantity;
-use crate::resources::{bounds_of, may_overcommit};
 
 /// The smallest disk and the smallest shared memory.
 const MIN_SIZE: Quantity = Quantity::binary(1, 20);

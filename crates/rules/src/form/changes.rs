@@ -4,7 +4,7 @@ use api::Workspace;
 use api::workspace::{DesiredStatus, UpdatePolicy};
 
 use super::model::Change;
-use crate::defaults::{Effective, Home};
+use crate::effective::{Effective, Home};
 
 /// Fields that count without a restart. All others are inputs of the pod, which the operator records at each start
 /// (docs/changes.md).

@@ -6,9 +6,9 @@ use kube::ResourceExt as _;
 
 use super::Offer;
 use super::model::{Choice, EnvRule, ImageChoice, Kind};
+use crate::admission::References;
+use crate::admission::judge;
 use crate::checks::image_syntax;
-use crate::judge::judge;
-use crate::references::References;
 use crate::settings::Settings;
 use crate::validate::allowed_images;
 use crate::violation::Violations;

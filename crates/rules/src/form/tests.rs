@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::judge::properties::objects;
+use crate::admission::property_tests::objects;
 use crate::quantity::Quantity;
 use crate::{References, judge, validate};
 

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::model::{Change, Field, Form, Kind, Values};
 use super::{Filled, rows};
+use crate::checks::resources::may_overcommit;
 use crate::quantity::Quantity;
-use crate::resources::may_overcommit;
 use crate::violation::Violation;
 
 /// Objects that are left out when nothing is left in them.

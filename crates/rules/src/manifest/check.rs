@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::document::{Document, Finding, Place};
 use super::parse::{MAX_BYTES, MAX_FINDINGS, Syntax, parse};
 use super::unknown::{unknown, unknown_fields};
-use crate::schema::Schema;
+use crate::validate::schema::Schema;
 use crate::violation::Violation;
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";

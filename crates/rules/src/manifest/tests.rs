@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::parse::{Syntax, parse, work};
 use super::*;
+use crate::admission::property_tests::objects;
 use crate::form::{Offer, form};
-use crate::judge::properties::objects;
 use crate::violation::Violation;
 use crate::{References, judge};
 

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use api::{Workspace, WorkspaceManager};
 use serde_json::{Map, Value};
 
-use super::render::{Given, scope};
-use super::{RESOURCES, RouteKind, URL_TEMPLATE, collisions};
-use crate::defaults::effective;
-use crate::settings::Settings;
-use crate::variables::{self, Scope};
+use super::manifest::{Identity, scope};
+use super::{RESOURCES, URL_TEMPLATE, collisions};
+use crate::effective::effective;
+use crate::effective::variables::{self, Scope};
+use crate::settings::{RouteKind, Settings};
 use crate::violation::Violation;
 
 /// The variable for the URL of the service that authorizes requests.
@@ -47,7 +47,7 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
         found.extend(shape(&path, manifest, settings));
         found.extend(name(&path, manifest));
         found.extend(collisions::in_manifest(&path, manifest, manager));
-        let identity = Given::of(manifest).map(|given| (given.kind, given.name));
+        let identity = Identity::of(manifest).map(|identity| (identity.kind, identity.name));
         if let Some(identity) = identity
             && !names.insert(identity)
         {
@@ -68,7 +68,7 @@ pub fn kinds_of(manager: &WorkspaceManager) -> BTreeSet<RouteKind> {
     let manifests = manager.spec.routing.custom.iter();
     manifests
         .flat_map(|custom| &custom.resources)
-        .filter_map(|manifest| Some(Given::of(manifest)?.kind))
+        .filter_map(|manifest| Some(Identity::of(manifest)?.kind))
         .collect()
 }
 
@@ -83,17 +83,17 @@ fn sample(manager: &WorkspaceManager, settings: &Settings) -> Scope {
 
 fn shape(path: &str, manifest: &Value, settings: &Settings) -> Vec<Violation> {
     let mut found = Vec::new();
-    match Given::of(manifest) {
+    match Identity::of(manifest) {
         None => found.push(Violation::new(
             path,
             "",
             "is no manifest: apiVersion and kind are missing",
         )),
-        Some(Given { kind, .. }) if kind.is_denied() => {
+        Some(Identity { kind, .. }) if kind.is_denied() => {
             let rule = "can never be a route: use a kind that only routes, such as Ingress";
             found.push(Violation::new(format!("{path}.kind"), kind.to_string(), rule));
         }
-        Some(Given { kind, .. }) if !settings.route_kinds.contains(&kind) => {
+        Some(Identity { kind, .. }) if !settings.route_kinds.contains(&kind) => {
             let allowed: Vec<_> = settings.route_kinds.iter().map(ToString::to_string).collect();
             let rule = format!(
                 "is not among the kinds that this installation allows ({}): use one of them, or have it added to the \

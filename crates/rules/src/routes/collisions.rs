@@ -6,7 +6,7 @@ use api::WorkspaceManager;
 use api::manager::RoutingMode;
 use serde_json::Value;
 
-use crate::variables::{self, Part};
+use crate::effective::variables::{self, Part};
 use crate::violation::Violation;
 
 /// Variables with equal values for workspaces of the same name.

@@ -1,19 +1,20 @@
 //! A manager's manifests and a workspace -> route objects, or why there are none (pure).
 //!
-//! `kinds` says which kinds may be routes. [`check`] reports violations in a manager, independent of workspaces.
-//! `render` builds the objects of one workspace.
+//! - `render`: the objects of one workspace
+//! - `check`: violations in a manager, independent of workspaces
+//! - `collisions`: names and paths that workspaces would share
+//! - `manifest`: kind, name and variables of a manifest
 
 mod check;
 mod collisions;
-mod kinds;
+mod manifest;
 mod render;
 
 use serde_json::{Map, Value};
 
 pub use self::check::{check, kinds_of};
-pub use self::kinds::RouteKind;
-pub(crate) use self::kinds::{built_in, violations as kind_violations};
 pub(crate) use self::render::of;
+pub use crate::settings::RouteKind;
 use crate::violation::Violations;
 
 /// Path of the manifests in a manager.

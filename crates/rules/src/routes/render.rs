@@ -3,53 +3,14 @@
 use api::{Workspace, WorkspaceManager};
 use serde_json::{Map, Value};
 
-use super::{RESOURCES, Route, RouteKind, Routes, URL_TEMPLATE, check};
-use crate::defaults::Effective;
+use super::check::check;
+use super::manifest::{Identity, scope};
+use super::{RESOURCES, Route, Routes, URL_TEMPLATE};
+use crate::effective::Effective;
+use crate::effective::variables::{self, Scope};
 use crate::names;
 use crate::settings::Settings;
-use crate::variables::{self, Scope};
 use crate::violation::{Violation, Violations};
-
-/// The fixed fields of a manifest.
-pub(super) struct Given {
-    pub(super) kind: RouteKind,
-    /// As written; `None`: the default name.
-    pub(super) name: Option<String>,
-}
-
-impl Given {
-    /// Returns `None` for an invalid manifest.
-    pub(super) fn of(manifest: &Value) -> Option<Self> {
-        let text = |value: &Value| value.as_str().map(str::to_owned);
-        Some(Self {
-            kind: RouteKind {
-                api_version: text(&manifest["apiVersion"])?,
-                kind: text(&manifest["kind"])?,
-            },
-            name: text(&manifest["metadata"]["name"]),
-        })
-    }
-}
-
-/// The variables of a manager's manifests. Values that users choose must not have a meaning in a proxy's language.
-/// So they are restricted to harmless characters.
-pub(super) fn scope(
-    workspace: &Workspace,
-    effective: &Effective,
-    manager: &WorkspaceManager,
-    settings: &Settings,
-) -> Scope {
-    let scope = Scope::of(workspace)
-        .with_effective(effective)
-        .with_manager(manager);
-    let gateway = &manager.spec.authentication.gateway;
-    match &settings.gateway_address {
-        Some(address) if gateway.is_some() => scope.with("authentication.address", address.as_str()),
-        _ => scope,
-    }
-    .typed()
-    .strict()
-}
 
 /// The routes of a workspace and its URL as browsers see it, or violations for values that cannot be part of them.
 pub(crate) fn of(
@@ -91,8 +52,8 @@ fn route(path: &str, manifest: &Value, usual: &str, scope: &Scope) -> Result<Rou
     let expanded = variables::expand_value(path, manifest, scope)?;
     let fault =
         |field: &str, value: &str, rule: &str| vec![Violation::new(format!("{path}.{field}"), value, rule)];
-    let given = Given::of(&expanded).ok_or_else(|| fault("kind", "", "is missing"))?;
-    let name = given.name.unwrap_or_else(|| usual.to_owned());
+    let identity = Identity::of(&expanded).ok_or_else(|| fault("kind", "", "is missing"))?;
+    let name = identity.name.unwrap_or_else(|| usual.to_owned());
     if !names::is_dns_1123_subdomain(&name) {
         let rule = "is no name: at most 253 lower-case letters, digits, - and .";
         return Err(fault("metadata.name", &name, rule));
@@ -106,7 +67,7 @@ fn route(path: &str, manifest: &Value, usual: &str, scope: &Scope) -> Result<Rou
     }
     let map = |key: &str| metadata[key].as_object().cloned().unwrap_or_default();
     Ok(Route {
-        kind: given.kind,
+        kind: identity.kind,
         name,
         labels: reserved(map("labels")),
         annotations: reserved(map("annotations")),

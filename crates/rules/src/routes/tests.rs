@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::defaults::effective;
+use crate::effective::effective;
 use crate::settings::Settings;
 use crate::violation::Violation;
 

@@ -3,7 +3,7 @@
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
 use crate::checks::image_syntax;
-use crate::defaults::Effective;
+use crate::effective::Effective;
 use crate::settings::Settings;
 use crate::violation::Violation;
 

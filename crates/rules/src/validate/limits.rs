@@ -4,7 +4,7 @@ use api::workspace::Limits;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
 use super::minutes;
-use crate::limits::bounds;
+use crate::effective::limits::bounds;
 use crate::violation::Violation;
 
 fn start_timeout(field: &str) -> String {
@@ -53,7 +53,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::limits::effective;
+    use crate::effective::limits::effective;
 
     fn bounded(default: Value, bounds: Value) -> WorkspaceTemplateSpec {
         WorkspaceTemplateSpec {

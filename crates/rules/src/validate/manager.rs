@@ -4,8 +4,8 @@ use api::WorkspaceManager;
 use api::manager::RoutingMode;
 
 use super::size::spec_size;
+use crate::checks::networks;
 use crate::names::is_dns_1123_subdomain;
-use crate::networks;
 use crate::routes;
 use crate::settings::Settings;
 use crate::violation::Violation;

@@ -1,5 +1,10 @@
 //! Objects -> all violations, each with field, value, rule and remedy (pure).
 //!
+//! Apart from the rules:
+//!
+//! - `schema`: violations of the schema of a kind
+//! - `claims`: the disk that a workspace has, compared with the one that it asks for
+//!
 //! By object:
 //!
 //! - `manager`, `profile`, `share`, `template`: rules that hold for any user of the object
@@ -22,6 +27,7 @@
 mod affinity;
 mod affinity_scope;
 mod annotations;
+pub mod claims;
 mod containers;
 mod custom;
 mod env;
@@ -39,6 +45,7 @@ mod parts;
 mod pod_security;
 mod profile;
 mod requirements;
+pub mod schema;
 mod share;
 mod size;
 mod storage;
@@ -66,7 +73,7 @@ pub(crate) use unattested::refused as unattested;
 pub use unbounded::without_template;
 
 use crate::checks::{self, resources};
-use crate::defaults::Effective;
+use crate::effective::Effective;
 use crate::names;
 use crate::settings::Settings;
 use crate::violation::Violation;

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::checks::syntax::{label_name, object_name};
 use crate::checks::{self, mount_path, normal_path};
-use crate::defaults::Home;
+use crate::effective::Home;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 

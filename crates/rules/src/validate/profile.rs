@@ -9,8 +9,8 @@ use super::size::spec_size;
 use super::{Author, env, mounts, texts};
 use crate::checks::syntax::{is_child_name, is_qualified_name, object_name};
 use crate::checks::{mount_path, normal_path};
+use crate::effective::variables::{Scope, expand_text};
 use crate::settings::Settings;
-use crate::variables::{Scope, expand_text};
 use crate::violation::{Violation, Violations};
 
 /// Prefix of priority classes that are reserved for the cluster's own pods.

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use crate::checks::syntax::object_name;
 use crate::checks::{mount_path, size as size_of_disk, sub_path};
-use crate::defaults::Home;
+use crate::effective::Home;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 

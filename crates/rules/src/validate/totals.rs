@@ -7,9 +7,9 @@ use api::workspace::ResourceRequirements;
 use k8s_openapi::api::core::v1::Container;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
+use crate::checks::resources::{bounds_of, may_overcommit};
 use crate::checks::resources::{field, of_container};
 use crate::quantity::Quantity;
-use crate::resources::{bounds_of, may_overcommit};
 use crate::violation::Violation;
 
 type Amounts = BTreeMap<String, RawQuantity>;

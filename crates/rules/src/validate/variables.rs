@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::variables::{is_built_in, is_name};
+use crate::effective::variables::{is_built_in, is_name};
 use crate::violation::Violation;
 
 /// Maximum length of a name, in characters.

@@ -1,4 +1,8 @@
 //! Requests and limits (given and effective) and the template's bounds -> violations (pure).
+//!
+//! - `names`: properties of a resource that follow from its name
+
+mod names;
 
 use std::collections::BTreeSet;
 
@@ -7,9 +11,11 @@ use api::workspace::ResourceRequirements;
 use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
+pub use names::{GPU, SHARED_GPU, is_gpu};
+pub(crate) use names::{bounds_of, may_overcommit};
+
 use super::syntax::is_qualified_part;
 use crate::quantity::Quantity;
-use crate::resources::{GPU, bounds_of, is_gpu, may_overcommit};
 use crate::violation::Violation;
 
 /// More CPUs than any node has. Kubernetes adds up requests as 64-bit thousandths of a CPU and does not detect an overflow.

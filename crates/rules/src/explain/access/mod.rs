@@ -11,10 +11,10 @@ use serde::Serialize;
 
 use self::rules::{access_type, counts, owner_of, shares_of};
 use super::{Cause, Cure, Read, Unread, all_unread, why};
+use crate::access::shares;
 use crate::access::{
     Allowed, Decision, Denied, Facts, MAX_GROUPS, Policy, Requester, Right, Shared, connect,
 };
-use crate::shares;
 
 /// Input of the explanation.
 #[derive(Debug)]

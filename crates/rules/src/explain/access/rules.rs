@@ -9,8 +9,8 @@ use kube::ResourceExt as _;
 
 use super::super::{Cause, documented, of_workspace, written};
 use super::{AccessEvidence, Rule};
+use crate::access::shares::{self, Inactive};
 use crate::access::{Allowed, Policy, Requester};
-use crate::shares::{self, Inactive};
 
 /// In place of a reason: the operator has not checked the share.
 pub(super) const NOT_CHECKED: &str = "NotChecked";

@@ -7,9 +7,9 @@ use api::workspace::ResourceRequirements;
 use super::super::amounts::{Range, Resource};
 use super::super::model::{By, Field, Group, Source};
 use super::Builder;
+use crate::checks::resources::{GPU, may_overcommit};
 use crate::checks::resources::{field as path_of, unknown_resource};
-use crate::defaults::effective;
-use crate::resources::{GPU, may_overcommit};
+use crate::effective::effective;
 
 impl Builder<'_> {
     pub(super) fn resources(&self) -> Vec<Field> {

@@ -16,7 +16,7 @@ use super::Offer;
 use super::changes::Changes;
 use super::choices;
 use super::model::{By, Change, Field, Form, Group, Kind, Source};
-use crate::defaults::{Effective, effective};
+use crate::effective::{Effective, effective};
 use crate::quantity::Quantity;
 
 pub(super) fn form(offer: &Offer<'_>, workspace: Option<&Workspace>) -> Form {

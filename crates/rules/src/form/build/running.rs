@@ -7,9 +7,9 @@ use api::workspace::IdleShutdown;
 use super::super::choices;
 use super::super::model::{Field, Group, Kind, Source};
 use super::Builder;
-use crate::defaults::DEFAULT_PORT;
+use crate::effective::DEFAULT_PORT;
+use crate::effective::{expand, idle, limits};
 use crate::validate::may_switch_idle_off;
-use crate::{expand, idle, limits};
 
 /// A year in minutes.
 const MAX_MINUTES: i32 = 525_600;

@@ -7,7 +7,7 @@ use super::super::amounts::Range;
 use super::super::choices;
 use super::super::model::{By, Field, Group, Kind, Source};
 use super::Builder;
-use crate::defaults::Home;
+use crate::effective::Home;
 use crate::quantity::Quantity;
 
 /// Most rows, by the schema.

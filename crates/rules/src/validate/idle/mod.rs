@@ -6,7 +6,7 @@ use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
 use super::minutes;
 use crate::checks;
-use crate::idle::{STATUS_PAGE, by_default, fields, is_on};
+use crate::effective::idle::{STATUS_PAGE, by_default, fields, is_on};
 use crate::violation::Violation;
 
 const FIELD: &str = "spec.idleShutdown";

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::idle::{effective, resolve};
+use crate::effective::idle::{effective, resolve};
 
 fn spec(idle: &Value) -> WorkspaceSpec {
     serde_json::from_value(json!({"displayName": "d", "idleShutdown": idle})).unwrap()

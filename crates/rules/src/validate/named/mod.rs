@@ -13,9 +13,9 @@ use api::{Workspace, WorkspaceManager, WorkspaceSpec, WorkspaceTemplate, Workspa
 use k8s_openapi::api::core::v1::{Container, EnvVar};
 use kube::ResourceExt as _;
 
-use crate::judge::with_variables;
+use crate::effective::expand::with_variables;
+use crate::effective::variables::names_in;
 use crate::settings::Settings;
-use crate::variables::names_in;
 use crate::violation::Violation;
 
 /// Placeholder for a value that the author chooses. No object name and no key can contain it, so no author can choose the same.

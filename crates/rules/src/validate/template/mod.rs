@@ -13,14 +13,14 @@ use kube::ResourceExt as _;
 use super::{
     annotations, idle, image, labels, limits, mounts, parts, requirements, spec_size, texts, totals,
 };
+use crate::checks::resources::bounds_of;
 use crate::checks::syntax::object_name;
 use crate::checks::{self, resources};
-use crate::defaults::effective;
-use crate::expand;
+use crate::effective::effective;
+use crate::effective::expand;
+use crate::effective::variables::Scope;
 use crate::quantity::Quantity;
-use crate::resources::bounds_of;
 use crate::settings::Settings;
-use crate::variables::Scope;
 use crate::violation::{Violation, Violations};
 use cache::ValidTemplates;
 

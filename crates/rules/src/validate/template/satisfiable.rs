@@ -7,10 +7,10 @@ use api::names::{RESERVED_PREFIX, RUN_ID_VARIABLE};
 use api::template::{Bounds, ResourceBounds};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
+use crate::checks::resources::{GPU, is_gpu, may_overcommit};
 use crate::checks::resources::{MAX_CPU, MAX_QUANTITY, MIN_MEMORY};
-use crate::idle::{by_default, is_on};
+use crate::effective::idle::{by_default, is_on};
 use crate::quantity::Quantity;
-use crate::resources::{GPU, is_gpu, may_overcommit};
 use crate::violation::Violation;
 
 /// Less than the size of any disk.

@@ -3,7 +3,7 @@
 use api::WorkspaceManager;
 use kube::ResourceExt as _;
 
-use crate::rejection::NotYet;
+use super::rejection::NotYet;
 use crate::settings::Settings;
 
 /// The manager called `named`, else the one default manager.

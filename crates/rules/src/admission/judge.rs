@@ -4,14 +4,15 @@ use std::borrow::Cow;
 
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 
-use crate::defaults::{Effective, effective};
-use crate::references::References;
-use crate::rejection::{NotYet, Rejection};
+use super::managers;
+use super::references::References;
+use super::rejection::{NotYet, Rejection};
+use super::valid::{ValidWorkspace, resolve};
+use crate::effective::expand::with_variables;
+use crate::effective::{Effective, effective, profile};
 use crate::settings::Settings;
-use crate::valid::{ValidWorkspace, resolve};
-use crate::variables::Scope;
 use crate::violation::{Violation, Violations};
-use crate::{checks, expand, managers, profile, routes, validate};
+use crate::{checks, routes, validate};
 
 /// The complete validation result of a workspace.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,30 +98,6 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
     }
 }
 
-/// The template with the variables of this workspace replaced.
-/// While its manager is missing, the manager's variables have sample values of the same format.
-pub(crate) fn with_variables<'a>(
-    workspace: &Workspace,
-    raw: &'a WorkspaceTemplate,
-    manager: Option<&WorkspaceManager>,
-    settings: &Settings,
-) -> Result<Cow<'a, WorkspaceTemplate>, Vec<Violation>> {
-    if !expand::has_variables(&raw.spec) {
-        return Ok(Cow::Borrowed(raw));
-    }
-    let scope = Scope::of(workspace);
-    let scope = match manager {
-        Some(manager) => scope.with_manager(manager),
-        None => scope.with_sample_manager(),
-    };
-    let mut known = effective(&workspace.spec, Some(&raw.spec), settings);
-    known.volumes.clear();
-    let disks = expand::disks(&raw.spec, &scope.clone().with_effective(&known))?;
-    let known = effective(&workspace.spec, Some(&disks), settings);
-    let spec = expand::rest(&disks, &scope.with_effective(&known))?;
-    Ok(Cow::Owned(WorkspaceTemplate { spec, ..raw.clone() }))
-}
-
 /// Validates a stored workspace and resolves it for planning.
 /// Violations come before missing objects, because the workspace's author can fix violations.
 pub fn admit(
@@ -144,9 +121,6 @@ pub fn admit(
     resolve(workspace, judgement.effective, &references, manager, settings)
         .map_err(|violation| Rejection::Violations(violation.into()))
 }
-
-#[cfg(test)]
-pub(crate) mod properties;
 
 #[cfg(test)]
 mod tests {

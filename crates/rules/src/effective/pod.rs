@@ -10,9 +10,8 @@ use k8s_openapi::api::core::v1::{
     Affinity, Container, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
 };
 
-use super::listed;
+use super::resources::fill;
 use crate::checks::resources::of_container;
-use crate::resources::fill;
 use crate::settings::Settings;
 
 /// Fields of the pod that have Kubernetes types.
@@ -82,6 +81,15 @@ pub(super) fn shape(
             .container_security_context
             .clone()
             .or_else(|| template?.default_container_security_context.clone()),
+    }
+}
+
+/// The given list if it is not empty, else the default one.
+pub(super) fn listed<T: Clone>(given: &[T], default: Option<&Vec<T>>) -> Vec<T> {
+    if given.is_empty() {
+        default.cloned().unwrap_or_default()
+    } else {
+        given.to_vec()
     }
 }
 

@@ -1,4 +1,10 @@
 //! Settings file (text from the caller) -> validated defaults of the operator (pure).
+//!
+//! - `mirrors`: registries that replace others
+//! - `route_kinds`: kinds that may be routes
+
+pub(crate) mod mirrors;
+mod route_kinds;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +14,10 @@ use api::workspace::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use serde::{Deserialize, Deserializer};
 
+pub use mirrors::ImageMirror;
+pub use route_kinds::RouteKind;
+
 use crate::checks::{self, resources};
-use crate::mirrors::{self, ImageMirror};
-use crate::routes::{self, RouteKind};
 use crate::violation::{Violation, Violations};
 
 /// A day in seconds.
@@ -55,7 +62,7 @@ pub struct Settings {
     /// Kinds that managers may use as routes (`routing.custom`). The operator needs permissions for them.
     /// Default: Ingress, Traefik's `IngressRoute` and Middleware, and the Gateway API's `HTTPRoute`.
     /// Kinds that run code, grant permissions or hold secrets are refused.
-    #[serde(default = "routes::built_in")]
+    #[serde(default = "route_kinds::built_in")]
     pub route_kinds: Vec<RouteKind>,
     /// URL at which the gateway authorizes a request: `{authentication.address}` for managers with `routing.custom` and
     /// `authentication.gateway`.
@@ -248,7 +255,7 @@ impl Settings {
                 "must be at most 86400, a day",
             ));
         }
-        found.extend(routes::kind_violations("routeKinds", &self.route_kinds));
+        found.extend(route_kinds::violations("routeKinds", &self.route_kinds));
         found.extend(checks::image_syntax("defaultImage", &self.default_image));
         for (alias, image) in &self.image_aliases {
             let field = format!("imageAliases.{alias}");

@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 use serde_json::Value;
 
 use super::{VariableError, scan};
-use crate::defaults::{Effective, Home};
+use crate::effective::{Effective, Home};
 use crate::names;
 
 /// Prefixes (before the first dot) of built-in variables. No workspace can override these variables.

@@ -65,7 +65,7 @@ const NEVER: [&str; 30] = [
 ];
 
 /// The kinds of the setting's default.
-pub(crate) fn built_in() -> Vec<RouteKind> {
+pub(super) fn built_in() -> Vec<RouteKind> {
     [
         ("networking.k8s.io/v1", "Ingress"),
         ("traefik.io/v1alpha1", "IngressRoute"),
@@ -93,7 +93,7 @@ impl RouteKind {
     }
 
     /// Whether no setting can allow it.
-    pub(super) fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         let group = self.group();
         let within = |domain: &str| group == domain || group.ends_with(&format!(".{domain}"));
         let kubernetes = !group.contains('.')
@@ -112,7 +112,7 @@ impl fmt::Display for RouteKind {
 }
 
 /// Violations of an allow-list. A kind that can never be allowed makes the start fail, and is not ignored.
-pub(crate) fn violations(field: &str, kinds: &[RouteKind]) -> Vec<Violation> {
+pub(super) fn violations(field: &str, kinds: &[RouteKind]) -> Vec<Violation> {
     let fault = |(index, kind): (usize, &RouteKind)| {
         let field = format!("{field}[{index}]");
         let well_formed = kind.kind.starts_with(|c: char| c.is_ascii_uppercase())

@@ -14,16 +14,15 @@ use k8s_openapi::api::core::v1 as core;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
-use crate::defaults::{Effective, Home, PodShape, merged};
-use crate::given::{Given, canonical};
-use crate::idle::{self, Idle};
-use crate::mirrors::{self, ImageMirror};
-use crate::profile::{self, ExecutionProfile};
-use crate::references::References;
+use super::managers;
+use super::references::References;
+use crate::effective::idle::{self, Idle};
+use crate::effective::profile::{self, ExecutionProfile};
+use crate::effective::{Effective, Given, Home, PodShape, canonical, limits, merged};
 use crate::routes::{self, Routes};
-use crate::settings::{ImagePullPolicy, Settings};
+use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
 use crate::violation::Violation;
-use crate::{checks, limits, managers, names};
+use crate::{checks, names};
 
 /// A workspace that breaks no rule, with all values resolved. Only [`admit`](crate::admit) creates one.
 /// So planning its children cannot fail.

@@ -2,16 +2,19 @@
 //!
 //! Bounds are never expanded, because no workspace may change them. For the same reason, images know only built-in variables.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use api::WorkspaceTemplateSpec;
+use api::{Workspace, WorkspaceManager, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::Container;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::variables::{
+use super::defaults::effective;
+use super::variables::{
     Budget, Scope, VariableError, expand_value_within, expand_within, is_built_in, names_in,
 };
+use crate::settings::Settings;
 use crate::violation::Violation;
 
 /// Fields that are expanded first, because the others may name the claims.
@@ -65,19 +68,37 @@ fn collect(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// The template with the variables of this workspace replaced.
+/// While its manager is missing, the manager's variables have sample values of the same format.
+pub(crate) fn with_variables<'a>(
+    workspace: &Workspace,
+    raw: &'a WorkspaceTemplate,
+    manager: Option<&WorkspaceManager>,
+    settings: &Settings,
+) -> Result<Cow<'a, WorkspaceTemplate>, Vec<Violation>> {
+    if !has_variables(&raw.spec) {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let scope = Scope::of(workspace);
+    let scope = match manager {
+        Some(manager) => scope.with_manager(manager),
+        None => scope.with_sample_manager(),
+    };
+    let mut known = effective(&workspace.spec, Some(&raw.spec), settings);
+    known.volumes.clear();
+    let disks = disks(&raw.spec, &scope.clone().with_effective(&known))?;
+    let known = effective(&workspace.spec, Some(&disks), settings);
+    let spec = rest(&disks, &scope.with_effective(&known))?;
+    Ok(Cow::Owned(WorkspaceTemplate { spec, ..raw.clone() }))
+}
+
 /// Replaces the variables in the disks of `spec`.
-pub(crate) fn disks(
-    spec: &WorkspaceTemplateSpec,
-    scope: &Scope,
-) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
+fn disks(spec: &WorkspaceTemplateSpec, scope: &Scope) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
     expand(spec, &DISKS, scope, &mut Budget::new())
 }
 
 /// Replaces all other variables of `spec`, whose disks are already expanded.
-pub(crate) fn rest(
-    spec: &WorkspaceTemplateSpec,
-    scope: &Scope,
-) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
+fn rest(spec: &WorkspaceTemplateSpec, scope: &Scope) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
     let mut faults = Vec::new();
     let mut budget = Budget::new();
     let images = images(spec, scope, &mut budget).map_err(|found| faults.extend(found));

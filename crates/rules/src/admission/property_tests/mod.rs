@@ -5,9 +5,8 @@ use api::{Workspace, WorkspaceSpec, WorkspaceTemplate};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::defaults::{Effective, Home, effective};
-use crate::references::References;
-use crate::rejection::Rejection;
+use crate::admission::{References, Rejection};
+use crate::effective::{Effective, Home, effective};
 use crate::{admit, judge};
 
 pub(crate) mod objects;

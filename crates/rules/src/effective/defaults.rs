@@ -1,8 +1,5 @@
 //! Workspace spec, template spec and settings -> effective values, field by field (pure).
 
-mod home;
-mod pod;
-
 use std::collections::BTreeMap;
 
 use api::template::{Label, PodSecurity};
@@ -13,16 +10,13 @@ use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
-pub use home::Home;
-pub use pod::PodShape;
-
-use crate::idle;
-use crate::limits;
-use crate::resources;
+use super::home::{Home, home};
+use super::pod::{self, PodShape, listed};
+use super::{idle, limits, resources};
 use crate::settings::Settings;
 
 /// Port of workspaces where neither workspace nor template names one.
-pub const DEFAULT_PORT: i32 = 8888;
+pub(crate) const DEFAULT_PORT: i32 = 8888;
 
 /// The effective values of a workspace: its own values, else the template's, else the installation's. They are not validated yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,7 +80,7 @@ pub fn effective(
     );
     Effective {
         image: settings.resolve_image(image).to_owned(),
-        home: home::home(
+        home: home(
             spec.storage.as_ref(),
             template.and_then(|template| template.primary_storage.as_ref()),
             settings,
@@ -141,15 +135,6 @@ pub fn profile_name<'a>(
     spec.execution_profile_ref
         .as_deref()
         .or_else(|| template?.execution_profile_ref.as_deref())
-}
-
-/// The given list if it is not empty, else the default one.
-fn listed<T: Clone>(given: &[T], default: Option<&Vec<T>>) -> Vec<T> {
-    if given.is_empty() {
-        default.cloned().unwrap_or_default()
-    } else {
-        given.to_vec()
-    }
 }
 
 /// The annotations of the template, overridden by those of the workspace.

@@ -9,7 +9,7 @@ use api::workspace::ResourceRequirements;
 use k8s_openapi::api::core::v1::{self as core, EnvVar};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
-use crate::defaults::Effective;
+use super::defaults::Effective;
 use crate::quantity::Quantity;
 use crate::settings::Settings;
 
@@ -104,7 +104,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::defaults::effective;
+    use crate::effective::effective;
 
     fn given(spec: Value, template: Option<Value>) -> Given {
         let settings =

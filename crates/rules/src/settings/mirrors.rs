@@ -57,7 +57,7 @@ fn full(name: &str) -> Cow<'_, str> {
 }
 
 /// Errors in a list of mirrors.
-pub(crate) fn violations(field: &str, mirrors: &[ImageMirror]) -> Vec<Violation> {
+pub(super) fn violations(field: &str, mirrors: &[ImageMirror]) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut sources = BTreeSet::new();
     for (index, ImageMirror { source, mirror }) in mirrors.iter().enumerate() {

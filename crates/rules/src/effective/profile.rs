@@ -4,8 +4,8 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
+use super::variables::{Scope, expand_value};
 use crate::names;
-use crate::variables::{Scope, expand_value};
 use crate::violation::Violation;
 
 /// Path of the service accounts' annotations, for messages.

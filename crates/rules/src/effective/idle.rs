@@ -5,7 +5,7 @@ use std::time::Duration;
 use api::WorkspaceTemplateSpec;
 use api::workspace::{IdleDetection, IdleScheme, IdleShutdown, TimestampFormat};
 
-use crate::limits::span;
+use super::limits::span;
 
 /// Default timeout in minutes, where idle shutdown is enabled without one.
 const BUILT_IN_MINUTES: i32 = 60;

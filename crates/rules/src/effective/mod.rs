@@ -1,0 +1,26 @@
+//! Workspace, template and settings -> the values that a workspace effectively has (pure).
+//!
+//! - `given`: the values that workspace and template set themselves
+//! - `expand`: a template with the variables of a workspace replaced
+//! - `profile`: an execution profile for a workspace
+//! - `variables`: text with variables
+//! - `defaults`: all effective values, field by field
+//! - `home`, `pod`, `resources`, `idle`, `limits`: those of one topic
+
+mod defaults;
+pub(crate) mod expand;
+mod given;
+mod home;
+pub(crate) mod idle;
+pub(crate) mod limits;
+mod pod;
+pub(crate) mod profile;
+mod resources;
+pub mod variables;
+
+pub(crate) use defaults::{DEFAULT_PORT, merged};
+pub use defaults::{Effective, effective, profile_name};
+pub use given::Given;
+pub(crate) use given::canonical;
+pub use home::Home;
+pub use pod::PodShape;
