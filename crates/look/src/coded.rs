@@ -1,4 +1,4 @@
-//! text with code between backticks -> markup that shows exactly that text (pure).
+//! Text with code between backticks -> markup that shows exactly that text (pure).
 
 /// Escapes a text for elements. Text between two backticks becomes code. The rest is isolated where it has letters or marks that may
 /// change the direction of what follows.

@@ -1,6 +1,6 @@
 //! Colour of a setting -> its contrast (pure).
 
-use crate::theme::WrongTheme;
+use crate::error::WrongTheme;
 
 /// The background on which links have the least contrast, in light and dark mode: the token `--hover`.
 pub(crate) const BACKGROUNDS: [Colour; 2] = [Colour([0xea, 0xee, 0xf4]), Colour([0x26, 0x2c, 0x37])];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::Theme;
+use crate::settings::Theme;
 
 /// A setting that cannot be used.
 #[derive(Debug, thiserror::Error)]

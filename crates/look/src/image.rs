@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::theme::WrongTheme;
+use crate::error::WrongTheme;
 
 /// Maximum size of the logo, in bytes. It is part of every page, and the proxy accepts pages of refusals up to 64 KiB.
 pub const MAX_LOGO: usize = 24 * 1024;

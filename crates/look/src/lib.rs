@@ -1,18 +1,26 @@
 //! Settings of an installation -> the theme and base style that all its pages share (pure).
 //!
-//! - `coded`: text with code as markup.
-//! - `theme`: name, logo, colours, help, notice. `colour`: contrast. `image`: which logos are accepted.
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//!
+//! - `files`: the settings' file and the logo's file.
+//! - `settings`: name, logo, colours, help, notice.
+//! - `colour`: contrast.
+//! - `image`: which logos are accepted.
+//! - `error`: a setting that cannot be used.
+//! - `coded`: text with code as HTML.
 
 mod coded;
 mod colour;
+mod error;
 mod files;
 mod image;
-mod theme;
+mod settings;
 
 pub use coded::coded;
+pub use error::WrongTheme;
 pub use files::{WrongFile, read};
 pub use image::MAX_LOGO;
-pub use theme::{Help, Theme, ThemeSettings, WrongTheme};
+pub use settings::{Help, Theme, ThemeSettings};
 
 /// Style of elements, for pages whose stylesheet begins with [`Theme::css`].
 pub const BASE: &str = include_str!("base.css");

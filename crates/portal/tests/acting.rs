@@ -7,8 +7,8 @@ use api::names::RESTARTED_AT;
 use http::{Method, StatusCode};
 use portal::cluster::Mode;
 use serde_json::json;
+use testkit::api_server::Fault;
 use testkit::api_server::{ApiServer, Call};
-use testkit::faults::Fault;
 use testkit::objects::workspace;
 
 use crate::common::Portal;
@@ -292,7 +292,7 @@ async fn a_refusal_of_the_api_server_is_told_in_its_words_and_nothing_changes() 
 #[tokio::test]
 async fn a_change_made_meanwhile_is_not_overwritten_but_tried_again() {
     let portal = portal().await;
-    let meanwhile = testkit::faults::Disruption::Meanwhile(Box::new(|server: &ApiServer| {
+    let meanwhile = testkit::api_server::Disruption::Meanwhile(Box::new(|server: &ApiServer| {
         server.edit::<Workspace>(Some("team"), "lab", |object| {
             object["spec"]["displayName"] = json!("new name");
         });

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use http::{Method, StatusCode};
 use portal::args::Impersonation;
 use portal::cluster::Mode;
-use testkit::faults::Fault;
+use testkit::api_server::Fault;
 
 use crate::common::Portal;
 use crate::forms::{MEMORY, NEW, portal};

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::Namespace;
 use kit::scope::Scope;
 use serde_json::json;
-use testkit::faults::Fault;
+use testkit::api_server::Fault;
 use testkit::objects::template;
 
 use crate::common::{ALICE, Portal, full, prepare};

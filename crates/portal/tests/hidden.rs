@@ -7,7 +7,7 @@ use api::Workspace;
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use testkit::faults::Disruption;
+use testkit::api_server::Disruption;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::common::{Answer, Portal, next, prepare};

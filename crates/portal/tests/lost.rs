@@ -4,8 +4,8 @@ use api::Workspace;
 use api::names::CREATED_BY;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use testkit::api_server::Fault;
 use testkit::api_server::{ApiServer, Disruption};
-use testkit::faults::Fault;
 use testkit::objects::workspace;
 
 use crate::common::{ALICE, Answer, Portal, prepare};

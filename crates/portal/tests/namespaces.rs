@@ -296,7 +296,7 @@ async fn an_open_page_outlasts_access_reviews_without_answer() {
     portal.server.disrupt(
         http::Method::POST,
         "subjectaccessreviews",
-        testkit::faults::Disruption::NoAnswer,
+        testkit::api_server::Disruption::NoAnswer,
     );
     let mut body = portal.open("erin", STREAM).await;
     let first = next(&mut body).await.unwrap();

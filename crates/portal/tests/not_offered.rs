@@ -2,7 +2,7 @@
 
 use api::Workspace;
 use http::{Method, StatusCode};
-use testkit::faults::Fault;
+use testkit::api_server::Fault;
 
 use crate::common::Portal;
 use crate::forms::{NEW, portal, writes};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use kit::scope::Scope;
-use testkit::faults::{Disruption, Fault};
+use testkit::api_server::{Disruption, Fault};
 use testkit::objects::workspace;
 use tokio::time::{Instant, advance, sleep};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::Method;
-use testkit::faults::Disruption;
+use testkit::api_server::Disruption;
 use testkit::objects::workspace;
 use tokio::time::Instant;
 

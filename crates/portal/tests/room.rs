@@ -4,7 +4,7 @@ use api::Workspace;
 use api::workspace::DesiredStatus;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use testkit::faults::Fault;
+use testkit::api_server::Fault;
 use testkit::objects::workspace;
 
 use crate::common::{Portal, full};

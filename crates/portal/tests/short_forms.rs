@@ -3,7 +3,7 @@
 use api::WorkspaceShare;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use testkit::faults::{Disruption, Fault};
+use testkit::api_server::{Disruption, Fault};
 use testkit::objects::workspace;
 
 use crate::common::Portal;

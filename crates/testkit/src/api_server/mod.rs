@@ -1,6 +1,14 @@
 //! HTTP request -> answer of an in-memory API server (in-process IO).
 //!
 //! It records every call, and fails on request.
+//!
+//! - `faults`: failures of single calls
+//! - `watches`: events on open connections
+//! - `store`: stored objects
+
+mod faults;
+mod store;
+mod watches;
 
 use std::{
     convert::Infallible,
@@ -15,11 +23,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tower_test::mock;
 
-pub use crate::faults::{Disruption, Fault, Life};
-use crate::{
-    store::{Refusal, Store},
-    watches::{self, Watch, Watches},
-};
+pub use self::faults::{Disruption, Fault, Life};
+use self::store::{Refusal, Store};
+use self::watches::{self, Watch, Watches};
 
 /// Body of an answer: complete, or the events of a watch as they occur.
 type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;

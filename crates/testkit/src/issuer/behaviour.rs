@@ -4,7 +4,24 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::signing::Signature;
+/// How an ID token is signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// RS256 with the key in the key set.
+    Valid,
+    /// RS256 with another key, under the ID of the published key.
+    ForeignKey,
+    /// RS256 with a key whose ID is not in the key set.
+    UnknownKeyId,
+    /// RS256 with the key that is currently unpublished, under its own ID.
+    RetiredKey,
+    /// HS256 with the modulus of the published key as the shared secret.
+    PublicKeyAsSecret,
+    /// HS256 with the client's secret.
+    ClientSecret,
+    /// `alg: none` and no signature.
+    None,
+}
 
 /// Behaviour of the issuer. It is correct by default. Set a field to make one thing wrong.
 #[derive(Clone, Debug)]

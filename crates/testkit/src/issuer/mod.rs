@@ -18,8 +18,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::{Method, Request, Response, StatusCode, header};
 use serde_json::{Map, Value, json};
 
-pub use self::behaviour::Behaviour;
-pub use self::signing::Signature;
+pub use self::behaviour::{Behaviour, Signature};
 use self::signing::{overlay, public_jwk, signed};
 
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, Signature};
 
 /// All issuers of a process share these keys, because generating RSA keys takes long.
 static KEYS: LazyLock<[rsa::KeyPair; 2]> = LazyLock::new(|| [new_key(), new_key()]);
@@ -16,25 +16,6 @@ static KEYS: LazyLock<[rsa::KeyPair; 2]> = LazyLock::new(|| [new_key(), new_key(
 fn new_key() -> rsa::KeyPair {
     rsa::KeyPair::generate(rsa::KeySize::Rsa2048)
         .unwrap_or_else(|_| unreachable!("the system has randomness"))
-}
-
-/// How an ID token is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signature {
-    /// RS256 with the key in the key set.
-    Valid,
-    /// RS256 with another key, under the ID of the published key.
-    ForeignKey,
-    /// RS256 with a key whose ID is not in the key set.
-    UnknownKeyId,
-    /// RS256 with the key that is currently unpublished, under its own ID.
-    RetiredKey,
-    /// HS256 with the modulus of the published key as the shared secret.
-    PublicKeyAsSecret,
-    /// HS256 with the client's secret.
-    ClientSecret,
-    /// `alg: none` and no signature.
-    None,
 }
 
 /// A token with these claims, signed as `behaviour` says. `client_secret` is the shared secret of client and issuer.

@@ -35,7 +35,7 @@ fn with_workspaces() -> (ApiServer, Client) {
 
 /// The API server refuses one change of the workspace `two`.
 fn refuse(server: &ApiServer, message: &str) {
-    server.fail(testkit::faults::Fault {
+    server.fail(testkit::api_server::Fault {
         method: http::Method::PATCH,
         path_part: "/workspaces/two",
         code: 422,

@@ -50,7 +50,7 @@ pub(crate) struct Change {
     /// The object after the change. For a deleted object, its last state.
     pub(crate) object: Value,
     /// The object before the change.
-    pub(crate) wrap: Option<Value>,
+    pub(crate) before: Option<Value>,
 }
 
 /// One stored object.
@@ -143,9 +143,9 @@ impl Store {
         if object["metadata"]["creationTimestamp"].is_null() {
             object["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
-        let wrap = existing.as_ref().map(|stored| stored.object.clone());
-        let type_ = if wrap.is_some() { "MODIFIED" } else { "ADDED" };
-        self.happened(path, type_, &mut object, wrap);
+        let before = existing.as_ref().map(|stored| stored.object.clone());
+        let type_ = if before.is_some() { "MODIFIED" } else { "ADDED" };
+        self.happened(path, type_, &mut object, before);
         let applied = existing.map(|stored| stored.applied).unwrap_or_default();
         self.objects.insert(path.to_owned(), Stored { object, applied });
     }
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// Counts a change, writes its number into the object, and records it for watches.
-    fn happened(&mut self, path: &str, type_: &'static str, object: &mut Value, wrap: Option<Value>) {
+    fn happened(&mut self, path: &str, type_: &'static str, object: &mut Value, before: Option<Value>) {
         // Like with etcd, the first object has version 2.
         self.version = self.version.max(1) + 1;
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
@@ -167,7 +167,7 @@ impl Store {
             path: path.to_owned(),
             type_,
             object: object.clone(),
-            wrap,
+            before,
         });
     }
 
@@ -219,14 +219,14 @@ impl Store {
         };
         let mut next = stored.object.clone();
         let ports = ports(&next, stored.applied.get(manager), &intent)?;
-        if let Some(wrap) = stored.applied.get(manager) {
+        if let Some(before) = stored.applied.get(manager) {
             let others: Vec<_> = stored
                 .applied
                 .iter()
                 .filter(|(name, _)| *name != manager)
                 .map(|(_, v)| v)
                 .collect();
-            release(&mut next, wrap, &intent, &others);
+            release(&mut next, before, &intent, &others);
         }
         merge(&mut next, &intent);
         if let Some(ports) = ports {
@@ -275,25 +275,25 @@ impl Store {
         if next["metadata"]["deletionTimestamp"].is_null() {
             next["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
-        let wrap = stored.object.clone();
+        let before = stored.object.clone();
         self.settle(path, next);
         // The answer for a removed object is its last state.
-        Ok(self.get(path).unwrap_or(wrap))
+        Ok(self.get(path).unwrap_or(before))
     }
 
     fn settle(&mut self, path: &str, mut next: Value) {
-        let Some(wrap) = self.get(path) else {
+        let Some(before) = self.get(path) else {
             return;
         };
         // A precondition in the request is no change.
-        next["metadata"]["resourceVersion"] = wrap["metadata"]["resourceVersion"].clone();
-        if next == wrap {
+        next["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
+        if next == before {
             return;
         }
-        if next["spec"] != wrap["spec"]
-            || next["metadata"]["deletionTimestamp"] != wrap["metadata"]["deletionTimestamp"]
+        if next["spec"] != before["spec"]
+            || next["metadata"]["deletionTimestamp"] != before["metadata"]["deletionTimestamp"]
         {
-            let generation = wrap["metadata"]["generation"].as_i64().unwrap_or(0);
+            let generation = before["metadata"]["generation"].as_i64().unwrap_or(0);
             next["metadata"]["generation"] = json!(generation + 1);
         }
         let held = next["metadata"]["finalizers"]
@@ -303,7 +303,7 @@ impl Store {
             self.remove(path);
             return;
         }
-        self.happened(path, "MODIFIED", &mut next, Some(wrap));
+        self.happened(path, "MODIFIED", &mut next, Some(before));
         if let Some(stored) = self.objects.get_mut(path) {
             stored.object = next;
         }
@@ -356,7 +356,7 @@ fn check_preconditions(object: &Value, request: &Value) -> Result<(), Refusal> {
 
 /// The ports of a Service after an apply, as a list by number and protocol.
 /// Ports that the manager applied before and now omits are removed. Ports from other writers stay. A duplicate name is refused.
-fn ports(object: &Value, wrap: Option<&Value>, intent: &Value) -> Result<Option<Value>, Refusal> {
+fn ports(object: &Value, before: Option<&Value>, intent: &Value) -> Result<Option<Value>, Refusal> {
     let list = |object: &Value| object["spec"]["ports"].as_array().cloned();
     let Some(wanted) = list(intent).filter(|_| object["kind"] == "Service") else {
         return Ok(None);
@@ -365,7 +365,7 @@ fn ports(object: &Value, wrap: Option<&Value>, intent: &Value) -> Result<Option<
         let same = |other: &Value| (&other["port"], &other["protocol"]) == (&one["port"], &one["protocol"]);
         all.iter().any(same)
     };
-    let released = wrap.and_then(list).unwrap_or_default();
+    let released = before.and_then(list).unwrap_or_default();
     let mut ports = list(object).unwrap_or_default();
     ports.retain(|port| !among(&wanted, port) && !among(&released, port));
     ports.extend(wanted);
@@ -394,12 +394,12 @@ fn merge(object: &mut Value, intent: &Value) {
     }
 }
 
-/// Removes from `object` what `wrap` contains, `after` omits and no other manager applied.
-fn release(object: &mut Value, wrap: &Value, after: &Value, others: &[&Value]) {
-    let (Some(target), Some(wrap)) = (object.as_object_mut(), wrap.as_object()) else {
+/// Removes from `object` what `before` contains, `after` omits and no other manager applied.
+fn release(object: &mut Value, before: &Value, after: &Value, others: &[&Value]) {
+    let (Some(target), Some(before)) = (object.as_object_mut(), before.as_object()) else {
         return;
     };
-    for (key, old) in wrap {
+    for (key, old) in before {
         let others: Vec<_> = others.iter().filter_map(|other| other.get(key)).collect();
         match after.get(key) {
             Some(new) => {

@@ -1,14 +1,15 @@
-//! chart settings -> theme: name, logo, colours, help, notice (pure).
+//! Chart settings -> theme: name, logo, colours, help, notice (pure).
 //!
 //! Every value is checked. Pages must escape them.
 
 use serde::Deserialize;
 
 use crate::colour::{BACKGROUNDS, accent};
+use crate::error::WrongTheme;
 use crate::image::{data_uri, decoded};
 
 /// Colours without those that a setting may change.
-const TOKENS: &str = include_str!("tokens.css");
+const TOKENS: &str = include_str!("../tokens.css");
 /// Maximum lengths of texts, in characters.
 const MAX_NAME: usize = 60;
 const MAX_NOTICE: usize = 500;
@@ -54,31 +55,6 @@ pub struct Help {
     pub url: String,
     /// Plain text.
     pub text: String,
-}
-
-/// A setting that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WrongTheme {
-    /// The text is no JSON object of settings.
-    #[error("{0}")]
-    Malformed(String),
-    /// A value cannot be used.
-    #[error("{field}: {problem}")]
-    Value {
-        /// Name of the setting.
-        field: &'static str,
-        /// What is wrong, and the rule.
-        problem: String,
-    },
-}
-
-impl WrongTheme {
-    pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
-        Self::Value {
-            field,
-            problem: problem.into(),
-        }
-    }
 }
 
 impl Theme {
@@ -187,5 +163,4 @@ fn help(settings: &ThemeSettings) -> Result<Option<Help>, WrongTheme> {
 }
 
 #[cfg(test)]
-#[path = "theme_tests.rs"]
 mod tests;

@@ -8,7 +8,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
 use serde_json::Value;
 
-use crate::store::{Change, Store};
+use super::store::{Change, Store};
 
 /// The event for a watch that begins before the recorded history.
 const EXPIRED: &str = concat!(
@@ -54,9 +54,9 @@ impl Watch {
             return None;
         }
         let was = change
-            .wrap
+            .before
             .as_ref()
-            .is_some_and(|wrap| selects(&self.selector, wrap));
+            .is_some_and(|before| selects(&self.selector, before));
         let is = change.type_ != "DELETED" && selects(&self.selector, &change.object);
         let type_ = match (was, is) {
             (false, false) => return None,

@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 
 use http::Method;
 
-use crate::api_server::ApiServer;
+use super::ApiServer;
 
 /// An answer that the server gives instead of processing the request.
 #[derive(Clone, Debug)]
