@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::scope::Scope;
+use super::scope::Scope;
 
 /// The API server ends a watch after this many seconds. Some seconds later without data the connection counts as dead.
 const LONGEST_WATCH: u32 = 30;

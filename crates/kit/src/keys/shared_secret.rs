@@ -9,7 +9,7 @@ use kube::{
 };
 use serde_json::json;
 
-use crate::{ABSENT, api_error};
+use crate::kubernetes::{ABSENT, api_error};
 
 /// Content of a Secret.
 pub type Data = BTreeMap<String, Vec<u8>>;

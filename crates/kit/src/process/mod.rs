@@ -1,4 +1,14 @@
 //! Command line -> the life of a server process, including its exit status (IO).
+//!
+//! - `telemetry`: the log
+//! - `watchdog`: ends a process whose event loop is blocked
+//! - `shutdown`: signals
+//! - `allocator`: jemalloc
+
+mod allocator;
+pub mod shutdown;
+pub mod telemetry;
+pub mod watchdog;
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -9,7 +19,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use tokio::runtime;
 
-use crate::{telemetry, tls};
+use crate::server::tls;
 
 /// Exit status for an invalid setting (`EX_USAGE`). A retry would not help.
 pub const EXIT_USAGE: u8 = 64;

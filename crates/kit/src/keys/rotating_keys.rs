@@ -13,7 +13,7 @@ use kube::Api;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::shared_secret::{self, Data};
+use super::shared_secret::{self, Data};
 
 /// How long a key is used, in seconds.
 pub const PERIOD: i64 = 24 * 60 * 60;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use kube::{Client, Config};
 
-use crate::retry::with_retries;
+use super::retry::with_retries;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);

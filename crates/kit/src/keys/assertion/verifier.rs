@@ -131,7 +131,7 @@ mod tests {
 
     use super::super::{Claims, Signer};
     use super::*;
-    use crate::rotating_keys::MasterKey;
+    use crate::keys::rotating_keys::MasterKey;
 
     fn signer(keys: &[(&str, i64, u8)]) -> Signer {
         let signer = Signer::default();

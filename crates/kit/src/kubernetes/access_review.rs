@@ -18,8 +18,8 @@ use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::role_changes::{self, RoleChanges};
-use crate::scope::Scope;
+use super::role_changes::{self, RoleChanges};
+use super::scope::Scope;
 
 /// Maximum number of cached answers, of some 200 bytes each.
 const MAX_CACHED: u64 = 50_000;

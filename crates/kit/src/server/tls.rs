@@ -12,7 +12,7 @@ use rustls::{
     sign::CertifiedKey,
 };
 
-use crate::pki::Pair;
+use crate::keys::pki::Pair;
 
 /// Why a configuration could not be created.
 #[derive(Debug, thiserror::Error)]

@@ -24,7 +24,7 @@ use zeroize::Zeroizing;
 pub use identity::{IdentityError, MAX_GROUP_BYTES, MAX_GROUPS, Name, NameError, check_identity};
 pub use verifier::{InvalidAssertion, InvalidKeySet, VerifiedClaims, Verifier};
 
-use crate::rotating_keys::MasterKey;
+use crate::keys::rotating_keys::MasterKey;
 
 /// Lifetime of an assertion, in seconds.
 pub const LIFE: i64 = 60;

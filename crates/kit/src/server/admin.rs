@@ -24,7 +24,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::readiness::Readiness;
+use super::bind::bind;
+use super::readiness::Readiness;
 
 /// Maximum number of open connections. Further ones wait in the kernel's queue.
 /// The kubelet and each metrics scraper need one connection.
@@ -56,7 +57,7 @@ pub async fn serve(
     registry: Arc<Registry>,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let listener = crate::bind(address).await?;
+    let listener = bind(address).await?;
     tokio::select! {
         () = accept(listener, router(readiness, registry)) => {}
         () = shutdown.cancelled() => {}
