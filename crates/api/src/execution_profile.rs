@@ -1,4 +1,4 @@
-//! `WorkspaceExecutionProfile`: the identity of a pod at run time (pure).
+//! YAML of a `WorkspaceExecutionProfile` -> the identity of a pod at run time (pure).
 
 use std::collections::BTreeMap;
 

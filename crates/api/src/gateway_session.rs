@@ -1,4 +1,4 @@
-//! `GatewaySession`: one login session, shared by the gateway's replicas (pure).
+//! YAML of a `GatewaySession` -> one login session, shared by the gateway's replicas (pure).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{CustomResource, KubeSchema};

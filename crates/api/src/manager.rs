@@ -1,4 +1,4 @@
-//! `WorkspaceManager`: how workspaces are routed and who signs people in (pure).
+//! YAML of a `WorkspaceManager` -> routing and sign-in of workspaces (pure).
 
 use k8s_openapi::{api::networking::v1::NetworkPolicyPeer, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{CustomResource, KubeSchema};

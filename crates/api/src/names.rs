@@ -1,4 +1,4 @@
-//! Names that several components share (pure).
+//! Meaning -> the name that all components use for it (pure).
 //!
 //! API group, labels, annotations, finalizers and field managers. The only reader of the annotation that access depends on is here, too.
 

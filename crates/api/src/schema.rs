@@ -1,4 +1,4 @@
-//! Schema fragments that `schemars` cannot derive: quantities as Kubernetes writes them (pure).
+//! Type -> schema fragments that `schemars` cannot derive, such as quantities (pure).
 
 use kube::core::{Message, Rule};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};

@@ -1,4 +1,4 @@
-//! `WorkspaceShare`: access of other users to a workspace (pure).
+//! YAML of a `WorkspaceShare` -> access of other users to a workspace (pure).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};

@@ -1,4 +1,6 @@
-//! Condition types and reasons, and their look-up in a status (pure).
+//! Status -> its condition of one type (pure).
+//!
+//! - `reason`: every reason, and its remedy
 //!
 //! Reasons are part of the contract: scripts and alerts match on them, so a constant is never renamed.
 

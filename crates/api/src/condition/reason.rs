@@ -1,4 +1,4 @@
-//! Every reason of a condition or Event -> when it shows, and the remedy (pure). Source of docs/reasons.md.
+//! Reason of a condition or Event -> when it shows, and the remedy (pure).
 
 /// A reason for the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Bounds on the values of a workspace (pure).
+//! YAML of a template's fields -> bounds on the values of a workspace (pure).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Bounds on the idle stop of a workspace (pure).
+//! YAML of a template's fields -> bounds on idle shutdown (pure).
 
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Bounds on the time limits of a workspace (pure).
+//! YAML of a template's fields -> bounds on the time limits of a workspace (pure).
 
 use kube::KubeSchema;
 use schemars::JsonSchema;

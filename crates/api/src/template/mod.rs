@@ -1,4 +1,9 @@
-//! `WorkspaceTemplate`: defaults, and bounds for variations (pure).
+//! YAML of a `WorkspaceTemplate` -> defaults, and bounds for variations (pure).
+//!
+//! - `bounds`: bounds on values and disks
+//! - `idle`: bounds on idle shutdown
+//! - `limits`: bounds on time limits
+//! - `presentation`: how a template is shown to users
 
 mod bounds;
 mod idle;

@@ -1,4 +1,4 @@
-//! What a container computes with and runs (pure).
+//! YAML of a workspace's fields -> resources, command and environment of a container (pure).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! When a workspace counts as idle, and what happens then (pure).
+//! YAML of a workspace's fields -> when it counts as idle, and its idle status (pure).
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;

@@ -1,4 +1,4 @@
-//! Time limits of a workspace (pure).
+//! YAML of a workspace's fields -> its time limits (pure).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

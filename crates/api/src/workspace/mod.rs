@@ -1,4 +1,10 @@
-//! `Workspace`: one user's compute, disk and URL (pure).
+//! YAML of a `Workspace` -> one user's compute, disk and URL (pure).
+//!
+//! - `compute`: resources, command, environment
+//! - `storage`: disks
+//! - `idle`: idle shutdown
+//! - `limits`: time limits
+//! - `status`: the observed state
 
 mod compute;
 mod idle;

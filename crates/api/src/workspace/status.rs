@@ -1,4 +1,4 @@
-//! What is known of a workspace (pure).
+//! YAML of a workspace's status -> its observed state (pure).
 
 use k8s_openapi::apimachinery::pkg::{
     api::resource::Quantity,

@@ -1,4 +1,4 @@
-//! Given requests and limits, defaults and bounds -> all requests and limits of the container (pure).
+//! Requests and limits, defaults and bounds -> all requests and limits of a container (pure).
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Generated templates and workspaces -> forms that offer what the rules admit, and nothing else (tests).
+//! Generated templates and workspaces -> forms that offer what the rules admit (tests).
 
 use api::{Workspace, WorkspaceTemplate};
 use proptest::prelude::*;

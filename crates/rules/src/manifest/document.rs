@@ -1,4 +1,4 @@
-//! A YAML document: its value, and the place of each field (pure).
+//! YAML document -> its value, and the place of each field (pure).
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! YAML -> objects with the place of each field, or findings; workspace and form -> commented YAML (pure).
+//! YAML -> objects and findings with their places; workspace and form -> commented YAML (pure).
 //!
 //! - `document`: a document and the places of its fields
 //! - `parse`: text -> documents

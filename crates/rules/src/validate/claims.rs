@@ -1,4 +1,4 @@
-//! A claim -> whose disk it is, and whether a workspace asks for less than it has (pure); for webhook and operator.
+//! A claim -> whose disk it is, and whether a workspace asks for less than it has (pure).
 
 use api::names;
 use api::workspace::Storage;

@@ -1,5 +1,8 @@
 //! Text with `{variables}` and their values -> expanded text (pure).
 //!
+//! - `scope`: all variables and their values
+//! - `scan`: text -> variables and literal parts
+//!
 //! A variable is `{name}` where the name is dotted, such as `{workspace.name}`, or is a key of `spec.variables`.
 //! Every other brace stays as it is, so that shell, JSON and format strings need no escaping.
 //! `${NAME}` is never a variable, `{print $1}` and `{"a": 1}` contain no names, and `{{name}}` is the literal `{name}`.

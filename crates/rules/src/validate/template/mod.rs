@@ -1,4 +1,8 @@
 //! WorkspaceTemplate -> contradictions in it (pure).
+//!
+//! - `satisfiable`: bounds that no workspace meets
+//! - `presentation`: images that the template does not admit
+//! - `cache`: the cached result that there are no violations
 
 mod cache;
 mod presentation;
