@@ -1,8 +1,20 @@
-//! The contract: custom resource types, condition and reason names, labels, annotations, finalizers and field
-//! managers of `workspaces.jupyter.org/v1alpha1` (pure; no IO).
+//! YAML of the custom resources -> their types, names and schemas (pure).
 //!
-//! A field exists here only when a component acts on it. Bounds (lengths, item counts) are part of the schema, so the
-//! API server refuses oversized objects before any of our code sees them.
+//! This is the contract of `workspaces.jupyter.org/v1alpha1`. A field exists only when a component acts on it.
+//! Bounds (lengths, item counts) are part of the schema: the API server refuses oversized objects before our code sees them.
+//!
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//!
+//! - `gateway_session`: `GatewaySession`, one login session.
+//! - `share`: `WorkspaceShare`, access of other users.
+//! - `execution_profile`: `WorkspaceExecutionProfile`, the identity of a pod.
+//! - `manager`: `WorkspaceManager`, routing and sign-in.
+//! - `template`: `WorkspaceTemplate`, defaults and bounds.
+//! - `workspace`: `Workspace`, one user's compute, disk and URL.
+//! - `condition`: condition types and reasons.
+//! - `names`: API group, labels, annotations, finalizers and field managers.
+//! - `schema`: schema fragments.
+//! - `lenient`: statuses of other versions.
 
 #![expect(
     unreachable_pub,
@@ -23,7 +35,7 @@
 
 pub mod condition;
 pub mod execution_profile;
-pub mod gateway_session;
+mod gateway_session;
 mod lenient;
 pub mod manager;
 pub mod names;

@@ -1,4 +1,6 @@
 //! Reason of a condition or Event -> when it shows, and the remedy (pure).
+//!
+//! This is the source of docs/reasons.md.
 
 /// A reason for the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! How a template is shown to users (pure).
+//! YAML of a template's fields -> how it is shown to users (pure).
 
 use kube::KubeSchema;
 use schemars::JsonSchema;

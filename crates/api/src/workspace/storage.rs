@@ -1,4 +1,4 @@
-//! Disks of a workspace (pure).
+//! YAML of a workspace's fields -> its disks (pure).
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::KubeSchema;

@@ -1,3 +1,5 @@
+//! Workspaces and their objects -> explanations (tests).
+
 use api::condition::reason;
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The parts of a form (pure).
+//! Fields of a form -> the types that pages read (pure).
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Text and a changed workspace -> the text with the changed values; comments and order stay (pure).
+//! Text and a changed workspace -> text with the changes, with its comments and order (pure).
 
 use api::Workspace;
 use serde_json::Value;

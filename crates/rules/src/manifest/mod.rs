@@ -6,6 +6,7 @@
 //! - `unknown`: fields that a kind's schema does not have
 //! - `edit`: text and changed workspace -> text with its comments
 //! - `write`: workspace and form -> commented YAML
+//! - `corpus`: broken documents for tests
 //!
 //! The parser is that of `serde-saphyr`, which reads YAML everywhere else: both agree on every document (docs/decisions/0121).
 

@@ -1,5 +1,10 @@
 //! Object and schema of its kind -> readable violations of that schema (pure).
 //!
+//! - `fault`: a refused value -> its message
+//! - `node`: the rules of a schema
+//! - `path`: the path of a field as text
+//! - `patterns`: a pattern -> its message
+//!
 //! The API server reports a wrong text only as "should match '^[a-z…'", and a wrong type only by the type.
 //! It does so before any other rule is checked.
 //! The rules stay in the schema: they hold without a webhook, and cost least there.
