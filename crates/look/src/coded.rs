@@ -1,43 +1,43 @@
-//! Text with code between backticks -> markup that shows exactly that text (pure).
+//! Text with code between backticks -> HTML that shows exactly that text (pure).
 
 /// Escapes a text for elements. Text between two backticks becomes code. The rest is isolated where it has letters or marks that may
 /// change the direction of what follows.
 pub fn coded(text: &str) -> String {
-    let mut markup = String::with_capacity(text.len() + 32);
+    let mut html = String::with_capacity(text.len() + 32);
     let mut rest = text;
     while let Some((before, (code, after))) = rest
         .split_once('`')
         .and_then(|(before, after)| Some((before, after.split_once('`')?)))
     {
-        isolated(&mut markup, before);
-        markup.push_str("<code>");
-        escaped(&mut markup, code);
-        markup.push_str("</code>");
+        isolated(&mut html, before);
+        html.push_str("<code>");
+        escaped(&mut html, code);
+        html.push_str("</code>");
         rest = after;
     }
-    isolated(&mut markup, rest);
-    markup
+    isolated(&mut html, rest);
+    html
 }
 
 /// Only other letters than ASCII may have another direction: most sentences are ours.
-fn isolated(markup: &mut String, text: &str) {
+fn isolated(html: &mut String, text: &str) {
     if text.is_ascii() {
-        return escaped(markup, text);
+        return escaped(html, text);
     }
-    markup.push_str("<bdi>");
-    escaped(markup, text);
-    markup.push_str("</bdi>");
+    html.push_str("<bdi>");
+    escaped(html, text);
+    html.push_str("</bdi>");
 }
 
-fn escaped(markup: &mut String, text: &str) {
+fn escaped(html: &mut String, text: &str) {
     for character in text.chars() {
         match character {
-            '&' => markup.push_str("&amp;"),
-            '<' => markup.push_str("&lt;"),
-            '>' => markup.push_str("&gt;"),
-            '"' => markup.push_str("&quot;"),
-            '\'' => markup.push_str("&#39;"),
-            other => markup.push(other),
+            '&' => html.push_str("&amp;"),
+            '<' => html.push_str("&lt;"),
+            '>' => html.push_str("&gt;"),
+            '"' => html.push_str("&quot;"),
+            '\'' => html.push_str("&#39;"),
+            other => html.push(other),
         }
     }
 }

@@ -20,15 +20,15 @@ const UID: &str = "3e1f5a7c-0d8b-4d0a-9f5e-2b6c7d8e9f01";
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Record {
-    people: Vec<Person>,
-    refused_people: Vec<Refused>,
+    users: Vec<User>,
+    refused_users: Vec<Refused>,
     workspaces: Vec<Named>,
     refused_workspaces: Vec<Refused>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Person {
+struct User {
     is: String,
     user: String,
     slug: String,
@@ -77,12 +77,12 @@ fn is_safe(slug: &str) -> bool {
 
 #[test]
 fn every_user_has_the_recorded_slug_and_no_other_user_has_it() {
-    let people = record().people;
+    let users = record().users;
     let mut slugs = BTreeSet::new();
-    for Person { is, user, slug } in &people {
+    for User { is, user, slug } in &users {
         assert_eq!(owner_slug(user), *slug, "{is}");
         assert!(is_safe(slug), "{is}: {slug}");
-        assert!(slugs.insert(slug.as_str()), "{is}: {slug} is somebody else's");
+        assert!(slugs.insert(slug.as_str()), "{is}: {slug} is another user's");
         // Each user owns the workspaces that they created under this exact name.
         let workspace = of(user);
         assert_eq!(owner(&workspace.metadata), Some(user.as_str()), "{is}");
@@ -105,7 +105,7 @@ fn every_user_has_the_recorded_slug_and_no_other_user_has_it() {
 fn an_owner_name_that_is_not_one_folder_name_is_refused() {
     let mount =
         json!({"volumeMounts": [{"name": "homes", "mountPath": "/h", "subPath": "people/{owner.name}"}]});
-    for Person { is, user, .. } in record().people {
+    for User { is, user, .. } in record().users {
         let expanded = expand_value("spec.c", &mount, &Scope::of(&of(&user)));
         let is_folder = !user.contains('/') && user != ".";
         match expanded {
@@ -132,7 +132,7 @@ fn an_owner_name_that_is_not_one_folder_name_is_refused() {
 
 #[test]
 fn invisible_or_invalid_owner_names_are_refused() {
-    for Refused { is, name } in record().refused_people {
+    for Refused { is, name } in record().refused_users {
         if name.is_empty() {
             assert_eq!(owner(&of(&name).metadata), None, "{is}");
             let message = expand_text("{owner.slug}", &Scope::of(&of(&name))).unwrap_err();

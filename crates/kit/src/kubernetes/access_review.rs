@@ -37,7 +37,7 @@ struct Answer {
     granted: bool,
     at: Instant,
     /// How long it is cached.
-    kept: Duration,
+    lifetime: Duration,
 }
 
 /// A permission that a user may have.
@@ -93,7 +93,7 @@ impl std::fmt::Debug for AccessReviews {
 
 impl Expiry<Key, Answer> for ByAnswer {
     fn expire_after_create(&self, _: &Key, answer: &Answer, _: std::time::Instant) -> Option<Duration> {
-        Some(answer.kept)
+        Some(answer.lifetime)
     }
 
     fn expire_after_update(
@@ -183,12 +183,16 @@ impl AccessReviews {
                 let answer = tokio::time::timeout(TIMEOUT, this.ask(spec)).await;
                 let (granted, is_certain) =
                     answer.unwrap_or_else(|late| Err(kube::Error::Service(late.into())))?;
-                let kept = match (granted, is_certain) {
+                let lifetime = match (granted, is_certain) {
                     (true, _) => this.lifetimes.granted,
                     (false, true) => refused,
                     (false, false) => refused.min(this.lifetimes.refused),
                 };
-                Ok(Answer { granted, at, kept })
+                Ok(Answer {
+                    granted,
+                    at,
+                    lifetime,
+                })
             };
             this.cache.try_get_with(key, Box::pin(answer)).await
         });
@@ -438,7 +442,7 @@ mod tests {
             refused: Duration::from_secs(2),
         };
         let error = json!({"allowed": false, "evaluationError": "a webhook did not answer"});
-        for (status, kept) in [
+        for (status, lifetime) in [
             (json!({"allowed": true}), 10),
             (json!({"allowed": false}), 300),
             (error, 2),
@@ -451,7 +455,7 @@ mod tests {
             asked.await.unwrap();
             let key = key(&question(&user, &right)).unwrap();
             let answer = reviews.cache.get(&key).await.unwrap();
-            assert_eq!(answer.kept, Duration::from_secs(kept), "{status}");
+            assert_eq!(answer.lifetime, Duration::from_secs(lifetime), "{status}");
         }
     }
 

@@ -25,7 +25,7 @@ pub const RECHECKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// Namespace in which rights may have changed; `None`: anywhere.
-type Place = Option<String>;
+type ChangedIn = Option<String>;
 
 /// When roles changed last, by namespace and in the whole cluster. Answers from before may be outdated.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ pub async fn follow(
     let mut events = pin!(stream::select_all(streams));
     while let Some(event) = events.next().await {
         match event {
-            Ok(place) => changed(place.as_deref()),
+            Ok(namespace) => changed(namespace.as_deref()),
             Err(resource) => failed(resource),
         }
     }
@@ -87,7 +87,7 @@ pub async fn follow(
 fn changes<K>(
     objects: Api<PartialObjectMeta<K>>,
     resource: &'static str,
-) -> impl Stream<Item = Result<Place, &'static str>> + Send + use<K>
+) -> impl Stream<Item = Result<ChangedIn, &'static str>> + Send + use<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
 {
@@ -96,7 +96,7 @@ where
         .default_backoff()
         .filter_map(move |event| {
             let event = match event {
-                Ok(event) => place(event, &mut started).map(Ok),
+                Ok(event) => changed_in(event, &mut started).map(Ok),
                 Err(error) => {
                     tracing::warn!(resource, %error, "watch failed; it is tried again");
                     Some(Err(resource))
@@ -107,7 +107,7 @@ where
 }
 
 /// Where rights may have changed according to an event, if anywhere.
-fn place<K>(event: watcher::Event<PartialObjectMeta<K>>, started: &mut bool) -> Option<Place> {
+fn changed_in<K>(event: watcher::Event<PartialObjectMeta<K>>, started: &mut bool) -> Option<ChangedIn> {
     match event {
         watcher::Event::Apply(object) | watcher::Event::Delete(object) => Some(object.metadata.namespace),
         watcher::Event::InitDone => std::mem::replace(started, true).then_some(None),
@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn the_first_list_is_no_change_and_every_later_one_may_be_any() {
         let mut started = false;
-        let mut events = |event| place(event, &mut started);
+        let mut events = |event| changed_in(event, &mut started);
         assert_eq!(events(Event::Init), None);
         assert_eq!(events(Event::InitApply(object(Some("team")))), None);
         assert_eq!(events(Event::InitDone), None);

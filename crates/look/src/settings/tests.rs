@@ -16,13 +16,14 @@ fn refused(change: impl FnOnce(&mut ThemeSettings)) -> String {
 
 #[test]
 fn the_default_theme_is_complete() {
-    let look = Theme::default();
+    let theme = Theme::default();
     assert_eq!(
-        (look.name.as_str(), &look.logo, &look.help),
+        (theme.name.as_str(), &theme.logo, &theme.help),
         ("Workspaces", &None, &None)
     );
     assert!(
-        look.css()
+        theme
+            .css()
             .starts_with(":root{--accent:#0b5cad;--on-accent:#ffffff}")
     );
 }
@@ -30,12 +31,12 @@ fn the_default_theme_is_complete() {
 #[test]
 fn colours_are_six_digits_that_can_be_read() {
     for (light, dark) in [("#7a1fa2", "#e1bee7"), ("#000000", "#FFFFFF")] {
-        let look = theme(|theme| {
+        let theme = theme(|theme| {
             theme.accent_color = light.into();
             theme.accent_color_dark = dark.into();
         })
         .unwrap();
-        assert!(look.css().contains(&format!("--accent:{light}")));
+        assert!(theme.css().contains(&format!("--accent:{light}")));
     }
     for wrong in [
         "red",
@@ -114,12 +115,12 @@ fn texts_are_short_and_in_one_line() {
 #[test]
 fn help_is_an_address_or_a_mail() {
     for fine in ["https://help.example/x?y=1&z", "mailto:help@example.org"] {
-        let look = theme(|theme| theme.help_url = fine.into()).unwrap();
+        let theme = theme(|theme| theme.help_url = fine.into()).unwrap();
         let help = Help {
             url: fine.to_owned(),
             text: "Help".to_owned(),
         };
-        assert_eq!(look.help, Some(help));
+        assert_eq!(theme.help, Some(help));
     }
     for wrong in [
         "javascript:alert(1)",
@@ -142,8 +143,8 @@ fn a_logo_is_a_small_picture_that_only_shows() {
         format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\">{inside}</svg>")
     };
     let fine = svg("<path d=\"M0 0\"/><text font-size=\"2\">on = off</text>");
-    let look = Theme::new(&ThemeSettings::default(), Some(fine.as_bytes())).unwrap();
-    let logo = look.logo.unwrap();
+    let theme = Theme::new(&ThemeSettings::default(), Some(fine.as_bytes())).unwrap();
+    let logo = theme.logo.unwrap();
     assert!(logo.starts_with("data:image/svg+xml;base64,"));
     assert_eq!(
         theme(|theme| theme.logo.clone_from(&logo)).unwrap().logo,

@@ -1,4 +1,4 @@
-//! User, workspace, its shares manager's policy -> decision to connect, and its rule (pure).
+//! User, workspace, its shares, its manager's policy -> decision to connect, and its rule (pure).
 //!
 //! - `shares`: whether a share is active
 //! - `subjects`: the subjects of a workspace's shares. A decision costs the same for one share and for a thousand.

@@ -30,12 +30,12 @@ pub enum Inactive {
     #[error("The WorkspaceManager of workspace {0:?} is not known, and it says what may be shared.")]
     ManagerNotFound(String),
     /// The manager disables sharing.
-    #[error("WorkspaceManager {0:?} lets nobody share (authorization.sharing.enabled).")]
+    #[error("WorkspaceManager {0:?} disables sharing (authorization.sharing.enabled).")]
     SharingDisabled(String),
     /// All workspaces of the manager have one web origin, and no administrator accepted the consequences.
     #[error(
-        "WorkspaceManager {0:?} has one web origin for all workspaces (routing.mode: Path), where code in a shared one could act as \
-         its guests in theirs: nobody is let in by a share unless routing.pathModeSharing is AcceptRisk."
+        "WorkspaceManager {0:?} has one web origin for all workspaces (routing.mode: Path). Code in a shared workspace could act as its \
+         users in their own workspaces. Shares give no access unless routing.pathModeSharing is AcceptRisk."
     )]
     OneOrigin(String),
     /// The share exceeds the manager's bounds.
@@ -341,14 +341,17 @@ mod tests {
     }
 
     #[test]
-    fn an_early_share_is_bound_to_the_first_workspace_that_its_creator_owns() {
-        let early = share(json!({"spec": {"workspaceUID": null}}));
-        assert_eq!(binding(&early, None), None);
-        assert_eq!(binding(&early, Some(&workspace("mallory", "u-9"))), None);
-        assert_eq!(binding(&early, Some(&workspace("alice", "u-1"))), Some("u-1"));
-        assert_eq!(reason_of(&early, Some(&workspace("alice", "u-1")), json!({})), "");
+    fn a_share_without_workspace_is_bound_to_the_first_workspace_that_its_creator_owns() {
+        let unbound = share(json!({"spec": {"workspaceUID": null}}));
+        assert_eq!(binding(&unbound, None), None);
+        assert_eq!(binding(&unbound, Some(&workspace("mallory", "u-9"))), None);
+        assert_eq!(binding(&unbound, Some(&workspace("alice", "u-1"))), Some("u-1"));
         assert_eq!(
-            reason_of(&early, Some(&workspace("mallory", "u-9")), json!({})),
+            reason_of(&unbound, Some(&workspace("alice", "u-1")), json!({})),
+            ""
+        );
+        assert_eq!(
+            reason_of(&unbound, Some(&workspace("mallory", "u-9")), json!({})),
             reason::OWNER_CHANGED
         );
         let recorded = share(json!({"spec": {"workspaceUID": null}, "status": {"workspaceUID": "u-1"}}));

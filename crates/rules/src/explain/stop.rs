@@ -53,7 +53,7 @@ fn stopped(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
         let cause = of_workspace(workspace, "status.stoppedBecause", "Idle", Some(because.time.0));
         return Finding {
             what: format!(
-                "It was stopped {} ago, because nobody used it.",
+                "It was stopped {} ago, because it was idle.",
                 ago(because.time.0, evidence.now)
             ),
             reason: Some(reason::IDLE_STOPPED.to_owned()),

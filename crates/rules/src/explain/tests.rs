@@ -166,7 +166,7 @@ fn an_idle_stop_is_distinguished_from_a_user_s_stop() {
     let idle = of(&status);
     assert_eq!(
         idle.findings[0].what,
-        "It was stopped 60 min ago, because nobody used it."
+        "It was stopped 60 min ago, because it was idle."
     );
     assert_eq!(values(&idle.findings[0]), ["Idle", "60"]);
 }

@@ -53,7 +53,7 @@ pub struct Manifest {
     pub document: Document,
 }
 
-/// Reads one workspace. Findings are in the order of the text; there is at least one, and no more than somebody reads.
+/// Reads one workspace. Findings are in the order of the text; there is at least one, and at most as many as a user reads.
 pub fn workspace(text: &str) -> Result<Manifest, Vec<Finding>> {
     if text.len() > MAX_BYTES {
         return Err(vec![too_long(text)]);

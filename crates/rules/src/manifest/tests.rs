@@ -139,7 +139,7 @@ fn bombs_are_refused_within_bounds() {
     let many = format!("[{}]", "a,".repeat(200_001));
     assert_eq!(steps(&many), Err(1), "more values than are counted");
     let tags = "- !t a\n".repeat(10_000);
-    assert_eq!(steps(&tags), Err(50), "no more findings than somebody reads");
+    assert_eq!(steps(&tags), Err(50), "at most as many findings as a user reads");
     assert!(work(&tags, Syntax::Plain) <= 100, "what follows is not read");
     // As many fields as fit, each unknown, twice or of the wrong type.
     let fields = |line: &dyn Fn(usize) -> String| -> String { (0..5_000).map(line).collect() };

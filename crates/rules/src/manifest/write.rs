@@ -39,7 +39,7 @@ pub fn yaml(form: &Form, workspace: &Workspace) -> String {
     }
     lines.push("spec:".to_owned());
     let mut spec = object[SPEC].as_object().cloned().unwrap_or_default();
-    // A manifest without it does not start a workspace that somebody stopped.
+    // A manifest without it does not start a workspace that a user stopped.
     spec.remove("desiredStatus");
     section(form, SPEC, &spec, 1, false, &mut lines);
     lines.join("\n") + "\n"

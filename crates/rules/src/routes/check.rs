@@ -197,8 +197,8 @@ fn authentication(manager: &WorkspaceManager, settings: &Settings) -> Option<Vio
             asked |= variables::names_in(text, &|_| false).contains(&ADDRESS);
         });
     }
-    let rule = "is asked by no manifest of routing.custom: the proxy must be told to ask {authentication.address} about each \
-                request. Say authentication.none if nobody is to decide";
+    let rule = "is used by no manifest of routing.custom: a manifest must configure the proxy to send each request to \
+                {authentication.address} for authorization. Set authentication.none if no service authorizes requests";
     (!asked).then(|| Violation::new(way, "", rule))
 }
 

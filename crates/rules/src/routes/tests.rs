@@ -170,12 +170,12 @@ fn a_route_needs_an_authentication_service() {
     open["metadata"]["annotations"] = json!({});
     let found = faults(&manager(std::slice::from_ref(&open), &forward()));
     assert!(
-        found.starts_with("spec.authentication.forwardAuth: is asked by no manifest"),
+        found.starts_with("spec.authentication.forwardAuth: is used by no manifest"),
         "{found}"
     );
     let found = faults(&manager(std::slice::from_ref(&open), &json!({"gateway": {}})));
     assert!(
-        found.starts_with("spec.authentication.gateway: is asked by no manifest"),
+        found.starts_with("spec.authentication.gateway: is used by no manifest"),
         "{found}"
     );
     assert_eq!(

@@ -61,7 +61,7 @@ fn unchecked_references(
         Ok(chosen) if chosen.is_empty() => Vec::new(),
         Ok(_) => {
             let rule = "names Secrets, ConfigMaps or claims by values that the workspace chooses, and nothing records that it \
-                        existed when the workspace was created, so nobody checked the right to them: delete the workspace and create it anew; \
+                        existed when the workspace was created, so the right to them was not checked: delete the workspace and create it anew; \
                         first set spec.storage.retain: Retain, or its disk is deleted with it";
             vec![Violation::new("spec.templateRef", template.name_any(), rule)]
         }

@@ -50,7 +50,7 @@ impl Builder<'_> {
             self.field(
                 Group::Lifetime,
                 "spec.idleShutdown.enabled",
-                "Stop when nobody uses it",
+                "Stop when idle",
                 Kind::Toggle { values },
             )
             .default(Some(on.to_string()), idle_from),

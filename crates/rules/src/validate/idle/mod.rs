@@ -84,8 +84,8 @@ fn kept(
     .map(|(field, _, value)| {
         if field == "enabled" && given.is_none_or(|given| given.enabled.is_none()) {
             // The user did not write that field. The block itself enables idle shutdown.
-            let rule = "has workspaces stopped that nobody uses, which is the template's to decide (idleShutdownOverrides.allow is \
-                        false): leave it out";
+            let rule = "enables idle shutdown, which only the template may do (idleShutdownOverrides.allow is false): \
+                        leave it out";
             return Violation::new(FIELD, "", rule);
         }
         let rule = "is the template's to decide (idleShutdownOverrides.allow is false): leave it out";

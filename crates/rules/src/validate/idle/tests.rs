@@ -132,7 +132,7 @@ fn without_overrides_each_differing_idle_field_is_refused() {
     let on = lines(json!({"idleTimeoutInMinutes": 5}), json!(null), closed.clone());
     assert_eq!(on.len(), 1);
     assert!(
-        on[0].starts_with("spec.idleShutdown: has workspaces stopped"),
+        on[0].starts_with("spec.idleShutdown: enables idle shutdown"),
         "{on:?}"
     );
     let on = lines(json!({"enabled": true}), json!(null), closed.clone());

@@ -107,7 +107,7 @@ impl Schema {
             at,
             is_required: true,
         }
-        .look(&self.0, spec, take)
+        .visit(&self.0, spec, take)
     }
 }
 
@@ -163,7 +163,7 @@ impl<'p> Place<'p> {
     }
 
     /// Passes each refused value to `take`, until `take` stops the search.
-    fn look<'a>(self, node: &Node, value: &'a Value, take: &mut Take<'_, 'a>) -> ControlFlow<()> {
+    fn visit<'a>(self, node: &Node, value: &'a Value, take: &mut Take<'_, 'a>) -> ControlFlow<()> {
         if value.is_null() && (node.is_nullable || node.shape == Shape::Any) {
             return ControlFlow::Continue(());
         }
@@ -223,7 +223,7 @@ impl<'p> Place<'p> {
                 is_required: true,
             };
             if let Some(each) = &node.each {
-                place.look(each, entry, take)?;
+                place.visit(each, entry, take)?;
             }
             let Some(names) = &node.unique else { continue };
             let keys = names
@@ -268,13 +268,13 @@ impl<'p> Place<'p> {
                 if !value.is_null() {
                     let is_required = node.required.contains(name);
                     let at = Path::Field(&self.at, name);
-                    Place { at, is_required }.look(field, value, take)?;
+                    Place { at, is_required }.visit(field, value, take)?;
                 }
             } else if let Some(each) = node.each.as_deref().filter(|_| !value.is_null()) {
                 let at = Path::Key(&self.at, name);
                 // A refused text in a map is replaced, not removed. Otherwise the map could look as if it was not set.
                 let is_required = each.shape == Shape::Text;
-                Place { at, is_required }.look(each, value, take)?;
+                Place { at, is_required }.visit(each, value, take)?;
             }
         }
         for name in &node.required {

@@ -54,9 +54,9 @@ impl ValidTemplates {
         found
     }
 
-    fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
+    fn known<T>(&self, read: impl FnOnce(&mut Known) -> T) -> T {
         // The data is complete, even if a thread panicked while it held the lock.
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        read(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

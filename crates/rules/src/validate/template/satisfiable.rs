@@ -45,7 +45,7 @@ pub(super) fn none(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     for (index, it) in spec.label_requirements.iter().enumerate() {
         if it.required && it.name.starts_with(RESERVED_PREFIX) {
             let field = format!("spec.labelRequirements[{index}].name");
-            let rule = format!("{UNSATISFIABLE}, because nobody may set a label of ours: require another");
+            let rule = format!("{UNSATISFIABLE}, because users may not set labels of ours: require another");
             found.push(Violation::new(field, &it.name, rule));
         }
     }
@@ -53,7 +53,7 @@ pub(super) fn none(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
         if it.required && it.name == RUN_ID_VARIABLE {
             let field = format!("spec.envRequirements[{index}].name");
             let rule = format!(
-                "{UNSATISFIABLE}, because nobody may set this variable, which is ours: require another"
+                "{UNSATISFIABLE}, because users may not set this variable, which is ours: require another"
             );
             found.push(Violation::new(field, &it.name, rule));
         }
@@ -70,8 +70,8 @@ pub fn advice(spec: &WorkspaceTemplateSpec) -> Vec<String> {
     let is_off_by_default = !is_on(by_default(spec).as_ref());
     let message = most.filter(|_| is_off_by_default).map(|most| {
         format!(
-            "spec.idleShutdownOverrides.maxIdleTimeoutInMinutes: {most} bounds only workspaces that ask to be stopped when nobody uses \
-             them; all others run for ever: set spec.defaultIdleShutdown, and it bounds them all"
+            "spec.idleShutdownOverrides.maxIdleTimeoutInMinutes: {most} bounds only workspaces that enable idle shutdown; \
+             all others run for ever: set spec.defaultIdleShutdown, and it bounds them all"
         )
     });
     message.into_iter().collect()
