@@ -14,35 +14,21 @@
 //!
 //! By part of a workspace, also within its template's bounds:
 //!
-//! - `annotations`, `labels`, `requirements`: metadata, and a template's requirements on it and on variables
-//! - `image`, `env`, `variables`, `hooks`, `containers`: the application and init containers
-//! - `storage`, `mounts`: disks and mount paths
-//! - `affinity`, `affinity_scope`: scheduling
-//! - `identities`, `pod_security`: security contexts
+//! - `pod`: containers, mounts, scheduling, security contexts, metadata of the pod
+//! - `requirements`: a template's requirements on labels and variables
+//! - `image`, `variables`, `storage`: the image, `spec.variables`, the disk
 //! - `idle`, `limits`, `minutes`: idle shutdown and time limits
-//! - `totals`: the sum of all containers
 //! - `custom`: fields that only some templates allow
-//! - `parts`: the checks that workspaces and templates share
 
-mod affinity;
-mod affinity_scope;
-mod annotations;
 pub mod claims;
-mod containers;
 mod custom;
-mod env;
-mod hooks;
-mod identities;
 mod idle;
 mod image;
-mod labels;
 mod limits;
 mod manager;
 mod minutes;
-mod mounts;
 mod named;
-mod parts;
-mod pod_security;
+mod pod;
 mod profile;
 mod requirements;
 pub mod schema;
@@ -51,7 +37,6 @@ mod size;
 mod storage;
 mod template;
 mod texts;
-mod totals;
 mod unattested;
 mod unbounded;
 mod variables;
@@ -72,20 +57,12 @@ pub use unattested::is_attested;
 pub(crate) use unattested::refused as unattested;
 pub use unbounded::without_template;
 
+use self::pod::{annotations, mounts, parts, totals};
 use crate::checks::{self, resources};
 use crate::effective::Effective;
 use crate::names;
 use crate::settings::Settings;
 use crate::violation::Violation;
-
-/// The author of a part of the pod.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Author {
-    /// The author of the workspace.
-    Workspace,
-    /// The author of a template or execution profile.
-    Administrator,
-}
 
 /// The input of a workspace's validation.
 pub(crate) struct Case<'a> {

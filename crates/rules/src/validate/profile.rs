@@ -5,8 +5,9 @@ use api::names::{PRODUCT, RESERVED_PREFIX};
 use api::{WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
 use kube::ResourceExt as _;
 
+use super::pod::{Author, env, mounts};
 use super::size::spec_size;
-use super::{Author, env, mounts, texts};
+use super::texts;
 use crate::checks::syntax::{is_child_name, is_qualified_name, object_name};
 use crate::checks::{mount_path, normal_path};
 use crate::effective::variables::{Scope, expand_text};

@@ -14,9 +14,8 @@ use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
-use super::{
-    annotations, idle, image, labels, limits, mounts, parts, requirements, spec_size, texts, totals,
-};
+use super::pod::{annotations, labels, mounts, parts, totals};
+use super::{idle, image, limits, requirements, spec_size, texts};
 use crate::checks::resources::bounds_of;
 use crate::checks::syntax::object_name;
 use crate::checks::{self, resources};

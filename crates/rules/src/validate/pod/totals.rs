@@ -17,7 +17,7 @@ type Amounts = BTreeMap<String, RawQuantity>;
 /// Checks the pod's effective requests and limits, which the scheduler reserves: the maximum of what runs at the same time.
 /// `path` holds the init containers; `None`: a workspace does not set them, and its own amounts are reported. Other checks report what the
 /// application alone exceeds.
-pub(super) fn beyond(
+pub(in crate::validate) fn beyond(
     path: Option<&str>,
     application: &ResourceRequirements,
     init: &[Container],
@@ -75,7 +75,11 @@ pub(super) fn beyond(
 }
 
 /// Reports missing limits. A container without a limit may use any amount of a resource that can be overcommitted, despite the bound.
-pub(super) fn unlimited(path: &str, init: &[Container], bounds: Option<&ResourceBounds>) -> Vec<Violation> {
+pub(in crate::validate) fn unlimited(
+    path: &str,
+    init: &[Container],
+    bounds: Option<&ResourceBounds>,
+) -> Vec<Violation> {
     let others = bounds.iter().flat_map(|bounds| bounds.resources.keys());
     let names: BTreeSet<&str> = ["cpu", "memory"]
         .into_iter()

@@ -26,7 +26,7 @@ const OURS: [(&str, &str); 3] = [
 const TOKEN_FOLDER: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /// Checks the additional disks at `path`, each on its own.
-pub(super) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> Vec<Violation> {
+pub(in crate::validate) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, volume) in volumes.iter().enumerate() {
         let at = format!("{path}[{index}]");
@@ -61,19 +61,19 @@ pub(super) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> Vec<Violation>
 }
 
 /// All volumes of a pod, for checks of their combination.
-pub(super) struct Together<'a> {
+pub(in crate::validate) struct Together<'a> {
     /// Name of the workspace's own disk, if it has or would have one.
-    pub(super) own_claim: &'a str,
-    pub(super) home: &'a Home,
-    pub(super) volumes: &'a [SecondaryVolume],
+    pub(in crate::validate) own_claim: &'a str,
+    pub(in crate::validate) home: &'a Home,
+    pub(in crate::validate) volumes: &'a [SecondaryVolume],
     /// Whether the workspace lists the volumes itself.
-    pub(super) volumes_given: bool,
-    pub(super) profile: Option<(&'a str, &'a WorkspaceExecutionProfileSpec)>,
+    pub(in crate::validate) volumes_given: bool,
+    pub(in crate::validate) profile: Option<(&'a str, &'a WorkspaceExecutionProfileSpec)>,
 }
 
 impl Together<'_> {
     /// All conflicts between the volumes.
-    pub(super) fn clashes(&self) -> Vec<Violation> {
+    pub(in crate::validate) fn clashes(&self) -> Vec<Violation> {
         let mut found = self.claims();
         let mut accepted: BTreeMap<String, String> =
             OURS.map(|(path, what)| (path.to_owned(), what.to_owned())).into();
@@ -143,7 +143,7 @@ impl Together<'_> {
 }
 
 /// Folders that a profile mounts, each with its description.
-pub(super) fn folders_of(profile: &WorkspaceExecutionProfileSpec) -> Vec<(String, String)> {
+pub(in crate::validate) fn folders_of(profile: &WorkspaceExecutionProfileSpec) -> Vec<(String, String)> {
     let mut folders: Vec<_> = profile
         .secret_mounts
         .iter()
@@ -172,16 +172,16 @@ pub(super) fn folders_of(profile: &WorkspaceExecutionProfileSpec) -> Vec<(String
 }
 
 /// The folder of a token's file.
-pub(super) fn token_folder(path: &str) -> String {
+pub(in crate::validate) fn token_folder(path: &str) -> String {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     normal_path(folder)
 }
 
 /// The field of a template. The author of a template has other fields to change than the author of a workspace.
-pub(super) const OF_TEMPLATE: &str = "spec.defaultShmSize";
+pub(in crate::validate) const OF_TEMPLATE: &str = "spec.defaultShmSize";
 
 /// Checks the size of shared memory, which counts towards the memory limit.
-pub(super) fn shm(
+pub(in crate::validate) fn shm(
     field: &str,
     size: &RawQuantity,
     most: Option<&RawQuantity>,

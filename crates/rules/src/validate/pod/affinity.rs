@@ -10,16 +10,16 @@ use super::labels::{key, value};
 use crate::checks::syntax::is_dns_1123_label;
 use crate::violation::Violation;
 
-pub(super) const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
-pub(super) const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
+pub(in crate::validate) const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+pub(in crate::validate) const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 const OF_SELECTORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 const OF_NODES: [&str; 6] = ["In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"];
 
 /// One term about pods to be near to or far from.
-pub(super) struct PodTerm<'a> {
+pub(in crate::validate) struct PodTerm<'a> {
     /// Path of its list entry.
     entry: String,
-    pub(super) term: &'a PodAffinityTerm,
+    pub(in crate::validate) term: &'a PodAffinityTerm,
     /// Weight of the preference; `None`: the term is required.
     weight: Option<i32>,
     is_far: bool,
@@ -27,7 +27,7 @@ pub(super) struct PodTerm<'a> {
 
 impl PodTerm<'_> {
     /// Path of the term itself.
-    pub(super) fn at(&self) -> String {
+    pub(in crate::validate) fn at(&self) -> String {
         match self.weight {
             None => self.entry.clone(),
             Some(_) => format!("{}.podAffinityTerm", self.entry),
@@ -35,13 +35,13 @@ impl PodTerm<'_> {
     }
 
     /// Whether the term is a required anti-affinity.
-    pub(super) fn is_required_anti_affinity(&self) -> bool {
+    pub(in crate::validate) fn is_required_anti_affinity(&self) -> bool {
         self.is_far && self.weight.is_none()
     }
 }
 
 /// All terms about pods, as they are written.
-pub(super) fn pod_terms<'a>(path: &str, given: &'a Affinity) -> Vec<PodTerm<'a>> {
+pub(in crate::validate) fn pod_terms<'a>(path: &str, given: &'a Affinity) -> Vec<PodTerm<'a>> {
     let near = given.pod_affinity.as_ref().map(|near| {
         let required = &near.required_during_scheduling_ignored_during_execution;
         let preferred = &near.preferred_during_scheduling_ignored_during_execution;
@@ -83,7 +83,7 @@ pub(super) fn pod_terms<'a>(path: &str, given: &'a Affinity) -> Vec<PodTerm<'a>>
 }
 
 /// Checks the affinity at `path`.
-pub(super) fn affinity(path: &str, given: &Affinity) -> Vec<Violation> {
+pub(in crate::validate) fn affinity(path: &str, given: &Affinity) -> Vec<Violation> {
     let mut found = Vec::new();
     if let Some(nodes) = &given.node_affinity {
         found.extend(of_nodes(&format!("{path}.nodeAffinity"), nodes));

@@ -25,7 +25,7 @@ const FOR_ADMINISTRATORS: [&str; 4] = [
 const MAX_VALUE: usize = 4096;
 
 /// Checks the pod's annotations in a template.
-pub(super) fn base(path: &str, annotations: &[Annotation]) -> Vec<Violation> {
+pub(in crate::validate) fn base(path: &str, annotations: &[Annotation]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, Annotation { name, value }) in annotations.iter().enumerate() {
         let field = format!("{path}[{index}].name");
@@ -44,7 +44,7 @@ pub(super) fn base(path: &str, annotations: &[Annotation]) -> Vec<Violation> {
 }
 
 /// Checks the prefixes of keys that a template leaves to workspaces.
-pub(super) fn prefixes(path: &str, prefixes: &[String]) -> Vec<Violation> {
+pub(in crate::validate) fn prefixes(path: &str, prefixes: &[String]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, prefix) in prefixes.iter().enumerate() {
         // A prefix must become a valid key when text follows.
@@ -68,7 +68,7 @@ pub(super) fn prefixes(path: &str, prefixes: &[String]) -> Vec<Violation> {
 }
 
 /// Checks the annotations of a workspace on their own.
-pub(super) fn given(annotations: &BTreeMap<String, String>) -> Vec<Violation> {
+pub(in crate::validate) fn given(annotations: &BTreeMap<String, String>) -> Vec<Violation> {
     annotations
         .keys()
         .filter_map(|name| key(&field(name), name, Author::Workspace))
@@ -76,14 +76,14 @@ pub(super) fn given(annotations: &BTreeMap<String, String>) -> Vec<Violation> {
 }
 
 /// Returns a violation if a workspace sets annotations but names no template that could allow them.
-pub(super) fn without_template(given: &WorkspaceSpec) -> Option<Violation> {
+pub(in crate::validate) fn without_template(given: &WorkspaceSpec) -> Option<Violation> {
     let is_refused = given.template_ref.is_none() && !given.pod_annotations.is_empty();
     let rule = "needs a template that allows it (allowedPodAnnotations): name one in spec.templateRef, or leave it out";
     is_refused.then(|| Violation::new(GIVEN, "", rule))
 }
 
 /// Annotations of the workspace that its template does not allow. A value that equals the template's is always allowed.
-pub(super) fn within(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
+pub(in crate::validate) fn within(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let allowed = &template.allowed_pod_annotations;
     let is_allowed = |name: &str| allowed.iter().any(|prefix| name.starts_with(prefix.as_str()));
     let is_theirs = |name: &str, value: &str| {

@@ -8,7 +8,7 @@ use crate::checks::id;
 use crate::violation::Violation;
 
 /// Checks the security context of a pod at `path`.
-pub(super) fn pod(path: &str, context: &PodSecurityContext) -> Vec<Violation> {
+pub(in crate::validate) fn pod(path: &str, context: &PodSecurityContext) -> Vec<Violation> {
     let mut found = Vec::new();
     found.extend(id(path, "runAsUser", context.run_as_user));
     found.extend(id(path, "runAsGroup", context.run_as_group));
@@ -51,7 +51,7 @@ pub(super) fn pod(path: &str, context: &PodSecurityContext) -> Vec<Violation> {
 }
 
 /// Checks the security context of a container at `path`.
-pub(super) fn container(path: &str, context: &SecurityContext) -> Vec<Violation> {
+pub(in crate::validate) fn container(path: &str, context: &SecurityContext) -> Vec<Violation> {
     let mut found = Vec::new();
     found.extend(id(path, "runAsUser", context.run_as_user));
     found.extend(id(path, "runAsGroup", context.run_as_group));

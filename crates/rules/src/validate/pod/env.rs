@@ -22,7 +22,7 @@ const FIELDS: [&str; 7] = [
 const NODE_FIELDS: [&str; 2] = ["status.hostIP", "status.hostIPs"];
 
 /// Checks the variables at `path`.
-pub(super) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Violation> {
+pub(in crate::validate) fn shape(path: &str, variables: &[EnvVar], author: Author) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, variable) in variables.iter().enumerate() {
         let at = format!("{path}[{index}]");
@@ -138,7 +138,11 @@ fn pod_field(field: &str, path: &str, author: Author) -> Option<Violation> {
 }
 
 /// Checks whole Secrets and ConfigMaps as variables. Their content cannot be checked against a template's patterns.
-pub(super) fn sources(path: &str, sources: &[EnvFromSource], has_patterns: bool) -> Vec<Violation> {
+pub(in crate::validate) fn sources(
+    path: &str,
+    sources: &[EnvFromSource],
+    has_patterns: bool,
+) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let at = format!("{path}[{index}]");

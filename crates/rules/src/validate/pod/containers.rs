@@ -12,17 +12,17 @@ use crate::checks::{image_syntax, mount_path, normal_path, resources, sub_path};
 use crate::violation::Violation;
 
 /// What the checks of init containers need.
-pub(super) struct Site<'a> {
-    pub(super) author: Author,
-    pub(super) level: PodSecurity,
+pub(in crate::validate) struct Site<'a> {
+    pub(in crate::validate) author: Author,
+    pub(in crate::validate) level: PodSecurity,
     /// Names of the pod's volumes.
-    pub(super) volumes: &'a [&'a str],
+    pub(in crate::validate) volumes: &'a [&'a str],
     /// Whether the template has patterns for environment variables.
-    pub(super) has_patterns: bool,
+    pub(in crate::validate) has_patterns: bool,
 }
 
 /// Checks the init containers at `path`.
-pub(super) fn init(path: &str, containers: &[Container], site: &Site<'_>) -> Vec<Violation> {
+pub(in crate::validate) fn init(path: &str, containers: &[Container], site: &Site<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, container) in containers.iter().enumerate() {
         let at = format!("{path}[{index}]");

@@ -23,7 +23,7 @@ const APPLICATION_PORTS: [&str; 1] = [api::names::APPLICATION_PORT];
 type Part<'a, T> = (&'static str, &'a T);
 
 /// Fields of the pod that both workspace and template can set.
-pub(super) struct Parts<'a> {
+pub(in crate::validate) struct Parts<'a> {
     author: Author,
     container: Part<'a, Option<ContainerConfig>>,
     env: Part<'a, Vec<EnvVar>>,
@@ -39,7 +39,7 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn of_workspace(spec: &'a WorkspaceSpec) -> Self {
+    pub(in crate::validate) fn of_workspace(spec: &'a WorkspaceSpec) -> Self {
         Self {
             author: Author::Workspace,
             container: ("spec.containerConfig", &spec.container_config),
@@ -56,7 +56,7 @@ impl<'a> Parts<'a> {
         }
     }
 
-    pub(super) fn of_template(spec: &'a WorkspaceTemplateSpec) -> Self {
+    pub(in crate::validate) fn of_template(spec: &'a WorkspaceTemplateSpec) -> Self {
         Self {
             author: Author::Administrator,
             container: ("spec.defaultContainerConfig", &spec.default_container_config),
@@ -81,7 +81,12 @@ impl<'a> Parts<'a> {
 
     /// All violations. `volumes` are the names of the pod's volumes.
     /// `has_patterns`: the template has patterns for environment variables, which the author must match.
-    pub(super) fn faults(&self, level: PodSecurity, volumes: &[&str], has_patterns: bool) -> Vec<Violation> {
+    pub(in crate::validate) fn faults(
+        &self,
+        level: PodSecurity,
+        volumes: &[&str],
+        has_patterns: bool,
+    ) -> Vec<Violation> {
         let site = containers::Site {
             author: self.author,
             level,
@@ -139,7 +144,7 @@ impl<'a> Parts<'a> {
 }
 
 /// Names of a pod's volumes: its home, the listed ones, and shared memory if it has a size.
-pub(super) fn volume_names(volumes: &[SecondaryVolume], has_shm: bool) -> Vec<&str> {
+pub(in crate::validate) fn volume_names(volumes: &[SecondaryVolume], has_shm: bool) -> Vec<&str> {
     let mut names = vec![HOME_VOLUME];
     names.extend(volumes.iter().map(|volume| volume.name.as_str()));
     names.extend(has_shm.then_some(SHM_VOLUME));

@@ -13,7 +13,7 @@ use crate::violation::Violation;
 const ONE_NODE: &str = "kubernetes.io/hostname";
 
 /// Reports terms about pods of other namespaces, and anti-affinity to domains of more than one node.
-pub(super) fn violations(path: &str, given: &Affinity) -> Vec<Violation> {
+pub(in crate::validate) fn violations(path: &str, given: &Affinity) -> Vec<Violation> {
     let terms = pod_terms(path, given);
     let of_other_namespaces = terms.iter().flat_map(of_other_namespaces);
     let away = terms.iter().filter(|term| term.is_required_anti_affinity());

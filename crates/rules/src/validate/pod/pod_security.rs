@@ -49,7 +49,11 @@ const SYSCTLS: [&str; 10] = [
 ];
 
 /// Checks the security context of a pod at `path`.
-pub(super) fn pod(path: &str, context: &PodSecurityContext, level: PodSecurity) -> Vec<Violation> {
+pub(in crate::validate) fn pod(
+    path: &str,
+    context: &PodSecurityContext,
+    level: PodSecurity,
+) -> Vec<Violation> {
     let mut check = Check::of_common(path, level, &context.into());
     for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
         if !SYSCTLS.contains(&sysctl.name.as_str()) {
@@ -64,7 +68,11 @@ pub(super) fn pod(path: &str, context: &PodSecurityContext, level: PodSecurity) 
 }
 
 /// Checks the security context of a container at `path`.
-pub(super) fn container(path: &str, context: &SecurityContext, level: PodSecurity) -> Vec<Violation> {
+pub(in crate::validate) fn container(
+    path: &str,
+    context: &SecurityContext,
+    level: PodSecurity,
+) -> Vec<Violation> {
     let mut check = Check::of_common(path, level, &context.into());
     check.capabilities(context.capabilities.as_ref());
     if context.privileged == Some(true) {

@@ -23,7 +23,7 @@ const OURS: [&str; 6] = [
 ];
 
 /// Checks the labels of the pod at `path`.
-pub(super) fn base(path: &str, labels: &[Label]) -> Vec<Violation> {
+pub(in crate::validate) fn base(path: &str, labels: &[Label]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, label) in labels.iter().enumerate() {
         let field = format!("{path}[{index}].name");
@@ -48,7 +48,7 @@ pub(super) fn base(path: &str, labels: &[Label]) -> Vec<Violation> {
 }
 
 /// Checks the node selector at `path`.
-pub(super) fn selector(path: &str, labels: &BTreeMap<String, String>) -> Vec<Violation> {
+pub(in crate::validate) fn selector(path: &str, labels: &BTreeMap<String, String>) -> Vec<Violation> {
     labels
         .iter()
         .flat_map(|(name, text)| {
@@ -59,7 +59,7 @@ pub(super) fn selector(path: &str, labels: &BTreeMap<String, String>) -> Vec<Vio
 }
 
 /// Checks the tolerations of a pod.
-pub(super) fn tolerations(path: &str, tolerations: &[Toleration]) -> Vec<Violation> {
+pub(in crate::validate) fn tolerations(path: &str, tolerations: &[Toleration]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, toleration) in tolerations.iter().enumerate() {
         let at = |leaf: &str| format!("{path}[{index}].{leaf}");
@@ -105,12 +105,12 @@ pub(super) fn tolerations(path: &str, tolerations: &[Toleration]) -> Vec<Violati
     found
 }
 
-pub(super) fn key(field: &str, key: &str) -> Option<Violation> {
+pub(in crate::validate) fn key(field: &str, key: &str) -> Option<Violation> {
     let rule = "is no label's key: use at most 63 letters, digits, '-', '_' and '.', if need be behind a domain and '/'";
     (!is_qualified_name(key)).then(|| Violation::new(field, key, rule))
 }
 
-pub(super) fn value(field: &str, value: &str) -> Option<Violation> {
+pub(in crate::validate) fn value(field: &str, value: &str) -> Option<Violation> {
     let rule = "is no label's value: use at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends";
     (!is_label_value(value)).then(|| Violation::new(field, value, rule))
 }

@@ -17,7 +17,7 @@ use crate::violation::Violation;
 const SLEEP: RangeInclusive<i64> = 1..=30;
 
 /// Checks the hooks at `path`. `ports` are the names of the container's ports.
-pub(super) fn lifecycle(path: &str, hooks: &Lifecycle, ports: &[&str]) -> Vec<Violation> {
+pub(in crate::validate) fn lifecycle(path: &str, hooks: &Lifecycle, ports: &[&str]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (name, hook) in [("postStart", &hooks.post_start), ("preStop", &hooks.pre_stop)] {
         if let Some(hook) = hook {
@@ -102,7 +102,7 @@ fn probe(path: &str, probe: &Probe, ports: &[&str]) -> Vec<Violation> {
 }
 
 /// Checks a liveness or startup probe at `path`. One success is enough, and a failure ends the container.
-pub(super) fn liveness_or_startup(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
+pub(in crate::validate) fn liveness_or_startup(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
     let mut found = probe(path, given, ports);
     if let Some(count) = given.success_threshold.filter(|count| *count > 1) {
         let rule = "is more than 1, which only a readiness probe may want: leave it out";
@@ -118,7 +118,7 @@ pub(super) fn liveness_or_startup(path: &str, given: &Probe, ports: &[&str]) -> 
 }
 
 /// Checks a readiness probe at `path`. It ends no container, so it has no grace period.
-pub(super) fn readiness(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
+pub(in crate::validate) fn readiness(path: &str, given: &Probe, ports: &[&str]) -> Vec<Violation> {
     let mut found = probe(path, given, ports);
     if let Some(grace) = given.termination_grace_period_seconds {
         let rule = "has no place in a readiness probe: leave it out";
