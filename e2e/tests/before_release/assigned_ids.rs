@@ -6,9 +6,12 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::administered,
-    finally::always,
     http::HttpSession,
-    kernel, release, wait, workspace,
+    installation::release,
+    jupyter::kernel,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{

@@ -7,11 +7,13 @@ use api::names::CRD_VERSION;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command::administered,
-    finally::always,
-    release,
-    shell::{Helm, Shell},
-    write_block::WriteBlock,
+    command::{
+        administered,
+        shell::{Helm, Shell},
+    },
+    installation::release,
+    objects::write_block::WriteBlock,
+    test_run::finally::always,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{

@@ -6,12 +6,13 @@ use anyhow::{Context as _, anyhow, ensure};
 use api::{Workspace, WorkspaceShare, names, workspace::DesiredStatus};
 use e2e::{
     Environment,
-    api_server::SecondApiServer,
-    cluster::Scratch,
-    command::{administered, shell},
-    finally::always,
+    cluster::{Scratch, api_server::SecondApiServer},
+    command::{administered, shell_as},
+    installation::release,
+    objects::{template, workspace},
     portal::Portal,
-    release, template, wait, workspace,
+    test_run::finally::always,
+    wait,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt as _, api::ListParams};
@@ -117,7 +118,7 @@ fn shown(page: &str, begin: &str) -> anyhow::Result<String> {
 
 /// Runs what a page shows in alice's shell.
 async fn run(command: &str) -> anyhow::Result<String> {
-    shell("alice", command).await
+    shell_as("alice", command).await
 }
 
 #[tokio::test]

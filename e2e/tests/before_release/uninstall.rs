@@ -9,13 +9,15 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command::administered,
-    finally::always,
+    command::{
+        administered,
+        shell::{Helm, Shell},
+    },
     http::HttpSession,
-    release,
-    shell::{Helm, Shell},
-    wait, workspace,
-    write_block::WriteBlock,
+    installation::release,
+    objects::{workspace, write_block::WriteBlock},
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},

@@ -6,13 +6,12 @@ use std::net::{IpAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context as _, ensure};
 use e2e::{
-    cluster::{self, Scratch},
+    cluster::{self, Scratch, program::Program, service_account},
     command::{administered, apply, kubectl},
-    finally::always,
+    objects::workspace,
     portal::Portal,
-    process,
-    program::Program,
-    service_account, wait, workspace,
+    test_run::{finally::always, process},
+    wait,
 };
 use serde_json::{Value, json};
 

@@ -4,7 +4,9 @@ use api::{Workspace, names::GROUP, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command, template, wait, workspace,
+    command,
+    objects::{template, workspace},
+    wait,
 };
 use futures::future::try_join_all;
 use kube::{

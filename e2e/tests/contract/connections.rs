@@ -10,9 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
-    cluster::{self, Scratch},
-    node_network::NodeNetwork,
-    workspace,
+    cluster::{self, Scratch, node_network::NodeNetwork},
+    objects::workspace,
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Service},

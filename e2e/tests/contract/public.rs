@@ -8,7 +8,9 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command, template, wait, workspace,
+    command,
+    objects::{template, workspace},
+    wait,
 };
 use kube::{
     Api, ResourceExt as _,

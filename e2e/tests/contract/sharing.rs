@@ -7,7 +7,9 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    command, wait, workspace,
+    command,
+    objects::workspace,
+    wait,
 };
 use kube::{
     Api, ResourceExt as _,

@@ -7,7 +7,7 @@ use api::Workspace;
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
 use e2e::portal::address;
-use e2e::{wait, workspace};
+use e2e::{objects::workspace, wait};
 use futures::future::try_join_all;
 use kube::Api;
 use serde_json::json;

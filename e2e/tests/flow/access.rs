@@ -7,9 +7,10 @@ use api::{
 };
 use e2e::{
     Environment,
-    cluster::{self, Scratch},
-    http::HttpSession,
-    service_account, socket, wait, workspace,
+    cluster::{self, Scratch, service_account},
+    http::{HttpSession, send_with_token, socket},
+    objects::workspace,
+    wait,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
@@ -97,7 +98,7 @@ async fn a_private_workspace_answers_as_a_missing_one_and_a_public_one_lets_conn
     bob.enter(&url, "bob").await?;
     service_account::make(&scratch).await?;
     let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
-    let answer = service_account::send(&url, &token).await?;
+    let answer = send_with_token(&url, &token).await?;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
 

@@ -2,10 +2,10 @@
 
 use api::{Workspace, names};
 use e2e::{
-    attested::{keys, now, signer},
     cluster::{self, Scratch},
     http::HttpSession,
-    workspace,
+    objects::workspace,
+    portal::attested::{keys, now, signer},
 };
 use kit::{assertion::Claims, rotating_keys::MasterKey};
 use kube::{Client, ResourceExt as _, client::Body};

@@ -4,7 +4,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use api::names;
-use e2e::{Environment, cluster::Scratch, http::HttpSession, raw, workspace};
+use e2e::{
+    Environment,
+    cluster::Scratch,
+    http::{HttpSession, raw},
+    objects::workspace,
+};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 

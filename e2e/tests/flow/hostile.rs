@@ -9,11 +9,13 @@ use api::{
 };
 use e2e::{
     Environment,
-    browser::Browser,
+    browser::{
+        Browser,
+        hostile_page::{ATTEMPTS, tries},
+    },
     cluster::{self, Scratch},
-    hostile_page::{ATTEMPTS, tries},
     http::HttpSession,
-    workspace,
+    objects::workspace,
 };
 use kube::{Api, ResourceExt as _};
 use reqwest::{StatusCode, header};

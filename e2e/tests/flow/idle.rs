@@ -12,7 +12,10 @@ use api::{
 use e2e::{
     cluster::{self, Scratch},
     http::HttpSession,
-    kernel, servers, wait, workspace,
+    installation::servers,
+    jupyter::kernel,
+    objects::workspace,
+    wait,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, Pod};

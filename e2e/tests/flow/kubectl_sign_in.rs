@@ -8,8 +8,9 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::kubectl_by,
-    http::HttpSession,
-    provider, wait, workspace,
+    http::{HttpSession, provider},
+    objects::workspace,
+    wait,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 use reqwest::StatusCode;

@@ -8,7 +8,8 @@ use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     http::HttpSession,
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 use reqwest::{Method, StatusCode};

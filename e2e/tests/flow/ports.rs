@@ -4,9 +4,9 @@ use anyhow::Context as _;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    replica::Replica,
-    wait, workspace,
+    http::{HttpSession, replica::Replica},
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Service},

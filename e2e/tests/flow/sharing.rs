@@ -6,9 +6,12 @@ use api::{Workspace, WorkspaceShare};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    socket::{self, Socket},
-    wait, workspace,
+    http::{
+        HttpSession,
+        socket::{self, Socket},
+    },
+    objects::workspace,
+    wait,
 };
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};

@@ -5,7 +5,8 @@ use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use fantoccini::{Locator, key::Key};
 use kube::Api;

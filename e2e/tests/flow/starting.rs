@@ -9,7 +9,8 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::HttpSession,
-    template, wait, workspace,
+    objects::{template, workspace},
+    wait,
 };
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{

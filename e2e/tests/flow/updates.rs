@@ -6,7 +6,8 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{

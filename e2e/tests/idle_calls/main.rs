@@ -11,9 +11,12 @@ use anyhow::ensure;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, workspace::Phase};
 use e2e::{
     Environment,
-    audit::{Call, Log},
-    cluster::{self, Scratch},
-    template, wait, workspace,
+    cluster::{
+        self, Scratch,
+        audit::{Call, Log},
+    },
+    objects::{template, workspace},
+    wait,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::networking::v1::Ingress;

@@ -5,12 +5,16 @@ use std::time::Instant;
 use anyhow::Context as _;
 use api::Workspace;
 use api::workspace::Phase;
-use e2e::accessibility::Node;
-use e2e::axe::Axe;
 use e2e::browser::Browser;
+use e2e::browser::accessibility::Node;
+use e2e::browser::axe::Axe;
+use e2e::browser::devtools::Preference;
 use e2e::cluster::{self, Scratch};
-use e2e::devtools::Preference;
-use e2e::{Environment, template, wait, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+    wait,
+};
 use fantoccini::key::Key;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use api::Workspace;
-use e2e::attested::{Connection, User, keys, signer};
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template};
+use e2e::portal::attested::{Connection, User, keys, signer};
+use e2e::{Environment, objects::template};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;

@@ -4,7 +4,11 @@ use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template, wait, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+    wait,
+};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, PostParams};

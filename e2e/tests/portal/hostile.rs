@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Workspace, WorkspaceShare};
 use e2e::browser::Browser;
+use e2e::browser::hostile_page::{ATTEMPTS, tries, tries_with};
 use e2e::cluster::{self, Scratch};
-use e2e::hostile_page::{ATTEMPTS, tries, tries_with};
-use e2e::{Environment, wait, workspace};
+use e2e::{Environment, objects::workspace, wait};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 use reqwest::{Method, StatusCode};

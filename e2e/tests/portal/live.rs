@@ -8,7 +8,7 @@ use api::{Workspace, WorkspaceShare};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
 use e2e::portal::{Portal, address};
-use e2e::{wait, workspace};
+use e2e::{objects::workspace, wait};
 use fantoccini::Locator;
 use fantoccini::wd::WindowHandle;
 use k8s_openapi::api::rbac::v1::RoleBinding;

@@ -5,7 +5,12 @@ use api::workspace::Phase;
 use api::{Workspace, names};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, notebook, template, wait, workspace};
+use e2e::{
+    Environment,
+    jupyter::notebook,
+    objects::{template, workspace},
+    wait,
+};
 use fantoccini::Locator;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, PostParams};

@@ -7,7 +7,10 @@ use api::workspace::Phase;
 use api::{Workspace, WorkspaceShare};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};

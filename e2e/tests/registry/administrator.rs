@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
-use e2e::{Environment, shell::Shell};
+use e2e::{Environment, command::shell::Shell};
 use serde_json::json;
 
 /// Namespace of the users.

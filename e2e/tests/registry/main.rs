@@ -12,9 +12,11 @@ use api::Workspace;
 use e2e::{
     Environment,
     browser::Browser,
-    cluster, notebook, removal,
-    shell::{Helm, Shell},
-    workspace,
+    cluster,
+    command::shell::{Helm, Shell},
+    installation::removal,
+    jupyter::notebook,
+    objects::workspace,
 };
 use kube::Api;
 

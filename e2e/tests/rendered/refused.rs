@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
-use e2e::shell::Helm;
+use e2e::command::shell::Helm;
 use serde_json::{Value, json};
 
 use crate::{

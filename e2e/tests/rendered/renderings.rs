@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, ensure};
-use e2e::shell::{Helm, Shell};
+use e2e::command::shell::{Helm, Shell};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 

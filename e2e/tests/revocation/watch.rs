@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use e2e::{http::HttpSession, replica::Replica, socket, wait};
+use e2e::{
+    http::{HttpSession, replica::Replica, socket},
+    wait,
+};
 use futures::{Stream, StreamExt as _};
 use reqwest::{Method, StatusCode, Url};
 use tokio::{

@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use e2e::audit::{self, Call};
+use e2e::cluster::audit::{self, Call};
 
 /// Component, resource (with `/subresource`, without group) and verb.
 type Right = (String, String, String);

@@ -7,7 +7,8 @@ mod warning;
 use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use fantoccini::key::Key;
 use std::time::Duration;

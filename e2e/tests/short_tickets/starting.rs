@@ -8,7 +8,7 @@ use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use fantoccini::Locator;
 

@@ -7,8 +7,8 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    service_account, socket, workspace,
+    http::{HttpSession, send_with_token, socket},
+    objects::workspace,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -38,7 +38,7 @@ pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &
     let refused = bob.sign_in(&private, "bob").await?;
     ensure!(refused.status() == StatusCode::FORBIDDEN, "{}", refused.status());
     for (token, expected) in [(token, StatusCode::OK), (MISTYPED, StatusCode::UNAUTHORIZED)] {
-        let answer = service_account::send(url, token).await?;
+        let answer = send_with_token(url, token).await?;
         ensure!(answer.status() == expected, "{}", answer.status());
     }
     let target = format!("{}ws", url.replacen("https", "wss", 1));

@@ -2,11 +2,10 @@
 
 use anyhow::Context as _;
 use e2e::{
-    cluster::Scratch,
+    cluster::{Scratch, program::Program, service_account},
     command::{administered, apply},
-    definitions,
-    program::Program,
-    service_account, wait,
+    installation::definitions,
+    wait,
 };
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};

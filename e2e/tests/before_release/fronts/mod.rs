@@ -10,12 +10,16 @@ use api::Workspace;
 use e2e::{
     Environment,
     browser::Browser,
-    cluster::{self, Scratch},
-    finally::always,
-    http::HttpSession,
-    kernel,
-    node_network::{self, NodeNetwork},
-    notebook, release, socket, terminal, wait, workspace,
+    cluster::{
+        self, Scratch,
+        node_network::{self, NodeNetwork},
+    },
+    http::{HttpSession, socket},
+    installation::release,
+    jupyter::{kernel, notebook, terminal},
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Service};

@@ -5,8 +5,9 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    provider, wait, workspace,
+    http::{HttpSession, provider},
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, api::PostParams};

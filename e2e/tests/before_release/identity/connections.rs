@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
-use e2e::{
-    cluster::{self, Scratch},
+use e2e::cluster::{
+    self, Scratch,
     node_network::{self, NodeNetwork},
 };
 use k8s_openapi::api::core::v1::{Pod, Service};

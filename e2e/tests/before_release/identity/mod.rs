@@ -11,10 +11,11 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    component,
-    finally::always,
-    http::HttpSession,
-    provider, release, wait, workspace,
+    http::{HttpSession, provider},
+    installation::{component, release},
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{

@@ -7,7 +7,7 @@ use api::{GatewaySession, Workspace, names, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{Api, ResourceExt as _, api::ListParams};

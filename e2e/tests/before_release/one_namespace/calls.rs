@@ -3,7 +3,7 @@
 use anyhow::ensure;
 use e2e::{
     Environment,
-    audit::{Call, Log},
+    cluster::audit::{Call, Log},
 };
 
 /// Kinds of the cluster that the accounts may read.

@@ -19,8 +19,9 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command,
-    finally::always,
-    release, workspace,
+    installation::release,
+    objects::workspace,
+    test_run::finally::always,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,

@@ -11,7 +11,10 @@ use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     http::HttpSession,
-    notebook, release, template, wait, workspace,
+    installation::release,
+    jupyter::notebook,
+    objects::{template, workspace},
+    wait,
 };
 use k8s_openapi::api::{apps::v1::Deployment, rbac::v1::RoleBinding};
 use kube::{Api, api::PostParams};

@@ -7,7 +7,8 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::administered,
-    release, wait,
+    installation::release,
+    wait,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,

@@ -8,11 +8,12 @@ use anyhow::{Context as _, ensure};
 use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     Environment,
-    cluster::{self, Scratch},
+    cluster::{self, Scratch, traefik},
     command::administered,
-    finally::always,
     http::HttpSession,
-    release, traefik, workspace,
+    installation::release,
+    objects::workspace,
+    test_run::finally::always,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};

@@ -9,9 +9,11 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    finally::always,
     http::HttpSession,
-    release, wait, workspace,
+    installation::release,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{

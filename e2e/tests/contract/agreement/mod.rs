@@ -27,7 +27,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::administer_with,
-    template,
+    objects::template,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;

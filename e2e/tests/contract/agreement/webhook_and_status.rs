@@ -8,7 +8,7 @@ use api::{
     Workspace, WorkspaceExecutionProfile,
     condition::{VALID, reason},
 };
-use e2e::{template, wait};
+use e2e::{objects::template, wait};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 

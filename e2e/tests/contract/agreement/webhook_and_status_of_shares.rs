@@ -10,7 +10,7 @@ use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
     condition::{ACTIVE, reason},
 };
-use e2e::{wait, workspace};
+use e2e::{objects::workspace, wait};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt as _, api::DeleteParams};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::load::Load;
+use e2e::http::load::Load;
 use tokio::time::sleep;
 
 use crate::replicas::{Replica, check, settled, user_at_work};

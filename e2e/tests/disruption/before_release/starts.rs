@@ -16,10 +16,12 @@ use api::{
 };
 use e2e::{
     Environment,
-    audit::{self, Call, Log},
-    cluster::{self, Scratch},
-    template, wait, workspace,
-    write_block::WriteBlock,
+    cluster::{
+        self, Scratch,
+        audit::{self, Call, Log},
+    },
+    objects::{template, workspace, write_block::WriteBlock},
+    wait,
 };
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use k8s_openapi::api::{

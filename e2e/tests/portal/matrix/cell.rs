@@ -3,7 +3,7 @@
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
 use api::{Workspace, WorkspaceShare};
-use e2e::attested::Answer;
+use e2e::portal::attested::Answer;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 

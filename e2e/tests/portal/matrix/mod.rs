@@ -40,7 +40,7 @@ mod stored;
 
 use std::{sync::Arc, time::Instant};
 
-use e2e::attested::{keys, signer};
+use e2e::portal::attested::{keys, signer};
 use futures::future::try_join_all;
 
 use self::column::Column;

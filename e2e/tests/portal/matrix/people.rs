@@ -1,9 +1,9 @@
 //! Nine users of a namespace, and the roles that make them different (IO).
 
 use anyhow::Context as _;
-use e2e::attested::User;
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template};
+use e2e::portal::attested::User;
+use e2e::{Environment, objects::template};
 use k8s_openapi::api::rbac::v1::ClusterRoleBinding;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client};

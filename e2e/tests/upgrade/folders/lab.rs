@@ -1,6 +1,6 @@
 //! JupyterLab in a folder, in a browser.
 
-use e2e::{Environment, browser::Browser, cluster, wait, workspace};
+use e2e::{Environment, browser::Browser, cluster, objects::workspace, wait};
 use fantoccini::key::Key;
 use serde_json::json;
 

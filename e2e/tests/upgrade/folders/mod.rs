@@ -15,7 +15,8 @@ use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     http::HttpSession,
-    template, wait, workspace,
+    objects::{template, workspace},
+    wait,
 };
 use jiff::Timestamp;
 use kube::{

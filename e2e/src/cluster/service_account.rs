@@ -1,17 +1,15 @@
-//! Service account of a namespace -> its tokens, and requests with them (IO).
+//! Service account of a namespace -> its rights and tokens (IO).
 
 use anyhow::Context as _;
 use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
 use kube::api::PostParams;
-use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::{
     Environment,
     cluster::{self, Scratch},
     command::{administered, apply},
-    http::HttpSession,
-    process,
+    test_run::process,
 };
 
 /// Name of the account.
@@ -94,14 +92,4 @@ pub async fn token(scratch: &Scratch, audience: Option<&str>) -> anyhow::Result<
         .create_token_request(NAME, &PostParams::default(), &request)
         .await?;
     Ok(made.status.context("no token")?.token)
-}
-
-/// Sends a request with a token and without cookies.
-///
-/// # Errors
-/// There is no response.
-pub async fn send(url: &str, token: &str) -> anyhow::Result<Response> {
-    let script = HttpSession::new()?.without_redirects()?;
-    let request = script.request(Method::GET, &format!("{url}api/status"));
-    Ok(request.bearer_auth(token).send().await?)
 }

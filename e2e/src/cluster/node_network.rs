@@ -14,7 +14,7 @@ use kube::{
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::{Environment, cluster, process, wait};
+use crate::{Environment, cluster, test_run::process, wait};
 
 /// What the pod runs.
 const PROGRAM: &str = include_str!("node_network.py");

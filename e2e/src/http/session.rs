@@ -19,7 +19,7 @@ use reqwest::{
     redirect,
 };
 
-use crate::{Environment, sign_in_lock, wait, workspace};
+use crate::{Environment, objects::workspace, test_run::sign_in_lock, wait};
 
 /// An HTTP client with a cookie jar, like one browser profile.
 #[derive(Clone, Debug)]
@@ -280,6 +280,16 @@ impl HttpSession {
         self.recorder.jar.add_cookie_str(cookie, &Url::parse(url)?);
         Ok(())
     }
+}
+
+/// Sends a request with a bearer token, without cookies, to the Jupyter API of the workspace at `url`.
+///
+/// # Errors
+/// There is no response.
+pub async fn send_with_token(url: &str, token: &str) -> anyhow::Result<Response> {
+    let script = HttpSession::new()?.without_redirects()?;
+    let request = script.request(Method::GET, &format!("{url}api/status"));
+    Ok(request.bearer_auth(token).send().await?)
 }
 
 fn navigation(request: RequestBuilder) -> RequestBuilder {

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use reqwest::StatusCode;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
-use crate::{Environment, socket};
+use crate::{Environment, http::socket};
 
 /// Requests `target` from `host` exactly as it is written, with these additional header lines.
 ///

@@ -12,7 +12,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{http::HttpSession, workspace};
+use crate::{http::HttpSession, objects::workspace};
 
 /// Longer than the proxy waits for the gateway.
 const TIMEOUT: Duration = Duration::from_secs(40);

@@ -95,7 +95,7 @@ async fn run(kubeconfig: &Path, arguments: &[&str], manifest: Option<&Value>) ->
 ///
 /// # Errors
 /// One fails.
-pub async fn shell(user: &str, commands: &str) -> anyhow::Result<String> {
+pub async fn shell_as(user: &str, commands: &str) -> anyhow::Result<String> {
     let mut shell = command("sh", &Environment::get()?.user(user)?.kubeconfig)?;
     let outcome = finish(shell.args(["-euc", commands]), None).await?;
     anyhow::ensure!(outcome.code == 0, "{commands}\n{outcome:?}");

@@ -6,7 +6,7 @@ use anyhow::ensure;
 
 use crate::{
     Environment,
-    shell::{Helm, Shell},
+    command::shell::{Helm, Shell},
 };
 
 /// Label of every object that the chart or one of our programs makes.

@@ -23,7 +23,8 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::WebSocketStream;
 
-use crate::{Environment, cluster, kernel::origin, socket};
+use super::socket::{self, origin};
+use crate::{Environment, cluster};
 
 /// Their port for the proxy.
 const PORT: u16 = 8443;

@@ -1,7 +1,7 @@
 //! User and groups -> answers of the portal, by an assertion like the gateway's (IO).
 //!
 //! The installation has two accounts. Here a request can have any user: its assertion is signed with the gateway's key, and it goes to the
-//! portal's own port with the proxy's certificate. [`crate::portal`] goes through proxy and sign-in instead.
+//! portal's own port with the proxy's certificate. [`super::Portal`] goes through proxy and sign-in instead.
 
 use std::{
     sync::Arc,
@@ -24,7 +24,7 @@ use reqwest::Url;
 use serde_json::Value;
 use tokio::{sync::Mutex, task::JoinHandle};
 
-use crate::{Environment, cluster, portal, replica::Replica};
+use crate::{Environment, cluster, http::replica::Replica, portal};
 
 /// Rest of the session that an assertion names, in seconds.
 const SESSION: i64 = 3600;

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::{cluster, command::administered, process};
+use crate::{cluster, command::administered, test_run::process};
 
 /// The image of the chart's proxy.
 ///

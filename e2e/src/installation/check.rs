@@ -13,7 +13,8 @@ use serde_json::{Deserializer, Value, json};
 use crate::{
     Environment, cluster,
     command::{administer_with, administered},
-    release, wait,
+    installation::release,
+    wait,
 };
 
 /// Arguments about the workspace that the release's own test creates.

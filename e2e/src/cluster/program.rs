@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
-use crate::{cluster::Scratch, service_account};
+use crate::cluster::{Scratch, service_account};
 
 /// A running program. It ends with the thread that started it, or when this is dropped.
 pub struct Program {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use futures::{SinkExt as _, StreamExt as _};
-use reqwest::{Method, RequestBuilder, Url, header};
+use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{
-    http::HttpSession,
-    socket::{self, Socket},
+use crate::http::{
+    HttpSession,
+    socket::{self, Socket, origin},
 };
 
 /// Timeout for starting a kernel and computing.
@@ -146,11 +146,6 @@ pub(crate) fn own(
         .header("X-XSRFToken", token)
         .header("Sec-Fetch-Site", "same-origin")
         .header(header::ORIGIN, origin(url)?))
-}
-
-/// Origin of the workspace's pages.
-pub(crate) fn origin(url: &str) -> anyhow::Result<String> {
-    Ok(Url::parse(url)?.origin().ascii_serialization())
 }
 
 async fn run(caller: &Caller<'_>, url: &str, kernel: &str, code: &str) -> anyhow::Result<String> {

@@ -15,7 +15,7 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::{Environment, sign_in_lock, wait, workspace};
+use crate::{Environment, objects::workspace, test_run::sign_in_lock, wait};
 
 /// Timeout of a page.
 const PAGE: Duration = Duration::from_mins(2);

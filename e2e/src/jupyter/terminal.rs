@@ -8,10 +8,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{
-    http::HttpSession,
-    kernel::{origin, own},
-    socket,
+use super::kernel::own;
+use crate::http::{
+    HttpSession,
+    socket::{self, origin},
 };
 
 /// Timeout for a shell to start and to answer.

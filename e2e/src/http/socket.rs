@@ -41,6 +41,11 @@ pub async fn connect_with_token(url: &str, token: &str) -> anyhow::Result<Result
     hand_shake(tls(&host(url)?).await?, url, &[("Authorization", &bearer)]).await
 }
 
+/// Origin of the workspace's pages.
+pub(crate) fn origin(url: &str) -> anyhow::Result<String> {
+    Ok(Url::parse(url)?.origin().ascii_serialization())
+}
+
 fn host(url: &str) -> anyhow::Result<String> {
     Ok(Url::parse(url)?.host_str().context("no host")?.to_owned())
 }

@@ -27,7 +27,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{cluster, process};
+use crate::{cluster, test_run::process};
 
 /// Deletes leftovers of ended tests, and returns the names of their namespaces. Does not wait until they are gone.
 ///
