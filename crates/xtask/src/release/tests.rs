@@ -78,7 +78,11 @@ impl Registry {
         let mut references = BTreeMap::new();
         for name in IMAGES {
             let reference = name.recipe().reference("0123456789abcdef");
-            let program = if name == Name::Proxy { content } else { name.text() };
+            let program = if name == ImageName::Proxy {
+                content
+            } else {
+                name.text()
+            };
             let image = oci::Image {
                 name: &reference,
                 path: "program",

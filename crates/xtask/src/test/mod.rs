@@ -37,9 +37,10 @@ use self::summary::{Done, summary};
 use crate::apt;
 use crate::args::TestCommand;
 use crate::cluster::{self, Cluster};
-use crate::demo::{self, helm};
+use crate::demo;
 use crate::exec::cargo;
 use crate::generate;
+use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 

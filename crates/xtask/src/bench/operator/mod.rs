@@ -1,16 +1,28 @@
-//! `xtask bench-operator` -> cost of the operator at scale, beside bare objects: JSON under target/bench, table in the
-//! docs (IO).
+//! `xtask bench-operator` -> cost of the operator: JSON under target/bench, table in docs (IO).
+//!
+//! The same objects without an operator are the reference.
 //!
 //! All of it runs in its own network and process namespaces: etcd, API server, controllers and scheduler as on the local
 //! cluster, fake nodes, the operator, and the load. Nothing else of the machine changes, and nothing remains when the
 //! bench ends.
+//!
+//! | file | content |
+//! |---|---|
+//! | `instance` | the control plane and the programs that run beside it |
+//! | `phases` | create, stop, start, delete: duration of each |
+//! | `model` | the operator's children of one workspace, as requests |
+//! | `requests` | requests of users |
+//! | `objects` | workspaces and what they refer to |
+//! | `audit` | requests by client, from the audit log |
+//! | `report` | figures to text |
 
 pub(super) mod audit;
 pub(super) mod instance;
 mod model;
 pub(super) mod objects;
-pub(super) mod phases;
+mod phases;
 mod report;
+pub(super) mod requests;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -26,8 +38,9 @@ use self::audit::{Calls, Log};
 use self::instance::{Instance, MAKER, OPERATOR, wait_for};
 use self::model::Model;
 use self::objects::{NAMESPACE, REFERENCE, SETTINGS, SYSTEM, shared};
-use self::phases::{Clients, Phase, Side, make, make_stopped};
+use self::phases::{Clients, Side, make_stopped};
 use self::report::{Measured, Report, Round, Stopped, Took};
+use self::requests::{Phase, make};
 use super::figures::mebibytes;
 use super::namespaced::{NamespacedBench, require_root};
 use super::{built, processor, target};

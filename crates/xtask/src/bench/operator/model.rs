@@ -1,4 +1,4 @@
-//! The operator's objects for one workspace -> objects that a client has to create for the same, under any name.
+//! The operator's children of one workspace -> the same objects under any name (IO).
 //!
 //! The reference is not written by hand. It is exactly what the measured operator creates.
 
@@ -11,7 +11,7 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::objects::NAMESPACE;
-use super::phases::{Phase, api, ask, resource, workspaces};
+use super::requests::{Phase, api, ask, resource, workspaces};
 
 /// Name of the workspace that stands for all; as long as theirs.
 const NAME: &str = "w-model";

@@ -6,19 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, TypeMeta,
-};
+use kube::api::{DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, TypeMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, watcher::Config};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::model::{Model, child_name};
 use super::objects::{NAMESPACE, REFERENCE, event, workspace};
+use super::requests::{PARALLEL, Phase, api, ask, make, resource, workspaces};
 
-/// Requests of the load under way at a time.
-pub(in crate::bench) const PARALLEL: usize = 32;
 /// A phase that takes longer has got stuck.
 const LIMIT: Duration = Duration::from_mins(20);
 
@@ -29,28 +26,6 @@ pub(super) struct Times {
     pub(super) all: Duration,
     /// Of each object, from its request, sorted.
     pub(super) each: Vec<Duration>,
-}
-
-/// What happens to every object in a phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Phase {
-    Create,
-    Stop,
-    Start,
-    Delete,
-}
-
-impl Phase {
-    pub(super) const ALL: [Self; 4] = [Self::Create, Self::Stop, Self::Start, Self::Delete];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Stop => "stop",
-            Self::Start => "start",
-            Self::Delete => "delete",
-        }
-    }
 }
 
 /// Who gets objects to where they ought to be: the operator, or nobody but Kubernetes.
@@ -155,17 +130,6 @@ pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usiz
     })
 }
 
-/// Makes an object, for its UID.
-pub(in crate::bench) async fn make(client: &Client, object: &Value) -> anyhow::Result<String> {
-    let object: DynamicObject = serde_json::from_value(object.clone())?;
-    let kind = object.types.clone().context("the object says no kind")?;
-    let kind = GroupVersionKind::try_from(&kind)?;
-    let api = api(client, &resource(&kind), object.metadata.namespace.as_deref());
-    let created = api.create(&PostParams::default(), &object).await;
-    let created = created.with_context(|| format!("cannot create {}", object.name_any()))?;
-    Ok(created.uid().unwrap_or_default())
-}
-
 #[derive(Debug, PartialEq, Eq)]
 enum ListEvent {
     Listed,
@@ -229,23 +193,6 @@ async fn request(clients: &Clients, side: Side, phase: Phase, name: &str) -> any
     Ok(())
 }
 
-/// What users do with a workspace, for its UID.
-pub(super) async fn ask(client: &Client, phase: Phase, name: &str) -> anyhow::Result<String> {
-    let workspaces = workspaces(client);
-    let desired = match phase {
-        Phase::Create => return make(client, &workspace(name, "Running")).await,
-        Phase::Delete => {
-            let deleted = workspaces.delete(name, &DeleteParams::default()).await?;
-            return Ok(deleted.left().and_then(|it| it.uid()).unwrap_or_default());
-        }
-        Phase::Stop => "Stopped",
-        Phase::Start => "Running",
-    };
-    let change = Patch::Merge(json!({"spec": {"desiredStatus": desired}}));
-    let changed = workspaces.patch(name, &PatchParams::default(), &change).await?;
-    Ok(changed.uid().unwrap_or_default())
-}
-
 /// What the operator would do then to the objects of a workspace, said as shortly as can be.
 async fn act(
     clients: &Clients,
@@ -302,11 +249,6 @@ async fn arrival(clients: &Clients, side: Side, phase: Phase, name: &str) -> any
     make(&clients.maker, &event(name, status)).await.map(drop)
 }
 
-pub(super) fn workspaces(client: &Client) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk(::api::names::GROUP, ::api::names::VERSION, "Workspace");
-    api(client, &resource(&kind), Some(NAMESPACE))
-}
-
 /// Makes `count` workspaces that are stopped from the beginning, and waits until the operator has looked at all.
 pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Result<Duration> {
     let begin = Instant::now();
@@ -329,20 +271,4 @@ pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Resul
         .await
         .context("not all stopped workspaces were looked at")??;
     Ok(begin.elapsed())
-}
-
-pub(in crate::bench) fn api(
-    client: &Client,
-    resource: &ApiResource,
-    namespace: Option<&str>,
-) -> Api<DynamicObject> {
-    match namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
-        None => Api::all_with(client.clone(), resource),
-    }
-}
-
-/// The resource of a kind; plurals are guessed, which is right for all used here.
-pub(in crate::bench) fn resource(kind: &GroupVersionKind) -> ApiResource {
-    ApiResource::from_gvk(kind)
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::audit::{Calls, is_upkeep};
-use super::phases::{Phase, Times};
+use super::phases::Times;
+use super::requests::Phase;
 use super::{NAME as OPERATOR, TURNS_EACH};
 use crate::bench::figures::mebibytes;
 

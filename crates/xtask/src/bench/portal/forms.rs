@@ -1,4 +1,4 @@
-//! A form that is checked while a user types -> the time that the portal adds to the API server's dry run (IO).
+//! Checks of a form -> the time that the portal adds to the API server's dry run (IO).
 
 use api::names;
 use serde_json::{Value, json};

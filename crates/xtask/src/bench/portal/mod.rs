@@ -1,4 +1,4 @@
-//! `xtask bench-portal` -> cost of portal and plugin with many workspaces: JSON under target/bench, tables in docs (IO).
+//! `xtask bench-portal` -> cost of portal and plugin: JSON under target/bench, tables in docs (IO).
 //!
 //! All of it runs in its own network and process namespaces, as `bench-webhook` does. The portal and a bare server share
 //! one core; etcd, API server and load share another. Rights are those of the chart. The load is part of the portal's
@@ -8,6 +8,7 @@
 //! - `prepare`: creates them, with the files that the portal reads
 //! - `forms`, `browser`, `lists`, `plugin`: measure
 //! - `report`: figures to text
+//! - `targets`: a figure and its limit
 
 mod browser;
 mod forms;
@@ -16,6 +17,7 @@ mod objects;
 mod plugin;
 mod prepare;
 mod report;
+mod targets;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -40,8 +42,8 @@ use crate::apt;
 use crate::args::{BenchPortal, BenchPortalPart as Part};
 use crate::cluster::process::wait_until;
 use crate::components::{ETCD, HYPERKUBE};
-use crate::demo::helm;
 use crate::exec::Cmd;
+use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 

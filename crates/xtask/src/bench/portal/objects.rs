@@ -1,12 +1,12 @@
-//! Numbers -> the chart's objects, workspaces, shares, templates and users (pure, except for running `helm`).
+//! Numbers -> the chart's objects, workspaces, shares, templates and users (IO: runs `helm`).
 
 use anyhow::Context as _;
 use api::names;
 use serde_json::{Value, json};
 
 use crate::bench::operator::objects::{SYSTEM, shared};
-use crate::demo::helm;
 use crate::exec::Cmd;
+use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 

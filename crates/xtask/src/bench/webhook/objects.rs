@@ -1,4 +1,4 @@
-//! Samples -> the objects of the cluster that the webhook reads (pure, except for reading the samples).
+//! Files of samples -> the objects of the cluster that the webhook reads (IO).
 
 use std::fs;
 

