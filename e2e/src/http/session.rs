@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn finds_what_a_form_holds() {
+    fn finds_the_fields_of_a_form() {
         let page = r#"<input type="hidden" name="code" value="a&amp;b"><input id="x" name="confirm" type="submit" value="Log out"/><input id="y">"#;
         let expected = [("code", "a&b"), ("confirm", "Log out")];
         assert_eq!(

@@ -122,7 +122,7 @@ async fn run(command: &str) -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or_impersonates_anybody_if_told_to()
+async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or_impersonates_any_user_if_configured()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("older", &["alice"]).await?;
     let rights = json!([
@@ -195,7 +195,7 @@ async fn on_the_older_one(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The commands for a workspace that runs. Without a terminal nobody can be asked whether files may be deleted: `--yes` is added.
+/// The commands for a workspace that runs. Without a terminal the plugin cannot ask whether files may be deleted: `--yes` is added.
 async fn changes_the_workspace(site: &Site) -> anyhow::Result<()> {
     let at = site.path();
     let logs = site

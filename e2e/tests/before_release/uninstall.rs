@@ -217,7 +217,7 @@ async fn run_job() -> anyhow::Result<()> {
     always(work, back).await
 }
 
-/// The workspace runs without the product, another namespace with one can be deleted, and nobody asks the webhook.
+/// The workspace runs without the product, another namespace with one can be deleted, and the API server does not call the webhook.
 async fn while_uninstalled(kept: &Scratch, pod: &Pod, leaving: Scratch) -> anyhow::Result<()> {
     let admin = cluster::admin().await?;
     let now = kept.api::<Workspace>().get("kept").await?;

@@ -65,7 +65,7 @@ async fn the_portal_shows_what_metrics_server_measures() -> anyhow::Result<()> {
         Ok(())
     };
     let removed = async {
-        // A group that nobody serves keeps every namespace from ending.
+        // An API group without a server blocks the deletion of every namespace.
         administered(&["delete", "apiservice", API, "--ignore-not-found"], "").await?;
         service_account::revoke(&scratch.namespace).await
     };

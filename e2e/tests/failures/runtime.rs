@@ -256,7 +256,7 @@ async fn pod_terminates_forever_on_a_lost_node(fixture: &Fixture) -> anyhow::Res
 }
 
 #[tokio::test]
-async fn failing_containers_are_reported_with_their_cause() -> anyhow::Result<()> {
+async fn failing_containers_are_reported_with_their_reason() -> anyhow::Result<()> {
     let rows = [
         row!(readiness_never_true),
         row!(exit_code),

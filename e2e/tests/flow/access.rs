@@ -22,9 +22,9 @@ use serde_json::{Value, json};
 async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in() -> anyhow::Result<()> {
     let scratch = Scratch::new("anonymous", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let nobody = HttpSession::new()?.without_redirects()?;
+    let without_session = HttpSession::new()?.without_redirects()?;
 
-    let fetch = nobody
+    let fetch = without_session
         .request(Method::GET, &format!("{url}api/status"))
         .header(header::ACCEPT, "application/json");
     let answer = fetch.send().await?;
@@ -45,18 +45,18 @@ async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in() ->
         "api%2fstatus",
         "api/status/..%2fx",
     ] {
-        let probe = nobody.request(Method::GET, &format!("{url}{path}"));
+        let probe = without_session.request(Method::GET, &format!("{url}{path}"));
         let answer = probe.header(header::USER_AGENT, "kube-probe/1.36").send().await?;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
     // The gateway's own folder is no pod's, for anybody.
-    let own = nobody
+    let own = without_session
         .request(Method::GET, &format!("{url}_workspace/"))
         .send()
         .await?;
     assert_eq!(own.status(), StatusCode::NOT_FOUND);
 
-    let page = nobody.open(&url).await?;
+    let page = without_session.open(&url).await?;
     assert_eq!(page.status(), StatusCode::FOUND);
     let location = page.headers()[header::LOCATION].to_str()?;
     assert!(

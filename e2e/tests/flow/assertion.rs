@@ -41,7 +41,7 @@ impl Pod {
 #[tokio::test]
 async fn jupyterlab_shows_the_user_of_the_assertion_and_answers_401_to_requests_that_bypass_the_gateway()
 -> anyhow::Result<()> {
-    let scratch = Scratch::new("vouched", &["alice"]).await?;
+    let scratch = Scratch::new("assertion", &["alice"]).await?;
     let lab = workspace::lab(&scratch).await?;
     let url = workspace::url(&lab)?;
     let uid = lab.uid().unwrap_or_default();

@@ -266,10 +266,10 @@ async fn the_opener_of_a_sign_in_cannot_read_its_code() -> anyhow::Result<()> {
         anyhow::Ok(to.to_str()?.to_owned())
     };
     // Each code comes back in a browser that knows nothing of it.
-    let nobody = async |from: &str| leads(&HttpSession::new()?.without_redirects()?, from).await;
-    let mut link = nobody(&url).await?;
+    let without_session = async |from: &str| leads(&HttpSession::new()?.without_redirects()?, from).await;
+    let mut link = without_session(&url).await?;
     for _ in 0..2 {
-        link = nobody(&leads(&bob, &link).await?).await?;
+        link = without_session(&leads(&bob, &link).await?).await?;
     }
 
     let browser = Browser::start().await?;

@@ -36,7 +36,7 @@ async fn no_replica_of_the_gateway_answers_without_the_certificate_of_the_proxy(
 }
 
 /// Another pod that knows the address is refused by the NetworkPolicy, whichever namespace it is in. Who may write Services in a namespace
-/// bends that of a workspace to it: people still get to the workspace.
+/// bends that of a workspace to it: users still reach the workspace.
 #[tokio::test]
 async fn another_pod_neither_calls_the_workspace_s_pod_nor_gets_its_requests_by_a_manipulated_service()
 -> anyhow::Result<()> {

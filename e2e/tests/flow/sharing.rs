@@ -147,7 +147,7 @@ async fn an_owner_without_role_has_no_access_until_it_is_granted_again() -> anyh
     alice.enter(&site.url, "alice").await?;
     let closing = tokio::spawn(closed(site.socket(&alice).await?));
     let bindings = site.scratch.api::<RoleBinding>();
-    let nobody =
+    let no_user =
         json!({"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "nobody"}]});
     let before = bindings.get("workspace-users").await?;
     bindings

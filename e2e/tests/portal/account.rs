@@ -51,7 +51,7 @@ async fn token() -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn the_portals_own_token_writes_nothing_and_is_nobody_else() -> anyhow::Result<()> {
+async fn the_portals_own_token_writes_nothing_and_impersonates_no_user() -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-account", &["alice"]).await?;
     let token = token().await?;
     let of = |resource: &str| {
@@ -110,7 +110,7 @@ async fn the_portals_own_token_writes_nothing_and_is_nobody_else() -> anyhow::Re
             "{method} {path}"
         );
     }
-    for somebody in [
+    for headers in [
         &[
             ("Impersonate-User", "root"),
             ("Impersonate-Group", "system:masters"),
@@ -123,9 +123,9 @@ async fn the_portals_own_token_writes_nothing_and_is_nobody_else() -> anyhow::Re
         &[("Impersonate-User", "alice"), ("Impersonate-Uid", "1")],
     ] {
         assert_eq!(
-            status(&token, ("GET", &core("pods")), somebody).await?,
+            status(&token, ("GET", &core("pods")), headers).await?,
             403,
-            "{somebody:?}"
+            "{headers:?}"
         );
     }
     scratch.finish().await

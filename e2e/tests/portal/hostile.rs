@@ -77,7 +77,7 @@ async fn no_page_of_another_origin_changes_anything_and_no_ticket_of_a_workspace
 }
 
 #[tokio::test]
-async fn headers_of_a_browser_name_nobody() -> anyhow::Result<()> {
+async fn identity_headers_of_a_browser_are_ignored() -> anyhow::Result<()> {
     let portal = Portal::enter("bob").await?;
     for (name, value) in [
         ("Impersonate-User", "alice"),

@@ -130,7 +130,7 @@ async fn each_right_of_an_account_was_used_or_has_a_reason_and_no_call_was_forbi
         .collect();
     anyhow::ensure!(
         unknown.is_empty(),
-        "unused.txt lists rights that nobody has: {unknown:#?}"
+        "unused.txt lists rights that no account has: {unknown:#?}"
     );
     let unused: Vec<_> = granted_rights
         .difference(&used_rights)

@@ -51,7 +51,7 @@ async fn an_open_jupyterlab_warns_before_the_session_ends_and_no_more_after_a_ne
     scratch.finish().await
 }
 
-/// Alice at an open file with text that nobody saved, on a page that warns her.
+/// Alice at an open file with text that is not saved, on a page that warns her.
 async fn warned() -> anyhow::Result<(Scratch, Browser)> {
     let scratch = Scratch::new("warning", &["alice"]).await?;
     let lab = workspace::lab(&scratch).await?;

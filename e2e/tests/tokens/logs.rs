@@ -22,7 +22,7 @@ use serde_json::Value;
 /// Minimum length of a secret: a key has 32 bytes, and a password of the test's accounts 16 letters.
 const SHORTEST: usize = 16;
 /// A secret that a user sends by mistake.
-const MISTYPED: &str = "what-somebody-sent-in-place-of-a-token";
+const MISTYPED: &str = "text-sent-in-place-of-a-token";
 
 /// Users and a script do everything that is possible: they sign in, are refused, start workspaces and sign out.
 pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()> {

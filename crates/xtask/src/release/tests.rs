@@ -365,7 +365,7 @@ fn the_chart_is_pushed_only_after_every_image() {
 #[test]
 fn without_credentials_nothing_is_published_and_the_error_says_so() {
     let registry = Registry::start("stranger");
-    let file = registry.folder.join("nobody.json");
+    let file = registry.folder.join("no-account.json");
     fs::write(&file, "{}").unwrap();
     let stranger = Registries {
         auth_file: Some(file),

@@ -45,7 +45,7 @@ struct Site {
 }
 
 #[tokio::test]
-async fn behind_an_ingress_route_tcp_users_work_and_are_told_apart() -> anyhow::Result<()> {
+async fn behind_an_ingress_route_tcp_users_work_and_have_their_own_addresses() -> anyhow::Result<()> {
     behind(Kind::IngressRouteTcp).await
 }
 
@@ -55,13 +55,13 @@ async fn behind_a_tls_route_users_work_and_share_one_address() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn behind_an_ingress_that_ends_tls_users_work_and_nobody_else_reaches_the_plain_port()
+async fn behind_an_ingress_that_ends_tls_users_work_and_no_other_client_reaches_the_plain_port()
 -> anyhow::Result<()> {
     behind(Kind::Ingress).await
 }
 
 #[tokio::test]
-async fn behind_an_http_route_that_ends_tls_users_work_and_nobody_else_reaches_the_plain_port()
+async fn behind_an_http_route_that_ends_tls_users_work_and_no_other_client_reaches_the_plain_port()
 -> anyhow::Result<()> {
     behind(Kind::HttpRoute).await
 }
@@ -239,8 +239,8 @@ async fn plain_port_is_closed(site: &Site, pods: &Api<Pod>) -> anyhow::Result<()
     ensure!(seen[&site.front.address].reached == all, "{seen:?}");
     network.finish().await?;
 
-    let neighbours = Api::<Pod>::namespaced(cluster::admin().await?, &site.front.name);
-    cluster::run_pod(&neighbours, "neighbour", &environment.images.echo).await?;
+    let pods_beside = Api::<Pod>::namespaced(cluster::admin().await?, &site.front.name);
+    cluster::run_pod(&pods_beside, "other", &environment.images.echo).await?;
     let host = environment.auth_host();
     let plain = Requests {
         address: &proxy,
@@ -251,10 +251,10 @@ async fn plain_port_is_closed(site: &Site, pods: &Api<Pod>) -> anyhow::Result<()
         times: 1,
     };
     wait::until(
-        "the port without TLS to refuse a neighbour of the front",
+        "the port without TLS to refuse another pod in the namespace of the front",
         wait::USUAL,
         || async {
-            let statuses = send(&neighbours, "neighbour", &plain).await;
+            let statuses = send(&pods_beside, "other", &plain).await;
             match statuses.map_err(|error| format!("{error:#}"))?.as_slice() {
                 [StatusCode::FORBIDDEN] => Ok(()),
                 other => Err(format!("{other:?}")),

@@ -76,7 +76,7 @@ impl Broker {
         let session = self.opened(scratch).await?;
         let tokens = provider::signed_in(&session).await?;
         let found = provider::subject(&session, &tokens).await?;
-        ensure!(found == subject, "{USER} became somebody else");
+        ensure!(found == subject, "{USER} became another user");
         Ok(())
     }
 

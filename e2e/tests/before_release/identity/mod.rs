@@ -38,7 +38,7 @@ const ADMINISTER: &str = "export KC_OPTS='-Xmx64m -Duser.home=/tmp' KC_CLI_PASSW
 /opt/keycloak/bin/kcadm.sh config credentials --server http://localhost:8080 --realm master --user \"$KC_BOOTSTRAP_ADMIN_USERNAME\"
 /opt/keycloak/bin/kcadm.sh ";
 
-/// What nobody knew before.
+/// A random value.
 fn random() -> anyhow::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
         .trim()
@@ -144,7 +144,7 @@ async fn with_database(scratch: &Scratch, database: &Database<'_>, broker: &Brok
     let tokens = provider::sign_in(&again, "carol", &password).await?;
     ensure!(
         provider::subject(&again, &tokens).await? == subject,
-        "carol became somebody else"
+        "carol became another user"
     );
     HttpSession::new()?.enter(&url, "alice").await?;
     broker.is_still(scratch, &brokered).await

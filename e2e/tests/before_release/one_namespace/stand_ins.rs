@@ -77,14 +77,14 @@ pub(super) async fn chose_users(scratch: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn is_refused<K>(scratch: &Scratch, object: Value, told: &str) -> anyhow::Result<()>
+async fn is_refused<K>(scratch: &Scratch, object: Value, message: &str) -> anyhow::Result<()>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
 {
-    wait::until(&format!("a refusal: {told}"), wait::USUAL, || async {
+    wait::until(&format!("a refusal: {message}"), wait::USUAL, || async {
         match create::<K>(scratch, object.clone()).await {
-            Err(error) if error.to_string().contains(told) => Ok(()),
+            Err(error) if error.to_string().contains(message) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })

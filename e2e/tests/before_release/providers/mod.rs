@@ -32,7 +32,7 @@ const FOUND: Duration = Duration::from_mins(3);
 /// Kubernetes names of the two users who have one name.
 const ALICES: [&str; 2] = ["staff:alice", "partners:alice"];
 
-/// What nobody knew before.
+/// A random value.
 fn random() -> anyhow::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
         .trim()

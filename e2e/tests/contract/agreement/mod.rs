@@ -161,7 +161,7 @@ async fn asked_to<K: Resource<DynamicType = ()>>(
         .body(serde_json::to_vec(&review)?)?;
     let answer: Value = client.request(request).await?;
     let response = &answer["response"];
-    anyhow::ensure!(response["allowed"].is_boolean(), "no verdict: {answer}");
+    anyhow::ensure!(response["allowed"].is_boolean(), "no decision: {answer}");
     let refused = response["allowed"] == false;
     Ok(refused.then(|| response["status"].clone()))
 }
@@ -289,7 +289,7 @@ async fn crd_webhook_and_lint_agree_on_objects_of_every_kind() -> anyhow::Result
 
 #[tokio::test]
 async fn webhook_and_status_agree_on_objects_of_every_kind() -> anyhow::Result<()> {
-    let scratch = Scratch::new("told", &[]).await?;
+    let scratch = Scratch::new("messages", &[]).await?;
     Box::pin(webhook_and_status_of_catalog::agree_on_templates(&scratch))
         .await
         .context("templates")?;

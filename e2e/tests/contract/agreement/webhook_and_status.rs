@@ -72,7 +72,7 @@ fn values_of<'a>(specs: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String>
 }
 
 /// Asks the webhook about each object, and stores it past the webhook. Those that the definition refuses are left out; but every value
-/// has to be stored in one of them, or nobody would compare what is said of it.
+/// has to be stored in one of them, or its messages would not be compared.
 pub(super) async fn store<K>(api: &Api<DynamicObject>, objects: Vec<Value>) -> anyhow::Result<Vec<Stored>>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,

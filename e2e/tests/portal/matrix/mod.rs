@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `people.rs` | the users and their roles |
+//! | `users.rs` | the users and their roles |
 //! | `places.rs` | the workspaces and their shares |
 //! | `expected.rs` | what docs/rights.md says of each cell (pure) |
 //! | `kubectl.rs` | action -> the user's own request to the API server, as a dry run |
@@ -34,9 +34,9 @@ mod column;
 mod expected;
 mod forms;
 mod kubectl;
-mod people;
 mod places;
 mod stored;
+mod users;
 
 use std::{sync::Arc, time::Instant};
 
@@ -45,8 +45,8 @@ use futures::future::try_join_all;
 
 use self::column::Column;
 use self::expected::expected;
-use self::people::{Kind, Team};
 use self::places::Place;
+use self::users::{Kind, Team};
 
 /// What users do in the portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -110,7 +110,7 @@ mod tests {
         );
         assert_eq!(status("watch", "ResponseComplete", 200), None);
         assert_eq!(
-            call(&line("patch", "ResponseComplete", 200), "somebody else"),
+            call(&line("patch", "ResponseComplete", 200), "another user"),
             None
         );
         assert!(is_upkeep(&status("watch", "ResponseStarted", 200).unwrap()));

@@ -68,8 +68,8 @@ impl Model {
         })
     }
 
-    /// The children of the workspace of that name, in that namespace. Owned by the workspace of that UID, as the operator's are; by
-    /// nobody, if there is none.
+    /// The children of the workspace of that name, in that namespace. Their owner is the workspace of that UID, as with the
+    /// operator's; without a UID they have no owner.
     pub(super) fn children(&self, name: &str, namespace: &str, owner: Option<&str>) -> Vec<Value> {
         let children = self.children.iter();
         let named = children.map(|child| {

@@ -28,13 +28,13 @@ pub(super) struct Times {
     pub(super) each: Vec<Duration>,
 }
 
-/// Who gets objects to where they ought to be: the operator, or nobody but Kubernetes.
+/// Which objects are measured: workspaces, or what the operator makes of them, without an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     Workspaces,
     Bare,
-    /// Bare objects, and beside each a Workspace with the writes that people are promised to see, made by the client that makes the
-    /// bare ones: what no operator can do without.
+    /// Bare objects, and for each a Workspace with the writes to its status that users see, by the client that makes the bare objects:
+    /// the least that any operator has to write.
     Promised,
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usiz
     });
     let arrived = async {
         let mut arrived = HashMap::new();
-        let mut last_words = firsts
+        let mut last_writes = firsts
             .map(|name| async move {
                 let name = name?;
                 arrival(clients, side, phase, &name).await?;
@@ -108,7 +108,7 @@ pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usiz
             })
             .buffer_unordered(PARALLEL);
         while arrived.len() < count {
-            let (name, at) = last_words.try_next().await?.context("the watch ended")?;
+            let (name, at) = last_writes.try_next().await?.context("the watch ended")?;
             arrived.insert(name, at);
         }
         anyhow::Ok(arrived)

@@ -55,7 +55,7 @@ impl Kind {
 }
 
 /// A user, and their kubectl.
-pub(super) struct Person {
+pub(super) struct Member {
     pub(super) kind: Kind,
     pub(super) user: User,
     pub(super) kubectl: Client,
@@ -64,7 +64,7 @@ pub(super) struct Person {
 /// A namespace with its users and templates.
 pub(super) struct Team {
     pub(super) scratch: Scratch,
-    pub(super) people: Vec<Person>,
+    pub(super) members: Vec<Member>,
 }
 
 impl Team {
@@ -74,15 +74,15 @@ impl Team {
         let spec = json!({"defaultImage": Environment::get()?.images.echo, "allowCustomScheduling": true});
         template::make(&scratch, &spec).await?;
         template::make_named(&restricted(&scratch), &spec).await?;
-        let people = futures::future::try_join_all(Kind::ALL.map(|kind| person(kind, &scratch))).await?;
-        let team = Self { scratch, people };
+        let members = futures::future::try_join_all(Kind::ALL.map(|kind| member(kind, &scratch))).await?;
+        let team = Self { scratch, members };
         team.give_roles().await?;
         Ok(team)
     }
 
     /// The user of that kind.
-    pub(super) fn person(&self, kind: Kind) -> anyhow::Result<&Person> {
-        let found = self.people.iter().find(|person| person.kind == kind);
+    pub(super) fn member(&self, kind: Kind) -> anyhow::Result<&Member> {
+        let found = self.members.iter().find(|member| member.kind == kind);
         found.with_context(|| format!("no {kind:?}"))
     }
 
@@ -103,7 +103,7 @@ impl Team {
 
     /// Gives the owner the role of users in the namespace of another team.
     pub(super) async fn join(&self, other: &Self) -> anyhow::Result<()> {
-        let owner = &*self.person(Kind::Owner)?.user.name;
+        let owner = &*self.member(Kind::Owner)?.user.name;
         let rules = json!([
             {"apiGroups": [GROUP], "resources": ["workspaces", "workspaceshares"], "verbs": ["get", "list", "watch", "create", "patch", "delete"]},
             {"apiGroups": [GROUP], "resources": ["workspacetemplates"], "resourceNames": [other.template()], "verbs": ["use"]},
@@ -114,7 +114,7 @@ impl Team {
     }
 
     async fn give_roles(&self) -> anyhow::Result<()> {
-        let name = |kind| anyhow::Ok(&*self.person(kind)?.user.name);
+        let name = |kind| anyhow::Ok(&*self.member(kind)?.user.name);
         let (owner, neighbour) = (name(Kind::Owner)?, name(Kind::Neighbour)?);
         let administrator = name(Kind::NamespaceAdministrator)?;
         self.scratch.bind("workspace-user", &[owner, neighbour]).await?;
@@ -170,7 +170,7 @@ impl Team {
     }
 }
 
-async fn person(kind: Kind, scratch: &Scratch) -> anyhow::Result<Person> {
+async fn member(kind: Kind, scratch: &Scratch) -> anyhow::Result<Member> {
     let name = format!("{}.{}", kind.word(), scratch.namespace);
     let groups = if kind == Kind::GuestByGroup {
         vec![group(scratch)]
@@ -178,7 +178,7 @@ async fn person(kind: Kind, scratch: &Scratch) -> anyhow::Result<Person> {
         Vec::new()
     };
     let of_kubectl: Vec<_> = groups.iter().map(String::as_str).collect();
-    Ok(Person {
+    Ok(Member {
         kind,
         kubectl: cluster::acting_as(&name, &of_kubectl).await?,
         user: User { name, groups },

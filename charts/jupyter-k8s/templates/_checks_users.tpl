@@ -1,5 +1,5 @@
 {{/* Namespaces where users cannot work, and groups that would make every user an administrator; one line per problem. */}}
-{{- define "jk8s.peopleProblems" -}}
+{{- define "jk8s.userProblems" -}}
 {{- $root := . -}}
 {{- $seen := dict -}}
 {{- /* In one namespace, entries are refused as a whole. */ -}}
@@ -8,7 +8,7 @@
   {{- if hasKey $seen $one.name }}
   - {{ $at }}.name: {{ quote $one.name }} is also the name of {{ get $seen $one.name }}: put users and groups of both into one entry
   {{- else if eq $one.name $root.Release.Namespace }}
-  - {{ $at }}.name: {{ quote $one.name }} is the namespace of this release itself, which holds its keys: choose another for people
+  - {{ $at }}.name: {{ quote $one.name }} is the namespace of this release itself, which holds its keys: choose another for users
   {{- else if has $one.name $root.Values.operator.forbiddenNamespaces }}
   - {{ $at }}.name: {{ quote $one.name }} is in operator.forbiddenNamespaces, where the operator starts no workspace: leave it out of one of the two
   {{- else if or (hasPrefix "kube-" $one.name) (and (eq $one.name "default") (ne (toString $one.create) "false")) }}
@@ -29,8 +29,8 @@
     {{- end -}}
   {{- end -}}
   {{- range $number, $group := $one.adminGroups -}}
-    {{- if include "jk8s.isEverybody" $group }}
-  - {{ $at }}.adminGroups[{{ $number }}]: {{ quote $group }} is everybody{{ include "jk8s.isEverybody" $group }}, who would administer each other's workspaces: name a group of administrators; who may work there goes into groups
+    {{- if include "jk8s.membersOfSystemGroup" $group }}
+  - {{ $at }}.adminGroups[{{ $number }}]: {{ quote $group }} is everybody{{ include "jk8s.membersOfSystemGroup" $group }}, who would administer each other's workspaces: name a group of administrators; who may work there goes into groups
     {{- end -}}
   {{- end -}}
 {{- end -}}
@@ -40,13 +40,13 @@
 {{- end -}}
 {{- range $number, $group := .Values.manager.authorization.adminGroups -}}
   {{- if hasPrefix "system:" $group }}
-  - manager.authorization.adminGroups[{{ $number }}]: {{ quote $group }} is a group of the system{{ with include "jk8s.isEverybody" $group }}, everybody{{ . }}{{ end }}, whose members would open every workspace: name a group of people
+  - manager.authorization.adminGroups[{{ $number }}]: {{ quote $group }} is a group of the system{{ with include "jk8s.membersOfSystemGroup" $group }}, everybody{{ . }}{{ end }}, whose members would open every workspace: name a group of people
   {{- end -}}
 {{- end -}}
 {{- end }}
 
 {{/* The members of a group that Kubernetes fills itself; empty for any other group. */}}
-{{- define "jk8s.isEverybody" -}}
+{{- define "jk8s.membersOfSystemGroup" -}}
 {{- if eq . "system:authenticated" }} who signs in
 {{- else if eq . "system:unauthenticated" }} who does not sign in
 {{- else if eq . "system:serviceaccounts" }} in a pod, as every service account of the cluster is in it
