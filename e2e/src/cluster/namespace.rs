@@ -51,7 +51,7 @@ impl Scratch {
         if let Some(user) = users.first() {
             scratch.bind("workspace-user", users).await?;
             let create = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create"]});
-            scratch.holds(user, &create).await?;
+            scratch.wait_for_permission(user, &create).await?;
         }
         Ok(scratch)
     }
@@ -116,14 +116,14 @@ impl Scratch {
         // One binding is for all of them.
         if let Some(user) = users.first() {
             for rule in rules.as_array().into_iter().flatten() {
-                self.holds(user, rule).await?;
+                self.wait_for_permission(user, rule).await?;
             }
         }
         Ok(())
     }
 
     /// Waits until the API server applies the first permission of `rule` to `user`.
-    pub async fn holds(&self, user: &str, rule: &Value) -> anyhow::Result<()> {
+    pub async fn wait_for_permission(&self, user: &str, rule: &Value) -> anyhow::Result<()> {
         let first = |list: &str| rule[list][0].as_str().unwrap_or_default();
         let review: SubjectAccessReview = serde_json::from_value(json!({
             "spec": {"user": user, "resourceAttributes": {

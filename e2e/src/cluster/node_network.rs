@@ -106,7 +106,7 @@ impl NodeNetwork {
     ///
     /// # Errors
     /// A source is on another node.
-    pub async fn look(
+    pub async fn connect(
         &self,
         sources: &BTreeSet<String>,
         targets: &BTreeSet<String>,

@@ -131,12 +131,12 @@ pub fn run_id(workspace: &Workspace) -> anyhow::Result<String> {
 }
 
 /// The requests that the echo server of a workspace received, from its log.
-pub async fn asked(scratch: &Scratch, workspace: &Workspace) -> anyhow::Result<String> {
-    asked_of(scratch, &pod(workspace)?).await
+pub async fn received_requests(scratch: &Scratch, workspace: &Workspace) -> anyhow::Result<String> {
+    received_requests_of(scratch, &pod(workspace)?).await
 }
 
 /// The same for a pod with the echo server.
-pub async fn asked_of(scratch: &Scratch, pod: &str) -> anyhow::Result<String> {
+pub async fn received_requests_of(scratch: &Scratch, pod: &str) -> anyhow::Result<String> {
     let log = "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8888/_log').read().decode())";
     cluster::exec(&scratch.api(), pod, &["python3", "-c", log]).await
 }

@@ -122,7 +122,7 @@ async fn a_pod_sees_no_credentials_no_forged_headers_and_no_prefetches_and_its_h
         .await?;
     ensure!(posted.status() == StatusCode::OK, "{}", posted.status());
 
-    let asked = workspace::asked(&scratch, &ws).await?;
+    let asked = workspace::received_requests(&scratch, &ws).await?;
     ensure!(asked.contains("/claimed") && !asked.contains("stolen"), "{asked}");
     ensure!(asked.contains("/after") && asked.contains("/posted"), "{asked}");
     let mut requests: Vec<Value> = serde_json::from_str(&asked.to_lowercase())?;

@@ -81,7 +81,7 @@ async fn a_hostile_page_gets_nothing_of_other_hosts_and_its_cookies_neither_sign
     // Nothing of it was done: she is signed in, and the victim's pod never heard of it.
     browser.page.goto(&auth).await?;
     browser.sees("body", "alice").await?;
-    let seen = workspace::asked(&scratch, &victim).await?;
+    let seen = workspace::received_requests(&scratch, &victim).await?;
     assert!(seen.contains("own-page") && !seen.contains("stolen"), "{seen}");
     planted_cookies_count_nothing(&browser, &victim, &hostile).await?;
     browser.close().await?;
@@ -168,7 +168,11 @@ async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake(
     browser.sees("body", "possessed").await?;
     let got = tries(&browser, script, &format!("{second_url}stolen")).await?;
     assert_eq!(got, json!("possessed"), "its own words");
-    assert!(!workspace::asked(&scratch, &second).await?.contains("stolen"));
+    assert!(
+        !workspace::received_requests(&scratch, &second)
+            .await?
+            .contains("stolen")
+    );
     browser.close().await?;
     scratch.finish().await
 }

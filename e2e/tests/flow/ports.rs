@@ -110,9 +110,9 @@ async fn another_pod_neither_calls_the_workspace_s_pod_nor_gets_its_requests_by_
         let answer = mine(format!("{url}mine-{number}")).send().await?;
         assert_eq!(answer.status(), StatusCode::OK);
     }
-    let seen = workspace::asked(&scratch, &ws).await?;
+    let seen = workspace::received_requests(&scratch, &ws).await?;
     assert!(seen.contains("/mine-0") && seen.contains("/mine-49"), "{seen}");
-    let log = workspace::asked_of(&scratch, "caller").await?;
+    let log = workspace::received_requests_of(&scratch, "caller").await?;
     assert!(!log.contains("mine-"), "{log}");
     // And the Service becomes what it was.
     wait::until("the Service to be as it was", wait::USUAL, || async {

@@ -177,7 +177,7 @@ impl Losses {
         team.bind("workspace-admin", &["bob"]).await?;
         let list =
             json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["list"]});
-        team.holds("bob", &list).await?;
+        team.wait_for_permission("bob", &list).await?;
         Ok(Self { shared, team, own })
     }
 

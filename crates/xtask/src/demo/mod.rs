@@ -257,7 +257,7 @@ fn folder(program: &Path) -> std::path::Display<'_> {
 /// Saves diagnostics, takes the cluster down if this run started it, and reports both.
 fn give_up(error: &anyhow::Error, was_there: bool, cluster: &Cluster, paths: &Paths) -> anyhow::Error {
     let seen = diagnose::collect(cluster, paths)
-        .map(|file| format!("\nwhat pods and events say is in {}", file.display()))
+        .map(|file| format!("\nstate of pods, and events: {}", file.display()))
         .unwrap_or_default();
     if was_there {
         return anyhow!("{error:#}{seen}");

@@ -106,7 +106,7 @@ pub(super) fn end(run: &mut Run<'_>, ok: bool) -> anyhow::Result<()> {
     }
     let paths = run.paths;
     if !ok && let Some(file) = demo::diagnose::collect(&Cluster::current(paths)?, paths) {
-        println!("what pods and events say is in {}", file.display());
+        println!("state of pods, and events: {}", file.display());
     }
     run.progress.line("replacing the emptied cluster");
     cluster::down(paths)?;

@@ -234,7 +234,7 @@ async fn plain_port_is_closed(site: &Site, pods: &Api<Pod>) -> anyhow::Result<()
     let network = NodeNetwork::start(&[own]).await?;
     let other = address(&pods.get("two").await?)?;
     let sources = BTreeSet::from([other.clone(), site.front.address.clone()]);
-    let seen = network.look(&sources, &all).await?;
+    let seen = network.connect(&sources, &all).await?;
     ensure!(seen[&other].reached == BTreeSet::from([target(8443)]), "{seen:?}");
     ensure!(seen[&site.front.address].reached == all, "{seen:?}");
     network.finish().await?;

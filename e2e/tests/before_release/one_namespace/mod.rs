@@ -135,7 +135,7 @@ impl Alone<'_> {
                 .await?;
         }
         let added = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/finalizers"], "verbs": ["update"]});
-        scratch.holds(INSTALLER, &added).await?;
+        scratch.wait_for_permission(INSTALLER, &added).await?;
         let mut calls = Calls::begin(&scratch.namespace)?;
         let half = self.half(NAMESPACED);
         let installed = release::install_as(INSTALLER, &scratch.namespace, &half).await;

@@ -134,7 +134,7 @@ async fn user_of(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
         .await?;
     let create =
         json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create"]});
-    scratch.holds(USER, &create).await?;
+    scratch.wait_for_permission(USER, &create).await?;
     Ok(Api::namespaced(cluster::user(USER).await?, &scratch.namespace))
 }
 

@@ -319,7 +319,7 @@ impl<'a> Column<'a> {
             }
             _ => places::share("none", &known.name, places::user(NEW_OWNER)),
         };
-        let free = format!("new-{:?}-{}", self.place, member.kind.word()).to_lowercase();
+        let free = format!("new-{:?}-{}", self.place, member.kind.label()).to_lowercase();
         let mut another = self.place.workspace(&free, &member.user.name, self.home)?;
         another.metadata.annotations = None;
         another.spec.node_selector.clear();

@@ -27,7 +27,7 @@
 //! - checks of forms: the same request as their change, marked as a dry run;
 //! - pages that only ask: they change nothing. What they offer is in `crates/portal/tests`;
 //! - pods that run: no node has what the workspaces ask for, so their output is empty;
-//! - proxy and sign-in: `e2e::attested` names the users. `acting.rs` and `changes.rs` go all the way.
+//! - proxy and sign-in: `e2e::portal::attested` names the users. `acting.rs` and `changes.rs` go all the way.
 
 mod cell;
 mod column;

@@ -49,7 +49,7 @@ impl Place {
     /// Name of the workspace on which a user acts.
     pub(super) fn name(self, kind: Kind) -> String {
         match self {
-            Self::Own => format!("own-{}", kind.word()),
+            Self::Own => format!("own-{}", kind.label()),
             _ => format!("{self:?}").to_lowercase(),
         }
     }

@@ -49,7 +49,7 @@ impl Kind {
     ];
 
     /// A word for names of objects.
-    pub(super) fn word(self) -> String {
+    pub(super) fn label(self) -> String {
         format!("{self:?}").to_lowercase()
     }
 }
@@ -143,7 +143,7 @@ impl Team {
         // The API server learns of bindings of the cluster apart from those of namespaces.
         let everything = json!({"apiGroups": [GROUP], "resources": ["workspaces"], "verbs": ["administer"]});
         self.scratch
-            .holds(name(Kind::ClusterAdministrator)?, &everything)
+            .wait_for_permission(name(Kind::ClusterAdministrator)?, &everything)
             .await
     }
 
@@ -171,7 +171,7 @@ impl Team {
 }
 
 async fn member(kind: Kind, scratch: &Scratch) -> anyhow::Result<Member> {
-    let name = format!("{}.{}", kind.word(), scratch.namespace);
+    let name = format!("{}.{}", kind.label(), scratch.namespace);
     let groups = if kind == Kind::GuestByGroup {
         vec![group(scratch)]
     } else {
