@@ -30,7 +30,7 @@
   {{- end -}}
   {{- range $number, $group := $one.adminGroups -}}
     {{- if include "jk8s.membersOfSystemGroup" $group }}
-  - {{ $at }}.adminGroups[{{ $number }}]: {{ quote $group }} is everybody{{ include "jk8s.membersOfSystemGroup" $group }}, who would administer each other's workspaces: name a group of administrators; who may work there goes into groups
+  - {{ $at }}.adminGroups[{{ $number }}]: {{ quote $group }} contains {{ include "jk8s.membersOfSystemGroup" $group }}. Its members would administer each other's workspaces: name a group of administrators, and list groups of users in groups
     {{- end -}}
   {{- end -}}
 {{- end -}}
@@ -40,16 +40,16 @@
 {{- end -}}
 {{- range $number, $group := .Values.manager.authorization.adminGroups -}}
   {{- if hasPrefix "system:" $group }}
-  - manager.authorization.adminGroups[{{ $number }}]: {{ quote $group }} is a group of the system{{ with include "jk8s.membersOfSystemGroup" $group }}, everybody{{ . }}{{ end }}, whose members would open every workspace: name a group of people
+  - manager.authorization.adminGroups[{{ $number }}]: {{ quote $group }} is a system group{{ with include "jk8s.membersOfSystemGroup" $group }} of {{ . }}{{ end }}. Its members would open every workspace: name a group of administrators
   {{- end -}}
 {{- end -}}
 {{- end }}
 
 {{/* The members of a group that Kubernetes fills itself; empty for any other group. */}}
 {{- define "jk8s.membersOfSystemGroup" -}}
-{{- if eq . "system:authenticated" }} who signs in
-{{- else if eq . "system:unauthenticated" }} who does not sign in
-{{- else if eq . "system:serviceaccounts" }} in a pod, as every service account of the cluster is in it
+{{- if eq . "system:authenticated" -}} every user who signs in
+{{- else if eq . "system:unauthenticated" -}} every client that does not sign in
+{{- else if eq . "system:serviceaccounts" -}} every service account of the cluster
 {{- end -}}
 {{- end }}
 

@@ -1,7 +1,7 @@
 """Part of node_network.rs: runs in a pod on the node's network, with the node's processes in sight.
 
 serve ADDRESS:PORT …       adds each address to the loopback interface by netlink, listens there, and removes the addresses at the end
-look [SOURCE …] [TARGET …] from the network namespace of each SOURCE: which ports it listens on, and which TARGETs answer
+connect [SOURCE …] [TARGET …] from the network namespace of each SOURCE: which ports it listens on, and which TARGETs answer
 
 A source is the address of a pod, or "" for the node itself. A target is protocol:address:port.
 """
@@ -105,7 +105,7 @@ def answers(target):
         return False
 
 
-def look(sources, targets):
+def connect(sources, targets):
     known = processes()
     sources, targets = json.loads(sources), json.loads(targets)
     libc = ctypes.CDLL(None, use_errno=True)
@@ -132,4 +132,4 @@ def look(sources, targets):
 
 
 if __name__ == "__main__":
-    {"serve": serve, "look": look}[sys.argv[1]](*sys.argv[2:])
+    {"serve": serve, "connect": connect}[sys.argv[1]](*sys.argv[2:])

@@ -112,7 +112,7 @@ impl NodeNetwork {
         targets: &BTreeSet<String>,
     ) -> anyhow::Result<BTreeMap<String, View>> {
         let (sources, targets) = (json!(sources).to_string(), json!(targets).to_string());
-        let command = ["python3", "-c", PROGRAM, "look", &sources, &targets];
+        let command = ["python3", "-c", PROGRAM, "connect", &sources, &targets];
         let pods = Api::<Pod>::namespaced(self.client.clone(), &self.namespace);
         let seen = cluster::exec(&pods, POD, &command).await?;
         serde_json::from_str(&seen).with_context(|| format!("no views: {seen}"))

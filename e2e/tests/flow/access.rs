@@ -49,7 +49,7 @@ async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in() ->
         let answer = probe.header(header::USER_AGENT, "kube-probe/1.36").send().await?;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
-    // The gateway's own folder is no pod's, for anybody.
+    // The gateway's own folder never leads to a pod, for any user.
     let own = without_session
         .request(Method::GET, &format!("{url}_workspace/"))
         .send()

@@ -23,7 +23,7 @@ const SOON: Duration = Duration::from_secs(10);
 async fn invalid_url_bytes_are_answered_with_400() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     // Its callback is there for every name.
-    let workspace = format!("nobody.{}", environment.base_domain);
+    let workspace = format!("missing.{}", environment.base_domain);
     for (host, path) in [
         (environment.auth_host(), "/enter?t="),
         (environment.auth_host(), "/"),

@@ -92,7 +92,7 @@ async fn kubectl_with_a_token_of_the_provider_and_the_browser_agree_on_a_user_s_
     scratch.finish().await
 }
 
-/// The group of a user for the API server, beside those that it adds to everybody.
+/// The group of a user for the API server, beside those that it adds for all users.
 fn group(whoami: &str) -> anyhow::Result<String> {
     let whoami: Value = serde_json::from_str(whoami)?;
     let groups = whoami["status"]["userInfo"]["groups"].as_array();

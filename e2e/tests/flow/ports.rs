@@ -43,7 +43,7 @@ async fn another_pod_neither_calls_the_workspace_s_pod_nor_gets_its_requests_by_
     let scratch = Scratch::new("bent", &["alice"]).await?;
     let (pods, services) = (scratch.api::<Pod>(), scratch.api::<Service>());
     let image = &Environment::get()?.images.echo;
-    let elsewhere = Scratch::new("neighbour", &[]).await?;
+    let elsewhere = Scratch::new("elsewhere", &[]).await?;
     let there = elsewhere.api();
     let (impostor, far) = futures::try_join!(
         cluster::run_pod(&pods, "caller", image),

@@ -151,7 +151,7 @@ async fn an_owner_without_role_has_no_access_until_it_is_granted_again() -> anyh
         json!({"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "nobody"}]});
     let before = bindings.get("workspace-users").await?;
     bindings
-        .patch("workspace-users", &PatchParams::default(), &Patch::Merge(nobody))
+        .patch("workspace-users", &PatchParams::default(), &Patch::Merge(no_user))
         .await?;
     let taken = Instant::now();
     let refused = site.refused(&alice).await?;

@@ -186,7 +186,7 @@ impl Twin {
         )
     }
 
-    /// Events about the workspace, which anybody writes who may create events.
+    /// Events about the workspace, which every user with the right to create events can write.
     async fn tell(&self, workspace: &Workspace) -> anyhow::Result<()> {
         let events: Api<Event> = self.scratch.api();
         for number in 0..TEXTS.len() {

@@ -399,7 +399,7 @@ fn the_first_workspace_is_of_the_first_user_of_the_first_namespace() {
         assert_eq!(first_workspace(&text).0, expected);
     }
     let text = notes(&EXTERNAL);
-    assert!(text.contains("Nobody may create one yet"), "{text}");
+    assert!(text.contains("No user may create a workspace yet"), "{text}");
 }
 
 #[test]

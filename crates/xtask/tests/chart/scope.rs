@@ -110,7 +110,7 @@ fn of_installer(cluster: &[Value]) -> BTreeSet<Right> {
     all
 }
 
-/// Rights among these that the installer lacks, and so cannot give to anybody.
+/// Rights among these that the installer lacks, and so cannot grant.
 fn beyond<'a>(installer: &BTreeSet<Right>, wanted: &'a BTreeSet<Right>) -> Vec<&'a Right> {
     let lacks = |right: &&Right| {
         let everywhere = (right.0.clone(), right.1.clone(), right.2.clone(), String::new());

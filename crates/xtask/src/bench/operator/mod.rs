@@ -53,7 +53,7 @@ use crate::progress::Progress;
 
 /// Fake nodes; each has addresses for 254 pods.
 const NODES: u32 = 60;
-/// Last words of a phase: Events are written after the status that is waited for.
+/// Wait at the end of a phase: Events are written after the status that ends it.
 const SETTLE: Duration = Duration::from_secs(5);
 const NAME: &str = "operator";
 
