@@ -1,4 +1,4 @@
-//! The cluster gives pods user and groups from the range of their namespace, as `OpenShift` does, and JupyterLab works with them.
+//! Pods get user and groups from the range of their namespace, as on `OpenShift`: JupyterLab works.
 
 use anyhow::ensure;
 use api::{Workspace, workspace::Phase};

@@ -1,4 +1,4 @@
-//! An upgrade whose Job cannot write a CRD: it names the CRD, changes nothing, and can be rolled back and repeated.
+//! An upgrade whose Job cannot write a CRD names it, changes nothing, and can be repeated.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Usage of a workspace, as metrics-server measures it: the portal shows it to the owner, as `kubectl top` does.
+//! Usage of a workspace by metrics-server: the portal shows it to the owner, like `kubectl top`.
 //!
 //! metrics-server runs on this machine. It asks the kubelet of the node, and the API server asks it.
 

@@ -1,4 +1,4 @@
-//! Manifests of every kind, and of a running workspace, written again in the same way: nothing changes.
+//! Manifests of every kind that are applied again change nothing.
 
 use api::{Workspace, names::GROUP, workspace::Phase};
 use e2e::{

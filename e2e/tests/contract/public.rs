@@ -1,4 +1,4 @@
-//! Workspaces that all users may edit (ownershipType Public): who may change them, and who owns them.
+//! Workspaces with ownershipType Public: who may change them, and who owns them.
 
 use api::{
     Workspace,

@@ -1,4 +1,4 @@
-//! Disks on a real API server and kubelet: their owners, their remains, and one pod at a time per disk.
+//! Disks on a real API server and kubelet: owners, retention, and one pod at a time per disk.
 
 mod borrowed;
 mod expectations;

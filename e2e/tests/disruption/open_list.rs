@@ -1,4 +1,4 @@
-//! 100 changes by the API, and one while no pod of the portal is left -> when each is on a list that stays open.
+//! 100 changes, and one while no portal pod runs -> time until an open list shows each.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! A workspace's server answers only users whom the gateway attests, also if others reach its address.
+//! A workspace's server answers only users with the gateway's assertion.
 
 use api::{Workspace, names};
 use e2e::{

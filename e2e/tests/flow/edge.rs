@@ -1,4 +1,4 @@
-//! The proxy: invalid bytes in URLs; credentials, forged headers and prefetches that must not reach a pod.
+//! The proxy: invalid URLs; credentials, forged headers and prefetches that must not reach a pod.
 
 use std::time::{Duration, Instant};
 

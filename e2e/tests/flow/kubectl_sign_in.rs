@@ -1,4 +1,4 @@
-//! kubectl with a user's token of the identity provider: the API server and the gateway give the user one name and one group.
+//! kubectl with a provider's token: API server and gateway give the user the same names.
 
 use std::{fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! A template that is created after its workspace gives no access that the workspace's author lacks.
+//! A template that is created after its workspace gives no access that the author lacks.
 
 use api::{
     Workspace,

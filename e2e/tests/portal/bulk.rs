@@ -1,4 +1,4 @@
-//! 100 workspaces are stopped together, and some are refused: the run is cancelled half way, repeated, and completed.
+//! 100 workspaces are stopped together: some are refused, the run is cancelled and repeated.
 
 use std::collections::BTreeSet;
 

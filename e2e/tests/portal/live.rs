@@ -1,4 +1,4 @@
-//! A list while its rows change, the announcements for screen readers, and an open page after the user loses a right.
+//! An open list while rows change, announcements for screen readers, and the loss of a right.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Values, a registry -> the commands of docs/install.md and of Helm's notes, and what they print (IO).
+//! Values, a registry -> output of the commands of docs/install.md and of Helm's notes (IO).
 
 use std::{fs, time::Duration};
 

@@ -1,4 +1,4 @@
-//! An empty cluster and a registry with a published version -> an installation, by the commands of docs/install.md and of Helm's notes.
+//! Empty cluster and a registry with a version -> an installation by the commands of the docs.
 //!
 //! It has its own stage: `./justw test` publishes the version, and first removes the cluster's images.
 

@@ -1,4 +1,4 @@
-//! The chart -> what both Helms render of it, for every example, combination of parts and scope (IO: runs `helm`).
+//! The chart -> renderings by both Helms, for every example, part and scope (IO: runs `helm`).
 
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -1,4 +1,4 @@
-//! The local cluster's etcd -> an empty API server with definitions of all kinds that the chart renders (IO).
+//! The local cluster's etcd -> an empty API server with all kinds that the chart renders (IO).
 
 use std::{env, path::PathBuf};
 

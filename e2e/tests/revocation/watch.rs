@@ -1,4 +1,4 @@
-//! A user with an open workspace -> time until access ends, at each replica and through the proxy (IO).
+//! User with an open workspace -> time until access ends, at each replica and the proxy (IO).
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! The API server's audit log of a whole test run -> which rights of the release's accounts were used, and what was forbidden.
+//! The audit log of a whole test run -> rights that were used, and calls that were forbidden.
 //!
 //! `tests/contract/account_rights` lists the rights of each account. A right that no test uses is either superfluous, or listed in
 //! `unused.txt` with a reason. This test runs last, because it judges what the other tests made the components do.

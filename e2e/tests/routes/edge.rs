@@ -1,4 +1,4 @@
-//! Namespace -> a second proxy with Kubernetes providers, an authorization service, and a client (IO).
+//! Namespace -> a second proxy with Kubernetes providers, an authorizer, and a client (IO).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who starts a stopped workspace in the browser where the manager says `Connectors`, as the run sets it for this stage.
+//! Who starts a stopped workspace in the browser if the manager says `Connectors`.
 
 use api::{
     Workspace, names,

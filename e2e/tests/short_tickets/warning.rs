@@ -1,5 +1,6 @@
-//! A session that is about to end under an open JupyterLab: the page says so before, and a new sign-in takes the warning away. The page is
-//! given the focus, so that it asks at once; what it asks once a minute is not shown here.
+//! A session that ends soon while JupyterLab is open: the page warns, until the user signs in again.
+//!
+//! The test focuses the page, which then checks the session at once. Its check once a minute is not tested here.
 
 use std::time::Duration;
 

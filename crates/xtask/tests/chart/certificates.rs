@@ -1,4 +1,4 @@
-//! `proxy.tls` -> an existing Secret, a Certificate of cert-manager, or one that the gateway makes, and exactly one of them (IO: runs `helm`).
+//! `proxy.tls` -> a Secret, a Certificate of cert-manager, or the gateway's own (IO: runs `helm`).
 
 use serde_json::{Value, json};
 

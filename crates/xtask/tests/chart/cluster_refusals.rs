@@ -1,5 +1,6 @@
-//! namespaces, CRDs and kinds of the cluster -> values that it excludes, with what to do (IO: runs `helm` before an API server of its
-//! own).
+//! Namespaces, CRDs and kinds of the cluster -> values that it refuses, with a remedy (IO).
+//!
+//! `helm` runs with an API server of its own.
 
 use serde_json::{Value, json};
 

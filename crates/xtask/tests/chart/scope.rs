@@ -1,4 +1,4 @@
-//! scope and objects -> halves that two administrators can apply, with no more rights than they have (IO: runs `helm`).
+//! scope and objects -> halves that two administrators can apply, with their rights (IO: `helm`).
 
 use std::collections::BTreeSet;
 

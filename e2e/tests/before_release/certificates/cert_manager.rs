@@ -1,4 +1,4 @@
-//! The program in `JUPYTER_K8S_CERT_MANAGER` -> cert-manager with an account and a certificate authority of its own (IO).
+//! Program in `JUPYTER_K8S_CERT_MANAGER` -> cert-manager with a certificate authority (IO).
 
 use anyhow::Context as _;
 use e2e::{

@@ -1,4 +1,4 @@
-//! Sources of the proxy's certificate: cert-manager, the gateway and a Secret, one after the other, while a user works.
+//! The proxy's certificate changes its source while a user works: cert-manager, gateway, Secret.
 
 pub(crate) mod cert_manager;
 mod served;

@@ -1,4 +1,4 @@
-//! An OpenID Connect provider behind the bundled one, as a broker of it: another realm of the same Keycloak -> its users sign in (IO).
+//! A second Keycloak realm as a provider behind the bundled one -> its users sign in (IO).
 
 use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};

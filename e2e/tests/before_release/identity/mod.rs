@@ -1,4 +1,4 @@
-//! The bundled identity provider with a database: its pods and the database's are replaced, and users notice nothing.
+//! The bundled provider with a database: both are restarted without an effect for users.
 
 mod broker;
 mod connections;

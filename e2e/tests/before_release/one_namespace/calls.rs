@@ -1,4 +1,4 @@
-//! The API server's audit log -> calls of a release's accounts, which are limited to their namespace (IO).
+//! The API server's audit log -> calls of a release's accounts, in their namespace only (IO).
 
 use anyhow::ensure;
 use e2e::{

@@ -1,5 +1,6 @@
-//! A user with the role `admin` in one namespace installs the product there, works with it, and removes it. Another namespace meanwhile
-//! has another installation.
+//! A user with the role `admin` in one namespace installs the product there, uses and removes it.
+//!
+//! Another namespace has another installation at the same time.
 //!
 //! | file | holds |
 //! |---|---|

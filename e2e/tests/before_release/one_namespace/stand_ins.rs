@@ -1,4 +1,4 @@
-//! Namespace -> rules of a strict cluster for it, by policies that stand in for those of real platforms (IO).
+//! Namespace -> policies like those of a platform with strict rules (IO).
 //!
 //! The cluster chooses the users of pods, as in [`crate::assigned_ids`]; images come from one registry; Deployments have few replicas.
 

@@ -1,4 +1,4 @@
-//! A release in one namespace -> the user who installed it tests and upgrades it, and users work there.
+//! A release in one namespace is tested and upgraded by its installer, and users work there.
 
 use anyhow::ensure;
 use api::{

@@ -1,4 +1,4 @@
-//! The first run of docs/install.md: the page's values alone install the product, `helm test` passes, and a user opens a workspace.
+//! The first run of docs/install.md: its values install the product, and `helm test` passes.
 //!
 //! Identity provider, load balancer and cert-manager are not part of the release. Settings for this machine are in [`forced`].
 

@@ -1,4 +1,4 @@
-//! A second identity provider beside the first: users of both sign in, and each remains a different user.
+//! Two identity providers: users of both sign in, and each remains a different user.
 
 pub(crate) mod realm;
 

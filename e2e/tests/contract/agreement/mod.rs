@@ -1,4 +1,4 @@
-//! Rules of the CRDs (schema and CEL), of the webhook (Rust) and of `lint` in the plugin -> the same validation results.
+//! Rules of the CRDs (schema, CEL), the webhook and the plugin's `lint` -> the same results.
 //!
 //! Webhook and `lint`, which needs no cluster, also give the same messages. The operator reports the webhook's result for
 //! an object that is already stored.

@@ -1,4 +1,4 @@
-//! The webhook's result for an object -> the operator's status of the same object, stored without the webhook.
+//! The webhook's result for an object -> the operator's status of the same object.
 //!
 //! A controller of the cluster stores the objects. The webhook skips it (`webhook.controllerUsers`).
 

@@ -1,4 +1,4 @@
-//! The API server does not respond: how long the gateway decides with its cache, and how it recovers.
+//! The API server does not respond: the gateway decides with its cache, and recovers.
 
 use std::{
     process::{Child, Command},

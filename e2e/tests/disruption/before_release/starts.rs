@@ -1,4 +1,4 @@
-//! The operator is killed at each step of a start: the next one completes it, with one of each child.
+//! The operator is killed at each step of a start: the next one completes it.
 //!
 //! An admission rule blocks a step by refusing its write, in its own namespace. So the start is at that step when the operator is killed.
 

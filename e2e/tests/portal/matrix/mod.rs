@@ -1,4 +1,4 @@
-//! Nine users x six workspaces x fifteen actions: the portal does, refuses and says what that user's kubectl does, refuses and says.
+//! Nine users x six workspaces x fifteen actions: portal and kubectl do and refuse the same.
 //!
 //! | file | holds |
 //! |---|---|
