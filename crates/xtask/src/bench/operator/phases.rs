@@ -14,17 +14,17 @@ use serde_json::{Value, json};
 
 use super::model::{Model, child_name};
 use super::objects::{NAMESPACE, REFERENCE, event, workspace};
-use super::requests::{PARALLEL, Phase, api, ask, make, resource, workspaces};
+use super::requests::{self, PARALLEL, Phase, api, make, resource, workspaces};
 
-/// A phase that takes longer has got stuck.
+/// Timeout of a phase.
 const LIMIT: Duration = Duration::from_mins(20);
 
 /// How long a phase took.
 #[derive(Debug, Clone)]
 pub(super) struct Times {
-    /// From the first request to the last object that got there.
+    /// From the first request until the last object is done.
     pub(super) all: Duration,
-    /// Of each object, from its request, sorted.
+    /// Of each object since its request, sorted.
     pub(super) each: Vec<Duration>,
 }
 
@@ -51,7 +51,7 @@ impl Side {
         self != Self::Workspaces
     }
 
-    /// Where the objects are: those that a workspace owns, beside it.
+    /// Namespace of the objects. A workspace and its children are in the same one.
     fn namespace(self) -> &'static str {
         match self {
             Self::Workspaces | Self::Promised => NAMESPACE,
@@ -66,11 +66,11 @@ pub(super) struct Clients {
     pub(super) users: Client,
     /// Creates the operator's objects in its place, with similar rights.
     pub(super) maker: Client,
-    /// Those objects.
+    /// The operator's objects.
     pub(super) model: Model,
 }
 
-/// Takes `count` objects through a phase, as fast as the API server takes the requests.
+/// Runs a phase of `count` objects, as fast as the API server accepts the requests.
 pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
     let names: Vec<String> = (0..count).map(|number| format!("w-{number:05}")).collect();
     let mut arrivals = arrivals(&clients.users, side, phase);
@@ -115,7 +115,7 @@ pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usiz
     };
     let both = async { tokio::try_join!(asked, arrived) };
     let Ok(done) = tokio::time::timeout(LIMIT, both).await else {
-        bail!("{}: not all of {count} got there", phase.name());
+        bail!("{}: not all of {count} objects were done", phase.name());
     };
     let (asked, arrived) = done?;
     let mut each: Vec<Duration> = arrived
@@ -136,13 +136,13 @@ enum ListEvent {
     Arrived(String),
 }
 
-/// Which objects have got to where the phase leads.
+/// The objects that have reached the state of the phase.
 fn arrivals(client: &Client, side: Side, phase: Phase) -> BoxStream<'static, anyhow::Result<ListEvent>> {
     let gone = phase == Phase::Delete || (side.is_bare() && phase == Phase::Stop);
     let (group, kind) = match (side, gone) {
         (Side::Workspaces, _) => (::api::names::GROUP, "Workspace"),
         (_, false) => ("apps", "Deployment"),
-        // A bare object is stopped, or gone, when its pod is.
+        // A bare object is stopped or deleted when its pod is gone.
         (_, true) => ("", "Pod"),
     };
     let version = if side == Side::Workspaces {
@@ -181,11 +181,11 @@ fn is_there(side: Side, phase: Phase, object: &DynamicObject) -> bool {
     }
 }
 
-/// One object's request, or its few.
+/// The requests for one object.
 async fn request(clients: &Clients, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
     let owner = match side {
         Side::Bare => None,
-        Side::Workspaces | Side::Promised => Some(ask(&clients.users, phase, name).await?),
+        Side::Workspaces | Side::Promised => Some(requests::request(&clients.users, phase, name).await?),
     };
     if side.is_bare() {
         act(clients, side, phase, name, owner.as_deref()).await?;
@@ -193,7 +193,7 @@ async fn request(clients: &Clients, side: Side, phase: Phase, name: &str) -> any
     Ok(())
 }
 
-/// What the operator would do then to the objects of a workspace, said as shortly as can be.
+/// The operator's requests for the children of a workspace, without the operator.
 async fn act(
     clients: &Clients,
     side: Side,
@@ -229,8 +229,8 @@ async fn act(
     Ok(())
 }
 
-/// What is left to write once the bare object beside a promised workspace has got there: one status and one Event, for where many start
-/// at a time its beginning is left out; the finalizer of one that is deleted.
+/// The writes for a workspace of [`Side::Promised`] when its bare object is done: one status and one Event, or the removal of the finalizer.
+/// The operator too writes no status of the beginning while many workspaces start.
 async fn arrival(clients: &Clients, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
     if side != Side::Promised {
         return Ok(());
@@ -249,7 +249,7 @@ async fn arrival(clients: &Clients, side: Side, phase: Phase, name: &str) -> any
     make(&clients.maker, &event(name, status)).await.map(drop)
 }
 
-/// Makes `count` workspaces that are stopped from the beginning, and waits until the operator has looked at all.
+/// Creates `count` stopped workspaces, and waits until the operator has reconciled all of them.
 pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Result<Duration> {
     let begin = Instant::now();
     let mut arrivals = arrivals(client, Side::Workspaces, Phase::Stop);
@@ -269,6 +269,6 @@ pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Resul
     };
     tokio::time::timeout(LIMIT, async { tokio::try_join!(made, arrived) })
         .await
-        .context("not all stopped workspaces were looked at")??;
+        .context("not all stopped workspaces were reconciled")??;
     Ok(begin.elapsed())
 }

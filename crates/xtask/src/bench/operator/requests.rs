@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use super::objects::{NAMESPACE, workspace};
 
-/// Requests of the load under way at a time.
+/// Number of concurrent requests.
 pub(in crate::bench) const PARALLEL: usize = 32;
 
-/// What happens to every object in a phase.
+/// The phases. Every object goes through each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     Create,
@@ -32,7 +32,7 @@ impl Phase {
     }
 }
 
-/// Makes an object, for its UID.
+/// Creates an object and returns its UID.
 pub(in crate::bench) async fn make(client: &Client, object: &Value) -> anyhow::Result<String> {
     let object: DynamicObject = serde_json::from_value(object.clone())?;
     let kind = object.types.clone().context("the object says no kind")?;
@@ -43,8 +43,8 @@ pub(in crate::bench) async fn make(client: &Client, object: &Value) -> anyhow::R
     Ok(created.uid().unwrap_or_default())
 }
 
-/// What users do with a workspace, for its UID.
-pub(super) async fn ask(client: &Client, phase: Phase, name: &str) -> anyhow::Result<String> {
+/// Sends the user's request of a phase for one workspace, and returns its UID.
+pub(super) async fn request(client: &Client, phase: Phase, name: &str) -> anyhow::Result<String> {
     let workspaces = workspaces(client);
     let desired = match phase {
         Phase::Create => return make(client, &workspace(name, "Running")).await,
