@@ -3,8 +3,8 @@
 
 set positional-arguments := true
 
-# Quiet once it is built: the first build takes minutes and should be seen. Chosen by name among all crates, it is built with the same
-# features of dependencies as whatever else it then has built.
+# The first build takes minutes and shows its progress; later ones are quiet. `--bin` without `--package` builds the tool with the same
+# features of dependencies as the other crates, so that these are compiled once.
 built := path_exists(env("CARGO_TARGET_DIR", justfile_directory() / "target") / "debug/xtask")
 xtask := if built == "true" { "cargo run -q --bin xtask --" } else { "cargo run --bin xtask --" }
 

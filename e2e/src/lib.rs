@@ -2,50 +2,33 @@
 //!
 //! Tests find the installation through a file; see [`environment`]. Every wait is for a condition. Its deadline is
 //! long because machines may be slow, and its error contains the last observation.
+//!
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//!
+//! - `failures`: staged failures and the product's reports about them.
+//! - `installation`: the release under test: upgraded, checked, scaled, removed.
+//! - `portal`: the portal's pages and forms, without a browser.
+//! - `jupyter`: kernels, terminals and notebooks in a workspace.
+//! - `browser`: headless Chromium, keyboard, accessibility.
+//! - `http`: HTTP sessions, websockets, single replicas, load.
+//! - `objects`: workspaces, templates and other objects of the API.
+//! - `cluster`: clients, namespaces, pods, audit log, cleanup.
+//! - `command`: kubectl and shells.
+//! - `test_run`: locks, signals and restored state of tests that run at once.
+//! - `environment`: addresses and users of the installation.
+//! - `wait`: waiting for a condition.
 
-pub mod accessibility;
-pub mod api_server;
-pub mod attested;
-pub mod audit;
-pub mod axe;
 pub mod browser;
-pub mod catalog_object;
-pub mod check;
-pub mod cleanup;
 pub mod cluster;
 pub mod command;
-pub mod component;
-pub mod definitions;
-pub mod devtools;
 pub mod environment;
 pub mod failures;
-pub mod finally;
-pub mod hostile_page;
 pub mod http;
-pub mod kernel;
-pub mod keyboard;
-pub mod load;
-pub mod node_network;
-pub mod notebook;
+pub mod installation;
+pub mod jupyter;
+pub mod objects;
 pub mod portal;
-pub mod process;
-pub mod program;
-pub mod provider;
-pub mod raw;
-pub mod release;
-pub mod removal;
-pub mod replica;
-pub mod servers;
-pub mod service_account;
-pub mod shell;
-mod sign_in_lock;
-pub mod socket;
-mod teardown;
-pub mod template;
-pub mod terminal;
-pub mod traefik;
+pub mod test_run;
 pub mod wait;
-pub mod workspace;
-pub mod write_block;
 
 pub use environment::Environment;

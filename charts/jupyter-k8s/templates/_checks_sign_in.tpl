@@ -41,7 +41,7 @@
 {{- end -}}
 {{- end }}
 
-{{/* All providers as JSON, the main one first, with what is put before names of their people and groups. */}}
+{{/* All providers as JSON, the main one first, with what is put before names of their users and groups. */}}
 {{- define "jk8s.allProviders" -}}
 {{- $all := list (merge (dict "at" "oidc" "name" "" "issuer" (include "jk8s.issuerUrl" .) "issuerAt" (ternary "identity.host" "oidc.issuerUrl" .Values.identity.enabled)) (omit .Values.oidc "others")) -}}
 {{- range $number, $other := .Values.oidc.others -}}

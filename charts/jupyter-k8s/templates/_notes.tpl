@@ -213,7 +213,7 @@
 {{- $user := first (concat (default list $first.users) (default list $first.adminUsers) (list "")) }}
 {{- $group := first (concat (default list $first.groups) (default list $first.adminGroups) (list "")) }}
 {{- if not (or $user $group) }}
-   Nobody may create one yet: give a namespace and its users (values: userNamespaces), then run helm upgrade.
+   No user may create a workspace yet: give a namespace and its users (values: userNamespaces), then run helm upgrade.
 {{- else }}
 {{- $found := dict }}
 {{- if .Capabilities.APIVersions.Has "workspaces.jupyter.org/v1alpha1/Workspace" }}

@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::images::Name;
-
 /// The project's own tool: everything the `justfile` calls.
 #[derive(Debug, Parser)]
 #[command(name = "xtask", version, disable_help_subcommand = true)]
@@ -82,13 +80,36 @@ pub(crate) struct Images {
     pub(crate) command: Option<ImagesCommand>,
     /// Only these
     #[arg(long, value_name = "NAME", num_args = 1..)]
-    pub(crate) only: Vec<Name>,
+    pub(crate) only: Vec<ImageName>,
     /// Push them to this registry, such as registry.example.com/team. Servers are then built with cargo's release profile
     #[arg(long)]
     pub(crate) registry: Option<String>,
     /// Write values for the chart with just these images to this file: helm install -f FILE
     #[arg(long, value_name = "FILE", conflicts_with = "only")]
     pub(crate) values: Option<PathBuf>,
+}
+
+/// Our images, by their names in the chart's values; those of the tests come last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum ImageName {
+    /// The operator
+    Operator,
+    /// The admission webhook
+    Webhook,
+    /// The gateway
+    Gateway,
+    /// The portal
+    Portal,
+    /// JupyterLab and uv, the default image of workspaces
+    Application,
+    /// Traefik
+    Proxy,
+    /// Keycloak
+    Identity,
+    /// The workspaces of end-to-end tests
+    Echo,
+    /// `PostgreSQL`, the identity provider's database in end-to-end tests
+    Database,
 }
 
 /// What to do with the images of an installation.

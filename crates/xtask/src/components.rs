@@ -104,7 +104,7 @@ pub(crate) const METRICS_SERVER: Component = Component {
     files: files!("metrics-server": "go.mod", "go.sum"),
 };
 
-/// The newest Helm, for tests. The other tools use the oldest supported one, version 3 (`demo::helm`).
+/// The newest Helm, for tests. The other tools use the oldest supported one, version 3 (`helm`).
 pub(crate) const HELM4: Component = Component {
     name: "helm4",
     package: "helm.sh/helm/v4/cmd/helm",

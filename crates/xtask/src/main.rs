@@ -1,4 +1,27 @@
-//! Arguments -> exit code (IO). The project's own tool: local cluster, images, generated files.
+//! Command line -> exit code (IO). The tool of this project: local cluster, images, tests, releases.
+//!
+//! Modules from top to bottom. Each imports only from modules further down (`tests/arrows.rs`):
+//!
+//! - `run`: a command -> a call of its module.
+//! - `bench`: benchmarks; they write docs/performance.md.
+//! - `test`: everything that CI runs.
+//! - `release`: a version: images and chart in a registry, files to install from.
+//! - `demo`: cluster, product and a workspace.
+//! - `cluster`: the local cluster.
+//! - `images`: container images.
+//! - `generate`: files that are generated from the code.
+//! - `netpol`: part of the local cluster: enforces network policies.
+//! - `forward`: part of the local cluster: carries TCP connections into the node's network.
+//! - `args`: the command line.
+//! - `helm`: helm, installed when missing.
+//! - `registry`: pushes and copies of images, by skopeo.
+//! - `definitions`: CustomResourceDefinitions of other projects.
+//! - `components`: programs built from Go modules.
+//! - `apt`: Debian packages.
+//! - `venv`: Python packages.
+//! - `exec`: commands of this machine.
+//! - `progress`: lines of progress.
+//! - `paths`: cache folder and checkout.
 
 mod apt;
 mod args;
@@ -10,6 +33,7 @@ mod demo;
 mod exec;
 mod forward;
 mod generate;
+mod helm;
 mod images;
 mod netpol;
 mod paths;

@@ -4,7 +4,7 @@
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    for namespace in e2e::cleanup::cleanup().await? {
+    for namespace in e2e::cluster::cleanup::cleanup().await? {
         println!("removed what a test left: {namespace}");
     }
     Ok(())

@@ -10,5 +10,5 @@ async fn main() -> anyhow::Result<()> {
         // The CRDs are those of the release, and the Job that would look takes seconds.
         values.push("crds.upgrade=false");
     }
-    e2e::release::upgrade(&values).await
+    e2e::installation::release::upgrade(&values).await
 }

@@ -4,5 +4,5 @@
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    e2e::removal::everything(e2e::shell::Helm::Three).await
+    e2e::installation::removal::everything(e2e::command::shell::Helm::Three).await
 }

@@ -23,7 +23,7 @@ use serde_json::json;
 use super::node::SilentNode;
 
 /// Interval of the search for pods that no kubelet ends.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL: Duration = Duration::from_millis(500);
 
 /// Deletes all admission policies that could prevent the namespace's deletion.
 pub(super) async fn rules(client: &Client, name: &str) -> anyhow::Result<()> {
@@ -44,7 +44,7 @@ pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
                 let _ = pods.delete(&pod.name_any(), &now).await;
             }
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL).await;
     }
 }
 

@@ -39,8 +39,9 @@ use super::{
 use crate::{
     Environment,
     cluster::{self, Scratch},
+    objects::workspace,
     portal::Portal,
-    wait, workspace,
+    wait,
 };
 
 /// Maximum time from evidence to status, by the API server's audit log, of at least half of a table's reports. Other tests use the

@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt as _};
 
 use crate::{
     Environment,
-    audit::{Call, Log},
+    cluster::audit::{Call, Log},
     wait,
 };
 

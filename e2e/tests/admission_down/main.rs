@@ -9,9 +9,10 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    component,
-    finally::always,
-    wait, workspace,
+    installation::component,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},

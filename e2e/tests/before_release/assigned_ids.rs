@@ -1,4 +1,4 @@
-//! The cluster gives pods user and groups from the range of their namespace, as `OpenShift` does, and JupyterLab works with them.
+//! Pods get user and groups from the range of their namespace, as on `OpenShift`: JupyterLab works.
 
 use anyhow::ensure;
 use api::{Workspace, workspace::Phase};
@@ -6,9 +6,12 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::administered,
-    finally::always,
     http::HttpSession,
-    kernel, release, wait, workspace,
+    installation::release,
+    jupyter::kernel,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{

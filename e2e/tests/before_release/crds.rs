@@ -1,4 +1,4 @@
-//! An upgrade whose Job cannot write a CRD: it names the CRD, changes nothing, and can be rolled back and repeated.
+//! An upgrade whose Job cannot write a CRD names it, changes nothing, and can be repeated.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,13 @@ use api::names::CRD_VERSION;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command::administered,
-    finally::always,
-    release,
-    shell::{Helm, Shell},
-    write_block::WriteBlock,
+    command::{
+        administered,
+        shell::{Helm, Shell},
+    },
+    installation::release,
+    objects::write_block::WriteBlock,
+    test_run::finally::always,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{

@@ -1,4 +1,4 @@
-//! Tests of an administrator's setup, which change the installed release. They run before a release, if a filter names them.
+//! Tests that change the installed release. They run only if a filter names them.
 //!
 //! | module | state of the release during the test |
 //! |---|---|

@@ -6,12 +6,13 @@ use anyhow::{Context as _, anyhow, ensure};
 use api::{Workspace, WorkspaceShare, names, workspace::DesiredStatus};
 use e2e::{
     Environment,
-    api_server::SecondApiServer,
-    cluster::Scratch,
-    command::{administered, shell},
-    finally::always,
+    cluster::{Scratch, api_server::SecondApiServer},
+    command::{administered, shell_as},
+    installation::release,
+    objects::{template, workspace},
     portal::Portal,
-    release, template, wait, workspace,
+    test_run::finally::always,
+    wait,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt as _, api::ListParams};
@@ -117,11 +118,11 @@ fn shown(page: &str, begin: &str) -> anyhow::Result<String> {
 
 /// Runs what a page shows in alice's shell.
 async fn run(command: &str) -> anyhow::Result<String> {
-    shell("alice", command).await
+    shell_as("alice", command).await
 }
 
 #[tokio::test]
-async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or_impersonates_anybody_if_told_to()
+async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or_impersonates_any_user_if_configured()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("older", &["alice"]).await?;
     let rights = json!([
@@ -194,7 +195,7 @@ async fn on_the_older_one(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The commands for a workspace that runs. Without a terminal nobody can be asked whether files may be deleted: `--yes` is added.
+/// The commands for a workspace that runs. Without a terminal the plugin cannot ask whether files may be deleted: `--yes` is added.
 async fn changes_the_workspace(site: &Site) -> anyhow::Result<()> {
     let at = site.path();
     let logs = site

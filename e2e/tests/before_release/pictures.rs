@@ -10,10 +10,13 @@ use std::{env, fs, slice};
 use api::Workspace;
 use api::workspace::Phase;
 use e2e::browser::Browser;
+use e2e::browser::devtools::Preference;
 use e2e::cluster::{self, Scratch};
-use e2e::devtools::Preference;
 use e2e::portal::address;
-use e2e::{Environment, template, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+};
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};

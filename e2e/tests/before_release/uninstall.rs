@@ -9,13 +9,15 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command::administered,
-    finally::always,
+    command::{
+        administered,
+        shell::{Helm, Shell},
+    },
     http::HttpSession,
-    release,
-    shell::{Helm, Shell},
-    wait, workspace,
-    write_block::WriteBlock,
+    installation::release,
+    objects::{workspace, write_block::WriteBlock},
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
@@ -215,7 +217,7 @@ async fn run_job() -> anyhow::Result<()> {
     always(work, back).await
 }
 
-/// The workspace runs without the product, another namespace with one can be deleted, and nobody asks the webhook.
+/// The workspace runs without the product, another namespace with one can be deleted, and the API server does not call the webhook.
 async fn while_uninstalled(kept: &Scratch, pod: &Pod, leaving: Scratch) -> anyhow::Result<()> {
     let admin = cluster::admin().await?;
     let now = kept.api::<Workspace>().get("kept").await?;

@@ -1,4 +1,4 @@
-//! Usage of a workspace, as metrics-server measures it: the portal shows it to the owner, as `kubectl top` does.
+//! Usage of a workspace by metrics-server: the portal shows it to the owner, like `kubectl top`.
 //!
 //! metrics-server runs on this machine. It asks the kubelet of the node, and the API server asks it.
 
@@ -6,13 +6,12 @@ use std::net::{IpAddr, TcpListener, UdpSocket};
 
 use anyhow::{Context as _, ensure};
 use e2e::{
-    cluster::{self, Scratch},
+    cluster::{self, Scratch, program::Program, service_account},
     command::{administered, apply, kubectl},
-    finally::always,
+    objects::workspace,
     portal::Portal,
-    process,
-    program::Program,
-    service_account, wait, workspace,
+    test_run::{finally::always, process},
+    wait,
 };
 use serde_json::{Value, json};
 
@@ -66,7 +65,7 @@ async fn the_portal_shows_what_metrics_server_measures() -> anyhow::Result<()> {
         Ok(())
     };
     let removed = async {
-        // A group that nobody serves keeps every namespace from ending.
+        // An API group without a server blocks the deletion of every namespace.
         administered(&["delete", "apiservice", API, "--ignore-not-found"], "").await?;
         service_account::revoke(&scratch.namespace).await
     };

@@ -9,7 +9,8 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command, workspace,
+    command,
+    objects::workspace,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{

@@ -3,7 +3,7 @@
 use api::{Workspace, WorkspaceTemplate, names};
 use e2e::{
     cluster::{self, Scratch},
-    template, workspace,
+    objects::{template, workspace},
 };
 use kube::{
     Api, ResourceExt as _,

@@ -1,10 +1,12 @@
-//! Manifests of every kind, and of a running workspace, written again in the same way: nothing changes.
+//! Manifests of every kind that are applied again change nothing.
 
 use api::{Workspace, names::GROUP, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command, template, wait, workspace,
+    command,
+    objects::{template, workspace},
+    wait,
 };
 use futures::future::try_join_all;
 use kube::{

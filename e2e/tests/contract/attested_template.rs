@@ -10,7 +10,8 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    template, wait,
+    objects::template,
+    wait,
 };
 use kube::{
     Api, ResourceExt as _,

@@ -8,7 +8,7 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use kube::{
     Api,

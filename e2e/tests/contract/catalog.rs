@@ -8,7 +8,9 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    command, wait, workspace,
+    command,
+    objects::workspace,
+    wait,
 };
 use kube::{
     Api,

@@ -10,9 +10,8 @@ use anyhow::{Context as _, bail, ensure};
 use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
-    cluster::{self, Scratch},
-    node_network::NodeNetwork,
-    workspace,
+    cluster::{self, Scratch, node_network::NodeNetwork},
+    objects::workspace,
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
@@ -200,7 +199,7 @@ async fn every_connection_is_open_or_closed_as_the_page_says_and_nothing_else_li
     site.pod("workspace", &pods.get(&workspace::pod(&alices)?).await?)?;
     // Listening ports come from the pods' own network namespaces.
     let sources: BTreeSet<_> = site.pods.values().flatten().cloned().collect();
-    let views = network.look(&sources, &BTreeSet::new()).await?;
+    let views = network.connect(&sources, &BTreeSet::new()).await?;
     for (name, addresses) in site.pods.clone() {
         for address in addresses.iter().filter(|_| name != "other pod") {
             for port in &views[address].listening {
@@ -211,7 +210,7 @@ async fn every_connection_is_open_or_closed_as_the_page_says_and_nothing_else_li
     }
     let targets: BTreeSet<_> = site.targets.values().flatten().cloned().collect();
     let views = network
-        .look(&sources.into_iter().chain([NODE.to_owned()]).collect(), &targets)
+        .connect(&sources.into_iter().chain([NODE.to_owned()]).collect(), &targets)
         .await?;
 
     let mut wrong = Vec::new();

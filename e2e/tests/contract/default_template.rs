@@ -7,7 +7,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::kubectl,
-    template,
+    objects::template,
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{

@@ -7,7 +7,8 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::{

@@ -3,7 +3,9 @@
 use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
-    command, wait, workspace,
+    command,
+    objects::workspace,
+    wait,
 };
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};

@@ -4,7 +4,13 @@ use api::{
     Workspace,
     condition::{VALID, reason},
 };
-use e2e::{Environment, cluster::Scratch, command::kubectl, template, wait, workspace};
+use e2e::{
+    Environment,
+    cluster::Scratch,
+    command::kubectl,
+    objects::{template, workspace},
+    wait,
+};
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 

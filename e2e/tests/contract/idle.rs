@@ -4,7 +4,7 @@ use api::{Workspace, WorkspaceTemplate};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    template,
+    objects::template,
 };
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ async fn an_idle_timeout_within_the_template_s_bounds_passes() -> anyhow::Result
     let rest = json!({"desiredStatus": "Stopped", "idleShutdown": {"idleTimeoutInMinutes": 30}});
     let lab = template::workspace(&fixture.scratch, "lab", &rest)?;
     fixture.alice.create(&PostParams::default(), &lab).await?;
-    let wider = e2e::workspace::set(
+    let wider = e2e::objects::workspace::set(
         &fixture.alice,
         "lab",
         json!({"idleShutdown": {"idleTimeoutInMinutes": 600}}),

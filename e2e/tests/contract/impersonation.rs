@@ -2,9 +2,9 @@
 
 use api::Workspace;
 use e2e::{
-    Environment, audit,
-    cluster::{self, Scratch},
-    service_account, wait,
+    Environment,
+    cluster::{self, Scratch, audit, service_account},
+    wait,
 };
 use k8s_openapi::api::{
     authentication::v1::SelfSubjectReview,

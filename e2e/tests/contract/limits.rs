@@ -4,7 +4,7 @@ use api::{Workspace, WorkspaceTemplate, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    template, workspace,
+    objects::{template, workspace},
 };
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use api::names::GROUP;
 use e2e::{
     cluster::{self, Scratch},
     command::kubectl_with,
-    template,
+    objects::template,
 };
 use kube::{
     Api,

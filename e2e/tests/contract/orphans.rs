@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceShare, condition, workspace::Phase};
-use e2e::{cluster::Scratch, command, wait, workspace};
+use e2e::{cluster::Scratch, command, objects::workspace, wait};
 use kube::{Api, api::PostParams};
 use serde_json::json;
 

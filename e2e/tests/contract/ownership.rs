@@ -8,7 +8,8 @@ use api::{
 use e2e::{
     cluster::{self, Scratch},
     command::{self, Outcome},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{core::v1::Event, rbac::v1::RoleBinding};
 use kube::{

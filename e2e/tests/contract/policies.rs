@@ -11,7 +11,7 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use kube::{
     Api, Client, ResourceExt as _,

@@ -8,9 +8,13 @@ use api::{
     workspace::Phase,
 };
 use e2e::{
-    catalog_object::{self, CatalogObject, Kind},
     cluster::{self, Scratch},
-    command, wait, workspace,
+    command,
+    objects::{
+        catalog_object::{self, CatalogObject, Kind},
+        workspace,
+    },
+    wait,
 };
 use futures::future::try_join_all;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, events::v1::Event};

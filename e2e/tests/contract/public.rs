@@ -1,4 +1,4 @@
-//! Workspaces that all users may edit (ownershipType Public): who may change them, and who owns them.
+//! Workspaces with ownershipType Public: who may change them, and who owns them.
 
 use api::{
     Workspace,
@@ -8,7 +8,9 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command, template, wait, workspace,
+    command,
+    objects::{template, workspace},
+    wait,
 };
 use kube::{
     Api, ResourceExt as _,

@@ -3,7 +3,7 @@
 use api::{WorkspaceShare, WorkspaceTemplate};
 use e2e::{
     cluster::{self, Scratch},
-    template,
+    objects::template,
 };
 use kube::{Api, api::PostParams};
 use serde_json::json;

@@ -1,7 +1,10 @@
 //! Values that would fail later in the pod -> refusals with field, value and remedy.
 
 use api::{Workspace, WorkspaceExecutionProfile, names};
-use e2e::{cluster::Scratch, template, workspace};
+use e2e::{
+    cluster::Scratch,
+    objects::{template, workspace},
+};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api,

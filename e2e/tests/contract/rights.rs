@@ -6,7 +6,8 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate, workspace::De
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::{

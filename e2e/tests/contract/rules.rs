@@ -7,7 +7,8 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    template, wait, workspace,
+    objects::{template, workspace},
+    wait,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{

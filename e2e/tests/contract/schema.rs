@@ -3,7 +3,7 @@
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use e2e::{
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use kube::{Api, api::PostParams};
 use serde_json::{Value, json};

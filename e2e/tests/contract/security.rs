@@ -3,7 +3,8 @@
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command, workspace,
+    command,
+    objects::workspace,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,

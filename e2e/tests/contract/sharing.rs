@@ -7,7 +7,9 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    command, wait, workspace,
+    command,
+    objects::workspace,
+    wait,
 };
 use kube::{
     Api, ResourceExt as _,
@@ -45,7 +47,7 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
 }
 
 #[tokio::test]
-async fn owners_and_users_with_the_share_verb_share_one_workspace_with_people() -> anyhow::Result<()> {
+async fn owners_and_users_with_the_share_verb_share_one_workspace_with_users() -> anyhow::Result<()> {
     let scratch = Scratch::new("share", &["alice", "bob", "carol"]).await?;
     let verb = json!([{
         "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "resourceNames": ["lab"], "verbs": [SHARE_VERB],
@@ -79,11 +81,11 @@ async fn owners_and_users_with_the_share_verb_share_one_workspace_with_people() 
     assert!(bob.delete("by-alice", &DeleteParams::default()).await.is_err());
     alice.patch("by-carol", &PatchParams::default(), &longer).await?;
     alice.delete("by-carol", &DeleteParams::default()).await?;
-    a_share_is_bound_to_one_workspace_and_to_people(&scratch).await?;
+    a_share_is_bound_to_one_workspace_and_to_users(&scratch).await?;
     scratch.finish().await
 }
 
-async fn a_share_is_bound_to_one_workspace_and_to_people(scratch: &Scratch) -> anyhow::Result<()> {
+async fn a_share_is_bound_to_one_workspace_and_to_users(scratch: &Scratch) -> anyhow::Result<()> {
     let alice = of(scratch, "alice").await?;
     let create = async |rest: Value| -> anyhow::Result<kube::Result<WorkspaceShare>> {
         Ok(alice

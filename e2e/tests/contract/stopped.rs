@@ -5,7 +5,12 @@ use api::{
     condition::{DEGRADED, VALID, reason},
     workspace::{DesiredStatus, Phase},
 };
-use e2e::{Environment, cluster::Scratch, template, wait, workspace};
+use e2e::{
+    Environment,
+    cluster::Scratch,
+    objects::{template, workspace},
+    wait,
+};
 use kube::api::PostParams;
 use serde_json::json;
 

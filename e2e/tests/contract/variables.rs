@@ -4,7 +4,8 @@ use api::Workspace;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    template, wait,
+    objects::template,
+    wait,
 };
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
 use kube::{Api, ResourceExt as _, api::PostParams};

@@ -11,7 +11,8 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    command, workspace,
+    command,
+    objects::workspace,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim};
 use kube::{

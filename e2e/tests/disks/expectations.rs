@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use api::{condition::reason, names, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use k8s_openapi::{
     NamespaceResourceScope,

@@ -1,4 +1,4 @@
-//! Disks on a real API server and kubelet: their owners, their remains, and one pod at a time per disk.
+//! Disks on a real API server and kubelet: owners, retention, and one pod at a time per disk.
 
 mod borrowed;
 mod expectations;
@@ -7,7 +7,7 @@ mod one_pod;
 mod retained;
 
 use api::{Workspace, workspace::Storage};
-use e2e::{cluster::Scratch, wait, workspace};
+use e2e::{cluster::Scratch, objects::workspace, wait};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use api::Workspace;
 use e2e::{
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Api, api::PostParams};

@@ -10,7 +10,8 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;

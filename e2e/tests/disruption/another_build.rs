@@ -21,7 +21,9 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    component, wait, workspace,
+    installation::component,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,

@@ -4,8 +4,9 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    finally::always,
-    wait, workspace,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{

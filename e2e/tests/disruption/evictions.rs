@@ -8,12 +8,15 @@ use anyhow::ensure;
 use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
-    component,
-    finally::always,
-    http::HttpSession,
-    load::{Load, Report, Writes},
+    http::{
+        HttpSession,
+        load::{Load, Report, Writes},
+    },
+    installation::{component, release},
+    objects::workspace,
     portal::Portal,
-    release, wait, workspace,
+    test_run::finally::always,
+    wait,
 };
 use futures::future::try_join_all;
 use kube::{Api, api::PostParams};

@@ -11,8 +11,9 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    finally::always,
-    wait, workspace,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Node, Pod};

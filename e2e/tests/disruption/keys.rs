@@ -12,9 +12,9 @@ use api::GatewaySession;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    load::Load,
-    wait, workspace,
+    http::{HttpSession, load::Load},
+    objects::workspace,
+    wait,
 };
 use jiff::Timestamp;
 use k8s_openapi::{ByteString, api::core::v1::Secret};

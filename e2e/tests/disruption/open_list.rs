@@ -1,4 +1,4 @@
-//! 100 changes by the API, and one while no pod of the portal is left -> when each is on a list that stays open.
+//! 100 changes, and one while no portal pod runs -> time until an open list shows each.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use api::Workspace;
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
 use e2e::portal::address;
-use e2e::{wait, workspace};
+use e2e::{objects::workspace, wait};
 use futures::future::try_join_all;
 use kube::Api;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! An open workspace whose pod ends while no operator runs: its address is no longer routed.
 
-use e2e::{cluster::Scratch, http::HttpSession, wait, workspace};
+use e2e::{cluster::Scratch, http::HttpSession, objects::workspace, wait};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::DeleteParams};
 use reqwest::{Method, StatusCode, header};

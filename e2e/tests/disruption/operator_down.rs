@@ -8,9 +8,13 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use e2e::{
-    catalog_object::{self, CatalogObject, Kind},
     cluster::Scratch,
-    component, servers, wait, workspace,
+    installation::{component, servers},
+    objects::{
+        catalog_object::{self, CatalogObject, Kind},
+        workspace,
+    },
+    wait,
 };
 use jiff::{SignedDuration, Timestamp};
 use kube::{

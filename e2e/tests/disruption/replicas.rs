@@ -5,9 +5,12 @@ use std::{fs, process::Command, time::Duration};
 use anyhow::{Context as _, ensure};
 use e2e::{
     cluster::{self, Scratch},
-    http::HttpSession,
-    load::{Load, Report},
-    wait, workspace,
+    http::{
+        HttpSession,
+        load::{Load, Report},
+    },
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;

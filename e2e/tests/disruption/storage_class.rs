@@ -6,10 +6,11 @@ use api::{
     workspace::Phase,
 };
 use e2e::{
-    check::{ChangedPod, Check},
     cluster::{self, Scratch},
-    finally::always,
-    wait, workspace,
+    installation::check::{ChangedPod, Check},
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass};
 use kube::{

@@ -5,7 +5,8 @@ use api::{Workspace, condition::reason, workspace::Phase};
 use e2e::{
     Environment,
     failures::{Fixture, Moment, table},
-    row, wait, workspace,
+    objects::workspace,
+    row, wait,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,

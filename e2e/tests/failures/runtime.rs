@@ -5,7 +5,8 @@ use std::time::Duration;
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     failures::{Fixture, Moment, table},
-    row, workspace,
+    objects::workspace,
+    row,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -255,7 +256,7 @@ async fn pod_terminates_forever_on_a_lost_node(fixture: &Fixture) -> anyhow::Res
 }
 
 #[tokio::test]
-async fn failing_containers_are_reported_with_their_cause() -> anyhow::Result<()> {
+async fn failing_containers_are_reported_with_their_reason() -> anyhow::Result<()> {
     let rows = [
         row!(readiness_never_true),
         row!(exit_code),

@@ -5,7 +5,8 @@ use std::time::Duration;
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     failures::{Fixture, Moment, SilentNode, table},
-    row, workspace,
+    objects::workspace,
+    row,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{

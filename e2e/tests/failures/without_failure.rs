@@ -6,7 +6,8 @@ use api::{
 };
 use e2e::{
     failures::{Fixture, table},
-    row, wait, workspace,
+    objects::workspace,
+    row, wait,
 };
 use k8s_openapi::api::events::v1::Event;
 use kube::api::ListParams;

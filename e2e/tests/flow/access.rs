@@ -7,9 +7,10 @@ use api::{
 };
 use e2e::{
     Environment,
-    cluster::{self, Scratch},
-    http::HttpSession,
-    service_account, socket, wait, workspace,
+    cluster::{self, Scratch, service_account},
+    http::{HttpSession, send_with_token, socket},
+    objects::workspace,
+    wait,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Service;
@@ -21,9 +22,9 @@ use serde_json::{Value, json};
 async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in() -> anyhow::Result<()> {
     let scratch = Scratch::new("anonymous", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let nobody = HttpSession::new()?.without_redirects()?;
+    let without_session = HttpSession::new()?.without_redirects()?;
 
-    let fetch = nobody
+    let fetch = without_session
         .request(Method::GET, &format!("{url}api/status"))
         .header(header::ACCEPT, "application/json");
     let answer = fetch.send().await?;
@@ -44,18 +45,18 @@ async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in() ->
         "api%2fstatus",
         "api/status/..%2fx",
     ] {
-        let probe = nobody.request(Method::GET, &format!("{url}{path}"));
+        let probe = without_session.request(Method::GET, &format!("{url}{path}"));
         let answer = probe.header(header::USER_AGENT, "kube-probe/1.36").send().await?;
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
     }
-    // The gateway's own folder is no pod's, for anybody.
-    let own = nobody
+    // The gateway's own folder never leads to a pod, for any user.
+    let own = without_session
         .request(Method::GET, &format!("{url}_workspace/"))
         .send()
         .await?;
     assert_eq!(own.status(), StatusCode::NOT_FOUND);
 
-    let page = nobody.open(&url).await?;
+    let page = without_session.open(&url).await?;
     assert_eq!(page.status(), StatusCode::FOUND);
     let location = page.headers()[header::LOCATION].to_str()?;
     assert!(
@@ -97,7 +98,7 @@ async fn a_private_workspace_answers_as_a_missing_one_and_a_public_one_lets_conn
     bob.enter(&url, "bob").await?;
     service_account::make(&scratch).await?;
     let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
-    let answer = service_account::send(&url, &token).await?;
+    let answer = send_with_token(&url, &token).await?;
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert!(!answer.headers().contains_key(header::WWW_AUTHENTICATE));
 

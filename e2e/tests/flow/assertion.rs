@@ -1,11 +1,11 @@
-//! A workspace's server answers only users whom the gateway attests, also if others reach its address.
+//! A workspace's server answers only users with the gateway's assertion.
 
 use api::{Workspace, names};
 use e2e::{
-    attested::{keys, now, signer},
     cluster::{self, Scratch},
     http::HttpSession,
-    workspace,
+    objects::workspace,
+    portal::attested::{keys, now, signer},
 };
 use kit::{assertion::Claims, rotating_keys::MasterKey};
 use kube::{Client, ResourceExt as _, client::Body};
@@ -41,7 +41,7 @@ impl Pod {
 #[tokio::test]
 async fn jupyterlab_shows_the_user_of_the_assertion_and_answers_401_to_requests_that_bypass_the_gateway()
 -> anyhow::Result<()> {
-    let scratch = Scratch::new("vouched", &["alice"]).await?;
+    let scratch = Scratch::new("assertion", &["alice"]).await?;
     let lab = workspace::lab(&scratch).await?;
     let url = workspace::url(&lab)?;
     let uid = lab.uid().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A user with a browser.
 
 use api::workspace::Phase;
-use e2e::{browser::Browser, cluster::Scratch, command, notebook, workspace};
+use e2e::{browser::Browser, cluster::Scratch, command, jupyter::notebook, objects::workspace};
 
 /// Alice creates a workspace with kubectl, which waits and prints its URL. She opens it and signs in at the identity provider. In JupyterLab
 /// she computes `6*7` in a kernel, over the websocket.

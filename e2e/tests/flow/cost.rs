@@ -7,9 +7,12 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use e2e::{
-    audit::{self, Log},
-    cluster::{self, Scratch},
-    wait, workspace,
+    cluster::{
+        self, Scratch,
+        audit::{self, Log},
+    },
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{core::v1::ConfigMap, events::v1::Event};
 use kube::{

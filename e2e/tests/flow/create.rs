@@ -5,7 +5,7 @@ use e2e::{
     cluster::Scratch,
     command::{administer, kubectl, kubectl_as},
     http::HttpSession,
-    workspace,
+    objects::workspace,
 };
 use kube::{Api, ResourceExt as _};
 

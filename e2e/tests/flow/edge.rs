@@ -1,10 +1,15 @@
-//! The proxy: invalid bytes in URLs; credentials, forged headers and prefetches that must not reach a pod.
+//! The proxy: invalid URLs; credentials, forged headers and prefetches that must not reach a pod.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use api::names;
-use e2e::{Environment, cluster::Scratch, http::HttpSession, raw, workspace};
+use e2e::{
+    Environment,
+    cluster::Scratch,
+    http::{HttpSession, raw},
+    objects::workspace,
+};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -18,7 +23,7 @@ const SOON: Duration = Duration::from_secs(10);
 async fn invalid_url_bytes_are_answered_with_400() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     // Its callback is there for every name.
-    let workspace = format!("nobody.{}", environment.base_domain);
+    let workspace = format!("missing.{}", environment.base_domain);
     for (host, path) in [
         (environment.auth_host(), "/enter?t="),
         (environment.auth_host(), "/"),
@@ -117,7 +122,7 @@ async fn a_pod_sees_no_credentials_no_forged_headers_and_no_prefetches_and_its_h
         .await?;
     ensure!(posted.status() == StatusCode::OK, "{}", posted.status());
 
-    let asked = workspace::asked(&scratch, &ws).await?;
+    let asked = workspace::received_requests(&scratch, &ws).await?;
     ensure!(asked.contains("/claimed") && !asked.contains("stolen"), "{asked}");
     ensure!(asked.contains("/after") && asked.contains("/posted"), "{asked}");
     let mut requests: Vec<Value> = serde_json::from_str(&asked.to_lowercase())?;

@@ -9,11 +9,13 @@ use api::{
 };
 use e2e::{
     Environment,
-    browser::Browser,
+    browser::{
+        Browser,
+        hostile_page::{ATTEMPTS, tries},
+    },
     cluster::{self, Scratch},
-    hostile_page::{ATTEMPTS, tries},
     http::HttpSession,
-    workspace,
+    objects::workspace,
 };
 use kube::{Api, ResourceExt as _};
 use reqwest::{StatusCode, header};
@@ -79,7 +81,7 @@ async fn a_hostile_page_gets_nothing_of_other_hosts_and_its_cookies_neither_sign
     // Nothing of it was done: she is signed in, and the victim's pod never heard of it.
     browser.page.goto(&auth).await?;
     browser.sees("body", "alice").await?;
-    let seen = workspace::asked(&scratch, &victim).await?;
+    let seen = workspace::received_requests(&scratch, &victim).await?;
     assert!(seen.contains("own-page") && !seen.contains("stolen"), "{seen}");
     planted_cookies_count_nothing(&browser, &victim, &hostile).await?;
     browser.close().await?;
@@ -166,7 +168,11 @@ async fn a_service_worker_of_a_deleted_workspace_has_no_power_over_its_namesake(
     browser.sees("body", "possessed").await?;
     let got = tries(&browser, script, &format!("{second_url}stolen")).await?;
     assert_eq!(got, json!("possessed"), "its own words");
-    assert!(!workspace::asked(&scratch, &second).await?.contains("stolen"));
+    assert!(
+        !workspace::received_requests(&scratch, &second)
+            .await?
+            .contains("stolen")
+    );
     browser.close().await?;
     scratch.finish().await
 }
@@ -264,10 +270,10 @@ async fn the_opener_of_a_sign_in_cannot_read_its_code() -> anyhow::Result<()> {
         anyhow::Ok(to.to_str()?.to_owned())
     };
     // Each code comes back in a browser that knows nothing of it.
-    let nobody = async |from: &str| leads(&HttpSession::new()?.without_redirects()?, from).await;
-    let mut link = nobody(&url).await?;
+    let without_session = async |from: &str| leads(&HttpSession::new()?.without_redirects()?, from).await;
+    let mut link = without_session(&url).await?;
     for _ in 0..2 {
-        link = nobody(&leads(&bob, &link).await?).await?;
+        link = without_session(&leads(&bob, &link).await?).await?;
     }
 
     let browser = Browser::start().await?;

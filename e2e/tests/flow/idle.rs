@@ -12,7 +12,10 @@ use api::{
 use e2e::{
     cluster::{self, Scratch},
     http::HttpSession,
-    kernel, servers, wait, workspace,
+    installation::servers,
+    jupyter::kernel,
+    objects::workspace,
+    wait,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -112,7 +115,7 @@ async fn stops_and_starts(
 
 /// Waits for the Event.
 async fn wait_for_event(scratch: &Scratch, name: &str, what: &str) -> anyhow::Result<()> {
-    wait::until(&format!("{what} to be told"), wait::USUAL, || async {
+    wait::until(&format!("{what} as an Event"), wait::USUAL, || async {
         let events = scratch.api::<Event>().list(&ListParams::default()).await;
         let events = events.map_err(|error| error.to_string())?.items;
         let of_it = events
@@ -144,7 +147,7 @@ async fn an_idle_jupyterlab_stops_and_a_computing_one_does_not() -> anyhow::Resu
         stops_and_starts(&scratch, &alice, &unused)
     );
     stopped?;
-    assert_eq!(answer?, "42", "nobody touched it for longer than the timeout");
+    assert_eq!(answer?, "42", "it was idle for longer than the timeout");
     let computes = alice.get("computes").await?;
     assert_eq!(computes.spec.desired_status, DesiredStatus::Running);
     scratch.finish().await

@@ -4,7 +4,8 @@ use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     http::HttpSession,
-    kernel, terminal, workspace,
+    jupyter::{kernel, terminal},
+    objects::workspace,
 };
 use kube::{Api, api::PostParams};
 

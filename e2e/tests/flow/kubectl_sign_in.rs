@@ -1,4 +1,4 @@
-//! kubectl with a user's token of the identity provider: the API server and the gateway give the user one name and one group.
+//! kubectl with a provider's token: API server and gateway give the user the same names.
 
 use std::{fs, time::Duration};
 
@@ -8,8 +8,9 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::kubectl_by,
-    http::HttpSession,
-    provider, wait, workspace,
+    http::{HttpSession, provider},
+    objects::workspace,
+    wait,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 use reqwest::StatusCode;
@@ -91,7 +92,7 @@ async fn kubectl_with_a_token_of_the_provider_and_the_browser_agree_on_a_user_s_
     scratch.finish().await
 }
 
-/// The group of a user for the API server, beside those that it adds to everybody.
+/// The group of a user for the API server, beside those that it adds for all users.
 fn group(whoami: &str) -> anyhow::Result<String> {
     let whoami: Value = serde_json::from_str(whoami)?;
     let groups = whoami["status"]["userInfo"]["groups"].as_array();

@@ -1,4 +1,4 @@
-//! A template that is created after its workspace gives no access that the workspace's author lacks.
+//! A template that is created after its workspace gives no access that the author lacks.
 
 use api::{
     Workspace,
@@ -8,7 +8,8 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    template, wait, workspace,
+    objects::{template, workspace},
+    wait,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,

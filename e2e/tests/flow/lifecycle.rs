@@ -6,7 +6,9 @@ use api::workspace::{DesiredStatus, Phase, Storage};
 use e2e::{
     cluster::{self, Scratch},
     http::HttpSession,
-    servers, wait, workspace,
+    installation::servers,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::{
     api::{

@@ -8,7 +8,9 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    servers, wait, workspace,
+    installation::servers,
+    objects::workspace,
+    wait,
 };
 use kube::{Api, api::PostParams};
 

@@ -8,7 +8,8 @@ use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     http::HttpSession,
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 use reqwest::{Method, StatusCode};
@@ -37,7 +38,7 @@ async fn stream(session: &HttpSession, url: &str) -> anyhow::Result<Vec<(String,
 
 /// The same, once it no longer reports the previous stop.
 async fn stream_of_start(session: &HttpSession, url: &str) -> anyhow::Result<Vec<(String, Value)>> {
-    wait::until("the start to be told", wait::USUAL, || async {
+    wait::until("the events of the start", wait::USUAL, || async {
         let events = stream(session, url).await.map_err(|error| format!("{error:#}"))?;
         if events.first().is_some_and(|(event, _)| event != "stopped") {
             Ok(events)
@@ -49,8 +50,8 @@ async fn stream_of_start(session: &HttpSession, url: &str) -> anyhow::Result<Vec
 }
 
 /// Checks that the events of a start are in order, from the first to the last. Returns the last one.
-fn told_in_order(events: &[(String, Value)]) -> anyhow::Result<&(String, Value)> {
-    let (last, way) = events.split_last().context("nothing was told")?;
+fn states_in_order(events: &[(String, Value)]) -> anyhow::Result<&(String, Value)> {
+    let (last, way) = events.split_last().context("no event")?;
     assert!(
         !way.is_empty() && way.iter().all(|(event, _)| event == "progress"),
         "{events:?}"
@@ -94,7 +95,7 @@ async fn a_blocked_start_is_streamed_shows_the_reason_and_opens_when_it_is_solve
     let (blocked, session) = stopped(&scratch, absent).await?;
     workspace::set(&alice, "ws", json!({"desiredStatus": DesiredStatus::Running})).await?;
     let events = stream_of_start(&session, &workspace::url(&blocked)?).await?;
-    let (end, data) = told_in_order(&events)?;
+    let (end, data) = states_in_order(&events)?;
     assert_eq!(end, "failed", "{events:?}");
     assert_eq!(data["reason"], reason::IMAGE_PULL_FAILED);
 
@@ -128,7 +129,7 @@ async fn the_page_of_a_stopped_workspace_leads_its_owner_by_the_portal_into_it_a
     browser.arrived(&Environment::get()?.portal_host()).await?;
     let start = format!("form[action='{at}/start'] button");
     let (events, ()) = futures::try_join!(stream_of_start(&session, &url), browser.click(&start))?;
-    let (end, data) = told_in_order(&events)?;
+    let (end, data) = states_in_order(&events)?;
     assert_eq!(end, "ready", "{events:?}");
     assert_eq!(data["percent"], 100);
     browser.sees("#head", "Running").await?;

@@ -5,7 +5,9 @@ use api::{Workspace, WorkspaceShare, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     command::{Following, Outcome, administer, kubectl},
-    servers, template, wait, workspace,
+    installation::servers,
+    objects::{template, workspace},
+    wait,
 };
 use kube::{
     ResourceExt as _,

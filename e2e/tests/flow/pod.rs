@@ -4,7 +4,7 @@ use api::{Workspace, WorkspaceTemplate, names, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret};
 use kube::{

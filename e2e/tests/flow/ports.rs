@@ -4,9 +4,9 @@ use anyhow::Context as _;
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    replica::Replica,
-    wait, workspace,
+    http::{HttpSession, replica::Replica},
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Service},
@@ -36,14 +36,14 @@ async fn no_replica_of_the_gateway_answers_without_the_certificate_of_the_proxy(
 }
 
 /// Another pod that knows the address is refused by the NetworkPolicy, whichever namespace it is in. Who may write Services in a namespace
-/// bends that of a workspace to it: people still get to the workspace.
+/// bends that of a workspace to it: users still reach the workspace.
 #[tokio::test]
 async fn another_pod_neither_calls_the_workspace_s_pod_nor_gets_its_requests_by_a_manipulated_service()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("bent", &["alice"]).await?;
     let (pods, services) = (scratch.api::<Pod>(), scratch.api::<Service>());
     let image = &Environment::get()?.images.echo;
-    let elsewhere = Scratch::new("neighbour", &[]).await?;
+    let elsewhere = Scratch::new("elsewhere", &[]).await?;
     let there = elsewhere.api();
     let (impostor, far) = futures::try_join!(
         cluster::run_pod(&pods, "caller", image),
@@ -110,9 +110,9 @@ async fn another_pod_neither_calls_the_workspace_s_pod_nor_gets_its_requests_by_
         let answer = mine(format!("{url}mine-{number}")).send().await?;
         assert_eq!(answer.status(), StatusCode::OK);
     }
-    let seen = workspace::asked(&scratch, &ws).await?;
+    let seen = workspace::received_requests(&scratch, &ws).await?;
     assert!(seen.contains("/mine-0") && seen.contains("/mine-49"), "{seen}");
-    let log = workspace::asked_of(&scratch, "caller").await?;
+    let log = workspace::received_requests_of(&scratch, "caller").await?;
     assert!(!log.contains("mine-"), "{log}");
     // And the Service becomes what it was.
     wait::until("the Service to be as it was", wait::USUAL, || async {

@@ -7,7 +7,8 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Secret, ServiceAccount},
@@ -262,7 +263,7 @@ async fn a_profile_s_runtime_class_is_used_and_an_unknown_one_is_reported() -> a
         }
     })
     .await?;
-    // Nobody is in it yet: the change counts at once.
+    // It is not in use yet: the change counts at once.
     set_runtime_class(&scratch, &named("known")).await?;
     let ws = workspace::reached(&workspaces, "ws", Phase::Running).await?;
     let (status, ..) = workspace::condition(&ws, DEGRADED).unwrap_or_default();

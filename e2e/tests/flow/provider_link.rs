@@ -1,4 +1,4 @@
-//! The bundled identity provider: an attacker's sign-in link, opened by a signed-in user, gives the attacker nothing.
+//! The bundled provider: an attacker's sign-in link gives the attacker no access.
 
 use std::collections::HashMap;
 

@@ -6,9 +6,12 @@ use api::{Workspace, WorkspaceShare};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    socket::{self, Socket},
-    wait, workspace,
+    http::{
+        HttpSession,
+        socket::{self, Socket},
+    },
+    objects::workspace,
+    wait,
 };
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -144,11 +147,11 @@ async fn an_owner_without_role_has_no_access_until_it_is_granted_again() -> anyh
     alice.enter(&site.url, "alice").await?;
     let closing = tokio::spawn(closed(site.socket(&alice).await?));
     let bindings = site.scratch.api::<RoleBinding>();
-    let nobody =
+    let no_user =
         json!({"subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "nobody"}]});
     let before = bindings.get("workspace-users").await?;
     bindings
-        .patch("workspace-users", &PatchParams::default(), &Patch::Merge(nobody))
+        .patch("workspace-users", &PatchParams::default(), &Patch::Merge(no_user))
         .await?;
     let taken = Instant::now();
     let refused = site.refused(&alice).await?;

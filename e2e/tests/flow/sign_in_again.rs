@@ -5,14 +5,15 @@ use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use fantoccini::{Locator, key::Key};
 use kube::Api;
 
 const LINE: &str = "#jupyter-k8s-sign-in-again";
 const EDITOR: &str = ".jp-FileEditor .cm-content";
-const TEXT: &str = "what nobody saved";
+const TEXT: &str = "text that is not saved";
 const MORE: &str = "written while it was stopped";
 
 async fn save(browser: &Browser) -> anyhow::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use e2e::{Environment, browser::Browser, cluster::Scratch, http::HttpSession, wait, workspace};
+use e2e::{Environment, browser::Browser, cluster::Scratch, http::HttpSession, objects::workspace, wait};
 use fantoccini::Locator;
 use reqwest::{Method, StatusCode, header};
 

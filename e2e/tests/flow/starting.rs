@@ -9,7 +9,8 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::HttpSession,
-    template, wait, workspace,
+    objects::{template, workspace},
+    wait,
 };
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
@@ -98,6 +99,6 @@ async fn other_users_and_owners_without_the_template_permission_cannot_start() -
     assert_eq!(pressed.status(), StatusCode::SEE_OTHER);
     let now = alice.get("ws").await?;
     let by = now.annotations().get(names::STARTED_BY);
-    assert_eq!(by.context("nobody started it")?, "alice");
+    assert_eq!(by.context("no user started it")?, "alice");
     template::finish(scratch).await
 }

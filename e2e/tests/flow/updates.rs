@@ -6,7 +6,8 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::{
@@ -208,7 +209,7 @@ async fn with_update_policy_always_an_edit_replaces_the_pod_at_once() -> anyhow:
     let ws = fixture.reached(Phase::Running).await?;
     assert_ne!(run(ws), first_run);
     pending(&fixture, &[]).await?;
-    // What does not shape the pod restarts nobody, also here.
+    // A field that does not change the pod restarts no workspace, also here.
     fixture
         .set(json!({"displayName": "another name", "accessType": "Public"}))
         .await?;

@@ -11,9 +11,12 @@ use anyhow::ensure;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, workspace::Phase};
 use e2e::{
     Environment,
-    audit::{Call, Log},
-    cluster::{self, Scratch},
-    template, wait, workspace,
+    cluster::{
+        self, Scratch,
+        audit::{Call, Log},
+    },
+    objects::{template, workspace},
+    wait,
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::networking::v1::Ingress;
@@ -29,7 +32,7 @@ const SILENCE: Duration = Duration::from_secs(30);
 const QUIET: Duration = Duration::from_secs(10);
 /// And that may take so long.
 const TIMEOUT: Duration = Duration::from_mins(4);
-/// Replicas of a server look after its keys every 45 s or more seldom, each of them.
+/// Each replica of a server reads its keys every 45 s or less often.
 const CHECKS: usize = 1;
 
 /// A call of one of the product's servers that goes on for ever: name and number of calls in that time at most.
@@ -38,10 +41,10 @@ fn upkeep(release: &str) -> BTreeMap<(String, String, String), usize> {
         ((component.to_owned(), what.to_owned(), name), most)
     };
     [
-        // Every 2 s or more seldom.
+        // Every 2 s or less often.
         of("operator", "patch leases", format!("{release}-operator"), 30),
         of("operator", "get leases", format!("{release}-operator"), 30),
-        // Every second or more seldom, by each of two replicas; one more where the time begins.
+        // Every second or less often, by each of two replicas; one more where the time begins.
         of(
             "gateway",
             "patch leases",

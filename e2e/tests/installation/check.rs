@@ -4,9 +4,9 @@ use anyhow::Context as _;
 use api::Workspace;
 use e2e::{
     Environment,
-    check::{ChangedPod, Check},
     cluster::{self, Scratch},
-    finally::always,
+    installation::check::{ChangedPod, Check},
+    test_run::finally::always,
 };
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{

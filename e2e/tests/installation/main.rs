@@ -5,7 +5,7 @@ mod stand_in;
 mod unreached;
 
 use api::Workspace;
-use e2e::{Environment, cluster, release};
+use e2e::{Environment, cluster, installation::release};
 use kube::{Api, ResourceExt as _, api::ListParams};
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use api::Workspace;
 use e2e::{
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{
     admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Service, discovery::v1::EndpointSlice,

@@ -5,12 +5,16 @@ use std::time::Instant;
 use anyhow::Context as _;
 use api::Workspace;
 use api::workspace::Phase;
-use e2e::accessibility::Node;
-use e2e::axe::Axe;
 use e2e::browser::Browser;
+use e2e::browser::accessibility::Node;
+use e2e::browser::axe::Axe;
+use e2e::browser::devtools::Preference;
 use e2e::cluster::{self, Scratch};
-use e2e::devtools::Preference;
-use e2e::{Environment, template, wait, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+    wait,
+};
 use fantoccini::key::Key;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
@@ -22,7 +26,7 @@ use crate::states::State;
 use e2e::portal::address;
 
 /// Widths of a laptop and of one at 400 % zoom, each with a theme. States take turns, so that every pair occurs.
-const LOOKS: [[(u32, Preference); 2]; 2] = [
+const VIEWPORTS: [[(u32, Preference); 2]; 2] = [
     [(1400, Preference::Light), (320, Preference::Dark)],
     [(1400, Preference::Dark), (320, Preference::Light)],
 ];
@@ -34,21 +38,21 @@ async fn every_page_in_every_state_passes_axe_and_holds_at_every_zoom_and_text_s
     let (site, browser) = futures::try_join!(Site::make("portal-axe"), Browser::start())?;
     browser.sign_in(&address("/account")?, "alice").await?;
     let mut found = Vec::new();
-    for (state, looks) in site.states().iter().zip(LOOKS.iter().cycle()) {
+    for (state, viewports) in site.states().iter().zip(VIEWPORTS.iter().cycle()) {
         let start = Instant::now();
         state.show(&browser).await?;
         if state.is_as_loaded() {
             let shifts = layout::shifts(&browser).await?.into_iter();
             found.extend(shifts.map(|shift| format!("{}, moves while it loads: {shift}", state.name)));
         }
-        found.extend(violations_of(&axe, &browser, state, looks).await?);
+        found.extend(violations_of(&axe, &browser, state, viewports).await?);
         found.extend(faults_of(&browser, state).await?);
         println!("{}: {} ms", state.name, start.elapsed().as_millis());
     }
     browser.change_user(&address("/account")?, "bob").await?;
-    for (state, looks) in site.of_guest().iter().zip(LOOKS.iter().cycle()) {
+    for (state, viewports) in site.of_guest().iter().zip(VIEWPORTS.iter().cycle()) {
         state.show(&browser).await?;
-        found.extend(violations_of(&axe, &browser, state, looks).await?);
+        found.extend(violations_of(&axe, &browser, state, viewports).await?);
     }
     assert!(found.is_empty(), "{found:#?}");
     browser.close().await?;
@@ -60,10 +64,10 @@ async fn violations_of(
     axe: &Axe,
     browser: &Browser,
     state: &State,
-    looks: &[(u32, Preference)],
+    viewports: &[(u32, Preference)],
 ) -> anyhow::Result<Vec<String>> {
     let mut found = Vec::new();
-    for (width, theme) in looks {
+    for (width, theme) in viewports {
         browser.resize(*width, HEIGHT).await?;
         browser.prefer(&[*theme]).await?;
         let violations = axe.violations(browser).await?;

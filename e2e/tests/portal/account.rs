@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use api::Workspace;
-use e2e::attested::{Connection, User, keys, signer};
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template};
+use e2e::portal::attested::{Connection, User, keys, signer};
+use e2e::{Environment, objects::template};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
@@ -51,7 +51,7 @@ async fn token() -> anyhow::Result<String> {
 }
 
 #[tokio::test]
-async fn the_portals_own_token_writes_nothing_and_is_nobody_else() -> anyhow::Result<()> {
+async fn the_portals_own_token_writes_nothing_and_impersonates_no_user() -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-account", &["alice"]).await?;
     let token = token().await?;
     let of = |resource: &str| {
@@ -110,7 +110,7 @@ async fn the_portals_own_token_writes_nothing_and_is_nobody_else() -> anyhow::Re
             "{method} {path}"
         );
     }
-    for somebody in [
+    for headers in [
         &[
             ("Impersonate-User", "root"),
             ("Impersonate-Group", "system:masters"),
@@ -123,9 +123,9 @@ async fn the_portals_own_token_writes_nothing_and_is_nobody_else() -> anyhow::Re
         &[("Impersonate-User", "alice"), ("Impersonate-Uid", "1")],
     ] {
         assert_eq!(
-            status(&token, ("GET", &core("pods")), somebody).await?,
+            status(&token, ("GET", &core("pods")), headers).await?,
             403,
-            "{somebody:?}"
+            "{headers:?}"
         );
     }
     scratch.finish().await

@@ -1,7 +1,7 @@
 //! Users without access see nothing of a workspace.
 
 use e2e::cluster::Scratch;
-use e2e::workspace;
+use e2e::objects::workspace;
 use serde_json::Value;
 
 use e2e::portal::Portal;

@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use api::{Workspace, WorkspaceShare};
-use e2e::audit::{self, Log};
 use e2e::cluster::Scratch;
+use e2e::cluster::audit::{self, Log};
 use e2e::portal::Portal;
-use e2e::{Environment, template, wait, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+    wait,
+};
 use kube::ResourceExt as _;
 use kube::api::ListParams;
 use reqwest::StatusCode;

@@ -1,4 +1,4 @@
-//! 100 workspaces are stopped together, and some are refused: the run is cancelled half way, repeated, and completed.
+//! 100 workspaces are stopped together: some are refused, the run is cancelled and repeated.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use api::Workspace;
 use api::workspace::DesiredStatus;
 use e2e::cluster::{self, Scratch};
 use e2e::portal::Portal;
-use e2e::{wait, workspace};
+use e2e::{objects::workspace, wait};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::admissionregistration::v1::{
     ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,

@@ -4,7 +4,11 @@ use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template, wait, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+    wait,
+};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::{DeleteParams, ListParams, PostParams};
@@ -159,7 +163,7 @@ async fn type_into(browser: &Browser, field: &str, text: &str) -> anyhow::Result
 }
 
 #[tokio::test]
-async fn two_people_who_edit_in_browsers_see_both_changes_and_save_and_start_starts() -> anyhow::Result<()> {
+async fn two_users_who_edit_in_browsers_see_both_changes_and_save_and_start_starts() -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-two", &["alice", "bob"]).await?;
     scratch.bind("workspace-admin", &["bob"]).await?;
     let stored = workspace::stopped(&scratch, "alice", "ws").await?;
@@ -327,8 +331,8 @@ async fn a_deleted_workspace_leaves_the_open_list_and_its_disk_stays_only_if_it_
         let disk = fates
             .iter()
             .find(|it| it["what"].as_str().is_some_and(|what| what.starts_with("Disk ")));
-        let fate = disk.and_then(|disk| disk["fate"].as_str()).unwrap_or_default();
-        assert!(fate.ends_with(says), "{question}");
+        let retention = disk.and_then(|disk| disk["fate"].as_str()).unwrap_or_default();
+        assert!(retention.ends_with(says), "{question}");
         // Where files are lost, the name must be typed.
         assert_eq!(question["typed"] == name, !is_kept, "{question}");
         let uid = workspaces.get(name).await?.uid().unwrap_or_default();

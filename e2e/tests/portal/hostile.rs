@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Workspace, WorkspaceShare};
 use e2e::browser::Browser;
+use e2e::browser::hostile_page::{ATTEMPTS, tries, tries_with};
 use e2e::cluster::{self, Scratch};
-use e2e::hostile_page::{ATTEMPTS, tries, tries_with};
-use e2e::{Environment, wait, workspace};
+use e2e::{Environment, objects::workspace, wait};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 use reqwest::{Method, StatusCode};
@@ -77,7 +77,7 @@ async fn no_page_of_another_origin_changes_anything_and_no_ticket_of_a_workspace
 }
 
 #[tokio::test]
-async fn headers_of_a_browser_name_nobody() -> anyhow::Result<()> {
+async fn identity_headers_of_a_browser_are_ignored() -> anyhow::Result<()> {
     let portal = Portal::enter("bob").await?;
     for (name, value) in [
         ("Impersonate-User", "alice"),

@@ -1,4 +1,4 @@
-//! A list while its rows change, the announcements for screen readers, and an open page after the user loses a right.
+//! An open list while rows change, announcements for screen readers, and the loss of a right.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use api::{Workspace, WorkspaceShare};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
 use e2e::portal::{Portal, address};
-use e2e::{wait, workspace};
+use e2e::{objects::workspace, wait};
 use fantoccini::Locator;
 use fantoccini::wd::WindowHandle;
 use k8s_openapi::api::rbac::v1::RoleBinding;
@@ -177,7 +177,7 @@ impl Losses {
         team.bind("workspace-admin", &["bob"]).await?;
         let list =
             json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["list"]});
-        team.holds("bob", &list).await?;
+        team.wait_for_permission("bob", &list).await?;
         Ok(Self { shared, team, own })
     }
 

@@ -1,4 +1,4 @@
-//! The portal, through the proxy, on a real cluster: what users can do there, and what nobody can.
+//! The portal, through the proxy, on a real cluster: what users can do there, and what no user can.
 
 mod access;
 mod account;

@@ -5,7 +5,12 @@ use api::workspace::Phase;
 use api::{Workspace, names};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, notebook, template, wait, workspace};
+use e2e::{
+    Environment,
+    jupyter::notebook,
+    objects::{template, workspace},
+    wait,
+};
 use fantoccini::Locator;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, PostParams};
@@ -211,7 +216,7 @@ async fn templates_of_others_are_neither_offered_nor_taken() -> anyhow::Result<(
 }
 
 #[tokio::test]
-async fn a_start_that_cannot_go_on_names_its_step_its_cause_and_what_its_pod_says() -> anyhow::Result<()> {
+async fn a_blocked_start_shows_its_step_its_reason_and_its_pod_s_message() -> anyhow::Result<()> {
     let scratch = Scratch::new("portal-stuck", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     let image = "localhost/no-such-image:1";

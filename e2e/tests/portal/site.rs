@@ -3,7 +3,11 @@
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceShare, WorkspaceTemplate};
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template, wait, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+    wait,
+};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::Api;

@@ -6,7 +6,7 @@ use api::Workspace;
 use e2e::browser::Browser;
 use e2e::cluster::Scratch;
 use e2e::portal::{Portal, address};
-use e2e::{wait, workspace};
+use e2e::{objects::workspace, wait};
 use kube::Api;
 use serde_json::{Value, json};
 

@@ -7,7 +7,10 @@ use api::workspace::Phase;
 use api::{Workspace, WorkspaceShare};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, template, workspace};
+use e2e::{
+    Environment,
+    objects::{template, workspace},
+};
 use k8s_openapi::api::core::v1::Event;
 use kube::api::PostParams;
 use kube::{Api, ResourceExt as _};
@@ -183,7 +186,7 @@ impl Twin {
         )
     }
 
-    /// Events about the workspace, which anybody writes who may create events.
+    /// Events about the workspace, which every user with the right to create events can write.
     async fn tell(&self, workspace: &Workspace) -> anyhow::Result<()> {
         let events: Api<Event> = self.scratch.api();
         for number in 0..TEXTS.len() {
@@ -193,12 +196,12 @@ impl Twin {
                 "y".repeat(if self.is_hostile { 700 } else { 7 })
             );
             let event: Event = serde_json::from_value(json!({
-                "metadata": {"name": format!("told-{number}")},
+                "metadata": {"name": format!("event-{number}")},
                 "involvedObject": {
                     "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace",
                     "name": "ws", "namespace": self.scratch.namespace, "uid": workspace.uid(),
                 },
-                "reason": if self.is_hostile { self.text(number) } else { "Told" },
+                "reason": if self.is_hostile { self.text(number) } else { "Event" },
                 "message": message,
                 "type": "Warning",
                 "count": 2,
@@ -334,11 +337,11 @@ async fn texts_of_others_are_texts() -> anyhow::Result<()> {
     // The test detects violations: a script that the page adds is not one of the portal's.
     let script = "const script = document.createElement('script'); script.src = 'https://evil.example/x.js'; document.head.append(script)";
     let refused = browser.run(script, Vec::new()).await;
-    let told = read(&browser).await?;
+    let shown = read(&browser).await?;
     assert!(
-        refused.is_err() && !told.forbidden.is_empty(),
+        refused.is_err() && !shown.forbidden.is_empty(),
         "{:?}",
-        told.forbidden
+        shown.forbidden
     );
     browser.close().await?;
     futures::try_join!(template::finish(hostile.scratch), template::finish(plain.scratch))?;

@@ -5,9 +5,9 @@
 
 use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};
 use e2e::cluster::{self, Scratch};
-use e2e::finally::always;
 use e2e::portal::Portal;
-use e2e::{wait, workspace};
+use e2e::test_run::finally::always;
+use e2e::{objects::workspace, wait};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};

@@ -1,9 +1,9 @@
-//! Values, a registry -> the commands of docs/install.md and of Helm's notes, and what they print (IO).
+//! Values, a registry -> output of the commands of docs/install.md and of Helm's notes (IO).
 
 use std::{fs, time::Duration};
 
 use anyhow::{Context as _, bail, ensure};
-use e2e::{Environment, shell::Shell};
+use e2e::{Environment, command::shell::Shell};
 use serde_json::json;
 
 /// Namespace of the users.

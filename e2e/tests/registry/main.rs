@@ -1,4 +1,4 @@
-//! An empty cluster and a registry with a published version -> an installation, by the commands of docs/install.md and of Helm's notes.
+//! Empty cluster and a registry with a version -> an installation by the commands of the docs.
 //!
 //! It has its own stage: `./justw test` publishes the version, and first removes the cluster's images.
 
@@ -12,9 +12,11 @@ use api::Workspace;
 use e2e::{
     Environment,
     browser::Browser,
-    cluster, notebook, removal,
-    shell::{Helm, Shell},
-    workspace,
+    cluster,
+    command::shell::{Helm, Shell},
+    installation::removal,
+    jupyter::notebook,
+    objects::workspace,
 };
 use kube::Api;
 

@@ -2,7 +2,11 @@
 
 use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};
-use e2e::{Environment, cluster, template, wait, workspace};
+use e2e::{
+    Environment, cluster,
+    objects::{template, workspace},
+    wait,
+};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::{
     Api, ResourceExt as _,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
-use e2e::shell::{Helm, Shell};
+use e2e::command::shell::{Helm, Shell};
 
 use crate::{
     judge::judge,

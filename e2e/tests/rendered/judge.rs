@@ -90,7 +90,7 @@ async fn make_namespaces(client: &Client, objects: impl Iterator<Item = &Value>)
 
 /// Applies an object; whether the server has its kind.
 async fn ask(client: &Client, kinds: &Kinds, object: &Value, dry_run: bool) -> anyhow::Result<bool> {
-    let kind = kinds.get(&key(object)).context("a kind that nobody looked up")?;
+    let kind = kinds.get(&key(object)).context("a kind that was not looked up")?;
     let Some((resource, scope)) = kind else {
         return Ok(false);
     };

@@ -1,4 +1,4 @@
-//! What both Helms render of the chart -> a real API server without anything else, which takes every object.
+//! What both Helms render -> a real API server, which accepts every object.
 
 mod catalog;
 mod files;

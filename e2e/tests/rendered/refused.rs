@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::ensure;
-use e2e::shell::Helm;
+use e2e::command::shell::Helm;
 use serde_json::{Value, json};
 
 use crate::{
@@ -64,7 +64,7 @@ async fn what_the_cluster_excludes_is_refused_by_both_helms_before_an_object_of_
     );
     // Helm 4 applies CRDs before it renders, and itself refuses those that another manager wrote.
     let conflict = format!("conflict occurred while applying object /{FOREIGN}");
-    for (helm, option, told) in [
+    for (helm, option, expected) in [
         (Helm::Three, "", &SENTENCES[..]),
         (Helm::Four, "", &[conflict.as_str()]),
         (Helm::Four, "--skip-crds", &SENTENCES),
@@ -73,7 +73,10 @@ async fn what_the_cluster_excludes_is_refused_by_both_helms_before_an_object_of_
             .outcome(helm, &format!("{install} {option} {WRONG}"))
             .await?;
         ensure!(code != 0, "{helm:?} {option} installs");
-        let unsaid: Vec<_> = told.iter().filter(|told| !said.contains(**told)).collect();
+        let unsaid: Vec<_> = expected
+            .iter()
+            .filter(|expected| !said.contains(**expected))
+            .collect();
         ensure!(
             unsaid.is_empty(),
             "{helm:?} {option} does not say {unsaid:#?}: {said}"

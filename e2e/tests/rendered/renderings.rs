@@ -1,9 +1,9 @@
-//! The chart -> what both Helms render of it, for every example, combination of parts and scope (IO: runs `helm`).
+//! The chart -> renderings by both Helms, for every example, part and scope (IO: runs `helm`).
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, ensure};
-use e2e::shell::{Helm, Shell};
+use e2e::command::shell::{Helm, Shell};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use serde_json::{Value, json};
 

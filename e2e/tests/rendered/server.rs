@@ -1,12 +1,12 @@
-//! The local cluster's etcd -> an empty API server with definitions of all kinds that the chart renders (IO).
+//! The local cluster's etcd -> an empty API server with all kinds that the chart renders (IO).
 
 use std::{env, path::PathBuf};
 
 use anyhow::Context as _;
 use e2e::{
     Environment,
-    api_server::SecondApiServer,
-    shell::{Helm, Shell},
+    cluster::api_server::SecondApiServer,
+    command::shell::{Helm, Shell},
 };
 
 /// An API server that shares nothing with the cluster's: it has a part of etcd of its own. No controller, kubelet or webhook acts on it.

@@ -12,7 +12,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     http::HttpSession,
-    workspace,
+    objects::workspace,
 };
 use jiff::Timestamp;
 use k8s_openapi::api::rbac::v1::RoleBinding;

@@ -1,9 +1,12 @@
-//! A user with an open workspace -> time until access ends, at each replica and through the proxy (IO).
+//! User with an open workspace -> time until access ends, at each replica and the proxy (IO).
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
-use e2e::{http::HttpSession, replica::Replica, socket, wait};
+use e2e::{
+    http::{HttpSession, replica::Replica, socket},
+    wait,
+};
 use futures::{Stream, StreamExt as _};
 use reqwest::{Method, StatusCode, Url};
 use tokio::{

@@ -1,4 +1,4 @@
-//! The API server's audit log of a whole test run -> which rights of the release's accounts were used, and what was forbidden.
+//! The audit log of a whole test run -> rights that were used, and calls that were forbidden.
 //!
 //! `tests/contract/account_rights` lists the rights of each account. A right that no test uses is either superfluous, or listed in
 //! `unused.txt` with a reason. This test runs last, because it judges what the other tests made the components do.
@@ -10,7 +10,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use e2e::audit::{self, Call};
+use e2e::cluster::audit::{self, Call};
 
 /// Component, resource (with `/subresource`, without group) and verb.
 type Right = (String, String, String);
@@ -130,7 +130,7 @@ async fn each_right_of_an_account_was_used_or_has_a_reason_and_no_call_was_forbi
         .collect();
     anyhow::ensure!(
         unknown.is_empty(),
-        "unused.txt lists rights that nobody has: {unknown:#?}"
+        "unused.txt lists rights that no account has: {unknown:#?}"
     );
     let unused: Vec<_> = granted_rights
         .difference(&used_rights)

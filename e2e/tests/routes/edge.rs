@@ -1,11 +1,18 @@
-//! Namespace -> a second proxy with Kubernetes providers, an authorization service, and a client (IO).
+//! Namespace -> a second proxy with Kubernetes providers, an authorizer, and a client (IO).
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use api::Workspace;
 pub(crate) use e2e::command::administered as kubectl;
-use e2e::{Environment, cluster, command::apply, definitions, traefik, wait, workspace};
+use e2e::{
+    Environment,
+    cluster::{self, traefik},
+    command::apply,
+    installation::definitions,
+    objects::workspace,
+    wait,
+};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kit::pki;

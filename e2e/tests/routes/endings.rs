@@ -2,11 +2,14 @@
 
 use api::{Workspace, workspace::Phase};
 use e2e::{
-    Environment, cluster,
-    cluster::Scratch,
+    Environment,
+    cluster::{
+        self, Scratch,
+        node_network::{self, NodeNetwork},
+    },
     command,
-    node_network::{self, NodeNetwork},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::{Api, api::PostParams};

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use api::{Workspace, workspace::Phase};
-use e2e::{cluster, cluster::Scratch, wait, workspace};
+use e2e::{
+    cluster::{self, Scratch},
+    objects::workspace,
+    wait,
+};
 use k8s_openapi::api::{core::v1::Pod, networking::v1::Ingress};
 use kube::{
     Api, ResourceExt as _,

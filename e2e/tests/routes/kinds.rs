@@ -6,9 +6,13 @@ use api::{
     workspace::Phase,
 };
 use e2e::{
-    audit::{self, Call, Log},
-    cluster::{self, Scratch},
-    definitions, wait, workspace,
+    cluster::{
+        self, Scratch,
+        audit::{self, Call, Log},
+    },
+    installation::definitions,
+    objects::workspace,
+    wait,
 };
 use kube::{Api, api::PostParams};
 use serde_json::json;

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use api::{Workspace, workspace::Phase};
 use e2e::{
-    Environment, cluster,
-    cluster::Scratch,
-    node_network::{self, NodeNetwork},
-    wait, workspace,
+    Environment,
+    cluster::{
+        self, Scratch,
+        node_network::{self, NodeNetwork},
+    },
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::{Api, api::PostParams};

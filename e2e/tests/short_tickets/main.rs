@@ -1,5 +1,6 @@
-//! A page that is open for longer than a ticket lasts: it works on, because requests renew the ticket. The run of the tests sets
-//! how long tickets and sessions last (stage "with other settings").
+//! A page that is open for longer than a ticket lasts still works: requests renew the ticket.
+//!
+//! The test run sets the lifetimes of tickets and sessions (stage "with other settings").
 
 mod starting;
 mod warning;
@@ -7,7 +8,8 @@ mod warning;
 use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use fantoccini::key::Key;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Who starts a stopped workspace in the browser where the manager says `Connectors`, as the run sets it for this stage.
+//! Who starts a stopped workspace in the browser if the manager says `Connectors`.
 
 use api::{
     Workspace, names,
@@ -8,7 +8,7 @@ use e2e::{
     Environment,
     browser::Browser,
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use kube::{Api, ResourceExt as _, api::PostParams};
 

@@ -1,12 +1,14 @@
-//! A session that is about to end under an open JupyterLab: the page says so before, and a new sign-in takes the warning away. The page is
-//! given the focus, so that it asks at once; what it asks once a minute is not shown here.
+//! A session that ends soon while JupyterLab is open: the page warns, until the user signs in again.
+//!
+//! The test focuses the page, which then checks the session at once. Its check once a minute is not tested here.
 
 use std::time::Duration;
 
 use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use fantoccini::Locator;
 
@@ -50,7 +52,7 @@ async fn an_open_jupyterlab_warns_before_the_session_ends_and_no_more_after_a_ne
     scratch.finish().await
 }
 
-/// Alice at an open file with text that nobody saved, on a page that warns her.
+/// Alice at an open file with text that is not saved, on a page that warns her.
 async fn warned() -> anyhow::Result<(Scratch, Browser)> {
     let scratch = Scratch::new("warning", &["alice"]).await?;
     let lab = workspace::lab(&scratch).await?;

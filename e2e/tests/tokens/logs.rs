@@ -7,8 +7,8 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    service_account, socket, workspace,
+    http::{HttpSession, send_with_token, socket},
+    objects::workspace,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -22,7 +22,7 @@ use serde_json::Value;
 /// Minimum length of a secret: a key has 32 bytes, and a password of the test's accounts 16 letters.
 const SHORTEST: usize = 16;
 /// A secret that a user sends by mistake.
-const MISTYPED: &str = "what-somebody-sent-in-place-of-a-token";
+const MISTYPED: &str = "text-sent-in-place-of-a-token";
 
 /// Users and a script do everything that is possible: they sign in, are refused, start workspaces and sign out.
 pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()> {
@@ -38,7 +38,7 @@ pub(crate) async fn contain_no_credential(scratch: &Scratch, url: &str, token: &
     let refused = bob.sign_in(&private, "bob").await?;
     ensure!(refused.status() == StatusCode::FORBIDDEN, "{}", refused.status());
     for (token, expected) in [(token, StatusCode::OK), (MISTYPED, StatusCode::UNAUTHORIZED)] {
-        let answer = service_account::send(url, token).await?;
+        let answer = send_with_token(url, token).await?;
         ensure!(answer.status() == expected, "{}", answer.status());
     }
     let target = format!("{}ws", url.replacen("https", "wss", 1));

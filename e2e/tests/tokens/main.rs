@@ -11,9 +11,12 @@ use api::{
 };
 use e2e::{
     Environment,
-    cluster::{self, Scratch},
-    http::HttpSession,
-    kernel, servers, service_account, wait, workspace,
+    cluster::{self, Scratch, service_account},
+    http::{HttpSession, send_with_token},
+    installation::servers,
+    jupyter::kernel,
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
@@ -96,7 +99,7 @@ async fn admits(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()>
         service_account::NAME,
         &token[..token.len() - 8],
     ] {
-        let answer = service_account::send(url, garbage).await?;
+        let answer = send_with_token(url, garbage).await?;
         ensure!(
             answer.status() == StatusCode::UNAUTHORIZED,
             "{garbage}: {}",
@@ -106,7 +109,7 @@ async fn admits(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()>
         ensure!(challenge.contains("error=\"invalid_token\""), "{challenge}");
     }
     let for_api_server = service_account::token(scratch, None).await?;
-    let answer = service_account::send(url, &for_api_server).await?;
+    let answer = send_with_token(url, &for_api_server).await?;
     ensure!(answer.status() == StatusCode::UNAUTHORIZED, "{}", answer.status());
     let response: Value = answer.json().await?;
     let way = format!(
@@ -171,7 +174,7 @@ async fn grant_connect(scratch: &Scratch, url: &str, token: &str) -> anyhow::Res
     }))?;
     bindings.create(&PostParams::default(), &binding).await?;
     wait::until("the robot to get access", wait::USUAL, || async {
-        let answer = service_account::send(url, token)
+        let answer = send_with_token(url, token)
             .await
             .map_err(|error| error.to_string())?;
         match answer.status() {
@@ -186,7 +189,7 @@ async fn grant_connect(scratch: &Scratch, url: &str, token: &str) -> anyhow::Res
 async fn answered(url: &str, token: &str, expected: StatusCode) -> anyhow::Result<()> {
     let what = format!("the robot to get {expected}");
     wait::until(&what, wait::USUAL, || async {
-        let answer = service_account::send(url, token)
+        let answer = send_with_token(url, token)
             .await
             .map_err(|error| error.to_string())?;
         let status = answer.status();

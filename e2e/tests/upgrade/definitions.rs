@@ -1,4 +1,4 @@
-//! CRDs of another version than the release's: an upgrade updates an older one and leaves a newer one.
+//! CRDs of another version: an upgrade updates older ones and leaves newer ones.
 
 use anyhow::ensure;
 use api::names::CRD_VERSION;

@@ -15,7 +15,7 @@ mod team;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use e2e::{finally::always, release};
+use e2e::{installation::release, test_run::finally::always};
 
 use definitions::Definitions;
 use folders::Folders;

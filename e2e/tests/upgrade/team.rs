@@ -6,7 +6,8 @@ use anyhow::{Context as _, ensure};
 use api::Workspace;
 use e2e::{
     cluster::{self, Scratch},
-    template, wait, workspace,
+    objects::{template, workspace},
+    wait,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{

@@ -1,7 +1,13 @@
 //! `xtask bench-gateway` -> cost of a decision: JSON under target/bench, table in the docs (IO).
 //!
-//! `xtask bench-proxy` is in `proxy`, `xtask bench-operator` in `operator`, `xtask bench-webhook` in `webhook`, `xtask bench-portal` in
-//! `portal`.
+//! | file | content |
+//! |---|---|
+//! | `portal`, `webhook`, `operator`, `proxy` | `xtask bench-portal` and so on |
+//! | `report` | figures of the gateway to text |
+//! | `server` | the measured server and the bare one |
+//! | `namespaced` | a benchmark in its own network and process namespaces |
+//! | `load` | the load generator |
+//! | `figures` | durations -> percentiles |
 
 mod figures;
 mod load;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use super::clean::parse_mounts;
 use super::layout::CGROUP;
+use super::mounts::parse_mounts;
 use super::process::wait_until;
 
 /// Controllers the kubelet demands of its root group, where the kernel has them.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::layout::{LINK, Layout, POD_NETWORK};
+use super::mounts::parse_mounts;
 use super::process::{self, Process};
 use super::state::State;
 use super::{cgroup, containerd, network, settings};
@@ -172,20 +173,6 @@ fn unmount(layout: &Layout) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// (mount point, file system type) of each line of `/proc/mounts`; blanks in paths are written as `\040`.
-pub(crate) fn parse_mounts(text: &str) -> Vec<(PathBuf, String)> {
-    let line = |line: &str| {
-        let mut fields = line.split(' ').skip(1);
-        let path = fields
-            .next()?
-            .replace("\\040", " ")
-            .replace("\\011", "\t")
-            .replace("\\134", "\\");
-        Some((PathBuf::from(path), fields.next()?.to_owned()))
-    };
-    text.lines().filter_map(line).collect()
-}
-
 fn remove_files(layout: &Layout, sockets: &[PathBuf], made: &[PathBuf]) -> anyhow::Result<()> {
     for socket in sockets {
         let _ = fs::remove_file(socket);
@@ -252,16 +239,6 @@ fn names_in(folder: &Path) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn mount_points_are_read_with_blanks_in_their_paths() {
-        let text = "tmpfs /run/a\\040b tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n";
-        let expected = [
-            (PathBuf::from("/run/a b"), "tmpfs".to_owned()),
-            (PathBuf::from("/sys/fs/cgroup/cpu"), "cgroup".to_owned()),
-        ];
-        assert_eq!(parse_mounts(text), expected);
-    }
 
     #[test]
     fn only_records_of_our_network_and_its_containers_are_ours() {

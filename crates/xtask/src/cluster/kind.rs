@@ -1,4 +1,4 @@
-//! Provider `kind`: a cluster in the container engine of this machine (IO).
+//! Provider `kind` -> a cluster in the container engine of this machine (IO).
 //!
 //! For developers with an engine. The project's own checks use provider `node` and do not run this code.
 
@@ -9,7 +9,6 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::layout::PROXY_PORT;
-use super::target::delivered;
 use crate::components::KUBECTL;
 use crate::exec::Cmd;
 use crate::paths::Paths;
@@ -41,7 +40,7 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
             .stdin(config())
             .run()?;
         // A new cluster of this name has no images of an earlier one.
-        let _ = fs::remove_file(delivered(paths));
+        let _ = fs::remove_file(paths.delivered_images());
     }
     kind(engine).args(["get", "kubeconfig", "--name", NAME]).output()
 }

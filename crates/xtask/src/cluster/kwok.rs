@@ -13,15 +13,13 @@ use serde_json::{Value, json};
 
 use super::layout::Layout;
 use super::process::{self, Network, Service};
-use super::state::State;
+use super::state::{FAKE_NODES, State};
 use super::{lock, node};
 use crate::args::KwokCommand;
 use crate::components::KWOK;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// The process's name.
-pub(crate) const NAME: &str = "kwok";
 /// Annotation and taint of a fake node, as kwok names them.
 pub(crate) const MARK: &str = "kwok.x-k8s.io/node";
 /// Value of [`MARK`].
@@ -47,7 +45,7 @@ pub(crate) fn up(paths: &Paths, nodes: u32, progress: &Progress) -> anyhow::Resu
     let _lock = lock::acquire(paths, "cluster kwok up", progress)?;
     let layout = Layout::new(paths);
     let mut state = State::load(&layout)?.context("no local node is up; run `./justw cluster up`")?;
-    let current = state.process(NAME).cloned();
+    let current = state.process(FAKE_NODES).cloned();
     let runs = current
         .as_ref()
         .is_some_and(|process| process.program == program && process.alive());
@@ -56,15 +54,15 @@ pub(crate) fn up(paths: &Paths, nodes: u32, progress: &Progress) -> anyhow::Resu
         let config = layout.file("kwok.yaml");
         fs::write(&config, STAGES)?;
         let service = Service {
-            name: NAME,
+            name: FAKE_NODES,
             args: args(&layout.kubeconfig("admin"), &config),
             program,
             network: Network::Node,
         };
-        state.processes.retain(|process| process.name != NAME);
+        state.processes.retain(|process| process.name != FAKE_NODES);
         state.processes.push(service.start(&layout)?);
         state.save(&layout)?;
-        progress.line(format_args!("started {NAME}"));
+        progress.line(format_args!("started {FAKE_NODES}"));
     }
     if nodes > 0 {
         let list = (0..nodes).fold(String::new(), |mut list, number| {
@@ -85,7 +83,7 @@ pub(crate) fn down(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     let Some(mut state) = State::load(&layout)? else {
         return Ok(());
     };
-    let Some(process) = state.process(NAME).cloned() else {
+    let Some(process) = state.process(FAKE_NODES).cloned() else {
         return Ok(());
     };
     let kubectl = |args: &[&str]| node::kubectl(&layout, paths).args(args).output();
@@ -113,9 +111,9 @@ pub(crate) fn down(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
         kubectl(&["delete", "node", name, "--ignore-not-found"])?;
     }
     process::stop(&[process], Duration::from_secs(5))?;
-    state.processes.retain(|process| process.name != NAME);
+    state.processes.retain(|process| process.name != FAKE_NODES);
     state.save(&layout)?;
-    progress.line(format_args!("{NAME} is down"));
+    progress.line(format_args!("{FAKE_NODES} is down"));
     Ok(())
 }
 

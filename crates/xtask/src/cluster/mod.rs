@@ -1,16 +1,17 @@
-//! The cluster in use: its provider, its kubeconfig, and its images (IO).
+//! `xtask cluster` -> the cluster in use: its provider, its kubeconfig, and its images (IO).
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `node` | provider `node`: nothing, or the remains of a node -> a running one |
 //! | `existing`, `kind` | the other two providers |
+//! | `target` | which cluster this checkout uses |
 //! | `layout` | every path and address |
 //! | `plan` | all files and processes of a node |
 //! | `control_plane`, `kubelet`, `containerd`, `addons`, `pki`, `kubeconfig` | their configuration and command lines (pure); `node` starts them |
 //! | `agents` | the node's processes that run this tool |
 //! | `kwok` | fake nodes, on request |
 //! | `registry` | a registry in the node's network, for a test |
-//! | `network`, `cgroup`, `process`, `settings`, `images`, `oci`, `machine` | parts of the start |
+//! | `network`, `cgroup`, `process`, `settings`, `images`, `oci`, `machine`, `mounts` | parts of the start |
 //! | `state`, `lock`, `clean` | what was started and by which checkout, and its removal |
 //! | `status`, `leaks`, `users` | questions and checks |
 
@@ -30,6 +31,7 @@ pub(crate) mod layout;
 mod leaks;
 pub(crate) mod lock;
 mod machine;
+mod mounts;
 mod network;
 mod node;
 pub(crate) mod oci;

@@ -11,10 +11,9 @@ use anyhow::{Context as _, bail, ensure};
 use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, MARKER, NODE, NODE_ADDRESS, api_url};
 use super::plan::{CLIENTS, COMPONENTS, Plan};
 use super::process::{Process, wait_until};
-use super::state::{Decision, Found, Phase, State};
+use super::state::{Decision, FAKE_NODES, Found, Phase, State};
 use super::{
-    addons, agents, cgroup, clean, containerd, images, kubeconfig, kwok, machine, network, pki, process,
-    settings,
+    addons, agents, cgroup, clean, containerd, images, kubeconfig, machine, network, pki, process, settings,
 };
 use crate::components::{Component, ETCD, HYPERKUBE, KUBERNETES, missing};
 use crate::exec::Cmd;
@@ -67,7 +66,7 @@ pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
     Ok(match State::load(layout) {
         Ok(Some(state)) => {
             let of_node = |process: &&Process| {
-                process.name != kwok::NAME && !agents::NAMES.contains(&process.name.as_str())
+                process.name != FAKE_NODES && !agents::NAMES.contains(&process.name.as_str())
             };
             let processes = state.processes.iter().filter(of_node);
             let dead: Vec<String> = processes

@@ -1,4 +1,4 @@
-//! The local node -> a registry with a password in its network, for a test (IO); its settings (pure).
+//! Local node -> a registry with a password in its network, for a test (IO); settings (pure).
 //!
 //! Node and machine use the same name for it. containerd uses plain HTTP for a loopback address. A forwarder carries the machine's
 //! connections to that port into the node's network.
@@ -14,13 +14,11 @@ use serde_json::{Value, json};
 use super::kubeconfig::write_secret;
 use super::layout::{Layout, NODE_ADDRESS};
 use super::process::{self, Network, Service, wait_until};
-use super::state::State;
+use super::state::{REGISTRY, State};
 use super::{agents, lock, network};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// The registry, and the forwarder to it from the machine.
-pub(crate) const NAMES: [&str; 2] = ["registry", "registry-forwarder"];
 /// Its port, in the node's network and on the machine's loopback.
 pub(crate) const PORT: u16 = 8500;
 /// The account `release` with the password `not-a-secret`, by bcrypt. Only this machine can reach the registry. It has public content, and
@@ -78,10 +76,10 @@ pub(crate) fn start(paths: &Paths, progress: &Progress) -> anyhow::Result<Runnin
     let (earlier, others): (Vec<_>, Vec<_>) = state
         .processes
         .into_iter()
-        .partition(|process| NAMES.contains(&process.name.as_str()));
+        .partition(|process| REGISTRY.contains(&process.name.as_str()));
     state.processes = others;
     process::stop(&earlier, Duration::from_secs(5))?;
-    let folder = layout.file(NAMES[0]);
+    let folder = layout.file(REGISTRY[0]);
     let _ = fs::remove_dir_all(&folder);
     if let Some(why) = network::port_taken(PORT) {
         bail!("{why}; free it and run this again");
@@ -102,8 +100,8 @@ pub(crate) fn start(paths: &Paths, progress: &Progress) -> anyhow::Result<Runnin
         ensure!(
             wait_until(Duration::from_secs(10), || TcpStream::connect(address).is_ok()),
             "the registry does not listen on {address}; see {} and {}",
-            layout.log(NAMES[0]).display(),
-            layout.log(NAMES[1]).display()
+            layout.log(REGISTRY[0]).display(),
+            layout.log(REGISTRY[1]).display()
         );
     }
     let address = format!("127.0.0.1:{PORT}");
@@ -120,13 +118,13 @@ pub(crate) fn start(paths: &Paths, progress: &Progress) -> anyhow::Result<Runnin
 fn services(settings: &Path, forwarder: &Path) -> [Service; 2] {
     [
         Service {
-            name: NAMES[0],
+            name: REGISTRY[0],
             program: "docker-registry".into(),
             args: vec!["serve".to_owned(), settings.display().to_string()],
             network: Network::Node,
         },
         Service {
-            name: NAMES[1],
+            name: REGISTRY[1],
             program: forwarder.to_path_buf(),
             args: agents::forward(&format!("127.0.0.1:{PORT}"), &format!("{NODE_ADDRESS}:{PORT}")),
             network: Network::Host,

@@ -9,7 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::layout::Layout;
 use super::process::Process;
-use super::registry;
+
+/// Processes of a registry for a test: the registry, and the forwarder to it from the machine.
+pub(crate) const REGISTRY: [&str; 2] = ["registry", "registry-forwarder"];
+/// Process that simulates the kubelets of fake nodes.
+pub(crate) const FAKE_NODES: &str = "kwok";
 
 /// The record of a node, from its first step until its state folder is removed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +130,7 @@ impl State {
             Some(format!("not running: {}", dead.join(", ")))
         } else if !ready {
             Some("its API server or node is not ready".to_owned())
-        } else if self.process(registry::NAMES[0]).is_some() {
+        } else if self.process(REGISTRY[0]).is_some() {
             Some("a test emptied it, to install from a registry".to_owned())
         } else {
             None
@@ -191,7 +195,7 @@ mod tests {
             (found(|state| state.config = "c0".to_owned(), &[], true), "differ"),
             (
                 found(
-                    |state| registry::NAMES[0].clone_into(&mut state.processes[0].name),
+                    |state| REGISTRY[0].clone_into(&mut state.processes[0].name),
                     &[],
                     true,
                 ),

@@ -1,4 +1,4 @@
-//! This checkout's record of the cluster it uses: `.cluster/cluster.json` (IO).
+//! `.cluster/cluster.json` -> the cluster that this checkout uses (IO).
 
 use std::fs;
 use std::io;
@@ -70,7 +70,7 @@ impl Cluster {
     }
 
     pub(super) fn forget(paths: &Paths) -> anyhow::Result<()> {
-        for path in [file(paths), paths.kubeconfig(), delivered(paths)] {
+        for path in [file(paths), paths.kubeconfig(), paths.delivered_images()] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(error).with_context(|| format!("cannot remove {}", path.display()));
@@ -131,7 +131,7 @@ impl Cluster {
         archives.retain(|archive| !images::is_of_node(archive));
         images::deliver(
             archives,
-            &delivered(paths),
+            &paths.delivered_images(),
             progress,
             |archive, names| match names.first() {
                 Some(first) if self.registry.is_some() => {
@@ -141,11 +141,6 @@ impl Cluster {
             },
         )
     }
-}
-
-/// The images that were loaded into a cluster other than a local node.
-pub(super) fn delivered(paths: &Paths) -> PathBuf {
-    paths.clone_cluster().join("delivered.json")
 }
 
 fn file(paths: &Paths) -> PathBuf {

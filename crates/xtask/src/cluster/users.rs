@@ -1,4 +1,4 @@
-//! A user's name -> a kubeconfig with a client certificate of that name, signed by the cluster (IO).
+//! User name -> a kubeconfig with a client certificate of that name, signed by the cluster (IO).
 
 use std::time::Duration;
 

@@ -9,12 +9,17 @@ use serde_json::{Value, json};
 
 use super::authority::{self, ServerTls};
 use super::credentials::{self, Credentials};
-use super::helm::{self, Release};
+use super::kubectl;
 use super::site::{RELEASE, SYSTEM_NAMESPACE, USERS, hosts, secret};
-use super::{kubectl, values};
 use crate::cluster::{Cluster, write_secret};
+use crate::exec::Cmd;
+use crate::helm;
+use crate::images::values;
 use crate::paths::Paths;
 use crate::progress::Progress;
+
+/// Timeout for all pods of a release to be ready. The identity provider takes about half a minute of it.
+const TIMEOUT: &str = "5m";
 
 /// The installation, as far as users need it.
 #[derive(Debug)]
@@ -25,6 +30,29 @@ pub(super) struct Installed {
     pub(super) chart: PathBuf,
     /// Values files; later ones override earlier ones.
     pub(super) values: Vec<PathBuf>,
+}
+
+/// A release of the chart in this checkout.
+#[derive(Debug)]
+struct Release<'a> {
+    helm: &'a Path,
+    kubeconfig: &'a Path,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl Release<'_> {
+    /// Installs or upgrades the release, and waits until its pods are ready. Changes nothing when chart and values are the installed ones.
+    /// Later values files override earlier ones.
+    fn install(&self, chart: &Path, values: &[PathBuf]) -> anyhow::Result<()> {
+        let mut helm = kubectl::direct(Cmd::new(self.helm), self.kubeconfig)
+            .args(["upgrade", "--install", "--namespace", self.namespace, self.name])
+            .arg(chart);
+        for file in values {
+            helm = helm.arg("--values").arg(file);
+        }
+        helm.args(["--wait", "--timeout", TIMEOUT]).run()
+    }
 }
 
 /// Installs or upgrades the release; `references` are the images' names on the cluster.

@@ -1,4 +1,4 @@
-//! Calls of kubectl on the cluster in use (IO).
+//! Arguments and objects -> calls of kubectl on the cluster in use (IO).
 
 use std::path::Path;
 

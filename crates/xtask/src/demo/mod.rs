@@ -1,11 +1,12 @@
-//! `xtask demo` -> a cluster with the product and a workspace; `xtask demo down` -> none of it (IO).
+//! `xtask demo` -> a cluster with the product and a workspace, or (`down`) none of it (IO).
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `site` | names of hosts, namespaces, users (pure) |
 //! | `authority`, `credentials` | certificates and passwords, created once per machine |
 //! | `authentication` | makes the API server trust the identity provider |
-//! | `values`, `helm`, `install` | the release of the chart |
+//! | `install` | the release of the chart |
+//! | `kubectl` | calls of kubectl |
 //! | `users`, `workspace` | kubeconfigs of users, the workspace of one of them |
 //! | `probe`, `reachability` | whether a browser would reach the pages |
 //! | `access` | the file by which end-to-end tests find all this |
@@ -18,7 +19,6 @@ mod authentication;
 mod authority;
 mod credentials;
 pub(crate) mod diagnose;
-pub(crate) mod helm;
 mod install;
 mod kubectl;
 mod probe;
@@ -27,7 +27,6 @@ mod site;
 #[cfg(test)]
 pub(crate) mod testing;
 mod users;
-pub(crate) mod values;
 mod workspace;
 
 use std::collections::BTreeMap;
@@ -258,7 +257,7 @@ fn folder(program: &Path) -> std::path::Display<'_> {
 /// Saves diagnostics, takes the cluster down if this run started it, and reports both.
 fn give_up(error: &anyhow::Error, was_there: bool, cluster: &Cluster, paths: &Paths) -> anyhow::Error {
     let seen = diagnose::collect(cluster, paths)
-        .map(|file| format!("\nwhat pods and events say is in {}", file.display()))
+        .map(|file| format!("\nstate of pods, and events: {}", file.display()))
         .unwrap_or_default();
     if was_there {
         return anyhow!("{error:#}{seen}");

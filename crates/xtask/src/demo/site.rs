@@ -1,4 +1,4 @@
-//! Names of the demo, as in the chart's values-local.yaml (a test compares) (pure).
+//! Nothing -> names of the demo, the same as in the chart's values-local.yaml (pure).
 
 use std::net::{Ipv4Addr, SocketAddr};
 

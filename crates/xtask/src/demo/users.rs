@@ -16,7 +16,7 @@ const RENEW_BEFORE: Duration = Duration::from_hours(12);
 /// # Errors
 /// When the cluster signs no certificate.
 pub(super) fn kubeconfig(user: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
-    let file = paths.cluster().join("people").join(format!("{user}.kubeconfig"));
+    let file = paths.cluster().join("users").join(format!("{user}.kubeconfig"));
     let whoami = ["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"];
     let known = || {
         kubectl::as_holder_of(&file, paths)

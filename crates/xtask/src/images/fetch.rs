@@ -1,4 +1,4 @@
-//! Sources of images -> folders that replace build stages, by this machine's pip, Maven and cargo (IO).
+//! Sources of images -> folders that replace build stages, by pip, Maven and cargo (IO).
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use crate::demo::helm;
 use crate::exec::Cmd;
+use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 

@@ -7,6 +7,7 @@
 //! | `fetch` | sources that replace build stages |
 //! | `store` | calls of buildah |
 //! | `step`, `record`, `key` | one build, the built images, and the hash of their inputs |
+//! | `values` | the chart's values for built images |
 //! | `list`, `copy` | `./justw images list` and `copy` |
 //!
 //! An image is built again only when one of its inputs has changed. A new archive replaces the old one in one step. When its build fails,
@@ -22,6 +23,7 @@ mod plan;
 mod record;
 mod step;
 mod store;
+pub(crate) mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, TryLockError};
@@ -34,13 +36,13 @@ use anyhow::{Context as _, anyhow, bail};
 use self::base::BaseImage;
 use self::fetch::Program;
 use self::key::Key;
+pub(crate) use self::plan::checked_registry;
 use self::plan::{Base, Recipe, Source};
-pub(crate) use self::plan::{Name, checked_registry};
 use self::record::Record;
 use self::step::Step;
 use self::store::{Build, Store};
 use crate::apt;
-use crate::demo;
+use crate::args::ImageName;
 use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::registry::Registries;
@@ -80,7 +82,7 @@ impl Purpose {
 /// # Errors
 /// As [`ensure`] and [`push`], or when the file cannot be written.
 pub(crate) fn run(
-    only: &[Name],
+    only: &[ImageName],
     registry: Option<&str>,
     values: Option<&Path>,
     paths: &Paths,
@@ -94,7 +96,7 @@ pub(crate) fn run(
         references = push(&references, registry, &purpose.folder(paths), &progress)?;
     }
     if let Some(file) = values {
-        let text = serde_json::to_string_pretty(&demo::values::values(&references)?)?;
+        let text = serde_json::to_string_pretty(&values::values(&references)?)?;
         std::fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
         progress.line(format_args!(
             "the chart's values for these images are in {}",
@@ -113,12 +115,12 @@ pub(crate) fn run(
 /// # Errors
 /// When an image cannot be built: names it, the step and the log. The other images are built nevertheless.
 pub(crate) fn ensure(
-    only: &[Name],
+    only: &[ImageName],
     purpose: Purpose,
     paths: &Paths,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, String>> {
-    let wanted: BTreeSet<Name> = if only.is_empty() { Name::all() } else { only }
+    let wanted: BTreeSet<ImageName> = if only.is_empty() { ImageName::all() } else { only }
         .iter()
         .copied()
         .collect();
@@ -132,13 +134,13 @@ pub(crate) fn ensure(
         deploy: paths.clone_root().join("deploy/images"),
         release: debian::release()?,
     };
-    let (servers, others): (Vec<Name>, Vec<Name>) = wanted
+    let (servers, others): (Vec<ImageName>, Vec<ImageName>) = wanted
         .iter()
         .partition(|name| matches!(name.recipe().source, Some(Source::Server { .. })));
 
     let mut failures = Vec::new();
     let mut built = 0;
-    let mut one = |name: Name, programs: Option<&Path>| match builder.one(name, programs, &mut record) {
+    let mut one = |name: ImageName, programs: Option<&Path>| match builder.one(name, programs, &mut record) {
         Ok(new) => built += usize::from(new),
         Err(error) => failures.push(error.context(format!("image {}", name.text()))),
     };
@@ -181,12 +183,12 @@ pub(crate) fn ensure(
 /// # Errors
 /// When one of them is not built.
 pub(crate) fn built(
-    names: &[Name],
+    names: &[ImageName],
     purpose: Purpose,
     paths: &Paths,
 ) -> anyhow::Result<BTreeMap<String, String>> {
     let record = Record::load(&purpose.folder(paths))?;
-    let reference = |name: &Name| {
+    let reference = |name: &ImageName| {
         let reference = record.references().get(name.text());
         let reference = reference
             .with_context(|| format!("the image {} is not built: run `./justw demo`", name.text()))?;
@@ -232,7 +234,7 @@ struct Builder<'a> {
 
 impl Builder<'_> {
     /// Compiles the servers; returns the folder of their programs, or `None` when there is none to compile.
-    fn compile(&self, servers: &[Name]) -> anyhow::Result<Option<PathBuf>> {
+    fn compile(&self, servers: &[ImageName]) -> anyhow::Result<Option<PathBuf>> {
         let programs: Vec<Program> = servers
             .iter()
             .filter_map(|name| match name.recipe().source {
@@ -251,7 +253,7 @@ impl Builder<'_> {
     }
 
     /// Builds one image unless its archive is current; returns whether it did.
-    fn one(&self, name: Name, programs: Option<&Path>, record: &mut Record) -> anyhow::Result<bool> {
+    fn one(&self, name: ImageName, programs: Option<&Path>, record: &mut Record) -> anyhow::Result<bool> {
         let recipe = name.recipe();
         let base = BaseImage::plan(recipe.base, &self.release, &self.deploy)?;
         let key = self.key(&recipe, &base, programs)?;
@@ -355,7 +357,7 @@ impl Builder<'_> {
 
     /// Keeps only base images that are still in use. All other images can be imported from the archives.
     fn tidy(&self) -> anyhow::Result<()> {
-        let bases = Name::all().iter().map(|name| {
+        let bases = ImageName::all().iter().map(|name| {
             let base = BaseImage::plan(name.recipe().base, &self.release, &self.deploy)?;
             Ok(base.image)
         });

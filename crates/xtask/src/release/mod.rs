@@ -27,22 +27,23 @@ use std::process::ExitCode;
 use anyhow::{Context as _, ensure};
 
 use crate::args;
+use crate::args::ImageName;
 use crate::cluster::oci;
-use crate::demo::helm;
-use crate::images::{self, Name, PLUGIN, Purpose, key};
+use crate::helm;
+use crate::images::{self, PLUGIN, Purpose, key};
 use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::registry::{Registries, Upload};
 
 /// Images of the chart. Images of the tests are not released.
-const IMAGES: [Name; 7] = [
-    Name::Operator,
-    Name::Webhook,
-    Name::Gateway,
-    Name::Portal,
-    Name::Application,
-    Name::Proxy,
-    Name::Identity,
+const IMAGES: [ImageName; 7] = [
+    ImageName::Operator,
+    ImageName::Webhook,
+    ImageName::Gateway,
+    ImageName::Portal,
+    ImageName::Application,
+    ImageName::Proxy,
+    ImageName::Identity,
 ];
 /// File with the names of the images.
 pub(crate) const IMAGE_LIST: &str = "images.txt";

@@ -78,7 +78,11 @@ impl Registry {
         let mut references = BTreeMap::new();
         for name in IMAGES {
             let reference = name.recipe().reference("0123456789abcdef");
-            let program = if name == Name::Proxy { content } else { name.text() };
+            let program = if name == ImageName::Proxy {
+                content
+            } else {
+                name.text()
+            };
             let image = oci::Image {
                 name: &reference,
                 path: "program",
@@ -361,7 +365,7 @@ fn the_chart_is_pushed_only_after_every_image() {
 #[test]
 fn without_credentials_nothing_is_published_and_the_error_says_so() {
     let registry = Registry::start("stranger");
-    let file = registry.folder.join("nobody.json");
+    let file = registry.folder.join("no-account.json");
     fs::write(&file, "{}").unwrap();
     let stranger = Registries {
         auth_file: Some(file),

@@ -1,4 +1,4 @@
-//! axe-core, which checks pages in a browser, installed when missing (IO).
+//! Cache folder -> axe-core, which checks pages in a browser, installed when missing (IO).
 
 use std::fs;
 use std::path::PathBuf;

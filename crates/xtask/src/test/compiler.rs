@@ -21,7 +21,7 @@ pub(super) fn clippy(paths: &Paths) -> anyhow::Result<Vec<(&'static str, PathBuf
         .args(["--print", "sysroot"])
         .dir(paths.clone_root())
         .output()
-        .context("where is the toolchain")?;
+        .context("cannot find the toolchain")?;
     let driver = PathBuf::from(toolchain).join("bin/clippy-driver");
     ensure!(
         driver.exists(),

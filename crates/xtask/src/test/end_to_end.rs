@@ -36,7 +36,7 @@ const PROGRAMS: [(&str, Component, &str); 2] = [
     ),
 ];
 
-/// Tests of a whole run that may fail if they pass alone. More failures are not accidental.
+/// Failed tests of a whole run that run again, alone. More failures count as failed at once.
 const MAX_RETRIED: usize = 1;
 
 /// Runs the tests whose path contains one of `wanted`, or all of them, on the installation in `access_file`.
@@ -92,7 +92,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         folder: &folder,
         logs: &logs,
     };
-    println!("what each test prints is in {}", logs.display());
+    println!("output of each test: {}", logs.display());
     let before = run.count.failed;
     let mut release = Release {
         program: release.display().to_string(),
@@ -107,17 +107,17 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         outcome = match stage.release {
             stages::Release::Installed(values) => release
                 .set(run, values)
-                .and_then(|()| all_of(run, &context, &mut times, &mut retries, stage, some))
-                .and_then(|was_unsteady| {
-                    // Remains of an unsteady test would disturb those of the next stage. Remains of a test that failed for good are kept
+                .and_then(|()| run_stage(run, &context, &mut times, &mut retries, stage, some))
+                .and_then(|was_flaky| {
+                    // Remains of an flaky test would disturb those of the next stage. Remains of a test that failed for good are kept
                     // for inspection.
-                    if was_unsteady && run.count.failed == before {
+                    if was_flaky && run.count.failed == before {
                         run.stream(&cleanup, &[], &installed)?;
                     }
                     Ok(())
                 }),
             stages::Release::InRegistry if run.count.failed > before => {
-                println!("left out: it would remove what the failed tests left");
+                println!("skipped: this stage would delete what the failed tests left for inspection");
                 break;
             }
             stages::Release::InRegistry => {
@@ -128,7 +128,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
                     let env = tools.env(&file);
                     let context = RunContext { env: &env, ..context };
                     // Each test starts by emptying the cluster, so its remains disturb no other test.
-                    all_of(run, &context, &mut times, &mut retries, stage, some).map(drop)
+                    run_stage(run, &context, &mut times, &mut retries, stage, some).map(drop)
                 });
                 let ok = tested.is_ok() && run.count.failed == before;
                 let ended = from_registry::end(run, ok);
@@ -139,7 +139,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
             break;
         }
     }
-    // In any case, because other runs follow.
+    // Also after a failure, because other runs follow.
     let back = if is_emptied { Ok(()) } else { release.set(run, &[]) };
     outcome.and(back)?;
     // Only the order of the next run depends on it.
@@ -182,7 +182,7 @@ impl Tools {
 }
 
 /// Runs the tests of a stage. Repeats failed ones alone, as long as repetitions are left. Returns whether some passed only then.
-fn all_of(
+fn run_stage(
     run: &mut Run<'_>,
     context: &RunContext<'_>,
     times: &mut Times,
@@ -190,21 +190,21 @@ fn all_of(
     stage: &Stage,
     tests: Vec<Test>,
 ) -> anyhow::Result<bool> {
-    let before = run.count.unsteady.len();
-    let failed = pass(run, context, times, stage.at_once, tests)?;
+    let before = run.count.flaky.len();
+    let failed = run_once(run, context, times, stage.at_once, tests)?;
     let (again, mut lost) = tests::retried(failed, retries);
     for test in again {
-        println!("{}: once more, alone", test.path());
+        println!("{} failed: it runs again, alone", test.path());
         pool::keep_log(context, &test);
         // Each repeated test runs alone. If it only waited for its namespaces to end, the next one would start.
-        let failed = pass(run, context, times, 1, vec![test.clone()])?;
+        let failed = run_once(run, context, times, 1, vec![test.clone()])?;
         if failed.is_empty() {
-            run.count.unsteady.push(test.path());
+            run.count.flaky.push(test.path());
         }
         lost.extend(failed);
     }
     count_failed(run, &lost);
-    Ok(run.count.unsteady.len() > before)
+    Ok(run.count.flaky.len() > before)
 }
 
 fn count_failed(run: &mut Run<'_>, tests: &[Test]) {
@@ -214,7 +214,7 @@ fn count_failed(run: &mut Run<'_>, tests: &[Test]) {
 }
 
 /// Runs tests, at most so many at a time. Returns the failed ones, which are not counted yet.
-fn pass(
+fn run_once(
     run: &mut Run<'_>,
     context: &RunContext<'_>,
     times: &mut Times,

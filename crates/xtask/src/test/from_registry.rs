@@ -7,10 +7,11 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::Run;
+use crate::args::ImageName;
 use crate::args::Provider;
 use crate::cluster::registry::{self, Running};
 use crate::cluster::{self, Cluster, write_secret};
-use crate::images::{Name, copy};
+use crate::images::copy;
 use crate::registry::Registries;
 use crate::{apt, demo, release};
 
@@ -71,7 +72,7 @@ pub(super) fn begin(
 
 /// The line with the default image of workspaces, in the image list of a release (pure).
 fn application(list: &str) -> anyhow::Result<&str> {
-    let reference = Name::Application.recipe().reference("");
+    let reference = ImageName::Application.recipe().reference("");
     let of_registry = reference.rsplit('/').next().unwrap_or(&reference);
     let name = of_registry.split(':').next().unwrap_or(of_registry);
     let is_it = |line: &&str| line.contains(&format!("/{name}:"));
@@ -105,7 +106,7 @@ pub(super) fn end(run: &mut Run<'_>, ok: bool) -> anyhow::Result<()> {
     }
     let paths = run.paths;
     if !ok && let Some(file) = demo::diagnose::collect(&Cluster::current(paths)?, paths) {
-        println!("what pods and events say is in {}", file.display());
+        println!("state of pods, and events: {}", file.display());
     }
     run.progress.line("replacing the emptied cluster");
     cluster::down(paths)?;

@@ -12,7 +12,7 @@ pub(super) struct Count {
     /// Names of failed tests, in order.
     pub(super) failures: Vec<String>,
     /// Names of tests that failed and then passed alone.
-    pub(super) unsteady: Vec<String>,
+    pub(super) flaky: Vec<String>,
     /// The running binary.
     pub(super) suite: String,
 }
@@ -53,7 +53,7 @@ impl Count {
         self.passed += other.passed;
         self.failed += other.failed;
         self.failures.extend(other.failures);
-        self.unsteady.extend(other.unsteady);
+        self.flaky.extend(other.flaky);
     }
 
     /// Tests that ran.
@@ -160,11 +160,11 @@ mod tests {
         let mut other = Count::default();
         other.ended("b", false);
         other.ended("c", true);
-        other.unsteady.push("c".to_owned());
+        other.flaky.push("c".to_owned());
         all.add(other);
         assert_eq!((all.ran(), all.failed), (3, 2));
         assert_eq!(all.failures, ["a", "b"]);
-        assert_eq!(all.unsteady, ["c"]);
+        assert_eq!(all.flaky, ["c"]);
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! `xtask test` -> every check and test in order; output as it comes, a summary, an exit code (IO).
+//! `xtask test` -> every check and test in order, a summary, an exit code (IO).
+//!
+//! CI runs the steps of [`ALL`]. After a failed step no later step starts. The output ends with a line per step, the failed step and the
+//! names of failed tests. The output of each end-to-end test is also in a file of its own, whose folder is printed.
 //!
 //! | file | function |
 //! |---|---|
@@ -37,9 +40,10 @@ use self::summary::{Done, summary};
 use crate::apt;
 use crate::args::TestCommand;
 use crate::cluster::{self, Cluster};
-use crate::demo::{self, helm};
+use crate::demo;
 use crate::exec::cargo;
 use crate::generate;
+use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -215,7 +219,7 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
 
 fn leak_check(run: &mut Run<'_>) -> anyhow::Result<()> {
     if run.cluster_was_there {
-        println!("left out: a cluster is up, and this check needs the machine without one");
+        println!("skipped: a cluster is up, and this check needs a machine without one");
         return Ok(());
     }
     cluster::leak_check(run.paths)
@@ -326,7 +330,7 @@ impl Run<'_> {
     fn restore(&self, ok: bool) {
         let Some(cluster) = &self.cluster else { return };
         if !ok && let Some(file) = demo::diagnose::collect(cluster, self.paths) {
-            println!("what pods and events say is in {}", file.display());
+            println!("state of pods, and events: {}", file.display());
         }
         if !self.cluster_was_there
             && let Err(error) = cluster::down(self.paths)

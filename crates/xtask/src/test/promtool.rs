@@ -1,4 +1,4 @@
-//! Promtool, which checks and tests alert rules, from Debian's package of Prometheus (IO).
+//! Debian's package of Prometheus -> promtool, which checks and tests alert rules (IO).
 
 use std::fs;
 use std::path::PathBuf;

@@ -18,7 +18,7 @@ pub(super) struct Stage {
 enum When {
     /// In whole runs, and if a filter selects its tests.
     Always,
-    /// Only if a filter selects its tests: they are slow, and test code that seldom changes (docs/decisions/0135).
+    /// Only if a filter selects its tests: they are slow, and test code that rarely changes (docs/decisions/0135).
     Named,
 }
 

@@ -31,15 +31,18 @@ pub(super) fn summary(steps: &[Done], planned: usize, count: &Count, took: Durat
     if let Some(step) = steps.iter().find(|step| !step.ok) {
         let _ = writeln!(
             text,
-            "\nThe step \"{}\" failed; {left} later steps did not run.",
+            "\nThe step \"{}\" failed. {left} later steps did not run.",
             step.name
         );
     }
     for name in &count.failures {
         let _ = writeln!(text, "failed test: {name}");
     }
-    for name in &count.unsteady {
-        let _ = writeln!(text, "unsteady test, which failed and passed alone: {name}");
+    for name in &count.flaky {
+        let _ = writeln!(
+            text,
+            "flaky test: it failed, and passed when it ran again alone: {name}"
+        );
     }
     let _ = write!(
         text,
@@ -96,7 +99,7 @@ mod tests {
             passed: 1,
             failed: 1,
             failures: vec!["a::b".into()],
-            unsteady: vec!["c".into()],
+            flaky: vec!["c".into()],
             ..Count::default()
         };
         let text = summary(
@@ -105,7 +108,7 @@ mod tests {
             &count,
             Duration::from_secs(5),
         );
-        let expected = "\nThe step \"unit tests\" failed; 3 later steps did not run.\nfailed test: a::b\nunsteady test, which failed and passed alone: c\n2 tests ran, 1 failed, in 5.0 s";
+        let expected = "\nThe step \"unit tests\" failed. 3 later steps did not run.\nfailed test: a::b\nflaky test: it failed, and passed when it ran again alone: c\n2 tests ran, 1 failed, in 5.0 s";
         assert!(text.ends_with(expected), "{text}");
     }
 }

@@ -164,7 +164,7 @@ not JSON
     }
 
     #[test]
-    fn words_choose_tests_by_any_part_of_their_path() {
+    fn filters_choose_tests_by_any_part_of_their_path() {
         let all = || {
             vec![
                 test("failures", "a::x"),

@@ -1,4 +1,4 @@
-//! Traefik for contract tests, installed when missing (IO).
+//! Cache folder -> Traefik for contract tests, installed when missing (IO).
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `proxy.tls` -> an existing Secret, a Certificate of cert-manager, or one that the gateway makes, and exactly one of them (IO: runs `helm`).
+//! `proxy.tls` -> a Secret, a Certificate of cert-manager, or the gateway's own (IO: runs `helm`).
 
 use serde_json::{Value, json};
 
@@ -181,19 +181,20 @@ fn the_check_trusts_the_self_signed_certificate_and_never_gets_its_key() {
 #[test]
 fn two_sources_of_the_certificate_or_none_are_refused() {
     let both = refused(r#"proxy.tls.certManager={"issuerRef":{"name":"our-ca"}}"#);
-    let told = r#"proxy.tls: secretName ("tls") and certManager.issuerRef.name ("our-ca") exclude each other: keep one of them"#;
-    assert!(both.contains(told), "{both}");
+    let message = r#"proxy.tls: secretName ("tls") and certManager.issuerRef.name ("our-ca") exclude each other: keep one of them"#;
+    assert!(both.contains(message), "{both}");
     let both = refused("proxy.tls.selfSigned=true");
-    let told = r#"proxy.tls: secretName ("tls") and selfSigned (true) exclude each other: keep one of them"#;
-    assert!(both.contains(told), "{both}");
+    let message =
+        r#"proxy.tls: secretName ("tls") and selfSigned (true) exclude each other: keep one of them"#;
+    assert!(both.contains(message), "{both}");
     let none = refused(r#"proxy.tls.secretName="""#);
-    for told in [
+    for message in [
         "proxy.tls: where the certificate for *.workspaces.example.org and workspaces.example.org comes from; set one of\n",
         "      proxy.tls.certManager.issuerRef.name: an issuer of cert-manager\n",
         "      proxy.tls.secretName: an existing Secret with tls.crt and tls.key\n",
         "      proxy.tls.selfSigned: true, ",
     ] {
-        assert!(none.contains(told), "{told}: {none}");
+        assert!(none.contains(message), "{message}: {none}");
     }
     let wrong = refused(r#"proxy.tls.certManager={"issuerRef":{"name":"Our CA"}}"#);
     assert!(
@@ -215,11 +216,11 @@ fn an_issuer_of_cert_manager_s_own_group_is_of_one_of_its_two_kinds() {
         with_values(json!({"proxy": {"tls": tls}}), &[])
     };
     let reason = of("Clusterissuer", "cert-manager.io").unwrap_err();
-    let told = r#"proxy.tls.certManager.issuerRef.kind: "Clusterissuer" is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind"#;
-    assert!(reason.contains(told), "{reason}");
+    let message = r#"proxy.tls.certManager.issuerRef.kind: "Clusterissuer" is no kind of issuers of the group cert-manager.io: write Issuer or ClusterIssuer, or set proxy.tls.certManager.issuerRef.group to the group of that kind"#;
+    assert!(reason.contains(message), "{reason}");
     let reason = of("", "awspca.cert-manager.io").unwrap_err();
-    let told = r#"proxy.tls.certManager.issuerRef.kind: is empty, and only issuers of the group cert-manager.io are looked for: write the kind of "our-ca" in the group awspca.cert-manager.io"#;
-    assert!(reason.contains(told), "{reason}");
+    let message = r#"proxy.tls.certManager.issuerRef.kind: is empty, and only issuers of the group cert-manager.io are looked for: write the kind of "our-ca" in the group awspca.cert-manager.io"#;
+    assert!(reason.contains(message), "{reason}");
     for (kind, group) in [
         ("", "cert-manager.io"),
         ("Issuer", "cert-manager.io"),
@@ -231,12 +232,12 @@ fn an_issuer_of_cert_manager_s_own_group_is_of_one_of_its_two_kinds() {
 }
 
 #[test]
-fn a_cluster_without_cert_manager_is_told_what_to_install_and_without_a_cluster_nothing_is_asked() {
+fn a_cluster_without_cert_manager_is_refused_with_a_remedy_and_without_a_cluster_nothing_is_checked() {
     // helm knows kinds of the cluster that it is connected to, and versions alone without one.
     let connected = ["--api-versions", "apps/v1/Deployment"];
     let reason = with_values(issuer(json!({})), &connected).unwrap_err();
-    let told = r#"proxy.tls.certManager.issuerRef.name: "our-ca" needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName or proxy.tls.selfSigned in its place"#;
-    assert!(reason.contains(told), "{reason}");
+    let message = r#"proxy.tls.certManager.issuerRef.name: "our-ca" needs cert-manager, and this cluster has no kind Certificate of cert-manager.io/v1: install cert-manager with its CRDs, or set proxy.tls.secretName or proxy.tls.selfSigned in its place"#;
+    assert!(reason.contains(message), "{reason}");
     let with_it = [
         &connected[..],
         &["--api-versions", "cert-manager.io/v1/Certificate"],

@@ -58,7 +58,7 @@ fn answer(path: &str, objects: &[Value]) -> Option<Value> {
     }
     KINDS.iter().find_map(|(version, plural, kind)| {
         let rest = path.strip_prefix(&group(version))?.trim_start_matches('/');
-        // Objects of a namespace are told apart by their names alone.
+        // Objects of a namespace are distinguished by their names alone.
         let rest = match rest
             .strip_prefix("namespaces/")
             .and_then(|rest| rest.split_once('/'))

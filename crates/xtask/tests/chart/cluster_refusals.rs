@@ -1,5 +1,6 @@
-//! namespaces, CRDs and kinds of the cluster -> values that it excludes, with what to do (IO: runs `helm` before an API server of its
-//! own).
+//! Namespaces, CRDs and kinds of the cluster -> values that it refuses, with a remedy (IO).
+//!
+//! `helm` runs with an API server of its own.
 
 use serde_json::{Value, json};
 
@@ -52,7 +53,7 @@ fn hand_made(change: impl FnOnce(&mut Value)) -> Value {
 #[test]
 fn a_definition_of_another_release_or_product_is_refused() {
     let name = "workspaces.workspaces.jupyter.org";
-    for (found, told) in [
+    for (found, message) in [
         (
             definition(name, &of_release("other", "elsewhere")),
             r#"release: the CustomResourceDefinition "workspaces.workspaces.jupyter.org" of this cluster belongs to the release "other" in the namespace "elsewhere", and two releases would change it in turns: set crds.upgrade: false, or move the CRDs: annotate them there with helm.sh/resource-policy: keep first"#,
@@ -71,7 +72,7 @@ fn a_definition_of_another_release_or_product_is_refused() {
         ),
     ] {
         let reason = on_live(vec![found], &[]).unwrap_err();
-        assert!(reason.contains(told), "{reason}");
+        assert!(reason.contains(message), "{reason}");
         // Its objects would go with it.
         assert!(
             !reason.contains("uninstall") && !reason.contains("delete"),
@@ -108,11 +109,11 @@ fn managers_and_templates_of_an_installation_in_another_namespace_are_not_taken_
             r#"templates.jupyterlab: the WorkspaceTemplate "jupyterlab" of this cluster is for the namespace "team-a", and this release would change it: set templates.jupyterlab to null, and give the entry another name, such as jupyterlab-jupyter-k8s-system"#,
         ),
     ];
-    for (found, told) in taken {
+    for (found, message) in taken {
         for more in [&[][..], &["--is-upgrade"]] {
             let reason =
                 on_live(vec![found.clone()], &[&["--set", cluster_half], more].concat()).unwrap_err();
-            assert!(reason.contains(told), "{reason}");
+            assert!(reason.contains(message), "{reason}");
         }
     }
     // Other names, and what this installation applied before.
@@ -171,12 +172,12 @@ fn definitions_of_a_release_of_their_own_are_left_to_it_without_the_job() {
 fn a_team_s_namespace_that_exists_is_refused_without_create_false() {
     let team = ["--set-json", r#"userNamespaces=[{"name":"team-a"}]"#];
     let of = |metadata: Value| on_live(vec![namespace("team-a", &metadata)], &team);
-    let told = r#"userNamespaces[0].name: the namespace "team-a" exists in this cluster and was not made by this release: set create: false to use it as it is, or choose another name"#;
+    let message = r#"userNamespaces[0].name: the namespace "team-a" exists in this cluster and was not made by this release: set create: false to use it as it is, or choose another name"#;
     let reason = of(json!({})).unwrap_err();
-    assert!(reason.contains(told), "{reason}");
+    assert!(reason.contains(message), "{reason}");
     let reason = of(json!({"annotations": of_release("other", "elsewhere")})).unwrap_err();
-    let told = r#"exists in this cluster and belongs to the release "other" in the namespace "elsewhere": set create: false"#;
-    assert!(reason.contains(told), "{reason}");
+    let message = r#"exists in this cluster and belongs to the release "other" in the namespace "elsewhere": set create: false"#;
+    assert!(reason.contains(message), "{reason}");
     // One that an earlier installation of the release made and kept, and one that is new.
     let kept = of(json!({"annotations": of_release("jupyter-k8s", OURS)})).unwrap();
     named(&kept, "Namespace", "team-a");
@@ -199,8 +200,8 @@ fn a_team_s_namespace_that_does_not_exist_is_refused_with_create_false() {
         r#"userNamespaces=[{"name":"team-a","create":false}]"#,
     ];
     let reason = on_live(vec![], &team).unwrap_err();
-    let told = r#"userNamespaces[0].create: false says that the namespace "team-a" exists, and this cluster has none of that name: make it (kubectl create namespace team-a), or leave create out"#;
-    assert!(reason.contains(told), "{reason}");
+    let message = r#"userNamespaces[0].create: false says that the namespace "team-a" exists, and this cluster has none of that name: make it (kubectl create namespace team-a), or leave create out"#;
+    assert!(reason.contains(message), "{reason}");
     on_live(vec![namespace("team-a", &json!({}))], &team).unwrap();
     // Without a cluster nothing is known.
     let teams = json!({"userNamespaces": [{"name": "team-a", "create": false}]});
@@ -213,11 +214,11 @@ fn monitoring_that_the_cluster_does_not_have_is_refused() {
         let values = || json!({"monitoring": {key: {"enabled": true}}});
         let connected = "--api-versions=apps/v1/Deployment";
         let reason = with_values(values(), &[connected]).unwrap_err();
-        let told = format!(
+        let message = format!(
             "monitoring.{key}.enabled: this cluster has no kind {kind} of monitoring.coreos.com/v1: install the Prometheus Operator with \
              its CRDs, or set it to false"
         );
-        assert!(reason.contains(&told), "{reason}");
+        assert!(reason.contains(&message), "{reason}");
         let has = format!("--api-versions=monitoring.coreos.com/v1/{kind}");
         for arguments in [vec![], vec![connected, &has]] {
             let objects = with_values(values(), &arguments).unwrap();
@@ -331,10 +332,10 @@ const UNSAFE: [(&str, &str, &str); 10] = [
 
 #[test]
 fn a_security_context_that_the_namespace_s_pod_security_refuses_is_refused() {
-    let refused_at = |level: &str, (setting, told, cure): (&str, &str, &str)| {
+    let refused_at = |level: &str, (setting, message, cure): (&str, &str, &str)| {
         let reason = enforcing(level, setting).expect_err(setting);
         let first = format!(
-            "  - {told} is not allowed by Pod Security {level}, which the namespace \"{OURS}\" enforces: {cure}"
+            "  - {message} is not allowed by Pod Security {level}, which the namespace \"{OURS}\" enforces: {cure}"
         );
         let last = ", or change the label pod-security.kubernetes.io/enforce of that namespace";
         assert!(

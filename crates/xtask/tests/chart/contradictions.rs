@@ -370,7 +370,7 @@ fn no_administrator_group_contains_all_users() {
         let reason = refused(&format!(
             r#"userNamespaces=[{{"name":"team-a","adminGroups":["staff","{group}"]}}]"#
         ));
-        let expected = format!(r#"userNamespaces[0].adminGroups[1]: "{group}" is everybody"#);
+        let expected = format!(r#"userNamespaces[0].adminGroups[1]: "{group}" contains every "#);
         assert!(
             reason.contains(&expected) && reason.contains("name a group of administrators"),
             "{reason}"
@@ -379,16 +379,16 @@ fn no_administrator_group_contains_all_users() {
             r#"manager.authorization.adminGroups=["staff","{group}"]"#
         ));
         let expected =
-            format!(r#"manager.authorization.adminGroups[1]: "{group}" is a group of the system, everybody"#);
+            format!(r#"manager.authorization.adminGroups[1]: "{group}" is a system group of every "#);
         assert!(
-            reason.contains(&expected) && reason.contains("name a group of people"),
+            reason.contains(&expected) && reason.contains("name a group of administrators"),
             "{reason}"
         );
     }
     // The manager's own rule knows no exception.
     let reason = refused(r#"manager.authorization.adminGroups=["system:masters"]"#);
     assert!(
-        reason.contains(r#""system:masters" is a group of the system, whose members"#),
+        reason.contains(r#""system:masters" is a system group. Its members"#),
         "{reason}"
     );
     accepted(

@@ -251,9 +251,9 @@ fn accounts_that_exist_get_the_rights_and_are_known_to_policies_and_webhook() {
     assert_eq!(argument(webhook, "--operator-service-account"), Some(account));
     let same = r#"gateway.serviceAccount={"name":"jupyter-k8s-proxy"}"#;
     let reason = refused(same);
-    let told =
+    let message =
         r#"gateway.serviceAccount.name: "jupyter-k8s-proxy" is also the account of proxy: name another"#;
-    assert!(reason.contains(told), "{reason}");
+    assert!(reason.contains(message), "{reason}");
     let reason = refused(r#"operator.serviceAccount={"name":"default"}"#);
     assert!(
         reason.contains(r#"operator.serviceAccount.name: "default" is the account of every pod"#),
@@ -263,7 +263,7 @@ fn accounts_that_exist_get_the_rights_and_are_known_to_policies_and_webhook() {
 
 #[test]
 fn what_the_chart_itself_sets_cannot_be_set_once_more() {
-    for (setting, told) in [
+    for (setting, message) in [
         (
             r#"gateway.extraArgs=["--manager=other"]"#,
             "gateway.extraArgs[0]: the chart itself sets --manager for gateway: use the value that stands for it",
@@ -326,7 +326,7 @@ fn what_the_chart_itself_sets_cannot_be_set_once_more() {
         ),
     ] {
         let reason = refused(setting);
-        assert!(reason.contains(told), "{setting}: {reason}");
+        assert!(reason.contains(message), "{setting}: {reason}");
     }
     for (setting, key) in [
         ("webhook.port=443", "port"),

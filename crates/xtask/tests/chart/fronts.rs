@@ -1,4 +1,4 @@
-//! `proxy.ingressRouteTCP|tlsRoute|ingress|httpRoute` -> one object, open ports, refusals (IO: runs `helm`).
+//! `proxy.ingressRouteTCP|tlsRoute|ingress|httpRoute` -> one object, ports, refusals (IO: `helm`).
 
 use serde_json::{Value, json};
 

@@ -437,7 +437,7 @@ fn the_notes_name_secrets_of_database_and_brokers_and_brokers_open_to_all_accoun
         let set = format!("identity.adminSecretName=admin,{set}");
         notes(&[&DATABASE[..], &["--set-json", brokers, "--set", &set]].concat())
     };
-    let open = "WARNING: everybody with an account at GitHub can sign in.";
+    let open = "WARNING: every user with an account at GitHub can sign in.";
     let text = notes_with(&broker(""), "logLevel=info");
     for secret in [
         "Secret db:",

@@ -1,4 +1,4 @@
-//! rendered settings and permissions -> the operator may write exactly the route kinds (IO: runs `helm`).
+//! rendered settings and permissions -> the operator may write the route kinds (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 

@@ -203,7 +203,7 @@ fn the_notes_name_every_secret_and_config_map_that_pods_wait_for() {
 }
 
 #[test]
-fn the_notes_name_the_certificate_of_an_ingress_unless_somebody_else_makes_it() {
+fn the_notes_name_the_certificate_of_an_ingress_unless_a_controller_makes_it() {
     let front = r#"proxy.front.from=[{"podSelector":{"matchLabels":{"app":"front"}}}]"#;
     let of = |more: &[&str]| {
         let on = "proxy.ingress.enabled=true,proxy.trustedProxies={10.42.3.0/28},proxy.ingress.tls.secretName=front-tls";
@@ -399,7 +399,7 @@ fn the_first_workspace_is_of_the_first_user_of_the_first_namespace() {
         assert_eq!(first_workspace(&text).0, expected);
     }
     let text = notes(&EXTERNAL);
-    assert!(text.contains("Nobody may create one yet"), "{text}");
+    assert!(text.contains("No user may create a workspace yet"), "{text}");
 }
 
 #[test]
@@ -547,8 +547,8 @@ fn a_team_s_templates_that_the_release_does_not_make_are_named() {
         notes(&[&EXTERNAL[..], &["--set-json", &teams]].concat())
     };
     let warning = "WARNING: these templates of userNamespaces are not made by this release: gpu (team-a).";
-    let told = of_team(r#"["gpu","jupyterlab"]"#);
-    assert!(told.contains(warning), "{told}");
-    let told = of_team(r#"["jupyterlab"]"#);
-    assert!(!told.contains("of userNamespaces"), "{told}");
+    let message = of_team(r#"["gpu","jupyterlab"]"#);
+    assert!(message.contains(warning), "{message}");
+    let message = of_team(r#"["jupyterlab"]"#);
+    assert!(!message.contains("of userNamespaces"), "{message}");
 }

@@ -1,4 +1,4 @@
-//! rendered proxy and sign-in -> every request needs a decision, no secret is logged (IO: runs `helm`).
+//! rendered proxy and sign-in -> each request needs a decision, no secret in logs (IO: `helm`).
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! scope and objects -> halves that two people can apply, with no more rights than they hold (IO: runs `helm`).
+//! scope and objects -> halves that two administrators can apply, with their rights (IO: `helm`).
 
 use std::collections::BTreeSet;
 
@@ -94,7 +94,7 @@ fn of_cluster(name: &str) -> String {
     format!("jupyter-k8s-{name}.jupyter-k8s-system")
 }
 
-/// Rights of whoever has `admin` in a namespace, and the role that the cluster half has for installers.
+/// Rights of a user with `admin` in a namespace, and the role that the cluster half has for installers.
 fn of_installer(cluster: &[Value]) -> BTreeSet<Right> {
     let built_in = ADMIN.iter().chain(&ADMIN_RIGHTS);
     let rules = built_in.map(|(verbs, group, resources)| {
@@ -110,7 +110,7 @@ fn of_installer(cluster: &[Value]) -> BTreeSet<Right> {
     all
 }
 
-/// Rights among these that the installer lacks, and so cannot give to anybody.
+/// Rights among these that the installer lacks, and so cannot grant.
 fn beyond<'a>(installer: &BTreeSet<Right>, wanted: &'a BTreeSet<Right>) -> Vec<&'a Right> {
     let lacks = |right: &&Right| {
         let everywhere = (right.0.clone(), right.1.clone(), right.2.clone(), String::new());
@@ -193,7 +193,7 @@ fn its_roles_hold_no_right_that_admin_and_the_installer_s_role_lack() {
 }
 
 #[test]
-fn roles_of_the_cluster_half_give_nobody_a_right_until_they_are_bound_and_the_installer_may_bind_them() {
+fn roles_of_the_cluster_half_give_no_right_until_they_are_bound_and_the_installer_may_bind_them() {
     let objects = half("Cluster", &[]);
     let installer = of_installer(&objects);
     for role in of_kind(&objects, "ClusterRole") {
@@ -279,7 +279,7 @@ fn policies_of_one_namespace_leave_templates_and_managers_alone() {
 }
 
 #[test]
-fn without_a_webhook_nobody_writes_that_one_attested_a_template() {
+fn without_a_webhook_no_user_writes_that_one_attested_a_template() {
     let rule = |objects: &[Value], policy: &str| {
         let policy = named(objects, "ValidatingAdmissionPolicy", policy);
         let rules = policy["spec"]["validations"].as_array().unwrap();
@@ -390,7 +390,7 @@ fn both_halves_are_the_whole() {
 
 #[test]
 fn settings_of_the_whole_cluster_are_refused_in_one_namespace() {
-    for (setting, told) in [
+    for (setting, refusal) in [
         (
             r#"gateway.bearer={"enabled":true}"#,
             "gateway.bearer.enabled: whose a token is",
@@ -415,7 +415,7 @@ fn settings_of_the_whole_cluster_are_refused_in_one_namespace() {
         ]
         .concat();
         let reason = template(&arguments).expect_err(setting);
-        assert!(reason.contains(told), "{setting}: {reason}");
+        assert!(reason.contains(refusal), "{setting}: {reason}");
         assert!(reason.contains("set scope to Cluster, or"), "{reason}");
     }
     // Also the namespace of the release: one sentence, which says what to do.
@@ -423,14 +423,14 @@ fn settings_of_the_whole_cluster_are_refused_in_one_namespace() {
         let setting = format!(r#"userNamespaces=[{{"name":"{name}"}}]"#);
         let arguments = ["--set", "scope=Namespace", "--set-json", &setting];
         let reason = template(&[&EXTERNAL[..], &arguments].concat()).unwrap_err();
-        let told = format!(
+        let refusal = format!(
             "userNamespaces: \"{name}\" is for scope: Cluster, and scope is Namespace: leave userNamespaces empty, and bind the role \
              (docs/one-namespace.md, step 2)"
         );
-        assert!(reason.contains(&told), "{reason}");
+        assert!(reason.contains(&refusal), "{reason}");
         assert_eq!(reason.matches("\n  - ").count(), 1, "{reason}");
     }
     let reason = template(&[&EXTERNAL[..], &["--set", "objects=Namespace"]].concat()).unwrap_err();
-    let told = "objects: Namespace is a half of an installation in one namespace, and scope is Cluster";
-    assert!(reason.contains(told), "{reason}");
+    let refusal = "objects: Namespace is a half of an installation in one namespace, and scope is Cluster";
+    assert!(reason.contains(refusal), "{reason}");
 }

@@ -1,4 +1,4 @@
-//! values of the proxy's Service -> its fields, a redirect on port 80, and refusals (IO: runs `helm`).
+//! values of the proxy's Service -> its fields, a redirect on port 80, refusals (IO: runs `helm`).
 
 use serde_json::{Value, json};
 

@@ -159,11 +159,13 @@ fn compare(path: &str, properties: &Value, values: &Value) {
     let (Some(properties), Some(values)) = (properties.as_object(), values.as_object()) else {
         return;
     };
-    let inherited = |property: &Value| {
+    let is_from_parent = |property: &Value| {
         let of = property["$ref"].as_str().unwrap_or_default();
         of.starts_with("#/definitions/pods/") || of == "#/definitions/serviceAccount"
     };
-    let known = properties.iter().filter(|(_, property)| !inherited(property));
+    let known = properties
+        .iter()
+        .filter(|(_, property)| !is_from_parent(property));
     let known: BTreeSet<_> = known.map(|(key, _)| key).collect();
     let given: BTreeSet<_> = values.keys().collect();
     assert_eq!(known, given, "below `{path}`");

@@ -1,12 +1,11 @@
-//! The program in `JUPYTER_K8S_CERT_MANAGER` -> cert-manager with an account and a certificate authority of its own (IO).
+//! Program in `JUPYTER_K8S_CERT_MANAGER` -> cert-manager with a certificate authority (IO).
 
 use anyhow::Context as _;
 use e2e::{
-    cluster::Scratch,
+    cluster::{Scratch, program::Program, service_account},
     command::{administered, apply},
-    definitions,
-    program::Program,
-    service_account, wait,
+    installation::definitions,
+    wait,
 };
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};

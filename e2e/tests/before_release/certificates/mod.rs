@@ -1,4 +1,4 @@
-//! Sources of the proxy's certificate: cert-manager, the gateway and a Secret, one after the other, while a user works.
+//! The proxy's certificate changes its source while a user works: cert-manager, gateway, Secret.
 
 pub(crate) mod cert_manager;
 mod served;
@@ -9,9 +9,11 @@ use anyhow::{Context as _, ensure};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    finally::always,
     http::HttpSession,
-    release, wait, workspace,
+    installation::release,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{

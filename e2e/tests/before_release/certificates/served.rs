@@ -3,7 +3,10 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use anyhow::Context as _;
-use e2e::{Environment, http::HttpSession, socket};
+use e2e::{
+    Environment,
+    http::{HttpSession, socket},
+};
 use futures::{SinkExt as _, StreamExt as _};
 use reqwest::Url;
 use rustls::{

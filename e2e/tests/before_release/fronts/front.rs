@@ -1,7 +1,13 @@
 //! Kind of front -> an administrator's Traefik that routes all hosts to the release's proxy (IO).
 
 use anyhow::Context as _;
-use e2e::{Environment, cluster, cluster::Scratch, command::apply, definitions, traefik, wait};
+use e2e::{
+    Environment,
+    cluster::{self, Scratch, traefik},
+    command::apply,
+    installation::definitions,
+    wait,
+};
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use kube::{
     Api,

@@ -10,12 +10,16 @@ use api::Workspace;
 use e2e::{
     Environment,
     browser::Browser,
-    cluster::{self, Scratch},
-    finally::always,
-    http::HttpSession,
-    kernel,
-    node_network::{self, NodeNetwork},
-    notebook, release, socket, terminal, wait, workspace,
+    cluster::{
+        self, Scratch,
+        node_network::{self, NodeNetwork},
+    },
+    http::{HttpSession, socket},
+    installation::release,
+    jupyter::{kernel, notebook, terminal},
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -41,7 +45,7 @@ struct Site {
 }
 
 #[tokio::test]
-async fn behind_an_ingress_route_tcp_users_work_and_are_told_apart() -> anyhow::Result<()> {
+async fn behind_an_ingress_route_tcp_users_work_and_have_their_own_addresses() -> anyhow::Result<()> {
     behind(Kind::IngressRouteTcp).await
 }
 
@@ -51,13 +55,13 @@ async fn behind_a_tls_route_users_work_and_share_one_address() -> anyhow::Result
 }
 
 #[tokio::test]
-async fn behind_an_ingress_that_ends_tls_users_work_and_nobody_else_reaches_the_plain_port()
+async fn behind_an_ingress_that_ends_tls_users_work_and_no_other_client_reaches_the_plain_port()
 -> anyhow::Result<()> {
     behind(Kind::Ingress).await
 }
 
 #[tokio::test]
-async fn behind_an_http_route_that_ends_tls_users_work_and_nobody_else_reaches_the_plain_port()
+async fn behind_an_http_route_that_ends_tls_users_work_and_no_other_client_reaches_the_plain_port()
 -> anyhow::Result<()> {
     behind(Kind::HttpRoute).await
 }
@@ -230,13 +234,13 @@ async fn plain_port_is_closed(site: &Site, pods: &Api<Pod>) -> anyhow::Result<()
     let network = NodeNetwork::start(&[own]).await?;
     let other = address(&pods.get("two").await?)?;
     let sources = BTreeSet::from([other.clone(), site.front.address.clone()]);
-    let seen = network.look(&sources, &all).await?;
+    let seen = network.connect(&sources, &all).await?;
     ensure!(seen[&other].reached == BTreeSet::from([target(8443)]), "{seen:?}");
     ensure!(seen[&site.front.address].reached == all, "{seen:?}");
     network.finish().await?;
 
-    let neighbours = Api::<Pod>::namespaced(cluster::admin().await?, &site.front.name);
-    cluster::run_pod(&neighbours, "neighbour", &environment.images.echo).await?;
+    let pods_beside = Api::<Pod>::namespaced(cluster::admin().await?, &site.front.name);
+    cluster::run_pod(&pods_beside, "other", &environment.images.echo).await?;
     let host = environment.auth_host();
     let plain = Requests {
         address: &proxy,
@@ -247,10 +251,10 @@ async fn plain_port_is_closed(site: &Site, pods: &Api<Pod>) -> anyhow::Result<()
         times: 1,
     };
     wait::until(
-        "the port without TLS to refuse a neighbour of the front",
+        "the port without TLS to refuse another pod in the namespace of the front",
         wait::USUAL,
         || async {
-            let statuses = send(&neighbours, "neighbour", &plain).await;
+            let statuses = send(&pods_beside, "other", &plain).await;
             match statuses.map_err(|error| format!("{error:#}"))?.as_slice() {
                 [StatusCode::FORBIDDEN] => Ok(()),
                 other => Err(format!("{other:?}")),

@@ -1,12 +1,13 @@
-//! An OpenID Connect provider behind the bundled one, as a broker of it: another realm of the same Keycloak -> its users sign in (IO).
+//! A second Keycloak realm as a provider behind the bundled one -> its users sign in (IO).
 
 use anyhow::{Context as _, ensure};
 use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    provider, wait, workspace,
+    http::{HttpSession, provider},
+    objects::workspace,
+    wait,
 };
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, api::PostParams};
@@ -75,7 +76,7 @@ impl Broker {
         let session = self.opened(scratch).await?;
         let tokens = provider::signed_in(&session).await?;
         let found = provider::subject(&session, &tokens).await?;
-        ensure!(found == subject, "{USER} became somebody else");
+        ensure!(found == subject, "{USER} became another user");
         Ok(())
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, ensure};
-use e2e::{
-    cluster::{self, Scratch},
+use e2e::cluster::{
+    self, Scratch,
     node_network::{self, NodeNetwork},
 };
 use k8s_openapi::api::core::v1::{Pod, Service};
@@ -50,7 +50,7 @@ pub(crate) async fn are_the_provider_s_alone(scratch: &Scratch, database: &str) 
     }
     let own = format!("{}:{}", node_network::link_local_address(), node_network::PORT);
     let network = NodeNetwork::start(&[own]).await?;
-    let seen = network.look(&sources, &targets).await?;
+    let seen = network.connect(&sources, &targets).await?;
     for (source, view) in &seen {
         // The node is the control: all of them listen.
         let may = source.is_empty() || replicas.contains(source);

@@ -1,4 +1,4 @@
-//! The bundled identity provider with a database: its pods and the database's are replaced, and users notice nothing.
+//! The bundled provider with a database: both are restarted without an effect for users.
 
 mod broker;
 mod connections;
@@ -11,10 +11,11 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    component,
-    finally::always,
-    http::HttpSession,
-    provider, release, wait, workspace,
+    http::{HttpSession, provider},
+    installation::{component, release},
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{
@@ -37,7 +38,7 @@ const ADMINISTER: &str = "export KC_OPTS='-Xmx64m -Duser.home=/tmp' KC_CLI_PASSW
 /opt/keycloak/bin/kcadm.sh config credentials --server http://localhost:8080 --realm master --user \"$KC_BOOTSTRAP_ADMIN_USERNAME\"
 /opt/keycloak/bin/kcadm.sh ";
 
-/// What nobody knew before.
+/// A random value.
 fn random() -> anyhow::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
         .trim()
@@ -143,7 +144,7 @@ async fn with_database(scratch: &Scratch, database: &Database<'_>, broker: &Brok
     let tokens = provider::sign_in(&again, "carol", &password).await?;
     ensure!(
         provider::subject(&again, &tokens).await? == subject,
-        "carol became somebody else"
+        "carol became another user"
     );
     HttpSession::new()?.enter(&url, "alice").await?;
     broker.is_still(scratch, &brokered).await

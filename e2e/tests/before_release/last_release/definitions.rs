@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, ensure};
 use api::names::{CRD_VERSION, GROUP};
-use e2e::{cluster, command, release};
+use e2e::{cluster, command, installation::release};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{Api, ResourceExt as _, api::ListParams};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! An upgrade from the chart of the last release, with its CRDs, while two users work; and the rollback.
+//! An upgrade from the chart of the last release while two users work, and the rollback.
 //!
 //! The package in `charts/released` is the last release's. The images are those of this build in both directions: a test cannot build those
 //! of a release. So this shows what the charts and CRDs do, and another build of the servers is shown by `disruption::another_build`. As
@@ -21,7 +21,7 @@ mod users;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use e2e::{finally::always, release};
+use e2e::{installation::release, test_run::finally::always};
 
 use definitions::Definitions;
 use package::Package;

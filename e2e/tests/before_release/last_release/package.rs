@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use e2e::{Environment, cluster, release};
+use e2e::{Environment, cluster, installation::release};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::DeleteParams};
 use serde_json::{Value, json};

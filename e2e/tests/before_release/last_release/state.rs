@@ -7,7 +7,7 @@ use api::{GatewaySession, Workspace, names, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    workspace,
+    objects::workspace,
 };
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{Api, ResourceExt as _, api::ListParams};
@@ -45,7 +45,7 @@ impl State {
         })
     }
 
-    /// All of it is as it was: workspaces may be created meanwhile, but nobody signs in.
+    /// All of it is as it was: workspaces may be created meanwhile, but no user signs in.
     pub(crate) async fn is_kept(&self, scratch: &Scratch) -> anyhow::Result<()> {
         let pods = pods(scratch).await?;
         for (name, before) in &self.pods {
@@ -63,7 +63,7 @@ impl State {
         let mut new = sessions.difference(&self.earlier);
         ensure!(
             new.all(|session| self.sessions.contains(session)),
-            "somebody signed in anew: {sessions:?}"
+            "a user signed in again: {sessions:?}"
         );
         let secrets = secrets().await?;
         for (name, before) in &self.secrets {

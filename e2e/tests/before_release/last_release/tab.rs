@@ -1,8 +1,8 @@
 //! A websocket that a page holds open, and opens again when it closes, as JupyterLab does.
 
 use anyhow::{Context as _, ensure};
-use e2e::{
-    http::HttpSession,
+use e2e::http::{
+    HttpSession,
     socket::{self, Socket},
 };
 use futures::{SinkExt as _, StreamExt as _};

@@ -7,10 +7,13 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    http::HttpSession,
-    kernel::Kernel,
-    load::{Load, Writes},
-    portal, wait, workspace,
+    http::{
+        HttpSession,
+        load::{Load, Writes},
+    },
+    jupyter::kernel::Kernel,
+    objects::workspace,
+    portal, wait,
 };
 use kube::{Api, api::PostParams};
 use reqwest::StatusCode;

@@ -8,9 +8,9 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    component,
     http::HttpSession,
-    workspace,
+    installation::component,
+    objects::workspace,
 };
 use kube::{
     Api, ResourceExt as _,

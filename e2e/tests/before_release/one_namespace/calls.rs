@@ -1,9 +1,9 @@
-//! The API server's audit log -> calls of a release's accounts, which are limited to their namespace (IO).
+//! The API server's audit log -> calls of a release's accounts, in their namespace only (IO).
 
 use anyhow::ensure;
 use e2e::{
     Environment,
-    audit::{Call, Log},
+    cluster::audit::{Call, Log},
 };
 
 /// Kinds of the cluster that the accounts may read.

@@ -1,5 +1,6 @@
-//! A user with the role `admin` in one namespace installs the product there, works with it, and removes it. Another namespace meanwhile
-//! has another installation.
+//! A user with the role `admin` in one namespace installs the product there, uses and removes it.
+//!
+//! Another namespace has another installation at the same time.
 //!
 //! | file | holds |
 //! |---|---|
@@ -19,8 +20,9 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command,
-    finally::always,
-    release, workspace,
+    installation::release,
+    objects::workspace,
+    test_run::finally::always,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,
@@ -134,7 +136,7 @@ impl Alone<'_> {
                 .await?;
         }
         let added = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces/finalizers"], "verbs": ["update"]});
-        scratch.holds(INSTALLER, &added).await?;
+        scratch.wait_for_permission(INSTALLER, &added).await?;
         let mut calls = Calls::begin(&scratch.namespace)?;
         let half = self.half(NAMESPACED);
         let installed = release::install_as(INSTALLER, &scratch.namespace, &half).await;

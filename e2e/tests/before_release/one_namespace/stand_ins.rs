@@ -1,4 +1,4 @@
-//! Namespace -> rules of a strict cluster for it, by policies that stand in for those of real platforms (IO).
+//! Namespace -> policies like those of a platform with strict rules (IO).
 //!
 //! The cluster chooses the users of pods, as in [`crate::assigned_ids`]; images come from one registry; Deployments have few replicas.
 
@@ -77,14 +77,14 @@ pub(super) async fn chose_users(scratch: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn is_refused<K>(scratch: &Scratch, object: Value, told: &str) -> anyhow::Result<()>
+async fn is_refused<K>(scratch: &Scratch, object: Value, message: &str) -> anyhow::Result<()>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
 {
-    wait::until(&format!("a refusal: {told}"), wait::USUAL, || async {
+    wait::until(&format!("a refusal: {message}"), wait::USUAL, || async {
         match create::<K>(scratch, object.clone()).await {
-            Err(error) if error.to_string().contains(told) => Ok(()),
+            Err(error) if error.to_string().contains(message) => Ok(()),
             other => Err(format!("{other:?}")),
         }
     })

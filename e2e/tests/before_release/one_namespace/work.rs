@@ -1,4 +1,4 @@
-//! A release in one namespace -> the user who installed it tests and upgrades it, and users work there.
+//! A release in one namespace is tested and upgraded by its installer, and users work there.
 
 use anyhow::ensure;
 use api::{
@@ -11,7 +11,10 @@ use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     http::HttpSession,
-    notebook, release, template, wait, workspace,
+    installation::release,
+    jupyter::notebook,
+    objects::{template, workspace},
+    wait,
 };
 use k8s_openapi::api::{apps::v1::Deployment, rbac::v1::RoleBinding};
 use kube::{Api, api::PostParams};
@@ -76,7 +79,7 @@ async fn is_tested(scratch: &Scratch) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A user whom nobody has invited is refused, and then shares the workspace.
+/// A user without a share is refused, and then shares the workspace.
 async fn opens_for_a_guest(scratch: &Scratch, url: &str) -> anyhow::Result<()> {
     let guest = HttpSession::new()?;
     let refused = guest.sign_in(url, USER).await?.status();
@@ -131,7 +134,7 @@ async fn user_of(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
         .await?;
     let create =
         json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces"], "verbs": ["create"]});
-    scratch.holds(USER, &create).await?;
+    scratch.wait_for_permission(USER, &create).await?;
     Ok(Api::namespaced(cluster::user(USER).await?, &scratch.namespace))
 }
 
@@ -151,15 +154,15 @@ async fn policies_hold(scratch: &Scratch) -> anyhow::Result<()> {
     annotations.insert(ATTESTED_TEMPLATE.to_owned(), "forged".to_owned());
     let mut of_others = owned_by(USER)?;
     of_others.spec.template_ref = Some(scratch.namespace.clone());
-    for (wrong, told) in [
+    for (wrong, expected) in [
         (unnamed, "no webhook fills it in here"),
         (owned_by(INSTALLER)?, "is another owner"),
         (attested, "only a webhook writes it"),
         (of_others, "does not exist, or you may not use it"),
     ] {
-        wait::until(&format!("a refusal: {told}"), wait::USUAL, || async {
+        wait::until(&format!("a refusal: {expected}"), wait::USUAL, || async {
             match workspaces.create(&dry_run, &wrong).await {
-                Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(told) => {
+                Err(kube::Error::Api(status)) if status.code == 403 && status.message.contains(expected) => {
                     Ok(())
                 }
                 other => Err(format!("{other:?}")),

@@ -1,4 +1,4 @@
-//! Namespace -> an identity provider in it, and a load balancer with the node's address before it and before a release's proxy (IO).
+//! Namespace -> an identity provider, and a load balancer in front of it and of the proxy (IO).
 //!
 //! The load balancer ends the provider's TLS, and passes that of workspaces on: this machine has one port for all hosts.
 
@@ -7,7 +7,8 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::administered,
-    release, wait,
+    installation::release,
+    wait,
 };
 use k8s_openapi::api::{
     apps::v1::Deployment,

@@ -1,4 +1,4 @@
-//! The first run of docs/install.md: the page's values alone install the product, `helm test` passes, and a user opens a workspace.
+//! The first run of docs/install.md: its values install the product, and `helm test` passes.
 //!
 //! Identity provider, load balancer and cert-manager are not part of the release. Settings for this machine are in [`forced`].
 
@@ -8,11 +8,12 @@ use anyhow::{Context as _, ensure};
 use api::{Workspace, WorkspaceSpec, workspace::Phase};
 use e2e::{
     Environment,
-    cluster::{self, Scratch},
+    cluster::{self, Scratch, traefik},
     command::administered,
-    finally::always,
     http::HttpSession,
-    release, traefik, workspace,
+    installation::release,
+    objects::workspace,
+    test_run::finally::always,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, api::PostParams};

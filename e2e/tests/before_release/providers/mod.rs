@@ -1,4 +1,4 @@
-//! A second identity provider beside the first: users of both sign in, and each remains a different user.
+//! Two identity providers: users of both sign in, and each remains a different user.
 
 pub(crate) mod realm;
 
@@ -9,9 +9,11 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    finally::always,
     http::HttpSession,
-    release, wait, workspace,
+    installation::release,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
@@ -30,7 +32,7 @@ const FOUND: Duration = Duration::from_mins(3);
 /// Kubernetes names of the two users who have one name.
 const ALICES: [&str; 2] = ["staff:alice", "partners:alice"];
 
-/// What nobody knew before.
+/// A random value.
 fn random() -> anyhow::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
         .trim()

@@ -1,4 +1,4 @@
-//! Rules of the CRDs (schema and CEL), of the webhook (Rust) and of `lint` in the plugin -> the same validation results.
+//! Rules of the CRDs (schema, CEL), the webhook and the plugin's `lint` -> the same results.
 //!
 //! Webhook and `lint`, which needs no cluster, also give the same messages. The operator reports the webhook's result for
 //! an object that is already stored.
@@ -27,7 +27,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::administer_with,
-    template,
+    objects::template,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -161,7 +161,7 @@ async fn asked_to<K: Resource<DynamicType = ()>>(
         .body(serde_json::to_vec(&review)?)?;
     let answer: Value = client.request(request).await?;
     let response = &answer["response"];
-    anyhow::ensure!(response["allowed"].is_boolean(), "no verdict: {answer}");
+    anyhow::ensure!(response["allowed"].is_boolean(), "no decision: {answer}");
     let refused = response["allowed"] == false;
     Ok(refused.then(|| response["status"].clone()))
 }
@@ -289,7 +289,7 @@ async fn crd_webhook_and_lint_agree_on_objects_of_every_kind() -> anyhow::Result
 
 #[tokio::test]
 async fn webhook_and_status_agree_on_objects_of_every_kind() -> anyhow::Result<()> {
-    let scratch = Scratch::new("told", &[]).await?;
+    let scratch = Scratch::new("messages", &[]).await?;
     Box::pin(webhook_and_status_of_catalog::agree_on_templates(&scratch))
         .await
         .context("templates")?;

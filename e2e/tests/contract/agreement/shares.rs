@@ -40,7 +40,7 @@ pub(super) async fn agree(scratch: &Scratch) -> anyhow::Result<()> {
                 subject
             })
             .collect();
-        let spec = json!({"workspaceRef": "nobody-s-lab", "subjects": subjects});
+        let spec = json!({"workspaceRef": "missing-lab", "subjects": subjects});
         let object = json!({"metadata": {"name": "agreement", "namespace": scratch.namespace}, "spec": spec});
         objects.push(object);
     }

@@ -107,7 +107,7 @@ async fn agree_on_idle_and_start_limits() -> anyhow::Result<()> {
     .await
 }
 
-/// Equal amounts in all notations, and neighbours that are one number to a float.
+/// Equal amounts in all notations, and adjacent amounts that are equal as floats.
 async fn agree_on_amounts_beyond_float_precision() -> anyhow::Result<()> {
     let cpu = [
         "1k",

@@ -1,4 +1,4 @@
-//! The webhook's result for an object -> the operator's status of the same object, stored without the webhook.
+//! The webhook's result for an object -> the operator's status of the same object.
 //!
 //! A controller of the cluster stores the objects. The webhook skips it (`webhook.controllerUsers`).
 
@@ -8,7 +8,7 @@ use api::{
     Workspace, WorkspaceExecutionProfile,
     condition::{VALID, reason},
 };
-use e2e::{template, wait};
+use e2e::{objects::template, wait};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::ListParams;
 
@@ -72,7 +72,7 @@ fn values_of<'a>(specs: impl IntoIterator<Item = &'a Value>) -> BTreeSet<String>
 }
 
 /// Asks the webhook about each object, and stores it past the webhook. Those that the definition refuses are left out; but every value
-/// has to be stored in one of them, or nobody would compare what is said of it.
+/// has to be stored in one of them, or its messages would not be compared.
 pub(super) async fn store<K>(api: &Api<DynamicObject>, objects: Vec<Value>) -> anyhow::Result<Vec<Stored>>
 where
     K: Resource<DynamicType = ()> + DeserializeOwned,

@@ -130,7 +130,7 @@ fn of_templates() -> Fields {
 }
 
 pub(super) async fn agree_on_templates(scratch: &Scratch) -> anyhow::Result<()> {
-    let base = json!({"displayName": "Told", "defaultImage": "r/lab:1"});
+    let base = json!({"displayName": "Lab", "defaultImage": "r/lab:1"});
     let specs = specs(&mut Chance::new(0x5eed_0009), cases(15)?, &of_templates(), &base);
     let (valid, all, fields) = compared::<WorkspaceTemplate>(scratch, VALID, specs).await?;
     both_came_up(valid, all)?;
@@ -167,7 +167,7 @@ pub(super) async fn agree_on_managers(scratch: &Scratch) -> anyhow::Result<()> {
             custom["urlTemplate"] = url.clone();
         }
         json!({
-            "routing": {"baseDomain": "told.example.org", "custom": custom}, "authentication": {"none": {}},
+            "routing": {"baseDomain": "lab.example.org", "custom": custom}, "authentication": {"none": {}},
         })
     };
     // Each one alone, and then as many random ones.

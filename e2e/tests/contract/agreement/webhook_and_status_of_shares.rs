@@ -4,13 +4,13 @@
 //! existing shares remain.
 //!
 //! So the status names only what ends a share. For the manager's bounds, it has the webhook's message. A subject that
-//! cannot be a user's name gives access to nobody, so only the webhook refuses it.
+//! cannot be a user's name gives no access, so only the webhook refuses it.
 
 use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
     condition::{ACTIVE, reason},
 };
-use e2e::{wait, workspace};
+use e2e::{objects::workspace, wait};
 use jiff::{SignedDuration, Timestamp};
 use kube::{Api, ResourceExt as _, api::DeleteParams};
 
@@ -116,7 +116,7 @@ pub(super) async fn agree(scratch: &Scratch) -> anyhow::Result<()> {
     let stored = store::<WorkspaceShare>(&api, objects.collect()).await?;
     let webhook_and_status = judged(&api, ACTIVE, &stored).await?;
 
-    let (mut counting, mut nobody, mut over, mut beyond) = (0, 0, 0, 0);
+    let (mut counting, mut ineffective, mut over, mut beyond) = (0, 0, 0, 0);
     for (name, refusal) in &stored {
         let judged_object = webhook_and_status.iter().find(|(other, _)| other == name);
         let (_, judged_object) = judged_object.ok_or_else(|| anyhow::anyhow!("{name} was not judged"))?;
@@ -135,7 +135,7 @@ pub(super) async fn agree(scratch: &Scratch) -> anyhow::Result<()> {
             }
             None => {
                 counting += 1;
-                nobody += usize::from(!lines.is_empty());
+                ineffective += usize::from(!lines.is_empty());
                 let only_names = lines.iter().all(|line| line.starts_with("spec.subjects["));
                 only_names && judged_object.status == "True" && judged_object.reason == reason::SHARED
             }
@@ -145,7 +145,7 @@ pub(super) async fn agree(scratch: &Scratch) -> anyhow::Result<()> {
             "{name}: the operator says {judged_object:?}, and the webhook: {lines:?}"
         );
     }
-    let all = [counting - nobody, nobody, over, beyond];
+    let all = [counting - ineffective, ineffective, over, beyond];
     assert!(all.iter().all(|count| *count >= 2), "{all:?}");
     Ok(())
 }

@@ -12,7 +12,8 @@ use api::{Workspace, names, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    wait, workspace,
+    objects::workspace,
+    wait,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::{

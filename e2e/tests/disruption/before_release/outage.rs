@@ -1,4 +1,4 @@
-//! The API server does not respond: how long the gateway decides with its cache, and how it recovers.
+//! The API server does not respond: the gateway decides with its cache, and recovers.
 
 use std::{
     process::{Child, Command},
@@ -7,7 +7,12 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use e2e::{
-    api_server, cluster::Scratch, finally::always, http::HttpSession, release, socket, wait, workspace,
+    cluster::{Scratch, api_server},
+    http::{HttpSession, socket},
+    installation::release,
+    objects::workspace,
+    test_run::finally::always,
+    wait,
 };
 use futures::StreamExt as _;
 use reqwest::{Method, StatusCode, Url, header};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::load::Load;
+use e2e::http::load::Load;
 use tokio::time::sleep;
 
 use crate::replicas::{Replica, check, settled, user_at_work};
@@ -15,7 +15,7 @@ const WATCHED: Duration = Duration::from_secs(50);
 const AFTERWARDS: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_user_s_requests_survive_a_replica_that_stalls_or_cannot_be_reached() -> anyhow::Result<()> {
+async fn a_user_s_requests_survive_a_replica_that_hangs_or_is_unreachable() -> anyhow::Result<()> {
     let _exclusive = crate::EXCLUSIVE.lock().await;
     let (scratch, session, url) = user_at_work("silent").await?;
 

@@ -1,4 +1,4 @@
-//! The operator is killed at each step of a start: the next one completes it, with one of each child.
+//! The operator is killed at each step of a start: the next one completes it.
 //!
 //! An admission rule blocks a step by refusing its write, in its own namespace. So the start is at that step when the operator is killed.
 
@@ -16,10 +16,12 @@ use api::{
 };
 use e2e::{
     Environment,
-    audit::{self, Call, Log},
-    cluster::{self, Scratch},
-    template, wait, workspace,
-    write_block::WriteBlock,
+    cluster::{
+        self, Scratch,
+        audit::{self, Call, Log},
+    },
+    objects::{template, workspace, write_block::WriteBlock},
+    wait,
 };
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use k8s_openapi::api::{

@@ -3,14 +3,14 @@
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
 use api::{Workspace, WorkspaceShare};
-use e2e::attested::Answer;
+use e2e::portal::attested::Answer;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
 use super::kubectl::Refusal;
-use super::people::{Kind, Person};
 use super::places::NO_NODE;
 use super::stored::Stored;
+use super::users::{Kind, Member};
 use super::{Action, Outcome};
 
 /// Who gets what is handed over.
@@ -22,7 +22,7 @@ const NONE_RUNS: &str = "None of the chosen workspaces runs.";
 
 /// Who acts on what.
 pub(super) struct Target<'a> {
-    pub(super) person: &'a Person,
+    pub(super) member: &'a Member,
     pub(super) namespace: &'a str,
     pub(super) name: String,
     /// The workspace as it is before.
@@ -36,7 +36,7 @@ pub(super) struct Target<'a> {
 impl Target<'_> {
     /// A value that only this user writes.
     pub(super) fn mark(&self) -> &str {
-        &self.person.user.name
+        &self.member.user.name
     }
 
     /// With whom only this user shares.
@@ -55,7 +55,7 @@ impl Target<'_> {
     }
 
     fn number(&self) -> usize {
-        let at = Kind::ALL.iter().position(|kind| *kind == self.person.kind);
+        let at = Kind::ALL.iter().position(|kind| *kind == self.member.kind);
         1 + at.unwrap_or_default()
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use api::Workspace;
 use api::workspace::DesiredStatus;
-use e2e::attested::{Answer, Connection, User};
-use e2e::{wait, workspace};
+use e2e::portal::attested::{Answer, Connection, User};
+use e2e::{objects::workspace, wait};
 use k8s_openapi::api::core::v1::Pod;
 use kit::assertion::Signer;
 use kube::api::{ListParams, PostParams};
@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 use super::cell::{self, NEW_OWNER, Target};
 use super::forms::{self, Request};
 use super::kubectl;
-use super::people::{Kind, Person, Team};
 use super::places::{self, Place};
 use super::stored::{Stored, Stores};
+use super::users::{Kind, Member, Team};
 use super::{Action, Cell, Outcome, PHASES};
 
 /// One workspace, or in [`Place::Own`] one of each user, and a connection to the portal.
@@ -73,8 +73,8 @@ impl<'a> Column<'a> {
             cells: Vec::new(),
         };
         let mut names = BTreeMap::new();
-        for person in column.people() {
-            names.insert(place.name(person.kind), column.owner(person)?);
+        for member in column.members() {
+            names.insert(place.name(member.kind), column.owner(member)?);
         }
         for (name, owner) in &names {
             column.create(&place.workspace(name, owner, home)?).await?;
@@ -96,25 +96,25 @@ impl<'a> Column<'a> {
         Ok(column)
     }
 
-    fn people(&self) -> impl Iterator<Item = &'a Person> + use<'a> {
+    fn members(&self) -> impl Iterator<Item = &'a Member> + use<'a> {
         let place = self.place;
-        let all = self.team.people.iter();
-        all.filter(move |person| place.is_for(person.kind))
+        let all = self.team.members.iter();
+        all.filter(move |member| place.is_for(member.kind))
     }
 
     /// Whose workspace a user acts on.
-    fn owner(&self, person: &Person) -> anyhow::Result<String> {
+    fn owner(&self, member: &Member) -> anyhow::Result<String> {
         let kind = if self.place == Place::Own {
-            person.kind
+            member.kind
         } else {
             Kind::Owner
         };
-        Ok(self.team.person(kind)?.user.name.clone())
+        Ok(self.team.member(kind)?.user.name.clone())
     }
 
     /// A user who sees everything.
     fn administrator(&self) -> anyhow::Result<&'a User> {
-        Ok(&self.team.person(Kind::ClusterAdministrator)?.user)
+        Ok(&self.team.member(Kind::ClusterAdministrator)?.user)
     }
 
     async fn create(&self, workspace: &Workspace) -> anyhow::Result<Workspace> {
@@ -158,17 +158,17 @@ impl<'a> Column<'a> {
             Place::Own | Place::Private | Place::Elsewhere => return Ok(()),
         };
         let name = self.place.name(kind);
-        self.shows(&self.team.person(kind)?.user, &name, |_| true).await
+        self.shows(&self.team.member(kind)?.user, &name, |_| true).await
     }
 
     /// Every user does everything.
     pub(super) async fn run(mut self) -> anyhow::Result<Vec<Cell>> {
         for phase in PHASES {
-            for person in self.people() {
+            for member in self.members() {
                 for action in phase {
-                    let what = format!("{:?} {:?} {action:?}", person.kind, self.place);
-                    let found = Box::pin(self.cell(person, *action)).await.context(what)?;
-                    self.cells.push((person.kind, self.place, *action, found));
+                    let what = format!("{:?} {:?} {action:?}", member.kind, self.place);
+                    let found = Box::pin(self.cell(member, *action)).await.context(what)?;
+                    self.cells.push((member.kind, self.place, *action, found));
                 }
             }
         }
@@ -176,18 +176,18 @@ impl<'a> Column<'a> {
         Ok(self.cells)
     }
 
-    async fn cell(&mut self, person: &'a Person, action: Action) -> anyhow::Result<Result<Outcome, String>> {
-        let name = self.place.name(person.kind);
+    async fn cell(&mut self, member: &'a Member, action: Action) -> anyhow::Result<Result<Outcome, String>> {
+        let name = self.place.name(member.kind);
         if self.known.as_ref().is_none_or(|known| known.name != name) {
             self.check().await?;
             self.read(&name).await?;
         }
         self.prepare(&name, action).await?;
-        let mut target = self.target(person, action)?;
+        let mut target = self.target(member, action)?;
         let refusal = kubectl::ask(&target, action).await?.err();
         if refusal.is_none() && matches!(action, Action::Delete | Action::HandOver) {
             // Others need the workspace as it is.
-            (target.name, target.workspace) = self.copy(person).await?;
+            (target.name, target.workspace) = self.copy(member).await?;
         }
         if refusal.is_none() {
             self.check().await?;
@@ -261,7 +261,7 @@ impl<'a> Column<'a> {
         } else {
             String::new()
         };
-        let user = &target.person.user;
+        let user = &target.member.user;
         match forms::request(target, action, &text)? {
             Request::Page(path) => self.portal.get(user, &path).await,
             Request::Form(path, fields) => {
@@ -311,7 +311,7 @@ impl<'a> Column<'a> {
         Ok(())
     }
 
-    fn target(&self, person: &'a Person, action: Action) -> anyhow::Result<Target<'a>> {
+    fn target(&self, member: &'a Member, action: Action) -> anyhow::Result<Target<'a>> {
         let known = self.known.as_ref().context("nothing was read")?;
         let share = match self.shares.get(&known.name) {
             Some(share) if matches!(action, Action::Prolong | Action::EndShare) => {
@@ -319,13 +319,13 @@ impl<'a> Column<'a> {
             }
             _ => places::share("none", &known.name, places::user(NEW_OWNER)),
         };
-        let free = format!("new-{:?}-{}", self.place, person.kind.word()).to_lowercase();
-        let mut another = self.place.workspace(&free, &person.user.name, self.home)?;
+        let free = format!("new-{:?}-{}", self.place, member.kind.label()).to_lowercase();
+        let mut another = self.place.workspace(&free, &member.user.name, self.home)?;
         another.metadata.annotations = None;
         another.spec.node_selector.clear();
         another.spec.desired_status = DesiredStatus::Stopped;
         Ok(Target {
-            person,
+            member,
             namespace: &self.home.scratch.namespace,
             name: known.name.clone(),
             workspace: known.stored.workspace()?.clone(),
@@ -378,10 +378,10 @@ impl<'a> Column<'a> {
     }
 
     /// A further workspace of this kind, which is stopped.
-    async fn copy(&mut self, person: &Person) -> anyhow::Result<(String, Workspace)> {
+    async fn copy(&mut self, member: &Member) -> anyhow::Result<(String, Workspace)> {
         self.made += 1;
-        let name = format!("{}-{}", self.place.name(person.kind), self.made);
-        let mut copy = self.place.workspace(&name, &self.owner(person)?, self.home)?;
+        let name = format!("{}-{}", self.place.name(member.kind), self.made);
+        let mut copy = self.place.workspace(&name, &self.owner(member)?, self.home)?;
         copy.spec.desired_status = DesiredStatus::Stopped;
         let copy = self.create(&copy).await?;
         self.knows(&format!("{name}/delete"), |_| true).await?;

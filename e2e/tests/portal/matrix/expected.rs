@@ -1,7 +1,7 @@
 //! User, workspace and action -> outcome, as docs/rights.md and docs/portal.md have it (pure).
 
-use super::people::Kind;
 use super::places::Place;
+use super::users::Kind;
 use super::{Action, Outcome};
 
 /// Why a user sees a workspace.

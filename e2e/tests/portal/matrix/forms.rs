@@ -1,4 +1,4 @@
-//! Cell -> the user's request to the portal, as its pages send it, also where they have no such button (pure).
+//! Cell -> the user's request to the portal, also where its page has no such button (pure).
 
 use api::Workspace;
 use kube::ResourceExt as _;

@@ -91,7 +91,7 @@ fn api<K>(target: &Target<'_>) -> Api<K>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
 {
-    Api::namespaced(target.person.kubectl.clone(), target.namespace)
+    Api::namespaced(target.member.kubectl.clone(), target.namespace)
 }
 
 /// The output of the newest pod.

@@ -1,8 +1,8 @@
-//! Nine users x six workspaces x fifteen actions: the portal does, refuses and says what that user's kubectl does, refuses and says.
+//! Nine users x six workspaces x fifteen actions: portal and kubectl do and refuse the same.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `people.rs` | the users and their roles |
+//! | `users.rs` | the users and their roles |
 //! | `places.rs` | the workspaces and their shares |
 //! | `expected.rs` | what docs/rights.md says of each cell (pure) |
 //! | `kubectl.rs` | action -> the user's own request to the API server, as a dry run |
@@ -27,26 +27,26 @@
 //! - checks of forms: the same request as their change, marked as a dry run;
 //! - pages that only ask: they change nothing. What they offer is in `crates/portal/tests`;
 //! - pods that run: no node has what the workspaces ask for, so their output is empty;
-//! - proxy and sign-in: `e2e::attested` names the users. `acting.rs` and `changes.rs` go all the way.
+//! - proxy and sign-in: `e2e::portal::attested` names the users. `acting.rs` and `changes.rs` go all the way.
 
 mod cell;
 mod column;
 mod expected;
 mod forms;
 mod kubectl;
-mod people;
 mod places;
 mod stored;
+mod users;
 
 use std::{sync::Arc, time::Instant};
 
-use e2e::attested::{keys, signer};
+use e2e::portal::attested::{keys, signer};
 use futures::future::try_join_all;
 
 use self::column::Column;
 use self::expected::expected;
-use self::people::{Kind, Team};
 use self::places::Place;
+use self::users::{Kind, Team};
 
 /// What users do in the portal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

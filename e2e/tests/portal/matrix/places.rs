@@ -5,7 +5,7 @@ use api::share::{Subject, SubjectKind, WorkspaceShareSpec};
 use api::{Workspace, WorkspaceShare};
 use serde_json::{Value, json};
 
-use super::people::{Kind, Team};
+use super::users::{Kind, Team};
 
 /// A label that no node has, so that no pod takes time.
 pub(super) const NO_NODE: &str = "e2e.test/no-such-node";
@@ -49,7 +49,7 @@ impl Place {
     /// Name of the workspace on which a user acts.
     pub(super) fn name(self, kind: Kind) -> String {
         match self {
-            Self::Own => format!("own-{}", kind.word()),
+            Self::Own => format!("own-{}", kind.label()),
             _ => format!("{self:?}").to_lowercase(),
         }
     }
@@ -86,7 +86,7 @@ impl Place {
         let (kind, name) = match self {
             Self::ByName => (
                 SubjectKind::User,
-                team.person(Kind::GuestByName)?.user.name.clone(),
+                team.member(Kind::GuestByName)?.user.name.clone(),
             ),
             Self::ByGroup => (SubjectKind::Group, team.group()),
             _ => return Ok(None),

@@ -1,6 +1,6 @@
 //! JupyterLab in a folder, in a browser.
 
-use e2e::{Environment, browser::Browser, cluster, wait, workspace};
+use e2e::{Environment, browser::Browser, cluster, objects::workspace, wait};
 use fantoccini::key::Key;
 use serde_json::json;
 
@@ -132,7 +132,7 @@ pub(super) async fn cookies_reach_their_folder_alone(site: &Site, browser: &Brow
     Ok(())
 }
 
-/// Bob's workspace, in alice's browser: the page that everybody gets for what does not exist.
+/// Bob's workspace, in alice's browser: the same page as for a workspace that does not exist.
 pub(super) async fn workspaces_of_other_users_are_refused(
     site: &Site,
     browser: &Browser,

@@ -15,7 +15,8 @@ use e2e::{
     browser::Browser,
     cluster::{self, Scratch},
     http::HttpSession,
-    template, wait, workspace,
+    objects::{template, workspace},
+    wait,
 };
 use jiff::Timestamp;
 use kube::{
@@ -30,7 +31,7 @@ const BASE_PATH: &str = "manager.basePath";
 /// From helm's end until every address has changed, on a busy machine.
 const SWITCHED: Duration = Duration::from_secs(30);
 
-/// Workspaces of two people, and one that runs before the switch.
+/// Workspaces of two users, and one that runs before the switch.
 pub(crate) struct Folders {
     site: Site,
     before: Workspace,

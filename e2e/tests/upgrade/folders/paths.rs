@@ -1,6 +1,9 @@
 //! Ambiguous paths, through the real proxy.
 
-use e2e::{Environment, http::HttpSession, raw};
+use e2e::{
+    Environment,
+    http::{HttpSession, raw},
+};
 use reqwest::StatusCode;
 
 use super::Site;

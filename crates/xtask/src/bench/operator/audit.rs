@@ -1,4 +1,4 @@
-//! Lines of the API server's audit log -> calls by verb and kind (pure); and the log itself (IO).
+//! API server's audit log -> number of calls by verb and kind (IO).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-/// How often what was called: `patch workspaces/status` -> number.
+/// Verb and resource, such as `patch workspaces/status` -> number of calls.
 pub(in crate::bench) type Calls = BTreeMap<String, usize>;
 
-/// The log, read from where it was left off.
+/// The audit log, which is read further from the position of the last reading.
 #[derive(Debug)]
 pub(in crate::bench) struct Log {
     path: PathBuf,
-    /// Whose calls are counted.
+    /// The user whose calls are counted.
     user: String,
     read: u64,
 }
@@ -28,7 +28,7 @@ impl Log {
         }
     }
 
-    /// Counts what was added since the last time.
+    /// Counts the calls since the last reading.
     pub(in crate::bench) fn calls(&mut self) -> anyhow::Result<Calls> {
         let mut calls = Calls::new();
         if fs::metadata(&self.path)?.len() < self.read {
@@ -50,14 +50,14 @@ impl Log {
     }
 }
 
-/// Puts what was counted later to what was counted before.
+/// Adds later counts to earlier ones.
 pub(super) fn add(calls: &mut Calls, later: Calls) {
     for (call, number) in later {
         *calls.entry(call).or_default() += number;
     }
 }
 
-/// Verb and kind of a call of that user, with what was wrong, if it was; a watch is counted when it begins.
+/// Verb and resource of a call of that user, with the status of a failure. A watch counts when it begins.
 fn call(line: &str, user: &str) -> Option<String> {
     let event: Value = serde_json::from_str(line).ok()?;
     if event["user"]["username"] != user {
@@ -110,7 +110,7 @@ mod tests {
         );
         assert_eq!(status("watch", "ResponseComplete", 200), None);
         assert_eq!(
-            call(&line("patch", "ResponseComplete", 200), "somebody else"),
+            call(&line("patch", "ResponseComplete", 200), "another user"),
             None
         );
         assert!(is_upkeep(&status("watch", "ResponseStarted", 200).unwrap()));

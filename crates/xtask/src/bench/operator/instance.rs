@@ -106,7 +106,7 @@ impl Instance {
             "the API server does not listen; see {}",
             instance.layout.log("kube-apiserver").display()
         );
-        // Controllers and scheduler give up where their roles are not there yet.
+        // Controllers and scheduler exit if their roles do not exist yet.
         wait_for(&instance.client().await?, "/readyz").await?;
         Ok(instance)
     }
@@ -134,7 +134,7 @@ impl Instance {
         Ok(())
     }
 
-    /// Ends a process and starts it anew, so that its memory is measured from its beginning.
+    /// Restarts a process, so that its memory is measured from its start.
     pub(super) fn relaunch(&mut self, service: &Service) -> anyhow::Result<()> {
         self.stop(service.name);
         self.launch(service)
@@ -163,7 +163,7 @@ impl Instance {
         Ok(())
     }
 
-    /// Where everything lies.
+    /// The files of this control plane.
     pub(in crate::bench) fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -173,12 +173,12 @@ impl Instance {
         self.layout.file("audit/audit.log")
     }
 
-    /// A client that makes the load.
+    /// A client that generates the load.
     pub(in crate::bench) async fn client(&self) -> anyhow::Result<Client> {
         self.client_of("load").await
     }
 
-    /// A client that makes what the operator makes.
+    /// A client that creates the operator's objects without the operator.
     pub(super) async fn maker(&self) -> anyhow::Result<Client> {
         self.client_of("maker").await
     }
@@ -194,7 +194,7 @@ impl Instance {
         cpu_time_of(self.pid(name)?)
     }
 
-    /// Processor time that each process has used so far, and this one, which makes the load.
+    /// Processor time of each process so far, and of this one, which generates the load.
     pub(super) fn cpu_of_all(&self) -> anyhow::Result<BTreeMap<String, Duration>> {
         let mut used = BTreeMap::from([("load".to_owned(), cpu_time_of(std::process::id())?)]);
         for (name, child) in &self.processes {
@@ -203,12 +203,12 @@ impl Instance {
         Ok(used)
     }
 
-    /// The most memory that a process has held at a time, bytes.
+    /// Peak memory of a process, bytes.
     pub(in crate::bench) fn peak_memory(&self, name: &str) -> anyhow::Result<u64> {
         self.figure(name, "VmHWM:")
     }
 
-    /// What a process holds now, bytes.
+    /// Current memory of a process, bytes.
     pub(in crate::bench) fn memory(&self, name: &str) -> anyhow::Result<u64> {
         self.figure(name, "VmRSS:")
     }
@@ -235,7 +235,7 @@ impl Drop for Instance {
     }
 }
 
-/// Waits until a path is answered.
+/// Waits until the API server answers a path.
 pub(in crate::bench) async fn wait_for(client: &Client, path: &str) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {

@@ -1,16 +1,28 @@
-//! `xtask bench-operator` -> cost of the operator at scale, beside bare objects: JSON under target/bench, table in the
-//! docs (IO).
+//! `xtask bench-operator` -> cost of the operator: JSON under target/bench, table in docs (IO).
+//!
+//! The same objects without an operator are the reference.
 //!
 //! All of it runs in its own network and process namespaces: etcd, API server, controllers and scheduler as on the local
 //! cluster, fake nodes, the operator, and the load. Nothing else of the machine changes, and nothing remains when the
 //! bench ends.
+//!
+//! | file | content |
+//! |---|---|
+//! | `instance` | the control plane and the programs that run beside it |
+//! | `phases` | create, stop, start, delete: duration of each |
+//! | `model` | the operator's children of one workspace, as requests |
+//! | `requests` | requests of users |
+//! | `objects` | workspaces and what they refer to |
+//! | `audit` | requests by client, from the audit log |
+//! | `report` | figures to text |
 
 pub(super) mod audit;
 pub(super) mod instance;
 mod model;
 pub(super) mod objects;
-pub(super) mod phases;
+mod phases;
 mod report;
+pub(super) mod requests;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -26,8 +38,9 @@ use self::audit::{Calls, Log};
 use self::instance::{Instance, MAKER, OPERATOR, wait_for};
 use self::model::Model;
 use self::objects::{NAMESPACE, REFERENCE, SETTINGS, SYSTEM, shared};
-use self::phases::{Clients, Phase, Side, make, make_stopped};
+use self::phases::{Clients, Side, make_stopped};
 use self::report::{Measured, Report, Round, Stopped, Took};
+use self::requests::{Phase, make};
 use super::figures::mebibytes;
 use super::namespaced::{NamespacedBench, require_root};
 use super::{built, processor, target};
@@ -40,14 +53,14 @@ use crate::progress::Progress;
 
 /// Fake nodes; each has addresses for 254 pods.
 const NODES: u32 = 60;
-/// Last words of a phase: Events are written after the status that is waited for.
+/// Wait at the end of a phase: Events are written after the status that ends it.
 const SETTLE: Duration = Duration::from_secs(5);
 const NAME: &str = "operator";
 
 /// Measures, writes both files and prints the table.
 ///
 /// # Errors
-/// When this is not root on Linux, a build fails, or objects do not get to where they ought to be.
+/// When this is not root on Linux, a build fails, or objects do not reach the state of their phase.
 pub(crate) fn run(args: &BenchOperator, paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     if args.inside {
@@ -117,7 +130,7 @@ fn inside(args: &BenchOperator, paths: &Paths, progress: &Progress) -> anyhow::R
     write(&report, &folder)
 }
 
-/// Writes what is known so far: a round takes minutes.
+/// Writes the figures so far: a round takes minutes.
 fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
     fs::write(folder.join("operator.json"), report.json())?;
     fs::write(folder.join("operator.md"), report.table())?;
@@ -128,12 +141,12 @@ fn write(report: &Report, folder: &Path) -> anyhow::Result<()> {
 struct Program {
     file: PathBuf,
     args: Vec<String>,
-    /// How long nothing is to happen.
+    /// Duration without changes.
     idle: Duration,
 }
 
-/// Whose turn it is to go through all phases. Each side stands as far before the middle as after it: a machine, or a control plane,
-/// that slows down or speeds up meanwhile does so for all of them.
+/// The sides in the order of their turns. Each turn goes through all phases. The order is symmetric, so that a machine that becomes slower
+/// affects all sides equally.
 const TURNS: [Side; 6] = [
     Side::Bare,
     Side::Promised,
@@ -142,11 +155,11 @@ const TURNS: [Side; 6] = [
     Side::Promised,
     Side::Bare,
 ];
-/// Turns of a side.
+/// Number of turns of each side.
 const TURNS_EACH: usize = 2;
 
-/// One number of objects through all phases, on a fresh control plane: bare ones, the same that the operator makes of one
-/// workspace, bare ones with what is promised of workspaces, and workspaces.
+/// Measures all phases with one number of objects, on a new control plane: workspaces; their children without an operator; and these with
+/// the least writes to statuses and Events.
 async fn round(
     count: usize,
     program: &Program,
@@ -215,7 +228,7 @@ async fn round(
     })
 }
 
-/// One side through one phase, with what is written a moment after the last object got there.
+/// Measures one phase of one side, with the writes that follow shortly after.
 async fn measured(
     instance: &Instance,
     clients: &Clients,
@@ -240,7 +253,7 @@ async fn measured(
     Ok(Took { times, cpu })
 }
 
-/// Many workspaces that do nothing, on a fresh control plane.
+/// Measures many stopped workspaces on a new control plane.
 async fn stopped(
     count: usize,
     program: &Program,
@@ -293,7 +306,7 @@ async fn prepare(instance: &Instance) -> anyhow::Result<Client> {
     .await?;
     for number in 0..NODES {
         let mut node = kwok::fake_node(&format!("fake-{number}"), &Value::Null);
-        // There is no other node that pods could land on.
+        // No other node exists for pods.
         node["spec"] = json!({});
         make(&client, &node).await?;
     }

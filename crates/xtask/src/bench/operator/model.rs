@@ -1,4 +1,4 @@
-//! The operator's objects for one workspace -> objects that a client has to create for the same, under any name.
+//! The operator's children of one workspace -> the same objects under any name (IO).
 //!
 //! The reference is not written by hand. It is exactly what the measured operator creates.
 
@@ -11,13 +11,13 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 
 use super::objects::NAMESPACE;
-use super::phases::{Phase, api, ask, resource, workspaces};
+use super::requests::{Phase, api, request, resource, workspaces};
 
-/// Name of the workspace that stands for all; as long as theirs.
+/// Name of the model workspace. It has the same length as the other names.
 const NAME: &str = "w-model";
-/// Longest time for one step of its life.
+/// Timeout of one step.
 const LIMIT: Duration = Duration::from_mins(1);
-/// What a Service says that is to have no address.
+/// `clusterIP` of a Service without address.
 const HEADLESS: &str = "None";
 /// Metadata that only the API server sets.
 const SET_BY_SERVER: [&str; 6] = [
@@ -29,20 +29,20 @@ const SET_BY_SERVER: [&str; 6] = [
     "selfLink",
 ];
 
-/// What one workspace comes to.
+/// The children and statuses of one workspace.
 #[derive(Debug)]
 pub(super) struct Model {
-    /// Network policy, Service and Deployment, in the order in which they are made.
+    /// Network policy, Service and Deployment, in the order of their creation.
     children: Vec<Value>,
-    /// What its status says while it runs, and when it has stopped.
+    /// Its status while it runs, and when it has stopped.
     running: Value,
     stopped: Value,
 }
 
 impl Model {
-    /// Has the operator, which runs, make one workspace, stop it and remove it again.
+    /// Creates one workspace with the running operator, stops it and deletes it.
     pub(super) async fn take(client: &Client) -> anyhow::Result<Self> {
-        ask(client, Phase::Create, NAME).await?;
+        request(client, Phase::Create, NAME).await?;
         let running = settled(client, "Running").await?;
         let mut children = Vec::new();
         for (group, version, kind) in [
@@ -57,9 +57,9 @@ impl Model {
                 .with_context(|| format!("the operator has made no {}", kind.kind))?;
             children.push(request_of(serde_json::to_value(child)?));
         }
-        ask(client, Phase::Stop, NAME).await?;
+        request(client, Phase::Stop, NAME).await?;
         let stopped = settled(client, "Stopped").await?;
-        ask(client, Phase::Delete, NAME).await?;
+        request(client, Phase::Delete, NAME).await?;
         gone(client).await?;
         Ok(Self {
             children,
@@ -68,8 +68,8 @@ impl Model {
         })
     }
 
-    /// The children of the workspace of that name, in that namespace. Owned by the workspace of that UID, as the operator's are; by
-    /// nobody, if there is none.
+    /// The children of the workspace of that name, in that namespace. Their owner is the workspace of that UID, as with the
+    /// operator's; without a UID they have no owner.
     pub(super) fn children(&self, name: &str, namespace: &str, owner: Option<&str>) -> Vec<Value> {
         let children = self.children.iter();
         let named = children.map(|child| {
@@ -91,7 +91,7 @@ impl Model {
         named.collect()
     }
 
-    /// What the workspace of that name says of itself once a phase has come to its end: as much as the operator would.
+    /// The status of the workspace of that name after a phase, as the operator writes it.
     pub(super) fn status(&self, name: &str, phase: Phase) -> Value {
         let mut status = renamed(
             if phase == Phase::Stop {
@@ -114,7 +114,7 @@ impl Model {
     }
 }
 
-/// The name of all children of a workspace.
+/// The common name of a workspace's children.
 pub(super) fn child_name(workspace: &str) -> String {
     format!("workspace-{workspace}")
 }
@@ -145,7 +145,7 @@ async fn gone(client: &Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An object as it is stored -> the request that would make it (pure).
+/// A stored object -> the request that creates it (pure).
 fn request_of(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut() {
         object.remove("status");

@@ -6,60 +6,35 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt as _, TryStreamExt as _};
-use kube::api::{
-    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, TypeMeta,
-};
+use kube::api::{DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, TypeMeta};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::runtime::{WatchStreamExt as _, watcher::Config};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::model::{Model, child_name};
 use super::objects::{NAMESPACE, REFERENCE, event, workspace};
+use super::requests::{self, PARALLEL, Phase, api, make, resource, workspaces};
 
-/// Requests of the load under way at a time.
-pub(in crate::bench) const PARALLEL: usize = 32;
-/// A phase that takes longer has got stuck.
+/// Timeout of a phase.
 const LIMIT: Duration = Duration::from_mins(20);
 
 /// How long a phase took.
 #[derive(Debug, Clone)]
 pub(super) struct Times {
-    /// From the first request to the last object that got there.
+    /// From the first request until the last object is done.
     pub(super) all: Duration,
-    /// Of each object, from its request, sorted.
+    /// Of each object since its request, sorted.
     pub(super) each: Vec<Duration>,
 }
 
-/// What happens to every object in a phase.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Phase {
-    Create,
-    Stop,
-    Start,
-    Delete,
-}
-
-impl Phase {
-    pub(super) const ALL: [Self; 4] = [Self::Create, Self::Stop, Self::Start, Self::Delete];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Stop => "stop",
-            Self::Start => "start",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-/// Who gets objects to where they ought to be: the operator, or nobody but Kubernetes.
+/// Which objects are measured: workspaces, or what the operator makes of them, without an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Side {
     Workspaces,
     Bare,
-    /// Bare objects, and beside each a Workspace with the writes that people are promised to see, made by the client that makes the
-    /// bare ones: what no operator can do without.
+    /// Bare objects, and for each a Workspace with the writes to its status that users see, by the client that makes the bare objects:
+    /// the least that any operator has to write.
     Promised,
 }
 
@@ -76,7 +51,7 @@ impl Side {
         self != Self::Workspaces
     }
 
-    /// Where the objects are: those that a workspace owns, beside it.
+    /// Namespace of the objects. A workspace and its children are in the same one.
     fn namespace(self) -> &'static str {
         match self {
             Self::Workspaces | Self::Promised => NAMESPACE,
@@ -91,11 +66,11 @@ pub(super) struct Clients {
     pub(super) users: Client,
     /// Creates the operator's objects in its place, with similar rights.
     pub(super) maker: Client,
-    /// Those objects.
+    /// The operator's objects.
     pub(super) model: Model,
 }
 
-/// Takes `count` objects through a phase, as fast as the API server takes the requests.
+/// Runs a phase of `count` objects, as fast as the API server accepts the requests.
 pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usize) -> anyhow::Result<Times> {
     let names: Vec<String> = (0..count).map(|number| format!("w-{number:05}")).collect();
     let mut arrivals = arrivals(&clients.users, side, phase);
@@ -125,7 +100,7 @@ pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usiz
     });
     let arrived = async {
         let mut arrived = HashMap::new();
-        let mut last_words = firsts
+        let mut last_writes = firsts
             .map(|name| async move {
                 let name = name?;
                 arrival(clients, side, phase, &name).await?;
@@ -133,14 +108,14 @@ pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usiz
             })
             .buffer_unordered(PARALLEL);
         while arrived.len() < count {
-            let (name, at) = last_words.try_next().await?.context("the watch ended")?;
+            let (name, at) = last_writes.try_next().await?.context("the watch ended")?;
             arrived.insert(name, at);
         }
         anyhow::Ok(arrived)
     };
     let both = async { tokio::try_join!(asked, arrived) };
     let Ok(done) = tokio::time::timeout(LIMIT, both).await else {
-        bail!("{}: not all of {count} got there", phase.name());
+        bail!("{}: not all of {count} objects were done", phase.name());
     };
     let (asked, arrived) = done?;
     let mut each: Vec<Duration> = arrived
@@ -155,30 +130,19 @@ pub(super) async fn run(clients: &Clients, side: Side, phase: Phase, count: usiz
     })
 }
 
-/// Makes an object, for its UID.
-pub(in crate::bench) async fn make(client: &Client, object: &Value) -> anyhow::Result<String> {
-    let object: DynamicObject = serde_json::from_value(object.clone())?;
-    let kind = object.types.clone().context("the object says no kind")?;
-    let kind = GroupVersionKind::try_from(&kind)?;
-    let api = api(client, &resource(&kind), object.metadata.namespace.as_deref());
-    let created = api.create(&PostParams::default(), &object).await;
-    let created = created.with_context(|| format!("cannot create {}", object.name_any()))?;
-    Ok(created.uid().unwrap_or_default())
-}
-
 #[derive(Debug, PartialEq, Eq)]
 enum ListEvent {
     Listed,
     Arrived(String),
 }
 
-/// Which objects have got to where the phase leads.
+/// The objects that have reached the state of the phase.
 fn arrivals(client: &Client, side: Side, phase: Phase) -> BoxStream<'static, anyhow::Result<ListEvent>> {
     let gone = phase == Phase::Delete || (side.is_bare() && phase == Phase::Stop);
     let (group, kind) = match (side, gone) {
         (Side::Workspaces, _) => (::api::names::GROUP, "Workspace"),
         (_, false) => ("apps", "Deployment"),
-        // A bare object is stopped, or gone, when its pod is.
+        // A bare object is stopped or deleted when its pod is gone.
         (_, true) => ("", "Pod"),
     };
     let version = if side == Side::Workspaces {
@@ -217,11 +181,11 @@ fn is_there(side: Side, phase: Phase, object: &DynamicObject) -> bool {
     }
 }
 
-/// One object's request, or its few.
+/// The requests for one object.
 async fn request(clients: &Clients, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
     let owner = match side {
         Side::Bare => None,
-        Side::Workspaces | Side::Promised => Some(ask(&clients.users, phase, name).await?),
+        Side::Workspaces | Side::Promised => Some(requests::request(&clients.users, phase, name).await?),
     };
     if side.is_bare() {
         act(clients, side, phase, name, owner.as_deref()).await?;
@@ -229,24 +193,7 @@ async fn request(clients: &Clients, side: Side, phase: Phase, name: &str) -> any
     Ok(())
 }
 
-/// What users do with a workspace, for its UID.
-pub(super) async fn ask(client: &Client, phase: Phase, name: &str) -> anyhow::Result<String> {
-    let workspaces = workspaces(client);
-    let desired = match phase {
-        Phase::Create => return make(client, &workspace(name, "Running")).await,
-        Phase::Delete => {
-            let deleted = workspaces.delete(name, &DeleteParams::default()).await?;
-            return Ok(deleted.left().and_then(|it| it.uid()).unwrap_or_default());
-        }
-        Phase::Stop => "Stopped",
-        Phase::Start => "Running",
-    };
-    let change = Patch::Merge(json!({"spec": {"desiredStatus": desired}}));
-    let changed = workspaces.patch(name, &PatchParams::default(), &change).await?;
-    Ok(changed.uid().unwrap_or_default())
-}
-
-/// What the operator would do then to the objects of a workspace, said as shortly as can be.
+/// The operator's requests for the children of a workspace, without the operator.
 async fn act(
     clients: &Clients,
     side: Side,
@@ -282,8 +229,8 @@ async fn act(
     Ok(())
 }
 
-/// What is left to write once the bare object beside a promised workspace has got there: one status and one Event, for where many start
-/// at a time its beginning is left out; the finalizer of one that is deleted.
+/// The writes for a workspace of [`Side::Promised`] when its bare object is done: one status and one Event, or the removal of the finalizer.
+/// The operator too writes no status of the beginning while many workspaces start.
 async fn arrival(clients: &Clients, side: Side, phase: Phase, name: &str) -> anyhow::Result<()> {
     if side != Side::Promised {
         return Ok(());
@@ -302,12 +249,7 @@ async fn arrival(clients: &Clients, side: Side, phase: Phase, name: &str) -> any
     make(&clients.maker, &event(name, status)).await.map(drop)
 }
 
-pub(super) fn workspaces(client: &Client) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk(::api::names::GROUP, ::api::names::VERSION, "Workspace");
-    api(client, &resource(&kind), Some(NAMESPACE))
-}
-
-/// Makes `count` workspaces that are stopped from the beginning, and waits until the operator has looked at all.
+/// Creates `count` stopped workspaces, and waits until the operator has reconciled all of them.
 pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Result<Duration> {
     let begin = Instant::now();
     let mut arrivals = arrivals(client, Side::Workspaces, Phase::Stop);
@@ -327,22 +269,6 @@ pub(super) async fn make_stopped(client: &Client, count: usize) -> anyhow::Resul
     };
     tokio::time::timeout(LIMIT, async { tokio::try_join!(made, arrived) })
         .await
-        .context("not all stopped workspaces were looked at")??;
+        .context("not all stopped workspaces were reconciled")??;
     Ok(begin.elapsed())
-}
-
-pub(in crate::bench) fn api(
-    client: &Client,
-    resource: &ApiResource,
-    namespace: Option<&str>,
-) -> Api<DynamicObject> {
-    match namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, resource),
-        None => Api::all_with(client.clone(), resource),
-    }
-}
-
-/// The resource of a kind; plurals are guessed, which is right for all used here.
-pub(in crate::bench) fn resource(kind: &GroupVersionKind) -> ApiResource {
-    ApiResource::from_gvk(kind)
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::audit::{Calls, is_upkeep};
-use super::phases::{Phase, Times};
+use super::phases::Times;
+use super::requests::Phase;
 use super::{NAME as OPERATOR, TURNS_EACH};
 use crate::bench::figures::mebibytes;
 
@@ -27,11 +28,11 @@ pub(super) struct Round {
     pub(super) phases: Vec<Measured>,
     /// Calls within the idle minute.
     pub(super) idle: Calls,
-    /// The most that the operator held at a time, bytes.
+    /// Peak memory of the operator, bytes.
     pub(super) peak_memory: u64,
 }
 
-/// What a phase took on one side, as the mean of its turns.
+/// Duration and processor time of a phase on one side: mean of its turns.
 #[derive(Debug)]
 pub(super) struct Took {
     pub(super) times: Times,
@@ -50,19 +51,19 @@ pub(super) struct Measured {
     pub(super) calls: Calls,
 }
 
-/// Many workspaces that do nothing.
+/// Many stopped workspaces.
 #[derive(Debug)]
 pub(super) struct Stopped {
     pub(super) count: usize,
     pub(super) took: Duration,
-    /// Held by an operator that has seen all of them come, bytes.
+    /// Memory of an operator that ran while they were created, bytes.
     pub(super) peak_memory: u64,
-    /// Held by one that was started when all were there, bytes.
+    /// Memory of an operator that started afterwards, bytes.
     pub(super) restarted_memory: u64,
 }
 
 impl Round {
-    /// How long it took to make so many bare objects and to have them ready, seconds.
+    /// Seconds until so many bare objects were ready.
     fn bare_creation(&self) -> f64 {
         let creation = self.phases.iter().find(|it| it.phase == Phase::Create);
         creation.map_or(f64::NAN, |it| it.bare.seconds())
@@ -80,7 +81,7 @@ impl Measured {
         millis(used.unwrap_or_default()) / per(count, 1)
     }
 
-    /// Calls per workspace, the most frequent first; watches and leases are the installation's.
+    /// Calls per workspace, the most frequent first, without watches and leases.
     fn calls_each(&self, count: usize) -> Vec<(&str, f64)> {
         let mut calls: Vec<(&str, f64)> = self
             .calls
@@ -113,7 +114,7 @@ impl Measured {
 }
 
 impl Took {
-    /// What one turn took, of several; the times of single objects are those of all turns.
+    /// Mean of several turns. The durations of single objects are those of all turns.
     pub(super) fn mean(turns: Vec<Self>) -> Self {
         let number = u32::try_from(turns.len().max(1)).unwrap_or(u32::MAX);
         let mut each: Vec<Duration> = Vec::new();
@@ -146,7 +147,7 @@ impl Took {
             .collect()
     }
 
-    /// Of everything that shares the machine, milliseconds.
+    /// Of all processes, milliseconds.
     fn cpu_each(&self, count: usize) -> f64 {
         millis(self.cpu.values().sum()) / per(count, 1)
     }
@@ -277,7 +278,7 @@ impl Report {
     }
 }
 
-/// So many of 100 took at most this, milliseconds.
+/// A percentile, milliseconds.
 fn share(times: &Times, percent: usize) -> f64 {
     let index = (times.each.len() * percent / 100).min(times.each.len().saturating_sub(1));
     times.each.get(index).copied().map_or(0.0, millis)

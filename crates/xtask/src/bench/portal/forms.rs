@@ -1,4 +1,4 @@
-//! A form that is checked while a user types -> the time that the portal adds to the API server's dry run (IO).
+//! Checks of a form -> the time that the portal adds to the API server's dry run (IO).
 
 use api::names;
 use serde_json::{Value, json};
@@ -10,22 +10,22 @@ use crate::bench::figures::summary;
 
 /// Checks a second, and how many in a round.
 const PACE: (u32, u32) = (20, 100);
-/// People who type: each may have five checks a second.
-const PEOPLE: usize = 8;
+/// Users who type: each may have five checks a second.
+const USERS: usize = 8;
 /// What the portal says of a dry run that succeeds.
 const GOOD: &str = "The API server would accept this.";
 
 impl Bench<'_> {
     /// Checks by the portal, and the same dry runs by the API server in the same names; both take turns.
     pub(super) fn form(&self) -> anyhow::Result<Form> {
-        let people = |sent: fn(usize, usize) -> Value| -> Vec<_> {
-            (1..=PEOPLE)
+        let users = |sent: fn(usize, usize) -> Value| -> Vec<_> {
+            (1..=USERS)
                 .map(|number| sent(number, self.args.namespaces))
                 .collect()
         };
-        let mut by_portal = self.requests(&LISTEN.port().to_string(), &people(form), PACE, true);
+        let mut by_portal = self.requests(&LISTEN.port().to_string(), &users(form), PACE, true);
         by_portal["says"] = GOOD.into();
-        let itself = self.requests("portal", &people(dry_run), PACE, true);
+        let itself = self.requests("portal", &users(dry_run), PACE, true);
         let (mut portal, mut api_server) = (Vec::new(), Vec::new());
         for _ in 0..self.args.rounds {
             portal.push(self.round(SERVER, &by_portal)?);
@@ -45,9 +45,9 @@ fn form(number: usize, namespaces: usize) -> Value {
         "namespace={namespace}&template={}&metadata.name=new-{name}&spec.displayName=new-{name}",
         objects::template(0)
     );
-    let mut person = Kind::Member.person(number, namespaces, "/new/check");
-    person["sent"] = json!({"form": [ORIGIN, body]});
-    person
+    let mut user = Kind::Member.user(number, namespaces, "/new/check");
+    user["sent"] = json!({"form": [ORIGIN, body]});
+    user
 }
 
 /// The dry run that the portal asks for.
@@ -59,13 +59,13 @@ fn dry_run(number: usize, namespaces: usize) -> Value {
         names::VERSION,
         names::PORTAL
     );
-    let mut person = Kind::Member.person(number, namespaces, &path);
+    let mut user = Kind::Member.user(number, namespaces, &path);
     let object = json!({
         "apiVersion": format!("{}/{}", names::GROUP, names::VERSION),
         "kind": "Workspace",
         "metadata": {"name": format!("new-{name}"), "namespace": namespace},
         "spec": {"displayName": format!("new-{name}"), "templateRef": objects::template(0)},
     });
-    person["sent"] = json!({"object": object});
-    person
+    user["sent"] = json!({"object": object});
+    user
 }

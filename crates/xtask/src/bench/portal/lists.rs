@@ -24,8 +24,8 @@ impl Bench<'_> {
             seconds,
             ..
         } = *self.args;
-        let people: Vec<_> = (0..streams)
-            .map(|number| kind.person(number, namespaces, "/events?view=list"))
+        let users: Vec<_> = (0..streams)
+            .map(|number| kind.user(number, namespaces, "/events?view=list"))
             .collect();
         let running = |numbers: Range<usize>| -> Vec<_> {
             numbers
@@ -41,7 +41,7 @@ impl Bench<'_> {
         let layout = self.instance.layout();
         let plan = self.plan(&json!({
             "server": layout.kubeconfig(&LISTEN.port().to_string()), "api_server": layout.kubeconfig("load"),
-            "people": people, "shown": shown, "others": others, "year": year, "rate": CHANGES,
+            "people": users, "shown": shown, "others": others, "year": year, "rate": CHANGES,
             "seconds": [seconds, seconds], "log": self.log(),
         }))?;
         let mut generator = Process::held(self.generator, &["streams", &plan], self.processors.1)?;

@@ -1,4 +1,4 @@
-//! `xtask bench-portal` -> cost of portal and plugin with many workspaces: JSON under target/bench, tables in docs (IO).
+//! `xtask bench-portal` -> cost of portal and plugin: JSON under target/bench, tables in docs (IO).
 //!
 //! All of it runs in its own network and process namespaces, as `bench-webhook` does. The portal and a bare server share
 //! one core; etcd, API server and load share another. Rights are those of the chart. The load is part of the portal's
@@ -8,6 +8,7 @@
 //! - `prepare`: creates them, with the files that the portal reads
 //! - `forms`, `browser`, `lists`, `plugin`: measure
 //! - `report`: figures to text
+//! - `targets`: a figure and its limit
 
 mod browser;
 mod forms;
@@ -16,6 +17,7 @@ mod objects;
 mod plugin;
 mod prepare;
 mod report;
+mod targets;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -40,8 +42,8 @@ use crate::apt;
 use crate::args::{BenchPortal, BenchPortalPart as Part};
 use crate::cluster::process::wait_until;
 use crate::components::{ETCD, HYPERKUBE};
-use crate::demo::helm;
 use crate::exec::Cmd;
+use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -202,7 +204,7 @@ impl<'a> Bench<'a> {
     }
 
     fn measure(&mut self, progress: &Progress) -> anyhow::Result<Report> {
-        let first = self.first(&self.person(Kind::Member, "/"))?;
+        let first = self.first(&self.user(Kind::Member, "/"))?;
         let started = self.instance.memory(SERVER)?;
         let mut pages = Vec::new();
         if self.wants(Part::Pages) {
@@ -252,13 +254,13 @@ impl<'a> Bench<'a> {
     }
 
     /// The first user of a kind, who opens `path`. They own a workspace in their own namespace.
-    fn person(&self, kind: Kind, path: &str) -> Value {
-        kind.person(0, self.args.namespaces, path)
+    fn user(&self, kind: Kind, path: &str) -> Value {
+        kind.user(0, self.args.namespaces, path)
     }
 
-    fn first(&self, person: &Value) -> anyhow::Result<First> {
+    fn first(&self, user: &Value) -> anyhow::Result<First> {
         let port = LISTEN.port().to_string();
-        let plan = self.plan(&self.requests(&port, std::slice::from_ref(person), (1, 1), true))?;
+        let plan = self.plan(&self.requests(&port, std::slice::from_ref(user), (1, 1), true))?;
         let (process, first) = Process::announced(self.generator, &["first", &plan], self.processors.1)?;
         process.finish()?;
         Ok(first)
@@ -281,13 +283,13 @@ impl<'a> Bench<'a> {
         ];
         let mut pages = Vec::new();
         for (name, kind, path, limit) in known {
-            let people = [self.person(kind, path)];
-            pages.push(self.page(name, &people, (RATE, COUNT), Some(limit))?);
+            let users = [self.user(kind, path)];
+            pages.push(self.page(name, &users, (RATE, COUNT), Some(limit))?);
         }
         // Each user sends one request: the rights of a user who sent one less than 30 s ago are cached.
         let (rate, count) = COLD;
         let strangers: Vec<_> = (1..=usize::try_from(count)? * self.args.rounds)
-            .map(|number| Kind::Member.person(number, self.args.namespaces, "/"))
+            .map(|number| Kind::Member.user(number, self.args.namespaces, "/"))
             .collect();
         pages.push(self.page(
             "list of people with that role who did not ask for 30 s",
@@ -308,19 +310,19 @@ impl<'a> Bench<'a> {
     fn page(
         &mut self,
         name: &'static str,
-        people: &[Value],
+        users: &[Value],
         (rate, count): (u32, u32),
         limit: Option<f64>,
     ) -> anyhow::Result<Page> {
-        let bytes = self.first(&people[0])?.page;
+        let bytes = self.first(&users[0])?.page;
         self.bare(bytes)?;
         let (mut portal, mut bare) = (Vec::new(), Vec::new());
         for number in 0..self.args.rounds {
-            let each = people.len().div_ceil(self.args.rounds).max(1);
-            let people = people.chunks(each).cycle().nth(number).unwrap_or_default();
-            let known = people.len() == 1;
+            let each = users.len().div_ceil(self.args.rounds).max(1);
+            let users = users.chunks(each).cycle().nth(number).unwrap_or_default();
+            let known = users.len() == 1;
             let plan =
-                |server: SocketAddr| self.requests(&server.port().to_string(), people, (rate, count), known);
+                |server: SocketAddr| self.requests(&server.port().to_string(), users, (rate, count), known);
             portal.push(self.round(SERVER, &plan(LISTEN))?);
             bare.push(self.round(REFERENCE, &plan(BARE))?);
         }
@@ -365,10 +367,10 @@ impl<'a> Bench<'a> {
     }
 
     /// A plan of requests to the server of a kubeconfig.
-    fn requests(&self, kubeconfig: &str, people: &[Value], (rate, count): (u32, u32), known: bool) -> Value {
+    fn requests(&self, kubeconfig: &str, users: &[Value], (rate, count): (u32, u32), known: bool) -> Value {
         let server = self.instance.layout().kubeconfig(kubeconfig);
         json!({
-            "server": server, "people": people, "rate": rate, "count": count, "known": known, "log": self.log(),
+            "server": server, "people": users, "rate": rate, "count": count, "known": known, "log": self.log(),
         })
     }
 

@@ -1,12 +1,12 @@
-//! Numbers -> the chart's objects, workspaces, shares, templates and users (pure, except for running `helm`).
+//! Numbers -> the chart's objects, workspaces, shares, templates and users (IO: runs `helm`).
 
 use anyhow::Context as _;
 use api::names;
 use serde_json::{Value, json};
 
 use crate::bench::operator::objects::{SYSTEM, shared};
-use crate::demo::helm;
 use crate::exec::Cmd;
+use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -218,7 +218,7 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The `number`th user of this kind, who opens `path`, as the load generator reads it.
-    pub(super) fn person(self, number: usize, namespaces: usize, path: &str) -> Value {
+    pub(super) fn user(self, number: usize, namespaces: usize, path: &str) -> Value {
         let (team, seat) = place(number, namespaces);
         let name = match self {
             Self::Admin => format!("admin-{number}"),
@@ -245,22 +245,22 @@ mod tests {
     }
 
     #[test]
-    fn everybody_owns_three_workspaces_and_sees_three_of_the_neighbours() {
-        let person = Kind::Member.person(4, 4, "/");
+    fn every_user_owns_three_workspaces_and_sees_three_of_other_teams() {
+        let user = Kind::Member.user(4, 4, "/");
         let (mut owned, mut shared) = (0, 0);
         for number in 0..100 {
             let workspace: Workspace = read(workspace(number, 4));
-            owned += usize::from(names::owner(&workspace.metadata) == person["name"].as_str());
+            owned += usize::from(names::owner(&workspace.metadata) == user["name"].as_str());
             let share: WorkspaceShare = read(share(number, 4, "uid"));
-            shared += usize::from(share.spec.subjects[0].name == person["name"]);
+            shared += usize::from(share.spec.subjects[0].name == user["name"]);
             assert_eq!(share.metadata.namespace, workspace.metadata.namespace);
         }
         assert_eq!((owned, shared), (3, 3));
         for number in super::owned(4, 4) {
             let workspace: Workspace = read(workspace(number, 4));
-            assert_eq!(names::owner(&workspace.metadata), person["name"].as_str());
+            assert_eq!(names::owner(&workspace.metadata), user["name"].as_str());
         }
-        assert_eq!(person["groups"][0], "oidc:team-0");
+        assert_eq!(user["groups"][0], "oidc:team-0");
     }
 
     #[test]

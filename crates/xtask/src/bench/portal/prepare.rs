@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{BARE, LISTEN, objects};
 use crate::args::BenchPortal;
 use crate::bench::operator::instance::{Instance, wait_for};
-use crate::bench::operator::phases::{PARALLEL, api, make, resource};
+use crate::bench::operator::requests::{PARALLEL, api, make, resource};
 use crate::cluster::kubeconfig::{self, write_secret};
 use crate::cluster::pki::Pair;
 use crate::paths::Paths;

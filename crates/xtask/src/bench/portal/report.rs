@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::browser::report::{self as browser, Shown};
+use super::targets::Target;
 use crate::bench::figures::{Figures, mebibytes, share};
 
 /// Everything that was measured.
@@ -128,38 +129,10 @@ impl Form {
     }
 }
 
-/// A figure beside its target.
-#[derive(Debug)]
-pub(super) struct Promise {
-    pub(super) name: String,
-    pub(super) unit: &'static str,
-    pub(super) figure: f64,
-    pub(super) limit: f64,
-    pub(super) digits: usize,
-}
-
-impl Promise {
-    pub(super) fn is_missed(&self) -> bool {
-        self.figure > self.limit
-    }
-
-    fn row(&self) -> String {
-        let Self {
-            name,
-            unit,
-            figure,
-            limit,
-            digits,
-        } = self;
-        let missed = if self.is_missed() { "**missed**" } else { "" };
-        format!("| {name} | {figure:.digits$} {unit} | {limit} {unit} | {missed} |\n")
-    }
-}
-
 impl Report {
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
-    fn promises(&self) -> Vec<Promise> {
-        let promise = |name: &str, unit, figure, limit, digits| Promise {
+    fn targets(&self) -> Vec<Target> {
+        let target = |name: &str, unit, figure, limit, digits| Target {
             name: name.to_owned(),
             unit,
             figure,
@@ -175,20 +148,20 @@ impl Report {
         } = self.first;
         let [.., streams] = self.counts;
         let mut all = vec![
-            promise("ready after the start", "s", self.ready.as_secs_f64(), 3.0, 2),
-            promise("first load, all", "KB", kilobytes(page + script + style), 60.0, 1),
-            promise("first load, scripts", "KB", kilobytes(script), 20.0, 1),
-            promise("first load, styles", "KB", kilobytes(style), 15.0, 1),
-            promise("first load, requests", "", requests as f64, 6.0, 0),
+            target("ready after the start", "s", self.ready.as_secs_f64(), 3.0, 2),
+            target("first load, all", "KB", kilobytes(page + script + style), 60.0, 1),
+            target("first load, scripts", "KB", kilobytes(script), 20.0, 1),
+            target("first load, styles", "KB", kilobytes(style), 15.0, 1),
+            target("first load, requests", "", requests as f64, 6.0, 0),
         ];
         let few = self.lists.first().map(|lists| {
             let name = format!("memory with {streams} open lists of {}", lists.name);
-            promise(&name, "MiB", mebibytes(lists.memory), 60.0, 0)
+            target(&name, "MiB", mebibytes(lists.memory), 60.0, 0)
         });
         all.extend(few);
         for page in &self.pages {
             all.extend(page.limit.map(|limit| {
-                promise(
+                target(
                     &format!("p99, {}", page.name),
                     "ms",
                     page.portal.p99_millis,
@@ -199,7 +172,7 @@ impl Report {
         }
         all.extend(self.form.as_ref().map(|form| {
             let beyond = form.portal.p99_millis - form.api_server.p99_millis;
-            promise(
+            target(
                 "dry run of a form, p99 beyond the API server's own",
                 "ms",
                 beyond,
@@ -207,11 +180,11 @@ impl Report {
                 1,
             )
         }));
-        all.extend(self.shown.iter().flat_map(Shown::promises));
+        all.extend(self.shown.iter().flat_map(Shown::targets));
         for lists in &self.lists {
             let [p50, p99] = lists.seconds();
             let mut of = |what: &str, unit, figure, limit, digits| {
-                all.push(promise(
+                all.push(target(
                     &format!("{what}, {}", lists.name),
                     unit,
                     figure,
@@ -238,7 +211,7 @@ impl Report {
         }
         for command in &self.plugin {
             let name = format!("`kubectl workspace {}`", command.name);
-            all.push(promise(&name, "s", command.median(), command.limit, 3));
+            all.push(target(&name, "s", command.median(), command.limit, 3));
         }
         all
     }
@@ -262,10 +235,10 @@ impl Report {
             })
             .collect();
         let missed: Vec<String> = self
-            .promises()
+            .targets()
             .into_iter()
-            .filter(Promise::is_missed)
-            .map(|promise| promise.name)
+            .filter(Target::is_missed)
+            .map(|target| target.name)
             .collect();
         let [workspaces, namespaces, streams] = self.counts;
         let [before, peak] = self.memory.map(mebibytes);
@@ -286,8 +259,8 @@ impl Report {
              |---|---|---|---|\n",
             self.processor
         );
-        for promise in self.promises() {
-            table.push_str(&promise.row());
+        for target in self.targets() {
+            table.push_str(&target.row());
         }
         table.push_str(
             "\n| page | bytes | p50 ms | p99 ms | CPU ms each | bare server: p50 ms | p99 ms | CPU ms each | CPU ratio |\n\

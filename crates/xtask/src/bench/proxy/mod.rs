@@ -25,7 +25,7 @@ use super::server::Process;
 use super::{built, processor, put_on_page, target, two_processors};
 use crate::apt;
 use crate::args::BenchProxy;
-use crate::demo::helm;
+use crate::helm;
 use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::test::traefik;

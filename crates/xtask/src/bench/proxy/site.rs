@@ -1,4 +1,4 @@
-//! A number of workspaces -> a gateway, a pod, and Traefik twice, with the gateway and without (IO).
+//! Number of workspaces -> a gateway, a pod, and Traefik with and without the gateway (IO).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

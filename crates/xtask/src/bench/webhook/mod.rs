@@ -31,7 +31,7 @@ use self::report::{Cold, Counted, Measured, Report};
 use super::figures::{Round, summary};
 use super::namespaced::{NamespacedBench, require_root};
 use super::operator::instance::{Instance, WEBHOOK, wait_for};
-use super::operator::phases::make;
+use super::operator::requests::make;
 use super::{built, processor, target, two_processors};
 use crate::args::BenchWebhook;
 use crate::cluster::control_plane;

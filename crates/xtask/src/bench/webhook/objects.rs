@@ -1,4 +1,4 @@
-//! Samples -> the objects of the cluster that the webhook reads (pure, except for reading the samples).
+//! Files of samples -> the objects of the cluster that the webhook reads (IO).
 
 use std::fs;
 
@@ -79,10 +79,10 @@ fn rights(webhook: &str) -> Vec<Value> {
             "bench-webhook",
             &json!({"kind": "User", "name": webhook}),
         ),
-        role("bench-people", &users),
+        role("bench-users", &users),
         binding(
             "RoleBinding",
-            "bench-people",
+            "bench-users",
             &json!({"kind": "Group", "name": GROUP}),
         ),
     ]

@@ -79,9 +79,9 @@ impl Bench<'_> {
     /// Starts what stands for proxy and gateway.
     fn front(&self) -> anyhow::Result<Process> {
         let layout = self.instance.layout();
-        let people = READERS.map(|(_, kind, port, _)| json!([address(port), self.person(kind, "/")]));
+        let users = READERS.map(|(_, kind, port, _)| json!([address(port), self.user(kind, "/")]));
         let server = layout.kubeconfig(&LISTEN.port().to_string());
-        let plan = self.plan(&json!({"server": server, "tls": layout.file("tls"), "people": people}))?;
+        let plan = self.plan(&json!({"server": server, "tls": layout.file("tls"), "people": users}))?;
         let mut front = Process::held(self.generator, &["front", &plan], self.processors.1)?;
         let line = front.line()?;
         ensure!(line == "ready", "the front said {line:?}");

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::super::report::Promise;
+use super::super::targets::Target;
 use crate::bench::figures::share;
 
 /// Of the slow network, ms.
@@ -74,8 +74,8 @@ impl Shown {
         )
     }
 
-    pub(in super::super) fn promises(&self) -> Vec<Promise> {
-        let promise = |what: &str, unit, figure, limit, digits| Promise {
+    pub(in super::super) fn targets(&self) -> Vec<Target> {
+        let target = |what: &str, unit, figure, limit, digits| Target {
             name: format!("list of {} in a browser: {what}", self.name),
             unit,
             figure,
@@ -88,13 +88,13 @@ impl Shown {
         let [blocked, _] = spread(&self.usual, |load| load.blocked);
         let [_, shift] = spread(&self.usual, |load| load.shift);
         vec![
-            promise("last row shown", "s", last / 1e3, self.limit, 2),
-            promise(&format!("last row shown, {SLOW}"), "s", slow / 1e3, 2.0, 2),
-            promise("largest contentful paint", "s", largest / 1e3, 1.0, 2),
-            promise("total blocking time", "ms", blocked, 50.0, 0),
-            promise("layout shift while it loads", "", shift, 0.0, 4),
-            promise("layout shift at updates", "", self.update.shift, 0.0, 4),
-            promise("longest task on update", "ms", self.update.longest, 50.0, 0),
+            target("last row shown", "s", last / 1e3, self.limit, 2),
+            target(&format!("last row shown, {SLOW}"), "s", slow / 1e3, 2.0, 2),
+            target("largest contentful paint", "s", largest / 1e3, 1.0, 2),
+            target("total blocking time", "ms", blocked, 50.0, 0),
+            target("layout shift while it loads", "", shift, 0.0, 4),
+            target("layout shift at updates", "", self.update.shift, 0.0, 4),
+            target("longest task on update", "ms", self.update.longest, 50.0, 0),
         ]
     }
 
@@ -172,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_list_is_held_to_the_median_of_its_loads_and_to_its_worst_shift() {
-        let promises = shown().promises();
-        let missed: Vec<_> = promises
+        let targets = shown().targets();
+        let missed: Vec<_> = targets
             .iter()
             .filter(|it| it.is_missed())
             .map(|it| &*it.name)
