@@ -1,0 +1,453 @@
+//! Source files of every crate -> imports, maps and first lines that break the rules (IO).
+//!
+//! 1. Modules of one folder import each other in one direction only.
+//! 2. `lib.rs` (`main.rs` of xtask) lists the modules from top to bottom; imports go down this list.
+//! 3. A folder's `mod.rs` begins with a map that names every file and folder in it.
+//! 4. Every file begins with one line: what goes in and what comes out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// A module's path below the crate's root.
+type Module = Vec<String>;
+
+/// One source file.
+struct Source {
+    path: PathBuf,
+    module: Module,
+    text: String,
+}
+
+impl Source {
+    /// `path`: below `src`.
+    fn new(path: PathBuf, text: String) -> Self {
+        let parts = path.iter().map(|part| part.to_string_lossy());
+        let mut module: Module = parts
+            .map(|part| part.trim_end_matches(".rs").to_owned())
+            .collect();
+        module.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+        Self { path, module, text }
+    }
+
+    /// Tests and their fixtures may import everything.
+    fn is_test(&self) -> bool {
+        let mut parts = self.module.iter();
+        parts.any(|part| part.ends_with("tests") || part == "testing")
+    }
+
+    fn is_root(&self) -> bool {
+        self.module.is_empty()
+    }
+
+    /// The lines of documentation at the beginning.
+    fn head(&self) -> String {
+        let lines = self.text.lines().take_while(|line| line.starts_with("//!"));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// All files below a folder.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] })
+        .collect()
+}
+
+/// The sources of every crate, by the crate's name.
+fn crates() -> BTreeMap<String, Vec<Source>> {
+    let folders = fs::read_dir(root().join("crates")).unwrap().flatten();
+    let folders = folders.map(|entry| entry.path()).chain([root().join("e2e")]);
+    let sources = |folder: PathBuf| {
+        let source = folder.join("src");
+        let rust = |path: &PathBuf| path.extension().is_some_and(|end| end == "rs");
+        let files = below(&source).into_iter().filter(rust).map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            Source::new(path.strip_prefix(&source).unwrap().to_owned(), text)
+        });
+        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
+        (name, files.collect())
+    };
+    folders.map(sources).collect()
+}
+
+/// Whether the next tokens are `::`.
+fn is_path_separator(tokens: &[TokenTree]) -> bool {
+    let colon =
+        |token: Option<&TokenTree>| matches!(token, Some(TokenTree::Punct(it)) if it.as_char() == ':');
+    colon(tokens.first()) && colon(tokens.get(1))
+}
+
+/// The paths of a `use` tree or of an expression, and the tokens that it takes: `a::{b, c::d}` -> `a::b`, `a::c::d`.
+fn tree(tokens: &[TokenTree], before: &[String], found: &mut Vec<Module>) -> usize {
+    match tokens.first() {
+        Some(TokenTree::Ident(name)) => {
+            let path = [before, &[name.to_string()]].concat();
+            if is_path_separator(&tokens[1..])
+                && matches!(tokens.get(3), Some(TokenTree::Ident(_) | TokenTree::Group(_)))
+            {
+                return 3 + tree(&tokens[3..], &path, found);
+            }
+            found.push(path);
+            1
+        }
+        Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => {
+            let inner: Vec<_> = group.stream().into_iter().collect();
+            let is_comma = |token: &TokenTree| matches!(token, TokenTree::Punct(it) if it.as_char() == ',');
+            for one in inner.split(is_comma).filter(|one| !one.is_empty()) {
+                tree(one, before, found);
+            }
+            1
+        }
+        // `a::*` and `a::<T>` name `a`.
+        _ => {
+            found.push(before.to_vec());
+            0
+        }
+    }
+}
+
+/// Tokens of an item under `#[cfg(test)]`: up to its `;` or `{…}`.
+fn test_item(tokens: &[TokenTree]) -> usize {
+    let is_test = match tokens {
+        [TokenTree::Punct(hash), TokenTree::Group(group), ..] => {
+            hash.as_char() == '#' && group.stream().to_string().replace(' ', "") == "cfg(test)"
+        }
+        _ => false,
+    };
+    if !is_test {
+        return 0;
+    }
+    let is_use = |token: &TokenTree| matches!(token, TokenTree::Ident(it) if it == "use");
+    let braces_end_it = !tokens.iter().skip(2).take(3).any(is_use);
+    let end = tokens.iter().position(|token| match token {
+        TokenTree::Punct(it) => it.as_char() == ';',
+        TokenTree::Group(group) => braces_end_it && group.delimiter() == Delimiter::Brace,
+        _ => false,
+    });
+    end.map_or(tokens.len(), |end| end + 1)
+}
+
+/// Every path that begins with `crate`, `super` or `self`, in `use` lines, expressions, types and macros, without code for tests.
+fn paths(tokens: TokenStream, found: &mut Vec<Module>) {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let mut at = 0;
+    while let Some(token) = tokens.get(at) {
+        let rest = &tokens[at..];
+        at += match token {
+            TokenTree::Punct(_) => test_item(rest).max(1),
+            TokenTree::Group(group) => {
+                paths(group.stream(), found);
+                1
+            }
+            TokenTree::Ident(name)
+                if ["crate", "super", "self"].iter().any(|it| name == it)
+                    && is_path_separator(&rest[1..]) =>
+            {
+                tree(rest, &[], found)
+            }
+            _ => 1,
+        };
+    }
+}
+
+/// The module that a path names: the longest that is one of `all`.
+fn resolve(path: &[String], from: &[String], all: &BTreeSet<Module>) -> Module {
+    let mut module = from.to_vec();
+    let mut names = path.iter().peekable();
+    while let Some(name) = names.next_if(|name| ["crate", "self", "super"].contains(&name.as_str())) {
+        match name.as_str() {
+            "crate" => module.clear(),
+            "super" => drop(module.pop()),
+            _ => {}
+        }
+    }
+    for name in names {
+        module.push(name.clone());
+        if !all.contains(&module) {
+            module.pop();
+            break;
+        }
+    }
+    module
+}
+
+/// Imports between the children of one folder, with the files that make them.
+type Arrows = BTreeMap<(String, String), BTreeSet<PathBuf>>;
+
+/// The imports of a crate, by folder.
+fn imports(sources: &[Source]) -> BTreeMap<Module, Arrows> {
+    let all: BTreeSet<Module> = sources.iter().map(|source| source.module.clone()).collect();
+    let mut arrows: BTreeMap<Module, Arrows> = BTreeMap::new();
+    for source in sources.iter().filter(|source| !source.is_test()) {
+        let mut found = Vec::new();
+        paths(source.text.parse().unwrap(), &mut found);
+        for path in found {
+            let (from, to) = (&source.module, resolve(&path, &source.module, &all));
+            let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+            if let (Some(a), Some(b)) = (from.get(common), to.get(common)) {
+                let folder = arrows.entry(from[..common].to_vec()).or_default();
+                let files = folder.entry((a.clone(), b.clone())).or_default();
+                files.insert(source.path.clone());
+            }
+        }
+    }
+    arrows
+}
+
+/// Arrows between modules of one folder that lead back to where they begin.
+fn circles(arrows: &Arrows) -> Vec<String> {
+    let leads = |from: &str, to: &str| {
+        let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
+        while let Some(at) = open.pop() {
+            let next = arrows.keys().filter(|(a, _)| a == at).map(|(_, b)| b.as_str());
+            open.extend(next.filter(|b| seen.insert(*b)));
+        }
+        seen.contains(to)
+    };
+    let back = arrows.iter().filter(|((a, b), _)| leads(b, a));
+    back.map(|((a, b), files)| format!("{a} -> {b} ({files:?})"))
+        .collect()
+}
+
+/// The list of modules that a crate's root states, as in ``//! - `router`: routes of each listener``. `None` where there is none.
+fn layers(head: &str) -> Option<Vec<&str>> {
+    let (_, list) = head.split_once("from top to bottom")?;
+    let names = list
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("//! - `")?.split_once('`')?.0));
+    Some(
+        names
+            .map(|name| name.trim_end_matches('/').trim_end_matches(".rs"))
+            .collect(),
+    )
+}
+
+/// Imports that go up the crate's list, and modules that it does not name.
+fn upward(layers: &[&str], sources: &[Source], arrows: &Arrows) -> Vec<String> {
+    let place = |name: &str| layers.iter().position(|layer| *layer == name);
+    let tops: BTreeSet<_> = sources
+        .iter()
+        .filter(|source| !source.is_test())
+        .filter_map(|source| source.module.first())
+        .collect();
+    let unlisted = tops
+        .into_iter()
+        .filter(|name| place(name).is_none())
+        .map(|name| format!("the list lacks {name}"));
+    let up = arrows.iter().filter(|((a, b), _)| place(b) < place(a));
+    unlisted
+        .chain(up.map(|((a, b), files)| format!("{a} -> {b} ({files:?})")))
+        .collect()
+}
+
+#[test]
+fn modules_of_a_folder_do_not_import_each_other_in_a_circle() {
+    let mut wrong = Vec::new();
+    let mut read = 0;
+    for (name, sources) in crates() {
+        for (folder, arrows) in imports(&sources) {
+            read += arrows.len();
+            wrong.extend(
+                circles(&arrows)
+                    .into_iter()
+                    .map(|it| format!("{name}/{}: {it}", folder.join("/"))),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(read > 500, "imports were read: {read}");
+}
+
+#[test]
+fn imports_go_down_the_list_of_their_crate() {
+    let mut wrong = Vec::new();
+    for (name, sources) in crates() {
+        let roots = sources.iter().filter(|source| source.is_root()).map(Source::head);
+        let heads = roots.collect::<Vec<_>>();
+        let Some(layers) = heads.iter().find_map(|head| layers(head)) else {
+            wrong.push(format!("{name}: lib.rs has no list from top to bottom"));
+            continue;
+        };
+        let arrows = imports(&sources).remove(&Module::new()).unwrap_or_default();
+        wrong.extend(
+            upward(&layers, &sources, &arrows)
+                .into_iter()
+                .map(|it| format!("{name}: {it}")),
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_map_of_a_folder_names_everything_in_it() {
+    let mut wrong = Vec::new();
+    for (name, sources) in crates() {
+        for source in sources
+            .iter()
+            .filter(|source| source.path.ends_with("mod.rs") && !source.is_test())
+        {
+            let depth = source.module.len();
+            let inside = sources.iter().filter(|one| {
+                one.module.len() > depth && one.module.starts_with(&source.module) && !one.is_test()
+            });
+            let inside: BTreeSet<_> = inside.map(|one| &one.module[depth]).collect();
+            let head = source.head();
+            let is_named = |child: &str| {
+                head.split('`')
+                    .skip(1)
+                    .step_by(2)
+                    .any(|quoted| quoted.trim_end_matches('/').trim_end_matches(".rs") == child)
+            };
+            let missing: Vec<_> = inside.into_iter().filter(|child| !is_named(child)).collect();
+            if !missing.is_empty() {
+                wrong.push(format!("{name}/src/{}: {missing:?}", source.path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "maps lack:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_file_begins_with_one_line_that_says_what_goes_in_and_what_comes_out() {
+    let mut wrong = Vec::new();
+    for (name, sources) in crates() {
+        for source in &sources {
+            let first = source.text.lines().next().unwrap_or_default();
+            let is_flow = first.contains(" -> ") || source.is_root() || source.is_test();
+            if !first.starts_with("//! ") || first.chars().count() > 100 || !is_flow {
+                wrong.push(format!("{name}/src/{}: {first}", source.path.display()));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "at most 100 characters, `//! input -> output (pure | IO)`:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn a_module_with_submodules_is_a_folder_with_mod_rs() {
+    let all = crates();
+    let paths = all
+        .iter()
+        .flat_map(|(name, sources)| sources.iter().map(move |one| (name, &one.path)));
+    let folders: BTreeSet<_> = paths
+        .clone()
+        .filter_map(|(name, path)| Some((name, path.parent()?.to_owned())))
+        .collect();
+    let wrong: Vec<_> = paths
+        .filter(|(name, path)| folders.contains(&(*name, path.with_extension(""))))
+        .collect();
+    assert!(wrong.is_empty(), "move to <folder>/mod.rs: {wrong:?}");
+}
+
+mod unit {
+    use super::*;
+
+    fn sources(files: &[(&str, &str)]) -> Vec<Source> {
+        files
+            .iter()
+            .map(|(path, text)| Source::new(path.into(), (*text).to_owned()))
+            .collect()
+    }
+
+    /// Arrows of the crate's root when `middle.rs` has this code.
+    fn arrows(code: &str) -> Vec<(String, String)> {
+        let sources = sources(&[
+            ("top.rs", ""),
+            ("middle.rs", code),
+            ("low/mod.rs", ""),
+            ("low/top.rs", ""),
+            ("lib.rs", ""),
+        ]);
+        let found = imports(&sources).remove(&Module::new());
+        found.unwrap_or_default().into_keys().collect()
+    }
+
+    #[test]
+    fn an_import_of_any_form_is_read() {
+        for code in [
+            "use crate::top::Thing;",
+            "use crate::top;",
+            "pub(crate) use crate::{top as other};",
+            "use crate::{\n    top::{self, a},\n};",
+            "fn f() { crate::top::f() }",
+            "fn f(of: &crate::top::Thing) {}",
+            "fn f() { format!(\"{}\", crate::top::f()); }",
+            "use super::top::Thing;",
+            "use super::{top};",
+            "#[cfg(test)]\nuse crate::low;\nuse crate::top;",
+            "#[cfg(test)]\nuse crate::{low};\nuse crate::top;",
+            "#[cfg(test)]\nmod tests {\n    use super::*;\n}\n\nuse crate::top;",
+        ] {
+            assert_eq!(arrows(code), [("middle".to_owned(), "top".to_owned())], "{code}");
+        }
+        let both = arrows("use crate::{low::{top, a}, top::*};");
+        assert_eq!(both.len(), 2);
+    }
+
+    #[test]
+    fn other_crates_comments_texts_and_tests_are_no_imports() {
+        for code in [
+            "use other::top;",
+            "use other::crate_top::top;",
+            "use self::top;",
+            "//! crate::top\n// crate::top",
+            "fn f() { \"crate::top\"; }",
+            "#[cfg(test)]\nmod tests {\n    use crate::top;\n}",
+            "#[cfg(test)]\nuse crate::top;\nfn f() {}",
+            "#[cfg(test)]\npub(crate) use crate::{top, low};\nfn f() {}",
+        ] {
+            assert!(arrows(code).is_empty(), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_circle_is_found_in_a_folder_over_several_files() {
+        let sources = sources(&[
+            ("lib.rs", ""),
+            ("a/mod.rs", "mod x; mod y; mod z; use self::x::X;"),
+            ("a/x.rs", "use super::y::Y;"),
+            ("a/y/mod.rs", "mod deep;"),
+            ("a/y/deep.rs", "use super::super::z::Z;"),
+            ("a/z.rs", "fn f() { crate::a::x::f() }"),
+            ("a/z_tests.rs", "use super::y;"),
+        ]);
+        let found = imports(&sources);
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&vec!["a".to_owned()]]);
+        let found = circles(&found[&vec!["a".to_owned()]]);
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(
+            found[1].starts_with("y -> z") && found[1].contains("deep.rs"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn an_upward_import_and_an_unlisted_module_are_reported() {
+        let head = "//! From top:\n//! modules from top to bottom:\n//!\n//! - `top`: x\n//! - `middle/`: `top` of `low`\n//! - `low.rs`: x";
+        let layers = layers(head).unwrap();
+        assert_eq!(layers, ["top", "middle", "low"]);
+        let sources = sources(&[
+            ("lib.rs", ""),
+            ("top.rs", "use crate::low;"),
+            ("middle.rs", "use crate::top;"),
+            ("low.rs", ""),
+            ("new.rs", ""),
+        ]);
+        let arrows = imports(&sources).remove(&Module::new()).unwrap();
+        let wrong = upward(&layers, &sources, &arrows);
+        assert_eq!(wrong.len(), 2, "{wrong:?}");
+        assert!(wrong[0].contains("lacks new") && wrong[1].starts_with("middle -> top"));
+    }
+}
