@@ -20,7 +20,7 @@ const UID: &str = "3e1f5a7c-0d8b-4d0a-9f5e-2b6c7d8e9f01";
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Record {
-    users: Vec<User>,
+    users: Vec<Owner>,
     refused_users: Vec<Refused>,
     workspaces: Vec<Named>,
     refused_workspaces: Vec<Refused>,
@@ -28,7 +28,7 @@ struct Record {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct User {
+struct Owner {
     is: String,
     user: String,
     slug: String,
@@ -79,7 +79,7 @@ fn is_safe(slug: &str) -> bool {
 fn every_user_has_the_recorded_slug_and_no_other_user_has_it() {
     let users = record().users;
     let mut slugs = BTreeSet::new();
-    for User { is, user, slug } in &users {
+    for Owner { is, user, slug } in &users {
         assert_eq!(owner_slug(user), *slug, "{is}");
         assert!(is_safe(slug), "{is}: {slug}");
         assert!(slugs.insert(slug.as_str()), "{is}: {slug} is another user's");
@@ -105,7 +105,7 @@ fn every_user_has_the_recorded_slug_and_no_other_user_has_it() {
 fn an_owner_name_that_is_not_one_folder_name_is_refused() {
     let mount =
         json!({"volumeMounts": [{"name": "homes", "mountPath": "/h", "subPath": "people/{owner.name}"}]});
-    for User { is, user, .. } in record().users {
+    for Owner { is, user, .. } in record().users {
         let expanded = expand_value("spec.c", &mount, &Scope::of(&of(&user)));
         let is_folder = !user.contains('/') && user != ".";
         match expanded {

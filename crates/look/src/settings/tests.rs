@@ -143,8 +143,8 @@ fn a_logo_is_a_small_picture_that_only_shows() {
         format!("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1 1\">{inside}</svg>")
     };
     let fine = svg("<path d=\"M0 0\"/><text font-size=\"2\">on = off</text>");
-    let theme = Theme::new(&ThemeSettings::default(), Some(fine.as_bytes())).unwrap();
-    let logo = theme.logo.unwrap();
+    let from_file = Theme::new(&ThemeSettings::default(), Some(fine.as_bytes())).unwrap();
+    let logo = from_file.logo.unwrap();
     assert!(logo.starts_with("data:image/svg+xml;base64,"));
     assert_eq!(
         theme(|theme| theme.logo.clone_from(&logo)).unwrap().logo,

@@ -11,7 +11,7 @@ use super::valid::{ValidWorkspace, resolve};
 use crate::effective::expand::with_variables;
 use crate::effective::{Effective, effective, profile};
 use crate::settings::Settings;
-use crate::violation::{Violation, Violations};
+use crate::violation::Violations;
 use crate::{checks, routes, validate};
 
 /// The complete validation result of a workspace.

@@ -93,12 +93,18 @@ pub(crate) fn with_variables<'a>(
 }
 
 /// Replaces the variables in the disks of `spec`.
-fn disks(spec: &WorkspaceTemplateSpec, scope: &Scope) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
+pub(crate) fn disks(
+    spec: &WorkspaceTemplateSpec,
+    scope: &Scope,
+) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
     expand(spec, &DISKS, scope, &mut Budget::new())
 }
 
 /// Replaces all other variables of `spec`, whose disks are already expanded.
-fn rest(spec: &WorkspaceTemplateSpec, scope: &Scope) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
+pub(crate) fn rest(
+    spec: &WorkspaceTemplateSpec,
+    scope: &Scope,
+) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
     let mut faults = Vec::new();
     let mut budget = Budget::new();
     let images = images(spec, scope, &mut budget).map_err(|found| faults.extend(found));
@@ -237,7 +243,7 @@ mod tests {
     }
 
     fn scope() -> Scope {
-        let workspace: api::Workspace = serde_json::from_value(json!({
+        let workspace: Workspace = serde_json::from_value(json!({
             "metadata": {"name": "lab", "namespace": "team", "uid": "u", "annotations": {api::names::CREATED_BY: "alice"}},
             "spec": {"displayName": "d", "variables": {"course": "ml"}},
         }))
@@ -301,7 +307,7 @@ mod tests {
 
     #[test]
     fn one_long_value_in_many_fields_is_refused_once() {
-        let workspace: api::Workspace = serde_json::from_value(json!({
+        let workspace: Workspace = serde_json::from_value(json!({
             "metadata": {"name": "lab"}, "spec": {"displayName": "d", "variables": {"x": "a".repeat(4096)}},
         }))
         .unwrap();

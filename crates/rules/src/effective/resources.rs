@@ -116,6 +116,7 @@ fn by_order(left: &RawQuantity, right: &RawQuantity) -> (RawQuantity, RawQuantit
 
 #[cfg(test)]
 mod tests {
+    use crate::checks::resources::GPU;
     use api::template::Bounds;
     use proptest::prelude::*;
 

@@ -25,7 +25,7 @@ use tower_test::mock;
 
 pub use self::faults::{Disruption, Fault, Life};
 use self::store::{Refusal, Store};
-use self::watches::{self, Watch, Watches};
+use self::watches::{Watch, Watches};
 
 /// Body of an answer: complete, or the events of a watch as they occur.
 type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;

@@ -21,7 +21,7 @@ const EXPIRED: &str = concat!(
 type Term = (String, Vec<String>);
 
 /// A parameter of a query.
-pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
+pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
@@ -29,7 +29,7 @@ pub(crate) fn parameter(query: &str, name: &str) -> Option<String> {
 
 /// Parameters of a watch.
 #[derive(Debug)]
-pub(crate) struct Watch {
+pub(super) struct Watch {
     collection: String,
     selector: Vec<Term>,
     since: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// The watch that a request starts, if it is a watch request.
-    pub(crate) fn requested(path: &str, query: &str) -> Option<Self> {
+    pub(super) fn requested(path: &str, query: &str) -> Option<Self> {
         let wanted = parameter(query, "watch").is_some_and(|watch| watch != "false" && watch != "0");
         wanted.then(|| Self {
             collection: path.to_owned(),
@@ -79,7 +79,7 @@ struct Open {
 
 /// The open watches.
 #[derive(Default)]
-pub(crate) struct Watches {
+pub(super) struct Watches {
     open: Vec<Open>,
     /// The oldest version at which a watch can begin.
     oldest: u64,
@@ -87,7 +87,7 @@ pub(crate) struct Watches {
 
 impl Watches {
     /// Starts a watch. If it begins before the recorded history, it gets the error 410 (`Expired`) and ends.
-    pub(crate) fn open(&mut self, watch: Watch, store: &Store) -> UnsyncBoxBody<Bytes, Infallible> {
+    pub(super) fn open(&mut self, watch: Watch, store: &Store) -> UnsyncBoxBody<Bytes, Infallible> {
         let (sender, receiver) = mpsc::unbounded();
         if watch.since < self.oldest {
             let _ = sender.unbounded_send(Bytes::from_static(EXPIRED.as_bytes()));
@@ -100,7 +100,7 @@ impl Watches {
     }
 
     /// Sends all changes since the last event of each watch.
-    pub(crate) fn notify(&mut self, store: &Store) {
+    pub(super) fn notify(&mut self, store: &Store) {
         self.open.retain_mut(|open| {
             for change in store.changes_since(open.watch.since) {
                 if let Some(event) = open.watch.event(change)
@@ -115,19 +115,19 @@ impl Watches {
     }
 
     /// Ends all watches.
-    pub(crate) fn cut(&mut self) {
+    pub(super) fn cut(&mut self) {
         self.open.clear();
     }
 
     /// Ends all watches. No watch can begin before `version` any more.
-    pub(crate) fn expire(&mut self, version: u64) {
+    pub(super) fn expire(&mut self, version: u64) {
         self.cut();
         self.oldest = version;
     }
 }
 
 /// The label selector of a query.
-pub(crate) fn selector(query: &str) -> Vec<Term> {
+pub(super) fn selector(query: &str) -> Vec<Term> {
     let selector = form_urlencoded::parse(query.as_bytes())
         .find(|(key, _)| key == "labelSelector")
         .map(|(_, value)| value.into_owned())
@@ -148,7 +148,7 @@ pub(crate) fn selector(query: &str) -> Vec<Term> {
 }
 
 /// Whether an object has the labels.
-pub(crate) fn selects(selector: &[Term], object: &Value) -> bool {
+pub(super) fn selects(selector: &[Term], object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
     selector.iter().all(|(key, wanted)| {
         if let Some(absent) = key.strip_prefix('!') {

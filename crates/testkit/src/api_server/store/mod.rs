@@ -15,13 +15,13 @@ use serde_json::{Map, Value, json};
 
 /// Why a request is refused: HTTP code, reason, message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub(super) struct Refusal {
     /// HTTP status code.
-    pub code: u16,
+    pub(super) code: u16,
     /// `reason` of the `Status` object.
-    pub reason: &'static str,
+    pub(super) reason: &'static str,
     /// `message` of the `Status` object.
-    pub message: String,
+    pub(super) message: String,
 }
 
 impl Refusal {
@@ -33,24 +33,24 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn not_found(path: &str) -> Self {
+    pub(super) fn not_found(path: &str) -> Self {
         Self::new(404, "NotFound", format!("{path} not found"))
     }
 }
 
 /// A change of an object.
 #[derive(Clone, Debug)]
-pub(crate) struct Change {
+pub(super) struct Change {
     /// `resourceVersion` after the change.
-    pub(crate) version: u64,
+    pub(super) version: u64,
     /// Path of the object.
-    pub(crate) path: String,
+    pub(super) path: String,
     /// `ADDED`, `MODIFIED` or `DELETED`.
-    pub(crate) type_: &'static str,
+    pub(super) type_: &'static str,
     /// The object after the change. For a deleted object, its last state.
-    pub(crate) object: Value,
+    pub(super) object: Value,
     /// The object before the change.
-    pub(crate) before: Option<Value>,
+    pub(super) before: Option<Value>,
 }
 
 /// One stored object.
@@ -63,7 +63,7 @@ struct Stored {
 
 /// All objects by path.
 #[derive(Clone, Debug, Default)]
-pub struct Store {
+pub(super) struct Store {
     /// What is left of lists that were returned in pages, by token: their version and objects.
     rests: BTreeMap<String, (u64, Vec<Value>)>,
     objects: BTreeMap<String, Stored>,
@@ -74,12 +74,12 @@ pub struct Store {
 
 impl Store {
     /// The object at `path`.
-    pub fn get(&self, path: &str) -> Option<Value> {
+    pub(super) fn get(&self, path: &str) -> Option<Value> {
         self.objects.get(path).map(|stored| stored.object.clone())
     }
 
     /// All objects whose path is one segment below `collection`. A path such as `/api/v1/pods` means all namespaces.
-    pub fn list(&self, collection: &str) -> Vec<Value> {
+    pub(super) fn list(&self, collection: &str) -> Vec<Value> {
         self.objects
             .iter()
             .filter(|(path, _)| Self::is_in(path, collection))
@@ -88,7 +88,7 @@ impl Store {
     }
 
     /// The first `limit` of these objects as a list, with the token of the next page.
-    pub(crate) fn page(&mut self, version: u64, mut objects: Vec<Value>, limit: usize) -> Value {
+    pub(super) fn page(&mut self, version: u64, mut objects: Vec<Value>, limit: usize) -> Value {
         let rest = objects.split_off(limit.min(objects.len()));
         let mut meta = json!({"resourceVersion": version.to_string()});
         if let Some(first) = rest.first() {
@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// The version and the remaining objects of the list of this token.
-    pub(crate) fn rest(&mut self, token: &str) -> Result<(u64, Vec<Value>), Refusal> {
+    pub(super) fn rest(&mut self, token: &str) -> Result<(u64, Vec<Value>), Refusal> {
         let message = "The provided continue parameter is too old";
         self.rests
             .remove(token)
@@ -111,22 +111,22 @@ impl Store {
     }
 
     /// Whether the object at `path` is in `collection`, which covers one namespace or all.
-    pub(crate) fn is_in(path: &str, collection: &str) -> bool {
+    pub(super) fn is_in(path: &str, collection: &str) -> bool {
         collection_of(path) == collection || cluster_collection_of(path) == collection
     }
 
     /// `resourceVersion` of the last change.
-    pub(crate) fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         self.version
     }
 
     /// All changes after `version`, oldest first.
-    pub(crate) fn changes_since(&self, version: u64) -> impl Iterator<Item = &Change> {
+    pub(super) fn changes_since(&self, version: u64) -> impl Iterator<Item = &Change> {
         self.history.iter().filter(move |change| change.version > version)
     }
 
     /// Stores an object as it is, like another component of the cluster would. Fills in missing server-side metadata.
-    pub fn put(&mut self, path: &str, mut object: Value) {
+    pub(super) fn put(&mut self, path: &str, mut object: Value) {
         let existing = self.objects.remove(path);
         let uid = existing
             .as_ref()
@@ -151,7 +151,7 @@ impl Store {
     }
 
     /// Deletes an object, even if it has finalizers.
-    pub fn remove(&mut self, path: &str) -> Option<Value> {
+    pub(super) fn remove(&mut self, path: &str) -> Option<Value> {
         let gone = self.objects.remove(path)?.object;
         self.happened(path, "DELETED", &mut gone.clone(), Some(gone.clone()));
         Some(gone)
@@ -172,7 +172,7 @@ impl Store {
     }
 
     /// `POST`: fails if the name exists.
-    pub fn create(&mut self, path: &str, object: Value) -> Result<Value, Refusal> {
+    pub(super) fn create(&mut self, path: &str, object: Value) -> Result<Value, Refusal> {
         if self.objects.contains_key(path) {
             return Err(Refusal::new(
                 409,
@@ -186,7 +186,7 @@ impl Store {
 
     /// `PATCH` with `application/apply-patch+yaml`. It removes fields of `manager` that the new intent omits,
     /// unless another manager owns them, too.
-    pub fn apply(
+    pub(super) fn apply(
         &mut self,
         path: &str,
         status: bool,
@@ -240,7 +240,12 @@ impl Store {
     }
 
     /// `PATCH` with a merge patch or a JSON patch.
-    pub fn patch(&mut self, path: &str, change: &Value, is_json_patch: bool) -> Result<Value, Refusal> {
+    pub(super) fn patch(
+        &mut self,
+        path: &str,
+        change: &Value,
+        is_json_patch: bool,
+    ) -> Result<Value, Refusal> {
         let stored = self.objects.get(path).ok_or_else(|| Refusal::not_found(path))?;
         let mut next = stored.object.clone();
         if is_json_patch {
@@ -260,7 +265,7 @@ impl Store {
     }
 
     /// `DELETE`: removes the object, or marks it while finalizers or a foreground deletion hold it.
-    pub fn delete(&mut self, path: &str, options: &Value) -> Result<Value, Refusal> {
+    pub(super) fn delete(&mut self, path: &str, options: &Value) -> Result<Value, Refusal> {
         let stored = self.objects.get(path).ok_or_else(|| Refusal::not_found(path))?;
         check_preconditions(&stored.object, &json!({ "metadata": options["preconditions"] }))?;
         let mut next = stored.object.clone();
