@@ -3,7 +3,7 @@
 //! Tests find the installation through a file; see [`environment`]. Every wait is for a condition. Its deadline is
 //! long because machines may be slow, and its error contains the last observation.
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
 //! - `failures`: staged failures and the product's reports about them.
 //! - `installation`: the release under test: upgraded, checked, scaled, removed.

@@ -3,7 +3,7 @@
 //! This is the contract of `workspaces.jupyter.org/v1alpha1`. A field exists only when a component acts on it.
 //! Bounds (lengths, item counts) are part of the schema: the API server refuses oversized objects before our code sees them.
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
 //! - `gateway_session`: `GatewaySession`, one login session.
 //! - `share`: `WorkspaceShare`, access of other users.

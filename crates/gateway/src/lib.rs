@@ -1,6 +1,6 @@
 //! HTTP request -> allow, deny or redirect to login, decided from an index fed by watches (IO).
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
 //! - `run`: wires everything.
 //! - `check`: the command that checks an installation.

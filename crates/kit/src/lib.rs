@@ -1,6 +1,6 @@
 //! Configuration -> the parts of every server process, without knowledge of workspaces (IO).
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
 //! - `process`: the life of a server process: log, signals, watchdog, memory.
 //! - `server`: TLS, listening sockets, readiness, metrics.

@@ -1,6 +1,6 @@
 //! Settings of an installation -> the theme and base style that all its pages share (pure).
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
 //! - `files`: the settings' file and the logo's file.
 //! - `settings`: name, logo, colours, help, notice.

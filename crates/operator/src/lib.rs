@@ -1,6 +1,6 @@
 //! Workspaces -> children and status: the operator.
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
 //! - `run`: wires everything
 //! - `commands`: maintenance commands, which Helm's hooks run

@@ -1,6 +1,6 @@
 //! Objects and settings -> decisions, for all callers (pure).
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
 //! - `explain`: state, evidence and remedies of a workspace; progress of a start; consequences of an action.
 //! - `manifest`: YAML with the place of each field.

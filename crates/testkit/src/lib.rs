@@ -1,6 +1,6 @@
 //! Calls and names -> an in-memory API server and objects for tests (in-process IO, no sockets).
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
 //! - `api_server`: answers a real `kube::Client`, stores objects, records every call and fails on request.
 //! - `lagging`: watches that lag.

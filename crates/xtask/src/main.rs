@@ -1,6 +1,6 @@
-//! Command line -> exit code (IO). The tool of this project: local cluster, images, tests, releases.
+//! Command line -> exit code (IO). The project's tool: local cluster, images, tests, releases.
 //!
-//! Modules from top to bottom. Each imports only from modules further down (`tests/arrows.rs`):
+//! Modules from top to bottom. Each imports only from modules further down (`tests/modules.rs`):
 //!
 //! - `run`: a command -> a call of its module.
 //! - `bench`: benchmarks; they write docs/performance.md.
@@ -17,8 +17,8 @@
 //! - `registry`: pushes and copies of images, by skopeo.
 //! - `definitions`: CustomResourceDefinitions of other projects.
 //! - `components`: programs built from Go modules.
-//! - `apt`: Debian packages.
 //! - `venv`: Python packages.
+//! - `apt`: Debian packages.
 //! - `exec`: commands of this machine.
 //! - `progress`: lines of progress.
 //! - `paths`: cache folder and checkout.

@@ -68,7 +68,10 @@ fn crates() -> BTreeMap<String, Vec<Source>> {
     let folders = folders.map(|entry| entry.path()).chain([root().join("e2e")]);
     let sources = |folder: PathBuf| {
         let source = folder.join("src");
-        let rust = |path: &PathBuf| path.extension().is_some_and(|end| end == "rs");
+        // Each file in `bin` is a program of its own.
+        let rust = |path: &PathBuf| {
+            path.extension().is_some_and(|end| end == "rs") && !path.starts_with(source.join("bin"))
+        };
         let files = below(&source).into_iter().filter(rust).map(|path| {
             let text = fs::read_to_string(&path).unwrap();
             Source::new(path.strip_prefix(&source).unwrap().to_owned(), text)
@@ -180,13 +183,13 @@ fn resolve(path: &[String], from: &[String], all: &BTreeSet<Module>) -> Module {
     module
 }
 
-/// Imports between the children of one folder, with the files that make them.
-type Arrows = BTreeMap<(String, String), BTreeSet<PathBuf>>;
+/// Imports between the modules of one folder, with the files that make them.
+type Edges = BTreeMap<(String, String), BTreeSet<PathBuf>>;
 
 /// The imports of a crate, by folder.
-fn imports(sources: &[Source]) -> BTreeMap<Module, Arrows> {
+fn imports(sources: &[Source]) -> BTreeMap<Module, Edges> {
     let all: BTreeSet<Module> = sources.iter().map(|source| source.module.clone()).collect();
-    let mut arrows: BTreeMap<Module, Arrows> = BTreeMap::new();
+    let mut edges: BTreeMap<Module, Edges> = BTreeMap::new();
     for source in sources.iter().filter(|source| !source.is_test()) {
         let mut found = Vec::new();
         paths(source.text.parse().unwrap(), &mut found);
@@ -194,26 +197,26 @@ fn imports(sources: &[Source]) -> BTreeMap<Module, Arrows> {
             let (from, to) = (&source.module, resolve(&path, &source.module, &all));
             let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
             if let (Some(a), Some(b)) = (from.get(common), to.get(common)) {
-                let folder = arrows.entry(from[..common].to_vec()).or_default();
+                let folder = edges.entry(from[..common].to_vec()).or_default();
                 let files = folder.entry((a.clone(), b.clone())).or_default();
                 files.insert(source.path.clone());
             }
         }
     }
-    arrows
+    edges
 }
 
-/// Arrows between modules of one folder that lead back to where they begin.
-fn circles(arrows: &Arrows) -> Vec<String> {
+/// Edges between modules of one folder that lead back to where they begin.
+fn circles(edges: &Edges) -> Vec<String> {
     let leads = |from: &str, to: &str| {
         let (mut seen, mut open) = (BTreeSet::new(), vec![from]);
         while let Some(at) = open.pop() {
-            let next = arrows.keys().filter(|(a, _)| a == at).map(|(_, b)| b.as_str());
+            let next = edges.keys().filter(|(a, _)| a == at).map(|(_, b)| b.as_str());
             open.extend(next.filter(|b| seen.insert(*b)));
         }
         seen.contains(to)
     };
-    let back = arrows.iter().filter(|((a, b), _)| leads(b, a));
+    let back = edges.iter().filter(|((a, b), _)| leads(b, a));
     back.map(|((a, b), files)| format!("{a} -> {b} ({files:?})"))
         .collect()
 }
@@ -232,7 +235,7 @@ fn layers(head: &str) -> Option<Vec<&str>> {
 }
 
 /// Imports that go up the crate's list, and modules that it does not name.
-fn upward(layers: &[&str], sources: &[Source], arrows: &Arrows) -> Vec<String> {
+fn upward(layers: &[&str], sources: &[Source], edges: &Edges) -> Vec<String> {
     let place = |name: &str| layers.iter().position(|layer| *layer == name);
     let tops: BTreeSet<_> = sources
         .iter()
@@ -243,7 +246,7 @@ fn upward(layers: &[&str], sources: &[Source], arrows: &Arrows) -> Vec<String> {
         .into_iter()
         .filter(|name| place(name).is_none())
         .map(|name| format!("the list lacks {name}"));
-    let up = arrows.iter().filter(|((a, b), _)| place(b) < place(a));
+    let up = edges.iter().filter(|((a, b), _)| place(b) < place(a));
     unlisted
         .chain(up.map(|((a, b), files)| format!("{a} -> {b} ({files:?})")))
         .collect()
@@ -254,10 +257,10 @@ fn modules_of_a_folder_do_not_import_each_other_in_a_circle() {
     let mut wrong = Vec::new();
     let mut read = 0;
     for (name, sources) in crates() {
-        for (folder, arrows) in imports(&sources) {
-            read += arrows.len();
+        for (folder, edges) in imports(&sources) {
+            read += edges.len();
             wrong.extend(
-                circles(&arrows)
+                circles(&edges)
                     .into_iter()
                     .map(|it| format!("{name}/{}: {it}", folder.join("/"))),
             );
@@ -277,9 +280,9 @@ fn imports_go_down_the_list_of_their_crate() {
             wrong.push(format!("{name}: lib.rs has no list from top to bottom"));
             continue;
         };
-        let arrows = imports(&sources).remove(&Module::new()).unwrap_or_default();
+        let edges = imports(&sources).remove(&Module::new()).unwrap_or_default();
         wrong.extend(
-            upward(&layers, &sources, &arrows)
+            upward(&layers, &sources, &edges)
                 .into_iter()
                 .map(|it| format!("{name}: {it}")),
         );
@@ -361,8 +364,8 @@ mod unit {
             .collect()
     }
 
-    /// Arrows of the crate's root when `middle.rs` has this code.
-    fn arrows(code: &str) -> Vec<(String, String)> {
+    /// Imports at the root of a crate when `middle.rs` has this code.
+    fn edges(code: &str) -> Vec<(String, String)> {
         let sources = sources(&[
             ("top.rs", ""),
             ("middle.rs", code),
@@ -390,9 +393,9 @@ mod unit {
             "#[cfg(test)]\nuse crate::{low};\nuse crate::top;",
             "#[cfg(test)]\nmod tests {\n    use super::*;\n}\n\nuse crate::top;",
         ] {
-            assert_eq!(arrows(code), [("middle".to_owned(), "top".to_owned())], "{code}");
+            assert_eq!(edges(code), [("middle".to_owned(), "top".to_owned())], "{code}");
         }
-        let both = arrows("use crate::{low::{top, a}, top::*};");
+        let both = edges("use crate::{low::{top, a}, top::*};");
         assert_eq!(both.len(), 2);
     }
 
@@ -408,7 +411,7 @@ mod unit {
             "#[cfg(test)]\nuse crate::top;\nfn f() {}",
             "#[cfg(test)]\npub(crate) use crate::{top, low};\nfn f() {}",
         ] {
-            assert!(arrows(code).is_empty(), "{code}");
+            assert!(edges(code).is_empty(), "{code}");
         }
     }
 
@@ -445,8 +448,8 @@ mod unit {
             ("low.rs", ""),
             ("new.rs", ""),
         ]);
-        let arrows = imports(&sources).remove(&Module::new()).unwrap();
-        let wrong = upward(&layers, &sources, &arrows);
+        let edges = imports(&sources).remove(&Module::new()).unwrap();
+        let wrong = upward(&layers, &sources, &edges);
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(wrong[0].contains("lacks new") && wrong[1].starts_with("middle -> top"));
     }

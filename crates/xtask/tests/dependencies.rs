@@ -8,14 +8,14 @@ use std::{env, fs};
 use serde_json::Value;
 
 /// Allowed dependencies of each crate in the table.
-type Arrows = BTreeMap<String, BTreeSet<String>>;
+type Dependencies = BTreeMap<String, BTreeSet<String>>;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// Reads rows such as ``| `crates/cli` | what it does | api, rules |``; the last cell of such a row is the list.
-fn allowed(page: &str) -> Arrows {
+fn allowed(page: &str) -> Dependencies {
     let rows = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |"));
@@ -35,11 +35,11 @@ fn allowed(page: &str) -> Arrows {
     .collect()
 }
 
-/// Reads `cargo metadata --no-deps`: members of the workspace and their arrows to other members, with the kind of each.
+/// Reads `cargo metadata --no-deps`: members of the workspace and their dependencies on other members, with the kind of each.
 fn actual(metadata: &Value) -> BTreeMap<String, Vec<(String, bool)>> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let arrows = |package: &Value| {
+    let dependencies_of = |package: &Value| {
         let dependencies = list(&package["dependencies"]).into_iter();
         // Only members are named by path.
         dependencies
@@ -49,19 +49,19 @@ fn actual(metadata: &Value) -> BTreeMap<String, Vec<(String, bool)>> {
     };
     list(&metadata["packages"])
         .iter()
-        .map(|package| (text(&package["name"]), arrows(package)))
+        .map(|package| (text(&package["name"]), dependencies_of(package)))
         .collect()
 }
 
 /// The violations. Every crate may have a dev-dependency on testkit, except the crates that testkit depends on.
-fn forbidden(allowed: &Arrows, actual: &BTreeMap<String, Vec<(String, bool)>>) -> Vec<String> {
+fn forbidden(allowed: &Dependencies, actual: &BTreeMap<String, Vec<(String, bool)>>) -> Vec<String> {
     let mut wrong = Vec::new();
-    for (from, arrows) in actual {
+    for (from, dependencies) in actual {
         let Some(list) = allowed.get(from) else {
             wrong.push(format!("{from} is not in the table of docs/architecture.md"));
             continue;
         };
-        for (to, dev) in arrows {
+        for (to, dev) in dependencies {
             let test_help = *dev && to == "testkit" && from != "api";
             if !list.contains(to) && !test_help {
                 wrong.push(format!("{from} depends on {to}"));
@@ -145,7 +145,7 @@ fn files_and_folders_that_the_architecture_names_are_there() {
 }
 
 #[test]
-fn a_forbidden_arrow_an_unlisted_crate_and_a_stale_row_are_reported() {
+fn a_forbidden_dependency_an_unlisted_crate_and_a_stale_row_are_reported() {
     let page = "| `crates/api` | the contract | - |\n| `crates/cli` | a | pipe | api |\n| `crates/old` | x | - |\ntext\n";
     let package = |name: &str, to: &str, kind: Value| serde_json::json!({"name": name, "dependencies": [{"name": to, "path": "/x", "kind": kind}, {"name": "serde", "kind": null}]});
     let metadata = serde_json::json!({"packages": [
