@@ -6,8 +6,8 @@
 //! 4. Every file begins with one line: what goes in and what comes out.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
@@ -62,24 +62,32 @@ fn below(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The sources of every crate, by the crate's name.
-fn crates() -> BTreeMap<String, Vec<Source>> {
-    let folders = fs::read_dir(root().join("crates")).unwrap().flatten();
-    let folders = folders.map(|entry| entry.path()).chain([root().join("e2e")]);
-    let sources = |folder: PathBuf| {
-        let source = folder.join("src");
-        // Each file in `bin` is a program of its own.
-        let rust = |path: &PathBuf| {
-            path.extension().is_some_and(|end| end == "rs") && !path.starts_with(source.join("bin"))
-        };
-        let files = below(&source).into_iter().filter(rust).map(|path| {
-            let text = fs::read_to_string(&path).unwrap();
-            Source::new(path.strip_prefix(&source).unwrap().to_owned(), text)
-        });
-        let name = folder.file_name().unwrap().to_string_lossy().into_owned();
-        (name, files.collect())
+/// The sources below a folder.
+fn sources(folder: &Path) -> io::Result<Vec<Source>> {
+    // Each file in `bin` is a program of its own.
+    let is_module = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == "rs") && !path.starts_with(folder.join("bin"))
     };
-    folders.map(sources).collect()
+    let files = below(folder).into_iter().filter(is_module);
+    let source = |path: PathBuf| {
+        let name = path.strip_prefix(folder).unwrap_or(&path).to_owned();
+        Ok(Source::new(name, fs::read_to_string(path)?))
+    };
+    files.map(source).collect()
+}
+
+/// The sources of every crate, by the crate's folder.
+fn crates() -> BTreeMap<String, Vec<Source>> {
+    let folders = fs::read_dir(root().join("crates"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let names = folders.map(|entry| format!("crates/{}", entry.file_name().display()));
+    let read = |name: String| match sources(&root().join(&name).join("src")) {
+        Ok(sources) => (name, sources),
+        Err(error) => panic!("cannot read {name}: {error}"),
+    };
+    names.chain(["e2e".to_owned()]).map(read).collect()
 }
 
 /// Whether the next tokens are `::`.
@@ -192,7 +200,10 @@ fn imports(sources: &[Source]) -> BTreeMap<Module, Edges> {
     let mut edges: BTreeMap<Module, Edges> = BTreeMap::new();
     for source in sources.iter().filter(|source| !source.is_test()) {
         let mut found = Vec::new();
-        paths(source.text.parse().unwrap(), &mut found);
+        match source.text.parse() {
+            Ok(tokens) => paths(tokens, &mut found),
+            Err(error) => panic!("{}: {error}", source.path.display()),
+        }
         for path in found {
             let (from, to) = (&source.module, resolve(&path, &source.module, &all));
             let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
@@ -357,7 +368,7 @@ fn a_module_with_submodules_is_a_folder_with_mod_rs() {
 mod unit {
     use super::*;
 
-    fn sources(files: &[(&str, &str)]) -> Vec<Source> {
+    fn in_memory(files: &[(&str, &str)]) -> Vec<Source> {
         files
             .iter()
             .map(|(path, text)| Source::new(path.into(), (*text).to_owned()))
@@ -366,7 +377,7 @@ mod unit {
 
     /// Imports at the root of a crate when `middle.rs` has this code.
     fn edges(code: &str) -> Vec<(String, String)> {
-        let sources = sources(&[
+        let sources = in_memory(&[
             ("top.rs", ""),
             ("middle.rs", code),
             ("low/mod.rs", ""),
@@ -417,7 +428,7 @@ mod unit {
 
     #[test]
     fn a_circle_is_found_in_a_folder_over_several_files() {
-        let sources = sources(&[
+        let sources = in_memory(&[
             ("lib.rs", ""),
             ("a/mod.rs", "mod x; mod y; mod z; use self::x::X;"),
             ("a/x.rs", "use super::y::Y;"),
@@ -441,7 +452,7 @@ mod unit {
         let head = "//! From top:\n//! modules from top to bottom:\n//!\n//! - `top`: x\n//! - `middle/`: `top` of `low`\n//! - `low.rs`: x";
         let layers = layers(head).unwrap();
         assert_eq!(layers, ["top", "middle", "low"]);
-        let sources = sources(&[
+        let sources = in_memory(&[
             ("lib.rs", ""),
             ("top.rs", "use crate::low;"),
             ("middle.rs", "use crate::top;"),
