@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, LexError, TokenStream, TokenTree};
 
 /// A module's path below the crate's root.
 type Module = Vec<String>;
@@ -77,15 +77,15 @@ fn sources(folder: &Path) -> io::Result<Vec<Source>> {
 }
 
 /// The sources of every crate, by the crate's folder.
-fn crates() -> BTreeMap<String, Vec<Source>> {
+fn crates() -> io::Result<BTreeMap<String, Vec<Source>>> {
     let folders = fs::read_dir(root().join("crates"))
         .into_iter()
         .flatten()
         .flatten();
     let names = folders.map(|entry| format!("crates/{}", entry.file_name().display()));
-    let read = |name: String| match sources(&root().join(&name).join("src")) {
-        Ok(sources) => (name, sources),
-        Err(error) => panic!("cannot read {name}: {error}"),
+    let read = |name: String| {
+        let sources = sources(&root().join(&name).join("src"))?;
+        Ok((name, sources))
     };
     names.chain(["e2e".to_owned()]).map(read).collect()
 }
@@ -195,15 +195,12 @@ fn resolve(path: &[String], from: &[String], all: &BTreeSet<Module>) -> Module {
 type Edges = BTreeMap<(String, String), BTreeSet<PathBuf>>;
 
 /// The imports of a crate, by folder.
-fn imports(sources: &[Source]) -> BTreeMap<Module, Edges> {
+fn imports(sources: &[Source]) -> Result<BTreeMap<Module, Edges>, LexError> {
     let all: BTreeSet<Module> = sources.iter().map(|source| source.module.clone()).collect();
     let mut edges: BTreeMap<Module, Edges> = BTreeMap::new();
     for source in sources.iter().filter(|source| !source.is_test()) {
         let mut found = Vec::new();
-        match source.text.parse() {
-            Ok(tokens) => paths(tokens, &mut found),
-            Err(error) => panic!("{}: {error}", source.path.display()),
-        }
+        paths(source.text.parse()?, &mut found);
         for path in found {
             let (from, to) = (&source.module, resolve(&path, &source.module, &all));
             let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
@@ -214,7 +211,7 @@ fn imports(sources: &[Source]) -> BTreeMap<Module, Edges> {
             }
         }
     }
-    edges
+    Ok(edges)
 }
 
 /// Edges between modules of one folder that lead back to where they begin.
@@ -267,8 +264,8 @@ fn upward(layers: &[&str], sources: &[Source], edges: &Edges) -> Vec<String> {
 fn modules_of_a_folder_do_not_import_each_other_in_a_circle() {
     let mut wrong = Vec::new();
     let mut read = 0;
-    for (name, sources) in crates() {
-        for (folder, edges) in imports(&sources) {
+    for (name, sources) in crates().unwrap() {
+        for (folder, edges) in imports(&sources).unwrap() {
             read += edges.len();
             wrong.extend(
                 circles(&edges)
@@ -284,14 +281,17 @@ fn modules_of_a_folder_do_not_import_each_other_in_a_circle() {
 #[test]
 fn imports_go_down_the_list_of_their_crate() {
     let mut wrong = Vec::new();
-    for (name, sources) in crates() {
+    for (name, sources) in crates().unwrap() {
         let roots = sources.iter().filter(|source| source.is_root()).map(Source::head);
         let heads = roots.collect::<Vec<_>>();
         let Some(layers) = heads.iter().find_map(|head| layers(head)) else {
             wrong.push(format!("{name}: lib.rs has no list from top to bottom"));
             continue;
         };
-        let edges = imports(&sources).remove(&Module::new()).unwrap_or_default();
+        let edges = imports(&sources)
+            .unwrap()
+            .remove(&Module::new())
+            .unwrap_or_default();
         wrong.extend(
             upward(&layers, &sources, &edges)
                 .into_iter()
@@ -304,7 +304,7 @@ fn imports_go_down_the_list_of_their_crate() {
 #[test]
 fn the_map_of_a_folder_names_everything_in_it() {
     let mut wrong = Vec::new();
-    for (name, sources) in crates() {
+    for (name, sources) in crates().unwrap() {
         for source in sources
             .iter()
             .filter(|source| source.path.ends_with("mod.rs") && !source.is_test())
@@ -333,7 +333,7 @@ fn the_map_of_a_folder_names_everything_in_it() {
 #[test]
 fn a_file_begins_with_one_line_that_says_what_goes_in_and_what_comes_out() {
     let mut wrong = Vec::new();
-    for (name, sources) in crates() {
+    for (name, sources) in crates().unwrap() {
         for source in &sources {
             let first = source.text.lines().next().unwrap_or_default();
             let is_flow = first.contains(" -> ") || source.is_root() || source.is_test();
@@ -351,7 +351,7 @@ fn a_file_begins_with_one_line_that_says_what_goes_in_and_what_comes_out() {
 
 #[test]
 fn a_module_with_submodules_is_a_folder_with_mod_rs() {
-    let all = crates();
+    let all = crates().unwrap();
     let paths = all
         .iter()
         .flat_map(|(name, sources)| sources.iter().map(move |one| (name, &one.path)));
@@ -384,7 +384,9 @@ mod unit {
             ("low/top.rs", ""),
             ("lib.rs", ""),
         ]);
-        let found = imports(&sources).remove(&Module::new());
+        let found = imports(&sources)
+            .ok()
+            .and_then(|mut all| all.remove(&Module::new()));
         found.unwrap_or_default().into_keys().collect()
     }
 
@@ -437,7 +439,7 @@ mod unit {
             ("a/z.rs", "fn f() { crate::a::x::f() }"),
             ("a/z_tests.rs", "use super::y;"),
         ]);
-        let found = imports(&sources);
+        let found = imports(&sources).unwrap();
         assert_eq!(found.keys().collect::<Vec<_>>(), [&vec!["a".to_owned()]]);
         let found = circles(&found[&vec!["a".to_owned()]]);
         assert_eq!(found.len(), 3, "{found:?}");
@@ -459,7 +461,7 @@ mod unit {
             ("low.rs", ""),
             ("new.rs", ""),
         ]);
-        let edges = imports(&sources).remove(&Module::new()).unwrap();
+        let edges = imports(&sources).unwrap().remove(&Module::new()).unwrap();
         let wrong = upward(&layers, &sources, &edges);
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(wrong[0].contains("lacks new") && wrong[1].starts_with("middle -> top"));
