@@ -15,7 +15,7 @@
 //! - `args`: the command line.
 //! - `helm`: helm, installed when missing.
 //! - `registry`: pushes and copies of images, by skopeo.
-//! - `definitions`: CustomResourceDefinitions of other projects.
+//! - `definitions`: CRDs of other projects.
 //! - `components`: programs built from Go modules.
 //! - `apt`: Debian packages.
 //! - `venv`: Python packages.

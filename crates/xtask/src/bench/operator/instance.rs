@@ -66,7 +66,7 @@ impl Instance {
         let config = instance.layout.file("kwok.yaml");
         fs::write(&config, kwok::STAGES)?;
         let kwok = control_plane::service(
-            kwok::NAME,
+            kwok::FAKE_NODES,
             instance.layout.file("bin/kwok"),
             kwok::args(&instance.layout.kubeconfig("load"), &config),
         );
@@ -86,7 +86,7 @@ impl Instance {
         link(&layout, paths, &ETCD, &["etcd"])?;
         let kubernetes = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
         link(&layout, paths, &HYPERKUBE, &kubernetes)?;
-        link(&layout, paths, &KWOK, &[kwok::NAME])?;
+        link(&layout, paths, &KWOK, &[kwok::FAKE_NODES])?;
         for line in [
             "link set lo up",
             &format!("address replace {NODE_ADDRESS}/32 dev lo"),
