@@ -15,7 +15,7 @@
 //! - `args`: the command line.
 //! - `helm`: helm, installed when missing.
 //! - `registry`: pushes and copies of images, by skopeo.
-//! - `definitions`: custom resource definitions of other projects.
+//! - `definitions`: CRDs of other projects.
 //! - `components`: programs built from Go modules.
 //! - `venv`: Python packages.
 //! - `apt`: Debian packages.

@@ -5,7 +5,7 @@
 //! - `release`: the release with other Helm values.
 //! - `servers`: metrics and audit records of all servers.
 //! - `component`: Deployment of one component and its pods.
-//! - `definitions`: custom resource definitions of other projects.
+//! - `definitions`: CRDs of other projects.
 
 pub mod check;
 pub mod component;

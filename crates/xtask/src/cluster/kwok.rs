@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 
 use super::layout::Layout;
 use super::process::{self, Network, Service};
-use super::state::{FAKE_NODES, State};
+pub(crate) use super::state::FAKE_NODES;
+use super::state::State;
 use super::{lock, node};
 use crate::args::KwokCommand;
 use crate::components::KWOK;

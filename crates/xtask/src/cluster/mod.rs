@@ -40,7 +40,7 @@ mod plan;
 pub(crate) mod process;
 pub(crate) mod registry;
 mod settings;
-pub(crate) mod state;
+mod state;
 mod status;
 mod target;
 mod users;

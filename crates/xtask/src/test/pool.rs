@@ -11,7 +11,8 @@ use anyhow::{Context as _, bail};
 
 use super::tests::{self, Test};
 
-/// Environment variable with the path of a file. A test creates it when it only waits for the deletion of its namespaces (`e2e/src/test_run/teardown.rs`).
+/// Environment variable with the path of a file. A test creates it when it only waits for the deletion of its namespaces
+/// (`e2e/src/test_run/teardown.rs`).
 const TEARDOWN: &str = "JUPYTER_K8S_TEARDOWN";
 /// Polling interval for running tests.
 const POLL: Duration = Duration::from_millis(50);

@@ -18,7 +18,6 @@ use kube::{Client, Config};
 use crate::bench::server::cpu_time_of;
 use crate::cluster::layout::{Layout, NODE_ADDRESS, api_url};
 use crate::cluster::process::{Service, wait_until};
-use crate::cluster::state::FAKE_NODES;
 use crate::cluster::{control_plane, kubeconfig, kwok, pki};
 use crate::components::{Component, ETCD, HYPERKUBE, KWOK};
 use crate::exec::Cmd;
@@ -67,7 +66,7 @@ impl Instance {
         let config = instance.layout.file("kwok.yaml");
         fs::write(&config, kwok::STAGES)?;
         let kwok = control_plane::service(
-            FAKE_NODES,
+            kwok::FAKE_NODES,
             instance.layout.file("bin/kwok"),
             kwok::args(&instance.layout.kubeconfig("load"), &config),
         );
@@ -87,7 +86,7 @@ impl Instance {
         link(&layout, paths, &ETCD, &["etcd"])?;
         let kubernetes = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
         link(&layout, paths, &HYPERKUBE, &kubernetes)?;
-        link(&layout, paths, &KWOK, &[FAKE_NODES])?;
+        link(&layout, paths, &KWOK, &[kwok::FAKE_NODES])?;
         for line in [
             "link set lo up",
             &format!("address replace {NODE_ADDRESS}/32 dev lo"),
