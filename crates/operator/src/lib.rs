@@ -14,7 +14,7 @@
 //! - `audit`: transitions -> records of the audit log
 //! - `metrics`: what is measured
 //! - `cache`: watches, caches and reads
-//! - `support`: backoff, debounce, errors
+//! - `support`: backoff, spaced triggers, errors
 //! - `context`: the state that all of them share. It names types of the modules above and holds no logic.
 
 pub mod apply;

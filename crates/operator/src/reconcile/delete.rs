@@ -54,7 +54,7 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
         context.pending_writes.released(&identity);
         return Ok(Next::Never);
     };
-    let mut debounce = None;
+    let mut delay = None;
     if let Ok(workspace) = &object.0 {
         let written = newest_status(workspace, context);
         let own = with_pending_status(workspace, written.as_ref(), context);
@@ -68,9 +68,9 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
             ..StatusUpdate::default()
         };
         let seen = newest_version(&workspace.metadata, context);
-        debounce = publish::publish(context, &identity, seen, written.as_deref(), update).await?;
+        delay = publish::publish(context, &identity, seen, written.as_deref(), update).await?;
     }
-    Ok(Next::Settled(sooner(Some(RECHECK_INTERVAL), debounce)))
+    Ok(Next::Settled(sooner(Some(RECHECK_INTERVAL), delay)))
 }
 
 /// Observed state of a deleted workspace. It is read from the API server once the cache shows no pod and nothing that makes pods.

@@ -255,8 +255,8 @@ async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error>
     };
     let seen = newest_version(&workspace.metadata, context);
     let published = publish::publish(context, &identity, seen, written.as_deref(), update);
-    let debounce = metrics.timed("publish", Box::pin(published)).await?;
-    let again = sooner(recheck, debounce);
+    let delay = metrics.timed("publish", Box::pin(published)).await?;
+    let again = sooner(recheck, delay);
 
     Ok(next(intent, safety, blocker.as_ref(), again))
 }
@@ -369,7 +369,7 @@ pub(super) fn with_pending_status(
         context.status_debounce.status(&identity.key(), &identity.uid),
         newest,
     ) {
-        (Some(debounce), _) => debounce,
+        (Some(delayed), _) => delayed,
         (None, Some(Cow::Owned(newer))) => newer.clone(),
         (None, _) => return None,
     };
