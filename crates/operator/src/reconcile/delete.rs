@@ -4,8 +4,10 @@ use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
 use kube::Resource as _;
 
-use super::workspace::{
-    Error, Next, RECHECK_INTERVAL, newest_status, newest_version, sooner, with_pending_status,
+use super::{
+    outcome::{Error, Next, RECHECK_INTERVAL, sooner},
+    pending_status::{newest_status, newest_version, with_pending_status},
+    teardown::{self, DiskPolicy},
 };
 use crate::{
     apply::{
@@ -21,7 +23,6 @@ use crate::{
     },
     context::Context,
     plan::disks::retention::retention,
-    reconcile::teardown::{self, DiskPolicy},
     status::{
         assess,
         publish::{self, StatusUpdate},

@@ -7,11 +7,13 @@
 //! | `tasks.rs` | futures and streams -> tasks that end with their reader |
 //! | `send.rs` | a request -> its answer, parsed (IO) |
 //! | `failure.rs` | an API error -> a label for metrics, a message for logs |
-//! | `random.rs` | random identifiers |
+//! | `text.rs` | texts, lists -> short texts for messages |
+//! | `random.rs` | nothing -> random identifiers |
 
-pub mod backoff;
-pub mod failure;
-pub mod random;
-pub mod send;
-pub mod spacing;
-pub mod tasks;
+pub(crate) mod backoff;
+pub(crate) mod failure;
+pub(crate) mod random;
+pub(crate) mod send;
+pub(crate) mod spacing;
+pub(crate) mod tasks;
+pub(crate) mod text;
