@@ -14,23 +14,23 @@
 //! - `audit`: transitions -> records of the audit log
 //! - `metrics`: what is measured
 //! - `cache`: watches, caches and reads
-//! - `support`: backoff, debounce, errors
+//! - `support`: backoff, spaced triggers, errors
 //! - `context`: the state that all of them share. It names types of the modules above and holds no logic.
 
-pub mod apply;
-pub mod args;
-pub mod audit;
-pub mod blockers;
+mod apply;
+mod args;
+mod audit;
+mod blockers;
 pub mod cache;
 pub mod commands;
 pub mod context;
 pub mod controllers;
-pub mod metrics;
+mod metrics;
 pub mod plan;
 pub mod reconcile;
 pub mod run;
 pub mod status;
-pub mod support;
+mod support;
 
 #[cfg(test)]
 mod testing;

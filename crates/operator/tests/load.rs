@@ -96,7 +96,7 @@ async fn under_load_a_lasting_state_is_written_after_the_delay() {
     stage.cluster();
     stage.reconcile().await.unwrap();
     assert_eq!(statuses(&stage), 0);
-    tokio::time::sleep(operator::status::debounce::MIN_DELAY).await;
+    tokio::time::sleep(operator::status::debounce::DELAY).await;
     stage.reconcile().await.unwrap();
     assert_eq!(statuses(&stage), 1);
     assert_eq!(stage.status().phase, Some(Phase::Starting));

@@ -5,7 +5,6 @@
 mod cluster;
 mod contested;
 mod crashes;
-mod debounced;
 mod deletion;
 mod disks;
 mod external_changes;
@@ -34,4 +33,5 @@ mod stage;
 mod start_timeout;
 mod status_values;
 mod terminating;
+mod triggers;
 mod unanswered_status;

@@ -12,7 +12,8 @@ use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::{
     Error,
-    writes::{Kind, Made, Outcome, expect, make, objects, remove, terminating, with_backoff, write},
+    delete::remove,
+    writes::{Kind, Made, Outcome, expect, make, objects, terminating, with_backoff, write},
 };
 use crate::{
     blockers::Blocker,

@@ -7,9 +7,15 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::writes::objects;
+use super::{
+    Error,
+    writes::{Kind, Outcome, failed, objects},
+};
 use crate::{
-    cache::observed::{Identity, Observed},
+    cache::{
+        observed::{Identity, Observed},
+        stores::trim::Trim,
+    },
     context::Context,
     support::send::delete_uid,
 };
@@ -71,6 +77,26 @@ where
         context.pending_writes.deleted(identity, &kind, uid);
     }
     Ok(gone)
+}
+
+/// Deletes a child that is ours and not wanted any more. It may be gone already, or a new object may have its name.
+pub(super) async fn remove<K>(
+    context: &Context,
+    identity: &Identity,
+    unwanted: &K,
+) -> Result<Outcome<K>, Error>
+where
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+{
+    let ended = end(
+        context,
+        &objects(context, identity),
+        unwanted,
+        PropagationPolicy::Background,
+    )
+    .await;
+    ended.map_err(failed::<K>)?;
+    Ok(Outcome::Is(None))
 }
 
 /// Result of deleting an object.

@@ -1,9 +1,13 @@
 //! Desired status, observed state, safety of a start -> what to do about the pod (pure). `plan/record` decides about restarts.
 
-use api::workspace::DesiredStatus;
+use api::{
+    WorkspaceStatus,
+    condition::{self, STOPPED},
+    workspace::DesiredStatus,
+};
 
 use super::start_safety::StartSafety;
-use crate::cache::observed::Observed;
+use crate::{cache::observed::Observed, status::assess::is_kept_off};
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +47,42 @@ impl Intent {
             self
         }
     }
+}
+
+/// Whether the next step of a workspace needs what the caches may miss: a start, the statement `Stopped=True`, or a run whose pod
+/// has vanished. Nothing else does: a child that is absent in the caches is made by a write that fails if one exists.
+pub fn needs_reread(
+    intent: Intent,
+    safety: StartSafety,
+    before: Option<&WorkspaceStatus>,
+    observed: &Observed,
+) -> bool {
+    let is_stopped = || before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
+    match intent {
+        Intent::Await => safety == StartSafety::Reread,
+        Intent::Rest => safety == StartSafety::Reread && !is_stopped(),
+        Intent::Keep => may_miss_pod(before, observed),
+        Intent::Start | Intent::Stop => false,
+    }
+}
+
+/// Whether a pod of the current run may be on the disk although the caches do not show it. Either the ready pod has vanished without
+/// ending, or the scheduler keeps the next pod away from it. A user may have removed its label.
+fn may_miss_pod(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
+    let used = before.and_then(|before| {
+        before
+            .endpoint
+            .as_ref()
+            .filter(|_| before.run_id.as_deref() == observed.run_id())
+    });
+    let has_vanished = used.is_some_and(|used| {
+        observed
+            .pods
+            .iter()
+            .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
+    });
+    let pod = observed.current_pod();
+    has_vanished || pod.is_some_and(|pod| is_kept_off(pod) && observed.previous_pods(pod).next().is_none())
 }
 
 #[cfg(test)]

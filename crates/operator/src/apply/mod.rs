@@ -21,15 +21,15 @@
 
 mod account;
 mod borrowed_claim;
-pub mod contest;
+pub(crate) mod contest;
 mod correction_events;
-pub mod delete;
-pub mod diff;
+pub(crate) mod delete;
+pub(crate) mod diff;
 mod disk;
-pub mod finalizer;
-pub mod intent;
+pub(crate) mod finalizer;
+pub(crate) mod intent;
 mod scale;
-pub mod start_safety;
+pub(crate) mod start_safety;
 mod touch_refused;
 mod writes;
 
@@ -53,10 +53,11 @@ use rules::ValidWorkspace;
 pub(crate) use self::writes::{Outcome, is_conflict, with_backoff};
 pub use self::{borrowed_claim::give_back, disk::retain, touch_refused::Retries};
 use self::{
+    delete::remove,
     scale::{scale, scaler},
     writes::{
-        Kind, Made, conflict, create, expect, failed, json_patch, make, merge_patch, objects, remove,
-        terminating, write,
+        Kind, Made, conflict, create, expect, failed, json_patch, make, merge_patch, objects, terminating,
+        write,
     },
 };
 use crate::{

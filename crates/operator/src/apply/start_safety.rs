@@ -13,12 +13,6 @@
 
 use std::time::Duration;
 
-use api::{
-    WorkspaceStatus,
-    condition::{self, STOPPED},
-};
-
-use super::intent::Intent;
 use crate::{
     cache::{
         observe::{self, Scope},
@@ -26,7 +20,6 @@ use crate::{
         pending_writes::Expectation,
     },
     context::Context,
-    status::assess::is_kept_off,
 };
 
 /// Whether a run may start, and whether the status may say that no pod is left.
@@ -131,42 +124,6 @@ pub async fn confirm(
 /// Other children can exist only if the caches show them, or if a write would conflict with them.
 fn has_nothing(observed: &Observed) -> bool {
     observed.deployment.is_none() && observed.claim.is_none()
-}
-
-/// Whether the next step of a workspace needs what the caches may miss: a start, the statement `Stopped=True`, or a run whose pod
-/// has vanished. Nothing else does: a child that is absent in the caches is made by a write that fails if one exists.
-pub fn needs_reread(
-    intent: Intent,
-    safety: StartSafety,
-    before: Option<&WorkspaceStatus>,
-    observed: &Observed,
-) -> bool {
-    let is_stopped = || before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
-    match intent {
-        Intent::Await => safety == StartSafety::Reread,
-        Intent::Rest => safety == StartSafety::Reread && !is_stopped(),
-        Intent::Keep => may_miss_pod(before, observed),
-        Intent::Start | Intent::Stop => false,
-    }
-}
-
-/// Whether a pod of the current run may be on the disk although the caches do not show it. Either the ready pod has vanished without
-/// ending, or the scheduler keeps the next pod away from it. A user may have removed its label.
-fn may_miss_pod(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
-    let used = before.and_then(|before| {
-        before
-            .endpoint
-            .as_ref()
-            .filter(|_| before.run_id.as_deref() == observed.run_id())
-    });
-    let has_vanished = used.is_some_and(|used| {
-        observed
-            .pods
-            .iter()
-            .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
-    });
-    let pod = observed.current_pod();
-    has_vanished || pod.is_some_and(|pod| is_kept_off(pod) && observed.previous_pods(pod).next().is_none())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use json_patch::Patch as JsonPatch;
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource,
-    api::{Patch, PatchParams, PostParams, PropagationPolicy},
+    api::{Patch, PatchParams, PostParams},
     core::request::{self, Request},
 };
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
@@ -16,7 +16,6 @@ use serde_json::Value;
 use super::{
     Error,
     contest::{contested, other_manager},
-    delete::end,
 };
 use crate::{
     blockers::{Blocker, refusal},
@@ -234,26 +233,6 @@ fn outcome<K: Kind>(answer: Result<Arc<K>, Error>) -> Result<Outcome<K>, Error> 
     refusal.map_or(Err(error), |refusal| {
         Ok(Outcome::Blocked(Blocker::Refused(refusal)))
     })
-}
-
-/// Deletes a child that is ours and not wanted any more. It may be gone already, or a new object may have its name.
-pub(super) async fn remove<K>(
-    context: &Context,
-    identity: &Identity,
-    unwanted: &K,
-) -> Result<Outcome<K>, Error>
-where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
-{
-    let ended = end(
-        context,
-        &objects(context, identity),
-        unwanted,
-        PropagationPolicy::Background,
-    )
-    .await;
-    ended.map_err(failed::<K>)?;
-    Ok(Outcome::Is(None))
 }
 
 /// The objects of a kind in the workspace's namespace.

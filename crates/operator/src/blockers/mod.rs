@@ -3,8 +3,8 @@
 //! - `refusal.rs`: a write that the API server refused -> the reason and what to do
 //! - `rejected.rs`: a workspace that fails the rules -> why it must not run
 
-pub mod refusal;
-pub mod rejected;
+pub(crate) mod refusal;
+pub(crate) mod rejected;
 
 use std::fmt;
 

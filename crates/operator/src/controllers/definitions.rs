@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::{
     context::Context,
-    support::failure::{listed, message_of},
+    support::{failure::message_of, text::listed},
 };
 
 /// CRDs are read at most this often.

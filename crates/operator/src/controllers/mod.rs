@@ -15,7 +15,7 @@
 pub mod assertion_keys;
 mod attempt;
 pub mod catalog;
-pub mod definitions;
+pub(crate) mod definitions;
 pub mod idle;
 pub mod orphans;
 pub mod resync;

@@ -4,8 +4,10 @@ use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
 use kube::Resource as _;
 
-use super::workspace::{
-    Error, Next, RECHECK_INTERVAL, newest_status, newest_version, sooner, with_pending_status,
+use super::{
+    outcome::{Error, Next, RECHECK_INTERVAL, sooner},
+    pending_status::{newest_status, newest_version, with_pending_status},
+    teardown::{self, DiskPolicy},
 };
 use crate::{
     apply::{
@@ -21,7 +23,6 @@ use crate::{
     },
     context::Context,
     plan::disks::retention::retention,
-    reconcile::teardown::{self, DiskPolicy},
     status::{
         assess,
         publish::{self, StatusUpdate},
@@ -54,7 +55,7 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
         context.pending_writes.released(&identity);
         return Ok(Next::Never);
     };
-    let mut debounce = None;
+    let mut delay = None;
     if let Ok(workspace) = &object.0 {
         let written = newest_status(workspace, context);
         let own = with_pending_status(workspace, written.as_ref(), context);
@@ -68,9 +69,9 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
             ..StatusUpdate::default()
         };
         let seen = newest_version(&workspace.metadata, context);
-        debounce = publish::publish(context, &identity, seen, written.as_deref(), update).await?;
+        delay = publish::publish(context, &identity, seen, written.as_deref(), update).await?;
     }
-    Ok(Next::Settled(sooner(Some(RECHECK_INTERVAL), debounce)))
+    Ok(Next::Settled(sooner(Some(RECHECK_INTERVAL), delay)))
 }
 
 /// Observed state of a deleted workspace. It is read from the API server once the cache shows no pod and nothing that makes pods.

@@ -23,8 +23,8 @@ use crate::{
     context::Context,
     controllers::routes,
     plan::disks::{desired_claim, retention},
-    status::{assess::condition_list::brief, publish, transitions},
-    support::failure::message_of,
+    status::{publish, transitions},
+    support::{failure::message_of, text::brief},
 };
 
 /// A child could not be deleted, or the finalizer could not be released. The error is transient.

@@ -13,26 +13,17 @@ use api::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// How long a status may be delayed under load.
-pub const MIN_DELAY: Duration = Duration::from_secs(10);
-/// Additional delay per workspace under high load: about the time that the cluster needs to start one.
-const DELAY_PER_WORKSPACE: Duration = Duration::from_millis(60);
-/// The longest delay. A workspace that takes longer no longer counts as load.
-const MAX_DELAY: Duration = Duration::from_mins(1);
+/// How long a status is delayed under load.
+pub const DELAY: Duration = Duration::from_secs(10);
 /// Load starts with this many workspaces that start, stop or are deleted.
 pub const LOAD_THRESHOLD: usize = 16;
+/// A workspace that takes longer no longer counts as load.
+const LOAD_WINDOW: Duration = Duration::from_mins(1);
 
 /// Workspaces that start, stop or are deleted, and their delayed statuses.
 #[derive(Debug, Default)]
 pub struct StatusDebounce {
-    load: Mutex<Load>,
-}
-
-#[derive(Debug, Default)]
-struct Load {
-    moving: HashMap<String, Moving>,
-    /// The highest number since the load started: the last workspaces waited for the first.
-    peak: usize,
+    moving: Mutex<HashMap<String, Moving>>,
 }
 
 #[derive(Debug)]
@@ -42,70 +33,44 @@ struct Moving {
     delayed: Option<Box<WorkspaceStatus>>,
 }
 
-impl Load {
-    fn recent(&self, now: Instant) -> impl Iterator<Item = &Moving> {
-        self.moving.values().filter(move |it| now - it.since < MAX_DELAY)
-    }
-
-    fn delayed(&self, workspace: &str, uid: &str) -> Option<&WorkspaceStatus> {
-        let found = self.moving.get(workspace).filter(|it| it.uid == uid)?;
-        found.delayed.as_deref()
-    }
-}
-
 impl StatusDebounce {
     /// Delays a status that only reports starting, stopping or deletion. Returns the longest delay; `None`: write it now.
     pub fn debounce(&self, workspace: &str, uid: &str, status: &WorkspaceStatus) -> Option<Duration> {
-        let mut load = self.load.lock();
+        let mut moving = self.moving.lock();
         let now = Instant::now();
-        let known = load.moving.get(workspace).filter(|it| it.uid == uid);
+        let known = moving.get(workspace).filter(|it| it.uid == uid);
         let since = known.map_or(now, |it| it.since);
-        let moving = Moving {
+        let mut left = DELAY.checked_sub(now - since).filter(|left| !left.is_zero());
+        let others = moving
+            .iter()
+            .filter(|(key, it)| *key != workspace && now - it.since < LOAD_WINDOW);
+        if others.count() + 1 < LOAD_THRESHOLD {
+            left = None;
+        }
+        let own = Moving {
             uid: uid.to_owned(),
             since,
-            delayed: None,
+            delayed: left.map(|_| Box::new(status.clone())),
         };
-        load.moving.insert(workspace.to_owned(), moving);
-        let recent = load.recent(now).count();
-        load.peak = if recent < LOAD_THRESHOLD {
-            0
-        } else {
-            recent.max(load.peak)
-        };
-        if load.peak == 0 {
-            return None;
-        }
-        let delay = DELAY_PER_WORKSPACE * u32::try_from(load.peak).unwrap_or(u32::MAX);
-        let left = delay.clamp(MIN_DELAY, MAX_DELAY).checked_sub(now - since);
-        let left = left.filter(|left| !left.is_zero())?;
-        if let Some(moving) = load.moving.get_mut(workspace) {
-            moving.delayed = Some(Box::new(status.clone()));
-        }
-        Some(left)
-    }
-
-    /// Whether statuses are delayed. It checks no more workspaces than it needs, because each change of a child calls it.
-    pub fn is_loaded(&self) -> bool {
-        self.load
-            .lock()
-            .recent(Instant::now())
-            .nth(LOAD_THRESHOLD - 1)
-            .is_some()
+        moving.insert(workspace.to_owned(), own);
+        left
     }
 
     /// The delayed status: the operator has computed it, but not written it yet.
     pub fn status(&self, workspace: &str, uid: &str) -> Option<WorkspaceStatus> {
-        self.load.lock().delayed(workspace, uid).cloned()
+        let moving = self.moving.lock();
+        let found = moving.get(workspace).filter(|it| it.uid == uid)?;
+        found.delayed.as_deref().cloned()
     }
 
     /// Removes a workspace that has started or stopped, or is gone.
     pub fn forget(&self, workspace: &str) {
-        self.load.lock().moving.remove(workspace);
+        self.moving.lock().remove(workspace);
     }
 
     /// Drops everything, because another replica leads.
     pub fn clear(&self) {
-        *self.load.lock() = Load::default();
+        self.moving.lock().clear();
     }
 }
 
@@ -144,58 +109,43 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_status_is_delayed_under_load_and_not_for_long() {
-        let debounce = StatusDebounce::default();
-        for number in 1..LOAD_THRESHOLD {
-            let other = format!("team/other-{number}");
-            assert_eq!(
-                debounce.debounce(&other, "u", &status("1")),
-                None,
-                "few are on their way"
-            );
+    /// Reports a status of this many other workspaces.
+    fn start_others(debounce: &StatusDebounce, count: usize) {
+        for number in 0..count {
+            debounce.debounce(&format!("team/other-{number}"), "u", &status("1"));
         }
-        assert!(!debounce.is_loaded());
-        assert_eq!(debounce.debounce("team/a", "u", &status("1")), Some(MIN_DELAY));
-        tokio::time::advance(MIN_DELAY / 2).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_is_delayed_under_load_by_a_fixed_time() {
+        let debounce = StatusDebounce::default();
+        start_others(&debounce, LOAD_THRESHOLD - 2);
         assert_eq!(
-            debounce.debounce("team/a", "u", &status("2")),
-            Some(MIN_DELAY / 2)
+            debounce.debounce("team/first", "u", &status("1")),
+            None,
+            "no load"
         );
+        assert_eq!(debounce.debounce("team/a", "u", &status("1")), Some(DELAY));
+        tokio::time::advance(DELAY / 2).await;
+        assert_eq!(debounce.debounce("team/a", "u", &status("2")), Some(DELAY / 2));
         assert_eq!(debounce.status("team/a", "u"), Some(status("2")));
         assert_eq!(debounce.status("team/a", "another"), None);
-        assert!(debounce.is_loaded());
-        tokio::time::advance(MIN_DELAY / 2).await;
+        tokio::time::advance(DELAY / 2).await;
         assert_eq!(debounce.debounce("team/a", "u", &status("3")), None);
         assert_eq!(debounce.status("team/a", "u"), None, "it is written");
-        tokio::time::advance(MAX_DELAY).await;
-        assert!(!debounce.is_loaded());
+        tokio::time::advance(LOAD_WINDOW).await;
         assert_eq!(
             debounce.debounce("team/b", "u", &status("1")),
             None,
-            "the others do not count any more"
+            "the others no longer count"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_grows_with_the_load() {
+    async fn the_delay_does_not_depend_on_the_load() {
         let debounce = StatusDebounce::default();
-        let last = |many: usize| {
-            let put = (0..many).map(|number| debounce.debounce(&format!("team/{number}"), "u", &status("1")));
-            put.last().flatten()
-        };
-        assert_eq!(last(160), Some(MIN_DELAY));
-        assert_eq!(last(500), Some(DELAY_PER_WORKSPACE * 500));
-        for number in 0..400 {
-            debounce.forget(&format!("team/{number}"));
-        }
-        let one_of_the_last = debounce.debounce("team/499", "u", &status("2"));
-        assert_eq!(
-            one_of_the_last,
-            Some(DELAY_PER_WORKSPACE * 500),
-            "the first got there before it"
-        );
-        assert_eq!(last(2000), Some(MAX_DELAY));
+        start_others(&debounce, 2000);
+        assert_eq!(debounce.debounce("team/a", "u", &status("1")), Some(DELAY));
     }
 
     #[tokio::test(start_paused = true)]
@@ -206,11 +156,10 @@ mod tests {
             debounce.forget("team/b");
             debounce.debounce("team/b", "u", &status("1"));
         }
-        let count = || debounce.load.lock().recent(Instant::now()).count();
-        assert_eq!(count(), 2);
-        tokio::time::advance(MAX_DELAY).await;
-        debounce.debounce("team/c", "u", &status("1"));
-        assert_eq!(count(), 1);
+        assert_eq!(debounce.moving.lock().len(), 2);
+        start_others(&debounce, LOAD_THRESHOLD - 3);
+        assert_eq!(debounce.debounce("team/a", "u", &status("1")), None);
+        assert_eq!(debounce.debounce("team/c", "u", &status("1")), Some(DELAY));
     }
 
     #[test]

@@ -9,9 +9,9 @@
 //! | `events.rs` | Events -> the API server (IO) |
 //! | `transitions.rs` | status before and after -> Events |
 
-pub mod assess;
+pub(crate) mod assess;
 pub mod debounce;
 pub mod events;
-pub mod publish;
-pub mod started;
-pub mod transitions;
+pub(crate) mod publish;
+pub(crate) mod started;
+pub(crate) mod transitions;

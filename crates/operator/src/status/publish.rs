@@ -73,8 +73,8 @@ pub async fn publish(
         context.audit.stored(identity, stored, before, &status);
         return Ok(None);
     }
-    let passes = events.is_empty() && debounce::may_be_delayed(before, &status, is_end_requested);
-    if passes && let Some(left) = context.status_debounce.debounce(&key, &identity.uid, &status) {
+    let is_progress = events.is_empty() && debounce::may_be_delayed(before, &status, is_end_requested);
+    if is_progress && let Some(left) = context.status_debounce.debounce(&key, &identity.uid, &status) {
         return Ok(Some(left));
     }
     // Only the version of the answer is used.
@@ -113,7 +113,7 @@ pub async fn publish(
     });
     context.metrics.write("publish");
     context.audit.stored(identity, stored, before, &status);
-    if !passes {
+    if !is_progress {
         context.status_debounce.forget(&key);
     }
     let mut all = transitions::events(before, &status);

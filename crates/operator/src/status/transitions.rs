@@ -8,7 +8,7 @@ use api::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
-use crate::status::assess::condition_list::brief;
+use crate::support::text::brief;
 
 /// Longest note that the API server accepts, in bytes.
 const MAX_NOTE: usize = 1024;

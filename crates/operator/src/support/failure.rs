@@ -18,15 +18,6 @@ pub fn message_of(error: &kube::Error) -> String {
     }
 }
 
-/// The first `most` items of a list, and how many more there are.
-pub fn listed<S: AsRef<str>>(items: &[S], most: usize) -> String {
-    let first: Vec<_> = items.iter().take(most).map(AsRef::as_ref).collect();
-    match items.len().saturating_sub(most) {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
-    }
-}
-
 /// Whether an error is expected in normal operation: a write conflict, or a namespace that is being deleted.
 pub fn is_expected(error: &kube::Error) -> bool {
     match error {

@@ -33,7 +33,7 @@ use tokio::sync::watch::Sender;
 use self::changes::Change;
 use crate::{
     cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parsed, Stores, Writers, trim::Trim},
-    support::debounce::debounced,
+    support::spacing::spaced,
 };
 
 /// A workspace to reconcile.
@@ -67,18 +67,13 @@ impl Effect {
 }
 
 /// Fills `writers` while the stream is polled, and yields which workspaces to reconcile. It never ends and never fails: broken watches
-/// are restarted with growing backoff. `page_size`: objects per page of a list. `is_loaded`: whether many workspaces are starting or
-/// stopping, so that triggers of Deployments, ReplicaSets and pods may be debounced.
-pub fn start<F>(
+/// are restarted with growing backoff. `page_size`: objects per page of a list.
+pub fn start(
     client: &Client,
     scope: &Scope,
     writers: Writers,
     page_size: u32,
-    is_loaded: F,
-) -> impl Stream<Item = Result<Trigger, Infallible>> + Send + use<F>
-where
-    F: Fn() -> bool + Send + 'static,
-{
+) -> impl Stream<Item = Result<Trigger, Infallible>> + Send + use<> {
     let stores = writers.stores();
     let cluster_warnings = warnings::start(client, scope, &writers.cluster_warnings, &stores);
     let watches = Watches {
@@ -90,7 +85,7 @@ where
     };
     let ours = watches.own_writes.clone();
     let notify = watches.notify.clone();
-    let targets: Vec<BoxStream<'static, (Target, bool)>> = vec![
+    let targets: Vec<BoxStream<'static, Target>> = vec![
         watches.in_scope(writers.workspaces, move |change| {
             // A status that another client wrote has to be corrected.
             let after = change.after.as_ref();
@@ -115,24 +110,22 @@ where
         }),
         watches.in_scope(writers.shares, |_| Effect::of(None)),
         watches.storage_classes(writers.storage_classes),
-        watches.children(writers.claims, false),
-        watches.children(writers.services, false),
+        watches.children(writers.claims),
+        watches.children(writers.services),
         // A network policy may outlive its workspace, and then no other event reports it.
         watches
-            .children(writers.policies, false)
+            .children(writers.policies)
             .inspect(move |_| {
                 notify.send_replace(());
             })
             .boxed(),
-        watches.children(writers.accounts, false),
-        watches.children(writers.deployments, true),
-        watches.children(writers.replica_sets, true),
-        watches.children(writers.pods, true),
+        watches.children(writers.accounts),
+        watches.children(writers.deployments),
+        watches.children(writers.replica_sets),
+        watches.children(writers.pods),
     ];
-    let batches =
-        stream::select_all(targets).map(move |(target, may_wait)| (expand(&target, &stores), may_wait));
-    let warnings = cluster_warnings.map(|triggers| (triggers, false));
-    debounced(stream::select(batches, warnings), is_loaded).map(Ok)
+    let batches = stream::select_all(targets).map(move |target| expand(&target, &stores));
+    spaced(stream::select(batches, cluster_warnings)).map(Ok)
 }
 
 /// Every workspace, for a new leader.
@@ -156,7 +149,7 @@ impl Watches<'_> {
         &self,
         writer: CacheWriter<K>,
         effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
-    ) -> BoxStream<'static, (Target, bool)>
+    ) -> BoxStream<'static, Target>
     where
         K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
     {
@@ -168,7 +161,7 @@ impl Watches<'_> {
         &self,
         writer: CacheWriter<K>,
         effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
-    ) -> BoxStream<'static, (Target, bool)>
+    ) -> BoxStream<'static, Target>
     where
         K: Trim + Send + Sync + 'static,
     {
@@ -180,7 +173,7 @@ impl Watches<'_> {
         api: Api<Parsed<K>>,
         mut writer: CacheWriter<K>,
         effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
-    ) -> BoxStream<'static, (Target, bool)>
+    ) -> BoxStream<'static, Target>
     where
         K: Trim + Send + Sync + 'static,
     {
@@ -197,13 +190,13 @@ impl Watches<'_> {
                 if is_global {
                     notify.send_replace(());
                 }
-                stream::iter(targets.into_iter().map(|target| (target, false)))
+                stream::iter(targets)
             })
             .boxed()
     }
 
     /// In one namespace no class is known, so the API server decides whether a disk can grow.
-    fn storage_classes(&self, mut writer: CacheWriter<StorageClass>) -> BoxStream<'static, (Target, bool)> {
+    fn storage_classes(&self, mut writer: CacheWriter<StorageClass>) -> BoxStream<'static, Target> {
         if self.scope.is_cluster() {
             return self.of_cluster(writer, |change| {
                 Effect::of(change.is_of_class().then_some(Target::All))
@@ -214,10 +207,8 @@ impl Watches<'_> {
         stream::empty().boxed()
     }
 
-    /// The watch of one kind of child: which workspaces to reconcile, and whether that may be debounced. `is_step`: whether the kind
-    /// changes at each step of a start. Changes of objects that are being deleted or are gone may not be debounced: their addresses are
-    /// soon reused.
-    fn children<K>(&self, mut writer: ChildrenWriter<K>, is_step: bool) -> BoxStream<'static, (Target, bool)>
+    /// The watch of one kind of child: which workspaces to reconcile.
+    fn children<K>(&self, mut writer: ChildrenWriter<K>) -> BoxStream<'static, Target>
     where
         K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
     {
@@ -228,17 +219,10 @@ impl Watches<'_> {
         let api: Api<Parsed<K>> = self.scope.api(self.client.clone());
         events(api, config)
             .flat_map(move |event| {
-                let applied = match &event {
-                    Event::Apply(object) => Some(object.meta()),
-                    _ => None,
-                };
-                let is_own = applied.is_some_and(|meta| own_writes.contains(meta));
-                let may_wait = is_step && applied.is_some_and(|meta| meta.deletion_timestamp.is_none());
+                let is_own = matches!(&event, Event::Apply(object) if own_writes.contains(object.meta()));
                 let parents = writer.apply(event).into_iter().filter(move |_| !is_own);
-                let targets = parents.map(move |(namespace, name)| {
-                    let trigger = ObjectRef::new(&name).within(&namespace);
-                    (Target::One(trigger), may_wait)
-                });
+                let targets =
+                    parents.map(|(namespace, name)| Target::One(ObjectRef::new(&name).within(&namespace)));
                 stream::iter(targets)
             })
             .boxed()

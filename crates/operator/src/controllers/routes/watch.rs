@@ -25,7 +25,7 @@ use crate::{
         stores::{self, Stores},
         watch::{Trigger, all_workspaces},
     },
-    support::{debounce::debounced, failure::message_of},
+    support::{failure::message_of, spacing::spaced},
 };
 
 /// Shortest time before a missing kind is looked up again, however often it is requested.
@@ -57,8 +57,7 @@ pub fn start(
         follower.run(wanted)
     });
     let work = stream::once(futures::future::join_all(follow)).filter_map(|_| std::future::ready(None));
-    let triggers = debounced(receiver.map(|triggers| (triggers, false)), || false);
-    stream::select(triggers, Box::pin(work))
+    stream::select(spaced(receiver), Box::pin(work))
 }
 
 /// Why a kind cannot be used.

@@ -7,7 +7,7 @@
 //! | Does a deleted workspace leave its disk behind? | [`retention`] |
 //! | May an existing claim be mounted, and what else uses it? | [`borrowed_claims`] |
 
-pub mod borrowed_claims;
-pub mod desired_claim;
-pub mod ownership;
-pub mod retention;
+pub(crate) mod borrowed_claims;
+pub(crate) mod desired_claim;
+pub(crate) mod ownership;
+pub(crate) mod retention;

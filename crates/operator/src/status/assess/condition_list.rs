@@ -6,17 +6,10 @@ use api::condition;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use crate::support::text::brief;
+
 /// Longest message, in bytes. The status contains it up to twice, and every client that caches the status stores it.
 const MAX_MESSAGE: usize = 4096;
-
-/// A text of at most `limit` bytes, cut at a character.
-pub(crate) fn brief(text: &str, limit: usize) -> String {
-    const CUT: &str = "…";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    format!("{}{CUT}", &text[..text.floor_char_boundary(limit - CUT.len())])
-}
 
 /// Collects the conditions of one status.
 pub(crate) struct Conditions<'a> {

@@ -43,7 +43,7 @@ use crate::{
     blockers::{Blocker, Problem, rejected::Rejected},
     cache::observed::{Observed, PORT_NAME, is_ready},
     plan::{disks::desired_claim::class_of, record},
-    support::failure::listed,
+    support::text::listed,
 };
 
 /// Reasons that the kubelet reports with varying messages.

@@ -16,7 +16,7 @@ use crate::{
         observed::{Observed, container_statuses, pod_condition},
         warnings::Warning,
     },
-    status::assess::condition_list::brief,
+    support::text::brief,
 };
 
 /// The kubelet's Event reason for a failed hook.

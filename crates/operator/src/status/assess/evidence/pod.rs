@@ -7,11 +7,10 @@ use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
 
 use super::{
     CONFIRM_AFTER, Evidence, Inputs, NONE, SLOW, containers, holds, node_of, remaining, trimmed, volumes,
+    volumes::UNBOUND,
 };
 use crate::cache::observed::{Observed, pod_condition};
 
-/// The scheduler's message for a claim that waits for its volume.
-pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
 /// The scheduler's message if anti-affinity rules of other pods exclude the pod.
 const OTHERS_ANTI_AFFINITY: &str = "existing pods anti-affinity rules";
 /// The scheduler's message if the pod's own rules exclude it. It precedes the message about the rules of other pods.

@@ -6,9 +6,7 @@ use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::ResourceExt as _;
 use rules::Quantity;
 
-use super::{
-    CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, pod::UNBOUND, remaining, trimmed,
-};
+use super::{CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trimmed};
 use crate::{
     cache::{
         observed::{Observed, claims_of, pod_condition},
@@ -21,6 +19,9 @@ use crate::{
 const DEFAULT_CLASS: &str = "storageclass.kubernetes.io/is-default-class";
 /// The cluster's message for a claim whose class does not exist.
 const MISSING_CLASS: &str = "storageclass.storage.k8s.io ";
+/// The scheduler's message for a claim that waits for its volume.
+pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";
+
 /// The newest warning with this reason about the object with this UID.
 fn warning<'a>(observed: &'a Observed, uid: Option<&str>, reason: &str) -> Option<&'a Warning> {
     let about = |warning: &&Warning| Some(warning.about.as_str()) == uid && warning.reason == reason;

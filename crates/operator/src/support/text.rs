@@ -1,0 +1,19 @@
+//! Texts, lists -> short texts for messages (pure).
+
+/// A text of at most `limit` bytes, cut at a character.
+pub(crate) fn brief(text: &str, limit: usize) -> String {
+    const CUT: &str = "…";
+    if text.len() <= limit {
+        return text.to_owned();
+    }
+    format!("{}{CUT}", &text[..text.floor_char_boundary(limit - CUT.len())])
+}
+
+/// The first `most` items of a list, and how many more there are.
+pub fn listed<S: AsRef<str>>(items: &[S], most: usize) -> String {
+    let first: Vec<_> = items.iter().take(most).map(AsRef::as_ref).collect();
+    match items.len().saturating_sub(most) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
