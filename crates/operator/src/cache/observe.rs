@@ -6,7 +6,6 @@ use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        apps::v1::Deployment,
         core::v1::{PersistentVolumeClaim, Service},
         networking::v1::NetworkPolicy,
     },
@@ -21,8 +20,9 @@ use crate::{
     cache::{
         lists::Lister,
         observed::{Identity, Observed, claims_of},
+        partial::Deployment,
         references::References,
-        stores::{self, Parsed, Stores, trim::Trim},
+        stores::{self, Parsed, Stores, Trim},
         warnings::ClusterWarnings,
     },
     support::failure::message_of,

@@ -1,14 +1,12 @@
-//! The state of one workspace's children in the API server, and questions about it (pure).
+//! Children of one workspace in the API server -> what they say about its runs (pure).
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::{Workspace, names};
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentCondition, ReplicaSet},
-        core::v1::{
-            ContainerStatus, PersistentVolumeClaim, Pod, PodCondition, PodSpec, Service, ServiceAccount,
-        },
+        apps::v1::DeploymentCondition,
+        core::v1::{PersistentVolumeClaim, PodCondition, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
     },
@@ -18,6 +16,7 @@ use kube::{Resource as _, ResourceExt as _};
 
 use crate::cache::{
     field_managers,
+    partial::{ContainerStatus, Deployment, Pod, PodSpec, ReplicaSet},
     warnings::{Node, Warning},
 };
 
@@ -168,7 +167,7 @@ impl Observed {
     pub fn is_scaled_down(&self) -> bool {
         self.wanted_pods() == 0
             && self.own_deployment().is_none_or(deployment_is_settled)
-            && self.own_replica_sets().all(replica_set_is_empty)
+            && self.own_replica_sets().all(|set| set.is_empty)
             && self.live_pods().next().is_none()
     }
 
@@ -243,8 +242,7 @@ impl Observed {
     /// The identifier of the Deployment's run.
     pub fn run_id(&self) -> Option<&str> {
         let template = &self.own_deployment()?.spec.as_ref()?.template;
-        let labels = template.metadata.as_ref()?.labels.as_ref()?;
-        labels.get(names::RUN_ID_LABEL).map(String::as_str)
+        template.metadata.as_ref()?.labels.as_ref()?.run_id.as_deref()
     }
 
     /// Every pod of the current run, including completed ones.
@@ -362,16 +360,6 @@ fn deployment_is_settled(deployment: &Deployment) -> bool {
     let status = deployment.status.as_ref();
     let observed = status.and_then(|status| status.observed_generation);
     observed.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0)
-}
-
-/// Whether a ReplicaSet has no pod, and has observed that it should make none.
-pub(crate) fn replica_set_is_empty(set: &ReplicaSet) -> bool {
-    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let status = set.status.as_ref();
-    let observed = status.and_then(|status| status.observed_generation).unwrap_or(0);
-    wanted == 0
-        && status.is_none_or(|status| status.replicas == 0)
-        && observed >= set.metadata.generation.unwrap_or(0)
 }
 
 /// Whether `live` has every label, annotation and owner that `planned` has.
