@@ -17,11 +17,16 @@
 pub(crate) mod field_managers;
 pub(crate) mod lists;
 pub(crate) mod observe;
-pub mod observed;
+pub(crate) mod observed;
 pub(crate) mod partial;
 pub(crate) mod pending_writes;
 pub(crate) mod references;
-pub mod routes;
+pub(crate) mod routes;
 pub mod stores;
 pub(crate) mod warnings;
 pub mod watch;
+
+pub use self::{observed::Identity, routes::KindState};
+#[cfg(test)]
+#[allow(warnings, clippy::all, clippy::pedantic)]
+mod measure;

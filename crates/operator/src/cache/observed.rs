@@ -21,7 +21,7 @@ use crate::cache::{
 };
 
 /// Name of the application's port on container and Service.
-pub const PORT_NAME: &str = names::APPLICATION_PORT;
+pub(crate) const PORT_NAME: &str = names::APPLICATION_PORT;
 
 /// Identity of a workspace: all that is needed to find its children. It is readable even if the spec does not parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -311,18 +311,18 @@ impl Observed {
 }
 
 /// The condition of this type.
-pub fn pod_condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+pub(crate) fn pod_condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
 /// Whether a pod is ready.
-pub fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     pod_condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
 
 /// Statuses of the containers of a pod, init containers first.
-pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+pub(crate) fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     pod.status.iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
         init.chain(status.container_statuses.iter().flatten())
@@ -330,19 +330,19 @@ pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 /// Names of the claims that a pod mounts.
-pub fn claims_of(pod: Option<&PodSpec>) -> impl Iterator<Item = &str> {
+pub(crate) fn claims_of(pod: Option<&PodSpec>) -> impl Iterator<Item = &str> {
     let volumes = pod.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
     volumes.filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
 }
 
 /// Whether a pod is completed, and so uses no disk.
-pub fn has_ended(pod: &Pod) -> bool {
+pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
 }
 
 /// UID of the object that controls this one.
-pub fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
+pub(crate) fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
     let mut owners = meta.owner_references.iter().flatten();
     owners
         .find(|owner| owner.controller == Some(true))
@@ -363,7 +363,7 @@ fn deployment_is_settled(deployment: &Deployment) -> bool {
 }
 
 /// Whether `live` has every label, annotation and owner that `planned` has.
-pub fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
+pub(crate) fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
     let covers = |live: &Option<BTreeMap<String, String>>, planned: &Option<_>| {
         let mut planned = planned.iter().flatten();
         planned.all(|(key, value)| live.as_ref().and_then(|live| live.get(key)) == Some(value))

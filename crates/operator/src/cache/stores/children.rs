@@ -35,7 +35,7 @@ pub struct ChildrenWriter<K> {
 /// Namespace and name of the workspace in an object's label.
 pub type Parent = (String, String);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Index<K> {
     by_name: HashMap<Box<str>, Arc<Entry<K>>>,
     by_workspace: HashMap<Parent, Vec<Arc<Entry<K>>>>,
@@ -121,6 +121,15 @@ impl Keys {
     pub fn mounts(&self, namespace: &str, claim: &str) -> bool {
         self.workspace.as_ref().is_some_and(|(of, _)| of == namespace)
             && self.claims.iter().any(|mounted| **mounted == *claim)
+    }
+}
+
+impl<K> Default for Index<K> {
+    fn default() -> Self {
+        Self {
+            by_name: HashMap::new(),
+            by_workspace: HashMap::new(),
+        }
     }
 }
 
@@ -217,7 +226,7 @@ impl<K: Trim + PartialEq> ChildrenWriter<K> {
                 let (name, object) = (name_of(object.meta()), readable(object));
                 let mut kept = self.index.write();
                 let before = kept.remove(&name);
-                let mut parents: Vec<_> = concerned(before.as_deref(), object.as_ref()).collect();
+                let mut parents = concerned(before.as_deref(), object.as_ref());
                 parents.dedup();
                 if let Some(object) = object {
                     kept.insert(name, object);
@@ -281,16 +290,13 @@ impl<K> Index<K> {
 }
 
 /// The workspaces of an object before and after a change, if it is relevant.
-fn concerned<K: Trim + PartialEq>(
-    before: Option<&Entry<K>>,
-    after: Option<&Entry<K>>,
-) -> impl Iterator<Item = Parent> {
+fn concerned<K: Trim + PartialEq>(before: Option<&Entry<K>>, after: Option<&Entry<K>>) -> Vec<Parent> {
     let same = match (before, after) {
         (Some(before), Some(after)) => before.cached.is_same(&after.cached),
         (before, after) => before.is_none() && after.is_none(),
     };
     let both = [before, after].into_iter().flatten().filter(move |_| !same);
-    both.filter_map(|entry| entry.keys.workspace.clone())
+    both.filter_map(|entry| entry.keys.workspace.clone()).collect()
 }
 
 fn readable<K: Trim + PartialEq>(object: Parsed<K>) -> Option<Entry<K>> {

@@ -68,7 +68,7 @@ pub enum Node {
 }
 
 /// Whether the kubelet's message is about a state that passes at once.
-pub fn is_transient(message: &str) -> bool {
+pub(crate) fn is_transient(message: &str) -> bool {
     TRANSIENT.iter().any(|part| message.contains(part))
 }
 
