@@ -4,11 +4,14 @@
 
 use api::WorkspaceStatus;
 use k8s_openapi::{
-    api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod},
+    api::core::v1::{ContainerState, ContainerStateTerminated},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use crate::cache::observed::{Observed, container_statuses};
+use crate::cache::{
+    observed::{Observed, container_statuses},
+    partial::{ContainerStatus, Pod},
+};
 
 /// Whether a container of the current run has ever started. Its pod may be gone since; then only the status knows.
 pub fn has_started(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use api::condition::reason;
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     CONFIRM_AFTER, Evidence, Inputs, NONE, SLOW, containers, holds, node_of, remaining, trimmed, volumes,
     volumes::UNBOUND,
 };
-use crate::cache::observed::{Observed, pod_condition};
+use crate::cache::{
+    observed::{Observed, pod_condition},
+    partial::Pod,
+};
 
 /// The scheduler's message if anti-affinity rules of other pods exclude the pod.
 const OTHERS_ANTI_AFFINITY: &str = "existing pods anti-affinity rules";

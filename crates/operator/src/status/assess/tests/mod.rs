@@ -4,13 +4,16 @@ use api::{
     condition::{PROGRESSING, STOPPED, VALID},
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::{apps::v1::DeploymentStatus, core::v1::Pod};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use testkit::objects;
 
 use super::*;
-use crate::{blockers::refusal::Refusal, testing};
+use crate::{
+    blockers::refusal::Refusal,
+    cache::partial::{DeploymentStatus, Pod},
+    testing,
+};
 
 /// 2026-01-01T00:00:00Z, the creation time in the fixtures.
 const EPOCH: i64 = 1_767_225_600;
