@@ -9,7 +9,7 @@ use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
 use crate::index::Domain;
-use crate::login::{App, AtSite, home};
+use crate::login::{App, AtSite, link};
 use crate::pages;
 use crate::session::Ended;
 use crate::tokens::cookies;
@@ -32,7 +32,7 @@ pub(super) async fn sign_out(State(app): App, headers: HeaderMap, body: Bytes) -
     }
     let everywhere = one_of(form_urlencoded::parse(&body), "everywhere")?.is_some();
     let then = one_of(form_urlencoded::parse(&body), "then")?;
-    let then = then.filter(|sealed| home::opened(&app, &domain, sealed).is_some());
+    let then = then.filter(|sealed| link::open(&app, &domain, sealed).is_some());
     let ended = end(&app, &domain, &headers, everywhere).await?;
     let next = next(&app, &domain, ended.as_ref(), then.as_deref());
     let mut response = redirect(StatusCode::SEE_OTHER, &next);

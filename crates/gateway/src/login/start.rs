@@ -13,7 +13,7 @@ use rules::access::Right;
 use serde_json::json;
 
 use crate::index::{Domain, Target};
-use crate::login::{App, home};
+use crate::login::{App, home, link};
 use crate::pages::{self, ONLY_OWNERS_START};
 use crate::site::Site;
 use crate::verify::AppState;
@@ -95,7 +95,7 @@ async fn asked(
         Ok(allow) if allow.audience().may_start() => Ok(allow),
         Ok(allow) => Err(may_not(app, domain, &allow, NOT_A_STARTER, ONLY_OWNERS_START)),
         Err(refusal) => {
-            let (_, sealed) = home::here(app, domain)?;
+            let (_, sealed) = link::to_home(app, domain)?;
             Err(home::refuse(app, domain, (refusal, &session), headers, &sealed)?)
         }
     })

@@ -1,8 +1,8 @@
 //! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
 //! Here are the texts of refusals. `message` is the type of an answer's content. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
-//! is the page in place of a workspace that is starting, stopped or failed; `start_events` is what its event stream sends. `account` and
-//! `identity` show users. `settings` reads the theme's files.
+//! is the page in place of a workspace that is starting, stopped or failed; `start_events` is what its event stream sends; `start_steps`
+//! counts the steps of a start for both. `account` and `identity` show users. `settings` reads the theme's files.
 
 mod account;
 mod html;
@@ -11,6 +11,7 @@ mod message;
 mod render;
 pub(crate) mod settings;
 mod start_events;
+mod start_steps;
 mod theme;
 mod workspace_page;
 
