@@ -7,8 +7,9 @@ use http::{StatusCode, Uri};
 
 use crate::login::authorize::{self, LoginOptions};
 use crate::login::{App, home, link};
+use crate::pages::Failure;
 use crate::tokens::{CODE_LIFE, Code, Enter, RandomId, Token as _};
-use crate::verify::answers::{Failure, redirect};
+use crate::verify::answers::redirect;
 use crate::verify::request::parameter;
 
 /// Answers `GET https://auth.<base>/enter?t=…`.

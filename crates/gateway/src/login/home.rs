@@ -11,10 +11,10 @@ use crate::login::authorize::{self, LoginOptions};
 use crate::login::listing::{self, Listing};
 use crate::login::{App, link};
 use crate::oidc::{Provider, Registered};
-use crate::pages::{self, Account, Another, Offer, Shelf};
+use crate::pages::{self, Account, Another, Failure, Offer, Shelf};
 use crate::session::Session;
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, Refusal, redirect, refuse_page};
+use crate::verify::answers::{Refusal, redirect};
 use crate::verify::request::parameter;
 
 /// Path that begins a login which leads back to the first page.
@@ -56,7 +56,7 @@ pub(super) fn refuse(
     sealed: &str,
 ) -> Result<Response, Failure> {
     Ok(match refusal {
-        Refusal::Unavailable => refuse_page(refusal, domain),
+        Refusal::Failed(failure) => failure.answer(),
         Refusal::Denied | Refusal::NotSignedIn => {
             with_account(app, domain, session, headers, |account, provider| {
                 let another = if provider.is_some_and(Provider::knows_one_account) {

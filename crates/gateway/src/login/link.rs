@@ -4,11 +4,10 @@ use axum::response::Response;
 use http::StatusCode;
 
 use crate::index::Domain;
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::site::Site;
 use crate::tokens::{ENTER_LIFE, Enter, Token as _};
 use crate::verify::AppState;
-use crate::verify::answers::Failure;
 
 /// The target of a login that leads to the first page. It has the form of a workspace's site, but no workspace can have it.
 pub(super) fn home(domain: &Domain) -> Site {

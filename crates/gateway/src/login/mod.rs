@@ -37,10 +37,9 @@ use http::header::ALLOW;
 use http::request::Parts;
 
 use crate::index::Destination;
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::site::Site;
 use crate::verify::AppState;
-use crate::verify::answers::Failure;
 use crate::verify::request;
 
 type App = State<Arc<AppState>>;

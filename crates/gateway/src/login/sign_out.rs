@@ -10,11 +10,11 @@ use http::{Method, StatusCode};
 
 use crate::index::Domain;
 use crate::login::{App, AtSite, link};
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::session::Ended;
 use crate::tokens::cookies;
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, redirect, wrong_source};
+use crate::verify::answers::redirect;
 use crate::verify::request::source_rule::Source;
 use crate::verify::request::{is_form, one_of};
 
@@ -25,7 +25,7 @@ pub(super) const AT_PORTAL: &str = "/_workspace/sign-out";
 pub(super) async fn sign_out(State(app): App, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     let domain = app.domain()?;
     if !Source::of(&headers)?.is_from(&domain.auth_origin()) {
-        return Ok(wrong_source());
+        return Err(Failure::CrossOrigin);
     }
     if !is_form(&headers)? && !body.is_empty() {
         return Err(Failure::BadRequest);
@@ -57,7 +57,7 @@ pub(super) async fn at_portal(
         return Ok(redirect(StatusCode::FOUND, &home));
     }
     if !Source::of(&headers)?.is_from(&domain.origin_of(&site)) {
-        return Ok(wrong_source());
+        return Err(Failure::CrossOrigin);
     }
     let Some(session) = app.ticket_session(&site, &headers)? else {
         return Ok(pages::signing_out(&home));

@@ -7,12 +7,12 @@ use http::{StatusCode, Uri};
 
 use crate::index::Domain;
 use crate::login::{App, AtSite, link};
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::session::Spent;
 use crate::site::Site;
 use crate::tokens::cookies;
 use crate::tokens::{Code, Enter, MAX_ATTEMPTS, Ticket, Token as _};
-use crate::verify::answers::{Failure, redirect, refuse_page};
+use crate::verify::answers::{redirect, refuse_page};
 use crate::verify::request::parameter;
 use crate::verify::{AppState, pre_cookie, send_to_enter};
 

@@ -6,7 +6,7 @@ use http::Uri;
 use http::header::HeaderMap;
 
 use crate::login::{App, AtSite};
-use crate::verify::answers::Failure;
+use crate::pages::Failure;
 use crate::verify::request::parameter;
 use crate::verify::sign_in;
 

@@ -7,9 +7,9 @@ use kit::assertion::check_identity;
 
 use super::decision::PortalAllow;
 use crate::index::Domain;
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, empty};
+use crate::verify::answers::empty;
 use crate::verify::request::pod_headers;
 
 /// Audit rule of a denial: the portal cannot act as this user.
