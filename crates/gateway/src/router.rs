@@ -1,4 +1,4 @@
-//! routes of each listener (pure; the handlers do IO).
+//! request to a listener -> the handler of its route (pure; the handlers do IO).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

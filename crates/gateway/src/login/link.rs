@@ -1,4 +1,4 @@
-//! sealed link to the sign-in -> where a login continues, within this domain (pure but for the clock).
+//! link to the sign-in -> where a login continues, within this domain (pure but for the clock).
 
 use axum::response::Response;
 use http::StatusCode;

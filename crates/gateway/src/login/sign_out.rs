@@ -1,4 +1,4 @@
-//! sign-out -> sessions ended by `session::ending`, then a redirect to the provider's own sign-out (IO).
+//! sign-out -> sessions end, then a redirect to the provider's own sign-out (IO).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! page load of a workspace or the portal that needs a login -> the redirect of `/verify` (pure but for randomness and clock).
+//! page load that needs a login -> the redirect of `/verify` (pure but for randomness and clock).
 
 use axum::extract::State;
 use axum::response::Response;

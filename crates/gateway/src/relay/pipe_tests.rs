@@ -1,3 +1,5 @@
+//! Unit tests of `pipe`: two streams in memory -> bytes copied, close frames (in memory).
+
 use std::future::{pending, ready};
 
 use tokio::io::{DuplexStream, duplex};

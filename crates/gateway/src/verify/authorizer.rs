@@ -1,4 +1,4 @@
-//! the trait that listeners use for verification, and its implementation (IO for unknown rights).
+//! request to a listener -> admitted or refused: trait and implementation (IO for unknown rights).
 //!
 //! It is a trait so that tests of the listeners need no cookies and keys.
 

@@ -1,4 +1,4 @@
-//! user who may use the portal -> 200 with headers for it, or why it cannot act as this user (pure).
+//! user of the portal -> 200 with headers, or why it cannot act as this user (pure).
 
 use axum::response::Response;
 use http::StatusCode;

@@ -1,3 +1,5 @@
+//! Unit tests of `bearer`: tokens -> users, with an API server in memory.
+
 use std::time::Duration;
 
 use base64::Engine as _;

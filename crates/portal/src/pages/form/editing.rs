@@ -1,4 +1,4 @@
-//! A workspace and what a user wrote about it -> page, change, conflict (IO: reads and writes as the user).
+//! A workspace and what a user wrote about it -> page, change, conflict (IO: as the user).
 
 use api::Workspace;
 use api::names::{LAST_UPDATED_BY, RESTARTED_AT};

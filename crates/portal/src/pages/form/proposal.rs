@@ -186,7 +186,8 @@ impl New {
 
     /// What the rules say, where the API server does not say it.
     pub(super) fn judged(&self, context: &Context, workspace: &Workspace) -> Problems {
-        let is_judged = context.app.index.has_webhook() && context.read_only().is_none();
+        let is_judged =
+            context.app.index.has_webhook() && context.read_only_in(&self.place.namespace).is_none();
         if is_judged {
             Problems::default()
         } else {
@@ -207,10 +208,12 @@ impl New {
             ("namespace".to_owned(), self.place.namespace.clone()),
             ("template".to_owned(), self.place.template_name()),
         ];
-        let read_only = context.read_only().is_some();
+        let why_read_only = context.read_only_in(&self.place.namespace);
+        let read_only = why_read_only.is_some();
         let button = if read_only { SHOW } else { CREATE };
         let buttons = vec![(String::new(), String::new(), button.to_owned())];
         let mut layout = context.layout("New workspace", Nav::New);
+        layout.read_only = why_read_only.unwrap_or_default();
         if let Some(deprecated) = self.place.template.as_deref().map(deprecation)
             && !deprecated.is_empty()
         {

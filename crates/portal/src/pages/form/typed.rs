@@ -1,4 +1,4 @@
-//! Fields of a form that cannot be saved -> what was typed, as text, and a button that sends it again (pure).
+//! Fields of a form that cannot be saved -> what was typed, and a button that sends it (pure).
 
 use crate::views::{Action, Message, Way};
 
