@@ -1,7 +1,7 @@
-//! Words of an unfinished command line -> candidates for the last one, as kubectl asks plugins for them (IO).
+//! Words of an unfinished command line -> candidates for the last word (IO).
 //!
-//! kubectl runs `kubectl_complete-workspace` with all words, the unfinished one last. The answer has a candidate per line, with a
-//! description after a tab, and ends with cobra's directive.
+//! kubectl asks its plugins: it runs `kubectl_complete-workspace` with all words, the unfinished one last. The answer has a candidate
+//! per line, with a description after a tab, and ends with cobra's directive.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Manifest -> violations of rules that hold without a template, as the webhook reports them (pure).
+//! Manifest -> violations of rules that need no template, in the webhook's words (pure).
 
 use api::Workspace;
 use kube::CustomResourceExt as _;
@@ -47,11 +47,11 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::args::create::Args;
+    use crate::args::CreateArgs;
     use crate::object::manifest;
 
     fn combined(flags: &[&str]) -> Vec<String> {
-        let args = Args::parse_from(["x", "demo"].iter().chain(flags));
+        let args = CreateArgs::parse_from(["x", "demo"].iter().chain(flags));
         let found = violations(&manifest(&args.flags, None).unwrap());
         found
             .iter()

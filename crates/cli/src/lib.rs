@@ -1,22 +1,40 @@
-//! Command line -> requests and output: the plugin `kubectl workspace` and `kubectl create workspace` (IO).
+//! Command line -> requests and output: `kubectl workspace` and `kubectl create workspace` (IO).
+//!
+//! The modules, from top to bottom. Each imports only modules below it:
+//!
+//! - `run`: arguments -> a command, with a cluster or without
+//! - `complete`: completion of command lines in a shell
+//! - `commands`: one file per command
+//! - `cluster`: connection and requests
+//! - `template`: tests and comparison of templates
+//! - `lint`: checks of manifests without a cluster
+//! - `object`: flags -> the object to create
+//! - `manifest`: text -> the object to create, or errors with lines
+//! - `judge`: rules that need no template
+//! - `output`: objects -> text as kubectl prints it
+//! - `console`: output streams, and answers to questions
+//! - `failure`: errors, messages, exit codes
+//! - `args`: the command line
+//! - `jsonpath`: kubectl's `JSONPath`
+//! - `duration`: kubectl's durations
 
+pub mod args;
+mod cluster;
 mod commands;
-pub mod complete;
-pub mod run;
-
-pub mod cluster;
-
+mod complete;
+mod console;
+mod duration;
+mod failure;
+mod jsonpath;
 mod judge;
 mod lint;
 mod manifest;
 mod object;
 mod output;
+pub mod run;
 mod template;
 
-mod failure;
-
-pub mod args;
-mod duration;
-mod jsonpath;
-
+pub use cluster::Cluster;
+pub use complete::complete;
+pub use console::Console;
 pub use failure::{Failure, exit_code};

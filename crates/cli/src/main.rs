@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::run::Console;
-use cli::{Failure, args, run};
+use cli::{Console, Failure, args, run};
 
 /// The name by which kubectl calls the plugin for `kubectl create workspace`.
 const CREATE: &str = "kubectl-create-workspace";
@@ -25,7 +24,7 @@ async fn main() -> ExitCode {
         // A half-typed command line is read as it is, not as flags of this call.
         let words = std::env::args_os().skip(if name == COMPLETE { 1 } else { 2 });
         let words: Vec<_> = words.map(|word| word.to_string_lossy().into_owned()).collect();
-        let completed = cli::complete::complete(&words, &mut io::stdout()).await;
+        let completed = cli::complete(&words, &mut io::stdout()).await;
         return completed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let mut input = io::BufReader::new(io::stdin());
@@ -35,7 +34,7 @@ async fn main() -> ExitCode {
         answers: io::stdin().is_terminal().then_some(&mut input as _),
     };
     let outcome = if name == CREATE {
-        let args = parsed::<args::create::Args>();
+        let args = parsed::<args::CreateArgs>();
         Box::pin(run::create(&args, &mut console)).await
     } else {
         let cli = parsed::<args::Cli>();
@@ -51,7 +50,7 @@ async fn main() -> ExitCode {
 }
 
 fn parsed<P: Parser>() -> P {
-    P::try_parse().unwrap_or_else(|error| args::tips::fitting(error, &P::command()).exit())
+    P::try_parse().unwrap_or_else(|error| args::with_tips(error, &P::command()).exit())
 }
 
 fn fail(failure: &Failure) -> ExitCode {

@@ -1,4 +1,4 @@
-//! Text of one workspace's manifest -> the object to send, or each broken rule with its line (pure).
+//! Text of a workspace's manifest -> the object to send, or each broken rule with its line (pure).
 
 use rules::manifest::{self, Document, Finding};
 use rules::{Violation, Violations};

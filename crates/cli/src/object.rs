@@ -9,13 +9,13 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::api::ObjectMeta;
 use serde_json::Value;
 
+use crate::args::CreateFlags;
 use crate::args::Idle;
-use crate::args::create::Flags;
 
 /// The manifest with exactly what the flags say. It has a namespace only if a flag names one, so that it fits any namespace.
 /// It omits `desiredStatus`, so that a manifest in Git does not start a workspace that a user stopped.
 /// It omits `updatePolicy`, because no flag sets it.
-pub(crate) fn manifest(args: &Flags, namespace: Option<&str>) -> serde_json::Result<Value> {
+pub(crate) fn manifest(args: &CreateFlags, namespace: Option<&str>) -> serde_json::Result<Value> {
     let mut manifest = serde_json::to_value(workspace(args, namespace))?;
     if let Some(spec) = manifest["spec"].as_object_mut() {
         spec.remove("desiredStatus");
@@ -24,7 +24,7 @@ pub(crate) fn manifest(args: &Flags, namespace: Option<&str>) -> serde_json::Res
     Ok(manifest)
 }
 
-fn workspace(args: &Flags, namespace: Option<&str>) -> Workspace {
+fn workspace(args: &CreateFlags, namespace: Option<&str>) -> Workspace {
     let gpu = args.gpu.as_ref();
     let gpu = gpu.map(|gpu| (gpu.resource.clone(), Quantity(gpu.number.to_string())));
     let amounts = [("cpu", &args.cpu), ("memory", &args.memory)]
@@ -90,10 +90,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::args::create::Args;
+    use crate::args::CreateArgs;
 
     fn object(line: &str) -> Value {
-        let args = Args::parse_from(std::iter::once("x").chain(line.split_whitespace()));
+        let args = CreateArgs::parse_from(std::iter::once("x").chain(line.split_whitespace()));
         manifest(&args.flags, args.connection.namespace.as_deref()).unwrap()
     }
 

@@ -3,8 +3,8 @@
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::args::DryRun;
 use crate::args::Format;
-use crate::args::create::DryRun;
 use crate::failure::Failure;
 
 /// A text from the cluster as one line without control characters, so that it cannot change what a terminal shows.

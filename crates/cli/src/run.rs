@@ -1,26 +1,14 @@
 //! Arguments -> all requests and output of a command (IO).
 
-use std::io::{BufRead, Write};
-
-use crate::args::create::{Args, DryRun};
-use crate::args::{Cli, Command};
+use crate::args::{Cli, Command, CreateArgs, DryRun};
 use crate::cluster::Cluster;
 use crate::commands;
 use crate::commands::create::Wanted;
+use crate::console::Console;
 use crate::failure::Failure;
 
-/// Where output goes, and whom to ask.
-pub struct Console<'a> {
-    /// Results.
-    pub out: &'a mut dyn Write,
-    /// Warnings, progress and questions.
-    pub err: &'a mut dyn Write,
-    /// Answers to questions; `None`: there is no terminal, and nothing is asked.
-    pub answers: Option<&'a mut dyn BufRead>,
-}
-
 /// Runs `kubectl create workspace`.
-pub async fn create(args: &Args, console: &mut Console<'_>) -> Result<(), Failure> {
+pub async fn create(args: &CreateArgs, console: &mut Console<'_>) -> Result<(), Failure> {
     let wanted = Wanted::of(&args.flags, args.connection.namespace.as_deref())?;
     if args.flags.dry_run == DryRun::Client {
         return commands::create::print_manifest(&args.flags, &wanted, console);
@@ -31,7 +19,11 @@ pub async fn create(args: &Args, console: &mut Console<'_>) -> Result<(), Failur
 }
 
 /// The same, with a cluster that is connected.
-pub async fn create_with(cluster: &Cluster, args: &Args, console: &mut Console<'_>) -> Result<(), Failure> {
+pub async fn create_with(
+    cluster: &Cluster,
+    args: &CreateArgs,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
     let wanted = Wanted::of(&args.flags, args.connection.namespace.as_deref())?;
     let outcome = commands::create::run(cluster, &args.flags, &wanted, console).await;
     finish(cluster, outcome, console)
@@ -40,7 +32,7 @@ pub async fn create_with(cluster: &Cluster, args: &Args, console: &mut Console<'
 /// Runs `kubectl workspace`.
 pub async fn workspace(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
     if let Command::Create(flags) = &cli.command {
-        let args = Args {
+        let args = CreateArgs {
             flags: flags.as_ref().clone(),
             connection: cli.connection.clone(),
         };

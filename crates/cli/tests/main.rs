@@ -21,10 +21,9 @@ mod template;
 mod workspace;
 
 use clap::Parser as _;
-use cli::args::create::Args;
-use cli::cluster::Cluster;
-use cli::run::{Console, create, create_with};
-use cli::{Failure, exit_code};
+use cli::args::CreateArgs;
+use cli::run::{create, create_with};
+use cli::{Cluster, Console, Failure, exit_code};
 use serde_json::{Value, json};
 use server::Server;
 
@@ -46,7 +45,8 @@ impl Ran {
 }
 
 async fn run(server: &Server, line: &str) -> Ran {
-    let args = Args::parse_from(std::iter::once("kubectl-create-workspace").chain(line.split_whitespace()));
+    let args =
+        CreateArgs::parse_from(std::iter::once("kubectl-create-workspace").chain(line.split_whitespace()));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let cluster = Cluster::new(server.client(), "team");
     let outcome = create_with(&cluster, &args, &mut console(&mut out, &mut err)).await;
@@ -299,7 +299,7 @@ async fn a_watch_that_fails_for_ever_ends_with_the_time_and_says_why() {
 
 #[tokio::test]
 async fn a_client_dry_run_needs_no_cluster() {
-    let args = Args::parse_from([
+    let args = CreateArgs::parse_from([
         "x",
         "demo",
         "--dry-run=client",
@@ -333,7 +333,7 @@ async fn flags_that_break_a_rule_are_refused_without_a_request() {
             "/nowhere",
         ];
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let refused = create(&Args::parse_from(line), &mut console(&mut out, &mut err)).await;
+        let refused = create(&CreateArgs::parse_from(line), &mut console(&mut out, &mut err)).await;
         let failure = refused.unwrap_err();
         assert_eq!(failure.code(), exit_code::USAGE);
         assert_eq!(
@@ -350,7 +350,7 @@ async fn flags_that_break_a_rule_are_refused_without_a_request() {
 
 #[tokio::test]
 async fn waiting_for_a_dry_run_is_refused() {
-    let args = Args::parse_from(["x", "demo", "--dry-run=server", "--wait"]);
+    let args = CreateArgs::parse_from(["x", "demo", "--dry-run=server", "--wait"]);
     let failure = create(&args, &mut console(&mut Vec::new(), &mut Vec::new()))
         .await
         .unwrap_err();
@@ -372,7 +372,7 @@ async fn a_server_that_cannot_be_reached_is_named() {
         "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
     });
     std::fs::write(&file, config.to_string()).unwrap();
-    let args = Args::parse_from(["x", "demo", "--kubeconfig", file.to_str().unwrap()]);
+    let args = CreateArgs::parse_from(["x", "demo", "--kubeconfig", file.to_str().unwrap()]);
     let failure = create(&args, &mut console(&mut Vec::new(), &mut Vec::new()))
         .await
         .unwrap_err();
@@ -385,7 +385,7 @@ async fn a_server_that_cannot_be_reached_is_named() {
 
 #[tokio::test]
 async fn a_missing_kubeconfig_is_named() {
-    let args = Args::parse_from(["x", "demo", "--kubeconfig", "/nowhere/config"]);
+    let args = CreateArgs::parse_from(["x", "demo", "--kubeconfig", "/nowhere/config"]);
     let failure = create(&args, &mut console(&mut Vec::new(), &mut Vec::new()))
         .await
         .unwrap_err();

@@ -1,4 +1,4 @@
-//! current time in whole Unix seconds, replaceable in tests (pure but for reading the clock).
+//! system clock, or a test's -> current time in whole Unix seconds (IO).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,4 +1,4 @@
-//! routes of each listener (pure; the handlers do IO).
+//! request to a listener -> the handler of its route (pure; the handlers do IO).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,13 +19,13 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::index::traefik::{HOLD, Routes};
 use crate::index::{Destination, Index};
 use crate::metrics::Metrics;
-use crate::pages::{self, Reader, problem, render};
+use crate::pages::{self, Failure, Reader, problem, render};
 use crate::relay::Relay;
 use crate::server::{Answers, Content};
 use crate::tokens::request_id;
 use crate::verify::Authorizer;
 use crate::verify::adapters::{self, ProxyKind};
-use crate::verify::answers::{self, Failure};
+use crate::verify::answers;
 use crate::verify::request::authority;
 use crate::verify::request::forwarded::is_reserved;
 
@@ -282,7 +282,7 @@ async fn by_host<D: Authorizer>(State(hosts): State<Arc<Hosts<D>>>, request: Req
 async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
     let snapshot = Arc::clone(&hosts.index.load());
     let Some(domain) = snapshot.domain() else {
-        return pages::unavailable();
+        return Failure::Unavailable.answer();
     };
     let destination = authority(&request).map_or(Destination::Outside, |authority| {
         domain.destination(authority, request.uri().path())
@@ -300,17 +300,17 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
             return nothing().await;
         }
         // The proxy's route leads to the portal itself.
-        Destination::Portal(_) => return pages::unavailable(),
+        Destination::Portal(_) => return Failure::Unavailable.answer(),
         Destination::Workspace(site) => {
             let state = hosts.authorizer.state(site, request.method(), request.headers());
             return tokio::time::timeout(ANSWER_TIMEOUT, state)
                 .await
-                .unwrap_or_else(|_| pages::unavailable());
+                .unwrap_or_else(|_| Failure::Unavailable.answer());
         }
         Destination::Folder(site) => return answers::into_folder(domain, site, request.method().as_str()),
         Destination::Nowhere => return answers::nowhere(),
         Destination::Unclear => return Failure::BadRequest.answer(),
-        Destination::Outside => return misdirected(),
+        Destination::Outside => return Failure::Misdirected.answer(),
     };
     let Ok(mut response) = router.clone().oneshot(request).await;
     if destination == Destination::Auth && !response.status().is_redirection() {
@@ -327,19 +327,11 @@ fn bounded(router: Router) -> Router {
     let with_timeout = async |request: Request, next: Next| {
         tokio::time::timeout(ANSWER_TIMEOUT, next.run(request))
             .await
-            .unwrap_or_else(|_| pages::unavailable())
+            .unwrap_or_else(|_| Failure::Unavailable.answer())
     };
     router.layer(from_fn(with_timeout))
 }
 
 async fn nothing() -> Response {
     pages::bare(StatusCode::NOT_FOUND)
-}
-
-fn misdirected() -> Response {
-    problem(
-        StatusCode::MISDIRECTED_REQUEST,
-        "UnknownHost",
-        "this gateway does not serve that host",
-    )
 }

@@ -351,7 +351,7 @@ async fn a_refusal_names_nothing_and_says_what_to_do() {
 
 #[tokio::test]
 async fn existing_headers_and_bodies_of_answers_stay() {
-    let mut response = pages::unavailable();
+    let mut response = pages::Failure::Unavailable.answer();
     response
         .headers_mut()
         .insert("set-cookie", "a=b".parse().unwrap());

@@ -1,4 +1,4 @@
-//! What every page needs, and the request that it answers (pure).
+//! Settings and clients -> what every page needs; request -> its context (pure).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

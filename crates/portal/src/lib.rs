@@ -1,4 +1,4 @@
-//! HTTP request of a signed-in user -> a page, or a change that the API server makes as that user (IO).
+//! Request of a signed-in user -> a page, or a change made as that user (IO).
 //!
 //! The modules, from top to bottom. Each imports only modules below it:
 //!

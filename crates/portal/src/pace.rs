@@ -1,4 +1,4 @@
-//! User and time -> may another check of a form run now? (in memory; the 429: `pages/form/checks.rs`)
+//! User and time of a request -> allowed, or too soon after the last one (in memory).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! One table of routes, and what holds for every request (IO by the pages).
+//! Routes, and the checks of every request -> the router (IO by the pages).
 
 use std::sync::Arc;
 use std::time::Duration;

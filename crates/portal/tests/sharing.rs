@@ -50,6 +50,26 @@ async fn a_share_is_made_and_ended_as_the_user() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_sent_again_makes_no_second_share() {
+    let portal = portal().await;
+    portal.grant(&[("alice", "create", "workspaceshares", "team")]);
+    let page = portal.json("alice", "/w/team/lab/share").await;
+    let hidden: Vec<(String, String)> =
+        serde_json::from_value(page["form"]["form"]["hidden"].clone()).unwrap();
+    let hidden = serde_urlencoded::to_string(hidden).unwrap();
+    let form = |user: &str| format!("{hidden}&kind=User&name={user}&until=8h");
+    for _ in 0..2 {
+        let answer = portal.post("alice", "/w/team/lab/share", &form("bob")).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        assert_eq!(answer.location(), "/w/team/lab/share?done=share");
+        assert_eq!(portal.server.all::<WorkspaceShare>().len(), 1);
+    }
+    // The browser went back, and the user typed another name.
+    portal.post("alice", "/w/team/lab/share", &form("carol")).await;
+    assert_eq!(portal.server.all::<WorkspaceShare>().len(), 2);
+}
+
+#[tokio::test]
 async fn a_new_share_is_on_the_next_page_and_an_ended_one_is_not() {
     let portal = portal().await;
     let form = "uid=uid-of-lab&kind=User&name=bob&until=8h";

@@ -1,4 +1,4 @@
-//! The flags that choose cluster, namespace and user, as kubectl has them (pure).
+//! Flags of every command, named as in kubectl -> cluster, namespace and user (pure).
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,14 +1,13 @@
-//! The command line of `create`, each value validated on its own (pure).
+//! Command line of `create` -> its arguments, each value checked on its own (pure).
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use rules::Quantity;
 
 use super::format::Formats;
-use super::set::{self, Idle};
-use super::{Connection, Format, accept, name};
+use super::values::{Gpu, Idle, gpu, idle, image, pair, positive};
+use super::{Connection, Format, name};
 use crate::duration;
 
 pub(super) const EXIT_CODES: &str = "\
@@ -34,10 +33,10 @@ Examples:
 /// What no flag says comes from the template, else from the installation's defaults.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "kubectl-create-workspace", bin_name = "kubectl create workspace", version, after_help = EXIT_CODES)]
-pub struct Args {
+pub struct CreateArgs {
     /// What is created.
     #[command(flatten)]
-    pub flags: Flags,
+    pub flags: CreateFlags,
 
     /// Where it is created, and as whom.
     #[command(flatten)]
@@ -46,7 +45,7 @@ pub struct Args {
 
 /// What is created, and what is shown of it.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Flags {
+pub struct CreateFlags {
     /// Name of the workspace: at most 50 lower-case letters, digits and '-'
     #[arg(value_name = "NAME", value_parser = name, required_unless_present = "filename")]
     pub name: Option<String>,
@@ -88,7 +87,7 @@ pub struct Flags {
     pub env: Vec<(String, String)>,
 
     /// Stop it after this time without use, such as 90m; never: do not stop it
-    #[arg(long, value_name = "DURATION", value_parser = set::idle)]
+    #[arg(long, value_name = "DURATION", value_parser = idle)]
     pub idle: Option<Idle>,
 
     /// Value of a variable of the template; may be given several times
@@ -127,76 +126,20 @@ pub enum DryRun {
     Server,
 }
 
-pub(super) fn image(text: &str) -> Result<String, String> {
-    accept(text, rules::checks::image_syntax("spec.image", text).as_ref())
-}
-
-pub(super) fn positive(text: &str) -> Result<String, String> {
-    let value: Quantity = text
-        .parse()
-        .map_err(|error: rules::QuantityError| error.to_string())?;
-    if value.is_negative() || value.is_zero() {
-        return Err("must be more than 0".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-/// How many GPUs of which resource.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gpu {
-    /// Name of the extended resource.
-    pub resource: String,
-    /// How many.
-    pub number: u16,
-}
-
-fn gpu(text: &str) -> Result<Gpu, String> {
-    match any_gpu(text)? {
-        gpu if gpu.number > 0 => Ok(gpu),
-        _ => Err("expected a whole number more than 0, such as 1".to_owned()),
-    }
-}
-
-/// How many GPUs of which resource, also none.
-pub(super) fn any_gpu(text: &str) -> Result<Gpu, String> {
-    let (resource, number) = text.split_once('=').unwrap_or((rules::GPU, text));
-    let number = number
-        .parse()
-        .map_err(|_| "expected a whole number, such as 1".to_owned())?;
-    if rules::is_gpu(resource) {
-        return Ok(Gpu {
-            resource: resource.to_owned(),
-            number,
-        });
-    }
-    Err(format!(
-        "{resource:?} is no resource of GPUs: use {}, {} or nvidia.com/mig-…",
-        rules::GPU,
-        rules::SHARED_GPU
-    ))
-}
-
-pub(super) fn pair(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
 
-    fn parse(line: &str) -> Result<Args, String> {
+    fn parse(line: &str) -> Result<CreateArgs, String> {
         let state = std::iter::once("kubectl-create-workspace").chain(line.split_whitespace());
-        Args::try_parse_from(state).map_err(|error| error.to_string())
+        CreateArgs::try_parse_from(state).map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
+        CreateArgs::command().debug_assert();
     }
 
     #[test]
@@ -248,7 +191,7 @@ mod tests {
 
     #[test]
     fn help_documents_the_exit_codes() {
-        let help = Args::command().render_long_help().to_string();
+        let help = CreateArgs::command().render_long_help().to_string();
         assert!(
             help.contains("4  with --wait: it was created, but was not available in time"),
             "{help}"

@@ -1,4 +1,4 @@
-//! The command line of `explain` (pure).
+//! Command line of `explain` -> its arguments (pure).
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! The command lines of `lint`, `logs`, `completion`, `version` and `whoami` (pure).
+//! Command lines of `lint`, `logs`, `completion`, `version`, `whoami` -> arguments (pure).
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -7,10 +7,11 @@
 //! | `targets.rs` | which workspaces a command is about |
 //! | `format.rs` | `-o` |
 //! | `tips.rs` | what an error about a command line proposes |
+//! | `values.rs` | checked values of the flags that `create` and `set` share |
 //! | `explain.rs`, `set.rs`, `sharing.rs`, `template.rs`, `further.rs` | the commands of these names, and the shorter ones |
 
 mod connection;
-pub mod create;
+mod create;
 mod explain;
 mod format;
 mod further;
@@ -18,7 +19,8 @@ mod set;
 mod sharing;
 mod targets;
 mod template;
-pub mod tips;
+mod tips;
+mod values;
 
 use std::time::Duration;
 
@@ -27,15 +29,18 @@ use clap::{Parser, Subcommand};
 use crate::duration;
 
 pub use connection::Connection;
+pub use create::{CreateArgs, CreateFlags, DryRun};
 pub use explain::Explain;
 pub(crate) use format::JSONPATH;
 pub use format::{Format, ListFormat};
 use format::{Formats, ListFormats};
 pub use further::{Completion, Lint, Logs, ReportFormat, Shell, Shown, Version};
-pub use set::{Assignment, Gpus, Idle, Set};
+pub use set::Set;
 pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
 pub use template::{Template, TemplateCompare, TemplateList, TemplateShow, TemplateTest, TestFormat};
+pub use tips::with_tips;
+pub use values::{Assignment, Gpu, Gpus, Idle};
 
 const EXIT_CODES: &str = "\
 Exit codes; of several workspaces, the highest counts:
@@ -73,7 +78,7 @@ pub struct Cli {
 pub enum Command {
     /// Create a workspace, as `kubectl create workspace` does
     #[command(after_help = create::EXIT_CODES)]
-    Create(Box<create::Flags>),
+    Create(Box<CreateFlags>),
     /// List workspaces: state, reason, URL and when a rule stops them
     #[command(visible_alias = "ls")]
     List(List),

@@ -1,4 +1,4 @@
-//! The command lines of `share`, `unshare` and `shares` (pure).
+//! Command line of `share`, `unshare` and `shares` -> its arguments (pure).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The flags that say which workspaces a command is about (pure).
+//! Names, `-l`, `-f` and `--all` -> the workspaces that a command is about (pure).
 
 use std::path::PathBuf;
 

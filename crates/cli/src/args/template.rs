@@ -1,4 +1,4 @@
-//! The command lines of `template` (pure).
+//! Command line of `template` -> its arguments (pure).
 
 use std::path::PathBuf;
 

@@ -6,7 +6,7 @@ use strsim::damerau_levenshtein as distance;
 
 /// The error without clap's tip to write `-- --flag`, which no command has a use for. Of similar commands only the nearest are named,
 /// and a flag that other commands have is said to be theirs.
-pub fn fitting(mut error: Error, root: &Command) -> Error {
+pub fn with_tips(mut error: Error, root: &Command) -> Error {
     if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
         let left: Vec<_> = tips
             .into_iter()

@@ -1,4 +1,4 @@
-//! The user and the versions of plugin and cluster (IO).
+//! `version`, `whoami` -> the versions of plugin and cluster, the user (IO).
 
 use api::names::CRD_VERSION;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -7,9 +7,9 @@ use serde_json::json;
 use super::identity::who_asks;
 use crate::args::{Shown, Version};
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::Console;
 
 /// Version of this plugin.
 const OWN: &str = env!("CARGO_PKG_VERSION");

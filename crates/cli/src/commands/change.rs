@@ -1,4 +1,4 @@
-//! Workspaces and an action -> one GET and one PATCH (or DELETE) each, and what became of them (IO).
+//! Workspaces and an action -> one GET and one PATCH or DELETE each, and the result (IO).
 
 use api::Workspace;
 use api::names::RESTARTED_AT;
@@ -11,9 +11,9 @@ use super::targets::{Target, parse, resolve};
 use crate::args::{Change, Format};
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::Console;
 use rules::consequence::{Action, Consequence};
 
 /// Requests at the same time.

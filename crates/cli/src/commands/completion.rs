@@ -4,8 +4,8 @@ use clap::CommandFactory as _;
 use clap_complete::{Shell as ClapShell, generate};
 
 use crate::args::{Cli, Completion, Shell};
+use crate::console::Console;
 use crate::failure::Failure;
-use crate::run::Console;
 
 /// The program that kubectl looks for beside a plugin. It answers with names of the cluster, too.
 const FOR_KUBECTL: &str = "#!/bin/sh\nexec kubectl-workspace __complete \"$@\"\n";

@@ -5,14 +5,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::args::Format;
-use crate::args::create::{DryRun, Flags};
+use crate::args::{CreateFlags, DryRun};
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
 use crate::commands::identity::own;
 use crate::commands::targets::{parse, read};
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::manifest::Manifest;
-use crate::run::Console;
 use crate::{judge, object, output};
 
 /// What is sent.
@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// What flags or manifest say, if it fits the rules that hold in every cluster.
-    pub(crate) fn of(args: &Flags, namespace: Option<&str>) -> Result<Self, Failure> {
+    pub(crate) fn of(args: &CreateFlags, namespace: Option<&str>) -> Result<Self, Failure> {
         if args.wait && args.dry_run != DryRun::None {
             return Err(Failure::Usage(
                 "--wait makes no sense with --dry-run: nothing would ever be available".into(),
@@ -53,7 +53,7 @@ impl Wanted {
 /// Creates the workspace. The result goes to `out`, as kubectl prints it. Warnings and progress go to `err`.
 pub(crate) async fn run(
     cluster: &Cluster,
-    args: &Flags,
+    args: &CreateFlags,
     wanted: &Wanted,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
@@ -102,14 +102,14 @@ pub(crate) async fn run(
 
 /// Prints what would be created, without a cluster.
 pub(crate) fn print_manifest(
-    args: &Flags,
+    args: &CreateFlags,
     wanted: &Wanted,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     print(&wanted.object, args, console)
 }
 
-fn print(object: &impl Serialize, args: &Flags, console: &mut Console<'_>) -> Result<(), Failure> {
+fn print(object: &impl Serialize, args: &CreateFlags, console: &mut Console<'_>) -> Result<(), Failure> {
     let object = &serde_json::to_value(object).map_err(|error| Failure::Other(error.into()))?;
     let text = match &args.output {
         None => output::sentence(object, args.dry_run) + "\n",

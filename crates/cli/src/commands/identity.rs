@@ -1,4 +1,4 @@
-//! The API server's answer to a `SelfSubjectReview` -> the user, and the owner of what they create (IO).
+//! Answer to a `SelfSubjectReview` -> the user, and the owner of what the user creates (IO).
 
 use api::names::CREATED_BY;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};

@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::targets::read;
 use crate::args::{Format, Lint, ReportFormat};
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::judge::SETTINGS;
 use crate::lint::{Document, Problem, Report, junit, lint, sarif};
 use crate::output;
-use crate::run::Console;
 
 /// Checks manifests of all our kinds without a cluster.
 pub(crate) fn run(args: &Lint, console: &mut Console<'_>) -> Result<(), Failure> {

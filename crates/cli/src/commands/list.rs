@@ -15,9 +15,9 @@ use super::identity::who_asks;
 use crate::args::{Format, List, ListFormat};
 use crate::cluster::Cluster;
 use crate::cluster::wait;
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::Console;
 
 /// Which of the listed workspaces are shown.
 enum Filter {

@@ -11,8 +11,8 @@ use kube::api::LogParams;
 use super::targets::Target;
 use crate::args::Logs;
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
-use crate::run::Console;
 
 /// Shows the output of the workspace's newest pod.
 pub(crate) async fn run(cluster: &Cluster, args: &Logs, console: &mut Console<'_>) -> Result<(), Failure> {

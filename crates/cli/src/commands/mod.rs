@@ -31,8 +31,8 @@ mod template;
 
 use crate::args::{Cli, Command};
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
-use crate::run::Console;
 use rules::consequence::Action;
 
 pub(crate) use about::version_of_client;

@@ -10,8 +10,8 @@ use super::targets::Target;
 use crate::args::Open;
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
+use crate::console::Console;
 use crate::failure::Failure;
-use crate::run::Console;
 use rules::consequence::Action;
 
 /// Opens the URL of a workspace that is available.

@@ -12,9 +12,9 @@ use super::change::ATTEMPTS;
 use super::targets::{Target, parse};
 use crate::args::{Assignment, Gpus, Idle, Set};
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::Console;
 
 /// Fields of which a change needs no restart (docs/changes.md).
 const WITHOUT_RESTART: [&str; 2] = ["spec.idleShutdown", "spec.displayName"];

@@ -13,9 +13,9 @@ use super::identity::own;
 use super::targets::Target;
 use crate::args::{ListFormat, Share, Shares, Subjects, Unshare};
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::Console;
 
 /// Checks the command line of `share` alone.
 pub(crate) fn check_share(args: &Share) -> Result<(), Failure> {

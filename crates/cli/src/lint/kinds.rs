@@ -1,4 +1,4 @@
-//! apiVersion and kind of an object -> one of our kinds, what was meant to be one, or another product's (pure).
+//! apiVersion and kind -> one of ours, a misspelt one of ours, or another product's (pure).
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use rules::Violation;

@@ -1,4 +1,4 @@
-//! Manifests -> broken rules, as API server and webhook would report them, and what only a cluster can judge (pure).
+//! Manifests -> broken rules, and what only a cluster can judge (pure).
 //!
 //! | file | holds |
 //! |---|---|

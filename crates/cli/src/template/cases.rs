@@ -1,4 +1,4 @@
-//! A template and cases -> which cases hold, and which fields of the template no case notices (pure).
+//! A template and cases -> which cases hold, and which fields no case notices (pure).
 //!
 //! A field is noticed if a case fails without it. So the list is about what the cases expect, not about what they mention.
 

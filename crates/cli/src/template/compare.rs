@@ -1,4 +1,4 @@
-//! Two templates, and workspaces of the first -> what differs, and whom the second would refuse (pure).
+//! Two templates, workspaces of the first -> differences, and which the second refuses (pure).
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Templates and what workspaces of them get -> results of their tests, and what another template changes (pure).
+//! Templates and their workspaces -> test results, and effects of another template (pure).
 //!
 //! | file | input -> output |
 //! |---|---|

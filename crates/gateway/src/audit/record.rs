@@ -1,4 +1,4 @@
-//! one kind of record per audit event (data).
+//! audit event -> its record (data).
 
 use serde::Serialize;
 

@@ -1,3 +1,5 @@
+//! Unit tests of `audit`: events -> records (in memory).
+
 use std::io;
 
 use kit::audit::chain::Checker;

@@ -11,14 +11,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use rules::access::Policy;
 
-use crate::index::partial::Projection;
+use crate::index::partial::{Key, Projection};
 use crate::index::pods::PodFacts;
 use crate::index::sharing::{self, ShareFacts};
 use crate::index::{Domain, Served, Snapshot, StatusDetail, Target};
 use crate::site::Site;
-
-/// `(namespace, name)`; the namespace of a manager is empty.
-pub(super) type Key = (String, String);
 
 /// The state from all watches, and the manager that this gateway serves.
 #[derive(Debug, Default)]

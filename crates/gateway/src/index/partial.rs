@@ -11,7 +11,8 @@ use kube::core::DeserializeGuard;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
-use crate::index::facts::Key;
+/// `(namespace, name)`; the namespace of a manager is empty.
+pub(super) type Key = (String, String);
 
 /// Extracts the facts of one kind of objects.
 pub(super) trait Projection: Sized {

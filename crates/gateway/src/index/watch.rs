@@ -12,10 +12,10 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use tracing::warn;
 
-use crate::index::facts::{Key, ManagerFacts, Observed, WorkspaceFacts};
+use crate::index::facts::{ManagerFacts, Observed, WorkspaceFacts};
 use crate::index::following::Follower;
 use crate::index::freshness::Watched;
-use crate::index::partial::Partial;
+use crate::index::partial::{Key, Partial};
 use crate::index::pods::{Pod, PodFacts};
 use crate::index::sharing::ShareFacts;
 use crate::index::{Index, Served};

@@ -8,12 +8,12 @@ use http::{StatusCode, Uri};
 
 use crate::index::Domain;
 use crate::oidc::{Binding, Provider, Registered};
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::tokens::cookies::{self, MAX_LOGINS};
 use crate::tokens::random::{equal, random_token};
 use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, RandomId, Token as _};
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, redirect};
+use crate::verify::answers::redirect;
 use crate::verify::request::{Malformed, parameter};
 
 /// The query parameters of a sign-in.

@@ -14,12 +14,12 @@ use crate::login::{App, authorize, home};
 use crate::metrics::log_limit::LogLimit;
 use crate::oidc::admission::Outside;
 use crate::oidc::{Binding, JwtError, RedeemError};
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::session::content::Content;
 use crate::tokens::cookies;
 use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, SessionCookie, Token as _};
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, redirect};
+use crate::verify::answers::redirect;
 use crate::verify::request::parameter;
 
 /// Limits log lines, since any client can send responses that are refused.

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, Uri};
 
 use crate::login::sign_out;
-use crate::pages;
-use crate::pages::accepts_html;
+use crate::pages::Failure;
 use crate::server::throttle::{Caller, Endpoint};
 use crate::tokens::{Code, Enter, Token as _};
-use crate::verify::answers::{Failure, wrong_source};
 use crate::verify::request::parameter;
 use crate::verify::request::source_rule::Source;
 use crate::verify::{AppState, pre_cookie};
@@ -20,8 +18,8 @@ use crate::verify::{AppState, pre_cookie};
 /// Passes a request on unless a page of another origin sent it, or its session or address exceeds the rate limit. The origin is
 /// checked first: a hostile page must not use up its visitor's rate limit.
 pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, next: Next) -> Response {
-    if let Err(refusal) = own_source(&app, &request) {
-        return *refusal;
+    if let Err(failure) = own_source(&app, &request) {
+        return failure.answer();
     }
     let endpoint = Endpoint::of(request.uri().path());
     let caller = caller(&app, endpoint, request.uri(), request.headers());
@@ -32,37 +30,27 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
         }
         Err(wait) => {
             app.metrics.rate_limited(endpoint.label(), caller.label());
-            pages::too_often(wait, wants_page(request.headers()))
+            Failure::RateLimited(wait).answer()
         }
     }
 }
 
 /// Refuses frames, fetches and images, and forms of other origins.
-fn own_source(app: &AppState, request: &Request) -> Result<(), Box<Response>> {
-    let refused = |failure: Failure| Box::new(failure.answer());
-    let source = Source::of(request.headers()).map_err(|error| refused(error.into()))?;
+fn own_source(app: &AppState, request: &Request) -> Result<(), Failure> {
+    let source = Source::of(request.headers())?;
     if source.is_embedded() {
-        return Err(Box::new(pages::problem(
-            StatusCode::FORBIDDEN,
-            "CrossOrigin",
-            "This address is for opening in a browser tab.",
-        )));
+        return Err(Failure::Embedded);
     }
-    let domain = app.domain().map_err(refused)?;
+    let domain = app.domain()?;
     let is_form = request.method() == Method::POST;
     let sender = match request.uri().path() {
         sign_out::AT_PORTAL => domain.portal_origin(),
         _ => None,
     };
     if is_form && !source.is_unnamed_or_from(|| sender.unwrap_or_else(|| domain.auth_origin())) {
-        return Err(Box::new(wrong_source()));
+        return Err(Failure::CrossOrigin);
     }
     Ok(())
-}
-
-/// Whether a browser shows the answer. Forms use POST, and their answers are pages as well.
-fn wants_page(headers: &HeaderMap) -> bool {
-    Source::of(headers).is_ok_and(|source| source.is_page_load("GET", accepts_html(headers)))
 }
 
 /// The session that a sealed value of the gateway names, else the address. The session need not exist any more: only a user who

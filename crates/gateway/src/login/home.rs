@@ -7,31 +7,24 @@ use http::{StatusCode, Uri};
 
 use crate::index::Domain;
 use crate::index::freshness::Age;
-use crate::login::App;
 use crate::login::authorize::{self, LoginOptions};
 use crate::login::listing::{self, Listing};
+use crate::login::{App, link};
 use crate::oidc::{Provider, Registered};
-use crate::pages::{self, Account, Another, Offer, Shelf};
+use crate::pages::{self, Account, Another, Failure, Offer, Shelf};
 use crate::session::Session;
-use crate::site::Site;
-use crate::tokens::{ENTER_LIFE, Enter, Token as _};
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, Refusal, redirect, refuse_page};
+use crate::verify::answers::{Refusal, redirect};
 use crate::verify::request::parameter;
 
 /// Path that begins a login which leads back to the first page.
 pub(super) const SIGN_IN: &str = "/sign-in";
 
-/// The target of such a login. It has the form of a workspace's site, but no workspace can have it.
-pub(super) fn site(domain: &Domain) -> Site {
-    domain.auth_host().into()
-}
-
 /// Answers `GET https://auth.<base>/`. `state`: the target of a user who signed out to return as another user. The provider
 /// returns it.
 pub(super) async fn home(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    let state = parameter(&uri, "state")?.filter(|sealed| opened(&app, &domain, sealed).is_some());
+    let state = parameter(&uri, "state")?.filter(|sealed| link::open(&app, &domain, sealed).is_some());
     Ok(match (app.signed_in(&domain, &headers).await?, state) {
         (Some(session), _) => known(&app, &domain, &session, &headers)?,
         (None, Some(sealed)) => pages::on_to_another(&format!("/enter?t={sealed}&as=another")),
@@ -47,33 +40,8 @@ pub(super) async fn sign_in(State(app): App, uri: Uri, headers: HeaderMap) -> Re
         let home = format!("{}/", domain.auth_origin());
         return Ok(redirect(StatusCode::FOUND, &home));
     }
-    let (enter, sealed) = here(&app, &domain)?;
+    let (enter, sealed) = link::to_home(&app, &domain)?;
     authorize::begin(&app, &domain, &headers, (enter, &sealed), &login_options)
-}
-
-/// A login that leads to the first page, plain and sealed.
-///
-/// # Errors
-/// No sealing key is available.
-pub(super) fn here(app: &AppState, domain: &Domain) -> Result<(Enter, String), Failure> {
-    let now = app.clock.now();
-    let enter = Enter {
-        site: site(domain),
-        target: "/".to_owned(),
-        attempt: 0,
-        again: false,
-        browser: String::new(),
-        expires: now + ENTER_LIFE,
-    };
-    let sealed = enter.seal(&app.keys, now)?;
-    Ok((enter, sealed))
-}
-
-/// The target of a sealed address, while it is valid.
-pub(super) fn opened(app: &AppState, domain: &Domain, sealed: &str) -> Option<Enter> {
-    let enter = Enter::open_even_expired(&app.keys, sealed)?;
-    let counts = enter.expires > app.clock.now() && super::enter::is_ours(domain, &enter);
-    counts.then_some(enter)
 }
 
 /// A refusal on the auth host, which may name the user. `sealed`: the target for another user.
@@ -88,7 +56,7 @@ pub(super) fn refuse(
     sealed: &str,
 ) -> Result<Response, Failure> {
     Ok(match refusal {
-        Refusal::Unavailable => refuse_page(refusal, domain),
+        Refusal::Failed(failure) => failure.answer(),
         Refusal::Denied | Refusal::NotSignedIn => {
             with_account(app, domain, session, headers, |account, provider| {
                 let another = if provider.is_some_and(Provider::knows_one_account) {

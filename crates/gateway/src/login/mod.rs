@@ -4,7 +4,8 @@
 //!
 //! - `enter`: the auth host. `authorize`: redirect to the identity provider. `callback`: its answer.
 //! - `workspace_callback`: one-time code -> ticket. `workspace_enter`: the way to `enter` for proxies that cannot redirect, and for a new
-//!   login although there is a session. `home`: account page, with the workspaces of `listing`.
+//!   login although there is a session. `home`: account page, with the workspaces of `listing`. `link`: content
+//!   of a link to `enter`.
 //! - `start`: starts a stopped workspace. `progress`: the events of a start.
 //! - `sign_out`: has `session::ending` end sessions, then redirects. `backchannel`: logout by the identity provider.
 //! - `guard`: refuses other sites' pages and requests above the rate limit. `settings`: flags.
@@ -15,6 +16,7 @@ mod callback;
 mod enter;
 mod guard;
 mod home;
+mod link;
 mod listing;
 pub mod progress;
 pub(crate) mod settings;
@@ -35,10 +37,9 @@ use http::header::ALLOW;
 use http::request::Parts;
 
 use crate::index::Destination;
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::site::Site;
 use crate::verify::AppState;
-use crate::verify::answers::Failure;
 use crate::verify::request;
 
 type App = State<Arc<AppState>>;

@@ -1,4 +1,4 @@
-//! sign-out -> sessions ended by `session::ending`, then a redirect to the provider's own sign-out (IO).
+//! sign-out -> sessions end, then a redirect to the provider's own sign-out (IO).
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use http::header::HeaderMap;
 use http::{Method, StatusCode};
 
 use crate::index::Domain;
-use crate::login::{App, AtSite, home};
-use crate::pages;
+use crate::login::{App, AtSite, link};
+use crate::pages::{self, Failure};
 use crate::session::Ended;
 use crate::tokens::cookies;
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, redirect, wrong_source};
+use crate::verify::answers::redirect;
 use crate::verify::request::source_rule::Source;
 use crate::verify::request::{is_form, one_of};
 
@@ -25,14 +25,14 @@ pub(super) const AT_PORTAL: &str = "/_workspace/sign-out";
 pub(super) async fn sign_out(State(app): App, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     let domain = app.domain()?;
     if !Source::of(&headers)?.is_from(&domain.auth_origin()) {
-        return Ok(wrong_source());
+        return Err(Failure::CrossOrigin);
     }
     if !is_form(&headers)? && !body.is_empty() {
         return Err(Failure::BadRequest);
     }
     let everywhere = one_of(form_urlencoded::parse(&body), "everywhere")?.is_some();
     let then = one_of(form_urlencoded::parse(&body), "then")?;
-    let then = then.filter(|sealed| home::opened(&app, &domain, sealed).is_some());
+    let then = then.filter(|sealed| link::open(&app, &domain, sealed).is_some());
     let ended = end(&app, &domain, &headers, everywhere).await?;
     let next = next(&app, &domain, ended.as_ref(), then.as_deref());
     let mut response = redirect(StatusCode::SEE_OTHER, &next);
@@ -57,7 +57,7 @@ pub(super) async fn at_portal(
         return Ok(redirect(StatusCode::FOUND, &home));
     }
     if !Source::of(&headers)?.is_from(&domain.origin_of(&site)) {
-        return Ok(wrong_source());
+        return Err(Failure::CrossOrigin);
     }
     let Some(session) = app.ticket_session(&site, &headers)? else {
         return Ok(pages::signing_out(&home));

@@ -13,11 +13,11 @@ use rules::access::Right;
 use serde_json::json;
 
 use crate::index::{Domain, Target};
-use crate::login::{App, home};
-use crate::pages::{self, ONLY_OWNERS_START};
+use crate::login::{App, home, link};
+use crate::pages::{self, Failure, ONLY_OWNERS_START};
 use crate::site::Site;
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, redirect};
+use crate::verify::answers::redirect;
 use crate::verify::decision::Allow;
 use crate::verify::request::source_rule::Source;
 use crate::verify::request::{is_form, one_of, parameter};
@@ -55,7 +55,7 @@ pub(super) async fn form(State(app): App, uri: Uri, headers: HeaderMap) -> Resul
 pub(super) async fn start(State(app): App, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     let domain = app.domain()?;
     if !Source::of(&headers)?.is_from(&domain.auth_origin()) {
-        return Ok(crate::verify::answers::wrong_source());
+        return Err(Failure::CrossOrigin);
     }
     if !is_form(&headers)? || body.len() > MAX_FORM {
         return Err(Failure::BadRequest);
@@ -95,7 +95,7 @@ async fn asked(
         Ok(allow) if allow.audience().may_start() => Ok(allow),
         Ok(allow) => Err(may_not(app, domain, &allow, NOT_A_STARTER, ONLY_OWNERS_START)),
         Err(refusal) => {
-            let (_, sealed) = home::here(app, domain)?;
+            let (_, sealed) = link::to_home(app, domain)?;
             Err(home::refuse(app, domain, (refusal, &session), headers, &sealed)?)
         }
     })

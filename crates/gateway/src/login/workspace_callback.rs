@@ -6,14 +6,13 @@ use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
 use crate::index::Domain;
-use crate::login::enter::{address, unknown_link};
-use crate::login::{App, AtSite};
-use crate::pages;
+use crate::login::{App, AtSite, link};
+use crate::pages::{self, Failure};
 use crate::session::Spent;
 use crate::site::Site;
 use crate::tokens::cookies;
 use crate::tokens::{Code, Enter, MAX_ATTEMPTS, Ticket, Token as _};
-use crate::verify::answers::{Failure, redirect, refuse_page};
+use crate::verify::answers::{redirect, refuse_page};
 use crate::verify::request::parameter;
 use crate::verify::{AppState, pre_cookie, send_to_enter};
 
@@ -30,7 +29,7 @@ pub(super) async fn workspace_callback(
     };
     let Some(code) = Code::open_even_expired(&app.keys, &sealed).filter(|code| code.enter.site == site)
     else {
-        return Ok(unknown_link(&domain));
+        return Ok(link::unknown(&domain));
     };
     let now = app.clock.now();
     if code.expires() <= now {
@@ -65,7 +64,7 @@ pub(super) async fn workspace_callback(
         expires,
     };
     let ticket = ticket.seal(&app.keys, now)?;
-    let mut response = redirect(StatusCode::FOUND, &address(&domain, &code.enter));
+    let mut response = redirect(StatusCode::FOUND, &link::address(&domain, &code.enter));
     cookies::set_at(
         response.headers_mut(),
         &site.cookie_path(),
@@ -92,7 +91,7 @@ async fn again(
     if let Some(ticket) = ticket
         && app.admit(&enter.site, ticket, headers).await.is_ok()
     {
-        return Ok(redirect(StatusCode::FOUND, &address(domain, &enter)));
+        return Ok(redirect(StatusCode::FOUND, &link::address(domain, &enter)));
     }
     let attempt = enter.attempt.saturating_add(1);
     if attempt >= MAX_ATTEMPTS {

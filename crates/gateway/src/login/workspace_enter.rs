@@ -1,4 +1,4 @@
-//! page load of a workspace or the portal that needs a login -> the redirect of `/verify` (pure but for randomness and clock).
+//! page load that needs a login -> the redirect of `/verify` (pure but for randomness and clock).
 
 use axum::extract::State;
 use axum::response::Response;
@@ -6,7 +6,7 @@ use http::Uri;
 use http::header::HeaderMap;
 
 use crate::login::{App, AtSite};
-use crate::verify::answers::Failure;
+use crate::pages::Failure;
 use crate::verify::request::parameter;
 use crate::verify::sign_in;
 

@@ -1,4 +1,4 @@
-//! each metric with its name and help text, in a registry (pure).
+//! registry -> each metric in it, with name and help text (pure).
 //!
 //! docs/metrics.md lists them all, and the test below compares it with this list.
 

@@ -1,4 +1,4 @@
-//! the identity providers, each available after its discovery (pure; `discovery` fills it).
+//! providers in the settings -> those available, as `discovery` finds them (in memory).
 
 use std::sync::OnceLock;
 

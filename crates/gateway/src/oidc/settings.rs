@@ -1,4 +1,4 @@
-//! the administrator's settings of one provider, checked (pure).
+//! the administrator's settings of one provider -> the same, checked (pure).
 
 use openidconnect::core::CoreJwsSigningAlgorithm;
 use openidconnect::url::Url;

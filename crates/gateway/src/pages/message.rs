@@ -1,4 +1,4 @@
-//! the content of an answer, for pages and JSON alike (pure).
+//! content of an error or status answer -> response that is rendered later (pure).
 
 use std::borrow::Cow;
 

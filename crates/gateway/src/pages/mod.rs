@@ -1,31 +1,33 @@
 //! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
-//! Here are the texts of refusals. `message` is the type of an answer's content. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
-//! is the page in place of a workspace that is starting, stopped or failed; `start_events` is what its event stream sends. `account` and
-//! `identity` show users. `settings` reads the theme's files.
+//! Here are the texts of refusals. `failure` is the type of errors that do not depend on the user. `message` is the type of an answer's content. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
+//! is the page in place of a workspace that is starting, stopped or failed; `start_events` is what its event stream sends; `start_steps`
+//! counts the steps of a start for both. `account` and `identity` show users. `settings` reads the theme's files.
 
 mod account;
+mod failure;
 mod html;
 mod identity;
 mod message;
 mod render;
 pub(crate) mod settings;
 mod start_events;
+mod start_steps;
 mod theme;
 mod workspace_page;
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use axum::response::Response;
 use http::StatusCode;
-use http::header::{ACCEPT, HeaderMap, RETRY_AFTER};
+use http::header::{ACCEPT, HeaderMap};
 use kit::assertion::IdentityError;
 use serde_json::Value;
 
 pub use self::account::{
     Account, Another, SHARED, Shelf, denied_to, on_to_another, signed_in, signed_out, signing_out,
 };
+pub use self::failure::Failure;
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub(crate) use self::message::NOT_READY;
 use self::message::{Action, Message, Part, Tone};
@@ -76,16 +78,6 @@ pub fn unusable_identity(domain: &Domain, error: &IdentityError) -> Response {
         )
     }
     .respond(StatusCode::FORBIDDEN)
-}
-
-/// The gateway cannot decide at the moment.
-pub fn unavailable() -> Response {
-    Message {
-        tone: Tone::Calm,
-        retry: Some(1),
-        ..render::generic(StatusCode::SERVICE_UNAVAILABLE)
-    }
-    .respond(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// For a request without session that is no page load. The answer contains the URL of the sign-in.
@@ -281,27 +273,6 @@ pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response
         ..base
     }
     .respond(StatusCode::OK)
-}
-
-/// Too many requests: the next one is allowed after `wait`.
-pub fn too_often(wait: Duration, page_load: bool) -> Response {
-    let seconds = wait.as_secs() + 1;
-    let mut response = if page_load {
-        message(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too many requests",
-            &format!("Too many came from here in a short time. Reload this page in {seconds} s."),
-        )
-    } else {
-        let body = serde_json::json!({
-            "error": "TooManyRequests",
-            "message": format!("Try again in {seconds} s."),
-            "retryAfterSeconds": seconds,
-        });
-        json(StatusCode::TOO_MANY_REQUESTS, &body)
-    };
-    response.headers_mut().insert(RETRY_AFTER, seconds.into());
-    response
 }
 
 /// Whether the Accept header asks for a page.

@@ -68,7 +68,7 @@ fn progress_of_a_start_without_errors_grows_to_one_hundred() {
 fn every_reason_belongs_to_a_step_and_only_the_owner_sees_it() {
     for known in reason::ALL {
         let stuck = target(Phase::Starting, known.name, false);
-        let (done, Some(at)) = workspace_page::steps_done(&stuck) else {
+        let (done, Some(at)) = start_steps::steps_done(&stuck) else {
             continue;
         };
         let own = message(&stuck, Audience::OwnerOrAdmin);
@@ -119,7 +119,7 @@ fn a_page_says_that_it_opens_only_where_no_restart_is_needed() {
 
 #[test]
 fn scheduling_is_over_only_where_the_pod_has_a_node() {
-    let done = |word: &str| workspace_page::steps_done(&target(Phase::Failed, word, false));
+    let done = |word: &str| start_steps::steps_done(&target(Phase::Failed, word, false));
     for word in [
         reason::STORAGE_CLASS_NOT_FOUND,
         reason::VOLUME_UNBOUND,

@@ -229,7 +229,7 @@ mod tests {
                 );
             }
         }
-        assert!(logged(super::super::unavailable()).contains("a request failed"));
+        assert!(logged(super::super::Failure::Unavailable.answer()).contains("a request failed"));
     }
 
     #[test]

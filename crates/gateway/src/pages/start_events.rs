@@ -7,7 +7,7 @@ use api::workspace::Phase;
 use serde_json::Value;
 
 use super::html;
-use super::message::Part;
+use super::start_steps::{self, PREPARED, REQUESTED, is_only_requested, percent};
 use super::workspace_page;
 use crate::index::{Domain, Target};
 use rules::access::Audience;
@@ -22,9 +22,6 @@ const NAMES: [&str; 6] = [
     "answering",
     "routing",
 ];
-/// Percentage before the operator has reported anything of this start.
-const REQUESTED: u8 = 5;
-
 /// Progress of a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
@@ -93,32 +90,11 @@ pub fn before(target: &Target) -> Vec<Progress> {
             .as_deref()
             .is_some_and(|status_detail| status_detail.started)
     {
-        all.push(over(PERCENT[workspace_page::PREPARED], "answering"));
+        all.push(over(PERCENT[PREPARED], "answering"));
     }
     let now = if target.may_run() { 100 } else { percent(target) };
     all.retain(|progress| progress.percent < now);
     all
-}
-
-/// The bar on its page.
-pub(super) fn bar(target: &Target) -> Part {
-    Part::Percent(percent(target))
-}
-
-fn percent(target: &Target) -> u8 {
-    match target.phase {
-        Phase::Running => PERCENT[workspace_page::ANSWERS],
-        Phase::Starting if is_only_requested(target) => REQUESTED,
-        Phase::Starting | Phase::Failed => PERCENT[workspace_page::steps_done(target).0],
-        Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => 0,
-    }
-}
-
-fn is_only_requested(target: &Target) -> bool {
-    target
-        .status_detail
-        .as_deref()
-        .is_none_or(|status_detail| status_detail.reason.is_empty())
 }
 
 fn at(target: &Target) -> (&'static str, Option<End>) {
@@ -131,9 +107,9 @@ fn at(target: &Target) -> (&'static str, Option<End>) {
     if target.may_run() {
         return ("ready", Some(End::Ready));
     }
-    let step = match workspace_page::steps_done(target) {
+    let step = match start_steps::steps_done(target) {
         (_, Some(stuck)) => NAMES[stuck],
-        (workspace_page::PREPARED, None) => "answering",
+        (PREPARED, None) => "answering",
         _ if target.phase == Phase::Starting && is_only_requested(target) => "requested",
         _ => "preparing",
     };
@@ -141,7 +117,7 @@ fn at(target: &Target) -> (&'static str, Option<End>) {
 }
 
 fn reason_and_message(target: &Target, audience: Audience, step: &'static str) -> (String, String) {
-    match (workspace_page::blocker(target), audience) {
+    match (start_steps::blocker(target), audience) {
         (Some(word), Audience::OwnerOrAdmin) => (word.to_owned(), target.message.clone()),
         (Some(_), Audience::Starter | Audience::Viewer) => (
             "Hidden".to_owned(),

@@ -5,18 +5,14 @@ use api::workspace::Phase;
 use axum::response::Response;
 use http::StatusCode;
 use rules::access::Audience;
-pub(super) use rules::progress::PREPARED;
-use rules::progress::{self as progress_of, STEPS};
+use rules::progress::STEPS;
 
 use super::message::{Action, Message, NOT_READY, Part, Step, Tone, Watch};
-use super::start_events;
+use super::start_steps::{ANSWERS, blocker, percent, steps_done};
 use crate::index::{Domain, Target};
 
 /// Text for users who may connect and not start.
 pub(crate) const ONLY_OWNERS_START: &str = "Only its owner and administrators may start it.";
-
-/// Number of steps that the operator reports; the last one is the proxy's.
-pub(super) const ANSWERS: usize = 5;
 
 /// The page in place of the workspace. The status is always 503, because the request did not reach the workspace. `now`: Unix
 /// seconds.
@@ -36,7 +32,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
     let portal = in_portal(domain, target, audience);
     match target.phase {
         Phase::Running => Message {
-            parts: vec![start_events::bar(target), steps(ANSWERS, None)],
+            parts: vec![Part::Percent(percent(target)), steps(ANSWERS, None)],
             watch: watch(1_000, Some(1)),
             stream: Some(stream(target)),
             ..base(
@@ -146,7 +142,7 @@ fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
     let elapsed = since.map(|since| Part::Elapsed(now - since));
     let rest = [
         blocker_part(target, audience),
-        start_events::bar(target),
+        Part::Percent(percent(target)),
         steps_of(target),
     ];
     elapsed.into_iter().chain(rest).collect()
@@ -251,31 +247,9 @@ fn blocker_part(target: &Target, audience: Audience) -> Part {
     }
 }
 
-/// The reason that keeps the workspace from running, if there is one.
-pub(super) fn blocker(target: &Target) -> Option<&str> {
-    progress_of::blocker(target.phase, reason_of(target))
-}
-
-fn reason_of(target: &Target) -> &str {
-    target
-        .status_detail
-        .as_deref()
-        .map_or("", |status_detail| status_detail.reason.as_str())
-}
-
 fn steps_of(target: &Target) -> Part {
     let (done, stuck) = steps_done(target);
     steps(done, stuck)
-}
-
-/// Number of completed steps, and the step that is blocked.
-pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
-    let has_started = target
-        .status_detail
-        .as_deref()
-        .is_some_and(|status_detail| status_detail.started);
-    let known = progress_of::by_status(target.phase, reason_of(target), has_started);
-    (known.done, known.stuck)
 }
 
 /// `done` steps are complete. Before the application runs, the step in progress is unknown: it may be any of the rest.

@@ -1,4 +1,4 @@
-//! bytes of a websocket -> where one frame ends and the next begins (pure).
+//! bytes of a websocket -> where a frame ends; reason -> close frame (pure).
 
 /// Tracks a stream of websocket frames (RFC 6455, section 5.2) without reading their content.
 #[derive(Debug, Default)]
@@ -18,6 +18,32 @@ pub(super) const CLIENTS_PING: &[u8] = &[0x89, 0x80, 0, 0, 0, 0];
 /// The opcode bits in the first byte of a frame, and the opcode of a close frame.
 const KIND: u8 = 0x0F;
 const CLOSE: u8 = 0x8;
+
+/// Why the gateway closes a socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CloseReason {
+    /// The user may no longer connect.
+    AccessEnded,
+    /// This replica stops; another one takes over.
+    Shutdown,
+    /// The client is gone.
+    ClientGone,
+    /// The pod is gone.
+    PodGone,
+}
+
+impl CloseReason {
+    /// The close frame for the browser. JupyterLab does not reconnect after 1000 and 1001, but does after any other code. A
+    /// reconnect without access is refused at the handshake.
+    pub(super) fn frame(self) -> Vec<u8> {
+        match self {
+            Self::AccessEnded => close(1008, "access ended"),
+            Self::Shutdown => close(1012, "the gateway restarts"),
+            Self::ClientGone => close(1011, "the browser did not answer"),
+            Self::PodGone => close(1011, "the workspace's server did not answer"),
+        }
+    }
+}
 
 impl Frames {
     /// Whether the bytes so far end with a whole frame, so that another frame may be inserted here.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::relay::pipe::Cut;
+use crate::relay::frames::CloseReason;
 
 /// Silence after which a side gets a ping. Load balancers commonly drop a connection after 60 s.
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
@@ -128,14 +128,14 @@ impl Side {
 }
 
 /// Returns when a side is gone.
-pub(super) async fn dead(client: &Side, pod: &Side, silence: Duration) -> Cut {
+pub(super) async fn dead(client: &Side, pod: &Side, silence: Duration) -> CloseReason {
     loop {
         sleep(silence / 2).await;
         if client.is_dead(!pod.is_stuck(), silence) {
-            return Cut::ClientGone;
+            return CloseReason::ClientGone;
         }
         if pod.is_dead(!client.is_stuck(), silence) {
-            return Cut::PodGone;
+            return CloseReason::PodGone;
         }
     }
 }

@@ -29,7 +29,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-use self::pipe::{Cut, pipe};
+use self::frames::CloseReason;
+use self::pipe::pipe;
 use crate::index::freshness::CHECK_INTERVAL;
 use crate::index::{Destination, Index, Target};
 use crate::metrics::Metrics;
@@ -254,7 +255,7 @@ impl<D: Authorizer> Relay<D> {
     }
 
     /// Returns when the socket must close: the replica stops, or the grant is no longer valid.
-    async fn cut(&self, target: &Target, grant: &D::Grant) -> Cut {
+    async fn cut(&self, target: &Target, grant: &D::Grant) -> CloseReason {
         let lost = async {
             // Both were valid when the socket was admitted. After access ends, the socket closes within this interval and `pipe`'s
             // grace period. A session that was looked up may take as long to arrive by the watch.
@@ -266,8 +267,8 @@ impl<D: Authorizer> Relay<D> {
             }
         };
         tokio::select! {
-            () = self.stop.cancelled() => Cut::Shutdown,
-            () = lost => Cut::AccessEnded,
+            () = self.stop.cancelled() => CloseReason::Shutdown,
+            () = lost => CloseReason::AccessEnded,
         }
     }
 

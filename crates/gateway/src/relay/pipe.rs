@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, sp
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::relay::frames::{self, Frames};
+use crate::relay::frames::{self, CloseReason, Frames};
 use crate::relay::heartbeat::{self, Side};
 
 /// Buffered bytes per direction. A side that does not read stops the other one from sending.
@@ -18,32 +18,6 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Time for the second side to close after the first one has.
 const LINGER: Duration = Duration::from_secs(5);
 
-/// Why the gateway closes a socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cut {
-    /// The user may no longer connect.
-    AccessEnded,
-    /// This replica stops; another one takes over.
-    Shutdown,
-    /// The client is gone.
-    ClientGone,
-    /// The pod is gone.
-    PodGone,
-}
-
-impl Cut {
-    /// The close frame for the browser. JupyterLab does not reconnect after 1000 and 1001, but does after any other code. A
-    /// reconnect without access is refused at the handshake.
-    fn frame(self) -> Vec<u8> {
-        match self {
-            Self::AccessEnded => frames::close(1008, "access ended"),
-            Self::Shutdown => frames::close(1012, "the gateway restarts"),
-            Self::ClientGone => frames::close(1011, "the browser did not answer"),
-            Self::PodGone => frames::close(1011, "the workspace's server did not answer"),
-        }
-    }
-}
-
 /// Copies until a side closes (`None`), or until `cut` returns or a side is gone (`Some`). Then no more bytes of the client reach
 /// the pod, and the client gets a close frame after the frame in progress. A side that is silent for `silence` gets a ping.
 ///
@@ -52,9 +26,9 @@ impl Cut {
 pub(super) async fn pipe(
     client: impl AsyncRead + AsyncWrite,
     pod: impl AsyncRead + AsyncWrite,
-    cut: impl Future<Output = Cut>,
+    cut: impl Future<Output = CloseReason>,
     silence: Duration,
-) -> io::Result<Option<Cut>> {
+) -> io::Result<Option<CloseReason>> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_pod, mut to_pod) = split(pod);
     let (client, pod) = (Side::new(), Side::new());
@@ -80,7 +54,7 @@ pub(super) async fn pipe(
 async fn upwards(
     from: &mut (impl AsyncRead + Unpin),
     mut way: Way<'_, impl AsyncWrite + Unpin>,
-    mut ending: watch::Receiver<Option<Cut>>,
+    mut ending: watch::Receiver<Option<CloseReason>>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -112,7 +86,7 @@ async fn upwards(
 async fn downwards(
     from: &mut (impl AsyncRead + Unpin),
     mut way: Way<'_, impl AsyncWrite + Unpin>,
-    mut ending: watch::Receiver<Option<Cut>>,
+    mut ending: watch::Receiver<Option<CloseReason>>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER];
     loop {
@@ -199,7 +173,7 @@ impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
     }
 }
 
-async fn cut(ending: &mut watch::Receiver<Option<Cut>>) -> Cut {
+async fn cut(ending: &mut watch::Receiver<Option<CloseReason>>) -> CloseReason {
     match ending.wait_for(Option::is_some).await.map(|why| *why) {
         Ok(Some(why)) => why,
         // The sender outlives both directions.

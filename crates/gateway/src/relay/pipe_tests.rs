@@ -1,3 +1,5 @@
+//! Unit tests of `pipe`: two streams in memory -> bytes copied, close frames (in memory).
+
 use std::future::{pending, ready};
 
 use tokio::io::{DuplexStream, duplex};
@@ -10,15 +12,15 @@ use crate::relay::heartbeat::SILENCE;
 struct Socket {
     client: DuplexStream,
     pod: DuplexStream,
-    cut: oneshot::Sender<Cut>,
-    piping: tokio::task::JoinHandle<io::Result<Option<Cut>>>,
+    cut: oneshot::Sender<CloseReason>,
+    piping: tokio::task::JoinHandle<io::Result<Option<CloseReason>>>,
 }
 
 fn socket() -> Socket {
     let (client, ours) = duplex(64 * 1024);
     let (pod, theirs) = duplex(64 * 1024);
     let (cut, wait) = oneshot::channel();
-    let wait = async { wait.await.unwrap_or(Cut::Shutdown) };
+    let wait = async { wait.await.unwrap_or(CloseReason::Shutdown) };
     Socket {
         client,
         pod,
@@ -54,7 +56,7 @@ async fn when_access_ends_the_frame_under_way_ends_first_and_nothing_more_reache
     socket.pod.write_all(&[0x82, 3, 1, 2]).await.unwrap();
     let mut begun = [0; 4];
     socket.client.read_exact(&mut begun).await.unwrap();
-    socket.cut.send(Cut::AccessEnded).unwrap();
+    socket.cut.send(CloseReason::AccessEnded).unwrap();
     tokio::task::yield_now().await;
     socket.client.write_all(b"too late").await.unwrap();
     // The end of the first frame and the whole second one arrive together.
@@ -63,7 +65,10 @@ async fn when_access_ends_the_frame_under_way_ends_first_and_nothing_more_reache
     expected.extend(frames::close(1008, "access ended"));
     assert_eq!(rest(&mut socket.client).await, expected);
     drop(socket.client);
-    assert_eq!(socket.piping.await.unwrap().unwrap(), Some(Cut::AccessEnded));
+    assert_eq!(
+        socket.piping.await.unwrap().unwrap(),
+        Some(CloseReason::AccessEnded)
+    );
     assert_eq!(rest(&mut socket.pod).await, b"");
 }
 
@@ -76,11 +81,11 @@ async fn a_client_that_reads_nothing_is_cut_off_in_time() {
     let start = Instant::now();
     let cut = async {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        Cut::AccessEnded
+        CloseReason::AccessEnded
     };
     assert_eq!(
         pipe(ours, theirs, cut, SILENCE).await.unwrap(),
-        Some(Cut::AccessEnded)
+        Some(CloseReason::AccessEnded)
     );
     assert!(start.elapsed() < Duration::from_secs(2));
 }
@@ -116,13 +121,13 @@ async fn a_slow_reader_stops_the_sender() {
 async fn a_socket_that_is_cut_before_its_first_byte_gets_only_the_close_frame() {
     let (mut client, ours) = duplex(64);
     let (_pod, theirs) = duplex(64);
-    let piping = tokio::spawn(pipe(ours, theirs, ready(Cut::Shutdown), SILENCE));
+    let piping = tokio::spawn(pipe(ours, theirs, ready(CloseReason::Shutdown), SILENCE));
     assert_eq!(
         rest(&mut client).await,
         frames::close(1012, "the gateway restarts")
     );
     drop(client);
-    assert_eq!(piping.await.unwrap().unwrap(), Some(Cut::Shutdown));
+    assert_eq!(piping.await.unwrap().unwrap(), Some(CloseReason::Shutdown));
 }
 
 /// The frames that the test's side received. All of them must be short and unmasked.
@@ -190,7 +195,10 @@ async fn an_unresponsive_client_is_disconnected() {
         SERVERS_PONG,
         SILENCE * 10,
     ));
-    assert_eq!(socket.piping.await.unwrap().unwrap(), Some(Cut::ClientGone));
+    assert_eq!(
+        socket.piping.await.unwrap().unwrap(),
+        Some(CloseReason::ClientGone)
+    );
     let took = start.elapsed();
     assert!(took >= SILENCE * 4 && took <= SILENCE * 6, "{took:?}");
     assert!(!pod.await.unwrap().is_empty());
@@ -227,7 +235,7 @@ async fn an_unresponsive_pod_is_disconnected_and_the_browser_told_to_reconnect()
         "{got:?}"
     );
     drop(socket.client);
-    assert_eq!(socket.piping.await.unwrap().unwrap(), Some(Cut::PodGone));
+    assert_eq!(socket.piping.await.unwrap().unwrap(), Some(CloseReason::PodGone));
     // Each pong of the client, and one ping between two of its frames.
     let got = rest(&mut socket.pod).await;
     assert!(
@@ -286,7 +294,10 @@ async fn no_ping_follows_a_close_frame_and_an_open_connection_is_cut() {
     assert!(!split_frames(&got).contains(&frames::SERVERS_PING), "{got:?}");
     assert!(start.elapsed() >= SILENCE * 4);
     drop(socket.client);
-    assert_eq!(socket.piping.await.unwrap().unwrap(), Some(Cut::ClientGone));
+    assert_eq!(
+        socket.piping.await.unwrap().unwrap(),
+        Some(CloseReason::ClientGone)
+    );
     pod.await.unwrap();
 }
 
@@ -298,7 +309,7 @@ async fn a_client_that_neither_reads_nor_sends_is_disconnected() {
     let piping = tokio::spawn(pipe(ours, theirs, pending(), SILENCE));
     let endless =
         tokio::spawn(async move { while pod.write_all(&[0x82, 2, 7, 7].repeat(256)).await.is_ok() {} });
-    assert_eq!(piping.await.unwrap().unwrap(), Some(Cut::ClientGone));
+    assert_eq!(piping.await.unwrap().unwrap(), Some(CloseReason::ClientGone));
     endless.await.unwrap();
     let took = start.elapsed();
     assert!(took >= SILENCE * 4 && took <= SILENCE * 6, "{took:?}");

@@ -3,22 +3,18 @@
 //! Any client can announce a body and send none. So the body is read before the request takes a permit of its own kind, with a
 //! short timeout: forms and logout tokens fit in a few packets.
 
-use std::time::Duration;
-
 use axum::body::HttpBody as _;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::Request;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
-use super::bounds::{Bounds, Kind, RequestPermit};
+use super::bounds::{BODY_TIMEOUT, Bounds, Kind, RequestPermit};
 use super::{Answers, turned_away};
-use crate::pages::{self, Reader};
+use crate::pages::{Failure, Reader};
 
-/// Timeout for the whole body.
-pub(super) const TIME: Duration = Duration::from_millis(2500);
 /// Maximum size of a body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
 const MAX: usize = 16 * 1024;
 
@@ -35,7 +31,7 @@ pub(super) async fn answer(
     let reader = Reader::of(request.headers());
     let request = match read(request).await {
         Ok(request) => request,
-        Err(refusal) => return turned_away(*refusal, reader).await,
+        Err(failure) => return turned_away(failure, reader).await,
     };
     drop(reading);
     match bounds.take(kind) {
@@ -44,28 +40,23 @@ pub(super) async fn answer(
             drop(permit);
             answer
         }
-        Err(shed) => turned_away(*shed, reader).await,
+        Err(shed) => turned_away(shed, reader).await,
     }
 }
 
 /// The request with its body.
 ///
 /// # Errors
-/// The body is too long, did not arrive in time or broke off. Contains the answer to give.
-async fn read(request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Box<Response>> {
+/// The body is too long, did not arrive in time or broke off.
+async fn read(request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Failure> {
     let (head, body) = request.into_parts();
-    let too_long = || Box::new(pages::bare(StatusCode::PAYLOAD_TOO_LARGE));
     if body.size_hint().lower() > MAX as u64 {
-        return Err(too_long());
+        return Err(Failure::BodyTooLarge);
     }
-    match timeout(TIME, Limited::new(body, MAX).collect()).await {
+    match timeout(BODY_TIMEOUT, Limited::new(body, MAX).collect()).await {
         Ok(Ok(read)) => Ok(Request::from_parts(head, Full::new(read.to_bytes()))),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
-        Ok(Err(_)) => Err(Box::new(pages::bare(StatusCode::BAD_REQUEST))),
-        Err(_) => Err(Box::new(pages::problem(
-            StatusCode::REQUEST_TIMEOUT,
-            "BodyMissing",
-            "The body of the request did not arrive in time. Send it again.",
-        ))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::BodyTooLarge),
+        Ok(Err(_)) => Err(Failure::BadRequest),
+        Err(_) => Err(Failure::BodyTimeout),
     }
 }

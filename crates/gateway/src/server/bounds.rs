@@ -5,16 +5,15 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::response::Response;
 use http::HeaderMap;
 use http::header::UPGRADE;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::body;
 use super::concurrency::{ConcurrencyLimit, Permit};
 use crate::metrics::{Metrics, Open};
-use crate::pages;
+use crate::pages::Failure;
 use crate::server::throttle::{Endpoint, Throttle};
 
 /// Kinds of requests. No kind can take the permits of another.
@@ -35,6 +34,9 @@ pub enum Kind {
     /// The proxy fetches its routes; held for seconds.
     Poll,
 }
+
+/// Timeout of a whole body.
+pub(super) const BODY_TIMEOUT: Duration = Duration::from_millis(2500);
 
 /// Each kind with its label and the maximum number of its concurrent requests, in the order of [`Kind`].
 const KINDS: [(Kind, &str, usize); 7] = [
@@ -131,28 +133,26 @@ impl Bounds {
     /// A permit for a request of this kind.
     ///
     /// # Errors
-    /// None is free. Contains the answer to give.
-    pub(super) fn take(&self, kind: Kind) -> Result<RequestPermit, Box<Response>> {
-        self.permit(kind, None)
-            .ok_or_else(|| Box::new(pages::unavailable()))
+    /// None is free.
+    pub(super) fn take(&self, kind: Kind) -> Result<RequestPermit, Failure> {
+        self.permit(kind, None).ok_or(Failure::Unavailable)
     }
 
     /// A permit to read the body of a request with these headers.
     ///
     /// # Errors
-    /// None is free, or this client has its share of them. Contains the answer to give.
-    pub(super) fn take_for_body(&self, headers: &HeaderMap) -> Result<RequestPermit, Box<Response>> {
+    /// None is free, or this client has its share of them.
+    pub(super) fn take_for_body(&self, headers: &HeaderMap) -> Result<RequestPermit, Failure> {
         let client = self.clients.as_ref().and_then(|clients| clients.client(headers));
         let share = match client.map(|client| self.bodies.take(client)) {
             Some(None) => {
                 self.metrics.shed(Kind::Body.label());
-                return Err(Box::new(pages::too_often(body::TIME, true)));
+                return Err(Failure::RateLimited(BODY_TIMEOUT));
             }
             Some(share) => share,
             None => None,
         };
-        self.permit(Kind::Body, share)
-            .ok_or_else(|| Box::new(pages::unavailable()))
+        self.permit(Kind::Body, share).ok_or(Failure::Unavailable)
     }
 
     fn permit(&self, kind: Kind, share: Option<Permit<IpAddr>>) -> Option<RequestPermit> {
@@ -221,6 +221,7 @@ mod tests {
             }
         };
         assert!(held.len() < Most::default().bodies_of_one + 1, "{}", held.len());
+        let refused = refused.answer();
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
         assert!(refused.headers().contains_key("retry-after"));
         // Further addresses, each as greedy, one after the other.

@@ -59,7 +59,7 @@ use self::long_lived::LongLivedAnswers;
 pub use self::oversized::Owners;
 use self::unvectored::Unvectored;
 use crate::metrics::Metrics;
-use crate::pages::{Reader, render};
+use crate::pages::{Failure, Reader, render};
 use crate::tokens::request_id;
 
 /// Limits of one listener. The defaults fit a port that only the proxy reaches.
@@ -283,14 +283,14 @@ impl<A: Answers> Requests<A> {
                 (Ok(reading), Some((bounds, _))) => {
                     Ok(Box::pin(body::answer(router, request, kind, reading, bounds)).await)
                 }
-                (Err(shed), _) => Ok(turned_away(*shed, Reader::of(request.headers())).await),
+                (Err(shed), _) => Ok(turned_away(shed, Reader::of(request.headers())).await),
             }
         }
     }
 }
 
-async fn turned_away(answer: Response, reader: Reader) -> Response {
-    request_id::scope(async { render(answer, reader) }).await
+async fn turned_away(failure: Failure, reader: Reader) -> Response {
+    request_id::scope(async { render(failure.answer(), reader) }).await
 }
 
 async fn accept(

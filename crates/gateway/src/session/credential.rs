@@ -1,4 +1,4 @@
-//! how a user authenticated (data).
+//! login or token -> how a user authenticated (data).
 
 use std::collections::BTreeMap;
 

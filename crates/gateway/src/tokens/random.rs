@@ -1,4 +1,4 @@
-//! random bytes; fingerprints; comparison in constant time (pure).
+//! system's random source -> random bytes; text -> fingerprint, comparison in constant time (pure).
 
 /// 256 random bits as 43 characters of base64url: state, nonce, verifier, pre-cookie.
 ///

@@ -19,6 +19,7 @@ use crate::index::freshness::{Age, Freshness};
 use crate::index::{Domain, Index, Target};
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
+use crate::pages::Failure;
 use crate::server::throttle::Throttle;
 use crate::session::{Credential, Session, Sessions};
 use crate::site::Site;
@@ -26,7 +27,7 @@ use crate::tokens::assertion::{AssertionInput, Assertions};
 use crate::tokens::cookies::{self, StripList};
 use crate::tokens::seal::{KeyRing, Purpose};
 use crate::tokens::{RandomId, SessionCookie, Ticket, Token as _};
-use crate::verify::answers::{Failure, Refusal};
+use crate::verify::answers::Refusal;
 
 /// Audit rule of a denial: no workspace exists there.
 const NO_WORKSPACE: &str = "no_workspace";
@@ -142,10 +143,10 @@ impl AppState {
     }
 
     /// Whether the index is recent enough for a decision.
-    fn is_current(&self) -> Result<(), Refusal> {
+    fn is_current(&self) -> Result<(), Failure> {
         if self.freshness.age() >= Age::Stale {
             self.metrics.denied(STALE);
-            return Err(Refusal::Unavailable);
+            return Err(Failure::Unavailable);
         }
         Ok(())
     }
@@ -195,7 +196,7 @@ impl AppState {
             NotAllowed::OtherWorkspace => return Refusal::NotSignedIn,
             NotAllowed::Denied(_, Denied::Unanswered) | NotAllowed::RightUnknown(_) => {
                 self.metrics.denied(Denied::Unanswered.reason());
-                return Refusal::Unavailable;
+                return Failure::Unavailable.into();
             }
             NotAllowed::NoWorkspace => (None, NO_WORKSPACE),
             NotAllowed::Denied(target, why) => (Some(&**target), why.reason()),
@@ -264,13 +265,8 @@ impl AppState {
     }
 
     async fn find(&self, id: RandomId) -> Result<Arc<Session>, Refusal> {
-        match self.sessions.find(id).await {
-            Ok(found) => found.ok_or(Refusal::NotSignedIn),
-            Err(error) => {
-                tracing::warn!(%error, "a session could not be looked up");
-                Err(Refusal::Unavailable)
-            }
-        }
+        let found = self.sessions.find(id).await.map_err(Failure::from)?;
+        found.ok_or(Refusal::NotSignedIn)
     }
 
     /// The session of a browser on the auth host.

@@ -1,4 +1,4 @@
-//! the trait that listeners use for verification, and its implementation (IO for unknown rights).
+//! request to a listener -> admitted or refused: trait and implementation (IO for unknown rights).
 //!
 //! It is a trait so that tests of the listeners need no cookies and keys.
 
@@ -8,13 +8,15 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::admit::AppState;
+use super::admit_token::{admit_token, challenged};
 use super::bearer::{self, SocketToken};
 use super::decision::{Admitted, Allow};
 use crate::index::{Domain, Target};
+use crate::pages::Failure;
 use crate::session::Session;
 use crate::site::Site;
 use crate::tokens::cookies;
-use crate::verify::answers::{Failure, Refusal, refuse, sign_in_elsewhere, wrong_source};
+use crate::verify::answers::{Refusal, refuse, sign_in_elsewhere};
 use crate::verify::request::source_rule::Source;
 
 /// Decides who may connect.
@@ -107,31 +109,27 @@ impl AppState {
         headers: &HeaderMap,
         is_own: impl FnOnce(&Source<'_>, &Domain) -> bool,
     ) -> Result<(Allow, Grant), Response> {
-        let domain = self.domain().map_err(Failure::answer)?;
-        let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
-        let ticket = cookies::find(headers, site.ticket()).map_err(|error| Failure::from(error).answer())?;
+        let domain = self.domain()?;
+        let source = Source::of(headers).map_err(Failure::from)?;
+        let ticket = cookies::find(headers, site.ticket()).map_err(Failure::from)?;
         let token = match &self.bearer {
             Some(bearer) => bearer::of(headers)
-                .map_err(|error| Failure::from(error).answer())?
+                .map_err(Failure::from)?
                 .map(|token| (bearer, token)),
             None => None,
         };
         let Some(ticket) = ticket else {
             let Some((bearer, token)) = token else {
-                return Err(bearer::challenged(
-                    self,
-                    &domain,
-                    sign_in_elsewhere(&domain, site),
-                ));
+                return Err(challenged(self, &domain, sign_in_elsewhere(&domain, site)));
             };
-            let admitted = bearer::admit(self, bearer, (&domain, site), token, headers);
+            let admitted = admit_token(self, bearer, (&domain, site), token, headers);
             let (allow, accepted) = Box::pin(admitted).await?;
             let held = SocketToken::new(bearer.clone(), token, domain.auth_origin(), accepted);
             let grant = Grant::of(&allow, Some(held));
             return Ok((allow, grant));
         };
         if !is_own(&source, &domain) {
-            return Err(wrong_source());
+            return Err(Failure::CrossOrigin.into());
         }
         match self.admit(site, ticket, headers).await {
             Ok(admission) => match admission.admitted {
@@ -142,7 +140,7 @@ impl AppState {
                 Admitted::Portal(_) => Err(refuse(Refusal::Denied, &domain, site)),
             },
             Err(refusal @ Refusal::NotSignedIn) => {
-                Err(bearer::challenged(self, &domain, refuse(refusal, &domain, site)))
+                Err(challenged(self, &domain, refuse(refusal, &domain, site)))
             }
             Err(refusal) => Err(refuse(refusal, &domain, site)),
         }

@@ -2,7 +2,7 @@
 //!
 //! - here: the choice between a redirect to the sign-in, 401 and 403.
 //! - `admit`: opens and checks tickets; holds all that an answer needs.
-//! - `bearer`: checks tokens. `pre_cookie`: ties a sign-in to one browser.
+//! - `bearer`: checks tokens; `admit_token`: decides about the user of a token. `pre_cookie`: ties a sign-in to one browser.
 //! - `portal`: the answer for the portal.
 //! - `decision`: applies `rules::access`. `rights`: what the cluster's roles allow.
 //! - `authorizer`: the trait that the listeners use.
@@ -10,6 +10,7 @@
 
 pub mod adapters;
 mod admit;
+mod admit_token;
 pub(crate) mod answers;
 mod authorizer;
 pub mod bearer;
@@ -27,19 +28,19 @@ use rules::access::Audience;
 
 use self::admit::Admission;
 pub use self::admit::AppState;
+use self::admit_token::{admit_token, challenged};
 pub use self::authorizer::Authorizer;
 pub(crate) use self::authorizer::Grant;
 use self::bearer::Bearer;
 use self::decision::{Admitted, Allow};
 use crate::index::{Destination, Domain};
-use crate::pages;
 use crate::pages::accepts_html;
+use crate::pages::{self, Failure};
 use crate::site::Site;
 use crate::tokens::cookies;
 use crate::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
 use crate::verify::answers::{
-    Failure, Refusal, empty, into_folder, nowhere, redirect, refuse, refuse_page, sign_in_elsewhere,
-    wrong_source,
+    Refusal, empty, into_folder, nowhere, redirect, refuse, refuse_page, sign_in_elsewhere,
 };
 use crate::verify::request::forwarded::{Forwarded, is_at_the_top, is_reserved, target};
 use crate::verify::request::pod_headers;
@@ -91,7 +92,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             None => Refusal::NotSignedIn,
         },
         Some(_) if !source.may_use_cookie(request.method, || domain.origin_of(&site)) => {
-            return Ok(wrong_source());
+            return Err(Failure::CrossOrigin);
         }
         Some(ticket) => match app.admit(&site, ticket, headers).await {
             Ok(admission) => {
@@ -113,11 +114,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             Ok(pages::form_not_sent(&format!("{}/", domain.address(&site))))
         }
         Refusal::NotSignedIn if is_portal => Ok(sign_in_elsewhere(&domain, &site)),
-        Refusal::NotSignedIn => Ok(bearer::challenged(
-            app,
-            &domain,
-            sign_in_elsewhere(&domain, &site),
-        )),
+        Refusal::NotSignedIn => Ok(challenged(app, &domain, sign_in_elsewhere(&domain, &site))),
         Refusal::Denied if page_load => Ok(pages::denied(&domain)),
         refusal => Ok(refuse(refusal, &domain, &site)),
     }
@@ -130,7 +127,7 @@ async fn by_token(
     (bearer, token): (&Bearer, &str),
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
-    let allow = match bearer::admit(app, bearer, (domain, site), token, headers).await {
+    let allow = match admit_token(app, bearer, (domain, site), token, headers).await {
         Ok((allow, _)) => allow,
         Err(response) => return Ok(response),
     };
@@ -159,13 +156,13 @@ async fn state_page(
     let domain = app.domain()?;
     if let Some(ticket) = cookies::find(headers, site.ticket())? {
         if !Source::of(headers)?.may_use_cookie(method.as_str(), || domain.origin_of(site)) {
-            return Ok(wrong_source());
+            return Err(Failure::CrossOrigin);
         }
         return Ok(match app.admit(site, ticket, headers).await {
             Ok(admission) => {
                 let mut response = match &admission.admitted {
                     Admitted::Workspace(allow) => not_running(app, &domain, allow),
-                    Admitted::Portal(_) => pages::unavailable(),
+                    Admitted::Portal(_) => Failure::Unavailable.answer(),
                 };
                 renew(app, &mut response, &admission);
                 response

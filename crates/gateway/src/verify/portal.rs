@@ -1,4 +1,4 @@
-//! user who may use the portal -> 200 with headers for it, or why it cannot act as this user (pure).
+//! user of the portal -> 200 with headers, or why it cannot act as this user (pure).
 
 use axum::response::Response;
 use http::StatusCode;
@@ -7,9 +7,9 @@ use kit::assertion::check_identity;
 
 use super::decision::PortalAllow;
 use crate::index::Domain;
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, empty};
+use crate::verify::answers::empty;
 use crate::verify::request::pod_headers;
 
 /// Audit rule of a denial: the portal cannot act as this user.

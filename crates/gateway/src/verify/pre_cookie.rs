@@ -6,10 +6,10 @@
 
 use http::HeaderMap;
 
+use crate::pages::Failure;
 use crate::site::Site;
 use crate::tokens::cookies::{self, Malformed};
 use crate::tokens::random::{equal, fingerprint, random_token};
-use crate::verify::answers::Failure;
 
 /// Maximum number of sign-ins in progress in one browser at one workspace. A further one replaces the oldest.
 const MAX: usize = 8;

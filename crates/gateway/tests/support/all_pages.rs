@@ -142,7 +142,7 @@ pub(crate) fn all() -> Vec<(&'static str, Response)> {
         ("deleting", keeper(target(Phase::Deleting, "", ""))),
         ("start", pages::start_form(&domain, &stopped(), "alice")),
         ("denied", pages::denied(&domain)),
-        ("unavailable", pages::unavailable()),
+        ("unavailable", pages::Failure::Unavailable.answer()),
         (
             "denied-to",
             pages::denied_to(&domain, account("alice@example.org"), Another::Choosing("x")),

@@ -55,6 +55,11 @@ impl Failure {
         self.code() == 404
     }
 
+    /// Whether an object of that name exists already.
+    pub fn is_taken(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code == 409 && status.reason == "AlreadyExists")
+    }
+
     /// Whether the API server refused to take the portal's request for the user's, as it words that.
     pub fn is_of_impersonation(&self) -> bool {
         self.code() == 403 && self.to_string().contains("cannot impersonate")

@@ -1,4 +1,4 @@
-//! Requests to the API server (IO).
+//! Requests of pages -> requests to the API server, as the user or as the portal (IO).
 //!
 //! | file | what it does |
 //! |---|---|

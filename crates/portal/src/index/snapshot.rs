@@ -1,4 +1,4 @@
-//! The objects in memory after a change -> the same, found by owner, namespace and share (IO: reads the stores).
+//! Watched objects after a change -> the same, found by owner, namespace and share (in memory).
 //!
 //! Every open list is read after a change. This is made once for all of them, so that people who see few workspaces cost little however
 //! many there are.

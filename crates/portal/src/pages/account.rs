@@ -1,4 +1,4 @@
-//! `/account`: who one is, as Kubernetes has it (IO for rights).
+//! `/account` -> the user as Kubernetes knows it (IO for rights).
 
 use std::collections::BTreeSet;
 

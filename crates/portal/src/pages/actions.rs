@@ -1,4 +1,4 @@
-//! Start, stop, restart, delete: first a question, then one change as the user (IO).
+//! Start, stop, restart, delete -> a question, then one change as the user (IO).
 
 use api::Workspace;
 use api::names::RESTARTED_AT;

@@ -1,4 +1,4 @@
-//! Address and form of a request -> their values, or a page that says what is wrong with them (IO: reads the form).
+//! Address and form of a request -> their values, or a page that says what is wrong (IO).
 
 use std::collections::HashSet;
 use std::slice::from_ref;

@@ -46,6 +46,19 @@ impl May {
         }
     }
 
+    /// Asks only for the rights that a stop needs. `delete` stays unset.
+    pub(super) async fn to_stop(context: &Context, namespace: &str) -> Self {
+        let Context { rights, user, .. } = context;
+        let ask = async |verb| rights.may_in(user, verb, "workspaces", namespace).await;
+        let (change, administer) = tokio::join!(ask("patch"), ask(api::names::ADMINISTER_VERB));
+        Self {
+            change: change == Some(true),
+            delete: false,
+            administer: administer == Some(true),
+            is_unknown: [change, administer].contains(&None),
+        }
+    }
+
     /// What of it holds for this workspace: the webhook lets only owners and administrators change one of `OwnerOnly`.
     pub(super) fn with(self, seen: &Seen) -> Self {
         let workspace = &seen.workspace;

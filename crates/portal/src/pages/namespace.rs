@@ -1,4 +1,4 @@
-//! `/namespaces/<name>`: all workspaces of a namespace and its quotas, for users who may list them (IO: reads as the user).
+//! `/namespaces/<name>` -> its workspaces and quotas, for users who may list them (IO).
 
 use axum::response::Response;
 

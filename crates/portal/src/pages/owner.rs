@@ -1,4 +1,4 @@
-//! `/w/<namespace>/<name>/owner`: another owner of a workspace, written as the user (IO).
+//! `/w/<namespace>/<name>/owner` -> another owner, written as the user (IO).
 
 use api::Workspace;
 use api::names::{CREATED_BY, owner};

@@ -1,8 +1,8 @@
-//! `/stop`: many workspaces at once, one change each, as the user (IO).
+//! `/stop` -> a question, then one change as the user for each workspace (IO).
 //!
 //! One request stops at most [`BATCH`] workspaces. The page after it has the rest behind a button, so a user can end it half way.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use axum::extract::RawQuery;
 use axum::response::Response;
@@ -13,7 +13,7 @@ use super::actions::stop;
 use super::answers::link;
 use super::extract::{Fields, Pairs, pairs, repeated, sent_twice};
 use super::may::May;
-use super::{list, summary};
+use super::summary;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::views::{
@@ -60,16 +60,13 @@ fn problem(pairs: &[(String, String)], known: &[&str]) -> Option<String> {
 }
 
 /// Those of the visible workspaces that the pairs name and that run, by name. `named_by`: how a pair names one. Of a whole namespace, those
-/// that the user may stop. Guests stop none here, and so learn nothing about its disk.
-async fn chosen(
-    context: &Context,
+/// that the user may stop by their `rights` there. Guests stop none here, and so learn nothing about its disk.
+fn chosen(
     visible: Visible,
     pairs: &HashSet<(String, String)>,
+    rights: &HashMap<String, May>,
     named_by: fn(&Seen) -> String,
 ) -> Vec<Seen> {
-    let is_of_whole = |seen: &&Seen| pairs.contains(&(WHOLE.to_owned(), seen.namespace().to_owned()));
-    let of_whole: Vec<_> = visible.workspaces.iter().filter(is_of_whole).collect();
-    let rights = list::rights_of(context, &of_whole).await;
     let is_named = |seen: &Seen| {
         pairs.contains(&(ONE.to_owned(), named_by(seen)))
             || rights.get(seen.namespace()).is_some_and(|may| may.stops(seen))
@@ -127,14 +124,17 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     let (mut hidden, back) = origin(&pairs);
     let pairs = named(pairs);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
+    let mut rights = HashMap::new();
     for (_, namespace) in pairs.iter().filter(|(name, _)| name == WHOLE) {
-        if visible.is_partial || May::of(&context, namespace).await.is_unknown {
+        let may = May::to_stop(&context, namespace).await;
+        rights.insert(namespace.clone(), may);
+        if visible.is_partial || may.is_unknown {
             let why =
                 format!("The API server did not say in time what you may stop in namespace {namespace}.");
             return context.failed("Nothing is stopped", &Failure::Unanswered(why), &back);
         }
     }
-    let mut chosen = chosen(&context, visible, &pairs, key).await;
+    let mut chosen = chosen(visible, &pairs, &rights, key);
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }
@@ -203,7 +203,7 @@ pub(crate) async fn act(context: Context, Fields(fields): Fields) -> Response {
     let (mut hidden, back) = origin(&fields);
     let pairs = named(fields);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
-    let mut chosen = chosen(&context, visible, &pairs, key_and_uid).await;
+    let mut chosen = chosen(visible, &pairs, &HashMap::new(), key_and_uid);
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }

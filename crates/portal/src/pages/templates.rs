@@ -1,4 +1,4 @@
-//! `/templates`: what there is to choose from, in words (IO for rights).
+//! `/templates` -> the templates that the user may use, in words (IO for rights).
 
 use std::sync::Arc;
 

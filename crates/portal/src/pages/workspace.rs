@@ -1,4 +1,4 @@
-//! `/w/<namespace>/<name>`: one workspace, starting and running alike (IO: reads as the user).
+//! `/w/<namespace>/<name>` -> one workspace, starting or running (IO: reads as the user).
 
 use std::collections::BTreeSet;
 

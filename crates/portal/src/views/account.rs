@@ -1,4 +1,4 @@
-//! Who one is, commands, sign out (pure).
+//! Signed-in user -> page with names, commands and sign-out (pure).
 
 use askama::Template;
 use serde::Serialize;

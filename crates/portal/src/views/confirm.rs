@@ -1,4 +1,4 @@
-//! Pages that ask before something is done: delete, stop, restart, end of a share (pure).
+//! Action -> page that asks before a delete, stop, restart or end of a share (pure).
 
 use askama::Template;
 use serde::Serialize;

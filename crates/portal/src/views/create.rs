@@ -1,4 +1,4 @@
-//! A new workspace and changes of one: template, form, conflict (pure).
+//! Form of a new or changed workspace -> its page: template, fields, conflict (pure).
 
 use askama::Template;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Why a workspace is as it is: causes, cures, steps of a start (pure).
+//! State of a workspace -> its explanation: causes, remedies, steps of a start (pure).
 
 use askama::Template;
 use serde::Serialize;

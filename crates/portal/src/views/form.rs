@@ -1,4 +1,4 @@
-//! Fields of a form, what is wrong with them, quotas (pure).
+//! Fields, problems and quotas of a form -> HTML (pure).
 
 use askama::Template;
 use serde::Serialize;

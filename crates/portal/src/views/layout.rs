@@ -1,4 +1,4 @@
-//! What surrounds every page: name, navigation, notices, age of the data (pure).
+//! Title and state -> what surrounds every page: navigation, notices, age of the data (pure).
 
 use askama::Template;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The list of workspaces: rows, search, filters, sort, counts (pure).
+//! Workspaces -> rows, search, filters, sort order and counts of the list (pure).
 
 use askama::Template;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Output of a container (pure).
+//! Output of a container -> its page (pure).
 
 use askama::Template;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Errors and other answers: what, why, what now (pure).
+//! Error or other answer -> page with reason and next step (pure).
 
 use askama::Template;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! All workspaces of a namespace, and the stop of many (pure).
+//! Workspaces of a namespace -> their page, and the results of a stop of many (pure).
 
 use askama::Template;
 use serde::Serialize;

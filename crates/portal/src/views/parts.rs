@@ -1,4 +1,4 @@
-//! What many pages hold: times, states, actions, notes (pure).
+//! Times, states, actions and notes -> parts of many pages (pure).
 
 use std::fmt;
 

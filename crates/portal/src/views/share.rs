@@ -1,4 +1,4 @@
-//! Shares of a workspace (pure).
+//! Shares of a workspace -> their page (pure).
 
 use askama::Template;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! Templates in words (pure).
+//! Templates -> their page (pure).
 
 use askama::Template as Render;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! One workspace, starting and running alike (pure).
+//! One workspace, starting or running -> its page (pure).
 
 use askama::Template;
 use serde::Serialize;

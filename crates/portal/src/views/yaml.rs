@@ -1,4 +1,4 @@
-//! The text field for YAML, with findings by line and column (pure).
+//! YAML, with findings by line and column -> text field (pure).
 
 use askama::Template;
 use serde::Serialize;

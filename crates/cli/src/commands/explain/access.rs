@@ -13,8 +13,8 @@ use super::super::targets::Target;
 use super::{read_all, read_one, show, text};
 use crate::args::Explain;
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
-use crate::run::Console;
 
 /// The group of all signed-in users, which the gateway adds.
 const SIGNED_IN: &str = "system:authenticated";

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::super::targets::{documents, named_error, read};
 use crate::args::Explain;
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::judge;
 use crate::output;
-use crate::run::Console;
 
 /// Checks each workspace by the rules and then by the server, which keeps nothing.
 pub(super) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console<'_>) -> Result<(), Failure> {

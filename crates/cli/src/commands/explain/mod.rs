@@ -9,7 +9,7 @@
 
 mod access;
 #[cfg(test)]
-mod golden;
+mod golden_tests;
 mod manifest;
 mod template;
 mod text;
@@ -26,9 +26,9 @@ use serde_json::{Value, json};
 use super::targets::{Target, parse};
 use crate::args::Explain;
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::Console;
 
 pub(crate) use manifest::offline;
 

@@ -11,8 +11,8 @@ use super::super::template::find;
 use super::{conclude, read_all};
 use crate::args::Explain;
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
-use crate::run::Console;
 
 /// Explains the template for the namespace of `--for`, else for that of the command.
 pub(super) async fn run(

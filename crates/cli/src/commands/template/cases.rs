@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::super::lint::settings;
 use super::super::targets::{documents, named_error, read};
 use crate::args::{TemplateTest, TestFormat};
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::lint::junit;
 use crate::output;
-use crate::run::Console;
 use crate::template::cases::{self, File, Report};
 
 /// Runs the cases of each file.

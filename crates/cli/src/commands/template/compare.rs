@@ -1,4 +1,4 @@
-//! Two templates, files or names in the cluster -> what differs, and which workspaces the second would refuse (IO).
+//! Two templates -> their differences, and the workspaces that the second would refuse (IO).
 
 use std::path::Path;
 
@@ -11,9 +11,9 @@ use super::super::lint::settings;
 use super::cases;
 use crate::args::TemplateCompare;
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::Console;
 use crate::template::compare::{Comparison, Others, differences, refused};
 
 /// Whether both templates are files, so that no cluster is asked.

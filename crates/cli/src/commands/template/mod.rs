@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 use crate::args::{ListFormat, Template, TemplateList, TemplateShow};
 use crate::cluster::Cluster;
+use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::run::Console;
 
 /// The commands that need no cluster; `None`: this one does.
 pub(crate) async fn offline(args: &Template, console: &mut Console<'_>) -> Option<Result<(), Failure>> {

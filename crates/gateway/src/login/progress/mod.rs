@@ -27,12 +27,12 @@ use tokio_util::task::AbortOnDropHandle;
 use self::following::Following;
 pub use self::following::LIFE;
 use crate::index::{Destination, Domain};
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::server::LongLived;
 use crate::server::concurrency::ConcurrencyLimit;
 use crate::tokens::RandomId;
 use crate::verify::AppState;
-use crate::verify::answers::{Failure, empty};
+use crate::verify::answers::empty;
 use crate::verify::request;
 use crate::verify::request::source_rule::{Source, single};
 
@@ -82,32 +82,32 @@ async fn follow(streams: &Streams, request: &http::Request<()>) -> Result<Respon
         return Err(pages::bare(StatusCode::METHOD_NOT_ALLOWED));
     }
     let app = &streams.app;
-    let domain = app.domain().map_err(Failure::answer)?;
+    let domain = app.domain()?;
     let destination =
         request::authority(request).map(|authority| domain.destination(authority, request.uri().path()));
     let Some(Destination::Workspace(site)) = destination else {
-        return Err(Failure::Misdirected.answer());
+        return Err(Failure::Misdirected.into());
     };
-    let source = Source::of(request.headers()).map_err(|error| Failure::from(error).answer())?;
+    let source = Source::of(request.headers()).map_err(Failure::from)?;
     if source.is_to_be_shown() {
         // A stream is not a page: a browser would load it until it ends.
-        return Err(Failure::BadRequest.answer());
+        return Err(Failure::BadRequest.into());
     }
-    let last = single(request.headers(), &LAST_EVENT_ID).map_err(|error| Failure::from(error).answer())?;
+    let last = single(request.headers(), &LAST_EVENT_ID).map_err(Failure::from)?;
     let is_own = |source: &Source<'_>, domain: &Domain| {
         source.may_use_cookie(Method::GET.as_str(), || domain.origin_of(&site))
     };
     let entered = app.enter(&site, request.headers(), is_own);
     let (allow, grant) = app.about(request.headers(), entered).await?;
     if streams.stop.is_cancelled() {
-        return Err(pages::unavailable());
+        return Err(Failure::Unavailable.into());
     }
     let own = streams.of_sessions.take(allow.session().id);
     // In this order: a session above its limit takes no permit of the workspace.
     let permits = own.and_then(|own| Some((own, streams.of_workspaces.take(allow.target().uid.clone())?)));
     let Some(permits) = permits else {
         app.metrics.shed(KIND);
-        return Err(pages::unavailable());
+        return Err(Failure::Unavailable.into());
     };
     let held = (permits, app.metrics.request(KIND));
     let following = Following::new(Arc::clone(app), (&allow, grant), last, streams.stop.clone());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use moka::future::Cache as MokaCache;
 
-use super::refused::{Refused, Unfit};
+use super::error::{TokenError, TokenRefusal};
 use super::{Accepted, Digest};
 use crate::session::{Credential, Session};
 
@@ -27,7 +27,7 @@ const TEXT: usize = size_of::<String>();
 
 /// Why a token is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::verify) enum Purpose {
     /// A request.
     Request,
     /// A websocket, ahead of time. Requests use the cached answer until the new one arrives.
@@ -37,7 +37,7 @@ pub(super) enum Purpose {
 /// A refused token.
 #[derive(Debug, Clone)]
 struct Expiry {
-    why: Refused,
+    why: TokenRefusal,
     /// Time of the check, Unix seconds.
     asked: i64,
 }
@@ -85,7 +85,7 @@ impl Cache {
     }
 
     /// Why the token was refused, if that check is recent at `now`.
-    pub(super) async fn refused(&self, digest: &Digest, now: i64) -> Option<Refused> {
+    pub(super) async fn refused(&self, digest: &Digest, now: i64) -> Option<TokenRefusal> {
         let past = self.refused.get(digest).await?;
         let counts = (past.asked..past.asked + TTL_REFUSED).contains(&now);
         counts.then_some(past.why)
@@ -101,10 +101,10 @@ impl Cache {
         &self,
         digest: Digest,
         purpose: Purpose,
-        asking: impl Future<Output = Result<Accepted, Unfit>>,
-    ) -> Result<Accepted, Unfit> {
+        asking: impl Future<Output = Result<Accepted, TokenError>>,
+    ) -> Result<Accepted, TokenError> {
         let answer = self.of(purpose).try_get_with(digest, Box::pin(asking)).await;
-        let accepted = answer.map_err(|unfit| (*unfit).clone())?;
+        let accepted = answer.map_err(|error| (*error).clone())?;
         if purpose == Purpose::Renewal {
             self.accepted.insert(digest, accepted.clone()).await;
         }
@@ -114,7 +114,7 @@ impl Cache {
     }
 
     /// Records that the token was refused at `now`.
-    pub(super) async fn refuse(&self, digest: Digest, why: Refused, now: i64) {
+    pub(super) async fn refuse(&self, digest: Digest, why: TokenRefusal, now: i64) {
         self.accepted.invalidate(&digest).await;
         self.renewed.invalidate(&digest).await;
         self.known.invalidate(&digest).await;
@@ -163,7 +163,7 @@ fn size(accepted: &Accepted) -> usize {
 fn size_of_past(past: &Expiry) -> usize {
     ENTRY
         + match &past.why {
-            Refused::NotAdmitted { user, issuer, .. } => user.len() + issuer.len(),
+            TokenRefusal::NotAdmitted { user, issuer, .. } => user.len() + issuer.len(),
             _ => 0,
         }
 }

@@ -1,35 +1,35 @@
 //! token of a request -> its user (IO for unknown tokens: API server, or the provider's keys).
 //!
-//! - `token`: the unverified content. `review`: `TokenReview` by the API server. `refused`: why a token is refused.
-//! - `admit`: the check for `/verify` and the relay. `open_socket`: checks again while a websocket is open.
+//! - `token`: the unverified content. `review`: `TokenReview` by the API server. `error`: why a token is refused.
+//! - `open_socket`: checks again while a websocket is open.
 //! - `cache`: recent answers. `settings`: flags.
 
-mod admit;
 mod cache;
+mod error;
 mod open_socket;
-mod refused;
 mod review;
 pub(crate) mod settings;
 mod token;
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-pub(super) use self::admit::{admit, challenged};
-use self::cache::{Cache, Purpose};
+use self::cache::Cache;
+pub(super) use self::cache::Purpose;
+pub(super) use self::error::challenge;
+pub use self::error::{TokenError, TokenRefusal};
 pub(super) use self::open_socket::SocketToken;
-pub use self::refused::{Refused, Unfit};
 use self::review::Reviews;
 use self::token::{By, Expected};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::oidc::claims::Identity;
 use crate::oidc::{self, Providers, Registered};
+use crate::pages::Failure;
 use crate::session::{Credential, Session};
 use crate::tokens::RandomId;
 use crate::verify::request::Malformed;
@@ -57,13 +57,16 @@ struct Inner {
     metrics: Metrics,
 }
 
+/// Maximum length of a token, in bytes.
+const MAX_TOKEN: usize = 16 * 1024;
+
 /// SHA-256 of the site's audience and the token.
 type Digest = [u8; 32];
 
 /// An accepted token.
 #[derive(Debug, Clone)]
 pub(super) struct Accepted {
-    session: Arc<Session>,
+    pub(super) session: Arc<Session>,
     /// Time of the check, Unix seconds.
     asked: i64,
 }
@@ -109,17 +112,17 @@ impl Bearer {
     ///
     /// # Errors
     /// The token is refused, or it cannot be checked.
-    async fn judge(
+    pub(super) async fn judge(
         &self,
         token: &str,
         site: &str,
         purpose: Purpose,
-        pay: impl FnOnce() -> Result<(), Duration>,
-    ) -> Result<Accepted, Unfit> {
+        pay: impl FnOnce() -> Result<(), Failure>,
+    ) -> Result<Accepted, TokenError> {
         let (inner, now) = (&self.0, self.0.clock.now());
         // A token that is too long is not even hashed.
-        if token.len() > token::MAX {
-            return Err(self.refused("unknown", Refused::TooLong));
+        if token.len() > MAX_TOKEN {
+            return Err(self.refused("unknown", TokenRefusal::TooLong));
         }
         let digest = digest(site, token);
         if let Some(accepted) = inner.cache.accepted(&digest, purpose, now).await {
@@ -140,7 +143,7 @@ impl Bearer {
         let is_known = inner.cache.is_known(&digest, now).await;
         let asking = async {
             if !is_known {
-                pay().map_err(Unfit::TooOften)?;
+                pay()?;
             }
             let (identity, credential) = match claimed.by {
                 By::Cluster => inner.reviews.ask(token, site).await?,
@@ -166,37 +169,40 @@ impl Bearer {
                 inner.metrics.bearer(kind, "accepted");
                 Ok(accepted)
             }
-            Err(Unfit::Refused(why)) => {
+            Err(TokenError::Refused(why)) => {
                 inner.cache.refuse(digest, why.clone(), now).await;
                 Err(self.refused(kind, why))
             }
-            Err(unfit) => {
-                let outcome = match unfit {
-                    Unfit::TooOften(_) => "rate_limited",
+            Err(error) => {
+                let outcome = match error {
+                    TokenError::Failed(Failure::RateLimited(_)) => "rate_limited",
                     _ => "unavailable",
                 };
                 inner.metrics.bearer(kind, outcome);
-                Err(unfit)
+                Err(error)
             }
         }
     }
 
-    fn refused(&self, kind: &'static str, why: Refused) -> Unfit {
+    fn refused(&self, kind: &'static str, why: TokenRefusal) -> TokenError {
         self.0.metrics.bearer(kind, "refused");
         why.into()
     }
 
     /// The user of a provider's token, with the same checks, mapping and admission as at a login.
-    async fn user(&self, registered: &Registered, token: &str) -> Result<(Identity, Credential), Unfit> {
-        let provider = registered.get().ok_or(Unfit::Unavailable)?;
+    async fn user(&self, registered: &Registered, token: &str) -> Result<(Identity, Credential), TokenError> {
+        let provider = registered.get().ok_or(Failure::Unavailable)?;
         let claims = provider.bearer(token, self.audiences()).await;
-        let claims = claims.map_err(|unfit| match unfit {
-            oidc::JwtError::KeysLater => Unfit::Unavailable,
-            why => Refused::Token(why).into(),
+        let claims = claims.map_err(|error| match error {
+            oidc::JwtError::KeysLater => TokenError::Failed(Failure::Unavailable),
+            why => TokenRefusal::Token(why).into(),
         })?;
-        let identity = registered.mapping.identify(&claims).map_err(Refused::Identity)?;
+        let identity = registered
+            .mapping
+            .identify(&claims)
+            .map_err(TokenRefusal::Identity)?;
         if let Err(outside) = registered.admission.judge(&claims, &identity.groups) {
-            return Err(Refused::NotAdmitted {
+            return Err(TokenRefusal::NotAdmitted {
                 user: identity.user_name,
                 issuer: registered.issuer.clone(),
                 outside,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::cache::{Purpose, RENEW, TTL};
-use super::{Accepted, Bearer, Unfit};
+use super::{Accepted, Bearer, TokenError};
 use crate::session::Session;
 use crate::tokens::redacted::Secret;
 
@@ -84,8 +84,8 @@ impl SocketToken {
                     status.session = Some(accepted.session);
                     status.asked = accepted.asked;
                 }
-                Err(Unfit::Refused(_)) => inner.lock().session = None,
-                Err(Unfit::TooOften(_) | Unfit::Unavailable) => sleep(PAUSE).await,
+                Err(TokenError::Refused(_)) => inner.lock().session = None,
+                Err(TokenError::Failed(_)) => sleep(PAUSE).await,
             }
             inner.is_asked.store(false, Ordering::Relaxed);
         });

@@ -9,8 +9,9 @@ use kube::{Client, Resource as _};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::refused::{Refused, Unfit};
+use super::error::{TokenError, TokenRefusal};
 use crate::oidc::claims::Identity;
+use crate::pages::Failure;
 use crate::session::{Credential, Reviewed};
 
 /// Maximum number of concurrent reviews.
@@ -42,7 +43,11 @@ impl Reviews {
     ///
     /// # Errors
     /// The token is not valid for it, or the API server does not answer.
-    pub(super) async fn ask(&self, token: &str, audience: &str) -> Result<(Identity, Credential), Unfit> {
+    pub(super) async fn ask(
+        &self,
+        token: &str,
+        audience: &str,
+    ) -> Result<(Identity, Credential), TokenError> {
         let asked = async {
             let _permit = self.permits.acquire().await.map_err(|error| error.to_string())?;
             let review = TokenReview {
@@ -69,7 +74,7 @@ impl Reviews {
                 error,
                 "a token cannot be verified: the API server does not answer"
             );
-            Unfit::Unavailable
+            Failure::Unavailable
         })?;
         read(without(token, review), audience)
     }
@@ -122,8 +127,8 @@ fn error_text(error: &kube::Error) -> String {
 }
 
 /// Reads the answer. Its `error` is not shown to the sender, because it is internal to the API server.
-fn read(review: TokenReview, audience: &str) -> Result<(Identity, Credential), Unfit> {
-    let status = review.status.ok_or(Unfit::Unavailable)?;
+fn read(review: TokenReview, audience: &str) -> Result<(Identity, Credential), TokenError> {
+    let status = review.status.ok_or(Failure::Unavailable)?;
     let is_for_us = status
         .audiences
         .is_some_and(|audiences| audiences.iter().any(|found| found == audience));
@@ -131,9 +136,9 @@ fn read(review: TokenReview, audience: &str) -> Result<(Identity, Credential), U
     if status.authenticated != Some(true) || !is_for_us {
         let reason = status.error.unwrap_or_default();
         tracing::debug!(reason, "the API server does not know a token");
-        return Err(Refused::Unknown.into());
+        return Err(TokenRefusal::Unknown.into());
     }
-    let user = status.user.filter(is_account).ok_or(Refused::Unknown)?;
+    let user = status.user.filter(is_account).ok_or(TokenRefusal::Unknown)?;
     let reviewed = Reviewed {
         uid: user.uid.unwrap_or_default(),
         extra: user.extra.unwrap_or_default(),
@@ -171,7 +176,7 @@ mod tests {
 
     const SITE: &str = "https://auth.ws.example";
 
-    fn read_status(status: &serde_json::Value) -> Result<(Identity, Credential), Unfit> {
+    fn read_status(status: &serde_json::Value) -> Result<(Identity, Credential), TokenError> {
         let review = json!({"spec": {"token": "t"}, "status": status});
         read(serde_json::from_value(review).unwrap(), SITE)
     }
@@ -224,9 +229,9 @@ mod tests {
             json!({"user": {"uid": "u-1"}}),
         ] {
             let refused = read_status(&with(&changes)).err();
-            assert_eq!(refused, Some(Refused::Unknown.into()), "{changes}");
+            assert_eq!(refused, Some(TokenRefusal::Unknown.into()), "{changes}");
         }
-        assert_eq!(read_status(&json!(null)).err(), Some(Unfit::Unavailable));
+        assert_eq!(read_status(&json!(null)).err(), Some(Failure::Unavailable.into()));
     }
 
     #[test]
@@ -277,7 +282,7 @@ mod tests {
         ] {
             let reviews = Reviews::new(repeating(status, cut));
             let asked = reviews.ask("not.for.logs", SITE).await;
-            assert_eq!(asked.err(), Some(Unfit::Unavailable), "{status}");
+            assert_eq!(asked.err(), Some(Failure::Unavailable.into()), "{status}");
             let text = log.take();
             assert!(text.contains(message), "{text}");
             assert!(!text.contains("not.for.logs"), "{text}");

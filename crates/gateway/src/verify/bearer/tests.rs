@@ -1,3 +1,7 @@
+//! Unit tests of `bearer`: tokens -> users, with an API server in memory.
+
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use http::{HeaderValue, Method};
@@ -44,7 +48,7 @@ impl Rig {
         }
     }
 
-    async fn judge(&self, token: &str) -> Result<String, Unfit> {
+    async fn judge(&self, token: &str) -> Result<String, TokenError> {
         let judged = self.bearer.judge(token, SITE, Purpose::Request, || Ok(())).await;
         judged.map(|accepted| accepted.session.identity.user_name.clone())
     }
@@ -101,7 +105,10 @@ async fn the_api_server_is_asked_once_a_minute_and_for_this_site_alone() {
         .bearer
         .judge(&token, "https://auth.other.example", Purpose::Request, || Ok(()))
         .await;
-    assert_eq!(elsewhere.unwrap_err(), Refused::ServiceAccountAudience.into());
+    assert_eq!(
+        elsewhere.unwrap_err(),
+        TokenRefusal::ServiceAccountAudience.into()
+    );
     assert_eq!(rig.asked(), 0);
 }
 
@@ -111,7 +118,7 @@ async fn a_token_counts_no_second_longer_than_it_says() {
     rig.clock.advance(19);
     assert!(rig.judge(&token).await.is_ok());
     rig.clock.advance(1);
-    assert_eq!(rig.judge(&token).await.unwrap_err(), Refused::Expired.into());
+    assert_eq!(rig.judge(&token).await.unwrap_err(), TokenRefusal::Expired.into());
 }
 
 #[tokio::test]
@@ -119,7 +126,7 @@ async fn a_refused_token_is_refused_for_five_seconds_and_then_asked_about_again(
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     rig.server.authenticate(|spec| known(spec, false));
     for _ in 0..5 {
-        assert_eq!(rig.judge(&token).await.unwrap_err(), Refused::Unknown.into());
+        assert_eq!(rig.judge(&token).await.unwrap_err(), TokenRefusal::Unknown.into());
         rig.clock.advance(1);
     }
     assert_eq!(rig.asked(), 1);
@@ -131,7 +138,7 @@ async fn a_refused_token_is_refused_for_five_seconds_and_then_asked_about_again(
     rig.clock.advance(59);
     assert!(rig.judge(&token).await.is_ok());
     rig.clock.advance(1);
-    assert_eq!(rig.judge(&token).await.unwrap_err(), Refused::Unknown.into());
+    assert_eq!(rig.judge(&token).await.unwrap_err(), TokenRefusal::Unknown.into());
 }
 
 #[tokio::test]
@@ -139,14 +146,14 @@ async fn a_failing_api_server_gives_neither_access_nor_a_refusal() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 2));
     for _ in 0..2 {
-        assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
+        assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
     }
     assert_eq!(rig.asked(), 2);
     assert_eq!(rig.judge(&token).await.unwrap(), SERVICE_ACCOUNT);
     // An answer that is a minute old is not used while the API server fails.
     rig.clock.advance(60);
     rig.server.fail(Fault::internal(Method::POST, "tokenreviews", 1));
-    assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
+    assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +162,7 @@ async fn an_api_server_that_says_nothing_is_waited_for_five_seconds() {
     rig.server
         .disrupt(Method::POST, "tokenreviews", Disruption::NoAnswer);
     let begun = tokio::time::Instant::now();
-    assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
+    assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
     assert_eq!(begun.elapsed().as_secs(), 5);
 }
 
@@ -180,12 +187,12 @@ async fn invalid_tokens_are_refused_without_a_review() {
         String::new(),
         "lab-a".to_owned(),
         token_of("robot", NOW),
-        "a".repeat(token::MAX + 1),
+        "a".repeat(MAX_TOKEN + 1),
         format!("e30.{}.c2ln", BASE64URL.encode(other.to_string())),
     ] {
-        let pay = || -> Result<(), Duration> { panic!("paid") };
+        let pay = || -> Result<(), Failure> { panic!("paid") };
         let judged = rig.bearer.judge(&token, SITE, Purpose::Request, pay).await;
-        assert!(matches!(judged, Err(Unfit::Refused(_))), "{token}");
+        assert!(matches!(judged, Err(TokenError::Refused(_))), "{token}");
     }
     assert_eq!(rig.asked(), 0);
 }
@@ -193,7 +200,7 @@ async fn invalid_tokens_are_refused_without_a_review() {
 #[tokio::test]
 async fn a_token_that_counted_is_asked_about_again_though_forged_ones_used_up_the_allowance() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 7200));
-    let broke = || Err(Duration::from_secs(7));
+    let broke = || Err(Failure::RateLimited(Duration::from_secs(7)));
     let asked_again = async || {
         rig.bearer
             .judge(&token, SITE, Purpose::Request, broke)
@@ -215,10 +222,13 @@ async fn a_token_that_counted_is_asked_about_again_though_forged_ones_used_up_th
     rig.clock.advance(60);
     rig.server.authenticate(|spec| known(spec, false));
     let again = rig.bearer.judge(&token, SITE, Purpose::Request, broke).await;
-    assert_eq!(again.unwrap_err(), Refused::Unknown.into());
+    assert_eq!(again.unwrap_err(), TokenRefusal::Unknown.into());
     rig.clock.advance(5);
     let again = rig.bearer.judge(&token, SITE, Purpose::Request, broke).await;
-    assert_eq!(again.unwrap_err(), Unfit::TooOften(Duration::from_secs(7)));
+    assert_eq!(
+        again.unwrap_err(),
+        Failure::RateLimited(Duration::from_secs(7)).into()
+    );
     // This is no refusal, and is not cached.
     rig.server.authenticate(|spec| known(spec, true));
     assert!(rig.judge(&token).await.is_ok());
@@ -258,7 +268,7 @@ async fn a_provider_that_was_not_found_yet_refuses_nobody() {
     let rig = Rig::new();
     let claims = json!({"iss": "https://identity.example", "aud": "scripts", "exp": NOW + 60, "sub": "1"});
     let token = format!("e30.{}.c2ln", BASE64URL.encode(claims.to_string()));
-    assert_eq!(rig.judge(&token).await.unwrap_err(), Unfit::Unavailable);
+    assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
 }
 
 #[tokio::test]

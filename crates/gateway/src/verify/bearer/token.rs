@@ -6,11 +6,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Map, Value};
 
-use super::refused::Refused;
+use super::MAX_TOKEN;
+use super::error::TokenRefusal;
 use crate::oidc::{self, Providers, Registered};
 
-/// Longest token, in bytes.
-pub(super) const MAX: usize = 16 * 1024;
 /// Issuer of service account tokens stored in Secrets. They are for the API server, and never expire.
 const LEGACY: &str = "kubernetes/serviceaccount";
 
@@ -48,24 +47,24 @@ pub(super) enum By<'a> {
 ///
 /// # Errors
 /// The token can never be accepted.
-pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<Claimed<'a>, Refused> {
+pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<Claimed<'a>, TokenRefusal> {
     let claims = claims(token)?;
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     let audiences = audiences(&claims)?;
     let claimed = if issuer == LEGACY || expected.cluster.iter().any(|known| known == issuer) {
         // For this site alone. Any other recipient of such a token could act here as its owner, and the gateway could act there.
         if audiences != [expected.site] {
-            return Err(Refused::ServiceAccountAudience);
+            return Err(TokenRefusal::ServiceAccountAudience);
         }
         Claimed {
             by: By::Cluster,
             ends: time(&claims, "exp")?,
         }
     } else {
-        let provider = expected.providers.by_issuer(issuer).ok_or(Refused::Issuer)?;
+        let provider = expected.providers.by_issuer(issuer).ok_or(TokenRefusal::Issuer)?;
         let fits = |known: &String| audiences.contains(&known.as_str());
         if !expected.audiences.iter().any(fits) {
-            return Err(Refused::UserAudience);
+            return Err(TokenRefusal::UserAudience);
         }
         Claimed {
             by: By::Provider(provider),
@@ -73,21 +72,21 @@ pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<
         }
     };
     if claimed.ends <= now {
-        return Err(Refused::Expired);
+        return Err(TokenRefusal::Expired);
     }
     Ok(claimed)
 }
 
 /// The claims of a signed JSON Web Token in its compact form.
-fn claims(token: &str) -> Result<Map<String, Value>, Refused> {
-    if token.len() > MAX {
-        return Err(Refused::TooLong);
+fn claims(token: &str) -> Result<Map<String, Value>, TokenRefusal> {
+    if token.len() > MAX_TOKEN {
+        return Err(TokenRefusal::TooLong);
     }
     let mut parts = token.split('.');
     let (Some(head), Some(claims), Some(signature), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(Refused::Shape);
+        return Err(TokenRefusal::Shape);
     };
     let object = |part: &str| -> Option<Map<String, Value>> {
         serde_json::from_slice(&BASE64URL.decode(part).ok()?).ok()
@@ -95,25 +94,28 @@ fn claims(token: &str) -> Result<Map<String, Value>, Refused> {
     let is_signed = !signature.is_empty() && BASE64URL.decode(signature).is_ok();
     match (object(head), object(claims)) {
         (Some(_), Some(claims)) if is_signed => Ok(claims),
-        _ => Err(Refused::Shape),
+        _ => Err(TokenRefusal::Shape),
     }
 }
 
 /// `aud`: one string, or a list of strings.
-fn audiences(claims: &Map<String, Value>) -> Result<Vec<&str>, Refused> {
+fn audiences(claims: &Map<String, Value>) -> Result<Vec<&str>, TokenRefusal> {
     match claims.get("aud") {
         None => Ok(Vec::new()),
         Some(Value::String(one)) => Ok(vec![one]),
         Some(Value::Array(several)) => several
             .iter()
-            .map(|audience| audience.as_str().ok_or(Refused::Shape))
+            .map(|audience| audience.as_str().ok_or(TokenRefusal::Shape))
             .collect(),
-        Some(_) => Err(Refused::Shape),
+        Some(_) => Err(TokenRefusal::Shape),
     }
 }
 
-fn time(claims: &Map<String, Value>, name: &str) -> Result<i64, Refused> {
-    claims.get(name).and_then(Value::as_i64).ok_or(Refused::Expired)
+fn time(claims: &Map<String, Value>, name: &str) -> Result<i64, TokenRefusal> {
+    claims
+        .get(name)
+        .and_then(Value::as_i64)
+        .ok_or(TokenRefusal::Expired)
 }
 
 #[cfg(test)]
@@ -138,7 +140,7 @@ mod tests {
     }
 
     /// Who would verify the token, and its expiry.
-    fn read_text(token: &str) -> Result<(&'static str, i64), Refused> {
+    fn read_text(token: &str) -> Result<(&'static str, i64), TokenRefusal> {
         let mapping = Mapping::new(ISSUER, "sub", None, None, "");
         let providers = Providers::new(vec![Registered::only(ISSUER, mapping)]);
         let expected = Expected {
@@ -153,7 +155,7 @@ mod tests {
         })
     }
 
-    fn read_claims(claims: &Value) -> Result<(&'static str, i64), Refused> {
+    fn read_claims(claims: &Value) -> Result<(&'static str, i64), TokenRefusal> {
         read_text(&token(claims))
     }
 
@@ -167,7 +169,7 @@ mod tests {
         }
         for issuer in [json!("https://evil.example"), json!(""), json!(null), json!(7)] {
             let other = json!({"iss": issuer, "aud": [SITE], "exp": NOW + 600});
-            assert_eq!(read_claims(&other), Err(Refused::Issuer));
+            assert_eq!(read_claims(&other), Err(TokenRefusal::Issuer));
         }
     }
 
@@ -188,25 +190,25 @@ mod tests {
             }
             assert_eq!(
                 read_claims(&claims),
-                Err(Refused::ServiceAccountAudience),
+                Err(TokenRefusal::ServiceAccountAudience),
                 "{claims}"
             );
         }
         // The old form that is stored in Secrets.
         let legacy = json!({"iss": LEGACY, "sub": "system:serviceaccount:a:b"});
-        assert_eq!(read_claims(&legacy), Err(Refused::ServiceAccountAudience));
+        assert_eq!(read_claims(&legacy), Err(TokenRefusal::ServiceAccountAudience));
         // Another audience never makes a user's token a service account's, or the reverse.
         let user = json!({"iss": ISSUER, "aud": [SITE], "exp": NOW + 600});
-        assert_eq!(read_claims(&user), Err(Refused::UserAudience));
+        assert_eq!(read_claims(&user), Err(TokenRefusal::UserAudience));
         let account = json!({"iss": CLUSTER, "aud": ["scripts"], "exp": NOW + 600});
-        assert_eq!(read_claims(&account), Err(Refused::ServiceAccountAudience));
+        assert_eq!(read_claims(&account), Err(TokenRefusal::ServiceAccountAudience));
     }
 
     #[test]
     fn a_token_without_end_or_past_it_is_over() {
         for (exp, user_passes) in [(NOW, true), (NOW - 59, true), (NOW - 60, false)] {
             let account = json!({"iss": CLUSTER, "aud": [SITE], "exp": exp});
-            assert_eq!(read_claims(&account), Err(Refused::Expired), "{exp}");
+            assert_eq!(read_claims(&account), Err(TokenRefusal::Expired), "{exp}");
             let user = json!({"iss": ISSUER, "aud": "scripts", "exp": exp});
             assert_eq!(read_claims(&user).is_ok(), user_passes, "{exp}");
         }
@@ -218,7 +220,7 @@ mod tests {
             json!(-1),
         ] {
             let claims = json!({"iss": ISSUER, "aud": "scripts", "exp": exp});
-            assert_eq!(read_claims(&claims), Err(Refused::Expired), "{exp}");
+            assert_eq!(read_claims(&claims), Err(TokenRefusal::Expired), "{exp}");
         }
         let for_ever = json!({"iss": ISSUER, "aud": "scripts", "exp": i64::MAX});
         assert_eq!(read_claims(&for_ever), Ok(("provider", i64::MAX)));
@@ -245,11 +247,11 @@ mod tests {
             "e30.W10.c2ln",
             "W10.e30.c2ln",
         ] {
-            assert_eq!(read_text(text), Err(Refused::Shape), "{text}");
+            assert_eq!(read_text(text), Err(TokenRefusal::Shape), "{text}");
         }
-        assert_eq!(read_text(&"a".repeat(MAX + 1)), Err(Refused::TooLong));
+        assert_eq!(read_text(&"a".repeat(MAX_TOKEN + 1)), Err(TokenRefusal::TooLong));
         let numbers = json!({"iss": CLUSTER, "aud": [1], "exp": NOW + 600});
-        assert_eq!(read_claims(&numbers), Err(Refused::Shape));
+        assert_eq!(read_claims(&numbers), Err(TokenRefusal::Shape));
     }
 
     proptest! {

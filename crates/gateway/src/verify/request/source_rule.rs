@@ -1,4 +1,6 @@
-//! method, Origin and Sec-Fetch headers -> may a ticket count, and is it a page load? Only page loads are redirected (pure).
+//! method, Origin and Sec-Fetch headers -> may a ticket count, and is it a page load? (pure)
+//!
+//! Only page loads are redirected.
 //!
 //! Workspaces are siblings under one registrable domain. So browsers call them same-site, and `SameSite` cookies travel between
 //! them. Headers that the browser itself writes distinguish a page of workspace A from a page of workspace B.

@@ -1,4 +1,4 @@
-//! A workspace before, as stored now, and as a user wants it -> the change to store, or what conflicts (pure).
+//! A workspace before, as stored, as a user wants it -> the change, or the conflicts (pure).
 //!
 //! It writes only what the user changed, so that another user's change to another field is not lost.
 

@@ -1,4 +1,4 @@
-//! Dry runs and what fits -> parts of a page, while a user types (IO: reads and dry runs as the user).
+//! What is being typed -> a dry run and quotas, as parts of a page (IO: as the user).
 
 use std::time::Instant;
 
@@ -61,14 +61,14 @@ impl Parts {
 /// Answers a check of what was typed. `before`: values of the workspace, if it exists. `broken`: errors that the portal finds.
 /// `dry_run` does not start if there are such errors, or if nothing may be written.
 pub(super) async fn answer<T>(
-    context: &Context,
+    (context, namespace): (&Context, &str),
     draft: &Draft,
     before: Option<&Values>,
     broken: impl FnOnce() -> Problems,
     dry_run: impl Future<Output = Result<T, Failure>>,
     quotas: impl Future<Output = Option<Quotas>>,
 ) -> Response {
-    let is_judged = context.read_only().is_none();
+    let is_judged = context.read_only_in(namespace).is_none();
     let problems = async {
         if !draft.is_readable() {
             return draft.problems.clone();
@@ -151,7 +151,7 @@ pub(super) async fn quotas(
     asked: Option<&Asked>,
     except: Option<&str>,
 ) -> Option<Quotas> {
-    if context.read_only().is_some() {
+    if context.read_only_in(namespace).is_some() {
         return None;
     }
     let as_user = context.as_user();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use api::WorkspaceTemplate;
 use kube::ResourceExt as _;
 
-use super::proposal::Address;
+use super::address::Address;
 use crate::app::Context;
 use crate::pages::answers::link;
 use crate::pages::templates::offer;

@@ -1,4 +1,4 @@
-//! `/w/<namespace>/<name>/edit` and `…/yaml`: form or YAML -> a change that the API server makes as the user (IO).
+//! `/w/<namespace>/<name>/edit`, `…/yaml` -> a change that is made as the user (IO).
 //!
 //! It sends only what the user changed. If another user changed the workspace meanwhile, a page first shows both changes.
 
@@ -196,7 +196,7 @@ pub(crate) async fn check(
         Err(answer) => return answer,
     };
     Box::pin(checks::answer(
-        &context,
+        (&context, &namespace),
         &sending.draft,
         Some(&sending.editing.values_before()),
         || sending.judged(&context),

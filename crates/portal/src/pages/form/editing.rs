@@ -1,4 +1,4 @@
-//! A workspace and what a user wrote about it -> page, change, conflict (IO: reads and writes as the user).
+//! A workspace and what a user wrote about it -> page, change, conflict (IO: as the user).
 
 use api::Workspace;
 use api::names::{LAST_UPDATED_BY, RESTARTED_AT};
@@ -14,7 +14,6 @@ use super::changes::{self, Editable};
 use super::checks;
 use super::draft::{Draft, Hidden, View};
 use super::fields::Shown;
-use super::lost::Lost;
 use super::place::Place;
 use super::problems::Problems;
 use super::quotas::Asked;
@@ -319,22 +318,6 @@ impl Sending {
             .patch(namespace, &name, patch, dry_run)
             .await
             .map(Some)
-    }
-
-    /// Reads the stored workspace again. Whether it is another version.
-    pub(super) async fn renewed(&mut self, context: &Context) -> Result<bool, Lost> {
-        let before = &self.editing.stored;
-        let read = context
-            .as_user()
-            .get::<Workspace>(Some(&self.editing.place.namespace), &before.name_any())
-            .await;
-        let now = read.map_err(Lost::of_failure)?;
-        if now.metadata.uid != before.metadata.uid {
-            return Err(Lost::Replaced);
-        }
-        let is_other = now.metadata.resource_version != before.metadata.resource_version;
-        self.editing.stored = now;
-        Ok(is_other)
     }
 
     /// The page that shows both changes.

@@ -1,4 +1,4 @@
-//! An open form of a workspace that its user cannot change any more -> a page with all that was typed (IO: reads as the user).
+//! Open form of a workspace that cannot be changed any more -> a page with what was typed (IO).
 
 use api::Workspace;
 use api::names::RESERVED_PREFIX;
@@ -7,31 +7,18 @@ use axum::response::Response;
 use http::StatusCode;
 use rules::manifest;
 
+use super::address::Address;
 use super::changes::Editable;
 use super::draft::{Hidden, View};
-use super::editing::Editing;
+use super::editing::{Editing, Sending};
 use super::names::copy_name;
-use super::proposal::{Address, New};
+use super::proposal::New;
 use super::sent::Sent;
+use super::typed::{again, keep};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::link;
 use crate::views::{Action, Message, Nav, Tone, Way};
-
-/// Fields of a form that nobody types.
-const NOT_TYPED: [&str; 11] = [
-    "namespace",
-    "template",
-    "uid",
-    "before",
-    "seen",
-    "written",
-    "do",
-    "view",
-    "add",
-    "stop",
-    "yaml",
-];
 
 /// What became of the workspace of an open form.
 #[derive(Debug)]
@@ -72,6 +59,22 @@ impl Lost {
         } else {
             Self::Unread(failure)
         }
+    }
+
+    /// Reads the stored workspace again. Whether it is another version.
+    pub(super) async fn renewed(sending: &mut Sending, context: &Context) -> Result<bool, Self> {
+        let before = &sending.editing.stored;
+        let read = context
+            .as_user()
+            .get::<Workspace>(Some(&sending.editing.place.namespace), &before.name_any())
+            .await;
+        let now = read.map_err(Self::of_failure)?;
+        if now.metadata.uid != before.metadata.uid {
+            return Err(Self::Replaced);
+        }
+        let is_other = now.metadata.resource_version != before.metadata.resource_version;
+        sending.editing.stored = now;
+        Ok(is_other)
     }
 
     /// The page. `body`: all fields of the form.
@@ -212,62 +215,5 @@ impl Lost {
             ..Action::default()
         };
         Some((action, left_out))
-    }
-}
-
-/// Puts what was typed on the page, and says so.
-pub(super) fn keep(message: &mut Message, body: &[(String, String)]) {
-    let mut now = "Nothing was written.".to_owned();
-    message.typed = typed(body);
-    if !message.typed.is_empty() {
-        now.push_str(" What you typed is below: copy what you need.");
-    }
-    message.now.push(now);
-}
-
-/// A button that sends the same form again.
-pub(super) fn again(to: &str, body: &[(String, String)]) -> Action {
-    Action {
-        label: "Send again".to_owned(),
-        way: Way::Post {
-            to: to.to_owned(),
-            hidden: body.to_vec(),
-        },
-        primary: true,
-        ..Action::default()
-    }
-}
-
-/// What was typed, as text: each control with its value, and the YAML.
-fn typed(body: &[(String, String)]) -> String {
-    let controls = body
-        .iter()
-        .filter(|(name, value)| !NOT_TYPED.contains(&&**name) && !value.is_empty());
-    let mut lines: Vec<_> = controls.map(|(name, value)| format!("{name}: {value}")).collect();
-    let text = body.iter().find(|(name, _)| name == "yaml");
-    lines.extend(text.map(|(_, text)| text.clone()).filter(|text| !text.is_empty()));
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_that_was_typed_is_in_the_text_and_nothing_else() {
-        let body = [
-            ("uid", "u"),
-            ("before", "{}"),
-            ("written", "form"),
-            ("spec.displayName", "Lab: \"1\""),
-            ("spec.env", ""),
-            ("spec.resources.limits.memory", "much"),
-            ("yaml", "a: 1\n# why"),
-        ];
-        let body = body.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(
-            typed(&body),
-            "spec.displayName: Lab: \"1\"\nspec.resources.limits.memory: much\na: 1\n# why"
-        );
     }
 }

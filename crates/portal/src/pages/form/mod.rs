@@ -1,8 +1,9 @@
-//! New workspaces and changes of existing ones, as form and as YAML (IO: judged and stored by the API server as the user).
+//! Form or YAML -> a new workspace, or a change of one, made as the user (IO).
 //!
 //! | file | what it does |
 //! |---|---|
 //! | `new.rs` | `/new`: form or text -> a workspace |
+//! | `address.rs` | query of `/new` <-> namespace, template, workspace to copy (pure) |
 //! | `proposal.rs` | address of `/new` -> namespace, template, proposed values |
 //! | `names.rs` | a free name for a new workspace (pure) |
 //! | `choose.rs` | `/new` without a template: namespaces and templates |
@@ -10,6 +11,7 @@
 //! | `edit.rs` | `/w/<namespace>/<name>/edit` and `…/yaml`: form or text -> a change |
 //! | `editing.rs` | a workspace and what a user wrote about it -> page, change, conflict |
 //! | `lost.rs` | a workspace that is gone while its form is open -> a page with all that was typed |
+//! | `typed.rs` | fields of a form that cannot be saved -> what was typed (pure) |
 //! | `checks.rs` | dry runs and what fits, while a user types |
 //! | `draft.rs` | what a user wrote, as form or as text (pure) |
 //! | `place.rs` | namespace, template and profiles of a form |
@@ -22,6 +24,7 @@
 //! | `problems.rs` | refusals -> what is wrong with which field (pure) |
 //! | `quotas/` | quotas and limit ranges -> what fits (pure) |
 
+mod address;
 mod changes;
 mod checks;
 mod choose;
@@ -41,6 +44,7 @@ mod room;
 mod rows;
 mod sent;
 mod text;
+mod typed;
 
 use crate::app::Context;
 use crate::views::Quotas;

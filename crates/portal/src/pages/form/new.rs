@@ -7,11 +7,12 @@ use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
 
+use super::address::Address;
 use super::checks;
 use super::draft::{Draft, Hidden, View};
 use super::no_form::NoForm;
-use super::problems::{Problems, is_taken};
-use super::proposal::{Address, New};
+use super::problems::Problems;
+use super::proposal::New;
 use super::quotas::Asked;
 use super::sent::Sent;
 use super::{room, text};
@@ -24,12 +25,11 @@ use crate::pages::extract::{Fields, Pairs, Query};
 const JUST_MADE: Duration = Duration::from_mins(2);
 
 /// Answers `GET /new`.
-pub(crate) async fn page(mut context: Context, Query(address): Query<Address>) -> Response {
+pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Response {
     let new = match New::of(&context, &address).await {
         Ok(new) => new,
         Err(no_form) => return no_form.page(&context),
     };
-    context.namespace = Some(new.place.namespace.clone());
     let form = new.place.form(&context, None);
     let draft = Draft::of(form, new.proposed(&context));
     new.shown(&context, StatusCode::OK, &draft, &Problems::default())
@@ -37,12 +37,11 @@ pub(crate) async fn page(mut context: Context, Query(address): Query<Address>) -
 }
 
 /// Answers `POST /new`.
-pub(crate) async fn create(mut context: Context, Fields(fields): Fields) -> Response {
+pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response {
     let (new, mut draft, hidden) = match sent(&context, fields.clone()).await {
         Ok(sent) => sent,
         Err(no_form) => return no_form.keeping(&context, &fields),
     };
-    context.namespace = Some(new.place.namespace.clone());
     if !hidden.stop.is_empty() {
         match room::stop(
             &context,
@@ -88,7 +87,7 @@ pub(crate) async fn create(mut context: Context, Fields(fields): Fields) -> Resp
     }
     let wanted = new.complete(&context, &draft.workspace);
     let broken = new.judged(&context, &wanted);
-    if context.read_only().is_some() {
+    if context.read_only_in(&new.place.namespace).is_some() {
         return new.shown(&context, StatusCode::OK, &draft, &broken).await;
     }
     if !broken.is_empty() {
@@ -119,7 +118,7 @@ pub(crate) async fn create(mut context: Context, Fields(fields): Fields) -> Resp
 }
 
 /// Answers `POST /new/check`: what the API server would say.
-pub(crate) async fn check(mut context: Context, Fields(fields): Fields) -> Response {
+pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response {
     if let Some(answer) = checks::too_soon(&context) {
         return answer;
     }
@@ -127,13 +126,12 @@ pub(crate) async fn check(mut context: Context, Fields(fields): Fields) -> Respo
         Ok(sent) => sent,
         Err(no_form) => return no_form.unchecked(&context),
     };
-    context.namespace = Some(new.place.namespace.clone());
     let namespace = &*new.place.namespace;
     let wanted = new.complete(&context, &draft.workspace);
     let asked = Asked::of(&new.place.effective(&context, &wanted));
     let as_user = context.as_user();
     Box::pin(checks::answer(
-        &context,
+        (&context, namespace),
         &draft,
         None,
         || new.judged(&context, &wanted),
@@ -192,7 +190,7 @@ async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Optio
 async fn made(context: &Context, namespace: &str, wanted: &Workspace) -> Result<Workspace, Failure> {
     let as_user = context.as_user();
     let failure = match as_user.create::<Workspace>(Some(namespace), wanted, false).await {
-        Err(failure) if is_taken(&failure) => failure,
+        Err(failure) if failure.is_taken() => failure,
         answer => return answer,
     };
     let stored = as_user

@@ -1,10 +1,10 @@
-//! An address of `/new` that leads to no form -> a page that says why, with all that was typed (pure).
+//! Address of `/new` without a form -> a page that says why, with what was typed (pure).
 
 use axum::response::Response;
 use http::StatusCode;
 
-use super::proposal::Address;
-use super::{checks, choose, lost};
+use super::address::Address;
+use super::{checks, choose, typed};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::link;
@@ -84,8 +84,8 @@ impl NoForm {
     /// The answer to `POST /new`. `body`: all fields that were sent.
     pub(super) fn keeping(self, context: &Context, body: &[(String, String)]) -> Response {
         let (status, mut message) = self.message(context);
-        lost::keep(&mut message, body);
-        message.actions.insert(0, lost::again("/new", body));
+        typed::keep(&mut message, body);
+        message.actions.insert(0, typed::again("/new", body));
         context.page_with(status, &message)
     }
 

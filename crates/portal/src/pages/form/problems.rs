@@ -19,7 +19,7 @@ impl Problems {
 
     /// What the API server said.
     pub(super) fn of_failure(failure: &Failure) -> Self {
-        if is_taken(failure) {
+        if failure.is_taken() {
             let message = "is taken: a workspace of this name exists in this namespace; choose another name";
             return Self(vec![("metadata.name".to_owned(), message.to_owned())]);
         }
@@ -73,11 +73,6 @@ impl Problems {
             ..views::Summary::default()
         }
     }
-}
-
-/// Whether an object of that name exists already.
-pub(super) fn is_taken(failure: &Failure) -> bool {
-    matches!(failure, Failure::Refused(status) if status.code == 409 && status.reason == "AlreadyExists")
 }
 
 /// The text, with the place inside of the field, such as the third row.

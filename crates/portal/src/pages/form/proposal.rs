@@ -1,4 +1,4 @@
-//! Address of `/new` -> where a new workspace may be, what its form proposes and shows (IO: rights and quotas as the user).
+//! Address of `/new` -> namespace, template and proposed values of a form (IO: as the user).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use api::workspace::DesiredStatus;
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
-use serde::{Deserialize, Serialize};
 
+use super::address::Address;
 use super::draft::{Draft, Hidden, View};
 use super::fields::Shown;
 use super::names::{copy_name, proposed_name};
@@ -29,29 +29,6 @@ use crate::views::{Nav, Tone};
 /// Buttons of the form.
 const CREATE: &str = "Create";
 const SHOW: &str = "Show the manifest";
-
-/// The address of the page.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(crate) struct Address {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) namespace: String,
-    /// Empty: the user chooses one. `None`: that of the workspace whose values are copied, or the only one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) template: Option<String>,
-    /// `<namespace>/<name>` of a workspace whose values are copied.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub(super) from: String,
-}
-
-impl Address {
-    pub(super) fn text(&self) -> String {
-        match serde_urlencoded::to_string(self).unwrap_or_default() {
-            query if query.is_empty() => "/new".to_owned(),
-            query => format!("/new?{query}"),
-        }
-    }
-}
 
 /// What the address leads to.
 pub(super) struct New {
@@ -209,7 +186,8 @@ impl New {
 
     /// What the rules say, where the API server does not say it.
     pub(super) fn judged(&self, context: &Context, workspace: &Workspace) -> Problems {
-        let is_judged = context.app.index.has_webhook() && context.read_only().is_none();
+        let is_judged =
+            context.app.index.has_webhook() && context.read_only_in(&self.place.namespace).is_none();
         if is_judged {
             Problems::default()
         } else {
@@ -230,10 +208,12 @@ impl New {
             ("namespace".to_owned(), self.place.namespace.clone()),
             ("template".to_owned(), self.place.template_name()),
         ];
-        let read_only = context.read_only().is_some();
+        let why_read_only = context.read_only_in(&self.place.namespace);
+        let read_only = why_read_only.is_some();
         let button = if read_only { SHOW } else { CREATE };
         let buttons = vec![(String::new(), String::new(), button.to_owned())];
         let mut layout = context.layout("New workspace", Nav::New);
+        layout.read_only = why_read_only.unwrap_or_default();
         if let Some(deprecated) = self.place.template.as_deref().map(deprecation)
             && !deprecated.is_empty()
         {
@@ -345,32 +325,4 @@ fn namespace(
         .min();
     let first = used.or_else(|| namespaces.first().cloned()).unwrap_or_default();
     (first, namespaces.len() == 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_names_only_what_is_chosen() {
-        let address = Address {
-            namespace: "a b".to_owned(),
-            template: Some("t".to_owned()),
-            from: String::new(),
-        };
-        assert_eq!(address.text(), "/new?namespace=a+b&template=t");
-        assert_eq!(Address::default().text(), "/new");
-        let chooses = Address {
-            template: Some(String::new()),
-            from: "team/lab".to_owned(),
-            ..Address::default()
-        };
-        assert_eq!(chooses.text(), "/new?template=&from=team%2Flab");
-        assert_eq!(
-            serde_urlencoded::from_str("template=&from=team%2Flab"),
-            Ok(chooses)
-        );
-        assert!(serde_urlencoded::from_str::<Address>("tmplate=x").is_err());
-        assert!(serde_urlencoded::from_str::<Address>("template=x&template=y").is_err());
-    }
 }

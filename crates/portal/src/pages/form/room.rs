@@ -1,4 +1,4 @@
-//! A form that does not fit into a quota -> the user's own running workspaces, and the stop of one (IO: a change as the user).
+//! A form above a quota -> the user's own running workspaces, and the stop of one (IO).
 
 use api::Workspace;
 use api::workspace::DesiredStatus;
@@ -20,7 +20,7 @@ const SURE: &str = "delete-files";
 /// The user's own running workspaces in the namespace. Their buttons send the form, so that what was typed stays.
 /// `except`: the workspace that is being changed.
 pub(super) async fn running(context: &Context, namespace: &str, except: Option<&str>) -> Vec<Running> {
-    let may = May::of(context, namespace).await;
+    let may = May::to_stop(context, namespace).await;
     let own = own_running(context, may, namespace, except);
     own.iter().map(|workspace| row(workspace)).collect()
 }
@@ -68,7 +68,7 @@ pub(super) async fn stop(
     let (uid, is_sure) = uid
         .split_once('/')
         .map_or((uid, false), |(uid, answer)| (uid, answer == SURE));
-    if let Some(why) = context.read_only() {
+    if let Some(why) = context.read_only_in(namespace) {
         return Ok(note(Tone::Bad, why));
     }
     let seen = context.seen(namespace, name).await;

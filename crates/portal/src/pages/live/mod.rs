@@ -1,4 +1,4 @@
-//! `/events`: parts of a page, sent again when they change (IO).
+//! `/events` -> parts of a page, sent again when they change (IO).
 //!
 //! A list is made again when something changed that its user sees; rights and quotas are read again every ten seconds. A page about one
 //! workspace is read from the API server, so changes of other objects cause no new read.

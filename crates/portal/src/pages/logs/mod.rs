@@ -1,4 +1,4 @@
-//! `/w/<namespace>/<name>/logs`: output of a container, read as the user (IO).
+//! `/w/<namespace>/<name>/logs` -> output of a container, read as the user (IO).
 //!
 //! - `lines`: lines, and how far a user has read them
 //! - `source`: which container

@@ -5,7 +5,7 @@ use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use kube::ResourceExt as _;
 use rules::shares;
 
-use super::typed::{ENDS, Typed};
+use super::typed::{ENDS, Typed, rendered_at};
 use crate::app::Context;
 use crate::pages::short_form::{Wrong, buttons, field, name_field, section, summary, text};
 use crate::pages::summary::path;
@@ -100,10 +100,16 @@ pub(super) fn form(
     ShareForm {
         form: FormView {
             to: format!("{}/share", path(workspace)),
-            hidden: vec![(
-                "uid".to_owned(),
-                workspace.metadata.uid.clone().unwrap_or_default(),
-            )],
+            hidden: vec![
+                (
+                    "uid".to_owned(),
+                    workspace.metadata.uid.clone().unwrap_or_default(),
+                ),
+                (
+                    "rendered".to_owned(),
+                    or(&typed.rendered, &rendered_at(context.now)),
+                ),
+            ],
             summary: summary(&fields, wrong),
             sections: section(fields),
             buttons: buttons(context, "Share"),

@@ -1,4 +1,4 @@
-//! `/w/<namespace>/<name>/share`: who is in by a share, and a new one as the user (IO).
+//! `/w/<namespace>/<name>/share` -> its shares, and a new one as the user (IO).
 //!
 //! | file | holds |
 //! |---|---|
@@ -31,6 +31,7 @@ use super::summary::{above, path};
 use super::words::{moment, short};
 use crate::app::Context;
 use crate::cluster::Failure;
+use crate::index::Index;
 use crate::views::{Action, Confirm, Nav, Note, Share, ShareList, Shares, State, Tone, Way};
 use crate::visible::Seen;
 
@@ -225,8 +226,23 @@ pub(crate) async fn share(
             context.until(|index| index.share(uid).is_some()).await;
             see_other(&format!("{back}?done=share"))
         }
+        Err(failure) if failure.is_taken() && is_shared(&context, workspace, &share).await => {
+            see_other(&format!("{back}?done=share"))
+        }
         Err(failure) => not_shared(&failure),
     }
+}
+
+/// Whether the same form has made this share before.
+async fn is_shared(context: &Context, workspace: &Workspace, share: &WorkspaceShare) -> bool {
+    let is_same = |known: &Arc<WorkspaceShare>| {
+        known.metadata.name == share.metadata.name
+            && known.spec.workspace_uid == share.spec.workspace_uid
+            && known.spec.subjects == share.spec.subjects
+    };
+    let has_it = |index: &Index| index.shares_of(workspace).iter().any(is_same);
+    context.until(has_it).await;
+    has_it(&context.app.index)
 }
 
 /// Namespace, workspace and share of an address.

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::cluster::Failure;
 
@@ -20,11 +21,18 @@ pub(super) const ENDS: [(&str, &str, i64); 4] = [
     ("7d", "In a week", 168),
 ];
 
+/// When a form was rendered, for its hidden field.
+pub(super) fn rendered_at(now: Timestamp) -> String {
+    format!("{:x}", now.as_nanosecond())
+}
+
 /// What was typed into the form of a share or of its end.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Typed {
     pub(super) uid: String,
+    /// When the form of a new share was rendered, as [`rendered_at`] writes it.
+    pub(super) rendered: String,
     /// The end when the form was loaded.
     pub(super) before: String,
     pub(super) kind: String,
@@ -63,7 +71,7 @@ impl Typed {
         let name = workspace.name_any();
         Ok(WorkspaceShare {
             metadata: ObjectMeta {
-                name: Some(rules::names::share(&name, now)),
+                name: Some(self.share_name(&name, now)),
                 namespace: workspace.namespace(),
                 ..ObjectMeta::default()
             },
@@ -77,6 +85,24 @@ impl Typed {
             },
             status: None,
         })
+    }
+
+    /// A name for the share. A form that is sent twice gives the same name, and a form that was changed in between another one.
+    fn share_name(&self, workspace: &str, now: Timestamp) -> String {
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if !(1..=32).contains(&self.rendered.len()) || !self.rendered.bytes().all(is_hex) {
+            return rules::names::share(workspace, now);
+        }
+        let mut digest = Sha256::new();
+        for text in [&self.kind, &self.name, &self.until, &self.date, &self.reason] {
+            digest.update(text);
+            digest.update([0]);
+        }
+        let digest: String = digest.finalize()[..4]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!("{workspace}-{}-{digest}", self.rendered)
     }
 
     /// With whom.
@@ -223,6 +249,36 @@ mod tests {
         assert_eq!(end("8h", "").as_deref(), Some("2026-11-22T20:00:00Z"));
         assert_eq!(end("date", "2026-11-30").as_deref(), Some("2026-12-01T00:00:00Z"));
         assert_eq!(end("never", ""), None);
+    }
+
+    #[test]
+    fn one_rendered_form_gives_one_name_unless_its_fields_change() {
+        let workspace =
+            json!({"metadata": {"name": "lab", "namespace": "team"}, "spec": {"displayName": "lab"}});
+        let workspace = serde_json::from_value(workspace).unwrap();
+        let name = |rendered: &str, user: &str, now: &str| {
+            let typed = Typed {
+                kind: "User".to_owned(),
+                name: user.to_owned(),
+                until: "8h".to_owned(),
+                rendered: rendered.to_owned(),
+                ..Typed::default()
+            };
+            let share = typed.share(&workspace, now.parse().unwrap()).unwrap();
+            share.metadata.name.unwrap()
+        };
+        let (at, later) = (NOW, "2026-11-22T12:01:00Z");
+        let rendered = rendered_at(at.parse().unwrap());
+        let first = name(&rendered, "bob", at);
+        assert!(first.starts_with("lab-"), "{first}");
+        assert_eq!(name(&rendered, "bob", later), first);
+        assert_ne!(name(&rendered, "carol", later), first);
+        for forged in ["", "x", "../other", "A", &"a".repeat(33)] {
+            assert_eq!(
+                name(forged, "bob", at),
+                rules::names::share("lab", at.parse().unwrap())
+            );
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `/w/<namespace>/<name>/share/<share>/until`: another end of a share, written as the user (IO).
+//! `/w/<namespace>/<name>/share/<share>/until` -> another end, written as the user (IO).
 
 use api::{Workspace, WorkspaceShare};
 use axum::response::Response;

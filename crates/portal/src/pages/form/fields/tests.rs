@@ -1,3 +1,5 @@
+//! Unit tests of `fields`: form model and values -> fields (pure).
+
 use api::Workspace;
 use api::WorkspaceTemplate;
 use rules::Settings;

@@ -1,3 +1,5 @@
+//! Unit tests of `quotas`: quotas and limit ranges -> what fits (pure).
+
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use rules::{Settings, effective};
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
-//! Staged failures of tests/golden/{explain,stuck}.yaml -> their text, as the files `.txt` beside have it (IO: reads and, if asked,
-//! writes files).
+//! Staged failures of tests/golden/{explain,stuck}.yaml -> their text, as in the files beside (IO).
+//!
+//! Reads these files, and writes them if asked.
 
 use std::collections::BTreeSet;
 use std::fs;

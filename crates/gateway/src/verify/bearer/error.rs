@@ -1,32 +1,29 @@
-//! refused token -> the answer that gives the reason and how to get a valid token (pure).
+//! reason why a token is not accepted -> an answer that says how to get a valid one (pure).
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use axum::response::Response;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, StatusCode};
 
 use crate::index::Domain;
+use crate::oidc;
 use crate::oidc::admission::Outside;
 use crate::oidc::claims::IdentityError;
-use crate::verify::answers::Failure;
-use crate::{oidc, pages};
+use crate::pages::{self, Failure};
 
 /// Why a request with a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfit {
+pub enum TokenError {
     /// The token is not accepted.
-    Refused(Refused),
-    /// Too many new tokens came from that address. The next one is checked after this time.
-    TooOften(Duration),
-    /// The token cannot be checked now.
-    Unavailable,
+    Refused(TokenRefusal),
+    /// The token cannot be checked now, or too many new tokens came from that address.
+    Failed(Failure),
 }
 
 /// Why a token is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Refused {
+pub enum TokenRefusal {
     /// It is not a signed JSON Web Token.
     Shape,
     /// It exceeds the maximum length.
@@ -56,13 +53,19 @@ pub enum Refused {
     },
 }
 
-impl From<Refused> for Unfit {
-    fn from(refused: Refused) -> Self {
+impl From<TokenRefusal> for TokenError {
+    fn from(refused: TokenRefusal) -> Self {
         Self::Refused(refused)
     }
 }
 
-impl Refused {
+impl From<Failure> for TokenError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl TokenRefusal {
     /// A stable label for the audit log.
     pub fn label(&self) -> &'static str {
         match self {
@@ -83,7 +86,7 @@ impl Refused {
         let make_one = format!("kubectl create token NAME --audience={site}");
         match self {
             Self::Shape => "The token is no signed JSON Web Token.".to_owned(),
-            Self::TooLong => format!("The token is longer than {} bytes.", super::token::MAX),
+            Self::TooLong => format!("The token is longer than {} bytes.", super::MAX_TOKEN),
             Self::Issuer => "The token comes from an issuer (iss) whose tokens do not count here.".to_owned(),
             Self::ServiceAccountAudience => format!(
                 "The service account's token is for the API server or for another service, and not for this site alone. Make one \
@@ -108,14 +111,14 @@ impl Refused {
     }
 }
 
-impl Unfit {
+impl TokenError {
     /// The answer to give. `audiences`: those of users' tokens.
     pub(crate) fn answer(&self, domain: &Domain, audiences: &[String]) -> Response {
         match self {
             Self::Refused(refused) => {
                 let site = domain.auth_origin();
                 let message = refused.message(&site, audiences);
-                let is_known = matches!(refused, Refused::NotAdmitted { .. });
+                let is_known = matches!(refused, TokenRefusal::NotAdmitted { .. });
                 if is_known {
                     return pages::problem(StatusCode::FORBIDDEN, "NotAdmitted", &message);
                 }
@@ -123,8 +126,7 @@ impl Unfit {
                 challenge(&mut response, &site, Some(&message));
                 response
             }
-            Self::TooOften(wait) => pages::too_often(*wait, false),
-            Self::Unavailable => Failure::Unavailable.answer(),
+            Self::Failed(failure) => failure.answer(),
         }
     }
 }
@@ -149,13 +151,15 @@ fn quotable(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SITE: &str = "https://auth.ws.example:8443";
 
-    fn answer_to(refused: Refused, audiences: &[&str]) -> (StatusCode, String) {
+    fn answer_to(refused: TokenRefusal, audiences: &[&str]) -> (StatusCode, String) {
         let audiences: Vec<String> = audiences.iter().map(|&text| text.to_owned()).collect();
-        let response = Unfit::from(refused).answer(&Domain::new("ws.example", 8443), &audiences);
+        let response = TokenError::from(refused).answer(&Domain::new("ws.example", 8443), &audiences);
         let message = response.headers().get(WWW_AUTHENTICATE);
         let message = message.map_or("", |value| value.to_str().unwrap());
         (response.status(), message.to_owned())
@@ -163,7 +167,7 @@ mod tests {
 
     #[test]
     fn a_token_for_the_api_server_is_answered_with_the_way_to_the_right_one() {
-        let (status, message) = answer_to(Refused::ServiceAccountAudience, &[]);
+        let (status, message) = answer_to(TokenRefusal::ServiceAccountAudience, &[]);
         assert_eq!(status, StatusCode::UNAUTHORIZED);
         let expected = format!("kubectl create token NAME --audience={SITE}\"");
         assert!(message.ends_with(&expected), "{message}");
@@ -175,15 +179,15 @@ mod tests {
 
     #[test]
     fn users_are_told_which_audiences_count_and_that_none_does() {
-        let (_, named) = answer_to(Refused::UserAudience, &["scripts", "a\"b\\c"]);
+        let (_, named) = answer_to(TokenRefusal::UserAudience, &["scripts", "a\"b\\c"]);
         assert!(named.ends_with("is scripts or abc.\""), "{named}");
-        let (_, none) = answer_to(Refused::UserAudience, &[]);
+        let (_, none) = answer_to(TokenRefusal::UserAudience, &[]);
         assert!(none.contains("service account"), "{none}");
     }
 
     #[test]
     fn a_user_whom_the_settings_keep_out_is_forbidden_and_not_asked_for_another_token() {
-        let refused = Refused::NotAdmitted {
+        let refused = TokenRefusal::NotAdmitted {
             user: "mallory".into(),
             issuer: "https://i.example".into(),
             outside: Outside::EmailDomain,
@@ -194,9 +198,9 @@ mod tests {
     #[test]
     fn an_unanswered_review_is_not_a_refusal() {
         let domain = Domain::new("ws.example", 8443);
-        let unavailable = Unfit::Unavailable.answer(&domain, &[]);
+        let unavailable = TokenError::from(Failure::Unavailable).answer(&domain, &[]);
         assert_eq!(unavailable.status(), StatusCode::SERVICE_UNAVAILABLE);
-        let often = Unfit::TooOften(Duration::from_secs(3)).answer(&domain, &[]);
+        let often = TokenError::from(Failure::RateLimited(Duration::from_secs(3))).answer(&domain, &[]);
         assert_eq!(often.status(), StatusCode::TOO_MANY_REQUESTS);
         assert_eq!(often.headers()["retry-after"], "4");
     }

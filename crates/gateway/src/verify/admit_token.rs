@@ -1,46 +1,47 @@
-//! token of a request -> the workspace that it may reach, or the refusal (IO as in `Bearer`).
+//! token of a request -> the workspace that its user may open, or the refusal (IO as in `bearer`).
 
 use axum::response::Response;
 use http::HeaderMap;
 
-use super::cache::Purpose;
-use super::refused::challenge;
-use super::{Accepted, Bearer, Refused, Unfit};
+use super::admit::AppState;
+use super::answers::refuse;
+use super::bearer::{Accepted, Bearer, Purpose, TokenError, TokenRefusal, challenge};
+use super::decision::Allow;
+use super::request::source_rule::Source;
 use crate::index::Domain;
-use crate::pages;
+use crate::pages::{self, Failure};
 use crate::server::throttle::{Caller, Endpoint};
 use crate::site::Site;
-use crate::verify::admit::AppState;
-use crate::verify::answers::{Failure, refuse, wrong_source};
-use crate::verify::decision::Allow;
-use crate::verify::request::source_rule::Source;
 
 /// Checks a token for `site`. A script sends a token on purpose, so no page can make a browser send it. But a page that sends one
 /// states its origin, and pages of other origins are refused.
 ///
 /// # Errors
 /// The answer to give.
-pub(in crate::verify) async fn admit(
+pub(super) async fn admit_token(
     app: &AppState,
     bearer: &Bearer,
     (domain, site): (&Domain, &Site),
     token: &str,
     headers: &HeaderMap,
 ) -> Result<(Allow, Accepted), Response> {
-    let source = Source::of(headers).map_err(|error| Failure::from(error).answer())?;
+    let source = Source::of(headers).map_err(Failure::from)?;
     if !source.is_unnamed_or_from(|| domain.origin_of(site)) {
-        return Err(wrong_source());
+        return Err(Failure::CrossOrigin.into());
     }
     let audience = domain.auth_origin();
     let caller = Caller::Address(app.throttle.client(headers));
     let pay = || {
         let counted = app.throttle.take(caller, Endpoint::Token);
-        counted.inspect_err(|_| app.metrics.rate_limited(Endpoint::Token.label(), caller.label()))
+        counted.map_err(|wait| {
+            app.metrics.rate_limited(Endpoint::Token.label(), caller.label());
+            Failure::RateLimited(wait)
+        })
     };
     let judged = bearer.judge(token, &audience, Purpose::Request, pay).await;
-    let accepted = judged.map_err(|unfit| {
-        record(app, &unfit);
-        unfit.answer(domain, bearer.audiences())
+    let accepted = judged.map_err(|error| {
+        record(app, &error);
+        error.answer(domain, bearer.audiences())
     })?;
     let session = &accepted.session;
     let decided = app.decide(site, None, session).await;
@@ -51,7 +52,7 @@ pub(in crate::verify) async fn admit(
 
 /// Adds to the answer for an unauthenticated request whether tokens are accepted. Every such answer is alike, because the proxy
 /// forwards no token where tokens are not accepted.
-pub(in crate::verify) fn challenged(app: &AppState, domain: &Domain, mut response: Response) -> Response {
+pub(super) fn challenged(app: &AppState, domain: &Domain, mut response: Response) -> Response {
     if app.bearer.is_some() {
         challenge(&mut response, &domain.auth_origin(), None);
     } else {
@@ -60,14 +61,14 @@ pub(in crate::verify) fn challenged(app: &AppState, domain: &Domain, mut respons
     response
 }
 
-fn record(app: &AppState, unfit: &Unfit) {
-    match unfit {
-        Unfit::Refused(Refused::NotAdmitted {
+fn record(app: &AppState, error: &TokenError) {
+    match error {
+        TokenError::Refused(TokenRefusal::NotAdmitted {
             user,
             issuer,
             outside,
         }) => app.audit.not_admitted(user, issuer, outside.reason()),
-        Unfit::Refused(refused) => app.audit.token_refused(refused.label()),
-        Unfit::TooOften(_) | Unfit::Unavailable => {}
+        TokenError::Refused(refused) => app.audit.token_refused(refused.label()),
+        TokenError::Failed(_) => {}
     }
 }

@@ -1,0 +1,162 @@
+//! Text of a flag that `create` and `set` share -> its checked value (pure).
+
+use std::time::Duration;
+
+use rules::Quantity;
+
+use super::accept;
+use crate::duration;
+
+pub(super) fn image(text: &str) -> Result<String, String> {
+    accept(text, rules::checks::image_syntax("spec.image", text).as_ref())
+}
+
+pub(super) fn positive(text: &str) -> Result<String, String> {
+    let value: Quantity = text
+        .parse()
+        .map_err(|error: rules::QuantityError| error.to_string())?;
+    if value.is_negative() || value.is_zero() {
+        return Err("must be more than 0".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// How many GPUs of which resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gpu {
+    /// Name of the extended resource.
+    pub resource: String,
+    /// How many.
+    pub number: u16,
+}
+
+pub(super) fn gpu(text: &str) -> Result<Gpu, String> {
+    match any_gpu(text)? {
+        gpu if gpu.number > 0 => Ok(gpu),
+        _ => Err("expected a whole number more than 0, such as 1".to_owned()),
+    }
+}
+
+/// How many GPUs of which resource, also none.
+fn any_gpu(text: &str) -> Result<Gpu, String> {
+    let (resource, number) = text.split_once('=').unwrap_or((rules::GPU, text));
+    let number = number
+        .parse()
+        .map_err(|_| "expected a whole number, such as 1".to_owned())?;
+    if rules::is_gpu(resource) {
+        return Ok(Gpu {
+            resource: resource.to_owned(),
+            number,
+        });
+    }
+    Err(format!(
+        "{resource:?} is no resource of GPUs: use {}, {} or nvidia.com/mig-…",
+        rules::GPU,
+        rules::SHARED_GPU
+    ))
+}
+
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE".to_owned()),
+    }
+}
+
+/// Which GPUs a workspace gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gpus {
+    /// None of any kind.
+    None,
+    /// So many of one kind.
+    Of(Gpu),
+}
+
+pub(super) fn gpus(text: &str) -> Result<Gpus, String> {
+    match text {
+        "0" => Ok(Gpus::None),
+        text => any_gpu(text).map(Gpus::Of),
+    }
+}
+
+/// What becomes of a name with a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Assignment {
+    /// The name gets this value.
+    Set(String, String),
+    /// The name is removed.
+    Remove(String),
+}
+
+impl Assignment {
+    /// The name.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Set(name, _) | Self::Remove(name) => name,
+        }
+    }
+}
+
+pub(super) fn assignment(text: &str) -> Result<Assignment, String> {
+    if let Ok((name, value)) = pair(text) {
+        return Ok(Assignment::Set(name, value));
+    }
+    match text.strip_suffix('-') {
+        Some(name) if !name.is_empty() && !name.contains('=') => Ok(Assignment::Remove(name.to_owned())),
+        _ => Err("expected NAME=VALUE, or NAME- to remove it".to_owned()),
+    }
+}
+
+/// When an unused workspace stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// After this many minutes.
+    After(u64),
+    /// Never.
+    Never,
+}
+
+pub(super) fn idle(text: &str) -> Result<Idle, String> {
+    if text == "never" {
+        return Ok(Idle::Never);
+    }
+    let time: Duration = duration::parse(text).map_err(|rule| format!("{rule}; or never"))?;
+    match time.as_secs() {
+        seconds if seconds > 0 && seconds % 60 == 0 => Ok(Idle::After(seconds / 60)),
+        _ => Err("expected whole minutes, such as 90m, or never".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpus_are_of_one_kind_or_none_of_any() {
+        let of = |resource: &str, number| {
+            Ok(Gpus::Of(Gpu {
+                resource: resource.to_owned(),
+                number,
+            }))
+        };
+        assert_eq!(gpus("0"), Ok(Gpus::None));
+        assert_eq!(gpus("2"), of("nvidia.com/gpu", 2));
+        assert_eq!(gpus("nvidia.com/mig-1g.5gb=1"), of("nvidia.com/mig-1g.5gb", 1));
+        assert_eq!(gpus("nvidia.com/gpu.shared=0"), of("nvidia.com/gpu.shared", 0));
+        for text in ["-1", "1.5", "cpu=1", "nvidia.com/gpu", "nvidia.com/gpu="] {
+            assert!(gpus(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_gets_a_value_or_is_removed() {
+        let set = |value: &str| Ok(Assignment::Set("A".to_owned(), value.to_owned()));
+        assert_eq!(assignment("A=b"), set("b"));
+        assert_eq!(assignment("A="), set(""));
+        assert_eq!(assignment("A=b-"), set("b-"));
+        assert_eq!(assignment("A-"), Ok(Assignment::Remove("A".to_owned())));
+        for text in ["A", "-", "=b", "=-", ""] {
+            assert!(assignment(text).is_err(), "{text}");
+        }
+    }
+}
