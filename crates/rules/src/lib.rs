@@ -40,13 +40,15 @@ mod violation;
 
 pub use access::shares;
 pub use admission::managers;
-pub use admission::{Judgement, NotYet, References, Rejection, ValidWorkspace, admit, judge};
+pub use admission::{
+    MissingReference, References, Rejection, ValidWorkspace, ValidationResult, admit, judge,
+};
 pub use checks::networks;
 pub use checks::resources::{GPU, SHARED_GPU, is_gpu};
 pub use effective::idle::{Answer, Idle, Question};
 pub use effective::profile::ExecutionProfile;
 pub use effective::variables;
-pub use effective::{Effective, Given, Home, PodShape, effective, profile_name};
+pub use effective::{Effective, Given, Home, PodFields, effective, profile_name};
 pub use explain::{consequence, progress};
 pub use quantity::{Quantity, QuantityError};
 pub use settings::{ImageMirror, PodIdentifiers, Settings};

@@ -176,12 +176,12 @@ fn the_manifests_in_the_readme_break_no_rule() {
     for workspace in manifests.workspaces {
         let reference = workspace.spec.template_ref.as_ref();
         let template = reference.and_then(|name| manifests.templates.get(name));
-        let judgement = rules::judge(
+        let validation = rules::judge(
             &stored(workspace),
             &References::default().with_template(template),
             &settings(),
         );
-        assert_eq!(judgement.violations, None);
+        assert_eq!(validation.violations, None);
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) fn settings(file: Option<&Path>) -> Result<Settings, Failure> {
         .map_err(Failure::Other)?;
     // Only the cluster's webhook attests references.
     Ok(Settings {
-        allow_unvouched_references: true,
+        allow_unattested_references: true,
         ..settings
     })
 }

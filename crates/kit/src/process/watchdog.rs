@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     /// Environment variable that marks the test's child process.
-    const CHILD: &str = "STALL_TEST_SECONDS";
+    const CHILD: &str = "WATCHDOG_TEST_SECONDS";
 
     #[test]
     fn the_loop_is_blocked_after_many_checks_in_a_row_without_a_heartbeat() {
@@ -104,7 +104,7 @@ mod tests {
 
     fn run_child(seconds: &str) -> std::process::ExitStatus {
         Command::new(std::env::current_exe().unwrap())
-            .args(["watchdog::tests::child", "--exact"])
+            .args(["process::watchdog::tests::child", "--exact"])
             .env(CHILD, seconds)
             .output()
             .unwrap()

@@ -19,7 +19,7 @@ pub fn admit(
     let judged = rules::admit(workspace, &known, settings);
     judged.map_err(|rejection| match (&references.unreadable, rejection) {
         // An object that cannot be parsed looks absent. Report the real reason.
-        (Some(what), Rejection::NotYet(_)) => Rejected::Unreadable(what.clone()),
+        (Some(what), Rejection::MissingReference(_)) => Rejected::Unreadable(what.clone()),
         (_, rejection) => Rejected::Rules(rejection),
     })
 }

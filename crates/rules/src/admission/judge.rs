@@ -6,7 +6,7 @@ use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 
 use super::managers;
 use super::references::References;
-use super::rejection::{NotYet, Rejection};
+use super::rejection::{MissingReference, Rejection};
 use super::valid::{ValidWorkspace, resolve};
 use crate::effective::expand::with_variables;
 use crate::effective::{Effective, effective, profile};
@@ -16,22 +16,22 @@ use crate::{checks, routes, validate};
 
 /// The complete validation result of a workspace.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Judgement {
+pub struct ValidationResult {
     /// The effective values. While the template is missing, they are computed without it.
     pub effective: Effective,
     /// All violations. While the template is missing, only those of rules that need no template.
     pub violations: Option<Violations>,
     /// The first missing object.
-    pub not_yet: Option<NotYet>,
+    pub missing_reference: Option<MissingReference>,
 }
 
 /// Validates the effective workspace.
-pub fn judge(workspace: &Workspace, references: &References<'_>, settings: &Settings) -> Judgement {
-    judged(workspace, references, settings).judgement
+pub fn judge(workspace: &Workspace, references: &References<'_>, settings: &Settings) -> ValidationResult {
+    judged(workspace, references, settings).validation
 }
 
 struct Judged<'a> {
-    judgement: Judgement,
+    validation: ValidationResult,
     manager: Option<&'a WorkspaceManager>,
     template: Option<Cow<'a, WorkspaceTemplate>>,
 }
@@ -47,7 +47,7 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
     let (manager, missing_manager) = match managers::choose(manager_ref, references.managers.iter().copied())
     {
         Ok(manager) => (Some(manager), None),
-        Err(not_yet) => (None, Some(not_yet)),
+        Err(missing_reference) => (None, Some(missing_reference)),
     };
     let mut violations = checks::name(workspace.metadata.name.as_deref().unwrap_or_default());
     violations.extend(validate::without_template(workspace, settings));
@@ -80,18 +80,18 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
     let of_routes = manager.and_then(|manager| routes::of(workspace, &effective, manager, settings).err());
     violations.extend(of_routes.into_iter().flatten());
     let missing_template = match (&spec.template_ref, raw) {
-        (Some(name), None) => Some(NotYet::TemplateNotFound { name: name.clone() }),
+        (Some(name), None) => Some(MissingReference::TemplateNotFound { name: name.clone() }),
         _ => None,
     };
     let missing_profile = match (&effective.profile_ref, references.profile) {
-        (Some(name), None) => Some(NotYet::ExecutionProfileNotFound { name: name.clone() }),
+        (Some(name), None) => Some(MissingReference::ExecutionProfileNotFound { name: name.clone() }),
         _ => None,
     };
     Judged {
-        judgement: Judgement {
+        validation: ValidationResult {
             effective,
             violations: Violations::of(violations),
-            not_yet: missing_template.or(missing_manager).or(missing_profile),
+            missing_reference: missing_template.or(missing_manager).or(missing_profile),
         },
         manager,
         template,
@@ -106,19 +106,19 @@ pub fn admit(
     settings: &Settings,
 ) -> Result<ValidWorkspace, Rejection> {
     let Judged {
-        judgement,
+        validation,
         manager,
         template,
     } = judged(workspace, references, settings);
-    if let Some(violations) = judgement.violations {
+    if let Some(violations) = validation.violations {
         return Err(Rejection::Violations(violations));
     }
-    if let Some(not_yet) = judgement.not_yet {
-        return Err(Rejection::NotYet(not_yet));
+    if let Some(missing_reference) = validation.missing_reference {
+        return Err(Rejection::MissingReference(missing_reference));
     }
-    let manager = manager.ok_or(Rejection::NotYet(NotYet::NoDefaultManager))?;
+    let manager = manager.ok_or(Rejection::MissingReference(MissingReference::NoDefaultManager))?;
     let references = references.clone().with_template(template.as_deref());
-    resolve(workspace, judgement.effective, &references, manager, settings)
+    resolve(workspace, validation.effective, &references, manager, settings)
         .map_err(|violation| Rejection::Violations(violation.into()))
 }
 
@@ -228,7 +228,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             gone,
-            Rejection::NotYet(NotYet::ManagerNotFound { name: "main".into() })
+            Rejection::MissingReference(MissingReference::ManagerNotFound { name: "main".into() })
         );
     }
 
@@ -242,7 +242,7 @@ mod tests {
         .unwrap_err();
         assert_eq!(
             rejection,
-            Rejection::NotYet(NotYet::TemplateNotFound { name: "prod".into() })
+            Rejection::MissingReference(MissingReference::TemplateNotFound { name: "prod".into() })
         );
         assert_eq!(rejection.reason(), reason::TEMPLATE_NOT_FOUND);
     }
@@ -284,8 +284,8 @@ mod tests {
         let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": "-1"}}}));
         let rejection = admit(&workspace, &References::managed_by([]), &settings()).unwrap_err();
         assert_eq!(rejection.reason(), reason::RULES_VIOLATED);
-        let judgement = judge(&workspace, &References::managed_by([]), &settings());
-        assert!(judgement.violations.is_some() && judgement.not_yet.is_some());
+        let validation = judge(&workspace, &References::managed_by([]), &settings());
+        assert!(validation.violations.is_some() && validation.missing_reference.is_some());
     }
 
     #[test]
@@ -362,9 +362,9 @@ mod tests {
             let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": format!("{cpu}m")}}}));
             let template = template_exists.then(template);
             let manager = manager(has_default);
-            let judgement = judge(&workspace, &References::managed_by([&manager]).with_template(template.as_ref()), &settings());
+            let validation = judge(&workspace, &References::managed_by([&manager]).with_template(template.as_ref()), &settings());
             let admitted = admit(&workspace, &References::managed_by([&manager]).with_template(template.as_ref()), &settings());
-            prop_assert_eq!(admitted.is_ok(), judgement.violations.is_none() && judgement.not_yet.is_none());
+            prop_assert_eq!(admitted.is_ok(), validation.violations.is_none() && validation.missing_reference.is_none());
         }
     }
 }

@@ -3,30 +3,30 @@
 use api::WorkspaceManager;
 use kube::ResourceExt as _;
 
-use super::rejection::NotYet;
+use super::rejection::MissingReference;
 use crate::settings::Settings;
 
 /// The manager called `named`, else the one default manager.
 pub fn choose<'a>(
     named: Option<&str>,
     managers: impl IntoIterator<Item = &'a WorkspaceManager>,
-) -> Result<&'a WorkspaceManager, NotYet> {
+) -> Result<&'a WorkspaceManager, MissingReference> {
     let mut managers = managers.into_iter();
     if let Some(name) = named {
         return managers
             .find(|manager| manager.metadata.name.as_deref() == Some(name))
-            .ok_or_else(|| NotYet::ManagerNotFound {
+            .ok_or_else(|| MissingReference::ManagerNotFound {
                 name: name.to_owned(),
             });
     }
     let defaults: Vec<_> = managers.filter(|manager| is_default(manager)).collect();
     match defaults.as_slice() {
-        [] => Err(NotYet::NoDefaultManager),
+        [] => Err(MissingReference::NoDefaultManager),
         [only] => Ok(only),
         several => {
             let mut all: Vec<_> = several.iter().map(|manager| manager.name_any()).collect();
             all.sort();
-            Err(NotYet::ManagerAmbiguous { names: all })
+            Err(MissingReference::ManagerAmbiguous { names: all })
         }
     }
 }
@@ -106,7 +106,7 @@ mod tests {
         assert_eq!(choose(Some("b"), &all).unwrap().name_any(), "b");
         assert_eq!(
             choose(Some("c"), &all).unwrap_err(),
-            NotYet::ManagerNotFound { name: "c".into() }
+            MissingReference::ManagerNotFound { name: "c".into() }
         );
     }
 
@@ -115,11 +115,14 @@ mod tests {
         let one = [manager("a", "false"), manager("b", "true")];
         assert_eq!(choose(None, &one).unwrap().name_any(), "b");
         let none = [manager("a", "yes")];
-        assert_eq!(choose(None, &none).unwrap_err(), NotYet::NoDefaultManager);
+        assert_eq!(
+            choose(None, &none).unwrap_err(),
+            MissingReference::NoDefaultManager
+        );
         let two = [manager("b", "true"), manager("a", "true")];
         assert_eq!(
             choose(None, &two).unwrap_err(),
-            NotYet::ManagerAmbiguous {
+            MissingReference::ManagerAmbiguous {
                 names: vec!["a".into(), "b".into()]
             }
         );

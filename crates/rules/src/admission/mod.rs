@@ -12,9 +12,9 @@ mod references;
 mod rejection;
 mod valid;
 
-pub use judge::{Judgement, admit, judge};
+pub use judge::{ValidationResult, admit, judge};
 pub use references::References;
-pub use rejection::{NotYet, Rejection};
+pub use rejection::{MissingReference, Rejection};
 pub use valid::ValidWorkspace;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::violation::Violations;
 
 /// An object that the workspace refers to does not exist yet. This breaks no rule, because manifests come in any order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotYet {
+pub enum MissingReference {
     /// The named template does not exist.
     #[error("WorkspaceTemplate {name:?} (spec.templateRef) does not exist")]
     TemplateNotFound {
@@ -44,7 +44,7 @@ pub enum NotYet {
     },
 }
 
-impl NotYet {
+impl MissingReference {
     /// Reason for the conditions `Valid` and `Degraded`.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -75,7 +75,7 @@ pub enum Rejection {
     Violations(Violations),
     /// Another object must be created first.
     #[error(transparent)]
-    NotYet(NotYet),
+    MissingReference(MissingReference),
 }
 
 impl Rejection {
@@ -83,7 +83,7 @@ impl Rejection {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Violations(_) => reason::RULES_VIOLATED,
-            Self::NotYet(not_yet) => not_yet.reason(),
+            Self::MissingReference(missing_reference) => missing_reference.reason(),
         }
     }
 
@@ -91,7 +91,7 @@ impl Rejection {
     pub fn message(&self, wanted: DesiredStatus) -> String {
         match self {
             Self::Violations(violations) => violations.to_string(),
-            Self::NotYet(not_yet) => not_yet.message(wanted),
+            Self::MissingReference(missing_reference) => missing_reference.message(wanted),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::managers;
 use super::references::References;
 use crate::effective::idle::{self, Idle};
 use crate::effective::profile::{self, ExecutionProfile};
-use crate::effective::{Effective, Given, Home, PodShape, canonical, limits, merged};
+use crate::effective::{Effective, Given, Home, PodFields, canonical, limits, merged};
 use crate::routes::{self, Routes};
 use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
 use crate::violation::Violation;
@@ -68,7 +68,7 @@ pub struct ValidWorkspace {
     /// Environment variables of the container. The profile overrides the workspace, which overrides the template.
     pub env: Vec<core::EnvVar>,
     /// All other fields of the pod.
-    pub pod: PodShape,
+    pub pod: PodFields,
     /// The Pod Security level that the pod meets.
     pub pod_security: PodSecurity,
     /// Labels of the pod.

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::EnvVar;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
 use super::home::{Home, home};
-use super::pod::{self, PodShape, listed};
+use super::pod::{self, PodFields, listed};
 use super::{idle, limits, resources};
 use crate::settings::Settings;
 
@@ -38,7 +38,7 @@ pub struct Effective {
     /// Environment variables of the container. The workspace's variables override those of the template.
     pub env: Vec<EnvVar>,
     /// All other fields of the pod.
-    pub pod: PodShape,
+    pub pod: PodFields,
     /// The Pod Security level that the pod meets.
     pub pod_security: PodSecurity,
     /// Labels of the pod.

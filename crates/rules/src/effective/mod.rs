@@ -23,4 +23,4 @@ pub use defaults::{Effective, effective, profile_name};
 pub use given::Given;
 pub(crate) use given::canonical;
 pub use home::Home;
-pub use pod::PodShape;
+pub use pod::PodFields;

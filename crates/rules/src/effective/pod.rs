@@ -16,7 +16,7 @@ use crate::settings::Settings;
 
 /// Fields of the pod that have Kubernetes types.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct PodShape {
+pub struct PodFields {
     /// Containers that run before the application, with images resolved.
     pub init_containers: Vec<Container>,
     /// Hooks of the container.
@@ -40,12 +40,12 @@ pub(super) fn shape(
     template: Option<&WorkspaceTemplateSpec>,
     application: &ResourceRequirements,
     settings: &Settings,
-) -> PodShape {
+) -> PodFields {
     let init_containers = listed(
         &spec.init_containers,
         template.map(|template| &template.default_init_containers),
     );
-    PodShape {
+    PodFields {
         init_containers: init_containers
             .into_iter()
             .map(|container| complete(container, application, settings))

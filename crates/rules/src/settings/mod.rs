@@ -84,8 +84,8 @@ pub struct Settings {
     pub admission: bool,
     /// Whether workspaces may name Secrets where no webhook checks that their authors may read them.
     /// Every user who may write a Workspace can then read all Secrets of its namespace. Default: false.
-    #[serde(default)]
-    pub allow_unvouched_references: bool,
+    #[serde(default, rename = "allowUnvouchedReferences")]
+    pub allow_unattested_references: bool,
     /// `PriorityClass` of the product's own pods. No execution profile may name it. Default: none.
     #[serde(default)]
     pub own_priority_class: Option<String>,

@@ -33,7 +33,7 @@ pub(crate) fn refused(
             unknown.map(|template| unchecked_references(workspace, template, manager, settings));
         return chosen_by_author.unwrap_or_default();
     }
-    if settings.allow_unvouched_references {
+    if settings.allow_unattested_references {
         return Vec::new();
     }
     let named = match named_by_author(Requester::Other, workspace, template, manager, settings) {

@@ -5,7 +5,7 @@ use api::workspace::DesiredStatus;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use futures::future::{try_join, try_join3};
 use kube::{Resource, ResourceExt as _};
-use rules::{Home, Judgement, NotYet, Settings, Violation, Violations};
+use rules::{Home, MissingReference, Settings, ValidationResult, Violation, Violations};
 
 use super::{disks, invalid, ownership, public_access, references, unreadable, use_permission};
 use crate::lookups::{LookupError, Lookups};
@@ -171,8 +171,8 @@ impl Referred {
         if !all && !changes.labels() {
             return found;
         }
-        let judgement = self.ask(workspace, self.template.as_ref(), settings);
-        let (mut invalid, mut out_of_bounds) = self.apart(workspace, &judgement, settings);
+        let validation = self.ask(workspace, self.template.as_ref(), settings);
+        let (mut invalid, mut out_of_bounds) = self.apart(workspace, &validation, settings);
         if !all {
             // Only labels change, so violations of stored values do not prevent the request.
             invalid.retain(about_labels);
@@ -185,10 +185,10 @@ impl Referred {
         if all {
             found
                 .invalid
-                .extend(self.terminating(request, changes, &judgement));
+                .extend(self.terminating(request, changes, &validation));
             found
                 .warnings
-                .extend(self.warnings(request, changes, workspace, &judgement));
+                .extend(self.warnings(request, changes, workspace, &validation));
             found.warnings.extend(unmended.map(|it| it.to_string()));
         }
         found
@@ -220,7 +220,7 @@ impl Referred {
         workspace: &Workspace,
         template: Option<&WorkspaceTemplate>,
         settings: &Settings,
-    ) -> Judgement {
+    ) -> ValidationResult {
         let references = rules::References::managed_by(&self.managers)
             .with_template(template)
             .with_profile(self.profile.as_ref());
@@ -231,13 +231,13 @@ impl Referred {
     fn apart(
         &self,
         workspace: &Workspace,
-        judgement: &Judgement,
+        validation: &ValidationResult,
         settings: &Settings,
     ) -> (Vec<Violation>, Vec<Violation>) {
         let list = |violations: &Option<Violations>| -> Vec<Violation> {
             violations.iter().flat_map(Violations::iter).cloned().collect()
         };
-        let all = list(&judgement.violations);
+        let all = list(&validation.violations);
         if all.is_empty() || self.template.is_none() {
             return (all, Vec::new());
         }
@@ -246,8 +246,14 @@ impl Referred {
     }
 
     /// An object that is being deleted accepts no new workspace.
-    fn terminating(&self, request: &Request, changes: &Changes, judgement: &Judgement) -> Vec<Violation> {
-        let chosen = rules::managers::choose(judgement.effective.manager_ref.as_deref(), &self.managers).ok();
+    fn terminating(
+        &self,
+        request: &Request,
+        changes: &Changes,
+        validation: &ValidationResult,
+    ) -> Vec<Violation> {
+        let chosen =
+            rules::managers::choose(validation.effective.manager_ref.as_deref(), &self.managers).ok();
         let enters = |field: &str| request.is_create() || changes.spec.contains(field);
         [
             ("templateRef", self.template.as_ref().and_then(terminating)),
@@ -269,29 +275,29 @@ impl Referred {
         request: &Request,
         changes: &Changes,
         workspace: &Workspace,
-        judgement: &Judgement,
+        validation: &ValidationResult,
     ) -> Vec<String> {
         // The answer also hides whether such a template exists.
-        let not_yet = judgement
-            .not_yet
+        let missing_reference = validation
+            .missing_reference
             .as_ref()
-            .filter(|not_yet| !(self.template_is_secret && is_template(not_yet)));
+            .filter(|missing_reference| !(self.template_is_secret && is_template(missing_reference)));
         let wanted = workspace.spec.desired_status;
-        let mut warnings: Vec<_> = not_yet
-            .map(|not_yet| not_yet.message(wanted))
+        let mut warnings: Vec<_> = missing_reference
+            .map(|missing_reference| missing_reference.message(wanted))
             .into_iter()
             .collect();
         let touched = ["idleShutdown", "storage"]
             .iter()
             .any(|field| changes.spec.contains(*field));
-        let template_known = !judgement.not_yet.as_ref().is_some_and(is_template);
+        let template_known = !validation.missing_reference.as_ref().is_some_and(is_template);
         let may_warn = template_known && (request.is_create() || touched);
-        warnings.extend(idle_loses_files(judgement, self.template.as_ref()).filter(|_| may_warn));
+        warnings.extend(idle_loses_files(validation, self.template.as_ref()).filter(|_| may_warn));
         let may_open = ["accessType", "managerRef"]
             .iter()
             .any(|field| changes.spec.contains(*field));
         if template_known && (request.is_create() || may_open) {
-            let effective = &judgement.effective;
+            let effective = &validation.effective;
             let named = effective.manager_ref.as_deref();
             warnings.extend(public_access::warning(
                 "spec.accessType",
@@ -304,7 +310,7 @@ impl Referred {
             return warnings;
         }
         warnings.extend(self.template.as_ref().and_then(deprecation));
-        if template_known && matches!(judgement.effective.home, Home::Ephemeral { .. }) {
+        if template_known && matches!(validation.effective.home, Home::Ephemeral { .. }) {
             warnings.push(
                 "spec.storage is not set: files in the home directory are lost when the workspace stops"
                     .to_owned(),
@@ -315,13 +321,13 @@ impl Referred {
 }
 
 /// The warning that a stop for idleness loses the files, and what the template allows to prevent it.
-fn idle_loses_files(judgement: &Judgement, template: Option<&WorkspaceTemplate>) -> Option<String> {
-    let idle = judgement
+fn idle_loses_files(validation: &ValidationResult, template: Option<&WorkspaceTemplate>) -> Option<String> {
+    let idle = validation
         .effective
         .idle
         .as_ref()
         .filter(|idle| idle.enabled == Some(true))?;
-    let is_ephemeral = matches!(judgement.effective.home, Home::Ephemeral { .. });
+    let is_ephemeral = matches!(validation.effective.home, Home::Ephemeral { .. });
     let minutes = idle.idle_timeout_in_minutes.filter(|_| is_ephemeral)?;
     let may_be_off = template.is_none_or(|template| rules::validate::may_switch_idle_off(&template.spec));
     let or_off = if may_be_off {
@@ -354,8 +360,8 @@ fn already_without_template(
     rules::validate::without_template(workspace, settings).filter(|_| was_without)
 }
 
-fn is_template(not_yet: &NotYet) -> bool {
-    matches!(not_yet, NotYet::TemplateNotFound { .. })
+fn is_template(missing_reference: &MissingReference) -> bool {
+    matches!(missing_reference, MissingReference::TemplateNotFound { .. })
 }
 
 fn about_labels(violation: &Violation) -> bool {

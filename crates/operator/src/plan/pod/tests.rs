@@ -254,13 +254,13 @@ prop_compose! {
         tolerations in some_of(json!([{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}])),
         pod_context in some_of(json!({"fsGroup": 7, "supplementalGroups": [9], "sysctls": []})),
         context in some_of(json!({"runAsUser": 9, "capabilities": {"add": ["NET_BIND_SERVICE"]}})),
-    ) -> (Value, rules::PodShape) {
+    ) -> (Value, rules::PodFields) {
         let pod = json!({
             "initContainers": init, "nodeSelector": selector, "affinity": affinity, "tolerations": tolerations,
             "securityContext": pod_context,
             "containers": [{"lifecycle": lifecycle, "readinessProbe": probe, "securityContext": context}],
         });
-        let shape = rules::PodShape {
+        let shape = rules::PodFields {
             init_containers: part(Some(json!(init))).unwrap_or_default(),
             lifecycle: part(lifecycle),
             readiness_probe: part(probe),

@@ -109,17 +109,17 @@ proptest! {
         let references = References::managed_by(managed.then_some(&manager))
             .with_template(refers.then_some(&template))
             .with_profile(identified.then_some(&profile));
-        let judgement = judge(&workspace, &references, &settings());
+        let validation = judge(&workspace, &references, &settings());
         match admit(&workspace, &references, &settings()) {
             Ok(valid) => {
-                prop_assert_eq!(judgement.violations, None);
-                prop_assert_eq!(judgement.not_yet, None);
-                prop_assert_eq!(valid.image, judgement.effective.image);
+                prop_assert_eq!(validation.violations, None);
+                prop_assert_eq!(validation.missing_reference, None);
+                prop_assert_eq!(valid.image, validation.effective.image);
             }
-            Err(Rejection::Violations(found)) => prop_assert_eq!(Some(found), judgement.violations),
-            Err(Rejection::NotYet(not_yet)) => {
-                prop_assert_eq!(judgement.violations, None);
-                prop_assert_eq!(Some(not_yet), judgement.not_yet);
+            Err(Rejection::Violations(found)) => prop_assert_eq!(Some(found), validation.violations),
+            Err(Rejection::MissingReference(missing_reference)) => {
+                prop_assert_eq!(validation.violations, None);
+                prop_assert_eq!(Some(missing_reference), validation.missing_reference);
             }
         }
     }
@@ -160,10 +160,10 @@ proptest! {
         ) {
             let manager = manager();
             let references = References::managed_by([&manager]).with_template(Some(&template));
-            let judgement = judge(&workspace, &references, &settings());
+            let validation = judge(&workspace, &references, &settings());
             prop_assert_eq!(
                 admit(&workspace, &references, &settings()).is_ok(),
-                judgement.violations.is_none() && judgement.not_yet.is_none()
+                validation.violations.is_none() && validation.missing_reference.is_none()
             );
         }
     }

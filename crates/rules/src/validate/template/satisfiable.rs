@@ -259,7 +259,7 @@ mod tests {
         let most = json!({"maxIdleTimeoutInMinutes": 120});
         let message = advice(&spec(json!({"idleShutdownOverrides": most})));
         assert!(
-            message[0].contains("120 bounds only workspaces that ask"),
+            message[0].contains("120 bounds only workspaces that enable idle shutdown"),
             "{message:?}"
         );
         for silent in [
