@@ -1,4 +1,4 @@
-//! Command line -> exit code (IO). The project's tool: local cluster, images, tests, releases.
+//! Command line -> exit code (IO). The tool of this project: cluster, images, tests, releases.
 //!
 //! Modules from top to bottom. Each imports only from modules further down (`tests/modules.rs`):
 //!

@@ -107,7 +107,7 @@ fn place(number: usize, namespaces: usize) -> (usize, usize) {
 }
 
 fn owner(team: usize, seat: usize) -> String {
-    format!("person-{team}-{}", seat / OWNED)
+    format!("user-{team}-{}", seat / OWNED)
 }
 
 /// Workspaces of the `number`th user.

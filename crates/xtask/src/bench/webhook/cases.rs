@@ -36,7 +36,7 @@ impl Case {
     /// The requests of all users, in sequence.
     pub(super) fn requests(self) -> String {
         (0..USERS)
-            .flat_map(|number| self.of(&format!("person-{number}")))
+            .flat_map(|number| self.of(&format!("user-{number}")))
             .collect()
     }
 
