@@ -6,6 +6,8 @@
 //! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
 //! - `long_lived`: long-lived answers. `unvectored`: the stream that HTTP/2 writes to.
 //!
+//! `axum::serve` has no TLS, no maximum age of a connection, and no limits of connections and HTTP/2 streams.
+//!
 //! Timeouts:
 //!
 //! - `handshake`: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection).

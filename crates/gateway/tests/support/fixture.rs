@@ -59,7 +59,7 @@ pub(crate) const LAB: &str = "lab-a.ws.example";
 pub(crate) const BOBS: &str = "lab-b.ws.example";
 /// Bob's, open to everybody.
 pub(crate) const OPEN: &str = "open-b.ws.example";
-/// Nobody's.
+/// No workspace's.
 pub(crate) const NONE: &str = "none.ws.example";
 
 pub(crate) struct Fixture {

@@ -81,7 +81,7 @@ impl Tokens {
     }
 }
 
-/// A token that nobody knows. `number` makes it differ from others.
+/// An unknown token. `number` makes it differ from others.
 pub(crate) fn token(claims: &Value, number: usize) -> String {
     let encode = |value: &Value| BASE64URL.encode(value.to_string());
     let signature = BASE64URL.encode(format!("signature {number}"));

@@ -93,7 +93,7 @@ impl TokenRefusal {
                  that is: {make_one}"
             ),
             Self::UserAudience if audiences.is_empty() => {
-                format!("People's tokens do not count here. Use one of a service account: {make_one}")
+                format!("Users' tokens are not accepted here. Use one of a service account: {make_one}")
             }
             Self::UserAudience => format!(
                 "The token is for another client. Get one whose audience (aud) is {}.",
@@ -106,7 +106,7 @@ impl TokenRefusal {
             }
             Self::Token(why) => format!("The token is refused: {why}."),
             Self::Identity(why) => format!("The token leads to no user name: {why}."),
-            Self::NotAdmitted { .. } => "This site does not admit the person of this token.".to_owned(),
+            Self::NotAdmitted { .. } => "This site does not admit the user of this token.".to_owned(),
         }
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_told_which_audiences_count_and_that_none_does() {
+    fn the_answer_names_the_accepted_audiences_or_that_there_are_none() {
         let (_, named) = answer_to(TokenRefusal::UserAudience, &["scripts", "a\"b\\c"]);
         assert!(named.ends_with("is scripts or abc.\""), "{named}");
         let (_, none) = answer_to(TokenRefusal::UserAudience, &[]);

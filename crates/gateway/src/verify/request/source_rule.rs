@@ -262,7 +262,7 @@ mod tests {
                     counts,
                     "{purpose} {site}"
                 );
-                assert!(!source.is_page_load("GET", true), "nobody is sent to sign in");
+                assert!(!source.is_page_load("GET", true), "no user is sent to sign in");
                 assert!(source.is_embedded(), "the pages of the sign-in host do nothing");
             }
             let headers = source(&[("sec-purpose", purpose)]);

@@ -110,7 +110,7 @@ async fn after_five_minutes_a_request_passes_at_once_and_brings_new_groups_in_th
 }
 
 #[tokio::test]
-async fn a_session_is_asked_about_when_its_access_token_ends_and_not_while_nobody_uses_it() {
+async fn a_session_is_asked_about_when_its_access_token_ends_and_not_while_it_is_unused() {
     let fixture = Fixture::new().await;
     fixture.issuer.change(|issuer| issuer.access_life = Some(60));
     let alice = signed_in(&fixture).await;
