@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
 use gateway::server::Limits;
-use gateway::server::bounds::{Kind, Most, at_pages};
+use gateway::server::{Kind, Most, at_pages};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::client::conn::{http1, http2};

@@ -17,14 +17,14 @@
 //! - Two `PROBE`s: an HTTP/2 peer that answers no ping.
 
 mod body;
-pub mod bounds;
+pub(crate) mod bounds;
 pub(crate) mod certificates;
 pub(crate) mod concurrency;
 mod long_lived;
 mod oversized;
 pub(crate) mod pairs;
 mod self_signed;
-pub mod throttle;
+pub(crate) mod throttle;
 mod unvectored;
 
 use std::convert::Infallible;
@@ -54,11 +54,12 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-use self::bounds::{Bounds, Kind};
+pub use self::bounds::{Bounds, Kind, Most, at_entrance, at_pages, at_routes};
 use self::certificates::TlsConfigs;
 pub use self::long_lived::LongLived;
 use self::long_lived::LongLivedAnswers;
 pub use self::oversized::Owners;
+pub use self::throttle::{Rate, Rates, Throttle};
 use self::unvectored::Unvectored;
 use crate::metrics::Metrics;
 use crate::pages::{Failure, Reader, render};

@@ -376,7 +376,7 @@ async fn a_stopped_workspace_says_so_to_a_script_that_may_open_it_and_to_no_othe
 
 #[tokio::test]
 async fn many_new_tokens_are_rate_limited_and_known_ones_are_not() {
-    use gateway::server::throttle::{Rate, Rates, Throttle};
+    use gateway::server::{Rate, Rates, Throttle};
     use gateway::verify::{AppState, verify};
     let tokens = Tokens::new().await;
     let before = &tokens.fixture.app;

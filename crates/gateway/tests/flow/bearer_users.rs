@@ -1,8 +1,8 @@
 //! Tokens of users, issued by their identity provider.
 
+use gateway::oidc::Admission;
+use gateway::oidc::Mapping;
 use gateway::oidc::Registered;
-use gateway::oidc::admission::Admission;
-use gateway::oidc::claims::Mapping;
 use http::StatusCode;
 use serde_json::{Value, json};
 use testkit::issuer::Signature;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway::tokens::keys::KeyStore;
+use gateway::tokens::KeyStore;
 use http::StatusCode;
 use kube::Api;
 

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
+use gateway::oidc::Mapping;
 use gateway::oidc::Registered;
-use gateway::oidc::claims::Mapping;
 use http::{Method, StatusCode};
 use serde_json::json;
 

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::server::Limits;
 use gateway::verify::Authorizer;
-use gateway::verify::adapters::ProxyKind;
+use gateway::verify::ProxyKind;
 use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use gateway::oidc::Registered;
-use gateway::verify::bearer::Settings;
+use gateway::verify::BearerSettings as Settings;
 use serde_json::{Value, json};
 
 use crate::support::fixture::{AUTH, Fixture, ISSUER, NOW, mapping};

@@ -74,12 +74,12 @@ async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
         session_end: None,
         assertion_end: i64::MAX,
     };
-    let as_stranger = AsUser::new(client.clone(), Arc::new(probe));
+    let as_probe = AsUser::new(client.clone(), Arc::new(probe));
     let asked = SelfSubjectReview::default();
     match as_probe.create::<SelfSubjectReview>(None, &asked, false).await {
         Ok(answer) => {
             let user = answer.status.and_then(|status| status.user_info);
-            let is_stranger = user.and_then(|user| user.username).as_deref() == Some(PROBE);
+            let is_probe = user.and_then(|user| user.username).as_deref() == Some(PROBE);
             Some(if is_probe {
                 Mode::AsUser
             } else {

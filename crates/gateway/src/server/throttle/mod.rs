@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-pub use self::address::{Network, NoNetwork};
+pub use self::address::Network;
 pub use self::settings::RequestLimits;
 pub use self::table::Rate;
 pub(crate) use self::table::Table;

@@ -2,16 +2,13 @@
 //!
 //! `forwarded` reads the proxy's headers, `source_rule` checks which page sent the request, `pod_headers` makes the pod's headers.
 
-pub mod forwarded;
+pub(crate) mod forwarded;
 pub(crate) mod pod_headers;
-pub mod source_rule;
+pub(crate) mod source_rule;
 
-use axum::extract::Request;
 use http::Uri;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap};
 
-use self::source_rule::Source;
-use crate::pages::accepts_html;
 pub use crate::tokens::cookies::Malformed;
 
 /// The one host that a request names: `:authority` in HTTP/2, the Host header before.
@@ -25,13 +22,6 @@ pub fn authority_in<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str>
         Some(authority) => Some(authority.as_str()),
         None => source_rule::single(headers, &HOST).ok().flatten(),
     }
-}
-
-/// Whether a user opens a page with this request.
-pub fn is_page_load(request: &Request) -> bool {
-    let accepts_html = accepts_html(request.headers());
-    Source::of(request.headers())
-        .is_ok_and(|source| source.is_page_load(request.method().as_str(), accepts_html))
 }
 
 /// The value of a query parameter; `None` if it is absent.

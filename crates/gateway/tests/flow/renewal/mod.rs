@@ -8,9 +8,9 @@ mod replicas;
 
 use std::time::{Duration, Instant};
 
+use gateway::oidc::Identity;
 use gateway::oidc::Tokens;
-use gateway::oidc::claims::Identity;
-use gateway::session::content::{Content, id_of};
+use gateway::session::{Content, id_of};
 use gateway::tokens::RandomId;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -245,7 +245,7 @@ async fn a_session_of_another_issuer_ends_and_no_token_of_it_goes_to_this_one() 
         groups: vec![],
     };
     let tokens = Tokens {
-        refresh_token: Some(gateway::tokens::redacted::Secret::new("theirs".into())),
+        refresh_token: Some(gateway::tokens::Secret::new("theirs".into())),
         renew_in: 300,
         ..Tokens::default()
     };
