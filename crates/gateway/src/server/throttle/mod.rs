@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-pub use self::address::Network;
-pub use self::settings::RequestLimits;
+pub(crate) use self::address::Network;
+pub(crate) use self::settings::RequestLimits;
 pub use self::table::Rate;
 pub(crate) use self::table::Table;
 use crate::tokens::RandomId;

@@ -14,7 +14,7 @@ use crate::pages::{self, Failure};
 
 /// Why a request with a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// The token is not accepted.
     Refused(TokenRefusal),
     /// The token cannot be checked now, or too many new tokens came from that address.
@@ -23,7 +23,7 @@ pub enum TokenError {
 
 /// Why a token is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenRefusal {
+pub(crate) enum TokenRefusal {
     /// It is not a signed JSON Web Token.
     Shape,
     /// It exceeds the maximum length.
@@ -67,7 +67,7 @@ impl From<Failure> for TokenError {
 
 impl TokenRefusal {
     /// A stable label for the audit log.
-    pub fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Shape => "malformed",
             Self::TooLong => "too_long",

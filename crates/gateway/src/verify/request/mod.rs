@@ -9,15 +9,15 @@ pub(crate) mod source_rule;
 use http::Uri;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap};
 
-pub use crate::tokens::cookies::Malformed;
+pub(crate) use crate::tokens::cookies::Malformed;
 
 /// The one host that a request names: `:authority` in HTTP/2, the Host header before.
-pub fn authority<B>(request: &http::Request<B>) -> Option<&str> {
+pub(crate) fn authority<B>(request: &http::Request<B>) -> Option<&str> {
     authority_in(request.uri(), request.headers())
 }
 
 /// The same, of a request's parts.
-pub fn authority_in<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(crate) fn authority_in<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     match uri.authority() {
         Some(authority) => Some(authority.as_str()),
         None => source_rule::single(headers, &HOST).ok().flatten(),
@@ -28,7 +28,7 @@ pub fn authority_in<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str>
 ///
 /// # Errors
 /// It came more than once.
-pub fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Malformed> {
+pub(crate) fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Malformed> {
     one_of(
         form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()),
         name,
@@ -39,7 +39,7 @@ pub fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Malformed> {
 ///
 /// # Errors
 /// It came more than once.
-pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<String>, Malformed> {
+pub(crate) fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<String>, Malformed> {
     let mut values = pairs
         .filter(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned());
@@ -54,7 +54,7 @@ pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<St
 ///
 /// # Errors
 /// The header came more than once or is not text.
-pub fn is_form(headers: &HeaderMap) -> Result<bool, Malformed> {
+pub(crate) fn is_form(headers: &HeaderMap) -> Result<bool, Malformed> {
     let content_type = source_rule::single(headers, &CONTENT_TYPE)?.unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     Ok(kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))
