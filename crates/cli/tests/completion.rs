@@ -104,7 +104,7 @@ fn zsh_completes_commands_flags_and_values() {
 }
 
 #[test]
-fn kubectl_s_program_hands_the_words_to_the_plugin_in_the_path() {
+fn kubectl_s_program_passes_the_words_to_the_plugin_in_the_path() {
     let folder = std::env::temp_dir().join(format!("cli-completion-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let program = folder.join("kubectl_complete-workspace");

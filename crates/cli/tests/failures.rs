@@ -49,7 +49,7 @@ async fn an_api_server_that_is_away_is_said_by_every_command() {
 }
 
 #[tokio::test]
-async fn a_cluster_without_our_kinds_is_told_from_a_missing_workspace() {
+async fn a_cluster_without_our_kinds_is_distinguished_from_a_missing_workspace() {
     let (client, _) = canned(|path, _| match path {
         "/version" => json!({"gitVersion": "v1.33.1"}),
         _ if path.contains("/workspaces.jupyter.org/") => {

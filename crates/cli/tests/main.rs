@@ -122,7 +122,7 @@ async fn the_owner_is_written_for_installations_without_a_webhook() {
     }
     std::fs::remove_file(file).unwrap();
     // If the API server does not return the user's name, a webhook may still know it.
-    let silent = Server::default().telling_nobody_who_they_are();
+    let silent = Server::default().refusing_self_reviews();
     assert_eq!(run(&silent, "demo --template prod").await.code(), 0);
     assert_eq!(
         silent.created().1["metadata"]["annotations"].get(api::names::CREATED_BY),

@@ -49,8 +49,8 @@ impl Server {
         self
     }
 
-    /// Nobody may create a `SelfSubjectReview`.
-    pub(crate) fn telling_nobody_who_they_are(self) -> Self {
+    /// No user may create a `SelfSubjectReview`.
+    pub(crate) fn refusing_self_reviews(self) -> Self {
         self.state.lock().unwrap().tells_nobody_who_they_are = true;
         self
     }

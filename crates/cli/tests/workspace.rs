@@ -416,7 +416,7 @@ async fn refusals_and_lost_connections_have_code_one_and_say_why() {
 }
 
 #[tokio::test]
-async fn a_closed_pipe_is_told_from_other_failures() {
+async fn a_closed_pipe_is_distinguished_from_other_failures() {
     struct Closed;
     impl std::io::Write for Closed {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {

@@ -3,17 +3,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
+use axum::error_handling::HandleErrorLayer;
 use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
+use axum::{BoxError, Router};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
+use tower::timeout::TimeoutLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::index::traefik::{HOLD, Routes};
@@ -321,15 +322,10 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
     response
 }
 
-/// Timeout of the routes that call others. Their bodies are already read. The timeout layer of `tower-http` would answer without
-/// the gateway's page.
+/// Timeout of the routes that call others. Their bodies are already read.
 fn bounded(router: Router) -> Router {
-    let with_timeout = async |request: Request, next: Next| {
-        tokio::time::timeout(ANSWER_TIMEOUT, next.run(request))
-            .await
-            .unwrap_or_else(|_| Failure::Unavailable.answer())
-    };
-    router.layer(from_fn(with_timeout))
+    let unavailable = HandleErrorLayer::new(async |_: BoxError| Failure::Unavailable);
+    router.layer((unavailable, TimeoutLayer::new(ANSWER_TIMEOUT)))
 }
 
 async fn nothing() -> Response {

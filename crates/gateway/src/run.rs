@@ -426,7 +426,7 @@ async fn find(registered: &Registered, client: OidcClient, is_single: bool) -> O
             }
             Err(error) if is_single => return Some(error),
             Err(error) => {
-                error!(provider = registered.name, %error, "nobody can sign in with this identity provider");
+                error!(provider = registered.name, %error, "no user can sign in with this identity provider");
                 sleep(WRONG_PROVIDER).await;
             }
         }

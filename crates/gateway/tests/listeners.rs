@@ -360,7 +360,7 @@ async fn a_client_that_resets_streams_fast_loses_its_connection() {
 }
 
 #[tokio::test]
-async fn a_body_that_nobody_reads_takes_little_room() {
+async fn an_unread_body_takes_little_room() {
     let rig = Rig::start(router(), Limits::default()).await;
     let (mut sender, connection) =
         http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
 use gateway::server::Limits;
-use gateway::server::bounds::{Kind, Most, at_pages};
+use gateway::server::{Kind, Most, at_pages};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use hyper::client::conn::{http1, http2};
@@ -92,7 +92,7 @@ async fn excess_requests_are_shed_at_once_and_others_are_answered() {
 }
 
 #[tokio::test]
-async fn bodies_that_never_come_keep_nobody_from_signing_in() {
+async fn bodies_that_never_come_prevent_no_sign_in() {
     let router = Router::new()
         .route("/enter", get(|| async { "here" }))
         .route("/sign-out", post(|body: String| async { body }))

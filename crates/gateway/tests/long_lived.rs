@@ -102,10 +102,10 @@ async fn a_stream_that_does_not_end_does_not_keep_its_connection_for_ever() {
     for protocol in ["h2", "http/1.1"] {
         let (over, (lines, message)) = (CancellationToken::new(), mpsc::unbounded_channel());
         let rig = of_age(Duration::from_secs(1), (over.clone(), message)).await;
-        let begun = Instant::now();
+        let started = Instant::now();
         let mut stream = alone(&rig, protocol, "/stream").await;
         ended(&mut stream).await;
-        let lived = begun.elapsed();
+        let lived = started.elapsed();
         assert!(lived >= Duration::from_millis(1100), "{protocol}: {lived:?}");
         drop((over, lines));
     }

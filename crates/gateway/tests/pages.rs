@@ -291,10 +291,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
         "{guest}"
     );
     for page in [starter, guest] {
-        assert!(
-            !page.contains("the disk is kept"),
-            "the status's own words: {page}"
-        );
+        assert!(!page.contains("the disk is kept"), "the status's message: {page}");
     }
     let html = page(pages::workspace_page(
         &domain(),

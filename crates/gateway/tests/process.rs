@@ -136,12 +136,12 @@ fn arguments_of_the_check() -> Vec<String> {
 
 #[test]
 fn the_check_takes_the_chart_s_arguments_and_each_failure_is_a_line() {
-    let kubeconfig = std::env::temp_dir().join(format!("nobody-{}.yaml", std::process::id()));
-    let nobody = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "c",
+    let kubeconfig = std::env::temp_dir().join(format!("unreachable-{}.yaml", std::process::id()));
+    let config = r#"{"apiVersion": "v1", "kind": "Config", "current-context": "c",
         "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1"}}],
         "users": [{"name": "c", "user": {"token": "t"}}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}]}"#;
-    std::fs::write(&kubeconfig, nobody).unwrap();
+    std::fs::write(&kubeconfig, config).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_jupyter-k8s-gateway"))
         .args(arguments_of_the_check())
         .env_clear()

@@ -212,7 +212,7 @@ async fn sockets_are_closed_with_service_restart_when_the_replica_ends() {
 }
 
 #[tokio::test]
-async fn a_socket_on_which_nobody_says_anything_stays_open_by_pings() {
+async fn a_silent_socket_stays_open_by_pings() {
     let silence = Duration::from_millis(100);
     let site = Site::start_asking_after(silence).await;
     let (mut socket, _) = site.open("/").await.unwrap();
@@ -245,7 +245,7 @@ async fn a_socket_on_which_nobody_says_anything_stays_open_by_pings() {
 async fn a_vanished_browser_frees_its_connection() {
     let site = Site::start_asking_after(Duration::from_millis(100)).await;
     let (socket, _) = site.open("/").await.unwrap();
-    // Nobody reads it, so that nothing is answered.
+    // No client reads it, so that nothing is answered.
     timeout(TIMEOUT, site.relay.drained()).await.unwrap();
     drop(socket);
 }

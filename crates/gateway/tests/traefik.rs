@@ -11,8 +11,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::Index;
-use gateway::verify::request::forwarded::Forwarded;
-use gateway::verify::request::source_rule::Source;
+use gateway::verify::Forwarded;
+use gateway::verify::Source;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -88,7 +88,7 @@ async fn a_request_with_a_ticket_reaches_its_pod_without_our_cookies() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn verification_is_told_what_the_browser_asked_and_nothing_that_it_claims() {
+async fn verification_gets_the_browser_s_request_and_nothing_that_it_claims() {
     let (site, _, _) = site().await;
     let headers = [
         TICKET,
@@ -182,7 +182,7 @@ async fn no_workspace_is_reachable_past_its_parent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_can_ask_the_gateway_through_the_proxy_as_another_proxy_would() {
+async fn no_client_can_ask_the_gateway_through_the_proxy_as_another_proxy_would() {
     let (pod, _) = pod().await;
     let index = || Index::with(snapshot([running("lab", pod)]));
     for site in [
@@ -337,7 +337,7 @@ async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_workspace_s_answer_signs_nobody_out_and_gives_no_service_worker_more_than_its_folder() {
+async fn a_workspace_s_answer_signs_no_user_out_and_gives_no_service_worker_more_than_its_folder() {
     let answer = || async {
         let headers = [
             ("clear-site-data", "\"*\""),

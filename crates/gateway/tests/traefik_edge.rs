@@ -255,7 +255,7 @@ async fn signed_in(site: &BehindTraefik) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_sends_nobody_to_sign_in() {
+async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_causes_no_sign_in() {
     for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
         let site = BehindTraefik::start(mode).await;
         let cookie = signed_in(&site).await;

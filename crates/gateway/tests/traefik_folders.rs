@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::{Destination, Domain, Index, Snapshot, Target};
-use gateway::verify::request::forwarded::Forwarded;
+use gateway::verify::Forwarded;
 use http::StatusCode;
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;

@@ -9,8 +9,8 @@ use api::manager::RoutingMode;
 use axum::Router;
 use axum::routing::{any, get};
 use gateway::index::Index;
-use gateway::server::throttle::{Rates, Throttle};
-use gateway::verify::request::forwarded::Forwarded;
+use gateway::server::{Rates, Throttle};
+use gateway::verify::Forwarded;
 use http::HeaderMap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
@@ -110,7 +110,7 @@ fn with<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trusted_front_opens_a_workspace_and_its_clients_are_told_apart() {
+async fn a_trusted_front_opens_a_workspace_and_its_clients_are_distinguished() {
     let (site, _) = site().await;
     let answer = ask(&site, FRONT, "lab", "/lab?code=secret", &with(&[TICKET])).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer} {}", site.log());
@@ -165,7 +165,7 @@ async fn with_tls_a_listed_address_is_not_believed_behind_a_front_that_ends_it()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_else_is_answered_on_the_port_without_tls() {
+async fn no_other_client_is_answered_on_the_port_without_tls() {
     let (site, seen) = site().await;
     let before = seen.load(Ordering::Relaxed);
     for label in ["lab", "auth", "", "unknown"] {
@@ -248,7 +248,7 @@ async fn port_80_redirects_every_host_and_path_to_https_and_asks_neither_gateway
 
     let hosts = ["lab", "auth", "portal", "", "unknown"].map(host);
     let others = ["identity.localhost", "elsewhere.example"].map(str::to_owned);
-    // Nobody is believed who says that it was https, and a websocket is no exception.
+    // No client's claim that it was https counts, and a websocket is no exception.
     let upgrade = [
         ("connection", "upgrade, close"),
         ("upgrade", "websocket"),

@@ -26,7 +26,7 @@ fn forged(number: u32) -> String {
     BASE64URL.encode(bytes)
 }
 
-/// A token of these claims, with a key that nobody knows.
+/// A token of these claims, with an unknown key.
 fn token(number: u32, claims: &Value) -> String {
     let header = json!({"alg": "RS256", "kid": format!("key-{number}"), "typ": "logout+jwt"});
     let [header, claims] = [&header, claims].map(|part| BASE64URL.encode(part.to_string()));
@@ -59,13 +59,13 @@ async fn unknown_user(whole: &Whole, [verify, pages]: [&Connection; 2], number: 
         .await;
     assert_eq!(script.status, StatusCode::UNAUTHORIZED);
 
-    // A login that begins, and one that comes back with a code that nobody gave.
+    // A login that begins, and one that comes back with a code that no provider issued.
     let entering = found.location().unwrap();
     let pre = cookies_of(&found.headers);
-    let begun = pages
+    let started = pages
         .page(Method::GET, entering, &address, (&navigation(Some(&pre)), ""))
         .await;
-    assert_eq!(begun.status, StatusCode::FOUND, "{}", begun.body);
+    assert_eq!(started.status, StatusCode::FOUND, "{}", started.body);
     let session = format!("{}={value}", cookies::SESSION);
     for (url, cookie) in [
         (format!("{}/enter?t={value}", whole.auth), &session),
@@ -159,7 +159,7 @@ async fn sign_in(whole: &Whole) -> (Vec<Answer>, String) {
 }
 
 #[tokio::test]
-async fn a_flood_of_hosts_cookies_codes_logins_and_keys_fills_no_memory_and_shuts_nobody_out() {
+async fn a_flood_of_hosts_cookies_codes_logins_and_keys_fills_no_memory_and_shuts_no_user_out() {
     let whole = Whole::start("info").await;
     let [before, after] = FLOOD;
     flood(&whole, 0..before).await;

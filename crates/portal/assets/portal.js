@@ -154,7 +154,7 @@ function connect(address) {
   const { rest } = keepOpen(() => address, events, (out) => show("still", !out), address);
 }
 
-// --- Forms: judged by the server while somebody types.
+// --- Forms: judged by the server while a user types.
 
 const HTML = { headers: { Accept: "text/html" }, redirect: "manual" };
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 
-/// Pages for people: their workspaces, and changes that the API server makes as them.
+/// Pages for users: their workspaces, and changes that the API server makes as them.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "jupyter-k8s-portal", version)]
 pub struct Args {

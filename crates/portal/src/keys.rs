@@ -10,7 +10,7 @@ use crate::user::{Authenticator, NoUser, User};
 
 /// The gateway's public keys.
 #[derive(Debug)]
-pub struct Keys {
+pub(crate) struct Keys {
     path: PathBuf,
     current: ArcSwap<Verifier>,
 }
@@ -20,7 +20,7 @@ impl Keys {
     ///
     /// # Errors
     /// It cannot be read, or is no key set.
-    pub fn read(path: &Path) -> Result<Self, WrongSetting> {
+    pub(crate) fn read(path: &Path) -> Result<Self, WrongSetting> {
         Ok(Self {
             path: path.to_owned(),
             current: ArcSwap::from_pointee(file("assertion-keys-file", path, Verifier::new)?),
@@ -31,7 +31,7 @@ impl Keys {
     ///
     /// # Errors
     /// As [`Self::read`]; the keys stay as they were.
-    pub fn reread(&self) -> Result<(), WrongSetting> {
+    pub(crate) fn reread(&self) -> Result<(), WrongSetting> {
         let verifier = file("assertion-keys-file", &self.path, Verifier::new)?;
         self.current.store(verifier.into());
         Ok(())

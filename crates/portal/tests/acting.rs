@@ -190,7 +190,7 @@ async fn a_link_says_nothing_that_is_not_so() {
 }
 
 #[tokio::test]
-async fn after_a_stop_without_a_disk_nobody_hears_that_it_is_kept() {
+async fn after_a_stop_without_a_disk_no_page_says_that_it_is_kept() {
     for (storage, text) in [
         (
             json!({"mountPath": "/home", "ephemeral": true}),
@@ -260,7 +260,7 @@ async fn another_workspace_of_the_same_name_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_api_server_is_told_in_its_words_and_nothing_changes() {
+async fn a_refusal_of_the_api_server_is_shown_in_its_words_and_nothing_changes() {
     for (code, reason, message, status) in [
         (
             403,

@@ -178,7 +178,7 @@ async fn a_form_that_is_cut_short_gets_a_page_and_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn whoever_sends_too_much_is_told_when_to_come_back() {
+async fn a_user_above_the_limit_gets_the_time_of_the_next_request() {
     let portal = portal().await;
     for _ in 0..60 {
         let answer = portal.post("alice", "/stop", "").await;

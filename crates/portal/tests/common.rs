@@ -76,7 +76,7 @@ pub(crate) struct Portal {
 }
 
 impl Portal {
-    /// Serves what `prepare` puts into the API server, and the default manager. Nobody has rights until [`Self::grant`].
+    /// Serves what `prepare` puts into the API server, and the default manager. No user has rights until [`Self::grant`].
     pub(crate) async fn start(prepare: impl FnOnce(&ApiServer)) -> Self {
         Self::start_in(Scope::Cluster, prepare).await
     }

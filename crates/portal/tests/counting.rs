@@ -67,7 +67,7 @@ async fn answers_are_counted_by_kind_of_page_without_names() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_the_portal_s_account_is_told_from_one_of_the_user() {
+async fn a_refusal_of_the_portal_s_account_is_distinguished_from_one_of_the_user() {
     let portal = portal().await;
     let typed = Typed::of(&portal.json("alice", NEW).await);
     let refusals = "impersonations_refused_total";

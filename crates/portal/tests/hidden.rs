@@ -57,7 +57,7 @@ fn answered(answer: &Answer) -> (u16, HeaderMap, String) {
 }
 
 #[tokio::test]
-async fn nobody_can_tell_a_workspace_of_others_from_none() {
+async fn a_hidden_workspace_looks_like_one_that_does_not_exist() {
     let (with, without) = (portal(true).await, portal(false).await);
     let others = [
         "/w/team/his/owner",
@@ -151,7 +151,7 @@ fn questions(portal: &Portal) -> BTreeMap<[String; 4], usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_hundred_look_and_the_api_server_notices_little() {
+async fn two_hundred_open_lists_cause_few_requests_to_the_api_server() {
     const PEOPLE: usize = 40;
     const PAGES: usize = 5;
     let portal = Portal::start(|server| {
@@ -273,7 +273,7 @@ async fn a_workspace_of_others_is_answered_in_the_same_time_as_none() {
         // With nothing cached, and a second time.
         let (with, without) = (portal(true).await, portal(false).await);
         let first = time_of_answer(&with, path).await;
-        assert!(first >= LATE, "{path} asked nobody: {first:?}");
+        assert!(first >= LATE, "{path} did not ask: {first:?}");
         assert_eq!(first, time_of_answer(&without, path).await, "{path}");
         let second = time_of_answer(&with, path).await;
         assert_eq!(second, time_of_answer(&without, path).await, "{path}");

@@ -240,7 +240,7 @@ async fn a_stream_ends_with_the_assertion_and_sends_nothing_afterwards() {
     let mut body = portal.open_for("alice", "/events?view=list", 2).await;
     assert!(next(&mut body).await.unwrap().contains("event: patch"));
     stopped(&portal, "lab");
-    // Nobody reads until the assertion has ended.
+    // No client reads until the assertion has ended.
     sleep(Duration::from_millis(2_200)).await;
     assert_eq!(next(&mut body).await, None);
 }

@@ -164,7 +164,7 @@ async fn a_stop_of_all_covers_more_than_the_shown_rows_and_leads_back() {
 
 #[tokio::test]
 async fn a_stop_asks_for_no_right_to_delete() {
-    let portal = portal().await;
+    let portal = portal(2).await;
     let question = portal.get("erin", "/stop?namespace=team&from=team").await;
     assert_eq!(question.status, StatusCode::OK, "{}", question.text);
     let calls = portal.server.take_calls();

@@ -186,7 +186,7 @@ async fn a_change_is_being_applied_and_only_a_slow_operator_is_a_finding() {
 }
 
 #[tokio::test]
-async fn a_deletion_says_what_is_left_and_alarms_nobody() {
+async fn a_deletion_says_what_is_left_and_is_no_warning() {
     let metadata = json!({"deletionTimestamp": seconds_ago(10)});
     let leaving = lab(&metadata, &json!({}), &running());
     let claim: PersistentVolumeClaim = serde_json::from_value(json!({

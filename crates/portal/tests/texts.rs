@@ -180,7 +180,7 @@ async fn a_copy_has_the_values_of_its_original_under_another_name() {
         "also what the form has no field for"
     );
     assert_eq!(copy.spec.desired_status, api::workspace::DesiredStatus::Running);
-    // Nobody copies what they do not see.
+    // No user copies what they do not see.
     portal.grant(&[
         ("eve", "create", "workspaces", "team"),
         ("eve", "use", "workspacetemplates", "team"),

@@ -11,7 +11,7 @@ use crate::common::{Answer, Portal};
 pub(crate) struct Typed(Vec<(String, String)>);
 
 impl Typed {
-    /// What a browser sends of a page whose form nobody changed.
+    /// What a browser sends of a page with an unchanged form.
     pub(crate) fn of(page: &Value) -> Self {
         let mut fields: Vec<(String, String)> = serde_json::from_value(hidden(page).clone()).unwrap();
         if let Some(text) = page["text"].as_str() {

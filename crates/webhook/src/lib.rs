@@ -13,8 +13,8 @@
 //! - `args`: command line
 //! - `review`: a request, its changes, and its answer
 
-pub mod args;
-pub mod certificate;
+mod args;
+mod certificate;
 pub mod lookups;
 mod metrics;
 mod mutate;

@@ -94,7 +94,7 @@ async fn assigning_another_owner_is_allowed_with_the_right_to_that_workspace() {
 }
 
 #[tokio::test]
-async fn a_workspace_changes_hands_only_with_the_right_and_a_say_in_it() {
+async fn a_workspace_changes_owner_only_with_the_right_and_by_an_owner_or_administrator() {
     let webhook = webhook();
     for (user, old, new, allowed) in [
         ("alice", "alice", "bob", false),

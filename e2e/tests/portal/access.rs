@@ -171,7 +171,7 @@ async fn everything_is_done_by_keyboard_alone() -> anyhow::Result<()> {
     browser.back_tab().await?;
     browser.focused("dialog[open] button[type=submit]").await?;
     browser.press([Key::Enter]).await?;
-    browser.sees("#shares", "nobody").await?;
+    browser.sees("#shares", "not shared").await?;
 
     yaml_by_keys(&browser, &at).await?;
     assert_eq!(alice.get(&made.name_any()).await?.spec.display_name, "By YAML");

@@ -331,8 +331,8 @@ async fn a_deleted_workspace_leaves_the_open_list_and_its_disk_stays_only_if_it_
         let disk = fates
             .iter()
             .find(|it| it["what"].as_str().is_some_and(|what| what.starts_with("Disk ")));
-        let retention = disk.and_then(|disk| disk["fate"].as_str()).unwrap_or_default();
-        assert!(retention.ends_with(says), "{question}");
+        let effect = disk.and_then(|disk| disk["effect"].as_str()).unwrap_or_default();
+        assert!(effect.ends_with(says), "{question}");
         // Where files are lost, the name must be typed.
         assert_eq!(question["typed"] == name, !is_kept, "{question}");
         let uid = workspaces.get(name).await?.uid().unwrap_or_default();

@@ -4,7 +4,7 @@ use api::names::CRD_VERSION;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::json;
 
-use super::identity::who_asks;
+use super::identity::current_user;
 use crate::args::{Shown, Version};
 use crate::cluster::Cluster;
 use crate::console::Console;
@@ -20,7 +20,7 @@ pub(crate) async fn whoami(
     args: &Shown,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let user = who_asks(cluster).await?;
+    let user = current_user(cluster).await?;
     if let Some(format) = &args.output {
         let mut object = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         object["status"]["userInfo"] =

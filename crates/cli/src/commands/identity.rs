@@ -8,7 +8,7 @@ use crate::cluster::Cluster;
 use crate::failure::Failure;
 
 /// Name, UID and groups of the user, as the API server knows them.
-pub(crate) async fn who_asks(cluster: &Cluster) -> Result<UserInfo, Failure> {
+pub(crate) async fn current_user(cluster: &Cluster) -> Result<UserInfo, Failure> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let answer = cluster.create::<SelfSubjectReview>(None, &review, false).await?;
     let review: SelfSubjectReview =
@@ -20,7 +20,7 @@ pub(crate) async fn who_asks(cluster: &Cluster) -> Result<UserInfo, Failure> {
 }
 
 /// Writes the user's own name as the owner, if the object names none. Where a webhook runs, it would do the same; in an installation in one
-/// namespace nobody else does. The API server judges the name in each case.
+/// namespace no other client does. The API server judges the name in each case.
 pub(crate) async fn own(cluster: &Cluster, object: &mut Value) -> Result<(), Failure> {
     let Some(metadata) = object["metadata"].as_object_mut() else {
         return Ok(());
@@ -35,12 +35,12 @@ pub(crate) async fn own(cluster: &Cluster, object: &mut Value) -> Result<(), Fai
     else {
         return Ok(());
     };
-    match who_asks(cluster).await {
+    match current_user(cluster).await {
         Ok(user) => {
             annotations.extend(user.username.map(|name| (CREATED_BY.to_owned(), json!(name))));
             Ok(())
         }
-        // A cluster that answers nobody who they are may still have a webhook that writes the owner.
+        // A cluster that answers no self-review may still have a webhook that writes the owner.
         Err(Failure::Refused(_)) => Ok(()),
         Err(failure) => Err(failure),
     }

@@ -11,7 +11,7 @@ use kube::runtime::{WatchStreamExt as _, watcher};
 use rules::access::{self, Decision, Facts, Policy, Requester, Right, Shared};
 use serde_json::Value;
 
-use super::identity::who_asks;
+use super::identity::current_user;
 use crate::args::{Format, List, ListFormat};
 use crate::cluster::Cluster;
 use crate::cluster::wait;
@@ -65,12 +65,12 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
 
 async fn filter(cluster: &Cluster, args: &List, namespace: Option<&str>) -> Result<Filter, Failure> {
     if args.mine {
-        let user = who_asks(cluster).await?;
+        let user = current_user(cluster).await?;
         return Ok(Filter::OwnedBy(user.username.unwrap_or_default()));
     }
     if args.shared {
         let shares = cluster.list::<WorkspaceShare>(namespace, None, None);
-        let (user, shares) = futures::try_join!(who_asks(cluster), shares)?;
+        let (user, shares) = futures::try_join!(current_user(cluster), shares)?;
         return Ok(Filter::Shared(shared_with(&user, shares)));
     }
     Ok(Filter::All)

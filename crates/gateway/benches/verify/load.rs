@@ -223,7 +223,7 @@ impl Dialer {
             if let Some(sleep) = left.checked_sub(AHEAD)
                 && self.under_way.load(Ordering::Relaxed) == 0
             {
-                // Nobody waits for this thread.
+                // No task waits for this thread.
                 thread::sleep(sleep);
             }
         }

@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::manager::RoutingMode;
-use gateway::index::traefik::Routes;
+use gateway::index::Routes;
 use gateway::login;
 use gateway::router::{RouteProvider, pages, provider};
-use gateway::server::bounds::{at_pages, at_routes};
+use gateway::server::{at_pages, at_routes};
 use kit::pki::{Pair, Purpose, authority, leaf};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};

@@ -46,7 +46,7 @@ mod tests {
     use crate::check::certificate::tests::{certificate as issued, der};
 
     #[tokio::test]
-    async fn the_served_certificate_is_returned_whoever_signed_it() {
+    async fn the_served_certificate_is_returned_with_any_issuer() {
         let pair = issued(&["auth.ws.example"], jiff::Timestamp::now());
         let current = kit::tls::Certificate::default();
         current.set(&pair).unwrap();

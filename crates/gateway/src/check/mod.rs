@@ -198,12 +198,12 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
             report.add("DNS", &dns::check(site, &target, &served, answers).await)
         }
         Err(error) => {
-            let nobody = format!(
+            let no_certificate = format!(
                 "Service {service} does not answer on port {} ({error}): look at its pods, kubectl get pods -n {namespace} -l \
                  app.kubernetes.io/component=proxy",
                 site.port
             );
-            report.add("certificate", &Outcome::Fail(nobody))?;
+            report.add("certificate", &Outcome::Fail(no_certificate))?;
             report.add("DNS", &Outcome::Skip("needs certificate".to_owned()))
         }
     }

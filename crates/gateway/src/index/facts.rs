@@ -254,9 +254,9 @@ impl WorkspaceFacts {
         {
             return;
         }
-        let guests = sharing::shared(&shares, &self.target, manager);
+        let subjects = sharing::shared(&shares, &self.target, manager);
         self.target = Arc::new(Target {
-            shared: Arc::new(guests),
+            shared: Arc::new(subjects),
             ..Target::clone(&self.target)
         });
         self.shared_by = Some(sharing::Source::new(shares, manager));

@@ -39,10 +39,10 @@ fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
     ((String::new(), name.into()), ManagerFacts::of(object).unwrap())
 }
 
-fn world(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> Observed {
-    let mut world = Observed::default();
-    world.managers().extend(managers);
-    world
+fn observed_with(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> Observed {
+    let mut observed = Observed::default();
+    observed.managers().extend(managers);
+    observed
 }
 
 /// The pod of the workspace `of`, at this address.
@@ -64,10 +64,10 @@ fn only(snapshot: &Snapshot) -> Arc<Target> {
 
 #[test]
 fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
-    let mut world = world([manager("main", "ws.example", true)]);
-    world.workspaces().extend([workspace("lab", |_| ())]);
-    world.pods().extend([pod("p", "lab", "10.244.0.7", "Running")]);
-    let snapshot = world.snapshot();
+    let mut observed = observed_with([manager("main", "ws.example", true)]);
+    observed.workspaces().extend([workspace("lab", |_| ())]);
+    observed.pods().extend([pod("p", "lab", "10.244.0.7", "Running")]);
+    let snapshot = observed.snapshot();
     let target = only(&snapshot);
     assert_eq!(target.owner, "alice");
     assert_eq!(target.access_type, api::workspace::AccessType::Public);
@@ -79,11 +79,11 @@ fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
 
 #[test]
 fn an_endpoint_is_used_only_while_its_pod_has_that_address() {
-    let mut world = world([manager("main", "ws.example", true)]);
-    world.workspaces().extend([workspace("lab", |_| ())]);
+    let mut observed = observed_with([manager("main", "ws.example", true)]);
+    observed.workspaces().extend([workspace("lab", |_| ())]);
     let mut endpoint = |pods: Vec<(Key, PodFacts)>| {
-        *world.pods() = pods.into_iter().collect();
-        only(&world.snapshot()).endpoint
+        *observed.pods() = pods.into_iter().collect();
+        only(&observed.snapshot()).endpoint
     };
     let own = || pod("p", "lab", "10.244.0.7", "Running");
     assert_eq!(endpoint(vec![]), None);
@@ -110,38 +110,38 @@ fn a_requested_stop_or_deletion_removes_the_address_at_once() {
             Phase::Deleting,
         ),
     ] {
-        let mut world = world([manager("main", "ws.example", true)]);
-        world
+        let mut observed = observed_with([manager("main", "ws.example", true)]);
+        observed
             .workspaces()
             .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
-        world.pods().extend([pod("p", "lab", "10.244.0.7", "Running")]);
-        let target = only(&world.snapshot());
+        observed.pods().extend([pod("p", "lab", "10.244.0.7", "Running")]);
+        let target = only(&observed.snapshot());
         assert_eq!((target.endpoint, target.phase), (None, phase));
     }
 }
 
 #[test]
 fn access_granted_by_a_template_ends_with_a_change_until_it_is_reconciled() {
-    let mut world = world([manager("main", "ws.example", true)]);
+    let mut observed = observed_with([manager("main", "ws.example", true)]);
     let change = json!({"metadata": {"generation": 8}, "status": {"observedGeneration": 7}});
-    world
+    observed
         .workspaces()
         .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
     assert_eq!(
-        only(&world.snapshot()).access_type,
+        only(&observed.snapshot()).access_type,
         api::workspace::AccessType::OwnerOnly
     );
 }
 
 #[test]
 fn the_access_type_written_in_the_spec_counts_before_the_resolved_one() {
-    let mut world = world([manager("main", "ws.example", true)]);
+    let mut observed = observed_with([manager("main", "ws.example", true)]);
     let change = json!({"spec": {"accessType": "OwnerOnly"}});
-    world
+    observed
         .workspaces()
         .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
     assert_eq!(
-        only(&world.snapshot()).access_type,
+        only(&observed.snapshot()).access_type,
         api::workspace::AccessType::OwnerOnly
     );
 }
@@ -185,17 +185,17 @@ fn other_proxies_are_served_except_for_managers_with_another_authenticator() {
 
 #[test]
 fn workspaces_of_another_manager_are_not_served() {
-    let mut world = world([
+    let mut observed = observed_with([
         manager("main", "ws.example", true),
         manager("other", "other.example", false),
     ]);
     let change = json!({"status": {"resolved": {"manager": "other"}}});
-    world
+    observed
         .workspaces()
         .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
-    assert_eq!(world.snapshot().targets().count(), 0);
-    world.served.manager = Some("other".into());
-    assert!(only(&world.snapshot()).site.host().ends_with(".other.example"));
+    assert_eq!(observed.snapshot().targets().count(), 0);
+    observed.served.manager = Some("other".into());
+    assert!(only(&observed.snapshot()).site.host().ends_with(".other.example"));
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn in_one_namespace_workspaces_without_a_manager_are_served_whatever_the_default
         ]
     };
     let of = |observed: Observed| {
-        let mut world = observed;
-        world.managers().extend(managers());
+        let mut observed = observed;
+        observed.managers().extend(managers());
         let unresolved = json!({"status": {"resolved": null}});
         let workspaces = [
             workspace("lab", |object| json_patch_merge(object, &unresolved)),
@@ -216,8 +216,8 @@ fn in_one_namespace_workspaces_without_a_manager_are_served_whatever_the_default
                 json_patch_merge(object, &json!({"status": {"resolved": {"manager": "theirs"}}}));
             }),
         ];
-        world.workspaces().extend(workspaces);
-        world
+        observed.workspaces().extend(workspaces);
+        observed
     };
     let wanted = |is_alone| {
         Observed::new(Served {
@@ -234,7 +234,7 @@ fn in_one_namespace_workspaces_without_a_manager_are_served_whatever_the_default
 
 #[test]
 fn a_second_default_or_a_missing_manager_moves_nothing_that_is_served() {
-    let mut ambiguous = world([
+    let mut ambiguous = observed_with([
         manager("main", "ws.example", true),
         manager("other", "other.example", true),
     ]);
@@ -251,11 +251,11 @@ fn a_second_default_or_a_missing_manager_moves_nothing_that_is_served() {
 
 #[test]
 fn a_changed_base_domain_moves_every_host() {
-    let mut world = world([manager("main", "a.ws.example", true)]);
-    world.workspaces().extend([workspace("lab", |_| ())]);
-    world.snapshot();
-    world.managers().extend([manager("main", "ws.example", true)]);
-    let target = only(&world.snapshot());
+    let mut observed = observed_with([manager("main", "a.ws.example", true)]);
+    observed.workspaces().extend([workspace("lab", |_| ())]);
+    observed.snapshot();
+    observed.managers().extend([manager("main", "ws.example", true)]);
+    let target = only(&observed.snapshot());
     assert_eq!(target.site.host().split_once('.').unwrap().1, "ws.example");
 }
 
@@ -286,8 +286,8 @@ fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {
 }
 
 /// Whether shares of the one workspace admit bob, and the group ml, at `now`.
-fn guests(world: &mut Observed, now: i64) -> (bool, bool) {
-    let target = only(&world.snapshot());
+fn guests(observed: &mut Observed, now: i64) -> (bool, bool) {
+    let target = only(&observed.snapshot());
     let policy = Policy::default();
     let lets_in = |user: &str, groups: &[String]| {
         let requester = rules::access::Requester { user, groups };
@@ -303,11 +303,11 @@ fn guests(world: &mut Observed, now: i64) -> (bool, bool) {
     (lets_in("bob", &[]), lets_in("eve", &["ml".to_owned()]))
 }
 
-fn shared_world(shares: impl IntoIterator<Item = (Key, Arc<ShareFacts>)>) -> Observed {
-    let mut world = world([manager("main", "ws.example", true)]);
-    world.workspaces().extend([workspace("lab", |_| ())]);
-    world.shares().extend(shares);
-    world
+fn observed_with_shares(shares: impl IntoIterator<Item = (Key, Arc<ShareFacts>)>) -> Observed {
+    let mut observed = observed_with([manager("main", "ws.example", true)]);
+    observed.workspaces().extend([workspace("lab", |_| ())]);
+    observed.shares().extend(shares);
+    observed
 }
 
 #[test]
@@ -315,13 +315,13 @@ fn a_share_lets_its_subjects_in_until_its_end_and_as_long_as_it_is_there() {
     let ends = json!({"spec": {"expiresAt": "2026-01-03T00:00:00Z"}});
     let to_group = json!({"spec": {"subjects": [{"kind": "Group", "name": "ml"}]}});
     let end = 1_767_398_400;
-    let mut world = shared_world([share("s", &ends), share("g", &to_group)]);
-    assert_eq!(guests(&mut world, end - 1), (true, true));
-    assert_eq!(guests(&mut world, end), (false, true));
-    world.shares().remove(&("team".into(), "g".into()));
-    assert_eq!(guests(&mut world, end - 1), (true, false));
-    world.shares().clear();
-    assert_eq!(guests(&mut world, end - 1), (false, false));
+    let mut observed = observed_with_shares([share("s", &ends), share("g", &to_group)]);
+    assert_eq!(guests(&mut observed, end - 1), (true, true));
+    assert_eq!(guests(&mut observed, end), (false, true));
+    observed.shares().remove(&("team".into(), "g".into()));
+    assert_eq!(guests(&mut observed, end - 1), (true, false));
+    observed.shares().clear();
+    assert_eq!(guests(&mut observed, end - 1), (false, false));
 }
 
 #[test]
@@ -332,11 +332,11 @@ fn a_share_of_another_or_deleted_workspace_or_earlier_owner_gives_no_access() {
         json!({"metadata": {"annotations": {api::names::CREATED_BY: ""}}}),
         json!({"metadata": {"deletionTimestamp": "2026-01-02T03:04:06Z"}}),
     ] {
-        let mut world = shared_world([share("s", &json!({}))]);
-        assert_eq!(guests(&mut world, 0), (true, false));
+        let mut observed = observed_with_shares([share("s", &json!({}))]);
+        assert_eq!(guests(&mut observed, 0), (true, false));
         let changed = workspace("lab", |object| json_patch_merge(object, &change));
-        world.workspaces().extend([changed]);
-        assert_eq!(guests(&mut world, 0), (false, false), "{change}");
+        observed.workspaces().extend([changed]);
+        assert_eq!(guests(&mut observed, 0), (false, false), "{change}");
     }
 }
 
@@ -354,10 +354,10 @@ fn an_inactive_share_gives_no_access() {
 
 #[test]
 fn the_manager_s_bounds_count_for_shares_that_are_there() {
-    let mut world = shared_world([share("s", &json!({}))]);
-    assert_eq!(guests(&mut world, 0), (true, false));
+    let mut observed = observed_with_shares([share("s", &json!({}))]);
+    assert_eq!(guests(&mut observed, 0), (true, false));
     let mut object: WorkspaceManager =
-        WorkspaceManager::clone(&world.managers().values().next().unwrap().object);
+        WorkspaceManager::clone(&observed.managers().values().next().unwrap().object);
     let sharing = api::manager::Sharing {
         enabled: false,
         ..api::manager::Sharing::default()
@@ -367,13 +367,13 @@ fn the_manager_s_bounds_count_for_shares_that_are_there() {
         ..api::manager::Authorization::default()
     });
     let key = (String::new(), "main".into());
-    world.managers().insert(key, ManagerFacts::of(object).unwrap());
-    assert_eq!(guests(&mut world, 0), (false, false));
+    observed.managers().insert(key, ManagerFacts::of(object).unwrap());
+    assert_eq!(guests(&mut observed, 0), (false, false));
 }
 
 #[test]
 fn an_unchanged_manager_spec_does_not_reevaluate_shares() {
-    let mut world = shared_world([share("s", &json!({}))]);
+    let mut observed = observed_with_shares([share("s", &json!({}))]);
     let mut written = |version: &str| {
         let mut object = testkit::objects::manager("main");
         object.metadata.resource_version = Some(version.into());
@@ -383,8 +383,8 @@ fn an_unchanged_manager_spec_does_not_reevaluate_shares() {
             ..Default::default()
         });
         let key = (String::new(), "main".into());
-        world.managers().insert(key, ManagerFacts::of(object).unwrap());
-        only(&world.snapshot())
+        observed.managers().insert(key, ManagerFacts::of(object).unwrap());
+        only(&observed.snapshot())
     };
     let before = written("1");
     assert!(Arc::ptr_eq(&before, &written("2")));

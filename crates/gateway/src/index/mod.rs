@@ -6,13 +6,13 @@
 
 mod domain;
 mod facts;
-pub mod following;
-pub mod freshness;
+pub(crate) mod following;
+pub(crate) mod freshness;
 pub(crate) mod heartbeat;
 mod partial;
 mod pods;
 mod sharing;
-pub mod traefik;
+pub(crate) mod traefik;
 pub(crate) mod watch;
 
 use std::collections::HashMap;
@@ -25,6 +25,9 @@ use rules::access::{Policy, Shared};
 use tokio::sync::watch::{Receiver, Sender};
 
 pub use self::domain::{Destination, Domain};
+pub use self::following::Follower;
+pub use self::freshness::Freshness;
+pub use self::traefik::Routes;
 pub use self::watch::feed;
 use crate::site::Site;
 

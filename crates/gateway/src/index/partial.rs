@@ -28,7 +28,7 @@ pub(super) trait Projection: Sized {
 pub(super) struct Partial<T> {
     /// Name and version, from which a watch continues.
     metadata: ObjectMeta,
-    kept: Result<Option<T>, String>,
+    facts: Result<Option<T>, String>,
 }
 
 impl<T> Partial<T> {
@@ -36,11 +36,11 @@ impl<T> Partial<T> {
     pub(super) fn into_facts(self, unreadable: impl FnOnce(&Key, &str)) -> (Key, Option<T>) {
         let ObjectMeta { name, namespace, .. } = self.metadata;
         let key = (namespace.unwrap_or_default(), name.unwrap_or_default());
-        let kept = self.kept.unwrap_or_else(|error| {
+        let facts = self.facts.unwrap_or_else(|error| {
             unreadable(&key, &error);
             None
         });
-        (key, kept)
+        (key, facts)
     }
 }
 
@@ -55,7 +55,7 @@ impl<T: Projection> From<DeserializeGuard<T::Object>> for Partial<T> {
         };
         Self {
             metadata,
-            kept: object.0.map(T::of).map_err(|error| error.error),
+            facts: object.0.map(T::of).map_err(|error| error.error),
         }
     }
 }

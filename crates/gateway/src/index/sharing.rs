@@ -94,14 +94,14 @@ pub(super) fn by_workspace<'a>(
 
 /// The subjects of those `shares` that are valid for `target`.
 pub(super) fn shared(shares: &[&Arc<ShareFacts>], target: &Target, manager: &WorkspaceManager) -> Shared {
-    let mut guests = Shared::default();
+    let mut subjects = Shared::default();
     for share in shares.iter().filter(|share| share.counts(target, manager)) {
         let end = share.end.map(Timestamp::as_second);
         for subject in &*share.subjects {
-            guests.add(subject, end);
+            subjects.add(subject, end);
         }
     }
-    guests
+    subjects
 }
 
 /// The inputs of a [`Shared`].

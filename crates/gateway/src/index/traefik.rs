@@ -12,7 +12,7 @@ use crate::index::{Index, Snapshot, Target};
 use crate::site::Site;
 
 /// Maximum hold time of a poll. Traefik gives up after 10 s.
-pub const HOLD: Duration = Duration::from_secs(8);
+pub(crate) const HOLD: Duration = Duration::from_secs(8);
 
 /// The parent router, whose forwardAuth runs before every child. Requests reach a child only through its parent.
 const PARENT: &str = "gate@file";
@@ -63,7 +63,7 @@ struct Server {
 ///
 /// The address is the pod's own, as the operator records it. Users who may write in the workspace's namespace could redirect a
 /// Service or a DNS name.
-pub fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
+pub(crate) fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
     let mut routers = BTreeMap::new();
     let mut services = BTreeMap::new();
     for target in snapshot.targets() {

@@ -83,7 +83,7 @@ struct Listings {
 async fn take_in(
     changes: impl Stream<Item = Change>,
     mut listings: Listings,
-    mut world: Observed,
+    mut observed: Observed,
     index: &Index,
     metrics: &Metrics,
 ) {
@@ -98,14 +98,14 @@ async fn take_in(
     while let Some(batch) = changes.next().await {
         for change in batch {
             match change {
-                Change::Workspace(event) => workspaces.apply(event, world.workspaces()),
-                Change::Manager(event) => managers.apply(event, world.managers()),
-                Change::Share(event) => shares.apply(event, world.shares()),
-                Change::Pod(event) => pods.apply(event, world.pods()),
+                Change::Workspace(event) => workspaces.apply(event, observed.workspaces()),
+                Change::Manager(event) => managers.apply(event, observed.managers()),
+                Change::Share(event) => shares.apply(event, observed.shares()),
+                Change::Pod(event) => pods.apply(event, observed.pods()),
             }
         }
         if workspaces.complete && managers.complete && shares.complete && pods.complete {
-            let snapshot = world.snapshot();
+            let snapshot = observed.snapshot();
             if snapshot.domain().is_none() && !std::mem::replace(&mut homeless, true) {
                 warn!(
                     "no WorkspaceManager to serve: name one with --manager, or annotate exactly one as the default"
@@ -297,8 +297,8 @@ mod tests {
             let first = workspaces([Event::Init, Event::InitApply(seen("a")), Event::InitDone]);
             [managers(), first, workspaces(events)]
         };
-        let begun = relist(vec![Event::Init, Event::InitApply(seen("b"))]);
-        assert_eq!(names_after(begun).await.0, ["a"]);
+        let started = relist(vec![Event::Init, Event::InitApply(seen("b"))]);
+        assert_eq!(names_after(started).await.0, ["a"]);
         let done = relist(vec![Event::Init, Event::InitApply(seen("b")), Event::InitDone]);
         assert_eq!(names_after(done).await.0, ["b"]);
     }

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_allowed_group_that_nobody_can_have_is_named() {
+    fn an_allowed_group_that_no_user_can_have_is_named() {
         let claim = [
             "--oidc-groups-claim=groups",
             "--oidc-groups-prefix=g:",

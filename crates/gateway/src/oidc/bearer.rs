@@ -74,12 +74,12 @@ fn verify(
         return Err(JwtError::Audience);
     }
     let time = |name: &str| claims.get(name).map(|time| time.as_i64().ok_or(JwtError::Time));
-    let begun = |name: &str| match time(name) {
+    let started = |name: &str| match time(name) {
         None => Ok(()),
         Some(time) => (time? <= now + SKEW).then_some(()).ok_or(JwtError::Time),
     };
-    begun("iat")?;
-    begun("nbf")?;
+    started("iat")?;
+    started("nbf")?;
     if time("exp").ok_or(JwtError::Time)?? <= now - SKEW {
         return Err(JwtError::Time);
     }

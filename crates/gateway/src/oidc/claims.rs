@@ -4,7 +4,7 @@ use rules::access::MAX_GROUPS;
 use serde_json::{Map, Value};
 
 /// Maximum total size of their names, in bytes.
-pub const MAX_GROUP_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_GROUP_BYTES: usize = 64 * 1024;
 /// Longest user name, in bytes.
 const MAX_USER_NAME: usize = 1024;
 

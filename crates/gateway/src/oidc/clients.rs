@@ -93,7 +93,7 @@ fn one(
         return Err(WrongSetting::new(
             "oidc-allowed-groups",
             format!(
-                "nobody can have the group {group:?}: give Kubernetes names, which begin with --oidc-groups-prefix, of groups \
+                "no user can have the group {group:?}: give Kubernetes names, which begin with --oidc-groups-prefix, of groups \
                  that --oidc-groups-claim holds and --oidc-groups-filter keeps"
             ),
         ));
@@ -172,7 +172,7 @@ fn check_distinct(list: &[Registered]) -> Result<(), WrongSetting> {
             let users = (one.mapping.username_prefix(), other.mapping.username_prefix());
             if overlap(users) {
                 return wrong(format!(
-                    "{pair} could give two people one user name: their user name prefixes {users:?} must not be empty, and neither \
+                    "{pair} could give two users one user name: their user name prefixes {users:?} must not be empty, and neither \
                      may begin with the other"
                 ));
             }

@@ -49,7 +49,7 @@ pub(crate) async fn discover(
             _ => doubted_since = None,
         }
         if reminded.is_none_or(|at| at.elapsed() >= REMIND) {
-            tracing::warn!(issuer = %settings.issuer_url, %error, "waiting for the identity provider; nobody can sign in");
+            tracing::warn!(issuer = %settings.issuer_url, %error, "waiting for the identity provider; no user can sign in");
             reminded = Some(Instant::now());
         }
         sleep(pause()).await;

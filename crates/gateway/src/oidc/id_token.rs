@@ -50,7 +50,7 @@ pub enum JwtError {
     #[error("for another login (nonce)")]
     Nonce,
     /// The `sub` differs from the session's.
-    #[error("for another person (sub)")]
+    #[error("for another user (sub)")]
     Subject,
     /// A logout token without session and user, or without logout event.
     #[error("not a logout token (events, sid, sub, jti, nonce)")]
@@ -186,8 +186,8 @@ pub(super) fn verify(
     }
     let all = payload(text).ok_or(JwtError::Claims)?;
     // OpenID Connect does not define `nbf`, but providers send it.
-    let begun = |time: &Value| time.as_i64().is_some_and(|time| time <= now + SKEW);
-    if !all.get("nbf").is_none_or(begun) {
+    let started = |time: &Value| time.as_i64().is_some_and(|time| time <= now + SKEW);
+    if !all.get("nbf").is_none_or(started) {
         return Err(JwtError::Time);
     }
     Ok((claims.subject().to_string(), all))

@@ -9,15 +9,15 @@
 //! - `https_proxy`: a proxy between the gateway and all providers.
 //! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies.
 
-pub mod admission;
+pub(crate) mod admission;
 pub(crate) mod args;
 mod bearer;
-pub mod claims;
+pub(crate) mod claims;
 pub(crate) mod clients;
 mod dialer;
 pub(crate) mod discovery;
 mod end_session;
-pub mod http;
+pub(crate) mod http;
 mod https_proxy;
 mod id_token;
 mod jwks;
@@ -43,7 +43,10 @@ use serde_json::{Map, Value};
 
 use kit::process::WrongSetting;
 
-use self::http::{HttpClient, HttpError};
+pub use self::admission::Admission;
+pub use self::claims::{Identity, Mapping};
+pub use self::http::HttpClient;
+use self::http::HttpError;
 use self::id_token::{Expected, Received};
 pub use self::id_token::{JwtError, Original};
 pub(crate) use self::id_token::{SKEW, payload};

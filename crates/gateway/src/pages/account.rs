@@ -199,7 +199,7 @@ fn listed(domain: &Domain, shelf: Shelf<'_>) -> Vec<Part> {
         .collect();
     let mut note = |text: String| parts.push(Part::Soft(text));
     if shelf.groups.is_empty() {
-        note("You have no workspaces, and nobody shares one with you.".to_owned());
+        note("You have no workspaces, and none is shared with you.".to_owned());
     }
     if shelf.left_out > 0 {
         note(format!(

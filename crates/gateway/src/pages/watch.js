@@ -3,9 +3,9 @@ const root=document.documentElement.dataset,at=id=>document.getElementById(id);
 const ask=method=>fetch(location.href,{method,cache:'no-store',redirect:'manual',headers:{accept:'application/json'}});
 const clock=at('elapsed'),late=at('late');
 if(clock){
-const begun=performance.now()-clock.dataset.seconds*1000;
+const started=performance.now()-clock.dataset.seconds*1000;
 setInterval(()=>{
-const s=Math.max(0,Math.floor((performance.now()-begun)/1000)),m=Math.floor(s/60);
+const s=Math.max(0,Math.floor((performance.now()-started)/1000)),m=Math.floor(s/60);
 clock.textContent=s<60?s+' s':m<60?m+' min '+s%60+' s':Math.floor(m/60)+' h '+m%60+' min';
 if(late&&s>=60)late.hidden=false},1000)}
 const show=page=>{
@@ -33,12 +33,12 @@ again(wait);
 if(!root.stream)return;
 const source=new EventSource(root.stream);
 let lives=false,run;
-const told=event=>{
+const onEvent=event=>{
 const {percent,page}=JSON.parse(event.data),of=event.lastEventId.split('.')[0];
 if(run&&of&&run!==of&&at('percent'))at('percent').value=0;
 run=of||run;lives=true;
 if(page&&page.shape===root.shape)show({...page,percent});
 if(event.type==='progress'){pause=15000;again(pause)}else{source.close();pause=+root.pause;again(100)}};
-for(const type of ['progress','ready','failed','stopped'])source.addEventListener(type,told);
+for(const type of ['progress','ready','failed','stopped'])source.addEventListener(type,onEvent);
 source.onopen=()=>{if(lives){pause=15000;again(pause)}};
 source.onerror=()=>{pause=+root.pause;again(250)}})()

@@ -54,8 +54,8 @@ async fn when_access_ends_the_frame_under_way_ends_first_and_nothing_more_reache
     let mut socket = socket();
     // A frame of three bytes, one of which is missing.
     socket.pod.write_all(&[0x82, 3, 1, 2]).await.unwrap();
-    let mut begun = [0; 4];
-    socket.client.read_exact(&mut begun).await.unwrap();
+    let mut started = [0; 4];
+    socket.client.read_exact(&mut started).await.unwrap();
     socket.cut.send(CloseReason::AccessEnded).unwrap();
     tokio::task::yield_now().await;
     socket.client.write_all(b"too late").await.unwrap();
@@ -213,7 +213,7 @@ async fn an_unresponsive_client_is_disconnected() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unresponsive_pod_is_disconnected_and_the_browser_told_to_reconnect() {
+async fn an_unresponsive_pod_is_disconnected_and_the_browser_is_asked_to_reconnect() {
     let mut socket = socket();
     let client = async {
         let mut got = Vec::new();

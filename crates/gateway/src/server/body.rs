@@ -2,6 +2,9 @@
 //!
 //! Any client can announce a body and send none. So the body is read before the request takes a permit of its own kind, with a
 //! short timeout: forms and logout tokens fit in a few packets.
+//!
+//! `RequestBodyLimitLayer` and `RequestBodyDeadlineLayer` of tower-http limit a body while the handler reads it, so the request would
+//! hold its own permit during that time.
 
 use axum::body::HttpBody as _;
 use axum::response::Response;

@@ -2,6 +2,9 @@
 //!
 //! The permit is taken before the request waits for a processor. So under overload, requests with a permit are answered in bounded
 //! time, and the rest cost next to nothing.
+//!
+//! `GlobalConcurrencyLimit` and `LoadShed` of tower take the permit when the request's future is first polled, which is after that wait.
+//! They also have one limit for all kinds of requests.
 
 use std::net::IpAddr;
 use std::sync::Arc;

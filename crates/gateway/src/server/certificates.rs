@@ -279,7 +279,7 @@ mod tests {
         assert_eq!(proxy[AUTHORITY], authority[CERTIFICATE]);
         assert!(
             !proxy.values().any(|value| *value == authority[KEY]),
-            "the authority's key is nobody else's"
+            "only this process has the authority's key"
         );
         let names = pki(client).names();
         assert_eq!(names, ["demo-gateway.system.svc", "demo-gateway"]);

@@ -2,6 +2,8 @@
 //!
 //! One holder gets at most a share of the free permits. Dozens of greedy holders never take all permits; it takes hundreds to keep
 //! a new one out.
+//!
+//! The concurrency limits of tower count all requests together and know no holders.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

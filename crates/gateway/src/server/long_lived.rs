@@ -1,4 +1,6 @@
 //! long-lived answers of a connection -> which are open, and when all have ended (pure).
+//!
+//! hyper's `graceful_shutdown` waits for all answers of a connection alike. The gateway gives long-lived ones more time than others.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

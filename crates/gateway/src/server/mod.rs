@@ -6,6 +6,8 @@
 //! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
 //! - `long_lived`: long-lived answers. `unvectored`: the stream that HTTP/2 writes to.
 //!
+//! `axum::serve` has no TLS, no maximum age of a connection, and no limits of connections and HTTP/2 streams.
+//!
 //! Timeouts:
 //!
 //! - `handshake`: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection).
@@ -15,14 +17,14 @@
 //! - Two `PROBE`s: an HTTP/2 peer that answers no ping.
 
 mod body;
-pub mod bounds;
+pub(crate) mod bounds;
 pub(crate) mod certificates;
 pub(crate) mod concurrency;
 mod long_lived;
 mod oversized;
 pub(crate) mod pairs;
 mod self_signed;
-pub mod throttle;
+pub(crate) mod throttle;
 mod unvectored;
 
 use std::convert::Infallible;
@@ -52,11 +54,12 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 use tracing::{debug, warn};
 
-use self::bounds::{Bounds, Kind};
+pub use self::bounds::{Bounds, Kind, Most, at_entrance, at_pages, at_routes};
 use self::certificates::TlsConfigs;
 pub use self::long_lived::LongLived;
 use self::long_lived::LongLivedAnswers;
 pub use self::oversized::Owners;
+pub use self::throttle::{Rate, Rates, Throttle};
 use self::unvectored::Unvectored;
 use crate::metrics::Metrics;
 use crate::pages::{Failure, Reader, render};

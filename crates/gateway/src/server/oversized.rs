@@ -1,7 +1,7 @@
 //! request with too many headers -> 431; for a page load it also removes cookies (pure).
 //!
-//! The transport reads more than the limit, as much as the proxy forwards. Otherwise it would answer by itself with an empty
-//! answer. A workspace's code and its siblings can fill a host with cookies until no page of it opens any more. Users do not find
+//! hyper has a limit, too (`max_header_list_size`), but answers with an empty 431. So it reads more than the limit here, as much as the
+//! proxy forwards. A workspace's code and its siblings can fill a host with cookies until no page of it opens any more. Users do not find
 //! the browser's setting that helps. So the answer to a page load removes cookies of this host or its parent, the largest first,
 //! until half of the limit is free. The gateway's cookies stay. Those that never reach pods stay, too: they belong to other sign-in
 //! services. No cookies of a domain above the gateway's are removed.

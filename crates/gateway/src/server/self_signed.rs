@@ -77,7 +77,7 @@ async fn agree_on(
     })
 }
 
-/// Whether the stored authority or certificate is for other hosts. Absent and unreadable ones are for nobody.
+/// Whether the stored authority or certificate is for other hosts. Absent and unreadable ones are for no host.
 async fn is_for_others(secrets: &Api<Secret>, release: &str, hosts: &[String]) -> Result<bool, Error> {
     let stored = async |spec| {
         let keep = |_: Option<&_>| Ok::<_, Infallible>(None);

@@ -258,7 +258,7 @@ impl fmt::Debug for Content {
 }
 
 /// Name of a session's object.
-pub fn object_name(id: RandomId) -> String {
+pub(crate) fn object_name(id: RandomId) -> String {
     format!("s-{id}")
 }
 

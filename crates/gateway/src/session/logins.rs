@@ -45,7 +45,7 @@ impl Sessions {
     pub async fn login_permit(&self, state: &str) -> Result<Option<SemaphorePermit<'_>>, Unavailable> {
         let permit = timeout(TIMEOUT, self.logins.permits.acquire()).await;
         let Ok(Ok(permit)) = permit else {
-            return Err(Unavailable("too many people sign in at a time".into()));
+            return Err(Unavailable("too many users sign in at a time".into()));
         };
         let seen = self.logins.seen.entry(fingerprint(state)).or_insert(()).await;
         Ok(seen.is_fresh().then_some(permit))

@@ -6,7 +6,7 @@
 //! - `logins`: concurrency limit of logins. `settings`: flags.
 
 mod change;
-pub mod content;
+pub(crate) mod content;
 mod credential;
 mod ending;
 mod logins;
@@ -25,7 +25,8 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 pub use self::change::Spent;
-use self::content::{Content, Limits, id_of, object_name};
+pub use self::content::{Content, id_of};
+use self::content::{Limits, object_name};
 pub use self::credential::{Credential, Reviewed};
 use self::ending::ProviderLogout;
 pub use self::ending::{Ended, SessionSelector};

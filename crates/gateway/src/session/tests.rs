@@ -142,7 +142,7 @@ async fn a_read_is_cached_unless_a_list_or_deletion_came_between() {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_uses_ends_and_is_swept_later() {
+async fn an_unused_session_ends_and_is_deleted_later() {
     let (server, client) = ApiServer::start();
     let clock = Clock::manual(1000);
     let sessions = replica(&client, &clock);

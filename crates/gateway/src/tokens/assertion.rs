@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_is_handed_out_again_while_half_of_its_life_is_left_and_to_nobody_else() {
+    fn an_assertion_is_reused_for_the_same_user_while_half_of_its_life_is_left() {
         let clock = Clock::manual(1000);
         let assertions = assertions(&clock);
         let first = assertions.of(alice("u")).unwrap();

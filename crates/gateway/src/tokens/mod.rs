@@ -8,22 +8,27 @@
 //! - `random`: random bytes, fingerprints; `request_id`: the identifier of a request.
 //! - `redacted`: text that no log shows.
 
-pub mod assertion;
+pub(crate) mod assertion;
 pub mod cookies;
-pub mod keys;
-pub mod random;
-pub mod redacted;
+pub(crate) mod keys;
+pub(crate) mod random;
+pub(crate) mod redacted;
 pub(crate) mod request_id;
-pub mod seal;
+pub(crate) mod seal;
 
 use std::fmt;
 
 use serde::de::{DeserializeOwned, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use self::assertion::Assertions;
+pub use self::keys::KeyStore;
+pub use self::random::random;
+pub use self::redacted::Secret;
+pub use self::seal::{KeyId, KeyRing, SealingKey};
 use crate::site::Site;
-use crate::tokens::random::{CryptoError, random};
-use crate::tokens::seal::{KeyRing, Purpose};
+use crate::tokens::random::CryptoError;
+use crate::tokens::seal::Purpose;
 
 /// Lifetime of a ticket where no setting says otherwise, in seconds. `session/settings.rs` reads the setting.
 pub const TICKET_LIFE: i64 = 15 * 60;

@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// The operating system provides no random bytes.
-pub fn random_token() -> Result<String, CryptoError> {
+pub(crate) fn random_token() -> Result<String, CryptoError> {
     Ok(encode(&random::<32>()?))
 }
 
@@ -25,12 +25,12 @@ pub fn random<const N: usize>() -> Result<[u8; N], CryptoError> {
 pub struct CryptoError;
 
 /// SHA-256 as 43 characters of base64url.
-pub fn fingerprint(text: &str) -> String {
+pub(crate) fn fingerprint(text: &str) -> String {
     encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes()).as_ref())
 }
 
 /// Whether two texts are equal. The time depends on their lengths only.
-pub fn equal(left: &str, right: &str) -> bool {
+pub(crate) fn equal(left: &str, right: &str) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left.as_bytes(), right.as_bytes()).is_ok()
 }
 

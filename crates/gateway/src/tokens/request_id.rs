@@ -1,6 +1,7 @@
 //! current request -> its identifier in pages, log and audit log (pure but for randomness).
 //!
-//! `tower-http` makes one for every request and carries it in headers. This one is made on demand and reaches the audit log.
+//! `SetRequestIdLayer` of tower-http makes one for every request, or keeps the one that the client sent. This one is made on demand,
+//! ignores the client's, and reaches the audit log without being passed along.
 
 use std::cell::OnceCell;
 

@@ -8,17 +8,17 @@
 //! - `authorizer`: the trait that the listeners use.
 //! - `request`: reads a request. `answers`: refusals and redirects. `adapters`: nginx, Envoy, Caddy.
 
-pub mod adapters;
+pub(crate) mod adapters;
 mod admit;
 mod admit_token;
 pub(crate) mod answers;
 mod authorizer;
-pub mod bearer;
+pub(crate) mod bearer;
 pub(crate) mod decision;
 mod portal;
 pub(crate) mod pre_cookie;
-pub mod request;
-pub mod rights;
+pub(crate) mod request;
+pub(crate) mod rights;
 
 use api::manager::Start;
 use axum::response::Response;
@@ -26,13 +26,17 @@ use http::header::HeaderMap;
 use http::{Method, StatusCode};
 use rules::access::Audience;
 
+pub use self::adapters::ProxyKind;
 use self::admit::Admission;
 pub use self::admit::AppState;
 use self::admit_token::{admit_token, challenged};
 pub use self::authorizer::Authorizer;
 pub(crate) use self::authorizer::Grant;
-use self::bearer::Bearer;
+pub use self::bearer::{Bearer, Settings as BearerSettings};
 use self::decision::{Admitted, Allow};
+pub use self::request::forwarded::Forwarded;
+pub use self::request::source_rule::Source;
+pub use self::rights::Rights;
 use crate::index::{Destination, Domain};
 use crate::pages::accepts_html;
 use crate::pages::{self, Failure};
@@ -42,9 +46,9 @@ use crate::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
 use crate::verify::answers::{
     Refusal, empty, into_folder, nowhere, redirect, refuse, refuse_page, sign_in_elsewhere,
 };
-use crate::verify::request::forwarded::{Forwarded, is_at_the_top, is_reserved, target};
+use crate::verify::request::forwarded::{is_at_the_top, is_reserved, target};
 use crate::verify::request::pod_headers;
-use crate::verify::request::source_rule::{Source, single};
+use crate::verify::request::source_rule::single;
 
 /// Answers `GET /verify`. `headers`: the headers of the proxy's auth request.
 pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {

@@ -1,7 +1,7 @@
 //! Users who may sign in, by e-mail domain and group: checked at the login and during the session.
 
+use gateway::oidc::Admission;
 use gateway::oidc::Registered;
-use gateway::oidc::admission::Admission;
 use http::StatusCode;
 use serde_json::{Value, json};
 

@@ -38,7 +38,7 @@ async fn is_in(browser: &Browser<'_>, host: &str) -> bool {
 }
 
 #[tokio::test]
-async fn all_sessions_of_the_user_are_gone_before_the_answer_and_nobody_elses() {
+async fn all_sessions_of_the_user_are_gone_before_the_answer_and_those_of_others_stay() {
     let fixture = Fixture::new().await;
     let (one, two) = (
         signed_in(&fixture, "alice", LAB).await,
@@ -55,7 +55,7 @@ async fn all_sessions_of_the_user_are_gone_before_the_answer_and_nobody_elses() 
 
 #[tokio::test]
 async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_user_or_not() {
-    for names_person in [true, false] {
+    for names_user in [true, false] {
         let fixture = Fixture::new().await;
         let one = fixture.browser("alice");
         fixture.issuer.change(|issuer| {
@@ -68,7 +68,7 @@ async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_us
         let two = signed_in(&fixture, "alice", LAB).await;
         fixture.issuer.change(|issuer| issuer.wrong.clear());
         let mut changes = json!({"sid": "session-1"});
-        if !names_person {
+        if !names_user {
             changes["sub"] = Value::Null;
         }
         assert_eq!(
@@ -76,7 +76,7 @@ async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_us
             StatusCode::OK
         );
         assert!(!is_in(&one, LAB).await);
-        assert!(is_in(&two, LAB).await, "names the person: {names_person}");
+        assert!(is_in(&two, LAB).await, "names the user: {names_user}");
         // A session of that name which is another user's is not meant.
         let other = token(&fixture, &json!({"sid": "session-2", "sub": "id-of-bob"}));
         assert_eq!(send_logout(&fixture, &other).await.status, StatusCode::OK);
@@ -238,7 +238,7 @@ async fn a_message_with_a_new_key_is_asked_for_again_while_strangers_use_the_fet
 }
 
 #[tokio::test]
-async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_though_nobody_waits() {
+async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_without_a_waiting_request() {
     let fixture = Fixture::new().await;
     fixture.pass(60);
     fixture.issuer.change(|issuer| issuer.second_key = true);

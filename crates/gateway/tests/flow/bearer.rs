@@ -313,7 +313,7 @@ async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
         assert_eq!(answer.json()["error"], "InvalidToken");
         assert!(
             !answer.body.contains("invalid bearer token"),
-            "the API server's own words"
+            "the API server's message"
         );
     }
     let records = tokens.fixture.records("token_refused", 7).await;
@@ -370,13 +370,13 @@ async fn a_stopped_workspace_says_so_to_a_script_that_may_open_it_and_to_no_othe
     let answer = get(&tokens.fixture, OPEN, with(&account)).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
     assert!(!answer.headers.contains_key("set-cookie"));
-    let nobody = get(&tokens.fixture, OPEN, with("garbage")).await;
-    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
+    let stranger = get(&tokens.fixture, OPEN, with("garbage")).await;
+    assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]
 async fn many_new_tokens_are_rate_limited_and_known_ones_are_not() {
-    use gateway::server::throttle::{Rate, Rates, Throttle};
+    use gateway::server::{Rate, Rates, Throttle};
     use gateway::verify::{AppState, verify};
     let tokens = Tokens::new().await;
     let before = &tokens.fixture.app;

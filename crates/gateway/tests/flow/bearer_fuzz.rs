@@ -162,7 +162,7 @@ impl Site {
             return Some("no valid token");
         };
         if !may.contains(&host) {
-            return Some("somebody who may not");
+            return Some("a user who may not");
         }
         let from = lines.get("origin");
         from.is_some_and(|from| *from != origin(host))

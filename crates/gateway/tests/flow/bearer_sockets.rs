@@ -92,11 +92,11 @@ async fn a_websocket_ends_when_the_account_s_right_is_taken_away() {
     advance(Duration::from_secs(1)).await;
     tokens.fixture.server.review(|_| false);
     rights.doubt(None);
-    let begun = Instant::now();
+    let started = Instant::now();
     while tokens.fixture.app.is_valid(&grant) {
         advance(Duration::from_millis(50)).await;
         settle().await;
-        assert!(begun.elapsed() < Duration::from_secs(2), "it is still open");
+        assert!(started.elapsed() < Duration::from_secs(2), "it is still open");
     }
 }
 

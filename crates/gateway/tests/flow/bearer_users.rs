@@ -1,8 +1,8 @@
 //! Tokens of users, issued by their identity provider.
 
+use gateway::oidc::Admission;
+use gateway::oidc::Mapping;
 use gateway::oidc::Registered;
-use gateway::oidc::admission::Admission;
-use gateway::oidc::claims::Mapping;
 use http::StatusCode;
 use serde_json::{Value, json};
 use testkit::issuer::Signature;
@@ -230,7 +230,7 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
 }
 
 #[tokio::test]
-async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_from_signing_in() {
+async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_prevents_no_sign_in() {
     let tokens = Tokens::new().await;
     let issuer = &tokens.fixture.issuer;
     tokens.fixture.pass(61);
@@ -255,7 +255,7 @@ async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_keeps_nobody_fro
 }
 
 #[tokio::test]
-async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_nobody() {
+async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_no_token() {
     let tokens = Tokens::new().await;
     let issuer = &tokens.fixture.issuer;
     tokens.fixture.pass(61);
@@ -266,7 +266,11 @@ async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_nobody
     let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
     for _ in 0..2 {
         let answer = get(&tokens.fixture, LAB, with(&token)).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "nobody can say");
+        assert_eq!(
+            answer.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the answer is unknown"
+        );
     }
     issuer.change(|issuer| issuer.failure = None);
     tokens.fixture.pass(60);
@@ -277,7 +281,7 @@ async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_nobody
 }
 
 #[tokio::test]
-async fn a_key_that_is_newer_than_the_last_fetch_refuses_nobody() {
+async fn a_key_that_is_newer_than_the_last_fetch_refuses_no_token() {
     let tokens = Tokens::new().await;
     let signature = |signature| {
         tokens
@@ -329,7 +333,7 @@ async fn a_key_that_the_provider_withdrew_counts_no_longer_than_minutes() {
 }
 
 #[tokio::test]
-async fn keys_that_the_provider_told_a_day_ago_prove_nothing() {
+async fn keys_that_are_a_day_old_prove_nothing() {
     let tokens = Tokens::new().await;
     let token = tokens.user_token("alice", &json!({"exp": NOW + 90_000}));
     let status = async || get(&tokens.fixture, LAB, with(&token)).await.status;

@@ -285,7 +285,7 @@ async fn only_one_reading_of_a_path_leads_to_a_workspace() {
     );
     let post = fixture.verify("POST", &url(WS1, ""), headers(&[])).await;
     assert_eq!(post.status, StatusCode::NOT_FOUND);
-    // Hosts of their own are nobody's here.
+    // No workspace has a host of its own here.
     let host = fixture
         .verify("GET", "https://ws1.ws.example:8443/", headers(&NAVIGATION))
         .await;

@@ -234,7 +234,7 @@ async fn a_refusal_on_the_sign_in_host_names_the_user_and_leads_to_another_accou
     assert!(landing.is_inside(), "{:?}", landing.trail);
     assert_eq!(landing.url, lab());
 
-    // Her own workspace gets another owner. Its host shares its origin with content of its users, so the page names nobody.
+    // Her own workspace gets another owner. Its host shares its origin with content of its users, so the page names no user.
     fixture.publish(vec![target(LAB, "carol", AccessType::OwnerOnly)]);
     let there = bob.step(&lab()).await;
     assert_eq!(there.status, StatusCode::FORBIDDEN);
@@ -262,7 +262,7 @@ async fn a_workspace_that_does_not_exist_is_refused_in_the_same_words() {
 }
 
 #[tokio::test]
-async fn a_user_who_is_not_signed_in_is_told_in_words_and_a_script_where_to_send_them() {
+async fn a_user_who_is_not_signed_in_gets_a_page_and_a_script_the_address_of_the_sign_in() {
     let fixture = Fixture::new().await;
     let form = headers(&[
         ("sec-fetch-site", "same-origin"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway::tokens::keys::KeyStore;
+use gateway::tokens::KeyStore;
 use http::StatusCode;
 use kube::Api;
 
@@ -24,7 +24,7 @@ async fn store(fixture: &Fixture) -> KeyStore {
 }
 
 /// For three days a user works at two replicas that look for new keys at different moments, up to 45 seconds apart, and each
-/// of them is replaced by a new one every few hours. No request fails, and nobody signs in but for the end of a session.
+/// of them is replaced by a new one every few hours. No request fails, and users sign in again only at the end of a session.
 #[tokio::test]
 async fn keys_change_and_replicas_restart_and_no_request_fails() {
     let origin_of_all = Fixture::new().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gateway::server::throttle::{Rate, Rates, Throttle};
+use gateway::server::{Rate, Rates, Throttle};
 use gateway::tokens::cookies;
 use gateway::verify::AppState;
 use gateway::{login, router};

@@ -205,7 +205,7 @@ async fn a_login_that_takes_longer_than_ten_minutes_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_browser_without_cookies_is_told_so_after_three_rounds_at_an_address_without_code() {
+async fn a_browser_without_cookies_gets_a_message_after_three_redirects_at_an_address_without_code() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     alice.open(&format!("{}/", origin(LAB))).await;
@@ -355,11 +355,11 @@ async fn a_stranger_cannot_tell_what_exists() {
     assert_eq!(existing.trail.len(), missing.trail.len());
 
     // The same before anybody signed in.
-    let nobody = fixture.browser("nobody");
+    let stranger = fixture.browser("stranger");
     for host in [LAB, NONE] {
-        let answer = nobody.step(&format!("{}/lab", origin(host))).await;
+        let answer = stranger.step(&format!("{}/lab", origin(host))).await;
         assert_eq!(answer.status, StatusCode::FOUND);
-        let fetched = nobody
+        let fetched = stranger
             .send("GET", &format!("{}/api", origin(host)), headers(&[]))
             .await;
         assert_eq!(fetched.status, StatusCode::UNAUTHORIZED);

@@ -11,7 +11,7 @@ use testkit::api_server::Fault;
 use crate::support::browser::{Answer, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NONE, OPEN, origin, target};
 
-/// Asserts a refusal that nobody keeps.
+/// Asserts a refusal that no cache stores.
 fn refuses(what: &str, answer: &Answer) {
     assert!(!answer.status.is_success(), "{what}: {}", answer.body);
     assert_eq!(
@@ -44,7 +44,7 @@ async fn no_refusal_to_the_proxy_may_be_stored() {
     let forged = format!("{}=forged", cookies::TICKET);
     let table = [
         ("no ticket, a script", &lab, HeaderMap::new()),
-        ("no ticket, a person", &lab, headers(&NAVIGATION)),
+        ("no ticket, a user", &lab, headers(&NAVIGATION)),
         ("a forged ticket", &lab, page("same-origin", &forged)),
         ("two tickets", &lab, page("same-origin", &twice)),
         ("a sibling's page", &lab, page("same-site", &own)),
@@ -53,7 +53,7 @@ async fn no_refusal_to_the_proxy_may_be_stored() {
             &format!("{}/", origin(BOBS)),
             page("same-origin", &own),
         ),
-        ("nobody's", &format!("{}/", origin(NONE)), HeaderMap::new()),
+        ("no workspace's", &format!("{}/", origin(NONE)), HeaderMap::new()),
         (
             "a path of ours",
             &format!("{}/_workspace/x", origin(LAB)),
@@ -90,7 +90,7 @@ async fn no_refusal_to_the_proxy_may_be_stored() {
         times: 100,
     });
     let answer = replica.verify("GET", &lab, page("same-origin", &own)).await;
-    refuses("nobody to ask", &answer);
+    refuses("no API server", &answer);
 }
 
 #[tokio::test]
@@ -134,7 +134,7 @@ async fn no_refusal_of_a_page_may_be_stored() {
             user(),
         ),
         (
-            "an answer that nobody asked for",
+            "an answer without a request",
             Method::GET,
             format!("{AUTH}/callback?code=x&state=y"),
             user(),
@@ -185,7 +185,7 @@ async fn no_refusal_of_a_page_may_be_stored() {
     for (what, method, url, lines) in table {
         refuses(what, &fixture.page(method, &url, lines, String::new()).await);
     }
-    // What signs nobody in.
+    // What signs no user in.
     fixture
         .issuer
         .change(|issuer| issuer.token_error = Some("invalid_grant"));

@@ -76,7 +76,7 @@ async fn every_proxy_gets_the_same_decision() {
             only.headers
         );
 
-        // Not hers, nobody's, another host's ticket, no ticket, a path of the gateway's own, a sibling's fetch.
+        // Not hers, no workspace's, another host's ticket, no ticket, a path of the gateway's own, a sibling's fetch.
         let no = async |host: &str, path: &str, lines: &HeaderMap, status: u16| {
             let answer = ask(&fixture, proxy, host, path, lines).await;
             let leads_on = status == 302;

@@ -94,14 +94,14 @@ async fn strangers_learn_nothing_of_a_workspace_that_does_not_run() {
     let none = bob.open(&format!("{}/", origin(NONE))).await.answer;
     assert_eq!(private.status, StatusCode::FORBIDDEN);
     assert_eq!(private.visible_answer(), none.visible_answer());
-    let nobody = fixture
+    let stranger = fixture
         .verify("GET", &format!("{}/", origin(LAB)), headers(&SCRIPT))
         .await;
     let nothing = fixture
         .verify("GET", &format!("{}/", origin(NONE)), headers(&SCRIPT))
         .await;
-    assert_eq!(nobody.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(nobody.body.replace(LAB, ""), nothing.body.replace(NONE, ""));
+    assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(stranger.body.replace(LAB, ""), nothing.body.replace(NONE, ""));
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_refusal_has_an_identifier_that_stands_in_the_audit_log() {
 }
 
 #[tokio::test]
-async fn no_refusal_is_blank_whoever_asks_and_however() {
+async fn no_refusal_is_blank_for_any_client_and_request() {
     let fixture = Fixture::new().await;
     let lab = origin(LAB);
     let paths = [
@@ -213,7 +213,7 @@ async fn the_sign_out_page_shows_the_signed_in_user() {
 }
 
 #[tokio::test]
-async fn without_an_identity_provider_users_are_told_so() {
+async fn without_an_identity_provider_the_page_says_so() {
     let fixture = Fixture::without_provider();
     let page = fixture
         .browser("alice")
@@ -230,7 +230,7 @@ async fn without_an_identity_provider_users_are_told_so() {
 }
 
 #[tokio::test]
-async fn our_own_answers_keep_browsers_to_https_and_pages_of_the_sign_in_host_give_nobody_a_handle() {
+async fn our_own_answers_keep_browsers_to_https_and_pages_of_the_sign_in_host_give_no_window_a_handle() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     let lost = alice.step(&format!("{AUTH}/nowhere")).await;

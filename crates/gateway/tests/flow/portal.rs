@@ -168,8 +168,8 @@ async fn a_code_for_a_workspace_gives_no_ticket_at_the_portal() {
 #[tokio::test]
 async fn without_a_session_pages_lead_to_the_login_and_other_requests_are_refused() {
     let fixture = fixture().await;
-    let nobody = fixture.browser("nobody");
-    let answer = nobody.step(&page()).await;
+    let stranger = fixture.browser("stranger");
+    let answer = stranger.step(&page()).await;
     assert_eq!(answer.status, StatusCode::FOUND);
     assert!(
         answer
@@ -178,7 +178,7 @@ async fn without_a_session_pages_lead_to_the_login_and_other_requests_are_refuse
             .starts_with(&format!("{AUTH}/enter?t="))
     );
     for method in ["GET", "POST"] {
-        let answer = fetch(&nobody, method, &page()).await;
+        let answer = fetch(&stranger, method, &page()).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{method}");
         assert_eq!(answer.json()["loginUrl"], format!("{ORIGIN}/"));
         assert!(!answer.headers.contains_key(api::names::ASSERTION_HEADER));
@@ -188,11 +188,11 @@ async fn without_a_session_pages_lead_to_the_login_and_other_requests_are_refuse
 #[tokio::test]
 async fn a_form_that_is_sent_without_a_session_says_how_to_keep_what_was_typed() {
     let fixture = fixture().await;
-    let nobody = fixture.browser("nobody");
+    let stranger = fixture.browser("stranger");
     let mut lines = headers(&[("sec-fetch-site", "same-origin"), ("origin", ORIGIN)]);
     lines.extend(headers(&NAVIGATION[1..]));
     let url = format!("{ORIGIN}/w/team/lab/edit");
-    let answer = nobody.send("POST", &url, lines).await;
+    let answer = stranger.send("POST", &url, lines).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     for part in [
         "nothing was saved",
@@ -202,7 +202,7 @@ async fn a_form_that_is_sent_without_a_session_says_how_to_keep_what_was_typed()
         assert!(answer.body.contains(part), "{part}: {}", answer.body);
     }
     assert!(!answer.body.contains("/w/team/lab"), "{}", answer.body);
-    let script = fetch(&nobody, "POST", &url).await;
+    let script = fetch(&stranger, "POST", &url).await;
     assert_eq!(script.json()["error"], "SignInRequired");
 }
 
@@ -489,7 +489,7 @@ async fn the_start_form_does_not_name_the_portal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stalled_replica_lets_nobody_into_the_portal() {
+async fn a_stalled_replica_admits_no_user_to_the_portal() {
     let fixture = fixture().await;
     let alice = signed_in(&fixture, "alice").await;
     fixture.app.freshness.sent(1);

@@ -103,7 +103,7 @@ pub(super) async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str, host
 }
 
 #[tokio::test]
-async fn a_start_is_told_in_order_grows_to_a_hundred_and_ends() {
+async fn events_of_a_start_come_in_order_grow_to_a_hundred_and_end() {
     let fixture = watched().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
     fixture.publish(vec![starting(LAB, "alice", "", false)]);
@@ -290,9 +290,9 @@ async fn a_stream_ends_with_the_right_to_follow_it_as_soon_as_a_websocket() {
         (alice, stream)
     };
     let ends = async |stream: &mut Events<Body>, why: &str| {
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(stream.next().await, None, "{why}");
-        assert!(begun.elapsed() < Duration::from_secs(2), "{why}");
+        assert!(started.elapsed() < Duration::from_secs(2), "{why}");
     };
     let (_alice, mut stream) = followed().await;
     fixture.publish(vec![starting(LAB, "carol", reason::STARTING, false)]);
@@ -457,11 +457,11 @@ async fn an_idle_stream_sends_a_comment_every_fifteen_seconds() {
     fixture.app.sessions.apply(Event::Apply(session)).await;
     fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
     let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(stream.awaited().await.unwrap().percent(), 5);
     assert_eq!(stream.awaited().await.unwrap().percent(), 20);
     assert_eq!(stream.awaited().await, None);
-    let held = begun.elapsed().as_secs_f64();
+    let held = started.elapsed().as_secs_f64();
     assert!((118.5..=120.0).contains(&held), "{held}");
     assert!((7..=8).contains(&stream.idle), "{}", stream.idle);
 }

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 
+use gateway::oidc::Mapping;
 use gateway::oidc::Registered;
-use gateway::oidc::claims::Mapping;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -140,10 +140,10 @@ async fn a_login_started_with_one_provider_takes_no_answer_of_another() {
     let fixture = both_found().await;
     let (mallory, alice) = (fixture.browser("alice"), fixture.browser("alice"));
     // Mallory's own code of the partners' provider, and alice's login with the main one, in both orders.
-    for (begun, host, other) in [(MAIN, LAB, OTHER), (OTHER, BOBS, MAIN)] {
+    for (started, host, other) in [(MAIN, LAB, OTHER), (OTHER, BOBS, MAIN)] {
         let foreign = sent_to(&mallory, host, other).await;
         let foreign = mallory.step(&foreign).await.location().unwrap().to_owned();
-        let at = sent_to(&alice, host, begun).await;
+        let at = sent_to(&alice, host, started).await;
         let own = alice.step(&at).await.location().unwrap().to_owned();
         let state = |url: &str| {
             let (_, query) = url.split_once('?').unwrap();
@@ -154,7 +154,7 @@ async fn a_login_started_with_one_provider_takes_no_answer_of_another() {
         assert_eq!(
             alice.step(&mixed).await.status,
             StatusCode::BAD_REQUEST,
-            "{begun}"
+            "{started}"
         );
     }
     assert_eq!(asked_for_tokens(&fixture), (0, 0));

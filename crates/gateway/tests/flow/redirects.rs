@@ -1,7 +1,7 @@
 //! Redirects lead to the auth host, a workspace of this domain, or the identity provider, and nowhere else.
 
-use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
 use gateway::tokens::{Enter, Token as _};
+use gateway::tokens::{KeyId, KeyRing, SealingKey};
 use http::{Method, StatusCode};
 use openidconnect::url::Url;
 use proptest::prelude::*;

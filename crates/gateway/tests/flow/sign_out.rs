@@ -1,4 +1,4 @@
-//! Signing out of the gateway, at the provider, and everywhere. Nobody can sign out another user.
+//! Signing out of the gateway, at the provider, and everywhere. No user can sign out another one.
 
 use gateway::tokens::cookies;
 use http::{Method, StatusCode};
@@ -67,7 +67,7 @@ async fn signing_out_ends_the_session_and_redirects_to_the_provider() {
 }
 
 #[tokio::test]
-async fn signing_out_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else() {
+async fn signing_out_everywhere_ends_all_sessions_of_the_user_and_no_others() {
     let fixture = Fixture::new().await;
     let (here, there) = (
         signed_in(&fixture, "alice", LAB).await,

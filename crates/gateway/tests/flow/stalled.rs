@@ -55,7 +55,7 @@ async fn an_unread_stream_is_closed_after_half_a_minute() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_nobody_reads_ends_with_the_right_to_it_and_with_the_replica() {
+async fn an_unread_stream_ends_with_the_right_to_it_and_with_the_replica() {
     let fixture = watched().await;
     let alice = signed_in(&fixture, "alice", LAB).await;
     fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
@@ -70,7 +70,7 @@ async fn a_stream_that_nobody_reads_ends_with_the_right_to_it_and_with_the_repli
     let unread = async |pages: &Router| {
         let answer = ask(pages, LAB, own_page(&alice, LAB)).await;
         let LongLived(over) = answer.extensions().get::<LongLived>().unwrap().clone();
-        // It has a line that nobody takes, and waits with the next.
+        // It has an unread line, and waits with the next.
         sleep(Duration::from_secs(5)).await;
         assert!(!over.is_cancelled());
         (answer, over)
@@ -95,12 +95,12 @@ async fn a_stream_lasts_ten_minutes_and_who_comes_again_goes_on_where_it_ended()
     let alice = signed_in(&fixture, "alice", LAB).await;
     fixture.publish(vec![starting(LAB, "alice", reason::STARTING, false)]);
     let mut stream = events(&fixture.pages, LAB, own_page(&alice, LAB)).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(stream.awaited().await.unwrap().percent(), 5);
     let last = stream.awaited().await.unwrap();
     assert_eq!(last.percent(), 20);
     assert_eq!(stream.awaited().await, None);
-    let lasted = begun.elapsed().as_secs_f64();
+    let lasted = started.elapsed().as_secs_f64();
     assert!((600.0..600.1).contains(&lasted), "{lasted}");
     // The stream sent a keep-alive comment every 15 seconds.
     assert_eq!(stream.idle, 39);

@@ -173,9 +173,9 @@ async fn a_form_of_another_origin_starts_nothing() {
 async fn strangers_and_users_who_are_not_signed_in_start_nothing() {
     let fixture = Fixture::new().await;
     stopped(&fixture).await;
-    let nobody = fixture.browser("nobody");
+    let stranger = fixture.browser("stranger");
     assert_eq!(
-        press(&nobody, Some(AUTH), &format!("host={LAB}")).await.status,
+        press(&stranger, Some(AUTH), &format!("host={LAB}")).await.status,
         StatusCode::UNAUTHORIZED
     );
     let bob = fixture.browser("bob");

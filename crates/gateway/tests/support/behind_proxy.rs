@@ -5,16 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use gateway::index::Index;
-use gateway::index::traefik::Routes;
+use gateway::index::Routes;
 use gateway::login;
 use gateway::login::progress;
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
 use gateway::router::{self, Entrance, Gate, RouteProvider};
-use gateway::server::bounds::{self, Bounds, Kind, Most};
-use gateway::server::{Limits, Listener, Owners};
+use gateway::server::{Bounds, Kind, Limits, Listener, Most, Owners, at_entrance, at_pages, at_routes};
 use gateway::tokens::cookies::StripList;
-use gateway::verify::adapters::ProxyKind;
+use gateway::verify::ProxyKind;
 use gateway::verify::{AppState, Authorizer};
 use http::HeaderMap;
 use kit::pki::{Pair, Purpose, authority, leaf};
@@ -149,11 +148,11 @@ impl<D: Authorizer> Behind<D> {
             };
             (port, listener)
         };
-        let (verify, listener) = listen(bounds::at_entrance as fn(&str, &HeaderMap) -> Kind).await;
+        let (verify, listener) = listen(at_entrance as fn(&str, &HeaderMap) -> Kind).await;
         tokio::spawn(listener.serve(counted, stop.clone()));
-        let (routes, listener) = listen(bounds::at_routes).await;
+        let (routes, listener) = listen(at_routes).await;
         tokio::spawn(listener.serve(move || router::provider(provider.clone()), stop.clone()));
-        let (pages_port, listener) = listen(bounds::at_pages).await;
+        let (pages_port, listener) = listen(at_pages).await;
         tokio::spawn(listener.serve(move || pages.clone(), stop));
         Ports {
             verify,

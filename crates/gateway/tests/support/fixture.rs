@@ -9,27 +9,26 @@ use axum::Router;
 use axum::body::Body;
 use gateway::audit::Audit;
 use gateway::clock::Clock;
-use gateway::index::following::Follower;
-use gateway::index::freshness::Freshness;
+use gateway::index::Follower;
+use gateway::index::Freshness;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::login;
 use gateway::login::progress;
 use gateway::metrics::Metrics;
-use gateway::oidc::claims::Mapping;
-use gateway::oidc::http::HttpClient;
+use gateway::oidc::HttpClient;
+use gateway::oidc::Mapping;
 use gateway::oidc::{Provider, Providers, Registered, Settings};
 use gateway::relay::Relay;
 use gateway::router::{self, Entrance};
-use gateway::server::throttle::{Rates, Throttle};
+use gateway::server::{Rates, Throttle};
 use gateway::session::Sessions;
-use gateway::tokens::assertion::Assertions;
+use gateway::tokens::Assertions;
+use gateway::tokens::Secret;
 use gateway::tokens::cookies::StripList;
-use gateway::tokens::redacted::Secret;
-use gateway::tokens::seal::{KeyId, KeyRing, SealingKey};
-use gateway::verify::adapters::ProxyKind;
-use gateway::verify::bearer::{self, Bearer};
-use gateway::verify::rights::Rights;
-use gateway::verify::{AppState, Authorizer};
+use gateway::tokens::{KeyId, KeyRing, SealingKey};
+use gateway::verify::ProxyKind;
+use gateway::verify::Rights;
+use gateway::verify::{AppState, Authorizer, Bearer, BearerSettings};
 use http::header::HeaderMap;
 use http::{Method, Request, Response};
 use kit::assertion::Signer;
@@ -59,7 +58,7 @@ pub(crate) const LAB: &str = "lab-a.ws.example";
 pub(crate) const BOBS: &str = "lab-b.ws.example";
 /// Bob's, open to everybody.
 pub(crate) const OPEN: &str = "open-b.ws.example";
-/// Nobody's.
+/// No workspace's.
 pub(crate) const NONE: &str = "none.ws.example";
 
 pub(crate) struct Fixture {
@@ -209,7 +208,7 @@ impl Fixture {
     }
 
     /// A gateway that takes tokens as these settings say, with this one provider, found.
-    pub(crate) async fn taking_tokens(settings: bearer::Settings, provider: Registered) -> Self {
+    pub(crate) async fn taking_tokens(settings: BearerSettings, provider: Registered) -> Self {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
         let providers = Arc::new(Providers::new(vec![provider]));
@@ -259,7 +258,7 @@ impl Fixture {
         issuer: Issuer,
         clock: Clock,
         keys: Arc<KeyRing>,
-        (providers, tokens, scope): (Arc<Providers>, Option<bearer::Settings>, Scope),
+        (providers, tokens, scope): (Arc<Providers>, Option<BearerSettings>, Scope),
     ) -> Self {
         let log = Log::default();
         let (audit, _) = Audit::to(log.clone(), Metrics::default()).unwrap();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::server::Limits;
 use gateway::verify::Authorizer;
-use gateway::verify::adapters::ProxyKind;
+use gateway::verify::ProxyKind;
 use http::{HeaderMap, Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -423,7 +423,7 @@ pub(crate) fn temporary_folder() -> PathBuf {
     folder
 }
 
-/// A port that nobody listens on, and that is given to nobody else: below those that the kernel chooses for itself (32768 and up on
+/// A port that no process listens on, and that no other process gets: below those that the kernel chooses for itself (32768 and up on
 /// Linux), so that no connection takes it before the process listens for which it is meant.
 pub(crate) fn free_port() -> u16 {
     const FIRST: usize = 20_000;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use gateway::metrics::Metrics;
-use gateway::server::bounds::{Bounds, Kind, Most, at_entrance};
+use gateway::server::{Bounds, Kind, Most, at_entrance};
 use gateway::server::{Limits, Listener, Owners};
 use http::HeaderMap;
 use kit::pki::{Pair, Purpose, authority, leaf};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use gateway::oidc::Registered;
-use gateway::verify::bearer::Settings;
+use gateway::verify::BearerSettings as Settings;
 use serde_json::{Value, json};
 
 use crate::support::fixture::{AUTH, Fixture, ISSUER, NOW, mapping};
@@ -81,7 +81,7 @@ impl Tokens {
     }
 }
 
-/// A token that nobody knows. `number` makes it differ from others.
+/// An unknown token. `number` makes it differ from others.
 pub(crate) fn token(claims: &Value, number: usize) -> String {
     let encode = |value: &Value| BASE64URL.encode(value.to_string());
     let signature = BASE64URL.encode(format!("signature {number}"));

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use gateway::index::following::Follower;
-use gateway::index::freshness::Freshness;
+use gateway::index::Follower;
+use gateway::index::Freshness;
 use gateway::index::{Index, Served, feed};
 use gateway::metrics::Metrics;
 use http::{HeaderMap, Method, Request, Response, StatusCode};

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::interval;
 
-use crate::person::client;
+use crate::user::client;
 
 /// What a mark looks like.
 pub(crate) const MARK: &str = "2131-01-01T00:00:00Z";

@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
-use crate::person::{Person, client, signer};
+use crate::user::{User, client, signer};
 
 const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASSERTION_HEADER);
 
@@ -32,14 +32,14 @@ pub(crate) struct Plan {
     /// Folder with the serving certificate.
     tls: PathBuf,
     /// Who reads pages at which address.
-    people: Vec<(SocketAddr, Person)>,
+    people: Vec<(SocketAddr, User)>,
 }
 
 /// One address.
 struct Front {
     portal: Client,
     signer: Arc<Signer>,
-    person: Person,
+    user: User,
 }
 
 /// Listens, says `ready`, and forwards until standard input ends.
@@ -47,11 +47,11 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let portal = client(&plan.server).await?;
     let signer = Arc::new(signer()?);
     let config = Arc::new(kit::tls::server_config(crate::certificate(&plan.tls)?, None)?);
-    for (address, person) in plan.people {
+    for (address, user) in plan.people {
         let front = Arc::new(Front {
             portal: portal.clone(),
             signer: signer.clone(),
-            person,
+            user,
         });
         let router = Router::new().fallback(move |request| front.clone().answer(request));
         let (listener, stop) = (TcpListener::bind(address).await?, CancellationToken::new());
@@ -78,7 +78,7 @@ impl Front {
             .body(Body::empty())?;
         *forwarded.headers_mut() = head.headers;
         forwarded.headers_mut().remove(HOST);
-        let assertion = HeaderValue::from_str(&self.person.assertion(&self.signer, LIFE)?)?;
+        let assertion = HeaderValue::from_str(&self.user.assertion(&self.signer, LIFE)?)?;
         forwarded.headers_mut().insert(ASSERTION, assertion);
         let mut answer = self.portal.send(forwarded).await?;
         // Of the connection to the portal, and not of the browser's.

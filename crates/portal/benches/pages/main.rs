@@ -12,9 +12,9 @@
 
 mod changes;
 mod front;
-mod person;
 mod requests;
 mod streams;
+mod user;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -39,7 +39,7 @@ fn main() -> anyhow::Result<()> {
         .build()?;
     match part.as_slice() {
         ["keys"] => {
-            println!("{}", person::signer()?.key_set());
+            println!("{}", user::signer()?.key_set());
             Ok(())
         }
         ["bare", address, folder, bytes] => {

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::time::sleep_until;
 
-use crate::person::{Person, client, signer};
+use crate::user::{User, client, signer};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,7 +23,7 @@ pub(crate) struct Plan {
     /// Kubeconfig of a client of the server.
     server: PathBuf,
     /// Asked for in turns.
-    people: Vec<Person>,
+    people: Vec<User>,
     /// Requests per second.
     rate: f64,
     /// How many requests, in all.
@@ -42,12 +42,12 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     let (client, signer) = (client(&plan.server).await?, signer()?);
     let people = plan.people.iter().cycle().take(plan.count);
     let requests: Vec<_> = people
-        .map(|person| person.request(&signer, LIFE))
+        .map(|user| user.request(&signer, LIFE))
         .collect::<Result<_, _>>()?;
     // The handshake is not part of a page.
     let known = if plan.known { plan.people.len() } else { 1 };
-    for person in plan.people.iter().take(known) {
-        answer(&client, person.request(&signer, LIFE)?).await?;
+    for user in plan.people.iter().take(known) {
+        answer(&client, user.request(&signer, LIFE)?).await?;
     }
     let begin = Instant::now();
     let mut lines = String::new();
@@ -67,18 +67,18 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     fs::write(&plan.log, lines).with_context(|| plan.log.display().to_string())
 }
 
-/// Prints what a browser loads for the first person's page, in a line of JSON.
+/// Prints what a browser loads for the first user's page, in a line of JSON.
 pub(crate) async fn first(plan: Plan) -> anyhow::Result<()> {
     let (client, signer) = (client(&plan.server).await?, signer()?);
-    let person = plan.people.first().context("nobody asks")?;
-    let (status, _, page) = answer(&client, person.request(&signer, LIFE)?).await?;
-    ensure!(status == 200, "{} is answered {status}", person.path);
+    let user = plan.people.first().context("the plan has no users")?;
+    let (status, _, page) = answer(&client, user.request(&signer, LIFE)?).await?;
+    ensure!(status == 200, "{} is answered {status}", user.path);
     let (mut script, mut style) = (0, 0);
     let assets = files(&page);
     for path in &assets {
-        let asset = Person {
+        let asset = User {
             path: path.clone(),
-            ..person.clone()
+            ..user.clone()
         };
         let (status, kind, text) = answer(&client, asset.request(&signer, LIFE)?).await?;
         ensure!(status == 200, "{path} is answered {status}");

@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 use tokio::time::{interval, sleep, timeout};
 
 use crate::changes::{MARK, change, mark};
-use crate::person::{Person, client, signer};
+use crate::user::{User, client, signer};
 
 /// How soon a browser asks again, as the portal tells it.
 const RETRY: Duration = Duration::from_secs(1);
@@ -39,7 +39,7 @@ pub(crate) struct Plan {
     /// Kubeconfig of a client of the API server that may write statuses.
     api_server: PathBuf,
     /// Each has one list open.
-    people: Vec<Person>,
+    people: Vec<User>,
     /// Namespace and name of what is changed, in turns; each is on a list.
     shown: Vec<(String, String)>,
     /// If there are any, every other change is of one of these, which are on no page that is open.
@@ -87,12 +87,12 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     });
     let local = LocalSet::new();
     let count = plan.people.len();
-    for (number, person) in plan.people.iter().cloned().enumerate() {
+    for (number, user) in plan.people.iter().cloned().enumerate() {
         let shared = shared.clone();
         // The first streams end one after the other, as those of people do who came at different times.
         let first = i64::try_from(number)? * LIFE / i64::try_from(count)? + 5;
         local.spawn_local(async move {
-            if let Err(error) = follow(&shared, &person, first).await {
+            if let Err(error) = follow(&shared, &user, first).await {
                 shared.seen.borrow_mut().failed = Some(error);
             }
         });
@@ -148,14 +148,14 @@ async fn course(plan: &Plan, shared: &Shared) -> anyhow::Result<()> {
 }
 
 /// Keeps one list open.
-async fn follow(shared: &Shared, person: &Person, first: i64) -> anyhow::Result<()> {
+async fn follow(shared: &Shared, user: &User, first: i64) -> anyhow::Result<()> {
     let mut life = first;
     let mut is_open = false;
     // What this list showed already.
     let mut known = BTreeSet::new();
     loop {
         let asked = Timestamp::now();
-        let answer = shared.client.send(person.request(&shared.signer, life)?).await?;
+        let answer = shared.client.send(user.request(&shared.signer, life)?).await?;
         ensure!(answer.status() == 200, "a stream is answered {}", answer.status());
         let mut body = answer.into_body();
         let mut text = String::new();

@@ -16,8 +16,8 @@ use crate::user::User;
 const INTERVAL: Duration = Duration::from_mins(10);
 /// Delay of the next request after one without an answer.
 const RETRY: Duration = Duration::from_secs(10);
-/// A name that nobody has. It has no rights, and asks only who it is.
-const NOBODY: &str = "jupyter-k8s-portal-check";
+/// A name that no user has. It has no rights, and asks only who it is.
+const PROBE: &str = "jupyter-k8s-portal-check";
 
 /// Whether requests can be sent as the user.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,19 +68,19 @@ async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
             "An administrator switched changes off here (portal.impersonation: Off).".to_owned(),
         ));
     }
-    let nobody = User {
-        name: NOBODY.to_owned(),
+    let probe = User {
+        name: PROBE.to_owned(),
         groups: Vec::new(),
         session_end: None,
         assertion_end: i64::MAX,
     };
-    let as_nobody = AsUser::new(client.clone(), Arc::new(nobody));
+    let as_probe = AsUser::new(client.clone(), Arc::new(probe));
     let asked = SelfSubjectReview::default();
-    match as_nobody.create::<SelfSubjectReview>(None, &asked, false).await {
+    match as_probe.create::<SelfSubjectReview>(None, &asked, false).await {
         Ok(answer) => {
             let user = answer.status.and_then(|status| status.user_info);
-            let is_nobody = user.and_then(|user| user.username).as_deref() == Some(NOBODY);
-            Some(if is_nobody {
+            let is_probe = user.and_then(|user| user.username).as_deref() == Some(PROBE);
+            Some(if is_probe {
                 Mode::AsUser
             } else {
                 Mode::ReadOnly("The API server ignores for whom the portal asks.".to_owned())
@@ -112,7 +112,7 @@ mod tests {
         let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
             let body = body.clone();
             async move {
-                assert_eq!(request.headers()["impersonate-user"], NOBODY);
+                assert_eq!(request.headers()["impersonate-user"], PROBE);
                 assert!(request.uri().path().ends_with("/selfsubjectreviews"));
                 let body = kube::client::Body::from(body.to_string().into_bytes());
                 let mut response = Response::new(body);
@@ -132,7 +132,7 @@ mod tests {
         let answer = |name: &str| json!({"metadata": {}, "status": {"userInfo": {"username": name}}});
         let asked = |name: &str| client(StatusCode::CREATED, answer(name));
         assert_eq!(
-            found(&asked(NOBODY), Impersonation::Constrained).await,
+            found(&asked(PROBE), Impersonation::Constrained).await,
             Some(Mode::AsUser)
         );
         let ignored = found(&asked("system:serviceaccount:a:portal"), Impersonation::Any).await;

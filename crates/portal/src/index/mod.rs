@@ -28,7 +28,7 @@ use kube::{Api, Client, ResourceExt as _};
 use tokio::sync::watch as signal;
 use tokio::time::sleep;
 
-pub use served::Served;
+pub(crate) use served::Served;
 use snapshot::Latest;
 pub(crate) use snapshot::{Snapshot, access_type, hash};
 use watch::{Health, Watch};
@@ -40,11 +40,11 @@ const CATCH_UP: Duration = Duration::from_secs(1);
 /// When a watch is interrupted for longer than this, requests get 503 instead of a page, and streams end.
 const MAX_STALENESS: Duration = Duration::from_mins(1);
 /// Label of namespaces in which users create workspaces (docs/portal.md).
-pub const NAMESPACE_LABEL: &str = "workspaces.jupyter.org/workspaces";
+pub(crate) const NAMESPACE_LABEL: &str = "workspaces.jupyter.org/workspaces";
 
 /// The objects in memory.
 #[derive(Debug, Clone)]
-pub struct Index {
+pub(crate) struct Index {
     scope: Scope,
     wanted_manager: Option<String>,
     workspaces: Store<Workspace>,
@@ -62,7 +62,7 @@ pub struct Index {
 
 impl Index {
     /// The index, and the watches that fill it. Each opens a gate of `readiness` after its first list.
-    pub fn new(
+    pub(crate) fn new(
         client: &Client,
         scope: &Scope,
         wanted_manager: Option<String>,
@@ -125,17 +125,17 @@ impl Index {
     }
 
     /// Workspaces, in no order.
-    pub fn workspaces(&self) -> Vec<Arc<Workspace>> {
+    pub(crate) fn workspaces(&self) -> Vec<Arc<Workspace>> {
         self.workspaces.state()
     }
 
     /// The workspace of that name.
-    pub fn workspace(&self, namespace: &str, name: &str) -> Option<Arc<Workspace>> {
+    pub(crate) fn workspace(&self, namespace: &str, name: &str) -> Option<Arc<Workspace>> {
         self.workspaces.get(&ObjectRef::new(name).within(namespace))
     }
 
     /// Templates by name, without those that are being deleted.
-    pub fn templates(&self) -> Vec<Arc<WorkspaceTemplate>> {
+    pub(crate) fn templates(&self) -> Vec<Arc<WorkspaceTemplate>> {
         let mut all = self.templates.state();
         all.retain(|template| template.metadata.deletion_timestamp.is_none());
         all.sort_by_key(|template| template.name_any());
@@ -151,22 +151,22 @@ impl Index {
     }
 
     /// The template of that name.
-    pub fn template(&self, name: &str) -> Option<Arc<WorkspaceTemplate>> {
+    pub(crate) fn template(&self, name: &str) -> Option<Arc<WorkspaceTemplate>> {
         self.templates.get(&ObjectRef::new(name))
     }
 
     /// The manager of that name.
-    pub fn manager(&self, name: &str) -> Option<Arc<WorkspaceManager>> {
+    pub(crate) fn manager(&self, name: &str) -> Option<Arc<WorkspaceManager>> {
         self.managers.get(&ObjectRef::new(name))
     }
 
     /// All managers.
-    pub fn managers(&self) -> Vec<Arc<WorkspaceManager>> {
+    pub(crate) fn managers(&self) -> Vec<Arc<WorkspaceManager>> {
         self.managers.state()
     }
 
     /// The manager that routes to the workspace.
-    pub fn manager_of(&self, workspace: &Workspace) -> Option<Arc<WorkspaceManager>> {
+    pub(crate) fn manager_of(&self, workspace: &Workspace) -> Option<Arc<WorkspaceManager>> {
         match manager_name(workspace) {
             Some(name) => self.manager(name),
             None => self.default_manager(),
@@ -174,7 +174,7 @@ impl Index {
     }
 
     /// Shares that name the workspace, counting or not.
-    pub fn shares_of(&self, workspace: &Workspace) -> Vec<Arc<WorkspaceShare>> {
+    pub(crate) fn shares_of(&self, workspace: &Workspace) -> Vec<Arc<WorkspaceShare>> {
         let (namespace, name) = (&workspace.metadata.namespace, workspace.metadata.name.as_deref());
         let mut shares = self.shares.state();
         shares.retain(|share| {
@@ -184,23 +184,23 @@ impl Index {
     }
 
     /// The share with this UID.
-    pub fn share(&self, uid: Option<&str>) -> Option<Arc<WorkspaceShare>> {
+    pub(crate) fn share(&self, uid: Option<&str>) -> Option<Arc<WorkspaceShare>> {
         let mut shares = self.shares.state().into_iter();
         shares.find(|share| share.metadata.uid.as_deref() == uid)
     }
 
     /// All shares.
-    pub fn shares(&self) -> Vec<Arc<WorkspaceShare>> {
+    pub(crate) fn shares(&self) -> Vec<Arc<WorkspaceShare>> {
         self.shares.state()
     }
 
     /// Namespaces that hold workspaces or carry [`NAMESPACE_LABEL`].
-    pub fn namespaces(&self) -> BTreeSet<String> {
+    pub(crate) fn namespaces(&self) -> BTreeSet<String> {
         self.namespaces_with(&self.workspaces())
     }
 
     /// The same, if these are all workspaces.
-    pub fn namespaces_with(&self, workspaces: &[Arc<Workspace>]) -> BTreeSet<String> {
+    pub(crate) fn namespaces_with(&self, workspaces: &[Arc<Workspace>]) -> BTreeSet<String> {
         if let Some(namespace) = self.scope.namespace() {
             return [namespace.to_owned()].into();
         }
@@ -217,12 +217,12 @@ impl Index {
     }
 
     /// Whether the webhook judges what is written. In one-namespace mode there is none (docs/one-namespace.md).
-    pub fn has_webhook(&self) -> bool {
+    pub(crate) fn has_webhook(&self) -> bool {
         self.scope.is_cluster()
     }
 
     /// The addresses of this installation, once its manager is known.
-    pub fn served(&self) -> Option<Served> {
+    pub(crate) fn served(&self) -> Option<Served> {
         let manager = match &self.wanted_manager {
             Some(name) => self.manager(name),
             None => self.default_manager(),
@@ -231,7 +231,7 @@ impl Index {
     }
 
     /// The manager of workspaces that name none: in one-namespace mode the release's own, else the one default manager.
-    pub fn default_manager(&self) -> Option<Arc<WorkspaceManager>> {
+    pub(crate) fn default_manager(&self) -> Option<Arc<WorkspaceManager>> {
         if let (false, Some(own)) = (self.scope.is_cluster(), &self.wanted_manager) {
             return self.manager(own);
         }
@@ -245,17 +245,17 @@ impl Index {
     }
 
     /// Since when a watch is interrupted, so that pages may be out of date.
-    pub fn interrupted_since(&self) -> Option<Timestamp> {
+    pub(crate) fn interrupted_since(&self) -> Option<Timestamp> {
         self.health.interrupted_since()
     }
 
     /// Whether a watch is interrupted for so long that its objects must not be shown any more.
-    pub fn is_too_old(&self) -> bool {
+    pub(crate) fn is_too_old(&self) -> bool {
         self.lag() > MAX_STALENESS
     }
 
     /// How old the objects in memory may be: how long the oldest interrupted watch has been so.
-    pub fn lag(&self) -> Duration {
+    pub(crate) fn lag(&self) -> Duration {
         self.health.lag()
     }
 
@@ -265,12 +265,12 @@ impl Index {
     }
 
     /// Signals each change, and each interruption of a watch.
-    pub fn changes(&self) -> signal::Receiver<u64> {
+    pub(crate) fn changes(&self) -> signal::Receiver<u64> {
         self.changes.subscribe()
     }
 
     /// Waits until the workspace is in memory in this version or a later one, so that the next page shows it; a second at most.
-    pub async fn caught_up(&self, namespace: &str, name: &str, version: &str) {
+    pub(crate) async fn caught_up(&self, namespace: &str, name: &str, version: &str) {
         let is_known = || {
             let Some(known) = self.workspace(namespace, name) else {
                 return false;

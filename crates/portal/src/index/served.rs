@@ -4,14 +4,14 @@ use api::WorkspaceManager;
 
 /// The addresses of this installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Served {
+pub(crate) struct Served {
     base_domain: String,
     port: u16,
 }
 
 impl Served {
     /// The addresses that the manager states.
-    pub fn of(manager: &WorkspaceManager) -> Self {
+    pub(crate) fn of(manager: &WorkspaceManager) -> Self {
         let routing = &manager.spec.routing;
         Self {
             base_domain: routing.base_domain.to_ascii_lowercase(),
@@ -20,12 +20,12 @@ impl Served {
     }
 
     /// Origin of the portal's pages, such as `https://portal.example.org`.
-    pub fn origin(&self) -> String {
+    pub(crate) fn origin(&self) -> String {
         self.origin_of("portal")
     }
 
     /// Origin of the sign-in host.
-    pub fn auth_origin(&self) -> String {
+    pub(crate) fn auth_origin(&self) -> String {
         self.origin_of("auth")
     }
 

@@ -1,6 +1,6 @@
 //! Watched objects after a change -> the same, found by owner, namespace and share (in memory).
 //!
-//! Every open list is read after a change. This is made once for all of them, so that people who see few workspaces cost little however
+//! Every open list is read after a change. This is made once for all of them, so that users who see few workspaces cost little however
 //! many there are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -178,7 +178,7 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
         shown.push(Shown {
             lost: true,
             what: "Kernels and terminals".to_owned(),
-            fate: "end".to_owned(),
+            effect: "end".to_owned(),
         });
     }
     if action != Action::Delete {
@@ -199,7 +199,7 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
                 "Disk {}",
                 claim.unwrap_or_else(|| rules::names::child(&workspace.name_any()))
             ),
-            fate: match (size, loses_files) {
+            effect: match (size, loses_files) {
                 (Some(size), true) => format!("{size}, deleted with all files"),
                 (None, true) => "deleted with all files".to_owned(),
                 (Some(size), false) => format!("{size}, kept"),
@@ -210,7 +210,7 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
     shown.push(Shown {
         lost: true,
         what: "Shares".to_owned(),
-        fate: "end".to_owned(),
+        effect: "end".to_owned(),
     });
     shown
 }

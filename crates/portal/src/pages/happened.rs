@@ -107,7 +107,7 @@ fn cause(cause: &explain::Cause) -> Cause {
 /// Steps of a start, from its own pod. Empty while it does not start.
 pub(super) fn progress(workspace: &Workspace, pods: &[Pod], events: &[Event]) -> Progress {
     let phase = phase(workspace);
-    let is_blocked = super::summary::trouble(workspace).is_some();
+    let is_blocked = super::summary::blocked_by(workspace).is_some();
     if phase != Phase::Starting && !(phase == Phase::Failed && is_blocked) {
         return Progress::default();
     }

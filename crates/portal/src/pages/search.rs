@@ -162,7 +162,7 @@ impl Search {
 /// The value of the filter `state` that finds the workspace.
 pub(super) fn state_of(seen: &Seen) -> &'static str {
     let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
-    if !is_guest && summary::trouble(&seen.workspace).is_some() {
+    if !is_guest && summary::blocked_by(&seen.workspace).is_some() {
         return "attention";
     }
     match summary::phase(&seen.workspace) {

@@ -14,7 +14,7 @@ pub(super) fn name_field(
     of: &[(&str, &[String])],
     wrong: Wrong<'_>,
 ) -> Field {
-    let mut help = "Exactly as the other person's account page shows it, with prefixes.".to_owned();
+    let mut help = "Exactly as the other user's account page shows it, with prefixes.".to_owned();
     let mut suggestions = BTreeSet::new();
     for (whose, prefixes) in of.iter().filter(|(_, prefixes)| !prefixes.is_empty()) {
         let all: Vec<_> = prefixes.iter().map(|prefix| format!("`{prefix}`")).collect();

@@ -166,13 +166,13 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     let mut consequences = vec![Consequence {
         lost: true,
         what: "Kernels and terminals".to_owned(),
-        fate: "end".to_owned(),
+        effect: "end".to_owned(),
     }];
     if ephemeral > 0 {
         consequences.push(Consequence {
             lost: true,
             what: format!("Files of {ephemeral} without a disk"),
-            fate: "are deleted".to_owned(),
+            effect: "are deleted".to_owned(),
         });
     }
     hidden.extend(chosen.iter().map(|seen| (ONE.to_owned(), key_and_uid(seen))));

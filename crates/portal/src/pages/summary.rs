@@ -29,7 +29,7 @@ pub(super) fn phase(workspace: &Workspace) -> Phase {
 }
 
 /// The reason and message that keep it from running, if there are any.
-pub(super) fn trouble(workspace: &Workspace) -> Option<(&str, &str)> {
+pub(super) fn blocked_by(workspace: &Workspace) -> Option<(&str, &str)> {
     let status = workspace.status.as_ref()?;
     let reason = status.reason.as_deref().unwrap_or_default();
     let reason = blocker(phase(workspace), reason)?;
@@ -38,7 +38,7 @@ pub(super) fn trouble(workspace: &Workspace) -> Option<(&str, &str)> {
 
 /// State in words and sign.
 pub(super) fn state(workspace: &Workspace) -> State {
-    let is_blocked = trouble(workspace).is_some();
+    let is_blocked = blocked_by(workspace).is_some();
     let (tone, word) = match phase(workspace) {
         Phase::Running => (Tone::Good, "Running"),
         Phase::Starting if is_blocked => (Tone::Warn, "Starting, blocked"),
@@ -239,7 +239,7 @@ pub(super) fn row(context: &Context, seen: &Seen, may: May) -> Row {
         .as_deref()
         .and_then(|name| context.app.index.template(name));
     let (image, icon) = image(workspace, template.as_deref());
-    let (reason, cure) = match trouble(workspace).filter(|_| !is_guest) {
+    let (reason, cure) = match blocked_by(workspace).filter(|_| !is_guest) {
         Some((reason, message)) => {
             let what = if message.is_empty() { reason } else { message };
             (what.to_owned(), remedy(reason).to_owned())

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn amounts_are_said_in_units_of_people() {
+    fn amounts_have_readable_units() {
         let said = |resource, text: &str| amount(resource, &Quantity(text.to_owned()));
         assert_eq!(said("cpu", "500m"), "0.5 CPU");
         assert_eq!(said("cpu", "1500m"), "1.5 CPU");

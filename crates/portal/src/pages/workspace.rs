@@ -32,7 +32,7 @@ use crate::visible::{AccessLevel, Seen};
 
 /// A start that takes longer is explained, beside its steps.
 const USUAL_START: SignedDuration = SignedDuration::from_secs(60);
-/// How long a restart is news.
+/// How long a page says that a restart was requested.
 const RECENT: SignedDuration = SignedDuration::from_secs(60);
 /// How many Events of one object are read. Kubernetes merges those that repeat themselves.
 const MOST_EVENTS: u32 = 500;
@@ -347,7 +347,7 @@ fn sentence(context: &Context, seen: &Seen, may: May) -> String {
                 .and_then(|resolved| resolved.idle_timeout_in_minutes);
             match minutes {
                 Some(minutes) => format!("Stopped after {minutes} min without use. {files}"),
-                None => format!("Stopped because nobody used it. {files}"),
+                None => format!("Stopped because it was not used. {files}"),
             }
         }
         Phase::Stopped => files.to_owned(),

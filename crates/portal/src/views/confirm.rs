@@ -39,7 +39,7 @@ pub struct Confirm {
     pub note: Option<Note>,
 }
 
-/// What becomes of something.
+/// What happens to something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Consequence {
     /// It is lost.
@@ -47,5 +47,5 @@ pub struct Consequence {
     /// Such as `Disk workspace-demo`.
     pub what: String,
     /// Such as `10 GiB, deleted with all files`.
-    pub fate: String,
+    pub effect: String,
 }

@@ -26,7 +26,7 @@ pub struct List {
     pub counts: Counts,
     /// The rows.
     pub rows: Rows,
-    /// Stop of several. `None`: nobody may, or there are no scripts of ours for it.
+    /// Stop of several. `None`: the user may not, or there are no scripts of ours for it.
     pub bulk: Option<Bulk>,
 }
 

@@ -109,7 +109,7 @@ pub enum Way {
     },
     /// Must not be done by this user.
     #[default]
-    Nobody,
+    None,
     /// Shown, but disabled.
     Disabled {
         /// Why, and who may.

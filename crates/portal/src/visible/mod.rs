@@ -87,7 +87,7 @@ impl Hash for Visible {
 
 /// Where rights show the user workspaces of others.
 #[derive(Debug, Clone)]
-pub(crate) struct Reach {
+pub(crate) struct AccessScope {
     /// They may list the workspaces there.
     readable: Namespaces,
     /// They may connect to public workspaces there.
@@ -96,7 +96,7 @@ pub(crate) struct Reach {
     places: u64,
 }
 
-impl Reach {
+impl AccessScope {
     /// Asks for the rights in all namespaces.
     pub(crate) async fn of(snapshot: &Snapshot, rights: &Rights, user: &User) -> Self {
         let candidates = snapshot.namespaces().iter().cloned();
@@ -137,13 +137,13 @@ impl Reach {
 /// All workspaces that the user sees, by display name.
 pub(crate) async fn all(index: &Index, rights: &Rights, user: &User) -> Visible {
     let snapshot = index.snapshot();
-    let reach = Reach::of(&snapshot, rights, user).await;
-    within(&snapshot, user, &reach)
+    let scope = AccessScope::of(&snapshot, rights, user).await;
+    within(&snapshot, user, &scope)
 }
 
 /// All workspaces that a user with these rights sees, by display name.
-pub(crate) fn within(snapshot: &Snapshot, user: &User, reach: &Reach) -> Visible {
-    let Reach { readable, open, .. } = reach;
+pub(crate) fn within(snapshot: &Snapshot, user: &User, scope: &AccessScope) -> Visible {
+    let AccessScope { readable, open, .. } = scope;
     let guest = Guest::new(snapshot, user, |_| true);
     let seen = |workspace: &Arc<Workspace>| {
         let namespace = workspace.metadata.namespace.as_deref().unwrap_or_default();
@@ -173,7 +173,7 @@ pub(crate) fn within(snapshot: &Snapshot, user: &User, reach: &Reach) -> Visible
     };
     Visible {
         workspaces,
-        is_partial: reach.is_partial(),
+        is_partial: scope.is_partial(),
     }
 }
 

@@ -103,7 +103,7 @@ impl Rights {
     }
 
     /// Whether the user has `verb` on `resource` of our group, in a namespace, or in all if that is empty. `None`: no answer in time.
-    /// Nobody has a right on what no object can be called, or outside of the scope.
+    /// No user has a right on what no object can be called, or outside of the scope.
     pub(crate) async fn may(
         &self,
         user: &User,

@@ -299,7 +299,7 @@ fn an_action_is_what_it_says() {
         "{disabled}"
     );
     assert!(action(Way::Dialog { to: "/x".to_owned() }).contains("href=\"/x\" data-dialog"));
-    assert_eq!(action(Way::Nobody), "");
+    assert_eq!(action(Way::None), "");
 }
 
 #[test]

@@ -37,7 +37,7 @@ const ATTEMPTS: usize = 5;
 
 /// Why the certificate is not in place.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(crate) enum Error {
     /// The Secret cannot be read or agreed on.
     #[error(transparent)]
     Secret(#[from] shared_secret::Error),
@@ -65,7 +65,7 @@ pub enum Error {
 }
 
 /// Maintains the serving certificate.
-pub struct Reconciler {
+pub(crate) struct Reconciler {
     client: Client,
     namespace: String,
     /// Name of the Service and of both webhook configurations.
@@ -78,7 +78,7 @@ pub struct Reconciler {
 impl Reconciler {
     /// `release` is the Helm release. Service and both webhook configurations are named `<release>-webhook`.
     /// `in_place` opens when the certificate is served and trusted.
-    pub fn new(
+    pub(crate) fn new(
         client: Client,
         namespace: &str,
         release: &str,
@@ -97,7 +97,7 @@ impl Reconciler {
     }
 
     /// Reconciles now, when one of the three objects changes, and every hour. Never ends.
-    pub async fn run(&self) {
+    pub(crate) async fn run(&self) {
         let mut changes = pin!(self.changes());
         let mut retry = FIRST_RETRY;
         loop {
@@ -121,7 +121,7 @@ impl Reconciler {
     }
 
     /// One reconcile: agrees on the Secret's content, writes the authority for the API server, then serves.
-    pub async fn reconcile(&self, now: Timestamp) -> Result<(), Error> {
+    pub(crate) async fn reconcile(&self, now: Timestamp) -> Result<(), Error> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let names = [format!("{}.{}.svc", self.name, self.namespace)];
         let data = shared_secret::agree(&secrets, &self.secret(), |stored| {

@@ -8,7 +8,7 @@ use rules::explain::Read;
 use rules::explain::access::{AccessEvidence, explain};
 use serde_json::{Value, json};
 
-use super::super::identity::who_asks;
+use super::super::identity::current_user;
 use super::super::targets::Target;
 use super::{read_all, read_one, show, text};
 use crate::args::Explain;
@@ -77,7 +77,7 @@ async fn requester(cluster: &Cluster, args: &Explain) -> Result<(String, Vec<Str
             "--group needs --user: a group alone does not connect".to_owned(),
         ));
     }
-    let user = who_asks(cluster).await?;
+    let user = current_user(cluster).await?;
     Ok((user.username.unwrap_or_default(), user.groups.unwrap_or_default()))
 }
 

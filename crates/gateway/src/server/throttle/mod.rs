@@ -2,6 +2,8 @@
 //!
 //! `address` finds the client's address, `table` counts, `settings` are the flags. A signed-in user is counted by session, so that
 //! a flood from one address does not shut out signed-in users behind it.
+//!
+//! `RateLimit` of tower counts the requests of all clients together, and makes them wait instead of refusing them.
 
 mod address;
 mod settings;
@@ -14,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderMap;
 
-pub use self::address::{Network, NoNetwork};
-pub use self::settings::RequestLimits;
+pub(crate) use self::address::Network;
+pub(crate) use self::settings::RequestLimits;
 pub use self::table::Rate;
 pub(crate) use self::table::Table;
 use crate::tokens::RandomId;

@@ -107,7 +107,7 @@ mod tests {
             assert_eq!(table.take(1, rate, at(5)), Ok(()));
         }
         assert_eq!(table.take(1, rate, at(5)), Err(at(1)));
-        assert_eq!(table.take(2, rate, at(5)), Ok(()), "somebody else");
+        assert_eq!(table.take(2, rate, at(5)), Ok(()), "another client");
         assert_eq!(table.take(1, rate, at(6)), Ok(()));
         assert_eq!(
             table.take(1, rate, at(6)),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_strangers_refuses_nobody_and_whoever_asks_too_much_stays_refused() {
+    fn a_flood_of_new_clients_causes_no_refusals_and_a_limited_client_stays_refused() {
         let (mut table, rate) = (Table::new(100), Rate::per_minute(RATE));
         while table.take(0, rate, at(0)).is_ok() {}
         for other in 1..100_000 {

@@ -14,7 +14,7 @@ use crate::pages::{self, Failure};
 
 /// Why a request with a token is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// The token is not accepted.
     Refused(TokenRefusal),
     /// The token cannot be checked now, or too many new tokens came from that address.
@@ -23,7 +23,7 @@ pub enum TokenError {
 
 /// Why a token is not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TokenRefusal {
+pub(crate) enum TokenRefusal {
     /// It is not a signed JSON Web Token.
     Shape,
     /// It exceeds the maximum length.
@@ -67,7 +67,7 @@ impl From<Failure> for TokenError {
 
 impl TokenRefusal {
     /// A stable label for the audit log.
-    pub fn label(&self) -> &'static str {
+    pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Shape => "malformed",
             Self::TooLong => "too_long",
@@ -93,7 +93,7 @@ impl TokenRefusal {
                  that is: {make_one}"
             ),
             Self::UserAudience if audiences.is_empty() => {
-                format!("People's tokens do not count here. Use one of a service account: {make_one}")
+                format!("Users' tokens are not accepted here. Use one of a service account: {make_one}")
             }
             Self::UserAudience => format!(
                 "The token is for another client. Get one whose audience (aud) is {}.",
@@ -106,7 +106,7 @@ impl TokenRefusal {
             }
             Self::Token(why) => format!("The token is refused: {why}."),
             Self::Identity(why) => format!("The token leads to no user name: {why}."),
-            Self::NotAdmitted { .. } => "This site does not admit the person of this token.".to_owned(),
+            Self::NotAdmitted { .. } => "This site does not admit the user of this token.".to_owned(),
         }
     }
 }
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn users_are_told_which_audiences_count_and_that_none_does() {
+    fn the_answer_names_the_accepted_audiences_or_that_there_are_none() {
         let (_, named) = answer_to(TokenRefusal::UserAudience, &["scripts", "a\"b\\c"]);
         assert!(named.ends_with("is scripts or abc.\""), "{named}");
         let (_, none) = answer_to(TokenRefusal::UserAudience, &[]);

@@ -21,7 +21,7 @@ use http::header::AUTHORIZATION;
 use self::cache::Cache;
 pub(super) use self::cache::Purpose;
 pub(super) use self::error::challenge;
-pub use self::error::{TokenError, TokenRefusal};
+pub(crate) use self::error::{TokenError, TokenRefusal};
 pub(super) use self::open_socket::SocketToken;
 use self::review::Reviews;
 use self::token::{By, Expected};

@@ -57,7 +57,7 @@ fn read_with<'a>(
             return Err(WrongSetting::new(
                 "bearer-audiences",
                 format!(
-                    "{client:?} is the client that people sign in with (--oidc-client-id): anyone who got hold of a login's tokens \
+                    "{client:?} is the client that users sign in with (--oidc-client-id): anyone who got hold of a login's tokens \
                      could act with them; name the client of the scripts, which is another one at the identity provider"
                 ),
             ));

@@ -161,9 +161,9 @@ async fn an_api_server_that_says_nothing_is_waited_for_five_seconds() {
     let (rig, token) = (Rig::new(), token_of("robot", NOW + 3600));
     rig.server
         .disrupt(Method::POST, "tokenreviews", Disruption::NoAnswer);
-    let begun = tokio::time::Instant::now();
+    let started = tokio::time::Instant::now();
     assert_eq!(rig.judge(&token).await.unwrap_err(), Failure::Unavailable.into());
-    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert_eq!(started.elapsed().as_secs(), 5);
 }
 
 #[tokio::test]
@@ -264,7 +264,7 @@ async fn requests_go_by_the_old_answer_while_a_socket_waits_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn a_provider_that_was_not_found_yet_refuses_nobody() {
+async fn before_its_discovery_a_provider_refuses_no_token() {
     let rig = Rig::new();
     let claims = json!({"iss": "https://identity.example", "aud": "scripts", "exp": NOW + 60, "sub": "1"});
     let token = format!("e30.{}.c2ln", BASE64URL.encode(claims.to_string()));

@@ -48,7 +48,7 @@ impl<'a> Forwarded<'a> {
 }
 
 /// Whether a path (with or without query) lies under `/_workspace/` after decoding and resolving it as a lenient server might.
-pub fn is_reserved(uri: &str) -> bool {
+pub(crate) fn is_reserved(uri: &str) -> bool {
     // Common requests need no decoding: without one of these characters nothing decodes to `_workspace`.
     if !uri.contains(['%', '\\']) && !uri.contains("/_") {
         return false;
@@ -77,7 +77,7 @@ pub fn is_reserved(uri: &str) -> bool {
 }
 
 /// Whether a path lies in no folder. A service worker with such a script controls every path of its host, also the gateway's.
-pub fn is_at_the_top(uri: &str) -> bool {
+pub(crate) fn is_at_the_top(uri: &str) -> bool {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     !path.trim_start_matches('/').contains('/')
 }
@@ -85,7 +85,7 @@ pub fn is_at_the_top(uri: &str) -> bool {
 /// Path and query that a login may lead back to: as sent when it is plain and short enough, else `/`.
 ///
 /// The result always begins with `/` and is only ever appended to `https://<workspace host>`. So no value leads to another host.
-pub fn target(uri: &str) -> &str {
+pub(crate) fn target(uri: &str) -> &str {
     let plain = uri.starts_with('/')
         && uri.len() <= MAX_TARGET
         && uri

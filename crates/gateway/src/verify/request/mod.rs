@@ -2,43 +2,33 @@
 //!
 //! `forwarded` reads the proxy's headers, `source_rule` checks which page sent the request, `pod_headers` makes the pod's headers.
 
-pub mod forwarded;
+pub(crate) mod forwarded;
 pub(crate) mod pod_headers;
-pub mod source_rule;
+pub(crate) mod source_rule;
 
-use axum::extract::Request;
 use http::Uri;
 use http::header::{CONTENT_TYPE, HOST, HeaderMap};
 
-use self::source_rule::Source;
-use crate::pages::accepts_html;
-pub use crate::tokens::cookies::Malformed;
+pub(crate) use crate::tokens::cookies::Malformed;
 
 /// The one host that a request names: `:authority` in HTTP/2, the Host header before.
-pub fn authority<B>(request: &http::Request<B>) -> Option<&str> {
+pub(crate) fn authority<B>(request: &http::Request<B>) -> Option<&str> {
     authority_in(request.uri(), request.headers())
 }
 
 /// The same, of a request's parts.
-pub fn authority_in<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(crate) fn authority_in<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     match uri.authority() {
         Some(authority) => Some(authority.as_str()),
         None => source_rule::single(headers, &HOST).ok().flatten(),
     }
 }
 
-/// Whether a user opens a page with this request.
-pub fn is_page_load(request: &Request) -> bool {
-    let accepts_html = accepts_html(request.headers());
-    Source::of(request.headers())
-        .is_ok_and(|source| source.is_page_load(request.method().as_str(), accepts_html))
-}
-
 /// The value of a query parameter; `None` if it is absent.
 ///
 /// # Errors
 /// It came more than once.
-pub fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Malformed> {
+pub(crate) fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Malformed> {
     one_of(
         form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()),
         name,
@@ -49,7 +39,7 @@ pub fn parameter(uri: &Uri, name: &str) -> Result<Option<String>, Malformed> {
 ///
 /// # Errors
 /// It came more than once.
-pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<String>, Malformed> {
+pub(crate) fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<String>, Malformed> {
     let mut values = pairs
         .filter(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned());
@@ -64,7 +54,7 @@ pub fn one_of(pairs: form_urlencoded::Parse<'_>, name: &str) -> Result<Option<St
 ///
 /// # Errors
 /// The header came more than once or is not text.
-pub fn is_form(headers: &HeaderMap) -> Result<bool, Malformed> {
+pub(crate) fn is_form(headers: &HeaderMap) -> Result<bool, Malformed> {
     let content_type = source_rule::single(headers, &CONTENT_TYPE)?.unwrap_or_default();
     let kind = content_type.split(';').next().unwrap_or_default().trim();
     Ok(kind.eq_ignore_ascii_case("application/x-www-form-urlencoded"))

@@ -120,7 +120,7 @@ fn single_token<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<
 ///
 /// # Errors
 /// It came more than once or is not text.
-pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Malformed> {
+pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Malformed> {
     let mut values = headers.get_all(name).iter();
     let first = values.next().map(|value| value.to_str().map_err(|_| Malformed));
     if values.next().is_some() {
@@ -262,7 +262,7 @@ mod tests {
                     counts,
                     "{purpose} {site}"
                 );
-                assert!(!source.is_page_load("GET", true), "nobody is sent to sign in");
+                assert!(!source.is_page_load("GET", true), "no user is sent to sign in");
                 assert!(source.is_embedded(), "the pages of the sign-in host do nothing");
             }
             let headers = source(&[("sec-purpose", purpose)]);

@@ -95,7 +95,7 @@ mod tests {
     #[tokio::test]
     async fn users_without_reviews_in_flight_are_removed() {
         let fair_queue = FairQueue::new(2, 5);
-        let kept = fair_queue.take(Some("alice")).await;
+        let cached = fair_queue.take(Some("alice")).await;
         for number in 0..10 * MIN_CLEANUP {
             fair_queue.take(Some(&number.to_string())).await;
         }
@@ -103,6 +103,6 @@ mod tests {
         assert!(known <= MIN_CLEANUP, "{known}");
         fair_queue.take(Some("alice")).await;
         assert!(fair_queue.take(Some("alice")).now_or_never().is_some());
-        drop(kept);
+        drop(cached);
     }
 }

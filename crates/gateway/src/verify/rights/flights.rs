@@ -28,7 +28,7 @@ struct InFlight {
 struct Question {
     number: u64,
     session: Arc<Session>,
-    begun: Instant,
+    started: Instant,
     flight: Flight,
 }
 
@@ -59,7 +59,7 @@ impl Flights {
     ) -> Flight {
         let mut under_way = self.lock();
         let present = under_way.all.get(&key);
-        if let Some(present) = present.filter(|it| it.is_about(session) && joins(it.begun)) {
+        if let Some(present) = present.filter(|it| it.is_about(session) && joins(it.started)) {
             return present.flight.clone();
         }
         under_way.last += 1;
@@ -72,7 +72,7 @@ impl Flights {
         let question = Question {
             number,
             session: Arc::clone(session),
-            begun: Instant::now(),
+            started: Instant::now(),
             flight: flight.clone(),
         };
         under_way.all.insert(key, question);

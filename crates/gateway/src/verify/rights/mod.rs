@@ -124,7 +124,7 @@ struct Cached {
 
 /// A cached answer at this moment.
 struct Seen {
-    kept: Arc<Cached>,
+    cached: Arc<Cached>,
     validity: Validity,
     /// Roles or the user's groups have changed since.
     doubted: bool,
@@ -133,7 +133,7 @@ struct Seen {
 struct Wanted {
     session: Arc<Session>,
     target: Arc<Target>,
-    kept: Arc<Cached>,
+    cached: Arc<Cached>,
 }
 
 impl Rights {
@@ -159,10 +159,10 @@ impl Rights {
             return Right::Unknown;
         };
         if seen.validity == Validity::Aging {
-            self.renew_later(session, target, &seen.kept, Priority::Some);
+            self.renew_later(session, target, &seen.cached, Priority::Some);
         }
         match seen.validity {
-            Validity::Good | Validity::Aging => right(seen.kept.answer.granted),
+            Validity::Good | Validity::Aging => right(seen.cached.answer.granted),
             Validity::Expired => Right::Unknown,
         }
     }
@@ -176,7 +176,7 @@ impl Rights {
             self.cached(session, target)
         });
         let Some(Seen {
-            kept,
+            cached,
             validity,
             doubted,
         }) = seen
@@ -184,19 +184,19 @@ impl Rights {
             return Right::Unanswered;
         };
         if doubted || validity == Validity::Expired {
-            self.renew_later(session, target, &kept, Priority::Most);
+            self.renew_later(session, target, &cached, Priority::Most);
         } else if validity == Validity::Aging {
-            self.renew_later(session, target, &kept, Priority::Some);
+            self.renew_later(session, target, &cached, Priority::Some);
         }
         if validity != Validity::Expired {
-            return right(kept.answer.granted);
+            return right(cached.answer.granted);
         }
-        let grace = if kept.presumed {
+        let grace = if cached.presumed {
             TIMEOUT
         } else {
             grace.max(TTL_GRANTED)
         };
-        if kept.answer.granted && kept.answer.asked.elapsed() < grace {
+        if cached.answer.granted && cached.answer.asked.elapsed() < grace {
             Right::Granted
         } else {
             Right::Unanswered
@@ -206,16 +206,18 @@ impl Rights {
     fn cached(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<Seen> {
         let now = Instant::now();
         let known = self.read();
-        let kept = known.answers.get(&target.uid)?.get(&session.id)?;
-        let stale = known.marks.stale_since(&target.namespace, kept.answer.asked, now);
-        let by_other_users = kept.about != self.about(session);
-        let validity = if kept.presumed || by_other_users {
+        let cached = known.answers.get(&target.uid)?.get(&session.id)?;
+        let stale = known
+            .marks
+            .stale_since(&target.namespace, cached.answer.asked, now);
+        let by_other_users = cached.about != self.about(session);
+        let validity = if cached.presumed || by_other_users {
             Validity::Expired
         } else {
-            kept.answer.validity(stale, now)
+            cached.answer.validity(stale, now)
         };
         Some(Seen {
-            kept: Arc::clone(kept),
+            cached: Arc::clone(cached),
             validity,
             doubted: stale.is_some() || by_other_users,
         })
@@ -264,10 +266,10 @@ impl Rights {
         // doubt joins no review that may wait behind the user's other reviews. Otherwise a user could delay the end of a right with
         // many of them.
         let now = Instant::now();
-        let joins = |begun: Instant| {
+        let joins = |started: Instant| {
             let known = self.read();
             !matches!(whom, For::Renewal(Priority::Most))
-                && known.marks.stale_since(&target.namespace, begun, now).is_none()
+                && known.marks.stale_since(&target.namespace, started, now).is_none()
         };
         let permit = match whom {
             For::Request(permit) => Some(Arc::clone(permit)),
@@ -339,16 +341,16 @@ impl Rights {
         let of_workspace = known.answers.entry(target.uid.clone()).or_default();
         let before = of_workspace.get(&session.id);
         // Reviews may end in another order than they began.
-        if before.is_some_and(|kept| presumed || !kept.presumed && kept.answer.asked > answer.asked) {
+        if before.is_some_and(|cached| presumed || !cached.presumed && cached.answer.asked > answer.asked) {
             return;
         }
-        let kept = Arc::new(Cached {
+        let cached = Arc::new(Cached {
             about: self.about(session),
             answer,
             presumed,
             waits: Default::default(),
         });
-        if of_workspace.insert(session.id, kept).is_none() {
+        if of_workspace.insert(session.id, cached).is_none() {
             known.count += 1;
         }
     }
@@ -383,11 +385,11 @@ impl Known {
     /// Removes the oldest tenth of the answers; they are requested again when needed.
     fn make_room(&mut self) {
         let all = self.answers.values().flat_map(HashMap::values);
-        let mut ages: Vec<Instant> = all.map(|kept| kept.answer.asked).collect();
+        let mut ages: Vec<Instant> = all.map(|cached| cached.answer.asked).collect();
         let mut surplus = ages.len() / 10;
         let (_, limit, _) = ages.select_nth_unstable(surplus);
-        self.retain(|kept| {
-            let goes = surplus > 0 && kept.answer.asked <= *limit;
+        self.retain(|cached| {
+            let goes = surplus > 0 && cached.answer.asked <= *limit;
             surplus -= usize::from(goes);
             !goes
         });
@@ -395,7 +397,7 @@ impl Known {
 
     fn retain(&mut self, mut stays: impl FnMut(&Cached) -> bool) {
         self.answers.retain(|_, answers| {
-            answers.retain(|_, kept| stays(kept));
+            answers.retain(|_, cached| stays(cached));
             !answers.is_empty()
         });
         self.count = self.answers.values().map(HashMap::len).sum();

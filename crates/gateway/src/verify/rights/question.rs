@@ -62,7 +62,7 @@ fn user(session: &Session) -> UserInfo {
 /// # Errors
 /// An authorizer failed, so its decision is not known.
 pub(super) fn granted(status: Option<&SubjectAccessReviewStatus>) -> Result<bool, String> {
-    let status = status.ok_or("the answer holds no verdict")?;
+    let status = status.ok_or("the answer has no result")?;
     match status
         .evaluation_error
         .as_deref()

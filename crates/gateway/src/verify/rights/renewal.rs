@@ -26,17 +26,17 @@ impl Rights {
         &self,
         session: &Arc<Session>,
         target: &Arc<Target>,
-        kept: &Arc<Cached>,
+        cached: &Arc<Cached>,
         priority: Priority,
     ) {
-        let waits = &kept.waits[priority as usize];
+        let waits = &cached.waits[priority as usize];
         if waits.swap(true, Ordering::Relaxed) {
             return;
         }
         let wanted = Wanted {
             session: Arc::clone(session),
             target: Arc::clone(target),
-            kept: Arc::clone(kept),
+            cached: Arc::clone(cached),
         };
         if self.0.queues[priority as usize].wanted.try_send(wanted).is_err() {
             waits.store(false, Ordering::Relaxed);
@@ -56,7 +56,7 @@ impl Rights {
         let keep = grace.max(TTL_GRANTED) + CLEANUP_INTERVAL;
         loop {
             ticks.tick().await;
-            self.write().retain(|kept| kept.answer.asked.elapsed() < keep);
+            self.write().retain(|cached| cached.answer.asked.elapsed() < keep);
         }
     }
 
@@ -88,6 +88,6 @@ impl Rights {
         if self.answer(flight).await == Right::Unanswered {
             sleep(REST).await;
         }
-        wanted.kept.waits[priority as usize].store(false, Ordering::Relaxed);
+        wanted.cached.waits[priority as usize].store(false, Ordering::Relaxed);
     }
 }

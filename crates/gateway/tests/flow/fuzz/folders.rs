@@ -332,7 +332,7 @@ fn in_folders_no_bytes_without_the_ticket_of_this_folder_and_browser_ever_pass()
         let passes = answer.status.is_success() || dialed;
         let objection = site.objection(&asked.request(&site), asked.relayed);
         prop_assert!(!passes || objection.is_none(), "{objection:?}, and yet {}", answer.status);
-        prop_assert!(passes || answer.cookie(FOLDER_TICKET).is_none(), "a ticket for nobody");
+        prop_assert!(passes || answer.cookie(FOLDER_TICKET).is_none(), "a ticket without a user");
         prop_assert!(!asked.relayed || !answer.status.is_success());
         let count = &counts[usize::from(asked.relayed)];
         count.set(count.get() + u32::from(passes));

@@ -348,7 +348,7 @@ fn no_bytes_without_a_valid_ticket_ever_pass() {
         let passes = answer.status.is_success() || dialed;
         let objection = site.objection(&site.request(&asked), asked.relayed);
         prop_assert!(!passes || objection.is_none(), "{objection:?}, and yet {}", answer.status);
-        prop_assert!(passes || answer.cookie(cookies::TICKET).is_none(), "a ticket for nobody");
+        prop_assert!(passes || answer.cookie(cookies::TICKET).is_none(), "a ticket without a user");
         prop_assert!(!asked.relayed || !answer.status.is_success());
         let count = &counts[usize::from(asked.relayed)];
         count.set(count.get() + u32::from(passes));

@@ -8,9 +8,9 @@ mod replicas;
 
 use std::time::{Duration, Instant};
 
+use gateway::oidc::Identity;
 use gateway::oidc::Tokens;
-use gateway::oidc::claims::Identity;
-use gateway::session::content::{Content, id_of};
+use gateway::session::{Content, id_of};
 use gateway::tokens::RandomId;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
@@ -110,7 +110,7 @@ async fn after_five_minutes_a_request_passes_at_once_and_brings_new_groups_in_th
 }
 
 #[tokio::test]
-async fn a_session_is_asked_about_when_its_access_token_ends_and_not_while_nobody_uses_it() {
+async fn a_session_is_asked_about_when_its_access_token_ends_and_not_while_it_is_unused() {
     let fixture = Fixture::new().await;
     fixture.issuer.change(|issuer| issuer.access_life = Some(60));
     let alice = signed_in(&fixture).await;
@@ -245,7 +245,7 @@ async fn a_session_of_another_issuer_ends_and_no_token_of_it_goes_to_this_one() 
         groups: vec![],
     };
     let tokens = Tokens {
-        refresh_token: Some(gateway::tokens::redacted::Secret::new("theirs".into())),
+        refresh_token: Some(gateway::tokens::Secret::new("theirs".into())),
         renew_in: 300,
         ..Tokens::default()
     };

@@ -27,7 +27,7 @@ async fn while_the_provider_is_down_sessions_go_on_for_an_hour_and_come_back_wit
     fixture.pass(5 * MINUTE - 1);
     assert!(passes(&alice).await);
     fixture.pass(1);
-    // The provider confirmed nothing for an hour: nothing passes, and nobody is signed out.
+    // The provider confirmed nothing for an hour: nothing passes, and no user is signed out.
     let answer = alice.step(&lab()).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.headers.contains_key("retry-after"));

@@ -31,7 +31,7 @@ async fn replicas_renew_a_session_once_even_with_single_use_refresh_tokens() {
 }
 
 #[tokio::test]
-async fn a_replica_that_dies_while_it_asks_holds_nobody_up() {
+async fn a_replica_that_dies_while_it_asks_delays_no_user() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;
     // The first replica has said that it asks, and is never heard of again.

@@ -203,18 +203,18 @@ pub(super) fn form(f: Foreign<'_>) -> Form {
 }
 
 pub(super) fn confirm(f: Foreign<'_>) -> Confirm {
-    let fate = |lost, what: &str, fate: &str| Consequence {
+    let effect = |lost, what: &str, effect: &str| Consequence {
         lost,
         what: f(what),
-        fate: f(fate),
+        effect: f(effect),
     };
     Confirm {
         layout: within(f, &f("Delete Thesis?")),
         text: vec![f("It is deleted at once. This cannot be undone.")],
         consequences: vec![
-            fate(true, "Disk workspace-thesis", "10 GiB with all files"),
-            fate(true, "2 shares", "they end"),
-            fate(false, "Claim datasets", "it is not its own"),
+            effect(true, "Disk workspace-thesis", "10 GiB with all files"),
+            effect(true, "2 shares", "they end"),
+            effect(false, "Claim datasets", "it is not its own"),
         ],
         names: vec![],
         to: s("/w/team/thesis/delete"),
@@ -367,7 +367,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
         (
             "conflict",
             html(&Conflict {
-                layout: within(f, "Somebody else changed it"),
+                layout: within(f, "Another user changed it"),
                 what: f("bob@example.com changed Thesis meanwhile."),
                 differences: vec![Difference {
                     label: f("Memory"),

@@ -161,7 +161,7 @@ pub(crate) async fn save(
         };
         // A patch for another version is refused as invalid. The stored object shows whether that is the cause.
         if attempt < ATTEMPTS && matches!(failure.code(), 409 | 422) {
-            match sending.renewed(&context).await {
+            match Lost::renewed(&mut sending, &context).await {
                 Ok(true) => continue,
                 Ok(false) => {}
                 Err(lost) => {

@@ -5,6 +5,7 @@ use api::names::RESERVED_PREFIX;
 use api::workspace::DesiredStatus;
 use axum::response::Response;
 use http::StatusCode;
+use kube::ResourceExt as _;
 use rules::manifest;
 
 use super::address::Address;

@@ -11,7 +11,7 @@ use crate::views;
 pub(super) struct Problems(pub(super) Vec<(String, String)>);
 
 impl Problems {
-    /// Violations of rules, in their own words.
+    /// Violations of rules, with their messages.
     pub(super) fn of_violations<'a>(violations: impl IntoIterator<Item = &'a Violation>) -> Self {
         let of = |violation: &Violation| (violation.field.clone(), violation.detail());
         Self(violations.into_iter().map(of).collect())

@@ -173,7 +173,7 @@ impl New {
         workspace.metadata.namespace = Some(self.place.namespace.clone());
         workspace.spec.template_ref = Some(self.place.template_name());
         if !context.app.index.has_webhook() {
-            // Nobody else writes it there, and a policy lets users name only themselves.
+            // No webhook writes it there, and a policy lets users name only themselves.
             let owner = (CREATED_BY.to_owned(), context.user.name.clone());
             workspace
                 .metadata

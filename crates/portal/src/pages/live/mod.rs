@@ -40,7 +40,7 @@ use crate::app::Context;
 use crate::index::{Snapshot, hash};
 use crate::limits::Permit;
 use crate::views::{Quotas, Stale};
-use crate::visible::{self, Reach, Visible};
+use crate::visible::{self, AccessScope, Visible};
 
 /// How often a page about one workspace is read again for what is not in memory: Events, pods and usage. This holds while something
 /// happens to the workspace or is wrong with it.
@@ -50,7 +50,7 @@ const CALM_INTERVAL: Duration = Duration::from_secs(15);
 /// Minimum time between two reads of such a page, whatever changes.
 const READ_PAUSE: Duration = Duration::from_secs(2);
 /// How long an open list keeps what is known about its user's rights and about quotas. Then it is read again.
-const REACH: Duration = Duration::from_secs(10);
+const RIGHTS_INTERVAL: Duration = Duration::from_secs(10);
 /// How soon the browser asks again after the end of a stream.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -98,7 +98,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
         view,
         end,
         read: None,
-        reach: None,
+        scope: None,
         quotas: None,
         made_of: None,
         sent: HashMap::new(),
@@ -126,7 +126,7 @@ struct Follow {
     /// When the page was read last, and from which versions.
     read: Option<(Instant, Option<Vec<String>>)>,
     /// Of a list: where the user sees workspaces of others, and when that was asked.
-    reach: Option<(Instant, Reach)>,
+    scope: Option<(Instant, AccessScope)>,
     /// Of the page about a namespace: its quotas, and when they were read.
     quotas: Option<(Instant, Option<Quotas>)>,
     /// Of a list: what it was made of last.
@@ -208,7 +208,7 @@ impl Follow {
         let visible = self.visible(&snapshot).await;
         let objects = hash((snapshot.templates(), self.context.read_only(), &visible));
         let before = before.filter(|before| before.objects == objects);
-        if before.is_some_and(|before| before.read.elapsed() < REACH) {
+        if before.is_some_and(|before| before.read.elapsed() < RIGHTS_INTERVAL) {
             return Ok(Read::Same);
         }
         let beside = match &*search.place {
@@ -248,14 +248,15 @@ impl Follow {
 
     async fn visible(&mut self, snapshot: &Snapshot) -> Visible {
         let Context { rights, user, .. } = &self.context;
-        let known = self.reach.take();
-        let known = known.filter(|(asked, reach)| asked.elapsed() < REACH && reach.is_whole(snapshot));
-        let (asked, reach) = match known {
+        let known = self.scope.take();
+        let known =
+            known.filter(|(asked, scope)| asked.elapsed() < RIGHTS_INTERVAL && scope.is_whole(snapshot));
+        let (asked, scope) = match known {
             Some(known) => known,
-            None => (Instant::now(), Reach::of(snapshot, rights, user).await),
+            None => (Instant::now(), AccessScope::of(snapshot, rights, user).await),
         };
-        let visible = visible::within(snapshot, user, &reach);
-        self.reach = Some((asked, reach));
+        let visible = visible::within(snapshot, user, &scope);
+        self.scope = Some((asked, scope));
         visible
     }
 
@@ -283,18 +284,18 @@ impl Follow {
         }
     }
 
-    /// Keeps what is news as events to send.
+    /// Keeps what is changed as events to send.
     fn take(&mut self, shown: Shown) -> Option<()> {
         let is_first = self.sent.is_empty();
-        let news: Vec<_> = shown
+        let changed: Vec<_> = shown
             .parts
             .into_iter()
-            .filter(|(id, html)| self.is_news(id, html))
+            .filter(|(id, html)| self.is_changed(id, html))
             .collect();
         let stale = self.context.stale();
         let is_change = self.stale != stale;
-        if !news.is_empty() || is_change {
-            let mut html: String = news.into_iter().map(|(_, html)| html).collect();
+        if !changed.is_empty() || is_change {
+            let mut html: String = changed.into_iter().map(|(_, html)| html).collect();
             html.push_str(&self.context.age().render().ok()?);
             html.push_str(&stale.render().ok()?);
             self.waiting
@@ -316,7 +317,7 @@ impl Follow {
         Some(())
     }
 
-    fn is_news(&mut self, id: &'static str, html: &str) -> bool {
+    fn is_changed(&mut self, id: &'static str, html: &str) -> bool {
         let hash = hash(html);
         self.sent.insert(id, hash) != Some(hash)
     }

@@ -8,7 +8,7 @@ use api::workspace::{DesiredStatus, Phase};
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-use super::{CALM_INTERVAL, INTERVAL, REACH, READ_PAUSE};
+use super::{CALM_INTERVAL, INTERVAL, READ_PAUSE, RIGHTS_INTERVAL};
 use crate::index::Index;
 use crate::pages::search::Search;
 use crate::pages::summary::phase;
@@ -62,7 +62,7 @@ impl View {
     /// Longest time until it is read again although nothing in memory changed, and shortest time between two reads.
     pub(super) fn pace(&self, index: &Index) -> (Duration, Duration) {
         match self {
-            Self::List(_) => (REACH, Duration::ZERO),
+            Self::List(_) => (RIGHTS_INTERVAL, Duration::ZERO),
             Self::Workspace { namespace, name } => {
                 let workspace = index.workspace(namespace, name);
                 (interval(workspace.as_deref()), READ_PAUSE)

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_line_is_told_from_its_text() {
+    fn the_time_of_a_line_is_separated_from_its_text() {
         let time = Some("2026-01-01T10:00:00.5Z".to_owned());
         assert_eq!(
             stamped("2026-01-01T12:00:00.500000000+02:00 a b"),

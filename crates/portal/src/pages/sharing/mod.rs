@@ -86,12 +86,12 @@ fn view(
 
 /// Why nothing can be shared, in the words of the rule.
 fn blocked(manager: &WorkspaceManager) -> Option<Note> {
-    let nobody = Extent {
+    let empty = Extent {
         subjects: &[],
         begin: Some(Timestamp::UNIX_EPOCH),
         end: Some(Timestamp::UNIX_EPOCH),
     };
-    let why = nobody.within(manager).err()?;
+    let why = empty.within(manager).err()?;
     Some(note(Tone::Warn, why.to_string()))
 }
 

@@ -98,11 +98,9 @@ impl Typed {
             digest.update(text);
             digest.update([0]);
         }
-        let digest: String = digest.finalize()[..4]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{workspace}-{}-{digest}", self.rendered)
+        let digest = digest.finalize();
+        let digest = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
+        format!("{workspace}-{}-{digest:08x}", self.rendered)
     }
 
     /// With whom.
@@ -202,7 +200,7 @@ fn account(text: &str) -> Option<(&str, &str)> {
 /// What is wrong with the name of another user or group.
 pub(in crate::pages) fn name_problem(name: &str) -> Option<String> {
     if name.trim().is_empty() {
-        return Some("Type the exact name, as the other person's account page shows it.".to_owned());
+        return Some("Type the exact name, as the other user's account page shows it.".to_owned());
     }
     if name.starts_with("system:") {
         return Some(format!(

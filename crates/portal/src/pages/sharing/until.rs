@@ -93,7 +93,7 @@ pub(crate) async fn change(
         let before = shares::end(stored).map(|end| end.to_string());
         if stored.metadata.uid.as_deref() != Some(&*typed.uid) || before.unwrap_or_default() != typed.before {
             return Err(Failure::conflict(
-                "Somebody else changed this share since the page was loaded.",
+                "Another user changed this share since the page was loaded.",
             ));
         }
         Ok(Some(

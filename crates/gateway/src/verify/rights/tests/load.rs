@@ -39,12 +39,12 @@ async fn many_reviews_of_one_user_do_not_delay_other_users() {
     assert_eq!(
         refused,
         1000 - MAX_CALLERS_OF_ONE_USER,
-        "the rest is told to come again at once"
+        "the rest gets the answer to retry at once"
     );
     let bob = session_of("bob", "00000000000000000000000000000003", &[]);
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(site.rights.ask(&bob, &labs[0]).await, Right::Granted);
-    assert!(begun.elapsed() < seconds(3.5), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < seconds(3.5), "{:?}", started.elapsed());
     for ask in greedy {
         ask.await.unwrap();
     }
@@ -187,7 +187,7 @@ async fn answers_that_no_longer_count_are_forgotten_and_pin_no_session() {
             asked: Instant::now(),
         };
         site.rights.store(&session, &target("u"), answer, false);
-        assert_eq!(Arc::strong_count(&session), 1, "whole sessions are kept");
+        assert_eq!(Arc::strong_count(&session), 1, "whole sessions are cached");
     }
     let alice = session(&[]);
     advance(seconds(100.0)).await;

@@ -157,7 +157,7 @@ async fn a_change_of_roles_is_asked_about_in_the_background_and_counts_within_a_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_from_before_a_change_counts_no_longer_than_a_second_when_nobody_answers() {
+async fn an_answer_from_before_a_change_counts_no_longer_than_a_second_without_a_new_answer() {
     let site = site();
     let (alice, lab) = (session(&[]), target("u"));
     site.rights.ask(&alice, &lab).await;
@@ -251,7 +251,7 @@ async fn a_socket_outlives_a_change_of_groups_until_the_answer_about_the_new_one
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_socket_whose_right_nobody_asked_about_waits_for_the_answer_and_not_for_long() {
+async fn a_socket_whose_right_is_unknown_waits_for_the_answer_and_not_for_long() {
     let site = site();
     let (alice, lab) = (session(&[]), target("u"));
     let held = || site.rights.held(&alice, &lab, seconds(120.0));
@@ -261,7 +261,7 @@ async fn a_socket_whose_right_nobody_asked_about_waits_for_the_answer_and_not_fo
     assert_eq!(
         site.rights.known(&alice, &lab),
         Right::Unknown,
-        "it lets nobody in"
+        "it admits no user"
     );
     advance(seconds(4.9)).await;
     assert_eq!(held(), Right::Granted);

@@ -227,7 +227,7 @@ fn a_form_that_was_sent_has_no_more_empty_rows_than_before() {
 }
 
 #[test]
-fn what_few_people_need_is_folded_and_comes_last() {
+fn rarely_used_fields_are_folded_and_come_last() {
     let form = of_template(json!({}));
     let none = Problems::default();
     let shown = Shown {

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::Path;
 
-/// Somebody who looks at a page.
+/// A user who opens a page.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Person {
+pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) groups: Vec<String>,
     pub(crate) path: String,
@@ -30,7 +30,7 @@ pub(crate) struct Person {
 pub(crate) enum Sent {
     /// A form of the portal: origin and body.
     Form(String, String),
-    /// An object for the API server, in the name of this person, as the portal sends it.
+    /// An object for the API server, in the name of this user, as the portal sends it.
     Object(Value),
 }
 
@@ -45,8 +45,8 @@ pub(crate) fn signer() -> anyhow::Result<Signer> {
     Ok(signer)
 }
 
-impl Person {
-    /// This person's request, whose assertion ends in so many seconds.
+impl User {
+    /// This user's request, whose assertion ends in so many seconds.
     pub(crate) fn request(&self, signer: &Signer, seconds: i64) -> anyhow::Result<Request<Body>> {
         match &self.sent {
             None => {
@@ -77,7 +77,7 @@ impl Person {
         Ok(request.header("accept", "text/html"))
     }
 
-    /// What the gateway says about this person, for so many seconds.
+    /// What the gateway says about this user, for so many seconds.
     pub(crate) fn assertion(&self, signer: &Signer, seconds: i64) -> anyhow::Result<String> {
         let now = Timestamp::now().as_second();
         let claims = Claims {
