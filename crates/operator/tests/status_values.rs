@@ -107,7 +107,7 @@ async fn a_status_of_another_client_triggers_and_our_own_does_not() {
     let writers = Writers::default();
     let own_writes = writers.own_writes.clone();
     let client = stage.server.connect(None);
-    let mut triggers = watch::start(&client, &Scope::Cluster, writers, 500, || false).boxed();
+    let mut triggers = watch::start(&client, &Scope::Cluster, writers, 500).boxed();
     let calm = Duration::from_secs(2);
     while tokio::time::timeout(calm, triggers.next()).await.is_ok() {}
     let write = |phase: &str| {

@@ -173,7 +173,7 @@ pub(super) fn shrinks(workspace: &Workspace, observed: &Observed) -> Option<Bloc
 }
 
 /// Removes the owner reference from a disk and records its owner on it, so that it outlives its workspace.
-pub async fn retain(
+pub(crate) async fn retain(
     context: &Context,
     identity: &Identity,
     claim: &Claim,

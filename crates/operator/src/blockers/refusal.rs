@@ -16,7 +16,7 @@ pub struct Refusal {
 
 /// The refusal in an answer to the write of `child`. `None` for transient errors: conflicts, overload, outages, a namespace that is
 /// being deleted.
-pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
+pub(crate) fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
     // A webhook that does not respond looks like an error of the API server. But the webhook has to be fixed, not the API server.
     let webhook = message.contains(FAILED_WEBHOOK);
     let passes = matches!(code, 404 | 409 | 429) || !(400..500).contains(&code);
@@ -40,12 +40,12 @@ pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
 }
 
 /// The refusal in a message of an admission rule.
-pub fn of_message(child: &str, message: &str) -> Refusal {
+pub(crate) fn of_message(child: &str, message: &str) -> Refusal {
     of_pod(child, message, None)
 }
 
 /// The same for a pod with the settings of the execution profile of this name.
-pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
+pub(crate) fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     if let Some(missing) = missing(message) {
         return missing.refusal(profile);
     }

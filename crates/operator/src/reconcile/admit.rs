@@ -8,7 +8,7 @@ use rules::{Rejection, Settings, ValidWorkspace};
 use crate::{blockers::rejected::Rejected, cache::references::References};
 
 /// Validates a stored workspace.
-pub fn admit(
+pub(super) fn admit(
     workspace: &Workspace,
     references: &References,
     settings: &Settings,

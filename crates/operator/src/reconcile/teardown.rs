@@ -34,7 +34,7 @@ pub struct Error(#[from] pub kube::Error);
 
 /// What a deleted workspace says about its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskPolicy {
+pub(super) struct DiskPolicy {
     /// Whether its own disk is deleted or retained.
     pub retain: Retain,
     /// The claim that it uses as home but does not own, if its spec names one.
@@ -43,7 +43,7 @@ pub struct DiskPolicy {
 
 /// Deletes the children of the workspace and returns what is left, as text for users. Nothing is left once the finalizer is released.
 /// `object` is the workspace, of which only metadata is read. `observed` is what the API server holds now.
-pub async fn delete_children<K>(
+pub(super) async fn delete_children<K>(
     context: &Context,
     object: &K,
     disks: &DiskPolicy,

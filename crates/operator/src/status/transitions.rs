@@ -57,14 +57,14 @@ fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event
 }
 
 /// The Event if a rule requires a stop and the API server refuses it.
-pub fn not_stopped(why: &str) -> Event {
+pub(crate) fn not_stopped(why: &str) -> Event {
     let note =
         format!("Nobody uses the workspace, and it cannot be stopped: the API server refuses that. {why}");
     event(EventType::Warning, "Stop", reason::IDLE_STOP_REFUSED, &note)
 }
 
 /// The Events for the change from one status to the next.
-pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
+pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
     let nothing = WorkspaceStatus::default();
     let known = before.is_some();
     let before = before.unwrap_or(&nothing);

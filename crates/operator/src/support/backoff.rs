@@ -45,12 +45,12 @@ fn fraction(bits: u64) -> f64 {
 }
 
 /// A random part of `span`.
-pub fn part(span: Duration) -> Duration {
+pub(crate) fn part(span: Duration) -> Duration {
     span.mul_f64(fraction(random::bits()))
 }
 
 /// `span` plus or minus up to 10%, so that many objects are not triggered at once.
-pub fn jitter(span: Duration) -> Duration {
+pub(crate) fn jitter(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * fraction(random::bits()))
 }
 

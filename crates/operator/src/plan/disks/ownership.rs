@@ -12,7 +12,7 @@ use crate::cache::observed::{Identity, controller_uid};
 
 /// The relation of a claim to a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ownership {
+pub(crate) enum Ownership {
     /// The workspace's disk.
     Ours,
     /// It is being deleted, whatever its owner: wait.
@@ -38,7 +38,7 @@ pub enum Withheld {
 
 /// The owner of a workspace, and how reliable that is.
 #[derive(Clone, Copy, Debug)]
-pub struct Claimant<'a> {
+pub(crate) struct Claimant<'a> {
     /// The owner that the workspace names.
     pub owner: Option<&'a str>,
     /// Whether admission checked that owner.
@@ -48,7 +48,7 @@ pub struct Claimant<'a> {
 }
 
 /// The relation of `claim` to the workspace.
-pub fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Ownership {
+pub(crate) fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Ownership {
     if claim.deletion_timestamp.is_some() {
         return Ownership::Terminating;
     }
