@@ -78,7 +78,7 @@ async fn a_status_with_unknown_values_is_corrected_and_loses_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_spec_that_cannot_be_read_is_looked_at_again_and_its_status_stays() {
+async fn a_spec_that_cannot_be_read_is_reconciled_again_and_its_status_stays() {
     let mut stage = Stage::with_running_demo().await;
     let before = stage.status();
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Hibernating"));

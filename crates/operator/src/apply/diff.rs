@@ -283,11 +283,11 @@ mod tests {
             step(&testing::identity(), &planned.service, &other),
             Step::Conflict
         );
-        let mut nobodys = stored_service();
-        nobodys.metadata.owner_references = None;
-        nobodys.metadata.annotations = None;
+        let mut unowned = stored_service();
+        unowned.metadata.owner_references = None;
+        unowned.metadata.annotations = None;
         assert_eq!(
-            step(&testing::identity(), &planned.service, &nobodys),
+            step(&testing::identity(), &planned.service, &unowned),
             Step::Conflict
         );
     }

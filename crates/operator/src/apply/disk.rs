@@ -83,7 +83,7 @@ async fn make(
         Made::New(outcome) => Ok(outcome),
         Made::Exists(found, error) => {
             let settled = settle(context, observed, valid, &planned, &found).await?;
-            // Without the label no cache showed it, so nobody has looked for pods on it yet. The next reconcile does.
+            // Without the label no cache showed it, so no pods on it have been looked up yet. The next reconcile does that.
             let was_cached = found.labels().get(api::names::WORKSPACE_LABEL) == Some(&identity.name);
             match settled {
                 Outcome::Is(_) if !was_cached => Err(error),

@@ -1,4 +1,6 @@
-//! Desired status, observed state, safety of a start -> what to do about the pod (pure). `plan/record` decides about restarts.
+//! Desired status, observed state, safety of a start -> what to do about the pod (pure).
+//!
+//! `plan/record` decides about restarts.
 
 use api::{
     WorkspaceStatus,

@@ -7,7 +7,7 @@
 //! - No pod is on the disk, and none can be made ([`Observed::is_scaled_down`]).
 //! - That is confirmed, because caches may miss a pod. The API server was read in this reconcile, or before and the Deployment has not
 //!   changed since ([`PendingWrites::is_confirmed`]), or the workspace is new and has no Deployment and no disk.
-//! - The write that starts the run fails unless the Deployment is as it was seen (`writes.rs`). So nobody started one in between.
+//! - The write that starts the run fails unless the Deployment is as it was seen (`writes.rs`). So no run was started in between.
 //!
 //! [`PendingWrites::is_confirmed`]: crate::cache::pending_writes::PendingWrites::is_confirmed
 

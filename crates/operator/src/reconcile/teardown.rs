@@ -166,7 +166,7 @@ async fn report_retained(
 ) {
     let (name, namespace) = (claim.name_any(), &identity.namespace);
     // A name may be longer than an Event note allows, and the instruction is at the end of the note.
-    let owner = brief(owner.unwrap_or("nobody"), MAX_OWNER);
+    let owner = brief(owner.unwrap_or("no owner"), MAX_OWNER);
     let text = format!(
         "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner goes on with it. To be rid of it, make that \
          one with storage.retain Delete and delete it; or, with the right to delete claims: kubectl delete -n {namespace} pvc/{name}",

@@ -86,8 +86,8 @@ mod tests {
     #[test]
     fn jitter_stays_within_a_tenth() {
         for _ in 0..100 {
-            let spread = jitter(Duration::from_secs(100)).as_secs_f64();
-            assert!((89.9..=110.1).contains(&spread), "{spread}");
+            let wait = jitter(Duration::from_secs(100)).as_secs_f64();
+            assert!((89.9..=110.1).contains(&wait), "{wait}");
         }
     }
 }

@@ -57,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "as it was")]
-    async fn a_panic_reaches_the_caller() {
+    async fn a_panic_is_propagated_to_the_caller() {
         apart(async { panic!("as it was") }).await;
     }
 

@@ -37,7 +37,7 @@ type Entries = BTreeMap<String, String>;
 #[derive(Debug, Default)]
 pub struct Keys {
     signer: Arc<Signer>,
-    /// By namespace; `None` until all of them were listed. Before that, an unknown object looks absent.
+    /// By namespace; `None` until all of them were listed. Before that, an unknown object appears absent.
     seen: Mutex<Option<HashMap<String, Seen>>>,
     /// The gateway's keys as last seen. If its object is deleted for a moment, the copies in other namespaces stay.
     gateway: Mutex<Option<String>>,

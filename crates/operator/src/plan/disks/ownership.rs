@@ -123,8 +123,8 @@ mod tests {
             let claim = kept("earlier", other);
             assert_eq!(of(&claim), Ownership::Withheld(Withheld::OtherOwner), "{other:?}");
         }
-        for nobody in [None, Some("")] {
-            let workspace = ownership(&testing::identity(), by(nobody, true), &kept("earlier", Some("")));
+        for none in [None, Some("")] {
+            let workspace = ownership(&testing::identity(), by(none, true), &kept("earlier", Some("")));
             assert_eq!(workspace, Ownership::Withheld(Withheld::OtherOwner));
         }
     }

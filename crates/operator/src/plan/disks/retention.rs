@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patch_makes_a_disk_keepable_whatever_it_looked_like() {
+    fn the_patch_makes_a_disk_retainable_whatever_it_had_before() {
         let identity = testing::identity();
         let mut planned = plan::lasting(&testing::valid(), &testing::site()).claim.unwrap();
         planned.metadata.uid = Some("c".to_owned());

@@ -1,6 +1,6 @@
 //! Valid workspace -> record of its pod's inputs; record, today's inputs -> pending changes (pure).
 //!
-//! This module also decides whether a run restarts.
+//! This module also decides whether a run restarts. `compare.rs`: two records -> the fields that differ.
 //!
 //! The record is an annotation of the Deployment, kept from one start to the next. It holds what users wrote in Workspace, template and
 //! execution profile, under the names of their fields. It holds nothing that settings or this build filled in. So an upgrade or a new
