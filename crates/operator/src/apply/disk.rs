@@ -123,14 +123,14 @@ async fn settle(
                 .await
                 .map_err(writes::failed::<Claim>)?;
         }
-        Ownership::Ours | Ownership::Inherited => {}
+        Ownership::Ours | Ownership::Adoptable => {}
     }
     let classes = observed.storage_classes.iter().map(AsRef::as_ref);
     let growth = desired_claim::growth(planned, &live, classes);
     let Some(mut intent) = desired_claim::update(planned, &live, growth) else {
         return Ok(shortfall(live, growth));
     };
-    if ownership == Ownership::Inherited {
+    if ownership == Ownership::Adoptable {
         // The ownership was decided for this version.
         expect(&mut intent.metadata, Some(&live.metadata));
     } else {
@@ -139,7 +139,7 @@ async fn settle(
     let name = identity.child_name();
     match write::<Claim>(context, identity, (OPERATOR, &name), &intent).await? {
         Outcome::Is(Some(written)) => {
-            if ownership == Ownership::Inherited {
+            if ownership == Ownership::Adoptable {
                 report_taken_over(context, identity, &written).await;
             }
             Ok(shortfall(written, growth))

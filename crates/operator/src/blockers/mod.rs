@@ -59,7 +59,7 @@ pub enum Blocker {
         reason: &'static str,
         /// What is wrong and what to do.
         message: String,
-        /// Whether there is no route, so that no user can reach the workspace.
+        /// Whether there is no route, so that no user can connect to the workspace.
         missing: bool,
     },
 }

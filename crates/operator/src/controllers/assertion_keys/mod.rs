@@ -90,7 +90,7 @@ impl Keys {
     }
 
     /// Records that an object still exists, unless a newer state of that namespace is known.
-    fn kept(&self, namespace: &str, noted: Option<Seen>) {
+    fn still_exists(&self, namespace: &str, noted: Option<Seen>) {
         if let (Some(seen), Some(noted)) = (self.seen.lock().as_mut(), noted) {
             seen.entry(namespace.to_owned()).or_insert(noted);
         }

@@ -18,7 +18,7 @@ pub(crate) enum Ownership {
     /// It is being deleted, whatever its owner: wait.
     Terminating,
     /// Retained from an earlier workspace of this name and owner: to be taken over.
-    Inherited,
+    Adoptable,
     /// Retained from an earlier workspace of this name, and not to be taken over.
     Withheld(Withheld),
     /// Not a disk of a workspace.
@@ -67,7 +67,7 @@ pub(crate) fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &Obj
         (false, ..) => Ownership::Withheld(Withheld::OtherOwner),
         (true, false, _) => Ownership::Withheld(Withheld::Unattested),
         (true, true, true) => Ownership::Withheld(Withheld::Assigned),
-        (true, true, false) => Ownership::Inherited,
+        (true, true, false) => Ownership::Adoptable,
     }
 }
 
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn only_the_owner_of_a_retained_disk_gets_it_back() {
-        assert_eq!(of(&kept("earlier", Some("alice"))), Ownership::Inherited);
+        assert_eq!(of(&kept("earlier", Some("alice"))), Ownership::Adoptable);
         for other in [Some("bob"), Some("Alice"), Some(""), None] {
             let claim = kept("earlier", other);
             assert_eq!(of(&claim), Ownership::Withheld(Withheld::OtherOwner), "{other:?}");
@@ -176,7 +176,7 @@ mod tests {
             let claimant = Claimant { assigned, ..by(owner.as_deref(), attested) };
             let judged = ownership(&identity, claimant, &kept(&uid, kept_for.as_deref()));
             let same = owner.is_some() && owner == kept_for && owner.as_deref() != Some("");
-            prop_assert_eq!(judged == Ownership::Inherited, attested && !assigned && same);
+            prop_assert_eq!(judged == Ownership::Adoptable, attested && !assigned && same);
             prop_assert_ne!(judged, Ownership::Ours);
         }
     }

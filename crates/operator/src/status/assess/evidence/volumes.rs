@@ -182,7 +182,7 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     }
     if let Some(message) = reported("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
-            "The disk is still attached to another node. It is attached here once that node has released it. If the node is off, or another \
+            "Another node still holds the disk. It is attached here once that node has released it. If the node is off, or another \
              pod uses the disk, see `kubectl get volumeattachments` and `kubectl get pods -o wide`"
         } else {
             "It is tried again; if it lasts, tell the administrator"
