@@ -1,4 +1,4 @@
-//! Shared state of every reconcile: data, no logic.
+//! Client, caches, settings -> the state that all reconciles share (in memory): data, no logic.
 
 use jiff::Timestamp;
 use kube::{

@@ -121,7 +121,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
             events::run(&context, &reconciled),
             reconciled.run_until_cancelled(assertion_keys::maintain(&context)),
             reconciled.run_until_cancelled(async {
-                // Nobody gave the right to read CRDs to an operator of one namespace.
+                // An operator of one namespace has no right to read CRDs.
                 if scope.is_cluster() {
                     definitions::watch(&context, &problems).await;
                 }

@@ -49,7 +49,7 @@ pub(crate) fn live(server: &ApiServer) -> Vec<Pod> {
 }
 
 impl Cluster {
-    /// The Deployment controller looks at every Deployment once: `Recreate`, as Kubernetes does it.
+    /// The Deployment controller reconciles every Deployment once: `Recreate`, as Kubernetes does it.
     pub(crate) fn deployments(server: &ApiServer) {
         for deployment in server.all::<Deployment>() {
             let name = deployment.name_any();
@@ -93,7 +93,7 @@ impl Cluster {
         }
     }
 
-    /// The replica set controller looks at every set once.
+    /// The replica set controller reconciles every set once.
     pub(crate) fn replica_sets(&mut self, server: &ApiServer) {
         for set in server.all::<ReplicaSet>() {
             let mut active: Vec<Pod> = live(server)
@@ -170,7 +170,7 @@ impl Cluster {
         true
     }
 
-    /// The garbage collector and the protection of claims look at everything once.
+    /// The garbage collector and the protection of claims check everything once.
     pub(crate) fn garbage(server: &ApiServer) {
         let uids: BTreeSet<String> = [
             uids::<Workspace>(server),

@@ -33,7 +33,7 @@ where
     stage.all::<K>().iter().filter_map(ResourceExt::uid).collect()
 }
 
-/// Passes and the cluster's own work by turns, until nothing moves. Passes may fail.
+/// Reconciles and the cluster's own work by turns, until nothing changes. Reconciles may fail.
 async fn go_on(stage: &mut Stage) {
     for _ in 0..8 {
         let gone = stage.all::<api::Workspace>().is_empty();

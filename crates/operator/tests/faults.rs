@@ -127,7 +127,7 @@ fn lost_events(stage: &Stage) -> Vec<String> {
     of_events.collect()
 }
 
-/// For how many seconds the next reconcile over `demo` is put off because of this failure.
+/// For how many seconds the next reconcile over `demo` is delayed because of this failure.
 fn debounce(stage: &Stage, failure: &Error) -> f64 {
     let object =
         operator::cache::stores::get_parsed(&stage.context.stores.workspaces, Some(NAMESPACE), "demo")

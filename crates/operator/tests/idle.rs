@@ -47,7 +47,7 @@ struct Pod {
 }
 
 impl Pod {
-    /// One that nobody has used since long ago.
+    /// One that has been idle for a long time.
     fn new() -> Self {
         Self {
             says: Arc::new(Mutex::new(Some(Timestamp::UNIX_EPOCH))),
@@ -107,8 +107,8 @@ async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
         let asker = pod.asker();
         // Steps that do not end at the very moment of a stop, which would be cut off.
         let step = Duration::from_secs(7).min(end - Instant::now());
-        let round = idle::run(&context, &asker, &shutdown);
-        let _ = tokio::time::timeout(step, round).await;
+        let reconcile = idle::run(&context, &asker, &shutdown);
+        let _ = tokio::time::timeout(step, reconcile).await;
         stage.reconcile().await.unwrap();
     }
 }
@@ -158,7 +158,7 @@ async fn an_idle_workspace_is_stopped_after_its_timeout_with_the_reason() {
     assert!(stage.status().stopped_because.is_some());
     let reported = stage.status().message.unwrap_or_default();
     assert!(
-        reported.starts_with("Stopped at ") && reported.contains("because nobody used it. No pod is left"),
+        reported.starts_with("Stopped at ") && reported.contains("because it was idle. No pod is left"),
         "{reported}"
     );
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));

@@ -37,11 +37,11 @@ enum Step {
     /// By hand, past the finalizer.
     Tear,
     Create(bool, Retain),
-    /// Everybody does what is to do, once.
-    Round,
+    /// All watches, the operator and all controllers of the cluster, once.
+    Everything,
     Sync,
     SyncOne(usize),
-    Pass,
+    Reconcile,
     /// An operator that ends at this call, and its successor.
     Die(usize, bool),
     Deployments,
@@ -49,7 +49,7 @@ enum Step {
     StartPods,
     EndPods,
     Garbage,
-    /// The operator looks for policies that were left.
+    /// The operator checks for policies that were left.
     Orphans,
 }
 
@@ -65,11 +65,11 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => retain().prop_map(Step::Keep),
         2 => Just(Step::Delete),
         1 => Just(Step::Tear),
-        8 => Just(Step::Round),
+        8 => Just(Step::Everything),
         6 => (any::<bool>(), retain()).prop_map(|(bob, retain)| Step::Create(bob, retain)),
         6 => Just(Step::Sync),
         8 => (0..Stage::WATCHES).prop_map(Step::SyncOne),
-        16 => Just(Step::Pass),
+        16 => Just(Step::Reconcile),
         3 => (1..12_usize, any::<bool>()).prop_map(|(calls, done)| Step::Die(calls, done)),
         8 => Just(Step::Deployments),
         8 => Just(Step::ReplicaSets),
@@ -153,7 +153,7 @@ impl Play {
             Step::Delete => self.stage.delete_demo(),
             Step::Tear => server.remove::<Workspace>(Some(NAMESPACE), "demo"),
             Step::Create(bob, retain) => self.create(if bob { "bob" } else { "alice" }, retain),
-            Step::Round => {
+            Step::Everything => {
                 self.stage.sync();
                 self.reconcile().await;
                 Cluster::deployments(&server);
@@ -164,7 +164,7 @@ impl Play {
             }
             Step::Sync => self.stage.sync(),
             Step::SyncOne(watch) => self.stage.sync_one(watch),
-            Step::Pass => self.reconcile().await,
+            Step::Reconcile => self.reconcile().await,
             Step::Die(calls, last_is_done) => {
                 self.stage.replace_operator(Some(Life { calls, last_is_done }));
                 self.stage.sync();
@@ -253,13 +253,13 @@ impl Play {
 /// A start, a stop and a start again: without it, most random stories end before they begin.
 const PROLOGUE: [Step; 8] = [
     Step::Sync,
-    Step::Pass,
+    Step::Reconcile,
     Step::Deployments,
     Step::ReplicaSets,
     Step::StartPods,
     Step::Garbage,
     Step::Sync,
-    Step::Pass,
+    Step::Reconcile,
 ];
 
 /// How many stories are played; `PROPTEST_CASES` asks for more.

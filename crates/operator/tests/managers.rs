@@ -44,7 +44,7 @@ fn make_default(stage: &Stage, name: &str, value: &str) {
     });
 }
 
-/// A running `demo` with a route by `main`, and a second default manager that nobody has looked at yet.
+/// A running `demo` with a route by `main`, and a second default manager that was not reconciled yet.
 async fn ambiguous() -> Stage {
     let stage = routed().await;
     stage.server.put(&custom("second", |manager| {
@@ -109,7 +109,7 @@ async fn with_several_default_managers_only_workspaces_that_name_one_start() {
     assert_eq!(
         stage.child::<Ingress>(),
         None,
-        "a stop takes the route, whoever made it"
+        "a stop deletes the route, whichever manager requested it"
     );
     see(&stage);
     stage.cluster();

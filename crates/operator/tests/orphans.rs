@@ -79,7 +79,7 @@ async fn an_orphaned_network_policy_is_deleted_after_the_last_pod() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     collect_dependents(&stage);
-    assert!(reconcile_orphans(&mut stage).await.is_some(), "it looks again");
+    assert!(reconcile_orphans(&mut stage).await.is_some(), "it checks again");
     assert!(
         stage.child::<NetworkPolicy>().is_some(),
         "the pod is still ending"

@@ -23,7 +23,7 @@ use crate::{
     stage::{Stage, is_protected},
 };
 
-/// `demo` and a template `t` that it refers to; nobody has used anything yet.
+/// `demo` and a template `t` that it refers to; nothing was used yet.
 fn with_template() -> Stage {
     let stage = Stage::new();
     stage.server.put(&objects::template("t"));
@@ -115,9 +115,9 @@ async fn a_workspace_starts_by_itself_once_all_that_it_refers_to_has_the_finaliz
     let (_process, context) = begin_with_context(&stage);
     let catalog = async {
         context.stores.until_filled().await.unwrap();
-        let mut memory = CatalogState::default();
+        let mut known = CatalogState::default();
         resync::run(&context.stores.changes, &CancellationToken::new(), async || {
-            catalog::reconcile(&context, &mut memory).await
+            catalog::reconcile(&context, &mut known).await
         })
         .await;
     };
@@ -281,7 +281,7 @@ async fn an_object_that_is_being_deleted_accepts_no_new_workspace_and_its_users_
 async fn a_finalizer_that_was_removed_while_a_workspace_came_is_set_again() {
     let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    stage.protect();
+    stage.add_finalizers();
     // The workspace comes after the catalog controller has read its caches. Its reconcile comes before they show the removal.
     stage.sync();
     stage.server.disrupt(

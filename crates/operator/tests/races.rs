@@ -66,7 +66,7 @@ where
 }
 
 #[tokio::test]
-async fn a_name_taken_between_look_and_write_is_a_conflict_and_never_merged() {
+async fn a_name_taken_between_read_and_write_is_a_conflict_and_never_merged() {
     name_taken_at_the_last_moment::<PersistentVolumeClaim>(
         "persistentvolumeclaims",
         &json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}),
@@ -81,7 +81,7 @@ async fn a_name_taken_between_look_and_write_is_a_conflict_and_never_merged() {
 }
 
 #[tokio::test]
-async fn a_child_replaced_between_look_and_write_is_left_alone() {
+async fn a_child_replaced_between_read_and_write_is_left_alone() {
     let mut stage = Stage::with_running_demo().await;
     stage.server.edit::<Service>(Some(NAMESPACE), CHILD, |service| {
         service["spec"]["selector"] = json!({"app": "changed"});
@@ -107,7 +107,7 @@ async fn a_child_that_we_made_although_no_cache_shows_it_is_taken_as_it_is() {
     stage.sync();
     stage.reconcile_unsynced("demo").await.unwrap();
     let made = stage.child::<Service>().unwrap();
-    // The answers to two calls are lost, and with them all memory of what was made.
+    // The answers to two calls are lost, and with them all records of what was made.
     stage.replace_operator(None);
     stage
         .server
@@ -239,7 +239,7 @@ async fn a_workspace_recreated_under_a_stale_cache_gets_children_of_its_own() {
     second.metadata.uid = Some("second".to_owned());
     stage.server.put(&second);
     let _ = stage.reconcile_unsynced("demo").await;
-    // The garbage collector takes what belongs to nobody.
+    // The garbage collector deletes objects whose owner is gone.
     for claim in stage.all::<PersistentVolumeClaim>() {
         assert_eq!(claim.owner_references()[0].uid, "uid-of-demo");
     }

@@ -41,7 +41,7 @@ fn service_ports(stage: &Stage) -> Vec<i32> {
     ports.iter().map(|port| port.port).collect()
 }
 
-/// Passes and the rest of the cluster, until nothing is left to do.
+/// Reconciles and the rest of the cluster, until nothing is left to do.
 async fn settle(stage: &mut Stage) {
     for _ in 0..4 {
         stage.reconcile().await.unwrap();

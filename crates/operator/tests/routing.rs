@@ -164,7 +164,7 @@ async fn a_foreign_object_is_never_taken_over() {
     assert!(stage.child::<Ingress>().unwrap().annotations().is_empty());
     let conditions = stage.status().conditions;
     let available = conditions.iter().find(|one| one.type_ == "Available").unwrap();
-    assert_eq!(available.status, "False", "nobody gets there");
+    assert_eq!(available.status, "False", "no user can connect");
     assert_eq!(stage.status().phase, Some(Phase::Running));
 }
 
@@ -362,7 +362,7 @@ async fn a_new_operator_finds_routes_by_label_and_owner_alone() {
     stage.reconcile().await.unwrap();
     assert!(
         stage.child::<Ingress>().is_some(),
-        "nobody knows yet what there is"
+        "the routes are not listed yet"
     );
     see(&stage);
     stage.reconcile().await.unwrap();
@@ -436,11 +436,7 @@ async fn the_network_policy_of_an_invalid_running_workspace_stays_as_its_manager
     stage.server.remove::<WorkspaceManager>(None, "main");
     stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
     stage.reconcile().await.unwrap();
-    assert_eq!(
-        egress(&stage),
-        2,
-        "the usual policy, where nobody knows the manager"
-    );
+    assert_eq!(egress(&stage), 2, "the usual policy, if the manager is unknown");
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ async fn a_workspace_in_an_ignored_namespace_is_left_alone() {
 }
 
 #[tokio::test]
-async fn caches_that_lag_behind_our_writes_cause_no_second_start_and_no_second_event() {
+async fn caches_that_lag_behind_our_writes_lead_to_no_second_start_and_no_second_event() {
     let mut stage = Stage::with_demo();
     stage.reconcile().await.unwrap();
     let first = run_id(&stage.child().unwrap());
@@ -207,7 +207,7 @@ async fn a_deployment_that_lost_owner_and_labels_gets_them_back_without_a_restar
 }
 
 #[tokio::test]
-async fn a_settled_workspace_is_looked_at_again_within_half_an_hour() {
+async fn a_settled_workspace_is_reconciled_again_within_half_an_hour() {
     let mut stage = Stage::with_running_demo().await;
     let seconds = seconds(&stage.reconcile().await.unwrap());
     assert!((600.0..1800.0).contains(&seconds), "{seconds}");

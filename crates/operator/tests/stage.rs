@@ -71,7 +71,7 @@ impl Stage {
         }
     }
 
-    /// Another operator takes over, with empty caches and no memory. It lives as long as `life` says; `None`: for ever.
+    /// Another operator takes over, with empty caches and no state. It lives as long as `life` says; `None`: for ever.
     pub(crate) fn replace_operator(&mut self, life: Option<Life>) {
         let writers = Writers::default();
         self.context = operator(self.server.connect(life), &writers, true);
@@ -164,13 +164,13 @@ impl Stage {
     }
 
     /// Sets the in-use finalizer everywhere, as the catalog controller does for what workspaces refer to.
-    pub(crate) fn protect(&self) {
-        self.protect_all::<WorkspaceTemplate>();
-        self.protect_all::<WorkspaceManager>();
-        self.protect_all::<WorkspaceExecutionProfile>();
+    pub(crate) fn add_finalizers(&self) {
+        self.add_finalizer_to_all::<WorkspaceTemplate>();
+        self.add_finalizer_to_all::<WorkspaceManager>();
+        self.add_finalizer_to_all::<WorkspaceExecutionProfile>();
     }
 
-    fn protect_all<K>(&self)
+    fn add_finalizer_to_all<K>(&self)
     where
         K: Resource<DynamicType = ()> + DeserializeOwned,
     {
@@ -194,7 +194,7 @@ impl Stage {
 
     /// Lets the catalog controller and the watches catch up, and makes one reconcile of `demo`.
     pub(crate) async fn reconcile(&mut self) -> Result<Action, Error> {
-        self.protect();
+        self.add_finalizers();
         self.sync();
         self.reconcile_unsynced("demo").await
     }

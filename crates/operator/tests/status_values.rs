@@ -78,7 +78,7 @@ async fn a_status_with_unknown_values_is_corrected_and_loses_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_spec_that_cannot_be_read_is_looked_at_again_and_its_status_stays() {
+async fn a_spec_that_cannot_be_read_is_reconciled_again_and_its_status_stays() {
     let mut stage = Stage::with_running_demo().await;
     let before = stage.status();
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Hibernating"));
@@ -107,7 +107,7 @@ async fn a_status_of_another_client_triggers_and_our_own_does_not() {
     let writers = Writers::default();
     let own_writes = writers.own_writes.clone();
     let client = stage.server.connect(None);
-    let mut triggers = watch::start(&client, &Scope::Cluster, writers, 500, || false).boxed();
+    let mut triggers = watch::start(&client, &Scope::Cluster, writers, 500).boxed();
     let calm = Duration::from_secs(2);
     while tokio::time::timeout(calm, triggers.next()).await.is_ok() {}
     let write = |phase: &str| {

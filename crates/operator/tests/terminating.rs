@@ -170,7 +170,7 @@ async fn a_stopped_workspace_that_never_used_it_does_not_start_and_reports_why()
             object["metadata"]["finalizers"] = json!(["example.com/theirs"]);
         });
         subject.delete(&stage);
-        // Nobody refused it: no webhook was there, or it was deleted at that moment.
+        // It was not refused: no webhook was there, or it was deleted at that moment.
         stage.server.put(&subject.user("demo", DesiredStatus::Stopped));
         stage.reconcile().await.unwrap();
         let status = stage.status();
@@ -245,7 +245,11 @@ async fn a_stopped_workspace_with_a_disk_is_rejected_by_a_manager_that_is_being_
             object["metadata"]["finalizers"] = json!([IN_USE_FINALIZER]);
         });
         settle(&mut stage).await;
-        assert_eq!(subject.finalizers(&stage), None, "{subject:?}: nobody keeps it");
+        assert_eq!(
+            subject.finalizers(&stage),
+            None,
+            "{subject:?}: no finalizer keeps it"
+        );
         stage.edit_spec(|spec| spec[subject.field()] = Value::Null);
         stage.run().await;
     }

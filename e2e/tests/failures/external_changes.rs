@@ -53,7 +53,7 @@ async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
     let teardown = claims.get(&child(fixture)).await?;
     let volume = teardown.spec.as_ref().and_then(|spec| spec.volume_name.clone());
     let patch = format!("kubectl patch pv {}", volume.unwrap_or_default());
-    let expected = ["copy the files elsewhere", "Nobody can undo", patch.as_str()];
+    let expected = ["copy the files elsewhere", "cannot be undone", patch.as_str()];
     let held = at(Moment::deleted(&teardown));
     fixture
         .reports(reason::VOLUME_TERMINATING, &expected, held)

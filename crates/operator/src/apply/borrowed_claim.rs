@@ -102,7 +102,7 @@ async fn other_pod(context: &Context, identity: &Identity, claim: &str) -> Resul
 }
 
 /// Removes the in-use mark once no pod of the workspace is left.
-pub async fn give_back(context: &Context, identity: &Identity, claim: &str) -> Result<(), Error> {
+pub(crate) async fn give_back(context: &Context, identity: &Identity, claim: &str) -> Result<(), Error> {
     let Some(live) = get_live::<Claim>(context, &identity.namespace, claim).await? else {
         return Ok(());
     };

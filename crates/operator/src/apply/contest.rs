@@ -29,7 +29,7 @@ const FIRST_BACKOFF: Duration = Duration::from_secs(5);
 const MAX_BACKOFF: Duration = WINDOW;
 
 /// A child: kind and name.
-pub type Child<'a> = (&'a str, &'a str);
+pub(crate) type Child<'a> = (&'a str, &'a str);
 
 /// The children that were written recently, by workspace.
 #[derive(Debug, Default)]
@@ -138,7 +138,7 @@ fn digest(planned: &impl Serialize) -> u64 {
 }
 
 /// What reports a contested child.
-pub fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
+pub(crate) fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
     Blocker::Contested {
         kind: kind.to_owned(),
         name: name.to_owned(),
@@ -147,7 +147,7 @@ pub fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
 }
 
 /// The field manager, besides ours, that wrote last.
-pub fn other_manager(found: &ObjectMeta) -> Option<String> {
+pub(crate) fn other_manager(found: &ObjectMeta) -> Option<String> {
     let entries = found.managed_fields.iter().flatten();
     let others = entries.filter(|entry| {
         let (manager, subresource) = (entry.manager.as_deref(), entry.subresource.as_deref());

@@ -24,12 +24,12 @@ use crate::{
 pub(crate) const DEPLOYMENT: &str = "Deployment";
 
 /// Whether the workspace has no pod and nothing that makes one.
-pub fn has_no_pods(observed: &Observed) -> bool {
+pub(crate) fn has_no_pods(observed: &Observed) -> bool {
     makers(observed).is_empty()
 }
 
 /// Pods of the workspace and what makes them, as text.
-pub fn makers(observed: &Observed) -> Vec<String> {
+pub(crate) fn makers(observed: &Observed) -> Vec<String> {
     let marked = |meta: &ObjectMeta| observed.identity.marked(meta);
     let pods = observed.pods.iter().filter(|pod| marked(&pod.metadata));
     let mut left: Vec<String> = pods.map(|pod| format!("pod {}", pod.name_any())).collect();

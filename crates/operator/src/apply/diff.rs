@@ -22,7 +22,7 @@ use crate::{
 
 /// What to do about one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// It is as planned.
     Keep,
     /// Write it: it differs.
@@ -34,7 +34,7 @@ pub enum Step {
 }
 
 /// What to do about the child `planned`, given the object that exists under its name.
-pub fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step {
+pub(crate) fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step {
     match stance(identity, live.meta()) {
         Step::Keep if meta_covers(live.meta(), planned.meta()) && live.spec_covers(planned) => Step::Keep,
         Step::Keep => Step::Write,
@@ -43,7 +43,7 @@ pub fn step<K: Child>(identity: &Identity, planned: &K, live: &K) -> Step {
 }
 
 /// Whether an existing object may be written: `Keep` if it may.
-pub fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
+pub(crate) fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
     if live.deletion_timestamp.is_some() {
         Step::Wait
     } else if identity.owns(live) {
@@ -56,7 +56,7 @@ pub fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
 /// How a child that differs is corrected. An apply would not release fields that were set by the original `POST`
 /// (docs/decisions/0064).
 #[derive(Clone, Debug, PartialEq)]
-pub enum Correction {
+pub(crate) enum Correction {
     /// By this merge patch, in which lists are replaced as a whole.
     MergePatch(Value),
     /// By the operations of this JSON patch.
@@ -64,7 +64,7 @@ pub enum Correction {
 }
 
 /// A kind of child that is compared and written at any time.
-pub trait Child: Resource<DynamicType = ()> {
+pub(crate) trait Child: Resource<DynamicType = ()> {
     /// Whether the live object has everything that `planned` requests. Only fields that the operator sets are compared: the API server
     /// fills in others.
     fn spec_covers(&self, planned: &Self) -> bool;
@@ -145,7 +145,7 @@ impl Child for NetworkPolicy {
 
 /// The JSON patch that replaces the previous run by the run of `planned`. `live` has all our labels and annotations and must still be in
 /// this version. Each field of the spec is replaced as a whole: nothing of the previous run stays, whatever client wrote it.
-pub fn next_run(live: &partial::Deployment, planned: &Deployment) -> Vec<Value> {
+pub(crate) fn next_run(live: &partial::Deployment, planned: &Deployment) -> Vec<Value> {
     let mut steps = vec![put("/metadata/resourceVersion", &live.metadata.resource_version)];
     let record = planned.annotations().get_key_value(names::STARTED_FROM);
     steps.extend(
@@ -159,7 +159,7 @@ pub fn next_run(live: &partial::Deployment, planned: &Deployment) -> Vec<Value> 
 
 /// A merge patch for fields of the Deployment's spec that differ, besides pod template and replicas. Another strategy may run two pods
 /// at a time, and a paused Deployment makes none.
-pub fn restored(live: &partial::Deployment) -> Map<String, Value> {
+pub(crate) fn restored(live: &partial::Deployment) -> Map<String, Value> {
     let mut patch = Map::new();
     let Some(spec) = &live.spec else { return patch };
     let strategy = spec
@@ -286,11 +286,11 @@ mod tests {
             step(&testing::identity(), &planned.service, &other),
             Step::Conflict
         );
-        let mut nobodys = stored_service();
-        nobodys.metadata.owner_references = None;
-        nobodys.metadata.annotations = None;
+        let mut unowned = stored_service();
+        unowned.metadata.owner_references = None;
+        unowned.metadata.annotations = None;
         assert_eq!(
-            step(&testing::identity(), &planned.service, &nobodys),
+            step(&testing::identity(), &planned.service, &unowned),
             Step::Conflict
         );
     }

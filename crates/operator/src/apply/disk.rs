@@ -83,7 +83,7 @@ async fn make(
         Made::New(outcome) => Ok(outcome),
         Made::Exists(found, error) => {
             let settled = settle(context, observed, valid, &planned, &found).await?;
-            // Without the label no cache showed it, so nobody has looked for pods on it yet. The next reconcile does.
+            // Without the label no cache showed it, so no pods on it have been looked up yet. The next reconcile does that.
             let was_cached = found.labels().get(api::names::WORKSPACE_LABEL) == Some(&identity.name);
             match settled {
                 Outcome::Is(_) if !was_cached => Err(error),
@@ -123,14 +123,14 @@ async fn settle(
                 .await
                 .map_err(writes::failed::<Claim>)?;
         }
-        Ownership::Ours | Ownership::Inherited => {}
+        Ownership::Ours | Ownership::Adoptable => {}
     }
     let classes = observed.storage_classes.iter().map(AsRef::as_ref);
     let growth = desired_claim::growth(planned, &live, classes);
     let Some(mut intent) = desired_claim::update(planned, &live, growth) else {
         return Ok(shortfall(live, growth));
     };
-    if ownership == Ownership::Inherited {
+    if ownership == Ownership::Adoptable {
         // The ownership was decided for this version.
         expect(&mut intent.metadata, Some(&live.metadata));
     } else {
@@ -139,7 +139,7 @@ async fn settle(
     let name = identity.child_name();
     match write::<Claim>(context, identity, (OPERATOR, &name), &intent).await? {
         Outcome::Is(Some(written)) => {
-            if ownership == Ownership::Inherited {
+            if ownership == Ownership::Adoptable {
                 report_taken_over(context, identity, &written).await;
             }
             Ok(shortfall(written, growth))
@@ -173,7 +173,7 @@ pub(super) fn shrinks(workspace: &Workspace, observed: &Observed) -> Option<Bloc
 }
 
 /// Removes the owner reference from a disk and records its owner on it, so that it outlives its workspace.
-pub async fn retain(
+pub(crate) async fn retain(
     context: &Context,
     identity: &Identity,
     claim: &Claim,

@@ -21,12 +21,12 @@ use crate::{
 const ESCAPED: [char; 5] = ['&', '<', '>', '\u{2028}', '\u{2029}'];
 
 /// Whether the finalizer is set, so that deletion waits for the workspace's children.
-pub fn is_held<K: Resource>(object: &K) -> bool {
+pub(crate) fn is_held<K: Resource>(object: &K) -> bool {
     object.finalizers().iter().any(|it| it == CLEANUP_FINALIZER)
 }
 
 /// Sets the finalizer if no webhook has set it. Call it before the first child is made.
-pub async fn hold(context: &Context, workspace: &Workspace) -> Result<(), kube::Error> {
+pub(crate) async fn hold(context: &Context, workspace: &Workspace) -> Result<(), kube::Error> {
     if is_held(workspace) {
         return Ok(());
     }
@@ -39,7 +39,7 @@ pub async fn hold(context: &Context, workspace: &Workspace) -> Result<(), kube::
 
 /// Removes the finalizer. It fails if the finalizers changed since they were read. It also fails if the owner changed, which may have
 /// been written on a retained disk. Other changes do not block it. It succeeds if the workspace is gone.
-pub async fn release<K>(context: &Context, object: &K) -> Result<(), kube::Error>
+pub(crate) async fn release<K>(context: &Context, object: &K) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = ()>,
 {

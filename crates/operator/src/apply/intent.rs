@@ -1,4 +1,6 @@
-//! Desired status, observed state, safety of a start -> what to do about the pod (pure). `plan/record` decides about restarts.
+//! Desired status, observed state, safety of a start -> what to do about the pod (pure).
+//!
+//! `plan/record` decides about restarts.
 
 use api::{
     WorkspaceStatus,
@@ -11,7 +13,7 @@ use crate::{cache::observed::Observed, status::assess::is_kept_off};
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intent {
+pub(crate) enum Intent {
     /// Start a new run.
     Start,
     /// A run is in progress; leave its pod alone.
@@ -26,7 +28,12 @@ pub enum Intent {
 
 /// What to do about the pod. `valid`: whether the workspace may run. An invalid workspace is stopped on request like any other. Its
 /// existing pod is left alone.
-pub fn intent(desired: DesiredStatus, valid: bool, observed: &Observed, safety: StartSafety) -> Intent {
+pub(crate) fn intent(
+    desired: DesiredStatus,
+    valid: bool,
+    observed: &Observed,
+    safety: StartSafety,
+) -> Intent {
     match (desired, observed.wanted_pods() > 0) {
         (DesiredStatus::Stopped, true) => Intent::Stop,
         (DesiredStatus::Stopped, false) => Intent::Rest,
@@ -40,7 +47,7 @@ pub fn intent(desired: DesiredStatus, valid: bool, observed: &Observed, safety: 
 impl Intent {
     /// The same, but ends a run that has to restart. Once its pod is gone, the next run starts by itself.
     #[must_use]
-    pub fn or_restart(self, asked: bool) -> Self {
+    pub(crate) fn or_restart(self, asked: bool) -> Self {
         if self == Self::Keep && asked {
             Self::Stop
         } else {
@@ -51,7 +58,7 @@ impl Intent {
 
 /// Whether the next step of a workspace needs what the caches may miss: a start, the statement `Stopped=True`, or a run whose pod
 /// has vanished. Nothing else does: a child that is absent in the caches is made by a write that fails if one exists.
-pub fn needs_reread(
+pub(crate) fn needs_reread(
     intent: Intent,
     safety: StartSafety,
     before: Option<&WorkspaceStatus>,

@@ -51,7 +51,7 @@ use kube::{
 use rules::ValidWorkspace;
 
 pub(crate) use self::writes::{Outcome, is_conflict, with_backoff};
-pub use self::{borrowed_claim::give_back, disk::retain, touch_refused::Retries};
+pub(crate) use self::{borrowed_claim::give_back, disk::retain, touch_refused::Retries};
 use self::{
     delete::remove,
     scale::{scale, scaler},
@@ -98,7 +98,7 @@ impl Error {
 
 /// The state after the writes.
 #[derive(Debug)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// The children, as they were written.
     pub observed: Observed,
     /// What blocked a write; the first, if several.
@@ -115,7 +115,7 @@ impl Applied {
 
 /// Makes the children of a workspace as planned. Without a plan (the workspace is invalid) only the network policy is made, for a pod
 /// that still runs; `planned` names it then. A run is ended all the same.
-pub async fn apply(
+pub(crate) async fn apply(
     context: &Context,
     workspace: &Workspace,
     planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,

@@ -7,7 +7,7 @@
 //! - No pod is on the disk, and none can be made ([`Observed::is_scaled_down`]).
 //! - That is confirmed, because caches may miss a pod. The API server was read in this reconcile, or before and the Deployment has not
 //!   changed since ([`PendingWrites::is_confirmed`]), or the workspace is new and has no Deployment and no disk.
-//! - The write that starts the run fails unless the Deployment is as it was seen (`writes.rs`). So nobody started one in between.
+//! - The write that starts the run fails unless the Deployment is as it was seen (`writes.rs`). So no run was started in between.
 //!
 //! [`PendingWrites::is_confirmed`]: crate::cache::pending_writes::PendingWrites::is_confirmed
 
@@ -24,7 +24,7 @@ use crate::{
 
 /// Whether a run may start, and whether the status may say that no pod is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartSafety {
+pub(crate) enum StartSafety {
     /// No pod is on the disk, and none can be made.
     Safe,
     /// A pod is on the disk, or can still be made. Its end triggers a reconcile.
@@ -35,7 +35,7 @@ pub enum StartSafety {
 
 impl StartSafety {
     /// `is_confirmed`: whether the observed state was read from the API server, or is known to be the same.
-    pub fn of(observed: &Observed, is_confirmed: bool) -> Self {
+    pub(crate) fn of(observed: &Observed, is_confirmed: bool) -> Self {
         match (observed.is_scaled_down(), is_confirmed) {
             (false, _) => Self::Wait,
             (true, true) => Self::Safe,
@@ -46,7 +46,7 @@ impl StartSafety {
 
 /// What the caches show of the workspace itself and of its lasting children.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Cached {
+pub(crate) struct Cached {
     /// The workspace has no status yet.
     pub is_new: bool,
     /// All children except the Deployment are there.
@@ -55,7 +55,7 @@ pub struct Cached {
 
 /// An observed state that the next step may rely on.
 #[derive(Debug)]
-pub struct Confirmed {
+pub(crate) struct Confirmed {
     /// The children.
     pub observed: Observed,
     /// Whether a run may start.
@@ -69,7 +69,7 @@ pub struct Confirmed {
 ///
 /// # Errors
 /// A request to the API server failed.
-pub async fn confirm(
+pub(crate) async fn confirm(
     context: &Context,
     mut observed: Observed,
     cached: Cached,

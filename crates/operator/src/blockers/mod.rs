@@ -1,4 +1,4 @@
-//! What is wrong with a workspace, and what keeps a child from being written, as text for users (pure).
+//! Rejections, refusals -> why a workspace or a child is blocked, as text for users (pure).
 //!
 //! - `refusal.rs`: a write that the API server refused -> the reason and what to do
 //! - `rejected.rs`: a workspace that fails the rules -> why it must not run
@@ -59,7 +59,7 @@ pub enum Blocker {
         reason: &'static str,
         /// What is wrong and what to do.
         message: String,
-        /// Whether there is no route, so that no user can reach the workspace.
+        /// Whether there is no route, so that no user can connect to the workspace.
         missing: bool,
     },
 }
@@ -175,7 +175,7 @@ impl fmt::Display for Blocker {
                     )?,
                     None => write!(
                         f,
-                        "it changes again and again, and no field manager but {:?} is recorded. Look for a second installation of this product.",
+                        "it changes again and again, and no field manager but {:?} is recorded. Check for a second installation of this product.",
                         names::OPERATOR
                     )?,
                 }
@@ -245,7 +245,7 @@ impl fmt::Display for DiskBlocker {
             Self::Terminating { claim } => write!(
                 f,
                 "A user deleted the claim {claim}, which the workspace names. It goes once no pod uses it, and its files with it, if \
-                 its volume is not kept; nobody can undo that. Name another claim; or have one of that name made when it is gone, and \
+                 its volume is not kept; a deletion cannot be undone. Name another claim; or have one of that name made when it is gone, and \
                  the workspace starts by itself."
             ),
             Self::OfAnother { claim } => write!(

@@ -16,13 +16,13 @@ pub struct Refusal {
 
 /// The refusal in an answer to the write of `child`. `None` for transient errors: conflicts, overload, outages, a namespace that is
 /// being deleted.
-pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
-    // A webhook that does not respond looks like an error of the API server. But the webhook has to be fixed, not the API server.
+pub(crate) fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
+    // A webhook that does not respond appears as an error of the API server. But the webhook has to be fixed, not the API server.
     let webhook = message.contains(FAILED_WEBHOOK);
-    let passes = matches!(code, 404 | 409 | 429) || !(400..500).contains(&code);
+    let is_transient = matches!(code, 404 | 409 | 429) || !(400..500).contains(&code);
     // Another client replaced the object between our read and our write. The next reconcile reads the new object.
     let replaced = message.contains("metadata.uid: Invalid value");
-    if (passes && !webhook) || replaced || message.contains("because it is being terminated") {
+    if (is_transient && !webhook) || replaced || message.contains("because it is being terminated") {
         return None;
     }
     if child == "PersistentVolumeClaim" && is_growth(message) {
@@ -32,7 +32,7 @@ pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
             reason: reason::VOLUME_RESIZE_FAILED,
             message: format!(
                 "The disk was not grown to spec.storage.size: {}. {advice}.",
-                gist(message)
+                essence(message)
             ),
         });
     }
@@ -40,12 +40,12 @@ pub fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
 }
 
 /// The refusal in a message of an admission rule.
-pub fn of_message(child: &str, message: &str) -> Refusal {
+pub(crate) fn of_message(child: &str, message: &str) -> Refusal {
     of_pod(child, message, None)
 }
 
 /// The same for a pod with the settings of the execution profile of this name.
-pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
+pub(crate) fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     if let Some(missing) = missing(message) {
         return missing.refusal(profile);
     }
@@ -84,7 +84,7 @@ pub fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     };
     Refusal {
         reason,
-        message: format!("The {child} was refused: {}. {advice}.", gist(message)),
+        message: format!("The {child} was refused: {}. {advice}.", essence(message)),
     }
 }
 
@@ -163,7 +163,7 @@ fn missing_account(message: &str) -> Option<&str> {
 }
 
 /// The message without the object's name and without a full stop. The name differs at each attempt to make a pod.
-fn gist(message: &str) -> &str {
+fn essence(message: &str) -> &str {
     let gist = message
         .split_once("\" is forbidden: ")
         .map_or(message, |(_, gist)| gist);
@@ -221,7 +221,7 @@ mod tests {
         ] {
             let refusal = of_answer(child, 403, message).unwrap();
             assert_eq!(refusal.reason, expected, "{message}");
-            assert!(refusal.message.contains(gist(message)));
+            assert!(refusal.message.contains(essence(message)));
         }
     }
 
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_no_refusal() {
+    fn a_transient_error_is_no_refusal() {
         for code in [404, 409, 429, 500, 503] {
             assert_eq!(of_answer("Service", code, "exceeded quota"), None);
         }

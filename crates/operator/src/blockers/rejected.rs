@@ -1,4 +1,4 @@
-//! Why a workspace must not run, as text (pure).
+//! Rejection by the rules -> why a workspace must not run, as text (pure).
 
 use std::fmt;
 

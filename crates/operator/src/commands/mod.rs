@@ -1,4 +1,4 @@
-//! Maintenance commands of the operator's image, which Helm's hooks run (IO).
+//! A command of Helm's hooks -> the installation changed (IO).
 //!
 //! | file | command | what it does |
 //! |---|---|---|

@@ -103,7 +103,7 @@ impl Definitions {
 
 /// Reads the CRDs now, after a status is refused for its fields, and again while something is missing. Logs and measures what is
 /// missing, and adds it to `readiness`. It never returns.
-pub async fn watch(context: &Context, readiness: &Readiness) {
+pub(crate) async fn watch(context: &Context, readiness: &Readiness) {
     let mut known = Vec::new();
     loop {
         let missing = context.definitions.read(&context.client).await;

@@ -1,4 +1,4 @@
-//! What is reconciled beside workspaces (IO), one folder or file each.
+//! Objects beside workspaces -> reconciled by one controller each (IO).
 //!
 //! | name | input -> output |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! A signal -> reconciles of all objects of a kind, on every change and when time is due (in memory).
+//! Changes, due times -> reconciles of all objects of a kind (in memory).
 
 use std::{collections::BTreeMap, time::Duration};
 

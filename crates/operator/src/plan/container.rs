@@ -293,7 +293,7 @@ mod tests {
 
     #[test]
     fn only_our_own_images_get_a_read_only_root_and_with_it_a_tmp() {
-        let shape = |image: &str| {
+        let probes = |image: &str| {
             let mut workspace = testing::valid();
             image.clone_into(&mut workspace.image);
             let container = application_of(&workspace);
@@ -311,8 +311,8 @@ mod tests {
                 tmp,
             )
         };
-        assert_eq!(shape(&testing::valid().image), (true, true));
-        assert_eq!(shape("example.com/custom:1"), (false, false));
+        assert_eq!(probes(&testing::valid().image), (true, true));
+        assert_eq!(probes("example.com/custom:1"), (false, false));
     }
 
     #[test]

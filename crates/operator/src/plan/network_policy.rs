@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_names_other_callers_and_they_reach_the_application_s_port_alone() {
+    fn a_manager_names_other_callers_and_they_may_connect_to_the_application_s_port_alone() {
         let proxy = json!({
             "namespaceSelector": {"matchLabels": {"team": "edge"}},
             "podSelector": {"matchLabels": {"app": "proxy"}},
@@ -306,7 +306,7 @@ mod tests {
     }
 
     /// Whether a pod may connect to this address, DNS in the cluster aside.
-    fn reaches(spec: &NetworkPolicySpec, address: &str) -> bool {
+    fn allows(spec: &NetworkPolicySpec, address: &str) -> bool {
         let address: IpAddr = address.parse().unwrap();
         let contains = |cidr: &str| {
             let (net, bits) = cidr.split_once('/').unwrap();
@@ -360,10 +360,10 @@ mod tests {
     fn private_and_metadata_addresses_are_left_out_of_both_families() {
         let spec = spec();
         for address in PRIVATE {
-            assert!(!reaches(&spec, address), "{address}");
+            assert!(!allows(&spec, address), "{address}");
         }
         for address in PUBLIC {
-            assert!(reaches(&spec, address), "{address}");
+            assert!(allows(&spec, address), "{address}");
         }
     }
 
@@ -375,13 +375,10 @@ mod tests {
             ..NetworkPolicySettings::default()
         });
         for address in cluster {
-            assert!(
-                reaches(&spec(), address) && !reaches(&named, address),
-                "{address}"
-            );
+            assert!(allows(&spec(), address) && !allows(&named, address), "{address}");
         }
         for address in PUBLIC {
-            assert!(reaches(&named, address), "{address}");
+            assert!(allows(&named, address), "{address}");
         }
     }
 
@@ -425,7 +422,7 @@ mod tests {
         };
         let (any, none) = (of(Egress::Any), of(Egress::None));
         for address in PRIVATE.into_iter().chain(PUBLIC) {
-            assert!(reaches(&any, address) && !reaches(&none, address), "{address}");
+            assert!(allows(&any, address) && !allows(&none, address), "{address}");
         }
         let rules = none.egress.unwrap();
         assert_eq!(rules, [dns(&NetworkPolicySettings::default())]);

@@ -23,14 +23,14 @@ const TOKENS: &str = "jupyter-k8s-tokens";
 const SECRET: &str = "jupyter-k8s-secret";
 
 /// A volume, and its mount in the application's container.
-struct Place {
+struct MountedVolume {
     volume: Volume,
     mount: VolumeMount,
 }
 
 /// What the pod mounts.
 pub(super) struct Volumes {
-    places: Vec<Place>,
+    mounted: Vec<MountedVolume>,
     home: VolumeMount,
     scratch: Volume,
 }
@@ -41,15 +41,15 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
         sub_path: workspace.home.sub_path().map(str::to_owned),
         ..home
     };
-    let mut places = vec![Place {
+    let mut mounted = vec![MountedVolume {
         volume: home_volume(workspace),
         mount: home.clone(),
     }];
-    places.extend(workspace.shm_size.as_ref().map(|size| Place {
+    mounted.extend(workspace.shm_size.as_ref().map(|size| MountedVolume {
         volume: empty_dir(SHM_VOLUME, size, Some("Memory")),
         mount: mount(SHM_VOLUME, SHM_PATH),
     }));
-    places.extend(workspace.volumes.iter().map(|disk| Place {
+    mounted.extend(workspace.volumes.iter().map(|disk| MountedVolume {
         volume: claim(&disk.name, &disk.persistent_volume_claim_name, disk.read_only),
         mount: VolumeMount {
             read_only: disk.read_only.then_some(true),
@@ -57,12 +57,12 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
         },
     }));
     if let Some(profile) = &workspace.profile {
-        places.extend(tokens(profile));
-        places.extend(secrets(profile));
+        mounted.extend(tokens(profile));
+        mounted.extend(secrets(profile));
     }
-    places.extend(workspace.has_assertions.then(keys));
+    mounted.extend(workspace.has_assertions.then(keys));
     Volumes {
-        places,
+        mounted,
         home,
         scratch: empty_dir(SCRATCH_VOLUME, &site.scratch_limit, None),
     }
@@ -71,7 +71,7 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
 impl Volumes {
     /// Mounts of the application's container. `read_only`: whether its root file system is read-only.
     pub(super) fn of_application(&self, read_only: bool) -> Vec<VolumeMount> {
-        let mounts = self.places.iter().map(|place| place.mount.clone()).collect();
+        let mounts = self.mounted.iter().map(|one| one.mount.clone()).collect();
         with_scratch(mounts, read_only)
     }
 
@@ -88,7 +88,7 @@ impl Volumes {
     /// Every volume that a container mounts. `mounts`: those of all containers.
     pub(super) fn all<'a>(&self, mut mounts: impl Iterator<Item = &'a VolumeMount>) -> Vec<Volume> {
         let scratch = mounts.any(|mount| mount.name == SCRATCH_VOLUME);
-        let volumes = self.places.iter().map(|place| place.volume.clone());
+        let volumes = self.mounted.iter().map(|one| one.volume.clone());
         volumes.chain(scratch.then(|| self.scratch.clone())).collect()
     }
 }
@@ -122,8 +122,8 @@ fn home_volume(workspace: &ValidWorkspace) -> Volume {
 
 /// The public keys with which the application checks assertions. If they do not exist yet, the pod starts all the same, and rejects all
 /// assertions until they exist.
-fn keys() -> Place {
-    Place {
+fn keys() -> MountedVolume {
+    MountedVolume {
         volume: Volume {
             name: ASSERTION_KEYS_VOLUME.to_owned(),
             config_map: Some(ConfigMapVolumeSource {
@@ -138,7 +138,7 @@ fn keys() -> Place {
 }
 
 /// Tokens by folder: a folder is one volume.
-fn tokens(profile: &ExecutionProfile) -> Vec<Place> {
+fn tokens(profile: &ExecutionProfile) -> Vec<MountedVolume> {
     let mut folders: BTreeMap<&str, Vec<VolumeProjection>> = BTreeMap::new();
     for token in &profile.spec.projected_tokens {
         let (folder, file) = token.path.rsplit_once('/').unwrap_or(("", &token.path));
@@ -152,9 +152,9 @@ fn tokens(profile: &ExecutionProfile) -> Vec<Place> {
             ..VolumeProjection::default()
         });
     }
-    let place = |(number, (folder, sources)): (usize, (&str, Vec<VolumeProjection>))| {
+    let one = |(number, (folder, sources)): (usize, (&str, Vec<VolumeProjection>))| {
         let name = format!("{TOKENS}-{number}");
-        Place {
+        MountedVolume {
             mount: read_only_mount(&name, folder),
             volume: Volume {
                 name,
@@ -166,15 +166,15 @@ fn tokens(profile: &ExecutionProfile) -> Vec<Place> {
             },
         }
     };
-    folders.into_iter().enumerate().map(place).collect()
+    folders.into_iter().enumerate().map(one).collect()
 }
 
-fn secrets(profile: &ExecutionProfile) -> Vec<Place> {
+fn secrets(profile: &ExecutionProfile) -> Vec<MountedVolume> {
     let secrets = profile.spec.secret_mounts.iter().enumerate();
     secrets
         .map(|(number, secret)| {
             let name = format!("{SECRET}-{number}");
-            Place {
+            MountedVolume {
                 mount: read_only_mount(&name, &secret.mount_path),
                 volume: Volume {
                     name,
@@ -233,19 +233,17 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    fn places(change: impl FnOnce(&mut ValidWorkspace)) -> Vec<(Value, Value)> {
+    fn mounted(change: impl FnOnce(&mut ValidWorkspace)) -> Vec<(Value, Value)> {
         let mut workspace = testing::valid();
         change(&mut workspace);
         let volumes = plan(&workspace, &testing::site());
-        let places = volumes.places.iter();
-        places
-            .map(|place| (json!(place.volume), json!(place.mount)))
-            .collect()
+        let mounted = volumes.mounted.iter();
+        mounted.map(|one| (json!(one.volume), json!(one.mount))).collect()
     }
 
     #[test]
     fn shared_memory_is_memory_of_the_size_that_is_asked_for() {
-        let found = places(|workspace| workspace.shm_size = Some(Quantity("256Mi".to_owned())));
+        let found = mounted(|workspace| workspace.shm_size = Some(Quantity("256Mi".to_owned())));
         let expected = (
             json!({"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "256Mi"}}),
             json!({"name": "shm", "mountPath": "/dev/shm"}),
@@ -264,7 +262,7 @@ mod tests {
 
     #[test]
     fn further_disks_are_mounted_and_one_to_be_read_only_is_read_only_twice() {
-        let found = places(|workspace| {
+        let found = mounted(|workspace| {
             workspace.volumes = serde_json::from_value(json!([
                 {"name": "data", "persistentVolumeClaimName": "shared", "mountPath": "/data", "readOnly": true},
                 {"name": "more", "persistentVolumeClaimName": "mine", "mountPath": "/more"},
@@ -285,7 +283,7 @@ mod tests {
 
     #[test]
     fn an_existing_claim_and_a_folder_of_it_are_the_home() {
-        let found = places(|workspace| {
+        let found = mounted(|workspace| {
             workspace.home = Home::Claim {
                 name: "shared".to_owned(),
                 mount_path: "/home/jovyan".to_owned(),
@@ -301,7 +299,7 @@ mod tests {
 
     #[test]
     fn tokens_of_one_folder_share_a_volume_and_secrets_are_read_only() {
-        let found = places(|workspace| {
+        let found = mounted(|workspace| {
             let spec = serde_json::from_value(json!({
                 "projectedTokens": [
                     {"audience": "vault", "path": "/var/run/tokens/vault", "expirationSeconds": 900},
@@ -336,11 +334,11 @@ mod tests {
         let volume =
             json!({"name": ASSERTION_KEYS_VOLUME, "configMap": {"name": ASSERTION_KEYS, "optional": true}});
         assert!(
-            places(|_| ())
+            mounted(|_| ())
                 .iter()
                 .any(|(found, mount)| *found == volume && mount["readOnly"] == true)
         );
-        let open = places(|workspace| workspace.has_assertions = false);
+        let open = mounted(|workspace| workspace.has_assertions = false);
         assert!(!open.iter().any(|(found, _)| *found == volume));
     }
 

@@ -8,7 +8,7 @@ use rules::{Rejection, Settings, ValidWorkspace};
 use crate::{blockers::rejected::Rejected, cache::references::References};
 
 /// Validates a stored workspace.
-pub fn admit(
+pub(super) fn admit(
     workspace: &Workspace,
     references: &References,
     settings: &Settings,
@@ -18,7 +18,7 @@ pub fn admit(
         .with_profile(references.profile.as_deref());
     let judged = rules::admit(workspace, &known, settings);
     judged.map_err(|rejection| match (&references.unreadable, rejection) {
-        // An object that cannot be parsed looks absent. Report the real reason.
+        // An object that cannot be parsed appears absent. Report the real reason.
         (Some(what), Rejection::MissingReference(_)) => Rejected::Unreadable(what.clone()),
         (_, rejection) => Rejected::Rules(rejection),
     })
@@ -60,8 +60,8 @@ mod tests {
             (rejected.reason(), rejected.problem(DesiredStatus::Running)),
             (reason::RULES_VIOLATED, None)
         );
-        let nobody = References::default();
-        let rejected = admit(&objects::workspace("demo"), &nobody, &testing::settings()).unwrap_err();
+        let none = References::default();
+        let rejected = admit(&objects::workspace("demo"), &none, &testing::settings()).unwrap_err();
         assert_eq!(
             rejected.problem(DesiredStatus::Running).unwrap().reason,
             reason::MANAGER_NOT_FOUND

@@ -34,7 +34,7 @@ pub struct Error(#[from] pub kube::Error);
 
 /// What a deleted workspace says about its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DiskPolicy {
+pub(super) struct DiskPolicy {
     /// Whether its own disk is deleted or retained.
     pub retain: Retain,
     /// The claim that it uses as home but does not own, if its spec names one.
@@ -43,7 +43,7 @@ pub struct DiskPolicy {
 
 /// Deletes the children of the workspace and returns what is left, as text for users. Nothing is left once the finalizer is released.
 /// `object` is the workspace, of which only metadata is read. `observed` is what the API server holds now.
-pub async fn delete_children<K>(
+pub(super) async fn delete_children<K>(
     context: &Context,
     object: &K,
     disks: &DiskPolicy,
@@ -166,7 +166,7 @@ async fn report_retained(
 ) {
     let (name, namespace) = (claim.name_any(), &identity.namespace);
     // A name may be longer than an Event note allows, and the instruction is at the end of the note.
-    let owner = brief(owner.unwrap_or("nobody"), MAX_OWNER);
+    let owner = brief(owner.unwrap_or("no owner"), MAX_OWNER);
     let text = format!(
         "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner goes on with it. To be rid of it, make that \
          one with storage.retain Delete and delete it; or, with the right to delete claims: kubectl delete -n {namespace} pvc/{name}",

@@ -26,7 +26,7 @@ pub struct Error(#[from] pub kube::Error);
 
 /// What to report about a workspace.
 #[derive(Default)]
-pub struct StatusUpdate {
+pub(crate) struct StatusUpdate {
     /// Its status.
     pub status: WorkspaceStatus,
     /// Events besides those of the transition.
@@ -47,7 +47,7 @@ const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 ///
 /// Returns how long the status is delayed, if it is. `seen`: the version of the workspace from which the status was computed. A leader
 /// that lost its lease without noticing has an old version, and nothing is written.
-pub async fn publish(
+pub(crate) async fn publish(
     context: &Context,
     identity: &Identity,
     seen: Option<String>,
@@ -124,6 +124,6 @@ pub async fn publish(
 }
 
 /// Queues an Event about the workspace that belongs to no transition.
-pub async fn event(context: &Context, identity: &Identity, event: Event) {
+pub(crate) async fn event(context: &Context, identity: &Identity, event: Event) {
     events::publish(context, events::regarding(identity, None), vec![event]).await;
 }

@@ -14,19 +14,19 @@ use crate::cache::{
 };
 
 /// Whether a container of the current run has ever started. Its pod may be gone since; then only the status knows.
-pub fn has_started(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
+pub(crate) fn has_started(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
     remembered(before, observed).is_some() || observed.pods_of_run().any(|pod| has_run(observed, pod))
 }
 
 /// When the current run started, if the status says so.
-pub fn remembered<'a>(before: Option<&'a WorkspaceStatus>, observed: &Observed) -> Option<&'a Time> {
+pub(crate) fn remembered<'a>(before: Option<&'a WorkspaceStatus>, observed: &Observed) -> Option<&'a Time> {
     let same_run =
         |status: &&WorkspaceStatus| status.run_id.is_some() && status.run_id.as_deref() == observed.run_id();
     before.filter(same_run)?.started_at.as_ref()
 }
 
 /// When the first container of the current run started, according to its pods.
-pub fn first_start(observed: &Observed) -> Option<Time> {
+pub(crate) fn first_start(observed: &Observed) -> Option<Time> {
     let pods = observed.pods_of_run().filter(|pod| has_run(observed, pod));
     // If a running pod reports no start time, its creation time is used: the pod cannot have started before it.
     pods.filter_map(|pod| {
@@ -37,7 +37,7 @@ pub fn first_start(observed: &Observed) -> Option<Time> {
 }
 
 /// Whether a container of the workspace has ever started in the pod.
-pub fn has_run(observed: &Observed, pod: &Pod) -> bool {
+pub(crate) fn has_run(observed: &Observed, pod: &Pod) -> bool {
     if container_statuses(pod).next().is_some() {
         return containers(observed, pod).any(ran);
     }

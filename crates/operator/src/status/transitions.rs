@@ -34,7 +34,7 @@ fn unused(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
     });
     let last = before.idle.as_ref().and_then(|idle| idle.last_activity.as_ref());
     let since = last.map_or_else(String::new, |time| format!("; last activity about {}", time.0));
-    format!("Nobody used the workspace{span}{since}.")
+    format!("The workspace was idle{span}{since}.")
 }
 
 /// The Event if a pod no longer reports whether it is used.
@@ -57,14 +57,13 @@ fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event
 }
 
 /// The Event if a rule requires a stop and the API server refuses it.
-pub fn not_stopped(why: &str) -> Event {
-    let note =
-        format!("Nobody uses the workspace, and it cannot be stopped: the API server refuses that. {why}");
+pub(crate) fn not_stopped(why: &str) -> Event {
+    let note = format!("The workspace is idle and cannot be stopped: the API server refuses it. {why}");
     event(EventType::Warning, "Stop", reason::IDLE_STOP_REFUSED, &note)
 }
 
 /// The Events for the change from one status to the next.
-pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
+pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<Event> {
     let nothing = WorkspaceStatus::default();
     let known = before.is_some();
     let before = before.unwrap_or(&nothing);
@@ -101,7 +100,7 @@ pub fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) -> Vec<
         let note = format!("The workspace belongs to {owner:?} now; it belonged to {former:?}.");
         events.push(normal("HandOver", reason::HANDED_OVER, &note));
     }
-    events.extend(causes(before, after).map(|(action, cause)| warning(action, cause)));
+    events.extend(problems(before, after).map(|(action, cause)| warning(action, cause)));
     events.extend(unanswered(before, after));
     events
 }
@@ -124,7 +123,7 @@ fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) ->
 }
 
 /// New problems, and the action during which each occurred.
-fn causes<'a>(
+fn problems<'a>(
     before: &WorkspaceStatus,
     after: &'a WorkspaceStatus,
 ) -> impl Iterator<Item = (&'static str, &'a Condition)> {
@@ -253,7 +252,7 @@ mod tests {
         assert_eq!(
             changes[0].note.as_deref(),
             Some(
-                "Nobody used the workspace for 30 min (spec.idleShutdown); last activity about 2026-01-01T00:00:00Z. The pod is \
+                "The workspace was idle for 30 min (spec.idleShutdown); last activity about 2026-01-01T00:00:00Z. The pod is \
                  being stopped; the disk is kept."
             )
         );

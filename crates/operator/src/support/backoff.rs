@@ -45,12 +45,12 @@ fn fraction(bits: u64) -> f64 {
 }
 
 /// A random part of `span`.
-pub fn part(span: Duration) -> Duration {
+pub(crate) fn part(span: Duration) -> Duration {
     span.mul_f64(fraction(random::bits()))
 }
 
 /// `span` plus or minus up to 10%, so that many objects are not triggered at once.
-pub fn jitter(span: Duration) -> Duration {
+pub(crate) fn jitter(span: Duration) -> Duration {
     span.mul_f64(0.9 + 0.2 * fraction(random::bits()))
 }
 
@@ -86,8 +86,8 @@ mod tests {
     #[test]
     fn jitter_stays_within_a_tenth() {
         for _ in 0..100 {
-            let spread = jitter(Duration::from_secs(100)).as_secs_f64();
-            assert!((89.9..=110.1).contains(&spread), "{spread}");
+            let wait = jitter(Duration::from_secs(100)).as_secs_f64();
+            assert!((89.9..=110.1).contains(&wait), "{wait}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! An API error -> a label for metrics, a message for logs (pure).
 
 /// The label `reason` of an API error in metrics.
-pub fn reason_of(error: &kube::Error) -> String {
+pub(crate) fn reason_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) if !status.reason.is_empty() => status.reason.clone(),
         kube::Error::Api(status) => status.code.to_string(),
@@ -11,7 +11,7 @@ pub fn reason_of(error: &kube::Error) -> String {
 }
 
 /// What the API server answered, or why the request failed.
-pub fn message_of(error: &kube::Error) -> String {
+pub(crate) fn message_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
         other => other.to_string(),
@@ -19,7 +19,7 @@ pub fn message_of(error: &kube::Error) -> String {
 }
 
 /// Whether an error is expected in normal operation: a write conflict, or a namespace that is being deleted.
-pub fn is_expected(error: &kube::Error) -> bool {
+pub(crate) fn is_expected(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => {
             matches!(status.code, 404 | 409) || status.message.contains("because it is being terminated")

@@ -1,4 +1,4 @@
-//! Helpers that every module uses and that know no workspace.
+//! Errors, futures, streams, texts -> helpers that know no workspace.
 //!
 //! | file | input -> output |
 //! |---|---|

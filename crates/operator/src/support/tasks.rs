@@ -9,7 +9,7 @@ use futures::{Stream, StreamExt as _, channel::mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 /// The result of `work`, run in a task of its own. If the caller drops it before the end, the task ends at its next await point.
-pub async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+pub(crate) async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
     match AbortOnDropHandle::new(tokio::spawn(work)).await {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
@@ -21,7 +21,7 @@ pub async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'st
 }
 
 /// The items of `stream`, read by a task of its own that buffers up to this many items.
-pub fn ahead<T: Send + 'static>(
+pub(crate) fn ahead<T: Send + 'static>(
     stream: impl Stream<Item = T> + Send + 'static,
     items: usize,
 ) -> impl Stream<Item = T> + Send + Unpin {
@@ -57,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     #[should_panic(expected = "as it was")]
-    async fn a_panic_reaches_the_caller() {
+    async fn a_panic_is_propagated_to_the_caller() {
         apart(async { panic!("as it was") }).await;
     }
 

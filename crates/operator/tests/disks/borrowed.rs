@@ -192,12 +192,12 @@ async fn the_disk_of_another_workspace_is_mounted_neither_as_home_nor_as_volume(
             } else {
                 Value::Null
             };
-            let mut reaching = workspace("first", "mallory", &storage);
+            let mut mounting = workspace("first", "mallory", &storage);
             if !as_home {
                 let volume = json!([{"name": "v", "persistentVolumeClaimName": name, "mountPath": "/v"}]);
-                reaching.spec.volumes = serde_json::from_value(volume).unwrap();
+                mounting.spec.volumes = serde_json::from_value(volume).unwrap();
             }
-            stage.server.put(&reaching);
+            stage.server.put(&mounting);
             stage.reconcile().await.unwrap();
             assert!(stage.child::<Deployment>().is_none(), "{name} as home {as_home}");
             assert_ne!(stage.status().phase, Some(Phase::Running));

@@ -23,8 +23,8 @@ fn class(name: &str, is_default: bool) -> StorageClass {
     .unwrap()
 }
 
-/// What the cluster makes of a start whose disk nobody provides: the claim waits, and its pod with it.
-fn nobody_provides(stage: &Stage) {
+/// What the cluster makes of a start whose disk is not provisioned: the claim waits, and its pod with it.
+fn unprovisioned(stage: &Stage) {
     stage.cluster();
     stage
         .server
@@ -54,7 +54,7 @@ async fn a_disk_without_a_default_class_is_reported_with_a_remedy_and_binds_once
         stage.reconcile().await.unwrap();
         let claim: Claim = stage.child().unwrap();
         assert_eq!(claim.spec.unwrap().storage_class_name, None);
-        nobody_provides(&stage);
+        unprovisioned(&stage);
         for _ in 0..3 {
             stage.reconcile().await.unwrap();
         }

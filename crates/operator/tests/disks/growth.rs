@@ -47,7 +47,7 @@ async fn a_disk_of_a_class_that_cannot_grow_is_not_written_and_does_not_block_a_
 #[tokio::test]
 async fn a_size_below_that_of_the_disk_is_reported_as_by_the_webhook_and_does_not_block_a_run() {
     let mut stage = Stage::with_running_demo().await;
-    // Nobody refused it: no webhook was there, or it did not see the disk.
+    // It was not refused: no webhook was there, or it did not see the disk.
     stage.edit_spec(|spec| spec["storage"]["size"] = json!("512Mi"));
     stage.reconcile().await.unwrap();
     let status = stage.status();

@@ -215,7 +215,7 @@ async fn a_claim_with_forged_marks_gives_no_access_to_another_s_files() {
 }
 
 #[tokio::test]
-async fn a_change_of_owner_reaches_the_disk_and_the_next_owner_gets_it() {
+async fn a_change_of_owner_is_recorded_on_the_disk_and_the_next_owner_gets_it() {
     let mut stage = Stage::new();
     let storage = json!({"size": "1Gi", "retain": "Retain"});
     stage.server.put(&workspace("first", "alice", &storage));

@@ -1,10 +1,12 @@
-//! A running installation -> one that Helm can remove: no operator, no webhook configurations, none of our finalizers (IO).
+//! A running installation -> one that Helm can remove (IO).
+//!
+//! Then there is no operator, no webhook configuration and none of our finalizers.
 //!
 //! Without this, objects with our finalizers could not be deleted after an uninstall, and the API server would refuse workspaces because
 //! the webhook does not answer. Objects, disks and running pods are kept.
 //!
 //! Everything is tried as a dry run first: if the API server refuses a finalizer, nothing is changed. After a later failure the operator stays
-//! stopped: without the webhook it would run workspaces that nobody has checked. The command may be repeated, and an upgrade of the release
+//! stopped: without the webhook it would run unchecked workspaces. The command may be repeated, and an upgrade of the release
 //! brings both back.
 
 use std::time::Duration;
@@ -47,8 +49,8 @@ const ARGO_CD: &str = "argocd.argoproj.io/tracking-id";
 const PAGE: u32 = 50;
 /// Concurrent writes.
 const CONCURRENCY: usize = 16;
-/// Most passes over all objects of a kind.
-const PASSES: usize = 10;
+/// Most lists of all objects of a kind.
+const MAX_LISTS: usize = 10;
 /// Names of our webhooks. A dry run may fail because of them, the removal of a finalizer cannot: they are deleted before.
 const OUR_WEBHOOKS: [&str; 2] = [
     r#""workspaces.workspaces.jupyter.org""#,
@@ -250,7 +252,7 @@ where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
 {
     let kind = K::kind(&());
-    for _ in 0..PASSES {
+    for _ in 0..MAX_LISTS {
         let (count, refused) = release_listed(client, all, write).await?;
         tracing::info!(%kind, count, ?write, "finalizers are removed");
         // What is refused once is refused again. All others are released by now.
@@ -302,7 +304,7 @@ where
     }
 }
 
-/// Removes our finalizers from one object. Returns whether it had some. If it has changed since it was listed, the next pass removes them.
+/// Removes our finalizers from one object. Returns whether it had some. If it has changed since it was listed, the next list has it again.
 async fn release_one<K>(client: &Client, object: PartialObjectMeta<K>, write: Write) -> anyhow::Result<bool>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,

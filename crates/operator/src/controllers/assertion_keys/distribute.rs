@@ -112,7 +112,7 @@ async fn remove_keys(context: &Context, namespace: String, uid: Option<String>) 
         ..ObjectMeta::default()
     });
     if has_workspaces(context, &namespace) {
-        context.keys.kept(&namespace, noted);
+        context.keys.still_exists(&namespace, noted);
         return None;
     }
     let is_over =
@@ -126,7 +126,7 @@ async fn remove_keys(context: &Context, namespace: String, uid: Option<String>) 
     };
     let deleted = attempt(context, &job(&namespace), deleted).await;
     if deleted.is_err() {
-        context.keys.kept(&namespace, noted);
+        context.keys.still_exists(&namespace, noted);
     }
     deleted.err().map(|failed| failed.again)
 }

@@ -37,7 +37,7 @@ type Entries = BTreeMap<String, String>;
 #[derive(Debug, Default)]
 pub struct Keys {
     signer: Arc<Signer>,
-    /// By namespace; `None` until all of them were listed. Before that, an unknown object looks absent.
+    /// By namespace; `None` until all of them were listed. Before that, an unknown object appears absent.
     seen: Mutex<Option<HashMap<String, Seen>>>,
     /// The gateway's keys as last seen. If its object is deleted for a moment, the copies in other namespaces stay.
     gateway: Mutex<Option<String>>,
@@ -90,7 +90,7 @@ impl Keys {
     }
 
     /// Records that an object still exists, unless a newer state of that namespace is known.
-    fn kept(&self, namespace: &str, noted: Option<Seen>) {
+    fn still_exists(&self, namespace: &str, noted: Option<Seen>) {
         if let (Some(seen), Some(noted)) = (self.seen.lock().as_mut(), noted) {
             seen.entry(namespace.to_owned()).or_insert(noted);
         }

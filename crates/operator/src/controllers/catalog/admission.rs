@@ -1,4 +1,6 @@
-//! Valid workspace, references -> admitted, rejected (a reference is being deleted), or waiting (one lacks the in-use finalizer) (pure).
+//! Valid workspace, its references -> admitted, rejected or waiting (pure).
+//!
+//! A reference that is being deleted rejects the workspace. One without the in-use finalizer makes it wait.
 
 use api::Workspace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

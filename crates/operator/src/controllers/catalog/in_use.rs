@@ -1,5 +1,6 @@
-//! Object of the catalog -> its in-use finalizer, set and removed (IO). Only the catalog controller calls this.
-//! `usage.rs` counts the users, `decide.rs` decides.
+//! Object of the catalog -> its in-use finalizer, set and removed (IO).
+//!
+//! Only the catalog controller calls this. `usage.rs` counts the users, `decide.rs` decides.
 //!
 //! The finalizer is set as soon as a workspace refers to the object. A workspace makes its first child only when the cache shows the
 //! finalizer on all that it refers to, and none of them is being deleted (`admission.rs`). The finalizer is removed in two cases, and
@@ -40,11 +41,11 @@ pub(super) async fn add_finalizer(context: &Context, subject: &Subject) -> Resul
     let params = PatchParams::apply(OPERATOR).force();
     let api = key.api(&context.client);
     api.patch(&key.name, &params, &Patch::Apply(&intent)).await?;
-    context.metrics.write("protect");
+    context.metrics.write("catalog");
     Ok(())
 }
 
-/// Removes our finalizer, if the object is still as it was judged. After a conflict, the newer state triggers a reconcile.
+/// Removes our finalizer, if the object has not changed since the decision. After a conflict, the newer state triggers a reconcile.
 pub(super) async fn remove_finalizer(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
     let others: Vec<_> = subject
         .finalizers
@@ -59,7 +60,7 @@ pub(super) async fn remove_finalizer(context: &Context, subject: &Subject) -> Re
     let api = subject.key.api(&context.client);
     let (params, patch) = (patch_as(OPERATOR), Patch::Merge(&patch));
     match api.patch(&subject.key.name, &params, &patch).await {
-        Ok(_) => context.metrics.write("protect"),
+        Ok(_) => context.metrics.write("catalog"),
         // It is gone, or it has changed.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
         Err(error) => return Err(error),

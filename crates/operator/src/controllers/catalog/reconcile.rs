@@ -216,10 +216,10 @@ async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Du
         Ok(None)
     };
     let what = Attempt {
-        step: "protect",
+        step: "catalog",
         key: subject.key.text(),
         limit: LIMIT,
-        complaint: "protection or status cannot be written",
+        complaint: "an in-use finalizer or a status cannot be written",
     };
     let again = attempt(context, &what, work).await;
     again.unwrap_or_else(|failed| Some(failed.again))
@@ -257,7 +257,7 @@ async fn write_status(
             return Err(error);
         }
     };
-    context.metrics.write("protect");
+    context.metrics.write("catalog");
     if let Some(event) = event(key.kind, &subject.status, &status) {
         let regarding = ObjectReference {
             api_version: Some(resource.api_version),

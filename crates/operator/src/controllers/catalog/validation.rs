@@ -58,7 +58,7 @@ pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) 
     )
 }
 
-/// Whether workspaces are reachable through a manager. A kind that is not installed breaks no rule, nor does a gateway of another kind.
+/// Whether users can connect to workspaces through a manager. A kind that is not installed breaks no rule, nor does a gateway of another kind.
 pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Validation {
     let validation = Validation::of(
         rules::validate::manager(manager, settings),

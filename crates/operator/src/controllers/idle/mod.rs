@@ -69,7 +69,7 @@ fn add_stop_reason(status: &mut WorkspaceStatus) {
         return;
     };
     let why = match because.rule {
-        StopRule::Idle => format!("Stopped at {} because nobody used it. ", because.time.0),
+        StopRule::Idle => format!("Stopped at {} because it was idle. ", because.time.0),
     };
     let stopped = status.conditions.iter_mut().find(|it| it.type_ == STOPPED);
     let texts = stopped

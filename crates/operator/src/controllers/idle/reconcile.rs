@@ -1,4 +1,4 @@
-//! Activity tracker -> due pods asked, a few at a time; statuses written, idle workspaces stopped (IO).
+//! Activity tracker -> due pods asked, statuses written, idle workspaces stopped (IO).
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Valid workspace, observed state, status -> which pod to ask about activity, and how often (pure).
+//! Valid workspace, its ready pod -> which pod to ask about activity, and how often (pure).
 
 use std::{net::IpAddr, time::Duration};
 
@@ -31,7 +31,7 @@ pub struct Subject {
     pub question: Question,
     /// Idle timeout after which it is stopped.
     pub timeout: Duration,
-    /// Since when users can use it. At least one full timeout passes from then on.
+    /// Since when users can use it. It is stopped one full timeout later at the earliest.
     pub since: Timestamp,
     /// The latest activity in its status, in this run.
     pub known: Option<Timestamp>,
@@ -94,7 +94,7 @@ fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Optio
     today.clone().moved(now, &then)
 }
 
-/// Whether the own disk was deleted: its files exist only while the pod runs, and users are told to save them. A claim that the
+/// Whether the own disk was deleted: its files exist only while the pod runs, and the status asks users to save them. A claim that the
 /// workspace only names does not count. Otherwise a user who makes and deletes such a claim could prevent the idle stop.
 pub(super) fn is_last_of_its_disk(observed: &Observed) -> bool {
     let own = observed.own_claim();

@@ -1,8 +1,15 @@
-//! Routes as Kubernetes objects: made on start, corrected on changes, removed on stop (IO).
+//! Manager, endpoint of a workspace -> its route objects: made, corrected, removed on stop (IO).
 //!
-//! `cache/routes.rs` stores what the watches of `watch` see. Routes are found by label and owner, independent of the manager that
-//! requested them and of operator restarts. There is no other record. `desired` returns which routes should exist. `object` and `diff`
-//! compute the write, and `apply` sends it.
+//! | file | input -> output |
+//! |---|---|
+//! | `watch.rs` | allowed kinds -> a watch of each, and which workspaces to reconcile (IO) |
+//! | `desired.rs` | validation result, desired status, observed state -> which routes should exist (pure) |
+//! | `object.rs` | route and its workspace -> the object as it is applied (pure) |
+//! | `diff.rs` | planned and live object -> whether the live one is as planned (pure) |
+//! | `apply.rs` | desired and existing routes -> routes as desired (IO) |
+//!
+//! `cache/routes.rs` stores what the watches see. Routes are found by label and owner, independent of the manager that requested them and
+//! of operator restarts. There is no other record.
 
 mod apply;
 mod desired;

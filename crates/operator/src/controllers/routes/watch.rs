@@ -65,7 +65,7 @@ struct Unusable {
     /// The reason as a text, and what to do.
     why: String,
     /// Whether the problem is transient.
-    passes: bool,
+    is_transient: bool,
 }
 
 /// Watches one kind.
@@ -89,7 +89,7 @@ impl Follower {
                 self.trigger_all();
             }
             tokio::time::sleep(PAUSE).await;
-            if unusable.passes {
+            if unusable.is_transient {
                 continue;
             }
             while !self.is_named() {
@@ -111,7 +111,10 @@ impl Follower {
     async fn resolve(&self) -> Result<ApiResource, Unusable> {
         let kind = &self.kind;
         let wanted = GroupVersionKind::gvk(kind.group(), kind.version(), &kind.kind);
-        let lasting = |why| Unusable { why, passes: false };
+        let lasting = |why| Unusable {
+            why,
+            is_transient: false,
+        };
         match discovery::pinned_kind(&self.client, &wanted).await {
             Ok((_, found)) if found.scope != Scope::Namespaced => Err(lasting(format!(
                 "{kind} is no namespaced kind, so it cannot be a route."
@@ -120,7 +123,7 @@ impl Follower {
             Err(error) if is_missing(&error) => Err(lasting(not_installed(kind))),
             Err(error) => Err(Unusable {
                 why: format!("{kind} cannot be looked up: {}.", message_of(&error)),
-                passes: true,
+                is_transient: true,
             }),
         }
     }
@@ -140,7 +143,7 @@ impl Follower {
         }
         Unusable {
             why: not_installed(&self.kind),
-            passes: false,
+            is_transient: false,
         }
     }
 

@@ -1,6 +1,9 @@
-//! Shares -> bound to a workspace, active or not and why, ended on time, removed (IO: [`reconcile`]).
+//! Shares -> bound to a workspace, active or not and why, ended on time, removed (IO).
 //!
-//! `rules::shares` decides whether a share is active. `due` returns what to write (pure), `reconcile` writes it.
+//! | file | input -> output |
+//! |---|---|
+//! | `due.rs` | a share, its workspace -> what to write; `rules::shares` decides whether it is active (pure) |
+//! | `reconcile.rs` | all shares -> written as `due.rs` says (IO) |
 
 mod due;
 mod reconcile;

@@ -16,7 +16,7 @@ const SHARED: [&str; 2] = ["ReadWriteMany", "ReadOnlyMany"];
 
 /// An existing claim that a workspace names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub(crate) struct Named {
     /// Its name.
     pub claim: String,
     /// Whether it is the home, which at most one pod may use at a time.
@@ -24,7 +24,7 @@ pub struct Named {
 }
 
 /// The existing claims that a workspace names.
-pub fn named(workspace: &ValidWorkspace) -> Vec<Named> {
+pub(crate) fn named(workspace: &ValidWorkspace) -> Vec<Named> {
     let home = match &workspace.home {
         Home::Claim { name, .. } => Some(name),
         Home::Disk { .. } | Home::Ephemeral { .. } => None,
@@ -43,23 +43,23 @@ pub fn named(workspace: &ValidWorkspace) -> Vec<Named> {
 }
 
 /// Whether a claim is or was a workspace's disk. No workspace may mount such a claim by its name.
-pub fn is_a_disk(claim: &PersistentVolumeClaim) -> bool {
+pub(crate) fn is_a_disk(claim: &PersistentVolumeClaim) -> bool {
     rules::claims::is_a_disk(&claim.metadata)
 }
 
 /// Whether several pods may use a claim at a time.
-pub fn is_shared(claim: &PersistentVolumeClaim) -> bool {
+pub(crate) fn is_shared(claim: &PersistentVolumeClaim) -> bool {
     let modes = claim.spec.as_ref().and_then(|spec| spec.access_modes.as_ref());
     modes.is_some_and(|modes| modes.iter().any(|mode| SHARED.contains(&mode.as_str())))
 }
 
 /// The workspace that is recorded as the user of a claim: name and UID.
-pub fn user(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
+pub(crate) fn user(claim: &PersistentVolumeClaim) -> Option<(&str, &str)> {
     claim.annotations().get(names::IN_USE_BY)?.split_once('/')
 }
 
 /// The merge patch that sets or removes the in-use annotation of a claim. It fails if the claim changed since it was read.
-pub fn note(claim: &PersistentVolumeClaim, by: Option<&Identity>) -> Value {
+pub(crate) fn note(claim: &PersistentVolumeClaim, by: Option<&Identity>) -> Value {
     let by = by.map(|identity| format!("{}/{}", identity.name, identity.uid));
     json!({"metadata": {
         "uid": claim.metadata.uid,
@@ -69,7 +69,7 @@ pub fn note(claim: &PersistentVolumeClaim, by: Option<&Identity>) -> Value {
 }
 
 /// A pod of another workspace, or of none, that mounts the claim.
-pub fn other_pod<'a>(
+pub(crate) fn other_pod<'a>(
     identity: &Identity,
     claim: &str,
     pods: impl IntoIterator<Item = &'a Pod>,
@@ -79,7 +79,7 @@ pub fn other_pod<'a>(
 }
 
 /// A Deployment of another workspace, or of none, that should run a pod with the claim.
-pub fn other_deployment<'a>(
+pub(crate) fn other_deployment<'a>(
     identity: &Identity,
     claim: &str,
     deployments: impl IntoIterator<Item = &'a Deployment>,

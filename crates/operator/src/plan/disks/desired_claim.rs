@@ -8,7 +8,7 @@ use crate::cache::observed::meta_covers;
 
 /// Whether a claim can grow to the planned size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Growth {
+pub(crate) enum Growth {
     /// It is large enough.
     None,
     /// It can grow now.
@@ -20,7 +20,7 @@ pub enum Growth {
 }
 
 /// Whether `live` can grow to the size of `planned`.
-pub fn growth<'a>(
+pub(crate) fn growth<'a>(
     planned: &PersistentVolumeClaim,
     live: &PersistentVolumeClaim,
     classes: impl IntoIterator<Item = &'a StorageClass>,
@@ -46,7 +46,7 @@ pub fn growth<'a>(
 
 /// What to write to an existing claim: the plan, but with every immutable value of `live`, and with its size unless it can grow now.
 /// `None` if nothing differs.
-pub fn update(
+pub(crate) fn update(
     planned: &PersistentVolumeClaim,
     live: &PersistentVolumeClaim,
     growth: Growth,
@@ -69,13 +69,13 @@ pub fn update(
 }
 
 /// Requested size of a claim, as written.
-pub fn size(claim: &PersistentVolumeClaim) -> Option<&str> {
+pub(crate) fn size(claim: &PersistentVolumeClaim) -> Option<&str> {
     let requests = claim.spec.as_ref()?.resources.as_ref()?.requests.as_ref()?;
     requests.get("storage").map(|size| size.0.as_str())
 }
 
 /// Storage class that a claim names.
-pub fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
+pub(crate) fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.storage_class_name.as_deref()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | question | where |
 //! |---|---|
-//! | Is the claim under the disk's name ours, inherited or another owner's? | [`ownership`] |
+//! | Is the claim under the disk's name ours, adoptable or another owner's? | [`ownership`] |
 //! | Is a live claim as planned, and may it grow? | [`desired_claim`] |
 //! | Does a deleted workspace leave its disk behind? | [`retention`] |
 //! | May an existing claim be mounted, and what else uses it? | [`borrowed_claims`] |

@@ -12,13 +12,13 @@ use crate::cache::observed::{Identity, controller_uid};
 
 /// The relation of a claim to a workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ownership {
+pub(crate) enum Ownership {
     /// The workspace's disk.
     Ours,
     /// It is being deleted, whatever its owner: wait.
     Terminating,
     /// Retained from an earlier workspace of this name and owner: to be taken over.
-    Inherited,
+    Adoptable,
     /// Retained from an earlier workspace of this name, and not to be taken over.
     Withheld(Withheld),
     /// Not a disk of a workspace.
@@ -38,7 +38,7 @@ pub enum Withheld {
 
 /// The owner of a workspace, and how reliable that is.
 #[derive(Clone, Copy, Debug)]
-pub struct Claimant<'a> {
+pub(crate) struct Claimant<'a> {
     /// The owner that the workspace names.
     pub owner: Option<&'a str>,
     /// Whether admission checked that owner.
@@ -48,7 +48,7 @@ pub struct Claimant<'a> {
 }
 
 /// The relation of `claim` to the workspace.
-pub fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Ownership {
+pub(crate) fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta) -> Ownership {
     if claim.deletion_timestamp.is_some() {
         return Ownership::Terminating;
     }
@@ -67,7 +67,7 @@ pub fn ownership(identity: &Identity, claimant: Claimant<'_>, claim: &ObjectMeta
         (false, ..) => Ownership::Withheld(Withheld::OtherOwner),
         (true, false, _) => Ownership::Withheld(Withheld::Unattested),
         (true, true, true) => Ownership::Withheld(Withheld::Assigned),
-        (true, true, false) => Ownership::Inherited,
+        (true, true, false) => Ownership::Adoptable,
     }
 }
 
@@ -118,13 +118,13 @@ mod tests {
 
     #[test]
     fn only_the_owner_of_a_retained_disk_gets_it_back() {
-        assert_eq!(of(&kept("earlier", Some("alice"))), Ownership::Inherited);
+        assert_eq!(of(&kept("earlier", Some("alice"))), Ownership::Adoptable);
         for other in [Some("bob"), Some("Alice"), Some(""), None] {
             let claim = kept("earlier", other);
             assert_eq!(of(&claim), Ownership::Withheld(Withheld::OtherOwner), "{other:?}");
         }
-        for nobody in [None, Some("")] {
-            let workspace = ownership(&testing::identity(), by(nobody, true), &kept("earlier", Some("")));
+        for none in [None, Some("")] {
+            let workspace = ownership(&testing::identity(), by(none, true), &kept("earlier", Some("")));
             assert_eq!(workspace, Ownership::Withheld(Withheld::OtherOwner));
         }
     }
@@ -176,7 +176,7 @@ mod tests {
             let claimant = Claimant { assigned, ..by(owner.as_deref(), attested) };
             let judged = ownership(&identity, claimant, &kept(&uid, kept_for.as_deref()));
             let same = owner.is_some() && owner == kept_for && owner.as_deref() != Some("");
-            prop_assert_eq!(judged == Ownership::Inherited, attested && !assigned && same);
+            prop_assert_eq!(judged == Ownership::Adoptable, attested && !assigned && same);
             prop_assert_ne!(judged, Ownership::Ours);
         }
     }

@@ -16,7 +16,7 @@ use crate::{cache::observed::Identity, support::send::pointer_token};
 /// Whether the disk of a deleted workspace is retained. `spec` is `None` if it cannot be parsed. `template` is `None` if the named one
 /// does not exist or cannot be parsed. If that leaves it open, the last effective value decides. Without one the disk is retained: it
 /// can still be deleted later.
-pub fn retention(
+pub(crate) fn retention(
     spec: Option<&WorkspaceSpec>,
     template: Option<&WorkspaceTemplate>,
     resolved: Option<&ResolvedStorage>,
@@ -40,28 +40,28 @@ pub fn retention(
 }
 
 /// Adds the annotations by which the owner gets the disk back, and removes its owner reference.
-pub fn mark_retained(claim: &mut ObjectMeta, identity: &Identity, owner: Option<&str>) {
+pub(crate) fn mark_retained(claim: &mut ObjectMeta, identity: &Identity, owner: Option<&str>) {
     claim.owner_references = None;
     let annotations = claim.annotations.get_or_insert_default();
     annotations.extend(marks(identity, owner));
 }
 
 /// Whether a live disk would outlive its workspace, and its owner could get it back.
-pub fn is_retained(claim: &ObjectMeta, identity: &Identity, owner: Option<&str>) -> bool {
+pub(crate) fn is_retained(claim: &ObjectMeta, identity: &Identity, owner: Option<&str>) -> bool {
     let annotations = claim.annotations.as_ref();
     let marked = |(key, value): (String, String)| annotations.and_then(|all| all.get(&key)) == Some(&value);
     !has_owner(claim, identity) && marks(identity, owner).into_iter().all(marked)
 }
 
 /// Whether the disk would be deleted with the workspace.
-pub fn has_owner(claim: &ObjectMeta, identity: &Identity) -> bool {
+pub(crate) fn has_owner(claim: &ObjectMeta, identity: &Identity) -> bool {
     let mut owners = claim.owner_references.iter().flatten();
     owners.any(|owner| owner.uid == identity.uid)
 }
 
 /// The JSON patch that makes [`is_retained`] true. It fails if the claim's owners changed since it was read, or if a new claim has its
 /// name.
-pub fn retained(claim: &PersistentVolumeClaim, identity: &Identity, owner: Option<&str>) -> Value {
+pub(crate) fn retained(claim: &PersistentVolumeClaim, identity: &Identity, owner: Option<&str>) -> Value {
     let meta = &claim.metadata;
     let mut steps = vec![json!({"op": "test", "path": "/metadata/uid", "value": meta.uid})];
     if let Some(owners) = &meta.owner_references {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patch_makes_a_disk_keepable_whatever_it_looked_like() {
+    fn the_patch_makes_a_disk_retainable_whatever_it_had_before() {
         let identity = testing::identity();
         let mut planned = plan::lasting(&testing::valid(), &testing::site()).claim.unwrap();
         planned.metadata.uid = Some("c".to_owned());

@@ -12,13 +12,13 @@ use rules::ValidWorkspace;
 use super::{Site, container, security, volumes};
 
 pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> PodSpec {
-    let shape = &workspace.pod;
-    let places = volumes::plan(workspace, site);
-    let application = container::application(workspace, site, &places, run_id);
-    let init = container::init(workspace, site, &places, run_id);
+    let scheduling = &workspace.pod;
+    let planned = volumes::plan(workspace, site);
+    let application = container::application(workspace, site, &planned, run_id);
+    let init = container::init(workspace, site, &planned, run_id);
     let mounts = init.iter().chain([&application]);
     let mounts = mounts.flat_map(|container| container.volume_mounts.iter().flatten());
-    let volumes = places.all(mounts);
+    let volumes = planned.all(mounts);
     let profile = workspace.profile.as_ref();
     let spec = profile.map(|profile| &profile.spec);
     let account = profile.and_then(|profile| profile.service_account.clone());
@@ -41,15 +41,15 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
         runtime_class_name: spec.and_then(|spec| spec.runtime_class_name.clone()),
         enable_service_links: Some(false),
         security_context: Some(security::pod(
-            shape.pod_security_context.as_ref(),
+            scheduling.pod_security_context.as_ref(),
             site.identifiers,
         )),
         init_containers: some(init),
         containers: vec![application],
         volumes: Some(volumes),
-        node_selector: (!shape.node_selector.is_empty()).then(|| shape.node_selector.clone()),
-        affinity: Some(anti_affinity(shape.affinity.clone(), &workspace.name)),
-        tolerations: some(shape.tolerations.clone()),
+        node_selector: (!scheduling.node_selector.is_empty()).then(|| scheduling.node_selector.clone()),
+        affinity: Some(anti_affinity(scheduling.affinity.clone(), &workspace.name)),
+        tolerations: some(scheduling.tolerations.clone()),
         ..PodSpec::default()
     }
 }

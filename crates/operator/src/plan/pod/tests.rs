@@ -1,3 +1,5 @@
+//! Valid workspaces -> their pods, and what Pod Security requires of them.
+
 use k8s_openapi::api::core::v1::Probe;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -146,7 +148,7 @@ fn the_check_of_restricted_sees_what_is_wrong() {
 }
 
 #[test]
-fn without_a_profile_no_token_no_identity_and_no_service_variables_reach_the_pod() {
+fn without_a_profile_no_token_no_identity_and_no_service_variables_are_in_the_pod() {
     let pod = pod_of(&testkit::objects::workspace("demo"));
     assert_eq!(pod.automount_service_account_token, Some(false));
     assert_eq!(pod.service_account_name, None);
@@ -203,7 +205,7 @@ fn a_profile_sets_account_secrets_priority_runtime_and_a_token_only_on_request()
     assert_eq!(
         token(None),
         Some(false),
-        "the namespace's default account is nobody's to use"
+        "no pod uses the namespace's default account"
     );
 }
 

@@ -1,6 +1,6 @@
 //! Valid workspace -> record of its pod's inputs; record, today's inputs -> pending changes (pure).
 //!
-//! This module also decides whether a run restarts.
+//! This module also decides whether a run restarts. `compare.rs`: two records -> the fields that differ.
 //!
 //! The record is an annotation of the Deployment, kept from one start to the next. It holds what users wrote in Workspace, template and
 //! execution profile, under the names of their fields. It holds nothing that settings or this build filled in. So an upgrade or a new
@@ -27,12 +27,12 @@ const CLAIM_NAME: &str = "spec.storage.claimName";
 const WHOLE_SPEC: &str = "spec";
 
 /// The record of a workspace, as canonical JSON: keys sorted, no spaces.
-pub fn of(workspace: &ValidWorkspace) -> String {
+pub(crate) fn of(workspace: &ValidWorkspace) -> String {
     today(workspace).to_string()
 }
 
 /// Sorted paths of the fields whose value today differs from the record: what the next start changes.
-pub fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
+pub(crate) fn pending(recorded: &str, workspace: &ValidWorkspace) -> Vec<String> {
     let today = today(workspace);
     let text = today.to_string();
     // The common case, checked in every reconcile.
@@ -62,7 +62,7 @@ fn names_a_claim(record: &Value, workspace: &ValidWorkspace) -> bool {
 
 /// Whether a running workspace has to be stopped and started: because of a new restart request, or because `Always` applies pending
 /// changes. A new template under the old name does not restart it. Neither does a record that cannot be read.
-pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: UpdatePolicy) -> bool {
+pub(crate) fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: UpdatePolicy) -> bool {
     if policy == UpdatePolicy::OnStop && workspace.restarted_at.is_none() {
         return false;
     }
@@ -83,7 +83,7 @@ pub fn asks_for_restart(recorded: &str, workspace: &ValidWorkspace, policy: Upda
 
 /// The base path that the application of a run was given; `None` if it has its own host. Records without this value are of applications
 /// with their own host.
-pub fn base_path(recorded: &str) -> Option<String> {
+pub(crate) fn base_path(recorded: &str) -> Option<String> {
     let recorded: Value = serde_json::from_str(recorded).ok()?;
     let path = recorded.pointer("/manager/basePath").and_then(Value::as_str);
     path.map(str::to_owned)

@@ -1,3 +1,5 @@
+//! Records and changed inputs -> pending changes and restarts.
+
 #![expect(
     clippy::needless_pass_by_value,
     reason = "what `json!` makes is written where it is used"
@@ -121,7 +123,7 @@ fn a_disk_for_an_ephemeral_home_is_pending() {
     assert_eq!(
         pending(&before, &testing::valid()),
         ["spec.storage"],
-        "nobody wrote claimName"
+        "claimName was not set"
     );
     let mut borrowed = objects::workspace("demo");
     borrowed.spec.storage = serde_json::from_value(json!({"claimName": "data"})).unwrap();

@@ -117,7 +117,7 @@ pub(super) fn conditions(
     set.finish()
 }
 
-/// Whether no user can reach the pod.
+/// Whether no user can connect to the pod.
 fn is_unrouted(facts: &Facts<'_>) -> bool {
     matches!(facts.blocker, Some(Blocker::Route { missing: true, .. }))
 }

@@ -34,7 +34,7 @@ use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
 pub(crate) use self::evidence::is_kept_off;
-pub use self::rare::{deleting, unreadable};
+pub(crate) use self::rare::{deleting, unreadable};
 use self::{
     evidence::{Evidence, Inputs},
     timeout::{Earlier, Start},
@@ -58,7 +58,7 @@ const MAX_PATHS: usize = 8;
 const CHANGED_EXTERNALLY: &str = "deployment.spec.template";
 
 /// All inputs of a status.
-pub struct Facts<'a> {
+pub(crate) struct Facts<'a> {
     /// The workspace, with its earlier status.
     pub workspace: &'a Workspace,
     /// The validation result.
@@ -74,7 +74,7 @@ pub struct Facts<'a> {
 }
 
 /// A status, and when to reconcile again even if nothing is written.
-pub struct Assessment {
+pub(crate) struct Assessment {
     /// The status.
     pub status: WorkspaceStatus,
     /// When time alone may change it.
@@ -94,7 +94,7 @@ enum State {
 }
 
 /// The status of a workspace that is not being deleted.
-pub fn assess(facts: &Facts<'_>) -> Assessment {
+pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
     let before = facts.workspace.status.clone().unwrap_or_default();
     let endpoint = endpoint(facts);
     let state = state(facts, endpoint.is_some());

@@ -16,7 +16,7 @@ const LONG_DELETION: Duration = Duration::from_secs(10);
 
 /// The status of a workspace that is being deleted. `left` names what is left. It is reported only once the deletion takes long, so
 /// that a short deletion writes one status.
-pub fn deleting(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceStatus {
+pub(crate) fn deleting(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceStatus {
     let before = workspace.status.clone().unwrap_or_default();
     let since = workspace.metadata.deletion_timestamp.as_ref();
     let age = since.and_then(|since| Duration::try_from(now.duration_since(since.0)).ok());
@@ -48,7 +48,7 @@ pub fn deleting(workspace: &Workspace, left: &str, now: Timestamp) -> WorkspaceS
 }
 
 /// The status of a workspace that cannot be parsed. Known values stay, because a running pod is left alone.
-pub fn unreadable(
+pub(crate) fn unreadable(
     before: WorkspaceStatus,
     generation: Option<i64>,
     error: &str,

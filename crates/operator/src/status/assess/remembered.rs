@@ -165,7 +165,7 @@ mod tests {
         let bound = next(empty.clone(), &on("b", Some("v")), false);
         assert!(!bound.replaces_deleted, "its volume was reserved for it");
         let again = next(empty.clone(), &on("c", None), false);
-        assert!(again.replaces_deleted, "nobody used the one between");
+        assert!(again.replaces_deleted, "no pod used the one between");
         assert_eq!(again.replaced_volume_name.as_deref(), Some("v"));
         let replaced_again = next(empty, &on("b", Some("w")), true);
         assert_eq!(replaced_again.volume_name.as_deref(), Some("w"));

@@ -152,7 +152,7 @@ impl Http {
     async fn get(&self, subject: &Subject, path: &str) -> Result<Page, String> {
         // A numeric address, so there is never a DNS lookup.
         let address = SocketAddr::new(subject.address, subject.port);
-        let unreachable = |_| format!("nobody can be reached at port {}", subject.port);
+        let unreachable = |_| format!("no server answers at port {}", subject.port);
         let stream = TcpStream::connect(address).await.map_err(unreachable)?;
         if subject.question.tls {
             let name = ServerName::IpAddress(subject.address.into());

@@ -244,14 +244,14 @@ async fn a_closed_port_is_named() {
     let port = listener.local_addr().unwrap().port();
     drop(listener);
     let unanswered = ask(endpoint(port)).await.unwrap_err();
-    assert_eq!(unanswered.why, format!("nobody can be reached at port {port}"));
+    assert_eq!(unanswered.why, format!("no server answers at port {port}"));
 }
 
 #[tokio::test]
 async fn over_tls_any_certificate_is_accepted_and_a_plain_server_gets_no_request() {
     let certificate = Certificate::default();
     certificate
-        .set(&kit::pki::authority("nobody knows", now()).unwrap())
+        .set(&kit::pki::authority("unknown", now()).unwrap())
         .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(server_config(certificate, None).unwrap()));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

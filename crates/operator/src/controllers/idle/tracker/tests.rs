@@ -87,10 +87,10 @@ async fn a_failed_request_is_not_idleness_and_resets_the_count() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     ask(&tracker, used(at(0)), at(30));
-    for round in 0..100 {
-        let (usage, stop) = ask(&tracker, nothing(), at(1000 + round));
+    for number in 0..100 {
+        let (usage, stop) = ask(&tracker, nothing(), at(1000 + number));
         assert!(!stop);
-        assert_eq!(usage.failing.is_some(), round >= 2, "{round}");
+        assert_eq!(usage.failing.is_some(), number >= 2, "{number}");
     }
     assert!(!ask(&tracker, used(at(0)), at(2000)).1);
     let (usage, stop) = ask(&tracker, used(at(0)), at(2030));
@@ -158,7 +158,7 @@ async fn an_answer_of_a_removed_subject_is_ignored() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
     let job = job(&tracker);
-    assert_eq!(next(&tracker), None, "nobody is asked twice at a time");
+    assert_eq!(next(&tracker), None, "no pod is asked twice at a time");
     tracker.follow(KEY, None, at(0));
     assert_eq!(tracker.answered(&job, used(at(0)), Duration::ZERO, at(900)), None);
     tracker.follow(KEY, Some(subject()), at(0));

@@ -160,7 +160,7 @@ fn orphaned(observed: &Observed) -> Evidence {
     };
     let message = format!(
         "The Deployment {} was deleted and its ReplicaSet {left} was left, as with --cascade=orphan. Its pod runs until the \
-         ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once nobody needs the \
+         ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once the \
          pod, have an administrator delete it: `kubectl delete -n {} replicaset/{left}`.",
         observed.identity.child_name(),
         observed.identity.namespace,
@@ -176,7 +176,7 @@ fn unmanaged(observed: &Observed) -> Evidence {
     };
     let message = format!(
         "The pod {name} uses the disk, and no ReplicaSet of this workspace manages it: its labels were changed, or it is not this \
-         workspace's. No other pod starts on the disk while it runs. Once nobody needs it, delete it with \
+         workspace's. No other pod starts on the disk while it runs. If it is not needed, delete it with \
          `kubectl delete -n {} pod/{name}` (needs the right to delete pods: ask an administrator otherwise).",
         observed.identity.namespace,
         name = pod.name_any(),

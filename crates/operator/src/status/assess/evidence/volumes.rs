@@ -79,7 +79,7 @@ fn named_terminating(observed: &Observed) -> Evidence {
     };
     let message = format!(
         "A user deleted the claim {claim}, which the workspace mounts. It goes once no pod uses it, and its files with it, if its \
-         volume is not kept; nobody can undo that: copy the files elsewhere before the workspace stops, for idleness or otherwise. \
+         volume is not kept; a deletion cannot be undone: copy the files elsewhere before the workspace stops, for idleness or otherwise. \
          It starts again when another claim is named, or one of that name is made."
     );
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
@@ -101,7 +101,7 @@ fn own_terminating(observed: &Observed) -> Evidence {
     });
     let message = format!(
         "A user deleted the disk {}. It goes for good when the workspace stops or is restarted, and its files with it; \
-         the next start makes an empty disk. Nobody can undo a deletion: copy the files elsewhere before it stops. Until then it is not \
+         the next start makes an empty disk. A deletion cannot be undone: copy the files elsewhere before it stops. Until then it is not \
          stopped for idleness.{rescue}",
         claim.name_any()
     );
@@ -183,7 +183,7 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     }
     if let Some(message) = reported("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
-            "Another node still holds the disk; it passes when that node lets go of it. If the node is off, or another \
+            "Another node still holds the disk. It is attached here once that node has released it. If the node is off, or another \
              pod uses the disk, see `kubectl get volumeattachments` and `kubectl get pods -o wide`"
         } else {
             "It is tried again; if it lasts, tell the administrator"

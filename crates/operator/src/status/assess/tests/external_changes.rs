@@ -69,7 +69,7 @@ fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
         let reported = message(&status, DEGRADED);
         for text in [
             "copy the files",
-            "Nobody can undo",
+            "cannot be undone",
             "kubectl patch pv pv-1",
             r#"{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}"#,
         ] {

@@ -61,7 +61,7 @@ fn each_failure_of_the_pod_has_its_own_reason() {
 
 /// The states that the kubelet shows of a container that exits at once, in order. A busy kubelet may repeat or reorder them.
 #[test]
-fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_the_other_way_round() {
+fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_in_reverse() {
     let end = json!({"terminated": {"reason": "Error", "exitCode": 1}});
     let running = json!({"running": {"startedAt": "2026-01-01T00:00:08Z"}});
     let back_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});

@@ -221,10 +221,10 @@ fn foreign_old_and_terminating_pods_are_no_endpoint() {
 #[test]
 fn a_stopped_workspace_without_a_disk_reports_that_its_files_are_gone() {
     let stopped = |storage: Value| {
-        let mut world = testing::scaled_to_zero();
-        world.pods.clear();
-        world.claim = None;
-        let mut case = Case::of(world).stopped();
+        let mut observed = testing::scaled_to_zero();
+        observed.pods.clear();
+        observed.claim = None;
+        let mut case = Case::of(observed).stopped();
         case.workspace.spec.storage = serde_json::from_value(storage).unwrap();
         case.validation = Ok(testing::admit(&case.workspace));
         case.status().message.unwrap()

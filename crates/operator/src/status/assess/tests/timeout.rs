@@ -21,7 +21,7 @@ impl Case {
         self
     }
 
-    fn told_late(&self) -> String {
+    fn reported_late(&self) -> String {
         let status = self.status();
         assert_eq!(condition(&status, DEGRADED), ("True", reason::START_TIMEOUT));
         assert_eq!(status.phase, Some(Phase::Failed));
@@ -49,7 +49,7 @@ fn the_last_problem_keeps_its_message_after_the_timeout() {
     let late = pulling("ErrImagePull", "x:1: not found")
         .following(failing.status())
         .at(600);
-    let reported = late.told_late();
+    let reported = late.reported_late();
     assert!(
         reported.ends_with(&format!("last: ImagePullFailed: {text}")),
         "the kubelet's text by turns are one cause: {reported}"
@@ -57,19 +57,19 @@ fn the_last_problem_keeps_its_message_after_the_timeout() {
     let again = pulling("ImagePullBackOff", "back-off")
         .following(late.status())
         .at(900);
-    assert_eq!(again.told_late(), reported);
+    assert_eq!(again.reported_late(), reported);
     let nothing = Case::of(testing::started())
         .limited(10)
         .following(late.status())
         .at(901);
-    assert_eq!(nothing.told_late(), reported, "the last cause was the last");
+    assert_eq!(nothing.reported_late(), reported, "the last cause was the last");
     let other = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
     let other = Case::of(testing::started())
         .limited(10)
         .following(late.status())
         .container(&other, &json!({}), 0)
         .at(902)
-        .told_late();
+        .reported_late();
     assert!(other.contains("last: ContainerExited: "), "{other}");
 }
 
@@ -109,9 +109,13 @@ fn a_run_that_was_to_stop_when_it_was_first_seen_has_its_time_once_it_is_wanted_
     assert_eq!(stopping.status.starting_since, Some(since));
     let long_after = Case::of(testing::started()).limited(10).stopped().at(700);
     let long_after = long_after.following(stopping.status.clone()).status();
-    assert_eq!(condition(&long_after, DEGRADED).0, "False", "nobody waits for it");
+    assert_eq!(
+        condition(&long_after, DEGRADED).0,
+        "False",
+        "it is no longer wanted"
+    );
     let wanted = Case::of(testing::started()).limited(10).at(600);
-    wanted.following(stopping.status).told_late();
+    wanted.following(stopping.status).reported_late();
     let ready = Case::of(testing::running()).limited(10).stopped().status();
     assert_eq!(ready.starting_since, None, "it has started");
 }
@@ -130,7 +134,7 @@ fn a_pod_may_wait_for_a_node_as_long_as_a_start_may_take() {
     let waits = unscheduled(400);
     assert_eq!(cause(&waits), (reason::UNSCHEDULABLE.to_owned(), Phase::Starting));
     assert_eq!(waits.assess().recheck, Some(Duration::from_secs(200)));
-    let reported = unscheduled(600).told_late();
+    let reported = unscheduled(600).reported_late();
     assert!(
         reported.contains("last: Unschedulable: No node can take the pod."),
         "{reported}"
@@ -143,7 +147,7 @@ fn pending_changes_follow_the_last_problem_and_are_no_part_of_it() {
     let mut changed = case.workspace.clone();
     changed.spec.port = Some(9999);
     case.validation = Ok(testing::admit(&changed));
-    let reported = case.told_late();
+    let reported = case.reported_late();
     assert_eq!(reported.matches(WAITING).count(), 1, "{reported}");
     let again = Case {
         workspace: case.workspace.clone(),
@@ -151,5 +155,5 @@ fn pending_changes_follow_the_last_problem_and_are_no_part_of_it() {
     };
     let mut again = again.following(case.status()).at(700);
     again.validation = case.validation.clone();
-    assert_eq!(again.told_late(), reported);
+    assert_eq!(again.reported_late(), reported);
 }

@@ -263,7 +263,7 @@ fn private_images_and_the_pull_policy_never_have_their_own_advice() {
 }
 
 #[test]
-fn where_the_installation_has_a_pull_secret_it_is_the_first_to_look_for() {
+fn where_the_installation_has_a_pull_secret_it_is_the_first_to_check() {
     let state = json!({"waiting": {"reason": "ErrImagePull", "message": "401 Unauthorized"}});
     let mut case = Case::of(testing::started()).container(&state, &json!({}), 0);
     case.validation.as_mut().unwrap().image_pull_secrets = vec!["registry".to_owned()];
