@@ -1,12 +1,18 @@
 //! Settings, valid workspaces and observed states for unit tests (pure).
 
+use std::sync::Arc;
+
 use api::Workspace;
-use k8s_openapi::api::apps::v1::DeploymentStatus;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use rules::{References, Settings, ValidWorkspace};
+use serde::Serialize;
 use testkit::objects;
 
 use crate::{
-    cache::observed::{Identity, Observed},
+    cache::{
+        observed::{Identity, Observed},
+        stores::{Parsed, Trim},
+    },
     plan::{self, Site},
 };
 
@@ -45,11 +51,23 @@ pub(crate) fn observed() -> Observed {
     Observed::empty(identity())
 }
 
-/// A started workspace: the Deployment exists, its pod is pending.
-pub(crate) fn started() -> Observed {
+/// What a watch keeps of an object.
+pub(crate) fn partial<K: Trim>(object: &impl Serialize) -> Arc<K> {
+    let text = serde_json::to_string(object).unwrap();
+    serde_json::from_str::<Parsed<K>>(&text).unwrap().read().unwrap()
+}
+
+/// The Deployment of a started workspace.
+pub(crate) fn deployment() -> Deployment {
     let mut deployment = plan::run(&valid(), &site(), "run1");
     deployment.metadata.uid = Some("uid-of-deployment".to_owned());
     deployment.metadata.generation = Some(1);
+    deployment
+}
+
+/// A started workspace: the Deployment exists, its pod is pending.
+pub(crate) fn started() -> Observed {
+    let deployment = deployment();
     let replica_set = objects::replica_set_of(&deployment);
     let pod = objects::pod_of(&replica_set);
     let lasting = plan::lasting(&valid(), &site());
@@ -57,27 +75,25 @@ pub(crate) fn started() -> Observed {
         claim: lasting.claim.map(Into::into),
         service: Some(lasting.service.into()),
         policy: lasting.policy.map(Into::into),
-        deployment: Some(deployment.into()),
-        replica_sets: vec![replica_set.into()],
-        pods: vec![pod.into()],
+        deployment: Some(partial(&deployment)),
+        replica_sets: vec![partial(&replica_set)],
+        pods: vec![partial(&pod)],
         ..observed()
     }
 }
 
 /// A running workspace: its pod is ready.
 pub(crate) fn running() -> Observed {
-    let started = started();
-    let pod = objects::ready(started.pods[0].as_ref().clone(), "10.0.0.9");
+    let pod = objects::pod_of(&objects::replica_set_of(&deployment()));
     Observed {
-        pods: vec![pod.into()],
-        ..started
+        pods: vec![partial(&objects::ready(pod, "10.0.0.9"))],
+        ..started()
     }
 }
 
 /// Scaled to zero and observed by all controllers; the pod still exists.
 pub(crate) fn scaled_to_zero() -> Observed {
-    let running = running();
-    let mut deployment = running.deployment.as_deref().unwrap().clone();
+    let mut deployment = deployment();
     deployment.spec.as_mut().unwrap().replicas = Some(0);
     deployment.metadata.generation = Some(2);
     deployment.status = Some(DeploymentStatus {
@@ -86,8 +102,8 @@ pub(crate) fn scaled_to_zero() -> Observed {
     });
     let replica_set = objects::replica_set_of(&deployment);
     Observed {
-        deployment: Some(deployment.into()),
-        replica_sets: vec![replica_set.into()],
-        ..running
+        deployment: Some(partial(&deployment)),
+        replica_sets: vec![partial(&replica_set)],
+        ..running()
     }
 }

@@ -9,7 +9,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
 };
 use kube::{Resource, ResourceExt as _};
-use operator::{cache::observed::Identity, controllers::orphans};
+use operator::{cache::Identity, controllers::orphans};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use testkit::objects::{self, NAMESPACE};

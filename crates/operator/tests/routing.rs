@@ -481,9 +481,7 @@ async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
     ));
     let absent = async {
         loop {
-            if let Some(operator::cache::routes::KindState::Unavailable(why)) =
-                stores.routes.state(&ingress())
-            {
+            if let Some(operator::cache::KindState::Unavailable(why)) = stores.routes.state(&ingress()) {
                 return why;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;

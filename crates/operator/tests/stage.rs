@@ -10,7 +10,7 @@ use api::{
 use http::Method;
 use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
-    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
+    core::v1::{PersistentVolumeClaim, Pod, Service},
     events::v1::Event as StoredEvent,
     networking::v1::NetworkPolicy,
     storage::v1::StorageClass,
@@ -20,7 +20,7 @@ use kube::{
     runtime::{controller::Action, watcher::Event},
 };
 use operator::{
-    cache::stores::{CacheWriter, ChildrenWriter, Parsed, Writers, trim::Trim},
+    cache::stores::{CacheWriter, ChildrenWriter, Parsed, Trim, Writers},
     context::Context,
     plan::{Build, Site},
     reconcile::{Error, reconcile},
@@ -151,15 +151,15 @@ impl Stage {
             1 => fill::<WorkspaceTemplate>(server, &mut writers.templates),
             2 => fill::<WorkspaceManager>(server, &mut writers.managers),
             3 => fill::<StorageClass>(server, &mut writers.storage_classes),
-            4 => fill_children::<PersistentVolumeClaim>(server, &mut writers.claims),
-            5 => fill_children::<Deployment>(server, &mut writers.deployments),
-            6 => fill_children::<Service>(server, &mut writers.services),
-            7 => fill_children::<NetworkPolicy>(server, &mut writers.policies),
-            8 => fill_children::<ReplicaSet>(server, &mut writers.replica_sets),
-            9 => fill_children::<ServiceAccount>(server, &mut writers.accounts),
+            4 => fill_children(server, &mut writers.claims),
+            5 => fill_children(server, &mut writers.deployments),
+            6 => fill_children(server, &mut writers.services),
+            7 => fill_children(server, &mut writers.policies),
+            8 => fill_children(server, &mut writers.replica_sets),
+            9 => fill_children(server, &mut writers.accounts),
             10 => fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles),
             11 => fill::<WorkspaceShare>(server, &mut writers.shares),
-            _ => fill_children::<Pod>(server, &mut writers.pods),
+            _ => fill_children(server, &mut writers.pods),
         }
     }
 
@@ -463,7 +463,7 @@ where
 
 fn fill_children<K>(server: &ApiServer, writer: &mut ChildrenWriter<K>)
 where
-    K: Trim + 'static,
+    K: Trim + PartialEq + 'static,
 {
     writer.apply(Event::Init);
     for object in server.all::<Parsed<K>>() {

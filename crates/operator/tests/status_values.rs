@@ -12,7 +12,7 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kit::scope::Scope;
 use kube::{CustomResourceExt, ResourceExt as _};
 use operator::cache::{
-    stores::{Parsed, Writers, trim::Trim},
+    stores::{Parsed, Trim, Writers},
     watch,
 };
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use api::names;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
     Api,
     api::{ListParams, Patch},
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     blockers::{Blocker, DiskBlocker},
-    cache::{observe, observed::Identity},
+    cache::{observe, observed::Identity, partial::Pod},
     context::Context,
     plan::disks::borrowed_claims::{self, Named},
     support::send::patch_as,

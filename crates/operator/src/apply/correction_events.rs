@@ -1,13 +1,15 @@
 //! An external change of a Deployment -> the Event that reports it (pure).
 
 use api::{Workspace, WorkspaceStatus, condition::reason, workspace::DesiredStatus};
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::{Event, EventType};
 use serde_json::{Map, Value};
 
 use crate::{
     apply::intent::Intent,
-    cache::observed::{Identity, Observed},
+    cache::{
+        observed::{Identity, Observed},
+        partial::Pod,
+    },
     status::transitions::event,
 };
 

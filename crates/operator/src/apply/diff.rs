@@ -12,7 +12,10 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cache::observed::{Identity, meta_covers},
+    cache::{
+        observed::{Identity, meta_covers},
+        partial,
+    },
     plan,
     support::send::pointer_token,
 };
@@ -142,7 +145,7 @@ impl Child for NetworkPolicy {
 
 /// The JSON patch that replaces the previous run by the run of `planned`. `live` has all our labels and annotations and must still be in
 /// this version. Each field of the spec is replaced as a whole: nothing of the previous run stays, whatever client wrote it.
-pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
+pub fn next_run(live: &partial::Deployment, planned: &Deployment) -> Vec<Value> {
     let mut steps = vec![put("/metadata/resourceVersion", &live.metadata.resource_version)];
     let record = planned.annotations().get_key_value(names::STARTED_FROM);
     steps.extend(
@@ -156,7 +159,7 @@ pub fn next_run(live: &Deployment, planned: &Deployment) -> Vec<Value> {
 
 /// A merge patch for fields of the Deployment's spec that differ, besides pod template and replicas. Another strategy may run two pods
 /// at a time, and a paused Deployment makes none.
-pub fn restored(live: &Deployment) -> Map<String, Value> {
+pub fn restored(live: &partial::Deployment) -> Map<String, Value> {
     let mut patch = Map::new();
     let Some(spec) = &live.spec else { return patch };
     let strategy = spec
@@ -356,7 +359,7 @@ mod tests {
             name: "LEFT".to_owned(),
             ..EnvVar::default()
         });
-        let next = patched(&live, next_run(&live, &planned));
+        let next = patched(&live, next_run(&testing::partial(&live), &planned));
         assert_eq!(next.annotations()["example.com/foreign"], "kept");
         assert_eq!(
             next.annotations()[names::STARTED_FROM],
@@ -370,7 +373,7 @@ mod tests {
     #[test]
     fn strategy_pause_and_min_ready_seconds_are_restored_and_nothing_else() {
         let ours = plan::run(&testing::valid(), &testing::site(), "run1");
-        assert_eq!(restored(&ours), Map::new());
+        assert_eq!(restored(&testing::partial(&ours)), Map::new());
         let mut changed = ours;
         let spec = changed.spec.as_mut().unwrap();
         spec.strategy = serde_json::from_value(json!({
@@ -383,6 +386,6 @@ mod tests {
         let expected = json!({
             "strategy": {"type": "Recreate", "rollingUpdate": null}, "paused": null, "minReadySeconds": null,
         });
-        assert_eq!(json!(restored(&changed)), expected);
+        assert_eq!(json!(restored(&testing::partial(&changed))), expected);
     }
 }

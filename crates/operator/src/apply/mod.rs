@@ -68,7 +68,8 @@ use crate::{
     blockers::Blocker,
     cache::{
         observed::{Identity, Observed, meta_covers},
-        stores::trim::Trim,
+        partial,
+        stores::Trim,
     },
     context::Context,
     plan::{self, Plan},
@@ -316,10 +317,10 @@ async fn first_run(
     context: &Context,
     identity: &Identity,
     planned: Box<Deployment>,
-) -> Result<Outcome<Deployment>, Error> {
+) -> Result<Outcome<partial::Deployment>, Error> {
     context.pending_writes.expect_creation(&identity.key());
     let write = create(context, identity, planned.as_ref());
-    match make::<Deployment>(context, identity, &identity.child_name(), write).await? {
+    match make::<partial::Deployment>(context, identity, &identity.child_name(), write).await? {
         Made::New(outcome) => Ok(outcome),
         Made::Exists(found, error) => {
             let blocker = in_the_way(identity, found.as_ref());
@@ -332,16 +333,16 @@ async fn first_run(
 async fn next_run(
     context: &Context,
     identity: &Identity,
-    live: &Deployment,
+    live: &partial::Deployment,
     planned: Box<Deployment>,
-) -> Result<Outcome<Deployment>, Error> {
+) -> Result<Outcome<partial::Deployment>, Error> {
     let mut marks = plan::scale(identity, &context.site, 0);
     let marked = if meta_covers(&live.metadata, &marks.metadata) {
         None
     } else {
         expect(&mut marks.metadata, Some(&live.metadata));
         let name = identity.child_name();
-        match write::<Deployment>(context, identity, (names::OPERATOR_SCALE, &name), &marks).await? {
+        match write::<partial::Deployment>(context, identity, (names::OPERATOR_SCALE, &name), &marks).await? {
             Outcome::Is(Some(marked)) => Some(marked),
             refused => return Ok(refused),
         }
@@ -353,18 +354,22 @@ async fn next_run(
 
 /// Deletes a Deployment whose pod template was changed externally. Applying our template would keep the added fields. Without pods
 /// nothing is lost, and the next reconcile makes a new Deployment.
-async fn discard(context: &Context, identity: &Identity, live: &Deployment) -> Result<Blocker, Error> {
-    let deployments: Api<Deployment> = objects(context, identity);
+async fn discard(
+    context: &Context,
+    identity: &Identity,
+    live: &partial::Deployment,
+) -> Result<Blocker, Error> {
+    let deployments: Api<partial::Deployment> = objects(context, identity);
     let params = DeleteParams::background().preconditions(Preconditions {
         uid: live.metadata.uid.clone(),
         resource_version: live.metadata.resource_version.clone(),
     });
     match deployments.delete(&identity.child_name(), &params).await {
         Err(kube::Error::Api(status)) if status.code == 404 => {}
-        Err(source) => return Err(failed::<Deployment>(source)),
+        Err(source) => return Err(failed::<partial::Deployment>(source)),
         Ok(_) => context.metrics.write("apply"),
     }
-    Ok(terminating::<Deployment>(&identity.child_name()))
+    Ok(terminating::<partial::Deployment>(&identity.child_name()))
 }
 
 /// What blocks the write of an object, if it is not ours.
@@ -376,7 +381,7 @@ fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Block
     }
 }
 
-fn deployed(context: &Context, outcome: Outcome<Deployment>, applied: &mut Applied) {
+fn deployed(context: &Context, outcome: Outcome<partial::Deployment>, applied: &mut Applied) {
     applied.blocker = applied.blocker.take().or_else(|| outcome.blocker());
     outcome.settle(&mut applied.observed.deployment);
     if let Some(deployment) = &applied.observed.deployment {

@@ -3,7 +3,6 @@
 //! It also restores what keeps two pods apart. The pod template is not changed.
 
 use api::names;
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::json;
 
@@ -18,6 +17,7 @@ use crate::{
     cache::{
         field_managers,
         observed::{Observed, meta_covers},
+        partial::Deployment,
     },
     context::Context,
     plan,

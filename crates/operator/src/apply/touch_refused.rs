@@ -6,14 +6,17 @@
 use std::time::Duration;
 
 use api::names::{OPERATOR, RETRIED_AT};
-use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt as _;
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
 use super::{Applied, Error, deployed, writes::merge_patch};
-use crate::{cache::observed::Observed, context::Context, support::backoff::jitter};
+use crate::{
+    cache::{observed::Observed, partial::Deployment},
+    context::Context,
+    support::backoff::jitter,
+};
 
 /// Time before the first touch of a Deployment. Each later period is as long as the refusal has lasted, so it doubles.
 const MIN_PERIOD: Duration = Duration::from_secs(30);

@@ -23,7 +23,8 @@ use crate::{
     cache::{
         observe,
         observed::Identity,
-        stores::{Parsed, trim::Trim},
+        partial,
+        stores::{Parsed, Trim},
     },
     context::Context,
     support::send::{patch_as, send, unchecked},
@@ -111,7 +112,11 @@ where
 }
 
 /// Makes a child, unless its name is taken.
-pub(super) async fn create<K>(context: &Context, identity: &Identity, intent: &K) -> Result<Outcome<K>, Error>
+pub(super) async fn create<K>(
+    context: &Context,
+    identity: &Identity,
+    intent: &impl Serialize,
+) -> Result<Outcome<K>, Error>
 where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
@@ -326,4 +331,12 @@ pub(super) trait Kind {
 
 impl<K: k8s_openapi::Resource> Kind for K {
     const KIND: &'static str = <K as k8s_openapi::Resource>::KIND;
+}
+
+impl Kind for partial::Deployment {
+    const KIND: &'static str = "Deployment";
+}
+
+impl Kind for partial::Pod {
+    const KIND: &'static str = "Pod";
 }

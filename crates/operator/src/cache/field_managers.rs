@@ -12,12 +12,12 @@ const TEMPLATE: &str = "/f:spec/f:template";
 const COUNT: &str = "/f:spec/f:replicas";
 
 /// The other field manager that wrote to the pod template since it was applied.
-pub fn on_template(meta: &ObjectMeta) -> Option<String> {
+pub(crate) fn on_template(meta: &ObjectMeta) -> Option<String> {
     other_manager(meta, TEMPLATE)
 }
 
 /// The other field manager that set the number of replicas last.
-pub fn on_count(meta: &ObjectMeta) -> Option<String> {
+pub(crate) fn on_count(meta: &ObjectMeta) -> Option<String> {
     other_manager(meta, COUNT)
 }
 
@@ -33,7 +33,7 @@ fn other_manager(meta: &ObjectMeta, field: &str) -> Option<String> {
 /// Whether `managedFields` exist but name no manager for the number of replicas. `kubectl scale --replicas=0` leaves them so, because
 /// the API server drops the 0 from such a request. Our own writes are always named. Use it only on answers of the API server: caches do
 /// not keep our `managedFields`.
-pub fn have_replicas_no_manager(meta: &ObjectMeta) -> bool {
+pub(crate) fn have_replicas_no_manager(meta: &ObjectMeta) -> bool {
     let entries = || {
         let all = meta.managed_fields.iter().flatten();
         all.filter(|entry| entry.subresource.as_deref() != Some("status"))
@@ -48,7 +48,7 @@ fn touches(entry: &ManagedFieldsEntry, field: &str) -> bool {
 }
 
 /// Drops all `managedFields` except those of other managers of the pod template or of the number of replicas.
-pub fn keep_others(meta: &mut ObjectMeta) {
+pub(crate) fn keep_others(meta: &mut ObjectMeta) {
     if let Some(entries) = &mut meta.managed_fields {
         entries.retain(|entry| is_of_other(entry, TEMPLATE) || is_of_other(entry, COUNT));
     }
@@ -62,14 +62,14 @@ fn is_of_other(entry: &ManagedFieldsEntry, field: &str) -> bool {
 }
 
 /// Whether a `managedFields` entry is of our own server-side apply.
-pub fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
+pub(crate) fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
     entry.manager.as_deref() == Some(names::OPERATOR)
         && entry.operation.as_deref() == Some("Apply")
         && entry.subresource.is_none()
 }
 
 /// Whether a field manager is expected on pod templates: the operator, and the controller that makes ReplicaSets.
-pub fn is_expected(manager: &str) -> bool {
+pub(crate) fn is_expected(manager: &str) -> bool {
     [names::OPERATOR, names::OPERATOR_SCALE, "kube-controller-manager"].contains(&manager)
 }
 

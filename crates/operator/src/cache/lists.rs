@@ -10,15 +10,16 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::names;
-use k8s_openapi::{
-    api::{apps::v1::ReplicaSet, core::v1::Pod},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{Api, Client, Resource as _, api::ListParams};
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, time::Instant};
 
-use crate::cache::{observed::Observed, stores::Parsed};
+use crate::cache::{
+    observed::Observed,
+    partial::{Pod, ReplicaSet},
+    stores::Parsed,
+};
 
 /// Workspaces in one batch: a selector has to fit into a URL.
 const MAX_BATCH: usize = 64;
@@ -224,7 +225,7 @@ mod tests {
         let (server, client) = ApiServer::start();
         for workspace in workspaces {
             let text = |text: &str| text.to_owned();
-            let mut set = objects::replica_set_of(testing::running().deployment.as_deref().unwrap());
+            let mut set = objects::replica_set_of(&testing::deployment());
             set.metadata.uid = Some(format!("set-{workspace}"));
             let mut pod = objects::pod_of(&set);
             pod.metadata.uid = Some(format!("pod-{workspace}"));

@@ -9,17 +9,21 @@
 //! | `pending_writes` | our writes -> whether a cached object is older |
 //! | `lists.rs` | workspaces -> their ReplicaSets and pods, listed from the API server |
 //! | `observe.rs` | caches and lists -> references and observed state of one workspace |
-//! | `observed.rs` | the observed state of one workspace (pure) |
-//! | `references.rs` | what a workspace refers to (pure) |
+//! | `observed.rs` | children of one workspace -> what they say about its runs (pure) |
+//! | `references.rs` | objects that a workspace refers to -> its last network policy settings (pure) |
+//! | `partial.rs` | JSON of a Pod, Deployment or ReplicaSet -> the fields that the operator reads (pure) |
 //! | `field_managers.rs` | `managedFields` -> which other client changed a child (pure) |
 
-pub mod field_managers;
-pub mod lists;
-pub mod observe;
-pub mod observed;
-pub mod pending_writes;
-pub mod references;
-pub mod routes;
+pub(crate) mod field_managers;
+pub(crate) mod lists;
+pub(crate) mod observe;
+pub(crate) mod observed;
+pub(crate) mod partial;
+pub(crate) mod pending_writes;
+pub(crate) mod references;
+pub(crate) mod routes;
 pub mod stores;
-pub mod warnings;
+pub(crate) mod warnings;
 pub mod watch;
+
+pub use self::{observed::Identity, routes::KindState};

@@ -6,7 +6,6 @@ use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        apps::v1::Deployment,
         core::v1::{PersistentVolumeClaim, Service},
         networking::v1::NetworkPolicy,
     },
@@ -21,8 +20,9 @@ use crate::{
     cache::{
         lists::Lister,
         observed::{Identity, Observed, claims_of},
+        partial::Deployment,
         references::References,
-        stores::{self, Parsed, Stores, trim::Trim},
+        stores::{self, Parsed, Stores, Trim},
         warnings::ClusterWarnings,
     },
     support::failure::message_of,
@@ -34,7 +34,7 @@ use crate::{
 pub struct Error(#[from] pub kube::Error);
 
 /// The objects that the workspace refers to, from the caches.
-pub fn references(workspace: &Workspace, stores: &Stores) -> References {
+pub(crate) fn references(workspace: &Workspace, stores: &Stores) -> References {
     let mut references = References::default();
     if let Some(name) = &workspace.spec.template_ref
         && let Some(template) = stores::get_parsed(&stores.templates, None, name)
@@ -73,7 +73,7 @@ pub fn references(workspace: &Workspace, stores: &Stores) -> References {
 }
 
 /// The children, from the caches.
-pub fn observed(identity: &Identity, stores: &Stores) -> Observed {
+pub(crate) fn observed(identity: &Identity, stores: &Stores) -> Observed {
     let (name, namespace) = (identity.child_name(), &identity.namespace);
     let mut observed = Observed {
         claim: stores.claims.get(namespace, &name),
@@ -114,7 +114,7 @@ fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
 
 /// What is read from the API server. ReplicaSets and pods always are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub(crate) enum Scope {
     /// ReplicaSets and pods. Use it when the state of the Deployment is already certain.
     Pods,
     /// Deployment, ReplicaSets and pods.
@@ -128,7 +128,7 @@ pub enum Scope {
 ///
 /// # Errors
 /// A request to the API server failed.
-pub async fn reread(
+pub(crate) async fn reread(
     mut known: Observed,
     scope: Scope,
     client: &Client,
@@ -154,7 +154,7 @@ pub async fn reread(
 }
 
 /// Version and status of a workspace whose spec cannot be parsed.
-pub async fn unreadable(
+pub(crate) async fn unreadable(
     identity: &Identity,
     client: &Client,
 ) -> Result<(Option<String>, WorkspaceStatus), Error> {
@@ -167,14 +167,23 @@ pub async fn unreadable(
 }
 
 /// Whether the workspace with this UID exists. The caches may not show it, or still show it.
-pub async fn exists(client: &Client, namespace: &str, name: &str, uid: &str) -> Result<bool, kube::Error> {
+pub(crate) async fn exists(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> Result<bool, kube::Error> {
     let workspaces: Api<PartialObjectMeta<Workspace>> = Api::namespaced(client.clone(), namespace);
     let found = workspaces.get_metadata_opt(name).await?;
     Ok(found.is_some_and(|found| found.metadata.uid.as_deref() == Some(uid)))
 }
 
 /// The object of this name in the API server, reduced to what reconciles read.
-pub async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<Arc<K>>, kube::Error>
+pub(crate) async fn get<K>(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Arc<K>>, kube::Error>
 where
     K: Trim + Resource<Scope = NamespaceResourceScope>,
 {

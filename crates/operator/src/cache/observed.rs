@@ -1,14 +1,12 @@
-//! The state of one workspace's children in the API server, and questions about it (pure).
+//! Children of one workspace in the API server -> what they say about its runs (pure).
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use api::{Workspace, names};
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment, DeploymentCondition, ReplicaSet},
-        core::v1::{
-            ContainerStatus, PersistentVolumeClaim, Pod, PodCondition, PodSpec, Service, ServiceAccount,
-        },
+        apps::v1::DeploymentCondition,
+        core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
     },
@@ -18,11 +16,12 @@ use kube::{Resource as _, ResourceExt as _};
 
 use crate::cache::{
     field_managers,
+    partial::{ContainerStatus, Deployment, Pod, PodCondition, PodSpec, ReplicaSet},
     warnings::{Node, Warning},
 };
 
 /// Name of the application's port on container and Service.
-pub const PORT_NAME: &str = names::APPLICATION_PORT;
+pub(crate) const PORT_NAME: &str = names::APPLICATION_PORT;
 
 /// Identity of a workspace: all that is needed to find its children. It is readable even if the spec does not parse.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +167,7 @@ impl Observed {
     pub fn is_scaled_down(&self) -> bool {
         self.wanted_pods() == 0
             && self.own_deployment().is_none_or(deployment_is_settled)
-            && self.own_replica_sets().all(replica_set_is_empty)
+            && self.own_replica_sets().all(|set| set.is_empty)
             && self.live_pods().next().is_none()
     }
 
@@ -243,8 +242,7 @@ impl Observed {
     /// The identifier of the Deployment's run.
     pub fn run_id(&self) -> Option<&str> {
         let template = &self.own_deployment()?.spec.as_ref()?.template;
-        let labels = template.metadata.as_ref()?.labels.as_ref()?;
-        labels.get(names::RUN_ID_LABEL).map(String::as_str)
+        template.metadata.as_ref()?.labels.as_ref()?.run_id.as_deref()
     }
 
     /// Every pod of the current run, including completed ones.
@@ -313,18 +311,18 @@ impl Observed {
 }
 
 /// The condition of this type.
-pub fn pod_condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
+pub(crate) fn pod_condition<'a>(pod: &'a Pod, type_: &str) -> Option<&'a PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|condition| condition.type_ == type_)
 }
 
 /// Whether a pod is ready.
-pub fn is_ready(pod: &Pod) -> bool {
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     pod_condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
 }
 
 /// Statuses of the containers of a pod, init containers first.
-pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
+pub(crate) fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     pod.status.iter().flat_map(|status| {
         let init = status.init_container_statuses.iter().flatten();
         init.chain(status.container_statuses.iter().flatten())
@@ -332,19 +330,19 @@ pub fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 }
 
 /// Names of the claims that a pod mounts.
-pub fn claims_of(pod: Option<&PodSpec>) -> impl Iterator<Item = &str> {
+pub(crate) fn claims_of(pod: Option<&PodSpec>) -> impl Iterator<Item = &str> {
     let volumes = pod.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
     volumes.filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
 }
 
 /// Whether a pod is completed, and so uses no disk.
-pub fn has_ended(pod: &Pod) -> bool {
+pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
 }
 
 /// UID of the object that controls this one.
-pub fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
+pub(crate) fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
     let mut owners = meta.owner_references.iter().flatten();
     owners
         .find(|owner| owner.controller == Some(true))
@@ -364,18 +362,8 @@ fn deployment_is_settled(deployment: &Deployment) -> bool {
     observed.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0)
 }
 
-/// Whether a ReplicaSet has no pod, and has observed that it should make none.
-pub(crate) fn replica_set_is_empty(set: &ReplicaSet) -> bool {
-    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-    let status = set.status.as_ref();
-    let observed = status.and_then(|status| status.observed_generation).unwrap_or(0);
-    wanted == 0
-        && status.is_none_or(|status| status.replicas == 0)
-        && observed >= set.metadata.generation.unwrap_or(0)
-}
-
 /// Whether `live` has every label, annotation and owner that `planned` has.
-pub fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
+pub(crate) fn meta_covers(live: &ObjectMeta, planned: &ObjectMeta) -> bool {
     let covers = |live: &Option<BTreeMap<String, String>>, planned: &Option<_>| {
         let mut planned = planned.iter().flatten();
         planned.all(|(key, value)| live.as_ref().and_then(|live| live.get(key)) == Some(value))

@@ -1,4 +1,4 @@
-//! What a workspace refers to (pure).
+//! Objects that a workspace refers to -> its last network policy settings (pure).
 
 use std::sync::Arc;
 

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use api::{condition::reason, names, workspace::Retain};
-use k8s_openapi::{
-    api::{apps::v1::ReplicaSet, core::v1::PersistentVolumeClaim},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource, ResourceExt as _,
     api::PropagationPolicy,
@@ -19,7 +16,10 @@ use crate::{
         delete::{DEPLOYMENT, delete, has_no_pods, makers},
         finalizer,
     },
-    cache::observed::{Identity, Observed},
+    cache::{
+        observed::{Identity, Observed},
+        partial::ReplicaSet,
+    },
     context::Context,
     controllers::routes,
     plan::disks::{desired_claim, retention},

@@ -2,19 +2,21 @@
 //!
 //! Watches lag behind. So the operator keeps the API server's answers to its writes until the caches show them, as the "expectations" of
 //! Kubernetes' ReplicaSet controller do. They are cleared when leadership is lost, because another leader may have written meanwhile.
+//!
+//! - `statuses.rs`: our last status of each object -> the valid one while a cache lags behind
 
 mod statuses;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use api::WorkspaceStatus;
-use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub(crate) use self::statuses::PendingStatuses;
-use crate::cache::{observed::Identity, stores::Packed};
+use crate::cache::{observed::Identity, partial::Deployment};
 
 /// The cache usually shows a Deployment that we wrote within this time. Until then it counts as existing.
 const CACHE_LAG: Duration = Duration::from_secs(5);
@@ -42,7 +44,7 @@ pub struct PendingWrites {
 struct Expected {
     at: Instant,
     version: Option<Version>,
-    deployment: Packed<Deployment>,
+    deployment: Arc<Deployment>,
 }
 
 /// A Deployment that wants no pod.
@@ -106,19 +108,14 @@ impl Version {
 impl PendingWrites {
     /// Expects the caches to show this answer to a write or read of the workspace's Deployment, or a later state.
     pub fn expect_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
-        let written = answer.and_then(|answer| {
-            let (at, version) = (Instant::now(), Version::of(&answer.metadata));
-            let kept = Packed::of(&**answer);
-            let kept = kept.inspect_err(|error| tracing::error!(%error, "a Deployment cannot be remembered"));
-            kept.ok().map(|deployment| Expected {
-                at,
-                version,
-                deployment,
-            })
+        let expected = answer.map(|answer| Expected {
+            at: Instant::now(),
+            version: Version::of(&answer.metadata),
+            deployment: answer.clone(),
         });
         let mut deployments = self.deployments.lock();
-        match written {
-            Some(written) => deployments.insert(workspace.to_owned(), written),
+        match expected {
+            Some(expected) => deployments.insert(workspace.to_owned(), expected),
             None => deployments.remove(workspace),
         };
     }
@@ -133,9 +130,8 @@ impl PendingWrites {
             let left = CACHE_LAG
                 .checked_sub(ours.at.elapsed())
                 .filter(|left| !left.is_zero());
-            let ours = left.and_then(|left| Some((ours.deployment.open()?, left)));
-            return ours.map_or(Expectation::Expired, |(ours, left)| {
-                Expectation::Pending(ours, left)
+            return left.map_or(Expectation::Expired, |left| {
+                Expectation::Pending(ours.deployment.clone(), left)
             });
         };
         if ours
@@ -143,10 +139,7 @@ impl PendingWrites {
             .as_ref()
             .is_some_and(|version| version.is_newer_than(&cached.metadata))
         {
-            return ours
-                .deployment
-                .open()
-                .map_or(Expectation::Expired, Expectation::Newer);
+            return Expectation::Newer(ours.deployment.clone());
         }
         deployments.remove(workspace);
         Expectation::Fulfilled

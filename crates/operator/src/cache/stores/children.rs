@@ -1,6 +1,6 @@
 //! Watch events of one kind of child -> its cache, by name and by workspace (in memory).
 //!
-//! It is hand-written: the store of `kube::runtime` keeps typed objects, which take too much memory (`packed.rs`), and has no index.
+//! It is hand-written: the store of `kube::runtime` has no index by workspace, and does not tell which changes are relevant.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -13,18 +13,18 @@ use kube::{Resource, runtime::watcher::Event};
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use super::{packed::Packed, parsed::Parsed, trim::Trim};
+use super::{parsed::Parsed, trim::Trim};
 use crate::cache::observed::claims_of;
 
-/// The cache of one kind of child: objects with a workspace's label, trimmed, as text.
-#[derive(Debug)]
+/// The cache of one kind of child: objects with a workspace's label.
+#[derive(Clone, Debug)]
 pub struct Children<K> {
     index: Arc<RwLock<Index<K>>>,
     filled: watch::Receiver<bool>,
 }
 
 /// The writing end of [`Children`].
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ChildrenWriter<K> {
     index: Arc<RwLock<Index<K>>>,
     /// The objects that the current list has returned so far.
@@ -44,7 +44,48 @@ struct Index<K> {
 #[derive(Debug)]
 struct Entry<K> {
     keys: Keys,
-    kept: Packed<K>,
+    cached: Cached<K>,
+}
+
+/// The form in which an object is cached.
+#[derive(Debug, PartialEq)]
+enum Cached<K> {
+    Object(Arc<K>),
+    /// JSON, for kinds that would take much more memory as objects ([`Trim::AS_TEXT`]).
+    Text(Box<str>),
+}
+
+impl<K: Trim + PartialEq> Cached<K> {
+    fn of(object: Arc<K>) -> serde_json::Result<Self> {
+        Ok(if K::AS_TEXT {
+            Self::Text(serde_json::to_string(&*object)?.into())
+        } else {
+            Self::Object(object)
+        })
+    }
+
+    fn object(&self) -> Option<Arc<K>> {
+        match self {
+            Self::Object(object) => Some(object.clone()),
+            Self::Text(json) => serde_json::from_str(json)
+                .inspect_err(
+                    |error| tracing::error!(%error, kind = %K::kind(&()), "a cached object cannot be read"),
+                )
+                .ok()
+                .map(Arc::new),
+        }
+    }
+
+    /// Whether two versions of an object differ in nothing that triggers a reconcile.
+    fn is_same(&self, other: &Self) -> bool {
+        let relevant = |cached: &Self| {
+            let mut object = K::clone(&*cached.object()?);
+            object.meta_mut().resource_version = None;
+            object.drop_steps();
+            Some(object)
+        };
+        self == other || relevant(self) == relevant(other)
+    }
 }
 
 /// What objects can be selected by without parsing them.
@@ -89,30 +130,11 @@ impl<K> Default for Index<K> {
     }
 }
 
-impl<K> Clone for Children<K> {
-    fn clone(&self) -> Self {
-        Self {
-            index: self.index.clone(),
-            filled: self.filled.clone(),
-        }
-    }
-}
-
-impl<K> Default for ChildrenWriter<K> {
-    fn default() -> Self {
-        Self {
-            index: Arc::default(),
-            listed: Index::default(),
-            filled: watch::Sender::new(false),
-        }
-    }
-}
-
-impl<K: Trim> Children<K> {
+impl<K: Trim + PartialEq> Children<K> {
     /// The object of this name.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         let found = self.read(|index| index.by_name.get(key(namespace, name).as_str()).cloned());
-        found?.kept.open()
+        found?.cached.object()
     }
 
     /// Every object with the label of this workspace.
@@ -122,7 +144,7 @@ impl<K: Trim> Children<K> {
             index.by_workspace.get(&parent).cloned()
         });
         let found = found.unwrap_or_default();
-        found.iter().filter_map(|entry| entry.kept.open()).collect()
+        found.iter().filter_map(|entry| entry.cached.object()).collect()
     }
 
     /// Every object whose keys `wanted` accepts.
@@ -131,7 +153,7 @@ impl<K: Trim> Children<K> {
             let all = index.by_name.values();
             all.filter(|entry| wanted(&entry.keys)).cloned().collect()
         });
-        found.iter().filter_map(|entry| entry.kept.open()).collect()
+        found.iter().filter_map(|entry| entry.cached.object()).collect()
     }
 }
 
@@ -168,7 +190,7 @@ impl<K> Children<K> {
     }
 }
 
-impl<K: Trim> ChildrenWriter<K> {
+impl<K: Trim + PartialEq> ChildrenWriter<K> {
     /// The reading end.
     pub fn as_reader(&self) -> Children<K> {
         Children {
@@ -201,16 +223,8 @@ impl<K: Trim> ChildrenWriter<K> {
                 let (name, object) = (name_of(object.meta()), readable(object));
                 let mut kept = self.index.write();
                 let before = kept.remove(&name);
-                let same = match (&before, &object) {
-                    (Some(before), Some(object)) => before.kept.is_same(&object.kept),
-                    (before, object) => before.is_none() && object.is_none(),
-                };
-                let mut parents: Vec<Parent> = Vec::new();
-                if !same {
-                    let both = before.iter().map(AsRef::as_ref).chain(&object);
-                    parents.extend(both.filter_map(|entry| entry.keys.workspace.clone()));
-                    parents.dedup();
-                }
+                let mut parents = concerned(before.as_deref(), object.as_ref());
+                parents.dedup();
                 if let Some(object) = object {
                     kept.insert(name, object);
                 }
@@ -242,22 +256,19 @@ impl<K> Index<K> {
     /// The workspaces whose objects differ between the two, or exist in only one.
     fn differing(&self, other: &Self) -> Vec<Parent>
     where
-        K: Trim,
+        K: Trim + PartialEq,
     {
-        let changed = self.by_name.iter().flat_map(|(name, entry)| {
-            let before = other.by_name.get(name);
-            let same = before.is_some_and(|before| before.kept.is_same(&entry.kept));
-            let both = before.into_iter().chain([entry]);
-            both.filter(move |_| !same)
-        });
+        let before = |name| other.by_name.get(name).map(AsRef::as_ref);
+        let listed = self
+            .by_name
+            .iter()
+            .map(|(name, entry)| (before(name), Some(&**entry)));
         let gone = other
             .by_name
             .iter()
             .filter(|(name, _)| !self.by_name.contains_key(*name));
-        let differing = changed.chain(gone.map(|(_, entry)| entry));
-        let parents: HashSet<Parent> = differing
-            .filter_map(|entry| entry.keys.workspace.clone())
-            .collect();
+        let all = listed.chain(gone.map(|(_, entry)| (Some(&**entry), None)));
+        let parents: HashSet<Parent> = all.flat_map(|(before, after)| concerned(before, after)).collect();
         parents.into_iter().collect()
     }
 
@@ -275,15 +286,25 @@ impl<K> Index<K> {
     }
 }
 
-fn readable<K: Trim>(object: Parsed<K>) -> Option<Entry<K>> {
+/// The workspaces of an object before and after a change, if it is relevant.
+fn concerned<K: Trim + PartialEq>(before: Option<&Entry<K>>, after: Option<&Entry<K>>) -> Vec<Parent> {
+    let same = match (before, after) {
+        (Some(before), Some(after)) => before.cached.is_same(&after.cached),
+        (before, after) => before.is_none() && after.is_none(),
+    };
+    let both = [before, after].into_iter().flatten().filter(move |_| !same);
+    both.filter_map(|entry| entry.keys.workspace.clone()).collect()
+}
+
+fn readable<K: Trim + PartialEq>(object: Parsed<K>) -> Option<Entry<K>> {
     let name = name_of(object.meta());
     let entry = object
         .0
         .map_err(|unreadable| unreadable.error)
         .and_then(|object| {
-            let kept = Packed::of(&*object).map_err(|error| error.to_string())?;
             let keys = Keys::of(&*object);
-            Ok(Entry { keys, kept })
+            let cached = Cached::of(object).map_err(|error| error.to_string())?;
+            Ok(Entry { keys, cached })
         });
     entry
         .inspect_err(|error| {
@@ -311,10 +332,14 @@ fn key(namespace: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Pod;
+    use k8s_openapi::api::core::v1::Service;
     use serde_json::json;
 
     use super::*;
+    use crate::{
+        cache::partial::{Deployment, Pod},
+        testing,
+    };
 
     fn pod(name: &str, workspace: &str, version: &str, phase: &str) -> Parsed<Pod> {
         serde_json::from_value(json!({
@@ -378,6 +403,42 @@ mod tests {
             parents(&["a"])
         );
         assert_eq!(pods.of("team", "a").len(), 1);
+    }
+
+    #[test]
+    fn the_observed_generation_of_a_deployment_is_kept_and_triggers_only_if_it_should_have_no_pod() {
+        for replicas in [0, 1] {
+            let mut writer = ChildrenWriter::<Deployment>::default();
+            let mut triggers = |observed: i64| {
+                let mut deployment = testing::deployment();
+                deployment.spec.as_mut().unwrap().replicas = Some(replicas);
+                deployment.status.get_or_insert_default().observed_generation = Some(observed);
+                let kept = Parsed(Ok(testing::partial(&deployment)));
+                let parents = writer.apply(Event::Apply(kept));
+                let shown = writer.as_reader().of("team", "demo");
+                let status = shown[0].status.as_ref().unwrap();
+                assert_eq!(status.observed_generation, Some(observed));
+                !parents.is_empty()
+            };
+            assert!(triggers(6));
+            assert_eq!(triggers(7), replicas == 0);
+        }
+    }
+
+    #[test]
+    fn a_kind_that_is_cached_as_text_is_compared_and_read_as_an_object() {
+        let mut writer = ChildrenWriter::<Service>::default();
+        let mut service = testing::started().service.as_deref().unwrap().clone();
+        let mut triggers = |version: &str, type_: &str| {
+            service.metadata.resource_version = Some(version.to_owned());
+            service.spec.as_mut().unwrap().type_ = Some(type_.to_owned());
+            let parents = writer.apply(Event::Apply(Parsed::of(service.clone())));
+            assert_eq!(*writer.as_reader().of("team", "demo")[0], service);
+            !parents.is_empty()
+        };
+        assert!(triggers("1", "ClusterIP"));
+        assert!(!triggers("1", "ClusterIP") && !triggers("2", "ClusterIP"));
+        assert!(triggers("3", "NodePort"));
     }
 
     #[test]

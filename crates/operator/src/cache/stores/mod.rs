@@ -4,16 +4,14 @@
 //! |---|---|
 //! | `children.rs` | watch events of one kind of child -> its cache |
 //! | `parsed.rs` | JSON text -> the trimmed object, or its parse error |
-//! | `trim.rs` | an object -> the same without what no reconcile reads |
-//! | `packed.rs` | a trimmed object <-> its text in the cache |
+//! | `trim.rs` | an object -> the same without values that no reconcile reads |
 //! | `own_writes.rs` | our writes -> whether a watch event only repeats one |
 
 use std::sync::Arc;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
-    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
+    core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     storage::v1::StorageClass,
 };
@@ -25,17 +23,20 @@ use tokio::sync::{OnceCell, watch};
 
 mod children;
 mod own_writes;
-mod packed;
 mod parsed;
-pub mod trim;
+mod trim;
 
-pub(crate) use self::packed::Packed;
 pub use self::{
     children::{Children, ChildrenWriter, Keys, Parent},
     own_writes::OwnWrites,
     parsed::{Parsed, Unreadable},
+    trim::Trim,
 };
-use crate::cache::{routes::RouteStore, warnings::ClusterWarnings};
+use crate::cache::{
+    partial::{Deployment, Pod, ReplicaSet},
+    routes::RouteStore,
+    warnings::ClusterWarnings,
+};
 
 /// The cache of one kind.
 pub type Cache<K> = Store<Parsed<K>>;

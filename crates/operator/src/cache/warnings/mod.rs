@@ -1,7 +1,7 @@
 //! Warning Events, Nodes -> facts about pods and disks that a status needs (in memory, bounded).
 //!
 //! Events report problems that no status shows: volumes that cannot be attached, mounted or made, and failed hooks. Only the newest
-//! Event of each reason is kept per object, and only a limited number in total. Of a Node only its readiness is kept.
+//! Event of each reason is kept per object, and only a limited number in total (`newest.rs`). Of a Node only its readiness is kept.
 
 mod newest;
 
@@ -68,7 +68,7 @@ pub enum Node {
 }
 
 /// Whether the kubelet's message is about a state that passes at once.
-pub fn is_transient(message: &str) -> bool {
+pub(crate) fn is_transient(message: &str) -> bool {
     TRANSIENT.iter().any(|part| message.contains(part))
 }
 

@@ -1,5 +1,8 @@
 //! Watches -> caches, and which workspaces to reconcile (IO).
 //!
+//! - `changes.rs`: a watch event -> the changed objects, and what about them matters
+//! - `warnings.rs`: watches of warning Events, Nodes and other claims -> warnings, and workspaces to reconcile
+//!
 //! Three changes trigger a reconcile of a workspace:
 //!
 //! - a change of the workspace by another client, including its status
@@ -32,7 +35,7 @@ use tokio::sync::watch::Sender;
 
 use self::changes::Change;
 use crate::{
-    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parsed, Stores, Writers, trim::Trim},
+    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parsed, Stores, Trim, Writers},
     support::debounce::debounced,
 };
 
@@ -219,7 +222,7 @@ impl Watches<'_> {
     /// soon reused.
     fn children<K>(&self, mut writer: ChildrenWriter<K>, is_step: bool) -> BoxStream<'static, (Target, bool)>
     where
-        K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
+        K: Trim<Scope = NamespaceResourceScope> + PartialEq + Send + Sync + 'static,
     {
         let config = watcher::Config::default()
             .labels(names::WORKSPACE_LABEL)

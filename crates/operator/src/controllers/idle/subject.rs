@@ -4,11 +4,13 @@ use std::{net::IpAddr, time::Duration};
 
 use api::{Workspace, WorkspaceStatus, names::APPLICATION_CONTAINER, workspace::DesiredStatus};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use rules::{Question, ValidWorkspace};
 
 use crate::{
-    cache::observed::{Identity, Observed, pod_condition},
+    cache::{
+        observed::{Identity, Observed, pod_condition},
+        partial::Pod,
+    },
     plan::record,
 };
 
@@ -170,7 +172,8 @@ pub(super) mod tests {
         );
         assert_eq!(asked(|_, observed| *observed = testing::started()), None);
         let strange = |_: &mut Workspace, observed: &mut Observed| {
-            let pod = objects::ready(observed.pods[0].as_ref().clone(), "host.example");
+            let mut pod = observed.pods[0].as_ref().clone();
+            pod.status.as_mut().unwrap().pod_ip = Some("host.example".to_owned());
             observed.pods = vec![pod.into()];
         };
         assert_eq!(asked(strange), None, "an address is a number");

@@ -1,15 +1,15 @@
 //! Existing claim that a workspace mounts -> whether it may, and what else uses it (pure).
 
 use api::names;
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Pod, PodSpec},
-};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use rules::{Home, ValidWorkspace};
 use serde_json::{Value, json};
 
-use crate::cache::observed::{Identity, claims_of, has_ended, wanted_replicas};
+use crate::cache::{
+    observed::{Identity, claims_of, has_ended, wanted_replicas},
+    partial::{Deployment, Pod, PodSpec},
+};
 
 /// Access modes with which several pods can use one claim.
 const SHARED: [&str; 2] = ["ReadWriteMany", "ReadOnlyMany"];

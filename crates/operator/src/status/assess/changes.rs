@@ -4,11 +4,13 @@ use api::{
     WorkspaceStatus,
     condition::{self, DEGRADED, reason},
 };
-use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::events::{Event, EventType};
 
 use super::CHANGED_EXTERNALLY;
-use crate::{cache::observed::Observed, status::transitions::event};
+use crate::{
+    cache::{observed::Observed, partial::Pod},
+    status::transitions::event,
+};
 
 /// Events for external changes of the workspace's children.
 pub(super) fn events(

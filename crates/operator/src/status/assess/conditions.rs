@@ -5,14 +5,14 @@ use api::{
     condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
     workspace::{DiskStatus, Phase},
 };
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use rules::Home;
 
 use super::{Facts, State, condition_list::Conditions, evidence, is_separated};
 use crate::{
     blockers::{Blocker, Problem},
-    cache::observed::Observed,
+    cache::{observed::Observed, partial::Pod},
 };
 
 /// Message for a new disk that replaces a deleted one.

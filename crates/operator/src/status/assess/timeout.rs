@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use api::{WorkspaceStatus, condition::reason};
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use rules::ValidWorkspace;
 
 use super::evidence::node_of;
 use crate::{
     blockers::Problem,
-    cache::observed::{Observed, container_statuses},
+    cache::{
+        observed::{Observed, container_statuses},
+        partial::Pod,
+    },
 };
 
 /// Text before the last problem. It is parsed again from the status, so that a problem keeps its message.

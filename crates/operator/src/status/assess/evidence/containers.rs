@@ -4,16 +4,14 @@ use std::fmt::Write as _;
 
 use api::{condition::reason, names::APPLICATION_CONTAINER};
 use jiff::Timestamp;
-use k8s_openapi::{
-    api::core::v1::{Container, ContainerStateTerminated, ContainerStatus, Pod, PodSpec},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::{api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt as _;
 
 use super::{Evidence, Inputs, NONE, SLOW, missing_source, remaining, trimmed};
 use crate::{
     cache::{
         observed::{Observed, container_statuses, pod_condition},
+        partial::{Container, ContainerStatus, Pod, PodSpec},
         warnings::Warning,
     },
     status::assess::condition_list::brief,
@@ -290,7 +288,7 @@ impl Subject<'_> {
 
     fn memory_limit(self) -> Option<String> {
         let limits = self.spec?.resources.as_ref()?.limits.as_ref()?;
-        Some(limits.get("memory")?.0.clone())
+        Some(limits.memory.as_ref()?.0.clone())
     }
 
     fn is_sidecar(self) -> bool {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use api::condition::reason;
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use rules::ExecutionProfile;
 
@@ -24,7 +24,10 @@ pub(crate) use self::pod::is_kept_off;
 pub(super) use self::{containers::count, pod::waits_for_previous};
 use crate::{
     blockers::{Problem, refusal},
-    cache::observed::{Observed, pod_condition, replica_set_is_empty},
+    cache::{
+        observed::{Observed, pod_condition},
+        partial::Pod,
+    },
 };
 
 /// Evidence that is often transient is checked again after this time before it is reported.
@@ -152,7 +155,7 @@ pub(super) fn of_end(observed: &Observed, now: Timestamp) -> Evidence {
 /// A run that nothing ends: its Deployment is gone, but its ReplicaSet was left. The operator has no right to delete ReplicaSets
 /// (docs/decisions/0073), and the user who orphaned it wanted the pod to run on.
 fn orphaned(observed: &Observed) -> Evidence {
-    let Some(left) = observed.orphans().find(|set| !replica_set_is_empty(set)) else {
+    let Some(left) = observed.orphans().find(|set| !set.is_empty) else {
         return NONE;
     };
     let message = format!(

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use api::condition::reason;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 
 use super::{Evidence, NONE, holds, node_of, remaining};
 use crate::cache::{
     observed::{Observed, pod_condition},
+    partial::Pod,
     warnings::Node,
 };
 

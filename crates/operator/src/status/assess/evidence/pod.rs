@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use api::condition::reason;
-use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
     CONFIRM_AFTER, Evidence, Inputs, NONE, SLOW, containers, holds, node_of, remaining, trimmed, volumes,
 };
-use crate::cache::observed::{Observed, pod_condition};
+use crate::cache::{
+    observed::{Observed, pod_condition},
+    partial::Pod,
+};
 
 /// The scheduler's message for a claim that waits for its volume.
 pub(super) const UNBOUND: &str = "unbound immediate PersistentVolumeClaims";

@@ -2,7 +2,7 @@
 
 use api::condition::reason;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use rules::Quantity;
 
@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cache::{
         observed::{Observed, claims_of, pod_condition},
+        partial::Pod,
         warnings::{Warning, is_transient},
     },
     plan::disks::desired_claim::{class_of, size},

@@ -4,13 +4,16 @@ use api::{
     condition::{PROGRESSING, STOPPED, VALID},
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::{apps::v1::DeploymentStatus, core::v1::Pod};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use testkit::objects;
 
 use super::*;
-use crate::{blockers::refusal::Refusal, testing};
+use crate::{
+    blockers::refusal::Refusal,
+    cache::partial::{DeploymentStatus, Pod},
+    testing,
+};
 
 /// 2026-01-01T00:00:00Z, the creation time in the fixtures.
 const EPOCH: i64 = 1_767_225_600;
@@ -355,11 +358,13 @@ fn an_injected_container_hides_no_endpoint() {
         let expected = Case::of(observed.clone()).status().endpoint;
         assert!(expected.is_some());
         let mut pod = observed.pods[0].as_ref().clone();
-        let containers = &mut pod.spec.as_mut().unwrap().containers;
+        let spec = pod.spec.as_mut().unwrap();
+        let mut containers = spec.containers.to_vec();
         let mesh = serde_json::from_value(
             json!({"name": "mesh", "ports": [{"name": "http", "containerPort": 15090}]}),
         );
         containers.insert(usize::from(!first), mesh.unwrap());
+        spec.containers = containers.into();
         observed.pods = vec![pod.into()];
         let status = Case::of(observed).status();
         assert_eq!((status.endpoint, status.phase), (expected, Some(Phase::Running)));

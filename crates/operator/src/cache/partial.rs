@@ -1,0 +1,218 @@
+//! JSON of a Pod, Deployment or ReplicaSet -> the fields that the operator reads (pure).
+//!
+//! These partial types and their fields have the names of Kubernetes' own. All other fields are dropped while a watch event or an answer
+//! is decoded. So they take no memory, and their changes trigger no reconcile. Code that needs another field adds it here. Objects that
+//! the operator writes have the full types of `k8s_openapi`.
+//!
+//! Lists are boxed slices: a `Vec` would keep room for at least four elements.
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{self as apps, DeploymentCondition},
+        core::v1::{
+            self as core_v1, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+            PersistentVolumeClaimVolumeSource, TCPSocketAction,
+        },
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, Time},
+    },
+};
+use kube::Resource;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Resource)]
+#[resource(inherit = core_v1::Pod)]
+#[serde(default)]
+pub struct Pod {
+    pub metadata: ObjectMeta,
+    pub spec: Option<PodSpec>,
+    pub status: Option<PodStatus>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodSpec {
+    pub node_name: Option<String>,
+    pub service_account_name: Option<String>,
+    pub volumes: Option<Box<[Volume]>>,
+    pub init_containers: Option<Box<[Container]>>,
+    pub containers: Box<[Container]>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Volume {
+    pub persistent_volume_claim: Option<PersistentVolumeClaimVolumeSource>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Container {
+    pub name: String,
+    pub image: Option<String>,
+    pub ports: Option<Box<[ContainerPort]>>,
+    pub readiness_probe: Option<Probe>,
+    pub resources: Option<ResourceRequirements>,
+    pub restart_policy: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerPort {
+    pub name: Option<String>,
+    pub container_port: i32,
+}
+
+/// Messages distinguish the probe of the application's port from other readiness probes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Probe {
+    pub tcp_socket: Option<TCPSocketAction>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ResourceRequirements {
+    pub limits: Option<Limits>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    pub memory: Option<Quantity>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatus {
+    pub phase: Option<String>,
+    pub reason: Option<String>,
+    pub message: Option<String>,
+    pub conditions: Option<Box<[PodCondition]>>,
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<String>,
+    pub init_container_statuses: Option<Box<[ContainerStatus]>>,
+    pub container_statuses: Option<Box<[ContainerStatus]>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodCondition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub status: String,
+    pub message: Option<String>,
+    pub last_transition_time: Option<Time>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerStatus {
+    pub name: String,
+    pub ready: bool,
+    pub restart_count: i32,
+    pub state: Option<ContainerState>,
+    pub last_state: Option<ContainerState>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContainerState {
+    pub running: Option<ContainerStateRunning>,
+    pub waiting: Option<ContainerStateWaiting>,
+    pub terminated: Option<Box<ContainerStateTerminated>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Resource)]
+#[resource(inherit = apps::Deployment)]
+#[serde(default)]
+pub struct Deployment {
+    pub metadata: ObjectMeta,
+    pub spec: Option<DeploymentSpec>,
+    pub status: Option<DeploymentStatus>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct DeploymentSpec {
+    pub replicas: Option<i32>,
+    pub strategy: Option<DeploymentStrategy>,
+    pub paused: Option<bool>,
+    pub min_ready_seconds: Option<i32>,
+    pub template: PodTemplateSpec,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DeploymentStrategy {
+    #[serde(rename = "type")]
+    pub type_: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PodTemplateSpec {
+    pub metadata: Option<PodTemplateMeta>,
+    pub spec: Option<PodSpec>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct PodTemplateMeta {
+    pub labels: Option<RunLabels>,
+}
+
+/// Of the labels of a pod template, only the run is read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RunLabels {
+    /// [`api::names::RUN_ID_LABEL`]
+    #[serde(rename = "workspaces.jupyter.org/run-id")]
+    pub run_id: Option<String>,
+}
+
+/// The numbers of pods are left out: they change at each step of a rollout, and tell no more than the pod.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentStatus {
+    pub observed_generation: Option<i64>,
+    pub conditions: Option<Vec<DeploymentCondition>>,
+}
+
+/// Of a ReplicaSet only [`ReplicaSet::is_empty`] matters. It reaches that state in several steps, which tell nothing more.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Resource)]
+#[resource(inherit = apps::ReplicaSet)]
+#[serde(from = "FullReplicaSet")]
+pub struct ReplicaSet {
+    pub metadata: ObjectMeta,
+    /// Whether it has no pod, and its controller has observed that it should make none.
+    pub is_empty: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct FullReplicaSet {
+    metadata: ObjectMeta,
+    spec: Option<ReplicaSetSpec>,
+    status: Option<ReplicaSetStatus>,
+}
+
+#[derive(Deserialize)]
+struct ReplicaSetSpec {
+    replicas: Option<i32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ReplicaSetStatus {
+    observed_generation: Option<i64>,
+    replicas: i32,
+}
+
+impl From<FullReplicaSet> for ReplicaSet {
+    fn from(set: FullReplicaSet) -> Self {
+        // An absent number means 1.
+        let wanted = set.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        let status = set.status.unwrap_or_default();
+        let observed = status.observed_generation.unwrap_or(0);
+        Self {
+            is_empty: wanted == 0 && status.replicas == 0 && observed >= set.metadata.generation.unwrap_or(0),
+            metadata: set.metadata,
+        }
+    }
+}
