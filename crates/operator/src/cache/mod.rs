@@ -27,6 +27,3 @@ pub(crate) mod warnings;
 pub mod watch;
 
 pub use self::{observed::Identity, routes::KindState};
-#[cfg(test)]
-#[allow(warnings, clippy::all, clippy::pedantic)]
-mod measure;

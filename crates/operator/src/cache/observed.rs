@@ -6,7 +6,7 @@ use api::{Workspace, names};
 use k8s_openapi::{
     api::{
         apps::v1::DeploymentCondition,
-        core::v1::{PersistentVolumeClaim, PodCondition, Service, ServiceAccount},
+        core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
     },
@@ -16,7 +16,7 @@ use kube::{Resource as _, ResourceExt as _};
 
 use crate::cache::{
     field_managers,
-    partial::{ContainerStatus, Deployment, Pod, PodSpec, ReplicaSet},
+    partial::{ContainerStatus, Deployment, Pod, PodCondition, PodSpec, ReplicaSet},
     warnings::{Node, Warning},
 };
 

@@ -3,16 +3,21 @@
 //! These partial types and their fields have the names of Kubernetes' own. All other fields are dropped while a watch event or an answer
 //! is decoded. So they take no memory, and their changes trigger no reconcile. Code that needs another field adds it here. Objects that
 //! the operator writes have the full types of `k8s_openapi`.
+//!
+//! Lists are boxed slices: a `Vec` would keep room for at least four elements.
 
 use k8s_openapi::{
     api::{
         apps::v1::{self as apps, DeploymentCondition},
         core::v1::{
-            self as core_v1, ContainerPort, ContainerState, PersistentVolumeClaimVolumeSource, PodCondition,
-            TCPSocketAction,
+            self as core_v1, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+            PersistentVolumeClaimVolumeSource, TCPSocketAction,
         },
     },
-    apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, Time},
+    },
 };
 use kube::Resource;
 use serde::{Deserialize, Serialize};
@@ -31,9 +36,9 @@ pub struct Pod {
 pub struct PodSpec {
     pub node_name: Option<String>,
     pub service_account_name: Option<String>,
-    pub volumes: Option<Vec<Volume>>,
-    pub init_containers: Option<Vec<Container>>,
-    pub containers: Vec<Container>,
+    pub volumes: Option<Box<[Volume]>>,
+    pub init_containers: Option<Box<[Container]>>,
+    pub containers: Box<[Container]>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -47,10 +52,17 @@ pub struct Volume {
 pub struct Container {
     pub name: String,
     pub image: Option<String>,
-    pub ports: Option<Vec<ContainerPort>>,
+    pub ports: Option<Box<[ContainerPort]>>,
     pub readiness_probe: Option<Probe>,
     pub resources: Option<ResourceRequirements>,
     pub restart_policy: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct ContainerPort {
+    pub name: Option<String>,
+    pub container_port: i32,
 }
 
 /// Messages distinguish the probe of the application's port from other readiness probes.
@@ -76,11 +88,21 @@ pub struct PodStatus {
     pub phase: Option<String>,
     pub reason: Option<String>,
     pub message: Option<String>,
-    pub conditions: Option<Vec<PodCondition>>,
+    pub conditions: Option<Box<[PodCondition]>>,
     #[serde(rename = "podIP")]
     pub pod_ip: Option<String>,
-    pub init_container_statuses: Option<Vec<ContainerStatus>>,
-    pub container_statuses: Option<Vec<ContainerStatus>>,
+    pub init_container_statuses: Option<Box<[ContainerStatus]>>,
+    pub container_statuses: Option<Box<[ContainerStatus]>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct PodCondition {
+    #[serde(rename = "type")]
+    pub type_: String,
+    pub status: String,
+    pub message: Option<String>,
+    pub last_transition_time: Option<Time>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -91,6 +113,13 @@ pub struct ContainerStatus {
     pub restart_count: i32,
     pub state: Option<ContainerState>,
     pub last_state: Option<ContainerState>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ContainerState {
+    pub running: Option<ContainerStateRunning>,
+    pub waiting: Option<ContainerStateWaiting>,
+    pub terminated: Option<Box<ContainerStateTerminated>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Resource)]

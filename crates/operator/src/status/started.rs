@@ -3,14 +3,11 @@
 //! Before that the user has nothing to lose, so changes are applied at once (docs/decisions/0038).
 
 use api::WorkspaceStatus;
-use k8s_openapi::{
-    api::core::v1::{ContainerState, ContainerStateTerminated},
-    apimachinery::pkg::apis::meta::v1::Time,
-};
+use k8s_openapi::{api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time};
 
 use crate::cache::{
     observed::{Observed, container_statuses},
-    partial::{ContainerStatus, Pod},
+    partial::{ContainerState, ContainerStatus, Pod},
 };
 
 /// Whether a container of the current run has ever started. Its pod may be gone since; then only the status knows.
@@ -49,7 +46,7 @@ pub(crate) fn has_run(observed: &Observed, pod: &Pod) -> bool {
 fn ran(container: &ContainerStatus) -> bool {
     let states = [&container.state, &container.last_state].into_iter().flatten();
     let runs = states.clone().any(|state| state.running.is_some());
-    let mut ends = states.filter_map(|state| state.terminated.as_ref()).peekable();
+    let mut ends = states.filter_map(|state| state.terminated.as_deref()).peekable();
     let tried_again = container.restart_count > 0 && ends.peek().is_none();
     runs || tried_again || ends.any(has_started_at)
 }

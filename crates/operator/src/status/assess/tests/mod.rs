@@ -358,11 +358,13 @@ fn an_injected_container_hides_no_endpoint() {
         let expected = Case::of(observed.clone()).status().endpoint;
         assert!(expected.is_some());
         let mut pod = observed.pods[0].as_ref().clone();
-        let containers = &mut pod.spec.as_mut().unwrap().containers;
+        let spec = pod.spec.as_mut().unwrap();
+        let mut containers = spec.containers.to_vec();
         let mesh = serde_json::from_value(
             json!({"name": "mesh", "ports": [{"name": "http", "containerPort": 15090}]}),
         );
         containers.insert(usize::from(!first), mesh.unwrap());
+        spec.containers = containers.into();
         observed.pods = vec![pod.into()];
         let status = Case::of(observed).status();
         assert_eq!((status.endpoint, status.phase), (expected, Some(Phase::Running)));
