@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use kit::readiness::Readiness;
 use kit::scope::Scope;
 use kube::Client;
-use look::Theme;
 use rules::Settings;
+use theme::Theme;
 use tower_http::request_id::RequestId;
 
 use crate::args::Prefixes;

@@ -33,14 +33,14 @@ const FILES: [(&str, &str); 3] = [
 
 static THEME: OnceLock<String> = OnceLock::new();
 static ASSETS: LazyLock<Vec<(&str, Asset)>> = LazyLock::new(|| {
-    let theme = THEME.get_or_init(|| look::Theme::default().css().to_owned());
+    let theme = THEME.get_or_init(|| theme::Theme::default().css().to_owned());
     let files = FILES.iter();
     files
         .map(|(name, text)| (*name, asset(name, text, theme)))
         .collect()
 });
 
-/// Sets the colours of the installation, once and before the first page: what [`look::Theme::css`] has. Without it they are the default ones.
+/// Sets the colours of the installation, once and before the first page: what [`theme::Theme::css`] has. Without it they are the default ones.
 pub fn install(theme: String) {
     let _ = THEME.set(theme);
 }

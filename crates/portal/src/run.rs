@@ -32,7 +32,7 @@ const REREAD: Duration = Duration::from_secs(10);
 /// A setting is wrong ([`WrongSetting`]), an address is in use, or the cluster is not configured.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = process::file("settings-file", &args.settings_file, Settings::parse)?;
-    let theme = look::read(args.pages_file.as_deref(), args.pages_logo_file.as_deref())
+    let theme = theme::read(args.pages_file.as_deref(), args.pages_logo_file.as_deref())
         .map_err(|wrong| WrongSetting::new(wrong.setting, wrong.problem))?;
     assets::install(theme.css().to_owned());
     let keys = Arc::new(Keys::read(&args.assertion_keys_file)?);

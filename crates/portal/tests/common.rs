@@ -108,7 +108,7 @@ impl Portal {
             acts_in: namespaces.iter().map(|&namespace| namespace.to_owned()).collect(),
             keys: Arc::new(Names),
             settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),
-            theme: look::Theme::default(),
+            theme: theme::Theme::default(),
             prefixes: Prefixes {
                 users: vec!["oidc:".to_owned()],
                 groups: vec!["oidc:".to_owned()],

@@ -28,7 +28,7 @@ struct Page<'a> {
 
 /// For the template. Escapes; text between two backticks becomes code.
 fn coded(text: &str) -> Safe<String> {
-    Safe(look::coded(text))
+    Safe(theme::coded(text))
 }
 
 /// The page, and its Content-Security-Policy. `request`: the identifier to show.

@@ -1,6 +1,6 @@
 //! Pages with other themes than the default.
 
-use look::ThemeSettings;
+use theme::ThemeSettings;
 
 use super::super::message::Watch;
 use super::*;
@@ -21,7 +21,7 @@ fn a_theme_cannot_inject_markup_or_weaken_the_policy() {
         accent_color: "#7a1fa2".into(),
         ..ThemeSettings::default()
     };
-    let look = Theme::from(look::Theme::new(&theme, Some(svg)).unwrap());
+    let look = Theme::from(theme::Theme::new(&theme, Some(svg)).unwrap());
     let message = Message {
         watch: Some(Watch {
             pause: 1,
@@ -49,7 +49,7 @@ fn the_policy_admits_exactly_the_inline_texts_of_the_page() {
         }),
         ..Message::new("Word", "Title", "Text")
     };
-    let (html, policy) = page(&message, &Theme::from(look::Theme::default()), None);
+    let (html, policy) = page(&message, &Theme::from(theme::Theme::default()), None);
     for (open, close) in [("<style>", "</style>"), ("<script>", "</script>")] {
         let inline = html.split(open).nth(1).unwrap().split(close).next().unwrap();
         assert!(policy.contains(&source(inline)), "{policy}");

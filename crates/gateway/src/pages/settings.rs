@@ -11,7 +11,7 @@ use super::Theme;
 /// # Errors
 /// A file cannot be read, or has a value that cannot be shown; the error names it.
 pub(crate) fn theme(file: Option<&Path>, logo: Option<&Path>) -> Result<Theme, WrongSetting> {
-    let theme = look::read(file, logo).map_err(|wrong| WrongSetting::new(wrong.setting, wrong.problem))?;
+    let theme = theme::read(file, logo).map_err(|wrong| WrongSetting::new(wrong.setting, wrong.problem))?;
     Ok(theme.into())
 }
 

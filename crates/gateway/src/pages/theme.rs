@@ -13,16 +13,16 @@ const STYLE: &str = include_str!("style.css");
 /// A theme with the stylesheet of the gateway's pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Theme {
-    common: look::Theme,
+    common: theme::Theme,
     /// The whole stylesheet.
     pub(super) style: String,
     /// Its source in a Content-Security-Policy.
     pub(super) style_source: String,
 }
 
-impl From<look::Theme> for Theme {
-    fn from(theme: look::Theme) -> Self {
-        let style = format!("{}{}{STYLE}", theme.css(), look::BASE);
+impl From<theme::Theme> for Theme {
+    fn from(theme: theme::Theme) -> Self {
+        let style = format!("{}{}{STYLE}", theme.css(), theme::BASE);
         Self {
             style_source: source(&style),
             style,
@@ -32,9 +32,9 @@ impl From<look::Theme> for Theme {
 }
 
 impl Deref for Theme {
-    type Target = look::Theme;
+    type Target = theme::Theme;
 
-    fn deref(&self) -> &look::Theme {
+    fn deref(&self) -> &theme::Theme {
         &self.common
     }
 }
@@ -42,7 +42,7 @@ impl Deref for Theme {
 impl Theme {
     /// The theme of this process.
     pub(super) fn current() -> &'static Self {
-        static PLAIN: LazyLock<Theme> = LazyLock::new(|| look::Theme::default().into());
+        static PLAIN: LazyLock<Theme> = LazyLock::new(|| theme::Theme::default().into());
         CURRENT.get().unwrap_or(&PLAIN)
     }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     cache::{
         observed::{Identity, Observed},
-        stores::trim::Trim,
+        stores::Trim,
     },
     context::Context,
     support::send::delete_uid,

@@ -20,7 +20,7 @@ pub(super) mod filters {
     /// Escapes; text between two backticks becomes code.
     #[askama::filter_fn]
     pub(crate) fn coded(text: impl ToString, _: &dyn Values) -> askama::Result<Safe<String>> {
-        Ok(Safe(look::coded(&text.to_string())))
+        Ok(Safe(theme::coded(&text.to_string())))
     }
 
     /// At most 40 characters of one line, for the eye.

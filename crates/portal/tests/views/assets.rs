@@ -160,7 +160,7 @@ fn luminance(colour: &str) -> f64 {
 #[test]
 fn colours_are_those_of_the_gateway_s_pages_and_written_once() {
     let style = String::from_utf8(asset("portal.css").bytes.clone()).unwrap();
-    let theme = look::Theme::default();
+    let theme = theme::Theme::default();
     let own = style.strip_prefix(theme.css()).unwrap();
     assert!(!own.contains(":root"), "a second place for colours");
     let known = variables(theme.css(), true);
@@ -175,12 +175,12 @@ fn colours_are_those_of_the_gateway_s_pages_and_written_once() {
 /// The style sheets of the default theme, and of accents of each hue that are as close to the backgrounds as a theme allows.
 fn style_sheets() -> Vec<String> {
     let theme = |light: &str, dark: &str| {
-        let settings = look::ThemeSettings {
+        let settings = theme::ThemeSettings {
             accent_color: light.to_owned(),
             accent_color_dark: dark.to_owned(),
-            ..look::ThemeSettings::default()
+            ..theme::ThemeSettings::default()
         };
-        look::Theme::new(&settings, None).map(|theme| theme.css().to_owned())
+        theme::Theme::new(&settings, None).map(|theme| theme.css().to_owned())
     };
     let mut all = vec![theme("", "").unwrap()];
     for hue in 1..8u8 {

@@ -332,7 +332,7 @@ fn contrast_is_computed_as_in_the_gateway() {
     for (value, light) in (0..).zip(table) {
         assert_eq!(light.to_string(), linear(value), "{value}");
     }
-    let theme = fs::read_to_string(chart().join("../../crates/look/src/colour.rs")).unwrap();
+    let theme = fs::read_to_string(chart().join("../../crates/theme/src/colour.rs")).unwrap();
     assert!(theme.contains("[Colour([0xea, 0xee, 0xf4]), Colour([0x26, 0x2c, 0x37])]"));
     assert!(theme.contains("const READABLE: f64 = 4.5;"));
 }
