@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::browser::Answer;
 use crate::support::whole::{CLUSTER, Connection, Port, Whole, cookies_of, navigation};
 
-/// Strangers before memory is looked at, and after.
+/// Unknown clients before the first reading of memory, and between the readings.
 const FLOOD: [u32; 2] = [1_500, 4_500];
 /// How many ask at a time.
 const AT_ONCE: usize = 40;
@@ -166,7 +166,7 @@ async fn a_flood_of_hosts_cookies_codes_logins_and_keys_fills_no_memory_and_shut
     let early = whole.memory();
     flood(&whole, before..before + after).await;
     let late = whole.memory();
-    println!("{early} KiB after {before} strangers, {late} KiB after {after} more");
+    println!("{early} KiB after {before} unknown clients, {late} KiB after {after} more");
     assert!(late < early + MORE, "{early} KiB, then {late} KiB");
     assert!(late < MOST, "{late} KiB");
     sign_in(&whole).await;

@@ -32,7 +32,7 @@ pub(super) enum Subject<'a> {
 #[derive(Debug)]
 pub(super) struct RecordLimits {
     start: Instant,
-    strangers: Table,
+    anonymous: Table,
     users: Table,
     all_users: Table,
     keys: RandomState,
@@ -43,7 +43,7 @@ pub(super) struct RecordLimits {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Suppressed {
     /// Of unknown clients.
-    pub(super) strangers: u64,
+    pub(super) anonymous: u64,
     /// Of users.
     pub(super) users: u64,
 }
@@ -52,7 +52,7 @@ impl RecordLimits {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             start: now,
-            strangers: Table::new(1),
+            anonymous: Table::new(1),
             users: Table::new(MAX_ENTRIES),
             all_users: Table::new(1),
             keys: RandomState::new(),
@@ -65,8 +65,8 @@ impl RecordLimits {
         let now = now.duration_since(self.start);
         let (admits, suppressed) = match who {
             Subject::Anonymous => (
-                self.strangers.take(0, RATE, now).is_ok(),
-                &mut self.suppressed.strangers,
+                self.anonymous.take(0, RATE, now).is_ok(),
+                &mut self.suppressed.anonymous,
             ),
             Subject::User(name) => {
                 let own = self.users.take(self.keys.hash_one(name), RATE, now);
@@ -97,11 +97,11 @@ mod tests {
         let start = Instant::now();
         let mut record_limits = RecordLimits::new(start);
         let admitted = (0..1000).filter(|_| anonymous(&mut record_limits, start)).count();
-        assert_eq!((admitted, record_limits.take().strangers), (100, 900));
+        assert_eq!((admitted, record_limits.take().anonymous), (100, 900));
         assert_eq!(record_limits.take(), Suppressed::default());
         let later = start + Duration::from_secs(1);
         let admitted = (0..1000).filter(|_| anonymous(&mut record_limits, later)).count();
-        assert_eq!((admitted, record_limits.take().strangers), (10, 990));
+        assert_eq!((admitted, record_limits.take().anonymous), (10, 990));
         let mut usual = (0..1000).map(|n| start + Duration::from_secs(2) + EACH * n);
         assert!(usual.all(|now| anonymous(&mut record_limits, now)));
     }
@@ -131,7 +131,7 @@ mod tests {
         }
         assert!(record_limits.admits(Subject::User("alice"), now));
         let expected = Suppressed {
-            strangers: 900,
+            anonymous: 900,
             users: 900,
         };
         assert_eq!(record_limits.take(), expected);

@@ -93,8 +93,8 @@ impl Counts for Counted {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         let mut sums = Vec::new();
-        if suppressed.strangers > 0 {
-            let count = suppressed.strangers;
+        if suppressed.anonymous > 0 {
+            let count = suppressed.anonymous;
             sums.push(Record::LoginRefusedMore { count }.into());
         }
         if suppressed.users > 0 {

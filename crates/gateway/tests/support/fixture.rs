@@ -1,4 +1,4 @@
-//! A gateway whose neighbours are all in memory.
+//! A gateway whose dependencies are all in memory.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -50,7 +50,7 @@ pub(crate) enum Port {
     Pages,
 }
 
-/// The process and its neighbours. It ends with this.
+/// The process and its dependencies. They end with this.
 pub(crate) struct Whole {
     child: Child,
     pub(crate) server: ApiServer,

@@ -2,7 +2,7 @@
 //!
 //! A cell is one number: when its client has the whole allowance back (the generic cell rate algorithm). A client with the whole
 //! allowance need not be remembered. A full table removes the clients whose allowance is restored soonest. So a flood
-//! of strangers causes no refusals for others, and the clients with the most requests are remembered the longest.
+//! of unknown clients causes no refusals for others, and the clients with the most requests are remembered the longest.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;

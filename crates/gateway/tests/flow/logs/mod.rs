@@ -44,7 +44,7 @@ fn capture() -> (Log, [Box<dyn Any>; 2]) {
     (log, [Box::new(first), Box::new(second)])
 }
 
-/// A gateway whose provider and neighbours give every kind of answer.
+/// A gateway whose provider and other dependencies give every kind of answer.
 struct Site {
     tokens: Tokens,
     secrets: Secrets,
@@ -332,8 +332,8 @@ const ALONE: &str = "GATEWAY_LOGS_ALONE";
 /// Its name.
 const TEST: &str = "no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secret";
 
-/// Runs the same test in a process of its own. What strangers bring about is logged once in a while for the whole process, and other
-/// tests bring about the same.
+/// Runs the same test in a process of its own. Requests of unknown clients are logged at a limited rate per process, and other
+/// tests make such requests.
 fn run_alone() {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or_default();
