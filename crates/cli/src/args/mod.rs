@@ -8,7 +8,8 @@
 //! | `format.rs` | `-o` |
 //! | `tips.rs` | what an error about a command line proposes |
 //! | `values.rs` | checked values of the flags that `create` and `set` share |
-//! | `explain.rs`, `set.rs`, `sharing.rs`, `template.rs`, `further.rs` | the commands of these names, and the shorter ones |
+//! | `explain.rs`, `set.rs`, `sharing.rs`, `template.rs` | the commands of these names |
+//! | `further.rs` | `lint`, `logs`, `completion`, `version`, `whoami` |
 
 mod connection;
 mod create;

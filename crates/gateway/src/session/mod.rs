@@ -3,7 +3,7 @@
 //! - `content`: the sealed content of an object. `credential`: how a user authenticated.
 //! - `view`: sessions known from the watch. `upkeep`: watches, and deletes ended sessions. `change`: writes.
 //! - `renewal`: asks the provider whether the user is still valid. `ending`: sign-out.
-//! - `logins`: concurrency limit of logins. `settings`: flags.
+//! - `settings`: how long a session lasts, and its bounds. `logins`: how many callbacks of the provider are handled at a time.
 
 mod change;
 pub(crate) mod content;

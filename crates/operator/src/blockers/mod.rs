@@ -1,6 +1,6 @@
 //! Rejections, refusals -> why a workspace or a child is blocked, as text for users (pure).
 //!
-//! - `refusal.rs`: a write that the API server refused -> the reason and what to do
+//! - `refusal.rs`: an object that the API server refused, also a pod of the Deployment (quota, policy) -> the reason and what to do
 //! - `rejected.rs`: a workspace that fails the rules -> why it must not run
 
 pub(crate) mod refusal;

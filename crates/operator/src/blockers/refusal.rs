@@ -1,4 +1,4 @@
-//! A write that the API server refused -> the reason and what to do (pure).
+//! A refused write, also of a pod by its Deployment (quota, policy) -> reason and remedy (pure).
 
 use api::condition::reason;
 

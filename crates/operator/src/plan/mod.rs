@@ -5,7 +5,8 @@
 //! | name | valid workspace -> |
 //! |---|---|
 //! | `deployment.rs` | the Deployment of one run |
-//! | `pod`, `container.rs`, `volumes.rs`, `security.rs` | its pod template |
+//! | `pod`, `volumes.rs`, `security.rs` | its pod template |
+//! | `container.rs` | the container: image, command, environment, probes |
 //! | `claim.rs` | the claim of its disk |
 //! | `disks` | whose an existing claim is, and whether it is retained |
 //! | `service.rs`, `service_account.rs`, `network_policy.rs` | the children of these kinds |

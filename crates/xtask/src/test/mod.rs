@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `stream`, `harness` | runs a command and counts the tests that its output reports |
 //! | `compiler` | clippy as the compiler of a run |
-//! | `tests`, `stages`, `pool`, `end_to_end` | selection, order and concurrency of end-to-end tests |
+//! | `tests`, `stages`, `pool` | selection, order and concurrency of end-to-end tests |
+//! | `end_to_end` | runs them, and failed ones once more |
 //! | `from_registry` | empties the cluster for the tests that install from a registry |
 //! | `axe`, `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
 //! | `durations`, `summary` | tables and text at the end of a run |

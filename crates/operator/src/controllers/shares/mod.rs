@@ -2,7 +2,7 @@
 //!
 //! | file | input -> output |
 //! |---|---|
-//! | `due.rs` | a share, its workspace -> what to write; `rules::shares` decides whether it is active (pure) |
+//! | `due.rs` | a share, its workspace -> what to write; `rules/src/access/shares.rs` decides whether it is active (pure) |
 //! | `reconcile.rs` | all shares -> written as `due.rs` says (IO) |
 
 mod due;
