@@ -174,7 +174,8 @@ pub struct DeploymentStatus {
     pub conditions: Option<Vec<DeploymentCondition>>,
 }
 
-/// Of a ReplicaSet only [`ReplicaSet::is_empty`] matters. It reaches that state in several steps, which tell nothing more.
+/// Of a ReplicaSet only [`ReplicaSet::is_empty`] matters. It reaches that state in several steps, which tell nothing more. Its own JSON
+/// cannot be read back, so it is never cached as text.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Resource)]
 #[resource(inherit = apps::ReplicaSet)]
 #[serde(from = "FullReplicaSet")]
@@ -214,5 +215,87 @@ impl From<FullReplicaSet> for ReplicaSet {
             is_empty: wanted == 0 && status.replicas == 0 && observed >= set.metadata.generation.unwrap_or(0),
             metadata: set.metadata,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::DeserializeOwned;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Whether `whole` has everything that `part` has.
+    fn has(whole: &Value, part: &Value) -> bool {
+        match (whole, part) {
+            (Value::Object(whole), Value::Object(part)) => part
+                .iter()
+                .all(|(key, part)| whole.get(key).is_some_and(|whole| has(whole, part))),
+            (Value::Array(whole), Value::Array(part)) => {
+                whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| has(whole, part))
+            }
+            _ => whole == part,
+        }
+    }
+
+    /// `json` has every field of the partial type once.
+    fn assert_is_read<Full, Partial>(json: &Value)
+    where
+        Full: Serialize + DeserializeOwned,
+        Partial: Serialize + DeserializeOwned,
+    {
+        let full: Full = serde_json::from_value(json.clone()).unwrap();
+        let full = serde_json::to_value(full).unwrap();
+        assert!(
+            has(&full, json),
+            "a name that Kubernetes does not have: {json:#}\n{full:#}"
+        );
+        let partial: Partial = serde_json::from_value(json.clone()).unwrap();
+        assert_eq!(serde_json::to_value(partial).unwrap(), *json);
+    }
+
+    fn spec() -> Value {
+        let container = json!({
+            "name": "c", "image": "i", "restartPolicy": "Always",
+            "ports": [{"name": "http", "containerPort": 8888}],
+            "readinessProbe": {"tcpSocket": {"port": 8888}},
+            "resources": {"limits": {"memory": "1Gi"}},
+        });
+        json!({
+            "nodeName": "n", "serviceAccountName": "a",
+            "volumes": [{"persistentVolumeClaim": {"claimName": "d"}}],
+            "initContainers": [container], "containers": [container],
+        })
+    }
+
+    #[test]
+    fn every_field_of_a_partial_type_is_read_by_its_name_in_kubernetes() {
+        let time = "2026-01-01T00:00:00Z";
+        let state = json!({
+            "running": {"startedAt": time}, "waiting": {"reason": "ImagePullBackOff"}, "terminated": {"exitCode": 1},
+        });
+        let container =
+            json!({"name": "c", "ready": true, "restartCount": 2, "state": state, "lastState": state});
+        assert_is_read::<core_v1::Pod, Pod>(&json!({
+            "metadata": {"name": "p"},
+            "spec": spec(),
+            "status": {
+                "phase": "Running", "reason": "Evicted", "message": "m", "podIP": "10.0.0.1",
+                "conditions": [{"type": "Ready", "status": "True", "message": "m", "lastTransitionTime": time}],
+                "initContainerStatuses": [container], "containerStatuses": [container],
+            },
+        }));
+        let condition = json!({"type": "ReplicaFailure", "status": "True", "message": "m"});
+        assert_is_read::<apps::Deployment, Deployment>(&json!({
+            "metadata": {"name": "d"},
+            "spec": {
+                "replicas": 1, "paused": false, "minReadySeconds": 3, "strategy": {"type": "Recreate"},
+                "template": {
+                    "metadata": {"labels": {api::names::RUN_ID_LABEL: "r"}},
+                    "spec": spec(),
+                },
+            },
+            "status": {"observedGeneration": 2, "conditions": [condition]},
+        }));
     }
 }

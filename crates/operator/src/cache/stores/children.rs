@@ -207,27 +207,22 @@ impl<K: Trim + PartialEq> ChildrenWriter<K> {
             Event::InitApply(object) => {
                 let name = name_of(object.meta());
                 if let Some(entry) = readable(object) {
-                    self.listed.insert(name, entry);
+                    self.listed.insert(name, Arc::new(entry));
                 }
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                let mut kept = self.index.write();
-                let parents = listed.differing(&kept);
-                *kept = listed;
+                let before = std::mem::replace(&mut *self.index.write(), listed);
                 self.filled.send_replace(true);
-                return parents;
+                // Only this writer changes the index. Readers go on while objects are parsed.
+                return self.index.read().differing(&before);
             }
             Event::Apply(object) => {
                 // An object that cannot be parsed counts as absent. A write to it gets the API server's answer.
-                let (name, object) = (name_of(object.meta()), readable(object));
-                let mut kept = self.index.write();
-                let before = kept.remove(&name);
-                let mut parents = concerned(before.as_deref(), object.as_ref());
+                let (name, after) = (name_of(object.meta()), readable(object).map(Arc::new));
+                let before = self.index.write().replace(name, after.clone());
+                let mut parents = concerned(before.as_deref(), after.as_deref());
                 parents.dedup();
-                if let Some(object) = object {
-                    kept.insert(name, object);
-                }
                 return parents;
             }
             Event::Delete(object) => {
@@ -241,8 +236,16 @@ impl<K: Trim + PartialEq> ChildrenWriter<K> {
 }
 
 impl<K> Index<K> {
-    fn insert(&mut self, name: String, entry: Entry<K>) {
-        let entry = Arc::new(entry);
+    /// Puts `after` in the place of the object of this name, and returns that one.
+    fn replace(&mut self, name: String, after: Option<Arc<Entry<K>>>) -> Option<Arc<Entry<K>>> {
+        let before = self.remove(&name);
+        if let Some(after) = after {
+            self.insert(name, after);
+        }
+        before
+    }
+
+    fn insert(&mut self, name: String, entry: Arc<Entry<K>>) {
         if let Some(parent) = &entry.keys.workspace {
             let siblings = self.by_workspace.entry(parent.clone());
             // Most workspaces have one child of a kind.

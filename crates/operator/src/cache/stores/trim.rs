@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_pod_its_marks_claims_and_problems_are_kept() {
+    fn of_a_pod_only_marks_and_fields_of_its_partial_type_are_kept() {
         let pod = |label: &str, env: &str, host: &str| {
             testing::partial::<Pod>(&json!({
                 "metadata": {"name": "p", "labels": {names::WORKSPACE_LABEL: "w", names::RUN_ID_LABEL: "r", "a": label}},
@@ -221,9 +221,5 @@ mod tests {
         assert_eq!(kept, pod("c", "B", "10.0.0.3"));
         assert_eq!(kept.metadata.labels.as_ref().unwrap().len(), 2);
         assert_eq!(claims_of(kept.spec.as_ref()).collect::<Vec<_>>(), ["d"]);
-        let status = kept.status.as_ref().unwrap();
-        assert_eq!(status.pod_ip.as_deref(), Some("10.0.0.1"));
-        let container = &status.container_statuses.as_ref().unwrap()[0];
-        assert!(container.ready && container.state.as_ref().unwrap().running.is_some());
     }
 }

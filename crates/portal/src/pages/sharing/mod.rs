@@ -218,27 +218,35 @@ pub(crate) async fn share(
         .as_user()
         .create::<WorkspaceShare>(Some(&namespace), &share, false)
         .await;
-    let result = if made.is_ok() { "done" } else { "failed" };
-    context.log("share", &namespace, &name, result);
+    let is_made = match &made {
+        Ok(_) => true,
+        Err(failure) => failure.is_taken() && is_shared(&context, workspace, &share).await,
+    };
+    context.log(
+        "share",
+        &namespace,
+        &name,
+        if is_made { "done" } else { "failed" },
+    );
     match made {
+        Err(failure) if !is_made => return not_shared(&failure),
+        Err(_) => {}
         Ok(made) => {
             let uid = made.metadata.uid.as_deref();
             context.until(|index| index.share(uid).is_some()).await;
-            see_other(&format!("{back}?done=share"))
         }
-        Err(failure) if failure.is_taken() && is_shared(&context, workspace, &share).await => {
-            see_other(&format!("{back}?done=share"))
-        }
-        Err(failure) => not_shared(&failure),
     }
+    see_other(&format!("{back}?done=share"))
 }
 
-/// Whether the same form has made this share before.
+/// Whether the same form has made this share before, and it gives access.
 async fn is_shared(context: &Context, workspace: &Workspace, share: &WorkspaceShare) -> bool {
+    let manager = context.app.index.manager_of(workspace);
     let is_same = |known: &Arc<WorkspaceShare>| {
         known.metadata.name == share.metadata.name
             && known.spec.workspace_uid == share.spec.workspace_uid
             && known.spec.subjects == share.spec.subjects
+            && rules::shares::live(known, Some(workspace), manager.as_deref(), context.now).is_ok()
     };
     let has_it = |index: &Index| index.shares_of(workspace).iter().any(is_same);
     context.until(has_it).await;
