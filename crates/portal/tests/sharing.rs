@@ -1,9 +1,12 @@
 //! Shares: made and ended as the user, with findings at their fields.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::WorkspaceShare;
 use http::{Method, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use portal::cluster::Mode;
 use serde_json::json;
 use testkit::objects::workspace;
@@ -67,6 +70,36 @@ async fn a_form_that_is_sent_again_makes_no_second_share() {
     // The browser went back, and the user typed another name.
     portal.post("alice", "/w/team/lab/share", &form("carol")).await;
     assert_eq!(portal.server.all::<WorkspaceShare>().len(), 2);
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_again_after_the_end_of_its_share_is_no_success() {
+    let portal = portal().await;
+    portal.grant(&[("alice", "create", "workspaceshares", "team")]);
+    let page = portal.json("alice", "/w/team/lab/share").await;
+    let hidden: Vec<(String, String)> =
+        serde_json::from_value(page["form"]["form"]["hidden"].clone()).unwrap();
+    let hidden = serde_urlencoded::to_string(hidden).unwrap();
+    let form = format!("{hidden}&kind=User&name=bob&until=8h");
+    portal.post("alice", "/w/team/lab/share", &form).await;
+    let mut share = portal.server.all::<WorkspaceShare>().remove(0);
+    share.spec.expires_at = Some(Time(Timestamp::now() - SignedDuration::from_mins(1)));
+    portal.server.put(&share);
+    let is_over = async {
+        while portal.json("alice", "/w/team/lab/share").await["list"]["shares"][0]["state"]["word"]
+            == "Active"
+        {}
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_over)
+        .await
+        .unwrap();
+    let again = portal.post("alice", "/w/team/lab/share", &form).await;
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+    assert!(
+        portal.metrics().contains(r#"action="share",result="failed"} 1"#),
+        "{}",
+        portal.metrics()
+    );
 }
 
 #[tokio::test]
