@@ -155,13 +155,13 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
         Err(NoUser::NotSignedIn) => {
             let text = [
                 "Sign in again",
-                "This request names no user whose session lasts.",
+                "Your session has ended.",
                 "Open this page by its address.",
             ];
             return Err(answer(StatusCode::UNAUTHORIZED, text));
         }
         Err(NoUser::Unusable(why)) => {
-            let now = "Ask an administrator of the sign-in.";
+            let now = "Ask the administrator of the identity provider.";
             return Err(answer(
                 StatusCode::FORBIDDEN,
                 ["You cannot use the portal", why, now],

@@ -74,7 +74,7 @@ pub fn unusable_identity(domain: &Domain, error: &IdentityError) -> Response {
         ..Message::new(
             "UnusableIdentity",
             "The portal cannot act as you",
-            format!("Kubernetes would not receive your names as they are: {error}."),
+            format!("Your user or group name cannot be sent to Kubernetes: {error}."),
         )
     }
     .respond(StatusCode::FORBIDDEN)

@@ -99,9 +99,9 @@ impl TokenRefusal {
                 "The token is for another client. Get one whose audience (aud) is {}.",
                 audiences.join(" or ")
             ),
-            Self::Expired => "The token is over, or does not say when it is (exp). Get a new one.".to_owned(),
+            Self::Expired => "The token has expired, or has no expiry (exp). Get a new one.".to_owned(),
             Self::Unknown => {
-                "The API server does not know this token: it is over, made up, or its service account or pod is gone."
+                "The API server does not know this token: it has expired, it is not genuine, or its service account or pod is gone."
                     .to_owned()
             }
             Self::Token(why) => format!("The token is refused: {why}."),
