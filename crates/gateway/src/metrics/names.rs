@@ -210,7 +210,7 @@ mod tests {
         let metrics = Metrics::default();
         // Metrics with labels appear once they have a value.
         metrics.review("granted");
-        metrics.bearer("person", "kept");
+        metrics.bearer("user", "kept");
         metrics.upgrade("opened");
         metrics.set_watch_complete("workspaces", true);
         metrics.watch_failed("workspaces");
@@ -218,7 +218,7 @@ mod tests {
         metrics.poll("changed");
         metrics.rate_limited("enter", "address");
         metrics.sign_in("signed_in");
-        metrics.session_ended("person");
+        metrics.session_ended("user");
         metrics.provider_asked("login", "answered", Duration::from_millis(3));
         metrics.shed("question");
         let _open = (metrics.connection("verify"), metrics.request("question"));

@@ -7,7 +7,7 @@ use crate::oidc::{JwtError, Registered, Renewed};
 use crate::session::content::Content;
 
 /// Reason of the end when the refresh token suddenly belongs to another user.
-const ANOTHER_USER: &str = "another_person";
+const ANOTHER_USER: &str = "another_user";
 
 /// What the provider attests about a user now.
 pub(super) enum Attestation {
