@@ -171,7 +171,7 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
     app.index.served().map(|served| (user, served)).ok_or_else(|| {
         let text = [
             "The portal does not know its addresses yet",
-            "No WorkspaceManager is the default one.",
+            "No WorkspaceManager is marked as the default.",
             "Try again in a minute, or ask an administrator.",
         ];
         answer(StatusCode::SERVICE_UNAVAILABLE, text)

@@ -245,11 +245,17 @@ pub(super) mod tests {
             cancel.cancel();
         });
         let problem = start(&api, &trial(), &end).await.unwrap_err();
-        assert!(problem.starts_with("the check was stopped by a signal"), "{problem}");
+        assert!(
+            problem.starts_with("the check was stopped by a signal"),
+            "{problem}"
+        );
         remove(&api, NAME).await.unwrap();
         server.take_calls();
         let problem = start(&api, &trial(), &end).await.unwrap_err();
-        assert!(problem.starts_with("the check was stopped by a signal"), "{problem}");
+        assert!(
+            problem.starts_with("the check was stopped by a signal"),
+            "{problem}"
+        );
         assert!(!server.take_calls().iter().any(Call::is_write));
     }
 

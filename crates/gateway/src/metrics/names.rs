@@ -171,11 +171,7 @@ impl Default for Metrics {
                 "requests_limited",
                 "Requests refused by a rate limit, by kind of request and by the limited key (session or address)",
             ),
-            loop_lag: seconds(
-                all,
-                "loop_lag",
-                "By how much the process was late, at the last look, for something it meant to do",
-            ),
+            loop_lag: seconds(all, "loop_lag", "Delay of the event loop at its last check"),
         };
         metrics.registry = Arc::new(registry);
         // Present from the start, so that the first event shows as an increase.

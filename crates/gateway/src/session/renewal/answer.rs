@@ -40,7 +40,7 @@ pub(super) fn judge(
         }
         Err(JwtError::Subject) => return Err(ANOTHER_USER),
         Err(error) => {
-            tracing::warn!(%error, "the ID token of a renewal is refused; the session goes on for a while");
+            tracing::warn!(%error, "the ID token of a renewal is refused; the session stays valid for at most gateway.session.maxUnrefreshedMinutes after its last renewal");
             return Ok(Attestation::Unknown);
         }
     };
@@ -57,7 +57,7 @@ pub(super) fn judge(
             Ok(Attestation::Groups(identity.groups))
         }
         Err(error) => {
-            tracing::warn!(%error, "the claims of a renewal cannot be used; the session goes on for a while");
+            tracing::warn!(%error, "the claims of a renewal cannot be used; the session stays valid for at most gateway.session.maxUnrefreshedMinutes after its last renewal");
             Ok(Attestation::Unknown)
         }
     }

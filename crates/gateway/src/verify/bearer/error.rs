@@ -85,12 +85,12 @@ impl TokenRefusal {
     fn message(&self, site: &str, audiences: &[String]) -> String {
         let make_one = format!("kubectl create token NAME --audience={site}");
         match self {
-            Self::Shape => "The token is no signed JSON Web Token.".to_owned(),
+            Self::Shape => "The token is not a signed JSON Web Token.".to_owned(),
             Self::TooLong => format!("The token is longer than {} bytes.", super::MAX_TOKEN),
-            Self::Issuer => "The token comes from an issuer (iss) whose tokens do not count here.".to_owned(),
+            Self::Issuer => "This site does not accept tokens of the token's issuer (iss).".to_owned(),
             Self::ServiceAccountAudience => format!(
-                "The service account's token is for the API server or for another service, and not for this site alone. Make one \
-                 that is: {make_one}"
+                "The service account's token is for the API server or for another service, and not for this site alone. Create a \
+                 token for this site: {make_one}"
             ),
             Self::UserAudience if audiences.is_empty() => {
                 format!("Users' tokens are not accepted here. Use one of a service account: {make_one}")
@@ -105,7 +105,7 @@ impl TokenRefusal {
                     .to_owned()
             }
             Self::Token(why) => format!("The token is refused: {why}."),
-            Self::Identity(why) => format!("The token leads to no user name: {why}."),
+            Self::Identity(why) => format!("The token's claims cannot be used: {why}."),
             Self::NotAdmitted { .. } => "This site does not admit the user of this token.".to_owned(),
         }
     }
