@@ -161,7 +161,7 @@
    todo  {{ .kind }} {{ .name }}, from which the certificate is ordered. Those that exist:
            kubectl get issuers,clusterissuers --all-namespaces
 {{- if not $given }}
-         An Issuer of that name in {{ $.Release.Namespace }} comes first, once helm upgrade finds it.
+         If {{ $.Release.Namespace }} has an Issuer of that name at the next helm upgrade, it is used instead.
 {{- else if and (eq .group "cert-manager.io") (eq .kind "Issuer") }}
          If it is a ClusterIssuer, leave out proxy.tls.certManager.issuerRef.kind and run helm upgrade.
 {{- end }}
@@ -194,7 +194,7 @@
 {{- $template := include "jk8s.tests.template" . }}
 {{- if and (not $template) .Values.settings.requireTemplate }}
 {{- $template = "my-template" }}
-   There is no template: make one first (docs/catalogue.md), here with the name my-template.
+   There is no template. Create one first (docs/catalogue.md). These commands assume the name my-template.
 {{- end }}
 {{- if include "jk8s.inOneNamespace" . }}
    First give users of the namespace the role:
@@ -213,7 +213,7 @@
 {{- $user := first (concat (default list $first.users) (default list $first.adminUsers) (list "")) }}
 {{- $group := first (concat (default list $first.groups) (default list $first.adminGroups) (list "")) }}
 {{- if not (or $user $group) }}
-   No user may create a workspace yet: give a namespace and its users (values: userNamespaces), then run helm upgrade.
+   No user may create a workspace yet: set a namespace and its users in userNamespaces, then run helm upgrade.
 {{- else }}
 {{- $found := dict }}
 {{- if .Capabilities.APIVersions.Has "workspaces.jupyter.org/v1alpha1/Workspace" }}
@@ -226,7 +226,7 @@
 {{- if not $user }}{{ $as = printf "%s --as-group=%s" $as (include "jk8s.shell" $group) }}{{ end }}
 {{- $workspace := dict "apiVersion" "workspaces.jupyter.org/v1alpha1" "kind" "Workspace" "metadata" (dict "name" "my-notebook" "namespace" $first.name) "spec" (dict "displayName" "My notebook") }}
 {{- with $template }}{{ $_ := set $workspace.spec "templateRef" . }}{{ end }}
-   It belongs to {{ $user | default "<user>" }}, who alone opens it:
+   It belongs to {{ $user | default "<user>" }}, and only this user can open it:
      echo '{{ toJson $workspace }}' | kubectl create {{ $as }} -f -
      kubectl wait workspace/my-notebook -n {{ $first.name }} --for=condition=Available --timeout=5m
 {{- end }}

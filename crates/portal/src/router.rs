@@ -155,13 +155,13 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
         Err(NoUser::NotSignedIn) => {
             let text = [
                 "Sign in again",
-                "This request names no user whose session lasts.",
+                "Your session has ended.",
                 "Open this page by its address.",
             ];
             return Err(answer(StatusCode::UNAUTHORIZED, text));
         }
         Err(NoUser::Unusable(why)) => {
-            let now = "Ask an administrator of the sign-in.";
+            let now = "Ask the administrator of the identity provider.";
             return Err(answer(
                 StatusCode::FORBIDDEN,
                 ["You cannot use the portal", why, now],
@@ -171,7 +171,7 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
     app.index.served().map(|served| (user, served)).ok_or_else(|| {
         let text = [
             "The portal does not know its addresses yet",
-            "No WorkspaceManager is the default one.",
+            "No WorkspaceManager is marked as the default.",
             "Try again in a minute, or ask an administrator.",
         ];
         answer(StatusCode::SERVICE_UNAVAILABLE, text)

@@ -214,7 +214,9 @@ async fn a_refusal_before_any_page_is_a_page_as_well() {
         if answer.status == StatusCode::SERVICE_UNAVAILABLE {
             assert!(answer.text.contains("<h1>"), "{}", answer.text);
             assert!(
-                answer.text.contains("No WorkspaceManager is the default one"),
+                answer
+                    .text
+                    .contains("No WorkspaceManager is marked as the default"),
                 "{}",
                 answer.text
             );

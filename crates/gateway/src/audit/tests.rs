@@ -80,7 +80,7 @@ fn a_process_writes_one_whole_chain_that_says_who_what_and_by_which_rule() {
         audit.allowed(&alice, &lab, Allowed::Owner);
         audit.denied(&session("bob"), "lab.ws.example", Some(&lab), "not_owner");
         audit.denied(&session("bob"), "none.ws.example", None, "no_workspace");
-        audit.logout(alice.id, "alice", "person");
+        audit.logout(alice.id, "alice", "user");
     });
     assert_eq!(
         events(&records),

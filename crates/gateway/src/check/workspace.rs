@@ -64,7 +64,7 @@ pub(super) async fn start(
         field_manager: Some(MANAGER.to_owned()),
         ..PostParams::default()
     };
-    let ended = || format!("the check was asked to end before {at} was available");
+    let ended = || format!("the check was stopped by a signal before {at} was available");
     if end.is_cancelled() {
         return Err(ended());
     }
@@ -245,11 +245,17 @@ pub(super) mod tests {
             cancel.cancel();
         });
         let problem = start(&api, &trial(), &end).await.unwrap_err();
-        assert!(problem.starts_with("the check was asked to end"), "{problem}");
+        assert!(
+            problem.starts_with("the check was stopped by a signal"),
+            "{problem}"
+        );
         remove(&api, NAME).await.unwrap();
         server.take_calls();
         let problem = start(&api, &trial(), &end).await.unwrap_err();
-        assert!(problem.starts_with("the check was asked to end"), "{problem}");
+        assert!(
+            problem.starts_with("the check was stopped by a signal"),
+            "{problem}"
+        );
         assert!(!server.take_calls().iter().any(Call::is_write));
     }
 

@@ -12,7 +12,7 @@ use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use crate::index::following::Follower;
+use crate::index::following::{Follower, LONGEST_WATCH};
 
 /// Interval of heartbeats. An API server that takes less than half of `LAG_LIMIT` for one makes nothing late.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -90,7 +90,8 @@ impl Heartbeat {
                     metrics.heartbeat_failed();
                     if error.is_lasting() {
                         let lease = &self.name;
-                        tracing::warn!(lease, %error, "the heartbeat's Lease is missing or may not be written: a dead watch shows late");
+                        let seconds = LONGEST_WATCH + 5;
+                        tracing::warn!(lease, %error, "cannot write the heartbeat Lease: a broken watch is detected only after {seconds} s");
                         freshness.seen(number);
                     } else {
                         tracing::warn!(%error, "a heartbeat was not taken: the index may be out of date");

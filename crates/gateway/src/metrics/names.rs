@@ -171,11 +171,7 @@ impl Default for Metrics {
                 "requests_limited",
                 "Requests refused by a rate limit, by kind of request and by the limited key (session or address)",
             ),
-            loop_lag: seconds(
-                all,
-                "loop_lag",
-                "By how much the process was late, at the last look, for something it meant to do",
-            ),
+            loop_lag: seconds(all, "loop_lag", "Delay of the event loop at its last check"),
         };
         metrics.registry = Arc::new(registry);
         // Present from the start, so that the first event shows as an increase.
@@ -210,7 +206,7 @@ mod tests {
         let metrics = Metrics::default();
         // Metrics with labels appear once they have a value.
         metrics.review("granted");
-        metrics.bearer("person", "kept");
+        metrics.bearer("user", "kept");
         metrics.upgrade("opened");
         metrics.set_watch_complete("workspaces", true);
         metrics.watch_failed("workspaces");
@@ -218,7 +214,7 @@ mod tests {
         metrics.poll("changed");
         metrics.rate_limited("enter", "address");
         metrics.sign_in("signed_in");
-        metrics.session_ended("person");
+        metrics.session_ended("user");
         metrics.provider_asked("login", "answered", Duration::from_millis(3));
         metrics.shed("question");
         let _open = (metrics.connection("verify"), metrics.request("question"));

@@ -197,7 +197,7 @@ fn are_left_out(claims: &Map<String, Value>, claim: &str) -> bool {
 pub enum IdentityError {
     /// No usable user name.
     #[error(
-        "the identity provider sent no usable user name: the ID token's claim {claim:?} (--oidc-username-claim) is missing, empty, no text, longer than {MAX_USER_NAME} bytes, or holds control characters"
+        "the identity provider sent no usable user name: the ID token's claim {claim:?} (Helm value oidc.usernameClaim) is missing, empty, not a string, longer than {MAX_USER_NAME} bytes, or contains control characters"
     )]
     UserName {
         /// The configured claim.
@@ -207,14 +207,14 @@ pub enum IdentityError {
     #[error("the identity provider does not say that the e-mail address is verified (claim email_verified)")]
     EmailNotVerified,
     /// The groups are not a list of names.
-    #[error("the ID token's claim {claim:?} (--oidc-groups-claim) is not a list of group names")]
+    #[error("the ID token's claim {claim:?} (Helm value oidc.groupsClaim) is not a list of group names")]
     Groups {
         /// The configured claim.
         claim: String,
     },
     /// A group's name has invalid characters.
     #[error(
-        "a group in the claim {claim:?} (--oidc-groups-claim) holds control characters, which no name has; rename it at the identity provider, or leave it out by --oidc-groups-filter"
+        "a group name in the claim {claim:?} (Helm value oidc.groupsClaim) contains control characters; rename the group at the identity provider, or leave it out with the Helm value oidc.groupsFilter"
     )]
     GroupName {
         /// The configured claim.
@@ -222,7 +222,7 @@ pub enum IdentityError {
     },
     /// More groups than are accepted, or the provider left them out because there are too many.
     #[error(
-        "too many groups in the claim {claim:?}: at most {MAX_GROUPS} of {MAX_GROUP_BYTES} bytes together; send fewer by a groups filter for this client at the identity provider, or keep fewer by --oidc-groups-filter"
+        "too many groups in the claim {claim:?}: at most {MAX_GROUPS} groups of {MAX_GROUP_BYTES} bytes together; send fewer with a groups filter for this client at the identity provider, or keep fewer with the Helm value oidc.groupsFilter"
     )]
     TooManyGroups {
         /// The configured claim.
@@ -230,7 +230,7 @@ pub enum IdentityError {
     },
     /// A name that is reserved for Kubernetes itself.
     #[error(
-        "the claim {claim:?} gives a name that begins with \"system:\", which Kubernetes keeps for itself"
+        "the claim {claim:?} gives a name that begins with \"system:\", which Kubernetes reserves for itself"
     )]
     Reserved {
         /// The configured claim.

@@ -26,7 +26,7 @@ pub enum JwtError {
     #[error("signed with a key that cannot be fetched now")]
     KeysLater,
     /// The algorithm is not among the configured ones.
-    #[error("signed with an algorithm that --oidc-signing-algs does not list")]
+    #[error("signed with an algorithm that the Helm value oidc.signingAlgs does not list")]
     Algorithm,
     /// There is no signature.
     #[error("not signed")]

@@ -93,7 +93,7 @@ pub enum RedeemError {
     Unavailable(String),
     /// The provider refused the client: its credentials are wrong.
     #[error(
-        "the token endpoint refused the client: check the settings oidc-client-id and oidc-client-secret-file ({0})"
+        "the token endpoint refused the client: check the Helm values oidc.clientId and oidc.clientSecretName ({0})"
     )]
     Client(String),
     /// The provider refused the code or refresh token.

@@ -54,7 +54,7 @@ pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>
         sign_out("Sign out everywhere", true),
     ]));
     parts.push(Part::Soft(
-        "Signing out closes your workspaces in this browser; signing out everywhere closes them in all browsers. They go on running. \
+        "Signing out closes your workspaces in this browser; signing out everywhere closes them in all browsers. They continue to run. \
          Where another browser is still signed in at the identity provider, one click there signs in again: sign out there as well."
             .to_owned(),
     ));
@@ -146,7 +146,7 @@ pub fn signing_out(to: &str) -> Response {
     let message = Message::new(
         "SigningOut",
         "Signing out",
-        "Your browser goes on by itself. Running workspaces go on running.",
+        "Your browser continues automatically. Running workspaces continue to run.",
     );
     passing(message, to, "Continue")
 }

@@ -103,14 +103,14 @@ impl From<Malformed> for Failure {
 
 impl From<session::Unavailable> for Failure {
     fn from(error: session::Unavailable) -> Self {
-        tracing::warn!(%error, "no decision without sessions");
+        tracing::warn!(%error, "sessions cannot be read or written, so the request gets 503");
         Self::Unavailable
     }
 }
 
 impl From<CryptoError> for Failure {
     fn from(error: CryptoError) -> Self {
-        tracing::error!(%error, "nothing can be sealed");
+        tracing::error!(%error, "encryption of cookies and sessions failed");
         Self::Unavailable
     }
 }

@@ -65,8 +65,8 @@ fn refusal(domain: &Domain) -> Message {
 
 /// The portal cannot act as the signed-in user.
 pub fn unusable_identity(domain: &Domain, error: &IdentityError) -> Response {
-    let what_now = "Ask your administrator: the identity provider or the sign-in's settings must give other names. Your workspaces open \
-                    at their own addresses.";
+    let what_now = "Ask your administrator to change the name at the identity provider, or in the sign-in settings. Your workspaces \
+                    open at their own addresses.";
     Message {
         tone: Tone::Bad,
         account: Some(domain.auth_origin()),
@@ -74,7 +74,7 @@ pub fn unusable_identity(domain: &Domain, error: &IdentityError) -> Response {
         ..Message::new(
             "UnusableIdentity",
             "The portal cannot act as you",
-            format!("Kubernetes would not receive your names as they are: {error}."),
+            format!("Your user or group name cannot be sent to Kubernetes: {error}."),
         )
     }
     .respond(StatusCode::FORBIDDEN)
@@ -130,7 +130,7 @@ pub fn form_not_sent(login_url: &str) -> Response {
 /// Adds to an answer that this site accepts no tokens, so that users do not look for an error in theirs.
 pub(crate) fn without_tokens(response: &mut Response) {
     if let Some(message) = response.extensions_mut().get_mut::<Message>() {
-        let notice = "Tokens (Authorization: Bearer) do not count at this site.";
+        let notice = "This site does not accept tokens (Authorization: Bearer).";
         message.text.push(notice.to_owned());
     }
 }

@@ -149,7 +149,7 @@ pub(super) fn generic(status: StatusCode) -> Message {
         502 => (
             "BadGateway",
             "No answer",
-            "What is behind this address does not answer. Try again shortly.",
+            "The server behind this address does not answer. Try again shortly.",
         ),
         503 => (
             "Unavailable",
@@ -159,7 +159,7 @@ pub(super) fn generic(status: StatusCode) -> Message {
         504 => (
             "TooSlow",
             "No answer",
-            "What is behind this address takes too long to answer. Try again shortly.",
+            "The server behind this address takes too long to answer. Try again shortly.",
         ),
         _ if status.is_client_error() => ("Refused", "Not possible", "The request was refused."),
         _ => (

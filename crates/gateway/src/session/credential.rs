@@ -28,7 +28,7 @@ impl Credential {
     pub fn label(&self) -> Option<&'static str> {
         match self {
             Self::Login => None,
-            Self::User => Some("person"),
+            Self::User => Some("user"),
             Self::ServiceAccount(_) => Some("service_account"),
         }
     }

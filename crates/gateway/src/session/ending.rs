@@ -16,7 +16,7 @@ use crate::oidc::Logout;
 use crate::tokens::RandomId;
 use crate::tokens::redacted::Secret;
 
-/// Label: fingerprint of issuer and subject.
+/// Label: fingerprint of issuer and subject. Stored sessions have it, so another name would leave them out of sign-outs.
 const USER_LABEL: &str = "gateway.workspaces.jupyter.org/person";
 /// Label: fingerprint of the browser.
 const BROWSER_LABEL: &str = "gateway.workspaces.jupyter.org/browser";
@@ -144,7 +144,7 @@ impl Sessions {
         lineage: Option<RandomId>,
         everywhere: bool,
     ) -> Result<Option<Ended>, Unavailable> {
-        let by = if everywhere { "person_everywhere" } else { "person" };
+        let by = if everywhere { "user_everywhere" } else { "user" };
         let name = object_name(id);
         let own = self.get(&name, super::TIMEOUT).await?;
         let own = own.and_then(|object| Content::open(&self.keys, &name, &object.spec.sealed));

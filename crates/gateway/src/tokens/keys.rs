@@ -23,7 +23,7 @@ const POLL: Duration = Duration::from_secs(45);
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     /// The master keys are missing or unreadable.
-    #[error("{0} (everybody signs in again then)")]
+    #[error("{0} (all users must then sign in again)")]
     Master(#[from] rotating_keys::Error),
     /// A key could not be used.
     #[error(transparent)]

@@ -42,7 +42,7 @@ async fn disabled_tokens_are_neither_reviewed_nor_advertised() {
     assert!(!answer.headers.contains_key("www-authenticate"));
     let text = answer.json()["message"].as_str().unwrap().to_owned();
     assert!(
-        text.ends_with("Tokens (Authorization: Bearer) do not count at this site."),
+        text.ends_with("This site does not accept tokens (Authorization: Bearer)."),
         "{text}"
     );
     assert_eq!(asked(&fixture), [""; 0]);

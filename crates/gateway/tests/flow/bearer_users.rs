@@ -23,7 +23,7 @@ async fn a_user_s_token_is_as_good_as_their_login() {
     let opened = tokens.fixture.records("opened", 1).await.remove(0);
     assert_eq!(
         (&opened["user"], &opened["token"], &opened["rule"]),
-        (&json!("alice"), &json!("person"), &json!("owner"))
+        (&json!("alice"), &json!("user"), &json!("owner"))
     );
     assert_eq!(
         get(&tokens.fixture, BOBS, with(&alice)).await.status,

@@ -173,11 +173,11 @@ async fn a_token_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn claims_that_give_no_name_are_refused_with_the_setting_that_says_so() {
     let table = [
-        ("preferred_username", Value::Null, "oidc-username-claim"),
+        ("preferred_username", Value::Null, "oidc.usernameClaim"),
         ("preferred_username", json!("system:admin"), "system:"),
         ("groups", json!(vec!["g"; 1001]), "groups filter"),
         ("_claim_names", json!({"groups": "elsewhere"}), "groups filter"),
-        ("groups", json!({"a": 1}), "oidc-groups-claim"),
+        ("groups", json!({"a": 1}), "oidc.groupsClaim"),
     ];
     for (name, value, hint) in table {
         let (fixture, answer) = outcome(|issuer| issuer.wrong = claim(name, value)).await;

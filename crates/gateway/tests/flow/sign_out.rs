@@ -155,7 +155,7 @@ async fn signing_out_everywhere_can_be_repeated_until_all_sessions_are_gone() {
     assert!(
         message
             .iter()
-            .all(|record| record["user"] == "alice" && record["by"] == "person_everywhere"),
+            .all(|record| record["user"] == "alice" && record["by"] == "user_everywhere"),
         "{message:?}"
     );
 }

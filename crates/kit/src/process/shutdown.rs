@@ -16,7 +16,7 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("asked to end; draining");
+        tracing::info!("received a shutdown signal; draining");
         cancel.cancel();
     });
     Ok(token)

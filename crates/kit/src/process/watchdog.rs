@@ -53,7 +53,7 @@ pub fn abort_when_blocked(on_delay: impl Fn(Duration) + Send + 'static) -> std::
         loop {
             thread::sleep(INTERVAL);
             if watch.is_blocked(seen.load(Ordering::Relaxed)) {
-                tracing::error!("the event loop stands still for 2 s; the process ends");
+                tracing::error!("the event loop was blocked for 2 s; the process exits");
                 std::process::abort();
             }
         }

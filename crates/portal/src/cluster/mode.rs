@@ -83,7 +83,7 @@ async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
             Some(if is_probe {
                 Mode::AsUser
             } else {
-                Mode::ReadOnly("The API server ignores for whom the portal asks.".to_owned())
+                Mode::ReadOnly("The API server ignores impersonation headers.".to_owned())
             })
         }
         Err(Failure::Refused(status)) if status.code == 403 => Some(Mode::ReadOnly(refused(impersonation))),
@@ -96,7 +96,7 @@ async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
 
 fn refused(impersonation: Impersonation) -> String {
     match impersonation {
-        Impersonation::Any => "The portal's account lacks the right to impersonate users (portal.rbac).".to_owned(),
+        Impersonation::Any => "The portal's account lacks the right to impersonate users (rbac.create, portal.impersonation).".to_owned(),
         _ => "This cluster has no constrained impersonation (Kubernetes 1.36), so the portal changes nothing here.".to_owned(),
     }
 }

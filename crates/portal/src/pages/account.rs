@@ -27,7 +27,7 @@ pub(crate) async fn page(context: Context) -> Response {
         ),
         command(
             "Create one",
-            format!("kubectl create workspace NAME -n {namespace} --template TEMPLATE"),
+            format!("kubectl workspace create NAME -n {namespace} --template TEMPLATE"),
         ),
         command(
             "Say why one does not run",

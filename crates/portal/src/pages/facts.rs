@@ -165,7 +165,7 @@ pub(super) fn access(context: &Context, seen: &Seen, may: MayBeside) -> Access {
     let ignores = manager
         .as_ref()
         .is_some_and(|manager| manager.spec.routing.disables_sharing());
-    let why = "All workspaces have one web origin here (routing mode Path), so it does not count.";
+    let why = "All workspaces have one web origin here (routing mode Path), so it has no effect.";
     let inactive = if ignores { why.to_owned() } else { String::new() };
     if access_type(workspace) == AccessType::Public {
         rules.push(AccessRule {

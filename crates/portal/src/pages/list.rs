@@ -344,7 +344,7 @@ pub(super) fn counts(search: &Search, all: &[Seen]) -> Counts {
 fn empty(context: &Context, search: &Search, all: &[Seen]) -> Empty {
     if search.has_filter() && all.iter().any(|seen| search.covers(seen)) {
         return Empty {
-            title: "No workspace is like that".to_owned(),
+            title: "No workspace matches".to_owned(),
             text: vec!["Search for less, or clear the filters.".to_owned()],
             actions: vec![link("Clear filters", &search.path())],
             ..Empty::default()

@@ -142,7 +142,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     chosen.truncate(MAX);
     let text = (all > MAX).then(|| {
         format!(
-            "You may stop {all} workspaces that run. One question stops at most {MAX} of them: ask again for the rest."
+            "You may stop {all} workspaces that run. At most {MAX} can be stopped at once: repeat for the rest."
         )
     });
     let names: Vec<_> = chosen.iter().map(key).collect();

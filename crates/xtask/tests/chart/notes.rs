@@ -320,8 +320,7 @@ fn what_is_there_already_gets_one_line_and_what_lacks_a_key_is_named() {
         );
     }
     // Without the kinds, nothing is looked up.
-    let first =
-        "         An Issuer of that name in jupyter-k8s-system comes first, once helm upgrade finds it.\n";
+    let first = "         If jupyter-k8s-system has an Issuer of that name at the next helm upgrade, it is used instead.\n";
     let wrong = "         If it is a ClusterIssuer, leave out proxy.tls.certManager.issuerRef.kind and run helm upgrade.\n";
     for (more, issuer, hint) in [
         (&[][..], "ClusterIssuer", Some(first)),
@@ -404,8 +403,7 @@ fn the_first_workspace_is_of_the_first_user_of_the_first_namespace() {
 
 #[test]
 fn a_release_without_templates_says_that_one_is_needed_first() {
-    let missing =
-        "   There is no template: make one first (docs/catalogue.md), here with the name my-template.\n";
+    let missing = "   There is no template. Create one first (docs/catalogue.md). These commands assume the name my-template.\n";
     let none = r#"templates={"jupyterlab":null}"#;
     for (settings, is_needed) in [
         ("settings.requireTemplate=true", true),

@@ -245,13 +245,16 @@ fn a_chart_that_is_switched_off_renders_nothing_and_requires_nothing() {
 }
 
 #[test]
-fn alerts_about_missing_metrics_of_the_gateway_need_a_gateway() {
+fn alerts_about_missing_metrics_of_gateway_and_portal_need_these_parts() {
     let alerts = |off: &[&str]| {
         let objects = with_values(combination(off), &[]).unwrap();
         named(&objects, "PrometheusRule", "jupyter-k8s")["spec"].to_string()
     };
-    let alert = "JupyterK8sGatewayAway";
-    assert!(alerts(&[]).contains(alert));
+    let (gateway, portal) = ("JupyterK8sGatewayAway", "JupyterK8sPortalAway");
+    let all = alerts(&[]);
+    assert!(all.contains(gateway) && all.contains(portal));
+    let without_portal = alerts(&["portal.enabled"]);
+    assert!(without_portal.contains(gateway) && !without_portal.contains(portal));
     let off = [
         "proxy.enabled",
         "gateway.enabled",
@@ -259,7 +262,8 @@ fn alerts_about_missing_metrics_of_the_gateway_need_a_gateway() {
         "manager.enabled",
         "identity.enabled",
     ];
-    assert!(!alerts(&off).contains(alert));
+    let without_both = alerts(&off);
+    assert!(!without_both.contains(gateway) && !without_both.contains(portal));
 }
 
 fn is_role(object: &Value) -> bool {

@@ -7,7 +7,7 @@ use crate::oidc::{JwtError, Registered, Renewed};
 use crate::session::content::Content;
 
 /// Reason of the end when the refresh token suddenly belongs to another user.
-const ANOTHER_USER: &str = "another_person";
+const ANOTHER_USER: &str = "another_user";
 
 /// What the provider attests about a user now.
 pub(super) enum Attestation {
@@ -40,7 +40,7 @@ pub(super) fn judge(
         }
         Err(JwtError::Subject) => return Err(ANOTHER_USER),
         Err(error) => {
-            tracing::warn!(%error, "the ID token of a renewal is refused; the session goes on for a while");
+            tracing::warn!(%error, "the ID token of a renewal is refused; the session stays valid for at most gateway.session.maxUnrefreshedMinutes after its last renewal");
             return Ok(Attestation::Unknown);
         }
     };
@@ -57,7 +57,7 @@ pub(super) fn judge(
             Ok(Attestation::Groups(identity.groups))
         }
         Err(error) => {
-            tracing::warn!(%error, "the claims of a renewal cannot be used; the session goes on for a while");
+            tracing::warn!(%error, "the claims of a renewal cannot be used; the session stays valid for at most gateway.session.maxUnrefreshedMinutes after its last renewal");
             Ok(Attestation::Unknown)
         }
     }

@@ -302,7 +302,7 @@ impl Sessions {
                 if error.concerns_all() {
                     self.renewal.pauses.unanswered(issuer, asked, self.clock.now());
                 }
-                tracing::warn!(session = ?id, %error, "a session could not be renewed; it goes on for a while");
+                tracing::warn!(session = ?id, %error, "a session could not be renewed; it stays valid for at most gateway.session.maxUnrefreshedMinutes after its last renewal");
                 let later = POSTPONED + jitter(POSTPONED);
                 let release = |content: &mut Content, now: i64| {
                     if error.is_definite() && now >= content.times(self.limits).doubtful {

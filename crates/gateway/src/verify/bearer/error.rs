@@ -85,12 +85,12 @@ impl TokenRefusal {
     fn message(&self, site: &str, audiences: &[String]) -> String {
         let make_one = format!("kubectl create token NAME --audience={site}");
         match self {
-            Self::Shape => "The token is no signed JSON Web Token.".to_owned(),
+            Self::Shape => "The token is not a signed JSON Web Token.".to_owned(),
             Self::TooLong => format!("The token is longer than {} bytes.", super::MAX_TOKEN),
-            Self::Issuer => "The token comes from an issuer (iss) whose tokens do not count here.".to_owned(),
+            Self::Issuer => "This site does not accept tokens of the token's issuer (iss).".to_owned(),
             Self::ServiceAccountAudience => format!(
-                "The service account's token is for the API server or for another service, and not for this site alone. Make one \
-                 that is: {make_one}"
+                "The service account's token is for the API server or for another service, and not for this site alone. Create a \
+                 token for this site: {make_one}"
             ),
             Self::UserAudience if audiences.is_empty() => {
                 format!("Users' tokens are not accepted here. Use one of a service account: {make_one}")
@@ -99,13 +99,13 @@ impl TokenRefusal {
                 "The token is for another client. Get one whose audience (aud) is {}.",
                 audiences.join(" or ")
             ),
-            Self::Expired => "The token is over, or does not say when it is (exp). Get a new one.".to_owned(),
+            Self::Expired => "The token has expired, or has no expiry (exp). Get a new one.".to_owned(),
             Self::Unknown => {
-                "The API server does not know this token: it is over, made up, or its service account or pod is gone."
+                "The API server does not know this token: it has expired, it is not genuine, or its service account or pod is gone."
                     .to_owned()
             }
             Self::Token(why) => format!("The token is refused: {why}."),
-            Self::Identity(why) => format!("The token leads to no user name: {why}."),
+            Self::Identity(why) => format!("The token's claims cannot be used: {why}."),
             Self::NotAdmitted { .. } => "This site does not admit the user of this token.".to_owned(),
         }
     }

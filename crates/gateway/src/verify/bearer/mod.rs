@@ -162,7 +162,7 @@ impl Bearer {
         };
         let kind = match claimed.by {
             By::Cluster => "service_account",
-            By::Provider(_) => "person",
+            By::Provider(_) => "user",
         };
         match inner.cache.answer(digest, purpose, asking).await {
             Ok(accepted) => {

@@ -341,7 +341,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                     ..layout(f, "New workspace", Nav::New)
                 },
                 form: Form {
-                    command: f("kubectl create workspace thesis"),
+                    command: f("kubectl workspace create thesis"),
                     sections: plain_fields(),
                     summary: Summary::default(),
                     ..form(f)

@@ -116,7 +116,7 @@ impl Editing {
         };
         if hidden.written == View::Yaml {
             if let Some((name, _)) = sent.0.first() {
-                return Err(format!("A text is sent alone, without the field {name:?}."));
+                return Err(format!("A YAML text must be sent without the field {name:?}."));
             }
             let draft = Draft {
                 values: values(&self.form, &wanted),

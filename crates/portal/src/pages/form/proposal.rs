@@ -149,7 +149,7 @@ impl New {
         ];
         if hidden.written == View::Yaml {
             if let Some((name, _)) = sent.0.first() {
-                return Err(format!("A text is sent alone, without the field {name:?}."));
+                return Err(format!("A YAML text must be sent without the field {name:?}."));
             }
             return Ok(Draft::of_text(form, hidden.text.clone(), &fixed));
         }

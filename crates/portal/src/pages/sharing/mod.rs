@@ -153,7 +153,7 @@ fn list(
                     },
                     Err(_) => State {
                         tone: Tone::Warn,
-                        word: "Does not count".to_owned(),
+                        word: "Has no effect".to_owned(),
                     },
                 },
                 why: live.as_ref().err().map(ToString::to_string).unwrap_or_default(),

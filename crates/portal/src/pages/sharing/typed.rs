@@ -55,7 +55,7 @@ impl Typed {
         let owner = api::names::owner(&workspace.metadata);
         if owner.is_some() && subject.user_name().as_deref() == owner {
             let what = format!(
-                "{:?} owns the workspace and is in already: type another name.",
+                "{:?} owns the workspace and has access already: type another name.",
                 self.name
             );
             wrong.push(("name", what));
