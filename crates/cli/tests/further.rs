@@ -412,7 +412,7 @@ async fn lint_needs_no_cluster_and_finds_nothing_in_the_samples() {
         ),
         (
             "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: demo}\nspec: {displayName: d, colour: red}\n",
-            ":4:24: Workspace demo: spec.colour: is an unknown field: see docs/api.md, or kubectl explain\n",
+            ":4:24: Workspace demo: spec.colour: is an unknown field: see `kubectl explain workspace.spec`\n",
         ),
     ] {
         std::fs::write(&file, text).unwrap();
