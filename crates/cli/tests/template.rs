@@ -343,7 +343,7 @@ async fn template_lint_checks_templates_alone() {
     assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
     assert!(ran.out.contains("spec.defaultImage"), "{}", ran.out);
     assert!(
-        ran.err.starts_with("1 objects checked, 1 of other kinds"),
+        ran.err.starts_with("1 object checked, 1 of other kinds"),
         "{}",
         ran.err
     );
