@@ -69,15 +69,15 @@ pub(super) fn undone(observed: &Observed, scaler: Option<Scaler>) -> Option<Even
         (None, _) if observed.orphans().next().is_some() => return None,
         (None, _) => format!("The Deployment {name} was deleted"),
         (Some(_), Some(Scaler::Named(who))) => {
-            format!("The Deployment {name} was scaled to no pod by {who:?}")
+            format!("The Deployment {name} was scaled to 0 by {who:?}")
         }
         (Some(_), Some(Scaler::Unnamed)) => {
-            format!("The Deployment {name} was scaled to no pod, as `kubectl scale` does it")
+            format!("The Deployment {name} was scaled to 0, as with `kubectl scale`")
         }
         (Some(_), None) => return None,
     };
     let text = format!(
-        "{what}, and not the Workspace stopped: its pod ends, and a new run begins. To stop the workspace, set spec.desiredStatus: \
+        "{what}, but the Workspace should run: its pod ends, and a new pod starts. To stop the workspace, set spec.desiredStatus: \
          Stopped."
     );
     Some(event(
