@@ -23,7 +23,7 @@ pub(super) fn corrected(observed: &Observed, before: i32, replicas: i32) -> Even
         "No further pod had a node when this was corrected."
     };
     let text = format!(
-        "The Deployment {} was scaled to {before} pods, and a workspace runs one: it is scaled to {replicas} again. {disk}",
+        "The Deployment {} was scaled to {before} pods, but a workspace runs one pod: it is scaled back to {replicas}. {disk}",
         observed.identity.child_name()
     );
     // The Recorder merges Events of one action, with the text of the first.

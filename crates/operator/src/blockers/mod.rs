@@ -244,9 +244,9 @@ impl fmt::Display for DiskBlocker {
             ),
             Self::Terminating { claim } => write!(
                 f,
-                "A user deleted the claim {claim}, which the workspace names. It goes once no pod uses it, and its files with it, if \
-                 its volume is not kept; a deletion cannot be undone. Name another claim; or have one of that name made when it is gone, and \
-                 the workspace starts by itself."
+                "A user deleted the claim {claim}, which the workspace names. It is removed with its files once no pod uses it, \
+                 unless its volume is kept; a deletion cannot be undone. Name another claim; or have one of that name created \
+                 after the removal, and the workspace starts by itself."
             ),
             Self::OfAnother { claim } => write!(
                 f,
