@@ -73,7 +73,7 @@ async fn what_the_manager_does_not_allow_is_refused_before_anything_is_sent() {
             "share demo --user bob --until 2001-01-01T00:00:00Z",
             "in the past",
         ),
-        ("share demo --for 10m", "with whom?"),
+        ("share demo --for 10m", "share names no subject"),
     ] {
         let ran = run(&client, line).await;
         assert_eq!(ran.code(), exit_code::USAGE, "{line}");
