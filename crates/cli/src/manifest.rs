@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(
             failure.to_string(),
             "the workspace is refused:\n\
-             * a.yaml:7:3: spec.colour: is an unknown field: see docs/api.md, or kubectl explain\n\
+             * a.yaml:7:3: spec.colour: is an unknown field: see `kubectl explain workspace.spec`\n\
              * a.yaml:8:9: spec.port: \"80\" is less than the minimum 1024: choose 1024 to 65535"
         );
         assert_eq!(failure.code(), crate::exit_code::USAGE);

@@ -73,7 +73,7 @@ async fn what_the_manager_does_not_allow_is_refused_before_anything_is_sent() {
             "share demo --user bob --until 2001-01-01T00:00:00Z",
             "in the past",
         ),
-        ("share demo --for 10m", "with whom?"),
+        ("share demo --for 10m", "share names no subject"),
     ] {
         let ran = run(&client, line).await;
         assert_eq!(ran.code(), exit_code::USAGE, "{line}");
@@ -412,7 +412,7 @@ async fn lint_needs_no_cluster_and_finds_nothing_in_the_samples() {
         ),
         (
             "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: demo}\nspec: {displayName: d, colour: red}\n",
-            ":4:24: Workspace demo: spec.colour: is an unknown field: see docs/api.md, or kubectl explain\n",
+            ":4:24: Workspace demo: spec.colour: is an unknown field: see `kubectl explain workspace.spec`\n",
         ),
     ] {
         std::fs::write(&file, text).unwrap();

@@ -53,8 +53,8 @@ fn a_wrong_command_line_says_what_is_expected_before_a_cluster_is_asked() {
     let time = "expected a time with date and zone, such as 2026-12-31T18:00:00Z";
     let units = "with the units s, m or h, such as 90s, 5m or 1h30m; 7 days is 168h";
     for (words, code, part) in [
-        (&["share", "demo"][..], 2, "with whom? Name a --user"),
-        (&["unshare", "demo"], 2, "whose access ends?"),
+        (&["share", "demo"][..], 2, "share names no subject: add --user"),
+        (&["unshare", "demo"], 2, "unshare names no subject"),
         (
             &["share", "demo", "--user", "b", "--until", "2001-01-01T00:00:00Z"],
             2,
@@ -80,7 +80,7 @@ fn a_wrong_command_line_says_what_is_expected_before_a_cluster_is_asked() {
         (
             &["explain", "demo", "other"],
             2,
-            "one workspace at a time: demo or other?",
+            "one workspace at a time, not demo and other.",
         ),
         (
             &["delete", "demo", "-o", "json"],

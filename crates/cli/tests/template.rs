@@ -121,7 +121,7 @@ async fn a_file_of_cases_that_cannot_be_used_is_refused_with_what_is_wrong() {
             "expects-nothing",
             "{template: t.yaml, cases: [{name: a}]}",
             template("t"),
-            "says not what it expects",
+            "expects nothing",
         ),
         (
             "typo",
@@ -343,7 +343,7 @@ async fn template_lint_checks_templates_alone() {
     assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
     assert!(ran.out.contains("spec.defaultImage"), "{}", ran.out);
     assert!(
-        ran.err.starts_with("1 objects checked, 1 of other kinds"),
+        ran.err.starts_with("1 object checked, 1 of other kinds"),
         "{}",
         ran.err
     );
@@ -394,7 +394,7 @@ async fn a_template_is_explained_for_a_namespace() {
     );
     let unnamed = run(&client, "explain template").await;
     assert_eq!(unnamed.code(), exit_code::USAGE);
-    let usage = "which template? Write kubectl workspace explain template NAME";
+    let usage = "the name of the template is missing: write kubectl workspace explain template NAME";
     assert!(unnamed.error().starts_with(usage), "{}", unnamed.error());
     server.put(&in_phase("template", "Running", "Running"));
     assert_eq!(run(&client, "explain template").await.code(), 0);

@@ -261,12 +261,9 @@ async fn a_deployment_externally_scaled_to_zero_or_deleted_is_reported_once_and_
     });
     let changes = [
         (None, "was deleted"),
-        (Some(json!([ours, edited])), "was scaled to no pod by \"kubectl\""),
+        (Some(json!([ours, edited])), "was scaled to 0 by \"kubectl\""),
         // What the scale subresource leaves of a number of 0.
-        (
-            Some(json!([ours])),
-            "was scaled to no pod, as `kubectl scale` does it",
-        ),
+        (Some(json!([ours])), "was scaled to 0, as with `kubectl scale`"),
     ];
     for (scaled, text) in changes {
         let mut stage = Stage::with_running_demo().await;

@@ -78,9 +78,9 @@ async fn a_start_timeout_is_reported_at_that_moment_by_one_timer_one_write_and_o
     let reported = status.message.unwrap();
     for text in [
         "not ready within 10 min of the beginning of its run at 2026-01-01T00:00:00Z",
-        "goes on waiting",
+        "keeps waiting",
         "spec.limits.startTimeoutMinutes",
-        "last: no reason is known; the pod workspace-demo-5d8f",
+        "Last problem: no reason is known; the pod workspace-demo-5d8f",
     ] {
         assert!(reported.contains(text), "{text}: {reported}");
     }

@@ -137,7 +137,7 @@ fn shed(metrics: &Metrics, uri: &Uri) -> Response {
             metrics.count_shed(webhook.name());
         }
     }
-    let text = "more requests at a time than the webhook decides: try again in a second";
+    let text = "the webhook has too many requests at once: try again in a second";
     (StatusCode::TOO_MANY_REQUESTS, [(RETRY_AFTER, "1")], text).into_response()
 }
 

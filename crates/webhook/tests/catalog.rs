@@ -289,9 +289,9 @@ async fn a_profile_shows_its_pods_nothing_that_its_writer_may_not_read() {
     let refused = webhook.validate_create("alice", &naming("keys")).await;
     assert_eq!(refused.code, 403);
     for line in [
-        r#"spec.secretMounts[0].secretName: "keys" is out of your reach"#,
-        r#"spec.imagePullSecrets[0].name: "keys-of-registry" is out of your reach"#,
-        r#"spec.env[1].valueFrom.configMapKeyRef.name: "facts" is out of your reach"#,
+        r#"spec.secretMounts[0].secretName: "keys" needs a permission that you lack"#,
+        r#"spec.imagePullSecrets[0].name: "keys-of-registry" needs a permission that you lack"#,
+        r#"spec.env[1].valueFrom.configMapKeyRef.name: "facts" needs a permission that you lack"#,
     ] {
         assert!(refused.message.contains(line), "{line}: {refused:?}");
     }
@@ -318,7 +318,9 @@ async fn a_secret_lent_for_pulls_or_for_one_key_is_not_thereby_shown_to_pods() {
         let refused = webhook.validate_update("alice", old, new).await;
         assert_eq!(refused.code, 403, "{old} {new}: {refused:?}");
         assert!(
-            refused.message.contains(r#""s" is out of your reach"#),
+            refused
+                .message
+                .contains(r#""s" needs a permission that you lack"#),
             "{refused:?}"
         );
     }
@@ -387,7 +389,7 @@ async fn a_profile_names_an_account_only_for_users_who_may_create_its_token() {
     assert!(
         refused
             .message
-            .starts_with(r#"spec.serviceAccount.name: "ci" is out of your reach"#)
+            .starts_with(r#"spec.serviceAccount.name: "ci" needs a permission that you lack"#)
             && refused
                 .message
                 .contains("the verb create on it (serviceaccounts/token)"),

@@ -64,7 +64,7 @@ async fn of_two_defaults_neither_is_guessed() {
     assert!(
         refused
             .message
-            .contains("which template is the default cannot be said: second, standard all have the label"),
+            .contains("the default template is ambiguous: second, standard all have the label"),
         "{refused:?}"
     );
     let third = serde_json::to_value(template("third", "true")).unwrap();

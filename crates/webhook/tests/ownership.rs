@@ -140,7 +140,7 @@ async fn the_user_who_assigned_an_owner_is_recorded_and_stays() {
         let answer = webhook.validate_create(user, &new).await;
         assert_eq!(answer.code, 403, "{user}: {answer:?}");
         assert!(
-            answer.message.contains("is not who named the owner"),
+            answer.message.contains("is not the user who set the owner"),
             "{answer:?}"
         );
     }

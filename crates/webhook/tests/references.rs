@@ -26,9 +26,9 @@ async fn a_secret_is_named_only_by_users_who_may_read_it() {
     let refused = webhook.validate_create("alice", &reading("theirs")).await;
     assert_eq!(refused.code, 403);
     assert!(
-        refused
-            .message
-            .starts_with(r#"spec.env[0].valueFrom.secretKeyRef.name: "theirs" is out of your reach"#),
+        refused.message.starts_with(
+            r#"spec.env[0].valueFrom.secretKeyRef.name: "theirs" needs a permission that you lack"#
+        ),
         "{refused:?}"
     );
     assert!(
@@ -137,7 +137,7 @@ async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user()
     };
     let refused = webhook.validate_create("hub", &assigned("hub", "alice")).await;
     assert_eq!(refused.code, 403, "{refused:?}");
-    let line = r#"spec.templateRef: "creds-alice" is out of your reach"#;
+    let line = r#"spec.templateRef: "creds-alice" needs a permission that you lack"#;
     assert!(refused.message.contains(line), "{refused:?}");
     let kept = assigned("keeper", "alice");
     assert!(webhook.validate_create("keeper", &kept).await.allowed);
@@ -151,7 +151,9 @@ async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user()
         .validate_update("alice", &hers, &assigned("alice", "carol"))
         .await;
     assert!(
-        refused.message.contains(r#""creds-carol" is out of your reach"#),
+        refused
+            .message
+            .contains(r#""creds-carol" needs a permission that you lack"#),
         "{refused:?}"
     );
     // A permission is checked once. After that, the owner's changes and a stop by another user need no check.
@@ -190,7 +192,7 @@ async fn a_name_that_a_template_leaves_to_the_workspace_is_checked() {
     assert!(
         refused
             .message
-            .starts_with(r#"spec.variables: "course-db" is out of your reach"#),
+            .starts_with(r#"spec.variables: "course-db" needs a permission that you lack"#),
         "{refused:?}"
     );
     assert_eq!(
@@ -252,7 +254,7 @@ async fn a_template_that_comes_later_gets_no_secret_that_the_workspace_chose() {
     assert!(
         refused
             .message
-            .starts_with(r#"spec.variables: "admin-creds" is out of your reach"#),
+            .starts_with(r#"spec.variables: "admin-creds" needs a permission that you lack"#),
         "{refused:?}"
     );
     let (made, answer) = reader.create("alice", &early).await;
@@ -359,7 +361,9 @@ async fn another_user_who_changes_what_runs_needs_the_rights_to_all_that_it_read
     let refused = webhook.validate_update("bob", &old, &new).await;
     assert_eq!(refused.code, 403, "{refused:?}");
     assert!(
-        refused.message.contains(r#""mine" is out of your reach"#),
+        refused
+            .message
+            .contains(r#""mine" needs a permission that you lack"#),
         "{refused:?}"
     );
     assert!(webhook.validate_update("carol", &old, &new).await.allowed);
@@ -380,7 +384,9 @@ async fn another_user_who_opens_it_needs_the_rights_to_all_that_it_reads() {
     let refused = webhook.validate_update("bob", &closed, &open).await;
     assert_eq!(refused.code, 403, "he would read it inside: {refused:?}");
     assert!(
-        refused.message.contains(r#""mine" is out of your reach"#),
+        refused
+            .message
+            .contains(r#""mine" needs a permission that you lack"#),
         "{refused:?}"
     );
     for user in ["alice", "carol"] {
@@ -409,7 +415,9 @@ async fn another_user_who_changes_the_owner_needs_the_rights_to_all_that_it_read
         let refused = webhook.validate_update("bob", &hers, &reassigned).await;
         assert_eq!(refused.code, 403, "to {to}: {refused:?}");
         assert!(
-            refused.message.contains(r#""mine" is out of your reach"#),
+            refused
+                .message
+                .contains(r#""mine" needs a permission that you lack"#),
             "{refused:?}"
         );
         for user in ["alice", "carol"] {

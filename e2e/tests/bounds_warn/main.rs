@@ -42,7 +42,7 @@ async fn a_workspace_out_of_bounds_is_stored_with_warnings_and_gets_no_pod() -> 
         json!({"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "theirs", "key": "k"}}}]});
     for (refused, expected) in [
         (forged, "names another owner"),
-        (manifest(&scratch, &secret), "is out of your reach"),
+        (manifest(&scratch, &secret), "needs a permission that you lack"),
     ] {
         let outcome = command::kubectl_with("alice", &["create", "-f", "-"], &refused).await?;
         anyhow::ensure!(

@@ -306,7 +306,7 @@ async fn the_author_of_a_profile_needs_read_access_to_its_pull_secrets(
     let refused = api.create(&PostParams::default(), &profile).await;
     let refused = refused.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(
-        refused.contains(r#"spec.imagePullSecrets[0].name: "registry" is out of your reach"#),
+        refused.contains(r#"spec.imagePullSecrets[0].name: "registry" needs a permission that you lack"#),
         "{refused}"
     );
     let secret = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"], "resourceNames": ["registry"]}]);

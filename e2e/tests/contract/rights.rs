@@ -263,7 +263,7 @@ async fn a_profile_names_a_service_account_only_for_those_who_may_make_its_token
     for (profile, part) in [
         (
             named("ci")?,
-            r#"spec.serviceAccount.name: "ci" is out of your reach"#.to_owned(),
+            r#"spec.serviceAccount.name: "ci" needs a permission that you lack"#.to_owned(),
         ),
         (
             class,
@@ -315,7 +315,7 @@ async fn only_users_with_access_name_secrets_config_maps_and_claims(scratch: &Sc
         alice.create(&dry(), &of(mine)?).await?;
         let refused = refusal(alice.create(&dry(), &of(theirs)?).await)?;
         assert!(
-            refused.contains("\"theirs\" is out of your reach") && refused.contains(resource),
+            refused.contains("\"theirs\" needs a permission that you lack") && refused.contains(resource),
             "{refused}"
         );
     }

@@ -227,7 +227,7 @@ async fn deployment_scaled_to_zero_by_kubectl_scale(fixture: &Fixture) -> anyhow
         .api::<Deployment>()
         .patch_scale(&child(fixture), &PatchParams::default(), &none)
         .await?;
-    new_run_is_reported(fixture, first, "was scaled to no pod, as `kubectl scale` does it").await
+    new_run_is_reported(fixture, first, "was scaled to 0, as with `kubectl scale`").await
 }
 
 async fn deployment_deleted_manually(fixture: &Fixture) -> anyhow::Result<()> {

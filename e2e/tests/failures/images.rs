@@ -69,7 +69,7 @@ async fn private_image_whose_secret_is_missing(fixture: &Fixture) -> anyhow::Res
     let image = create_private(fixture).await?;
     let expected = [
         image.as_str(),
-        "\"runner\" has it pulled with credentials (spec.imagePullSecrets): check that they exist in this namespace",
+        "\"runner\" pulls it with credentials (spec.imagePullSecrets): check that they exist in this namespace",
     ];
     let evidence = waiting(&["ErrImagePull"]);
     fixture

@@ -80,7 +80,7 @@ async fn start_that_takes_too_long(fixture: &Fixture) -> anyhow::Result<()> {
     let expected = [
         "not ready within 1 min of the beginning of its run at",
         "spec.limits.startTimeoutMinutes",
-        "last: Unschedulable: No node can take the pod.",
+        "Last problem: Unschedulable: No node can take the pod.",
     ];
     fixture
         .reports(reason::START_TIMEOUT, &expected, start_is_over())

@@ -83,11 +83,17 @@ async fn a_template_created_later_does_not_expose_unchecked_secrets() -> anyhow:
     // No later write and no new workspace gives access to it: the webhook now checks the user's rights.
     let again = Patch::Merge(json!({"spec": {"displayName": "again"}}));
     let reported = refusal(alice.patch("early", &PatchParams::default(), &again).await)?;
-    assert!(reported.contains("is out of your reach"), "{reported}");
+    assert!(
+        reported.contains("needs a permission that you lack"),
+        "{reported}"
+    );
     nothing_runs(&scratch).await?;
     let late = template::workspace(&scratch, "late", &chosen)?;
     let reported = refusal(alice.create(&PostParams::default(), &late).await)?;
-    assert!(reported.contains("is out of your reach"), "{reported}");
+    assert!(
+        reported.contains("needs a permission that you lack"),
+        "{reported}"
+    );
 
     // The control: a user who may read it gets access after creating the workspace again, as the message says.
     let rules: Value =

@@ -24,8 +24,8 @@ const STEPS: [&str; 6] = [
     "Scheduling",
     "Attaching disk",
     "Pulling image",
-    "Starting JupyterLab",
-    "Waiting for JupyterLab",
+    "Starting the application",
+    "Waiting for the application",
     "Opening the connection",
 ];
 /// Keeps what the page shows of a start: the name and class of each step, and since when one of them is under way.
@@ -252,7 +252,7 @@ async fn a_blocked_start_shows_its_step_its_reason_and_its_pod_s_message() -> an
             ("Scheduling", "done"),
             ("Attaching disk", "done"),
             ("Pulling image", "stuck"),
-            ("Starting JupyterLab", "next"),
+            ("Starting the application", "next"),
         ]
     );
     let finding = &shown["explanation"]["findings"][0];

@@ -262,8 +262,8 @@ reasons! {
         "The workspace's manager disables sharing, or all its workspaces have one web origin (routing.mode Path).",
         "Ask the administrator to set authorization.sharing.enabled of the manager, or routing.pathModeSharing: the message says which.";
     UNVOUCHED = "Unvouched", "Active=False of a WorkspaceShare; Event",
-        "The installation has no webhook, so nothing verifies who made the share and who owns the workspace.",
-        "Ask the administrator to install the webhook; then create the share again.";
+        "The operator runs without the admission webhook and the admission policies, so nothing verifies who made the share and who owns the workspace. The chart always installs the policies.",
+        "Ask the administrator to install the product with its chart; then create the share again.";
     SHARE_OUT_OF_BOUNDS = "ShareOutOfBounds", "Active=False of a WorkspaceShare; Event",
         "The share exceeds the manager's limits: it lasts too long, has no end, or names groups.",
         "Correct what the message names.";

@@ -27,7 +27,7 @@ impl Wanted {
     pub(crate) fn of(args: &CreateFlags, namespace: Option<&str>) -> Result<Self, Failure> {
         if args.wait && args.dry_run != DryRun::None {
             return Err(Failure::Usage(
-                "--wait makes no sense with --dry-run: nothing would ever be available".into(),
+                "--wait cannot be used with --dry-run: no workspace would become available".into(),
             ));
         }
         if let Some(file) = &args.filename {

@@ -79,15 +79,20 @@ fn text(report: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
     }
     writeln!(
         console.err,
-        "{} objects checked, {} of other kinds skipped, {} problems.",
-        report.checked,
+        "{} checked, {} of other kinds skipped, {}.",
+        counted(report.checked, "object"),
         report.skipped,
-        report.problems.len()
+        counted(report.problems.len(), "problem")
     )?;
     for line in &report.not_judged {
         writeln!(console.err, "Not judged: {line}.")?;
     }
     Ok(())
+}
+
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// The installation's settings, or built-in values with a placeholder image.

@@ -78,7 +78,7 @@ impl File {
             match (&case.refused, &case.admitted) {
                 (None, None) => {
                     return Some(format!(
-                        "case {name:?} says not what it expects: add refused, a list of fields, or admitted, which may be {{}}"
+                        "case {name:?} expects nothing: add refused, a list of fields, or admitted, which may be {{}}"
                     ));
                 }
                 (Some(_), Some(_)) => return Some(format!("case {name:?} cannot be refused and admitted")),
@@ -369,7 +369,7 @@ mod tests {
     fn a_case_must_say_what_it_expects() {
         for (cases, part) in [
             ("[]", "no cases"),
-            ("[{name: a, workspace: {}}]", "says not what it expects"),
+            ("[{name: a, workspace: {}}]", "expects nothing"),
             ("[{name: a, refused: []}]", "names no field"),
             (
                 "[{name: a, refused: [{field: spec.image}], admitted: {}}]",

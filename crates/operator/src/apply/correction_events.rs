@@ -23,7 +23,7 @@ pub(super) fn corrected(observed: &Observed, before: i32, replicas: i32) -> Even
         "No further pod had a node when this was corrected."
     };
     let text = format!(
-        "The Deployment {} was scaled to {before} pods, and a workspace runs one: it is scaled to {replicas} again. {disk}",
+        "The Deployment {} was scaled to {before} pods, but a workspace runs one pod: it is scaled back to {replicas}. {disk}",
         observed.identity.child_name()
     );
     // The Recorder merges Events of one action, with the text of the first.
@@ -69,15 +69,15 @@ pub(super) fn undone(observed: &Observed, scaler: Option<Scaler>) -> Option<Even
         (None, _) if observed.orphans().next().is_some() => return None,
         (None, _) => format!("The Deployment {name} was deleted"),
         (Some(_), Some(Scaler::Named(who))) => {
-            format!("The Deployment {name} was scaled to no pod by {who:?}")
+            format!("The Deployment {name} was scaled to 0 by {who:?}")
         }
         (Some(_), Some(Scaler::Unnamed)) => {
-            format!("The Deployment {name} was scaled to no pod, as `kubectl scale` does it")
+            format!("The Deployment {name} was scaled to 0, as with `kubectl scale`")
         }
         (Some(_), None) => return None,
     };
     let text = format!(
-        "{what}, and not the Workspace stopped: its pod ends, and a new run begins. To stop the workspace, set spec.desiredStatus: \
+        "{what}, but the Workspace should run: its pod ends, and a new pod starts. To stop the workspace, set spec.desiredStatus: \
          Stopped."
     );
     Some(event(

@@ -189,7 +189,7 @@ pub(crate) async fn retain(
 
 async fn report_taken_over(context: &Context, identity: &Identity, claim: &Claim) {
     let note = format!(
-        "The workspace goes on with the disk {} that an earlier workspace of its owner left.",
+        "The workspace uses the disk {} again, which was kept from an earlier workspace of its owner.",
         claim.name_any()
     );
     let event = Event {

@@ -167,19 +167,19 @@ impl fmt::Display for Blocker {
             ),
             Self::Terminating { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),
             Self::Contested { kind, name, manager } => {
-                write!(f, "The {kind} {name} does not stay as this workspace needs it: ")?;
                 match manager {
                     Some(manager) => write!(
                         f,
-                        "{manager:?} changes it again and again. Stop that client from writing it."
+                        "The {kind} {name} is repeatedly changed by another client, {manager:?}: stop that client from writing it."
                     )?,
                     None => write!(
                         f,
-                        "it changes again and again, and no field manager but {:?} is recorded. Check for a second installation of this product.",
+                        "The {kind} {name} is repeatedly changed, and no field manager but {:?} is recorded: check for a second \
+                         installation of this product.",
                         names::OPERATOR
                     )?,
                 }
-                f.write_str(" It is corrected with growing delays.")
+                f.write_str(" The operator restores it with growing delays.")
             }
             Self::Disk(disk) => disk.fmt(f),
             Self::Route { message, .. } => f.write_str(message),
@@ -217,8 +217,8 @@ impl fmt::Display for DiskBlocker {
                 why: Withheld::Unattested,
             } => write!(
                 f,
-                "The disk {claim} was kept from an earlier workspace of this name, and no admission webhook attests \
-                 this one's owner. Have a user who may update the claim set its annotation {} to this workspace's UID.",
+                "The disk {claim} was kept from an earlier workspace of this name, and the owner \
+                 of this workspace was not verified. Have a user who may update the claim set its annotation {} to this workspace's UID.",
                 names::WORKSPACE_UID
             ),
             Self::Withheld {
@@ -226,8 +226,8 @@ impl fmt::Display for DiskBlocker {
                 why: Withheld::Assigned,
             } => write!(
                 f,
-                "The disk {claim} was kept from an earlier workspace of this name, and another user set this one's owner \
-                 and chose what runs in it. Have the owner create the workspace, or have a user who may update the claim \
+                "The disk {claim} was kept from an earlier workspace of this name, and another user set the owner \
+                 of this workspace and chose what runs in it. Have the owner create the workspace, or have a user who may update the claim \
                  set its annotation {} to this workspace's UID.",
                 names::WORKSPACE_UID
             ),
@@ -244,9 +244,9 @@ impl fmt::Display for DiskBlocker {
             ),
             Self::Terminating { claim } => write!(
                 f,
-                "A user deleted the claim {claim}, which the workspace names. It goes once no pod uses it, and its files with it, if \
-                 its volume is not kept; a deletion cannot be undone. Name another claim; or have one of that name made when it is gone, and \
-                 the workspace starts by itself."
+                "A user deleted the claim {claim}, which the workspace names. It is removed with its files once no pod uses it, \
+                 unless its volume is kept; a deletion cannot be undone. Name another claim; or have one of that name created \
+                 after the removal, and the workspace starts by itself."
             ),
             Self::OfAnother { claim } => write!(
                 f,

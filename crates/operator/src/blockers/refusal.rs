@@ -26,8 +26,8 @@ pub(crate) fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal
         return None;
     }
     if child == "PersistentVolumeClaim" && is_growth(message) {
-        let advice = "What runs goes on at the old size. Have the storage class allow volume expansion, and the \
-                      disk grows by itself; or copy the files to a workspace with a larger disk";
+        let advice = "The running workspace keeps the old size. Have the storage class allow volume expansion, and the disk \
+                      grows by itself; or copy the files to a workspace with a larger disk";
         return Some(Refusal {
             reason: reason::VOLUME_RESIZE_FAILED,
             message: format!(
@@ -113,8 +113,8 @@ impl Missing<'_> {
         Refusal {
             reason: self.reason,
             message: format!(
-                "The {kind} {name}, which {by} names ({field}), does not exist{place}, so no pod can be made. Have it made, and the \
-                 pod follows by itself; or have the profile name another one."
+                "The {kind} {name}, which {by} names ({field}), does not exist{place}, so no pod can be created. Have it \
+                 created, and the pod starts by itself; or have the profile name another one."
             ),
         }
     }

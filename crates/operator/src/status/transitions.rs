@@ -108,9 +108,9 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
 /// The Event of a stop. `by_rule`: a rule stops it, not a user.
 fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) -> Event {
     let note = if is_ephemeral(after) {
-        "The pod is being stopped; its home directory is no disk, and goes with it."
+        "The pod is being stopped; its home directory is not on a disk: its files are deleted."
     } else if loses_disk(before) || loses_disk(after) {
-        "The pod is being stopped; its disk was deleted, and goes with it."
+        "The pod is being stopped; a claim that it mounts is marked for deletion: the claim's files are deleted now, unless its volume is kept."
     } else {
         "The pod is being stopped; the disk is kept."
     };

@@ -19,7 +19,7 @@ pub enum Inactive {
     #[error("Workspace {0:?} does not exist (yet): the share counts once its creator makes it.")]
     WorkspaceNotFound(String),
     /// The workspace is being deleted, or is another one with the same name.
-    #[error("The workspace {0:?} for which the share was made is gone or going.")]
+    #[error("The workspace {0:?} for which the share was made was deleted or is being deleted.")]
     WorkspaceGone(String),
     /// The share was made neither by the owner nor on the owner's behalf.
     #[error(
@@ -27,7 +27,7 @@ pub enum Inactive {
     )]
     OwnerChanged(String),
     /// The manager is unknown, and so are its bounds.
-    #[error("The WorkspaceManager of workspace {0:?} is not known, and it says what may be shared.")]
+    #[error("The WorkspaceManager of workspace {0:?} is not known, so the limits for shares are not known.")]
     ManagerNotFound(String),
     /// The manager disables sharing.
     #[error("WorkspaceManager {0:?} disables sharing (authorization.sharing.enabled).")]

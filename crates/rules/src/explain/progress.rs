@@ -13,8 +13,8 @@ pub const STEPS: [&str; 6] = [
     "Scheduling",
     "Attaching disk",
     "Pulling image",
-    "Starting JupyterLab",
-    "Waiting for JupyterLab",
+    "Starting the application",
+    "Waiting for the application",
     "Opening the connection",
 ];
 /// Number of steps before the application runs.

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::document::{Document, Finding, Place};
 use super::parse::{MAX_BYTES, MAX_FINDINGS, Syntax, parse};
-use super::unknown::{unknown, unknown_fields};
+use super::unknown::{nearest, unknown, unknown_fields};
 use crate::validate::schema::Schema;
 use crate::violation::Violation;
 
@@ -147,7 +147,9 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
     let mut findings = Vec::new();
     let unknown_names = metadata.keys().filter(|name| !METADATA.contains(&name.as_str()));
     for name in unknown_names.take(MAX_FINDINGS) {
-        findings.push(key_finding(document, &unknown(format!("metadata.{name}"))));
+        let nearest = nearest(name, METADATA.into_iter());
+        let violation = unknown(&format!("metadata.{name}"), nearest, "workspace");
+        findings.push(key_finding(document, &violation));
     }
     let text = |path: String, value: &Value| {
         let rule = "is not text: put it in quotes";

@@ -47,11 +47,14 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
     // Unknown.
     (
         "colour: red\nspec:\n  displayName: a\n",
-        &[("5:1", "colour: is an unknown field")],
+        &[(
+            "5:1",
+            "colour: is an unknown field: see `kubectl explain workspace`",
+        )],
     ),
     (
         "spec:\n  displayName: a\n  imagee: b\n",
-        &[("7:3", "spec.imagee: is an unknown field")],
+        &[("7:3", "spec.imagee: is an unknown field: did you mean \"image\"?")],
     ),
     (
         "spec:\n  displayName: a\n  storage:\n    sise: 1Gi\n",
@@ -317,7 +320,10 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
         "spec:\n  displayname: a\n",
         &[
             ("5:1", "spec.displayName: is missing"),
-            ("6:3", "spec.displayname: is an unknown field"),
+            (
+                "6:3",
+                "spec.displayname: is an unknown field: did you mean \"displayName\"?",
+            ),
         ],
     ),
     (

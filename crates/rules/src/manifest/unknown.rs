@@ -2,8 +2,13 @@
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::Value;
+use strsim::damerau_levenshtein as distance;
 
+use super::parse::MAX_FINDINGS;
 use crate::violation::Violation;
+
+/// Most typing errors in a name that is taken for a known one.
+const ERRORS: usize = 2;
 
 /// Fields beside `apiVersion`, `kind` and `metadata` that the kind does not have.
 pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Violation> {
@@ -15,29 +20,53 @@ pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Vio
     let schema = schema
         .as_ref()
         .map_or(&Value::Null, |schema| &schema["openAPIV3Schema"]);
+    let kind = crd.spec.names.kind.to_lowercase();
     let mut found = Vec::new();
     if let Some(fields) = object.as_object() {
         for (name, value) in fields {
             match name.as_str() {
                 "apiVersion" | "kind" | "metadata" => {}
-                name => walk(value, &schema["properties"][name], name.to_owned(), &mut found),
+                name => match &schema["properties"][name] {
+                    Value::Null => found.push(unknown(name, nearest(name, names(schema)), &kind)),
+                    inner => walk(value, inner, name, &kind, &mut found),
+                },
             }
         }
     }
     found
 }
 
-pub(super) fn unknown(path: impl Into<String>) -> Violation {
-    Violation::new(
-        path,
-        "",
-        "is an unknown field: see docs/api.md, or kubectl explain",
-    )
+/// The violation at `path`. `kind`: as `kubectl explain` knows it.
+pub(super) fn unknown(path: &str, nearest: Option<&str>, kind: &str) -> Violation {
+    let rule = match (nearest, path.split_once('.')) {
+        (Some(nearest), _) => format!("is an unknown field: did you mean {nearest:?}?"),
+        (None, Some((part, _))) => format!("is an unknown field: see `kubectl explain {kind}.{part}`"),
+        (None, None) => format!("is an unknown field: see `kubectl explain {kind}`"),
+    };
+    Violation::new(path, "", rule)
 }
 
-fn walk(value: &Value, schema: &Value, path: String, found: &mut Vec<Violation>) {
+/// The known name that `name` was probably meant to be. Short names allow for fewer typing errors.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let most = ERRORS.min(name.len() / 3).max(1);
+    known
+        .filter(|known| known.len().abs_diff(name.len()) <= most)
+        .map(|known| (distance(name, known), known))
+        .filter(|(errors, _)| *errors <= most)
+        .min()
+        .map(|(_, known)| known)
+}
+
+fn names(schema: &Value) -> impl Iterator<Item = &str> {
+    let properties = schema["properties"].as_object();
+    properties
+        .into_iter()
+        .flat_map(|properties| properties.keys().map(String::as_str))
+}
+
+fn walk(value: &Value, schema: &Value, path: &str, kind: &str, found: &mut Vec<Violation>) {
     if schema.is_null() {
-        found.push(unknown(path));
+        found.push(unknown(path, None, kind));
         return;
     }
     if schema["x-kubernetes-preserve-unknown-fields"] == true {
@@ -47,18 +76,22 @@ fn walk(value: &Value, schema: &Value, path: String, found: &mut Vec<Violation>)
         Value::Object(fields) => {
             let additional = &schema["additionalProperties"];
             for (name, value) in fields {
-                let of_name = &schema["properties"][name];
-                let inner = if of_name.is_null() && additional.is_object() {
-                    additional
-                } else {
-                    of_name
-                };
-                walk(value, inner, format!("{path}.{name}"), found);
+                let path = format!("{path}.{name}");
+                match &schema["properties"][name] {
+                    Value::Null if additional.is_object() => walk(value, additional, &path, kind, found),
+                    Value::Null => {
+                        // No more are shown, and a text may have thousands.
+                        let is_shown = found.len() < MAX_FINDINGS;
+                        let nearest = is_shown.then(|| nearest(name, names(schema))).flatten();
+                        found.push(unknown(&path, nearest, kind));
+                    }
+                    inner => walk(value, inner, &path, kind, found),
+                }
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                walk(item, &schema["items"], format!("{path}[{index}]"), found);
+                walk(item, &schema["items"], &format!("{path}[{index}]"), kind, found);
             }
         }
         _ => {}

@@ -44,8 +44,8 @@ pub(crate) fn refused(
         .into_iter()
         .filter(|named| named.resource == Resource::Secret)
         .map(|named| {
-            let rule = "is a Secret that no webhook has attested, because none validates workspaces here: leave it out, or have \
-                        the administrator install the webhook or set allowUnvouchedReferences";
+            let rule = "is a Secret, and no webhook checks here who may read it: leave it out, or have an administrator install the \
+                        webhook or set allowUnvouchedReferences: true in the operator's settings file";
             Violation::new(named.field, named.name, rule)
         })
         .collect()
@@ -60,9 +60,9 @@ fn unchecked_references(
     match chosen_by_author(Requester::Other, workspace, template, manager, settings) {
         Ok(chosen) if chosen.is_empty() => Vec::new(),
         Ok(_) => {
-            let rule = "names Secrets, ConfigMaps or claims by values that the workspace chooses, and nothing records that it \
-                        existed when the workspace was created, so the right to them was not checked: delete the workspace and create it anew; \
-                        first set spec.storage.retain: Retain, or its disk is deleted with it";
+            let rule = "names Secrets, ConfigMaps or claims by values of the workspace, and nothing records that it existed \
+                        when the workspace was created, so your permission for them was not checked: delete the workspace and \
+                        create it anew; first set spec.storage.retain: Retain, or its disk is deleted with it";
             vec![Violation::new("spec.templateRef", template.name_any(), rule)]
         }
         Err(faults) => faults,

@@ -121,7 +121,7 @@ async fn rest(request: &Request, readable: DynamicObject, rules: &Rules, lookups
         .await
         .unwrap_or_else(|_| {
             tracing::warn!(
-                "a malformed request is refused without what else is wrong with it: that took too long"
+                "a malformed request was refused; further errors were not listed, because the check took too long"
             );
             Findings::default()
         })
@@ -147,7 +147,7 @@ async fn judged(request: &Request, readable: DynamicObject, rules: &Rules, looku
     outcome.await.unwrap_or_else(|error| {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
-            "a malformed request is refused without what else is wrong with it"
+            "a malformed request was refused; further errors were not listed"
         );
         Findings::default()
     })

@@ -148,7 +148,7 @@ fn replaced(request: &Request, (key, value): &Annotation) -> Option<String> {
         None => ": it is left out".to_owned(),
     };
     Some(format!(
-        "metadata.annotations[{key}]: {given:?} is not taken over, because only the webhook writes it{instead}"
+        "metadata.annotations[{key}]: {given:?} is ignored, because only the webhook writes it{instead}"
     ))
 }
 

@@ -159,7 +159,7 @@ fn a_replaced_annotation_gives_a_warning_and_a_stored_one_does_not() {
     assert_eq!(
         warnings,
         [format!(
-            "metadata.annotations[{ATTESTED_TEMPLATE}]: \"x\" is not taken over, because only the webhook writes it"
+            "metadata.annotations[{ATTESTED_TEMPLATE}]: \"x\" is ignored, because only the webhook writes it"
         )]
     );
     let stored = annotated(Some("t-1"));

@@ -31,7 +31,7 @@ pub(crate) fn violation(request: &Request) -> Option<Violation> {
     if request.is_delete() || recorded(&request.object) == due(request) {
         return None;
     }
-    let rule = "is not who named the owner: leave it as it is";
+    let rule = "is not the user who set the owner: leave it as it is";
     let value = recorded(&request.object).unwrap_or_default();
     Some(Violation::new(
         format!("metadata.annotations[{ASSIGNED_BY}]"),

@@ -70,8 +70,8 @@ fn the_one(names: BTreeSet<String>) -> Result<Option<String>, Violation> {
     }
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let rule = format!(
-        "is missing, and which template is the default cannot be said: {names} all have the label {DEFAULT_TEMPLATE_LABEL}: \"true\". \
-         Name one of them, or have an administrator leave the label on one"
+        "is missing, and the default template is ambiguous: {names} all have the label {DEFAULT_TEMPLATE_LABEL}: \"true\". Name \
+         one of them, or have an administrator leave the label on one"
     );
     Err(Violation::new(FIELD, "", rule))
 }
@@ -99,6 +99,11 @@ mod tests {
         assert_eq!(of(&[]), Ok(None));
         assert_eq!(of(&["a"]), Ok(Some("a".to_owned())));
         let message = of(&["b", "a"]).unwrap_err().to_string();
-        assert!(message.starts_with("spec.templateRef: is missing, and which template is the default cannot be said: a, b all have"), "{message}");
+        assert!(
+            message.starts_with(
+                "spec.templateRef: is missing, and the default template is ambiguous: a, b all have"
+            ),
+            "{message}"
+        );
     }
 }

@@ -62,8 +62,8 @@ pub(super) async fn forbidden(
     let new = newly_named(named, &attested, Part::covers);
     if new.len() > MAX_ASKED {
         let rule = format!(
-            "names {} Secrets, ConfigMaps and claims at once for which you have to be asked, more than the maximum {MAX_ASKED}: \
-             name fewer",
+            "adds {} Secrets, ConfigMaps and claims whose permissions must be checked, more than the maximum {MAX_ASKED} of one \
+             request: add fewer at once",
             new.len()
         );
         return Ok(vec![Violation::new("spec", "", rule)]);
@@ -107,12 +107,12 @@ pub(super) async fn without_right(
 
 fn violation(field: String, right: Right) -> Violation {
     let remedy = if field == TEMPLATE {
-        ", and the template has the pod read it: choose another template, or another name for the workspace, have its owner do this"
+        ", and the template makes the pod use it: choose another template or another workspace name, have the workspace's owner do this"
     } else {
         ": leave it out"
     };
     let rule = format!(
-        "is out of your reach{remedy}, or ask an administrator for the verb {} on it ({})",
+        "needs a permission that you lack{remedy}, or ask an administrator for the verb {} on it ({})",
         right.verb, right.resource
     );
     Violation::new(field, right.name, rule)

@@ -105,7 +105,7 @@ fn limits(
     share.metadata.creation_timestamp.get_or_insert(Time(now));
     let past = rules::shares::end(&share).filter(|end| request.is_create() && now >= *end);
     let past = past.map(|end| {
-        let rule = "has passed: name a time to come, or none";
+        let rule = "is in the past: set a time in the future, or leave it out";
         Violation::new("spec.expiresAt", end.to_string(), rule)
     });
     let beyond = manager.and_then(|manager| rules::shares::within_bounds(&share, manager).err());

@@ -54,7 +54,7 @@ pub(crate) fn offline(args: &Explain, console: &mut Console<'_>) -> Result<(), F
         found.push(Checked::new(name, by_rules(&manifest), "rules"));
     }
     let not_judged = "Not judged without a cluster: the template's bounds, your rights, whether what it names exists, \
-                      admission of other users.\n";
+                      admission by other products, quotas and LimitRanges.\n";
     report(args, &found, not_judged, console)
 }
 

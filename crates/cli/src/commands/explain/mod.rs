@@ -55,7 +55,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console
 pub(crate) fn check(args: &Explain) -> Result<(), Failure> {
     match (&args.name, &args.explained_template) {
         (Some(name), Some(template)) if name != TEMPLATE => Err(Failure::Usage(format!(
-            "one workspace at a time: {name} or {template}? For a template: kubectl workspace explain template {template}"
+            "one workspace at a time, not {name} and {template}. For a template: kubectl workspace explain template {template}"
         ))),
         _ => Ok(()),
     }
@@ -84,8 +84,8 @@ async fn state(
         // The word is meant, not a workspace of that name.
         Err(failure) if name == TEMPLATE && failure.is_not_found() => {
             return Err(Failure::Usage(format!(
-                "which template? Write kubectl workspace explain template NAME, with a name of kubectl workspace template list \
-                 (namespace {:?} has no workspace \"template\", either)",
+                "the name of the template is missing: write kubectl workspace explain template NAME, with a name of kubectl \
+                 workspace template list (namespace {:?} has no workspace \"template\", either)",
                 target.namespace
             )));
         }

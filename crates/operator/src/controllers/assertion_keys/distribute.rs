@@ -248,7 +248,12 @@ async fn strip(
     }
     let patch = Patch::Merge(json!({"data": foreign, "binaryData": null}));
     let stripped = objects.patch(NAME, &patch_as(names::OPERATOR), &patch).await?;
-    report(context, &stripped, "Foreign entries were in it, and are removed.").await;
+    report(
+        context,
+        &stripped,
+        "It contained foreign entries, which were removed.",
+    )
+    .await;
     Ok(stripped)
 }
 
@@ -273,7 +278,7 @@ async fn recreate(
     // By apply: the operator may create ConfigMaps only under this name, and RBAC cannot restrict a POST by name.
     let params = PatchParams::apply(names::OPERATOR).force();
     let made = objects.patch(NAME, &params, &Patch::Apply(wanted)).await?;
-    let what = "It could not be changed, or held what cannot be, and was made recreate.";
+    let what = "It could not be changed, or contained invalid values, and was recreated.";
     report(context, &made, what).await;
     Ok(made)
 }

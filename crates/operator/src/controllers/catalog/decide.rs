@@ -116,8 +116,8 @@ fn in_use(subject: &Subject, users: i32) -> String {
         ),
     };
     format!(
-        "{who} this {what}, stopped ones included: it takes no new one and is removed when they are gone. Find them: \
-         kubectl get workspaces {scope} --field-selector {field}={name}"
+        "{who} this {what}; stopped workspaces count too. It accepts no new workspace and is removed when these are deleted. \
+         Find them: kubectl get workspaces {scope} --field-selector {field}={name}"
     )
 }
 

@@ -42,7 +42,8 @@ impl Clock {
         let skew = theirs.map_or(0, |theirs| now.as_second() - theirs.as_second());
         if skew.abs() > MAX_SKEW {
             return Err(
-                "its clock, by the Date of the answer, and the operator's differ by more than an hour, so that one of them is wrong"
+                "its clock (header Date of the answer) and the operator's clock differ by more than an hour: correct the wrong \
+                 clock"
                     .to_owned(),
             );
         }

@@ -79,7 +79,7 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
             ACTIVE,
             false,
             reason::UNVOUCHED,
-            "No webhook attests who made the share (setting admission of the installation).",
+            "The share's creator was not verified: the installation has neither the admission webhook nor the admission policies.",
         ),
         Ok(()) => conditions.set(
             ACTIVE,

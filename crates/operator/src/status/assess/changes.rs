@@ -59,8 +59,8 @@ fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) 
         return None;
     }
     let text = format!(
-        "The pod {name} was deleted or has failed, and the Workspace was not stopped: what ran in it has ended. A new pod takes its place. Only files on \
-         a disk are kept."
+        "The pod {name} was deleted or has failed, but the Workspace was not stopped: its processes have ended. A new pod \
+         replaces it. Only files on a disk are kept."
     );
     Some(event(EventType::Warning, "Reconcile", reason::POD_LOST, &text))
 }
@@ -76,8 +76,8 @@ fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, observed: 
         return None;
     }
     let text = format!(
-        "The pod template of the Deployment {} was changed by {:?}, and not the Workspace. The next start puts it right; to \
-         change the pod, change the Workspace.",
+        "The pod template of the Deployment {} was changed by {:?}, not by a change of the Workspace. The next start restores \
+         it; to change the pod, change the Workspace.",
         observed.identity.child_name(),
         observed.template_changed_by().unwrap_or_default()
     );

@@ -112,7 +112,7 @@ pub(super) fn conditions(
             set.set(STOPPED, true, why, message);
         }
         (State::Stopped, _) | (State::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
-        _ => set.set(STOPPED, false, why, "A pod runs, or is on its way."),
+        _ => set.set(STOPPED, false, why, "A pod is running or starting."),
     }
     set.finish()
 }
@@ -178,7 +178,7 @@ fn ready(observed: &Observed, new_disk: bool) -> String {
 fn external_change(observed: &Observed) -> String {
     let who = observed.template_changed_by();
     who.map_or_else(String::new, |who| {
-        format!(" Its template was changed by {who:?}, not by a change of the Workspace: the next start puts it right.")
+        format!(" Its template was changed by {who:?}, not by a change of the Workspace: the next start restores it.")
     })
 }
 

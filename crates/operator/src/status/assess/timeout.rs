@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Text before the last problem. It is parsed again from the status, so that a problem keeps its message.
-const LAST: &str = " What was in its way last: ";
+const LAST: &str = " Last problem: ";
 
 /// Since when a run has been starting; `None` once it has had a ready pod. A run that the status does not contain yet starts now, or
 /// started with its first pod, because no operator may have run then.
@@ -79,8 +79,8 @@ impl Start {
         Problem {
             reason: reason::START_TIMEOUT,
             message: format!(
-                "The pod was not ready within {} min of the beginning of its run at {}. It goes on waiting: once what is in its way \
-                 is mended, the workspace goes on by itself. Or stop it; or allow it more time in \
+                "The pod was not ready within {} min of the beginning of its run at {}. It keeps waiting: once the problem is \
+                 fixed, the start continues. Or stop the workspace, or allow more time in \
                  spec.limits.startTimeoutMinutes.{LAST}{last}",
                 self.limit.as_secs() / 60,
                 self.since

@@ -275,13 +275,13 @@ pub(super) fn chosen_by_author(
     });
     let other = expanded(&another(requester, workspace), theirs.as_ref()).map_err(|_| {
         unknown(
-            "names Secrets, ConfigMaps or claims of which it cannot be said who chose them: choose another template, or set \
-             spec.variables to simple values",
+            "names Secrets, ConfigMaps or claims by variables whose origin cannot be determined: choose another template, or \
+             set spec.variables to simple values",
         )
     })?;
     if manager.is_none() && real != expanded(workspace, Some(&placeholder_manager()))? {
         return Err(unknown(
-            "names Secrets, ConfigMaps or claims by what the WorkspaceManager knows, which does not exist yet: make that first",
+            "names Secrets, ConfigMaps or claims by values of the WorkspaceManager, which does not exist yet: create the WorkspaceManager first",
         ));
     }
     let given = &workspace.spec.variables;

@@ -25,8 +25,8 @@ pub(in crate::validate) fn violations(path: &str, given: &Affinity) -> Vec<Viola
 fn of_other_namespaces(pods: &PodTerm<'_>) -> Vec<Violation> {
     let named = pods.term.namespaces.iter().flatten().next().is_some();
     let selected = pods.term.namespace_selector.is_some();
-    let rule = "is about pods of other namespaces, which are not a workspace's to follow or to keep away: leave it out, and those of its \
-                own namespace are meant";
+    let rule = "selects pods of other namespaces, which a workspace may not attract or keep away: leave it out, which selects \
+                pods of its own namespace";
     [("namespaces", named), ("namespaceSelector", selected)]
         .into_iter()
         .filter(|(_, is_set)| *is_set)

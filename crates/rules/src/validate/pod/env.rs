@@ -165,7 +165,8 @@ pub(in crate::validate) fn sources(
             )),
         }
         if has_patterns {
-            let rule = "brings variables whose values cannot be held against the template's envRequirements: use env";
+            let rule =
+                "adds variables whose values cannot be compared with the template's envRequirements: use env";
             found.push(Violation::new(at, "", rule));
         }
     }

@@ -25,7 +25,7 @@ pub(in crate::validate) fn lifecycle(path: &str, hooks: &Lifecycle, ports: &[&st
         }
     }
     if let Some(signal) = &hooks.stop_signal {
-        let rule = "is taken only of pods that name their operating system, which ours do not: leave it out";
+        let rule = "is accepted only in pods that set os.name, which workspaces do not: leave it out";
         found.push(Violation::new(format!("{path}.stopSignal"), signal, rule));
     }
     found
@@ -138,7 +138,7 @@ fn exactly_one<const N: usize>(path: &str, ways: [bool; N], names: &str) -> Vec<
     }
     let rule = match count {
         0 => format!("names nothing to do: name exactly one of {names}"),
-        _ => format!("names {count} ways: name exactly one of {names}"),
+        _ => format!("names {count} actions: name exactly one of {names}"),
     };
     vec![Violation::new(path, "", rule)]
 }

@@ -206,7 +206,7 @@ fn stored(mut object: Value) -> Value {
             condition("Available", "True", "Ready", "The pod is ready."),
             condition("Progressing", "False", "Ready", "Nothing is under way."),
             condition("Degraded", "False", "AsExpected", "Nothing is wrong."),
-            condition("Stopped", "False", "Ready", "A pod runs, or is on its way."),
+            condition("Stopped", "False", "Ready", "A pod is running or starting."),
         ],
         "containers": {"ready": 1, "total": 1},
         "deploymentName": "workspace-analysis",

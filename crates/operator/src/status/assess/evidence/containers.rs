@@ -88,7 +88,7 @@ fn pull_secrets(inputs: Inputs<'_>) -> String {
             .map(|it| it.name.as_str())
             .collect();
         text = format!(
-            " The execution profile {:?} has it pulled with {} (spec.imagePullSecrets): {check}.",
+            " The execution profile {:?} pulls it with {} (spec.imagePullSecrets): {check}.",
             profile.name,
             names.join(", ")
         );
@@ -97,7 +97,7 @@ fn pull_secrets(inputs: Inputs<'_>) -> String {
         let names = inputs.shared_pull_secrets.join(", ");
         let _ = write!(
             text,
-            " The installation has it pulled with {names} (setting imagePullSecrets): {check}."
+            " The installation pulls it with {names} (setting imagePullSecrets): {check}."
         );
     }
     text
@@ -171,12 +171,13 @@ impl Subject<'_> {
         let lower = text.to_ascii_lowercase();
         let secrets = pull_secrets(inputs);
         let advice = if lower.contains("pull policy of never") {
-            "Nothing is pulled here (setting imagePullPolicy): have it put on the nodes, or name one that is there"
+            "This installation pulls no images (setting imagePullPolicy: Never): have the image loaded onto the nodes, or name \
+             one that is there"
         } else if private.iter().any(|part| lower.contains(part)) && !secrets.is_empty() {
-            "Check its name; its registry wants credentials"
+            "Check its name; its registry requires credentials"
         } else if private.iter().any(|part| lower.contains(part)) {
-            "Check its name; if its registry wants credentials, have a Secret with them named in the execution \
-             profile's imagePullSecrets"
+            "Check its name; if its registry requires credentials, have a Secret with them named in the execution profile's \
+             imagePullSecrets"
         } else {
             "Check its name and tag, and that the cluster may pull it"
         };

@@ -161,7 +161,7 @@ fn orphaned(observed: &Observed) -> Evidence {
     let message = format!(
         "The Deployment {} was deleted and its ReplicaSet {left} was left, as with --cascade=orphan. Its pod runs until the \
          ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once the \
-         pod, have an administrator delete it: `kubectl delete -n {} replicaset/{left}`.",
+         pod is no longer needed, have an administrator delete the ReplicaSet: `kubectl delete -n {} replicaset/{left}`.",
         observed.identity.child_name(),
         observed.identity.namespace,
         left = left.name_any(),

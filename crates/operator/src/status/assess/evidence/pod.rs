@@ -123,7 +123,8 @@ fn advice(message: &str) -> String {
     }
     if message.contains("Too many pods") {
         found.push(
-            "Stop another workspace, or have nodes added: these run as many pods as they may".to_owned(),
+            "Stop another workspace, or have nodes added: the nodes already run their maximum number of pods"
+                .to_owned(),
         );
     }
     let own = message.replace(OTHERS_ANTI_AFFINITY, "");
@@ -145,7 +146,7 @@ fn advice(message: &str) -> String {
         );
     }
     if message.contains("volume node affinity conflict") || message.contains("persistent volumes to bind") {
-        found.push("The disk lies where no node has room for the pod: have a node added there".to_owned());
+        found.push("No node in the disk's zone has room for the pod: have a node added there".to_owned());
     }
     if found.is_empty() {
         found.push("Change what the message names, or tell the administrator".to_owned());
@@ -185,8 +186,8 @@ pub(super) fn ended(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
         _ => Evidence::waiting(
             reason::EVICTED,
             format!(
-                "The pod was evicted from the node {node}: {why}. A new pod is on its way; the disk is kept. If it \
-                 happens again, raise spec.resources.requests, or write less outside the disk."
+                "The pod was evicted from the node {node}: {why}. A new pod is starting; the disk is kept. If it happens again, \
+                 raise spec.resources.requests, or write less outside the disk."
             ),
         ),
     }

@@ -78,9 +78,9 @@ fn named_terminating(observed: &Observed) -> Evidence {
         return NONE;
     };
     let message = format!(
-        "A user deleted the claim {claim}, which the workspace mounts. It goes once no pod uses it, and its files with it, if its \
-         volume is not kept; a deletion cannot be undone: copy the files elsewhere before the workspace stops, for idleness or otherwise. \
-         It starts again when another claim is named, or one of that name is made."
+        "A user deleted the claim {claim}, which the workspace mounts. It is removed with its files once no pod uses it, unless \
+         its volume is kept; a deletion cannot be undone: copy the files elsewhere before the workspace stops, for idleness or \
+         otherwise. It starts again when it names another claim, or when a claim of that name is created."
     );
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
@@ -100,9 +100,9 @@ fn own_terminating(observed: &Observed) -> Evidence {
         )
     });
     let message = format!(
-        "A user deleted the disk {}. It goes for good when the workspace stops or is restarted, and its files with it; \
-         the next start makes an empty disk. A deletion cannot be undone: copy the files elsewhere before it stops. Until then it is not \
-         stopped for idleness.{rescue}",
+        "A user deleted the disk {}. It is removed with its files when the workspace stops or restarts; the next start creates \
+         an empty disk. A deletion cannot be undone: copy the files elsewhere before it stops. Until then it is not stopped for \
+         idleness.{rescue}",
         claim.name_any()
     );
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
@@ -216,7 +216,7 @@ pub(super) fn resize(observed: &Observed) -> Evidence {
         return NONE;
     };
     let message = format!(
-        "The disk {} could not be grown to spec.storage.size: {}. What runs goes on at the old size; growing is tried \
+        "The disk {} could not be grown to spec.storage.size: {}. The running workspace keeps the old size; growing is tried \
          again. If it lasts, tell the administrator.",
         observed.identity.child_name(),
         trimmed(&why)

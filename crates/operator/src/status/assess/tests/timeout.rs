@@ -51,7 +51,7 @@ fn the_last_problem_keeps_its_message_after_the_timeout() {
         .at(600);
     let reported = late.reported_late();
     assert!(
-        reported.ends_with(&format!("last: ImagePullFailed: {text}")),
+        reported.ends_with(&format!("Last problem: ImagePullFailed: {text}")),
         "the kubelet's text by turns are one cause: {reported}"
     );
     let again = pulling("ImagePullBackOff", "back-off")
@@ -70,7 +70,7 @@ fn the_last_problem_keeps_its_message_after_the_timeout() {
         .container(&other, &json!({}), 0)
         .at(902)
         .reported_late();
-    assert!(other.contains("last: ContainerExited: "), "{other}");
+    assert!(other.contains("Last problem: ContainerExited: "), "{other}");
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_pod_may_wait_for_a_node_as_long_as_a_start_may_take() {
     assert_eq!(waits.assess().recheck, Some(Duration::from_secs(200)));
     let reported = unscheduled(600).reported_late();
     assert!(
-        reported.contains("last: Unschedulable: No node can take the pod."),
+        reported.contains("Last problem: Unschedulable: No node can take the pod."),
         "{reported}"
     );
 }

@@ -101,7 +101,7 @@ fn each_scheduler_message_has_its_advice() {
         ),
         (
             "0/1 nodes are available: 1 Too many pods.",
-            "as many pods as they may",
+            "their maximum number of pods",
         ),
         (
             "0/3 nodes are available: 3 Insufficient nvidia.com/gpu. no new claims to deallocate, preemption: x",
@@ -268,7 +268,8 @@ fn where_the_installation_has_a_pull_secret_it_is_the_first_to_check() {
     let mut case = Case::of(testing::started()).container(&state, &json!({}), 0);
     case.validation.as_mut().unwrap().image_pull_secrets = vec!["registry".to_owned()];
     let (_, reported, _) = case.reported();
-    let advice = "wants credentials. The installation has it pulled with registry (setting imagePullSecrets): check that they exist";
+    let advice = "requires credentials. The installation pulls it with registry (setting imagePullSecrets): check that they \
+                  exist";
     assert!(
         reported.contains(advice) && !reported.contains("profile"),
         "{reported}"
