@@ -210,7 +210,7 @@ async fn serve(
         renewals.join_all().await;
     };
     if timeout(DRAIN, drained).await.is_err() {
-        warn!("requests were still under way at the end of the drain time");
+        warn!("requests were still in progress when the drain time ended");
     }
     tokio::task::spawn_blocking(|| log.finish()).await?;
     info!("gateway ended");
@@ -379,7 +379,7 @@ impl Sockets {
 }
 
 async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, WrongSetting> {
-    let wrong = |error| WrongSetting::new(setting, format!("{address} cannot be listened on: {error}"));
+    let wrong = |error| WrongSetting::new(setting, format!("cannot listen on {address}: {error}"));
     kit::bind(address).await.map_err(wrong)
 }
 

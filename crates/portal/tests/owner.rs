@@ -84,7 +84,7 @@ async fn a_wrong_name_is_refused_at_its_field_and_a_change_meanwhile_is_said() {
         ("", "Type the exact name"),
         ("alice", "owns the workspace already"),
         ("system%3Aadmin", "a name of Kubernetes itself"),
-        ("%20bob", "has spaces at an end"),
+        ("%20bob", "begins or ends with a space"),
     ] {
         let form = format!("uid=uid-of-lab&before=alice&owner={typed}");
         let answer = portal.post("alice", "/w/team/lab/owner", &form).await;

@@ -253,7 +253,7 @@ async fn what_is_wrong_stands_at_its_field_and_what_was_typed_stays() {
     let form = "uid=uid-of-lab&kind=User&name=%20bob&until=date&date=tomorrow&reason=because";
     let answer = portal.post("alice", "/w/team/lab/share", form).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
-    for part in ["has spaces at an end", "is no date", "because"] {
+    for part in ["begins or ends with a space", "is not a date", "because"] {
         assert!(answer.text.contains(part), "{part}: {}", answer.text);
     }
     assert!(portal.calls_as_users().is_empty());

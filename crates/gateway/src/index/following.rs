@@ -96,7 +96,7 @@ where
                     }
                     Some(Err(error)) => {
                         self.metrics.watch_failed(self.resource);
-                        tracing::warn!(resource = self.resource, %error, "watch failed; it begins anew");
+                        tracing::warn!(resource = self.resource, %error, "watch failed; it starts again");
                         self.begin_after(self.pause);
                         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
                     }

@@ -94,7 +94,7 @@ impl Heartbeat {
                         tracing::warn!(lease, %error, "cannot write the heartbeat Lease: a broken watch is detected only after {seconds} s");
                         freshness.seen(number);
                     } else {
-                        tracing::warn!(%error, "a heartbeat was not taken: the index may be out of date");
+                        tracing::warn!(%error, "a heartbeat was not processed: the index may be out of date");
                     }
                 }
             }

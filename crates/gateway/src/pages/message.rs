@@ -138,7 +138,7 @@ impl Step {
         match self {
             Self::Done => " (done)",
             Self::Now => " (under way)",
-            Self::Stuck => " (does not go on)",
+            Self::Stuck => " (blocked)",
             Self::Next => "",
         }
     }

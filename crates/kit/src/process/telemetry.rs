@@ -39,7 +39,7 @@ pub fn init() {
     {
         panic::set_hook(Box::new(|info| tracing::error!(panic = %info, "a task panicked")));
         if let Some(error) = unreadable {
-            tracing::warn!(LOG_LEVEL = %level, error, "LOG_LEVEL cannot be read: it is taken for info");
+            tracing::warn!(LOG_LEVEL = %level, error, "LOG_LEVEL cannot be parsed; using info");
         }
     }
 }

@@ -13,7 +13,7 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && error.kind() != io::ErrorKind::AddrInUse => {
             let other = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port());
-            tracing::info!(%error, "{address} cannot be listened on, {other} is taken instead");
+            tracing::info!(%error, "cannot listen on {address}; listening on {other} instead");
             TcpListener::bind(other).await
         }
         bound => bound,

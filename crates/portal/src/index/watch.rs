@@ -133,7 +133,7 @@ impl Watch<'_> {
                             }
                         }
                         Err(error) => {
-                            tracing::warn!(kind, %error, "a watch is interrupted and begins anew");
+                            tracing::warn!(kind, %error, "a watch was interrupted and starts again");
                             if health.interrupted(kind) {
                                 changes.send_modify(|count| *count += 1);
                             }

@@ -140,7 +140,7 @@ impl Context {
     /// The answer to a form that was sent although nothing can be changed here; `None` if it can.
     pub(super) fn read_only_answer(&self, back: &str) -> Option<Response> {
         let why = self.read_only()?;
-        Some(self.bad_request(&why, "Use the command on the page before.", back))
+        Some(self.bad_request(&why, "Use the command on the previous page.", back))
     }
 
     /// A message about a request that cannot be answered.
@@ -269,7 +269,7 @@ pub(super) fn see_other(to: &str) -> Response {
 
 /// The answer to a method that a page does not take.
 pub(crate) async fn wrong_method(context: Context) -> Response {
-    let title = ("This page does not take that", "Bad request");
+    let title = ("This page cannot accept this request", "Bad request");
     let why = "A page is loaded by GET, and a form is sent by POST to the address that it names.";
     let now = "Nothing was changed. Start from your workspaces.";
     context.refusal(StatusCode::METHOD_NOT_ALLOWED, title, (why, now), "/")

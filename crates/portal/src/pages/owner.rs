@@ -120,7 +120,7 @@ pub(crate) async fn change(
             || owner(&stored.metadata).unwrap_or_default() != before
         {
             return Err(Failure::conflict(
-                "The workspace got another owner or was made anew since this page was loaded.",
+                "The workspace got another owner or was recreated since this page was loaded.",
             ));
         }
         Ok(Some(json!({"metadata": {"annotations": {CREATED_BY: wanted}}})))

@@ -208,7 +208,7 @@ pub(crate) async fn act(context: Context, Fields(fields): Fields) -> Response {
         return none(&context, &pairs, &back);
     }
     if let Some(why) = read_only(&context, &chosen) {
-        return context.bad_request(&why, "Use the commands on the page before.", &back);
+        return context.bad_request(&why, "Use the commands on the previous page.", &back);
     }
     chosen.truncate(MAX);
     let (batch, rest) = chosen.split_at(chosen.len().min(BATCH));

@@ -115,7 +115,7 @@ impl StepState {
         match self {
             Self::Done => " (done)",
             Self::Now => " (under way)",
-            Self::Stuck => " (does not go on)",
+            Self::Stuck => " (blocked)",
             Self::Next => "",
         }
     }

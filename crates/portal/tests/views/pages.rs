@@ -313,7 +313,7 @@ fn a_state_is_said_in_words_and_an_unknown_icon_is_the_generic_one() {
         "<span class=\"state bad\"><bdi>Failed</bdi></span>"
     );
     assert_eq!(Icon::named("https://example.com/x.png"), Icon::Generic);
-    assert_eq!(StepState::Stuck.words(), " (does not go on)");
+    assert_eq!(StepState::Stuck.words(), " (blocked)");
 }
 
 #[test]

@@ -218,7 +218,7 @@ impl Sessions {
         };
         timeout(REVIVAL, revived)
             .await
-            .unwrap_or_else(|_| Err(Unavailable("the identity provider takes its time".into())))
+            .unwrap_or_else(|_| Err(Unavailable("the identity provider did not answer in time".into())))
     }
 
     async fn maintain_one(&self, id: RandomId) {

@@ -93,7 +93,7 @@ pub fn campaign(
         if *leading.borrow() {
             let _ = leading.send(false);
             if let Err(error) = release(&leases, &candidate).await {
-                tracing::warn!(%error, lease = candidate.lease, "the lease cannot be given back");
+                tracing::warn!(%error, lease = candidate.lease, "the lease cannot be released");
             }
         }
     });

@@ -112,7 +112,7 @@ async fn serve_within(
         };
         connections.spawn(async move {
             tokio::select! {
-                () = permit.evicted() => tracing::debug!(%peer, "a connection is ended in favour of another address"),
+                () = permit.evicted() => tracing::debug!(%peer, "a connection is closed to accept one from another address"),
                 () = answer(stream, &acceptor, Peer(peer), &permit, router, end) => {}
             }
         });
@@ -121,7 +121,7 @@ async fn serve_within(
     stop.cancel();
     connections.close();
     if timeout(DRAIN, connections.wait()).await.is_err() {
-        tracing::warn!("requests were still under way at the end of the drain time");
+        tracing::warn!("requests were still in progress when the drain time ended");
     }
 }
 

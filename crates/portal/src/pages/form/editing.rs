@@ -349,7 +349,7 @@ impl Sending {
             to: format!("{at}/{to}"),
             hidden,
             keep: "Save my changes too".to_owned(),
-            actions: vec![link("Drop my changes", &format!("{at}/{to}"))],
+            actions: vec![link("Discard my changes", &format!("{at}/{to}"))],
             note: Some(note(
                 Tone::Calm,
                 "Where you changed nothing, what is stored now stays. Where both changed a field, yours counts.",

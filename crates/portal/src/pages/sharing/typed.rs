@@ -110,7 +110,7 @@ impl Typed {
             "Group" => SubjectKind::Group,
             "ServiceAccount" => {
                 let (namespace, name) = account(&self.name).ok_or_else(|| {
-                    let what = "is no service account: type its namespace and name, such as `ci:robot`.";
+                    let what = "is not a service account: type its namespace and name, such as `ci:robot`.";
                     ("name", format!("{:?} {what}", self.name))
                 })?;
                 return Ok(Subject {
@@ -169,7 +169,7 @@ impl Typed {
                     .date
                     .trim()
                     .parse()
-                    .map_err(|_| wrong("is no date: write it as 2026-12-31."))?;
+                    .map_err(|_| wrong("is not a date: write it as 2026-12-31."))?;
                 // The whole of that day counts.
                 let end = date
                     .tomorrow()
@@ -208,7 +208,7 @@ pub(in crate::pages) fn name_problem(name: &str) -> Option<String> {
         ));
     }
     (name.trim() != name)
-        .then(|| format!("{name:?} has spaces at an end: names are compared exactly, so leave them out."))
+        .then(|| format!("{name:?} begins or ends with a space: names are compared exactly, so leave them out."))
 }
 
 #[cfg(test)]
