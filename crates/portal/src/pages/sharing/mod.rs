@@ -246,7 +246,7 @@ async fn is_shared(context: &Context, workspace: &Workspace, share: &WorkspaceSh
         known.metadata.name == share.metadata.name
             && known.spec.workspace_uid == share.spec.workspace_uid
             && known.spec.subjects == share.spec.subjects
-            && rules::shares::live(known, Some(workspace), manager.as_deref(), context.now).is_ok()
+            && shares::live(known, Some(workspace), manager.as_deref(), context.now).is_ok()
     };
     let has_it = |index: &Index| index.shares_of(workspace).iter().any(is_same);
     context.until(has_it).await;
