@@ -31,7 +31,7 @@ test *args:
 check:
     @{{ xtask }} check
 
-# Write what is generated from the code: the chart's CRDs, docs/api.md, docs/reasons.md, docs/kubectl-workspace.md
+# Write what is generated: CRDs, docs/api.md, docs/reasons.md, docs/kubectl-workspace.md, and the chart's table of values
 [no-exit-message]
 [group('develop')]
 gen *args:

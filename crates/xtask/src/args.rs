@@ -33,7 +33,8 @@ pub(crate) enum Command {
     },
     /// Run the checks that need no cluster
     Check,
-    /// Write what is generated from the code: the chart's CRDs and table of values, docs/api.md
+    /// Write what is generated: the CRDs, docs/api.md, docs/reasons.md and docs/kubectl-workspace.md from the code, and the chart's table
+    /// of values from its schema
     Gen {
         /// Change nothing; fail when a file is stale
         #[arg(long)]
