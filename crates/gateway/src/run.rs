@@ -115,7 +115,7 @@ async fn serve(
     end: CancellationToken,
 ) -> anyhow::Result<()> {
     let serving = readiness.gate("the end");
-    let listening = readiness.gate("certificates and sealing keys");
+    let listening = readiness.gate("certificates and encryption keys");
     let watched = readiness.gate("the login sessions");
     let indexed = readiness.gate("the workspaces and their manager");
     let sockets = Sockets::bind(args).await?;

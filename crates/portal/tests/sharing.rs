@@ -180,7 +180,7 @@ async fn the_manager_s_longest_time_counts_from_the_start_of_a_share() {
         let sharing = serde_json::json!({"sharing": {"enabled": true, "maxDurationMinutes": 600}});
         manager.spec.authorization = Some(serde_json::from_value(sharing).unwrap());
         server.put(&manager);
-        let made = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(5);
+        let made = Timestamp::now() - SignedDuration::from_hours(5);
         let share = serde_json::json!({
             "metadata": {"name": "lab-1", "namespace": "team", "uid": "s", "creationTimestamp": made.to_string(),
                 "annotations": {api::names::CREATED_BY: "alice"}},

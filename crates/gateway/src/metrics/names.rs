@@ -145,7 +145,7 @@ impl Default for Metrics {
             sealing_key_since: seconds(
                 all,
                 "sealing_key_since_timestamp",
-                "Unix time since which the present key seals",
+                "Unix time since which the current encryption key is used",
             ),
             certificate_ends: seconds(
                 all,

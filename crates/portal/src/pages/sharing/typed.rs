@@ -207,8 +207,9 @@ pub(in crate::pages) fn name_problem(name: &str) -> Option<String> {
             "{name:?} is a name of Kubernetes itself: type the name of a user or a group of users."
         ));
     }
-    (name.trim() != name)
-        .then(|| format!("{name:?} begins or ends with a space: names are compared exactly, so leave them out."))
+    (name.trim() != name).then(|| {
+        format!("{name:?} begins or ends with a space: names are compared exactly, so leave them out.")
+    })
 }
 
 #[cfg(test)]
