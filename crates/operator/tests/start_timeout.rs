@@ -113,7 +113,7 @@ async fn the_last_problem_is_reported_with_it() {
     stage.reconcile().await.unwrap();
     let reported = stage.status().message.unwrap();
     assert!(
-        reported.ends_with(&format!("last: ImagePullFailed: {cause}")),
+        reported.ends_with(&format!("Last problem: ImagePullFailed: {cause}")),
         "{reported}"
     );
     assert_eq!(stage.events(), ["Starting", "ImagePullFailed", "StartTimeout"]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::WorkspaceShare;
+use api::{WorkspaceShare, names};
 use http::{Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -52,54 +52,81 @@ async fn a_share_is_made_and_ended_as_the_user() {
     assert!(portal.server.all::<WorkspaceShare>().is_empty());
 }
 
-#[tokio::test]
-async fn a_form_that_is_sent_again_makes_no_second_share() {
-    let portal = portal().await;
+/// A share form of alice, and its share with bob as the webhook leaves it.
+async fn shared_with_bob(portal: &Portal) -> (String, WorkspaceShare) {
     portal.grant(&[("alice", "create", "workspaceshares", "team")]);
     let page = portal.json("alice", "/w/team/lab/share").await;
     let hidden: Vec<(String, String)> =
         serde_json::from_value(page["form"]["form"]["hidden"].clone()).unwrap();
-    let hidden = serde_urlencoded::to_string(hidden).unwrap();
-    let form = |user: &str| format!("{hidden}&kind=User&name={user}&until=8h");
-    for _ in 0..2 {
-        let answer = portal.post("alice", "/w/team/lab/share", &form("bob")).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-        assert_eq!(answer.location(), "/w/team/lab/share?done=share");
-        assert_eq!(portal.server.all::<WorkspaceShare>().len(), 1);
-    }
+    let form = format!(
+        "{}&kind=User&until=8h",
+        serde_urlencoded::to_string(hidden).unwrap()
+    );
+    let answer = portal
+        .post("alice", "/w/team/lab/share", &format!("{form}&name=bob"))
+        .await;
+    assert_eq!(
+        answer.location(),
+        "/w/team/lab/share?done=share",
+        "{}",
+        answer.text
+    );
+    let mut share = portal.server.all::<WorkspaceShare>().remove(0);
+    let annotations = share.metadata.annotations.get_or_insert_default();
+    annotations.insert(names::CREATED_BY.to_owned(), "alice".to_owned());
+    store(portal, &share, "Active").await;
+    (form, share)
+}
+
+/// Waits until the page of shares shows this state.
+async fn store(portal: &Portal, share: &WorkspaceShare, state: &str) {
+    portal.server.put(share);
+    let is_shown = async {
+        loop {
+            let page = portal.json("alice", "/w/team/lab/share").await;
+            if page["list"]["shares"][0]["state"]["word"] == state {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let shown = tokio::time::timeout(Duration::from_secs(10), is_shown).await;
+    assert!(
+        shown.is_ok(),
+        "{:#}",
+        portal.json("alice", "/w/team/lab/share").await["list"]
+    );
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_again_makes_no_second_share() {
+    let portal = portal().await;
+    let (form, _) = shared_with_bob(&portal).await;
+    let again = portal
+        .post("alice", "/w/team/lab/share", &format!("{form}&name=bob"))
+        .await;
+    assert_eq!(again.status, StatusCode::SEE_OTHER, "{}", again.text);
+    assert_eq!(again.location(), "/w/team/lab/share?done=share");
+    assert_eq!(portal.server.all::<WorkspaceShare>().len(), 1);
     // The browser went back, and the user typed another name.
-    portal.post("alice", "/w/team/lab/share", &form("carol")).await;
+    portal
+        .post("alice", "/w/team/lab/share", &format!("{form}&name=carol"))
+        .await;
     assert_eq!(portal.server.all::<WorkspaceShare>().len(), 2);
 }
 
 #[tokio::test]
 async fn a_form_that_is_sent_again_after_the_end_of_its_share_is_no_success() {
     let portal = portal().await;
-    portal.grant(&[("alice", "create", "workspaceshares", "team")]);
-    let page = portal.json("alice", "/w/team/lab/share").await;
-    let hidden: Vec<(String, String)> =
-        serde_json::from_value(page["form"]["form"]["hidden"].clone()).unwrap();
-    let hidden = serde_urlencoded::to_string(hidden).unwrap();
-    let form = format!("{hidden}&kind=User&name=bob&until=8h");
-    portal.post("alice", "/w/team/lab/share", &form).await;
-    let mut share = portal.server.all::<WorkspaceShare>().remove(0);
+    let (form, mut share) = shared_with_bob(&portal).await;
     share.spec.expires_at = Some(Time(Timestamp::now() - SignedDuration::from_mins(1)));
-    portal.server.put(&share);
-    let is_over = async {
-        while portal.json("alice", "/w/team/lab/share").await["list"]["shares"][0]["state"]["word"]
-            == "Active"
-        {}
-    };
-    tokio::time::timeout(Duration::from_secs(10), is_over)
-        .await
-        .unwrap();
-    let again = portal.post("alice", "/w/team/lab/share", &form).await;
+    store(&portal, &share, "Has no effect").await;
+    let again = portal
+        .post("alice", "/w/team/lab/share", &format!("{form}&name=bob"))
+        .await;
     assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
-    assert!(
-        portal.metrics().contains(r#"action="share",result="failed"} 1"#),
-        "{}",
-        portal.metrics()
-    );
+    let failed = r#"action="share",result="failed"} 1"#;
+    assert!(portal.metrics().contains(failed), "{}", portal.metrics());
 }
 
 #[tokio::test]
@@ -183,7 +210,7 @@ async fn the_manager_s_longest_time_counts_from_the_start_of_a_share() {
         let made = Timestamp::now() - SignedDuration::from_hours(5);
         let share = serde_json::json!({
             "metadata": {"name": "lab-1", "namespace": "team", "uid": "s", "creationTimestamp": made.to_string(),
-                "annotations": {api::names::CREATED_BY: "alice"}},
+                "annotations": {names::CREATED_BY: "alice"}},
             "spec": {"workspaceRef": "lab", "workspaceUID": "uid-of-lab", "subjects": [{"kind": "User", "name": "bob"}],
                 "expiresAt": "2126-01-01T00:00:00Z"},
         });

@@ -460,7 +460,7 @@ async fn the_number_of_checked_references_is_limited() {
     assert!(
         refused
             .message
-            .starts_with("spec: names 33 Secrets, ConfigMaps and claims at once"),
+            .starts_with("spec: adds 33 Secrets, ConfigMaps and claims whose permissions"),
         "{refused:?}"
     );
     assert!(webhook.reviews().is_empty());

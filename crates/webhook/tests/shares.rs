@@ -113,7 +113,7 @@ async fn the_manager_s_limits_hold_for_new_and_changed_shares() {
     };
     assert!(judged(ending(59)).await.allowed);
     assert!(judged(ending(61)).await.message.contains("more than 60 minutes"));
-    assert!(judged(ending(-1)).await.message.contains("has passed"));
+    assert!(judged(ending(-1)).await.message.contains("is in the past"));
     assert!(
         judged(share("lab"))
             .await

@@ -249,7 +249,7 @@ fn private_images_and_the_pull_policy_never_have_their_own_advice() {
         ),
         (
             "Container image \"x\" is not present with pull policy of Never",
-            "put on the nodes",
+            "loaded onto the nodes",
         ),
         ("manifest unknown", "name and tag"),
     ] {
