@@ -155,7 +155,7 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
         Err(NoUser::NotSignedIn) => {
             let text = [
                 "Sign in again",
-                "Your session has ended.",
+                "You are not signed in, or your session has ended.",
                 "Open this page by its address.",
             ];
             return Err(answer(StatusCode::UNAUTHORIZED, text));

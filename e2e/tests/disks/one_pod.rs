@@ -202,7 +202,7 @@ async fn a_deleted_or_evicted_pod_is_replaced_only_after_it_is_gone() -> anyhow:
         lost.cloned().ok_or_else(|| format!("{all:?}"))
     })
     .await?;
-    anyhow::ensure!(lost.1.contains("A new pod takes its place"), "{}", lost.1);
+    anyhow::ensure!(lost.1.contains("A new pod replaces it"), "{}", lost.1);
     scratch.finish().await
 }
 

@@ -149,7 +149,10 @@ async fn setting_another_owner_gives_no_access_to_that_owner_s_retained_disk() -
         .await?;
     assert!(names::is_assigned(&made.metadata));
     let message = degraded(&alice, "lab", reason::RETAINED_VOLUME_OF_ANOTHER_OWNER).await?;
-    assert!(message.contains("another user set this one's owner"), "{message}");
+    assert!(
+        message.contains("another user set the owner of this workspace"),
+        "{message}"
+    );
     assert_eq!(pods_of(&scratch, "lab").await?, Vec::<String>::new());
 
     let uid = made.metadata.uid.unwrap_or_default();

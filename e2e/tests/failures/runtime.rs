@@ -165,7 +165,7 @@ async fn pod_evicted(fixture: &Fixture) -> anyhow::Result<()> {
     let evidence = fixture.write_pod(&pod, evicted).await?;
     let expected = [
         "low on resource: memory",
-        "A new pod is on its way",
+        "A new pod is starting",
         "spec.resources.requests",
     ];
     fixture.reports(reason::EVICTED, &expected, at(evidence)).await?;

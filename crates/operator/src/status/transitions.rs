@@ -110,7 +110,7 @@ fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) ->
     let note = if is_ephemeral(after) {
         "The pod is being stopped; its home directory is not on a disk: its files are deleted."
     } else if loses_disk(before) || loses_disk(after) {
-        "The pod is being stopped; a claim that it mounts is marked for deletion: the claim's files are deleted now, unless its volume is kept."
+        "The pod is being stopped; a claim that it mounts is marked for deletion: its files are deleted once no pod uses it, unless its volume is kept."
     } else {
         "The pod is being stopped; the disk is kept."
     };

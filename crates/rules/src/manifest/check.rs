@@ -148,7 +148,7 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
     let unknown_names = metadata.keys().filter(|name| !METADATA.contains(&name.as_str()));
     for name in unknown_names.take(MAX_FINDINGS) {
         let nearest = nearest(name, METADATA.into_iter());
-        let violation = unknown(&format!("metadata.{name}"), nearest, "workspace");
+        let violation = unknown(&format!("metadata.{name}"), nearest, "workspace.metadata");
         findings.push(key_finding(document, &violation));
     }
     let text = |path: String, value: &Value| {

@@ -52,6 +52,14 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
             "colour: is an unknown field: see `kubectl explain workspace`",
         )],
     ),
+    // The proposed command holds nothing of the text.
+    (
+        "'x`; $(y).z': 1\nspec:\n  displayName: a\n",
+        &[(
+            "5:1",
+            "x`; $(y).z: is an unknown field: see `kubectl explain workspace`",
+        )],
+    ),
     (
         "spec:\n  displayName: a\n  imagee: b\n",
         &[("7:3", "spec.imagee: is an unknown field: did you mean \"image\"?")],
@@ -314,7 +322,10 @@ const BROKEN: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "Spec:\n  displayName: a\n",
-        &[("1:1", "spec: is missing"), ("5:1", "Spec: is an unknown field")],
+        &[
+            ("1:1", "spec: is missing"),
+            ("5:1", "Spec: is an unknown field: did you mean \"spec\"?"),
+        ],
     ),
     (
         "spec:\n  displayname: a\n",

@@ -4,7 +4,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 use strsim::damerau_levenshtein as distance;
 
-use super::parse::MAX_FINDINGS;
 use crate::violation::Violation;
 
 /// Most typing errors in a name that is taken for a known one.
@@ -27,8 +26,11 @@ pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Vio
             match name.as_str() {
                 "apiVersion" | "kind" | "metadata" => {}
                 name => match &schema["properties"][name] {
-                    Value::Null => found.push(unknown(name, nearest(name, names(schema)), &kind)),
-                    inner => walk(value, inner, name, &kind, &mut found),
+                    Value::Null => {
+                        let known = names(schema).chain(["apiVersion", "kind", "metadata"]);
+                        found.push(unknown(name, nearest(name, known), &kind));
+                    }
+                    inner => walk(value, inner, name, &format!("{kind}.{name}"), &mut found),
                 },
             }
         }
@@ -36,12 +38,12 @@ pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Vio
     found
 }
 
-/// The violation at `path`. `kind`: as `kubectl explain` knows it.
-pub(super) fn unknown(path: &str, nearest: Option<&str>, kind: &str) -> Violation {
-    let rule = match (nearest, path.split_once('.')) {
-        (Some(nearest), _) => format!("is an unknown field: did you mean {nearest:?}?"),
-        (None, Some((part, _))) => format!("is an unknown field: see `kubectl explain {kind}.{part}`"),
-        (None, None) => format!("is an unknown field: see `kubectl explain {kind}`"),
+/// The violation at `path`. `explained`: what `kubectl explain` knows of it. Readers may copy that command, so it holds no name of the
+/// object's own.
+pub(super) fn unknown(path: &str, nearest: Option<&str>, explained: &str) -> Violation {
+    let rule = match nearest {
+        Some(nearest) => format!("is an unknown field: did you mean {nearest:?}?"),
+        None => format!("is an unknown field: see `kubectl explain {explained}`"),
     };
     Violation::new(path, "", rule)
 }
@@ -64,9 +66,9 @@ fn names(schema: &Value) -> impl Iterator<Item = &str> {
         .flat_map(|properties| properties.keys().map(String::as_str))
 }
 
-fn walk(value: &Value, schema: &Value, path: &str, kind: &str, found: &mut Vec<Violation>) {
+fn walk(value: &Value, schema: &Value, path: &str, explained: &str, found: &mut Vec<Violation>) {
     if schema.is_null() {
-        found.push(unknown(path, None, kind));
+        found.push(unknown(path, None, explained));
         return;
     }
     if schema["x-kubernetes-preserve-unknown-fields"] == true {
@@ -78,20 +80,21 @@ fn walk(value: &Value, schema: &Value, path: &str, kind: &str, found: &mut Vec<V
             for (name, value) in fields {
                 let path = format!("{path}.{name}");
                 match &schema["properties"][name] {
-                    Value::Null if additional.is_object() => walk(value, additional, &path, kind, found),
-                    Value::Null => {
-                        // No more are shown, and a text may have thousands.
-                        let is_shown = found.len() < MAX_FINDINGS;
-                        let nearest = is_shown.then(|| nearest(name, names(schema))).flatten();
-                        found.push(unknown(&path, nearest, kind));
-                    }
-                    inner => walk(value, inner, &path, kind, found),
+                    Value::Null if additional.is_object() => walk(value, additional, &path, explained, found),
+                    Value::Null => found.push(unknown(&path, nearest(name, names(schema)), explained)),
+                    inner => walk(value, inner, &path, explained, found),
                 }
             }
         }
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                walk(item, &schema["items"], &format!("{path}[{index}]"), kind, found);
+                walk(
+                    item,
+                    &schema["items"],
+                    &format!("{path}[{index}]"),
+                    explained,
+                    found,
+                );
             }
         }
         _ => {}

@@ -189,17 +189,20 @@ pub(crate) async fn share(
         let view = view(&context, workspace, may, &typed, wrong);
         context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
     };
-    let not_shared = |failure: &Failure| {
-        let mut view = view(&context, workspace, may, &typed, &typed.refused(failure));
+    let not_shared = |typed: &Typed, failure: &Failure| {
+        let mut view = view(&context, workspace, may, typed, &typed.refused(failure));
         if let Some(share) = &mut view.form {
             failed(&mut share.form, "It is not shared", failure);
         }
         context.page_with(failure.status(), &view)
     };
     if Some(&*typed.uid) != workspace.metadata.uid.as_deref() {
-        return not_shared(&Failure::conflict(
-            "The workspace was deleted and another one of the same name was created since the page was loaded.",
-        ));
+        return not_shared(
+            &typed,
+            &Failure::conflict(
+                "The workspace was deleted and another one of the same name was created since the page was loaded.",
+            ),
+        );
     }
     let share = match typed.share(workspace, context.now) {
         Ok(share) => share,
@@ -218,10 +221,11 @@ pub(crate) async fn share(
         .as_user()
         .create::<WorkspaceShare>(Some(&namespace), &share, false)
         .await;
-    let is_made = match &made {
-        Ok(_) => true,
-        Err(failure) => failure.is_taken() && is_shared(&context, workspace, &share).await,
+    let known = match &made {
+        Err(failure) if failure.is_taken() => made_before(&context, workspace, &share).await,
+        _ => None,
     };
+    let is_made = made.is_ok() || known == Some(true);
     context.log(
         "share",
         &namespace,
@@ -229,7 +233,14 @@ pub(crate) async fn share(
         if is_made { "done" } else { "failed" },
     );
     match made {
-        Err(failure) if !is_made => return not_shared(&failure),
+        Err(failure) if !is_made => {
+            let mut typed = typed.clone();
+            if known == Some(false) {
+                // The name of the earlier share is taken. Sent once more, the form makes another one.
+                typed.rendered.clear();
+            }
+            return not_shared(&typed, &failure);
+        }
         Err(_) => {}
         Ok(made) => {
             let uid = made.metadata.uid.as_deref();
@@ -239,18 +250,21 @@ pub(crate) async fn share(
     see_other(&format!("{back}?done=share"))
 }
 
-/// Whether the same form has made this share before, and it gives access.
-async fn is_shared(context: &Context, workspace: &Workspace, share: &WorkspaceShare) -> bool {
-    let manager = context.app.index.manager_of(workspace);
-    let is_same = |known: &Arc<WorkspaceShare>| {
-        known.metadata.name == share.metadata.name
-            && known.spec.workspace_uid == share.spec.workspace_uid
-            && known.spec.subjects == share.spec.subjects
-            && shares::live(known, Some(workspace), manager.as_deref(), context.now).is_ok()
+/// Whether the share that the same form has made before gives access. `None`: there is none.
+async fn made_before(context: &Context, workspace: &Workspace, share: &WorkspaceShare) -> Option<bool> {
+    let find = |index: &Index| {
+        let mut all = index.shares_of(workspace).into_iter();
+        all.find(|known| {
+            known.metadata.name == share.metadata.name
+                && known.spec.workspace_uid == share.spec.workspace_uid
+                && known.spec.subjects == share.spec.subjects
+        })
     };
-    let has_it = |index: &Index| index.shares_of(workspace).iter().any(is_same);
-    context.until(has_it).await;
-    has_it(&context.app.index)
+    context.until(|index| find(index).is_some()).await;
+    let index = &context.app.index;
+    let manager = index.manager_of(workspace);
+    let known = find(index)?;
+    Some(shares::live(&known, Some(workspace), manager.as_deref(), context.now).is_ok())
 }
 
 /// Namespace, workspace and share of an address.

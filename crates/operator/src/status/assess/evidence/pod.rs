@@ -146,7 +146,7 @@ fn advice(message: &str) -> String {
         );
     }
     if message.contains("volume node affinity conflict") || message.contains("persistent volumes to bind") {
-        found.push("No node in the disk's zone has room for the pod: have a node added there".to_owned());
+        found.push("No node that can use the disk has room for the pod: have one added".to_owned());
     }
     if found.is_empty() {
         found.push("Change what the message names, or tell the administrator".to_owned());
