@@ -83,7 +83,7 @@ fn page() -> std::io::Result<String> {
 fn every_missed_target_is_named_in_the_first_lines() {
     let page = page().unwrap();
     assert_eq!(unnamed(&page), Vec::<String>::new());
-    assert!(missed(&page).len() > 5, "{:?}", missed(&page));
+    assert!(missed(&page).len() >= 5, "{:?}", missed(&page));
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn each_scheduler_message_has_its_advice() {
         ),
         (
             "0/1 nodes are available: 1 node(s) had volume node affinity conflict.",
-            "a node added there",
+            "have one added",
         ),
         ("something new", "tell the administrator"),
     ] {
