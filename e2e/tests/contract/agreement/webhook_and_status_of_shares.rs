@@ -19,8 +19,8 @@ use super::{
     *,
 };
 
-/// What the webhook says of an end that has passed.
-const PASSED: &str = "has passed";
+/// What the webhook says of an end in the past.
+const PASSED: &str = "is in the past";
 
 async fn manager(scratch: &Scratch) -> anyhow::Result<()> {
     let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
