@@ -52,16 +52,17 @@ async fn a_share_is_made_and_ended_as_the_user() {
     assert!(portal.server.all::<WorkspaceShare>().is_empty());
 }
 
+/// The hidden fields of a form, as its browser sends them.
+fn hidden(form: &serde_json::Value) -> String {
+    let fields: Vec<(String, String)> = serde_json::from_value(form["hidden"].clone()).unwrap();
+    serde_urlencoded::to_string(fields).unwrap()
+}
+
 /// A share form of alice, and its share with bob as the webhook leaves it.
 async fn shared_with_bob(portal: &Portal) -> (String, WorkspaceShare) {
     portal.grant(&[("alice", "create", "workspaceshares", "team")]);
     let page = portal.json("alice", "/w/team/lab/share").await;
-    let hidden: Vec<(String, String)> =
-        serde_json::from_value(page["form"]["form"]["hidden"].clone()).unwrap();
-    let form = format!(
-        "{}&kind=User&until=8h",
-        serde_urlencoded::to_string(hidden).unwrap()
-    );
+    let form = format!("{}&kind=User&until=8h", hidden(&page["form"]["form"]));
     let answer = portal
         .post("alice", "/w/team/lab/share", &format!("{form}&name=bob"))
         .await;
@@ -175,10 +176,6 @@ async fn the_end_of_a_share_is_changed_as_the_user() {
     let before = share.spec.expires_at.clone().unwrap();
     let form = portal.json("alice", &until).await["form"].clone();
     assert_eq!(form["to"], until);
-    let hidden = |form: &serde_json::Value| {
-        let hidden: Vec<(String, String)> = serde_json::from_value(form["hidden"].clone()).unwrap();
-        serde_urlencoded::to_string(hidden).unwrap()
-    };
     portal.server.take_calls();
     let body = format!("{}&until=7d&date=", hidden(&form));
     let answer = portal.post("alice", &until, &body).await;

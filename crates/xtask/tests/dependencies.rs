@@ -1,18 +1,18 @@
 //! Dependencies between crates -> those that docs/architecture.md does not allow (IO).
 
+mod tree;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
 use serde_json::Value;
 
+use tree::{below, root};
+
 /// Allowed dependencies of each crate in the table.
 type Dependencies = BTreeMap<String, BTreeSet<String>>;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
 
 /// Reads rows such as ``| `crates/cli` | what it does | api, rules |``; the last cell of such a row is the list.
 fn allowed(page: &str) -> Dependencies {
@@ -113,14 +113,6 @@ fn the_table_has_no_dependency_between_servers_none_on_the_tool_and_no_cycle() {
     for (from, to) in [("kit", "api"), ("api", "rules"), ("e2e", "rules")] {
         assert!(!allowed[from].contains(to), "{from} -> {to}");
     }
-}
-
-/// All files and folders below a folder.
-fn below(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .flat_map(|entry| [below(&entry.path()), vec![entry.path()]].concat())
-        .collect()
 }
 
 #[test]

@@ -5,11 +5,15 @@
 //! 3. A folder's `mod.rs` begins with a map that names every file and folder in it.
 //! 4. Every file begins with one line: what goes in and what comes out.
 
+mod tree;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use proc_macro2::{Delimiter, LexError, TokenStream, TokenTree};
+
+use tree::{below, root};
 
 /// The state that the operator's reconciles share: fields, no logic. It names types of the modules that use it, so its imports do not count.
 const SHARED_STATE: &str = "context.rs";
@@ -50,19 +54,6 @@ impl Source {
         let lines = self.text.lines().take_while(|line| line.starts_with("//!"));
         lines.collect::<Vec<_>>().join("\n")
     }
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-/// All files below a folder.
-fn below(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let paths = entries.map(|entry| entry.path());
-    paths
-        .flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] })
-        .collect()
 }
 
 /// The sources below a folder.

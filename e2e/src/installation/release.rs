@@ -302,15 +302,8 @@ fn helm_as(user: &str) -> anyhow::Result<Command> {
 }
 
 async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
-    let done = command
-        .args(["--wait", "--timeout", TIMEOUT])
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("helm does not start")?;
-    let output = String::from_utf8_lossy(&done.stderr);
-    anyhow::ensure!(done.status.success(), "{name}: {output}");
-    Ok(())
+    command.args(["--wait", "--timeout", TIMEOUT]);
+    output(command, name).await.map(drop)
 }
 
 async fn run_helm((option, set): (&str, &[&str]), program: Option<&Path>) -> anyhow::Result<()> {

@@ -225,32 +225,14 @@ mod tests {
 
     use super::*;
 
-    /// Whether `whole` has everything that `part` has.
-    fn has(whole: &Value, part: &Value) -> bool {
-        match (whole, part) {
-            (Value::Object(whole), Value::Object(part)) => part
-                .iter()
-                .all(|(key, part)| whole.get(key).is_some_and(|whole| has(whole, part))),
-            (Value::Array(whole), Value::Array(part)) => {
-                whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| has(whole, part))
-            }
-            _ => whole == part,
-        }
-    }
-
-    /// `json` has every field of the partial type once.
+    /// `json` has every field of the partial type once. The full type drops names that Kubernetes does not have.
     fn assert_is_read<Full, Partial>(json: &Value)
     where
         Full: Serialize + DeserializeOwned,
         Partial: Serialize + DeserializeOwned,
     {
         let full: Full = serde_json::from_value(json.clone()).unwrap();
-        let full = serde_json::to_value(full).unwrap();
-        assert!(
-            has(&full, json),
-            "a name that Kubernetes does not have: {json:#}\n{full:#}"
-        );
-        let partial: Partial = serde_json::from_value(json.clone()).unwrap();
+        let partial: Partial = serde_json::from_value(serde_json::to_value(full).unwrap()).unwrap();
         assert_eq!(serde_json::to_value(partial).unwrap(), *json);
     }
 

@@ -38,6 +38,7 @@ use crate::{
 
 /// A settled workspace is reconciled again after this time, in case a watch missed an event. It costs no API call.
 const RESYNC: Duration = Duration::from_mins(20);
+
 /// Reconciles one workspace once every cache is filled. Before that, an object that is not cached yet appears deleted.
 pub async fn reconcile_when_filled(
     object: Arc<Parsed<Workspace>>,

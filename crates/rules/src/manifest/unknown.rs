@@ -4,6 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 use strsim::damerau_levenshtein as distance;
 
+use crate::validate::schema;
 use crate::violation::Violation;
 
 /// Most typing errors in a name that is taken for a known one.
@@ -11,14 +12,7 @@ const ERRORS: usize = 2;
 
 /// Fields beside `apiVersion`, `kind` and `metadata` that the kind does not have.
 pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Violation> {
-    let schema = crd
-        .spec
-        .versions
-        .last()
-        .and_then(|version| serde_json::to_value(&version.schema).ok());
-    let schema = schema
-        .as_ref()
-        .map_or(&Value::Null, |schema| &schema["openAPIV3Schema"]);
+    let schema = schema::newest(crd);
     let kind = crd.spec.names.kind.to_lowercase();
     let mut found = Vec::new();
     if let Some(fields) = object.as_object() {
@@ -27,7 +21,7 @@ pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Vio
                 "apiVersion" | "kind" | "metadata" => {}
                 name => match &schema["properties"][name] {
                     Value::Null => {
-                        let known = names(schema).chain(["apiVersion", "kind", "metadata"]);
+                        let known = names(&schema).chain(["apiVersion", "kind", "metadata"]);
                         found.push(unknown(name, nearest(name, known), &kind));
                     }
                     inner => walk(value, inner, name, &format!("{kind}.{name}"), &mut found),

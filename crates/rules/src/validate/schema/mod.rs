@@ -47,17 +47,18 @@ static NOTHING: Value = Value::Null;
 
 type Take<'t, 'a> = dyn FnMut(Found<'a, '_>) -> ControlFlow<()> + 't;
 
+/// The whole schema of the kind's newest version; null if there is none.
+pub(crate) fn newest(definition: &CustomResourceDefinition) -> Value {
+    let version = definition.spec.versions.last();
+    let schema = version.and_then(|version| serde_json::to_value(&version.schema).ok());
+    schema.map_or(Value::Null, |mut schema| schema["openAPIV3Schema"].take())
+}
+
 impl Schema {
-    /// The schema of the kind's newest version.
+    /// The schema of the spec in the kind's newest version.
     pub fn of(definition: &CustomResourceDefinition) -> Self {
-        let schema = definition
-            .spec
-            .versions
-            .last()
-            .and_then(|version| serde_json::to_value(&version.schema).ok());
-        let spec = schema
-            .as_ref()
-            .and_then(|schema| schema.pointer("/openAPIV3Schema/properties/spec"));
+        let schema = newest(definition);
+        let spec = schema.pointer("/properties/spec");
         Self(spec.map(Node::of).unwrap_or_default())
     }
 
