@@ -46,7 +46,7 @@ pub struct Report {
     pub failed: usize,
     /// Requests with that answer after more than a second.
     pub delayed: usize,
-    /// Longest time in which nothing succeeded.
+    /// Longest time in which nothing succeeded, from the first request to the end of the load.
     pub gap: Duration,
     /// Number of requests that failed or were delayed although they started well after the fault.
     pub late: usize,
@@ -57,12 +57,12 @@ pub struct Report {
 }
 
 impl Report {
-    fn of(asked: &[Requests], fault: Duration) -> Self {
-        let mut ends: Vec<_> = asked
-            .iter()
-            .filter(|one| one.is_answered())
-            .map(|one| one.at + one.took)
-            .collect();
+    /// `end`: when the load ended, since its start.
+    fn of(asked: &[Requests], fault: Duration, end: Duration) -> Self {
+        let answered = asked.iter().filter(|one| one.is_answered());
+        let mut ends: Vec<_> = answered.map(|one| one.at + one.took).collect();
+        // Without them an outage that lasts to the end would be no gap.
+        ends.extend([Duration::ZERO, end]);
         ends.sort();
         let gaps = ends.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
         let after = |one: &Requests| one.at.saturating_sub(fault);
@@ -75,7 +75,7 @@ impl Report {
                 .iter()
                 .filter(|one| one.is_answered() && one.took > LONG)
                 .count(),
-            gap: gaps.max().unwrap_or(Duration::MAX),
+            gap: gaps.max().unwrap_or(end),
             late: asked.iter().filter(is_late).count(),
             first_failed: failed
                 .iter()
@@ -143,7 +143,8 @@ impl Load {
     /// There were too few requests.
     pub async fn end(self, what: &str, fault: Duration) -> anyhow::Result<Report> {
         self.stop.send_replace(true);
-        let report = Report::of(&self.task.await?, fault);
+        let end = self.begin.elapsed();
+        let report = Report::of(&self.task.await?, fault, end);
         println!("{what}: {report:?}");
         ensure!(report.asked > 300, "too few requests to say anything: {report:?}");
         Ok(report)
@@ -153,7 +154,22 @@ impl Load {
 /// Creations of a workspace that the API server validates, the webhook included, and does not store.
 pub struct Writes {
     stop: watch::Sender<bool>,
-    task: JoinHandle<Vec<String>>,
+    task: JoinHandle<WriteReport>,
+}
+
+/// Results of the writes during one disruption.
+#[derive(Debug, Default)]
+struct WriteReport {
+    accepted: usize,
+    failed: Vec<String>,
+}
+
+impl WriteReport {
+    fn check(&self) -> anyhow::Result<()> {
+        ensure!(self.failed.is_empty(), "{self:?}");
+        ensure!(self.accepted > 0, "no write was tried");
+        Ok(())
+    }
 }
 
 impl Writes {
@@ -165,28 +181,74 @@ impl Writes {
         let new = workspace::echo("dry-run")?;
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(async move {
-            let (mut ticks, mut failed) = (interval(WRITE_PAUSE), Vec::new());
+            let (mut ticks, mut report) = (interval(WRITE_PAUSE), WriteReport::default());
             let dry_run = PostParams {
                 dry_run: true,
                 ..PostParams::default()
             };
             while !*stopped.borrow() {
                 ticks.tick().await;
-                if let Err(error) = workspaces.create(&dry_run, &new).await {
-                    failed.push(error.to_string());
+                match workspaces.create(&dry_run, &new).await {
+                    Ok(_) => report.accepted += 1,
+                    Err(error) => report.failed.push(error.to_string()),
                 }
             }
-            failed
+            report
         });
         Ok(Self { stop, task })
     }
 
-    /// Ends them. Returns the errors of the writes that failed.
+    /// Ends them. Prints how many were accepted.
     ///
     /// # Errors
-    /// The task panicked.
-    pub async fn end(self) -> anyhow::Result<Vec<String>> {
+    /// A write failed, or none was tried.
+    pub async fn end(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
-        Ok(self.task.await?)
+        let report = self.task.await?;
+        println!(
+            "writes: {} accepted, {} failed",
+            report.accepted,
+            report.failed.len()
+        );
+        report.check()
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::*;
+
+    fn request(at: u64, answer: StatusCode) -> Requests {
+        Requests {
+            at: Duration::from_secs(at),
+            took: Duration::ZERO,
+            answer: Ok(answer),
+        }
+    }
+
+    #[test]
+    fn an_outage_that_lasts_to_the_end_is_a_gap() {
+        let up = [0, 1, 2, 3].map(|at| request(at, StatusCode::OK));
+        let end = Duration::from_secs(4);
+        assert_eq!(Report::of(&up, Duration::ZERO, end).gap, Duration::from_secs(1));
+        let down = [4, 5, 6, 7, 8].map(|at| request(at, StatusCode::BAD_GATEWAY));
+        let asked: Vec<_> = up.into_iter().chain(down).collect();
+        let end = Duration::from_secs(9);
+        assert_eq!(
+            Report::of(&asked, Duration::ZERO, end).gap,
+            Duration::from_secs(6)
+        );
+        assert_eq!(Report::of(&[], Duration::ZERO, end).gap, end);
+    }
+
+    #[test]
+    fn writes_count_only_if_some_were_tried_and_none_failed() {
+        let report = |accepted, failed: &[&str]| WriteReport {
+            accepted,
+            failed: failed.iter().map(|it| (*it).to_owned()).collect(),
+        };
+        assert!(report(1, &[]).check().is_ok());
+        assert!(report(0, &[]).check().is_err());
+        assert!(report(5, &["503"]).check().is_err());
     }
 }
