@@ -1,4 +1,4 @@
-//! Staged failures -> one reason, message and Event within 2 s, until the cause is fixed.
+//! Staged failures -> one reason, message and Event, soon after the evidence, until the cause is fixed.
 //!
 //! The time starts when the API server has the evidence. The portal, `kubectl workspace explain` and the gateway's page in place of a
 //! workspace that has not started give the owner the same explanation and the remedy.

@@ -16,6 +16,7 @@ use e2e::{
     cluster::{self, Scratch},
     http::HttpSession,
     objects::workspace,
+    wait,
 };
 use kube::{Api, ResourceExt as _};
 use reqwest::{StatusCode, header};
@@ -282,22 +283,23 @@ async fn the_opener_of_a_sign_in_cannot_read_its_code() -> anyhow::Result<()> {
     browser.sees("body", "\"path\"").await?;
     // She is signed in and has no ticket here: with one she would continue to the workspace.
     browser.page.delete_cookie("__Host-ws").await?;
-    let watch = "const seen = new Set(); const opened = window.open(target); \
+    let watch = "window.seen = new Set(); const opened = window.open(target); \
                  const look = () => { try { seen.add(opened.location.href) } catch {} }; \
-                 const every = setInterval(look, 2); \
-                 setTimeout(() => { clearInterval(every); done([...seen]) }, 4000)";
-    let seen = tries(&browser, watch, &link).await?;
-    let seen: Vec<&str> = seen
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+                 setInterval(look, 2); done('')";
+    tries(&browser, watch, &link).await?;
     let end = format!("{url}_workspace/callback");
-    assert!(
-        seen.contains(&end.as_str()),
-        "the control: it got there: {seen:?}"
-    );
+    // The control: it gets there, and every address before was read.
+    let seen = wait::until("the opened window to arrive", wait::USUAL, || async {
+        let seen = tries(&browser, "done([...seen])", "").await;
+        let seen = seen.map_err(|error| format!("{error:#}"))?;
+        let seen: Vec<String> = serde_json::from_value(seen).map_err(|error| error.to_string())?;
+        if seen.contains(&end) {
+            Ok(seen)
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    })
+    .await?;
     assert!(!seen.iter().any(|address| address.contains("code=")), "{seen:?}");
     browser.close().await?;
     scratch.finish().await
