@@ -252,14 +252,14 @@
 {{- if and .Values.gateway.enabled .Values.gateway.httpsProxy.secretName $policy.enabled (eq (join "," $policy.identityProviders.ports) "443") }}yes{{ end -}}
 {{- end }}
 
-{{/* Users of namespaces whose names no provider can give, each with its value; as JSON. */}}
+{{/* Users of namespaces and administrators whose names no provider can give, each with its value; as JSON. */}}
 {{- define "jk8s.unknownUsers" -}}
 {{- $prefixes := list -}}
 {{- if .Values.gateway.enabled -}}
 {{- range include "jk8s.allProviders" . | fromJsonArray }}{{ $prefixes = append $prefixes .users }}{{ end -}}
 {{- end -}}
 {{- $unknown := list -}}
-{{- range .Values.userNamespaces -}}
+{{- range append .Values.userNamespaces .Values.administrators -}}
   {{- range concat (default list .users) (default list .adminUsers) -}}
     {{- $user := . -}}
     {{- $known := hasPrefix "system:" $user -}}
@@ -270,14 +270,14 @@
 {{- toJson (uniq $unknown) -}}
 {{- end }}
 
-{{/* Groups of namespaces whose names no provider can give, each with its value; as JSON. */}}
+{{/* Groups of namespaces and administrators whose names no provider can give, each with its value; as JSON. */}}
 {{- define "jk8s.unknownGroups" -}}
 {{- $prefixes := list -}}
 {{- if .Values.gateway.enabled -}}
 {{- range include "jk8s.allProviders" . | fromJsonArray }}{{ if .groupsClaim }}{{ $prefixes = append $prefixes .groups }}{{ end }}{{ end -}}
 {{- end -}}
 {{- $unknown := list -}}
-{{- range .Values.userNamespaces -}}
+{{- range append .Values.userNamespaces .Values.administrators -}}
   {{- range concat (default list .groups) (default list .adminGroups) -}}
     {{- $group := . -}}
     {{- $known := hasPrefix "system:" $group -}}

@@ -196,6 +196,9 @@ pub struct ForwardAuth {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
+    validation = Rule::new("!has(self.adminUsers) || self.adminUsers.all(u, !u.startsWith('system:'))")
+        .message(Message::Expression("'adminUsers cannot hold accounts of the system, such as ' + strings.quote(self.adminUsers.filter(u, u.startsWith(\'system:\'))[0]) + ': name people'".to_owned()))
+        .field_path(".adminUsers"),
     validation = Rule::new("!has(self.adminGroups) || self.adminGroups.all(g, !g.startsWith('system:'))")
         .message(Message::Expression("'adminGroups cannot hold groups of the system, such as ' + strings.quote(self.adminGroups.filter(g, g.startsWith(\'system:\'))[0]) + ': name groups of people'".to_owned()))
         .field_path(".adminGroups")
@@ -210,6 +213,11 @@ pub struct Authorization {
     /// Who may start a stopped workspace in the browser, with the right to `use` its template.
     #[serde(default)]
     pub start: Start,
+    /// Users who may connect to every workspace of this manager. The gateway audits each access.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub admin_users: Vec<String>,
     /// Groups whose members may connect to every workspace of this manager. The gateway audits each access.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 256)))]
@@ -230,7 +238,7 @@ pub enum Rbac {
 /// Who may start a stopped workspace in the browser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Start {
-    /// Its owner, and members of `adminGroups`.
+    /// Its owner, `adminUsers`, and members of `adminGroups`.
     #[default]
     Owners,
     /// Every user who may connect.

@@ -76,10 +76,10 @@ async fn users_see_their_own_what_is_shared_what_they_may_list_and_what_is_publi
 }
 
 #[tokio::test]
-async fn members_of_a_manager_s_administrator_groups_see_its_workspaces() {
+async fn administrators_of_a_manager_see_its_workspaces() {
     let portal = portal().await;
     portal.server.edit::<WorkspaceManager>(None, "main", |manager| {
-        manager["spec"]["authorization"] = json!({"adminGroups": ["admins"]});
+        manager["spec"]["authorization"] = json!({"adminGroups": ["admins"], "adminUsers": ["grace"]});
     });
     let all = ["hers", "his", "open", "other"];
     let mut seen = Vec::new();
@@ -91,6 +91,7 @@ async fn members_of_a_manager_s_administrator_groups_see_its_workspaces() {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(seen, all);
+    assert_eq!(names(&portal.json("grace", "/").await), all);
     assert_eq!(names(&portal.json("eve|others", "/").await), [""; 0]);
 }
 

@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod acting;
+mod administrators;
 mod audit;
 mod bulk;
 mod changes;

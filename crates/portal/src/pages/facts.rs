@@ -196,8 +196,16 @@ pub(super) fn access(context: &Context, seen: &Seen, may: MayBeside) -> Access {
     }
     if let Some(manager) = &manager {
         let authorization = manager.spec.authorization.clone().unwrap_or_default();
-        rules.extend(authorization.admin_groups.into_iter().map(|group| AccessRule {
-            who: format!("Group {group}"),
+        let users = authorization
+            .admin_users
+            .into_iter()
+            .map(|user| format!("User {user}"));
+        let groups = authorization
+            .admin_groups
+            .into_iter()
+            .map(|group| format!("Group {group}"));
+        rules.extend(users.chain(groups).map(|who| AccessRule {
+            who,
             rule: "Administrators".to_owned(),
             ..AccessRule::default()
         }));

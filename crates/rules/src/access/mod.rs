@@ -42,6 +42,8 @@ pub struct Facts<'a> {
 pub struct Policy {
     /// Whether the cluster's RBAC is consulted.
     pub rbac: Rbac,
+    /// Users who may connect to every workspace.
+    pub admin_users: HashSet<String>,
     /// Groups that may connect to every workspace.
     pub admin_groups: HashSet<String>,
     /// Which users may start stopped workspaces in the browser.
@@ -104,7 +106,7 @@ pub enum Allowed {
     Share,
     /// A share names a group of the user.
     GroupShare,
-    /// The user is in one of the manager's administrator groups.
+    /// The user is one of the manager's administrators, by name or by a group.
     Administrator,
 }
 
@@ -173,6 +175,7 @@ impl Policy {
         let authorization = manager.spec.authorization.clone().unwrap_or_default();
         Self {
             rbac: authorization.rbac,
+            admin_users: authorization.admin_users.into_iter().collect(),
             admin_groups: authorization.admin_groups.into_iter().collect(),
             start: authorization.start,
             disables_sharing: manager.spec.routing.disables_sharing(),
@@ -191,13 +194,14 @@ impl Policy {
         }
     }
 
-    /// Whether the user is in one of the administrator groups.
+    /// Whether the user is an administrator, by name or by a group.
     pub fn is_administrator(&self, requester: Requester<'_>) -> bool {
-        !self.admin_groups.is_empty()
-            && requester
-                .groups
-                .iter()
-                .any(|group| self.admin_groups.contains(group))
+        self.admin_users.contains(requester.user)
+            || (!self.admin_groups.is_empty()
+                && requester
+                    .groups
+                    .iter()
+                    .any(|group| self.admin_groups.contains(group)))
     }
 }
 

@@ -194,6 +194,18 @@ fn administrator_access_is_recorded_only_if_no_other_rule_admits_the_user() {
         )
     };
     let administrator = Decision::Allow(Allowed::Administrator);
+    let by_name = Policy {
+        admin_users: HashSet::from(["carol".to_owned()]),
+        ..Policy::default()
+    };
+    for (user, expected) in [
+        ("carol", administrator),
+        ("Carol", Decision::Deny(Denied::NotOwner)),
+    ] {
+        let facts = facts("alice", AccessType::OwnerOnly, &none);
+        let decided = connect(requester(user, NO_GROUPS), facts, &by_name, || Right::Missing, 0);
+        assert_eq!(decided, expected, "{user}");
+    }
     assert_eq!(
         decide("root", AccessType::OwnerOnly, Rbac::Required, Right::Unknown),
         administrator
@@ -241,6 +253,8 @@ fn a_manager_without_authorization_uses_rbac_and_has_no_administrators() {
     assert_eq!(Policy::default().rbac, Rbac::Required);
     let given = manager(json!({"rbac": "Ignored", "adminGroups": ["admins"]}));
     assert_eq!(given, with_administrators(Rbac::Ignored));
+    let given = manager(json!({"adminUsers": ["root"]}));
+    assert_eq!(given.admin_users, HashSet::from(["root".to_owned()]));
 }
 
 proptest! {

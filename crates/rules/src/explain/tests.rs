@@ -408,6 +408,8 @@ fn access_is_explained_rule_by_rule() {
     );
     let administrator = of("eve", vec![], json!({"adminGroups": ["ml"]}), granted());
     assert_eq!(administrator.what, "The user may connect, as an administrator.");
+    let administrator = of("eve", vec![], json!({"adminUsers": ["eve"]}), granted());
+    assert_eq!(administrator.what, "The user may connect, as an administrator.");
 }
 
 #[test]

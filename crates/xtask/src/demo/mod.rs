@@ -39,7 +39,9 @@ use anyhow::{Context as _, anyhow, bail};
 
 use self::access::{Access, Images, User};
 use self::install::Installed;
-use self::site::{ADDRESS, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE, USER_NAMESPACE, USERS};
+use self::site::{
+    ADDRESS, ADMINISTRATOR, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE, USER_NAMESPACE, USERS,
+};
 use crate::args::{DemoCommand, Provider};
 use crate::cluster::{self, Cluster};
 use crate::exec::{Cmd, cargo};
@@ -228,7 +230,14 @@ fn print_summary(url: &str, access: &Access) -> String {
     let port = ADDRESS.port();
     let users = access.users.iter();
     let users: Vec<String> = users
-        .map(|(name, user)| format!("{name}  {}", user.password))
+        .map(|(name, user)| {
+            let role = if *name == ADMINISTRATOR {
+                "  (administrator)"
+            } else {
+                ""
+            };
+            format!("{name}  {}{role}", user.password)
+        })
         .collect();
     format!(
         "\nOpen     {url}\n\

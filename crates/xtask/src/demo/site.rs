@@ -19,7 +19,9 @@ pub(super) const SYSTEM_NAMESPACE: &str = "jupyter-k8s-system";
 /// Namespace of the users.
 pub(super) const USER_NAMESPACE: &str = "team-demo";
 /// Users with an account at the identity provider; the first owns the workspace.
-pub(super) const USERS: [&str; 2] = ["alice", "bob"];
+pub(super) const USERS: [&str; 3] = ["alice", "bob", ADMINISTRATOR];
+/// The one who administers the workspaces of all.
+pub(super) const ADMINISTRATOR: &str = "carol";
 /// The workspace to open.
 pub(super) const WORKSPACE: &str = "alice-lab";
 /// Its template.
@@ -74,7 +76,14 @@ mod tests {
         };
         assert_eq!(names(&values["identity"]["accounts"], "username"), USERS);
         assert_eq!(names(&values["userNamespaces"], "name"), [USER_NAMESPACE]);
-        assert_eq!(values["userNamespaces"][0]["users"], serde_json::json!(USERS));
+        assert_eq!(
+            values["userNamespaces"][0]["users"],
+            serde_json::json!(USERS[..2])
+        );
+        assert_eq!(
+            values["administrators"]["users"],
+            serde_json::json!([ADMINISTRATOR])
+        );
         assert!(chart_file("values.yaml")["templates"][TEMPLATE].is_object());
     }
 }

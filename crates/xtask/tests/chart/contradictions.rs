@@ -395,6 +395,19 @@ fn no_administrator_group_contains_all_users() {
         r#"userNamespaces=[{"name":"team-a","groups":["system:authenticated"],"adminGroups":["system:serviceaccounts:ci"]}]"#,
     );
     accepted(r#"manager.authorization.adminGroups=["oidc:platform"]"#);
+    let reason = refused(r#"administrators={"groups":["system:masters"],"users":["system:admin"]}"#);
+    for expected in [
+        r#"administrators.groups[0]: "system:masters" is a system group. Its members"#,
+        r#"administrators.users[0]: "system:admin" is an account of the system"#,
+    ] {
+        assert!(reason.contains(expected), "{reason}");
+    }
+    let reason = refused(r#"administrators={"users":["carol "]}"#);
+    assert!(
+        reason.contains(r#"administrators.users[0]: "carol " has a space"#),
+        "{reason}"
+    );
+    accepted(r#"administrators={"users":["carol@example.org"],"groups":["oidc:platform"]}"#);
 }
 
 #[test]

@@ -425,7 +425,7 @@ fn a_release_without_templates_says_that_one_is_needed_first() {
 
 #[test]
 fn groups_of_namespaces_that_no_provider_gives_are_named() {
-    let warning = "WARNING: no identity provider gives these groups of userNamespaces: ";
+    let warning = "WARNING: no identity provider gives these groups of userNamespaces and administrators: ";
     let teams = r#"userNamespaces=[{"name":"team-a","groups":["oidc:team-a","system:authenticated"],"adminGroups":["staff"]}]"#;
     let others = r#"oidc.others=[{"name":"p","issuerUrl":"https://p.example","clientId":"c","groupsClaim":"groups","groupsPrefix":"oidc:"}]"#;
     for (more, expected) in [
@@ -463,8 +463,7 @@ fn a_user_name_that_no_provider_gives_is_named_and_where_users_see_theirs_is_sai
     let text = with_four_lines(notes);
     assert!(!text.contains("WARNING") && !text.contains("<sub>"), "{text}");
     let text = with_four_lines(|values| notes(&[values, &["--set", "oidc.usernameClaim=sub"]].concat()));
-    let warning =
-        "WARNING: no identity provider gives these names of userNamespaces: alice@example.com. Write them";
+    let warning = "WARNING: no identity provider gives these names of userNamespaces and administrators: alice@example.com. Write them";
     assert!(text.contains(warning), "{text}");
     let called = "   Users of https://login.example.com are called https://login.example.com#<sub>. https://auth.workspaces.example.org/ shows users their name.";
     assert!(text.lines().any(|line| line == called), "{text}");

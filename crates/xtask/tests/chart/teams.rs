@@ -199,3 +199,46 @@ fn an_invalid_team_is_refused_with_what_to_do() {
         r#"userNamespaces[0].templates: "small" bounds no user while settings.requireTemplate is false"#;
     assert!(reason.contains(expected), "{reason}");
 }
+
+#[test]
+fn administrators_of_the_installation_have_the_role_everywhere_and_may_connect() {
+    let values = json!({
+        "administrators": {"users": ["carol"], "groups": ["oidc:platform"]},
+        "manager": {"authorization": {"adminGroups": ["oidc:support"]}},
+    });
+    let objects = with_values(values, &[]).unwrap();
+    let authorization = &of_kind(&objects, "WorkspaceManager")[0]["spec"]["authorization"];
+    assert_eq!(authorization["adminUsers"], json!(["carol"]));
+    assert_eq!(
+        authorization["adminGroups"],
+        json!(["oidc:platform", "oidc:support"])
+    );
+    for role in ["jupyter-k8s-workspace-admin", "jupyter-k8s-catalog-viewer"] {
+        let binding = of_kind(&objects, "ClusterRoleBinding")
+            .into_iter()
+            .find(|binding| binding["roleRef"]["name"] == role)
+            .unwrap_or_else(|| panic!("no binding of {role}"));
+        let subjects = binding["subjects"].as_array().unwrap().iter();
+        let names: Vec<_> = subjects
+            .map(|subject| subject["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, ["carol", "oidc:platform"], "{role}");
+    }
+    let bound = |objects: &[Value]| {
+        let bindings = of_kind(objects, "ClusterRoleBinding");
+        bindings
+            .iter()
+            .any(|one| one["roleRef"]["name"] == "jupyter-k8s-workspace-admin")
+    };
+    assert!(bound(&objects));
+    assert!(
+        !bound(&with(&json!([]))),
+        "nobody administers all namespaces by default"
+    );
+    let one = json!({"scope": "Namespace", "administrators": {"users": ["carol"]}});
+    let reason = with_values(one, &[]).unwrap_err();
+    assert!(
+        reason.contains(r#"administrators: "carol" would administer all namespaces"#),
+        "{reason}"
+    );
+}

@@ -1,5 +1,7 @@
 //! A user, a workspace, its shares and its manager -> the result of each access rule (pure).
 
+use std::collections::HashSet;
+
 use api::condition::{ACTIVE, find, reason};
 use api::manager::Rbac;
 use api::share::Subject;
@@ -234,21 +236,23 @@ fn of_manager(evidence: &AccessEvidence<'_>) -> Vec<Rule> {
         value,
         time: None,
     };
-    let mut groups: Vec<_> = policy.admin_groups.iter().cloned().collect();
-    groups.sort();
-    let groups = match groups.as_slice() {
-        [] => "not set".to_owned(),
-        groups => groups.join(", "),
+    let administrators = |field: &str, names: &HashSet<String>| {
+        let mut names: Vec<_> = names.iter().map(String::as_str).collect();
+        names.sort_unstable();
+        let names = if names.is_empty() {
+            "not set".to_owned()
+        } else {
+            names.join(", ")
+        };
+        cause(field, names)
     };
-    let is_administrator = evidence
-        .requester
-        .groups
-        .iter()
-        .any(|group| policy.admin_groups.contains(group));
     let mut rules = vec![Rule {
         rule: Allowed::Administrator.reason().to_owned(),
-        holds: Some(is_administrator),
-        because: vec![cause("spec.authorization.adminGroups", groups)],
+        holds: Some(policy.is_administrator(evidence.requester)),
+        because: vec![
+            administrators("spec.authorization.adminUsers", &policy.admin_users),
+            administrators("spec.authorization.adminGroups", &policy.admin_groups),
+        ],
     }];
     if policy.disables_sharing {
         rules.push(Rule {
