@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::args::{Cli, Connection, JSONPATH};
 use crate::cluster::Cluster;
-use crate::output;
+use crate::console::{Text, plain};
 
 /// Cobra's directive: offer no file names.
 const NO_FILES: &str = ":4";
@@ -61,8 +61,11 @@ pub async fn complete(words: &[String], out: &mut dyn Write) -> std::io::Result<
         .iter()
         .filter(|candidate| candidate.starts_with(last))
         .collect();
+    let mut out = Text::new(out);
     for candidate in &fitting {
-        writeln!(out, "{candidate}")?;
+        let (word, description) = candidate.split_once('\t').unwrap_or((candidate, ""));
+        let tab = if description.is_empty() { "" } else { "\t" };
+        out.data(&format!("{}{tab}{}\n", plain(word), plain(description)))?;
     }
     let is_open = fitting.len() == 1 && fitting[0] == JSONPATH;
     writeln!(out, "{}", if is_open { NO_SPACE } else { directive })
@@ -189,7 +192,7 @@ async fn images(cluster: &Cluster, words: &[String]) -> Vec<String> {
                 images
                     .entry(image.to_owned())
                     .or_insert(None)
-                    .get_or_insert(output::plain(name));
+                    .get_or_insert(plain(name));
             }
         }
     }

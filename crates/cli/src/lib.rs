@@ -12,11 +12,14 @@
 //! - `manifest`: text -> the object to create, or errors with lines
 //! - `judge`: rules that need no template
 //! - `output`: objects -> text as kubectl prints it
-//! - `console`: output streams, and answers to questions
+//! - `console`: output streams, which nothing that others wrote controls, and answers to questions
 //! - `failure`: errors, messages, exit codes
 //! - `args`: the command line
 //! - `jsonpath`: kubectl's `JSONPath`
 //! - `duration`: kubectl's durations
+
+// Everything that is shown goes through `console`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod args;
 mod cluster;

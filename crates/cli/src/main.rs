@@ -1,5 +1,7 @@
 //! Name and arguments -> a command of the plugin, with output like kubectl's (IO).
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::path::Path;
@@ -28,11 +30,9 @@ async fn main() -> ExitCode {
         return completed.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
     let mut input = io::BufReader::new(io::stdin());
-    let mut console = Console {
-        out: &mut io::stdout(),
-        err: &mut io::stderr(),
-        answers: io::stdin().is_terminal().then_some(&mut input as _),
-    };
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    let answers = io::stdin().is_terminal().then_some(&mut input as _);
+    let mut console = Console::new(&mut out, &mut err, answers);
     let outcome = if name == CREATE {
         let args = parsed::<args::CreateArgs>();
         Box::pin(run::create(&args, &mut console)).await
@@ -45,15 +45,14 @@ async fn main() -> ExitCode {
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         // What is wrong was shown as the result.
         Err(failure @ Failure::Explained) => ExitCode::from(failure.code()),
-        Err(failure) => fail(&failure),
+        Err(failure) => {
+            // Without its stream there is nowhere to show it; the exit code tells.
+            let _ = console.show_failure(&failure);
+            ExitCode::from(failure.code())
+        }
     }
 }
 
 fn parsed<P: Parser>() -> P {
     P::try_parse().unwrap_or_else(|error| args::with_tips(error, &P::command()).exit())
-}
-
-fn fail(failure: &Failure) -> ExitCode {
-    eprintln!("error: {failure}");
-    ExitCode::from(failure.code())
 }

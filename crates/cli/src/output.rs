@@ -5,17 +5,15 @@ use serde_json::{Value, json};
 
 use crate::args::DryRun;
 use crate::args::Format;
+use crate::console::{is_control, plain};
 use crate::failure::Failure;
-
-/// A text from the cluster as one line without control characters, so that it cannot change what a terminal shows.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|character| if character.is_control() { ' ' } else { character })
-        .collect()
-}
 
 /// Columns as kubectl prints them: three spaces apart, without trailing spaces.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let rows = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| plain(cell)).collect());
+    let rows: Vec<Vec<String>> = rows.collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -23,11 +21,9 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<_> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let cells = row.iter().zip(&widths);
-        let line: Vec<_> = cells
-            .map(|(cell, width)| format!("{:<width$}", plain(cell)))
-            .collect();
+        let line: Vec<_> = cells.map(|(cell, width)| format!("{cell:<width$}")).collect();
         text.push_str(line.join("   ").trim_end());
         text.push('\n');
     }
@@ -69,11 +65,8 @@ fn without_managers(object: &Value) -> Value {
 /// The resource name, such as `workspace.workspaces.jupyter.org/demo`.
 pub(crate) fn name(object: &Value) -> String {
     let kind = object["kind"].as_str().unwrap_or("Workspace").to_lowercase();
-    format!(
-        "{kind}.{}/{}",
-        api::names::GROUP,
-        object["metadata"]["name"].as_str().unwrap_or_default()
-    )
+    let name = object["metadata"]["name"].as_str().unwrap_or_default();
+    plain(&format!("{kind}.{}/{name}", api::names::GROUP))
 }
 
 /// The sentence that reports the result.
@@ -91,12 +84,30 @@ pub(crate) fn object(object: &Value, format: &Format) -> Result<String, Failure>
     let shown = without_managers(object);
     let text = match format {
         Format::Name => Ok(name(object)),
-        Format::Json => serde_json::to_string_pretty(&shown).map_err(anyhow::Error::from),
-        Format::Yaml => serde_saphyr::to_string(&shown).map_err(anyhow::Error::from),
+        Format::Json => json(&shown),
+        Format::Yaml => match serde_saphyr::to_string(&shown) {
+            // YAML can escape in double quotes alone, as JSON does, which is YAML too.
+            Ok(text) if text.contains(is_unescaped) => json(&shown),
+            text => text.map_err(anyhow::Error::from),
+        },
         Format::Jsonpath(template) => return template.render(object).map_err(Failure::Usage),
     };
     let text = text.map_err(|error| Failure::Other(error.context("the object cannot be printed")))?;
     Ok(text.trim_end().to_owned() + "\n")
+}
+
+/// JSON in which nothing controls a terminal: the format leaves characters beyond U+001F as they are, and they are in strings alone.
+fn json(object: &Value) -> anyhow::Result<String> {
+    let text = serde_json::to_string_pretty(object)?;
+    let escaped = text.chars().map(|character| match character {
+        character if is_unescaped(character) => format!("\\u{:04x}", u32::from(character)),
+        character => character.to_string(),
+    });
+    Ok(escaped.collect())
+}
+
+fn is_unescaped(character: char) -> bool {
+    character != '\n' && is_control(character)
 }
 
 #[cfg(test)]
@@ -140,6 +151,20 @@ mod tests {
                 .remove("managedFields");
             let read: Value = serde_saphyr::from_str(&text).unwrap();
             assert_eq!(read, expected, "{format:?}: {text}");
+        }
+    }
+
+    #[test]
+    fn yaml_and_json_keep_characters_that_control_a_terminal_and_escape_them() {
+        let odd = "a\u{1b}[31m\u{7f}\u{9b}\u{202e}\u{2066}\u{2028}\r\n\tb";
+        let mut wanted = workspace();
+        wanted["metadata"] = json!({"name": "demo"});
+        wanted["spec"]["displayName"] = json!(odd);
+        for format in [Format::Yaml, Format::Json] {
+            let text = object(&wanted, &format).unwrap();
+            assert!(!text.contains(is_unescaped), "{format:?}: {text:?}");
+            let read: Value = serde_saphyr::from_str(&text).unwrap();
+            assert_eq!(read, wanted, "{format:?}: {text}");
         }
     }
 

@@ -72,7 +72,7 @@ pub async fn workspace_with(cluster: &Cluster, cli: &Cli, console: &mut Console<
 }
 
 fn finish(cluster: &Cluster, outcome: Result<(), Failure>, console: &mut Console<'_>) -> Result<(), Failure> {
-    cluster.show_notes(console.err)?;
+    cluster.show_notes(&mut console.err)?;
     console.out.flush()?;
     outcome
 }

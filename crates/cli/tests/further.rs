@@ -387,11 +387,7 @@ async fn lint_needs_no_cluster_and_finds_nothing_in_the_samples() {
     let lint = async |path: &std::path::Path| {
         let cli = Cli::parse_from(["x", "lint", path.to_str().unwrap(), "--kubeconfig", "/nowhere"]);
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut console = Console {
-            out: &mut out,
-            err: &mut err,
-            answers: None,
-        };
+        let mut console = Console::new(&mut out, &mut err, None);
         let outcome = cli::run::workspace(&cli, &mut console).await;
         let code = outcome.map_or_else(|failure| failure.code(), |()| 0);
         (

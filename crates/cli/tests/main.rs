@@ -58,11 +58,7 @@ async fn run(server: &Server, line: &str) -> Ran {
 }
 
 fn console<'a>(out: &'a mut Vec<u8>, err: &'a mut Vec<u8>) -> Console<'a> {
-    Console {
-        out,
-        err,
-        answers: None,
-    }
+    Console::new(out, err, None)
 }
 
 fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {

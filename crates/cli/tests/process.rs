@@ -48,6 +48,42 @@ fn a_wrong_command_line_ends_with_two_and_no_cluster_with_one() {
 }
 
 #[test]
+fn names_of_files_control_neither_the_terminal_nor_the_ci_system() {
+    let folder = std::env::temp_dir().join(format!("cli-controls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let name = "::set-output name=a::\u{202e}\u{1b}[2J.yaml";
+    std::fs::write(folder.join(name), "a: [").unwrap();
+    let linted = plugin()
+        .args(["lint", name])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let absent = "absent\n::error::\u{1b}[2J.yaml";
+    let failed = plugin()
+        .args(["create", "-f", absent])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(linted.status.code(), Some(3), "{linted:?}");
+    assert!(
+        out(&linted).starts_with(": :set-output name=a::  [2J.yaml:1:"),
+        "{linted:?}"
+    );
+    let error = String::from_utf8(failed.stderr).unwrap();
+    assert!(
+        error.starts_with("error: ") && error.contains("[2J.yaml"),
+        "{error:?}"
+    );
+    for line in error.lines() {
+        assert!(
+            !line.contains(char::is_control) && !line.trim_start().starts_with("::"),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_command_line_says_what_is_expected_before_a_cluster_is_asked() {
     let folder = env!("CARGO_MANIFEST_DIR");
     let time = "expected a time with date and zone, such as 2026-12-31T18:00:00Z";

@@ -43,11 +43,7 @@ async fn offline(line: &str) -> Ran {
     let words = ["kubectl-workspace", "--kubeconfig", "/nonexistent"];
     let cli = Cli::parse_from(words.into_iter().chain(line.split_whitespace()));
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut console = Console {
-        out: &mut out,
-        err: &mut err,
-        answers: None,
-    };
+    let mut console = Console::new(&mut out, &mut err, None);
     let outcome = run_command(&cli, &mut console).await;
     Ran {
         out: String::from_utf8(out).unwrap(),

@@ -34,11 +34,8 @@ async fn run_answering(client: &Client, line: &str, answer: Option<&str>) -> Ran
     let cli = Cli::parse_from(std::iter::once("kubectl-workspace").chain(line.split_whitespace()));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut input = answer.unwrap_or_default().as_bytes();
-    let mut console = Console {
-        out: &mut out,
-        err: &mut err,
-        answers: answer.is_some().then_some(&mut input as _),
-    };
+    let answers = answer.is_some().then_some(&mut input as _);
+    let mut console = Console::new(&mut out, &mut err, answers);
     let outcome = workspace_with(&Cluster::new(client.clone(), NAMESPACE), &cli, &mut console).await;
     Ran {
         out: String::from_utf8(out).unwrap(),
@@ -428,11 +425,8 @@ async fn a_closed_pipe_is_distinguished_from_other_failures() {
     }
     let (server, client) = ApiServer::start();
     server.put(&in_phase("demo", "Running", "Running"));
-    let mut console = Console {
-        out: &mut Closed,
-        err: &mut Vec::new(),
-        answers: None,
-    };
+    let (mut out, mut err) = (Closed, Vec::new());
+    let mut console = Console::new(&mut out, &mut err, None);
     let cli = Cli::parse_from(["kubectl-workspace", "list"]);
     let failure = workspace_with(&Cluster::new(client, NAMESPACE), &cli, &mut console)
         .await

@@ -12,7 +12,6 @@ mod credentials;
 pub(crate) mod wait;
 mod warning;
 
-use std::io::Write;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -27,6 +26,7 @@ use kube::{Client, Resource};
 use serde_json::{Value, json};
 
 use crate::args::Connection;
+use crate::console::Text;
 use crate::failure::Failure;
 
 /// Objects of one answer to a list.
@@ -231,7 +231,7 @@ impl Cluster {
     }
 
     /// Shows what was not shown yet: warnings and, with `-v`, requests.
-    pub(crate) fn show_notes(&self, err: &mut dyn Write) -> std::io::Result<()> {
+    pub(crate) fn show_notes(&self, err: &mut Text<'_>) -> std::io::Result<()> {
         let notes = self.notes.lock().map(|mut notes| std::mem::take(&mut *notes));
         for note in notes.unwrap_or_default() {
             writeln!(err, "{note}")?;

@@ -3,7 +3,6 @@
 //! The decision itself is pure.
 
 use std::fmt;
-use std::io::Write;
 use std::time::Duration;
 
 use api::condition::{self, AVAILABLE, DEGRADED, STOPPED, VALID, reason};
@@ -17,8 +16,8 @@ use kube::{Api, Client, ResourceExt as _};
 
 use tokio::time::Instant;
 
+use crate::console::Text;
 use crate::failure::{Failure, chain};
-use crate::output::plain;
 
 /// The phase of a workspace that the operator has not reconciled yet.
 const PENDING: &str = "Pending";
@@ -90,7 +89,7 @@ pub(crate) async fn until(
     object: &Workspace,
     goal: &Goal,
     deadline: Deadline,
-    err: &mut dyn Write,
+    err: &mut Text<'_>,
 ) -> Result<Workspace, Failure> {
     let mut seen = LastState::default();
     let waiting = watch(client, object, goal, err, &mut seen);
@@ -127,7 +126,7 @@ async fn watch(
     client: Client,
     object: &Workspace,
     goal: &Goal,
-    err: &mut dyn Write,
+    err: &mut Text<'_>,
     seen: &mut LastState,
 ) -> Result<Workspace, Failure> {
     let name = object.name_any();
@@ -173,7 +172,7 @@ async fn watch(
                 });
             }
             Progress::NotYet(state) if seen.state.as_ref() != Some(&state) => {
-                writeln!(err, "{}", plain(&state))?;
+                writeln!(err, "{state}")?;
                 seen.state = Some(state);
             }
             Progress::NotYet(_) => {}

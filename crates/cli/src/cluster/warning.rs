@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::WARNING;
 
-/// The texts of `Warning: 299 - "text"` headers, without control characters.
+/// The texts of `Warning: 299 - "text"` headers.
 pub(crate) fn texts(headers: &HeaderMap) -> Vec<String> {
     headers
         .get_all(WARNING)
@@ -35,7 +35,6 @@ fn unquote(quoted: &str) -> (String, &str) {
         match character {
             '"' => return (text, &quoted[place + 1..]),
             '\\' => text.extend(characters.next().map(|(_, escaped)| escaped)),
-            character if character.is_control() => {}
             character => text.push(character),
         }
     }
@@ -58,11 +57,6 @@ mod tests {
         );
         headers.append(WARNING, r#"199 - "of another kind""#.parse().unwrap());
         assert_eq!(texts(&headers), ["first", r#"a "quoted", text"#, "third"]);
-    }
-
-    #[test]
-    fn terminal_controls_do_not_get_through() {
-        assert_eq!(parse("299 - \"a\u{1b}[31mb\""), ["a[31mb"]);
     }
 
     proptest! {

@@ -25,7 +25,7 @@ pub(crate) async fn whoami(
         let mut object = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         object["status"]["userInfo"] =
             serde_json::to_value(&user).map_err(|error| Failure::Other(error.into()))?;
-        return Ok(write!(console.out, "{}", output::object(&object, format)?)?);
+        return Ok(console.out.data(&output::object(&object, format)?)?);
     }
     let rows = [
         ("User:", user.username.unwrap_or_default()),
@@ -37,7 +37,7 @@ pub(crate) async fn whoami(
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| vec![name.to_owned(), value])
         .collect();
-    write!(console.out, "{}", output::table(&rows))?;
+    console.out.block(&output::table(&rows))?;
     writeln!(
         console.err,
         "Workspaces know you by this user name. The page https://auth.<baseDomain>/ shows the name by which the gateway does; \
@@ -78,7 +78,7 @@ pub(crate) async fn version(
             "apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": "Versions",
             "plugin": OWN, "crds": crds, "kubernetes": server, "fit": fit,
         });
-        write!(console.out, "{}", output::object(&object, format)?)?;
+        console.out.data(&output::object(&object, format)?)?;
     } else {
         let crds = crds.unwrap_or_else(|| "not known: you may not read CustomResourceDefinitions".to_owned());
         let rows = [
@@ -87,7 +87,7 @@ pub(crate) async fn version(
             ("Kubernetes:", server),
         ];
         let rows: Vec<_> = rows.map(|(name, value)| vec![name.to_owned(), value]).to_vec();
-        write!(console.out, "{}", output::table(&rows))?;
+        console.out.block(&output::table(&rows))?;
         if fit == Some(false) {
             writeln!(
                 console.out,
@@ -103,17 +103,12 @@ pub(crate) async fn version(
 
 /// Shows the plugin's version alone.
 pub(crate) fn version_of_client(args: &Version, console: &mut Console<'_>) -> Result<(), Failure> {
-    let text = match &args.shown.output {
-        None => format!("Plugin:   {OWN}\n"),
-        Some(format) => {
-            let api_version = format!("cli.{}/v1alpha1", api::names::GROUP);
-            output::object(
-                &json!({"apiVersion": api_version, "kind": "Versions", "plugin": OWN}),
-                format,
-            )?
-        }
+    let Some(format) = &args.shown.output else {
+        return Ok(writeln!(console.out, "Plugin:   {OWN}")?);
     };
-    Ok(write!(console.out, "{text}")?)
+    let api_version = format!("cli.{}/v1alpha1", api::names::GROUP);
+    let object = json!({"apiVersion": api_version, "kind": "Versions", "plugin": OWN});
+    Ok(console.out.data(&output::object(&object, format)?)?)
 }
 
 /// Whether the CRDs are of the plugin's release: before 1.0 the same minor version, then the same major one. `None`: they say no version.

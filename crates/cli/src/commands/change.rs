@@ -71,7 +71,7 @@ pub(crate) async fn run(
     let mut changes = changes.buffered(AT_ONCE);
     let mut waiting = Vec::new();
     while let Some((target, outcome)) = changes.next().await {
-        cluster.show_notes(console.err)?;
+        cluster.show_notes(&mut console.err)?;
         match outcome {
             Ok(done) => {
                 let object = object(&done.workspace)?;
@@ -93,7 +93,7 @@ pub(crate) async fn run(
             &done.workspace,
             &done.goal,
             deadline,
-            console.err,
+            &mut console.err,
         )
         .await;
         match waited {
@@ -109,7 +109,7 @@ pub(crate) async fn run(
             [only] if all == 1 => output::object(only, format)?,
             objects => output::list(objects, format)?,
         };
-        write!(console.out, "{text}")?;
+        console.out.data(&text)?;
     }
     match (failed.pop(), failed.iter().map(Failure::code).max()) {
         (None, _) => Ok(()),
@@ -135,7 +135,7 @@ fn report(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     if all > 1 {
-        writeln!(console.err, "error: {}: {failure}", target.name)?;
+        console.show_failure(&format!("{}: {failure}", target.name))?;
     }
     failed.push(failure);
     Ok(())
@@ -176,7 +176,7 @@ fn announce(action: Action, targets: &[Target], yes: bool, console: &mut Console
         .filter_map(|target| Consequence::of(action, target.listed.as_ref()?));
     let consequences: Vec<_> = consequences.collect();
     for consequence in &consequences {
-        writeln!(console.err, "{}", output::plain(&consequence.text))?;
+        writeln!(console.err, "{}", consequence.text)?;
     }
     if yes || !consequences.iter().any(|consequence| consequence.loses_files) {
         return Ok(());

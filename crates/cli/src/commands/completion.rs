@@ -19,16 +19,16 @@ pub(crate) fn run(args: &Completion, console: &mut Console<'_>) -> Result<(), Fa
         Shell::Bash => ClapShell::Bash,
         Shell::Zsh => ClapShell::Zsh,
         Shell::Fish => ClapShell::Fish,
-        Shell::Kubectl => return Ok(write!(console.out, "{FOR_KUBECTL}")?),
+        Shell::Kubectl => return Ok(console.out.data(FOR_KUBECTL)?),
     };
     let mut script = Vec::new();
     if shell != ClapShell::Bash {
         generate(shell, &mut Cli::command(), PROGRAM, &mut script);
-        return Ok(console.out.write_all(&script)?);
+        return Ok(console.out.data(&String::from_utf8_lossy(&script))?);
     }
     // In a script for bash, clap_complete 4.6 finds no subcommand of a program whose name has a hyphen.
     let name = PROGRAM.replace('-', "_");
     generate(shell, &mut Cli::command(), name.as_str(), &mut script);
     let script = String::from_utf8_lossy(&script).replace(&format!(" {name}\n"), &format!(" {PROGRAM}\n"));
-    Ok(console.out.write_all(script.as_bytes())?)
+    Ok(console.out.data(&script)?)
 }

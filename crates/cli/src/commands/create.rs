@@ -66,7 +66,7 @@ pub(crate) async fn run(
     own(cluster, &mut object).await?;
     let sent = cluster.create::<Workspace>(Some(namespace), &object, is_dry_run);
     let outcome = sent.await;
-    cluster.show_notes(console.err)?;
+    cluster.show_notes(&mut console.err)?;
     let created = outcome.map_err(|failure| match &wanted.manifest {
         None => failure,
         Some(manifest) => manifest.placed(failure),
@@ -85,7 +85,7 @@ pub(crate) async fn run(
         &created,
         &Goal::AVAILABLE,
         deadline,
-        console.err,
+        &mut console.err,
     )
     .await?;
     match &args.output {
@@ -111,9 +111,9 @@ pub(crate) fn print_manifest(
 
 fn print(object: &impl Serialize, args: &CreateFlags, console: &mut Console<'_>) -> Result<(), Failure> {
     let object = &serde_json::to_value(object).map_err(|error| Failure::Other(error.into()))?;
-    let text = match &args.output {
-        None => output::sentence(object, args.dry_run) + "\n",
-        Some(format) => output::object(object, format)?,
-    };
-    Ok(write!(console.out, "{text}")?)
+    match &args.output {
+        None => writeln!(console.out, "{}", output::sentence(object, args.dry_run))?,
+        Some(format) => console.out.data(&output::object(object, format)?)?,
+    }
+    Ok(())
 }

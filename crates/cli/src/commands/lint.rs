@@ -39,25 +39,23 @@ fn checked(args: &Lint, only: Option<&str>, console: &mut Console<'_>) -> Result
     match args.output {
         ReportFormat::Text => text(&report, console)?,
         ReportFormat::Sarif => {
-            write!(
-                console.out,
-                "{}",
-                output::object(&sarif::render(&report), &Format::Json)?
-            )?;
+            console
+                .out
+                .data(&output::object(&sarif::render(&report), &Format::Json)?)?;
         }
         ReportFormat::Junit => {
             let cases = junit::of_report(&report);
-            write!(console.out, "{}", junit::render("kubectl workspace lint", &cases))?;
+            console
+                .out
+                .data(&junit::render("kubectl workspace lint", &cases))?;
         }
         ReportFormat::Json | ReportFormat::Yaml => {
             let mut object = serde_json::to_value(&report).map_err(|error| Failure::Other(error.into()))?;
             object["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
             object["kind"] = json!("LintReport");
-            write!(
-                console.out,
-                "{}",
-                output::object(&object, &args.output.as_object())?
-            )?;
+            console
+                .out
+                .data(&output::object(&object, &args.output.as_object())?)?;
         }
     }
     if report.problems.is_empty() {
@@ -68,14 +66,14 @@ fn checked(args: &Lint, only: Option<&str>, console: &mut Console<'_>) -> Result
 
 fn text(report: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
     for problem in &report.problems {
-        let line = format!(
+        writeln!(
+            console.out,
             "{}:{}:{}: {}",
             problem.file,
             problem.line,
             problem.column,
             problem.text()
-        );
-        writeln!(console.out, "{}", output::plain(&line))?;
+        )?;
     }
     writeln!(
         console.err,

@@ -43,14 +43,14 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
     let namespace = (!args.all_namespaces).then(|| cluster.namespace());
     let listing = cluster.list::<Workspace>(namespace, args.selector.as_deref(), None);
     let (mut found, filter) = futures::try_join!(listing, filter(cluster, args, namespace))?;
-    cluster.show_notes(console.err)?;
+    cluster.show_notes(&mut console.err)?;
     found.retain(|object| filter.shows(object));
     let format = ListFormat::objects(args.output.as_ref());
     if args.watch {
         return watch(cluster, args, namespace, &filter, format, console).await;
     }
     if let Some(format) = format {
-        return Ok(write!(console.out, "{}", output::list(&found, format)?)?);
+        return Ok(console.out.data(&output::list(&found, format)?)?);
     }
     if found.is_empty() {
         let place = namespace.map(|namespace| format!(" in namespace {namespace}"));
@@ -60,7 +60,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
     let now = Timestamp::now();
     let rows = found.iter().map(|object| row(object, args, now));
     let rows: Vec<_> = std::iter::once(header(args)).chain(rows).collect();
-    Ok(write!(console.out, "{}", output::table(&rows))?)
+    Ok(console.out.block(&output::table(&rows))?)
 }
 
 async fn filter(cluster: &Cluster, args: &List, namespace: Option<&str>) -> Result<Filter, Failure> {
@@ -128,7 +128,7 @@ async fn watch(
     };
     let mut changes = std::pin::pin!(watcher(workspaces, config).default_backoff());
     if format.is_none() {
-        write!(console.out, "{}", output::table(&[header(args)]))?;
+        console.out.block(&output::table(&[header(args)]))?;
     }
     loop {
         let event = match changes.try_next().await {
@@ -138,11 +138,7 @@ async fn watch(
                 if let Some(status) = wait::refusal(&error) {
                     return Err(Failure::Refused(Box::new(status.clone())));
                 }
-                writeln!(
-                    console.err,
-                    "Warning: {}",
-                    output::plain(&wait::error_message(error))
-                )?;
+                writeln!(console.err, "Warning: {}", wait::error_message(error))?;
                 continue;
             }
         };
@@ -154,12 +150,10 @@ async fn watch(
             continue;
         }
         match format {
-            Some(format) => write!(console.out, "{}", output::object(&object, format)?)?,
-            None => write!(
-                console.out,
-                "{}",
-                output::table(&[row(&object, args, Timestamp::now())])
-            )?,
+            Some(format) => console.out.data(&output::object(&object, format)?)?,
+            None => console
+                .out
+                .block(&output::table(&[row(&object, args, Timestamp::now())]))?,
         }
         console.out.flush()?;
     }

@@ -25,7 +25,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Open, console: &mut Console<'_
             &started,
             &Goal::AVAILABLE,
             deadline,
-            console.err,
+            &mut console.err,
         )
         .await?
     } else {

@@ -33,13 +33,13 @@ pub(crate) async fn run(cluster: &Cluster, args: &Set, console: &mut Console<'_>
         };
         let change = Change::of(args, known.as_ref());
         if let Some(known) = known.as_ref().filter(|_| change.fields.is_empty()) {
-            cluster.show_notes(console.err)?;
+            cluster.show_notes(&mut console.err)?;
             break (known.object()?, change, "unchanged");
         }
         let patched = cluster
             .merge::<Workspace>(Some(&target.namespace), &target.name, &change.patch)
             .await;
-        cluster.show_notes(console.err)?;
+        cluster.show_notes(&mut console.err)?;
         match patched {
             Err(failure) if failure.is_conflict() && known.is_some() && attempt < ATTEMPTS => attempt += 1,
             patched => {
@@ -50,7 +50,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Set, console: &mut Console<'_>
     };
     match &args.output {
         None => writeln!(console.out, "{} {outcome}", output::name(&object))?,
-        Some(format) => write!(console.out, "{}", output::object(&object, format)?)?,
+        Some(format) => console.out.data(&output::object(&object, format)?)?,
     }
     for line in &change.notes {
         writeln!(console.err, "{line}")?;

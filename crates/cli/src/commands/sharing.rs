@@ -69,7 +69,7 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
         .await?;
     match &args.output {
         None => writeln!(console.out, "{} created", output::name(&made))?,
-        Some(format) => write!(console.out, "{}", output::object(&made, format)?)?,
+        Some(format) => console.out.data(&output::object(&made, format)?)?,
     }
     let until = end.map_or_else(|| "it is deleted".to_owned(), |end| end.to_string());
     writeln!(
@@ -113,7 +113,7 @@ async fn check(
             writeln!(
                 console.err,
                 "Not checked, because WorkspaceManager {name} could not be read: {}",
-                output::plain(&status.message)
+                status.message
             )?;
             return Ok(());
         }
@@ -210,7 +210,7 @@ pub(crate) async fn list(cluster: &Cluster, args: &Shares, console: &mut Console
     };
     found.retain(is_wanted);
     if let Some(format) = ListFormat::objects(args.output.as_ref()) {
-        return Ok(write!(console.out, "{}", output::list(&found, format)?)?);
+        return Ok(console.out.data(&output::list(&found, format)?)?);
     }
     if found.is_empty() {
         writeln!(console.err, "No shares found.")?;
@@ -235,7 +235,7 @@ pub(crate) async fn list(cluster: &Cluster, args: &Shares, console: &mut Console
     let now = Timestamp::now();
     let rows = found.iter().map(|share| row(share, args, now));
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
-    Ok(write!(console.out, "{}", output::table(&rows))?)
+    Ok(console.out.block(&output::table(&rows))?)
 }
 
 fn row(share: &Value, args: &Shares, now: Timestamp) -> Vec<String> {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Report;
+use crate::console::is_control;
 
 /// One test case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub(crate) fn render(suite: &str, cases: &[Case]) -> String {
     text + "  </testsuite>\n</testsuites>\n"
 }
 
-/// Text for XML 1.0, which has no control characters but tab and line ends.
+/// Text for XML 1.0, which has no control characters below U+0020 but tab and line ends.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars() {
@@ -77,7 +78,10 @@ fn escaped(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\n' | '\t' => escaped.push(character),
             '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            other if other.is_control() => escaped.push('\u{fffd}'),
+            other if other < ' ' => escaped.push('\u{fffd}'),
+            other if is_control(other) => {
+                let _ = write!(escaped, "&#x{:x};", u32::from(other));
+            }
             other => escaped.push(other),
         }
     }
@@ -99,7 +103,7 @@ mod tests {
             "lint",
             &[
                 case("one", &[]),
-                case("t<w>o", &["\"5\" & more\u{1b}[1m", "second"]),
+                case("t<w>o\u{202e}", &["\"5\" & more\u{1b}[1m", "second"]),
             ],
         );
         assert_eq!(
@@ -108,7 +112,7 @@ mod tests {
              <testsuites name=\"lint\" tests=\"2\" failures=\"1\" errors=\"0\">\n  \
                <testsuite name=\"lint\" tests=\"2\" failures=\"1\" errors=\"0\" skipped=\"0\">\n    \
                  <testcase classname=\"a.yaml\" name=\"one\" time=\"0\"/>\n    \
-                 <testcase classname=\"a.yaml\" name=\"t&lt;w&gt;o\" time=\"0\">\n      \
+                 <testcase classname=\"a.yaml\" name=\"t&lt;w&gt;o&#x202e;\" time=\"0\">\n      \
                    <failure message=\"&quot;5&quot; &amp; more\u{fffd}[1m\" type=\"violation\">\
                    &quot;5&quot; &amp; more\u{fffd}[1m\nsecond</failure>\n    \
                  </testcase>\n  </testsuite>\n</testsuites>\n"

@@ -28,7 +28,7 @@ pub(super) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console
         let outcome = cluster
             .dry_run_apply::<Workspace>(&namespace, &name, &manifest)
             .await;
-        cluster.show_notes(console.err)?;
+        cluster.show_notes(&mut console.err)?;
         match outcome {
             Ok(()) => found.push(Checked::new(&name, None, "server")),
             Err(failure @ Failure::Refused(_)) => {
@@ -101,16 +101,16 @@ fn report(args: &Explain, found: &[Checked], note: &str, console: &mut Console<'
         let object = json!({
             "apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": "ManifestExplanation", "manifests": items,
         });
-        write!(console.out, "{}", output::object(&object, format)?)?;
+        console.out.data(&output::object(&object, format)?)?;
     } else {
         for Checked { name, problem, by } in found {
             match problem {
-                Some(problem) => writeln!(console.out, "{name}: {problem}")?,
+                Some(problem) => console.out.block(&format!("{name}: {problem}"))?,
                 None => writeln!(console.out, "{name}: nothing found (by {by})")?,
             }
         }
     }
-    write!(console.err, "{note}")?;
+    console.err.block(note)?;
     if found.iter().any(|it| it.problem.is_some()) {
         return Err(Failure::Explained);
     }

@@ -129,14 +129,14 @@ fn show(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     let Some(format) = &args.output else {
-        return Ok(write!(console.out, "{text}")?);
+        return Ok(console.out.block(text)?);
     };
     let mut object = json!({"apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": kind});
     let fields = serde_json::to_value(explanation).map_err(|error| Failure::Other(error.into()))?;
     if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
         object.extend(fields);
     }
-    Ok(write!(console.out, "{}", output::object(&object, format)?)?)
+    Ok(console.out.data(&output::object(&object, format)?)?)
 }
 
 /// What was read, without what this version cannot parse.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use rules::explain::access::{AccessExplanation, Rule};
 use rules::explain::{Cause, Cure, Explanation, Unread, Who};
 
-use crate::output::plain;
+use crate::console::plain;
 
 /// Each finding with what shows it and what to do.
 pub(super) fn explanation(explanation: &Explanation) -> String {

@@ -37,11 +37,9 @@ pub(crate) fn run(args: &TemplateTest, console: &mut Console<'_>) -> Result<(), 
                 })
             });
             let cases: Vec<_> = cases.collect();
-            write!(
-                console.out,
-                "{}",
-                junit::render("kubectl workspace template test", &cases)
-            )?;
+            console
+                .out
+                .data(&junit::render("kubectl workspace template test", &cases))?;
         }
         TestFormat::Json | TestFormat::Yaml => {
             let files: Vec<_> = reports
@@ -51,11 +49,9 @@ pub(crate) fn run(args: &TemplateTest, console: &mut Console<'_>) -> Result<(), 
             let object = json!({
                 "apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": "TemplateTestReport", "files": files,
             });
-            write!(
-                console.out,
-                "{}",
-                output::object(&object, &args.output.as_object())?
-            )?;
+            console
+                .out
+                .data(&output::object(&object, &args.output.as_object())?)?;
         }
     }
     let mut outcomes = reports.iter().flat_map(|(_, report)| &report.cases);
@@ -73,9 +69,9 @@ fn text(reports: &[(String, Report)], console: &mut Console<'_>) -> std::io::Res
             } else {
                 "FAIL"
             };
-            writeln!(console.out, "{result}  {}", output::plain(&outcome.name))?;
+            writeln!(console.out, "{result}  {}", outcome.name)?;
             for problem in &outcome.problems {
-                writeln!(console.out, "      {}", output::plain(problem))?;
+                writeln!(console.out, "      {problem}")?;
             }
         }
         let failed = report.cases.iter().filter(|outcome| !outcome.problems.is_empty());

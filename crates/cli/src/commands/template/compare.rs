@@ -109,11 +109,10 @@ fn show(args: &TemplateCompare, comparison: &Comparison, console: &mut Console<'
         let mut object = serde_json::to_value(comparison).map_err(|error| Failure::Other(error.into()))?;
         object["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
         object["kind"] = json!("TemplateComparison");
-        return Ok(write!(console.out, "{}", output::object(&object, format)?)?);
+        return Ok(console.out.data(&output::object(&object, format)?)?);
     }
     for difference in &comparison.differences {
-        let line = format!("{} {}", difference.field, difference.what);
-        writeln!(console.out, "{}", output::plain(&line))?;
+        writeln!(console.out, "{} {}", difference.field, difference.what)?;
     }
     if comparison.differences.is_empty() {
         writeln!(console.out, "Nothing differs.")?;
@@ -125,7 +124,7 @@ fn show(args: &TemplateCompare, comparison: &Comparison, console: &mut Console<'
             args.new, workspace.name, workspace.namespace
         )?;
         for violation in &workspace.violations {
-            writeln!(console.out, "  {}", output::plain(violation))?;
+            writeln!(console.out, "  {violation}")?;
         }
     }
     match comparison.workspaces {

@@ -75,7 +75,7 @@ async fn list(cluster: &Cluster, args: &TemplateList, console: &mut Console<'_>)
     );
     let (found, rights) = (found?, rights.ok());
     if let Some(format) = ListFormat::objects(args.output.as_ref()) {
-        return Ok(write!(console.out, "{}", output::list(&found, format)?)?);
+        return Ok(console.out.data(&output::list(&found, format)?)?);
     }
     if found.is_empty() {
         writeln!(console.err, "No templates found.")?;
@@ -108,7 +108,7 @@ async fn list(cluster: &Cluster, args: &TemplateList, console: &mut Console<'_>)
         }
         rows.push(row);
     }
-    Ok(write!(console.out, "{}", output::table(&rows))?)
+    Ok(console.out.block(&output::table(&rows))?)
 }
 
 fn text(value: &Value) -> String {
@@ -174,7 +174,7 @@ pub(super) async fn find(cluster: &Cluster, name: &str) -> Result<Value, Failure
 async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>) -> Result<(), Failure> {
     let template = find(cluster, &args.template).await?;
     if let Some(format) = &args.output {
-        return Ok(write!(console.out, "{}", output::object(&template, format)?)?);
+        return Ok(console.out.data(&output::object(&template, format)?)?);
     }
     let spec = &template["spec"];
     let images = spec["allowedImages"].as_array().into_iter().flatten();
@@ -218,7 +218,7 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| vec![format!("{name}:"), value])
         .collect();
-    Ok(write!(console.out, "{}", output::table(&rows))?)
+    Ok(console.out.block(&output::table(&rows))?)
 }
 
 #[cfg(test)]
