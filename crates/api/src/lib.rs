@@ -13,6 +13,7 @@
 //! - `workspace`: `Workspace`, one user's compute, disk and URL.
 //! - `condition`: condition types and reasons.
 //! - `names`: API group, labels, annotations, finalizers and field managers.
+//! - `request`: requests with strict validation of fields.
 //! - `schema`: schema fragments.
 //! - `lenient`: statuses of other versions.
 
@@ -39,6 +40,7 @@ mod gateway_session;
 mod lenient;
 pub mod manager;
 pub mod names;
+pub mod request;
 mod schema;
 pub mod share;
 pub mod template;

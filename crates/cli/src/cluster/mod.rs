@@ -59,16 +59,6 @@ impl std::fmt::Debug for DebugClient {
 /// A request without its body's type.
 type Prepared = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
-/// The request, with unknown fields refused. `PostParams` cannot say so.
-fn strict(request: http::Request<Vec<u8>>) -> Prepared {
-    let (mut head, body) = request.into_parts();
-    let uri = format!("{}&fieldValidation=Strict", head.uri);
-    head.uri = uri
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| kube::core::request::Error::BuildRequest(error.into()))?;
-    Ok(http::Request::from_parts(head, body))
-}
-
 impl Cluster {
     /// A cluster that `client` reaches.
     pub fn new(client: Client, namespace: &str) -> Self {
@@ -167,7 +157,7 @@ impl Cluster {
         };
         let request = Request::new(K::url_path(&(), namespace));
         let prepared = request.create(&params, object.to_string().into_bytes());
-        self.send(prepared.and_then(strict)).await
+        self.send(prepared.and_then(api::request::strict)).await
     }
 
     /// Changes an object by a merge patch. A field that the server does not know is refused.

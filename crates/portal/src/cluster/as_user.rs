@@ -121,8 +121,8 @@ impl AsUser {
             field_manager: Some(api::names::PORTAL.to_owned()),
         };
         let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
-        self.send(of::<K>(namespace).create(&params, body).map(strict))
-            .await
+        let request = of::<K>(namespace).create(&params, body);
+        self.send(request.and_then(api::request::strict)).await
     }
 
     /// Reads the object and merges what `patch` makes of it, for the version that was read. It starts again if others wrote in between,
@@ -309,21 +309,6 @@ fn patching(dry_run: bool) -> PatchParams {
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::default()
     }
-}
-
-/// The same request, which the API server refuses if the body has unknown or repeated fields.
-fn strict(request: http::Request<Vec<u8>>) -> http::Request<Vec<u8>> {
-    let (mut parts, body) = request.into_parts();
-    let separator = if parts.uri.query().is_some_and(|query| !query.is_empty()) {
-        "&"
-    } else {
-        ""
-    };
-    let uri = format!("{}{separator}fieldValidation=Strict", parts.uri);
-    if let Ok(uri) = uri.parse() {
-        parts.uri = uri;
-    }
-    http::Request::from_parts(parts, body)
 }
 
 fn is_dry_run<B>(request: &http::Request<B>) -> bool {
