@@ -96,14 +96,35 @@ impl Manifests {
 
     fn samples() -> Self {
         let mut all = Self::default();
-        for entry in fs::read_dir(root().join("deploy/samples")).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_file() {
-                all.add(&fs::read_to_string(path).unwrap());
-            }
+        for file in kustomized() {
+            all.add(&fs::read_to_string(root().join("deploy/samples").join(file)).unwrap());
         }
         all
     }
+}
+
+/// The files that `kubectl apply -k deploy/samples` reads.
+fn kustomized() -> Vec<String> {
+    let text = fs::read_to_string(root().join("deploy/samples/kustomization.yaml")).unwrap();
+    let kustomization: Value = serde_saphyr::from_str(&text).unwrap();
+    serde_json::from_value(kustomization["resources"].clone()).unwrap()
+}
+
+#[test]
+fn the_kustomization_lists_every_sample_once() {
+    let samples = root().join("deploy/samples");
+    let in_folder = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(samples.join(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let is_manifest = |name: &String| {
+            Path::new(name).extension().is_some_and(|it| it == "yaml") && name != "kustomization.yaml"
+        };
+        let manifests = names.filter(is_manifest);
+        manifests.map(|name| format!("{folder}{name}")).collect()
+    };
+    let mut files = [in_folder(""), in_folder("managers/")].concat();
+    files.sort();
+    assert_eq!(kustomized(), files);
 }
 
 /// As the API server and the webhook leave it.
@@ -121,7 +142,8 @@ fn stored(mut workspace: Workspace) -> Workspace {
 fn the_samples_are_admitted_together() {
     let samples = Manifests::samples();
     assert!(samples.workspaces.len() >= 2 && !samples.templates.is_empty());
-    let mut manager = samples.managers[0].clone();
+    let is_of_gateway = |it: &&WorkspaceManager| it.metadata.name.as_deref() == Some("sample");
+    let mut manager = samples.managers.iter().find(is_of_gateway).unwrap().clone();
     // The comment in the file says why it is not annotated.
     assert!(!rules::managers::is_default(&manager));
     manager.metadata.annotations = Some([(api::names::IS_DEFAULT.to_owned(), "true".to_owned())].into());

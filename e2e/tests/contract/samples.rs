@@ -1,4 +1,4 @@
-//! The samples in any order, and the README's manifests.
+//! The samples created and deleted in any order, and the README's manifests.
 
 use std::{
     collections::HashMap,
@@ -18,30 +18,21 @@ use e2e::{
     command, wait,
 };
 use futures::future::try_join_all;
-use kube::{
-    Api, ResourceExt as _,
-    api::{DeleteParams, ListParams},
-};
+use kube::{Api, ResourceExt as _, api::ListParams};
 
 /// Namespace of the README's objects, which this test replaces with its own.
 const OF_README: &str = "namespace: team-demo";
 /// All sample workspaces start one after the other on a small machine.
 const LONG: Duration = Duration::from_mins(6);
 
-/// Every manifest below deploy/samples.
-fn manifests() -> anyhow::Result<Vec<String>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/samples");
-    let mut found = Vec::new();
-    for folder in [root.clone(), root.join("managers")] {
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_file() {
-                let text = fs::read_to_string(path)?;
-                found.extend(text.split("\n---\n").map(str::to_owned));
-            }
-        }
-    }
-    Ok(found)
+/// Every manifest of deploy/samples, as `kubectl apply -k` reads them.
+async fn manifests() -> anyhow::Result<Vec<String>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples");
+    let text = command::administered(&["kustomize", folder], "").await?;
+    Ok(text
+        .split("\n---\n")
+        .map(|manifest| format!("{manifest}\n"))
+        .collect())
 }
 
 /// Every manifest that the README shows.
@@ -116,9 +107,9 @@ fn shuffled(mut manifests: Vec<String>) -> Vec<String> {
     manifests
 }
 
-/// One kubectl writes them in sequence, as it does with the files of a folder.
-async fn apply(scratch: &Scratch, manifests: &[String]) -> anyhow::Result<()> {
-    let arguments = ["apply", "--namespace", scratch.namespace.as_str(), "-f", "-"];
+/// One kubectl does this to each in sequence, as with the files of a folder. A deletion ends when nothing is left.
+async fn each(verb: &[&str], scratch: &Scratch, manifests: &[String]) -> anyhow::Result<()> {
+    let arguments = [verb, &["--namespace", scratch.namespace.as_str(), "-f", "-"]].concat();
     let outcome = command::administer_with(&arguments, &manifests.join("\n---\n")).await?;
     anyhow::ensure!(outcome.code == 0, "{outcome:?}: {manifests:?}");
     Ok(())
@@ -176,34 +167,9 @@ async fn missing(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
     Ok(missing)
 }
 
-async fn finish(scratch: Scratch) -> anyhow::Result<()> {
-    let prefix = format!("{}-", scratch.namespace);
-    scratch.finish().await?;
-    let (admin, all) = (cluster::admin().await?, ListParams::default());
-    let (templates, managers) = (
-        Api::<WorkspaceTemplate>::all(admin.clone()),
-        Api::<WorkspaceManager>::all(admin),
-    );
-    for template in templates.list(&all).await? {
-        if template.name_any().starts_with(&prefix) {
-            templates
-                .delete(&template.name_any(), &DeleteParams::default())
-                .await?;
-        }
-    }
-    for manager in managers.list(&all).await? {
-        if manager.name_any().starts_with(&prefix) {
-            managers
-                .delete(&manager.name_any(), &DeleteParams::default())
-                .await?;
-        }
-    }
-    Ok(())
-}
-
 #[tokio::test]
 async fn the_templates_of_the_samples_apply_beside_those_of_the_chart() -> anyhow::Result<()> {
-    for manifest in manifests()? {
+    for manifest in manifests().await? {
         if manifest.contains("\nkind: WorkspaceTemplate\n") {
             let arguments = ["apply", "--dry-run=server", "-f", "-"];
             let outcome = command::administer_with(&arguments, &manifest).await?;
@@ -214,8 +180,8 @@ async fn the_templates_of_the_samples_apply_beside_those_of_the_chart() -> anyho
 }
 
 #[tokio::test]
-async fn samples_can_be_applied_in_any_order() -> anyhow::Result<()> {
-    let samples = manifests()?;
+async fn samples_can_be_applied_and_deleted_in_any_order() -> anyhow::Result<()> {
+    let samples = manifests().await?;
     let mut count: HashMap<String, usize> = HashMap::new();
     for manifest in &samples {
         *count.entry(kind(manifest)).or_default() += 1;
@@ -258,14 +224,14 @@ async fn the_manifests_of_the_readme_work() -> anyhow::Result<()> {
     arrive(&manifests).await
 }
 
-/// Applies the manifests in some order, in a namespace of its own, and waits until nothing is missing.
+/// Applies the manifests in some order, in a namespace of its own, waits until nothing is missing, and deletes them in another order.
 async fn arrive(samples: &[String]) -> anyhow::Result<()> {
     let scratch = Scratch::new("samples", &[]).await?;
     let here = format!("namespace: {}", scratch.namespace);
     let samples: Vec<_> = samples.iter().map(|it| it.replace(OF_README, &here)).collect();
     let order = shuffled(renamed(&samples, &scratch.namespace));
     let kinds: Vec<_> = order.iter().map(kind).collect();
-    apply(&scratch, &order).await?;
+    each(&["apply"], &scratch, &order).await?;
     let arrived = wait::until_checked_each_second("the samples to arrive", LONG, || async {
         match missing(&scratch).await {
             Ok(missing) if missing.is_empty() => Ok(()),
@@ -276,7 +242,9 @@ async fn arrive(samples: &[String]) -> anyhow::Result<()> {
     arrived
         .await
         .map_err(|error| error.context(format!("{kinds:?}")))?;
-    finish(scratch).await
+    // A share goes with its workspace, perhaps before kubectl gets to it.
+    each(&["delete", "--ignore-not-found"], &scratch, &shuffled(order)).await?;
+    scratch.finish().await
 }
 
 fn kind(manifest: impl AsRef<str>) -> String {
