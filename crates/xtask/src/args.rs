@@ -143,15 +143,21 @@ pub(crate) enum ImagesCommand {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Release {
     /// Registry that gets images and chart, such as registry.example.com/team. Credentials are those of `docker login` or `skopeo login`
-    #[arg(long)]
-    pub(crate) registry: String,
+    #[arg(long, required_unless_present = "part")]
+    pub(crate) registry: Option<String>,
     /// Tag of the images and version of the chart: the version of this checkout, or a pre-release of it. A tag that exists with other
     /// content is an error
-    #[arg(long)]
-    pub(crate) version: String,
+    #[arg(long, required_unless_present = "part")]
+    pub(crate) version: Option<String>,
     /// Folder that gets the files [default: dist in this checkout]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Publish nothing: put images and plugin for this machine's architecture into this folder, for --join
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["registry", "version", "out", "join"])]
+    pub(crate) part: Option<PathBuf>,
+    /// Folders of --part, one for each architecture: publish these in place of a build
+    #[arg(long, value_name = "DIR", num_args = 1..)]
+    pub(crate) join: Vec<PathBuf>,
 }
 
 /// What to run of the tests.

@@ -112,6 +112,14 @@ pub(crate) const HELM4: Component = Component {
     files: files!("helm4": "go.mod", "go.sum"),
 };
 
+/// Checks the workflows of CI.
+pub(crate) const ACTIONLINT: Component = Component {
+    name: "actionlint",
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    kubernetes: false,
+    files: files!("actionlint": "go.mod", "go.sum"),
+};
+
 impl Component {
     /// Hash of everything that goes into the binary, 12 hexadecimal digits.
     pub(crate) fn hash(&self) -> String {

@@ -153,6 +153,11 @@ impl ImageName {
 }
 
 impl Recipe {
+    /// Last part of its name, which it also has in a registry.
+    pub(crate) fn last_part(&self) -> &'static str {
+        self.repository.rsplit('/').next().unwrap_or(self.repository)
+    }
+
     /// Full name on the local cluster, given the hash of the inputs.
     pub(crate) fn reference(&self, key: &str) -> String {
         let hash = &key[..key.len().min(12)];

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
-use super::{Image, Release, checkout, package};
-use crate::components::digest;
+use super::{Image, Release, checkout, layout, package};
 
 /// Name of the chart.
 pub(super) const NAME: &str = "jupyter-k8s";
@@ -124,13 +123,7 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 /// When a file cannot be read or written.
 pub(super) fn layout(release: &Release<'_>, package: &Path, folder: &Path) -> anyhow::Result<Layout> {
     let version = release.version;
-    let blobs = folder.join("blobs/sha256");
-    fs::create_dir_all(&blobs)?;
-    let blob = |media: &str, bytes: &[u8]| -> anyhow::Result<Value> {
-        let digest = digest(bytes);
-        fs::write(blobs.join(&digest), bytes)?;
-        Ok(json!({"mediaType": media, "digest": format!("sha256:{digest}"), "size": bytes.len()}))
-    };
+    let blob = |media: &str, bytes: &[u8]| layout::blob(folder, media, bytes);
     let about = fs::read_to_string(release.chart.join("Chart.yaml"))?;
     let about: Value = serde_saphyr::from_str(&versioned(&about, version)?)?;
     let content = fs::read(package).with_context(|| format!("cannot read {}", package.display()))?;
@@ -147,20 +140,10 @@ pub(super) fn layout(release: &Release<'_>, package: &Path, folder: &Path) -> an
             "org.opencontainers.image.revision": release.commit,
         },
     });
-    let mut entry = blob(media, manifest.to_string().as_bytes())?;
-    entry["annotations"] = json!({"org.opencontainers.image.ref.name": version});
-    fs::write(
-        folder.join("index.json"),
-        json!({"schemaVersion": 2, "manifests": [entry]}).to_string(),
-    )?;
-    fs::write(
-        folder.join("oci-layout"),
-        json!({"imageLayoutVersion": "1.0.0"}).to_string(),
-    )?;
-    let digest = entry["digest"].as_str().unwrap_or_default().to_owned();
+    let entry = blob(media, manifest.to_string().as_bytes())?;
     Ok(Layout {
         folder: folder.to_path_buf(),
-        digest,
+        digest: layout::finish(folder, entry, version)?,
     })
 }
 
@@ -171,7 +154,7 @@ mod tests {
     fn image() -> Image {
         Image {
             repository: "operator".to_owned(),
-            archive: PathBuf::new(),
+            source: String::new(),
             digest: format!("sha256:{}", "0a".repeat(32)),
         }
     }

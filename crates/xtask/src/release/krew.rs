@@ -13,21 +13,21 @@ pub(super) const NAME: &str = "workspace";
 pub(super) const FILE: &str = "workspace.yaml";
 
 /// An archive for one platform.
-pub(super) struct Archive<'a> {
-    pub(super) file: &'a str,
+pub(super) struct Archive {
+    pub(super) file: String,
     /// As Go names it, such as `linux`.
-    pub(super) os: &'a str,
+    pub(super) os: String,
     /// As Go names it, such as `amd64`.
-    pub(super) architecture: &'a str,
+    pub(super) architecture: String,
     /// In hexadecimal digits.
-    pub(super) sha256: &'a str,
+    pub(super) sha256: String,
 }
 
 /// The manifest, as YAML.
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn manifest(version: &str, archives: &[Archive<'_>]) -> anyhow::Result<String> {
+pub(super) fn manifest(version: &str, archives: &[Archive]) -> anyhow::Result<String> {
     let repository = env!("CARGO_PKG_REPOSITORY");
     let platforms: Vec<Value> = archives
         .iter()
@@ -182,10 +182,10 @@ mod tests {
         package::archive(&folder, &[PLUGIN, "LICENSE"], &file).unwrap();
         let version = env!("CARGO_PKG_VERSION");
         let archive = Archive {
-            file: "plugin.tar.gz",
-            os: "linux",
-            architecture: oci::architecture(),
-            sha256: &key::of_file(&file).unwrap(),
+            file: "plugin.tar.gz".to_owned(),
+            os: "linux".to_owned(),
+            architecture: oci::architecture().to_owned(),
+            sha256: key::of_file(&file).unwrap(),
         };
         let manifest: Value = serde_saphyr::from_str(&manifest(version, &[archive]).unwrap()).unwrap();
         assert_accepted(&manifest);

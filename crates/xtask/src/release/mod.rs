@@ -7,13 +7,17 @@
 //! | `chart.rs` | chart, registry, digests -> a package with these as defaults, and the same as an OCI layout |
 //! | `krew.rs` | archives of the plugin -> krew's manifest (pure) |
 //! | `manifests.rs` | a packaged chart -> `crds.yaml` and `install.yaml` for kubectl |
+//! | `layout.rs` | blobs -> an OCI layout |
+//! | `parts.rs` | folders, each with images and plugin of one architecture -> images for all of them |
 //! | `package.rs` | folder -> archive that has the same bytes each time |
 
 mod chart;
 mod checkout;
 mod krew;
+mod layout;
 mod manifests;
 mod package;
+mod parts;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -21,11 +25,13 @@ mod version;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, ensure};
 
+use self::parts::Part;
 use crate::args;
 use crate::args::ImageName;
 use crate::cluster::oci;
@@ -60,8 +66,8 @@ struct Release<'a> {
     chart: &'a Path,
     license: &'a Path,
     helm: &'a Path,
-    /// The built kubectl plugin.
-    plugin: &'a Path,
+    /// The built kubectl plugin for each architecture.
+    plugins: Vec<(String, PathBuf)>,
     /// Images, by the chart's names for them.
     images: BTreeMap<String, Image>,
 }
@@ -70,7 +76,8 @@ struct Release<'a> {
 struct Image {
     /// Last part of its name.
     repository: String,
-    archive: PathBuf,
+    /// Where it is, as skopeo names it.
+    source: String,
     /// `sha256:…`.
     digest: String,
 }
@@ -82,31 +89,52 @@ struct Image {
 /// a push.
 pub(crate) fn run(args: &args::Release, paths: &Paths) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
-    // A wrong version is reported before the long part.
-    images::checked_registry(&args.registry)?;
-    version::check(&args.version, env!("CARGO_PKG_VERSION"))?;
     let root = paths.clone_root();
+    let archives = Purpose::Registry.folder(paths);
+    let (Some(registry), Some(version)) = (&args.registry, &args.version) else {
+        let folder = args
+            .part
+            .as_ref()
+            .context("--registry and --version, or --part, must be given")?;
+        let commit = checkout::commit(root, folder)?;
+        let (_, plugin) = build(&commit, folder, paths, &progress)?;
+        Part::write(folder, oci::architecture(), &commit, &archives, &plugin)?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    // A wrong version is reported before the long part.
+    images::checked_registry(registry)?;
+    version::check(version, env!("CARGO_PKG_VERSION"))?;
     let out = args.out.clone().unwrap_or_else(|| root.join("dist"));
     let commit = checkout::commit(root, &out)?;
     let helm = helm::ensure(paths, &progress)?;
-    let references = images::ensure(&IMAGES, Purpose::Registry, paths, &progress)?;
-    let plugin = images::plugin(paths, &progress)?;
-    ensure!(
-        checkout::commit(root, &out)? == commit,
-        "another commit was checked out during the build: repeat the command"
-    );
+    let joined = out.join(".joined");
+    let _ = fs::remove_dir_all(&joined);
+    let (images, plugins) = if args.join.is_empty() {
+        let (references, plugin) = build(&commit, &out, paths, &progress)?;
+        (
+            built(&references, &archives)?,
+            vec![(oci::architecture().to_owned(), plugin)],
+        )
+    } else {
+        let parts = Part::read(&args.join, &commit)?;
+        let plugins = parts
+            .iter()
+            .map(|part| (part.architecture().to_owned(), part.plugin()));
+        (parts::images(&parts, &joined)?, plugins.collect())
+    };
     let release = Release {
-        registry: &args.registry,
-        version: &args.version,
+        registry,
+        version,
         commit: &commit,
         out: &out,
         chart: &root.join("charts/jupyter-k8s"),
         license: &root.join("LICENSE"),
         helm: &helm,
-        plugin: &plugin,
-        images: built(&references, &Purpose::Registry.folder(paths))?,
+        plugins,
+        images,
     };
     release.publish(&Registries::default(), &progress)?;
+    let _ = fs::remove_dir_all(&joined);
     println!(
         "helm install jupyter-k8s oci://{} --version {}",
         release.chart_repository(),
@@ -118,6 +146,22 @@ pub(crate) fn run(args: &args::Release, paths: &Paths) -> anyhow::Result<ExitCod
             .display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// Builds images and plugin of a commit; files in `out` are not part of it. Returns the images' names, and the plugin.
+fn build(
+    commit: &str,
+    out: &Path,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<(BTreeMap<String, String>, PathBuf)> {
+    let references = images::ensure(&IMAGES, Purpose::Registry, paths, progress)?;
+    let plugin = images::plugin(paths, progress)?;
+    ensure!(
+        checkout::commit(paths.clone_root(), out)? == commit,
+        "another commit was checked out during the build: repeat the command"
+    );
+    Ok((references, plugin))
 }
 
 /// Publishes the images of the local cluster and the chart of this checkout to a test registry; `plugin` is the built kubectl plugin.
@@ -144,7 +188,7 @@ pub(crate) fn publish_local(
         chart: &root.join("charts/jupyter-k8s"),
         license: &root.join("LICENSE"),
         helm: &helm,
-        plugin,
+        plugins: vec![(oci::architecture().to_owned(), plugin.to_path_buf())],
         images: built(&references, &Purpose::Cluster.folder(paths))?,
     };
     release.publish(registries, progress)?;
@@ -163,7 +207,7 @@ fn built(references: &BTreeMap<String, String>, folder: &Path) -> anyhow::Result
             name.clone(),
             Image {
                 repository,
-                archive,
+                source: format!("oci-archive:{}", archive.display()),
                 digest,
             },
         ))
@@ -209,23 +253,12 @@ impl Release<'_> {
             format!("{target}@{digest}\n")
         });
         self.text(IMAGE_LIST, &names.collect::<Vec<_>>().concat())?;
-        let plugin = self.plugin_archive(work)?;
-        let archive = krew::Archive {
-            file: &plugin,
-            os: std::env::consts::OS,
-            architecture: oci::architecture(),
-            sha256: &key::of_file(&self.out.join(&plugin))?,
-        };
-        self.text(krew::FILE, &krew::manifest(self.version, &[archive])?)?;
+        let plugins = self.plugin_archives(work)?;
+        self.text(krew::FILE, &krew::manifest(self.version, &plugins)?)?;
         let mut sums = String::new();
-        for file in [
-            crds,
-            IMAGE_LIST,
-            install,
-            package.as_str(),
-            plugin.as_str(),
-            krew::FILE,
-        ] {
+        let plugins = plugins.iter().map(|plugin| plugin.file.as_str());
+        let files = [crds, IMAGE_LIST, install, package.as_str()].into_iter();
+        for file in files.chain(plugins).chain([krew::FILE]) {
             let sum = key::of_file(&self.out.join(file))?;
             let _ = writeln!(sums, "{sum}  {file}");
         }
@@ -233,21 +266,35 @@ impl Release<'_> {
         chart::layout(self, &self.out.join(&package), &work.join("layout"))
     }
 
-    /// The kubectl plugin and its licence; returns the archive's name.
-    fn plugin_archive(&self, work: &Path) -> anyhow::Result<String> {
-        let folder = work.join("plugin");
-        fs::create_dir(&folder)?;
-        for (from, name) in [(self.plugin, PLUGIN), (self.license, "LICENSE")] {
-            fs::copy(from, folder.join(name)).with_context(|| format!("cannot copy {}", from.display()))?;
-        }
-        let name = format!("{PLUGIN}-{}-linux-{}.tar.gz", self.version, oci::architecture());
-        package::archive(&folder, &[PLUGIN, "LICENSE"], &self.out.join(&name))?;
-        Ok(name)
+    /// Archives of the kubectl plugin and its licence.
+    fn plugin_archives(&self, work: &Path) -> anyhow::Result<Vec<krew::Archive>> {
+        let archive = |(architecture, plugin): &(String, PathBuf)| {
+            let folder = work.join(format!("plugin-{architecture}"));
+            fs::create_dir(&folder)?;
+            let program = folder.join(PLUGIN);
+            for (from, to) in [
+                (plugin.as_path(), &program),
+                (self.license, &folder.join("LICENSE")),
+            ] {
+                fs::copy(from, to).with_context(|| format!("cannot copy {}", from.display()))?;
+            }
+            // Folders that were carried from machine to machine lose it.
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+            let file = format!("{PLUGIN}-{}-linux-{architecture}.tar.gz", self.version);
+            package::archive(&folder, &[PLUGIN, "LICENSE"], &self.out.join(&file))?;
+            Ok(krew::Archive {
+                sha256: key::of_file(&self.out.join(&file))?,
+                file,
+                os: "linux".to_owned(),
+                architecture: architecture.clone(),
+            })
+        };
+        self.plugins.iter().map(archive).collect()
     }
 
     fn image(&self, image: &Image) -> Upload {
         Upload {
-            source: format!("oci-archive:{}", image.archive.display()),
+            source: image.source.clone(),
             digest: image.digest.clone(),
             target: format!("{}/{}:{}", self.registry, image.repository, self.version),
         }

@@ -101,8 +101,16 @@ impl Registry {
         references: &BTreeMap<String, String>,
         registries: &Registries,
     ) -> anyhow::Result<()> {
-        let plugin = self.folder.join(PLUGIN);
-        fs::write(&plugin, "plugin").unwrap();
+        let plugins = vec![(oci::architecture().to_owned(), self.plugin())];
+        self.publish_built(built(references, &self.images())?, plugins, registries)
+    }
+
+    fn publish_built(
+        &self,
+        images: BTreeMap<String, Image>,
+        plugins: Vec<(String, PathBuf)>,
+        registries: &Registries,
+    ) -> anyhow::Result<()> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let release = Release {
             registry: &self.registry(),
@@ -112,10 +120,16 @@ impl Registry {
             chart: &root.join("charts/jupyter-k8s"),
             license: &root.join("LICENSE"),
             helm: &helm(),
-            plugin: &plugin,
-            images: built(references, &self.images())?,
+            plugins,
+            images,
         };
         release.publish(registries, &Progress::start())
+    }
+
+    fn plugin(&self) -> PathBuf {
+        let plugin = self.folder.join(PLUGIN);
+        fs::write(&plugin, "plugin").unwrap();
+        plugin
     }
 
     fn images(&self) -> PathBuf {
@@ -275,6 +289,87 @@ fn a_release_can_be_repeated_and_its_files_have_the_sums_that_it_lists() {
     assert!(platform["uri"].as_str().unwrap().ends_with(plugin), "{platform}");
     registry.publish("one", &registry.registries()).unwrap();
     assert_eq!(registry.file("SHA256SUMS"), sums);
+}
+
+#[test]
+fn parts_of_two_architectures_become_one_image_of_each_name_and_a_plugin_for_each() {
+    let registry = Registry::start("parts");
+    let folders = ["arm64", "amd64"].map(|architecture| {
+        registry.write_images(architecture);
+        let folder = registry.folder.join(architecture);
+        Part::write(
+            &folder,
+            architecture,
+            COMMIT,
+            &registry.images(),
+            &registry.plugin(),
+        )
+        .unwrap();
+        folder
+    });
+    let parts = Part::read(&folders, COMMIT).unwrap();
+    let plugins = parts
+        .iter()
+        .map(|part| (part.architecture().to_owned(), part.plugin()));
+    let images = parts::images(&parts, &registry.folder.join("joined")).unwrap();
+    registry
+        .publish_built(images, plugins.collect(), &registry.registries())
+        .unwrap();
+
+    let raw = |name: &str| -> Value {
+        let skopeo = registry.registries().skopeo();
+        let name = format!("docker://{}/{name}", registry.registry());
+        let text = skopeo
+            .args(["inspect", "--raw", "--tls-verify=false", &name])
+            .output();
+        serde_json::from_str(&text.unwrap()).unwrap()
+    };
+    let listed = list_digest(&registry.file(IMAGE_LIST), "traefik").to_owned();
+    let index = raw(&format!("traefik@{listed}"));
+    assert_eq!(index, raw(&format!("traefik:{VERSION}")));
+    let platforms: Vec<_> = index["manifests"].as_array().unwrap().iter().collect();
+    let architectures = platforms
+        .iter()
+        .map(|one| one["platform"]["architecture"].as_str().unwrap());
+    assert_eq!(architectures.collect::<Vec<_>>(), ["amd64", "arm64"]);
+    assert_ne!(platforms[0]["digest"], platforms[1]["digest"]);
+    for platform in platforms {
+        let manifest = raw(&format!("traefik@{}", platform["digest"].as_str().unwrap()));
+        assert_eq!(manifest["layers"].as_array().unwrap().len(), 1, "{manifest}");
+    }
+    let krew: Value = serde_saphyr::from_str(&registry.file("workspace.yaml")).unwrap();
+    for (platform, architecture) in krew["spec"]["platforms"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .zip(["amd64", "arm64"])
+    {
+        assert_eq!(platform["selector"]["matchLabels"]["arch"], architecture);
+        let file = registry
+            .out()
+            .join(format!("{PLUGIN}-{VERSION}-linux-{architecture}.tar.gz"));
+        assert_eq!(platform["sha256"], key::of_file(&file).unwrap());
+    }
+}
+
+#[test]
+fn parts_of_another_commit_or_twice_of_one_architecture_are_refused() {
+    let registry = Registry::start("wrong-parts");
+    registry.write_images("one");
+    let folder = registry.folder.join("part");
+    Part::write(&folder, "arm64", COMMIT, &registry.images(), &registry.plugin()).unwrap();
+    assert_eq!(
+        Part::read(std::slice::from_ref(&folder), COMMIT).unwrap().len(),
+        1
+    );
+    let other = Part::read(std::slice::from_ref(&folder), "another")
+        .unwrap_err()
+        .to_string();
+    assert!(other.contains("one commit") && other.contains(COMMIT), "{other}");
+    let twice = Part::read(&[folder.clone(), folder.clone()], COMMIT)
+        .unwrap_err()
+        .to_string();
+    assert!(twice.contains("both for arm64"), "{twice}");
 }
 
 #[test]

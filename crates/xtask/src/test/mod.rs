@@ -10,6 +10,7 @@
 //! | `tests`, `stages`, `pool` | selection, order and concurrency of end-to-end tests |
 //! | `end_to_end` | runs them, and failed ones once more |
 //! | `from_registry` | empties the cluster for the tests that install from a registry |
+//! | `workflows` | checks of the workflows of CI |
 //! | `axe`, `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
 //! | `durations`, `summary` | tables and text at the end of a run |
 
@@ -27,6 +28,7 @@ mod stream;
 mod summary;
 mod tests;
 pub(crate) mod traefik;
+mod workflows;
 
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -65,7 +67,11 @@ type Track = &'static [Step];
 type Part = &'static [Track];
 
 const ALL: &[Part] = &[
-    &[&[("generated files", generated_files), ("format", format)]],
+    &[&[
+        ("generated files", generated_files),
+        ("format", format),
+        ("workflows", workflows::check),
+    ]],
     // The cluster's start mostly waits, while compilers work. Tests run later, because the check for leaks looks at all processes of the
     // machine.
     &[
@@ -84,6 +90,7 @@ const END_TO_END: &[Part] = &[&[&[("contract and end-to-end tests", end_to_end_a
 const CHECKS: &[Part] = &[&[&[
     ("generated files", generated_files),
     ("format", format),
+    ("workflows", workflows::check),
     ("lints", lints),
     ("dependencies", dependencies),
 ]]];
@@ -404,6 +411,7 @@ mod unit {
             [
                 "generated files",
                 "format",
+                "workflows",
                 "lints and build of the tests",
                 "the cluster leaves nothing behind",
                 "cluster, images and chart",
