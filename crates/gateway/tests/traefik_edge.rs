@@ -9,7 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures::StreamExt as _;
 use gateway::index::Index;
-use http::{Request, StatusCode};
+use http::{Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -27,6 +27,9 @@ use crate::traefik::{TICKET, site};
 const OK: u8 = 0x88;
 const BAD_REQUEST: u8 = 0x8C;
 const SERVER_ERROR: u8 = 0x8E;
+/// Numbers of settings: a client's requests at once, and bytes of the headers of each.
+const MAX_STREAMS: u16 = 3;
+const MAX_HEADERS: u16 = 6;
 /// Time for any answer.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -137,28 +140,49 @@ fn heavy(requests: u32, crumbs: usize) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_connection_has_150_streams_and_holds_less_than_80_mebibytes_of_the_proxy() {
-    const MEBIBYTE: u64 = 1024 * 1024;
+async fn one_connection_has_100_streams_with_at_most_80_kibibytes_of_headers_each() {
     let (site, _, _) = site().await;
     // As large as heads may be, and as large as they were allowed to be once.
-    for (crumbs, requests) in [(62, 250), (255, 250)] {
-        let before = site.resident();
+    for (crumbs, requests) in [(19, 250), (62, 250), (255, 250)] {
         let mut stream = site.connect_as(&host("lab"), "h2").await.unwrap();
         stream.write_all(&heavy(requests, crumbs)).await.unwrap();
-        let (mut answered, mut refused) = (0, 0);
+        let (mut settings, mut answered, mut refused) = (Vec::new(), 0, 0);
         let answers = async {
             while answered + refused < requests {
-                match raw_http2::next_frame(&mut stream).await.unwrap().0 {
-                    HEADERS => answered += 1,
-                    RESET => refused += 1,
+                match raw_http2::next_frame(&mut stream).await.unwrap() {
+                    (SETTINGS, pairs) => settings.extend(raw_http2::settings(&pairs)),
+                    (HEADERS, _) => answered += 1,
+                    (RESET, _) => refused += 1,
                     _ => {}
                 }
             }
         };
         timeout(Duration::from_secs(20), answers).await.unwrap();
-        assert_eq!((answered, refused), (150, 100));
-        let held = site.resident().saturating_sub(before);
-        assert!(held < 80 * MEBIBYTE, "{crumbs}: {} MiB", held / MEBIBYTE);
+        assert_eq!((answered, refused), (100, 150), "{crumbs}");
+        assert!(settings.contains(&(MAX_STREAMS, 100)), "{settings:?}");
+        // Go adds 32 bytes for each of ten header fields.
+        assert!(settings.contains(&(MAX_HEADERS, 80 * 1024 + 320)), "{settings:?}");
+    }
+    // What the gateway is asked about, what it refuses with its page, and what the proxy refuses.
+    for (size, status, has_page) in [
+        (60, StatusCode::OK, false),
+        (70, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, true),
+        (90, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, false),
+    ] {
+        let mut request = Request::get("/lab").header(TICKET.0, TICKET.1);
+        for number in 0..size {
+            request = request.header("cookie", format!("c{number}={}", "x".repeat(1000)));
+        }
+        let answer = site.send_in(Version::HTTP_2, "lab", request.body(Body::empty()).unwrap());
+        match answer.await {
+            Ok((answered, _, body)) => {
+                assert_eq!(answered, status, "{size}");
+                let body = String::from_utf8_lossy(&body);
+                assert_eq!(body.contains("HeadersTooLarge"), has_page, "{size}: {body}");
+            }
+            // Or it ends the connection while the head is still on its way.
+            Err(error) => assert_eq!(size, 90, "{error}"),
+        }
     }
 }
 

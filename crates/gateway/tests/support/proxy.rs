@@ -210,13 +210,6 @@ impl<D: Authorizer> Site<D> {
         fs::read_to_string(self.folder.with_extension("log")).unwrap_or_default()
     }
 
-    /// Bytes of memory that the proxy has.
-    pub(crate) fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.proxy.id())).unwrap();
-        let kibibytes = status.split("VmRSS:").nth(1).unwrap().split_whitespace().next();
-        kibibytes.unwrap().parse::<u64>().unwrap() * 1024
-    }
-
     /// A connection without TLS to where the proxy listens.
     pub(crate) async fn connect_bare(&self) -> TcpStream {
         TcpStream::connect(("127.0.0.1", self.port)).await.unwrap()

@@ -56,6 +56,13 @@ pub(crate) async fn next_frame(stream: &mut (impl AsyncRead + Unpin)) -> Option<
     Some((head[3], payload))
 }
 
+/// The settings in a frame of them: the number and the value of each.
+pub(crate) fn settings(payload: &[u8]) -> Vec<(u16, u32)> {
+    let (pairs, _) = payload.as_chunks::<6>();
+    let read = |&[a, b, c, d, e, f]: &[u8; 6]| (u16::from_be_bytes([a, b]), u32::from_be_bytes([c, d, e, f]));
+    pairs.iter().map(read).collect()
+}
+
 /// What is said of one request with these fields: the first byte of the answer's fields, or `None` for a refusal to look at it.
 pub(crate) async fn answered(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,

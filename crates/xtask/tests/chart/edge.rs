@@ -86,7 +86,7 @@ fn connections_and_requests_to_the_proxy_are_limited_in_time_and_size() {
                 .to_owned(),
         ]
     };
-    assert_eq!(of(&[]), ["150", "262144", "60m", "60m", "858993459", "1Gi"]);
+    assert_eq!(of(&[]), ["100", "81920", "60m", "60m", "858993459", "1Gi"]);
     let set = of(&[
         "--set=proxy.maxConcurrentStreams=50,proxy.maxHeaderBytes=131072,proxy.longestRequestMinutes=5",
         "--set=proxy.resources.limits.memory=500M",
@@ -95,7 +95,7 @@ fn connections_and_requests_to_the_proxy_are_limited_in_time_and_size() {
     for wrong in [
         "longestRequestMinutes=4",
         "longestRequestMinutes=241",
-        "maxHeaderBytes=65536",
+        "maxHeaderBytes=81919",
     ] {
         refusal(&EXTERNAL, &format!("proxy.{wrong}"));
     }
