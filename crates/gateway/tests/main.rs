@@ -21,6 +21,7 @@ mod traefik_cookies;
 mod traefik_edge;
 mod traefik_folders;
 mod traefik_fronts;
+mod traefik_paths;
 mod traefik_progress;
 mod traefik_refusals;
 mod traefik_routes;

@@ -37,6 +37,8 @@ use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::other_proxy::Other;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
+/// Host of the bundled identity provider.
+pub(crate) const PROVIDER: &str = "identity.localhost";
 
 /// A proxy before a gateway, with everything between them that is real but the cluster. `D` decides.
 pub(crate) struct Site<D = FakeAuthorizer> {
@@ -138,11 +140,7 @@ impl<D: Authorizer> Site<D> {
 
         let now = jiff::Timestamp::now();
         let edge = authority("edge", now).unwrap();
-        let names = [
-            format!("*.{BASE}"),
-            BASE.to_owned(),
-            "identity.localhost".to_owned(),
-        ];
+        let names = [format!("*.{BASE}"), BASE.to_owned(), PROVIDER.to_owned()];
         let certificate = leaf(&edge, "edge", &names, Purpose::Server, now).unwrap();
         let folder = temporary_folder();
         let addresses = Addresses {
@@ -260,13 +258,22 @@ impl<D: Authorizer> Site<D> {
 
     /// Bytes of the answer to a GET whose path is sent as it is, however odd; empty if there was none.
     pub(crate) async fn raw(&self, label: &str, path: impl AsRef<[u8]>, headers: &[(&str, &str)]) -> String {
-        let host = host(label);
+        self.raw_at(&host(label), path, headers).await
+    }
+
+    /// The same at a host of any name.
+    pub(crate) async fn raw_at(
+        &self,
+        host: &str,
+        path: impl AsRef<[u8]>,
+        headers: &[(&str, &str)],
+    ) -> String {
         let mut rest = format!(" HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
         for (name, value) in headers {
             rest.extend([*name, ": ", *value, "\r\n"]);
         }
         let request = [&b"GET "[..], path.as_ref(), rest.as_bytes(), b"\r\n"].concat();
-        let mut stream = self.connect(&host).await.unwrap();
+        let mut stream = self.connect(host).await.unwrap();
         stream.write_all(&request).await.unwrap();
         let mut answer = Vec::new();
         let _ = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
