@@ -33,6 +33,10 @@ use crate::verify::request::forwarded::is_reserved;
 /// Timeout of every answer except polls: longer than the gateway's own requests to others take.
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(25);
 
+/// Path of the page in place of a bundled identity provider that does not answer. The proxy asks for it under the provider's host, which
+/// is outside of the domain.
+const NO_PROVIDER: &str = "/identity-provider-unreachable";
+
 /// The dependencies of port 8443.
 #[derive(Debug)]
 pub struct Entrance<D> {
@@ -311,6 +315,9 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
         Destination::Folder(site) => return answers::into_folder(domain, site, request.method().as_str()),
         Destination::Nowhere => return answers::nowhere(),
         Destination::Unclear => return Failure::BadRequest.answer(),
+        Destination::Outside if request.uri().path() == NO_PROVIDER => {
+            return pages::unreachable("The identity provider", None);
+        }
         Destination::Outside => return Failure::Misdirected.answer(),
     };
     let Ok(mut response) = router.clone().oneshot(request).await;

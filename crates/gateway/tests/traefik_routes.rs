@@ -1,14 +1,20 @@
-//! The contract with Traefik: how soon it applies new routes and certificates.
+//! The contract with Traefik: how soon it applies new routes and certificates, and what stands in for a provider that restarts.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use api::manager::RoutingMode;
+use axum::Router;
 use axum::body::Body;
+use axum::routing::get;
 use gateway::index::{Index, Target};
 use gateway::server::Limits;
 use http::StatusCode;
+use tokio::net::TcpListener;
 
-use crate::support::proxy::{Site, running, snapshot};
+use crate::support::behind_proxy::Behind;
+use crate::support::chart::Chart;
+use crate::support::proxy::{PROVIDER, Site, running, snapshot};
 use crate::traefik::{TICKET, pod, site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,4 +95,57 @@ async fn the_proxy_takes_up_renewed_certificates_without_a_restart() {
     site.index.publish(snapshot([running("lab", pod), starting]));
     site.until("third", &[TICKET], StatusCode::SERVICE_UNAVAILABLE)
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_bundled_provider_restarts_a_page_load_gets_a_page_that_tries_again() {
+    const SIGN_IN: &str = "/realms/jupyter/protocol/openid-connect/auth?state=x";
+    let page_load = [("accept", "text/html,*/*;q=0.8"), ("sec-fetch-dest", "document")];
+    let script = [("accept", "application/json"), ("sec-fetch-dest", "empty")];
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    drop(socket);
+    let chart = Chart::render(RoutingMode::Subdomain).with_provider_at(address);
+    let behind = Behind::stub(Index::with(snapshot([])));
+    let site = Site::as_charted(chart, RoutingMode::Subdomain, behind).await;
+
+    let answer = site.raw_at(PROVIDER, SIGN_IN, &page_load).await;
+    assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+    let lower = answer.to_ascii_lowercase();
+    for part in [
+        "\r\nretry-after: 5\r\n",
+        "\r\ncache-control: no-store\r\n",
+        "\r\ncontent-security-policy: default-src 'none';",
+        "<meta http-equiv=\"refresh\" content=\"5\">",
+        "this page tries again",
+    ] {
+        assert!(lower.contains(part), "{part} is not in {answer}");
+    }
+    for headers in [&script[..], &[]] {
+        let answer = site.raw_at(PROVIDER, SIGN_IN, headers).await;
+        assert!(answer.starts_with("HTTP/1.1 502"), "{answer}");
+        assert!(!answer.contains("<meta"), "{answer}");
+    }
+    // Nobody gets that page elsewhere.
+    let elsewhere = site
+        .raw("auth", "/identity-provider-unreachable", &page_load)
+        .await;
+    assert!(elsewhere.starts_with("HTTP/1.1 404"), "{elsewhere}");
+
+    // It is back. Its own pages and errors stay.
+    let provider = Router::new()
+        .route(
+            "/realms/jupyter/broken",
+            get(async || StatusCode::INTERNAL_SERVER_ERROR),
+        )
+        .fallback(async || "a page of the provider");
+    let socket = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move { axum::serve(socket, provider).await.unwrap() });
+    for headers in [&page_load, &script] {
+        let answer = site.raw_at(PROVIDER, SIGN_IN, headers).await;
+        assert!(answer.ends_with("a page of the provider"), "{answer}");
+        let answer = site.raw_at(PROVIDER, "/realms/jupyter/broken", headers).await;
+        assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+        assert!(!answer.contains("<meta"), "{answer}");
+    }
 }

@@ -62,26 +62,25 @@ pub fn not_admitted(user: &str, provider: &str, again: &str) -> Response {
     .respond(StatusCode::FORBIDDEN)
 }
 
-/// For a user who wants to sign in at a provider that does not answer. `again`: path of the gateway that begins another login, if
-/// loading the page anew would not.
+/// For a user who wants to sign in at a provider that does not answer. `again`: path of the gateway that begins another login. Without
+/// it the page loads itself anew, which does.
 pub fn unreachable(provider: &str, again: Option<&str>) -> Response {
     let what_now = if again.is_some() {
-        "Try again"
+        "Try again in a few seconds."
     } else {
-        "Reload this page"
+        "This page tries again every few seconds."
     };
-    let text = format!(
-        "{provider}, where you would sign in, does not answer at the moment. {what_now} in a few seconds."
-    );
+    let text = format!("{provider}, where you would sign in, does not answer at the moment. {what_now}");
     let link = again.map(|to| {
         Part::Actions(vec![Action::Link {
             to: to.to_owned(),
-            text: what_now.to_owned(),
+            text: "Try again".to_owned(),
         }])
     });
     Message {
         tone: Tone::Calm,
         retry: Some(5),
+        reloads: again.is_none(),
         parts: link.into_iter().collect(),
         ..Message::new("NoIdentityProvider", "Try again shortly", text)
     }

@@ -35,6 +35,8 @@ pub(crate) struct Message {
     pub(super) more: Map<String, Value>,
     /// Seconds until a retry makes sense.
     pub(super) retry: Option<u32>,
+    /// Whether the page loads itself anew after these seconds. Only for answers to GET.
+    pub(super) reloads: bool,
     /// Whether the page polls.
     pub(super) watch: Option<Watch>,
     /// Path of the start's server-sent events.

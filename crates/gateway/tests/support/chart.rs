@@ -1,6 +1,7 @@
 //! The chart's configuration of the proxy, with loopback instead of the cluster.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -89,6 +90,14 @@ impl Chart {
     pub(crate) fn with_argument(mut self, from: &str, to: &str) -> Self {
         let argument = self.arguments.iter_mut().find(|argument| *argument == from);
         to.clone_into(argument.unwrap());
+        self
+    }
+
+    /// The same with the bundled identity provider at this address.
+    pub(crate) fn with_provider_at(mut self, address: SocketAddr) -> Self {
+        let service = format!("{RELEASE}-identity.system.svc:8080");
+        assert!(self.routes.contains(&service), "{}", self.routes);
+        self.routes = self.routes.replace(&service, &address.to_string());
         self
     }
 
