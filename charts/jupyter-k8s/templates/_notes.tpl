@@ -331,3 +331,22 @@
 {{- end -}}
 {{- toJson $open -}}
 {{- end }}
+
+{{/* After an upgrade: how a realm that a database keeps gets the settings that a new one has for security. */}}
+{{- define "jk8s.notes.realm" -}}
+{{- if and .Values.identity.enabled .Values.identity.database.host .Release.IsUpgrade }}
+The identity provider's realm keeps the settings that it was made with. These lines turn off what new realms have turned off. Then enable
+again the required actions that you want (docs/sign-in.md, "The bundled provider"):
+     kubectl exec -n {{ .Release.Namespace }} deployment/{{ include "jk8s.name" (list . "identity") }} -- bash -ec '
+     export KC_OPTS="-Xmx64m -Duser.home=/tmp" KC_CLI_PASSWORD=$KC_BOOTSTRAP_ADMIN_PASSWORD
+     kcadm=/opt/keycloak/bin/kcadm.sh
+     $kcadm config credentials --server http://localhost:8080 --realm master --user "$KC_BOOTSTRAP_ADMIN_USERNAME"
+     actions=$($kcadm get authentication/required-actions -r jupyter --fields alias --format csv --noquotes)
+     for action in $actions; do
+       $kcadm update "authentication/required-actions/$action" -r jupyter -s enabled=false -s defaultAction=false
+     done
+     client=$($kcadm get clients -r jupyter -q clientId=admin-cli --fields id --format csv --noquotes)
+     $kcadm update "clients/$client" -r jupyter -s directAccessGrantsEnabled=false -s standardFlowEnabled=false
+     $kcadm update realms/jupyter -s bruteForceProtected=true -s registrationAllowed=false'
+{{- end }}
+{{- end }}

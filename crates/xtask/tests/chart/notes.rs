@@ -271,6 +271,26 @@ fn the_notes_of_the_four_lines_are_one_screen_and_their_commands_are_those_of_th
 }
 
 #[test]
+fn an_upgrade_says_how_a_realm_in_a_database_gets_what_new_realms_have() {
+    let database = ["--values=examples/bundled-provider.yaml", "--is-upgrade"];
+    let text = notes(&database);
+    let page = fs::read_to_string(chart().join("../../docs/sign-in.md")).unwrap();
+    let (_, rest) = text.split_once("-- bash -ec '").unwrap();
+    let script = rest.split_once('\'').unwrap().0;
+    assert!(script.lines().count() > 8, "{text}");
+    for line in script.lines().map(str::trim) {
+        let is_there = page
+            .lines()
+            .any(|other| other.trim().trim_end_matches('\'') == line);
+        assert!(is_there, "docs/sign-in.md lacks: {line}");
+    }
+    // A new realm has them, and without a database each pod makes a new one.
+    assert!(!notes(&database[..1]).contains("bash -ec"));
+    let values: Vec<_> = LOCAL.into_iter().chain(["--is-upgrade"]).collect();
+    assert!(!notes(&values).contains("bash -ec"));
+}
+
+#[test]
 fn what_is_there_already_gets_one_line_and_what_lacks_a_key_is_named() {
     let there = json!({
         "Secret/jupyter-k8s-system/jupyter-k8s-oidc": {"data": {"clientSecret": "eA=="}},
