@@ -16,6 +16,12 @@ pub(crate) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]
 /// Most resource names in one map.
 const MAX_RESOURCE_NAMES: u32 = 32;
 
+/// Keeps a field's default out of the schema: the API server then stores no value that the request left out, and admission sees that.
+/// `schemars` asks this whether to leave the default out.
+pub(crate) fn without_default<T>(_: &T) -> bool {
+    true
+}
+
 /// A quantity: an integer, or a string of at most 32 characters in Kubernetes' notation.
 pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -116,3 +116,19 @@ async fn a_default_that_one_may_not_use_or_that_does_not_exist_is_no_way_round_i
     assert!(answer.allowed && !answer.warnings.is_empty(), "{answer:?}");
     assert_eq!(object["spec"]["templateRef"], "later");
 }
+
+#[tokio::test]
+async fn a_replace_by_the_manifest_that_names_no_template_changes_nothing() {
+    let mut cluster = cluster(&[("standard", "true")]);
+    cluster.requires_template = true;
+    let webhook = cluster.webhook();
+    let mut stored = made(&webhook, &bare()).await;
+    stored["spec"]["desiredStatus"] = json!("Stopped");
+    let mut replaced = bare();
+    let mutated = webhook.mutate_update("alice", &stored, &replaced).await;
+    assert!(mutated.allowed && mutated.warnings.is_empty(), "{mutated:?}");
+    json_patch::patch(&mut replaced, &mutated.patch.unwrap()).unwrap();
+    assert_eq!(replaced["spec"], stored["spec"]);
+    let answer = webhook.validate_update("alice", &stored, &replaced).await;
+    assert!(answer.allowed && answer.warnings.is_empty(), "{answer:?}");
+}

@@ -6,15 +6,15 @@ use api::{Workspace, names};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    command::kubectl,
-    objects::template,
+    command::{kubectl, kubectl_with},
+    objects::{template, workspace},
 };
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::rules::alice;
 
@@ -47,5 +47,16 @@ async fn a_name_alone_makes_a_workspace_of_the_namespace_s_default_template() ->
     let apply = PatchParams::apply("e2e-default").force();
     let unchanged = workspaces.patch("lab", &apply, &Patch::Apply(&again)).await?;
     assert_eq!(unchanged.spec.template_ref, made.spec.template_ref);
+
+    // The same by `kubectl replace`, which sends the manifest as it is. The workspace was stopped meanwhile.
+    let stop = json!({"desiredStatus": "Stopped"});
+    let stopped = workspace::set(&workspaces, "lab", stop).await?;
+    let mut manifest = json!(again);
+    manifest["spec"]["desiredStatus"] = Value::Null;
+    let replace = ["replace", "-n", &scratch.namespace, "-f", "-"];
+    let outcome = kubectl_with("alice", &replace, &manifest).await?;
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let replaced = workspaces.get("lab").await?;
+    assert_eq!(replaced.spec, stopped.spec);
     template::finish(scratch).await
 }

@@ -105,11 +105,6 @@ async fn immutable_fields_cannot_change(workspaces: &Api<Workspace>) -> anyhow::
             "spec.templateRef: Invalid value: ",
             r#"templateRef is immutable, it is "none-such" and cannot become "other": delete"#,
         ),
-        (
-            json!({"templateRef": null}),
-            "spec",
-            r#"templateRef is immutable, it is "none-such" and cannot become unset"#,
-        ),
         (json!({"storage": null}), "spec", "storage cannot be removed"),
         (
             json!({"storage": {"storageClassName": "fast"}}),
@@ -136,6 +131,10 @@ async fn immutable_fields_cannot_change(workspaces: &Api<Workspace>) -> anyhow::
         );
     }
     workspace::set(workspaces, "fixed", json!({"storage": {"size": "3072Mi"}})).await?;
+    let left_out = json!({"templateRef": null, "desiredStatus": null});
+    let kept = workspace::set(workspaces, "fixed", left_out).await?;
+    assert_eq!(kept.spec.template_ref.as_deref(), Some("none-such"));
+    assert_eq!(kept.spec.desired_status, api::workspace::DesiredStatus::Stopped);
 
     let bare = of_kind(
         "Workspace",

@@ -75,11 +75,12 @@ pub struct WorkspaceSpec {
     #[schemars(length(min = 1, max = 100), regex(pattern = schema::PLAIN_TEXT))]
     pub display_name: String,
 
-    /// Whether a pod should run. `Stopped` keeps the disk.
+    /// Whether a pod should run. `Stopped` keeps the disk. Unset: `Running`; a change that leaves it out keeps what is stored.
     #[serde(default)]
+    #[schemars(skip_serializing_if = "schema::without_default")]
     pub desired_status: DesiredStatus,
 
-    /// WorkspaceTemplate with defaults and bounds. Immutable: never added, changed or removed.
+    /// WorkspaceTemplate with defaults and bounds. Immutable: never added or changed. A change that leaves it out keeps what is stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub template_ref: Option<String>,

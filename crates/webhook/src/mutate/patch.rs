@@ -10,7 +10,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value, json};
 
 use crate::records::share_binding::Binding;
-use crate::records::{assigned_by, attested_template, last_updated_by};
+use crate::records::{assigned_by, attested_template, last_updated_by, omitted};
 use crate::review::{Accounts, Answer, Kind, Request};
 
 /// Values from lookups.
@@ -42,6 +42,8 @@ pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) ->
         Kind::Workspace => {
             let template = values.default_template.as_ref();
             operations.extend(template.map(|name| add(["spec", "templateRef"], json!(name))));
+            let kept = omitted::kept(request).into_iter();
+            operations.extend(kept.map(|(field, stored)| add(["spec", field], stored.clone())));
             operations.extend(finalizer(request));
         }
         Kind::Share => {

@@ -103,6 +103,20 @@ fn an_update_gets_back_what_it_left_out() {
 }
 
 #[test]
+fn an_update_keeps_template_and_state_that_it_left_out() {
+    let stored = |spec: Value| {
+        let mut object = owned();
+        object["spec"] = spec;
+        object
+    };
+    let before = stored(json!({"templateRef": "t", "desiredStatus": "Stopped", "port": 1}));
+    let kept = stored(json!({"templateRef": "t", "desiredStatus": "Stopped", "image": "uv"}));
+    assert_eq!(patched(Some(&before), &stored(json!({"image": "uv"}))), kept);
+    let started = stored(json!({"templateRef": "t", "desiredStatus": "Running"}));
+    assert_eq!(patched(Some(&before), &started), started);
+}
+
+#[test]
 fn only_the_user_who_assigned_an_owner_is_recorded() {
     let with = |owner: Option<&str>, by: Option<&str>| {
         let pairs = [(CREATED_BY, owner), (ASSIGNED_BY, by)];

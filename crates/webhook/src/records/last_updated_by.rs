@@ -4,6 +4,7 @@ use api::names::{ASSIGNED_BY, ATTESTED_TEMPLATE, CREATED_BY, LAST_UPDATED_BY};
 use kube::api::DynamicObject;
 use rules::Violation;
 
+use super::omitted;
 use crate::review::{Accounts, Changes, Request};
 
 /// The user to record: the requester if the request creates the workspace or changes its spec, labels or annotations.
@@ -46,7 +47,12 @@ fn changes_content(request: &Request, changes: &Changes) -> bool {
     let hands_over =
         changes.annotations_set.contains(CREATED_BY) && api::names::owner(&request.object.metadata).is_some();
     let mut annotations = changes.annotations_set.iter().chain(&changes.annotations_removed);
-    !changes.spec.is_empty() || changes.labels() || hands_over || annotations.any(|key| !is_restored(key))
+    let kept = omitted::kept(request);
+    let is_kept = |field: &String| kept.iter().any(|(kept, _)| kept == field);
+    !changes.spec.iter().all(is_kept)
+        || changes.labels()
+        || hands_over
+        || annotations.any(|key| !is_restored(key))
 }
 
 #[cfg(test)]
@@ -108,6 +114,15 @@ mod tests {
         ] {
             assert_eq!(of("bob", &new), "alice", "{new}");
         }
+        let mut templated = stored("alice");
+        templated["spec"]["templateRef"] = json!("t");
+        let of_templated = |new: &Value| due(&update("bob", &templated, new), &accounts()).unwrap();
+        assert_eq!(
+            of_templated(&stored("alice")),
+            "alice",
+            "what is left out is kept"
+        );
+        assert_eq!(of_templated(&with("/spec/port", json!(2))), "bob");
         for ours in [OPERATOR, GATEWAY, COLLECTOR] {
             assert_eq!(of(ours, &with("/spec/port", json!(2))), "alice", "{ours}");
         }

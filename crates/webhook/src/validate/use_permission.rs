@@ -88,8 +88,9 @@ pub(super) async fn refused(
 /// Whether the permission is checked: at creation, when what runs changes, and when changes apply to the pod (start, restart).
 /// It is not checked for a stop, other metadata, or an owner's change of access.
 fn is_checked(request: &Request, changes: &Changes) -> bool {
+    // Unset means Running.
     let starts =
-        changes.spec.contains("desiredStatus") && request.object.data["spec"]["desiredStatus"] == "Running";
+        changes.spec.contains("desiredStatus") && request.object.data["spec"]["desiredStatus"] != "Stopped";
     let restarts = changes.annotations_set.contains(RESTARTED_AT);
     request.is_create() || starts || restarts || runs_other(changes) || opens(request, changes)
 }
@@ -170,6 +171,7 @@ mod tests {
             &json!({"desiredStatus": "Stopped"}),
             &json!({"desiredStatus": "Running"})
         ));
+        assert!(checked(&json!({"desiredStatus": "Stopped"}), &json!({})));
         for field in [
             "image",
             "managerRef",

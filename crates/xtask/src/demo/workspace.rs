@@ -23,14 +23,14 @@ pub(super) fn ensure_running(plugin: &Path, kubeconfig: &Path, paths: &Paths) ->
             .args(["--ignore-not-found", "-o", &format!("jsonpath={{{path}}}")])
             .output()
     };
-    match get(".spec.desiredStatus")?.as_str() {
-        "" => with_plugin(workspace("create"), plugin)?
+    if get(".metadata.name")?.is_empty() {
+        with_plugin(workspace("create"), plugin)?
             .args(["--template", TEMPLATE, "--wait"])
-            .run()?,
-        "Stopped" => workspace("patch")
+            .run()?;
+    } else if get(".spec.desiredStatus")? == "Stopped" {
+        workspace("patch")
             .args(["--type=merge", "-p", r#"{"spec":{"desiredStatus":"Running"}}"#])
-            .run()?,
-        _ => {}
+            .run()?;
     }
     workspace("wait")
         .args(["--for=condition=Available", "--timeout=180s"])

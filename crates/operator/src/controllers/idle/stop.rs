@@ -146,6 +146,7 @@ fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
 }
 
 /// Tests that the workspace has not changed since. A write that changes nothing is not stored, and cannot be seen.
+/// The spec may leave out `desiredStatus`, so `add` sets it in either case.
 fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_json::Error> {
     let pointer = pointer_token(STOPPED_BECAUSE);
     let because = because.to_string();
@@ -155,8 +156,7 @@ fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_js
     };
     serde_json::from_value(json!([
         {"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()},
-        {"op": "test", "path": "/spec/desiredStatus", "value": DesiredStatus::Running},
-        {"op": "replace", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped},
+        {"op": "add", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped},
         annotate,
     ]))
 }
@@ -190,6 +190,19 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Because>(), Err(()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_stop_also_applies_to_a_workspace_that_leaves_out_its_state() {
+        let mut workspace = objects::workspace("demo");
+        workspace.metadata.resource_version = Some("7".to_owned());
+        let stop = patch(&workspace, &because("run1")).unwrap();
+        let mut stored = serde_json::to_value(&workspace).unwrap();
+        stored["spec"].as_object_mut().unwrap().remove("desiredStatus");
+        json_patch::patch(&mut stored, &stop).unwrap();
+        assert_eq!(stored["spec"]["desiredStatus"], "Stopped");
+        stored["metadata"]["resourceVersion"] = json!("8");
+        assert!(json_patch::patch(&mut stored, &stop).is_err());
     }
 
     #[test]
