@@ -264,7 +264,7 @@ async fn name_conflict(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .reports(
             reason::NAME_CONFLICT,
-            &[&name, "Delete it (an administrator can)"],
+            &[&name, "have an administrator delete the Service"],
             created(),
         )
         .await?;

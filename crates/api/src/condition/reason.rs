@@ -195,7 +195,7 @@ reasons! {
         "Stop what uses it: the workspace then starts by itself. For several pods, use a claim with access mode ReadWriteMany.";
     DISK_KEPT = "DiskKept", "Event",
         "The workspace is deleted and its disk is retained. The message names it.",
-        "Create a workspace of the same name to use it again, or delete the claim.";
+        "Create a workspace of the same name to use it again. Or delete the claim with its files.";
     DISK_TAKEN_OVER = "DiskTakenOver", "Event",
         "The workspace uses the disk retained from its owner's earlier workspace of this name.",
         "";
@@ -216,10 +216,10 @@ reasons! {
         "Exclude the child from what changes it: an autoscaler, a policy engine, or a second installation of this product.";
     NAME_CONFLICT = "NameConflict", "Degraded=True",
         "A foreign object has the name of a child.",
-        "Have an administrator delete that object, or create the workspace under another name.";
+        "Create the workspace under another name, or have an administrator delete that object. If it is a PersistentVolumeClaim, that deletes the files on it.";
     QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
         "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
-        "Request less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead. The workspace recovers by itself within a minute.";
+        "Request less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead, which deletes the files there. The workspace recovers by itself within a minute.";
     POD_SECURITY_VIOLATION = "PodSecurityViolation", "Degraded=True",
         "The namespace's Pod Security level refuses the pod.",
         "Have the template's podSecurity or security contexts changed to fit the namespace's level, or the level changed.";
@@ -235,13 +235,13 @@ reasons! {
 
     TEMPLATE_IN_USE = "TemplateInUse", "Terminating=True of a WorkspaceTemplate; Event",
         "The template is being deleted, but workspaces use it, running or stopped. It stays until the last one is deleted.",
-        "Delete or re-create these workspaces; the message says how to find them.";
+        "Delete these workspaces; the message says how to find them. A deleted workspace deletes its disk, unless spec.storage.retain is Retain: set it before, to create the workspace anew on its files.";
     MANAGER_IN_USE = "ManagerInUse", "Terminating=True of a WorkspaceManager; Event",
         "The manager is being deleted, but workspaces use it, running or stopped. It stays until none does.",
-        "Set another manager in these workspaces, or delete them; the message says how to find them.";
+        "Set another manager in these workspaces (spec.managerRef); the message says how to find them.";
     EXECUTION_PROFILE_IN_USE = "ExecutionProfileInUse", "Terminating=True of a WorkspaceExecutionProfile; Event",
         "The profile is being deleted, but workspaces use it, running or stopped. It stays until none does.",
-        "Set another profile in these workspaces, or delete them; the message says how to find them.";
+        "Set another profile in these workspaces (spec.executionProfileRef); the message says how to find them.";
 
     SHARED = "Shared", "Active=True of a WorkspaceShare; Event",
         "The subjects of the share may connect to the workspace.",

@@ -65,7 +65,7 @@ pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 #[x_kube(
     validation = schema::immutable("templateRef", "delete the workspace and create it anew from the other template; first set spec.storage.retain: Retain, or its disk is deleted with it"),
     validation = Rule::new("!has(oldSelf.storage) || has(self.storage)")
-        .message("storage cannot be removed once set: the files are on it; leave it as it is, or delete the workspace"),
+        .message("storage cannot be removed once set, because the files are on it: leave it as it is"),
     validation = Rule::new("!has(self.podAnnotations) || self.podAnnotations.size() == 0 || has(self.templateRef)")
         .message("podAnnotations need a template that allows them (allowedPodAnnotations): name one in templateRef, or leave them out")
         .field_path(".podAnnotations")

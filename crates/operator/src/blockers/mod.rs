@@ -160,11 +160,18 @@ impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(refusal) => f.write_str(&refusal.message),
-            Self::Conflict { kind, name } => write!(
-                f,
-                "A {kind} named {name} exists and is not this workspace's. Delete it (an administrator can), or create the workspace \
-                 under another name."
-            ),
+            Self::Conflict { kind, name } => {
+                let with = if *kind == "PersistentVolumeClaim" {
+                    " with the files on it"
+                } else {
+                    ""
+                };
+                write!(
+                    f,
+                    "A {kind} named {name} exists and is not this workspace's. Create the workspace under another name, or have an \
+                     administrator delete the {kind}{with}."
+                )
+            }
             Self::Terminating { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),
             Self::Contested { kind, name, manager } => {
                 match manager {
@@ -209,7 +216,7 @@ impl fmt::Display for DiskBlocker {
             } => write!(
                 f,
                 "The disk {claim} was kept from an earlier workspace of this name and belongs to another owner. Use \
-                 another name, or have a user who may update the claim change its annotation {} or delete it.",
+                 another name, or have a user who may update the claim change its annotation {}, or delete it with its files.",
                 names::CREATED_BY
             ),
             Self::Withheld {

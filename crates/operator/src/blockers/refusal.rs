@@ -54,7 +54,7 @@ pub(crate) fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refus
         // A stopped workspace keeps its disk.
         (
             reason::QUOTA_EXCEEDED,
-            "Ask for less, delete another workspace or a retained disk, or have the namespace's quota raised",
+            "Ask for less, have the namespace's quota raised, or delete another workspace or a retained disk, with the files there",
         )
     } else if is(&["exceeded quota", "failed quota"]) {
         (
@@ -233,7 +233,7 @@ mod tests {
         };
         let claim = refused("PersistentVolumeClaim");
         assert!(
-            claim.contains("delete another workspace or a retained disk"),
+            claim.contains("delete another workspace or a retained disk, with the files there"),
             "{claim}"
         );
         assert!(!claim.contains("stop another"), "{claim}");

@@ -168,7 +168,7 @@ async fn report_retained(
     // A name may be longer than an Event note allows, and the instruction is at the end of the note.
     let owner = brief(owner.unwrap_or("no owner"), MAX_OWNER);
     let text = format!(
-        "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner uses it again. To delete the disk, \
+        "The disk {name} ({}) is kept for {owner}. A new workspace {} of the same owner uses it again. To delete the disk with its files, \
          create that workspace with storage.retain: Delete and delete it; or, with permission to delete claims: kubectl delete \
          -n {namespace} pvc/{name}",
         desired_claim::size(claim).unwrap_or_default(),

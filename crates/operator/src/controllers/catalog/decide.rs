@@ -116,7 +116,7 @@ fn in_use(subject: &Subject, users: i32) -> String {
         ),
     };
     format!(
-        "{who} this {what}; stopped workspaces count too. It accepts no new workspace and is removed when these are deleted. \
+        "{who} this {what}; stopped workspaces count too. It accepts no new workspace and is removed when none uses it. \
          Find them: kubectl get workspaces {scope} --field-selector {field}={name}"
     )
 }

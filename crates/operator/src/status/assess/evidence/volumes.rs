@@ -114,8 +114,10 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
     let claim = observed.claim.as_ref();
     let phase = claim.and_then(|claim| claim.status.as_ref()?.phase.as_deref());
     if phase == Some("Lost") {
-        let message =
-            format!("The volume of the disk {name} is gone. Restore it, or create the workspace anew.");
+        let message = format!(
+            "The volume of the disk {name} is gone, and its files with it, unless there is a backup. Have an administrator restore \
+             the volume. Or delete the workspace with its disk, and create it anew with an empty one."
+        );
         return Evidence::failed(reason::VOLUME_UNBOUND, message);
     }
     let (Some(claim), Some(pod)) = (pending_claim(observed), observed.current_pod()) else {
