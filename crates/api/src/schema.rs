@@ -197,19 +197,22 @@ pub(crate) fn ordered(less: &str, more: &str) -> Rule {
     .field_path(format!(".{less}"))
 }
 
-/// Rule of a workspace: its disk does not become smaller than its claim's request, once it had a size.
+/// Rule of a workspace: its disk does not become smaller than its claim's request, once it had a size. Without a disk any size goes, so
+/// that a size can be corrected that the cluster refuses.
+///
+/// The webhook compares the size with the claim itself, and so does the operator: the status may be older than the disk.
 pub(crate) fn disk_does_not_shrink() -> Rule {
     const NEW: &str = "self.spec.storage.size";
     const OLD: &str = "oldSelf.spec.storage.size";
     // The API server ignores the status in an update, so this is the status that the operator wrote.
-    let claim = format!("self.?status.?disk.?size.orValue({OLD})");
+    const DISK: &str = "self.?status.?disk.?size";
     Rule::new(format!(
-        "!has(self.spec.storage) || !has({NEW}) || !has(oldSelf.spec.storage) || !has({OLD}) || [{OLD}, {claim}].exists(least, \
-         quantity(string({NEW})).compareTo(quantity(string(least))) >= 0)"
+        "!{DISK}.hasValue() || !has(self.spec.storage) || !has(oldSelf.spec.storage) || !has({OLD}) || (has({NEW}) && \
+         [{OLD}, {DISK}.value()].exists(least, quantity(string({NEW})).compareTo(quantity(string(least))) >= 0))"
     ))
     .message(Message::Expression(format!(
-        "'size can only grow, from ' + string({OLD}) + ' it cannot become ' + string({NEW}) + ': a disk does not shrink below what \
-         it has, which status.disk.size says; keep the size, or ask for more'"
+        "'size can only grow, from ' + string({OLD}) + ' it cannot become ' + (has({NEW}) ? string({NEW}) : 'unset') + ': a disk \
+         does not shrink below what it has, which status.disk.size says; keep the size, or ask for more'"
     )))
     .field_path(".spec.storage.size")
 }

@@ -233,6 +233,26 @@ async fn a_quota_is_reported_and_the_workspace_starts_when_it_is_raised() {
 }
 
 #[tokio::test]
+async fn a_disk_that_a_quota_refuses_is_made_when_its_owner_asks_for_less() {
+    let mut stage = Stage::with_demo();
+    let message = "persistentvolumeclaims \"workspace-demo\" is forbidden: exceeded quota: small";
+    stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 1);
+    stage.reconcile().await.unwrap();
+    let status = stage.status();
+    assert_eq!(status.reason.as_deref(), Some(reason::QUOTA_EXCEEDED));
+    assert!(status.message.unwrap().contains("Ask for less"));
+    assert_eq!(status.disk, None, "the definition lets the size become less");
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("50Mi"));
+    stage.reconcile().await.unwrap();
+    let claim = stage.child::<PersistentVolumeClaim>().unwrap();
+    assert_eq!(
+        claim.spec.unwrap().resources.unwrap().requests.unwrap()["storage"].0,
+        "50Mi"
+    );
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+}
+
+#[tokio::test]
 async fn a_disk_that_cannot_grow_is_reported_and_the_pod_left_alone() {
     let mut stage = Stage::with_running_demo().await;
     let message = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \

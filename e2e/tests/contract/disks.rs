@@ -104,11 +104,12 @@ async fn a_size_that_the_class_cannot_give_is_refused_and_goes_back_to_what_the_
         disk.and_then(|disk| disk.size).map(|size| size.0).as_deref(),
         Some("1Gi")
     );
-    let refused = sized(&workspaces, json!("512Mi")).await.unwrap_or_default();
-    assert!(
-        refused.contains("size can only grow, from 2Gi it cannot become 512Mi"),
-        "{refused}"
-    );
+    for (size, becomes) in [(json!("512Mi"), "512Mi"), (Value::Null, "unset")] {
+        let refused = sized(&workspaces, size).await.unwrap_or_default();
+        let expected =
+            format!("size can only grow, from 2Gi it cannot become {becomes}: a disk does not shrink");
+        assert!(refused.contains(&expected), "{refused}");
+    }
     assert_eq!(sized(&workspaces, json!("1Gi")).await, None);
     degraded(&workspaces, false).await?;
     let class = scratch.namespace.clone();

@@ -4,6 +4,7 @@ use api::{WorkspaceManager, WorkspaceTemplate, condition::reason};
 use e2e::{
     Environment, cluster,
     failures::{Fixture, table},
+    objects::workspace,
     row, wait,
 };
 use k8s_openapi::api::{
@@ -103,7 +104,14 @@ async fn quota_for_storage(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .reports(reason::QUOTA_EXCEEDED, &expected, created())
         .await?;
-    raise(fixture, json!({"requests.storage": "5Gi"})).await
+    // What the message advises, by the owner.
+    workspace::set(
+        &fixture.alice,
+        &fixture.name,
+        json!({"storage": {"size": "100Mi"}}),
+    )
+    .await?;
+    fixture.recovered().await
 }
 
 async fn range_for_cpu(fixture: &Fixture) -> anyhow::Result<()> {

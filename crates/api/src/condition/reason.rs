@@ -189,7 +189,7 @@ reasons! {
 
     VOLUME_OF_ANOTHER_WORKSPACE = "VolumeOfAnotherWorkspace", "Degraded=True",
         "A claim in spec.storage.claimName or spec.volumes is or was the disk of another workspace.",
-        "Name another claim. To use the disk of a deleted workspace, create a workspace of its name.";
+        "Name another claim in spec.volumes. spec.storage.claimName cannot change: create another workspace for another home. To use the disk of a deleted workspace, create a workspace of its name.";
     VOLUME_IN_USE = "VolumeInUse", "Degraded=True",
         "Another pod mounts the claim in spec.storage.claimName; at most one may write to it.",
         "Stop what uses it: the workspace then starts by itself. For several pods, use a claim with access mode ReadWriteMany.";

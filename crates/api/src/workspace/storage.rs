@@ -12,9 +12,6 @@ use crate::schema;
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = schema::immutable("storageClassName", "a disk cannot move to another class; copy the files to another workspace"),
-    validation = Rule::new("!has(oldSelf.size) || has(self.size)")
-        .message(Message::Expression("'size cannot be unset once set, it is ' + string(oldSelf.size) + ': leave it as it is, or let it grow'".to_owned()))
-        .field_path(".size"),
     validation = schema::immutable("claimName", "a workspace keeps its disk; create another workspace for the other claim"),
     validation = Rule::new("!has(self.claimName) || !(has(self.storageClassName) || has(self.size) || has(self.retain))")
         .message("claimName excludes storageClassName, size and retain, because the claim exists already and is never deleted with the workspace: leave these out"),
@@ -26,7 +23,7 @@ pub struct Storage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub storage_class_name: Option<String>,
-    /// Size of the disk. Unset: the template's, else the operator's default. Can only grow.
+    /// Size of the disk. Unset: the template's, else the operator's default. Can only grow once there is a disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,
@@ -67,7 +64,8 @@ pub struct DiskStatus {
     /// UID of its claim.
     #[serde(rename = "claimUID")]
     pub claim_uid: String,
-    /// What its claim requests: less than `spec.storage.size` while the disk cannot grow. `spec.storage.size` may return to it.
+    /// What its claim requests: less than `spec.storage.size` while the disk cannot grow. `spec.storage.size` may return to it. Absent
+    /// while there is no claim.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,

@@ -194,6 +194,10 @@ impl fmt::Display for Blocker {
     }
 }
 
+/// How a workspace gets another claim than the one that it names.
+const OTHER_CLAIM: &str = "Or name another claim in spec.volumes; spec.storage.claimName cannot change, so create another workspace for \
+                           another home.";
+
 impl DiskBlocker {
     fn reason(&self) -> &'static str {
         match self {
@@ -247,17 +251,18 @@ impl fmt::Display for DiskBlocker {
             Self::Missing { claim } => write!(
                 f,
                 "The claim {claim}, which the workspace names, does not exist. Have it made, and the workspace starts by \
-                 itself; or name another claim."
+                 itself. {OTHER_CLAIM}"
             ),
             Self::Terminating { claim } => write!(
                 f,
                 "A user deleted the claim {claim}, which the workspace names. It is removed with its files once no pod uses it, \
-                 unless its volume is kept; a deletion cannot be undone. Name another claim; or have one of that name created \
-                 after the removal, and the workspace starts by itself."
+                 unless its volume is kept; a deletion cannot be undone. Have one of that name created after the removal, and \
+                 the workspace starts by itself. {OTHER_CLAIM}"
             ),
             Self::OfAnother { claim } => write!(
                 f,
-                "The claim {claim}, which the workspace names, is or was the disk of another workspace. Name another claim."
+                "The claim {claim}, which the workspace names, is or was the disk of another workspace. Name another claim in \
+                 spec.volumes; spec.storage.claimName cannot change, so create another workspace for another home."
             ),
             Self::InUse { claim, by } => write!(
                 f,

@@ -18,7 +18,10 @@ pub(super) fn disk(
         .own_claim()
         .and_then(|claim| Some((claim, claim.metadata.uid.clone()?)));
     let Some((claim, claim_uid)) = found else {
-        return earlier.cloned();
+        return earlier.map(|earlier| DiskStatus {
+            size: None,
+            ..earlier.clone()
+        });
     };
     let same = earlier.filter(|earlier| earlier.claim_uid == claim_uid);
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
@@ -102,7 +105,9 @@ mod tests {
         let mut gone = observed("a");
         gone.claim = None;
         let after = disk(&status(Some(used.clone()), Some("run1")), &gone, None, false);
-        assert_eq!(after, Some(used), "also when it is gone");
+        assert!(used.size.is_some());
+        let remembered = DiskStatus { size: None, ..used };
+        assert_eq!(after, Some(remembered), "also when it is gone, without its size");
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn named_terminating(observed: &Observed) -> Evidence {
     let message = format!(
         "A user deleted the claim {claim}, which the workspace mounts. It is removed with its files once no pod uses it, unless \
          its volume is kept; a deletion cannot be undone: copy the files elsewhere before the workspace stops, for idleness or \
-         otherwise. It starts again when it names another claim, or when a claim of that name is created."
+         otherwise. It starts again when a claim of that name is created, or when spec.volumes names another one."
     );
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
