@@ -388,6 +388,14 @@ fn a_change_counts_now_at_the_next_start_by_a_restart_or_never() {
         by: By::Field("status.disk.size".to_owned()),
     };
     assert_eq!(min, has, "it cannot shrink below what it has");
+    let without_disk = json!({
+        "metadata": {"name": "demo"}, "spec": {"displayName": "d", "templateRef": "t", "storage": {"size": "5Gi"}},
+    });
+    let form = form_of(&template, Some(without_disk));
+    let Kind::Quantity { min, .. } = &form.field("spec.storage.size").unwrap().kind else {
+        unreachable!()
+    };
+    assert_ne!(min.by, By::Field("status.disk.size".to_owned()), "there is no disk yet");
 }
 
 #[test]

@@ -26,9 +26,7 @@ impl Builder<'_> {
             .storage
             .as_ref()
             .and_then(|storage| storage.size.as_ref());
-        let least = set
-            .filter(|_| self.workspace.is_some())
-            .map(|set| smaller(set, own));
+        let least = own.and_then(|own| Some(smaller(set?, own)));
         let range = Range::of_sizes()
             .at_least(disk.and_then(|disk| disk.min_size.as_ref()), &By::Template)
             .at_most(disk.and_then(|disk| disk.max_size.as_ref()), &By::Template)
@@ -127,7 +125,7 @@ impl Builder<'_> {
 }
 
 /// The minimum size of a disk, which cannot shrink: its request, or its actual size if that is smaller.
-fn smaller<'a>(set: &'a RawQuantity, own: Option<&'a RawQuantity>) -> &'a RawQuantity {
+fn smaller<'a>(set: &'a RawQuantity, own: &'a RawQuantity) -> &'a RawQuantity {
     let value = |raw: &RawQuantity| Quantity::try_from(raw).ok();
-    own.filter(|own| value(own) < value(set)).unwrap_or(set)
+    if value(own) < value(set) { own } else { set }
 }
