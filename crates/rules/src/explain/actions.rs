@@ -206,6 +206,7 @@ fn amounts_in(message: &str) -> Vec<Action> {
         let name = name.strip_prefix("requests.").unwrap_or(name);
         let field = match name {
             "cpu" | "memory" => format!("spec.resources.limits.{name}"),
+            _ if name == "storage" || name.ends_with("/requests.storage") => "spec.storage.size".to_owned(),
             _ if name.contains('/') && !name.starts_with("count/") => {
                 format!("spec.resources.limits[{name}]")
             }
@@ -356,6 +357,30 @@ mod tests {
         assert!(with_steps >= 20, "{with_steps}");
     }
 
+    /// The API server refuses changes of these fields.
+    #[test]
+    fn no_remedy_is_a_change_of_a_field_that_cannot_change() {
+        let message = "spec.image: wrong. exceeded quota: q, requested: requests.storage=1Gi";
+        let fixed = [
+            "spec.templateRef",
+            "spec.storage.storageClassName",
+            "spec.storage.claimName",
+        ];
+        let definition = serde_json::to_string(&<Workspace as kube::CustomResourceExt>::crd()).unwrap();
+        for field in fixed {
+            let name = field.rsplit('.').next().unwrap();
+            assert!(definition.contains(&format!("'{name} is immutable, ")), "{field}");
+        }
+        assert_eq!(definition.matches(" is immutable, ").count(), fixed.len());
+        for known in reason::ALL {
+            let steps = of_reason(&workspace(json!({})), known.name, message);
+            let refused = steps
+                .iter()
+                .find(|step| fixed.iter().any(|field| **step == edit(field)));
+            assert_eq!(refused, None, "{}", known.name);
+        }
+    }
+
     #[test]
     fn a_message_leads_to_the_fields_that_it_names() {
         let message = "spec.resources.limits.cpu: \"5\" is more than 4; spec.env[2].value: is too long. See spec.env[2].value.";
@@ -391,6 +416,11 @@ mod tests {
                 "spec.resources.limits.memory",
                 "spec.resources.limits[nvidia.com/gpu]"
             ]
+        );
+        let disk = "exceeded quota: small, requested: slow.storageclass.storage.k8s.io/requests.storage=1Gi,requests.storage=1Gi, used: requests.storage=0";
+        assert_eq!(
+            fields(json!({}), reason::QUOTA_EXCEEDED, disk),
+            ["spec.storage.size"]
         );
         let scheduler = "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient nvidia.com/gpu.";
         assert_eq!(

@@ -395,7 +395,11 @@ fn a_change_counts_now_at_the_next_start_by_a_restart_or_never() {
     let Kind::Quantity { min, .. } = &form.field("spec.storage.size").unwrap().kind else {
         unreachable!()
     };
-    assert_ne!(min.by, By::Field("status.disk.size".to_owned()), "there is no disk yet");
+    assert_ne!(
+        min.by,
+        By::Field("status.disk.size".to_owned()),
+        "there is no disk yet"
+    );
 }
 
 #[test]
