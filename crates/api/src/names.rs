@@ -15,7 +15,7 @@ pub const MAX_WORKSPACE_NAME: usize = 50;
 /// Annotation: the Kubernetes user name, raw, of the owner of the workspace. Written by the webhook.
 pub const CREATED_BY: &str = "workspaces.jupyter.org/created-by";
 /// Annotation on a Workspace: the Kubernetes user name, raw, of the last user who changed its spec, labels or annotations. Written by
-/// the webhook. The product's own processes and the cluster's controllers do not count.
+/// the webhook. The product's own processes do not count.
 pub const LAST_UPDATED_BY: &str = "workspaces.jupyter.org/last-updated-by";
 /// Annotation on a WorkspaceShare that a user other than the owner made, by the verb `share`: the owner of the workspace at that time.
 /// Written by the webhook. The share counts while that user owns the workspace.

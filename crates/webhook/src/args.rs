@@ -32,8 +32,8 @@ pub struct Args {
     #[arg(long, env = "GATEWAY_SERVICE_ACCOUNT", value_parser = service_account)]
     pub gateway_service_account: Option<String>,
 
-    /// User names of the cluster's own controllers (garbage collector, namespace controller), comma-separated. What
-    /// they do is always admitted.
+    /// User names of the cluster's own controllers (garbage collector, namespace controller), comma-separated. They may delete objects,
+    /// and change finalizers and owner references.
     #[arg(
         long,
         env = "CONTROLLER_USERS",

@@ -226,7 +226,44 @@ async fn controllers_and_pure_finalizer_removals_are_admitted_for_any_object() {
     let mut more = released.clone();
     more["metadata"]["annotations"][CREATED_BY] = json!("bob");
     assert_eq!(webhook.validate_update("bob", &deleting, &more).await.code, 403);
-    assert!(webhook.validate_update(COLLECTOR, &deleting, &more).await.allowed);
+    let cleaned = {
+        let mut object = owned_by("alice");
+        object["spec"]["image"] = json!("evil:1");
+        object["metadata"]["ownerReferences"] = json!([]);
+        object
+    };
+    assert!(
+        webhook
+            .validate_update(COLLECTOR, &cleaned, &released)
+            .await
+            .allowed
+    );
+    assert!(webhook.validate_delete(COLLECTOR, &cleaned).await.allowed);
+}
+
+/// A stolen token of the portal may act under the name of a controller.
+#[tokio::test]
+async fn under_the_name_of_a_controller_nobody_writes_what_users_write() {
+    let webhook = webhook();
+    let stored = owned_by("alice");
+    let mut handed_over = stored.clone();
+    handed_over["metadata"]["annotations"][CREATED_BY] = json!("bob");
+    let mut labelled = stored.clone();
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    let mut other_port = stored.clone();
+    other_port["spec"]["port"] = json!(9999);
+    for new in [&handed_over, &labelled, &other_port] {
+        let refused = webhook.validate_update(COLLECTOR, &stored, new).await;
+        assert_eq!(refused.code, 403, "{new}: {refused:?}");
+    }
+    let refused = webhook.validate_create(COLLECTOR, &stored).await;
+    assert_eq!(refused.code, 403, "{refused:?}");
+    assert!(
+        webhook
+            .validate_update("alice", &stored, &other_port)
+            .await
+            .allowed
+    );
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@
 //! - `servers`: metrics and audit records of all servers.
 //! - `component`: Deployment of one component and its pods.
 //! - `definitions`: CRDs of other projects.
+//! - `unasked`: a user whose writes the webhook does not see.
 
 pub mod check;
 pub mod component;
@@ -13,3 +14,4 @@ pub mod definitions;
 pub mod release;
 pub mod removal;
 pub mod servers;
+pub mod unasked;

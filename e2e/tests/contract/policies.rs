@@ -1,7 +1,6 @@
 //! Writes that the API server's policies refuse, without the webhook.
 //!
-//! The use of Secrets is tested in the suite `admission_down`: accounts that the webhook skips may read all of them. `COLLECTOR` is one of
-//! `webhook.controllerUsers`: the API server does not call the webhook for its writes.
+//! The use of Secrets is tested in the suite `admission_down`. The API server does not call the webhook for writes of `UNASKED`.
 
 use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
@@ -11,6 +10,7 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
+    installation::unasked::{UNASKED, unasked},
     objects::workspace,
 };
 use kube::{
@@ -18,8 +18,6 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
-
-const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-garbage-collector";
 
 fn dry() -> PostParams {
     PostParams {
@@ -191,8 +189,8 @@ async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(
     let rules = json!([
         {"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces", "workspaceshares"], "verbs": ["create", "patch", "delete"]},
     ]);
-    scratch.grant("past", COLLECTOR, &rules).await?;
-    let unasked = cluster::acting_as(COLLECTOR, &[]).await?;
+    scratch.grant("past", UNASKED, &rules).await?;
+    let unasked = unasked(&[]).await?;
     let workspaces: Api<Workspace> = Api::namespaced(unasked.clone(), &scratch.namespace);
     let make = async |annotations: Value, spec: Value| {
         let new = stopped("new", annotations, spec)?;
@@ -202,7 +200,7 @@ async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(
     for (annotations, spec, expected) in [
         (json!({CREATED_BY: "alice"}), json!({}), "is another owner"),
         (
-            json!({CREATED_BY: "alice", ASSIGNED_BY: COLLECTOR}),
+            json!({CREATED_BY: "alice", ASSIGNED_BY: UNASKED}),
             json!({}),
             "is another owner",
         ),
@@ -223,7 +221,7 @@ async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(
     }
     let patch = async |change: Value| workspaces.patch("lab", &dry_patch(), &Patch::Merge(change)).await;
     refused(
-        patch(json!({"metadata": {"annotations": {CREATED_BY: COLLECTOR, ASSIGNED_BY: COLLECTOR}}})).await,
+        patch(json!({"metadata": {"annotations": {CREATED_BY: UNASKED, ASSIGNED_BY: UNASKED}}})).await,
         "is another owner",
     );
 
@@ -234,7 +232,7 @@ async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(
     ] {
         let share: WorkspaceShare = serde_json::from_value(json!({
             "metadata": {"name": "s", "annotations": annotations},
-            "spec": {"workspaceRef": "lab", "subjects": [{"kind": "User", "name": COLLECTOR}]},
+            "spec": {"workspaceRef": "lab", "subjects": [{"kind": "User", "name": UNASKED}]},
         }))?;
         refused(shares.create(&dry(), &share).await, expected);
     }

@@ -8,9 +8,9 @@ use super::omitted;
 use crate::review::{Accounts, Changes, Request};
 
 /// The user to record: the requester if the request creates the workspace or changes its spec, labels or annotations.
-/// Otherwise it is the stored user. Our own processes and the cluster's controllers do not count as users.
+/// Otherwise it is the stored user. Our own processes do not count as users. The cluster's controllers change none of these.
 pub(crate) fn due(request: &Request, accounts: &Accounts) -> Option<String> {
-    let is_update_by_user = is_user(request, accounts) && changes_content(request, &Changes::of(request));
+    let is_update_by_user = !accounts.is_ours(request) && changes_content(request, &Changes::of(request));
     match &request.old {
         Some(stored) if !is_update_by_user => recorded(stored).map(str::to_owned),
         _ => Some(request.user_name().to_owned()),
@@ -25,7 +25,7 @@ pub(crate) fn violation(request: &Request, accounts: &Accounts) -> Option<Violat
     if request.is_delete() || (given.is_none() && stored.is_none()) {
         return None;
     }
-    let is_user = given == Some(request.user_name()) && is_user(request, accounts);
+    let is_user = given == Some(request.user_name()) && !accounts.is_ours(request);
     let stays = given == stored && due(request, accounts).as_deref() == stored;
     let rule = "is not who changed the workspace last: leave it as it is";
     let field = format!("metadata.annotations[{LAST_UPDATED_BY}]");
@@ -35,10 +35,6 @@ pub(crate) fn violation(request: &Request, accounts: &Accounts) -> Option<Violat
 fn recorded(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
     annotations.get(LAST_UPDATED_BY).map(String::as_str)
-}
-
-fn is_user(request: &Request, accounts: &Accounts) -> bool {
-    !accounts.is_ours(request) && !accounts.is_controller(request)
 }
 
 /// Whether the request changes anything that users write. Fields that a full update omits and the webhook restores do not count.
@@ -123,9 +119,10 @@ mod tests {
             "what is left out is kept"
         );
         assert_eq!(of_templated(&with("/spec/port", json!(2))), "bob");
-        for ours in [OPERATOR, GATEWAY, COLLECTOR] {
+        for ours in [OPERATOR, GATEWAY] {
             assert_eq!(of(ours, &with("/spec/port", json!(2))), "alice", "{ours}");
         }
+        assert_eq!(of(COLLECTOR, &with("/metadata/finalizers", json!([]))), "alice");
     }
 
     #[test]

@@ -11,14 +11,17 @@ pub struct Accounts {
     pub operator: String,
     /// The gateway's service account. `None`: the release has no gateway.
     pub gateway: Option<String>,
-    /// Controllers of the cluster. All of their writes are admitted.
+    /// Controllers of the cluster, such as the garbage collector. They delete objects, and change finalizers and owner references.
     pub controllers: Vec<String>,
 }
 
 impl Accounts {
-    /// Whether the request is admitted without validation: a controller sent it, or it only removes finalizers of a deleted object.
+    /// Whether the request is admitted without validation: a controller deletes the object or changes nothing that users write, or the
+    /// request only removes finalizers of a deleted object. Others may act under a controller's name, so it allows no more than it needs.
     pub(crate) fn admits_without_validation(&self, request: &Request, changes: &Changes) -> bool {
-        self.is_controller(request) || (request.is_deleting() && changes.only_remove_finalizers())
+        let cleans_up = request.is_delete() || (!request.is_create() && !changes.content());
+        (self.is_controller(request) && cleans_up)
+            || (request.is_deleting() && changes.only_remove_finalizers())
     }
 
     /// Whether the user is a controller of the cluster, such as the garbage collector.
@@ -37,7 +40,36 @@ impl Accounts {
 mod tests {
     use serde_json::json;
 
-    use crate::review::tests::{GATEWAY, OPERATOR, accounts, update};
+    use crate::review::Changes;
+    use crate::review::tests::{COLLECTOR, GATEWAY, OPERATOR, accounts, create, update};
+
+    #[test]
+    fn a_controller_is_exempt_only_where_it_changes_nothing_that_users_write() {
+        let of =
+            |metadata: serde_json::Value, port: i32| json!({"metadata": metadata, "spec": {"port": port}});
+        let stored = of(json!({"finalizers": ["f"], "labels": {"a": "b"}}), 1);
+        let is_exempt = |user: &str, new: &serde_json::Value| {
+            let request = update(user, &stored, new);
+            accounts().admits_without_validation(&request, &Changes::of(&request))
+        };
+        let owner = json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}]);
+        let cleaned = of(json!({"labels": {"a": "b"}, "ownerReferences": owner}), 1);
+        assert!(is_exempt(COLLECTOR, &cleaned));
+        assert!(!is_exempt("alice", &cleaned));
+        for new in [
+            of(json!({"finalizers": ["f"], "labels": {"a": "b"}}), 2),
+            of(json!({"finalizers": ["f"], "labels": {"a": "c"}}), 1),
+            of(json!({"finalizers": ["f"]}), 1),
+            of(
+                json!({"finalizers": ["f"], "labels": {"a": "b"}, "annotations": {"a": "b"}}),
+                1,
+            ),
+        ] {
+            assert!(!is_exempt(COLLECTOR, &new), "{new}");
+        }
+        let request = create(COLLECTOR, &stored);
+        assert!(!accounts().admits_without_validation(&request, &Changes::of(&request)));
+    }
 
     #[test]
     fn users_with_similar_names_are_no_accounts() {

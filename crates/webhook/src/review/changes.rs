@@ -89,6 +89,12 @@ impl Changes {
         self.paths().iter().any(|path| *path != only)
     }
 
+    /// Whether anything differs that users write: spec, annotations or labels.
+    pub(crate) fn content(&self) -> bool {
+        let annotations = !self.annotations_set.is_empty() || !self.annotations_removed.is_empty();
+        !self.spec.is_empty() || annotations || self.labels()
+    }
+
     /// Whether the labels differ.
     pub(crate) fn labels(&self) -> bool {
         !self.labels_set.is_empty() || !self.labels_removed.is_empty()

@@ -282,6 +282,20 @@ fn an_unavailable_webhook_blocks_no_deletion_and_no_installation() {
     ] {
         assert!(conditions.contains(part), "{part}: {conditions}");
     }
+    for kind in ["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"] {
+        let configuration = named(&objects, kind, "jupyter-k8s-webhook");
+        for webhook in configuration["webhooks"].as_array().unwrap() {
+            let of_controllers = webhook["matchConditions"][0]["expression"].as_str().unwrap();
+            for part in [
+                "request.operation == 'DELETE'",
+                "object.?spec == oldObject.?spec",
+                "metadata.?annotations",
+                "metadata.?labels",
+            ] {
+                assert!(of_controllers.contains(part), "{part}: {of_controllers}");
+            }
+        }
+    }
 }
 
 #[test]

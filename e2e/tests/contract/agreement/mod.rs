@@ -6,8 +6,7 @@
 //! Objects are generated at random from values on both sides of each rule. The API server gets a dry run. The webhook is
 //! called directly, since it never sees what the API server has refused.
 //!
-//! The dry run acts as a controller of the cluster, which the webhook skips (`webhook.controllerUsers`). Otherwise the
-//! webhook would refuse objects before the schema does.
+//! The dry run acts as a user whom the webhook skips. Otherwise the webhook would refuse objects before the schema does.
 
 mod catalog;
 mod changes;
@@ -27,6 +26,7 @@ use e2e::{
     Environment,
     cluster::{self, Scratch},
     command::administer_with,
+    installation::{self, unasked::UNASKED},
     objects::template,
 };
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -40,8 +40,6 @@ use serde_json::{Map, Value, json};
 
 /// User of the requests to the webhook, with all rights.
 const OTHER_USER: &str = "agreement";
-/// User whose requests the webhook skips.
-const CONTROLLER: &str = "system:kube-controller-manager";
 /// Objects that are judged at the same time.
 const AT_ONCE: usize = 8;
 
@@ -101,7 +99,7 @@ impl Chance {
 
 /// Client of a user with all rights, for whose writes the API server does not call the webhook.
 async fn unasked() -> anyhow::Result<Client> {
-    cluster::acting_as(CONTROLLER, &["system:masters"]).await
+    installation::unasked::unasked(&["system:masters"]).await
 }
 
 /// Result of the CRDs' own rules: a refusal's message, or nothing. A refusal by the webhook comes after them.

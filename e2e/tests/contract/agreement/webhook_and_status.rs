@@ -1,6 +1,6 @@
 //! The webhook's result for an object -> the operator's status of the same object.
 //!
-//! A controller of the cluster stores the objects. The webhook skips it (`webhook.controllerUsers`).
+//! A user whom the webhook skips stores the objects.
 
 use std::collections::BTreeSet;
 
@@ -84,7 +84,7 @@ where
         object["kind"] = json!(K::kind(&()));
         // The webhook records a user who sets another owner, and validates that differently.
         let creator = if K::kind(&()) == "Workspace" {
-            CONTROLLER
+            UNASKED
         } else {
             OTHER_USER
         };

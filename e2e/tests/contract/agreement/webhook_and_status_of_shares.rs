@@ -44,7 +44,7 @@ async fn lab(scratch: &Scratch) -> anyhow::Result<Workspace> {
     lab.spec.desired_status = api::workspace::DesiredStatus::Stopped;
     lab.spec.manager_ref = Some(scratch.namespace.clone());
     // The webhook is skipped, so the test itself records which user set the owner.
-    let named = [(CREATED_BY, OTHER_USER), (ASSIGNED_BY, CONTROLLER)];
+    let named = [(CREATED_BY, OTHER_USER), (ASSIGNED_BY, UNASKED)];
     lab.metadata.annotations = Some(
         named
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
