@@ -126,6 +126,31 @@ async fn a_template_without_overrides_refuses_differing_idle_settings() -> anyho
 }
 
 #[tokio::test]
+async fn a_template_without_overrides_lets_the_timeout_differ_within_its_bounds() -> anyhow::Result<()> {
+    let fixture = Fixture::new(
+        "idle-window",
+        json!({
+            "defaultIdleShutdown": {"idleTimeoutInMinutes": 60},
+            "idleShutdownOverrides": {"allow": false, "maxIdleTimeoutInMinutes": 120},
+        }),
+    )
+    .await?;
+    fixture.admits(json!({"idleTimeoutInMinutes": 120})).await?;
+    for (minutes, bound) in [(121, "maximum 120"), (59, "minimum 60")] {
+        let own = json!({"idleTimeoutInMinutes": minutes});
+        fixture
+            .refuses(own, &["spec.idleShutdown.idleTimeoutInMinutes", bound])
+            .await?;
+    }
+    let off = json!({"enabled": false});
+    let allow = "idleShutdownOverrides.allow is false";
+    fixture
+        .refuses(off, &["spec.idleShutdown.enabled", allow])
+        .await?;
+    template::finish(fixture.scratch).await
+}
+
+#[tokio::test]
 async fn a_template_whose_own_timeout_and_bounds_disagree_is_refused() -> anyhow::Result<()> {
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     let dry = PostParams {
@@ -155,8 +180,8 @@ async fn a_template_whose_own_timeout_and_bounds_disagree_is_refused() -> anyhow
         ),
         (
             json!({"idleTimeoutInMinutes": 50}),
-            json!({"allow": false, "maxIdleTimeoutInMinutes": 60}),
-            "bound nothing where allow is false",
+            json!({"allow": false, "maxIdleTimeoutInMinutes": 40}),
+            "must be within idleShutdownOverrides",
         ),
     ] {
         let template: WorkspaceTemplate = serde_json::from_value(json!({

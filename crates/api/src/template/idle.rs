@@ -3,17 +3,16 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-/// What workspaces may say in `idleShutdown`. Both ends belong to the range; an end left unset is open.
+/// What workspaces may say in `idleShutdown`. Both ends belong to the range. An end left unset is open, or the default with
+/// `allow: false`.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.minIdleTimeoutInMinutes) || !has(self.maxIdleTimeoutInMinutes) || self.minIdleTimeoutInMinutes <= self.maxIdleTimeoutInMinutes")
-        .message("minIdleTimeoutInMinutes must not be greater than maxIdleTimeoutInMinutes"),
-    validation = Rule::new("self.allow || (!has(self.minIdleTimeoutInMinutes) && !has(self.maxIdleTimeoutInMinutes))")
-        .message("minIdleTimeoutInMinutes and maxIdleTimeoutInMinutes bound nothing where allow is false: leave them out, or set allow: true")
+        .message("minIdleTimeoutInMinutes must not be greater than maxIdleTimeoutInMinutes")
 )]
 pub struct IdleShutdownOverrides {
-    /// False: workspaces may not differ from `defaultIdleShutdown`, which is then required; `min…` and `max…` are not allowed.
+    /// False: workspaces may not differ from `defaultIdleShutdown`, which is then required, but in a timeout from `min…` to `max…`.
     #[serde(default = "super::yes")]
     pub allow: bool,
     /// Shortest timeout of workspaces.

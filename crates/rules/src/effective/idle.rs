@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::WorkspaceTemplateSpec;
+use api::template::MinutesRange;
 use api::workspace::{IdleDetection, IdleScheme, IdleShutdown, TimestampFormat};
 
 use super::limits::span;
@@ -148,6 +149,29 @@ fn question(detection: &IdleDetection) -> Question {
 pub(crate) fn fields(path: &str) -> Vec<String> {
     let names = path.strip_prefix("$.").or_else(|| path.strip_prefix('.'));
     names.unwrap_or(path).split('.').map(str::to_owned).collect()
+}
+
+/// The timeouts that workspaces may set. Where the template allows no overrides, an end that it does not set is its default.
+pub(crate) fn bounds(template: &WorkspaceTemplateSpec) -> MinutesRange {
+    let Some(set) = &template.idle_shutdown_overrides else {
+        return MinutesRange::default();
+    };
+    let default = by_default(template).filter(|_| !set.allow);
+    let default = default.and_then(|default| default.idle_timeout_in_minutes);
+    MinutesRange {
+        min: set.min_idle_timeout_in_minutes.or(default),
+        max: set.max_idle_timeout_in_minutes.or(default),
+    }
+}
+
+/// Whether every workspace has the template's timeout, or none.
+pub(crate) fn is_timeout_fixed(template: &WorkspaceTemplateSpec) -> bool {
+    let is_closed = template
+        .idle_shutdown_overrides
+        .as_ref()
+        .is_some_and(|set| !set.allow);
+    let MinutesRange { min, max } = bounds(template);
+    is_closed && (min == max || template.default_idle_shutdown.is_none())
 }
 
 /// The effective values for a workspace that sets nothing itself.

@@ -23,6 +23,8 @@ impl Builder<'_> {
             .and_then(|template| template.idle_shutdown_overrides.as_ref());
         let never = "is the template's to decide: leave it out";
         let is_fixed = overrides.is_some_and(|overrides| !overrides.allow);
+        let is_timeout_fixed = self.template.is_some_and(idle::is_timeout_fixed);
+        let range = self.template.map(idle::bounds).unwrap_or_default();
         let values = match self.template {
             Some(template) if !may_switch_idle_off(template) => vec![true],
             _ => vec![true, false],
@@ -59,12 +61,8 @@ impl Builder<'_> {
                 "spec.idleShutdown.idleTimeoutInMinutes",
                 "Minutes without use before the stop",
                 Kind::Number {
-                    min: overrides
-                        .and_then(|it| it.min_idle_timeout_in_minutes)
-                        .unwrap_or(1),
-                    max: overrides
-                        .and_then(|it| it.max_idle_timeout_in_minutes)
-                        .unwrap_or(MAX_MINUTES),
+                    min: range.min.unwrap_or(1),
+                    max: range.max.unwrap_or(MAX_MINUTES),
                     unit: "minutes",
                 },
             )
@@ -72,7 +70,8 @@ impl Builder<'_> {
         ];
         let mut fields: Vec<_> = idle
             .into_iter()
-            .map(|it| if is_fixed { it.fixed(never) } else { it })
+            .zip([is_fixed, is_timeout_fixed])
+            .map(|(it, is_fixed)| if is_fixed { it.fixed(never) } else { it })
             .collect();
         let bounds = self.template.map(limits::bounds).unwrap_or_default();
         let start = self.blank.limits.start_timeout_minutes;

@@ -6,7 +6,7 @@ use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 
 use super::minutes;
 use crate::checks;
-use crate::effective::idle::{STATUS_PAGE, by_default, fields, is_on};
+use crate::effective::idle::{self, STATUS_PAGE, by_default, fields, is_on, is_timeout_fixed};
 use crate::violation::Violation;
 
 const FIELD: &str = "spec.idleShutdown";
@@ -25,16 +25,26 @@ pub(super) fn within(
 ) -> Vec<Violation> {
     let nothing = IdleShutdownOverrides::default();
     let bounds = template.idle_shutdown_overrides.as_ref().unwrap_or(&nothing);
-    if !bounds.allow {
-        return kept(spec.idle_shutdown.as_ref(), effective, template);
-    }
     let given = spec.idle_shutdown.as_ref();
     let own = given.and_then(|given| given.idle_timeout_in_minutes);
     let value = own.or_else(|| effective.filter(|_| is_on(effective))?.idle_timeout_in_minutes);
-    let mut found: Vec<_> = value
-        .and_then(|value| minutes::within(minutes_of(FIELD), value, own.is_some(), range(bounds)))
-        .into_iter()
-        .collect();
+    let outside = value
+        .and_then(|value| minutes::within(minutes_of(FIELD), value, own.is_some(), idle::bounds(template)));
+    if !bounds.allow {
+        let is_fixed = is_timeout_fixed(template);
+        let outside = outside.map(|outside| {
+            if is_fixed {
+                of_template("idleTimeoutInMinutes", outside.value)
+            } else {
+                outside
+            }
+        });
+        return kept(given, effective, template)
+            .into_iter()
+            .chain(outside)
+            .collect();
+    }
+    let mut found = Vec::from_iter(outside);
     let never = given.is_some_and(|given| given.enabled == Some(false));
     if let Some(max) = bounds.max_idle_timeout_in_minutes
         && never
@@ -57,41 +67,35 @@ pub fn may_switch_idle_off(template: &WorkspaceTemplateSpec) -> bool {
     !(is_bounded && is_on(by_default(template).as_ref()))
 }
 
-/// Reports fields that only the template may set. A value that equals the template's is always allowed.
+/// Reports fields that only the template may set, besides the timeout. A value that equals the template's is always allowed.
 fn kept(
     given: Option<&IdleShutdown>,
     effective: Option<&IdleShutdown>,
     template: &WorkspaceTemplateSpec,
 ) -> Vec<Violation> {
     let (theirs, default) = (effective.cloned().unwrap_or_default(), by_default(template));
-    let default = default.unwrap_or_else(|| IdleShutdown {
-        idle_timeout_in_minutes: theirs.idle_timeout_in_minutes,
-        ..IdleShutdown::default()
-    });
+    let default = default.unwrap_or_default();
     let on = |idle: &IdleShutdown| idle.enabled.unwrap_or_default();
-    let minutes = theirs.idle_timeout_in_minutes.unwrap_or_default();
-    [
-        ("enabled", on(&theirs) != on(&default), on(&theirs).to_string()),
-        (
-            "idleTimeoutInMinutes",
-            theirs.idle_timeout_in_minutes != default.idle_timeout_in_minutes,
-            minutes.to_string(),
-        ),
-        ("detection", theirs.detection != default.detection, String::new()),
-    ]
-    .into_iter()
-    .filter(|(_, differs, _)| *differs)
-    .map(|(field, _, value)| {
-        if field == "enabled" && given.is_none_or(|given| given.enabled.is_none()) {
+    let mut found = Vec::new();
+    if on(&theirs) != on(&default) {
+        found.push(if given.is_none_or(|given| given.enabled.is_none()) {
             // The user did not write that field. The block itself enables idle shutdown.
             let rule = "enables idle shutdown, which only the template may do (idleShutdownOverrides.allow is false): \
                         leave it out";
-            return Violation::new(FIELD, "", rule);
-        }
-        let rule = "is the template's to decide (idleShutdownOverrides.allow is false): leave it out";
-        Violation::new(format!("{FIELD}.{field}"), value, rule)
-    })
-    .collect()
+            Violation::new(FIELD, "", rule)
+        } else {
+            of_template("enabled", on(&theirs).to_string())
+        });
+    }
+    if theirs.detection != default.detection {
+        found.push(of_template("detection", String::new()));
+    }
+    found
+}
+
+fn of_template(field: &str, value: String) -> Violation {
+    let rule = "is the template's to decide (idleShutdownOverrides.allow is false): leave it out";
+    Violation::new(format!("{FIELD}.{field}"), value, rule)
 }
 
 /// Reports contradictions in a template.
@@ -103,32 +107,19 @@ pub(super) fn template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let Some(bounds) = &spec.idle_shutdown_overrides else {
         return found;
     };
-    let ends = ["minIdleTimeoutInMinutes", "maxIdleTimeoutInMinutes"].map(|end| format!("{BOUNDS}.{end}"));
-    if !bounds.allow {
-        if default.is_none() {
-            let rule = "is false, so spec.defaultIdleShutdown has to say when workspaces are stopped for idleness: add it, or set true";
-            found.push(Violation::new(format!("{BOUNDS}.allow"), "", rule));
-        }
-        let set = [
-            bounds.min_idle_timeout_in_minutes,
-            bounds.max_idle_timeout_in_minutes,
-        ];
-        for (field, minutes) in ends.iter().zip(set) {
-            let rule = "bounds nothing where allow is false: leave it out, or set allow: true";
-            found.extend(minutes.map(|minutes| Violation::new(field, minutes.to_string(), rule)));
-        }
+    if !bounds.allow && default.is_none() {
+        let rule = "is false, so spec.defaultIdleShutdown has to say when workspaces are stopped for idleness: add it, or set true";
+        found.push(Violation::new(format!("{BOUNDS}.allow"), "", rule));
     }
-    let value = default.and_then(|default| default.idle_timeout_in_minutes);
-    let value = value.map(|value| (minutes_of(DEFAULT), value));
-    found.extend(minutes::template(ends, range(bounds), value));
-    found
-}
-
-fn range(bounds: &IdleShutdownOverrides) -> MinutesRange {
-    MinutesRange {
+    let ends = ["minIdleTimeoutInMinutes", "maxIdleTimeoutInMinutes"].map(|end| format!("{BOUNDS}.{end}"));
+    let range = MinutesRange {
         min: bounds.min_idle_timeout_in_minutes,
         max: bounds.max_idle_timeout_in_minutes,
-    }
+    };
+    let value = default.and_then(|default| default.idle_timeout_in_minutes);
+    let value = value.map(|value| (minutes_of(DEFAULT), value));
+    found.extend(minutes::template(ends, range, value));
+    found
 }
 
 fn minutes_of(field: &str) -> String {

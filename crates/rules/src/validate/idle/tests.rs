@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::effective::idle::{effective, resolve};
+use crate::effective::idle::{Idle, effective, resolve};
 
 fn spec(idle: &Value) -> WorkspaceSpec {
     serde_json::from_value(json!({"displayName": "d", "idleShutdown": idle})).unwrap()
@@ -118,7 +118,7 @@ fn without_overrides_each_differing_idle_field_is_refused() {
     let own = json!({"enabled": false, "idleTimeoutInMinutes": 61, "detection": {"httpGet": {"port": 9000}}});
     let found = lines(own, default.clone(), closed.clone());
     assert_eq!(found.len(), 3, "{found:?}");
-    for (line, field) in found.iter().zip(["enabled", "idleTimeoutInMinutes", "detection"]) {
+    for (line, field) in found.iter().zip(["enabled", "detection", "idleTimeoutInMinutes"]) {
         assert!(
             line.starts_with(&format!("spec.idleShutdown.{field}: ")),
             "{line}"
@@ -138,6 +138,49 @@ fn without_overrides_each_differing_idle_field_is_refused() {
     let on = lines(json!({"enabled": true}), json!(null), closed.clone());
     assert!(on[0].starts_with("spec.idleShutdown.enabled: \"true\""), "{on:?}");
     assert!(lines(json!({"enabled": false}), json!(null), closed).is_empty());
+}
+
+#[test]
+fn without_overrides_the_timeout_may_differ_within_bounds_and_an_unset_end_is_the_default() {
+    let default = json!({"idleTimeoutInMinutes": 30, "detection": {"httpGet": {"port": 9000}}});
+    let of = |own: Value, bounds: Value| {
+        let mut bounds = bounds;
+        bounds["allow"] = json!(false);
+        lines(own, default.clone(), bounds)
+    };
+    let minutes = |minutes: i32| json!({"idleTimeoutInMinutes": minutes});
+    let both = json!({"minIdleTimeoutInMinutes": 15, "maxIdleTimeoutInMinutes": 60});
+    for fine in [15, 30, 60] {
+        assert_eq!(of(minutes(fine), both.clone()), [""; 0], "{fine}");
+    }
+    for (bounds, outside, expected) in [
+        (both.clone(), 14, "less than the template's minimum 15"),
+        (both.clone(), 61, "more than the template's maximum 60"),
+        (
+            json!({"maxIdleTimeoutInMinutes": 60}),
+            29,
+            "less than the template's minimum 30",
+        ),
+        (
+            json!({"minIdleTimeoutInMinutes": 15}),
+            31,
+            "more than the template's maximum 30",
+        ),
+        (json!({}), 31, "is the template's to decide"),
+    ] {
+        let found = of(minutes(outside), bounds);
+        assert!(found.len() == 1 && found[0].contains(expected), "{found:?}");
+    }
+    for other in [
+        json!({"enabled": false}),
+        json!({"detection": {"httpGet": {"port": 9001}}}),
+    ] {
+        let found = of(other.clone(), both.clone());
+        assert!(
+            found.len() == 1 && found[0].contains("is the template's to decide"),
+            "{other}: {found:?}"
+        );
+    }
 }
 
 #[test]
@@ -223,6 +266,7 @@ proptest! {
         let own = spec(&own);
         let resolved = resolve(effective(own.idle_shutdown.as_ref(), Some(&template_spec)).as_ref());
         let default = resolve(by_default(&template_spec).as_ref());
+        let is_fixed = is_timeout_fixed(&template_spec);
         let bounds = template_spec.idle_shutdown_overrides.unwrap();
         match &resolved {
             Some(idle) => {
@@ -232,7 +276,9 @@ proptest! {
             None => prop_assert!(default.is_none() || bounds.max_idle_timeout_in_minutes.is_none()),
         }
         if !bounds.allow {
-            prop_assert_eq!(resolved, default);
+            let question = |idle: &Option<Idle>| idle.as_ref().map(|idle| idle.question.clone());
+            prop_assert_eq!(question(&resolved), question(&default));
+            prop_assert!(!is_fixed || resolved == default);
         }
     }
 }
