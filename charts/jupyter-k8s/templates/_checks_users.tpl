@@ -40,16 +40,21 @@
 {{- end -}}
 {{- range $field, $names := dict "manager.authorization.adminGroups" .Values.manager.authorization.adminGroups "administrators.groups" .Values.administrators.groups -}}
 {{- range $number, $group := $names -}}
-  {{- if hasPrefix "system:" $group }}
+  {{- if include "jk8s.isOfKubernetes" $group }}
   - {{ $field }}[{{ $number }}]: {{ quote $group }} is a system group{{ with include "jk8s.membersOfSystemGroup" $group }} of {{ . }}{{ end }}. Its members would open every workspace: name a group of administrators
   {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- range $number, $user := .Values.administrators.users -}}
-  {{- if hasPrefix "system:" $user }}
+  {{- if include "jk8s.isOfKubernetes" $user }}
   - administrators.users[{{ $number }}]: {{ quote $user }} is an account of the system, which does not sign in: name a person
   {{- end -}}
 {{- end -}}
+{{- end }}
+
+{{/* "yes" for names of users and groups that Kubernetes and kubeadm give out themselves, else empty. */}}
+{{- define "jk8s.isOfKubernetes" -}}
+{{- if or (hasPrefix "system:" .) (hasPrefix "kubeadm:" .) }}yes{{ end -}}
 {{- end }}
 
 {{/* The members of a group that Kubernetes fills itself; empty for any other group. */}}

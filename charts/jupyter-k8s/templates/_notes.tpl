@@ -262,7 +262,7 @@
 {{- range append .Values.userNamespaces .Values.administrators -}}
   {{- range concat (default list .users) (default list .adminUsers) -}}
     {{- $user := . -}}
-    {{- $known := hasPrefix "system:" $user -}}
+    {{- $known := include "jk8s.isOfKubernetes" $user -}}
     {{- range $prefixes }}{{ if hasPrefix . $user }}{{ $known = true }}{{ end }}{{ end -}}
     {{- if and $.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $user }}{{ end -}}
   {{- end -}}
@@ -280,12 +280,21 @@
 {{- range append .Values.userNamespaces .Values.administrators -}}
   {{- range concat (default list .groups) (default list .adminGroups) -}}
     {{- $group := . -}}
-    {{- $known := hasPrefix "system:" $group -}}
+    {{- $known := include "jk8s.isOfKubernetes" $group -}}
     {{- range $prefixes }}{{ if hasPrefix . $group }}{{ $known = true }}{{ end }}{{ end -}}
     {{- if and $.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $group }}{{ end -}}
   {{- end -}}
 {{- end -}}
 {{- toJson (uniq $unknown) -}}
+{{- end }}
+
+{{/* Providers whose groups have no prefix while the portal acts as its users; as JSON. */}}
+{{- define "jk8s.bareGroups" -}}
+{{- $bare := list -}}
+{{- if and .Values.gateway.enabled .Values.portal.enabled (include "jk8s.portal.actsIn" . | fromJsonArray) -}}
+{{- range include "jk8s.allProviders" . | fromJsonArray }}{{ if and .groupsClaim (not .groups) }}{{ $bare = append $bare .at }}{{ end }}{{ end -}}
+{{- end -}}
+{{- toJson $bare -}}
 {{- end }}
 
 {{/* "yes" where the API server is too old for the portal's constrained impersonation. Only a cluster has a version that counts. */}}

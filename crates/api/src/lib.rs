@@ -12,9 +12,9 @@
 //! - `template`: `WorkspaceTemplate`, defaults and bounds.
 //! - `workspace`: `Workspace`, one user's compute, disk and URL.
 //! - `condition`: condition types and reasons.
-//! - `names`: API group, labels, annotations, finalizers and field managers.
 //! - `request`: requests with strict validation of fields.
 //! - `schema`: schema fragments.
+//! - `names`: API group, labels, annotations, finalizers and field managers.
 //! - `lenient`: statuses of other versions.
 
 #![expect(

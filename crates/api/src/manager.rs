@@ -196,11 +196,11 @@ pub struct ForwardAuth {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!has(self.adminUsers) || self.adminUsers.all(u, !u.startsWith('system:'))")
-        .message(Message::Expression("'adminUsers cannot hold accounts of the system, such as ' + strings.quote(self.adminUsers.filter(u, u.startsWith(\'system:\'))[0]) + ': name people'".to_owned()))
+    validation = Rule::new(format!("!has(self.adminUsers) || self.adminUsers.all(u, !{})", schema::is_of_kubernetes("u")))
+        .message(Message::Expression(format!("'adminUsers cannot hold accounts of the system, such as ' + strings.quote(self.adminUsers.filter(u, {})[0]) + ': name people'", schema::is_of_kubernetes("u"))))
         .field_path(".adminUsers"),
-    validation = Rule::new("!has(self.adminGroups) || self.adminGroups.all(g, !g.startsWith('system:'))")
-        .message(Message::Expression("'adminGroups cannot hold groups of the system, such as ' + strings.quote(self.adminGroups.filter(g, g.startsWith(\'system:\'))[0]) + ': name groups of people'".to_owned()))
+    validation = Rule::new(format!("!has(self.adminGroups) || self.adminGroups.all(g, !{})", schema::is_of_kubernetes("g")))
+        .message(Message::Expression(format!("'adminGroups cannot hold groups of the system, such as ' + strings.quote(self.adminGroups.filter(g, {})[0]) + ': name groups of people'", schema::is_of_kubernetes("g"))))
         .field_path(".adminGroups")
 )]
 pub struct Authorization {

@@ -9,6 +9,14 @@ pub const GROUP: &str = "workspaces.jupyter.org";
 /// The only served version of [`GROUP`].
 pub const VERSION: &str = "v1alpha1";
 
+/// What names of users and groups begin with that Kubernetes and kubeadm give out themselves. An identity provider must give none.
+pub const KUBERNETES_PREFIXES: [&str; 2] = ["system:", "kubeadm:"];
+
+/// Whether Kubernetes or kubeadm gives out this name of a user or group itself.
+pub fn is_of_kubernetes(name: &str) -> bool {
+    KUBERNETES_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Longest name of a Workspace: children are called `workspace-<name>` and nothing is ever cut.
 pub const MAX_WORKSPACE_NAME: usize = 50;
 

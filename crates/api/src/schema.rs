@@ -120,6 +120,12 @@ fn bound(schema: &mut Map<String, Value>) {
     }
 }
 
+/// CEL: whether Kubernetes or kubeadm gives out this name of a user or group itself.
+pub(crate) fn is_of_kubernetes(name: &str) -> String {
+    let begins = crate::names::KUBERNETES_PREFIXES.map(|prefix| format!("{name}.startsWith('{prefix}')"));
+    format!("({})", begins.join(" || "))
+}
+
 /// What a message shows of a text in an object: quoted, with everything escaped, at most 100 characters.
 fn shown(path: &str) -> String {
     format!("strings.quote({path}.size() > 100 ? {path}.substring(0, 100) + '...' : {path})")

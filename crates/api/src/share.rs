@@ -75,7 +75,7 @@ pub struct WorkspaceShareSpec {
     validation = Rule::new("(self.kind == 'ServiceAccount') == has(self.namespace)")
         .message(Message::Expression("'a ServiceAccount has a namespace, a User or Group has none: ' + (has(self.namespace) ? 'leave it out for ' : 'name the one of ') + self.kind + ' ' + strings.quote(self.name)".to_owned()))
         .field_path(".namespace"),
-    validation = Rule::new("self.kind != 'Group' || !self.name.startsWith('system:') || self.name.matches('^system:serviceaccounts:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')")
+    validation = Rule::new(format!("self.kind != 'Group' || !{} || self.name.matches('^system:serviceaccounts:[a-z0-9]([-a-z0-9]{{0,61}}[a-z0-9])?$')", schema::is_of_kubernetes("self.name")))
         .message(Message::Expression("'a workspace cannot be shared with ' + strings.quote(self.name) + ', a group of the system: name system:serviceaccounts:<namespace>, or groups of people'".to_owned()))
         .field_path(".name"),
     validation = Rule::new("self.kind != 'User' || self.name != 'system:anonymous'")

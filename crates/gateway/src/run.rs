@@ -34,8 +34,8 @@ use crate::login::settings::SignIn;
 use crate::metrics::Metrics;
 use crate::metrics::gauges::{self, Sample};
 use crate::oidc::clients::Client as OidcClient;
-use crate::oidc::shared_domains;
 use crate::oidc::{Providers, Registered, discovery};
+use crate::oidc::{bare_groups, shared_domains};
 use crate::pages;
 use crate::relay::Relay;
 use crate::router;
@@ -151,6 +151,7 @@ async fn serve(
         index.clone(),
         follower.clone(),
     ));
+    bare_groups::warn(&args.portal_acts_in, &sign_in.providers);
     tasks.spawn(open_when_known(index.clone(), indexed, sign_in.providers.clone()));
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));

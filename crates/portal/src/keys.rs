@@ -65,5 +65,5 @@ impl Authenticator for Keys {
 }
 
 /// Shown to a user whose identity cannot be sent to the API server.
-const UNUSABLE: &str = "Your user name or a group of yours cannot be used with Kubernetes: it begins with `system:`, contains \
-     control characters, or begins or ends with a space; or you are in more than 1,000 groups.";
+const UNUSABLE: &str = "Your user name or a group of yours cannot be used with Kubernetes: it begins with `system:` or \
+     `kubeadm:`, contains control characters, or begins or ends with a space; or you are in more than 1,000 groups.";

@@ -37,6 +37,7 @@ use self::site::Site;
 use self::workspace::Trial;
 use crate::clock::Clock;
 use crate::oidc::args::Oidc;
+use crate::oidc::bare_groups;
 use crate::oidc::clients;
 
 /// Name of the command, as the first argument.
@@ -77,6 +78,10 @@ pub struct Args {
     /// Identity providers, with the settings of the gateway; needed with it.
     #[command(flatten)]
     oidc: Option<Oidc>,
+
+    /// Namespaces in which the portal changes workspaces for users, `*` for all (repeatable).
+    #[arg(long)]
+    portal_acts_in: Vec<String>,
 
     /// Port of the webhook's pods.
     #[arg(long, default_value_t = 9443)]
@@ -227,7 +232,15 @@ async fn providers(args: &Args, report: &mut Report) -> std::io::Result<()> {
     for (registered, client) in list.iter().zip(clients) {
         let redirect_uri = site.domain().auth_origin() + &registered.callback;
         let outcome = provider::check(&registered.name, &redirect_uri, client, &Clock::System).await;
-        report.add("provider", &outcome)?;
+        let is_bare = !args.portal_acts_in.is_empty() && bare_groups::has_bare_groups(&registered.mapping);
+        report.add(
+            "provider",
+            &if is_bare {
+                outcome.but(bare_groups::PROBLEM)
+            } else {
+                outcome
+            },
+        )?;
     }
     Ok(())
 }

@@ -19,6 +19,16 @@ pub(super) enum Outcome {
 }
 
 impl Outcome {
+    /// The same, with a warning that is no failure.
+    pub(super) fn but(self, warning: &str) -> Self {
+        let told = |text: String| format!("{text}. WARNING: {warning}");
+        match self {
+            Self::Ok(text) => Self::Ok(told(text)),
+            Self::Fail(text) => Self::Fail(told(text)),
+            Self::Skip(text) => Self::Skip(told(text)),
+        }
+    }
+
     /// The line of the check of this name.
     fn line(&self, name: &str) -> String {
         let (word, text) = match self {

@@ -134,7 +134,7 @@ impl Mapping {
             return Err(missing());
         }
         let user_name = format!("{}{name}", self.username_prefix);
-        if user_name.starts_with("system:") {
+        if api::names::is_of_kubernetes(&user_name) {
             return Err(IdentityError::Reserved { claim: claim.clone() });
         }
         Ok(user_name)
@@ -171,7 +171,7 @@ impl Mapping {
         // Sorted, so that another order in the provider's answer is no change.
         groups.sort_unstable();
         groups.dedup();
-        if groups.iter().any(|group| group.starts_with("system:")) {
+        if groups.iter().any(|group| api::names::is_of_kubernetes(group)) {
             return Err(IdentityError::Reserved { claim: claim.clone() });
         }
         Ok(groups)
@@ -230,7 +230,7 @@ pub enum IdentityError {
     },
     /// A name that is reserved for Kubernetes itself.
     #[error(
-        "the claim {claim:?} gives a name that begins with \"system:\", which Kubernetes reserves for itself"
+        "the claim {claim:?} gives a name that begins with \"system:\" or \"kubeadm:\", which Kubernetes reserves for itself"
     )]
     Reserved {
         /// The configured claim.
@@ -252,6 +252,18 @@ mod tests {
     fn groups(prefix: &str, claims: &Value) -> Result<Vec<String>, IdentityError> {
         let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), prefix);
         identify(&mapping, claims).map(|identity| identity.groups)
+    }
+
+    /// `kit` depends on no other crate, so it has these names once more.
+    #[test]
+    fn names_of_kubernetes_are_in_no_assertion_either() {
+        for prefix in api::names::KUBERNETES_PREFIXES {
+            let name = format!("{prefix}x");
+            assert!(kit::assertion::check_identity(&name, &[]).is_err(), "{name}");
+            assert!(kit::assertion::check_identity("alice", std::slice::from_ref(&name)).is_err());
+            let claims = json!({"sub": "1", "groups": [name]});
+            assert!(matches!(groups("", &claims), Err(IdentityError::Reserved { .. })));
+        }
     }
 
     /// The table is fixed: a changed row renames users.

@@ -7,10 +7,12 @@
 //! - `providers`: all providers that users may choose from.
 //! - Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each.
 //! - `https_proxy`: a proxy between the gateway and all providers.
-//! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies.
+//! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies,
+//!   `bare_groups` where a provider can give out groups of the cluster.
 
 pub(crate) mod admission;
 pub(crate) mod args;
+pub(crate) mod bare_groups;
 mod bearer;
 pub(crate) mod claims;
 pub(crate) mod clients;

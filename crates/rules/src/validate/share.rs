@@ -12,8 +12,6 @@ use crate::violation::Violation;
 const MAX_SUBJECTS: usize = 50;
 /// User name of anonymous requests.
 const ANONYMOUS: &str = "system:anonymous";
-/// Prefix of groups that Kubernetes itself assigns.
-const SYSTEM: &str = "system:";
 /// Prefix of the groups that contain the service accounts of one namespace.
 const ACCOUNTS_OF_NAMESPACE: &str = "system:serviceaccounts:";
 
@@ -67,7 +65,7 @@ fn subject(at: &str, subject: &Subject) -> Vec<Violation> {
         }
         (SubjectKind::User | SubjectKind::Group, None) => {}
     }
-    if subject.kind == SubjectKind::Group && name.starts_with(SYSTEM) {
+    if subject.kind == SubjectKind::Group && api::names::is_of_kubernetes(name) {
         let of_namespace = name.strip_prefix(ACCOUNTS_OF_NAMESPACE);
         if !of_namespace.is_some_and(is_dns_1123_label) {
             let rule = "is a group of the system, which may be everybody: of those, only system:serviceaccounts:<namespace> may be \
@@ -113,6 +111,7 @@ mod tests {
         for name in [
             "system:authenticated",
             "system:unauthenticated",
+            "kubeadm:cluster-admins",
             "system:masters",
             "system:serviceaccounts",
             "system:serviceaccounts:",

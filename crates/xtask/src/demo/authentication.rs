@@ -46,12 +46,12 @@ fn configuration(authority: &str) -> Value {
             // Like the gateway: without a prefix, a user could have the name `system:admin`.
             "userValidationRules": [
                 {
-                    "expression": "!user.username.startsWith('system:')",
-                    "message": "user names that begin with system: are reserved",
+                    "expression": "!user.username.startsWith('system:') && !user.username.startsWith('kubeadm:')",
+                    "message": "user names that begin with system: or kubeadm: are reserved",
                 },
                 {
-                    "expression": "user.groups.all(group, !group.startsWith('system:'))",
-                    "message": "groups that begin with system: are reserved",
+                    "expression": "user.groups.all(group, !group.startsWith('system:') && !group.startsWith('kubeadm:'))",
+                    "message": "groups that begin with system: or kubeadm: are reserved",
                 },
             ],
         }],
@@ -95,12 +95,12 @@ mod tests {
         let guide: Value = serde_saphyr::from_str(guide.split("```").next().unwrap()).unwrap();
         let rules = json!([
             {
-                "expression": "!user.username.startsWith('system:')",
-                "message": "user names that begin with system: are reserved",
+                "expression": "!user.username.startsWith('system:') && !user.username.startsWith('kubeadm:')",
+                "message": "user names that begin with system: or kubeadm: are reserved",
             },
             {
-                "expression": "user.groups.all(group, !group.startsWith('system:'))",
-                "message": "groups that begin with system: are reserved",
+                "expression": "user.groups.all(group, !group.startsWith('system:') && !group.startsWith('kubeadm:'))",
+                "message": "groups that begin with system: or kubeadm: are reserved",
             },
         ]);
         assert_eq!(configuration("PEM")["jwt"][0]["userValidationRules"], rules);

@@ -466,6 +466,23 @@ fn groups_of_namespaces_that_no_provider_gives_are_named() {
 }
 
 #[test]
+fn groups_without_a_prefix_give_a_warning_where_the_portal_acts() {
+    let warning = "WARNING: groups of oidc have no prefix, and the portal acts as them";
+    let bare = "oidc.groupsClaim=groups";
+    let prefixed = "oidc.groupsClaim=groups,oidc.groupsPrefix=oidc:";
+    let reads = "oidc.groupsClaim=groups,portal.impersonation=Off";
+    for (values, is_told) in [(bare, true), (prefixed, false), (reads, false)] {
+        let set = [&EXTERNAL[..], &["--set", values]].concat();
+        assert_eq!(notes(&set).contains(warning), is_told, "{values}");
+        let check = rendered_in(&json!({}), "tests/check.yaml", &set);
+        let acts = check
+            .iter()
+            .any(|object| object.to_string().contains("--portal-acts-in=*"));
+        assert_eq!(acts, values != reads, "{values}");
+    }
+}
+
+#[test]
 fn in_one_namespace_the_notes_bind_the_role_of_users_before_the_first_workspace() {
     let text = notes(&[&EXTERNAL[..], &["--set", "scope=Namespace,objects=Namespace"]].concat());
     let command = "     kubectl create rolebinding workspaces -n jupyter-k8s-system --clusterrole=jupyter-k8s-workspace-user.jupyter-k8s-system --group=<group>\n";

@@ -8,8 +8,8 @@ use std::fmt;
 pub const MAX_GROUPS: usize = 1000;
 /// Maximum length of all groups together.
 pub const MAX_GROUP_BYTES: usize = 64 * 1024;
-/// What Kubernetes' own names begin with.
-const RESERVED: &str = "system:";
+/// What names begin with that Kubernetes and kubeadm give out themselves.
+const RESERVED: [&str; 2] = ["system:", "kubeadm:"];
 
 /// What a name is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +35,8 @@ pub enum NameError {
     /// There is none.
     #[error("is empty")]
     Empty,
-    /// It begins with `system:`.
-    #[error("begins with \"system:\", which Kubernetes reserves for itself")]
+    /// It begins with `system:` or `kubeadm:`.
+    #[error("begins with \"system:\" or \"kubeadm:\", which Kubernetes reserves for itself")]
     Reserved,
     /// It contains control characters.
     #[error("contains a control character, which an HTTP header cannot carry")]
@@ -86,7 +86,7 @@ pub fn check_identity(user: &str, groups: &[String]) -> Result<(), IdentityError
 fn check_name(of: Name, name: &str) -> Result<(), IdentityError> {
     let error = if name.is_empty() {
         NameError::Empty
-    } else if name.starts_with(RESERVED) {
+    } else if RESERVED.iter().any(|prefix| name.starts_with(prefix)) {
         NameError::Reserved
     } else if name.chars().any(char::is_control) {
         NameError::Control
@@ -149,6 +149,7 @@ mod tests {
         for (name, expected) in [
             ("", NameError::Empty),
             ("system:", NameError::Reserved),
+            ("kubeadm:cluster-admins", NameError::Reserved),
             ("system:masters", NameError::Reserved),
             ("system:serviceaccount:team:robot", NameError::Reserved),
             ("alice\r\nImpersonate-Group: admins", NameError::Control),

@@ -202,7 +202,7 @@ pub(in crate::pages) fn name_problem(name: &str) -> Option<String> {
     if name.trim().is_empty() {
         return Some("Type the exact name, as the other user's account page shows it.".to_owned());
     }
-    if name.starts_with("system:") {
+    if api::names::is_of_kubernetes(name) {
         return Some(format!(
             "{name:?} is a name of Kubernetes itself: type the name of a user or a group of users."
         ));
