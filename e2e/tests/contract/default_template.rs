@@ -14,7 +14,7 @@ use kube::{
     Api, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::rules::alice;
 
@@ -52,7 +52,9 @@ async fn a_name_alone_makes_a_workspace_of_the_namespace_s_default_template() ->
     let stop = json!({"desiredStatus": "Stopped"});
     let stopped = workspace::set(&workspaces, "lab", stop).await?;
     let mut manifest = json!(again);
-    manifest["spec"]["desiredStatus"] = Value::Null;
+    if let Some(spec) = manifest["spec"].as_object_mut() {
+        spec.remove("desiredStatus");
+    }
     let replace = ["replace", "-n", &scratch.namespace, "-f", "-"];
     let outcome = kubectl_with("alice", &replace, &manifest).await?;
     assert_eq!(outcome.code, 0, "{outcome:?}");
