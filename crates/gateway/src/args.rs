@@ -77,6 +77,11 @@ pub struct Args {
     #[arg(long, env = "PORTAL_ACTS_IN", value_delimiter = ',')]
     pub portal_acts_in: Vec<String>,
 
+    /// Whether the portal acts with users' ID tokens: requests to it then carry the user's newest ID token, and sessions are renewed
+    /// before that expires.
+    #[arg(long, env = "PORTAL_ID_TOKENS", requires = "portal_enabled")]
+    pub portal_id_tokens: bool,
+
     /// Address for the proxy's auth requests and for websockets (TLS).
     #[arg(long, env = "VERIFY_ADDRESS", default_value = "[::]:8443")]
     pub verify_address: SocketAddr,

@@ -159,7 +159,7 @@ async fn serve(
     let audit = audit.naming_clients(args.audit_client_address);
     let objects = Api::namespaced(client.clone(), &args.namespace);
     let observers = (audit.clone(), metrics.clone());
-    let sessions = sessions(objects, ring.clone(), &sign_in, observers);
+    let sessions = sessions(objects, ring.clone(), (args, &sign_in), observers);
     let mut renewals = JoinSet::new();
     maintain(&sessions, (&mut tasks, &mut renewals), (follower, watched), &stop);
 
@@ -285,11 +285,12 @@ fn maintain(
 fn sessions(
     objects: Api<GatewaySession>,
     keys: Arc<KeyRing>,
-    sign_in: &SignIn,
+    (args, sign_in): (&Args, &SignIn),
     (audit, metrics): (Audit, Metrics),
 ) -> Arc<Sessions> {
     let sessions = Sessions::new(objects, keys, Clock::System)
         .counted(metrics)
+        .keeping_id_tokens(args.portal_id_tokens)
         .within(sign_in.limits)
         .renewed_by(sign_in.providers.clone())
         .on_logout(move |session, user, by| audit.logout(session, user, by));

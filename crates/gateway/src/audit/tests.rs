@@ -53,6 +53,7 @@ fn session(user: &str) -> Session {
         },
         end: 1_800_000_000,
         credential: Credential::Login,
+        id_token: None,
     }
 }
 

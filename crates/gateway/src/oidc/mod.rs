@@ -71,7 +71,7 @@ const MAX_SID: usize = 1024;
 /// Maximum interval of renewals at the provider, in seconds.
 const RENEW_AT_MOST: i64 = 5 * 60;
 /// Minimum interval, however short the lifetime of access tokens.
-const RENEW_AT_LEAST: i64 = 30;
+pub(crate) const RENEW_AT_LEAST: i64 = 30;
 /// Maximum length of an error code that is logged.
 const LONGEST_CODE: usize = 40;
 

@@ -14,6 +14,8 @@ pub struct Renewed {
     pub refresh_token: Option<Secret>,
     /// Seconds until the next renewal.
     pub renew_in: i64,
+    /// The new ID token, if there is one and it passes all checks.
+    pub id_token: Option<Secret>,
     /// All claims of the new ID token. `None` when the answer contains none, which means no change.
     ///
     /// # Errors
@@ -38,6 +40,7 @@ impl Provider {
             }
             answer => answer.map_err(refusal)?,
         };
+        let mut id_token = None;
         let claims = match answer.id_token() {
             None => Ok(None),
             Some(token) => {
@@ -48,12 +51,14 @@ impl Provider {
                     access_token: answer.access_token(),
                 };
                 let verified = self.verify(received, Expected::Renewal(original)).await;
+                id_token = verified.is_ok().then_some(text);
                 verified.map(|(_, claims)| Some(claims))
             }
         };
         Ok(Renewed {
             refresh_token: refresh_token(&answer),
             renew_in: renew_in(&answer),
+            id_token,
             claims,
         })
     }
@@ -67,6 +72,7 @@ fn without_id_token(body: &[u8]) -> Option<Renewed> {
     Some(Renewed {
         refresh_token: refresh_token(&answer),
         renew_in: renew_in(&answer),
+        id_token: None,
         claims: Err(JwtError::Claims),
     })
 }

@@ -56,7 +56,11 @@ impl Sessions {
         self.make_room(content).await?;
         let id = RandomId::new().map_err(unavailable)?;
         let name = object_name(id);
-        let sealed = content
+        let mut stored = content.clone();
+        if self.keeps_id_tokens {
+            stored.renew_before_id_token_ends(self.clock.now());
+        }
+        let sealed = stored
             .seal(&self.keys, &name, self.clock.now())
             .map_err(unavailable)?;
         let end = Timestamp::from_second(content.end).map_err(unavailable)?;

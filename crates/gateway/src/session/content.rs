@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::oidc::claims::Identity;
-use crate::oidc::{Original, Tokens, payload};
+use crate::oidc::{Original, RENEW_AT_LEAST, Tokens, payload};
 use crate::tokens::random::CryptoError;
 use crate::tokens::redacted::Secret;
 use crate::tokens::seal::{KeyRing, Purpose, Sealed};
@@ -15,6 +15,30 @@ use crate::tokens::{RandomId, TICKET_LIFE};
 
 /// Maximum number of one-time codes that are recorded as spent at a time.
 const MAX_SPENT: usize = 64;
+
+/// Maximum length of an ID token that is sent to the portal, in bytes.
+const MAX_SENT: usize = 32 * 1024;
+/// An ID token is renewed before it is sent if it is valid for less than this many seconds: a page that stays open uses it as long as
+/// its assertion.
+const ID_TOKEN_LASTS: i64 = kit::assertion::LIFE + 15;
+/// An earlier request renews it in the background, this many seconds before.
+const RENEWED_BEFORE: i64 = 30;
+
+/// An ID token with which the portal acts as the user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdToken {
+    /// The token.
+    pub text: Secret,
+    /// When it expires, Unix seconds.
+    pub(super) ends: i64,
+}
+
+impl IdToken {
+    /// Whether it is valid for as long as a page may use it.
+    pub(super) fn lasts(&self, now: i64) -> bool {
+        now + ID_TOKEN_LASTS <= self.ends
+    }
+}
 
 /// How long sessions last, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +96,9 @@ pub struct Content {
     pub groups: Vec<String>,
     /// ID token as received at the login.
     id_token: String,
+    /// The newest ID token, if a renewal brought one and somebody needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    renewed_id_token: Option<String>,
     /// When the ID token was issued, by the provider's clock.
     #[serde(default)]
     pub(super) issued: i64,
@@ -141,6 +168,7 @@ impl Content {
             user_name: identity.user_name,
             groups: identity.groups,
             id_token: tokens.id_token.expose().to_owned(),
+            renewed_id_token: None,
             issued: tokens.issued,
             refresh_token: tokens
                 .refresh_token
@@ -213,6 +241,36 @@ impl Content {
         payload(&self.id_token).unwrap_or_default()
     }
 
+    /// The newest ID token, if it can be sent in a header.
+    pub(super) fn newest_id_token(&self) -> Option<IdToken> {
+        let text = self.renewed_id_token.as_ref().unwrap_or(&self.id_token);
+        if text.len() > MAX_SENT {
+            return None;
+        }
+        Some(IdToken {
+            ends: payload(text)?.get("exp")?.as_i64()?,
+            text: Secret::new(text.clone()),
+        })
+    }
+
+    /// Keeps a newer ID token.
+    pub(super) fn renew_id_token(&mut self, token: &Secret) {
+        // The object has room for one token of any length.
+        if token.expose().len() <= MAX_SENT {
+            self.renewed_id_token = Some(token.expose().to_owned());
+        }
+    }
+
+    /// Brings the next renewal forward to some time before the ID token ends. A token that has ended changes nothing: the provider
+    /// issued no newer one.
+    pub(super) fn renew_before_id_token_ends(&mut self, now: i64) {
+        let ends = self.newest_id_token().map_or(now, |token| token.ends);
+        if ends > now {
+            let early = (ends - ID_TOKEN_LASTS - RENEWED_BEFORE).max(now + RENEW_AT_LEAST);
+            self.due = self.due.min(early);
+        }
+    }
+
     /// The ID token of the login.
     pub(super) fn id_token(&self) -> Secret {
         Secret::new(self.id_token.clone())
@@ -269,6 +327,9 @@ pub fn id_of(object_name: &str) -> Option<RandomId> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
+
     use super::*;
     use crate::tokens::seal::{KeyId, SealingKey};
 
@@ -322,6 +383,34 @@ mod tests {
         let times = content.times(Limits::default());
         assert_eq!((times.over, times.doubtful), (4600, 4600));
         assert!(content.refresh_token().is_none());
+    }
+
+    #[test]
+    fn the_newest_id_token_is_sent_and_its_end_brings_the_renewal_forward() {
+        let token = |ends: i64, length: usize| {
+            let claims = serde_json::json!({"exp": ends, "more": "x".repeat(length)});
+            Secret::new(format!("h.{}.s", BASE64URL.encode(claims.to_string())))
+        };
+        let mut content = content();
+        assert_eq!(content.newest_id_token(), None, "no claims");
+        content.renew_before_id_token_ends(1000);
+        assert_eq!(content.due, 1300);
+        content.renew_id_token(&token(1300, 0));
+        assert_eq!(content.newest_id_token().unwrap().ends, 1300);
+        content.renew_before_id_token_ends(1000);
+        assert_eq!(content.due, 1195);
+        content.renew_before_id_token_ends(1180);
+        assert_eq!(content.due, 1195, "never later");
+        content.due = 1600;
+        content.renew_before_id_token_ends(1290);
+        assert_eq!(content.due, 1320, "not at once");
+        content.due = 1600;
+        content.renew_before_id_token_ends(1300);
+        assert_eq!(content.due, 1600, "no newer one was issued");
+        let newest = content.newest_id_token();
+        assert!(newest.as_ref().unwrap().lasts(1225) && !newest.as_ref().unwrap().lasts(1226));
+        content.renew_id_token(&token(2000, MAX_SENT));
+        assert_eq!(content.newest_id_token(), newest, "too long for a header");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 pub use self::change::Spent;
-pub use self::content::{Content, id_of};
+pub use self::content::{Content, IdToken, id_of};
 use self::content::{Limits, object_name};
 pub use self::credential::{Credential, Reviewed};
 use self::ending::ProviderLogout;
@@ -63,6 +63,8 @@ pub struct Session {
     pub end: i64,
     /// How the user authenticated.
     pub credential: Credential,
+    /// The newest ID token, where the portal acts with it.
+    pub id_token: Option<IdToken>,
 }
 
 /// The API server did not answer, or the identity provider did not for a session that was unused for long. Nothing is known, so
@@ -77,6 +79,7 @@ pub struct Sessions {
     keys: Arc<KeyRing>,
     clock: Clock,
     limits: Limits,
+    keeps_id_tokens: bool,
     view: RwLock<View>,
     asked: moka::future::Cache<RandomId, Option<Arc<Known>>>,
     questions: Semaphore,
@@ -106,6 +109,7 @@ impl Sessions {
             keys,
             clock,
             limits: Limits::default(),
+            keeps_id_tokens: false,
             view: RwLock::default(),
             asked,
             questions: Semaphore::new(QUESTIONS),
@@ -123,6 +127,15 @@ impl Sessions {
     #[must_use]
     pub fn within(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// The same. With `true`, sessions have their newest ID token, which is renewed before it expires.
+    #[must_use]
+    pub fn keeping_id_tokens(self, keeps_id_tokens: bool) -> Self {
+        Self {
+            keeps_id_tokens,
+            ..self
+        }
     }
 
     /// The same, with renewal at the provider that confirmed the user, after its discovery. The caller runs [`Sessions::maintain`].
@@ -281,6 +294,7 @@ impl Sessions {
             let times = content.times(self.limits);
             let session = Session {
                 id,
+                id_token: self.keeps_id_tokens.then(|| content.newest_id_token()).flatten(),
                 end: content.end,
                 identity: Identity {
                     user_name: content.user_name,

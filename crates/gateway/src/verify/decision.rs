@@ -199,6 +199,7 @@ mod tests {
             },
             end: 0,
             credential: Credential::Login,
+            id_token: None,
         })
     }
 
@@ -224,6 +225,7 @@ mod tests {
                 },
                 end: 0,
                 credential: Credential::Login,
+                id_token: None,
             };
             let public = snapshot(AccessType::Public).under(policy);
             let site = "lab.ws.example".into();
@@ -289,6 +291,7 @@ mod tests {
             identity: alice.identity.clone(),
             end: 0,
             credential: Credential::User,
+            id_token: None,
         });
         assert_eq!(
             decide(&on, site, None, &script).unwrap_err(),

@@ -103,7 +103,9 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
                 let mut response = match &admission.admitted {
                     Admitted::Workspace(allow) if allow.target().may_run() => forward(app, headers, allow)?,
                     Admitted::Workspace(allow) => not_running(app, &domain, allow),
-                    Admitted::Portal(allow) => portal::forward(app, &domain, allow, headers)?,
+                    Admitted::Portal(allow) => {
+                        Box::pin(portal::forward(app, &domain, allow, headers)).await?
+                    }
                 };
                 renew(app, &mut response, &admission);
                 return Ok(response);

@@ -23,6 +23,7 @@ mod no_store;
 mod other_proxies;
 mod pages;
 mod portal;
+mod portal_id_tokens;
 mod pre_cookie;
 mod progress;
 mod provider;

@@ -17,7 +17,7 @@ use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, key_set, origin, 
 use crate::support::tokens::Tokens;
 
 const HOST: &str = "portal.ws.example";
-const ORIGIN: &str = "https://portal.ws.example:8443";
+pub(super) const ORIGIN: &str = "https://portal.ws.example:8443";
 const GATEWAY: &str = api::names::GATEWAY;
 /// Ticket of a host, whatever the mode.
 const TICKET: &str = "__Host-ws";
@@ -30,7 +30,7 @@ fn domain() -> Domain {
     Domain::new("ws.example", 8443).with_portal(true)
 }
 
-fn switch_on(fixture: &Fixture) {
+pub(super) fn switch_on(fixture: &Fixture) {
     fixture.serve(domain(), Policy::default(), [lab()]);
 }
 
@@ -40,11 +40,11 @@ async fn fixture() -> Fixture {
     fixture
 }
 
-fn page() -> String {
+pub(super) fn page() -> String {
     format!("{ORIGIN}/w/team/lab?tab=logs")
 }
 
-async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str) -> Browser<'w> {
+pub(super) async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str) -> Browser<'w> {
     let browser = fixture.browser(name);
     let landing = browser.open(&page()).await;
     assert!(landing.is_inside(), "{landing:?}");
@@ -52,7 +52,7 @@ async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str) -> Browser<'w> 
 }
 
 /// A page's own request.
-async fn fetch(browser: &Browser<'_>, method: &str, url: &str) -> Answer {
+pub(super) async fn fetch(browser: &Browser<'_>, method: &str, url: &str) -> Answer {
     let own = headers(&[("sec-fetch-site", "same-origin"), ("origin", ORIGIN)]);
     browser.send(method, url, own).await
 }

@@ -190,7 +190,18 @@ impl Fixture {
         let clock = Clock::manual(NOW);
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
         let given = (only_provider(), None, scope);
-        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), given)
+        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), given, false)
+    }
+
+    /// A gateway that sends users' ID tokens to the portal, with its identity provider found.
+    pub(crate) async fn sending_id_tokens() -> Self {
+        let clock = Clock::manual(NOW);
+        let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
+        let given = (only_provider(), None, Scope::Cluster);
+        let fixture = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), given, true);
+        fixture.find_provider().await;
+        fixture.issuer.take_requests();
+        fixture
     }
 
     /// The same gateway with these providers, none of them found.
@@ -204,6 +215,7 @@ impl Fixture {
             clock,
             fixed_keys(),
             (providers, None, Scope::Cluster),
+            false,
         )
     }
 
@@ -213,7 +225,7 @@ impl Fixture {
         let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
         let providers = Arc::new(Providers::new(vec![provider]));
         let taken = (providers, Some(settings), Scope::Cluster);
-        let fixture = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), taken);
+        let fixture = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), taken, false);
         fixture.find_provider().await;
         fixture.issuer.take_requests();
         fixture
@@ -239,6 +251,7 @@ impl Fixture {
             self.clock.clone(),
             keys,
             (only_provider(), None, Scope::Cluster),
+            false,
         );
         replica.find_provider().await;
         replica
@@ -259,6 +272,7 @@ impl Fixture {
         clock: Clock,
         keys: Arc<KeyRing>,
         (providers, tokens, scope): (Arc<Providers>, Option<BearerSettings>, Scope),
+        sends_id_tokens: bool,
     ) -> Self {
         let log = Log::default();
         let (audit, _) = Audit::to(log.clone(), Metrics::default()).unwrap();
@@ -272,6 +286,7 @@ impl Fixture {
             clock.clone(),
         )
         .renewed_by(providers.clone())
+        .keeping_id_tokens(sends_id_tokens)
         .on_logout({
             let audit = audit.clone();
             move |session, user, by| audit.logout(session, user, by)

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use self::answer::{Attestation, judge};
 use self::pauses::{Pauses, jitter};
 use super::change::{Changed, Step};
-use super::content::{Content, Limits};
+use super::content::{Content, IdToken, Limits};
 use super::view::{Known, Validity};
 use super::{Session, Sessions, Unavailable, unavailable};
 use crate::oidc::{Provider, Providers, Registered, Renewed};
@@ -221,6 +221,43 @@ impl Sessions {
             .unwrap_or_else(|_| Err(Unavailable("the identity provider did not answer in time".into())))
     }
 
+    /// An ID token of the user of `session`: one that is valid for a while if the provider issues it within a short timeout, else what
+    /// there is. `None`: there is none, or it has ended.
+    pub(crate) async fn id_token(&self, session: &Session) -> Option<IdToken> {
+        let known = session.id_token.as_ref()?;
+        if known.lasts(self.clock.now()) {
+            return Some(known.clone());
+        }
+        let newer = timeout(REVIVAL, self.newer_id_token(session.id)).await;
+        let token = newer.ok().flatten().unwrap_or_else(|| known.clone());
+        (self.clock.now() < token.ends).then_some(token)
+    }
+
+    async fn newer_id_token(&self, id: RandomId) -> Option<IdToken> {
+        let mut changes = self.changes.subscribe();
+        let mut wanted = false;
+        loop {
+            match self.renewal.outcomes.get(&id).await {
+                Some(Outcome::Known(known)) => return known.open.as_ref()?.session.id_token.clone(),
+                Some(Outcome::Gone | Outcome::Failed) => return None,
+                None => {}
+            }
+            if !std::mem::replace(&mut wanted, true) {
+                self.renewal.want(id);
+            }
+            changes.changed().await.ok()?;
+        }
+    }
+
+    /// Whether the portal needs a newer ID token than the session has.
+    fn lacks_id_token(&self, known: &Known) -> bool {
+        let token = known
+            .open
+            .as_ref()
+            .and_then(|open| open.session.id_token.as_ref());
+        token.is_some_and(|token| !token.lasts(self.clock.now()))
+    }
+
     async fn maintain_one(&self, id: RandomId) {
         let outcome = match self.renewed(id).await {
             Ok(outcome) => outcome,
@@ -253,8 +290,11 @@ impl Sessions {
                 Claim::Ask => return self.ask_provider(id, changed).await,
                 Claim::Rest => return Ok(self.outcome(changed.known)),
                 Claim::Busy => match self.outcome(changed.known) {
-                    Outcome::Failed => sleep(CHECK_INTERVAL.0).await,
-                    good => return Ok(good),
+                    Outcome::Known(known) if !self.lacks_id_token(&known) => {
+                        return Ok(Outcome::Known(known));
+                    }
+                    Outcome::Gone => return Ok(Outcome::Gone),
+                    Outcome::Known(_) | Outcome::Failed => sleep(CHECK_INTERVAL.0).await,
                 },
             }
         }
@@ -358,6 +398,12 @@ impl Sessions {
                 return Step::End("not_confirmed");
             }
             content.due = again(content, now, renewed.renew_in, self.limits);
+            if self.keeps_id_tokens {
+                if let (Some(token), Attestation::Groups(_)) = (&renewed.id_token, &word) {
+                    content.renew_id_token(token);
+                }
+                content.renew_before_id_token_ends(now);
+            }
             Step::Write(())
         };
         let began = Instant::now();

@@ -188,6 +188,7 @@ mod tests {
                 },
                 end: 100,
                 credential: Credential::User,
+                id_token: None,
             };
             let session = Arc::new(session);
             let asking = async { Ok(Accepted { session, asked: 0 }) };

@@ -154,6 +154,7 @@ impl Bearer {
                 identity,
                 end: claimed.ends,
                 credential,
+                id_token: None,
             };
             Ok(Accepted {
                 session: Arc::new(session),

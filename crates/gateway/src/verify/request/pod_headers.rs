@@ -18,6 +18,7 @@ pub(crate) const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASS
 pub(crate) const REPLACED: [HeaderName; 3] = [COOKIE, AUTHORIZATION, ASSERTION];
 
 /// Puts the replacements of [`REPLACED`] into `answer`: cookies without the gateway's, no Authorization, the assertion.
+/// Only the portal may get an `Authorization`, which `verify/portal.rs` adds.
 pub(crate) fn replace(
     answer: &mut HeaderMap,
     request: &HeaderMap,

@@ -91,6 +91,7 @@ mod tests {
             },
             end: 0,
             credential,
+            id_token: None,
         }
     }
 

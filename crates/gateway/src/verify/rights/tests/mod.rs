@@ -73,6 +73,7 @@ fn session_of(user: &str, id: &str, groups: &[&str]) -> Arc<Session> {
         },
         end: i64::MAX,
         credential: Credential::Login,
+        id_token: None,
     })
 }
 
