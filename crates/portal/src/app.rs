@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use axum::extract::{FromRequestParts, RawPathParams};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use http::HeaderMap;
 use http::header::ACCEPT;
 use http::request::Parts as Head;
 use jiff::Timestamp;
@@ -19,7 +20,7 @@ use theme::Theme;
 use tower_http::request_id::RequestId;
 
 use crate::args::Prefixes;
-use crate::cluster::{AsUser, Mode};
+use crate::cluster::{AsUser, Identity, Mode, Tokens};
 use crate::index::{Index, Served};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
@@ -40,6 +41,8 @@ pub struct App {
     pub(crate) client: Client,
     /// Whether requests can be sent as the user.
     mode: Arc<ArcSwap<Mode>>,
+    /// Tokens of users; `None`: the portal impersonates users.
+    tokens: Option<Tokens>,
     /// Namespaces in which the portal acts for users; empty: all.
     acts_in: BTreeSet<String>,
     /// Checks assertions.
@@ -66,6 +69,8 @@ pub struct Parts {
     pub manager: Option<String>,
     /// Whether requests can be sent as the user.
     pub mode: Arc<ArcSwap<Mode>>,
+    /// A client without credentials, for requests with users' own tokens; `None`: the portal impersonates users.
+    pub without_credentials: Option<Client>,
     /// Namespaces in which the portal acts for users; empty: all.
     pub acts_in: BTreeSet<String>,
     /// Checks assertions.
@@ -88,6 +93,7 @@ impl App {
             scope,
             manager,
             mode,
+            without_credentials,
             acts_in,
             keys,
             settings,
@@ -101,6 +107,7 @@ impl App {
             rights: Rights::new(&client, &scope),
             client,
             mode,
+            tokens: without_credentials.map(Tokens::new),
             acts_in,
             keys,
             settings,
@@ -123,9 +130,12 @@ impl App {
         (app, follow.boxed())
     }
 
-    /// Why nothing can be changed in the namespace, or anywhere if there is none; `None` if it can.
-    pub(crate) fn read_only(&self, namespace: Option<&str>) -> Option<String> {
-        self.mode.load().read_only(namespace, &self.acts_in)
+    /// How the API server learns who the user of a request with these headers is.
+    pub(crate) async fn identity(&self, headers: &HeaderMap, user: &Arc<User>) -> Identity {
+        match &self.tokens {
+            Some(tokens) => tokens.identity(headers, user).await,
+            None => Identity::Impersonated,
+        }
     }
 
     /// Keeps the metric of the index's lag up to date, forever.
@@ -148,6 +158,8 @@ impl std::fmt::Debug for App {
 pub(crate) struct Context {
     pub(crate) app: Arc<App>,
     pub(crate) user: Arc<User>,
+    /// How the API server learns who the user is.
+    pub(crate) identity: Identity,
     /// What users may do.
     pub(crate) rights: Rights,
     pub(crate) served: Served,
@@ -165,7 +177,13 @@ pub(crate) struct Context {
 impl Context {
     /// Requests as the user of this request.
     pub(crate) fn as_user(&self) -> AsUser {
-        AsUser::new(self.app.client.clone(), self.user.clone()).counted(self.app.metrics.clone())
+        let client = match &self.app.tokens {
+            Some(tokens) => &tokens.client,
+            None => &self.app.client,
+        };
+        AsUser::new(client.clone(), self.user.clone())
+            .by(self.identity.clone())
+            .counted(self.app.metrics.clone())
     }
 
     /// A line of the log about a change. The audit log of the API server has the whole of it.
@@ -202,12 +220,20 @@ impl Context {
 
     /// Why nothing can be changed on this page; `None` if it can.
     pub(crate) fn read_only(&self) -> Option<String> {
-        self.app.read_only(self.namespace.as_deref())
+        self.read_only_at(self.namespace.as_deref())
     }
 
     /// The same for a namespace that the page shows among others.
     pub(crate) fn read_only_in(&self, namespace: &str) -> Option<String> {
-        self.app.read_only(Some(namespace))
+        self.read_only_at(Some(namespace))
+    }
+
+    /// The same for a namespace, or for all.
+    pub(crate) fn read_only_at(&self, namespace: Option<&str>) -> Option<String> {
+        match &self.identity {
+            Identity::Unproven(why) => Some(why.to_string()),
+            _ => self.app.mode.load().read_only(namespace, &self.app.acts_in),
+        }
     }
 }
 
@@ -216,12 +242,12 @@ impl FromRequestParts<Arc<App>> for Context {
 
     /// The router has checked user and addresses before.
     async fn from_request_parts(parts: &mut Head, app: &Arc<App>) -> Result<Self, Self::Rejection> {
-        let known = parts.extensions.get::<(Arc<User>, Served)>().cloned();
+        let known = parts.extensions.get::<(Arc<User>, Identity, Served)>().cloned();
         #[expect(
             clippy::expect_used,
             reason = "the router's layer inserts it for every route with this extractor"
         )]
-        let (user, served) = known.expect("the layer `authenticate` is above every page");
+        let (user, identity, served) = known.expect("the layer `authenticate` is above every page");
         let path = RawPathParams::from_request_parts(parts, app).await.ok();
         let namespace = path.and_then(|path| {
             let found = path.iter().find(|(name, _)| *name == "namespace");
@@ -239,6 +265,7 @@ impl FromRequestParts<Arc<App>> for Context {
             app: app.clone(),
             rights: app.rights.clone(),
             user,
+            identity,
             served,
             request: id.to_owned(),
             address: parts

@@ -26,7 +26,7 @@ pub struct Args {
     pub manager: Option<String>,
 
     /// How requests reach the API server as the user: Constrained needs Kubernetes 1.36; Any is impersonation without bounds, for older
-    /// API servers; Off: pages are shown, and every change is shown as a command.
+    /// API servers; Token: each request carries the user's own ID token, which the gateway sends along; Off: pages are shown, and every change is shown as a command.
     #[arg(long, env = "IMPERSONATION", value_enum, default_value_t)]
     pub impersonation: Impersonation,
 
@@ -93,6 +93,8 @@ pub enum Impersonation {
     Constrained,
     /// Impersonation of any user and group.
     Any,
+    /// No impersonation: the user's own ID token.
+    Token,
     /// None.
     Off,
 }

@@ -111,7 +111,8 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
         Ok(known) => known,
         Err(answer) => return *answer,
     };
-    request.extensions_mut().insert((user, served));
+    let identity = app.identity(request.headers(), &user).await;
+    request.extensions_mut().insert((user, identity, served));
     let (mut parts, body) = request.into_parts();
     let Ok(context) = Context::from_request_parts(&mut parts, &app).await;
     let request = Request::from_parts(parts, body);

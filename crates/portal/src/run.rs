@@ -16,7 +16,7 @@ use rules::Settings;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{App, Parts};
-use crate::args::Args;
+use crate::args::{Args, Impersonation};
 use crate::assets;
 use crate::cluster::{self, Mode};
 use crate::keys::Keys;
@@ -39,6 +39,10 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let tls = TlsFiles::read(&args.tls_dir)?;
     let shutdown = kit::shutdown::on_signal()?;
     let client = kit::client::new(api::names::PORTAL).await?;
+    let without_credentials = match args.impersonation {
+        Impersonation::Token => Some(kit::client::without_credentials(api::names::PORTAL).await?),
+        _ => None,
+    };
     let listener = kit::bind(args.listen_address)
         .await
         .with_context(|| format!("--listen-address {}", args.listen_address))?;
@@ -59,6 +63,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         scope,
         manager,
         mode: mode.clone(),
+        without_credentials,
         acts_in: args.acts_in.into_iter().filter(|name| !name.is_empty()).collect(),
         keys: keys.clone(),
         settings,

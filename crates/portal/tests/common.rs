@@ -92,6 +92,19 @@ impl Portal {
         scope: Scope,
         prepare: impl FnOnce(&ApiServer),
     ) -> Self {
+        Self::start_by((namespaces, false), scope, prepare).await
+    }
+
+    /// The same for a portal that acts with users' own tokens.
+    pub(crate) async fn start_by_token(prepare: impl FnOnce(&ApiServer)) -> Self {
+        Self::start_by((&[], true), Scope::Cluster, prepare).await
+    }
+
+    async fn start_by(
+        (namespaces, is_by_token): (&[&str], bool),
+        scope: Scope,
+        prepare: impl FnOnce(&ApiServer),
+    ) -> Self {
         let (server, client) = ApiServer::start();
         server.put(&testkit::objects::manager("main"));
         server.review(|_| false);
@@ -105,6 +118,7 @@ impl Portal {
             manager: scope.namespace().map(|_| "main".to_owned()),
             scope,
             mode: mode.clone(),
+            without_credentials: is_by_token.then(|| server.connect(None)),
             acts_in: namespaces.iter().map(|&namespace| namespace.to_owned()).collect(),
             keys: Arc::new(Names),
             settings: rules::Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap(),

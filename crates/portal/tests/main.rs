@@ -32,4 +32,5 @@ mod sharing;
 mod short_forms;
 mod states;
 mod texts;
+mod tokens;
 mod typing;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderValue;
+use kube::config::AuthInfo;
 use kube::{Client, Config};
 
 use super::retry::with_retries;
@@ -32,11 +33,23 @@ pub async fn new(user_agent: &str) -> Result<Client, Error> {
 
 /// Like [`new`], with at most `at_a_time` concurrent requests. Watches and requests for leases do not count.
 pub async fn with_concurrency_limit(user_agent: &str, at_a_time: usize) -> Result<Client, Error> {
+    let config = config(user_agent).await?;
+    Ok(with_retries(Client::try_from(config)?, at_a_time))
+}
+
+/// Like [`new`], but its requests have no credentials: the caller adds a user's to each, and no request is sent with those of the process.
+pub async fn without_credentials(user_agent: &str) -> Result<Client, Error> {
+    let mut config = config(user_agent).await?;
+    config.auth_info = AuthInfo::default();
+    Ok(with_retries(Client::try_from(config)?, usize::MAX))
+}
+
+async fn config(user_agent: &str) -> Result<Config, Error> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config.write_timeout = Some(WRITE_TIMEOUT);
     config.default_retry = false;
     let agent = HeaderValue::from_str(user_agent).map_err(|_| Error::UserAgent(user_agent.to_owned()))?;
     config.headers.push((http::header::USER_AGENT, agent));
-    Ok(with_retries(Client::try_from(config)?, at_a_time))
+    Ok(config)
 }

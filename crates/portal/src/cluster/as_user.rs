@@ -1,5 +1,7 @@
 //! User and request -> the API server's answer to that user (IO).
 //!
+//! A request names the user by impersonation headers, or has the user's own token ([`Identity`]).
+//!
 //! The API server decides as if the user had sent the request with kubectl: roles, admission and quotas apply, and its audit log names
 //! both the user and the portal. The portal's account bounds which kinds and verbs such requests may have (docs/rights.md).
 
@@ -8,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::AsyncBufRead;
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use kube::api::{
@@ -20,7 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::Failure;
+use super::{Failure, Identity};
 use crate::metrics::Metrics;
 use crate::user::User;
 
@@ -40,6 +43,7 @@ const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 pub struct AsUser {
     client: Client,
     user: Arc<User>,
+    identity: Identity,
     /// Where requests of users are counted. The portal's own questions are not.
     metrics: Option<Metrics>,
 }
@@ -51,13 +55,20 @@ impl fmt::Debug for AsUser {
 }
 
 impl AsUser {
-    /// Sends by `client` as `user`.
+    /// Sends by `client` as `user`, by impersonation.
     pub fn new(client: Client, user: Arc<User>) -> Self {
         Self {
             client,
             user,
+            identity: Identity::Impersonated,
             metrics: None,
         }
+    }
+
+    /// The same, in another way. With tokens the client has no credentials of its own.
+    #[must_use]
+    pub(crate) fn by(self, identity: Identity) -> Self {
+        Self { identity, ..self }
     }
 
     /// The same, counted.
@@ -217,7 +228,7 @@ impl AsUser {
         let request = Request::new(k8s_openapi::api::core::v1::Pod::url_path(&(), Some(namespace)));
         let request = self.signed(request.logs(pod, params))?;
         let opened = self.client.request_stream(request).await;
-        let opened = opened.map_err(Failure::from);
+        let opened = opened.map_err(|error| self.explain(error.into()));
         self.count(false, opened.as_ref().err());
         opened
     }
@@ -233,7 +244,7 @@ impl AsUser {
             let body = Limited::new(body, LARGEST).collect().await;
             let body =
                 body.map_err(|error| Failure::Unanswered(format!("its answer cannot be read: {error}")))?;
-            read(parts.status, &body.to_bytes())
+            read(parts.status, &body.to_bytes()).map_err(|failure| self.explain(failure))
         };
         let answer = timeout(TIMEOUT, answer).await.unwrap_or_else(|_| {
             Err(Failure::Unanswered(format!(
@@ -272,11 +283,30 @@ impl AsUser {
             value.map_err(|_| Failure::Unanswered("the user's name cannot be sent".to_owned()))
         };
         let headers = request.headers_mut();
-        headers.insert(USER, value(&self.user.name)?);
-        for group in &self.user.groups {
-            headers.append(GROUP, value(group)?);
+        match &self.identity {
+            Identity::Impersonated => {
+                headers.insert(USER, value(&self.user.name)?);
+                for group in &self.user.groups {
+                    headers.append(GROUP, value(group)?);
+                }
+            }
+            Identity::Token { header, .. } => {
+                headers.insert(AUTHORIZATION, header.clone());
+            }
+            Identity::Unproven(why) => return Err(Failure::Unanswered(why.to_string())),
         }
         Ok(request)
+    }
+
+    /// The same failure. If the API server does not take the user's token, it says what that means.
+    fn explain(&self, failure: Failure) -> Failure {
+        match (failure, &self.identity) {
+            (Failure::Refused(status), Identity::Token { .. }) if status.code == 401 => {
+                let message = super::identity::UNTRUSTED.to_owned();
+                Failure::Refused(Box::new(Status { message, ..*status }))
+            }
+            (failure, _) => failure,
+        }
     }
 }
 

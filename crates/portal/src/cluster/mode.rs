@@ -63,10 +63,15 @@ pub async fn follow(client: Client, impersonation: Impersonation, mode: Arc<ArcS
 
 /// The mode; `None` if the API server did not answer.
 async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
-    if impersonation == Impersonation::Off {
-        return Some(Mode::ReadOnly(
-            "An administrator switched changes off here (portal.impersonation: Off).".to_owned(),
-        ));
+    match impersonation {
+        Impersonation::Off => {
+            return Some(Mode::ReadOnly(
+                "An administrator switched changes off here (portal.impersonation: Off).".to_owned(),
+            ));
+        }
+        // Each user's token shows it.
+        Impersonation::Token => return Some(Mode::AsUser),
+        Impersonation::Constrained | Impersonation::Any => {}
     }
     let probe = User {
         name: PROBE.to_owned(),
@@ -169,6 +174,12 @@ mod tests {
         assert!(outside.contains("In namespace other"), "{outside}");
         let off = Mode::ReadOnly("off".to_owned());
         assert_eq!(off.read_only(Some("team"), &team).unwrap(), "off");
+    }
+
+    #[tokio::test]
+    async fn with_tokens_of_users_nothing_is_impersonated() {
+        let refusing = client(StatusCode::FORBIDDEN, forbidden());
+        assert_eq!(found(&refusing, Impersonation::Token).await, Some(Mode::AsUser));
     }
 
     #[tokio::test]

@@ -6,10 +6,15 @@ use axum::response::Response;
 use futures::future::join_all;
 use jiff::Timestamp;
 
+use super::answers::note;
 use super::words::moment;
 use crate::app::Context;
-use crate::views::{Account, Action, Command, Nav, Way};
+use crate::cluster::Identity;
+use crate::views::{Account, Action, Command, Nav, Note, Tone, Way};
 use crate::visible::{self, AccessLevel};
+
+/// The group that the API server adds for every user.
+const AUTHENTICATED: &str = "system:authenticated";
 
 /// Answers `GET /account`.
 pub(crate) async fn page(context: Context) -> Response {
@@ -60,8 +65,40 @@ pub(crate) async fn page(context: Context) -> Response {
             },
             ..Action::default()
         }),
-        note: None,
+        note: at_api_server(&context),
     })
+}
+
+/// Whether the API server knows the user as the gateway does, where the portal acts with the user's token. If it does not take the token,
+/// every page says why.
+fn at_api_server(context: &Context) -> Option<Note> {
+    let Identity::Token { groups, .. } = &context.identity else {
+        return None;
+    };
+    let ours: BTreeSet<&String> = context.user.groups.iter().collect();
+    let theirs: BTreeSet<&String> = groups.iter().filter(|group| *group != AUTHENTICATED).collect();
+    if ours == theirs {
+        let text = "The API server accepts your sign-in, and knows you by the same name and groups.";
+        return Some(note(Tone::Good, text));
+    }
+    let only = |these: &BTreeSet<&String>, those: &BTreeSet<&String>| {
+        let names: Vec<_> = these.difference(those).map(|group| group.as_str()).collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    };
+    Some(note(
+        Tone::Warn,
+        format!(
+            "The API server accepts your sign-in, and knows you by this name, but by other groups. Only the gateway has: {}. Only the API \
+             server has: {}. Buttons may be missing, or be refused. An administrator must give both the same claim and prefix for groups \
+             (docs/kubectl-sign-in.md, step 2).",
+            only(&ours, &theirs),
+            only(&theirs, &ours)
+        ),
+    ))
 }
 
 /// Those of the namespaces, and of those with workspaces that the user sees, in which they may list workspaces.

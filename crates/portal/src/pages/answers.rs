@@ -24,7 +24,7 @@ impl Context {
     pub(super) fn layout(&self, title: impl Into<String>, nav: Nav) -> Layout {
         // Users who may not see the namespace get messages, too. These reveal nothing about it.
         let read_only = if nav == Nav::None {
-            self.app.read_only(None)
+            self.read_only_at(None)
         } else {
             self.read_only()
         };
@@ -115,7 +115,11 @@ impl Context {
     /// A message about a failed change or read, in the API server's words.
     pub(super) fn failed(&self, what: &str, failure: &Failure, back: &str) -> Response {
         let (kind, now) = match failure.code() {
-            401 | 403 => (
+            401 => (
+                "Not signed in at the API server",
+                "Nothing was changed. Reload the page. If this stays, ask an administrator of the cluster.",
+            ),
+            403 => (
                 "Not allowed",
                 "Ask an administrator of the namespace, and name the right in the message above.",
             ),

@@ -47,6 +47,8 @@ pub struct Call {
     pub as_user: Option<String>,
     /// The impersonated groups (`Impersonate-Group`).
     pub as_groups: Vec<String>,
+    /// The bearer token (`Authorization`).
+    pub token: Option<String>,
 }
 
 impl Call {
@@ -238,7 +240,8 @@ impl ApiServer {
         self.lock().judge = Some(Box::new(judge));
     }
 
-    /// Answers token reviews from now on: `status` returns the `status` for the `spec` of a review.
+    /// Answers token reviews from now on: `status` returns the `status` for the `spec` of a review. It also authenticates requests that
+    /// have a token: others get 401, and a self-review says whose the token is.
     pub fn authenticate(&self, status: impl Fn(&Value) -> Value + Send + 'static) {
         self.lock().authenticator = Some(Box::new(status));
     }
@@ -283,6 +286,9 @@ impl ApiServer {
         let call = Call {
             as_user: texts("impersonate-user").pop(),
             as_groups: texts("impersonate-group"),
+            token: texts("authorization")
+                .pop()
+                .map(|value| value.replacen("Bearer ", "", 1)),
             method: head.method,
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
@@ -327,6 +333,18 @@ impl ApiServer {
         let state = &mut *guard;
         if let Some(refusal) = state.matching_fault(call) {
             return Answer::Response(respond(Err(refusal)));
+        }
+        if let (Some(authenticator), Some(token)) = (&state.authenticator, &call.token) {
+            let status = authenticator(&json!({ "token": token }));
+            if status["authenticated"] != true {
+                let refusal = status_object(401, "Unauthorized", "Unauthorized");
+                return Answer::Response(respond(Err((401, refusal))));
+            }
+            if call.path.ends_with("/selfsubjectreviews") {
+                let mut review = call.body.clone();
+                review["status"] = json!({ "userInfo": status["user"] });
+                return Answer::Response(respond(Ok(review)));
+            }
         }
         if let Some(judge) = &state.judge
             && call.path.ends_with("subjectaccessreviews")
