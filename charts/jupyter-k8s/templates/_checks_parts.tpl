@@ -16,8 +16,8 @@
 {{- end -}}
 {{- end -}}
 {{- if eq .Values.portal.scope "UserNamespaces" -}}
-{{- if eq .Values.portal.impersonation "Any" }}
-  - portal.scope: UserNamespaces limits constrained impersonation alone, and portal.impersonation is Any, which holds in the whole cluster: set portal.impersonation to Constrained, or portal.scope to Cluster
+{{- if has .Values.portal.impersonation (list "Any" "Token") }}
+  - portal.scope: UserNamespaces limits constrained impersonation alone, and portal.impersonation is {{ .Values.portal.impersonation }}, which holds in the whole cluster: set portal.impersonation to Constrained, or portal.scope to Cluster
 {{- else if not .Values.userNamespaces }}
   - portal.scope: the portal would act for no user, because UserNamespaces means those of userNamespaces, which is empty: name namespaces there, or set portal.scope to Cluster
 {{- end -}}

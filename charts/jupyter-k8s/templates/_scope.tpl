@@ -35,7 +35,7 @@ workspaces.jupyter.org/installed-for: {{ .Release.Namespace }}
   - gateway.bearer.enabled: whose a token is, the API server tells only accounts with rights on the cluster, and scope is Namespace: {{ $all }} gateway.bearer.enabled to false
 {{- end -}}
 {{- if and .Values.portal.enabled (eq .Values.portal.impersonation "Any") }}
-  - portal.impersonation: with Any, users who may create pods in this namespace would administer the cluster, and scope is Namespace: {{ $all }} portal.impersonation to Constrained or Off
+  - portal.impersonation: with Any, users who may create pods in this namespace would administer the cluster, and scope is Namespace: {{ $all }} portal.impersonation to Constrained, Token or Off
 {{- end -}}
 {{- range $key, $default := dict "enforcement" "Refuse" "port" 9443 "apiServerNetworks" list -}}
 {{- $value := get $.Values.webhook $key -}}

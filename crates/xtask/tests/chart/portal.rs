@@ -271,6 +271,17 @@ fn the_notes_begin_with_its_address_and_say_where_it_only_reads() {
         assert!(any.trim_start().starts_with(first), "{any}");
         let warning = "WARNING: portal.impersonation is Any: an attacker who controls the portal is an administrator of the cluster.";
         assert!(any.contains(warning), "{any}");
+        let token = notes_of(old, &["--set", "portal.impersonation=Token"]);
+        assert!(
+            !token.contains("only reads") && token.trim_start().starts_with(first),
+            "{token}"
+        );
+        for part in [
+            "\n  - the issuer https://id.example.com/realm, with the audience jupyter-k8s\n",
+            "\nhttps://portal.workspaces.example.org/account: it says",
+        ] {
+            assert!(token.contains(part), "{token}");
+        }
         let off = notes_of(old, &["--set", "portal.impersonation=Off"]);
         assert!(
             !off.contains("only reads") && !off.contains("WARNING: portal"),

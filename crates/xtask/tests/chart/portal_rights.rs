@@ -128,12 +128,39 @@ fn limited_to_user_namespaces_it_acts_for_users_there_alone() {
     );
 }
 
+fn without_impersonation() -> BTreeSet<Right> {
+    let own = own().into_iter();
+    own.filter(|right| !right.3.contains("impersonate")).collect()
+}
+
+#[test]
+fn with_tokens_of_users_it_has_no_right_to_impersonate_and_only_then_the_gateway_sends_them() {
+    for (impersonation, is_sent) in [
+        ("Token", true),
+        ("Constrained", false),
+        ("Any", false),
+        ("Off", false),
+    ] {
+        let objects = teams(&json!({"impersonation": impersonation}));
+        let gateway = container(&objects, "jupyter-k8s-gateway");
+        let sends = strings(&gateway["args"]).contains(&"--portal-id-tokens");
+        assert_eq!(sends, is_sent, "{impersonation}");
+        assert_eq!(
+            argument(container(&objects, ACCOUNT), "--impersonation"),
+            Some(impersonation)
+        );
+        if is_sent {
+            assert_eq!(held(&objects), without_impersonation());
+        }
+    }
+    let disabled = teams(&json!({"impersonation": "Token", "enabled": false}));
+    let gateway = container(&disabled, "jupyter-k8s-gateway");
+    assert!(!strings(&gateway["args"]).contains(&"--portal-id-tokens"));
+}
+
 #[test]
 fn switched_off_it_acts_for_no_user() {
-    let without: BTreeSet<Right> = own()
-        .into_iter()
-        .filter(|right| !right.3.contains("impersonate"))
-        .collect();
+    let without = without_impersonation();
     for scope in ["Cluster", "UserNamespaces"] {
         let objects = teams(&json!({"impersonation": "Off", "scope": scope}));
         assert_eq!(held(&objects), without, "{scope}");
@@ -153,6 +180,7 @@ fn the_gateway_knows_in_which_namespaces_it_acts() {
     for (portal, expected) in [
         (json!({}), &["*"][..]),
         (json!({"impersonation": "Any"}), &["*"]),
+        (json!({"impersonation": "Token"}), &["*"]),
         (json!({"scope": "UserNamespaces"}), &["team-a", "team-b"]),
         (json!({"impersonation": "Off"}), &[]),
         (json!({"impersonation": "Off", "scope": "UserNamespaces"}), &[]),
@@ -160,19 +188,23 @@ fn the_gateway_knows_in_which_namespaces_it_acts() {
     ] {
         assert_eq!(given(&teams(&portal)), expected, "{portal}");
     }
-    for (version, any, expected) in [
-        ("1.36.3", false, &["*"][..]),
-        ("1.35.7", false, &[]),
-        ("1.35.7", true, &["*"]),
+    for (version, impersonation, expected) in [
+        ("1.36.3", "Constrained", &["*"][..]),
+        ("1.35.7", "Constrained", &[]),
+        ("1.35.7", "Any", &["*"]),
+        ("1.35.7", "Token", &["*"]),
     ] {
-        let any = if any {
-            &["--set", "portal.impersonation=Any"][..]
-        } else {
-            &[]
-        };
-        let cluster = ["--kube-version", version, "--api-versions", "apps/v1/Deployment"];
-        let objects = template(&[&EXTERNAL[..], &cluster, any].concat()).unwrap();
-        assert_eq!(given(&objects), expected, "{version} {any:?}");
+        let set = format!("portal.impersonation={impersonation}");
+        let cluster = [
+            "--kube-version",
+            version,
+            "--api-versions",
+            "apps/v1/Deployment",
+            "--set",
+            &set,
+        ];
+        let objects = template(&[&EXTERNAL[..], &cluster].concat()).unwrap();
+        assert_eq!(given(&objects), expected, "{version} {impersonation}");
     }
 }
 
@@ -218,11 +250,14 @@ fn scopes_that_limit_nothing_are_refused() {
         reason.contains("portal.scope: the portal would act for no user"),
         "{reason}"
     );
-    let reason = refused(r#"portal={"scope":"UserNamespaces","impersonation":"Any"}"#);
-    assert!(
-        reason.contains("portal.scope: UserNamespaces limits constrained impersonation alone"),
-        "{reason}"
-    );
+    for impersonation in ["Any", "Token"] {
+        let portal = json!({"scope": "UserNamespaces", "impersonation": impersonation});
+        let reason = refused(&format!("portal={portal}"));
+        assert!(
+            reason.contains("portal.scope: UserNamespaces limits constrained impersonation alone"),
+            "{reason}"
+        );
+    }
     let reason = refused(r#"portal.impersonation="Always""#);
     assert!(reason.contains("impersonation"), "{reason}");
     let one = [
