@@ -10,6 +10,7 @@ use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{Environment, wait};
@@ -31,6 +32,26 @@ pub fn process() -> anyhow::Result<u32> {
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
         .find(|process| strings(*process, "cmdline").contains(&argument))
         .context("no API server runs here")
+}
+
+/// The local cluster's authentication settings, which also trust tokens for `audience`, another client of the same identity provider.
+///
+/// # Errors
+/// It trusts none.
+pub fn trusting(audience: &str) -> anyhow::Result<Value> {
+    let arguments = strings(process()?, "cmdline");
+    let mut files = arguments
+        .iter()
+        .filter_map(|one| one.strip_prefix("--authentication-config="));
+    let file = files.next_back().context("no authentication settings")?;
+    let mut settings: Value = serde_json::from_str(&fs::read_to_string(file)?)?;
+    let issuer = &mut settings["jwt"][0]["issuer"];
+    let audiences = issuer["audiences"].as_array_mut();
+    audiences
+        .context("no identity provider is trusted")?
+        .push(audience.into());
+    issuer["audienceMatchPolicy"] = "MatchAny".into();
+    Ok(settings)
 }
 
 /// What a file of `/proc` lists, such as arguments or the environment.
@@ -66,7 +87,9 @@ impl SecondApiServer {
         let (program, arguments) = arguments.split_first().context("the API server has ended")?;
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "nsenter"]);
-        command.arg(format!("--net=/proc/{first}/ns/net")).arg(program);
+        // Its `/etc/hosts` names the identity provider.
+        command.arg(format!("--net=/proc/{first}/ns/net"));
+        command.arg(format!("--mount=/proc/{first}/ns/mnt")).arg(program);
         command.args(arguments.iter().filter(|one| !one.starts_with(NOT_COPIED)));
         // Of equal arguments the last one counts.
         command.arg(format!("--secure-port={port}"));

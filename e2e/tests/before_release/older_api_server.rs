@@ -1,12 +1,17 @@
 //! The portal on an API server without constrained impersonation.
 //!
-//! It reads and shows commands, or impersonates any user if an administrator allows that.
+//! It reads and shows commands, acts with users' own tokens, or impersonates any user if an administrator allows that.
+
+use std::fs;
 
 use anyhow::{Context as _, anyhow, ensure};
 use api::{Workspace, WorkspaceShare, names, workspace::DesiredStatus};
 use e2e::{
     Environment,
-    cluster::{Scratch, api_server::SecondApiServer},
+    cluster::{
+        Scratch,
+        api_server::{SecondApiServer, trusting},
+    },
     command::{administered, shell_as},
     installation::release,
     objects::{template, workspace},
@@ -21,6 +26,8 @@ use serde_json::json;
 
 /// Why the portal changes nothing there.
 const READ_ONLY: &str = "This cluster has no constrained impersonation";
+/// The gateway's client at the identity provider.
+const GATEWAY_CLIENT: &str = "jupyter-k8s";
 
 /// The portal, which asks another API server than all else.
 struct Site {
@@ -52,9 +59,14 @@ impl Site {
 
     /// Sends the form that a page with buttons has.
     async fn press(&self, action: &str) -> anyhow::Result<(u16, String)> {
+        self.press_at(&self.portal, action).await
+    }
+
+    /// The same by another login.
+    async fn press_at(&self, portal: &Portal, action: &str) -> anyhow::Result<(u16, String)> {
         let uid = self.workspace().await?.uid().unwrap_or_default();
         let path = format!("{}/{action}", self.path());
-        let answer = self.portal.post(&path, &[("uid", &uid)]).await?;
+        let answer = portal.post(&path, &[("uid", &uid)]).await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
@@ -136,7 +148,14 @@ async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or
     )
     .await?;
     workspace::running(&scratch, "lab").await?;
-    let server = SecondApiServer::start(&["--feature-gates=ConstrainedImpersonation=false"]).await?;
+    let folder = tempfile::tempdir()?;
+    let authentication = folder.path().join("authentication.json");
+    fs::write(&authentication, trusting(GATEWAY_CLIENT)?.to_string())?;
+    let server = SecondApiServer::start(&[
+        "--feature-gates=ConstrainedImpersonation=false",
+        &format!("--authentication-config={}", authentication.display()),
+    ])
+    .await?;
     let site = Site {
         scratch,
         server,
@@ -187,11 +206,30 @@ async fn on_the_older_one(site: &Site) -> anyhow::Result<()> {
         site.workspace().await?.spec.desired_status == DesiredStatus::Stopped,
         "the button did nothing"
     );
+    starts_with_her_own_token(site).await?;
     // Afterwards alice has no right to it.
     run(&hand_over.replace("=NAME", "=bob")).await?;
     let workspace = site.workspace().await?;
     let owner = names::owner(&workspace.metadata);
     ensure!(owner == Some("bob"), "{hand_over}: {owner:?}");
+    Ok(())
+}
+
+/// The portal's account may impersonate nobody then.
+async fn starts_with_her_own_token(site: &Site) -> anyhow::Result<()> {
+    site.set("Token").await?;
+    // From now on the gateway renews the tokens of logins in time.
+    let portal = Portal::enter("alice").await?;
+    wait::until("the API server to take her token", wait::USUAL, || async {
+        let (_, text) = portal.open("/account").await?;
+        ensure!(text.contains("knows you by the same name and groups"), "{text}");
+        anyhow::Ok(())
+    })
+    .await?;
+    let (status, answer) = site.press_at(&portal, "start").await?;
+    ensure!(status == 303, "{status} {answer}");
+    let now = site.workspace().await?.spec.desired_status;
+    ensure!(now == DesiredStatus::Running, "the button did nothing");
     Ok(())
 }
 
