@@ -15,6 +15,8 @@ const WINDOW: Duration = Duration::from_mins(1);
 const PAGES: u32 = 600;
 /// Most changes of a user in that time.
 const CHANGES: u32 = 60;
+/// Most answers of a user under way: asked for, and not taken by the proxy yet. Streams are counted apart.
+const ANSWERS: u32 = 16;
 /// Most open streams of a user. Each open page has one.
 const STREAMS: u32 = 8;
 /// Most open streams of all users: each is a connection of the proxy, of which `kit::https` takes 1,024.
@@ -35,6 +37,7 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Limits {
     requests: Cache<(String, Kind), Arc<AtomicU32>>,
+    answers: Cache<String, Arc<AtomicU32>>,
     streams: Cache<String, Arc<AtomicU32>>,
     all_streams: Arc<AtomicU32>,
     /// Outputs of containers that are in memory at the same time, by user and of all.
@@ -45,7 +48,7 @@ pub(crate) struct Limits {
 /// One output of a container in memory.
 pub(crate) type OutputPermit = [OwnedSemaphorePermit; 2];
 
-/// One open stream. It counts until it is dropped.
+/// One open stream, or one answer under way. It counts until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit(Vec<Arc<AtomicU32>>);
 
@@ -57,19 +60,32 @@ impl Drop for Permit {
     }
 }
 
+fn by_user<T: Clone + Send + Sync + 'static>() -> Cache<String, T> {
+    let hour = Duration::from_hours(1);
+    Cache::builder().max_capacity(USERS).time_to_idle(hour).build()
+}
+
+/// A permit that counts in all of these, if each has less than its most.
+fn count(counts: impl IntoIterator<Item = (Arc<AtomicU32>, u32)>) -> Option<Permit> {
+    let mut permit = Permit(Vec::with_capacity(2));
+    for (count, most) in counts {
+        let taken = count.fetch_add(1, Ordering::Relaxed);
+        permit.0.push(count);
+        if taken >= most {
+            return None;
+        }
+    }
+    Some(permit)
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             requests: Cache::builder().max_capacity(USERS).time_to_live(WINDOW).build(),
-            streams: Cache::builder()
-                .max_capacity(USERS)
-                .time_to_idle(Duration::from_hours(1))
-                .build(),
+            answers: by_user(),
+            streams: by_user(),
             all_streams: Arc::default(),
-            outputs: Cache::builder()
-                .max_capacity(USERS)
-                .time_to_idle(Duration::from_hours(1))
-                .build(),
+            outputs: by_user(),
             all_outputs: Arc::new(Semaphore::new(OUTPUTS)),
         }
     }
@@ -86,18 +102,16 @@ impl Limits {
         count.fetch_add(1, Ordering::Relaxed) < most
     }
 
+    /// A permit for an answer to this user, if one is left.
+    pub(crate) fn answer(&self, user: &str) -> Option<Permit> {
+        let own = self.answers.get_with(user.to_owned(), Arc::default);
+        count([(own, ANSWERS)])
+    }
+
     /// A permit for a stream of this user, if one is left.
     pub(crate) fn stream(&self, user: &str) -> Option<Permit> {
         let own = self.streams.get_with(user.to_owned(), Arc::default);
-        let mut permit = Permit(Vec::with_capacity(2));
-        for (count, most) in [(own, STREAMS), (self.all_streams.clone(), ALL_STREAMS)] {
-            let taken = count.fetch_add(1, Ordering::Relaxed);
-            permit.0.push(count);
-            if taken >= most {
-                return None;
-            }
-        }
-        Some(permit)
+        count([(own, STREAMS), (self.all_streams.clone(), ALL_STREAMS)])
     }
 
     /// Waits until the user has no other output of a container in memory, and one more fits into it.

@@ -26,6 +26,10 @@ use crate::user::{NoUser, User};
 
 /// Maximum size of a form, in bytes.
 const MAX_FORM: usize = 256 * 1024;
+/// Maximum size of path and query, in bytes.
+const MAX_ADDRESS: usize = 8 * 1024;
+/// Most bytes of a path in the log.
+const LOGGED: usize = 1024;
 /// Timeout for reading a form.
 const READ_TIME: Duration = Duration::from_secs(10);
 
@@ -125,10 +129,21 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
     } else {
         Kind::Page
     };
+    let permit = app.limits.answer(&context.user.name);
     let response = if !source::is_allowed(&method, request.headers(), &context.served.origin()) {
         context.foreign()
     } else if !app.limits.allows(&context.user.name, kind) {
-        context.too_many()
+        context.too_many(
+            "600 pages and 60 changes a minute are allowed.",
+            "Try again in a minute.",
+            "60",
+        )
+    } else if permit.is_none() {
+        context.too_many(
+            "16 pages at the same time are allowed, until each has arrived.",
+            "Try again in a second.",
+            "1",
+        )
     } else if app.index.is_too_old() {
         pages::outdated::page(&context)
     } else {
@@ -137,11 +152,20 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
     if response.status().is_client_error() || response.status().is_server_error() {
         let (user, request) = (&context.user.name, context.request);
         let (status, method) = (response.status().as_u16(), method.as_str());
-        tracing::info!(user, status, method, path, request, "refused");
+        tracing::info!(user, status, method, path = logged(&path), request, "refused");
     }
     let page = page.as_ref().map_or("none", MatchedPath::as_str);
     app.metrics.answered(page, is_change, response.status());
-    response
+    match permit {
+        Some(permit) if !pages::held::is_stream(&response) => pages::held::until_sent(response, permit),
+        // A stream has a permit of its own.
+        _ => response,
+    }
+}
+
+/// The part of a path that the log has.
+fn logged(path: &str) -> &str {
+    &path[..path.floor_char_boundary(LOGGED)]
 }
 
 /// The user of the request, and the addresses that the portal serves.
@@ -151,6 +175,15 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
         .and_then(|id| id.header_value().to_str().ok())
         .unwrap_or_default();
     let answer = |status, text| Box::new(pages::answers::message(app, id, status, text));
+    let address = request.uri().path_and_query();
+    if address.is_some_and(|address| address.as_str().len() > MAX_ADDRESS) {
+        let text = [
+            "This address is too long",
+            "Path and parameters together may have at most 8 KiB.",
+            "Start from the list of your workspaces, and choose or search for less.",
+        ];
+        return Err(answer(StatusCode::URI_TOO_LONG, text));
+    }
     let user = match User::of(request.headers(), &*app.keys, Timestamp::now().as_second()) {
         Ok(user) => user,
         Err(NoUser::NotSignedIn) => {
@@ -197,4 +230,16 @@ async fn headers(request: Request, next: Next) -> Response {
         headers.insert(VARY, HeaderValue::from_static("cookie, accept"));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_has_a_kibibyte_of_a_path() {
+        assert_eq!(logged("/w/team/lab"), "/w/team/lab");
+        let path = format!("/{}", "ä".repeat(MAX_ADDRESS));
+        assert_eq!(logged(&path), format!("/{}", "ä".repeat(LOGGED / 2 - 1)));
+    }
 }

@@ -9,6 +9,7 @@
 mod acting;
 mod acts_in;
 mod bad_input;
+mod bounds;
 mod common;
 mod counting;
 mod cures;

@@ -161,15 +161,14 @@ impl Context {
         self.refusal(StatusCode::FORBIDDEN, title, (why, now), self.page_path())
     }
 
-    /// The answer to a user who sent too many requests.
-    pub(crate) fn too_many(&self) -> Response {
-        let why = "600 pages and 60 changes a minute are allowed.";
-        let now = "Nothing was changed. Try again in a minute.";
+    /// The answer to a user who sent too many requests. `seconds`: after how many the next one may be answered.
+    pub(crate) fn too_many(&self, why: &str, again: &str, seconds: &'static str) -> Response {
+        let now = &format!("Nothing was changed. {again}");
         let title = ("You sent too many requests", "Too busy");
         let mut response = self.refusal(StatusCode::TOO_MANY_REQUESTS, title, (why, now), self.page_path());
         response
             .headers_mut()
-            .insert(RETRY_AFTER, HeaderValue::from_static("60"));
+            .insert(RETRY_AFTER, HeaderValue::from_static(seconds));
         response
     }
 

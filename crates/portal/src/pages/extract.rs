@@ -12,6 +12,11 @@ use serde::de::DeserializeOwned;
 
 use crate::app::{App, Context};
 
+/// Maximum size of a parameter, in bytes.
+const MAX_PARAMETER: usize = 256;
+/// Most bytes of what was sent that a message repeats.
+const MAX_QUOTED: usize = 64;
+
 /// Names and values in the order in which they were sent.
 pub(super) type Pairs = Vec<(String, String)>;
 
@@ -44,7 +49,8 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Query<T> {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        match typed("parameter", &pairs(parts.uri.query().unwrap_or_default())) {
+        let pairs = pairs(parts.uri.query().unwrap_or_default());
+        match too_long(&pairs).map_or_else(|| typed("parameter", &pairs), Err) {
             Ok(values) => Ok(Self(values)),
             Err(why) => {
                 let Ok(context) = Context::from_request_parts(parts, app).await;
@@ -87,6 +93,22 @@ pub(super) fn pairs(query: &str) -> Pairs {
     serde_urlencoded::from_str(query).unwrap_or_default()
 }
 
+/// What is wrong with parameters that are too long.
+pub(super) fn too_long(pairs: &[(String, String)]) -> Option<String> {
+    let (name, value) = pairs.iter().find(|(_, value)| value.len() > MAX_PARAMETER)?;
+    let (name, bytes) = (quoted(name), value.len());
+    Some(format!(
+        "The parameter {name} has {bytes} bytes: it must have at most {MAX_PARAMETER}."
+    ))
+}
+
+/// What was sent, as a message repeats it: in quotes, and not longer than a name.
+pub(super) fn quoted(text: &str) -> String {
+    let begin = &text[..text.floor_char_boundary(MAX_QUOTED)];
+    let rest = if begin.len() < text.len() { "…" } else { "" };
+    format!("{begin:?}{rest}")
+}
+
 /// The values, if each name is known and comes once.
 fn typed<T: DeserializeOwned + Send>(what: &str, pairs: &[(String, String)]) -> Result<T, String> {
     let read = |pairs: &[(String, String)]| {
@@ -98,7 +120,11 @@ fn typed<T: DeserializeOwned + Send>(what: &str, pairs: &[(String, String)]) -> 
     }
     read(pairs).ok_or_else(
         || match pairs.iter().find(|pair| read(from_ref(*pair)).is_none()) {
-            Some((name, value)) => format!("This page has no {what} {name:?} with the value {value:?}."),
+            Some((name, value)) => format!(
+                "This page has no {what} {} with the value {}.",
+                quoted(name),
+                quoted(value)
+            ),
             None => format!("This page does not take these {what}s together."),
         },
     )
@@ -111,7 +137,7 @@ pub(super) fn repeated<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&
 }
 
 pub(super) fn sent_twice(what: &str, name: &str) -> String {
-    format!("The {what} {name:?} was sent more than once.")
+    format!("The {what} {} was sent more than once.", quoted(name))
 }
 
 impl Context {
@@ -189,5 +215,18 @@ mod tests {
             let why = read(query).unwrap_err();
             assert!(why.contains(part), "{query}: {why}");
         }
+    }
+
+    #[test]
+    fn what_was_sent_is_repeated_in_part() {
+        assert_eq!(quoted("a\"b"), "\"a\\\"b\"");
+        let name = "ä".repeat(100);
+        let why = typed::<Address>("parameter", &[(name.clone(), name.clone())]).unwrap_err();
+        let part = format!("\"{}\"…", "ä".repeat(MAX_QUOTED / 2));
+        assert_eq!(
+            why,
+            format!("This page has no parameter {part} with the value {part}.")
+        );
+        assert!(sent_twice("field", &name).contains(&part));
     }
 }

@@ -67,11 +67,8 @@ pub(super) struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub(super) async fn of(context: &Context, search: &Search, visible: &'a Visible) -> Self {
-        let mut found: Vec<&Seen> = visible
-            .workspaces
-            .iter()
-            .filter(|seen| search.matches(seen))
-            .collect();
+        let is_found = search.filter();
+        let mut found: Vec<&Seen> = visible.workspaces.iter().filter(|seen| is_found(seen)).collect();
         sort(&mut found, search.order());
         let pages = found.len().div_ceil(PAGE).max(1);
         let number = search.page.clamp(1, pages);
@@ -322,8 +319,9 @@ pub(super) fn counts(search: &Search, all: &[Seen]) -> Counts {
         ..search.clone()
     };
     let in_any = of("");
+    let is_found = in_any.filter();
     let mut by_state = BTreeMap::<_, usize>::new();
-    for seen in all.iter().filter(|seen| in_any.matches(seen)) {
+    for seen in all.iter().filter(|seen| is_found(seen)) {
         *by_state.entry(state_of(seen)).or_default() += 1;
     }
     let counts = STATES.iter().map(|&(value, label)| Count {

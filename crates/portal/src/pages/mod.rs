@@ -19,6 +19,7 @@
 //! | `assets.rs` | scripts and styles |
 //! | `outdated.rs` | everything, while the API server is away for long |
 //! | `answers.rs` | pages, messages, redirects |
+//! | `held.rs` | answers that count as under way until they are sent |
 //! | `extract.rs` | address and form of a request, or a page that says what is wrong with them |
 //! | `may.rs` | what the user may do with workspaces |
 //! | `summary.rs` | workspace -> its state, size and actions in words (pure) |
@@ -33,6 +34,7 @@ mod extract;
 mod facts;
 pub(crate) mod form;
 mod happened;
+pub(crate) mod held;
 pub(crate) mod list;
 pub(crate) mod live;
 pub(crate) mod logs;

@@ -128,7 +128,14 @@ impl Search {
             .any(|it| !it.is_empty())
     }
 
-    pub(super) fn matches(&self, seen: &Seen) -> bool {
+    /// Whether the page shows a workspace.
+    pub(super) fn filter(&self) -> impl Fn(&Seen) -> bool {
+        let wanted = self.q.trim().to_lowercase();
+        move |seen| self.matches(seen, &wanted)
+    }
+
+    /// `wanted`: what is searched for, in lower case.
+    fn matches(&self, seen: &Seen, wanted: &str) -> bool {
         let workspace = &*seen.workspace;
         let is = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
         let of = match &*self.of {
@@ -144,19 +151,18 @@ impl Search {
             && is(&self.namespace, seen.namespace())
             && (self.template.is_empty() || !is_guest && self.template == template())
             && (self.state.is_empty() || state_of(seen) == self.state)
-            && self.finds(workspace)
+            && finds(wanted, workspace)
     }
+}
 
-    fn finds(&self, workspace: &api::Workspace) -> bool {
-        let wanted = self.q.trim().to_lowercase();
-        if wanted.is_empty() {
-            return true;
-        }
-        let owner = api::names::owner(&workspace.metadata).unwrap_or_default();
-        [&*workspace.name_any(), &*workspace.spec.display_name, owner]
-            .iter()
-            .any(|text| text.to_lowercase().contains(&wanted))
+fn finds(wanted: &str, workspace: &api::Workspace) -> bool {
+    if wanted.is_empty() {
+        return true;
     }
+    let owner = api::names::owner(&workspace.metadata).unwrap_or_default();
+    [&*workspace.name_any(), &*workspace.spec.display_name, owner]
+        .iter()
+        .any(|text| text.to_lowercase().contains(wanted))
 }
 
 /// The value of the filter `state` that finds the workspace.

@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 
 use super::actions::stop;
 use super::answers::link;
-use super::extract::{Fields, Pairs, pairs, repeated, sent_twice};
+use super::extract::{Fields, Pairs, pairs, quoted, repeated, sent_twice};
 use super::may::May;
 use super::summary;
 use crate::app::Context;
@@ -54,7 +54,7 @@ fn origin(pairs: &[(String, String)]) -> (Pairs, String) {
 fn problem(pairs: &[(String, String)], known: &[&str]) -> Option<String> {
     let names = || pairs.iter().map(|(name, _)| &**name);
     if let Some(unknown) = names().find(|name| *name != FROM && !known.contains(name)) {
-        return Some(format!("This page has no field {unknown:?}."));
+        return Some(format!("This page has no field {}.", quoted(unknown)));
     }
     repeated(names().filter(|name| *name == FROM)).map(|name| sent_twice("field", name))
 }

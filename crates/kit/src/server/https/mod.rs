@@ -1,8 +1,10 @@
 //! TLS connections -> an axum router (IO).
 //!
 //! - `connection_limit`: maximum number of connections, shared fairly among client addresses
+//! - `write_timeout`: end of a connection whose client takes nothing of an answer
 
 mod connection_limit;
+mod write_timeout;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -24,6 +26,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service as _;
 
 use connection_limit::{ConnectionLimit, Permit};
+use write_timeout::WriteTimeout;
 
 /// Timeout of the TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -37,6 +40,10 @@ const CONNECTIONS: usize = 1024;
 /// Clients close theirs earlier (Go: 90 s), so that no connection closes just when a client uses it.
 const IDLE: Duration = Duration::from_mins(2);
 
+/// Time after which a connection ends whose client takes nothing of an answer. The answer, and what it holds, is dropped. This does not hold
+/// for the windows of HTTP/2: only clients that are trusted with their memory speak it here.
+const STALL: Duration = Duration::from_secs(20);
+
 /// Address of the client. It is an extension of each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Peer(pub IpAddr);
@@ -49,6 +56,7 @@ const HEADERS: u32 = 256 * 1024;
 struct Bounds {
     connections: usize,
     idle: Duration,
+    stall: Duration,
     linger: Duration,
 }
 
@@ -65,6 +73,7 @@ pub async fn serve(
     let bounds = Bounds {
         connections: CONNECTIONS,
         idle: IDLE,
+        stall: STALL,
         linger: LINGER,
     };
     serve_within(bounds, listener, config, router, shutdown).await;
@@ -107,6 +116,7 @@ async fn serve_within(
         let (acceptor, router) = (acceptor.clone(), router.clone());
         let end = End {
             idle: bounds.idle,
+            stall: bounds.stall,
             last_answer: shutdown.clone(),
             stop: stop.clone(),
         };
@@ -129,6 +139,8 @@ async fn serve_within(
 struct End {
     /// So much time without a request.
     idle: Duration,
+    /// So much time in which the client takes nothing of an answer.
+    stall: Duration,
     /// From now on an answer is the connection's last one.
     last_answer: CancellationToken,
     stop: CancellationToken,
@@ -172,7 +184,8 @@ async fn answer(
             response
         }
     });
-    let connection = server.serve_connection(TokioIo::new(tls), TowerToHyperService::new(service));
+    let stream = TokioIo::new(WriteTimeout::new(tls, end.stall));
+    let connection = server.serve_connection(stream, TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

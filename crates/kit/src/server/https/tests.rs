@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
 use tokio::{io::AsyncReadExt as _, net::TcpSocket, sync::Notify};
 use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::*;
 use crate::pki;
@@ -23,15 +24,22 @@ struct Served {
     release: Arc<Notify>,
     /// Whether a request for `/slow` is waiting.
     asked: Arc<AtomicBool>,
+    /// Answers of `/large` that the server has not dropped.
+    large_answers: TaskTracker,
     shutdown: CancellationToken,
     ended: tokio::task::JoinHandle<()>,
 }
 
 async fn served(connections: usize, idle: Duration) -> Served {
-    served_until(connections, idle, Duration::ZERO).await
+    served_within(Bounds {
+        connections,
+        idle,
+        ..BOUNDS
+    })
+    .await
 }
 
-async fn served_until(connections: usize, idle: Duration, linger: Duration) -> Served {
+async fn served_within(bounds: Bounds) -> Served {
     let now = Timestamp::now();
     let authority = pki::authority("tests", now).unwrap();
     let names = ["webhook".to_owned()];
@@ -43,6 +51,8 @@ async fn served_until(connections: usize, idle: Duration, linger: Duration) -> S
     let address = listener.local_addr().unwrap();
     let (release, asked) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(false)));
     let (waited, noted) = (release.clone(), asked.clone());
+    let large_answers = TaskTracker::new();
+    let tracker = large_answers.clone();
     let slow = get(async move || {
         noted.store(true, Ordering::Relaxed);
         waited.notified().await;
@@ -50,12 +60,8 @@ async fn served_until(connections: usize, idle: Duration, linger: Duration) -> S
     });
     let router = Router::new()
         .route("/", get(async |Extension(Peer(peer))| format!("{peer}")))
-        .route("/slow", slow);
-    let bounds = Bounds {
-        connections,
-        idle,
-        linger,
-    };
+        .route("/slow", slow)
+        .route("/large", get(async move || large(tracker.token())));
     let shutdown = CancellationToken::new();
     let serving = serve_within(bounds, listener, Arc::new(config), router, shutdown.clone());
     Served {
@@ -63,6 +69,7 @@ async fn served_until(connections: usize, idle: Duration, linger: Duration) -> S
         authority: authority.certificate,
         release,
         asked,
+        large_answers,
         shutdown,
         ended: tokio::spawn(serving),
     }
@@ -89,13 +96,27 @@ impl Served {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
+    async fn http1(&self, from: [u8; 4]) -> http1::SendRequest<Body> {
+        let tls = self.tls(from, "http/1.1").await.unwrap();
+        let (sender, connection) = http1::handshake(TokioIo::new(tls)).await.unwrap();
+        tokio::spawn(connection);
+        sender
+    }
+
     /// Sends one request over its own connection. Returns the client address that the server saw.
     async fn ask(&self, from: [u8; 4]) -> String {
-        let tls = self.tls(from, "http/1.1").await.unwrap();
-        let (mut sender, connection) = http1::handshake(TokioIo::new(tls)).await.unwrap();
-        tokio::spawn(connection);
+        let mut sender = self.http1(from).await;
         text(sender.send_request(request("/")).await.unwrap()).await
     }
+}
+
+/// An answer that holds `token` until it is dropped.
+fn large(token: TaskTrackerToken) -> Body {
+    let parts = std::iter::repeat_n(PART, PARTS).map(move |part| {
+        let _held = &token;
+        Ok::<_, std::convert::Infallible>(part)
+    });
+    Body::from_stream(futures::stream::iter(parts))
 }
 
 fn request(path: &str) -> Request<Body> {
@@ -115,6 +136,15 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0; 1]).await, Ok(0) | Err(_))
 }
 
+const BOUNDS: Bounds = Bounds {
+    connections: 8,
+    idle: IDLE,
+    stall: STALL,
+    linger: Duration::ZERO,
+};
+/// Parts of an answer of `/large`: more than the buffers of both ends.
+const PARTS: usize = 1024;
+const PART: &[u8] = &[b'x'; 64 * 1024];
 const ONE: [u8; 4] = [127, 0, 0, 1];
 const GREEDY: [u8; 4] = [127, 0, 0, 2];
 
@@ -162,6 +192,29 @@ async fn an_idle_connection_ends_and_an_active_one_stays() {
 }
 
 #[tokio::test]
+async fn a_connection_whose_client_takes_nothing_of_an_answer_ends_and_one_that_is_read_stays() {
+    let served = served_within(Bounds {
+        stall: Duration::from_millis(300),
+        ..BOUNDS
+    })
+    .await;
+    // Its body is never read.
+    let mut silent = served.http1(ONE).await;
+    let _unread = silent.send_request(request("/large")).await.unwrap();
+    served.large_answers.close();
+    served.large_answers.wait().await;
+
+    let served = served_within(BOUNDS).await;
+    let mut read = served.http1(ONE).await;
+    let answer = read.send_request(request("/large")).await.unwrap();
+    let bytes = axum::body::to_bytes(Body::new(answer.into_body()), PARTS * PART.len()).await;
+    assert_eq!(bytes.unwrap().len(), PARTS * PART.len());
+    // The connection can be used again.
+    let again = read.send_request(request("/")).await.unwrap();
+    assert_eq!(text(again).await, "127.0.0.1");
+}
+
+#[tokio::test]
 async fn at_the_end_requests_under_way_are_answered() {
     let served = served(8, IDLE).await;
     let tls = served.tls(ONE, "h2").await.unwrap();
@@ -181,7 +234,11 @@ async fn at_the_end_requests_under_way_are_answered() {
 
 #[tokio::test]
 async fn before_the_end_new_connections_are_served_and_every_answer_is_the_last_of_its_connection() {
-    let served = served_until(8, IDLE, IDLE).await;
+    let served = served_within(Bounds {
+        linger: IDLE,
+        ..BOUNDS
+    })
+    .await;
     let open = async || {
         let tls = served.tls(ONE, "http/1.1").await.unwrap();
         http1::handshake(TokioIo::new(tls)).await.unwrap()

@@ -31,6 +31,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use self::shown::{Beside, Shown};
 use self::view::View;
 use super::answers::plain;
+use super::extract::{pairs, too_long};
 use super::form::used_quotas;
 use super::list::Page;
 use super::may::May;
@@ -76,7 +77,11 @@ struct MadeOf {
 
 /// Answers `GET /events?view=…`.
 pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> Response {
-    let Some(view) = View::parse(query.as_deref().unwrap_or_default()) else {
+    let query = query.unwrap_or_default();
+    if let Some(why) = too_long(&pairs(&query)) {
+        return context.bad_request(&why, "Load the page again.", "/");
+    }
+    let Some(view) = View::parse(&query) else {
         return context.bad_request("This stream has no such view.", "Load the page again.", "/");
     };
     let Some(permit) = context.app.limits.stream(&context.user.name) else {

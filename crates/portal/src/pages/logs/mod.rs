@@ -9,7 +9,6 @@ mod source;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
@@ -25,6 +24,7 @@ use self::lines::{Output, Position, Unread, read_line};
 use self::source::{Source, restarts, source, unreadable};
 use super::answers::plain;
 use super::extract::{Path, Query};
+use super::held::until_sent;
 use super::summary::above;
 use crate::app::Context;
 use crate::cluster::Failure;
@@ -35,9 +35,9 @@ use crate::views::{Logs, Nav, Note, plain_log};
 const LINES: i64 = 5_000;
 /// Most bytes of a page and of a file.
 const BYTES: usize = 2 * 1024 * 1024;
-/// Bytes that are given to a connection at once.
-const PIECE: usize = 64 * 1024;
-/// Longest wait for other logs, and for the output.
+/// Longest wait for other logs: those before end by then, also if nobody reads them.
+const TURN: Duration = Duration::from_mins(1);
+/// Longest wait for the output.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Most bytes of a stream in a second.
 const RATE: usize = 256 * 1024;
@@ -110,7 +110,7 @@ pub(crate) async fn page(
         container: source.container,
         lines,
     });
-    held(page, permit)
+    until_sent(page, permit)
 }
 
 /// Answers `GET /w/<namespace>/<name>/logs/file`.
@@ -133,7 +133,7 @@ pub(crate) async fn file(
                     format!("attachment; filename=\"{name}-{}.log\"", source.container),
                 ),
             ];
-            held((headers, lines.join("\n")).into_response(), permit)
+            until_sent((headers, lines.join("\n")).into_response(), permit)
         }
         Err(failure) => context.failed("The output cannot be read", &failure, &back),
     }
@@ -274,13 +274,14 @@ async fn text(
     namespace: &str,
     source: &Source,
 ) -> Result<(Vec<String>, Position, OutputPermit), Failure> {
-    let late = |what: &str| Failure::Unanswered(format!("{what} within {} s", TIMEOUT.as_secs()));
-    let permit = timeout(TIMEOUT, context.app.limits.output(&context.user.name)).await;
+    let late =
+        |what: &str, time: Duration| Failure::Unanswered(format!("{what} within {} s", time.as_secs()));
+    let permit = timeout(TURN, context.app.limits.output(&context.user.name)).await;
     let Ok(Some(permit)) = permit else {
-        return Err(late("Other logs were not read to their end"));
+        return Err(late("Other logs were not read to their end", TURN));
     };
     let read = timeout(TIMEOUT, read(context, namespace, source)).await;
-    let (lines, position) = read.map_err(|_| late("The output did not come from its node"))??;
+    let (lines, position) = read.map_err(|_| late("The output did not come from its node", TIMEOUT))??;
     Ok((lines, position, permit))
 }
 
@@ -311,52 +312,4 @@ async fn read(
         lines.push(plain_log(&text));
     }
     Ok((lines, position))
-}
-
-/// The answer, whose permit is given back when its last part was sent, or the connection has ended.
-fn held(answer: Response, permit: OutputPermit) -> Response {
-    let (parts, body) = answer.into_parts();
-    let pieces = body.into_data_stream().flat_map(|part| {
-        let mut rest = part.unwrap_or_default();
-        let piece = move || {
-            let piece = rest.split_to(PIECE.min(rest.len()));
-            (!piece.is_empty()).then_some(piece)
-        };
-        stream::iter(std::iter::from_fn(piece))
-    });
-    let pieces = pieces.map(move |piece| {
-        let _held = &permit;
-        Ok::<_, Infallible>(piece)
-    });
-    Response::from_parts(parts, Body::from_stream(pieces))
-}
-
-#[cfg(test)]
-mod tests {
-    use futures::FutureExt as _;
-    use http_body_util::BodyExt as _;
-
-    use super::*;
-    use crate::limits::Limits;
-
-    #[tokio::test]
-    async fn an_answer_holds_its_permit_until_its_last_part_is_sent_or_the_client_has_gone() {
-        let limits = Limits::default();
-        let text = "x".repeat(2 * PIECE + 1);
-        let mut body = held(
-            text.clone().into_response(),
-            limits.output("alice").await.unwrap(),
-        )
-        .into_body();
-        let mut sent = 0;
-        while let Some(frame) = body.frame().await {
-            assert!(limits.output("alice").now_or_never().is_none(), "after {sent}");
-            sent += frame.unwrap().data_ref().map_or(0, axum::body::Bytes::len);
-        }
-        assert_eq!(sent, text.len());
-        drop(body);
-        let stalled = held(text.into_response(), limits.output("alice").await.unwrap());
-        drop(stalled);
-        assert!(limits.output("alice").now_or_never().flatten().is_some());
-    }
 }
