@@ -113,10 +113,10 @@ function keepOpen(address, events, lost, probed) {
   const turn = () => {
     if (!isWanted()) return close();
     if (source) return;
-    // It has 15 s to open, and ends after a minute at most. Then the browser opens it again by itself.
+    // It has 15 s to open, and ends after 10 s. Then the browser opens it again by itself.
     due = Date.now() + 15000;
     source = new EventSource(address());
-    source.onopen = () => (due = Date.now() + 75000);
+    source.onopen = () => (due = Date.now() + 25000);
     source.onerror = () => source.readyState === EventSource.CLOSED && fail();
     for (const [name, act] of Object.entries(events)) source.addEventListener(name, act);
   };

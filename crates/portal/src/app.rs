@@ -17,6 +17,7 @@ use kit::scope::Scope;
 use kube::Client;
 use rules::Settings;
 use theme::Theme;
+use tokio::time::Instant;
 use tower_http::request_id::RequestId;
 
 use crate::args::Prefixes;
@@ -30,6 +31,10 @@ use crate::visible::{self, AccessLevel, Rights, Seen};
 
 /// How often the lag of the index is measured.
 const MEASURE: Duration = Duration::from_secs(1);
+
+/// Longest time for which a stream is open, in seconds. Then the browser asks again, and gateway and portal decide again: so no stream
+/// outlives a session or a right for longer.
+const STREAM: i64 = 10;
 
 /// What every page needs.
 pub struct App {
@@ -175,6 +180,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// When a stream ends that answers this request.
+    pub(crate) fn stream_end(&self) -> Instant {
+        let left = self.user.assertion_end - self.now.as_second();
+        Instant::now() + Duration::from_secs(left.clamp(0, STREAM).unsigned_abs())
+    }
+
     /// Requests as the user of this request.
     pub(crate) fn as_user(&self) -> AsUser {
         let client = match &self.app.tokens {

@@ -13,7 +13,7 @@ pub struct User {
     pub groups: Vec<String>,
     /// When the session ends, Unix seconds.
     pub session_end: Option<i64>,
-    /// When the assertion ends, Unix seconds. A stream does not outlive it.
+    /// When the assertion ends, Unix seconds. No stream outlives it.
     pub assertion_end: i64,
 }
 

@@ -181,7 +181,21 @@ impl Portal {
         response.into_body()
     }
 
-    /// The same for an assertion that ends in some seconds.
+    /// Keeps a stream open as a browser does: when it has ended, it is opened again.
+    pub(crate) fn keep_open(&self, user: &str, path: &str, mut body: Body) {
+        let (router, user, path) = (self.router.clone(), user.to_owned(), path.to_owned());
+        tokio::spawn(async move {
+            loop {
+                while body.frame().await.is_some() {}
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                let response = router.clone().oneshot(get(&user, &path)).await.unwrap();
+                assert_eq!(response.status(), StatusCode::OK);
+                body = response.into_body();
+            }
+        });
+    }
+
+    /// An open answer for an assertion that ends in some seconds.
     pub(crate) async fn open_for(&self, user: &str, path: &str, seconds: u32) -> Body {
         self.open(&format!("{user}@{seconds}|"), path).await
     }

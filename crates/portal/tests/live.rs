@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::{Workspace, WorkspaceShare, WorkspaceTemplate};
+use axum::body::Body;
 use http_body_util::BodyExt as _;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use serde_json::json;
@@ -234,6 +235,30 @@ async fn what_an_administrator_of_all_namespaces_may_is_asked_once_for_all_of_th
     assert_eq!(reviews.len(), 4, "{reviews:#?}");
 }
 
+/// The stream that follows this one, as the browser opens it when this one has ended.
+async fn reopened(portal: &Portal, mut body: Body, user: &str, path: &str) -> Body {
+    while next(&mut body).await.is_some() {}
+    portal.open(user, path).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_lasts_ten_seconds_so_that_the_gateway_decides_again() {
+    for path in [
+        "/events?view=list",
+        "/events?view=workspace&namespace=team&name=lab",
+    ] {
+        let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
+        let start = Instant::now();
+        let mut body = portal.open("alice", path).await;
+        assert!(next(&mut body).await.unwrap().contains("retry: 250"), "{path}");
+        sleep(Duration::from_secs(7)).await;
+        stopped(&portal, "lab");
+        assert!(next(&mut body).await.unwrap().contains("Stopped"), "{path}");
+        while next(&mut body).await.is_some() {}
+        assert_eq!(start.elapsed().as_secs(), 10, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn a_stream_ends_with_the_assertion_and_sends_nothing_afterwards() {
     let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
@@ -263,6 +288,7 @@ async fn a_right_that_a_role_gives_or_takes_shows_on_an_open_page_within_seconds
     let start = Instant::now();
     portal.grant(&[("bob", "list", "workspaces", "team")]);
     portal.server.put(&binding);
+    let mut body = reopened(&portal, body, "bob", "/events?view=list").await;
     let second = next(&mut body).await.unwrap();
     assert!(second.contains("team/lab"), "{second}");
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());
@@ -274,6 +300,7 @@ async fn a_right_that_a_role_gives_or_takes_shows_on_an_open_page_within_seconds
         .edit::<RoleBinding>(Some("team"), "readers", |object| {
             object["metadata"]["labels"] = json!({"changed": "true"});
         });
+    let mut body = reopened(&portal, body, "bob", "/events?view=list").await;
     let third = next(&mut body).await.unwrap();
     assert!(!third.contains("team/lab"), "{third}");
     assert!(start.elapsed() < Duration::from_secs(15), "{:?}", start.elapsed());

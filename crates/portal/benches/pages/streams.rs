@@ -23,7 +23,7 @@ use crate::changes::{MARK, change, mark};
 use crate::user::{User, client, signer};
 
 /// How soon a browser asks again, as the portal tells it.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(250);
 /// Until the portal's answers about rights have the ages that they have on any day: it keeps them for 30 s.
 const SETTLE: Duration = Duration::from_secs(35);
 /// After the last change: a list may be between two streams.

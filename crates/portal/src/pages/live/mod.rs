@@ -1,9 +1,9 @@
 //! `/events` -> parts of a page, sent again when they change (IO).
 //!
-//! A list is made again when something changed that its user sees; rights and quotas are read again every ten seconds. A page about one
-//! workspace is read from the API server, so changes of other objects cause no new read.
-//! A stream ends with the assertion of its request, after a minute at most. The browser then asks again, and the gateway decides again
-//! whether the user is signed in.
+//! A list is made again when something changed that its user sees. A page about one workspace is read from the API server, so changes of
+//! other objects cause no new read.
+//! A stream ends after ten seconds. The browser then asks again: the gateway decides again whether the user is signed in, and the portal
+//! reads rights and quotas again.
 //!
 //! | file | what it does |
 //! |---|---|
@@ -44,16 +44,12 @@ use crate::views::{Quotas, Stale};
 use crate::visible::{self, AccessScope, Visible};
 
 /// How often a page about one workspace is read again for what is not in memory: Events, pods and usage. This holds while something
-/// happens to the workspace or is wrong with it.
+/// happens to the workspace or is wrong with it. And how long an open list waits for an answer about rights that did not come.
 const INTERVAL: Duration = Duration::from_secs(5);
-/// The same while the workspace is as its owner wants it.
-const CALM_INTERVAL: Duration = Duration::from_secs(15);
 /// Minimum time between two reads of such a page, whatever changes.
 const READ_PAUSE: Duration = Duration::from_secs(2);
-/// How long an open list keeps what is known about its user's rights and about quotas. Then it is read again.
-const RIGHTS_INTERVAL: Duration = Duration::from_secs(10);
 /// How soon the browser asks again after the end of a stream.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(250);
 
 /// What became of a page.
 enum Read {
@@ -62,17 +58,6 @@ enum Read {
     /// There is nothing for this user any more.
     Gone,
     Shown(Shown),
-}
-
-/// Hashes of what a list is made of.
-#[derive(Clone, Copy)]
-struct MadeOf {
-    /// The workspaces that the user sees, and templates.
-    objects: u64,
-    /// Rights and quotas.
-    beside: u64,
-    /// When these were read.
-    read: Instant,
 }
 
 /// Answers `GET /events?view=…`.
@@ -95,8 +80,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
     context.address = view.page();
     context.namespace = view.namespace();
     context.rights = context.rights.of_open_page();
-    let left = context.user.assertion_end - Timestamp::now().as_second();
-    let end = Instant::now() + Duration::from_secs(left.clamp(0, 60).unsigned_abs());
+    let end = context.stream_end();
     let follow = Follow {
         snapshots: context.app.index.debounced(),
         context,
@@ -130,12 +114,12 @@ struct Follow {
     end: Instant,
     /// When the page was read last, and from which versions.
     read: Option<(Instant, Option<Vec<String>>)>,
-    /// Of a list: where the user sees workspaces of others, and when that was asked.
-    scope: Option<(Instant, AccessScope)>,
+    /// Of a list: where the user sees workspaces of others.
+    scope: Option<AccessScope>,
     /// Of the page about a namespace: its quotas, and when they were read.
     quotas: Option<(Instant, Option<Quotas>)>,
-    /// Of a list: what it was made of last.
-    made_of: Option<MadeOf>,
+    /// Of a list: hash of the workspaces that the user sees, and templates, of which it was made last.
+    made_of: Option<u64>,
     /// Hashes of the parts as they were sent last.
     sent: HashMap<&'static str, u64>,
     /// The sentences about own workspaces.
@@ -205,15 +189,14 @@ impl Follow {
 
     async fn read_list(&mut self, search: &Search) -> askama::Result<Read> {
         let debounced = self.snapshots.borrow_and_update().clone();
-        let (snapshot, before) = match self.made_of {
-            Some(before) => (debounced, Some(before)),
+        let snapshot = match self.made_of {
+            Some(_) => debounced,
             // What the page showed must not be older on its stream.
-            None => (self.context.app.index.snapshot(), None),
+            None => self.context.app.index.snapshot(),
         };
         let visible = self.visible(&snapshot).await;
         let objects = hash((snapshot.templates(), self.context.read_only(), &visible));
-        let before = before.filter(|before| before.objects == objects);
-        if before.is_some_and(|before| before.read.elapsed() < RIGHTS_INTERVAL) {
+        if self.made_of == Some(objects) {
             return Ok(Read::Same);
         }
         let beside = match &*search.place {
@@ -226,18 +209,7 @@ impl Follow {
             },
         };
         let page = Page::of(&self.context, search, &visible).await;
-        let quotas = beside.as_ref().and_then(|(_, quotas)| quotas.as_ref());
-        let quotas = quotas.map(Quotas::render).transpose()?;
-        let may = beside.as_ref().map(|(may, _)| may);
-        let made_of = MadeOf {
-            objects,
-            beside: hash((&page.rights, may, quotas)),
-            read: Instant::now(),
-        };
-        self.made_of = Some(made_of);
-        if before.is_some_and(|before| before.beside == made_of.beside) {
-            return Ok(Read::Same);
-        }
+        self.made_of = Some(objects);
         Shown::list(&self.context, search, &visible, &page, beside).map(Read::Shown)
     }
 
@@ -253,15 +225,13 @@ impl Follow {
 
     async fn visible(&mut self, snapshot: &Snapshot) -> Visible {
         let Context { rights, user, .. } = &self.context;
-        let known = self.scope.take();
-        let known =
-            known.filter(|(asked, scope)| asked.elapsed() < RIGHTS_INTERVAL && scope.is_whole(snapshot));
-        let (asked, scope) = match known {
+        let known = self.scope.take().filter(|scope| scope.is_whole(snapshot));
+        let scope = match known {
             Some(known) => known,
-            None => (Instant::now(), AccessScope::of(snapshot, rights, user).await),
+            None => AccessScope::of(snapshot, rights, user).await,
         };
         let visible = visible::within(snapshot, user, &scope);
-        self.scope = Some((asked, scope));
+        self.scope = Some(scope);
         visible
     }
 
@@ -271,7 +241,12 @@ impl Follow {
             return Some(());
         };
         let (interval, pause) = self.view.pace(&self.context.app.index);
-        let again = sleep_until(*read + interval);
+        let again = async {
+            match interval {
+                Some(interval) => sleep_until(*read + interval).await,
+                None => std::future::pending().await,
+            }
+        };
         let snapshots = &mut self.snapshots;
         let change = async {
             loop {
@@ -306,7 +281,8 @@ impl Follow {
             self.waiting
                 .push_back(Event::default().event("patch").retry(RETRY).data(html));
         }
-        if is_change && !stale.why.is_empty() {
+        // Who opens the next stream heard it on the one before.
+        if is_change && !is_first && !stale.why.is_empty() {
             let text = format!("{} {}", stale.why, stale.now);
             self.waiting
                 .push_back(Event::default().event("announce").data(text));

@@ -8,7 +8,7 @@ use api::workspace::{DesiredStatus, Phase};
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
-use super::{CALM_INTERVAL, INTERVAL, READ_PAUSE, RIGHTS_INTERVAL};
+use super::{INTERVAL, READ_PAUSE};
 use crate::index::Index;
 use crate::pages::search::Search;
 use crate::pages::summary::phase;
@@ -59,10 +59,10 @@ impl View {
         }
     }
 
-    /// Longest time until it is read again although nothing in memory changed, and shortest time between two reads.
-    pub(super) fn pace(&self, index: &Index) -> (Duration, Duration) {
+    /// Time until it is read again although nothing in memory changed, if it is; and shortest time between two reads.
+    pub(super) fn pace(&self, index: &Index) -> (Option<Duration>, Duration) {
         match self {
-            Self::List(_) => (RIGHTS_INTERVAL, Duration::ZERO),
+            Self::List(_) => (Some(INTERVAL), Duration::ZERO),
             Self::Workspace { namespace, name } => {
                 let workspace = index.workspace(namespace, name);
                 (interval(workspace.as_deref()), READ_PAUSE)
@@ -92,8 +92,8 @@ impl View {
     }
 }
 
-/// How often the page of the workspace is read again.
-fn interval(workspace: Option<&Workspace>) -> Duration {
+/// How often the page of the workspace is read again. `None`: not on this stream, because the workspace is as its owner wants it.
+fn interval(workspace: Option<&Workspace>) -> Option<Duration> {
     let is_calm = |workspace: &&Workspace| {
         let status = workspace.status.as_ref();
         let observed = status.and_then(|status| status.observed_generation);
@@ -106,8 +106,8 @@ fn interval(workspace: Option<&Workspace>) -> Duration {
             )
     };
     match workspace.filter(is_calm) {
-        Some(_) => CALM_INTERVAL,
-        None => INTERVAL,
+        Some(_) => None,
+        None => Some(INTERVAL),
     }
 }
 
@@ -137,8 +137,8 @@ mod tests {
             });
             interval(Some(&serde_json::from_value(workspace).unwrap()))
         };
-        assert_eq!(interval("Running", "Running", 2), CALM_INTERVAL);
-        assert_eq!(interval("Stopped", "Stopped", 2), CALM_INTERVAL);
+        assert_eq!(interval("Running", "Running", 2), None);
+        assert_eq!(interval("Stopped", "Stopped", 2), None);
         for (wanted, phase) in [
             ("Running", "Starting"),
             ("Running", "Stopped"),
@@ -148,7 +148,7 @@ mod tests {
             ("Stopped", "Stopping"),
             ("Stopped", "Deleting"),
         ] {
-            assert_eq!(interval(wanted, phase, 2), INTERVAL, "{wanted} {phase}");
+            assert_eq!(interval(wanted, phase, 2), Some(INTERVAL), "{wanted} {phase}");
         }
         let degraded = json!({
             "metadata": {"name": "lab"}, "spec": {"displayName": "lab"},
@@ -158,13 +158,13 @@ mod tests {
             }]},
         });
         let degraded = serde_json::from_value(degraded).unwrap();
-        assert_eq!(super::interval(Some(&degraded)), INTERVAL);
+        assert_eq!(super::interval(Some(&degraded)), Some(INTERVAL));
         assert_eq!(
             interval("Running", "Running", 1),
-            INTERVAL,
+            Some(INTERVAL),
             "a change is not applied yet"
         );
-        assert_eq!(super::interval(None), INTERVAL);
+        assert_eq!(super::interval(None), Some(INTERVAL));
     }
 
     #[test]

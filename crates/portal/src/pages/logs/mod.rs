@@ -14,7 +14,6 @@ use axum::response::{IntoResponse as _, Response};
 use futures::{StreamExt as _, stream};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
-use jiff::Timestamp;
 use kube::ResourceExt as _;
 use kube::api::LogParams;
 use serde::Deserialize;
@@ -183,13 +182,12 @@ pub(crate) async fn follow(
         Ok(reader) => reader,
         Err(failure) => return context.failed("The output cannot be read", &failure, &back),
     };
-    let left = context.user.assertion_end - Timestamp::now().as_second();
     let lines = Lines {
         _permit: permit,
         reader: Box::pin(reader),
         unread: Unread::after(position),
         position,
-        end: Instant::now() + Duration::from_secs(left.clamp(1, 60).unsigned_abs()),
+        end: context.stream_end(),
         second: Instant::now(),
         bytes: 0,
     };
