@@ -55,6 +55,10 @@ async fn a_pod_sees_what_the_gateway_says_and_nothing_that_the_browser_claims() 
             ("x-auth-request-user", "root"),
             ("remote-user", "root"),
             ("x-forwarded-user", "root"),
+            ("x_auth_request_user", "root"),
+            ("remote.user", "root"),
+            ("workspace.assertion", "forged"),
+            ("x_forwarded.user", "root"),
             ("x-original-url", "https://other.workspaces.localhost/other"),
             ("x-original-method", "DELETE"),
             ("x-forwarded-host", "other.workspaces.localhost"),
@@ -86,6 +90,9 @@ async fn a_pod_sees_what_the_gateway_says_and_nothing_that_the_browser_claims() 
             let claimed = pod["headers"][name].as_str().unwrap_or_default();
             assert!(claimed.is_empty(), "{what}: {name}: {claimed}");
         }
+        // Names that some servers read as those.
+        let mut names = pod["headers"].as_object().unwrap().keys();
+        assert!(names.all(|name| !name.contains(['_', '.'])), "{what}: {pod}");
         assert_ne!(
             pod["headers"]["x-forwarded-host"], "other.workspaces.localhost",
             "{what}"
@@ -156,6 +163,8 @@ fn samples_drop_every_name_that_a_browser_could_claim() {
     for family in stripped().iter().filter(|name| name.ends_with('-')) {
         assert!(text.contains(&format!("\"{family}")), "{family}");
     }
+    assert!(text.contains("\"headers_with_underscores_action\":\"drop_header\""));
+    assert!(text.contains("{\"remove_on_match\":{\"key_matcher\":{\"contains\":\".\"}}}"));
     for header in ["sec-purpose", "service-worker"] {
         assert!(text.contains(&format!("{{\"exact\":\"{header}\"}}")), "{header}");
     }

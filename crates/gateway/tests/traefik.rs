@@ -76,6 +76,9 @@ async fn a_request_with_a_ticket_reaches_its_pod_without_our_cookies() {
         TICKET,
         ("authorization", "Bearer secret"),
         ("x-forwarded-host", "evil.example"),
+        ("x_auth_request_user", "root"),
+        ("remote.user", "root"),
+        ("workspace.assertion", "forged"),
     ];
     let (status, _, body) = site.get("lab", "/files/C%23%2050%25.ipynb?a=%2F", &headers).await;
     assert_eq!(status, StatusCode::OK, "{}", site.log());
@@ -85,6 +88,9 @@ async fn a_request_with_a_ticket_reaches_its_pod_without_our_cookies() {
     assert_eq!(seen["headers"]["authorization"], Value::Null);
     assert_eq!(seen["headers"]["host"], format!("lab.{BASE}"));
     assert_eq!(seen["headers"]["x-forwarded-host"], format!("lab.{BASE}"));
+    // Names that some servers read as the assertion's or another service's.
+    let mut names = seen["headers"].as_object().unwrap().keys();
+    assert!(names.all(|name| !name.contains(['_', '.'])), "{seen}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
