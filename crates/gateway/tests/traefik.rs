@@ -16,7 +16,11 @@ use gateway::verify::Source;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::handshake::server::{
+    ErrorResponse, Request as PodRequest, Response as PodResponse,
+};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::support::pod::Pod;
@@ -291,10 +295,19 @@ async fn no_path_is_open_without_a_ticket_not_even_those_that_probes_ask_for() {
 async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let pod = socket.local_addr().unwrap();
+    let (sender, mut handshakes) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Ok((stream, _)) = socket.accept().await {
+            let sender = sender.clone();
             tokio::spawn(async move {
-                let (sink, stream) = tokio_tungstenite::accept_async(stream).await.unwrap().split();
+                #[expect(clippy::result_large_err, reason = "the signature is the library's")]
+                let keep =
+                    |request: &PodRequest, answer: PodResponse| -> Result<PodResponse, ErrorResponse> {
+                        sender.send(request.headers().clone()).unwrap();
+                        Ok(answer)
+                    };
+                let socket = tokio_tungstenite::accept_hdr_async(stream, keep).await.unwrap();
+                let (sink, stream) = socket.split();
                 let _ = stream.forward(sink).await;
             });
         }
@@ -310,10 +323,31 @@ async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() 
         }
         request
     };
+    let mut lying = handshake(Some(TICKET.1));
+    for (name, value) in [
+        ("x-forwarded-for", "192.0.2.1"),
+        ("x-real-ip", "192.0.2.1"),
+        ("x-forwarded-port", "22"),
+    ] {
+        lying.headers_mut().insert(name, value.parse().unwrap());
+    }
     let stream = site.connect(&host).await.unwrap();
-    let (mut socket, _) = tokio_tungstenite::client_async(handshake(Some(TICKET.1)), stream)
-        .await
-        .unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async(lying, stream).await.unwrap();
+    let seen = handshakes.recv().await.unwrap();
+    // As of other requests.
+    for (name, value) in [
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-real-ip", "127.0.0.1"),
+        ("x-forwarded-port", "443"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", &host),
+    ] {
+        assert_eq!(
+            seen.get_all(name).iter().collect::<Vec<_>>(),
+            [value],
+            "{name}: {seen:?}"
+        );
+    }
     socket.send(Message::text("6*7")).await.unwrap();
     assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("6*7"));
 

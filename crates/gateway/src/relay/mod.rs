@@ -210,7 +210,8 @@ impl<D: Authorizer> Relay<D> {
         assertion: HeaderValue,
     ) -> Result<http::Request<Body>, HandshakeError> {
         let host = request.headers().get(HOST).ok_or(HandshakeError::Misdirected)?;
-        let mut headers = pod_headers::for_relay(request.headers(), &self.strip, host, assertion);
+        let client = self.authorizer.client(request.headers());
+        let mut headers = pod_headers::for_relay(request.headers(), &self.strip, (host, client), assertion);
         headers.remove(CONTENT_LENGTH);
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -2,6 +2,7 @@
 //!
 //! It is a trait so that tests of the listeners need no cookies and keys.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -45,6 +46,9 @@ pub trait Authorizer: Send + Sync + 'static {
     /// The refusal to answer with: the gateway cannot attest a user.
     fn attest(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
 
+    /// The address of the client, as the proxy reports it.
+    fn client(&self, headers: &HeaderMap) -> Option<IpAddr>;
+
     /// What the pages' listener shows at `site` when no route leads to the workspace. It shows the workspace's state to users whom
     /// a ticket admits, with the same checks as `/verify`. It also shows it to users whom this gateway has just attested: a
     /// proxy that asked `/verify` has removed their ticket. All others get the same page for every site.
@@ -85,6 +89,10 @@ impl Authorizer for AppState {
 
     fn attest(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
         Self::attest(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
+    }
+
+    fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        self.throttle.address(headers)
     }
 
     async fn state(&self, site: &Site, method: &Method, headers: &HeaderMap) -> Response {

@@ -1,5 +1,6 @@
 //! An authorizer that checks only a cookie with the value `ticket`.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -73,6 +74,10 @@ impl Authorizer for FakeAuthorizer {
 
     fn attest(&self, _: &Target, (): &()) -> Result<HeaderValue, Box<Response>> {
         Ok(HeaderValue::from_static("attested"))
+    }
+
+    fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        headers.get("x-forwarded-for")?.to_str().ok()?.parse().ok()
     }
 
     async fn state(&self, site: &Site, _: &Method, headers: &HeaderMap) -> Response {

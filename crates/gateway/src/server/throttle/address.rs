@@ -64,8 +64,7 @@ fn mask(length: u32) -> u128 {
     u128::MAX.checked_shl(128 - length).unwrap_or(0)
 }
 
-/// The client of a request, as far as addresses identify it: an IPv4 address, or an IPv6 network of 64 bits, because one user has
-/// all of it. `None` when the proxy named no client.
+/// The address of the client of a request. `None` when the proxy named no client.
 ///
 /// Entries are read from the right, where the own proxy writes, and entries of `trusted` proxies before it are skipped. Anything
 /// that the client itself wrote is further left.
@@ -85,10 +84,15 @@ pub(crate) fn client(headers: &HeaderMap, trusted: &[Network]) -> Option<IpAddr>
             break;
         }
     }
-    nearest.map(|address| match address.to_canonical() {
+    nearest.map(|address| address.to_canonical())
+}
+
+/// What identifies a client: its IPv4 address, or its IPv6 network of 64 bits, because one user has all of it.
+pub(super) fn network(client: IpAddr) -> IpAddr {
+    match client {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & mask(64)).into(),
-        address @ IpAddr::V4(_) => address,
-    })
+        IpAddr::V4(_) => client,
+    }
 }
 
 #[cfg(test)]
@@ -101,7 +105,7 @@ mod tests {
             headers.append(FORWARDED_FOR, line.parse().unwrap());
         }
         let trusted: Vec<Network> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        client(&headers, &trusted).map(|address| address.to_string())
+        client(&headers, &trusted).map(|address| network(address).to_string())
     }
 
     #[test]
@@ -138,6 +142,10 @@ mod tests {
         ] {
             assert_eq!(of(&[line], trusted).as_deref(), client, "{line}");
         }
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, "2001:db8:1:2:3:4:5:6".parse().unwrap());
+        let whole = client(&headers, &[]).map(|address| address.to_string());
+        assert_eq!(whole.as_deref(), Some("2001:db8:1:2:3:4:5:6"));
         assert_eq!(of(&[], &[]), None);
         assert_eq!(of(&["203.0.113.7", "203.0.113.8"], &[]), None);
     }

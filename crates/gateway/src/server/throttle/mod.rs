@@ -137,8 +137,13 @@ impl Throttle {
         }
     }
 
-    /// The client's address, as the proxy reports it.
+    /// The client that a request counts for: its address, or its IPv6 network.
     pub fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        self.address(headers).map(address::network)
+    }
+
+    /// The client's address, as the proxy reports it.
+    pub fn address(&self, headers: &HeaderMap) -> Option<IpAddr> {
         address::client(headers, &self.rates.trusted)
     }
 

@@ -3,6 +3,8 @@
 //! Only this file decides it. `/verify` returns the result to the proxy, which replaces its own copies with it. The relay sends it
 //! itself.
 
+use std::net::IpAddr;
+
 use http::header::{
     AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -35,12 +37,12 @@ pub(crate) fn replace(
 ///
 /// Removed: what [`REPLACED`] replaces, headers that `strip` names, hop-by-hop headers, and those that `Connection` names. Also
 /// everything that names a client or a proxy, and aliases (names with `_` or `.` that some servers read as `-`).
-/// `X-Forwarded-Host` and `X-Forwarded-Proto` are written anew from `host` (with port as browsers send it). The caller adds the
-/// handshake's own `Connection` and `Upgrade`.
+/// What the proxy writes into other requests is written anew from `host` (with port as browsers send it) and from the address of
+/// `client`. The caller adds the handshake's own `Connection` and `Upgrade`.
 pub(crate) fn for_relay(
     request: &HeaderMap,
     strip: &StripList,
-    host: &HeaderValue,
+    (host, client): (&HeaderValue, Option<IpAddr>),
     assertion: HeaderValue,
 ) -> HeaderMap {
     let named_by_connection: Vec<HeaderName> = request
@@ -50,7 +52,7 @@ pub(crate) fn for_relay(
         .flat_map(|value| value.split(','))
         .filter_map(|name| name.trim().parse().ok())
         .collect();
-    let mut headers = HeaderMap::with_capacity(request.keys_len() + 3);
+    let mut headers = HeaderMap::with_capacity(request.keys_len() + 6);
     for (name, value) in request {
         let drop = REPLACED.contains(name)
             || is_hop_by_hop(name)
@@ -66,7 +68,19 @@ pub(crate) fn for_relay(
     headers.insert(HOST, host.clone());
     headers.insert("x-forwarded-host", host.clone());
     headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+    headers.insert("x-forwarded-port", port(host));
+    if let Some(client) = client.and_then(|client| HeaderValue::try_from(client.to_string()).ok()) {
+        headers.insert("x-forwarded-for", client.clone());
+        headers.insert("x-real-ip", client);
+    }
     headers
+}
+
+/// The port that the browser connects to.
+fn port(host: &HeaderValue) -> HeaderValue {
+    let port = host.as_bytes().iter().position(|byte| *byte == b':');
+    let port = port.and_then(|colon| HeaderValue::from_bytes(&host.as_bytes()[colon + 1..]).ok());
+    port.unwrap_or(HeaderValue::from_static("443"))
 }
 
 /// Answer headers that change the browser's state for the whole origin beyond this answer. The proxy overrides them as well.
@@ -165,6 +179,7 @@ mod tests {
             ("x.forwarded.host", "evil.example"),
             ("x-forwarded-host", "evil.example"),
             ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-port", "22"),
             ("x-forwarded-user", "root"),
             ("x-real-ip", "10.0.0.1"),
             ("x-auth-request-user", "root"),
@@ -181,13 +196,17 @@ mod tests {
         let ours = HeaderValue::from_static("ours");
         let named = ["X-Auth-Request-User", "Remote-User", "X-Pomerium-"].map(str::to_owned);
         let strip = StripList::default().with_headers(named);
-        let pod = for_relay(&request, &strip, &host, ours);
+        let client = "203.0.113.7".parse().ok();
+        let pod = for_relay(&request, &strip, (&host, client), ours.clone());
         let expected = headers(&[
             ("host", "w.ws.example:8443"),
             ("cookie", "_xsrf=1"),
             ("workspace-assertion", "ours"),
             ("x-forwarded-host", "w.ws.example:8443"),
             ("x-forwarded-proto", "https"),
+            ("x-forwarded-port", "8443"),
+            ("x-forwarded-for", "203.0.113.7"),
+            ("x-real-ip", "203.0.113.7"),
             ("sec-websocket-key", "k"),
             ("sec-websocket-version", "13"),
             ("sec-websocket-protocol", "v1.kernel.websocket.jupyter.org"),
@@ -195,6 +214,16 @@ mod tests {
             ("user-agent", "browser"),
         ]);
         assert_eq!(pod, expected);
+
+        let host = HeaderValue::from_static("w.ws.example");
+        let pod = for_relay(&request, &strip, (&host, None), ours);
+        assert_eq!(pod["x-forwarded-port"], "443");
+        for name in ["x-forwarded-for", "x-real-ip"] {
+            assert!(
+                !pod.contains_key(name),
+                "what the client wrote counts for nothing: {name}"
+            );
+        }
     }
 
     #[test]
