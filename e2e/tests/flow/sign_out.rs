@@ -37,8 +37,8 @@ async fn ticket(browser: &Browser, url: &str) -> anyhow::Result<String> {
     Ok(ticket)
 }
 
-/// Alice signs out at the identity provider, which notifies the gateway. She signs in on the home page, and opens her
-/// workspace from its list.
+/// Alice opens a long link, signs in and arrives at it. She signs out at the identity provider, which notifies the gateway. She signs in
+/// on the home page, and opens her workspace from its list.
 /// Then she signs out with its button: her ticket is worth nothing at once, the provider has forgotten her, too, and the next visit asks
 /// for her password.
 #[tokio::test]
@@ -49,7 +49,14 @@ async fn signing_out_here_or_at_the_provider_ends_both_sessions_and_the_home_pag
     let ws = workspace::running(&scratch, "ws").await?;
     let url = workspace::url(&ws)?;
     let browser = Browser::start().await?;
-    browser.enter(&ws, "alice").await?;
+    let long = format!(
+        "{url}git-pull?repo={}",
+        "https%3A%2F%2Fgit.example%2F".repeat(200)
+    );
+    browser.sign_in(&long, "alice").await?;
+    browser
+        .at("the link that was opened", |url| url.as_str() == long)
+        .await?;
     let first = ticket(&browser, &url).await?;
 
     let identity = environment.origin(&environment.identity_host);

@@ -1,6 +1,6 @@
 //! browser without session -> redirect to an identity provider (pure but for randomness).
 //!
-//! A cookie binds the redirect to the browser. With several providers the user chooses first.
+//! Cookies bind the redirect to the browser. With several providers the user chooses first.
 
 use axum::response::Response;
 use http::header::HeaderMap;
@@ -99,8 +99,8 @@ fn send(
     let under_way = under_way(app, headers)?;
     let lineage = match app.session_cookie(domain, headers)? {
         Some(cookie) => cookie.lineage,
-        None => match under_way.iter().flatten().next() {
-            Some(attempt) => attempt.lineage,
+        None => match under_way.first() {
+            Some(login) => login.attempt.lineage,
             None => RandomId::new()?,
         },
     };
@@ -125,15 +125,16 @@ fn send(
             tracing::error!(%error, "no login can begin");
             Failure::Unavailable
         })?;
-    let cookie_slot = free_slot(&under_way);
     let mut response = redirect(StatusCode::FOUND, &url);
-    let cookie = attempt.seal(&app.keys, now)?;
-    cookies::set(
-        response.headers_mut(),
-        &cookies::login(cookie_slot),
-        &cookie,
-        Some(ENTER_LIFE),
-    );
+    let pieces = cookies::pieces(&attempt.seal(&app.keys, now)?);
+    for (slot, piece) in free_slots(&under_way, pieces.len()).zip(&pieces) {
+        cookies::set(
+            response.headers_mut(),
+            &cookies::login(slot),
+            piece,
+            Some(ENTER_LIFE),
+        );
+    }
     Ok(response)
 }
 
@@ -142,33 +143,60 @@ pub(super) fn callback_address(domain: &Domain, provider: &Registered) -> String
     format!("{}{}", domain.auth_origin(), provider.callback)
 }
 
-/// The login attempt that `state` belongs to, and the index of its cookie.
+/// A login of this browser that has not ended.
+pub(super) struct UnderWay {
+    pub(super) attempt: LoginAttempt,
+    /// Its cookies.
+    slots: Vec<usize>,
+}
+
+impl UnderWay {
+    /// Removes its cookies.
+    pub(super) fn end(&self, headers: &mut HeaderMap) {
+        for slot in &self.slots {
+            cookies::clear(headers, &cookies::login(*slot));
+        }
+    }
+}
+
+/// The login that `state` belongs to.
 ///
 /// # Errors
 /// A cookie came twice.
-pub(super) fn resume(
-    app: &AppState,
-    headers: &HeaderMap,
-    state: &str,
-) -> Result<Option<(usize, LoginAttempt)>, Failure> {
-    let under_way = under_way(app, headers)?.into_iter().enumerate();
-    let mut open = under_way.filter_map(|(cookie_slot, attempt)| Some((cookie_slot, attempt?)));
-    Ok(open.find(|(_, attempt)| equal(&attempt.state, state)))
+pub(super) fn resume(app: &AppState, headers: &HeaderMap, state: &str) -> Result<Option<UnderWay>, Failure> {
+    let mut under_way = under_way(app, headers)?.into_iter();
+    Ok(under_way.find(|login| equal(&login.attempt.state, state)))
 }
 
-/// The login attempts of this browser that have not ended, by index of their cookies.
-fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<Option<LoginAttempt>>, Failure> {
-    let in_slot = |cookie_slot| {
-        let cookie = cookies::find(headers, &cookies::login(cookie_slot))?;
-        Ok(cookie.and_then(|cookie| LoginAttempt::open(&app.keys, cookie, app.clock.now())))
+/// The logins of this browser that have not ended.
+fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<UnderWay>, Malformed> {
+    let value = |slot| cookies::find(headers, &cookies::login(slot));
+    let values = (0..MAX_LOGINS).map(value).collect::<Result<Vec<_>, _>>()?;
+    let now = app.clock.now();
+    let in_slot = |slot: usize| {
+        let (count, first) = cookies::first_piece(values[slot]?)?;
+        let slots: Vec<usize> = slots(slot, count).collect();
+        let mut text = first.to_owned();
+        for slot in slots.iter().skip(1) {
+            text.push_str(values[*slot]?);
+        }
+        let attempt = LoginAttempt::open(&app.keys, &text, now)?;
+        Some(UnderWay { attempt, slots })
     };
-    (0..MAX_LOGINS).map(in_slot).collect()
+    Ok((0..MAX_LOGINS).filter_map(in_slot).collect())
 }
 
-/// The index of a cookie that is absent or unusable, else of the attempt that expires first.
-fn free_slot(under_way: &[Option<LoginAttempt>]) -> usize {
-    let ends =
-        |(_, attempt): &(usize, &Option<LoginAttempt>)| attempt.as_ref().map(|attempt| attempt.expires);
-    let first = under_way.iter().enumerate().min_by_key(ends);
-    first.map_or(0, |(cookie_slot, _)| cookie_slot)
+/// Indices of `count` cookies in a row.
+fn slots(first: usize, count: usize) -> impl Iterator<Item = usize> {
+    (first..first + count).map(|slot| slot % MAX_LOGINS)
+}
+
+/// Indices of `count` cookies in a row that are absent or unusable, else of the logins that expire first.
+fn free_slots(under_way: &[UnderWay], count: usize) -> impl Iterator<Item = usize> {
+    let expires = |slot| {
+        let here = under_way.iter().filter(|login| login.slots.contains(&slot));
+        here.map(|login| login.attempt.expires).max()
+    };
+    let first = (0..MAX_LOGINS).min_by_key(|first| slots(*first, count).map(expires).max());
+    slots(first.unwrap_or_default(), count)
 }

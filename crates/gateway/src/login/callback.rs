@@ -29,7 +29,7 @@ static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
     let state = parameter(&uri, "state")?.unwrap_or_default();
-    let Some((cookie_slot, attempt)) = authorize::resume(&app, &headers, &state)? else {
+    let Some(login) = authorize::resume(&app, &headers, &state)? else {
         let is_a_door = app
             .providers
             .iter()
@@ -40,18 +40,19 @@ pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> R
             pages::bare(StatusCode::NOT_FOUND)
         });
     };
-    let Some(_place) = app.sessions.login_permit(&state).await? else {
+    let attempt = &login.attempt;
+    let Some(_place) = app.sessions.login_permit(&attempt.state).await? else {
         return Ok(stale(&domain));
     };
-    let mut response = match complete(&app, &domain, &uri, &headers, &attempt).await {
+    let mut response = match complete(&app, &domain, &uri, &headers, attempt).await {
         Ok(response) => response,
         Err(problem) => {
             problem.record(&app.audit);
-            problem.answer(&another_go(&app, &attempt))
+            problem.answer(&another_go(&app, &attempt.enter))
         }
     };
     // This attempt is over, whatever its result.
-    cookies::clear(response.headers_mut(), &cookies::login(cookie_slot));
+    login.end(response.headers_mut());
     Ok(response)
 }
 
@@ -67,11 +68,11 @@ fn stale(domain: &Domain) -> Response {
 }
 
 /// Path that begins the login anew. Loading this response again would fail.
-fn another_go(app: &AppState, attempt: &LoginAttempt) -> String {
+fn another_go(app: &AppState, enter: &Enter) -> String {
     let now = app.clock.now();
     let enter = Enter {
         expires: now + ENTER_LIFE,
-        ..attempt.enter.clone()
+        ..enter.clone()
     };
     match enter.seal(&app.keys, now) {
         Ok(enter) => format!("/enter?t={enter}"),

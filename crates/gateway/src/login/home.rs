@@ -13,6 +13,7 @@ use crate::login::{App, link};
 use crate::oidc::{Provider, Registered};
 use crate::pages::{self, Account, Another, Failure, Offer, Shelf};
 use crate::session::Session;
+use crate::tokens::MAX_STATE;
 use crate::verify::AppState;
 use crate::verify::answers::{Refusal, redirect};
 use crate::verify::request::parameter;
@@ -60,7 +61,7 @@ pub(super) fn refuse(
         Refusal::Denied | Refusal::NotSignedIn => {
             with_account(app, domain, session, headers, |account, provider| {
                 let another = if provider.is_some_and(Provider::knows_one_account) {
-                    Another::SigningOut(sealed)
+                    Another::SigningOut(Some(sealed).filter(|sealed| sealed.len() <= MAX_STATE))
                 } else {
                     Another::Choosing(sealed)
                 };

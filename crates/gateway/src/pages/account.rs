@@ -82,18 +82,22 @@ pub fn signed_out(offers: &[Offer<'_>]) -> Response {
     .respond(StatusCode::OK)
 }
 
-/// How a user changes the account. Each variant contains the sealed target.
+/// How a user changes the account, with the sealed target.
 #[derive(Debug, Clone, Copy)]
 pub enum Another<'a> {
     /// The provider asks which account to use.
     Choosing(&'a str),
-    /// The provider has one account at a time, so its session ends first.
-    SigningOut(&'a str),
+    /// The provider has one account at a time, so its session ends first. Without target when that is too long for the provider.
+    SigningOut(Option<&'a str>),
 }
 
 /// As [`super::denied`], for a user on the auth host. Only there may pages name users.
 pub fn denied_to(domain: &Domain, account: Account<'_>, another: Another<'_>) -> Response {
     let text = "Use another account".to_owned();
+    let is_lost = matches!(another, Another::SigningOut(None));
+    let hint = is_lost.then(|| {
+        Part::Soft("After you have signed in with another account, open the link again.".to_owned())
+    });
     let another = match another {
         Another::Choosing(sealed) => Action::Link {
             to: format!("/enter?t={sealed}&as=another"),
@@ -102,18 +106,24 @@ pub fn denied_to(domain: &Domain, account: Account<'_>, another: Another<'_>) ->
         Another::SigningOut(sealed) => Action::Form {
             get: false,
             to: "/sign-out".to_owned(),
-            fields: vec![("then", sealed.to_owned())],
+            fields: sealed
+                .map(|sealed| ("then", sealed.to_owned()))
+                .into_iter()
+                .collect(),
             button: text,
             plain: false,
         },
     };
     let actions = vec![another, sign_out("Sign out", false)];
     Message {
-        parts: vec![
+        parts: [
             Part::Soft(super::HOW_TO_GET_IN.to_owned()),
             Part::Soft(account.sentence()),
-            Part::Actions(actions),
-        ],
+        ]
+        .into_iter()
+        .chain(hint)
+        .chain([Part::Actions(actions)])
+        .collect(),
         forms_to: Some(account.leads_to.to_owned()),
         ..super::refusal(domain)
     }

@@ -37,6 +37,10 @@ pub use self::theme::Theme;
 pub(crate) use self::workspace_page::ONLY_OWNERS_START;
 pub use self::workspace_page::workspace_page;
 use crate::index::{Domain, Target};
+use crate::tokens::MAX_TARGET;
+
+/// Maximum length of a link on a page, in bytes: the proxy takes pages of 64 KiB, and a logo may have half of them.
+const MAX_LINK: usize = 12 * 1024;
 
 /// The refusal. It is the same for a workspace that does not exist, so it reveals nothing. It links to the sign-out, for a return
 /// as another user.
@@ -125,6 +129,36 @@ pub fn form_not_sent(login_url: &str) -> Response {
         ..base
     }
     .respond(StatusCode::UNAUTHORIZED)
+}
+
+/// For a page load without session whose address is too long to be kept during a sign-in. `home`: the first page of that site.
+pub fn link_too_long(home: &str, link: String) -> Response {
+    let what_now = "Sign in in a new tab. Then come back to this tab and open the link again.";
+    let sign_in = Action::NewTab {
+        to: home.to_owned(),
+        text: "Sign in (new tab)".to_owned(),
+    };
+    let escaped = link.len() + 4 * link.matches(['&', '<', '>', '"', '\'']).count();
+    let open = (escaped <= MAX_LINK).then(|| Action::Link {
+        to: link,
+        text: "Open the link".to_owned(),
+    });
+    let base = Message::new(
+        "LinkTooLong",
+        "Sign in before you open this link",
+        format!(
+            "You are not signed in, and a sign-in leads to links of at most {MAX_TARGET} bytes. This one is longer."
+        ),
+    );
+    Message {
+        more: [("loginUrl".to_owned(), home.into())].into_iter().collect(),
+        parts: vec![
+            Part::Soft(what_now.to_owned()),
+            Part::Actions(std::iter::once(sign_in).chain(open).collect()),
+        ],
+        ..base
+    }
+    .respond(StatusCode::URI_TOO_LONG)
 }
 
 /// Adds to an answer that this site accepts no tokens, so that users do not look for an error in theirs.

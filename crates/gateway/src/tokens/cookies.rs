@@ -10,8 +10,12 @@ pub use crate::site::{FOLDER_PRE, FOLDER_TICKET, PRE, TICKET};
 pub const SESSION: &str = "__Host-session";
 /// Prefix of the names of cookies for logins in progress; a number follows.
 pub const LOGIN: &str = "__Host-login-";
-/// Maximum number of logins in progress in one browser. A new one replaces the oldest.
+/// Maximum number of these cookies in one browser. A new login replaces the oldest.
 pub const MAX_LOGINS: usize = 5;
+/// Maximum length of one cookie's value: browsers store 4,096 bytes with name and attributes.
+const MAX_VALUE: usize = 4_000;
+/// Between the number of pieces of a value and the first of them. No sealed text contains it.
+const OF: char = '.';
 
 /// Cookies whose names begin with one of these, in any case, never reach a pod.
 const OURS: [&str; 4] = ["__Host-ws", "__Host-session", "__Host-login", FOLDER_TICKET];
@@ -21,6 +25,27 @@ const MARK: &[u8] = b"__";
 /// Name of the login cookie with this number.
 pub fn login(cookie_slot: usize) -> String {
     format!("{LOGIN}{cookie_slot}")
+}
+
+/// The text in pieces that each fit into one cookie, mostly one. The first of several begins with their number.
+pub fn pieces(text: &str) -> Vec<String> {
+    if text.len() <= MAX_VALUE {
+        return vec![text.to_owned()];
+    }
+    let count = (text.len() + 2).div_ceil(MAX_VALUE);
+    let text = format!("{count}{OF}{text}");
+    let pieces = text.as_bytes().chunks(MAX_VALUE);
+    pieces
+        .map(|piece| String::from_utf8_lossy(piece).into_owned())
+        .collect()
+}
+
+/// Number of pieces of a value, as its first piece tells it, and the rest of that piece.
+pub fn first_piece(value: &str) -> Option<(usize, &str)> {
+    match value.split_once(OF) {
+        None => Some((1, value)),
+        Some((count, rest)) => Some((count.parse().ok().filter(|count| *count <= MAX_LOGINS)?, rest)),
+    }
 }
 
 /// Whether a cookie has a name of the gateway's. A longer name with such a prefix may be anyone's.
@@ -217,6 +242,27 @@ mod tests {
         assert_eq!(found(&["__Host-ws-pre=p; __Host-wsx=q; __host-ws=r"]), Ok(None));
         assert_eq!(found(&["__Host-ws"]), Ok(None));
         assert_eq!(found(&["__Host-ws="]), Ok(Some(String::new())));
+    }
+
+    #[test]
+    fn a_text_in_pieces_is_whole_again_and_each_fits_into_a_cookie() {
+        for (length, count) in [
+            (0, 1),
+            (MAX_VALUE, 1),
+            (MAX_VALUE + 1, 2),
+            (2 * MAX_VALUE - 2, 2),
+            (2 * MAX_VALUE - 1, 3),
+        ] {
+            let text = "x".repeat(length);
+            let pieces = pieces(&text);
+            assert!(pieces.iter().all(|piece| piece.len() <= MAX_VALUE));
+            assert_eq!(pieces.len(), count, "{length}");
+            let (told, first) = first_piece(&pieces[0]).unwrap();
+            assert_eq!((told, format!("{first}{}", pieces[1..].concat())), (count, text));
+        }
+        for forged in [".", "x.y", "-1.y", "6.y", "99999999999999999999.y"] {
+            assert_eq!(first_piece(forged), None, "{forged}");
+        }
     }
 
     #[test]

@@ -172,9 +172,12 @@ pub(crate) fn answer(proxy_kind: ProxyKind, mut response: Response, strip: &Stri
         return response;
     }
     if proxy_kind == ProxyKind::Nginx {
-        // nginx knows 2xx, 401 and 403. It turns anything else into an internal error.
+        // nginx knows 2xx, 401 and 403. It turns anything else into an internal error. On 401 it sends pages to the gateway, which
+        // also has the page about a link that is too long.
         *response.status_mut() = match response.status() {
-            StatusCode::FOUND | StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
+            StatusCode::FOUND | StatusCode::UNAUTHORIZED | StatusCode::URI_TOO_LONG => {
+                StatusCode::UNAUTHORIZED
+            }
             status if status.is_server_error() => status,
             _ => StatusCode::FORBIDDEN,
         };

@@ -235,6 +235,7 @@ fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64
 }
 
 /// Redirects a user to the auth host, and back to `wished`, a path of this site. `again`: to a new login although there is a session.
+/// A path that is too long for that gets a page instead.
 ///
 /// # Errors
 /// The cookie came twice, or no sealing key is available.
@@ -245,8 +246,12 @@ pub(crate) fn sign_in(
     headers: &HeaderMap,
     wished: &str,
 ) -> Result<Response, Failure> {
+    let Some(target) = target(site.within(wished)) else {
+        let (home, link) = (domain.address(&site), site.within(wished));
+        return Ok(pages::link_too_long(&format!("{home}/"), format!("{home}{link}")));
+    };
     let enter = Enter {
-        target: target(site.within(wished)).to_owned(),
+        target: target.into_owned(),
         site,
         attempt: 0,
         again,

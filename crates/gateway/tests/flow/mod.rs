@@ -18,6 +18,7 @@ mod keys;
 mod limits;
 mod login;
 mod logs;
+mod long_links;
 mod matrix;
 mod no_store;
 mod other_proxies;

@@ -149,7 +149,29 @@ pub(crate) fn all() -> Vec<(&'static str, Response)> {
         ),
         (
             "denied-to-one-account",
-            pages::denied_to(&domain, account("alice@example.org"), Another::SigningOut("x")),
+            pages::denied_to(
+                &domain,
+                account("alice@example.org"),
+                Another::SigningOut(Some("x")),
+            ),
+        ),
+        (
+            "denied-to-one-account-long-link",
+            pages::denied_to(&domain, account("alice@example.org"), Another::SigningOut(None)),
+        ),
+        (
+            "link-too-long",
+            pages::link_too_long(
+                "https://lab.ws.example/",
+                format!("https://lab.ws.example/lab?x={}", "\"a&".repeat(1_000)),
+            ),
+        ),
+        (
+            "link-too-long-to-show",
+            pages::link_too_long(
+                "https://lab.ws.example/",
+                format!("https://lab.ws.example/lab?x={}", "&".repeat(9_000)),
+            ),
         ),
         ("on-to-another", pages::on_to_another("/enter?t=x&as=another")),
         ("no-provider", pages::unreachable("Keycloak", None)),

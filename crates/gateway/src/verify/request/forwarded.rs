@@ -1,7 +1,10 @@
 //! X-Forwarded-{Method,Proto,Host,Uri} as the proxy writes them -> the browser's request (pure).
 
+use std::borrow::Cow;
+
 use http::header::{HeaderMap, HeaderName};
 
+use crate::tokens::MAX_TARGET;
 use crate::verify::request::Malformed;
 use crate::verify::request::source_rule::single;
 
@@ -9,10 +12,6 @@ const METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
-
-/// Maximum length of path and query that a login leads back to, in bytes; longer ones lead to `/`. The target travels sealed in
-/// URLs, and in up to five cookies of at most 4 KiB each.
-const MAX_TARGET: usize = 1024;
 
 /// The request that a browser made, as the proxy reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,17 +81,26 @@ pub(crate) fn is_at_the_top(uri: &str) -> bool {
     !path.trim_start_matches('/').contains('/')
 }
 
-/// Path and query that a login may lead back to: as sent when it is plain and short enough, else `/`.
+/// Path and query that a login may lead back to: as sent when it is plain, else `/`; `None` when it is longer than [`MAX_TARGET`].
+/// `\` in the query (in a path browsers read it as `/`) and `"` are encoded, so that sealing adds no escapes.
 ///
 /// The result always begins with `/` and is only ever appended to `https://<workspace host>`. So no value leads to another host.
-pub(crate) fn target(uri: &str) -> &str {
+pub(crate) fn target(uri: &str) -> Option<Cow<'_, str>> {
+    let path = uri.split('?').next().unwrap_or_default();
     let plain = uri.starts_with('/')
-        && uri.len() <= MAX_TARGET
         && uri
             .bytes()
-            .all(|byte| matches!(byte, b'!'..=b'~') && !matches!(byte, b'\\' | b'#'))
+            .all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#')
+        && !path.contains('\\')
         && !is_reserved(uri);
-    if plain { uri } else { "/" }
+    let target: Cow<'_, str> = if !plain {
+        "/".into()
+    } else if uri.contains(['\\', '"']) {
+        uri.replace('\\', "%5C").replace('"', "%22").into()
+    } else {
+        uri.into()
+    };
+    (target.len() <= MAX_TARGET).then_some(target)
 }
 
 #[cfg(test)]
@@ -206,13 +214,30 @@ mod tests {
             "/x#y",
             "/_workspace/callback",
         ] {
-            assert_eq!(target(odd), "/", "{odd}");
+            assert_eq!(target(odd).unwrap(), "/", "{odd}");
         }
-        assert_eq!(target(&format!("/{}", "a".repeat(MAX_TARGET))), "/");
-        assert_eq!(
-            target("/lab/tree/C%23%2050%25.ipynb?x=1&y"),
-            "/lab/tree/C%23%2050%25.ipynb?x=1&y"
-        );
+        for plain in [
+            "/lab/tree/C%23%2050%25.ipynb?x=1&y",
+            "/a'<b>?{|}^`",
+            "//x?/_workspace/",
+        ] {
+            assert_eq!(target(plain).unwrap(), plain);
+        }
+        let encoded = r"/%22/?path=a%5Cb&name=%22c%22";
+        assert_eq!(target(r#"/"/?path=a\b&name="c""#).unwrap(), encoded);
+    }
+
+    #[test]
+    fn targets_up_to_8_kib_are_kept_and_longer_ones_are_none() {
+        for length in [1, 1023, 1024, 1025, 4096, 8191, MAX_TARGET] {
+            let long = format!("/{}", "a".repeat(length - 1));
+            assert_eq!(target(&long).as_deref(), Some(long.as_str()), "{length}");
+        }
+        let longer = "a".repeat(MAX_TARGET);
+        assert_eq!(target(&format!("/{longer}")), None);
+        // What counts is the length with all escapes.
+        assert_eq!(target(&format!("/?\\{}", &longer[..MAX_TARGET - 4])), None);
+        assert_eq!(target(&format!("/#{longer}")).as_deref(), Some("/"), "not plain");
     }
 
     proptest! {
@@ -221,8 +246,11 @@ mod tests {
             "\\PC{0,60}",
             "/{0,3}[\\\\/@:?#.%a-z0-9]{0,40}",
             "(//|/\\\\|/\t/|/%2f|/%5c|https:|@|/\\.\\.)evil\\.example[ -~]{0,20}",
+            "/[?\\\\/@:]{1,6}evil\\.example[ -~]{0,20}",
         ]) {
-            let location = format!("https://w.ws.example:8443{}", target(&uri));
+            let target = target(&uri).unwrap();
+            prop_assert!(!target.contains(['\\', '"']));
+            let location = format!("https://w.ws.example:8443{target}");
             let url = openidconnect::url::Url::parse(&location).unwrap();
             prop_assert_eq!(url.host_str(), Some("w.ws.example"));
             prop_assert_eq!((url.scheme(), url.port()), ("https", Some(8443)));
