@@ -11,10 +11,16 @@ use crate::oidc::{Binding, Provider, Registered};
 use crate::pages::{self, Failure};
 use crate::tokens::cookies::{self, MAX_LOGINS};
 use crate::tokens::random::{equal, random_token};
-use crate::tokens::{ENTER_LIFE, Enter, LoginAttempt, RandomId, Token as _};
+use crate::tokens::seal::Purpose;
+use crate::tokens::{Enter, LOGIN_LIFE, LoginAttempt, MAX_STATE, RandomId, Token as _};
 use crate::verify::AppState;
 use crate::verify::answers::redirect;
 use crate::verify::request::{Malformed, parameter};
+
+/// Between the random value and the sealed text of a `state`. Both are base64url, which has no such character.
+const BEHIND: char = '.';
+/// Context of that text: it does not open as the target of a link.
+const IN_STATE: &str = "state";
 
 /// The query parameters of a sign-in.
 #[derive(Debug, Default)]
@@ -97,12 +103,9 @@ fn send(
 ) -> Result<Response, Failure> {
     let now = app.clock.now();
     let under_way = under_way(app, headers)?;
-    let lineage = match app.session_cookie(domain, headers)? {
-        Some(cookie) => cookie.lineage,
-        None => match under_way.first() {
-            Some(login) => login.attempt.lineage,
-            None => RandomId::new()?,
-        },
+    let lineage = match lineages(app, domain, headers, &under_way)?.next() {
+        Some(lineage) => lineage,
+        None => RandomId::new()?,
     };
     let attempt = LoginAttempt {
         state: random_token()?,
@@ -111,7 +114,7 @@ fn send(
         provider: registered.name.clone(),
         lineage,
         enter,
-        expires: now + ENTER_LIFE,
+        expires: now + LOGIN_LIFE,
     };
     let redirect_uri = callback_address(domain, registered);
     let binding = Binding {
@@ -119,8 +122,9 @@ fn send(
         verifier: &attempt.verifier,
         redirect_uri: &redirect_uri,
     };
+    let state = state(app, &attempt, another)?;
     let url = provider
-        .authorization_url(&attempt.state, binding, another)
+        .authorization_url(&state, binding, another)
         .map_err(|error| {
             tracing::error!(%error, "no login can begin");
             Failure::Unavailable
@@ -132,7 +136,7 @@ fn send(
             response.headers_mut(),
             &cookies::login(slot),
             piece,
-            Some(ENTER_LIFE),
+            Some(LOGIN_LIFE),
         );
     }
     Ok(response)
@@ -141,6 +145,45 @@ fn send(
 /// The redirect address of this identity provider. No two providers share one.
 pub(super) fn callback_address(domain: &Domain, provider: &Registered) -> String {
     format!("{}{}", domain.auth_origin(), provider.callback)
+}
+
+/// `state` of the authorization request: the random value that belongs to the login's cookies, and behind it the browser and the
+/// target. They serve when the cookies are lost. A long target is left out, because providers accept no long URLs.
+fn state(app: &AppState, attempt: &LoginAttempt, another: bool) -> Result<String, Failure> {
+    let enter = Enter {
+        again: attempt.enter.again || another,
+        ..attempt.enter.clone()
+    };
+    let browser_and_target = (attempt.lineage, enter);
+    let sealed = app
+        .keys
+        .seal(Purpose::Enter, IN_STATE, &browser_and_target, app.clock.now())?;
+    let state = format!("{}{BEHIND}{}", attempt.state, sealed.text);
+    Ok(if state.len() <= MAX_STATE {
+        state
+    } else {
+        attempt.state.clone()
+    })
+}
+
+/// The target in a `state` of this gateway's, and whether this browser began that login. It may have ended.
+///
+/// # Errors
+/// A cookie came twice.
+pub(super) fn target_in(
+    app: &AppState,
+    domain: &Domain,
+    headers: &HeaderMap,
+    state: &str,
+) -> Result<Option<(Enter, bool)>, Failure> {
+    let sealed = state.split_once(BEHIND).map(|(_, sealed)| sealed);
+    let opened = sealed.and_then(|sealed| app.keys.open(Purpose::Enter, IN_STATE, sealed));
+    let Some((browser, enter)): Option<(RandomId, Enter)> = opened else {
+        return Ok(None);
+    };
+    let under_way = under_way(app, headers)?;
+    let is_own = lineages(app, domain, headers, &under_way)?.any(|lineage| lineage == browser);
+    Ok(Some((enter, is_own)))
 }
 
 /// A login of this browser that has not ended.
@@ -164,8 +207,9 @@ impl UnderWay {
 /// # Errors
 /// A cookie came twice.
 pub(super) fn resume(app: &AppState, headers: &HeaderMap, state: &str) -> Result<Option<UnderWay>, Failure> {
+    let random = state.split(BEHIND).next().unwrap_or_default();
     let mut under_way = under_way(app, headers)?.into_iter();
-    Ok(under_way.find(|login| equal(&login.attempt.state, state)))
+    Ok(under_way.find(|login| equal(&login.attempt.state, random)))
 }
 
 /// The logins of this browser that have not ended.
@@ -184,6 +228,19 @@ fn under_way(app: &AppState, headers: &HeaderMap) -> Result<Vec<UnderWay>, Malfo
         Some(UnderWay { attempt, slots })
     };
     Ok((0..MAX_LOGINS).filter_map(in_slot).collect())
+}
+
+/// The names by which logins know this browser: that of its session, and those of its logins.
+fn lineages(
+    app: &AppState,
+    domain: &Domain,
+    headers: &HeaderMap,
+    under_way: &[UnderWay],
+) -> Result<impl Iterator<Item = RandomId>, Failure> {
+    let session = app.session_cookie(domain, headers)?.map(|cookie| cookie.lineage);
+    Ok(session
+        .into_iter()
+        .chain(under_way.iter().map(|login| login.attempt.lineage)))
 }
 
 /// Indices of `count` cookies in a row.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::audit::Audit;
 use crate::index::Domain;
-use crate::login::{App, authorize, home};
+use crate::login::{App, authorize, home, link};
 use crate::metrics::log_limit::LogLimit;
 use crate::oidc::admission::Outside;
 use crate::oidc::{Binding, JwtError, RedeemError};
@@ -30,19 +30,11 @@ pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> R
     let domain = app.domain()?;
     let state = parameter(&uri, "state")?.unwrap_or_default();
     let Some(login) = authorize::resume(&app, &headers, &state)? else {
-        let is_a_door = app
-            .providers
-            .iter()
-            .any(|provider| provider.callback == uri.path());
-        return Ok(if is_a_door {
-            stale(&domain)
-        } else {
-            pages::bare(StatusCode::NOT_FOUND)
-        });
+        return lost(&app, &domain, &uri, &headers, &state);
     };
     let attempt = &login.attempt;
     let Some(_place) = app.sessions.login_permit(&attempt.state).await? else {
-        return Ok(stale(&domain));
+        return Ok(stale(&domain, Some(another_go(&app, &attempt.enter))));
     };
     let mut response = match complete(&app, &domain, &uri, &headers, attempt).await {
         Ok(response) => response,
@@ -56,14 +48,53 @@ pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> R
     Ok(response)
 }
 
-fn stale(domain: &Domain) -> Response {
+/// Answers a response without its login: that has ended, began in another browser, or later logins have replaced its cookies. If
+/// this browser began it, it begins anew, once. Nothing of the response is used but the target.
+fn lost(
+    app: &AppState,
+    domain: &Domain,
+    uri: &Uri,
+    headers: &HeaderMap,
+    state: &str,
+) -> Result<Response, Failure> {
+    let mut providers = app.providers.iter();
+    let Some(registered) = providers.find(|provider| provider.callback == uri.path()) else {
+        return Ok(pages::bare(StatusCode::NOT_FOUND));
+    };
+    let target = authorize::target_in(app, domain, headers, state)?;
+    let Some((enter, is_own)) = target.filter(|(enter, _)| link::is_ours(domain, enter)) else {
+        return Ok(stale(domain, None));
+    };
+    let by_itself = is_own && enter.attempt == 0;
+    let enter = Enter {
+        attempt: u8::from(by_itself),
+        ..enter
+    };
+    let again = format!("{}&with={}", another_go(app, &enter), registered.name);
+    Ok(if by_itself {
+        redirect(StatusCode::FOUND, &format!("{}{again}", domain.auth_origin()))
+    } else {
+        stale(domain, Some(again))
+    })
+}
+
+/// `again`: path that begins the login anew.
+fn stale(domain: &Domain, again: Option<String>) -> Response {
+    let what_now = match again {
+        Some(_) => "Sign in again to open what you wanted.",
+        None => "Open the link again, or choose your workspace from the list.",
+    };
+    let text = "It took too long, was completed before or was started in another browser.";
+    let (to, link) = match again {
+        Some(again) => (again, "Sign in again"),
+        None => (format!("{}/", domain.auth_origin()), "Go to your workspaces"),
+    };
     pages::message_with_link(
         StatusCode::BAD_REQUEST,
         "This sign-in cannot be completed",
-        "It took too long, was completed before or was started in another browser. Open your workspace's address again, or \
-         choose it from the list.",
-        format!("{}/", domain.auth_origin()),
-        "Go to your workspaces",
+        &format!("{text} {what_now}"),
+        to,
+        link,
     )
 }
 

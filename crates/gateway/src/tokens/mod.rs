@@ -32,8 +32,10 @@ use crate::tokens::seal::Purpose;
 
 /// Lifetime of a ticket where no setting says otherwise, in seconds. `session/settings.rs` reads the setting.
 pub const TICKET_LIFE: i64 = 15 * 60;
-/// Lifetime of the redirect to the auth host and of a login in progress, in seconds.
+/// Lifetime of the redirect to the auth host, in seconds.
 pub const ENTER_LIFE: i64 = 10 * 60;
+/// Lifetime of a login in progress, in seconds: users leave the provider's page open.
+pub const LOGIN_LIFE: i64 = 24 * 60 * 60;
 /// Maximum length of path and query that a login leads back to, in bytes. They travel sealed in URLs, and in cookies
 /// (`cookies::pieces`).
 pub const MAX_TARGET: usize = 8 * 1024;
@@ -275,7 +277,7 @@ impl Token for Code {
 /// A login in progress, stored in cookies of the browser that began it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoginAttempt {
-    /// `state` of the authorization request.
+    /// The random part of `state` of the authorization request.
     #[serde(rename = "s")]
     pub state: String,
     /// `nonce` of the authorization request.

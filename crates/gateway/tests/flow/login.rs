@@ -158,53 +158,6 @@ async fn tabs_that_sign_in_at_the_same_time_all_arrive() {
 }
 
 #[tokio::test]
-async fn of_more_than_five_logins_under_way_the_oldest_is_dropped() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    let at_provider = |url: &str| url.starts_with(ISSUER);
-    let mut waiting = Vec::new();
-    for tab in 0..6 {
-        let landing = alice
-            .open_until(&format!("{}/tab/{tab}", origin(LAB)), at_provider)
-            .await;
-        waiting.push(landing.answer.location().unwrap().to_owned());
-        fixture.pass(1);
-    }
-    assert_eq!(
-        alice
-            .cookies("auth.ws.example")
-            .unwrap()
-            .matches("__Host-login-")
-            .count(),
-        5
-    );
-    assert_eq!(
-        alice.open(&waiting[0]).await.answer.status,
-        StatusCode::BAD_REQUEST
-    );
-    for login_page in &waiting[1..] {
-        assert!(alice.open(login_page).await.is_inside());
-    }
-}
-
-#[tokio::test]
-async fn a_login_that_takes_longer_than_ten_minutes_begins_anew() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    let landing = alice
-        .open_until(&format!("{}/", origin(LAB)), |url| url.starts_with(ISSUER))
-        .await;
-    let login_page = landing.answer.location().unwrap().to_owned();
-    fixture.pass(10 * 60);
-    assert_eq!(
-        alice.open(&login_page).await.answer.status,
-        StatusCode::BAD_REQUEST
-    );
-    // A link to the auth host that lay about leads back to the workspace, and in again.
-    assert!(alice.open(&landing.url).await.is_inside());
-}
-
-#[tokio::test]
 async fn a_browser_without_cookies_gets_a_message_after_three_redirects_at_an_address_without_code() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");

@@ -4,7 +4,7 @@ use gateway::tokens::{MAX_TARGET, cookies};
 use http::{Method, StatusCode};
 
 use crate::support::browser::{Browser, NAVIGATION, headers};
-use crate::support::fixture::{Fixture, ISSUER, LAB, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, origin};
 use crate::support::page::check;
 
 /// A link whose path and query have this length, as courses use them.
@@ -91,9 +91,9 @@ async fn a_longer_link_gets_a_page_that_keeps_it() {
 async fn logins_with_long_links_take_no_more_room_in_the_browser_than_others() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
-    login_page(&alice, &link(100)).await;
+    let short = login_page(&alice, &link(100)).await;
     fixture.pass(1);
-    login_page(&alice, &link(MAX_TARGET)).await;
+    let long = login_page(&alice, &link(MAX_TARGET)).await;
     fixture.pass(1);
     let middle = login_page(&alice, &link(1000)).await;
     // One, three and one cookie.
@@ -110,4 +110,11 @@ async fn logins_with_long_links_take_no_more_room_in_the_browser_than_others() {
         let landing = alice.open(login).await;
         assert_eq!((landing.is_inside(), landing.url), (true, link(arrives)));
     }
+    // A short one that was dropped begins anew. A long one cannot: its link is nowhere any more, and the page says so.
+    let landing = alice.open(&short).await;
+    assert_eq!((landing.is_inside(), landing.url), (true, link(100)));
+    let landing = alice.open(&long).await;
+    assert_eq!(landing.answer.status, StatusCode::BAD_REQUEST);
+    assert!(landing.answer.body.contains("Open the link again"), "{landing:?}");
+    assert!(landing.url.starts_with(&format!("{AUTH}/callback")));
 }

@@ -19,6 +19,7 @@ mod limits;
 mod login;
 mod logs;
 mod long_links;
+mod lost_logins;
 mod matrix;
 mod no_store;
 mod other_proxies;

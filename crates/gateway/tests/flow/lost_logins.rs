@@ -1,0 +1,212 @@
+//! Sign-ins that end late, or without their cookies: they arrive nevertheless, begin anew once, or say what to do.
+
+use gateway::tokens::{LOGIN_LIFE, cookies};
+use http::StatusCode;
+
+use crate::support::browser::{Browser, Landing};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, origin};
+
+const AUTH_HOST: &str = "auth.ws.example";
+
+fn at_provider(url: &str) -> bool {
+    url.starts_with(ISSUER)
+}
+
+fn at_callback(url: &str) -> bool {
+    url.starts_with(&format!("{AUTH}/callback"))
+}
+
+fn tab(number: usize) -> String {
+    format!("{}/tab/{number}", origin(LAB))
+}
+
+/// Where the browser is sent before `stop`.
+async fn sent(browser: &Browser<'_>, url: &str, stop: impl Fn(&str) -> bool) -> String {
+    let landing = browser.open_until(url, stop).await;
+    landing.answer.location().unwrap().to_owned()
+}
+
+fn logins(landing: &Landing) -> usize {
+    landing.trail.iter().filter(|url| at_provider(url)).count()
+}
+
+fn forget_logins(browser: &Browser<'_>) {
+    for slot in 0..cookies::MAX_LOGINS {
+        browser.set_cookie(AUTH_HOST, &cookies::login(slot), None);
+    }
+}
+
+/// Whether this is the page that explains and leads on, without naming the target.
+fn explains(landing: &Landing) -> bool {
+    assert!(!landing.answer.body.contains("/tab/"), "{landing:?}");
+    landing.answer.status == StatusCode::BAD_REQUEST
+        && landing.answer.body.contains("This sign-in cannot be completed")
+}
+
+#[tokio::test]
+async fn a_sign_in_that_takes_hours_arrives() {
+    let fixture = Fixture::new().await;
+    for minutes in [11, 23 * 60] {
+        let alice = fixture.browser("alice");
+        let login_page = sent(&alice, &tab(1), at_provider).await;
+        fixture.pass(minutes * 60);
+        let landing = alice.open(&login_page).await;
+        assert_eq!(
+            (landing.is_inside(), landing.url.as_str()),
+            (true, &*tab(1)),
+            "{minutes}"
+        );
+        assert_eq!(logins(&landing), 1, "{minutes}");
+    }
+}
+
+#[tokio::test]
+async fn after_a_day_a_sign_in_shows_how_to_begin_anew() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    let login_page = sent(&alice, &tab(1), at_provider).await;
+    fixture.pass(LOGIN_LIFE);
+    let landing = alice.open(&login_page).await;
+    assert!(explains(&landing), "{landing:?}");
+    let again = landing.answer.link("Sign in again").unwrap();
+    let landing = alice.open(&again).await;
+    assert_eq!((landing.is_inside(), landing.url), (true, tab(1)));
+    // A link to the auth host that lay about leads back to the workspace, and in again.
+    let bob = fixture.browser("alice");
+    let link = sent(&bob, &tab(2), |url| url.starts_with(AUTH)).await;
+    fixture.pass(LOGIN_LIFE);
+    assert!(bob.open(&link).await.is_inside());
+}
+
+#[tokio::test]
+async fn of_six_tabs_all_arrive_in_whatever_order_their_sign_ins_end() {
+    let fixture = Fixture::new().await;
+    for first in [0, 5] {
+        let alice = fixture.browser("alice");
+        let mut waiting = Vec::new();
+        for number in 0..6 {
+            waiting.push((number, sent(&alice, &tab(number), at_provider).await));
+            fixture.pass(1);
+        }
+        let held = alice.cookies(AUTH_HOST).unwrap();
+        assert_eq!(held.matches("__Host-login-").count(), 5);
+        waiting.rotate_left(first);
+        for (number, login_page) in waiting {
+            let landing = alice.open(&login_page).await;
+            assert!(landing.is_inside(), "{number}: {landing:?}");
+            assert_eq!(landing.url, tab(number));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_cookie_is_lost_begins_anew_once() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    let callback = sent(&alice, &tab(1), at_callback).await;
+    forget_logins(&alice);
+    let landing = alice.open(&callback).await;
+    assert!(
+        explains(&landing),
+        "nothing tells that this browser began it: {landing:?}"
+    );
+
+    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let again = format!("{}/_workspace/sign-in?to=/tab/2", origin(LAB));
+    let callback = sent(&alice, &again, at_callback).await;
+    forget_logins(&alice);
+    fixture.issuer.take_requests();
+    let landing = alice.open_until(&callback, at_callback).await;
+    assert_eq!(logins(&landing), 1, "{landing:?}");
+    assert!(!fixture.issuer.take_requests().contains(&"/token".to_owned()));
+    // Lost once more: the page leads on, and nothing goes round in circles.
+    let callback = landing.answer.location().unwrap().to_owned();
+    forget_logins(&alice);
+    let landing = alice.open(&callback).await;
+    assert!(explains(&landing) && landing.trail.len() == 1, "{landing:?}");
+    let landing = alice.open(&landing.answer.link("Sign in again").unwrap()).await;
+    assert_eq!((landing.is_inside(), landing.url), (true, tab(2)));
+}
+
+#[tokio::test]
+async fn a_completed_sign_in_that_is_opened_again_arrives_without_another() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    let callback = sent(&alice, &tab(1), at_callback).await;
+    assert!(alice.open(&callback).await.is_inside());
+    let landing = alice.open(&callback).await;
+    assert_eq!((landing.is_inside(), logins(&landing)), (true, 0), "{landing:?}");
+    assert_eq!((landing.url, fixture.sessions().len()), (tab(1), 1));
+}
+
+#[tokio::test]
+async fn another_browser_s_sign_in_gives_its_user_nothing_and_begins_nothing_by_itself() {
+    let fixture = Fixture::new().await;
+    let mallory = fixture.browser("mallory");
+    let callback = sent(&mallory, &tab(1), at_callback).await;
+    // One who is signed in, one who is about to, and one whose browser is new.
+    let (inside, about, fresh) = (
+        fixture.browser("bob"),
+        fixture.browser("bob"),
+        fixture.browser("bob"),
+    );
+    assert!(inside.open(&format!("{}/", origin(BOBS))).await.is_inside());
+    sent(&about, &format!("{}/", origin(BOBS)), at_provider).await;
+    fixture.issuer.take_requests();
+    for bob in [&inside, &about, &fresh] {
+        let before = bob.cookies(AUTH_HOST);
+        let landing = bob.open(&callback).await;
+        assert!(explains(&landing) && landing.trail.len() == 1, "{landing:?}");
+        assert_eq!(bob.cookies(AUTH_HOST), before);
+    }
+    assert!(
+        fixture.issuer.take_requests().is_empty(),
+        "nobody redeems the code"
+    );
+    assert_eq!(fixture.sessions().len(), 1);
+    // The link leads on as the user who follows it, who may not open that workspace.
+    let link = fresh.open(&callback).await.answer.link("Sign in again").unwrap();
+    let landing = fresh.open(&link).await;
+    assert_eq!(landing.answer.status, StatusCode::FORBIDDEN);
+    assert!(landing.answer.body.contains("You are bob"), "{landing:?}");
+    // The control: the browser that began it.
+    let landing = mallory.open(&callback).await;
+    assert_eq!(landing.answer.status, StatusCode::FORBIDDEN);
+    assert!(landing.answer.body.contains("You are mallory"), "{landing:?}");
+}
+
+#[tokio::test]
+async fn a_forged_state_gets_a_page_without_any_target() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    let link = sent(&alice, &tab(1), |url| url.starts_with(AUTH)).await;
+    let sealed_link = link.split_once("t=").unwrap().1.to_owned();
+    let callback = sent(&alice, &tab(1), at_callback).await;
+    let (head, rest) = callback.split_once("state=").unwrap();
+    let state = rest.split('&').next().unwrap();
+    let (random, sealed) = state.split_once('.').unwrap();
+    forget_logins(&alice);
+    for forged in [
+        String::new(),
+        "x".to_owned(),
+        random.to_owned(),
+        format!("{random}.{sealed_link}"),
+        format!("{random}.{}", &sealed[1..]),
+        format!("{random}..{sealed}"),
+        format!("{random}.{sealed}.{sealed}"),
+    ] {
+        let landing = alice.open(&format!("{head}state={forged}")).await;
+        assert!(explains(&landing), "{forged}: {landing:?}");
+        assert_eq!(landing.answer.link("Sign in again"), None, "{forged}");
+        assert!(
+            !landing.answer.body.contains("/enter?t="),
+            "{forged}: {landing:?}"
+        );
+    }
+    // And what it seals is no link.
+    let landing = alice.open(&format!("{AUTH}/enter?t={sealed}")).await;
+    assert_eq!(landing.answer.status, StatusCode::BAD_REQUEST);
+    // The control: the true one has a way on.
+    let landing = alice.open(&format!("{head}state={state}")).await;
+    assert!(landing.answer.link("Sign in again").is_some(), "{landing:?}");
+}
