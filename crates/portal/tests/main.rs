@@ -35,3 +35,4 @@ mod states;
 mod texts;
 mod tokens;
 mod typing;
+mod untouched;

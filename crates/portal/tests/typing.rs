@@ -14,8 +14,11 @@ impl Typed {
     /// What a browser sends of a page with an unchanged form.
     pub(crate) fn of(page: &Value) -> Self {
         let mut fields: Vec<(String, String)> = serde_json::from_value(hidden(page).clone()).unwrap();
+        for (_, value) in &mut fields {
+            *value = parsed(value);
+        }
         if let Some(text) = page["text"].as_str() {
-            fields.push(("yaml".to_owned(), text.to_owned()));
+            fields.push(("yaml".to_owned(), parsed(text)));
             return Self(fields);
         }
         for field in fields_of(page) {
@@ -24,7 +27,9 @@ impl Typed {
                 continue;
             }
             let (kind, input) = field["input"].as_object().unwrap().iter().next().unwrap();
-            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let text = |value: &Value| parsed(value.as_str().unwrap_or_default());
+            // A control of one line has no line ends.
+            let line = |value: &Value| text(value).replace('\n', "");
             let mut put = |part: &str, value: String| fields.push((format!("{name}{part}"), value));
             match &**kind {
                 "rows" => {
@@ -35,16 +40,28 @@ impl Typed {
                         .iter()
                         .flat_map(|row| row.as_array().unwrap())
                     {
-                        fields.push((text(&cell["name"]), text(&cell["value"])));
+                        let is_choice = !cell["choices"].as_array().unwrap().is_empty();
+                        let value = if is_choice {
+                            text(&cell["value"])
+                        } else {
+                            line(&cell["value"])
+                        };
+                        fields.push((text(&cell["name"]), value));
                     }
                 }
                 "cards" => {
-                    put("", text(&input["value"]));
+                    let cards = input["cards"].as_array().unwrap();
+                    let is_offered = cards.iter().any(|card| card["value"] == input["value"]);
+                    // Without a chosen card nothing is sent.
+                    if is_offered || input["value"] == "other" {
+                        put("", text(&input["value"]));
+                    }
                     if let Some(other) = input["other"].as_array() {
-                        put(".other", text(&other[1]));
+                        put(".other", line(&other[1]));
                     }
                 }
-                "text" | "long" | "number" | "choice" => put("", text(&input["value"])),
+                "text" | "number" => put("", line(&input["value"])),
+                "choice" => put("", text(&input["value"])),
                 other => panic!("{name} has a control of an unknown kind: {other}"),
             }
         }
@@ -80,6 +97,12 @@ impl Typed {
     pub(crate) fn body(&self) -> String {
         serde_urlencoded::to_string(&self.0).unwrap()
     }
+}
+
+/// A value of a page, as HTML is read.
+fn parsed(value: &str) -> String {
+    let lines = value.replace("\r\n", "\n").replace('\r', "\n");
+    lines.replace('\0', "\u{fffd}")
 }
 
 fn hidden(page: &Value) -> &Value {

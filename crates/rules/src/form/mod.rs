@@ -43,6 +43,8 @@ pub struct Offer<'a> {
 pub struct Filled {
     /// The workspace to send. With a base: the base with the changes, `metadata.resourceVersion` included.
     pub workspace: Workspace,
+    /// Values of the controls: as stored where the user left them alone, else as they were typed.
+    pub values: Values,
     /// Values that could not be read, by field path. Rules of the webhook are not checked here.
     pub errors: Vec<Violation>,
 }
@@ -57,10 +59,17 @@ pub fn values(form: &Form, workspace: &Workspace) -> Values {
     values::values(form, workspace)
 }
 
-/// Values of the form's controls -> workspace. An absent control keeps the value of `base`. An empty one unsets the field, so that the
-/// template's default applies. Without `base` the workspace is a new one.
-pub fn filled(form: &Form, values: &Values, base: Option<&Workspace>) -> Filled {
-    values::filled(form, values, base)
+/// Values of the form's controls, as a browser sent them -> workspace. A control that is absent, or has the value that it showed of `base`,
+/// keeps the value of `base`. An emptied one unsets the field, so that the template's default applies. Without `base` the workspace is a
+/// new one.
+pub fn filled(form: &Form, sent: &Values, base: Option<&Workspace>) -> Filled {
+    values::filled(form, sent, base)
+}
+
+/// Whether a form that shows the values, and is sent as it is shown, gives them. If not, only [`filled`] with the base keeps them: a browser
+/// drops line ends, and nobody types blanks at the ends.
+pub fn are_sent_whole(values: &Values) -> bool {
+    values::are_sent_whole(values)
 }
 
 /// Paths of the fields that `workspace` sets and that the form has no control for, such as `spec.affinity`. [`filled`] keeps them.
@@ -70,3 +79,5 @@ pub fn not_shown(form: &Form, workspace: &Workspace) -> Vec<String> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod untouched_tests;

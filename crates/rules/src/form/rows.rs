@@ -20,9 +20,17 @@ pub(super) fn are_sent(path: &str, values: &Values) -> bool {
     values.0.keys().any(is_row)
 }
 
-/// The rows at `path` in the order of their numbers, without empty ones: name within the row -> value.
-fn rows<'a>(path: &str, values: &'a Values) -> Vec<BTreeMap<&'a str, &'a str>> {
-    let mut rows: BTreeMap<usize, BTreeMap<&str, &str>> = BTreeMap::new();
+/// Whether blanks at the ends of what was typed count: in the value of a variable.
+pub(super) fn is_verbatim(name: &str) -> bool {
+    name.starts_with("spec.env[") && name.ends_with("].value")
+}
+
+/// Name within a row -> value.
+type Row<'a> = BTreeMap<&'a str, &'a str>;
+
+/// The rows at `path` by their numbers, without empty ones.
+fn rows<'a>(path: &str, values: &'a Values) -> BTreeMap<usize, Row<'a>> {
+    let mut rows: BTreeMap<usize, Row<'_>> = BTreeMap::new();
     for (name, value) in &values.0 {
         let row = name.strip_prefix(path).and_then(|rest| rest.strip_prefix('['));
         let Some((number, inner)) = row.and_then(|row| row.split_once("].")) else {
@@ -32,11 +40,11 @@ fn rows<'a>(path: &str, values: &'a Values) -> Vec<BTreeMap<&'a str, &'a str>> {
             rows.entry(number).or_default().insert(inner, value.as_str());
         }
     }
-    let is_used = |row: &BTreeMap<&str, &str>| {
+    rows.retain(|_, row| {
         row.iter()
             .any(|(name, value)| *name != "readOnly" && !value.is_empty())
-    };
-    rows.into_values().filter(is_used).collect()
+    });
+    rows
 }
 
 /// Whether a row can hold the variable: its value is text, or a key of a Secret or ConfigMap.
@@ -44,6 +52,15 @@ pub(super) fn is_shown(variable: &EnvVar) -> bool {
     variable.value_from.as_ref().is_none_or(|from| {
         let is_key = from.secret_key_ref.is_some() || from.config_map_key_ref.is_some();
         is_key && from.field_ref.is_none() && from.resource_field_ref.is_none()
+    })
+}
+
+/// Whether the object of its key may be missing, for which a row has no control.
+pub(super) fn is_optional(variable: &EnvVar) -> bool {
+    variable.value_from.as_ref().is_some_and(|from| {
+        let secret = from.secret_key_ref.as_ref().and_then(|key| key.optional);
+        let config_map = from.config_map_key_ref.as_ref().and_then(|key| key.optional);
+        secret.or(config_map).is_some()
     })
 }
 
@@ -69,21 +86,28 @@ pub(super) fn env_values(env: &[EnvVar], values: &mut Values) {
     }
 }
 
-/// The variables of the rows. Values that a row cannot express, such as a reference to a field of the pod, stay as in `base`.
-pub(super) fn env(values: &Values, base: &[EnvVar]) -> Value {
-    let rows = rows("spec.env", values).into_iter();
-    Value::Array(rows.map(|row| variable(&row, base)).collect())
+/// The variables of the rows; the number of a row is that of the variable in `base`, of which `shown` has the values. Values that a row
+/// cannot express, such as a reference to a field of the pod, stay as in `base`.
+pub(super) fn env(values: &Values, shown: &Values, base: &[EnvVar]) -> Value {
+    let shown = rows("spec.env", shown);
+    let variable = |(number, row): (usize, Row<'_>)| {
+        let before = base.get(number);
+        let was = |part: &str| shown.get(&number).and_then(|row| row.get(part));
+        match before {
+            Some(before) if row.iter().all(|(part, value)| was(part) == Some(value)) => json!(before),
+            _ => variable(&row, before),
+        }
+    };
+    Value::Array(rows("spec.env", values).into_iter().map(variable).collect())
 }
 
-fn variable(row: &BTreeMap<&str, &str>, base: &[EnvVar]) -> Value {
-    let name = row.get("name").copied().unwrap_or_default().trim();
-    let before = base.iter().find(|variable| variable.name == name);
+fn variable(row: &Row<'_>, before: Option<&EnvVar>) -> Value {
+    let name = row.get("name").copied().unwrap_or_default();
     let reference = |kind: &str| -> Option<Value> {
         let part = |part: &str| {
             row.get(format!("valueFrom.{kind}.{part}").as_str())
                 .copied()
                 .unwrap_or_default()
-                .trim()
         };
         let (name, key) = (part("name"), part("key"));
         if name.is_empty() && key.is_empty() {
@@ -129,15 +153,13 @@ pub(super) fn volume_values(volumes: &[SecondaryVolume], values: &mut Values) {
         put("name", &volume.name);
         put("persistentVolumeClaimName", &volume.persistent_volume_claim_name);
         put("mountPath", &volume.mount_path);
-        if volume.read_only {
-            put("readOnly", "true");
-        }
+        put("readOnly", if volume.read_only { "true" } else { "" });
     }
 }
 
 pub(super) fn volumes(values: &Values) -> Value {
-    let rows = rows("spec.volumes", values).into_iter().map(|row| {
-        let part = |name: &str| row.get(name).copied().unwrap_or_default().trim();
+    let rows = rows("spec.volumes", values).into_values().map(|row| {
+        let part = |name: &str| row.get(name).copied().unwrap_or_default();
         json!({
             "name": part("name"),
             "persistentVolumeClaimName": part("persistentVolumeClaimName"),

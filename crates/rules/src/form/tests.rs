@@ -83,6 +83,7 @@ fn fields_of(offer: &Offer<'_>, form: &Form, values: &[(&str, &str)]) -> (Vec<St
     let Filled {
         mut workspace,
         errors,
+        ..
     } = filled(form, &all, None);
     workspace.metadata.namespace = Some("team".to_owned());
     workspace.metadata.uid = Some("u".to_owned());
@@ -202,7 +203,7 @@ proptest! {
         prop_assert_eq!(&back.workspace, &workspace);
         // What the form has no control for is exactly what a new workspace of the same values lacks.
         // What this form refuses to change is not written into a new workspace either.
-        let Filled { workspace: lost, errors: refused } = filled(&form, &sent, None);
+        let Filled { workspace: lost, errors: refused, .. } = filled(&form, &sent, None);
         let hidden = not_shown(&form, &workspace);
         let fields = |workspace: &Workspace| serde_json::to_value(&workspace.spec).unwrap().as_object().unwrap().clone();
         let (before, after) = (fields(&workspace), fields(&lost));
@@ -264,7 +265,9 @@ fn values_that_cannot_be_read_are_reported_at_their_fields_and_the_rest_is_taken
         ("spec.accessType", "Everybody"),
         ("spec.storage.size", ""),
     ]);
-    let Filled { workspace, errors } = filled(&form, &values, None);
+    let Filled {
+        workspace, errors, ..
+    } = filled(&form, &values, None);
     let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
         lines,
@@ -417,7 +420,11 @@ fn rows_are_renumbered_and_keep_what_a_row_cannot_hold() {
         &json!({"displayName": "t", "defaultImage": "uv"}),
         Some(workspace),
     );
-    assert_eq!(not_shown(&form, &base), ["spec.env[0].valueFrom"]);
+    assert_eq!(
+        not_shown(&form, &base),
+        ["spec.env[0].valueFrom", "spec.env[1].valueFrom"],
+        "a field of the pod, and that the Secret may be missing"
+    );
     let values = sent(&[
         ("spec.env", ""),
         ("spec.env[0].name", "NODE"),

@@ -95,8 +95,41 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-pub(super) fn filled(form: &Form, values: &Values, base: Option<&Workspace>) -> Filled {
+/// A value as a browser sends it back: a control is one line, so line ends are lost, and HTML has no NUL.
+fn sent_back(value: &str) -> String {
+    value.replace(['\r', '\n'], "").replace('\0', "\u{fffd}")
+}
+
+/// Whether a form that shows the values, and is sent as it is shown, gives them.
+pub(super) fn are_sent_whole(values: &Values) -> bool {
+    let sent = values
+        .0
+        .iter()
+        .map(|(name, value)| (name.clone(), sent_back(value)));
+    settled(&Values(sent.collect()), &Values::default()) == *values
+}
+
+/// What was sent, with the stored value wherever the user left a control alone. Of what was typed, blanks at the ends are dropped, but not
+/// from the value of a variable.
+fn settled(sent: &Values, shown: &Values) -> Values {
+    let settle = |(name, value): (&String, &String)| {
+        let kept = shown
+            .get(name)
+            .filter(|shown| sent_back(shown) == sent_back(value));
+        let typed = if rows::is_verbatim(name) {
+            value.as_str()
+        } else {
+            value.trim()
+        };
+        (name.clone(), kept.unwrap_or(typed).to_owned())
+    };
+    Values(sent.0.iter().map(settle).collect())
+}
+
+pub(super) fn filled(form: &Form, sent: &Values, base: Option<&Workspace>) -> Filled {
     let start = base.cloned().unwrap_or_default();
+    let shown = values(form, &start);
+    let values = settled(sent, &shown);
     let before = serde_json::to_value(&start).unwrap_or_default();
     let mut object = before.clone();
     let mut errors = Vec::new();
@@ -107,15 +140,20 @@ pub(super) fn filled(form: &Form, values: &Values, base: Option<&Workspace>) -> 
     }
     for field in &form.fields {
         match &field.kind {
-            Kind::Env { .. } if rows::are_sent("spec.env", values) => {
-                set(&mut object, "spec.env", rows::env(values, &start.spec.env));
+            Kind::Env { .. } if rows::are_sent("spec.env", &values) => {
+                set(
+                    &mut object,
+                    "spec.env",
+                    rows::env(&values, &shown, &start.spec.env),
+                );
             }
-            Kind::Volumes { .. } if rows::are_sent("spec.volumes", values) => {
-                set(&mut object, "spec.volumes", rows::volumes(values));
+            Kind::Volumes { .. } if rows::are_sent("spec.volumes", &values) => {
+                set(&mut object, "spec.volumes", rows::volumes(&values));
             }
             Kind::Env { .. } | Kind::Volumes { .. } => {}
             _ => {
-                if let Some(text) = values.get(&field.path) {
+                let before = shown.get(&field.path).unwrap_or_default();
+                if let Some(text) = values.get(&field.path).filter(|text| *text != before) {
                     errors.extend(put(&mut object, field, text).err());
                 }
             }
@@ -132,25 +170,25 @@ pub(super) fn filled(form: &Form, values: &Values, base: Option<&Workspace>) -> 
         }
     }
     match serde_json::from_value(object) {
-        Ok(workspace) => Filled { workspace, errors },
+        Ok(workspace) => Filled {
+            workspace,
+            values,
+            errors,
+        },
         Err(error) => {
             errors.push(Violation::new("spec", "", format!("cannot be read: {error}")));
             Filled {
                 workspace: start,
+                values,
                 errors,
             }
         }
     }
 }
 
-/// Writes one value into the object. An unreadable value leaves the object unchanged.
+/// Writes a changed value into the object. An unreadable value leaves the object unchanged.
 fn put(object: &mut Value, field: &Field, text: &str) -> Result<(), Violation> {
-    let text = text.trim();
-    let before = get(object, &field.path).and_then(self::text).unwrap_or_default();
     if let Change::Refused(why) = &field.change {
-        if text == before {
-            return Ok(());
-        }
         return Err(Violation::new(&field.path, text, why.as_str()));
     }
     if text.is_empty() {
@@ -160,7 +198,7 @@ fn put(object: &mut Value, field: &Field, text: &str) -> Result<(), Violation> {
             set(object, &field.path, json!(""));
         }
     } else {
-        let value = read(field, text, &before).map_err(|rule| Violation::new(&field.path, text, rule))?;
+        let value = read(field, text).map_err(|rule| Violation::new(&field.path, text, rule))?;
         set(object, &field.path, value);
     }
     if let Some(name) = device(&field.path) {
@@ -170,7 +208,7 @@ fn put(object: &mut Value, field: &Field, text: &str) -> Result<(), Violation> {
     Ok(())
 }
 
-fn read(field: &Field, text: &str, before: &str) -> Result<Value, String> {
+fn read(field: &Field, text: &str) -> Result<Value, String> {
     match &field.kind {
         Kind::Quantity { .. } => match Quantity::try_from(&RawQuantity(text.to_owned())) {
             Ok(_) => Ok(json!(text)),
@@ -194,7 +232,7 @@ fn read(field: &Field, text: &str, before: &str) -> Result<Value, String> {
             _ => Err("is neither true nor false: choose one, or leave it empty for the default".to_owned()),
         },
         Kind::Choice(choices) => {
-            if text == before || choices.iter().any(|choice| choice.value == text) {
+            if choices.iter().any(|choice| choice.value == text) {
                 return Ok(json!(text));
             }
             let names: Vec<_> = choices.iter().map(|choice| choice.value.as_str()).collect();
@@ -213,7 +251,7 @@ pub(super) fn not_shown(form: &Form, workspace: &Workspace) -> Vec<String> {
         }
     }
     for (index, variable) in workspace.spec.env.iter().enumerate() {
-        if !rows::is_shown(variable) {
+        if !rows::is_shown(variable) || rows::is_optional(variable) {
             found.push(format!("spec.env[{index}].valueFrom"));
         }
     }

@@ -1,7 +1,7 @@
 //! What a user wrote, as form or as YAML -> a workspace, or what is wrong with it (pure).
 
 use api::Workspace;
-use rules::form::{Form, Values, filled, not_shown, values};
+use rules::form::{Form, Values, are_sent_whole, filled, not_shown, values};
 use rules::manifest::{self, Document, Finding};
 
 use super::problems::Problems;
@@ -105,17 +105,16 @@ impl Draft {
         sent: Sent,
     ) -> Result<Self, String> {
         let before = values(&form, base);
-        let sent = sent.values(&form)?;
-        let filled = filled(&form, &sent, Some(base));
+        let filled = filled(&form, &sent.values(&form)?, Some(base));
         // A control that was not sent shows what counts.
         let mut shown = Values(
             before
                 .0
                 .into_iter()
-                .filter(|(name, _)| !is_row_of(name, &sent))
+                .filter(|(name, _)| !is_row_of(name, &filled.values))
                 .collect(),
         );
-        shown.0.extend(sent.0);
+        shown.0.extend(filled.values.0);
         Ok(Self {
             values: shown,
             workspace: filled.workspace,
@@ -160,9 +159,10 @@ impl Draft {
         manifest::edited(text, &self.form, &wanted).unwrap_or_else(anew)
     }
 
-    /// The text to send along with a form: it holds what the form has no field for.
+    /// The text to send along with the form of a new workspace: it holds what the form has no field for, and what a browser does not send
+    /// back as it is shown.
     pub(super) fn carried(&self) -> Option<String> {
-        let is_needed = || !self.not_shown().is_empty();
+        let is_needed = || !self.not_shown().is_empty() || !are_sent_whole(&self.values);
         match &self.text {
             Some(text) => Some(text.clone()),
             None => is_needed().then(|| manifest::yaml(&self.form, &self.workspace)),

@@ -163,7 +163,7 @@ fn slider(scale: Scale, bounds: [&Bound; 2], value: Option<&str>) -> views::Slid
     }
 }
 
-/// Whether the values of a field differ. An absent control is one that was not sent: its value stays.
+/// Whether the values of a field differ; in a list, empty controls count as absent ones. A control that was not sent keeps its value.
 pub(super) fn is_changed(field: &Field, before: &Values, now: &Values) -> bool {
     match field.kind {
         Kind::Env { .. } | Kind::Volumes { .. } => {
@@ -172,15 +172,17 @@ pub(super) fn is_changed(field: &Field, before: &Values, now: &Values) -> bool {
                     name.strip_prefix(&*field.path)
                         .is_some_and(|rest| rest.starts_with('['))
                 };
-                let own = values.0.iter().filter(|(name, _)| own(name));
-                own.map(|(name, value)| (name.clone(), value.trim().to_owned()))
-                    .collect()
+                let own = values
+                    .0
+                    .iter()
+                    .filter(|(name, value)| own(name) && !value.is_empty());
+                own.map(|(name, value)| (name.clone(), value.clone())).collect()
             };
             now.get(&field.path).is_some() && rows(before) != rows(now)
         }
         _ => now
             .get(&field.path)
-            .is_some_and(|now| now.trim() != before.get(&field.path).unwrap_or_default()),
+            .is_some_and(|now| now != before.get(&field.path).unwrap_or_default()),
     }
 }
 

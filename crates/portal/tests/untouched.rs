@@ -1,0 +1,228 @@
+//! Forms store what a user did not touch byte for byte, and do not send what they do not show.
+
+use api::Workspace;
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use testkit::objects::workspace;
+
+use crate::common::{ALICE, Portal, prepare};
+use crate::typing::{Typed, field};
+
+const EDIT: &str = "/w/team/lab/edit";
+const YAML: &str = "/w/team/lab/yaml";
+
+/// Values that a browser changes, in every kind of text control, and values without control.
+fn spec() -> Value {
+    json!({
+        "displayName": " two\nlines ", "templateRef": "jupyterlab", "image": "r/jupyter:1\n",
+        "resources": {"limits": {"memory": " 1Gi\r\n", "cpu": "1\n"}, "requests": {"memory": "512Mi "}},
+        "shmSize": "64Mi\r", "port": 9000,
+        "storage": {"size": "1Gi", "storageClassName": "fast\n", "mountPath": "/home/a\tb\n", "subPath": "é e\u{301}"},
+        "env": [
+            {"name": "KEY", "value": "a\nb"},
+            {"name": "MORE", "value": "\n\r\n a\r \u{1}\u{b}\u{7f}\u{85}\u{2028}\u{feff}\u{0}<&amp;\"\n"},
+            {"name": "LONG", "value": "line\n".repeat(3000)},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s\n", "key": " k", "optional": true}}},
+            {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        ],
+        "volumes": [{"name": "own", "persistentVolumeClaimName": "own ", "mountPath": "/own\n", "readOnly": true}],
+        "variables": {"x": "a\nb", "y": " "},
+        "nodeSelector": {"zone": "a\n"},
+        "podAnnotations": {"note": "\r\n"},
+    })
+}
+
+/// Values that the reader of texts accepts.
+fn valid() -> Value {
+    json!({
+        "displayName": "lab", "templateRef": "jupyterlab", "variables": {"x": "a\nb"},
+        "env": [
+            {"name": "KEY", "value": "a\nb"},
+            {"name": "ENDS", "value": "\n two \n"},
+            {"name": "LETTERS", "value": "é e\u{301}\t"},
+        ],
+    })
+}
+
+async fn portal() -> Portal {
+    portal_of(spec()).await
+}
+
+async fn portal_of(spec: Value) -> Portal {
+    let portal = Portal::start(|server| {
+        prepare(server);
+        let mut lab = serde_json::to_value(workspace("lab")).unwrap();
+        lab["spec"] = spec;
+        lab["metadata"]["labels"] = json!({"tier": "gold"});
+        server.put(&serde_json::from_value::<Workspace>(lab).unwrap());
+    })
+    .await;
+    portal.grant(ALICE);
+    portal
+}
+
+fn stored(portal: &Portal, name: &str) -> Value {
+    let workspace: Workspace = portal.server.get(Some("team"), name).unwrap();
+    serde_json::to_value(workspace.spec).unwrap()
+}
+
+/// The stored spec with another display name.
+fn renamed(portal: &Portal, name: &str) -> Value {
+    let mut spec = stored(portal, "lab");
+    spec["displayName"] = json!(name);
+    spec
+}
+
+/// What the patches of a user change, besides the version that they are for.
+fn changes(portal: &Portal) -> Vec<Value> {
+    let calls = portal.calls_as_users();
+    let patches = calls.iter().filter(|call| call.method == Method::PATCH);
+    let operations = patches.flat_map(|call| call.body.as_array().unwrap().clone());
+    operations.filter(|it| it["op"] != "test").collect()
+}
+
+const RENAMED: &str = "/spec/displayName";
+
+#[tokio::test]
+async fn a_form_stores_only_what_its_user_touched() {
+    let portal = portal().await;
+    let expected = renamed(&portal, "Seminar");
+    assert_eq!(expected["env"][0]["value"], "a\nb");
+    let typed = Typed::of(&portal.json("alice", EDIT).await);
+    assert_eq!(typed.get("spec.env[0].value"), Some("ab"), "as browsers do");
+    portal.server.take_calls();
+    let untouched = portal.sent("alice", EDIT, &typed).await;
+    assert_eq!(untouched.status, StatusCode::SEE_OTHER, "{}", untouched.text);
+    assert_eq!(changes(&portal), Vec::<Value>::new());
+    let answer = portal
+        .sent("alice", EDIT, &typed.with("spec.displayName", "Seminar"))
+        .await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let change = json!({"op": "replace", "path": RENAMED, "value": "Seminar"});
+    assert_eq!(changes(&portal), [change]);
+    assert_eq!(stored(&portal, "lab"), expected);
+}
+
+#[tokio::test]
+async fn a_form_that_is_shown_again_stores_only_what_its_user_touched() {
+    let portal = portal_of(valid()).await;
+    let expected = renamed(&portal, "Mine");
+    let typed = Typed::of(&portal.json("alice", EDIT).await).with("spec.displayName", "Mine");
+    // With more rows, as YAML, as form again, and after another user's change.
+    let more = portal
+        .sent("alice", EDIT, &typed.by("add", "spec.env"))
+        .await
+        .json();
+    let text = portal
+        .sent("alice", EDIT, &Typed::of(&more).by("view", "yaml"))
+        .await
+        .json();
+    let form = portal
+        .sent("alice", YAML, &Typed::of(&text).by("view", "form"))
+        .await
+        .json();
+    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+        object["spec"]["displayName"] = json!("Theirs");
+    });
+    let conflict = portal.sent("alice", EDIT, &Typed::of(&form)).await;
+    assert_eq!(conflict.status, StatusCode::CONFLICT, "{}", conflict.text);
+    let page = conflict.json();
+    let rows = page["differences"].as_array().unwrap();
+    assert_eq!(rows.len(), 1, "{rows:#?}");
+    portal.server.take_calls();
+    let fields: Vec<(String, String)> = serde_json::from_value(page["hidden"].clone()).unwrap();
+    let body = serde_urlencoded::to_string(&fields).unwrap();
+    let done = portal.post("alice", EDIT, &body).await;
+    assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
+    assert_eq!(changes(&portal).len(), 1);
+    assert_eq!(stored(&portal, "lab"), expected);
+}
+
+#[tokio::test]
+async fn a_text_stores_only_what_its_user_touched() {
+    let portal = portal_of(valid()).await;
+    let expected = renamed(&portal, "Seminar");
+    let page = portal.json("alice", YAML).await;
+    let text = page["text"].as_str().unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("  displayName:"))
+        .unwrap();
+    // As a form sends it.
+    let text = text.replace(line, "  displayName: Seminar").replace('\n', "\r\n");
+    portal.server.take_calls();
+    let answer = portal
+        .sent("alice", YAML, &Typed::of(&page).with("yaml", &text))
+        .await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    assert_eq!(changes(&portal).len(), 1);
+    assert_eq!(stored(&portal, "lab"), expected);
+}
+
+#[tokio::test]
+async fn a_touched_row_changes_no_other_part_and_says_alone_that_it_changes() {
+    let portal = portal().await;
+    let mut expected = stored(&portal, "lab");
+    expected["env"][3]["valueFrom"]["secretKeyRef"]["key"] = json!("other");
+    let typed = Typed::of(&portal.json("alice", EDIT).await);
+    let effect = async |typed: &Typed, name: &str| {
+        let parts = portal.sent("alice", "/w/team/lab/edit/check", typed).await.json();
+        let fields = parts["fields"].as_array().unwrap().iter();
+        let of = fields.filter(|field| field["name"] == name);
+        of.map(|field| field["takes_effect"] != "").collect::<Vec<_>>()
+    };
+    assert_eq!(effect(&typed, "spec.env").await, [false]);
+    assert_eq!(effect(&typed, "spec.volumes").await, [false]);
+    let typed = typed.with("spec.env[3].key", "other");
+    assert_eq!(effect(&typed, "spec.env").await, [true]);
+    assert_eq!(effect(&typed, "spec.volumes").await, [false]);
+    assert_eq!(
+        portal.sent("alice", EDIT, &typed).await.status,
+        StatusCode::SEE_OTHER
+    );
+    assert_eq!(stored(&portal, "lab"), expected);
+}
+
+#[tokio::test]
+async fn what_a_form_does_not_show_is_not_sent() {
+    let portal = portal().await;
+    let page = portal.json("alice", EDIT).await;
+    let typed = Typed::of(&page);
+    for hidden in [
+        "spec.nodeSelector",
+        "spec.podAnnotations",
+        "spec.desiredStatus",
+        "metadata.labels[tier]",
+    ] {
+        assert!(
+            typed.controls().all(|(name, _)| !name.starts_with(hidden)),
+            "{hidden}"
+        );
+    }
+    // Shown without a control.
+    assert_ne!(field(&page, "spec.storage.storageClassName")["fixed"], "");
+    assert_eq!(typed.get("spec.storage.storageClassName"), None);
+    // While it is open, all of that changes, but for what users change: that would be a conflict.
+    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+        object["spec"]["desiredStatus"] = json!("Stopped");
+        object["metadata"]["annotations"]["workspaces.jupyter.org/stopped-because"] = json!("idle");
+    });
+    portal.server.take_calls();
+    let answer = portal.sent("alice", EDIT, &typed.with("spec.port", "9001")).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let change = json!({"op": "replace", "path": "/spec/port", "value": 9001});
+    assert_eq!(changes(&portal), [change]);
+}
+
+#[tokio::test]
+async fn a_copy_has_the_values_that_its_user_did_not_touch() {
+    let portal = portal_of(valid()).await;
+    let mut expected = renamed(&portal, "Copy");
+    let page = portal.json("alice", "/new?from=team/lab").await;
+    let typed = Typed::of(&page).with("spec.displayName", "Copy");
+    let name = typed.get("metadata.name").unwrap().to_owned();
+    let answer = portal.sent("alice", "/new", &typed).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    expected["desiredStatus"] = json!("Running");
+    assert_eq!(stored(&portal, &name), expected);
+}
