@@ -1,8 +1,11 @@
-//! A form that a user is not offered, sent all the same: the API server answers, and nothing is stored.
+//! A form that is not offered: it says what is missing, and nothing is stored if it is sent.
 
 use api::Workspace;
 use http::{Method, StatusCode};
+use k8s_openapi::api::core::v1::Namespace;
+use serde_json::json;
 use testkit::api_server::Fault;
+use testkit::objects::template;
 
 use crate::common::Portal;
 use crate::forms::{NEW, portal, writes};
@@ -84,5 +87,66 @@ async fn what_no_namespace_is_called_reaches_no_api_server() {
             .replace("namespace=team", &format!("namespace={namespace}"));
         let answer = portal.post("eve", "/new", &body).await;
         assert!(portal.calls_as_users().is_empty(), "{namespace}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn a_page_without_namespaces_says_whether_the_right_or_the_label_is_missing() {
+    let label = "workspaces.jupyter.org/workspaces";
+    let portal = Portal::start(|server| {
+        server.put(&template("jupyterlab"));
+        for (name, labels) in [
+            ("plain", json!({})),
+            ("secret", json!({})),
+            ("other", json!({label: "true"})),
+        ] {
+            let namespace = json!({"metadata": {"name": name, "labels": labels}});
+            server.put(&serde_json::from_value::<Namespace>(namespace).unwrap());
+        }
+    })
+    .await;
+    portal.grant(&[
+        ("alice", "create", "workspaces", "plain"),
+        ("root", "create", "workspaces", "*"),
+        ("mallory", "create", "workspaces", "nothing"),
+    ]);
+    let empty = async |user: &str| {
+        let page = portal.json(user, "/new").await;
+        assert!(!page.to_string().contains("secret"), "{page:#}");
+        page["empty"].clone()
+    };
+    // Alice has the right, and the page leads there.
+    let of_alice = empty("alice").await;
+    assert_eq!(
+        of_alice["copy"],
+        format!("kubectl label namespace plain {label}=true")
+    );
+    let to = of_alice["actions"][0]["way"]["link"]["to"].as_str().unwrap();
+    assert_eq!(portal.get("alice", to).await.status, StatusCode::OK);
+    // Who has no right learns of no namespace.
+    for user in ["eve", "mallory"] {
+        let of_user = empty(user).await;
+        assert_eq!(of_user["copy"], user);
+        let text = of_user.to_string();
+        assert!(text.contains("`create`") && !text.contains(label), "{text}");
+        assert!(!text.contains("plain") && !text.contains("other"), "{text}");
+    }
+    // With the label the namespace is offered. With a right in all of them, every labelled one is.
+    portal.server.edit::<Namespace>(None, "plain", |object| {
+        object["metadata"]["labels"][label] = json!("true");
+    });
+    while portal.json("alice", "/new").await["namespace"] != "plain" {
+        tokio::task::yield_now().await;
+    }
+    let page = portal.json("root", "/new").await;
+    assert_eq!(page["namespaces"].as_array().unwrap().len(), 2, "{page:#}");
+    for name in ["plain", "other"] {
+        portal.server.remove::<Namespace>(None, name);
+    }
+    while !empty("root").await["copy"]
+        .as_str()
+        .is_some_and(|copy| copy.contains(" NAME "))
+    {
+        tokio::task::yield_now().await;
     }
 }

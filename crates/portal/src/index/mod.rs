@@ -216,6 +216,11 @@ impl Index {
         labelled.chain(used.into_iter().map(str::to_owned)).collect()
     }
 
+    /// Whether a namespace without workspaces is found by [`NAMESPACE_LABEL`]. In one-namespace mode there is only one.
+    pub(crate) fn offers_by_label(&self) -> bool {
+        self.scope.is_cluster()
+    }
+
     /// Whether the webhook judges what is written. In one-namespace mode there is none (docs/one-namespace.md).
     pub(crate) fn has_webhook(&self) -> bool {
         self.scope.is_cluster()

@@ -18,8 +18,7 @@ use kube::ResourceExt as _;
 use rules::access::{self, Allowed, Decision, Facts, Policy, Requester, Shared};
 use rules::shares;
 
-use self::rights::Namespaces;
-pub(crate) use self::rights::Rights;
+pub(crate) use self::rights::{Namespaces, Rights};
 use crate::index::{Index, Snapshot, access_type};
 use crate::user::User;
 

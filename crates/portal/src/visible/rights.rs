@@ -31,11 +31,11 @@ const EVERYBODY: &str = "system:authenticated";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Namespaces {
     /// All of them.
-    pub(super) all: bool,
+    pub(crate) all: bool,
     /// These.
-    pub(super) named: BTreeSet<String>,
+    pub(crate) named: BTreeSet<String>,
     /// Whether the API server did not say in time of some.
-    pub(super) is_partial: bool,
+    pub(crate) is_partial: bool,
 }
 
 impl Namespaces {

@@ -1,4 +1,4 @@
-//! Address of `/new` without a form -> a page that says why, with what was typed (pure).
+//! Address of `/new` without a form -> a page that says why, with what was typed (IO for rights).
 
 use axum::response::Response;
 use http::StatusCode;
@@ -36,9 +36,9 @@ impl NoForm {
         Self::Message(StatusCode::SERVICE_UNAVAILABLE, Box::new(message))
     }
 
-    /// The user may create nowhere.
-    pub(super) fn nowhere(context: &Context) -> Self {
-        Self::Choose(StatusCode::FORBIDDEN, Box::new(choose::nowhere(context)))
+    /// No namespace is offered to the user.
+    pub(super) async fn nowhere(context: &Context) -> Self {
+        Self::Choose(StatusCode::FORBIDDEN, Box::new(choose::nowhere(context).await))
     }
 
     /// The workspace to copy does not exist, or the user does not see its values.

@@ -54,7 +54,11 @@ impl New {
             }
         };
         if namespaces.is_empty() {
-            return Err(known(NoForm::nowhere(context)));
+            return Err(if is_partial {
+                NoForm::unanswered(context)
+            } else {
+                NoForm::nowhere(context).await
+            });
         }
         let from = copied(context, &address.from).await?;
         let (mut namespace, is_chosen) = namespace(context, address, from.as_deref(), &namespaces);
