@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
 use rules::explain::{self, Who};
-use rules::progress::{self, STEPS};
+use rules::progress::{self, STEPS, phase};
 
 use super::cures::Cures;
-use super::summary::phase;
 use super::words::{moment, parsed, short};
 use crate::views::{
     Cause, Event as EventView, Events, Explanation, Finding, Progress, Step, StepState, Tone,

@@ -2,6 +2,7 @@
 
 use api::workspace::Phase;
 use kube::ResourceExt as _;
+use rules::progress;
 use serde::{Deserialize, Serialize};
 
 use super::summary;
@@ -171,7 +172,7 @@ pub(super) fn state_of(seen: &Seen) -> &'static str {
     if !is_guest && summary::blocked_by(&seen.workspace).is_some() {
         return "attention";
     }
-    match summary::phase(&seen.workspace) {
+    match progress::phase(&seen.workspace) {
         Phase::Running => "running",
         Phase::Starting => "starting",
         Phase::Stopped | Phase::Stopping => "stopped",

@@ -5,7 +5,7 @@ use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceTemplate};
 use kube::ResourceExt as _;
-use rules::progress::blocker;
+use rules::progress::{blocker, phase};
 
 use super::may::May;
 use super::templates;
@@ -13,20 +13,6 @@ use super::words::{amount, short, short_of};
 use crate::app::Context;
 use crate::views::{Action, Icon, Row, State, Tone, Way};
 use crate::visible::{AccessLevel, Seen};
-
-/// The phase of a workspace, with what its spec wants meanwhile.
-pub(super) fn phase(workspace: &Workspace) -> Phase {
-    let status = workspace.status.as_ref();
-    let is_judged = status.and_then(|status| status.observed_generation) == workspace.metadata.generation;
-    let is_stopped = workspace.spec.desired_status == DesiredStatus::Stopped;
-    match status.and_then(|status| status.phase) {
-        _ if workspace.metadata.deletion_timestamp.is_some() => Phase::Deleting,
-        Some(Phase::Running | Phase::Starting) | None if is_stopped => Phase::Stopping,
-        Some(Phase::Stopped) if !is_stopped && !is_judged => Phase::Starting,
-        Some(phase) => phase,
-        None => Phase::Starting,
-    }
-}
 
 /// The reason and message that keep it from running, if there are any.
 pub(super) fn blocked_by(workspace: &Workspace) -> Option<(&str, &str)> {

@@ -7,10 +7,10 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 use serde_json::Value;
 
-use super::summary::phase;
 use super::words::{amount, short};
 use crate::app::Context;
 use crate::views::{Meter, Usage};
+use rules::progress::phase;
 
 /// What it uses; `None` while it does not run, or where nothing is read as the user.
 pub(super) async fn usage(context: &Context, workspace: &Workspace) -> Option<Usage> {

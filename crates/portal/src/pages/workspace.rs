@@ -15,6 +15,7 @@ use kube::api::ListParams;
 use rules::access::{Policy, Requester};
 use rules::consequence::is_ephemeral;
 use rules::explain::{self, Evidence, Read};
+use rules::progress;
 
 use super::answers::{Done, link, note};
 use super::cures::Cures;
@@ -63,7 +64,7 @@ fn after(done: &str, seen: &Seen, now: Timestamp) -> Option<&'static str> {
         .get(RESTARTED_AT)
         .and_then(|time| time.parse().ok());
     let is_recent = |time: Timestamp| now.duration_since(time) < RECENT;
-    Some(match (done, summary::phase(workspace)) {
+    Some(match (done, progress::phase(workspace)) {
         ("start", Phase::Starting) => "The workspace is being started.",
         ("new", Phase::Starting) => "The workspace was created and is being started.",
         ("stop", Phase::Stopping) if is_guest => "The workspace is being stopped.",
@@ -131,7 +132,7 @@ pub(super) async fn view(context: &Context, seen: &Seen) -> View {
 fn is_usual_start(workspace: &Workspace, now: Timestamp) -> bool {
     let status = workspace.status.as_ref();
     let since = status.and_then(|status| status.starting_since.as_ref());
-    summary::phase(workspace) == Phase::Starting
+    progress::phase(workspace) == Phase::Starting
         && since.is_some_and(|since| now.duration_since(since.0) < USUAL_START)
 }
 
@@ -322,7 +323,7 @@ fn starts_at_its_address(context: &Context, seen: &Seen) -> bool {
         groups: &context.user.groups,
     };
     let owner = api::names::owner(&workspace.metadata).unwrap_or_default();
-    summary::phase(workspace) == Phase::Stopped && policy.audience(requester, owner).may_start()
+    progress::phase(workspace) == Phase::Stopped && policy.audience(requester, owner).may_start()
 }
 
 /// One sentence about a stopped workspace.
@@ -335,7 +336,7 @@ fn sentence(context: &Context, seen: &Seen, may: May) -> String {
     } else {
         "Files are kept."
     };
-    match summary::phase(workspace) {
+    match progress::phase(workspace) {
         Phase::Stopped if is_guest && may.with(seen).change => String::new(),
         Phase::Stopped if is_guest && starts_at_its_address(context, seen) => {
             "You may start it at its address.".to_owned()

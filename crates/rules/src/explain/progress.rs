@@ -2,7 +2,7 @@
 
 use api::condition::reason;
 use api::names::{APPLICATION_CONTAINER, RUN_ID_LABEL};
-use api::workspace::Phase;
+use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use k8s_openapi::jiff::Timestamp;
@@ -38,6 +38,22 @@ impl Progress {
     /// In percent.
     pub fn percent(self) -> u8 {
         PERCENT[self.done.min(STEPS.len())]
+    }
+}
+
+/// The phase of a workspace: that of its status, with what its spec wants since then. A requested stop or start shows at once.
+pub fn phase(workspace: &Workspace) -> Phase {
+    let status = workspace.status.as_ref();
+    let is_judged = status.and_then(|status| status.observed_generation) == workspace.metadata.generation;
+    let is_stopped = workspace.spec.desired_status == DesiredStatus::Stopped;
+    match status.and_then(|status| status.phase) {
+        _ if workspace.metadata.deletion_timestamp.is_some() => Phase::Deleting,
+        Some(Phase::Stopped) if is_stopped => Phase::Stopped,
+        // The operator reports no other phase of a workspace that is to be stopped.
+        _ if is_stopped => Phase::Stopping,
+        Some(Phase::Stopped) if !is_judged => Phase::Starting,
+        Some(phase) => phase,
+        None => Phase::Starting,
     }
 }
 
@@ -241,6 +257,34 @@ mod tests {
         let workspace = json!({"metadata": {"name": "w"}, "spec": {"displayName": "w"}, "status": status});
         let progress = by_pod(&serde_json::from_value(workspace).unwrap(), Some(&pod), &events);
         (progress.done, progress.stuck)
+    }
+
+    #[test]
+    fn a_requested_stop_or_start_shows_before_the_operator_has_written() {
+        let of = |wanted: &str, reported: Value, observed: i64| {
+            let workspace = json!({
+                "metadata": {"name": "w", "generation": 2}, "spec": {"displayName": "w", "desiredStatus": wanted},
+                "status": {"phase": reported, "observedGeneration": observed},
+            });
+            phase(&serde_json::from_value(workspace).unwrap())
+        };
+        for reported in ["Running", "Starting", "Failed", "Invalid", "Stopping"] {
+            let stopping = of("Stopped", json!(reported), 1);
+            assert_eq!(stopping, Phase::Stopping, "{reported}");
+            let stays = of("Running", json!(reported), 1);
+            assert_eq!(json!(stays), json!(reported));
+        }
+        assert_eq!(of("Stopped", json!("Stopped"), 1), Phase::Stopped);
+        assert_eq!(of("Running", json!("Stopped"), 1), Phase::Starting);
+        assert_eq!(of("Running", json!("Stopped"), 2), Phase::Stopped);
+        assert_eq!(of("Running", Value::Null, 1), Phase::Starting);
+        assert_eq!(of("Stopped", Value::Null, 1), Phase::Stopping);
+        let leaving = json!({
+            "metadata": {"name": "w", "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"displayName": "w"},
+            "status": {"phase": "Running"},
+        });
+        let leaving = serde_json::from_value(leaving).unwrap();
+        assert_eq!(phase(&leaving), Phase::Deleting);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{INTERVAL, READ_PAUSE};
 use crate::index::Index;
 use crate::pages::search::Search;
-use crate::pages::summary::phase;
+use rules::progress::phase;
 
 /// Which page is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
