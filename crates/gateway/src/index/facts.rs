@@ -174,6 +174,7 @@ impl Projection for WorkspaceFacts {
         let owner = api::names::owner(&workspace.metadata)
             .unwrap_or_default()
             .to_owned();
+        let phase = rules::progress::phase(&workspace);
         let mut status = workspace.status.unwrap_or_default();
         let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.take().unwrap_or_default();
@@ -184,14 +185,6 @@ impl Projection for WorkspaceFacts {
             .endpoint
             .take()
             .and_then(|endpoint| Some((endpoint.pod_name, address(&endpoint.pod_ip, endpoint.port)?)));
-        let phase = match status.phase {
-            _ if deleting => Phase::Deleting,
-            Some(Phase::Running) | None if stopping => Phase::Stopping,
-            // A user has just started it.
-            Some(Phase::Stopped) if !stopping && !judged => Phase::Starting,
-            Some(phase) => phase,
-            None => Phase::Starting,
-        };
         let status_detail = (phase != Phase::Running)
             .then(|| status_detail(&mut status, &resolved, phase, created))
             .filter(|status_detail| *status_detail != StatusDetail::default());
