@@ -16,4 +16,5 @@ mod site;
 mod states;
 mod streams;
 mod texts;
+mod untouched;
 mod usage;
