@@ -192,7 +192,8 @@ async fn users_with_odd_names_own_what_they_create_by_exactly_that_name_or_a_pag
         assert_eq!(owner, Some(&**name), "byte for byte");
     }
     // The two forms of one letter are two users: neither may start what the other one made.
-    for (number, other) in [(2, &names[3]), (3, &names[2])] {
+    // The same request of the owner is taken.
+    for (number, other) in [(2_usize, &names[3]), (3, &names[2])] {
         let object = format!("of-{number}");
         let uid = workspaces.get(&object).await?.uid().unwrap_or_default();
         let user = User {
@@ -200,8 +201,15 @@ async fn users_with_odd_names_own_what_they_create_by_exactly_that_name_or_a_pag
             groups: Vec::new(),
         };
         let path = format!("/w/{own}/{object}/start");
-        let answer = portal.post(&user, &path, &[("uid", &uid)]).await?;
+        let form = [("uid", &*uid)];
+        let answer = portal.post(&user, &path, &form).await?;
         assert!([403, 404].contains(&answer.status), "{other}: {:?}", answer.view);
+        let owner = User {
+            name: names[number].clone(),
+            groups: Vec::new(),
+        };
+        let answer = portal.post(&owner, &path, &form).await?;
+        assert_eq!(answer.status, 303, "{:?}", answer.view);
     }
     unusable_names_are_refused(&portal, groups).await?;
     template::finish(scratch).await

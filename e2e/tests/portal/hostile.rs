@@ -73,6 +73,10 @@ async fn no_page_of_another_origin_changes_anything_and_no_ticket_of_a_workspace
         .send()
         .await?;
     assert_eq!(forged.status(), 401, "a workspace's ticket is worth nothing here");
+    // The same request from a page of the portal is taken.
+    let answer = portal.post(&path, &[("uid", &uid)]).await?;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_ne!(alice.get("ws").await?.metadata.generation, generation);
     scratch.finish().await
 }
 

@@ -193,25 +193,65 @@ async fn a_first_time_user_has_a_workspace_in_three_clicks_and_a_refusal_stands_
 
 #[tokio::test]
 async fn templates_of_others_are_neither_offered_nor_taken() -> anyhow::Result<()> {
-    let scratch = Scratch::bare("portal-templates", &["alice"]).await?;
+    let scratch = Scratch::bare("portal-templates", &["alice", "bob"]).await?;
+    let own = &scratch.namespace;
     let image = &Environment::get()?.images.echo;
     template::make(&scratch, &json!({"defaultImage": image})).await?;
-    let alice = Portal::enter("alice").await?;
-    let new = alice
-        .json(&format!("/new?namespace={}", scratch.namespace))
-        .await?
-        .to_string();
-    assert!(!new.contains(&format!("template={}", scratch.namespace)), "{new}");
+    let uses = json!([{
+        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspacetemplates"], "resourceNames": [own], "verbs": ["use"],
+    }]);
+    scratch.grant("bob-uses-the-template", "bob", &uses).await?;
+    let (alice, bob) = futures::try_join!(Portal::enter("alice"), Portal::enter("bob"))?;
+    // The portal knows the template, and asks for alice's rights later.
+    bob.knows(&format!("/new?namespace={own}&template={own}")).await?;
+    let offered = format!("template={own}");
+    let new = format!("/new?namespace={own}&template=");
+    for (portal, is_offered) in [(&alice, false), (&bob, true)] {
+        let page = portal.json(&new).await?.to_string();
+        assert_eq!(page.contains(&offered), is_offered, "{page}");
+    }
     let workspaces: Api<Workspace> = scratch.api();
-    let at = format!("/new?namespace={0}&template={0}", scratch.namespace);
-    let forced = alice
-        .post(
-            &at,
-            &[("metadata.name", "forced"), ("spec.displayName", "forced")],
-        )
-        .await?;
-    assert!(!forced.status().is_redirection(), "{}", forced.status());
+    let text = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: forced}\n\
+                spec: {displayName: Forced, desiredStatus: Stopped}\n";
+    let missing = format!("{own}-missing");
+    let send = async |portal: &Portal, template: &str, is_text: bool| {
+        let mut form = vec![("namespace", own.as_str()), ("template", template)];
+        if is_text {
+            form.extend([("written", "yaml"), ("yaml", text)]);
+        } else {
+            form.extend([
+                ("written", "form"),
+                ("metadata.name", "forced"),
+                ("spec.displayName", "Forced"),
+            ]);
+        }
+        let answer = portal.post("/new", &form).await?;
+        anyhow::Ok((answer.status().as_u16(), answer.text().await?))
+    };
+    // A template that is there and one that is not get the same words: of a form from the portal, of a text from the API server.
+    for (is_text, status, words) in [
+        (
+            false,
+            404,
+            "No template of this name exists, or you may not use it",
+        ),
+        (true, 403, "does not exist, or you may not use it"),
+    ] {
+        for template in [own, &missing] {
+            let (found, page) = send(&alice, template, is_text).await?;
+            assert_eq!(found, status, "{template}: {page}");
+            assert!(page.contains(words), "{template}: {page}");
+        }
+    }
     assert!(workspaces.list(&ListParams::default()).await?.items.is_empty());
+    // The same of who may use it is taken.
+    for is_text in [false, true] {
+        let (status, page) = send(&bob, own, is_text).await?;
+        assert_eq!(status, 303, "{page}");
+        let made = workspaces.get("forced").await?;
+        assert_eq!(names::owner(&made.metadata), Some("bob"));
+        workspace::delete(&workspaces, "forced").await?;
+    }
     template::finish(scratch).await
 }
 
