@@ -102,15 +102,17 @@ async fn settle(stage: &mut Stage) {
 async fn ask_for(stage: &mut Stage, pod: &Pod, span: Duration) {
     let end = Instant::now() + span;
     while Instant::now() < end {
-        let context: Arc<Context> = stage.context.clone();
-        let shutdown = CancellationToken::new();
-        let asker = pod.asker();
         // Steps that do not end at the very moment of a stop, which would be cut off.
-        let step = Duration::from_secs(7).min(end - Instant::now());
-        let reconcile = idle::run(&context, &asker, &shutdown);
-        let _ = tokio::time::timeout(step, reconcile).await;
+        ask_once(stage, pod, Duration::from_secs(7).min(end - Instant::now())).await;
         stage.reconcile().await.unwrap();
     }
+}
+
+async fn ask_once(stage: &Stage, pod: &Pod, span: Duration) {
+    let context: Arc<Context> = stage.context.clone();
+    let shutdown = CancellationToken::new();
+    let asker = pod.asker();
+    let _ = tokio::time::timeout(span, idle::run(&context, &asker, &shutdown)).await;
 }
 
 fn desired(stage: &Stage) -> DesiredStatus {
@@ -164,6 +166,30 @@ async fn an_idle_workspace_is_stopped_after_its_timeout_with_the_reason() {
     stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
     settle(&mut stage).await;
     assert_eq!(stage.status().stopped_because, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_workspace_is_stopped_although_its_disk_cannot_be_written() {
+    let mut stage = stage().await;
+    let pod = Pod::new();
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
+    stage.fail(
+        Method::PATCH,
+        "persistentvolumeclaims/",
+        500,
+        "not now",
+        usize::MAX,
+    );
+    // A new leader knows of the workspace by its reconciles only, and each of them fails.
+    stage.replace_operator(None);
+    stage.set_clock(now);
+    for _ in 0..120 {
+        stage.reconcile().await.unwrap_err();
+        ask_once(&stage, &pod, Duration::from_secs(7)).await;
+    }
+    assert_eq!(desired(&stage), DesiredStatus::Stopped);
+    assert_eq!(stage.replicas(), Some(0), "its pod has to end");
+    assert_eq!(stage.status().phase, Some(Phase::Stopping));
 }
 
 #[tokio::test(start_paused = true)]

@@ -32,6 +32,7 @@ mod sharing;
 mod stage;
 mod start_timeout;
 mod status_values;
+mod stops;
 mod terminating;
 mod triggers;
 mod unanswered_status;

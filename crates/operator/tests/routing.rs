@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use api::{WorkspaceManager, condition::reason, names, workspace::Phase};
+use api::{
+    WorkspaceManager,
+    condition::reason,
+    names,
+    workspace::{DesiredStatus, Phase},
+};
 use http::Method;
 use k8s_openapi::api::{
     core::v1::Pod,
@@ -100,6 +105,21 @@ async fn a_route_is_made_with_the_first_ready_pod_and_causes_no_call_after_that(
     assert!(status.url.unwrap().ends_with(".custom.localhost/"));
     stage.reconcile().await.unwrap();
     assert!(stage.server.take_calls().is_empty());
+}
+
+#[tokio::test]
+async fn a_route_that_cannot_be_deleted_keeps_no_pod_running() {
+    let mut stage = routed().await;
+    stage.set(DesiredStatus::Stopped);
+    stage.fail(Method::DELETE, "ingresses", 500, "not now", 2);
+    stage.reconcile().await.unwrap_err();
+    assert_eq!(stage.status().phase, Some(Phase::Stopping));
+    stage.cluster();
+    stage.end_pods();
+    stage.reconcile().await.unwrap_err();
+    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.child::<Ingress>(), None);
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@
 //! | `disk.rs` | planned disk, live claim -> the workspace's own disk |
 //! | `borrowed_claim.rs` | claims that the workspace only names -> whether it may mount them |
 //! | `account.rs` | planned service account -> the workspace's own service account |
+//! | `lasting.rs` | planned children -> all that outlasts a run, as planned |
 //! | `finalizer.rs` | a workspace -> its finalizer, set and released |
 //! | `delete.rs` | a child -> deleted; a run -> what is left of its pods |
 //! | `contest.rs` | repeated writes of a child -> backoff, if another client writes it as well |
@@ -28,22 +29,20 @@ pub(crate) mod diff;
 mod disk;
 pub(crate) mod finalizer;
 pub(crate) mod intent;
+mod lasting;
 mod scale;
 pub(crate) mod start_safety;
 mod touch_refused;
 mod writes;
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{fmt::Debug, time::Duration};
 
 use api::{
     Workspace,
     condition::{self, STOPPED},
     names,
 };
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy},
-};
+use k8s_openapi::api::{apps::v1::Deployment, networking::v1::NetworkPolicy};
 use kube::{
     Api, Resource,
     api::{DeleteParams, Preconditions},
@@ -53,16 +52,13 @@ use rules::ValidWorkspace;
 pub(crate) use self::writes::{Outcome, is_conflict, with_backoff};
 pub(crate) use self::{borrowed_claim::give_back, disk::retain, touch_refused::Retries};
 use self::{
-    delete::remove,
+    lasting::lasting,
     scale::{scale, scaler},
-    writes::{
-        Kind, Made, conflict, create, expect, failed, json_patch, make, merge_patch, objects, terminating,
-        write,
-    },
+    writes::{Kind, Made, conflict, create, expect, failed, json_patch, make, objects, terminating, write},
 };
 use crate::{
     apply::{
-        diff::{Child, Correction, Step},
+        diff::Step,
         intent::Intent,
         start_safety::{Confirmed, StartSafety},
     },
@@ -70,7 +66,6 @@ use crate::{
     cache::{
         observed::{Identity, Observed, meta_covers},
         partial,
-        stores::Trim,
     },
     context::Context,
     plan::{self, Plan},
@@ -105,6 +100,8 @@ pub(crate) struct Applied {
     pub blocker: Option<Blocker>,
     /// When to reconcile again, even if nothing changes.
     pub recheck: Option<Duration>,
+    /// A write that failed with a transient error and is tried again. The status is published all the same.
+    pub failure: Option<Error>,
 }
 
 impl Applied {
@@ -113,8 +110,20 @@ impl Applied {
     }
 }
 
+/// Longest time for writes that neither a stop nor the status waits for.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The result of these writes, or an error if they take longer than [`LIMIT`].
+pub(crate) async fn limited<T>(
+    kind: &str,
+    writes: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let result = tokio::time::timeout(LIMIT, writes).await;
+    result.unwrap_or_else(|late| Err(Error::of(kind, kube::Error::Service(late.into()))))
+}
+
 /// Makes the children of a workspace as planned. Without a plan (the workspace is invalid) only the network policy is made, for a pod
-/// that still runs; `planned` names it then. A run is ended all the same.
+/// that still runs; `planned` names it then. A run is ended first, whatever else fails. A start fails with the first write that fails.
 pub(crate) async fn apply(
     context: &Context,
     workspace: &Workspace,
@@ -126,6 +135,7 @@ pub(crate) async fn apply(
         observed,
         blocker: None,
         recheck: None,
+        failure: None,
     };
     let undone = if correction_events::seems_undone(workspace, intent) {
         let scaler = scaler(context, &applied.observed).await?;
@@ -134,41 +144,46 @@ pub(crate) async fn apply(
         None
     };
     let runs = applied.observed.wanted_pods() > 0 || applied.observed.live_pods().next().is_some();
-    if let Ok((valid, plan)) = planned {
-        finalizer::hold(context, workspace)
-            .await
-            .map_err(|source| Error::of("finalizer", source))?;
-        Box::pin(lasting(context, valid, plan, &mut applied)).await?;
-        let shrinks = || disk::shrinks(workspace, &applied.observed);
-        applied.blocker = applied.blocker.take().or_else(shrinks);
-        if intent == Intent::Start && !applied.is_blocked() {
+    if intent == Intent::Stop {
+        scale(context, 0, &mut applied).await?;
+    }
+    let to_start = planned.as_ref().ok().map(|(valid, _)| *valid);
+    let to_start = to_start.filter(|_| intent == Intent::Start);
+    let lasting = Box::pin(lasting(context, workspace, planned, runs, &mut applied));
+    if let Some(valid) = to_start {
+        lasting.await?;
+        if !applied.is_blocked() {
             let borrowed =
                 Box::pin(borrowed_claim::borrow(context, &applied.observed.identity, valid)).await?;
             applied.blocker = borrowed.or(applied.blocker);
         }
-        if intent == Intent::Start && !applied.is_blocked() {
+        if !applied.is_blocked() {
             start(context, valid, &mut applied).await?;
         }
-    } else if let Err(planned) = planned
-        && runs
-    {
-        let policy = network_policy(context, &applied.observed, planned.map(|policy| *policy)).await?;
-        applied.blocker = policy.blocker();
-        policy.settle(&mut applied.observed.policy);
+    } else if let Err(error) = limited("child", lasting).await {
+        applied.failure.get_or_insert(error);
     }
     match intent {
-        Intent::Stop => scale(context, 0, &mut applied).await?,
-        Intent::Keep => {
-            scale(context, 1, &mut applied).await?;
-            applied.recheck = touch_refused::touch(context, &mut applied).await?;
-        }
+        Intent::Keep => match keep(context, &mut applied).await {
+            Ok(recheck) => applied.recheck = recheck,
+            Err(error) => {
+                applied.failure.get_or_insert(error);
+            }
+        },
+        // The claim is released before the status says that the workspace is stopped.
         Intent::Rest => free(context, workspace, &applied.observed.identity, safety).await?,
-        Intent::Start | Intent::Await => {}
+        Intent::Start | Intent::Await | Intent::Stop => {}
     }
     if let Some(event) = undone {
         publish::event(context, &applied.observed.identity, event).await;
     }
     Ok(applied)
+}
+
+/// Leaves a run as it is, with one pod. Returns when to try again to make a pod that is refused.
+async fn keep(context: &Context, applied: &mut Applied) -> Result<Option<Duration>, Error> {
+    scale(context, 1, applied).await?;
+    touch_refused::touch(context, applied).await
 }
 
 /// Releases the claim that was the home after the last pod has ended. Another workspace may use it then.
@@ -187,106 +202,6 @@ async fn free(
             give_back(context, identity, claim).await
         }
         _ => Ok(()),
-    }
-}
-
-/// Writes disk, network policy and Service concurrently. The policy exists before any pod, because a run starts only after these writes.
-async fn lasting(
-    context: &Context,
-    valid: &ValidWorkspace,
-    plan: Box<Plan>,
-    applied: &mut Applied,
-) -> Result<(), Error> {
-    let plan = *plan;
-    let observed = &applied.observed;
-    let (claim, policy, service, account) = futures::join!(
-        disk::disk(context, observed, valid, plan.claim),
-        network_policy(context, observed, plan.policy),
-        child::<Service>(context, observed, plan.service, observed.service.as_ref()),
-        account::account(context, observed, plan.account),
-    );
-    let (claim, policy, service, account) = (claim?, policy?, service?, account?);
-    let blockers = [
-        claim.blocker(),
-        policy.blocker(),
-        service.blocker(),
-        account.blocker(),
-    ];
-    let first = |wanted: fn(&Blocker) -> bool| blockers.iter().flatten().find(|it| wanted(it)).cloned();
-    applied.blocker = first(Blocker::blocks).or_else(|| first(|_| true));
-    claim.settle(&mut applied.observed.claim);
-    policy.settle(&mut applied.observed.policy);
-    service.settle(&mut applied.observed.service);
-    account.settle(&mut applied.observed.account);
-    Ok(())
-}
-
-/// Makes the network policy as planned, and deletes ours where none is wanted.
-async fn network_policy(
-    context: &Context,
-    observed: &Observed,
-    planned: Option<NetworkPolicy>,
-) -> Result<Outcome<NetworkPolicy>, Error> {
-    let live = observed.policy.as_ref();
-    if let Some(planned) = planned {
-        return child(context, observed, planned, live).await;
-    }
-    let ours = |live: &&Arc<NetworkPolicy>| diff::stance(&observed.identity, &live.metadata) == Step::Keep;
-    let Some(unwanted) = live.filter(ours) else {
-        return Ok(Outcome::Is(live.cloned()));
-    };
-    remove(context, &observed.identity, unwanted.as_ref()).await
-}
-
-/// Makes the child as planned, where the caches show `live`. If another client made one first, it is handled like any other.
-async fn child<K>(
-    context: &Context,
-    observed: &Observed,
-    planned: K,
-    live: Option<&Arc<K>>,
-) -> Result<Outcome<K>, Error>
-where
-    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
-{
-    if let Some(live) = live {
-        return found(context, observed, &planned, live).await;
-    }
-    let identity = &observed.identity;
-    let write = create(context, identity, &planned);
-    match make(context, identity, &identity.child_name(), write).await? {
-        Made::New(outcome) => Ok(outcome),
-        Made::Exists(live, _) => found(context, observed, &planned, &live).await,
-    }
-}
-
-/// Makes an existing child as planned.
-async fn found<K>(
-    context: &Context,
-    observed: &Observed,
-    planned: &K,
-    live: &Arc<K>,
-) -> Result<Outcome<K>, Error>
-where
-    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
-{
-    match diff::step(&observed.identity, planned, live.as_ref()) {
-        Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
-        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&observed.identity))),
-        Step::Wait => Ok(Outcome::Blocked(terminating::<K>(
-            &observed.identity.child_name(),
-        ))),
-        Step::Write => {
-            let write = async {
-                match planned.correction(live) {
-                    Correction::MergePatch(patch) => {
-                        merge_patch(context, &observed.identity, names::OPERATOR, &patch).await
-                    }
-                    Correction::JsonPatch(steps) => json_patch(context, &observed.identity, steps).await,
-                }
-            };
-            let children = (&objects(context, &observed.identity), K::KIND);
-            with_backoff(context, &observed.identity, children, planned, live, write).await
-        }
     }
 }
 

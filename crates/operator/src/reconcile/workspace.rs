@@ -36,7 +36,8 @@ use crate::{
     },
 };
 
-/// Observe, admit, plan, apply, assess, publish.
+/// Observe, admit, plan, apply, assess, publish. A failed write that is no part of a start is returned after the status is published.
+#[expect(clippy::too_many_lines, reason = "the steps of a reconcile, in their order")]
 pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error> {
     let Context {
         metrics,
@@ -100,6 +101,7 @@ pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<N
         observed,
         blocker,
         recheck: retried,
+        failure,
     } = metrics
         .timed(
             "apply",
@@ -107,8 +109,13 @@ pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<N
         )
         .await?;
     let routed = route(context, workspace, validation.as_ref().ok(), &observed);
-    let routed = metrics.timed("routes", Box::pin(routed)).await;
-    let blocker = blocker.or(routed.map_err(Error::Routes)?);
+    let routed = Box::pin(apply::limited("route", routed));
+    let (routed, unrouted) = match metrics.timed("routes", routed).await {
+        Ok(routed) => (routed, None),
+        Err(error) => (None, Some(Error::Routes(error))),
+    };
+    let failure = failure.map(Error::Apply).or(unrouted);
+    let blocker = blocker.or(routed);
     let facts = Facts {
         workspace,
         validation: &validation,
@@ -136,6 +143,9 @@ pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<N
     let seen = newest_version(&workspace.metadata, context);
     let published = publish::publish(context, &identity, seen, written.as_deref(), update);
     let delay = metrics.timed("publish", Box::pin(published)).await?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     let again = sooner(recheck, delay);
 
     Ok(next(intent, safety, blocker.as_ref(), again))

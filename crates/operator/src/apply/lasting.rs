@@ -1,0 +1,156 @@
+//! Planned children -> all that outlasts a run, as planned (IO): disk, network policy, Service and account.
+
+use std::sync::Arc;
+
+use api::{Workspace, names};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{core::v1::Service, networking::v1::NetworkPolicy},
+};
+use kube::Resource;
+use rules::ValidWorkspace;
+
+use super::{
+    Applied, Error, account,
+    delete::remove,
+    disk, finalizer,
+    writes::{
+        Kind, Made, Outcome, conflict, create, json_patch, make, merge_patch, objects, terminating,
+        with_backoff,
+    },
+};
+use crate::{
+    apply::diff::{self, Child, Correction, Step},
+    blockers::Blocker,
+    cache::{observed::Observed, stores::Trim},
+    context::Context,
+    plan::Plan,
+};
+
+/// Writes what outlasts a run. `runs`: whether a pod runs, or may start.
+pub(super) async fn lasting(
+    context: &Context,
+    workspace: &Workspace,
+    planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
+    runs: bool,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    match planned {
+        Ok((valid, plan)) => {
+            finalizer::hold(context, workspace)
+                .await
+                .map_err(|source| Error::of("finalizer", source))?;
+            Box::pin(children(context, valid, *plan, applied)).await?;
+            let shrinks = || disk::shrinks(workspace, &applied.observed);
+            applied.blocker = applied.blocker.take().or_else(shrinks);
+        }
+        Err(planned) if runs => {
+            let policy = network_policy(context, &applied.observed, planned.map(|policy| *policy)).await?;
+            applied.blocker = applied.blocker.take().or_else(|| policy.blocker());
+            policy.settle(&mut applied.observed.policy);
+        }
+        Err(_) => {}
+    }
+    Ok(())
+}
+
+/// Writes disk, network policy, Service and account concurrently. The policy exists before any pod, because a run starts only after
+/// these writes.
+async fn children(
+    context: &Context,
+    valid: &ValidWorkspace,
+    plan: Plan,
+    applied: &mut Applied,
+) -> Result<(), Error> {
+    let observed = &applied.observed;
+    let (claim, policy, service, account) = futures::join!(
+        disk::disk(context, observed, valid, plan.claim),
+        network_policy(context, observed, plan.policy),
+        child::<Service>(context, observed, plan.service, observed.service.as_ref()),
+        account::account(context, observed, plan.account),
+    );
+    let (claim, policy, service, account) = (claim?, policy?, service?, account?);
+    let blockers = [
+        claim.blocker(),
+        policy.blocker(),
+        service.blocker(),
+        account.blocker(),
+    ];
+    let first = |wanted: fn(&Blocker) -> bool| blockers.iter().flatten().find(|it| wanted(it)).cloned();
+    let found = first(Blocker::blocks).or_else(|| first(|_| true));
+    applied.blocker = applied.blocker.take().or(found);
+    claim.settle(&mut applied.observed.claim);
+    policy.settle(&mut applied.observed.policy);
+    service.settle(&mut applied.observed.service);
+    account.settle(&mut applied.observed.account);
+    Ok(())
+}
+
+/// Makes the network policy as planned, and deletes ours where none is wanted.
+async fn network_policy(
+    context: &Context,
+    observed: &Observed,
+    planned: Option<NetworkPolicy>,
+) -> Result<Outcome<NetworkPolicy>, Error> {
+    let live = observed.policy.as_ref();
+    if let Some(planned) = planned {
+        return child(context, observed, planned, live).await;
+    }
+    let ours = |live: &&Arc<NetworkPolicy>| diff::stance(&observed.identity, &live.metadata) == Step::Keep;
+    let Some(unwanted) = live.filter(ours) else {
+        return Ok(Outcome::Is(live.cloned()));
+    };
+    remove(context, &observed.identity, unwanted.as_ref()).await
+}
+
+/// Makes the child as planned, where the caches show `live`. If another client made one first, it is handled like any other.
+async fn child<K>(
+    context: &Context,
+    observed: &Observed,
+    planned: K,
+    live: Option<&Arc<K>>,
+) -> Result<Outcome<K>, Error>
+where
+    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+{
+    if let Some(live) = live {
+        return found(context, observed, &planned, live).await;
+    }
+    let identity = &observed.identity;
+    let write = create(context, identity, &planned);
+    match make(context, identity, &identity.child_name(), write).await? {
+        Made::New(outcome) => Ok(outcome),
+        Made::Exists(live, _) => found(context, observed, &planned, &live).await,
+    }
+}
+
+/// Makes an existing child as planned.
+async fn found<K>(
+    context: &Context,
+    observed: &Observed,
+    planned: &K,
+    live: &Arc<K>,
+) -> Result<Outcome<K>, Error>
+where
+    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+{
+    match diff::step(&observed.identity, planned, live.as_ref()) {
+        Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
+        Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&observed.identity))),
+        Step::Wait => Ok(Outcome::Blocked(terminating::<K>(
+            &observed.identity.child_name(),
+        ))),
+        Step::Write => {
+            let write = async {
+                match planned.correction(live) {
+                    Correction::MergePatch(patch) => {
+                        merge_patch(context, &observed.identity, names::OPERATOR, &patch).await
+                    }
+                    Correction::JsonPatch(steps) => json_patch(context, &observed.identity, steps).await,
+                }
+            };
+            let children = (&objects(context, &observed.identity), K::KIND);
+            with_backoff(context, &observed.identity, children, planned, live, write).await
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A stop ends the pod and is reported, whatever other write of the workspace fails.
+
+use api::{WorkspaceExecutionProfile, WorkspaceManager, workspace::DesiredStatus, workspace::Phase};
+use http::Method;
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+};
+use serde_json::{Value, json};
+use testkit::{
+    api_server::Disruption,
+    objects::{self, NAMESPACE},
+};
+
+use crate::stage::{CHILD, Stage};
+
+/// How a write fails.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    /// By this answer.
+    Answer(u16),
+    /// It gets no answer.
+    Timeout,
+}
+
+const FAILURES: [Failure; 5] = [
+    Failure::Answer(500),
+    Failure::Answer(403),
+    Failure::Answer(409),
+    Failure::Answer(429),
+    Failure::Timeout,
+];
+
+/// A child other than the pod: how it is written, and what makes the operator write it although the workspace is settled.
+struct Child {
+    method: Method,
+    path: &'static str,
+    differ: fn(&Stage),
+}
+
+fn children() -> [Child; 4] {
+    [
+        Child {
+            method: Method::PATCH,
+            path: "persistentvolumeclaims/",
+            differ: |stage| stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi")),
+        },
+        Child {
+            method: Method::POST,
+            path: "services",
+            differ: |stage| stage.server.remove::<Service>(Some(NAMESPACE), CHILD),
+        },
+        Child {
+            method: Method::POST,
+            path: "networkpolicies",
+            differ: |stage| stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD),
+        },
+        Child {
+            method: Method::PATCH,
+            path: "serviceaccounts/",
+            differ: |stage| profile(stage, &json!({"example.com/role": "another"})),
+        },
+    ]
+}
+
+/// Lets the profile of `demo` put these annotations on its own service account.
+fn profile(stage: &Stage, annotations: &Value) {
+    let spec = json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}});
+    match stage
+        .server
+        .get::<WorkspaceExecutionProfile>(Some(NAMESPACE), "p")
+    {
+        None => stage.server.put(&objects::execution_profile("p", &spec)),
+        Some(_) => stage
+            .server
+            .edit::<WorkspaceExecutionProfile>(Some(NAMESPACE), "p", |object| object["spec"] = spec),
+    }
+}
+
+fn with_account() -> Stage {
+    let stage = Stage::with_demo();
+    profile(&stage, &json!({"example.com/role": "reader"}));
+    stage.edit_spec(|spec| spec["executionProfileRef"] = "p".into());
+    stage
+}
+
+impl Child {
+    /// The next such write fails.
+    fn fail(&self, stage: &Stage, failure: Failure) {
+        match failure {
+            Failure::Answer(code) => stage.fail(self.method.clone(), self.path, code, "not now", 1),
+            Failure::Timeout => stage
+                .server
+                .disrupt(self.method.clone(), self.path, Disruption::NoAnswer),
+        }
+    }
+
+    /// Whether such a write was sent since the last time this was asked.
+    fn was_tried(&self, stage: &Stage) -> bool {
+        let calls = stage.server.take_calls();
+        calls
+            .iter()
+            .any(|call| call.method == self.method && call.path.contains(self.path))
+    }
+}
+
+/// Whether the cluster has to end the pod of `demo`.
+fn has_to_end(stage: &Stage) -> bool {
+    stage.replicas() == Some(0)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_ends_the_pod_and_is_reported_whatever_other_write_fails() {
+    for child in children() {
+        for failure in FAILURES {
+            let what = format!("{} {}: {failure:?}", child.method, child.path);
+            let mut stage = with_account();
+            stage.run().await;
+            stage.sync();
+            (child.differ)(&stage);
+            stage.set(DesiredStatus::Stopped);
+            stage.server.take_calls();
+            child.fail(&stage, failure);
+            let stopped = stage.reconcile().await;
+            assert!(child.was_tried(&stage), "{what}");
+            assert_eq!(stopped.is_ok(), matches!(failure, Failure::Answer(403)), "{what}");
+            assert!(has_to_end(&stage), "{what}");
+            let status = stage.status();
+            assert_eq!(
+                (status.phase, status.endpoint),
+                (Some(Phase::Stopping), None),
+                "{what}"
+            );
+            stage.cluster();
+            stage.end_pods();
+            child.fail(&stage, failure);
+            let _ = stage.reconcile().await;
+            assert!(child.was_tried(&stage), "{what}");
+            assert_eq!(stage.status().phase, Some(Phase::Stopped), "{what}");
+            // What failed is tried again.
+            stage.reconcile().await.unwrap();
+            assert!(child.was_tried(&stage), "{what}");
+            assert_eq!(stage.server.unmet(), Vec::<String>::new(), "{what}");
+            stage.reconcile().await.unwrap();
+            assert!(!child.was_tried(&stage), "{what}");
+            assert_eq!(stage.status().phase, Some(Phase::Stopped), "{what}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_failures_start_nothing_half_made() {
+    for child in children() {
+        for failure in FAILURES {
+            let what = format!("{} {}: {failure:?}", child.method, child.path);
+            let mut stage = with_account();
+            child.fail(&stage, failure);
+            let _ = stage.reconcile().await;
+            assert!(child.was_tried(&stage), "{what}");
+            assert!(stage.child::<Deployment>().is_none(), "{what}");
+            stage.reconcile().await.unwrap();
+            assert!(stage.child::<Deployment>().is_some(), "{what}");
+            assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1, "{what}");
+            assert_eq!(stage.all::<ServiceAccount>().len(), 1, "{what}");
+            assert_eq!(stage.status().phase, Some(Phase::Starting), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_running_workspace_is_reported_although_its_disk_cannot_be_written() {
+    let mut stage = Stage::with_demo();
+    stage.reconcile().await.unwrap();
+    stage.cluster();
+    stage.get_ready();
+    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
+    stage.fail(Method::PATCH, "persistentvolumeclaims/", 500, "not now", 1);
+    stage.reconcile().await.unwrap_err();
+    let status = stage.status();
+    assert_eq!(status.phase, Some(Phase::Running));
+    assert!(status.endpoint.is_some());
+}
+
+#[tokio::test]
+async fn a_workspace_whose_finalizer_cannot_be_written_is_stopped() {
+    let mut stage = Stage::with_running_demo().await;
+    stage
+        .server
+        .edit::<api::Workspace>(Some(NAMESPACE), "demo", |object| {
+            object["metadata"]["finalizers"] = json!([]);
+        });
+    stage.set(DesiredStatus::Stopped);
+    stage.fail(Method::PATCH, "workspaces/demo", 500, "not now", 1);
+    stage.reconcile().await.unwrap_err();
+    assert!(has_to_end(&stage));
+    assert_eq!(stage.status().phase, Some(Phase::Stopping));
+}
+
+#[tokio::test]
+async fn an_invalid_workspace_whose_network_policy_cannot_be_written_is_stopped() {
+    let mut stage = Stage::with_running_demo().await;
+    stage.server.remove::<WorkspaceManager>(None, "main");
+    stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
+    stage.set(DesiredStatus::Stopped);
+    stage.fail(Method::POST, "networkpolicies", 500, "not now", 1);
+    stage.reconcile().await.unwrap_err();
+    assert!(has_to_end(&stage));
+    assert_eq!(stage.status().phase, Some(Phase::Stopping));
+}
