@@ -7,6 +7,7 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
+    command,
     objects::workspace,
     wait,
 };
@@ -164,4 +165,48 @@ async fn setting_another_owner_gives_no_access_to_that_owner_s_retained_disk() -
     pod_of(&alice, "lab").await?;
     assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
     scratch.finish().await
+}
+
+#[tokio::test]
+async fn a_deletion_that_orphans_retains_the_disk_and_a_plain_one_does_not() -> anyhow::Result<()> {
+    let scratch = Scratch::new("orphaned", &["alice"]).await?;
+    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let passing = with_storage("lab", &json!({"size": "100Mi"}))?;
+    let first = alice.create(&PostParams::default(), &passing).await?;
+    let pod = pod_of(&alice, "lab").await?;
+    shell(&scratch, &pod, "echo hers > /home/jovyan/notes").await?;
+    let disk = uid_of_claim(&scratch, DISK).await?;
+    assert!(disk.is_some());
+
+    delete(&scratch, "--cascade=orphan").await?;
+    let retained = scratch.api::<PersistentVolumeClaim>().get(DISK).await?;
+    assert_eq!(retained.uid(), disk);
+    assert_eq!(retained.metadata.deletion_timestamp, None);
+    assert_eq!(retained.owner_references(), []);
+    assert_eq!(names::owner(&retained.metadata), Some("alice"));
+    assert_eq!(pods_of(&scratch, "lab").await?, Vec::<String>::new());
+
+    let second = alice.create(&PostParams::default(), &passing).await?;
+    assert_ne!(second.uid(), first.uid());
+    let pod = pod_of(&alice, "lab").await?;
+    assert_eq!(shell(&scratch, &pod, "cat /home/jovyan/notes").await?, "hers");
+    assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
+
+    delete(&scratch, "--cascade=background").await?;
+    wait::until("the disk to be gone", wait::USUAL, || async {
+        let left = uid_of_claim(&scratch, DISK)
+            .await
+            .map_err(|error| format!("{error:#}"))?;
+        left.map_or(Ok(()), Err)
+    })
+    .await?;
+    scratch.finish().await
+}
+
+/// alice deletes her workspace, and waits until it is gone.
+async fn delete(scratch: &Scratch, cascade: &str) -> anyhow::Result<()> {
+    let arguments = ["delete", "workspace", "lab", cascade, "-n", &scratch.namespace];
+    let outcome = command::kubectl("alice", &arguments).await?;
+    anyhow::ensure!(outcome.code == 0, "{outcome:?}");
+    Ok(())
 }

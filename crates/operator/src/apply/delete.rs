@@ -1,10 +1,7 @@
 //! A child of ours -> deleted; what is left of a workspace's pods and their makers (IO).
 
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{
-    Api, Resource, ResourceExt as _,
-    api::{DeleteParams, PropagationPolicy},
-};
+use kube::{Api, Resource, ResourceExt as _, api::DeleteParams};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -17,7 +14,6 @@ use crate::{
         stores::Trim,
     },
     context::Context,
-    support::send::delete_uid,
 };
 
 /// Name of the last maker of pods in messages.
@@ -55,7 +51,7 @@ pub(crate) async fn delete<K>(
     context: &Context,
     identity: &Identity,
     live: Option<&K>,
-    propagation: PropagationPolicy,
+    params: DeleteParams,
 ) -> Result<bool, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -71,7 +67,7 @@ where
     if context.pending_writes.is_deleted(identity, &kind, Some(uid)) {
         return Ok(true);
     }
-    let ended = end(context, &objects(context, identity), live, propagation).await?;
+    let ended = end(context, &objects(context, identity), live, params).await?;
     let gone = matches!(ended, Ended::Gone);
     if gone {
         context.pending_writes.deleted(identity, &kind, uid);
@@ -88,13 +84,8 @@ pub(super) async fn remove<K>(
 where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
-    let ended = end(
-        context,
-        &objects(context, identity),
-        unwanted,
-        PropagationPolicy::Background,
-    )
-    .await;
+    let objects = objects(context, identity);
+    let ended = end(context, &objects, unwanted, DeleteParams::background()).await;
     ended.map_err(failed::<K>)?;
     Ok(Outcome::Is(None))
 }
@@ -115,7 +106,7 @@ pub(crate) async fn end<K>(
     context: &Context,
     objects: &Api<K>,
     live: &K,
-    propagation: PropagationPolicy,
+    mut params: DeleteParams,
 ) -> Result<Ended<K>, kube::Error>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
@@ -123,10 +114,7 @@ where
     if live.meta().deletion_timestamp.is_some() {
         return Ok(Ended::Unknown);
     }
-    let params = DeleteParams {
-        propagation_policy: Some(propagation),
-        ..delete_uid(live.uid())
-    };
+    params.preconditions.get_or_insert_default().uid = live.uid();
     match objects.delete(&live.name_any(), &params).await {
         Ok(answer) => {
             context.metrics.write("delete");
@@ -135,7 +123,7 @@ where
             Ok(held.map_or(Ended::Gone, Ended::Held))
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Ended::Gone),
-        // The object has another UID, or an admission check delayed the deletion.
+        // The object has another UID or version, or an admission check delayed the deletion.
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Ended::Unknown),
         Err(error) => Err(error),
     }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use api::names;
 use k8s_openapi::{api::networking::v1::NetworkPolicy, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{Api, Resource as _, api::PropagationPolicy};
+use kube::{Api, Resource as _, api::DeleteParams};
 
 use crate::{
     apply::delete,
@@ -98,6 +98,6 @@ async fn remove(context: &Context, identity: &Identity, policy: &NetworkPolicy) 
         return Ok(false);
     }
     let policies = Api::namespaced(context.client.clone(), namespace);
-    let ended = delete::end(context, &policies, policy, PropagationPolicy::Background).await?;
+    let ended = delete::end(context, &policies, policy, DeleteParams::background()).await?;
     Ok(matches!(ended, delete::Ended::Gone))
 }

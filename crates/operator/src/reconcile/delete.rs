@@ -110,6 +110,7 @@ async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<Di
         let last = storage(Some(&status));
         return Ok(DiskPolicy {
             retain: retention(None, None, last.as_ref()),
+            last: last.as_ref().and_then(|last| last.retain),
             borrowed: last.and_then(|last| last.claim_name),
         });
     };
@@ -124,6 +125,7 @@ async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<Di
             references.template.as_deref(),
             last.as_ref(),
         ),
+        last: last.and_then(|last| last.retain),
         borrowed: given.and_then(|storage| storage.claim_name.clone()),
     })
 }

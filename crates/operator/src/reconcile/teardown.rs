@@ -6,7 +6,7 @@ use api::{condition::reason, names, workspace::Retain};
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{
     Api, Resource, ResourceExt as _,
-    api::PropagationPolicy,
+    api::{DeleteParams, Preconditions},
     runtime::events::{Event, EventType},
 };
 
@@ -37,6 +37,8 @@ pub struct Error(#[from] pub kube::Error);
 pub(super) struct DiskPolicy {
     /// Whether its own disk is deleted or retained.
     pub retain: Retain,
+    /// The same, as of the last status.
+    pub last: Option<Retain>,
     /// The claim that it uses as home but does not own, if its spec names one.
     pub borrowed: Option<String>,
 }
@@ -66,7 +68,7 @@ where
         return Ok(None);
     }
     let owner = names::owner(object.meta());
-    let background = || PropagationPolicy::Background;
+    let background = DeleteParams::background;
     let deployment = delete(
         context,
         identity,
@@ -74,13 +76,18 @@ where
         propagation(observed),
     );
     let claim = async {
-        match disks.retain {
-            Retain::Retain => retain_disk(context, identity, owner).await,
-            Retain::Delete => {
-                let gone = delete(context, identity, observed.claim.as_deref(), background()).await?;
-                Ok(if gone { Disk::Gone } else { Disk::Left })
-            }
+        let live = observed.own_claim();
+        let is_orphaned = retention::is_orphaned(object.meta(), live.map(|live| &live.metadata), disks.last);
+        if disks.retain == Retain::Retain || is_orphaned {
+            return retain_disk(context, identity, owner).await;
         }
+        // The garbage collector may have orphaned it since it was read.
+        let as_seen = background().preconditions(Preconditions {
+            uid: None,
+            resource_version: live.and_then(|live| live.metadata.resource_version.clone()),
+        });
+        let gone = delete(context, identity, live, as_seen).await?;
+        Ok(if gone { Disk::Gone } else { Disk::Left })
     };
     // The Service does not wait for the pods. So controllers that keep its endpoints need no update when the pods end.
     let service = delete(context, identity, observed.service.as_deref(), background());
@@ -185,7 +192,7 @@ async fn report_retained(
 /// But foreground deletion costs the cluster three more writes per workspace. So the Deployment is deleted first if two conditions hold:
 /// - It is done with its last change, and the ReplicaSet of its run exists.
 /// - Everything that it can have made carries our label. Then the operator finds it and waits for it.
-fn propagation(observed: &Observed) -> PropagationPolicy {
+fn propagation(observed: &Observed) -> DeleteParams {
     let marked = |meta: &ObjectMeta| observed.identity.marked(meta);
     let run = |meta: &ObjectMeta| meta.labels.as_ref()?.get(names::RUN_ID_LABEL).cloned();
     let has_run =
@@ -195,8 +202,8 @@ fn propagation(observed: &Observed) -> PropagationPolicy {
         && observed.replica_sets.iter().all(|set| marked(&set.metadata))
         && observed.pods.iter().all(|pod| marked(&pod.metadata));
     if known {
-        PropagationPolicy::Background
+        DeleteParams::background()
     } else {
-        PropagationPolicy::Foreground
+        DeleteParams::foreground()
     }
 }

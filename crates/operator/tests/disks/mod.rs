@@ -4,6 +4,7 @@ mod borrowed;
 mod classless;
 mod growth;
 mod kept;
+mod orphaned;
 
 use api::{Workspace, names, workspace::Phase};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;

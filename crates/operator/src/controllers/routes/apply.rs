@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::{condition::reason, names};
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, Patch, PatchParams, PropagationPolicy},
+    api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams},
     core::Status,
 };
 use rules::routes::Route;
@@ -285,7 +285,7 @@ async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(
         return Ok(());
     };
     let routes = Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
-    let ended = end(context, &routes, object, PropagationPolicy::Background).await;
+    let ended = end(context, &routes, object, DeleteParams::background()).await;
     match ended.map_err(|source| Error::of(&live.kind.kind, source))? {
         Ended::Gone => {
             let name = object.metadata.name.as_deref().unwrap_or_default();

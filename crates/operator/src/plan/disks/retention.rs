@@ -11,7 +11,13 @@ use api::{
 use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde_json::{Value, json};
 
-use crate::{cache::observed::Identity, support::send::pointer_token};
+use crate::{
+    cache::observed::{Identity, controller_uid},
+    support::send::pointer_token,
+};
+
+/// The finalizer of an object whose dependents are kept. The API server adds it.
+const ORPHAN: &str = "orphan";
 
 /// Whether the disk of a deleted workspace is retained. `spec` is `None` if it cannot be parsed. `template` is `None` if the named one
 /// does not exist or cannot be parsed. If that leaves it open, the last effective value decides. Without one the disk is retained: it
@@ -37,6 +43,17 @@ pub(crate) fn retention(
         }
         (None, Some(_), None) => last(),
     }
+}
+
+/// Whether the disk is retained because a user deletes the workspace with `kubectl delete --cascade=orphan`.
+///
+/// The garbage collector removes the owner references of all dependents, then the finalizer `orphan`. Both may be done before the
+/// operator sees the deletion. So a disk without owner reference is retained too, unless `last`, the policy of the last status,
+/// explains that it has none. `claim`: the workspace's own.
+pub(crate) fn is_orphaned(workspace: &ObjectMeta, claim: Option<&ObjectMeta>, last: Option<Retain>) -> bool {
+    let keeps_dependents = workspace.finalizers.iter().flatten().any(|it| it == ORPHAN);
+    let was_released = claim.is_some_and(|claim| controller_uid(claim).is_none());
+    keeps_dependents || (was_released && last != Some(Retain::Retain))
 }
 
 /// Adds the annotations by which the owner gets the disk back, and removes its owner reference.
@@ -155,6 +172,25 @@ mod tests {
         assert_eq!(retention(Some(&lost), None, Some(&resolved(Delete))), Delete);
         assert_eq!(retention(None, None, Some(&resolved(Delete))), Delete);
         assert_eq!(retention(None, None, None), Keep);
+    }
+
+    #[test]
+    fn a_disk_is_orphaned_by_the_finalizer_or_without_an_owner_reference_that_it_should_have() {
+        use Retain::{Delete, Retain as Keep};
+        let mut workspace = ObjectMeta::default();
+        let owned = ObjectMeta {
+            owner_references: Some(vec![testing::identity().owner_reference()]),
+            ..ObjectMeta::default()
+        };
+        let free = ObjectMeta::default();
+        for last in [Some(Delete), Some(Keep), None] {
+            assert!(!is_orphaned(&workspace, Some(&owned), last), "{last:?}");
+            assert!(!is_orphaned(&workspace, None, last), "{last:?}");
+            assert_eq!(is_orphaned(&workspace, Some(&free), last), last != Some(Keep));
+        }
+        workspace.finalizers = Some(vec![names::CLEANUP_FINALIZER.to_owned(), ORPHAN.to_owned()]);
+        assert!(is_orphaned(&workspace, Some(&owned), Some(Delete)));
+        assert!(is_orphaned(&workspace, None, Some(Keep)));
     }
 
     #[test]
