@@ -178,8 +178,8 @@ reasons! {
         "The disk could not grow, or the workspace requests less than the disk has. A running pod keeps the old size.",
         "Have the storage class allow volume expansion: the disk then grows by itself. Or copy the files to a workspace with a larger disk. A disk never shrinks: set spec.storage.size to its size. Deleting the workspace deletes its disk, unless it is retained.";
     VOLUME_TERMINATING = "VolumeTerminating", "Degraded=True",
-        "The claim of the disk was deleted while a pod uses it, or a claim that the workspace names was deleted. Claim and files go when no pod uses it; this cannot be undone.",
-        "Copy the files elsewhere before the workspace stops. An administrator can keep the volume: the message says how.";
+        "The claim of the disk, or one that the workspace names, was deleted and is not gone yet. Claim and files go when no pod uses it and no finalizer holds it; this cannot be undone.",
+        "Copy the files elsewhere before the workspace stops. An administrator can keep the volume: the message says how. If it names a finalizer, have the software that set it remove it.";
     VOLUME_REPLACED = "VolumeReplaced", "Event; message of Available=True and Stopped=True",
         "The workspace's disk was deleted, and a new, empty one replaced it. The message stays until the first run on it ends.",
         "If the earlier volume was kept (reclaim policy Retain), an administrator can recover the files from it; else from a backup.";

@@ -65,7 +65,7 @@ pub(super) async fn account(
 fn in_the_way(observed: &Observed, live: &Arc<ServiceAccount>) -> Option<Blocker> {
     let name = observed.identity.account_name();
     if live.metadata.deletion_timestamp.is_some() {
-        return Some(terminating::<ServiceAccount>(&name));
+        return Some(terminating::<ServiceAccount>(&live.metadata));
     }
     let ours = controller_uid(&live.metadata) == Some(observed.identity.uid.as_str());
     (!ours).then(|| Blocker::Conflict {

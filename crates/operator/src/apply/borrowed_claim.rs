@@ -20,7 +20,11 @@ use super::{
 };
 use crate::{
     blockers::{Blocker, DiskBlocker},
-    cache::{observe, observed::Identity, partial::Pod},
+    cache::{
+        observe,
+        observed::{Identity, holders},
+        partial::Pod,
+    },
     context::Context,
     plan::disks::borrowed_claims::{self, Named},
     support::send::patch_as,
@@ -43,7 +47,8 @@ pub(super) async fn borrow(
             return Ok(Some(Blocker::Disk(DiskBlocker::Missing { claim })));
         };
         if live.metadata.deletion_timestamp.is_some() {
-            return Ok(Some(Blocker::Disk(DiskBlocker::Terminating { claim })));
+            let holders = holders(&live.metadata);
+            return Ok(Some(Blocker::Disk(DiskBlocker::Terminating { claim, holders })));
         }
         if borrowed_claims::is_a_disk(&live) {
             return Ok(Some(Blocker::Disk(DiskBlocker::OfAnother { claim })));

@@ -111,7 +111,7 @@ async fn settle(
     let ownership = ownership(identity, claimant, &live.metadata);
     let mut live = live.clone();
     match ownership {
-        Ownership::Terminating => return Ok(Outcome::Blocked(terminating::<Claim>(&live.name_any()))),
+        Ownership::Terminating => return Ok(Outcome::Blocked(terminating::<Claim>(&live.metadata))),
         Ownership::Foreign => return Ok(Outcome::Blocked(conflict::<Claim>(identity))),
         Ownership::Withheld(why) => {
             let claim = live.name_any();

@@ -137,9 +137,7 @@ where
     match diff::step(&observed.identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),
         Step::Conflict => Ok(Outcome::Blocked(conflict::<K>(&observed.identity))),
-        Step::Wait => Ok(Outcome::Blocked(terminating::<K>(
-            &observed.identity.child_name(),
-        ))),
+        Step::Wait => Ok(Outcome::Blocked(terminating::<K>(live.meta()))),
         Step::Write => {
             let write = async {
                 match planned.correction(live) {

@@ -285,14 +285,14 @@ async fn discard(
         Err(source) => return Err(failed::<partial::Deployment>(source)),
         Ok(_) => context.metrics.write("apply"),
     }
-    Ok(terminating::<partial::Deployment>(&identity.child_name()))
+    Ok(terminating::<partial::Deployment>(&live.metadata))
 }
 
 /// What blocks the write of an object, if it is not ours.
 fn in_the_way<K: Resource + Kind>(identity: &Identity, live: &K) -> Option<Blocker> {
     match diff::stance(identity, live.meta()) {
         Step::Conflict => Some(conflict::<K>(identity)),
-        Step::Wait => Some(terminating::<K>(&identity.child_name())),
+        Step::Wait => Some(terminating::<K>(live.meta())),
         Step::Keep | Step::Write => None,
     }
 }

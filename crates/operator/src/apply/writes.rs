@@ -21,7 +21,7 @@ use crate::{
     blockers::{Blocker, refusal},
     cache::{
         observe,
-        observed::Identity,
+        observed::{Identity, holders},
         partial,
         stores::{Parsed, Trim},
     },
@@ -296,10 +296,11 @@ pub(super) fn conflict<K: Kind>(identity: &Identity) -> Blocker {
     }
 }
 
-pub(super) fn terminating<K: Kind>(name: &str) -> Blocker {
+pub(super) fn terminating<K: Kind>(live: &ObjectMeta) -> Blocker {
     Blocker::Terminating {
         kind: K::KIND.to_owned(),
-        name: name.to_owned(),
+        name: live.name.clone().unwrap_or_default(),
+        holders: holders(live),
     }
 }
 

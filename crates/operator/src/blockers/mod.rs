@@ -10,7 +10,7 @@ use std::fmt;
 
 use api::{condition::reason, names};
 
-use crate::{blockers::refusal::Refusal, plan::disks::ownership::Withheld};
+use crate::{blockers::refusal::Refusal, cache::observed::held_by, plan::disks::ownership::Withheld};
 
 /// A problem, as it is reported to users.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum Blocker {
         kind: String,
         /// Its name.
         name: String,
+        /// Finalizers of other software that hold it.
+        holders: Option<String>,
     },
     /// Another field manager writes it as well, so that it does not stay as planned. It does not block a run.
     Contested {
@@ -95,6 +97,8 @@ pub enum DiskBlocker {
     Terminating {
         /// Its name.
         claim: String,
+        /// Finalizers of other software that hold it.
+        holders: Option<String>,
     },
     /// A claim that the workspace names is, or was, the disk of a workspace.
     OfAnother {
@@ -172,7 +176,10 @@ impl fmt::Display for Blocker {
                      administrator delete the {kind}{with}."
                 )
             }
-            Self::Terminating { kind, name } => write!(f, "Waiting for an earlier {kind} {name} to be gone."),
+            Self::Terminating { kind, name, holders } => {
+                let held = held_by(holders.as_deref());
+                write!(f, "Waiting for an earlier {kind} {name} to be gone.{held}")
+            }
             Self::Contested { kind, name, manager } => {
                 match manager {
                     Some(manager) => write!(
@@ -253,11 +260,12 @@ impl fmt::Display for DiskBlocker {
                 "The claim {claim}, which the workspace names, does not exist. Have it made, and the workspace starts by \
                  itself. {OTHER_CLAIM}"
             ),
-            Self::Terminating { claim } => write!(
+            Self::Terminating { claim, holders } => write!(
                 f,
                 "A user deleted the claim {claim}, which the workspace names. It is removed with its files once no pod uses it, \
                  unless its volume is kept; a deletion cannot be undone. Have one of that name created after the removal, and \
-                 the workspace starts by itself. {OTHER_CLAIM}"
+                 the workspace starts by itself. {OTHER_CLAIM}{}",
+                held_by(holders.as_deref())
             ),
             Self::OfAnother { claim } => write!(
                 f,

@@ -14,10 +14,13 @@ use k8s_openapi::{
 };
 use kube::{Resource as _, ResourceExt as _};
 
-use crate::cache::{
-    field_managers,
-    partial::{ContainerStatus, Deployment, Pod, PodCondition, PodSpec, ReplicaSet},
-    warnings::{Node, Warning},
+use crate::{
+    cache::{
+        field_managers,
+        partial::{ContainerStatus, Deployment, Pod, PodCondition, PodSpec, ReplicaSet},
+        warnings::{Node, Warning},
+    },
+    support::text::listed,
 };
 
 /// Name of the application's port on container and Service.
@@ -333,6 +336,31 @@ pub(crate) fn container_statuses(pod: &Pod) -> impl Iterator<Item = &ContainerSt
 pub(crate) fn claims_of(pod: Option<&PodSpec>) -> impl Iterator<Item = &str> {
     let volumes = pod.into_iter().flat_map(|spec| spec.volumes.iter().flatten());
     volumes.filter_map(|volume| Some(volume.persistent_volume_claim.as_ref()?.claim_name.as_str()))
+}
+
+/// Finalizers that Kubernetes itself removes.
+const OF_KUBERNETES: [&str; 3] = ["kubernetes.io/pvc-protection", "foregroundDeletion", "orphan"];
+/// Most finalizers in a text.
+const MAX_FINALIZERS: usize = 8;
+
+/// The finalizers of other software that hold an object after its deletion, as text; `None`: it is not deleted, or has none.
+pub(crate) fn holders(meta: &ObjectMeta) -> Option<String> {
+    meta.deletion_timestamp.as_ref()?;
+    let finalizers = meta.finalizers.iter().flatten();
+    let foreign: Vec<_> = finalizers
+        .filter(|it| !OF_KUBERNETES.contains(&it.as_str()))
+        .collect();
+    (!foreign.is_empty()).then(|| listed(&foreign, MAX_FINALIZERS))
+}
+
+/// A sentence about these finalizers, after another one; empty if there are none.
+pub(crate) fn held_by(holders: Option<&str>) -> String {
+    let sentence = |holders: &str| {
+        format!(
+            " It is held by the finalizer {holders}: the software that set the finalizer has to remove it."
+        )
+    };
+    holders.map_or_else(String::new, sentence)
 }
 
 /// Whether a pod is completed, and so uses no disk.

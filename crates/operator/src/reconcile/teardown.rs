@@ -17,7 +17,7 @@ use crate::{
         finalizer,
     },
     cache::{
-        observed::{Identity, Observed},
+        observed::{Identity, Observed, holders},
         partial::ReplicaSet,
     },
     context::Context,
@@ -102,7 +102,12 @@ where
             left.push(kind.to_owned());
         }
     };
-    wait_for("disk", claim != Disk::Left);
+    let holders = observed.own_claim().and_then(|claim| holders(&claim.metadata));
+    let disk = holders.map_or_else(
+        || "disk".to_owned(),
+        |holders| format!("disk (held by the finalizer {holders})"),
+    );
+    wait_for(&disk, claim != Disk::Left);
     wait_for("Service", service);
     if has_no_pods(observed) {
         // Last: a pod that is still ending stays isolated. No owner reference lets the garbage collector delete the policy first.

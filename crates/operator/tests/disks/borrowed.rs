@@ -92,7 +92,10 @@ async fn a_deleted_claim_is_reported_until_there_is_one_again() {
     let mut stage = Stage::new();
     let mut data = claim("data", "ReadWriteOnce");
     data.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-    data.metadata.finalizers = Some(vec!["kubernetes.io/pvc-protection".to_owned()]);
+    data.metadata.finalizers = Some(vec![
+        "kubernetes.io/pvc-protection".to_owned(),
+        "example.com/backup".to_owned(),
+    ]);
     stage.server.put(&data);
     stage
         .server
@@ -103,7 +106,12 @@ async fn a_deleted_claim_is_reported_until_there_is_one_again() {
         (status.phase, status.reason.as_deref()),
         (Some(Phase::Starting), Some(reason::VOLUME_TERMINATING))
     );
-    assert!(status.message.unwrap().contains("A user deleted the claim data"));
+    let message = status.message.unwrap();
+    assert!(
+        message.contains("A user deleted the claim data")
+            && message.contains("finalizer example.com/backup:"),
+        "{message}"
+    );
     assert!(stage.child::<Deployment>().is_none());
     stage.server.remove::<Claim>(Some(NAMESPACE), "data");
     stage.reconcile().await.unwrap();

@@ -2,6 +2,7 @@
 
 mod borrowed;
 mod classless;
+mod deleted;
 mod growth;
 mod kept;
 mod orphaned;

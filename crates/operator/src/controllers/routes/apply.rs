@@ -23,7 +23,7 @@ use crate::{
     },
     blockers::{Blocker, refusal},
     cache::{
-        observed::Identity,
+        observed::{Identity, holders},
         routes::{KindState, Live},
     },
     context::Context,
@@ -223,7 +223,11 @@ impl Writer<'_> {
         let (kind, name) = (self.route.kind.kind.clone(), self.route.name.clone());
         match stance(self.identity, &live.metadata) {
             Step::Conflict => Ok(Some(self.conflict())),
-            Step::Wait => Ok(Some(Blocker::Terminating { kind, name })),
+            Step::Wait => Ok(Some(Blocker::Terminating {
+                kind,
+                name,
+                holders: holders(&live.metadata),
+            })),
             Step::Keep | Step::Write if diff::is_as_planned(&live, &planned) => Ok(None),
             Step::Keep | Step::Write => {
                 let mut intent = planned.clone();

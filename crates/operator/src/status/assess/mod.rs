@@ -310,7 +310,8 @@ fn evidence(facts: &Facts<'_>, state: State, before: &WorkspaceStatus) -> Eviden
         State::Starting => evidence::of_start(facts.observed, inputs),
         State::Running => evidence::of_run(facts.observed, facts.now),
         State::Stopping => evidence::of_end(facts.observed, facts.now),
-        State::Stopped | State::Invalid => Evidence::default(),
+        State::Stopped => evidence::of_rest(facts.observed),
+        State::Invalid => Evidence::default(),
     }
 }
 

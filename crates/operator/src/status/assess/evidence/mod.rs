@@ -152,6 +152,11 @@ pub(super) fn of_end(observed: &Observed, now: Timestamp) -> Evidence {
     ])
 }
 
+/// What is wrong although no pod is wanted and none is left.
+pub(super) fn of_rest(observed: &Observed) -> Evidence {
+    volumes::deleted(observed)
+}
+
 /// A run that nothing ends: its Deployment is gone, but its ReplicaSet was left. The operator has no right to delete ReplicaSets
 /// (docs/decisions/0073), and the user who orphaned it wanted the pod to run on.
 fn orphaned(observed: &Observed) -> Evidence {

@@ -9,7 +9,7 @@ use rules::Quantity;
 use super::{CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trimmed};
 use crate::{
     cache::{
-        observed::{Observed, claims_of, pod_condition},
+        observed::{Observed, claims_of, held_by, holders, pod_condition},
         partial::Pod,
         warnings::{Warning, is_transient},
     },
@@ -85,27 +85,51 @@ fn named_terminating(observed: &Observed) -> Evidence {
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
 
+/// The disk, if it was deleted and is not gone yet.
+fn own_deleted(observed: &Observed) -> Option<&PersistentVolumeClaim> {
+    let claim = observed.own_claim();
+    claim.filter(|claim| claim.metadata.deletion_timestamp.is_some())
+}
+
 fn own_terminating(observed: &Observed) -> Evidence {
-    let terminating = observed
-        .own_claim()
-        .filter(|claim| claim.metadata.deletion_timestamp.is_some());
-    let Some(claim) = terminating.filter(|_| observed.live_pods().next().is_some()) else {
+    let Some(claim) = own_deleted(observed).filter(|_| observed.live_pods().next().is_some()) else {
         return NONE;
     };
+    let message = format!(
+        "A user deleted the disk {}. It is removed with its files when the workspace stops or restarts; the next start creates \
+         an empty disk. A deletion cannot be undone: copy the files elsewhere before it stops. Until then it is not stopped for \
+         idleness.{}{}",
+        claim.name_any(),
+        held_by(holders(&claim.metadata).as_deref()),
+        rescue(claim)
+    );
+    Evidence::waiting(reason::VOLUME_TERMINATING, message)
+}
+
+/// The disk of a stopped workspace was deleted, and is not gone yet.
+pub(super) fn deleted(observed: &Observed) -> Evidence {
+    let Some(claim) = own_deleted(observed) else {
+        return NONE;
+    };
+    let message = format!(
+        "A user deleted the disk {}. It is removed with its files; a deletion cannot be undone. Once it is gone, the workspace gets \
+         an empty disk, and the next start waits for that.{}{}",
+        claim.name_any(),
+        held_by(holders(&claim.metadata).as_deref()),
+        rescue(claim)
+    );
+    Evidence::waiting(reason::VOLUME_TERMINATING, message)
+}
+
+/// How to keep the volume of a deleted claim, after another sentence; empty if it has none.
+fn rescue(claim: &PersistentVolumeClaim) -> String {
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
-    let rescue = volume.map_or_else(String::new, |volume| {
+    volume.map_or_else(String::new, |volume| {
         format!(
             " An administrator can keep the volume with its files: `kubectl patch pv {volume} -p \
              '{{\"spec\":{{\"persistentVolumeReclaimPolicy\":\"Retain\"}}}}'`."
         )
-    });
-    let message = format!(
-        "A user deleted the disk {}. It is removed with its files when the workspace stops or restarts; the next start creates \
-         an empty disk. A deletion cannot be undone: copy the files elsewhere before it stops. Until then it is not stopped for \
-         idleness.{rescue}",
-        claim.name_any()
-    );
-    Evidence::waiting(reason::VOLUME_TERMINATING, message)
+    })
 }
 
 /// The claim has no volume, or lost it.

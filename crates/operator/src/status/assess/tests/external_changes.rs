@@ -84,13 +84,13 @@ fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
 }
 
 #[test]
-fn a_terminating_disk_without_a_pod_is_not_reported_as_kept() {
+fn a_terminating_disk_without_a_pod_is_reported_and_not_as_kept() {
     let mut observed = testing::scaled_to_zero();
     observed.pods.clear();
     let status = Case::of(observed).deleted_disk().stopped().status();
     assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
     assert!(!message(&status, STOPPED).contains("kept"));
-    assert_eq!(condition(&status, DEGRADED).0, "False");
+    assert_eq!(condition(&status, DEGRADED), ("True", reason::VOLUME_TERMINATING));
 }
 
 #[test]

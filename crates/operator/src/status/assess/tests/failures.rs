@@ -299,6 +299,7 @@ fn blockers_are_reported_and_a_terminating_predecessor_is_waited_for() {
     case.blocker = Some(Blocker::Terminating {
         kind: "disk".to_owned(),
         name: "workspace-demo".to_owned(),
+        holders: None,
     });
     let status = case.status();
     assert_eq!(status.phase, Some(Phase::Starting));
