@@ -123,6 +123,8 @@ pub const WORKSPACE_LABEL: &str = "workspaces.jupyter.org/workspace";
 /// Label on a pod: the identifier of this run, new at every start.
 pub const RUN_ID_LABEL: &str = "workspaces.jupyter.org/run-id";
 
+/// Label of Kueue: the queue that admits the object.
+pub const QUEUE_LABEL: &str = "kueue.x-k8s.io/queue-name";
 /// Standard label: what the object is.
 pub const APP_NAME_LABEL: &str = "app.kubernetes.io/name";
 /// Standard label: which release an object belongs to. Objects that our processes make do not carry it: Argo CD tracks by it what it prunes.

@@ -9,6 +9,7 @@ mod deletion;
 mod disks;
 mod external_changes;
 mod faults;
+mod gates;
 mod idle;
 mod interleaving;
 mod keys;

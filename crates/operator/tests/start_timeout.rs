@@ -14,17 +14,17 @@ use crate::stage::{CHILD, Stage, run_id, seconds};
 
 /// When everything on the stage was made.
 const MADE: &str = "2026-01-01T00:00:00Z";
-const LIMIT: Duration = Duration::from_mins(10);
+pub(crate) const LIMIT: Duration = Duration::from_mins(10);
 
 /// The time of day goes as tokio's paused clock does, from that moment on.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     thread_local!(static BEGIN: OnceLock<Instant> = const { OnceLock::new() });
     let passed = BEGIN.with(|begin| begin.get_or_init(Instant::now).elapsed());
     MADE.parse::<Timestamp>().unwrap() + SignedDuration::try_from(passed).unwrap()
 }
 
 /// `demo`, just started, with ten minutes to be ready.
-async fn stage() -> Stage {
+pub(crate) async fn stage() -> Stage {
     let mut stage = Stage::with_demo();
     stage.set_clock(now);
     now();

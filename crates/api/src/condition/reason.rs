@@ -152,6 +152,9 @@ reasons! {
     UNSCHEDULABLE = "Unschedulable", "Degraded=True",
         "No node can run the pod. The phase stays Starting until the start timeout, or for unschedulableGraceSeconds (300) without one, so that an autoscaler can add nodes. Then it is Failed.",
         "Reduce cpu, memory or GPUs, correct spec.nodeSelector, affinity or tolerations, stop another workspace, or have nodes added.";
+    SCHEDULING_GATED = "SchedulingGated", "Degraded=True",
+        "The pod has scheduling gates, as with Kueue: it gets no node until the controllers that set them remove them. The message names gates and queue. The phase stays Starting, and the start timeout counts from the removal.",
+        "Wait until the queue admits the pod (with Kueue: `kubectl get workloads`), or ask its administrator. If the workspace is not needed, stop it.";
     EVICTED = "Evicted", "Degraded=True",
         "The pod was removed from its node: a resource ran out, the node was drained, or a pod of higher priority needed the space. The reason shows until the next pod is ready.",
         "Nothing, if it was a drain. If the message names memory or storage: raise spec.resources.requests, or write less outside the disk.";

@@ -11,7 +11,7 @@ use k8s_openapi::{
         apps::v1::{self as apps, DeploymentCondition},
         core::v1::{
             self as core_v1, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-            PersistentVolumeClaimVolumeSource, TCPSocketAction,
+            PersistentVolumeClaimVolumeSource, PodSchedulingGate, TCPSocketAction,
         },
     },
     apimachinery::pkg::{
@@ -35,6 +35,7 @@ pub struct Pod {
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
     pub node_name: Option<String>,
+    pub scheduling_gates: Option<Box<[PodSchedulingGate]>>,
     pub service_account_name: Option<String>,
     pub volumes: Option<Box<[Volume]>>,
     pub init_containers: Option<Box<[Container]>>,
@@ -244,7 +245,7 @@ mod tests {
             "resources": {"limits": {"memory": "1Gi"}},
         });
         json!({
-            "nodeName": "n", "serviceAccountName": "a",
+            "nodeName": "n", "serviceAccountName": "a", "schedulingGates": [{"name": "g"}],
             "volumes": [{"persistentVolumeClaim": {"claimName": "d"}}],
             "initContainers": [container], "containers": [container],
         })

@@ -149,7 +149,7 @@ pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Vec
         reason::VOLUME_RESIZE_FAILED => vec![edit("spec.storage.size"), Action::Copy],
         reason::IDLE_STOPPED => vec![Action::Start, edit("spec.idleShutdown.idleTimeoutInMinutes")],
         reason::IDLE_CHECK_FAILED => vec![edit("spec.idleShutdown.detection")],
-        reason::IDLE_STOP_REFUSED => vec![Action::Stop],
+        reason::SCHEDULING_GATED | reason::IDLE_STOP_REFUSED => vec![Action::Stop],
         _ => Vec::new(),
     }
 }

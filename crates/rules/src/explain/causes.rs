@@ -117,7 +117,7 @@ fn of(pod: &Pod, field: &str, value: String, time: Option<Timestamp>) -> Cause {
     }
 }
 
-/// A pod that has no node, and containers that wait or ended.
+/// A pod that has no node, what gates it, and containers that wait or ended.
 fn of_pod(pod: &Pod) -> Vec<Cause> {
     let Some(status) = &pod.status else {
         return Vec::new();
@@ -136,6 +136,11 @@ fn of_pod(pod: &Pod) -> Vec<Cause> {
             )
         })
         .collect();
+    let gates = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.scheduling_gates.iter().flatten());
+    causes.extend(gates.map(|gate| of(pod, "spec.schedulingGates", gate.name.clone(), None)));
     let containers = [
         ("initContainerStatuses", &status.init_container_statuses),
         ("containerStatuses", &status.container_statuses),

@@ -199,6 +199,7 @@ fn is_before_node(name: &str) -> bool {
 fn blocked_step(name: &str) -> Option<usize> {
     Some(match name {
         reason::UNSCHEDULABLE
+        | reason::SCHEDULING_GATED
         | reason::QUOTA_EXCEEDED
         | reason::POD_SECURITY_VIOLATION
         | reason::ADMISSION_DENIED

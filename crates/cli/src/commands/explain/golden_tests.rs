@@ -59,6 +59,8 @@ struct Case {
 #[serde(deny_unknown_fields)]
 struct Pod {
     unscheduled: Option<String>,
+    #[serde(default)]
+    gates: Vec<Value>,
     waiting: Option<Value>,
     ended: Option<Value>,
     #[serde(default)]
@@ -235,7 +237,7 @@ impl Pod {
             "metadata": {
                 "name": "workspace-demo-1", "deletionTimestamp": self.deleted, "finalizers": self.finalizers,
             },
-            "spec": {"nodeName": self.node, "containers": []},
+            "spec": {"nodeName": self.node, "containers": [], "schedulingGates": self.gates},
             "status": {"conditions": conditions, "containerStatuses": [container]},
         })
     }

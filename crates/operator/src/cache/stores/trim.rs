@@ -53,8 +53,8 @@ fn keep_own_annotations(meta: &mut ObjectMeta) {
     }
 }
 
-/// Drops labels and annotations, except those that say which workspace and run the object belongs to. The Deployment copies others to
-/// its ReplicaSets and pods.
+/// Drops labels and annotations, except those that say which workspace, run and queue the object belongs to. The Deployment copies others
+/// to its ReplicaSets and pods.
 fn keep_marks(meta: &mut ObjectMeta) {
     meta.managed_fields = None;
     meta.generation = None;
@@ -63,7 +63,8 @@ fn keep_marks(meta: &mut ObjectMeta) {
         annotations.retain(|key, _| key == names::WORKSPACE_UID);
     }
     if let Some(labels) = &mut meta.labels {
-        labels.retain(|key, _| [names::WORKSPACE_LABEL, names::RUN_ID_LABEL].contains(&key.as_str()));
+        let kept = [names::WORKSPACE_LABEL, names::RUN_ID_LABEL, names::QUEUE_LABEL];
+        labels.retain(|key, _| kept.contains(&key.as_str()));
     }
 }
 

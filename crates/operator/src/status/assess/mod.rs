@@ -30,6 +30,7 @@ use api::{
     workspace::{ContainerCounts, DesiredStatus, Endpoint, Resolved},
 };
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
@@ -98,7 +99,15 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
     let before = facts.workspace.status.clone().unwrap_or_default();
     let endpoint = endpoint(facts);
     let state = state(facts, endpoint.is_some());
-    let evidence = evidence(facts, state, &before);
+    let run_id = facts.observed.run_id().filter(|_| state != State::Stopped);
+    let starting = run_id.filter(|_| match state {
+        State::Starting => true,
+        // A user may start it again before anything of it has ended.
+        State::Stopping => !facts.observed.current_pod().is_some_and(is_ready),
+        State::Running | State::Stopped | State::Invalid => false,
+    });
+    let starting_since = timeout::since(&before, facts.observed, starting, facts.now);
+    let evidence = evidence(facts, state, &before, starting_since.as_ref());
     let problem = facts
         .blocker
         .and_then(Blocker::problem)
@@ -110,16 +119,11 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         .or_else(|| not_served(facts));
     let alive = facts.observed.wanted_pods() > 0;
     let pending = pending(facts, alive);
-    let run_id = facts.observed.run_id().filter(|_| state != State::Stopped);
-    let starting = run_id.filter(|_| match state {
-        State::Starting => true,
-        // A user may start it again before anything of it has ended.
-        State::Stopping => !facts.observed.current_pod().is_some_and(is_ready),
-        State::Running | State::Stopped | State::Invalid => false,
-    });
-    let starting_since = timeout::since(&before, facts.observed, starting, facts.now);
     let valid = facts.validation.as_ref().ok();
-    let limited = starting_since.as_ref().filter(|_| state == State::Starting);
+    let is_gated = facts.observed.current_pod().is_some_and(evidence::is_gated);
+    let limited = starting_since
+        .as_ref()
+        .filter(|_| state == State::Starting && !is_gated);
     let start = Start::of(valid, limited);
     let left = start.as_ref().and_then(|start| start.left(facts.now));
     let earlier = earlier_reason(&before, facts.observed);
@@ -289,7 +293,12 @@ fn containers(observed: &Observed) -> Option<ContainerCounts> {
 }
 
 /// What the observed state shows, depending on the state of the workspace.
-fn evidence(facts: &Facts<'_>, state: State, before: &WorkspaceStatus) -> Evidence {
+fn evidence(
+    facts: &Facts<'_>,
+    state: State,
+    before: &WorkspaceStatus,
+    starting_since: Option<&Time>,
+) -> Evidence {
     let available = condition::find(&before.conditions, AVAILABLE);
     let unavailable = available.filter(|available| available.status == "False");
     let valid = facts.validation.as_ref().ok();
@@ -299,6 +308,7 @@ fn evidence(facts: &Facts<'_>, state: State, before: &WorkspaceStatus) -> Eviden
         unschedulable_grace: valid
             .and_then(ValidWorkspace::start_timeout)
             .unwrap_or(facts.unschedulable_grace),
+        starting_since,
         unavailable_since: unavailable.map(|it| it.last_transition_time.0),
         profile: valid.and_then(|valid| valid.profile.as_ref()),
         shared_pull_secrets: valid

@@ -4,13 +4,16 @@
 
 use std::time::Duration;
 
-use api::{WorkspaceStatus, condition::reason};
+use api::{
+    WorkspaceStatus,
+    condition::{self, DEGRADED, reason},
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use rules::ValidWorkspace;
 
-use super::evidence::node_of;
+use super::evidence::{is_gated, node_of};
 use crate::{
     blockers::Problem,
     cache::{
@@ -23,7 +26,7 @@ use crate::{
 const LAST: &str = " Last problem: ";
 
 /// Since when a run has been starting; `None` once it has had a ready pod. A run that the status does not contain yet starts now, or
-/// started with its first pod, because no operator may have run then.
+/// started with its first pod, because no operator may have run then. The time that its pod waited for scheduling gates does not count.
 pub(super) fn since(
     before: &WorkspaceStatus,
     observed: &Observed,
@@ -31,15 +34,22 @@ pub(super) fn since(
     now: Timestamp,
 ) -> Option<Time> {
     let run_id = run_id.filter(|_| observed.wanted_pods() > 0)?;
+    // The API server keeps whole seconds.
+    let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).ok().map(Time);
     if before.run_id.as_deref() == Some(run_id) {
-        return before.starting_since.clone();
+        let was_gated = condition::find(&before.conditions, DEGRADED)
+            .is_some_and(|it| it.status == "True" && it.reason == reason::SCHEDULING_GATED);
+        return if was_gated && !observed.current_pod().is_some_and(is_gated) {
+            whole(now)
+        } else {
+            before.starting_since.clone()
+        };
     }
     let made = observed
         .pods_of_run()
         .filter_map(|pod| pod.metadata.creation_timestamp.as_ref());
     let start = made.map(|made| made.0).min().map_or(now, |made| made.min(now));
-    // The API server keeps whole seconds.
-    Timestamp::from_second(start.as_second()).ok().map(Time)
+    whole(start)
 }
 
 /// A start with a time limit.

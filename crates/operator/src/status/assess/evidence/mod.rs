@@ -21,7 +21,10 @@ use kube::ResourceExt as _;
 use rules::ExecutionProfile;
 
 pub(crate) use self::pod::is_kept_off;
-pub(super) use self::{containers::count, pod::waits_for_previous};
+pub(super) use self::{
+    containers::count,
+    pod::{is_gated, waits_for_previous},
+};
 use crate::{
     blockers::{Problem, refusal},
     cache::{
@@ -101,6 +104,8 @@ pub(super) struct Inputs<'a> {
     pub(super) now: Timestamp,
     /// How long a pod without a node still counts as starting, because autoscalers need time.
     pub(super) unschedulable_grace: Duration,
+    /// Since when the run has been starting, if it is.
+    pub(super) starting_since: Option<&'a Time>,
     /// When the workspace became unavailable, if it is.
     pub(super) unavailable_since: Option<Timestamp>,
     /// The execution profile, if there is one.

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use api::condition::reason;
+use api::{condition::reason, names::QUEUE_LABEL};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::ResourceExt as _;
 
 use super::{
     CONFIRM_AFTER, Evidence, Inputs, NONE, SLOW, containers, holds, node_of, remaining, trimmed, volumes,
     volumes::UNBOUND,
 };
-use crate::cache::{
-    observed::{Observed, pod_condition},
-    partial::Pod,
+use crate::{
+    cache::{
+        observed::{Observed, pod_condition},
+        partial::Pod,
+    },
+    support::text::listed,
 };
 
 /// The scheduler's message if anti-affinity rules of other pods exclude the pod.
@@ -22,19 +26,53 @@ const OWN_ANTI_AFFINITY: &str = "didn't match pod anti-affinity rules";
 const EVICTED: &str = "Evicted";
 /// An eviction earlier than this before the workspace became unavailable is not the reason for it.
 const EVICTION_WINDOW: Duration = Duration::from_mins(1);
+/// Most scheduling gates in a message.
+const MAX_GATES: usize = 8;
 
 /// What keeps this pod from being ready, from its own status.
 pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evidence {
     match pod_condition(pod, "PodScheduled") {
+        _ if is_gated(pod) => gated(pod),
         _ if waits_for_previous(observed, pod, inputs.separated) => NONE,
         Some(scheduled) if scheduled.status == "False" => unscheduled(
             observed,
             scheduled.message.as_deref().unwrap_or_default(),
-            scheduled.last_transition_time.as_ref(),
+            // Kubernetes records no time for a pod that had scheduling gates.
+            scheduled.last_transition_time.as_ref().or(inputs.starting_since),
             inputs,
         ),
         _ => containers::problem(observed, pod, inputs),
     }
+}
+
+/// The names of the pod's scheduling gates.
+fn gates(pod: &Pod) -> impl Iterator<Item = &str> {
+    let gates = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.scheduling_gates.iter().flatten());
+    gates.map(|gate| gate.name.as_str())
+}
+
+/// Whether the scheduler ignores the pod until its scheduling gates are removed.
+pub(in crate::status::assess) fn is_gated(pod: &Pod) -> bool {
+    gates(pod).next().is_some()
+}
+
+/// A pod with scheduling gates. A queue may hold it for any time. Only its creation can set them.
+fn gated(pod: &Pod) -> Evidence {
+    let gates: Vec<_> = gates(pod).collect();
+    let since = pod.metadata.creation_timestamp.as_ref();
+    let since = since.map_or_else(String::new, |since| format!(" since {}", since.0));
+    let queue = pod.labels().get(QUEUE_LABEL).map_or_else(String::new, |queue| {
+        format!(" Its queue is {queue:?} (label {QUEUE_LABEL}).")
+    });
+    let message = format!(
+        "The pod has waited{since} for its scheduling gates to be removed: {}. It gets no node before that. The controllers that set \
+         the gates remove them, such as a queue that admits the pod.{queue}",
+        listed(&gates, MAX_GATES)
+    );
+    Evidence::waiting(reason::SCHEDULING_GATED, message)
 }
 
 /// Whether no node accepts the pod because another pod of the workspace still exists. `separated`: the workspace itself requests
