@@ -38,14 +38,14 @@
 {{- if and (not (include "jk8s.inOneNamespace" .)) (or (eq $tests .Release.Namespace) (eq $tests "kube-system")) }}
   - tests.namespace: {{ quote $tests }} has no workspaces, and the webhook is not asked there: choose a namespace for workspaces
 {{- end -}}
-{{- range $field, $names := dict "manager.authorization.adminGroups" .Values.manager.authorization.adminGroups "administrators.groups" .Values.administrators.groups -}}
+{{- range $field, $names := dict "manager.authorization.adminGroups" .Values.manager.authorization.adminGroups "administrators.groups" (.Values.administrators).groups -}}
 {{- range $number, $group := $names -}}
   {{- if include "jk8s.isOfKubernetes" $group }}
   - {{ $field }}[{{ $number }}]: {{ quote $group }} is a system group{{ with include "jk8s.membersOfSystemGroup" $group }} of {{ . }}{{ end }}. Its members would open every workspace: name a group of administrators
   {{- end -}}
 {{- end -}}
 {{- end -}}
-{{- range $number, $user := .Values.administrators.users -}}
+{{- range $number, $user := (.Values.administrators).users -}}
   {{- if include "jk8s.isOfKubernetes" $user }}
   - administrators.users[{{ $number }}]: {{ quote $user }} is an account of the system, which does not sign in: name a person
   {{- end -}}

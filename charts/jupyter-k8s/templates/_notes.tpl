@@ -259,7 +259,7 @@
 {{- range include "jk8s.allProviders" . | fromJsonArray }}{{ $prefixes = append $prefixes .users }}{{ end -}}
 {{- end -}}
 {{- $unknown := list -}}
-{{- range append .Values.userNamespaces .Values.administrators -}}
+{{- range append (default list .Values.userNamespaces) (default dict .Values.administrators) -}}
   {{- range concat (default list .users) (default list .adminUsers) -}}
     {{- $user := . -}}
     {{- $known := include "jk8s.isOfKubernetes" $user -}}
@@ -277,7 +277,7 @@
 {{- range include "jk8s.allProviders" . | fromJsonArray }}{{ if .groupsClaim }}{{ $prefixes = append $prefixes .groups }}{{ end }}{{ end -}}
 {{- end -}}
 {{- $unknown := list -}}
-{{- range append .Values.userNamespaces .Values.administrators -}}
+{{- range append (default list .Values.userNamespaces) (default dict .Values.administrators) -}}
   {{- range concat (default list .groups) (default list .adminGroups) -}}
     {{- $group := . -}}
     {{- $known := include "jk8s.isOfKubernetes" $group -}}

@@ -25,7 +25,7 @@ workspaces.jupyter.org/installed-for: {{ .Release.Namespace }}
 {{- if .Values.userNamespaces }}
   - userNamespaces: {{ (first .Values.userNamespaces).name | quote }} is for scope: Cluster, and scope is Namespace: leave userNamespaces empty, and bind the role (docs/one-namespace.md, step 2)
 {{- end -}}
-{{- with concat .Values.administrators.users .Values.administrators.groups }}
+{{- with concat (default list (.Values.administrators).users) (default list (.Values.administrators).groups) }}
   - administrators: {{ first . | quote }} would administer all namespaces, and scope is Namespace: leave administrators empty, and bind the role (docs/one-namespace.md, step 2)
 {{- end -}}
 {{- if not (has .Values.tests.namespace (list "" .Release.Namespace)) }}

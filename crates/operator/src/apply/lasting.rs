@@ -1,4 +1,4 @@
-//! Planned children -> all that outlasts a run, as planned (IO): disk, network policy, Service and account.
+//! Planned children -> those that outlast a run: disk, network policy, Service and account (IO).
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Answer and permit -> the answer, with the permit until it is sent or has ended (pure, but for the clock).
+//! Answer and permit -> the answer, with the permit until it is sent or has ended (in memory).
 
 use std::io;
 use std::time::Duration;
