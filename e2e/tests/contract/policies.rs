@@ -82,6 +82,7 @@ async fn gateway_and_operator_change_only_their_own_fields_and_users_forge_nothi
         Box::pin(the_operator_s_account_changes_only_its_own_fields_of_user_objects(&scratch)).await,
         Box::pin(only_the_operator_writes_statuses_independent_of_roles(&scratch)).await,
         Box::pin(without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(&scratch)).await,
+        Box::pin(a_controller_changes_finalizers_and_neither_spec_nor_labels(&scratch)).await,
         // The last one: it starts the workspace.
         Box::pin(the_gateways_account_starts_workspaces_and_changes_nothing_else(
             &scratch,
@@ -180,6 +181,27 @@ async fn only_the_operator_writes_statuses_independent_of_roles(scratch: &Scratc
     // An account with all permissions may correct it.
     let admin = scratch.api::<Workspace>();
     admin.patch_status("lab", &dry_patch(), &elsewhere).await?;
+    Ok(())
+}
+
+/// A controller of Kubernetes, whose role allows it everything.
+async fn a_controller_changes_finalizers_and_neither_spec_nor_labels(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
+    let collector = "system:serviceaccount:kube-system:generic-garbage-collector";
+    let collector = cluster::acting_as(collector, &["system:serviceaccounts"]).await?;
+    let workspaces: Api<Workspace> = Api::namespaced(collector, &scratch.namespace);
+    let patch = async |change: Value| workspaces.patch("lab", &dry_patch(), &Patch::Merge(change)).await;
+    patch(json!({"metadata": {"finalizers": [CLEANUP_FINALIZER, "example.com/held"]}})).await?;
+    for change in [
+        json!({"spec": {"port": 9000}}),
+        json!({"metadata": {"labels": {"a": "b"}}}),
+        json!({"metadata": {"annotations": {"a": "b"}}}),
+    ] {
+        let result = patch(change.clone()).await;
+        let is_refused = matches!(&result, Err(kube::Error::Api(status)) if status.code == 403);
+        assert!(is_refused, "{change}: {result:?}");
+    }
     Ok(())
 }
 
