@@ -28,6 +28,13 @@
       {{- include "jk8s.notMoreThan" (list (printf "%s.%s" $limits (first $pair)) (get $one.limits (first $pair)) $name (printf "%s.%s" $limits (last $pair)) (get $one.limits (last $pair)) $name) -}}
     {{- end -}}
   {{- end -}}
+  {{- range $field := list "users" "groups" "adminUsers" -}}
+  {{- range $number, $name := default list (get $one $field) -}}
+    {{- if has $name (list "system:anonymous" "system:unauthenticated") }}
+  - {{ $at }}.{{ $field }}[{{ $number }}]: {{ quote $name }} is every client that does not sign in: name users who sign in
+    {{- end -}}
+  {{- end -}}
+  {{- end -}}
   {{- range $number, $group := $one.adminGroups -}}
     {{- if include "jk8s.membersOfSystemGroup" $group }}
   - {{ $at }}.adminGroups[{{ $number }}]: {{ quote $group }} contains {{ include "jk8s.membersOfSystemGroup" $group }}. Its members would administer each other's workspaces: name a group of administrators, and list groups of users in groups
@@ -44,6 +51,10 @@
   - {{ $field }}[{{ $number }}]: {{ quote $group }} is a system group{{ with include "jk8s.membersOfSystemGroup" $group }} of {{ . }}{{ end }}. Its members would open every workspace: name a group of administrators
   {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- $groups := concat (default list (.Values.administrators).groups) (default list .Values.manager.authorization.adminGroups) | uniq -}}
+{{- if gt (len $groups) 32 }}
+  - administrators.groups: {{ len $groups }} groups with those of manager.authorization.adminGroups, and a manager has at most 32: name fewer
 {{- end -}}
 {{- range $number, $user := (.Values.administrators).users -}}
   {{- if include "jk8s.isOfKubernetes" $user }}

@@ -82,7 +82,10 @@ async fn gateway_and_operator_change_only_their_own_fields_and_users_forge_nothi
         Box::pin(the_operator_s_account_changes_only_its_own_fields_of_user_objects(&scratch)).await,
         Box::pin(only_the_operator_writes_statuses_independent_of_roles(&scratch)).await,
         Box::pin(without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(&scratch)).await,
-        Box::pin(a_controller_changes_finalizers_and_neither_spec_nor_labels(&scratch)).await,
+        Box::pin(a_controller_changes_finalizers_and_neither_spec_nor_labels(
+            &scratch,
+        ))
+        .await,
         // The last one: it starts the workspace.
         Box::pin(the_gateways_account_starts_workspaces_and_changes_nothing_else(
             &scratch,

@@ -20,7 +20,7 @@ use e2e::{
 };
 use kube::{Api, ResourceExt as _};
 use reqwest::{StatusCode, header};
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Submits a form with these fields from a hostile page, and waits until the browser is at what it answered.
 async fn submits(browser: &Browser, fields: &str, target: &str) -> anyhow::Result<()> {

@@ -213,32 +213,51 @@ fn administrators_of_the_installation_have_the_role_everywhere_and_may_connect()
         authorization["adminGroups"],
         json!(["oidc:platform", "oidc:support"])
     );
-    for role in ["jupyter-k8s-workspace-admin", "jupyter-k8s-catalog-viewer"] {
-        let binding = of_kind(&objects, "ClusterRoleBinding")
-            .into_iter()
-            .find(|binding| binding["roleRef"]["name"] == role)
-            .unwrap_or_else(|| panic!("no binding of {role}"));
-        let subjects = binding["subjects"].as_array().unwrap().iter();
-        let names: Vec<_> = subjects
-            .map(|subject| subject["name"].as_str().unwrap())
-            .collect();
-        assert_eq!(names, ["carol", "oidc:platform"], "{role}");
-    }
-    let bound = |objects: &[Value]| {
-        let bindings = of_kind(objects, "ClusterRoleBinding");
-        bindings
-            .iter()
-            .any(|one| one["roleRef"]["name"] == "jupyter-k8s-workspace-admin")
+    let role = "jupyter-k8s-administrator";
+    let of = |objects: &[Value], kind: &str| {
+        let mut found = of_kind(objects, kind).into_iter();
+        found.find(|one| one["metadata"]["name"] == role).cloned()
     };
-    assert!(bound(&objects));
-    assert!(
-        !bound(&with(&json!([]))),
-        "nobody administers all namespaces by default"
-    );
+    let binding = of(&objects, "ClusterRoleBinding").unwrap();
+    assert_eq!(binding["roleRef"]["name"], role);
+    let subjects = binding["subjects"].as_array().unwrap().iter();
+    let names: Vec<_> = subjects
+        .map(|subject| subject["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["carol", "oidc:platform"]);
+    let granted = granted(&of(&objects, "ClusterRole").unwrap());
+    for [resources, verbs] in [
+        ["workspaces", "administer share assign-owner"],
+        ["workspacetemplates workspacemanagers", "get list use"],
+    ] {
+        let all = [resources, verbs, ""].map(str::to_owned);
+        assert!(granted.contains(&all), "{all:?}: {granted:?}");
+    }
+    for kind in ["ClusterRole", "ClusterRoleBinding"] {
+        let by_default = of(&with(&json!([])), kind);
+        assert!(by_default.is_none(), "{by_default:?}");
+    }
     let one = json!({"scope": "Namespace", "administrators": {"users": ["carol"]}});
     let reason = with_values(one, &[]).unwrap_err();
     assert!(
         reason.contains(r#"administrators: "carol" would administer all namespaces"#),
         "{reason}"
     );
+    let groups = |prefix: &str| (0..20).map(|it| format!("{prefix}{it}")).collect::<Vec<_>>();
+    let many = json!({
+        "administrators": {"groups": groups("a")},
+        "manager": {"authorization": {"adminGroups": groups("b")}},
+    });
+    let reason = with_values(many, &[]).unwrap_err();
+    let expected = "administrators.groups: 40 groups with those of manager.authorization.adminGroups";
+    assert!(reason.contains(expected), "{reason}");
+    let anonymous =
+        json!([{"name": "team-a", "adminUsers": ["system:anonymous"], "groups": ["system:unauthenticated"]}]);
+    let reason = with_values(json!({"userNamespaces": anonymous}), &[]).unwrap_err();
+    for expected in [
+        r#"userNamespaces[0].adminUsers[0]: "system:anonymous" is every client that does not sign in"#,
+        r#"userNamespaces[0].groups[0]: "system:unauthenticated" is every client that does not sign in"#,
+    ] {
+        assert!(reason.contains(expected), "{reason}");
+    }
 }
