@@ -12,7 +12,7 @@ use crate::pages::{self, Failure};
 use crate::tokens::cookies::{self, MAX_LOGINS};
 use crate::tokens::random::{equal, random_token};
 use crate::tokens::seal::Purpose;
-use crate::tokens::{Enter, LOGIN_LIFE, LoginAttempt, MAX_STATE, RandomId, Token as _};
+use crate::tokens::{Enter, LOGIN_LIFE, LoginAttempt, MAX_STATE, REDEEM_LIFE, RandomId, Token as _};
 use crate::verify::AppState;
 use crate::verify::answers::redirect;
 use crate::verify::request::{Malformed, parameter};
@@ -113,7 +113,10 @@ fn send(
         verifier: random_token()?,
         provider: registered.name.clone(),
         lineage,
-        enter,
+        enter: Enter {
+            again: enter.again || another,
+            ..enter
+        },
         expires: now + LOGIN_LIFE,
     };
     let redirect_uri = callback_address(domain, registered);
@@ -122,7 +125,7 @@ fn send(
         verifier: &attempt.verifier,
         redirect_uri: &redirect_uri,
     };
-    let state = state(app, &attempt, another)?;
+    let state = state(app, &attempt)?;
     let url = provider
         .authorization_url(&state, binding, another)
         .map_err(|error| {
@@ -149,12 +152,8 @@ pub(super) fn callback_address(domain: &Domain, provider: &Registered) -> String
 
 /// `state` of the authorization request: the random value that belongs to the login's cookies, and behind it the browser and the
 /// target. They serve when the cookies are lost. A long target is left out, because providers accept no long URLs.
-fn state(app: &AppState, attempt: &LoginAttempt, another: bool) -> Result<String, Failure> {
-    let enter = Enter {
-        again: attempt.enter.again || another,
-        ..attempt.enter.clone()
-    };
-    let browser_and_target = (attempt.lineage, enter);
+fn state(app: &AppState, attempt: &LoginAttempt) -> Result<String, Failure> {
+    let browser_and_target = (attempt.lineage, &attempt.enter);
     let sealed = app
         .keys
         .seal(Purpose::Enter, IN_STATE, &browser_and_target, app.clock.now())?;
@@ -194,6 +193,12 @@ pub(super) struct UnderWay {
 }
 
 impl UnderWay {
+    /// Whether it began too long ago to give a session. Who began it may have left the browser to another user, and may still
+    /// complete it at the provider elsewhere.
+    pub(super) fn is_late(&self, now: i64) -> bool {
+        self.attempt.expires - LOGIN_LIFE + REDEEM_LIFE <= now
+    }
+
     /// Removes its cookies.
     pub(super) fn end(&self, headers: &mut HeaderMap) {
         for slot in &self.slots {

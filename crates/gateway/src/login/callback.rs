@@ -33,6 +33,11 @@ pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> R
         return lost(&app, &domain, &uri, &headers, &state);
     };
     let attempt = &login.attempt;
+    if login.is_late(app.clock.now()) {
+        let mut response = begin_anew(&app, &domain, (attempt.enter.clone(), true), &attempt.provider);
+        login.end(response.headers_mut());
+        return Ok(response);
+    }
     let Some(_place) = app.sessions.login_permit(&attempt.state).await? else {
         return Ok(stale(&domain, Some(another_go(&app, &attempt.enter))));
     };
@@ -62,20 +67,25 @@ fn lost(
         return Ok(pages::bare(StatusCode::NOT_FOUND));
     };
     let target = authorize::target_in(app, domain, headers, state)?;
-    let Some((enter, is_own)) = target.filter(|(enter, _)| link::is_ours(domain, enter)) else {
-        return Ok(stale(domain, None));
-    };
+    Ok(match target.filter(|(enter, _)| link::is_ours(domain, enter)) {
+        Some(target) => begin_anew(app, domain, target, &registered.name),
+        None => stale(domain, None),
+    })
+}
+
+/// Begins a login anew at this provider: once by itself in the browser that began it, else by the user's click.
+fn begin_anew(app: &AppState, domain: &Domain, (enter, is_own): (Enter, bool), provider: &str) -> Response {
     let by_itself = is_own && enter.attempt == 0;
     let enter = Enter {
         attempt: u8::from(by_itself),
         ..enter
     };
-    let again = format!("{}&with={}", another_go(app, &enter), registered.name);
-    Ok(if by_itself {
+    let again = format!("{}&with={provider}", another_go(app, &enter));
+    if by_itself {
         redirect(StatusCode::FOUND, &format!("{}{again}", domain.auth_origin()))
     } else {
         stale(domain, Some(again))
-    })
+    }
 }
 
 /// `again`: path that begins the login anew.

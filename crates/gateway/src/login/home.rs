@@ -13,7 +13,7 @@ use crate::login::{App, link};
 use crate::oidc::{Provider, Registered};
 use crate::pages::{self, Account, Another, Failure, Offer, Shelf};
 use crate::session::Session;
-use crate::tokens::MAX_STATE;
+use crate::tokens::{MAX_STATE, cookies};
 use crate::verify::AppState;
 use crate::verify::answers::{Refusal, redirect};
 use crate::verify::request::parameter;
@@ -26,11 +26,18 @@ pub(super) const SIGN_IN: &str = "/sign-in";
 pub(super) async fn home(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
     let state = parameter(&uri, "state")?.filter(|sealed| link::open(&app, &domain, sealed).is_some());
-    Ok(match (app.signed_in(&domain, &headers).await?, state) {
-        (Some(session), _) => known(&app, &domain, &session, &headers)?,
-        (None, Some(sealed)) => pages::on_to_another(&format!("/enter?t={sealed}&as=another")),
-        (None, None) => pages::signed_out(&offers(&app)),
-    })
+    if let Some(session) = app.signed_in(&domain, &headers).await? {
+        return known(&app, &domain, &session, &headers);
+    }
+    let mut response = match state {
+        Some(sealed) => pages::on_to_another(&format!("/enter?t={sealed}&as=another")),
+        None => pages::signed_out(&offers(&app)),
+    };
+    // The session ended elsewhere: by the portal's sign-out, or at the provider.
+    if app.session_cookie(&domain, &headers)?.is_some() {
+        cookies::clear_logins(response.headers_mut());
+    }
+    Ok(response)
 }
 
 /// Answers `GET https://auth.<base>/sign-in`, the button of that page. `as=another` begins a login despite an existing session.

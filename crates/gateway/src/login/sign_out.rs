@@ -37,11 +37,13 @@ pub(super) async fn sign_out(State(app): App, headers: HeaderMap, body: Bytes) -
     let next = next(&app, &domain, ended.as_ref(), then.as_deref());
     let mut response = redirect(StatusCode::SEE_OTHER, &next);
     cookies::clear(response.headers_mut(), cookies::SESSION);
+    cookies::clear_logins(response.headers_mut());
     Ok(response)
 }
 
 /// Answers `POST https://portal.<base>/_workspace/sign-out`, the button of the portal's pages. The session's cookie stays on the auth
-/// host, so the ticket names the session. Without a valid ticket the first page of the auth host has a button.
+/// host, so the ticket names the session. Without a valid ticket the first page of the auth host has a button. After a sign-out that
+/// page removes the cookies of logins.
 pub(super) async fn at_portal(
     State(app): App,
     AtSite(site): AtSite,

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::{Sessions, Unavailable};
-use crate::tokens::LOGIN_LIFE;
+use crate::tokens::REDEEM_LIFE;
 use crate::tokens::random::fingerprint;
 
 /// Maximum number of logins processed at a time.
@@ -28,7 +28,7 @@ impl Default for Logins {
     fn default() -> Self {
         let seen = moka::future::Cache::builder()
             .max_capacity(REMEMBERED)
-            .time_to_live(Duration::from_secs(LOGIN_LIFE.unsigned_abs()))
+            .time_to_live(Duration::from_secs(REDEEM_LIFE.unsigned_abs()))
             .build();
         Self {
             permits: Semaphore::new(MAX_CONCURRENT),

@@ -214,6 +214,13 @@ pub fn clear(headers: &mut HeaderMap, name: &str) {
     set(headers, name, "", Some(0));
 }
 
+/// Removes the cookies of all logins in progress. Another user of the browser may have begun them.
+pub fn clear_logins(headers: &mut HeaderMap) {
+    for slot in 0..MAX_LOGINS {
+        clear(headers, &login(slot));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

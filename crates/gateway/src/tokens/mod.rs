@@ -36,6 +36,8 @@ pub const TICKET_LIFE: i64 = 15 * 60;
 pub const ENTER_LIFE: i64 = 10 * 60;
 /// Lifetime of a login in progress, in seconds: users leave the provider's page open.
 pub const LOGIN_LIFE: i64 = 24 * 60 * 60;
+/// For how long after its beginning a login gives a session, in seconds. A later answer of the provider begins it anew.
+pub const REDEEM_LIFE: i64 = 10 * 60;
 /// Maximum length of path and query that a login leads back to, in bytes. They travel sealed in URLs, and in cookies
 /// (`cookies::pieces`).
 pub const MAX_TARGET: usize = 8 * 1024;

@@ -1,10 +1,12 @@
 //! Sign-ins that end late, or without their cookies: they arrive nevertheless, begin anew once, or say what to do.
 
-use gateway::tokens::{LOGIN_LIFE, cookies};
+use api::GatewaySession;
+use gateway::tokens::{LOGIN_LIFE, REDEEM_LIFE, cookies};
 use http::StatusCode;
+use kube::runtime::watcher::Event;
 
-use crate::support::browser::{Browser, Landing};
-use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, origin};
+use crate::support::browser::{Browser, Landing, headers};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, SYSTEM, origin};
 
 const AUTH_HOST: &str = "auth.ws.example";
 
@@ -56,8 +58,123 @@ async fn a_sign_in_that_takes_hours_arrives() {
             (true, &*tab(1)),
             "{minutes}"
         );
-        assert_eq!(logins(&landing), 1, "{minutes}");
+        // The login begins anew, once.
+        assert_eq!(logins(&landing), 2, "{minutes}");
+        assert_eq!(fixture.sessions().len(), usize::from(minutes > 11) + 1);
     }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_is_late_twice_shows_how_to_begin_anew() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    let callback = sent(&alice, &tab(1), at_callback).await;
+    fixture.pass(REDEEM_LIFE);
+    let callback = sent(&alice, &callback, at_callback).await;
+    fixture.pass(REDEEM_LIFE);
+    let landing = alice.open(&callback).await;
+    assert!(explains(&landing) && landing.trail.len() == 1, "{landing:?}");
+    let landing = alice.open(&landing.answer.link("Sign in again").unwrap()).await;
+    assert_eq!((landing.is_inside(), landing.url), (true, tab(1)));
+}
+
+/// A login that mallory began in this browser, completed at the provider by herself. The address signs its user in as her.
+async fn planted(fixture: &Fixture, browser: &Browser<'_>) -> String {
+    let login_page = sent(browser, &format!("{}/", origin(BOBS)), at_provider).await;
+    let answer = fixture.browser("mallory").step(&login_page).await;
+    fixture.issuer.take_requests();
+    answer.location().unwrap().to_owned()
+}
+
+/// The user as whom the browser arrives by this address.
+async fn arrives(browser: &Browser<'_>, callback: &str) -> &'static str {
+    let landing = browser.open(callback).await;
+    match landing.answer.status {
+        StatusCode::FORBIDDEN if landing.answer.body.contains("You are mallory") => "mallory",
+        _ if landing.is_inside() => "bob",
+        _ => panic!("{landing:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_login_that_was_begun_in_the_browser_long_ago_signs_its_user_in_as_nobody_else() {
+    let fixture = Fixture::new().await;
+    for is_signed_in in [false, true] {
+        let bob = fixture.browser("bob");
+        let callback = planted(&fixture, &bob).await;
+        if is_signed_in {
+            assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
+        }
+        fixture.pass(REDEEM_LIFE);
+        let before = fixture.sessions().len();
+        let landing = bob.open_until(&callback, at_callback).await;
+        assert_eq!(fixture.sessions().len(), before);
+        // A session that exists is renewed meanwhile.
+        let asked = fixture.issuer.take_requests();
+        assert!(is_signed_in || !asked.contains(&"/token".to_owned()), "{asked:?}");
+        assert_eq!(logins(&landing), usize::from(!is_signed_in));
+        match landing.answer.location() {
+            Some(next) => assert_eq!(arrives(&bob, next).await, "bob"),
+            None => assert!(landing.is_inside(), "{landing:?}"),
+        }
+        // It has ended, also for who opens the address again.
+        let before = fixture.sessions().len();
+        bob.open(&callback).await;
+        assert_eq!(fixture.sessions().len(), before);
+        assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
+    }
+    // The control: one that began just now counts.
+    let shared = fixture.browser("bob");
+    let callback = planted(&fixture, &shared).await;
+    fixture.pass(9 * 60);
+    assert_eq!(arrives(&shared, &callback).await, "mallory");
+    assert!(fixture.issuer.take_requests().contains(&"/token".to_owned()));
+}
+
+#[tokio::test]
+async fn no_login_that_was_begun_before_a_sign_out_signs_anybody_in() {
+    let fixture = Fixture::new().await;
+    for signs_out in [false, true] {
+        let bob = fixture.browser("bob");
+        let callback = planted(&fixture, &bob).await;
+        assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
+        fixture.issuer.take_requests();
+        if !signs_out {
+            assert_eq!(arrives(&bob, &callback).await, "mallory");
+            continue;
+        }
+        bob.send("POST", &format!("{AUTH}/sign-out"), headers(&[("origin", AUTH)]))
+            .await;
+        assert_eq!(bob.cookies(AUTH_HOST), None, "the session's and the logins'");
+        let landing = bob.open(&callback).await;
+        assert!(explains(&landing), "{landing:?}");
+        assert!(fixture.issuer.take_requests().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_first_page_ends_the_logins_of_a_browser_whose_session_ended_elsewhere_and_of_no_other() {
+    let fixture = Fixture::new().await;
+    let home = format!("{AUTH}/");
+    let bob = fixture.browser("bob");
+    planted(&fixture, &bob).await;
+    let before = bob.cookies(AUTH_HOST).unwrap();
+    bob.open(&home).await;
+    assert_eq!(bob.cookies(AUTH_HOST), Some(before), "never signed in");
+
+    assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
+    let before = bob.cookies(AUTH_HOST).unwrap();
+    bob.open(&home).await;
+    assert_eq!(bob.cookies(AUTH_HOST), Some(before), "signed in");
+
+    let session = fixture.sessions().remove(0);
+    let name = session.metadata.name.clone().unwrap();
+    fixture.server.remove::<GatewaySession>(Some(SYSTEM), &name);
+    fixture.app.sessions.apply(Event::Delete(session)).await;
+    let page = bob.open(&home).await.answer;
+    assert!(page.body.contains("You are signed out"), "{page:?}");
+    let after = bob.cookies(AUTH_HOST).unwrap();
+    assert!(!after.contains(cookies::LOGIN), "{after}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use api::manager::RoutingMode;
 use api::workspace::{AccessType, Phase};
 use gateway::index::{Domain, Target};
+use gateway::tokens::cookies;
 use http::{HeaderMap, Method, StatusCode};
 use kit::assertion::{InvalidAssertion, Verifier};
 use rules::access::Policy;
@@ -271,6 +272,9 @@ async fn one_click_in_the_portal_signs_out_here_and_at_the_provider() {
     fixture.watch().await;
     let alice = signed_in(&fixture, "alice").await;
     let elsewhere = signed_in(&fixture, "alice").await;
+    let held = || alice.cookies("auth.ws.example").unwrap();
+    alice.step(&format!("{AUTH}/sign-in?as=another")).await;
+    assert!(held().contains(cookies::LOGIN), "{}", held());
     let answer = press_sign_out(&alice, ORIGIN, ORIGIN).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     let next = answer.headers["refresh"].to_str().unwrap();
@@ -288,6 +292,7 @@ async fn one_click_in_the_portal_signs_out_here_and_at_the_provider() {
             .body
             .contains("You are signed out")
     );
+    assert!(!held().contains(cookies::LOGIN), "{}", held());
     assert_eq!(fetch(&elsewhere, "GET", &page()).await.status, StatusCode::OK);
 }
 
