@@ -36,6 +36,9 @@ const MEASURE: Duration = Duration::from_secs(1);
 /// outlives a session or a right for longer.
 const STREAM: i64 = 10;
 
+/// Shown on the answer to a refused request.
+const UNASKED: &str = "The API server was not asked who you are, because this request is refused.";
+
 /// What every page needs.
 pub struct App {
     /// Objects in memory.
@@ -139,6 +142,14 @@ impl App {
     pub(crate) async fn identity(&self, headers: &HeaderMap, user: &Arc<User>) -> Identity {
         match &self.tokens {
             Some(tokens) => tokens.identity(headers, user).await,
+            None => Identity::Impersonated,
+        }
+    }
+
+    /// The same for a request that is refused: the API server is not asked, and nothing is done as the user.
+    pub(crate) fn unasked(&self) -> Identity {
+        match self.tokens {
+            Some(_) => Identity::Unproven(UNASKED.into()),
             None => Identity::Impersonated,
         }
     }

@@ -8,11 +8,11 @@ use axum::extract::{DefaultBodyLimit, FromRequestParts as _, MatchedPath, Reques
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
-use http::header::{CACHE_CONTROL, HeaderName, VARY};
+use http::header::{CACHE_CONTROL, CONNECTION, HeaderName, VARY};
 use http::{HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use tower::ServiceBuilder;
-use tower::util::MapRequestLayer;
+use tower::util::{MapRequestLayer, MapResponseLayer};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestUuid, RequestId, SetRequestIdLayer};
 use tower_http::timeout::RequestBodyDeadlineLayer;
@@ -104,25 +104,26 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .layer(RequestBodyDeadlineLayer::new(READ_TIME));
     Router::new()
-        .route("/assets/{file}", get(pages::assets::file))
+        .route(
+            "/assets/{file}",
+            get(pages::assets::file).layer(MapResponseLayer::new(uncounted)),
+        )
         .merge(pages)
         .layer(all)
 }
 
 /// Passes a request on if it names a user. A request that changes something must also come from a page of this origin.
-async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (user, served) = match known(&app, &request) {
         Ok(known) => known,
-        Err(answer) => return *answer,
+        Err(answer) => return uncounted(*answer),
     };
-    let identity = app.identity(request.headers(), &user).await;
-    request.extensions_mut().insert((user, identity, served));
     let (mut parts, body) = request.into_parts();
-    let Ok(context) = Context::from_request_parts(&mut parts, &app).await;
-    let request = Request::from_parts(parts, body);
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    parts.extensions.insert((user, app.unasked(), served));
+    let Ok(mut context) = Context::from_request_parts(&mut parts, &app).await;
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let is_change = method == Method::POST;
-    let page = request.extensions().get::<MatchedPath>().cloned();
+    let page = parts.extensions.get::<MatchedPath>().cloned();
     // A check stores nothing, and has a limit of its own.
     let kind = if is_change && !path.ends_with("/check") {
         Kind::Change
@@ -130,24 +131,39 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
         Kind::Page
     };
     let permit = app.limits.answer(&context.user.name);
-    let response = if !source::is_allowed(&method, request.headers(), &context.served.origin()) {
-        context.foreign()
+    let refusal = if !source::is_allowed(&method, &parts.headers, &context.served.origin()) {
+        Some(context.foreign())
     } else if !app.limits.allows(&context.user.name, kind) {
-        context.too_many(
+        Some(context.too_many(
             "600 pages and 60 changes a minute are allowed.",
             "Try again in a minute.",
             "60",
-        )
+        ))
     } else if permit.is_none() {
-        context.too_many(
+        Some(context.too_many(
             "16 pages at the same time are allowed, until each has arrived.",
             "Try again in a second.",
             "1",
-        )
-    } else if app.index.is_too_old() {
-        pages::outdated::page(&context)
+        ))
     } else {
-        next.run(request).await
+        None
+    };
+    let response = if let Some(refusal) = refusal {
+        uncounted(refusal)
+    } else {
+        // This can ask the API server, so it comes after the limits.
+        context.identity = app.identity(&parts.headers, &context.user).await;
+        if app.index.is_too_old() {
+            pages::outdated::page(&context)
+        } else {
+            let known = (
+                context.user.clone(),
+                context.identity.clone(),
+                context.served.clone(),
+            );
+            parts.extensions.insert(known);
+            next.run(Request::from_parts(parts, body)).await
+        }
     };
     if response.status().is_client_error() || response.status().is_server_error() {
         let (user, request) = (&context.user.name, context.request);
@@ -161,6 +177,13 @@ async fn authenticate(State(app): State<Arc<App>>, mut request: Request, next: N
         // A stream has a permit of its own.
         _ => response,
     }
+}
+
+/// An answer that no limit of the user counts. It is its connection's last, so that unread ones keep no connections.
+fn uncounted(mut answer: Response) -> Response {
+    let close = HeaderValue::from_static("close");
+    answer.headers_mut().insert(CONNECTION, close);
+    answer
 }
 
 /// The part of a path that the log has.

@@ -25,6 +25,9 @@ use crate::router;
 
 /// How often the files of keys and certificates are read again. The kubelet takes about a minute to bring a change.
 const REREAD: Duration = Duration::from_secs(10);
+/// Time after the beginning of the last answer when a connection ends. An answer that nobody reads keeps its connection so long. It is more
+/// than a stream of 10 s and the proxy's idle time of 5 s. With the 10 s of `kit::https` an answer has its 30 s (`pages::held`).
+const IDLE: Duration = Duration::from_secs(20);
 
 /// Serves pages until the process shuts down.
 ///
@@ -74,7 +77,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let (app, watches) = App::new(parts, &readiness);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %args.listen_address, "the portal starts");
     tokio::select! {
-        () = kit::https::serve(listener, Arc::new(config), router::router(app), shutdown.clone()) => Ok(()),
+        () = kit::https::serve(listener, Arc::new(config), router::router(app), IDLE, shutdown.clone()) => Ok(()),
         () = end_readiness(shutdown, serving) => bail!("the signal handler ended"),
         () = watches => bail!("the watches ended"),
         () = cluster::follow(client, args.impersonation, mode) => bail!("the check of the API server ended"),

@@ -1,6 +1,6 @@
 //! What one user can make the portal hold: sizes of addresses, and answers under way.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use testkit::objects::workspace;
 
 use crate::common::{Portal, get};
@@ -66,6 +66,8 @@ async fn an_address_has_at_most_8_kib_which_names_all_workspaces_of_a_page() {
     }
 }
 
+/// Nobody asks for the rest of these answers. A connection takes up to 64 KiB of an answer that its client does not read: then it holds no
+/// permit, and its connection ends after the idle time (`kit::https`).
 #[tokio::test]
 async fn a_user_has_at_most_16_answers_that_are_not_taken() {
     let portal = portal().await;
@@ -98,6 +100,39 @@ async fn a_user_has_at_most_16_answers_that_are_not_taken() {
     // Answers that are taken whole do not count any more.
     assert_eq!(portal.get("alice", "/").await.status, StatusCode::OK);
     drop(streams);
+}
+
+#[tokio::test]
+async fn an_answer_that_no_limit_counts_is_the_last_of_its_connection() {
+    let portal = portal().await;
+    let page = portal.get("alice", "/").await;
+    let (_, asset) = page.text.split_once("\"/assets/").unwrap();
+    let asset = format!("/assets/{}", asset.split_once('"').unwrap().0);
+    let mut foreign = get("alice", "/stop");
+    *foreign.method_mut() = Method::POST;
+    let mut unread = Vec::new();
+    for _ in 0..16 {
+        unread.push(portal.open("bob", "/").await);
+    }
+    for (request, status) in [
+        (get("alice", &asset), StatusCode::OK),
+        (get("alice", "/assets/absent"), StatusCode::NOT_FOUND),
+        (
+            get("alice", &format!("/{}", "x".repeat(8192))),
+            StatusCode::URI_TOO_LONG,
+        ),
+        (foreign, StatusCode::FORBIDDEN),
+        (get("bob", "/"), StatusCode::TOO_MANY_REQUESTS),
+    ] {
+        let address = request.uri().clone();
+        let answer = portal.send(request).await;
+        assert_eq!(answer.status, status, "{address}");
+        assert_eq!(answer.headers["connection"], "close", "{address}");
+    }
+    let lost = portal.get("alice", "/absent").await;
+    for counted in [page, lost] {
+        assert!(!counted.headers.contains_key("connection"), "{}", counted.status);
+    }
 }
 
 #[tokio::test]

@@ -196,6 +196,35 @@ async fn whose_a_token_is_is_asked_once_and_again_after_no_answer() {
 }
 
 #[tokio::test]
+async fn a_refused_request_does_not_ask_the_api_server_whose_a_token_is() {
+    let portal = portal().await;
+    let bearer = format!("Bearer {TOKEN}");
+    // Without an answer each request asks again.
+    let failing = Fault::internal(Method::POST, "/selfsubjectreviews", usize::MAX);
+    portal.server.fail(failing);
+    let mut foreign = with(get("alice|oidc:ml", "/w/team/lab/stop"), &[&bearer]);
+    *foreign.method_mut() = Method::POST;
+    let evil = HeaderValue::from_static("https://lab.workspaces.localhost:8443");
+    foreign.headers_mut().insert("origin", evil);
+    let refused = portal.send(foreign).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let mut unread = Vec::new();
+    for _ in 0..16 {
+        unread.push(portal.open("alice|oidc:ml", "/account").await);
+    }
+    let refused = page(&portal, "/account", &[&bearer]).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!portal.server.take_calls().iter().any(is_self_review));
+
+    drop(unread);
+    let shown = page(&portal, "/account", &[&bearer]).await;
+    assert_eq!(shown.status, StatusCode::OK);
+    stop(&portal, &[&bearer]).await;
+    let calls = portal.server.take_calls();
+    assert_eq!(calls.iter().filter(|call| is_self_review(call)).count(), 2);
+}
+
+#[tokio::test]
 async fn the_account_page_says_whether_the_api_server_knows_the_same_user_and_groups() {
     let portal = portal().await;
     let bearer = format!("Bearer {TOKEN}");

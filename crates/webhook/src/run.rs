@@ -67,7 +67,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
     tracing::info!(version = env!("CARGO_PKG_VERSION"), address = %args.listen_address, "the webhook starts");
     tokio::select! {
-        () = kit::https::serve(listener, Arc::new(config), router, shutdown.clone()) => Ok(()),
+        () = kit::https::serve(listener, Arc::new(config), router, kit::https::IDLE, shutdown.clone()) => Ok(()),
         () = end_readiness(shutdown, serving) => bail!("the signal handler ended"),
         () = reconciler.run() => bail!("the reconciler of the certificate ended"),
         () = watch_templates => bail!("the watch of templates ended"),

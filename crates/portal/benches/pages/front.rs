@@ -55,7 +55,13 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         });
         let router = Router::new().fallback(move |request| front.clone().answer(request));
         let (listener, stop) = (TcpListener::bind(address).await?, CancellationToken::new());
-        tokio::spawn(kit::https::serve(listener, config.clone(), router, stop));
+        tokio::spawn(kit::https::serve(
+            listener,
+            config.clone(),
+            router,
+            kit::https::IDLE,
+            stop,
+        ));
     }
     println!("ready");
     spawn_blocking(|| io::copy(&mut io::stdin(), &mut io::sink())).await??;

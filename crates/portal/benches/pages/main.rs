@@ -70,7 +70,14 @@ async fn bare(address: SocketAddr, folder: &Path, bytes: usize) -> anyhow::Resul
     let page = axum::body::Bytes::from(vec![b'a'; bytes]);
     let router = Router::new().fallback(move || std::future::ready(page.clone()));
     let listener = TcpListener::bind(address).await?;
-    kit::https::serve(listener, Arc::new(config), router, CancellationToken::new()).await;
+    kit::https::serve(
+        listener,
+        Arc::new(config),
+        router,
+        kit::https::IDLE,
+        CancellationToken::new(),
+    )
+    .await;
     Ok(())
 }
 

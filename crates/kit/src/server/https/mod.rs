@@ -36,9 +36,8 @@ const DRAIN: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_secs(5);
 /// Maximum number of connections. At the limit, the address with most connections loses one to an address with fewer.
 const CONNECTIONS: usize = 1024;
-/// Idle time after which a connection is closed.
-/// Clients close theirs earlier (Go: 90 s), so that no connection closes just when a client uses it.
-const IDLE: Duration = Duration::from_mins(2);
+/// Idle time for clients that nothing is known of: they close their connections earlier (Go: after 90 s).
+pub const IDLE: Duration = Duration::from_mins(2);
 
 /// Time after which a connection ends whose client takes nothing of an answer. The answer, and what it holds, is dropped. This does not hold
 /// for the windows of HTTP/2: only clients that are trusted with their memory speak it here.
@@ -62,17 +61,21 @@ struct Bounds {
 
 /// Serves `router` over TLS until [`LINGER`] after `shutdown`. Then it waits for the requests in flight.
 ///
+/// A connection ends when its last answer began `idle` ago, read or not. A part of it that is not sent yet has [`DRAIN`] more. Clients must
+/// end idle connections earlier, so that no connection ends just when a client uses it.
+///
 /// From `shutdown` on, each answer over HTTP/1 ends its connection. A connection that the server closes while a client sends its next
 /// request is an error for that client: Go does not repeat a POST.
 pub async fn serve(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     router: Router,
+    idle: Duration,
     shutdown: CancellationToken,
 ) {
     let bounds = Bounds {
         connections: CONNECTIONS,
-        idle: IDLE,
+        idle,
         stall: STALL,
         linger: LINGER,
     };

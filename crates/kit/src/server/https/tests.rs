@@ -9,7 +9,12 @@ use axum::{Extension, body::Body, routing::get};
 use hyper::client::conn::{http1, http2};
 use jiff::Timestamp;
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer, pki_types::pem::PemObject as _};
-use tokio::{io::AsyncReadExt as _, net::TcpSocket, sync::Notify};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
+    net::TcpSocket,
+    sync::Notify,
+    time::advance,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -60,6 +65,7 @@ async fn served_within(bounds: Bounds) -> Served {
     });
     let router = Router::new()
         .route("/", get(async |Extension(Peer(peer))| format!("{peer}")))
+        .route("/page", get(async || PART))
         .route("/slow", slow)
         .route("/large", get(async move || large(tracker.token())));
     let shutdown = CancellationToken::new();
@@ -189,6 +195,44 @@ async fn an_idle_connection_ends_and_an_active_one_stays() {
     assert_eq!(text(slow.await.unwrap().unwrap()).await, "slow");
     // The connection is idle now, too.
     busy_one.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unread_answer_keeps_its_connection_for_the_idle_time_and_a_further_request_for_longer() {
+    // While a blocking task runs, time moves by `advance` alone.
+    let (end, until_end) = std::sync::mpsc::channel::<()>();
+    let still = tokio::task::spawn_blocking(move || until_end.recv());
+    let served = served_within(Bounds {
+        stall: IDLE * 9,
+        ..BOUNDS
+    })
+    .await;
+    let mut unread = served.tls(ONE, "http/1.1").await.unwrap();
+    unread
+        .write_all(b"GET /page HTTP/1.1\r\nhost: webhook\r\n\r\n")
+        .await
+        .unwrap();
+    // The answer has begun. The kernel takes the rest of it.
+    unread.read_u8().await.unwrap();
+    let tls = served.tls(ONE, "http/1.1").await.unwrap();
+    let (mut used, connection) = http1::handshake(TokioIo::new(tls)).await.unwrap();
+    let used_one = tokio::spawn(connection);
+    for _ in 0..2 {
+        let answer = used.send_request(request("/")).await.unwrap();
+        assert_eq!(text(answer).await, "127.0.0.1");
+        advance(IDLE * 3 / 4).await;
+    }
+    let socket = unread.get_ref().0;
+    while !socket.ready(Interest::READABLE).await.unwrap().is_read_closed() {
+        tokio::task::yield_now().await;
+    }
+    let answer = used.send_request(request("/")).await.unwrap();
+    assert_eq!(text(answer).await, "127.0.0.1");
+    assert!(!used_one.is_finished());
+    advance(IDLE).await;
+    used_one.await.unwrap().unwrap();
+    drop(end);
+    still.await.unwrap().unwrap_err();
 }
 
 #[tokio::test]
