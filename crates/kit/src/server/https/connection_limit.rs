@@ -1,6 +1,6 @@
 //! Client address -> permit for a connection (in memory).
 //!
-//! At the limit, the address with most connections loses one to an address that has fewer.
+//! At the limit, the address with most connections loses one to an address that has fewer. A new connection of its own replaces an idle one.
 //! The limit is hand-written because the layers of tower see requests, not connections.
 
 use std::{
@@ -67,17 +67,19 @@ impl ConnectionLimit {
     }
 
     /// Returns a permit for a connection from `peer`.
-    /// At the limit it evicts a connection of the address with most connections, idle ones first.
-    /// Returns `None` if `peer` itself would then have most connections.
+    /// At the limit it evicts a connection of the address with most connections: idle ones first, and of these the one that was used longest
+    /// ago. If `peer` itself would then have most, its own idle one is evicted. Returns `None` if it has none.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<Permit> {
         let mut open = self.lock();
         if open.by_id.len() >= self.limit {
             let (&largest, &has) = open.count.iter().max_by_key(|(_, has)| **has)?;
-            if open.count.get(&peer).copied().unwrap_or(0) + 1 >= has {
+            let own = open.count.get(&peer).copied().unwrap_or(0);
+            let loser = if own + 1 >= has { peer } else { largest };
+            let its = open.by_id.iter().filter(|(_, it)| it.peer == loser);
+            let (&id, it) = its.min_by_key(|(_, it)| (it.activity.is_busy(), it.activity.last()))?;
+            if loser == peer && it.activity.is_busy() {
                 return None;
             }
-            let its = open.by_id.iter().filter(|(_, it)| it.peer == largest);
-            let (&id, _) = its.min_by_key(|(id, it)| (it.activity.is_busy(), **id))?;
             if let Some(connection) = open.remove(id) {
                 connection.evicted.cancel();
             }
@@ -147,6 +149,11 @@ impl Activity {
         self.under_way.load(Ordering::Relaxed) > 0
     }
 
+    /// The beginning of the connection, or of its last answer.
+    fn last(&self) -> Instant {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Counts a request until the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         self.under_way.fetch_add(1, Ordering::Relaxed);
@@ -156,7 +163,7 @@ impl Activity {
     /// Returns once the connection was idle for `limit`.
     pub(super) async fn idle(&self, limit: Duration) {
         loop {
-            let quiet = self.last.lock().unwrap_or_else(PoisonError::into_inner).elapsed();
+            let quiet = self.last().elapsed();
             match limit.checked_sub(quiet) {
                 _ if self.is_busy() => tokio::time::sleep(limit).await,
                 Some(left) if !left.is_zero() => tokio::time::sleep(left).await,
@@ -191,21 +198,43 @@ mod tests {
     fn the_address_with_the_most_connections_is_evicted_first() {
         let limit = ConnectionLimit::new(6);
         let mut greedy: Vec<_> = (0..6).map(|_| limit.acquire(peer(1)).unwrap()).collect();
-        assert!(limit.acquire(peer(1)).is_none());
         let _busy = greedy[0].activity().begin();
-        let others: Vec<_> = std::iter::from_fn(|| limit.acquire(peer(2))).collect();
-        assert_eq!(others.len(), 3);
+        let others: Vec<_> = (0..3).map(|_| limit.acquire(peer(2)).unwrap()).collect();
         let evicted: Vec<_> = greedy.iter().map(is_evicted).collect();
         assert_eq!(evicted, [false, true, true, true, false, false], "busy ones last");
         assert!(others.iter().all(|permit| !is_evicted(permit)));
         // Dropping an evicted permit frees nothing.
         greedy.drain(1..4);
+        let _all_busy: Vec<_> = others.iter().map(|permit| permit.activity().begin()).collect();
         assert!(limit.acquire(peer(2)).is_none());
         drop(greedy);
-        let more: Vec<_> = std::iter::from_fn(|| limit.acquire(peer(2))).collect();
-        assert_eq!(more.len(), 3);
+        let more: Vec<_> = (0..3).map(|_| limit.acquire(peer(2)).unwrap()).collect();
+        assert!(others.iter().chain(&more).all(|permit| !is_evicted(permit)));
         drop((others, more));
         assert!(limit.lock().by_id.is_empty() && limit.lock().count.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_replaces_the_one_of_its_address_that_was_used_longest_ago() {
+        let limit = ConnectionLimit::new(4);
+        let open: Vec<_> = (0..4).map(|_| limit.acquire(peer(1)).unwrap()).collect();
+        let busy = open[1].activity().begin();
+        for used in [3, 0, 2] {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            drop(open[used].activity().begin());
+        }
+        let mut new = Vec::new();
+        for replaced in [3, 0, 2] {
+            assert!(!is_evicted(&open[replaced]));
+            tokio::time::advance(Duration::from_secs(1)).await;
+            new.push(limit.acquire(peer(1)).unwrap());
+            assert!(is_evicted(&open[replaced]));
+        }
+        let _all_busy: Vec<_> = new.iter().map(|permit| permit.activity().begin()).collect();
+        assert!(limit.acquire(peer(1)).is_none(), "no idle one is left");
+        drop(busy);
+        assert!(limit.acquire(peer(1)).is_some());
+        assert!(is_evicted(&open[1]) && !new.iter().any(is_evicted));
     }
 
     #[tokio::test(start_paused = true)]

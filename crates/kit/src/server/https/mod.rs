@@ -34,7 +34,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(10);
 /// Time between the end of readiness and the end of listening, in which Services lead their clients to other pods.
 const LINGER: Duration = Duration::from_secs(5);
-/// Maximum number of connections. At the limit, the address with most connections loses one to an address with fewer.
+/// Maximum number of connections. At the limit, the address with most connections loses one: see [`ConnectionLimit::acquire`].
 const CONNECTIONS: usize = 1024;
 /// Idle time for clients that nothing is known of: they close their connections earlier (Go: after 90 s).
 pub const IDLE: Duration = Duration::from_mins(2);
@@ -113,7 +113,7 @@ async fn serve_within(
             }
         };
         let Some(permit) = limit.acquire(peer) else {
-            tracing::debug!(%peer, "the limit of connections is reached, and this address has most");
+            tracing::debug!(%peer, "the limit of connections is reached, and this address has most, all in use");
             continue;
         };
         let (acceptor, router) = (acceptor.clone(), router.clone());
@@ -125,7 +125,7 @@ async fn serve_within(
         };
         connections.spawn(async move {
             tokio::select! {
-                () = permit.evicted() => tracing::debug!(%peer, "a connection is closed to accept one from another address"),
+                () = permit.evicted() => tracing::debug!(%peer, "a connection is closed to accept another one"),
                 () = answer(stream, &acceptor, Peer(peer), &permit, router, end) => {}
             }
         });
