@@ -174,12 +174,20 @@ async fn a_running_workspace_is_reported_although_its_disk_cannot_be_written() {
     stage.reconcile().await.unwrap();
     stage.cluster();
     stage.get_ready();
+    stage.reconcile().await.unwrap();
+    let before = stage.status().observed_generation;
     stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
     stage.fail(Method::PATCH, "persistentvolumeclaims/", 500, "not now", 1);
     stage.reconcile().await.unwrap_err();
     let status = stage.status();
     assert_eq!(status.phase, Some(Phase::Running));
     assert!(status.endpoint.is_some());
+    assert_eq!(
+        status.observed_generation, before,
+        "the new size is not written yet"
+    );
+    stage.reconcile().await.unwrap();
+    assert_ne!(stage.status().observed_generation, before);
 }
 
 #[tokio::test]

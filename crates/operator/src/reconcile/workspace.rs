@@ -132,6 +132,11 @@ pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<N
         &observed,
         &mut assessment.status,
     );
+    // Not every change of the spec is written yet. A stop is: its failures are about what stays.
+    if failure.is_some() && !matches!(intent, Intent::Stop | Intent::Await) {
+        let before = workspace.status.as_ref();
+        assessment.status.observed_generation = before.and_then(|status| status.observed_generation);
+    }
     let recheck = sooner(sooner(assessment.recheck, expected), retried);
     let update = StatusUpdate {
         status: assessment.status,
