@@ -75,7 +75,7 @@ impl Report {
                 .iter()
                 .filter(|one| one.is_answered() && one.took > LONG)
                 .count(),
-            gap: gaps.max().unwrap_or(end),
+            gap: gaps.max().unwrap_or_default(),
             late: asked.iter().filter(is_late).count(),
             first_failed: failed
                 .iter()

@@ -288,7 +288,7 @@ async fn the_opener_of_a_sign_in_cannot_read_its_code() -> anyhow::Result<()> {
                  setInterval(look, 2); done('')";
     tries(&browser, watch, &link).await?;
     let end = format!("{url}_workspace/callback");
-    // The control: it gets there, and every address before was read.
+    // The control: it gets there.
     let seen = wait::until("the opened window to arrive", wait::USUAL, || async {
         let seen = tries(&browser, "done([...seen])", "").await;
         let seen = seen.map_err(|error| format!("{error:#}"))?;

@@ -35,21 +35,31 @@ const TIMEOUT: Duration = Duration::from_mins(4);
 /// Each replica of a server reads its keys every 45 s or less often: twice where the time begins with one.
 const CHECKS: usize = 2;
 
-/// A call of one of the product's servers that goes on for ever: name and number of calls in that time at most.
-fn upkeep(release: &str) -> BTreeMap<(String, String, String), usize> {
+/// A call of one of the product's servers that goes on for ever: name and number of calls in this time at most.
+fn upkeep(release: &str, time: Duration) -> BTreeMap<(String, String, String), usize> {
+    let every = |period: u64| {
+        usize::try_from(time.as_secs() / period)
+            .unwrap_or(usize::MAX)
+            .saturating_add(2)
+    };
     let of = |component: &str, what: &str, name: String, most: usize| {
         ((component.to_owned(), what.to_owned(), name), most)
     };
     [
         // Every 2 s or less often.
-        of("operator", "patch leases", format!("{release}-operator"), 31),
-        of("operator", "get leases", format!("{release}-operator"), 31),
+        of(
+            "operator",
+            "patch leases",
+            format!("{release}-operator"),
+            every(2),
+        ),
+        of("operator", "get leases", format!("{release}-operator"), every(2)),
         // Every second or less often, by each of two replicas; one more where the time begins.
         of(
             "gateway",
             "patch leases",
             format!("{release}-gateway-heartbeat"),
-            122,
+            2 * every(1),
         ),
         // Keys rotate: whether others made new ones is looked at (docs/operations.md).
         of(
@@ -75,10 +85,10 @@ fn upkeep(release: &str) -> BTreeMap<(String, String, String), usize> {
 }
 
 /// What is not upkeep among what our servers called: each call once, with its number.
-fn excess(calls: &[Call]) -> anyhow::Result<BTreeMap<String, usize>> {
+fn excess(calls: &[Call], time: Duration) -> anyhow::Result<BTreeMap<String, usize>> {
     let environment = Environment::get()?;
     let ours = ours()?;
-    let mut known = upkeep(&environment.release);
+    let mut known = upkeep(&environment.release, time);
     let mut rest = BTreeMap::new();
     for call in calls {
         let Some(component) = call.user.strip_prefix(&ours) else {
@@ -126,7 +136,7 @@ async fn quiet() -> anyhow::Result<()> {
     while since.elapsed() < QUIET {
         ensure!(begin.elapsed() < TIMEOUT, "it never got quiet: {last:?}");
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let received = excess(&log.calls(|line| line.contains(&ours))?)?;
+        let received = excess(&log.calls(|line| line.contains(&ours))?, QUIET)?;
         if !received.is_empty() {
             (since, last) = (Instant::now(), received);
         }
@@ -216,10 +226,10 @@ async fn idle_servers_only_renew_leases_and_watches() -> anyhow::Result<()> {
     quiet().await?;
 
     let ours = ours()?;
-    let mut log = Log::open()?;
+    let (mut log, begin) = (Log::open()?, Instant::now());
     tokio::time::sleep(SILENCE).await;
     let calls = log.calls(|line| line.contains(&ours) || line.contains(&scratch.namespace))?;
-    let received = excess(&calls)?;
+    let received = excess(&calls, begin.elapsed())?;
     assert!(received.is_empty(), "{received:#?}");
     // They were there, and heard.
     for component in ["operator", "gateway"] {

@@ -17,9 +17,13 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 use reqwest::StatusCode;
 use serde_json::json;
 
-/// Whether a user's list in the portal has the namespace's workspaces.
+/// Whether a user's list of the namespace in the portal has the workspace.
 async fn lists(portal: &Portal, namespace: &str) -> anyhow::Result<bool> {
-    Ok(portal.json("/").await?.to_string().contains(namespace))
+    let list = portal
+        .json(&format!("/?namespace={namespace}"))
+        .await?
+        .to_string();
+    Ok(list.contains(&format!("/w/{namespace}/hers")))
 }
 
 #[tokio::test]
