@@ -34,18 +34,18 @@ async fn an_administrator_lists_opens_stops_and_starts_another_user_s_workspace_
     let (url, uid) = (workspace::url(&hers)?, hers.uid().context("no UID")?);
     let (namespace, page) = (&scratch.namespace, format!("/w/{}/hers", scratch.namespace));
 
-    let carol = Portal::enter("carol").await?;
-    carol.knows(&page).await?;
-    assert!(lists(&carol, namespace).await?);
-    let answer = HttpSession::new()?.sign_in(&url, "carol").await?;
+    let ruth = Portal::enter("ruth").await?;
+    ruth.knows(&page).await?;
+    assert!(lists(&ruth, namespace).await?);
+    let answer = HttpSession::new()?.sign_in(&url, "ruth").await?;
     assert_eq!(answer.status(), StatusCode::OK);
-    let stop = carol.post(&format!("{page}/stop"), &[("uid", &uid)]).await?;
+    let stop = ruth.post(&format!("{page}/stop"), &[("uid", &uid)]).await?;
     assert_eq!(stop.status(), StatusCode::SEE_OTHER);
     workspace::reached(&scratch.api(), "hers", Phase::Stopped).await?;
-    let everywhere = Api::<Workspace>::all(cluster::user("carol").await?);
+    let everywhere = Api::<Workspace>::all(cluster::user("ruth").await?);
     let all = everywhere.list(&ListParams::default()).await?;
     assert!(all.iter().any(|one| one.uid().as_ref() == Some(&uid)));
-    let in_namespace = Api::namespaced(cluster::user("carol").await?, namespace);
+    let in_namespace = Api::namespaced(cluster::user("ruth").await?, namespace);
     workspace::set(
         &in_namespace,
         "hers",
@@ -60,7 +60,7 @@ async fn an_administrator_lists_opens_stops_and_starts_another_user_s_workspace_
             let records = servers::records("gateway", &uid).await;
             let records = records.map_err(|error| format!("{error:#}"))?;
             let by_carol = |record: &serde_json::Value| {
-                record["user"] == "carol" && record["event"] == "opened" && record["rule"] == "administrator"
+                record["user"] == "ruth" && record["event"] == "opened" && record["rule"] == "administrator"
             };
             if records.iter().any(by_carol) {
                 Ok(())

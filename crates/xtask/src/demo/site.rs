@@ -21,7 +21,7 @@ pub(super) const USER_NAMESPACE: &str = "team-demo";
 /// Users with an account at the identity provider; the first owns the workspace.
 pub(super) const USERS: [&str; 3] = ["alice", "bob", ADMINISTRATOR];
 /// The one who administers the workspaces of all.
-pub(super) const ADMINISTRATOR: &str = "carol";
+pub(super) const ADMINISTRATOR: &str = "ruth";
 /// The workspace to open.
 pub(super) const WORKSPACE: &str = "alice-lab";
 /// Its template.

@@ -73,13 +73,13 @@ async fn of_chance(scratch: &Scratch) -> anyhow::Result<()> {
     both_came_up(admitted, all)
 }
 
-/// A disk cannot shrink even by less than the precision of a float.
+/// A disk cannot shrink even by less than the precision of a float, which is an eighth of a byte just below the largest size.
 async fn within_float_precision(scratch: &Scratch) -> anyhow::Result<()> {
     let workspaces: Api<Workspace> = scratch.api();
     // Its claim waits for a volume that nothing creates.
     let spec = json!({
         "displayName": "x", "desiredStatus": "Stopped",
-        "storage": {"size": "9007199254740993", "storageClassName": "none-such"},
+        "storage": {"size": "1125899906842000", "storageClassName": "none-such"},
     });
     let stored = serde_json::from_value(json!({"metadata": {"name": "vast"}, "spec": spec}))?;
     workspaces.create(&PostParams::default(), &stored).await?;
@@ -94,13 +94,13 @@ async fn within_float_precision(scratch: &Scratch) -> anyhow::Result<()> {
         ..PatchParams::default()
     };
     for (size, may) in [
-        ("9007199254740992", false),
-        ("9007199254740992999m", false),
-        ("9007199254740992e0", false),
-        ("9007199254740993", true),
-        ("9007199254740993000m", true),
-        ("9007199254740993e0", true),
-        ("9007199254740994", true),
+        ("1125899906841999", false),
+        ("1125899906841999999m", false),
+        ("1125899906841999e0", false),
+        ("1125899906842000", true),
+        ("1125899906842000000m", true),
+        ("1125899906842000e0", true),
+        ("1125899906842001", true),
     ] {
         let patch = Patch::Merge(json!({"spec": {"storage": {"size": size}}}));
         let refused = by_definition(workspaces.patch("vast", &dry, &patch).await)?;
