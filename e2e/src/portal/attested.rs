@@ -22,7 +22,7 @@ use kit::{
 use kube::Api;
 use reqwest::Url;
 use serde_json::Value;
-use tokio::{sync::Mutex, task::JoinHandle};
+use tokio::sync::Mutex;
 
 use crate::{Environment, cluster, http::replica::Replica, portal};
 
@@ -95,30 +95,37 @@ fn says(view: &Value, part: &str) -> bool {
     }
 }
 
-/// A connection to the portal, for one request at a time.
-#[derive(Debug)]
+/// The client's end of a connection.
+type Sender = http1::SendRequest<Full<Bytes>>;
+
+/// A connection to the portal, for one request at a time. It is opened anew where the portal has closed it.
 pub struct Connection {
-    sender: Mutex<http1::SendRequest<Full<Bytes>>>,
+    sender: Mutex<Sender>,
+    replica: Replica,
     signer: Arc<Signer>,
     origin: String,
-    carrier: JoinHandle<()>,
+}
+
+/// The connection ends when its sender is dropped.
+async fn connect(replica: &Replica) -> anyhow::Result<Sender> {
+    let (sender, connection) = http1::handshake(TokioIo::new(replica.connect().await?)).await?;
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
 }
 
 impl Connection {
-    /// Opens a connection to a replica. The portal closes it after two minutes without a request.
+    /// Opens a connection to a replica.
     ///
     /// # Errors
     /// No replica is ready or can be reached.
     pub async fn open(signer: Arc<Signer>) -> anyhow::Result<Self> {
-        let replicas = Replica::of("portal").await?;
-        let replica = replicas.first().context("no replica of the portal is ready")?;
-        let io = TokioIo::new(replica.connect().await?);
-        let (sender, connection) = http1::handshake(io).await?;
+        let replica = Replica::of("portal").await?.into_iter().next();
+        let replica = replica.context("no replica of the portal is ready")?;
         Ok(Self {
-            sender: Mutex::new(sender),
+            sender: Mutex::new(connect(&replica).await?),
+            replica,
             signer,
             origin: portal::address("")?,
-            carrier: tokio::spawn(async move { drop(connection.await) }),
         })
     }
 
@@ -169,7 +176,9 @@ impl Connection {
             .body(Full::new(Bytes::from(body)))?;
         let answer = {
             let mut sender = self.sender.lock().await;
-            sender.ready().await?;
+            if sender.ready().await.is_err() {
+                *sender = connect(&self.replica).await?;
+            }
             sender.send_request(request).await?
         };
         let status = answer.status().as_u16();
@@ -179,11 +188,5 @@ impl Connection {
             status,
             view: serde_json::from_str(&text).unwrap_or(Value::String(text)),
         })
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.carrier.abort();
     }
 }
