@@ -46,14 +46,14 @@ fn upkeep(release: &str, time: Duration) -> BTreeMap<(String, String, String), u
         ((component.to_owned(), what.to_owned(), name), most)
     };
     [
-        // Every 2 s or less often.
+        // Every second or less often, by leader and followers together.
         of(
             "operator",
             "patch leases",
             format!("{release}-operator"),
-            every(2),
+            every(1),
         ),
-        of("operator", "get leases", format!("{release}-operator"), every(2)),
+        of("operator", "get leases", format!("{release}-operator"), every(1)),
         // Every second or less often, by each of two replicas; one more where the time begins.
         of(
             "gateway",
