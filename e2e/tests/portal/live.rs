@@ -73,18 +73,24 @@ fn renamed(number: usize) -> String {
     format!("{} of dave {number}", ["A", "y", "C", "x"][number / ROWS % 4])
 }
 
-/// Changes ten rows a second.
+/// Changes ten rows a second, each row once a second. A row's next change waits for the one before, so that they are stored in order.
 async fn rows_change(workspaces: &Api<Workspace>) -> anyhow::Result<()> {
-    let mut tick = tokio::time::interval(Duration::from_millis(100));
-    let mut changes = tokio::task::JoinSet::new();
-    for number in 0..CHANGES {
-        tick.tick().await;
-        let (workspaces, row) = (workspaces.clone(), format!("row-{}", number % ROWS));
-        let name = json!({"displayName": renamed(number)});
-        changes.spawn(async move { workspace::set(&workspaces, &row, name).await.map(drop) });
+    let mut rows = tokio::task::JoinSet::new();
+    for row in 0..ROWS {
+        let workspaces = workspaces.clone();
+        let begin = tokio::time::Instant::now() + Duration::from_millis(100) * u32::try_from(row)?;
+        rows.spawn(async move {
+            let mut tick = tokio::time::interval_at(begin, Duration::from_secs(1));
+            for number in (row..CHANGES).step_by(ROWS) {
+                tick.tick().await;
+                let name = json!({"displayName": renamed(number)});
+                workspace::set(&workspaces, &format!("row-{row}"), name).await?;
+            }
+            anyhow::Ok(())
+        });
     }
-    while let Some(change) = changes.join_next().await {
-        change??;
+    while let Some(row) = rows.join_next().await {
+        row??;
     }
     Ok(())
 }
