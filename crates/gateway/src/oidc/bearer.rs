@@ -4,7 +4,7 @@ use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Map, Value, json};
 
 use super::Provider;
-use super::id_token::{JwtError, SKEW, payload};
+use super::id_token::{JwtError, SKEW, numeric_date, payload};
 use super::jwks::{Fetched, For};
 use super::other_tokens;
 use super::settings::Settings;
@@ -73,7 +73,11 @@ fn verify(
     if of_login || !audiences.iter().any(|audience| is_for(audience)) {
         return Err(JwtError::Audience);
     }
-    let time = |name: &str| claims.get(name).map(|time| time.as_i64().ok_or(JwtError::Time));
+    let time = |name: &str| {
+        claims
+            .get(name)
+            .map(|time| numeric_date(time).ok_or(JwtError::Time))
+    };
     let started = |name: &str| match time(name) {
         None => Ok(()),
         Some(time) => (time? <= now + SKEW).then_some(()).ok_or(JwtError::Time),

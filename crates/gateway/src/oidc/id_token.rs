@@ -186,7 +186,7 @@ pub(super) fn verify(
     }
     let all = payload(text).ok_or(JwtError::Claims)?;
     // OpenID Connect does not define `nbf`, but providers send it.
-    let started = |time: &Value| time.as_i64().is_some_and(|time| time <= now + SKEW);
+    let started = |time: &Value| numeric_date(time).is_some_and(|time| time <= now + SKEW);
     if !all.get("nbf").is_none_or(started) {
         return Err(JwtError::Time);
     }
@@ -198,6 +198,12 @@ pub(crate) fn payload(token: &str) -> Option<Map<String, Value>> {
     part(token, 1)
 }
 
+/// The whole seconds of a time in a token, which may have a fraction (RFC 7519).
+#[expect(clippy::cast_possible_truncation, reason = "`as` saturates")]
+pub(crate) fn numeric_date(time: &Value) -> Option<i64> {
+    time.as_i64().or_else(|| Some(time.as_f64()?.floor() as i64))
+}
+
 /// Header (0) or claims (1).
 pub(super) fn part(token: &str, number: usize) -> Option<Map<String, Value>> {
     let part = BASE64URL.decode(token.split('.').nth(number)?).ok()?;
@@ -206,4 +212,31 @@ pub(super) fn part(token: &str, number: usize) -> Option<Map<String, Value>> {
 
 fn date(seconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_with_or_without_a_fraction() {
+        for (time, expected) in [
+            ("1300", 1300),
+            ("1300.0", 1300),
+            ("1300.999", 1300),
+            ("1.3e3", 1300),
+            ("1e300", i64::MAX),
+        ] {
+            assert_eq!(
+                numeric_date(&serde_json::from_str(time).unwrap()),
+                Some(expected),
+                "{time}"
+            );
+        }
+        for time in [json!("1300"), json!(null), json!([1300])] {
+            assert_eq!(numeric_date(&time), None, "{time}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Value, json};
 
 use super::Provider;
-use super::id_token::{JwtError, SKEW, payload};
+use super::id_token::{JwtError, SKEW, numeric_date, payload};
 use super::jwks::{Fetched, For};
 use super::other_tokens;
 use super::settings::Settings;
@@ -69,7 +69,7 @@ fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) 
     if !is_for_us {
         return Err(JwtError::Audience);
     }
-    let time = |name: &str| claims.get(name).and_then(Value::as_i64).ok_or(JwtError::Time);
+    let time = |name: &str| claims.get(name).and_then(numeric_date).ok_or(JwtError::Time);
     let issued = time("iat")?;
     // Required since 2023; some providers still omit it.
     let expires = match claims.get("exp") {

@@ -51,7 +51,7 @@ pub use self::http::HttpClient;
 use self::http::HttpError;
 use self::id_token::{Expected, Received};
 pub use self::id_token::{JwtError, Original};
-pub(crate) use self::id_token::{SKEW, payload};
+pub(crate) use self::id_token::{SKEW, numeric_date, payload};
 use self::jwks::{For, Keys};
 pub use self::logout::Logout;
 pub use self::metadata::DiscoverError;
@@ -305,7 +305,7 @@ impl Provider {
         let (subject, claims) = self.verify(received, expected).await?;
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         let tokens = Tokens {
-            issued: claims.get("iat").and_then(Value::as_i64).unwrap_or_default(),
+            issued: claims.get("iat").and_then(numeric_date).unwrap_or_default(),
             sid: text("sid").filter(|sid| sid.len() <= MAX_SID).map(str::to_owned),
             refresh_token: refresh_token(&answer),
             renew_in: renew_in(&answer),

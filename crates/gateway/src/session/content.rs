@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::oidc::claims::Identity;
-use crate::oidc::{Original, RENEW_AT_LEAST, Tokens, payload};
+use crate::oidc::{Original, RENEW_AT_LEAST, Tokens, numeric_date, payload};
 use crate::tokens::random::CryptoError;
 use crate::tokens::redacted::Secret;
 use crate::tokens::seal::{KeyRing, Purpose, Sealed};
@@ -248,7 +248,7 @@ impl Content {
             return None;
         }
         Some(IdToken {
-            ends: payload(text)?.get("exp")?.as_i64()?,
+            ends: numeric_date(payload(text)?.get("exp")?)?,
             text: Secret::new(text.clone()),
         })
     }
@@ -411,6 +411,23 @@ mod tests {
         assert!(newest.as_ref().unwrap().lasts(1225) && !newest.as_ref().unwrap().lasts(1226));
         content.renew_id_token(&token(2000, MAX_SENT));
         assert_eq!(content.newest_id_token(), newest, "too long for a header");
+    }
+
+    #[test]
+    fn the_end_of_an_id_token_may_have_a_fraction() {
+        let token = |ends: &str| {
+            Secret::new(format!(
+                "h.{}.s",
+                BASE64URL.encode(format!(r#"{{"exp": {ends}}}"#))
+            ))
+        };
+        let ends = |text: &str| {
+            let mut content = content();
+            content.renew_id_token(&token(text));
+            content.newest_id_token().map(|token| token.ends)
+        };
+        assert_eq!(ends("1300.999"), Some(1300));
+        assert_eq!(ends(r#""1300""#), None);
     }
 
     #[test]

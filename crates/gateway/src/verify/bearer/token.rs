@@ -114,7 +114,7 @@ fn audiences(claims: &Map<String, Value>) -> Result<Vec<&str>, TokenRefusal> {
 fn time(claims: &Map<String, Value>, name: &str) -> Result<i64, TokenRefusal> {
     claims
         .get(name)
-        .and_then(Value::as_i64)
+        .and_then(oidc::numeric_date)
         .ok_or(TokenRefusal::Expired)
 }
 
