@@ -323,15 +323,39 @@ impl Fixture {
         workspace::reached(&self.alice, &self.name, phase).await
     }
 
-    /// Changes the spec and restarts the workspace.
+    /// Changes the spec, as alice.
+    pub async fn edit(&self, change: Value) -> anyhow::Result<()> {
+        workspace::set(&self.alice, &self.name, change).await.map(drop)
+    }
+
+    /// Changes the spec and restarts the workspace, as alice.
     pub async fn restart_with(&self, change: Value) -> anyhow::Result<()> {
         let mut spec = change;
         spec["desiredStatus"] = json!("Stopped");
-        let api = self.scratch.api();
-        workspace::set(&api, &self.name, spec).await?;
+        self.edit(spec).await?;
         self.reached(Phase::Stopped).await?;
-        workspace::set(&api, &self.name, json!({"desiredStatus": "Running"})).await?;
-        Ok(())
+        self.edit(json!({"desiredStatus": "Running"})).await
+    }
+
+    /// Creates an object in the namespace, as alice, who gets the permission to create this kind.
+    pub async fn make_as_alice<K>(&self, object: Value) -> anyhow::Result<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+        K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
+    {
+        self.allow_alice::<K>("create").await?;
+        let object: K = serde_json::from_value(object)?;
+        let objects = Api::<K>::namespaced(cluster::user(OWNER).await?, self.namespace());
+        Ok(objects.create(&PostParams::default(), &object).await?)
+    }
+
+    /// Allows alice this verb on all objects of a kind.
+    pub async fn allow_alice<K: Resource<DynamicType = ()>>(&self, verb: &str) -> anyhow::Result<()> {
+        let (group, resource) = (K::group(&()), K::plural(&()));
+        let rule = json!([{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]);
+        self.scratch
+            .grant(&format!("{verb}-{resource}"), OWNER, &rule)
+            .await
     }
 
     /// Waits until no problem is reported, and checks that the failure was reported once and without a flood.

@@ -140,9 +140,8 @@ async fn init_container_s_image_is_missing(fixture: &Fixture) -> anyhow::Result<
     fixture
         .reports(reason::IMAGE_PULL_FAILED, &["localhost/no-such-seed:1"], evidence)
         .await?;
-    fixture
-        .restart_with(init(&Environment::get()?.images.echo))
-        .await?;
+    // It never started, so it is replaced at once.
+    fixture.edit(init(&Environment::get()?.images.echo)).await?;
     fixture.recovered().await
 }
 

@@ -1,6 +1,6 @@
 //! Missing objects that a workspace refers to.
 
-use api::{WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, condition::reason};
+use api::{WorkspaceExecutionProfile, WorkspaceTemplate, condition::reason};
 use e2e::{
     Environment,
     failures::{Fixture, table},
@@ -46,25 +46,7 @@ async fn manager(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .reports(reason::MANAGER_NOT_FOUND, &expected, created())
         .await?;
-    let managers = Api::<WorkspaceManager>::all(fixture.admin.clone());
-    let service = json!({"name": "{service.name}", "port": {"name": "http"}});
-    let path = json!({"path": "/", "pathType": "Prefix", "backend": {"service": service}});
-    let spec = json!({
-        "routing": {
-            "baseDomain": format!("{}.test", fixture.namespace()),
-            "custom": {"resources": [{
-                "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
-                "spec": {"rules": [{"host": "{workspace.host}", "http": {"paths": [path]}}]},
-            }]},
-        },
-        "authentication": {"none": {}},
-    });
-    let manager = serde_json::from_value(json!({
-        "apiVersion": API_VERSION, "kind": "WorkspaceManager",
-        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
-        "spec": spec,
-    }))?;
-    managers.create(&PostParams::default(), &manager).await?;
+    fixture.edit(json!({"managerRef": "default"})).await?;
     fixture.recovered().await
 }
 
@@ -86,7 +68,10 @@ async fn execution_profile(fixture: &Fixture) -> anyhow::Result<()> {
     fixture
         .reports(reason::EXECUTION_PROFILE_NOT_FOUND, &expected, created())
         .await?;
-    make_profile(fixture, json!({})).await?;
+    fixture
+        .make::<WorkspaceExecutionProfile>(json!({"metadata": {"name": "other"}, "spec": {}}))
+        .await?;
+    fixture.edit(json!({"executionProfileRef": "other"})).await?;
     fixture.recovered().await
 }
 
@@ -168,9 +153,8 @@ async fn key_of_secret_in_env(fixture: &Fixture) -> anyhow::Result<()> {
             evidence,
         )
         .await?;
-    fixture
-        .change::<Secret>("token", json!({"stringData": {"value": "x"}}))
-        .await?;
+    fixture.allow_alice::<Secret>("get").await?;
+    fixture.edit(env("secretKeyRef", "token", "other")).await?;
     fixture.recovered().await
 }
 
@@ -187,7 +171,7 @@ async fn config_map_in_env(fixture: &Fixture) -> anyhow::Result<()> {
         )
         .await?;
     fixture
-        .make::<ConfigMap>(json!({"metadata": {"name": "flags"}, "data": {"value": "x"}}))
+        .make_as_alice::<ConfigMap>(json!({"metadata": {"name": "flags"}, "data": {"value": "x"}}))
         .await?;
     fixture.recovered().await
 }
@@ -211,7 +195,7 @@ async fn secret_that_a_profile_mounts(fixture: &Fixture) -> anyhow::Result<()> {
         )
         .await?;
     fixture
-        .make::<Secret>(json!({"metadata": {"name": "keys"}, "stringData": {"value": "x"}}))
+        .make_as_alice::<Secret>(json!({"metadata": {"name": "keys"}, "stringData": {"value": "x"}}))
         .await?;
     fixture.recovered().await
 }

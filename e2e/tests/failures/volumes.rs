@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     failures::{Fixture, Moment, SilentNode, table},
@@ -15,7 +16,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -35,6 +36,20 @@ async fn class(fixture: &Fixture) -> anyhow::Result<Api<StorageClass>> {
     }))?;
     classes.create(&PostParams::default(), &class).await?;
     Ok(classes)
+}
+
+/// The cluster's default class.
+async fn default_class(fixture: &Fixture) -> anyhow::Result<String> {
+    let classes = Api::<StorageClass>::all(fixture.admin.clone());
+    let all = classes.list(&ListParams::default()).await?;
+    let is_default = |class: &&StorageClass| {
+        let annotation = class
+            .annotations()
+            .get("storageclass.kubernetes.io/is-default-class");
+        annotation.is_some_and(|value| value == "true")
+    };
+    let class = all.iter().find(is_default).context("no default class")?;
+    Ok(class.name_any())
 }
 
 /// A volume for the workspace's claim, as a provisioner would make it. It lies on a node without a machine, so nothing is
@@ -71,6 +86,19 @@ async fn storage_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<
         .await?;
     class(fixture).await?;
     fixture.wait_cleared().await
+}
+
+/// The other remedy: alice makes the workspace anew.
+async fn storage_class_that_another_replaces(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.create(json!({"storage": disk(fixture)})).await?;
+    let expected = ["create it anew with", "spec.storage.storageClassName"];
+    fixture
+        .reports(reason::STORAGE_CLASS_NOT_FOUND, &expected, claimed())
+        .await?;
+    workspace::delete(&fixture.alice, &fixture.name).await?;
+    let another = json!({"size": "1Gi", "storageClassName": default_class(fixture).await?});
+    fixture.create(json!({"storage": another})).await?;
+    fixture.recovered().await
 }
 
 async fn claim_stays_unbound(fixture: &Fixture) -> anyhow::Result<()> {
@@ -288,6 +316,7 @@ async fn disk_failures_are_reported() -> anyhow::Result<()> {
     let rows = [
         row!(claim_stays_unbound),
         row!(storage_class_that_does_not_exist),
+        row!(storage_class_that_another_replaces),
         row!(volume_cannot_be_made),
         row!(multi_attach),
         row!(growth_that_the_class_refuses),
