@@ -13,7 +13,7 @@ use super::pool::{self, Ended, RunContext};
 use super::stages::{self, Stage};
 use super::tests::{self, Test, Times};
 use crate::cluster;
-use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER};
+use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER, OLDER_API_SERVER};
 use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::{apt, definitions};
@@ -21,9 +21,9 @@ use crate::{apt, definitions};
 /// Chromium, its driver, certutil for its trusted authorities, and jq for commands of docs/operations.md.
 const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "libnss3-tools", "jq"];
 
-/// Suites of tests before a release, the program that each runs, and the environment variable with its path. The programs take minutes to
+/// Suites and modules of tests, the program that each runs, and the environment variable with its path. The programs take minutes to
 /// build the first time.
-const PROGRAMS: [(&str, Component, &str); 2] = [
+const PROGRAMS: [(&str, Component, &str); 4] = [
     (
         "before_release::certificates::",
         CERT_MANAGER,
@@ -33,6 +33,16 @@ const PROGRAMS: [(&str, Component, &str); 2] = [
         "before_release::usage::",
         METRICS_SERVER,
         "JUPYTER_K8S_METRICS_SERVER",
+    ),
+    (
+        "rendered::catalog::",
+        OLDER_API_SERVER,
+        "JUPYTER_K8S_OLDER_API_SERVER",
+    ),
+    (
+        "upgrade::older_api_server::",
+        OLDER_API_SERVER,
+        "JUPYTER_K8S_OLDER_API_SERVER",
     ),
 ];
 
