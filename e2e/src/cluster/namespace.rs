@@ -12,11 +12,7 @@ use kube::{
 use serde_json::{Value, json};
 
 use super::client::admin;
-use crate::{
-    Environment,
-    test_run::{process, teardown},
-    wait,
-};
+use crate::{Environment, test_run::process, wait};
 
 /// A namespace as users have it: it enforces Pod Security `restricted`, and `users` may work with workspaces.
 ///
@@ -73,7 +69,6 @@ impl Scratch {
             .create(&PostParams::default(), &namespace)
             .await?
             .name_any();
-        teardown::started();
         Ok(Self {
             namespace: name,
             client,
@@ -154,15 +149,7 @@ impl Scratch {
     }
 
     /// Deletes the namespace and waits until it is gone.
-    /// After its last namespace, the rest of a test may run while the next test runs.
     pub async fn finish(self) -> anyhow::Result<()> {
-        self.delete().await?;
-        teardown::ended();
-        self.gone().await
-    }
-
-    /// Like [`Self::finish`], for tests with strict times: no additional test may start during the deletion.
-    pub(crate) async fn finish_at_work(self) -> anyhow::Result<()> {
         self.delete().await?;
         self.gone().await
     }

@@ -438,7 +438,7 @@ impl Fixture {
         let pods = self.scratch.api::<Pod>();
         let result = tokio::select! {
             // A row with strict times counts as working until its end.
-            result = self.scratch.finish_at_work() => result,
+            result = self.scratch.finish() => result,
             () = cleanup::pods(&pods, &nodes) => Ok(()),
         };
         for node in &nodes {

@@ -1,4 +1,4 @@
-//! Bounds that only warn. The test run configures the webhook so (stage "with other settings").
+//! Bounds that only warn. The test run configures the webhook so (stage `settings`).
 
 use api::{
     Workspace, WorkspaceTemplate,

@@ -1,6 +1,6 @@
 //! An unschedulable pod: starting during the grace period for autoscalers, then failed.
 //!
-//! The test run sets the grace period (stage "with other settings").
+//! The test run sets the grace period (stage `settings`).
 
 use anyhow::Context as _;
 use api::{

@@ -1,6 +1,6 @@
 //! Components end while users work.
 //!
-//! These tests have their own stages (`crates/xtask/src/test/stages.rs`).
+//! These tests have their own stages (`.config/nextest.toml`).
 
 mod another_build;
 mod before_release;

@@ -1,6 +1,6 @@
 //! A page that is open for longer than a ticket lasts still works: requests renew the ticket.
 //!
-//! The test run sets the lifetimes of tickets and sessions (stage "with other settings").
+//! The test run sets the lifetimes of tickets and sessions (stage `settings`).
 
 mod starting;
 mod warning;

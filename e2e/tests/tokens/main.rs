@@ -1,6 +1,6 @@
 //! Scripts that send a token instead of signing in.
 //!
-//! The test run enables tokens (stage "with other settings"); that they are disabled by default is a test of `flow`.
+//! The test run enables tokens (stage `settings`); that they are disabled by default is a test of `flow`.
 
 mod logs;
 
