@@ -1,6 +1,7 @@
-{{/* Each of these gives one line per problem ("\n  - field: ..."), or nothing.
-     Here: missing settings, contradictions that belong to no topic with a file of its own, resources. `values/checks.yaml` calls all. */}}
+{{/* What is wrong with the values and values.schema.json cannot say: at most ten checks, each with field, value, rule and remedy, one line per
+     problem ("\n  - field: ..."). `values/checks.yaml` calls them. */}}
 
+{{/* 1. Settings without a default. */}}
 {{- define "jk8s.missing" -}}
 {{- $without := false -}}
 {{- range append (splitList " " (include "jk8s.components" .)) "application" -}}
@@ -12,7 +13,8 @@
 {{- if and (or .Values.proxy.enabled .Values.gateway.enabled .Values.manager.enabled) (not .Values.routing.baseDomain) }}
   - routing.baseDomain: a domain used for nothing but workspaces
 {{- end -}}
-{{- if and .Values.proxy.enabled (not (include "jk8s.certificateSources" . | fromJsonArray)) }}
+{{- $tls := .Values.proxy.tls -}}
+{{- if and .Values.proxy.enabled (not (or $tls.secretName $tls.certManager.issuerRef.name $tls.selfSigned)) }}
   - proxy.tls: where the certificate for {{ include "jk8s.certified" . }} comes from; set one of
       proxy.tls.certManager.issuerRef.name: an issuer of cert-manager
       proxy.tls.secretName: an existing Secret with tls.crt and tls.key
@@ -22,109 +24,100 @@
   - identity.host: the host of the bundled identity provider
 {{- end -}}
 {{- if and .Values.gateway.enabled (not .Values.identity.enabled) (not .Values.oidc.issuerUrl) }}
-  - oidc.issuerUrl: the OpenID Connect provider that people sign in with (or, to try the product out, identity.enabled=true)
+  - oidc.issuerUrl: the OpenID Connect provider that users sign in with (or, to try the product out, identity.enabled=true)
 {{- end -}}
 {{- end }}
 
-{{/* Settings that exclude each other or cannot work together, apart from sign-in. */}}
-{{- define "jk8s.contradictions" -}}
-{{- if and .Values.identity.enabled .Values.oidc.issuerUrl }}
-  - oidc.issuerUrl and identity.enabled exclude each other: the bundled identity provider is its own issuer
-{{- end -}}
-{{- if and (eq .Values.routing.mode "Subdomain") (ne .Values.routing.pathModeSharing "Refuse") }}
-  - routing.pathModeSharing: AcceptRisk is for routing.mode: Path; with a host for each workspace there is no such risk
-{{- end -}}
+{{- define "jk8s.problems" -}}
+{{- $root := . -}}
+{{- /* 2. Service names are at most 63 characters. */ -}}
 {{- if gt (len .Release.Name) 40 }}
-  - release name {{ quote .Release.Name }} is too long: at most 40 characters, because objects are called <release>-gateway-keys
+  - release name: {{ quote .Release.Name }} has more than 40 characters, and Services are called after it: choose a shorter one
 {{- end -}}
-{{- $session := .Values.gateway.session -}}
-{{- if and (gt (int $session.idleMinutes) (int $session.lifetimeMinutes)) (ne (int $session.idleMinutes) (int (include "jk8s.defaultIdleMinutes" .))) }}
-  - gateway.session.idleMinutes: {{ int $session.idleMinutes }} is more than gateway.session.lifetimeMinutes ({{ int $session.lifetimeMinutes }}), with which every session ends: set it to {{ int $session.lifetimeMinutes }} or less, or raise lifetimeMinutes
+{{- $all := include "jk8s.allProviders" . | fromJsonArray -}}
+{{- range $number, $one := $all -}}
+  {{- /* 3. A page of a workspace could set cookies for its provider. */ -}}
+  {{- $host := (urlParse $one.issuer).hostname -}}
+  {{- if and $root.Values.routing.baseDomain (include "jk8s.underBaseDomain" (list $root $host)) }}
+  - {{ $one.issuerAt }}: the host {{ quote $host }} must be outside routing.baseDomain ({{ $root.Values.routing.baseDomain }}), where a workspace could set cookies for it: choose another host or another baseDomain
+  {{- end -}}
+  {{- range $other := slice $all (int (add1 $number)) }}{{ include "jk8s.overlaps" (list $one $other) }}{{ end -}}
 {{- end -}}
-{{- range $at, $networks := dict "proxy.trustedProxies" .Values.proxy.trustedProxies "proxy.proxyProtocol.trustedIPs" .Values.proxy.proxyProtocol.trustedIPs -}}
-{{- range $index, $network := $networks -}}
-{{- if include "jk8s.tooWide" $network }}
-  - {{ $at }}[{{ $index }}]: {{ quote $network }} is too wide, so clients could claim to be others: name only the networks of your load balancers (IPv4: /8 or longer, not as ::ffff:…; IPv6: /16 or longer), or none
+{{- /* 5. Tokens of one client must not be accepted in place of another's. */ -}}
+{{- $clients := dict "account" "Keycloak itself" "account-console" "Keycloak itself" "admin-cli" "Keycloak itself" "broker" "Keycloak itself" "realm-management" "Keycloak itself" "security-admin-console" "Keycloak itself" -}}
+{{- range $all }}{{ $_ := set $clients .clientId (printf "%s.clientId, which users sign in with" .at) }}{{ end -}}
+{{- $kubectl := .Values.identity.kubectlClientId -}}
+{{- if and $kubectl (hasKey $clients $kubectl) }}
+  - identity.kubectlClientId: {{ quote $kubectl }} must be another client than that of {{ get $clients $kubectl }}: choose another id, such as kubectl, or leave it empty
 {{- end -}}
+{{- if $kubectl }}{{ $_ := set $clients $kubectl "identity.kubectlClientId" }}{{ end -}}
+{{- range $index, $audience := .Values.gateway.bearer.audiences -}}
+  {{- if hasKey $clients $audience }}
+  - gateway.bearer.audiences[{{ $index }}]: {{ quote $audience }} must be another client than that of {{ get $clients $audience }}: its tokens must not open workspaces; name the client of the scripts
+  {{- end -}}
 {{- end -}}
+{{- /* 6. Rights and policies are those of an account. */ -}}
+{{- $accounts := dict -}}
+{{- range $component := splitList " " (include "jk8s.componentsAndJobs" .) -}}
+  {{- $account := include "jk8s.accountName" (list $root $component) -}}
+  {{- with get $accounts $account }}
+  - {{ $component }}.serviceAccount.name: {{ quote $account }} must not be the account of {{ . }}, too, as rights and policies of the two differ: name another
+  {{- end -}}
+  {{- $_ := set $accounts $account $component -}}
 {{- end -}}
-{{- $service := merge (dict "type" (include "jk8s.serviceType" .)) .Values.proxy.service -}}
-{{- if and (eq $service.type "ClusterIP") (not $service.externalIPs) (eq $service.externalTrafficPolicy "Local") }}
-  - proxy.service.externalTrafficPolicy: Local is for a Service that is reached from outside, which type ClusterIP without externalIPs is not: leave it at Cluster, or choose another type
+{{- /* 7. Namespaces that are not for workspaces. */ -}}
+{{- range $index, $one := .Values.userNamespaces -}}
+  {{- if has $one.name (append $root.Values.operator.forbiddenNamespaces $root.Release.Namespace) }}
+  - userNamespaces[{{ $index }}].name: {{ quote $one.name }} must be neither the namespace of the release, which holds its keys, nor in operator.forbiddenNamespaces: choose another
+  {{- end -}}
 {{- end -}}
-{{- range $key := list "loadBalancerClass" "loadBalancerSourceRanges" -}}
-{{- if and (get $service $key) (ne $service.type "LoadBalancer") }}
-  - proxy.service.{{ $key }}: {{ get $service $key | join ", " | quote }} is for proxy.service.type LoadBalancer, which is {{ $service.type }}: choose that type, or leave {{ $key }} empty
+{{- /* 8. A default that exists. */ -}}
+{{- $made := include "jk8s.templates" . | fromYamlArray -}}
+{{- if and $made .Values.defaultTemplate (not (has .Values.defaultTemplate $made)) }}
+  - defaultTemplate: {{ quote .Values.defaultTemplate }} not found in templates: write one of {{ join ", " $made }}, or "" for none
 {{- end -}}
-{{- end -}}
-{{- if and $service.nodePort (eq $service.type "ClusterIP") }}
-  - proxy.service.nodePort: {{ int $service.nodePort }} is for proxy.service.type NodePort or LoadBalancer, and a ClusterIP has none: choose one of these types, or set 0
-{{- end -}}
-{{- if and $service.http (eq (int .Values.routing.port) 80) }}
-  - proxy.service.http: routing.port is 80 as well, so nothing is left to redirect from: set http to false, or another routing.port
-{{- end -}}
-{{- if and (gt (len (default list $service.ipFamilies)) 1) (or (not $service.ipFamilyPolicy) (eq $service.ipFamilyPolicy "SingleStack")) }}
-  - proxy.service.ipFamilies: {{ join ", " $service.ipFamilies | quote }} are two, for which proxy.service.ipFamilyPolicy has to be PreferDualStack or RequireDualStack: set that, or name one family
-{{- end -}}
-{{- $proxy := .Values.gateway.httpsProxy -}}
-{{- if and $proxy.url $proxy.secretName }}
-  - gateway.httpsProxy: url ({{ quote $proxy.url }}) and secretName ({{ quote $proxy.secretName }}) exclude each other: keep url, or put the address into the Secret if it has a password
-{{- end -}}
-{{- $bearer := .Values.gateway.bearer -}}
-{{- range $key := list "audiences" "issuers" -}}
-{{- if and (get $bearer $key) (not $bearer.enabled) }}
-  - gateway.bearer.{{ $key }}: {{ get $bearer $key | join ", " | quote }} has no effect while gateway.bearer.enabled is false: set that to true, or leave the list empty
-{{- end -}}
-{{- end -}}
-{{- $sources := dict -}}
-{{- range $index, $one := .Values.settings.imageMirrors -}}
-{{- if hasKey $sources $one.source }}
-  - settings.imageMirrors[{{ $index }}].source: {{ quote $one.source }} is named twice: keep one of them
-{{- end -}}
-{{- if regexMatch "^index\\.docker\\.io(/|$)" $one.source }}
-  - settings.imageMirrors[{{ $index }}].source: {{ quote $one.source }} matches nothing: write docker.io
-{{- end -}}
-{{- $_ := set $sources $one.source true -}}
-{{- end -}}
-{{- $aliases := .Values.settings.imageAliases -}}
-{{- range $alias, $image := $aliases -}}
-{{- if or (hasKey $aliases $image) (eq $image "uv") }}
-  - settings.imageAliases.{{ $alias }}: {{ quote $image }} is itself an alias, and an alias never leads to another: name an image
-{{- end -}}
-{{- end -}}
+{{- include "jk8s.clusterProblems" . -}}
 {{- end }}
 
-{{/* Requests that are more than their limits, wherever the chart's values have both. */}}
-{{- define "jk8s.resourceProblems" -}}
-{{- range list "proxy" "gateway" "portal" "operator" "webhook" "identity" "crds" "uninstall" "tests" -}}
-{{- include "jk8s.requestsBeyondLimits" (list (printf "%s.resources" .) (get $.Values .).resources) -}}
-{{- end -}}
-{{- include "jk8s.requestsBeyondLimits" (list "settings.defaultResources" .Values.settings.defaultResources) -}}
-{{- with (default (dict) (default (dict) .Values.webhook.resources).limits).memory -}}
-{{- if include "jk8s.isMore" (list "1Gi" .) }}
-  - webhook.resources.limits.memory: {{ toString . | quote }} is less than 1Gi, which the largest admission requests can take together: set 1Gi or more
-{{- end -}}
-{{- end -}}
-{{- end }}
-
-{{/* Default of gateway.session.idleMinutes: at most lifetimeMinutes. */}}
-{{- define "jk8s.defaultIdleMinutes" -}}120{{- end }}
-
-{{/* If only lifetimeMinutes is set, and it is shorter, it replaces the default. */}}
-{{- define "jk8s.idleMinutes" -}}
-{{- min (int .Values.gateway.session.idleMinutes) (int .Values.gateway.session.lifetimeMinutes) -}}
-{{- end }}
-
-{{/* Names of templates whose workspaces are Public by default, which does not count in this routing mode; as JSON. */}}
-{{- define "jk8s.uncountedPublic" -}}
-{{- $names := list -}}
-{{- if and .Values.manager.enabled (eq .Values.routing.mode "Path") (eq .Values.routing.pathModeSharing "Refuse") -}}
-  {{- range $name, $spec := .Values.templates -}}
-    {{- /* Another manager may have another mode. */ -}}
-    {{- if and $spec (eq (default "" $spec.defaultAccessType) "Public") (eq (default $.Values.manager.name $spec.managerRef) $.Values.manager.name) -}}
-      {{- $names = append $names $name -}}
+{{/* 9, 10. Another installation of this cluster, and definitions of another product. Without a cluster, as in `helm template`, there are none;
+     who installs in one namespace may not read the cluster's. */}}
+{{- define "jk8s.clusterProblems" -}}
+{{- $here := and .Release.IsInstall (ne .Values.objects "Namespace") -}}
+{{- range ternary (include "jk8s.lookup" (list "admissionregistration.k8s.io/v1" "ValidatingAdmissionPolicy" "" "") | fromJson).items list $here -}}
+  {{- if eq (toString (get (default dict .metadata.labels) "app.kubernetes.io/name")) "jupyter-k8s" -}}
+    {{- $release := get (default dict .metadata.labels) "app.kubernetes.io/instance" -}}
+    {{- if and (hasSuffix "-status" .metadata.name) (ne $release $.Release.Name) }}
+  - release: this cluster has the release {{ quote $release }} of this chart, and each would stop the other's status writes: upgrade that one, or uninstall it first
+    {{- else if and (not (include "jk8s.inOneNamespace" $)) (regexMatch "-status\\.[^.]+$" .metadata.name) }}
+  - scope: the namespace {{ splitList "." .metadata.name | last | quote }} has an installation of its own, and with scope: Cluster both would work on its workspaces: remove that one first (docs/one-namespace.md)
     {{- end -}}
   {{- end -}}
 {{- end -}}
-{{- toJson $names -}}
+{{- range $path, $_ := ternary (.Files.Glob "crds/*.yaml") dict (ne .Values.objects "Namespace") -}}
+  {{- $name := regexFind "\n  name: \\S+\\.workspaces\\.jupyter\\.org" ($.Files.Get $path) | trim | trimPrefix "name: " -}}
+  {{- $live := include "jk8s.lookup" (list "apiextensions.k8s.io/v1" "CustomResourceDefinition" "" $name) | fromJson -}}
+  {{- with get (default dict (default dict $live.metadata).annotations) "controller-gen.kubebuilder.io/version" }}
+  - release: the CustomResourceDefinition {{ quote $name }} of this cluster must be of this product, and controller-gen {{ . }} generated it: replace it as docs/coming-from-jupyter-k8s.md says, or choose another cluster
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* 4. Two providers that could give one name to two users: (list one other) */}}
+{{- define "jk8s.overlaps" -}}
+{{- $one := index . 0 -}}
+{{- $other := index . 1 -}}
+{{- $prefix := printf "%s:" (default "partners" $other.name) | quote -}}
+{{- if eq $one.name $other.name }}
+  - {{ $other.at }}.name: {{ quote $other.name }} must be the name of one provider: choose another
+{{- end -}}
+{{- if eq $one.issuer $other.issuer }}
+  - {{ $other.issuerAt }}: {{ quote $other.issuer }} must not be the issuer of {{ $one.at }}, too: one issuer is one provider
+{{- else -}}
+  {{- if or (hasPrefix $one.users $other.users) (hasPrefix $other.users $one.users) }}
+  - {{ $other.at }}.usernamePrefix: {{ quote $other.users }}, and {{ quote $one.users }} of {{ $one.at }}, could give two users one name: neither may be empty or the beginning of the other; give each provider its own prefix, such as {{ $prefix }}
+  {{- end -}}
+  {{- if and $one.groupsClaim $other.groupsClaim (or (hasPrefix $one.groups $other.groups) (hasPrefix $other.groups $one.groups)) }}
+  - {{ $other.at }}.groupsPrefix: {{ quote $other.groups }}, and {{ quote $one.groups }} of {{ $one.at }}, could give two groups one name: neither may be empty or the beginning of the other; give each provider its own prefix, such as {{ $prefix }}
+  {{- end -}}
+{{- end -}}
 {{- end }}

@@ -146,3 +146,16 @@ https://{{ index . 1 }}{{ if ne $port 443 }}:{{ $port }}{{ end }}
 {{- $base := $root.Values.routing.baseDomain -}}
 {{- if or (eq $host $base) (hasSuffix (printf ".%s" $base) $host) -}}true{{- end -}}
 {{- end }}
+
+{{/* The issuer of the certificate as JSON. Without a kind: an Issuer of that name in the namespace of the release, else a ClusterIssuer. */}}
+{{- define "jk8s.issuer" -}}
+{{- $issuer := .Values.proxy.tls.certManager.issuerRef -}}
+{{- $kind := default "" $issuer.kind -}}
+{{- if not $kind -}}
+  {{- $kind = "ClusterIssuer" -}}
+  {{- if and $issuer.name (.Capabilities.APIVersions.Has "cert-manager.io/v1/Issuer") -}}
+    {{- if include "jk8s.lookup" (list "cert-manager.io/v1" "Issuer" .Release.Namespace $issuer.name) | fromJson }}{{ $kind = "Issuer" }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- dict "name" $issuer.name "kind" $kind "group" (default "cert-manager.io" $issuer.group) | toJson -}}
+{{- end }}

@@ -42,14 +42,6 @@ podSelector:
 {{ contains "/" . | ternary . (printf "%s/%s" . (contains ":" . | ternary "128" "32")) }}
 {{- end }}
 
-{{/* "yes" for a network that is too wide to be that of fronts or load balancers. */}}
-{{- define "jk8s.tooWide" -}}
-{{- $bits := 128 -}}
-{{- if contains "/" . }}{{ $bits = int (splitList "/" . | last) }}{{ end -}}
-{{- /* ::ffff:0:0/96 is all of IPv4 once more. */ -}}
-{{- if or (lt $bits (ternary 16 8 (contains ":" .))) (regexMatch "(?i)^[0:]*:ffff:" .) }}yes{{ end -}}
-{{- end }}
-
 {{/* Egress rules of a part that talks to the API server: names, and the API server. Without its networks, any address on its ports; no
      network is written then, as some CNIs never match pods and nodes by one. */}}
 {{- define "jk8s.apiServerEgress" -}}

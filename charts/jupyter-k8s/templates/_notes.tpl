@@ -252,37 +252,20 @@
 {{- if and .Values.gateway.enabled .Values.gateway.httpsProxy.secretName $policy.enabled (eq (join "," $policy.identityProviders.ports) "443") }}yes{{ end -}}
 {{- end }}
 
-{{/* Users of namespaces and administrators whose names no provider can give, each with its value; as JSON. */}}
-{{- define "jk8s.unknownUsers" -}}
+{{/* Names of userNamespaces and administrators that no provider gives, as JSON: (list . "users" "adminUsers") or (list . "groups" "adminGroups") */}}
+{{- define "jk8s.unknownNames" -}}
+{{- $root := first . -}}
 {{- $prefixes := list -}}
-{{- if .Values.gateway.enabled -}}
-{{- range include "jk8s.allProviders" . | fromJsonArray }}{{ $prefixes = append $prefixes .users }}{{ end -}}
+{{- range include "jk8s.allProviders" $root | fromJsonArray -}}
+  {{- if or (has "users" $) .groupsClaim }}{{ $prefixes = append $prefixes (get . (index $ 1)) }}{{ end -}}
 {{- end -}}
 {{- $unknown := list -}}
-{{- range append (default list .Values.userNamespaces) (default dict .Values.administrators) -}}
-  {{- range concat (default list .users) (default list .adminUsers) -}}
-    {{- $user := . -}}
-    {{- $known := include "jk8s.isOfKubernetes" $user -}}
-    {{- range $prefixes }}{{ if hasPrefix . $user }}{{ $known = true }}{{ end }}{{ end -}}
-    {{- if and $.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $user }}{{ end -}}
-  {{- end -}}
-{{- end -}}
-{{- toJson (uniq $unknown) -}}
-{{- end }}
-
-{{/* Groups of namespaces and administrators whose names no provider can give, each with its value; as JSON. */}}
-{{- define "jk8s.unknownGroups" -}}
-{{- $prefixes := list -}}
-{{- if .Values.gateway.enabled -}}
-{{- range include "jk8s.allProviders" . | fromJsonArray }}{{ if .groupsClaim }}{{ $prefixes = append $prefixes .groups }}{{ end }}{{ end -}}
-{{- end -}}
-{{- $unknown := list -}}
-{{- range append (default list .Values.userNamespaces) (default dict .Values.administrators) -}}
-  {{- range concat (default list .groups) (default list .adminGroups) -}}
-    {{- $group := . -}}
-    {{- $known := include "jk8s.isOfKubernetes" $group -}}
-    {{- range $prefixes }}{{ if hasPrefix . $group }}{{ $known = true }}{{ end }}{{ end -}}
-    {{- if and $.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $group }}{{ end -}}
+{{- range append (default list $root.Values.userNamespaces) (default dict $root.Values.administrators) -}}
+  {{- range concat (default list (get . (index $ 1))) (default list (get . (index $ 2))) -}}
+    {{- $name := . -}}
+    {{- $known := include "jk8s.isOfKubernetes" $name -}}
+    {{- range $prefixes }}{{ if hasPrefix . $name }}{{ $known = true }}{{ end }}{{ end -}}
+    {{- if and $root.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $name }}{{ end -}}
   {{- end -}}
 {{- end -}}
 {{- toJson (uniq $unknown) -}}
@@ -358,4 +341,46 @@ again the required actions that you want (docs/sign-in.md, "The bundled provider
      $kcadm update "clients/$client" -r jupyter -s directAccessGrantsEnabled=false -s standardFlowEnabled=false
      $kcadm update realms/jupyter -s bruteForceProtected=true -s registrationAllowed=false'
 {{- end }}
+{{- end }}
+
+{{/* "yes" for names of users and groups that Kubernetes and kubeadm give out themselves, else empty. */}}
+{{- define "jk8s.isOfKubernetes" -}}
+{{- if or (hasPrefix "system:" .) (hasPrefix "kubeadm:" .) }}yes{{ end -}}
+{{- end }}
+
+{{/* Names of templates whose workspaces are Public by default, which does not count in this routing mode; as JSON. */}}
+{{- define "jk8s.uncountedPublic" -}}
+{{- $names := list -}}
+{{- if and .Values.manager.enabled (eq .Values.routing.mode "Path") (eq .Values.routing.pathModeSharing "Refuse") -}}
+  {{- range $name, $spec := .Values.templates -}}
+    {{- /* Another manager may have another mode. */ -}}
+    {{- if and $spec (eq (default "" $spec.defaultAccessType) "Public") (eq (default $.Values.manager.name $spec.managerRef) $.Values.manager.name) -}}
+      {{- $names = append $names $name -}}
+    {{- end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end }}
+
+{{/* Names of templates that name a manager which this release does not make, and those managers; as JSON. */}}
+{{- define "jk8s.foreignManagers" -}}
+{{- $names := list -}}
+{{- range $name, $spec := .Values.templates -}}
+  {{- if and $spec $spec.managerRef (or (not $.Values.manager.enabled) (ne $spec.managerRef $.Values.manager.name)) -}}
+    {{- $names = append $names (printf "%s (%s)" $name $spec.managerRef) -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end }}
+
+{{/* Templates that teams may use and that this release does not make, with the team; as JSON. */}}
+{{- define "jk8s.foreignTemplates" -}}
+{{- $made := include "jk8s.templates" . | fromYamlArray -}}
+{{- $names := list -}}
+{{- range $one := .Values.userNamespaces -}}
+  {{- range $one.templates -}}
+    {{- if not (has . $made) }}{{ $names = append $names (printf "%s (%s)" . $one.name) }}{{ end -}}
+  {{- end -}}
+{{- end -}}
+{{- toJson $names -}}
 {{- end }}

@@ -9,3 +9,23 @@
 {{- end -}}
 {{ toJson $list }}
 {{- end }}
+
+{{/* All providers as JSON, the main one first, with what is put before names of their users and groups. */}}
+{{- define "jk8s.allProviders" -}}
+{{- $all := list (merge (dict "at" "oidc" "name" "" "issuer" (include "jk8s.issuerUrl" .) "issuerAt" (ternary "identity.host" "oidc.issuerUrl" .Values.identity.enabled)) (omit .Values.oidc "others")) -}}
+{{- range $number, $other := .Values.oidc.others -}}
+  {{- $at := printf "oidc.others[%d] (%s)" $number $other.name -}}
+  {{- $all = append $all (merge (dict "at" $at "issuer" $other.issuerUrl "issuerAt" (printf "%s.issuerUrl" $at)) $other) -}}
+{{- end -}}
+{{- $providers := list -}}
+{{- range $all -}}
+  {{- $userPrefix := default "" .usernamePrefix -}}
+  {{- if eq $userPrefix "-" -}}
+    {{- $userPrefix = "" -}}
+  {{- else if and (not $userPrefix) (ne (default "sub" .usernameClaim) "email") -}}
+    {{- $userPrefix = printf "%s#" .issuer -}}
+  {{- end -}}
+  {{- $providers = append $providers (merge (dict "users" $userPrefix "groups" (default "" .groupsPrefix)) .) -}}
+{{- end -}}
+{{- toJson $providers -}}
+{{- end }}
