@@ -8,9 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::render::{LOCAL, of_kind, strings, template};
+use crate::render::{SYSTEM, of_kind, rendering, strings};
 
-const SYSTEM: &str = "jupyter-k8s-system";
 /// A namespace with workspaces.
 const TEAM: &str = "team-demo";
 
@@ -89,12 +88,12 @@ fn text(objects: &[Value], account: &str) -> String {
 
 #[test]
 fn each_account_has_the_rights_of_its_reviewed_file_and_no_others() {
-    let objects = template(&LOCAL).unwrap();
+    let objects = &rendering("values-local").objects;
     let mut files = BTreeSet::new();
-    for account in of_kind(&objects, "ServiceAccount") {
+    for account in of_kind(objects, "ServiceAccount") {
         let account = account["metadata"]["name"].as_str().unwrap();
         let file = format!("{}.txt", account.strip_prefix("jupyter-k8s-").unwrap());
-        let (path, now) = (folder().join(&file), text(&objects, account));
+        let (path, now) = (folder().join(&file), text(objects, account));
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             fs::create_dir_all(folder()).unwrap();
             fs::write(&path, &now).unwrap();

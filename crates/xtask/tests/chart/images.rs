@@ -1,4 +1,4 @@
-//! values -> images, pull Secrets and mirrors of an installation (IO: runs `helm`).
+//! values -> images, the list of images of an installation, in output and guide (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,9 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::contradictions::each_is_refused;
-use crate::notes::{notes, notes_in};
-use crate::render::{EXTERNAL, named, with_values};
+use crate::render::{named, read, rendering, with, yaml};
 
 /// The output of the command for these values.
 fn listed(values: &Value) -> BTreeSet<String> {
@@ -55,7 +53,7 @@ fn the_list_of_images_is_what_the_chart_renders_and_all_of_it_follows_one_regist
             "defaultInitContainers": [{"name": "clone", "image": "mirror.example.com/k8s/git:3"}],
         }},
     });
-    let objects = with_values(values.clone(), &[]).unwrap();
+    let objects = with(&values, &[]).unwrap();
     let expected = mentioned(&objects, "mirror.example.com/k8s/");
     assert_eq!(listed(&values), expected);
     let names = [
@@ -84,92 +82,113 @@ fn the_list_of_images_is_what_the_chart_renders_and_all_of_it_follows_one_regist
     assert!(expected.iter().all(|image| !image.ends_with(":latest")));
 }
 
+/// Cells of the tables' rows that begin with code.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    page.lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| {
+            line.trim_matches('|')
+                .split(" | ")
+                .map(|cell| cell.trim().to_owned())
+                .collect()
+        })
+        .collect()
+}
+
+#[test]
+fn every_image_of_the_chart_is_listed_with_its_tag_and_nothing_else_is() {
+    let (page, values) = (read("docs/install.md"), yaml("charts/jupyter-k8s/values.yaml"));
+    let version = yaml("charts/jupyter-k8s/Chart.yaml")["appVersion"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let expected: BTreeSet<(String, String)> = values["images"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, image)| {
+            let tag = image["tag"]
+                .as_str()
+                .filter(|tag| !tag.is_empty())
+                .unwrap_or(&version);
+            let repository = image["repository"].as_str().unwrap();
+            (format!("`images.{name}`"), format!("`{repository}:{tag}`"))
+        })
+        .collect();
+    let listed: BTreeSet<(String, String)> = rows(&page)
+        .into_iter()
+        .filter(|row| row[0].starts_with("`images."))
+        .map(|row| (row[0].clone(), row[1].clone()))
+        .collect();
+    assert_eq!(listed, expected);
+    for (_, image) in &expected {
+        let pushed = format!("$R/{}", image.trim_matches('`'));
+        let in_loop = page.contains("$R/$bin:")
+            && ["operator", "webhook", "gateway", "portal"]
+                .iter()
+                .any(|bin| image.contains(bin));
+        assert!(
+            in_loop || page.contains(&pushed),
+            "{pushed} is not built and pushed"
+        );
+    }
+    assert!(page.contains(&format!("$R/$bin:{version}")));
+}
+
+#[test]
+fn every_image_of_others_that_builds_and_pods_need_is_listed_for_mirrors() {
+    let page = read("docs/install.md");
+    let values = yaml("charts/jupyter-k8s/values.yaml");
+    let listed: BTreeSet<String> = rows(&page)
+        .iter()
+        .map(|row| row[0].trim_matches('`').to_owned())
+        .collect();
+    let mut needed = BTreeSet::new();
+    // Images for tests alone (echo) are not installed.
+    for folder in ["server", "jupyter-uv", "keycloak"] {
+        let file = read(&format!("deploy/images/{folder}/Containerfile"));
+        for line in file.lines() {
+            let default = ["ARG BASE=", "ARG RUST="]
+                .iter()
+                .find_map(|start| line.strip_prefix(start));
+            let from = line.strip_prefix("FROM ").and_then(|rest| rest.split(' ').next());
+            let image = default.or_else(|| from.filter(|image| image.contains(':')));
+            needed.extend(image.map(str::to_owned));
+        }
+    }
+    let traefik = values["images"]["proxy"]["tag"].as_str().unwrap();
+    needed.insert(format!("docker.io/library/traefik:v{traefik}"));
+    assert!(needed.len() >= 4, "{needed:?}");
+    let mirrored: BTreeSet<String> = listed.into_iter().filter(|name| name.contains(':')).collect();
+    assert_eq!(mirrored, needed);
+}
+
 #[test]
 fn workspaces_get_the_pull_secrets_and_mirrors_that_the_values_name() {
-    let mirrors = json!([
-        {"source": "docker.io/library", "mirror": "registry.example.com:5000/hub"},
-        {"source": "localhost:5000", "mirror": "registry.example.com/a__b"},
-    ]);
-    let objects = with_values(
-        json!({"settings": {"imagePullSecrets": ["registry", "hub"], "imageMirrors": mirrors}}),
-        &[],
-    );
-    let settings = |objects: &[Value]| -> Value {
-        let text = named(objects, "ConfigMap", "jupyter-k8s-settings")["data"]["settings.yaml"].clone();
-        serde_saphyr::from_str(text.as_str().unwrap()).unwrap()
+    let settings = |values: &str| -> Value {
+        let map = named(&rendering(values).objects, "ConfigMap", "jupyter-k8s-settings");
+        serde_saphyr::from_str(map["data"]["settings.yaml"].as_str().unwrap()).unwrap()
     };
-    let found = settings(&objects.unwrap());
-    assert_eq!(found["imagePullSecrets"], json!(["registry", "hub"]));
-    assert_eq!(found["imageMirrors"], mirrors);
-    let found = settings(&with_values(json!({}), &[]).unwrap());
+    let (given, none) = (settings("everything"), settings("default"));
+    assert_eq!(given["imagePullSecrets"], json!(["workspaces-pull"]));
+    assert_eq!(given["imageMirrors"][0]["mirror"], "registry.example.com/hub");
     assert_eq!(
-        (&found["imagePullSecrets"], &found["imageMirrors"]),
+        (&none["imagePullSecrets"], &none["imageMirrors"]),
         (&json!([]), &json!([]))
     );
 }
 
 #[test]
-fn pull_secrets_and_mirrors_that_cannot_work_are_refused() {
-    each_is_refused(&[
-        (
-            r#"settings.imagePullSecrets=["Not_OK"]"#,
-            r#"settings.imagePullSecrets[0]: "Not_OK" is no name of a Kubernetes object"#,
-        ),
-        (
-            r#"settings.imageMirrors=[{"source":"https://docker.io","mirror":"r.example.com"}]"#,
-            r#"settings.imageMirrors[0].source: "https://docker.io" is no registry with or without a path"#,
-        ),
-        (
-            r#"settings.imageMirrors=[{"source":"docker.io","mirror":"hub"}]"#,
-            r#"settings.imageMirrors[0].mirror: "hub" is no registry"#,
-        ),
-        (
-            r#"settings.imageMirrors=[{"source":"docker.io","mirror":"r.example.com/"}]"#,
-            r#"settings.imageMirrors[0].mirror: "r.example.com/" is no registry"#,
-        ),
-        (
-            r#"settings.imageMirrors=[{"source":"quay.io","mirror":"a.example.com"},{"source":"quay.io","mirror":"b.example.com"}]"#,
-            r#"settings.imageMirrors[1].source: "quay.io" is named twice"#,
-        ),
-        (
-            r#"settings.imageMirrors=[{"source":"index.docker.io/library","mirror":"a.example.com"}]"#,
-            r#"settings.imageMirrors[0].source: "index.docker.io/library" matches nothing: write docker.io"#,
-        ),
-    ]);
-}
-
-#[test]
-fn the_notes_name_the_pull_secret_of_workspaces_in_each_of_their_namespaces() {
-    let command = |namespace: &str| {
-        format!("kubectl create secret generic pull -n {namespace} --type=kubernetes.io/dockerconfigjson")
-    };
-    let secret = ["--set", "settings.imagePullSecrets={pull}"];
-    let teams = [
-        "--set",
-        "userNamespaces[0].name=team-a,userNamespaces[1].name=team-b",
-    ];
-    let values = [&EXTERNAL[..], &secret, &teams].concat();
-    let text = notes(&values);
-    assert!(
-        text.contains(&command("team-a")) && text.contains(&command("team-b")),
-        "{text}"
-    );
-    let there = json!({"Secret/team-a/pull": {"data": {".dockerconfigjson": "e30="}}});
-    let text = notes_in(&there, &values);
-    assert!(text.contains("   ok    Secret pull in team-a\n"), "{text}");
-    assert!(
-        !text.contains(&command("team-a")) && text.contains(&command("team-b")),
-        "{text}"
-    );
-    let text = notes(
-        &[
-            &EXTERNAL[..],
-            &secret,
-            &["--set", "scope=Namespace,objects=Namespace"],
-        ]
-        .concat(),
-    );
-    assert!(text.contains(&command("jupyter-k8s-system")), "{text}");
-    let text = notes(&[&EXTERNAL[..], &teams].concat());
-    assert!(!text.contains("imagePullSecrets"), "{text}");
+fn images_come_from_their_own_registry_else_the_installation_s_else_the_global_one() {
+    let text = |values: &str| &rendering(values).text;
+    let digest = format!("image: other.example.com/x/gateway@sha256:{}", "0a".repeat(32));
+    assert!(text("everything").replace('"', "").contains(&digest), "{digest}");
+    assert!(text("everything").contains("mirror.example.com/webhook:2.0"));
+    assert!(text("default").contains("registry.example.com/jupyter-k8s/webhook:"));
+    for secret in ["own-pull", "other-pull", "global-pull"] {
+        assert!(
+            text("everything").contains(&format!("name: {secret}")),
+            "{secret}"
+        );
+    }
 }

@@ -1,4 +1,6 @@
 //! Values of the Helm chart -> rendered objects (IO: runs `helm`).
+//!
+//! `UPDATE_EXPECT=1` writes the files in `golden` and `e2e/tests/contract/account_rights`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,38 +9,17 @@
 )]
 
 mod accounts;
-mod certificates;
-mod checks;
 mod cluster;
-mod cluster_refusals;
-mod contradictions;
-mod edge;
-mod empty_keys;
-mod examples;
-mod exposed_ports;
-mod fit;
-mod fronts;
-mod hooks;
-mod https_proxy;
-mod identity;
+mod documents;
+mod golden;
 mod images;
-mod install;
-mod installation;
-mod managers;
 mod monitoring;
-mod networks;
-mod notes;
-mod parts;
 mod pods;
 mod policies;
-mod portal;
-mod portal_rights;
-mod release;
+mod references;
+mod refusals;
 mod released;
 mod render;
 mod rights;
-mod routes;
 mod scope;
-mod service;
-mod teams;
 mod values;

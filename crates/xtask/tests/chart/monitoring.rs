@@ -7,15 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::render::{EXTERNAL, named, of_kind, template};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
-}
+use crate::render::{named, read, rendering, root};
 
 /// `$PROMTOOL`, else promtool in the cache folder of the tool.
 fn promtool() -> PathBuf {
@@ -189,52 +181,12 @@ fn every_query_parses_and_uses_existing_metrics() {
 }
 
 #[test]
-fn monitoring_is_off_until_it_is_switched_on() {
-    let off = template(&EXTERNAL).unwrap();
-    for kind in ["PodMonitor", "PrometheusRule"] {
-        assert!(of_kind(&off, kind).is_empty());
-    }
-    let on = [
-        "--set",
-        "monitoring.podMonitor.enabled=true,monitoring.prometheusRule.enabled=true",
-        "--set",
-        "monitoring.prometheusRule.labels.release=prometheus,monitoring.grafanaDashboard.enabled=true",
-    ];
-    let on = template(&[&EXTERNAL[..], &on].concat()).unwrap();
-    let rule = named(&on, "PrometheusRule", "jupyter-k8s");
-    assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
+fn the_installed_rules_and_dashboard_are_those_of_the_plain_files() {
+    let objects = &rendering("everything").objects;
     let plain: Value = serde_saphyr::from_str(&read("deploy/monitoring/alerts.yaml")).unwrap();
-    assert_eq!(rule["spec"], plain, "what is installed is the plain file");
-    let scraped = &named(&on, "PodMonitor", "jupyter-k8s")["spec"];
-    assert_eq!(scraped["podMetricsEndpoints"][0]["port"], "admin");
-    let components = &scraped["selector"]["matchExpressions"][0]["values"];
-    assert_eq!(
-        *components,
-        serde_json::json!(["gateway", "operator", "portal", "webhook"])
-    );
-    let dashboard = named(&on, "ConfigMap", "jupyter-k8s-dashboard");
-    assert_eq!(dashboard["metadata"]["labels"]["grafana_dashboard"], "1");
-    let text = dashboard["data"]["jupyter-k8s.json"].as_str().unwrap();
-    let installed: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(named(objects, "PrometheusRule", "jupyter-k8s")["spec"], plain);
+    let dashboard = &named(objects, "ConfigMap", "jupyter-k8s-dashboard")["data"]["jupyter-k8s.json"];
+    let installed: Value = serde_json::from_str(dashboard.as_str().unwrap()).unwrap();
     let plain: Value = serde_json::from_str(&read("deploy/monitoring/dashboard.json")).unwrap();
     assert_eq!(installed, plain);
-}
-
-#[test]
-fn proxy_and_gateway_have_the_same_trusted_proxies() {
-    let on = ["--set", "proxy.trustedProxies={10.0.0.0/8,2001:db8::/32}"];
-    let on = template(&[&EXTERNAL[..], &on].concat()).unwrap();
-    let arguments = |name: &str| {
-        named(&on, "Deployment", name)["spec"]["template"]["spec"]["containers"][0]["args"].to_string()
-    };
-    assert!(
-        arguments("jupyter-k8s-proxy")
-            .contains("--entrypoints.https.forwardedheaders.trustedips=10.0.0.0/8,2001:db8::/32")
-    );
-    for one in ["--trusted-proxies=10.0.0.0/8", "--trusted-proxies=2001:db8::/32"] {
-        assert!(arguments("jupyter-k8s-gateway").contains(one), "{one}");
-    }
-    let off = template(&EXTERNAL).unwrap();
-    let proxy = named(&off, "Deployment", "jupyter-k8s-proxy").to_string();
-    assert!(!proxy.contains("trustedips"));
 }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::render::{EXTERNAL, chart, of_kind, template, template_of};
+use crate::render::{chart, here, of_kind, parse, rendering, text_of, with};
 
 /// The package in `charts/released`.
 fn package() -> PathBuf {
@@ -48,7 +48,8 @@ fn wrong(before: &[Value], now: &[Value]) -> Vec<String> {
 }
 
 fn last_release() -> Vec<Value> {
-    template_of(package().to_str().unwrap(), &EXTERNAL).unwrap()
+    let values = here("values/default.yaml");
+    parse(&text_of(package().to_str().unwrap(), &["-f", values.to_str().unwrap()]).unwrap())
 }
 
 #[test]
@@ -58,7 +59,7 @@ fn templates_keep_the_spec_that_the_last_release_gave_their_names() {
         !templates(&before).is_empty(),
         "the last release had a default template"
     );
-    let wrong = wrong(&before, &template(&EXTERNAL).unwrap());
+    let wrong = wrong(&before, &rendering("default").objects);
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
@@ -77,7 +78,7 @@ fn a_template_that_would_change_or_vanish_is_named_with_what_to_do() {
         ("templates.jupyterlab=null", "templates.jupyterlab: is missing"),
     ] {
         let others = ["--set", "defaultTemplate=", "--set-json", setting];
-        let now = template(&[&EXTERNAL[..], &others].concat()).unwrap();
+        let now = with(&json!({}), &others).unwrap();
         let wrong = wrong(&before, &now);
         assert!(
             wrong.len() == 1 && wrong[0].contains(expected),
@@ -85,6 +86,6 @@ fn a_template_that_would_change_or_vanish_is_named_with_what_to_do() {
         );
     }
     let shown = ["--set-json", r#"templates.jupyterlab.presentation={"icon": "r"}"#];
-    let now = template(&[&EXTERNAL[..], &shown].concat()).unwrap();
+    let now = with(&json!({}), &shown).unwrap();
     assert_eq!(wrong(&before, &now), [""; 0]);
 }

@@ -1,45 +1,82 @@
-//! values -> the objects that the chart renders, or its refusal (IO: runs `helm`).
+//! values -> the objects and notes that the chart renders, or its refusal (IO: runs `helm`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use serde_json::{Value, json};
 
+pub(crate) const SYSTEM: &str = "jupyter-k8s-system";
+/// Values files of the tests, below `values`. The first is the minimum.
+const OWN: [&str; 5] = [
+    "default",
+    "path-mode",
+    "everything",
+    "operator-and-webhook",
+    "cluster-half",
+];
+
 static FILES: AtomicUsize = AtomicUsize::new(0);
 
-/// An installation with its own provider: the minimum of settings.
-pub(crate) const EXTERNAL: [&str; 8] = [
-    "--set",
-    "image.registry=registry.example.com/jupyter-k8s",
-    "--set",
-    "routing.baseDomain=workspaces.example.org",
-    "--set",
-    "proxy.tls.secretName=tls",
-    "--set",
-    "oidc.issuerUrl=https://id.example.com/realm",
-];
-/// The cluster on this machine, with the bundled provider.
-pub(crate) const LOCAL: [&str; 2] = ["-f", "values-local.yaml"];
+/// A folder that goes with this value.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a values file renders.
+pub(crate) struct Rendering {
+    pub(crate) name: String,
+    pub(crate) text: String,
+    pub(crate) objects: Vec<Value>,
+    pub(crate) notes: String,
+}
+
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
 
 pub(crate) fn chart() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../charts/jupyter-k8s")
+    root().join("charts/jupyter-k8s")
+}
+
+/// Folder of these tests.
+pub(crate) fn here(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/chart")
+        .join(path)
+}
+
+pub(crate) fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+pub(crate) fn yaml(path: &str) -> Value {
+    serde_saphyr::from_str(&read(path)).unwrap()
 }
 
 /// `$HELM`, else helm in the cache folder of the tool, else helm on the path.
-pub(crate) fn helm() -> PathBuf {
+fn helm() -> PathBuf {
     if let Some(helm) = std::env::var_os("HELM") {
         return helm.into();
     }
     let cache = std::env::var_os("JUPYTER_K8S_CACHE")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/jupyter-k8s")));
-    cache
-        .into_iter()
-        .flat_map(|cache| [cache.join("helm/bin/helm"), cache.join("bin/helm")])
-        .find(|helm| helm.is_file())
+    let helm = cache.map(|cache| cache.join("helm/bin/helm"));
+    helm.filter(|helm| helm.is_file())
         .unwrap_or_else(|| "helm".into())
 }
 
@@ -52,116 +89,115 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
         .unwrap_or_else(|error| panic!("{}: {error}; `./justw images` puts helm in place", helm.display()))
 }
 
-pub(crate) fn template(values: &[&str]) -> Result<Vec<Value>, String> {
-    template_of(".", values)
+/// Text that a chart renders, or the refusal.
+pub(crate) fn text_of(chart: &str, values: &[&str]) -> Result<String, String> {
+    let arguments = ["template", "jupyter-k8s", chart, "--namespace", SYSTEM];
+    let output = run(&[&arguments, values].concat());
+    if output.status.success() {
+        return Ok(String::from_utf8(output.stdout).unwrap());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// The same for another chart.
-pub(crate) fn template_of(chart: &str, values: &[&str]) -> Result<Vec<Value>, String> {
-    let arguments = [
-        &[
-            "template",
-            "jupyter-k8s",
-            chart,
-            "--namespace",
-            "jupyter-k8s-system",
-        ],
-        values,
-    ]
-    .concat();
-    let output = run(&arguments);
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+pub(crate) fn parse(text: &str) -> Vec<Value> {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+    objects.into_iter().filter(|object| !object.is_null()).collect()
+}
+
+pub(crate) fn template(values: &[&str]) -> Result<Vec<Value>, String> {
+    text_of(".", values).map(|text| parse(&text))
+}
+
+/// Objects for the minimum of values with these changes in a second file.
+pub(crate) fn with(changes: &Value, more: &[&str]) -> Result<Vec<Value>, String> {
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let file = std::env::temp_dir().join(format!("chart-values-{}-{number}.json", std::process::id()));
+    fs::write(&file, changes.to_string()).unwrap();
+    let minimum = here("values/default.yaml");
+    let files = ["-f", minimum.to_str().unwrap(), "-f", file.to_str().unwrap()];
+    let result = template(&[&files, more].concat());
+    fs::remove_file(file).unwrap();
+    result
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
     }
-    let text = String::from_utf8(output.stdout).unwrap();
-    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
-    Ok(objects.into_iter().filter(|object| !object.is_null()).collect())
+}
+
+/// A copy of the chart whose notes are an object, for a cluster with these objects, each under `kind/namespace/name`: `helm template` shows no
+/// notes and looks nothing up.
+pub(crate) fn copy_with_notes(objects: &Value) -> Folder {
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let folder = Folder(std::env::temp_dir().join(format!("chart-{}-{number}", std::process::id())));
+    copy(&chart(), folder.path());
+    let notes =
+        "kind: Notes\ntext: |-\n{{ include (print $.Template.BasePath \"/NOTES.txt\") . | indent 2 }}\n";
+    fs::write(folder.path().join("templates/shown.yaml"), notes).unwrap();
+    let lookup = format!(
+        r#"{{{{- define "jk8s.lookup" }}}}{{{{ get (fromJson {objects}) (printf "%s/%s/%s" (index . 1) (index . 2) (index . 3)) | default dict | toJson }}}}{{{{ end }}}}"#,
+        objects = json!(objects.to_string())
+    );
+    fs::write(folder.path().join("templates/_lookup.tpl"), lookup).unwrap();
+    folder
 }
 
 /// Example values files, by their names.
 pub(crate) fn examples() -> Vec<String> {
     let files = fs::read_dir(chart().join("examples")).unwrap();
-    let mut names: Vec<String> = files
-        .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
     names.sort();
     names
 }
 
-/// The example that renders the half of a namespace: without policies and roles of the cluster (`scope`).
-const HALF: &str = "one-namespace.yaml";
-
-/// Rendered objects of valid installations of a cluster: both ways of signing in, and every example.
-pub(crate) fn installations() -> Vec<Vec<Value>> {
-    static RENDERED: OnceLock<Vec<Vec<Value>>> = OnceLock::new();
-    let render = || {
-        let whole = examples().into_iter().filter(|name| name != HALF);
-        let examples = whole.map(|name| {
-            let file = format!("examples/{name}");
-            template(&["-f", &file]).unwrap_or_else(|reason| panic!("{file}: {reason}"))
+/// What all values files render: those of these tests, the local cluster's, the examples.
+pub(crate) fn renderings() -> &'static [Rendering] {
+    static RENDERED: OnceLock<Vec<Rendering>> = OnceLock::new();
+    RENDERED.get_or_init(|| {
+        let copy = copy_with_notes(&json!({}));
+        let chart = copy.path().to_str().unwrap();
+        let own = OWN.map(|name| (name.to_owned(), here(&format!("values/{name}.yaml"))));
+        let local = [("values-local".to_owned(), self::chart().join("values-local.yaml"))];
+        let examples = examples().into_iter().map(|file| {
+            let path = self::chart().join("examples").join(&file);
+            (file.trim_end_matches(".yaml").to_owned(), path)
         });
-        let ways = [template(&EXTERNAL).unwrap(), template(&LOCAL).unwrap()];
-        ways.into_iter().chain(examples).collect()
-    };
-    RENDERED.get_or_init(render).clone()
-}
-
-/// Renders with a further setting, which must be refused; returns the reason.
-pub(crate) fn refusal(values: &[&str], setting: &str) -> String {
-    template(&[values, &["--set", setting]].concat()).expect_err(setting)
-}
-
-fn merge(into: &mut Value, from: Value) {
-    match (into, from) {
-        (Value::Object(into), Value::Object(from)) => {
-            for (key, value) in from {
-                merge(into.entry(key).or_insert(Value::Null), value);
+        let cases: Vec<_> = own.into_iter().chain(local).chain(examples).collect();
+        let render = |(name, path): &(String, PathBuf)| {
+            let text = text_of(chart, &["-f", path.to_str().unwrap()]);
+            let text = text.unwrap_or_else(|reason| panic!("{}: {reason}", path.display()));
+            let (shown, objects) = parse(&text).into_iter().partition(|one| one["kind"] == "Notes");
+            let shown: Vec<Value> = shown;
+            let notes = shown[0]["text"].as_str().unwrap().to_owned();
+            Rendering {
+                name: name.clone(),
+                text,
+                objects,
+                notes,
             }
-        }
-        (into, from) => *into = from,
-    }
+        };
+        thread::scope(|scope| {
+            let running: Vec<_> = cases
+                .iter()
+                .map(|case| scope.spawn(move || render(case)))
+                .collect();
+            running.into_iter().map(|one| one.join().unwrap()).collect()
+        })
+    })
 }
 
-/// The result of an installation with `setting` (`path.of.field=JSON`; objects are merged) in its values file.
-fn with(setting: &str) -> Result<Vec<Value>, String> {
-    let (path, value) = setting.split_once('=').unwrap();
-    let value: Value = serde_json::from_str(value).unwrap();
-    with_values(
-        path.rsplit('.').fold(value, |inner, key| json!({ key: inner })),
-        &[],
-    )
-}
-
-/// The result of an installation with these values in its values file, and further arguments of helm.
-pub(crate) fn with_values(more: Value, arguments: &[&str]) -> Result<Vec<Value>, String> {
-    let mut values = json!({
-        "image": {"registry": "registry.example.com/jupyter-k8s"},
-        "routing": {"baseDomain": "workspaces.example.org"},
-        "proxy": {"tls": {"secretName": "tls"}},
-        "oidc": {"issuerUrl": "https://id.example.com/realm"},
-    });
-    merge(&mut values, more);
-    let number = FILES.fetch_add(1, Ordering::Relaxed);
-    let file = std::env::temp_dir().join(format!("chart-values-{}-{number}.json", std::process::id()));
-    fs::write(&file, values.to_string()).unwrap();
-    let result = template(&[&["-f", file.to_str().unwrap()], arguments].concat());
-    fs::remove_file(file).unwrap();
-    result
-}
-
-/// Why an installation with `setting`, as in [`with`], is refused.
-pub(crate) fn refused(setting: &str) -> String {
-    match with(setting) {
-        Ok(_) => panic!("accepted: {setting}"),
-        Err(reason) => reason,
-    }
-}
-
-/// Whether an installation with `setting`, as in [`with`], is rendered.
-pub(crate) fn accepted(setting: &str) {
-    if let Err(reason) = with(setting) {
-        panic!("{setting}: {reason}");
-    }
+/// What this values file renders.
+pub(crate) fn rendering(name: &str) -> &'static Rendering {
+    let found = renderings().iter().find(|one| one.name == name);
+    found.unwrap_or_else(|| panic!("no values file {name}"))
 }
 
 pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
@@ -169,60 +205,40 @@ pub(crate) fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
 }
 
 pub(crate) fn named<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
-    of_kind(objects, kind)
-        .into_iter()
-        .find(|object| object["metadata"]["name"] == name)
-        .unwrap_or_else(|| panic!("no {kind} {name}"))
+    let mut all = of_kind(objects, kind).into_iter();
+    let found = all.find(|object| object["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind} {name}"))
 }
 
-pub(crate) fn pods(objects: &[Value]) -> Vec<(&str, &Value)> {
-    of_kind(objects, "Deployment")
-        .into_iter()
-        .map(|deployment| {
-            let name = deployment["metadata"]["name"].as_str().unwrap();
-            (name, &deployment["spec"]["template"]["spec"])
-        })
-        .collect()
+pub(crate) fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap()
 }
 
-/// Pods of the Jobs that Helm runs, and of `helm test`.
-pub(crate) fn hook_pods(objects: &[Value]) -> Vec<(&str, &Value)> {
-    let jobs = of_kind(objects, "Job").into_iter();
-    let jobs = jobs.map(|job| (job, &job["spec"]["template"]["spec"]));
-    let tests = of_kind(objects, "Pod").into_iter().map(|pod| (pod, &pod["spec"]));
-    jobs.chain(tests)
-        .map(|(object, pod)| (object["metadata"]["name"].as_str().unwrap(), pod))
-        .collect()
+/// Every pod: its object, and its template or itself.
+pub(crate) fn pods<'a>(objects: &'a [Value]) -> Vec<(&'a Value, &'a Value)> {
+    let pod = |object: &'a Value| match object {
+        one if one["kind"] == "Pod" => Some((one, one)),
+        one if ["Deployment", "Job"].iter().any(|kind| one["kind"] == *kind) => {
+            Some((one, &one["spec"]["template"]))
+        }
+        _ => None,
+    };
+    objects.iter().filter_map(pod).collect()
 }
 
-pub(crate) fn containers(objects: &[Value]) -> Vec<(&str, &Value)> {
-    pods(objects)
-        .into_iter()
-        .flat_map(|(name, pod)| {
-            pod["containers"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .map(move |container| (name, container))
-        })
-        .collect()
-}
-
-/// The container of this name.
-pub(crate) fn container<'a>(objects: &'a [Value], name: &str) -> &'a Value {
-    let found = containers(objects).into_iter().find(|(found, _)| *found == name);
-    found.unwrap_or_else(|| panic!("no container {name}")).1
+/// All containers of a pod.
+pub(crate) fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
+    let lists = ["initContainers", "containers"].into_iter();
+    lists.flat_map(|list| pod["spec"][list].as_array().into_iter().flatten())
 }
 
 pub(crate) fn strings(value: &Value) -> Vec<&str> {
-    value
-        .as_array()
-        .map(|items| items.iter().filter_map(Value::as_str).collect())
+    let items = value.as_array().map(|items| items.iter());
+    items
+        .map(|items| items.filter_map(Value::as_str).collect())
         .unwrap_or_default()
 }
 
-pub(crate) fn argument<'a>(container: &'a Value, flag: &str) -> Option<&'a str> {
-    strings(&container["args"])
-        .into_iter()
-        .find_map(|argument| argument.strip_prefix(flag)?.strip_prefix('='))
+pub(crate) fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
 }

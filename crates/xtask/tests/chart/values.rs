@@ -1,15 +1,19 @@
-//! values -> accepted, or refused with the wrong setting (IO: runs `helm`).
+//! values.yaml, values.schema.json -> the same keys, valid for Helm (IO: runs `helm`).
 
 use std::collections::BTreeSet;
 
-use kube::CustomResourceExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::render::{EXTERNAL, LOCAL, chart, of_kind, refusal, run, template};
+use crate::render::{here, named, read, rendering, run, with, yaml};
 
 #[test]
 fn lint_accepts_every_way_of_installing() {
-    for values in [&EXTERNAL[..], &LOCAL[..], &[]] {
+    let values = here("values/default.yaml");
+    for values in [
+        &["-f", values.to_str().unwrap()][..],
+        &["-f", "values-local.yaml"],
+        &[],
+    ] {
         let output = run(&[&["lint", "--strict", "."], values].concat());
         assert!(
             output.status.success(),
@@ -20,112 +24,47 @@ fn lint_accepts_every_way_of_installing() {
 }
 
 #[test]
-fn a_misspelt_key_is_refused_by_name_at_every_level() {
-    for (setting, key) in [
-        ("gatewey.replicas=1", "gatewey"),
-        ("gateway.replica=1", "replica"),
-        ("oidc.issuerURL=https://id.example.com", "issuerURL"),
-        ("proxy.tls.secret=tls", "secret"),
-        ("settings.defaultStorage.path=/home", "path"),
-        ("templates.small.displayname=Small", "displayname"),
-        ("userNamespaces[0].namespace=team", "namespace"),
-    ] {
-        let reason = refusal(&EXTERNAL, setting);
-        assert!(
-            reason.contains(&format!("Additional property {key} is not allowed")),
-            "{setting}: {reason}"
-        );
-    }
-}
-
-#[test]
-fn all_missing_values_are_reported_at_once() {
-    let reason = template(&[]).unwrap_err();
-    for setting in [
-        "image.registry",
-        "routing.baseDomain",
-        "proxy.tls.secretName",
-        "oidc.issuerUrl",
-    ] {
-        assert!(reason.contains(setting), "{setting}: {reason}");
-    }
-    let reason = template(&EXTERNAL[..6]).unwrap_err();
-    assert!(
-        reason.contains("oidc.issuerUrl") && !reason.contains("image.registry"),
-        "{reason}"
+fn the_template_stops_idle_workspaces_after_four_hours_and_the_values_say_whether_users_may_switch_that_off()
+{
+    let spec = |objects: &[Value]| named(objects, "WorkspaceTemplate", "jupyterlab")["spec"].clone();
+    let idle = |values: &str| {
+        let spec = spec(&rendering(values).objects);
+        (
+            spec["defaultIdleShutdown"].clone(),
+            spec["idleShutdownOverrides"].clone(),
+        )
+    };
+    let (stop, bounds) = (
+        json!({"idleTimeoutInMinutes": 240}),
+        json!({"minIdleTimeoutInMinutes": 15, "maxIdleTimeoutInMinutes": 10080}),
     );
-}
-
-#[test]
-fn further_identity_providers_are_checked_and_reach_the_gateway_with_their_secrets() {
-    let one = |fields: &str| format!(r#"oidc.others=[{{"name":"partners","clientId":"c",{fields}}}]"#);
-    let at = r#""issuerUrl":"https://p.example/x""#;
-    for (others, expected) in [
-        (one(r#""issuerUrl":"http://p.example""#), "issuerUrl"),
-        (
-            one(r#""issuerUrl":"https://p.Workspaces.example.org""#),
-            "outside routing.baseDomain",
-        ),
-        (
-            one(&format!(r#"{at},"caSecretName":"a","caConfigMapName":"b""#)),
-            "exclude each other",
-        ),
-        (
-            one(&format!(r#"{at},"allowedEmailDomains":["*.example.org"]"#)),
-            "allowedEmailDomains",
-        ),
-        (one(&format!(r#"{at},"groupClaim":"g""#)), "groupClaim"),
-        (one(at).replace("partners", "main"), "name"),
-    ] {
-        let mut arguments = EXTERNAL.to_vec();
-        arguments.extend(["--set-json", &others]);
-        let reason = template(&arguments).unwrap_err();
-        assert!(reason.contains(expected), "{others}: {reason}");
-    }
-    let others = one(&format!(r#"{at},"clientSecretName":"s","groupsPrefix":"p:""#));
-    let mut arguments = EXTERNAL.to_vec();
-    arguments.extend(["--set-json", &others]);
-    let objects = template(&arguments).unwrap();
-    let map = of_kind(&objects, "ConfigMap")
-        .into_iter()
-        .find(|map| map["data"].get("providers.json").is_some())
-        .unwrap();
-    let list: Value = serde_json::from_str(map["data"]["providers.json"].as_str().unwrap()).unwrap();
+    assert_eq!(idle("default"), (stop.clone(), bounds.clone()));
+    // A maximum is what forbids `enabled: false` (crates/rules/src/validate/idle).
     assert_eq!(
-        list[0]["clientSecretFile"],
-        "/etc/oidc-others/partners/clientSecret"
+        idle("operator-and-webhook"),
+        (stop, json!({"minIdleTimeoutInMinutes": 15}))
     );
-    assert_eq!(list[0]["groupsPrefix"], "p:");
-    assert!(list[0].get("clientSecretName").is_none());
+    assert_eq!(
+        idle("cluster-half"),
+        (json!({"enabled": false, "idleTimeoutInMinutes": 240}), bounds)
+    );
+    assert_eq!(
+        idle("values-local"),
+        (Value::Null, Value::Null),
+        "the local cluster is quiet"
+    );
 }
 
 #[test]
-fn settings_that_contradict_each_other_are_refused() {
-    let under = refusal(
-        &EXTERNAL,
-        "oidc.issuerUrl=https://login.Workspaces.example.org:8443/x",
-    );
-    assert!(
-        under.contains("oidc.issuerUrl") && under.contains("outside routing.baseDomain"),
-        "{under}"
-    );
-    let under = refusal(&LOCAL, "identity.host=id.workspaces.localhost");
-    assert!(under.contains("identity.host"), "{under}");
-    let both = refusal(&LOCAL, "oidc.issuerUrl=https://id.example.com");
-    assert!(both.contains("identity.enabled"), "{both}");
-    let both = refusal(&LOCAL, "oidc.caConfigMapName=ca");
-    assert!(
-        both.contains("oidc.caSecretName") && both.contains("oidc.caConfigMapName"),
-        "{both}"
-    );
+fn a_chart_that_is_switched_off_renders_nothing_and_requires_nothing() {
+    let objects = with(&json!({"enabled": false, "image": {"registry": ""}}), &[]).unwrap();
+    assert!(objects.is_empty(), "{objects:?}");
 }
 
 #[test]
 fn every_default_is_in_the_schema_and_every_setting_has_a_default() {
-    let schema: Value =
-        serde_json::from_str(&std::fs::read_to_string(chart().join("values.schema.json")).unwrap()).unwrap();
-    let values: Value =
-        serde_saphyr::from_str(&std::fs::read_to_string(chart().join("values.yaml")).unwrap()).unwrap();
+    let schema: Value = serde_json::from_str(&read("charts/jupyter-k8s/values.schema.json")).unwrap();
+    let values = yaml("charts/jupyter-k8s/values.yaml");
     compare("", &schema["properties"], &values);
     let pods = &schema["definitions"]["pods"]["properties"];
     compare("pods.", pods, &values["pods"]);
@@ -176,15 +115,14 @@ fn compare(path: &str, properties: &Value, values: &Value) {
 
 #[test]
 fn the_schema_of_templates_knows_every_field_of_the_custom_resource() {
-    let schema: Value =
-        serde_json::from_str(&std::fs::read_to_string(chart().join("values.schema.json")).unwrap()).unwrap();
+    let schema: Value = serde_json::from_str(&read("charts/jupyter-k8s/values.schema.json")).unwrap();
     let ours: BTreeSet<_> = schema["definitions"]["template"]["properties"]
         .as_object()
         .unwrap()
         .keys()
         .cloned()
         .collect();
-    let crd = serde_json::to_value(api::WorkspaceTemplate::crd()).unwrap();
+    let crd = yaml("charts/jupyter-k8s/crds/workspacetemplates.yaml");
     let spec = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"];
     let theirs: BTreeSet<_> = spec.as_object().unwrap().keys().cloned().collect();
     assert_eq!(ours, theirs);
