@@ -113,7 +113,7 @@ fn administrators_of_the_installation_have_the_role_everywhere_and_may_connect()
         .into_iter()
         .find(|binding| {
             list(&binding["subjects"]).any(|subject| subject["name"] == "oidc:platform")
-                && binding["roleRef"]["name"] == "jupyter-k8s-workspace-admin"
+                && binding["roleRef"]["name"] == "jupyter-k8s-administrator"
         });
     let subjects: Vec<&str> = list(&binding.unwrap()["subjects"])
         .filter_map(|one| one["name"].as_str())
