@@ -67,7 +67,7 @@ bench-webhook *args:
 bench-portal *args:
     @{{ xtask }} bench-portal "$@"
 
-# The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok up|down (fake nodes), leak-check
+# The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok (fake nodes)
 [no-exit-message]
 [group('cluster')]
 cluster *args:

@@ -1,6 +1,5 @@
 //! Command line -> typed arguments (pure).
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -56,21 +55,6 @@ pub(crate) enum Command {
     BenchWebhook(BenchWebhook),
     /// Measure what the portal and the plugin cost with many workspaces, on an API server of its own; writes docs/performance.md
     BenchPortal(BenchPortal),
-    /// Part of the local cluster: carry TCP connections from a local address into the node's network
-    Forward {
-        /// Address to listen on
-        #[arg(long, value_name = "IP:PORT")]
-        listen: SocketAddr,
-        /// Address to carry connections to
-        #[arg(long, value_name = "IP:PORT")]
-        to: SocketAddr,
-    },
-    /// Part of the local cluster: enforce network policies in the network namespace this runs in (a test fixture, not a CNI)
-    NetpolEnforce {
-        /// Kubeconfig that may watch network policies, pods and namespaces
-        #[arg(long, value_name = "FILE")]
-        kubeconfig: PathBuf,
-    },
 }
 
 /// What to do with images.
@@ -299,20 +283,18 @@ pub(crate) enum ClusterCommand {
         /// Where the cluster comes from [default: the provider of the last `up` here, else `node`]
         #[arg(long)]
         provider: Option<Provider>,
-        /// Registry that images are pushed to (provider `existing`), such as registry.example.com/team
-        #[arg(long, required_if_eq("provider", "existing"))]
-        registry: Option<String>,
     },
     /// Take the cluster down and leave nothing behind but cached binaries and images
     Down,
-    /// Say what runs; exit code 0 when up, 3 when down, 1 when broken, 4 when it is unknown
+    /// Show the cluster's nodes
     Status,
     /// Load images that are new in the cache folder into the running cluster
     Import,
-    /// Simulate nodes with kwok, on the running cluster (provider `node`)
+    /// Simulate nodes with kwok, on the running cluster: each that is annotated kwok.x-k8s.io/node=fake becomes live (provider `node`)
     Kwok {
-        #[command(subcommand)]
-        command: KwokCommand,
+        /// Fake nodes to make, tainted kwok.x-k8s.io/node=fake:NoSchedule and labelled type=kwok
+        #[arg(long, default_value_t = 0)]
+        nodes: u32,
     },
     /// Print a kubeconfig with a client certificate for a user
     Kubeconfig {
@@ -323,31 +305,13 @@ pub(crate) enum ClusterCommand {
         #[arg(long)]
         group: Option<String>,
     },
-    /// Bring a cluster up, run a pod, take it down, also after a crash, and fail on any difference to before
-    LeakCheck,
-}
-
-/// Whether fake nodes are alive.
-#[derive(Debug, Clone, Copy, Subcommand)]
-pub(crate) enum KwokCommand {
-    /// Make every node live that is annotated kwok.x-k8s.io/node=fake
-    Up {
-        /// Fake nodes to make, tainted kwok.x-k8s.io/node=fake:NoSchedule and labelled type=kwok
-        #[arg(long, default_value_t = 0)]
-        nodes: u32,
-    },
-    /// Remove the fake nodes, with their pods, and end the process
-    Down,
 }
 
 /// Where a cluster comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Provider {
     /// A real node in its own network namespace, built from Go modules and Debian packages (Linux, as root)
     Node,
-    /// The cluster that KUBECONFIG points at; images go to a registry
-    Existing,
-    /// kind, in the container engine of this machine
+    /// kind, in the container engine of this machine; untried by CI
     Kind,
 }

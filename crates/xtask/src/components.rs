@@ -26,106 +26,63 @@ pub(crate) struct Component {
     pub(crate) name: &'static str,
     /// The package to build: ours, or one of a module that is itself a program.
     package: &'static str,
-    /// Whether Kubernetes' version is linked in; clients and servers of Kubernetes compare it.
-    kubernetes: bool,
+    /// Its files, with their text.
     files: &'static [(&'static str, &'static str)],
 }
 
-macro_rules! files {
-    ($folder:literal: $($file:literal),+) => {
-        &[$(($file, include_str!(concat!("../components/", $folder, "/", $file)))),+]
+macro_rules! component {
+    ($name:literal, $package:literal, $($file:literal),+) => {
+        Component {
+            name: $name,
+            package: $package,
+            files: &[$(($file, include_str!(concat!("../components/", $name, "/", $file)))),+],
+        }
     };
 }
 
 /// All processes of a Kubernetes node, in one binary.
-pub(crate) const HYPERKUBE: Component = Component {
-    name: "hyperkube",
-    package: ".",
-    kubernetes: true,
-    files: files!("hyperkube": "go.mod", "go.sum", "main.go"),
-};
+pub(crate) const HYPERKUBE: Component = component!("hyperkube", ".", "go.mod", "go.sum", "main.go");
 /// The API server of an older Kubernetes, for end-to-end tests.
-pub(crate) const OLDER_API_SERVER: Component = Component {
-    name: "older-apiserver",
-    package: ".",
-    kubernetes: true,
-    files: files!("older-apiserver": "go.mod", "go.sum", "main.go"),
-};
+pub(crate) const OLDER_API_SERVER: Component =
+    component!("older-apiserver", ".", "go.mod", "go.sum", "main.go");
 /// Kubernetes' command line client.
-pub(crate) const KUBECTL: Component = Component {
-    name: "kubectl",
-    package: ".",
-    kubernetes: true,
-    files: files!("kubectl": "go.mod", "go.sum", "main.go"),
-};
+pub(crate) const KUBECTL: Component = component!("kubectl", ".", "go.mod", "go.sum", "main.go");
 /// Kubernetes' database.
-pub(crate) const ETCD: Component = Component {
-    name: "etcd",
-    package: ".",
-    kubernetes: false,
-    files: files!("etcd": "go.mod", "go.sum", "main.go"),
-};
+pub(crate) const ETCD: Component = component!("etcd", ".", "go.mod", "go.sum", "main.go");
 /// The cluster's DNS.
-pub(crate) const COREDNS: Component = Component {
-    name: "coredns",
-    package: ".",
-    kubernetes: false,
-    files: files!("coredns": "go.mod", "go.sum", "main.go"),
-};
+pub(crate) const COREDNS: Component = component!("coredns", ".", "go.mod", "go.sum", "main.go");
 /// Makes volumes out of folders of the node.
-pub(crate) const PROVISIONER: Component = Component {
-    name: "local-path-provisioner",
-    package: "github.com/rancher/local-path-provisioner",
-    kubernetes: false,
-    files: files!("local-path-provisioner": "go.mod", "go.sum"),
-};
+pub(crate) const PROVISIONER: Component = component!(
+    "local-path-provisioner",
+    "github.com/rancher/local-path-provisioner",
+    "go.mod",
+    "go.sum"
+);
+/// Enforces network policies.
+pub(crate) const NETWORK_POLICIES: Component =
+    component!("kube-network-policies", ".", "go.mod", "go.sum", "main.go");
 /// First process of each pod, and the provisioner's helper.
-pub(crate) const NODE_TOOLS: Component = Component {
-    name: "node-tools",
-    package: ".",
-    kubernetes: false,
-    files: files!("node-tools": "go.mod", "main.go"),
-};
-
+pub(crate) const NODE_TOOLS: Component = component!("node-tools", ".", "go.mod", "main.go");
 /// Simulates nodes.
-pub(crate) const KWOK: Component = Component {
-    name: "kwok",
-    package: "sigs.k8s.io/kwok/cmd/kwok",
-    kubernetes: false,
-    files: files!("kwok": "go.mod", "go.sum"),
-};
-
+pub(crate) const KWOK: Component = component!("kwok", "sigs.k8s.io/kwok/cmd/kwok", "go.mod", "go.sum");
 /// cert-manager's controllers, which some end-to-end tests run.
-pub(crate) const CERT_MANAGER: Component = Component {
-    name: "cert-manager",
-    package: ".",
-    kubernetes: false,
-    files: files!("cert-manager": "go.mod", "go.sum", "main.go"),
-};
-
+pub(crate) const CERT_MANAGER: Component = component!("cert-manager", ".", "go.mod", "go.sum", "main.go");
 /// Measures resource usage of pods, for an end-to-end test.
-pub(crate) const METRICS_SERVER: Component = Component {
-    name: "metrics-server",
-    package: "sigs.k8s.io/metrics-server/cmd/metrics-server",
-    kubernetes: false,
-    files: files!("metrics-server": "go.mod", "go.sum"),
-};
-
+pub(crate) const METRICS_SERVER: Component = component!(
+    "metrics-server",
+    "sigs.k8s.io/metrics-server/cmd/metrics-server",
+    "go.mod",
+    "go.sum"
+);
 /// The newest Helm, for tests. The other tools use the oldest supported one, version 3 (`helm`).
-pub(crate) const HELM4: Component = Component {
-    name: "helm4",
-    package: "helm.sh/helm/v4/cmd/helm",
-    kubernetes: false,
-    files: files!("helm4": "go.mod", "go.sum"),
-};
-
+pub(crate) const HELM4: Component = component!("helm4", "helm.sh/helm/v4/cmd/helm", "go.mod", "go.sum");
 /// Checks the workflows of CI.
-pub(crate) const ACTIONLINT: Component = Component {
-    name: "actionlint",
-    package: "github.com/rhysd/actionlint/cmd/actionlint",
-    kubernetes: false,
-    files: files!("actionlint": "go.mod", "go.sum"),
-};
+pub(crate) const ACTIONLINT: Component = component!(
+    "actionlint",
+    "github.com/rhysd/actionlint/cmd/actionlint",
+    "go.mod",
+    "go.sum"
+);
 
 impl Component {
     /// Hash of everything that goes into the binary, 12 hexadecimal digits.
@@ -180,26 +137,15 @@ impl Component {
             self.name
         ));
         let temporary = paths.bin().join(format!(".{}.tmp", self.name));
-        let (started, mut beat, mut downloads, mut packages) = (Instant::now(), progress.beat(), 0, 0);
+        let (started, mut beat) = (Instant::now(), progress.beat());
         let build = Cmd::new("go").args(["build", "-v", "-trimpath", "-ldflags", &self.linker_flags()]);
         let build = build
             .args(["-buildvcs=false", "-o"])
             .arg(&temporary)
             .arg(self.package);
         let build = build.env("CGO_ENABLED", "0").env("GOWORK", "off").dir(&folder);
-        build.logged(&paths.logs().join(format!("build-{}.log", self.name)), |line| {
-            if line.starts_with("go: downloading") {
-                downloads += 1;
-            } else {
-                packages += 1;
-            }
-            beat.line(|| {
-                format!(
-                    "  {}: {downloads} modules fetched, {packages} packages compiled",
-                    self.name
-                )
-            });
-        })?;
+        let log = paths.logs().join(format!("build-{}.log", self.name));
+        build.logged(&log, |_| beat.line(|| format!("  still building {}", self.name)))?;
         fs::rename(&temporary, binary)?;
         let _ = fs::remove_dir_all(&folder);
         progress.line(format_args!(
@@ -220,7 +166,8 @@ impl Component {
 
     fn linker_flags(&self) -> String {
         let mut flags = "-s -w".to_owned();
-        if self.kubernetes {
+        // Clients and servers of Kubernetes compare its version.
+        if [HYPERKUBE.name, KUBECTL.name, OLDER_API_SERVER.name].contains(&self.name) {
             let version = self.kubernetes_version();
             let (major, minor) = version
                 .trim_start_matches('v')
@@ -243,15 +190,6 @@ impl Component {
         }
         flags
     }
-}
-
-/// Which of the components are not built yet.
-pub(crate) fn missing<'a>(components: &[&'a Component], paths: &Paths) -> Vec<&'a Component> {
-    components
-        .iter()
-        .copied()
-        .filter(|component| !component.path(paths).exists())
-        .collect()
 }
 
 /// SHA-256 as hexadecimal digits.
@@ -304,29 +242,6 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_changes_with_files_and_flags_and_is_stable() {
-        let base = NODE_TOOLS;
-        assert_eq!(base.hash(), base.hash());
-        assert_ne!(
-            base.hash(),
-            Component {
-                kubernetes: true,
-                ..base
-            }
-            .hash()
-        );
-        assert_ne!(
-            base.hash(),
-            Component {
-                files: &[("go.mod", "module other\n")],
-                ..base
-            }
-            .hash()
-        );
-        assert_eq!(base.hash().len(), 12);
-    }
-
-    #[test]
     fn modules_of_kubernetes_are_pinned_to_the_version_that_is_linked_in() {
         let text = |component: &Component| {
             component
@@ -341,13 +256,5 @@ mod tests {
         assert!(HYPERKUBE.linker_flags().contains("version.gitMinor=36 "));
         assert!(KUBECTL.linker_flags().contains("version.gitMinor=36 "));
         assert!(OLDER_API_SERVER.linker_flags().contains("version.gitMinor=34 "));
-    }
-
-    #[test]
-    fn a_digest_is_sha256() {
-        assert_eq!(
-            digest(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
     }
 }

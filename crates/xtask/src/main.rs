@@ -10,8 +10,6 @@
 //! - `cluster`: the local cluster.
 //! - `images`: container images.
 //! - `generate`: files that are generated from the code.
-//! - `netpol`: part of the local cluster: enforces network policies.
-//! - `forward`: part of the local cluster: carries TCP connections into the node's network.
 //! - `args`: the command line.
 //! - `helm`: helm, installed when missing.
 //! - `registry`: pushes and copies of images, by skopeo.
@@ -31,11 +29,9 @@ mod components;
 mod definitions;
 mod demo;
 mod exec;
-mod forward;
 mod generate;
 mod helm;
 mod images;
-mod netpol;
 mod paths;
 mod progress;
 mod registry;

@@ -103,11 +103,6 @@ impl Paths {
         self.clone.join(".cluster")
     }
 
-    /// Record of the images that were loaded into a cluster other than a local node.
-    pub(crate) fn delivered_images(&self) -> PathBuf {
-        self.clone_cluster().join("delivered.json")
-    }
-
     /// Administrator's kubeconfig, mode 0600, written by each `up`.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.clone_cluster().join("kubeconfig")

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Command, Images, ImagesCommand};
 use crate::paths::Paths;
-use crate::{bench, cluster, demo, forward, generate, images, netpol, release, test};
+use crate::{bench, cluster, demo, generate, images, release, test};
 
 /// Runs one command to its end and returns the process's exit code.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -19,7 +19,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::BenchOperator(args) => bench::operator::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::BenchWebhook(args) => bench::webhook::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::BenchPortal(args) => bench::portal::run(&args, &paths).map(|()| ExitCode::SUCCESS),
-        Command::Forward { listen, to } => block_on(forward::run(listen, to)),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
         Command::Images(Images {
             command: Some(command),
@@ -39,17 +38,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             &paths,
         ),
         Command::Release(args) => release::run(&args, &paths),
-        Command::NetpolEnforce { kubeconfig } => block_on(netpol::run(&kubeconfig)),
     }
-}
-
-/// Runs a service that needs an async runtime.
-fn block_on(service: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?
-        .block_on(service)?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the error with all its causes, and returns its exit code.

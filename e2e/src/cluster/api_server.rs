@@ -114,7 +114,7 @@ impl SecondApiServer {
         command.arg(format!("--secure-port={port}"));
         command.arg(format!("--cert-dir={}", folder.path().display()));
         command.arg("--endpoint-reconciler-type=none").args(further);
-        // The environment marks it as a process of the local cluster, which `./justw cluster down` ends.
+        // Nothing of this process's environment, such as a proxy.
         command.env_clear();
         let environment = strings(first, "environ");
         command.envs(environment.iter().filter_map(|one| one.split_once('=')));

@@ -42,21 +42,6 @@ mod tests {
     }
 
     #[test]
-    fn the_storage_class_is_named_standard_and_is_the_default() {
-        let text = manifests(&Layout::of_cache(Path::new("/cache")));
-        let class = text
-            .split("\n---\n")
-            .find(|text| text.contains("kind: StorageClass"))
-            .unwrap();
-        let value: serde_json::Value = serde_saphyr::from_str(class).unwrap();
-        assert_eq!(value["metadata"]["name"], "standard");
-        assert_eq!(
-            value["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"],
-            "true"
-        );
-    }
-
-    #[test]
     fn what_is_waited_for_is_in_the_manifests() {
         let text = manifests(&Layout::of_cache(Path::new("/cache")));
         for (namespace, name) in DEPLOYMENTS {

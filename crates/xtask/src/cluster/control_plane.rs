@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::layout::{IDENTITY_HOST, Layout, NODE_ADDRESS, POD_RANGE, SERVICE_RANGE};
-use super::process::{Network, Service};
+use super::process::Service;
 
 /// The identity providers that the API server trusts: none, until this file is replaced. The API server reads a changed file without a
 /// restart.
@@ -21,19 +21,14 @@ rules:
 - level: Metadata
 ";
 
-/// The API server's own `/etc/hosts`: it resolves names like the machine, which does not know the identity provider.
+/// The node's own `/etc/hosts`: the machine's does not know the identity provider.
 pub(crate) fn hosts() -> String {
     format!("127.0.0.1 localhost\n::1 localhost\n{NODE_ADDRESS} {IDENTITY_HOST}\n")
 }
 
 /// A process in the node's network.
 pub(crate) fn service(name: &'static str, program: PathBuf, args: Vec<String>) -> Service {
-    Service {
-        name,
-        program,
-        args,
-        network: Network::Node,
-    }
+    Service { name, program, args }
 }
 
 /// etcd. Its data lives only as long as the node, so it need not be synced to the disk.
@@ -85,24 +80,14 @@ pub(crate) fn apiserver(layout: &Layout) -> Service {
     service("kube-apiserver", layout.file("bin/kube-apiserver"), args.to_vec())
 }
 
-/// The API server, which also trusts the identity providers of [`AUTHENTICATION`]. It runs in a mount namespace where `/etc/hosts` is
-/// [`hosts`]. The shell replaces itself by the program.
+/// The API server, which also trusts the identity providers of [`AUTHENTICATION`].
 pub(crate) fn apiserver_with_providers(layout: &Layout) -> Service {
-    let plain = apiserver(layout);
-    let mut args = vec![
-        "--mount".to_owned(),
-        "sh".to_owned(),
-        "-c".to_owned(),
-        r#"mount --bind "$0" /etc/hosts && exec "$@""#.to_owned(),
-        layout.text("hosts"),
-        plain.program.display().to_string(),
-    ];
-    args.extend(plain.args);
-    args.push(format!(
+    let mut service = apiserver(layout);
+    service.args.push(format!(
         "--authentication-config={}",
         layout.text(AUTHENTICATION.0)
     ));
-    service(plain.name, PathBuf::from("unshare"), args)
+    service
 }
 
 /// The controller manager. Its request limits are raised, so that a scale test does not measure them.

@@ -1,12 +1,13 @@
 //! Layout -> configuration and command lines of kubelet and kube-proxy (pure).
 
+use super::containerd::SOCKET;
 use super::control_plane::service;
 use super::layout::{CGROUP, DNS_SERVICE, Layout, NODE, NODE_ADDRESS, POD_RANGE};
 use super::process::Service;
 
 /// The kubelet's configuration file.
 pub(crate) fn config(layout: &Layout) -> String {
-    let socket = layout.containerd_socket().display().to_string();
+    let socket = layout.text(SOCKET);
     let pki = |name: &str| layout.text(&format!("pki/{name}"));
     // All pods are below our own cgroup. Images are imported and never pulled, so none may be collected. Pods resolve cluster names only:
     // the node has no resolver of its own. Lowering an oom_score_adj needs a capability that root may lack in a virtual machine or

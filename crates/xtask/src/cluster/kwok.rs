@@ -3,118 +3,54 @@
 //! A pod on such a node is Running and Ready at once, and gone as soon as it is deleted; nothing of it runs. It serves tests of scale, and
 //! of states that a real node cannot reach. A taint keeps other pods away from fake nodes. The addresses of its pods lead nowhere.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::layout::Layout;
-use super::process::{self, Network, Service};
-pub(crate) use super::state::FAKE_NODES;
-use super::state::State;
-use super::{lock, node};
-use crate::args::KwokCommand;
+use super::node::{self, Network};
+use super::process::Service;
 use crate::components::KWOK;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
+/// Process that simulates the kubelets of fake nodes.
+pub(crate) const FAKE_NODES: &str = "kwok";
 /// Annotation and taint of a fake node, as kwok names them.
 pub(crate) const MARK: &str = "kwok.x-k8s.io/node";
 /// Value of [`MARK`].
 const FAKE: &str = "fake";
-/// Label of a fake node.
-const TYPE: (&str, &str) = ("type", "kwok");
+/// How a fake node becomes ready.
+pub(crate) const STAGES: &str = include_str!("../../manifests/kwok.yaml");
 
-/// Runs one `cluster kwok` command.
-pub(crate) fn run(command: KwokCommand, paths: &Paths) -> anyhow::Result<()> {
-    let progress = Progress::start();
-    match command {
-        KwokCommand::Up { nodes } => up(paths, nodes, &progress),
-        KwokCommand::Down => down(paths, &progress),
-    }
-}
-
-/// Starts the process unless it runs, and creates so many nodes. It also handles nodes that tests create themselves.
+/// Starts the process unless it was, and creates so many nodes. It also handles nodes that tests create themselves. Both end with the node.
 ///
 /// # Errors
 /// When no local node is up.
 pub(crate) fn up(paths: &Paths, nodes: u32, progress: &Progress) -> anyhow::Result<()> {
     let program = KWOK.ensure(paths, progress)?;
-    let _lock = lock::acquire(paths, "cluster kwok up", progress)?;
     let layout = Layout::new(paths);
-    let mut state = State::load(&layout)?.context("no local node is up; run `./justw cluster up`")?;
-    let current = state.process(FAKE_NODES).cloned();
-    let runs = current
-        .as_ref()
-        .is_some_and(|process| process.program == program && process.alive());
-    if !runs {
-        process::stop(current.as_slice(), Duration::from_secs(5))?;
-        let config = layout.file("kwok.yaml");
-        fs::write(&config, STAGES)?;
+    let config = layout.file("kwok.yaml");
+    if !config.exists() {
         let service = Service {
             name: FAKE_NODES,
             args: args(&layout.kubeconfig("admin"), &config),
             program,
-            network: Network::Node,
         };
-        state.processes.retain(|process| process.name != FAKE_NODES);
-        state.processes.push(service.start(&layout)?);
-        state.save(&layout)?;
-        progress.line(format_args!("started {FAKE_NODES}"));
+        fs::write(&config, STAGES)?;
+        node::start_inside(&service, Network::Node, &layout)?;
+        progress.line("started kwok");
     }
     if nodes > 0 {
-        let list = (0..nodes).fold(String::new(), |mut list, number| {
-            let _ = writeln!(list, "{}", fake_node(&format!("fake-{number}"), &json!({})));
-            list
-        });
+        let list: Vec<Value> = (0..nodes)
+            .map(|number| fake_node(&format!("fake-{number}"), &Value::Null))
+            .collect();
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": list});
         let kubectl = node::kubectl(&layout, paths).args(["apply", "--server-side", "-f", "-"]);
-        kubectl.stdin(list).run()?;
+        kubectl.stdin(list.to_string()).run()?;
         progress.line(format_args!("{nodes} fake nodes are there"));
     }
-    Ok(())
-}
-
-/// Deletes all fake nodes, waits until their pods are gone, then ends the process, because nothing else would end the pods.
-pub(crate) fn down(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
-    let _lock = lock::acquire(paths, "cluster kwok down", progress)?;
-    let layout = Layout::new(paths);
-    let Some(mut state) = State::load(&layout)? else {
-        return Ok(());
-    };
-    let Some(process) = state.process(FAKE_NODES).cloned() else {
-        return Ok(());
-    };
-    let kubectl = |args: &[&str]| node::kubectl(&layout, paths).args(args).output();
-    let label = format!("{}={}", TYPE.0, TYPE.1);
-    let nodes = kubectl(&[
-        "get",
-        "nodes",
-        "-l",
-        &label,
-        "-o",
-        "jsonpath={.items[*].metadata.name}",
-    ])?;
-    for name in nodes.split_whitespace() {
-        // Pods can only end while the process runs, and no new ones may start.
-        kubectl(&["cordon", name])?;
-        let of_node = format!("spec.nodeName={name}");
-        kubectl(&[
-            "delete",
-            "pods",
-            "-A",
-            "--field-selector",
-            &of_node,
-            "--request-timeout=2m",
-        ])?;
-        kubectl(&["delete", "node", name, "--ignore-not-found"])?;
-    }
-    process::stop(&[process], Duration::from_secs(5))?;
-    state.processes.retain(|process| process.name != FAKE_NODES);
-    state.save(&layout)?;
-    progress.line(format_args!("{FAKE_NODES} is down"));
     Ok(())
 }
 
@@ -133,44 +69,6 @@ pub(crate) fn args(kubeconfig: &Path, config: &Path) -> Vec<String> {
     ]
 }
 
-/// How a fake node becomes ready: its stated allocatable values stay, and all others are large. Its lease is its heartbeat, so nothing is
-/// written again. While it is annotated `kwok.test/lost`, a test sets its conditions. Pods use kwok's own stages.
-pub(crate) const STAGES: &str = r#"apiVersion: kwok.x-k8s.io/v1alpha1
-kind: Stage
-metadata:
-  name: node-alive
-spec:
-  resourceRef: {apiGroup: v1, kind: Node}
-  selector:
-    matchExpressions:
-    - {key: '.metadata.annotations["kwok.test/lost"]', operator: DoesNotExist}
-    - {key: '.status.conditions.[] | select( .type == "Ready" ) | .status', operator: NotIn, values: ["True"]}
-  next:
-    statusTemplate: |
-      {{ $now := Now }}
-      phase: Running
-      conditions:
-      - {type: Ready, status: "True", reason: KubeletReady, message: fake, lastHeartbeatTime: {{ $now | Quote }}, lastTransitionTime: {{ $now | Quote }}}
-      addresses:
-      - {type: InternalIP, address: {{ NodeIP | Quote }}}
-      - {type: Hostname, address: {{ .metadata.name | Quote }}}
-      {{ if not .status.allocatable }}
-      allocatable: {cpu: "1000", memory: 1Ti, ephemeral-storage: 1Ti, pods: "10000"}
-      capacity: {cpu: "1000", memory: 1Ti, ephemeral-storage: 1Ti, pods: "10000"}
-      {{ end }}
-      nodeInfo:
-        architecture: amd64
-        bootID: fake
-        containerRuntimeVersion: kwok://0
-        kernelVersion: fake
-        kubeProxyVersion: fake
-        kubeletVersion: fake
-        machineID: fake
-        operatingSystem: linux
-        osImage: fake
-        systemUUID: fake
-"#;
-
 /// A fake node; `allocatable` replaces the large defaults, such as `{"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "2", "pods": "50"}`.
 pub(crate) fn fake_node(name: &str, allocatable: &Value) -> Value {
     let mut node = json!({
@@ -179,7 +77,7 @@ pub(crate) fn fake_node(name: &str, allocatable: &Value) -> Value {
         "metadata": {
             "name": name,
             "annotations": {MARK: FAKE},
-            "labels": {TYPE.0: TYPE.1, "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"},
+            "labels": {"type": "kwok", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64"},
         },
         "spec": {"taints": [{"key": MARK, "value": FAKE, "effect": "NoSchedule"}]},
     });

@@ -1,101 +1,164 @@
-//! Provider `node`: nothing, a running node or the remains of one -> a running node (IO).
+//! Provider `node`: a running node of this configuration, or anything else -> a running node (IO).
+//!
+//! `node.sh` is its first process: PID and mount namespaces make all else end with it. A node that is wrong is thrown away and made anew.
 
 use std::fs;
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::layout::{API_SERVICE, HOST_ADDRESS, Layout, MARKER, NODE, NODE_ADDRESS, api_url};
-use super::plan::{CLIENTS, COMPONENTS, Plan};
-use super::process::{Process, wait_until};
-use super::state::{Decision, FAKE_NODES, Found, Phase, State};
-use super::{
-    addons, agents, cgroup, clean, containerd, images, kubeconfig, machine, network, pki, process, settings,
+use super::layout::{
+    CGROUP, HOST_ADDRESS, LINK, Layout, NODE, NODE_ADDRESS, POD_RANGE, PROXY_PORT, SERVICE_RANGE, api_url,
 };
-use crate::components::{Component, ETCD, HYPERKUBE, KUBERNETES, missing};
+use super::process::{Service, wait_until};
+use super::{addons, containerd, control_plane, images, kubeconfig, kubelet, machine, pki};
+use crate::components::{
+    COREDNS, Component, ETCD, HYPERKUBE, KUBECTL, NETWORK_POLICIES, NODE_TOOLS, PROVISIONER, short_digest,
+};
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
+/// All binaries of a node.
+const COMPONENTS: [&Component; 7] = [
+    &NODE_TOOLS,
+    &ETCD,
+    &KUBECTL,
+    &HYPERKUBE,
+    &COREDNS,
+    &PROVISIONER,
+    &NETWORK_POLICIES,
+];
+/// Clients of the API server with their own kubeconfig.
+const CLIENTS: [&str; 5] = ["admin", "controllers", "scheduler", "kubelet", "proxy"];
+/// Names of the control plane's one binary.
+const KUBERNETES: [&str; 5] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+];
 /// Timeout of one step of the start, on a slow and busy machine.
 const TIMEOUT: Duration = Duration::from_mins(3);
+/// File in the state folder with the process ID of `node.sh`.
+const PID: &str = "pid";
+/// File in the state folder with the configuration's hash, once the node is up.
+const UP: &str = "up";
+
+/// The network that a process runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Network {
+    Node,
+    Machine,
+}
 
 /// Brings the node up, or takes over the one that runs; returns the administrator's kubeconfig.
 pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
-    obtain(paths, progress)?;
-    let layout = Layout::new(paths);
-    for owner in clean::others(&layout) {
-        progress.line(format_args!(
-            "removing the cluster of another cache folder, {}",
-            owner.display()
-        ));
-        clean::clean(&Layout::of_cache(&owner))?;
-    }
-    let plan = Plan::new(&layout);
-    match observe(&layout, paths)?.decide(&plan.hash(), &process::boot()?) {
-        Decision::Keep => images::import(&layout, &paths.images(), progress)?,
-        Decision::Start => start(&plan, &layout, paths, progress)?,
-        Decision::Replace(why) => {
-            progress.line(format_args!("replacing the cluster that was left here: {why}"));
-            clean::clean(&layout)?;
-            start(&plan, &layout, paths, progress)?;
-        }
-    }
-    agents::ensure(&layout, paths, progress)?;
-    Ok(fs::read_to_string(layout.kubeconfig("admin"))?)
-}
-
-/// Provides everything that a node needs: packages, binaries and its own images. Fast when they exist.
-pub(crate) fn obtain(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     machine::check_rights()?;
-    machine::prepare(paths, &missing(&COMPONENTS, paths), progress)?;
+    let builds = COMPONENTS.iter().any(|component| !component.path(paths).exists());
+    machine::prepare(paths, builds, progress)?;
     for component in COMPONENTS {
         component.ensure(paths, progress)?;
     }
-    images::ensure_node_images(paths)
-}
-
-/// Reads the state of the node.
-///
-/// # Errors
-/// When the state of the machine or the record cannot be read.
-pub(crate) fn observe(layout: &Layout, paths: &Paths) -> anyhow::Result<Found> {
-    Ok(match State::load(layout) {
-        Ok(Some(state)) => {
-            let of_node = |process: &&Process| {
-                process.name != FAKE_NODES && !agents::NAMES.contains(&process.name.as_str())
-            };
-            let processes = state.processes.iter().filter(of_node);
-            let dead: Vec<String> = processes
-                .filter(|process| !process.alive())
-                .map(|process| process.name.clone())
-                .collect();
-            let ready = dead.is_empty() && node_ready(layout, paths);
-            Found::Node { state, dead, ready }
+    images::ensure_node_images(paths)?;
+    let layout = Layout::new(paths);
+    let (files, services) = (files(&layout), services(&layout, paths));
+    let hash = hash(&files, &services, &layout);
+    let same = fs::read_to_string(layout.file(UP)).is_ok_and(|up| up == hash);
+    if same && is_running(&layout) && !layout.registry().exists() && is_ready(&layout, paths) {
+        images::import(&layout, &paths.images(), progress)?;
+    } else {
+        down(&layout)?;
+        if let Err(error) = start(&files, &services, &layout, paths, progress) {
+            let logs = paths.logs().join("failed-start");
+            let _ = fs::remove_dir_all(&logs);
+            let _ = fs::create_dir_all(paths.logs());
+            let _ = fs::rename(layout.file("logs"), &logs);
+            down(&layout)?;
+            return Err(error.context(format!(
+                "the cluster did not start; its logs, if it had any: {}",
+                logs.display()
+            )));
         }
-        Ok(None) => clean::remains(layout)?.map_or(Found::Nothing, Found::Remains),
-        Err(error) if error.is::<io::Error>() => return Err(error),
-        Err(error) => Found::Remains(format!("a broken record ({error:#})")),
-    })
+        fs::write(layout.file(UP), hash)?;
+    }
+    Ok(fs::read_to_string(layout.kubeconfig("admin"))?)
 }
 
-/// A kubectl call as administrator of the node. A proxy in the caller's environment does not apply to this address. The process carries the
-/// node's marker, so that a clean-up ends it if it outlives a killed `up`.
+/// Ends all processes of the node and removes its files; cached binaries, archives and imported images stay.
+pub(crate) fn down(layout: &Layout) -> anyhow::Result<()> {
+    if !layout.state().exists() {
+        return Ok(());
+    }
+    if is_running(layout) {
+        let pid = fs::read_to_string(layout.file(PID))?;
+        Cmd::new("kill").args(["-KILL", &pid]).run()?;
+        // It is gone after the last process of its namespace.
+        let process = Path::new("/proc").join(&pid);
+        ensure!(
+            wait_until(Duration::from_secs(30), || !process.exists()),
+            "process {pid} cannot be ended; it may hang in the kernel"
+        );
+        // Gone with its namespace too, a little later.
+        let _ = Cmd::new("ip").args(["link", "delete", LINK]).run();
+    }
+    let groups = format!(
+        "for root in $(awk '$3 ~ /^cgroup/ {{print $2}}' /proc/mounts); do \
+         [ ! -d $root/{CGROUP} ] || find $root/{CGROUP} -depth -type d -exec rmdir {{}} + || exit 1; done"
+    );
+    let removed = || Cmd::new("sh").args(["-c", &groups]).succeeds();
+    ensure!(
+        wait_until(Duration::from_secs(10), removed),
+        "cannot remove the control groups `{CGROUP}`"
+    );
+    fs::remove_dir_all(layout.state()).with_context(|| format!("cannot remove {}", layout.state().display()))
+}
+
+/// Whether `node.sh` of this layout runs.
+pub(crate) fn is_running(layout: &Layout) -> bool {
+    let Ok(pid) = fs::read_to_string(layout.file(PID)) else {
+        return false;
+    };
+    // Another process may have the ID after a reboot.
+    let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    command.contains(&layout.text("node.sh"))
+}
+
+/// Starts a process on the running node, in its network or the machine's; it ends with the node.
+pub(crate) fn start_inside(service: &Service, network: Network, layout: &Layout) -> anyhow::Result<()> {
+    let pid =
+        fs::read_to_string(layout.file(PID)).context("no local node is up; run `./justw cluster up`")?;
+    let mut command = Command::new("setsid");
+    command.args(["nsenter", "--target", &pid, "--pid", "--mount"]);
+    if network == Network::Node {
+        command
+            .arg("nsenter")
+            .arg(format!("--net={}", layout.text("network")));
+    }
+    spawn(
+        command.arg(&service.program).args(&service.args),
+        service.name,
+        layout,
+    )?;
+    Ok(())
+}
+
+/// A kubectl call as administrator of the node. A proxy in the caller's environment does not apply to this address.
 pub(crate) fn kubectl(layout: &Layout, paths: &Paths) -> Cmd {
-    let kubectl = Cmd::new(paths.kubectl())
+    Cmd::new(paths.kubectl())
         .env("NO_PROXY", NODE_ADDRESS)
-        .env("no_proxy", NODE_ADDRESS);
-    let kubectl = kubectl.env(MARKER, layout.cache());
-    kubectl
+        .env("no_proxy", NODE_ADDRESS)
         .arg("--kubeconfig")
         .arg(layout.kubeconfig("admin"))
         .arg("--request-timeout=10s")
 }
 
-fn node_ready(layout: &Layout, paths: &Paths) -> bool {
+fn is_ready(layout: &Layout, paths: &Paths) -> bool {
     let condition = r#"jsonpath={.status.conditions[?(@.type=="Ready")].status}"#;
     kubectl(layout, paths)
         .args(["get", "node", NODE, "-o", condition])
@@ -103,64 +166,181 @@ fn node_ready(layout: &Layout, paths: &Paths) -> bool {
         .is_ok_and(|status| status == "True")
 }
 
-/// Starts a node where there is none. On failure only its logs remain.
-fn start(plan: &Plan, layout: &Layout, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
-    machine::check_free(layout)?;
-    let started = prepare(plan, layout, paths).and_then(|state| run(plan, state, layout, paths, progress));
-    let Err(error) = started else { return Ok(()) };
-    let logs = paths.logs().join("failed-start");
-    let _ = fs::remove_dir_all(&logs);
-    let kept = fs::create_dir_all(paths.logs()).and_then(|()| fs::rename(layout.file("logs"), &logs));
-    let kept = if kept.is_ok() {
-        format!(" (logs: {})", logs.display())
-    } else {
-        String::new()
-    };
-    clean::clean(layout).with_context(|| format!("cannot clean up after a failed start: {error:#}"))?;
-    Err(error.context(format!("the cluster did not start{kept}")))
+/// Configuration files below the state folder.
+fn files(layout: &Layout) -> Vec<(&'static str, String)> {
+    let (authentication, providers) = control_plane::AUTHENTICATION;
+    vec![
+        (
+            "containerd.toml",
+            containerd::config(layout, &images::node_image(&NODE_TOOLS)),
+        ),
+        ("cni/10-pods.conflist", containerd::pod_network(layout)),
+        ("kubelet.yaml", kubelet::config(layout)),
+        ("audit-policy.yaml", control_plane::AUDIT_POLICY.to_owned()),
+        (authentication, providers.to_owned()),
+        ("hosts", control_plane::hosts()),
+    ]
 }
 
-/// Writes the record and all files of the node.
-fn prepare(plan: &Plan, layout: &Layout, paths: &Paths) -> anyhow::Result<State> {
-    for folder in [layout.state(), layout.run(), layout.containerd_root()] {
-        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+fn services(layout: &Layout, paths: &Paths) -> Vec<Service> {
+    let admin = layout.kubeconfig("admin").display().to_string();
+    vec![
+        control_plane::etcd(layout),
+        control_plane::apiserver_with_providers(layout),
+        containerd::containerd(layout),
+        control_plane::controllers(layout),
+        control_plane::scheduler(layout),
+        kubelet::kubelet(layout),
+        kubelet::proxy(layout),
+        control_plane::service(
+            "kube-network-policies",
+            NETWORK_POLICIES.path(paths),
+            vec![format!("--kubeconfig={admin}"), format!("--node={NODE}")],
+        ),
+    ]
+}
+
+/// Hash of everything in which nodes can differ, binaries included.
+fn hash(files: &[(&str, String)], services: &[Service], layout: &Layout) -> String {
+    let binaries: Vec<String> = COMPONENTS.iter().map(|component| component.hash()).collect();
+    let (script, manifests) = (include_str!("node.sh"), addons::manifests(layout));
+    short_digest(format!("{binaries:?} {files:?} {services:?} {script} {manifests}").as_bytes())
+}
+
+fn start(
+    files: &[(&'static str, String)],
+    services: &[Service],
+    layout: &Layout,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    if Cmd::new("ip").args(["link", "show", LINK]).succeeds() {
+        bail!(
+            "the link {LINK} exists: a node of another cache folder runs; take it down from there (`./justw cluster down`)"
+        );
     }
-    // This folder has keys, and volumes that all users may write to.
-    fs::set_permissions(layout.state(), fs::Permissions::from_mode(0o700))?;
-    fs::write(layout.owner(), layout.cache().display().to_string())?;
-    let state = State {
-        config: plan.hash(),
-        version: KUBERNETES.to_owned(),
-        boot: process::boot()?,
-        since: super::now(),
-        checkout: paths.clone_root().to_path_buf(),
-        phase: Phase::Starting,
-        processes: Vec::new(),
-        made: clean::note_made(layout)?,
-    };
-    settings::note(layout)?;
-    state.save(layout)?;
+    TcpListener::bind(("127.0.0.1", PROXY_PORT))
+        .with_context(|| format!("port {PROXY_PORT} of 127.0.0.1 is taken; free it"))?;
     for folder in ["logs", "bin", "cni", "audit", "kubelet", "volumes"] {
         fs::create_dir_all(layout.file(folder))?;
     }
-    for (name, text) in &plan.files {
+    fs::create_dir_all(layout.containerd_root())?;
+    // This folder has keys, and volumes that all users may write to.
+    fs::set_permissions(layout.state(), fs::Permissions::from_mode(0o700))?;
+    for (name, text) in files {
         fs::write(layout.file(name), text)?;
     }
-    let binary =
-        |component: &Component, name: &str| symlink(component.path(paths), layout.file("bin").join(name));
-    binary(&ETCD, "etcd")?;
-    for name in [
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-        "kubelet",
-        "kube-proxy",
-    ] {
-        binary(&HYPERKUBE, name)?;
+    symlink(ETCD.path(paths), layout.file("bin/etcd"))?;
+    for name in KUBERNETES {
+        symlink(HYPERKUBE.path(paths), layout.file("bin").join(name))?;
     }
     write_keys(layout)?;
-    cgroup::create();
-    Ok(state)
+    launch(services, layout)?;
+    let wait = |what: &str, holds: &dyn Fn() -> bool| {
+        wait_until(TIMEOUT, || !is_running(layout) || holds());
+        let log = fs::read_to_string(layout.log("node")).unwrap_or_default();
+        ensure!(
+            is_running(layout),
+            "the node's first process has ended: {}",
+            log.trim()
+        );
+        ensure!(holds(), "{what} was not ready after {} s", TIMEOUT.as_secs());
+        progress.line(format_args!("{what} is ready"));
+        Ok(())
+    };
+    wait("containerd", &|| {
+        fs::read_to_string(layout.log("node")).is_ok_and(|log| log.contains("started"))
+            && containerd::ctr(layout).arg("version").succeeds()
+    })?;
+    images::prune(layout, &paths.images())?;
+    let imported = images::import(layout, &paths.images(), progress);
+    imported.with_context(|| format!("if this goes on, remove {}", layout.containerd_root().display()))?;
+    let get = |args: &[&str]| kubectl(layout, paths).arg("get").args(args).succeeds();
+    wait("the API server", &|| get(&["--raw", "/readyz"]))?;
+    let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    kubectl(layout, paths)
+        .args(apply)
+        .stdin(addons::manifests(layout))
+        .run()?;
+    wait("the node", &|| is_ready(layout, paths))?;
+    // A namespace accepts no pods before its default account exists.
+    wait("the default service account", &|| {
+        get(&["serviceaccount", "default"])
+    })?;
+    for (namespace, name) in addons::DEPLOYMENTS {
+        let rollout =
+            kubectl(layout, paths).args(["rollout", "status", "--request-timeout=0", "--timeout=180s"]);
+        rollout
+            .args(["-n", namespace, &format!("deployment/{name}")])
+            .run()?;
+    }
+    progress.line("DNS and storage are available");
+    Ok(())
+}
+
+/// Starts `node.sh` with its services, and records its process ID.
+fn launch(services: &[Service], layout: &Layout) -> anyhow::Result<()> {
+    let mut script = include_str!("node.sh").to_owned();
+    for service in services {
+        script.push_str(&service.line());
+        script.push('\n');
+    }
+    script.push_str("echo started\nwait\n");
+    fs::write(layout.file("node.sh"), script)?;
+    let port = PROXY_PORT.to_string();
+    let mut command = Command::new("setsid");
+    command.args([
+        "unshare",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount",
+        "--mount-proc",
+        "sh",
+    ]);
+    command.arg(layout.file("node.sh")).arg(layout.state());
+    command.args([HOST_ADDRESS, NODE_ADDRESS, POD_RANGE, SERVICE_RANGE, &port]);
+    let outer = spawn(&mut command, "node", layout)?;
+    let children = format!("/proc/{outer}/task/{outer}/children");
+    let mut pid = String::new();
+    let forked = wait_until(TIMEOUT, || {
+        pid = fs::read_to_string(&children)
+            .unwrap_or_default()
+            .trim()
+            .to_owned();
+        !pid.is_empty() || !Path::new(&children).exists()
+    });
+    ensure!(
+        forked && !pid.is_empty(),
+        "unshare made no process; see {}",
+        layout.log("node").display()
+    );
+    fs::write(layout.file(PID), &pid)?;
+    ensure!(
+        wait_until(TIMEOUT, || is_running(layout)),
+        "sh does not run `node.sh`"
+    );
+    Ok(())
+}
+
+/// Starts a program with an environment of its own: a proxy or `KUBECONFIG` of the caller must not reach it. Returns its process ID.
+fn spawn(command: &mut Command, name: &str, layout: &Layout) -> anyhow::Result<u32> {
+    let log = fs::File::options()
+        .create(true)
+        .append(true)
+        .open(layout.log(name))?;
+    command.env_clear().env("HOME", layout.state());
+    command.env(
+        "PATH",
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    );
+    command.current_dir(layout.state()).stdin(Stdio::null());
+    command.stdout(log.try_clone()?).stderr(log);
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    let pid = child.id();
+    // Reaps the process if it ends while we still run.
+    std::thread::spawn(move || child.wait());
+    Ok(pid)
 }
 
 fn write_keys(layout: &Layout) -> anyhow::Result<()> {
@@ -168,18 +348,17 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
     for (name, text) in &files {
         kubeconfig::write_secret(&layout.file("pki").join(name), text)?;
     }
-    let text = |name: String| {
-        files
-            .iter()
-            .find(|(file, _)| *file == name)
+    let text = |name: &str| {
+        let found = files.iter().find(|(file, _)| file == name);
+        found
             .map(|(_, text)| text.clone())
-            .context(name)
+            .with_context(|| name.to_owned())
     };
-    let cluster = kubeconfig::cluster(&api_url(), &text("ca.crt".to_owned())?);
+    let cluster = kubeconfig::cluster(&api_url(), &text("ca.crt")?);
     for client in CLIENTS {
         let pair = pki::Pair {
-            certificate: text(format!("{client}.crt"))?,
-            key: text(format!("{client}.key"))?,
+            certificate: text(&format!("{client}.crt"))?,
+            key: text(&format!("{client}.key"))?,
         };
         kubeconfig::write_secret(
             &layout.kubeconfig(client),
@@ -189,108 +368,27 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the processes in order, each as soon as its requirements exist.
-fn run(
-    plan: &Plan,
-    mut state: State,
-    layout: &Layout,
-    paths: &Paths,
-    progress: &Progress,
-) -> anyhow::Result<()> {
-    network::create(layout)?;
-    let launch = |state: &mut State, names: &[&str]| -> anyhow::Result<()> {
-        for name in names {
-            state.processes.push(plan.service(name)?.start(layout)?);
-            state.save(layout)?;
-        }
-        Ok(())
-    };
-    launch(&mut state, &["etcd", "kube-apiserver", "containerd"])?;
-    wait(&state, layout, "containerd", || {
-        containerd::ctr(layout).arg("version").succeeds()
-    })?;
-    if containerd::remove_containers(layout)? {
-        // Its Kubernetes part read them at its start, and would keep pods that no longer exist.
-        let (old, rest) = state
-            .processes
-            .into_iter()
-            .partition::<Vec<_>, _>(|process| process.name == "containerd");
-        state.processes = rest;
-        process::stop(&old, Duration::from_secs(10))?;
-        launch(&mut state, &["containerd"])?;
-        wait(&state, layout, "containerd", || {
-            containerd::ctr(layout).arg("version").succeeds()
-        })?;
-    }
-    images::prune(layout, &paths.images())?;
-    let imported = images::import(layout, &paths.images(), progress);
-    imported.with_context(|| format!("if this goes on, remove {}", layout.containerd_root().display()))?;
-    progress.line("containerd has all images");
-    let api = SocketAddr::from((NODE_ADDRESS.parse::<Ipv4Addr>()?, 6443));
-    wait(&state, layout, "the API server", || {
-        TcpStream::connect_timeout(&api, Duration::from_millis(200)).is_ok()
-            && kubectl(layout, paths)
-                .args(["get", "--raw", "/readyz"])
-                .succeeds()
-    })?;
-    progress.line("API server is ready");
-    launch(
-        &mut state,
-        &[
-            "kube-controller-manager",
-            "kube-scheduler",
-            "kubelet",
-            "kube-proxy",
-        ],
-    )?;
-    let apply = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-    kubectl(layout, paths)
-        .args(apply)
-        .stdin(plan.manifests.as_str())
-        .run()?;
-    wait(&state, layout, "the node", || node_ready(layout, paths))?;
-    progress.line("node is ready");
-    // A namespace accepts no pods before its default account exists.
-    wait(&state, layout, "the default service account", || {
-        kubectl(layout, paths)
-            .args(["get", "serviceaccount", "default"])
-            .succeeds()
-    })?;
-    for (namespace, name) in addons::DEPLOYMENTS {
-        let rollout = kubectl(layout, paths).args(["rollout", "status", "--request-timeout=0"]);
-        rollout
-            .args(["-n", namespace, &format!("deployment/{name}"), "--timeout=180s"])
-            .run()?;
-    }
-    progress.line("DNS and storage are available");
-    state.phase = Phase::Up;
-    state.save(layout)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Waits until `holds`. Ends early, with the end of its log, when a process of the node has ended.
-fn wait(state: &State, layout: &Layout, what: &str, mut holds: impl FnMut() -> bool) -> anyhow::Result<()> {
-    let mut dead = None;
-    let held = wait_until(TIMEOUT, || {
-        dead = state.processes.iter().find(|process| !process.alive());
-        dead.is_some() || holds()
-    });
-    if let Some(process) = dead {
-        let log = fs::read_to_string(layout.log(&process.name)).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().collect();
-        bail!(
-            "{} has ended; its log ends with:\n  {}",
-            process.name,
-            lines[lines.len().saturating_sub(8)..].join("\n  ")
+    fn everything() -> (Vec<(&'static str, String)>, Vec<Service>) {
+        let layout = Layout::of_cache(Path::new("/cache"));
+        (files(&layout), services(&layout, &Paths::new("/cache", "/clone")))
+    }
+
+    #[test]
+    fn the_hash_is_stable_and_differs_with_any_file_argument_or_place() {
+        let (files, mut services) = everything();
+        let layout = Layout::of_cache(Path::new("/cache"));
+        let first = hash(&files, &services, &layout);
+        assert_eq!(first, hash(&files, &services, &layout));
+        assert_ne!(first, hash(&files[1..], &services, &layout));
+        assert_ne!(
+            first,
+            hash(&files, &services, &Layout::of_cache(Path::new("/other")))
         );
+        services[1].args.push("--v=4".to_owned());
+        assert_ne!(first, hash(&files, &services, &layout));
     }
-    ensure!(held, "{what} was not ready after {} s", TIMEOUT.as_secs());
-    Ok(())
-}
-
-/// One line about the node's addresses, for display.
-pub(crate) fn addresses() -> String {
-    format!(
-        "node {NODE_ADDRESS} (host {HOST_ADDRESS}), API server {} and {API_SERVICE}",
-        api_url()
-    )
 }

@@ -159,36 +159,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_client_has_a_certificate_and_a_key() {
-        let files = generate().unwrap();
-        for name in [
-            "ca",
-            "apiserver",
-            "kubelet",
-            "admin",
-            "controllers",
-            "scheduler",
-            "proxy",
-            "front",
-        ] {
-            let text = |end: &str| {
-                files
-                    .iter()
-                    .find(|(file, _)| *file == format!("{name}.{end}"))
-                    .map(|(_, text)| text)
-            };
-            assert!(
-                text("crt").unwrap().starts_with("-----BEGIN CERTIFICATE-----"),
-                "{name}"
-            );
-            assert!(
-                text("key").unwrap().starts_with("-----BEGIN PRIVATE KEY-----"),
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
     fn the_api_server_is_named_by_all_its_addresses() {
         let subject = subjects()
             .into_iter()

@@ -4,18 +4,17 @@
 //! connections to that port into the node's network.
 
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
 use serde_json::{Value, json};
 
 use super::kubeconfig::write_secret;
 use super::layout::{Layout, NODE_ADDRESS};
-use super::process::{self, Network, Service, wait_until};
-use super::state::{REGISTRY, State};
-use super::{agents, lock, network};
+use super::node::{self, Network};
+use super::process::{Service, wait_until};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -63,45 +62,43 @@ pub(crate) fn credentials(addresses: &[&str]) -> Value {
     json!({"auths": auths})
 }
 
-/// Starts an empty registry on the local node, in place of one of an earlier test.
+/// Starts an empty registry on the local node. It ends with the node.
 ///
-/// The next `up` replaces a node that had one, because the test removes parts that others need.
+/// The next `up` replaces a node that had one: the test removes parts that others need, and its kubelet remembers which images it pulled with
+/// which password.
 ///
 /// # Errors
-/// When no local node is up, the port is taken, or the registry does not listen.
+/// When no local node is up, it had a registry already, the port is taken, or the registry does not listen.
 pub(crate) fn start(paths: &Paths, progress: &Progress) -> anyhow::Result<Running> {
-    let _lock = lock::acquire(paths, "registry", progress)?;
     let layout = Layout::new(paths);
-    let mut state = State::load(&layout)?.context("no local node is up; run `./justw cluster up`")?;
-    let (earlier, others): (Vec<_>, Vec<_>) = state
-        .processes
-        .into_iter()
-        .partition(|process| REGISTRY.contains(&process.name.as_str()));
-    state.processes = others;
-    process::stop(&earlier, Duration::from_secs(5))?;
-    let folder = layout.file(REGISTRY[0]);
-    let _ = fs::remove_dir_all(&folder);
-    if let Some(why) = network::port_taken(PORT) {
-        bail!("{why}; free it and run this again");
-    }
+    ensure!(
+        !layout.registry().exists(),
+        "a test emptied this node before; run `./justw demo` to replace it"
+    );
+    TcpListener::bind((Ipv4Addr::LOCALHOST, PORT))
+        .with_context(|| format!("port {PORT} of 127.0.0.1 is taken; free it"))?;
+    let folder = layout.registry();
     let settings = write_settings(&folder, &format!(":{PORT}"))?;
-    let forwarder = state
-        .process(agents::NAMES[1])
-        .context("the node has no forwarder")?;
-    for service in services(&settings, &forwarder.program.clone()) {
-        state.processes.push(service.start(&layout)?);
-        state.save(&layout)?;
-    }
-    let node: Ipv4Addr = NODE_ADDRESS.parse()?;
-    for address in [
-        SocketAddr::from((node, PORT)),
-        SocketAddr::from((Ipv4Addr::LOCALHOST, PORT)),
-    ] {
+    let registry = Service {
+        name: "registry",
+        program: "docker-registry".into(),
+        args: vec!["serve".to_owned(), settings.display().to_string()],
+    };
+    node::start_inside(&registry, Network::Node, &layout)?;
+    let forwarder = Service {
+        name: "registry-forwarder",
+        program: "socat".into(),
+        args: vec![
+            format!("TCP-LISTEN:{PORT},bind=127.0.0.1,reuseaddr,fork"),
+            format!("TCP:{NODE_ADDRESS}:{PORT}"),
+        ],
+    };
+    node::start_inside(&forwarder, Network::Machine, &layout)?;
+    for address in [format!("{NODE_ADDRESS}:{PORT}"), format!("127.0.0.1:{PORT}")] {
         ensure!(
-            wait_until(Duration::from_secs(10), || TcpStream::connect(address).is_ok()),
-            "the registry does not listen on {address}; see {} and {}",
-            layout.log(REGISTRY[0]).display(),
-            layout.log(REGISTRY[1]).display()
+            wait_until(Duration::from_secs(10), || TcpStream::connect(&address).is_ok()),
+            "the registry does not listen on {address}; see {}",
+            layout.file("logs").display()
         );
     }
     let address = format!("127.0.0.1:{PORT}");
@@ -112,22 +109,4 @@ pub(crate) fn start(paths: &Paths, progress: &Progress) -> anyhow::Result<Runnin
         address,
         credentials: file,
     })
-}
-
-/// The two processes (pure).
-fn services(settings: &Path, forwarder: &Path) -> [Service; 2] {
-    [
-        Service {
-            name: REGISTRY[0],
-            program: "docker-registry".into(),
-            args: vec!["serve".to_owned(), settings.display().to_string()],
-            network: Network::Node,
-        },
-        Service {
-            name: REGISTRY[1],
-            program: forwarder.to_path_buf(),
-            args: agents::forward(&format!("127.0.0.1:{PORT}"), &format!("{NODE_ADDRESS}:{PORT}")),
-            network: Network::Host,
-        },
-    ]
 }

@@ -93,12 +93,12 @@ fn up(paths: &Paths) -> anyhow::Result<()> {
 pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
     if Cluster::current(paths).is_ok_and(|cluster| cluster.provider() != Provider::Node) {
         bail!(
-            "the demo runs on the local node, and this checkout uses another cluster: \
-             `./justw cluster down` lets go of it; to install the product there, see docs/install.md"
+            "the demo runs on the local node, and this checkout uses kind: take that down by `./justw cluster down`; \
+             to install the product there, see docs/install.md"
         );
     }
     check_space(paths)?;
-    cluster::up(paths, Some(Provider::Node), None)
+    cluster::up(paths, Some(Provider::Node))
 }
 
 /// Images and release on the running node, ready for use. Fast when they are.
@@ -109,10 +109,6 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
     let references = images::ensure(&[], Purpose::Cluster, paths, progress)?;
     cluster::import_images(paths)?;
     let plugin = build_plugin(paths)?;
-    let references: BTreeMap<String, String> = references
-        .into_iter()
-        .map(|(name, local)| (name, cluster.image(&local)))
-        .collect();
     progress.line("installing the chart");
     let installed = install::install(cluster, &references, paths, progress)?;
     progress.line("all pods of the release are ready");
