@@ -64,7 +64,9 @@ fn references(value: &Value, found: &mut BTreeSet<(&'static str, String)>) {
 /// Objects that are referred to and that neither the chart nor a component makes.
 fn expected(objects: &[Value]) -> BTreeSet<(&'static str, String)> {
     let mut found = BTreeSet::new();
-    objects.iter().for_each(|object| references(object, &mut found));
+    for object in objects {
+        references(object, &mut found);
+    }
     assert!(!found.is_empty());
     let is_made = |(kind, wanted): &(&str, String)| {
         WRITTEN.contains(&wanted.as_str())
