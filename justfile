@@ -73,14 +73,8 @@ bench-portal *args:
 cluster *args:
     @{{ xtask }} cluster "$@"
 
-# Build the images whose sources have changed; `images list` and `images copy` are for images of an installation
+# Build the images whose sources have changed; `--release DIR`: those to publish, with the kubectl plugin
 [no-exit-message]
 [group('cluster')]
 images *args:
     @{{ xtask }} images "$@"
-
-# Publish a version: images and chart to a registry, and files to install from
-[no-exit-message]
-[group('publish')]
-release *args:
-    @{{ xtask }} release "$@"

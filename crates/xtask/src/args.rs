@@ -39,10 +39,12 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Images: build those whose sources have changed, as archives in the cache folder; list or copy those of an installation
-    Images(Images),
-    /// Publish a version: images and chart to a registry, and files to install from
-    Release(Release),
+    /// Build the images whose sources have changed, as archives in the cache folder, and print their names
+    Images {
+        /// Build those of a release, with the kubectl plugin, into this folder for deploy/publish.sh: optimised
+        #[arg(long, value_name = "DIR")]
+        release: Option<PathBuf>,
+    },
     /// Measure what a decision of the gateway costs, beside a bare server; writes docs/performance.md
     BenchGateway,
     /// Measure requests, websockets and changes of routes through Traefik, with the gateway and without; writes docs/performance.md
@@ -55,93 +57,6 @@ pub(crate) enum Command {
     BenchWebhook(BenchWebhook),
     /// Measure what the portal and the plugin cost with many workspaces, on an API server of its own; writes docs/performance.md
     BenchPortal(BenchPortal),
-}
-
-/// What to do with images.
-#[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
-pub(crate) struct Images {
-    #[command(subcommand)]
-    pub(crate) command: Option<ImagesCommand>,
-    /// Only these
-    #[arg(long, value_name = "NAME", num_args = 1..)]
-    pub(crate) only: Vec<ImageName>,
-    /// Push them to this registry, such as registry.example.com/team. Servers are then built with cargo's release profile
-    #[arg(long)]
-    pub(crate) registry: Option<String>,
-    /// Write values for the chart with just these images to this file: helm install -f FILE
-    #[arg(long, value_name = "FILE", conflicts_with = "only")]
-    pub(crate) values: Option<PathBuf>,
-}
-
-/// Our images, by their names in the chart's values; those of the tests come last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum ImageName {
-    /// The operator
-    Operator,
-    /// The admission webhook
-    Webhook,
-    /// The gateway
-    Gateway,
-    /// The portal
-    Portal,
-    /// JupyterLab and uv, the default image of workspaces
-    Application,
-    /// Traefik
-    Proxy,
-    /// Keycloak
-    Identity,
-    /// The workspaces of end-to-end tests
-    Echo,
-    /// `PostgreSQL`, the identity provider's database in end-to-end tests
-    Database,
-}
-
-/// What to do with the images of an installation.
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImagesCommand {
-    /// Print the images that the chart renders: those of its pods, and those that workspaces run by settings and templates
-    List {
-        /// Values of the installation, as for helm. Without any: those of an installation with a provider of its own
-        #[arg(short = 'f', long, value_name = "FILE")]
-        values: Vec<PathBuf>,
-        /// A folder, a package or an oci:// reference [default: the chart of this checkout]
-        #[arg(long)]
-        chart: Option<String>,
-        /// Version of an oci:// reference
-        #[arg(long, requires = "chart")]
-        version: Option<String>,
-    },
-    /// Copy images between registries with their digests. Credentials are those of `docker login` or `skopeo login`
-    Copy {
-        /// Registry that gets them, such as registry.example.com/team; each image lies directly below it
-        #[arg(long, value_name = "REGISTRY")]
-        to: String,
-        /// File with a name per line, such as images.txt of a release; - is standard input
-        #[arg(value_name = "FILE", default_value = "dist/images.txt")]
-        list: PathBuf,
-    },
-}
-
-/// What to publish.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Release {
-    /// Registry that gets images and chart, such as registry.example.com/team. Credentials are those of `docker login` or `skopeo login`
-    #[arg(long, required_unless_present = "part")]
-    pub(crate) registry: Option<String>,
-    /// Tag of the images and version of the chart: the version of this checkout, or a pre-release of it. A tag that exists with other
-    /// content is an error
-    #[arg(long, required_unless_present = "part")]
-    pub(crate) version: Option<String>,
-    /// Folder that gets the files [default: dist in this checkout]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
-    /// Publish nothing: put images and plugin for this machine's architecture into this folder, for --join
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["registry", "version", "out", "join"])]
-    pub(crate) part: Option<PathBuf>,
-    /// Folders of --part, one for each architecture: publish these in place of a build
-    #[arg(long, value_name = "DIR", num_args = 1..)]
-    pub(crate) join: Vec<PathBuf>,
 }
 
 /// What to run of the tests.

@@ -1,18 +1,17 @@
-//! Command line -> exit code (IO). The tool of this project: cluster, images, tests, releases.
+//! Command line -> exit code (IO). The tool of this project: cluster, images, tests.
 //!
 //! Modules from top to bottom. Each imports only from modules further down (`tests/modules.rs`):
 //!
 //! - `run`: a command -> a call of its module.
 //! - `bench`: benchmarks; they write docs/performance.md.
 //! - `test`: everything that CI runs.
-//! - `release`: a version: images and chart in a registry, files to install from.
 //! - `demo`: cluster, product and a workspace.
 //! - `cluster`: the local cluster.
 //! - `images`: container images.
 //! - `generate`: files that are generated from the code.
 //! - `args`: the command line.
 //! - `helm`: helm, installed when missing.
-//! - `registry`: pushes and copies of images, by skopeo.
+//! - `registry`: pushes of images, by skopeo.
 //! - `definitions`: CRDs of other projects.
 //! - `components`: programs built from Go modules.
 //! - `venv`: Python packages.
@@ -35,7 +34,6 @@ mod images;
 mod paths;
 mod progress;
 mod registry;
-mod release;
 mod run;
 mod test;
 mod venv;

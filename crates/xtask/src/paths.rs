@@ -78,11 +78,6 @@ impl Paths {
         self.cache.join("images")
     }
 
-    /// The same for registries, with servers that cargo has optimised.
-    pub(crate) fn release_images(&self) -> PathBuf {
-        self.cache.join("release-images")
-    }
-
     /// Build folders of Go components.
     pub(crate) fn go(&self) -> PathBuf {
         self.cache.join("go")

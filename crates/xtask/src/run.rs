@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::args::{Args, Command, Images, ImagesCommand};
+use crate::args::{Args, Command};
 use crate::paths::Paths;
-use crate::{bench, cluster, demo, generate, images, release, test};
+use crate::{bench, cluster, demo, generate, images, test};
 
 /// Runs one command to its end and returns the process's exit code.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -20,24 +20,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::BenchWebhook(args) => bench::webhook::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::BenchPortal(args) => bench::portal::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
-        Command::Images(Images {
-            command: Some(command),
-            ..
-        }) => match command {
-            ImagesCommand::List {
-                values,
-                chart,
-                version,
-            } => images::list::run(&values, chart.as_deref(), version.as_deref(), &paths),
-            ImagesCommand::Copy { to, list } => images::copy::run(&list, &to),
-        },
-        Command::Images(args) => images::run(
-            &args.only,
-            args.registry.as_deref(),
-            args.values.as_deref(),
-            &paths,
-        ),
-        Command::Release(args) => release::run(&args, &paths),
+        Command::Images { release } => images::run(release.as_deref(), &paths),
     }
 }
 

@@ -61,7 +61,7 @@ pub(crate) async fn workspace_pulled_by_digest(workspace: &str) -> anyhow::Resul
 }
 
 /// A workspace whose template names an image of a registry that does not exist. A mirror leads to the copy of `image`, which
-/// `./justw images copy` made.
+/// skopeo made.
 pub(crate) async fn copy_pulled_through_a_mirror(image: &str) -> anyhow::Result<()> {
     let (_, name) = image.rsplit_once('/').context("an image without a registry")?;
     let named = format!("{MIRRORED}/{name}");

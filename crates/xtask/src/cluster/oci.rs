@@ -72,20 +72,6 @@ pub(crate) fn names(archive: impl Read + Seek) -> anyhow::Result<Vec<String>> {
     Ok(manifests(archive)?.iter().filter_map(name).collect())
 }
 
-/// Digest of the one image in an oci-archive, `sha256:…`.
-pub(crate) fn image_digest(archive: impl Read + Seek) -> anyhow::Result<String> {
-    let descriptor = descriptor(archive)?;
-    let digest = descriptor["digest"].as_str().context("its image has no digest")?;
-    Ok(digest.to_owned())
-}
-
-/// Media type, digest and size of the one image in an oci-archive.
-pub(crate) fn descriptor(archive: impl Read + Seek) -> anyhow::Result<Value> {
-    let [descriptor] = <[Value; 1]>::try_from(manifests(archive)?)
-        .map_err(|all| anyhow::anyhow!("the archive has {} images, not one", all.len()))?;
-    Ok(descriptor)
-}
-
 /// The manifests that the index of an oci-archive lists.
 fn manifests(archive: impl Read + Seek) -> anyhow::Result<Vec<Value>> {
     // Skips over the layers instead of reading them.

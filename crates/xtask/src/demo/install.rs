@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use super::site::{RELEASE, SYSTEM_NAMESPACE, USERS, hosts, secret};
 use crate::cluster::{Cluster, write_secret};
 use crate::exec::Cmd;
 use crate::helm;
-use crate::images::values;
+use crate::images;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -66,7 +65,7 @@ pub(super) fn install(
     progress: &Progress,
 ) -> anyhow::Result<Installed> {
     let helm = helm::ensure(paths, progress)?;
-    let tls = authority::ensure(&paths.cache().join("ca"), &hosts(), SystemTime::now())?;
+    let tls = authority::ensure(&paths.cache().join("ca"), &hosts())?;
     let credentials = credentials::ensure(&paths.cache().join("demo/credentials.json"), &USERS)?;
     kubectl::apply(cluster, &[namespace(SYSTEM_NAMESPACE)])?;
     kubectl::apply(cluster, &secrets(&tls, &credentials))?;
@@ -83,7 +82,7 @@ pub(super) fn install(
     let images = paths.cluster().join("values.json");
     write_secret(
         &images,
-        &serde_json::to_string_pretty(&values::values(references)?)?,
+        &serde_json::to_string_pretty(&images::values(references)?)?,
     )?;
     let values = vec![chart.join("values-local.yaml"), images];
     release.install(&chart, &values)?;

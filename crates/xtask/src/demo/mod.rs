@@ -8,7 +8,7 @@
 //! | `install` | the release of the chart |
 //! | `kubectl` | calls of kubectl |
 //! | `users`, `workspace` | kubeconfigs of users, the workspace of one of them |
-//! | `probe`, `reachability` | whether a browser would reach the pages |
+//! | `reachability` | whether a browser would reach the pages |
 //! | `access` | the file by which end-to-end tests find all this |
 //! | `diagnose` | state of the cluster after a failure |
 //!
@@ -21,7 +21,6 @@ mod credentials;
 pub(crate) mod diagnose;
 mod install;
 mod kubectl;
-mod probe;
 mod reachability;
 mod site;
 #[cfg(test)]
@@ -42,10 +41,11 @@ use self::install::Installed;
 use self::site::{
     ADDRESS, ADMINISTRATOR, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE, USER_NAMESPACE, USERS,
 };
+use crate::apt;
 use crate::args::{DemoCommand, Provider};
 use crate::cluster::{self, Cluster};
 use crate::exec::{Cmd, cargo};
-use crate::images::{self, Purpose};
+use crate::images;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -106,7 +106,8 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
 /// # Errors
 /// When an image cannot be built, or the release is refused or does not become ready.
 pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> anyhow::Result<Deployed> {
-    let references = images::ensure(&[], Purpose::Cluster, paths, progress)?;
+    apt::ensure(&["curl", "openssl"], progress)?;
+    let references = images::ensure(paths, progress)?;
     cluster::import_images(paths)?;
     let plugin = build_plugin(paths)?;
     progress.line("installing the chart");
@@ -164,7 +165,7 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
 
 /// Checks for free disk space for images and cargo builds that are missing. The cluster checks for its own.
 fn check_space(paths: &Paths) -> anyhow::Result<()> {
-    if paths.images().join("images.json").exists() {
+    if paths.images().join("portal.ref").exists() {
         return Ok(());
     }
     let target =
@@ -217,7 +218,7 @@ fn open(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Resu
     let owner = &deployed.access.users[USERS[0]];
     let url = workspace::ensure_running(&deployed.access.plugin, &owner.kubeconfig, paths)?;
     progress.line("the workspace is available");
-    reachability::wait(&url, &deployed.installed.tls.authority)?;
+    reachability::wait(&url, &deployed.installed.tls.authority_file)?;
     progress.line("its URL answers");
     Ok(print_summary(&url, &deployed.access))
 }

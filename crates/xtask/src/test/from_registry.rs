@@ -7,13 +7,12 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::Run;
-use crate::args::ImageName;
 use crate::args::Provider;
 use crate::cluster::registry::{self, Running};
 use crate::cluster::{self, Cluster, write_secret};
-use crate::images::copy;
-use crate::registry::Registries;
-use crate::{apt, demo, release};
+use crate::exec::Cmd;
+use crate::images::PLUGIN;
+use crate::{apt, demo, helm};
 
 /// Domain of the workspaces, known to the cluster's DNS, and host of the identity provider.
 const HOSTS: (&str, &str) = ("workspaces.test", "identity.test");
@@ -21,8 +20,10 @@ const HOSTS: (&str, &str) = ("workspaces.test", "identity.test");
 const TEAM: &str = "team";
 /// The same for copies.
 const COPIES: &str = "copies";
+/// Default image of workspaces.
+const APPLICATION: &str = "jk8s-application-jupyter-uv";
 
-/// Publishes the product of the cluster to a registry in the node's network, and copies an image there as `./justw images copy` does. Then
+/// Publishes the product of the cluster to a registry in the node's network, and copies the image of workspaces there, by the commands of docs/install.md. Then
 /// removes everything from the cluster: the release, its CRDs and namespaces, with `remove`, and all images except the node's own. Returns
 /// the file with this information for the tests.
 ///
@@ -40,16 +41,35 @@ pub(super) fn begin(
     apt::ensure(&super::REGISTRY, &run.progress)?;
     let plugin = demo::build_plugin(paths)?;
     let registry = registry::start(paths, &run.progress)?;
+    let images = paths.images();
+    fs::copy(plugin, images.join(PLUGIN)).context("cannot copy the plugin")?;
+    let (registry_name, version) = (&registry.address, env!("CARGO_PKG_VERSION"));
     let out = paths.cluster().join("release");
-    let _ = fs::remove_dir_all(&out);
-    let registries = Registries {
-        auth_file: Some(registry.credentials.clone()),
-    };
-    let prefix = format!("{}/{TEAM}", registry.address);
-    let (chart, version) = release::publish_local(&prefix, &plugin, &out, &registries, paths, &run.progress)?;
-    let list = fs::read_to_string(out.join(release::IMAGE_LIST))?;
-    let copies = format!("{}/{COPIES}", registry.address);
-    copy::copy(application(&list)?, &copies, &registries, &run.progress)?;
+    Cmd::new(paths.clone_root().join("deploy/publish.sh"))
+        .env("OUT", &out)
+        .env("PLAIN_HTTP", "1")
+        .env("HELM", helm::ensure(paths, &run.progress)?)
+        .env("REGISTRY_AUTH_FILE", &registry.credentials)
+        .env("HELM_REGISTRY_CONFIG", &registry.credentials)
+        .arg(format!("{registry_name}/{TEAM}"))
+        .arg(version)
+        .arg(images)
+        .run()?;
+    let name = format!("{APPLICATION}:{version}");
+    Cmd::new("skopeo")
+        .env("REGISTRY_AUTH_FILE", &registry.credentials)
+        .args([
+            "copy",
+            "--all",
+            "--preserve-digests",
+            "--src-tls-verify=false",
+            "--dest-tls-verify=false",
+        ])
+        .arg(format!("docker://{registry_name}/{TEAM}/{name}"))
+        .arg(format!("docker://{registry_name}/{COPIES}/{name}"))
+        .run()?;
+    run.progress.line("published images and chart");
+    let chart = format!("oci://{registry_name}/{TEAM}/jupyter-k8s");
     remove(run)?;
     cluster::remove_images(paths)?;
     run.progress.line("the cluster is empty");
@@ -68,16 +88,6 @@ pub(super) fn begin(
     let file = paths.cluster().join("access-registry.json");
     write_secret(&file, &serde_json::to_string_pretty(&access)?)?;
     Ok(file)
-}
-
-/// The line with the default image of workspaces, in the image list of a release (pure).
-fn application(list: &str) -> anyhow::Result<&str> {
-    let reference = ImageName::Application.recipe().reference("");
-    let of_registry = reference.rsplit('/').next().unwrap_or(&reference);
-    let name = of_registry.split(':').next().unwrap_or(of_registry);
-    let is_it = |line: &&str| line.contains(&format!("/{name}:"));
-    let line = list.lines().find(is_it);
-    line.with_context(|| format!("the release has no image {name}: {list}"))
 }
 
 /// The values for the tests of the stage, which replace those of the installed release (pure).
@@ -119,17 +129,6 @@ pub(super) fn end(run: &mut Run<'_>, ok: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod unit {
     use super::*;
-
-    #[test]
-    fn the_image_that_is_copied_is_the_one_that_workspaces_run() {
-        let line = "127.0.0.1:1/team/jk8s-application-jupyter-uv:1.0.0@sha256:0a";
-        let list = format!("127.0.0.1:1/team/gateway:1.0.0@sha256:0b\n{line}\n");
-        assert_eq!(application(&list).unwrap(), line);
-        let error = application("127.0.0.1:1/team/gateway:1.0.0\n")
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("jk8s-application-jupyter-uv"), "{error}");
-    }
 
     #[test]
     fn tests_of_the_stage_get_the_registry_and_keep_the_accounts_of_users() {

@@ -43,8 +43,9 @@ use crate::progress::Progress;
 
 /// Proxies other than Traefik for tests of the gateway.
 const PROXIES: [&str; 2] = ["nginx-light", "caddy"];
-/// A registry for tests of releases, and the program that pushes to it.
-const REGISTRY: [&str; 2] = ["docker-registry", "skopeo"];
+/// A registry for tests of releases, and the programs that push to it.
+const REGISTRY: [&str; 3] = ["buildah", "docker-registry", "skopeo"];
+
 /// A shell beside bash, for tests of completion.
 const SHELLS: [&str; 1] = ["zsh"];
 

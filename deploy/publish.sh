@@ -1,0 +1,102 @@
+#!/bin/bash
+# Images and plugin of `./justw images --release` -> images and chart in a registry, and the files of a release (IO: buildah, skopeo, helm).
+#
+# usage: [OUT=dist] [PLAIN_HTTP=1] publish.sh REGISTRY VERSION FOLDER...
+#   REGISTRY    such as registry.example.com/jupyter-k8s. Credentials: ~/.docker/config.json (docker login, or skopeo login --authfile)
+#   FOLDER      one for each architecture
+#   PLAIN_HTTP  the registry has no TLS
+set -euo pipefail
+if [ $# -lt 3 ]; then
+  sed -n '2,7s/^# \?//p' "$0" >&2
+  exit 2
+fi
+registry=$1 version=$2
+shift 2
+root=$(cd "$(dirname "$0")/.." && pwd)
+out=${OUT:-$root/dist} helm=${HELM:-helm}
+own=$(sed -n 's/^version: //p' "$root/charts/jupyter-k8s/Chart.yaml")
+case $version in
+  "$own" | "$own"-*) ;;
+  *)
+    echo "VERSION must be $own, as in Chart.yaml, or a pre-release such as $own-rc.1, not $version" >&2
+    exit 1
+    ;;
+esac
+tls=() http=()
+[ -z "${PLAIN_HTTP:-}" ] || tls=(--tls-verify=false) http=(--plain-http)
+
+# The chart is pushed last. So there is a version once there is its chart, and then nothing of it is written again.
+chart=$registry/jupyter-k8s:$version
+if answer=$(skopeo inspect --raw "${tls[@]}" "docker://$chart" 2>&1); then
+  echo "$chart is published, and a version is published once: choose another one" >&2
+  exit 1
+elif ! grep -qiE 'manifest unknown|name unknown|statuscode: 404|artifact .* not found' <<<"$answer"; then
+  echo "cannot tell whether $chart exists: $answer" >&2
+  exit 1
+fi
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+rm -rf "$out"
+mkdir -p "$out"
+# What git has: files of values with passwords may lie beside them.
+git -C "$root" archive HEAD charts/jupyter-k8s | tar -x -C "$work"
+source=$work/charts/jupyter-k8s
+echo "annotations: {org.opencontainers.image.revision: $(git -C "$root" rev-parse HEAD)}" >>"$source/Chart.yaml"
+sed -i "/^global:/,/^\$/s|^  imageRegistry: .*|  imageRegistry: $registry|" "$source/values.yaml"
+
+list() { buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs manifest "$@" >/dev/null; }
+for image in operator webhook gateway portal application=jk8s-application-jupyter-uv proxy=traefik identity=keycloak; do
+  name=${image%=*} repository=${image#*=}
+  list create "$name"
+  for folder; do
+    list add "$name" "oci-archive:$folder/$name.tar"
+  done
+  list push --all --quiet "${tls[@]}" --digestfile "$work/digest" "$name" "docker://$registry/$repository:$version"
+  digest=$(cat "$work/digest")
+  echo "$registry/$repository:$version@$digest" | tee -a "$out/images.txt"
+  sed -i "/^images:/,/^\$/s|^  $name: .*|  $name: {repository: $repository, tag: \"$version\", digest: \"$digest\"}|" "$source/values.yaml"
+done
+if [ "$(grep -c "^  [a-z]*: {repository: .*digest: \"sha256:" "$source/values.yaml")" != 7 ] ||
+  ! grep -qFx "  imageRegistry: $registry" "$source/values.yaml"; then
+  echo "the defaults of the chart cannot be written: values.yaml must have a line for imageRegistry and for each image" >&2
+  exit 1
+fi
+
+cd "$out"
+"$helm" package "$source" --version "$version" --app-version "$version" --destination .
+package=jupyter-k8s-$version.tgz
+"$helm" show crds "$package" >crds.yaml
+"$helm" template jupyter-k8s "$package" --namespace jupyter-k8s-system --include-crds --no-hooks \
+  --values "$source/ci/install-values.yaml" >install.yaml
+
+# For `kubectl krew install --manifest`.
+uri=https://github.com/jupyter-ai-contrib/jupyter-k8s
+cat >workspace.yaml <<END
+apiVersion: krew.googlecontainertools.github.com/v1alpha2
+kind: Plugin
+metadata: {name: workspace}
+spec:
+  version: v$version
+  homepage: $uri
+  shortDescription: Create, open, share and explain workspaces
+  description: Works with the workspaces of jupyter-k8s, JupyterLab and VS Code for many users.
+  platforms:
+END
+cd - >/dev/null
+for folder; do
+  architecture=$(skopeo inspect --format '{{.Architecture}}' "oci-archive:$folder/operator.tar")
+  plugin=kubectl-workspace-$version-linux-$architecture.tar.gz
+  tar -czf "$out/$plugin" --owner=0 --group=0 --mode=755 -C "$folder" kubectl-workspace -C "$root" LICENSE
+  cat >>"$out/workspace.yaml" <<END
+    - selector: {matchLabels: {os: linux, arch: $architecture}}
+      uri: $uri/releases/download/v$version/$plugin
+      sha256: $(sha256sum "$out/$plugin" | cut -d' ' -f1)
+      bin: kubectl-workspace
+      files: [{from: kubectl-workspace, to: .}, {from: LICENSE, to: .}]
+END
+done
+(cd "$out" && sha256sum -- * >"$work/sums" && mv "$work/sums" SHA256SUMS)
+"$helm" push "${http[@]}" "$out/$package" "oci://$registry"
+echo "helm install jupyter-k8s oci://$registry/jupyter-k8s --version $version"
+echo "keep $out/$package for the tests of upgrades: charts/released/README.md says how"
