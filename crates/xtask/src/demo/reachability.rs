@@ -1,83 +1,65 @@
-//! URLs -> whether a browser that is not signed in would get the right answers (IO).
+//! URLs -> whether a browser that is not signed in would get the right answers (IO: runs curl).
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::ensure;
 
-use super::probe;
 use super::site::{ADDRESS, BASE_DOMAIN, DISCOVERY, IDENTITY_HOST};
+use crate::exec::Cmd;
 
 /// Timeout after the workspace is available. Its route usually reaches the proxy in well under a second.
 const TIMEOUT: Duration = Duration::from_mins(1);
 const PERIOD: Duration = Duration::from_millis(250);
 
-/// Waits until `url` redirects to the login and the identity provider answers.
+/// Waits until `url` redirects to the login and the identity provider answers, with certificates of the authority in this file.
 ///
 /// # Errors
 /// When that takes longer than a minute; contains the last answer.
-pub(super) fn wait(url: &str, authority: &str) -> anyhow::Result<()> {
-    let host = host(url)?;
+pub(super) fn wait(url: &str, authority: &Path) -> anyhow::Result<()> {
+    let port = ADDRESS.port();
+    let provider = format!("https://{IDENTITY_HOST}:{port}{DISCOVERY}");
+    let login = format!("302 https://auth.{BASE_DOMAIN}:{port}/");
     let end = Instant::now() + TIMEOUT;
     loop {
-        let answer = identity(authority).and_then(|()| workspace(host, authority));
-        match answer {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() >= end => {
-                return Err(error.context(format!(
-                    "{url} did not answer as it should within {} s",
-                    TIMEOUT.as_secs()
-                )));
-            }
+        let answers = begins(&provider, authority, "200 ").and_then(|()| begins(url, authority, &login));
+        match answers {
+            Err(error) if Instant::now() >= end => return Err(error),
             Err(_) => thread::sleep(PERIOD),
+            Ok(()) => return Ok(()),
         }
     }
 }
 
-fn identity(authority: &str) -> anyhow::Result<()> {
-    let answer = probe::get(ADDRESS, IDENTITY_HOST, DISCOVERY, authority)?;
+/// Whether status and target of the answer begin like this.
+fn begins(url: &str, authority: &Path, expected: &str) -> anyhow::Result<()> {
+    let found = Cmd::new("curl")
+        .args([
+            "--silent",
+            "--show-error",
+            "--noproxy",
+            "*",
+            "--max-time",
+            "10",
+            "--output",
+            "/dev/null",
+        ])
+        .args([
+            "--header",
+            "Accept: text/html",
+            "--write-out",
+            "%{http_code} %{redirect_url}",
+            "--cacert",
+        ])
+        .arg(authority)
+        .arg("--connect-to")
+        .arg(format!("::{ADDRESS}"))
+        .arg(url)
+        .output()?;
     ensure!(
-        answer.status == 200,
-        "the identity provider answered {}",
-        answer.status
+        found.starts_with(expected.trim_end()),
+        "{url} answers `{found}`, not `{expected}…`"
     );
     Ok(())
-}
-
-fn workspace(host: &str, authority: &str) -> anyhow::Result<()> {
-    let answer = probe::get(ADDRESS, host, "/", authority)?;
-    let login = format!("https://auth.{BASE_DOMAIN}:{}/", ADDRESS.port());
-    match answer.location {
-        Some(location) if answer.status == 302 && location.starts_with(&login) => Ok(()),
-        location => bail!(
-            "the workspace answered {} to {location:?} instead of a redirect to {login}",
-            answer.status
-        ),
-    }
-}
-
-/// The host of one of our URLs.
-fn host(url: &str) -> anyhow::Result<&str> {
-    let rest = url
-        .strip_prefix("https://")
-        .with_context(|| format!("{url:?} does not begin with https://"))?;
-    let end = rest.find([':', '/']).unwrap_or(rest.len());
-    Ok(&rest[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_host_is_the_part_before_port_and_path() {
-        for url in [
-            "https://a.workspaces.localhost:8443/lab",
-            "https://a.workspaces.localhost/",
-            "https://a.workspaces.localhost",
-        ] {
-            assert_eq!(host(url).unwrap(), "a.workspaces.localhost");
-        }
-        assert!(host("http://a").is_err());
-    }
 }
