@@ -37,35 +37,11 @@ check:
 gen *args:
     @{{ xtask }} gen "$@"
 
-# Measure what a decision of the gateway costs; writes docs/performance.md
+# Measure the product beside references: processor, times, memory, objects; `--only operator` needs a cluster with the product and kwok
 [no-exit-message]
 [group('develop')]
-bench-gateway:
-    @{{ xtask }} bench-gateway
-
-# Measure requests, websockets and changes of routes through Traefik, with the gateway and without; writes docs/performance.md
-[no-exit-message]
-[group('develop')]
-bench-proxy *args:
-    @{{ xtask }} bench-proxy "$@"
-
-# Measure what the operator costs at scale, beside bare objects; writes docs/performance.md
-[no-exit-message]
-[group('develop')]
-bench-operator *args:
-    @{{ xtask }} bench-operator "$@"
-
-# Measure what an admission review costs the webhook, beside a bare server; writes docs/performance.md
-[no-exit-message]
-[group('develop')]
-bench-webhook *args:
-    @{{ xtask }} bench-webhook "$@"
-
-# Measure what the portal and the plugin cost with many workspaces; writes docs/performance.md
-[no-exit-message]
-[group('develop')]
-bench-portal *args:
-    @{{ xtask }} bench-portal "$@"
+bench *args:
+    @cargo run --release --package bench -- "$@"
 
 # The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok (fake nodes)
 [no-exit-message]

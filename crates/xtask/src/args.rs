@@ -45,18 +45,6 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         release: Option<PathBuf>,
     },
-    /// Measure what a decision of the gateway costs, beside a bare server; writes docs/performance.md
-    BenchGateway,
-    /// Measure requests, websockets and changes of routes through Traefik, with the gateway and without; writes docs/performance.md
-    BenchProxy(BenchProxy),
-    /// Measure what the operator costs at scale, beside bare objects, on a control plane of its own with fake nodes; writes
-    /// docs/performance.md
-    BenchOperator(BenchOperator),
-    /// Measure what an admission review costs the webhook, beside a bare server, on an API server of its own; writes
-    /// docs/performance.md
-    BenchWebhook(BenchWebhook),
-    /// Measure what the portal and the plugin cost with many workspaces, on an API server of its own; writes docs/performance.md
-    BenchPortal(BenchPortal),
 }
 
 /// What to run of the tests.
@@ -68,119 +56,6 @@ pub(crate) enum TestCommand {
         #[arg(value_name = "FILTER")]
         names: Vec<String>,
     },
-}
-
-/// How much to measure.
-#[derive(Debug, clap::Args)]
-pub(crate) struct BenchOperator {
-    /// Workspaces of a round; given more than once, so many rounds; 0: no such round
-    #[arg(long = "count", value_name = "NUMBER", default_values_t = [200, 1000])]
-    pub(crate) counts: Vec<usize>,
-    /// Stopped workspaces of the last round, of which only memory is measured; 0: no such round
-    #[arg(long, value_name = "NUMBER", default_value_t = 10_000)]
-    pub(crate) stopped: usize,
-    /// Seconds for which nothing is to happen after the workspaces were made; fewer to try something out
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    pub(crate) idle_seconds: u64,
-    /// Measure this program in place of a release build made now
-    #[arg(long, value_name = "FILE")]
-    pub(crate) program: Option<PathBuf>,
-    /// One more argument for the operator, such as --operator-arg=--concurrency=16
-    #[arg(long = "operator-arg", value_name = "ARGUMENT", allow_hyphen_values = true)]
-    pub(crate) operator_args: Vec<String>,
-    /// Print only; leave docs/performance.md as it is
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Set by the benchmark when it runs itself again in its own network namespace
-    #[arg(long, hide = true)]
-    pub(crate) inside: bool,
-}
-
-/// What to measure.
-#[derive(Debug, clap::Args)]
-pub(crate) struct BenchProxy {
-    /// Rounds per figure; fewer to try something out
-    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
-    pub(crate) rounds: usize,
-    /// Use this build of the gateway's benches in place of a release build made now
-    #[arg(long, value_name = "FILE")]
-    pub(crate) program: Option<PathBuf>,
-    /// Print only; leave docs/performance.md as it is
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-}
-
-/// What to measure.
-#[derive(Debug, clap::Args)]
-pub(crate) struct BenchWebhook {
-    /// Measure this program in place of a release build made now
-    #[arg(long, value_name = "FILE")]
-    pub(crate) program: Option<PathBuf>,
-    /// Print only; leave docs/performance.md as it is
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Set by the benchmark when it runs itself again in its own network namespace
-    #[arg(long, hide = true)]
-    pub(crate) inside: bool,
-    /// Set by itself: the load generator
-    #[arg(long, hide = true)]
-    pub(crate) generator: Option<PathBuf>,
-    /// Set by itself: the measured core
-    #[arg(long, hide = true, default_value_t = 0)]
-    pub(crate) processor: usize,
-}
-
-/// What to measure.
-#[derive(Debug, clap::Args)]
-pub(crate) struct BenchPortal {
-    /// Workspaces, and shares; fewer to try something out
-    #[arg(long, value_name = "NUMBER", default_value_t = 5_000)]
-    pub(crate) workspaces: usize,
-    /// Namespaces that they are in
-    #[arg(long, value_name = "NUMBER", default_value_t = 200)]
-    pub(crate) namespaces: usize,
-    /// Open lists
-    #[arg(long, value_name = "NUMBER", default_value_t = 200)]
-    pub(crate) streams: usize,
-    /// Seconds for which lists are open without changes, and then with changes
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
-    pub(crate) seconds: u64,
-    /// Rounds per page
-    #[arg(long, value_name = "NUMBER", default_value_t = 3)]
-    pub(crate) rounds: usize,
-    /// Measure this program in place of a release build made now
-    #[arg(long, value_name = "FILE")]
-    pub(crate) program: Option<PathBuf>,
-    /// Measure this plugin in place of a release build made now
-    #[arg(long, value_name = "FILE")]
-    pub(crate) plugin: Option<PathBuf>,
-    /// Use this build of the portal's benches in place of a release build made now
-    #[arg(long, value_name = "FILE")]
-    pub(crate) generator: Option<PathBuf>,
-    /// Measure this part alone
-    #[arg(long, value_enum, value_name = "PART", requires = "dry_run")]
-    pub(crate) only: Option<BenchPortalPart>,
-    /// Print only; leave docs/performance.md as it is
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Set by the benchmark when it runs itself again in its own network namespace
-    #[arg(long, hide = true)]
-    pub(crate) inside: bool,
-}
-
-/// A part of what is measured of the portal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum BenchPortalPart {
-    /// The server's part of pages
-    Pages,
-    /// Checks of a form
-    Forms,
-    /// Lists in a browser
-    Browser,
-    /// Many open lists
-    Lists,
-    /// The plugin
-    Plugin,
 }
 
 /// What to do with the demo.

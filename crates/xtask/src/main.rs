@@ -3,7 +3,6 @@
 //! Modules from top to bottom. Each imports only from modules further down (`tests/modules.rs`):
 //!
 //! - `run`: a command -> a call of its module.
-//! - `bench`: benchmarks; they write docs/performance.md.
 //! - `test`: everything that CI runs.
 //! - `demo`: cluster, product and a workspace.
 //! - `cluster`: the local cluster.
@@ -22,7 +21,6 @@
 
 mod apt;
 mod args;
-mod bench;
 mod cluster;
 mod components;
 mod definitions;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::args::{Args, Command};
 use crate::paths::Paths;
-use crate::{bench, cluster, demo, generate, images, test};
+use crate::{cluster, demo, generate, images, test};
 
 /// Runs one command to its end and returns the process's exit code.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -14,11 +14,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Demo { command } => demo::run(command.as_ref(), &paths),
         Command::Test { command } => test::test(command.as_ref(), &paths),
         Command::Check => test::check(&paths),
-        Command::BenchGateway => bench::run(&paths).map(|()| ExitCode::SUCCESS),
-        Command::BenchProxy(args) => bench::proxy::run(&args, &paths).map(|()| ExitCode::SUCCESS),
-        Command::BenchOperator(args) => bench::operator::run(&args, &paths).map(|()| ExitCode::SUCCESS),
-        Command::BenchWebhook(args) => bench::webhook::run(&args, &paths).map(|()| ExitCode::SUCCESS),
-        Command::BenchPortal(args) => bench::portal::run(&args, &paths).map(|()| ExitCode::SUCCESS),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
         Command::Images { release } => images::run(release.as_deref(), &paths),
     }

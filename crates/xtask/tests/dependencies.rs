@@ -103,7 +103,10 @@ fn the_table_has_no_dependency_between_servers_none_on_the_tool_and_no_cycle() {
     let servers = ["operator", "webhook", "gateway"];
     for (from, list) in &allowed {
         assert!(!list.contains("xtask"), "{from} -> xtask");
-        let server = servers.iter().find(|server| list.contains(**server));
+        // The benchmark measures servers.
+        let server = servers
+            .iter()
+            .find(|server| from != "bench" && list.contains(**server));
         assert_eq!(server, None, "{from} -> a server");
         assert!(
             list.iter().all(|to| !allowed[to].contains(from)),

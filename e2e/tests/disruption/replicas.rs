@@ -129,7 +129,7 @@ pub(crate) async fn user_at_work(prefix: &str) -> anyhow::Result<(Scratch, HttpS
 }
 
 /// Checks that few requests failed or were delayed, no gap was longer than `gap` seconds, and later fewer than one request in `one_in`
-/// failed. The bounds are generous because other tests share the machine. docs/performance.md has what is measured.
+/// failed. The bounds are generous because other tests share the machine.
 pub(crate) fn check(report: &Report, gap: u64, one_in: usize) -> anyhow::Result<()> {
     let lost = report.failed + report.delayed;
     ensure!(lost * 10 < report.asked, "{report:?}");

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_holder_gets_at_most_a_share_of_the_free_permits() {
-        // With the limits of websockets; the bench opens 2,000 of them, over 25 workspaces in turns.
+        // With the limits of websockets; 2,000 of them, over 25 workspaces in turns.
         let fit = |holders: usize| {
             let limit = ConcurrencyLimit::new(256, 3_000);
             let held: Vec<_> = (0..2_000)

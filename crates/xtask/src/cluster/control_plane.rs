@@ -12,7 +12,7 @@ pub(crate) const AUTHENTICATION: (&str, &str) = (
     r#"{"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration", "jwt": []}"#,
 );
 
-/// Content of the API server's audit log: user and call, without bodies. Tests and benches count calls with it.
+/// Content of the API server's audit log: user and call, without bodies. Tests count calls with it.
 pub(crate) const AUDIT_POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy

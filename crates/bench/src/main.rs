@@ -1,0 +1,89 @@
+//! Servers and a cluster with the product -> figures beside a reference of the same run, in docs/performance.md (IO).
+//!
+//! The modules, from top to bottom. Each imports only modules below it:
+//!
+//! - `operator`: workspaces beside bare pods, on a cluster with fake nodes
+//! - `servers`: gateway, webhook and portal beside a bare server, one processor for each side
+//! - `served`: what such a server process runs
+//! - `load`: a server process and h2load -> processor time and durations
+//! - `page`: figures -> tables in docs/performance.md
+
+mod load;
+mod operator;
+mod page;
+mod served;
+mod servers;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::page::Page;
+
+/// Measures the product beside references, and writes docs/performance.md.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Measure this part alone; may be given more than once
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Vec<Part>,
+    #[command(flatten)]
+    operator: operator::Args,
+    /// Rounds of each side; fewer to try something out
+    #[arg(long, value_name = "NUMBER", default_value_t = 4)]
+    rounds: usize,
+    /// Print only; leave docs/performance.md as it is
+    #[arg(long)]
+    dry_run: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// What the benchmark starts itself: one server
+    #[command(hide = true)]
+    Serve(served::Args),
+}
+
+/// A part of what is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Decisions of the gateway
+    Gateway,
+    /// Admission reviews
+    Webhook,
+    /// Lists of the portal
+    Portal,
+    /// Workspaces on the cluster of KUBECONFIG, which has the product and kwok
+    Operator,
+}
+
+fn main() -> anyhow::Result<()> {
+    kit::tls::install_crypto_provider();
+    // As in the servers: without it, what libraries trace at every step is looked at.
+    kit::telemetry::init();
+    let args = Args::parse();
+    // One thread: each server has one processor.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    if let Some(Command::Serve(args)) = args.command {
+        return runtime.block_on(served::run(args));
+    }
+    let mut page = Page::read()?;
+    let parts = Part::value_variants().iter();
+    for part in parts.filter(|part| args.only.is_empty() || args.only.contains(part)) {
+        let (name, figures) = match part {
+            Part::Gateway => ("gateway", servers::gateway(args.rounds)?),
+            Part::Webhook => ("webhook", servers::webhook(args.rounds)?),
+            Part::Portal => ("portal", servers::portal(args.rounds)?),
+            Part::Operator => {
+                let measured = operator::measure(&args.operator, args.rounds);
+                ("operator", runtime.block_on(measured)?)
+            }
+        };
+        page.put(name, &figures)?;
+        if !args.dry_run {
+            page.write()?;
+        }
+    }
+    Ok(())
+}

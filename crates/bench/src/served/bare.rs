@@ -1,0 +1,47 @@
+//! A bare server: hyper alone, which reads a request and answers 200 with so many bytes (IO).
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio_rustls::TlsAcceptor;
+
+use super::{listen, tls};
+use crate::load::Transport;
+
+pub(super) async fn serve(transport: Transport, bytes: usize) -> anyhow::Result<()> {
+    let socket = listen(vec![]).await?;
+    let acceptor = TlsAcceptor::from(tls()?);
+    let body = Bytes::from(vec![b'a'; bytes]);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let body = body.clone();
+        async move {
+            request.into_body().collect().await?;
+            Ok::<_, hyper::Error>(Response::new(Full::new(body)))
+        }
+    });
+    loop {
+        let (stream, _) = socket.accept().await?;
+        stream.set_nodelay(true)?;
+        let (acceptor, answer) = (acceptor.clone(), answer.clone());
+        tokio::spawn(async move {
+            if transport == Transport::Plain {
+                http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), answer)
+                    .await?;
+                return anyhow::Ok(());
+            }
+            let stream = TokioIo::new(acceptor.accept(stream).await?);
+            if transport == Transport::Http2 {
+                let server = http2::Builder::new(TokioExecutor::new());
+                server.serve_connection(stream, answer).await?;
+            } else {
+                http1::Builder::new().serve_connection(stream, answer).await?;
+            }
+            Ok(())
+        });
+    }
+}
