@@ -16,8 +16,7 @@ use crate::verify::bearer::settings::BearerArgs;
 #[command(
     name = "jupyter-k8s-gateway",
     version,
-    after_help = "`jupyter-k8s-gateway verify-audit <file>` checks an audit log: the gateway's standard output. \
-                  `jupyter-k8s-gateway check` checks an installation, as `helm test` does."
+    after_help = "`jupyter-k8s-gateway check` checks an installation, as `helm test` does."
 )]
 pub struct Args {
     /// Namespace of this process: its Secrets and login sessions live there.

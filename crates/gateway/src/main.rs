@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use gateway::{audit, check, run};
+use gateway::{check, run};
 
 fn main() -> ExitCode {
     match std::env::args_os().nth(1) {
-        Some(first) if first == audit::command::NAME => kit::process::main(audit::command::run),
         Some(first) if first == check::NAME => kit::process::main(check::run),
         _ => kit::process::main(run::run),
     }

@@ -155,7 +155,7 @@ async fn serve(
     tasks.spawn(open_when_known(index.clone(), indexed, sign_in.providers.clone()));
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));
-    let (audit, log) = Audit::to(std::io::stdout(), metrics.clone()).context("the audit log")?;
+    let (audit, log) = Audit::to(std::io::stdout(), metrics.clone());
     let audit = audit.naming_clients(args.audit_client_address);
     let objects = Api::namespaced(client.clone(), &args.namespace);
     let observers = (audit.clone(), metrics.clone());
@@ -213,7 +213,7 @@ async fn serve(
     if timeout(DRAIN, drained).await.is_err() {
         warn!("requests were still in progress when the drain time ended");
     }
-    tokio::task::spawn_blocking(|| log.finish()).await?;
+    tokio::task::spawn_blocking(|| drop(log)).await?;
     info!("gateway ended");
     Ok(())
 }

@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::process::Command;
 
-use gateway::audit::Audit;
-use gateway::metrics::Metrics;
 use serde_json::Value;
 
 use crate::support::chart::tool;
@@ -65,53 +63,6 @@ fn a_setting_that_cannot_be_used_ends_the_process_with_64_and_its_name() {
 fn help_lists_every_setting_with_its_variable() {
     let (code, _) = run(&["--help"]);
     assert_eq!(code, Some(0));
-}
-
-/// Exit status and both outputs of a check of the audit log in `file`.
-fn checked(file: &Path) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_jupyter-k8s-gateway"))
-        .arg("verify-audit")
-        .arg(file)
-        .env_clear()
-        .output()
-        .unwrap();
-    let message = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(message).unwrap())
-}
-
-#[test]
-fn an_audit_log_is_checked_and_the_first_broken_line_is_named() {
-    let file = std::env::temp_dir().join(format!("audit-{}.log", std::process::id()));
-    let (audit, writer) = Audit::to(std::fs::File::create(&file).unwrap(), Metrics::default()).unwrap();
-    audit.login_refused("declined");
-    audit.login_refused("no_identity");
-    writer.finish();
-    let (code, message) = checked(&file);
-    assert_eq!(code, Some(0), "{message}");
-    assert!(
-        message.contains("4 records of 1 processes, 0 of them without their end"),
-        "{message}"
-    );
-    // As from a pod of the image, which sees no file of one's own.
-    let piped = Command::new(env!("CARGO_BIN_EXE_jupyter-k8s-gateway"))
-        .args(["verify-audit", "-"])
-        .stdin(std::fs::File::open(&file).unwrap())
-        .env_clear()
-        .output()
-        .unwrap();
-    assert!(piped.status.success(), "{piped:?}");
-    assert_eq!(String::from_utf8(piped.stdout).unwrap(), message);
-    let forged = std::fs::read_to_string(&file)
-        .unwrap()
-        .replace("declined", "forgiven");
-    std::fs::write(&file, forged).unwrap();
-    let (code, message) = checked(&file);
-    assert_eq!(code, Some(1), "{message}");
-    assert!(message.contains("line 3: "), "{message}");
-    std::fs::remove_file(&file).unwrap();
-    let (code, message) = checked(&file);
-    assert_eq!(code, Some(1));
-    assert!(message.contains("cannot be opened"), "{message}");
 }
 
 /// Arguments of the pod of `helm test`, with the chart's values for the local cluster.

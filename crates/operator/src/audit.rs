@@ -12,11 +12,11 @@ use api::{
     workspace::{Phase, StopRule},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kit::audit::{Counts, Log, Writer};
+use kit::audit::{Counters, Log, Writer};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::{cache::observed::Identity, metrics::Metrics};
+use crate::cache::observed::Identity;
 
 /// One transition of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -143,39 +143,18 @@ fn records(before: &RunRecord, now: &RunRecord, status: &WorkspaceStatus, about:
 /// The audit log of this replica. Without [`Audit::open`] nothing is written.
 #[derive(Default)]
 pub struct Audit {
-    log: OnceLock<Log<Record>>,
+    log: OnceLock<Log>,
     /// What was recorded last, by workspace.
     last: Mutex<HashMap<String, RunRecord>>,
 }
 
-struct Counted(Metrics);
-
-impl Counts for Counted {
-    type Record = Record;
-
-    fn written(&self) {
-        self.0.audited();
-    }
-
-    fn lost(&self, count: u64) {
-        self.0.audit_lost(count);
-    }
-}
-
 impl Audit {
     /// Writes to `out` from now on.
-    ///
-    /// # Errors
-    /// The system provides no thread or no random bytes.
-    pub fn open(
-        &self,
-        out: impl Write + Send + 'static,
-        metrics: Metrics,
-    ) -> std::io::Result<Writer<Record>> {
-        let (log, writer) = Log::to("operator", out, Counted(metrics))?;
-        // A second log would have its own chain, which receives no records.
+    pub fn open(&self, out: impl Write + Send + 'static, counters: Counters) -> Writer {
+        let (log, writer) = Log::to(out, counters);
+        // A second log receives no records.
         let _ = self.log.set(log);
-        Ok(writer)
+        writer
     }
 
     /// Records the change from the status `before` to the stored status `now`. `last_run`: the run of the Deployment.
@@ -219,7 +198,7 @@ impl Audit {
 
     fn record(&self, record: Record) {
         if let Some(log) = self.log.get() {
-            log.record(record);
+            log.record(&record);
         }
     }
 }
@@ -251,9 +230,9 @@ mod tests {
     /// Event, run, and rule or reason of each record that `act` wrote.
     fn written(act: impl FnOnce(&Audit)) -> Vec<(String, String, String)> {
         let (audit, paper) = (Audit::default(), Paper::default());
-        let writer = audit.open(paper.clone(), Metrics::default()).unwrap();
+        let writer = audit.open(paper.clone(), Counters::default());
         act(&audit);
-        writer.finish();
+        drop(writer);
         let text = |record: &Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
         let lines = paper.text();
         let records = lines
@@ -346,10 +325,10 @@ mod tests {
         .unwrap();
         let paper = Paper::default();
         let audit = Audit::default();
-        let writer = audit.open(paper.clone(), Metrics::default()).unwrap();
+        let writer = audit.open(paper.clone(), Counters::default());
         audit.stored(&about, (&Users::of(&meta), None), None, &stopped(&Value::Null));
         audit.deleted(&about, &Users::of(&meta), None);
-        writer.finish();
+        drop(writer);
         let text = paper.text();
         let events: Vec<_> = text.lines().filter(|line| line.contains("\"uid\"")).collect();
         assert_eq!(events.len(), 1, "{text}");

@@ -42,8 +42,7 @@ pub struct Metrics {
     writes: Family<Labels<1>, Counter>,
     unanswered: Counter,
     leading: Gauge,
-    audit_records: Counter,
-    audit_lost: Counter,
+    audit: kit::audit::Counters,
     undeclared: Gauge,
 }
 
@@ -55,8 +54,7 @@ impl Default for Metrics {
             writes: Family::default(),
             unanswered: Counter::default(),
             leading: Gauge::default(),
-            audit_records: Counter::default(),
-            audit_lost: Counter::default(),
+            audit: kit::audit::Counters::default(),
             undeclared: Gauge::default(),
         }
     }
@@ -91,12 +89,12 @@ impl Metrics {
         registry.register(
             "audit_records",
             "Records written to the audit log by this process",
-            self.audit_records.clone(),
+            self.audit.records.clone(),
         );
         registry.register(
             "audit_lost",
             "Records that could not be written to the audit log",
-            self.audit_lost.clone(),
+            self.audit.lost.clone(),
         );
         registry.register("leading", "1 on the replica that leads", self.leading.clone());
         registry.register(
@@ -149,14 +147,9 @@ impl Metrics {
         self.leading.set(i64::from(leads));
     }
 
-    /// Counts a written audit record.
-    pub fn audited(&self) {
-        self.audit_records.inc();
-    }
-
-    /// Counts audit records that were not written.
-    pub fn audit_lost(&self, count: u64) {
-        self.audit_lost.inc_by(count);
+    /// Counters of the audit log.
+    pub fn audit(&self) -> kit::audit::Counters {
+        self.audit.clone()
     }
 
     /// Sets how many fields and enum values of statuses the cluster's CRDs lack.

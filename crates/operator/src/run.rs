@@ -87,8 +87,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let writers = Writers::default();
     let context = Context::new(client.clone(), writers.stores(), settings, site, pod_name.clone());
     let context = Arc::new(context);
-    let audit = context.audit.open(std::io::stdout(), context.metrics.clone());
-    let audit = audit.context("the audit log")?;
+    let audit = context.audit.open(std::io::stdout(), context.metrics.audit());
     let routes = routes::start(&client, &scope, &context.settings.route_kinds, &context.stores);
     let declared = with_other_definitions(&context);
     let others = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
@@ -143,7 +142,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     // The election drops its sender once the lease is released.
     let released = async { while ended.changed().await.is_ok() {} };
     let _ = tokio::time::timeout(SHUTDOWN_LIMIT, released).await;
-    tokio::task::spawn_blocking(|| audit.finish()).await?;
+    tokio::task::spawn_blocking(|| drop(audit)).await?;
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::LogParams};
 use serde_json::Value;
@@ -12,7 +11,6 @@ use crate::{Environment, cluster, wait};
 /// Maximum age of log lines, in seconds. Older lines are not read.
 const MAX_AGE: i64 = 15 * 60;
 /// Time limit of a `kubectl exec`.
-const EXEC: Duration = Duration::from_mins(1);
 
 /// `/metrics` of each pod of a component, by the pod's name.
 ///
@@ -79,34 +77,4 @@ pub async fn wait_for_records(uid: &str, expected: &[(&str, &str, &str)]) -> any
         }
     })
     .await
-}
-
-/// Output and exit code of `verify-audit` for all audit records of a component's pods. `change` changes the log before the check.
-///
-/// # Errors
-/// A log cannot be read, or the command cannot run.
-pub async fn verified(component: &str, change: impl Fn(String) -> String) -> anyhow::Result<(i32, String)> {
-    let environment = Environment::get()?;
-    let namespace = environment.system_namespace.as_str();
-    let of = format!("app.kubernetes.io/part-of=jupyter-k8s,app.kubernetes.io/component={component}");
-    let log = crate::command::administer(&["logs", "-n", namespace, "-l", &of, "--tail=-1"]).await?;
-    anyhow::ensure!(log.code == 0, "{log:?}");
-    let gateway = format!("deploy/{}-gateway", environment.release);
-    let check = [
-        "exec",
-        "-i",
-        "-n",
-        namespace,
-        &gateway,
-        "--",
-        "/usr/local/bin/server",
-        "verify-audit",
-        "-",
-    ];
-    let log = change(log.stdout);
-    let verify = crate::command::administer_with(&check, &log);
-    let outcome = tokio::time::timeout(EXEC, verify)
-        .await
-        .context("kubectl exec does not end")??;
-    Ok((outcome.code, outcome.stdout + &outcome.stderr))
 }

@@ -52,7 +52,7 @@ async fn no_credential_is_in_a_log_of_any_pod() -> anyhow::Result<()> {
 
 /// Pods that have just started have their whole log.
 #[tokio::test]
-async fn the_audit_log_of_the_gateway_is_complete_and_a_changed_line_is_found() -> anyhow::Result<()> {
+async fn the_audit_log_of_the_gateway_names_who_opened_a_workspace() -> anyhow::Result<()> {
     let scratch = Scratch::new("verified", &["alice"]).await?;
     let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
     HttpSession::new()?.enter(&url, "alice").await?;
@@ -68,15 +68,6 @@ async fn the_audit_log_of_the_gateway_is_complete_and_a_changed_line_is_found() 
             .iter()
             .any(|record| record["event"] == "opened" && record["user"] == "alice"),
         "{opened:?}"
-    );
-    let (code, response) = servers::verified("gateway", |log| log).await?;
-    ensure!(code == 0 && response.starts_with("whole: "), "{code}: {response}");
-    // The first record of each chain; at least one chain has more.
-    let tamper = |log: String| log.replace("\"server\":\"gateway\"", "\"server\":\"another\"");
-    let (code, response) = servers::verified("gateway", tamper).await?;
-    ensure!(
-        code == 1 && response.contains("was changed"),
-        "{code}: {response}"
     );
     scratch.finish().await
 }

@@ -1,24 +1,21 @@
 //! sign-ins, decisions, starts -> records of the audit log (IO).
 //!
-//! `record` defines the records, `flood` limits refusals, `visits` records one visit once, `command` checks a file. `kit::audit`
-//! chains the lines by hashes.
+//! `record` defines the records, `visits` records one visit once.
 
-pub mod command;
-mod flood;
 mod record;
 mod visits;
 
 use std::io::Write;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use api::names::PORTAL_AUDIENCE;
-use kit::audit::{Counts, Log};
+use kit::audit::Log;
+pub use kit::audit::Writer;
 use rules::access::Allowed;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use self::flood::{RecordLimits, Subject};
 pub use self::record::{Actor, Record, WorkspaceRun};
 use self::visits::{Visit, Visits};
 use crate::index::Target;
@@ -29,9 +26,6 @@ use crate::tokens::request_id;
 
 /// Maximum number of groups in a record.
 const GROUPS: usize = 32;
-
-/// Flushes and closes the log.
-pub type Writer = kit::audit::Writer<Line>;
 
 /// A record as it is written.
 #[derive(Debug, Serialize)]
@@ -63,74 +57,24 @@ tokio::task_local! {
 }
 
 struct Inner {
-    log: Log<Line>,
-    record_limits: Arc<Mutex<RecordLimits>>,
+    log: Log,
     visits: Visits,
     metrics: Metrics,
 }
 
-/// Counters that are updated while the log is written.
-struct Counted {
-    record_limits: Arc<Mutex<RecordLimits>>,
-    metrics: Metrics,
-}
-
-impl Counts for Counted {
-    type Record = Line;
-
-    fn written(&self) {
-        self.metrics.audited();
-    }
-
-    fn lost(&self, count: u64) {
-        self.metrics.audit_lost(count);
-    }
-
-    fn sums(&mut self) -> Vec<Line> {
-        let suppressed = self
-            .record_limits
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let mut sums = Vec::new();
-        if suppressed.anonymous > 0 {
-            let count = suppressed.anonymous;
-            sums.push(Record::LoginRefusedMore { count }.into());
-        }
-        if suppressed.users > 0 {
-            sums.push(
-                Record::DeniedMore {
-                    count: suppressed.users,
-                }
-                .into(),
-            );
-        }
-        sums
-    }
-}
-
 impl Audit {
     /// Writes to `out`, one line per record.
-    ///
-    /// # Errors
-    /// The system provides no thread or no random bytes.
-    pub fn to(out: impl Write + Send + 'static, metrics: Metrics) -> std::io::Result<(Self, Writer)> {
-        let record_limits = Arc::new(Mutex::new(RecordLimits::new(Instant::now())));
-        let counted = Counted {
-            record_limits: Arc::clone(&record_limits),
-            metrics: metrics.clone(),
-        };
-        let (log, writer) = Log::to("gateway", out, counted)?;
+    pub fn to(out: impl Write + Send + 'static, metrics: Metrics) -> (Self, Writer) {
+        let (log, writer) = Log::to(out, metrics.audit());
         let audit = Self {
             inner: Arc::new(Inner {
                 log,
-                record_limits,
                 visits: Visits::default(),
                 metrics,
             }),
             names_clients: false,
         };
-        Ok((audit, writer))
+        (audit, writer)
     }
 
     /// The same. If `names` is true, records about requests contain the client's address.
@@ -155,9 +99,9 @@ impl Audit {
         }
     }
 
-    /// Adds a record. If the queue is full, the record is dropped; the log contains the number of dropped ones.
+    /// Adds a record. If the queue is full, the record is dropped and counted.
     pub fn record(&self, record: Record) {
-        self.inner.log.record(record.into());
+        self.inner.log.record(&Line::from(record));
     }
 
     /// A user signed in: the user's Kubernetes name and groups, and the end of the session in Unix seconds.
@@ -174,30 +118,24 @@ impl Audit {
     /// A user did not get a session. `reason`: a stable label.
     pub fn login_refused(&self, reason: &'static str) {
         self.inner.metrics.sign_in(reason);
-        if self.has_room(Subject::Anonymous) {
-            self.record(Record::LoginRefused { reason });
-        }
+        self.record(Record::LoginRefused { reason });
     }
 
     /// The settings do not admit a user whom `issuer` confirms. `rule`: a stable label.
     pub(crate) fn not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
-        if self.has_room(Subject::Anonymous) {
-            self.record(Record::NotAdmitted {
-                user: user.to_owned(),
-                issuer: issuer.to_owned(),
-                rule,
-            });
-        }
+        self.record(Record::NotAdmitted {
+            user: user.to_owned(),
+            issuer: issuer.to_owned(),
+            rule,
+        });
     }
 
     /// The token of a request is refused. `reason`: a stable label.
     pub(crate) fn token_refused(&self, reason: &'static str) {
-        if self.has_room(Subject::Anonymous) {
-            self.record(Record::TokenRefused {
-                reason,
-                request: request_id::current(),
-            });
-        }
+        self.record(Record::TokenRefused {
+            reason,
+            request: request_id::current(),
+        });
     }
 
     /// A session ended before its expiry. `user`: Kubernetes user name, empty if unknown. `by`: a stable label.
@@ -273,27 +211,15 @@ impl Audit {
         });
     }
 
-    /// Whether a refusal gets a record of its own.
-    fn has_room(&self, who: Subject<'_>) -> bool {
-        let mut record_limits = self
-            .inner
-            .record_limits
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        record_limits.admits(who, Instant::now())
-    }
-
     /// A signed-in user was refused.
     pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
-        if self.has_room(Subject::User(&session.identity.user_name)) {
-            self.record(Record::Denied {
-                who: who(session),
-                host: host.to_owned(),
-                workspace: target.map(WorkspaceRun::of),
-                rule,
-                request: request_id::current(),
-            });
-        }
+        self.record(Record::Denied {
+            who: who(session),
+            host: host.to_owned(),
+            workspace: target.map(WorkspaceRun::of),
+            rule,
+            request: request_id::current(),
+        });
     }
 }
 

@@ -120,16 +120,6 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
-    /// Refused logins and tokens without a record of their own, because there were too many.
-    LoginRefusedMore {
-        /// Number of refusals.
-        count: u64,
-    },
-    /// Denials without a record of their own, because there were too many of one user or of all.
-    DeniedMore {
-        /// Number of denials.
-        count: u64,
-    },
 }
 
 /// A user and their session.

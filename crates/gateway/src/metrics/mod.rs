@@ -51,8 +51,7 @@ pub struct Metrics {
     bearer: Family<Labels, Counter>,
     index_lag: Gauge<f64, AtomicU64>,
     heartbeat_failures: Counter,
-    audit_records: Counter,
-    audit_lost: Counter,
+    audit: kit::audit::Counters,
     sockets: Gauge,
     upgrades: Family<Label, Counter>,
     polls: Family<Label, Counter>,
@@ -142,14 +141,9 @@ impl Metrics {
         self.heartbeat_failures.inc();
     }
 
-    /// A record of the audit log was written.
-    pub fn audited(&self) {
-        self.audit_records.inc();
-    }
-
-    /// Records of the audit log were not written.
-    pub fn audit_lost(&self, count: u64) {
-        self.audit_lost.inc_by(count);
+    /// Counters of the audit log.
+    pub fn audit(&self) -> kit::audit::Counters {
+        self.audit.clone()
     }
 
     /// A request with an Upgrade header ended, or became a socket (`outcome` `opened`).

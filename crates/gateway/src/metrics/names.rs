@@ -67,16 +67,18 @@ impl Default for Metrics {
                 "bearer_tokens",
                 "Bearer tokens in requests, by kind of token and result of the check",
             ),
-            audit_records: add(
-                all,
-                "audit_records",
-                "Records written to the audit log by this process",
-            ),
-            audit_lost: add(
-                all,
-                "audit_lost",
-                "Records that could not be written to the audit log",
-            ),
+            audit: kit::audit::Counters {
+                records: add(
+                    all,
+                    "audit_records",
+                    "Records written to the audit log by this process",
+                ),
+                lost: add(
+                    all,
+                    "audit_lost",
+                    "Records that could not be written to the audit log",
+                ),
+            },
             // Websockets.
             sockets: add(all, "relay_sockets", "Open websockets"),
             upgrades: add(

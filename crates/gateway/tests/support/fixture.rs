@@ -7,7 +7,7 @@ use api::GatewaySession;
 use api::workspace::{AccessType, Phase};
 use axum::Router;
 use axum::body::Body;
-use gateway::audit::Audit;
+use gateway::audit::{Audit, Writer};
 use gateway::clock::Clock;
 use gateway::index::Follower;
 use gateway::index::Freshness;
@@ -69,6 +69,8 @@ pub(crate) struct Fixture {
     pub(crate) clock: Clock,
     pub(crate) app: Arc<AppState>,
     pub(crate) log: Log,
+    /// Writes the log until it is dropped.
+    _audit: Writer,
     /// While this says so, answers of the identity provider are on their way here and do not arrive.
     pub(crate) held: watch::Sender<bool>,
     /// What becomes of a provider's answers on their way here.
@@ -275,7 +277,7 @@ impl Fixture {
         sends_id_tokens: bool,
     ) -> Self {
         let log = Log::default();
-        let (audit, _) = Audit::to(log.clone(), Metrics::default()).unwrap();
+        let (audit, writer) = Audit::to(log.clone(), Metrics::default());
         let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
         // Everybody holds the right to connect, until a test says otherwise.
         server.review(|_| true);
@@ -341,6 +343,7 @@ impl Fixture {
             clock,
             app,
             log,
+            _audit: writer,
             held: watch::Sender::new(false),
             between: Arc::new(Mutex::new(Box::new(|_, answer| answer))),
             entrance,
