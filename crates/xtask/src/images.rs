@@ -1,4 +1,4 @@
-//! Build files in `deploy/images` -> oci-archives and their names (IO: runs cargo and `deploy/images/build.sh`).
+//! Build files in `deploy/images` -> oci-archives and their names (IO: runs cargo and build.sh).
 //!
 //! The tag of each image has the hash of its inputs. An image is built when its archive has another name.
 

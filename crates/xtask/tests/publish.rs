@@ -1,5 +1,11 @@
 //! Archives of images for two architectures -> a registry and the files of a release (IO: docker-registry, buildah, skopeo, helm).
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests, too, fail by panicking"
+)]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

@@ -1,4 +1,4 @@
-//! `<cache>/ca` -> certificate authority of this machine and certificate of the local hosts (IO: runs openssl).
+//! `<cache>/ca` -> authority of this machine, certificate of the local hosts (IO: runs openssl).
 //!
 //! | file | content |
 //! |---|---|
