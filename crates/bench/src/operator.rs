@@ -14,7 +14,7 @@ use k8s_openapi::api::core::v1::{Namespace, Node, Pod};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::discovery::{ApiGroup, Discovery, Scope, verbs};
 use kube::runtime::watcher::{Config, Event, watcher};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::load::{on_processor, percentile};
@@ -167,8 +167,8 @@ impl Bench {
     async fn bare(&self) -> anyhow::Result<Side> {
         let side = workspaces("Running", "Available");
         self.create(&side, 1, &mut Times::default()).await?;
-        let pods = Api::<Pod>::namespaced(self.client.clone(), WORKSPACES);
-        let pod = pods.list(&ListParams::default()).await?.items.pop();
+        let started = Api::<Pod>::namespaced(self.client.clone(), WORKSPACES);
+        let pod = started.list(&ListParams::default()).await?.items.pop();
         let spec = pod
             .and_then(|pod| pod.spec)
             .context("a workspace is Available without a pod")?;

@@ -68,7 +68,8 @@ pub(super) async fn serve() -> anyhow::Result<()> {
         };
         // The load looks at the status alone, which is 200 for refusals, too.
         let request = http::Request::post(path).header("content-type", "application/json");
-        let request = request.body(question.body.clone().unwrap_or_default().into())?;
+        let body = axum::body::Body::from(question.body.clone().unwrap_or_default());
+        let request = request.body(body)?;
         let answer = router.clone().oneshot(request).await?;
         let answer = axum::body::to_bytes(answer.into_body(), 1 << 20).await?;
         let answer: Value = serde_json::from_slice(&answer)?;
