@@ -21,7 +21,7 @@ use crate::cache::observed::Identity;
 /// One transition of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Record {
+enum Record {
     /// A run started: the Deployment has to make a pod.
     RunStarted(About),
     /// The last pod of a run is gone.
@@ -47,7 +47,7 @@ pub enum Record {
 /// A workspace, its run, and its users.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct About {
+struct About {
     namespace: String,
     workspace: String,
     uid: String,
@@ -173,7 +173,7 @@ impl Audit {
         let current = RunRecord::of(uid, now, last_run.unwrap_or(&before.run_id));
         let about = About::new(identity, users, &current.run_id);
         for record in records(&before, &current, now, &about) {
-            self.record(record);
+            self.record(&record);
         }
         all.insert(identity.key(), current);
     }
@@ -183,7 +183,7 @@ impl Audit {
         let last = self.last.lock().remove(&identity.key());
         let last = last.filter(|last| last.uid == identity.uid).unwrap_or_default();
         let about = About::new(identity, users, last_run.unwrap_or(&last.run_id));
-        self.record(Record::Deleted(about));
+        self.record(&Record::Deleted(about));
     }
 
     /// Drops the state of a workspace that is gone.
@@ -196,9 +196,9 @@ impl Audit {
         self.last.lock().clear();
     }
 
-    fn record(&self, record: Record) {
+    fn record(&self, record: &Record) {
         if let Some(log) = self.log.get() {
-            log.record(&record);
+            log.record(record);
         }
     }
 }

@@ -10,7 +10,6 @@
 //! - `generate`: files that are generated from the code.
 //! - `args`: the command line.
 //! - `helm`: helm, installed when missing.
-//! - `registry`: pushes of images, by skopeo.
 //! - `definitions`: CRDs of other projects.
 //! - `components`: programs built from Go modules.
 //! - `venv`: Python packages.
@@ -31,7 +30,6 @@ mod helm;
 mod images;
 mod paths;
 mod progress;
-mod registry;
 mod run;
 mod test;
 mod venv;

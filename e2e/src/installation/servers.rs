@@ -1,7 +1,8 @@
 //! Servers of the product -> their metrics and audit records (IO).
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
+use anyhow::Context as _;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::LogParams};
 use serde_json::Value;
@@ -10,7 +11,6 @@ use crate::{Environment, cluster, wait};
 
 /// Maximum age of log lines, in seconds. Older lines are not read.
 const MAX_AGE: i64 = 15 * 60;
-/// Time limit of a `kubectl exec`.
 
 /// `/metrics` of each pod of a component, by the pod's name.
 ///

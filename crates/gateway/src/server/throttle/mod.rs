@@ -19,7 +19,7 @@ use http::HeaderMap;
 pub(crate) use self::address::Network;
 pub(crate) use self::settings::RequestLimits;
 pub use self::table::Rate;
-pub(crate) use self::table::Table;
+use self::table::Table;
 use crate::tokens::RandomId;
 
 /// Maximum number of remembered clients, of all kinds together: about 2 MiB.

@@ -23,11 +23,6 @@ impl Rate {
         burst: 1,
     };
 
-    /// One more request after `every`, and `burst` at once.
-    pub(crate) const fn new(every: Duration, burst: u32) -> Self {
-        Self { every, burst }
-    }
-
     /// `count` requests per minute, half of them at once; 0 is no limit.
     pub fn per_minute(count: u32) -> Self {
         match Duration::from_mins(1).checked_div(count) {
