@@ -79,7 +79,7 @@ pub(super) async fn serve(transport: Transport) -> anyhow::Result<()> {
         index: index.clone(),
         rights,
         freshness,
-        audit: Audit::to(std::io::sink(), metrics.clone())?.0,
+        audit: Audit::to(std::io::sink(), metrics.clone()).0,
         metrics: metrics.clone(),
         throttle: Arc::new(Throttle::new(Rates::unbounded())),
         sessions,
