@@ -33,10 +33,6 @@ const NAMESPACES: Namespaces = Namespaces(50);
 /// Number of the workspace in the requests.
 const ASKED: usize = 2_500;
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "the parts of a gateway, one after the other"
-)]
 pub(super) async fn serve(transport: Transport) -> anyhow::Result<()> {
     let (server, client) = ApiServer::start();
     server.review(|_| true);
