@@ -15,10 +15,10 @@ use gateway::server::{Bounds, Limits, Listener, Most, Owners, Rates, Throttle, a
 use gateway::session::{Content, Sessions};
 use gateway::tokens::cookies::StripList;
 use gateway::tokens::random;
-use gateway::tokens::{Assertions, KeyId, KeyRing, SealingKey, TICKET_LIFE, Ticket};
+use gateway::tokens::{Assertions, KeyId, KeyRing, RandomId, SealingKey, TICKET_LIFE, Ticket};
 use gateway::verify::{AppState, Rights};
 use kit::scope::Scope;
-use kube::Api;
+use kube::{Api, Client};
 use testkit::api_server::ApiServer;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -42,95 +42,12 @@ pub(super) async fn serve(transport: Transport) -> anyhow::Result<()> {
         server.put(&NAMESPACES.pod(number)?);
         server.put(&NAMESPACES.share(number)?);
     }
-    let clock = Clock::System;
-    let key = SealingKey::derive(KeyId::new(random()?), 0, &random()?)?;
-    let keys = Arc::new(KeyRing::new(vec![key]));
-    let metrics = Metrics::default();
-    let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
-    let follower = Follower::new(freshness.clone(), metrics.clone());
-    let index = Arc::new(Index::default());
-    let mut changes = index.subscribe();
-    tokio::spawn(feed(
-        client.clone(),
-        Scope::Cluster,
-        Served::default(),
-        index.clone(),
-        follower.clone(),
-    ));
-    let sessions = Arc::new(Sessions::new(
-        Api::namespaced(client.clone(), "system"),
-        keys.clone(),
-        clock.clone(),
-    ));
-    let (synced, watched) = (Arc::new(Notify::new()), sessions.clone());
-    let notify = synced.clone();
-    tokio::spawn(async move { watched.watch(&follower, || notify.notify_one()).await });
-    synced.notified().await;
-    while index.load().domain().is_none() {
-        changes.changed().await?;
-    }
-    let session = sessions.create(&user(&clock, &sessions)).await?;
-    while sessions.peek(session).is_none() {
-        tokio::task::yield_now().await;
-    }
-    let rights = Rights::new(client.clone(), Scope::Cluster, metrics.clone());
-    tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
-    let app = Arc::new(AppState {
-        index: index.clone(),
-        rights,
-        freshness,
-        audit: Audit::to(std::io::sink(), metrics.clone()).0,
-        metrics: metrics.clone(),
-        throttle: Arc::new(Throttle::new(Rates::unbounded())),
-        sessions,
-        bearer: None,
-        keys: keys.clone(),
-        providers: Arc::default(),
-        assertions: Arc::new(Assertions::new(Arc::new(signer()?), clock.clone())),
-        strip: StripList::default(),
-        client,
-        clock: clock.clone(),
-    });
-
-    let snapshot = index.load();
-    anyhow::ensure!(snapshot.targets().count() == COUNT, "the index is not complete");
-    let [namespace, name] = NAMESPACES.place(ASKED);
-    let target = snapshot
-        .targets()
-        .find(|target| target.name == name && target.namespace == namespace)
-        .context("no such workspace")?;
-    let site = target.site.host();
-    let uid = uid(ASKED);
-    let ticket = |expires: i64| {
-        let ticket = Ticket {
-            session,
-            uid: &uid,
-            site,
-            browser: None,
-            issued: expires - TICKET_LIFE,
-            expires,
-        };
-        ticket.seal(&keys, clock.now())
-    };
-    let valid = ticket(clock.now() + TICKET_LIFE)?;
-    let mut forged = valid.clone();
-    let at = forged.len() / 2;
-    let other = if forged[at..].starts_with('A') { "B" } else { "A" };
-    forged.replace_range(at..=at, other);
-    let ended = ticket(clock.now() - 1)?;
-    let ask = |ticket: Option<&str>| question(&format!("{site}:8443"), ticket, transport);
-    let socket = listen(vec![
-        ("valid", ask(Some(&valid))),
-        ("forged", ask(Some(&forged))),
-        ("ended", ask(Some(&ended))),
-        ("none", ask(None)),
-    ])
-    .await?;
-    drop(snapshot);
-
+    let (app, session) = start(client).await?;
+    let socket = listen(questions(&app, session, transport)?).await?;
+    let (index, metrics) = (app.index.clone(), app.metrics.clone());
     let relay = Relay::new(
         app.clone(),
-        index.clone(),
+        index,
         StripList::default(),
         metrics.clone(),
         CancellationToken::new(),
@@ -166,6 +83,101 @@ pub(super) async fn serve(transport: Transport) -> anyhow::Result<()> {
         .serve(move || gate.clone(), CancellationToken::new())
         .await;
     Ok(())
+}
+
+/// A gateway whose index is complete, and the session of its user.
+async fn start(client: Client) -> anyhow::Result<(Arc<AppState>, RandomId)> {
+    let clock = Clock::System;
+    let key = SealingKey::derive(KeyId::new(random()?), 0, &random()?)?;
+    let keys = Arc::new(KeyRing::new(vec![key]));
+    let metrics = Metrics::default();
+    let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
+    let follower = Follower::new(freshness.clone(), metrics.clone());
+    let index = Arc::new(Index::default());
+    let mut changes = index.subscribe();
+    tokio::spawn(feed(
+        client.clone(),
+        Scope::Cluster,
+        Served::default(),
+        index.clone(),
+        follower.clone(),
+    ));
+    let sessions = Arc::new(Sessions::new(
+        Api::namespaced(client.clone(), "system"),
+        keys.clone(),
+        clock.clone(),
+    ));
+    let (synced, watched) = (Arc::new(Notify::new()), sessions.clone());
+    let notify = synced.clone();
+    tokio::spawn(async move { watched.watch(&follower, || notify.notify_one()).await });
+    synced.notified().await;
+    while index.load().domain().is_none() {
+        changes.changed().await?;
+    }
+    let session = sessions.create(&user(&clock, &sessions)).await?;
+    while sessions.peek(session).is_none() {
+        tokio::task::yield_now().await;
+    }
+    let rights = Rights::new(client.clone(), Scope::Cluster, metrics.clone());
+    tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
+    let app = AppState {
+        index: index.clone(),
+        rights,
+        freshness,
+        audit: Audit::to(std::io::sink(), metrics.clone()).0,
+        metrics: metrics.clone(),
+        throttle: Arc::new(Throttle::new(Rates::unbounded())),
+        sessions,
+        bearer: None,
+        keys: keys.clone(),
+        providers: Arc::default(),
+        assertions: Arc::new(Assertions::new(Arc::new(signer()?), clock.clone())),
+        strip: StripList::default(),
+        client,
+        clock,
+    };
+    Ok((Arc::new(app), session))
+}
+
+/// Requests with a ticket that admits, one that was changed, one that has ended, and none.
+fn questions(
+    app: &AppState,
+    session: RandomId,
+    transport: Transport,
+) -> anyhow::Result<Vec<(&'static str, Question)>> {
+    let snapshot = app.index.load();
+    anyhow::ensure!(snapshot.targets().count() == COUNT, "the index is not complete");
+    let [namespace, name] = NAMESPACES.place(ASKED);
+    let target = snapshot
+        .targets()
+        .find(|target| target.name == name && target.namespace == namespace)
+        .context("no such workspace")?;
+    let site = target.site.host();
+    let uid = uid(ASKED);
+    let ticket = |expires: i64| {
+        let ticket = Ticket {
+            session,
+            uid: &uid,
+            site,
+            browser: None,
+            issued: expires - TICKET_LIFE,
+            expires,
+        };
+        ticket.seal(&app.keys, app.clock.now())
+    };
+    let valid = ticket(app.clock.now() + TICKET_LIFE)?;
+    let mut forged = valid.clone();
+    let at = forged.len() / 2;
+    let other = if forged[at..].starts_with('A') { "B" } else { "A" };
+    forged.replace_range(at..=at, other);
+    let ended = ticket(app.clock.now() - 1)?;
+    let ask = |ticket: Option<&str>| question(&format!("{site}:8443"), ticket, transport);
+    Ok(vec![
+        ("valid", ask(Some(&valid))),
+        ("forged", ask(Some(&forged))),
+        ("ended", ask(Some(&ended))),
+        ("none", ask(None)),
+    ])
 }
 
 /// A user in ten groups who just signed in.
