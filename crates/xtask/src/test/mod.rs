@@ -107,7 +107,7 @@ fn run(
     run.restore(outcome.is_ok());
     println!("\n{}", run.summary.join("\n"));
     let took = start.elapsed().as_secs();
-    match outcome {
+    match &outcome {
         Ok(()) => println!("everything passed, in {took} s"),
         Err(error) => println!("{error:#}\nlater steps did not run; failed after {took} s"),
     }
