@@ -63,7 +63,7 @@ pub(crate) fn check_space(needs: Vec<(PathBuf, u64)>) -> anyhow::Result<()> {
         let existing = folder
             .ancestors()
             .find(|path| path.exists())
-            .unwrap_or(Path::new("/"));
+            .unwrap_or_else(|| Path::new("/"));
         let disk = rustix::fs::statvfs(existing)
             .with_context(|| format!("cannot ask for space at {}", existing.display()))?;
         disks.push((

@@ -94,12 +94,11 @@ pub(crate) fn up(paths: &Paths, provider: Option<Provider>) -> anyhow::Result<Cl
 pub(crate) fn down(paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     let _lock = lock::of_cluster(paths, &progress)?;
-    match Cluster::load(paths)?.map(|cluster| cluster.provider()) {
-        Some(Provider::Kind) => kind::down()?,
-        _ => {
-            machine::check_rights()?;
-            node::down(&layout::Layout::new(paths))?;
-        }
+    if Cluster::load(paths)?.is_some_and(|cluster| cluster.provider() == Provider::Kind) {
+        kind::down()?;
+    } else {
+        machine::check_rights()?;
+        node::down(&layout::Layout::new(paths))?;
     }
     Cluster::forget(paths)?;
     progress.line("cluster is down");

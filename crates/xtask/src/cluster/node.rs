@@ -304,10 +304,8 @@ fn launch(services: &[Service], layout: &Layout) -> anyhow::Result<()> {
     let children = format!("/proc/{outer}/task/{outer}/children");
     let mut pid = String::new();
     let forked = wait_until(TIMEOUT, || {
-        pid = fs::read_to_string(&children)
-            .unwrap_or_default()
-            .trim()
-            .to_owned();
+        let found = fs::read_to_string(&children).unwrap_or_default();
+        found.trim().clone_into(&mut pid);
         !pid.is_empty() || !Path::new(&children).exists()
     });
     ensure!(

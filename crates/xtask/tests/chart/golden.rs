@@ -74,7 +74,7 @@ fn every_rendering_is_the_checked_in_one() {
                 .lines()
                 .zip(now.lines())
                 .position(|(one, other)| one != other);
-            let line = line.unwrap_or(kept.lines().count().min(now.lines().count()));
+            let line = line.unwrap_or_else(|| kept.lines().count().min(now.lines().count()));
             let of = |text: &str| text.lines().nth(line).unwrap_or("(the end)").to_owned();
             different.push(format!("{name}.yaml:{}: {} -> {}", line + 1, of(&kept), of(&now)));
         }
