@@ -1,4 +1,4 @@
-//! Servers and a cluster with the product -> figures beside a reference of the same run, in docs/performance.md (IO).
+//! Servers, cluster with the product -> figures beside a reference, in docs/performance.md (IO).
 //!
 //! The modules, from top to bottom. Each imports only modules below it:
 //!

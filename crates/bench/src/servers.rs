@@ -1,4 +1,4 @@
-//! Rounds -> figures of gateway, webhook and portal, each beside a bare server under the same load (IO).
+//! Rounds -> figures of gateway, webhook and portal, each beside a bare server (IO).
 
 use anyhow::Context as _;
 
