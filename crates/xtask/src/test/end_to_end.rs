@@ -109,7 +109,14 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     let (mut failed, mut now): (Vec<anyhow::Error>, &[&str]) = (Vec::new(), &[]);
     for (profile, release, tests) in &stages {
         println!("\n--- {profile}");
-        let args = arguments(paths, tests)?;
+        let mut args = suites(paths)?;
+        if !wanted.is_empty() {
+            // Named tests have no second try.
+            args.extend([
+                "--retries=0".to_owned(),
+                format!("--filterset={}", filterset(tests)),
+            ]);
+        }
         let values: &[&str] = match release {
             Release::Installed(values) => values,
             Release::Named | Release::InRegistry => &[],
@@ -193,25 +200,19 @@ pub(super) fn suites(paths: &Paths) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Stages with tests whose path contains one of `wanted`, and these tests. Without filters: all that need not be named, and no tests, which
-/// are all of a stage.
+/// Stages with tests whose path contains one of `wanted`, and these tests. Without filters: all tests but those that must be named.
 fn chosen(
     run: &Run<'_>,
     wanted: &[String],
 ) -> anyhow::Result<Vec<(&'static str, &'static Release, Vec<String>)>> {
-    if wanted.is_empty() {
-        let always = STAGES
-            .iter()
-            .filter(|(_, release)| matches!(release, Release::Installed(_)));
-        return Ok(always
-            .map(|(profile, release)| (*profile, release, Vec::new()))
-            .collect());
-    }
     let suites = suites(run.paths)?;
     let mut stages = Vec::new();
     for (profile, release) in &STAGES {
+        if wanted.is_empty() && !matches!(release, Release::Installed(_)) {
+            continue;
+        }
         let mut tests = nextest::list(run, profile, &suites)?;
-        tests.retain(|test| wanted.iter().any(|filter| test.contains(filter.as_str())));
+        tests.retain(|test| wanted.is_empty() || wanted.iter().any(|filter| test.contains(filter.as_str())));
         if !tests.is_empty() {
             stages.push((*profile, release, tests));
         }
@@ -224,18 +225,6 @@ fn chosen(
         Some(filter) => bail!("no end-to-end test's path contains `{filter}`"),
         None => Ok(stages),
     }
-}
-
-/// Arguments of nextest for these tests, or all of a stage. Named tests have no second try.
-fn arguments(paths: &Paths, tests: &[String]) -> anyhow::Result<Vec<String>> {
-    let mut arguments = suites(paths)?;
-    if !tests.is_empty() {
-        arguments.extend([
-            "--retries=0".to_owned(),
-            format!("--filterset={}", filterset(tests)),
-        ]);
-    }
-    Ok(arguments)
 }
 
 /// Exactly these tests (pure).
