@@ -1,4 +1,4 @@
-//! A profile of `.config/nextest.toml`, and filters -> tests that ran, in nextest, installed when missing (IO).
+//! A profile and filters -> tests that ran, in nextest, installed when missing (IO).
 
 use std::fs;
 use std::path::{Path, PathBuf};
