@@ -1,4 +1,4 @@
-//! Cluster with the product and kwok -> workspaces beside bare pods, and what the operator takes for them (IO).
+//! Cluster with the product and kwok -> what workspaces cost beside bare pods (IO).
 //!
 //! It looks at conditions and counts objects: which children a workspace has does not matter. A bare pod has the spec of a workspace's pod. One
 //! client creates both, for fake nodes whose pods are ready at once.

@@ -1,4 +1,4 @@
-//! A bare server: hyper alone, which reads a request and answers 200 with so many bytes (IO).
+//! Request -> 200 with so many bytes, by hyper alone (IO).
 
 use bytes::Bytes;
 use http::{Request, Response};

@@ -1,4 +1,4 @@
-//! The real gateway with its watches, its listener for `/verify`, and requests as Traefik sends them (IO).
+//! Transport -> the gateway with its watches, and requests as Traefik sends them (IO).
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The real portal, and the lists of an owner and of an administrator (IO).
+//! Transport -> the portal, and requests for lists of an owner and of an administrator (IO).
 
 use std::sync::Arc;
 use std::time::Duration;

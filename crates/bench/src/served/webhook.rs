@@ -1,4 +1,4 @@
-//! The real webhook with the sample template, and reviews as the API server writes them (IO).
+//! Transport -> the webhook with the sample template, and reviews of the API server (IO).
 
 use anyhow::ensure;
 use api::{WorkspaceExecutionProfile, WorkspaceTemplate, names};
