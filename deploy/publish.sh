@@ -37,6 +37,11 @@ fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# Only what an earlier call of this script wrote is replaced.
+if [ -n "$(ls -A "$out" 2>/dev/null)" ] && [ ! -e "$out/SHA256SUMS" ]; then
+  echo "OUT must be a new folder, and $out has other files: set OUT, or remove it" >&2
+  exit 1
+fi
 rm -rf "$out"
 mkdir -p "$out"
 # What git has: files of values with passwords may lie beside them.

@@ -66,10 +66,21 @@
   {{- $_ := set $accounts $account $component -}}
 {{- end -}}
 {{- /* 7. Namespaces that are not for workspaces. */ -}}
+{{- $named := list -}}
 {{- range $index, $one := .Values.userNamespaces -}}
+  {{- if has $one.name $named }}
+  - userNamespaces[{{ $index }}].name: {{ quote $one.name }} must be named once: write all of it in one entry
+  {{- end -}}
+  {{- $named = append $named $one.name -}}
   {{- if has $one.name (append $root.Values.operator.forbiddenNamespaces $root.Release.Namespace) }}
   - userNamespaces[{{ $index }}].name: {{ quote $one.name }} must be neither the namespace of the release, which holds its keys, nor in operator.forbiddenNamespaces: choose another
   {{- end -}}
+{{- end -}}
+{{- $tested := .Values.tests.namespace -}}
+{{- if and $tested (include "jk8s.inOneNamespace" .) (ne $tested .Release.Namespace) }}
+  - tests.namespace: {{ quote $tested }} must be the namespace of the release with scope: Namespace: leave it empty
+{{- else if and $tested (not (include "jk8s.inOneNamespace" .)) (eq $tested .Release.Namespace) }}
+  - tests.namespace: {{ quote $tested }} must not be the namespace of the release, which has no workspaces: choose another, or leave it empty
 {{- end -}}
 {{- /* 8. A default that exists. */ -}}
 {{- $made := include "jk8s.templates" . | fromYamlArray -}}

@@ -2,7 +2,9 @@
 //!
 //! A thread of its own writes the lines, so that a slow reader blocks no request.
 
-use std::io::Write as _;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use jiff::Timestamp;
 use prometheus_client::metrics::counter::Counter;
@@ -19,15 +21,17 @@ const WAITING: usize = 10_000;
 pub struct Log {
     lines: NonBlocking,
     dropped: ErrorCounter,
+    /// Number of dropped records that `counters` has.
+    counted: Arc<AtomicUsize>,
     counters: Counters,
 }
 
 /// Counters of a log.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
-    /// Records that were written, or wait to be.
+    /// Records that were written.
     pub records: Counter,
-    /// Records that found the queue full, and are lost.
+    /// Records that found the queue full, or could not be written.
     pub lost: Counter,
 }
 
@@ -43,9 +47,36 @@ struct Line<'a, R> {
     record: &'a R,
 }
 
+/// Counts the lines that are written. The thread that writes reports no error.
+struct Counted<W> {
+    out: W,
+    counters: Counters,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match self.out.write_all(line) {
+            Ok(()) => self.counters.records.inc(),
+            Err(error) => {
+                tracing::error!(%error, "the audit log cannot be written");
+                self.counters.lost.inc()
+            }
+        };
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 impl Log {
     /// Writes one line per record to `out`.
-    pub fn to(out: impl std::io::Write + Send + 'static, counters: Counters) -> (Self, Writer) {
+    pub fn to(out: impl Write + Send + 'static, counters: Counters) -> (Self, Writer) {
+        let out = Counted {
+            out,
+            counters: counters.clone(),
+        };
         let (lines, guard) = NonBlockingBuilder::default()
             .buffered_lines_limit(WAITING)
             .thread_name("audit")
@@ -54,6 +85,7 @@ impl Log {
         let log = Self {
             lines,
             dropped,
+            counted: Arc::default(),
             counters,
         };
         (log, Writer(guard))
@@ -66,27 +98,25 @@ impl Log {
             time: format!("{:.3}", Timestamp::now()),
             record,
         };
-        let written = serde_json::to_vec(&line)
-            .map_err(std::io::Error::from)
-            .and_then(|mut line| {
+        match serde_json::to_vec(&line) {
+            Ok(mut line) => {
                 line.push(b'\n');
-                self.lines.clone().write_all(&line)
-            });
-        match written {
-            Ok(()) => self.counters.records.inc(),
+                // It does not fail: a full queue is counted below.
+                let _ = self.lines.clone().write_all(&line);
+            }
             Err(error) => {
                 tracing::error!(%error, "a record of the audit log cannot be written");
-                self.counters.lost.inc()
+                self.counters.lost.inc();
             }
-        };
-        let (dropped, counted) = (self.dropped.dropped_lines() as u64, self.counters.lost.get());
-        self.counters.lost.inc_by(dropped.saturating_sub(counted));
+        }
+        let dropped = self.dropped.dropped_lines();
+        let before = self.counted.fetch_max(dropped, Ordering::Relaxed);
+        self.counters.lost.inc_by(dropped.saturating_sub(before) as u64);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
     use std::sync::mpsc::{Receiver, channel};
 
     use serde_json::{Value, json};
@@ -96,7 +126,7 @@ mod tests {
     /// A writer whose first line waits until the test lets it go on.
     struct Stuck(Receiver<()>);
 
-    impl io::Write for Stuck {
+    impl Write for Stuck {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             // It fails when the test has let go.
             let _ = self.0.recv();
@@ -137,11 +167,39 @@ mod tests {
     fn records_that_nobody_takes_block_nothing_and_are_counted() {
         let (go_on, stuck) = channel();
         let counters = Counters::default();
-        let (log, _writer) = Log::to(Stuck(stuck), counters.clone());
+        let (log, writer) = Log::to(Stuck(stuck), counters.clone());
         for number in 0..WAITING + 100 {
             log.record(&json!({"event": number}));
         }
-        assert!(counters.lost.get() >= 90, "{}", counters.lost.get());
+        let lost = counters.lost.get();
+        assert!((90..=100).contains(&lost), "{lost}");
         drop(go_on);
+        drop(writer);
+        while counters.records.get() + lost < WAITING as u64 + 100 {
+            std::thread::yield_now();
+        }
+        assert_eq!(counters.lost.get(), lost);
+    }
+
+    /// A writer that nobody reads.
+    struct Closed;
+
+    impl Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn records_that_cannot_be_written_are_counted() {
+        let counters = Counters::default();
+        let (log, writer) = Log::to(Closed, counters.clone());
+        log.record(&json!({"event": "one"}));
+        drop(writer);
+        assert_eq!((counters.records.get(), counters.lost.get()), (0, 1));
     }
 }

@@ -45,7 +45,7 @@ pub(super) fn run(
     let kept = run.paths.logs().join(format!("tests-{profile}.xml"));
     // Only a reader of the logs misses it.
     if fs::create_dir_all(run.paths.logs())
-        .and_then(|()| fs::rename(&report, &kept))
+        .and_then(|()| fs::copy(&report, &kept))
         .is_ok()
     {
         println!("outputs: {}", kept.display());
