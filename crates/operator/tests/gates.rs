@@ -126,25 +126,3 @@ async fn a_gated_pod_fails_by_no_limit_and_has_its_whole_time_once_the_gates_are
         assert_eq!(reported(&stage), is(Phase::Running, reason::READY));
     }
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_start_has_its_whole_time_if_its_gates_are_removed_while_another_problem_is_reported() {
-    let mut stage = stage().await;
-    gate(&stage, &["kueue.x-k8s.io/admission"], Some("gpus"));
-    stage.reconcile().await.unwrap();
-    stage.edit_spec(|spec| spec["templateRef"] = json!("gone"));
-    stage.reconcile().await.unwrap();
-    assert_eq!(
-        reported(&stage),
-        is(Phase::Starting, reason::TEMPLATE_NOT_FOUND),
-        "the control: it is the only one reported"
-    );
-    tokio::time::advance(LIMIT * 10).await;
-    admit(&stage);
-    stage.edit_spec(|spec| spec["templateRef"] = Value::Null);
-    stage.reconcile().await.unwrap();
-    assert_eq!(reported(&stage), is(Phase::Starting, reason::STARTING));
-    tokio::time::advance(LIMIT).await;
-    stage.reconcile().await.unwrap();
-    assert_eq!(reported(&stage), is(Phase::Failed, reason::START_TIMEOUT));
-}

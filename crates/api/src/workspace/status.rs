@@ -78,7 +78,7 @@ pub struct WorkspaceStatus {
     /// When the first container of this run started. Until then it is absent, and a change of the spec applies at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
-    /// When this run began, or when the scheduling gates of its pod were removed. Absent before that removal and after its first ready pod.
+    /// When this run began, or when the scheduling gates of its pod were removed. Absent after its first ready pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub starting_since: Option<Time>,
     /// `Valid`, `Available`, `Progressing`, `Degraded`, `Stopped`.

@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-use api::{WorkspaceStatus, condition::reason};
+use api::{
+    WorkspaceStatus,
+    condition::{self, DEGRADED, reason},
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
@@ -22,8 +25,8 @@ use crate::{
 /// Text before the last problem. It is parsed again from the status, so that a problem keeps its message.
 const LAST: &str = " Last problem: ";
 
-/// Since when a run has been starting; `None` while its pod has scheduling gates, and once it has had a ready pod. A run that the status
-/// does not contain yet starts now, or started with its first pod, because no operator may have run then.
+/// Since when a run has been starting; `None` once it has had a ready pod. A run that the status does not contain yet starts now, or
+/// started with its first pod, because no operator may have run then. The time that its pod waited for scheduling gates does not count.
 pub(super) fn since(
     before: &WorkspaceStatus,
     observed: &Observed,
@@ -31,15 +34,12 @@ pub(super) fn since(
     now: Timestamp,
 ) -> Option<Time> {
     let run_id = run_id.filter(|_| observed.wanted_pods() > 0)?;
-    if observed.current_pod().is_some_and(is_gated) {
-        return None;
-    }
     // The API server keeps whole seconds.
     let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).ok().map(Time);
     if before.run_id.as_deref() == Some(run_id) {
-        // A run that had a ready pod has a start time, one whose pod had gates until now has neither.
-        let was_gated = before.starting_since.is_none() && before.started_at.is_none();
-        return if was_gated {
+        let was_gated = condition::find(&before.conditions, DEGRADED)
+            .is_some_and(|it| it.status == "True" && it.reason == reason::SCHEDULING_GATED);
+        return if was_gated && !observed.current_pod().is_some_and(is_gated) {
             whole(now)
         } else {
             before.starting_since.clone()
