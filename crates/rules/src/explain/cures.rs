@@ -169,7 +169,6 @@ pub(super) const ADMINISTRATORS: [&str; 17] = [
     reason::NODE_LOST,
     reason::STORAGE_CLASS_NOT_FOUND,
     reason::VOLUME_REPLACED,
-    reason::REPLICA_SET_ORPHANED,
     reason::CHILD_CONTESTED,
     reason::NAME_CONFLICT,
     reason::POD_SECURITY_VIOLATION,
