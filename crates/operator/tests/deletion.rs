@@ -10,7 +10,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 
-use crate::stage::{CHILD, Stage, short};
+use crate::stage::{Stage, short};
 
 #[tokio::test]
 async fn a_delete_removes_the_children_first_and_the_network_policy_after_the_last_pod() {

@@ -2,7 +2,7 @@
 
 use api::{
     Workspace,
-    condition::{self, AVAILABLE, DEGRADED, reason},
+    condition::{self, DEGRADED, reason},
     names,
     workspace::{DesiredStatus, Phase},
 };
@@ -14,7 +14,7 @@ use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::objects::{NAMESPACE, OWNER};
 
-use crate::stage::{CHILD, Stage, run_id, seconds};
+use crate::stage::{CHILD, Stage, run_id};
 
 type Claim = PersistentVolumeClaim;
 

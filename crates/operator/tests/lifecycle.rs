@@ -12,9 +12,9 @@ use k8s_openapi::api::{
 };
 use kube::ResourceExt as _;
 use serde_json::json;
-use testkit::objects::{self, NAMESPACE};
+use testkit::objects;
 
-use crate::stage::{CHILD, Stage, run_id, short};
+use crate::stage::{CHILD, Stage, run_id};
 
 fn stop(stage: &Stage) {
     stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Stopped));

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod cluster;
 mod contested;
 mod crashes;
 mod deletion;
@@ -10,6 +11,7 @@ mod external_changes;
 mod faults;
 mod gates;
 mod idle;
+mod interleaving;
 mod keys;
 mod lifecycle;
 mod load;

@@ -7,7 +7,7 @@ use api::{
     workspace::{DesiredStatus, Phase},
 };
 use http::Method;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kit::scope::Scope;
 use kube::ResourceExt as _;
 use operator::{

@@ -17,7 +17,7 @@ use crate::stage::{CHILD, Stage, run_id, seconds};
 /// Somebody marks the pod of `demo` as deleted, as an eviction or `kubectl delete` does. It needs time to end.
 fn delete_pod(stage: &Stage) {
     edit_pod(stage, |pod| {
-        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z")
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
     });
 }
 
@@ -118,8 +118,10 @@ async fn a_pod_that_no_cache_shows_is_the_run_and_gets_its_labels_back() {
         let mut stage = Stage::with_running_demo().await;
         let before = stage.child::<Pod>().unwrap();
         edit_pod(&stage, |pod| {
-            pod["metadata"]["labels"][names::WORKSPACE_LABEL] = value.clone();
-            pod["metadata"]["labels"][names::RUN_ID_LABEL] = Value::Null;
+            let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
+            labels.insert(names::WORKSPACE_LABEL.to_owned(), value.clone());
+            labels.remove(names::RUN_ID_LABEL);
+            labels.retain(|_, value| !value.is_null());
         });
         stage.reconcile().await.unwrap();
         let after = stage.child::<Pod>().unwrap();
@@ -194,6 +196,9 @@ async fn a_pod_that_a_former_leader_makes_late_is_the_run_of_its_successor_or_en
     assert_eq!(stage.status().run_id, Some(run_id(&late)));
 
     stage.stop().await;
+    let mut late = late;
+    late.metadata.uid = Some("later".to_owned());
+    late.metadata.resource_version = None;
     stage.server.put(&late);
     stage.reconcile().await.unwrap();
     assert!(stage.is_ending(), "a stopped workspace has no pod");

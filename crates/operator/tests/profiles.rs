@@ -22,8 +22,7 @@ fn account(stage: &Stage) -> Option<ServiceAccount> {
 }
 
 fn runs_as(stage: &Stage) -> Option<String> {
-    let template = stage.child::<Pod>()?.spec?.template;
-    template.spec?.service_account_name
+    stage.child::<Pod>()?.spec?.service_account_name
 }
 
 fn set(stage: &Stage, spec: &Value) {
@@ -141,9 +140,6 @@ async fn a_profile_that_does_not_exist_is_waited_for() {
         &json!({"priorityClassName": "high"}),
     ));
     stage.reconcile().await.unwrap();
-    let template = stage.child::<Pod>().unwrap().spec.unwrap().template;
-    assert_eq!(
-        template.spec.unwrap().priority_class_name.as_deref(),
-        Some("high")
-    );
+    let pod = stage.child::<Pod>().unwrap();
+    assert_eq!(pod.spec.unwrap().priority_class_name.as_deref(), Some("high"));
 }

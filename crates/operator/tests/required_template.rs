@@ -50,13 +50,6 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
         assert_eq!(status.resolved, before.resolved);
         assert_eq!(status.pending_update, [""; 0]);
         assert_eq!(stage.child_pod(), pod);
-        // Its pod ends and is replaced, because no user stopped the workspace.
-        stage.end_pods();
-        stage.cluster();
-        stage.get_ready();
-        stage.reconcile().await.unwrap();
-        assert_eq!(stage.status().phase, Some(Phase::Running));
-
         stage.stop().await;
         stage.set(DesiredStatus::Running);
         stage.reconcile().await.unwrap();

@@ -4,7 +4,8 @@ use api::{
     Workspace, names,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::core::v1::{Pod, PodTemplateSpec, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::ResourceExt as _;
 use operator::plan::Build;
 use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
@@ -96,7 +97,11 @@ async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_no_wor
         let labels = stage.child::<Service>().unwrap().metadata.labels;
         labels.unwrap().contains_key("example.com/build")
     };
-    let pod = |stage: &Stage| stage.child::<Pod>().unwrap();
+    let pod = |stage: &Stage| {
+        let mut pod = stage.child::<Pod>().unwrap();
+        pod.metadata.resource_version = None;
+        pod
+    };
     let of_another = |pod: &Pod| pod.annotations().contains_key("example.com/build");
     for policy in ["OnStop", "Always"] {
         let mut stage = Stage::with_running_demo().await;

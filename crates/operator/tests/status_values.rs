@@ -8,7 +8,7 @@ use api::{
 };
 use futures::StreamExt as _;
 use http::Method;
-use k8s_openapi::api::{core::v1::Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kit::scope::Scope;
 use kube::{CustomResourceExt, ResourceExt as _};
 use operator::cache::{
@@ -168,7 +168,7 @@ async fn a_former_leader_ends_no_run_of_its_successor() {
     stage.sync();
     // The successor has stopped that run, and started the next one.
     stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, |pod| {
-        pod["metadata"]["uid"] = json!("next")
+        pod["metadata"]["uid"] = json!("next");
     });
     stage.reconcile_unsynced("demo").await.unwrap();
     assert!(!stage.is_ending());

@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use api::WorkspaceManager;
+use api::{WorkspaceManager, names};
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kit::scope::Scope;

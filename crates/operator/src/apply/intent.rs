@@ -46,10 +46,9 @@ pub(crate) fn intent(desired: DesiredStatus, valid: bool, observed: &Observed, n
         return Intent::Await;
     }
     match desired {
-        DesiredStatus::Stopped => Intent::Stop,
         DesiredStatus::Running if !has_ended(pod) => Intent::Keep,
         DesiredStatus::Running if !has_run(observed, pod) && is_recent(pod, now) => Intent::Await,
-        DesiredStatus::Running => Intent::Stop,
+        DesiredStatus::Running | DesiredStatus::Stopped => Intent::Stop,
     }
 }
 

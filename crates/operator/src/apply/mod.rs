@@ -26,7 +26,7 @@ mod disk;
 pub(crate) mod finalizer;
 pub(crate) mod intent;
 mod lasting;
-mod pod;
+pub(crate) mod pod;
 mod writes;
 
 use std::time::Duration;
@@ -115,7 +115,7 @@ pub(crate) async fn apply(
     let runs = applied.observed.pod().is_some();
     if intent == Intent::Stop {
         let is_wanted = workspace.spec.desired_status == DesiredStatus::Running;
-        pod::end(context, is_wanted, &mut applied).await?;
+        pod::end(context, is_wanted, &mut applied.observed).await?;
     }
     let to_start = planned.as_ref().ok().map(|(valid, _)| *valid);
     let to_start = to_start.filter(|_| intent == Intent::Start);

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     cache::{
-        observed::{has_ended, meta_covers},
+        observed::{Observed, has_ended, meta_covers},
         partial::Pod,
         stores::Trim as _,
     },
@@ -79,8 +79,7 @@ pub(super) async fn restore(context: &Context, applied: &mut Applied) -> Result<
 
 /// Ends all pods of the workspace with their own grace periods. `is_wanted`: another run follows, and the status still tells why this one
 /// has ended.
-pub(super) async fn end(context: &Context, is_wanted: bool, applied: &mut Applied) -> Result<(), Error> {
-    let observed = &mut applied.observed;
+pub(crate) async fn end(context: &Context, is_wanted: bool, observed: &mut Observed) -> Result<(), Error> {
     let identity = observed.identity.clone();
     let api = objects::<Pod>(context, &identity);
     let mut left = Vec::new();

@@ -55,13 +55,8 @@ fn names_a_field(answer: &Status) -> bool {
     causes.into_iter().any(|cause| !cause.field.is_empty())
 }
 
-/// The refusal in a message of an admission rule.
-pub(crate) fn of_message(child: &str, message: &str) -> Refusal {
-    of_pod(child, message, None)
-}
-
-/// The same for a pod with the settings of the execution profile of this name.
-pub(crate) fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
+/// The refusal in a message, also of a pod with the settings of the execution profile of this name.
+fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     if let Some(missing) = missing(message) {
         return missing.refusal(profile);
     }
@@ -322,8 +317,13 @@ mod tests {
 
     #[test]
     fn attempts_under_different_names_have_the_same_message() {
-        let attempt =
-            |name: &str| of_message("Pod", &format!("pods \"{name}\" is forbidden: exceeded quota: q"));
+        let attempt = |name: &str| {
+            of_pod(
+                "Pod",
+                &format!("pods \"{name}\" is forbidden: exceeded quota: q"),
+                None,
+            )
+        };
         assert_eq!(attempt("a-1"), attempt("a-2"));
     }
 

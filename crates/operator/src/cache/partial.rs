@@ -142,7 +142,7 @@ mod tests {
 
     fn spec() -> Value {
         let container = json!({
-            "name": "c", "image": "i", "restartPolicy": "Always",
+            "name": "c", "image": "i", "restartPolicy": "Always", "env": [{"name": "A", "value": "b"}],
             "ports": [{"name": "http", "containerPort": 8888}],
             "readinessProbe": {"tcpSocket": {"port": 8888}},
             "resources": {"limits": {"memory": "1Gi"}},

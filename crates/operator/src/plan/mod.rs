@@ -172,7 +172,6 @@ mod tests {
         objects.push(serde_json::to_value(plan.policy.unwrap()).unwrap());
         objects.push(serde_json::to_value(&plan.service).unwrap());
         objects.push(serde_json::to_value(&run).unwrap());
-        objects.push(serde_json::to_value(scale(&identity(workspace), &site, 0)).unwrap());
         objects
     }
 
@@ -254,19 +253,13 @@ mod tests {
         #[test]
         fn service_and_network_policy_select_the_pod(workspace in any_valid()) {
             let site = testing::site();
-            let pod_labels = run(&workspace, &site, "run1").spec.unwrap().template.metadata.unwrap().labels.unwrap();
+            let pod_labels = run(&workspace, &site, "run1").metadata.labels.unwrap();
             let plan = lasting(&workspace, &site);
             let policy = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
             for selector in [plan.service.spec.unwrap().selector.unwrap(), policy] {
                 prop_assert!(!selector.is_empty());
                 prop_assert!(selector.iter().all(|(key, value)| pod_labels.get(key) == Some(value)));
             }
-        }
-
-        #[test]
-        fn a_scale_carries_no_pod_template(workspace in any_valid()) {
-            let scale = serde_json::to_value(scale(&identity(&workspace), &testing::site(), 0)).unwrap();
-            prop_assert_eq!(&scale["spec"], &serde_json::json!({"replicas": 0}));
         }
     }
 }

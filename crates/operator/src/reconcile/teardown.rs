@@ -55,12 +55,12 @@ where
     if !finalizer::is_held(object) {
         // The finalizer was released, or a user removed it while another finalizer keeps the workspace. The children are deleted with the
         // workspace, whenever that is. A pod must not run until then, because the idle controller no longer stops it.
-        delete(context, identity, observed.pod(), DeleteParams::default()).await?;
+        end_pod(context, observed).await?;
         return Ok(None);
     }
     let owner = names::owner(object.meta());
     let background = DeleteParams::background;
-    let pod = delete(context, identity, observed.pod(), DeleteParams::default());
+    let pod = end_pod(context, observed);
     let claim = async {
         let live = observed.own_claim();
         let is_orphaned = retention::is_orphaned(object.meta(), live.map(|live| &live.metadata), disks.last);
@@ -114,6 +114,15 @@ where
     }
     finalizer::release(context, object).await?;
     Ok(None)
+}
+
+/// Ends the pod. Returns whether it is gone.
+async fn end_pod(context: &Context, observed: &Observed) -> Result<bool, kube::Error> {
+    let mut pods = Observed::empty(observed.identity.clone());
+    pods.pods.clone_from(&observed.pods);
+    let ended = apply::pod::end(context, false, &mut pods).await;
+    ended.map_err(|error| error.source)?;
+    Ok(pods.is_free())
 }
 
 /// Longest name of an owner in an Event, in bytes.

@@ -173,14 +173,13 @@ async fn act(
         observed,
     } = decided;
     let (metrics, site) = (&context.metrics, &context.site);
-    let planned = metrics.measure("plan", || match validation {
-        Ok(valid) => Ok((valid, Box::new(plan::lasting(valid, site)))),
-        Err(_) => {
-            let last = seen
-                .references
-                .last_network_policy(seen.workspace.status.as_ref());
-            Err(plan::network_policy(&seen.identity, site, &last).map(Box::new))
+    let planned = metrics.measure("plan", || {
+        if let Ok(valid) = validation {
+            return Ok((valid, Box::new(plan::lasting(valid, site))));
         }
+        let last = seen.workspace.status.as_ref();
+        let last = seen.references.last_network_policy(last);
+        Err(plan::network_policy(&seen.identity, site, &last).map(Box::new))
     });
     let applied = Box::pin(apply::apply(context, &seen.workspace, planned, intent, observed));
     let Applied {

@@ -174,8 +174,7 @@ mod tests {
 
     #[test]
     fn the_start_time_in_the_status_counts_for_this_run_only() {
-        let mut observed = testing::started();
-        observed.pods.clear();
+        let observed = testing::started();
         let status = |run: &str| WorkspaceStatus {
             run_id: Some(run.to_owned()),
             started_at: serde_json::from_value(json!("2026-01-01T00:00:04Z")).unwrap(),

@@ -6,7 +6,7 @@ use api::{
     names,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::{core::v1::Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
@@ -79,7 +79,9 @@ async fn two_workspaces_on_one_claim_run_one_after_the_other() {
 
     stage.stop().await;
     stage.reconcile_unsynced("other").await.unwrap();
-    assert_eq!(stage.all::<Pod>().len(), 2);
+    let pods = stage.all::<Pod>();
+    assert_eq!(pods.len(), 1);
+    assert_eq!(pods[0].metadata.name.as_deref(), Some("workspace-other"));
     stage.set(DesiredStatus::Running);
     stage.reconcile().await.unwrap();
     assert!(stage.child::<Pod>().is_none(), "the first one waits now");

@@ -4,7 +4,7 @@ use api::{
     condition::reason,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::{core::v1::Pod, storage::v1::StorageClass};
+use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::json;
 
 use super::Claim;

@@ -338,10 +338,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        cache::partial::{Deployment, Pod},
-        testing,
-    };
+    use crate::{cache::partial::Pod, testing};
 
     fn pod(name: &str, workspace: &str, version: &str, phase: &str) -> Parsed<Pod> {
         serde_json::from_value(json!({

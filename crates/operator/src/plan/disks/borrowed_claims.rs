@@ -7,8 +7,8 @@ use rules::{Home, ValidWorkspace};
 use serde_json::{Value, json};
 
 use crate::cache::{
-    observed::{Identity, claims_of, has_ended, wanted_replicas},
-    partial::{Deployment, Pod, PodSpec},
+    observed::{Identity, claims_of, has_ended},
+    partial::{Pod, PodSpec},
 };
 
 /// Access modes with which several pods can use one claim.

@@ -2,7 +2,7 @@
 //!
 //! This module also decides whether a run restarts. `compare.rs`: two records -> the fields that differ.
 //!
-//! The record is an annotation of the Deployment, kept from one start to the next. It holds what users wrote in Workspace, template and
+//! The record is an annotation of the pod. It holds what users wrote in Workspace, template and
 //! execution profile, under the names of their fields. It holds nothing that settings or this build filled in. So an upgrade or a new
 //! setting is never a pending update (docs/decisions/0025). Images are recorded as written, aliases included. A request that no user
 //! set is absent. One value of a manager affects a pod: the path under which the application is served (`routing.mode`).
