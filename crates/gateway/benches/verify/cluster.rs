@@ -114,7 +114,7 @@ pub(crate) fn workspace(number: usize, pod: Option<SocketAddr>) -> Value {
         "status": {
             "observedGeneration": 1, "phase": phase, "message": "",
             "url": format!("https://{name}.workspaces.localhost:8443/"),
-            "deploymentName": format!("workspace-{name}"), "serviceName": format!("workspace-{name}"),
+            "podName": format!("workspace-{name}"), "serviceName": format!("workspace-{name}"),
             "runID": "b5c1d7", "owner": "alice", "endpoint": endpoint,
             "resolved": {"manager": "main", "accessType": "OwnerOnly", "image": "registry.example/jupyter:1"},
         },
