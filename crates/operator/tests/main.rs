@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod cluster;
 mod contested;
 mod crashes;
 mod deletion;
@@ -11,7 +10,6 @@ mod external_changes;
 mod faults;
 mod gates;
 mod idle;
-mod interleaving;
 mod keys;
 mod lifecycle;
 mod load;

@@ -4,7 +4,7 @@ use std::{sync::OnceLock, time::Duration};
 
 use api::workspace::Phase;
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
@@ -80,7 +80,7 @@ async fn a_start_timeout_is_reported_at_that_moment_by_one_timer_one_write_and_o
         "not ready within 10 min of the beginning of its run at 2026-01-01T00:00:00Z",
         "keeps waiting",
         "spec.limits.startTimeoutMinutes",
-        "Last problem: no reason is known; the pod workspace-demo-5d8f",
+        "Last problem: no reason is known; the pod workspace-demo",
     ] {
         assert!(reported.contains(text), "{text}: {reported}");
     }
@@ -98,8 +98,7 @@ async fn a_start_timeout_is_reported_at_that_moment_by_one_timer_one_write_and_o
     assert_eq!(stage.writes(), [""; 0], "it is reported once");
     assert_eq!(stage.events(), ["Starting", "StartTimeout"]);
     assert_eq!(stage.all::<Pod>().len(), 1, "the pod goes on waiting");
-    let deployment: Deployment = stage.child().unwrap();
-    assert_eq!(deployment.spec.unwrap().replicas, Some(1));
+    assert!(!stage.is_ending());
 }
 
 #[tokio::test(start_paused = true)]

@@ -213,7 +213,7 @@ mod tests {
             workspace
                 .annotations_mut()
                 .insert(STOPPED_BECAUSE.to_owned(), because(run).to_string());
-            stopped_because(&workspace, &testing::scaled_to_zero())
+            stopped_because(&workspace, &testing::ending())
         };
         assert!(rule(DesiredStatus::Stopped, "run1").is_some());
         assert_eq!(rule(DesiredStatus::Running, "run1"), None);

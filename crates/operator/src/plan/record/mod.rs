@@ -89,6 +89,17 @@ pub(crate) fn base_path(recorded: &str) -> Option<String> {
     path.map(str::to_owned)
 }
 
+/// Names of the init containers of a run that users asked for.
+pub(crate) fn init_containers(recorded: &str) -> Vec<String> {
+    let recorded: Option<Value> = serde_json::from_str(recorded).ok();
+    let list = recorded
+        .as_ref()
+        .and_then(|it| it.pointer("/spec/initContainers"));
+    let all = list.and_then(Value::as_array).into_iter().flatten();
+    all.filter_map(|it| Some(it["name"].as_str()?.to_owned()))
+        .collect()
+}
+
 /// A record in this format.
 fn readable(recorded: &str) -> Option<Value> {
     let recorded: Value = serde_json::from_str(recorded).ok()?;
