@@ -79,8 +79,8 @@ async fn the_operators_account_writes_its_own_kind_of_objects_alone_and_no_pods_
     // Changes and deletions of pods, an apply and a deletion of others are bounded as well.
     pods_of_others_stay(&scratch, &here, &uncontrolled).await?;
     let system = Api::<Pod>::namespaced(operator.clone(), &environment.system_namespace);
-    let gateway = system.list(&ListParams::default().labels("app.kubernetes.io/component=gateway"));
-    let gateway = gateway.await?.items[0].name_any();
+    let of_gateway = ListParams::default().labels("app.kubernetes.io/component=gateway");
+    let gateway = system.list(&of_gateway).await?.items[0].name_any();
     let params = DeleteParams {
         dry_run: true,
         ..DeleteParams::default()

@@ -152,8 +152,8 @@ async fn quick_stops_and_starts_and_a_deletion_of_the_pod_never_put_two_pods_on_
         let all = super::events_of(&scratch, &uid)
             .await
             .map_err(|error| error.to_string())?;
-        let mut lost = all.iter().filter(|(why, _)| why == reason::POD_LOST);
-        match (lost.next(), lost.next()) {
+        let mut of_loss = all.iter().filter(|(why, _)| why == reason::POD_LOST);
+        match (of_loss.next(), of_loss.next()) {
             (Some((_, note)), None) if note.contains(POD) => Ok(()),
             _ => Err(format!("{all:?}")),
         }

@@ -248,7 +248,8 @@ async fn name_conflict(fixture: &Fixture) -> anyhow::Result<()> {
         .await?;
     let now = fixture.scratch.api::<Pod>().get(&name).await?;
     anyhow::ensure!(
-        (now.uid(), now.labels(), now.owner_references()) == (foreign.uid(), foreign.labels(), &[]),
+        (now.uid(), now.labels(), now.owner_references())
+            == (foreign.uid(), foreign.labels(), foreign.owner_references()),
         "{now:?}"
     );
     fixture.delete::<Pod>(&name).await?;

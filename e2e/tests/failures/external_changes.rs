@@ -185,6 +185,14 @@ async fn pod_changed_manually(fixture: &Fixture) -> anyhow::Result<()> {
         notes.len() == 1 && notes[0].contains("by \"other-tool\""),
         "{notes:?}"
     );
+    wait::until("the status to name the change", wait::USUAL, || async {
+        let now = fixture.histories.workspaces.last().and_then(|it| it.status);
+        let now = now.unwrap_or_default().pending_update;
+        (now == ["pod.spec.containers.image"])
+            .then_some(())
+            .ok_or_else(|| format!("{now:?}"))
+    })
+    .await?;
     fixture.may_also_report(reason::IMAGE_PULL_FAILED);
     fixture.may_also_report(reason::CONTAINER_EXITED);
     fixture.restart_with(json!({})).await?;

@@ -210,7 +210,7 @@ reasons! {
         "Create the workspace under another name, or have an administrator delete that object. If it is a PersistentVolumeClaim, that deletes the files on it.";
     QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
         "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
-        "Request less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead, which deletes the files there. The workspace recovers by itself within a minute.";
+        "Request less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead, which deletes the files there. The workspace recovers by itself within seconds.";
     POD_SECURITY_VIOLATION = "PodSecurityViolation", "Degraded=True",
         "The namespace's Pod Security level refuses the pod.",
         "Have the template's podSecurity or security contexts changed to fit the namespace's level, or the level changed.";

@@ -7,7 +7,6 @@ use api::condition::reason;
 use api::workspace::Phase;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::ResourceExt as _;
 use rules::explain::{self, Who};
 use rules::progress::{self, STEPS, phase};
 
