@@ -26,8 +26,8 @@ use super::{fetch, kill, replaced, replicas::settled};
 
 /// One request of a page every 5 ms.
 const PAUSE: Duration = Duration::from_millis(5);
-/// One request of a page of the portal every 20 ms: it reads much more.
-const PORTAL_PAUSE: Duration = Duration::from_millis(20);
+/// Pause between the portal's pages of one user. While replicas start, a page may take seconds, and a user may wait for few at a time.
+const PORTAL_PAUSE: Duration = Duration::from_millis(500);
 /// The local cluster has one of each, without a disruption budget.
 const REPLICAS: [&str; 2] = ["portal.replicas=2", "proxy.replicas=2"];
 
