@@ -104,7 +104,9 @@ pub(crate) fn down(layout: &Layout) -> anyhow::Result<()> {
             wait_until(Duration::from_secs(30), || !process.exists()),
             "process {pid} cannot be ended; it may hang in the kernel"
         );
-        // Gone with its namespace too, a little later.
+    }
+    // It goes with its namespace, but a little later, also after a node that somebody else ended.
+    if has_link() {
         let _ = Cmd::new("ip").args(["link", "delete", LINK]).run();
     }
     let groups = format!(
@@ -117,6 +119,10 @@ pub(crate) fn down(layout: &Layout) -> anyhow::Result<()> {
         "cannot remove the control groups `{CGROUP}`"
     );
     fs::remove_dir_all(layout.state()).with_context(|| format!("cannot remove {}", layout.state().display()))
+}
+
+fn has_link() -> bool {
+    Cmd::new("ip").args(["link", "show", LINK]).succeeds()
 }
 
 /// Whether `node.sh` of this layout runs.
@@ -214,7 +220,7 @@ fn start(
     paths: &Paths,
     progress: &Progress,
 ) -> anyhow::Result<()> {
-    if Cmd::new("ip").args(["link", "show", LINK]).succeeds() {
+    if !wait_until(Duration::from_secs(30), || !has_link()) {
         bail!(
             "the link {LINK} exists: a node of another cache folder runs; take it down from there (`./justw cluster down`)"
         );
