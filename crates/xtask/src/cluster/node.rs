@@ -106,9 +106,7 @@ pub(crate) fn down(layout: &Layout) -> anyhow::Result<()> {
         );
     }
     // It goes with its namespace, but a little later, also after a node that somebody else ended.
-    if has_link() {
-        let _ = Cmd::new("ip").args(["link", "delete", LINK]).run();
-    }
+    let _ = Cmd::new("ip").args(["link", "delete", LINK]).run();
     let groups = format!(
         "for root in $(awk '$3 ~ /^cgroup/ {{print $2}}' /proc/mounts); do \
          [ ! -d $root/{CGROUP} ] || find $root/{CGROUP} -depth -type d -exec rmdir {{}} + || exit 1; done"
@@ -119,10 +117,6 @@ pub(crate) fn down(layout: &Layout) -> anyhow::Result<()> {
         "cannot remove the control groups `{CGROUP}`"
     );
     fs::remove_dir_all(layout.state()).with_context(|| format!("cannot remove {}", layout.state().display()))
-}
-
-fn has_link() -> bool {
-    Cmd::new("ip").args(["link", "show", LINK]).succeeds()
 }
 
 /// Whether `node.sh` of this layout runs.
@@ -220,6 +214,7 @@ fn start(
     paths: &Paths,
     progress: &Progress,
 ) -> anyhow::Result<()> {
+    let has_link = || Cmd::new("ip").args(["link", "show", LINK]).succeeds();
     if !wait_until(Duration::from_secs(30), || !has_link()) {
         bail!(
             "the link {LINK} exists: a node of another cache folder runs; take it down from there (`./justw cluster down`)"
