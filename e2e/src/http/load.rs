@@ -23,6 +23,8 @@ const LONG: Duration = Duration::from_secs(1);
 const AT_ONCE: Duration = Duration::from_secs(5);
 /// One write to the API server, which calls the webhook, every 100 ms.
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
+/// A load says something with more requests than this, or with half of those that its pause lets it send.
+const ENOUGH: u128 = 300;
 
 /// One request: its start since the start of the load, its duration and its result.
 struct Requests {
@@ -105,6 +107,7 @@ async fn whole(request: RequestBuilder) -> reqwest::Result<StatusCode> {
 pub struct Load {
     /// When the first request was sent.
     pub begin: Instant,
+    pause: Duration,
     stop: watch::Sender<bool>,
     task: JoinHandle<Vec<Requests>>,
 }
@@ -134,7 +137,12 @@ impl Load {
             }
             requests.join_all().await
         });
-        Self { begin, stop, task }
+        Self {
+            begin,
+            pause,
+            stop,
+            task,
+        }
     }
 
     /// Ends the requests. `fault`: time of the fault, since their start.
@@ -146,7 +154,11 @@ impl Load {
         let end = self.begin.elapsed();
         let report = Report::of(&self.task.await?, fault, end);
         println!("{what}: {report:?}");
-        ensure!(report.asked > 20, "too few requests to say anything: {report:?}");
+        let least = ENOUGH.min(end.as_micros() / self.pause.as_micros() / 2);
+        ensure!(
+            report.asked as u128 > least,
+            "too few requests to say anything: {report:?}"
+        );
         Ok(report)
     }
 }
