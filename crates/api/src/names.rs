@@ -41,10 +41,8 @@ pub const DEFAULT_TEMPLATE_LABEL: &str = "workspaces.jupyter.org/default";
 /// Annotation that people set on a Namespace: name of the template of new workspaces there that name none. It wins over
 /// [`DEFAULT_TEMPLATE_LABEL`].
 pub const DEFAULT_TEMPLATE: &str = "workspaces.jupyter.org/default-template";
-/// Annotation on a Deployment: canonical JSON of the inputs that shaped the running pod template.
+/// Annotation on a pod: canonical JSON of the inputs that shaped it.
 pub const STARTED_FROM: &str = "workspaces.jupyter.org/started-from";
-/// Annotation on a Deployment whose pod is refused: when the operator last retried its creation.
-pub const RETRIED_AT: &str = "workspaces.jupyter.org/retried-at";
 /// Annotation: the user who last pressed "start" on the gateway's page.
 pub const STARTED_BY: &str = "workspaces.jupyter.org/started-by";
 /// Annotation on a Workspace: which rule stopped it, when, and which run that ended. Written by the operator together with
@@ -151,8 +149,6 @@ pub const IN_USE_FINALIZER: &str = "workspaces.jupyter.org/in-use";
 
 /// Field manager and user agent of the operator for children and finalizers.
 pub const OPERATOR: &str = "jupyter-k8s-operator";
-/// Field manager of the operator for the number of pods, which it writes without the pod template.
-pub const OPERATOR_SCALE: &str = "jupyter-k8s-operator-scale";
 /// Field manager of the operator for status.
 pub const OPERATOR_STATUS: &str = "jupyter-k8s-operator-status";
 /// Field manager of the operator for status of templates, managers and execution profiles.

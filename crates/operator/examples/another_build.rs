@@ -5,12 +5,10 @@ use std::{collections::BTreeMap, process::ExitCode};
 
 use api::names;
 use k8s_openapi::{
-    api::{
-        apps::v1::Deployment,
-        core::v1::{EnvVar, PodTemplateSpec},
-    },
+    api::core::v1::{EnvVar, Pod},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use kube::ResourceExt as _;
 use operator::plan::Build;
 use serde_json::{Value, json};
 
@@ -18,7 +16,7 @@ use serde_json::{Value, json};
 const MARK: &str = "e2e.test/build";
 
 fn main() -> ExitCode {
-    kit::process::main_on_one_thread(|args| operator::run::run_as(args, Build { meta, deployment }))
+    kit::process::main_on_one_thread(|args| operator::run::run_as(args, Build { meta, pod }))
 }
 
 fn mark(entries: &mut Option<BTreeMap<String, String>>) {
@@ -31,16 +29,6 @@ fn meta(meta: &mut ObjectMeta) {
     mark(&mut meta.labels);
 }
 
-fn deployment(deployment: &mut Deployment) {
-    let annotations = deployment.metadata.annotations.as_mut();
-    if let Some(record) = annotations.and_then(|annotations| annotations.get_mut(names::STARTED_FROM)) {
-        *record = recorded(record);
-    }
-    if let Some(spec) = &mut deployment.spec {
-        pod(&mut spec.template);
-    }
-}
-
 /// The record with a section that the installed version does not know.
 fn recorded(record: &str) -> String {
     let mut record: Value = serde_json::from_str(record).unwrap_or_default();
@@ -48,9 +36,12 @@ fn recorded(record: &str) -> String {
     record.to_string()
 }
 
-fn pod(template: &mut PodTemplateSpec) {
-    mark(&mut template.metadata.get_or_insert_default().annotations);
-    if let Some(spec) = &mut template.spec {
+fn pod(pod: &mut Pod) {
+    if let Some(record) = pod.annotations_mut().get_mut(names::STARTED_FROM) {
+        *record = recorded(record);
+    }
+    mark(&mut pod.metadata.annotations);
+    if let Some(spec) = &mut pod.spec {
         // Otherwise than any that is asked for.
         spec.termination_grace_period_seconds = spec
             .termination_grace_period_seconds

@@ -22,7 +22,7 @@ use crate::cache::observed::Identity;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Record {
-    /// A run started: the Deployment has to make a pod.
+    /// A run started: its pod was made.
     RunStarted(About),
     /// The last pod of a run is gone.
     Stopped {
@@ -157,7 +157,7 @@ impl Audit {
         writer
     }
 
-    /// Records the change from the status `before` to the stored status `now`. `last_run`: the run of the Deployment.
+    /// Records the change from the status `before` to the stored status `now`. `last_run`: the run of the pod, if there is one.
     pub fn stored(
         &self,
         identity: &Identity,

@@ -8,9 +8,9 @@ use kube::{
 use rules::Settings;
 
 use crate::{
-    apply::{Retries, contest::Contests},
+    apply::contest::Contests,
     audit::Audit,
-    cache::{lists::Lister, pending_writes::PendingWrites, stores::Stores},
+    cache::{pending_writes::PendingWrites, stores::Stores},
     controllers::{assertion_keys::Keys, definitions::Definitions, idle},
     metrics::Metrics,
     plan::Site,
@@ -32,8 +32,6 @@ pub struct Context {
     pub recorder: Recorder,
     /// Events that wait to be written.
     pub events: EventQueue,
-    /// Reads pods; many reconciles share its requests.
-    pub lister: Lister,
     /// Status writes that are delayed under load.
     pub status_debounce: StatusDebounce,
     /// The audit log.
@@ -42,8 +40,6 @@ pub struct Context {
     pub metrics: Metrics,
     /// Failures in a row.
     pub backoff: Backoff,
-    /// When Deployments whose pods were refused may be written again.
-    pub retries: Retries,
     /// Children that other field managers write as well.
     pub contests: Contests,
     /// Our last writes, which the caches may not show yet.
@@ -72,12 +68,10 @@ impl Context {
             stores,
             settings,
             site,
-            lister: Lister::default(),
             status_debounce: StatusDebounce::default(),
             audit: Audit::default(),
             metrics: Metrics::default(),
             backoff: Backoff::default(),
-            retries: Retries::default(),
             contests: Contests::default(),
             pending_writes: PendingWrites::default(),
             idle: idle::ActivityTracker::default(),

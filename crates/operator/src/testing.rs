@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::Workspace;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
+use k8s_openapi::api::core::v1::Pod;
 use rules::{References, Settings, ValidWorkspace};
 use serde::Serialize;
 use testkit::objects;
@@ -57,53 +57,37 @@ pub(crate) fn partial<K: Trim>(object: &impl Serialize) -> Arc<K> {
     serde_json::from_str::<Parsed<K>>(&text).unwrap().read().unwrap()
 }
 
-/// The Deployment of a started workspace.
-pub(crate) fn deployment() -> Deployment {
-    let mut deployment = plan::run(&valid(), &site(), "run1");
-    deployment.metadata.uid = Some("uid-of-deployment".to_owned());
-    deployment.metadata.generation = Some(1);
-    deployment
+/// The pod of a run, as the API server stores it: pending, without an address.
+pub(crate) fn pod() -> Pod {
+    objects::stored(plan::run(&valid(), &site(), "run1"))
 }
 
-/// A started workspace: the Deployment exists, its pod is pending.
+/// A started workspace: its pod is pending.
 pub(crate) fn started() -> Observed {
-    let deployment = deployment();
-    let replica_set = objects::replica_set_of(&deployment);
-    let pod = objects::pod_of(&replica_set);
     let lasting = plan::lasting(&valid(), &site());
     Observed {
         claim: lasting.claim.map(Into::into),
         service: Some(lasting.service.into()),
         policy: lasting.policy.map(Into::into),
-        deployment: Some(partial(&deployment)),
-        replica_sets: vec![partial(&replica_set)],
-        pods: vec![partial(&pod)],
+        pods: vec![partial(&pod())],
         ..observed()
     }
 }
 
 /// A running workspace: its pod is ready.
 pub(crate) fn running() -> Observed {
-    let pod = objects::pod_of(&objects::replica_set_of(&deployment()));
     Observed {
-        pods: vec![partial(&objects::ready(pod, "10.0.0.9"))],
+        pods: vec![partial(&objects::ready(pod(), "10.0.0.9"))],
         ..started()
     }
 }
 
-/// Scaled to zero and observed by all controllers; the pod still exists.
-pub(crate) fn scaled_to_zero() -> Observed {
-    let mut deployment = deployment();
-    deployment.spec.as_mut().unwrap().replicas = Some(0);
-    deployment.metadata.generation = Some(2);
-    deployment.status = Some(DeploymentStatus {
-        observed_generation: Some(2),
-        ..DeploymentStatus::default()
-    });
-    let replica_set = objects::replica_set_of(&deployment);
-    Observed {
-        deployment: Some(partial(&deployment)),
-        replica_sets: vec![partial(&replica_set)],
-        ..running()
-    }
+/// The pod of a running workspace is being deleted.
+pub(crate) fn ending() -> Observed {
+    let mut observed = running();
+    let pod = Arc::make_mut(&mut observed.pods[0]);
+    pod.metadata
+        .deletion_timestamp
+        .clone_from(&pod.metadata.creation_timestamp);
+    observed
 }

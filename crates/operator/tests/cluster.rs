@@ -1,4 +1,4 @@
-//! The rest of the cluster, in small steps: controllers of Deployments and replica sets, kubelet, garbage collector.
+//! The rest of the cluster, in small steps: scheduler, kubelet, garbage collector.
 //!
 //! It records the claims that each pod mounted.
 
@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use api::{Workspace, names};
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod, Service},
     networking::v1::NetworkPolicy,
 };
@@ -18,25 +17,15 @@ use testkit::{
     objects::{self, NAMESPACE},
 };
 
-use crate::stage::run_id;
-
 const PROTECTION: &str = "kubernetes.io/pvc-protection";
 
 /// The rest of the cluster.
 #[derive(Default)]
 pub(crate) struct Cluster {
-    pods_made: usize,
     /// Owner of each workspace there ever was, by UID.
     pub(crate) owners: BTreeMap<String, String>,
     /// Owners whose pods mounted a disk, by the disk's UID.
     pub(crate) files_of: BTreeMap<String, BTreeSet<String>>,
-}
-
-fn controller<K: Resource>(object: &K) -> Option<String> {
-    let mut owners = object.owner_references().iter();
-    owners
-        .find(|owner| owner.controller == Some(true))
-        .map(|owner| owner.uid.clone())
 }
 
 fn is_terminating<K: Resource>(object: &K) -> bool {
@@ -49,76 +38,22 @@ pub(crate) fn live(server: &ApiServer) -> Vec<Pod> {
 }
 
 impl Cluster {
-    /// The Deployment controller reconciles every Deployment once: `Recreate`, as Kubernetes does it.
-    pub(crate) fn deployments(server: &ApiServer) {
-        for deployment in server.all::<Deployment>() {
-            let name = deployment.name_any();
-            server.edit::<Deployment>(Some(NAMESPACE), &name, |object| {
-                object["status"]["observedGeneration"] = object["metadata"]["generation"].clone();
-            });
-            if is_terminating(&deployment) {
-                continue;
-            }
-            let wanted = deployment
-                .spec
-                .as_ref()
-                .and_then(|spec| spec.replicas)
-                .unwrap_or(1);
-            let (current, old): (Vec<ReplicaSet>, Vec<ReplicaSet>) = server
-                .all::<ReplicaSet>()
-                .into_iter()
-                .filter(|set| controller(set) == deployment.uid())
-                .partition(|set| set.labels().get(names::RUN_ID_LABEL) == Some(&run_id(&deployment)));
-            for set in &old {
-                resize(server, set, 0);
-            }
-            let old: BTreeSet<_> = old.iter().filter_map(ResourceExt::uid).collect();
-            let old_pods = live(server)
-                .iter()
-                .any(|pod| controller(pod).is_some_and(|uid| old.contains(&uid)));
-            match current.first() {
-                Some(set) if wanted == 0 || !old_pods => resize(server, set, wanted),
-                None if wanted > 0 && !old_pods => {
-                    let mut set = objects::replica_set_of(&deployment);
-                    let run = run_id(&deployment);
-                    set.metadata.name = Some(format!("{name}-{run}"));
-                    set.metadata.uid = Some(format!("set-of-{run}"));
-                    if let Some(status) = &mut set.status {
-                        status.observed_generation = Some(0);
-                    }
-                    server.put(&set);
-                }
-                _ => {}
+    /// The scheduler gives new pods a node.
+    pub(crate) fn schedule(server: &ApiServer) {
+        for pod in live(server) {
+            if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_none()) {
+                let mut pod = objects::stored(pod);
+                pod.spec.as_mut().unwrap().node_name = Some("n".to_owned());
+                server.put(&pod);
             }
         }
     }
 
-    /// The replica set controller reconciles every set once.
-    pub(crate) fn replica_sets(&mut self, server: &ApiServer) {
-        for set in server.all::<ReplicaSet>() {
-            let mut active: Vec<Pod> = live(server)
-                .into_iter()
-                .filter(|pod| controller(pod) == set.uid() && !is_terminating(pod))
-                .collect();
-            let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-            let wanted = usize::try_from(if is_terminating(&set) { 0 } else { wanted }).unwrap_or(0);
-            while active.len() > wanted {
-                let pod = active.remove(0);
-                server.edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |object| {
-                    object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-                });
-            }
-            while active.len() < wanted {
-                self.pods_made += 1;
-                let mut pod = objects::pod_of(&set);
-                pod.metadata.name = Some(format!("pod-{}", self.pods_made));
-                pod.metadata.uid = Some(format!("uid-of-pod-{}", self.pods_made));
-                server.put(&pod);
-                active.push(pod);
-            }
-            server.edit::<ReplicaSet>(Some(NAMESPACE), &set.name_any(), |object| {
-                object["status"]["observedGeneration"] = object["metadata"]["generation"].clone();
-                object["status"]["replicas"] = json!(active.len());
+    /// Somebody deletes each pod.
+    pub(crate) fn evict(server: &ApiServer) {
+        for pod in live(server) {
+            server.edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |object| {
+                object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
             });
         }
     }
@@ -127,7 +62,8 @@ impl Cluster {
     pub(crate) fn start_pods(&mut self, server: &ApiServer) {
         for pod in live(server) {
             let pending = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending");
-            if !pending || is_terminating(&pod) || !self.mount(server, &pod) {
+            let is_bound = pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_some());
+            if !pending || !is_bound || is_terminating(&pod) || !self.mount(server, &pod) {
                 continue;
             }
             server.put(&objects::ready(pod, "10.0.0.9"));
@@ -172,14 +108,7 @@ impl Cluster {
 
     /// The garbage collector and the protection of claims check everything once.
     pub(crate) fn garbage(server: &ApiServer) {
-        let uids: BTreeSet<String> = [
-            uids::<Workspace>(server),
-            uids::<Deployment>(server),
-            uids::<ReplicaSet>(server),
-        ]
-        .concat()
-        .into_iter()
-        .collect();
+        let uids: BTreeSet<String> = uids::<Workspace>(server).into_iter().collect();
         let used: BTreeSet<String> = live(server)
             .iter()
             .flat_map(|pod| {
@@ -212,40 +141,7 @@ impl Cluster {
                 object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
             });
         }
-        let makers: BTreeSet<_> = live(server).iter().filter_map(controller).collect();
-        for set in server.all::<ReplicaSet>() {
-            let parent_leaves = server
-                .all::<Deployment>()
-                .iter()
-                .any(|it| is_terminating(it) && it.uid() == controller(&set));
-            if parent_leaves || is_orphan(&set, &uids) {
-                server.edit::<ReplicaSet>(Some(NAMESPACE), &set.name_any(), |object| {
-                    object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-                });
-            }
-            let gone = parent_leaves || is_terminating(&set);
-            if gone && !set.uid().is_some_and(|uid| makers.contains(&uid)) {
-                server.remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
-            }
-        }
-        let parents: BTreeSet<_> = server.all::<ReplicaSet>().iter().filter_map(controller).collect();
-        for deployment in server.all::<Deployment>() {
-            let childless = !deployment.uid().is_some_and(|uid| parents.contains(&uid));
-            if (is_terminating(&deployment) && childless) || is_orphan(&deployment, &uids) {
-                server.remove::<Deployment>(Some(NAMESPACE), &deployment.name_any());
-            }
-        }
     }
-}
-
-fn resize(server: &ApiServer, set: &ReplicaSet, replicas: i32) {
-    if set.spec.as_ref().and_then(|spec| spec.replicas) == Some(replicas) {
-        return;
-    }
-    server.edit::<ReplicaSet>(Some(NAMESPACE), &set.name_any(), |object| {
-        object["spec"]["replicas"] = json!(replicas);
-        object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap_or(0) + 1);
-    });
 }
 
 fn uids<K>(server: &ApiServer) -> Vec<String>

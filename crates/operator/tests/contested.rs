@@ -7,7 +7,7 @@ use api::{
     workspace::Phase,
 };
 use http::Method;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy};
+use k8s_openapi::api::{core::v1::Pod, core::v1::Service, networking::v1::NetworkPolicy};
 use kube::Resource;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ where
 async fn a_contested_child_costs_a_few_writes_a_minute_and_the_status_names_the_other_manager() {
     is_braked::<Service>(|child| child["spec"]["selector"]["app"] = json!("other")).await;
     is_braked::<NetworkPolicy>(|child| child["spec"]["ingress"] = json!([{}])).await;
-    is_braked::<Deployment>(|child| {
+    is_braked::<Pod>(|child| {
         child["metadata"]["labels"]["app.kubernetes.io/component"] = json!("other");
     })
     .await;

@@ -9,7 +9,7 @@ use api::{
 };
 use futures::{StreamExt as _, stream};
 use http::Method;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
+use k8s_openapi::api::{core::v1::PersistentVolumeClaim, core::v1::Pod};
 use kube::runtime::{
     controller::{Action, Config, applier},
     reflector::ObjectRef,
@@ -36,7 +36,7 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
         (Method::PATCH, "persistentvolumeclaims"),
         (Method::POST, "services"),
         (Method::POST, "networkpolicies"),
-        (Method::POST, "deployments"),
+        (Method::POST, "pods"),
         (Method::PATCH, "status"),
     ];
     for (method, path) in calls {
@@ -48,7 +48,7 @@ async fn a_write_that_fails_is_tried_again_and_nothing_is_made_twice() {
             assert_eq!(stage.reconcile().await.is_ok(), is_everyday, "{path} {code}");
             stage.reconcile().await.unwrap();
             assert_eq!(stage.status().phase, Some(Phase::Starting), "{path} {code}");
-            assert_eq!(stage.all::<Deployment>().len(), 1);
+            assert_eq!(stage.all::<Pod>().len(), 1);
             let events = stage.events();
             assert_eq!(events, ["Starting"], "{path} {code}");
         }
@@ -200,7 +200,7 @@ async fn a_failing_workspace_does_not_hold_up_another_and_recovers_by_itself() {
         }
     }
     assert_eq!(order, ["other", "demo"]);
-    assert_eq!(stage.all::<Deployment>().len(), 2);
+    assert_eq!(stage.all::<Pod>().len(), 2);
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn a_quota_is_reported_and_the_workspace_starts_when_it_is_raised() {
         (Some(Phase::Failed), Some(reason::QUOTA_EXCEEDED))
     );
     assert!(status.message.unwrap().contains("exceeded quota: small"));
-    assert!(stage.child::<Deployment>().is_none());
+    assert!(stage.child::<Pod>().is_none());
 
     stage.reconcile().await.unwrap();
     stage.reconcile().await.unwrap();
@@ -287,7 +287,7 @@ async fn a_workspace_that_does_not_parse_is_reported_and_others_are_reconciled()
     stage.reconcile().await.unwrap();
     assert!(stage.all::<PersistentVolumeClaim>().is_empty());
     stage.reconcile_unsynced("other").await.unwrap();
-    assert_eq!(stage.all::<Deployment>().len(), 1);
+    assert_eq!(stage.all::<Pod>().len(), 1);
 
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["spec"]["port"] = json!(8888);

@@ -8,8 +8,7 @@ use api::{
     workspace::{DesiredStatus, Retain, UpdatePolicy},
 };
 use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Service},
+    core::v1::{PersistentVolumeClaim, Pod, Service},
     networking::v1::NetworkPolicy,
 };
 use kube::ResourceExt as _;
@@ -44,10 +43,11 @@ enum Step {
     Reconcile,
     /// An operator that ends at this call, and its successor.
     Die(usize, bool),
-    Deployments,
-    ReplicaSets,
+    Schedule,
     StartPods,
     EndPods,
+    /// Somebody deletes the pod.
+    Evict,
     Garbage,
     /// The operator checks for policies that were left.
     Orphans,
@@ -71,9 +71,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (0..Stage::WATCHES).prop_map(Step::SyncOne),
         16 => Just(Step::Reconcile),
         3 => (1..12_usize, any::<bool>()).prop_map(|(calls, done)| Step::Die(calls, done)),
-        8 => Just(Step::Deployments),
-        8 => Just(Step::ReplicaSets),
+        8 => Just(Step::Schedule),
         8 => Just(Step::StartPods),
+        2 => Just(Step::Evict),
         5 => Just(Step::EndPods),
         5 => Just(Step::Garbage),
         4 => Just(Step::Orphans),
@@ -156,8 +156,7 @@ impl Play {
             Step::Everything => {
                 self.stage.sync();
                 self.reconcile().await;
-                Cluster::deployments(&server);
-                self.cluster.replica_sets(&server);
+                Cluster::schedule(&server);
                 Cluster::end_pods(&server);
                 self.cluster.start_pods(&server);
                 Cluster::garbage(&server);
@@ -173,8 +172,8 @@ impl Play {
                 self.stage.replace_operator(None);
                 self.stage.sync();
             }
-            Step::Deployments => Cluster::deployments(&server),
-            Step::ReplicaSets => self.cluster.replica_sets(&server),
+            Step::Schedule => Cluster::schedule(&server),
+            Step::Evict => Cluster::evict(&server),
             Step::StartPods => self.cluster.start_pods(&server),
             Step::EndPods => Cluster::end_pods(&server),
             Step::Garbage => Cluster::garbage(&server),
@@ -202,8 +201,7 @@ impl Play {
             self.reconcile().await;
             for step in [
                 Step::Orphans,
-                Step::Deployments,
-                Step::ReplicaSets,
+                Step::Schedule,
                 Step::EndPods,
                 Step::StartPods,
                 Step::Garbage,
@@ -219,10 +217,10 @@ impl Play {
     fn check_end(&self) -> Result<(), TestCaseError> {
         let stage = &self.stage;
         let pods = cluster::live(&stage.server).len();
-        let (claims, deployments) = (stage.all::<PersistentVolumeClaim>(), stage.all::<Deployment>());
+        let claims = stage.all::<PersistentVolumeClaim>();
         let others = (stage.all::<Service>().len(), stage.all::<NetworkPolicy>().len());
         if !self.exists() {
-            prop_assert_eq!((pods, deployments.len(), others), (0, 0, (0, 0)));
+            prop_assert_eq!((pods, others), (0, (0, 0)));
             prop_assert!(claims.iter().all(|claim| claim.owner_references().is_empty()));
             return Ok(());
         }
@@ -243,19 +241,18 @@ impl Play {
             let pending = workspace.status.unwrap_or_default().pending_update;
             prop_assert!(pending.is_empty(), "{pending:?}");
         }
-        for deployment in deployments {
-            prop_assert_eq!(&deployment.owner_references()[0].uid, &uid);
+        for pod in stage.all::<Pod>() {
+            prop_assert_eq!(&pod.owner_references()[0].uid, &uid);
         }
         Ok(())
     }
 }
 
 /// A start, a stop and a start again: without it, most random stories end before they begin.
-const PROLOGUE: [Step; 8] = [
+const PROLOGUE: [Step; 7] = [
     Step::Sync,
     Step::Reconcile,
-    Step::Deployments,
-    Step::ReplicaSets,
+    Step::Schedule,
     Step::StartPods,
     Step::Garbage,
     Step::Sync,

@@ -41,10 +41,7 @@ async fn a_namespace_gets_both_key_sets_before_its_first_pod_and_new_ones_when_t
     stage.reconcile().await.unwrap();
     let writes = stage.writes();
     let at = |part: &str| writes.iter().position(|write| write.contains(part));
-    assert!(
-        at("configmaps").unwrap() < at("deployments").unwrap(),
-        "{writes:?}"
-    );
+    assert!(at("configmaps").unwrap() < at("pods").unwrap(), "{writes:?}");
     let copy = &copies(&stage)[0];
     assert_eq!(copy.metadata.namespace.as_deref(), Some(NAMESPACE));
     let data = copy.data.clone().unwrap();
@@ -95,7 +92,7 @@ async fn keys_that_cannot_be_written_are_tried_again_and_hold_up_no_start() {
     publish(&stage, "first");
     stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 2);
     stage.reconcile().await.unwrap();
-    assert!(stage.writes().iter().any(|write| write.contains("deployments")));
+    assert!(stage.writes().iter().any(|write| write.contains("pods")));
     stage.server.take_calls();
     assert!(assertion_keys::reconcile(&stage.context).await.is_some());
     stage.reconcile().await.unwrap();
@@ -192,7 +189,7 @@ async fn keys_that_others_made_immutable_are_made_anew_before_a_pod_starts() {
         assert_ne!(copy.uid().as_deref(), Some("uid-of-theirs"));
         let writes = stage.writes();
         let at = |part: &str| writes.iter().position(|write| write.contains(part));
-        assert!(at("DELETE").unwrap() < at("deployments").unwrap(), "{writes:?}");
+        assert!(at("DELETE").unwrap() < at("pods").unwrap(), "{writes:?}");
         assert!(at("events").is_some(), "{writes:?}");
     }
 }
@@ -205,16 +202,13 @@ async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
     stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 1);
     assert!(stage.reconcile().await.is_err());
     let writes = stage.writes();
-    assert!(
-        !writes.iter().any(|write| write.contains("deployments")),
-        "{writes:?}"
-    );
+    assert!(!writes.iter().any(|write| write.contains("pods")), "{writes:?}");
     let error = stage.reconcile().await.unwrap_err().to_string();
     assert!(error.contains("not now"), "{error}");
     assert_eq!(stage.writes(), [""; 0], "it was tried a moment ago");
     tokio::time::advance(LONGEST_WAIT).await;
     stage.reconcile().await.unwrap();
-    assert!(stage.writes().iter().any(|write| write.contains("deployments")));
+    assert!(stage.writes().iter().any(|write| write.contains("pods")));
 }
 
 #[tokio::test]

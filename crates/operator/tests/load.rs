@@ -80,7 +80,9 @@ async fn a_start_with_a_delayed_status_is_ended_like_any_other() {
     stage.reconcile().await.unwrap();
     let calls = stage.server.take_calls();
     assert!(
-        calls.iter().any(|call| call.path.ends_with("/pods")),
+        calls
+            .iter()
+            .any(|call| call.path.ends_with("/pods/workspace-demo")),
         "made sure of"
     );
     assert_eq!(stage.status().phase, Some(Phase::Stopped));

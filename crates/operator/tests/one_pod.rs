@@ -1,347 +1,300 @@
-//! One pod per disk, whatever other clients change in pods, labels and Deployments.
+//! One pod per workspace, whose name is the lock: after deletions, evictions, a stale cache, other writers and refusals.
 
 use api::{
     Workspace,
-    condition::{self, DEGRADED, PROGRESSING, reason},
+    condition::{self, PROGRESSING, STOPPED, reason},
     names,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
-    core::v1::{Pod, Service},
-    networking::v1::NetworkPolicy,
-};
+use http::Method;
+use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
 
-use crate::stage::{CHILD, Stage, run_id, short};
+use crate::stage::{CHILD, Stage, run_id, seconds};
 
-/// The scheduler's message for a pod that is kept off another one by its own rule.
-const APART: &str = "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.";
-
-/// The pod that the replica set makes in the place of one that it lost. The scheduler keeps it off the other one.
-fn next_pod(stage: &Stage) {
-    let set = stage.all::<ReplicaSet>().remove(0);
-    let mut pod = objects::pod_of(&set);
-    pod.metadata.name = Some("next".to_owned());
-    pod.metadata.uid = Some("next".to_owned());
-    pod.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:01:00Z")).unwrap();
-    pod.status = serde_json::from_value(json!({"phase": "Pending", "conditions": [{
-        "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": APART,
-        "lastTransitionTime": "2026-01-01T00:01:00Z",
-    }]}))
-    .unwrap();
-    stage.server.put(&pod);
-}
-
-/// The pod of the run.
-fn pod(stage: &Stage) -> String {
-    stage.all::<Pod>().remove(0).name_any()
-}
-
-/// A user removes a label of the pod, so that its replica set releases it.
-fn without_label(stage: &Stage, label: &str) -> String {
-    with_label(stage, label, &Value::Null)
-}
-
-/// A user changes a label of the pod, so that its replica set releases it. `null` removes it.
-fn with_label(stage: &Stage, label: &str, value: &Value) -> String {
-    let name = pod(stage);
-    stage.server.edit::<Pod>(Some(NAMESPACE), &name, |pod| {
-        pod["metadata"]["labels"][label] = value.clone();
-        let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
-        labels.retain(|_, value| !value.is_null());
-        pod["metadata"]["ownerReferences"] = Value::Null;
+/// Somebody marks the pod of `demo` as deleted, as an eviction or `kubectl delete` does. It needs time to end.
+fn delete_pod(stage: &Stage) {
+    edit_pod(stage, |pod| {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
     });
-    name
+}
+
+fn edit_pod(stage: &Stage, change: impl FnOnce(&mut Value)) {
+    stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, change);
+}
+
+fn run_of(stage: &Stage) -> String {
+    run_id(&stage.child().unwrap())
 }
 
 fn reported(stage: &Stage, reason: &str) -> usize {
     stage.events().iter().filter(|it| *it == reason).count()
 }
 
-/// Reason and message of a condition that is true.
-fn holds(stage: &Stage, type_: &str) -> Option<(String, String)> {
-    let status = stage.status();
-    let found = condition::find(&status.conditions, type_).filter(|it| it.status == "True")?;
-    Some((found.reason.clone(), found.message.clone()))
+/// A pod of the workspace's name that is somebody else's.
+fn foreign() -> Pod {
+    serde_json::from_value(json!({
+        "metadata": {"name": CHILD, "namespace": NAMESPACE, "uid": "foreign"},
+        "spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "Running"},
+    }))
+    .unwrap()
 }
 
 #[tokio::test]
-async fn a_pod_deleted_in_a_run_is_an_event_and_the_status_reports_that_the_next_one_waits_for_it() {
+async fn a_pod_deleted_in_a_run_is_followed_by_a_run_of_todays_spec_once_it_is_gone() {
     let mut stage = Stage::with_running_demo().await;
-    let lost = pod(&stage);
-    stage.server.edit::<Pod>(Some(NAMESPACE), &lost, |pod| {
-        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
-    });
-    next_pod(&stage);
-    for _ in 0..3 {
-        stage.reconcile().await.unwrap();
-    }
-    let (why, message) = holds(&stage, PROGRESSING).unwrap();
-    assert_eq!(why, reason::PREDECESSOR_TERMINATING);
-    assert!(message.contains(&lost), "{message}");
-    assert_eq!(holds(&stage, DEGRADED), None);
-    assert_eq!(
-        (stage.status().phase, stage.status().endpoint),
-        (Some(Phase::Starting), None)
-    );
-    assert_eq!(reported(&stage, reason::POD_LOST), 1);
-    stage.server.remove::<Pod>(Some(NAMESPACE), &lost);
-    // The scheduler has not looked again yet.
+    let first = run_of(&stage);
+    stage.edit_spec(|spec| spec["port"] = json!(9000));
     stage.reconcile().await.unwrap();
-    assert_eq!(holds(&stage, DEGRADED), None);
+    assert_eq!(stage.status().pending_update, ["spec.port"]);
+    delete_pod(&stage);
+    for _ in 0..2 {
+        stage.reconcile().await.unwrap();
+        assert_eq!(run_of(&stage), first, "one pod per disk, always");
+    }
+    let status = stage.status();
+    assert_eq!((status.phase, status.endpoint), (Some(Phase::Starting), None));
+    let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
+    assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
+    assert!(progressing.message.contains(CHILD), "{progressing:?}");
+    assert_eq!(reported(&stage, reason::POD_LOST), 1);
+
+    stage.end_pods();
+    stage.run().await;
+    assert_ne!(run_of(&stage), first);
+    assert_eq!(stage.status().pending_update, [""; 0]);
+    assert_eq!(stage.status().endpoint.unwrap().port, 9000);
+    assert_eq!(reported(&stage, reason::POD_LOST), 1);
+}
+
+#[tokio::test]
+async fn a_pod_that_vanished_is_reported_and_replaced_at_once() {
+    let mut stage = Stage::with_running_demo().await;
+    let first = run_of(&stage);
+    stage.end_pods();
+    stage.reconcile().await.unwrap();
+    assert_ne!(run_of(&stage), first);
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+    assert_eq!(reported(&stage, reason::POD_LOST), 1);
+}
+
+#[tokio::test]
+async fn an_evicted_pod_is_deleted_with_its_reason_and_followed_by_another_run() {
+    let mut stage = Stage::with_running_demo().await;
+    let first = run_of(&stage);
+    edit_pod(&stage, |pod| {
+        pod["status"]["phase"] = json!("Failed");
+        pod["status"]["reason"] = json!("Evicted");
+        pod["status"]["message"] = json!("The node was low on resource: memory.");
+    });
+    stage.reconcile().await.unwrap();
+    assert!(stage.child::<Pod>().is_none(), "an ended object is deleted");
+    let status = stage.status();
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Some(Phase::Starting), Some(reason::EVICTED))
+    );
+    assert!(status.message.unwrap().contains("low on resource: memory"));
+    stage.reconcile().await.unwrap();
+    assert_ne!(run_of(&stage), first);
+    assert_eq!(
+        stage.status().reason.as_deref(),
+        Some(reason::EVICTED),
+        "until the next pod is ready"
+    );
+    stage.cluster();
     stage.get_ready();
     stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Running));
-    assert_eq!(reported(&stage, reason::POD_LOST), 1);
-    assert_eq!(
-        stage
-            .writes()
-            .iter()
-            .filter(|it| it.contains("deployments"))
-            .count(),
-        0
-    );
+    assert_eq!(reported(&stage, reason::EVICTED), 1);
+    assert_eq!(reported(&stage, reason::POD_LOST), 0, "the eviction says it");
 }
 
 #[tokio::test]
-async fn a_pod_whose_label_was_removed_or_overwritten_is_named_and_neither_a_start_nor_stopped_comes_beside_it()
- {
-    // Where the stop clears the cause for a moment, each time it appears is a transition with an Event.
-    for (label, value, transitions) in [
-        (names::WORKSPACE_LABEL, Value::Null, 2),
-        (names::WORKSPACE_LABEL, json!("other"), 2),
-        ("pod-template-hash", Value::Null, 1),
-    ] {
+async fn a_pod_that_no_cache_shows_is_the_run_and_gets_its_labels_back() {
+    for value in [Value::Null, json!("other")] {
         let mut stage = Stage::with_running_demo().await;
-        let first = run_id(&stage.child().unwrap());
-        let astray = with_label(&stage, label, &value);
-        stage.reconcile().await.unwrap();
-        let named = |stage: &Stage| {
-            let (why, message) = holds(stage, DEGRADED).unwrap();
-            assert_eq!(why, reason::POD_NOT_MANAGED, "{label}");
-            let way_out = format!("kubectl delete -n team pod/{astray}");
-            assert!(message.contains(&way_out), "{message}");
-        };
-        named(&stage);
-        next_pod(&stage);
-        for _ in 0..2 {
-            stage.reconcile().await.unwrap();
-            named(&stage);
-        }
-        stage.set(DesiredStatus::Stopped);
-        stage.reconcile().await.unwrap();
-        stage.cluster();
-        stage.server.remove::<Pod>(Some(NAMESPACE), "next");
-        // No controller ends it.
-        stage.server.edit::<Pod>(Some(NAMESPACE), &astray, |pod| {
-            pod["metadata"]["deletionTimestamp"] = Value::Null;
+        let before = stage.child::<Pod>().unwrap();
+        edit_pod(&stage, |pod| {
+            let labels = pod["metadata"]["labels"].as_object_mut().unwrap();
+            labels.insert(names::WORKSPACE_LABEL.to_owned(), value.clone());
+            labels.remove(names::RUN_ID_LABEL);
+            labels.retain(|_, value| !value.is_null());
         });
-        for _ in 0..2 {
-            stage.reconcile().await.unwrap();
-            assert_eq!(stage.status().phase, Some(Phase::Stopping), "{label}");
-            named(&stage);
-        }
-        stage.set(DesiredStatus::Running);
         stage.reconcile().await.unwrap();
+        let after = stage.child::<Pod>().unwrap();
         assert_eq!(
-            (stage.replicas(), run_id(&stage.child().unwrap())),
-            (Some(0), first),
-            "{label}"
+            (after.uid(), after.labels()),
+            (before.uid(), before.labels()),
+            "{value}"
         );
-        named(&stage);
-        stage.server.remove::<Pod>(Some(NAMESPACE), &astray);
-        stage.reconcile().await.unwrap();
-        assert_eq!(stage.replicas(), Some(1), "{label}");
-        assert_eq!(holds(&stage, DEGRADED), None);
-        assert_eq!(
-            reported(&stage, reason::POD_NOT_MANAGED),
-            transitions,
-            "{label}: {:?}",
-            stage.events()
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_pod_left_on_a_disk_keeps_the_deletion_waiting_by_its_name() {
-    let mut stage = Stage::with_running_demo().await;
-    let astray = without_label(&stage, names::WORKSPACE_LABEL);
-    stage.delete_demo();
-    stage.reconcile().await.unwrap();
-    stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
-    for set in stage.all::<ReplicaSet>() {
-        stage
-            .server
-            .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
-    }
-    stage.set_clock(|| "2026-01-01T00:02:00Z".parse().unwrap());
-    stage.reconcile().await.unwrap();
-    assert!(
-        stage.status().message.unwrap().contains(&format!("pod {astray}")),
-        "{:?}",
-        stage.status().message
-    );
-    assert!(stage.server.get::<Workspace>(Some(NAMESPACE), "demo").is_some());
-}
-
-#[tokio::test]
-async fn a_pod_left_on_a_kept_disk_is_waited_for_by_the_next_workspace_of_that_name() {
-    let mut stage = Stage::with_demo();
-    stage.edit_spec(|spec| spec["storage"]["retain"] = json!("Retain"));
-    stage.run().await;
-    let astray = without_label(&stage, names::WORKSPACE_LABEL);
-    // Another client removed the finalizer.
-    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
-    for set in stage.all::<ReplicaSet>() {
-        stage
-            .server
-            .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
-    }
-    stage.server.remove::<Service>(Some(NAMESPACE), CHILD);
-    stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
-    stage.replace_operator(None);
-    let mut second = objects::workspace("demo");
-    second.metadata.uid = Some("second".to_owned());
-    stage.server.put(&second);
-    for _ in 0..2 {
-        stage.reconcile().await.unwrap();
-        assert!(
-            stage.all::<Deployment>().is_empty(),
-            "its pod would be the second one"
-        );
-        assert_eq!(holds(&stage, DEGRADED).unwrap().0, reason::POD_NOT_MANAGED);
-    }
-    stage.server.remove::<Pod>(Some(NAMESPACE), &astray);
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.all::<Deployment>().len(), 1);
-}
-
-#[tokio::test]
-async fn a_strategy_that_allows_two_pods_is_restored_at_once_with_an_event() {
-    let mut stage = Stage::with_running_demo().await;
-    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
-        object["spec"]["strategy"] = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}});
-        object["spec"]["minReadySeconds"] = json!(30);
-    });
-    stage.reconcile().await.unwrap();
-    let spec = stage.child::<Deployment>().unwrap().spec.unwrap();
-    let strategy = json!(spec.strategy);
-    assert_eq!(
-        (strategy, spec.min_ready_seconds),
-        (json!({"type": "Recreate"}), None)
-    );
-    assert_eq!(stage.status().phase, Some(Phase::Running));
-    assert_eq!(reported(&stage, reason::DEPLOYMENT_RESTORED), 1);
-    stage.server.take_calls();
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), [""; 0]);
-}
-
-#[tokio::test]
-async fn a_deployment_that_was_paused_starts_with_the_pod_template_of_today() {
-    let mut stage = Stage::with_running_demo().await;
-    stage.stop().await;
-    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
-        object["spec"]["paused"] = json!(true);
-        object["metadata"]["generation"] = json!(object["metadata"]["generation"].as_i64().unwrap() + 1);
-    });
-    stage.edit_spec(|spec| {
-        spec["desiredStatus"] = json!("Running");
-        spec["port"] = json!(9000);
-    });
-    for _ in 0..3 {
-        stage.reconcile().await.unwrap();
-        stage.cluster();
-    }
-    let spec = stage.child::<Deployment>().unwrap().spec.unwrap();
-    assert_ne!(spec.paused, Some(true));
-    let container = spec.template.spec.unwrap().containers.remove(0);
-    assert_eq!(container.ports.unwrap()[0].container_port, 9000);
-}
-
-#[tokio::test]
-async fn a_running_workspace_that_is_scaled_up_stays_ready_with_one_event() {
-    let mut stage = Stage::with_running_demo().await;
-    let endpoint = stage.status().endpoint;
-    next_pod(&stage);
-    for replicas in [3, 1] {
-        stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
-            object["spec"]["replicas"] = json!(replicas);
-        });
         stage.reconcile().await.unwrap();
         let status = stage.status();
         assert_eq!(
-            (status.phase, &status.endpoint),
-            (Some(Phase::Running), &endpoint)
+            (status.phase, status.run_id),
+            (Some(Phase::Running), Some(run_id(&before)))
+        );
+        assert_eq!(reported(&stage, reason::POD_LOST), 0, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn stopped_is_said_only_when_one_read_by_name_finds_no_pod() {
+    let mut stage = Stage::with_running_demo().await;
+    // Without its label no cache shows it.
+    edit_pod(&stage, |pod| pod["metadata"]["labels"] = json!({}));
+    stage.set(DesiredStatus::Stopped);
+    stage.reconcile().await.unwrap();
+    assert!(stage.is_ending() && stage.child::<Pod>().is_some());
+    assert_eq!(stage.status().phase, Some(Phase::Stopping));
+    stage.end_pods();
+    stage.reconcile().await.unwrap();
+    assert!(condition::holds(&stage.status().conditions, STOPPED));
+    stage.server.take_calls();
+    stage.reconcile().await.unwrap();
+    assert!(stage.server.take_calls().is_empty(), "it is read once");
+}
+
+#[tokio::test]
+async fn a_pod_of_somebody_else_is_a_conflict_and_stays_as_it_is() {
+    let mut stage = Stage::with_demo();
+    stage.server.put(&foreign());
+    let before = stage.child::<Pod>().unwrap();
+    for _ in 0..2 {
+        stage.reconcile().await.unwrap();
+        let status = stage.status();
+        assert_eq!(status.reason.as_deref(), Some(reason::NAME_CONFLICT));
+        let message = status.message.unwrap();
+        assert!(
+            message.contains(CHILD) && message.contains("delete the Pod"),
+            "{message}"
         );
     }
-    assert_eq!(reported(&stage, reason::READY), 1);
-    assert_eq!(reported(&stage, reason::POD_LOST), 0);
+    stage.set(DesiredStatus::Stopped);
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    assert_eq!(stage.child::<Pod>().unwrap(), before);
+    stage.server.remove::<Pod>(Some(NAMESPACE), CHILD);
+    stage.set(DesiredStatus::Running);
+    stage.run().await;
 }
 
-/// A workspace whose pod a quota refuses.
-async fn refused() -> Stage {
+#[tokio::test]
+async fn a_pod_that_a_former_leader_makes_late_is_the_run_of_its_successor_or_ends() {
     let mut stage = Stage::with_demo();
-    stage.set_clock(|| "2026-01-01T00:01:00Z".parse().unwrap());
     stage.reconcile().await.unwrap();
-    stage.server.edit::<Deployment>(Some(NAMESPACE), CHILD, |object| {
-        object["status"]["conditions"] = json!([{
-            "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "lastTransitionTime": "2026-01-01T00:00:50Z",
-            "message": "pods \"x\" is forbidden: exceeded quota: q, requested: pods=1, used: pods=2, limited: pods=2",
-        }]);
+    let late = stage.child::<Pod>().unwrap();
+    stage.server.remove::<Pod>(Some(NAMESPACE), CHILD);
+    stage.replace_operator(None);
+    stage.sync();
+    // It lands after the successor has read its caches.
+    stage.server.put(&late);
+    stage.reconcile_unsynced("demo").await.unwrap();
+    assert_eq!(stage.all::<Pod>().len(), 1);
+    assert_eq!(stage.status().run_id, Some(run_id(&late)));
+
+    stage.stop().await;
+    let mut late = late;
+    late.metadata.uid = Some("later".to_owned());
+    late.metadata.resource_version = None;
+    stage.server.put(&late);
+    stage.reconcile().await.unwrap();
+    assert!(stage.is_ending(), "a stopped workspace has no pod");
+}
+
+#[tokio::test]
+async fn a_pod_left_by_an_orphaning_deletion_ends_before_the_network_policy() {
+    let mut stage = Stage::with_running_demo().await;
+    edit_pod(&stage, |pod| pod["metadata"]["ownerReferences"] = Value::Null);
+    stage.delete_demo();
+    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+        object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER, "orphan"]);
     });
     stage.reconcile().await.unwrap();
-    stage.server.take_calls();
-    stage
+    assert!(stage.is_ending() && stage.child::<NetworkPolicy>().is_some());
+    stage.end_pods();
+    stage.reconcile().await.unwrap();
+    assert!(stage.child::<NetworkPolicy>().is_none());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_deployment_whose_pod_is_refused_is_touched_within_a_minute_again_until_the_pod_comes() {
-    let mut stage = refused().await;
-    let touches = |stage: &Stage| {
-        let calls = stage.server.take_calls();
-        let of_deployment = calls
-            .iter()
-            .filter(|call| short(call) == "PATCH deployments/workspace-demo");
-        of_deployment.count()
-    };
-    assert_eq!(stage.status().reason.as_deref(), Some(reason::QUOTA_EXCEEDED));
-    let generation = stage.child::<Deployment>().unwrap().metadata.generation;
-    let clocks: [(fn() -> jiff::Timestamp, usize); 12] = [
-        (|| "2026-01-01T00:01:10Z".parse().unwrap(), 0),
-        (|| "2026-01-01T00:01:20Z".parse().unwrap(), 1),
-        (|| "2026-01-01T00:01:49Z".parse().unwrap(), 0),
-        (|| "2026-01-01T00:01:51Z".parse().unwrap(), 1),
-        (|| "2026-01-01T00:02:50Z".parse().unwrap(), 0),
-        (|| "2026-01-01T00:02:53Z".parse().unwrap(), 1),
-        (|| "2026-01-01T00:03:52Z".parse().unwrap(), 0),
-        (|| "2026-01-01T00:03:54Z".parse().unwrap(), 1),
-        (|| "2026-01-01T00:04:53Z".parse().unwrap(), 0),
-        (|| "2026-01-01T00:04:55Z".parse().unwrap(), 1),
-        (|| "2026-01-01T00:05:54Z".parse().unwrap(), 0),
-        (|| "2026-01-01T00:05:56Z".parse().unwrap(), 1),
-    ];
-    for (now, expected) in clocks {
-        stage.set_clock(now);
-        tokio::time::advance(std::time::Duration::from_secs(10)).await;
+#[tokio::test]
+async fn a_refused_pod_is_the_reason_at_once_and_tried_again_within_10_seconds() {
+    for (code, message, expected) in [
+        (
+            403,
+            "pods \"workspace-demo\" is forbidden: exceeded quota: small",
+            reason::QUOTA_EXCEEDED,
+        ),
+        (
+            403,
+            "pods \"workspace-demo\" is forbidden: violates PodSecurity \"restricted\": x",
+            reason::POD_SECURITY_VIOLATION,
+        ),
+        (
+            422,
+            "pods \"workspace-demo\" is forbidden: ValidatingAdmissionPolicy 'p' denied request: x",
+            reason::ADMISSION_DENIED,
+        ),
+        (
+            500,
+            "Internal error occurred: failed calling webhook \"w\": no endpoints",
+            reason::ADMISSION_DENIED,
+        ),
+    ] {
+        let mut stage = Stage::with_demo();
+        stage.fail(Method::POST, "pods", code, message, 2);
         for _ in 0..2 {
-            stage.reconcile().await.unwrap();
+            let again = seconds(&stage.reconcile().await.unwrap());
+            assert!(again <= 10.0, "{message}: {again}");
+            let status = stage.status();
+            assert_eq!(
+                (status.phase, status.reason.as_deref()),
+                (Some(Phase::Failed), Some(expected))
+            );
+            assert!(status.message.unwrap().starts_with("The Pod was refused: "));
+            assert!(stage.child::<Pod>().is_none());
         }
-        assert_eq!(touches(&stage), expected, "{}", now());
+        stage.run().await;
+        assert_eq!(stage.events(), [expected, "Starting", "Ready"], "reported once");
     }
-    let deployment = stage.child::<Deployment>().unwrap();
-    assert_eq!(
-        deployment.annotations()[names::RETRIED_AT],
-        "2026-01-01T00:05:56Z"
-    );
-    assert_eq!(deployment.metadata.generation, generation, "no new run");
-    stage.cluster();
-    stage.get_ready();
-    stage.set_clock(|| "2026-01-01T00:30:00Z".parse().unwrap());
+}
+
+#[tokio::test]
+async fn a_refusal_names_the_profile_that_asks_for_what_is_not_there() {
+    let mut stage = Stage::with_demo();
+    stage.server.put(&objects::execution_profile(
+        "p",
+        &json!({"priorityClassName": "batch"}),
+    ));
+    stage.edit_spec(|spec| spec["executionProfileRef"] = "p".into());
+    let message = "pods \"workspace-demo\" is forbidden: no PriorityClass with name batch was found";
+    stage.fail(Method::POST, "pods", 403, message, 1);
     stage.reconcile().await.unwrap();
-    assert_eq!((touches(&stage), stage.status().phase), (0, Some(Phase::Running)));
+    let status = stage.status();
+    assert_eq!(status.reason.as_deref(), Some(reason::PRIORITY_CLASS_NOT_FOUND));
+    assert!(status.message.unwrap().contains("the execution profile \"p\""));
+}
+
+#[tokio::test]
+async fn a_pod_that_its_node_refuses_is_replaced_after_a_while() {
+    fn later() -> jiff::Timestamp {
+        "2026-01-01T00:00:11Z".parse().unwrap()
+    }
+    let mut stage = Stage::with_demo();
+    stage.set_clock(|| "2026-01-01T00:00:02Z".parse().unwrap());
+    stage.reconcile().await.unwrap();
+    stage.cluster();
+    let first = run_of(&stage);
+    edit_pod(&stage, |pod| {
+        pod["status"] = json!({"phase": "Failed", "reason": "OutOfcpu", "message": "not enough"});
+    });
+    stage.reconcile().await.unwrap();
+    assert_eq!(run_of(&stage), first);
+    assert_eq!(stage.status().reason.as_deref(), Some(reason::UNSCHEDULABLE));
+    stage.set_clock(later);
+    stage.reconcile().await.unwrap();
+    stage.reconcile().await.unwrap();
+    assert_ne!(run_of(&stage), first);
 }

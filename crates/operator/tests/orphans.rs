@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use api::{Workspace, names};
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod, Service},
     networking::v1::NetworkPolicy,
 };
@@ -33,12 +32,6 @@ fn collect_dependents(stage: &Stage) {
     take::<Service>(stage);
     take::<PersistentVolumeClaim>(stage);
     take::<NetworkPolicy>(stage);
-    take::<Deployment>(stage);
-    for set in stage.all::<ReplicaSet>() {
-        stage
-            .server
-            .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
-    }
     for pod in stage.all::<Pod>() {
         stage
             .server
@@ -61,7 +54,6 @@ async fn a_foreground_deletion_removes_the_network_policy_only_after_the_last_po
         object["metadata"]["finalizers"] = json!([names::CLEANUP_FINALIZER, "foregroundDeletion"]);
     });
     collect_dependents(&stage);
-    assert!(stage.child::<Deployment>().is_none());
     stage.reconcile().await.unwrap();
     assert_eq!(reconcile_orphans(&mut stage).await, None);
     assert!(
@@ -122,21 +114,14 @@ async fn network_policies_with_a_workspace_and_foreign_ones_stay() {
     stage.sync();
     // The cache lags behind: it shows no workspace, and there is one.
     stage.server.put(&objects::workspace("demo"));
-    for set in stage.all::<ReplicaSet>() {
-        stage
-            .server
-            .remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
-    }
-    stage.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
+    stage.server.remove::<Pod>(Some(NAMESPACE), CHILD);
     let stray: NetworkPolicy = serde_json::from_value(json!({
         "metadata": {"name": "theirs", "namespace": NAMESPACE, "uid": "x",
             "labels": {names::WORKSPACE_LABEL: "gone"}, "annotations": {names::WORKSPACE_UID: "gone"}},
     }))
     .unwrap();
     stage.server.put(&stray);
-    stage.sync_one(5);
-    stage.sync_one(7);
-    stage.sync_one(8);
+    stage.sync_one(6);
     assert!(orphans::reconcile(&stage.context).await.is_some());
     assert_eq!(stage.all::<NetworkPolicy>().len(), 2);
 }

@@ -8,8 +8,7 @@ use api::{
 };
 use http::Method;
 use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Service},
+    core::v1::{PersistentVolumeClaim, Pod, Service},
     events::v1::Event,
     networking::v1::NetworkPolicy,
 };
@@ -92,7 +91,7 @@ fn writes() -> [(Method, &'static str); 5] {
         (Method::PATCH, "persistentvolumeclaims"),
         (Method::POST, "services"),
         (Method::POST, "networkpolicies"),
-        (Method::POST, "deployments"),
+        (Method::POST, "pods"),
         (Method::PATCH, "status"),
     ]
 }
@@ -102,7 +101,7 @@ fn made_once(stage: &Stage) {
     assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1);
     assert_eq!(stage.all::<Service>().len(), 1);
     assert_eq!(stage.all::<NetworkPolicy>().len(), 1);
-    assert_eq!(stage.all::<Deployment>().len(), 1);
+    assert_eq!(stage.all::<Pod>().len(), 1);
     assert_eq!(stage.status().run_id, Some(run_id(&stage.child().unwrap())));
 }
 
@@ -114,7 +113,7 @@ fn every_disruption_was_met(stage: &Stage) {
 async fn running() -> (Stage, Process) {
     let stage = Stage::with_demo();
     let process = begin(&stage);
-    within("a start", Duration::from_secs(10), || stage.replicas() == Some(1)).await;
+    within("a start", Duration::from_secs(10), || !stage.is_ending()).await;
     stage.cluster();
     stage.get_ready();
     within("a ready workspace", Duration::from_secs(10), || {
@@ -127,12 +126,11 @@ async fn running() -> (Stage, Process) {
 #[tokio::test(start_paused = true)]
 async fn what_happened_while_watches_were_gone_is_found_after_listing_anew() {
     let (stage, _process) = running().await;
-    let run = run_id(&stage.child().unwrap());
     stage.server.take_calls();
     set(&stage, DesiredStatus::Stopped);
     // The stop is older than anything that a watch can begin with now.
     stage.server.forget_history();
-    within("the stop", Duration::from_mins(1), || stage.replicas() == Some(0)).await;
+    within("the stop", Duration::from_mins(1), || stage.is_ending()).await;
     stage.cluster();
     stage.end_pods();
     stage.server.forget_history();
@@ -141,11 +139,11 @@ async fn what_happened_while_watches_were_gone_is_found_after_listing_anew() {
     })
     .await;
     let written = stage.server.take_calls();
-    let scaled = written
+    let ended = written
         .iter()
-        .filter(|call| call.is_write() && call.path.contains("deployments"));
-    assert_eq!(scaled.count(), 1);
-    assert_eq!(run_id(&stage.child().unwrap()), run);
+        .filter(|call| call.is_write() && call.path.contains("pods"));
+    assert_eq!(ended.count(), 1);
+    assert!(stage.all::<Pod>().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,10 +152,10 @@ async fn an_operator_that_was_cut_off_goes_on_where_it_was() {
     stage.server.partition(true);
     set(&stage, DesiredStatus::Stopped);
     tokio::time::sleep(Duration::from_mins(5)).await;
-    assert_eq!(stage.replicas(), Some(1), "the pod is not touched");
+    assert!(!stage.is_ending(), "the pod is not touched");
     stage.server.partition(false);
-    within("the stop", Duration::from_mins(2), || stage.replicas() == Some(0)).await;
-    assert_eq!(stage.all::<Deployment>().len(), 1);
+    within("the stop", Duration::from_mins(2), || stage.is_ending()).await;
+    assert_eq!(stage.all::<Pod>().len(), 1);
     assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1);
 }
 
@@ -184,7 +182,7 @@ async fn a_server_that_never_answers_a_call_delays_one_reconcile_and_no_more() {
         (Method::PATCH, "persistentvolumeclaims/workspace-demo"),
         // A creation's path names no object: it is the one whose turn comes first that waits.
         (Method::POST, "services"),
-        (Method::POST, "deployments"),
+        (Method::POST, "pods"),
         (Method::PATCH, "demo/status"),
     ] {
         let stage = Stage::with_demo();
@@ -203,7 +201,7 @@ async fn a_server_that_never_answers_a_call_delays_one_reconcile_and_no_more() {
         every_disruption_was_met(&stage);
         within("the next try", Duration::from_mins(1), || started() == 2).await;
         assert_eq!(stage.all::<Service>().len(), 2, "{path}");
-        assert_eq!(stage.all::<Deployment>().len(), 2, "{path}");
+        assert_eq!(stage.all::<Pod>().len(), 2, "{path}");
     }
 }
 
@@ -238,12 +236,7 @@ async fn answers_that_are_lost_double_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_starting_operator_writes_nothing_before_its_caches_are_filled() {
-    for late in [
-        "workspacemanagers",
-        "pods",
-        "deployments",
-        "persistentvolumeclaims",
-    ] {
+    for late in ["workspacemanagers", "pods", "pods", "persistentvolumeclaims"] {
         let (stage, process) = running().await;
         let before = stage.workspace();
         drop(process);

@@ -5,10 +5,7 @@ use api::{
     condition::{self, PROGRESSING, reason},
     workspace::Phase,
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Service},
-};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use serde_json::json;
 use testkit::objects::NAMESPACE;
 
@@ -51,10 +48,7 @@ async fn a_foreign_object_of_our_name_is_left_alone_and_reported() {
         (Some(Phase::Failed), Some(reason::NAME_CONFLICT))
     );
     assert!(status.message.unwrap().contains("Service named workspace-demo"));
-    assert!(
-        stage.child::<Deployment>().is_none(),
-        "no pod without its surroundings"
-    );
+    assert!(stage.child::<Pod>().is_none(), "no pod without its surroundings");
     let service = stage.child::<Service>().unwrap();
     assert_eq!(service.spec.unwrap().selector.unwrap()["app"], "theirs");
     assert_eq!(service.metadata.owner_references, None);
@@ -73,13 +67,13 @@ async fn a_predecessor_s_terminating_disk_is_waited_for() {
     assert_eq!(status.phase, Some(Phase::Starting));
     let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
     assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
-    assert!(stage.child::<Deployment>().is_none());
+    assert!(stage.child::<Pod>().is_none());
 
     stage
         .server
         .remove::<PersistentVolumeClaim>(Some(NAMESPACE), CHILD);
     stage.reconcile().await.unwrap();
-    assert!(stage.child::<Deployment>().is_some());
+    assert!(stage.child::<Pod>().is_some());
     assert_ne!(
         stage
             .child::<PersistentVolumeClaim>()

@@ -1,7 +1,7 @@
 //! Service accounts of pods: created before their pods, never another's, and deleted when no workspace needs them.
 
 use api::{WorkspaceExecutionProfile, condition::reason, workspace::Phase};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::ServiceAccount};
+use k8s_openapi::api::{core::v1::Pod, core::v1::ServiceAccount};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
@@ -22,8 +22,7 @@ fn account(stage: &Stage) -> Option<ServiceAccount> {
 }
 
 fn runs_as(stage: &Stage) -> Option<String> {
-    let template = stage.child::<Deployment>()?.spec?.template;
-    template.spec?.service_account_name
+    stage.child::<Pod>()?.spec?.service_account_name
 }
 
 fn set(stage: &Stage, spec: &Value) {
@@ -41,7 +40,7 @@ async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_t
     stage.reconcile().await.unwrap();
     let writes = stage.writes();
     let position = |line: &str| writes.iter().position(|write| write == line).unwrap();
-    assert!(position(&format!("PATCH serviceaccounts/{ACCOUNT}")) < position("POST deployments"));
+    assert!(position(&format!("PATCH serviceaccounts/{ACCOUNT}")) < position("POST pods"));
     assert_eq!(runs_as(&stage).as_deref(), Some(ACCOUNT));
     let made = account(&stage).unwrap();
     assert_eq!(made.annotations()["example.com/role"], "team");
@@ -106,7 +105,7 @@ async fn a_foreign_account_of_the_name_is_never_used_and_no_pod_runs() {
             "{status:?}"
         );
         assert!(status.message.unwrap().contains(ACCOUNT));
-        assert!(stage.child::<Deployment>().is_none());
+        assert!(stage.child::<Pod>().is_none());
         assert!(account(&stage).unwrap().owner_references().is_empty());
         assert_eq!(account(&stage).unwrap().uid().as_deref(), Some("another"));
     }
@@ -141,9 +140,6 @@ async fn a_profile_that_does_not_exist_is_waited_for() {
         &json!({"priorityClassName": "high"}),
     ));
     stage.reconcile().await.unwrap();
-    let template = stage.child::<Deployment>().unwrap().spec.unwrap().template;
-    assert_eq!(
-        template.spec.unwrap().priority_class_name.as_deref(),
-        Some("high")
-    );
+    let pod = stage.child::<Pod>().unwrap();
+    assert_eq!(pod.spec.unwrap().priority_class_name.as_deref(), Some("high"));
 }

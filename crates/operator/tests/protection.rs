@@ -124,7 +124,7 @@ async fn a_workspace_starts_by_itself_once_all_that_it_refers_to_has_the_finaliz
     let limit = std::time::Duration::from_secs(10);
     tokio::select! {
         () = catalog => panic!("the catalog controller has ended"),
-        () = within("a start", limit, || stage.replicas() == Some(1)) => {}
+        () = within("a start", limit, || !stage.is_ending()) => {}
     }
     assert!(is_held(&stage));
     assert!(stage.all::<WorkspaceManager>().iter().all(is_protected));

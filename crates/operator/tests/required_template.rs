@@ -5,7 +5,7 @@ use api::{
     condition::{self, VALID, reason},
     workspace::{DesiredStatus, Phase, UpdatePolicy},
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use k8s_openapi::api::{core::v1::Pod, core::v1::Service};
 use testkit::objects::{self, NAMESPACE};
 
 use crate::stage::Stage;
@@ -50,25 +50,18 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
         assert_eq!(status.resolved, before.resolved);
         assert_eq!(status.pending_update, [""; 0]);
         assert_eq!(stage.child_pod(), pod);
-        // Its pod ends and is replaced, because no user stopped the workspace.
-        stage.end_pods();
-        stage.cluster();
-        stage.get_ready();
-        stage.reconcile().await.unwrap();
-        assert_eq!(stage.status().phase, Some(Phase::Running));
-
         stage.stop().await;
         stage.set(DesiredStatus::Running);
         stage.reconcile().await.unwrap();
         assert_eq!(
-            (stage.status().phase, stage.replicas()),
-            (Some(Phase::Invalid), Some(0))
+            (stage.status().phase, stage.is_ending()),
+            (Some(Phase::Invalid), true)
         );
         require(&mut stage, false);
         stage.reconcile().await.unwrap();
         assert_eq!(
-            (stage.status().phase, stage.replicas()),
-            (Some(Phase::Starting), Some(1))
+            (stage.status().phase, stage.is_ending()),
+            (Some(Phase::Starting), false)
         );
     }
 }
@@ -85,7 +78,7 @@ async fn where_a_template_is_required_only_workspaces_that_name_one_get_children
     stage.reconcile().await.unwrap();
     stage.reconcile_unsynced("bounded").await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Invalid));
-    assert!(stage.child::<Service>().is_none() && stage.child::<Deployment>().is_none());
+    assert!(stage.child::<Service>().is_none() && stage.child::<Pod>().is_none());
     let bounded: Workspace = stage.server.get(Some(NAMESPACE), "bounded").unwrap();
     assert_eq!(bounded.status.unwrap().phase, Some(Phase::Starting));
 }

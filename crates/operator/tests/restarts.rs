@@ -4,10 +4,8 @@ use api::{
     Workspace, names,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{Pod, PodTemplateSpec, Service},
-};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::ResourceExt as _;
 use operator::plan::Build;
 use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
@@ -31,8 +29,8 @@ fn annotate(stage: &Stage, key: &str, value: &str) {
 }
 
 fn port(stage: &Stage) -> i32 {
-    let deployment = json!(stage.child::<Deployment>().unwrap());
-    let port = &deployment["spec"]["template"]["spec"]["containers"][0]["ports"][0]["containerPort"];
+    let pod = json!(stage.child::<Pod>().unwrap());
+    let port = &pod["spec"]["containers"][0]["ports"][0]["containerPort"];
     i32::try_from(port.as_i64().unwrap()).unwrap()
 }
 
@@ -46,8 +44,7 @@ async fn settle(stage: &mut Stage) {
     for _ in 0..4 {
         stage.reconcile().await.unwrap();
         stage.cluster();
-        let deployment = stage.child::<Deployment>();
-        if deployment.is_none_or(|deployment| deployment.spec.unwrap().replicas == Some(0)) {
+        if stage.is_ending() {
             stage.end_pods();
         } else {
             stage.get_ready();
@@ -59,11 +56,11 @@ async fn settle(stage: &mut Stage) {
 #[tokio::test]
 async fn an_edit_of_a_running_workspace_is_pending_until_it_is_stopped_and_started() {
     let mut stage = Stage::with_running_demo().await;
-    let first = stage.child::<Deployment>().unwrap();
+    let first = stage.child::<Pod>().unwrap();
     stage.edit_spec(|spec| spec["port"] = 9000.into());
     settle(&mut stage).await;
     assert_eq!(stage.status().pending_update, ["spec.port"]);
-    assert_eq!(stage.child::<Deployment>().unwrap().spec, first.spec);
+    assert_eq!(stage.child::<Pod>().unwrap().spec, first.spec);
     stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
     settle(&mut stage).await;
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
@@ -83,14 +80,12 @@ fn another_build() -> Build {
             let labels = meta.labels.get_or_insert_default();
             labels.insert("example.com/build".to_owned(), "another".to_owned());
         },
-        deployment: |deployment| {
-            let annotations = deployment.metadata.annotations.as_mut().unwrap();
+        pod: |pod| {
+            let annotations = pod.metadata.annotations.as_mut().unwrap();
             let record = annotations.get_mut(names::STARTED_FROM).unwrap();
             let mut fields: Value = serde_json::from_str(record).unwrap();
             fields["anotherBuild"] = json!({"since": "another"});
             *record = fields.to_string();
-            let meta = deployment.spec.as_mut().unwrap().template.metadata.as_mut();
-            let annotations = meta.unwrap().annotations.get_or_insert_default();
             annotations.insert("example.com/build".to_owned(), "another".to_owned());
         },
     }
@@ -99,45 +94,40 @@ fn another_build() -> Build {
 #[tokio::test]
 async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_no_workspace_nor_does_a_rollback() {
     let relabelled = |stage: &Stage| {
-        let labels = [
-            stage.child::<Deployment>().unwrap().metadata.labels,
-            stage.child::<Service>().unwrap().metadata.labels,
-        ];
-        labels.map(|labels| labels.unwrap().contains_key("example.com/build"))
+        let labels = stage.child::<Service>().unwrap().metadata.labels;
+        labels.unwrap().contains_key("example.com/build")
     };
-    let template = |stage: &Stage| stage.child::<Deployment>().unwrap().spec.unwrap().template;
-    let pods = |stage: &Stage| -> Vec<_> {
-        let pods = stage.all::<Pod>();
-        pods.into_iter().map(|pod| pod.metadata.uid.unwrap()).collect()
+    let pod = |stage: &Stage| {
+        let mut pod = stage.child::<Pod>().unwrap();
+        pod.metadata.resource_version = None;
+        pod
     };
-    let of_another = |template: &PodTemplateSpec| {
-        json!(template)["metadata"]["annotations"]["example.com/build"] == "another"
-    };
+    let of_another = |pod: &Pod| pod.annotations().contains_key("example.com/build");
     for policy in ["OnStop", "Always"] {
         let mut stage = Stage::with_running_demo().await;
         stage.edit_spec(|spec| spec["updatePolicy"] = policy.into());
         settle(&mut stage).await;
-        let first = (template(&stage), pods(&stage));
+        let first = pod(&stage);
         stage.upgrade(another_build());
         settle(&mut stage).await;
-        assert_eq!(relabelled(&stage), [true, true]);
-        assert_eq!((template(&stage), pods(&stage)), first, "{policy}");
+        assert!(relabelled(&stage));
+        assert_eq!(pod(&stage), first, "{policy}");
         assert_eq!(stage.status().pending_update, [""; 0], "{policy}");
         assert_eq!(stage.status().phase, Some(Phase::Running));
 
         stage.stop().await;
         stage.set(DesiredStatus::Running);
         settle(&mut stage).await;
-        assert!(of_another(&template(&stage)), "{policy}");
-        let second = (template(&stage), pods(&stage));
+        assert!(of_another(&pod(&stage)), "{policy}");
+        let second = pod(&stage);
         stage.replace_operator(None);
         settle(&mut stage).await;
-        assert_eq!((template(&stage), pods(&stage)), second, "{policy}");
+        assert_eq!(pod(&stage), second, "{policy}");
         assert_eq!(stage.status().pending_update, [""; 0], "{policy}");
         stage.stop().await;
         stage.set(DesiredStatus::Running);
         settle(&mut stage).await;
-        assert!(!of_another(&template(&stage)), "{policy}");
+        assert!(!of_another(&pod(&stage)), "{policy}");
     }
 }
 
@@ -180,13 +170,10 @@ async fn always_ends_the_pod_before_it_starts_the_next_one() {
     stage.reconcile().await.unwrap();
     let writes = stage.writes();
     assert!(
-        writes.contains(&"PATCH deployments/workspace-demo".to_owned()),
+        writes.contains(&"DELETE pods/workspace-demo".to_owned()),
         "{writes:?}"
     );
-    assert_eq!(
-        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
-        Some(0)
-    );
+    assert!(stage.is_ending());
     stage.cluster();
     stage.reconcile().await.unwrap();
     assert_eq!(port(&stage), 8888, "a pod is left: one pod per disk, always");
@@ -235,21 +222,19 @@ async fn a_new_operator_with_other_settings_writes_nothing_and_sends_no_event() 
 }
 
 #[tokio::test]
-async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_next_start() {
+async fn an_external_change_of_the_image_is_reported_and_right_at_the_next_start() {
     let mut stage = Stage::with_running_demo().await;
     let external_change = |object: &mut Value| {
         object["metadata"]["managedFields"] = json!([{
             "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
-            "fieldsV1": {"f:spec": {"f:template": {"f:spec": {"f:hostNetwork": {}}}}},
+            "fieldsV1": {"f:spec": {"f:containers": {"k:{\"name\":\"workspace\"}": {"f:image": {}}}}},
         }]);
-        object["spec"]["template"]["spec"]["hostNetwork"] = true.into();
+        object["spec"]["containers"][0]["image"] = "example.com/other:1".into();
     };
-    stage
-        .server
-        .edit::<Deployment>(Some(NAMESPACE), CHILD, external_change);
+    stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, external_change);
     stage.reconcile().await.unwrap();
     let status = stage.status();
-    assert_eq!(status.pending_update, ["deployment.spec.template"]);
+    assert_eq!(status.pending_update, ["pod.spec.containers.image"]);
     assert!(
         status.message.as_ref().unwrap().contains("kubectl-edit"),
         "{:?}",
@@ -261,11 +246,10 @@ async fn an_external_change_of_the_pod_template_is_reported_and_reverted_at_the_
     stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
     settle(&mut stage).await;
     let writes = stage.writes();
-    let of_deployment = writes.iter().filter(|write| write.contains("deployments"));
-    let expected = ["DELETE deployments/workspace-demo", "POST deployments"];
-    assert_eq!(of_deployment.collect::<Vec<_>>(), expected);
-    let deployment = json!(stage.child::<Deployment>().unwrap());
-    assert_eq!(deployment["spec"]["template"]["spec"]["hostNetwork"], Value::Null);
+    let of_pod = writes.iter().filter(|write| write.contains("pods"));
+    assert_eq!(of_pod.collect::<Vec<_>>(), ["POST pods"]);
+    let pod = json!(stage.child::<Pod>().unwrap());
+    assert_ne!(pod["spec"]["containers"][0]["image"], "example.com/other:1");
     assert_eq!(stage.all::<Pod>().len(), 1);
     assert_eq!(stage.status().pending_update, [""; 0]);
 }

@@ -9,7 +9,6 @@ use api::{
 };
 use http::Method;
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod, Service},
     events::v1::Event as StoredEvent,
     networking::v1::NetworkPolicy,
@@ -128,9 +127,10 @@ impl Stage {
         assert_eq!(self.status().phase, Some(Phase::Running));
     }
 
-    /// How many pods the Deployment of `demo` is to have.
-    pub(crate) fn replicas(&self) -> Option<i32> {
-        self.child::<Deployment>()?.spec?.replicas
+    /// Whether the pod of `demo` was asked to end, or is gone.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.child::<Pod>()
+            .is_none_or(|pod| pod.metadata.deletion_timestamp.is_some())
     }
 
     /// Lets all watches catch up.
@@ -141,7 +141,7 @@ impl Stage {
     }
 
     /// How many watches there are for [`Stage::sync_one`].
-    pub(crate) const WATCHES: usize = 13;
+    pub(crate) const WATCHES: usize = 11;
 
     /// Lets one watch catch up.
     pub(crate) fn sync_one(&mut self, watch: usize) {
@@ -152,13 +152,11 @@ impl Stage {
             2 => fill::<WorkspaceManager>(server, &mut writers.managers),
             3 => fill::<StorageClass>(server, &mut writers.storage_classes),
             4 => fill_children(server, &mut writers.claims),
-            5 => fill_children(server, &mut writers.deployments),
-            6 => fill_children(server, &mut writers.services),
-            7 => fill_children(server, &mut writers.policies),
-            8 => fill_children(server, &mut writers.replica_sets),
-            9 => fill_children(server, &mut writers.accounts),
-            10 => fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles),
-            11 => fill::<WorkspaceShare>(server, &mut writers.shares),
+            5 => fill_children(server, &mut writers.services),
+            6 => fill_children(server, &mut writers.policies),
+            7 => fill_children(server, &mut writers.accounts),
+            8 => fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles),
+            9 => fill::<WorkspaceShare>(server, &mut writers.shares),
             _ => fill_children(server, &mut writers.pods),
         }
     }
@@ -207,22 +205,14 @@ impl Stage {
         reconcile(object, self.context.clone()).await
     }
 
-    /// What the deployment and replica set controllers do: a pod where one is wanted, none elsewhere. Pods end only when
-    /// [`Stage::end_pods`] is called.
+    /// What the scheduler does: claims are bound, and a new pod gets a node. Pods end only when [`Stage::end_pods`] is called.
     pub(crate) fn cluster(&self) {
         self.bind_claims();
-        for deployment in self.server.all::<Deployment>() {
-            let replicas = deployment.spec.as_ref().unwrap().replicas.unwrap();
-            self.server
-                .edit::<Deployment>(Some(NAMESPACE), &deployment.name_any(), |object| {
-                    object["status"]["observedGeneration"] = object["metadata"]["generation"].clone();
-                });
-            let set = objects::replica_set_of(&deployment);
-            self.server.put(&set);
-            if replicas == 0 {
-                self.mark_pods();
-            } else if self.all::<Pod>().is_empty() {
-                self.server.put(&objects::pod_of(&set));
+        for pod in self.all::<Pod>() {
+            if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_none()) {
+                let mut pod = objects::stored(pod);
+                pod.spec.as_mut().unwrap().node_name = Some("n".to_owned());
+                self.server.put(&pod);
             }
         }
     }
@@ -239,18 +229,10 @@ impl Stage {
         }
     }
 
-    fn mark_pods(&self) {
-        for pod in self.all::<Pod>() {
-            self.server
-                .edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |object| {
-                    object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-                });
-        }
-    }
-
-    /// Every pod gets ready.
+    /// Every pod that is not ending gets ready.
     pub(crate) fn get_ready(&self) {
-        for pod in self.all::<Pod>() {
+        let pods = self.all::<Pod>().into_iter();
+        for pod in pods.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
             self.server.put(&objects::ready(pod, "10.0.0.9"));
         }
     }
@@ -262,24 +244,9 @@ impl Stage {
         }
     }
 
-    /// A user deletes the Deployment of `demo` with `--cascade=orphan`: its replica sets remain, without a controller.
-    pub(crate) fn orphan(&self) {
-        self.server.remove::<Deployment>(Some(NAMESPACE), CHILD);
-        for set in self.all::<ReplicaSet>() {
-            self.server
-                .edit::<ReplicaSet>(Some(NAMESPACE), &set.name_any(), |object| {
-                    object["metadata"]["ownerReferences"] = Value::Null;
-                });
-        }
-    }
-
-    /// Everything that is held by nothing but a foreground deletion goes, owners last.
+    /// Every pod ends, and everything that was deleted goes.
     pub(crate) fn collect_garbage(&self) {
         self.end_pods();
-        for set in self.all::<ReplicaSet>() {
-            self.server.remove::<ReplicaSet>(Some(NAMESPACE), &set.name_any());
-        }
-        self.drop_deleted::<Deployment>();
         self.drop_deleted::<Service>();
         self.drop_deleted::<NetworkPolicy>();
         self.drop_deleted::<PersistentVolumeClaim>();
@@ -421,7 +388,7 @@ pub(crate) fn seconds(action: &Action) -> f64 {
     number.parse::<f64>().unwrap() * unit
 }
 
-/// `PATCH deployments/workspace-demo`, `POST events`.
+/// `PATCH pods/workspace-demo`, `POST events`.
 pub(crate) fn short(call: &Call) -> String {
     let mut segments: Vec<_> = call
         .path
@@ -435,19 +402,8 @@ pub(crate) fn short(call: &Call) -> String {
     format!("{} {}", call.method, segments.join("/"))
 }
 
-pub(crate) fn run_id(deployment: &Deployment) -> String {
-    let labels = deployment
-        .spec
-        .as_ref()
-        .unwrap()
-        .template
-        .metadata
-        .as_ref()
-        .unwrap()
-        .labels
-        .clone()
-        .unwrap();
-    labels[names::RUN_ID_LABEL].clone()
+pub(crate) fn run_id(pod: &Pod) -> String {
+    pod.labels()[names::RUN_ID_LABEL].clone()
 }
 
 fn fill<K>(server: &ApiServer, writer: &mut CacheWriter<K>)

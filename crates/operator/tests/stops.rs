@@ -3,8 +3,7 @@
 use api::{WorkspaceExecutionProfile, WorkspaceManager, workspace::DesiredStatus, workspace::Phase};
 use http::Method;
 use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
+    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
 };
 use serde_json::{Value, json};
@@ -107,7 +106,7 @@ impl Child {
 
 /// Whether the cluster has to end the pod of `demo`.
 fn has_to_end(stage: &Stage) -> bool {
-    stage.replicas() == Some(0)
+    stage.is_ending()
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,9 +157,9 @@ async fn the_same_failures_start_nothing_half_made() {
             child.fail(&stage, failure);
             let _ = stage.reconcile().await;
             assert!(child.was_tried(&stage), "{what}");
-            assert!(stage.child::<Deployment>().is_none(), "{what}");
+            assert!(stage.child::<Pod>().is_none(), "{what}");
             stage.reconcile().await.unwrap();
-            assert!(stage.child::<Deployment>().is_some(), "{what}");
+            assert!(stage.child::<Pod>().is_some(), "{what}");
             assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1, "{what}");
             assert_eq!(stage.all::<ServiceAccount>().len(), 1, "{what}");
             assert_eq!(stage.status().phase, Some(Phase::Starting), "{what}");

@@ -6,7 +6,7 @@ use api::{
     names::IN_USE_FINALIZER,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service};
+use k8s_openapi::api::{core::v1::Pod, core::v1::Service};
 use operator::controllers::{catalog, catalog::CatalogState};
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
@@ -191,7 +191,7 @@ async fn a_stopped_workspace_that_never_used_it_does_not_start_and_reports_why()
             valid(&stage),
             ("False".to_owned(), subject.terminating().to_owned(), reported)
         );
-        assert!(stage.child::<Service>().is_none() && stage.child::<Deployment>().is_none());
+        assert!(stage.child::<Service>().is_none() && stage.child::<Pod>().is_none());
         settle(&mut stage).await;
         let theirs = ["example.com/theirs".to_owned()];
         assert_eq!(
@@ -238,7 +238,7 @@ async fn a_stopped_workspace_with_a_disk_is_rejected_by_a_manager_that_is_being_
         stage.replace_operator(None);
         stage.reconcile().await.unwrap();
         assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
-        assert_eq!(stage.replicas(), Some(0), "{subject:?}");
+        assert!(stage.all::<Pod>().is_empty(), "{subject:?}");
         // A rejected workspace is not counted.
         settle(&mut stage).await;
         subject.edit(&stage, |object| {

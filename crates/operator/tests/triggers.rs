@@ -2,9 +2,9 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use api::WorkspaceManager;
+use api::{WorkspaceManager, names};
 use futures::{Stream, StreamExt as _, stream::BoxStream};
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, networking::v1::NetworkPolicy};
+use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kit::scope::Scope;
 use kube::ResourceExt as _;
 use operator::cache::{
@@ -52,11 +52,9 @@ async fn calm(triggers: &mut (impl Stream + Unpin)) {
 }
 
 fn label(stage: &Stage, value: &str) {
-    stage
-        .server
-        .edit::<Deployment>(Some(NAMESPACE), CHILD, |deployment| {
-            deployment["metadata"]["labels"]["example.com/a"] = json!(value);
-        });
+    stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, |pod| {
+        pod["metadata"]["labels"][names::QUEUE_LABEL] = json!(value);
+    });
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,7 +62,7 @@ async fn changes_of_children_and_users_and_deletions_trigger_at_once() {
     let stage = Stage::with_running_demo().await;
     let mut triggers = triggers(&stage).await;
     label(&stage, "b");
-    assert!(late(&mut triggers).await < AT_ONCE, "a Deployment was changed");
+    assert!(late(&mut triggers).await < AT_ONCE, "a pod was changed");
     calm(&mut triggers).await;
 
     stage.edit_spec(|spec| spec["displayName"] = json!("another"));

@@ -46,7 +46,7 @@ async fn portal(stored: &Stored) -> Portal {
     let portal = Portal::start(|server| {
         server.put(&workspace("lab"));
         let pod = json!({
-            "metadata": {"name": "workspace-lab-1", "namespace": "team", "labels": {WORKSPACE_LABEL: "lab"}},
+            "metadata": {"name": "workspace-lab", "namespace": "team", "labels": {WORKSPACE_LABEL: "lab"}},
             "spec": {"containers": [{"name": "workspace"}]},
         });
         server.put(&serde_json::from_value::<Pod>(pod).unwrap());

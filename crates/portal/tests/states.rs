@@ -196,7 +196,7 @@ async fn a_deletion_says_what_is_left_and_is_no_warning() {
     let portal = Portal::start(|server| {
         server.put(&leaving);
         server.put(&claim);
-        server.put(&pod("workspace-lab-1", "two", &[]));
+        server.put(&pod("workspace-lab", "two", &[]));
     })
     .await;
     let page = portal.json("alice", "/w/team/lab").await;
@@ -206,7 +206,7 @@ async fn a_deletion_says_what_is_left_and_is_no_warning() {
     assert_eq!(tone, "wait");
     assert!(
         what.starts_with("Deleting for ")
-            && what.ends_with("Still there: Pod workspace-lab-1, PersistentVolumeClaim workspace-lab."),
+            && what.ends_with("Still there: Pod workspace-lab, PersistentVolumeClaim workspace-lab."),
         "{what}"
     );
     assert_eq!(page["explanation"]["findings"][0]["cures"], json!([]));
@@ -250,12 +250,12 @@ async fn a_slow_pull_says_since_when_the_image_is_being_pulled() {
     let since = seconds_ago(240);
     let pulling: Event = serde_json::from_value(json!({
         "metadata": {"name": "pulling", "namespace": "team"}, "reason": "Pulling", "firstTimestamp": since,
-        "involvedObject": {"kind": "Pod", "name": "workspace-lab-1", "namespace": "team", "uid": "uid-of-workspace-lab-1", "fieldPath": "spec.containers{workspace}"},
+        "involvedObject": {"kind": "Pod", "name": "workspace-lab", "namespace": "team", "uid": "uid-of-workspace-lab", "fieldPath": "spec.containers{workspace}"},
     }))
     .unwrap();
     let portal = Portal::start(|server| {
         server.put(&lab(&json!({}), &json!({}), &starting));
-        server.put(&pod("workspace-lab-1", "two", &["PodScheduled"]));
+        server.put(&pod("workspace-lab", "two", &["PodScheduled"]));
         server.put(&pulling);
     })
     .await;

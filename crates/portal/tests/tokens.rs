@@ -32,7 +32,7 @@ async fn portal() -> Portal {
     let portal = Portal::start_by_token(|server| {
         server.put(&workspace("lab"));
         let pod = json!({
-            "metadata": {"name": "workspace-lab-1", "namespace": "team", "labels": {WORKSPACE_LABEL: "lab"}},
+            "metadata": {"name": "workspace-lab", "namespace": "team", "labels": {WORKSPACE_LABEL: "lab"}},
             "spec": {"containers": [{"name": "workspace"}]},
         });
         server.put(&serde_json::from_value::<Pod>(pod).unwrap());

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 const MAX_SLUG: usize = 40;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
-/// Name of every child of the workspace `name`: claim, Deployment, Service, NetworkPolicy.
+/// Name of every child of the workspace `name`: claim, Pod, Service, NetworkPolicy.
 pub fn child(name: &str) -> String {
     format!("workspace-{name}")
 }

@@ -1,11 +1,8 @@
 //! Names -> initial objects for tests (pure).
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate, names};
-use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
-    core::v1::Pod,
-};
-use kube::{Resource as _, ResourceExt as _};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -88,50 +85,13 @@ pub fn execution_profile(name: &str, spec: &Value) -> WorkspaceExecutionProfile 
     }))
 }
 
-/// The replica set that the deployment controller creates for `deployment`.
-pub fn replica_set_of(deployment: &Deployment) -> ReplicaSet {
-    let spec = deployment.spec.clone().unwrap_or_default();
-    let labels = spec
-        .template
-        .metadata
-        .as_ref()
-        .and_then(|meta| meta.labels.clone());
-    object(json!({
-        "metadata": {
-            "name": format!("{}-5d8f", deployment.name_any()),
-            "namespace": deployment.namespace(),
-            "uid": format!("{}-rs", deployment.uid().unwrap_or_default()),
-            "generation": 1,
-            "labels": labels,
-            "annotations": deployment.annotations(),
-            "ownerReferences": [deployment.controller_owner_ref(&())],
-        },
-        "spec": {"replicas": spec.replicas, "selector": spec.selector, "template": spec.template},
-        "status": {"replicas": 0, "observedGeneration": 1},
-    }))
-}
-
-/// The pod that the replica set controller creates for `replica_set`: pending, without an address.
-pub fn pod_of(replica_set: &ReplicaSet) -> Pod {
-    let template = replica_set
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.clone())
-        .unwrap_or_default();
-    let meta = template.metadata.unwrap_or_default();
-    object(json!({
-        "metadata": {
-            "name": format!("{}-abcde", replica_set.name_any()),
-            "namespace": replica_set.namespace(),
-            "uid": format!("{}-pod", replica_set.uid().unwrap_or_default()),
-            "creationTimestamp": "2026-01-01T00:00:00Z",
-            "labels": meta.labels,
-            "annotations": meta.annotations,
-            "ownerReferences": [replica_set.controller_owner_ref(&())],
-        },
-        "spec": template.spec,
-        "status": {"phase": "Pending"},
-    }))
+/// The same pod as the API server stores it: pending, without an address.
+pub fn stored(mut pod: Pod) -> Pod {
+    let uid = format!("uid-of-{}", pod.name_any());
+    pod.metadata.uid.get_or_insert(uid);
+    pod.metadata.creation_timestamp = object(json!("2026-01-01T00:00:00Z"));
+    pod.status = object(json!({"phase": "Pending"}));
+    pod
 }
 
 /// The same pod, running and ready at `ip`.

@@ -9,10 +9,7 @@ use api::Workspace;
 use futures::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{
-        apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Pod},
-    },
+    api::core::v1::{PersistentVolumeClaim, Pod},
 };
 use kube::{
     Api, Client, Resource,
@@ -60,8 +57,6 @@ impl<K: Clone> History<K> {
 pub struct Histories {
     /// Workspaces.
     pub workspaces: History<Workspace>,
-    /// Deployments.
-    pub deployments: History<Deployment>,
     /// Pods.
     pub pods: History<Pod>,
     /// Claims.
@@ -78,11 +73,9 @@ impl Drop for Histories {
 impl Histories {
     /// Starts the watches.
     pub(super) fn of(client: &Client, namespace: &str) -> Self {
-        let (workspaces, deployments, pods, claims) =
-            (History::new(), History::new(), History::new(), History::new());
+        let (workspaces, pods, claims) = (History::new(), History::new(), History::new());
         let watches: FuturesUnordered<BoxFuture<'static, ()>> = [
             workspaces.watch(client, namespace),
-            deployments.watch(client, namespace),
             pods.watch(client, namespace),
             claims.watch(client, namespace),
         ]
@@ -90,7 +83,6 @@ impl Histories {
         .collect();
         Self {
             workspaces,
-            deployments,
             pods,
             claims,
             watching: tokio::spawn(watches.for_each(|()| std::future::ready(()))),

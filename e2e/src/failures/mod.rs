@@ -4,7 +4,7 @@
 //! `kubectl workspace explain` and the gateway's page must give the owner the same explanation with the remedy. The portal must then stop.
 //! They are read after the time of the report is known.
 //!
-//! Some reasons (`ReplicasCorrected`, `DeploymentRestored`, `PodTemplateChanged`) are only in an Event, not in the status, so none of them is
+//! Some reasons (`PodLost`, `PodTemplateChanged`) are only in an Event, not in the status, so none of them is
 //! read. The gateway's page exists only in place of a workspace that has an address and has not started. No row has a workspace that
 //! admission refuses: there is none to explain.
 //!

@@ -143,8 +143,8 @@ pub(crate) async fn keeps_its_home(
     workspace::stop(&workspaces, &name).await?;
     let second = workspace::start(&workspaces, &name).await?;
     ensure!(
-        workspace::pod(&second)? != workspace::pod(first)?,
-        "the pod is the first one"
+        workspace::run_id(&second)? != workspace::run_id(first)?,
+        "the run is the first one"
     );
     owner.enter(&url, OWNER).await?;
     let read = kernel::compute(owner, &url, READ).await?;

@@ -14,7 +14,10 @@ use e2e::{
     objects::workspace,
     wait,
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, events::v1::Event};
+use k8s_openapi::api::{
+    core::v1::{Pod, Service},
+    events::v1::Event,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
@@ -153,7 +156,7 @@ impl Scenario {
         );
         let child = "workspace-late";
         assert!(self.scratch.api::<Service>().get_opt(child).await?.is_none());
-        assert!(self.scratch.api::<Deployment>().get_opt(child).await?.is_none());
+        assert!(self.scratch.api::<Pod>().get_opt(child).await?.is_none());
 
         // Existing workspaces are not affected, and may start again.
         let after = workspace::reached(&workspaces, "user", Phase::Running).await?;

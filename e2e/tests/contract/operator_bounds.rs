@@ -3,14 +3,12 @@
 use e2e::{
     Environment,
     cluster::{self, Scratch},
+    objects::workspace,
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ConfigMap, PersistentVolumeClaim, Service},
-};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, PersistentVolumeClaim, Pod, Service};
 use kube::{
-    Api, Client,
-    api::{DeleteParams, Patch, PatchParams, PostParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -21,15 +19,13 @@ fn dry() -> PostParams {
     }
 }
 
-fn deployment(name: &str, image: &str) -> anyhow::Result<Deployment> {
-    let labels = json!({"app": name});
+/// A pod that the Workspace `owner` controls.
+fn pod(name: &str, owner: &str, image: &str) -> anyhow::Result<Pod> {
     Ok(serde_json::from_value(json!({
-        "metadata": {"name": name},
-        "spec": {
-            "replicas": 0,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": image}]}},
-        },
+        "metadata": {"name": name, "ownerReferences": [{
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace", "name": owner, "uid": "1", "controller": true,
+        }]},
+        "spec": cluster::restricted_pod("c", json!({"image": image}), &json!([]))["spec"],
     }))?)
 }
 
@@ -53,6 +49,7 @@ fn refused<T: std::fmt::Debug>(result: kube::Result<T>, expected: &str) {
 }
 
 const NAMES: &str = "objects whose name begins with workspace-";
+const CONTROLLED: &str = "no pods but those that the Workspace of their name controls";
 const NAMESPACES: &str = "namespaces that run the cluster or the operator itself";
 
 #[tokio::test]
@@ -60,21 +57,30 @@ async fn the_operators_account_writes_its_own_kind_of_objects_alone_and_no_pods_
 -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let image = &environment.images.echo;
-    let scratch = Scratch::new("bounds-of-operator", &[]).await?;
+    let scratch = Scratch::new("bounds-of-operator", &["alice"]).await?;
     let operator = operator().await?;
-    let here = Api::<Deployment>::namespaced(operator.clone(), &scratch.namespace);
-    refused(here.create(&dry(), &deployment("x", image)?).await, NAMES);
-    here.create(&dry(), &deployment("workspace-x", image)?).await?;
+    let here = Api::<Pod>::namespaced(operator.clone(), &scratch.namespace);
+    refused(here.create(&dry(), &pod("x", "x", image)?).await, NAMES);
+    here.create(&dry(), &pod("workspace-x", "x", image)?).await?;
+    refused(
+        here.create(&dry(), &pod("workspace-x", "y", image)?).await,
+        CONTROLLED,
+    );
+    let mut uncontrolled = pod("workspace-x", "x", image)?;
+    uncontrolled.metadata.owner_references = None;
+    refused(here.create(&dry(), &uncontrolled).await, CONTROLLED);
     for namespace in ["kube-system", "kube-public", &environment.system_namespace] {
-        let there = Api::<Deployment>::namespaced(operator.clone(), namespace);
+        let there = Api::<Pod>::namespaced(operator.clone(), namespace);
         refused(
-            there.create(&dry(), &deployment("workspace-x", image)?).await,
+            there.create(&dry(), &pod("workspace-x", "x", image)?).await,
             NAMESPACES,
         );
     }
-    // An apply and a deletion are bounded as well.
-    let system = Api::<Deployment>::namespaced(operator.clone(), &environment.system_namespace);
-    let gateway = format!("{}-gateway", environment.release);
+    // Changes and deletions of pods, an apply and a deletion of others are bounded as well.
+    pods_of_others_stay(&scratch, &here, &uncontrolled).await?;
+    let system = Api::<Pod>::namespaced(operator.clone(), &environment.system_namespace);
+    let of_gateway = ListParams::default().labels("app.kubernetes.io/component=gateway");
+    let gateway = system.list(&of_gateway).await?.items[0].name_any();
     let params = DeleteParams {
         dry_run: true,
         ..DeleteParams::default()
@@ -131,16 +137,51 @@ async fn the_operators_account_writes_its_own_kind_of_objects_alone_and_no_pods_
     scratch.finish().await
 }
 
+/// A pod that another user made under such a name is neither changed nor deleted, and no spec of a pod is changed.
+async fn pods_of_others_stay(scratch: &Scratch, operator: &Api<Pod>, theirs: &Pod) -> anyhow::Result<()> {
+    let all = scratch.api::<Pod>();
+    all.create(&PostParams::default(), theirs).await?;
+    let merge = PatchParams {
+        dry_run: true,
+        ..PatchParams::default()
+    };
+    let delete = DeleteParams {
+        dry_run: true,
+        ..DeleteParams::default()
+    };
+    let label = Patch::Merge(json!({"metadata": {"labels": {"a": "b"}}}));
+    refused(operator.patch("workspace-x", &merge, &label).await, CONTROLLED);
+    refused(operator.delete("workspace-x", &delete).await, CONTROLLED);
+    let owner = pod("workspace-x", "x", "")?.metadata.owner_references;
+    let adopted = Patch::Merge(json!({"metadata": {"ownerReferences": owner}}));
+    refused(operator.patch("workspace-x", &merge, &adopted).await, CONTROLLED);
+    let own = workspace::pod(&workspace::running(scratch, "own").await?)?;
+    operator.patch(&own, &merge, &label).await?;
+    operator.delete(&own, &delete).await?;
+    let image = Patch::Strategic(json!({"spec": {"containers": [{"name": "workspace", "image": "other"}]}}));
+    refused(
+        operator.patch(&own, &merge, &image).await,
+        "changes no spec of a pod",
+    );
+    Ok(())
+}
+
 async fn makes_no_pods_with_rights_on_their_host(scratch: &Scratch, image: &str) -> anyhow::Result<()> {
-    let here = Api::<Deployment>::namespaced(operator().await?, &scratch.namespace);
-    let shaped = |pod: &Value, container: &Value| -> anyhow::Result<Deployment> {
-        let mut shaped = json!(deployment("workspace-x", image)?);
-        let template = &mut shaped["spec"]["template"]["spec"];
+    // Without Pod Security: this shows what the policy refuses.
+    let privileged =
+        Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "privileged"}}}));
+    Api::<Namespace>::all(cluster::admin().await?)
+        .patch(&scratch.namespace, &PatchParams::default(), &privileged)
+        .await?;
+    let here = Api::<Pod>::namespaced(operator().await?, &scratch.namespace);
+    let shaped = |rest: &Value, container: &Value| -> anyhow::Result<Pod> {
+        let mut shaped = json!(pod("workspace-y", "y", image)?);
+        let spec = &mut shaped["spec"];
         for (key, value) in container.as_object().into_iter().flatten() {
-            template["containers"][0][key] = value.clone();
+            spec["containers"][0][key] = value.clone();
         }
-        for (key, value) in pod.as_object().into_iter().flatten() {
-            template[key] = value.clone();
+        for (key, value) in rest.as_object().into_iter().flatten() {
+            spec[key] = value.clone();
         }
         Ok(serde_json::from_value(shaped)?)
     };
@@ -195,13 +236,5 @@ async fn makes_no_pods_with_rights_on_their_host(scratch: &Scratch, image: &str)
     }
     here.create(&dry(), &shaped(&volume(json!({"emptyDir": {}})), &none)?)
         .await?;
-    // A Deployment of another form, made by another user, can still be stopped.
-    let odd = shaped(&volume(json!({"hostPath": {"path": "/"}})), &none)?;
-    scratch
-        .api::<Deployment>()
-        .create(&PostParams::default(), &odd)
-        .await?;
-    let scale = Patch::Merge(json!({"spec": {"replicas": 0}}));
-    here.patch("workspace-x", &PatchParams::default(), &scale).await?;
     Ok(())
 }

@@ -17,7 +17,10 @@ use e2e::{
     wait,
 };
 use futures::future::try_join_all;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, events::v1::Event};
+use k8s_openapi::api::{
+    core::v1::{Pod, Service},
+    events::v1::Event,
+};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, ListParams, PostParams},
@@ -231,7 +234,7 @@ async fn race(scratch: &Scratch, attempt: u32) -> anyhow::Result<()> {
     // A deletion that the API server started before it stored our finalizer succeeds although the finalizer is stored. A Service may exist
     // by then, but nothing that runs.
     let service = scratch.api::<Service>().get_opt(&child).await?;
-    let runs = scratch.api::<Deployment>().get_opt(&child).await?;
+    let runs = scratch.api::<Pod>().get_opt(&child).await?;
     assert!(service.is_some() || !is_in, "turn {attempt}");
     assert!(runs.is_none() || is_in, "turn {attempt}");
     workspaces.delete(&ws, &DeleteParams::default()).await?;

@@ -7,7 +7,7 @@ use e2e::{
     objects::template,
     wait,
 };
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::PersistentVolumeClaim};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{Api, ResourceExt as _, api::PostParams};
 use serde_json::{Value, json};
 
@@ -60,16 +60,16 @@ async fn variables_are_expanded_in_template_fields_alone_and_unknown_ones_are_re
     claims
         .create(&PostParams::default(), &serde_json::from_value(claim)?)
         .await?;
-    let deployments: Api<Deployment> = scratch.api();
-    let made = wait::until("the deployment", wait::USUAL, || async {
-        let made = deployments
+    let pods: Api<Pod> = scratch.api();
+    let made = wait::until("the pod", wait::USUAL, || async {
+        let made = pods
             .get_opt("workspace-lab")
             .await
             .map_err(|error| error.to_string())?;
         made.ok_or_else(|| "none".to_owned())
     })
     .await?;
-    let made = serde_json::to_value(made)?["spec"]["template"].clone();
+    let made = serde_json::to_value(made)?;
     let (spec, container) = (&made["spec"], &made["spec"]["containers"][0]);
     let env = |name: &str| {
         let all = container["env"].as_array().cloned().unwrap_or_default();

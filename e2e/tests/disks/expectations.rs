@@ -10,7 +10,6 @@ use e2e::{
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        apps::v1::Deployment,
         core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
     },
@@ -69,10 +68,6 @@ async fn an_apply_that_expects_absence_creates_or_conflicts() -> anyhow::Result<
     made_or_refused::<Service>(&scratch, json!({"ports": [{"port": 80}]})).await?;
     made_or_refused::<NetworkPolicy>(&scratch, json!({"podSelector": {}})).await?;
     made_or_refused::<ServiceAccount>(&scratch, Value::Null).await?;
-    let template =
-        json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-    let deployment = json!({"replicas": 0, "selector": {"matchLabels": {"a": "b"}}, "template": template});
-    made_or_refused::<Deployment>(&scratch, deployment).await?;
     scratch.finish().await
 }
 

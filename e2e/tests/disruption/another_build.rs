@@ -149,17 +149,15 @@ fn is_of_another(pod: &Pod) -> bool {
     marked
 }
 
-/// Removes our label from every Deployment, and waits until an operator has restored it: then it has reconciled them all.
+/// Changes our label of every pod, and waits until an operator has restored it: then it has reconciled them all.
 async fn check_pods(scratch: &Scratch) -> anyhow::Result<()> {
-    let deployments = scratch.api::<Deployment>();
+    let pods = scratch.api::<Pod>();
     for name in NAMES {
         let child = format!("workspace-{name}");
         let change = Patch::Merge(json!({"metadata": {"labels": {names::APP_COMPONENT_LABEL: "x"}}}));
-        deployments
-            .patch(&child, &PatchParams::default(), &change)
-            .await?;
+        pods.patch(&child, &PatchParams::default(), &change).await?;
         wait::until("the label to be put right", wait::USUAL, || async {
-            let found = deployments.get(&child).await.map_err(|error| error.to_string())?;
+            let found = pods.get(&child).await.map_err(|error| error.to_string())?;
             let label = &found.labels()[names::APP_COMPONENT_LABEL];
             if label == "x" { Err(label.clone()) } else { Ok(()) }
         })
@@ -209,15 +207,12 @@ where
 }
 
 async fn another_takes_over(scratch: &Scratch, before: &[String]) -> anyhow::Result<()> {
-    let (deployments, services) = (scratch.api::<Deployment>(), scratch.api::<Service>());
-    wait::until("all children to be relabelled", wait::USUAL, || async {
+    let services = scratch.api::<Service>();
+    wait::until("all Services to be relabelled", wait::USUAL, || async {
         let list = ListParams::default().labels(&format!("{MARK}=another"));
-        let found = tokio::try_join!(deployments.list(&list), services.list(&list));
-        let (deployments, services) = found.map_err(|error| error.to_string())?;
-        let counts = (deployments.items.len(), services.items.len());
-        (counts == (2, 2))
-            .then_some(())
-            .ok_or_else(|| format!("{counts:?}"))
+        let found = services.list(&list).await.map_err(|error| error.to_string())?;
+        let count = found.items.len();
+        (count == 2).then_some(()).ok_or_else(|| format!("{count}"))
     })
     .await?;
     check_pods(scratch).await?;

@@ -1,13 +1,14 @@
-//! The pods of our servers and of the proxy are evicted, one component at a time.
+//! Pods of our servers, of the proxy and of workspaces are evicted, as by `kubectl drain`.
 //!
-//! `kubectl drain` does the same. Meanwhile a user works and kubectl writes.
+//! The servers are evicted one component at a time, while a user works and kubectl writes.
 
 use std::time::Duration;
 
 use anyhow::ensure;
-use api::{Workspace, workspace::Phase};
+use api::{Workspace, names, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
+    command,
     http::{
         HttpSession,
         load::{Load, Report, Writes},
@@ -19,8 +20,13 @@ use e2e::{
     wait,
 };
 use futures::future::try_join_all;
-use kube::{Api, api::PostParams};
+use k8s_openapi::api::{core::v1::Pod, policy::v1::PodDisruptionBudget};
+use kube::{
+    Api, ResourceExt as _,
+    api::{DeleteParams, EvictParams, PostParams},
+};
 use reqwest::StatusCode;
+use serde_json::json;
 
 use super::{fetch, kill, replaced, replicas::settled};
 
@@ -28,6 +34,8 @@ use super::{fetch, kill, replaced, replicas::settled};
 const PAUSE: Duration = Duration::from_millis(5);
 /// Pause between the portal's pages of one user. While replicas start, a page may take seconds, and a user may wait for few at a time.
 const PORTAL_PAUSE: Duration = Duration::from_millis(500);
+/// Name of a budget for workspaces.
+const BUDGET: &str = "workspaces";
 /// The local cluster has one of each, without a disruption budget.
 const REPLICAS: [&str; 2] = ["portal.replicas=2", "proxy.replicas=2"];
 
@@ -110,4 +118,91 @@ async fn evicted(scratch: &Scratch) -> anyhow::Result<()> {
 fn is_whole(report: &Report) -> anyhow::Result<()> {
     ensure!(report.failed == 0, "{report:?}");
     Ok(())
+}
+
+/// While a budget protects it, its pod is not evicted. Without one, a drain ends it, and the next run starts when a node takes it.
+#[tokio::test]
+async fn a_budget_protects_workspaces_from_evictions_and_a_drained_one_starts_again_elsewhere()
+-> anyhow::Result<()> {
+    let _exclusive = super::EXCLUSIVE.lock().await;
+    let scratch = Scratch::new("drain", &["alice"]).await?;
+    let before = workspace::running(&scratch, "ws").await?;
+    let (pods, budgets) = (scratch.api::<Pod>(), scratch.api::<PodDisruptionBudget>());
+    let pod = pods.get(&workspace::pod(&before)?).await?;
+    let node = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.node_name.clone())
+        .unwrap_or_default();
+    budgets.create(&PostParams::default(), &budget()?).await?;
+    wait::until("the budget to count the pod", wait::USUAL, || async {
+        let status = budgets
+            .get(BUDGET)
+            .await
+            .map_err(|error| error.to_string())?
+            .status;
+        match status {
+            Some(status) if status.current_healthy == 1 && status.disruptions_allowed == 0 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    match pods.evict(&pod.name_any(), &EvictParams::default()).await {
+        Err(kube::Error::Api(refusal)) if refusal.code == 429 => {}
+        other => anyhow::bail!("{other:?}"),
+    }
+    budgets.delete(BUDGET, &DeleteParams::default()).await?;
+
+    let selector = format!("--pod-selector={}=ws", names::WORKSPACE_LABEL);
+    let drain = [
+        "drain",
+        &node,
+        "--ignore-daemonsets",
+        "--delete-emptydir-data",
+        &selector,
+        "--timeout=2m",
+    ];
+    let drained = async {
+        let outcome = command::administer(&drain).await?;
+        ensure!(
+            outcome.code == 0 && outcome.stdout.contains("workspace-ws evicted"),
+            "{outcome:?}"
+        );
+        let next = pods.get_opt(&pod.name_any()).await?;
+        ensure!(
+            next.and_then(|next| next.uid()) != pod.uid(),
+            "it was not evicted"
+        );
+        Ok(())
+    };
+    always(drained, async {
+        let outcome = command::administer(&["uncordon", &node]).await?;
+        ensure!(outcome.code == 0, "{outcome:?}");
+        Ok(())
+    })
+    .await?;
+    let run = workspace::run_id(&before)?;
+    let workspaces = scratch.api::<Workspace>();
+    wait::until("another run", wait::USUAL, || async {
+        let now = workspaces.get("ws").await.map_err(|error| error.to_string())?;
+        let phase = now.status.as_ref().and_then(|status| status.phase);
+        match workspace::run_id(&now) {
+            Ok(next) if next != run && phase == Some(Phase::Running) => Ok(()),
+            other => Err(format!("{other:?} {phase:?}")),
+        }
+    })
+    .await?;
+    scratch.finish().await
+}
+
+/// As the chart makes it, and as docs/operations.md shows it.
+fn budget() -> anyhow::Result<PodDisruptionBudget> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": BUDGET},
+        "spec": {
+            "minAvailable": 1_000_000,
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+            "selector": {"matchExpressions": [{"key": names::WORKSPACE_LABEL, "operator": "Exists"}]},
+        },
+    }))?)
 }

@@ -5,10 +5,7 @@ use std::time::Duration;
 use api::Workspace;
 use e2e::failures::{Fixture, Histories, Moment};
 use jiff::SignedDuration;
-use k8s_openapi::api::{
-    apps::v1::Deployment,
-    core::v1::{ContainerState, ContainerStatus, Pod},
-};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 /// The time of the evidence.
 pub(crate) trait When: Fn(&Histories) -> Option<Moment> {}
@@ -130,24 +127,7 @@ pub(crate) fn pod_ready() -> impl When {
     pod(e2e::cluster::is_ready)
 }
 
-/// When the Deployment first reported that its pod is refused.
-pub(crate) fn pod_refused() -> impl When {
-    move |histories| {
-        let refused = |deployment: &Deployment| {
-            let conditions = deployment
-                .status
-                .as_ref()
-                .and_then(|status| status.conditions.as_ref());
-            conditions.is_some_and(|all| {
-                all.iter()
-                    .any(|it| it.type_ == "ReplicaFailure" && it.status == "True")
-            })
-        };
-        Moment::written(&histories.deployments.first(refused)?)
-    }
-}
-
-/// When the workspace was created: the reference was missing from the start.
+/// When the workspace was created: what it needs was missing or refused from the start.
 pub(crate) fn created() -> impl When {
     move |histories| Moment::created(&histories.workspaces.first(|_| true)?)
 }

@@ -16,7 +16,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{created, event, pod_refused, waiting_for};
+use crate::evidence::{created, event, waiting_for};
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
 
@@ -84,7 +84,7 @@ async fn service_account(fixture: &Fixture) -> anyhow::Result<()> {
         "The ServiceAccount robot, which the execution profile \"runner\" names (spec.serviceAccount.name), does not exist",
     ];
     fixture
-        .reports(reason::SERVICE_ACCOUNT_NOT_FOUND, &expected, pod_refused())
+        .reports(reason::SERVICE_ACCOUNT_NOT_FOUND, &expected, created())
         .await?;
     fixture
         .make::<ServiceAccount>(json!({"metadata": {"name": "robot"}}))
@@ -102,7 +102,7 @@ async fn priority_class(fixture: &Fixture) -> anyhow::Result<()> {
         "which the execution profile \"runner\" names (spec.priorityClassName), does not exist",
     ];
     fixture
-        .reports(reason::PRIORITY_CLASS_NOT_FOUND, &expected, pod_refused())
+        .reports(reason::PRIORITY_CLASS_NOT_FOUND, &expected, created())
         .await?;
     let classes = Api::<PriorityClass>::all(fixture.admin.clone());
     let class = serde_json::from_value(json!({
@@ -126,7 +126,7 @@ async fn runtime_class(fixture: &Fixture) -> anyhow::Result<()> {
         "which the execution profile \"runner\" names (spec.runtimeClassName), does not exist",
     ];
     fixture
-        .reports(reason::RUNTIME_CLASS_NOT_FOUND, &expected, pod_refused())
+        .reports(reason::RUNTIME_CLASS_NOT_FOUND, &expected, created())
         .await?;
     fixture
         .change::<WorkspaceExecutionProfile>("runner", json!({"spec": {"runtimeClassName": null}}))

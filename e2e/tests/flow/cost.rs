@@ -75,7 +75,7 @@ fn warnings(events: &[[Option<String>; 3]]) -> usize {
 /// the status that only reports the start is left out, and its Event with it.
 fn is_within_bound(counts: &BTreeMap<&str, usize>, warnings: usize) -> bool {
     let bounds = [
-        ("create deployments", 1..=1),
+        ("create pods", 1..=1),
         ("create networkpolicies", 1..=1),
         ("create services", 1..=1),
         ("create events", 1..=2 + warnings),

@@ -12,7 +12,6 @@ use e2e::{
 };
 use k8s_openapi::{
     api::{
-        apps::v1::Deployment,
         core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service},
         networking::v1::NetworkPolicy,
     },
@@ -43,7 +42,6 @@ async fn children(scratch: &Scratch, name: &str) -> anyhow::Result<BTreeSet<Stri
     }
     let lists = [
         list::<Pod>(scratch.api(), "pod", name).await?,
-        list::<Deployment>(scratch.api(), "deployment", name).await?,
         list::<Service>(scratch.api(), "service", name).await?,
         list::<PersistentVolumeClaim>(scratch.api(), "claim", name).await?,
         list::<NetworkPolicy>(scratch.api(), "policy", name).await?,
@@ -75,7 +73,6 @@ async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_
     mark::<PersistentVolumeClaim>(&scratch, child).await?;
     mark::<Service>(&scratch, child).await?;
     mark::<NetworkPolicy>(&scratch, child).await?;
-    mark::<Deployment>(&scratch, child).await?;
 
     let stopped = workspace::stop(&alice, "disk").await?;
     assert!(pods.list(&of("disk")).await?.items.is_empty());
@@ -96,7 +93,6 @@ async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_
     })
     .await?;
 
-    // The Deployment is written at the stop and at the start.
     let change = json!({"desiredStatus": DesiredStatus::Running, "displayName": "again"});
     workspace::set(&alice, "disk", change).await?;
     let again = workspace::reached(&alice, "disk", Phase::Running).await?;
@@ -113,7 +109,6 @@ async fn files_and_labels_of_others_survive_stop_and_start_and_nothing_survives_
         unmarked::<PersistentVolumeClaim>(&scratch, child).await?,
         unmarked::<Service>(&scratch, child).await?,
         unmarked::<NetworkPolicy>(&scratch, child).await?,
-        unmarked::<Deployment>(&scratch, child).await?,
     ]
     .into_iter()
     .flatten()
@@ -143,20 +138,17 @@ async fn manually_deleted_children_and_changed_assertion_keys_are_restored() -> 
     let scratch = Scratch::new("heal", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let (policies, services) = (scratch.api::<NetworkPolicy>(), scratch.api::<Service>());
-    let (deployments, pods) = (scratch.api::<Deployment>(), scratch.api::<Pod>());
+    let pods = scratch.api::<Pod>();
     let now = kube::api::DeleteParams::default();
     policies.delete("workspace-ws", &now).await?;
     services.delete("workspace-ws", &now).await?;
-    deployments.delete("workspace-ws", &now).await?;
-    for pod in pods.list(&of("ws")).await? {
-        pods.delete(&pod.name_any(), &now.clone().grace_period(0)).await?;
-    }
+    pods.delete("workspace-ws", &now).await?;
     wait::until("every child to be back", wait::USUAL, || async {
         let error = |error: kube::Error| error.to_string();
         let policy = policies.get("workspace-ws").await.map_err(error)?;
         let service = services.get("workspace-ws").await.map_err(error)?;
-        let deployment = deployments.get("workspace-ws").await.map_err(error)?;
-        for owners in [service.owner_references(), deployment.owner_references()] {
+        let pod = pods.get("workspace-ws").await.map_err(error)?;
+        for owners in [service.owner_references(), pod.owner_references()] {
             if !owners
                 .iter()
                 .any(|owner| Some(&owner.uid) == ws.metadata.uid.as_ref())
@@ -168,17 +160,10 @@ async fn manually_deleted_children_and_changed_assertion_keys_are_restored() -> 
         if policy.annotations().get(api::names::WORKSPACE_UID) != ws.metadata.uid.as_ref() {
             return Err(format!("{:?}", policy.annotations()));
         }
-        let ready = pods
-            .list(&of("ws"))
-            .await
-            .map_err(error)?
-            .iter()
-            .filter(|pod| cluster::is_ready(pod))
-            .count();
-        if ready == 1 {
+        if pod.metadata.deletion_timestamp.is_none() && cluster::is_ready(&pod) {
             Ok(())
         } else {
-            Err(format!("{ready} ready pods"))
+            Err(format!("{:?}", pod.status))
         }
     })
     .await?;

@@ -164,11 +164,13 @@ async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_
         pod.metadata.uid,
         "the pod runs on"
     );
+    let run = workspace::run_id(&workspaces.get("ws").await?).ok();
     workspace::set(&workspaces, "ws", json!({"updatePolicy": "Always"})).await?;
     let fresh = wait::until("the change to reach the pod", wait::USUAL, || async {
         let ws = workspaces.get("ws").await.map_err(|error| error.to_string())?;
+        // The endpoint is that of the run.
         match workspace::pod(&ws) {
-            Ok(fresh) if fresh != name => Ok(fresh),
+            Ok(fresh) if workspace::run_id(&ws).ok() != run => Ok(fresh),
             other => Err(format!("{other:?}")),
         }
     })

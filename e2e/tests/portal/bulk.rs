@@ -31,7 +31,7 @@ fn name(number: usize) -> String {
 
 /// Creates the workspaces as alice. They are to run, and the namespace has no room for anything of theirs.
 async fn make(scratch: &Scratch) -> anyhow::Result<()> {
-    let hard = json!({"pods": "0", "services": "0", "count/deployments.apps": "0"});
+    let hard = json!({"pods": "0", "services": "0", "count/pods": "0"});
     let quota = serde_json::from_value(json!({"metadata": {"name": "none"}, "spec": {"hard": hard}}))?;
     let quotas = scratch.api::<ResourceQuota>();
     quotas.create(&PostParams::default(), &quota).await?;

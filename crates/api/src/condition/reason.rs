@@ -161,9 +161,6 @@ reasons! {
     POD_LOST = "PodLost", "Event",
         "The pod of a running workspace was deleted or failed without a stop. Its processes ended; a new pod starts once the old one is gone.",
         "Stop and start a workspace by spec.desiredStatus. If no user deleted the pod, look for a drain, a descheduler or an autoscaler.";
-    POD_NOT_MANAGED = "PodNotManaged", "Degraded=True",
-        "A pod uses the disk, but no ReplicaSet of the workspace manages it: its labels were changed, or a user created it. While it runs, no other pod starts and the workspace is not Stopped.",
-        "Delete the pod that the message names when it is no longer needed (needs the right to delete pods: ask an administrator otherwise). The workspace then continues by itself.";
     NODE_LOST = "NodeLost", "Degraded=True",
         "The pod's node does not answer or is gone, so the pod may still run. It is never deleted by force: two pods must not write to one disk.",
         "Bring the node back. If the machine is certainly off: `kubectl delete node <name>`, or taint it `node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`. This frees pod and disk.";
@@ -203,17 +200,8 @@ reasons! {
         "The workspace uses the disk retained from its owner's earlier workspace of this name.",
         "";
     POD_TEMPLATE_CHANGED = "PodTemplateChanged", "Event",
-        "The Deployment's pod template was changed directly. The message names the field manager. status.pendingUpdate lists it as deployment.spec.template.",
-        "Change the Workspace instead. The next start restores the pod template.";
-    REPLICAS_CORRECTED = "ReplicasCorrected", "Event",
-        "The Deployment was scaled to more than one pod, and scaled back at once. Further pods stay Pending. If a second one had a node, the message says that both may have used the disk.",
-        "Do not scale the Deployment: spec.desiredStatus starts and stops the workspace. Exclude it from autoscalers.";
-    DEPLOYMENT_RESTORED = "DeploymentRestored", "Event",
-        "The Deployment of a running workspace was deleted or scaled to 0, and a new run begins. Or its strategy, pause or minReadySeconds was changed: these are restored, and the pod stays.",
-        "Do not change the Deployment: spec.desiredStatus starts and stops the workspace.";
-    REPLICA_SET_ORPHANED = "ReplicaSetOrphaned", "Degraded=True",
-        "The Deployment was deleted without its ReplicaSet (`kubectl delete --cascade=orphan`). Its pod runs on, unreachable. Until the ReplicaSet is gone, the workspace does not start, stop or go: two pods must not write to one disk.",
-        "Have an administrator delete the ReplicaSet, as the message says: the pod ends, and the workspace continues by itself. Use spec.desiredStatus to start and stop.";
+        "The image of the pod was changed directly. The message names the field manager. status.pendingUpdate lists it as pod.spec.containers.image.",
+        "Change the Workspace instead. The next start has the right image.";
     CHILD_CONTESTED = "ChildContested", "Degraded=True",
         "Another client repeatedly changes a child of the workspace. The message names the child and the field manager. The operator restores it with growing delays, up to a minute.",
         "Exclude the child from what changes it: an autoscaler, a policy engine, or a second installation of this product.";
@@ -222,7 +210,7 @@ reasons! {
         "Create the workspace under another name, or have an administrator delete that object. If it is a PersistentVolumeClaim, that deletes the files on it.";
     QUOTA_EXCEEDED = "QuotaExceeded", "Degraded=True",
         "A ResourceQuota of the namespace refuses the pod, the disk or another child.",
-        "Request less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead, which deletes the files there. The workspace recovers by itself within a minute.";
+        "Request less, or have the quota raised. Or stop another workspace; if the message names the PersistentVolumeClaim, delete another workspace or a retained disk instead, which deletes the files there. The workspace recovers by itself within seconds.";
     POD_SECURITY_VIOLATION = "PodSecurityViolation", "Degraded=True",
         "The namespace's Pod Security level refuses the pod.",
         "Have the template's podSecurity or security contexts changed to fit the namespace's level, or the level changed.";

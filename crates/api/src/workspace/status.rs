@@ -36,9 +36,9 @@ pub struct WorkspaceStatus {
     /// Address of the workspace. Set once the workspace is valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-    /// Name of the Deployment.
+    /// Name of the pod, while there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deployment_name: Option<String>,
+    pub pod_name: Option<String>,
     /// Name of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,

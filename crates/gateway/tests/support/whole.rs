@@ -316,14 +316,14 @@ fn furnish(server: &ApiServer) {
     let mut workspace = serde_json::to_value(testkit::objects::workspace("lab")).unwrap();
     workspace["status"] = json!({
         "observedGeneration": 1, "phase": "Running", "runID": "b5c1d7", "owner": "alice",
-        "endpoint": {"podName": "workspace-lab-0", "podIP": "10.0.0.7", "port": 8888},
+        "endpoint": {"podName": "workspace-lab", "podIP": "10.0.0.7", "port": 8888},
         "resolved": {"manager": "main", "accessType": "OwnerOnly", "image": "registry.example/jupyter:1"},
     });
     let workspace: api::Workspace = serde_json::from_value(workspace).unwrap();
     server.put(&workspace);
     let pod: Pod = serde_json::from_value(json!({
         "metadata": {
-            "name": "workspace-lab-0", "namespace": workspace.metadata.namespace,
+            "name": "workspace-lab", "namespace": workspace.metadata.namespace,
             "labels": {api::names::WORKSPACE_LABEL: "lab"},
         },
         "status": {"phase": "Running", "podIP": "10.0.0.7", "podIPs": [{"ip": "10.0.0.7"}]},

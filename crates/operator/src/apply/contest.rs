@@ -9,15 +9,13 @@ use std::{
     time::Duration,
 };
 
+use api::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{
-    blockers::Blocker,
-    cache::{field_managers, observed::Identity},
-};
+use crate::{blockers::Blocker, cache::observed::Identity};
 
 /// Identical writes of one child that are allowed before it counts as contested.
 const FREE_WRITES: u32 = 3;
@@ -151,9 +149,7 @@ pub(crate) fn other_manager(found: &ObjectMeta) -> Option<String> {
     let entries = found.managed_fields.iter().flatten();
     let others = entries.filter(|entry| {
         let (manager, subresource) = (entry.manager.as_deref(), entry.subresource.as_deref());
-        // The autoscaler writes under the name of the controller that makes ReplicaSets.
-        let is_expected = manager.is_some_and(field_managers::is_expected) && subresource != Some("scale");
-        !is_expected && subresource != Some("status")
+        manager != Some(names::OPERATOR) && subresource != Some("status")
     });
     let time = |entry: &&ManagedFieldsEntry| entry.time.as_ref().map(|time| time.0);
     others.max_by_key(time)?.manager.clone()
@@ -211,7 +207,7 @@ mod tests {
         let entry = |manager: &str, second: u8, subresource: Option<&str>| json!({"manager": manager, "time": format!("2026-01-01T00:00:{second:02}Z"), "subresource": subresource});
         let found: ObjectMeta = serde_json::from_value(json!({"managedFields": [
             entry("kubectl", 1, None), entry("other", 2, None), entry(names::OPERATOR, 3, None),
-            entry("kube-controller-manager", 4, None), entry("late", 5, Some("status")),
+            entry("late", 5, Some("status")),
         ]}))
         .unwrap();
         for is_contested in [false, false, true] {

@@ -1,4 +1,4 @@
-//! A child of ours -> deleted; what is left of a workspace's pods and their makers (IO).
+//! A child of ours -> deleted; what is left of a workspace's pods (IO).
 
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::{Api, Resource, ResourceExt as _, api::DeleteParams};
@@ -16,33 +16,12 @@ use crate::{
     context::Context,
 };
 
-/// Name of the last maker of pods in messages.
-pub(crate) const DEPLOYMENT: &str = "Deployment";
-
-/// Whether the workspace has no pod and nothing that makes one.
-pub(crate) fn has_no_pods(observed: &Observed) -> bool {
-    makers(observed).is_empty()
-}
-
-/// Pods of the workspace and what makes them, as text.
-pub(crate) fn makers(observed: &Observed) -> Vec<String> {
-    let marked = |meta: &ObjectMeta| observed.identity.marked(meta);
-    let pods = observed.pods.iter().filter(|pod| marked(&pod.metadata));
-    let mut left: Vec<String> = pods.map(|pod| format!("pod {}", pod.name_any())).collect();
-    if let Some(orphan) = observed.orphans().next() {
-        // No controller deletes it, and the operator has no right to.
-        left.push(format!(
-            "ReplicaSet, left when its Deployment was deleted (kubectl delete -n {} replicaset/{})",
-            observed.identity.namespace,
-            orphan.name_any()
-        ));
-    } else if observed.replica_sets.iter().any(|it| marked(&it.metadata)) {
-        left.push("ReplicaSet".to_owned());
-    }
-    if observed.own_deployment().is_some() {
-        left.push(DEPLOYMENT.to_owned());
-    }
-    left
+/// The pods of the workspace, as text.
+pub(crate) fn pods_left(observed: &Observed) -> Vec<String> {
+    observed
+        .own_pods()
+        .map(|pod| format!("pod {}", pod.name_any()))
+        .collect()
 }
 
 /// Deletes a child that is ours and not yet being deleted, and no other object of its name. Returns whether none of ours is left. A
@@ -118,8 +97,7 @@ where
     match objects.delete(&live.name_any(), &params).await {
         Ok(answer) => {
             context.metrics.write("delete");
-            // An object that is only marked for deletion is returned with its deletion timestamp.
-            let held = answer.left().filter(|it| it.meta().deletion_timestamp.is_some());
+            let held = answer.left().filter(|it| is_held(it.meta()));
             Ok(held.map_or(Ended::Gone, Ended::Held))
         }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Ended::Gone),
@@ -127,4 +105,10 @@ where
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Ended::Unknown),
         Err(error) => Err(error),
     }
+}
+
+/// Whether a deleted object was only marked. A pod that is removed at once is returned with a grace period of 0.
+fn is_held(answer: &ObjectMeta) -> bool {
+    let is_kept = answer.finalizers.as_ref().is_some_and(|all| !all.is_empty());
+    answer.deletion_timestamp.is_some() && (is_kept || answer.deletion_grace_period_seconds != Some(0))
 }

@@ -2,23 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use api::names;
 use k8s_openapi::{
-    api::{apps::v1::Deployment, core::v1::Service, networking::v1::NetworkPolicy},
+    api::{core::v1::Service, networking::v1::NetworkPolicy},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::{Resource, ResourceExt as _};
+use kube::Resource;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{
-    cache::{
-        observed::{Identity, meta_covers},
-        partial,
-    },
-    plan,
-    support::send::pointer_token,
-};
+use crate::cache::observed::{Identity, meta_covers};
 
 /// What to do about one child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,42 +135,6 @@ impl Child for NetworkPolicy {
     }
 }
 
-/// The JSON patch that replaces the previous run by the run of `planned`. `live` has all our labels and annotations and must still be in
-/// this version. Each field of the spec is replaced as a whole: nothing of the previous run stays, whatever client wrote it.
-pub(crate) fn next_run(live: &partial::Deployment, planned: &Deployment) -> Vec<Value> {
-    let mut steps = vec![put("/metadata/resourceVersion", &live.metadata.resource_version)];
-    let record = planned.annotations().get_key_value(names::STARTED_FROM);
-    steps.extend(
-        record.map(|(key, value)| put(&format!("/metadata/annotations/{}", pointer_token(key)), value)),
-    );
-    let spec = json!(planned.spec);
-    let fields = spec.as_object().into_iter().flatten();
-    steps.extend(fields.map(|(field, value)| put(&format!("/spec/{}", pointer_token(field)), value)));
-    steps
-}
-
-/// A merge patch for fields of the Deployment's spec that differ, besides pod template and replicas. Another strategy may run two pods
-/// at a time, and a paused Deployment makes none.
-pub(crate) fn restored(live: &partial::Deployment) -> Map<String, Value> {
-    let mut patch = Map::new();
-    let Some(spec) = &live.spec else { return patch };
-    let strategy = spec
-        .strategy
-        .as_ref()
-        .and_then(|strategy| strategy.type_.as_deref());
-    if strategy != Some(plan::RECREATE) {
-        let strategy = json!({"type": plan::RECREATE, "rollingUpdate": null});
-        patch.insert("strategy".to_owned(), strategy);
-    }
-    if spec.paused == Some(true) {
-        patch.insert("paused".to_owned(), Value::Null);
-    }
-    if spec.min_ready_seconds.is_some_and(|seconds| seconds != 0) {
-        patch.insert("minReadySeconds".to_owned(), Value::Null);
-    }
-    patch
-}
-
 /// The JSON patch operation that sets `value` at `path`, whatever is there.
 fn put(path: &str, value: impl Serialize) -> Value {
     json!({"op": "add", "path": path, "value": value})
@@ -186,14 +142,12 @@ fn put(path: &str, value: impl Serialize) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::{
-        core::v1::EnvVar,
-        networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule},
-    };
+    use k8s_openapi::api::networking::v1::{NetworkPolicyEgressRule, NetworkPolicyIngressRule};
+    use kube::ResourceExt as _;
     use serde_json::json;
 
     use super::*;
-    use crate::testing;
+    use crate::{plan, testing};
 
     fn planned() -> plan::Plan {
         plan::lasting(&testing::valid(), &testing::site())
@@ -341,51 +295,5 @@ mod tests {
         assert_eq!(renewed.labels()["example.com/foreign"], "kept");
         assert_eq!(renewed.metadata.owner_references, Some(vec![others]));
         assert_eq!(renewed.metadata.resource_version.as_deref(), Some("7"));
-    }
-
-    #[test]
-    fn the_next_run_replaces_the_whole_spec_and_keeps_foreign_metadata() {
-        let planned = plan::run(&testing::valid(), &testing::site(), "run2");
-        let mut live = plan::run(&testing::valid(), &testing::site(), "run1");
-        live.metadata.resource_version = Some("7".to_owned());
-        let noted = live.metadata.annotations.as_mut().unwrap();
-        noted.insert("example.com/foreign".to_owned(), "kept".to_owned());
-        let spec = live.spec.as_mut().unwrap();
-        spec.replicas = Some(0);
-        spec.paused = Some(true);
-        let pod = spec.template.spec.as_mut().unwrap();
-        pod.host_network = Some(true);
-        pod.containers[0].env.get_or_insert_default().push(EnvVar {
-            name: "LEFT".to_owned(),
-            ..EnvVar::default()
-        });
-        let next = patched(&live, next_run(&testing::partial(&live), &planned));
-        assert_eq!(next.annotations()["example.com/foreign"], "kept");
-        assert_eq!(
-            next.annotations()[names::STARTED_FROM],
-            planned.annotations()[names::STARTED_FROM]
-        );
-        let (next, planned) = (next.spec.unwrap(), planned.spec.unwrap());
-        assert_eq!(next.template, planned.template);
-        assert_eq!((next.replicas, next.paused), (Some(1), Some(false)));
-    }
-
-    #[test]
-    fn strategy_pause_and_min_ready_seconds_are_restored_and_nothing_else() {
-        let ours = plan::run(&testing::valid(), &testing::site(), "run1");
-        assert_eq!(restored(&testing::partial(&ours)), Map::new());
-        let mut changed = ours;
-        let spec = changed.spec.as_mut().unwrap();
-        spec.strategy = serde_json::from_value(json!({
-            "type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
-        }))
-        .unwrap();
-        spec.paused = Some(true);
-        spec.min_ready_seconds = Some(30);
-        spec.progress_deadline_seconds = Some(5);
-        let expected = json!({
-            "strategy": {"type": "Recreate", "rollingUpdate": null}, "paused": null, "minReadySeconds": null,
-        });
-        assert_eq!(json!(restored(&testing::partial(&changed))), expected);
     }
 }

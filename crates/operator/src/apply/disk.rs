@@ -54,8 +54,7 @@ pub(super) async fn disk(
 /// Makes a disk. If a claim of its name turns out to exist, that claim is checked.
 ///
 /// A pod of another workspace may name a claim of this name that existed before and is gone. It would mount the new disk, so that pod
-/// has to end first. The next pod of a Deployment whose pod is refused would do the same, so that Deployment has to be scaled to 0
-/// first.
+/// has to end first.
 async fn make(
     context: &Context,
     observed: &Observed,
@@ -67,12 +66,7 @@ async fn make(
     let mounts = |keys: &Keys| keys.mounts(&identity.namespace, &claim);
     let pods = context.stores.pods.select(mounts);
     let pod = borrowed_claims::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref));
-    let deployments = context.stores.deployments.select(mounts);
-    let deployments = deployments.iter().map(AsRef::as_ref);
-    let by = pod.map(|pod| format!("pod {}", pod.name_any())).or_else(|| {
-        let deployment = borrowed_claims::other_deployment(identity, &claim, deployments)?;
-        Some(format!("Deployment {}", deployment.name_any()))
-    });
+    let by = pod.map(|pod| format!("pod {}", pod.name_any()));
     if let Some(by) = by {
         return Ok(Outcome::Blocked(Blocker::Disk(DiskBlocker::InUse { claim, by })));
     }

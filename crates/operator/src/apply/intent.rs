@@ -1,15 +1,22 @@
-//! Desired status, observed state, safety of a start -> what to do about the pod (pure).
+//! Desired status, observed state -> what to do about the pod (pure).
 //!
 //! `plan/record` decides about restarts.
 
-use api::{
-    WorkspaceStatus,
-    condition::{self, STOPPED},
-    workspace::DesiredStatus,
+use std::time::Duration;
+
+use api::workspace::DesiredStatus;
+use jiff::Timestamp;
+
+use crate::{
+    cache::{
+        observed::{Observed, has_ended},
+        partial::Pod,
+    },
+    status::started::has_run,
 };
 
-use super::start_safety::StartSafety;
-use crate::{cache::observed::Observed, status::assess::is_kept_off};
+/// A pod that its node refused is replaced after this time, so that pods are not made and refused in a loop.
+const REFUSED: Duration = Duration::from_secs(10);
 
 /// What to do about the pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +25,7 @@ pub(crate) enum Intent {
     Start,
     /// A run is in progress; leave its pod alone.
     Keep,
-    /// A run is wanted, but pods of the last one still exist. A disk never has two pods.
+    /// A pod has not ended yet.
     Await,
     /// End the run.
     Stop,
@@ -28,20 +35,27 @@ pub(crate) enum Intent {
 
 /// What to do about the pod. `valid`: whether the workspace may run. An invalid workspace is stopped on request like any other. Its
 /// existing pod is left alone.
-pub(crate) fn intent(
-    desired: DesiredStatus,
-    valid: bool,
-    observed: &Observed,
-    safety: StartSafety,
-) -> Intent {
-    match (desired, observed.wanted_pods() > 0) {
-        (DesiredStatus::Stopped, true) => Intent::Stop,
-        (DesiredStatus::Stopped, false) => Intent::Rest,
-        (DesiredStatus::Running, true) => Intent::Keep,
-        (DesiredStatus::Running, false) if !valid => Intent::Rest,
-        (DesiredStatus::Running, false) if safety == StartSafety::Safe => Intent::Start,
-        (DesiredStatus::Running, false) => Intent::Await,
+pub(crate) fn intent(desired: DesiredStatus, valid: bool, observed: &Observed, now: Timestamp) -> Intent {
+    let Some(pod) = observed.pod() else {
+        return match desired {
+            DesiredStatus::Running if valid => Intent::Start,
+            DesiredStatus::Running | DesiredStatus::Stopped => Intent::Rest,
+        };
+    };
+    if pod.metadata.deletion_timestamp.is_some() {
+        return Intent::Await;
     }
+    match desired {
+        DesiredStatus::Running if !has_ended(pod) => Intent::Keep,
+        DesiredStatus::Running if !has_run(observed, pod) && is_recent(pod, now) => Intent::Await,
+        DesiredStatus::Running | DesiredStatus::Stopped => Intent::Stop,
+    }
+}
+
+fn is_recent(pod: &Pod, now: Timestamp) -> bool {
+    let made = pod.metadata.creation_timestamp.as_ref();
+    let age = made.and_then(|made| Duration::try_from(now.duration_since(made.0)).ok());
+    age.is_some_and(|age| age < REFUSED)
 }
 
 impl Intent {
@@ -56,42 +70,6 @@ impl Intent {
     }
 }
 
-/// Whether the next step of a workspace needs what the caches may miss: a start, the statement `Stopped=True`, or a run whose pod
-/// has vanished. Nothing else does: a child that is absent in the caches is made by a write that fails if one exists.
-pub(crate) fn needs_reread(
-    intent: Intent,
-    safety: StartSafety,
-    before: Option<&WorkspaceStatus>,
-    observed: &Observed,
-) -> bool {
-    let is_stopped = || before.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
-    match intent {
-        Intent::Await => safety == StartSafety::Reread,
-        Intent::Rest => safety == StartSafety::Reread && !is_stopped(),
-        Intent::Keep => may_miss_pod(before, observed),
-        Intent::Start | Intent::Stop => false,
-    }
-}
-
-/// Whether a pod of the current run may be on the disk although the caches do not show it. Either the ready pod has vanished without
-/// ending, or the scheduler keeps the next pod away from it. A user may have removed its label.
-fn may_miss_pod(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
-    let used = before.and_then(|before| {
-        before
-            .endpoint
-            .as_ref()
-            .filter(|_| before.run_id.as_deref() == observed.run_id())
-    });
-    let has_vanished = used.is_some_and(|used| {
-        observed
-            .pods
-            .iter()
-            .all(|pod| pod.metadata.name.as_ref() != Some(&used.pod_name))
-    });
-    let pod = observed.current_pod();
-    has_vanished || pod.is_some_and(|pod| is_kept_off(pod) && observed.previous_pods(pod).next().is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use DesiredStatus::{Running, Stopped};
@@ -99,9 +77,9 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    /// The intent where the observed state is confirmed.
     fn intent(desired: DesiredStatus, valid: bool, observed: &Observed) -> Intent {
-        super::intent(desired, valid, observed, StartSafety::of(observed, true))
+        let now = "2026-01-01T00:00:05Z".parse().unwrap();
+        super::intent(desired, valid, observed, now)
     }
 
     #[test]
@@ -110,11 +88,6 @@ mod tests {
         assert_eq!(intent(Running, true, &observed), Intent::Start);
         assert_eq!(intent(Running, false, &observed), Intent::Rest);
         assert_eq!(intent(Stopped, true, &observed), Intent::Rest);
-        let unconfirmed = StartSafety::of(&observed, false);
-        assert_eq!(
-            super::intent(Running, true, &observed, unconfirmed),
-            Intent::Await
-        );
     }
 
     #[test]
@@ -126,35 +99,41 @@ mod tests {
     }
 
     #[test]
-    fn an_evicted_pod_uses_no_disk_and_a_terminating_one_does_until_it_is_gone() {
-        let mut observed = testing::scaled_to_zero();
+    fn a_pod_that_has_ended_is_deleted_and_one_that_ends_is_waited_for() {
+        let mut observed = testing::running();
         let mut pod = observed.pods[0].as_ref().clone();
         pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
         observed.pods = vec![pod.clone().into()];
-        assert_eq!(intent(Running, true, &observed), Intent::Start);
+        assert_eq!(intent(Running, true, &observed), Intent::Stop);
         pod.metadata
             .deletion_timestamp
             .clone_from(&pod.metadata.creation_timestamp);
         observed.pods = vec![pod.into()];
-        assert_eq!(intent(Running, true, &observed), Intent::Await);
+        for desired in [Running, Stopped] {
+            assert_eq!(intent(desired, true, &observed), Intent::Await);
+        }
     }
 
     #[test]
-    fn a_foreign_pod_with_our_label_blocks_a_start_only_if_it_uses_the_disk() {
-        let mut observed = testing::scaled_to_zero();
-        let mut stranger = observed.pods[0].as_ref().clone();
-        stranger.metadata.annotations = None;
-        stranger.metadata.owner_references = None;
-        stranger.spec.as_mut().unwrap().volumes = None;
-        let user = observed.pods[0].spec.clone();
-        observed.pods = vec![stranger.clone().into()];
+    fn a_pod_that_its_node_refused_is_not_replaced_at_once() {
+        let mut observed = testing::started();
+        let mut pod = observed.pods[0].as_ref().clone();
+        pod.status.as_mut().unwrap().phase = Some("Failed".to_owned());
+        observed.pods = vec![pod.into()];
+        assert_eq!(intent(Running, true, &observed), Intent::Await);
+        let later = "2026-01-01T00:00:11Z".parse().unwrap();
+        assert_eq!(super::intent(Running, true, &observed, later), Intent::Stop);
+        assert_eq!(intent(Stopped, true, &observed), Intent::Stop);
+    }
+
+    #[test]
+    fn a_pod_of_somebody_else_is_not_the_run() {
+        let mut observed = testing::running();
+        let mut pod = observed.pods[0].as_ref().clone();
+        pod.metadata.owner_references = None;
+        pod.metadata.annotations = None;
+        observed.pods = vec![pod.into()];
+        assert_eq!(intent(Stopped, true, &observed), Intent::Rest);
         assert_eq!(intent(Running, true, &observed), Intent::Start);
-        stranger.spec = user;
-        observed.pods = vec![stranger.into()];
-        assert_eq!(
-            intent(Running, true, &observed),
-            Intent::Await,
-            "one pod per disk, always"
-        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use api::{Workspace, names};
+use api::Workspace;
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{core::v1::Service, networking::v1::NetworkPolicy},
@@ -141,9 +141,7 @@ where
         Step::Write => {
             let write = async {
                 match planned.correction(live) {
-                    Correction::MergePatch(patch) => {
-                        merge_patch(context, &observed.identity, names::OPERATOR, &patch).await
-                    }
+                    Correction::MergePatch(patch) => merge_patch(context, &observed.identity, &patch).await,
                     Correction::JsonPatch(steps) => json_patch(context, &observed.identity, steps).await,
                 }
             };

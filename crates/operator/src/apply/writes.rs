@@ -47,17 +47,6 @@ impl<K> Outcome<K> {
         }
     }
 
-    /// The version after the write, if the answer has one.
-    pub(super) fn version(&self) -> Option<&str>
-    where
-        K: Resource,
-    {
-        match self {
-            Self::Is(Some(object)) | Self::But(object, _) => object.meta().resource_version.as_deref(),
-            Self::Is(None) | Self::Blocked(_) => None,
-        }
-    }
-
     pub(super) fn settle(self, place: &mut Option<Arc<K>>) {
         match self {
             Self::Is(object) => *place = object,
@@ -107,7 +96,10 @@ where
 {
     let params = unchecked(PatchParams::apply(manager).force());
     let patch = Patch::Apply(intent);
-    outcome(patched::<K, _>(context, identity, name, &params, &patch).await)
+    outcome(
+        patched::<K, _>(context, identity, name, &params, &patch).await,
+        None,
+    )
 }
 
 /// Makes a child, unless its name is taken.
@@ -119,13 +111,25 @@ pub(super) async fn create<K>(
 where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
+    outcome(post(context, identity, intent).await, None)
+}
+
+/// Sends a `POST`. The text of the object is dropped before the answer is awaited.
+pub(super) async fn post<K>(
+    context: &Context,
+    identity: &Identity,
+    intent: &impl Serialize,
+) -> Result<Arc<K>, Error>
+where
+    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+{
     let params = PostParams {
         field_manager: Some(names::OPERATOR.to_owned()),
         ..PostParams::default()
     };
     let text = serde_json::to_vec(intent).map_err(request::Error::SerializeBody);
     let request = text.and_then(|text| requests::<K>(identity).create(&params, text));
-    outcome(sent::<K>(context, "create", request).await)
+    sent::<K>(context, "create", request).await
 }
 
 /// Result of making an absent child.
@@ -196,14 +200,16 @@ where
 pub(super) async fn merge_patch<K>(
     context: &Context,
     identity: &Identity,
-    manager: &str,
     patch: &Value,
 ) -> Result<Outcome<K>, Error>
 where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
-    let (params, patch) = (unchecked(patch_as(manager)), Patch::Merge(patch));
-    outcome(patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await)
+    let (params, patch) = (unchecked(patch_as(names::OPERATOR)), Patch::Merge(patch));
+    outcome(
+        patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await,
+        None,
+    )
 }
 
 /// Changes a child by a JSON patch. Its `add` operations replace existing values.
@@ -216,23 +222,25 @@ where
     K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
 {
     let params = unchecked(patch_as(names::OPERATOR));
-    // The patch holds the whole pod template of a run. It is dropped before the answer is awaited.
     let request = JsonPatch::deserialize(Value::Array(steps))
         .map_err(request::Error::SerializeBody)
         .and_then(|steps| {
             requests::<K>(identity).patch(&identity.child_name(), &params, &Patch::Json::<()>(steps))
         });
-    outcome(sent::<K>(context, "patch", request).await)
+    outcome(sent::<K>(context, "patch", request).await, None)
 }
 
-/// The meaning of an answer to a write. Transient errors stay errors.
-fn outcome<K: Kind>(answer: Result<Arc<K>, Error>) -> Result<Outcome<K>, Error> {
+/// The meaning of an answer to a write. Transient errors stay errors. `profile`: name of the execution profile of a pod.
+pub(super) fn outcome<K: Kind>(
+    answer: Result<Arc<K>, Error>,
+    profile: Option<&str>,
+) -> Result<Outcome<K>, Error> {
     let error = match answer {
         Ok(object) => return Ok(Outcome::Is(Some(object))),
         Err(error) => error,
     };
     let refusal = match &error.source {
-        kube::Error::Api(status) => refusal::of_answer(K::KIND, status.code, &status.message),
+        kube::Error::Api(status) => refusal::of_answer(K::KIND, status, profile),
         _ => None,
     };
     refusal.map_or(Err(error), |refusal| {
@@ -311,10 +319,6 @@ pub(super) trait Kind {
 
 impl<K: k8s_openapi::Resource> Kind for K {
     const KIND: &'static str = <K as k8s_openapi::Resource>::KIND;
-}
-
-impl Kind for partial::Deployment {
-    const KIND: &'static str = "Deployment";
 }
 
 impl Kind for partial::Pod {

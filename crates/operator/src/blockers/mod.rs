@@ -1,6 +1,6 @@
 //! Rejections, refusals -> why a workspace or a child is blocked, as text for users (pure).
 //!
-//! - `refusal.rs`: an object that the API server refused, also a pod of the Deployment (quota, policy) -> the reason and what to do
+//! - `refusal.rs`: an object that the API server refused (quota, policy) -> the reason and what to do
 //! - `rejected.rs`: a workspace that fails the rules -> why it must not run
 
 pub(crate) mod refusal;
@@ -153,10 +153,11 @@ impl Blocker {
 
     /// Whether it ends only by a change that triggers a reconcile.
     pub fn ends_by_trigger(&self) -> bool {
-        matches!(
-            self,
-            Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unshrinkable { .. })
-        )
+        match self {
+            Self::Refused(refusal) => refusal.is_invalid,
+            Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unshrinkable { .. }) => true,
+            _ => false,
+        }
     }
 }
 

@@ -1,22 +1,28 @@
-//! A refused write, also of a pod by its Deployment (quota, policy) -> reason and remedy (pure).
+//! A refused write (quota, policy, an invalid field) -> reason and remedy (pure).
 
 use api::condition::reason;
+use kube::core::Status;
 
 /// The API server's message for a webhook that it cannot call.
 const FAILED_WEBHOOK: &str = "failed calling webhook";
 
-/// Why a child, or a pod of a child, is refused. It lasts until a user or administrator acts, so it is reported and not only retried.
+/// Why a child is refused. It lasts until a user or administrator acts, so it is reported and not only retried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// Reason for the condition `Degraded`.
     pub reason: &'static str,
     /// Message for users.
     pub message: String,
+    /// Whether a field of the object is invalid, so that only an edit helps.
+    pub is_invalid: bool,
 }
 
 /// The refusal in an answer to the write of `child`. `None` for transient errors: conflicts, overload, outages, a namespace that is
 /// being deleted.
-pub(crate) fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal> {
+///
+/// `profile`: name of the execution profile with whose settings a pod was made.
+pub(crate) fn of_answer(child: &str, answer: &Status, profile: Option<&str>) -> Option<Refusal> {
+    let (code, message) = (answer.code, answer.message.as_str());
     // A webhook that does not respond appears as an error of the API server. But the webhook has to be fixed, not the API server.
     let webhook = message.contains(FAILED_WEBHOOK);
     let is_transient = matches!(code, 404 | 409 | 429) || !(400..500).contains(&code);
@@ -34,18 +40,23 @@ pub(crate) fn of_answer(child: &str, code: u16, message: &str) -> Option<Refusal
                 "The disk was not grown to spec.storage.size: {}. {advice}.",
                 essence(message)
             ),
+            is_invalid: false,
         });
     }
-    Some(of_message(child, message))
+    Some(Refusal {
+        // A ValidatingAdmissionPolicy answers 422 as well, and names no field.
+        is_invalid: code == 422 && names_a_field(answer),
+        ..of_pod(child, message, profile)
+    })
 }
 
-/// The refusal in a message of an admission rule.
-pub(crate) fn of_message(child: &str, message: &str) -> Refusal {
-    of_pod(child, message, None)
+fn names_a_field(answer: &Status) -> bool {
+    let causes = answer.details.iter().flat_map(|details| &details.causes);
+    causes.into_iter().any(|cause| !cause.field.is_empty())
 }
 
-/// The same for a pod with the settings of the execution profile of this name.
-pub(crate) fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
+/// The refusal in a message, also of a pod with the settings of the execution profile of this name.
+fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refusal {
     if let Some(missing) = missing(message) {
         return missing.refusal(profile);
     }
@@ -85,6 +96,7 @@ pub(crate) fn of_pod(child: &str, message: &str, profile: Option<&str>) -> Refus
     Refusal {
         reason,
         message: format!("The {child} was refused: {}. {advice}.", essence(message)),
+        is_invalid: false,
     }
 }
 
@@ -116,6 +128,7 @@ impl Missing<'_> {
                 "The {kind} {name}, which {by} names ({field}), does not exist{place}, so no pod can be created. Have it \
                  created, and the pod starts by itself; or have the profile name another one."
             ),
+            is_invalid: false,
         }
     }
 }
@@ -164,8 +177,9 @@ fn missing_account(message: &str) -> Option<&str> {
 
 /// The message without the object's name and without a full stop. The name differs at each attempt to make a pod.
 fn essence(message: &str) -> &str {
-    let gist = message
-        .split_once("\" is forbidden: ")
+    let gist = [" is forbidden: ", " is invalid: "]
+        .iter()
+        .find_map(|part| message.split_once(&format!("\"{part}")))
         .map_or(message, |(_, gist)| gist);
     gist.trim_end_matches(['.', ' '])
 }
@@ -179,6 +193,34 @@ fn is_growth(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn refused(child: &str, code: u16, message: &str) -> Option<Refusal> {
+        of_answer(child, &Status::failure(message, "").with_code(code), None)
+    }
+
+    #[test]
+    fn only_an_edit_helps_where_a_field_is_named() {
+        let answer = |field: &str| -> Status {
+            let causes = serde_json::json!([{"reason": "x", "message": "m", "field": field}]);
+            serde_json::from_value(serde_json::json!({
+                "status": "Failure", "code": 422, "message": "Pod \"p\" is invalid: spec.a: Invalid value", "details": {"causes": causes},
+            }))
+            .unwrap()
+        };
+        let refusal = of_answer("Pod", &answer("spec.a"), None).unwrap();
+        assert!(refusal.is_invalid);
+        assert!(
+            refusal
+                .message
+                .starts_with("The Pod was refused: spec.a: Invalid value."),
+            "{}",
+            refusal.message
+        );
+        assert!(
+            !of_answer("Pod", &answer(""), None).unwrap().is_invalid,
+            "a policy denied it"
+        );
+    }
 
     #[test]
     fn each_kind_of_refusal_has_its_reason() {
@@ -219,7 +261,7 @@ mod tests {
                 reason::VOLUME_RESIZE_FAILED,
             ),
         ] {
-            let refusal = of_answer(child, 403, message).unwrap();
+            let refusal = refused(child, 403, message).unwrap();
             assert_eq!(refusal.reason, expected, "{message}");
             assert!(refusal.message.contains(essence(message)));
         }
@@ -229,7 +271,7 @@ mod tests {
     fn a_quota_on_storage_is_not_relieved_by_a_stop() {
         let refused = |child| {
             let message = "x is forbidden: exceeded quota: q, requested: requests.storage=1Gi";
-            of_answer(child, 403, message).unwrap().message
+            refused(child, 403, message).unwrap().message
         };
         let claim = refused("PersistentVolumeClaim");
         assert!(
@@ -268,22 +310,27 @@ mod tests {
     #[test]
     fn a_webhook_that_does_not_answer_is_reported() {
         let message = "Internal error occurred: failed calling webhook \"w.example.com\": failed to call webhook: no route";
-        let refusal = of_answer("Service", 500, message).unwrap();
+        let refusal = refused("Service", 500, message).unwrap();
         assert_eq!(refusal.reason, reason::ADMISSION_DENIED);
         assert!(refusal.message.contains("w.example.com") && refusal.message.contains("does not answer"));
     }
 
     #[test]
     fn attempts_under_different_names_have_the_same_message() {
-        let attempt =
-            |name: &str| of_message("Pod", &format!("pods \"{name}\" is forbidden: exceeded quota: q"));
+        let attempt = |name: &str| {
+            of_pod(
+                "Pod",
+                &format!("pods \"{name}\" is forbidden: exceeded quota: q"),
+                None,
+            )
+        };
         assert_eq!(attempt("a-1"), attempt("a-2"));
     }
 
     #[test]
     fn every_refusal_ends_in_advice() {
         for child in ["Pod", "Service", "PersistentVolumeClaim"] {
-            let refusal = of_answer(child, 403, "no such luck.").unwrap();
+            let refusal = refused(child, 403, "no such luck.").unwrap();
             assert_eq!(
                 refusal.message,
                 format!(
@@ -296,11 +343,11 @@ mod tests {
     #[test]
     fn a_transient_error_is_no_refusal() {
         for code in [404, 409, 429, 500, 503] {
-            assert_eq!(of_answer("Service", code, "exceeded quota"), None);
+            assert_eq!(refused("Service", code, "exceeded quota"), None);
         }
         let replaced = "Service \"a\" is invalid: metadata.uid: Invalid value: \"x\": field is immutable";
-        assert_eq!(of_answer("Service", 422, replaced), None);
+        assert_eq!(refused("Service", 422, replaced), None);
         let terminating = "unable to create new content in namespace team because it is being terminated";
-        assert_eq!(of_answer("Service", 403, terminating), None);
+        assert_eq!(refused("Service", 403, terminating), None);
     }
 }

@@ -7,15 +7,13 @@
 //! | `routes.rs` | watched route objects -> their cache |
 //! | `warnings` | warning Events, Nodes -> the few facts that a status needs |
 //! | `pending_writes` | our writes -> whether a cached object is older |
-//! | `lists.rs` | workspaces -> their ReplicaSets and pods, listed from the API server |
-//! | `observe.rs` | caches and lists -> references and observed state of one workspace |
+//! | `observe.rs` | caches -> references and observed state of one workspace |
 //! | `observed.rs` | children of one workspace -> what they say about its runs (pure) |
 //! | `references.rs` | objects that a workspace refers to -> its last network policy settings (pure) |
-//! | `partial.rs` | JSON of a Pod, Deployment or ReplicaSet -> the fields that the operator reads (pure) |
-//! | `field_managers.rs` | `managedFields` -> which other client changed a child (pure) |
+//! | `partial.rs` | JSON of a Pod -> the fields that the operator reads (pure) |
+//! | `field_managers.rs` | `managedFields` -> which other client changed an image of a pod (pure) |
 
 pub(crate) mod field_managers;
-pub(crate) mod lists;
 pub(crate) mod observe;
 pub(crate) mod observed;
 pub(crate) mod partial;

@@ -1,15 +1,9 @@
-//! Caches -> references and observed state (in memory); parts read again from the API server (IO).
+//! Caches -> references and observed state (in memory); the pod read from the API server (IO).
 
 use std::sync::Arc;
 
 use api::{Workspace, WorkspaceStatus};
-use k8s_openapi::{
-    NamespaceResourceScope,
-    api::{
-        core::v1::{PersistentVolumeClaim, Service},
-        networking::v1::NetworkPolicy,
-    },
-};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource,
     api::{ApiResource, DynamicObject},
@@ -18,9 +12,8 @@ use kube::{
 
 use crate::{
     cache::{
-        lists::Lister,
         observed::{Identity, Observed, claims_of},
-        partial::Deployment,
+        partial::Pod,
         references::References,
         stores::{self, Parsed, Stores, Trim},
         warnings::ClusterWarnings,
@@ -77,12 +70,10 @@ pub(crate) fn observed(identity: &Identity, stores: &Stores) -> Observed {
     let (name, namespace) = (identity.child_name(), &identity.namespace);
     let mut observed = Observed {
         claim: stores.claims.get(namespace, &name),
-        deployment: stores.deployments.get(namespace, &name),
         service: stores.services.get(namespace, &name),
         policy: stores.policies.get(namespace, &name),
         account: stores.accounts.get(namespace, &identity.account_name()),
-        replica_sets: stores.replica_sets.of(namespace, &identity.name),
-        pods: stores.pods.of(namespace, &identity.name),
+        pods: stores.pods.get(namespace, &name).into_iter().collect(),
         storage_classes: stores::select(&stores.storage_classes, |_| true),
         ..Observed::empty(identity.clone())
     };
@@ -112,43 +103,15 @@ fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
         .collect();
 }
 
-/// What is read from the API server. ReplicaSets and pods always are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// ReplicaSets and pods. Use it when the state of the Deployment is already certain.
-    Pods,
-    /// Deployment, ReplicaSets and pods.
-    DeploymentAndPods,
-    /// All children.
-    All,
-}
-
-/// The observed state with these children read from the API server now. The rest stays as it was. Deployment and ReplicaSets are read
-/// first. So a pod that is missing in the list cannot come from one that was not scaled to 0 yet.
+/// The observed state with the pod read from the API server now: the cache shows none, and may be late.
 ///
 /// # Errors
-/// A request to the API server failed.
-pub(crate) async fn reread(
-    mut known: Observed,
-    scope: Scope,
-    client: &Client,
-    lister: &Lister,
-) -> Result<Observed, Error> {
-    let (namespace, name) = (&known.identity.namespace, &known.identity.child_name());
-    if scope == Scope::All {
-        (known.claim, known.service, known.policy) = futures::try_join!(
-            get::<PersistentVolumeClaim>(client, namespace, name),
-            get::<Service>(client, namespace, name),
-            get::<NetworkPolicy>(client, namespace, name),
-        )?;
-    }
-    if scope != Scope::Pods {
-        known.deployment = get::<Deployment>(client, namespace, name).await?;
-    }
-    let found = lister.of(client, &known).await?;
+/// The request to the API server failed.
+pub(crate) async fn with_live_pod(known: Observed, client: &Client) -> Result<Observed, Error> {
+    let name = known.identity.child_name();
+    let pod = get::<Pod>(client, &known.identity.namespace, &name).await?;
     Ok(Observed {
-        replica_sets: found.sets,
-        pods: found.pods,
+        pods: pod.into_iter().collect(),
         ..known
     })
 }

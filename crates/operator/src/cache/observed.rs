@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, sync::Arc};
 use api::{Workspace, names};
 use k8s_openapi::{
     api::{
-        apps::v1::DeploymentCondition,
         core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
         storage::v1::StorageClass,
@@ -17,7 +16,7 @@ use kube::{Resource as _, ResourceExt as _};
 use crate::{
     cache::{
         field_managers,
-        partial::{ContainerStatus, Deployment, Pod, PodCondition, PodSpec, ReplicaSet},
+        partial::{Container, ContainerStatus, Pod, PodCondition, PodSpec},
         warnings::{Node, Warning},
     },
     support::text::listed,
@@ -93,24 +92,20 @@ impl Identity {
     }
 }
 
-/// The children and what the cluster made of them. Objects may have another owner: see [`Identity::owns`].
+/// The children. Objects may have another owner: see [`Identity::owns`].
 #[derive(Clone, Debug)]
 pub struct Observed {
     /// The workspace.
     pub identity: Identity,
     /// The disk.
     pub claim: Option<Arc<PersistentVolumeClaim>>,
-    /// The Deployment.
-    pub deployment: Option<Arc<Deployment>>,
     /// The Service.
     pub service: Option<Arc<Service>>,
     /// The network policy.
     pub policy: Option<Arc<NetworkPolicy>>,
     /// The workspace's own service account.
     pub account: Option<Arc<ServiceAccount>>,
-    /// Every ReplicaSet with the workspace's label.
-    pub replica_sets: Vec<Arc<ReplicaSet>>,
-    /// Every pod with the workspace's label. If the API server was asked, also other pods that concern the workspace.
+    /// The pod of the workspace's name, if there is one.
     pub pods: Vec<Arc<Pod>>,
     /// Every storage class of the cluster.
     pub storage_classes: Vec<Arc<StorageClass>>,
@@ -128,11 +123,9 @@ impl Observed {
         Self {
             identity,
             claim: None,
-            deployment: None,
             service: None,
             policy: None,
             account: None,
-            replica_sets: Vec::new(),
             pods: Vec::new(),
             storage_classes: Vec::new(),
             warnings: Vec::new(),
@@ -148,169 +141,72 @@ impl Observed {
             .filter(|claim| self.identity.owns(&claim.metadata))
     }
 
-    /// The Deployment, if it is this workspace's.
-    pub fn own_deployment(&self) -> Option<&Deployment> {
-        self.deployment
-            .as_deref()
-            .filter(|deployment| self.identity.owns(&deployment.metadata))
+    /// Pods of this workspace, whatever their state: while there is one, its name is taken.
+    pub fn own_pods(&self) -> impl Iterator<Item = &Pod> {
+        let pods = self.pods.iter().map(AsRef::as_ref);
+        pods.filter(|pod| self.identity.owns(&pod.metadata))
     }
 
-    /// The wanted replicas of the Deployment; 0 without one.
-    pub fn wanted_pods(&self) -> i32 {
-        self.own_deployment().map_or(0, wanted_replicas)
+    /// The pod of the last run. It may be ending or have ended.
+    pub fn pod(&self) -> Option<&Pod> {
+        self.own_pods().next()
     }
 
-    /// Whether the Deployment has processed its last change: it makes no further ReplicaSet.
-    pub fn is_done(&self) -> bool {
-        self.own_deployment().is_some_and(deployment_is_settled)
+    /// Whether no pod is left.
+    pub fn is_free(&self) -> bool {
+        self.pod().is_none()
     }
 
-    /// Whether no pod runs and none can be made: every ReplicaSet has observed that it is scaled to 0. Caches may miss a pod, so a start
-    /// asks `apply/start_safety.rs`.
-    pub fn is_scaled_down(&self) -> bool {
-        self.wanted_pods() == 0
-            && self.own_deployment().is_none_or(deployment_is_settled)
-            && self.own_replica_sets().all(|set| set.is_empty)
-            && self.live_pods().next().is_none()
+    /// The pod of the current run, which is neither ending nor has ended.
+    pub fn current_pod(&self) -> Option<&Pod> {
+        self.own_pods()
+            .find(|pod| pod.metadata.deletion_timestamp.is_none() && !has_ended(pod))
+    }
+
+    /// Whether a run is in progress.
+    pub fn runs(&self) -> bool {
+        self.current_pod().is_some()
     }
 
     /// Pods that use the disk or are still ending: all except completed pods.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
-        self.pods
-            .iter()
-            .map(AsRef::as_ref)
-            .filter(|pod| self.concerns(pod) && !has_ended(pod))
+        self.own_pods().filter(|pod| !has_ended(pod))
     }
 
-    /// Whether a pod concerns the workspace: it has its UID annotation, one of its ReplicaSets made it, or it uses a claim with the disk's
-    /// name. Any user may add or remove a label, so labels do not decide.
-    pub(crate) fn concerns(&self, pod: &Pod) -> bool {
-        let disk = self.identity.child_name();
-        self.identity.marked(&pod.metadata)
-            || self.is_of_own_set(pod)
-            || claims_of(pod.spec.as_ref()).any(|claim| claim == disk)
-    }
-
-    /// Whether the JSON of an unparsable pod contains the name of the disk, the UID of the workspace, or the UID of one of its ReplicaSets.
-    pub(crate) fn may_concern(&self, pod: &str) -> bool {
-        let disk = self.identity.child_name();
-        let sets = self.own_replica_sets();
-        let mut names = sets
-            .filter_map(|set| set.metadata.uid.as_deref())
-            .chain([disk.as_str(), &self.identity.uid]);
-        names.any(|name| pod.contains(&format!("\"{name}\"")))
-    }
-
-    fn is_of_own_set(&self, pod: &Pod) -> bool {
-        controller_uid(&pod.metadata).is_some_and(|uid| {
-            self.own_replica_sets()
-                .any(|set| set.metadata.uid.as_deref() == Some(uid))
-        })
-    }
-
-    /// Pods on the disk that no change of the workspace ends: a user changed their labels, or made them.
-    pub fn unmanaged_pods(&self) -> impl Iterator<Item = &Pod> {
-        self.live_pods().filter(|pod| {
-            let has_maker = controller_uid(&pod.metadata).is_some();
-            let is_ours = has_maker && (self.identity.marked(&pod.metadata) || self.is_of_own_set(pod));
-            pod.metadata.deletion_timestamp.is_none() && !is_ours
-        })
-    }
-
-    /// Pods that keep this pod away from the disk.
-    pub fn previous_pods<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Pod> {
-        self.live_pods()
-            .filter(|other| other.metadata.uid != pod.metadata.uid)
-    }
-
-    /// ReplicaSets with the workspace's UID annotation, or made by its Deployment.
-    fn own_replica_sets(&self) -> impl Iterator<Item = &ReplicaSet> {
-        let deployment = self
-            .own_deployment()
-            .and_then(|deployment| deployment.metadata.uid.as_deref());
-        self.replica_sets.iter().map(AsRef::as_ref).filter(move |set| {
-            self.identity.marked(&set.metadata)
-                || (deployment.is_some() && controller_uid(&set.metadata) == deployment)
-        })
-    }
-
-    /// ReplicaSets that a deleted Deployment left, as with `kubectl delete --cascade=orphan`. No controller scales them any more.
-    pub fn orphans(&self) -> impl Iterator<Item = &ReplicaSet> {
-        let alone = self.own_deployment().is_none();
-        self.own_replica_sets().filter(move |set| {
-            alone && controller_uid(&set.metadata).is_none() && set.metadata.deletion_timestamp.is_none()
-        })
-    }
-
-    /// The identifier of the Deployment's run.
+    /// The identifier of the last run.
     pub fn run_id(&self) -> Option<&str> {
-        let template = &self.own_deployment()?.spec.as_ref()?.template;
-        template.metadata.as_ref()?.labels.as_ref()?.run_id.as_deref()
+        run_of(self.pod()?)
     }
 
-    /// Every pod of the current run, including completed ones.
-    pub fn pods_of_run(&self) -> impl Iterator<Item = &Pod> {
-        let run_id = self.run_id();
-        let pods = self.pods.iter().map(AsRef::as_ref);
-        pods.filter(move |pod| {
-            run_id.is_some() && pod.labels().get(names::RUN_ID_LABEL).map(String::as_str) == run_id
-        })
-    }
-
-    /// The Deployment condition that says that the pod of the run cannot be made.
-    pub fn refusal(&self) -> Option<&DeploymentCondition> {
-        let mut conditions = self
-            .own_deployment()?
-            .status
-            .as_ref()?
-            .conditions
-            .as_ref()?
-            .iter();
-        let refused = conditions.find(|it| it.type_ == "ReplicaFailure" && it.status == "True");
-        refused.filter(|_| self.current_pod().is_none())
-    }
-
-    /// The record of what the Deployment's pod template was made from.
+    /// The record of what the pod was made from.
     pub fn started_from(&self) -> Option<&str> {
-        let annotations = self.own_deployment()?.annotations();
+        let annotations = self.pod()?.annotations();
         annotations.get(names::STARTED_FROM).map(String::as_str)
     }
 
-    /// Whether pods run, or may still start, as the workspace's own service account.
+    /// Whether a pod runs as the workspace's own service account.
     pub fn runs_as_own_account(&self) -> bool {
-        let template = self
-            .own_deployment()
-            .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
-        let name = template.and_then(|pod| pod.service_account_name.as_ref());
-        !self.is_scaled_down() && name == Some(&self.identity.account_name())
+        let name = self.identity.account_name();
+        let account = |pod: &Pod| pod.spec.as_ref()?.service_account_name.clone();
+        self.own_pods().any(|pod| account(pod).as_ref() == Some(&name))
     }
 
-    /// The field manager that changed the pod template since it was applied, if any. Then the template differs from its record.
-    pub fn template_changed_by(&self) -> Option<String> {
-        field_managers::on_template(&self.own_deployment()?.metadata)
+    /// The field manager that changed an image since the pod was made, if any. Then the pod differs from its record.
+    pub fn image_changed_by(&self) -> Option<String> {
+        field_managers::on_image(&self.current_pod()?.metadata)
     }
+}
 
-    /// The other field manager that scaled the Deployment.
-    pub fn scaled_by(&self) -> Option<String> {
-        field_managers::on_count(&self.own_deployment()?.metadata)
-    }
-
-    /// The pod of the current run: controlled by a ReplicaSet of the Deployment and not being deleted. Of several, a ready one, then the
-    /// newest.
-    pub fn current_pod(&self) -> Option<&Pod> {
-        let deployment_uid = self.own_deployment()?.metadata.uid.as_deref()?;
-        self.pods_of_run()
-            .filter(|pod| self.concerns(pod) && !has_ended(pod))
-            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-            .filter(|pod| {
-                self.own_replica_sets().any(|set| {
-                    controller_uid(&set.metadata) == Some(deployment_uid)
-                        && set.metadata.uid.is_some()
-                        && controller_uid(&pod.metadata) == set.metadata.uid.as_deref()
-                })
-            })
-            .max_by_key(|pod| (is_ready(pod), pod.metadata.creation_timestamp.clone()))
-    }
+/// The identifier of the run of a pod: the one that its application got, as anyone may change a label.
+fn run_of(pod: &Pod) -> Option<&str> {
+    let variable = |container: &Container| {
+        let env = container.env.iter().flatten();
+        env.into_iter().any(|it| it.name == names::RUN_ID_VARIABLE)
+    };
+    let mut containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let container = containers.find(|it| it.name == names::APPLICATION_CONTAINER && variable(it));
+    let given = container.and_then(|it| it.env.as_ref()?.iter().find_map(|it| it.value.as_deref()));
+    given.or_else(|| pod.labels().get(names::RUN_ID_LABEL).map(String::as_str))
 }
 
 /// The condition of this type.
@@ -375,19 +271,6 @@ pub(crate) fn controller_uid(meta: &ObjectMeta) -> Option<&str> {
     owners
         .find(|owner| owner.controller == Some(true))
         .map(|owner| owner.uid.as_str())
-}
-
-/// The wanted replicas of a Deployment.
-pub(crate) fn wanted_replicas(deployment: &Deployment) -> i32 {
-    // An absent number means 1.
-    let spec = deployment.spec.as_ref();
-    spec.and_then(|spec| spec.replicas).unwrap_or(1)
-}
-
-fn deployment_is_settled(deployment: &Deployment) -> bool {
-    let status = deployment.status.as_ref();
-    let observed = status.and_then(|status| status.observed_generation);
-    observed.unwrap_or(0) >= deployment.metadata.generation.unwrap_or(0)
 }
 
 /// Whether `live` has every label, annotation and owner that `planned` has.

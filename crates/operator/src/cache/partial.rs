@@ -1,4 +1,4 @@
-//! JSON of a Pod, Deployment or ReplicaSet -> the fields that the operator reads (pure).
+//! JSON of a Pod -> the fields that the operator reads (pure).
 //!
 //! These partial types and their fields have the names of Kubernetes' own. All other fields are dropped while a watch event or an answer
 //! is decoded. So they take no memory, and their changes trigger no reconcile. Code that needs another field adds it here. Objects that
@@ -7,12 +7,9 @@
 //! Lists are boxed slices: a `Vec` would keep room for at least four elements.
 
 use k8s_openapi::{
-    api::{
-        apps::v1::{self as apps, DeploymentCondition},
-        core::v1::{
-            self as core_v1, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
-            PersistentVolumeClaimVolumeSource, PodSchedulingGate, TCPSocketAction,
-        },
+    api::core::v1::{
+        self as core_v1, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, EnvVar,
+        PersistentVolumeClaimVolumeSource, PodSchedulingGate, TCPSocketAction,
     },
     apimachinery::pkg::{
         api::resource::Quantity,
@@ -53,6 +50,8 @@ pub struct Volume {
 pub struct Container {
     pub name: String,
     pub image: Option<String>,
+    /// Of the variables, only the identifier of the run is kept.
+    pub env: Option<Box<[EnvVar]>>,
     pub ports: Option<Box<[ContainerPort]>>,
     pub readiness_probe: Option<Probe>,
     pub resources: Option<ResourceRequirements>,
@@ -123,102 +122,6 @@ pub struct ContainerState {
     pub terminated: Option<Box<ContainerStateTerminated>>,
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Resource)]
-#[resource(inherit = apps::Deployment)]
-#[serde(default)]
-pub struct Deployment {
-    pub metadata: ObjectMeta,
-    pub spec: Option<DeploymentSpec>,
-    pub status: Option<DeploymentStatus>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct DeploymentSpec {
-    pub replicas: Option<i32>,
-    pub strategy: Option<DeploymentStrategy>,
-    pub paused: Option<bool>,
-    pub min_ready_seconds: Option<i32>,
-    pub template: PodTemplateSpec,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct DeploymentStrategy {
-    #[serde(rename = "type")]
-    pub type_: Option<String>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PodTemplateSpec {
-    pub metadata: Option<PodTemplateMeta>,
-    pub spec: Option<PodSpec>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PodTemplateMeta {
-    pub labels: Option<RunLabels>,
-}
-
-/// Of the labels of a pod template, only the run is read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct RunLabels {
-    /// [`api::names::RUN_ID_LABEL`]
-    #[serde(rename = "workspaces.jupyter.org/run-id")]
-    pub run_id: Option<String>,
-}
-
-/// The numbers of pods are left out: they change at each step of a rollout, and tell no more than the pod.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeploymentStatus {
-    pub observed_generation: Option<i64>,
-    pub conditions: Option<Vec<DeploymentCondition>>,
-}
-
-/// Of a ReplicaSet only [`ReplicaSet::is_empty`] matters. It reaches that state in several steps, which tell nothing more. Its own JSON
-/// cannot be read back, so it is never cached as text.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, Resource)]
-#[resource(inherit = apps::ReplicaSet)]
-#[serde(from = "FullReplicaSet")]
-pub struct ReplicaSet {
-    pub metadata: ObjectMeta,
-    /// Whether it has no pod, and its controller has observed that it should make none.
-    pub is_empty: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct FullReplicaSet {
-    metadata: ObjectMeta,
-    spec: Option<ReplicaSetSpec>,
-    status: Option<ReplicaSetStatus>,
-}
-
-#[derive(Deserialize)]
-struct ReplicaSetSpec {
-    replicas: Option<i32>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct ReplicaSetStatus {
-    observed_generation: Option<i64>,
-    replicas: i32,
-}
-
-impl From<FullReplicaSet> for ReplicaSet {
-    fn from(set: FullReplicaSet) -> Self {
-        // An absent number means 1.
-        let wanted = set.spec.and_then(|spec| spec.replicas).unwrap_or(1);
-        let status = set.status.unwrap_or_default();
-        let observed = status.observed_generation.unwrap_or(0);
-        Self {
-            is_empty: wanted == 0 && status.replicas == 0 && observed >= set.metadata.generation.unwrap_or(0),
-            metadata: set.metadata,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde::de::DeserializeOwned;
@@ -239,7 +142,7 @@ mod tests {
 
     fn spec() -> Value {
         let container = json!({
-            "name": "c", "image": "i", "restartPolicy": "Always",
+            "name": "c", "image": "i", "restartPolicy": "Always", "env": [{"name": "A", "value": "b"}],
             "ports": [{"name": "http", "containerPort": 8888}],
             "readinessProbe": {"tcpSocket": {"port": 8888}},
             "resources": {"limits": {"memory": "1Gi"}},
@@ -267,18 +170,6 @@ mod tests {
                 "conditions": [{"type": "Ready", "status": "True", "message": "m", "lastTransitionTime": time}],
                 "initContainerStatuses": [container], "containerStatuses": [container],
             },
-        }));
-        let condition = json!({"type": "ReplicaFailure", "status": "True", "message": "m"});
-        assert_is_read::<apps::Deployment, Deployment>(&json!({
-            "metadata": {"name": "d"},
-            "spec": {
-                "replicas": 1, "paused": false, "minReadySeconds": 3, "strategy": {"type": "Recreate"},
-                "template": {
-                    "metadata": {"labels": {api::names::RUN_ID_LABEL: "r"}},
-                    "spec": spec(),
-                },
-            },
-            "status": {"observedGeneration": 2, "conditions": [condition]},
         }));
     }
 }

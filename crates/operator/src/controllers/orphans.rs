@@ -13,7 +13,7 @@ use kube::{Api, Resource as _, api::DeleteParams};
 use crate::{
     apply::delete,
     cache::{
-        observe::{self, Scope},
+        observe,
         observed::Identity,
         stores::{self, Keys, Stores},
     },
@@ -84,17 +84,15 @@ async fn reconcile_one(
     }
 }
 
-/// Deletes a policy, unless the API server still has its workspace, a pod of it or anything that makes one. Returns whether it is gone.
+/// Deletes a policy, unless the API server still has its workspace or a pod of it. Returns whether it is gone.
 async fn remove(context: &Context, identity: &Identity, policy: &NetworkPolicy) -> Result<bool, kube::Error> {
     let cached = observe::observed(identity, &context.stores);
     let Identity { namespace, name, uid } = identity;
-    if !delete::has_no_pods(&cached) || observe::exists(&context.client, namespace, name, uid).await? {
+    if !cached.is_free() || observe::exists(&context.client, namespace, name, uid).await? {
         return Ok(false);
     }
-    let observed = observe::reread(cached, Scope::DeploymentAndPods, &context.client, &context.lister)
-        .await
-        .map_err(|error| error.0)?;
-    if !delete::has_no_pods(&observed) {
+    let observed = observe::with_live_pod(cached, &context.client).await;
+    if !observed.map_err(|error| error.0)?.is_free() {
         return Ok(false);
     }
     let policies = Api::namespaced(context.client.clone(), namespace);

@@ -3,7 +3,7 @@
 //! A test checks that an upgrade restarts no workspace. It uses a second program, `examples/another_build.rs`, which plans differently.
 //! No flag, variable or setting selects another build, and no image contains an example.
 
-use k8s_openapi::{api::apps::v1::Deployment, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 
 use super::Plan;
 
@@ -12,15 +12,15 @@ use super::Plan;
 pub struct Build {
     /// Changes every child's metadata.
     pub meta: fn(&mut ObjectMeta),
-    /// Changes the Deployment of a run: its pod template and its record.
-    pub deployment: fn(&mut Deployment),
+    /// Changes the pod of a run and its record.
+    pub pod: fn(&mut Pod),
 }
 
 impl Default for Build {
     fn default() -> Self {
         Self {
             meta: |_| {},
-            deployment: |_| {},
+            pod: |_| {},
         }
     }
 }
@@ -36,8 +36,8 @@ impl Build {
         others.into_iter().flatten().for_each(self.meta);
     }
 
-    pub(super) fn run(self, deployment: &mut Deployment) {
-        (self.meta)(&mut deployment.metadata);
-        (self.deployment)(deployment);
+    pub(super) fn run(self, pod: &mut Pod) {
+        (self.meta)(&mut pod.metadata);
+        (self.pod)(pod);
     }
 }

@@ -273,9 +273,6 @@ mod tests {
         );
         let pod = crate::plan::run(&workspace, &testing::site(), "run1")
             .spec
-            .unwrap()
-            .template
-            .spec
             .unwrap();
         assert_eq!(
             pod.init_containers.unwrap()[0].image.as_deref(),

@@ -4,23 +4,23 @@
 //!
 //! | name | valid workspace -> |
 //! |---|---|
-//! | `deployment.rs` | the Deployment of one run |
-//! | `pod`, `volumes.rs`, `security.rs` | its pod template |
+//! | `run.rs` | the pod of one run |
+//! | `pod`, `volumes.rs`, `security.rs` | its spec |
 //! | `container.rs` | the container: image, command, environment, probes |
 //! | `claim.rs` | the claim of its disk |
 //! | `disks` | whose an existing claim is, and whether it is retained |
 //! | `service.rs`, `service_account.rs`, `network_policy.rs` | the children of these kinds |
-//! | `record` | the inputs of its pod, recorded on the Deployment; which of them have changed since |
+//! | `record` | the inputs of its pod, recorded on the pod; which of them have changed since |
 //! | `build.rs` | test hook: the children as another build plans them |
 
 mod build;
 mod claim;
 mod container;
-mod deployment;
 pub(crate) mod disks;
 mod network_policy;
 mod pod;
 pub(crate) mod record;
+mod run;
 mod security;
 mod service;
 mod service_account;
@@ -31,8 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use api::names;
 use k8s_openapi::{
     api::{
-        apps::v1::Deployment,
-        core::v1::{PersistentVolumeClaim, Service, ServiceAccount},
+        core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
         networking::v1::NetworkPolicy,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::ObjectMeta},
@@ -40,11 +39,7 @@ use k8s_openapi::{
 use kit::scope::Scope;
 use rules::{PodIdentifiers, Settings, ValidWorkspace};
 
-pub use self::{
-    build::Build,
-    deployment::{RECREATE, Scale},
-    network_policy::plan as network_policy,
-};
+pub use self::{build::Build, network_policy::plan as network_policy};
 use crate::cache::observed::Identity;
 
 /// Settings of the installation that affect children.
@@ -117,18 +112,16 @@ pub fn lasting(workspace: &ValidWorkspace, site: &Site) -> Plan {
     plan
 }
 
-/// The complete Deployment of one run. A start applies it once.
-pub fn run(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Deployment {
-    let mut deployment = deployment::plan(workspace, site, run_id);
-    site.build.run(&mut deployment);
-    deployment
+/// The pod of one run.
+pub fn run(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod {
+    let mut pod = run::plan(workspace, site, run_id);
+    site.build.run(&mut pod);
+    pod
 }
 
-/// The same Deployment between starts: metadata and replicas, never the pod template.
-pub fn scale(identity: &Identity, site: &Site, replicas: i32) -> Scale {
-    let mut scale = deployment::scale(identity, replicas);
-    (site.build.meta)(&mut scale.metadata);
-    scale
+/// The metadata that is put back on a pod. It is the same in every build, so an upgrade writes no running pod.
+pub fn marks_of_run(identity: &Identity, run_id: Option<&str>) -> ObjectMeta {
+    run::marks(identity, run_id)
 }
 
 /// Metadata of a child with this component label.
@@ -179,7 +172,6 @@ mod tests {
         objects.push(serde_json::to_value(plan.policy.unwrap()).unwrap());
         objects.push(serde_json::to_value(&plan.service).unwrap());
         objects.push(serde_json::to_value(&run).unwrap());
-        objects.push(serde_json::to_value(scale(&identity(workspace), &site, 0)).unwrap());
         objects
     }
 
@@ -261,19 +253,13 @@ mod tests {
         #[test]
         fn service_and_network_policy_select_the_pod(workspace in any_valid()) {
             let site = testing::site();
-            let pod_labels = run(&workspace, &site, "run1").spec.unwrap().template.metadata.unwrap().labels.unwrap();
+            let pod_labels = run(&workspace, &site, "run1").metadata.labels.unwrap();
             let plan = lasting(&workspace, &site);
             let policy = plan.policy.unwrap().spec.unwrap().pod_selector.unwrap().match_labels.unwrap();
             for selector in [plan.service.spec.unwrap().selector.unwrap(), policy] {
                 prop_assert!(!selector.is_empty());
                 prop_assert!(selector.iter().all(|(key, value)| pod_labels.get(key) == Some(value)));
             }
-        }
-
-        #[test]
-        fn a_scale_carries_no_pod_template(workspace in any_valid()) {
-            let scale = serde_json::to_value(scale(&identity(&workspace), &testing::site(), 0)).unwrap();
-            prop_assert_eq!(&scale["spec"], &serde_json::json!({"replicas": 0}));
         }
     }
 }

@@ -20,7 +20,7 @@ use rules::{
     networks::{NotPublic, PUBLIC_IPV6},
 };
 
-use super::{Site, deployment::COMPONENT};
+use super::{Site, run::COMPONENT};
 use crate::cache::observed::{Identity, PORT_NAME};
 
 /// The components that may connect to a workspace's pod: those that serve users, and the one that asks whether it is idle.

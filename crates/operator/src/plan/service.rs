@@ -6,7 +6,7 @@ use k8s_openapi::{
 };
 use rules::ValidWorkspace;
 
-use super::deployment::COMPONENT;
+use super::run::COMPONENT;
 use crate::cache::observed::PORT_NAME;
 
 /// The `clusterIP` of a headless Service: its name resolves to the pod's address.

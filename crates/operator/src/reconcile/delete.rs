@@ -1,23 +1,18 @@
 //! A workspace that is being deleted -> children deleted, finalizer released (IO).
 
 use api::{Workspace, WorkspaceStatus};
-use k8s_openapi::{Resource as _, api::apps::v1::Deployment};
 use kube::Resource as _;
 
 use super::{
     outcome::{Error, Next, RECHECK_INTERVAL, sooner},
-    pending_status::{newest_status, newest_version, with_pending_status},
+    pending_status::{newest_observed, newest_status, newest_version, with_pending_status},
     teardown::{self, DiskPolicy},
 };
 use crate::{
-    apply::{
-        delete::has_no_pods,
-        finalizer,
-        start_safety::{Cached, confirm},
-    },
+    apply::finalizer,
     audit::Users,
     cache::{
-        observe::{self, Scope},
+        observe,
         observed::{Identity, Observed},
         stores::Parsed,
     },
@@ -29,8 +24,7 @@ use crate::{
     },
 };
 
-/// Deletes the children of a deleted workspace first. Its spec is not needed. The observed state is read from the API server once the
-/// cache shows no pod and nothing that makes pods.
+/// Deletes the children of a deleted workspace first. Its spec is not needed.
 pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Result<Next, Error> {
     let identity = Identity::of(object.meta());
     context.idle.forget(&identity.key());
@@ -74,32 +68,13 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
     Ok(Next::Settled(sooner(Some(RECHECK_INTERVAL), delay)))
 }
 
-/// Observed state of a deleted workspace. It is read from the API server once the cache shows no pod and nothing that makes pods.
-///
-/// No reconcile of a deleted workspace makes a Deployment. So once the API server has reported that ours is gone, only its ReplicaSets
-/// and pods are read. An earlier write that timed out may still create a Deployment after this or any other read. That Deployment has
-/// the workspace's UID as its controller. So the garbage collector deletes it, and its pods, when the workspace is gone.
+/// Observed state of a deleted workspace. Where the cache shows no pod, one read decides.
 async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed, Error> {
-    let mut observed = observe::observed(identity, &context.stores);
-    let shown = observed
-        .deployment
-        .as_ref()
-        .and_then(|it| it.metadata.uid.as_deref());
-    if !context
-        .pending_writes
-        .is_deleted(identity, Deployment::KIND, shown)
-    {
-        let left = confirm(context, observed, Cached::default(), |observed, _| {
-            has_no_pods(observed)
-        });
-        return Ok(left.await?.observed);
+    let (observed, _) = newest_observed(identity, context);
+    if !observed.is_free() {
+        return Ok(observed);
     }
-    observed.deployment = None;
-    if has_no_pods(&observed) {
-        let read = observe::reread(observed, Scope::Pods, &context.client, &context.lister);
-        observed = context.metrics.timed("reread", Box::pin(read)).await?;
-    }
-    Ok(observed)
+    Ok(observe::with_live_pod(observed, &context.client).await?)
 }
 
 /// What becomes of the disks of a deleted workspace. If its spec does not parse, its status decides.

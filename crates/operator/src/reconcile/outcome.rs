@@ -9,6 +9,8 @@ use crate::{apply, cache::observe, status::publish, support::failure::message_of
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 /// While pods or children are being deleted, the workspace is reconciled again after this time at the latest.
 pub(super) const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
+/// A refused write is tried again after this time at the latest: no trigger says that a quota was raised or a policy removed.
+pub(super) const REFUSED_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why a reconcile failed. Every error here is transient; a lasting problem is reported in the status.
 #[derive(Debug, thiserror::Error)]

@@ -1,11 +1,26 @@
-//! Cached workspace, our last status -> the workspace with its newest status (in memory).
+//! Caches, our last writes -> the workspace with its newest status, its newest pod (in memory).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use api::{Workspace, WorkspaceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::{cache::observed::Identity, context::Context};
+use crate::{
+    cache::{
+        observe,
+        observed::{Identity, Observed},
+    },
+    context::Context,
+};
+
+/// The children: the cached ones, with our last write of the pod if the cache does not show it yet. Then also when to look again.
+pub(super) fn newest_observed(identity: &Identity, context: &Context) -> (Observed, Option<Duration>) {
+    let mut observed = observe::observed(identity, &context.stores);
+    let cached = observed.pods.pop();
+    let (pod, recheck) = context.pending_writes.newest_pod(identity, cached);
+    observed.pods.extend(pod);
+    (observed, recheck)
+}
 
 /// The `resourceVersion` on which a status is based: the cached one, or that of our last status if the cache does not show it yet.
 pub(super) fn newest_version(cached: &ObjectMeta, context: &Context) -> Option<String> {

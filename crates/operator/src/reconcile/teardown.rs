@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api::{condition::reason, names, workspace::Retain};
-use k8s_openapi::{api::core::v1::PersistentVolumeClaim, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
     Api, Resource, ResourceExt as _,
     api::{DeleteParams, Preconditions},
@@ -13,13 +13,10 @@ use kube::{
 use crate::{
     apply::{
         self,
-        delete::{DEPLOYMENT, delete, has_no_pods, makers},
+        delete::{delete, pods_left},
         finalizer,
     },
-    cache::{
-        observed::{Identity, Observed, holders},
-        partial::ReplicaSet,
-    },
+    cache::observed::{Identity, Observed, holders},
     context::Context,
     controllers::routes,
     plan::disks::{desired_claim, retention},
@@ -58,23 +55,12 @@ where
     if !finalizer::is_held(object) {
         // The finalizer was released, or a user removed it while another finalizer keeps the workspace. The children are deleted with the
         // workspace, whenever that is. A pod must not run until then, because the idle controller no longer stops it.
-        delete(
-            context,
-            identity,
-            observed.deployment.as_deref(),
-            propagation(observed),
-        )
-        .await?;
+        end_pod(context, observed).await?;
         return Ok(None);
     }
     let owner = names::owner(object.meta());
     let background = DeleteParams::background;
-    let deployment = delete(
-        context,
-        identity,
-        observed.deployment.as_deref(),
-        propagation(observed),
-    );
+    let pod = end_pod(context, observed);
     let claim = async {
         let live = observed.own_claim();
         let is_orphaned = retention::is_orphaned(object.meta(), live.map(|live| &live.metadata), disks.last);
@@ -91,12 +77,8 @@ where
     };
     // The Service does not wait for the pods. So controllers that keep its endpoints need no update when the pods end.
     let service = delete(context, identity, observed.service.as_deref(), background());
-    let (deployment, claim, service) = futures::try_join!(deployment, claim, service)?;
-    let mut left = makers(observed);
-    // The reconcile waits for what the Deployment made, so naming that is enough.
-    if deployment && left.len() > 1 {
-        left.retain(|left| left != DEPLOYMENT);
-    }
+    let (is_free, claim, service) = futures::try_join!(pod, claim, service)?;
+    let mut left = if is_free { Vec::new() } else { pods_left(observed) };
     let mut wait_for = |kind: &str, gone: bool| {
         if !gone {
             left.push(kind.to_owned());
@@ -109,7 +91,7 @@ where
     );
     wait_for(&disk, claim != Disk::Left);
     wait_for("Service", service);
-    if has_no_pods(observed) {
+    if is_free {
         // Last: a pod that is still ending stays isolated. No owner reference lets the garbage collector delete the policy first.
         let (policy, account) = futures::try_join!(
             delete(context, identity, observed.policy.as_deref(), background()),
@@ -132,6 +114,15 @@ where
     }
     finalizer::release(context, object).await?;
     Ok(None)
+}
+
+/// Ends the pod. Returns whether it is gone.
+async fn end_pod(context: &Context, observed: &Observed) -> Result<bool, kube::Error> {
+    let mut pods = Observed::empty(observed.identity.clone());
+    pods.pods.clone_from(&observed.pods);
+    let ended = apply::pod::end(context, false, &mut pods).await;
+    ended.map_err(|error| error.source)?;
+    Ok(pods.is_free())
 }
 
 /// Longest name of an owner in an Event, in bytes.
@@ -191,24 +182,4 @@ async fn report_retained(
         ..transitions::event(EventType::Normal, "Keep", reason::DISK_KEPT, &text)
     };
     publish::event(context, identity, event).await;
-}
-
-/// How the Deployment is deleted. By default in the foreground, after all that it made, because only its controller knows all of that.
-/// But foreground deletion costs the cluster three more writes per workspace. So the Deployment is deleted first if two conditions hold:
-/// - It is done with its last change, and the ReplicaSet of its run exists.
-/// - Everything that it can have made carries our label. Then the operator finds it and waits for it.
-fn propagation(observed: &Observed) -> DeleteParams {
-    let marked = |meta: &ObjectMeta| observed.identity.marked(meta);
-    let run = |meta: &ObjectMeta| meta.labels.as_ref()?.get(names::RUN_ID_LABEL).cloned();
-    let has_run =
-        |set: &Arc<ReplicaSet>| run(&set.metadata).is_some_and(|run| Some(&*run) == observed.run_id());
-    let known = observed.is_done()
-        && observed.replica_sets.iter().any(has_run)
-        && observed.replica_sets.iter().all(|set| marked(&set.metadata))
-        && observed.pods.iter().all(|pod| marked(&pod.metadata));
-    if known {
-        DeleteParams::background()
-    } else {
-        DeleteParams::foreground()
-    }
 }

@@ -1,168 +1,263 @@
 //! One workspace -> one reconcile: observe, admit, plan, apply, assess, publish (IO).
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use api::{
-    Workspace,
+    Workspace, WorkspaceStatus,
+    condition::{self, STOPPED},
     workspace::{DesiredStatus, UpdatePolicy},
 };
 use rules::ValidWorkspace;
 
 use super::{
     admit::admit,
-    outcome::{Error, Next, RECHECK_INTERVAL, sooner},
-    pending_status::{newest_status, newest_version, with_pending_status},
+    outcome::{Error, Next, RECHECK_INTERVAL, REFUSED_INTERVAL, sooner},
+    pending_status::{newest_observed, newest_status, newest_version, with_pending_status},
 };
 use crate::{
     apply::{
         self, Applied,
-        intent::{Intent, intent, needs_reread},
-        start_safety::{Cached, StartSafety, confirm},
+        intent::{Intent, intent},
     },
     audit::Users,
-    blockers::Blocker,
+    blockers::{Blocker, rejected::Rejected},
     cache::{
         observe,
         observed::{Identity, Observed},
+        references::References,
         stores::Unreadable,
     },
     context::Context,
     controllers::{assertion_keys, catalog, idle, routes},
     plan::{self, disks::borrowed_claims, record},
     status::{
-        assess::{self, Facts, assess},
+        assess::{self, Assessment, Facts, assess},
         publish::{self, StatusUpdate},
         started,
     },
 };
 
-/// Observe, admit, plan, apply, assess, publish. A failed write that is no part of a start is returned after the status is published.
-#[expect(clippy::too_many_lines, reason = "the steps of a reconcile, in their order")]
-pub(super) async fn settle(workspace: &Workspace, context: &Context) -> Result<Next, Error> {
-    let Context {
-        metrics,
-        stores,
-        settings,
-        site,
-        ..
-    } = context;
-    let identity = Identity::of(&workspace.metadata);
-    let written = newest_status(workspace, context);
-    let own = with_pending_status(workspace, written.as_ref(), context);
-    let workspace = own.as_deref().unwrap_or(workspace);
-    let before = workspace.status.as_ref();
+/// What one reconcile knows of a workspace before it acts.
+struct Seen<'a> {
+    identity: Identity,
+    /// The workspace with its newest status.
+    workspace: Cow<'a, Workspace>,
+    /// The newest status that was written.
+    written: Option<Cow<'a, WorkspaceStatus>>,
+    references: References,
+    /// When to look again whether the caches show our last write.
+    recheck: Option<Duration>,
+}
 
-    let references = metrics.measure("observe", || observe::references(workspace, stores));
-    let observed = metrics.measure("observe", || observe::observed(&identity, stores));
-    let validation = metrics.measure("admit", || {
-        admit(workspace, &references, settings)
-            .and_then(|valid| catalog::admit(valid, workspace, &references, &observed))
-    });
-    if let Ok(valid) = &validation
-        && observed.wanted_pods() == 0
-        && !catalog::is_protected(&site.scope, valid, workspace, &references, &observed)
-    {
-        // The catalog controller sets the finalizer, and that triggers the next reconcile; one of a manager triggers many, one by one.
-        stores.changes.send_replace(());
+/// A workspace that may run, or why it may not.
+type Validation = Result<ValidWorkspace, Rejected>;
+
+/// What to do about the pod, and the state for which that was decided.
+struct Decided {
+    intent: Intent,
+    /// Whether the run ends so that the next one starts with changes.
+    restarts: bool,
+    observed: Observed,
+}
+
+/// What was done.
+struct Done {
+    intent: Intent,
+    restarts: bool,
+    observed: Observed,
+    blocker: Option<Blocker>,
+    /// A failed write that is no part of a start. It is returned after the status is published.
+    failure: Option<Error>,
+}
+
+/// Observe, admit, plan, apply, assess, publish.
+pub(super) async fn settle(cached: &Workspace, context: &Context) -> Result<Next, Error> {
+    let (seen, observed) = context.metrics.measure("observe", || observe(cached, context));
+    let validation = context
+        .metrics
+        .measure("admit", || validate(&seen, &observed, context));
+    if waits_for_finalizers(&seen, &validation, &observed, context) {
         return Ok(Next::Blocked(None));
     }
-    let planned = metrics.measure("plan", || match &validation {
-        Ok(valid) => Ok((valid, Box::new(plan::lasting(valid, site)))),
-        Err(_) => {
-            Err(plan::network_policy(&identity, site, &references.last_network_policy(before)).map(Box::new))
-        }
-    });
-    let decide = |observed: &Observed, safety| {
-        let restart = restarts_now(workspace, validation.as_ref().ok(), observed);
-        intent(
-            workspace.spec.desired_status,
-            validation.is_ok(),
-            observed,
-            safety,
-        )
-        .or_restart(restart)
+    let decided = decide(&seen, &validation, observed, context).await?;
+    let done = act(&seen, &validation, decided, context).await?;
+    let assessment = context
+        .metrics
+        .measure("assess", || judge(&seen, &validation, &done, context));
+    report(&seen, done, assessment, context).await
+}
+
+fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Seen<'a>, Observed) {
+    let identity = Identity::of(&cached.metadata);
+    let written = newest_status(cached, context);
+    let workspace = with_pending_status(cached, written.as_ref(), context)
+        .map_or(Cow::Borrowed(cached), |own| Cow::Owned(*own));
+    let (observed, recheck) = newest_observed(&identity, context);
+    let seen = Seen {
+        references: observe::references(&workspace, &context.stores),
+        identity,
+        workspace,
+        written,
+        recheck,
     };
-    let cached = Cached {
-        is_new: before.is_none(),
-        has_lasting_children: planned.as_ref().is_ok_and(|(_, plan)| has_all(plan, &observed)),
-    };
-    let confirmed = confirm(context, observed, cached, |observed, safety| {
-        needs_reread(decide(observed, safety), safety, before, observed)
-    })
-    .await?;
-    let (safety, expected) = (confirmed.safety, confirmed.recheck);
-    let intent = decide(&confirmed.observed, safety);
-    if intent == Intent::Start {
-        assertion_keys::ensure(context, &identity.namespace)
+    (seen, observed)
+}
+
+fn validate(seen: &Seen<'_>, observed: &Observed, context: &Context) -> Validation {
+    let valid = admit(&seen.workspace, &seen.references, &context.settings)?;
+    catalog::admit(valid, &seen.workspace, &seen.references, observed)
+}
+
+/// Whether a start has to wait until the catalog controller has protected what the workspace refers to. Its finalizer triggers the next
+/// reconcile; one of a manager triggers many, one by one.
+fn waits_for_finalizers(
+    seen: &Seen<'_>,
+    validation: &Validation,
+    observed: &Observed,
+    context: &Context,
+) -> bool {
+    let Ok(valid) = validation else { return false };
+    let scope = &context.site.scope;
+    let waits = observed.is_free()
+        && !catalog::is_protected(scope, valid, &seen.workspace, &seen.references, observed);
+    if waits {
+        context.stores.changes.send_replace(());
+    }
+    waits
+}
+
+/// Decides about the pod. Before the status says that none is left, one read by its name confirms it: the cache may be late.
+async fn decide(
+    seen: &Seen<'_>,
+    validation: &Validation,
+    observed: Observed,
+    context: &Context,
+) -> Result<Decided, Error> {
+    let status = seen.workspace.status.as_ref();
+    let is_stopped = status.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
+    let mut decided = decided(seen, validation, observed, context);
+    if decided.intent == Intent::Rest && !is_stopped {
+        let live = observe::with_live_pod(decided.observed, &context.client);
+        let live = context.metrics.timed("reread", Box::pin(live)).await?;
+        decided = self::decided(seen, validation, live, context);
+    }
+    if decided.intent == Intent::Start {
+        assertion_keys::ensure(context, &seen.identity.namespace)
             .await
             .map_err(Error::Keys)?;
     }
+    Ok(decided)
+}
+
+fn decided(seen: &Seen<'_>, validation: &Validation, observed: Observed, context: &Context) -> Decided {
+    let desired = seen.workspace.spec.desired_status;
+    let restarts = restarts_now(&seen.workspace, validation.as_ref().ok(), &observed);
+    let intent = intent(desired, validation.is_ok(), &observed, (context.now)()).or_restart(restarts);
+    Decided {
+        intent,
+        restarts,
+        observed,
+    }
+}
+
+/// Writes children and routes.
+async fn act(
+    seen: &Seen<'_>,
+    validation: &Validation,
+    decided: Decided,
+    context: &Context,
+) -> Result<Done, Error> {
+    let Decided {
+        intent,
+        restarts,
+        observed,
+    } = decided;
+    let (metrics, site) = (&context.metrics, &context.site);
+    let planned = metrics.measure("plan", || {
+        if let Ok(valid) = validation {
+            return Ok((valid, Box::new(plan::lasting(valid, site))));
+        }
+        let last = seen.workspace.status.as_ref();
+        let last = seen.references.last_network_policy(last);
+        Err(plan::network_policy(&seen.identity, site, &last).map(Box::new))
+    });
+    let applied = Box::pin(apply::apply(context, &seen.workspace, planned, intent, observed));
     let Applied {
         observed,
         blocker,
-        recheck: retried,
         failure,
-    } = metrics
-        .timed(
-            "apply",
-            Box::pin(apply::apply(context, workspace, planned, intent, confirmed)),
-        )
-        .await?;
-    let routed = route(context, workspace, validation.as_ref().ok(), &observed);
+    } = metrics.timed("apply", applied).await?;
+    let routed = route(context, &seen.workspace, validation.as_ref().ok(), &observed);
     let routed = Box::pin(apply::limited("route", routed));
     let (routed, unrouted) = match metrics.timed("routes", routed).await {
         Ok(routed) => (routed, None),
         Err(error) => (None, Some(Error::Routes(error))),
     };
-    let failure = failure.map(Error::Apply).or(unrouted);
-    let blocker = blocker.or(routed);
+    Ok(Done {
+        intent,
+        restarts,
+        observed,
+        blocker: blocker.or(routed),
+        failure: failure.map(Error::Apply).or(unrouted),
+    })
+}
+
+fn judge(seen: &Seen<'_>, validation: &Validation, done: &Done, context: &Context) -> Assessment {
     let facts = Facts {
-        workspace,
-        validation: &validation,
-        observed: &observed,
-        blocker: blocker.as_ref(),
-        unschedulable_grace: settings.unschedulable_grace(),
+        workspace: &seen.workspace,
+        validation,
+        observed: &done.observed,
+        blocker: done.blocker.as_ref(),
+        restarts: done.restarts,
+        unschedulable_grace: context.settings.unschedulable_grace(),
         now: (context.now)(),
     };
-    let mut assessment = metrics.measure("assess", || assess(&facts));
-    idle::attend(
-        context,
-        workspace,
-        validation.as_ref().ok(),
-        &observed,
-        &mut assessment.status,
-    );
+    let mut assessment = assess(&facts);
+    let (valid, status) = (validation.as_ref().ok(), &mut assessment.status);
+    idle::attend(context, &seen.workspace, valid, &done.observed, status);
     // Not every change of the spec is written yet. A stop is: its failures are about what stays.
-    if failure.is_some() && !matches!(intent, Intent::Stop | Intent::Await) {
-        let before = workspace.status.as_ref();
+    if done.failure.is_some() && !matches!(done.intent, Intent::Stop | Intent::Await) {
+        let before = seen.workspace.status.as_ref();
         assessment.status.observed_generation = before.and_then(|status| status.observed_generation);
     }
-    let recheck = sooner(sooner(assessment.recheck, expected), retried);
+    assessment
+}
+
+/// Publishes the status, and returns when the next reconcile is.
+async fn report(
+    seen: &Seen<'_>,
+    done: Done,
+    assessment: Assessment,
+    context: &Context,
+) -> Result<Next, Error> {
+    let meta = &seen.workspace.metadata;
     let update = StatusUpdate {
         status: assessment.status,
         events: assessment.events,
-        is_end_requested: workspace.spec.desired_status == DesiredStatus::Stopped,
-        users: Users::of(&workspace.metadata),
-        run: observed.run_id().map(str::to_owned),
+        is_end_requested: seen.workspace.spec.desired_status == DesiredStatus::Stopped,
+        users: Users::of(meta),
+        run: done.observed.run_id().map(str::to_owned),
     };
-    let seen = newest_version(&workspace.metadata, context);
-    let published = publish::publish(context, &identity, seen, written.as_deref(), update);
-    let delay = metrics.timed("publish", Box::pin(published)).await?;
-    if let Some(failure) = failure {
+    let version = newest_version(meta, context);
+    let published = publish::publish(context, &seen.identity, version, seen.written.as_deref(), update);
+    let delay = context.metrics.timed("publish", Box::pin(published)).await?;
+    if let Some(failure) = done.failure {
         return Err(failure);
     }
-    let again = sooner(recheck, delay);
-
-    Ok(next(intent, safety, blocker.as_ref(), again))
+    let recheck = sooner(sooner(assessment.recheck, seen.recheck), delay);
+    Ok(next(done.intent, done.blocker.as_ref(), recheck))
 }
 
 /// When the next reconcile is, if nothing triggers one before.
-fn next(intent: Intent, safety: StartSafety, blocker: Option<&Blocker>, recheck: Option<Duration>) -> Next {
-    let is_ending = matches!(intent, Intent::Stop | Intent::Await)
-        || (intent == Intent::Rest && safety == StartSafety::Wait);
+fn next(intent: Intent, blocker: Option<&Blocker>, recheck: Option<Duration>) -> Next {
     match blocker {
+        Some(Blocker::Refused(refusal)) if !refusal.is_invalid => {
+            Next::Blocked(sooner(Some(REFUSED_INTERVAL), recheck))
+        }
         Some(blocker) if !blocker.ends_by_trigger() => Next::Blocked(recheck),
-        _ if is_ending => Next::Settled(sooner(Some(RECHECK_INTERVAL), recheck)),
+        _ if matches!(intent, Intent::Stop | Intent::Await) => {
+            Next::Settled(sooner(Some(RECHECK_INTERVAL), recheck))
+        }
         _ => Next::Settled(recheck),
     }
 }
@@ -199,14 +294,6 @@ async fn route(
     let has = routes::has_any(context, &observed.identity);
     let desired = routes::desired(workspace.spec.desired_status, valid, observed, has);
     routes::settle(context, &observed.identity, desired).await
-}
-
-/// Whether every lasting child exists.
-fn has_all(plan: &plan::Plan, observed: &Observed) -> bool {
-    observed.service.is_some()
-        && (plan.claim.is_none() || observed.claim.is_some())
-        && (plan.policy.is_none() || observed.policy.is_some())
-        && (plan.account.is_none() || observed.account.is_some())
 }
 
 /// Handles a spec that does not parse: the status says so, and nothing else is done.

@@ -35,7 +35,7 @@ pub(crate) struct StatusUpdate {
     pub is_end_requested: bool,
     /// The owner of the workspace and the user who changed it last.
     pub users: Users,
-    /// The run of its Deployment.
+    /// Its last run.
     pub run: Option<String>,
 }
 

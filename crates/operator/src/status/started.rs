@@ -2,17 +2,20 @@
 //!
 //! Before that the user has nothing to lose, so changes are applied at once (docs/decisions/0038).
 
-use api::WorkspaceStatus;
+use api::{WorkspaceStatus, names::APPLICATION_CONTAINER};
 use k8s_openapi::{api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time};
 
-use crate::cache::{
-    observed::{Observed, container_statuses},
-    partial::{ContainerState, ContainerStatus, Pod},
+use crate::{
+    cache::{
+        observed::{Observed, container_statuses},
+        partial::{ContainerState, ContainerStatus, Pod},
+    },
+    plan::record,
 };
 
 /// Whether a container of the current run has ever started. Its pod may be gone since; then only the status knows.
 pub(crate) fn has_started(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
-    remembered(before, observed).is_some() || observed.pods_of_run().any(|pod| has_run(observed, pod))
+    remembered(before, observed).is_some() || observed.own_pods().any(|pod| has_run(observed, pod))
 }
 
 /// When the current run started, if the status says so.
@@ -24,7 +27,7 @@ pub(crate) fn remembered<'a>(before: Option<&'a WorkspaceStatus>, observed: &Obs
 
 /// When the first container of the current run started, according to its pods.
 pub(crate) fn first_start(observed: &Observed) -> Option<Time> {
-    let pods = observed.pods_of_run().filter(|pod| has_run(observed, pod));
+    let pods = observed.own_pods().filter(|pod| has_run(observed, pod));
     // If a running pod reports no start time, its creation time is used: the pod cannot have started before it.
     pods.filter_map(|pod| {
         let first = containers(observed, pod).filter_map(started).min();
@@ -56,18 +59,14 @@ fn has_started_at(end: &ContainerStateTerminated) -> bool {
     end.started_at.as_ref().is_none_or(|time| time.0.as_second() > 0)
 }
 
-/// Statuses of the containers that the Deployment names. Injectors add others to the pod, which start before them.
-fn containers<'a>(observed: &'a Observed, pod: &'a Pod) -> impl Iterator<Item = &'a ContainerStatus> {
-    let template = observed
-        .own_deployment()
-        .and_then(|own| own.spec.as_ref()?.template.spec.as_ref());
-    container_statuses(pod).filter(move |status| {
-        let mut planned = template.iter().flat_map(|pod| {
-            let init = pod.init_containers.iter().flatten();
-            init.chain(&pod.containers)
-        });
-        planned.any(|container| container.name == status.name)
-    })
+/// Statuses of the containers that the operator planned. Injectors add others to the pod, which start before them.
+fn containers<'a>(observed: &Observed, pod: &'a Pod) -> impl Iterator<Item = &'a ContainerStatus> {
+    let init = observed
+        .started_from()
+        .map(record::init_containers)
+        .unwrap_or_default();
+    container_statuses(pod)
+        .filter(move |status| status.name == APPLICATION_CONTAINER || init.contains(&status.name))
 }
 
 fn started(container: &ContainerStatus) -> Option<Time> {
@@ -175,8 +174,7 @@ mod tests {
 
     #[test]
     fn the_start_time_in_the_status_counts_for_this_run_only() {
-        let mut observed = testing::started();
-        observed.pods.clear();
+        let observed = testing::started();
         let status = |run: &str| WorkspaceStatus {
             run_id: Some(run.to_owned()),
             started_at: serde_json::from_value(json!("2026-01-01T00:00:04Z")).unwrap(),

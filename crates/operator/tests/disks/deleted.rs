@@ -77,9 +77,8 @@ async fn a_stopped_workspace_says_that_its_disk_was_deleted_what_holds_it_and_wh
     assert_eq!(why, reason::PREDECESSOR_TERMINATING);
     assert!(said.contains(HOLDER), "{said}");
     assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(
-        stage.replicas(),
-        Some(0),
+    assert!(
+        stage.child::<k8s_openapi::api::core::v1::Pod>().is_none(),
         "no pod is made before the disk is gone"
     );
     stage.set(DesiredStatus::Stopped);

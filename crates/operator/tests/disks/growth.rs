@@ -4,7 +4,7 @@ use api::{
     condition::reason,
     workspace::{DesiredStatus, Phase},
 };
-use k8s_openapi::api::{apps::v1::Deployment, storage::v1::StorageClass};
+use k8s_openapi::api::storage::v1::StorageClass;
 use serde_json::json;
 
 use super::Claim;
@@ -31,10 +31,7 @@ async fn a_disk_of_a_class_that_cannot_grow_is_not_written_and_does_not_block_a_
     stage.set(DesiredStatus::Running);
     stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(
-        stage.child::<Deployment>().unwrap().spec.unwrap().replicas,
-        Some(1)
-    );
+    assert!(!stage.is_ending());
 
     stage.server.edit::<StorageClass>(None, "standard", |class| {
         class["allowVolumeExpansion"] = json!(true);

@@ -6,7 +6,7 @@ use api::{
     names,
 };
 use http::Method;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::{
@@ -27,7 +27,7 @@ async fn a_retained_disk_has_no_owner_reference_and_records_its_owner() {
     assert_eq!(annotation(names::WORKSPACE_UID), Some("first"));
     assert_eq!(annotation(names::WORKSPACE_LABEL), Some("demo"));
     assert!(stage.events().contains(&reason::DISK_KEPT.to_owned()));
-    assert!(stage.all::<Deployment>().is_empty());
+    assert!(stage.all::<Pod>().is_empty());
 }
 
 #[tokio::test]
@@ -95,7 +95,7 @@ async fn another_owner_gets_neither_a_retained_nor_a_new_disk_until_the_claim_is
         "whose it is stays unsaid"
     );
     assert_eq!(stage.child::<Claim>().unwrap(), kept);
-    assert!(stage.child::<Deployment>().is_none());
+    assert!(stage.child::<Pod>().is_none());
     assert_eq!(stage.all::<Claim>().len(), 1);
 
     stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
@@ -173,7 +173,7 @@ async fn a_retained_disk_that_no_cache_shows_is_found_and_checked() {
         stage.status().reason.as_deref(),
         Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
     );
-    assert!(stage.child::<Deployment>().is_none());
+    assert!(stage.child::<Pod>().is_none());
 }
 
 #[tokio::test]

@@ -2,7 +2,6 @@
 
 use api::{Workspace, condition::reason, names};
 use k8s_openapi::api::{
-    apps::v1::Deployment,
     core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
 };
@@ -78,7 +77,7 @@ async fn take(stage: &mut Stage, step: Step) {
         References => {
             disown::<Claim>(stage);
             disown::<Service>(stage);
-            disown::<Deployment>(stage);
+            disown::<Pod>(stage);
             disown::<ServiceAccount>(stage);
         }
         Finalizer if exists(stage) => {
@@ -146,7 +145,7 @@ async fn a_deletion_that_orphans_retains_the_disk_in_whatever_order_it_is_seen()
         );
         let left = (
             stage.all::<Pod>().len(),
-            stage.all::<Deployment>().len(),
+            stage.all::<Pod>().len(),
             stage.all::<Service>().len(),
             stage.all::<NetworkPolicy>().len(),
         );

@@ -7,7 +7,6 @@ use api::condition::reason;
 use api::workspace::Phase;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::ResourceExt as _;
 use rules::explain::{self, Who};
 use rules::progress::{self, STEPS, phase};
 
@@ -20,28 +19,19 @@ use crate::views::{
 /// Most events that are shown.
 const MAX: usize = 50;
 
-/// Events of the workspace, its pods, and its own disk and children, which share its name.
-pub(super) fn about(events: Vec<Event>, name: &str, pods: &[Pod]) -> Vec<Event> {
+/// Events of the workspace, its pod and its own disk.
+pub(super) fn about(events: Vec<Event>, name: &str) -> Vec<Event> {
     let child = rules::names::child(name);
     let is_about = |event: &Event| {
         let object = &event.involved_object;
         let of = object.name.as_deref().unwrap_or_default();
         match object.kind.as_deref() {
             Some("Workspace") => of == name,
-            // A pod that is gone is known by its name alone: the child's name and two suffixes of the Deployment and the ReplicaSet.
-            Some("Pod") => pods.iter().any(|pod| pod.name_any() == of) || is_generated_from(of, &child, 2),
-            Some("ReplicaSet") => is_generated_from(of, &child, 1),
-            Some("PersistentVolumeClaim" | "Deployment") => of == child,
+            Some("Pod" | "PersistentVolumeClaim") => of == child,
             _ => false,
         }
     };
     events.into_iter().filter(is_about).collect()
-}
-
-/// Whether the name is `<base>` with this many parts that a controller appended.
-fn is_generated_from(name: &str, base: &str, parts: usize) -> bool {
-    let rest = name.strip_prefix(base).and_then(|rest| rest.strip_prefix('-'));
-    rest.is_some_and(|rest| rest.split('-').count() == parts)
 }
 
 /// Reasons of workspaces with which nothing is wrong.

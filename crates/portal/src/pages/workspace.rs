@@ -1,7 +1,5 @@
 //! `/w/<namespace>/<name>` -> one workspace, starting or running (IO: reads as the user).
 
-use std::collections::BTreeSet;
-
 use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
@@ -160,13 +158,9 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Known {
     let as_user = context.as_user();
     let labelled = ListParams::default().labels(&format!("{}={name}", api::names::WORKSPACE_LABEL));
     let child = rules::names::child(name);
-    let pods = async {
-        let pods = as_user.list_cached::<Pod>(namespace, labelled).await;
-        let events = events(context, namespace, name, pods.as_deref().unwrap_or_default()).await;
-        (pods, events)
-    };
-    let ((pods, events), claim, quotas) = join!(
-        pods,
+    let (pods, events, claim, quotas) = join!(
+        as_user.list_cached::<Pod>(namespace, labelled),
+        events(context, namespace, name),
         as_user.get::<PersistentVolumeClaim>(Some(namespace), &child),
         as_user.list_cached::<ResourceQuota>(namespace, ListParams::default()),
     );
@@ -176,7 +170,7 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Known {
         Ok(claim) => Read::Known(Some(claim)),
     };
     let found = pods.as_ref().cloned().unwrap_or_default();
-    let events = events.map(|events| happened::about(events, name, &found));
+    let events = events.map(|events| happened::about(events, name));
     let happened = events.as_ref().cloned().map_err(ToString::to_string);
     let of_workspace = events.map(|events| {
         let is_its = |event: &Event| event.involved_object.kind.as_deref() == Some("Workspace");
@@ -192,29 +186,13 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Known {
     }
 }
 
-/// Events of the workspace, its disk and Deployment, its pods and their ReplicaSets: the API server selects them by name.
-async fn events(context: &Context, namespace: &str, name: &str, pods: &[Pod]) -> Result<Vec<Event>, Failure> {
+/// Events of the workspace, its pod and its disk: the API server selects them by name.
+async fn events(context: &Context, namespace: &str, name: &str) -> Result<Vec<Event>, Failure> {
     let as_user = context.as_user();
-    let owners = pods
-        .iter()
-        .flat_map(ResourceExt::owner_references)
-        .map(|owner| owner.name.clone());
-    let objects = [name.to_owned(), rules::names::child(name)].into_iter();
-    let objects: BTreeSet<_> = objects
-        .chain(pods.iter().map(Pod::name_any))
-        .chain(owners)
-        .collect();
-    let mut selectors: Vec<_> = objects
-        .iter()
-        .map(|name| format!("involvedObject.name={name}"))
-        .collect();
-    if pods.is_empty() {
-        // Why there is none is said about a ReplicaSet, whose name is not known then.
-        selectors.push("involvedObject.kind=ReplicaSet,type=Warning".to_owned());
-    }
-    let reads = selectors
-        .iter()
-        .map(|selector| ListParams::default().fields(selector).limit(MOST_EVENTS));
+    let reads = [name, &rules::names::child(name)].map(|name| {
+        let selector = format!("involvedObject.name={name}");
+        ListParams::default().fields(&selector).limit(MOST_EVENTS)
+    });
     let reads = reads.map(async |params| as_user.list::<Event>(namespace, &params).await);
     let events = try_join_all(reads).await?;
     Ok(events.into_iter().flatten().collect())

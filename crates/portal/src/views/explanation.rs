@@ -36,7 +36,7 @@ pub struct Finding {
 /// A field that shows something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Cause {
-    /// Kind and name, such as `Pod workspace-demo-5d8f`.
+    /// Kind and name, such as `Pod workspace-demo`.
     pub object: String,
     /// Path in the object.
     pub field: String,

@@ -159,7 +159,7 @@ impl Cure {
 }
 
 /// Reasons that only an administrator can fix: users have no permission for their remedies.
-pub(super) const ADMINISTRATORS: [&str; 17] = [
+pub(super) const ADMINISTRATORS: [&str; 16] = [
     reason::MANAGER_NOT_FOUND,
     reason::MANAGER_AMBIGUOUS,
     reason::SERVICE_ACCOUNT_NOT_FOUND,
@@ -169,7 +169,6 @@ pub(super) const ADMINISTRATORS: [&str; 17] = [
     reason::NODE_LOST,
     reason::STORAGE_CLASS_NOT_FOUND,
     reason::VOLUME_REPLACED,
-    reason::REPLICA_SET_ORPHANED,
     reason::CHILD_CONTESTED,
     reason::NAME_CONFLICT,
     reason::POD_SECURITY_VIOLATION,

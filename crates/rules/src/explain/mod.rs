@@ -103,7 +103,7 @@ pub struct Finding {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cause {
-    /// Kind and name, such as `Pod workspace-demo-5d8f`.
+    /// Kind and name, such as `Pod workspace-demo`.
     pub object: String,
     /// Path in the object.
     pub field: String,

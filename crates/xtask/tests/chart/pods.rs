@@ -271,4 +271,6 @@ fn teams_can_protect_workspaces_from_evictions() {
         .collect();
     assert_eq!(budgets.len(), 1, "one team of two asks for it");
     assert_eq!(budgets[0]["metadata"]["namespace"], "team-a");
+    // For other forms Kubernetes asks the controller of the pods, which would need a scale.
+    assert_eq!(budgets[0]["spec"]["minAvailable"], 1_000_000);
 }

@@ -19,7 +19,6 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        apps::v1::Deployment,
         coordination::v1::Lease,
         core::v1::{Pod, Service},
         networking::v1::NetworkPolicy,
@@ -106,7 +105,7 @@ async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts
         .try_collect::<Vec<()>>();
     let kill = async {
         let started = wait::until("some starts to begin", wait::USUAL, || async {
-            let started = count::<Deployment>(&scratch, |_| true).await;
+            let started = count::<Pod>(&scratch, |_| true).await;
             let started = started.map_err(|error| format!("{error:#}"))?.len();
             (started >= STARTED)
                 .then_some(started)
@@ -144,7 +143,6 @@ async fn a_leader_killed_while_many_workspaces_start_is_replaced_and_each_starts
     }
     let pods = count::<Pod>(&scratch, |pod| !cluster::has_ended(pod)).await?;
     for (kind, counts) in [
-        ("Deployments", count::<Deployment>(&scratch, |_| true).await?),
         ("Services", count::<Service>(&scratch, |_| true).await?),
         (
             "NetworkPolicies",

@@ -25,7 +25,6 @@ use e2e::{
 };
 use futures::{StreamExt as _, TryStreamExt as _, future::try_join_all, stream};
 use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
     core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
     networking::v1::{Ingress, NetworkPolicy},
 };
@@ -61,8 +60,6 @@ struct Step {
     group: &'static str,
     version: &'static str,
     resource: &'static str,
-    /// Whether the operator makes it; otherwise a controller of the cluster, for an object of the operator.
-    is_operators: bool,
 }
 
 const fn step(group: &'static str, version: &'static str, resource: &'static str) -> Step {
@@ -70,12 +67,11 @@ const fn step(group: &'static str, version: &'static str, resource: &'static str
         group,
         version,
         resource,
-        is_operators: true,
     }
 }
 
 /// In this order, without those of [`LASTING`].
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 10] = [
     step(names::GROUP, "v1alpha1", "workspacetemplates"),
     step(names::GROUP, "v1alpha1", "workspacemanagers"),
     step(names::GROUP, "v1alpha1", "workspaceexecutionprofiles"),
@@ -83,15 +79,7 @@ const STEPS: [Step; 12] = [
     step("", "v1", "persistentvolumeclaims"),
     step("networking.k8s.io", "v1", "networkpolicies"),
     step("", "v1", "services"),
-    step("apps", "v1", "deployments"),
-    Step {
-        is_operators: false,
-        ..step("apps", "v1", "replicasets")
-    },
-    Step {
-        is_operators: false,
-        ..step("", "v1", "pods")
-    },
+    step("", "v1", "pods"),
     // The route, which is created once the pod is ready.
     step("networking.k8s.io", "v1", "ingresses"),
     step(names::GROUP, "v1alpha1", "workspaces/status"),
@@ -134,44 +122,27 @@ struct Blocked {
 /// UIDs of a workspace's children by kind, without kinds that have none.
 type Children = BTreeMap<&'static str, Vec<String>>;
 
-async fn uids<K>(
-    scratch: &Scratch,
-    of: &ListParams,
-    is_there: impl Fn(&K) -> bool,
-) -> anyhow::Result<Vec<String>>
+async fn uids<K>(scratch: &Scratch, of: &ListParams) -> anyhow::Result<Vec<String>>
 where
     K: Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>,
     K: Clone + std::fmt::Debug + DeserializeOwned,
 {
     let list = scratch.api::<K>().list(of).await?;
-    let live = list.items.iter().filter(|child| is_there(child));
-    Ok(live.filter_map(ResourceExt::uid).collect())
+    Ok(list.iter().filter_map(ResourceExt::uid).collect())
 }
 
 async fn children(scratch: &Scratch) -> anyhow::Result<Children> {
     let own = ListParams::default().labels(&format!("{}={NAME}", names::WORKSPACE_LABEL));
     let all: Children = [
-        (
-            "serviceaccounts",
-            uids::<ServiceAccount>(scratch, &own, |_| true).await?,
-        ),
+        ("serviceaccounts", uids::<ServiceAccount>(scratch, &own).await?),
         (
             "persistentvolumeclaims",
-            uids::<PersistentVolumeClaim>(scratch, &own, |_| true).await?,
+            uids::<PersistentVolumeClaim>(scratch, &own).await?,
         ),
-        (
-            "networkpolicies",
-            uids::<NetworkPolicy>(scratch, &own, |_| true).await?,
-        ),
-        ("services", uids::<Service>(scratch, &own, |_| true).await?),
-        ("deployments", uids::<Deployment>(scratch, &own, |_| true).await?),
-        ("replicasets", uids::<ReplicaSet>(scratch, &own, |_| true).await?),
-        ("ingresses", uids::<Ingress>(scratch, &own, |_| true).await?),
-        // A pod that its kubelet rejected remains beside its successor.
-        (
-            "pods",
-            uids::<Pod>(scratch, &own, |pod| !cluster::has_ended(pod)).await?,
-        ),
+        ("networkpolicies", uids::<NetworkPolicy>(scratch, &own).await?),
+        ("services", uids::<Service>(scratch, &own).await?),
+        ("ingresses", uids::<Ingress>(scratch, &own).await?),
+        ("pods", uids::<Pod>(scratch, &own).await?),
     ]
     .into();
     Ok(all.into_iter().filter(|(_, uids)| !uids.is_empty()).collect())
@@ -255,17 +226,17 @@ async fn begin(step: &'static Step) -> anyhow::Result<Blocked> {
     })
 }
 
-/// Waits until each of these starts was blocked, in a call as `met` describes.
+/// Waits until each of these starts was blocked, in a call as `met` says.
 async fn all_met(
     blocked: impl Iterator<Item = &Blocked>,
     log: &mut Log,
-    met: impl Fn(&Step, &Call) -> bool,
+    met: impl Fn(&Call) -> bool,
 ) -> anyhow::Result<()> {
     let mut waiting: Vec<_> = blocked.collect();
     let end = Instant::now() + wait::USUAL;
     while !waiting.is_empty() {
         for call in log.calls(|line| line.contains("\"killed-"))? {
-            waiting.retain(|one| !(one.is_met_by(&call) && met(one.step, &call)));
+            waiting.retain(|one| !(one.is_met_by(&call) && met(&call)));
         }
         let left: Vec<_> = waiting.iter().map(|one| one.step.resource).collect();
         ensure!(Instant::now() < end, "no start was blocked at {left:?}");
@@ -325,12 +296,11 @@ impl Blocked {
         }
 
         let child = format!("workspace-{NAME}");
-        let deployment = scratch.api::<Deployment>().get(&child).await?;
-        let template = deployment.spec.context("no spec")?.template.metadata;
-        let labels = template.and_then(|meta| meta.labels).unwrap_or_default();
+        let pod = scratch.api::<Pod>().get(&child).await?;
         ensure!(
-            labels.get(names::RUN_ID_LABEL) == status.run_id.as_ref(),
-            "{resource}: {labels:?}"
+            pod.labels().get(names::RUN_ID_LABEL) == status.run_id.as_ref(),
+            "{resource}: {:?}",
+            pod.labels()
         );
         let claim = scratch.api::<PersistentVolumeClaim>().get(&child).await?;
         ensure!(
@@ -360,8 +330,7 @@ async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -
     let (mut log, operator) = (Log::open()?, audit::user_of("operator")?);
     let mut blocked: Vec<Blocked> = try_join_all(STEPS.iter().map(begin)).await?;
     let by_operator = |call: &Call| call.user == operator;
-    let met = |step: &Step, call: &Call| !step.is_operators || by_operator(call);
-    all_met(blocked.iter(), &mut log, met).await?;
+    all_met(blocked.iter(), &mut log, by_operator).await?;
     for one in &mut blocked {
         one.there = one.partial().await?;
     }
@@ -377,8 +346,7 @@ async fn an_operator_killed_at_each_step_of_a_start_leaves_one_of_each_child() -
     replaced("operator", &killed).await?;
     // The next operator reaches the same step, and no further.
     let next = |call: &Call| call.pod.as_ref().is_some_and(|pod| !killed.contains(pod));
-    let of_operator = blocked.iter().filter(|one| one.step.is_operators);
-    all_met(of_operator, &mut log, |_, call| by_operator(call) && next(call)).await?;
+    all_met(blocked.iter(), &mut log, |call| by_operator(call) && next(call)).await?;
     for one in &blocked {
         let now = one.partial().await?;
         ensure!(

@@ -16,21 +16,19 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 pub(crate) use self::statuses::PendingStatuses;
-use crate::cache::{observed::Identity, partial::Deployment};
+use crate::cache::{observed::Identity, partial::Pod};
 
-/// The cache usually shows a Deployment that we wrote within this time. Until then it counts as existing.
+/// The cache usually shows a pod that we made within this time. Until then it counts as existing.
 const CACHE_LAG: Duration = Duration::from_secs(5);
 
 /// Pending statuses that are kept before they are checked against the cache.
 const PRUNE_INTERVAL: usize = 64;
 
-/// Our last writes that no cache has shown yet, and confirmed facts, by workspace: `namespace/name`.
+/// Our last writes that no cache has shown yet, by workspace: `namespace/name`.
 #[derive(Debug, Default)]
 pub struct PendingWrites {
-    /// Deployments as the API server answered. Without them, a reconcile would see the run of before, and write it again.
-    deployments: Mutex<HashMap<String, Expected>>,
-    /// Deployments that want no pod. Without them, each start and each stop would read what the last one has read.
-    scaled_down: Mutex<HashMap<String, ScaledDown>>,
+    /// Pods as the API server answered. Without them, a reconcile would try to make the pod again.
+    pods: Mutex<HashMap<String, Expected>>,
     /// Our last statuses. Without them, a reconcile would repeat the transition and its Event.
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
     /// UIDs of workspaces whose finalizer was released. Without them, a reconcile would release it again and fail.
@@ -39,20 +37,12 @@ pub struct PendingWrites {
     deleted: Mutex<HashMap<String, Deleted>>,
 }
 
-/// A Deployment as the API server answered. When many workspaces start at a time, each one is kept until its pod exists.
+/// A pod as the API server answered.
 #[derive(Debug)]
 struct Expected {
     at: Instant,
     version: Option<Version>,
-    deployment: Arc<Deployment>,
-}
-
-/// A Deployment that wants no pod.
-#[derive(Debug)]
-struct ScaledDown {
-    generation: Generation,
-    /// Whether it was confirmed that no pod exists and none can be made. Else only our scale to 0 was answered.
-    is_confirmed: bool,
+    pod: Arc<Pod>,
 }
 
 /// Deleted children of the workspace with this UID, by kind and UID.
@@ -60,22 +50,6 @@ struct ScaledDown {
 struct Deleted {
     workspace_uid: String,
     children: Vec<(String, String)>,
-}
-
-/// A Deployment and the state of its spec: UID and generation; `None` for no Deployment.
-type Generation = Option<(String, i64)>;
-
-/// A cached Deployment compared with our last write to it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Expectation {
-    /// The cache is up to date.
-    Fulfilled,
-    /// The cache shows an earlier state than this, which we wrote.
-    Newer(Arc<Deployment>),
-    /// The cache shows none, but we wrote this a moment ago. If it is not shown after this time, it was deleted.
-    Pending(Arc<Deployment>, Duration),
-    /// We wrote one, and the cache has shown none for a while: it is late, or the Deployment was deleted.
-    Expired,
 }
 
 /// The `resourceVersion` as a number, if it is one. Within a kind it grows with time on every known API server.
@@ -106,94 +80,41 @@ impl Version {
 }
 
 impl PendingWrites {
-    /// Expects the caches to show this answer to a write or read of the workspace's Deployment, or a later state.
-    pub fn expect_deployment(&self, workspace: &str, answer: Option<&Arc<Deployment>>) {
-        let expected = answer.map(|answer| Expected {
+    /// Expects the caches to show this answer to a write of the workspace's pod, or a later state.
+    pub fn expect_pod(&self, workspace: &str, answer: &Arc<Pod>) {
+        let expected = Expected {
             at: Instant::now(),
             version: Version::of(&answer.metadata),
-            deployment: answer.clone(),
-        });
-        let mut deployments = self.deployments.lock();
-        match expected {
-            Some(expected) => deployments.insert(workspace.to_owned(), expected),
-            None => deployments.remove(workspace),
+            pod: answer.clone(),
         };
+        self.pods.lock().insert(workspace.to_owned(), expected);
     }
 
-    /// The expected state of the Deployment, compared with the cached one. Once the cache has caught up, the expectation is dropped.
-    pub fn deployment(&self, workspace: &str, cached: Option<&Deployment>) -> Expectation {
-        let mut deployments = self.deployments.lock();
-        let Some(ours) = deployments.get(workspace) else {
-            return Expectation::Fulfilled;
+    /// The pod: the cached one, or our last write if the cache does not show it yet. Then also when to look again: a pod that is not shown
+    /// by then was deleted.
+    pub fn newest_pod(
+        &self,
+        workspace: &Identity,
+        cached: Option<Arc<Pod>>,
+    ) -> (Option<Arc<Pod>>, Option<Duration>) {
+        let gone = |pod: &Arc<Pod>| self.is_deleted(workspace, "Pod", pod.metadata.uid.as_deref());
+        let cached = cached.filter(|pod| !gone(pod));
+        let mut pods = self.pods.lock();
+        let Some(ours) = pods.get(&workspace.key()) else {
+            return (cached, None);
         };
-        let Some(cached) = cached else {
-            let left = CACHE_LAG
-                .checked_sub(ours.at.elapsed())
-                .filter(|left| !left.is_zero());
-            return left.map_or(Expectation::Expired, |left| {
-                Expectation::Pending(ours.deployment.clone(), left)
-            });
+        let number = |meta: &ObjectMeta| version_of(meta);
+        let is_newer = match &cached {
+            Some(cached) => number(&cached.metadata) < ours.version.as_ref().map(|version| version.number),
+            // It has ended meanwhile.
+            None => ours.pod.metadata.deletion_timestamp.is_none(),
         };
-        if ours
-            .version
-            .as_ref()
-            .is_some_and(|version| version.is_newer_than(&cached.metadata))
-        {
-            return Expectation::Newer(ours.deployment.clone());
+        let left = CACHE_LAG.checked_sub(ours.at.elapsed());
+        if let Some(left) = left.filter(|left| is_newer && !left.is_zero() && !gone(&ours.pod)) {
+            return (Some(ours.pod.clone()), Some(left));
         }
-        deployments.remove(workspace);
-        Expectation::Fulfilled
-    }
-
-    /// Expects a first Deployment, which may make a pod before a cache shows it. That no pod exists is no longer confirmed.
-    pub fn expect_creation(&self, workspace: &str) {
-        self.scaled_down.lock().remove(workspace);
-    }
-
-    /// Records that we scaled this Deployment to 0, with the generation after that write.
-    pub fn wrote_scale_down(&self, workspace: &str, answer: &Deployment) {
-        let mut all = self.scaled_down.lock();
-        let generation = generation(Some(answer));
-        if all
-            .get(workspace)
-            .is_none_or(|known| known.generation != generation)
-        {
-            let scaled_down = ScaledDown {
-                generation,
-                is_confirmed: false,
-            };
-            all.insert(workspace.to_owned(), scaled_down);
-        }
-    }
-
-    /// Whether the Deployment exists and still has the generation in which it wanted no pod. Then it needs no read.
-    pub fn is_unchanged(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
-        let now = generation(deployment);
-        let all = self.scaled_down.lock();
-        now.is_some() && all.get(workspace).is_some_and(|known| known.generation == now)
-    }
-
-    /// Records that, with this Deployment, no pod exists and none can be made.
-    pub fn confirm_scaled_down(&self, workspace: &str, deployment: Option<&Deployment>) {
-        let scaled_down = ScaledDown {
-            generation: generation(deployment),
-            is_confirmed: true,
-        };
-        self.scaled_down.lock().insert(workspace.to_owned(), scaled_down);
-    }
-
-    /// Whether it was confirmed that no pod exists and none can be made, and the Deployment has not changed since. Without a new generation
-    /// it makes no pod. After any change the confirmation is dropped for good: a Deployment that was made and deleted may have left a pod.
-    pub fn is_confirmed(&self, workspace: &str, deployment: Option<&Deployment>) -> bool {
-        let mut all = self.scaled_down.lock();
-        let Some(known) = all.get(workspace) else {
-            return false;
-        };
-        if known.generation != generation(deployment) {
-            all.remove(workspace);
-            return false;
-        }
-        known.is_confirmed
+        pods.remove(&workspace.key());
+        (cached, None)
     }
 
     /// Records the answer to a write of the workspace's status.
@@ -263,9 +184,8 @@ impl PendingWrites {
             };
         }
         let child = (kind.to_owned(), uid.to_owned());
-        if !deleted.children.contains(&child) {
-            deleted.children.push(child);
-        }
+        deleted.children.retain(|(of, _)| of != kind);
+        deleted.children.push(child);
     }
 
     /// Whether the API server reported that the child of this kind with this UID is gone; `None`: any child of this kind.
@@ -282,8 +202,7 @@ impl PendingWrites {
 
     /// Drops everything: while another replica led, nothing of it stayed certain.
     pub fn clear(&self) {
-        self.deployments.lock().clear();
-        self.scaled_down.lock().clear();
+        self.pods.lock().clear();
         self.statuses.lock().clear();
         self.released.lock().clear();
         self.deleted.lock().clear();
@@ -291,17 +210,11 @@ impl PendingWrites {
 
     /// Drops the state of a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
-        self.deployments.lock().remove(workspace);
-        self.scaled_down.lock().remove(workspace);
+        self.pods.lock().remove(workspace);
         self.statuses.lock().remove(workspace);
         self.released.lock().remove(workspace);
         self.deleted.lock().remove(workspace);
     }
-}
-
-fn generation(deployment: Option<&Deployment>) -> Generation {
-    let meta = &deployment?.metadata;
-    Some((meta.uid.clone()?, meta.generation?))
 }
 
 #[cfg(test)]

@@ -29,9 +29,9 @@ fn a_cache_is_behind_until_it_has_seen_our_write() {
 fn statuses_that_the_cache_shows_are_pruned() {
     let pending = PendingWrites::default();
     let workspace = |version: &str| {
-        Arc::new(Deployment {
+        Arc::new(Pod {
             metadata: meta("u", version),
-            ..Deployment::default()
+            ..Pod::default()
         })
     };
     for number in 0..PRUNE_INTERVAL {
@@ -43,45 +43,54 @@ fn statuses_that_the_cache_shows_are_pruned() {
     assert!(pending.newer_status("team/7", &meta("u", "9")).is_some());
 }
 
-fn deployment(uid: &str, version: &str, generation: i64) -> Arc<Deployment> {
-    let mut deployment = Deployment {
+fn pod(uid: &str, version: &str) -> Arc<Pod> {
+    Arc::new(Pod {
         metadata: meta(uid, version),
-        ..Deployment::default()
-    };
-    deployment.metadata.generation = Some(generation);
-    Arc::new(deployment)
+        ..Pod::default()
+    })
 }
 
 #[tokio::test(start_paused = true)]
-async fn our_deployment_is_recalled_until_the_cache_shows_it_or_a_later_one() {
-    let pending = PendingWrites::default();
-    let ours = deployment("u", "12", 2);
-    pending.expect_deployment("team/a", Some(&ours));
-    let expected = Expectation::Pending(ours.clone(), CACHE_LAG);
-    assert_eq!(pending.deployment("team/a", None), expected);
-    tokio::time::advance(CACHE_LAG).await;
-    assert_eq!(pending.deployment("team/a", None), Expectation::Expired);
-    let older = deployment("u", "11", 1);
-    assert_eq!(
-        pending.deployment("team/a", Some(&older)),
-        Expectation::Newer(ours.clone())
-    );
-    assert_eq!(pending.deployment("team/a", Some(&ours)), Expectation::Fulfilled);
-    // The cache has shown it, so if it is missing now, it was deleted.
-    assert_eq!(pending.deployment("team/a", None), Expectation::Fulfilled);
-}
-
-#[test]
-fn a_successor_of_the_same_name_and_a_version_that_is_no_number_are_never_behind() {
-    let pending = PendingWrites::default();
-    for (uid, version) in [("new", "9"), ("u", "abc")] {
-        pending.expect_deployment("team/a", Some(&deployment("u", "12", 1)));
-        let cached = deployment(uid, version, 1);
+async fn our_pod_is_recalled_until_the_cache_shows_it_or_a_later_one() {
+    let (pending, workspace) = (PendingWrites::default(), workspace("1"));
+    let (old, ours, next) = (pod("t", "11"), pod("u", "12"), pod("v", "13"));
+    pending.expect_pod("team/a", &ours);
+    for cached in [None, Some(old.clone())] {
         assert_eq!(
-            pending.deployment("team/a", Some(&cached)),
-            Expectation::Fulfilled
+            pending.newest_pod(&workspace, cached),
+            (Some(ours.clone()), Some(CACHE_LAG))
         );
     }
+    assert_eq!(
+        pending.newest_pod(&workspace, Some(next.clone())),
+        (Some(next), None)
+    );
+    // The cache has shown it, so if it is missing now, it was deleted.
+    assert_eq!(pending.newest_pod(&workspace, None), (None, None));
+    pending.expect_pod("team/a", &ours);
+    tokio::time::advance(CACHE_LAG).await;
+    assert_eq!(
+        pending.newest_pod(&workspace, None),
+        (None, None),
+        "it was deleted"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_we_ended_is_not_recalled_when_the_cache_shows_none() {
+    let (pending, workspace) = (PendingWrites::default(), workspace("1"));
+    let mut ending = pod("u", "12").as_ref().clone();
+    ending.metadata.deletion_timestamp = serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap();
+    let ending = Arc::new(ending);
+    pending.expect_pod("team/a", &ending);
+    assert_eq!(
+        pending.newest_pod(&workspace, Some(pod("u", "11"))).0,
+        Some(ending)
+    );
+    assert_eq!(pending.newest_pod(&workspace, None).0, None);
+    pending.deleted(&workspace, "Pod", "u");
+    assert_eq!(pending.newest_pod(&workspace, Some(pod("u", "11"))).0, None);
+    assert!(pending.newest_pod(&workspace, Some(pod("v", "13"))).0.is_some());
 }
 
 fn workspace(uid: &str) -> Identity {
@@ -110,13 +119,13 @@ fn a_deleted_child_is_distinguished_from_its_successor_and_other_kinds() {
     assert!(pending.is_deleted(&old, "Service", Some("u")));
     assert!(pending.is_deleted(&old, "Service", None));
     assert!(!pending.is_deleted(&old, "Service", Some("v")));
-    assert!(!pending.is_deleted(&old, "Deployment", None));
+    assert!(!pending.is_deleted(&old, "NetworkPolicy", None));
     assert!(!pending.is_deleted(&new, "Service", None));
-    pending.deleted(&new, "Deployment", "v");
-    assert!(pending.is_deleted(&new, "Deployment", None));
+    pending.deleted(&new, "NetworkPolicy", "v");
+    assert!(pending.is_deleted(&new, "NetworkPolicy", None));
     assert!(!pending.is_deleted(&new, "Service", None));
     pending.forget("team/a");
-    assert!(!pending.is_deleted(&new, "Deployment", None));
+    assert!(!pending.is_deleted(&new, "NetworkPolicy", None));
 }
 
 #[test]
@@ -124,79 +133,12 @@ fn nothing_is_certain_any_more_after_another_has_led() {
     let pending = PendingWrites::default();
     let workspace = workspace("1");
     pending.deleted(&workspace, "Service", "u");
-    pending.confirm_scaled_down("team/a", None);
     pending.released(&workspace);
-    pending.expect_deployment("team/a", Some(&deployment("u", "12", 2)));
+    pending.expect_pod("team/a", &pod("u", "12"));
     pending.wrote_status("team/a", &meta("u", "12"), WorkspaceStatus::default());
     pending.clear();
-    assert!(!pending.is_confirmed("team/a", None) && !pending.is_released(&workspace));
+    assert!(!pending.is_released(&workspace));
     assert!(!pending.is_deleted(&workspace, "Service", None));
-    assert_eq!(pending.deployment("team/a", None), Expectation::Fulfilled);
+    assert_eq!(pending.newest_pod(&workspace, None), (None, None));
     assert_eq!(pending.newer_status("team/a", &meta("u", "9")), None);
-}
-
-#[test]
-fn a_confirmation_lasts_until_the_deployment_or_its_spec_changes() {
-    let pending = PendingWrites::default();
-    assert!(!pending.is_confirmed("team/a", None));
-    pending.confirm_scaled_down("team/a", None);
-    assert!(pending.is_confirmed("team/a", None));
-    let ours = deployment("u", "1", 1);
-    for other in [Some(deployment("u", "2", 2)), Some(deployment("v", "2", 1)), None] {
-        pending.confirm_scaled_down("team/a", Some(&ours));
-        assert!(pending.is_confirmed("team/a", Some(&deployment("u", "2", 1))));
-        assert!(!pending.is_confirmed("team/a", other.as_deref()));
-    }
-}
-
-#[test]
-fn a_confirmation_does_not_come_back_when_a_deployment_has_come_and_gone_or_was_about_to_come() {
-    let pending = PendingWrites::default();
-    pending.confirm_scaled_down("team/a", None);
-    assert!(!pending.is_confirmed("team/a", Some(&deployment("u", "1", 1))));
-    assert!(!pending.is_confirmed("team/a", None), "it may have left a pod");
-    pending.confirm_scaled_down("team/a", None);
-    pending.confirm_scaled_down("team/b", None);
-    pending.expect_creation("team/a");
-    assert!(!pending.is_confirmed("team/a", None), "no cache has shown it");
-    assert!(pending.is_confirmed("team/b", None));
-}
-
-#[test]
-fn our_scale_down_counts_until_the_deployment_or_its_spec_changes() {
-    let pending = PendingWrites::default();
-    let ours = deployment("u", "12", 2);
-    assert!(!pending.is_unchanged("team/a", Some(&ours)));
-    pending.wrote_scale_down("team/a", &ours);
-    assert!(pending.is_unchanged("team/a", Some(&deployment("u", "15", 2))));
-    for other in [deployment("u", "15", 3), deployment("v", "15", 2)] {
-        assert!(!pending.is_unchanged("team/a", Some(&other)));
-    }
-    assert!(!pending.is_unchanged("team/a", None));
-    pending.clear();
-    assert!(
-        !pending.is_unchanged("team/a", Some(&ours)),
-        "another led meanwhile"
-    );
-    pending.wrote_scale_down("team/a", &ours);
-    pending.forget("team/a");
-    assert!(!pending.is_unchanged("team/a", Some(&ours)));
-}
-
-#[test]
-fn a_confirmation_needs_our_scale_down_no_more_and_outlasts_a_repeated_one() {
-    let pending = PendingWrites::default();
-    let ours = deployment("u", "12", 2);
-    pending.wrote_scale_down("team/a", &ours);
-    assert!(
-        !pending.is_confirmed("team/a", Some(&ours)),
-        "its pod may be there"
-    );
-    assert!(pending.is_unchanged("team/a", Some(&ours)));
-    pending.confirm_scaled_down("team/a", Some(&ours));
-    assert!(pending.is_unchanged("team/a", Some(&ours)));
-    pending.wrote_scale_down("team/a", &deployment("u", "13", 2));
-    assert!(pending.is_confirmed("team/a", Some(&ours)));
-    pending.wrote_scale_down("team/a", &deployment("u", "15", 4));
-    assert!(!pending.is_confirmed("team/a", Some(&deployment("u", "15", 4))));
 }

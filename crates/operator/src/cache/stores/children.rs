@@ -81,7 +81,6 @@ impl<K: Trim + PartialEq> Cached<K> {
         let relevant = |cached: &Self| {
             let mut object = K::clone(&*cached.object()?);
             object.meta_mut().resource_version = None;
-            object.drop_steps();
             Some(object)
         };
         self == other || relevant(self) == relevant(other)
@@ -97,7 +96,7 @@ pub struct Keys {
     pub workspace_uid: Option<Box<str>>,
     /// The node of a pod.
     pub node: Option<Box<str>>,
-    /// The claims that a pod mounts, or the pod of a Deployment.
+    /// The claims that a pod mounts.
     pub claims: Box<[Box<str>]>,
 }
 
@@ -339,10 +338,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{
-        cache::partial::{Deployment, Pod},
-        testing,
-    };
+    use crate::{cache::partial::Pod, testing};
 
     fn pod(name: &str, workspace: &str, version: &str, phase: &str) -> Parsed<Pod> {
         serde_json::from_value(json!({
@@ -406,26 +402,6 @@ mod tests {
             parents(&["a"])
         );
         assert_eq!(pods.of("team", "a").len(), 1);
-    }
-
-    #[test]
-    fn the_observed_generation_of_a_deployment_is_kept_and_triggers_only_if_it_should_have_no_pod() {
-        for replicas in [0, 1] {
-            let mut writer = ChildrenWriter::<Deployment>::default();
-            let mut triggers = |observed: i64| {
-                let mut deployment = testing::deployment();
-                deployment.spec.as_mut().unwrap().replicas = Some(replicas);
-                deployment.status.get_or_insert_default().observed_generation = Some(observed);
-                let kept = Parsed(Ok(testing::partial(&deployment)));
-                let parents = writer.apply(Event::Apply(kept));
-                let shown = writer.as_reader().of("team", "demo");
-                let status = shown[0].status.as_ref().unwrap();
-                assert_eq!(status.observed_generation, Some(observed));
-                !parents.is_empty()
-            };
-            assert!(triggers(6));
-            assert_eq!(triggers(7), replicas == 0);
-        }
     }
 
     #[test]

@@ -32,11 +32,7 @@ pub use self::{
     parsed::{Parsed, Unreadable},
     trim::Trim,
 };
-use crate::cache::{
-    partial::{Deployment, Pod, ReplicaSet},
-    routes::RouteStore,
-    warnings::ClusterWarnings,
-};
+use crate::cache::{partial::Pod, routes::RouteStore, warnings::ClusterWarnings};
 
 /// The cache of one kind.
 pub type Cache<K> = Store<Parsed<K>>;
@@ -116,16 +112,12 @@ stores! {
     storage_classes: Cache<StorageClass>, CacheWriter;
     /// Claims with a workspace's label.
     claims: Children<PersistentVolumeClaim>, ChildrenWriter;
-    /// Deployments with a workspace's label.
-    deployments: Children<Deployment>, ChildrenWriter;
     /// Services with a workspace's label.
     services: Children<Service>, ChildrenWriter;
     /// Network policies with a workspace's label.
     policies: Children<NetworkPolicy>, ChildrenWriter;
     /// Service accounts with a workspace's label.
     accounts: Children<ServiceAccount>, ChildrenWriter;
-    /// ReplicaSets with a workspace's label.
-    replica_sets: Children<ReplicaSet>, ChildrenWriter;
     /// Pods with a workspace's label.
     pods: Children<Pod>, ChildrenWriter;
 }
@@ -192,11 +184,9 @@ mod tests {
         writers.shares.apply_watcher_event(&Event::InitDone);
         writers.storage_classes.apply_watcher_event(&Event::InitDone);
         writers.claims.apply(Event::InitDone);
-        writers.deployments.apply(Event::InitDone);
         writers.services.apply(Event::InitDone);
         writers.policies.apply(Event::InitDone);
         writers.accounts.apply(Event::InitDone);
-        writers.replica_sets.apply(Event::InitDone);
         writers.pods.apply(Event::InitDone);
     }
 

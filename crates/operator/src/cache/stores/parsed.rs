@@ -1,7 +1,6 @@
 //! Text of an object -> the trimmed object, or metadata and error if it cannot be parsed (pure).
 //!
-//! One broken object must not stop a watch. kube's `DeserializeGuard` is not used: it does not keep the text of a broken object, in which
-//! `cache/lists.rs` looks for the workspace, it names no field in the error, it takes twice the processor time, and each object of a list
+//! One broken object must not stop a watch. kube's `DeserializeGuard` is not used: it names no field in the error, it takes twice the processor time, and each object of a list
 //! stays untrimmed until the last one is parsed.
 
 use std::{borrow::Cow, sync::Arc};

@@ -1,7 +1,7 @@
 //! A watched object -> the same without values that no reconcile reads (pure).
 //!
 //! This keeps caches small: the operator holds every workspace of the cluster. It also makes irrelevant changes invisible, so that they
-//! trigger no reconcile. The fields of Pods, Deployments and ReplicaSets are chosen in `cache/partial.rs`.
+//! trigger no reconcile. The fields of Pods are chosen in `cache/partial.rs`.
 
 use std::fmt::Debug;
 
@@ -19,7 +19,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::cache::{
     field_managers,
-    partial::{Deployment, Pod, PodSpec, ReplicaSet},
+    partial::{Pod, PodSpec},
 };
 
 /// Prefix of the annotations that mark the default storage class.
@@ -37,10 +37,7 @@ pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + Deseria
         keep_own_annotations(self.meta_mut());
     }
 
-    /// Drops values that reconciles read, but whose change alone must not trigger one.
-    fn drop_steps(&mut self) {}
-
-    /// The spec of the pod that this is or makes.
+    /// The spec of a pod.
     fn pod_spec(&self) -> Option<&PodSpec> {
         None
     }
@@ -53,63 +50,33 @@ fn keep_own_annotations(meta: &mut ObjectMeta) {
     }
 }
 
-/// Drops labels and annotations, except those that say which workspace, run and queue the object belongs to. The Deployment copies others
-/// to its ReplicaSets and pods.
-fn keep_marks(meta: &mut ObjectMeta) {
-    meta.managed_fields = None;
-    meta.generation = None;
-    meta.owner_references.iter_mut().for_each(Vec::shrink_to_fit);
-    if let Some(annotations) = &mut meta.annotations {
-        annotations.retain(|key, _| key == names::WORKSPACE_UID);
-    }
-    if let Some(labels) = &mut meta.labels {
-        let kept = [names::WORKSPACE_LABEL, names::RUN_ID_LABEL, names::QUEUE_LABEL];
-        labels.retain(|key, _| kept.contains(&key.as_str()));
-    }
-}
-
-impl Trim for Deployment {
-    /// Of `managedFields`, keeps only entries of other managers of the pod template or of the number of replicas. Of the conditions, keeps
-    /// only that no pod can be made: others change at every step of a rollout, and tell no more than the pod.
-    fn trim(&mut self) {
-        field_managers::keep_others(&mut self.metadata);
-        self.metadata
-            .owner_references
-            .iter_mut()
-            .for_each(Vec::shrink_to_fit);
-        if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.retain(|key, _| key.starts_with(names::RESERVED_PREFIX));
-        }
-        if let Some(status) = &mut self.status {
-            let mut conditions = status.conditions.take().unwrap_or_default();
-            conditions.retain(|condition| condition.type_ == "ReplicaFailure");
-            status.conditions = Some(conditions).filter(|conditions| !conditions.is_empty());
-        }
-    }
-
-    /// Drops `observedGeneration` of a Deployment that should have a pod. It is read when the workspace is deleted. Before that, only
-    /// ReplicaSets and pods matter.
-    fn drop_steps(&mut self) {
-        let to_end = self.spec.as_ref().is_some_and(|spec| spec.replicas == Some(0));
-        if let Some(status) = self.status.as_mut().filter(|_| !to_end) {
-            status.observed_generation = None;
-        }
-    }
-
-    fn pod_spec(&self) -> Option<&PodSpec> {
-        self.spec.as_ref()?.template.spec.as_ref()
-    }
-}
-
-impl Trim for ReplicaSet {
-    fn trim(&mut self) {
-        keep_marks(&mut self.metadata);
-    }
-}
-
 impl Trim for Pod {
+    /// Keeps the labels and annotations that say which workspace, run and queue the pod belongs to and from what it started, and of
+    /// `managedFields` only who else changed an image.
     fn trim(&mut self) {
-        keep_marks(&mut self.metadata);
+        let meta = &mut self.metadata;
+        field_managers::keep_others(meta);
+        meta.generation = None;
+        meta.owner_references.iter_mut().for_each(Vec::shrink_to_fit);
+        if let Some(annotations) = &mut meta.annotations {
+            annotations.retain(|key, _| [names::WORKSPACE_UID, names::STARTED_FROM].contains(&key.as_str()));
+        }
+        if let Some(labels) = &mut meta.labels {
+            let kept = [names::WORKSPACE_LABEL, names::RUN_ID_LABEL, names::QUEUE_LABEL];
+            labels.retain(|key, _| kept.contains(&key.as_str()) || key.starts_with("app.kubernetes.io/"));
+        }
+        for container in self.spec.iter_mut().flat_map(|spec| &mut spec.containers) {
+            let env = container.env.take().unwrap_or_default().into_vec();
+            let run = env.into_iter().find(|it| it.name == names::RUN_ID_VARIABLE);
+            container.env = run.map(|run| Box::from([run]));
+        }
+        for container in self
+            .spec
+            .iter_mut()
+            .flat_map(|spec| spec.init_containers.iter_mut().flatten())
+        {
+            container.env = None;
+        }
     }
 
     fn pod_spec(&self) -> Option<&PodSpec> {
@@ -189,22 +156,6 @@ mod tests {
         keep_own_annotations(&mut meta);
         let left: Vec<_> = meta.annotations.unwrap().into_keys().collect();
         assert_eq!(left, [keys[2], keys[0]]);
-    }
-
-    #[test]
-    fn of_a_replica_set_only_whether_it_is_empty_is_kept() {
-        let set = |wanted: i32, generation: i64, observed: i64, replicas: i32| {
-            testing::partial::<ReplicaSet>(&json!({
-                "metadata": {"name": "s", "generation": generation},
-                "spec": {"replicas": wanted, "selector": {}},
-                "status": {"replicas": replicas, "observedGeneration": observed, "readyReplicas": replicas},
-            }))
-        };
-        let (running, empty) = (set(1, 1, 1, 1), set(0, 2, 2, 0));
-        for scaling in [set(1, 1, 0, 0), set(0, 2, 1, 1), set(0, 2, 2, 1), set(0, 2, 1, 0)] {
-            assert_eq!(scaling, running);
-        }
-        assert!(empty.is_empty && !running.is_empty);
     }
 
     #[test]

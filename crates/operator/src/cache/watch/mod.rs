@@ -123,8 +123,6 @@ pub fn start(
             })
             .boxed(),
         watches.children(writers.accounts),
-        watches.children(writers.deployments),
-        watches.children(writers.replica_sets),
         watches.children(writers.pods),
     ];
     let batches = stream::select_all(targets).map(move |target| expand(&target, &stores));

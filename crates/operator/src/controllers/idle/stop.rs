@@ -64,7 +64,19 @@ pub fn stopped_because(workspace: &Workspace, observed: &Observed) -> Option<Sto
         return None;
     }
     let because: Because = workspace.annotations().get(STOPPED_BECAUSE)?.parse().ok()?;
-    (observed.run_id() == Some(&because.run_id)).then_some(StoppedBecause {
+    // Once the pod is gone, the status tells which run it was, or that this was its reason.
+    let is_last_run = observed.run_id().map_or_else(
+        || {
+            let before = workspace.status.as_ref();
+            before.is_some_and(|before| {
+                let known = before.stopped_because.as_ref();
+                before.run_id.as_ref() == Some(&because.run_id)
+                    || known.is_some_and(|known| known.time.0 == because.time)
+            })
+        },
+        |run_id| run_id == because.run_id,
+    );
+    is_last_run.then_some(StoppedBecause {
         rule: because.rule,
         time: Time(because.time),
     })
@@ -213,7 +225,7 @@ mod tests {
             workspace
                 .annotations_mut()
                 .insert(STOPPED_BECAUSE.to_owned(), because(run).to_string());
-            stopped_because(&workspace, &testing::scaled_to_zero())
+            stopped_because(&workspace, &testing::ending())
         };
         assert!(rule(DesiredStatus::Stopped, "run1").is_some());
         assert_eq!(rule(DesiredStatus::Running, "run1"), None);

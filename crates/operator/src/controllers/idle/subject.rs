@@ -140,6 +140,7 @@ pub(super) mod tests {
             validation: &validation,
             observed: &observed,
             blocker: None,
+            restarts: false,
             unschedulable_grace: Duration::from_mins(5),
             now: "2026-01-01T00:01:00Z".parse().unwrap(),
         })

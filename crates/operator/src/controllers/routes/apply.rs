@@ -260,7 +260,7 @@ impl Writer<'_> {
 
     fn refusal(&self, status: &Status) -> Option<Blocker> {
         let kind = &self.route.kind.kind;
-        refusal::of_answer(kind, status.code, &status.message)?;
+        refusal::of_answer(kind, status, None)?;
         let message = format!(
             "The {kind} {} was refused: {}. Have routing.custom of the WorkspaceManager corrected, or what the message names.",
             self.route.name,

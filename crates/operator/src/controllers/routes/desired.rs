@@ -28,7 +28,7 @@ pub fn desired<'a>(
     has: bool,
 ) -> Desired<'a> {
     // During a restart there are no pods for a moment. Objects that a proxy or a certificate depends on must outlast it.
-    let on = desired == DesiredStatus::Running && (has || observed.wanted_pods() > 0);
+    let on = desired == DesiredStatus::Running && (has || observed.runs());
     match valid.map(|valid| &valid.routes) {
         _ if !on => Desired::None,
         Some(Routes::Fed) => Desired::None,
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(of(&testing::started(), false), Desired::AsTheyAre(None));
         assert_eq!(of(&testing::running(), false), Desired::These(&routes()));
         assert_eq!(of(&testing::started(), true), Desired::These(&routes()));
-        let restarting = testing::scaled_to_zero();
+        let restarting = testing::ending();
         assert_eq!(of(&restarting, true), Desired::These(&routes()));
         assert_eq!(of(&restarting, false), Desired::None);
         assert_eq!(of(&testing::observed(), false), Desired::None);

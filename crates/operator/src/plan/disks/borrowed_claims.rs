@@ -7,8 +7,8 @@ use rules::{Home, ValidWorkspace};
 use serde_json::{Value, json};
 
 use crate::cache::{
-    observed::{Identity, claims_of, has_ended, wanted_replicas},
-    partial::{Deployment, Pod, PodSpec},
+    observed::{Identity, claims_of, has_ended},
+    partial::{Pod, PodSpec},
 };
 
 /// Access modes with which several pods can use one claim.
@@ -76,20 +76,6 @@ pub(crate) fn other_pod<'a>(
 ) -> Option<&'a Pod> {
     pods.into_iter()
         .find(|pod| !identity.marked(&pod.metadata) && !has_ended(pod) && mounts(pod.spec.as_ref(), claim))
-}
-
-/// A Deployment of another workspace, or of none, that should run a pod with the claim.
-pub(crate) fn other_deployment<'a>(
-    identity: &Identity,
-    claim: &str,
-    deployments: impl IntoIterator<Item = &'a Deployment>,
-) -> Option<&'a Deployment> {
-    deployments.into_iter().find(|deployment| {
-        let template = deployment.spec.as_ref().map(|spec| &spec.template);
-        deployment.metadata.name.as_deref() != Some(identity.child_name().as_str())
-            && wanted_replicas(deployment) > 0
-            && mounts(template.and_then(|template| template.spec.as_ref()), claim)
-    })
 }
 
 fn mounts(pod: Option<&PodSpec>, claim: &str) -> bool {

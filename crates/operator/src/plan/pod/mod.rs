@@ -1,12 +1,6 @@
 //! Valid workspace -> its pod (pure): Pod Security `restricted`, unless its template lowers that.
-//!
-//! Anti-affinity keeps two pods of a workspace off one node.
 
-use api::names;
-use k8s_openapi::{
-    api::core::v1::{Affinity, LocalObjectReference, PodAffinityTerm, PodSpec},
-    apimachinery::pkg::apis::meta::v1::LabelSelector,
-};
+use k8s_openapi::api::core::v1::{LocalObjectReference, PodSpec};
 use rules::ValidWorkspace;
 
 use super::{Site, container, security, volumes};
@@ -46,36 +40,13 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
         )),
         init_containers: some(init),
         containers: vec![application],
+        restart_policy: Some("Always".to_owned()),
         volumes: Some(volumes),
         node_selector: (!scheduling.node_selector.is_empty()).then(|| scheduling.node_selector.clone()),
-        affinity: Some(anti_affinity(scheduling.affinity.clone(), &workspace.name)),
+        affinity: scheduling.affinity.clone(),
         tolerations: some(scheduling.tolerations.clone()),
         ..PodSpec::default()
     }
-}
-
-/// Keeps the pod off the node of any other pod of the workspace until that pod is gone. A ReplicaSet makes the next pod as soon as one
-/// is deleted or evicted, and both would write to one disk.
-///
-/// A pod that lost its label still has its own anti-affinity, which the scheduler applies to the next pod. There is only one term: the
-/// scheduler retries a pending pod only after a pod is gone that matches every term.
-fn anti_affinity(given: Option<Affinity>, workspace: &str) -> Affinity {
-    let term = PodAffinityTerm {
-        label_selector: Some(LabelSelector {
-            match_labels: Some([(names::WORKSPACE_LABEL.to_owned(), workspace.to_owned())].into()),
-            match_expressions: None,
-        }),
-        topology_key: "kubernetes.io/hostname".to_owned(),
-        ..PodAffinityTerm::default()
-    };
-    let mut affinity = given.unwrap_or_default();
-    affinity
-        .pod_anti_affinity
-        .get_or_insert_default()
-        .required_during_scheduling_ignored_during_execution
-        .get_or_insert_default()
-        .push(term);
-    affinity
 }
 
 fn some<T>(list: Vec<T>) -> Option<Vec<T>> {

@@ -297,35 +297,3 @@ proptest! {
         prop_assert!(holds(&pod, &given(&expected)), "{pod:#} lacks a part of {expected:#}");
     }
 }
-
-#[test]
-fn a_pod_has_anti_affinity_to_other_pods_of_its_workspace_besides_the_requested_affinity() {
-    let own = |affinity: &Value| {
-        let terms = affinity["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"].clone();
-        let terms: Vec<Value> = serde_json::from_value(terms).unwrap();
-        for term in &terms {
-            assert_eq!(term["topologyKey"], "kubernetes.io/hostname");
-            assert!(term.get("namespaces").is_none(), "its own namespace: {term}");
-        }
-        let labels = terms
-            .into_iter()
-            .map(|term| term["labelSelector"]["matchLabels"].clone());
-        labels.collect::<Vec<_>>()
-    };
-    let ours = [json!({"workspaces.jupyter.org/workspace": "demo"})];
-    assert_eq!(own(&json!(pod_with(|_| ()).affinity)), ours);
-    let asked = json!({
-        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}},
-        "podAntiAffinity": {
-            "preferredDuringSchedulingIgnoredDuringExecution": [],
-            "requiredDuringSchedulingIgnoredDuringExecution": [
-                {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"a": "b"}}},
-            ],
-        },
-    });
-    let pod = pod_with(|workspace| workspace.pod.affinity = part(Some(asked.clone())));
-    let merged = json!(pod.affinity);
-    assert_eq!(merged["nodeAffinity"], asked["nodeAffinity"]);
-    assert_eq!(own(&merged)[0], json!({"a": "b"}));
-    assert_eq!(own(&merged)[1..], ours);
-}

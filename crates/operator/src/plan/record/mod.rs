@@ -2,7 +2,7 @@
 //!
 //! This module also decides whether a run restarts. `compare.rs`: two records -> the fields that differ.
 //!
-//! The record is an annotation of the Deployment, kept from one start to the next. It holds what users wrote in Workspace, template and
+//! The record is an annotation of the pod. It holds what users wrote in Workspace, template and
 //! execution profile, under the names of their fields. It holds nothing that settings or this build filled in. So an upgrade or a new
 //! setting is never a pending update (docs/decisions/0025). Images are recorded as written, aliases included. A request that no user
 //! set is absent. One value of a manager affects a pod: the path under which the application is served (`routing.mode`).
@@ -87,6 +87,17 @@ pub(crate) fn base_path(recorded: &str) -> Option<String> {
     let recorded: Value = serde_json::from_str(recorded).ok()?;
     let path = recorded.pointer("/manager/basePath").and_then(Value::as_str);
     path.map(str::to_owned)
+}
+
+/// Names of the init containers of a run that users asked for.
+pub(crate) fn init_containers(recorded: &str) -> Vec<String> {
+    let recorded: Option<Value> = serde_json::from_str(recorded).ok();
+    let list = recorded
+        .as_ref()
+        .and_then(|it| it.pointer("/spec/initContainers"));
+    let all = list.and_then(Value::as_array).into_iter().flatten();
+    all.filter_map(|it| Some(it["name"].as_str()?.to_owned()))
+        .collect()
 }
 
 /// A record in this format.

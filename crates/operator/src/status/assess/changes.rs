@@ -3,23 +3,18 @@
 use api::{
     WorkspaceStatus,
     condition::{self, DEGRADED, reason},
+    workspace::DesiredStatus,
 };
 use kube::runtime::events::{Event, EventType};
 
-use super::CHANGED_EXTERNALLY;
-use crate::{
-    cache::{observed::Observed, partial::Pod},
-    status::transitions::event,
-};
+use super::{CHANGED_EXTERNALLY, Facts};
+use crate::{cache::observed::Observed, status::transitions::event};
 
 /// Events for external changes of the workspace's children.
-pub(super) fn events(
-    before: Option<&WorkspaceStatus>,
-    after: &WorkspaceStatus,
-    observed: &Observed,
-) -> Vec<Event> {
+pub(super) fn events(facts: &Facts<'_>, after: &WorkspaceStatus) -> Vec<Event> {
+    let (before, observed) = (facts.workspace.status.as_ref(), facts.observed);
     let replaced = before.and_then(|before| replaced(before, after, observed));
-    let lost = before.and_then(|before| lost(before, after, observed));
+    let lost = before.and_then(|before| lost(before, after, facts));
     replaced
         .into_iter()
         .chain(lost)
@@ -46,16 +41,16 @@ fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observ
     ))
 }
 
-/// The Event if the pod that users were connected to is gone although no user stopped the workspace. It names evictions and lost nodes.
-fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
+/// The Event if the pod that users were connected to is gone although no user stopped the workspace. Evictions and lost nodes have their
+/// own.
+fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, facts: &Facts<'_>) -> Option<Event> {
     let name = &before.endpoint.as_ref()?.pod_name;
-    let goes_on = observed.wanted_pods() > 0 && before.run_id.as_deref() == observed.run_id();
-    let stays =
-        |pod: &Pod| pod.metadata.deletion_timestamp.is_none() && pod.metadata.name.as_ref() == Some(name);
+    let is_wanted = facts.workspace.spec.desired_status == DesiredStatus::Running && !facts.restarts;
+    let goes_on = facts.observed.runs() && before.run_id.as_deref() == facts.observed.run_id();
     let is_reported = condition::find(&after.conditions, DEGRADED).is_some_and(|it| {
         it.status == "True" && [reason::EVICTED, reason::NODE_LOST].contains(&it.reason.as_str())
     });
-    if !goes_on || is_reported || observed.live_pods().any(stays) {
+    if !is_wanted || goes_on || is_reported {
         return None;
     }
     let text = format!(
@@ -76,10 +71,10 @@ fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, observed: 
         return None;
     }
     let text = format!(
-        "The pod template of the Deployment {} was changed by {:?}, not by a change of the Workspace. The next start restores \
-         it; to change the pod, change the Workspace.",
+        "An image of the pod {} was changed by {:?}, not by a change of the Workspace. The next start has the right one; to \
+         change it, change the Workspace.",
         observed.identity.child_name(),
-        observed.template_changed_by().unwrap_or_default()
+        observed.image_changed_by().unwrap_or_default()
     );
     Some(event(
         EventType::Warning,

@@ -2,22 +2,25 @@
 
 use api::{
     WorkspaceStatus,
-    condition::{AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
+    condition::{self, AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
     workspace::{DiskStatus, Phase},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use rules::Home;
 
-use super::{Facts, State, condition_list::Conditions, evidence, is_separated};
+use super::{Facts, State, condition_list::Conditions};
 use crate::{
     blockers::{Blocker, Problem},
-    cache::{observed::Observed, partial::Pod},
+    cache::observed::Observed,
 };
 
 /// Message for a new disk that replaces a deleted one.
 const NEW_DISK: &str =
     "Its disk is a new, empty one: the disk that the workspace had before was deleted (see its Events).";
+
+/// Message if a run has ended whose files were deleted with its pod.
+const FILES_LOST: &str = "No pod is left. Its files are gone: it has no disk.";
 
 pub(super) fn conditions(
     facts: &Facts<'_>,
@@ -26,7 +29,7 @@ pub(super) fn conditions(
     disk: Option<&DiskStatus>,
     before: &WorkspaceStatus,
 ) -> Vec<Condition> {
-    let is_scaled_down = facts.observed.is_scaled_down();
+    let is_free = facts.observed.is_free();
     let new_disk = disk.is_some_and(|disk| disk.replaces_deleted);
     let mut set = Conditions::new(&before.conditions, facts.workspace.metadata.generation, facts.now);
     match facts.validation {
@@ -77,15 +80,12 @@ pub(super) fn conditions(
         (State::Starting, Some(problem)) => set.set(AVAILABLE, false, problem.reason, available),
         _ => set.set(AVAILABLE, false, why, available),
     }
-    let previous = waits_for_previous(facts);
+    let previous = previous(facts.observed);
     let under_way = matches!(state, State::Starting | State::Stopping);
     match (state, facts.blocker) {
-        (State::Starting, Some(Blocker::Terminating { .. })) if facts.observed.wanted_pods() == 0 => {
+        (State::Starting, Some(Blocker::Terminating { .. })) if is_free => {
             let message = facts.blocker.map(ToString::to_string).unwrap_or_default();
             set.set(PROGRESSING, true, reason::PREDECESSOR_TERMINATING, &message);
-        }
-        (State::Starting, _) if facts.observed.wanted_pods() == 0 && !is_scaled_down => {
-            set.set(PROGRESSING, true, reason::STOPPING, &waiting_for(facts.observed));
         }
         (State::Starting, _) if previous.is_some() => {
             let message = previous.unwrap_or_default();
@@ -100,16 +100,15 @@ pub(super) fn conditions(
         Some(problem) => set.set(DEGRADED, true, problem.reason, &problem.message),
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
-    match (state, is_scaled_down) {
+    match (state, is_free) {
         (State::Stopped, _) if new_disk => {
             set.set(STOPPED, true, why, &format!("No pod is left. {NEW_DISK}"));
         }
         (State::Stopped, _) if has_disk(facts.observed) => {
             set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
         }
-        (State::Stopped, _) if lost_files(facts) => {
-            let message = "No pod is left. Its files are gone: it has no disk.";
-            set.set(STOPPED, true, why, message);
+        (State::Stopped, _) if lost_files(facts, before) => {
+            set.set(STOPPED, true, why, FILES_LOST);
         }
         (State::Stopped, _) | (State::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
         _ => set.set(STOPPED, false, why, "A pod is running or starting."),
@@ -158,11 +157,11 @@ fn has_disk(observed: &Observed) -> bool {
 }
 
 /// Whether a run has ended whose files were deleted with its pod.
-fn lost_files(facts: &Facts<'_>) -> bool {
+fn lost_files(facts: &Facts<'_>, before: &WorkspaceStatus) -> bool {
     let valid = facts.validation.as_ref().ok();
     let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
-    // A workspace that never ran has no Deployment.
-    is_ephemeral && facts.observed.own_deployment().is_some()
+    let is_known = condition::find(&before.conditions, STOPPED).is_some_and(|it| it.message == FILES_LOST);
+    is_ephemeral && (is_known || before.run_id.is_some())
 }
 
 fn ready(observed: &Observed, new_disk: bool) -> String {
@@ -176,30 +175,17 @@ fn ready(observed: &Observed, new_disk: bool) -> String {
 }
 
 fn external_change(observed: &Observed) -> String {
-    let who = observed.template_changed_by();
+    let who = observed.image_changed_by();
     who.map_or_else(String::new, |who| {
-        format!(" Its template was changed by {who:?}, not by a change of the Workspace: the next start restores it.")
+        format!(" Its image was changed by {who:?}, not by a change of the Workspace: the next start has the right one.")
     })
 }
 
-/// The pods that keep a run from starting.
-fn waiting_for(observed: &Observed) -> String {
-    not_gone("Waiting for the last run to end", observed.live_pods())
-}
-
-/// The pods that keep the pod of this run from starting, if they are the reason.
-fn waits_for_previous(facts: &Facts<'_>) -> Option<String> {
-    let (observed, valid) = (facts.observed, facts.validation.as_ref().ok());
-    let pod = observed.current_pod()?;
-    evidence::waits_for_previous(observed, pod, is_separated(valid))
-        .then(|| not_gone("Waiting for the previous pod to end", observed.previous_pods(pod)))
-}
-
-fn not_gone<'a>(waiting: &str, pods: impl Iterator<Item = &'a Pod>) -> String {
-    let names: Vec<_> = pods.map(ResourceExt::name_any).collect();
-    match names.as_slice() {
-        [] => format!("{waiting}."),
-        [name] => format!("{waiting}: the pod {name} is not gone yet."),
-        names => format!("{waiting}: the pods {} are not gone yet.", names.join(", ")),
-    }
+/// The pod that has to be gone before the next run starts.
+fn previous(observed: &Observed) -> Option<String> {
+    let pod = observed.pod().filter(|_| !observed.runs())?;
+    let name = pod.name_any();
+    Some(format!(
+        "Waiting for the previous pod to end: the pod {name} is not gone yet."
+    ))
 }

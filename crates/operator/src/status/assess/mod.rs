@@ -34,7 +34,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, runtime::events::Event};
 use rules::ValidWorkspace;
 
-pub(crate) use self::evidence::is_kept_off;
 pub(crate) use self::rare::{deleting, unreadable};
 use self::{
     evidence::{Evidence, Inputs},
@@ -55,8 +54,8 @@ const WAITING: &str = " Changes that take effect when the workspace is stopped a
 /// Most changes in a message.
 const MAX_PATHS: usize = 8;
 
-/// The pending change if the pod template was changed externally and not through the workspace. The next start corrects it.
-const CHANGED_EXTERNALLY: &str = "deployment.spec.template";
+/// The pending change if an image of the pod was changed externally and not through the workspace. The next start corrects it.
+const CHANGED_EXTERNALLY: &str = "pod.spec.containers.image";
 
 /// All inputs of a status.
 pub(crate) struct Facts<'a> {
@@ -68,6 +67,8 @@ pub(crate) struct Facts<'a> {
     pub observed: &'a Observed,
     /// What blocked the write of a child.
     pub blocker: Option<&'a Blocker>,
+    /// Whether the run ends so that the next one starts with changes.
+    pub restarts: bool,
     /// How long a pod without a node still counts as starting, if the workspace has no start timeout.
     pub unschedulable_grace: Duration,
     /// Now.
@@ -117,7 +118,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         })
         .or(evidence.problem)
         .or_else(|| not_served(facts));
-    let alive = facts.observed.wanted_pods() > 0;
+    let alive = facts.observed.runs();
     let pending = pending(facts, alive);
     let valid = facts.validation.as_ref().ok();
     let is_gated = facts.observed.current_pod().is_some_and(evidence::is_gated);
@@ -155,7 +156,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
                 .filter(|_| alive)
                 .map(|old| with_access_of(old, facts.workspace))
         }),
-        deployment_name: facts.observed.own_deployment().map(ResourceExt::name_any),
+        pod_name: facts.observed.pod().map(ResourceExt::name_any),
         service_name: own_service_name(facts.observed),
         endpoint,
         run_id: run_id.map(str::to_owned),
@@ -172,7 +173,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         conditions,
     };
     Assessment {
-        events: changes::events(facts.workspace.status.as_ref(), &status, facts.observed),
+        events: changes::events(facts, &status),
         status,
         recheck: evidence.recheck.into_iter().chain(left).min(),
     }
@@ -210,19 +211,18 @@ fn with_access_of(started: Resolved, workspace: &Workspace) -> Resolved {
 }
 
 fn state(facts: &Facts<'_>, ready: bool) -> State {
-    let wanted = facts.observed.wanted_pods() > 0;
     match facts.workspace.spec.desired_status {
-        DesiredStatus::Stopped if facts.observed.is_scaled_down() => State::Stopped,
+        DesiredStatus::Stopped if facts.observed.is_free() => State::Stopped,
         DesiredStatus::Stopped => State::Stopping,
         DesiredStatus::Running if ready => State::Running,
-        DesiredStatus::Running if facts.validation.is_err() && !wanted => State::Invalid,
+        DesiredStatus::Running if facts.validation.is_err() && !facts.observed.runs() => State::Invalid,
         DesiredStatus::Running => State::Starting,
     }
 }
 
 /// The target of routes: the ready pod of the current run, at the port that this pod was started with.
 fn endpoint(facts: &Facts<'_>) -> Option<Endpoint> {
-    if facts.workspace.spec.desired_status == DesiredStatus::Stopped || facts.observed.wanted_pods() == 0 {
+    if facts.workspace.spec.desired_status == DesiredStatus::Stopped {
         return None;
     }
     let pod = facts.observed.current_pod()?;
@@ -252,7 +252,7 @@ fn own_service_name(observed: &Observed) -> Option<String> {
         .then(|| service.name_any())
 }
 
-/// What the next start changes. An external change of the pod template is reported at any time.
+/// What the next start changes. An external change of an image is reported at any time.
 fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
     let valid = facts.validation.as_ref().ok().filter(|_| alive);
     let recorded = facts.observed.started_from().zip(valid);
@@ -260,7 +260,7 @@ fn pending(facts: &Facts<'_>, alive: bool) -> Vec<String> {
     pending.extend(
         facts
             .observed
-            .template_changed_by()
+            .image_changed_by()
             .map(|_| CHANGED_EXTERNALLY.to_owned()),
     );
     pending
@@ -281,11 +281,9 @@ fn with_pending(problem: Problem, pending: &[String]) -> Problem {
     }
 }
 
-/// How many containers are ready, while the Deployment should have a pod.
+/// How many containers of the run are ready.
 fn containers(observed: &Observed) -> Option<ContainerCounts> {
-    let template = observed.own_deployment().filter(|_| observed.wanted_pods() > 0)?;
-    let template = template.spec.as_ref()?.template.spec.as_ref();
-    let (ready, total) = evidence::count(observed.current_pod(), template)?;
+    let (ready, total) = evidence::count(observed.current_pod()?)?;
     Some(ContainerCounts {
         ready: i32::try_from(ready).ok()?,
         total: i32::try_from(total).ok()?,
@@ -314,7 +312,6 @@ fn evidence(
         shared_pull_secrets: valid
             .map(|valid| valid.image_pull_secrets.as_slice())
             .unwrap_or_default(),
-        separated: is_separated(valid),
     };
     match state {
         State::Starting => evidence::of_start(facts.observed, inputs),
@@ -325,17 +322,13 @@ fn evidence(
     }
 }
 
-/// Whether the workspace itself requests anti-affinity to other pods.
-fn is_separated(valid: Option<&ValidWorkspace>) -> bool {
-    let affinity = valid.and_then(|valid| valid.pod.affinity.as_ref());
-    affinity.is_some_and(|affinity| affinity.pod_anti_affinity.is_some())
-}
-
-/// The reported problem of the current run.
+/// The reported problem of the current run. An eviction counts until the run after it is ready.
 fn earlier_reason<'a>(before: &'a WorkspaceStatus, observed: &Observed) -> Option<Earlier<'a>> {
     let same_run = before.run_id.as_deref() == observed.run_id();
-    let earlier =
-        condition::find(&before.conditions, DEGRADED).filter(|it| same_run && it.status == "True")?;
+    let earlier = condition::find(&before.conditions, DEGRADED).filter(|it| it.status == "True")?;
+    if !same_run && earlier.reason != reason::EVICTED {
+        return None;
+    }
     let message = earlier.message.split(WAITING).next().unwrap_or_default();
     Some(Earlier::parse(&earlier.reason, message))
 }

@@ -33,7 +33,7 @@ pub(super) fn since(
     run_id: Option<&str>,
     now: Timestamp,
 ) -> Option<Time> {
-    let run_id = run_id.filter(|_| observed.wanted_pods() > 0)?;
+    let run_id = run_id.filter(|_| observed.runs())?;
     // The API server keeps whole seconds.
     let whole = |time: Timestamp| Timestamp::from_second(time.as_second()).ok().map(Time);
     if before.run_id.as_deref() == Some(run_id) {
@@ -46,9 +46,9 @@ pub(super) fn since(
         };
     }
     let made = observed
-        .pods_of_run()
-        .filter_map(|pod| pod.metadata.creation_timestamp.as_ref());
-    let start = made.map(|made| made.0).min().map_or(now, |made| made.min(now));
+        .pod()
+        .and_then(|pod| pod.metadata.creation_timestamp.as_ref());
+    let start = made.map_or(now, |made| made.0.min(now));
     whole(start)
 }
 

@@ -13,7 +13,7 @@ pub(super) fn explanation(f: Foreign<'_>) -> Explanation {
             reason: s("ImagePullFailed"),
             since: Some(noon()),
             causes: vec![Cause {
-                object: f("Pod workspace-thesis-5d8f"),
+                object: f("Pod workspace-thesis"),
                 field: f("status.containerStatuses[0].state.waiting.message"),
                 value: f("rpc error: code = NotFound desc = not found"),
                 time: Some(noon()),

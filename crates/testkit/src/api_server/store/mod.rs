@@ -264,7 +264,7 @@ impl Store {
         Ok(self.get(path).unwrap_or(next))
     }
 
-    /// `DELETE`: removes the object, or marks it while finalizers or a foreground deletion hold it.
+    /// `DELETE`: removes the object, or marks it while finalizers, a foreground deletion or a kubelet hold it.
     pub(super) fn delete(&mut self, path: &str, options: &Value) -> Result<Value, Refusal> {
         let stored = self.objects.get(path).ok_or_else(|| Refusal::not_found(path))?;
         check_preconditions(&stored.object, &json!({ "metadata": options["preconditions"] }))?;
@@ -281,7 +281,11 @@ impl Store {
             next["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
         let before = stored.object.clone();
-        self.settle(path, next);
+        if options["gracePeriodSeconds"] == 0 && is_held_by_kubelet(path, &next) {
+            self.remove(path);
+        } else {
+            self.settle(path, next);
+        }
         // The answer for a removed object is its last state.
         Ok(self.get(path).unwrap_or(before))
     }
@@ -303,7 +307,8 @@ impl Store {
         }
         let held = next["metadata"]["finalizers"]
             .as_array()
-            .is_some_and(|finalizers| !finalizers.is_empty());
+            .is_some_and(|finalizers| !finalizers.is_empty())
+            || is_held_by_kubelet(path, &next);
         if !next["metadata"]["deletionTimestamp"].is_null() && !held {
             self.remove(path);
             return;
@@ -320,12 +325,12 @@ impl Store {
     }
 }
 
-/// `/apis/apps/v1/namespaces/a/deployments/b` -> `/apis/apps/v1/namespaces/a/deployments`.
+/// `/api/v1/namespaces/a/pods/b` -> `/api/v1/namespaces/a/pods`.
 fn collection_of(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(collection, _)| collection)
 }
 
-/// `/apis/apps/v1/namespaces/a/deployments/b` -> `/apis/apps/v1/deployments`.
+/// `/api/v1/namespaces/a/pods/b` -> `/api/v1/pods`.
 fn cluster_collection_of(path: &str) -> String {
     let collection = collection_of(path);
     match collection
@@ -335,6 +340,13 @@ fn cluster_collection_of(path: &str) -> String {
         Some((root, plural)) => format!("{root}/{plural}"),
         None => collection.to_owned(),
     }
+}
+
+/// Whether a deleted pod stays until a test removes it, as its kubelet does. One that has no node or has ended goes at once.
+fn is_held_by_kubelet(path: &str, object: &Value) -> bool {
+    let phase = &object["status"]["phase"];
+    let is_bound = object["spec"]["nodeName"].is_string() || *phase == "Running";
+    path.contains("/pods/") && is_bound && *phase != "Failed" && *phase != "Succeeded"
 }
 
 fn without_status(mut intent: Value) -> Value {

@@ -63,6 +63,33 @@ fn a_deleted_object_stays_until_its_finalizers_are_removed() {
 }
 
 #[test]
+fn a_deleted_pod_stays_until_its_kubelet_ends_it_unless_it_has_none_has_ended_or_is_forced() {
+    const POD: &str = "/api/v1/namespaces/team/pods/p";
+    let mut store = Store::default();
+    let (bound, now) = (
+        json!({"spec": {"nodeName": "n"}}),
+        json!({"gracePeriodSeconds": 0}),
+    );
+    let ended = json!({"spec": {"nodeName": "n"}, "status": {"phase": "Failed"}});
+    for (pod, options, stays) in [
+        (&bound, &Value::Null, true),
+        (&bound, &now, false),
+        (&json!({"spec": {}}), &Value::Null, false),
+        (&ended, &Value::Null, false),
+    ] {
+        store.put(POD, pod.clone());
+        store.delete(POD, options).unwrap();
+        assert_eq!(store.get(POD).is_some(), stays, "{pod} {options}");
+    }
+    store.put(POD, bound);
+    store.delete(POD, &Value::Null).unwrap();
+    let label = json!({"metadata": {"labels": {"a": "b"}}});
+    let terminating = store.apply(POD, false, "m", label).unwrap();
+    assert!(terminating["metadata"]["deletionTimestamp"].is_string());
+    assert_eq!(store.create(POD, json!({})).unwrap_err().code, 409);
+}
+
+#[test]
 fn a_list_over_all_namespaces_finds_what_a_namespaced_list_finds() {
     let mut store = Store::default();
     store.put(PATH, json!({"metadata": {"name": "d"}}));

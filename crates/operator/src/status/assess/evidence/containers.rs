@@ -11,7 +11,7 @@ use super::{Evidence, Inputs, NONE, SLOW, missing_source, remaining, trimmed};
 use crate::{
     cache::{
         observed::{Observed, container_statuses, pod_condition},
-        partial::{Container, ContainerStatus, Pod, PodSpec},
+        partial::{Container, ContainerStatus, Pod},
         warnings::Warning,
     },
     support::text::brief,
@@ -58,13 +58,10 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evi
 }
 
 /// How many containers are ready or completed, and the total: init containers and sidecars count.
-pub(in crate::status::assess) fn count(
-    pod: Option<&Pod>,
-    template: Option<&PodSpec>,
-) -> Option<(usize, usize)> {
-    let spec = pod.and_then(|pod| pod.spec.as_ref()).or(template)?;
+pub(in crate::status::assess) fn count(pod: &Pod) -> Option<(usize, usize)> {
+    let spec = pod.spec.as_ref()?;
     let total = spec.containers.len() + spec.init_containers.iter().flatten().count();
-    let statuses = pod.into_iter().flat_map(container_statuses);
+    let statuses = container_statuses(pod);
     // The kubelet marks a completed init container as ready, and a sidecar when its probe succeeds.
     Some((statuses.filter(|status| status.ready).count(), total))
 }

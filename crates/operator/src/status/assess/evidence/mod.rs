@@ -1,6 +1,6 @@
 //! Observed state -> the reason for a problem (pure).
 //!
-//! It reads the status of claim, Deployment, pod and node. For problems without a status it reads warning Events.
+//! It reads the status of claim, pod and node. For problems without a status it reads warning Events.
 //!
 //! - `containers.rs`: a container that fails, does not start or cannot pull its image
 //! - `pod.rs`: a pod that no node accepts, or that its node ended
@@ -17,16 +17,11 @@ use std::time::Duration;
 use api::condition::reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::ResourceExt as _;
 use rules::ExecutionProfile;
 
-pub(crate) use self::pod::is_kept_off;
-pub(super) use self::{
-    containers::count,
-    pod::{is_gated, waits_for_previous},
-};
+pub(super) use self::{containers::count, pod::is_gated};
 use crate::{
-    blockers::{Problem, refusal},
+    blockers::Problem,
     cache::{
         observed::{Observed, pod_condition},
         partial::Pod,
@@ -112,8 +107,6 @@ pub(super) struct Inputs<'a> {
     pub(super) profile: Option<&'a ExecutionProfile>,
     /// Pull Secrets of the installation.
     pub(super) shared_pull_secrets: &'a [String],
-    /// Whether the workspace itself requests anti-affinity to other pods.
-    pub(super) separated: bool,
 }
 
 /// What keeps the pod of the current run from being ready.
@@ -121,15 +114,10 @@ pub(super) fn of_start(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
     let now = inputs.now;
     let pod = observed.current_pod();
     Evidence::first([
-        orphaned(observed),
-        unmanaged(observed),
         volumes::terminating(observed),
         node::lost(observed, observed.live_pods(), now),
         volumes::missing_class(observed, now),
-        pod.map_or_else(
-            || no_pod(observed, inputs),
-            |pod| pod::problem(observed, pod, inputs),
-        ),
+        pod.map_or(NONE, |pod| pod::problem(observed, pod, inputs)),
         pod.map_or(NONE, |pod| volumes::of_pod(observed, pod, now)),
         volumes::unbound(observed, now),
         pod::ended(observed, inputs),
@@ -140,7 +128,6 @@ pub(super) fn of_start(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
 /// What is wrong although the pod is ready.
 pub(super) fn of_run(observed: &Observed, now: Timestamp) -> Evidence {
     Evidence::first([
-        unmanaged(observed),
         volumes::terminating(observed),
         node::lost(observed, observed.current_pod(), now),
         volumes::resize(observed),
@@ -150,8 +137,6 @@ pub(super) fn of_run(observed: &Observed, now: Timestamp) -> Evidence {
 /// What keeps the last pod from ending.
 pub(super) fn of_end(observed: &Observed, now: Timestamp) -> Evidence {
     Evidence::first([
-        orphaned(observed),
-        unmanaged(observed),
         volumes::terminating(observed),
         node::lost(observed, observed.live_pods(), now),
     ])
@@ -160,52 +145,6 @@ pub(super) fn of_end(observed: &Observed, now: Timestamp) -> Evidence {
 /// What is wrong although no pod is wanted and none is left.
 pub(super) fn of_rest(observed: &Observed) -> Evidence {
     volumes::deleted(observed)
-}
-
-/// A run that nothing ends: its Deployment is gone, but its ReplicaSet was left. The operator has no right to delete ReplicaSets
-/// (docs/decisions/0073), and the user who orphaned it wanted the pod to run on.
-fn orphaned(observed: &Observed) -> Evidence {
-    let Some(left) = observed.orphans().find(|set| !set.is_empty) else {
-        return NONE;
-    };
-    let message = format!(
-        "The Deployment {} was deleted and its ReplicaSet {left} was left, as with --cascade=orphan. Its pod runs until the \
-         ReplicaSet is deleted, and no other run begins before that: two pods must not write to one disk. Once the \
-         pod is no longer needed, have an administrator delete the ReplicaSet: `kubectl delete -n {} replicaset/{left}`.",
-        observed.identity.child_name(),
-        observed.identity.namespace,
-        left = left.name_any(),
-    );
-    Evidence::failed(reason::REPLICA_SET_ORPHANED, message)
-}
-
-/// A pod on the disk that no change of the workspace ends.
-fn unmanaged(observed: &Observed) -> Evidence {
-    let Some(pod) = observed.unmanaged_pods().next() else {
-        return NONE;
-    };
-    let message = format!(
-        "The pod {name} uses the disk, and no ReplicaSet of this workspace manages it: its labels were changed, or it is not this \
-         workspace's. No other pod starts on the disk while it runs. If it is not needed, delete it with \
-         `kubectl delete -n {} pod/{name}` (needs the right to delete pods: ask an administrator otherwise).",
-        observed.identity.namespace,
-        name = pod.name_any(),
-    );
-    Evidence::failed(reason::POD_NOT_MANAGED, message)
-}
-
-/// A pod that the Deployment cannot make. Quota, Pod Security and other admission rules are reported in the Deployment's status.
-fn no_pod(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
-    let now = inputs.now;
-    let Some(failure) = observed.refusal() else {
-        return NONE;
-    };
-    if let Some(rest) = remaining(failure.last_transition_time.as_ref(), CONFIRM_AFTER, now) {
-        return Evidence::recheck_after(rest);
-    }
-    let message = failure.message.as_deref().unwrap_or_default();
-    let refusal = refusal::of_pod("Pod", message, inputs.profile.map(|it| it.name.as_str()));
-    Evidence::failed(refusal.reason, refusal.message)
 }
 
 /// The Secret or ConfigMap that a kubelet message reports as missing.

@@ -20,8 +20,6 @@ use crate::{
 
 /// The scheduler's message if anti-affinity rules of other pods exclude the pod.
 const OTHERS_ANTI_AFFINITY: &str = "existing pods anti-affinity rules";
-/// The scheduler's message if the pod's own rules exclude it. It precedes the message about the rules of other pods.
-const OWN_ANTI_AFFINITY: &str = "didn't match pod anti-affinity rules";
 /// The kubelet's reason for an eviction.
 const EVICTED: &str = "Evicted";
 /// An eviction earlier than this before the workspace became unavailable is not the reason for it.
@@ -33,7 +31,6 @@ const MAX_GATES: usize = 8;
 pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evidence {
     match pod_condition(pod, "PodScheduled") {
         _ if is_gated(pod) => gated(pod),
-        _ if waits_for_previous(observed, pod, inputs.separated) => NONE,
         Some(scheduled) if scheduled.status == "False" => unscheduled(
             observed,
             scheduled.message.as_deref().unwrap_or_default(),
@@ -73,26 +70,6 @@ fn gated(pod: &Pod) -> Evidence {
         listed(&gates, MAX_GATES)
     );
     Evidence::waiting(reason::SCHEDULING_GATED, message)
-}
-
-/// Whether no node accepts the pod because another pod of the workspace still exists. `separated`: the workspace itself requests
-/// anti-affinity, so the message may be about other pods.
-pub(in crate::status::assess) fn waits_for_previous(observed: &Observed, pod: &Pod, separated: bool) -> bool {
-    let by_own_rule = !separated && scheduler_reports(pod, OWN_ANTI_AFFINITY);
-    by_own_rule || (is_kept_off(pod) && observed.previous_pods(pod).next().is_some())
-}
-
-/// Whether the scheduler reports that anti-affinity keeps the pod away from another one. It may be the pod's own anti-affinity, or that of
-/// a pod of the workspace that lost its label.
-pub(crate) fn is_kept_off(pod: &Pod) -> bool {
-    scheduler_reports(pod, OWN_ANTI_AFFINITY) || scheduler_reports(pod, OTHERS_ANTI_AFFINITY)
-}
-
-fn scheduler_reports(pod: &Pod, text: &str) -> bool {
-    pod_condition(pod, "PodScheduled").is_some_and(|scheduled| {
-        let reports = scheduled.message.as_deref().is_some_and(|it| it.contains(text));
-        scheduled.status == "False" && reports
-    })
 }
 
 fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, inputs: Inputs<'_>) -> Evidence {
@@ -231,13 +208,13 @@ pub(super) fn ended(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
     }
 }
 
-/// The newest pod of the current run that the cluster ended. Containers that exit by themselves are restarted in place.
+/// The pod that the cluster ended. Containers that exit by themselves are restarted in place.
 fn last_ended(observed: &Observed) -> Option<&Pod> {
-    let ended = observed.pods_of_run().filter(|pod| {
+    let mut ended = observed.own_pods().filter(|pod| {
         let status = pod.status.as_ref();
         let failed = status.and_then(|status| status.phase.as_deref()) == Some("Failed");
         let has_reason = status.is_some_and(|status| status.reason.is_some());
         (failed && has_reason) || holds(pod, "DisruptionTarget")
     });
-    ended.max_by_key(|pod| pod.metadata.creation_timestamp.clone())
+    ended.next()
 }

@@ -16,15 +16,15 @@ impl Case {
         self
     }
 
-    /// The pod template was changed externally.
+    /// The image of the pod was changed externally.
     fn changed_by_hand(mut self) -> Self {
-        let mut deployment = self.observed.deployment.as_deref().unwrap().clone();
-        deployment.metadata.managed_fields = serde_json::from_value(json!([{
+        let mut pod = self.observed.pods[0].as_ref().clone();
+        pod.metadata.managed_fields = serde_json::from_value(json!([{
             "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
-            "fieldsV1": {"f:spec": {"f:template": {"f:spec": {}}}},
+            "fieldsV1": {"f:spec": {"f:containers": {"k:{\"name\":\"workspace\"}": {"f:image": {}}}}},
         }]))
         .unwrap();
-        self.observed.deployment = Some(deployment.into());
+        self.observed.pods = vec![pod.into()];
         self
     }
 
@@ -76,7 +76,7 @@ fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
             assert!(reported.contains(text), "{reported}");
         }
     }
-    let stopping = Case::of(testing::scaled_to_zero()).deleted_disk().stopped();
+    let stopping = Case::of(testing::ending()).deleted_disk().stopped();
     assert_eq!(
         cause(&stopping),
         (reason::VOLUME_TERMINATING.to_owned(), Phase::Stopping)
@@ -85,7 +85,7 @@ fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
 
 #[test]
 fn a_terminating_disk_without_a_pod_is_reported_and_not_as_kept() {
-    let mut observed = testing::scaled_to_zero();
+    let mut observed = testing::started();
     observed.pods.clear();
     let status = Case::of(observed).deleted_disk().stopped().status();
     assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
@@ -94,16 +94,11 @@ fn a_terminating_disk_without_a_pod_is_reported_and_not_as_kept() {
 }
 
 #[test]
-fn an_externally_changed_pod_template_is_pending_and_one_event() {
-    let scenes: [fn() -> Case; 4] = [
+fn an_externally_changed_image_is_pending_and_one_event() {
+    let scenes: [fn() -> Case; 3] = [
         || Case::of(testing::running()),
         || Case::of(testing::started()),
         || Case::of(testing::running()).rejected(),
-        || {
-            let mut observed = testing::scaled_to_zero();
-            observed.pods.clear();
-            Case::of(observed).stopped()
-        },
     ];
     for case in scenes {
         let case = case().changed_by_hand();
@@ -203,23 +198,5 @@ fn a_failing_hook_is_named_and_keeps_the_message_with_the_cause() {
         condition(&other.status(), DEGRADED).1,
         reason::CRASH_LOOPING,
         "the hook of an earlier container"
-    );
-}
-
-#[test]
-fn one_pod_is_not_gone_and_several_are_not() {
-    let mut observed = testing::scaled_to_zero();
-    let one = Case::of(observed.clone()).status();
-    assert!(
-        message(&one, PROGRESSING).ends_with("-abcde is not gone yet."),
-        "{one:?}"
-    );
-    let mut other = observed.pods[0].as_ref().clone();
-    other.metadata.name = Some("second".to_owned());
-    observed.pods.push(other.into());
-    let two = Case::of(observed).status();
-    assert!(
-        message(&two, PROGRESSING).ends_with(", second are not gone yet."),
-        "{two:?}"
     );
 }

@@ -160,45 +160,6 @@ fn a_container_that_never_gets_ready_is_reported_after_a_minute() {
 }
 
 #[test]
-fn a_refusal_of_the_pod_is_read_from_the_deployment() {
-    for (message, expected) in [
-        (
-            "pods \"a\" is forbidden: exceeded quota: small, requested: cpu=1",
-            reason::QUOTA_EXCEEDED,
-        ),
-        (
-            "pods \"a\" is forbidden: violates PodSecurity \"restricted:latest\": x",
-            reason::POD_SECURITY_VIOLATION,
-        ),
-        (
-            "admission webhook \"w\" denied the request: no",
-            reason::ADMISSION_DENIED,
-        ),
-    ] {
-        let mut observed = testing::started();
-        let mut deployment = observed.deployment.as_deref().unwrap().clone();
-        deployment.status = Some(DeploymentStatus {
-            conditions: serde_json::from_value(json!([{
-                "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message,
-                "lastTransitionTime": "2026-01-01T00:00:00Z",
-            }]))
-            .unwrap(),
-            ..DeploymentStatus::default()
-        });
-        observed.deployment = Some(deployment.into());
-        observed.pods.clear();
-        let case = Case::of(observed);
-        assert_eq!(cause(&case), (expected.to_owned(), Phase::Failed));
-        assert!(
-            case.status()
-                .message
-                .unwrap()
-                .contains(message.rsplit(" is forbidden: ").next().unwrap())
-        );
-    }
-}
-
-#[test]
 fn a_disk_without_class_or_volume_is_reported() {
     let pending = |class: Option<&str>, classes: Value| {
         let mut observed = testing::started();
@@ -294,6 +255,7 @@ fn blockers_are_reported_and_a_terminating_predecessor_is_waited_for() {
     case.blocker = Some(Blocker::Refused(Refusal {
         reason: reason::QUOTA_EXCEEDED,
         message: "no room".to_owned(),
+        is_invalid: false,
     }));
     assert_eq!(case.status().message.as_deref(), Some("no room"));
     case.blocker = Some(Blocker::Terminating {

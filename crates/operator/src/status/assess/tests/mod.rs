@@ -9,11 +9,7 @@ use serde_json::{Value, json};
 use testkit::objects;
 
 use super::*;
-use crate::{
-    blockers::refusal::Refusal,
-    cache::partial::{DeploymentStatus, Pod},
-    testing,
-};
+use crate::{blockers::refusal::Refusal, cache::partial::Pod, testing};
 
 /// 2026-01-01T00:00:00Z, the creation time in the fixtures.
 const EPOCH: i64 = 1_767_225_600;
@@ -88,6 +84,7 @@ impl Case {
             validation: &self.validation,
             observed: &self.observed,
             blocker: self.blocker.as_ref(),
+            restarts: false,
             unschedulable_grace: testing::settings().unschedulable_grace(),
             now: Timestamp::from_second(EPOCH + self.at).unwrap(),
         })
@@ -186,7 +183,7 @@ fn a_ready_pod_makes_it_running_at_the_port_that_the_pod_has() {
 }
 
 #[test]
-fn foreign_old_and_terminating_pods_are_no_endpoint() {
+fn foreign_and_terminating_pods_are_no_endpoint() {
     let altered = |alter: &dyn Fn(&mut Pod)| {
         let mut observed = testing::running();
         let mut pod = observed.pods[0].as_ref().clone();
@@ -195,20 +192,16 @@ fn foreign_old_and_terminating_pods_are_no_endpoint() {
         Case::of(observed).status().endpoint
     };
     assert!(altered(&|_| ()).is_some());
-    assert_eq!(altered(&|pod| pod.metadata.owner_references = None), None);
+    assert!(
+        altered(&|pod| pod.metadata.owner_references = None).is_some(),
+        "its UID tells whose it is"
+    );
     assert_eq!(
-        altered(&|pod| pod.metadata.owner_references.as_mut().unwrap()[0].uid = "x".to_owned()),
+        altered(&|pod| (pod.metadata.owner_references, pod.metadata.annotations) = (None, None)),
         None
     );
-    let run = api::names::RUN_ID_LABEL.to_owned();
     assert_eq!(
-        altered(&|pod| drop(
-            pod.metadata
-                .labels
-                .as_mut()
-                .unwrap()
-                .insert(run.clone(), "x".to_owned())
-        )),
+        altered(&|pod| pod.metadata.owner_references.as_mut().unwrap()[0].uid = "x".to_owned()),
         None
     );
     let time = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
@@ -221,10 +214,8 @@ fn foreign_old_and_terminating_pods_are_no_endpoint() {
 #[test]
 fn a_stopped_workspace_without_a_disk_reports_that_its_files_are_gone() {
     let stopped = |storage: Value| {
-        let mut observed = testing::scaled_to_zero();
-        observed.pods.clear();
-        observed.claim = None;
-        let mut case = Case::of(observed).stopped();
+        let mut case = Case::of(testing::observed()).stopped();
+        case.workspace.status = Some(Case::of(testing::running()).status());
         case.workspace.spec.storage = serde_json::from_value(storage).unwrap();
         case.validation = Ok(testing::admit(&case.workspace));
         case.status().message.unwrap()
@@ -299,7 +290,7 @@ proptest! {
             0 => testing::observed(),
             1 => testing::started(),
             2 => testing::running(),
-            _ => testing::scaled_to_zero(),
+            _ => testing::ending(),
         };
         let mut case = Case::of(observed).at(seconds);
         if stopped { case = case.stopped(); }
@@ -325,8 +316,7 @@ mod timeout;
 
 #[test]
 fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
-    let mut observed = testing::scaled_to_zero();
-    observed.pods.clear();
+    let observed = testing::observed();
     let healthy = Case::of(observed.clone()).stopped().status();
     assert_eq!(healthy.reason.as_deref(), Some(reason::STOPPED));
     let case = Case::of(observed).stopped().rejected();

@@ -82,7 +82,9 @@ fn every_run_has_its_whole_time() {
         .status();
     of_before.run_id = Some("run0".to_owned());
     let mut observed = testing::started();
-    observed.pods.clear();
+    let mut pod = observed.pods[0].as_ref().clone();
+    pod.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:10:50Z")).unwrap();
+    observed.pods = vec![pod.into()];
     let next = Case::of(observed)
         .limited(10)
         .following(of_before)

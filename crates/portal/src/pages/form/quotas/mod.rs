@@ -18,11 +18,9 @@ use crate::pages::words::amount;
 use crate::views::{QuotaLine, Quotas, Tone};
 
 /// Objects that each workspace has once, besides pod and claim.
-const OBJECTS: [&str; 6] = [
+const OBJECTS: [&str; 4] = [
     "services",
     "count/services",
-    "count/deployments.apps",
-    "count/replicasets.apps",
     "count/networkpolicies.networking.k8s.io",
     "count/workspaces.workspaces.jupyter.org",
 ];

@@ -63,7 +63,7 @@ fn a_lost_node_is_reported_with_remedies_in_every_state() {
         assert!(reported.contains(way_out), "{reported}");
     }
     assert_eq!(waits_on_node().on(silent()).reported().0, reason::NODE_LOST);
-    let stopping = Case::of(testing::scaled_to_zero()).stopped().on(silent());
+    let stopping = Case::of(testing::ending()).stopped().on(silent());
     assert_eq!(
         (stopping.reported().0.as_str(), stopping.reported().2),
         (reason::NODE_LOST, Phase::Stopping)
