@@ -223,6 +223,20 @@ fn open(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Resu
     Ok(print_summary(&url, &deployed.access))
 }
 
+/// Opens the workspace as the demo does. Deletes it again unless it was there, because tests count what an idle cluster does.
+///
+/// # Errors
+/// When the demo would not work.
+pub(crate) fn check(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
+    let owner = &deployed.access.users[USERS[0]].kubeconfig;
+    let was_there = workspace::exists(owner, paths)?;
+    open(deployed, paths, progress)?;
+    if !was_there {
+        workspace::delete(owner, paths)?;
+    }
+    Ok(())
+}
+
 fn print_summary(url: &str, access: &Access) -> String {
     let port = ADDRESS.port();
     let users = access.users.iter();

@@ -47,7 +47,8 @@ fn begins(url: &str, authority: &Path, expected: &str) -> anyhow::Result<()> {
         ])
         .args([
             "--header",
-            "Accept: text/html",
+            // As browsers do. The provider's page is no HTML.
+            "Accept: text/html,*/*;q=0.8",
             "--write-out",
             "%{http_code} %{redirect_url}",
             "--cacert",

@@ -16,14 +16,9 @@ use crate::paths::Paths;
 /// # Errors
 /// The plugin's own message, when the workspace is refused or cannot start.
 pub(super) fn ensure_running(plugin: &Path, kubeconfig: &Path, paths: &Paths) -> anyhow::Result<String> {
-    let kubectl = || kubectl::as_holder_of(kubeconfig, paths);
-    let workspace = |verb| kubectl().args([verb, "workspace", WORKSPACE, "-n", USER_NAMESPACE]);
-    let get = |path: &str| {
-        workspace("get")
-            .args(["--ignore-not-found", "-o", &format!("jsonpath={{{path}}}")])
-            .output()
-    };
-    if get(".metadata.name")?.is_empty() {
+    let workspace = |verb| kubectl(verb, kubeconfig, paths);
+    let get = |path: &str| get(path, kubeconfig, paths);
+    if !exists(kubeconfig, paths)? {
         with_plugin(workspace("create"), plugin)?
             .args(["--template", TEMPLATE, "--wait"])
             .run()?;
@@ -41,6 +36,27 @@ pub(super) fn ensure_running(plugin: &Path, kubeconfig: &Path, paths: &Paths) ->
         "the workspace {WORKSPACE} is available but has no URL"
     );
     Ok(url)
+}
+
+/// Whether the holder of `kubeconfig` has the workspace, running or not.
+pub(super) fn exists(kubeconfig: &Path, paths: &Paths) -> anyhow::Result<bool> {
+    Ok(!get(".metadata.name", kubeconfig, paths)?.is_empty())
+}
+
+/// Deletes the workspace and waits until it is gone.
+pub(super) fn delete(kubeconfig: &Path, paths: &Paths) -> anyhow::Result<()> {
+    kubectl("delete", kubeconfig, paths).arg("--timeout=120s").run()
+}
+
+/// The field at `path`; empty: it or the workspace is missing.
+fn get(path: &str, kubeconfig: &Path, paths: &Paths) -> anyhow::Result<String> {
+    kubectl("get", kubeconfig, paths)
+        .args(["--ignore-not-found", "-o", &format!("jsonpath={{{path}}}")])
+        .output()
+}
+
+fn kubectl(verb: &str, kubeconfig: &Path, paths: &Paths) -> Cmd {
+    kubectl::as_holder_of(kubeconfig, paths).args([verb, "workspace", WORKSPACE, "-n", USER_NAMESPACE])
 }
 
 /// kubectl finds plugins on its path.

@@ -180,8 +180,11 @@ fn build(run: &mut Run<'_>) -> anyhow::Result<()> {
 }
 
 fn deploy(paths: &Paths) -> anyhow::Result<PathBuf> {
+    let progress = Progress::start();
     let cluster = demo::start(paths)?;
-    Ok(demo::deploy(&cluster, paths, &Progress::start())?.access_file)
+    let deployed = demo::deploy(&cluster, paths, &progress)?;
+    demo::check(&deployed, paths, &progress)?;
+    Ok(deployed.access_file)
 }
 
 fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
