@@ -42,6 +42,9 @@ macro_rules! component {
 
 /// All processes of a Kubernetes node, in one binary.
 pub(crate) const HYPERKUBE: Component = component!("hyperkube", ".", "go.mod", "go.sum", "main.go");
+/// The API server of an older Kubernetes, for end-to-end tests.
+pub(crate) const OLDER_API_SERVER: Component =
+    component!("older-apiserver", ".", "go.mod", "go.sum", "main.go");
 /// Kubernetes' command line client.
 pub(crate) const KUBECTL: Component = component!("kubectl", ".", "go.mod", "go.sum", "main.go");
 /// Kubernetes' database.
@@ -153,11 +156,20 @@ impl Component {
         Ok(())
     }
 
+    /// The version of Kubernetes that its module requires; [`KUBERNETES`] if it requires only parts of it.
+    fn kubernetes_version(&self) -> &'static str {
+        let mut lines = self.files.iter().flat_map(|(_, text)| text.lines());
+        lines
+            .find_map(|line| line.strip_prefix("\tk8s.io/kubernetes "))
+            .unwrap_or(KUBERNETES)
+    }
+
     fn linker_flags(&self) -> String {
         let mut flags = "-s -w".to_owned();
         // Clients and servers of Kubernetes compare its version.
-        if [HYPERKUBE.name, KUBECTL.name].contains(&self.name) {
-            let (major, minor) = KUBERNETES
+        if [HYPERKUBE.name, KUBECTL.name, OLDER_API_SERVER.name].contains(&self.name) {
+            let version = self.kubernetes_version();
+            let (major, minor) = version
                 .trim_start_matches('v')
                 .split_once('.')
                 .unwrap_or_default();
@@ -165,7 +177,7 @@ impl Component {
             // Without these, a client reads the server's version as v0.0.0 and reports that it cannot read it.
             for package in ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"] {
                 for (name, value) in [
-                    ("gitVersion", KUBERNETES),
+                    ("gitVersion", version),
                     ("gitMajor", major),
                     ("gitMinor", minor),
                     ("gitCommit", "0000000000000000000000000000000000000000"),
@@ -242,5 +254,7 @@ mod tests {
         assert!(text(&HYPERKUBE).contains(&format!("k8s.io/kubernetes {KUBERNETES}\n")));
         assert!(text(&KUBECTL).contains(&KUBERNETES.replace("v1.", "k8s.io/kubectl v0.")));
         assert!(HYPERKUBE.linker_flags().contains("version.gitMinor=36 "));
+        assert!(KUBECTL.linker_flags().contains("version.gitMinor=36 "));
+        assert!(OLDER_API_SERVER.linker_flags().contains("version.gitMinor=34 "));
     }
 }

@@ -1,7 +1,8 @@
 //! Arguments -> a second API server with other settings on the local cluster's etcd (IO).
 
 use std::{
-    fs,
+    env, fs,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -19,6 +20,8 @@ use crate::{Environment, wait};
 const NOT_COPIED: &str = "--audit-";
 /// The first of the ports that it may listen on. The one of a test depends on its process, so that tests do not meet.
 const PORTS: u16 = 6500;
+/// Variable with the path of the API server of an older Kubernetes.
+const OLDER: &str = "JUPYTER_K8S_OLDER_API_SERVER";
 
 /// The process ID of the local cluster's API server.
 ///
@@ -79,12 +82,28 @@ impl SecondApiServer {
     /// # Errors
     /// It does not start.
     pub async fn start(further: &[&str]) -> anyhow::Result<Self> {
+        Self::start_program(None, further).await
+    }
+
+    /// The same with the API server of an older Kubernetes.
+    ///
+    /// # Errors
+    /// The test run does not say where it is, or it does not start.
+    pub async fn start_older(further: &[&str]) -> anyhow::Result<Self> {
+        let program = env::var_os(OLDER);
+        let program =
+            program.with_context(|| format!("{OLDER} is not set: run the tests by `./justw test`"))?;
+        Self::start_program(Some(program.into()), further).await
+    }
+
+    async fn start_program(other: Option<PathBuf>, further: &[&str]) -> anyhow::Result<Self> {
         let first = process()?;
         let port = PORTS + u16::try_from(std::process::id() % 500)?;
         let folder = tempfile::tempdir()?;
         let log = fs::File::create(folder.path().join("log"))?;
         let arguments = strings(first, "cmdline");
         let (program, arguments) = arguments.split_first().context("the API server has ended")?;
+        let program = other.unwrap_or_else(|| program.into());
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "nsenter"]);
         // Its `/etc/hosts` names the identity provider.
@@ -116,6 +135,7 @@ impl SecondApiServer {
             folder,
             kubeconfig,
         };
+        fs::write(second.kubeconfig_file(), serde_json::to_vec(&second.kubeconfig)?)?;
         second.wait().await?;
         Ok(second)
     }
@@ -148,6 +168,30 @@ impl SecondApiServer {
         let server = cluster.and_then(|cluster| cluster.server.as_deref());
         let address = server.and_then(|server| server.strip_prefix("https://")?.rsplit_once(':'));
         address.context("no address of the second API server")
+    }
+
+    /// The file with the kubeconfig of an administrator for this server.
+    pub fn kubeconfig_file(&self) -> PathBuf {
+        self.folder.path().join("kubeconfig")
+    }
+
+    /// Writes a kubeconfig of `user` for this server to `file`.
+    ///
+    /// # Errors
+    /// There is no such user, or the file cannot be written.
+    pub fn write_kubeconfig_of(&self, user: &str, file: &Path) -> anyhow::Result<()> {
+        let mut kubeconfig = Kubeconfig::read_from(&Environment::get()?.user(user)?.kubeconfig)?;
+        kubeconfig.clusters.clone_from(&self.kubeconfig.clusters);
+        let cluster = kubeconfig.clusters.first().map(|one| one.name.clone());
+        for context in kubeconfig
+            .contexts
+            .iter_mut()
+            .filter_map(|one| one.context.as_mut())
+        {
+            context.cluster = cluster.clone().unwrap_or_default();
+        }
+        fs::write(file, serde_json::to_vec(&kubeconfig)?)?;
+        Ok(())
     }
 
     /// A client with the identity of an administrator.

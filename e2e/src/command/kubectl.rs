@@ -91,12 +91,12 @@ async fn run(kubeconfig: &Path, arguments: &[&str], manifest: Option<&Value>) ->
     run_with(kubeconfig, arguments, manifest.as_deref()).await
 }
 
-/// Runs shell commands as `user`, and returns their standard output.
+/// Runs shell commands with this kubeconfig, and returns their standard output.
 ///
 /// # Errors
 /// One fails.
-pub async fn shell_as(user: &str, commands: &str) -> anyhow::Result<String> {
-    let mut shell = command("sh", &Environment::get()?.user(user)?.kubeconfig)?;
+pub async fn shell_by(kubeconfig: &Path, commands: &str) -> anyhow::Result<String> {
+    let mut shell = command("sh", kubeconfig)?;
     let outcome = finish(shell.args(["-euc", commands]), None).await?;
     anyhow::ensure!(outcome.code == 0, "{commands}\n{outcome:?}");
     Ok(outcome.stdout)

@@ -8,5 +8,5 @@ pub mod shell;
 
 pub use kubectl::{
     Following, Outcome, administer, administer_with, administered, apply, kubectl, kubectl_as, kubectl_by,
-    kubectl_with, shell_as,
+    kubectl_with, shell_by,
 };

@@ -35,6 +35,16 @@ pub async fn upgrade_with_json(set: &[&str]) -> anyhow::Result<()> {
     run_helm(("--set-json", set), None).await
 }
 
+/// Like [`upgrade_with_json`], by the API server of this kubeconfig.
+///
+/// # Errors
+/// Helm refuses, or pods do not become ready.
+pub async fn upgrade_by(kubeconfig: &Path, set: &[&str]) -> anyhow::Result<()> {
+    let mut command = helm(Environment::get()?)?;
+    command.env("KUBECONFIG", kubeconfig);
+    run_upgrade(command, ("--set-json", set), None).await
+}
+
 /// Like [`upgrade`]. `program` edits the manifests between its standard input and standard output.
 ///
 /// # Errors
@@ -306,9 +316,16 @@ async fn run(mut command: Command, name: &str) -> anyhow::Result<()> {
     output(command, name).await.map(drop)
 }
 
-async fn run_helm((option, set): (&str, &[&str]), program: Option<&Path>) -> anyhow::Result<()> {
+async fn run_helm(set: (&str, &[&str]), program: Option<&Path>) -> anyhow::Result<()> {
+    run_upgrade(helm(Environment::get()?)?, set, program).await
+}
+
+async fn run_upgrade(
+    mut command: Command,
+    (option, set): (&str, &[&str]),
+    program: Option<&Path>,
+) -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    let mut command = helm(environment)?;
     command.args(["upgrade", "--install"]);
     with_values(&mut command, &environment.system_namespace, (option, set))?;
     if let Some(program) = program {

@@ -8,7 +8,6 @@
 //! | `fronts` | a front of the cluster before its proxy, of each kind |
 //! | `identity` | a database for the bundled identity provider, and a broker |
 //! | `last_release` | the chart and the CRDs of the last release, then its own again |
-//! | `older_api_server` | a portal on an API server without constrained impersonation |
 //! | `one_namespace` | one namespace with the rules of a strict cluster, whose administrator installs it, beside another one |
 //! | `pictures` | nothing: it makes the pictures of the documentation (`PICTURES` names the folder to write them to) |
 //! | `production` | nothing: another namespace has a release by the values of the installation guide |
@@ -22,7 +21,6 @@ mod crds;
 mod fronts;
 mod identity;
 mod last_release;
-mod older_api_server;
 mod one_namespace;
 mod pictures;
 mod production;

@@ -19,8 +19,15 @@ pub(crate) struct Empty {
 impl Empty {
     /// Starts it. `part` tells it apart from others of this process.
     pub(crate) async fn start(part: &str) -> anyhow::Result<Self> {
-        let prefix = format!("--etcd-prefix=/rendered-{part}-{}", std::process::id());
-        let server = SecondApiServer::start(&[&prefix]).await?;
+        Self::with(SecondApiServer::start(&[&prefix(part)]).await?)
+    }
+
+    /// Starts one of an older Kubernetes.
+    pub(crate) async fn start_older(part: &str) -> anyhow::Result<Self> {
+        Self::with(SecondApiServer::start_older(&[&prefix(part)]).await?)
+    }
+
+    fn with(server: SecondApiServer) -> anyhow::Result<Self> {
         Ok(Self {
             server,
             shell: Shell::new(Helm::Three)?,
@@ -63,6 +70,10 @@ impl Empty {
         self.run(&commands).await?;
         Ok(())
     }
+}
+
+fn prefix(part: &str) -> String {
+    format!("--etcd-prefix=/rendered-{part}-{}", std::process::id())
 }
 
 /// The chart of the installation.

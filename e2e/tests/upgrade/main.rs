@@ -1,15 +1,17 @@
-//! One upgrade with other values while users work, and the rollback.
+//! Upgrades with other values while users work, and the rollback.
 //!
-//! All tests that change the whole release are here, because a change takes half a minute.
+//! All tests that change the whole release are here, because a change takes half a minute. The first three modules share one upgrade.
 //!
 //! | module | what the upgrade changes |
 //! |---|---|
 //! | `definitions` | CRDs of another version |
 //! | `folders` | routing mode: workspaces in folders of one host |
 //! | `team` | a namespace that exists becomes a team's; a template is required |
+//! | `older_api_server` | all components ask an API server of Kubernetes 1.34 |
 
 mod definitions;
 mod folders;
+mod older_api_server;
 mod team;
 
 use std::time::Instant;

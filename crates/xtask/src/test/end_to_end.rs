@@ -8,16 +8,16 @@ use anyhow::{Context as _, bail};
 
 use super::{Run, axe, from_registry, nextest};
 use crate::cluster;
-use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER};
+use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER, OLDER_API_SERVER};
 use crate::paths::Paths;
 use crate::{apt, definitions};
 
 /// Chromium, its driver, certutil for its trusted authorities, and jq for commands of docs/operations.md.
 const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "libnss3-tools", "jq"];
 
-/// Suites of tests before a release, the program that each runs, and the environment variable with its path. The programs take minutes to
+/// Suites and modules of tests, the program that each runs, and the environment variable with its path. The programs take minutes to
 /// build the first time.
-const PROGRAMS: [(&str, Component, &str); 2] = [
+const PROGRAMS: [(&str, Component, &str); 4] = [
     (
         "before_release::certificates::",
         CERT_MANAGER,
@@ -27,6 +27,16 @@ const PROGRAMS: [(&str, Component, &str); 2] = [
         "before_release::usage::",
         METRICS_SERVER,
         "JUPYTER_K8S_METRICS_SERVER",
+    ),
+    (
+        "rendered::catalog::",
+        OLDER_API_SERVER,
+        "JUPYTER_K8S_OLDER_API_SERVER",
+    ),
+    (
+        "upgrade::older_api_server::",
+        OLDER_API_SERVER,
+        "JUPYTER_K8S_OLDER_API_SERVER",
     ),
 ];
 

@@ -1,18 +1,22 @@
-//! The portal on an API server without constrained impersonation.
+//! The product on an API server of Kubernetes 1.34, on the cluster's etcd: the nodes stay with the cluster's own.
 //!
-//! It reads and shows commands, acts with users' own tokens, or impersonates any user if an administrator allows that.
+//! The portal reads and shows commands, acts with users' own tokens, or impersonates any user if an administrator allows that.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, anyhow, ensure};
-use api::{Workspace, WorkspaceShare, names, workspace::DesiredStatus};
+use api::{
+    Workspace, WorkspaceShare, names,
+    workspace::{DesiredStatus, Phase},
+};
 use e2e::{
     Environment,
     cluster::{
-        Scratch,
+        self, Scratch,
         api_server::{SecondApiServer, trusting},
+        audit,
     },
-    command::{administered, shell_as},
+    command::{administered, shell_by},
     installation::release,
     objects::{template, workspace},
     portal::Portal,
@@ -20,23 +24,88 @@ use e2e::{
     wait,
 };
 use jiff::{SignedDuration, Timestamp};
-use kube::{Api, ResourceExt as _, api::ListParams};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, Patch, PatchParams, PostParams},
+};
 use scraper::{Html, Selector};
-use serde_json::json;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
+/// Its version.
+const VERSION: &str = "v1.34.";
+/// Components that ask an API server.
+const COMPONENTS: [&str; 5] = ["gateway", "operator", "portal", "proxy", "webhook"];
+/// Variables that say where it is.
+const HOST: &str = "KUBERNETES_SERVICE_HOST";
+const PORT: &str = "KUBERNETES_SERVICE_PORT";
 /// Why the portal changes nothing there.
 const READ_ONLY: &str = "This cluster has no constrained impersonation";
 /// The gateway's client at the identity provider.
 const GATEWAY_CLIENT: &str = "jupyter-k8s";
+/// A second workspace, which lives on the older API server alone.
+const NEW: &str = "new";
 
-/// The portal, which asks another API server than all else.
+/// The product, which asks another API server than the nodes.
 struct Site {
     scratch: Scratch,
     server: SecondApiServer,
     portal: Portal,
+    folder: TempDir,
 }
 
 impl Site {
+    async fn new(scratch: Scratch) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = |name: &str| folder.path().join(name);
+        fs::write(file("authentication.json"), trusting(GATEWAY_CLIENT)?.to_string())?;
+        let policy = json!({
+            "apiVersion": "audit.k8s.io/v1", "kind": "Policy",
+            "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}],
+        });
+        fs::write(file("policy.json"), policy.to_string())?;
+        let server = SecondApiServer::start_older(&[
+            &format!(
+                "--authentication-config={}",
+                file("authentication.json").display()
+            ),
+            &format!("--audit-policy-file={}", file("policy.json").display()),
+            &format!("--audit-log-path={}", file("audit.log").display()),
+        ])
+        .await?;
+        server.write_kubeconfig_of("alice", &file("alice"))?;
+        let version = server.admin().await?.apiserver_version().await?.git_version;
+        ensure!(version.starts_with(VERSION), "{version}");
+        Ok(Self {
+            scratch,
+            server,
+            portal: Portal::enter("alice").await?,
+            folder,
+        })
+    }
+
+    /// Alice's kubeconfig for the older API server.
+    fn kubeconfig(&self) -> PathBuf {
+        self.folder.path().join("alice")
+    }
+
+    /// Runs what a page shows in alice's shell.
+    async fn run(&self, command: &str) -> anyhow::Result<String> {
+        shell_by(&self.kubeconfig(), command).await
+    }
+
+    /// Whether the older API server answered such a call.
+    fn has_answered(&self, is_it: impl Fn(&Value) -> bool) -> anyhow::Result<bool> {
+        let log = fs::read_to_string(self.folder.path().join("audit.log"))?;
+        let mut calls = log.lines().filter_map(|line| serde_json::from_str(line).ok());
+        Ok(calls.any(|call: Value| {
+            call["responseStatus"]["code"]
+                .as_u64()
+                .is_some_and(|code| code < 300)
+                && is_it(&call)
+        }))
+    }
+
     fn path(&self) -> String {
         format!("/w/{}/lab", self.scratch.namespace)
     }
@@ -70,9 +139,16 @@ impl Site {
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
+    /// The workspaces as an administrator of the older API server.
+    async fn workspaces(&self) -> anyhow::Result<Api<Workspace>> {
+        Ok(Api::namespaced(
+            self.server.admin().await?,
+            &self.scratch.namespace,
+        ))
+    }
+
     async fn workspace(&self) -> anyhow::Result<Workspace> {
-        let workspaces = Api::<Workspace>::namespaced(self.server.admin().await?, &self.scratch.namespace);
-        Ok(workspaces.get("lab").await?)
+        Ok(self.workspaces().await?.get("lab").await?)
     }
 
     /// The command that a page shows, and that begins like this.
@@ -84,29 +160,34 @@ impl Site {
         .await
     }
 
-    /// Lets the portal ask the second API server, with this value of `portal.impersonation`.
+    /// Upgrades the release at the older API server, with this value of `portal.impersonation`.
     async fn set(&self, impersonation: &str) -> anyhow::Result<()> {
-        let (host, port) = self.server.address()?;
+        let (_, port) = self.server.address()?;
         let ports = format!("networkPolicy.apiServer.ports=[443,6443,{port}]");
         let impersonation = format!("portal.impersonation=\"{impersonation}\"");
-        release::upgrade_with_json(&[&ports, &impersonation]).await?;
-        let (host, port) = (
-            format!("KUBERNETES_SERVICE_HOST={host}"),
-            format!("KUBERNETES_SERVICE_PORT={port}"),
-        );
-        variables(&[&host, &port]).await
+        release::upgrade_by(&self.server.kubeconfig_file(), &[&ports, &impersonation]).await
+    }
+
+    /// Lets all components ask the older API server.
+    async fn move_here(&self) -> anyhow::Result<()> {
+        let (host, port) = self.server.address()?;
+        variables(&[&format!("{HOST}={host}"), &format!("{PORT}={port}")]).await
     }
 }
 
-/// Sets variables of the portal's process, or removes them (`NAME-`), and waits until it has them.
+/// Sets variables of all components, or removes them (`NAME-`), and waits until their pods have them.
 async fn variables(variables: &[&str]) -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    let portal = format!("deployment/{}-portal", environment.release);
-    let of = ["-n", environment.system_namespace.as_str(), &portal];
-    let set = [&["set", "env"], &of[..], variables].concat();
+    let names = COMPONENTS.map(|component| format!("deployment/{}-{component}", environment.release));
+    let of = ["-n", environment.system_namespace.as_str()];
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let set = [&["set", "env"], &of[..], &names, variables].concat();
     administered(&set, "").await?;
-    let status = [&["rollout", "status", "--timeout=2m"], &of[..]].concat();
-    administered(&status, "").await.map(drop)
+    for name in names {
+        let status = [&["rollout", "status", "--timeout=2m"], &of[..], &[name]].concat();
+        administered(&status, "").await?;
+    }
+    Ok(())
 }
 
 /// Texts of the elements, or their values if they are controls.
@@ -128,13 +209,8 @@ fn shown(page: &str, begin: &str) -> anyhow::Result<String> {
     found.with_context(|| format!("no {begin:?} among {all:?}"))
 }
 
-/// Runs what a page shows in alice's shell.
-async fn run(command: &str) -> anyhow::Result<String> {
-    shell_as("alice", command).await
-}
-
 #[tokio::test]
-async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or_impersonates_any_user_if_configured()
+async fn on_an_older_api_server_workspaces_run_and_the_portal_shows_commands_or_acts_with_tokens_of_users()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("older", &["alice"]).await?;
     let rights = json!([
@@ -148,21 +224,9 @@ async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or
     )
     .await?;
     workspace::running(&scratch, "lab").await?;
-    let folder = tempfile::tempdir()?;
-    let authentication = folder.path().join("authentication.json");
-    fs::write(&authentication, trusting(GATEWAY_CLIENT)?.to_string())?;
-    let server = SecondApiServer::start(&[
-        "--feature-gates=ConstrainedImpersonation=false",
-        &format!("--authentication-config={}", authentication.display()),
-    ])
-    .await?;
-    let site = Site {
-        scratch,
-        server,
-        portal: Portal::enter("alice").await?,
-    };
+    let site = Site::new(scratch).await?;
     let back = async {
-        let without = variables(&["KUBERNETES_SERVICE_HOST-", "KUBERNETES_SERVICE_PORT-"]).await;
+        let without = variables(&[&format!("{HOST}-"), &format!("{PORT}-")]).await;
         release::upgrade(&[]).await.and(without)
     };
     always(Box::pin(on_the_older_one(&site)), back).await?;
@@ -171,6 +235,70 @@ async fn before_constrained_impersonation_the_portal_shows_commands_that_work_or
 
 async fn on_the_older_one(site: &Site) -> anyhow::Result<()> {
     site.set("Constrained").await?;
+    site.move_here().await?;
+    Box::pin(admits_and_runs(site)).await?;
+    only_reads(site).await?;
+    let owner = format!("{}/owner", site.path());
+    let hand_over = site
+        .command(&owner, "kubectl annotate --overwrite workspace lab ")
+        .await?;
+    site.set("Any").await?;
+    site.is_read_only(false).await?;
+    let (status, answer) = site.press("stop").await?;
+    ensure!(status == 303, "{status} {answer}");
+    ensure!(
+        site.workspace().await?.spec.desired_status == DesiredStatus::Stopped,
+        "the button did nothing"
+    );
+    acts_with_her_own_token(site).await?;
+    // Afterwards alice has no right to it.
+    site.run(&hand_over.replace("=NAME", "=bob")).await?;
+    let workspace = site.workspace().await?;
+    let owner = names::owner(&workspace.metadata);
+    ensure!(owner == Some("bob"), "{hand_over}: {owner:?}");
+    Ok(())
+}
+
+/// Webhook, policies and operator. Each is seen in the log of the older API server.
+async fn admits_and_runs(site: &Site) -> anyhow::Result<()> {
+    let alice: Api<Workspace> = Api::namespaced(
+        cluster::client(&site.kubeconfig()).await?,
+        &site.scratch.namespace,
+    );
+    let foreign = template::workspace(&site.scratch, NEW, &json!({"image": "example.com/other:1"}))?;
+    let refused = template::refusal(&alice, &foreign).await;
+    let refused = refused.context("an image that the template does not allow is admitted")?;
+    ensure!(
+        refused.contains("admission webhook") && refused.contains("spec.image"),
+        "{refused}"
+    );
+    let wanted = template::workspace(&site.scratch, NEW, &json!({}))?;
+    let made = alice.create(&PostParams::default(), &wanted).await?;
+    ensure!(names::owner(&made.metadata) == Some("alice"), "{made:?}");
+    workspace::reached(&alice, NEW, Phase::Running).await?;
+    // An administrator may write statuses by every role, and by no policy.
+    let workspaces = site.workspaces().await?;
+    let forged = Patch::Merge(json!({"status": {"phase": "Stopped"}}));
+    let forged = workspaces
+        .patch_status(NEW, &PatchParams::default(), &forged)
+        .await;
+    let refused = forged.err().context("the status is written")?.to_string();
+    ensure!(refused.contains("ValidatingAdmissionPolicy"), "{refused}");
+    workspace::stop(&alice, NEW).await?;
+    for (component, verb) in [
+        ("operator", "create"),
+        ("webhook", "watch"),
+        ("gateway", "watch"),
+        ("portal", "watch"),
+    ] {
+        let user = audit::user_of(component)?;
+        let calls = site.has_answered(|call| call["user"]["username"] == user && call["verb"] == verb)?;
+        ensure!(calls, "{component} does not {verb} here");
+    }
+    Ok(())
+}
+
+async fn only_reads(site: &Site) -> anyhow::Result<()> {
     site.is_read_only(true).await?;
     // The status may change by itself.
     let state = |workspace: Workspace| {
@@ -193,30 +321,11 @@ async fn on_the_older_one(site: &Site) -> anyhow::Result<()> {
     ensure!(after == before, "{before:?} became {after:?}");
     changes_the_workspace(site).await?;
     shares_it(site).await?;
-    makes_and_deletes_another(site).await?;
-    let owner = format!("{}/owner", site.path());
-    let hand_over = site
-        .command(&owner, "kubectl annotate --overwrite workspace lab ")
-        .await?;
-    site.set("Any").await?;
-    site.is_read_only(false).await?;
-    let (status, answer) = site.press("stop").await?;
-    ensure!(status == 303, "{status} {answer}");
-    ensure!(
-        site.workspace().await?.spec.desired_status == DesiredStatus::Stopped,
-        "the button did nothing"
-    );
-    starts_with_her_own_token(site).await?;
-    // Afterwards alice has no right to it.
-    run(&hand_over.replace("=NAME", "=bob")).await?;
-    let workspace = site.workspace().await?;
-    let owner = names::owner(&workspace.metadata);
-    ensure!(owner == Some("bob"), "{hand_over}: {owner:?}");
-    Ok(())
+    makes_and_deletes_another(site).await
 }
 
 /// The portal's account may impersonate nobody then.
-async fn starts_with_her_own_token(site: &Site) -> anyhow::Result<()> {
+async fn acts_with_her_own_token(site: &Site) -> anyhow::Result<()> {
     site.set("Token").await?;
     // From now on the gateway renews the tokens of logins in time.
     let portal = Portal::enter("alice").await?;
@@ -230,6 +339,19 @@ async fn starts_with_her_own_token(site: &Site) -> anyhow::Result<()> {
     ensure!(status == 303, "{status} {answer}");
     let now = site.workspace().await?.spec.desired_status;
     ensure!(now == DesiredStatus::Running, "the button did nothing");
+    let (_, list) = portal.open("/").await?;
+    ensure!(list.contains(&site.path()), "{list}");
+    let is_hers = |call: &Value| {
+        call["verb"] == "patch"
+            && call["objectRef"]["name"] == "lab"
+            && call["userAgent"] == names::PORTAL
+            && call["user"]["username"] == "alice"
+            && call["impersonatedUser"].is_null()
+    };
+    ensure!(
+        site.has_answered(is_hers)?,
+        "the API server saw no patch by her token"
+    );
     Ok(())
 }
 
@@ -239,7 +361,7 @@ async fn changes_the_workspace(site: &Site) -> anyhow::Result<()> {
     let logs = site
         .command(&format!("{at}/logs"), "kubectl workspace logs lab ")
         .await?;
-    let output = run(&logs).await?;
+    let output = site.run(&logs).await?;
     ensure!(output.contains("listening on port"), "{logs}: {output}");
 
     let form = format!("{at}/edit");
@@ -261,12 +383,12 @@ async fn changes_the_workspace(site: &Site) -> anyhow::Result<()> {
     ];
     let page = site.portal.post(&form, &typed).await?.text().await?;
     let patch = shown(&page, "kubectl patch workspace lab ")?;
-    run(&patch).await?;
+    site.run(&patch).await?;
     let name = site.workspace().await?.spec.display_name;
     ensure!(name == "Alice's lecture", "{patch}: {name}");
 
     let restart = site.command(&at, "kubectl workspace restart lab ").await?;
-    run(&format!("{restart} --yes")).await?;
+    site.run(&format!("{restart} --yes")).await?;
     let is_restarted = site
         .workspace()
         .await?
@@ -280,7 +402,7 @@ async fn changes_the_workspace(site: &Site) -> anyhow::Result<()> {
         let command = site
             .command(&at, &format!("kubectl workspace {verb} lab "))
             .await?;
-        run(&format!("{command}{rest}")).await?;
+        site.run(&format!("{command}{rest}")).await?;
         let now = site.workspace().await?.spec.desired_status;
         ensure!(now == expected, "{command}: {now:?}");
     }
@@ -292,7 +414,7 @@ async fn shares_it(site: &Site) -> anyhow::Result<()> {
     let page = format!("{}/share", site.path());
     let shares = site.scratch.api::<WorkspaceShare>();
     let share = site.command(&page, "kubectl workspace share lab ").await?;
-    run(&share.replace("NAME", "bob")).await?;
+    site.run(&share.replace("NAME", "bob")).await?;
     let made = shares.list(&ListParams::default()).await?.items;
     let [made] = made.as_slice() else {
         anyhow::bail!("{share}: {made:?}");
@@ -303,13 +425,13 @@ async fn shares_it(site: &Site) -> anyhow::Result<()> {
     let end = Timestamp::from_second((Timestamp::now() + SignedDuration::from_hours(2)).as_second())?;
     let prolong = format!("kubectl patch workspaceshare {name} ");
     let prolong = site.command(&page, &prolong).await?;
-    run(&prolong.replace("TIME", &end.to_string())).await?;
+    site.run(&prolong.replace("TIME", &end.to_string())).await?;
     let until = shares.get(&name).await?.spec.expires_at.map(|time| time.0);
     ensure!(until == Some(end), "{prolong}: {until:?}");
 
     let delete = format!("kubectl delete workspaceshare {name} ");
     let delete = site.command(&page, &delete).await?;
-    run(&delete).await?;
+    site.run(&delete).await?;
     ensure!(shares.get_opt(&name).await?.is_none(), "{delete}");
     Ok(())
 }
@@ -319,7 +441,7 @@ async fn makes_and_deletes_another(site: &Site) -> anyhow::Result<()> {
     let namespace = &site.scratch.namespace;
     let new = format!("/new?namespace={namespace}&template={namespace}");
     let apply = site.command(&new, "kubectl apply -f - <<'EOF'\n").await?;
-    run(&apply).await?;
+    site.run(&apply).await?;
     let workspaces = site.scratch.api::<Workspace>();
     let all = workspaces.list(&ListParams::default()).await?.items;
     let made = all
@@ -329,7 +451,7 @@ async fn makes_and_deletes_another(site: &Site) -> anyhow::Result<()> {
     let at = format!("/w/{namespace}/{made}");
     let delete = format!("kubectl workspace delete {made} ");
     let delete = site.command(&at, &delete).await?;
-    run(&format!("{delete} --yes")).await?;
+    site.run(&format!("{delete} --yes")).await?;
     let left = workspaces.get_opt(&made).await?;
     let is_left = left.is_some_and(|it| it.metadata.deletion_timestamp.is_none());
     ensure!(!is_left, "{delete}");
