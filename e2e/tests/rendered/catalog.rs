@@ -20,9 +20,11 @@ async fn both_helms_render_the_same_and_two_versions_of_the_api_server_take_ever
     let mut all = renderings::all().await?;
     all.push(in_a_parent_chart().await?);
     is_taken(&Empty::start("all").await?, "v1.36.", &all).await?;
-    let older = Empty::start_older("older").await?;
-    is_taken(&older, "v1.34.", &all).await?;
-    installs(&older).await
+    is_taken(&Empty::start_older("older").await?, "v1.34.", &all).await?;
+    // Objects of the renderings are in the way of a release.
+    let empty = Empty::start_older("installs").await?;
+    empty.define().await?;
+    installs(&empty).await
 }
 
 async fn is_taken(empty: &Empty, version: &str, all: &[Rendering]) -> anyhow::Result<()> {
