@@ -116,37 +116,15 @@ async fn quick_stops_and_starts_and_a_deletion_of_the_pod_never_put_two_pods_on_
 -> anyhow::Result<()> {
     let scratch = Scratch::new("onepod", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    alice
-        .create(
-            &PostParams::default(),
-            &with_storage("ws", &json!({"size": "100Mi"}))?,
-        )
-        .await?;
+    let mut wanted = with_storage("ws", &json!({"size": "100Mi"}))?;
+    // Its pod needs time to end.
+    wanted.spec.lifecycle = serde_json::from_value(json!({"preStop": {"sleep": {"seconds": 5}}}))?;
+    alice.create(&PostParams::default(), &wanted).await?;
     let mut observed = watched(scratch.api());
     let first = followed(&alice, "").await?;
-    let states = [DesiredStatus::Stopped, DesiredStatus::Running];
-    for (round, desired) in states.into_iter().cycle().take(8).enumerate() {
-        workspace::set(&alice, "ws", json!({"desiredStatus": desired})).await?;
-        // In between, any state is possible, from no pod to a half-started one.
-        let until = 60 * u64::try_from(round * round).unwrap_or(0);
-        tokio::time::sleep(std::time::Duration::from_millis(until)).await;
-    }
-    followed(&alice, &first).await?;
-
-    // From now on its pod needs time to end.
-    workspace::stop(&alice, "ws").await?;
-    let slow = json!({"preStop": {"sleep": {"seconds": 8}}});
-    workspace::set(&alice, "ws", json!({"lifecycle": slow})).await?;
-    let before = workspace::run_id(&workspace::start(&alice, "ws").await?)?;
     scratch.api::<Pod>().delete(POD, &DeleteParams::default()).await?;
     waits_for_its_pod(&alice).await?;
-    let last = followed(&alice, &before).await?;
-    // The watch has received everything up to the last pod by then.
-    let observed = observed
-        .wait_for(|observed| observed.runs.contains(&last))
-        .await?;
-    assert_eq!((observed.max_pods, observed.lists), (1, 1), "{observed:?}");
-    drop(observed);
+    let second = followed(&alice, &first).await?;
     let uid = alice.get("ws").await?.uid().unwrap_or_default();
     wait::until("an Event PodLost", wait::USUAL, || async {
         let all = super::events_of(&scratch, &uid)
@@ -159,5 +137,20 @@ async fn quick_stops_and_starts_and_a_deletion_of_the_pod_never_put_two_pods_on_
         }
     })
     .await?;
+
+    let states = [DesiredStatus::Stopped, DesiredStatus::Running];
+    for (round, desired) in states.into_iter().cycle().take(8).enumerate() {
+        workspace::set(&alice, "ws", json!({"desiredStatus": desired})).await?;
+        // In between, any state is possible, from no pod to a half-started one.
+        let until = 60 * u64::try_from(round * round).unwrap_or(0);
+        tokio::time::sleep(std::time::Duration::from_millis(until)).await;
+    }
+    let last = followed(&alice, &second).await?;
+    // The watch has received everything up to the last pod by then.
+    let observed = observed
+        .wait_for(|observed| observed.runs.contains(&last))
+        .await?;
+    assert_eq!((observed.max_pods, observed.lists), (1, 1), "{observed:?}");
+    drop(observed);
     scratch.finish().await
 }
