@@ -305,11 +305,7 @@ async fn a_blocked_start_shows_its_step_its_reason_and_its_pod_s_message() -> an
         "{finding}"
     );
     let of_pod = shown["events"]["events"].as_array().cloned().unwrap_or_default();
-    let of_pod = of_pod.iter().find(|event| {
-        event["object"]
-            .as_str()
-            .is_some_and(|object| object.starts_with("Pod workspace-ws-"))
-    });
+    let of_pod = of_pod.iter().find(|event| event["object"] == "Pod workspace-ws");
     assert!(of_pod.is_some(), "{}", shown["events"]);
     // The start continues, and the page follows it.
     let browser = Browser::start().await?;
