@@ -238,6 +238,11 @@ async fn a_refused_pod_is_the_reason_at_once_and_tried_again_within_10_seconds()
             reason::ADMISSION_DENIED,
         ),
         (
+            422,
+            "Pod \"workspace-demo\" is invalid: spec.tolerations[0].operator: Unsupported value: \"Is\"",
+            reason::ADMISSION_DENIED,
+        ),
+        (
             500,
             "Internal error occurred: failed calling webhook \"w\": no endpoints",
             reason::ADMISSION_DENIED,

@@ -128,8 +128,8 @@ async fn a_child_whose_deletion_fails_goes_with_its_workspace_all_the_same() {
                 }
                 // One of them fails.
                 let _ = stage.reconcile().await;
-                let deployment = stage.child::<Pod>();
-                if deployment.is_none_or(|it| it.metadata.deletion_timestamp.is_some()) {
+                let pod = stage.child::<Pod>();
+                if pod.is_none_or(|it| it.metadata.deletion_timestamp.is_some()) {
                     stage.collect_garbage();
                 }
             }

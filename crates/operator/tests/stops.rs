@@ -1,6 +1,10 @@
 //! A stop ends the pod and is reported, whatever other write of the workspace fails.
 
-use api::{WorkspaceExecutionProfile, WorkspaceManager, workspace::DesiredStatus, workspace::Phase};
+use api::{
+    WorkspaceExecutionProfile, WorkspaceManager,
+    condition::{self, reason},
+    workspace::{DesiredStatus, Phase},
+};
 use http::Method;
 use k8s_openapi::api::{
     core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
@@ -214,4 +218,37 @@ async fn an_invalid_workspace_whose_network_policy_cannot_be_written_is_stopped(
     stage.reconcile().await.unwrap_err();
     assert!(has_to_end(&stage));
     assert_eq!(stage.status().phase, Some(Phase::Stopping));
+}
+
+#[tokio::test]
+async fn a_refused_deletion_of_the_pod_is_the_reason_why_a_workspace_does_not_end() {
+    let mut stage = Stage::with_demo();
+    stage.run().await;
+    stage.sync();
+    let refusal = "admission webhook \"w\" denied the request: not on Fridays";
+    stage.set(DesiredStatus::Stopped);
+    stage.fail(Method::DELETE, "pods", 403, refusal, 1);
+    stage.reconcile().await.unwrap();
+    assert!(!stage.is_ending());
+    let status = stage.status();
+    let degraded = condition::find(&status.conditions, condition::DEGRADED).unwrap();
+    assert_eq!(
+        (degraded.status.as_str(), degraded.reason.as_str()),
+        ("True", reason::ADMISSION_DENIED)
+    );
+    assert!(
+        degraded.message.contains("deletion of the Pod was refused")
+            && degraded.message.contains("not on Fridays")
+    );
+
+    stage.delete_demo();
+    stage.fail(Method::DELETE, "pods", 403, refusal, 1);
+    stage.reconcile().await.unwrap();
+    let progressing = condition::find(&stage.status().conditions, condition::PROGRESSING).cloned();
+    let message = progressing.unwrap().message;
+    assert!(message.contains("deletion of the Pod was refused"), "{message}");
+
+    // It is tried again.
+    stage.reconcile().await.unwrap();
+    assert!(stage.is_ending());
 }

@@ -226,10 +226,7 @@ fn of_page(page: &str) -> anyhow::Result<Vec<Finding>> {
 fn of_gateway(page: &str) -> anyhow::Result<Vec<Finding>> {
     let page = Html::parse_document(page);
     let shown = |id: &str| {
-        let elements = select(
-            page.root_element(),
-            &format!("#note:not([hidden]) {id}:not([hidden])"),
-        )?;
+        let elements = select(page.root_element(), &format!("#note {id}"))?;
         let element = elements
             .first()
             .with_context(|| format!("no {id} on {}", page.html()))?;

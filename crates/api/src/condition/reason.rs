@@ -215,7 +215,7 @@ reasons! {
         "The namespace's Pod Security level refuses the pod.",
         "Have the template's podSecurity or security contexts changed to fit the namespace's level, or the level changed.";
     ADMISSION_DENIED = "AdmissionDenied", "Degraded=True",
-        "A LimitRange, an admission policy or a foreign webhook refuses the pod, the disk or another child, or that webhook does not answer.",
+        "A LimitRange, an admission policy or a foreign webhook refuses the pod, the disk or another child, or that webhook does not answer. Or a field makes no valid pod: Kubernetes checks the pod only when it starts.",
         "Change what the message names, or tell the administrator.";
     ROUTE_FAILED = "RouteFailed", "Degraded=True",
         "A route of the WorkspaceManager cannot be written.",

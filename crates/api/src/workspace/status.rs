@@ -16,7 +16,7 @@ use crate::{lenient::lenient, schema};
 /// The observed state. The operator can rebuild all of it, except `disk`, `startedAt` and `startingSince`: only they record which disk
 /// existed before, and when a run started and had something to lose.
 // It has one writer, who writes all of it. A record of field managers would make each write of the object more expensive
-// (docs/decisions/0064).
+// (docs/decisions/0027).
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]

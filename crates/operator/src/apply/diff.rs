@@ -46,7 +46,7 @@ pub(crate) fn stance(identity: &Identity, live: &ObjectMeta) -> Step {
 }
 
 /// How a child that differs is corrected. An apply would not release fields that were set by the original `POST`
-/// (docs/decisions/0064).
+/// (docs/decisions/0027).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Correction {
     /// By this merge patch, in which lists are replaced as a whole.

@@ -54,7 +54,8 @@ pub(crate) fn intent(desired: DesiredStatus, valid: bool, observed: &Observed, n
 
 fn is_recent(pod: &Pod, now: Timestamp) -> bool {
     let made = pod.metadata.creation_timestamp.as_ref();
-    let age = made.and_then(|made| Duration::try_from(now.duration_since(made.0)).ok());
+    // The API server's clock may be ahead of ours.
+    let age = made.map(|made| Duration::try_from(now.duration_since(made.0)).unwrap_or_default());
     age.is_some_and(|age| age < REFUSED)
 }
 
@@ -123,6 +124,9 @@ mod tests {
         assert_eq!(intent(Running, true, &observed), Intent::Await);
         let later = "2026-01-01T00:00:11Z".parse().unwrap();
         assert_eq!(super::intent(Running, true, &observed, later), Intent::Stop);
+        let before_creation = "2025-12-31T23:59:59Z".parse().unwrap();
+        let intent_then = super::intent(Running, true, &observed, before_creation);
+        assert_eq!(intent_then, Intent::Await, "the clock of the API server is ahead");
         assert_eq!(intent(Stopped, true, &observed), Intent::Stop);
     }
 

@@ -115,7 +115,8 @@ pub(crate) async fn apply(
     let runs = applied.observed.pod().is_some();
     if intent == Intent::Stop {
         let is_wanted = workspace.spec.desired_status == DesiredStatus::Running;
-        pod::end(context, is_wanted, &mut applied.observed).await?;
+        let refused = pod::end(context, is_wanted, &mut applied.observed).await?;
+        applied.blocker = refused.map(Blocker::Refused);
     }
     let to_start = planned.as_ref().ok().map(|(valid, _)| *valid);
     let to_start = to_start.filter(|_| intent == Intent::Start);

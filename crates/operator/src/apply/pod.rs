@@ -15,6 +15,7 @@ use super::{
     },
 };
 use crate::{
+    blockers::refusal::{self, Refusal},
     cache::{
         observed::{Observed, has_ended, meta_covers},
         partial::Pod,
@@ -78,18 +79,29 @@ pub(super) async fn restore(context: &Context, applied: &mut Applied) -> Result<
 }
 
 /// Ends all pods of the workspace with their own grace periods. `is_wanted`: another run follows, and the status still tells why this one
-/// has ended.
-pub(crate) async fn end(context: &Context, is_wanted: bool, observed: &mut Observed) -> Result<(), Error> {
+/// has ended. Returns the refusal if the API server refuses to delete one.
+pub(crate) async fn end(
+    context: &Context,
+    is_wanted: bool,
+    observed: &mut Observed,
+) -> Result<Option<Refusal>, Error> {
     let identity = observed.identity.clone();
     let api = objects::<Pod>(context, &identity);
     let mut left = Vec::new();
+    let mut refused = None;
     for pod in std::mem::take(&mut observed.pods) {
         if !identity.owns(&pod.metadata) {
             left.push(pod);
             continue;
         }
-        let ended = delete::end(context, &api, pod.as_ref(), DeleteParams::default()).await;
-        match ended.map_err(failed::<Pod>)? {
+        let ended = match delete::end(context, &api, pod.as_ref(), DeleteParams::default()).await {
+            Ok(ended) => ended,
+            Err(error) => {
+                refused = Some(refusal_of_deletion(&error).ok_or_else(|| failed::<Pod>(error))?);
+                Ended::Unknown
+            }
+        };
+        match ended {
             Ended::Gone => {
                 let uid = pod.metadata.uid.as_deref().unwrap_or_default();
                 context.pending_writes.deleted(&identity, Pod::KIND, uid);
@@ -107,7 +119,14 @@ pub(crate) async fn end(context: &Context, is_wanted: bool, observed: &mut Obser
         }
     }
     observed.pods = left;
-    Ok(())
+    Ok(refused)
+}
+
+fn refusal_of_deletion(error: &kube::Error) -> Option<Refusal> {
+    match error {
+        kube::Error::Api(status) => refusal::of_answer("deletion of the Pod", status, None),
+        _ => None,
+    }
 }
 
 fn settle(context: &Context, outcome: Outcome<Pod>, applied: &mut Applied) {

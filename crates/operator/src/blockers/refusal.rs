@@ -175,7 +175,7 @@ fn missing_account(message: &str) -> Option<&str> {
     rest.split('"').next()
 }
 
-/// The message without the object's name and without a full stop. The name differs at each attempt to make a pod.
+/// The message without the object's name and without a full stop.
 fn essence(message: &str) -> &str {
     let gist = [" is forbidden: ", " is invalid: "]
         .iter()
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_under_different_names_have_the_same_message() {
+    fn the_name_of_the_refused_object_is_left_out() {
         let attempt = |name: &str| {
             of_pod(
                 "Pod",

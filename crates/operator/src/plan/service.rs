@@ -17,7 +17,7 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Service {
         metadata: super::meta(&super::identity(workspace), COMPONENT),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".to_owned()),
-            // Without an address of its own (docs/decisions/0071): a range may have fewer addresses than there are workspaces.
+            // Without an address of its own (docs/decisions/0027): a range may have fewer addresses than there are workspaces.
             cluster_ip: Some(HEADLESS.to_owned()),
             selector: Some(workspace.selector()),
             ports: Some(vec![ServicePort {

@@ -16,6 +16,7 @@ use crate::{
         delete::{delete, pods_left},
         finalizer,
     },
+    blockers::refusal::Refusal,
     cache::observed::{Identity, Observed, holders},
     context::Context,
     controllers::routes,
@@ -77,8 +78,9 @@ where
     };
     // The Service does not wait for the pods. So controllers that keep its endpoints need no update when the pods end.
     let service = delete(context, identity, observed.service.as_deref(), background());
-    let (is_free, claim, service) = futures::try_join!(pod, claim, service)?;
+    let ((is_free, refused), claim, service) = futures::try_join!(pod, claim, service)?;
     let mut left = if is_free { Vec::new() } else { pods_left(observed) };
+    left.extend(refused.map(|refusal| refusal.message.trim_end_matches('.').to_owned()));
     let mut wait_for = |kind: &str, gone: bool| {
         if !gone {
             left.push(kind.to_owned());
@@ -116,13 +118,13 @@ where
     Ok(None)
 }
 
-/// Ends the pod. Returns whether it is gone.
-async fn end_pod(context: &Context, observed: &Observed) -> Result<bool, kube::Error> {
+/// Ends the pod. Returns whether it is gone, and the refusal if it must not be deleted.
+async fn end_pod(context: &Context, observed: &Observed) -> Result<(bool, Option<Refusal>), kube::Error> {
     let mut pods = Observed::empty(observed.identity.clone());
     pods.pods.clone_from(&observed.pods);
     let ended = apply::pod::end(context, false, &mut pods).await;
-    ended.map_err(|error| error.source)?;
-    Ok(pods.is_free())
+    let refused = ended.map_err(|error| error.source)?;
+    Ok((pods.is_free(), refused))
 }
 
 /// Longest name of an owner in an Event, in bytes.

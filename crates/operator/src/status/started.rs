@@ -1,6 +1,6 @@
 //! Earlier status, observed state -> whether and when a container of the run first started (pure).
 //!
-//! Before that the user has nothing to lose, so changes are applied at once (docs/decisions/0038).
+//! Before that the user has nothing to lose, so changes are applied at once (docs/decisions/0025).
 
 use api::{WorkspaceStatus, names::APPLICATION_CONTAINER};
 use k8s_openapi::{api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time};

@@ -44,7 +44,7 @@ const PROGRAMS: [(&str, Component, &str); 4] = [
 enum Release {
     /// The release, with these values of the chart added to those of its installation, as `helm --set` takes them.
     Installed(&'static [&'static str]),
-    /// The same, for tests that run only if a filter selects them (docs/decisions/0135).
+    /// The same, for tests that run only if a filter selects them (docs/decisions/0072).
     Named,
     /// An empty cluster, beside a registry to install from, if a filter selects its tests. No other stage can follow.
     InRegistry,

@@ -19,7 +19,7 @@ fn package() -> PathBuf {
     packages.remove(0).canonicalize().unwrap()
 }
 
-/// The spec of each template, by name. The presentation of templates may change (docs/decisions/0120).
+/// The spec of each template, by name. The presentation of templates may change (docs/decisions/0024).
 fn templates(rendered: &[Value]) -> BTreeMap<&str, Value> {
     let specs = of_kind(rendered, "WorkspaceTemplate")
         .into_iter()

@@ -12,7 +12,7 @@ use rules::Home;
 use super::{Facts, State, condition_list::Conditions};
 use crate::{
     blockers::{Blocker, Problem},
-    cache::observed::Observed,
+    cache::observed::{Observed, held_by, holders},
 };
 
 /// Message for a new disk that replaces a deleted one.
@@ -185,7 +185,8 @@ fn external_change(observed: &Observed) -> String {
 fn previous(observed: &Observed) -> Option<String> {
     let pod = observed.pod().filter(|_| !observed.runs())?;
     let name = pod.name_any();
+    let held = held_by(holders(&pod.metadata).as_deref());
     Some(format!(
-        "Waiting for the previous pod to end: the pod {name} is not gone yet."
+        "Waiting for the previous pod to end: the pod {name} is not gone yet.{held}"
     ))
 }

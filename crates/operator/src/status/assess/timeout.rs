@@ -1,6 +1,6 @@
 //! A start that exceeds its timeout -> failed, with the last problem (pure).
 //!
-//! Nothing is done to the pod (docs/decisions/0061). It keeps waiting, and the workspace runs as soon as it is ready.
+//! Nothing is done to the pod (docs/decisions/0021). It keeps waiting, and the workspace runs as soon as it is ready.
 
 use std::time::Duration;
 
