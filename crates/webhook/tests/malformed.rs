@@ -31,17 +31,17 @@ fn lines(answer: &Answer) -> Vec<&str> {
 async fn what_the_schema_and_what_the_template_refuse_is_one_list_in_the_order_of_fields() {
     let object = workspace(json!({
         "templateRef": "prod",
-        "env": [{"name": "A B"}, {"name": "X"}, {"name": "X"}],
+        "env": [{"name": "WORKSPACE_UID"}, {"name": "X"}, {"name": "X"}],
         "image": "evil:1",
         "port": "8888",
         "resources": {"limits": {"cpu": "lots", "memory": "3Gi"}},
         "storage": {"size": "6Gi", "mountPath": "home"},
-        "volumes": [{"name": "B", "mountPath": "/b", "persistentVolumeClaimName": "c"}],
+        "volumes": [{"name": "shm", "mountPath": "/b", "persistentVolumeClaimName": "c"}],
     }));
     let answer = created(cluster(), "alice", &object).await;
     assert_eq!(answer.code, 422, "{answer:?}");
     let expected = [
-        r#"spec.env[0].name: "A B" "#,
+        r#"spec.env[0].name: "WORKSPACE_UID" is set by the operator"#,
         r#"env[2].name: "X" is set twice: leave one out"#,
         r#"image: "evil:1" is not an image that the template allows"#,
         r#"port: "8888" is a text: write the number without quotes"#,
@@ -49,7 +49,7 @@ async fn what_the_schema_and_what_the_template_refuse_is_one_list_in_the_order_o
         r#"resources.limits.memory: "3Gi" is more than the template's maximum 2Gi"#,
         r#"storage.mountPath: "home" is no place in a container: "#,
         r#"storage.size: "6Gi" is more than the template's maximum 5Gi"#,
-        r#"volumes[0].name: "B" is no name: "#,
+        r#"volumes[0].name: "shm" is taken: "#,
     ];
     let message = lines(&answer);
     assert_eq!(message.len(), expected.len(), "{message:#?}");
@@ -246,9 +246,12 @@ async fn other_kinds_list_everything_too() {
         (
             of(
                 "WorkspaceExecutionProfile",
-                json!({"projectedTokens": [{"path": "/token", "audience": "a"}], "env": [{"name": "A=B"}]}),
+                json!({"projectedTokens": [{"path": "/token", "audience": "a"}], "env": [{"name": "WORKSPACE_UID"}]}),
             ),
-            vec!["spec.projectedTokens[0].path", r#"spec.env[0].name: "A=B""#],
+            vec![
+                "spec.projectedTokens[0].path",
+                r#"spec.env[0].name: "WORKSPACE_UID""#,
+            ],
         ),
         (
             of(

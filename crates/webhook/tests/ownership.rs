@@ -418,7 +418,7 @@ async fn a_workspace_without_owner_is_its_administrators_alone() {
 async fn every_broken_rule_is_listed_before_a_policy_of_the_api_server_names_one() {
     let webhook = webhook();
     let mut forged = owned_by("alice");
-    forged["spec"]["lifecycle"] = json!({"preStop": {"sleep": {"seconds": 4000}}});
+    forged["spec"]["lifecycle"] = json!({"preStop": {"httpGet": {"port": 80, "host": "db"}}});
     let answer = webhook.mutate_create("bob", &forged).await;
     assert_eq!(answer.code, 403, "{answer:?}");
     for part in ["names another owner", "spec.lifecycle"] {

@@ -62,10 +62,9 @@ async fn the_operators_account_writes_its_own_kind_of_objects_alone_and_no_pods_
     let here = Api::<Pod>::namespaced(operator.clone(), &scratch.namespace);
     refused(here.create(&dry(), &pod("x", "x", image)?).await, NAMES);
     here.create(&dry(), &pod("workspace-x", "x", image)?).await?;
-    refused(
-        here.create(&dry(), &pod("workspace-x", "y", image)?).await,
-        CONTROLLED,
-    );
+    for other in ["workspace-y", "workspace-xy"] {
+        refused(here.create(&dry(), &pod(other, "x", image)?).await, CONTROLLED);
+    }
     let mut uncontrolled = pod("workspace-x", "x", image)?;
     uncontrolled.metadata.owner_references = None;
     refused(here.create(&dry(), &uncontrolled).await, CONTROLLED);
@@ -194,7 +193,7 @@ async fn makes_no_pods_with_rights_on_their_host(scratch: &Scratch, image: &str)
     let (host, privileged, volumes) = (
         "ports of their host",
         "no privileged containers",
-        "no other volumes",
+        "mounts claims, Secrets",
     );
     let privilege = json!({"securityContext": {"privileged": true}});
     let init =
@@ -203,6 +202,11 @@ async fn makes_no_pods_with_rights_on_their_host(scratch: &Scratch, image: &str)
         (json!({"hostNetwork": true}), none.clone(), host),
         (json!({"hostPID": true}), none.clone(), host),
         (json!({"hostIPC": true}), none.clone(), host),
+        (
+            json!({"terminationGracePeriodSeconds": 0}),
+            none.clone(),
+            "without a grace period",
+        ),
         (
             none.clone(),
             json!({"ports": [{"containerPort": 1, "hostPort": 1}]}),

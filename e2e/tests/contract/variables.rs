@@ -112,7 +112,7 @@ async fn unknown_variables_and_illegal_values_are_refused_by_name(
     let rest = json!({
         "defaultImage": "uv",
         "environmentVariables": [{"name": "A", "value": "{team.name}"}],
-        "baseLabels": [{"name": "example.org/course", "value": "{course}"}],
+        "defaultVolumes": [{"name": "course", "persistentVolumeClaimName": "course", "mountPath": "/data/{course}"}],
     });
     template::make_named(&wrong, &rest).await?;
     let refusal = async |variables: Value| {
@@ -128,8 +128,8 @@ async fn unknown_variables_and_illegal_values_are_refused_by_name(
     ] {
         assert!(unknown.contains(part), "{part:?} is missing in {unknown:?}");
     }
-    let illegal = refusal(json!({"course": "machine learning", "team.name": "a"})).await?;
-    for part in ["spec.baseLabels[0].value", "machine learning", "spec.variables"] {
+    let illegal = refusal(json!({"course": "..", "team.name": "a"})).await?;
+    for part in ["spec.defaultVolumes[0].mountPath", "/data/..", "spec.variables"] {
         assert!(illegal.contains(part), "{part:?} is missing in {illegal:?}");
     }
     assert_eq!(refusal(json!({"course": "ml", "team.name": "a"})).await?, "");

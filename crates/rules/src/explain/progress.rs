@@ -18,7 +18,7 @@ pub const STEPS: [&str; 6] = [
     "Opening the connection",
 ];
 /// Number of steps before the application runs.
-pub const PREPARED: usize = 4;
+const PREPARED: usize = 4;
 
 /// Percentage of a start by the number of completed steps. The first step is started; pulls and the application's own start take longest.
 pub const PERCENT: [u8; STEPS.len() + 1] = [20, 30, 40, 55, 75, 95, 100];

@@ -262,7 +262,7 @@ mod tests {
                     {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s//y"},
                     {"audience": "a", "path": "/etc/token"},
                 ],
-                "env": [{"name": "="}],
+                "env": [{"name": "WORKSPACE_RUN_ID"}],
                 "secretMounts": [{"secretName": "S", "mountPath": "/s"}],
                 "imagePullSecrets": [{"name": ""}],
                 "runtimeClassName": "R", "priorityClassName": "system-node-critical",

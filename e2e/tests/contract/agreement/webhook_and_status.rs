@@ -268,9 +268,8 @@ fn of_workspaces() -> Fields {
             "env",
             vec![
                 json!([{"name": "TEAM", "value": "ml"}]),
-                json!([{"name": "="}]),
                 json!([{"name": api::names::RUN_ID_VARIABLE, "value": "mine"}]),
-                json!([{"name": "A", "valueFrom": {}}]),
+                json!([{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}}]),
             ],
         ),
         (
@@ -286,15 +285,17 @@ fn of_workspaces() -> Fields {
             "lifecycle",
             vec![
                 json!({"preStop": {"exec": {"command": ["true"]}}}),
-                json!({"preStop": {"sleep": {"seconds": 4000}}}),
                 json!({"preStop": {"httpGet": {"port": 1, "host": "h"}}}),
             ],
         ),
         (
             "readinessProbe",
-            vec![json!({"httpGet": {"port": "http", "path": "/api"}}), json!({})],
+            vec![
+                json!({"httpGet": {"port": "http", "path": "/api"}}),
+                json!({"tcpSocket": {"port": 1, "host": "h"}}),
+            ],
         ),
-        ("nodeSelector", vec![json!({"pool": "a"}), json!({"a b": "c"})]),
+        ("nodeSelector", vec![json!({"pool": "a"})]),
         (
             "podAnnotations",
             vec![
@@ -304,13 +305,7 @@ fn of_workspaces() -> Fields {
                 json!({"team.org/a": "\0"}),
             ],
         ),
-        (
-            "tolerations",
-            vec![
-                json!([{"operator": "Exists"}]),
-                json!([{"key": "a", "operator": "Exists", "value": "b"}]),
-            ],
-        ),
+        ("tolerations", vec![json!([{"operator": "Exists"}])]),
         (
             "podSecurityContext",
             vec![
@@ -380,7 +375,6 @@ fn of_profiles() -> Fields {
             "env",
             vec![
                 json!([{"name": "TEAM", "value": "ml"}]),
-                json!([{"name": "="}]),
                 json!([{"name": api::names::UID_VARIABLE, "value": "mine"}]),
                 json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "A B", "key": "k"}}}]),
             ],

@@ -80,7 +80,6 @@ fn of_templates() -> Fields {
             "environmentVariables",
             vec![
                 json!([{"name": "TEAM", "value": "ml"}]),
-                json!([{"name": "="}]),
                 json!([{"name": api::names::RUN_ID_VARIABLE, "value": "mine"}]),
             ],
         ),
@@ -88,7 +87,7 @@ fn of_templates() -> Fields {
             "baseLabels",
             vec![
                 json!([{"name": "team", "value": "ml"}]),
-                json!([{"name": "a b", "value": "c"}]),
+                json!([{"name": "app.kubernetes.io/name", "value": "c"}]),
             ],
         ),
         (
@@ -101,7 +100,7 @@ fn of_templates() -> Fields {
         ),
         (
             "allowedPodAnnotations",
-            vec![json!(["team.org/"]), json!(["kubernetes.io/"]), json!(["a b"])],
+            vec![json!(["team.org/"]), json!(["kubernetes.io/"])],
         ),
         (
             "defaultInitContainers",

@@ -63,8 +63,8 @@ fn workspace_fields() -> Vec<Field> {
             vec![json!([{"name": "TEAM", "value": "ml"}, {"name": "X", "value": "{workspace.name}"}])],
             vec![
                 json!([{"name": "TEAM", "value": "ML"}]),
-                json!([{"name": "="}]),
-                json!([{"name": "A", "valueFrom": {}}]),
+                json!([{"name": "WORKSPACE_RUN_ID", "value": "x"}]),
+                json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "S_", "key": "k"}}}]),
             ],
         ),
         (
@@ -87,19 +87,17 @@ fn workspace_fields() -> Vec<Field> {
         (
             "readinessProbe",
             vec![json!({"httpGet": {"port": "http", "path": "/api"}})],
-            vec![json!({})],
+            vec![json!({"tcpSocket": {"port": 1, "host": "h"}})],
         ),
+        ("nodeSelector", vec![json!({"pool": "a"})], vec![]),
         (
-            "nodeSelector",
-            vec![json!({"pool": "a"})],
-            vec![json!({"a b": "c"})],
+            "affinity",
+            vec![json!({"nodeAffinity": {}})],
+            vec![
+                json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": "a", "namespaceSelector": {}}]}}),
+            ],
         ),
-        ("affinity", vec![json!({"nodeAffinity": {}})], vec![]),
-        (
-            "tolerations",
-            vec![json!([{"operator": "Exists"}])],
-            vec![json!([{"operator": "In"}])],
-        ),
+        ("tolerations", vec![json!([{"operator": "Exists"}])], vec![]),
         (
             "podSecurityContext",
             vec![json!({"runAsUser": 5})],

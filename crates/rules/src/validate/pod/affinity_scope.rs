@@ -4,22 +4,61 @@
 //! It also keeps pods of all namespaces away from the place of a pod with such a term.
 //! Only administrators may do that, in templates.
 
-use k8s_openapi::api::core::v1::Affinity;
+use k8s_openapi::api::core::v1::{Affinity, PodAffinityTerm};
 
-use super::affinity::{PREFERRED, PodTerm, pod_terms};
 use crate::violation::Violation;
 
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 /// The topology key for which each node is its own domain.
 const ONE_NODE: &str = "kubernetes.io/hostname";
+
+/// One term about pods to be near to or far from.
+struct PodTerm<'a> {
+    /// Path of the term.
+    at: String,
+    term: &'a PodAffinityTerm,
+    is_required_anti_affinity: bool,
+}
 
 /// Reports terms about pods of other namespaces, and anti-affinity to domains of more than one node.
 pub(in crate::validate) fn violations(path: &str, given: &Affinity) -> Vec<Violation> {
     let terms = pod_terms(path, given);
     let of_other_namespaces = terms.iter().flat_map(of_other_namespaces);
-    let away = terms.iter().filter(|term| term.is_required_anti_affinity());
+    let away = terms.iter().filter(|term| term.is_required_anti_affinity);
     of_other_namespaces
         .chain(away.filter_map(from_many_nodes))
         .collect()
+}
+
+/// All terms about pods, as they are written.
+fn pod_terms<'a>(path: &str, given: &'a Affinity) -> Vec<PodTerm<'a>> {
+    let near = given.pod_affinity.as_ref().map(|near| {
+        let required = &near.required_during_scheduling_ignored_during_execution;
+        let preferred = &near.preferred_during_scheduling_ignored_during_execution;
+        (false, "podAffinity", required, preferred)
+    });
+    let far = given.pod_anti_affinity.as_ref().map(|far| {
+        let required = &far.required_during_scheduling_ignored_during_execution;
+        let preferred = &far.preferred_during_scheduling_ignored_during_execution;
+        (true, "podAntiAffinity", required, preferred)
+    });
+    let mut terms = Vec::new();
+    for (is_far, name, required, preferred) in near.into_iter().chain(far) {
+        let required = required.iter().flatten().enumerate();
+        terms.extend(required.map(|(index, term)| PodTerm {
+            at: format!("{path}.{name}.{REQUIRED}[{index}]"),
+            term,
+            is_required_anti_affinity: is_far,
+        }));
+        let preferred = preferred.iter().flatten().enumerate();
+        terms.extend(preferred.map(|(index, weighted)| PodTerm {
+            at: format!("{path}.{name}.{PREFERRED}[{index}].podAffinityTerm"),
+            term: &weighted.pod_affinity_term,
+            is_required_anti_affinity: false,
+        }));
+    }
+    terms
 }
 
 fn of_other_namespaces(pods: &PodTerm<'_>) -> Vec<Violation> {
@@ -30,25 +69,24 @@ fn of_other_namespaces(pods: &PodTerm<'_>) -> Vec<Violation> {
     [("namespaces", named), ("namespaceSelector", selected)]
         .into_iter()
         .filter(|(_, is_set)| *is_set)
-        .map(|(name, _)| Violation::new(format!("{}.{name}", pods.at()), "", rule))
+        .map(|(name, _)| Violation::new(format!("{}.{name}", pods.at), "", rule))
         .collect()
 }
 
 fn from_many_nodes(pods: &PodTerm<'_>) -> Option<Violation> {
     let place = pods.term.topology_key.as_str();
-    // A missing key is another violation.
+    // Kubernetes refuses a term without a key.
     if ["", ONE_NODE].contains(&place) {
         return None;
     }
     let rule = format!("keeps other pods away from more than one node: use {ONE_NODE}, or {PREFERRED}");
-    Some(Violation::new(format!("{}.topologyKey", pods.at()), place, rule))
+    Some(Violation::new(format!("{}.topologyKey", pods.at), place, rule))
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::affinity::REQUIRED;
     use super::*;
 
     fn fields(given: Value) -> Vec<String> {

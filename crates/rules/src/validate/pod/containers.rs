@@ -1,13 +1,12 @@
-//! Init containers -> fields that Kubernetes or the operator refuses (pure).
+//! Init containers -> fields that the operator or the template forbids (pure).
 //!
 //! They see exactly what the application sees: they have no disks of their own and no ports of the node.
 
 use api::names::{APPLICATION_CONTAINER, APPLICATION_PORT, SHM_PATH};
 use api::template::PodSecurity;
-use k8s_openapi::api::core::v1::{Container, ContainerPort, Probe, VolumeMount};
+use k8s_openapi::api::core::v1::{Container, ContainerPort, VolumeMount};
 
-use super::{Author, env, hooks, identities, pod_security};
-use crate::checks::syntax::{is_port_name, label_name};
+use super::{Author, env, hooks, pod_security};
 use crate::checks::{image_syntax, mount_path, normal_path, resources, sub_path};
 use crate::violation::Violation;
 
@@ -26,17 +25,9 @@ pub(in crate::validate) fn init(path: &str, containers: &[Container], site: &Sit
     let mut found = Vec::new();
     for (index, container) in containers.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        let name = format!("{at}.name");
-        found.extend(label_name(name.as_str(), &container.name));
-        let earlier = containers[..index]
-            .iter()
-            .any(|other| other.name == container.name);
-        if earlier || container.name == APPLICATION_CONTAINER {
-            found.push(Violation::new(
-                name,
-                &container.name,
-                "is taken: choose another name",
-            ));
+        if container.name == APPLICATION_CONTAINER {
+            let rule = "is taken: choose another name";
+            found.push(Violation::new(format!("{at}.name"), &container.name, rule));
         }
         found.extend(one(&at, container, site));
     }
@@ -60,7 +51,6 @@ fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
     if let Some(context) = &container.security_context {
         let at = format!("{at}.securityContext");
         found.extend(pod_security::container(&at, context, site.level));
-        found.extend(identities::container(&at, context));
     }
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
     for (index, mount) in mounts.iter().enumerate() {
@@ -118,54 +108,28 @@ fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation
     found
 }
 
-/// Path, probe and names of the container's ports -> violations of the probe.
-type JudgeProbe = fn(&str, &Probe, &[&str]) -> Vec<Violation>;
-
-/// Checks the fields that only containers with a restart policy may have. Those keep running beside the application.
+/// Checks how the container runs. With the restart policy Always, it keeps running beside the application.
 fn running(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
-    let stays = container.restart_policy.as_deref() == Some("Always");
-    if let Some(policy) = container.restart_policy.as_ref().filter(|_| !stays) {
+    if let Some(policy) = container.restart_policy.as_ref().filter(|it| *it != "Always") {
         let rule = "is not Always: leave it out for a container that runs to its end";
         found.push(Violation::new(format!("{at}.restartPolicy"), policy, rule));
     }
-    let ports: Vec<_> = container
-        .ports
-        .iter()
-        .flatten()
-        .filter_map(|port| port.name.as_deref())
-        .collect();
-    let judges: [(_, _, JudgeProbe); 3] = [
-        (
-            "livenessProbe",
-            &container.liveness_probe,
-            hooks::liveness_or_startup,
-        ),
-        ("readinessProbe", &container.readiness_probe, hooks::readiness),
-        (
-            "startupProbe",
-            &container.startup_probe,
-            hooks::liveness_or_startup,
-        ),
-    ];
-    for (name, probe, judge) in judges {
-        if let Some(probe) = probe {
-            let at = format!("{at}.{name}");
-            found.extend(judge(&at, probe, &ports));
-            found.extend((!stays).then(|| needs_to_stay(at)));
-        }
+    for (name, probe) in [
+        ("livenessProbe", &container.liveness_probe),
+        ("readinessProbe", &container.readiness_probe),
+        ("startupProbe", &container.startup_probe),
+    ] {
+        found.extend(
+            probe
+                .iter()
+                .flat_map(|probe| hooks::probe(&format!("{at}.{name}"), probe)),
+        );
     }
     if let Some(hooks) = &container.lifecycle {
-        let at = format!("{at}.lifecycle");
-        found.extend(hooks::lifecycle(&at, hooks, &ports));
-        found.extend((!stays).then(|| needs_to_stay(at)));
+        found.extend(hooks::lifecycle(&format!("{at}.lifecycle"), hooks));
     }
     found
-}
-
-fn needs_to_stay(field: String) -> Violation {
-    let rule = "belongs to containers that keep running: leave it out, or set restartPolicy Always";
-    Violation::new(field, "", rule)
 }
 
 /// Reports fields that no container may have.
@@ -173,7 +137,7 @@ fn refused(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
     let ports = container.ports.as_deref().unwrap_or_default();
     for (index, one) in ports.iter().enumerate() {
-        found.extend(port(&format!("{at}.ports[{index}]"), one, &ports[..index]));
+        found.extend(port(&format!("{at}.ports[{index}]"), one));
     }
     if container.volume_devices.iter().flatten().next().is_some() {
         let rule = "are raw devices, which no pod of ours has: leave it out";
@@ -186,44 +150,23 @@ fn refused(at: &str, container: &Container) -> Vec<Violation> {
     found
 }
 
-/// Checks a port of an init container. `earlier` are the ports before it.
-fn port(at: &str, port: &ContainerPort, earlier: &[ContainerPort]) -> Vec<Violation> {
+/// Checks a port of an init container.
+fn port(at: &str, port: &ContainerPort) -> Vec<Violation> {
     const OF_THE_NODE: &str = "would open a port of the node: leave it out";
     let mut found = Vec::new();
     let mut fault = |leaf: &str, value: &str, rule: &str| {
         found.push(Violation::new(format!("{at}.{leaf}"), value, rule));
     };
-    if !(1..=65535).contains(&port.container_port) {
-        let rule = "is no port: use a number from 1 to 65535";
-        fault("containerPort", &port.container_port.to_string(), rule);
-    }
     if let Some(host) = port.host_port.filter(|host| *host != 0) {
         fault("hostPort", &host.to_string(), OF_THE_NODE);
     }
     if let Some(host) = port.host_ip.as_ref().filter(|host| !host.is_empty()) {
         fault("hostIP", host, OF_THE_NODE);
     }
-    let protocol = port.protocol.as_deref().unwrap_or_default();
-    if !["", "TCP", "UDP", "SCTP"].contains(&protocol) {
-        fault("protocol", protocol, "is no protocol: use TCP, UDP or SCTP");
-    }
-    let name = port.name.as_deref().unwrap_or_default();
-    if name == APPLICATION_PORT {
-        fault(
-            "name",
-            name,
-            "is the name of the application's port: choose another",
-        );
-    } else if !name.is_empty() && !is_port_name(name) {
-        let rule =
-            "is no port's name: use at most 15 lower-case letters, digits and '-', a letter among them";
-        fault("name", name, rule);
-    } else if !name.is_empty() && earlier.iter().any(|other| other.name == port.name) {
-        fault(
-            "name",
-            name,
-            "is the name of another port already: choose another",
-        );
+    // Kubernetes takes the name in each container, and the Service finds its port by it.
+    if port.name.as_deref() == Some(APPLICATION_PORT) {
+        let rule = "is the name of the application's port: choose another";
+        fault("name", APPLICATION_PORT, rule);
     }
     found
 }
@@ -286,7 +229,10 @@ mod tests {
                     "imagePullPolicy": "Always",
                 },
                 {"name": "a", "image": "i", "restartPolicy": "OnFailure"},
-                {"name": "a", "image": "i", "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}},
+                {
+                    "name": "b", "image": "i", "restartPolicy": "Always",
+                    "lifecycle": {"preStop": {"httpGet": {"port": 80, "host": "db"}}},
+                },
             ])),
             [
                 "[0].name",
@@ -302,40 +248,13 @@ mod tests {
                 "[0].volumeMounts[1].subPath",
                 "[0].volumeMounts[2].mountPath",
                 "[0].livenessProbe.tcpSocket.host",
-                "[0].livenessProbe",
                 "[0].ports[0].hostPort",
                 "[0].ports[0].hostIP",
                 "[0].ports[0].name",
                 "[0].volumeDevices",
                 "[0].imagePullPolicy",
                 "[1].restartPolicy",
-                "[2].name",
-                "[2].lifecycle",
-            ]
-        );
-    }
-
-    #[test]
-    fn ports_of_a_sidecar_are_ports_and_its_probes_know_their_names() {
-        let sidecar = |ports: Value, probe: Value| {
-            fields(json!([{
-                "name": "a", "image": "i", "restartPolicy": "Always", "ports": ports, "livenessProbe": {"tcpSocket": {"port": probe}},
-            }]))
-        };
-        let fine = json!([{"containerPort": 3000, "name": "api", "protocol": "TCP"}, {"containerPort": 1}]);
-        assert_eq!(sidecar(fine.clone(), json!("api")), [""; 0]);
-        assert_eq!(sidecar(fine, json!("http")), ["[0].livenessProbe.tcpSocket.port"]);
-        let faulty = json!([
-            {"containerPort": 0, "name": "api"}, {"containerPort": 2, "name": "api"},
-            {"containerPort": 3, "name": "A", "protocol": "QUIC"},
-        ]);
-        assert_eq!(
-            sidecar(faulty, json!(1)),
-            [
-                "[0].ports[0].containerPort",
-                "[0].ports[1].name",
-                "[0].ports[2].protocol",
-                "[0].ports[2].name"
+                "[2].lifecycle.preStop.httpGet.host",
             ]
         );
     }

@@ -1,20 +1,20 @@
-//! Parts of a pod -> violations in each (pure).
+//! Parts of a pod -> what the operator or the template forbids in each (pure).
+//!
+//! Whether it is a valid pod, only the API server says: when the operator creates it. Here is what Kubernetes would take.
 //!
 //! - `parts`: the checks that workspaces and templates share
 //! - `containers`, `env`, `hooks`: init containers and the application
 //! - `totals`: the sum of all containers
 //! - `mounts`: mount paths
-//! - `affinity`, `affinity_scope`: scheduling
-//! - `identities`, `pod_security`: security contexts
+//! - `affinity_scope`: scheduling
+//! - `pod_security`: security contexts
 //! - `annotations`, `labels`: metadata
 
-mod affinity;
 mod affinity_scope;
 pub(super) mod annotations;
 mod containers;
 pub(super) mod env;
 mod hooks;
-mod identities;
 pub(super) mod labels;
 pub(super) mod mounts;
 pub(super) mod parts;

@@ -7,7 +7,7 @@ use api::names::{ASSERTION_KEYS_PATH, HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME,
 use api::workspace::SecondaryVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
-use crate::checks::syntax::{label_name, object_name};
+use crate::checks::syntax::object_name;
 use crate::checks::{self, mount_path, normal_path};
 use crate::effective::Home;
 use crate::quantity::Quantity;
@@ -30,17 +30,11 @@ pub(in crate::validate) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> V
     let mut found = Vec::new();
     for (index, volume) in volumes.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        let name = format!("{at}.name");
-        found.extend(label_name(name.as_str(), &volume.name));
-        let earlier = volumes[..index].iter().any(|other| other.name == volume.name);
         let ours = [HOME_VOLUME, SCRATCH_VOLUME, SHM_VOLUME].contains(&volume.name.as_str())
             || volume.name.starts_with(PREFIX);
-        if earlier || ours {
-            found.push(Violation::new(
-                name,
-                &volume.name,
-                "is taken: choose another name",
-            ));
+        if ours {
+            let rule = "is taken: choose another name";
+            found.push(Violation::new(format!("{at}.name"), &volume.name, rule));
         }
         let claim = &volume.persistent_volume_claim_name;
         let claim_field = format!("{at}.persistentVolumeClaimName");
@@ -261,7 +255,7 @@ mod tests {
                 volume("jupyter-k8s-x", "d", "/d"),
                 volume("e", "e", "/e"),
                 volume("e", "e", "/f"),
-                volume("Big", "No Claim", "relative"),
+                volume("f", "No Claim", "relative"),
             ])),
         );
         let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
@@ -272,9 +266,7 @@ mod tests {
                 "v[1].name",
                 "v[2].name",
                 "v[3].name",
-                "v[5].name",
                 "v[5].persistentVolumeClaimName",
-                "v[6].name",
                 "v[6].persistentVolumeClaimName",
                 "v[6].mountPath",
             ]

@@ -1,23 +1,16 @@
-//! Parts of a pod, from any author -> violations of each part on its own (pure).
-
-use std::collections::BTreeMap;
+//! Parts of a pod, from any author -> what each part may not have (pure).
 
 use api::names::{HOME_VOLUME, SCRATCH_VOLUME, SHM_VOLUME};
 use api::template::PodSecurity;
 use api::workspace::{ContainerConfig, SecondaryVolume};
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, EnvVar, Lifecycle, PodSecurityContext, Probe, SecurityContext, Toleration,
+    Affinity, Container, EnvVar, Lifecycle, PodSecurityContext, Probe, SecurityContext,
 };
 
-use super::{
-    Author, affinity, affinity_scope, containers, env, hooks, identities, labels, mounts, pod_security,
-};
+use super::{Author, affinity_scope, containers, env, hooks, mounts, pod_security};
 use crate::checks;
 use crate::violation::Violation;
-
-/// Names of the application's ports.
-const APPLICATION_PORTS: [&str; 1] = [api::names::APPLICATION_PORT];
 
 /// A field's path and its value.
 type Part<'a, T> = (&'static str, &'a T);
@@ -31,9 +24,7 @@ pub(in crate::validate) struct Parts<'a> {
     volumes: Part<'a, Vec<SecondaryVolume>>,
     lifecycle: Part<'a, Option<Lifecycle>>,
     readiness_probe: Part<'a, Option<Probe>>,
-    node_selector: Part<'a, BTreeMap<String, String>>,
     affinity: Part<'a, Option<Affinity>>,
-    tolerations: Part<'a, Vec<Toleration>>,
     pod_context: Part<'a, Option<PodSecurityContext>>,
     container_context: Part<'a, Option<SecurityContext>>,
 }
@@ -48,9 +39,7 @@ impl<'a> Parts<'a> {
             volumes: ("spec.volumes", &spec.volumes),
             lifecycle: ("spec.lifecycle", &spec.lifecycle),
             readiness_probe: ("spec.readinessProbe", &spec.readiness_probe),
-            node_selector: ("spec.nodeSelector", &spec.node_selector),
             affinity: ("spec.affinity", &spec.affinity),
-            tolerations: ("spec.tolerations", &spec.tolerations),
             pod_context: ("spec.podSecurityContext", &spec.pod_security_context),
             container_context: ("spec.containerSecurityContext", &spec.container_security_context),
         }
@@ -65,9 +54,7 @@ impl<'a> Parts<'a> {
             volumes: ("spec.defaultVolumes", &spec.default_volumes),
             lifecycle: ("spec.defaultLifecycle", &spec.default_lifecycle),
             readiness_probe: ("spec.defaultReadinessProbe", &spec.default_readiness_probe),
-            node_selector: ("spec.defaultNodeSelector", &spec.default_node_selector),
             affinity: ("spec.defaultAffinity", &spec.default_affinity),
-            tolerations: ("spec.defaultTolerations", &spec.default_tolerations),
             pod_context: (
                 "spec.defaultPodSecurityContext",
                 &spec.default_pod_security_context,
@@ -107,20 +94,10 @@ impl<'a> Parts<'a> {
         ));
         found.extend(mounts::volumes(self.volumes.0, self.volumes.1));
         let (path, hooks) = self.lifecycle;
-        found.extend(
-            hooks
-                .iter()
-                .flat_map(|hooks| hooks::lifecycle(path, hooks, &APPLICATION_PORTS)),
-        );
+        found.extend(hooks.iter().flat_map(|hooks| hooks::lifecycle(path, hooks)));
         let (path, probe) = self.readiness_probe;
-        found.extend(
-            probe
-                .iter()
-                .flat_map(|probe| hooks::readiness(path, probe, &APPLICATION_PORTS)),
-        );
-        found.extend(labels::selector(self.node_selector.0, self.node_selector.1));
+        found.extend(probe.iter().flat_map(|probe| hooks::probe(path, probe)));
         let (path, affinity) = self.affinity;
-        found.extend(affinity.iter().flat_map(|it| affinity::affinity(path, it)));
         if self.author == Author::Workspace {
             found.extend(
                 affinity
@@ -128,16 +105,13 @@ impl<'a> Parts<'a> {
                     .flat_map(|it| affinity_scope::violations(path, it)),
             );
         }
-        found.extend(labels::tolerations(self.tolerations.0, self.tolerations.1));
         let (path, context) = self.pod_context;
         if let Some(context) = context {
             found.extend(pod_security::pod(path, context, level));
-            found.extend(identities::pod(path, context));
         }
         let (path, context) = self.container_context;
         if let Some(context) = context {
             found.extend(pod_security::container(path, context, level));
-            found.extend(identities::container(path, context));
         }
         found
     }

@@ -10,7 +10,7 @@
 //! The rules stay in the schema: they hold without a webhook, and cost least there.
 //! The webhook runs before the schema check, and reports these violations readably, together with all others.
 //! This code stays beside the API server's own check: without it users would get patterns instead of remedies, and one round of errors
-//! after the other (docs/decisions/0058). `messageExpression` covers neither types, enums, sizes nor missing fields.
+//! after the other (docs/decisions/0002). `messageExpression` covers neither types, enums, sizes nor missing fields.
 
 mod fault;
 mod node;

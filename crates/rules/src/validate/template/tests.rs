@@ -50,7 +50,6 @@ fn every_invalid_part_of_a_template_is_reported() {
         "primaryStorage": {},
         "defaultShmSize": "2Gi", "maxShmSize": "1Gi",
         "defaultContainerSecurityContext": {"privileged": true},
-        "defaultNodeSelector": {"a b": "c"},
         "defaultLifecycle": {"preStop": {"httpGet": {"port": 1, "host": "h"}}},
         "defaultInitContainers": [
             {"name": "a", "image": "i", "resources": {"limits": {"memory": "2Gi"}}, "volumeMounts": [{"name": "x", "mountPath": "/x"}]},
@@ -69,7 +68,6 @@ fn every_invalid_part_of_a_template_is_reported() {
         "spec.defaultVolumes[0].mountPath",
         "spec.defaultShmSize",
         "spec.defaultContainerSecurityContext.privileged",
-        "spec.defaultNodeSelector[a b]",
         "spec.defaultLifecycle.preStop.httpGet.host",
         "spec.defaultInitContainers",
         "spec.defaultInitContainers[0].volumeMounts[0].name",
