@@ -1,4 +1,4 @@
-//! Namespace -> a server that forwards to the release's proxy and whose clock is ahead (IO).
+//! Namespace -> a server with a certificate that is not the proxy's (IO).
 
 use e2e::{
     Environment,
@@ -14,20 +14,16 @@ use serde_json::{Value, json};
 /// Name of its objects.
 const NAME: &str = "stand-in";
 const PROGRAM: &str = include_str!("stand_in.py");
-/// Seconds by which its clock is ahead: five minutes, and what an answer takes.
-const AHEAD: u32 = 305;
 
 /// The server. It listens on the port of the installation.
 #[derive(Debug)]
 pub(crate) struct StandIn {
     /// Address of its pod.
     pub(crate) address: String,
-    /// Authority of its certificate, PEM.
-    pub(crate) authority: String,
 }
 
 impl StandIn {
-    /// Starts it for requests to the identity provider, and waits until it answers.
+    /// Starts it with a certificate of the identity provider's host alone, and waits until it answers.
     pub(crate) async fn start(scratch: &Scratch) -> anyhow::Result<Self> {
         let host = &Environment::get()?.identity_host;
         let now = Timestamp::now();
@@ -54,25 +50,14 @@ impl StandIn {
         });
         Ok(Self {
             address: address.await?,
-            authority: authority.certificate,
         })
     }
 }
 
 fn pod() -> anyhow::Result<Value> {
     let environment = Environment::get()?;
-    let (release, system) = (&environment.release, &environment.system_namespace);
-    let (proxy, port) = (format!("{release}-proxy.{system}.svc"), environment.port);
-    let (port_text, ahead) = (port.to_string(), AHEAD.to_string());
-    let command = [
-        "python3",
-        "-c",
-        PROGRAM,
-        &proxy,
-        &port_text,
-        &environment.identity_host,
-        &ahead,
-    ];
+    let port = environment.port;
+    let command = ["python3", "-c", PROGRAM, &port.to_string()];
     let server = json!({
         "image": environment.images.echo,
         "imagePullPolicy": "Never",

@@ -7,7 +7,6 @@ use kube::api::PostParams;
 use serde_json::json;
 
 use super::MANAGER;
-use super::report::Outcome;
 use super::workspace::Trial;
 
 /// Name of the webhook in both of its configurations (charts/jupyter-k8s/templates/webhook.yaml).
@@ -15,7 +14,12 @@ const WEBHOOK: &str = "\"workspaces.workspaces.jupyter.org\"";
 
 /// Asks the API server to store a Workspace that neither the schema nor an admission policy refuses, but the webhook does. Nothing
 /// is stored, whatever the answer.
-pub(super) async fn check(api: &Api<Workspace>, trial: &Trial, port: u16, release: &str) -> Outcome {
+pub(super) async fn check(
+    api: &Api<Workspace>,
+    trial: &Trial,
+    port: u16,
+    release: &str,
+) -> Result<String, String> {
     let params = PostParams {
         dry_run: true,
         field_manager: Some(MANAGER.to_owned()),
@@ -24,7 +28,7 @@ pub(super) async fn check(api: &Api<Workspace>, trial: &Trial, port: u16, releas
     let variable = json!({"name": OWN_VARIABLES[0], "value": "x"});
     workspace.spec.env = serde_json::from_value(json!([variable])).unwrap_or_default();
     match api.create(&params, &workspace).await {
-        Ok(_) => Outcome::Fail(format!(
+        Ok(_) => Err(format!(
             "the API server accepts a Workspace that breaks a rule (env), so it does not ask the webhook: restore the \
              ValidatingWebhookConfiguration {release}-webhook by helm upgrade"
         )),
@@ -32,29 +36,25 @@ pub(super) async fn check(api: &Api<Workspace>, trial: &Trial, port: u16, releas
     }
 }
 
-/// What the API server's refusal means (pure).
-fn judge(refusal: &str, port: u16, release: &str) -> Outcome {
+/// What the API server's refusal means.
+fn judge(refusal: &str, port: u16, release: &str) -> Result<String, String> {
     let is_ours = refusal.contains(WEBHOOK);
-    let has = |parts: &[&str]| parts.iter().any(|part| refusal.contains(part));
-    if is_ours && has(&["denied the request"]) {
-        return Outcome::Ok("a Workspace that breaks a rule is refused by the webhook".to_owned());
-    }
-    if !has(&["failed calling webhook"]) {
-        return Outcome::Fail(format!(
-            "the API server gives another answer than the webhook's refusal: {refusal}"
-        ));
-    }
-    if !is_ours {
-        return Outcome::Fail(format!(
-            "a webhook of another product does not work: repair it, or exclude Workspaces from it: {refusal}"
-        ));
+    let has = |part: &str| refusal.contains(part);
+    if is_ours && has("denied the request") {
+        return Ok("a Workspace that breaks a rule is refused by the webhook".to_owned());
     }
     let pods = format!(
         "kubectl get pods -A -l app.kubernetes.io/instance={release},app.kubernetes.io/component=webhook"
     );
-    Outcome::Fail(if has(&["no endpoints available", "not found"]) {
+    Err(if !has("failed calling webhook") {
+        format!("the API server gives another answer than the webhook's refusal: {refusal}")
+    } else if !is_ours {
+        format!(
+            "a webhook of another product does not work: repair it, or exclude Workspaces from it: {refusal}"
+        )
+    } else if has("no endpoints available") || has("not found") {
         format!("no pod of the webhook is ready: look at them, {pods} ({refusal})")
-    } else if has(&["x509", "tls: "]) {
+    } else if has("x509") || has("tls: ") {
         format!(
             "the API server does not trust the certificate of the webhook: restart its pods, {pods} ({refusal})"
         )
@@ -68,84 +68,43 @@ fn judge(refusal: &str, port: u16, release: &str) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use http::Method;
-    use testkit::api_server::{ApiServer, Fault};
-
     use super::*;
-    use crate::check::workspace::tests::{NAMESPACE, trial};
 
-    /// The outcome where the API server answers with this message, or accepts.
-    async fn outcome(message: Option<&str>) -> Outcome {
-        let (server, client) = ApiServer::start();
-        if let Some(message) = message {
-            server.fail(Fault {
-                message: message.to_owned(),
-                ..Fault::internal(Method::POST, "/workspaces", 1)
-            });
-        }
-        let api = Api::namespaced(client, NAMESPACE);
-        let outcome = check(&api, &trial(), 10250, "demo").await;
-        let calls = server.take_calls();
-        assert_eq!(calls.len(), 1);
-        assert!(calls[0].query.contains("dryRun=All"), "{}", calls[0].query);
-        assert_eq!(calls[0].body["spec"]["env"][0]["name"], OWN_VARIABLES[0]);
-        assert_eq!(calls[0].body["spec"]["templateRef"], "jupyterlab");
-        outcome
-    }
-
-    #[tokio::test]
-    async fn a_refusal_in_the_webhook_s_words_is_right() {
-        let refusal = r#"admission webhook "workspaces.workspaces.jupyter.org" denied the request: spec.env[0].name: "WORKSPACE_RUN_ID" is set by the operator: choose another name"#;
-        assert!(matches!(outcome(Some(refusal)).await, Outcome::Ok(_)));
-    }
-
-    #[tokio::test]
-    async fn every_other_answer_fails_with_its_own_remedy() {
-        let calling = r#"Internal error occurred: failed calling webhook "workspaces.workspaces.jupyter.org": failed to call webhook: "#;
-        let failed = |reason: &str| Some(format!("{calling}{reason}"));
-        let table = [
-            (None, "restore the ValidatingWebhookConfiguration demo-webhook"),
+    #[test]
+    fn the_webhook_s_refusal_is_right_and_every_other_answer_has_its_own_remedy() {
+        let denied =
+            r#"admission webhook "workspaces.workspaces.jupyter.org" denied the request: spec.env[0].name: "#;
+        judge(denied, 10250, "demo").unwrap();
+        let calling =
+            r#"Internal error occurred: failed calling webhook "workspaces.workspaces.jupyter.org": "#;
+        for (refusal, remedy) in [
             (
-                failed(
-                    r#"Post "https://demo-webhook.s.svc:443/mutate?timeout=5s": dial tcp 10.0.0.1:10250: connect: connection refused"#,
-                ),
+                format!("{calling}dial tcp 10.0.0.1:10250: connect: connection refused"),
                 "does not reach port 10250 of the webhook: open it",
             ),
             (
-                failed(
-                    r#"Post "https://demo-webhook.s.svc:443/mutate?timeout=5s": context deadline exceeded"#,
-                ),
+                format!("{calling}context deadline exceeded"),
                 "does not reach port 10250 of the webhook: open it",
             ),
             (
-                failed(r#"no endpoints available for service "demo-webhook""#),
+                format!("{calling}no endpoints available for service \"demo-webhook\""),
                 "no pod of the webhook is ready",
             ),
             (
-                failed("tls: failed to verify certificate: x509: certificate signed by unknown authority"),
+                format!("{calling}tls: failed to verify certificate: x509: unknown authority"),
                 "does not trust the certificate of the webhook",
             ),
             (
-                Some(
-                    r#"Internal error occurred: failed calling webhook "x.example.com": refused"#.to_owned(),
-                ),
+                "failed calling webhook \"x.example.com\": refused".to_owned(),
                 "a webhook of another product does not work",
             ),
             (
-                Some("admission webhook \"x.example.com\" denied the request: no".to_owned()),
+                "workspaces.workspaces.jupyter.org is forbidden: User \"x\" cannot create".to_owned(),
                 "another answer than the webhook's refusal",
             ),
-            (
-                Some("workspaces.workspaces.jupyter.org is forbidden: User \"x\" cannot create".to_owned()),
-                "another answer than the webhook's refusal",
-            ),
-        ];
-        for (message, part) in table {
-            let outcome = outcome(message.as_deref()).await;
-            let Outcome::Fail(text) = &outcome else {
-                panic!("{message:?}: {outcome:?}")
-            };
-            assert!(text.contains(part), "{text}");
+        ] {
+            let text = judge(&refusal, 10250, "demo").unwrap_err();
+            assert!(text.contains(remedy) && text.contains(&refusal), "{text}");
         }
     }
 }

@@ -1,90 +1,94 @@
-//! Certificate that the proxy serves -> whether it is valid and covers every host (pure).
+//! Certificate that the proxy serves -> whether it is valid and covers every host (IO).
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use kit::tls::unverified_client_config;
 use rustls::client::verify_server_name;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
-use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use tokio::net::{TcpStream, ToSocketAddrs};
+use tokio_rustls::TlsConnector;
 
-use super::report::Outcome;
-
+/// Timeout of the connection and of the handshake.
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Minimum time until the end.
 const LEFT: SignedDuration = SignedDuration::from_hours(24);
-/// What a `*` stands for: no certificate names this host itself.
-const ANY_LABEL: &str = "jupyter-k8s-check";
 
-/// Judges the certificate for these hosts, one of which may be a wildcard. `authority` (PEM) must have signed it, if this installation makes
-/// it.
+/// The certificate of the server at `address` for `host`, with whatever authority and validity. Nothing is sent to that server.
+pub(super) async fn served(
+    address: impl ToSocketAddrs,
+    host: &str,
+) -> Result<CertificateDer<'static>, String> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    let connected = async {
+        let stream = TcpStream::connect(address).await?;
+        TlsConnector::from(Arc::new(unverified_client_config()))
+            .connect(name, stream)
+            .await
+    };
+    let stream = tokio::time::timeout(TIMEOUT, connected)
+        .await
+        .map_err(|_| format!("no answer within {} s", TIMEOUT.as_secs()))?
+        .map_err(|error| error.to_string())?;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    let leaf = chain.first().ok_or("it serves no certificate")?;
+    Ok(leaf.clone().into_owned())
+}
+
+/// Checks the certificate for these hosts, one of which may be a wildcard. `authority` (PEM) must have signed it, if this installation
+/// makes it.
 pub(super) fn check(
     served: &CertificateDer<'_>,
     hosts: &[String],
     authority: Option<&str>,
     now: Timestamp,
-) -> Outcome {
-    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(served) else {
-        return Outcome::Fail(
-            "the proxy serves a certificate that cannot be read: renew it (proxy.tls)".into(),
-        );
-    };
-    let time =
-        |time: x509_parser::time::ASN1Time| Timestamp::from_second(time.timestamp()).unwrap_or_default();
-    let (from, until) = (
-        time(parsed.validity().not_before),
-        time(parsed.validity().not_after),
-    );
-    let uncovered: Vec<&str> = hosts
-        .iter()
-        .map(String::as_str)
-        .filter(|host| !covers(served, host))
-        .collect();
+) -> Result<String, String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(served)
+        .map_err(|_| "the proxy serves a certificate that cannot be read: renew it (proxy.tls)")?;
+    let until = Timestamp::from_second(parsed.validity().not_after.timestamp()).unwrap_or_default();
+    let end = until.to_zoned(TimeZone::UTC).date();
+    let uncovered = hosts.iter().filter(|host| !covers(served, host));
+    let uncovered: Vec<&str> = uncovered.map(String::as_str).collect();
     let mut problems = Vec::new();
     if !uncovered.is_empty() {
         problems.push(format!(
-            "it covers {} and not {}: use one that covers {} (proxy.tls)",
-            names(&parsed),
+            "it does not cover {}: use one that covers {} (proxy.tls)",
             uncovered.join(", "),
             hosts.join(", ")
         ));
     }
-    if now < from {
+    if until.duration_since(now) <= LEFT {
         problems.push(format!(
-            "it is valid from {} on: set the node's clock, or use another (proxy.tls)",
-            date(from)
+            "it must be valid for another day, and ends on {end}: renew it (proxy.tls)"
         ));
     }
-    if until <= now {
-        problems.push(format!("it ended on {}: renew it (proxy.tls)", date(until)));
-    } else if until.duration_since(now) <= LEFT {
-        problems.push(format!(
-            "it ends on {}, within a day: renew it (proxy.tls)",
-            date(until)
-        ));
-    }
-    let issuer = issuer(&parsed);
     let is_own = authority.map(|authority| kit::pki::is_signed_by(served, authority));
     if is_own == Some(false) {
         problems.push(
-            "it is not the one that this installation made: wait two minutes until the proxy has read it, then look at the proxy's \
-             log (proxy.tls.selfSigned)"
+            "it is not the one that this installation made: wait two minutes until the proxy has read it, then look at the proxy's log \
+             (proxy.tls.selfSigned)"
                 .to_owned(),
         );
     }
-    if problems.is_empty() {
-        let origin = match is_own {
-            Some(_) => "self-signed by this installation, so browsers warn".to_owned(),
-            None => format!("from {issuer}"),
-        };
-        return Outcome::Ok(format!("{}, {origin}, until {}", hosts.join(", "), date(until)));
+    let issuer = parsed.issuer();
+    if !problems.is_empty() {
+        return Err(format!(
+            "the certificate of {issuer} that the proxy serves cannot be used: {}",
+            problems.join("; ")
+        ));
     }
-    Outcome::Fail(format!(
-        "the certificate of {issuer} that the proxy serves cannot be used: {}",
-        problems.join("; ")
-    ))
+    let origin = match is_own {
+        Some(_) => "self-signed by this installation, so browsers warn".to_owned(),
+        None => format!("from {issuer}"),
+    };
+    Ok(format!("{}, {origin}, until {}", hosts.join(", "), end))
 }
 
 fn covers(served: &CertificateDer<'_>, host: &str) -> bool {
-    let host = host.replacen('*', ANY_LABEL, 1);
+    // No certificate names this label.
+    let host = host.replacen('*', "jupyter-k8s-check", 1);
     let (Ok(name), Ok(certificate)) = (ServerName::try_from(host), ParsedCertificate::try_from(served))
     else {
         return false;
@@ -92,141 +96,69 @@ fn covers(served: &CertificateDer<'_>, host: &str) -> bool {
     verify_server_name(&certificate, &name).is_ok()
 }
 
-/// Names of hosts in the certificate.
-fn names(certificate: &X509Certificate<'_>) -> String {
-    let extension = certificate.subject_alternative_name().ok().flatten();
-    let names: Vec<&str> = extension
-        .iter()
-        .flat_map(|extension| &extension.value.general_names)
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(*name),
-            _ => None,
-        })
-        .collect();
-    if names.is_empty() {
-        "no host".to_owned()
-    } else {
-        names.join(", ")
-    }
-}
-
-fn issuer(certificate: &X509Certificate<'_>) -> String {
-    let issuer = certificate.issuer();
-    let name = issuer
-        .iter_common_name()
-        .chain(issuer.iter_organization())
-        .find_map(|name| name.as_str().ok());
-    name.map_or_else(|| issuer.to_string(), str::to_owned)
-}
-
-fn date(time: Timestamp) -> String {
-    time.to_zoned(TimeZone::UTC).date().to_string()
-}
-
 #[cfg(test)]
-pub(super) mod tests {
-    use kit::pki::{LEAF_VALIDITY, Pair, Purpose, authority, leaf};
+mod tests {
+    use kit::pki::{LEAF_VALIDITY, Purpose, authority, leaf};
     use rustls::pki_types::pem::PemObject as _;
 
     use super::*;
 
-    /// A certificate for these hosts that was issued at this time.
-    pub(in crate::check) fn certificate(hosts: &[&str], issued: Timestamp) -> Pair {
-        let authority = authority("letsencrypt-dns", issued).unwrap();
-        let hosts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
-        leaf(&authority, "proxy", &hosts, Purpose::Server, issued).unwrap()
-    }
-
-    pub(in crate::check) fn der(pair: &Pair) -> CertificateDer<'static> {
-        CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap()
-    }
-
-    fn outcome(hosts: &[&str], wanted: &[&str], age: SignedDuration) -> Outcome {
+    /// The result for a certificate for `hosts` of this age. `own`: whether the installation made it, if it makes one.
+    fn result(
+        hosts: &[&str],
+        wanted: &[&str],
+        age: SignedDuration,
+        own: Option<bool>,
+    ) -> Result<String, String> {
         let now: Timestamp = "2026-11-20T12:00:00Z".parse().unwrap();
-        let served = der(&certificate(hosts, now - age));
-        let wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
-        check(&served, &wanted, None, now)
+        let strings = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let issuer = authority("letsencrypt-dns", now - age).unwrap();
+        let pair = leaf(&issuer, "proxy", &strings(hosts), Purpose::Server, now - age).unwrap();
+        let served = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+        let expected = match own {
+            Some(false) => authority("other", now).unwrap(),
+            _ => issuer,
+        };
+        let expected = own.is_some().then_some(expected.certificate.as_str());
+        check(&served, &strings(wanted), expected, now)
     }
 
+    const HOSTS: &[&str] = &["*.ws.example", "id.example"];
     const NEW: SignedDuration = SignedDuration::ZERO;
 
     #[test]
-    fn hosts_issuer_and_end_are_named() {
+    fn a_valid_certificate_for_every_host_passes_with_its_issuer_and_end() {
         assert_eq!(
-            outcome(
-                &["*.ws.example", "id.example"],
-                &["*.ws.example", "id.example"],
-                NEW
-            ),
-            Outcome::Ok("*.ws.example, id.example, from letsencrypt-dns, until 2027-02-18".into())
+            result(HOSTS, HOSTS, NEW, None).unwrap(),
+            "*.ws.example, id.example, from CN=letsencrypt-dns, until 2027-02-18"
         );
-        let folders = ["ws.example", "auth.ws.example"];
-        assert!(matches!(outcome(&folders, &folders, NEW), Outcome::Ok(_)));
-    }
-
-    #[test]
-    fn every_host_must_be_covered() {
-        for (hosts, wanted, missing) in [
-            (
-                &["ws.example", "auth.ws.example"][..],
-                &["*.ws.example"][..],
-                "ws.example, auth.ws.example and not *.ws.example: ",
-            ),
-            (
-                &["*.ws.example"],
-                &["ws.example", "auth.ws.example"],
-                "*.ws.example and not ws.example: ",
-            ),
-            (
-                &["*.ws.example"],
-                &["*.ws.example", "id.example"],
-                "*.ws.example and not id.example: ",
-            ),
-            (&[], &["*.ws.example"], "no host and not *.ws.example: "),
-        ] {
-            let Outcome::Fail(text) = outcome(hosts, wanted, NEW) else {
-                panic!("{hosts:?} covers {wanted:?}")
-            };
-            assert!(text.contains(missing), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_certificate_that_this_installation_made_passes_and_another_one_does_not() {
-        let now = Timestamp::now();
-        let hosts = ["*.ws.example".to_owned()];
-        let own = authority("own", now).unwrap();
-        let made = leaf(&own, "proxy", &hosts, Purpose::Server, now).unwrap();
-        let Outcome::Ok(text) = check(&der(&made), &hosts, Some(&own.certificate), now) else {
-            panic!("refused")
-        };
-        let start = "*.ws.example, self-signed by this installation, so browsers warn, until ";
-        assert!(text.starts_with(start), "{text}");
-        let other = authority("other", now).unwrap().certificate;
-        let Outcome::Fail(text) = check(&der(&made), &hosts, Some(&other), now) else {
-            panic!("accepted")
-        };
+        let text = result(HOSTS, HOSTS, NEW, Some(true)).unwrap();
         assert!(
-            text.contains("not the one that this installation made: wait"),
+            text.contains("self-signed by this installation, so browsers warn"),
             "{text}"
         );
     }
 
     #[test]
-    fn one_that_is_over_or_ends_within_a_day_or_is_not_valid_yet_fails() {
-        let day = SignedDuration::from_hours(24);
-        for (age, part) in [
-            (LEAF_VALIDITY, "it ended on 2026-11-20: renew it"),
-            (LEAF_VALIDITY - day, "it ends on 2026-11-21, within a day"),
-            (-day, "it is valid from 2026-11-21 on"),
+    fn each_fault_is_named_with_its_remedy() {
+        for (hosts, age, own, part) in [
+            (
+                &["ws.example"][..],
+                NEW,
+                None,
+                "it does not cover *.ws.example, id.example: use one that covers",
+            ),
+            (HOSTS, LEAF_VALIDITY, None, "ends on 2026-11-20: renew it"),
+            (HOSTS, LEAF_VALIDITY - LEFT, None, "ends on 2026-11-21: renew it"),
+            (
+                HOSTS,
+                NEW,
+                Some(false),
+                "not the one that this installation made: wait",
+            ),
         ] {
-            let Outcome::Fail(text) = outcome(&["*.ws.example"], &["*.ws.example"], age) else {
-                panic!("{part}")
-            };
+            let text = result(hosts, HOSTS, age, own).unwrap_err();
             assert!(text.contains(part), "{text}");
         }
-        let second = SignedDuration::from_secs(1);
-        let long_enough = outcome(&["*.ws.example"], &["*.ws.example"], LEAF_VALIDITY - day - second);
-        assert!(matches!(long_enough, Outcome::Ok(_)), "{long_enough:?}");
     }
 }

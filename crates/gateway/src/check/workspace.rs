@@ -6,10 +6,11 @@ use api::names::CREATED_BY;
 use api::workspace::{Retain, Storage, WorkspaceSpec};
 use api::{Workspace, condition};
 use kit::api_error::for_users;
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::{DeleteParams, PostParams};
 use kube::runtime::conditions::is_deleted;
-use kube::runtime::wait::{Condition, await_condition};
+use kube::runtime::wait::await_condition;
 use kube::{Api, ResourceExt as _};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::MANAGER;
@@ -69,26 +70,29 @@ pub(super) async fn start(
         return Err(ended());
     }
     let begin = Instant::now();
-    api.create(&params, &trial.workspace())
-        .await
-        .map_err(|error| format!("{at} cannot be created: {}", for_users(&error)))?;
-    let available = Box::pin(await_condition(api.clone(), &trial.name, is_available()));
-    let problem = tokio::select! {
-        available = tokio::time::timeout(trial.timeout, available) => match available {
-            Ok(Ok(_)) => {
-                let from = trial.template.as_ref().map(|name| format!(" from template {name}")).unwrap_or_default();
-                return Ok(format!("{at}{from} was available after {} s", begin.elapsed().as_secs()));
-            }
-            Ok(Err(error)) => format!("{at} cannot be watched: {error}"),
-            Err(_) => format!(
-                "{at} is not available after {} s: {} (raise tests.timeoutSeconds if that is normal)",
-                trial.timeout.as_secs(),
-                state(api, &trial.name).await
-            ),
-        },
-        () = end.cancelled() => ended(),
+    let created = api.create(&params, &trial.workspace()).await;
+    created.map_err(|error| format!("{at} cannot be created: {}", for_users(&error)))?;
+    let available = timeout(
+        trial.timeout,
+        await_condition(api.clone(), &trial.name, is_available),
+    );
+    let from = match &trial.template {
+        Some(name) => format!(" from template {name}"),
+        None => String::new(),
     };
-    Err(problem)
+    match end.run_until_cancelled(Box::pin(available)).await {
+        None => Err(ended()),
+        Some(Ok(Ok(_))) => Ok(format!(
+            "{at}{from} was available after {} s",
+            begin.elapsed().as_secs()
+        )),
+        Some(Ok(Err(error))) => Err(format!("{at} cannot be watched: {error}")),
+        Some(Err(_)) => Err(format!(
+            "{at} is not available after {} s: {} (raise tests.timeoutSeconds if that is normal)",
+            trial.timeout.as_secs(),
+            state(api, &trial.name).await
+        )),
+    }
 }
 
 /// Deletes the workspace, if there is one, and waits until it is gone with its pod and its disk.
@@ -100,20 +104,12 @@ pub(super) async fn remove(api: &Api<Workspace>, name: &str) -> Result<(), Strin
         return Ok(());
     };
     let uid = found.uid().unwrap_or_default();
-    let params = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some(uid.clone()),
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
-    };
-    match api.delete(name, &params).await {
-        Ok(_) => {}
-        Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => {}
-        Err(error) => return Err(failed(&error)),
+    match api.delete(name, &DeleteParams::default()).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        deleted => drop(deleted.map_err(|error| failed(&error))?),
     }
     let gone = Box::pin(await_condition(api.clone(), name, is_deleted(&uid)));
-    match tokio::time::timeout(REMOVAL, gone).await {
+    match timeout(REMOVAL, gone).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(format!("{at} cannot be watched: {error}")),
         Err(_) => Err(format!(
@@ -129,12 +125,9 @@ fn place(api: &Api<Workspace>, name: &str) -> String {
     format!("workspace {namespace}/{name}")
 }
 
-fn is_available() -> impl Condition<Workspace> {
-    |workspace: Option<&Workspace>| {
-        workspace
-            .and_then(|workspace| workspace.status.as_ref())
-            .is_some_and(|status| condition::holds(&status.conditions, condition::AVAILABLE))
-    }
+fn is_available(workspace: Option<&Workspace>) -> bool {
+    let status = workspace.and_then(|workspace| workspace.status.as_ref());
+    status.is_some_and(|status| condition::holds(&status.conditions, condition::AVAILABLE))
 }
 
 /// What the operator says of the workspace.
@@ -152,152 +145,93 @@ async fn state(api: &Api<Workspace>, name: &str) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use http::Method;
-    use kube::Client;
     use serde_json::{Value, json};
-    use testkit::api_server::{ApiServer, Call, Fault};
+    use testkit::api_server::{ApiServer, Fault};
 
     use super::*;
 
-    pub(in crate::check) const NAMESPACE: &str = "team";
     const NAME: &str = "demo-tests";
 
-    pub(in crate::check) fn trial() -> Trial {
+    fn trial(owner: Option<&str>) -> Trial {
         Trial {
             name: NAME.to_owned(),
             template: Some("jupyterlab".to_owned()),
-            owner: None,
-            delete_disk: false,
+            owner: owner.map(str::to_owned),
+            delete_disk: true,
             timeout: Duration::from_mins(4),
         }
     }
 
-    fn exists() -> impl Condition<Workspace> {
-        |workspace: Option<&Workspace>| workspace.is_some()
-    }
-
-    /// Writes this status, and these finalizers, as soon as the workspace exists.
-    fn operator(server: &ApiServer, client: &Client, status: Value, finalizers: Value) {
-        let (server, api) = (
-            server.clone(),
-            Api::<Workspace>::namespaced(client.clone(), NAMESPACE),
-        );
+    /// The results of `start` and `remove` where the operator writes this status and these finalizers once the workspace exists.
+    async fn results(status: Value, finalizers: Value) -> (Result<String, String>, Result<(), String>) {
+        let (server, client) = ApiServer::start();
+        let api = Api::<Workspace>::namespaced(client, "team");
+        let exists = |workspace: Option<&Workspace>| workspace.is_some();
+        let (created, operator) = (await_condition(api.clone(), NAME, exists), server.clone());
         tokio::spawn(async move {
-            await_condition(api, NAME, exists()).await.unwrap();
-            server.edit::<Workspace>(Some(NAMESPACE), NAME, |workspace| {
+            created.await.unwrap();
+            operator.edit::<Workspace>(Some("team"), NAME, |workspace| {
                 workspace["status"] = status;
                 workspace["metadata"]["finalizers"] = finalizers;
             });
         });
+        let started = start(&api, &trial(None), &CancellationToken::new()).await;
+        let removed = remove(&api, NAME).await;
+        assert_eq!(server.all::<Workspace>().is_empty(), removed.is_ok());
+        (started, removed)
     }
 
-    fn available() -> Value {
-        json!({"conditions": [{
+    #[tokio::test(start_paused = true)]
+    async fn a_workspace_that_becomes_available_is_deleted_again_or_its_status_says_why_not() {
+        let available = json!({"conditions": [{
             "type": "Available", "status": "True", "reason": "Ready", "message": "",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }]})
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_workspace_that_becomes_available_is_deleted_again() {
-        let (server, client) = ApiServer::start();
-        operator(&server, &client, available(), json!([]));
-        let api = Api::namespaced(client, NAMESPACE);
-        let text = start(&api, &trial(), &CancellationToken::new()).await.unwrap();
-        assert_eq!(
-            text,
-            "workspace team/demo-tests from template jupyterlab was available after 0 s"
-        );
-        remove(&api, NAME).await.unwrap();
-        assert!(server.all::<Workspace>().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_status_says_why_a_workspace_is_not_available_in_time() {
-        for (status, part) in [
-            (
-                json!({"phase": "Starting", "reason": "Unschedulable", "message": "no node has 1 CPU left"}),
-                "after 240 s: Unschedulable: no node has 1 CPU left (",
-            ),
-            (json!({}), "the operator has written no status"),
-        ] {
-            let (server, client) = ApiServer::start();
-            operator(&server, &client, status, json!([]));
-            let api = Api::namespaced(client, NAMESPACE);
-            let problem = start(&api, &trial(), &CancellationToken::new())
-                .await
-                .unwrap_err();
-            assert!(problem.contains(part), "{problem}");
-            remove(&api, NAME).await.unwrap();
-            assert!(server.all::<Workspace>().is_empty());
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_to_end_ends_the_wait_and_then_nothing_is_created() {
-        let (server, client) = ApiServer::start();
-        let api = Api::<Workspace>::namespaced(client, NAMESPACE);
-        let end = CancellationToken::new();
-        let (cancel, exists) = (end.clone(), await_condition(api.clone(), NAME, exists()));
-        tokio::spawn(async move {
-            exists.await.unwrap();
-            cancel.cancel();
-        });
-        let problem = start(&api, &trial(), &end).await.unwrap_err();
-        assert!(
-            problem.starts_with("the check was stopped by a signal"),
-            "{problem}"
-        );
-        remove(&api, NAME).await.unwrap();
-        server.take_calls();
-        let problem = start(&api, &trial(), &end).await.unwrap_err();
-        assert!(
-            problem.starts_with("the check was stopped by a signal"),
-            "{problem}"
-        );
-        assert!(!server.take_calls().iter().any(Call::is_write));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn refusals_and_a_deletion_that_does_not_end_are_reported() {
-        let (server, client) = ApiServer::start();
-        let api = Api::namespaced(client.clone(), NAMESPACE);
-        let refused = |method, times| Fault {
-            message: "exceeded quota".to_owned(),
-            ..Fault::internal(method, "/workspaces", times)
-        };
-        server.fail(refused(Method::POST, 1));
-        let problem = start(&api, &trial(), &CancellationToken::new())
-            .await
-            .unwrap_err();
-        assert!(
-            problem.contains("workspace team/demo-tests cannot be created: ")
-                && problem.contains("exceeded quota"),
-            "{problem}"
-        );
-        operator(&server, &client, available(), json!(["example.org/held"]));
-        start(&api, &trial(), &CancellationToken::new()).await.unwrap();
-        server.fail(refused(Method::DELETE, 1));
-        let problem = remove(&api, NAME).await.unwrap_err();
-        assert!(
-            problem.contains("cannot be deleted: ") && problem.ends_with(": delete it yourself"),
-            "{problem}"
-        );
-        let problem = remove(&api, NAME).await.unwrap_err();
+        }]});
+        let (started, removed) = results(available.clone(), json!([])).await;
+        let text = "workspace team/demo-tests from template jupyterlab was available after 0 s";
+        assert_eq!((started, removed), (Ok(text.to_owned()), Ok(())));
+        let (_, held) = results(available, json!(["example.org/held"])).await;
+        let problem = held.unwrap_err();
         assert!(
             problem.contains("is not gone 120 s after its deletion"),
             "{problem}"
         );
+        let stuck =
+            json!({"phase": "Starting", "reason": "Unschedulable", "message": "no node has 1 CPU left"});
+        for (status, part) in [
+            (stuck, "after 240 s: Unschedulable: no node has 1 CPU left ("),
+            (json!({}), "the operator has written no status"),
+        ] {
+            let problem = results(status, json!([])).await.0.unwrap_err();
+            assert!(problem.contains(part), "{problem}");
+        }
     }
 
-    #[test]
-    fn a_disk_is_asked_for_only_where_the_template_would_keep_it() {
-        let mut trial = trial();
-        assert_eq!(trial.workspace().spec.storage, None);
-        trial.delete_disk = true;
-        let storage = trial.workspace().spec.storage.unwrap();
-        assert_eq!(storage.retain, Some(Retain::Delete));
-        assert_eq!(storage.size, None);
+    #[tokio::test]
+    async fn a_refusal_is_reported_and_after_a_signal_nothing_is_created() {
+        let (server, client) = ApiServer::start();
+        let api = Api::<Workspace>::namespaced(client, "team");
+        let end = CancellationToken::new();
+        server.fail(Fault {
+            message: "exceeded quota".to_owned(),
+            ..Fault::internal(Method::POST, "/workspaces", 1)
+        });
+        let problem = start(&api, &trial(Some("robot")), &end).await.unwrap_err();
+        assert!(
+            problem.contains("cannot be created: ") && problem.contains("exceeded quota"),
+            "{problem}"
+        );
+        let workspace = &server.take_calls()[0].body;
+        assert_eq!(workspace["metadata"]["annotations"][CREATED_BY], "robot");
+        assert_eq!(workspace["spec"]["storage"]["retain"], "Delete");
+        end.cancel();
+        let problem = start(&api, &trial(None), &end).await.unwrap_err();
+        assert!(
+            problem.starts_with("the check was stopped by a signal"),
+            "{problem}"
+        );
+        assert!(server.take_calls().is_empty());
     }
 }
