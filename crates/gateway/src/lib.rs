@@ -6,7 +6,7 @@
 //! - `check`: the command that checks an installation.
 //! - `args`: command line and environment.
 //! - `router`: one table of routes per listener.
-//! - `login`: sign-in in the browser: enter, login, callback, sign-out, start, and the progress of a start.
+//! - `login`: sign-in in the browser: enter, login, callback, sign-out, start.
 //! - `relay`: websockets.
 //! - `verify`: ticket or token -> decision -> headers for the pod.
 //! - `audit`: the audit log.

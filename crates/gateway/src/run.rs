@@ -29,7 +29,6 @@ use crate::index::traefik::Routes;
 use crate::index::watch;
 use crate::index::{Index, Served};
 use crate::login;
-use crate::login::progress;
 use crate::login::settings::SignIn;
 use crate::metrics::Metrics;
 use crate::metrics::gauges::{self, Sample};
@@ -348,7 +347,7 @@ impl Sockets {
             app.index.clone(),
             app.clone(),
             auth,
-            login::workspace(app.clone()).merge(progress::routes(app.clone(), stop.clone())),
+            login::workspace(app.clone()),
         );
         let bounds = Bounds::new(Most::default(), metrics.clone()).among(app.throttle.clone());
         let owners = Owners {
@@ -374,7 +373,6 @@ impl Sockets {
         let mut listener = listener("pages", self.pages, bounds::at_pages);
         // An identity provider may take as long.
         listener.limits.aged = router::ANSWER_TIMEOUT;
-        listener.limits.long_lived = progress::LIFE;
         listeners.spawn(listener.serve(move || pages.clone(), stop.clone()));
         listeners
     }

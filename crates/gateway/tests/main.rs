@@ -9,7 +9,6 @@
 mod flow;
 mod listeners;
 mod listeners_full;
-mod long_lived;
 mod pages;
 mod process;
 mod proxies;
@@ -22,7 +21,6 @@ mod traefik_edge;
 mod traefik_folders;
 mod traefik_fronts;
 mod traefik_paths;
-mod traefik_progress;
 mod traefik_refusals;
 mod traefik_routes;
 mod traefik_tickets;

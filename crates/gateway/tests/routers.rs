@@ -304,7 +304,11 @@ async fn the_state_of_a_workspace_is_shown_only_to_admitted_users() {
         &[("workspace-assertion", "forged")],
     ] {
         let unknown_user = ask(HOST, "/lab", more).await;
-        assert!(!unknown_user.1.contains("is ready"), "{}", unknown_user.1);
+        assert!(
+            !unknown_user.1.contains("WorkspaceNotReady"),
+            "{}",
+            unknown_user.1
+        );
         assert_eq!(without_number(unknown_user), without_number(nothing.clone()));
     }
     for more in [
@@ -313,7 +317,7 @@ async fn the_state_of_a_workspace_is_shown_only_to_admitted_users() {
     ] {
         let known = ask(HOST, "/lab", &[more]).await;
         assert_eq!(known.0, StatusCode::SERVICE_UNAVAILABLE, "{more:?}");
-        assert!(known.1.contains("lab is ready"), "{}", known.1);
+        assert!(known.1.contains("WorkspaceNotReady"), "{}", known.1);
         for path in [
             "/%5Fworkspace/x",
             "/%255fworkspace/x",

@@ -6,7 +6,7 @@
 //! - `workspace_callback`: one-time code -> ticket. `workspace_enter`: the way to `enter` for proxies that cannot redirect, and for a new
 //!   login although there is a session. `home`: account page, with the workspaces of `listing`. `link`: content
 //!   of a link to `enter`.
-//! - `start`: starts a stopped workspace. `progress`: the events of a start.
+//! - `start`: starts a stopped workspace.
 //! - `sign_out`: has `session::ending` end sessions, then redirects. `backchannel`: logout by the identity provider.
 //! - `guard`: refuses other sites' pages and requests above the rate limit. `settings`: flags.
 
@@ -18,7 +18,6 @@ mod guard;
 mod home;
 mod link;
 mod listing;
-pub mod progress;
 pub(crate) mod settings;
 mod sign_out;
 mod start;

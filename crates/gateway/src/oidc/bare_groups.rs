@@ -5,11 +5,11 @@
 use crate::oidc::{Mapping, Providers};
 
 /// What is wrong, and what to do.
-pub(crate) const PROBLEM: &str = "its groups have no prefix, and the portal acts as them: a provider's group with the name of a group of the \
+const PROBLEM: &str = "its groups have no prefix, and the portal acts as them: a provider's group with the name of a group of the \
                                   cluster has its permissions. Set groupsPrefix, such as \"oidc:\"";
 
 /// Whether a group of the provider can have the name of any group of the cluster.
-pub(crate) fn has_bare_groups(mapping: &Mapping) -> bool {
+fn has_bare_groups(mapping: &Mapping) -> bool {
     mapping.groups_prefix() == Some("")
 }
 

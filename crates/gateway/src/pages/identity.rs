@@ -80,7 +80,7 @@ pub fn unreachable(provider: &str, again: Option<&str>) -> Response {
     Message {
         tone: Tone::Calm,
         retry: Some(5),
-        reloads: again.is_none(),
+        reload: again.is_none().then_some(5),
         parts: link.into_iter().collect(),
         ..Message::new("NoIdentityProvider", "Try again shortly", text)
     }

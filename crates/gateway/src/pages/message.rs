@@ -4,13 +4,9 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::header::{CACHE_CONTROL, ETAG, REFERRER_POLICY, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, REFERRER_POLICY, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 
 /// Error code for scripts when a workspace exists and does not run. It is no failure of the gateway.
 pub(crate) const NOT_READY: &str = "WorkspaceNotReady";
@@ -35,12 +31,8 @@ pub(crate) struct Message {
     pub(super) more: Map<String, Value>,
     /// Seconds until a retry makes sense.
     pub(super) retry: Option<u32>,
-    /// Whether the page loads itself anew after these seconds. Only for answers to GET.
-    pub(super) reloads: bool,
-    /// Whether the page polls.
-    pub(super) watch: Option<Watch>,
-    /// Path of the start's server-sent events.
-    pub(super) stream: Option<String>,
+    /// Seconds after which the page loads itself anew, with a GET. Only for pages without a form.
+    pub(super) reload: Option<u32>,
 }
 
 /// The visual style of a page.
@@ -115,17 +107,8 @@ pub(super) enum Action {
     NewTab { to: String, text: String },
 }
 
-/// How a page polls.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Watch {
-    /// Longest pause between two polls, in milliseconds.
-    pub(super) pause: u32,
-    /// Seconds after which a page without scripts is loaded again; `None`: not at all.
-    pub(super) reload: Option<u32>,
-}
-
 impl Step {
-    /// Its CSS class, and its name for scripts.
+    /// Its CSS class.
     pub(super) fn class(self) -> &'static str {
         match self {
             Self::Done => "done",
@@ -168,30 +151,6 @@ impl Message {
         }
     }
 
-    /// Identifies this state. Elapsed time does not change the tag.
-    pub(super) fn tag(&self) -> String {
-        let mut digest = Sha256::new();
-        let mut add = |text: &str| {
-            digest.update(text);
-            digest.update([0]);
-        };
-        add(&self.title);
-        self.text.iter().for_each(|text| add(text));
-        for part in &self.parts {
-            match part {
-                Part::Elapsed(_) | Part::Actions(_) | Part::List { .. } => {}
-                Part::Soft(text) => add(text),
-                Part::Percent(percent) => add(&percent.to_string()),
-                Part::Steps(steps) => steps.iter().for_each(|(_, step)| add(step.class())),
-                Part::Cause { cause, message, .. } => {
-                    add(cause);
-                    add(message);
-                }
-            }
-        }
-        STANDARD.encode(digest.finalize())[..16].to_owned()
-    }
-
     /// An answer with this content. It is rendered later, where the request is known.
     pub(super) fn respond(self, status: StatusCode) -> Response {
         let mut response = Response::new(Body::empty());
@@ -207,11 +166,6 @@ impl Message {
         headers.insert(REFERRER_POLICY, HeaderValue::from_static(policy));
         if let Some(seconds) = self.retry {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if self.watch.is_some()
-            && let Ok(tag) = HeaderValue::try_from(format!("\"{}\"", self.tag()))
-        {
-            headers.insert(ETAG, tag);
         }
         response.extensions_mut().insert(self);
         response

@@ -1,8 +1,7 @@
 //! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
 //! Here are the texts of refusals. `failure` is the type of errors that do not depend on the user. `message` is the type of an answer's content. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
-//! is the page in place of a workspace that is starting, stopped or failed; `start_events` is what its event stream sends; `start_steps`
-//! counts the steps of a start for both. `account` and `identity` show users. `settings` reads the theme's files.
+//! is the page in place of a workspace that is starting, stopped or failed; `start_steps` counts the steps of a start for it. `account` and `identity` show users. `settings` reads the theme's files.
 
 mod account;
 mod failure;
@@ -11,7 +10,6 @@ mod identity;
 mod message;
 mod render;
 pub(crate) mod settings;
-mod start_events;
 mod start_steps;
 mod theme;
 mod workspace_page;
@@ -32,7 +30,6 @@ pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub(crate) use self::message::NOT_READY;
 use self::message::{Action, Message, Part, Tone};
 pub use self::render::{REQUEST_ID, Reader, render};
-pub use self::start_events::{End, Progress, before, progress};
 pub use self::theme::Theme;
 pub(crate) use self::workspace_page::ONLY_OWNERS_START;
 pub use self::workspace_page::workspace_page;

@@ -60,7 +60,7 @@ pub fn render(mut response: Response, reader: Reader) -> Response {
     }
     let (kind, policy, body) = match reader {
         Reader::Browser => {
-            let shown = (is_error && message.watch.is_none()).then_some(request.as_str());
+            let shown = (is_error && message.error != NOT_READY).then_some(request.as_str());
             let (html, policy) = html::page(&message, Theme::current(), shown);
             ("text/html; charset=utf-8", policy, html.into_bytes())
         }

@@ -1,7 +1,6 @@
 //! starting workspace -> its completed steps, their share, what blocks it (pure).
 
 use api::workspace::Phase;
-pub(super) use rules::progress::PREPARED;
 use rules::progress::{self as progress_of, PERCENT};
 
 use crate::index::Target;
@@ -10,7 +9,7 @@ use crate::index::Target;
 pub(super) const ANSWERS: usize = 5;
 
 /// Percentage before the operator has reported anything of this start.
-pub(super) const REQUESTED: u8 = 5;
+const REQUESTED: u8 = 5;
 
 /// Progress of the start in per cent.
 pub(super) fn percent(target: &Target) -> u8 {
@@ -23,7 +22,7 @@ pub(super) fn percent(target: &Target) -> u8 {
 }
 
 /// Whether the operator has reported nothing of this start yet.
-pub(super) fn is_only_requested(target: &Target) -> bool {
+fn is_only_requested(target: &Target) -> bool {
     target
         .status_detail
         .as_deref()

@@ -7,9 +7,13 @@ use http::StatusCode;
 use rules::access::Audience;
 use rules::progress::STEPS;
 
-use super::message::{Action, Message, NOT_READY, Part, Step, Tone, Watch};
+use super::message::{Action, Message, NOT_READY, Part, Step, Tone};
 use super::start_steps::{ANSWERS, blocker, percent, steps_done};
 use crate::index::{Domain, Target};
+
+/// Seconds after which the page of a workspace that starts or stops loads itself anew. Pages of other states do not: their readers
+/// are not disturbed.
+const RELOAD: u32 = 3;
 
 /// Text for users who may connect and not start.
 pub(crate) const ONLY_OWNERS_START: &str = "Only its owner and administrators may start it.";
@@ -20,7 +24,7 @@ pub fn workspace_page(domain: &Domain, target: &Target, audience: Audience, now:
     message(domain, target, audience, now).respond(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Message {
+fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Message {
     let name = target.called();
     let base = |kind, title: String, text: &str, tone| Message {
         kind,
@@ -33,8 +37,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
     match target.phase {
         Phase::Running => Message {
             parts: vec![Part::Percent(percent(target)), steps(ANSWERS, None)],
-            watch: watch(1_000, Some(1)),
-            stream: Some(stream(target)),
+            reload: Some(1),
             ..base(
                 "Starting",
                 format!("{name} is ready"),
@@ -44,8 +47,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
         },
         Phase::Starting => Message {
             parts: starting(target, audience, now),
-            watch: watch(2_000, Some(2)),
-            stream: Some(stream(target)),
+            reload: Some(RELOAD),
             ..base(
                 "Starting",
                 format!("{name} is starting"),
@@ -54,7 +56,7 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             )
         },
         Phase::Stopping => Message {
-            watch: watch(2_000, Some(2)),
+            reload: Some(RELOAD),
             ..base(
                 "Stopping",
                 format!("{name} is stopping"),
@@ -70,7 +72,6 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
         ),
         Phase::Failed => Message {
             parts: with_details(vec![blocker_part(target, audience), steps_of(target)], portal),
-            watch: watch(5_000, Some(15)),
             ..base(
                 "Failed",
                 format!("{name} cannot run"),
@@ -80,16 +81,14 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
         },
         Phase::Invalid => Message {
             parts: with_details(vec![blocker_part(target, audience)], portal),
-            watch: watch(5_000, Some(15)),
             ..base(
                 "Not valid",
                 format!("{name} is not valid"),
-                "The workspace starts when this is corrected.",
+                "The workspace starts when this is corrected. Then reload this page.",
                 Tone::Bad,
             )
         },
         Phase::Deleting => Message {
-            watch: watch(5_000, Some(15)),
             ..base(
                 "Deleted",
                 format!("{name} is being deleted"),
@@ -98,16 +97,6 @@ pub(super) fn message(domain: &Domain, target: &Target, audience: Audience, now:
             )
         },
     }
-}
-
-#[expect(clippy::unnecessary_wraps, reason = "what a notice holds")]
-fn watch(pause: u32, reload: Option<u32>) -> Option<Watch> {
-    Some(Watch { pause, reload })
-}
-
-/// Path of the start's events, on the workspace's own origin.
-fn stream(target: &Target) -> String {
-    format!("{}/_workspace/progress", target.site.prefix())
 }
 
 /// The first sentence about a start.
@@ -130,6 +119,7 @@ fn when_solved(target: &Target, audience: Audience) -> &'static str {
         Some(word) if audience == Audience::OwnerOrAdmin && needs_restart.contains(&word) => {
             "After a change, stop and start the workspace."
         }
+        _ if target.phase == Phase::Failed => "Reload this page when the problem is solved.",
         _ => "This page opens the workspace when the problem is solved.",
     }
 }
@@ -219,7 +209,6 @@ fn stopped(
             .collect(),
         parts: actions.map(Part::Actions).into_iter().collect(),
         forms_to,
-        watch: watch(5_000, None),
         ..base
     }
 }
@@ -268,3 +257,7 @@ fn steps(done: usize, stuck: Option<usize>) -> Part {
             .collect(),
     )
 }
+
+#[cfg(test)]
+#[path = "workspace_page_tests.rs"]
+mod tests;

@@ -4,15 +4,14 @@
 //!   the gateway makes it. `pairs`: Secrets with a certificate and its key.
 //! - `bounds`: limits of concurrent requests. `concurrency`: a limit shared fairly by holders. `throttle`: rate limits.
 //! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
-//! - `long_lived`: long-lived answers. `unvectored`: the stream that HTTP/2 writes to.
+//! - `unvectored`: the stream that HTTP/2 writes to.
 //!
 //! `axum::serve` has no TLS, no maximum age of a connection, and no limits of connections and HTTP/2 streams.
 //!
 //! Timeouts:
 //!
 //! - `handshake`: a TLS handshake, or the head of an HTTP/1.1 request (and so a silent connection).
-//! - `age` with its jitter: a connection. Then `aged`, or `long_lived` for a connection with an open stream, or `drain` when the
-//!   process ends, whatever the peer does.
+//! - `age` with its jitter: a connection. Then `aged`, or `drain` when the process ends, whatever the peer does.
 //! - `body`'s timeout: the body of a form. `router::ANSWER_TIMEOUT`: a request.
 //! - Two `PROBE`s: an HTTP/2 peer that answers no ping.
 
@@ -20,7 +19,6 @@ mod body;
 pub(crate) mod bounds;
 pub(crate) mod certificates;
 pub(crate) mod concurrency;
-mod long_lived;
 mod oversized;
 pub(crate) mod pairs;
 mod self_signed;
@@ -56,8 +54,6 @@ use tracing::{debug, warn};
 
 pub use self::bounds::{Bounds, Kind, Most, at_entrance, at_pages, at_routes};
 use self::certificates::TlsConfigs;
-pub use self::long_lived::LongLived;
-use self::long_lived::LongLivedAnswers;
 pub use self::oversized::Owners;
 pub use self::throttle::{Rate, Rates, Throttle};
 use self::unvectored::Unvectored;
@@ -82,8 +78,6 @@ pub struct Limits {
     pub jitter: Duration,
     /// Time for requests in progress after their connection was asked to close because of its age.
     pub aged: Duration,
-    /// The same for connections with an answer that is [`LongLived`], while it is open.
-    pub long_lived: Duration,
     /// The same when the process ends.
     pub drain: Duration,
 }
@@ -98,7 +92,6 @@ impl Default for Limits {
             age: Duration::from_secs(30),
             jitter: Duration::from_secs(10),
             aged: Duration::from_secs(10),
-            long_lived: Duration::from_secs(10),
             drain: Duration::from_secs(10),
         }
     }
@@ -202,7 +195,6 @@ impl Listener {
                     kind,
                     owners: Arc::clone(&owners),
                     headers: limits.headers as usize,
-                    long_lived: (limits.long_lived > limits.aged).then(Arc::default),
                 },
                 stop.clone(),
                 metrics.connection(name),
@@ -246,8 +238,6 @@ struct Requests<A> {
     owners: Arc<Owners>,
     /// Maximum bytes of headers.
     headers: usize,
-    /// Long-lived answers, where they are allowed.
-    long_lived: Option<Arc<LongLivedAnswers>>,
 }
 
 impl<A: Answers> Requests<A> {
@@ -264,7 +254,7 @@ impl<A: Answers> Requests<A> {
         } else {
             self.bounds.take(kind)
         };
-        let (router, taken, long_lived) = (self.router.clone(), self.headers, self.long_lived.clone());
+        let (router, taken) = (self.router.clone(), self.headers);
         let oversized = oversized::size(request.headers()) > taken;
         // For the rare case; the common path does not carry it.
         let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
@@ -278,9 +268,6 @@ impl<A: Answers> Requests<A> {
                 (Ok(permit), None) => {
                     let answer = router.answer(request).await;
                     drop(permit);
-                    if let Some(long_lived) = long_lived {
-                        long_lived.note(&answer);
-                    }
                     Ok(answer)
                 }
                 (Ok(reading), Some((bounds, _))) => {
@@ -324,7 +311,6 @@ async fn http2(
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
-    let long_lived = requests.long_lived.clone();
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -342,7 +328,7 @@ async fn http2(
         service_fn(move |request| requests.answer(request))
     ));
     let ask = http2::Connection::graceful_shutdown;
-    served(connection, ask, ask, limits, long_lived, stop).await
+    served(connection, ask, ask, limits, stop).await
 }
 
 async fn http1(
@@ -351,7 +337,6 @@ async fn http1(
     limits: Limits,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
-    let long_lived = requests.long_lived.clone();
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -385,7 +370,6 @@ async fn http1(
         |_| old.store(true, Ordering::Relaxed),
         ask,
         limits,
-        long_lived,
         stop,
     )
     .await
@@ -397,7 +381,6 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
     age: impl Fn(Pin<&mut C>),
     ask: impl Fn(Pin<&mut C>),
     limits: Limits,
-    long_lived: Option<Arc<LongLivedAnswers>>,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
     tokio::select! {
@@ -405,18 +388,10 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
         () = stop.cancelled() => {}
         () = sleep(lifetime(limits)) => {
             age(connection.as_mut());
-            let over = async {
-                sleep(limits.aged).await;
-                if let Some(long_lived) = long_lived && long_lived.are_under_way() {
-                    let _ = timeout(limits.long_lived.saturating_sub(limits.aged), long_lived.are_over()).await;
-                    // Time for the last answers to leave.
-                    sleep(limits.aged).await;
-                }
-            };
             tokio::select! {
                 ended = connection.as_mut() => return ended,
                 () = stop.cancelled() => {}
-                () = over => return Ok(()),
+                () = sleep(limits.aged) => return Ok(()),
             }
         }
     }

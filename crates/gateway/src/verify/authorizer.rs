@@ -12,7 +12,7 @@ use super::admit::AppState;
 use super::admit_token::{admit_token, challenged};
 use super::bearer::{self, SocketToken};
 use super::decision::{Admitted, Allow};
-use crate::index::{Domain, Target};
+use crate::index::Target;
 use crate::pages::Failure;
 use crate::session::Session;
 use crate::site::Site;
@@ -63,7 +63,7 @@ pub trait Authorizer: Send + Sync + 'static {
     fn is_valid(&self, grant: &Self::Grant) -> bool;
 }
 
-/// What admitted a websocket or another long-lived stream.
+/// What admitted a websocket.
 #[derive(Debug)]
 pub struct Grant {
     site: Site,
@@ -81,8 +81,7 @@ impl Authorizer for AppState {
     }
 
     async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
-        let is_own = |source: &Source<'_>, domain: &Domain| source.is_from(&domain.origin_of(site));
-        let entered = self.enter(site, headers, is_own);
+        let entered = self.enter(site, headers);
         let (allow, grant) = self.about(headers, entered).await?;
         Ok((allow.target().clone(), grant))
     }
@@ -106,17 +105,12 @@ impl Authorizer for AppState {
 }
 
 impl AppState {
-    /// Decides about a request for a long-lived stream of `site`: by ticket, or by token when there is no ticket. `is_own`: whether
-    /// the request's origin is allowed together with a ticket.
+    /// Decides about a request for a websocket of `site`: by ticket from its own pages, or by token when there
+    /// is no ticket.
     ///
     /// # Errors
     /// The refusal to answer with. An unknown site gets the answer for a missing ticket.
-    pub(crate) async fn enter(
-        &self,
-        site: &Site,
-        headers: &HeaderMap,
-        is_own: impl FnOnce(&Source<'_>, &Domain) -> bool,
-    ) -> Result<(Allow, Grant), Response> {
+    async fn enter(&self, site: &Site, headers: &HeaderMap) -> Result<(Allow, Grant), Response> {
         let domain = self.domain()?;
         let source = Source::of(headers).map_err(Failure::from)?;
         let ticket = cookies::find(headers, site.ticket()).map_err(Failure::from)?;
@@ -136,7 +130,7 @@ impl AppState {
             let grant = Grant::of(&allow, Some(held));
             return Ok((allow, grant));
         };
-        if !is_own(&source, &domain) {
+        if !source.is_from(&domain.origin_of(site)) {
             return Err(Failure::CrossOrigin.into());
         }
         match self.admit(site, ticket, headers).await {
@@ -155,7 +149,7 @@ impl AppState {
     }
 
     /// The rule that still admits the user of `grant`, if one does. Reads memory only.
-    pub(crate) fn stays(&self, grant: &Grant) -> Option<Allow> {
+    fn stays(&self, grant: &Grant) -> Option<Allow> {
         let session = match &grant.token {
             Some(held) => held.session(self.freshness.grace()),
             None => self.sessions.peek(grant.session.id),

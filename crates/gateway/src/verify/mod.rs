@@ -31,7 +31,6 @@ use self::admit::Admission;
 pub use self::admit::AppState;
 use self::admit_token::{admit_token, challenged};
 pub use self::authorizer::Authorizer;
-pub(crate) use self::authorizer::Grant;
 pub use self::bearer::{Bearer, Settings as BearerSettings};
 use self::decision::{Admitted, Allow};
 pub use self::request::forwarded::Forwarded;

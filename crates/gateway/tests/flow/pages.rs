@@ -60,8 +60,7 @@ async fn the_owner_sees_the_blocker_and_other_users_that_there_is_one() {
         .await;
     assert_eq!(fetched.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(fetched.headers["retry-after"], "1");
-    assert_eq!(fetched.json()["page"]["cause"], "ImagePullFailed:");
-    assert_eq!(fetched.headers["etag"], own.headers["etag"]);
+    assert_eq!(fetched.json()["error"], "WorkspaceNotReady");
 
     let other = alice.step(&format!("{}/lab", origin(OPEN))).await;
     assert_eq!(other.status, StatusCode::SERVICE_UNAVAILABLE);
@@ -82,6 +81,46 @@ async fn the_owner_sees_the_blocker_and_other_users_that_there_is_one() {
             answer.body
         );
     }
+}
+
+#[tokio::test]
+async fn the_page_of_a_starting_workspace_reloads_where_it_is_and_that_of_a_stopped_or_failed_one_does_not() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.browser("alice");
+    let address = format!("{}/lab/tree/a?reset=1", origin(LAB));
+    assert!(alice.open(&address).await.is_inside());
+    for (phase, reload) in [
+        (Phase::Starting, Some(3)),
+        (Phase::Stopping, Some(3)),
+        (Phase::Stopped, None),
+        (Phase::Failed, None),
+        (Phase::Invalid, None),
+        (Phase::Deleting, None),
+    ] {
+        fixture.publish(vec![Target {
+            phase,
+            endpoint: None,
+            ..target(LAB, "alice", AccessType::OwnerOnly)
+        }]);
+        let page = alice.step(&address).await;
+        assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE, "{phase:?}");
+        is_page(&page);
+        // Without an address in it, the browser loads the address that it shows.
+        let refresh = reload.map(|seconds| format!("<meta http-equiv=\"refresh\" content=\"{seconds}\">"));
+        assert_eq!(
+            page.body.contains("http-equiv"),
+            refresh.is_some(),
+            "{phase:?}: {}",
+            page.body
+        );
+        assert!(
+            refresh.is_none_or(|refresh| page.body.contains(&refresh)),
+            "{phase:?}: {}",
+            page.body
+        );
+    }
+    fixture.publish(vec![target(LAB, "alice", AccessType::OwnerOnly)]);
+    assert!(alice.open(&address).await.is_inside());
 }
 
 #[tokio::test]

@@ -480,9 +480,6 @@ async fn the_portal_has_no_websockets_and_no_service_worker_and_leaves_the_gatew
         StatusCode::SERVICE_UNAVAILABLE,
         "the portal itself is elsewhere"
     );
-    let progress = format!("{ORIGIN}/_workspace/progress");
-    let answer = fixture.page(Method::GET, &progress, lines, String::new()).await;
-    assert!(answer.status.is_client_error(), "{answer:?}");
 }
 
 #[tokio::test]

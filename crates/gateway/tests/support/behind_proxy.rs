@@ -7,7 +7,6 @@ use axum::Router;
 use gateway::index::Index;
 use gateway::index::Routes;
 use gateway::login;
-use gateway::login::progress;
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
 use gateway::router::{self, Entrance, Gate, RouteProvider};
@@ -60,8 +59,7 @@ impl Behind<AppState> {
             index: Arc::clone(&app.index),
             strip: app.strip.clone(),
             auth: login::auth(Arc::clone(app)),
-            own_paths: login::workspace(Arc::clone(app))
-                .merge(progress::routes(Arc::clone(app), CancellationToken::new())),
+            own_paths: login::workspace(Arc::clone(app)),
             limits: Limits::default(),
             other_proxies: vec![],
         }

@@ -13,7 +13,6 @@ use gateway::index::Follower;
 use gateway::index::Freshness;
 use gateway::index::{Domain, Index, Snapshot, Target};
 use gateway::login;
-use gateway::login::progress;
 use gateway::metrics::Metrics;
 use gateway::oidc::HttpClient;
 use gateway::oidc::Mapping;
@@ -334,7 +333,7 @@ impl Fixture {
             index,
             app.clone(),
             login::auth(app.clone()),
-            login::workspace(app.clone()).merge(progress::routes(app.clone(), CancellationToken::new())),
+            login::workspace(app.clone()),
         );
         Self {
             server,

@@ -10,7 +10,6 @@ pub(crate) mod behind_proxy;
 pub(crate) mod behind_traefik;
 pub(crate) mod browser;
 pub(crate) mod chart;
-pub(crate) mod events;
 pub(crate) mod fake_authorizer;
 pub(crate) mod fixture;
 pub(crate) mod other_proxy;

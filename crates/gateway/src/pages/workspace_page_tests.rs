@@ -1,0 +1,69 @@
+//! What the page says of a blocked start, and when it loads itself anew.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::index::StatusDetail;
+
+fn target(phase: Phase, reason: &str) -> Target {
+    Target {
+        phase,
+        status_detail: Some(Arc::new(StatusDetail {
+            reason: reason.into(),
+            ..StatusDetail::default()
+        })),
+        ..Target::lab()
+    }
+}
+
+fn shown(phase: Phase, reason: &str, audience: Audience) -> Message {
+    message(
+        &Domain::new("ws.example", 443),
+        &target(phase, reason),
+        audience,
+        0,
+    )
+}
+
+#[test]
+fn a_page_says_that_it_opens_only_where_it_does() {
+    for phase in [Phase::Starting, Phase::Failed] {
+        let opens = match phase {
+            Phase::Failed => "Reload this page when the problem is solved",
+            _ => "This page opens the workspace when the problem is solved",
+        };
+        let restart = "After a change, stop and start";
+        for word in [
+            reason::CONTAINER_EXITED,
+            reason::CRASH_LOOPING,
+            reason::OOM_KILLED,
+            reason::POST_START_HOOK_FAILED,
+        ] {
+            let own = shown(phase, word, Audience::OwnerOrAdmin).text.join(" ");
+            assert!(own.contains(restart) && !own.contains(opens), "{own}");
+            // The text would name the reason.
+            let guests = shown(phase, word, Audience::Viewer).text.join(" ");
+            assert!(guests.contains(opens) && !guests.contains(restart), "{guests}");
+        }
+        let own = shown(phase, reason::IMAGE_PULL_FAILED, Audience::OwnerOrAdmin)
+            .text
+            .join(" ");
+        assert!(own.contains(opens) && !own.contains(restart), "{own}");
+    }
+}
+
+#[test]
+fn scheduling_is_over_only_where_the_pod_has_a_node() {
+    let done = |word: &str| steps_done(&target(Phase::Failed, word));
+    for word in [
+        reason::STORAGE_CLASS_NOT_FOUND,
+        reason::VOLUME_UNBOUND,
+        reason::VOLUME_IN_USE,
+        reason::VOLUME_OF_ANOTHER_WORKSPACE,
+        reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
+    ] {
+        assert_eq!(done(word), (0, Some(1)), "{word}");
+    }
+    assert_eq!(done(reason::VOLUME_ATTACH_FAILED), (1, Some(1)));
+    assert_eq!(done(reason::IMAGE_PULL_FAILED), (2, Some(2)));
+}
