@@ -13,14 +13,12 @@ use kube::Resource;
 use kube::config::Kubeconfig;
 use serde_json::Value;
 
-use crate::args::{Cli, Connection, JSONPATH};
+use crate::args::{Cli, Connection};
 use crate::cluster::Cluster;
 use crate::console::{Text, plain};
 
 /// Cobra's directive: offer no file names.
 const NO_FILES: &str = ":4";
-/// Cobra's directive: offer no file names, and add no space.
-const NO_SPACE: &str = ":6";
 /// Cobra's directive: offer file names.
 const FILES: &str = ":0";
 
@@ -67,8 +65,7 @@ pub async fn complete(words: &[String], out: &mut dyn Write) -> std::io::Result<
         let tab = if description.is_empty() { "" } else { "\t" };
         out.data(&format!("{}{tab}{}\n", plain(word), plain(description)))?;
     }
-    let is_open = fitting.len() == 1 && fitting[0] == JSONPATH;
-    writeln!(out, "{}", if is_open { NO_SPACE } else { directive })
+    writeln!(out, "{directive}")
 }
 
 fn candidates(words: &[String]) -> Candidates {

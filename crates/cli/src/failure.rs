@@ -1,7 +1,6 @@
 //! Error -> message for the user and exit code (pure).
 
 use kube::core::Status;
-use rules::Violations;
 
 /// Exit codes; 0 is success.
 pub mod exit_code {
@@ -21,9 +20,6 @@ pub enum Failure {
     /// Two flags contradict each other.
     #[error("{0}")]
     Usage(String),
-    /// The flags break rules that hold in every cluster.
-    #[error("{}", refused(.0))]
-    Invalid(Violations),
     /// A manifest breaks rules.
     #[error("{}", listed(.lines))]
     Manifest {
@@ -90,7 +86,7 @@ impl Failure {
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Invalid(_) | Self::Manifest { by_server: false, .. } => exit_code::USAGE,
+            Self::Usage(_) | Self::Manifest { by_server: false, .. } => exit_code::USAGE,
             Self::NotAsWanted { .. } | Self::Explained => exit_code::NOT_AS_WANTED,
             Self::TimedOut { .. } => exit_code::TIMED_OUT,
             Self::Several { code, .. } => *code,
@@ -166,15 +162,6 @@ fn refusal(status: &Status) -> String {
     listed(&causes)
 }
 
-/// The same message for rules that are checked before any request.
-fn refused(violations: &Violations) -> String {
-    let lines: Vec<_> = violations
-        .iter()
-        .map(|violation| line(&violation.field, &violation.detail()))
-        .collect();
-    listed(&lines)
-}
-
 fn listed(lines: &[String]) -> String {
     format!("the workspace is refused:\n{}", lines.join("\n"))
 }
@@ -189,7 +176,7 @@ fn line(field: &str, message: &str) -> String {
     }
 }
 
-pub(crate) fn flag_of(field: &str) -> Option<&'static str> {
+fn flag_of(field: &str) -> Option<&'static str> {
     Some(match field {
         "metadata.name" => "NAME",
         "spec.displayName" => "--display-name",

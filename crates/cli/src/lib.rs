@@ -6,16 +6,14 @@
 //! - `complete`: completion of command lines in a shell
 //! - `commands`: one file per command
 //! - `cluster`: connection and requests
-//! - `template`: tests and comparison of templates
+//! - `comparison`: two templates -> what differs, and whom the second refuses
 //! - `lint`: checks of manifests without a cluster
 //! - `object`: flags -> the object to create
 //! - `manifest`: text -> the object to create, or errors with lines
-//! - `judge`: rules that need no template
 //! - `output`: objects -> text as kubectl prints it
 //! - `console`: output streams, which nothing that others wrote controls, and answers to questions
 //! - `failure`: errors, messages, exit codes
 //! - `args`: the command line
-//! - `jsonpath`: kubectl's `JSONPath`
 //! - `duration`: kubectl's durations
 
 // Everything that is shown goes through `console`.
@@ -24,18 +22,16 @@
 pub mod args;
 mod cluster;
 mod commands;
+mod comparison;
 mod complete;
 mod console;
 mod duration;
 mod failure;
-mod jsonpath;
-mod judge;
 mod lint;
 mod manifest;
 mod object;
 mod output;
 pub mod run;
-mod template;
 
 pub use cluster::Cluster;
 pub use complete::complete;

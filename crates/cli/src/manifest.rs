@@ -1,11 +1,10 @@
 //! Text of a workspace's manifest -> the object to send, or each broken rule with its line (pure).
 
+use rules::Violation;
 use rules::manifest::{self, Document, Finding};
-use rules::{Violation, Violations};
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::judge;
 
 /// Annotation of what only Helm runs.
 const HELM_HOOK: &str = "helm.sh/hook";
@@ -17,7 +16,7 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the one workspace of a text that fits the rules which need no cluster.
+    /// Reads the one workspace of a text.
     pub(crate) fn read(file: &str, text: &str) -> Result<Self, Failure> {
         let read = manifest::workspace(text);
         let document = read.map_err(|findings| refused(file, &findings))?.document;
@@ -26,15 +25,10 @@ impl Manifest {
             document,
         };
         let object = found.object();
-        let mut violations = Vec::from_iter(hook(&object));
-        let by_rules = judge::violations_of_manifest(&object);
-        violations.extend(by_rules.iter().flat_map(Violations::iter).cloned());
-        if violations.is_empty() {
-            return Ok(found);
+        match hook(&object) {
+            None => Ok(found),
+            Some(violation) => Err(refused(file, &[found.document.finding(&violation)])),
         }
-        let mut findings: Vec<_> = violations.iter().map(|it| found.document.finding(it)).collect();
-        findings.sort_by_key(|finding| finding.place);
-        Err(refused(file, &findings))
     }
 
     /// The object as it is written, without a status.
@@ -138,34 +132,22 @@ mod tests {
 
     #[test]
     fn each_broken_rule_has_its_line() {
-        let failure = read("spec:\n  displayName: d\n  colour: red\n  port: 80\n")
+        let failure = read("spec:\n  displayName: d\n  colour: red\n  size: 80\n")
             .err()
             .unwrap();
         assert_eq!(
             failure.to_string(),
             "the workspace is refused:\n\
              * a.yaml:7:3: spec.colour: is an unknown field: see `kubectl explain workspace.spec`\n\
-             * a.yaml:8:9: spec.port: \"80\" is less than the minimum 1024: choose 1024 to 65535"
+             * a.yaml:8:3: spec.size: is an unknown field: see `kubectl explain workspace.spec`"
         );
         assert_eq!(failure.code(), crate::exit_code::USAGE);
-        let failure =
-            read("  annotations:\n    helm.sh/hook: test\nspec: {displayName: d, storage: {size: 10}}\n");
+        let failure = read("  annotations:\n    helm.sh/hook: test\nspec: {displayName: d}\n");
         let text = failure.err().unwrap().to_string();
         assert!(
             text.contains("* a.yaml:6:19: metadata.annotations[helm.sh/hook]: \"test\" makes it a hook"),
             "{text}"
         );
-        assert!(
-            text.contains("* a.yaml:7:40: spec.storage.size: \"10\" "),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn references_that_only_a_webhook_attests_are_not_refused() {
-        let text =
-            "spec:\n  displayName: d\n  env: [{name: A, valueFrom: {secretKeyRef: {name: s, key: k}}}]\n";
-        assert!(read(text).is_ok());
     }
 
     #[test]

@@ -90,7 +90,6 @@ pub(crate) fn object(object: &Value, format: &Format) -> Result<String, Failure>
             Ok(text) if text.contains(is_unescaped) => json(&shown),
             text => text.map_err(anyhow::Error::from),
         },
-        Format::Jsonpath(template) => return template.render(object).map_err(Failure::Usage),
     };
     let text = text.map_err(|error| Failure::Other(error.context("the object cannot be printed")))?;
     Ok(text.trim_end().to_owned() + "\n")

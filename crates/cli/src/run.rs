@@ -41,11 +41,6 @@ pub async fn workspace(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failu
     if let Command::Lint(args) = &cli.command {
         return commands::lint(args, console);
     }
-    if let Command::Explain(args) = &cli.command
-        && args.offline
-    {
-        return commands::explain_offline(args, console);
-    }
     if let Command::Template(args) = &cli.command
         && let Some(outcome) = commands::template_offline(args, console).await
     {

@@ -63,7 +63,6 @@ fn bash_offers_commands_flags_and_values() {
     assert_eq!(offered(&["stop", "--wai"]), ["--wait"]);
     assert_eq!(offered(&["logs", "demo", "--prev"]), ["--previous"]);
     assert_eq!(offered(&["template", "sh"]), ["show"]);
-    assert_eq!(offered(&["lint", "--output", "sa"]), ["sarif"]);
     assert_eq!(offered(&["completion", "z"]), ["zsh"]);
     assert_eq!(offered(&["no-such-command", "--wai"]), Vec::<String>::new());
 }
@@ -90,7 +89,6 @@ fn zsh_completes_commands_flags_and_values() {
         ("template sh", "template show"),
         ("stop --wai", "stop --wait"),
         ("logs demo --prev", "logs demo --previous"),
-        ("lint --output sa", "lint --output sarif"),
     ] {
         let output = Command::new("zsh")
             .args(["-f", "-c", TYPE, "zsh", script.to_str().unwrap()])

@@ -131,15 +131,9 @@ fn a_manifest_is_shown_as_it_is_written() {
         out(&output),
         "workspace.workspaces.jupyter.org/demo created (dry run)\n"
     );
-    let output = run(&[
-        "create",
-        "-f",
-        file.path(),
-        "--dry-run=client",
-        "-o",
-        "jsonpath={.spec}",
-    ]);
-    assert_eq!(out(&output), r#"{"displayName":"d"}"#);
+    let output = run(&["create", "-f", file.path(), "--dry-run=client", "-o", "json"]);
+    let shown: serde_json::Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(shown["spec"], serde_json::json!({"displayName": "d"}));
 }
 
 #[test]

@@ -14,7 +14,6 @@ mod further;
 mod input;
 mod offline;
 mod process;
-mod reports;
 mod server;
 mod socket;
 mod template;
@@ -311,37 +310,6 @@ async fn a_client_dry_run_needs_no_cluster() {
         text.contains("kind: Workspace") && text.contains("name: demo"),
         "{text}"
     );
-}
-
-#[tokio::test]
-async fn flags_that_break_a_rule_are_refused_without_a_request() {
-    for mode in ["client", "server", "none"] {
-        let dry_run = format!("--dry-run={mode}");
-        let line = [
-            "x",
-            "demo",
-            &dry_run,
-            "--display-name",
-            "a\nb",
-            "--template",
-            "My Template",
-            "--kubeconfig",
-            "/nowhere",
-        ];
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let refused = create(&CreateArgs::parse_from(line), &mut console(&mut out, &mut err)).await;
-        let failure = refused.unwrap_err();
-        assert_eq!(failure.code(), exit_code::USAGE);
-        assert_eq!(
-            failure.to_string(),
-            "the workspace is refused:\n\
-             * spec.displayName (--display-name): \"a\\nb\" is no line of plain text: leave out line breaks, other control characters, \
-             and marks that change the reading direction\n\
-             * spec.templateRef (--template): \"My Template\" is no name of an object: use lower-case letters, digits, '-' and '.', with a \
-             letter or digit at both ends and around each '.'"
-        );
-        assert!(out.is_empty() && err.is_empty());
-    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@
 //! - `manifest`: YAML with the place of each field.
 //! - `form`: the form for a workspace.
 //! - `admission`: whether a workspace may run.
-//! - `validate`: all violations of an object: rules, schema, disks.
+//! - `validate`: all violations of an object: rules, disks.
 //! - `routes`: route objects of a workspace.
 //! - `effective`: defaults, variables, and the values that a workspace effectively has.
 //! - `settings`: the installation's settings.
@@ -52,5 +52,5 @@ pub use effective::{Effective, Given, Home, PodFields, effective, profile_name};
 pub use explain::{consequence, progress};
 pub use quantity::{Quantity, QuantityError};
 pub use settings::{ImageMirror, PodIdentifiers, Settings};
-pub use validate::{claims, schema};
+pub use validate::claims;
 pub use violation::{Violation, Violations};

@@ -51,23 +51,16 @@ async fn other_methods_paths_and_sizes_are_refused() {
 }
 
 #[tokio::test]
-async fn what_the_schema_refuses_by_a_pattern_is_described_before_without_a_call() {
+async fn what_the_schema_refuses_is_left_to_it_and_looks_nothing_up() {
     let webhook = Cluster::default().webhook();
-    let wrong = workspace(json!({"templateRef": "Big_One", "storage": {"size": "10 GB"}}));
+    let wrong = workspace(json!({"templateRef": "Big_One", "storage": "10 GB"}));
     let answer = webhook.mutate_create("alice", &wrong).await;
-    assert!(!answer.allowed);
-    assert_eq!(answer.code, 422);
-    for message in [
-        r#"spec.templateRef: "Big_One" is no name of an object: "#,
-        r#"spec.storage.size: "10 GB" is no amount: write "#,
-    ] {
-        assert!(answer.message.contains(message), "{}", answer.message);
-    }
+    assert!(answer.allowed, "{answer:?}");
     assert_eq!(webhook.calls(), []);
     assert!(
         webhook
             .metrics()
-            .contains(r#"jupyter_k8s_webhook_requests_total{webhook="mutate",result="refused"} 1"#)
+            .contains(r#"jupyter_k8s_webhook_requests_total{webhook="mutate",result="patched"} 1"#)
     );
 }
 

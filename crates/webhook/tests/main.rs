@@ -10,7 +10,6 @@ mod defaults;
 mod disks;
 mod http_surface;
 mod limits;
-mod malformed;
 mod ownership;
 mod public_access;
 mod public_ownership;

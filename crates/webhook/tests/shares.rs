@@ -231,6 +231,6 @@ async fn a_share_stored_before_a_rule_can_be_ended_but_not_made_anew() {
     ended["spec"]["expiresAt"] = json!("2026-01-01T00:00:00Z");
     let answer = webhook.validate_update("alice", &stored, &ended).await;
     assert!(answer.allowed, "{answer:?}");
-    ended["spec"]["subjects"] = json!([{"kind": "User", "name": "system:anonymous"}]);
+    ended["spec"]["subjects"] = json!([{"kind": "User", "name": "bob\t"}]);
     assert_eq!(webhook.validate_update("alice", &stored, &ended).await.code, 422);
 }

@@ -43,9 +43,9 @@ pub async fn kubectl_by(kubeconfig: &Path, arguments: &[&str]) -> anyhow::Result
 }
 
 /// Runs kubectl as `user` with a manifest on its standard input, for `-f -`.
-pub async fn kubectl_with(user: &str, arguments: &[&str], manifest: &Value) -> anyhow::Result<Outcome> {
+pub async fn kubectl_with(user: &str, arguments: &[&str], manifest: &str) -> anyhow::Result<Outcome> {
     let kubeconfig = &Environment::get()?.user(user)?.kubeconfig;
-    run(kubeconfig, arguments, Some(manifest)).await
+    run_with(kubeconfig, arguments, Some(manifest)).await
 }
 
 /// Runs kubectl as an administrator.

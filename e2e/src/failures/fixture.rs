@@ -13,13 +13,10 @@ use api::{
     names,
     workspace::Phase,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use k8s_openapi::{
     NamespaceResourceScope,
-    api::{
-        core::v1::{Event as CoreEvent, Pod},
-        events::v1::Event,
-    },
+    api::{core::v1::Pod, events::v1::Event},
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
@@ -220,29 +217,6 @@ impl Fixture {
         Ok(Moment::written(&written_pod))
     }
 
-    /// Writes a Warning Event about an object, like its controller would. Returns when the API server accepted it.
-    pub async fn warn_about(
-        &self,
-        kind: &str,
-        name: &str,
-        uid: Option<String>,
-        reason: &str,
-        message: &str,
-    ) -> anyhow::Result<Option<Moment>> {
-        let time = Timestamp::now();
-        let now = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let event: CoreEvent = self
-            .make(json!({
-                "metadata": {"name": format!("staged-{}", time.as_nanosecond())},
-                "involvedObject": {"apiVersion": "v1", "kind": kind, "namespace": self.namespace(), "name": name, "uid": uid},
-                "type": "Warning", "reason": reason, "message": message,
-                "source": {"component": "attachdetach-controller"},
-                "firstTimestamp": now, "lastTimestamp": now, "count": 1,
-            }))
-            .await?;
-        Ok(Moment::written(&event))
-    }
-
     /// Waits until `Degraded` has this reason and a message with all of these texts. Checks the maximum time since the evidence, and then
     /// that portal, plugin and gateway give the same explanation.
     pub async fn reports(
@@ -335,18 +309,6 @@ impl Fixture {
         self.edit(spec).await?;
         self.reached(Phase::Stopped).await?;
         self.edit(json!({"desiredStatus": "Running"})).await
-    }
-
-    /// Creates an object in the namespace, as alice, who gets the permission to create this kind.
-    pub async fn make_as_alice<K>(&self, object: Value) -> anyhow::Result<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
-        K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
-    {
-        self.allow_alice::<K>("create").await?;
-        let object: K = serde_json::from_value(object)?;
-        let objects = Api::<K>::namespaced(cluster::user(OWNER).await?, self.namespace());
-        Ok(objects.create(&PostParams::default(), &object).await?)
     }
 
     /// Allows alice this verb on all objects of a kind.

@@ -10,7 +10,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use api::Workspace;
 use reqwest::{
     Certificate, Client, Method, RequestBuilder, Response, Url,
     cookie::{CookieStore, Jar},
@@ -19,7 +18,7 @@ use reqwest::{
     redirect,
 };
 
-use crate::{Environment, objects::workspace, test_run::sign_in_lock, wait};
+use crate::{Environment, test_run::sign_in_lock, wait};
 
 /// An HTTP client with a cookie jar, like one browser profile.
 #[derive(Clone, Debug)]
@@ -226,18 +225,6 @@ impl HttpSession {
             ))
         })
         .await
-    }
-
-    /// Submits the form that starts a stopped workspace, without following a redirect.
-    pub async fn press_start(&self, workspace: &Workspace) -> anyhow::Result<Response> {
-        let environment = Environment::get()?;
-        let auth = environment.origin(&environment.auth_host());
-        let form = self
-            .without_redirects()?
-            .request(Method::POST, &format!("{auth}/start"))
-            .header(header::ORIGIN, &auth)
-            .form(&[("host", workspace::host(workspace)?)]);
-        Ok(form.send().await?)
     }
 
     /// Signs out at the identity provider itself, with the form on its page.

@@ -41,10 +41,10 @@ async fn a_workspace_out_of_bounds_is_stored_with_warnings_and_gets_no_pod() -> 
     let secret =
         json!({"env": [{"name": "S", "valueFrom": {"secretKeyRef": {"name": "theirs", "key": "k"}}}]});
     for (refused, expected) in [
-        (forged, "names another owner"),
+        (forged, "is another owner"),
         (manifest(&scratch, &secret), "needs a permission that you lack"),
     ] {
-        let outcome = command::kubectl_with("alice", &["create", "-f", "-"], &refused).await?;
+        let outcome = command::kubectl_with("alice", &["create", "-f", "-"], &refused.to_string()).await?;
         anyhow::ensure!(
             outcome.code != 0 && outcome.stderr.contains(expected),
             "{outcome:?}"
@@ -52,7 +52,7 @@ async fn a_workspace_out_of_bounds_is_stored_with_warnings_and_gets_no_pod() -> 
     }
     let limits = json!({"resources": {"limits": {"cpu": "2"}}});
     let greedy = manifest(&scratch, &limits);
-    let outcome = command::kubectl_with("alice", &["create", "-f", "-"], &greedy).await?;
+    let outcome = command::kubectl_with("alice", &["create", "-f", "-"], &greedy.to_string()).await?;
     anyhow::ensure!(outcome.code == 0, "{outcome:?}");
     for expected in ["Warning: spec.image", "Warning: spec.resources.limits.cpu"] {
         anyhow::ensure!(outcome.stderr.contains(expected), "{expected}: {outcome:?}");

@@ -1,6 +1,6 @@
 //! Annotations of pods, and the last user who changed a workspace.
 
-use api::{Workspace, WorkspaceTemplate, names};
+use api::{Workspace, names};
 use e2e::{
     cluster::{self, Scratch},
     objects::{template, workspace},
@@ -48,47 +48,6 @@ async fn a_workspace_sets_only_annotations_that_its_template_allows_and_its_last
     .await?;
     the_last_user_of_a_workspace_is_recorded_and_cannot_be_forged(&scratch).await?;
     template::finish(scratch).await
-}
-
-#[tokio::test]
-async fn a_template_s_annotations_keep_autoscalers_away_and_weaken_no_security() -> anyhow::Result<()> {
-    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    let made = |rest: Value| {
-        let (templates, dry) = (templates.clone(), dry.clone());
-        async move {
-            let mut spec = rest;
-            spec["displayName"] = json!("T");
-            spec["defaultImage"] = json!("uv");
-            let template = json!({"metadata": {"name": "e2e-annotations"}, "spec": spec});
-            let made = templates.create(&dry, &serde_json::from_value(template)?).await;
-            anyhow::Ok(made.err().map(|error| error.to_string()).unwrap_or_default())
-        }
-    };
-    let base = |key: &str| json!({"baseAnnotations": [{"name": key, "value": "false"}]});
-    assert_eq!(
-        made(base("cluster-autoscaler.kubernetes.io/safe-to-evict")).await?,
-        ""
-    );
-    assert_eq!(made(base("karpenter.sh/do-not-disrupt")).await?, "");
-    for (rest, field) in [
-        (
-            base("seccomp.security.alpha.kubernetes.io/pod"),
-            "spec.baseAnnotations[0].name",
-        ),
-        (base(names::CREATED_BY), "spec.baseAnnotations[0].name"),
-        (
-            json!({"allowedPodAnnotations": ["kubernetes.io/"]}),
-            "spec.allowedPodAnnotations[0]",
-        ),
-    ] {
-        let refusal = made(rest).await?;
-        assert!(refusal.contains(field), "{refusal}");
-    }
-    Ok(())
 }
 
 async fn the_last_user_of_a_workspace_is_recorded_and_cannot_be_forged(

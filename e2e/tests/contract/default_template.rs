@@ -56,7 +56,7 @@ async fn a_name_alone_makes_a_workspace_of_the_namespace_s_default_template() ->
         spec.remove("desiredStatus");
     }
     let replace = ["replace", "-n", &scratch.namespace, "-f", "-"];
-    let outcome = kubectl_with("alice", &replace, &manifest).await?;
+    let outcome = kubectl_with("alice", &replace, &manifest.to_string()).await?;
     assert_eq!(outcome.code, 0, "{outcome:?}");
     let replaced = workspaces.get("lab").await?;
     assert_eq!(replaced.spec, stopped.spec);

@@ -1,289 +1,243 @@
-//! Manifests with common errors -> a line per error, all at once.
-//!
-//! Each line has field, value, rule and remedy. `kubectl apply` shows the same lines, and so does `kubectl workspace lint` without a
-//! cluster.
+//! Broken manifests, by kubectl, plugin and portal -> each refusal names the field and what is allowed.
 
-use std::path::Path;
-
-use anyhow::Context as _;
-use api::names::GROUP;
 use e2e::{
-    cluster::{self, Scratch},
-    command::kubectl_with,
+    cluster::Scratch,
+    command::{Outcome, kubectl_with},
     objects::template,
+    portal::Portal,
+    wait,
 };
-use kube::{
-    Api,
-    api::{ApiResource, DynamicObject, PostParams},
-    core::GroupVersionKind,
-};
-use serde_json::{Value, json};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use serde_json::json;
 
-/// Texts of the API server's own messages, which users should not see.
-const RAW_SCHEMA_TEXTS: [&str; 4] = ["Invalid value", "must be of type", "should match", "<nil>"];
+/// Manifests that are sent at once.
+const AT_ONCE: usize = 4;
+/// What no refusal may contain.
+const NEVER: [&str; 3] = ["panicked", "Internal Server Error", "error calling include"];
 
-/// A wrong manifest, and the start of each line about it.
-type Case = (Value, &'static [&'static str]);
-
-/// The lines of a refusal by kubectl, without its prefix.
-async fn lines_of_kubectl(manifest: &Value) -> anyhow::Result<Vec<String>> {
-    let outcome = kubectl_with("alice", &["apply", "--dry-run=server", "-f", "-"], manifest).await?;
-    anyhow::ensure!(outcome.code == 1, "{manifest}: {outcome:?}");
-    let (_, causes) = outcome.stderr.split_once(" is invalid: ").unwrap_or_default();
-    let lines = causes.lines().map(|line| line.trim().trim_start_matches("* "));
-    Ok(lines.filter(|line| !line.is_empty()).map(str::to_owned).collect())
+/// Text of a manifest, part of the field's name, and words about what is allowed: those of the API server, or those of whoever says it
+/// before.
+struct Case {
+    manifest: String,
+    field: &'static str,
+    words: &'static [&'static str],
 }
 
-/// The causes of the API server's refusal, as kubectl writes them.
-async fn lines(manifest: &Value) -> anyhow::Result<Vec<String>> {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(
-        GROUP,
-        "v1alpha1",
-        &text(&manifest["kind"]),
-    ));
-    let namespace = text(&manifest["metadata"]["namespace"]);
-    let alice = Api::<DynamicObject>::namespaced_with(cluster::user("alice").await?, &namespace, &resource);
-    let dry = PostParams {
-        dry_run: true,
-        ..PostParams::default()
+/// A workspace of the template with these lines in its spec.
+fn spec(scratch: &Scratch, lines: &str, field: &'static str, words: &'static [&'static str]) -> Case {
+    let name = if lines.contains("displayName") {
+        ""
+    } else {
+        "  displayName: d\n"
     };
-    let made = alice
-        .create(&dry, &serde_json::from_value(manifest.clone())?)
-        .await;
-    match made {
-        Err(kube::Error::Api(status)) if status.reason == "Invalid" => {
-            let causes = status.details.iter().flat_map(|details| &details.causes);
-            Ok(causes
-                .map(|cause| format!("{}: {}", cause.field, cause.message))
-                .collect())
-        }
-        other => anyhow::bail!("{manifest}: {other:?}"),
+    let rest: String = lines.lines().flat_map(|line| ["  ", line, "\n"]).collect();
+    Case {
+        manifest: format!(
+            "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata:\n  name: wrong\n  namespace: {0}\nspec:\n  \
+             templateRef: {0}\n{name}{rest}",
+            scratch.namespace
+        ),
+        field,
+        words,
     }
 }
 
-/// What lint finds without a cluster, in the order of the file.
-async fn lines_of_lint(manifest: &Value, template: Option<&Path>) -> anyhow::Result<Vec<String>> {
-    let mut arguments = vec!["workspace", "lint", "-", "--output", "json"];
-    if let Some(template) = template {
-        let file = template.to_str().context("a path that is no text")?;
-        arguments.extend(["--template", file]);
-    }
-    let outcome = kubectl_with("alice", &arguments, manifest).await?;
-    let report: Value = serde_json::from_str(&outcome.stdout).with_context(|| format!("{outcome:?}"))?;
-    anyhow::ensure!(report["checked"] == 1, "{report}");
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let problems = report["problems"].as_array().into_iter().flatten();
-    let lines = problems.map(|problem| format!("{}: {}", text(&problem["field"]), text(&problem["message"])));
-    Ok(lines.collect())
-}
-
-/// Values that the API server refuses and lint does not check: labels and annotations, by Kubernetes' own rules.
-fn not_judged_by_lint() -> [(Value, &'static str); 3] {
+/// Shapes, which the API server judges by the schema, and a type that does not fit by whoever reads the object first.
+fn shapes(scratch: &Scratch) -> Vec<Case> {
+    const TEXT: &[&str] = &["of type string", "expected a string"];
+    const CHOICE: &[&str] = &["Unsupported value", "unknown variant"];
+    const UNKNOWN: &[&str] = &["unknown field"];
     [
+        ("displayName: 5", "displayName", TEXT),
+        ("displayName: \"\"", "displayName", &["at least 1 chars"][..]),
+        ("displayName: \"a\\tb\"", "displayName", &["should match"]),
+        ("port: \"8888\"", "port", &["of type integer", "expected i32"]),
+        ("port: 80", "port", &["greater than or equal to 1024"]),
+        ("port: 65536", "port", &["less than or equal to 65535"]),
         (
-            json!({"labels": {"course": "machine learning"}}),
-            "metadata.labels",
+            "templateRef: My_Template",
+            "templateRef",
+            &["should match", "is set twice"],
         ),
-        (json!({"labels": {"my course": "ml"}}), "metadata.labels"),
-        (json!({"annotations": {"my note": "x"}}), "metadata.annotations"),
+        ("managerRef: Main Manager", "managerRef", &["should match"]),
+        ("env: [{name: A, value: 1}]", "env[0].value", TEXT),
+        ("storage: 1Gi", "storage", &["of type object", "expected struct"]),
+        ("storage: {size: 10 GB}", "size", &["should match"]),
+        ("storage: {mountPath: home}", "mountPath", &["should match"]),
+        (
+            "storage: {mountPath: /home/../etc}",
+            "mountPath",
+            &["must not hold"],
+        ),
+        (
+            "storage: {claimName: c, size: 1Gi}",
+            "claimName",
+            &["claimName excludes"],
+        ),
+        ("storage: {sise: 1Gi}", "sise", UNKNOWN),
+        ("colour: red", "colour", UNKNOWN),
+        (
+            "idleShutdown: {enabled: \"yes\"}",
+            "enabled",
+            &["of type boolean", "expected a boolean"],
+        ),
+        (
+            "idleShutdown: {idleTimeoutInMinutes: 0}",
+            "idleTimeoutInMinutes",
+            &["greater than or equal to 1"],
+        ),
+        (
+            "idleShutdown: {detection: {httpGet: {path: /healthz}}}",
+            "httpGet.path",
+            &["must end with /api/status"],
+        ),
+        (
+            "limits: {startTimeoutMinutes: 0}",
+            "startTimeoutMinutes",
+            &["greater than or equal to 1"],
+        ),
+        ("desiredStatus: running", "desiredStatus", CHOICE),
+        ("accessType: public", "accessType", CHOICE),
+        ("resources: {limits: {cpu: two}}", "cpu", &["should match"]),
+        ("resources: {limits: {memory: 4GB}}", "memory", &["should match"]),
+        (
+            "volumes: [{name: tmp, persistentVolumeClaimName: c, mountPath: /data}]",
+            "name",
+            &["name is taken"],
+        ),
+    ]
+    .map(|(lines, field, words)| spec(scratch, lines, field, words))
+    .into()
+}
+
+/// Rules, which the webhook judges.
+fn rules(scratch: &Scratch) -> Vec<Case> {
+    [
+        ("image: x:y:z", "spec.image", &["is no image's name"][..]),
+        ("image: evil:1", "spec.image", &["choose one of"]),
+        ("resources: {limits: {memory: 900Gi}}", "memory", &["maximum 1Gi"]),
+        (
+            "resources: {limits: {memory: 512}}",
+            "memory",
+            &["less than any container starts in"],
+        ),
+        ("storage: {size: 9Ti}", "size", &["maximum 2Gi"]),
+        ("storage: {size: 10}", "size", &["smaller than any disk"]),
+        (
+            "env: [{name: A, value: a}, {name: A, value: b}]",
+            "env[1]",
+            &["twice", "Duplicate value"],
+        ),
+        (
+            "env: [{name: WORKSPACE_UID, value: x}]",
+            "env[0].name",
+            &["is set by the operator"],
+        ),
+        (
+            "nodeSelector: {a: b}",
+            "nodeSelector",
+            &["allowCustomScheduling is false"],
+        ),
+        (
+            "containerSecurityContext: {privileged: true}",
+            "containerSecurityContext",
+            &["Pod Security"],
+        ),
+        (
+            "readinessProbe: {httpGet: {host: elsewhere, port: 80}}",
+            "readinessProbe.httpGet.host",
+            &["the pod"],
+        ),
+    ]
+    .map(|(lines, field, words)| spec(scratch, lines, field, words))
+    .into()
+}
+
+/// What names the object.
+fn heads(scratch: &Scratch) -> Vec<Case> {
+    let of = |from: &str, to: &str, field, words| {
+        let mut case = spec(scratch, "", field, words);
+        case.manifest = case.manifest.replace(from, to);
+        case
+    };
+    vec![
+        of(
+            "name: wrong",
+            "name: My_Lab",
+            "name",
+            &["lower case", "lower-case"],
+        ),
+        of(
+            "kind: Workspace",
+            "kind: Workspac",
+            "Workspac",
+            &["no matches for kind", "write kind"],
+        ),
+        of(
+            "v1alpha1",
+            "v9",
+            "v9",
+            &["no matches for kind", "write apiVersion"],
+        ),
+        of("spec:", "spec: [", "", &["line", "YAML"]),
     ]
 }
 
-async fn only_the_server_judges(scratch: &Scratch) -> anyhow::Result<()> {
-    for (metadata, field) in not_judged_by_lint() {
-        let mut manifest = manifest(scratch, "Workspace", "wrong", &json!({"displayName": "d"}));
-        for (name, value) in metadata.as_object().into_iter().flatten() {
-            manifest["metadata"][name] = value.clone();
-        }
-        let refused = lines(&manifest).await?;
-        assert!(
-            refused.iter().any(|line| line.starts_with(field)),
-            "{metadata}: {refused:?}"
+async fn check(case: &Case, portal: &Portal, scratch: &Scratch) -> anyhow::Result<()> {
+    let Case {
+        manifest,
+        field,
+        words,
+    } = case;
+    let said = |by: &str, text: &str| {
+        anyhow::ensure!(
+            text.contains(field) && words.iter().any(|words| text.contains(words)),
+            "{by}, on {manifest}: {field:?} or {words:?} is missing in {text}"
         );
-        assert_eq!(lines_of_lint(&manifest, None).await?, [""; 0], "{metadata}");
+        let never = NEVER.iter().find(|part| text.contains(*part));
+        anyhow::ensure!(never.is_none(), "{by}, on {manifest}: {text}");
+        Ok(())
+    };
+    // kubectl looks for an unknown kind among the definitions, which users may not list.
+    let is_known = manifest.contains("/v1alpha1\nkind: Workspace\n");
+    let validate = if is_known {
+        "--validate=strict"
+    } else {
+        "--validate=ignore"
+    };
+    for arguments in [
+        &["apply", "--dry-run=server", validate, "-f", "-"][..],
+        &["workspace", "create", "--dry-run=server", "-f", "-"],
+    ] {
+        let Outcome { code, stdout, stderr } = kubectl_with("alice", arguments, manifest).await?;
+        anyhow::ensure!(code != 0, "{arguments:?} takes {manifest}: {stdout}");
+        said(&arguments.join(" "), &stderr)?;
     }
-    Ok(())
-}
-
-/// Compares the API server's messages with the expected ones, and lint's fields and messages with the API server's.
-async fn each(cases: impl IntoIterator<Item = (Value, Case)>, template: Option<&Path>) -> anyhow::Result<()> {
-    for (manifest, (spec, expected)) in cases {
-        let found = lines(&manifest).await?;
-        let (mut by_server, mut by_lint) = (found.clone(), lines_of_lint(&manifest, template).await?);
-        by_server.sort();
-        by_lint.sort();
-        assert_eq!(by_lint, by_server, "{spec}: lint differs from the API server");
-        let message = found.join("\n");
-        assert_eq!(found.len(), expected.len(), "{spec}: {message}");
-        for (line, beginning) in found.iter().zip(expected) {
-            assert!(line.starts_with(beginning), "{spec}: {beginning}: {message}");
+    let form = [
+        ("namespace", scratch.namespace.as_str()),
+        ("template", &scratch.namespace),
+        ("written", "yaml"),
+        ("yaml", manifest),
+    ];
+    // A user has five checks a second.
+    let answer = wait::until("the portal to check it", wait::USUAL, || async {
+        let answer = portal
+            .post("/new/check", &form)
+            .await
+            .map_err(|error| format!("{error:#}"))?;
+        if answer.status() == 200 {
+            Ok(answer)
+        } else {
+            Err(answer.status().to_string())
         }
-        for part in RAW_SCHEMA_TEXTS {
-            assert!(!message.contains(part), "{spec}: {message}");
-        }
-    }
-    Ok(())
-}
-
-fn manifest(scratch: &Scratch, kind: &str, name: &str, spec: &Value) -> Value {
-    json!({
-        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": kind,
-        "metadata": {"name": name, "namespace": scratch.namespace}, "spec": spec,
     })
-}
-
-fn types() -> Vec<Case> {
-    vec![
-        (
-            json!({"displayName": 5}),
-            &[r#"spec.displayName: "5" is no text: put it in quotes"#],
-        ),
-        (
-            json!({"displayName": null}),
-            &["spec.displayName: is missing: set it"],
-        ),
-        (
-            json!({"displayName": ""}),
-            &["spec.displayName: is empty: write a value"],
-        ),
-        (
-            json!({"displayName": "a\u{202e}b"}),
-            &[r#"spec.displayName: "a\u{202e}b" is no line of plain text: leave out"#],
-        ),
-        (
-            json!({"port": "8888"}),
-            &[r#"spec.port: "8888" is a text: write the number without quotes"#],
-        ),
-        (
-            json!({"env": [{"name": "A", "value": 1}]}),
-            &[r#"spec.env[0].value: "1" is no text: put it in quotes"#],
-        ),
-        (
-            json!({"nodeSelector": {"gpu": true}}),
-            &[
-                "spec.nodeSelector: is the template's to decide",
-                r#"spec.nodeSelector.gpu: "true" is no text: put it in quotes"#,
-            ],
-        ),
-        (
-            json!({"storage": "1Gi"}),
-            &[r#"spec.storage: "1Gi" holds no fields: write its own on lines below it (claimName, "#],
-        ),
-        (
-            json!({"idleShutdown": {"enabled": "yes", "idleTimeoutInMinutes": "30m"}}),
-            &[
-                r#"spec.idleShutdown.enabled: "yes" is neither true nor false: write one of them"#,
-                r#"spec.idleShutdown.idleTimeoutInMinutes: "30m" is no whole number: write how many minutes, such as 30"#,
-            ],
-        ),
-        (
-            json!({"desiredStatus": "running", "accessType": "public"}),
-            &[
-                r#"spec.accessType: "public" may not be written here: choose one of OwnerOnly, Public"#,
-                r#"spec.desiredStatus: "running" may not be written here: choose one of Running, Stopped"#,
-            ],
-        ),
-    ]
-}
-
-fn amounts() -> Vec<Case> {
-    vec![
-        (
-            json!({"port": 0}),
-            &[r#"spec.port: "0" is less than the minimum 1024: choose 1024 to 65535"#],
-        ),
-        (
-            json!({"port": 99_999_999_999_i64}),
-            &[r#"spec.port: "99999999999" is more than the maximum 65535: choose 1024 to 65535"#],
-        ),
-        (
-            json!({"readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 3_000_000_000_i64}}),
-            &[r#"spec.readinessProbe.periodSeconds: "3000000000" is more than the maximum 2147483647"#],
-        ),
-        (
-            json!({"resources": {"limits": {"cpu": 0.5}}}),
-            &[
-                r#"spec.resources.limits.cpu: "0.5" is no whole number of at most 18 digits: put it in quotes"#,
-            ],
-        ),
-        (
-            json!({"resources": {"limits": {"cpu": "two", "memory": "4GB"}}}),
-            &[
-                r#"spec.resources.limits.cpu: "two" is no amount: write a number"#,
-                r#"spec.resources.limits.memory: "4GB" is no amount: write a number"#,
-            ],
-        ),
-        (
-            json!({"resources": {"limits": {"memory": -1}}}),
-            &[
-                r#"spec.resources.limits.memory: "-1" is negative: ask for 0 or more"#,
-                r#"spec.resources.limits.memory: "-1" is less than the template's minimum 64Mi"#,
-            ],
-        ),
-        (
-            json!({"resources": {"limits": {"memory": 0}}}),
-            &[
-                r#"spec.resources.limits.memory: "0" is 0, which a node takes for no limit at all"#,
-                r#"spec.resources.limits.memory: "0" is less than the template's minimum 64Mi"#,
-            ],
-        ),
-        (
-            json!({"storage": {"size": 10}}),
-            &[r#"spec.storage.size: "10" is smaller than any disk: ask for at least 1Mi, and mind the unit"#],
-        ),
-        (
-            json!({"storage": {"size": "10 GB"}}),
-            &[r#"spec.storage.size: "10 GB" is no amount: write a number"#],
-        ),
-        (
-            json!({"shmSize": "100Ti"}),
-            &[r#"spec.shmSize: "100Ti" is more than the memory limit"#],
-        ),
-    ]
-}
-
-fn lists() -> Vec<Case> {
-    vec![
-        (
-            json!({"env": [{"name": "A"}, {"name": "WORKSPACE_UID"}, {"name": "WORKSPACE_RUN_ID"}]}),
-            &[
-                r#"spec.env[1].name: "WORKSPACE_UID" is set by the operator: choose another name"#,
-                r#"spec.env[2].name: "WORKSPACE_RUN_ID" is set by the operator: choose another name"#,
-            ],
-        ),
-        (
-            json!({"env": [{"name": "A"}, {"name": "A"}, {"value": "x"}]}),
-            &[
-                r#"spec.env[1].name: "A" is set twice: leave one out"#,
-                "spec.env[2].name: is missing: set it",
-            ],
-        ),
-        (
-            json!({"image": "r\u{e9}g/x y"}),
-            &[r#"spec.image: "rég/x y" has characters that no image's name has: name an image such as"#],
-        ),
-        (
-            json!({
-                "displayName": "a\nb", "image": "evil:1", "port": "80", "resources": {"limits": {"cpu": "lots", "memory": "900Gi"}},
-                "storage": {"size": "9Ti", "mountPath": "home"},
-            }),
-            &[
-                r#"spec.displayName: "a\nb" is no line of plain text"#,
-                r#"spec.image: "evil:1" is not an image that the template allows: choose one of uv"#,
-                r#"spec.port: "80" is a text: write the number without quotes"#,
-                r#"spec.port: "80" is less than the minimum 1024: choose 1024 to 65535"#,
-                r#"spec.resources.limits.cpu: "lots" is no amount"#,
-                r#"spec.resources.limits.memory: "900Gi" is more than the template's maximum 1Gi: ask for at most 1Gi"#,
-                r#"spec.storage.mountPath: "home" is no place in a container"#,
-                r#"spec.storage.size: "9Ti" is more than the template's maximum 2Gi: ask for at most 2Gi"#,
-            ],
-        ),
-    ]
+    .await?;
+    let text = scraper::Html::parse_fragment(&answer.text().await?);
+    said("the portal", &text.root_element().text().collect::<String>())
 }
 
 #[tokio::test]
-async fn each_fault_of_a_workspace_or_a_share_is_a_line_that_says_what_to_write() -> anyhow::Result<()> {
+async fn each_broken_manifest_is_refused_with_its_field_by_kubectl_plugin_and_portal() -> anyhow::Result<()> {
     let scratch = Scratch::new("manifests", &["alice"]).await?;
     let bounds = json!({
         "defaultImage": "uv",
@@ -291,69 +245,23 @@ async fn each_fault_of_a_workspace_or_a_share_is_a_line_that_says_what_to_write(
         "primaryStorage": {"minSize": "1Gi", "maxSize": "2Gi", "defaultSize": "1Gi"},
     });
     template::make(&scratch, &bounds).await?;
-    let mut template = json!({
-        "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceTemplate", "metadata": {"name": scratch.namespace}, "spec": bounds,
+    let portal = Portal::enter("alice").await?;
+    let cases: Vec<_> = [shapes(&scratch), rules(&scratch), heads(&scratch)]
+        .into_iter()
+        .flatten()
+        .collect();
+    let checked = stream::iter(&cases).map(async |case| match check(case, &portal, &scratch).await {
+        Ok(()) => Ok(None),
+        Err(error) => Ok::<_, anyhow::Error>(Some(format!("{error:#}"))),
     });
-    template["spec"]["displayName"] = json!("Template of a test");
-    let file = std::env::temp_dir().join(format!("{}.json", scratch.namespace));
-    std::fs::write(&file, template.to_string())?;
-    let cases = [types(), amounts(), lists()].concat();
-    let of_workspace = |(rest, expected): Case| {
-        let mut spec = json!({"displayName": "d", "templateRef": scratch.namespace});
-        for (name, value) in rest.as_object().into_iter().flatten() {
-            spec[name] = value.clone();
-        }
-        (manifest(&scratch, "Workspace", "wrong", &spec), (rest, expected))
-    };
-    let cases: Vec<_> = cases.into_iter().map(of_workspace).collect();
-    // The last one has the most faults.
-    if let Some((manifest, _)) = cases.last() {
-        assert_eq!(lines_of_kubectl(manifest).await?, lines(manifest).await?);
-    }
-    each(cases, Some(&file)).await?;
-    std::fs::remove_file(&file)?;
-    names_and_shares(&scratch).await?;
-    only_the_server_judges(&scratch).await?;
+    let failed: Vec<_> = checked.buffer_unordered(AT_ONCE).try_collect().await?;
+    let failed: Vec<_> = failed.into_iter().flatten().collect();
+    anyhow::ensure!(
+        failed.is_empty(),
+        "{} of {}:\n{}",
+        failed.len(),
+        cases.len(),
+        failed.join("\n\n")
+    );
     template::finish(scratch).await
-}
-
-async fn names_and_shares(scratch: &Scratch) -> anyhow::Result<()> {
-    let fine = json!({"displayName": "d"});
-    let long = "n".repeat(51);
-    for (name, beginning) in [
-        (
-            "My_Lab",
-            r#"metadata.name: "My_Lab" is not a valid name: use at most 50"#,
-        ),
-        (
-            "1lab",
-            r#"metadata.name: "1lab" is not a valid name: use at most 50"#,
-        ),
-        (&long, r#"metadata.name: "nnn"#),
-    ] {
-        let of_name = (json!(name), &*vec![beginning].leak());
-        each([(manifest(scratch, "Workspace", name, &fine), of_name)], None).await?;
-    }
-    let shares: [Case; 2] = [
-        (
-            json!({"workspaceRef": "lab", "expiresAt": "tomorrow", "subjects": []}),
-            &[
-                r#"spec.expiresAt: "tomorrow" is no time that can be kept: write it by RFC 3339, such as 2026-12-31T18:00:00Z"#,
-                "spec.subjects: has 0 entries, fewer than the minimum 1: add some",
-            ],
-        ),
-        (
-            json!({"workspaceRef": "My Lab", "subjects": [{"kind": "Person", "name": "bob"}, {"kind": "User", "name": "bob "}]}),
-            &[
-                r#"spec.subjects[0].kind: "Person" may not be written here: choose one of User, Group, ServiceAccount"#,
-                r#"spec.subjects[1].name: "bob " has characters that cannot be seen"#,
-                r#"spec.workspaceRef: "My Lab" is no name of an object"#,
-            ],
-        ),
-    ];
-    let of_share = shares.into_iter().map(|(spec, expected)| {
-        let manifest = manifest(scratch, "WorkspaceShare", "wrong", &spec);
-        (manifest, (spec, expected))
-    });
-    each(of_share, None).await
 }

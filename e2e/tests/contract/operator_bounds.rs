@@ -21,11 +21,13 @@ fn dry() -> PostParams {
 
 /// A pod that the Workspace `owner` controls.
 fn pod(name: &str, owner: &str, image: &str) -> anyhow::Result<Pod> {
+    let mut spec = cluster::restricted_pod("c", json!({"image": image}), &json!([]))["spec"].clone();
+    spec["terminationGracePeriodSeconds"] = json!(1);
     Ok(serde_json::from_value(json!({
         "metadata": {"name": name, "ownerReferences": [{
             "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace", "name": owner, "uid": "1", "controller": true,
         }]},
-        "spec": cluster::restricted_pod("c", json!({"image": image}), &json!([]))["spec"],
+        "spec": spec,
     }))?)
 }
 

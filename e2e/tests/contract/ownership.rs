@@ -71,7 +71,7 @@ async fn forges(scratch: &Scratch, user: &str, owner: &str) -> anyhow::Result<()
     let merge = theirs
         .patch("lab", &PatchParams::default(), &Patch::Merge(&claim))
         .await;
-    refused(merge, "names another owner")?;
+    refused(merge, "is another owner")?;
     let mut changed = theirs.get("lab").await?;
     changed
         .annotations_mut()
@@ -89,7 +89,7 @@ async fn forges(scratch: &Scratch, user: &str, owner: &str) -> anyhow::Result<()
         ),
     ] {
         let outcome = command::kubectl_as(user, flags, &manifest).await?;
-        refused_by_kubectl(&outcome, "names another owner")?;
+        refused_by_kubectl(&outcome, "is another owner")?;
     }
     Ok(())
 }
@@ -107,7 +107,7 @@ async fn no_kind_of_write_can_forge_or_remove_an_owner() -> anyhow::Result<()> {
         let create = theirs
             .create(&PostParams::default(), &named("fake", "alice"))
             .await;
-        refused(create, "names another owner")?;
+        refused(create, "is another owner")?;
     }
 
     // Each for themselves, and alice for bob.
@@ -193,13 +193,13 @@ async fn the_assign_permission_allows_only_to_change_the_owner(scratch: &Scratch
     let over = json!({"metadata": {"annotations": {CREATED_BY: "bob"}}});
     refused(
         alice.patch("lab", &PatchParams::default(), &merge(&over)).await,
-        "names another owner",
+        CREATED_BY,
     )?;
     for to in ["bob", "hub"] {
         let over = json!({"metadata": {"annotations": {CREATED_BY: to}}});
         refused(
             hub.patch("lab", &PatchParams::default(), &merge(&over)).await,
-            "names another owner",
+            CREATED_BY,
         )?;
     }
     let assigned = chief.patch("lab", &PatchParams::default(), &merge(&over)).await?;

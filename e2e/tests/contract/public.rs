@@ -6,11 +6,9 @@ use api::{
     workspace::{DesiredStatus, OwnershipType, Phase},
 };
 use e2e::{
-    Environment,
     cluster::{self, Scratch},
     command,
-    objects::{template, workspace},
-    wait,
+    objects::workspace,
 };
 use kube::{
     Api, ResourceExt as _,
@@ -90,7 +88,7 @@ async fn a_public_workspace_is_changed_started_stopped_and_deleted_by_others_and
         Some("alice")
     );
     let mine = merge(json!({"metadata": {"annotations": {CREATED_BY: "bob"}}}));
-    refused(bob.patch("ours", &usual, &mine).await, "names another owner")?;
+    refused(bob.patch("ours", &usual, &mine).await, "is another owner")?;
     // Kubernetes' own roles come first: a user who may only read it may do no more.
     refused(
         eve.patch("ours", &usual, &rename("Hers")).await,
@@ -122,61 +120,4 @@ async fn a_public_workspace_is_changed_started_stopped_and_deleted_by_others_and
     workspace::set(&alice, "ours", json!({"ownershipType": "Public"})).await?;
     workspace::delete(&bob, "ours").await?;
     scratch.finish().await
-}
-
-#[tokio::test]
-async fn a_template_makes_its_workspaces_public_and_a_start_needs_the_right_to_use_it() -> anyhow::Result<()>
-{
-    let scratch = Scratch::bare("public-of", &["alice", "bob"]).await?;
-    let echo = &Environment::get()?.images.echo;
-    template::make(
-        &scratch,
-        &json!({"defaultImage": echo, "defaultOwnershipType": "Public"}),
-    )
-    .await?;
-    let uses = json!([{
-        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspacetemplates"], "verbs": ["use"],
-        "resourceNames": [scratch.namespace],
-    }]);
-    scratch.grant("alice-uses-it", "alice", &uses).await?;
-    let (alice, bob) = (of(&scratch, "alice").await?, of(&scratch, "bob").await?);
-    let ours = template::workspace(&scratch, "ours", &json!({}))?;
-    let mine = template::workspace(
-        &scratch,
-        "mine",
-        &json!({"ownershipType": "OwnerOnly", "desiredStatus": "Stopped"}),
-    )?;
-    for new in [&ours, &mine] {
-        alice.create(&PostParams::default(), new).await?;
-    }
-    // The operator writes the template's ownership type into the status.
-    workspace::reached(&alice, "ours", Phase::Running).await?;
-    let rename = merge(json!({"spec": {"displayName": "His"}}));
-    refused(
-        bob.patch("mine", &PatchParams::default(), &rename).await,
-        "only by its owner",
-    )?;
-    workspace::stop(&bob, "ours").await?;
-    let start = merge(json!({"spec": {"desiredStatus": "Running"}}));
-    refused(
-        bob.patch("ours", &PatchParams::default(), &start).await,
-        "you may not use it",
-    )?;
-    scratch.grant("bob-uses-it", "bob", &uses).await?;
-    // A refusal is cached for ten seconds.
-    wait::until("bob to start it", wait::USUAL, || async {
-        let started = bob.patch("ours", &PatchParams::default(), &start).await;
-        started.map(drop).map_err(|error| error.to_string())
-    })
-    .await?;
-    let running = workspace::reached(&bob, "ours", Phase::Running).await?;
-    assert_eq!(
-        (
-            owner(&running),
-            running.status.as_ref().and_then(|it| it.owner.as_deref())
-        ),
-        ("alice", Some("alice"))
-    );
-    workspace::delete(&bob, "ours").await?;
-    template::finish(scratch).await
 }

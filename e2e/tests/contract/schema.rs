@@ -48,7 +48,7 @@ async fn malformed_workspaces_are_refused(workspaces: &Api<Workspace>) -> anyhow
         (
             &*"n".repeat(51),
             json!({"displayName": "x"}),
-            Some("use at most 50 lower-case letters"),
+            Some("at most 50 characters"),
         ),
         ("empty", json!({"displayName": ""}), Some("spec.displayName")),
         (

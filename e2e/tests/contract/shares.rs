@@ -1,9 +1,8 @@
 //! The states of a share: bound, active, ended, removed.
 
 use api::{
-    Workspace, WorkspaceManager, WorkspaceShare,
+    Workspace, WorkspaceShare,
     condition::{self, ACTIVE, reason},
-    names::CREATED_BY,
     workspace::{DesiredStatus, Phase},
 };
 use e2e::{
@@ -15,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{api::events::v1::Event, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
@@ -124,88 +123,5 @@ async fn a_share_is_active_until_its_exact_end_and_has_events() -> anyhow::Resul
         .patch("s", &PatchParams::default(), &Patch::Merge(past))
         .await?;
     wait_gone(&shares).await?;
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn a_share_created_first_is_bound_to_its_creator_s_workspace_and_ends_with_a_hand_over()
--> anyhow::Result<()> {
-    let scratch = Scratch::new("share-early", &["alice", "bob"]).await?;
-    let (hers, shares) = apis(&scratch, "alice").await?;
-    let (his, _) = apis(&scratch, "bob").await?;
-    shares
-        .create(&PostParams::default(), &share("lab", json!({}))?)
-        .await?;
-    let early = wait_for_reason(&shares, reason::WORKSPACE_NOT_FOUND).await?;
-    assert_eq!(early.spec.workspace_uid, None);
-    make(&his, "lab", None).await?;
-    let foreign = wait_for_reason(&shares, reason::OWNER_CHANGED).await?;
-    assert_eq!(foreign.status.and_then(|status| status.workspace_uid), None);
-    workspace::delete(&his, "lab").await?;
-    let lab = make(&hers, "lab", None).await?;
-    let bound = wait_for_reason(&shares, reason::SHARED).await?;
-    assert_eq!(bound.status.and_then(|status| status.workspace_uid), lab.uid());
-    // A new workspace of the same name is not shared, and the share is gone.
-    workspace::delete(&hers, "lab").await?;
-    wait_gone(&shares).await?;
-    make(&hers, "lab", None).await?;
-    assert!(shares.list(&ListParams::default()).await?.items.is_empty());
-    a_hand_over_ends_the_shares_of_the_old_owner(&scratch, &shares).await?;
-    scratch.finish().await
-}
-
-async fn a_hand_over_ends_the_shares_of_the_old_owner(
-    scratch: &Scratch,
-    shares: &Api<WorkspaceShare>,
-) -> anyhow::Result<()> {
-    shares
-        .create(&PostParams::default(), &share("lab", json!({}))?)
-        .await?;
-    wait_for_reason(shares, reason::SHARED).await?;
-    let to = |owner: &str| Patch::Merge(json!({"metadata": {"annotations": {CREATED_BY: owner}}}));
-    let all = scratch.api::<Workspace>();
-    all.patch("lab", &PatchParams::default(), &to("bob")).await?;
-    let ended = wait_for_reason(shares, reason::OWNER_CHANGED).await?;
-    assert_eq!(active(&ended).map(|active| active.status.as_str()), Some("False"));
-    Ok(())
-}
-
-#[tokio::test]
-async fn stricter_manager_limits_deactivate_existing_shares() -> anyhow::Result<()> {
-    let scratch = Scratch::new("share-limit", &[]).await?;
-    let name = scratch.namespace.as_str();
-    let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
-    let manager: WorkspaceManager = serde_json::from_value(json!({
-        "metadata": {"name": name, "labels": {"e2e.test/scratch": "true"}},
-        "spec": {
-            "routing": {"baseDomain": "elsewhere.example.org", "traefik": {}},
-            "authentication": {"gateway": {}},
-        },
-    }))?;
-    managers.create(&PostParams::default(), &manager).await?;
-    let (workspaces, shares) = (scratch.api::<Workspace>(), scratch.api::<WorkspaceShare>());
-    make(&workspaces, "lab", Some(name)).await?;
-    let to_group = json!({"subjects": [{"kind": "Group", "name": "g"}]});
-    shares
-        .create(&PostParams::default(), &share("lab", to_group)?)
-        .await?;
-    wait_for_reason(&shares, reason::SHARED).await?;
-    for (limits, reason) in [
-        (json!({"enabled": false}), reason::SHARING_DISABLED),
-        (
-            json!({"enabled": true, "allowGroups": false}),
-            reason::SHARE_OUT_OF_BOUNDS,
-        ),
-        (
-            json!({"allowGroups": true, "maxDurationMinutes": 1}),
-            reason::SHARE_OUT_OF_BOUNDS,
-        ),
-        (json!({"maxDurationMinutes": null}), reason::SHARED),
-    ] {
-        let patch = Patch::Merge(json!({"spec": {"authorization": {"sharing": limits}}}));
-        managers.patch(name, &PatchParams::default(), &patch).await?;
-        wait_for_reason(&shares, reason).await?;
-    }
-    managers.delete(name, &DeleteParams::default()).await?;
     scratch.finish().await
 }

@@ -3,12 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context as _;
-use api::{
-    Workspace,
-    condition::reason,
-    names,
-    workspace::{DesiredStatus, Phase},
-};
+use api::{Workspace, condition::reason, names, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     command,
@@ -68,52 +63,6 @@ async fn an_existing_claim_is_the_home_of_one_workspace_and_is_never_deleted() -
     let data = scratch.api::<PersistentVolumeClaim>().get(DATA).await?;
     assert_eq!(data.metadata.deletion_timestamp, None);
     assert!(!data.annotations().contains_key(names::IN_USE_BY));
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn the_disk_of_another_workspace_cannot_be_mounted_by_name() -> anyhow::Result<()> {
-    let scratch = Scratch::new("reach", &["alice", "bob"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let bob: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
-    // Bob may use every claim of the namespace, and is refused nevertheless.
-    let rules =
-        json!([{"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["use", "get"]}]);
-    scratch.grant("uses-claims", "bob", &rules).await?;
-    // A stopped workspace has its disk, too.
-    let create_stopped = async |name: &str| {
-        let mut stopped = with_storage(name, &json!({"size": "100Mi"}))?;
-        stopped.spec.desired_status = DesiredStatus::Stopped;
-        alice.create(&PostParams::default(), &stopped).await?;
-        workspace::reached(&alice, name, Phase::Stopped).await?;
-        let uid = super::uid_of_claim(&scratch, &format!("workspace-{name}")).await?;
-        anyhow::ensure!(uid.is_some(), "{name} has no disk");
-        anyhow::Ok(())
-    };
-    create_stopped("hers").await?;
-
-    // One exists, the other is the future disk of a workspace: no pod waits for it.
-    for (name, target) in [("now", "workspace-hers"), ("later", "workspace-tomorrow")] {
-        let home = with_storage(&format!("home-{name}"), &json!({"claimName": target}))?;
-        let mut volume = workspace::echo(&format!("volume-{name}"))?;
-        let volumes = json!([{"name": "v", "persistentVolumeClaimName": target, "mountPath": "/v"}]);
-        volume.spec.volumes = serde_json::from_value(volumes)?;
-        for wanted in [home, volume] {
-            match bob.create(&PostParams::default(), &wanted).await {
-                Err(kube::Error::Api(status)) => assert_eq!((name, status.code), ("now", 422), "{status:?}"),
-                Err(error) => return Err(error.into()),
-                Ok(stored) => {
-                    degraded(&bob, &stored.name_any(), reason::VOLUME_UNBOUND).await?;
-                    assert_eq!(name, "later");
-                }
-            }
-        }
-    }
-    create_stopped("tomorrow").await?;
-    for waiting in ["home-later", "volume-later"] {
-        degraded(&bob, waiting, reason::VOLUME_OF_ANOTHER_WORKSPACE).await?;
-        assert_eq!(pods_of(&scratch, waiting).await?, Vec::<String>::new());
-    }
     scratch.finish().await
 }
 

@@ -1,7 +1,6 @@
 //! Disks on a real API server and kubelet: owners, retention, and one pod at a time per disk.
 
 mod borrowed;
-mod expectations;
 mod modes;
 mod one_pod;
 mod retained;

@@ -1,10 +1,6 @@
 //! Which user gets the disk of a deleted workspace.
 
-use api::{
-    condition::reason,
-    names,
-    workspace::{DesiredStatus, Phase},
-};
+use api::{condition::reason, names};
 use e2e::{
     cluster::{self, Scratch},
     command,
@@ -14,7 +10,7 @@ use e2e::{
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Patch, PatchParams, PostParams, PropagationPolicy},
+    api::{DeleteParams, PostParams, PropagationPolicy},
 };
 use serde_json::json;
 
@@ -91,79 +87,6 @@ async fn a_retained_disk_is_used_again_only_by_its_owner() -> anyhow::Result<()>
         left.map_or(Ok(()), Err)
     })
     .await?;
-    scratch.finish().await
-}
-
-/// The UID of the disk that a deleted workspace of alice left. The workspace was never started.
-async fn retained(
-    scratch: &Scratch,
-    alice: &Api<api::Workspace>,
-    keeping: &api::Workspace,
-) -> anyhow::Result<Option<String>> {
-    let mut stopped = keeping.clone();
-    stopped.spec.desired_status = DesiredStatus::Stopped;
-    alice.create(&PostParams::default(), &stopped).await?;
-    let disk = wait::until("the claim", wait::USUAL, || async {
-        let disk = uid_of_claim(scratch, DISK).await;
-        disk.map_err(|error| format!("{error:#}"))?
-            .ok_or_else(|| "none".to_owned())
-    })
-    .await?;
-    workspace::reached(alice, "lab", Phase::Stopped).await?;
-    workspace::delete(alice, "lab").await?;
-    Ok(Some(disk))
-}
-
-#[tokio::test]
-async fn a_user_who_may_update_the_claim_can_assign_a_retained_disk() -> anyhow::Result<()> {
-    let scratch = Scratch::new("assigned", &["alice", "bob"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let bob: Api<api::Workspace> = Api::namespaced(cluster::user("bob").await?, &scratch.namespace);
-    let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;
-    let disk = retained(&scratch, &alice, &keeping).await?;
-    bob.create(&PostParams::default(), &keeping).await?;
-    degraded(&bob, "lab", reason::RETAINED_VOLUME_OF_ANOTHER_OWNER).await?;
-    let owner = json!({"metadata": {"annotations": {names::CREATED_BY: "bob"}}});
-    scratch
-        .api::<PersistentVolumeClaim>()
-        .patch(DISK, &PatchParams::default(), &Patch::Merge(owner))
-        .await?;
-    pod_of(&bob, "lab").await?;
-    assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn setting_another_owner_gives_no_access_to_that_owner_s_retained_disk() -> anyhow::Result<()> {
-    let scratch = Scratch::new("appointed", &["alice"]).await?;
-    let alice: Api<api::Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let keeping = with_storage("lab", &json!({"size": "100Mi", "retain": "Retain"}))?;
-    let disk = retained(&scratch, &alice, &keeping).await?;
-
-    let mut for_her = keeping.clone();
-    for_her
-        .annotations_mut()
-        .insert(names::CREATED_BY.to_owned(), "alice".to_owned());
-    let made = scratch
-        .api::<api::Workspace>()
-        .create(&PostParams::default(), &for_her)
-        .await?;
-    assert!(names::is_assigned(&made.metadata));
-    let message = degraded(&alice, "lab", reason::RETAINED_VOLUME_OF_ANOTHER_OWNER).await?;
-    assert!(
-        message.contains("another user set the owner of this workspace"),
-        "{message}"
-    );
-    assert_eq!(pods_of(&scratch, "lab").await?, Vec::<String>::new());
-
-    let uid = made.metadata.uid.unwrap_or_default();
-    let given = json!({"metadata": {"annotations": {names::WORKSPACE_UID: uid}}});
-    scratch
-        .api::<PersistentVolumeClaim>()
-        .patch(DISK, &PatchParams::default(), &Patch::Merge(given))
-        .await?;
-    pod_of(&alice, "lab").await?;
-    assert_eq!(uid_of_claim(&scratch, DISK).await?, disk);
     scratch.finish().await
 }
 

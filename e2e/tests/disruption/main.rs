@@ -8,7 +8,6 @@ mod definitions;
 mod evictions;
 mod grace;
 mod keys;
-mod open_list;
 mod opened;
 mod operator_down;
 mod replicas;

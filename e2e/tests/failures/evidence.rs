@@ -49,30 +49,12 @@ pub(crate) fn waiting(reasons: &'static [&'static str]) -> impl When {
     })
 }
 
-/// When a container first waited for this reason with a message that contains this text.
-pub(crate) fn waiting_for(reason: &'static str, part: &'static str) -> impl When {
-    container(move |status| {
-        let waiting = status.state.as_ref().and_then(|state| state.waiting.clone());
-        waiting.is_some_and(|waiting| {
-            waiting.reason.as_deref() == Some(reason) && waiting.message.unwrap_or_default().contains(part)
-        })
-    })
-}
-
 /// When a container had first ended.
 pub(crate) fn ended() -> impl When {
     container(|status| {
         let terminated =
             |state: Option<&ContainerState>| state.is_some_and(|state| state.terminated.is_some());
         terminated(status.state.as_ref()) || terminated(status.last_state.as_ref())
-    })
-}
-
-/// When a container had first ended twice.
-pub(crate) fn looping() -> impl When {
-    container(|status| {
-        let runs = status.state.as_ref().is_some_and(|state| state.running.is_some());
-        status.restart_count + i32::from(!runs) >= 2
     })
 }
 
@@ -120,11 +102,6 @@ pub(crate) fn start_is_over() -> impl When {
             .first(|workspace| started(workspace).is_some())?;
         Some(Moment::At(started(&first)?.0 + SignedDuration::from_mins(1)))
     }
-}
-
-/// When a pod was first ready.
-pub(crate) fn pod_ready() -> impl When {
-    pod(e2e::cluster::is_ready)
 }
 
 /// When the workspace was created: what it needs was missing or refused from the start.

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use anyhow::Context as _;
-use api::condition::reason;
+use api::{WorkspaceExecutionProfile, condition::reason};
 use e2e::{
     Environment,
     failures::{Fixture, Place, Registry, table},
@@ -12,46 +12,23 @@ use e2e::{
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 
-use crate::{
-    evidence::{at, waiting},
-    references::make_profile,
-};
-
-/// A pod's status while its container waits.
-pub(crate) fn container_waits(reason: &str, message: &str) -> Value {
-    json!({
-        "phase": "Pending",
-        "containerStatuses": [{
-            "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "", "started": false,
-            "state": {"waiting": {"reason": reason, "message": message}},
-        }],
-    })
-}
-
-/// A pod's status without problems.
-pub(crate) fn container_runs() -> Value {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
-    json!({
-        "phase": "Running",
-        "podIP": "10.255.255.1",
-        "podIPs": [{"ip": "10.255.255.1"}],
-        "conditions": [
-            condition("PodScheduled"), condition("Initialized"), condition("PodReadyToStartContainers"),
-            condition("ContainersReady"), condition("Ready"),
-        ],
-        "containerStatuses": [{
-            "name": "workspace", "ready": true, "restartCount": 0, "image": "", "imageID": "", "started": true,
-            "state": {"running": {"startedAt": now}},
-        }],
-    })
-}
+use crate::evidence::waiting;
 
 /// The registry that requires a password, while the test that started it runs.
 static REGISTRY: OnceLock<Place> = OnceLock::new();
 
 fn registry() -> anyhow::Result<&'static Place> {
     REGISTRY.get().context("no registry was started")
+}
+
+async fn make_profile(fixture: &Fixture, spec: Value) -> anyhow::Result<()> {
+    fixture
+        .make::<WorkspaceExecutionProfile>(json!({
+            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "WorkspaceExecutionProfile",
+            "metadata": {"name": "runner"}, "spec": spec,
+        }))
+        .await?;
+    Ok(())
 }
 
 /// A workspace of the private image, with the profile `runner`.
@@ -98,36 +75,6 @@ async fn private_image_whose_password_is_wrong(fixture: &Fixture) -> anyhow::Res
     fixture.recovered().await
 }
 
-/// The test writes the kubelet's part: its messages alternate, which is no new failure.
-async fn alternating_messages(fixture: &Fixture) -> anyhow::Result<()> {
-    let node = fixture.silent_node().await?;
-    fixture.create(node.selected()).await?;
-    let pod = fixture.bound_pod().await?;
-    let expected = "failed to pull and unpack image \"registry.example/team/lab:1\": pull access denied, repository does not \
-                 exist or may require authorization: authorization failed: no basic auth credentials";
-    let evidence = fixture
-        .write_pod(&pod, container_waits("ErrImagePull", expected))
-        .await?;
-    fixture
-        .reports(
-            reason::IMAGE_PULL_FAILED,
-            &["access denied", "imagePullSecrets"],
-            at(evidence),
-        )
-        .await?;
-    fixture
-        .write_pod(
-            &pod,
-            container_waits("ImagePullBackOff", "Back-off pulling image"),
-        )
-        .await?;
-    fixture
-        .write_pod(&pod, container_waits("ErrImagePull", expected))
-        .await?;
-    fixture.write_pod(&pod, container_runs()).await?;
-    fixture.recovered().await
-}
-
 async fn init_container_s_image_is_missing(fixture: &Fixture) -> anyhow::Result<()> {
     let init = |image: &str| {
         json!({"initContainers": [{
@@ -152,7 +99,6 @@ async fn images_that_cannot_be_pulled_are_reported() -> anyhow::Result<()> {
     let rows = [
         row!(private_image_whose_secret_is_missing),
         row!(private_image_whose_password_is_wrong),
-        row!(alternating_messages),
         row!(init_container_s_image_is_missing),
     ];
     table("images", rows).await?;

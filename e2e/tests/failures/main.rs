@@ -5,9 +5,7 @@
 
 mod admission;
 mod evidence;
-mod external_changes;
 mod images;
-mod references;
 mod runtime;
 mod scheduling;
 mod volumes;

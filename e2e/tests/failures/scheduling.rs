@@ -7,15 +7,31 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    evidence::{start_is_over, unscheduled},
-    images::container_runs,
-};
+use crate::evidence::{start_is_over, unscheduled};
 
 fn resources(name: &str, amount: &str) -> Value {
     let mut map = json!({"cpu": "10m", "memory": "32Mi"});
     map[name] = json!(amount);
     json!({"requests": map, "limits": map})
+}
+
+/// A pod's status without problems.
+fn container_runs() -> Value {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let condition = |type_: &str| json!({"type": type_, "status": "True", "lastTransitionTime": now});
+    json!({
+        "phase": "Running",
+        "podIP": "10.255.255.1",
+        "podIPs": [{"ip": "10.255.255.1"}],
+        "conditions": [
+            condition("PodScheduled"), condition("Initialized"), condition("PodReadyToStartContainers"),
+            condition("ContainersReady"), condition("Ready"),
+        ],
+        "containerStatuses": [{
+            "name": "workspace", "ready": true, "restartCount": 0, "image": "", "imageID": "", "started": true,
+            "state": {"running": {"startedAt": now}},
+        }],
+    })
 }
 
 /// It says so at once, and still counts as starting: an autoscaler may add a node.

@@ -1,29 +1,26 @@
-//! Disks that are not created, bound, attached, mounted or expanded.
+//! Disks that are not created, not bound, or deleted.
 
 use std::time::Duration;
 
 use anyhow::Context as _;
 use api::{condition::reason, workspace::Phase};
 use e2e::{
-    failures::{Fixture, Moment, SilentNode, table},
+    failures::{Fixture, Moment, table},
     objects::workspace,
-    row,
+    row, wait,
 };
-use jiff::Timestamp;
 use k8s_openapi::api::{
     core::v1::{PersistentVolume, PersistentVolumeClaim},
+    events::v1::Event,
     storage::v1::StorageClass,
 };
 use kube::{
     Api, ResourceExt as _,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use crate::{
-    evidence::{after_pod, at, claimed},
-    images::container_runs,
-};
+use crate::evidence::{after_pod, at, claimed};
 
 /// A storage class for this row, with its namespace's name and without a provisioner.
 async fn class(fixture: &Fixture) -> anyhow::Result<Api<StorageClass>> {
@@ -119,7 +116,7 @@ async fn claim_stays_unbound(fixture: &Fixture) -> anyhow::Result<()> {
 }
 
 async fn wait_until_bound(fixture: &Fixture) -> anyhow::Result<()> {
-    e2e::wait::until("VolumeUnbound to clear", e2e::wait::USUAL, || async {
+    wait::until("VolumeUnbound to clear", wait::USUAL, || async {
         let now = fixture
             .histories
             .workspaces
@@ -135,179 +132,51 @@ async fn wait_until_bound(fixture: &Fixture) -> anyhow::Result<()> {
     .await
 }
 
-async fn volume_cannot_be_made(fixture: &Fixture) -> anyhow::Result<()> {
-    let node = fixture.silent_node().await?;
-    class(fixture).await?;
-    let mut spec = node.selected();
-    spec["storage"] = disk(fixture);
-    fixture.create(spec).await?;
-    let claim = claim_of(fixture).await?;
-    let expected = "failed to provision volume: the pool is full";
-    let evidence = fixture
-        .warn_about(
-            "PersistentVolumeClaim",
-            &claim.name_any(),
-            claim.uid(),
-            "ProvisioningFailed",
-            expected,
-        )
-        .await?;
-    fixture
-        .reports(
-            reason::VOLUME_UNBOUND,
-            &["the pool is full", "tried again"],
-            at(evidence),
-        )
-        .await?;
-    volume(fixture).await?;
-    let pod = fixture.bound_pod().await?;
-    fixture.write_pod(&pod, container_runs()).await?;
-    fixture.recovered().await
-}
-
-async fn claim_of(fixture: &Fixture) -> anyhow::Result<PersistentVolumeClaim> {
-    e2e::wait::until("the claim", e2e::wait::USUAL, || async {
-        fixture.histories.claims.last().ok_or("not yet")
+/// Notes of the Warning Events of this reason about the workspace, once there is one.
+async fn warned(fixture: &Fixture, reason: &str) -> anyhow::Result<Vec<String>> {
+    let events = fixture.scratch.api::<Event>();
+    wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
+        let all = events.list(&ListParams::default()).await;
+        let all = all.map_err(|error| error.to_string())?;
+        let of_reason = all.items.into_iter().filter(|event| {
+            event.reason.as_deref() == Some(reason) && event.type_.as_deref() == Some("Warning")
+        });
+        let notes: Vec<_> = of_reason.filter_map(|event| event.note).collect();
+        if notes.is_empty() {
+            Err("none yet".to_owned())
+        } else {
+            Ok(notes)
+        }
     })
     .await
 }
 
-/// A pod on a node without a machine, and an Event about its volumes.
-async fn warned(
-    fixture: &Fixture,
-    reason: &str,
-    message: &str,
-) -> anyhow::Result<(std::sync::Arc<SilentNode>, Option<Moment>)> {
-    let node = fixture.silent_node().await?;
-    fixture.create(node.selected()).await?;
-    let pod = fixture.bound_pod().await?;
-    let evidence = fixture
-        .warn_about("Pod", &pod.name_any(), pod.uid(), reason, message)
-        .await?;
-    Ok((node, evidence))
-}
-
-async fn goes_on(fixture: &Fixture) -> anyhow::Result<()> {
-    let pod = fixture.bound_pod().await?;
-    fixture.write_pod(&pod, container_runs()).await?;
-    fixture.recovered().await
-}
-
-async fn multi_attach(fixture: &Fixture) -> anyhow::Result<()> {
-    let message = "Multi-Attach error for volume \"pvc-1\" Volume is already exclusively attached to one node and can't \
-                   be attached to another";
-    let (node, evidence) = warned(fixture, "FailedAttachVolume", message).await?;
-    let expected = [
-        "Multi-Attach",
-        "Another node still holds the disk",
-        node.name.as_str(),
-    ];
-    fixture
-        .reports(reason::VOLUME_ATTACH_FAILED, &expected, at(evidence))
-        .await?;
-    fixture.reached(Phase::Starting).await?;
-    goes_on(fixture).await
-}
-
-async fn growth_that_the_class_refuses(fixture: &Fixture) -> anyhow::Result<()> {
-    let node = fixture.silent_node().await?;
-    let classes = class(fixture).await?;
-    volume(fixture).await?;
-    let growth = |allowed: bool| Patch::Merge(json!({"allowVolumeExpansion": allowed}));
-    classes
-        .patch(fixture.namespace(), &PatchParams::default(), &growth(false))
-        .await?;
-    // A retained disk is smaller than the next workspace requests: admission cannot detect that.
-    let storage =
-        |size: &str| json!({"size": size, "storageClassName": fixture.namespace(), "retain": "Retain"});
-    fixture
-        .create(json!({"storage": storage("1Gi"), "desiredStatus": "Stopped"}))
-        .await?;
-    e2e::wait::until("the claim to have its volume", e2e::wait::USUAL, || async {
-        let claim = fixture.histories.claims.last().and_then(|claim| claim.status);
-        let phase = claim.and_then(|status| status.phase);
-        if phase.as_deref() == Some("Bound") {
-            Ok(())
-        } else {
-            Err(phase)
-        }
-    })
-    .await?;
-    workspace::delete(&fixture.alice, &fixture.name).await?;
-    let mut spec = node.selected();
-    spec["storage"] = storage("2Gi");
-    let evidence = fixture.create(spec).await?;
-    fixture
-        .reports(
-            reason::VOLUME_RESIZE_FAILED,
-            &["grow", "volume expansion"],
-            at(evidence),
-        )
-        .await?;
-    let pod = fixture.bound_pod().await?;
-    fixture.write_pod(&pod, container_runs()).await?;
-    // What runs goes on.
+async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture.may_also_report(reason::VOLUME_UNBOUND);
+    fixture.create(json!({"storage": {"size": "100Mi"}})).await?;
     fixture.reached(Phase::Running).await?;
-    classes
-        .patch(fixture.namespace(), &PatchParams::default(), &growth(true))
-        .await?;
-    fixture.wait_cleared().await
-}
-
-async fn growth_that_fails_midway(fixture: &Fixture) -> anyhow::Result<()> {
-    let node = fixture.silent_node().await?;
-    class(fixture).await?;
-    volume(fixture).await?;
-    let mut spec = node.selected();
-    spec["storage"] = disk(fixture);
-    fixture.create(spec).await?;
-    let pod = fixture.bound_pod().await?;
-    fixture.write_pod(&pod, container_runs()).await?;
-    fixture.reached(Phase::Running).await?;
-    workspace::set(&fixture.alice, &fixture.name, json!({"storage": {"size": "2Gi"}})).await?;
+    let claim = &format!("workspace-{}", fixture.name);
     let claims = fixture.scratch.api::<PersistentVolumeClaim>();
-    let claim = format!("workspace-{}", fixture.name);
-    e2e::wait::until("the claim to request more", e2e::wait::USUAL, || async {
-        let requested = |claim: &PersistentVolumeClaim| {
-            claim
-                .spec
-                .as_ref()?
-                .resources
-                .as_ref()?
-                .requests
-                .as_ref()?
-                .get("storage")
-                .map(|it| it.0.clone())
-        };
-        let now = fixture.histories.claims.last().as_ref().and_then(requested);
-        if now.as_deref() == Some("2Gi") {
-            Ok(())
-        } else {
-            Err(now)
-        }
-    })
-    .await?;
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let failing = json!({"status": {"conditions": [{
-        "type": "ControllerResizeError", "status": "True", "reason": "", "lastTransitionTime": now,
-        "message": "the array has no room",
-    }]}});
-    let failed = claims
-        .patch_status(&claim, &PatchParams::default(), &Patch::Merge(failing))
-        .await?;
-    let evidence = Moment::written(&failed);
+    fixture.delete::<PersistentVolumeClaim>(claim).await?;
+    let teardown = claims.get(claim).await?;
+    let volume = teardown.spec.as_ref().and_then(|spec| spec.volume_name.clone());
+    let patch = format!("kubectl patch pv {}", volume.unwrap_or_default());
+    let expected = ["copy the files elsewhere", "cannot be undone", patch.as_str()];
+    let held = at(Moment::deleted(&teardown));
     fixture
-        .reports(
-            reason::VOLUME_RESIZE_FAILED,
-            &["the array has no room", "old size"],
-            at(evidence),
-        )
+        .reports(reason::VOLUME_TERMINATING, &expected, held)
         .await?;
     fixture.reached(Phase::Running).await?;
-    let done = json!({"status": {"conditions": null, "capacity": {"storage": "2Gi"}}});
-    claims
-        .patch_status(&claim, &PatchParams::default(), &Patch::Merge(done))
-        .await?;
+    fixture.may_also_report(reason::VOLUME_REPLACED);
+    fixture.restart_with(json!({})).await?;
+    let again = fixture.reached(Phase::Running).await?;
+    let message = again.status.and_then(|status| status.message).unwrap_or_default();
+    anyhow::ensure!(message.contains("new, empty one"), "{message}");
+    fixture.explained(reason::VOLUME_REPLACED, &message).await?;
+    let fresh = claims.get(claim).await?;
+    anyhow::ensure!(fresh.uid() != teardown.uid(), "the same disk");
+    let notes = warned(fixture, reason::VOLUME_REPLACED).await?;
+    anyhow::ensure!(notes.len() == 1, "{notes:?}");
     fixture.wait_cleared().await
 }
 
@@ -317,10 +186,7 @@ async fn disk_failures_are_reported() -> anyhow::Result<()> {
         row!(claim_stays_unbound),
         row!(storage_class_that_does_not_exist),
         row!(storage_class_that_another_replaces),
-        row!(volume_cannot_be_made),
-        row!(multi_attach),
-        row!(growth_that_the_class_refuses),
-        row!(growth_that_fails_midway),
+        row!(disk_deleted_under_a_pod),
     ];
     table("volumes", rows).await
 }

@@ -1,10 +1,6 @@
 //! Service accounts, tokens and secrets of pods: only by an execution profile.
 
-use api::{
-    Workspace, WorkspaceExecutionProfile,
-    condition::{DEGRADED, reason},
-    workspace::{DesiredStatus, Phase},
-};
+use api::{Workspace, WorkspaceExecutionProfile, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     objects::workspace,
@@ -12,7 +8,6 @@ use e2e::{
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Secret, ServiceAccount},
-    node::v1::RuntimeClass,
     scheduling::v1::PriorityClass,
 };
 use kube::{
@@ -208,70 +203,5 @@ async fn a_kubernetes_api_token_is_mounted_only_if_the_profile_allows_it() -> an
         found.contains("No such file") && !found.contains("/token"),
         "{found}"
     );
-    scratch.finish().await
-}
-
-async fn set_runtime_class(scratch: &Scratch, class: &str) -> anyhow::Result<()> {
-    let change = Patch::Merge(json!({"spec": {"runtimeClassName": class}}));
-    let profiles = scratch.api::<WorkspaceExecutionProfile>();
-    profiles
-        .patch("trainer", &PatchParams::default(), &change)
-        .await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_profile_s_runtime_class_is_used_and_an_unknown_one_is_reported() -> anyhow::Result<()> {
-    let scratch = Scratch::new("runtime", &[]).await?;
-    let classes = Api::<RuntimeClass>::all(cluster::admin().await?);
-    let named = |suffix: &str| format!("{}-{suffix}", scratch.namespace);
-    // Every node of containerd has the first handler, and none the second.
-    for (suffix, handler) in [("known", "runc"), ("unknown", "e2e-none-such")] {
-        let class = serde_json::from_value(json!({
-            "metadata": {"name": named(suffix)}, "handler": handler, "overhead": {"podFixed": {"memory": "3Mi"}},
-        }))?;
-        classes.create(&PostParams::default(), &class).await?;
-    }
-    profile(&scratch, json!({"runtimeClassName": named("known")})).await?;
-    let (_, name) = run(&scratch).await?;
-    let spec = scratch.api::<Pod>().get(&name).await?.spec.unwrap_or_default();
-    assert_eq!(spec.runtime_class_name, Some(named("known")));
-    assert_eq!(
-        json!(spec.overhead),
-        json!({"memory": "3Mi"}),
-        "what the class costs"
-    );
-
-    let workspaces = scratch.api::<Workspace>();
-    workspace::stop(&workspaces, "ws").await?;
-    set_runtime_class(&scratch, &named("unknown")).await?;
-    workspace::set(
-        &workspaces,
-        "ws",
-        json!({"desiredStatus": DesiredStatus::Running}),
-    )
-    .await?;
-    wait::until("the handler to be missed", wait::USUAL, || async {
-        let ws = workspaces.get("ws").await.map_err(|error| error.to_string())?;
-        match workspace::condition(&ws, DEGRADED) {
-            Some((status, why, reported))
-                if status == "True"
-                    && why == reason::CONTAINER_START_FAILED
-                    && reported.contains("e2e-none-such") =>
-            {
-                Ok(())
-            }
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await?;
-    // It is not in use yet: the change counts at once.
-    set_runtime_class(&scratch, &named("known")).await?;
-    let ws = workspace::reached(&workspaces, "ws", Phase::Running).await?;
-    let (status, ..) = workspace::condition(&ws, DEGRADED).unwrap_or_default();
-    assert_eq!(status, "False");
-    for suffix in ["known", "unknown"] {
-        classes.delete(&named(suffix), &DeleteParams::default()).await?;
-    }
     scratch.finish().await
 }

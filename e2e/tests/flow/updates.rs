@@ -23,17 +23,6 @@ struct Fixture {
 }
 
 impl Fixture {
-    async fn new(prefix: &str, policy: UpdatePolicy) -> anyhow::Result<Self> {
-        let scratch = Scratch::new(prefix, &["alice"]).await?;
-        let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-        let mut echo = workspace::echo("ws")?;
-        echo.spec.update_policy = policy;
-        alice.create(&PostParams::default(), &echo).await?;
-        let fixture = Self { scratch, alice };
-        fixture.reached(Phase::Running).await?;
-        Ok(fixture)
-    }
-
     async fn reached(&self, phase: Phase) -> anyhow::Result<Workspace> {
         workspace::reached(&self.alice, "ws", phase).await
     }
@@ -194,26 +183,5 @@ async fn edits_of_stopped_workspaces_count_and_others_are_pending_until_a_restar
     let status = ws.status.unwrap_or_default();
     assert_eq!(status.endpoint.map(|endpoint| endpoint.port), Some(9000));
     assert_eq!(status.pending_update, [""; 0]);
-    fixture.scratch.finish().await
-}
-
-#[tokio::test]
-async fn with_update_policy_always_an_edit_replaces_the_pod_at_once() -> anyhow::Result<()> {
-    let fixture = Fixture::new("always", UpdatePolicy::Always).await?;
-    let first = fixture.pod().await?;
-    let run = |ws: Workspace| ws.status.and_then(|status| status.run_id);
-    let first_run = run(fixture.reached(Phase::Running).await?);
-    fixture.set(colour("red")).await?;
-    let second = fixture.replaced(&first).await?;
-    assert_eq!(fixture.colour().await?, "red");
-    let ws = fixture.reached(Phase::Running).await?;
-    assert_ne!(run(ws), first_run);
-    pending(&fixture, &[]).await?;
-    // A field that does not change the pod restarts no workspace, also here.
-    fixture
-        .set(json!({"displayName": "another name", "accessType": "Public"}))
-        .await?;
-    fixture.reached(Phase::Running).await?;
-    assert_eq!(fixture.pod().await?, second);
     fixture.scratch.finish().await
 }

@@ -4,15 +4,11 @@ use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
-use e2e::{
-    Environment,
-    objects::{template, workspace},
-    wait,
-};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, ResourceQuota};
+use e2e::{objects::workspace, wait};
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::{Api, ResourceExt as _};
+use kube::Api;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use e2e::portal::{Portal, address};
@@ -146,12 +142,6 @@ async fn yaml_is_stored_as_it_was_typed_and_a_fault_is_named_with_its_line() -> 
     scratch.finish().await
 }
 
-/// What a field of the open form holds.
-async fn value_of(browser: &Browser, field: &str) -> anyhow::Result<Value> {
-    let script = "return document.getElementById('f-' + arguments[0]).value";
-    browser.run(script, vec![field.into()]).await
-}
-
 /// Types a text in place of what a field of the open form holds.
 async fn type_into(browser: &Browser, field: &str, text: &str) -> anyhow::Result<()> {
     let script = "const field = document.getElementById('f-' + arguments[0]); \
@@ -209,171 +199,6 @@ async fn two_users_who_edit_in_browsers_see_both_changes_and_save_and_start_star
         .unwrap_or_default();
     assert_eq!(limits.get("cpu").map(|cpu| &*cpu.0), Some("750m"), "{limits:?}");
     futures::try_join!(hers.close(), his.close())?;
-    scratch.finish().await
-}
-
-/// A namespace whose quota of pods is used up by `running`, a workspace of alice with a disk.
-async fn full(scratch: &Scratch) -> anyhow::Result<()> {
-    template::make(scratch, &json!({"defaultImage": Environment::get()?.images.echo})).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut new = serde_json::to_value(workspace::echo("running")?)?;
-    new["spec"]["storage"] = json!({"size": "1Gi"});
-    alice
-        .create(&PostParams::default(), &serde_json::from_value(new)?)
-        .await?;
-    workspace::reached(&alice, "running", Phase::Running).await?;
-    let quota = json!({"metadata": {"name": "one"}, "spec": {"hard": {"pods": "1"}}});
-    let quotas: Api<ResourceQuota> = scratch.api();
-    quotas
-        .create(&PostParams::default(), &serde_json::from_value(quota)?)
-        .await?;
-    uses(scratch, "1").await
-}
-
-/// Waits until the quota counts so many pods.
-async fn uses(scratch: &Scratch, pods: &str) -> anyhow::Result<()> {
-    let quotas: Api<ResourceQuota> = scratch.api();
-    wait::until(
-        &format!("the quota to count {pods} pods"),
-        wait::USUAL,
-        || async {
-            let status = quotas.get("one").await.map_err(|error| error.to_string())?.status;
-            let used = status
-                .as_ref()
-                .and_then(|status| status.used.as_ref()?.get("pods"));
-            let counts = used.is_some_and(|used| used.0 == pods);
-            counts.then_some(()).ok_or_else(|| format!("{status:?}"))
-        },
-    )
-    .await
-}
-
-#[tokio::test]
-async fn what_does_not_fit_the_quota_is_said_first_and_a_stop_beside_it_loses_nothing_that_was_typed()
--> anyhow::Result<()> {
-    let scratch = Scratch::new("portal-quota", &["alice"]).await?;
-    full(&scratch).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let own = &scratch.namespace;
-    let browser = Browser::start().await?;
-    let new = address(&format!("/new?namespace={own}&template={own}"))?;
-    browser.sign_in(&new, "alice").await?;
-    browser.sees("#quotas", "Does not fit").await?;
-    browser.sees("#quotas", "kernels and terminals end").await?;
-    type_into(&browser, "spec.displayName", "Typed before the stop").await?;
-    type_into(&browser, "spec.resources.limits.memory", "200Mi").await?;
-    browser.click("#quotas button[name=stop]").await?;
-    browser.sees("main", "What you typed is still here").await?;
-    assert_eq!(
-        value_of(&browser, "spec.displayName").await?,
-        "Typed before the stop"
-    );
-    assert_eq!(value_of(&browser, "spec.resources.limits.memory").await?, "200Mi");
-    workspace::reached(&alice, "running", Phase::Stopped).await?;
-    let all = alice.list(&ListParams::default()).await?.items;
-    assert_eq!(all.len(), 1, "the stop creates nothing: {all:?}");
-
-    uses(&scratch, "0").await?;
-    browser.click("main form .actions button[type=submit]").await?;
-    browser.sees("#head", "Running").await?;
-    let all = alice.list(&ListParams::default()).await?.items;
-    let made = all
-        .iter()
-        .find(|it| it.spec.display_name == "Typed before the stop");
-    let limits = made
-        .and_then(|made| made.spec.resources.clone())
-        .unwrap_or_default()
-        .limits;
-    assert_eq!(
-        limits.get("memory").map(|memory| &*memory.0),
-        Some("200Mi"),
-        "{all:?}"
-    );
-    browser.close().await?;
-    template::finish(scratch).await
-}
-
-/// Creates a stopped workspace with a disk of its own as alice.
-async fn with_disk(scratch: &Scratch, name: &str, retain: &str) -> anyhow::Result<()> {
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut new = serde_json::to_value(workspace::echo(name)?)?;
-    new["spec"]["storage"] = json!({"size": "1Gi", "retain": retain});
-    new["spec"]["desiredStatus"] = json!(DesiredStatus::Stopped);
-    alice
-        .create(&PostParams::default(), &serde_json::from_value(new)?)
-        .await?;
-    workspace::reached(&alice, name, Phase::Stopped).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_deleted_workspace_leaves_the_open_list_and_its_disk_stays_only_if_it_says_so() -> anyhow::Result<()>
-{
-    let scratch = Scratch::new("portal-delete", &["alice"]).await?;
-    futures::try_join!(
-        with_disk(&scratch, "kept", "Retain"),
-        with_disk(&scratch, "lost", "Delete")
-    )?;
-    let workspaces: Api<Workspace> = scratch.api();
-    let claims: Api<PersistentVolumeClaim> = scratch.api();
-    let portal = Portal::enter("alice").await?;
-    let browser = Browser::start().await?;
-    let list = address(&format!("/?namespace={}", scratch.namespace))?;
-    browser.sign_in(&list, "alice").await?;
-    for (name, says, other, is_kept) in [
-        ("lost", "deleted with all files", "kept", false),
-        ("kept", "kept", "lost", true),
-    ] {
-        let at = format!("/w/{}/{name}/delete", scratch.namespace);
-        portal.knows(&at).await?;
-        let question = portal.json(&at).await?;
-        let fates = question["consequences"].as_array().cloned().unwrap_or_default();
-        let disk = fates
-            .iter()
-            .find(|it| it["what"].as_str().is_some_and(|what| what.starts_with("Disk ")));
-        let effect = disk.and_then(|disk| disk["effect"].as_str()).unwrap_or_default();
-        assert!(effect.ends_with(says), "{question}");
-        // Where files are lost, the name must be typed.
-        assert_eq!(question["typed"] == name, !is_kept, "{question}");
-        let uid = workspaces.get(name).await?.uid().unwrap_or_default();
-        let right = [("uid", &*uid), ("name", if is_kept { "" } else { name })];
-        if !is_kept {
-            let wrong = portal.post(&at, &[("uid", &uid), ("name", other)]).await?;
-            assert_eq!(wrong.status(), 422);
-            assert!(workspaces.get(name).await?.metadata.deletion_timestamp.is_none());
-        }
-        browser.sees("#rows", name).await?;
-        let answer = portal.post(&at, &right).await?;
-        assert_eq!(answer.status(), 303, "{}", answer.text().await?);
-        wait::until("the row to leave the open list", wait::USUAL, || async {
-            let text = browser.text().await.map_err(|error| format!("{error:#}"))?;
-            let link = format!("{}/{name}", scratch.namespace);
-            if text.contains(&link) { Err(text) } else { Ok(()) }
-        })
-        .await?;
-        assert!(
-            workspaces.get_opt(name).await?.is_none(),
-            "{name} was shown as gone too early"
-        );
-    }
-    wait::until("only the kept disk to be there", wait::USUAL, || async {
-        let all = claims
-            .list(&ListParams::default())
-            .await
-            .map_err(|error| vec![error.to_string()])?;
-        let left: Vec<_> = all
-            .iter()
-            .filter(|claim| claim.metadata.deletion_timestamp.is_none())
-            .map(kube::ResourceExt::name_any)
-            .collect();
-        if left == ["workspace-kept"] {
-            Ok(())
-        } else {
-            Err(left)
-        }
-    })
-    .await?;
-    browser.close().await?;
     scratch.finish().await
 }
 

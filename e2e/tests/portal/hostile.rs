@@ -80,42 +80,6 @@ async fn no_page_of_another_origin_changes_anything_and_no_ticket_of_a_workspace
     scratch.finish().await
 }
 
-#[tokio::test]
-async fn identity_headers_of_a_browser_are_ignored() -> anyhow::Result<()> {
-    let portal = Portal::enter("bob").await?;
-    for (name, value) in [
-        ("Impersonate-User", "alice"),
-        ("X-Forwarded-User", "alice"),
-        ("Workspace-Assertion", "alice"),
-        ("X-Remote-User", "alice"),
-    ] {
-        let request = portal.http.request(Method::GET, &portal.at("/account"));
-        let request = request
-            .header("Accept", "application/json")
-            .header("Sec-Fetch-Site", "same-origin")
-            .header(name, value);
-        let answer = request.send().await?;
-        let text = answer.text().await?;
-        assert!(text.contains("\"name\":\"bob\""), "{name}: {text}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn without_a_session_there_is_only_the_sign_in() -> anyhow::Result<()> {
-    let environment = Environment::get()?;
-    let origin = environment.origin(&environment.portal_host());
-    let stranger = e2e::http::HttpSession::new()?.without_redirects()?;
-    let page = stranger.open(&format!("{origin}/")).await?;
-    assert!(page.status().is_redirection(), "{}", page.status());
-    let script = stranger
-        .request(Method::GET, &format!("{origin}/"))
-        .send()
-        .await?;
-    assert_eq!(script.status(), 401);
-    Ok(())
-}
-
 /// Versions of all workspaces and shares of a namespace.
 async fn versions(scratch: &Scratch) -> anyhow::Result<BTreeMap<String, Option<String>>> {
     let of = |kind: &str, object: &ObjectMeta| {

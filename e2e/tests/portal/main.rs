@@ -2,10 +2,8 @@
 
 mod access;
 mod account;
-mod acting;
 mod administrators;
 mod audit;
-mod bulk;
 mod changes;
 mod hostile;
 mod layout;

@@ -13,11 +13,11 @@ use e2e::{
 };
 use fantoccini::Locator;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ListParams, PostParams};
+use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use e2e::portal::{Portal, address};
+use e2e::portal::address;
 
 /// Names of a start's steps, as the page shows them.
 const STEPS: [&str; 6] = [
@@ -189,141 +189,6 @@ async fn a_first_time_user_has_a_workspace_in_three_clicks_and_a_refusal_stands_
     browser.arrived(&workspace::host(made)?).await?;
     browser.close().await?;
     template::finish(scratch).await
-}
-
-#[tokio::test]
-async fn templates_of_others_are_neither_offered_nor_taken() -> anyhow::Result<()> {
-    let scratch = Scratch::bare("portal-templates", &["alice", "bob"]).await?;
-    let own = &scratch.namespace;
-    let image = &Environment::get()?.images.echo;
-    template::make(&scratch, &json!({"defaultImage": image})).await?;
-    let uses = json!([{
-        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspacetemplates"], "resourceNames": [own], "verbs": ["use"],
-    }]);
-    scratch.grant("bob-uses-the-template", "bob", &uses).await?;
-    let (alice, bob) = futures::try_join!(Portal::enter("alice"), Portal::enter("bob"))?;
-    // The portal knows the template, and asks for alice's rights later.
-    bob.knows(&format!("/new?namespace={own}&template={own}")).await?;
-    let offered = format!("template={own}");
-    let new = format!("/new?namespace={own}&template=");
-    for (portal, is_offered) in [(&alice, false), (&bob, true)] {
-        let page = portal.json(&new).await?.to_string();
-        assert_eq!(page.contains(&offered), is_offered, "{page}");
-    }
-    let workspaces: Api<Workspace> = scratch.api();
-    let text = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: forced}\n\
-                spec: {displayName: Forced, desiredStatus: Stopped}\n";
-    let missing = format!("{own}-missing");
-    let send = async |portal: &Portal, template: &str, is_text: bool| {
-        let mut form = vec![("namespace", own.as_str()), ("template", template)];
-        if is_text {
-            form.extend([("written", "yaml"), ("yaml", text)]);
-        } else {
-            form.extend([
-                ("written", "form"),
-                ("metadata.name", "forced"),
-                ("spec.displayName", "Forced"),
-            ]);
-        }
-        let answer = portal.post("/new", &form).await?;
-        anyhow::Ok((answer.status().as_u16(), answer.text().await?))
-    };
-    // A template that is there and one that is not get the same words: of a form from the portal, of a text from the API server.
-    for (is_text, status, words) in [
-        (
-            false,
-            404,
-            "No template of this name exists, or you may not use it",
-        ),
-        (true, 403, "does not exist, or you may not use it"),
-    ] {
-        for template in [own, &missing] {
-            let (found, page) = send(&alice, template, is_text).await?;
-            assert_eq!(found, status, "{template}: {page}");
-            assert!(page.contains(words), "{template}: {page}");
-        }
-    }
-    assert!(workspaces.list(&ListParams::default()).await?.items.is_empty());
-    // The same of who may use it is taken.
-    for is_text in [false, true] {
-        let (status, page) = send(&bob, own, is_text).await?;
-        assert_eq!(status, 303, "{page}");
-        let made = workspaces.get("forced").await?;
-        assert_eq!(names::owner(&made.metadata), Some("bob"));
-        workspace::delete(&workspaces, "forced").await?;
-    }
-    template::finish(scratch).await
-}
-
-#[tokio::test]
-async fn a_blocked_start_shows_its_step_its_reason_and_its_pod_s_message() -> anyhow::Result<()> {
-    let scratch = Scratch::new("portal-stuck", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let image = "localhost/no-such-image:1";
-    let new = workspace::of_image("ws", image);
-    alice.create(&PostParams::default(), &new).await?;
-    let portal = Portal::enter("alice").await?;
-    let at = format!("/w/{}/ws", scratch.namespace);
-    let shown = wait::until("the page to name the cause", wait::USUAL, || async {
-        let page = portal.json(&at).await.map_err(|error| format!("{error:#}"))?;
-        let finding = &page["explanation"]["findings"][0];
-        let is_named = finding["reason"] == "ImagePullFailed";
-        let events = page["events"]["events"].to_string();
-        if is_named && events.contains("no-such-image") {
-            Ok(page)
-        } else {
-            Err(page.to_string())
-        }
-    })
-    .await?;
-    let steps = shown["progress"]["steps"].as_array().cloned().unwrap_or_default();
-    let steps: Vec<_> = steps
-        .iter()
-        .map(|step| {
-            (
-                step["what"].as_str().unwrap_or_default(),
-                step["state"].as_str().unwrap_or_default(),
-            )
-        })
-        .collect();
-    assert_eq!(
-        steps[..4],
-        [
-            ("Scheduling", "done"),
-            ("Attaching disk", "done"),
-            ("Pulling image", "stuck"),
-            ("Starting the application", "next"),
-        ]
-    );
-    let finding = &shown["explanation"]["findings"][0];
-    assert!(
-        finding["what"].as_str().is_some_and(|what| what.contains(image)),
-        "{finding}"
-    );
-    assert!(
-        !finding["cures"].as_array().is_none_or(Vec::is_empty),
-        "{finding}"
-    );
-    let of_pod = shown["events"]["events"].as_array().cloned().unwrap_or_default();
-    let of_pod = of_pod.iter().find(|event| event["object"] == "Pod workspace-ws");
-    assert!(of_pod.is_some(), "{}", shown["events"]);
-    // The start continues, and the page follows it.
-    let browser = Browser::start().await?;
-    browser.sign_in(&address(&at)?, "alice").await?;
-    browser.sees("#progress .stuck", "Pulling image").await?;
-    let echo = &Environment::get()?.images.echo;
-    workspace::set(&alice, "ws", json!({"image": echo})).await?;
-    browser.sees("#head", "Running").await?;
-    assert!(!browser.find("#events").await?.text().await?.is_empty());
-    let left = browser
-        .run(
-            "return [...document.querySelectorAll('#progress li, #explanation .bad')].length",
-            Vec::new(),
-        )
-        .await?;
-    assert_eq!(left, 0);
-    browser.close().await?;
-    scratch.finish().await
 }
 
 /// From the choice of a template to a cell that runs in JupyterLab: three clicks in the portal.

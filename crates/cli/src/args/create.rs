@@ -14,7 +14,7 @@ pub(super) const EXIT_CODES: &str = "\
 Exit codes:
   0  the workspace was created (with --wait: and is available; a warning names what is wrong with it)
   1  it could not be created: refused, no connection, no right
-  2  the command line is wrong, or breaks a rule that holds in every cluster: nothing was sent, also with --dry-run=client
+  2  the command line is wrong, or the file holds no workspace: nothing was sent, also with --dry-run=client
   3  with --wait: it was created, but cannot become available as it is
   4  with --wait: it was created, but was not available in time
 

@@ -20,13 +20,9 @@ pub struct Explain {
     #[arg(long = "for", value_name = "NAMESPACE", requires = "explained_template")]
     pub in_namespace: Option<String>,
 
-    /// Why the workspaces of these manifests would be refused: by the rules, then by a server dry run; - is standard input
+    /// Why the workspaces of these manifests would be refused, by a server dry run; - is standard input
     #[arg(short, long, value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-
-    /// With --filename: by the rules alone, without a cluster
-    #[arg(long, requires = "filename")]
-    pub offline: bool,
 
     /// Why a user may or may not open it, rule by rule [default: you]
     #[arg(long, requires = "name")]

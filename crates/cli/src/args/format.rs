@@ -2,17 +2,13 @@
 
 use std::ffi::OsStr;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, StringValueParser, TypedValueParser};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Command};
-
-use crate::jsonpath::Template;
 
 const JSON: &str = "json";
 const YAML: &str = "yaml";
 const NAME: &str = "name";
 const WIDE: &str = "wide";
-/// What stands before a template.
-pub(crate) const JSONPATH: &str = "jsonpath=";
 
 /// How an object, or a list of them, is printed.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,8 +19,6 @@ pub enum Format {
     Yaml,
     /// Its kind and name.
     Name,
-    /// What a template says, such as `{.status.url}`.
-    Jsonpath(Template),
 }
 
 /// What is printed in place of the usual table.
@@ -52,19 +46,15 @@ pub(super) struct Formats(&'static [&'static str]);
 
 impl Formats {
     /// Of objects that the cluster has.
-    pub(super) const OBJECT: Self = Self(&[JSON, YAML, NAME, JSONPATH]);
+    pub(super) const OBJECT: Self = Self(&[JSON, YAML, NAME]);
     /// Of reports, which have no name.
-    pub(super) const REPORT: Self = Self(&[JSON, YAML, JSONPATH]);
+    pub(super) const REPORT: Self = Self(&[JSON, YAML]);
 }
 
 impl TypedValueParser for Formats {
     type Value = Format;
 
     fn parse_ref(&self, command: &Command, flag: Option<&Arg>, value: &OsStr) -> Result<Format, clap::Error> {
-        if value.as_encoded_bytes().starts_with(JSONPATH.as_bytes()) {
-            let template = StringValueParser::new().try_map(|text| Template::parse(&text[JSONPATH.len()..]));
-            return template.parse_ref(command, flag, value).map(Format::Jsonpath);
-        }
         let known = PossibleValuesParser::new(self.0).parse_ref(command, flag, value)?;
         Ok(match known.as_str() {
             JSON => Format::Json,
@@ -83,7 +73,7 @@ impl TypedValueParser for Formats {
 pub(super) struct ListFormats;
 
 impl ListFormats {
-    const ALL: Formats = Formats(&[JSON, YAML, NAME, WIDE, JSONPATH]);
+    const ALL: Formats = Formats(&[JSON, YAML, NAME, WIDE]);
 }
 
 impl TypedValueParser for ListFormats {

@@ -27,34 +27,9 @@ pub struct Lint {
     #[arg(long, value_name = "PATH")]
     pub manager: Vec<PathBuf>,
 
-    /// How the report is written; sarif is for code scanning, junit for test reports
-    #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = ReportFormat::Text)]
-    pub output: ReportFormat,
-}
-
-/// How a report about files is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ReportFormat {
-    /// For people.
-    Text,
-    /// An object as JSON.
-    Json,
-    /// An object as YAML.
-    Yaml,
-    /// SARIF 2.1.0.
-    Sarif,
-    /// `JUnit`'s XML.
-    Junit,
-}
-
-impl ReportFormat {
-    /// The format of its object.
-    pub(crate) fn as_object(self) -> Format {
-        match self {
-            Self::Yaml => Format::Yaml,
-            _ => Format::Json,
-        }
-    }
+    /// The report as an object, in place of text
+    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::REPORT)]
+    pub output: Option<Format>,
 }
 
 /// For which shell completion is written.

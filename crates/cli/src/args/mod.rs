@@ -32,14 +32,13 @@ use crate::duration;
 pub use connection::Connection;
 pub use create::{CreateArgs, CreateFlags, DryRun};
 pub use explain::Explain;
-pub(crate) use format::JSONPATH;
 pub use format::{Format, ListFormat};
 use format::{Formats, ListFormats};
-pub use further::{Completion, Lint, Logs, ReportFormat, Shell, Shown, Version};
+pub use further::{Completion, Lint, Logs, Shell, Shown, Version};
 pub use set::Set;
 pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
-pub use template::{Template, TemplateCompare, TemplateList, TemplateShow, TemplateTest, TestFormat};
+pub use template::{Template, TemplateCompare, TemplateList, TemplateShow};
 pub use tips::with_tips;
 pub use values::{Assignment, Gpu, Gpus, Idle};
 
@@ -47,8 +46,8 @@ const EXIT_CODES: &str = "\
 Exit codes; of several workspaces, the highest counts:
   0  done
   1  the cluster refused it, or there is no connection, no right, or no such object; or a file cannot be read
-  2  the command line is wrong; or it breaks a rule that holds in every cluster, so create sent nothing; or the question was not answered with yes
-  3  not as wanted: the workspace exists, but will not become so; or explain, lint, template test, template compare or version found a problem
+  2  the command line is wrong; or the file holds no workspace, so create sent nothing; or the question was not answered with yes
+  3  not as wanted: the workspace exists, but will not become so; or explain, lint, template compare or version found a problem
   4  the workspace was not as wanted in time
   130  interrupted (Ctrl-C). What was reported as done is done; the last request may be done, too";
 

@@ -13,7 +13,7 @@ use crate::commands::targets::{parse, read};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::manifest::Manifest;
-use crate::{judge, object, output};
+use crate::{object, output};
 
 /// What is sent.
 pub(crate) struct Wanted {
@@ -23,7 +23,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What flags or manifest say, if it fits the rules that hold in every cluster.
+    /// What flags or manifest say.
     pub(crate) fn of(args: &CreateFlags, namespace: Option<&str>) -> Result<Self, Failure> {
         if args.wait && args.dry_run != DryRun::None {
             return Err(Failure::Usage(
@@ -40,13 +40,10 @@ impl Wanted {
             });
         }
         let object = object::manifest(args, namespace).map_err(|error| Failure::Other(error.into()))?;
-        match judge::violations(&object) {
-            Some(violations) => Err(Failure::Invalid(violations)),
-            None => Ok(Self {
-                object,
-                manifest: None,
-            }),
-        }
+        Ok(Self {
+            object,
+            manifest: None,
+        })
     }
 }
 

@@ -8,54 +8,28 @@ use rules::manifest::documents;
 use serde_json::json;
 
 use super::targets::read;
-use crate::args::{Format, Lint, ReportFormat};
+use crate::args::Lint;
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::judge::SETTINGS;
-use crate::lint::{Document, Problem, Report, junit, lint, sarif};
+use crate::lint::{Document, Problem, Report, SETTINGS, lint};
 use crate::output;
 
 /// Checks manifests of all our kinds without a cluster.
 pub(crate) fn run(args: &Lint, console: &mut Console<'_>) -> Result<(), Failure> {
-    checked(args, None, console)
-}
-
-/// Checks templates alone.
-pub(crate) fn templates(args: &Lint, console: &mut Console<'_>) -> Result<(), Failure> {
-    checked(args, Some("WorkspaceTemplate"), console)
-}
-
-fn checked(args: &Lint, only: Option<&str>, console: &mut Console<'_>) -> Result<(), Failure> {
     let settings = settings(args.settings.as_deref())?;
     let mut unread = Vec::new();
     let documents = all(&args.paths, &mut unread)?;
     let references = all(args.template.iter().chain(&args.manager), &mut unread)?;
-    let mut report = lint(&documents, &references, only, &settings);
+    let mut report = lint(&documents, &references, &settings);
     report.problems.extend(unread);
     report.sort();
-    if let (Some(kind), 0, true) = (only, report.checked, report.problems.is_empty()) {
-        return Err(Failure::Usage(format!("the files hold no {kind}")));
-    }
-    match args.output {
-        ReportFormat::Text => text(&report, console)?,
-        ReportFormat::Sarif => {
-            console
-                .out
-                .data(&output::object(&sarif::render(&report), &Format::Json)?)?;
-        }
-        ReportFormat::Junit => {
-            let cases = junit::of_report(&report);
-            console
-                .out
-                .data(&junit::render("kubectl workspace lint", &cases))?;
-        }
-        ReportFormat::Json | ReportFormat::Yaml => {
+    match &args.output {
+        None => text(&report, console)?,
+        Some(format) => {
             let mut object = serde_json::to_value(&report).map_err(|error| Failure::Other(error.into()))?;
             object["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
             object["kind"] = json!("LintReport");
-            console
-                .out
-                .data(&output::object(&object, &args.output.as_object())?)?;
+            console.out.data(&output::object(&object, format)?)?;
         }
     }
     if report.problems.is_empty() {

@@ -37,7 +37,6 @@ use rules::consequence::Action;
 
 pub(crate) use about::version_of_client;
 pub(crate) use completion::run as completion;
-pub(crate) use explain::offline as explain_offline;
 pub(crate) use lint::run as lint;
 pub(crate) use template::offline as template_offline;
 

@@ -13,10 +13,7 @@ pub(super) enum Kind<'a> {
     /// One of ours.
     Known(&'a CustomResourceDefinition),
     /// It was meant to be one of ours, but the API server knows no such kind.
-    Wrong {
-        meant: &'a CustomResourceDefinition,
-        violation: Violation,
-    },
+    Wrong(Violation),
     /// Another product's.
     Other,
 }
@@ -40,7 +37,7 @@ pub(super) fn of<'a>(object: &Value, crds: &'a [CustomResourceDefinition]) -> Ki
     } else {
         wrong_version(api_version, meant)
     };
-    Kind::Wrong { meant, violation }
+    Kind::Wrong(violation)
 }
 
 /// An object of a group that is written almost as ours.
@@ -50,10 +47,7 @@ fn near<'a>(group: &str, kind: &str, api_version: &str, crds: &'a [CustomResourc
     };
     let near = crds.iter().filter(is_near);
     match near.min_by_key(|crd| apart(&crd.spec.names.kind, kind)) {
-        Some(meant) => Kind::Wrong {
-            meant,
-            violation: wrong_version(api_version, meant),
-        },
+        Some(meant) => Kind::Wrong(wrong_version(api_version, meant)),
         None => Kind::Other,
     }
 }
@@ -92,7 +86,7 @@ mod tests {
         match of(&object, &api::crds()) {
             Kind::Known(_) => Ok(true),
             Kind::Other => Ok(false),
-            Kind::Wrong { violation, .. } => Err(format!("{}: {}", violation.field, violation.detail())),
+            Kind::Wrong(violation) => Err(format!("{}: {}", violation.field, violation.detail())),
         }
     }
 

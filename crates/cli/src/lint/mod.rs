@@ -3,12 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `kinds.rs` | apiVersion and kind -> is it one of ours? |
-//! | `sarif.rs` | report -> SARIF 2.1.0, for code scanning |
-//! | `junit.rs` | names and failures -> JUnit's XML, for test reports |
 
-pub(crate) mod junit;
 mod kinds;
-pub(crate) mod sarif;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -17,7 +13,6 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt as _;
 use rules::manifest::{self, Place};
-use rules::schema::Schema;
 use rules::{References, Settings, Violation, Violations, validate};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -146,9 +141,6 @@ const YAML: &str = "YAML";
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     pub(crate) problems: Vec<Problem>,
-    /// Objects that were checked; the reports for machines list them.
-    #[serde(skip)]
-    pub(crate) objects: Vec<Checked>,
     /// Objects of our kinds.
     pub(crate) checked: usize,
     /// Objects of other kinds.
@@ -157,55 +149,39 @@ pub(crate) struct Report {
     pub(crate) not_judged: BTreeSet<String>,
 }
 
-/// An object that was checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Checked {
-    pub(crate) file: String,
-    pub(crate) document: usize,
-    pub(crate) object: String,
-}
-
 /// What is never judged without a cluster.
 const NEVER_JUDGED: [&str; 5] = [
     "labels and annotations by Kubernetes' own rules",
     "rights of who applies the objects",
     "whether Secrets, ConfigMaps, claims and storage classes exist",
-    "validation rules in CEL of the CRDs, and changes of objects that are stored already",
+    "lengths, patterns and other rules of the CRDs' schemas, and changes of objects that are stored already",
     "admission by other products, quotas and LimitRanges",
 ];
+
+/// Settings with placeholders for the image and the gateway's address where the cluster would choose them, which the client does not
+/// know. References to Secrets, `ConfigMaps` and claims are the cluster's to judge.
+pub(crate) const SETTINGS: &str = "{defaultImage: registry.example/image:1, gatewayAddress: 'https://gateway.example/verify', \
+                                   allowUnvouchedReferences: true}";
 
 /// Placeholder for the owner, whom only the cluster knows.
 const SOME_OWNER: &str = "owner";
 
-/// Checks all objects of our kinds, or those of one kind. Templates, managers and profiles of the same files and of `references` count
+/// Checks all objects of our kinds. Templates, managers and profiles of the same files and of `references` count
 /// for workspaces that name them.
-pub(crate) fn lint(
-    documents: &[Document],
-    references: &[Document],
-    only: Option<&str>,
-    settings: &Settings,
-) -> Report {
+pub(crate) fn lint(documents: &[Document], references: &[Document], settings: &Settings) -> Report {
     let crds = api::crds();
     let all = Known::of(documents.iter().chain(references));
     let mut report = Report::default();
     for document in documents {
-        let is_asked = |crd: &CustomResourceDefinition| only.is_none_or(|only| only == crd.spec.names.kind);
         let found = match kinds::of(&document.object, &crds) {
-            Kind::Known(crd) if is_asked(crd) => {
-                check(&document.object, crd, &all, settings, &mut report.not_judged)
-            }
-            Kind::Wrong { meant, violation } if is_asked(meant) => vec![violation],
-            Kind::Known(_) | Kind::Wrong { .. } | Kind::Other => {
+            Kind::Known(crd) => check(&document.object, crd, &all, settings, &mut report.not_judged),
+            Kind::Wrong(violation) => vec![violation],
+            Kind::Other => {
                 report.skipped += 1;
                 continue;
             }
         };
         report.checked += 1;
-        report.objects.push(Checked {
-            file: document.file.clone(),
-            document: document.number,
-            object: named(&document.object),
-        });
         report.problems.extend(found.into_iter().map(|violation| {
             let place = document.place(&violation);
             Problem {
@@ -273,38 +249,25 @@ pub(crate) fn check(
     not_judged: &mut BTreeSet<String>,
 ) -> Vec<Violation> {
     let mut found = manifest::unknown_fields(object, crd);
-    let faults = Schema::of(crd).faults(&object["spec"], None);
-    found.extend(faults.violations().cloned());
-    // What cannot be parsed is replaced, so that the other rules are checked, too.
-    let mut readable = object.clone();
-    faults.make_readable(&mut readable["spec"]);
-    let object = &readable;
     let by_rules = match crd.spec.names.kind.as_str() {
-        "Workspace" => parsed(object).map(|it| of_workspace(&it, known, settings, not_judged)),
+        "Workspace" => manifest::typed(object).map(|it| of_workspace(&it, known, settings, not_judged)),
         "WorkspaceTemplate" => {
-            parsed(object).map(|it: WorkspaceTemplate| validate::template(&it.spec, settings))
+            manifest::typed(object).map(|it: WorkspaceTemplate| validate::template(&it.spec, settings))
         }
-        "WorkspaceManager" => parsed(object).map(|it: WorkspaceManager| validate::manager(&it, settings)),
+        "WorkspaceManager" => {
+            manifest::typed(object).map(|it: WorkspaceManager| validate::manager(&it, settings))
+        }
         "WorkspaceExecutionProfile" => {
-            parsed(object).map(|it: WorkspaceExecutionProfile| validate::profile(&it.spec, settings))
+            manifest::typed(object).map(|it: WorkspaceExecutionProfile| validate::profile(&it.spec, settings))
         }
-        "WorkspaceShare" => parsed(object).map(|it: WorkspaceShare| validate::share(&it.spec)),
+        "WorkspaceShare" => manifest::typed(object).map(|it: WorkspaceShare| validate::share(&it.spec)),
         _ => Ok(Vec::new()),
     };
-    match by_rules {
-        Ok(violations) => found.extend(violations.into_iter().filter(|it| !faults.covers(it))),
-        // What the schema refuses cannot be parsed; then that is the message.
-        Err(error) if faults.is_empty() => found.push(Violation::new("spec", "", error)),
-        Err(_) => {}
-    }
+    found.extend(by_rules.unwrap_or_else(|unreadable| vec![unreadable]));
     match Violations::of(found) {
         None => Vec::new(),
         Some(violations) => violations.in_order().iter().cloned().collect(),
     }
-}
-
-fn parsed<K: DeserializeOwned>(object: &Value) -> Result<K, String> {
-    serde_json::from_value(object.clone()).map_err(|error| error.to_string())
 }
 
 fn of_workspace(

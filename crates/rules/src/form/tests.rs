@@ -130,7 +130,11 @@ fn samples(field: &Field) -> (Vec<String>, Vec<(String, Option<String>)>) {
         }
         Kind::Number { min, max, .. } => {
             offered.extend([min.to_string(), max.to_string()]);
-            beyond.extend([(min - 1).to_string(), (max + 1).to_string()].map(|value| (value, None)));
+            // The API server refuses what is beyond the bounds of the definition.
+            let bounded = [min - 1, max + 1]
+                .into_iter()
+                .filter(|value| (1..=525_600).contains(value));
+            beyond.extend(bounded.map(|value| (value.to_string(), None)));
         }
         Kind::Choice(choices) => {
             offered.extend(choices.iter().map(|choice| choice.value.clone()));

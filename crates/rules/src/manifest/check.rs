@@ -1,18 +1,18 @@
 //! Text -> one workspace, or everything that is wrong with its form (pure).
 //!
-//! Rules of templates and of the webhook are not checked here: a dry run does that, and [`Document::finding`] places its answer.
+//! The schema's bounds and the rules of templates are not checked here: a dry run does that, and [`Document::finding`] places its answer.
 
 use std::sync::LazyLock;
 
 use api::Workspace;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::document::{Document, Finding, Place};
 use super::parse::{MAX_BYTES, MAX_FINDINGS, Syntax, parse};
 use super::unknown::{nearest, unknown, unknown_fields};
-use crate::validate::schema::Schema;
 use crate::violation::Violation;
 
 const API_VERSION: &str = "workspaces.jupyter.org/v1alpha1";
@@ -38,11 +38,7 @@ const METADATA: [&str; 15] = [
     "uid",
 ];
 
-static DEFINITION: LazyLock<(CustomResourceDefinition, Schema)> = LazyLock::new(|| {
-    let definition = Workspace::crd();
-    let schema = Schema::of(&definition);
-    (definition, schema)
-});
+static DEFINITION: LazyLock<CustomResourceDefinition> = LazyLock::new(Workspace::crd);
 
 /// A text that holds one workspace.
 #[derive(Debug, Clone)]
@@ -88,13 +84,19 @@ pub fn workspace(text: &str) -> Result<Manifest, Vec<Finding>> {
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
     }
-    match serde_json::from_value(value) {
+    match typed(&value) {
         Ok(workspace) => Ok(Manifest { workspace, document }),
-        Err(error) => {
-            let message = format!("cannot be read as a {KIND}: {error}");
-            Err(vec![Finding::new(document.start(), "", message)])
-        }
+        Err(violation) => Err(vec![document.finding(&violation)]),
     }
+}
+
+/// The object in its type, or the first field that has another one.
+pub fn typed<K: DeserializeOwned>(object: &Value) -> Result<K, Violation> {
+    serde_path_to_error::deserialize(object).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { "spec" } else { &path };
+        Violation::new(field, "", error.into_inner().to_string())
+    })
 }
 
 fn too_long(text: &str) -> Finding {
@@ -196,22 +198,17 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
 }
 
 fn of_spec(document: &Document) -> Vec<Finding> {
-    let (definition, schema) = &*DEFINITION;
     let mut object = document.value.clone();
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
     }
-    let faults = schema.faults(&object["spec"], None);
-    // Parts of a value of the wrong type are not reported too. To find the place of each takes a search of the text.
-    let unknown = unknown_fields(&object, definition)
+    // To find the place of each takes a search of the text.
+    let unknown = unknown_fields(&object, &DEFINITION)
         .into_iter()
-        .filter(|it| !faults.covers(it));
-    let mut findings: Vec<_> = unknown
-        .take(MAX_FINDINGS)
+        .take(MAX_FINDINGS);
+    unknown
         .map(|violation| key_finding(document, &violation))
-        .collect();
-    findings.extend(faults.violations().map(|violation| document.finding(violation)));
-    findings
+        .collect()
 }
 
 fn key_finding(document: &Document, violation: &Violation) -> Finding {

@@ -17,7 +17,7 @@ mod parse;
 mod unknown;
 mod write;
 
-pub use check::{Manifest, workspace};
+pub use check::{Manifest, typed, workspace};
 pub use document::{Document, Finding, Place};
 pub use edit::edited;
 pub use parse::{MAX_BYTES, documents};

@@ -4,7 +4,6 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use serde_json::Value;
 use strsim::damerau_levenshtein as distance;
 
-use crate::validate::schema;
 use crate::violation::Violation;
 
 /// Most typing errors in a name that is taken for a known one.
@@ -12,7 +11,7 @@ const ERRORS: usize = 2;
 
 /// Fields beside `apiVersion`, `kind` and `metadata` that the kind does not have.
 pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Violation> {
-    let schema = schema::newest(crd);
+    let schema = newest(crd);
     let kind = crd.spec.names.kind.to_lowercase();
     let mut found = Vec::new();
     if let Some(fields) = object.as_object() {
@@ -30,6 +29,13 @@ pub fn unknown_fields(object: &Value, crd: &CustomResourceDefinition) -> Vec<Vio
         }
     }
     found
+}
+
+/// The whole schema of the kind's newest version; null if there is none.
+fn newest(definition: &CustomResourceDefinition) -> Value {
+    let version = definition.spec.versions.last();
+    let schema = version.and_then(|version| serde_json::to_value(&version.schema).ok());
+    schema.map_or(Value::Null, |mut schema| schema["openAPIV3Schema"].take())
 }
 
 /// The violation at `path`. `explained`: what `kubectl explain` knows of it. Readers may copy that command, so it holds no name of the
@@ -69,7 +75,8 @@ fn walk(value: &Value, schema: &Value, path: &str, explained: &str, found: &mut 
         return;
     }
     match value {
-        Value::Object(fields) => {
+        // Where the schema has a text, fields and entries are of the wrong type, and not unknown.
+        Value::Object(fields) if schema["type"] == "object" => {
             let additional = &schema["additionalProperties"];
             for (name, value) in fields {
                 let path = format!("{path}.{name}");
@@ -80,7 +87,7 @@ fn walk(value: &Value, schema: &Value, path: &str, explained: &str, found: &mut 
                 }
             }
         }
-        Value::Array(items) => {
+        Value::Array(items) if schema["type"] == "array" => {
             for (index, item) in items.iter().enumerate() {
                 walk(
                     item,

@@ -1,4 +1,4 @@
-//! Limits of a workspace or template, and the template's bounds -> violations (pure).
+//! Limits of a workspace and the template's bounds -> violations (pure).
 
 use api::workspace::Limits;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
@@ -7,18 +7,7 @@ use super::minutes;
 use crate::effective::limits::bounds;
 use crate::violation::Violation;
 
-fn start_timeout(field: &str) -> String {
-    format!("{field}.startTimeoutMinutes")
-}
-
-fn shape(field: &str, limits: Option<&Limits>) -> Option<Violation> {
-    minutes::range(start_timeout(field), limits?.start_timeout_minutes?)
-}
-
-/// Checks the workspace's own values.
-pub(super) fn given(spec: &WorkspaceSpec) -> Option<Violation> {
-    shape("spec.limits", spec.limits.as_ref())
-}
+const FIELD: &str = "spec.limits.startTimeoutMinutes";
 
 /// Checks the effective values against the template.
 pub(super) fn within(
@@ -28,24 +17,7 @@ pub(super) fn within(
 ) -> Option<Violation> {
     let given = spec.limits.and_then(|limits| limits.start_timeout_minutes);
     let value = effective.start_timeout_minutes?;
-    minutes::within(
-        start_timeout("spec.limits"),
-        value,
-        given.is_some(),
-        bounds(template),
-    )
-}
-
-/// Reports contradictions in a template.
-pub(super) fn template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
-    const DEFAULT: &str = "spec.defaultLimits";
-    let default = spec.default_limits.as_ref();
-    let value = default.and_then(|default| default.start_timeout_minutes);
-    let ends = ["min", "max"].map(|end| format!("spec.limitBounds.startTimeoutMinutes.{end}"));
-    let mut found: Vec<_> = shape(DEFAULT, default).into_iter().collect();
-    let value = value.map(|value| (start_timeout(DEFAULT), value));
-    found.extend(minutes::template(ends, bounds(spec), value));
-    found
+    minutes::within(FIELD.to_owned(), value, given.is_some(), bounds(template))
 }
 
 #[cfg(test)]
@@ -69,7 +41,7 @@ mod tests {
             ..Default::default()
         };
         let effective = effective(spec.limits.as_ref(), Some(template));
-        let all = given(&spec).into_iter().chain(within(&spec, effective, template));
+        let all = within(&spec, effective, template).into_iter();
         all.map(|violation| violation.to_string()).collect()
     }
 
@@ -92,43 +64,6 @@ mod tests {
             [
                 r#"spec.limits.startTimeoutMinutes: "61" is more than the template's maximum 60: choose at most 60 minutes"#
             ]
-        );
-    }
-
-    #[test]
-    fn an_invalid_start_timeout_is_refused_with_and_without_bounds() {
-        let free = bounded(json!(null), json!(null));
-        for minutes in [0, -1, 525_601] {
-            let message = found(json!({"startTimeoutMinutes": minutes}), &free);
-            let text = format!("\"{minutes}\" is no timeout: choose 1 to 525600 minutes");
-            assert_eq!(message, [format!("spec.limits.startTimeoutMinutes: {text}")]);
-        }
-    }
-
-    #[test]
-    fn contradictory_limits_of_a_template_are_reported() {
-        let fields = |default: Value, bounds: Value| -> Vec<String> {
-            let found = template(&bounded(default, bounds));
-            found.into_iter().map(|violation| violation.field).collect()
-        };
-        let range = |min: i32, max: i32| json!({"startTimeoutMinutes": {"min": min, "max": max}});
-        let default = |minutes: i32| json!({"startTimeoutMinutes": minutes});
-        assert_eq!(fields(default(10), range(10, 10)), [""; 0]);
-        assert_eq!(
-            fields(json!(null), range(20, 10)),
-            ["spec.limitBounds.startTimeoutMinutes.min"]
-        );
-        assert_eq!(
-            fields(json!(null), range(0, 10)),
-            ["spec.limitBounds.startTimeoutMinutes.min"]
-        );
-        for minutes in [4, 61] {
-            let found = fields(default(minutes), range(5, 60));
-            assert_eq!(found, ["spec.defaultLimits.startTimeoutMinutes"], "{minutes}");
-        }
-        assert_eq!(
-            fields(default(0), json!(null)),
-            ["spec.defaultLimits.startTimeoutMinutes"]
         );
     }
 }

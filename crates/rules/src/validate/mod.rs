@@ -2,7 +2,6 @@
 //!
 //! Apart from the rules:
 //!
-//! - `schema`: violations of the schema of a kind
 //! - `claims`: the disk that a workspace has, compared with the one that it asks for
 //!
 //! By object:
@@ -31,7 +30,6 @@ mod named;
 mod pod;
 mod profile;
 mod requirements;
-pub mod schema;
 mod share;
 mod size;
 mod storage;
@@ -111,9 +109,6 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     found.extend(parts::Parts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
     found.extend(variables::given(&given.variables));
     found.extend(annotations::given(&given.pod_annotations));
-    found.extend(annotations::without_template(given));
-    found.extend(idle::given(given));
-    found.extend(limits::given(given));
     found.extend(together(case));
     if let Some(bounds) = bounds {
         found.extend(within(case, bounds));

@@ -16,8 +16,6 @@ use crate::violation::{Violation, Violations};
 
 /// Prefix of priority classes that are reserved for the cluster's own pods.
 const SYSTEM_CLASSES: &str = "system-";
-/// Allowed lifetime of a token, in seconds.
-const TOKEN_SECONDS: std::ops::RangeInclusive<i64> = 600..=86_400;
 
 /// All violations of a profile.
 pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec<Violation> {
@@ -25,11 +23,6 @@ pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec
     found.extend(texts::unusable(spec));
     if let Some(account) = &spec.service_account {
         found.extend(service_account(account));
-    }
-    if spec.service_account.is_none() && (spec.automount_token || !spec.projected_tokens.is_empty()) {
-        let rule =
-            "is missing: automountToken and projectedTokens need it, because a token belongs to an account";
-        found.push(Violation::new("spec.serviceAccount", "", rule));
     }
     found.extend(tokens(&spec.projected_tokens));
     found.extend(env::shape("spec.env", &spec.env, Author::Administrator));
@@ -82,10 +75,6 @@ pub(super) fn as_reference(object: &WorkspaceExecutionProfile, settings: &Settin
 fn service_account(account: &ServiceAccount) -> Vec<Violation> {
     const NAME: &str = "spec.serviceAccount.name";
     let mut found = Vec::new();
-    if account.name.is_some() == account.per_workspace.is_some() {
-        let rule = "needs exactly one of name and perWorkspace";
-        found.push(Violation::new("spec.serviceAccount", "", rule));
-    }
     if let Some(name) = &account.name {
         found.extend(object_name(NAME, name, "ServiceAccount"));
         let of_workspace =
@@ -120,47 +109,14 @@ fn service_account(account: &ServiceAccount) -> Vec<Violation> {
 fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
-        let at = format!("spec.projectedTokens[{index}]");
-        if token.audience.is_empty() {
-            let rule = "is missing: name who is to accept the token";
-            found.push(Violation::new(format!("{at}.audience"), "", rule));
-        }
-        if let Some(seconds) = token.expiration_seconds.filter(|it| !TOKEN_SECONDS.contains(it)) {
-            let rule = "is out of range: choose 600 to 86400 seconds";
-            found.push(Violation::new(
-                format!("{at}.expirationSeconds"),
-                seconds.to_string(),
-                rule,
-            ));
-        }
-        let path = format!("{at}.path");
-        let names_a_file = !token.path.ends_with('/');
-        if !names_a_file {
-            found.push(Violation::new(
-                path.as_str(),
-                &token.path,
-                "is a folder: name the file",
-            ));
-        }
-        found.extend(mount_path(&path, &token.path));
-        let folder = mounts::token_folder(&token.path);
-        if names_a_file && folder == "/" {
-            let rule = "lies at the root, which cannot be replaced: put the file into a folder";
-            found.push(Violation::new(path.as_str(), &token.path, rule));
-        } else if names_a_file && mount_path(&path, &token.path).is_none() {
-            // The folder is the mount path.
-            found.extend(mount_path(&path, &folder));
-        }
-        if names_a_file && token.path.starts_with('/') && normal_path(&token.path) != token.path {
+        let path = format!("spec.projectedTokens[{index}].path");
+        if normal_path(&token.path) != token.path {
             let rule = "holds doubled slashes or '.': write it without them";
-            found.push(Violation::new(path.as_str(), &token.path, rule));
-        }
-        if tokens[..index].iter().any(|other| other.path == token.path) {
-            found.push(Violation::new(
-                path,
-                &token.path,
-                "is the file of another token: choose another",
-            ));
+            found.push(Violation::new(path, &token.path, rule));
+        } else {
+            // The folder is the mount path.
+            let folder = mounts::token_folder(&token.path);
+            found.extend(mount_path(&path, &token.path).or_else(|| mount_path(&path, &folder)));
         }
     }
     found
@@ -257,10 +213,7 @@ mod tests {
                     "name": "No", "perWorkspace": {"annotations": {"a b": "{workspace.nmae}", "workspaces.jupyter.org/x": ""}},
                 },
                 "projectedTokens": [
-                    {"audience": "", "path": "/token", "expirationSeconds": 1},
-                    {"audience": "a", "path": "/t/../x"},
-                    {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s//y"},
-                    {"audience": "a", "path": "/etc/token"},
+                    {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s/./y"}, {"audience": "a", "path": "/etc/token"},
                 ],
                 "env": [{"name": "WORKSPACE_RUN_ID"}],
                 "secretMounts": [{"secretName": "S", "mountPath": "/s"}],
@@ -268,18 +221,12 @@ mod tests {
                 "runtimeClassName": "R", "priorityClassName": "system-node-critical",
             })),
             [
-                "spec.serviceAccount",
                 "spec.serviceAccount.name",
                 "spec.serviceAccount.perWorkspace.annotations[a b]",
                 "spec.serviceAccount.perWorkspace.annotations[a b]",
                 "spec.serviceAccount.perWorkspace.annotations[workspaces.jupyter.org/x]",
-                "spec.projectedTokens[0].audience",
-                "spec.projectedTokens[0].expirationSeconds",
-                "spec.projectedTokens[0].path",
                 "spec.projectedTokens[1].path",
-                "spec.projectedTokens[3].path",
-                "spec.projectedTokens[4].path",
-                "spec.projectedTokens[5].path",
+                "spec.projectedTokens[2].path",
                 "spec.env[0].name",
                 "spec.secretMounts[0].secretName",
                 "spec.imagePullSecrets[0].name",
@@ -288,6 +235,5 @@ mod tests {
                 "spec",
             ]
         );
-        assert_eq!(fields(json!({"automountToken": true})), ["spec.serviceAccount"]);
     }
 }

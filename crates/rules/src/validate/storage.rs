@@ -16,7 +16,14 @@ pub(super) fn workspace(
     home: &Home,
     template: Option<&WorkspaceTemplateSpec>,
 ) -> Vec<Violation> {
-    let mut found = claim(given, home);
+    let mut found = Vec::new();
+    if let Home::Claim { name, .. } = home {
+        found.extend(object_name(
+            "spec.storage.claimName",
+            name,
+            "PersistentVolumeClaim",
+        ));
+    }
     if let Some(folder) = home.sub_path() {
         found.extend(sub_path("spec.storage.subPath", folder));
     }
@@ -60,28 +67,6 @@ pub(super) fn workspace(
             class,
             "StorageClass",
         ));
-    }
-    found
-}
-
-/// An existing claim has its own class and size, and the operator does not own it. So no retention can be set.
-fn claim(given: &WorkspaceSpec, home: &Home) -> Vec<Violation> {
-    let (Home::Claim { name, .. }, Some(storage)) = (home, &given.storage) else {
-        return Vec::new();
-    };
-    let mut found: Vec<_> = object_name("spec.storage.claimName", name, "PersistentVolumeClaim")
-        .into_iter()
-        .collect();
-    for (field, is_set) in [
-        ("storageClassName", storage.storage_class_name.is_some()),
-        ("size", storage.size.is_some()),
-        ("retain", storage.retain.is_some()),
-    ] {
-        if is_set {
-            let rule =
-                "stands beside claimName: that claim exists already and is never deleted with the workspace";
-            found.push(Violation::new(format!("spec.storage.{field}"), "", rule));
-        }
     }
     found
 }
@@ -151,27 +136,5 @@ mod tests {
         assert!(found[0].starts_with("spec.storage.mountPath: "));
         assert!(found[1].starts_with("spec.storage.size: "));
         assert!(found[2].starts_with("spec.storage.storageClassName: "));
-    }
-
-    #[test]
-    fn an_existing_claim_excludes_fields_of_a_new_disk() {
-        let given = json!({"claimName": "mine", "mountPath": "/h", "subPath": "a/b"});
-        assert_eq!(
-            lines(
-                given,
-                json!({"minSize": "1Gi", "defaultStorageClassName": "fast", "retain": "Retain"})
-            ),
-            [""; 0]
-        );
-        let given = json!({"claimName": "Mine", "size": "1Gi", "storageClassName": "c", "retain": "Delete", "subPath": "../x"});
-        let found = lines(given, json!(null));
-        for field in ["claimName", "storageClassName", "size", "retain", "subPath"] {
-            let start = format!("spec.storage.{field}: ");
-            assert!(
-                found.iter().any(|line| line.starts_with(&start)),
-                "{field}: {found:?}"
-            );
-        }
-        assert_eq!(found.len(), 5, "{found:?}");
     }
 }

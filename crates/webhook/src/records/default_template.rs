@@ -9,59 +9,27 @@ use api::names::{DEFAULT_TEMPLATE, DEFAULT_TEMPLATE_LABEL};
 use rules::Violation;
 
 use crate::lookups::{LookupError, Lookups};
-use crate::review::{Kind, Request};
+use crate::review::Request;
 
 const FIELD: &str = "spec.templateRef";
 
-/// A default template, and the reason why it is the default.
-#[derive(Debug, PartialEq)]
-pub(crate) struct DefaultTemplate {
-    pub(crate) name: String,
-    is_of_namespace: bool,
-}
-
-impl DefaultTemplate {
-    /// Adds to the template's violations that the user did not write its name.
-    pub(crate) fn explain(&self, namespace: &str, refused: &mut [Violation]) {
-        let origin = if self.is_of_namespace {
-            format!("(the default of namespace {namespace})")
-        } else {
-            "(the default template)".to_owned()
-        };
-        for violation in refused {
-            if violation.field == FIELD && violation.value == self.name {
-                violation.message = format!("{origin} {}", violation.message);
-            }
-        }
-    }
-}
-
-/// The default template for the request's workspace, or why there is none.
+/// The default template for a new workspace, or why there is none.
 pub(crate) async fn due(
     request: &Request,
     lookups: &Lookups,
-) -> Result<Result<Option<DefaultTemplate>, Violation>, LookupError> {
+) -> Result<Result<Option<String>, Violation>, LookupError> {
     let spec = &request.object.data["spec"];
-    let is_workspace = request.kind == Kind::Workspace && request.is_create() && spec.is_object();
-    if !is_workspace || !spec["templateRef"].is_null() {
+    let is_new = request.is_create() && spec.is_object();
+    if !is_new || !spec["templateRef"].is_null() {
         return Ok(Ok(None));
     }
     let of_namespace = lookups
         .annotation_of_namespace(&request.namespace, DEFAULT_TEMPLATE)
         .await?;
-    if let Some(name) = of_namespace {
-        return Ok(Ok(Some(DefaultTemplate {
-            name,
-            is_of_namespace: true,
-        })));
-    }
-    let labelled = the_one(lookups.default_templates());
-    Ok(labelled.map(|name| {
-        name.map(|name| DefaultTemplate {
-            name,
-            is_of_namespace: false,
-        })
-    }))
+    Ok(match of_namespace {
+        Some(name) => Ok(Some(name)),
+        None => the_one(lookups.default_templates()),
+    })
 }
 
 fn the_one(names: BTreeSet<String>) -> Result<Option<String>, Violation> {

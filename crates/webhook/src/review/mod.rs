@@ -68,10 +68,6 @@ pub(crate) struct Request {
     pub(crate) namespace: String,
     /// Name of the object; empty until the API server has generated it.
     pub(crate) name: String,
-    /// Whether the request is refused in any case. Then permissions that matter only to stored objects are not checked.
-    pub(crate) is_refused: bool,
-    /// Size of the body in bytes.
-    pub(crate) size: usize,
     review: AdmissionRequest<DynamicObject>,
 }
 
@@ -117,25 +113,8 @@ impl Request {
             user: request.user_info.clone(),
             object,
             old,
-            is_refused: false,
-            size: body.len(),
             review: request,
         })
-    }
-
-    /// The same request with another `object`.
-    pub(crate) fn with(&self, object: DynamicObject) -> Self {
-        Self {
-            kind: self.kind,
-            object,
-            old: self.old.clone(),
-            user: self.user.clone(),
-            namespace: self.namespace.clone(),
-            name: self.name.clone(),
-            is_refused: self.is_refused,
-            size: self.size,
-            review: self.review.clone(),
-        }
     }
 
     /// The same request with another kind, for tests.

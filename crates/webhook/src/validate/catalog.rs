@@ -34,7 +34,7 @@ pub(super) fn template(
         }
         found
     });
-    let is_new = request.is_create() && found.invalid.is_empty() && !request.is_refused;
+    let is_new = request.is_create() && found.invalid.is_empty();
     let template = is_new.then(|| request.object.clone().try_parse::<WorkspaceTemplate>());
     if let Some(Ok(template)) = template {
         let spec = &template.spec;
@@ -92,7 +92,7 @@ pub(super) async fn profile(
         rules::validate::profile(&profile.spec, settings)
     });
     // No access review is requested for an object that is refused anyway.
-    let is_refused = request.is_refused || !found.invalid.is_empty();
+    let is_refused = !found.invalid.is_empty();
     if !is_refused && !by_us && !request.is_delete() && !changes.spec.is_empty() {
         found.forbidden = profile_permissions::forbidden(request, lookups).await?;
     }
@@ -113,7 +113,7 @@ fn written<K: DeserializeOwned>(
             invalid: rules(&object),
             ..Findings::default()
         },
-        Err(error) => unreadable(request, &error.to_string()),
+        Err(error) => unreadable(&error.to_string()),
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) async fn manager(
     let mut found = written(request, changes, |manager: &WorkspaceManager| {
         rules::validate::manager(manager, settings)
     });
-    if found.invalid.is_empty() && !request.is_refused && changes.spec.contains("routing") {
+    if found.invalid.is_empty() && changes.spec.contains("routing") {
         found.warnings.extend(moves(request, lookups).await);
     }
     if request.is_delete() {

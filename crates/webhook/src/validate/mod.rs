@@ -50,11 +50,6 @@ impl Rules {
         }
     }
 
-    /// How the webhook treats a workspace outside its template's bounds.
-    pub(crate) fn enforcement(&self) -> Enforcement {
-        self.enforcement
-    }
-
     /// Processes with their own permissions.
     pub(crate) fn accounts(&self) -> &Accounts {
         &self.accounts
@@ -70,11 +65,7 @@ pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups
 }
 
 /// All violations and warnings.
-pub(crate) async fn judge(
-    request: &Request,
-    rules: &Rules,
-    lookups: &Lookups,
-) -> Result<Findings, LookupError> {
+async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Findings, LookupError> {
     let changes = Changes::of(request);
     if rules.accounts.admits_without_validation(request, &changes) {
         return Ok(Findings::default());
@@ -107,12 +98,8 @@ pub(crate) async fn judge(
     Ok(found)
 }
 
-/// The violation for an object that cannot be parsed. The schema refuses it, too.
-/// If the answer already has the schema's message, this adds none.
-fn unreadable(request: &Request, why: &str) -> Findings {
-    if request.is_refused {
-        return Findings::default();
-    }
+/// The violation for an object that cannot be parsed. The schema refuses almost all of them before.
+fn unreadable(why: &str) -> Findings {
     invalid(Violation::new("spec", "", format!("cannot be read: {why}")))
 }
 

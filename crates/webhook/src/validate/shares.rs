@@ -24,7 +24,7 @@ pub(super) async fn judge(
     }
     let share: WorkspaceShare = match request.object.clone().try_parse() {
         Ok(share) => share,
-        Err(error) => return Ok(no_time(request).unwrap_or_else(|| unreadable(request, &error.to_string()))),
+        Err(error) => return Ok(no_time(request).unwrap_or_else(|| unreadable(&error.to_string()))),
     };
     let workspace = lookups
         .workspace(&request.namespace, &share.spec.workspace_ref)

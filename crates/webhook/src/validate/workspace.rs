@@ -25,7 +25,7 @@ pub(super) async fn judge(
     }
     let workspace: Workspace = match request.object.clone().try_parse() {
         Ok(workspace) => workspace,
-        Err(error) => return Ok(unreadable(request, &error.to_string())),
+        Err(error) => return Ok(unreadable(&error.to_string())),
     };
     let all = needs_validation(request, changes);
     if let Some(too_large) = rules::validate::spec_size(&workspace.spec).filter(|_| all) {
@@ -62,7 +62,6 @@ pub(super) async fn judge(
     found.extend(referred.judge(request, changes, &workspace, settings));
     // This may need many calls. So it happens only for an object that would be stored.
     let may_read_more = all || use_permission::opens(request, changes) || use_permission::hands_over(request);
-    let may_read_more = may_read_more && !request.is_refused;
     if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
         let known = references::Known {
             template: referred.template.as_ref(),

@@ -162,6 +162,9 @@ fn words(status: &Status, action: Action) -> Vec<String> {
     if is_form && !of_fields.is_empty() {
         of_fields
     } else {
-        vec![status.message.clone()]
+        // A policy's words follow the name of the object, which the portal may generate.
+        let message = status.message.as_str();
+        let (_, words) = message.split_once(" denied request: ").unwrap_or(("", message));
+        vec![words.to_owned()]
     }
 }

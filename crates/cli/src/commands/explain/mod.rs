@@ -30,8 +30,6 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
 
-pub(crate) use manifest::offline;
-
 /// The word before the name of a template.
 const TEMPLATE: &str = "template";
 

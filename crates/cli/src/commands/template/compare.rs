@@ -8,13 +8,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::super::lint::settings;
-use super::cases;
+use super::super::targets::{documents, named_error, read};
 use crate::args::TemplateCompare;
 use crate::cluster::Cluster;
+use crate::comparison::{Comparison, Others, differences, refused};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use crate::template::compare::{Comparison, Others, differences, refused};
 
 /// Whether both templates are files, so that no cluster is asked.
 pub(crate) fn is_offline(args: &TemplateCompare) -> bool {
@@ -153,10 +153,31 @@ fn is_file(word: &str) -> bool {
 
 async fn find(cluster: Option<&Cluster>, word: &str) -> Result<WorkspaceTemplate, Failure> {
     let Some(cluster) = cluster.filter(|_| !is_file(word)) else {
-        return cases::template(Path::new(word));
+        return of_file(Path::new(word));
     };
     let found = super::find(cluster, word).await?;
     serde_json::from_value(found).map_err(|error| Failure::Other(error.into()))
+}
+
+/// The one template of a file.
+fn of_file(file: &Path) -> Result<WorkspaceTemplate, Failure> {
+    let found = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
+    let mut templates = found
+        .into_iter()
+        .filter(|object| object["kind"] == "WorkspaceTemplate");
+    match (templates.next(), templates.next()) {
+        (Some(template), None) => serde_json::from_value(template)
+            .with_context(|| format!("{} cannot be read as a WorkspaceTemplate", file.display()))
+            .map_err(Failure::Other),
+        (None, _) => Err(Failure::Usage(format!(
+            "{} holds no WorkspaceTemplate",
+            file.display()
+        ))),
+        (Some(_), Some(_)) => Err(Failure::Usage(format!(
+            "{} holds several WorkspaceTemplates: name a file with one",
+            file.display()
+        ))),
+    }
 }
 
 /// Objects without those that this version cannot parse.

@@ -1,11 +1,7 @@
 //! Templates -> a table with what one may use, or one template's bounds (IO).
 //!
-//! | file | holds |
-//! |---|---|
-//! | `cases.rs` | `template test` |
-//! | `compare.rs` | `template compare` |
+//! - `compare`: `template compare`
 
-mod cases;
 mod compare;
 
 use api::WorkspaceTemplate;
@@ -22,8 +18,6 @@ use crate::output;
 /// The commands that need no cluster; `None`: this one does.
 pub(crate) async fn offline(args: &Template, console: &mut Console<'_>) -> Option<Result<(), Failure>> {
     match args {
-        Template::Test(args) => Some(cases::run(args, console)),
-        Template::Lint(args) => Some(super::lint::templates(args, console)),
         Template::Compare(args) if compare::is_offline(args) => {
             if let Err(failure) = compare::check(args) {
                 return Some(Err(failure));
@@ -60,8 +54,6 @@ pub(crate) async fn run(
         Template::List(args) => list(cluster, args, console).await,
         Template::Show(args) => show(cluster, args, console).await,
         Template::Compare(args) => compare::run(Some(cluster), args, console).await,
-        Template::Test(args) => cases::run(args, console),
-        Template::Lint(args) => super::lint::templates(args, console),
     }
 }
 

@@ -69,13 +69,6 @@ pub(in crate::validate) fn given(annotations: &BTreeMap<String, String>) -> Vec<
         .collect()
 }
 
-/// Returns a violation if a workspace sets annotations but names no template that could allow them.
-pub(in crate::validate) fn without_template(given: &WorkspaceSpec) -> Option<Violation> {
-    let is_refused = given.template_ref.is_none() && !given.pod_annotations.is_empty();
-    let rule = "needs a template that allows it (allowedPodAnnotations): name one in spec.templateRef, or leave it out";
-    is_refused.then(|| Violation::new(GIVEN, "", rule))
-}
-
 /// Annotations of the workspace that its template does not allow. A value that equals the template's is always allowed.
 pub(in crate::validate) fn within(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let allowed = &template.allowed_pod_annotations;
@@ -239,16 +232,6 @@ mod tests {
         );
         let none = message(within(&spec(json!({"x.org/a": "2"})), &template(json!({}))));
         assert!(none[0].ends_with("which allows none: leave it out"), "{none:?}");
-    }
-
-    #[test]
-    fn without_a_template_nothing_allows_annotations() {
-        let mut free = spec(json!({"x.org/a": "1"}));
-        assert_eq!(without_template(&free), None, "its template may come later");
-        free.template_ref = None;
-        assert!(without_template(&free).is_some());
-        free.pod_annotations.clear();
-        assert_eq!(without_template(&free), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
 use super::pod::{annotations, labels, mounts, parts, totals};
-use super::{idle, image, limits, requirements, spec_size, texts};
+use super::{image, requirements, spec_size, texts};
 use crate::checks::resources::bounds_of;
 use crate::checks::syntax::object_name;
 use crate::checks::{self, resources};
@@ -124,8 +124,6 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
         "spec.allowedPodAnnotations",
         &spec.allowed_pod_annotations,
     ));
-    found.extend(idle::template(spec));
-    found.extend(limits::template(spec));
     for (field, name, kind) in [
         ("spec.managerRef", &spec.manager_ref, "WorkspaceManager"),
         (
