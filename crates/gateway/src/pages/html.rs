@@ -38,6 +38,7 @@ pub(crate) fn page(message: &Message, theme: &Theme, request: Option<&str>) -> (
 pub(crate) fn json(message: &Message, request: &str) -> Value {
     let mut body = message.more.clone();
     body.insert("error".into(), message.error.as_ref().into());
+    body.insert("title".into(), message.title.clone().into());
     body.insert("message".into(), message.text.join(" ").into());
     body.insert("requestId".into(), request.into());
     body.into()

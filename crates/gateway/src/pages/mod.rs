@@ -250,7 +250,7 @@ fn plain(status: StatusCode, title: &str, text: &str) -> Message {
     }
 }
 
-/// An error answer for scripts: `{"error": ..., "message": ..., "requestId": ...}`.
+/// An error answer for scripts: `{"error": ..., "title": ..., "message": ..., "requestId": ...}`.
 pub fn problem(status: StatusCode, error: &str, message: &str) -> Response {
     Message {
         error: Cow::Owned(error.to_owned()),

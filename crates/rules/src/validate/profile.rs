@@ -110,13 +110,13 @@ fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
         let path = format!("spec.projectedTokens[{index}].path");
-        if normal_path(&token.path) != token.path {
-            let rule = "holds doubled slashes or '.': write it without them";
-            found.push(Violation::new(path, &token.path, rule));
-        } else {
+        if normal_path(&token.path) == token.path {
             // The folder is the mount path.
             let folder = mounts::token_folder(&token.path);
             found.extend(mount_path(&path, &token.path).or_else(|| mount_path(&path, &folder)));
+        } else {
+            let rule = "holds doubled slashes or '.': write it without them";
+            found.push(Violation::new(path, &token.path, rule));
         }
     }
     found
