@@ -193,6 +193,18 @@ async fn a_manifest_is_judged_by_the_server_which_keeps_nothing() {
     assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
     assert_eq!(ran.out, "good: more than the template's maximum\n");
     std::fs::remove_file(good).unwrap();
+
+    server.take_calls();
+    let elsewhere = write("wrong", json!({"displayName": "d"}));
+    let text = std::fs::read_to_string(&elsewhere)
+        .unwrap()
+        .replace("\"wrong\"", "\"a?force=true#\"");
+    std::fs::write(&elsewhere, text).unwrap();
+    let ran = run(&client, &format!("explain -f {}", elsewhere.display())).await;
+    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
+    assert!(ran.out.contains("is not a valid name"), "{}", ran.out);
+    assert!(server.take_calls().is_empty());
+    std::fs::remove_file(elsewhere).unwrap();
 }
 
 /// The plugin reads each command of an explanation, once its words in capitals have a value.

@@ -112,8 +112,14 @@ async fn a_deleted_workspace_that_only_anothers_finalizer_holds_does_not_run_on(
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["metadata"]["finalizers"] = json!(["example.com/other"]);
     });
+    stage.fail(Method::DELETE, "pods", 403, "not on Fridays", 1);
     stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), ["DELETE pods/workspace-demo"]);
+    assert!(!stage.is_ending());
+    stage.writes();
+    // It is tried again.
+    stage.reconcile().await.unwrap();
+    assert!(stage.is_ending());
+    assert!(stage.writes().contains(&"DELETE pods/workspace-demo".to_owned()));
     stage.collect_garbage();
     assert!(stage.all::<Pod>().is_empty());
     stage.reconcile().await.unwrap();

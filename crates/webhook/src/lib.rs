@@ -4,7 +4,7 @@
 //!
 //! - `run`: starts all parts of the process
 //! - `router`: HTTP and request limits
-//! - `mutate`: `/mutate`, records, and readable messages about schema violations
+//! - `mutate`: `/mutate`, records
 //! - `validate`: `/validate`, all violations in one answer
 //! - `records`: annotations and fields that only the webhook writes
 //! - `lookups`: objects and permissions, from watches and from the API server

@@ -253,7 +253,7 @@ async fn without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(
     let shares: Api<WorkspaceShare> = Api::namespaced(unasked, &scratch.namespace);
     for (annotations, expected) in [
         (json!({CREATED_BY: "alice"}), "another creator"),
-        (json!({SHARED_FOR: "alice"}), "shared-for"),
+        (json!({SHARED_FOR: "alice"}), "may share it"),
     ] {
         let share: WorkspaceShare = serde_json::from_value(json!({
             "metadata": {"name": "s", "annotations": annotations},

@@ -102,7 +102,7 @@ pub struct CreateFlags {
     #[arg(long, value_enum, value_name = "STRATEGY", default_value_t = DryRun::None)]
     pub dry_run: DryRun,
 
-    /// Print the object, its name, or what a `JSONPath` template says, in place of a sentence
+    /// Print the object, or its name, in place of a sentence
     #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
     pub output: Option<Format>,
 

@@ -104,9 +104,9 @@ pub enum Command {
     Set(Set),
     /// Show the output of a workspace's pod
     Logs(Logs),
-    /// Check manifests without a cluster, as API server and webhook would
+    /// Check the rules of manifests without a cluster
     Lint(Lint),
-    /// See, check, test and compare templates
+    /// See and compare templates
     #[command(subcommand)]
     Template(Template),
     /// Show the versions of this plugin, the CRDs and the API server, and whether they fit
@@ -189,7 +189,7 @@ pub struct Change {
     #[arg(short, long)]
     pub yes: bool,
 
-    /// The changed objects, their names, or what a `JSONPath` template says, in place of sentences
+    /// The changed objects, or their names, in place of sentences
     #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
     pub output: Option<Format>,
 }

@@ -53,7 +53,7 @@ pub struct Set {
     #[arg(long, value_name = "DURATION", value_parser = idle)]
     pub idle: Option<Idle>,
 
-    /// The changed object, its name, or what a `JSONPath` template says, in place of a sentence
+    /// The changed object, or its name, in place of a sentence
     #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
     pub output: Option<Format>,
 }

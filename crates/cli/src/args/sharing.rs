@@ -47,7 +47,7 @@ pub struct Share {
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
 
-    /// The share, its name, or what a `JSONPath` template says, in place of a sentence
+    /// The share, or its name, in place of a sentence
     #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
     pub output: Option<Format>,
 }

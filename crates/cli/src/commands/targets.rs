@@ -127,13 +127,17 @@ pub(crate) fn named_error(file: &Path, finding: &Finding) -> Failure {
     ))
 }
 
+/// Whether a document is one of our workspaces.
+pub(crate) fn is_workspace(document: &Value) -> bool {
+    let group = document["apiVersion"]
+        .as_str()
+        .and_then(|version| version.split_once('/'));
+    document["kind"] == "Workspace" && group.is_some_and(|(group, _)| group == api::names::GROUP)
+}
+
 fn of_manifest(document: &Value, namespace: &str) -> Option<Target> {
     let metadata = &document["metadata"];
-    let is_ours = document["kind"] == "Workspace"
-        && document["apiVersion"]
-            .as_str()
-            .is_some_and(|version| version.starts_with(api::names::GROUP));
-    is_ours.then(|| Target {
+    is_workspace(document).then(|| Target {
         namespace: metadata["namespace"].as_str().unwrap_or(namespace).to_owned(),
         name: metadata["name"].as_str().unwrap_or_default().to_owned(),
         listed: None,

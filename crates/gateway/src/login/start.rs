@@ -1,5 +1,7 @@
 //! press of the start button -> `spec.desiredStatus: Running`, once (IO).
 
+use std::time::Duration;
+
 use api::Workspace;
 use api::workspace::{DesiredStatus, Phase};
 use axum::body::Bytes;
@@ -11,6 +13,7 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use rules::access::Right;
 use serde_json::json;
+use tokio::time::timeout;
 
 use crate::index::{Domain, Target};
 use crate::login::{App, home, link};
@@ -24,6 +27,8 @@ use crate::verify::request::{is_form, one_of, parameter};
 
 /// Maximum size of the form, in bytes.
 pub(super) const MAX_FORM: usize = 4 * 1024;
+/// Longest wait for the first status of a start.
+const KNOWN: Duration = Duration::from_secs(3);
 /// Maximum number of attempts while other clients change the workspace.
 const ATTEMPTS: usize = 3;
 /// Audit rules of a refusal: the manager's `authorization.start`, and the right to `use` the template.
@@ -64,6 +69,8 @@ pub(super) async fn start(State(app): App, headers: HeaderMap, body: Bytes) -> R
     match asked(&app, &domain, &host, &headers).await? {
         Err(refusal) => Ok(refusal),
         Ok(allow) => Ok(if run(&app, &allow).await? {
+            // The page of a stopped workspace does not reload.
+            let _ = timeout(KNOWN, known(&app, &allow.target().site)).await;
             opened(&domain, &allow)
         } else {
             not_your_template(&app, &domain, &allow)
@@ -147,6 +154,17 @@ async fn stopped(app: &AppState, target: &Target) -> Result<Option<Workspace>, F
 fn failed(target: &Target, error: &dyn std::fmt::Display) -> Failure {
     tracing::warn!(namespace = %target.namespace, workspace = %target.name, %error, "a workspace could not be started");
     Failure::Unavailable
+}
+
+/// Waits until this replica knows that the workspace of `site` is no longer stopped.
+async fn known(app: &AppState, site: &Site) {
+    let is_stopped = || {
+        let index = app.index.load();
+        let target = index.target(site);
+        target.is_some_and(|target| target.phase == Phase::Stopped)
+    };
+    let mut changes = app.index.subscribe();
+    while is_stopped() && changes.changed().await.is_ok() {}
 }
 
 /// Redirects to the workspace, whose page shows the start.

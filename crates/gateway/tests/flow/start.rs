@@ -106,6 +106,29 @@ async fn the_owner_starts_a_stopped_workspace_and_is_named() {
     assert_eq!(tested.len(), 2);
 }
 
+/// The page of a stopped workspace does not reload, so nobody is sent to it after a start.
+#[tokio::test]
+async fn a_start_is_answered_when_the_page_can_show_it() {
+    let fixture = Fixture::new().await;
+    let alice = stopped(&fixture).await;
+    let form = format!("host={LAB}");
+    let mut pressed = std::pin::pin!(press(&alice, Some(AUTH), &form));
+    let written = async {
+        while stored(&fixture).spec.desired_status == DesiredStatus::Stopped {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        answer = pressed.as_mut() => panic!("answered before: {:?}", answer.status),
+        () = written => {}
+    }
+    fixture.publish(vec![Target {
+        phase: Phase::Starting,
+        ..target(LAB, "alice", AccessType::OwnerOnly)
+    }]);
+    assert_eq!(pressed.await.status, StatusCode::SEE_OTHER);
+}
+
 #[tokio::test]
 async fn a_start_is_in_the_audit_log_once_and_what_starts_nothing_is_not() {
     let fixture = Fixture::new().await;

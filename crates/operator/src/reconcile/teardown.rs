@@ -56,8 +56,8 @@ where
     if !finalizer::is_held(object) {
         // The finalizer was released, or a user removed it while another finalizer keeps the workspace. The children are deleted with the
         // workspace, whenever that is. A pod must not run until then, because the idle controller no longer stops it.
-        end_pod(context, observed).await?;
-        return Ok(None);
+        let (_, refused) = end_pod(context, observed).await?;
+        return Ok(refused.map(|refusal| refusal.message));
     }
     let owner = names::owner(object.meta());
     let background = DeleteParams::background;
@@ -80,7 +80,9 @@ where
     let service = delete(context, identity, observed.service.as_deref(), background());
     let ((is_free, refused), claim, service) = futures::try_join!(pod, claim, service)?;
     let mut left = if is_free { Vec::new() } else { pods_left(observed) };
-    left.extend(refused.map(|refusal| refusal.message.trim_end_matches('.').to_owned()));
+    if let (Some(pod), Some(refusal)) = (left.last_mut(), refused) {
+        *pod = format!("{pod} ({})", refusal.message.trim_end_matches('.'));
+    }
     let mut wait_for = |kind: &str, gone: bool| {
         if !gone {
             left.push(kind.to_owned());

@@ -17,7 +17,7 @@ use crate::violation::{Violation, Violations};
 /// Prefix of priority classes that are reserved for the cluster's own pods.
 const SYSTEM_CLASSES: &str = "system-";
 
-/// All violations of a profile.
+/// Violations of a profile that its definition does not know.
 pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
     found.extend(texts::unusable(spec));

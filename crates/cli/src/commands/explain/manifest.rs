@@ -3,7 +3,7 @@
 use api::Workspace;
 use serde_json::{Value, json};
 
-use super::super::targets::{documents, named_error, read};
+use super::super::targets::{documents, is_workspace, named_error, read};
 use crate::args::Explain;
 use crate::cluster::Cluster;
 use crate::console::Console;
@@ -20,6 +20,14 @@ pub(super) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console
             .to_owned();
         let namespace = manifest["metadata"]["namespace"].as_str();
         let namespace = namespace.unwrap_or_else(|| cluster.namespace()).to_owned();
+        // They are parts of the request's address.
+        let mut wrong = rules::checks::name(&name);
+        wrong.extend(rules::checks::namespace("metadata.namespace", &namespace));
+        if let Some(violation) = wrong.first() {
+            let problem = Some(violation.to_string());
+            found.push(Checked { name, problem });
+            continue;
+        }
         let outcome = cluster
             .dry_run_apply::<Workspace>(&namespace, &name, &manifest)
             .await;
@@ -46,7 +54,7 @@ fn workspaces(args: &Explain) -> Result<Vec<Value>, Failure> {
     let mut found = Vec::new();
     for file in &args.filename {
         let all = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
-        found.extend(all.into_iter().filter(|document| document["kind"] == "Workspace"));
+        found.extend(all.into_iter().filter(is_workspace));
     }
     if found.is_empty() {
         return Err(Failure::Usage("the files hold no Workspace".to_owned()));

@@ -88,11 +88,6 @@ impl<'a> Source<'a> {
         self.has_fetch_metadata() && !self.is_navigation()
     }
 
-    /// Whether the browser reports that it will show the answer, as a page or in a frame.
-    pub fn is_to_be_shown(&self) -> bool {
-        self.mode == Some("navigate")
-    }
-
     fn is_navigation(&self) -> bool {
         self.mode == Some("navigate") && self.dest == Some("document") && !self.ahead
     }
