@@ -4,13 +4,10 @@
 
 mod accounts;
 mod annotations;
-mod applied_again;
 mod bounds;
 mod catalog;
 mod connections;
 mod default_template;
-mod idle;
-mod impersonation;
 mod manifests;
 mod operator_bounds;
 mod ownership;
@@ -23,5 +20,4 @@ mod rules;
 mod samples;
 mod schema;
 mod security;
-mod shares;
 mod variables;

@@ -1,12 +1,6 @@
 //! Templates, managers and execution profiles stay while workspaces use them.
 
-use std::time::Duration;
-
-use api::{
-    Workspace,
-    condition::{self, VALID, reason},
-    workspace::Phase,
-};
+use api::{Workspace, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     command,
@@ -17,13 +11,10 @@ use e2e::{
     wait,
 };
 use futures::future::try_join_all;
-use k8s_openapi::api::{
-    core::v1::{Pod, Service},
-    events::v1::Event,
-};
+use k8s_openapi::api::events::v1::Event;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{ListParams, PostParams},
 };
 use serde_json::json;
 
@@ -188,64 +179,4 @@ async fn a_deleted_manager_stays_until_its_workspaces_use_another(scratch: &Scra
     object.gone().await?;
     workspace::reached(&scratch.api(), "moves", Phase::Stopped).await?;
     Ok(())
-}
-
-/// The result is a deleted template and a workspace that runs nothing, or a template that stays for the workspace.
-async fn race(scratch: &Scratch, attempt: u32) -> anyhow::Result<()> {
-    let (name, ws) = (
-        format!("{}-{attempt}", scratch.namespace),
-        format!("ws-{attempt}"),
-    );
-    let workspaces = scratch.api::<Workspace>();
-    let object = CatalogObject::of(Kind::Template, scratch, &name).await?;
-    object.make().await?;
-    let (wanted, post) = (object.user(&ws)?, PostParams::default());
-    let delete = async {
-        // Each attempt is at another time of the workspace's first reconcile.
-        tokio::time::sleep(Duration::from_millis(25) * attempt).await;
-        object.delete().await
-    };
-    let (made, deleted) = tokio::join!(workspaces.create(&post, &wanted), delete);
-    deleted?;
-    if made.is_err() {
-        return object.gone().await;
-    }
-    let is_in = wait::until("the race to be over", wait::USUAL, || async {
-        let workspace = workspaces.get(&ws).await.map_err(|error| error.to_string())?;
-        let status = workspace.status.unwrap_or_default();
-        // It should be stopped, so it is not healthy in either case.
-        let shown = status.reason;
-        let conditions = status.conditions;
-        let valid = condition::find(&conditions, VALID).map(|valid| valid.reason.as_str());
-        let template = object.api.get_opt(&name).await;
-        let template = template.map_err(|error| error.to_string())?;
-        match (valid, template) {
-            (Some(reason::ALL_RULES_HOLD), Some(template)) if !template.finalizers().is_empty() => Ok(true),
-            (Some(reason::TEMPLATE_NOT_FOUND), None)
-                if shown.as_deref() == Some(reason::TEMPLATE_NOT_FOUND) =>
-            {
-                Ok(false)
-            }
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await?;
-    let child = format!("workspace-{ws}");
-    // A deletion that the API server started before it stored our finalizer succeeds although the finalizer is stored. A Service may exist
-    // by then, but nothing that runs.
-    let service = scratch.api::<Service>().get_opt(&child).await?;
-    let runs = scratch.api::<Pod>().get_opt(&child).await?;
-    assert!(service.is_some() || !is_in, "turn {attempt}");
-    assert!(runs.is_none() || is_in, "turn {attempt}");
-    workspaces.delete(&ws, &DeleteParams::default()).await?;
-    object.gone().await
-}
-
-#[tokio::test]
-async fn a_workspace_created_during_a_deletion_is_either_admitted_or_refused() -> anyhow::Result<()> {
-    let scratch = Scratch::new("race", &[]).await?;
-    for attempt in 0..5 {
-        Box::pin(race(&scratch, attempt)).await?;
-    }
-    scratch.finish().await
 }

@@ -1,39 +1,18 @@
-//! Defaults and bounds of templates, as the API server applies them.
+//! Required variables and labels of templates, as the API server applies them.
 
-use api::{
-    Workspace,
-    workspace::{DesiredStatus, Phase},
-};
+use api::{Workspace, workspace::DesiredStatus};
 use e2e::{
-    Environment,
     cluster::{self, Scratch},
-    objects::{template, workspace},
-    wait,
+    objects::template,
 };
-use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api,
-    api::{ListParams, Patch, PatchParams, PostParams},
+    api::{Patch, PatchParams, PostParams},
 };
 use serde_json::{Value, json};
 
 pub(super) async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
     Ok(Api::namespaced(cluster::user("alice").await?, &scratch.namespace))
-}
-
-/// The one pod of a workspace as it was created, whether it runs or not.
-async fn pod(scratch: &Scratch, name: &str) -> anyhow::Result<Value> {
-    let pods: Api<Pod> = scratch.api();
-    let of_workspace = ListParams::default().labels(&format!("{}={name}", api::names::WORKSPACE_LABEL));
-    let pod = wait::until(&format!("a pod of {name}"), wait::USUAL, || async {
-        let list = pods
-            .list(&of_workspace)
-            .await
-            .map_err(|error| error.to_string())?;
-        list.items.into_iter().next().ok_or_else(|| "none".to_owned())
-    })
-    .await?;
-    Ok(serde_json::to_value(pod)?)
 }
 
 /// Each case has the values of a workspace and the texts of its refusal; none: it would be admitted.
@@ -57,83 +36,6 @@ pub(super) async fn judged(
         }
     }
     Ok(())
-}
-
-#[tokio::test]
-async fn a_template_s_defaults_are_the_pod_s_and_what_a_workspace_sets_wins() -> anyhow::Result<()> {
-    let scratch = Scratch::new("defaults-of", &["alice"]).await?;
-    let image = &Environment::get()?.images.echo;
-    let defaults = json!({
-        "defaultImage": image,
-        "defaultResources": {"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}},
-        "primaryStorage": {"defaultSize": "1Gi", "defaultMountPath": "/home/template"},
-        "environmentVariables": [{"name": "FROM", "value": "template"}, {"name": "ONLY", "value": "template"}],
-        "defaultShmSize": "16Mi",
-        "baseLabels": [{"name": "example.org/course", "value": "ml"}],
-        "defaultReadinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 2},
-        "defaultLifecycle": {"preStop": {"sleep": {"seconds": 1}}},
-        "defaultAffinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
-            {"weight": 1, "preference": {"matchExpressions": [{"key": "example.org/none", "operator": "Exists"}]}},
-        ]}},
-        "defaultTolerations": [{"key": "example.org/none", "operator": "Exists"}],
-        "defaultPodSecurityContext": {"supplementalGroups": [4242]},
-        "defaultContainerSecurityContext": {"readOnlyRootFilesystem": false},
-    });
-    template::make(&scratch, &defaults).await?;
-    let workspaces = alice(&scratch).await?;
-    let plain = template::workspace(&scratch, "plain", &json!({}))?;
-    workspaces.create(&PostParams::default(), &plain).await?;
-    workspace::reached(&workspaces, "plain", Phase::Running).await?;
-    let made = pod(&scratch, "plain").await?;
-    let (spec, container) = (&made["spec"], &made["spec"]["containers"][0]);
-    assert_eq!(container["image"], json!(image));
-    assert_eq!(
-        container["resources"],
-        json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "200m", "memory": "128Mi"}})
-    );
-    let value = |container: &Value, name: &str| {
-        let env = container["env"].as_array().cloned().unwrap_or_default();
-        env.into_iter()
-            .find(|it| it["name"] == name)
-            .map(|it| it["value"].clone())
-    };
-    assert_eq!(value(container, "FROM"), Some(json!("template")));
-    assert_eq!(made["metadata"]["labels"]["example.org/course"], "ml");
-    assert_eq!(container["readinessProbe"]["periodSeconds"], 2);
-    assert_eq!(container["lifecycle"]["preStop"]["sleep"]["seconds"], 1);
-    assert!(spec["affinity"]["nodeAffinity"].is_object(), "{spec}");
-    assert_eq!(spec["securityContext"]["supplementalGroups"], json!([4242]));
-    assert_eq!(container["securityContext"]["readOnlyRootFilesystem"], false);
-    let tolerations = spec["tolerations"].to_string();
-    assert!(tolerations.contains("example.org/none"), "{tolerations}");
-    let mounts = container["volumeMounts"].to_string();
-    assert!(
-        mounts.contains("/home/template") && mounts.contains("/dev/shm"),
-        "{mounts}"
-    );
-
-    let own = json!({
-        "env": [{"name": "FROM", "value": "workspace"}],
-        "resources": {"limits": {"cpu": "300m"}},
-        "storage": {"mountPath": "/home/own"},
-        "readinessProbe": {"tcpSocket": {"port": "http"}, "periodSeconds": 3},
-    });
-    let own = template::workspace(&scratch, "own", &own)?;
-    workspaces.create(&PostParams::default(), &own).await?;
-    let made = pod(&scratch, "own").await?;
-    let container = &made["spec"]["containers"][0];
-    assert_eq!(value(container, "FROM"), Some(json!("workspace")));
-    assert_eq!(value(container, "ONLY"), Some(json!("template")));
-    assert_eq!(
-        container["resources"],
-        json!({"requests": {"cpu": "20m", "memory": "32Mi"}, "limits": {"cpu": "300m", "memory": "128Mi"}})
-    );
-    assert_eq!(container["readinessProbe"]["periodSeconds"], 3);
-    assert!(
-        container["volumeMounts"].to_string().contains("/home/own"),
-        "{container}"
-    );
-    template::finish(scratch).await
 }
 
 #[tokio::test]

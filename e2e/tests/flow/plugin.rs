@@ -214,24 +214,3 @@ async fn the_plugin_explains_a_failed_start_and_a_refused_manifest() -> anyhow::
     servers::wait_for_records(&broken.uid().unwrap_or_default(), &way).await?;
     scratch.finish().await
 }
-
-#[tokio::test]
-async fn kubectl_completes_names_of_the_cluster() -> anyhow::Result<()> {
-    let scratch = Scratch::new("plugincomplete", &["alice"]).await?;
-    let made = plugin(
-        &scratch,
-        "create named --image localhost/no-such-image:1 --idle 90m --env A=b -o name",
-    )
-    .await?;
-    assert_eq!(made.code, 0, "{made:?}");
-    assert!(made.stdout.ends_with("/named\n"), "{made:?}");
-    let words = ["__complete", "workspace", "stop", "-n", &scratch.namespace, "nam"];
-    let names = kubectl("alice", &words).await?;
-    assert!(names.stdout.starts_with("named\n"), "{names:?}");
-    let missing = plugin(&scratch, "explain template none").await?;
-    assert_eq!(missing.code, 1, "{missing:?}");
-    assert!(missing.stderr.contains("template list"), "{missing:?}");
-    let deleted = plugin(&scratch, "delete named --yes --wait").await?;
-    assert_eq!(deleted.code, 0, "{deleted:?}");
-    scratch.finish().await
-}

@@ -13,6 +13,5 @@ mod pages;
 mod site;
 mod states;
 mod streams;
-mod texts;
 mod untouched;
 mod usage;
