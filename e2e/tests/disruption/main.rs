@@ -3,7 +3,6 @@
 //! These tests have their own stages (`.config/nextest.toml`).
 
 mod another_build;
-mod before_release;
 mod definitions;
 mod evictions;
 mod grace;
@@ -11,6 +10,7 @@ mod keys;
 mod opened;
 mod operator_down;
 mod replicas;
+mod starts;
 mod storage_class;
 
 use std::time::Duration;

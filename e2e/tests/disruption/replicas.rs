@@ -68,25 +68,6 @@ impl Replica {
     pub(crate) fn signal(&self, name: &str) -> anyhow::Result<()> {
         run("kill", &[&format!("-{name}"), &self.process.to_string()])
     }
-
-    /// Drops, or no longer drops, packets between the proxy and this replica.
-    pub(crate) async fn drop_packets(&self, action: &str) -> anyhow::Result<()> {
-        let proxies = cluster::component_pods(cluster::admin().await?, "proxy").await?;
-        for proxy in proxies {
-            let status = proxy.status.unwrap_or_default();
-            let address = status.pod_ip.context("a proxy without address")?;
-            for (chain, side) in [("INPUT", "-s"), ("OUTPUT", "-d")] {
-                let process = self.process.to_string();
-                run(
-                    "nsenter",
-                    &[
-                        "-t", &process, "-n", "iptables", action, chain, side, &address, "-j", "DROP",
-                    ],
-                )?;
-            }
-        }
-        Ok(())
-    }
 }
 
 fn is_server_of(process: u32, pod: &str) -> bool {

@@ -19,15 +19,11 @@ const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "libnss3-tools", "jq
 /// build the first time.
 const PROGRAMS: [(&str, Component, &str); 4] = [
     (
-        "before_release::certificates::",
+        "releases::certificates::",
         CERT_MANAGER,
         "JUPYTER_K8S_CERT_MANAGER",
     ),
-    (
-        "before_release::usage::",
-        METRICS_SERVER,
-        "JUPYTER_K8S_METRICS_SERVER",
-    ),
+    ("releases::usage::", METRICS_SERVER, "JUPYTER_K8S_METRICS_SERVER"),
     (
         "rendered::catalog::",
         OLDER_API_SERVER,
