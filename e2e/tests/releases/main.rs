@@ -1,4 +1,4 @@
-//! Tests that change the installed release. They run only if a filter names them.
+//! Tests that change the installed release, or install another. `.config/nextest.toml` says which of them run each time.
 //!
 //! | module | state of the release during the test |
 //! |---|---|

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::{Run, axe, from_registry, nextest};
+use super::{Run, axe, from_registry, last_run, nextest};
 use crate::cluster;
 use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER, OLDER_API_SERVER};
 use crate::paths::Paths;
@@ -143,6 +143,12 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
                     .and_then(|file| nextest::run(run, profile, &args, &environment(&tools, &file)));
                 let ended = from_registry::end(run, tested.is_ok());
                 tested.and(ended)
+            }
+        };
+        let result = match release {
+            Release::Installed(_) => result,
+            Release::Named | Release::InRegistry => {
+                result.and_then(|()| last_run::write(paths.clone_root(), tests))
             }
         };
         failed.extend(

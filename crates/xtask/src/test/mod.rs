@@ -9,6 +9,7 @@
 //! | `end_to_end` | stages of the end-to-end tests, and the release's values |
 //! | `compiler` | clippy as the compiler of a run |
 //! | `from_registry` | empties the cluster for the tests that install from a registry |
+//! | `last_run` | writes when tests that are not in every run passed last |
 //! | `workflows` | checks of the workflows of CI |
 //! | `axe`, `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
 
@@ -16,6 +17,7 @@ mod axe;
 mod compiler;
 mod end_to_end;
 mod from_registry;
+mod last_run;
 mod nextest;
 mod promtool;
 mod python;

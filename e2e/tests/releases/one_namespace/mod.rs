@@ -47,6 +47,8 @@ const USER: &str = "bob";
 const SET: [&str; 3] = [
     "scope=\"Namespace\"",
     "userNamespaces=[]",
+    "administrators.users=[]",
+    "administrators.groups=[]",
     "webhook.apiServerNetworks=[]",
 ];
 

@@ -1,0 +1,62 @@
+//! Tests that passed and are not in every run -> their lines in docs/evidence/last-run.md (IO).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::Context as _;
+
+use crate::exec::Cmd;
+
+/// Below the checkout.
+const PAGE: &str = "docs/evidence/last-run.md";
+/// What comes before the lines.
+const HEAD: &str = "# Tests that are not in every run
+
+For who reads [capabilities.md](capabilities.md): when each of them passed last, and at which commit. `./justw test e2e releases:: registry::`
+writes this page.
+
+| test | day | commit |
+|---|---|---|
+";
+
+/// Writes today's day and this commit for `tests`.
+///
+/// # Errors
+/// When the page cannot be written, or git or `date` fails.
+pub(super) fn write(checkout: &Path, tests: &[String]) -> anyhow::Result<()> {
+    let day = Cmd::new("date").args(["-u", "+%F"]).output()?;
+    let commit = Cmd::new("git")
+        .args(["describe", "--always", "--abbrev=12", "--dirty"])
+        .dir(checkout)
+        .output()?;
+    let page = checkout.join(PAGE);
+    let before = fs::read_to_string(&page).unwrap_or_default();
+    let run = format!("{} | {}", day.trim(), commit.trim());
+    fs::write(&page, updated(&before, tests, &run)).with_context(|| format!("cannot write {PAGE}"))
+}
+
+/// The page with `run` in the lines of `tests` (pure).
+fn updated(before: &str, tests: &[String], run: &str) -> String {
+    let mut runs: BTreeMap<&str, &str> = before
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | "))
+        .collect();
+    runs.extend(tests.iter().map(|test| (test.as_str(), run)));
+    let lines = runs.iter().map(|(test, run)| format!("| `{test}` | {run} |\n"));
+    HEAD.to_owned() + &lines.collect::<String>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_changes_the_lines_of_its_tests_alone() {
+        let tests = ["b::two".to_owned(), "a::one".to_owned()];
+        let first = updated("", &tests, "2026-01-01 | abc");
+        let second = updated(&first, &tests[..1], "2026-02-02 | def");
+        let lines = "| `a::one` | 2026-01-01 | abc |\n| `b::two` | 2026-02-02 | def |\n";
+        assert_eq!(second, format!("{HEAD}{lines}"));
+    }
+}
