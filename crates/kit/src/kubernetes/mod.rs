@@ -20,5 +20,5 @@ pub mod scope;
 /// No stored object has this version, because etcd's first write has number 2.
 /// So the apply creates the object or conflicts. It never merges into an object that another client created meanwhile.
 /// A `POST` has the same effect, but records field ownership differently than later applies do.
-/// A role also cannot limit a `POST` to names (docs/decisions/0027).
+/// A role also cannot limit a `POST` to names.
 pub const ABSENT: &str = "1";

@@ -1,7 +1,7 @@
 //! Network policies whose workspace is gone -> deleted, once they isolate no pod (IO).
 //!
 //! A `NetworkPolicy` has no owner reference, so the garbage collector does not delete it while its pod is still ending
-//! (docs/decisions/0033). `reconcile/teardown.rs` deletes it with its workspace. This controller deletes policies that teardown missed:
+//! (docs/decisions/0027). `reconcile/teardown.rs` deletes it with its workspace. This controller deletes policies that teardown missed:
 //! a user removed the workspace's finalizer, or the policy was made so late that teardown did not see it.
 
 use std::{sync::Arc, time::Duration};

@@ -8,7 +8,7 @@
 //! - `write`: workspace and form -> commented YAML
 //! - `corpus`: broken documents for tests
 //!
-//! The parser is that of `serde-saphyr`, which reads YAML everywhere else: both agree on every document (docs/decisions/0121).
+//! The parser is that of `serde-saphyr`, which reads YAML everywhere else: both agree on every document.
 
 mod check;
 mod document;
