@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, bail};
 
@@ -47,7 +48,7 @@ enum Release {
 }
 
 /// Profiles of nextest, in order.
-static STAGES: [(&str, Release); 7] = [
+static STAGES: [(&str, Release); 8] = [
     ("installed", Release::Installed(&[])),
     // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start workspaces, pods
     // without a node that soon count as failed.
@@ -65,6 +66,7 @@ static STAGES: [(&str, Release); 7] = [
     ("stops", Release::Installed(&[])),
     ("quiet", Release::Installed(&[])),
     ("alone", Release::Installed(&[])),
+    ("releases", Release::Installed(&[])),
     ("before-release", Release::Named),
     ("registry", Release::InRegistry),
 ];
@@ -91,6 +93,10 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         ("JUPYTER_K8S_HELM4", HELM4.ensure(paths, &run.progress)?),
         ("JUPYTER_K8S_AXE", axe::ensure(paths, &run.progress)?),
     ];
+    if wanted.is_empty() {
+        let began = UNIX_EPOCH.elapsed()?.as_secs();
+        tools.push(("JUPYTER_K8S_BEGAN", began.to_string().into()));
+    }
     for (suite, component, variable) in &PROGRAMS {
         if tests().any(|test| test.starts_with(*suite)) {
             tools.push((*variable, component.ensure(paths, &run.progress)?));
