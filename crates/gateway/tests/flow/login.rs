@@ -6,7 +6,7 @@ use kube::runtime::watcher::Event;
 
 use crate::flow::renewal::until;
 use crate::support::browser::{headers, split};
-use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, OPEN, origin};
 
 #[tokio::test]
 async fn a_user_signs_in_once_and_lands_where_they_wanted() {
@@ -36,17 +36,6 @@ async fn a_user_signs_in_once_and_lands_where_they_wanted() {
     assert!(alice.cookie(auth, cookies::SESSION).is_some());
     assert!(alice.cookie(auth, "__Host-login-0").is_none());
     assert!(alice.cookie(LAB, cookies::SESSION).is_none());
-}
-
-#[tokio::test]
-async fn another_workspace_opens_without_another_login() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    alice.open(&format!("{}/", origin(LAB))).await;
-    let landing = alice.open(&format!("{}/lab", origin(OPEN))).await;
-    assert!(landing.is_inside(), "{landing:#?}");
-    assert!(!landing.trail.iter().any(|url| url.starts_with(ISSUER)));
-    assert_eq!(fixture.sessions().len(), 1);
 }
 
 #[tokio::test]
@@ -136,25 +125,6 @@ async fn an_ended_ticket_is_replaced_without_another_login_until_the_session_end
     let landing = alice.open(&lab).await;
     assert!(landing.is_inside() && landing.trail.iter().any(|url| url.starts_with(ISSUER)));
     assert_eq!(fixture.sessions().len(), 2);
-}
-
-#[tokio::test]
-async fn tabs_that_sign_in_at_the_same_time_all_arrive() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    let at_provider = |url: &str| url.starts_with(ISSUER);
-    let mut waiting = Vec::new();
-    for tab in 0..5 {
-        let landing = alice
-            .open_until(&format!("{}/tab/{tab}", origin(LAB)), at_provider)
-            .await;
-        waiting.push(landing.answer.location().unwrap().to_owned());
-    }
-    for (tab, login_page) in waiting.iter().enumerate() {
-        let landing = alice.open(login_page).await;
-        assert!(landing.is_inside(), "{landing:#?}");
-        assert_eq!(split(&landing.url).1, format!("/tab/{tab}"));
-    }
 }
 
 #[tokio::test]
@@ -294,29 +264,6 @@ async fn without_an_identity_provider_sessions_go_on_and_logins_wait() {
     assert!(landing.answer.headers.contains_key("retry-after"));
     fixture.find_provider().await;
     assert!(alice.open(&lab).await.is_inside());
-}
-
-#[tokio::test]
-async fn a_stranger_cannot_tell_what_exists() {
-    let fixture = Fixture::new().await;
-    let bob = fixture.browser("bob");
-    assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
-    let existing = bob.open(&format!("{}/lab", origin(LAB))).await;
-    let missing = bob.open(&format!("{}/lab", origin(NONE))).await;
-    assert_eq!(existing.answer.status, StatusCode::FORBIDDEN);
-    assert_eq!(existing.answer.visible_answer(), missing.answer.visible_answer());
-    assert_eq!(existing.trail.len(), missing.trail.len());
-
-    // The same before anybody signed in.
-    let stranger = fixture.browser("stranger");
-    for host in [LAB, NONE] {
-        let answer = stranger.step(&format!("{}/lab", origin(host))).await;
-        assert_eq!(answer.status, StatusCode::FOUND);
-        let fetched = stranger
-            .send("GET", &format!("{}/api", origin(host)), headers(&[]))
-            .await;
-        assert_eq!(fetched.status, StatusCode::UNAUTHORIZED);
-    }
 }
 
 #[tokio::test]

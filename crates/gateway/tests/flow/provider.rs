@@ -6,11 +6,7 @@ use serde_json::{Map, Value, json};
 use testkit::issuer::{Behaviour, Signature};
 
 use crate::support::browser::Answer;
-use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, origin};
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
+use crate::support::fixture::{AUTH, Fixture, ISSUER, NOW, lab};
 
 /// What alice's login comes to when the provider behaves like this.
 async fn outcome(change: impl FnOnce(&mut Behaviour)) -> (Fixture, Answer) {
@@ -350,17 +346,6 @@ async fn credentials_go_into_the_body_where_the_provider_wants_them_there() {
     fixture.issuer.change(|issuer| issuer.credentials_in_body = true);
     fixture.find_provider().await;
     assert!(fixture.browser("alice").open(&lab()).await.is_inside());
-}
-
-#[tokio::test]
-async fn a_provider_that_is_down_is_worth_another_try() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    fixture.issuer.change(|issuer| issuer.failure = Some(503));
-    let answer = alice.open(&lab()).await.answer;
-    refused(&fixture, &answer, StatusCode::SERVICE_UNAVAILABLE, "503");
-    fixture.issuer.change(|issuer| issuer.failure = None);
-    assert!(alice.open(&lab()).await.is_inside());
 }
 
 #[tokio::test]

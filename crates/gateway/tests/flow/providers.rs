@@ -136,32 +136,6 @@ async fn a_code_of_one_provider_is_refused_at_the_callback_of_another() {
 }
 
 #[tokio::test]
-async fn a_login_started_with_one_provider_takes_no_answer_of_another() {
-    let fixture = both_found().await;
-    let (mallory, alice) = (fixture.browser("alice"), fixture.browser("alice"));
-    // Mallory's own code of the partners' provider, and alice's login with the main one, in both orders.
-    for (started, host, other) in [(MAIN, LAB, OTHER), (OTHER, BOBS, MAIN)] {
-        let foreign = sent_to(&mallory, host, other).await;
-        let foreign = mallory.step(&foreign).await.location().unwrap().to_owned();
-        let at = sent_to(&alice, host, started).await;
-        let own = alice.step(&at).await.location().unwrap().to_owned();
-        let state = |url: &str| {
-            let (_, query) = url.split_once('?').unwrap();
-            let mut pairs = form_urlencoded::parse(query.as_bytes());
-            pairs.find(|(name, _)| name == "state").unwrap().1.into_owned()
-        };
-        let mixed = foreign.replace(&state(&foreign), &state(&own));
-        assert_eq!(
-            alice.step(&mixed).await.status,
-            StatusCode::BAD_REQUEST,
-            "{started}"
-        );
-    }
-    assert_eq!(asked_for_tokens(&fixture), (0, 0));
-    assert!(fixture.sessions().is_empty());
-}
-
-#[tokio::test]
 async fn a_provider_cannot_attest_in_the_name_of_another() {
     let fixture = both_found().await;
     fixture.partners.change(|partners| {
