@@ -25,6 +25,10 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
         .map_or("", |value| value.to_str().unwrap())
 }
 
+fn of(target: &Target, audience: Audience) -> Response {
+    pages::workspace_page(&domain(), target, audience, NOW)
+}
+
 async fn page(response: Response) -> String {
     text(render(response, Reader::Browser)).await
 }
@@ -96,24 +100,16 @@ async fn a_workspace_is_called_by_its_display_name_and_the_one_in_its_address() 
         display_name: Some("Waves & <quakes>".into()),
         ..target(Phase::Stopped, "Stopped", "")
     };
-    let shown = page(pages::workspace_page(
-        &domain(),
-        &stopped,
-        Audience::OwnerOrAdmin,
-        NOW,
-    ))
-    .await;
+    let shown = page(of(&stopped, Audience::OwnerOrAdmin)).await;
     assert!(shown.contains(&format!("{called} is stopped")), "{shown}");
 }
 
 #[tokio::test]
 async fn what_a_user_wrote_is_shown_as_text() {
     let hostile = "<img src=x onerror=alert(1)> & 'more' \"x\" </script> `<b>`";
-    let html = page(pages::workspace_page(
-        &domain(),
+    let html = page(of(
         &target(Phase::Failed, "ImagePullFailed", hostile),
         Audience::OwnerOrAdmin,
-        NOW,
     ))
     .await;
     assert!(
@@ -131,13 +127,7 @@ async fn what_a_user_wrote_is_shown_as_text() {
 #[tokio::test]
 async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
     let stuck = target(Phase::Starting, "ImagePullFailed", NO_IMAGE);
-    let keeper = page(pages::workspace_page(
-        &domain(),
-        &stuck,
-        Audience::OwnerOrAdmin,
-        NOW,
-    ))
-    .await;
+    let keeper = page(of(&stuck, Audience::OwnerOrAdmin)).await;
     for message in [
         "ImagePullFailed",
         "registry.example/lab:v9",
@@ -161,7 +151,7 @@ async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
             .collect()
     };
     assert_eq!(steps(&keeper), ["done", "done", "stuck", "next", "next", "next"]);
-    let guest = page(pages::workspace_page(&domain(), &stuck, Audience::Viewer, NOW)).await;
+    let guest = page(of(&stuck, Audience::Viewer)).await;
     assert!(
         guest.contains("The start is blocked.") && guest.contains("The owner sees"),
         "{guest}"
@@ -170,9 +160,7 @@ async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
         !guest.contains("registry.example") && !guest.contains("ImagePullFailed"),
         "{guest}"
     );
-    let fetched = json(pages::workspace_page(&domain(), &stuck, Audience::Viewer, NOW))
-        .await
-        .to_string();
+    let fetched = json(of(&stuck, Audience::Viewer)).await.to_string();
     assert!(
         !fetched.contains("registry.example") && !fetched.contains("ImagePullFailed"),
         "{fetched}"
@@ -180,21 +168,9 @@ async fn owners_see_the_blocker_of_a_start_and_other_users_that_there_is_one() {
     let runs = with(target(Phase::Starting, "Starting", ""), |status_detail| {
         status_detail.started = true;
     });
-    let html = page(pages::workspace_page(
-        &domain(),
-        &runs,
-        Audience::OwnerOrAdmin,
-        NOW,
-    ))
-    .await;
+    let html = page(of(&runs, Audience::OwnerOrAdmin)).await;
     assert_eq!(steps(&html), ["done", "done", "done", "done", "now", "next"]);
-    let ready = page(pages::workspace_page(
-        &domain(),
-        &target(Phase::Running, "", ""),
-        Audience::Viewer,
-        NOW,
-    ))
-    .await;
+    let ready = page(of(&target(Phase::Running, "", ""), Audience::Viewer)).await;
     assert_eq!(steps(&ready), ["done", "done", "done", "done", "done", "now"]);
 }
 
@@ -213,12 +189,12 @@ async fn only_a_page_that_changes_soon_reloads_itself_and_none_with_a_form_does(
 #[tokio::test]
 async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     let stopped = target(Phase::Stopped, "Stopped", "No pod is left; the disk is kept.");
-    let starter = page(pages::workspace_page(&domain(), &stopped, Audience::Starter, NOW)).await;
+    let starter = page(of(&stopped, Audience::Starter)).await;
     assert!(
         starter.contains("Stopped.") && starter.contains("/start\""),
         "{starter}"
     );
-    let guest = page(pages::workspace_page(&domain(), &stopped, Audience::Viewer, NOW)).await;
+    let guest = page(of(&stopped, Audience::Viewer)).await;
     assert!(
         !guest.contains("/start\"") && guest.contains("Only its owner and administrators may start it."),
         "{guest}"
@@ -226,13 +202,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     for page in [starter, guest] {
         assert!(!page.contains("the disk is kept"), "the status's message: {page}");
     }
-    let html = page(pages::workspace_page(
-        &domain(),
-        &stopped,
-        Audience::OwnerOrAdmin,
-        NOW,
-    ))
-    .await;
+    let html = page(of(&stopped, Audience::OwnerOrAdmin)).await;
     for message in [
         "Stopped.",
         "the disk is kept",
@@ -244,7 +214,7 @@ async fn a_stopped_workspace_says_why_and_leads_to_the_form_on_the_auth_host() {
     let idle = with(stopped.clone(), |status_detail| {
         status_detail.idle = Some(Some(60));
     });
-    let html = page(pages::workspace_page(&domain(), &idle, Audience::Viewer, NOW)).await;
+    let html = page(of(&idle, Audience::Viewer)).await;
     assert!(html.contains("Stopped after 60 minutes without use"), "{html}");
 
     let form = render(pages::start_form(&domain(), &stopped, "alice"), Reader::Browser);

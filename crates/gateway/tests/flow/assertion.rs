@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, headers};
-use crate::support::fixture::{Fixture, LAB, NOW, OPEN, origin};
+use crate::support::fixture::{Fixture, LAB, NOW, OPEN, lab, origin};
 
 const NAME: &str = "workspace-assertion";
 
@@ -71,9 +71,7 @@ async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
     let alice = fixture.signed_in("alice", LAB).await;
     let unknown_user = fixture.browser("bob");
     let lines = headers(&[("sec-fetch-site", "same-origin"), (NAME, "forged")]);
-    let answer = unknown_user
-        .send("GET", &format!("{}/", origin(LAB)), lines)
-        .await;
+    let answer = unknown_user.send("GET", &lab(), lines).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(!answer.headers.contains_key(NAME));
 

@@ -6,11 +6,11 @@ use testkit::api_server::Fault;
 use testkit::issuer::Signature;
 
 use crate::support::browser::{Answer, Browser, headers};
-use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NOW, origin};
+use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NOW, lab, origin};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
+pub(super) async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
     fixture
@@ -55,7 +55,7 @@ async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_us
         fixture.issuer.change(|issuer| {
             issuer.wrong.insert("sid".into(), json!("session-1"));
         });
-        assert!(one.open(&format!("{}/", origin(LAB))).await.is_inside());
+        assert!(one.open(&lab()).await.is_inside());
         fixture.issuer.change(|issuer| {
             issuer.wrong.insert("sid".into(), json!("session-2"));
         });
@@ -215,7 +215,7 @@ async fn a_logout_message_that_overtakes_a_login_ends_its_session() {
     );
     // The provider's ID token is of the same second as its message.
     let alice = fixture.browser("alice");
-    let landing = alice.open(&format!("{}/", origin(LAB))).await;
+    let landing = alice.open(&lab()).await;
     assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(fixture.sessions().is_empty());
     fixture.pass(1);

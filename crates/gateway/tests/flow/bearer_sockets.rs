@@ -8,7 +8,7 @@ use crate::support::browser::headers;
 use crate::support::fixture::{LAB, OPEN, origin};
 use crate::support::tokens::{SERVICE_ACCOUNT, Tokens};
 
-async fn settle() {
+pub(super) async fn settle() {
     for _ in 0..200 {
         tokio::task::yield_now().await;
     }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use testkit::issuer::Signature;
 
 use super::bearer::{get, with};
+use super::bearer_sockets::settle;
 use crate::support::fixture::{BOBS, ISSUER, LAB, NOW, PARTNERS, origin};
 use crate::support::tokens::{SCRIPTS, Tokens};
 
@@ -258,12 +259,6 @@ async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_no_tok
         get(&tokens.fixture, LAB, with(&token)).await.status,
         StatusCode::OK
     );
-}
-
-async fn settle() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use gateway::{login, router};
 use http::{Method, StatusCode};
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, Fixture, LAB, origin};
+use crate::support::fixture::{AUTH, Fixture, LAB, lab, origin};
 
 /// Two at once of everything.
 pub(super) const FEW: u32 = 4;
@@ -132,7 +132,7 @@ async fn a_stolen_code_does_not_use_up_the_rate_limit_of_its_owner() {
     let fixture = fixture(few()).await;
     let alice = fixture.browser("alice");
     let at_callback = |url: &str| url.contains("/_workspace/callback");
-    let landing = alice.open_until(&format!("{}/", origin(LAB)), at_callback).await;
+    let landing = alice.open_until(&lab(), at_callback).await;
     let url = landing.answer.location().unwrap().to_owned();
     let pre = alice.cookies(LAB).unwrap();
     let limited = async |address: &str, cookie: &str| {

@@ -4,9 +4,10 @@ use gateway::tokens::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
+use super::lost_logins::{at_callback, sent};
 use crate::flow::renewal::until;
 use crate::support::browser::{headers, split};
-use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, OPEN, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, OPEN, lab, origin};
 
 #[tokio::test]
 async fn a_user_signs_in_once_and_lands_where_they_wanted() {
@@ -42,16 +43,11 @@ async fn a_user_signs_in_once_and_lands_where_they_wanted() {
 async fn a_login_at_one_replica_counts_at_all() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
-    let code = alice
-        .open_until(&format!("{}/", origin(LAB)), |url| {
-            url.contains("/_workspace/callback")
-        })
-        .await;
-    let callback = code.answer.location().unwrap();
+    let callback = sent(&alice, &lab(), |url| url.contains("/_workspace/callback")).await;
     // The code is used at a second replica, the ticket at a third, the session at a fourth.
     let second = fixture.replica().await;
     let alice = alice.at(&second);
-    assert!(alice.step(callback).await.cookie(cookies::TICKET).is_some());
+    assert!(alice.step(&callback).await.cookie(cookies::TICKET).is_some());
     let third = fixture.replica().await;
     let alice = alice.at(&third);
     assert_eq!(
@@ -270,9 +266,7 @@ async fn without_an_identity_provider_sessions_go_on_and_logins_wait() {
 async fn one_login_asks_the_provider_once_however_often_it_comes_back() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
-    let at_callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
-    let landing = alice.open_until(&format!("{}/", origin(LAB)), at_callback).await;
-    let callback = landing.answer.location().unwrap().to_owned();
+    let callback = sent(&alice, &lab(), at_callback).await;
     let (head, _) = callback.split_once("code=").unwrap();
     let rest = callback.split_once('&').unwrap().1;
     let cookies = alice.cookies("auth.ws.example").unwrap();

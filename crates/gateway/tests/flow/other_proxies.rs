@@ -35,7 +35,7 @@ async fn ask(fixture: &Fixture, proxy: &str, host: &str, path: &str, lines: &Hea
     fixture.ask_verify(request).await
 }
 
-fn page_with(cookie: &str) -> HeaderMap {
+pub(super) fn page_with(cookie: &str) -> HeaderMap {
     let mut lines = headers(&NAVIGATION);
     lines.extend(headers(&[("cookie", cookie)]));
     lines

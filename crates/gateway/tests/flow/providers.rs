@@ -7,8 +7,9 @@ use gateway::oidc::Registered;
 use http::{Method, StatusCode};
 use serde_json::json;
 
+use super::backchannel::send_logout;
 use crate::flow::renewal::until;
-use crate::support::browser::{Answer, Browser, headers};
+use crate::support::browser::{Browser, headers};
 use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, PARTNERS, origin, target};
 
 /// What the chooser calls them.
@@ -238,14 +239,6 @@ async fn signing_out_ends_the_session_of_the_provider_that_attested() {
         let location = answer.location().unwrap();
         assert!(location.starts_with(&format!("{issuer}/logout?")), "{location}");
     }
-}
-
-async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
-    let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
-    let url = format!("{AUTH}/backchannel-logout");
-    fixture
-        .page(Method::POST, &url, lines, format!("logout_token={token}"))
-        .await
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use tracing_subscriber::{Layer as _, fmt, registry};
 use self::provider_answers::{FAULTY, ProviderAnswer, altered};
 use self::secrets::Secrets;
 use super::bearer::with;
+use super::other_proxies::page_with;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, Landing, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, OPEN, lab, origin};
@@ -114,12 +115,6 @@ impl Site {
             self.secrets.of_json(&answered);
         }
     }
-}
-
-fn page_with(cookie: &str) -> HeaderMap {
-    let mut lines = headers(&NAVIGATION);
-    lines.extend(headers(&[("cookie", cookie)]));
-    lines
 }
 
 /// Logins, tickets, websockets, a renewal, and signing out, all as it should be.
