@@ -17,7 +17,8 @@
 //! - `index`: watched objects -> snapshot, freshness, Traefik's routes.
 //! - `tokens`: content of cookies and redirects, sealing, keys, assertion.
 //! - `site`: host or folder of a workspace.
-//! - `metrics`: metrics, gauges, the log rate limit.
+//! - `metrics`: metrics, gauges.
+//! - `rate`: the algorithm of rate limits.
 //! - `clock`: the current time.
 
 mod args;
@@ -29,6 +30,7 @@ pub mod login;
 pub mod metrics;
 pub mod oidc;
 pub mod pages;
+mod rate;
 pub mod relay;
 pub mod router;
 pub mod run;

@@ -164,7 +164,7 @@ async fn serve(
 
     let strip = strip_list(args);
     let rights = Rights::new(client.clone(), scope.clone(), metrics.clone());
-    tasks.spawn(rights.clone().renew(freshness.grace()));
+    tasks.spawn(rights.clone().renew());
     tasks.spawn(rights.clone().follow_roles(client.clone(), scope));
     let app = Arc::new(AppState {
         index: index.clone(),

@@ -23,6 +23,4 @@ mod traefik_fronts;
 mod traefik_paths;
 mod traefik_refusals;
 mod traefik_routes;
-mod traefik_tickets;
 mod traefik_upgrades;
-mod whole;

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::workspace::Phase;
 use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use axum::routing::get;
+use gateway::index::Index;
 use gateway::index::Routes;
-use gateway::index::{Index, Snapshot};
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
 use gateway::router::{self, Entrance, RouteProvider};
@@ -60,26 +59,6 @@ fn entrance_for(other_proxies: Vec<ProxyKind>) -> Router {
         other_proxies,
         metrics: Metrics::default(),
     }))
-}
-
-#[tokio::test]
-async fn the_proxy_asks_under_the_gateways_own_name() {
-    let entrance = entrance();
-    let ticket = ("cookie", "__Host-ws=ticket");
-    let own = ("host", "jupyter-k8s-gateway.system.svc:8443");
-    assert_eq!(
-        send(&entrance, request("/verify", &[own, ticket])).await.0,
-        StatusCode::OK
-    );
-    assert_eq!(
-        send(&entrance, request("/verify", &[own])).await.0,
-        StatusCode::UNAUTHORIZED
-    );
-    let http2 = "https://jupyter-k8s-gateway.system.svc:8443/verify";
-    assert_eq!(send(&entrance, request(http2, &[ticket])).await.0, StatusCode::OK);
-    let mut post = request("/verify", &[own, ticket]);
-    *post.method_mut() = http::Method::POST;
-    assert_eq!(send(&entrance, post).await.0, StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test]
@@ -160,26 +139,6 @@ async fn other_proxies_are_answered_where_a_setting_names_them_and_nowhere_else(
     }
 }
 
-#[tokio::test]
-async fn upgrades_of_any_other_kind_are_refused() {
-    let entrance = entrance();
-    for upgrade in ["tunnel", "websocket/13", "h2c", "websocket, h2c"] {
-        let headers = [
-            ("host", HOST),
-            ("connection", "upgrade"),
-            ("upgrade", upgrade),
-            ("sec-websocket-version", "13"),
-            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-            ("cookie", "__Host-ws=ticket"),
-        ];
-        assert_eq!(
-            send(&entrance, request("/", &headers)).await.0,
-            StatusCode::BAD_REQUEST,
-            "{upgrade}"
-        );
-    }
-}
-
 fn poll(instance: &str) -> Request<Body> {
     request("/traefik/config", &[("x-proxy-instance", instance)])
 }
@@ -240,144 +199,6 @@ async fn routes_are_given_at_once_to_a_new_connection_and_then_held_until_they_c
         "the end of the replica gives what is known"
     );
     following.abort();
-}
-
-fn pages(snapshot: Snapshot) -> Router {
-    let index = Arc::new(Index::with(snapshot));
-    let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
-    let named = |name: &'static str| Router::new().route("/{*path}", get(move || async move { name }));
-    router::pages(
-        index,
-        authorizer,
-        named("auth"),
-        Router::new().route("/_workspace/callback", get(|| async { "callback" })),
-    )
-}
-
-#[tokio::test]
-async fn pages_are_chosen_by_host() {
-    let pages = pages(snapshot(Some(target(None))));
-    let ticket = ("cookie", "__Host-ws=ticket");
-    let ask = async |host: &str, path: &str| send(&pages, request(path, &[("host", host), ticket])).await;
-    assert_eq!(
-        ask("auth.ws.example", "/enter").await,
-        (StatusCode::OK, "auth".into())
-    );
-    assert_eq!(
-        ask(HOST, "/_workspace/callback").await,
-        (StatusCode::OK, "callback".into())
-    );
-    assert_eq!(ask(HOST, "/_workspace/other").await.0, StatusCode::NOT_FOUND);
-    assert_eq!(
-        ask(HOST, "/enter").await.0,
-        StatusCode::SERVICE_UNAVAILABLE,
-        "the workspace's page"
-    );
-    assert_eq!(ask("unknown.ws.example", "/lab").await.0, StatusCode::FORBIDDEN);
-    for outside in [
-        "ws.example",
-        "lab.ws.example.evil.example",
-        "evil.example",
-        "a.lab.ws.example",
-    ] {
-        assert_eq!(
-            ask(outside, "/").await.0,
-            StatusCode::MISDIRECTED_REQUEST,
-            "{outside}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn the_state_of_a_workspace_is_shown_only_to_admitted_users() {
-    let pages = pages(snapshot(Some(target(None))));
-    let ask = async |host: &str, path: &str, more: &[(&'static str, &str)]| {
-        let page = ("sec-fetch-mode", "navigate");
-        send(&pages, request(path, &[&[("host", host), page], more].concat())).await
-    };
-    let nothing = ask("unknown.ws.example", "/lab", &[]).await;
-    assert_eq!(nothing.0, StatusCode::FORBIDDEN);
-    let without_number = |(status, text): (StatusCode, String)| (status, text.len());
-    for more in [
-        &[][..],
-        &[("cookie", "__Host-ws=forged")],
-        &[("workspace-assertion", "forged")],
-    ] {
-        let unknown_user = ask(HOST, "/lab", more).await;
-        assert!(
-            !unknown_user.1.contains("WorkspaceNotReady"),
-            "{}",
-            unknown_user.1
-        );
-        assert_eq!(without_number(unknown_user), without_number(nothing.clone()));
-    }
-    for more in [
-        ("cookie", "__Host-ws=ticket"),
-        ("workspace-assertion", "attested"),
-    ] {
-        let known = ask(HOST, "/lab", &[more]).await;
-        assert_eq!(known.0, StatusCode::SERVICE_UNAVAILABLE, "{more:?}");
-        assert!(known.1.contains("WorkspaceNotReady"), "{}", known.1);
-        for path in [
-            "/%5Fworkspace/x",
-            "/%255fworkspace/x",
-            "/lab/../_workspace/x",
-            "/lab/%2e%2e/_workspace/callback",
-            "//_workspace/callback",
-            "/_WORKSPACE/callback",
-            "/_workspace",
-        ] {
-            let answer = ask(HOST, path, &[more]).await;
-            assert_eq!(answer.0, StatusCode::NOT_FOUND, "{path}");
-            assert!(!answer.1.contains("lab is"), "{path}: {}", answer.1);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_stopped_workspace_is_a_page_for_users_and_json_for_scripts() {
-    let mut stopped = target(None);
-    stopped.phase = Phase::Stopped;
-    stopped.message = "No pod is left; the disk is kept.".into();
-    let pages = pages(snapshot(Some(stopped)));
-    let user = [
-        ("host", HOST),
-        ("cookie", "__Host-ws=ticket"),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-    ];
-    let (status, html) = send(&pages, request("/lab", &user)).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(
-        html.contains("lab is stopped")
-            && !html.contains("the disk is kept")
-            && html.contains("https://auth.ws.example/start"),
-        "{html}"
-    );
-    let script = [
-        ("host", HOST),
-        ("cookie", "__Host-ws=ticket"),
-        ("sec-fetch-mode", "cors"),
-        ("sec-fetch-dest", "empty"),
-    ];
-    let (status, json) = send(&pages, request("/api/contents", &script)).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(json.starts_with('{'), "{json}");
-    let mut head = request("/lab", &user);
-    *head.method_mut() = http::Method::HEAD;
-    assert_eq!(
-        send(&pages, head).await,
-        (StatusCode::SERVICE_UNAVAILABLE, String::new())
-    );
-}
-
-#[tokio::test]
-async fn nothing_is_answered_before_the_domain_is_known() {
-    let unknown = pages(Snapshot::default());
-    for host in ["auth.ws.example", HOST] {
-        let (status, _) = send(&unknown, request("/", &[("host", host)])).await;
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    }
 }
 
 #[tokio::test]

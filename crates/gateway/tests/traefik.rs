@@ -9,21 +9,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use futures::{SinkExt as _, StreamExt as _};
 use gateway::index::Index;
 use gateway::verify::Forwarded;
 use gateway::verify::Source;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
-use tokio_tungstenite::tungstenite::handshake::server::{
-    ErrorResponse, Request as PodRequest, Response as PodResponse,
-};
-use tokio_tungstenite::tungstenite::{Error, Message};
 
-use crate::support::pod::Pod;
 use crate::support::proxy::{BASE, Site, running, snapshot};
 
 pub(crate) const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
@@ -289,91 +281,6 @@ async fn no_path_is_open_without_a_ticket_not_even_those_that_probes_ask_for() {
         }
     }
     assert_eq!(seen.load(Ordering::Relaxed), before, "the pod was asked");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websockets_pass_through_the_relay_and_no_other_upgrade_passes_at_all() {
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pod = socket.local_addr().unwrap();
-    let (sender, mut handshakes) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = socket.accept().await {
-            let sender = sender.clone();
-            tokio::spawn(async move {
-                #[expect(clippy::result_large_err, reason = "the signature is the library's")]
-                let keep =
-                    |request: &PodRequest, answer: PodResponse| -> Result<PodResponse, ErrorResponse> {
-                        sender.send(request.headers().clone()).unwrap();
-                        Ok(answer)
-                    };
-                let socket = tokio_tungstenite::accept_hdr_async(stream, keep).await.unwrap();
-                let (sink, stream) = socket.split();
-                let _ = stream.forward(sink).await;
-            });
-        }
-    });
-    let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
-    let host = format!("lab.{BASE}");
-    let handshake = |cookie: Option<&str>| {
-        let mut request = format!("wss://{host}/api/kernels/1/channels")
-            .into_client_request()
-            .unwrap();
-        if let Some(cookie) = cookie {
-            request.headers_mut().insert("cookie", cookie.parse().unwrap());
-        }
-        request
-    };
-    let mut lying = handshake(Some(TICKET.1));
-    for (name, value) in [
-        ("x-forwarded-for", "192.0.2.1"),
-        ("x-real-ip", "192.0.2.1"),
-        ("x-forwarded-port", "22"),
-    ] {
-        lying.headers_mut().insert(name, value.parse().unwrap());
-    }
-    let stream = site.connect(&host).await.unwrap();
-    let (mut socket, _) = tokio_tungstenite::client_async(lying, stream).await.unwrap();
-    let seen = handshakes.recv().await.unwrap();
-    // As of other requests.
-    for (name, value) in [
-        ("x-forwarded-for", "127.0.0.1"),
-        ("x-real-ip", "127.0.0.1"),
-        ("x-forwarded-port", "443"),
-        ("x-forwarded-proto", "https"),
-        ("x-forwarded-host", &host),
-    ] {
-        assert_eq!(
-            seen.get_all(name).iter().collect::<Vec<_>>(),
-            [value],
-            "{name}: {seen:?}"
-        );
-    }
-    socket.send(Message::text("6*7")).await.unwrap();
-    assert_eq!(socket.next().await.unwrap().unwrap(), Message::text("6*7"));
-
-    let stream = site.connect(&host).await.unwrap();
-    let Err(Error::Http(refused)) = tokio_tungstenite::client_async(handshake(None), stream).await else {
-        panic!("a websocket without ticket opened");
-    };
-    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
-
-    let willing = Pod::start("willing").await;
-    site.index.publish(snapshot([
-        running("lab", pod),
-        running("willing", willing.address),
-    ]));
-    site.until("willing", &[TICKET], StatusCode::OK).await;
-    let before = willing.dials();
-    for upgrade in ["tunnel", "websocket/13", "h2c", "TLS/1.0"] {
-        for connection in ["upgrade", "keep-alive"] {
-            for path in ["/api/kernels/1/channels", "/verify"] {
-                let headers = [TICKET, ("upgrade", upgrade), ("connection", connection)];
-                let (status, _, _) = site.get("willing", path, &headers).await;
-                assert_eq!(status, StatusCode::BAD_REQUEST, "{upgrade} {connection} {path}");
-            }
-        }
-    }
-    assert_eq!(willing.dials(), before, "a pod was dialled");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

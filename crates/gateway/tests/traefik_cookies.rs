@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use axum::Router;
 use axum::body::Body;
 use gateway::index::Index;
-use http::{Request, StatusCode, Version};
+use http::StatusCode;
 use tokio::net::TcpListener;
 
-use crate::support::proxy::{BASE, Site, running, snapshot};
+use crate::support::proxy::{Site, running, snapshot};
 use crate::traefik::{TICKET, site};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -81,53 +81,6 @@ async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_with_too_many_cookies_gets_a_page_that_removes_them() {
-    let (site, _, seen) = site().await;
-    let before = seen.load(Ordering::Relaxed);
-    let tossed: Vec<String> = (0..18)
-        .map(|number| format!("t{number}={}", "x".repeat(4_000)))
-        .collect();
-    let cookies = format!("{}; {}", TICKET.1, tossed.join("; "));
-    let user = [
-        ("cookie", cookies.as_str()),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-        ("accept", "text/html"),
-    ];
-    for (label, path) in [
-        ("lab", "/lab"),
-        ("lab", "/_workspace/callback"),
-        ("auth", "/enter"),
-    ] {
-        let (status, headers, body) = site.get(label, path, &user).await;
-        let page = String::from_utf8_lossy(&body);
-        assert_eq!(
-            status,
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "{label}{path}: {page}"
-        );
-        assert!(page.contains("<h1>Too many cookies</h1>"), "{page}");
-        let ended = headers
-            .get_all("set-cookie")
-            .iter()
-            .filter_map(|line| line.to_str().ok());
-        let ended: Vec<&str> = ended.collect();
-        assert!(
-            ended
-                .iter()
-                .any(|line| line.starts_with("t0=; Path=/; Max-Age=0")),
-            "{ended:?}"
-        );
-        assert!(
-            ended.iter().any(|line| line.ends_with(&format!("Domain={BASE}"))),
-            "{ended:?}"
-        );
-        assert!(ended.iter().all(|line| !line.starts_with("__Host-")), "{ended:?}");
-    }
-    assert_eq!(seen.load(Ordering::Relaxed), before, "the pod saw nothing of it");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_browser_that_is_full_of_cookies_is_rid_of_them_after_a_few_page_loads() {
     let (site, _, _) = site().await;
     // Nearly as much as the proxy takes.
@@ -167,26 +120,4 @@ async fn a_browser_that_is_full_of_cookies_is_rid_of_them_after_a_few_page_loads
         assert!(tossed.len() < before, "none is removed: {page}");
     }
     assert!((2..=4).contains(&loads), "{loads} page loads");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_with_more_cookies_than_the_proxy_takes_is_refused_by_the_proxy() {
-    let (site, _, seen) = site().await;
-    let before = seen.load(Ordering::Relaxed);
-    // As many as Chromium keeps of one site.
-    let tossed: Vec<String> = (0..180)
-        .map(|number| format!("t{number}={}", "x".repeat(4_000)))
-        .collect();
-    let cookies = format!("{}; {}", TICKET.1, tossed.join("; "));
-    for version in [Version::HTTP_11, Version::HTTP_2] {
-        let request = Request::get("/lab").header("cookie", &cookies);
-        let answer = site
-            .send_in(version, "lab", request.body(Body::empty()).unwrap())
-            .await;
-        // Or it ends the connection while the head is still on its way.
-        if let Ok((status, ..)) = answer {
-            assert_eq!(status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "{version:?}");
-        }
-    }
-    assert_eq!(seen.load(Ordering::Relaxed), before, "the pod saw nothing of it");
 }

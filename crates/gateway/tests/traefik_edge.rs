@@ -17,7 +17,6 @@ use tokio::time::{Instant, timeout};
 
 use crate::support::behind_proxy::Behind;
 use crate::support::behind_traefik::{BehindTraefik, VERSIONS, own_page};
-use crate::support::browser::NAVIGATION;
 use crate::support::chart::Chart;
 use crate::support::proxy::{Site, host, running, snapshot};
 use crate::support::raw_http2::{self, HEADERS, PREFACE, RESET, SETTINGS, WHOLE, frame};
@@ -276,30 +275,6 @@ async fn signed_in(site: &BehindTraefik) -> String {
     let jar = site.sign_in("alice", "ws1").await;
     let (host, path) = site.place("ws1");
     jar.header(&host, &path).unwrap()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_browser_fetches_ahead_reaches_no_pod_with_a_ticket_and_causes_no_sign_in() {
-    for mode in [RoutingMode::Subdomain, RoutingMode::Path] {
-        let site = BehindTraefik::start(mode).await;
-        let cookie = signed_in(&site).await;
-        site.opens("ws1", &own_page(&cookie)).await;
-        for version in VERSIONS {
-            for purpose in ["prefetch", "prefetch;prerender"] {
-                let ahead = [&NAVIGATION[..], &[("sec-purpose", purpose)]].concat();
-                let ticket = [&ahead[..], &[("cookie", cookie.as_str())]].concat();
-                for (headers, status) in [
-                    (&ticket, StatusCode::FORBIDDEN),
-                    (&ahead, StatusCode::UNAUTHORIZED),
-                ] {
-                    let outcome = site.ask(version, ("GET", "ws1", "/lab"), headers).await;
-                    let what = format!("{mode:?} {version:?} {headers:?}");
-                    outcome.is_refused(&what);
-                    assert_eq!(outcome.status(), Some(status), "{what}");
-                }
-            }
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,6 @@
 //! The contract with Traefik where workspaces are in folders of one host (routing mode Path).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use api::manager::RoutingMode;
@@ -221,24 +220,4 @@ async fn a_renewed_ticket_of_a_folder_reaches_the_browser_with_its_path() {
         lines.iter().any(|line| line.starts_with("session=1")),
         "{lines:?}"
     );
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_whose_workspace_does_not_run_shows_its_page() {
-    let pod = pod("ws1").await;
-    let starting = Target {
-        site: folder("ws1").into(),
-        endpoint: None,
-        ..running("ws1", pod)
-    };
-    let index = Index::with(Snapshot::new(Some(domain()), [starting]));
-    let site = Site::start_in(RoutingMode::Path, index).await;
-    let (status, ..) = site.get("", "/workspaces/team/ws1/lab", &[TICKET]).await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    let index = Arc::clone(&site.index);
-    index.publish(snapshot(&[("ws1", pod)]));
-    let took = site
-        .until_at("", "/workspaces/team/ws1/", &[TICKET], StatusCode::OK)
-        .await;
-    assert!(took < std::time::Duration::from_secs(2), "live after {took:?}");
 }

@@ -145,16 +145,6 @@ async fn a_trusted_front_opens_a_workspace_and_its_clients_are_distinguished() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_front_that_appends_to_what_clients_claim_is_believed_about_its_own_entry() {
-    let (site, _) = site().await;
-    let appended = [("x-forwarded-for", "192.0.2.1, 203.0.113.7"), BY_HTTPS[0], TICKET];
-    let answer = ask(&site, FRONT, "lab", "/lab", &appended).await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer} {}", site.log());
-    let asked = site.authorizer.asked.lock().unwrap().clone();
-    assert_eq!(client(&asked), CLIENT.parse().ok(), "{asked:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_tls_a_listed_address_is_not_believed_behind_a_front_that_ends_it() {
     let (site, _) = site_trusting(r#"["127.0.0.2","127.0.0.1"]"#).await;
     let uri = ("x-forwarded-uri", "/_workspace/callback");

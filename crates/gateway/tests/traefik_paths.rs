@@ -73,25 +73,6 @@ async fn the_gateway_s_own_paths_reach_no_pod_in_any_spelling() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_folders_a_path_has_one_reading() {
-    let (site, cookie) = Box::pin(signed_in(RoutingMode::Path)).await;
-    let own = own_page(&cookie);
-    let (_, folder) = site.place("ws1");
-    let raw = async |path: &str| {
-        let path = format!("{folder}{path}");
-        site.watched(site.site.raw("", &path, &own)).await
-    };
-    let (answer, reached) = raw("files/data%5Creport.csv").await;
-    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
-    assert_eq!(reached, [""; 0]);
-    let (answer, reached) = raw("files//a/./b/../c").await;
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert_eq!(reached, ["ws1"]);
-    let head = site.pod("ws1").last();
-    assert!(head.starts_with(&format!("GET {folder}files/a/c ")), "{head}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_spelling_of_a_path_leads_out_of_the_bundled_provider_s_realm() {
     let (site, ..) = site().await;
     // The provider has no pod here, so its router answers that there is none.

@@ -119,7 +119,7 @@ async fn start(client: Client) -> anyhow::Result<(Arc<AppState>, RandomId)> {
         tokio::task::yield_now().await;
     }
     let rights = Rights::new(client.clone(), Scope::Cluster, metrics.clone());
-    tokio::spawn(rights.clone().renew(Duration::from_mins(2)));
+    tokio::spawn(rights.clone().renew());
     let app = AppState {
         index: index.clone(),
         rights,

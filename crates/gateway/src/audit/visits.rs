@@ -1,10 +1,10 @@
 //! session admitted to a workspace by a rule -> whether to record it (pure, in memory).
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use rules::access::Allowed;
 use tokio::time::Instant;
 
@@ -12,8 +12,10 @@ use crate::tokens::RandomId;
 
 /// How often an administrator's continued access is recorded.
 const MINUTE: Duration = Duration::from_mins(1);
-/// Maximum number of remembered workspaces and sessions. Above it all are removed, and recorded once more.
-const MAX_ENTRIES: usize = 50_000;
+/// Maximum number of remembered workspaces and sessions. One that is not remembered any more is recorded once more.
+const MAX_ENTRIES: u64 = 50_000;
+/// A visit that does not go on is remembered for so long.
+const UNUSED: Duration = Duration::from_hours(12);
 
 /// Whether to record a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,51 +28,38 @@ pub(super) enum Visit {
     Again(u64),
 }
 
-/// Recorded visits.
-#[derive(Default)]
-pub(super) struct Visits(RwLock<Known>);
-
-#[derive(Default)]
-struct Known {
-    seen: HashMap<String, HashMap<RandomId, Seen>>,
-    count: usize,
-}
+/// Recorded visits, by session and UID of the workspace.
+pub(super) struct Visits(Cache<(RandomId, String), Arc<Seen>>);
 
 struct Seen {
     rule: Allowed,
-    last_recorded: Mutex<Instant>,
-    requests: AtomicU64,
+    /// When the visit was last recorded, and the number of requests since.
+    state: Mutex<(Instant, u64)>,
+}
+
+impl Default for Visits {
+    fn default() -> Self {
+        let cache = Cache::builder()
+            .max_capacity(MAX_ENTRIES)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_idle(UNUSED);
+        Self(cache.build())
+    }
 }
 
 impl Visits {
     pub(super) fn visit(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) -> Visit {
-        self.again(session, uid, rule, now).unwrap_or_else(|| {
-            self.remember(session, uid, rule, now);
-            Visit::New
-        })
-    }
-
-    /// `None` for a first visit.
-    fn again(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) -> Option<Visit> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let seen = known.seen.get(uid)?.get(&session)?;
-        (seen.rule == rule).then(|| seen.again(now))
-    }
-
-    fn remember(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) {
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if known.count >= MAX_ENTRIES {
-            *known = Known::default();
+        let seen = self.0.entry((session, uid.to_owned())).or_insert_with_if(
+            || {
+                let state = Mutex::new((now, 0));
+                Arc::new(Seen { rule, state })
+            },
+            |seen| seen.rule != rule,
+        );
+        if seen.is_fresh() {
+            return Visit::New;
         }
-        let seen = Seen {
-            rule,
-            last_recorded: Mutex::new(now),
-            requests: AtomicU64::new(0),
-        };
-        let of_workspace = known.seen.entry(uid.to_owned()).or_default();
-        if of_workspace.insert(session, seen).is_none() {
-            known.count += 1;
-        }
+        seen.into_value().again(now)
     }
 }
 
@@ -79,13 +68,12 @@ impl Seen {
         if self.rule != Allowed::Administrator {
             return Visit::Recorded;
         }
-        let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut last_recorded = self.last_recorded.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.duration_since(*last_recorded) < MINUTE {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.1 += 1;
+        if now.duration_since(state.0) < MINUTE {
             return Visit::Recorded;
         }
-        *last_recorded = now;
-        self.requests.fetch_sub(requests, Ordering::Relaxed);
+        let (_, requests) = std::mem::replace(&mut *state, (now, 0));
         Visit::Again(requests)
     }
 }
@@ -105,24 +93,6 @@ mod tests {
         assert_eq!(visits.visit(one, "u", Allowed::Share, now), Visit::New);
         assert_eq!(visits.visit(one, "v", Allowed::Share, now), Visit::New);
         assert_eq!(visits.visit(two, "u", Allowed::Share, now), Visit::New);
-    }
-
-    #[test]
-    fn the_number_of_remembered_visits_is_bounded() {
-        let visits = Visits::default();
-        let now = Instant::now();
-        for number in 0..2 * MAX_ENTRIES + MAX_ENTRIES / 2 {
-            let session = RandomId::new().unwrap();
-            let uid = (number % 100).to_string();
-            assert_eq!(visits.visit(session, &uid, Allowed::Public, now), Visit::New);
-            if number % 1_000 == 0 || number == MAX_ENTRIES {
-                let known = visits.0.read().unwrap();
-                let entries: usize = known.seen.values().map(HashMap::len).sum();
-                assert_eq!(entries, known.count);
-                assert!(known.count <= MAX_ENTRIES, "{}", known.count);
-            }
-        }
-        assert_eq!(visits.0.read().unwrap().count, MAX_ENTRIES / 2);
     }
 
     #[test]

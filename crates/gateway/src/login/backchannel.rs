@@ -11,9 +11,9 @@ use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::login::App;
-use crate::metrics::log_limit::LogLimit;
 use crate::oidc::{JwtError, payload};
 use crate::pages;
+use crate::rate::LogLimit;
 use crate::session::SessionSelector;
 use crate::verify::AppState;
 use crate::verify::answers::empty;

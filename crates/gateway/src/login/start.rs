@@ -28,7 +28,7 @@ use crate::verify::request::{is_form, one_of, parameter};
 /// Maximum size of the form, in bytes.
 pub(super) const MAX_FORM: usize = 4 * 1024;
 /// Longest wait for the first status of a start.
-const KNOWN: Duration = Duration::from_secs(3);
+const START_TIMEOUT: Duration = Duration::from_secs(3);
 /// Maximum number of attempts while other clients change the workspace.
 const ATTEMPTS: usize = 3;
 /// Audit rules of a refusal: the manager's `authorization.start`, and the right to `use` the template.
@@ -70,7 +70,7 @@ pub(super) async fn start(State(app): App, headers: HeaderMap, body: Bytes) -> R
         Err(refusal) => Ok(refusal),
         Ok(allow) => Ok(if run(&app, &allow).await? {
             // The page of a stopped workspace does not reload.
-            let _ = timeout(KNOWN, known(&app, &allow.target().site)).await;
+            let _ = timeout(START_TIMEOUT, wait_until_started(&app, &allow.target().site)).await;
             opened(&domain, &allow)
         } else {
             not_your_template(&app, &domain, &allow)
@@ -157,7 +157,7 @@ fn failed(target: &Target, error: &dyn std::fmt::Display) -> Failure {
 }
 
 /// Waits until this replica knows that the workspace of `site` is no longer stopped.
-async fn known(app: &AppState, site: &Site) {
+async fn wait_until_started(app: &AppState, site: &Site) {
     let is_stopped = || {
         let index = app.index.load();
         let target = index.target(site);

@@ -1,10 +1,8 @@
 //! events -> metrics for Prometheus (pure).
 //!
-//! `names` names each metric; docs/metrics.md lists them, and a test compares the two. `gauges` samples current values, `log_limit`
-//! limits the rate of log lines.
+//! `names` names each metric; docs/metrics.md lists them, and a test compares the two. `gauges` samples current values.
 
 pub(crate) mod gauges;
-pub(crate) mod log_limit;
 mod names;
 
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use http::{HeaderValue, StatusCode};
 use super::html;
 use super::message::{Message, NOT_READY, Tone};
 use super::theme::Theme;
-use crate::metrics::log_limit::LogLimit;
+use crate::rate::LogLimit;
 use crate::tokens::request_id;
 
 /// Response header with the request's identifier.

@@ -67,7 +67,6 @@ pub struct Relay<D> {
     limit: ConcurrencyLimit<String>,
     dials: ConcurrencyLimit<String>,
     sockets: TaskTracker,
-    silence: Duration,
     stop: CancellationToken,
 }
 
@@ -107,15 +106,8 @@ impl<D: Authorizer> Relay<D> {
             limit: ConcurrencyLimit::new(MAX_SOCKETS_OF_ONE, MAX_SOCKETS),
             dials: ConcurrencyLimit::new(MAX_DIALS_OF_ONE, MAX_DIALS),
             sockets: TaskTracker::new(),
-            silence: heartbeat::SILENCE,
             stop,
         }
-    }
-
-    /// The same with another ping interval.
-    #[must_use]
-    pub fn asking_after(self, silence: Duration) -> Self {
-        Self { silence, ..self }
     }
 
     /// Parts of a request that are removed before it reaches a pod.
@@ -194,7 +186,7 @@ impl<D: Authorizer> Relay<D> {
                 return;
             };
             let cut = relay.cut(&target, &grant);
-            match pipe(TokioIo::new(client), TokioIo::new(pod), cut, relay.silence).await {
+            match pipe(TokioIo::new(client), TokioIo::new(pod), cut, heartbeat::SILENCE).await {
                 Ok(None) => debug!("websocket ended"),
                 Ok(Some(why)) => debug!(?why, "websocket closed by the gateway"),
                 Err(error) => debug!(%error, "websocket broke off"),

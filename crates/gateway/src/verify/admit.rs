@@ -35,6 +35,7 @@ const NO_WORKSPACE: &str = "no_workspace";
 const STALE: &str = "stale";
 
 /// Everything that an answer needs.
+#[derive(Clone)]
 pub struct AppState {
     /// Workspaces by site.
     pub index: Arc<Index>,

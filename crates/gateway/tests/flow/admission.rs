@@ -7,13 +7,9 @@ use serde_json::{Value, json};
 
 use crate::flow::renewal::until;
 use crate::support::browser::Browser;
-use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, mapping, origin};
+use crate::support::fixture::{Fixture, ISSUER, lab, mapping};
 
 const MINUTES: i64 = 60;
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
 
 /// A gateway that admits only these.
 async fn fixture(domains: &[&str], groups: &[&str]) -> Fixture {
@@ -93,25 +89,6 @@ async fn a_user_who_is_not_admitted_gets_a_page_with_a_link_to_another_account()
         insider.jar = outsider.jar;
         assert!(insider.open(&another).await.is_inside());
     }
-}
-
-#[tokio::test]
-async fn a_signed_in_user_can_sign_in_as_another_user() {
-    let fixture = fixture(&[], &[]).await;
-    let browser = fixture.browser("alice");
-    let landing = browser.open(&lab()).await;
-    assert!(landing.is_inside());
-    let enter = landing
-        .trail
-        .iter()
-        .find(|url| url.starts_with(&format!("{AUTH}/enter?t=")))
-        .unwrap();
-    // With a session, the address leads on at once, unless another user is wished for.
-    let again = browser.step(enter).await;
-    assert!(!again.location().unwrap().starts_with(ISSUER));
-    let another = browser.step(&format!("{enter}&as=another")).await;
-    assert!(another.location().unwrap().starts_with(ISSUER));
-    assert!(another.location().unwrap().contains("prompt=select_account"));
 }
 
 #[tokio::test]

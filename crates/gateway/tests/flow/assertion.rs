@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::browser::{Browser, headers};
-use crate::support::fixture::{Fixture, LAB, NOW, OPEN, origin};
+use crate::support::fixture::{Fixture, LAB, NOW, OPEN, lab, origin};
 
 const NAME: &str = "workspace-assertion";
 
@@ -68,13 +68,10 @@ async fn a_request_that_passes_names_the_user_to_this_workspace_for_a_minute() {
 #[tokio::test]
 async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
     let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     let unknown_user = fixture.browser("bob");
     let lines = headers(&[("sec-fetch-site", "same-origin"), (NAME, "forged")]);
-    let answer = unknown_user
-        .send("GET", &format!("{}/", origin(LAB)), lines)
-        .await;
+    let answer = unknown_user.send("GET", &lab(), lines).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert!(!answer.headers.contains_key(NAME));
 

@@ -6,11 +6,11 @@ use testkit::api_server::Fault;
 use testkit::issuer::Signature;
 
 use crate::support::browser::{Answer, Browser, headers};
-use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NOW, origin};
+use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NOW, lab, origin};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
+pub(super) async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
     let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
     let url = format!("{AUTH}/backchannel-logout");
     fixture
@@ -27,12 +27,6 @@ fn token(fixture: &Fixture, changes: &Value) -> String {
     fixture.issuer.logout_token(&claims)
 }
 
-async fn signed_in<'w>(fixture: &'w Fixture, name: &'static str, host: &str) -> Browser<'w> {
-    let browser = fixture.browser(name);
-    assert!(browser.open(&format!("{}/", origin(host))).await.is_inside());
-    browser
-}
-
 async fn is_in(browser: &Browser<'_>, host: &str) -> bool {
     browser.step(&format!("{}/", origin(host))).await.status == StatusCode::OK
 }
@@ -41,10 +35,10 @@ async fn is_in(browser: &Browser<'_>, host: &str) -> bool {
 async fn all_sessions_of_the_user_are_gone_before_the_answer_and_those_of_others_stay() {
     let fixture = Fixture::new().await;
     let (one, two) = (
-        signed_in(&fixture, "alice", LAB).await,
-        signed_in(&fixture, "alice", LAB).await,
+        fixture.signed_in("alice", LAB).await,
+        fixture.signed_in("alice", LAB).await,
     );
-    let bob = signed_in(&fixture, "bob", BOBS).await;
+    let bob = fixture.signed_in("bob", BOBS).await;
     let answer = send_logout(&fixture, &token(&fixture, &json!({}))).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     assert_eq!(answer.headers["cache-control"], "no-store");
@@ -61,11 +55,11 @@ async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_us
         fixture.issuer.change(|issuer| {
             issuer.wrong.insert("sid".into(), json!("session-1"));
         });
-        assert!(one.open(&format!("{}/", origin(LAB))).await.is_inside());
+        assert!(one.open(&lab()).await.is_inside());
         fixture.issuer.change(|issuer| {
             issuer.wrong.insert("sid".into(), json!("session-2"));
         });
-        let two = signed_in(&fixture, "alice", LAB).await;
+        let two = fixture.signed_in("alice", LAB).await;
         fixture.issuer.change(|issuer| issuer.wrong.clear());
         let mut changes = json!({"sid": "session-1"});
         if !names_user {
@@ -87,7 +81,7 @@ async fn one_session_of_the_provider_is_one_session_here_whether_it_names_the_us
 #[tokio::test]
 async fn invalid_logout_messages_end_no_session() {
     let fixture = Fixture::new().await;
-    let alice = signed_in(&fixture, "alice", LAB).await;
+    let alice = fixture.signed_in("alice", LAB).await;
     let table = [
         json!({"iss": "https://evil.example"}),
         json!({"iss": null}),
@@ -168,52 +162,9 @@ async fn invalid_logout_messages_end_no_session() {
 }
 
 #[tokio::test]
-async fn an_id_token_is_no_logout_token() {
-    let fixture = Fixture::new().await;
-    let alice = signed_in(&fixture, "alice", LAB).await;
-    let signed_out = sign_out_address(&alice).await;
-    let id_token = signed_out.split("id_token_hint=").nth(1).unwrap();
-    let id_token = id_token.split('&').next().unwrap();
-    let bystander = signed_in(&fixture, "alice", LAB).await;
-    assert_eq!(
-        send_logout(&fixture, id_token).await.status,
-        StatusCode::BAD_REQUEST
-    );
-    // What each of its claims would need to be one: none of the differences is enough.
-    for fault in [
-        json!({"events": null}),
-        json!({"nonce": "n"}),
-        json!({"jti": null}),
-    ] {
-        fixture.issuer.change(|issuer| {
-            issuer.header.insert("typ".into(), json!("JWT"));
-        });
-        let answer = send_logout(&fixture, &token(&fixture, &fault)).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{fault}");
-    }
-    assert!(is_in(&bystander, LAB).await);
-    assert_eq!(
-        send_logout(&fixture, &token(&fixture, &json!({}))).await.status,
-        StatusCode::OK
-    );
-}
-
-/// Where a sign-out leads, with the real ID token of the login.
-async fn sign_out_address(browser: &Browser<'_>) -> String {
-    let cookies = browser.cookies("auth.ws.example").unwrap();
-    let lines = headers(&[("cookie", &cookies), ("origin", AUTH)]);
-    let url = format!("{AUTH}/sign-out");
-    let answer = browser
-        .fixture
-        .page(Method::POST, &url, lines, String::new())
-        .await;
-    answer.location().unwrap().to_owned()
-}
-
-#[tokio::test]
 async fn a_message_with_a_new_key_is_asked_for_again_while_strangers_use_the_fetches_up() {
     let fixture = Fixture::new().await;
-    let alice = signed_in(&fixture, "alice", LAB).await;
+    let alice = fixture.signed_in("alice", LAB).await;
     fixture.pass(60);
     fixture
         .issuer
@@ -238,42 +189,9 @@ async fn a_message_with_a_new_key_is_asked_for_again_while_strangers_use_the_fet
 }
 
 #[tokio::test]
-async fn keys_that_are_being_fetched_for_strangers_hold_up_no_login_and_arrive_without_a_waiting_request() {
-    let fixture = Fixture::new().await;
-    fixture.pass(60);
-    fixture.issuer.change(|issuer| issuer.second_key = true);
-    let message = token(&fixture, &json!({}));
-    fixture.issuer.take_requests();
-    fixture.held.send_replace(true);
-    {
-        let telling = std::pin::pin!(send_logout(&fixture, &message));
-        let fetch = async {
-            while fixture.issuer.take_requests() != ["/jwks"] {
-                tokio::task::yield_now().await;
-            }
-        };
-        // The sender closes the connection while the gateway fetches the keys.
-        futures::future::select(telling, std::pin::pin!(fetch)).await;
-    }
-    fixture.held.send_replace(false);
-    let answer = async {
-        loop {
-            let answer = send_logout(&fixture, &message).await;
-            if answer.status == StatusCode::OK {
-                return answer;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(10), answer)
-        .await
-        .unwrap();
-}
-
-#[tokio::test]
 async fn a_repeated_logout_message_ends_no_newer_session() {
     let fixture = Fixture::new().await;
-    signed_in(&fixture, "alice", LAB).await;
+    fixture.signed_in("alice", LAB).await;
     let message = token(&fixture, &json!({}));
     assert_eq!(send_logout(&fixture, &message).await.status, StatusCode::OK);
     assert_eq!(
@@ -281,7 +199,7 @@ async fn a_repeated_logout_message_ends_no_newer_session() {
         StatusCode::BAD_REQUEST
     );
     fixture.pass(1);
-    let alice = signed_in(&fixture, "alice", LAB).await;
+    let alice = fixture.signed_in("alice", LAB).await;
     // A replica that has not heard it before takes it for new, and finds nothing that it could mean.
     let second = fixture.replica().await;
     assert_eq!(send_logout(&second, &message).await.status, StatusCode::OK);
@@ -297,17 +215,17 @@ async fn a_logout_message_that_overtakes_a_login_ends_its_session() {
     );
     // The provider's ID token is of the same second as its message.
     let alice = fixture.browser("alice");
-    let landing = alice.open(&format!("{}/", origin(LAB))).await;
+    let landing = alice.open(&lab()).await;
     assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(fixture.sessions().is_empty());
     fixture.pass(1);
-    signed_in(&fixture, "alice", LAB).await;
+    fixture.signed_in("alice", LAB).await;
 }
 
 #[tokio::test]
 async fn a_deletion_that_fails_is_asked_for_again() {
     let fixture = Fixture::new().await;
-    let alice = signed_in(&fixture, "alice", LAB).await;
+    let alice = fixture.signed_in("alice", LAB).await;
     let message = token(&fixture, &json!({}));
     for (method, code) in [(Method::GET, 503), (Method::DELETE, 500)] {
         fixture.server.fail(Fault {
@@ -353,7 +271,7 @@ async fn strangers_with_unknown_keys_cost_one_fetch_a_minute_and_no_login_its_ow
         issuer.signature = Signature::Valid;
         issuer.second_key = true;
     });
-    let alice = signed_in(&fixture, "alice", LAB).await;
+    let alice = fixture.signed_in("alice", LAB).await;
     assert_eq!(fetches(), 1);
     assert_eq!(
         send_logout(&fixture, &token(&fixture, &json!({}))).await.status,

@@ -1,12 +1,11 @@
 //! Tokens of service accounts in place of a ticket.
 
-use api::workspace::{AccessType, Phase};
+use api::workspace::AccessType;
 use gateway::index::Target;
 use gateway::tokens::cookies;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use rules::access::Shared;
 use serde_json::json;
-use testkit::api_server::Fault;
 
 use super::assertion::claims;
 use crate::support::browser::{Answer, NAVIGATION, headers};
@@ -82,39 +81,6 @@ async fn a_service_account_s_token_admits_to_what_its_account_may_open() {
         (&json!(SERVICE_ACCOUNT), &json!("service_account"))
     );
     assert_eq!(opened["rule"], "public");
-}
-
-#[tokio::test]
-async fn the_question_about_the_right_says_all_that_the_api_server_said_of_the_account() {
-    let tokens = Tokens::new().await;
-    let (sender, asked) = std::sync::mpsc::channel();
-    tokens.fixture.server.review(move |spec| {
-        sender.send(spec.clone()).unwrap();
-        false
-    });
-    let account = tokens.account(SERVICE_ACCOUNT);
-    let answer = get(&tokens.fixture, OPEN, with(&account)).await;
-    assert_eq!(
-        answer.status,
-        StatusCode::FORBIDDEN,
-        "its roles do not let it connect"
-    );
-    let spec = asked.recv().unwrap();
-    assert_eq!(spec["user"], SERVICE_ACCOUNT);
-    assert_eq!(spec["uid"], "uid-of-the-account");
-    assert_eq!(
-        spec["groups"],
-        json!(["system:serviceaccounts", "system:authenticated"])
-    );
-    assert_eq!(
-        spec["extra"],
-        json!({"authentication.kubernetes.io/pod-name": ["job-1"]})
-    );
-    let denied = tokens.fixture.records("denied", 1).await.remove(0);
-    assert_eq!(
-        (&denied["rule"], &denied["token"]),
-        (&json!("no_right"), &json!("service_account"))
-    );
 }
 
 #[tokio::test]
@@ -209,8 +175,7 @@ async fn requests_without_token_get_a_bearer_challenge_and_browsers_a_redirect()
 async fn a_ticket_decides_alone_whatever_authorization_says() {
     let tokens = Tokens::new().await;
     let fixture = &tokens.fixture;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     let ticket = alice.cookie(LAB, cookies::TICKET).unwrap();
     let account = tokens.account(SERVICE_ACCOUNT);
     let send = async |ticket: &str, authorization: &str| {
@@ -237,61 +202,6 @@ async fn a_ticket_decides_alone_whatever_authorization_says() {
     assert_eq!(answer.json()["error"], "SignInRequired");
     let reviews = asked(fixture).into_iter().filter(|path| path == "tokenreviews");
     assert_eq!(reviews.count(), 0);
-}
-
-#[tokio::test]
-async fn several_authorization_headers_are_no_request() {
-    let tokens = Tokens::new().await;
-    let account = tokens.account(SERVICE_ACCOUNT);
-    let alice = tokens.fixture.browser("alice");
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
-    let cookie = alice.cookies(LAB).unwrap();
-    for other in [
-        format!("Bearer {account}"),
-        "Basic YWxpY2U6YQ==".into(),
-        String::new(),
-    ] {
-        let mut lines = with(&account);
-        lines.append("authorization", other.parse().unwrap());
-        assert_eq!(
-            get(&tokens.fixture, OPEN, lines.clone()).await.status,
-            StatusCode::BAD_REQUEST
-        );
-        lines.extend(headers(&[("cookie", &cookie), ("sec-fetch-site", "same-origin")]));
-        assert_eq!(
-            get(&tokens.fixture, LAB, lines).await.status,
-            StatusCode::BAD_REQUEST
-        );
-    }
-    let joined = headers(&[("authorization", &format!("Bearer {account}, Bearer {account}"))]);
-    assert_eq!(
-        get(&tokens.fixture, OPEN, joined).await.status,
-        StatusCode::UNAUTHORIZED
-    );
-}
-
-#[tokio::test]
-async fn a_page_of_another_origin_gets_nothing_for_a_token() {
-    let tokens = Tokens::new().await;
-    let account = tokens.account(SERVICE_ACCOUNT);
-    for (from, status) in [
-        (None, StatusCode::OK),
-        (Some(origin(OPEN)), StatusCode::OK),
-        (Some(origin(LAB)), StatusCode::FORBIDDEN),
-        (Some("null".into()), StatusCode::FORBIDDEN),
-        (Some("https://evil.example".into()), StatusCode::FORBIDDEN),
-    ] {
-        for method in ["GET", "POST", "DELETE"] {
-            let mut lines = with(&account);
-            if let Some(from) = &from {
-                lines.extend(headers(&[("origin", from)]));
-            }
-            let url = format!("{}/api/kernels", origin(OPEN));
-            let answer = tokens.fixture.verify(method, &url, lines).await;
-            assert_eq!(answer.status, status, "{method} {from:?}");
-            assert!(!answer.headers.contains_key("access-control-allow-origin"));
-        }
-    }
 }
 
 #[tokio::test]
@@ -328,76 +238,17 @@ async fn garbage_and_forgeries_are_refused_and_no_token_is_in_the_log() {
 }
 
 #[tokio::test]
-async fn without_token_reviews_no_token_is_accepted_or_refused() {
-    let tokens = Tokens::new().await;
-    let account = tokens.account(SERVICE_ACCOUNT);
-    let fault = Fault::internal(Method::POST, "tokenreviews", 1);
-    tokens.fixture.server.fail(fault);
-    let answer = get(&tokens.fixture, OPEN, with(&account)).await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(answer.headers.contains_key("retry-after"));
-    assert!(!answer.headers.contains_key("www-authenticate"));
-    assert_eq!(
-        get(&tokens.fixture, OPEN, with(&account)).await.status,
-        StatusCode::OK
-    );
-}
-
-#[tokio::test]
-async fn an_account_that_is_gone_is_shut_out_within_a_minute() {
-    let tokens = Tokens::new().await;
-    let account = tokens.account(SERVICE_ACCOUNT);
-    assert_eq!(
-        get(&tokens.fixture, OPEN, with(&account)).await.status,
-        StatusCode::OK
-    );
-    tokens.revoke(&account);
-    tokens.fixture.pass(60);
-    assert_eq!(
-        get(&tokens.fixture, OPEN, with(&account)).await.status,
-        StatusCode::UNAUTHORIZED
-    );
-}
-
-#[tokio::test]
-async fn a_stopped_workspace_says_so_to_a_script_that_may_open_it_and_to_no_other() {
-    let tokens = Tokens::new().await;
-    tokens.fixture.publish(vec![Target {
-        phase: Phase::Stopped,
-        ..target(OPEN, "bob", AccessType::Public)
-    }]);
-    let account = tokens.account(SERVICE_ACCOUNT);
-    let answer = get(&tokens.fixture, OPEN, with(&account)).await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.body);
-    assert!(!answer.headers.contains_key("set-cookie"));
-    let stranger = get(&tokens.fixture, OPEN, with("garbage")).await;
-    assert_eq!(stranger.status, StatusCode::UNAUTHORIZED);
-}
-
-#[tokio::test]
 async fn many_new_tokens_are_rate_limited_and_known_ones_are_not() {
     use gateway::server::{Rate, Rates, Throttle};
     use gateway::verify::{AppState, verify};
     let tokens = Tokens::new().await;
     let before = &tokens.fixture.app;
     let app = AppState {
-        index: before.index.clone(),
-        rights: before.rights.clone(),
-        freshness: before.freshness.clone(),
-        audit: before.audit.clone(),
-        metrics: before.metrics.clone(),
         throttle: std::sync::Arc::new(Throttle::new(Rates {
             address: Rate::per_minute(4),
             ..Rates::unbounded()
         })),
-        sessions: before.sessions.clone(),
-        bearer: before.bearer.clone(),
-        keys: before.keys.clone(),
-        providers: before.providers.clone(),
-        assertions: before.assertions.clone(),
-        strip: before.strip.clone(),
-        client: before.client.clone(),
-        clock: before.clock.clone(),
+        ..(**before).clone()
     };
     let send = async |token: &str, address: &str| {
         let mut lines = with(token);

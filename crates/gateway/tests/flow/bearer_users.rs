@@ -7,9 +7,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use testkit::issuer::Signature;
 
-use super::assertion::claims;
 use super::bearer::{get, with};
-use crate::support::browser::headers;
+use super::bearer_sockets::settle;
 use crate::support::fixture::{BOBS, ISSUER, LAB, NOW, PARTNERS, origin};
 use crate::support::tokens::{SCRIPTS, Tokens};
 
@@ -31,24 +30,6 @@ async fn a_user_s_token_is_as_good_as_their_login() {
     );
     // No session comes of it.
     assert!(tokens.fixture.sessions().is_empty());
-}
-
-#[tokio::test]
-async fn the_assertion_of_a_script_differs_from_that_of_the_browser() {
-    let tokens = Tokens::new().await;
-    let (fixture, script) = (&tokens.fixture, tokens.user_token("alice", &json!({})));
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
-    for _ in 0..2 {
-        let answer = get(fixture, LAB, with(&script)).await;
-        assert_eq!(claims(&answer.headers)["bearer"], true);
-        let lines = headers(&[("sec-fetch-site", "same-origin")]);
-        let page = alice
-            .send("GET", &format!("{}/api/status", origin(LAB)), lines)
-            .await;
-        assert_eq!(claims(&page.headers)["sub"], "alice");
-        assert_eq!(claims(&page.headers).get("bearer"), None);
-    }
 }
 
 #[tokio::test]
@@ -278,38 +259,6 @@ async fn a_new_key_is_fetched_and_a_provider_that_does_not_answer_refuses_no_tok
         get(&tokens.fixture, LAB, with(&token)).await.status,
         StatusCode::OK
     );
-}
-
-#[tokio::test]
-async fn a_key_that_is_newer_than_the_last_fetch_refuses_no_token() {
-    let tokens = Tokens::new().await;
-    let signature = |signature| {
-        tokens
-            .fixture
-            .issuer
-            .change(|issuer| issuer.signature = signature);
-    };
-    signature(Signature::UnknownKeyId);
-    let unknown = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
-    let answer = get(&tokens.fixture, LAB, with(&unknown)).await;
-    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "fetched now");
-    signature(Signature::Valid);
-    tokens.fixture.issuer.change(|issuer| issuer.second_key = true);
-    let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
-    let answer = get(&tokens.fixture, LAB, with(&token)).await;
-    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "fetched just now");
-    assert!(answer.headers.contains_key("retry-after"));
-    tokens.fixture.pass(60);
-    assert_eq!(
-        get(&tokens.fixture, LAB, with(&token)).await.status,
-        StatusCode::OK
-    );
-}
-
-async fn settle() {
-    for _ in 0..200 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]

@@ -7,13 +7,9 @@ use kube::runtime::watcher::Event;
 
 use super::sign_out::sign_out;
 use crate::support::browser::{Browser, split};
-use crate::support::fixture::{AUTH, Fixture, LAB, OPEN, SYSTEM, origin};
+use crate::support::fixture::{AUTH, Fixture, LAB, OPEN, SYSTEM, lab, origin};
 
 const AUTH_HOST: &str = "auth.ws.example";
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
 
 /// Whether this browser gets into alice's workspace.
 async fn is_in(browser: &Browser<'_>) -> bool {
@@ -29,12 +25,10 @@ async fn hear(fixture: &Fixture) {
 #[tokio::test]
 async fn a_ticket_that_was_planted_before_a_login_does_not_survive_it() {
     let fixture = Fixture::new().await;
-    let mallory = fixture.browser("mallory");
-    assert!(mallory.open(&format!("{}/", origin(OPEN))).await.is_inside());
+    let mallory = fixture.signed_in("mallory", OPEN).await;
     let hers = mallory.cookie(OPEN, cookies::TICKET).unwrap();
     // One that was alice's, and is over.
-    let before = fixture.browser("alice");
-    assert!(before.open(&lab()).await.is_inside());
+    let before = fixture.signed_in("alice", LAB).await;
     let over = before.cookie(LAB, cookies::TICKET).unwrap();
     fixture.pass(gateway::tokens::TICKET_LIFE);
     for planted in [hers.as_str(), &over, "x", &hers[..20]] {
@@ -122,8 +116,7 @@ async fn a_planted_session_can_only_be_signed_out() {
     let mallory = fixture.browser("mallory");
     mallory.open(&format!("{}/", origin(OPEN))).await;
     let planted = mallory.cookie(AUTH_HOST, cookies::SESSION).unwrap();
-    let elsewhere = fixture.browser("alice");
-    assert!(elsewhere.open(&lab()).await.is_inside());
+    let elsewhere = fixture.signed_in("alice", LAB).await;
 
     // While alice is at the identity provider: with it before, she would go round as mallory and be refused.
     let here = fixture.browser("alice");

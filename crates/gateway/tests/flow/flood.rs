@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Method, StatusCode};
 
 use crate::support::browser::{NAVIGATION, headers};
-use crate::support::fixture::{AUTH, Fixture, LAB, origin};
+use crate::support::fixture::{AUTH, Fixture, LAB, lab, origin};
 
 /// Of each kind.
 const MANY: u32 = 2_000;
@@ -49,7 +49,7 @@ async fn unknown_users(fixture: &Fixture, number: u32) {
     let cookie = format!("__Host-ws={value}");
     let mut lines = headers(&NAVIGATION);
     lines.extend(headers(&[("cookie", &cookie)]));
-    let asked = fixture.verify("GET", &format!("{}/", origin(LAB)), lines).await;
+    let asked = fixture.verify("GET", &lab(), lines).await;
     assert_eq!(asked.status, StatusCode::FOUND);
 
     let session = format!("__Host-session={value}");

@@ -107,24 +107,6 @@ async fn a_ticket_is_worth_nothing_in_a_sibling_folder_or_at_a_workspace_made_an
     assert!(alice.open(&url(WS1, "/")).await.is_inside());
 }
 
-#[tokio::test]
-async fn two_cookies_of_the_name_are_refused() {
-    let fixture = fixture().await;
-    let alice = signed_in(&fixture, "alice", WS1).await;
-    // As a page elsewhere on the host can set one: for the host, and with a path that matches too.
-    for place in [
-        "ws.example",
-        "ws.example/workspaces",
-        "ws.example/workspaces/team",
-    ] {
-        alice.set_cookie(place, FOLDER_TICKET, Some("tossed"));
-        let answer = alice.step(&url(WS1, "/")).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{place}");
-        alice.set_cookie(place, FOLDER_TICKET, None);
-    }
-    assert_eq!(alice.step(&url(WS1, "/")).await.status, StatusCode::OK);
-}
-
 /// Another host under the same domain can set cookies for this one, though none that begins with `__Host-`.
 fn plant(to: &Browser<'_>, site: &str, ticket: &str) {
     to.set_cookie(site, FOLDER_TICKET, Some(ticket));
@@ -221,18 +203,6 @@ async fn a_browser_has_one_cookie_for_all_folders_and_renewed_tickets_stay_tied_
     assert_eq!(enters(&alice, WS1).await, (false, false));
     assert!(alice.open(&url(WS1, "/")).await.is_inside());
     assert_ne!(alice.cookie("ws.example", FOLDER_PRE), Some(browser));
-}
-
-#[tokio::test]
-async fn the_pod_sees_no_cookie_of_ours_whatever_folder_it_was_for() {
-    let fixture = fixture().await;
-    let alice = signed_in(&fixture, "alice", WS1).await;
-    alice.set_cookie("ws.example", "__Secure-ws-other", Some("1"));
-    alice.set_cookie("ws.example", "__SECURE-WS", Some("1"));
-    alice.set_cookie("ws.example", "_xsrf", Some("2"));
-    let answer = alice.step(&url(WS1, "/")).await;
-    assert_eq!(answer.status, StatusCode::OK);
-    assert_eq!(answer.headers["cookie"], "_xsrf=2");
 }
 
 #[tokio::test]

@@ -10,17 +10,12 @@ use testkit::api_server::Fault;
 use tokio::time::{advance, sleep};
 
 use crate::support::browser::{NAVIGATION, headers};
-use crate::support::fixture::{Fixture, LAB, OPEN, origin};
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
+use crate::support::fixture::{Fixture, LAB, OPEN, lab, origin};
 
 #[tokio::test(start_paused = true)]
 async fn a_lagging_index_stops_tickets_then_access_then_sockets() {
     let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     let session = fixture.sessions().remove(0);
     fixture.app.sessions.apply(Event::Apply(session)).await;
     let handshake = headers(&[("cookie", &alice.cookies(LAB).unwrap()), ("origin", &origin(LAB))]);
@@ -59,30 +54,10 @@ async fn a_lagging_index_stops_tickets_then_access_then_sockets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stalled_replica_denies_access_until_it_has_current_data() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
-    let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await.status;
-    let freshness = &fixture.app.freshness;
-    freshness.sent(1);
-    freshness.seen(1);
-    assert_eq!(page().await, StatusCode::OK);
-    // Nothing is under way, and nothing was missed.
-    advance(Duration::from_mins(1)).await;
-    assert_eq!(page().await, StatusCode::SERVICE_UNAVAILABLE);
-    freshness.sent(2);
-    assert_eq!(page().await, StatusCode::SERVICE_UNAVAILABLE);
-    freshness.seen(2);
-    assert_eq!(page().await, StatusCode::OK);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_dead_session_watch_denies_access_despite_heartbeats() {
     let fixture = Fixture::new().await;
     fixture.watch().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await.status;
     fixture
         .server

@@ -12,15 +12,11 @@ use tokio::time::advance;
 
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, origin, target};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, OPEN, lab, target};
 use crate::support::page::check;
 
 fn home() -> String {
     format!("{AUTH}/")
-}
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
 }
 
 fn is_page(answer: &Answer) {
@@ -144,8 +140,7 @@ async fn the_first_page_says_that_the_provider_does_not_answer() {
 #[tokio::test(start_paused = true)]
 async fn nothing_is_listed_on_an_index_that_may_be_out_of_date() {
     let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     fixture.app.freshness.sent(1);
     advance(Duration::from_secs(61)).await;
     let page = alice.step(&home()).await;
@@ -181,30 +176,6 @@ async fn a_failed_login_has_a_link_that_starts_it_again() {
         alice.set_cookie(LAB, "__Host-ws", None);
         alice.set_cookie("auth.ws.example", "__Host-session", None);
     }
-}
-
-#[tokio::test]
-async fn an_answer_to_no_known_login_leads_to_the_first_page_and_an_address_of_no_provider_is_not_found() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    let answer = alice.step(&format!("{AUTH}/callback?code=x&state=x")).await;
-    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
-    is_page(&answer);
-    assert!(
-        answer
-            .body
-            .contains(&format!("href=\"{}\">Go to your workspaces</a>", home())),
-        "{}",
-        answer.body
-    );
-    let nowhere = alice.step(&format!("{AUTH}/callback/foo")).await;
-    assert_eq!(nowhere.status, StatusCode::NOT_FOUND);
-    is_page(&nowhere);
-    assert!(
-        nowhere.body.contains("There is nothing at this address."),
-        "{}",
-        nowhere.body
-    );
 }
 
 #[tokio::test]
@@ -244,41 +215,6 @@ async fn a_refusal_on_the_sign_in_host_names_the_user_and_leads_to_another_accou
         "{}",
         there.body
     );
-}
-
-#[tokio::test]
-async fn a_workspace_that_does_not_exist_is_refused_in_the_same_words() {
-    let fixture = Fixture::new().await;
-    let bob = fixture.browser("bob");
-    let page = async |host| {
-        let answer = bob.open(&format!("{}/", origin(host))).await.answer;
-        assert!(answer.link("Use another account").is_some(), "{}", answer.body);
-        answer.visible_answer()
-    };
-    assert_eq!(page(LAB).await, page(NONE).await);
-}
-
-#[tokio::test]
-async fn a_user_who_is_not_signed_in_gets_a_page_and_a_script_the_address_of_the_sign_in() {
-    let fixture = Fixture::new().await;
-    let form = headers(&[
-        ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-mode", "navigate"),
-        ("sec-fetch-dest", "document"),
-        ("origin", &origin(LAB)),
-    ]);
-    let page = fixture.verify("POST", &lab(), form).await;
-    assert_eq!(page.status, StatusCode::UNAUTHORIZED);
-    is_page(&page);
-    assert!(!page.body.contains("loginUrl"), "{}", page.body);
-    assert!(
-        page.body.contains(&format!("href=\"{}\">Sign in</a>", lab())),
-        "{}",
-        page.body
-    );
-    let script = headers(&[("sec-fetch-site", "same-origin"), ("sec-fetch-dest", "empty")]);
-    let visible_answer = fixture.verify("GET", &lab(), script).await.json();
-    assert_eq!(visible_answer["loginUrl"], lab());
 }
 
 /// Keycloak's: a user who is signed in there can only sign in again as the same user.

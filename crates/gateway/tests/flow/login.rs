@@ -4,9 +4,10 @@ use gateway::tokens::cookies;
 use http::StatusCode;
 use kube::runtime::watcher::Event;
 
+use super::lost_logins::{at_callback, sent};
 use crate::flow::renewal::until;
 use crate::support::browser::{headers, split};
-use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, OPEN, lab, origin};
 
 #[tokio::test]
 async fn a_user_signs_in_once_and_lands_where_they_wanted() {
@@ -39,30 +40,14 @@ async fn a_user_signs_in_once_and_lands_where_they_wanted() {
 }
 
 #[tokio::test]
-async fn another_workspace_opens_without_another_login() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    alice.open(&format!("{}/", origin(LAB))).await;
-    let landing = alice.open(&format!("{}/lab", origin(OPEN))).await;
-    assert!(landing.is_inside(), "{landing:#?}");
-    assert!(!landing.trail.iter().any(|url| url.starts_with(ISSUER)));
-    assert_eq!(fixture.sessions().len(), 1);
-}
-
-#[tokio::test]
 async fn a_login_at_one_replica_counts_at_all() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
-    let code = alice
-        .open_until(&format!("{}/", origin(LAB)), |url| {
-            url.contains("/_workspace/callback")
-        })
-        .await;
-    let callback = code.answer.location().unwrap();
+    let callback = sent(&alice, &lab(), |url| url.contains("/_workspace/callback")).await;
     // The code is used at a second replica, the ticket at a third, the session at a fourth.
     let second = fixture.replica().await;
     let alice = alice.at(&second);
-    assert!(alice.step(callback).await.cookie(cookies::TICKET).is_some());
+    assert!(alice.step(&callback).await.cookie(cookies::TICKET).is_some());
     let third = fixture.replica().await;
     let alice = alice.at(&third);
     assert_eq!(
@@ -136,25 +121,6 @@ async fn an_ended_ticket_is_replaced_without_another_login_until_the_session_end
     let landing = alice.open(&lab).await;
     assert!(landing.is_inside() && landing.trail.iter().any(|url| url.starts_with(ISSUER)));
     assert_eq!(fixture.sessions().len(), 2);
-}
-
-#[tokio::test]
-async fn tabs_that_sign_in_at_the_same_time_all_arrive() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    let at_provider = |url: &str| url.starts_with(ISSUER);
-    let mut waiting = Vec::new();
-    for tab in 0..5 {
-        let landing = alice
-            .open_until(&format!("{}/tab/{tab}", origin(LAB)), at_provider)
-            .await;
-        waiting.push(landing.answer.location().unwrap().to_owned());
-    }
-    for (tab, login_page) in waiting.iter().enumerate() {
-        let landing = alice.open(login_page).await;
-        assert!(landing.is_inside(), "{landing:#?}");
-        assert_eq!(split(&landing.url).1, format!("/tab/{tab}"));
-    }
 }
 
 #[tokio::test]
@@ -297,35 +263,10 @@ async fn without_an_identity_provider_sessions_go_on_and_logins_wait() {
 }
 
 #[tokio::test]
-async fn a_stranger_cannot_tell_what_exists() {
-    let fixture = Fixture::new().await;
-    let bob = fixture.browser("bob");
-    assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
-    let existing = bob.open(&format!("{}/lab", origin(LAB))).await;
-    let missing = bob.open(&format!("{}/lab", origin(NONE))).await;
-    assert_eq!(existing.answer.status, StatusCode::FORBIDDEN);
-    assert_eq!(existing.answer.visible_answer(), missing.answer.visible_answer());
-    assert_eq!(existing.trail.len(), missing.trail.len());
-
-    // The same before anybody signed in.
-    let stranger = fixture.browser("stranger");
-    for host in [LAB, NONE] {
-        let answer = stranger.step(&format!("{}/lab", origin(host))).await;
-        assert_eq!(answer.status, StatusCode::FOUND);
-        let fetched = stranger
-            .send("GET", &format!("{}/api", origin(host)), headers(&[]))
-            .await;
-        assert_eq!(fetched.status, StatusCode::UNAUTHORIZED);
-    }
-}
-
-#[tokio::test]
 async fn one_login_asks_the_provider_once_however_often_it_comes_back() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
-    let at_callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
-    let landing = alice.open_until(&format!("{}/", origin(LAB)), at_callback).await;
-    let callback = landing.answer.location().unwrap().to_owned();
+    let callback = sent(&alice, &lab(), at_callback).await;
     let (head, _) = callback.split_once("code=").unwrap();
     let rest = callback.split_once('&').unwrap().1;
     let cookies = alice.cookies("auth.ws.example").unwrap();

@@ -3,8 +3,9 @@
 use gateway::tokens::{MAX_TARGET, cookies};
 use http::{Method, StatusCode};
 
+use super::lost_logins::at_provider;
 use crate::support::browser::{Browser, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, origin};
+use crate::support::fixture::{AUTH, Fixture, LAB, lab, origin};
 use crate::support::page::check;
 
 /// A link whose path and query have this length, as courses use them.
@@ -12,10 +13,6 @@ fn link(length: usize) -> String {
     let path = "/hub/user-redirect/git-pull?repo=https%3A%2F%2Fgit.example%2Fcourse&urlpath=lab%2Ftree%2F";
     let path = format!("{path}{}", "x".repeat(length.saturating_sub(path.len())));
     format!("{}{}", origin(LAB), &path[..length])
-}
-
-fn at_provider(url: &str) -> bool {
-    url.starts_with(ISSUER)
 }
 
 /// The address at the identity provider, after the workspace's was opened.
@@ -67,11 +64,11 @@ async fn a_longer_link_gets_a_page_that_keeps_it() {
         &page.body,
         page.headers["content-security-policy"].to_str().unwrap(),
     );
-    for to in [long.replace('&', "&#38;"), format!("{}/", origin(LAB))] {
+    for to in [long.replace('&', "&#38;"), lab()] {
         assert!(page.body.contains(&format!("href=\"{to}\"")), "{}", page.body);
     }
     // As the page says: sign in elsewhere, then open the link.
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    assert!(alice.open(&lab()).await.is_inside());
     let landing = alice.open(&long).await;
     assert_eq!((landing.is_inside(), landing.url), (true, long.clone()));
 

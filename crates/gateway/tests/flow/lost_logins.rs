@@ -6,15 +6,15 @@ use http::StatusCode;
 use kube::runtime::watcher::Event;
 
 use crate::support::browser::{Browser, Landing, headers};
-use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, SYSTEM, origin};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, SYSTEM, lab, origin};
 
 const AUTH_HOST: &str = "auth.ws.example";
 
-fn at_provider(url: &str) -> bool {
+pub(super) fn at_provider(url: &str) -> bool {
     url.starts_with(ISSUER)
 }
 
-fn at_callback(url: &str) -> bool {
+pub(super) fn at_callback(url: &str) -> bool {
     url.starts_with(&format!("{AUTH}/callback"))
 }
 
@@ -23,7 +23,7 @@ fn tab(number: usize) -> String {
 }
 
 /// Where the browser is sent before `stop`.
-async fn sent(browser: &Browser<'_>, url: &str, stop: impl Fn(&str) -> bool) -> String {
+pub(super) async fn sent(browser: &Browser<'_>, url: &str, stop: impl Fn(&str) -> bool) -> String {
     let landing = browser.open_until(url, stop).await;
     landing.answer.location().unwrap().to_owned()
 }
@@ -228,7 +228,7 @@ async fn a_sign_in_whose_cookie_is_lost_begins_anew_once() {
         "nothing tells that this browser began it: {landing:?}"
     );
 
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    assert!(alice.open(&lab()).await.is_inside());
     let again = format!("{}/_workspace/sign-in?to=/tab/2", origin(LAB));
     let callback = sent(&alice, &again, at_callback).await;
     forget_logins(&alice);

@@ -12,7 +12,6 @@ mod fixation;
 mod flood;
 mod folders;
 mod freshness;
-mod fuzz;
 mod home;
 mod keys;
 mod limits;

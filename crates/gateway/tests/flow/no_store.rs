@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request};
 use testkit::api_server::Fault;
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, BOBS, Fixture, LAB, NONE, OPEN, origin, target};
+use crate::support::fixture::{BOBS, Fixture, LAB, NONE, origin, target};
 
 /// Asserts a refusal that no cache stores.
 fn refuses(what: &str, answer: &Answer) {
@@ -117,78 +117,4 @@ async fn no_refusal_of_a_websocket_may_be_stored() {
         }
         refuses(change.1, &fixture.ask_verify(request).await);
     }
-}
-
-#[tokio::test]
-async fn no_refusal_of_a_page_may_be_stored() {
-    let fixture = Fixture::new().await;
-    let user = || headers(&NAVIGATION);
-    let form = || headers(&[("content-type", "application/x-www-form-urlencoded")]);
-    let lab = origin(LAB);
-    let table = [
-        ("nothing there", Method::GET, format!("{AUTH}/nothing"), user()),
-        (
-            "a link that is none",
-            Method::GET,
-            format!("{AUTH}/enter?t=x"),
-            user(),
-        ),
-        (
-            "an answer without a request",
-            Method::GET,
-            format!("{AUTH}/callback?code=x&state=y"),
-            user(),
-        ),
-        (
-            "no sign-out from elsewhere",
-            Method::POST,
-            format!("{AUTH}/sign-out"),
-            form(),
-        ),
-        (
-            "no start from elsewhere",
-            Method::POST,
-            format!("{AUTH}/start"),
-            form(),
-        ),
-        (
-            "no word of the provider",
-            Method::POST,
-            format!("{AUTH}/backchannel-logout"),
-            form(),
-        ),
-        (
-            "a code that is none",
-            Method::GET,
-            format!("{lab}/_workspace/callback?code=x"),
-            user(),
-        ),
-        (
-            "nothing there",
-            Method::GET,
-            format!("{lab}/_workspace/x"),
-            user(),
-        ),
-        (
-            "no workspace that one knows of",
-            Method::GET,
-            format!("{}/lab", origin(OPEN)),
-            user(),
-        ),
-        (
-            "another domain",
-            Method::GET,
-            "https://evil.example/".to_owned(),
-            user(),
-        ),
-    ];
-    for (what, method, url, lines) in table {
-        refuses(what, &fixture.page(method, &url, lines, String::new()).await);
-    }
-    // What signs no user in.
-    fixture
-        .issuer
-        .change(|issuer| issuer.token_error = Some("invalid_grant"));
-    let landing = fixture.browser("alice").open(&format!("{lab}/")).await;
-    refuses("a login that failed", &landing.answer);
 }

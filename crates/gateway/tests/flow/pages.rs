@@ -5,7 +5,6 @@ use std::sync::Arc;
 use api::manager::Start;
 use api::workspace::{AccessType, Phase};
 use gateway::index::{Domain, StatusDetail, Target};
-use http::header::HeaderMap;
 use http::{Method, StatusCode};
 use rules::access::Policy;
 
@@ -40,8 +39,7 @@ fn is_page(answer: &Answer) {
 #[tokio::test]
 async fn the_owner_sees_the_blocker_and_other_users_that_there_is_one() {
     let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&format!("{}/", origin(OPEN))).await.is_inside());
+    let alice = fixture.signed_in("alice", OPEN).await;
     assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
     fixture.publish(vec![
         stuck(LAB, "alice", AccessType::OwnerOnly),
@@ -126,8 +124,7 @@ async fn the_page_of_a_starting_workspace_reloads_where_it_is_and_that_of_a_stop
 #[tokio::test]
 async fn strangers_learn_nothing_of_a_workspace_that_does_not_run() {
     let fixture = Fixture::new().await;
-    let bob = fixture.browser("bob");
-    assert!(bob.open(&format!("{}/", origin(OPEN))).await.is_inside());
+    let bob = fixture.signed_in("bob", OPEN).await;
     fixture.publish(vec![stuck(LAB, "alice", AccessType::OwnerOnly)]);
     let private = bob.open(&format!("{}/", origin(LAB))).await.answer;
     let none = bob.open(&format!("{}/", origin(NONE))).await.answer;
@@ -212,63 +209,6 @@ async fn no_refusal_is_blank_for_any_client_and_request() {
 }
 
 #[tokio::test]
-async fn malformed_auth_requests_get_an_explanation() {
-    let fixture = Fixture::new().await;
-    let ask = async |url: &str, lines: HeaderMap| fixture.verify("GET", url, lines).await;
-    let mut twice = headers(&NAVIGATION);
-    twice.append("sec-fetch-site", "none".parse().unwrap());
-    for (url, lines, status) in [
-        (
-            "https://evil.example:8443/",
-            headers(&NAVIGATION),
-            StatusCode::MISDIRECTED_REQUEST,
-        ),
-        ("https://lab-a.ws.example/", twice, StatusCode::BAD_REQUEST),
-        (
-            "https://lab-a.ws.example/_workspace/x",
-            headers(&NAVIGATION),
-            StatusCode::NOT_FOUND,
-        ),
-    ] {
-        let answer = ask(url, lines).await;
-        assert_eq!(answer.status, status, "{url}");
-        is_page(&answer);
-        assert!(answer.request.is_some());
-    }
-}
-
-#[tokio::test]
-async fn the_sign_out_page_shows_the_signed_in_user() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
-    let page = alice.step(&format!("{AUTH}/sign-out")).await;
-    assert_eq!(page.status, StatusCode::OK);
-    assert!(
-        page.body.contains("You are alice, signed in with "),
-        "{}",
-        page.body
-    );
-}
-
-#[tokio::test]
-async fn without_an_identity_provider_the_page_says_so() {
-    let fixture = Fixture::without_provider();
-    let page = fixture
-        .browser("alice")
-        .open(&format!("{}/", origin(LAB)))
-        .await
-        .answer;
-    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
-    is_page(&page);
-    assert!(
-        page.body.contains("does not answer at the moment"),
-        "{}",
-        page.body
-    );
-}
-
-#[tokio::test]
 async fn our_own_answers_keep_browsers_to_https_and_pages_of_the_sign_in_host_give_no_window_a_handle() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
@@ -302,8 +242,7 @@ async fn our_own_answers_keep_browsers_to_https_and_pages_of_the_sign_in_host_gi
 #[tokio::test]
 async fn where_the_portal_acts_only_guests_have_the_start_button() {
     let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     let start = format!("action=\"{AUTH}/start\"");
     let link =
         "<a class=\"button\" href=\"https://portal.ws.example:8443/w/team/lab-a\">Start in the portal</a>";

@@ -11,7 +11,6 @@ use serde_json::json;
 use tokio::time::{Duration, advance};
 
 use super::assertion::claims;
-use super::limits::{FEW, few};
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, key_set, origin, target};
@@ -502,24 +501,6 @@ async fn a_stalled_replica_admits_no_user_to_the_portal() {
         fetch(&alice, "GET", &page()).await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
-}
-
-#[tokio::test]
-async fn logins_at_the_portal_are_limited_as_at_workspaces() {
-    let fixture = super::limits::fixture(few()).await;
-    switch_on(&fixture);
-    let url = format!("{ORIGIN}/_workspace/sign-in?to=/");
-    for number in 0..=FEW / 2 {
-        let mut lines = headers(&NAVIGATION);
-        lines.extend(headers(&[("x-forwarded-for", "192.0.2.1")]));
-        let answer = fixture.page(Method::GET, &url, lines, String::new()).await;
-        let expected = if number < FEW / 2 {
-            StatusCode::FOUND
-        } else {
-            StatusCode::TOO_MANY_REQUESTS
-        };
-        assert_eq!(answer.status, expected, "{number}");
-    }
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::portal::{ORIGIN, fetch, page, signed_in, switch_on};
 use crate::support::browser::{Answer, headers};
-use crate::support::fixture::{Fixture, ISSUER, LAB, NOW, origin};
+use crate::support::fixture::{Fixture, ISSUER, NOW, lab};
 
 async fn fixture() -> Fixture {
     let fixture = Fixture::sending_id_tokens().await;
@@ -36,7 +36,7 @@ fn ends(answer: &Answer) -> Option<i64> {
 async fn the_portal_gets_the_users_own_token_whatever_the_browser_sends_and_a_workspace_gets_none() {
     let fixture = fixture().await;
     let alice = signed_in(&fixture, "alice").await;
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    assert!(alice.open(&lab()).await.is_inside());
     let lines = || {
         headers(&[
             ("sec-fetch-site", "same-origin"),
@@ -56,7 +56,7 @@ async fn the_portal_gets_the_users_own_token_whatever_the_browser_sends_and_a_wo
         ("sec-fetch-site", "same-origin"),
         ("authorization", "Bearer forged"),
     ]);
-    let answer = alice.send("GET", &format!("{}/", origin(LAB)), own).await;
+    let answer = alice.send("GET", &lab(), own).await;
     assert_eq!(ends(&answer), None);
 
     let impersonating = Fixture::new().await;

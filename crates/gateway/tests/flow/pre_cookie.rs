@@ -3,11 +3,7 @@
 use gateway::tokens::cookies;
 
 use crate::support::browser::Browser;
-use crate::support::fixture::{Fixture, LAB, origin};
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
+use crate::support::fixture::{Fixture, LAB, lab};
 
 fn at_callback(url: &str) -> bool {
     url.contains("/_workspace/callback")
@@ -18,8 +14,7 @@ async fn a_link_made_in_another_browser_gives_that_browser_no_ticket() {
     let fixture = Fixture::new().await;
     let mallory = fixture.browser("mallory");
     let link = mallory.step(&lab()).await.location().unwrap().to_owned();
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     let landing = alice.open_until(&link, at_callback).await;
     let callback = landing.answer.location().unwrap().to_owned();
     // Alice's browser goes where it was sent, as browsers do, before anybody can see where that was.

@@ -5,12 +5,9 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 use testkit::issuer::{Behaviour, Signature};
 
+use super::lost_logins::{at_callback, sent};
 use crate::support::browser::Answer;
-use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, origin};
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
+use crate::support::fixture::{AUTH, Fixture, ISSUER, NOW, lab};
 
 /// What alice's login comes to when the provider behaves like this.
 async fn outcome(change: impl FnOnce(&mut Behaviour)) -> (Fixture, Answer) {
@@ -221,14 +218,7 @@ async fn a_provider_that_does_not_announce_issuer_names_may_leave_them_out_but_n
 async fn an_answer_counts_only_in_the_browser_that_asked() {
     let fixture = Fixture::new().await;
     let (alice, mallory) = (fixture.browser("alice"), fixture.browser("mallory"));
-    let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
-    let hers = mallory
-        .open_until(&lab(), callback)
-        .await
-        .answer
-        .location()
-        .unwrap()
-        .to_owned();
+    let hers = sent(&mallory, &lab(), at_callback).await;
     // Mallory's answer in alice's browser would sign alice in as mallory.
     let answer = alice.step(&hers).await;
     assert_eq!(
@@ -236,13 +226,7 @@ async fn an_answer_counts_only_in_the_browser_that_asked() {
         (StatusCode::BAD_REQUEST, None)
     );
     // Nor with a login of alice's own under way.
-    let own = alice
-        .open_until(&lab(), callback)
-        .await
-        .answer
-        .location()
-        .unwrap()
-        .to_owned();
+    let own = sent(&alice, &lab(), at_callback).await;
     assert_eq!(alice.step(&hers).await.status, StatusCode::BAD_REQUEST);
     // Mallory's code with alice's state fails at the provider: it was made for another verifier.
     let part = |url: &str, name: &str| {
@@ -262,14 +246,7 @@ async fn an_answer_counts_only_in_the_browser_that_asked() {
 async fn an_answer_counts_once() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
-    let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
-    let url = alice
-        .open_until(&lab(), callback)
-        .await
-        .answer
-        .location()
-        .unwrap()
-        .to_owned();
+    let url = sent(&alice, &lab(), at_callback).await;
     assert!(alice.step(&url).await.cookie(cookies::SESSION).is_some());
     fixture.issuer.take_requests();
     let second = alice.step(&url).await;
@@ -285,14 +262,7 @@ async fn an_answer_counts_once() {
 async fn repeated_parameters_are_refused() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
-    let callback = |url: &str| url.starts_with(&format!("{AUTH}/callback"));
-    let url = alice
-        .open_until(&lab(), callback)
-        .await
-        .answer
-        .location()
-        .unwrap()
-        .to_owned();
+    let url = sent(&alice, &lab(), at_callback).await;
     for extra in ["code=x", "iss=https://identity.example/realms/demo", "state=x"] {
         let answer = alice.step(&format!("{url}&{extra}")).await;
         assert_eq!(
@@ -300,7 +270,7 @@ async fn repeated_parameters_are_refused() {
             (StatusCode::BAD_REQUEST, None),
             "{extra}"
         );
-        alice.open_until(&lab(), callback).await;
+        alice.open_until(&lab(), at_callback).await;
     }
 }
 
@@ -350,17 +320,6 @@ async fn credentials_go_into_the_body_where_the_provider_wants_them_there() {
     fixture.issuer.change(|issuer| issuer.credentials_in_body = true);
     fixture.find_provider().await;
     assert!(fixture.browser("alice").open(&lab()).await.is_inside());
-}
-
-#[tokio::test]
-async fn a_provider_that_is_down_is_worth_another_try() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    fixture.issuer.change(|issuer| issuer.failure = Some(503));
-    let answer = alice.open(&lab()).await.answer;
-    refused(&fixture, &answer, StatusCode::SERVICE_UNAVAILABLE, "503");
-    fixture.issuer.change(|issuer| issuer.failure = None);
-    assert!(alice.open(&lab()).await.is_inside());
 }
 
 #[tokio::test]

@@ -7,8 +7,9 @@ use gateway::oidc::Registered;
 use http::{Method, StatusCode};
 use serde_json::json;
 
+use super::backchannel::send_logout;
 use crate::flow::renewal::until;
-use crate::support::browser::{Answer, Browser, headers};
+use crate::support::browser::{Browser, headers};
 use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, PARTNERS, origin, target};
 
 /// What the chooser calls them.
@@ -136,32 +137,6 @@ async fn a_code_of_one_provider_is_refused_at_the_callback_of_another() {
 }
 
 #[tokio::test]
-async fn a_login_started_with_one_provider_takes_no_answer_of_another() {
-    let fixture = both_found().await;
-    let (mallory, alice) = (fixture.browser("alice"), fixture.browser("alice"));
-    // Mallory's own code of the partners' provider, and alice's login with the main one, in both orders.
-    for (started, host, other) in [(MAIN, LAB, OTHER), (OTHER, BOBS, MAIN)] {
-        let foreign = sent_to(&mallory, host, other).await;
-        let foreign = mallory.step(&foreign).await.location().unwrap().to_owned();
-        let at = sent_to(&alice, host, started).await;
-        let own = alice.step(&at).await.location().unwrap().to_owned();
-        let state = |url: &str| {
-            let (_, query) = url.split_once('?').unwrap();
-            let mut pairs = form_urlencoded::parse(query.as_bytes());
-            pairs.find(|(name, _)| name == "state").unwrap().1.into_owned()
-        };
-        let mixed = foreign.replace(&state(&foreign), &state(&own));
-        assert_eq!(
-            alice.step(&mixed).await.status,
-            StatusCode::BAD_REQUEST,
-            "{started}"
-        );
-    }
-    assert_eq!(asked_for_tokens(&fixture), (0, 0));
-    assert!(fixture.sessions().is_empty());
-}
-
-#[tokio::test]
 async fn a_provider_cannot_attest_in_the_name_of_another() {
     let fixture = both_found().await;
     fixture.partners.change(|partners| {
@@ -264,14 +239,6 @@ async fn signing_out_ends_the_session_of_the_provider_that_attested() {
         let location = answer.location().unwrap();
         assert!(location.starts_with(&format!("{issuer}/logout?")), "{location}");
     }
-}
-
-async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
-    let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
-    let url = format!("{AUTH}/backchannel-logout");
-    fixture
-        .page(Method::POST, &url, lines, format!("logout_token={token}"))
-        .await
 }
 
 #[tokio::test]

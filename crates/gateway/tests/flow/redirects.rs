@@ -7,7 +7,7 @@ use openidconnect::url::Url;
 use proptest::prelude::*;
 
 use crate::support::browser::{Answer, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, lab, origin};
 
 /// Whether a redirect, and each link and form of a page, stays among the hosts that belong together.
 fn stays(answer: &Answer) -> bool {
@@ -71,7 +71,7 @@ fn no_parameter_leads_elsewhere() {
     let fixture = runtime.block_on(Fixture::new());
     let alice = runtime.block_on(async {
         let alice = fixture.browser("alice");
-        alice.open(&format!("{}/", origin(LAB))).await;
+        alice.open(&lab()).await;
         alice
     });
     let session = alice.cookies("auth.ws.example").unwrap();
@@ -113,7 +113,7 @@ fn no_path_of_a_workspace_leads_elsewhere_after_signing_in() {
         .unwrap();
     let fixture = runtime.block_on(Fixture::new());
     let alice = fixture.browser("alice");
-    runtime.block_on(alice.open(&format!("{}/", origin(LAB))));
+    runtime.block_on(alice.open(&lab()));
     let paths = "/([/\\\\@:?#.%&=a-z0-9]{0,30}|/evil\\.example/?|\\\\evil\\.example|%2f%2fevil\\.example|\\.\\./_workspace/callback)";
     proptest!(ProptestConfig::with_cases(100), |(path in paths)| {
         alice.set_cookie(LAB, "__Host-ws", None);
@@ -122,7 +122,7 @@ fn no_path_of_a_workspace_leads_elsewhere_after_signing_in() {
             for _ in 0..3 {
                 assert!(stays(&answer), "{path} leads to {:?}", answer.location());
                 let Some(next) = answer.location().map(str::to_owned) else { break };
-                if next.starts_with(&format!("{}/", origin(LAB))) && !next.contains("/_workspace/callback?code=") {
+                if next.starts_with(&lab()) && !next.contains("/_workspace/callback?code=") {
                     return Some(next);
                 }
                 answer = alice.step(&next).await;
@@ -130,7 +130,7 @@ fn no_path_of_a_workspace_leads_elsewhere_after_signing_in() {
             answer.location().map(str::to_owned)
         });
         if let Some(arrived) = arrived {
-            let home = format!("{}/", origin(LAB));
+            let home = lab();
             prop_assert!(arrived.starts_with(&home), "{arrived}");
         }
     });

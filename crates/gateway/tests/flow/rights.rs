@@ -11,11 +11,7 @@ use testkit::api_server::Fault;
 use tokio::time::{Instant, advance, sleep};
 
 use crate::support::browser::{Browser, NAVIGATION, headers};
-use crate::support::fixture::{Fixture, LAB, origin};
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
+use crate::support::fixture::{Fixture, LAB, lab, origin};
 
 /// A fixture whose reviews are counted and answered as the switch says.
 async fn fixture() -> (Fixture, Arc<AtomicBool>, Arc<AtomicUsize>) {
@@ -45,29 +41,6 @@ async fn seconds(seconds: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owner_without_the_right_is_refused_and_the_answer_counts_for_its_time() {
-    let (fixture, granted, asked) = fixture().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
-    let before = asked.load(Ordering::Relaxed);
-    for _ in 0..20 {
-        assert_eq!(status(&alice).await, StatusCode::OK);
-    }
-    assert_eq!(
-        asked.load(Ordering::Relaxed),
-        before,
-        "every answer came from memory"
-    );
-    granted.store(false, Ordering::Relaxed);
-    seconds(30).await;
-    assert_eq!(status(&alice).await, StatusCode::FORBIDDEN);
-    granted.store(true, Ordering::Relaxed);
-    assert_eq!(status(&alice).await, StatusCode::FORBIDDEN);
-    seconds(5).await;
-    assert_eq!(status(&alice).await, StatusCode::OK);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_gateway_of_one_namespace_asks_about_rights_in_that_namespace() {
     let fixture = Fixture::in_namespace("team").await;
     // The API server refuses the other question to an account without rights on the cluster.
@@ -79,8 +52,7 @@ async fn a_gateway_of_one_namespace_asks_about_rights_in_that_namespace() {
     fixture
         .server
         .review(|spec| spec["user"] == "alice" && spec["resourceAttributes"]["namespace"] == "team");
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     let calls = fixture.server.take_calls().into_iter();
     let asked: Vec<_> = calls
         .map(|call| call.line())
@@ -97,8 +69,7 @@ async fn a_gateway_of_one_namespace_asks_about_rights_in_that_namespace() {
 #[tokio::test(start_paused = true)]
 async fn without_access_reviews_no_user_is_admitted_or_refused() {
     let (fixture, _, _) = fixture().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     breaks(&fixture, 2);
     seconds(30).await;
     let answer = alice.send("GET", &lab(), headers(&NAVIGATION)).await;
@@ -114,9 +85,8 @@ async fn a_right_is_asked_about_again_after_two_and_ten_seconds_since_other_api_
     // How late the one knows that is asked, and until when that may count.
     for (lag, latest) in [(0, 1_200), (1_500, 3_200), (8_000, 11_200)] {
         let (fixture, granted, _) = fixture().await;
-        tokio::spawn(fixture.app.rights.clone().renew(Duration::from_mins(2)));
-        let alice = fixture.browser("alice");
-        assert!(alice.open(&lab()).await.is_inside());
+        tokio::spawn(fixture.app.rights.clone().renew());
+        let alice = fixture.signed_in("alice", LAB).await;
         seconds(1).await;
         let (change, lag) = (Instant::now(), Duration::from_millis(lag));
         fixture.app.rights.doubt(Some("team"));
@@ -137,29 +107,10 @@ async fn a_right_is_asked_about_again_after_two_and_ten_seconds_since_other_api_
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_api_server_that_is_away_shuts_owners_out_after_half_a_minute_and_lets_them_in_when_it_is_back() {
-    let (fixture, _, _) = fixture().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
-    let session = fixture.sessions().remove(0);
-    fixture.app.sessions.apply(Event::Apply(session)).await;
-    fixture.server.partition(true);
-    for _ in 0..29 {
-        assert_eq!(status(&alice).await, StatusCode::OK);
-        seconds(1).await;
-    }
-    seconds(1).await;
-    assert_eq!(status(&alice).await, StatusCode::SERVICE_UNAVAILABLE);
-    fixture.server.partition(false);
-    assert_eq!(status(&alice).await, StatusCode::OK);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_right_taken_away_counts_within_a_second_of_the_change_and_ends_open_sockets() {
     let (fixture, granted, _) = fixture().await;
-    tokio::spawn(fixture.app.rights.clone().renew(Duration::from_mins(2)));
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
+    tokio::spawn(fixture.app.rights.clone().renew());
+    let alice = fixture.signed_in("alice", LAB).await;
     let session = fixture.sessions().remove(0);
     fixture.app.sessions.apply(Event::Apply(session)).await;
     let handshake = headers(&[("cookie", &alice.cookies(LAB).unwrap()), ("origin", &origin(LAB))]);

@@ -1,28 +1,20 @@
 //! The provider's signing keys: cached until it publishes new ones, which replace all of them.
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::json;
 use testkit::issuer::Signature;
 
-use crate::support::browser::{Answer, headers};
-use crate::support::fixture::{AUTH, Fixture, LAB, origin};
+use super::backchannel::send_logout;
+use crate::support::fixture::{Fixture, lab};
 
 async fn signs_in(fixture: &Fixture) -> bool {
-    let landing = fixture.browser("alice").open(&format!("{}/", origin(LAB))).await;
+    let landing = fixture.browser("alice").open(&lab()).await;
     landing.is_inside()
 }
 
 fn fetches(fixture: &Fixture) -> usize {
     let requests = fixture.issuer.take_requests();
     requests.iter().filter(|path| *path == "/jwks").count()
-}
-
-async fn send_logout(fixture: &Fixture, token: &str) -> Answer {
-    let lines = headers(&[("content-type", "application/x-www-form-urlencoded")]);
-    let url = format!("{AUTH}/backchannel-logout");
-    fixture
-        .page(Method::POST, &url, lines, format!("logout_token={token}"))
-        .await
 }
 
 #[tokio::test]

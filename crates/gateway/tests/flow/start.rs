@@ -15,8 +15,7 @@ use api::workspace::AccessType;
 
 /// Alice's workspace, stopped, and she is signed in.
 async fn stopped(fixture: &Fixture) -> Browser<'_> {
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&format!("{}/", origin(LAB))).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     fixture.publish(vec![
         Target {
             phase: Phase::Stopped,
@@ -142,7 +141,8 @@ async fn a_start_is_in_the_audit_log_once_and_what_starts_nothing_is_not() {
         message: "quota".into(),
         times: 1,
     });
-    press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    let refused = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     press(&alice, Some(AUTH), &format!("host={LAB}")).await;
     // Runs by now.
     press(&alice, Some(AUTH), &format!("host={LAB}")).await;
@@ -201,8 +201,7 @@ async fn strangers_and_users_who_are_not_signed_in_start_nothing() {
         press(&stranger, Some(AUTH), &format!("host={LAB}")).await.status,
         StatusCode::UNAUTHORIZED
     );
-    let bob = fixture.browser("bob");
-    assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
+    let bob = fixture.signed_in("bob", BOBS).await;
     fixture.server.take_calls();
     let existing = press(&bob, Some(AUTH), &format!("host={LAB}")).await;
     let missing = press(&bob, Some(AUTH), "host=none.ws.example").await;
@@ -275,28 +274,9 @@ async fn a_change_by_another_user_meanwhile_is_asked_about_again() {
     assert_eq!(stored(&fixture).spec.desired_status, DesiredStatus::Running);
 }
 
-#[tokio::test]
-async fn a_refusal_of_the_api_server_is_not_passed_off_as_a_start() {
-    let fixture = Fixture::new().await;
-    let alice = stopped(&fixture).await;
-    fixture.server.fail(Fault {
-        method: Method::PATCH,
-        path_part: "workspaces/lab-a",
-        code: 403,
-        reason: "Forbidden",
-        message: "quota".into(),
-        times: 1,
-    });
-    assert_eq!(
-        press(&alice, Some(AUTH), &format!("host={LAB}")).await.status,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
-}
-
 /// A workspace of alice's that everybody may open and that is stopped, and bob, who is signed in.
 async fn open_to_guests(fixture: &Fixture, start: Start) -> Browser<'_> {
-    let bob = fixture.browser("bob");
-    assert!(bob.open(&format!("{}/", origin(OPEN))).await.is_inside());
+    let bob = fixture.signed_in("bob", OPEN).await;
     let policy = Policy {
         start,
         ..Policy::default()

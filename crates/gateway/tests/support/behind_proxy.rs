@@ -1,7 +1,6 @@
 //! The gateway behind a proxy: its three listeners on loopback, with mutual certificates.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use gateway::index::Index;
@@ -84,12 +83,8 @@ impl<D: Authorizer> Behind<D> {
         }
     }
 
-    /// Starts the listeners. `connections`: how many the proxy opened to the first one.
-    pub(crate) async fn serve(
-        self,
-        tls: &watch::Receiver<Arc<ServerConfig>>,
-        connections: &Arc<AtomicUsize>,
-    ) -> Ports {
+    /// Starts the listeners.
+    pub(crate) async fn serve(self, tls: &watch::Receiver<Arc<ServerConfig>>) -> Ports {
         let Self {
             index,
             authorizer,
@@ -123,11 +118,6 @@ impl<D: Authorizer> Behind<D> {
             stop: stop.clone(),
         };
         let pages = router::pages(Arc::clone(&index), Arc::clone(&authorizer), auth, own_paths);
-        let connections = Arc::clone(connections);
-        let counted = move || {
-            connections.fetch_add(1, Ordering::Relaxed);
-            entrance.clone()
-        };
         let listen = async |kind| {
             let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let port = socket.local_addr().unwrap().port();
@@ -147,7 +137,7 @@ impl<D: Authorizer> Behind<D> {
             (port, listener)
         };
         let (verify, listener) = listen(at_entrance as fn(&str, &HeaderMap) -> Kind).await;
-        tokio::spawn(listener.serve(counted, stop.clone()));
+        tokio::spawn(listener.serve(move || entrance.clone(), stop.clone()));
         let (routes, listener) = listen(at_routes).await;
         tokio::spawn(listener.serve(move || router::provider(provider.clone()), stop.clone()));
         let (pages_port, listener) = listen(at_pages).await;

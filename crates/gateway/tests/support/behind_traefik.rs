@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use api::GatewaySession;
 use api::manager::RoutingMode;
 use api::workspace::AccessType;
 use axum::body::Body;
@@ -11,13 +10,12 @@ use gateway::tokens::cookies;
 use gateway::verify::AppState;
 use http::header::{LOCATION, SET_COOKIE};
 use http::{Request, StatusCode, Version};
-use kube::ResourceExt as _;
 use rules::access::Policy;
 use serde_json::json;
 
 use crate::support::behind_proxy::Behind;
 use crate::support::browser::{NAVIGATION, split};
-use crate::support::fixture::{Fixture, ISSUER, SYSTEM, target};
+use crate::support::fixture::{Fixture, ISSUER, target};
 use crate::support::pod::Pod;
 use crate::support::proxy::{Answer, BASE, Site};
 
@@ -99,7 +97,7 @@ impl BehindTraefik {
         for (name, _) in WORKSPACES {
             pods.insert(name, Pod::start(name).await);
         }
-        publish(&fixture, mode, &pods, |_| ());
+        publish(&fixture, mode, &pods);
         let site = Site::before(mode, Behind::gateway(&fixture.app)).await;
         Self {
             fixture,
@@ -107,11 +105,6 @@ impl BehindTraefik {
             mode,
             pods,
         }
-    }
-
-    /// Publishes the workspaces, each as `change` leaves it.
-    pub(crate) fn publish(&self, change: impl Fn(&mut Target)) {
-        publish(&self.fixture, self.mode, &self.pods, change);
     }
 
     /// Host of a workspace, and the path at which it begins.
@@ -248,17 +241,6 @@ impl BehindTraefik {
             RoutingMode::Path => cookies::FOLDER_TICKET,
         }
     }
-
-    /// Ends every login, of which the gateway hears soon.
-    pub(crate) fn end_all_sessions(&self) {
-        let sessions: Vec<GatewaySession> = self.fixture.sessions();
-        for session in &sessions {
-            self.fixture
-                .server
-                .remove::<GatewaySession>(Some(SYSTEM), &session.name_any());
-        }
-        assert!(!sessions.is_empty());
-    }
 }
 
 fn place(mode: RoutingMode, name: &str) -> (String, String) {
@@ -268,17 +250,15 @@ fn place(mode: RoutingMode, name: &str) -> (String, String) {
     }
 }
 
-fn publish(fixture: &Fixture, mode: RoutingMode, pods: &BTreeMap<&str, Pod>, change: impl Fn(&mut Target)) {
+fn publish(fixture: &Fixture, mode: RoutingMode, pods: &BTreeMap<&str, Pod>) {
     let targets = WORKSPACES.iter().map(|(name, owner)| {
         let (host, path) = place(mode, name);
-        let mut target = Target {
+        Target {
             site: format!("{host}{}", path.trim_end_matches('/')).into(),
             name: (*name).to_owned(),
             endpoint: Some(pods[name].address),
             ..target(name, owner, AccessType::OwnerOnly)
-        };
-        change(&mut target);
-        target
+        }
     });
     fixture.serve(Domain::new(BASE, 443).in_mode(mode), Policy::default(), targets);
 }

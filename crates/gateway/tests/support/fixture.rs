@@ -85,6 +85,11 @@ pub(crate) fn origin(host: &str) -> String {
     format!("https://{host}:8443")
 }
 
+/// Address of alice's workspace.
+pub(crate) fn lab() -> String {
+    format!("{}/", origin(LAB))
+}
+
 pub(crate) fn target(host: &str, owner: &str, access_type: AccessType) -> Target {
     Target {
         uid: format!("uid-of-{host}"),
@@ -423,6 +428,14 @@ impl Fixture {
                 .clone(),
             jar: Mutex::default(),
         }
+    }
+
+    /// A browser whose user has signed in and opened the workspace of this host.
+    pub(crate) async fn signed_in(&self, name: &'static str, host: &str) -> Browser<'_> {
+        let browser = self.browser(name);
+        let landing = browser.open(&format!("{}/", origin(host))).await;
+        assert!(landing.is_inside(), "{landing:?}");
+        browser
     }
 
     /// The answer that the proxy receives about a request.

@@ -19,5 +19,4 @@ pub(crate) mod proxy;
 pub(crate) mod raw_http2;
 pub(crate) mod rig;
 pub(crate) mod tokens;
-pub(crate) mod whole;
 pub(crate) mod workspace;

@@ -32,7 +32,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::behind_proxy::{Behind, Internal};
-use crate::support::chart::{Addresses, Chart, project, tool};
+use crate::support::chart::{Addresses, Chart, Ports, project, tool};
 use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::other_proxy::Other;
 
@@ -44,8 +44,6 @@ pub(crate) const PROVIDER: &str = "identity.localhost";
 pub(crate) struct Site<D = FakeAuthorizer> {
     pub(crate) index: Arc<Index>,
     pub(crate) authorizer: Arc<D>,
-    /// Connections that the proxy opened to the verify listener so far.
-    pub(crate) connections: Arc<AtomicUsize>,
     configs: watch::Sender<Arc<ServerConfig>>,
     edge: Pair,
     port: u16,
@@ -79,45 +77,13 @@ impl Site {
 
     /// Another proxy, with the project's sample configuration, before the gateway and one pod.
     pub(crate) async fn behind(other: Other, index: Index, pod: SocketAddr) -> Self {
-        kit::tls::install_crypto_provider();
         let behind = Behind::stub(index).among(vec![ProxyKind::Nginx, ProxyKind::Caddy]);
-        let (index, authorizer) = (Arc::clone(&behind.index), Arc::clone(&behind.authorizer));
-        let internal = Internal::new();
-        let (configs, tls) = watch::channel(internal.server_config());
-        let connections = Arc::new(AtomicUsize::new(0));
-        let ports = behind.serve(&tls, &connections).await;
-        let now = jiff::Timestamp::now();
-        let edge = authority("edge", now).unwrap();
-        let certificate = leaf(&edge, "edge", &[format!("*.{BASE}")], Purpose::Server, now).unwrap();
-        let folder = temporary_folder();
         let port = free_port();
-        let configuration = other.configuration(&folder, port, ports, pod);
-        let files = [
-            (other.file(), configuration.as_str()),
-            ("tls/tls.crt", &certificate.certificate),
-            ("tls/tls.key", &certificate.key),
-        ];
-        project(&folder, 1, files.into_iter().chain(internal.proxy_files()));
-        let log = fs::File::create(folder.with_extension("log")).unwrap();
-        let proxy = other
-            .command(&folder)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut site = Self {
-            index,
-            authorizer,
-            connections,
-            configs,
-            edge,
-            port,
-            plain: 0,
-            redirects: 0,
-            folder,
-            proxy,
-        };
+        let mut site = Self::launch(behind, [port, 0, 0], |folder, ports| {
+            let configuration = other.configuration(folder, port, ports, pod);
+            (other.file(), configuration, other.command(folder))
+        })
+        .await;
         site.wait_until_ready(RoutingMode::Subdomain).await;
         site
     }
@@ -131,18 +97,6 @@ impl<D: Authorizer> Site<D> {
 
     /// Traefik with the arguments and routes of this chart.
     pub(crate) async fn as_charted(chart: Chart, mode: RoutingMode, behind: Behind<D>) -> Self {
-        kit::tls::install_crypto_provider();
-        let (index, authorizer) = (Arc::clone(&behind.index), Arc::clone(&behind.authorizer));
-        let internal = Internal::new();
-        let (configs, tls) = watch::channel(internal.server_config());
-        let connections = Arc::new(AtomicUsize::new(0));
-        let ports = behind.serve(&tls, &connections).await;
-
-        let now = jiff::Timestamp::now();
-        let edge = authority("edge", now).unwrap();
-        let names = [format!("*.{BASE}"), BASE.to_owned(), PROVIDER.to_owned()];
-        let certificate = leaf(&edge, "edge", &names, Purpose::Server, now).unwrap();
-        let folder = temporary_folder();
         let addresses = Addresses {
             https: free_port(),
             plain: free_port(),
@@ -150,35 +104,58 @@ impl<D: Authorizer> Site<D> {
             routes: free_port(),
             ping: free_port(),
         };
-        let routes = chart.routes(&folder, ports);
+        let ports = [addresses.https, addresses.plain, addresses.redirects];
+        let mut site = Self::launch(behind, ports, |folder, ports| {
+            let mut traefik = Command::new(tool("TRAEFIK", "traefik/bin/traefik"));
+            traefik.args(chart.arguments(folder, addresses));
+            ("routes/routes.yaml", chart.routes(folder, ports), traefik)
+        })
+        .await;
+        site.wait_until_ready(mode).await;
+        site
+    }
+
+    /// Starts a proxy, which `configure` gives a file and its command. Its ports: with TLS, for a front, for redirects.
+    async fn launch(
+        behind: Behind<D>,
+        [port, plain, redirects]: [u16; 3],
+        configure: impl FnOnce(&Path, Ports) -> (&'static str, String, Command),
+    ) -> Self {
+        kit::tls::install_crypto_provider();
+        let (index, authorizer) = (Arc::clone(&behind.index), Arc::clone(&behind.authorizer));
+        let internal = Internal::new();
+        let (configs, tls) = watch::channel(internal.server_config());
+        let ports = behind.serve(&tls).await;
+        let now = jiff::Timestamp::now();
+        let edge = authority("edge", now).unwrap();
+        let names = [format!("*.{BASE}"), BASE.to_owned(), PROVIDER.to_owned()];
+        let certificate = leaf(&edge, "edge", &names, Purpose::Server, now).unwrap();
+        let folder = temporary_folder();
+        let (file, text, mut command) = configure(&folder, ports);
         let files = [
-            ("routes/routes.yaml", routes.as_str()),
+            (file, text.as_str()),
             ("tls/tls.crt", &certificate.certificate),
             ("tls/tls.key", &certificate.key),
         ];
         project(&folder, 1, files.into_iter().chain(internal.proxy_files()));
         let log = fs::File::create(folder.with_extension("log")).unwrap();
-        let proxy = Command::new(tool("TRAEFIK", "traefik/bin/traefik"))
-            .args(chart.arguments(&folder, addresses))
+        let proxy = command
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        let mut site = Self {
+        Self {
             index,
             authorizer,
-            connections,
             configs,
             edge,
-            port: addresses.https,
-            plain: addresses.plain,
-            redirects: addresses.redirects,
+            port,
+            plain,
+            redirects,
             folder,
             proxy,
-        };
-        site.wait_until_ready(mode).await;
-        site
+        }
     }
 
     /// Waits until the proxy has the gateway's routes: before, it knows no host at all.

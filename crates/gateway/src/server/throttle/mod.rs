@@ -18,8 +18,8 @@ use http::HeaderMap;
 
 pub(crate) use self::address::Network;
 pub(crate) use self::settings::RequestLimits;
-pub use self::table::Rate;
 use self::table::Table;
+pub use crate::rate::Rate;
 use crate::tokens::RandomId;
 
 /// Maximum number of remembered clients, of all kinds together: about 2 MiB.
@@ -123,7 +123,6 @@ pub struct Throttle {
     table: Mutex<Table>,
     /// Random hash keys: clients cannot find out which of them share a cell.
     keys: RandomState,
-    start: Instant,
 }
 
 impl Throttle {
@@ -133,7 +132,6 @@ impl Throttle {
             rates,
             table: Mutex::new(Table::new(CAPACITY)),
             keys: RandomState::new(),
-            start: Instant::now(),
         }
     }
 
@@ -158,7 +156,7 @@ impl Throttle {
             (Caller::Address(_), _) => self.rates.address,
         };
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
-        table.take(self.keys.hash_one((caller, endpoint)), rate, self.start.elapsed())
+        table.take(self.keys.hash_one((caller, endpoint)), rate, Instant::now())
     }
 }
 

@@ -1,47 +1,20 @@
 //! client and its rate -> allowed, or the time to wait; the number of clients is bounded (pure).
 //!
-//! A cell is one number: when its client has the whole allowance back (the generic cell rate algorithm). A client with the whole
-//! allowance need not be remembered. A full table removes the clients whose allowance is restored soonest. So a flood
+//! A client with the whole allowance need not be remembered. A full table removes the clients whose allowance is restored soonest. So a flood
 //! of unknown clients causes no refusals for others, and the clients with the most requests are remembered the longest.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A rate limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Time after which one more request is allowed; zero: no limit.
-    every: Duration,
-    /// Requests allowed at once.
-    burst: u32,
-}
+use crate::rate::Rate;
 
-impl Rate {
-    /// No limit.
-    pub const UNBOUNDED: Self = Self {
-        every: Duration::ZERO,
-        burst: 1,
-    };
-
-    /// `count` requests per minute, half of them at once; 0 is no limit.
-    pub fn per_minute(count: u32) -> Self {
-        match Duration::from_mins(1).checked_div(count) {
-            Some(every) => Self {
-                every,
-                burst: count.div_ceil(2),
-            },
-            None => Self::UNBOUNDED,
-        }
-    }
-}
-
-/// Recent requests of each client. Times are relative to any fixed moment.
+/// Recent requests of each client.
 #[derive(Debug)]
 pub(crate) struct Table {
     capacity: usize,
     /// When each client has the whole allowance back.
-    whole_at: HashMap<u64, Duration>,
-    in_order: BTreeSet<(Duration, u64)>,
+    whole_at: HashMap<u64, Instant>,
+    in_order: BTreeSet<(Instant, u64)>,
 }
 
 impl Table {
@@ -59,16 +32,12 @@ impl Table {
     /// # Errors
     /// The limit is exceeded. Contains the time until the next one is allowed. The refused request is not counted, so repeated
     /// requests do not extend the wait.
-    pub(crate) fn take(&mut self, caller: u64, rate: Rate, now: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, caller: u64, rate: Rate, now: Instant) -> Result<(), Duration> {
         if rate.every.is_zero() {
             return Ok(());
         }
         let before = self.whole_at.get(&caller).copied();
-        let whole_at = before.unwrap_or_default().max(now);
-        let latest = now + rate.every * rate.burst.saturating_sub(1);
-        if let Some(wait) = whole_at.checked_sub(latest).filter(|wait| !wait.is_zero()) {
-            return Err(wait);
-        }
+        let next = rate.take(before, now)?;
         if let Some(before) = before {
             self.in_order.remove(&(before, caller));
         } else if self.whole_at.len() >= self.capacity
@@ -76,7 +45,6 @@ impl Table {
         {
             self.whole_at.remove(&forgotten);
         }
-        let next = whole_at + rate.every;
         self.whole_at.insert(caller, next);
         self.in_order.insert((next, caller));
         Ok(())
@@ -85,14 +53,17 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use proptest::prelude::*;
 
     use super::*;
 
     const RATE: u32 = 60;
 
-    fn at(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
+    fn at(seconds: u64) -> Instant {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        *START + Duration::from_secs(seconds)
     }
 
     #[test]
@@ -101,12 +72,12 @@ mod tests {
         for _ in 0..30 {
             assert_eq!(table.take(1, rate, at(5)), Ok(()));
         }
-        assert_eq!(table.take(1, rate, at(5)), Err(at(1)));
+        assert_eq!(table.take(1, rate, at(5)), Err(Duration::from_secs(1)));
         assert_eq!(table.take(2, rate, at(5)), Ok(()), "another client");
         assert_eq!(table.take(1, rate, at(6)), Ok(()));
         assert_eq!(
             table.take(1, rate, at(6)),
-            Err(at(1)),
+            Err(Duration::from_secs(1)),
             "asking did not put it off"
         );
         for _ in 0..30 {
@@ -144,7 +115,7 @@ mod tests {
             let (mut now, mut taken) = (0, [0_u64; 4]);
             for (caller, pause) in asked {
                 now += pause;
-                if table.take(caller, rate, Duration::from_millis(now)).is_ok() {
+                if table.take(caller, rate, at(0) + Duration::from_millis(now)).is_ok() {
                     taken[usize::try_from(caller).unwrap()] += 1;
                 }
                 prop_assert!(table.whole_at.len() <= 4);

@@ -2,30 +2,27 @@
 //!
 //! Each user has few concurrent turns. So a user with many reviews does not delay the others.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
+use std::time::Duration;
 
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Minimum number of remembered users before users without turns are removed.
-const MIN_CLEANUP: usize = 64;
+/// Maximum number of remembered users, and how long one without reviews is remembered.
+const MAX_USERS: u64 = 10_000;
+const UNUSED: Duration = Duration::from_mins(1);
 
 pub(super) struct FairQueue {
     of_one: usize,
     all: Arc<Semaphore>,
-    users: Mutex<Users>,
-}
-
-struct Users {
-    by_name: HashMap<String, Weak<Semaphore>>,
-    /// Number of users at which those without turns are removed.
-    full: usize,
+    users: Cache<String, Arc<Semaphore>>,
 }
 
 /// A permit for one review, until it is dropped.
 pub(super) struct QueuePermit {
     _all: OwnedSemaphorePermit,
-    _own: Option<(OwnedSemaphorePermit, Arc<Semaphore>)>,
+    _own: Option<OwnedSemaphorePermit>,
 }
 
 impl FairQueue {
@@ -34,10 +31,11 @@ impl FairQueue {
         Self {
             of_one,
             all: Arc::new(Semaphore::new(of_all)),
-            users: Mutex::new(Users {
-                by_name: HashMap::new(),
-                full: MIN_CLEANUP,
-            }),
+            users: Cache::builder()
+                .max_capacity(MAX_USERS)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_idle(UNUSED)
+                .build(),
         }
     }
 
@@ -46,27 +44,14 @@ impl FairQueue {
     pub(super) async fn take(&self, user: Option<&str>) -> Option<QueuePermit> {
         let own = match user {
             Some(user) => {
-                let own = self.of(user);
-                Some((Arc::clone(&own).acquire_owned().await.ok()?, own))
+                let own = self.users.entry_by_ref(user);
+                let own = own.or_insert_with(|| Arc::new(Semaphore::new(self.of_one)));
+                Some(own.into_value().acquire_owned().await.ok()?)
             }
             None => None,
         };
         let all = Arc::clone(&self.all).acquire_owned().await.ok()?;
         Some(QueuePermit { _all: all, _own: own })
-    }
-
-    fn of(&self, user: &str) -> Arc<Semaphore> {
-        let mut users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = users.by_name.get(user).and_then(Weak::upgrade) {
-            return own;
-        }
-        if users.by_name.len() >= users.full {
-            users.by_name.retain(|_, own| own.strong_count() > 0);
-            users.full = MIN_CLEANUP.max(2 * users.by_name.len());
-        }
-        let own = Arc::new(Semaphore::new(self.of_one));
-        users.by_name.insert(user.to_owned(), Arc::downgrade(&own));
-        own
     }
 }
 
@@ -90,19 +75,5 @@ mod tests {
         assert!(taken(Some("carol")).is_some());
         drop(hers);
         assert!(taken(Some("alice")).is_some());
-    }
-
-    #[tokio::test]
-    async fn users_without_reviews_in_flight_are_removed() {
-        let fair_queue = FairQueue::new(2, 5);
-        let cached = fair_queue.take(Some("alice")).await;
-        for number in 0..10 * MIN_CLEANUP {
-            fair_queue.take(Some(&number.to_string())).await;
-        }
-        let known = fair_queue.users.lock().unwrap().by_name.len();
-        assert!(known <= MIN_CLEANUP, "{known}");
-        fair_queue.take(Some("alice")).await;
-        assert!(fair_queue.take(Some("alice")).now_or_never().is_some());
-        drop(cached);
     }
 }

@@ -10,10 +10,9 @@ mod flights;
 mod question;
 mod renewal;
 
-use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -21,6 +20,10 @@ use k8s_openapi::api::authorization::v1::SubjectAccessReviewSpec;
 use kit::access_review;
 use kit::scope::Scope;
 use kube::Client;
+use moka::Entry;
+use moka::ops::compute::Op;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use rules::access::Right;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
@@ -49,8 +52,13 @@ const RENEWALS_AT_ONCE: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum number of answers in a renewal queue. Further answers are requested when they are needed.
 const WAITING: usize = 4096;
-/// Maximum number of answers in memory; each takes about 200 bytes.
-const MAX_ENTRIES: usize = 50_000;
+/// Maximum number of answers in memory; each takes about 300 bytes. Those that are not used for longest go first.
+const MAX_ENTRIES: u64 = 50_000;
+/// An answer that nobody uses is removed after this time. An open socket looks at its own more often.
+const UNUSED: Duration = Duration::from_mins(10);
+
+/// Session, and UID of the workspace. Neither is ever reused.
+type Key = (RandomId, String);
 
 /// Rights to connect, as the API server reported them. Every clone shares them.
 #[derive(Clone)]
@@ -59,7 +67,8 @@ pub struct Rights(Arc<Inner>);
 struct Inner {
     client: Client,
     scope: Scope,
-    known: RwLock<Known>,
+    answers: Cache<Key, Arc<Cached>>,
+    changes: RwLock<RoleChanges>,
     flights: Flights,
     /// Hash keys of [`Rights::about`], of this process alone.
     hashes: RandomState,
@@ -104,14 +113,6 @@ impl Default for Queue {
     }
 }
 
-#[derive(Default)]
-struct Known {
-    /// Key: UID of the workspace, then session. Neither is ever reused.
-    answers: HashMap<String, HashMap<RandomId, Arc<Cached>>>,
-    count: usize,
-    marks: RoleChanges,
-}
-
 struct Cached {
     /// Hash of the identity that the review was about. A whole session can have many groups.
     about: u64,
@@ -142,7 +143,12 @@ impl Rights {
         Self(Arc::new(Inner {
             client,
             scope,
-            known: RwLock::default(),
+            answers: Cache::builder()
+                .max_capacity(MAX_ENTRIES)
+                .eviction_policy(EvictionPolicy::lru())
+                .time_to_idle(UNUSED)
+                .build(),
+            changes: RwLock::default(),
             flights: Flights::default(),
             hashes: RandomState::new(),
             fair_queue: FairQueue::new(MAX_REVIEWS_OF_ONE_USER, MAX_REVIEWS),
@@ -205,10 +211,9 @@ impl Rights {
 
     fn cached(&self, session: &Arc<Session>, target: &Arc<Target>) -> Option<Seen> {
         let now = Instant::now();
-        let known = self.read();
-        let cached = known.answers.get(&target.uid)?.get(&session.id)?;
-        let stale = known
-            .marks
+        let cached = self.0.answers.get(&(session.id, target.uid.clone()))?;
+        let stale = self
+            .changes()
             .stale_since(&target.namespace, cached.answer.asked, now);
         let by_other_users = cached.about != self.about(session);
         let validity = if cached.presumed || by_other_users {
@@ -217,7 +222,7 @@ impl Rights {
             cached.answer.validity(stale, now)
         };
         Some(Seen {
-            cached: Arc::clone(cached),
+            cached,
             validity,
             doubted: stale.is_some() || by_other_users,
         })
@@ -267,9 +272,11 @@ impl Rights {
         // many of them.
         let now = Instant::now();
         let joins = |started: Instant| {
-            let known = self.read();
             !matches!(whom, For::Renewal(Priority::Most))
-                && known.marks.stale_since(&target.namespace, started, now).is_none()
+                && self
+                    .changes()
+                    .stale_since(&target.namespace, started, now)
+                    .is_none()
         };
         let permit = match whom {
             For::Request(permit) => Some(Arc::clone(permit)),
@@ -334,25 +341,18 @@ impl Rights {
     }
 
     fn store(&self, session: &Arc<Session>, target: &Target, answer: Answer, presumed: bool) {
-        let mut known = self.write();
-        if known.count >= MAX_ENTRIES {
-            known.make_room();
-        }
-        let of_workspace = known.answers.entry(target.uid.clone()).or_default();
-        let before = of_workspace.get(&session.id);
-        // Reviews may end in another order than they began.
-        if before.is_some_and(|cached| presumed || !cached.presumed && cached.answer.asked > answer.asked) {
-            return;
-        }
         let cached = Arc::new(Cached {
             about: self.about(session),
             answer,
             presumed,
             waits: Default::default(),
         });
-        if of_workspace.insert(session.id, cached).is_none() {
-            known.count += 1;
-        }
+        let entry = self.0.answers.entry((session.id, target.uid.clone()));
+        entry.and_compute_with(|before| match before.map(Entry::into_value) {
+            // Reviews may end in another order than they began.
+            Some(before) if presumed || !before.presumed && before.answer.asked > answer.asked => Op::Nop,
+            _ => Op::Put(cached),
+        });
     }
 
     /// Hash of what an answer about this session depends on. A session's groups may change.
@@ -369,38 +369,14 @@ impl Rights {
 
     /// Marks answers as outdated after roles changed in a namespace (`None`: in the whole cluster).
     pub fn doubt(&self, namespace: Option<&str>) {
-        self.write().marks.add(namespace, Instant::now());
+        let changes = self.0.changes.write();
+        changes
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(namespace, Instant::now());
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, Known> {
-        self.0.known.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Known> {
-        self.0.known.write().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    /// Removes the oldest tenth of the answers; they are requested again when needed.
-    fn make_room(&mut self) {
-        let all = self.answers.values().flat_map(HashMap::values);
-        let mut ages: Vec<Instant> = all.map(|cached| cached.answer.asked).collect();
-        let mut surplus = ages.len() / 10;
-        let (_, limit, _) = ages.select_nth_unstable(surplus);
-        self.retain(|cached| {
-            let goes = surplus > 0 && cached.answer.asked <= *limit;
-            surplus -= usize::from(goes);
-            !goes
-        });
-    }
-
-    fn retain(&mut self, mut stays: impl FnMut(&Cached) -> bool) {
-        self.answers.retain(|_, answers| {
-            answers.retain(|_, cached| stays(cached));
-            !answers.is_empty()
-        });
-        self.count = self.answers.values().map(HashMap::len).sum();
+    fn changes(&self) -> RwLockReadGuard<'_, RoleChanges> {
+        self.0.changes.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,4 +1,4 @@
-//! aging or doubtful answers -> renewed in the background; old ones removed (IO).
+//! aging or doubtful answers -> renewed in the background (IO).
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use futures::{StreamExt as _, stream};
 use rules::access::Right;
-use tokio::time::{interval, sleep};
+use tokio::time::sleep;
 
-use super::cache::TTL_GRANTED;
 use super::{Cached, For, MAX_REVIEWS, Priority, Rights, Wanted};
 use crate::index::Target;
 use crate::session::Session;
@@ -18,8 +17,6 @@ use crate::session::Session;
 const RENEWALS: u32 = 50;
 /// Pause before a failed review in the background is repeated.
 const REST: Duration = Duration::from_secs(1);
-/// How often expired answers are removed.
-const CLEANUP_INTERVAL: Duration = Duration::from_mins(1);
 
 impl Rights {
     pub(super) fn renew_later(
@@ -43,21 +40,9 @@ impl Rights {
         }
     }
 
-    /// Renews answers in the background and removes expired ones, forever. `grace`: how long an answer stays valid for open sockets
-    /// while the API server does not answer.
-    pub async fn renew(self, grace: Duration) {
-        tokio::join!(self.renew_aging(), self.renew_doubted(), self.cleanup(grace));
-    }
-
-    async fn cleanup(&self, grace: Duration) {
-        let mut ticks = interval(CLEANUP_INTERVAL);
-        // A socket must find that its answer is too old, and not that it has none. Without an answer it would get time for a
-        // review.
-        let keep = grace.max(TTL_GRANTED) + CLEANUP_INTERVAL;
-        loop {
-            ticks.tick().await;
-            self.write().retain(|cached| cached.answer.asked.elapsed() < keep);
-        }
+    /// Renews answers in the background, forever.
+    pub async fn renew(self) {
+        tokio::join!(self.renew_aging(), self.renew_doubted());
     }
 
     async fn renew_aging(&self) {

@@ -5,8 +5,6 @@
 mod provider_answers;
 mod secrets;
 
-use std::any::Any;
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +16,6 @@ use testkit::issuer::Signature;
 use testkit::log::Log;
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tracing::Dispatch;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, fmt, registry};
@@ -26,22 +23,22 @@ use tracing_subscriber::{Layer as _, fmt, registry};
 use self::provider_answers::{FAULTY, ProviderAnswer, altered};
 use self::secrets::Secrets;
 use super::bearer::with;
+use super::other_proxies::page_with;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, Landing, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, OPEN, origin};
+use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, OPEN, lab, origin};
 use crate::support::tokens::{CLUSTER, SERVICE_ACCOUNT, Tokens, token};
 
-/// All that is traced on this thread from now on, as the servers log it.
-fn capture() -> (Log, [Box<dyn Any>; 2]) {
-    // While there is only one subscriber, an event that another thread comes by first, where there is none, is left out for ever.
-    let second = Dispatch::new(registry());
+/// All that is traced from now on, as the servers log it. nextest runs each test in a process of its own, so no
+/// other test uses up the limited rate of messages.
+fn capture() -> Log {
     let log = Log::default();
     let lines = fmt::layer()
         .with_ansi(false)
         .with_writer(log.clone())
         .with_filter(filter_fn(kit::telemetry::holds_no_answer));
-    let first = tracing::subscriber::set_default(registry().with(lines));
-    (log, [Box::new(first), Box::new(second)])
+    tracing::subscriber::set_global_default(registry().with(lines)).unwrap();
+    log
 }
 
 /// A gateway whose provider and other dependencies give every kind of answer.
@@ -118,16 +115,6 @@ impl Site {
             self.secrets.of_json(&answered);
         }
     }
-}
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
-
-fn page_with(cookie: &str) -> HeaderMap {
-    let mut lines = headers(&NAVIGATION);
-    lines.extend(headers(&[("cookie", cookie)]));
-    lines
 }
 
 /// Logins, tickets, websockets, a renewal, and signing out, all as it should be.
@@ -326,40 +313,9 @@ async fn the_api_server_fails(site: &Site) {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
-/// Named in the environment of the process that the test starts for itself.
-const ALONE: &str = "GATEWAY_LOGS_ALONE";
-
-/// Its name.
-const TEST: &str = "no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secret";
-
-/// Runs the same test in a process of its own. Requests of unknown clients are logged at a limited rate per process, and other
-/// tests make such requests.
-fn run_alone() {
-    let thread = std::thread::current();
-    let name = thread.name().unwrap_or_default();
-    assert!(
-        name.ends_with(TEST),
-        "tests run in threads of their names: {name}"
-    );
-    let run = Command::new(std::env::current_exe().unwrap())
-        .args([name, "--exact", "--nocapture"])
-        .env(ALONE, "yes")
-        .output()
-        .unwrap();
-    let message = String::from_utf8_lossy(&run.stdout);
-    let failure = String::from_utf8_lossy(&run.stderr);
-    assert!(
-        run.status.success() && message.contains("1 passed"),
-        "{message}{failure}"
-    );
-}
-
 #[tokio::test]
 async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secret() {
-    if std::env::var_os(ALONE).is_none() {
-        return run_alone();
-    }
-    let (log, _logging) = capture();
+    let log = capture();
     let site = Site::new().await;
     all_goes_well(&site).await;
     the_provider_errs(&site).await;

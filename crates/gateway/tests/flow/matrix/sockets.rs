@@ -10,9 +10,7 @@ use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::accounts::{self, ACCOUNTS, with_tokens};
 use super::{Layout, USERS, WORKSPACES, browser, handshake_of, publish_at, workspace_at, world_of};
-use crate::flow::bearer::with;
 use crate::support::fixture::Fixture;
 use crate::support::rig::Rig;
 
@@ -100,32 +98,6 @@ async fn every_user_s_websocket_reaches_the_workspaces_that_a_rule_opens_to_them
                             assert_eq!(status, refused, "{cell}");
                         }
                     }
-                }
-            }
-        }
-    }
-}
-
-#[tokio::test]
-async fn every_service_account_s_websocket_reaches_what_is_open_to_it_and_nothing_else() {
-    for layout in LAYOUTS {
-        let (site, tokens) = with_tokens(layout).await;
-        let rig = rig(layout, &site.fixture).await;
-        for (after, now) in [(0, 0), (60, 60)] {
-            site.fixture.pass(now);
-            for (account, token) in ACCOUNTS.into_iter().zip(&tokens) {
-                let expected = accounts::expected(layout, account, after);
-                for (workspace, ..) in WORKSPACES {
-                    let reached = reached(&rig, layout, workspace, &with(token)).await;
-                    let right = if expected.contains(workspace) {
-                        Ok(workspace.to_owned())
-                    } else {
-                        Err(StatusCode::FORBIDDEN)
-                    };
-                    assert_eq!(
-                        reached, right,
-                        "{layout:?}: {account:?} at {workspace} after {after} s"
-                    );
                 }
             }
         }

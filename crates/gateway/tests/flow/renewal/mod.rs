@@ -17,14 +17,10 @@ use serde_json::{Map, Value, json};
 use testkit::api_server::{Disruption, Fault};
 
 use crate::support::browser::Browser;
-use crate::support::fixture::{Fixture, ISSUER, LAB, origin};
+use crate::support::fixture::{Fixture, ISSUER, LAB, lab, origin};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
-
-fn lab() -> String {
-    format!("{}/", origin(LAB))
-}
 
 /// Waits until `holds`, which is looked at whenever something becomes known.
 pub(crate) async fn until(fixture: &Fixture, what: &str, holds: impl Fn() -> bool) {
@@ -75,8 +71,7 @@ fn questions(fixture: &Fixture) -> usize {
 /// A fixture in which alice is signed in.
 async fn signed_in(fixture: &Fixture) -> Browser<'_> {
     fixture.watch().await;
-    let alice = fixture.browser("alice");
-    assert!(alice.open(&lab()).await.is_inside());
+    let alice = fixture.signed_in("alice", LAB).await;
     fixture.issuer.take_requests();
     alice
 }
@@ -168,34 +163,6 @@ async fn a_provider_that_takes_its_time_delays_no_request() {
         assert_eq!(alice.step(&lab()).await.status, StatusCode::OK);
         assert!(start.elapsed() < Duration::from_secs(1));
     }
-}
-
-#[tokio::test]
-async fn a_session_ends_two_hours_after_its_last_use_or_twelve_after_the_login() {
-    let fixture = Fixture::new().await;
-    let alice = signed_in(&fixture).await;
-    for half_hours in 1..24 {
-        let before = version(&fixture);
-        fixture.pass(30 * MINUTE);
-        assert!(passes(&alice).await, "after {half_hours} half hours");
-        until(&fixture, "the use to be written down", || {
-            version(&fixture) != before
-        })
-        .await;
-    }
-    fixture.pass(30 * MINUTE);
-    assert!(!passes(&alice).await, "twelve hours");
-
-    let fixture = Fixture::new().await;
-    let alice = signed_in(&fixture).await;
-    fixture.pass(2 * HOUR - 1);
-    assert!(passes(&alice).await);
-    fixture.pass(2 * HOUR);
-    assert!(!passes(&alice).await);
-    assert_eq!(fixture.sessions().len(), 1, "swept a minute later");
-    fixture.pass(61);
-    fixture.app.sessions.remove_ended().await;
-    assert!(fixture.sessions().is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,24 +146,6 @@ async fn a_provider_that_refuses_the_gateway_for_an_hour_ends_sessions_so_that_l
 }
 
 #[tokio::test]
-async fn groups_that_cannot_be_known_for_an_hour_end_the_session_so_that_a_login_says_why() {
-    let fixture = Fixture::new().await;
-    let alice = signed_in(&fixture).await;
-    let mut hidden = claims(&Value::Null);
-    hidden.insert("_claim_names".into(), json!({"groups": "elsewhere"}));
-    say(&fixture, Some(hidden));
-    for _ in 0..11 {
-        fixture.pass(5 * MINUTE);
-        let before = version(&fixture);
-        assert!(passes(&alice).await);
-        until(&fixture, "it was written down", || version(&fixture) != before).await;
-    }
-    fixture.pass(5 * MINUTE);
-    assert_eq!(alice.step(&lab()).await.status, StatusCode::FOUND);
-    assert!(fixture.sessions().is_empty());
-}
-
-#[tokio::test]
 async fn a_session_without_attestation_causes_no_redirect_loop() {
     let fixture = Fixture::new().await;
     let alice = signed_in(&fixture).await;

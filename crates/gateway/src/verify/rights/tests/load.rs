@@ -21,37 +21,6 @@ fn asks(site: &Site, session: &Arc<Session>, lab: &Arc<Target>) -> tokio::task::
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_reviews_of_one_user_do_not_delay_other_users() {
-    let site = site();
-    slow(&site, 1000, 3.0);
-    // Two sessions of one user.
-    let hers = [
-        session(&[]),
-        session_of("alice", "00000000000000000000000000000002", &[]),
-    ];
-    let labs: Vec<_> = (0..500).map(|number| target(&number.to_string())).collect();
-    let greedy: Vec<_> = labs
-        .iter()
-        .flat_map(|lab| hers.iter().map(|session| asks(&site, session, lab)))
-        .collect();
-    site.settle().await;
-    let refused = greedy.iter().filter(|ask| ask.is_finished()).count();
-    assert_eq!(
-        refused,
-        1000 - MAX_CALLERS_OF_ONE_USER,
-        "the rest gets the answer to retry at once"
-    );
-    let bob = session_of("bob", "00000000000000000000000000000003", &[]);
-    let started = Instant::now();
-    assert_eq!(site.rights.ask(&bob, &labs[0]).await, Right::Granted);
-    assert!(started.elapsed() < seconds(3.5), "{:?}", started.elapsed());
-    for ask in greedy {
-        ask.await.unwrap();
-    }
-    assert_eq!(site.rights.ask(&hers[0], &target("later")).await, Right::Granted);
-}
-
-#[tokio::test(start_paused = true)]
 async fn callers_of_a_shared_review_count_against_their_own_limit() {
     let site = site();
     slow(&site, 1, 3.0);
@@ -90,19 +59,6 @@ async fn a_cancelled_caller_keeps_the_permit_of_its_review() {
     advance(TIMEOUT).await;
     site.settle().await;
     assert_eq!(site.rights.ask(&alice, &target("one more")).await, Right::Granted);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_user_s_many_tabs_are_all_answered() {
-    let site = site();
-    slow(&site, 20, 0.5);
-    let alice = session(&[]);
-    let tabs: Vec<_> = (0..20)
-        .map(|number| asks(&site, &alice, &target(&number.to_string())))
-        .collect();
-    for tab in tabs {
-        assert_eq!(tab.await.unwrap(), Right::Granted);
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,51 +108,4 @@ async fn a_review_is_not_shared_across_other_groups_or_role_changes() {
     site.rights.doubt(Some("team"));
     assert_eq!(site.rights.ask(&alice, &lab).await, Right::Missing);
     drop((waits, waits_too));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_oldest_answers_are_evicted_first() {
-    let site = site();
-    let alice = session(&[]);
-    let answer = |granted| Answer {
-        granted,
-        asked: Instant::now(),
-    };
-    for number in 0..MAX_ENTRIES {
-        if number == MAX_ENTRIES / 2 {
-            advance(seconds(1.0)).await;
-        }
-        site.rights
-            .store(&alice, &target(&number.to_string()), answer(true), false);
-    }
-    site.rights.store(&alice, &target("new"), answer(true), false);
-    let known = |uid: &str| site.rights.known(&alice, &target(uid));
-    assert_eq!(known("new"), Right::Granted);
-    assert_eq!(known(&(MAX_ENTRIES - 1).to_string()), Right::Granted);
-    assert_eq!(site.rights.read().count, MAX_ENTRIES - MAX_ENTRIES / 10 + 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn answers_that_no_longer_count_are_forgotten_and_pin_no_session() {
-    let site = site();
-    for number in 0..2_000_u128 {
-        let groups = ["group"; 64];
-        let session = session_of("alice", &format!("{number:032x}"), &groups);
-        let answer = Answer {
-            granted: true,
-            asked: Instant::now(),
-        };
-        site.rights.store(&session, &target("u"), answer, false);
-        assert_eq!(Arc::strong_count(&session), 1, "whole sessions are cached");
-    }
-    let alice = session(&[]);
-    advance(seconds(100.0)).await;
-    assert_eq!(site.rights.ask(&alice, &target("v")).await, Right::Granted);
-    assert_eq!(site.rights.read().count, 2_001, "an open socket could need them");
-    advance(seconds(100.0)).await;
-    site.settle().await;
-    assert_eq!(site.rights.read().count, 1);
-    advance(seconds(180.0)).await;
-    site.settle().await;
-    assert!(site.rights.read().answers.is_empty());
 }
