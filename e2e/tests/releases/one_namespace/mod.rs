@@ -44,7 +44,7 @@ const INSTALLER: &str = "alice";
 /// A user to whom the installer gives the role of users.
 const USER: &str = "bob";
 /// What the values of the local cluster set for a whole cluster, and one namespace does not have.
-const SET: [&str; 3] = [
+const SET: [&str; 5] = [
     "scope=\"Namespace\"",
     "userNamespaces=[]",
     "administrators.users=[]",
