@@ -194,7 +194,10 @@ mod tests {
         for (metadata, field) in [
             (r#"{"name": "../pods/a"}"#, "metadata.name"),
             (r#"{"namespace": "team"}"#, "metadata.name"),
-            (r#"{"name": "a", "namespace": "team/../other"}"#, "metadata.namespace"),
+            (
+                r#"{"name": "a", "namespace": "team/../other"}"#,
+                "metadata.namespace",
+            ),
         ] {
             let metadata: Value = serde_json::from_str(metadata).unwrap();
             let refused = in_manifest(&serde_json::json!({ "metadata": metadata }), "team").unwrap_err();

@@ -261,7 +261,9 @@ pub(crate) fn held_by(holders: Option<&str>) -> String {
 
 /// The same in brackets, after the name of the object.
 pub(crate) fn held_in_brackets(meta: &ObjectMeta) -> String {
-    holders(meta).map_or_else(String::new, |holders| format!(" (held by the finalizer {holders})"))
+    holders(meta).map_or_else(String::new, |holders| {
+        format!(" (held by the finalizer {holders})")
+    })
 }
 
 /// Whether a pod is completed, and so uses no disk.

@@ -88,7 +88,9 @@ where
             left.push(kind.to_owned());
         }
     };
-    let held = observed.own_claim().map(|claim| held_in_brackets(&claim.metadata));
+    let held = observed
+        .own_claim()
+        .map(|claim| held_in_brackets(&claim.metadata));
     wait_for(&format!("disk{}", held.unwrap_or_default()), claim != Disk::Left);
     wait_for("Service", service);
     if is_free {
