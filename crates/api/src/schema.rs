@@ -13,6 +13,9 @@ pub(crate) const PLAIN_TEXT: &str = r"^[^\x00-\x1f\x7f\x{202a}-\x{202e}\x{2066}-
 /// Name of an object: a DNS-1123 subdomain, up to its length.
 pub(crate) const OBJECT_NAME: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 
+/// Name of a Workspace, up to its length: a DNS-1035 label.
+pub(crate) const WORKSPACE_NAME: &str = "^[a-z]([-a-z0-9]*[a-z0-9])?$";
+
 /// Most resource names in one map.
 const MAX_RESOURCE_NAMES: u32 = 32;
 

@@ -41,7 +41,7 @@ use crate::{lenient::lenient, schema};
 )]
 pub struct WorkspaceShareSpec {
     /// Name of the Workspace, of this namespace. Immutable.
-    #[schemars(length(min = 1, max = 50), regex(pattern = schema::OBJECT_NAME))]
+    #[schemars(length(min = 1, max = 50), regex(pattern = schema::WORKSPACE_NAME))]
     pub workspace_ref: String,
 
     /// UID of the Workspace. Unset: set by the webhook if the workspace exists; else the status binds the share to the first workspace

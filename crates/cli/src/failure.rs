@@ -236,15 +236,6 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_without_causes_shows_its_message() {
-        let message = "workspaces.workspaces.jupyter.org \"x\" already exists";
-        assert_eq!(
-            refused(json!({"code": 409, "message": message, "reason": "AlreadyExists"})),
-            message
-        );
-    }
-
-    #[test]
     fn a_cluster_without_the_workspace_kind_is_reported() {
         let text = refused(json!({"code": 404, "message": "404 page not found"}));
         assert!(text.contains("is jupyter-k8s installed"), "{text}");

@@ -91,22 +91,3 @@ fn a_credential_plugin_is_run_with_its_arguments_and_variables_and_its_token_is_
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(headers, [Some("Bearer from-a-file".to_owned())]);
 }
-
-#[test]
-fn a_credential_plugin_that_fails_or_does_not_exist_is_named_and_nothing_is_sent() {
-    let folder = Folder::new("failing");
-    let script = folder.write("credential", "echo 'sign in first' >&2\nexit 7\n");
-    let missing = json!({"exec": {
-        "apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-credential-plugin", "interactiveMode": "Never",
-    }});
-    for (user, part) in [(exec(&script, &[]), "sh"), (missing, "no-such-credential-plugin")] {
-        let (output, headers) = listed_as(&folder, &user);
-        let error = String::from_utf8(output.stderr.clone()).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{error}");
-        let expected =
-            format!("error: the kubeconfig's credential plugin {part:?} gave no credentials: install it");
-        assert!(error.starts_with(&expected), "{error}");
-        assert_eq!(out(&output), "");
-        assert!(headers.is_empty(), "{headers:?}");
-    }
-}

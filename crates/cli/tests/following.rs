@@ -209,24 +209,3 @@ fn a_watched_list_shows_what_is_there_then_each_change_and_outlives_a_watch_that
         "{asked:?}"
     );
 }
-
-#[test]
-fn a_watched_list_of_names_has_a_line_for_each_change_and_no_header() {
-    let (write, texts) = channel();
-    let texts = Queue::of(vec![texts]);
-    let server = serve(move |request| {
-        if request.target.contains("watch=true") {
-            return Answer::Texts(texts.next().unwrap());
-        }
-        let items = [labelled("demo", "Stopped", 4)];
-        Answer::Object(json!({"metadata": {"resourceVersion": "5"}, "items": items}))
-    });
-    let (mut child, mut shown) = started(&["list", "-w", "-o", "name", "-n", NAMESPACE, "--server", &server]);
-    let name = "workspace.workspaces.jupyter.org/demo";
-    assert_eq!(shown.next().unwrap().unwrap(), name);
-    let event = json!({"type": "MODIFIED", "object": labelled("demo", "Running", 6)});
-    write.send(format!("{event}\n")).unwrap();
-    assert_eq!(shown.next().unwrap().unwrap(), name);
-    child.kill().unwrap();
-    child.wait().unwrap();
-}

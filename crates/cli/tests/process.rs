@@ -5,8 +5,6 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::json;
-
 pub(crate) fn plugin() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-workspace"));
     command
@@ -81,98 +79,6 @@ fn names_of_files_control_neither_the_terminal_nor_the_ci_system() {
             "{error:?}"
         );
     }
-}
-
-#[test]
-fn a_wrong_command_line_says_what_is_expected_before_a_cluster_is_asked() {
-    let folder = env!("CARGO_MANIFEST_DIR");
-    let time = "expected a time with date and zone, such as 2026-12-31T18:00:00Z";
-    let units = "with the units s, m or h, such as 90s, 5m or 1h30m; 7 days is 168h";
-    for (words, code, part) in [
-        (&["share", "demo"][..], 2, "share names no subject: add --user"),
-        (&["unshare", "demo"], 2, "unshare names no subject"),
-        (
-            &["share", "demo", "--user", "b", "--until", "2001-01-01T00:00:00Z"],
-            2,
-            "is in the past",
-        ),
-        (
-            &["share", "demo", "--until", "tomorrow"],
-            2,
-            &format!("'tomorrow' for '--until <TIME>': {time}"),
-        ),
-        (
-            &["share", "demo", "--until", "2026-12-31"],
-            2,
-            &format!("'2026-12-31' for '--until <TIME>': {time}"),
-        ),
-        (&["share", "demo", "--for", "7d"], 2, units),
-        (&["set", "demo", "--idle", "90"], 2, &format!("{units}; or never")),
-        (
-            &["explain", "demo", "other"],
-            2,
-            "one workspace at a time, not demo and other.",
-        ),
-        (
-            &["delete", "demo", "-o", "json"],
-            2,
-            "delete prints names at most",
-        ),
-        (
-            &["template", "compare", folder, "none"],
-            2,
-            "is a folder: name a file with one WorkspaceTemplate",
-        ),
-        (
-            &["template", "compare", "none.yaml", "none"],
-            1,
-            "none.yaml cannot be read: No such file",
-        ),
-        (
-            &["template", "compare", "none", "none.yaml"],
-            1,
-            "none.yaml cannot be read: No such file",
-        ),
-        (
-            &["template", "compare", "old", "new"],
-            1,
-            "no file is called \"old\" or \"new\", so the cluster is asked for a template of that name: ",
-        ),
-    ] {
-        let output = run(words);
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert!(text.contains(part), "{words:?}: {text}");
-        assert_eq!(output.status.code(), Some(code), "{words:?}: {text}");
-        assert_eq!(
-            text.contains("kubeconfig"),
-            words.ends_with(&["old", "new"]),
-            "{words:?}: {text}"
-        );
-    }
-}
-
-#[test]
-fn the_help_documents_the_codes_of_problems_in_files() {
-    let empty = std::env::temp_dir().join(format!("cli-process-empty-{}.yaml", std::process::id()));
-    std::fs::write(&empty, "").unwrap();
-    let path = empty.to_str().unwrap();
-    let help = out(&run(&["--help"]));
-    for (words, code, part) in [
-        (
-            &["lint", path][..],
-            3,
-            "explain, lint, template compare or version found a problem",
-        ),
-        (&["lint", "/nonexistent"], 1, "a file cannot be read"),
-    ] {
-        assert_eq!(run(words).status.code(), Some(code), "{words:?}");
-        let line = help
-            .lines()
-            .find(|line| line.starts_with(&format!("  {code}  ")))
-            .unwrap();
-        assert!(line.contains(part), "{line}");
-    }
-    std::fs::remove_file(empty).unwrap();
 }
 
 #[test]
@@ -301,44 +207,4 @@ fn colours_are_left_out_without_a_terminal_and_with_no_color() {
     assert!(help(&[("CLICOLOR_FORCE", "1")]), "the test would not see colours");
     assert!(!help(&[]));
     assert!(!help(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")]));
-}
-
-#[test]
-fn completion_scripts_know_the_commands() {
-    for shell in ["bash", "zsh", "fish"] {
-        let script = out(&run(&["completion", shell]));
-        for word in ["explain", "template", "kubectl-workspace"] {
-            assert!(script.contains(word), "{shell}: {word}");
-        }
-    }
-}
-
-#[test]
-fn candidates_end_with_cobras_directive() {
-    let words = |words: &[&str]| out(&run(&[&["__complete"], words].concat()));
-    assert_eq!(words(&["sta"]), "start\n:4\n");
-    assert_eq!(words(&["list", "-o", "w"]), "wide\n:4\n");
-    assert_eq!(words(&["lint", ""]), ":0\n");
-    assert_eq!(words(&["stop", "--wa"]), "--wait\n:4\n");
-    // Without a cluster there are no names.
-    assert_eq!(words(&["stop", ""]), ":4\n");
-}
-
-#[test]
-fn contexts_of_the_kubeconfig_are_candidates() {
-    let file = std::env::temp_dir().join(format!("cli-process-{}", std::process::id()));
-    let config = json!({
-        "apiVersion": "v1", "kind": "Config",
-        "contexts": [{"name": "blue", "context": {"cluster": "c", "user": "u"}}, {"name": "green", "context": {"cluster": "c", "user": "u"}}],
-    });
-    std::fs::write(&file, config.to_string()).unwrap();
-    let output = run(&[
-        "__complete",
-        "--kubeconfig",
-        file.to_str().unwrap(),
-        "--context",
-        "b",
-    ]);
-    std::fs::remove_file(file).unwrap();
-    assert_eq!(out(&output), "blue\n:4\n");
 }

@@ -15,16 +15,10 @@ use serde_json::{Value, json};
 #[derive(Default)]
 struct State {
     warning: Option<String>,
-    refusal: Option<(u16, String)>,
     tells_nobody_who_they_are: bool,
     watch_failure: Option<Value>,
     created: Option<(String, Value)>,
-    events: Vec<Event>,
-}
-
-enum Event {
-    Status(Value),
-    Deleted,
+    events: Vec<Value>,
 }
 
 /// Clones share their state.
@@ -36,16 +30,6 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn with_warning(self, header: &str) -> Self {
         self.state.lock().unwrap().warning = Some(header.to_owned());
-        self
-    }
-
-    pub(crate) fn refusing(self, status: &Value) -> Self {
-        let code = status["code"].as_u64().unwrap();
-        self.answering(u16::try_from(code).unwrap(), &status.to_string())
-    }
-
-    pub(crate) fn answering(self, code: u16, body: &str) -> Self {
-        self.state.lock().unwrap().refusal = Some((code, body.to_owned()));
         self
     }
 
@@ -64,12 +48,12 @@ impl Server {
 
     /// A state that the workspace takes after its creation.
     pub(crate) fn state(&self, status: Value) {
-        self.state.lock().unwrap().events.push(Event::Status(status));
+        self.state.lock().unwrap().events.push(status);
     }
 
-    /// The workspace goes away.
+    /// The workspace is deleted after its creation.
     pub(crate) fn deleted(&self) {
-        self.state.lock().unwrap().events.push(Event::Deleted);
+        self.state(Value::Null);
     }
 
     /// URI and body of the creation.
@@ -102,9 +86,6 @@ impl Server {
         if head.method == Method::POST {
             let body: Value = serde_json::from_slice(&bytes).unwrap();
             state.created = Some((head.uri.to_string(), body));
-            if let Some((code, text)) = &state.refusal {
-                return respond(*code, None, text);
-            }
             return respond(
                 201,
                 state.warning.as_deref(),
@@ -126,9 +107,9 @@ impl Server {
         let lines: Vec<_> = state
             .events
             .iter()
-            .map(|event| match event {
-                Event::Status(status) => json!({"type": "MODIFIED", "object": object(&state, status)}),
-                Event::Deleted => json!({"type": "DELETED", "object": object(&state, &Value::Null)}),
+            .map(|status| {
+                let type_ = if status.is_null() { "DELETED" } else { "MODIFIED" };
+                json!({"type": type_, "object": object(&state, status)})
             })
             .map(|event| Ok(hyper::body::Frame::data(Bytes::from(format!("{event}\n")))))
             .collect();

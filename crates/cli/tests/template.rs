@@ -64,27 +64,6 @@ fn bounded(name: &str, max: &str) -> WorkspaceTemplate {
     object
 }
 
-#[tokio::test]
-async fn two_files_are_compared_without_a_cluster() {
-    let files = [
-        ("old.yaml", yaml(&template("old"))),
-        ("new.yaml", yaml(&bounded("new", "1"))),
-    ];
-    let folder = Folder::with("compare", &files);
-    let (old, new) = (folder.path("old.yaml"), folder.path("new.yaml"));
-    let ran = offline(&format!("template compare {old} {new}")).await;
-    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
-    assert_eq!(
-        ran.out,
-        "spec.displayName was old, is new\nspec.resourceBounds.cpu.max was 2, is 1 (allows less)\n"
-    );
-    assert!(ran.err.starts_with("No workspaces were judged"), "{}", ran.err);
-    assert_eq!(
-        offline(&format!("template compare {old} {old}")).await.out,
-        "Nothing differs.\n"
-    );
-}
-
 fn using(name: &str, template: &str, cpu: &str) -> Workspace {
     let mut object = serde_json::to_value(workspace(name)).unwrap();
     object["spec"]["templateRef"] = json!(template);
@@ -180,53 +159,6 @@ async fn lint_writes_reports_for_people_and_machines() {
 }
 
 #[tokio::test]
-async fn lint_names_unknown_fields_wrong_types_and_broken_rules_and_a_path_without_any_object() {
-    let head = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: My_Lab}\n";
-    let wrong = format!("{head}spec:\n  displayName: d\n  colour: red\n  image: 'a b'\n  port: 80\n");
-    let unreadable = format!("{head}spec:\n  displayName: d\n  env: [{{name: A, value: 1}}]\n");
-    let files = [
-        ("w.yaml", wrong),
-        ("type.yaml", unreadable),
-        ("empty.yaml", String::new()),
-        ("comment.yaml", "# nothing\n---\n".to_owned()),
-        ("list.yaml", "{apiVersion: v1, kind: List, items: []}".to_owned()),
-    ];
-    let folder = Folder::with("lint-all", &files);
-    let ran = offline(&format!("lint {}", folder.path("w.yaml"))).await;
-    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
-    for part in [
-        "metadata.name: \"My_Lab\" is not a valid name",
-        "spec.colour: is an unknown field",
-        "spec.image: \"a b\"",
-        "spec.port: ",
-    ] {
-        assert_eq!(ran.out.matches(part).count(), 1, "{part}: {}", ran.out);
-    }
-    let ran = offline(&format!("lint {}", folder.path("type.yaml"))).await;
-    assert_eq!(ran.code(), exit_code::NOT_AS_WANTED);
-    let expected = ":6:19: Workspace My_Lab: spec.env[0].value: invalid type: integer `1`, expected a string";
-    assert!(ran.out.contains(expected), "{}", ran.out);
-    for name in ["empty.yaml", "comment.yaml"] {
-        let path = folder.path(name);
-        let ran = offline(&format!("lint {path}")).await;
-        assert_eq!(ran.code(), exit_code::NOT_AS_WANTED, "{name}");
-        assert_eq!(
-            ran.out,
-            format!("{path}:1:1: YAML: holds no object: write a manifest, or leave this path out\n")
-        );
-    }
-    // A list may be empty, and a folder may have empty files beside others.
-    assert_eq!(
-        offline(&format!("lint {}", folder.path("list.yaml")))
-            .await
-            .code(),
-        0
-    );
-    let ran = offline(&format!("lint {}", folder.0.display())).await;
-    assert!(!ran.out.contains("holds no object"), "{}", ran.out);
-}
-
-#[tokio::test]
 async fn a_template_is_explained_for_a_namespace() {
     let (server, client) = ApiServer::start();
     let mut object = template("production");
@@ -278,70 +210,4 @@ async fn a_template_is_explained_for_a_namespace() {
         "{}",
         wrong.error()
     );
-}
-
-#[tokio::test]
-async fn objects_come_out_in_each_format_wherever_they_do() {
-    let (server, client) = ApiServer::start();
-    server.put(&in_phase("a", "Stopped", "Stopped"));
-    server.put(&in_phase("b", "Running", "Running"));
-    server.put(&template("t"));
-    let name = "workspace.workspaces.jupyter.org/a";
-    for (line, place, expected) in [
-        ("list -o json", "/items/1/metadata/name", "b"),
-        ("start a -o json", "/spec/desiredStatus", "Running"),
-        ("stop a b -o json", "/items/1/spec/desiredStatus", "Stopped"),
-        ("set a --image uv -o json", "/spec/image", "uv"),
-        ("share a --user bob -o json", "/spec/subjects/0/name", "bob"),
-        ("shares -o json", "/items/0/spec/workspaceRef", "a"),
-        ("create c --image uv -o json", "/metadata/name", "c"),
-    ] {
-        let ran = run(&client, line).await;
-        let shown: Value = serde_json::from_str(&ran.out).unwrap();
-        assert_eq!(
-            shown.pointer(place),
-            Some(&json!(expected)),
-            "{line}: {}",
-            ran.out
-        );
-    }
-    for (line, expected) in [
-        ("stop a -o name", format!("{name}\n")),
-        ("set a --image uv -o name", format!("{name}\n")),
-        (
-            "template list -o name",
-            "workspacetemplate.workspaces.jupyter.org/t\n".to_owned(),
-        ),
-        (
-            "template show t -o name",
-            "workspacetemplate.workspaces.jupyter.org/t\n".to_owned(),
-        ),
-    ] {
-        let ran = run(&client, line).await;
-        assert_eq!(ran.out, expected, "{line}: {:?}", ran.outcome);
-    }
-    let refused = run(&client, "restart b --yes -o json").await;
-    assert_eq!(
-        (refused.code(), refused.out.as_str()),
-        (exit_code::NOT_AS_WANTED, "")
-    );
-    for (line, columns) in [
-        ("shares -o wide", "CREATED BY   NOTE"),
-        ("template list -o wide", "IN USE BY   DESCRIPTION"),
-        ("list -o wide", "TEMPLATE   OWNER   MESSAGE"),
-    ] {
-        let out = run(&client, line).await.out;
-        let header = out
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ");
-        let columns = columns.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(header.ends_with(&columns), "{line}: {out}");
-    }
-    let refused = run(&client, "delete a --yes -o json").await;
-    assert_eq!(refused.code(), exit_code::USAGE);
-    assert!(server.get::<Workspace>(Some(NAMESPACE), "a").is_some());
 }

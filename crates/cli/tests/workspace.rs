@@ -324,15 +324,6 @@ async fn waiting_ends_when_the_workspace_is_as_wanted() {
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_wait_that_times_out_has_its_own_code() {
-    let (server, client) = ApiServer::start();
-    server.put(&in_phase("demo", "Stopped", "Stopped"));
-    let ran = run(&client, "start demo --wait --timeout 1m").await;
-    assert_eq!(ran.code(), exit_code::TIMED_OUT);
-    assert!(ran.error().starts_with("timed out after 60s"), "{}", ran.error());
-}
-
 #[tokio::test]
 async fn the_url_is_printed_only_of_an_available_workspace() {
     let (server, client) = ApiServer::start();
@@ -410,26 +401,4 @@ async fn refusals_and_lost_connections_have_code_one_and_say_why() {
         "{}",
         ran.error()
     );
-}
-
-#[tokio::test]
-async fn a_closed_pipe_is_distinguished_from_other_failures() {
-    struct Closed;
-    impl std::io::Write for Closed {
-        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(std::io::ErrorKind::BrokenPipe.into())
-        }
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let (server, client) = ApiServer::start();
-    server.put(&in_phase("demo", "Running", "Running"));
-    let (mut out, mut err) = (Closed, Vec::new());
-    let mut console = Console::new(&mut out, &mut err, None);
-    let cli = Cli::parse_from(["kubectl-workspace", "list"]);
-    let failure = workspace_with(&Cluster::new(client, NAMESPACE), &cli, &mut console)
-        .await
-        .unwrap_err();
-    assert!(failure.is_closed_pipe());
 }

@@ -315,30 +315,4 @@ mod tests {
             [record("run_started", "a", ""), record("run_started", "b", "")]
         );
     }
-
-    #[test]
-    fn a_workspace_that_never_ran_stops_without_a_record_and_users_are_named() {
-        let about = testing::identity();
-        let meta: ObjectMeta = serde_json::from_value(json!({"annotations": {
-            names::CREATED_BY: "alice", names::LAST_UPDATED_BY: "bob",
-        }}))
-        .unwrap();
-        let paper = Paper::default();
-        let audit = Audit::default();
-        let writer = audit.open(paper.clone(), Counters::default());
-        audit.stored(&about, (&Users::of(&meta), None), None, &stopped(&Value::Null));
-        audit.deleted(&about, &Users::of(&meta), None);
-        drop(writer);
-        let text = paper.text();
-        let events: Vec<_> = text.lines().filter(|line| line.contains("\"uid\"")).collect();
-        assert_eq!(events.len(), 1, "{text}");
-        for part in [
-            "deleted",
-            "\"owner\":\"alice\"",
-            "\"lastUpdatedBy\":\"bob\"",
-            "\"runID\":\"\"",
-        ] {
-            assert!(events[0].contains(part), "{part}: {text}");
-        }
-    }
 }

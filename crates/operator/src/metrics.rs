@@ -282,20 +282,4 @@ mod tests {
         let text = text_of(&metrics, workspaces(&[]), true);
         testkit::documented::assert_documented(&text, "jupyter_k8s_operator_");
     }
-
-    #[test]
-    fn steps_and_errors_are_named() {
-        let metrics = Metrics::default();
-        metrics.step("apply", Duration::from_millis(3));
-        metrics.error("apply", "Conflict".to_owned());
-        let text = text_of(&metrics, workspaces(&[]), false);
-        assert!(
-            text.contains("reconcile_step_duration_seconds_count{step=\"apply\"} 1"),
-            "{text}"
-        );
-        assert!(
-            text.contains("reconcile_errors_total{step=\"apply\",reason=\"Conflict\"} 1"),
-            "{text}"
-        );
-    }
 }

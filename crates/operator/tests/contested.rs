@@ -76,19 +76,3 @@ async fn a_contested_child_costs_a_few_writes_a_minute_and_the_status_names_the_
     })
     .await;
 }
-
-#[tokio::test(start_paused = true)]
-async fn an_occasional_external_change_is_corrected_at_once() {
-    let mut stage = Stage::with_running_demo().await;
-    for _ in 0..10 {
-        let writes = contest::<Service>(&mut stage, 0, |_| ()).await;
-        assert_eq!(writes, 0);
-        stage.server.edit::<Service>(Some(NAMESPACE), CHILD, |child| {
-            child["spec"]["selector"]["app"] = json!("other");
-        });
-        stage.reconcile().await.unwrap();
-        assert_eq!(degraded(&stage), None);
-        assert_eq!(stage.writes(), ["PATCH services/workspace-demo"]);
-        tokio::time::advance(Duration::from_secs(40)).await;
-    }
-}

@@ -2,7 +2,7 @@
 
 use api::{
     Workspace,
-    condition::{self, DEGRADED, reason},
+    condition::reason,
     names,
     workspace::{DesiredStatus, Phase},
 };
@@ -10,7 +10,6 @@ use k8s_openapi::api::{
     core::v1::{PersistentVolumeClaim, Pod},
     events::v1::Event,
 };
-use kube::ResourceExt as _;
 use serde_json::json;
 use testkit::objects::{NAMESPACE, OWNER};
 
@@ -35,72 +34,6 @@ async fn with_volume() -> Stage {
     stage.reconcile().await.unwrap();
     stage.server.take_calls();
     stage
-}
-
-fn degraded(stage: &Stage) -> Option<String> {
-    let status = stage.status();
-    condition::find(&status.conditions, DEGRADED)
-        .filter(|it| it.status == "True")
-        .map(|it| it.reason.clone())
-}
-
-fn reported(stage: &Stage, reason: &str) -> usize {
-    stage.events().iter().filter(|it| *it == reason).count()
-}
-
-#[tokio::test]
-async fn a_disk_deleted_under_a_pod_is_reported_and_so_is_the_empty_one_that_follows() {
-    for operators in 1..3 {
-        let mut stage = with_volume().await;
-        let first = stage.child::<Claim>().unwrap().uid();
-        delete_disk(&stage);
-        for _ in 0..3 {
-            stage.reconcile().await.unwrap();
-        }
-        assert_eq!(degraded(&stage).as_deref(), Some(reason::VOLUME_TERMINATING));
-        assert_eq!(stage.status().phase, Some(Phase::Running), "what runs goes on");
-        assert_eq!(reported(&stage, reason::VOLUME_TERMINATING), 1);
-        stage.set(DesiredStatus::Stopped);
-        stage.reconcile().await.unwrap();
-        stage.cluster();
-        stage.end_pods();
-        stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
-        if operators == 2 {
-            stage.replace_operator(None);
-        }
-        stage.reconcile().await.unwrap();
-        assert_eq!(stage.status().phase, Some(Phase::Stopped));
-        assert_ne!(stage.child::<Claim>().unwrap().uid(), first);
-        assert_eq!(
-            reported(&stage, reason::VOLUME_REPLACED),
-            1,
-            "{:?}",
-            stage.events()
-        );
-        let events = stage.all::<Event>();
-        let mut events = events.iter();
-        let event = events.find(|event| event.reason.as_deref() == Some(reason::VOLUME_REPLACED));
-        let note = event.unwrap().note.as_ref().unwrap();
-        assert!(note.contains("pv-1") && note.contains("empty"), "{note}");
-        stage.set(DesiredStatus::Running);
-        stage.reconcile().await.unwrap();
-        stage.cluster();
-        stage.get_ready();
-        stage.reconcile().await.unwrap();
-        let message = stage.status().message.unwrap();
-        assert!(message.contains("new, empty one"), "{message}");
-        assert_eq!(
-            (degraded(&stage), reported(&stage, reason::VOLUME_REPLACED)),
-            (None, 1)
-        );
-        stage.set(DesiredStatus::Stopped);
-        stage.reconcile().await.unwrap();
-        stage.cluster();
-        stage.end_pods();
-        stage.reconcile().await.unwrap();
-        let message = stage.status().message.unwrap();
-        assert!(message.contains("the disk is kept"), "{message}");
-    }
 }
 
 #[tokio::test]
@@ -132,22 +65,6 @@ async fn a_terminating_disk_is_released_only_by_an_explicit_restart_or_stop() {
 }
 
 #[tokio::test]
-async fn a_disk_restored_from_its_earlier_volume_is_not_reported_as_lost() {
-    let mut stage = with_volume().await;
-    stage.stop().await;
-    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
-        claim["metadata"]["uid"] = json!("made-anew");
-    });
-    stage.reconcile().await.unwrap();
-    assert_eq!(reported(&stage, reason::VOLUME_REPLACED), 0);
-    let disk = stage.status().disk.unwrap();
-    assert_eq!(
-        (disk.claim_uid.as_str(), disk.replaces_deleted),
-        ("made-anew", false)
-    );
-}
-
-#[tokio::test]
 async fn a_run_in_which_nothing_has_started_takes_a_change_at_once() {
     let mut stage = Stage::with_demo();
     stage.edit_spec(|spec| spec["image"] = json!("example.com/typo:1"));
@@ -172,21 +89,6 @@ async fn a_run_in_which_nothing_has_started_takes_a_change_at_once() {
     stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Running));
     assert!(stage.status().started_at.is_some());
-}
-
-#[tokio::test]
-async fn a_requested_restart_is_not_reported_as_an_external_change() {
-    let mut stage = Stage::with_running_demo().await;
-    stage.edit_spec(|spec| {
-        spec["updatePolicy"] = json!("Always");
-        spec["port"] = json!(9000);
-    });
-    for _ in 0..3 {
-        stage.reconcile().await.unwrap();
-        stage.cluster();
-        stage.end_pods();
-    }
-    assert_eq!(reported(&stage, reason::POD_LOST), 0);
 }
 
 #[tokio::test]

@@ -1,21 +1,14 @@
 //! Conflicts, throttling, failures and refusals of the API server, and objects that do not parse.
 
-use std::convert::Infallible;
-
 use api::{
     Workspace,
     condition::{self, VALID, reason},
     workspace::Phase,
 };
-use futures::{StreamExt as _, stream};
 use http::Method;
 use k8s_openapi::api::{core::v1::PersistentVolumeClaim, core::v1::Pod};
-use kube::runtime::{
-    controller::{Action, Config, applier},
-    reflector::ObjectRef,
-};
 use operator::{
-    reconcile::{Error, error_policy, reconcile},
+    reconcile::{Error, error_policy},
     status::events,
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
@@ -67,15 +60,6 @@ async fn no_pod_is_reported_as_gone_while_pods_cannot_be_read() {
     assert_eq!(stage.status().phase, Some(Phase::Stopping));
     stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
-}
-
-#[tokio::test]
-async fn an_event_that_cannot_be_written_fails_nothing() {
-    let mut stage = Stage::with_demo();
-    stage.fail(Method::POST, "events", 500, "not now", 1);
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(lost_events(&stage), ["InternalError 1"]);
 }
 
 /// Lets the operator write Events beside reconciles, until the end of the process.
@@ -167,107 +151,6 @@ async fn a_workspace_waits_longer_after_each_of_its_failures_up_to_a_minute_and_
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_failing_workspace_does_not_hold_up_another_and_recovers_by_itself() {
-    let mut stage = Stage::with_demo();
-    stage.server.put(&objects::workspace("other"));
-    stage.fail(
-        Method::PATCH,
-        "persistentvolumeclaims/workspace-demo",
-        500,
-        "not now",
-        5,
-    );
-    stage.sync();
-    let triggers = ["demo", "other"].map(|name| Ok::<_, Infallible>(ObjectRef::new(name).within(NAMESPACE)));
-    let queue = stream::iter(triggers).chain(stream::pending());
-    let reconcile = |object, context| Box::pin(reconcile(object, context));
-    let stores = stage.context.stores.clone();
-    let config = Config::default().concurrency(1);
-    let reconciles = applier(
-        reconcile,
-        error_policy,
-        stage.context.clone(),
-        stores.workspaces,
-        queue,
-        config,
-    );
-    let mut order = Vec::new();
-    let mut reconciles = std::pin::pin!(reconciles);
-    while !order.contains(&"demo".to_owned()) {
-        if let Ok((workspace, _)) = reconciles.next().await.unwrap() {
-            order.push(workspace.name);
-        }
-    }
-    assert_eq!(order, ["other", "demo"]);
-    assert_eq!(stage.all::<Pod>().len(), 2);
-}
-
-#[tokio::test]
-async fn a_quota_is_reported_and_the_workspace_starts_when_it_is_raised() {
-    let mut stage = Stage::with_demo();
-    let message = "persistentvolumeclaims \"workspace-demo\" is forbidden: exceeded quota: small";
-    stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 2);
-    let action = stage.reconcile().await.unwrap();
-    assert_ne!(
-        action,
-        Action::await_change(),
-        "nothing tells us when a quota is raised"
-    );
-    let status = stage.status();
-    assert_eq!(
-        (status.phase, status.reason.as_deref()),
-        (Some(Phase::Failed), Some(reason::QUOTA_EXCEEDED))
-    );
-    assert!(status.message.unwrap().contains("exceeded quota: small"));
-    assert!(stage.child::<Pod>().is_none());
-
-    stage.reconcile().await.unwrap();
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(
-        stage.events(),
-        [reason::QUOTA_EXCEEDED, "Starting"],
-        "reported once"
-    );
-}
-
-#[tokio::test]
-async fn a_disk_that_a_quota_refuses_is_made_when_its_owner_asks_for_less() {
-    let mut stage = Stage::with_demo();
-    let message = "persistentvolumeclaims \"workspace-demo\" is forbidden: exceeded quota: small";
-    stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 1);
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(status.reason.as_deref(), Some(reason::QUOTA_EXCEEDED));
-    assert!(status.message.unwrap().contains("Ask for less"));
-    assert_eq!(status.disk, None, "the definition lets the size become less");
-    stage.edit_spec(|spec| spec["storage"]["size"] = json!("50Mi"));
-    stage.reconcile().await.unwrap();
-    let claim = stage.child::<PersistentVolumeClaim>().unwrap();
-    assert_eq!(
-        claim.spec.unwrap().resources.unwrap().requests.unwrap()["storage"].0,
-        "50Mi"
-    );
-    assert_eq!(stage.status().phase, Some(Phase::Starting));
-}
-
-#[tokio::test]
-async fn a_disk_that_cannot_grow_is_reported_and_the_pod_left_alone() {
-    let mut stage = Stage::with_running_demo().await;
-    let message = "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must \
-                   support resize";
-    stage.fail(Method::PATCH, "persistentvolumeclaims", 403, message, 1);
-    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(
-        (status.phase, status.reason.as_deref()),
-        (Some(Phase::Running), Some(reason::VOLUME_RESIZE_FAILED))
-    );
-    assert!(status.endpoint.is_some());
-}
-
 #[tokio::test]
 async fn a_terminating_namespace_is_no_failure_of_the_workspace() {
     let mut stage = Stage::with_demo();
@@ -334,21 +217,4 @@ mod serde_free {
     use kube::core::PartialObjectMeta;
 
     pub(crate) type Any = PartialObjectMeta<Workspace>;
-}
-
-#[tokio::test]
-async fn a_broken_template_is_not_called_absent() {
-    let mut stage = Stage::new();
-    let mut workspace = objects::workspace("demo");
-    workspace.spec.template_ref = Some("broken".to_owned());
-    stage.server.put(&workspace);
-    stage.server.put(&objects::template("broken"));
-    stage
-        .server
-        .edit::<api::WorkspaceTemplate>(None, "broken", |object| {
-            object["spec"]["defaultPort"] = json!("x");
-        });
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().reason.as_deref(), Some(reason::UNREADABLE));
-    assert!(stage.status().message.unwrap().contains("broken"));
 }

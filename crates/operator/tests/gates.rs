@@ -55,33 +55,6 @@ fn is(phase: Phase, reason: &str) -> (Option<Phase>, Option<String>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_gated_pod_is_reported_with_its_gates_its_queue_and_since_when() {
-    let mut stage = stage().await;
-    gate(
-        &stage,
-        &["kueue.x-k8s.io/admission", "example.com/budget"],
-        Some("gpus"),
-    );
-    stage.reconcile().await.unwrap();
-    assert_eq!(reported(&stage), is(Phase::Starting, reason::SCHEDULING_GATED));
-    let message = stage.status().message.unwrap();
-    for text in [
-        "since 2026-01-01T00:00:00Z",
-        "kueue.x-k8s.io/admission, example.com/budget.",
-        "Its queue is \"gpus\" (label kueue.x-k8s.io/queue-name).",
-    ] {
-        assert!(message.contains(text), "{text}: {message}");
-    }
-    gate(&stage, &["example.com/budget"], None);
-    stage.reconcile().await.unwrap();
-    let message = stage.status().message.unwrap();
-    assert!(
-        !message.contains("queue is") && !message.contains("kueue"),
-        "{message}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_gated_pod_fails_by_no_limit_and_has_its_whole_time_once_the_gates_are_removed() {
     for (limit, at_last, grace) in [
         (Value::Null, reason::UNSCHEDULABLE, Duration::from_mins(5)),

@@ -9,10 +9,9 @@ use std::{
 };
 
 use api::{
-    Workspace, condition, names,
+    Workspace, names,
     workspace::{DesiredStatus, Phase, StopRule},
 };
-use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
@@ -169,47 +168,6 @@ async fn an_idle_workspace_is_stopped_after_its_timeout_with_the_reason() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_idle_workspace_is_stopped_although_its_disk_cannot_be_written() {
-    let mut stage = stage().await;
-    let pod = Pod::new();
-    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
-    stage.fail(
-        Method::PATCH,
-        "persistentvolumeclaims/",
-        500,
-        "not now",
-        usize::MAX,
-    );
-    // A new leader knows of the workspace by its reconciles only, and each of them fails.
-    stage.replace_operator(None);
-    stage.set_clock(now);
-    for _ in 0..120 {
-        stage.reconcile().await.unwrap_err();
-        ask_once(&stage, &pod, Duration::from_secs(7)).await;
-    }
-    assert_eq!(desired(&stage), DesiredStatus::Stopped);
-    assert!(stage.is_ending(), "its pod has to end");
-    assert_eq!(stage.status().phase, Some(Phase::Stopping));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_used_workspace_runs_on_with_few_status_writes() {
-    let mut stage = stage().await;
-    let pod = Pod::new();
-    for _ in 0..30 {
-        pod.is_used(now());
-        ask_for(&mut stage, &pod, MINUTE).await;
-    }
-    assert_eq!(desired(&stage), DesiredStatus::Running);
-    let writes = stage.writes();
-    assert!((10..=31).contains(&writes.len()), "{writes:?}");
-    assert!(
-        writes.iter().all(|write| write == "PATCH workspaces/demo/status"),
-        "{writes:?}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn nothing_is_written_while_nothing_moves() {
     let mut stage = stage().await;
     let pod = Pod::new();
@@ -312,45 +270,6 @@ async fn disabling_the_idle_stop_restarts_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_short_timeout_announces_its_stop_once_a_minute_at_most() {
-    let mut stage = stage().await;
-    stage.edit_spec(|spec| spec["idleShutdown"] = json!({"idleTimeoutInMinutes": 1}));
-    settle(&mut stage).await;
-    stage.server.take_calls();
-    let pod = Pod::new();
-    for _ in 0..60 {
-        pod.is_used(now());
-        ask_for(&mut stage, &pod, Duration::from_secs(10)).await;
-    }
-    assert_eq!(desired(&stage), DesiredStatus::Running);
-    let writes = stage.writes();
-    assert!((5..=11).contains(&writes.len()), "{}: {writes:?}", writes.len());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_workspace_whose_disk_is_deleted_runs_until_a_user_stops_it() {
-    let mut stage = stage().await;
-    let pod = Pod::new();
-    ask_for(&mut stage, &pod, MINUTE * 5).await;
-    stage
-        .server
-        .edit::<PersistentVolumeClaim>(Some(NAMESPACE), CHILD, |claim| {
-            claim["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:06:00Z");
-            claim["metadata"]["finalizers"] = json!(["kubernetes.io/pvc-protection"]);
-        });
-    ask_for(&mut stage, &pod, MINUTE * 30).await;
-    assert_eq!(desired(&stage), DesiredStatus::Running);
-    let status = stage.status();
-    assert_eq!((status.stops_at, status.stops_because), (None, None));
-    let degraded = condition::find(&status.conditions, condition::DEGRADED).unwrap();
-    assert!(
-        degraded.message.contains("not stopped for idleness"),
-        "{}",
-        degraded.message
-    );
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_disk_deleted_an_instant_before_the_stop_is_kept_too() {
     let mut stage = stage().await;
     let pod = Pod::new();
@@ -366,28 +285,4 @@ async fn a_disk_deleted_an_instant_before_the_stop_is_kept_too() {
     let (context, asker, shutdown) = (stage.context.clone(), pod.asker(), CancellationToken::new());
     let _ = tokio::time::timeout(MINUTE * 5, idle::run(&context, &asker, &shutdown)).await;
     assert_eq!(desired(&stage), DesiredStatus::Running);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_that_the_api_server_refuses_is_reported_once_and_retried() {
-    let mut stage = stage().await;
-    let pod = Pod::new();
-    ask_for(&mut stage, &pod, MINUTE * 9).await;
-    stage.fail(
-        Method::PATCH,
-        "workspaces/demo",
-        422,
-        "spec: a rule of another product is broken",
-        3,
-    );
-    ask_for(&mut stage, &pod, MINUTE * 4).await;
-    assert_eq!(desired(&stage), DesiredStatus::Running);
-    let reported: Vec<_> = stage
-        .events()
-        .into_iter()
-        .filter(|it| it == "IdleStopRefused")
-        .collect();
-    assert_eq!(reported.len(), 1, "{:?}", stage.events());
-    ask_for(&mut stage, &pod, MINUTE * 4).await;
-    assert_eq!(desired(&stage), DesiredStatus::Stopped);
 }

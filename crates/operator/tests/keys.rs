@@ -86,27 +86,6 @@ async fn keys_are_deleted_with_the_last_workspace_and_a_foreign_object_of_that_n
     assert_eq!(left, ["elsewhere"]);
 }
 
-#[tokio::test(start_paused = true)]
-async fn keys_that_cannot_be_written_are_tried_again_and_hold_up_no_start() {
-    let mut stage = Stage::with_demo();
-    publish(&stage, "first");
-    stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 2);
-    stage.reconcile().await.unwrap();
-    assert!(stage.writes().iter().any(|write| write.contains("pods")));
-    stage.server.take_calls();
-    assert!(assertion_keys::reconcile(&stage.context).await.is_some());
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), [""; 0], "it was tried a moment ago");
-    tokio::time::advance(LONGEST_WAIT).await;
-    assert!(
-        assertion_keys::reconcile(&stage.context).await.is_some(),
-        "it fails once more"
-    );
-    tokio::time::advance(LONGEST_WAIT).await;
-    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
-    assert_eq!(copies(&stage).len(), 1);
-}
-
 #[tokio::test]
 async fn a_missing_object_of_the_gateway_removes_no_keys() {
     let mut stage = Stage::with_demo();
@@ -209,39 +188,4 @@ async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
     tokio::time::advance(LONGEST_WAIT).await;
     stage.reconcile().await.unwrap();
     assert!(stage.writes().iter().any(|write| write.contains("pods")));
-}
-
-#[tokio::test]
-async fn a_restarted_operator_without_the_gateway_s_object_removes_no_keys() {
-    let mut stage = Stage::with_demo();
-    publish(&stage, "first");
-    assertion_keys::renew(&stage.context).await.unwrap();
-    stage.reconcile().await.unwrap();
-    let before = copies(&stage);
-    stage.replace_operator(None);
-    stage.sync();
-    stage.context.keys.listed(&before);
-    assertion_keys::renew(&stage.context).await.unwrap();
-    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
-    stage.reconcile().await.unwrap();
-    assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "first");
-    publish(&stage, "second");
-    assertion_keys::reconcile(&stage.context).await;
-    assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "second");
-}
-
-#[tokio::test(start_paused = true)]
-async fn keys_that_could_not_be_deleted_are_deleted_later() {
-    let mut stage = Stage::with_demo();
-    publish(&stage, "first");
-    assertion_keys::renew(&stage.context).await.unwrap();
-    stage.sync();
-    assertion_keys::reconcile(&stage.context).await;
-    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    stage.sync();
-    stage.fail(http::Method::DELETE, "configmaps", 500, "not now", 1);
-    assert!(assertion_keys::reconcile(&stage.context).await.is_some());
-    assert_eq!(copies(&stage).len(), 1);
-    assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
-    assert!(copies(&stage).is_empty());
 }

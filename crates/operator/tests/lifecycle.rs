@@ -94,32 +94,6 @@ async fn a_resume_waits_for_the_last_pod_and_is_a_new_run_on_the_same_disk() {
 }
 
 #[tokio::test]
-async fn a_change_while_running_is_a_pending_update_and_takes_effect_at_the_next_start() {
-    let mut stage = Stage::with_running_demo().await;
-    let before = stage.child::<Pod>().unwrap();
-    stage.edit_spec(|spec| spec["image"] = json!("example.com/other:1"));
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status"]);
-    assert_eq!(stage.child::<Pod>().unwrap(), before);
-    assert_eq!(stage.status().pending_update, ["spec.image"]);
-    assert_eq!(stage.status().phase, Some(Phase::Running));
-
-    stop(&stage);
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    stage.end_pods();
-    stage.reconcile().await.unwrap();
-    start(&stage);
-    stage.reconcile().await.unwrap();
-    let pod = stage.child::<Pod>().unwrap();
-    assert_eq!(
-        pod.spec.unwrap().containers[0].image.as_deref(),
-        Some("example.com/other:1")
-    );
-    assert_eq!(stage.status().pending_update, Vec::<String>::new());
-}
-
-#[tokio::test]
 async fn a_disk_grows_in_place() {
     let mut stage = Stage::with_running_demo().await;
     stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));

@@ -1,10 +1,6 @@
 //! Many workspaces start or stop: writes that make progress have priority, and nothing is lost.
 
-use api::{
-    WorkspaceStatus,
-    condition::{self, STOPPED},
-    workspace::Phase,
-};
+use api::{WorkspaceStatus, workspace::Phase};
 use k8s_openapi::api::core::v1::Pod;
 use operator::{context::Context, status::debounce::LOAD_THRESHOLD};
 use serde_json::json;
@@ -55,54 +51,6 @@ async fn under_load_a_start_and_a_stop_have_one_status_each() {
     assert_eq!(statuses(&stage), 1);
     assert_eq!(stage.status().phase, Some(Phase::Stopped));
     assert_eq!(stage.events(), ["Ready", "Stopped"]);
-}
-
-#[tokio::test]
-async fn a_start_with_a_delayed_status_is_ended_like_any_other() {
-    let mut stage = Stage::with_running_demo().await;
-    let context = stage.context.clone();
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Stopped"));
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    stage.end_pods();
-    stage.reconcile().await.unwrap();
-    assert!(condition::holds(&stage.status().conditions, STOPPED));
-    add_load(&context);
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    // Its start was not reported, and it is stopped again: the status is of before, and proves nothing.
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Stopped"));
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    stage.server.take_calls();
-    stage.end_pods();
-    stage.reconcile().await.unwrap();
-    let calls = stage.server.take_calls();
-    assert!(
-        calls
-            .iter()
-            .any(|call| call.path.ends_with("/pods/workspace-demo")),
-        "made sure of"
-    );
-    assert_eq!(stage.status().phase, Some(Phase::Stopped));
-    assert!(stage.all::<Pod>().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn under_load_a_lasting_state_is_written_after_the_delay() {
-    let mut stage = Stage::with_demo();
-    let context = stage.context.clone();
-    add_load(&context);
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    stage.reconcile().await.unwrap();
-    assert_eq!(statuses(&stage), 0);
-    tokio::time::sleep(operator::status::debounce::DELAY).await;
-    stage.reconcile().await.unwrap();
-    assert_eq!(statuses(&stage), 1);
-    assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(stage.events(), ["Starting"]);
 }
 
 #[tokio::test]

@@ -26,7 +26,6 @@ mod protection;
 mod races;
 mod required_template;
 mod restarts;
-mod retried;
 mod routing;
 mod settled;
 mod sharing;

@@ -4,31 +4,17 @@ use api::{
     Workspace, WorkspaceManager,
     condition::{self, READY, VALID, reason},
     names,
-    workspace::{DesiredStatus, Phase},
+    workspace::Phase,
 };
-use k8s_openapi::api::{
-    core::v1::{Pod, Service},
-    networking::v1::Ingress,
-};
+use k8s_openapi::api::networking::v1::Ingress;
 use operator::controllers::{catalog, catalog::CatalogState};
 use serde_json::{Value, json};
-use testkit::objects::{self, NAMESPACE};
+use testkit::objects::{self};
 
 use crate::{
     routing::{custom, degraded, routed, see},
     stage::Stage,
 };
-
-fn workspace(stage: &Stage, name: &str) -> Workspace {
-    stage.server.get(Some(NAMESPACE), name).unwrap()
-}
-
-fn child_of<K>(stage: &Stage, name: &str) -> Option<K>
-where
-    K: kube::Resource<DynamicType = ()> + serde::de::DeserializeOwned,
-{
-    stage.server.get(Some(NAMESPACE), &format!("workspace-{name}"))
-}
 
 /// The condition `Valid` of a workspace: whether it holds, its reason and its message.
 fn valid(workspace: &Workspace) -> (bool, String, String) {
@@ -94,85 +80,6 @@ async fn with_several_default_managers_what_runs_keeps_its_manager_its_route_and
     assert!(valid(&stage.workspace()).0);
     assert_eq!(stage.child::<Ingress>(), Some(main));
     assert_eq!(stage.child_pod(), pod);
-}
-
-#[tokio::test]
-async fn with_several_default_managers_only_workspaces_that_name_one_start() {
-    let mut stage = ambiguous().await;
-    let mut named = objects::workspace("named");
-    named.spec.manager_ref = Some("second".to_owned());
-    stage.server.put(&named);
-    stage.server.put(&objects::workspace("late"));
-    stage.set(DesiredStatus::Stopped);
-    stage.reconcile().await.unwrap();
-    assert_eq!(
-        stage.child::<Ingress>(),
-        None,
-        "a stop deletes the route, whichever manager requested it"
-    );
-    see(&stage);
-    stage.cluster();
-    stage.end_pods();
-    for name in ["demo", "late", "named"] {
-        stage.sync();
-        stage.reconcile_unsynced(name).await.unwrap();
-    }
-    let status = stage.status();
-    assert_eq!(
-        (status.phase, status.reason.as_deref()),
-        (Some(Phase::Stopped), Some(reason::MANAGER_AMBIGUOUS)),
-        "it says why it would not start"
-    );
-    let late = workspace(&stage, "late");
-    assert_eq!(valid(&late).1, reason::MANAGER_AMBIGUOUS);
-    assert_eq!(late.status.unwrap().phase, Some(Phase::Invalid));
-    assert!(child_of::<Service>(&stage, "late").is_none());
-    assert!(child_of::<Pod>(&stage, "late").is_none());
-    assert!(child_of::<Pod>(&stage, "named").is_some());
-
-    stage.set(DesiredStatus::Running);
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Invalid));
-    assert!(stage.is_ending());
-    make_default(&stage, "main", "false");
-    for name in ["demo", "late"] {
-        stage.sync();
-        stage.reconcile_unsynced(name).await.unwrap();
-        let status = workspace(&stage, name).status.unwrap();
-        assert_eq!(status.phase, Some(Phase::Starting), "{name}");
-        assert_eq!(
-            status.resolved.unwrap().manager.as_deref(),
-            Some("second"),
-            "{name}"
-        );
-    }
-}
-
-#[tokio::test]
-async fn when_the_other_default_manager_is_the_one_that_stays_the_route_moves_and_the_pod_runs_on() {
-    let mut stage = ambiguous().await;
-    stage.reconcile().await.unwrap();
-    let pod = stage.child_pod();
-    let hosts = |stage: &Stage| json!(stage.child::<Ingress>().unwrap().spec)["rules"][0]["host"].clone();
-    assert!(
-        hosts(&stage).as_str().unwrap().ends_with(".custom.localhost"),
-        "{}",
-        hosts(&stage)
-    );
-    make_default(&stage, "main", "false");
-    stage.reconcile().await.unwrap();
-    see(&stage);
-    assert!(
-        hosts(&stage).as_str().unwrap().ends_with(".second.localhost"),
-        "{}",
-        hosts(&stage)
-    );
-    assert_eq!(
-        stage.status().resolved.unwrap().manager.as_deref(),
-        Some("second")
-    );
-    assert_eq!(stage.child_pod(), pod);
-    assert_eq!(stage.all::<Pod>().len(), 1);
 }
 
 #[tokio::test]
@@ -296,20 +203,4 @@ async fn rbac_secrets_and_pods_are_never_made_for_a_manager_that_no_webhook_refu
         assert_eq!(ready.status, "False", "{kind}");
         assert!(ready.message.contains(&named), "{}", ready.message);
     }
-}
-
-#[tokio::test]
-async fn routes_of_before_stay_and_nothing_is_added_while_a_manager_names_what_is_no_route() {
-    let mut stage = routed().await;
-    let route: Ingress = stage.child().unwrap();
-    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"});
-    stage.server.put(&with_second(&binding));
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
-    assert_eq!(stage.child::<Ingress>(), Some(route));
-    let conditions = stage.status().conditions;
-    assert!(
-        condition::holds(&conditions, condition::AVAILABLE),
-        "users work on by that route"
-    );
 }

@@ -3,13 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use api::{
-    Workspace, WorkspaceManager, WorkspaceTemplate, names,
+    Workspace, names,
     workspace::{DesiredStatus, Phase},
 };
 use http::Method;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kit::scope::Scope;
-use kube::ResourceExt as _;
 use operator::{
     cache::stores::Writers,
     controllers::{self, assertion_keys},
@@ -23,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     outages::{begin_as, within},
-    stage::{Stage, is_protected, operator},
+    stage::{Stage, operator},
 };
 
 /// Lists and watches of all namespaces, by the ends of their paths, and kinds of the cluster.
@@ -173,23 +172,6 @@ async fn a_workspace_without_a_manager_gets_the_release_s_own_beside_managers_of
     assert_eq!(
         resolved.and_then(|resolved| resolved.manager).as_deref(),
         Some("main")
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn templates_and_managers_of_the_cluster_get_no_finalizer_and_no_status() {
-    let stage = stage();
-    beside_operator(&stage, started(&stage)).await;
-    let template: WorkspaceTemplate = stage.server.get(None, "small").unwrap();
-    let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
-    assert!(!is_protected(&template) && !is_protected(&manager));
-    assert!(template.status.is_none() && manager.status.is_none());
-    let workspace = stage.workspace();
-    assert!(
-        workspace
-            .finalizers()
-            .iter()
-            .any(|it| it == names::CLEANUP_FINALIZER)
     );
 }
 

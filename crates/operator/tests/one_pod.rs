@@ -10,7 +10,7 @@ use http::Method;
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
-use testkit::objects::{self, NAMESPACE};
+use testkit::objects::NAMESPACE;
 
 use crate::stage::{CHILD, Stage, run_id, seconds};
 
@@ -264,42 +264,4 @@ async fn a_refused_pod_is_the_reason_at_once_and_tried_again_within_10_seconds()
         stage.run().await;
         assert_eq!(stage.events(), [expected, "Starting", "Ready"], "reported once");
     }
-}
-
-#[tokio::test]
-async fn a_refusal_names_the_profile_that_asks_for_what_is_not_there() {
-    let mut stage = Stage::with_demo();
-    stage.server.put(&objects::execution_profile(
-        "p",
-        &json!({"priorityClassName": "batch"}),
-    ));
-    stage.edit_spec(|spec| spec["executionProfileRef"] = "p".into());
-    let message = "pods \"workspace-demo\" is forbidden: no PriorityClass with name batch was found";
-    stage.fail(Method::POST, "pods", 403, message, 1);
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(status.reason.as_deref(), Some(reason::PRIORITY_CLASS_NOT_FOUND));
-    assert!(status.message.unwrap().contains("the execution profile \"p\""));
-}
-
-#[tokio::test]
-async fn a_pod_that_its_node_refuses_is_replaced_after_a_while() {
-    fn later() -> jiff::Timestamp {
-        "2026-01-01T00:00:11Z".parse().unwrap()
-    }
-    let mut stage = Stage::with_demo();
-    stage.set_clock(|| "2026-01-01T00:00:02Z".parse().unwrap());
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    let first = run_of(&stage);
-    edit_pod(&stage, |pod| {
-        pod["status"] = json!({"phase": "Failed", "reason": "OutOfcpu", "message": "not enough"});
-    });
-    stage.reconcile().await.unwrap();
-    assert_eq!(run_of(&stage), first);
-    assert_eq!(stage.status().reason.as_deref(), Some(reason::UNSCHEDULABLE));
-    stage.set_clock(later);
-    stage.reconcile().await.unwrap();
-    stage.reconcile().await.unwrap();
-    assert_ne!(run_of(&stage), first);
 }

@@ -90,21 +90,6 @@ async fn an_orphaned_network_policy_is_deleted_after_the_last_pod() {
 }
 
 #[tokio::test]
-async fn an_orphaned_network_policy_is_replaced_by_that_of_the_next_workspace() {
-    let mut stage = Stage::with_running_demo().await;
-    stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    collect_dependents(&stage);
-    stage.end_pods();
-    let mut next = objects::workspace("demo");
-    next.metadata.uid = Some("uid-of-the-next".to_owned());
-    stage.server.put(&next);
-    reconcile_orphans(&mut stage).await;
-    stage.reconcile().await.unwrap();
-    let policy = stage.child::<NetworkPolicy>().unwrap();
-    assert_eq!(policy.annotations()[names::WORKSPACE_UID], "uid-of-the-next");
-}
-
-#[tokio::test]
 async fn network_policies_with_a_workspace_and_foreign_ones_stay() {
     let mut stage = Stage::with_running_demo().await;
     reconcile_orphans(&mut stage).await;

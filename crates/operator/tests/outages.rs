@@ -160,23 +160,6 @@ async fn an_operator_that_was_cut_off_goes_on_where_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_at_a_slow_server_is_made_once() {
-    let stage = Stage::with_demo();
-    for (method, path) in writes() {
-        let late = Disruption::Late(Duration::from_secs(6));
-        stage.server.disrupt(method, path, late);
-    }
-    let _process = begin(&stage);
-    within("the start", Duration::from_mins(1), || {
-        phase(&stage) == Some(Phase::Starting)
-    })
-    .await;
-    every_disruption_was_met(&stage);
-    made_once(&stage);
-    assert_eq!(stage.events(), ["Starting"]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_server_that_never_answers_a_call_delays_one_reconcile_and_no_more() {
     for (method, path) in [
         (Method::PATCH, "persistentvolumeclaims/workspace-demo"),

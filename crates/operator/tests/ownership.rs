@@ -1,10 +1,6 @@
 //! The operator never writes or deletes objects that it does not own.
 
-use api::{
-    Workspace,
-    condition::{self, PROGRESSING, reason},
-    workspace::Phase,
-};
+use api::{Workspace, condition::reason, workspace::Phase};
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Service};
 use serde_json::json;
 use testkit::objects::NAMESPACE;
@@ -56,33 +52,6 @@ async fn a_foreign_object_of_our_name_is_left_alone_and_reported() {
     stage.server.remove::<Service>(Some(NAMESPACE), CHILD);
     stage.reconcile().await.unwrap();
     assert_eq!(stage.status().phase, Some(Phase::Starting));
-}
-
-#[tokio::test]
-async fn a_predecessor_s_terminating_disk_is_waited_for() {
-    let mut stage = Stage::with_demo();
-    stage.server.put(&disk_of_predecessor(true));
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(status.phase, Some(Phase::Starting));
-    let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
-    assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
-    assert!(stage.child::<Pod>().is_none());
-
-    stage
-        .server
-        .remove::<PersistentVolumeClaim>(Some(NAMESPACE), CHILD);
-    stage.reconcile().await.unwrap();
-    assert!(stage.child::<Pod>().is_some());
-    assert_ne!(
-        stage
-            .child::<PersistentVolumeClaim>()
-            .unwrap()
-            .metadata
-            .uid
-            .as_deref(),
-        Some("old-disk")
-    );
 }
 
 #[tokio::test]

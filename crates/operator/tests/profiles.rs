@@ -70,18 +70,6 @@ async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_t
 }
 
 #[tokio::test]
-async fn an_annotation_that_the_profile_no_longer_names_goes() {
-    let with = |annotations: Value| json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}});
-    let mut stage = stage(&with(json!({"example.com/a": "1", "example.com/b": "2"})));
-    stage.reconcile().await.unwrap();
-    set(&stage, &with(json!({"example.com/a": "1"})));
-    stage.reconcile().await.unwrap();
-    let annotations = account(&stage).unwrap().annotations().clone();
-    assert_eq!(annotations["example.com/a"], "1");
-    assert!(!annotations.contains_key("example.com/b"), "{annotations:?}");
-}
-
-#[tokio::test]
 async fn a_foreign_account_of_the_name_is_never_used_and_no_pod_runs() {
     for labelled in [false, true] {
         let mut stage = stage(&json!({"serviceAccount": {"perWorkspace": {}}}));
@@ -109,20 +97,6 @@ async fn a_foreign_account_of_the_name_is_never_used_and_no_pod_runs() {
         assert!(account(&stage).unwrap().owner_references().is_empty());
         assert_eq!(account(&stage).unwrap().uid().as_deref(), Some("another"));
     }
-}
-
-#[tokio::test]
-async fn an_account_that_lost_its_labels_gets_them_back() {
-    let mut stage = stage(&json!({"serviceAccount": {"perWorkspace": {}}}));
-    stage.reconcile().await.unwrap();
-    let before = account(&stage).unwrap();
-    stage
-        .server
-        .edit::<ServiceAccount>(Some(NAMESPACE), ACCOUNT, |object| {
-            object["metadata"]["labels"] = json!({});
-        });
-    stage.reconcile().await.unwrap();
-    assert_eq!(account(&stage).unwrap().labels(), before.labels());
 }
 
 #[tokio::test]

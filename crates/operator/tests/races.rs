@@ -103,21 +103,6 @@ async fn a_child_replaced_between_read_and_write_is_left_alone() {
     assert_eq!(stage.status().reason.as_deref(), Some(reason::NAME_CONFLICT));
 }
 
-#[tokio::test]
-async fn a_child_that_we_made_although_no_cache_shows_it_is_taken_as_it_is() {
-    let mut stage = Stage::with_demo();
-    stage.sync();
-    stage.reconcile_unsynced("demo").await.unwrap();
-    let made = stage.child::<Service>().unwrap();
-    // The answers to two calls are lost, and with them all records of what was made.
-    stage.replace_operator(None);
-    stage
-        .server
-        .disrupt(Method::GET, "services/workspace-demo", Disruption::Lost);
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.child::<Service>().unwrap(), made);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_start_that_lands_after_its_leader_was_replaced_brings_no_stopped_workspace_back() {
     let mut stage = Stage::with_running_demo().await;
@@ -143,34 +128,6 @@ async fn a_start_that_lands_after_its_leader_was_replaced_brings_no_stopped_work
     stage.reconcile().await.unwrap();
     assert!(stage.is_ending());
     assert_ne!(second, String::new());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_first_start_that_lands_twice_makes_one_of_each() {
-    let mut stage = Stage::with_demo();
-    for path in ["persistentvolumeclaims", "services", "networkpolicies", "pods"] {
-        stage.server.disrupt(
-            how_it_is_made(path),
-            path,
-            Disruption::Unanswered(Duration::from_secs(20)),
-        );
-    }
-    tokio::time::timeout(Duration::from_secs(5), stage.reconcile())
-        .await
-        .unwrap_err();
-    stage.replace_operator(None);
-    stage
-        .server
-        .disrupt(Method::POST, "pods", Disruption::Late(Duration::from_secs(1)));
-    for _ in 0..3 {
-        // The late writes of the old leader land between these.
-        let _ = stage.reconcile().await;
-        tokio::time::sleep(Duration::from_secs(15)).await;
-    }
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1);
-    assert_eq!(stage.all::<Pod>().len(), 1);
-    assert_eq!(stage.status().run_id, Some(run_id(&stage.child().unwrap())));
 }
 
 #[tokio::test]

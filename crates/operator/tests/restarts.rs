@@ -1,16 +1,15 @@
 //! Changes that replace a running pod, and changes that do not.
 
 use api::{
-    Workspace, names,
+    names,
     workspace::{DesiredStatus, Phase},
 };
 use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt as _;
 use operator::plan::Build;
 use serde_json::{Value, json};
-use testkit::objects::NAMESPACE;
 
-use crate::stage::{CHILD, Stage, run_id};
+use crate::stage::{Stage, run_id};
 
 const OTHER_SETTINGS: &str = "
 defaultImage: code
@@ -21,12 +20,6 @@ imageMirrors: [{source: localhost, mirror: r.example.com/ours}, {source: docker.
 defaultResources: {requests: {cpu: 300m, memory: 1Gi}, limits: {cpu: 3, memory: 3Gi}}
 defaultStorage: {size: 1Gi, mountPath: /home/other}
 ";
-
-fn annotate(stage: &Stage, key: &str, value: &str) {
-    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-        object["metadata"]["annotations"][key] = json!(value);
-    });
-}
 
 fn port(stage: &Stage) -> i32 {
     let pod = json!(stage.child::<Pod>().unwrap());
@@ -132,29 +125,6 @@ async fn a_build_that_plans_pods_otherwise_relabels_children_and_restarts_no_wor
 }
 
 #[tokio::test]
-async fn an_externally_changed_service_is_corrected_and_keeps_foreign_metadata() {
-    let mut stage = Stage::with_running_demo().await;
-    let planned = stage.child::<Service>().unwrap();
-    stage.server.edit::<Service>(Some(NAMESPACE), CHILD, |object| {
-        object["spec"]["ports"][0]["port"] = json!(9000);
-        object["spec"]["selector"]["a"] = json!("b");
-        object["metadata"]["labels"]["example.com/theirs"] = json!("kept");
-    });
-    stage.reconcile().await.unwrap();
-    let service = stage.child::<Service>().unwrap();
-    assert_eq!(service.spec, planned.spec);
-    assert_eq!(service.metadata.labels.unwrap()["example.com/theirs"], "kept");
-    assert_eq!(
-        service.metadata.owner_references,
-        planned.metadata.owner_references
-    );
-    assert_eq!(stage.status().phase, Some(Phase::Running));
-    stage.writes();
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.writes(), [""; 0]);
-}
-
-#[tokio::test]
 async fn always_ends_the_pod_before_it_starts_the_next_one() {
     let mut stage = Stage::with_running_demo().await;
     stage.edit_spec(|spec| spec["updatePolicy"] = "Always".into());
@@ -188,23 +158,6 @@ async fn always_ends_the_pod_before_it_starts_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_new_restarted_at_restarts_once_and_applies_what_is_pending() {
-    let mut stage = Stage::with_running_demo().await;
-    let first = run_id(&stage.child().unwrap());
-    stage.edit_spec(|spec| spec["port"] = 9000.into());
-    settle(&mut stage).await;
-    assert_eq!(run_id(&stage.child().unwrap()), first);
-    annotate(&stage, names::RESTARTED_AT, "2026-01-01T00:00:00Z");
-    settle(&mut stage).await;
-    let second = run_id(&stage.child().unwrap());
-    assert_ne!(second, first);
-    assert_eq!(port(&stage), 9000);
-    settle(&mut stage).await;
-    assert_eq!(run_id(&stage.child().unwrap()), second);
-    assert_eq!(stage.status().phase, Some(Phase::Running));
-}
-
-#[tokio::test]
 async fn a_new_operator_with_other_settings_writes_nothing_and_sends_no_event() {
     for policy in ["OnStop", "Always"] {
         let mut stage = Stage::with_demo();
@@ -219,37 +172,4 @@ async fn a_new_operator_with_other_settings_writes_nothing_and_sends_no_event() 
         assert_eq!(stage.status().pending_update, [""; 0]);
         assert_eq!(port(&stage), 8888);
     }
-}
-
-#[tokio::test]
-async fn an_external_change_of_the_image_is_reported_and_right_at_the_next_start() {
-    let mut stage = Stage::with_running_demo().await;
-    let external_change = |object: &mut Value| {
-        object["metadata"]["managedFields"] = json!([{
-            "manager": "kubectl-edit", "operation": "Update", "fieldsType": "FieldsV1",
-            "fieldsV1": {"f:spec": {"f:containers": {"k:{\"name\":\"workspace\"}": {"f:image": {}}}}},
-        }]);
-        object["spec"]["containers"][0]["image"] = "example.com/other:1".into();
-    };
-    stage.server.edit::<Pod>(Some(NAMESPACE), CHILD, external_change);
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(status.pending_update, ["pod.spec.containers.image"]);
-    assert!(
-        status.message.as_ref().unwrap().contains("kubectl-edit"),
-        "{:?}",
-        status.message
-    );
-    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    settle(&mut stage).await;
-    stage.writes();
-    stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
-    settle(&mut stage).await;
-    let writes = stage.writes();
-    let of_pod = writes.iter().filter(|write| write.contains("pods"));
-    assert_eq!(of_pod.collect::<Vec<_>>(), ["POST pods"]);
-    let pod = json!(stage.child::<Pod>().unwrap());
-    assert_ne!(pod["spec"]["containers"][0]["image"], "example.com/other:1");
-    assert_eq!(stage.all::<Pod>().len(), 1);
-    assert_eq!(stage.status().pending_update, [""; 0]);
 }

@@ -1,19 +1,11 @@
 //! Routes as objects, and network policies, as managers configure them.
 
-use std::time::Duration;
-
-use api::{
-    WorkspaceManager,
-    condition::reason,
-    names,
-    workspace::{DesiredStatus, Phase},
-};
+use api::{WorkspaceManager, condition::reason, names, workspace::Phase};
 use http::Method;
 use k8s_openapi::api::{
     core::v1::Pod,
     networking::v1::{Ingress, NetworkPolicy},
 };
-use kit::scope::Scope;
 use kube::{ResourceExt as _, api::ApiResource};
 use rules::routes::RouteKind;
 use serde_json::{Value, json};
@@ -105,21 +97,6 @@ async fn a_route_is_made_with_the_first_ready_pod_and_causes_no_call_after_that(
     assert!(status.url.unwrap().ends_with(".custom.localhost/"));
     stage.reconcile().await.unwrap();
     assert!(stage.server.take_calls().is_empty());
-}
-
-#[tokio::test]
-async fn a_route_that_cannot_be_deleted_keeps_no_pod_running() {
-    let mut stage = routed().await;
-    stage.set(DesiredStatus::Stopped);
-    stage.fail(Method::DELETE, "ingresses", 500, "not now", 2);
-    stage.reconcile().await.unwrap_err();
-    assert_eq!(stage.status().phase, Some(Phase::Stopping));
-    stage.cluster();
-    stage.end_pods();
-    stage.reconcile().await.unwrap_err();
-    assert_eq!(stage.status().phase, Some(Phase::Stopped));
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.child::<Ingress>(), None);
 }
 
 #[tokio::test]
@@ -258,22 +235,6 @@ async fn a_refused_object_takes_the_route_along_that_may_refer_to_it() {
 }
 
 #[tokio::test]
-async fn a_switch_of_managers_moves_the_route_both_ways() {
-    let mut stage = routed().await;
-    let pod = stage.child_pod();
-    stage.server.put(&objects::manager("main"));
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.child::<Ingress>(), None, "the gateway feeds the proxy now");
-    assert_eq!(stage.status().resolved.unwrap().manager.as_deref(), Some("main"));
-    see(&stage);
-    stage.server.put(&custom("other", |_| {}));
-    stage.edit_spec(|spec| spec["managerRef"] = json!("other"));
-    stage.reconcile().await.unwrap();
-    assert!(stage.child::<Ingress>().is_some());
-    assert_eq!(stage.child_pod(), pod, "no restart");
-}
-
-#[tokio::test]
 async fn a_manager_that_breaks_a_rule_or_is_gone_leaves_routes_as_they_are() {
     let mut stage = routed().await;
     let broken = custom("main", |manager| {
@@ -374,22 +335,6 @@ async fn a_deleted_workspace_takes_its_routes_along_before_it_is_let_go() {
 }
 
 #[tokio::test]
-async fn a_new_operator_finds_routes_by_label_and_owner_alone() {
-    let mut stage = routed().await;
-    stage.server.put(&objects::manager("main"));
-    stage.replace_operator(None);
-    stage.context.stores.routes.allow(&ingress());
-    stage.reconcile().await.unwrap();
-    assert!(
-        stage.child::<Ingress>().is_some(),
-        "the routes are not listed yet"
-    );
-    see(&stage);
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.child::<Ingress>(), None);
-}
-
-#[tokio::test]
 async fn a_new_operator_writes_nothing_to_routes_that_are_as_planned() {
     let mut stage = routed().await;
     stage.replace_operator(None);
@@ -430,84 +375,6 @@ async fn the_network_policy_follows_the_manager_at_once_and_restarts_nothing() {
         2
     );
     assert_eq!(stage.child_pod(), pod);
-}
-
-#[tokio::test]
-async fn the_network_policy_of_an_invalid_running_workspace_stays_as_its_manager_wants_it() {
-    let mut stage = Stage::with_running_demo().await;
-    let mut manager = serde_json::to_value(objects::manager("main")).unwrap();
-    manager["spec"]["networkPolicy"] = json!({"egress": "None"});
-    stage
-        .server
-        .put(&serde_json::from_value::<WorkspaceManager>(manager).unwrap());
-    stage.edit_spec(|spec| spec["image"] = json!("not an image"));
-    stage.reconcile().await.unwrap();
-    let egress = |stage: &Stage| {
-        stage
-            .child::<NetworkPolicy>()
-            .unwrap()
-            .spec
-            .unwrap()
-            .egress
-            .unwrap()
-            .len()
-    };
-    assert_eq!(egress(&stage), 1);
-    stage.server.remove::<WorkspaceManager>(None, "main");
-    stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
-    stage.reconcile().await.unwrap();
-    assert_eq!(egress(&stage), 2, "the usual policy, if the manager is unknown");
-}
-
-#[tokio::test]
-async fn a_foreign_policy_of_that_name_is_not_deleted_where_none_is_wanted() {
-    let mut stage = Stage::with_running_demo().await;
-    stage
-        .server
-        .edit::<NetworkPolicy>(Some(NAMESPACE), CHILD, |object| {
-            object["metadata"]["ownerReferences"] = json!([]);
-            object["metadata"]["annotations"] = json!({});
-        });
-    let mut manager = serde_json::to_value(objects::manager("main")).unwrap();
-    manager["spec"]["networkPolicy"] = json!({"enabled": false});
-    stage
-        .server
-        .put(&serde_json::from_value::<WorkspaceManager>(manager).unwrap());
-    stage.reconcile().await.unwrap();
-    assert!(stage.child::<NetworkPolicy>().is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn that_a_kind_is_not_installed_is_found_out_at_the_start() {
-    use futures::StreamExt as _;
-    let stage = Stage::with_demo();
-    stage.fail(
-        Method::GET,
-        "/apis/networking.k8s.io/v1",
-        404,
-        "page not found",
-        1,
-    );
-    let stores = &stage.context.stores;
-    let mut triggers = std::pin::pin!(operator::controllers::routes::start(
-        &stage.context.client,
-        &Scope::Cluster,
-        &[ingress()],
-        stores
-    ));
-    let absent = async {
-        loop {
-            if let Some(operator::cache::KindState::Unavailable(why)) = stores.routes.state(&ingress()) {
-                return why;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    let why = tokio::select! {
-        why = absent => why,
-        () = async { while triggers.next().await.is_some() {} } => unreachable!("it never ends"),
-    };
-    assert!(why.contains("is not installed"), "{why}");
 }
 
 impl Stage {

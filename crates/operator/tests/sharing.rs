@@ -5,16 +5,12 @@ use api::{
     condition::{self, ACTIVE, reason},
     names::CREATED_BY,
 };
-use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
 use operator::controllers::shares::{self, SharesState};
 use serde_json::{Value, json};
-use testkit::{
-    api_server::Disruption,
-    objects::{self, NAMESPACE, OWNER},
-};
+use testkit::objects::{self, NAMESPACE, OWNER};
 
 use crate::stage::Stage;
 
@@ -117,25 +113,6 @@ async fn the_end_is_waited_for_and_the_object_removed_an_hour_later() {
 }
 
 #[tokio::test]
-async fn one_that_is_prolonged_at_the_last_moment_is_not_removed() {
-    let (mut stage, mut known) = (Stage::new(), SharesState::default());
-    stage.server.put(&objects::workspace("demo"));
-    put_share(&stage, &json!({"expiresAt": from_now(-3601)}));
-    stage.server.disrupt(
-        Method::DELETE,
-        "workspaceshares",
-        Disruption::Meanwhile(Box::new(|server| {
-            server.edit::<WorkspaceShare>(Some(NAMESPACE), "s", |share| {
-                share["spec"]["expiresAt"] = json!(from_now(60));
-            });
-        })),
-    );
-    assert!(reconcile(&mut stage, &mut known).await.is_some());
-    reconcile(&mut stage, &mut known).await;
-    assert_eq!(reported(&stage), reason::SHARED);
-}
-
-#[tokio::test]
 async fn a_share_of_a_workspace_that_is_gone_is_removed_and_not_while_a_cache_is_behind() {
     let (mut stage, mut known) = (Stage::new(), SharesState::default());
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
@@ -176,17 +153,6 @@ async fn a_change_of_owner_and_the_manager_end_shares_with_an_event() {
     let warnings = stage.all::<Event>().into_iter();
     let warnings = warnings.filter(|event| event.type_.as_deref() == Some("Warning"));
     assert_eq!(warnings.count(), 2, "all but the first");
-}
-
-#[tokio::test]
-async fn a_write_that_conflicts_is_made_again() {
-    let (mut stage, mut known) = (Stage::new(), SharesState::default());
-    stage.server.put(&objects::workspace("demo"));
-    put_share(&stage, &json!({}));
-    stage.fail(Method::PATCH, "workspaceshares/s/status", 409, "modified", 1);
-    assert!(reconcile(&mut stage, &mut known).await.is_some());
-    reconcile(&mut stage, &mut known).await;
-    assert_eq!(reported(&stage), reason::SHARED);
 }
 
 #[tokio::test]

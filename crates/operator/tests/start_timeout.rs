@@ -5,12 +5,10 @@ use std::{sync::OnceLock, time::Duration};
 use api::workspace::Phase;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt as _;
-use serde_json::{Value, json};
-use testkit::objects::NAMESPACE;
+use serde_json::json;
 use tokio::time::Instant;
 
-use crate::stage::{Stage, run_id, seconds};
+use crate::stage::{Stage, seconds};
 
 /// When everything on the stage was made.
 const MADE: &str = "2026-01-01T00:00:00Z";
@@ -33,33 +31,6 @@ pub(crate) async fn stage() -> Stage {
     stage.cluster();
     stage.reconcile().await.unwrap();
     stage.server.take_calls();
-    stage
-}
-
-fn pods_are(stage: &Stage, status: &Value) {
-    for pod in stage.all::<Pod>() {
-        stage.server.edit::<Pod>(Some(NAMESPACE), &pod.name_any(), |pod| {
-            pod["status"] = status.clone();
-        });
-    }
-}
-
-/// As the kubelet reports a failing pull.
-fn failing_pull(stage: &Stage) {
-    pods_are(
-        stage,
-        &json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "status": "True"}], "containerStatuses": [{
-            "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
-            "state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image \"x\""}},
-        }]}),
-    );
-}
-
-async fn late() -> Stage {
-    let mut stage = stage().await;
-    tokio::time::advance(LIMIT).await;
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
     stage
 }
 
@@ -98,75 +69,5 @@ async fn a_start_timeout_is_reported_at_that_moment_by_one_timer_one_write_and_o
     assert_eq!(stage.writes(), [""; 0], "it is reported once");
     assert_eq!(stage.events(), ["Starting", "StartTimeout"]);
     assert_eq!(stage.all::<Pod>().len(), 1, "the pod goes on waiting");
-    assert!(!stage.is_ending());
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_last_problem_is_reported_with_it() {
-    let mut stage = stage().await;
-    failing_pull(&stage);
-    stage.reconcile().await.unwrap();
-    let cause = stage.status().message.unwrap();
-    assert_eq!(stage.status().reason.as_deref(), Some("ImagePullFailed"));
-    tokio::time::advance(LIMIT).await;
-    stage.reconcile().await.unwrap();
-    let reported = stage.status().message.unwrap();
-    assert!(
-        reported.ends_with(&format!("Last problem: ImagePullFailed: {cause}")),
-        "{reported}"
-    );
-    assert_eq!(stage.events(), ["Starting", "ImagePullFailed", "StartTimeout"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_pod_that_gets_ready_after_all_runs() {
-    let mut stage = late().await;
-    let run = run_id(&stage.child().unwrap());
-    stage.get_ready();
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(
-        (status.phase, status.starting_since),
-        (Some(Phase::Running), None)
-    );
-    assert_eq!(run_id(&stage.child().unwrap()), run, "the same run");
-    assert_eq!(stage.events().last().unwrap(), "Ready");
-    // What the pod does later is no start.
-    pods_are(&stage, &json!({"phase": "Pending"}));
-    stage.reconcile().await.unwrap();
-    tokio::time::advance(LIMIT * 2).await;
-    stage.reconcile().await.unwrap();
-    assert_ne!(stage.status().reason.as_deref(), Some("StartTimeout"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_longer_limit_gives_it_more_time_and_restarts_nothing() {
-    let mut stage = late().await;
-    let run = run_id(&stage.child().unwrap());
-    stage.edit_spec(|spec| spec["limits"]["startTimeoutMinutes"] = json!(30));
-    let waits = stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert!(seconds(&waits) <= 1200.0, "{waits:?}");
-    assert_eq!(stage.status().pending_update, [""; 0]);
-    tokio::time::advance(LIMIT * 2).await;
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
-    stage.edit_spec(|spec| spec["limits"] = Value::Null);
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Starting), "without a limit");
-    assert_eq!(run_id(&stage.child().unwrap()), run);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_operator_that_takes_over_goes_by_the_time_of_the_start() {
-    let mut stage = stage().await;
-    tokio::time::advance(LIMIT / 2).await;
-    stage.replace_operator(None);
-    stage.set_clock(now);
-    let waits = stage.reconcile().await.unwrap();
-    assert!((seconds(&waits) - 300.0).abs() < 0.01, "{waits:?}");
-    tokio::time::advance(LIMIT / 2).await;
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().reason.as_deref(), Some("StartTimeout"));
     assert!(!stage.is_ending());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate,
-    condition::VALID, condition::reason, workspace::DesiredStatus,
+    workspace::DesiredStatus,
 };
 use futures::StreamExt as _;
 use http::Method;
@@ -62,43 +62,6 @@ fn each_unknown_value_of_each_status_reads_as_absent_and_everything_else_counts(
     let profile = objects::execution_profile("p", &json!({}));
     assert!(all_read::<WorkspaceExecutionProfile>(&json!(profile)) > 30);
     assert!(all_read::<WorkspaceShare>(&share) > 30);
-}
-
-#[tokio::test]
-async fn a_status_with_unknown_values_is_corrected_and_loses_nothing_else() {
-    let mut stage = Stage::with_running_demo().await;
-    let before = stage.status();
-    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-        object["status"]["stopsBecause"] = json!("MaxAge");
-        object["status"]["phase"] = json!("Hibernating");
-        object["status"]["resolved"]["storage"]["retain"] = json!("Snapshot");
-    });
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status(), before);
-}
-
-#[tokio::test]
-async fn a_spec_that_cannot_be_read_is_reconciled_again_and_its_status_stays() {
-    let mut stage = Stage::with_running_demo().await;
-    let before = stage.status();
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Hibernating"));
-    let again = stage.reconcile().await.unwrap();
-    assert!(seconds(&again) <= 60.0);
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!("Running"));
-    let reported = stage.status();
-    assert_eq!(reported.reason.as_deref(), Some(reason::UNREADABLE));
-    assert_eq!(
-        (reported.endpoint, reported.run_id),
-        (before.endpoint.clone(), before.run_id.clone())
-    );
-    assert_eq!(
-        (reported.started_at, reported.disk),
-        (before.started_at.clone(), before.disk.clone())
-    );
-    stage.reconcile().await.unwrap();
-    let now = stage.status();
-    assert!(api::condition::holds(&now.conditions, VALID));
-    assert_eq!((now.phase, now.run_id), (before.phase, before.run_id));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,15 +1,12 @@
 //! A stop ends the pod and is reported, whatever other write of the workspace fails.
 
 use api::{
-    WorkspaceExecutionProfile, WorkspaceManager,
+    WorkspaceExecutionProfile,
     condition::{self, reason},
     workspace::{DesiredStatus, Phase},
 };
 use http::Method;
-use k8s_openapi::api::{
-    core::v1::{PersistentVolumeClaim, Pod, Service, ServiceAccount},
-    networking::v1::NetworkPolicy,
-};
+use k8s_openapi::api::{core::v1::Service, networking::v1::NetworkPolicy};
 use serde_json::{Value, json};
 use testkit::{
     api_server::Disruption,
@@ -150,74 +147,6 @@ async fn a_stop_ends_the_pod_and_is_reported_whatever_other_write_fails() {
             assert_eq!(stage.status().phase, Some(Phase::Stopped), "{what}");
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_same_failures_start_nothing_half_made() {
-    for child in children() {
-        for failure in FAILURES {
-            let what = format!("{} {}: {failure:?}", child.method, child.path);
-            let mut stage = with_account();
-            child.fail(&stage, failure);
-            let _ = stage.reconcile().await;
-            assert!(child.was_tried(&stage), "{what}");
-            assert!(stage.child::<Pod>().is_none(), "{what}");
-            stage.reconcile().await.unwrap();
-            assert!(stage.child::<Pod>().is_some(), "{what}");
-            assert_eq!(stage.all::<PersistentVolumeClaim>().len(), 1, "{what}");
-            assert_eq!(stage.all::<ServiceAccount>().len(), 1, "{what}");
-            assert_eq!(stage.status().phase, Some(Phase::Starting), "{what}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_running_workspace_is_reported_although_its_disk_cannot_be_written() {
-    let mut stage = Stage::with_demo();
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    stage.get_ready();
-    stage.reconcile().await.unwrap();
-    let before = stage.status().observed_generation;
-    stage.edit_spec(|spec| spec["storage"]["size"] = json!("2Gi"));
-    stage.fail(Method::PATCH, "persistentvolumeclaims/", 500, "not now", 1);
-    stage.reconcile().await.unwrap_err();
-    let status = stage.status();
-    assert_eq!(status.phase, Some(Phase::Running));
-    assert!(status.endpoint.is_some());
-    assert_eq!(
-        status.observed_generation, before,
-        "the new size is not written yet"
-    );
-    stage.reconcile().await.unwrap();
-    assert_ne!(stage.status().observed_generation, before);
-}
-
-#[tokio::test]
-async fn a_workspace_whose_finalizer_cannot_be_written_is_stopped() {
-    let mut stage = Stage::with_running_demo().await;
-    stage
-        .server
-        .edit::<api::Workspace>(Some(NAMESPACE), "demo", |object| {
-            object["metadata"]["finalizers"] = json!([]);
-        });
-    stage.set(DesiredStatus::Stopped);
-    stage.fail(Method::PATCH, "workspaces/demo", 500, "not now", 1);
-    stage.reconcile().await.unwrap_err();
-    assert!(has_to_end(&stage));
-    assert_eq!(stage.status().phase, Some(Phase::Stopping));
-}
-
-#[tokio::test]
-async fn an_invalid_workspace_whose_network_policy_cannot_be_written_is_stopped() {
-    let mut stage = Stage::with_running_demo().await;
-    stage.server.remove::<WorkspaceManager>(None, "main");
-    stage.server.remove::<NetworkPolicy>(Some(NAMESPACE), CHILD);
-    stage.set(DesiredStatus::Stopped);
-    stage.fail(Method::POST, "networkpolicies", 500, "not now", 1);
-    stage.reconcile().await.unwrap_err();
-    assert!(has_to_end(&stage));
-    assert_eq!(stage.status().phase, Some(Phase::Stopping));
 }
 
 #[tokio::test]

@@ -4,9 +4,9 @@ use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager,
     condition::{self, VALID, reason},
     names::IN_USE_FINALIZER,
-    workspace::{DesiredStatus, Phase},
+    workspace::DesiredStatus,
 };
-use k8s_openapi::api::{core::v1::Pod, core::v1::Service};
+use k8s_openapi::api::core::v1::Pod;
 use operator::controllers::{catalog, catalog::CatalogState};
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
@@ -41,24 +41,10 @@ impl Subject {
         }
     }
 
-    fn kind(self) -> &'static str {
-        match self {
-            Manager => "WorkspaceManager",
-            Profile => "WorkspaceExecutionProfile",
-        }
-    }
-
     fn terminating(self) -> &'static str {
         match self {
             Manager => reason::MANAGER_TERMINATING,
             Profile => reason::EXECUTION_PROFILE_TERMINATING,
-        }
-    }
-
-    fn missing(self) -> &'static str {
-        match self {
-            Manager => reason::MANAGER_NOT_FOUND,
-            Profile => reason::EXECUTION_PROFILE_NOT_FOUND,
         }
     }
 
@@ -89,15 +75,6 @@ impl Subject {
             }
         }
         .finalizers
-    }
-
-    fn remove(self, stage: &Stage) {
-        match self {
-            Manager => stage.server.remove::<WorkspaceManager>(None, "x"),
-            Profile => stage
-                .server
-                .remove::<WorkspaceExecutionProfile>(Some(NAMESPACE), "x"),
-        }
     }
 
     /// A workspace that refers to it.
@@ -158,60 +135,6 @@ async fn what_runs_with_a_manager_or_profile_that_is_being_deleted_runs_on_and_s
         stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
         settle(&mut stage).await;
         assert_eq!(subject.finalizers(&stage), None, "{subject:?}: it is gone");
-    }
-}
-
-#[tokio::test]
-async fn a_stopped_workspace_that_never_used_it_does_not_start_and_reports_why() {
-    for subject in [Manager, Profile] {
-        let mut stage = Stage::new();
-        subject.put(&stage);
-        subject.edit(&stage, |object| {
-            object["metadata"]["finalizers"] = json!(["example.com/theirs"]);
-        });
-        subject.delete(&stage);
-        // It was not refused: no webhook was there, or it was deleted at that moment.
-        stage.server.put(&subject.user("demo", DesiredStatus::Stopped));
-        stage.reconcile().await.unwrap();
-        let status = stage.status();
-        assert_eq!(
-            (status.phase, status.reason.as_deref()),
-            (Some(Phase::Stopped), Some(subject.terminating()))
-        );
-        stage.set(DesiredStatus::Running);
-        for _ in 0..2 {
-            stage.reconcile().await.unwrap();
-        }
-        assert_eq!(stage.status().phase, Some(Phase::Invalid));
-        let reported = format!(
-            "{} \"x\" is being deleted and takes no new workspace: choose another one",
-            subject.kind()
-        );
-        assert_eq!(
-            valid(&stage),
-            ("False".to_owned(), subject.terminating().to_owned(), reported)
-        );
-        assert!(stage.child::<Service>().is_none() && stage.child::<Pod>().is_none());
-        settle(&mut stage).await;
-        let theirs = ["example.com/theirs".to_owned()];
-        assert_eq!(
-            subject.finalizers(&stage).as_deref(),
-            Some(&theirs[..]),
-            "nor does it hold it"
-        );
-
-        subject.remove(&stage);
-        stage.reconcile().await.unwrap();
-        assert_eq!(valid(&stage).1, subject.missing());
-        subject.put(&stage);
-        stage.run().await;
-        let reported = stage.events();
-        let of = |reason: &str| reported.iter().filter(|it| *it == reason).count();
-        assert_eq!(
-            (of(subject.terminating()), of(subject.missing())),
-            (1, 1),
-            "{reported:?}"
-        );
     }
 }
 

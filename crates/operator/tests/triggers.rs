@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use api::{WorkspaceManager, names};
+use api::names;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kit::scope::Scope;
@@ -12,7 +12,7 @@ use operator::cache::{
     watch::{self, Trigger},
 };
 use serde_json::json;
-use testkit::objects::{self, NAMESPACE};
+use testkit::objects::NAMESPACE;
 use tokio::time::Instant;
 
 use crate::stage::{CHILD, Stage};
@@ -76,24 +76,4 @@ async fn changes_of_children_and_users_and_deletions_trigger_at_once() {
     let pod = stage.all::<Pod>().remove(0).name_any();
     stage.server.remove::<Pod>(Some(NAMESPACE), &pod);
     assert!(late(&mut triggers).await < AT_ONCE, "a pod is gone");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_change_of_a_manager_does_not_delay_the_trigger_of_one_workspace() {
-    let stage = Stage::with_running_demo().await;
-    for number in 0..400 {
-        stage.server.put(&objects::workspace(&format!("other-{number}")));
-    }
-    let mut triggers = triggers(&stage).await;
-    stage.server.edit::<WorkspaceManager>(None, "main", |manager| {
-        manager["metadata"]["labels"] = json!({"example.com/a": "b"});
-    });
-    triggers.next().await;
-    label(&stage, "b");
-    assert!(late(&mut triggers).await < AT_ONCE, "400 others are triggered");
-    let started = Instant::now();
-    for _ in 0..300 {
-        triggers.next().await;
-    }
-    assert!(started.elapsed() >= Duration::from_secs(1), "they are spaced out");
 }

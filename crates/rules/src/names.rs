@@ -227,33 +227,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_host_label_is_a_dns_label(name in workspace_name(), namespace in "[a-z0-9]{1,63}", uid in "[0-9a-f-]{36}") {
-            let host = host(&namespace, &name, &uid, "example.org");
-            let label = host.strip_suffix(".example.org").unwrap();
-            prop_assert!(is_dns_1035_label(label, 63), "{label}");
-            prop_assert!(!label.starts_with("xn--"));
-        }
-
-        #[test]
-        fn hosts_differ_if_any_part_of_the_identity_differs(
-            name in workspace_name(), left in "[0-9a-f]{8}", right in "[0-9a-f]{8}"
-        ) {
-            prop_assume!(left != right);
-            prop_assert_ne!(host("ns", &name, &left, "b.org"), host("ns", &name, &right, "b.org"));
-            prop_assert_ne!(host(&format!("n{left}"), &name, UID, "b.org"), host(&format!("n{right}"), &name, UID, "b.org"));
-        }
-
-        #[test]
-        fn child_names_are_service_names(name in workspace_name()) {
-            prop_assert!(is_dns_1035_label(&child(&name), 63));
-        }
-
-        #[test]
-        fn hosts_never_panic(name in "\\PC{0,60}", namespace in "\\PC{0,9}", uid in "\\PC{0,9}") {
-            let _ = host(&namespace, &name, &uid, "b.org");
-        }
-
-        #[test]
         fn label_values_are_legal(name in workspace_name()) {
             for (_, value) in labels(&name, "disk") {
                 prop_assert!(value.len() <= 63);

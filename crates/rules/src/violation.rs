@@ -156,9 +156,4 @@ mod tests {
             ]
         );
     }
-
-    #[test]
-    fn an_empty_list_is_not_a_violations_value() {
-        assert_eq!(Violations::of(Vec::new()), None);
-    }
 }

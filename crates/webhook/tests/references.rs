@@ -316,26 +316,6 @@ async fn variables_that_another_template_did_not_use_attest_nothing() {
 }
 
 #[tokio::test]
-async fn names_and_keys_are_checked_however_the_workspace_decides_them() {
-    for (name, key, reviews) in [
-        ("team-keys", "{team}", "team-keys"),
-        ("{team}-{service.port}", "k", "ml-8888"),
-        ("{team}-{routing.baseDomain}", "k", "ml-workspaces.localhost"),
-        ("{workspace.name}-creds", "k", "demo-creds"),
-        ("{pvcs.home}", "k", "workspace-demo"),
-    ] {
-        let webhook = Cluster::with(naming(name, key)).webhook();
-        let new = recorded(workspace(
-            json!({"templateRef": "prod", "variables": {"team": "ml"}}),
-        ));
-        let refused = webhook.validate_create("alice", &new).await;
-        assert_eq!(refused.code, 403, "{name} {key}: {refused:?}");
-        let expected = format!("alice get secrets {reviews}");
-        assert!(webhook.reviews().contains(&expected), "{:?}", webhook.reviews());
-    }
-}
-
-#[tokio::test]
 async fn what_cannot_be_expanded_is_refused_even_where_bounds_only_warn() {
     let webhook = Cluster {
         enforcement: webhook::Enforcement::Warn,

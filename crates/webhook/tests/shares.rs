@@ -207,21 +207,6 @@ async fn a_share_is_not_created_while_its_workspace_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn an_end_that_no_clock_reaches_is_refused_by_its_field() {
-    let webhook = cluster().webhook();
-    let mut late = made(&webhook, "alice", share("lab")).await;
-    late["spec"]["expiresAt"] = json!("9999-12-31T23:59:59Z");
-    let refused = webhook.validate_create("alice", &late).await;
-    assert_eq!(refused.code, 422);
-    assert!(
-        refused.message.starts_with(
-            r#"spec.expiresAt: "9999-12-31T23:59:59Z" is no time that can be kept: write it by RFC 3339"#
-        ),
-        "{refused:?}"
-    );
-}
-
-#[tokio::test]
 async fn a_share_stored_before_a_rule_can_be_ended_but_not_made_anew() {
     let webhook = cluster().webhook();
     let mut stored = made(&webhook, "alice", share("lab")).await;

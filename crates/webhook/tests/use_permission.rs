@@ -50,61 +50,6 @@ async fn a_template_is_used_only_with_the_right_and_its_content_is_hidden() {
 }
 
 #[tokio::test]
-async fn a_manager_that_is_named_needs_the_right_and_the_default_one_does_not() {
-    let webhook = cluster()
-        .granting(&[
-            "* use workspacetemplates prod",
-            "alice use workspacemanagers other",
-        ])
-        .webhook();
-    let named = of_template(json!({"managerRef": "other"}));
-    assert!(webhook.validate_create("alice", &named).await.allowed);
-    let refused = webhook
-        .validate_create("alice", &of_template(json!({"managerRef": "main"})))
-        .await;
-    assert_eq!(refused.code, 403);
-    assert!(
-        refused
-            .message
-            .starts_with(r#"spec.managerRef: "main" does not exist, or you may not use it"#)
-    );
-    assert!(
-        webhook
-            .validate_create("alice", &of_template(json!({})))
-            .await
-            .allowed
-    );
-}
-
-#[tokio::test]
-async fn a_profile_needs_the_right_unless_the_template_names_it() {
-    let mut template: WorkspaceTemplate = testkit::objects::template("prod");
-    template.spec.execution_profile_ref = Some("standard".to_owned());
-    let profile = |name: &str| {
-        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "team"}, "spec": {}})).unwrap()
-    };
-    let webhook = Cluster {
-        profiles: vec![profile("standard"), profile("admin")],
-        ..Cluster::with(template)
-    }
-    .webhook();
-    for spec in [json!({}), json!({"executionProfileRef": "standard"})] {
-        let answer = webhook.validate_create("alice", &of_template(spec)).await;
-        assert!(answer.allowed && answer.warnings.is_empty(), "{answer:?}");
-    }
-    let refused = webhook
-        .validate_create("alice", &of_template(json!({"executionProfileRef": "admin"})))
-        .await;
-    assert_eq!(refused.code, 403);
-    assert!(
-        refused
-            .message
-            .starts_with(r#"spec.executionProfileRef: "admin""#),
-        "{refused:?}"
-    );
-}
-
-#[tokio::test]
 async fn a_profile_or_manager_without_the_right_is_hidden() {
     let mut manager = testkit::objects::manager("hidden");
     manager.metadata.annotations = None;
@@ -168,34 +113,6 @@ async fn a_profile_of_a_hidden_template_is_hidden() {
 }
 
 #[tokio::test]
-async fn all_permissions_are_checked_at_once_with_all_attributes_of_the_user() {
-    let webhook = cluster().webhook();
-    let spec = json!({"managerRef": "other", "executionProfileRef": "admin"});
-    let refused = webhook.validate_create("alice", &of_template(spec)).await;
-    for field in ["spec.templateRef", "spec.managerRef", "spec.executionProfileRef"] {
-        assert!(refused.message.contains(field), "{refused:?}");
-    }
-    assert_eq!(
-        webhook.reviews(),
-        [
-            "alice use workspaceexecutionprofiles admin",
-            "alice use workspacemanagers other",
-            "alice use workspacetemplates prod",
-        ]
-    );
-    let calls = webhook.calls();
-    let (_, review) = calls
-        .iter()
-        .find(|(line, _)| line.contains("subjectaccessreviews"))
-        .unwrap();
-    assert_eq!(review["spec"]["groups"], json!(["staff", "system:authenticated"]));
-    assert_eq!(review["spec"]["uid"], "u-1");
-    assert_eq!(review["spec"]["extra"], json!({"k": ["v"]}));
-    // The permission can also be granted per namespace.
-    assert_eq!(review["spec"]["resourceAttributes"]["namespace"], "team");
-}
-
-#[tokio::test]
 async fn a_user_who_lost_the_right_may_stop_and_relabel_but_neither_start_nor_change_what_runs() {
     let webhook = cluster().webhook();
     let (running, stopped) = (
@@ -247,33 +164,4 @@ async fn our_own_processes_start_without_rights_of_a_user() {
         assert!(webhook.validate_update(account, &stopped, &started).await.allowed);
     }
     assert!(webhook.reviews().is_empty());
-}
-
-#[tokio::test]
-async fn an_answer_is_cached_for_the_same_user_alone() {
-    let webhook = cluster()
-        .granting(&["alice use workspacetemplates prod"])
-        .webhook();
-    for _ in 0..3 {
-        assert!(
-            webhook
-                .validate_create("alice", &of_template(json!({})))
-                .await
-                .allowed
-        );
-        assert!(
-            !webhook
-                .validate_create("bob", &of_template(json!({})))
-                .await
-                .allowed
-        );
-    }
-    assert_eq!(
-        webhook.reviews(),
-        [
-            "alice use workspacetemplates prod",
-            "bob assign-owner workspaces demo",
-            "bob use workspacetemplates prod",
-        ]
-    );
 }

@@ -311,15 +311,6 @@ impl Fixture {
         self.edit(json!({"desiredStatus": "Running"})).await
     }
 
-    /// Allows alice this verb on all objects of a kind.
-    pub async fn allow_alice<K: Resource<DynamicType = ()>>(&self, verb: &str) -> anyhow::Result<()> {
-        let (group, resource) = (K::group(&()), K::plural(&()));
-        let rule = json!([{"apiGroups": [group], "resources": [resource], "verbs": [verb]}]);
-        self.scratch
-            .grant(&format!("{verb}-{resource}"), OWNER, &rule)
-            .await
-    }
-
     /// Waits until no problem is reported, and checks that the failure was reported once and without a flood.
     pub async fn wait_cleared(&self) -> anyhow::Result<()> {
         wait::until("nothing to be wrong", wait::USUAL, || async {

@@ -23,6 +23,15 @@ struct Case {
     words: &'static [&'static str],
 }
 
+/// Lines of a spec, part of the field's name, and words.
+type Row = (&'static str, &'static str, &'static [&'static str]);
+
+/// A case for each row.
+fn cases<const N: usize>(scratch: &Scratch, rows: [Row; N]) -> Vec<Case> {
+    let case = |(lines, field, words)| spec(scratch, lines, field, words);
+    rows.map(case).into()
+}
+
 /// A workspace of the template with these lines in its spec.
 fn spec(scratch: &Scratch, lines: &str, field: &'static str, words: &'static [&'static str]) -> Case {
     let name = if lines.contains("displayName") {
@@ -44,14 +53,18 @@ fn spec(scratch: &Scratch, lines: &str, field: &'static str, words: &'static [&'
 
 /// Shapes, which the API server judges by the schema, and a type that does not fit by whoever reads the object first.
 fn shapes(scratch: &Scratch) -> Vec<Case> {
-    const TEXT: &[&str] = &["of type string", "expected a string"];
-    const CHOICE: &[&str] = &["Unsupported value", "unknown variant"];
+    const TEXT: &[&str] = &["of type string", "must be text"];
+    const CHOICE: &[&str] = &["Unsupported value", "must be `"];
     const UNKNOWN: &[&str] = &["unknown field"];
-    [
+    let rows: [Row; _] = [
         ("displayName: 5", "displayName", TEXT),
-        ("displayName: \"\"", "displayName", &["at least 1 chars"][..]),
+        ("displayName: \"\"", "displayName", &["at least 1 chars"]),
         ("displayName: \"a\\tb\"", "displayName", &["should match"]),
-        ("port: \"8888\"", "port", &["of type integer", "expected i32"]),
+        (
+            "port: \"8888\"",
+            "port",
+            &["of type integer", "must be a whole number"],
+        ),
         ("port: 80", "port", &["greater than or equal to 1024"]),
         ("port: 65536", "port", &["less than or equal to 65535"]),
         (
@@ -61,7 +74,11 @@ fn shapes(scratch: &Scratch) -> Vec<Case> {
         ),
         ("managerRef: Main Manager", "managerRef", &["should match"]),
         ("env: [{name: A, value: 1}]", "env[0].value", TEXT),
-        ("storage: 1Gi", "storage", &["of type object", "expected struct"]),
+        (
+            "storage: 1Gi",
+            "storage",
+            &["of type object", "must be an object"],
+        ),
         ("storage: {size: 10 GB}", "size", &["should match"]),
         ("storage: {mountPath: home}", "mountPath", &["should match"]),
         (
@@ -72,14 +89,14 @@ fn shapes(scratch: &Scratch) -> Vec<Case> {
         (
             "storage: {claimName: c, size: 1Gi}",
             "claimName",
-            &["claimName excludes"],
+            &["claimName may not be set together with"],
         ),
         ("storage: {sise: 1Gi}", "sise", UNKNOWN),
         ("colour: red", "colour", UNKNOWN),
         (
             "idleShutdown: {enabled: \"yes\"}",
             "enabled",
-            &["of type boolean", "expected a boolean"],
+            &["of type boolean", "must be true or false"],
         ),
         (
             "idleShutdown: {idleTimeoutInMinutes: 0}",
@@ -105,15 +122,14 @@ fn shapes(scratch: &Scratch) -> Vec<Case> {
             "name",
             &["name is taken"],
         ),
-    ]
-    .map(|(lines, field, words)| spec(scratch, lines, field, words))
-    .into()
+    ];
+    cases(scratch, rows)
 }
 
 /// Rules, which the webhook judges.
 fn rules(scratch: &Scratch) -> Vec<Case> {
-    [
-        ("image: x:y:z", "spec.image", &["is no image's name"][..]),
+    let rows: [Row; _] = [
+        ("image: x:y:z", "spec.image", &["must be [registry"]),
         ("image: evil:1", "spec.image", &["choose one of"]),
         ("resources: {limits: {memory: 900Gi}}", "memory", &["maximum 1Gi"]),
         (
@@ -148,9 +164,8 @@ fn rules(scratch: &Scratch) -> Vec<Case> {
             "readinessProbe.httpGet.host",
             &["the pod"],
         ),
-    ]
-    .map(|(lines, field, words)| spec(scratch, lines, field, words))
-    .into()
+    ];
+    cases(scratch, rows)
 }
 
 /// What names the object.

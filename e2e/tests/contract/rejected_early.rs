@@ -76,7 +76,7 @@ async fn pod_fields_that_no_workspace_can_run_with(workspaces: &Api<Workspace>) 
         (
             json!({"image": "x:y:z"}),
             [
-                r#"spec.image: "x:y:z" is no image's name"#,
+                r#"spec.image: "x:y:z" must be [registry"#,
                 "[registry[:port]/]name[:tag]",
             ],
         ),
@@ -97,7 +97,7 @@ async fn pod_fields_that_no_workspace_can_run_with(workspaces: &Api<Workspace>) 
         (
             json!({"containerConfig": {"command": [""]}}),
             [
-                "spec.containerConfig.command[0]: names no program",
+                "spec.containerConfig.command[0]: must not be empty",
                 "leave the command out",
             ],
         ),
@@ -171,7 +171,7 @@ async fn a_restart_is_requested_by_a_time(workspaces: &Api<Workspace>) -> anyhow
     };
     let refused = annotate(names::RESTARTED_AT, "now").await.unwrap_or_default();
     assert!(
-        refused.contains(r#""now" is no time: write it by RFC 3339"#),
+        refused.contains(r#""now" must be a time by RFC 3339"#),
         "{refused}"
     );
     assert_eq!(annotate(names::RESTARTED_AT, "2026-01-31T12:00:00Z").await, None);

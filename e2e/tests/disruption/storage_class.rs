@@ -66,7 +66,7 @@ async fn a_disk_without_default_storage_class_is_reported_and_binds_later() -> a
         let reported = says(&workspaces, "ws", DEGRADED, missing).await?;
         assert_eq!(
             reported,
-            "The disk names no storage class and the cluster has no default one. Have a default made. Or delete the \
+            "The disk has no storage class, and the cluster has no default one. Have a default made. Or delete the \
              workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
         );
         workspace::reached(&workspaces, "ws", Phase::Failed).await?;

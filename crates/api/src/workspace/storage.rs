@@ -14,7 +14,7 @@ use crate::schema;
     validation = schema::immutable("storageClassName", "a disk cannot move to another class; copy the files to another workspace"),
     validation = schema::immutable("claimName", "a workspace keeps its disk; create another workspace for the other claim"),
     validation = Rule::new("!has(self.claimName) || !(has(self.storageClassName) || has(self.size) || has(self.retain))")
-        .message("claimName excludes storageClassName, size and retain, because the claim exists already and is never deleted with the workspace: leave these out"),
+        .message("claimName may not be set together with storageClassName, size and retain, because the claim exists already and is never deleted with the workspace: leave these out"),
     validation = schema::no_way_up("mountPath"),
     validation = schema::no_way_up("subPath")
 )]

@@ -50,7 +50,7 @@ fn any_gpu(text: &str) -> Result<Gpu, String> {
         });
     }
     Err(format!(
-        "{resource:?} is no resource of GPUs: use {}, {} or nvidia.com/mig-…",
+        "{resource:?} must be {}, {} or nvidia.com/mig-…",
         rules::GPU,
         rules::SHARED_GPU
     ))

@@ -431,10 +431,4 @@ mod tests {
             "{broken}"
         );
     }
-
-    #[test]
-    fn an_empty_kubeconfig_list_names_no_file() {
-        assert!(listed(OsStr::new("")).unwrap().is_none());
-        assert!(listed(OsStr::new(":")).unwrap().is_none());
-    }
 }

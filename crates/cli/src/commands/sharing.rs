@@ -21,7 +21,7 @@ use crate::output;
 pub(crate) fn check_share(args: &Share) -> Result<(), Failure> {
     if subjects(&args.subjects).is_empty() {
         return Err(Failure::Usage(
-            "share names no subject: add --user, --group or --serviceaccount".to_owned(),
+            "share must have a subject: add --user, --group or --serviceaccount".to_owned(),
         ));
     }
     end(args, Timestamp::now()).map(|_| ())
@@ -31,7 +31,7 @@ pub(crate) fn check_share(args: &Share) -> Result<(), Failure> {
 pub(crate) fn check_unshare(args: &Unshare) -> Result<(), Failure> {
     if subjects(&args.subjects).is_empty() && !args.all {
         return Err(Failure::Usage(
-            "unshare names no subject: add --user, --group or --serviceaccount, or --all".to_owned(),
+            "unshare must have a subject: add --user, --group or --serviceaccount, or --all".to_owned(),
         ));
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! Flags that name workspaces -> these workspaces (IO).
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use api::Workspace;
+use rules::Violation;
 use rules::manifest::{self, Finding};
 use serde_json::Value;
 
@@ -62,13 +63,11 @@ pub(crate) async fn resolve(cluster: &Cluster, targets: &Targets) -> Result<Vec<
     }
     let named = targets.names.iter().map(|name| Target::named(cluster, name));
     let mut all: Vec<_> = named.collect();
-    for file in &targets.filename {
-        for document in documents(&read(file)?).map_err(|error| named_error(file, &error))? {
-            all.extend(of_manifest(&document, namespace));
+    if !targets.filename.is_empty() {
+        for manifest in workspaces(&targets.filename)? {
+            let target = in_manifest(&manifest, namespace);
+            all.push(target.map_err(|violation| Failure::Usage(violation.to_string()))?);
         }
-    }
-    if all.is_empty() {
-        return Err(Failure::Usage("the files hold no Workspace".to_owned()));
     }
     Ok(all)
 }
@@ -127,21 +126,42 @@ pub(crate) fn named_error(file: &Path, finding: &Finding) -> Failure {
     ))
 }
 
-/// Whether a document is one of our workspaces.
-pub(crate) fn is_workspace(document: &Value) -> bool {
+/// Whether a document is an object of this kind of ours.
+pub(crate) fn is_kind(document: &Value, kind: &str) -> bool {
     let group = document["apiVersion"]
         .as_str()
         .and_then(|version| version.split_once('/'));
-    document["kind"] == "Workspace" && group.is_some_and(|(group, _)| group == api::names::GROUP)
+    document["kind"] == kind && group.is_some_and(|(group, _)| group == api::names::GROUP)
 }
 
-fn of_manifest(document: &Value, namespace: &str) -> Option<Target> {
+/// The workspaces of these files: at least one.
+pub(crate) fn workspaces(files: &[PathBuf]) -> Result<Vec<Value>, Failure> {
+    let mut found = Vec::new();
+    for file in files {
+        let all = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
+        found.extend(all.into_iter().filter(|document| is_kind(document, "Workspace")));
+    }
+    if found.is_empty() {
+        return Err(Failure::Usage("the files hold no Workspace".to_owned()));
+    }
+    Ok(found)
+}
+
+/// The workspace of a manifest. Its name and its namespace are parts of a request's address, so both are checked.
+pub(crate) fn in_manifest(document: &Value, namespace: &str) -> Result<Target, Violation> {
     let metadata = &document["metadata"];
-    is_workspace(document).then(|| Target {
-        namespace: metadata["namespace"].as_str().unwrap_or(namespace).to_owned(),
-        name: metadata["name"].as_str().unwrap_or_default().to_owned(),
-        listed: None,
-    })
+    let namespace = metadata["namespace"].as_str().unwrap_or(namespace);
+    let name = metadata["name"].as_str().unwrap_or_default();
+    let mut wrong = rules::checks::name(name);
+    wrong.extend(rules::checks::namespace("metadata.namespace", namespace));
+    match wrong.into_iter().next() {
+        Some(violation) => Err(violation),
+        None => Ok(Target {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            listed: None,
+        }),
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +176,8 @@ mod tests {
         let found = documents(text).unwrap();
         let targets: Vec<_> = found
             .iter()
-            .filter_map(|document| of_manifest(document, "team"))
+            .filter(|document| is_kind(document, "Workspace"))
+            .map(|document| in_manifest(document, "team").unwrap())
             .map(|target| (target.namespace, target.name))
             .collect();
         assert_eq!(
@@ -166,5 +187,21 @@ mod tests {
                 ("other".to_owned(), "b".to_owned())
             ]
         );
+    }
+
+    #[test]
+    fn a_name_or_namespace_that_would_change_the_address_is_refused() {
+        for (metadata, field) in [
+            (r#"{"name": "../pods/a"}"#, "metadata.name"),
+            (r#"{"namespace": "team"}"#, "metadata.name"),
+            (
+                r#"{"name": "a", "namespace": "team/../other"}"#,
+                "metadata.namespace",
+            ),
+        ] {
+            let metadata: Value = serde_json::from_str(metadata).unwrap();
+            let refused = in_manifest(&serde_json::json!({ "metadata": metadata }), "team").unwrap_err();
+            assert_eq!(refused.field, field);
+        }
     }
 }

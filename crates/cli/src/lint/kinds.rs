@@ -30,7 +30,7 @@ pub(super) fn of<'a>(object: &Value, crds: &'a [CustomResourceDefinition]) -> Ki
         return near(group, kind, api_version, crds);
     };
     let violation = if meant.spec.names.kind != kind {
-        let rule = format!("is no kind of {group}: write {}", meant.spec.names.kind);
+        let rule = format!("must be a kind of {group}: write {}", meant.spec.names.kind);
         Violation::new("kind", kind, rule)
     } else if serves(meant, version) {
         return Kind::Known(meant);
@@ -58,7 +58,7 @@ fn wrong_version(api_version: &str, meant: &CustomResourceDefinition) -> Violati
         .map(|version| format!("{}/{}", meant.spec.group, version.name))
         .collect();
     let rule = format!(
-        "is no API version of {}: write {}",
+        "must be an API version of {}: write {}",
         meant.spec.names.kind,
         served.join(" or ")
     );
@@ -103,14 +103,14 @@ mod tests {
             let message = judged(group, kind).unwrap_err();
             assert_eq!(
                 message,
-                format!("kind: {kind:?} is no kind of workspaces.jupyter.org: write {meant}")
+                format!("kind: {kind:?} must be a kind of workspaces.jupyter.org: write {meant}")
             );
         }
         let message = judged("workspaces.jupyter.org/v1", "Workspace").unwrap_err();
         assert_eq!(
             message,
             format!(
-                "apiVersion: \"workspaces.jupyter.org/v1\" is no API version of Workspace: write {group}"
+                "apiVersion: \"workspaces.jupyter.org/v1\" must be an API version of Workspace: write {group}"
             )
         );
     }

@@ -121,15 +121,6 @@ fn a_reference_bounds_workspaces_without_being_checked_itself() {
 }
 
 #[test]
-fn objects_of_other_kinds_are_counted_and_skipped() {
-    let mut other = document("Workspace", "demo", &json!({}));
-    other.object["apiVersion"] = json!("example.org/v1");
-    let report = checked(&[other]);
-    assert_eq!((report.checked, report.skipped), (0, 1));
-    assert!(report.problems.is_empty() && report.not_judged.is_empty());
-}
-
-#[test]
 fn a_manager_with_routes_of_its_own_that_ask_the_gateway_is_judged_without_the_installation_s_settings() {
     let route = json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",

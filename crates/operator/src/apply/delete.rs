@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     cache::{
-        observed::{Identity, Observed, holders},
+        observed::{Identity, Observed, held_in_brackets},
         stores::Trim,
     },
     context::Context,
@@ -20,11 +20,7 @@ use crate::{
 pub(crate) fn pods_left(observed: &Observed) -> Vec<String> {
     observed
         .own_pods()
-        .map(|pod| {
-            let holders = holders(&pod.metadata);
-            let held = holders.map_or_else(String::new, |it| format!(" (held by the finalizer {it})"));
-            format!("pod {}{held}", pod.name_any())
-        })
+        .map(|pod| format!("pod {}{}", pod.name_any(), held_in_brackets(&pod.metadata)))
         .collect()
 }
 

@@ -328,19 +328,6 @@ mod tests {
     }
 
     #[test]
-    fn every_refusal_ends_in_advice() {
-        for child in ["Pod", "Service", "PersistentVolumeClaim"] {
-            let refusal = refused(child, 403, "no such luck.").unwrap();
-            assert_eq!(
-                refusal.message,
-                format!(
-                    "The {child} was refused: no such luck. Change what the message names, or tell the administrator."
-                )
-            );
-        }
-    }
-
-    #[test]
     fn a_transient_error_is_no_refusal() {
         for code in [404, 409, 429, 500, 503] {
             assert_eq!(refused("Service", code, "exceeded quota"), None);

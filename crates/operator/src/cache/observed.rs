@@ -259,6 +259,13 @@ pub(crate) fn held_by(holders: Option<&str>) -> String {
     holders.map_or_else(String::new, sentence)
 }
 
+/// The same in brackets, after the name of the object.
+pub(crate) fn held_in_brackets(meta: &ObjectMeta) -> String {
+    holders(meta).map_or_else(String::new, |holders| {
+        format!(" (held by the finalizer {holders})")
+    })
+}
+
 /// Whether a pod is completed, and so uses no disk.
 pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());

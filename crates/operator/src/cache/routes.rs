@@ -273,17 +273,6 @@ mod tests {
     }
 
     #[test]
-    fn an_older_state_does_not_replace_a_newer_one_and_no_status_is_kept() {
-        let store = RouteStore::default();
-        store.set_available(&kind(), &resource(), vec![object("a", "lab", "9")]);
-        store.update(&kind(), object("a", "lab", "8"));
-        let kept = store.get(&kind(), "team", "a").unwrap();
-        assert_eq!(kept.metadata.resource_version.as_deref(), Some("9"));
-        assert_eq!(kept.data, json!({"spec": {"a": 1}}));
-        assert_eq!(kept.metadata.managed_fields, Some(vec![]));
-    }
-
-    #[test]
     fn an_unavailable_kind_has_no_objects_and_is_new_once() {
         let store = RouteStore::default();
         store.set_available(&kind(), &resource(), vec![object("a", "lab", "1")]);

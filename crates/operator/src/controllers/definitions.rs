@@ -303,12 +303,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn definitions_that_are_not_there_lack_nothing() {
-        let (_server, client) = ApiServer::start();
-        assert_eq!(Definitions::default().read(&client).await, [""; 0]);
-    }
-
-    #[tokio::test]
     async fn unreadable_definitions_keep_the_last_result() {
         let (server, client) = ApiServer::start();
         server.put(&older());
@@ -334,18 +328,5 @@ mod tests {
         )));
         assert!(!is_of_schema(&answer(500, "etcd is away")));
         assert!(!is_of_schema(&answer(409, undeclared)));
-    }
-
-    #[test]
-    fn a_long_list_is_shortened() {
-        let missing: Vec<_> = (0..7)
-            .map(|number| format!("Workspace.status.f{number}"))
-            .collect();
-        let text = message(&missing).unwrap();
-        assert!(
-            text.contains("Workspace.status.f4 and 2 more: apply the CRDs"),
-            "{text}"
-        );
-        assert_eq!(message(&[]), None);
     }
 }

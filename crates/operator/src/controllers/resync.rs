@@ -126,14 +126,6 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earliest_due_item_sets_the_next_reconcile() {
-        let items = [3, 1, 2].map(|seconds| (None, seconds));
-        let again = for_each(items, async |seconds| Some(Duration::from_secs(seconds))).await;
-        assert_eq!(again, Some(Duration::from_secs(1)));
-        assert_eq!(for_each([(None, ())], async |()| None).await, None);
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn changes_within_the_debounce_time_are_one_reconcile_and_no_change_is_none() {
         let (changes, shutdown, reconciles) = (
             watch::Sender::default(),

@@ -65,31 +65,6 @@ mod tests {
     }
 
     #[test]
-    fn what_the_settings_leave_out_is_left_to_the_platform() {
-        let identifiers = PodIdentifiers {
-            run_as_user: None,
-            run_as_group: Some(0),
-            fs_group: None,
-        };
-        let context = pod(None, identifiers);
-        assert_eq!(
-            (context.run_as_user, context.run_as_group, context.fs_group),
-            (None, Some(0), None)
-        );
-        assert_eq!(context.run_as_non_root, Some(true));
-        let given = PodSecurityContext {
-            run_as_user: Some(7),
-            fs_group: Some(8),
-            ..PodSecurityContext::default()
-        };
-        let context = pod(Some(&given), identifiers);
-        assert_eq!(
-            (context.run_as_user, context.run_as_group, context.fs_group),
-            (Some(7), Some(0), Some(8))
-        );
-    }
-
-    #[test]
     fn added_capabilities_do_not_bring_back_the_others() {
         let given = SecurityContext {
             capabilities: Some(Capabilities {

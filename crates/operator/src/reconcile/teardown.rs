@@ -17,7 +17,7 @@ use crate::{
         finalizer,
     },
     blockers::refusal::Refusal,
-    cache::observed::{Identity, Observed, holders},
+    cache::observed::{Identity, Observed, held_in_brackets},
     context::Context,
     controllers::routes,
     plan::disks::{desired_claim, retention},
@@ -88,12 +88,10 @@ where
             left.push(kind.to_owned());
         }
     };
-    let holders = observed.own_claim().and_then(|claim| holders(&claim.metadata));
-    let disk = holders.map_or_else(
-        || "disk".to_owned(),
-        |holders| format!("disk (held by the finalizer {holders})"),
-    );
-    wait_for(&disk, claim != Disk::Left);
+    let held = observed
+        .own_claim()
+        .map(|claim| held_in_brackets(&claim.metadata));
+    wait_for(&format!("disk{}", held.unwrap_or_default()), claim != Disk::Left);
     wait_for("Service", service);
     if is_free {
         // Last: a pod that is still ending stays isolated. No owner reference lets the garbage collector delete the policy first.

@@ -142,13 +142,6 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_delay_does_not_depend_on_the_load() {
-        let debounce = StatusDebounce::default();
-        start_others(&debounce, 2000);
-        assert_eq!(debounce.debounce("team/a", "u", &status("1")), Some(DELAY));
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn a_workspace_that_restarts_or_is_recreated_counts_once() {
         let debounce = StatusDebounce::default();
         for turn in 0..2 * LOAD_THRESHOLD {
@@ -160,15 +153,5 @@ mod tests {
         start_others(&debounce, LOAD_THRESHOLD - 3);
         assert_eq!(debounce.debounce("team/a", "u", &status("1")), None);
         assert_eq!(debounce.debounce("team/c", "u", &status("1")), Some(DELAY));
-    }
-
-    #[test]
-    fn a_settled_workspace_does_not_count() {
-        let debounce = StatusDebounce::default();
-        for number in 0..2 * LOAD_THRESHOLD {
-            debounce.debounce(&format!("team/{number}"), "u", &status("1"));
-            debounce.forget(&format!("team/{number}"));
-        }
-        assert_eq!(debounce.debounce("team/a", "u", &status("1")), None);
     }
 }

@@ -155,24 +155,6 @@ mod tests {
     }
 
     #[test]
-    fn an_injected_sidecar_starts_no_run() {
-        let time = "2026-01-01T00:00:04Z";
-        let of = |name: &str, state: Value| json!({"name": name, "ready": true, "restartCount": 0, "image": "", "imageID": "", "state": state});
-        let waiting = || json!({"waiting": {"reason": "ImagePullBackOff"}});
-        let running = || json!({"running": {"startedAt": time}});
-        let status = |application: Value| {
-            json!({
-                "phase": "Running",
-                "initContainerStatuses": [of("native-sidecar", running())],
-                "containerStatuses": [of("mesh", running()), of("workspace", application)],
-            })
-        };
-        assert!(!has_started(None, &with(&status(waiting()))));
-        assert_eq!(first_start(&with(&status(waiting()))), None);
-        assert!(has_started(None, &with(&status(running()))));
-    }
-
-    #[test]
     fn the_start_time_in_the_status_counts_for_this_run_only() {
         let observed = testing::started();
         let status = |run: &str| WorkspaceStatus {

@@ -263,19 +263,4 @@ mod tests {
         assert_eq!(reasons(Some(&stopping), &stopped), Vec::<String>::new());
         assert_eq!(reasons(Some(&running), &stopped), [reason::IDLE_STOPPED]);
     }
-
-    #[test]
-    fn a_long_note_is_cut_at_a_character() {
-        let long = status(
-            &[condition(
-                DEGRADED,
-                "True",
-                reason::QUOTA_EXCEEDED,
-                &"ä".repeat(2000),
-            )],
-            None,
-        );
-        let note = events(None, &long).remove(0).note.unwrap();
-        assert!(note.len() <= MAX_NOTE && note.ends_with("ä…"), "{note}");
-    }
 }

@@ -89,46 +89,6 @@ async fn two_workspaces_on_one_claim_run_one_after_the_other() {
 }
 
 #[tokio::test]
-async fn a_deleted_claim_is_reported_until_there_is_one_again() {
-    let mut stage = Stage::new();
-    let mut data = claim("data", "ReadWriteOnce");
-    data.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-    data.metadata.finalizers = Some(vec![
-        "kubernetes.io/pvc-protection".to_owned(),
-        "example.com/backup".to_owned(),
-    ]);
-    stage.server.put(&data);
-    stage
-        .server
-        .put(&workspace("first", "alice", &json!({"claimName": "data"})));
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(
-        (status.phase, status.reason.as_deref()),
-        (Some(Phase::Starting), Some(reason::VOLUME_TERMINATING))
-    );
-    let message = status.message.unwrap();
-    assert!(
-        message.contains("A user deleted the claim data")
-            && message.contains("finalizer example.com/backup:"),
-        "{message}"
-    );
-    assert!(stage.child::<Pod>().is_none());
-    stage.server.remove::<Claim>(Some(NAMESPACE), "data");
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().reason.as_deref(), Some(reason::VOLUME_UNBOUND));
-    stage.server.put(&claim("data", "ReadWriteOnce"));
-    stage.reconcile().await.unwrap();
-    assert!(stage.child::<Pod>().is_some());
-}
-
-#[tokio::test]
-async fn a_claim_for_many_serves_many() {
-    let stage = two_on_one_claim("ReadWriteMany").await;
-    assert_eq!(stage.all::<Pod>().len(), 2);
-}
-
-#[tokio::test]
 async fn two_concurrent_starts_conflict_on_the_in_use_mark() {
     let mut stage = Stage::new();
     stage.server.put(&claim("data", "ReadWriteOnce"));
@@ -282,19 +242,6 @@ async fn a_claim_deleted_under_a_running_pod_is_reported_and_prevents_restarts()
     )
     .await;
     drop(process);
-}
-
-#[tokio::test]
-async fn a_claim_that_is_called_like_a_disk_and_is_none_is_a_home() {
-    let mut stage = Stage::new();
-    stage.server.put(&claim("workspace-alice-pvc", "ReadWriteOnce"));
-    stage.server.put(&workspace(
-        "first",
-        "alice",
-        &json!({"claimName": "workspace-alice-pvc"}),
-    ));
-    stage.run().await;
-    assert_eq!(stage.status().phase, Some(Phase::Running));
 }
 
 #[tokio::test]

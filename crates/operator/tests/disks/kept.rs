@@ -9,10 +9,7 @@ use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use serde_json::json;
-use testkit::{
-    api_server::Disruption,
-    objects::{self, NAMESPACE},
-};
+use testkit::{api_server::Disruption, objects::NAMESPACE};
 
 use super::{Claim, Phase, claim, delete_workspace, with_kept_disk, workspace};
 use crate::stage::{CHILD, Stage};
@@ -107,22 +104,6 @@ async fn another_owner_gets_neither_a_retained_nor_a_new_disk_until_the_claim_is
 }
 
 #[tokio::test]
-async fn a_kept_disk_that_is_deleted_makes_room_for_a_new_one() {
-    let mut stage = with_kept_disk().await;
-    stage
-        .server
-        .put(&workspace("second", "bob", &json!({"size": "1Gi"})));
-    stage.reconcile().await.unwrap();
-    stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Starting));
-    assert_eq!(
-        stage.child::<Claim>().unwrap().owner_references()[0].uid,
-        "second"
-    );
-}
-
-#[tokio::test]
 async fn the_deletion_of_a_workspace_that_was_refused_a_disk_leaves_the_disk() {
     let mut stage = with_kept_disk().await;
     let kept = stage.child::<Claim>().unwrap();
@@ -174,27 +155,6 @@ async fn a_retained_disk_that_no_cache_shows_is_found_and_checked() {
         Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
     );
     assert!(stage.child::<Pod>().is_none());
-}
-
-#[tokio::test]
-async fn without_admission_a_retained_disk_waits_for_the_new_uid() {
-    let mut stage = with_kept_disk().await;
-    stage.without_admission();
-    stage
-        .server
-        .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(
-        status.reason.as_deref(),
-        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
-    );
-    assert!(status.message.unwrap().contains(names::WORKSPACE_UID));
-    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
-        claim["metadata"]["annotations"][names::WORKSPACE_UID] = json!("second");
-    });
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Starting));
 }
 
 #[tokio::test]
@@ -256,46 +216,6 @@ async fn a_change_of_owner_that_the_cache_does_not_show_yet_delays_the_deletion(
     assert_eq!(
         names::owner(&stage.child::<Claim>().unwrap().metadata),
         Some("bob")
-    );
-}
-
-#[tokio::test]
-async fn retain_counts_as_it_stands_at_the_deletion() {
-    for (first, last, kept) in [("Delete", "Retain", true), ("Retain", "Delete", false)] {
-        for seen in [true, false] {
-            let mut stage = Stage::new();
-            let storage = json!({"size": "1Gi", "retain": first});
-            stage.server.put(&workspace("first", "alice", &storage));
-            stage.run().await;
-            stage.edit_spec(|spec| spec["storage"]["retain"] = json!(last));
-            if seen {
-                stage.reconcile().await.unwrap();
-            }
-            delete_workspace(&mut stage).await;
-            assert_eq!(
-                stage.child::<Claim>().is_some(),
-                kept,
-                "{first} to {last}, seen {seen}"
-            );
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_template_retains_the_disks_of_workspaces_without_a_setting() {
-    let mut stage = Stage::new();
-    let mut template = objects::template("keeping");
-    template.spec.primary_storage.as_mut().unwrap().retain = Some(api::workspace::Retain::Retain);
-    stage.server.put(&template);
-    let mut inheriting = workspace("first", "alice", &json!({"size": "1Gi"}));
-    inheriting.spec.template_ref = Some("keeping".to_owned());
-    stage.server.put(&inheriting);
-    stage.run().await;
-    stage.server.remove::<api::WorkspaceTemplate>(None, "keeping");
-    delete_workspace(&mut stage).await;
-    assert!(
-        stage.child::<Claim>().is_some(),
-        "also when the template is gone by then"
     );
 }
 

@@ -1,7 +1,6 @@
 //! Disks of workspaces: whose files a workspace mounts, and when they are retained or deleted.
 
 mod borrowed;
-mod classless;
 mod deleted;
 mod growth;
 mod kept;

@@ -259,12 +259,6 @@ fn a_manager_without_authorization_uses_rbac_and_has_no_administrators() {
 
 proptest! {
     #[test]
-    fn an_owner_only_workspace_that_is_not_shared_admits_exactly_its_owner(user in ".{0,8}", owner in ".{0,8}") {
-        let allowed = matches!(plain(&user, &owner, AccessType::OwnerOnly), Decision::Allow(_));
-        prop_assert_eq!(allowed, !user.is_empty() && user == owner);
-    }
-
-    #[test]
     fn ownership_and_public_access_need_the_permission_to_connect(
         user in "[ab]?",
         is_public in any::<bool>(),

@@ -125,7 +125,7 @@ pub fn admit(
 #[cfg(test)]
 mod tests {
     use api::condition::reason;
-    use proptest::prelude::*;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_contradictory_template_admits_no_workspace() {
         let mut template = template();
-        template.spec.allowed_images = vec!["other:1".into()];
+        template.spec.default_image = "x:y:z".into();
         let message = admit(
             &workspace(json!({"templateRef": "prod"})),
             &References::managed_by([&manager(true)]).with_template(Some(&template)),
@@ -345,26 +345,5 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(message.starts_with("metadata.uid: "), "{message}");
-    }
-
-    proptest! {
-        #[test]
-        fn judging_never_panics(name in "\\PC{0,60}", image in "\\PC{0,20}", port in any::<i32>(), cpu in "\\PC{0,9}") {
-            let mut workspace = workspace(json!({
-                "templateRef": "prod", "image": image, "port": port, "resources": {"limits": {"cpu": cpu}}
-            }));
-            workspace.metadata.name = Some(name);
-            let _ = admit(&workspace, &References::managed_by([&manager(true)]).with_template(Some(&template())), &settings());
-        }
-
-        #[test]
-        fn admit_and_judge_agree(cpu in 0_u32..4000, template_exists: bool, has_default: bool) {
-            let workspace = workspace(json!({"templateRef": "prod", "resources": {"limits": {"cpu": format!("{cpu}m")}}}));
-            let template = template_exists.then(template);
-            let manager = manager(has_default);
-            let validation = judge(&workspace, &References::managed_by([&manager]).with_template(template.as_ref()), &settings());
-            let admitted = admit(&workspace, &References::managed_by([&manager]).with_template(template.as_ref()), &settings());
-            prop_assert_eq!(admitted.is_ok(), validation.violations.is_none() && validation.missing_reference.is_none());
-        }
     }
 }

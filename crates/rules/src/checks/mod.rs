@@ -31,11 +31,7 @@ const IDS: RangeInclusive<i64> = 0..=2_147_483_647;
 /// Checks the ID of a user or group in `field` of the security context at `path`.
 pub(crate) fn id(path: &str, field: &str, id: Option<i64>) -> Option<Violation> {
     let id = id.filter(|id| !IDS.contains(id))?;
-    let rule = format!(
-        "is no user's or group's number: choose {} to {}",
-        IDS.start(),
-        IDS.end()
-    );
+    let rule = format!("must be a number from {} to {}", IDS.start(), IDS.end());
     Some(Violation::new(format!("{path}.{field}"), id.to_string(), rule))
 }
 
@@ -46,15 +42,15 @@ pub fn name(name: &str) -> Vec<Violation> {
         return Vec::new();
     }
     let rule = format!(
-        "is not a valid name: use at most {max} lower-case letters, digits and '-', starting with a letter and ending \
-         with a letter or digit"
+        "must be a name of at most {max} lower-case letters, digits and '-', starting with a letter and ending with a \
+         letter or digit"
     );
     vec![Violation::new("metadata.name", name, rule)]
 }
 
 /// Checks the name of an object.
 pub fn object_name(name: &str) -> Option<Violation> {
-    let rule = "is no name of an object: use at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
+    let rule = "must be a name of at most 253 lower-case letters, digits, '-' and '.', with a letter or digit at both ends";
     (!names::is_dns_1123_subdomain(name)).then(|| Violation::new("metadata.name", name, rule))
 }
 
@@ -72,8 +68,7 @@ pub fn image_syntax(field: &str, image: &str) -> Option<Violation> {
     {
         "has characters that no image's name has: name an image such as registry.example.org/jupyter:1.0"
     } else if image.contains(['/', ':', '@', '+']) && !image::is_reference(image) {
-        "is no image's name, which no node could pull: write [registry[:port]/]name[:tag][@sha256:digest], the name in lower case, such \
-         as registry.example.org/jupyter:1.0"
+        "must be [registry[:port]/]name[:tag][@sha256:digest] with the name in lower case, such as registry.example.org/jupyter:1.0"
     } else {
         return None;
     };
@@ -103,8 +98,7 @@ const IMAGE_FOLDERS: [&str; 4] = ["/etc", "/usr", "/var", "/run"];
 /// Checks that `command` can be started: its first element names a program.
 pub(crate) fn command(field: &str, command: &[String]) -> Option<Violation> {
     let program = command.first()?;
-    let rule =
-        "names no program: write the program first, or leave the command out, and the image's own is started";
+    let rule = "must not be empty: write the program first, or leave the command out, and the image's own is started";
     program
         .trim()
         .is_empty()
@@ -120,7 +114,7 @@ pub(crate) fn mount_path(field: &str, path: &str) -> Option<Violation> {
         && !path.contains(|c: char| c == ':' || c.is_control())
         && !path.split('/').any(|segment| segment == "..");
     let rule = if !usable {
-        "is no place for a disk: use an absolute path below /, without ':' and '..'"
+        "must be an absolute path below /, without ':' and '..'"
     } else if SYSTEM_FOLDERS
         .iter()
         .any(|folder| is_at_or_below(&normal, folder))
@@ -155,7 +149,7 @@ pub(crate) fn sub_path(field: &str, path: &str) -> Option<Violation> {
         && !path.starts_with('/')
         && !path.contains(|c: char| c == ':' || c.is_control())
         && !path.split('/').any(|segment| segment == "..");
-    let rule = "is no folder of a disk: use a relative path, without ':' and '..'";
+    let rule = "must be a relative path, without ':' and '..'";
     (!usable).then(|| Violation::new(field, path, rule))
 }
 
@@ -173,7 +167,7 @@ fn size_of(field: &str, raw: &RawQuantity, what: &str) -> Option<Violation> {
     const LEAST: Quantity = Quantity::units(1 << 20);
     const MAX_QUANTITY: Quantity = Quantity::units(1 << 50);
     let rule = match Quantity::try_from(raw) {
-        Ok(value) if value.is_negative() || value.is_zero() => "is no size: ask for more than 0".to_owned(),
+        Ok(value) if value.is_negative() || value.is_zero() => "must be more than 0".to_owned(),
         Ok(value) if value < LEAST => {
             format!("is smaller than any {what}: ask for at least 1Mi, and mind the unit, such as Gi")
         }
@@ -187,7 +181,7 @@ fn size_of(field: &str, raw: &RawQuantity, what: &str) -> Option<Violation> {
 /// Checks that `raw` is a quantity of 0 or more.
 pub(crate) fn quantity(field: &str, raw: &RawQuantity) -> Option<Violation> {
     let rule = match Quantity::try_from(raw) {
-        Ok(value) if value.is_negative() => "is negative: choose 0 or more".to_owned(),
+        Ok(value) if value.is_negative() => "must be 0 or more".to_owned(),
         Ok(_) => return None,
         Err(error) => error.to_string(),
     };
@@ -200,11 +194,7 @@ pub(crate) fn port(field: &str, port: i32) -> Option<Violation> {
 }
 
 pub(crate) fn port_violation(field: &str, port: i32) -> Violation {
-    let rule = format!(
-        "is no port for an application: choose one from {} to {}",
-        PORTS.start(),
-        PORTS.end()
-    );
+    let rule = format!("must be a port from {} to {}", PORTS.start(), PORTS.end());
     Violation::new(field, port.to_string(), rule)
 }
 
@@ -214,7 +204,7 @@ pub fn restarted_at(field: &str, time: &str) -> Option<Violation> {
     let is_shaped =
         (20..=40).contains(&time.len()) && time.as_bytes()[10] == b'T' && time.as_bytes()[16] == b':';
     let is_time = is_shaped && !time.contains('[') && time.parse::<Timestamp>().is_ok();
-    let rule = "is no time: write it by RFC 3339, such as 2026-01-31T12:00:00Z (date -u +%FT%TZ)";
+    let rule = "must be a time by RFC 3339, such as 2026-01-31T12:00:00Z (date -u +%FT%TZ)";
     (!is_time).then(|| Violation::new(field, time, rule))
 }
 
@@ -226,7 +216,7 @@ pub fn time(field: &str, time: &str) -> Option<Violation> {
         Regex::new(shape).ok()
     });
     let is_shaped = SHAPE.as_ref().is_some_and(|shape| shape.is_match(time));
-    let rule = "is no time that can be kept: write it by RFC 3339, such as 2026-12-31T18:00:00Z, before the end of the year 9999; or \
+    let rule = "must be a time by RFC 3339, such as 2026-12-31T18:00:00Z, before the end of the year 9999; or \
                 leave it out";
     (!is_shaped || time.parse::<Timestamp>().is_err()).then(|| Violation::new(field, time, rule))
 }

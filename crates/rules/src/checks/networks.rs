@@ -33,7 +33,7 @@ impl NotPublic {
 /// Why this network cannot be excluded from the public internet.
 pub fn fault(network: &str) -> Option<&'static str> {
     match network.parse::<IpNet>() {
-        Err(_) => Some("is no network: write it as 10.1.0.0/16 or 2001:db8::/48"),
+        Err(_) => Some("must be a network such as 10.1.0.0/16 or 2001:db8::/48"),
         Ok(network) if network.network() != network.addr() => {
             Some("has bits behind its prefix: write the first address of the network")
         }

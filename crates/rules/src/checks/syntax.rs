@@ -41,14 +41,13 @@ pub(crate) fn is_variable_name(text: &str) -> bool {
 
 /// Returns a violation unless `name` can be the name of a `kind`.
 pub(crate) fn object_name(field: impl Into<String>, name: &str, kind: &str) -> Option<Violation> {
-    let rule = format!("cannot be the name of a {kind}: use lower-case letters, digits, '-' and '.'");
+    let rule = format!("must be the name of a {kind}: lower-case letters, digits, '-' and '.'");
     (!is_dns_1123_subdomain(name)).then(|| Violation::new(field, name, rule))
 }
 
 /// Returns a violation unless `name` is a DNS-1123 label.
 pub(crate) fn label_name(field: impl Into<String>, name: &str) -> Option<Violation> {
-    let rule =
-        "is no name: use at most 63 lower-case letters, digits and '-', with a letter or digit at both ends";
+    let rule = "must be a name of at most 63 lower-case letters, digits and '-', with a letter or digit at both ends";
     (!is_dns_1123_label(name)).then(|| Violation::new(field, name, rule))
 }
 

@@ -16,7 +16,7 @@ fn sizes_are_neither_bytes_nor_beyond_all_disks() {
         ("10", "mind the unit"),
         ("1Ei", "at most 1Pi"),
         ("9e18", "at most 1Pi"),
-        ("x", "not a quantity"),
+        ("x", "must be a quantity"),
     ] {
         let message = of(faulty).unwrap();
         assert!(message.contains(word) && message.contains(faulty), "{message}");

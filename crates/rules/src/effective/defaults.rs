@@ -165,7 +165,7 @@ pub(crate) fn merged(base: &[EnvVar], over: &[EnvVar]) -> Vec<EnvVar> {
 mod tests {
     use serde_json::{Value, json};
 
-    use api::workspace::{Retain, Storage};
+    use api::workspace::Retain;
 
     use super::*;
 
@@ -289,51 +289,5 @@ mod tests {
                 retain: Retain::Delete,
             }
         );
-    }
-
-    #[test]
-    fn effective_values_written_into_the_spec_are_effective_again() {
-        for (given, template) in [
-            (json!({"displayName": "d", "storage": {}}), None),
-            (
-                json!({"displayName": "d", "image": "uv", "resources": {"limits": {"cpu": "50m"}}}),
-                Some(template()),
-            ),
-        ] {
-            let once = effective(&spec(given), template.as_ref(), &settings());
-            let Home::Disk {
-                size,
-                class,
-                mount_path,
-                sub_path,
-                retain,
-            } = once.home.clone()
-            else {
-                panic!("a disk was asked for");
-            };
-            let written = WorkspaceSpec {
-                display_name: "d".into(),
-                image: Some(once.image.clone()),
-                resources: Some(once.resources.clone()),
-                storage: Some(Storage {
-                    storage_class_name: class,
-                    size: Some(size),
-                    mount_path: Some(mount_path),
-                    sub_path,
-                    retain: Some(retain),
-                    claim_name: None,
-                }),
-                port: Some(once.port),
-                container_config: Some(once.container.clone()),
-                access_type: Some(once.access),
-                idle_shutdown: once.idle.clone(),
-                limits: Some(once.limits),
-                manager_ref: once.manager_ref.clone(),
-                pod_annotations: once.annotations.clone(),
-                app_type: once.app_type.clone(),
-                ..Default::default()
-            };
-            assert_eq!(effective(&written, template.as_ref(), &settings()), once);
-        }
     }
 }

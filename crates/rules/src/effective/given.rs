@@ -119,13 +119,6 @@ mod tests {
     }
 
     #[test]
-    fn defaults_of_the_settings_are_not_given() {
-        assert_eq!(given(json!({}), None), Given::default());
-        let storage = given(json!({"storage": {"size": "1Gi"}}), None);
-        assert_eq!(storage.mount_path, None);
-    }
-
-    #[test]
     fn what_workspace_or_template_name_is_given_and_aliases_stay_aliases() {
         let template = json!({
             "displayName": "t", "defaultImage": "code", "defaultPort": 9000,

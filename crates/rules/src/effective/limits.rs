@@ -63,10 +63,4 @@ mod tests {
         assert_eq!(minutes(json!({}), of(20), bounds.clone()), Some(20));
         assert_eq!(minutes(json!(null), json!(null), bounds), Some(60));
     }
-
-    #[test]
-    fn minutes_become_a_duration() {
-        assert_eq!(span(10), Duration::from_mins(10));
-        assert_eq!(span(-3), Duration::from_mins(1), "no rule lets this pass");
-    }
 }

@@ -22,14 +22,6 @@ pub struct ExecutionProfile {
     pub service_account: Option<String>,
 }
 
-impl ExecutionProfile {
-    /// Whether each workspace has its own service account, which is created and deleted with it.
-    pub fn has_own_account(&self) -> bool {
-        let account = self.spec.service_account.as_ref();
-        account.is_some_and(|account| account.per_workspace.is_some())
-    }
-}
-
 /// The profile for `workspace`. It may use only variables that the workspace's author cannot influence.
 /// Neither `spec.variables` nor the name of the workspace may choose an identity.
 /// Only a permitted user may set the owner (docs/rights.md).
@@ -92,7 +84,6 @@ mod tests {
         });
         let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
         let profile = of(&workspace(), &profile).unwrap();
-        assert!(profile.has_own_account());
         assert_eq!(
             profile.service_account.as_deref(),
             Some("workspace-demo-01234567")
@@ -175,7 +166,6 @@ mod tests {
         )
         .unwrap();
         assert_eq!(named.service_account.as_deref(), Some("trainer"));
-        assert!(!named.has_own_account());
         let none = of(&workspace(), &profile(json!({}))).unwrap();
         assert_eq!(none.service_account, None);
     }

@@ -118,7 +118,6 @@ fn by_order(left: &RawQuantity, right: &RawQuantity) -> (RawQuantity, RawQuantit
 mod tests {
     use crate::checks::resources::GPU;
     use api::template::Bounds;
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -281,42 +280,5 @@ mod tests {
             pair(&filled, "ephemeral-storage"),
             (Some("1Gi".into()), Some("1Gi".into()))
         );
-    }
-
-    fn amounts() -> impl Strategy<Value = ResourceRequirements> {
-        let map = || {
-            prop::collection::btree_map(
-                prop::sample::select(vec!["cpu", "memory", GPU, "nvidia.com/mig-1g.5gb"])
-                    .prop_map(str::to_owned),
-                "([0-9]{1,3}(m|Mi|Gi)?|x)".prop_map(RawQuantity),
-                0..4,
-            )
-        };
-        (map(), map()).prop_map(|(requests, limits)| ResourceRequirements { requests, limits })
-    }
-
-    proptest! {
-        #[test]
-        fn filling_twice_changes_nothing(given in amounts(), template in amounts(), max in "[0-9]{1,3}m?") {
-            let bounds = cpu_bounds(None, Some(&max));
-            let once = fill(Some(&given), Some(&template), &built_in(), Some(&bounds));
-            prop_assert_eq!(&fill(Some(&once), Some(&template), &built_in(), Some(&bounds)), &once);
-        }
-
-        #[test]
-        fn given_resources_stay_unchanged(given in amounts(), template in amounts()) {
-            let filled = fill(Some(&given), Some(&template), &built_in(), None);
-            prop_assert!(given.requests.iter().all(|(name, value)| filled.requests.get(name) == Some(value)));
-            prop_assert!(given.limits.iter().all(|(name, value)| filled.limits.get(name) == Some(value)));
-        }
-
-        #[test]
-        fn a_filled_request_never_exceeds_its_limit(limit in 1_u32..5000, request in 1_u32..5000) {
-            let (limit, request) = (format!("{limit}m"), format!("{request}m"));
-            for given in [resources(&[("cpu", &request)], &[]), resources(&[], &[("cpu", &limit)])] {
-                let (request, limit) = cpu(&given, None);
-                prop_assert!(request.parse::<Quantity>().unwrap() <= limit.parse::<Quantity>().unwrap());
-            }
-        }
     }
 }

@@ -389,48 +389,4 @@ mod tests {
             ["spec.resources.limits.cpu", "spec.env[2].value"]
         );
     }
-
-    #[test]
-    fn a_missing_secret_leads_to_the_variable_that_names_it() {
-        let of =
-            |name: &str| json!({"name": name, "valueFrom": {"secretKeyRef": {"name": name, "key": "k"}}});
-        let spec = json!({"env": [of("one"), of("token")]});
-        assert_eq!(
-            fields(
-                spec.clone(),
-                reason::SECRET_NOT_FOUND,
-                "The Secret \"token\" does not exist."
-            ),
-            ["spec.env[1].valueFrom.secretKeyRef.name"]
-        );
-        let of_profile = "The Secret \"other\" of the execution profile does not exist.";
-        assert_eq!(fields(spec, reason::SECRET_NOT_FOUND, of_profile), [""; 0]);
-    }
-
-    #[test]
-    fn what_does_not_fit_leads_to_its_amount_and_to_a_stop_of_another_workspace() {
-        let quota = "exceeded quota: compute, requested: limits.memory=4Gi,pods=1,requests.nvidia.com/gpu=1, used: limits.cpu=3, limited: limits.cpu=4";
-        assert_eq!(
-            fields(json!({}), reason::QUOTA_EXCEEDED, quota),
-            [
-                "spec.resources.limits.memory",
-                "spec.resources.limits[nvidia.com/gpu]"
-            ]
-        );
-        let disk = "exceeded quota: small, requested: slow.storageclass.storage.k8s.io/requests.storage=1Gi,requests.storage=1Gi, used: requests.storage=0";
-        assert_eq!(
-            fields(json!({}), reason::QUOTA_EXCEEDED, disk),
-            ["spec.storage.size"]
-        );
-        let scheduler = "0/3 nodes are available: 1 Insufficient cpu, 2 Insufficient nvidia.com/gpu.";
-        assert_eq!(
-            fields(json!({}), reason::UNSCHEDULABLE, scheduler),
-            [
-                "spec.resources.limits.cpu",
-                "spec.resources.limits[nvidia.com/gpu]"
-            ]
-        );
-        let last = steps(json!({}), reason::QUOTA_EXCEEDED, quota).pop();
-        assert_eq!(last.unwrap().action, Action::StopOther);
-    }
 }

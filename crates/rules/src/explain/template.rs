@@ -342,33 +342,4 @@ mod tests {
         );
         assert_eq!((unread.as_wanted, unread.unread.len()), (false, 2));
     }
-
-    #[test]
-    fn a_deletion_that_takes_long_names_users_and_finalizers() {
-        let metadata = json!({
-            "deletionTimestamp": "2026-01-01T11:30:00Z", "finalizers": [IN_USE_FINALIZER, "example.org/hold"],
-        });
-        let terminating = json!([condition("Terminating", "True", reason::TEMPLATE_IN_USE)]);
-        let explanation = of(
-            &template(metadata, json!({}), terminating),
-            Read::Known(true),
-            None,
-        );
-        assert!(!explanation.as_wanted);
-        let finding = &explanation.findings[0];
-        assert_eq!(finding.what, "Deleting for 30 min. It accepts no new workspaces.");
-        assert_eq!(finding.reason.as_deref(), Some(reason::TEMPLATE_IN_USE));
-        let objects: Vec<_> = finding
-            .because
-            .iter()
-            .map(|cause| cause.object.as_str())
-            .collect();
-        assert!(objects.contains(&"Workspace demo of namespace ml"), "{objects:?}");
-        assert!(
-            finding.cures[0]
-                .what
-                .starts_with("example.org/hold belongs to another product")
-        );
-        assert_eq!(finding.cures.len(), 2);
-    }
 }

@@ -66,8 +66,9 @@ pub fn workspace(text: &str) -> Result<Manifest, Vec<Finding>> {
         return Err(vec![Finding::new(Place { line: 1, column: 1 }, "", message)]);
     };
     let Some(fields) = document.value.as_object() else {
-        let message =
-            format!("is no object: write fields as name: value, beginning with apiVersion: {API_VERSION}");
+        let message = format!(
+            "must be an object: write fields as name: value, beginning with apiVersion: {API_VERSION}"
+        );
         return Err(vec![Finding::new(document.start(), "", message)]);
     };
     let mut findings = of_kind(fields, &document);
@@ -95,8 +96,31 @@ pub fn typed<K: DeserializeOwned>(object: &Value) -> Result<K, Violation> {
     serde_path_to_error::deserialize(object).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { "spec" } else { &path };
-        Violation::new(field, "", error.into_inner().to_string())
+        Violation::new(field, "", plain(&error.into_inner().to_string()))
     })
+}
+
+/// What a parser expected, without the names of Rust's types.
+fn plain(error: &str) -> String {
+    if let Some(field) = error.strip_prefix("missing field ") {
+        return format!("{field} must be set");
+    }
+    let Some((_, expected)) = error.split_once(", expected ") else {
+        return error.to_owned();
+    };
+    let expected = match expected {
+        "i32" => "a whole number of at most 2147483647",
+        "a string" => "text: put it in quotes",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "Quantity" => "a quantity such as 500m or 2Gi",
+        // Of the types of fields, those of our own objects and of Kubernetes'.
+        name if name.starts_with("struct ") || name.starts_with(|c: char| c.is_ascii_uppercase()) => {
+            "an object"
+        }
+        other => other,
+    };
+    format!("must be {expected}")
 }
 
 fn too_long(text: &str) -> Finding {
@@ -126,7 +150,7 @@ fn of_kind(fields: &Map<String, Value>, document: &Document) -> Vec<Finding> {
                 Some(value) => Violation::new(
                     name,
                     shown(value),
-                    format!("is not {expected}: write {name}: {expected}"),
+                    format!("must be {expected}: write {name}: {expected}"),
                 ),
             };
             Some(document.finding(&violation))
@@ -142,7 +166,7 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
         }
         Some(Value::Object(metadata)) => metadata,
         Some(value) => {
-            let rule = "is no map: write fields below it, such as name: my-lab";
+            let rule = "must be an object: write fields below it, such as name: my-lab";
             return vec![document.finding(&Violation::new("metadata", shown(value), rule))];
         }
     };
@@ -154,7 +178,7 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
         findings.push(key_finding(document, &violation));
     }
     let text = |path: String, value: &Value| {
-        let rule = "is not text: put it in quotes";
+        let rule = "must be text: put it in quotes";
         document.finding(&Violation::new(path, shown(value), rule))
     };
     match metadata.get("name") {
@@ -185,7 +209,7 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
                 findings.extend(wrong.map(|(key, value)| text(format!("metadata.{map}[{key}]"), value)));
             }
             Some(value) => {
-                let rule = "is no map: write keys and texts below it";
+                let rule = "must be an object: write keys and texts below it";
                 findings.push(document.finding(&Violation::new(
                     format!("metadata.{map}"),
                     shown(value),

@@ -73,7 +73,7 @@ fn of_template(text: &str, findings: Vec<Finding>) -> Vec<Finding> {
         line: at + 1,
         column: before.chars().count() + 1,
     };
-    let message = "{{ begins an expression of a Helm template, which is no YAML: write the value, or use what helm template prints";
+    let message = "{{ begins an expression of a Helm template, which is not valid YAML: write the value, or use what helm template prints";
     vec![Finding::new(place, "", message)]
 }
 
@@ -200,12 +200,12 @@ impl<'t> Reader<'t> {
         if let Some(at) = here.or_else(|| is_below().filter(|_| info.contains("found a tab"))) {
             return (
                 at,
-                "is no YAML: a tab cannot indent a line; use spaces".to_owned(),
+                "is not valid YAML: a tab cannot indent a line; use spaces".to_owned(),
             );
         }
         let info = info.lines().next().unwrap_or_default();
         let words = format!(
-            "is no YAML: {info}; check the indentation, the colons and the quotes here and in the line above"
+            "is not valid YAML: {info}; check the indentation, the colons and the quotes here and in the line above"
         );
         (at, words)
     }

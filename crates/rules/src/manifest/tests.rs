@@ -37,7 +37,7 @@ fn what_names_the_object_is_checked_too() {
         (
             "apiVersion: v1\nkind: Workspace\nmetadata: {name: a}\n".to_owned(),
             "1:13",
-            "apiVersion: \"v1\" is not",
+            "apiVersion: \"v1\" must be",
         ),
         (
             HEAD.to_owned() + "metadata: {}\n",
@@ -48,17 +48,17 @@ fn what_names_the_object_is_checked_too() {
         (
             HEAD.to_owned() + "metadata: a\n",
             "3:11",
-            "metadata: \"a\" is no map",
+            "metadata: \"a\" must be an object",
         ),
         (
             HEAD.to_owned() + "metadata:\n  name: Demo\n",
             "4:9",
-            "metadata.name: \"Demo\" is not a valid name",
+            "metadata.name: \"Demo\" must be a name",
         ),
         (
             HEAD.to_owned() + "metadata:\n  name: 5\n",
             "4:9",
-            "metadata.name: \"5\" is not text",
+            "metadata.name: \"5\" must be text",
         ),
         (
             HEAD.to_owned() + "metadata:\n  nmae: a\n  name: a\n",
@@ -68,12 +68,12 @@ fn what_names_the_object_is_checked_too() {
         (
             HEAD.to_owned() + "metadata:\n  name: a\n  labels:\n    x.org/course: 5\n",
             "6:19",
-            "metadata.labels[x.org/course]: \"5\" is not text",
+            "metadata.labels[x.org/course]: \"5\" must be text",
         ),
         (
             HEAD.replace("Workspace", "Pod") + "metadata: {name: a}\n",
             "2:7",
-            "kind: \"Pod\" is not Workspace",
+            "kind: \"Pod\" must be Workspace",
         ),
     ] {
         let found = lines(&format!("{head}{spec}"));
@@ -88,7 +88,7 @@ fn what_names_the_object_is_checked_too() {
         assert!(lines(text)[0].contains("the text is empty"), "{text:?}");
     }
     assert!(
-        lines("- a\n")[0].starts_with("1:1 : is no object"),
+        lines("- a\n")[0].starts_with("1:1 : must be an object"),
         "{:?}",
         lines("- a\n")
     );
@@ -130,7 +130,10 @@ fn bombs_are_refused_within_bounds() {
         // As deep as any workspace, and then not a step more.
         assert!(work(&deep, Syntax::Plain) <= 200, "{}", &deep[..9]);
         let found = lines(&deep);
-        assert!(found.len() == 1 && found[0].contains("is no YAML"), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains("is not valid YAML"),
+            "{found:?}"
+        );
     }
     let steps = |text: &str| {
         let documents = parse(text, Syntax::Plain).map(|found| found.len());

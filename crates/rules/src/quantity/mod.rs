@@ -17,7 +17,7 @@ const BINARY_CAP: i128 = i64::MAX as i128 * NANO;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum QuantityError {
     /// Not `<sign><digits>[.<digits>]<suffix>`.
-    #[error("is not a quantity: write digits and an optional suffix, such as 500m, 1.5 or 2Gi")]
+    #[error("must be a quantity: digits and an optional suffix, such as 500m, 1.5 or 2Gi")]
     Malformed,
     /// The number is valid, but its suffix is not.
     #[error(

@@ -84,11 +84,7 @@ fn sample(manager: &WorkspaceManager, settings: &Settings) -> Scope {
 fn shape(path: &str, manifest: &Value, settings: &Settings) -> Vec<Violation> {
     let mut found = Vec::new();
     match Identity::of(manifest) {
-        None => found.push(Violation::new(
-            path,
-            "",
-            "is no manifest: apiVersion and kind are missing",
-        )),
+        None => found.push(Violation::new(path, "", "must have apiVersion and kind")),
         Some(Identity { kind, .. }) if kind.is_denied() => {
             let rule = "can never be a route: use a kind that only routes, such as Ingress";
             found.push(Violation::new(format!("{path}.kind"), kind.to_string(), rule));
@@ -117,7 +113,7 @@ fn shape(path: &str, manifest: &Value, settings: &Settings) -> Vec<Violation> {
         }
     };
     for key in metadata.keys().filter(|key| !METADATA.contains(&key.as_str())) {
-        let rule = "is not a manager's to set: leave it out";
+        let rule = "must not be set by a manager: leave it out";
         found.push(Violation::new(format!("{path}.metadata.{key}"), "", rule));
     }
     for key in ["labels", "annotations"] {
@@ -164,7 +160,7 @@ fn url_template(template: Option<&str>, scope: &Scope, manager: &WorkspaceManage
     let mut found = unknown(URL_TEMPLATE, template, scope);
     found.extend(collisions::in_text(URL_TEMPLATE, template, manager));
     if !template.starts_with("https://") && !template.starts_with("http://") {
-        let rule = "is no URL: let it begin with https://";
+        let rule = "must be a URL that begins with https://";
         found.push(Violation::new(URL_TEMPLATE, template, rule));
     }
     found

@@ -55,7 +55,7 @@ fn route(path: &str, manifest: &Value, usual: &str, scope: &Scope) -> Result<Rou
     let identity = Identity::of(&expanded).ok_or_else(|| fault("kind", "", "is missing"))?;
     let name = identity.name.unwrap_or_else(|| usual.to_owned());
     if !names::is_dns_1123_subdomain(&name) {
-        let rule = "is no name: at most 253 lower-case letters, digits, - and .";
+        let rule = "must be a name of at most 253 lower-case letters, digits, - and .";
         return Err(fault("metadata.name", &name, rule));
     }
     let Value::Object(mut body) = expanded else {

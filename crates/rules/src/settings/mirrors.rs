@@ -64,7 +64,7 @@ pub(super) fn violations(field: &str, mirrors: &[ImageMirror]) -> Vec<Violation>
         let at = |name: &str| format!("{field}[{index}].{name}");
         for (name, value) in [("source", source), ("mirror", mirror)] {
             if !is_repository_prefix(value) {
-                let rule = "is no registry with or without a path: write it without scheme, tag and slash at the end, such as \
+                let rule = "must be a registry with or without a path, without scheme, tag and slash at the end, such as \
                             registry.example.com/hub";
                 found.push(Violation::new(at(name), value, rule));
             }

@@ -123,8 +123,7 @@ pub(super) fn violations(field: &str, kinds: &[RouteKind]) -> Vec<Violation> {
             let rule = "can never be a route: only kinds that route, and nothing that runs, gives rights or holds secrets";
             Some(Violation::new(field, kind.to_string(), rule))
         } else if !well_formed {
-            let rule =
-                "is no kind: give apiVersion (such as networking.k8s.io/v1) and kind (such as Ingress)";
+            let rule = "must have an apiVersion such as networking.k8s.io/v1 and a kind such as Ingress";
             Some(Violation::new(field, kind.to_string(), rule))
         } else {
             None

@@ -104,18 +104,6 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_renewed_in_time_and_its_authority_stays() {
-        let names = ["a.svc".to_owned()];
-        let first = renewed(None, &names, now()).unwrap().unwrap();
-        assert_eq!(renewed(Some(&first), &names, now()).unwrap(), None);
-        let later = now() + SignedDuration::from_hours(24 * 80);
-        let second = renewed(Some(&first), &names, later).unwrap().unwrap();
-        assert_eq!(text(&second, AUTHORITY), text(&first, AUTHORITY));
-        assert_ne!(text(&second, CERTIFICATE), text(&first, CERTIFICATE));
-        assert_eq!(bundle(&second), text(&first, AUTHORITY));
-    }
-
-    #[test]
     fn a_new_authority_is_trusted_beside_the_old_one() {
         let names = ["a.svc".to_owned()];
         let first = renewed(None, &names, now()).unwrap().unwrap();

@@ -117,23 +117,6 @@ async fn the_first_reconcile_writes_everything_and_the_next_nothing() {
 }
 
 #[tokio::test]
-async fn replicas_that_start_at_once_agree() {
-    let (server, client) = ApiServer::start();
-    configurations(&server);
-    let replicas: Vec<_> = (0..5).map(|_| reconciler(client.clone()).0).collect();
-    for outcome in futures::future::join_all(replicas.iter().map(|replica| replica.reconcile(now()))).await {
-        outcome.unwrap();
-    }
-    let data = stored(&server);
-    assert_eq!(trusted(&server), [renewal::bundle(&data), renewal::bundle(&data)]);
-    server.take_calls();
-    for replica in &replicas {
-        replica.reconcile(now()).await.unwrap();
-    }
-    assert!(!server.take_calls().iter().any(Call::is_write));
-}
-
-#[tokio::test]
 async fn a_lost_bundle_is_put_back() {
     let (server, client) = ApiServer::start();
     configurations(&server);

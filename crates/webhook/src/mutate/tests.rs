@@ -1,8 +1,6 @@
 //! Stored and new objects -> objects after the patch (tests).
 
-use api::names::{
-    ASSIGNED_BY, ATTESTED_TEMPLATE, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY, SHARED_FOR,
-};
+use api::names::{ASSIGNED_BY, ATTESTED_TEMPLATE, CLEANUP_FINALIZER, CREATED_BY, GROUP, LAST_UPDATED_BY};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -50,36 +48,6 @@ fn owned() -> Value {
 }
 
 #[test]
-fn creation_records_the_user_and_sets_the_finalizer() {
-    assert_eq!(patched(None, &json!({"metadata": {}, "spec": {}})), owned());
-    let given = json!({"metadata": {"annotations": {"a": "b"}, "finalizers": ["f"]}});
-    assert_eq!(
-        patched(None, &given),
-        json!({"metadata": {
-            "annotations": {"a": "b", CREATED_BY: "alice"}, "finalizers": ["f", CLEANUP_FINALIZER]
-        }})
-    );
-}
-
-#[test]
-fn the_last_user_is_recorded_independent_of_the_object() {
-    let last = |object: &Value| object["metadata"]["annotations"][LAST_UPDATED_BY].clone();
-    let (made, _) = patched_whole(None, None, &json!({"metadata": {}, "spec": {}}));
-    assert_eq!(last(&made), "alice");
-    let mut changed = made.clone();
-    changed["spec"]["port"] = json!(9999);
-    changed["metadata"]["annotations"][LAST_UPDATED_BY] = json!("carol");
-    let (changed, warnings) = patched_whole(None, Some(&made), &changed);
-    assert_eq!(last(&changed), "bob", "the request is bob's");
-    assert!(
-        warnings[0].contains(LAST_UPDATED_BY) && warnings[0].contains("\"bob\""),
-        "{warnings:?}"
-    );
-    let (again, _) = patched_whole(None, Some(&made), &json!({"metadata": {}, "spec": {}}));
-    assert_eq!(last(&again), "alice", "the manifest once more, in whole");
-}
-
-#[test]
 fn an_owner_that_is_set_stays_and_an_empty_one_is_filled_in() {
     let named = |by: Option<&str>| {
         let mut annotations = json!({CREATED_BY: "carol"});
@@ -92,28 +60,6 @@ fn an_owner_that_is_set_stays_and_an_empty_one_is_filled_in() {
     assert_eq!(patched(None, &named(Some("carol"))), named(Some("alice")));
     let empty = json!({"metadata": {"annotations": {CREATED_BY: ""}}, "spec": {}});
     assert_eq!(patched(None, &empty), owned());
-}
-
-#[test]
-fn an_update_gets_back_what_it_left_out() {
-    assert_eq!(
-        patched(Some(&owned()), &json!({"metadata": {}, "spec": {}})),
-        owned()
-    );
-}
-
-#[test]
-fn an_update_keeps_template_and_state_that_it_left_out() {
-    let stored = |spec: Value| {
-        let mut object = owned();
-        object["spec"] = spec;
-        object
-    };
-    let before = stored(json!({"templateRef": "t", "desiredStatus": "Stopped", "port": 1}));
-    let kept = stored(json!({"templateRef": "t", "desiredStatus": "Stopped", "image": "uv"}));
-    assert_eq!(patched(Some(&before), &stored(json!({"image": "uv"}))), kept);
-    let started = stored(json!({"templateRef": "t", "desiredStatus": "Running"}));
-    assert_eq!(patched(Some(&before), &started), started);
 }
 
 #[test]
@@ -148,22 +94,6 @@ fn annotated(uid: Option<&str>) -> Value {
         object["metadata"]["annotations"][ATTESTED_TEMPLATE] = json!(uid);
     }
     object
-}
-
-#[test]
-fn the_template_at_creation_is_recorded_and_stays() {
-    let bare = json!({"metadata": {}, "spec": {}});
-    let recorded = annotated(Some("t-1"));
-    assert_eq!(
-        patched_seeing(Some("t-1"), None, &bare),
-        (recorded.clone(), Vec::new())
-    );
-    assert_eq!(patched_seeing(None, None, &bare), (annotated(None), Vec::new()));
-    // The value stays, even if another template is created or an update contains another value.
-    for new in [&bare, &annotated(None), &annotated(Some("t-2")), &recorded] {
-        assert_eq!(patched_seeing(Some("t-2"), Some(&recorded), new).0, recorded);
-    }
-    assert_eq!(patched_seeing(Some("t-2"), Some(&owned()), &recorded).0, owned());
 }
 
 #[test]
@@ -256,27 +186,6 @@ fn shared_by(request: Request, new: &Value, uid: Option<&str>) -> Value {
         json_patch::patch(&mut object, &patch).unwrap();
     }
     object
-}
-
-#[test]
-fn a_share_is_bound_once_and_knows_its_creator() {
-    let new = json!({"metadata": {}, "spec": {"workspaceRef": "lab"}});
-    let bound = shared(None, &new, Some("u-1"));
-    assert_eq!(
-        bound,
-        json!({
-            "metadata": {"annotations": {CREATED_BY: "alice", SHARED_FOR: "carol"}},
-            "spec": {"workspaceRef": "lab", "workspaceUID": "u-1"},
-        })
-    );
-    assert_eq!(shared(Some(&bound), &new, Some("u-2")), bound);
-    let given = json!({
-        "metadata": {"annotations": {CREATED_BY: "alice", SHARED_FOR: "carol"}}, "spec": {"workspaceUID": "mine"}
-    });
-    assert_eq!(shared(None, &given, Some("u-1")), given);
-    let early = shared(None, &new, None);
-    assert_eq!(early["spec"], new["spec"]);
-    assert_eq!(shared(Some(&early), &new, Some("u-1")), early);
 }
 
 #[test]

@@ -56,22 +56,3 @@ pub(crate) fn beside_others(name: &str, lookups: &Lookups) -> Option<String> {
         )
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_several_defaults_none_is_guessed() {
-        let of = |names: &[&str]| the_one(names.iter().map(|name| (*name).to_owned()).collect());
-        assert_eq!(of(&[]), Ok(None));
-        assert_eq!(of(&["a"]), Ok(Some("a".to_owned())));
-        let message = of(&["b", "a"]).unwrap_err().to_string();
-        assert!(
-            message.starts_with(
-                "spec.templateRef: is missing, and the default template is ambiguous: a, b all have"
-            ),
-            "{message}"
-        );
-    }
-}

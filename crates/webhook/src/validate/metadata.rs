@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(
             message,
             [
-                "metadata.annotations[workspaces.jupyter.org/restarted-at]: \"now\" is no time: write it by RFC 3339, such as \
+                "metadata.annotations[workspaces.jupyter.org/restarted-at]: \"now\" must be a time by RFC 3339, such as \
               2026-01-31T12:00:00Z (date -u +%FT%TZ)"
             ]
         );

@@ -1,9 +1,9 @@
 //! Manifests -> why they would be refused, by a server dry run (IO).
 
 use api::Workspace;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::super::targets::{documents, is_workspace, named_error, read};
+use super::super::targets::{Target, in_manifest, workspaces};
 use crate::args::Explain;
 use crate::cluster::Cluster;
 use crate::console::Console;
@@ -13,21 +13,18 @@ use crate::output;
 /// Has the server check each workspace. It keeps nothing.
 pub(super) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console<'_>) -> Result<(), Failure> {
     let mut found = Vec::new();
-    for manifest in workspaces(args)? {
-        let name = manifest["metadata"]["name"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        let namespace = manifest["metadata"]["namespace"].as_str();
-        let namespace = namespace.unwrap_or_else(|| cluster.namespace()).to_owned();
-        // They are parts of the request's address.
-        let mut wrong = rules::checks::name(&name);
-        wrong.extend(rules::checks::namespace("metadata.namespace", &namespace));
-        if let Some(violation) = wrong.first() {
-            let problem = Some(violation.to_string());
-            found.push(Checked { name, problem });
-            continue;
-        }
+    for manifest in workspaces(&args.filename)? {
+        let Target { name, namespace, .. } = match in_manifest(&manifest, cluster.namespace()) {
+            Ok(target) => target,
+            Err(violation) => {
+                let name = manifest["metadata"]["name"].as_str().unwrap_or_default();
+                found.push(Checked {
+                    name: name.to_owned(),
+                    problem: Some(violation.to_string()),
+                });
+                continue;
+            }
+        };
         let outcome = cluster
             .dry_run_apply::<Workspace>(&namespace, &name, &manifest)
             .await;
@@ -48,18 +45,6 @@ pub(super) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console
 struct Checked {
     name: String,
     problem: Option<String>,
-}
-
-fn workspaces(args: &Explain) -> Result<Vec<Value>, Failure> {
-    let mut found = Vec::new();
-    for file in &args.filename {
-        let all = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
-        found.extend(all.into_iter().filter(is_workspace));
-    }
-    if found.is_empty() {
-        return Err(Failure::Usage("the files hold no Workspace".to_owned()));
-    }
-    Ok(found)
 }
 
 fn report(args: &Explain, found: &[Checked], console: &mut Console<'_>) -> Result<(), Failure> {

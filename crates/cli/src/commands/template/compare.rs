@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::super::lint::settings;
-use super::super::targets::{documents, named_error, read};
+use super::super::targets::{documents, is_kind, named_error, read};
 use crate::args::TemplateCompare;
 use crate::cluster::Cluster;
 use crate::comparison::{Comparison, Others, differences, refused};
@@ -164,7 +164,7 @@ fn of_file(file: &Path) -> Result<WorkspaceTemplate, Failure> {
     let found = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
     let mut templates = found
         .into_iter()
-        .filter(|object| object["kind"] == "WorkspaceTemplate");
+        .filter(|object| is_kind(object, "WorkspaceTemplate"));
     match (templates.next(), templates.next()) {
         (Some(template), None) => serde_json::from_value(template)
             .with_context(|| format!("{} cannot be read as a WorkspaceTemplate", file.display()))

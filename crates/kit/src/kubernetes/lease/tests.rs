@@ -211,14 +211,3 @@ async fn the_lease_is_released_at_shutdown() {
     until(&mut second, true).await;
     assert!(begin.elapsed() < candidate("b").period);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_candidate_that_does_not_lead_releases_nothing() {
-    let (server, client) = ApiServer::start();
-    holder(&server, "b");
-    let (mut leading, shutdown) = start(&client, "a");
-    shutdown.cancel();
-    until_released(&mut leading).await;
-    assert_eq!(stored(&server).holder_identity.as_deref(), Some("b"));
-    assert!(!server.take_calls().iter().any(Call::is_write));
-}

@@ -89,37 +89,3 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
         self.check(context, shutdown)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    use super::*;
-
-    const LIMIT: Duration = Duration::from_secs(20);
-
-    #[tokio::test(start_paused = true)]
-    async fn a_write_fails_when_nothing_is_taken_and_goes_on_when_a_byte_is() {
-        for (pause, is_late) in [(LIMIT * 9 / 10, false), (LIMIT * 2, true)] {
-            let (mut client, server) = tokio::io::duplex(1);
-            let mut server = WriteTimeout::new(server, LIMIT);
-            let write = async move { server.write_all(b"four").await };
-            let read = async move {
-                let mut got = Vec::new();
-                for _ in 0..4 {
-                    sleep(pause).await;
-                    let mut byte = [0];
-                    if client.read(&mut byte).await.unwrap() == 0 {
-                        break;
-                    }
-                    got.extend(byte);
-                }
-                got
-            };
-            let (written, got) = tokio::join!(write, read);
-            let failed = written.map_err(|error| error.kind()).err();
-            assert_eq!(failed, is_late.then_some(io::ErrorKind::TimedOut));
-            assert_eq!(got, if is_late { &b"f"[..] } else { b"four" });
-        }
-    }
-}

@@ -25,24 +25,6 @@ fn a_cache_is_behind_until_it_has_seen_our_write() {
     assert_eq!(pending.newer_status("team/a", &meta("u", "9")), None);
 }
 
-#[test]
-fn statuses_that_the_cache_shows_are_pruned() {
-    let pending = PendingWrites::default();
-    let workspace = |version: &str| {
-        Arc::new(Pod {
-            metadata: meta("u", version),
-            ..Pod::default()
-        })
-    };
-    for number in 0..PRUNE_INTERVAL {
-        let status = WorkspaceStatus::default();
-        pending.wrote_status(&format!("team/{number}"), &meta("u", "12"), status);
-        pending.prune_statuses(|key| Some(workspace(if key == "team/7" { "9" } else { "12" })));
-    }
-    assert_eq!(pending.statuses.lock().len(), 1);
-    assert!(pending.newer_status("team/7", &meta("u", "9")).is_some());
-}
-
 fn pod(uid: &str, version: &str) -> Arc<Pod> {
     Arc::new(Pod {
         metadata: meta(uid, version),
@@ -109,23 +91,6 @@ fn a_released_workspace_is_distinguished_from_its_successor() {
     assert!(!pending.is_released(&workspace("v")));
     pending.forget("team/a");
     assert!(!pending.is_released(&workspace("u")));
-}
-
-#[test]
-fn a_deleted_child_is_distinguished_from_its_successor_and_other_kinds() {
-    let pending = PendingWrites::default();
-    let (old, new) = (workspace("1"), workspace("2"));
-    pending.deleted(&old, "Service", "u");
-    assert!(pending.is_deleted(&old, "Service", Some("u")));
-    assert!(pending.is_deleted(&old, "Service", None));
-    assert!(!pending.is_deleted(&old, "Service", Some("v")));
-    assert!(!pending.is_deleted(&old, "NetworkPolicy", None));
-    assert!(!pending.is_deleted(&new, "Service", None));
-    pending.deleted(&new, "NetworkPolicy", "v");
-    assert!(pending.is_deleted(&new, "NetworkPolicy", None));
-    assert!(!pending.is_deleted(&new, "Service", None));
-    pending.forget("team/a");
-    assert!(!pending.is_deleted(&new, "NetworkPolicy", None));
 }
 
 #[test]

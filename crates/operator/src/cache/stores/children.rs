@@ -444,38 +444,4 @@ mod tests {
         assert_eq!(writer.apply(Event::InitDone), parents(&["a"]));
         assert_eq!(names(&pods.of("team", "a")), ["new"]);
     }
-
-    #[test]
-    fn a_list_triggers_workspaces_whose_children_differ_or_are_gone() {
-        let mut writer = ChildrenWriter::default();
-        let mut list = |pods: &[(&str, &str, &str)]| {
-            writer.apply(Event::Init);
-            for (name, version, phase) in pods {
-                writer.apply(Event::InitApply(pod(name, name, version, phase)));
-            }
-            let mut parents = writer.apply(Event::InitDone);
-            parents.sort();
-            parents
-        };
-        let all = [
-            ("a", "1", "Pending"),
-            ("b", "1", "Pending"),
-            ("c", "1", "Pending"),
-        ];
-        assert_eq!(list(&all), parents(&["a", "b", "c"]));
-        let later = [("a", "2", "Pending"), ("b", "2", "Running")];
-        assert_eq!(list(&later), parents(&["b", "c"]));
-        assert_eq!(list(&later), [] as [Parent; 0]);
-    }
-
-    #[tokio::test]
-    async fn readers_wait_for_the_first_list() {
-        let mut writer = ChildrenWriter::<Pod>::default();
-        let pods = writer.as_reader();
-        writer.apply(Event::Init);
-        writer.apply(Event::InitDone);
-        pods.wait_until_ready().await.unwrap();
-        let unwritten = ChildrenWriter::<Pod>::default().as_reader();
-        assert!(unwritten.wait_until_ready().await.is_err());
-    }
 }

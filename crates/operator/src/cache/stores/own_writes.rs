@@ -60,15 +60,4 @@ mod tests {
         other.uid = Some("another".to_owned());
         assert!(!writes.contains(&other));
     }
-
-    #[test]
-    fn the_oldest_writes_are_forgotten() {
-        let writes = OwnWrites::default();
-        for version in 0..=CAPACITY {
-            writes.record(&meta(Some(&version.to_string())));
-        }
-        assert!(!writes.contains(&meta(Some("0"))));
-        assert!(writes.contains(&meta(Some("1"))));
-        assert_eq!(writes.0.lock().len(), CAPACITY);
-    }
 }

@@ -264,28 +264,6 @@ mod tests {
     }
 
     #[test]
-    fn warnings_about_other_objects_and_with_other_reasons_are_not_kept() {
-        let cluster_warnings = ClusterWarnings::default();
-        assert!(!cluster_warnings.note(&event("a", "BackOff", "m", 1)));
-        let mut other = event("a", "FailedMount", "m", 1);
-        other.involved_object.name = Some("postgres-0".to_owned());
-        assert!(!cluster_warnings.note(&other));
-        let mut namesake = event("a", "FailedMount", "m", 1);
-        namesake.involved_object.kind = Some("ReplicaSet".to_owned());
-        assert!(!cluster_warnings.note(&namesake));
-        assert!(!cluster_warnings.note(&event(&"a".repeat(129), "FailedMount", "m", 1)));
-        assert!(cluster_warnings.about("team", "a").is_empty());
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let cluster_warnings = ClusterWarnings::default();
-        assert!(cluster_warnings.note(&event("a", "FailedMount", &format!("1{}", "ä".repeat(2000)), 1)));
-        let kept = cluster_warnings.about("team", "a").remove(0).message;
-        assert_eq!(kept.len(), MAX_MESSAGE - 1);
-    }
-
-    #[test]
     fn a_node_is_gone_only_when_all_are_known() {
         let cluster_warnings = ClusterWarnings::default();
         assert!(!cluster_warnings.note_node("a", Some(Node::Ready)));

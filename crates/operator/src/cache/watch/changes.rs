@@ -222,27 +222,6 @@ mod tests {
         assert!(gone.is_of_references() && gone.after.is_none());
     }
 
-    #[test]
-    fn an_object_made_again_under_its_name_is_a_change() {
-        let mut writer = CacheWriter::default();
-        let mut manager = objects::manager("main");
-        change(&mut writer, &manager);
-        assert!(!change(&mut writer, &manager).is_of_spec());
-        manager.metadata.uid = Some("another".to_owned());
-        assert!(change(&mut writer, &manager).is_of_spec());
-    }
-
-    #[test]
-    fn a_new_finalizer_is_a_change_of_the_spec() {
-        let mut writer = CacheWriter::default();
-        let mut template = objects::template("t");
-        change(&mut writer, &template);
-        template.metadata.finalizers = Some(vec![names::IN_USE_FINALIZER.to_owned()]);
-        assert!(change(&mut writer, &template).is_of_spec());
-        template.metadata.resource_version = Some("8".to_owned());
-        assert!(!change(&mut writer, &template).is_of_spec());
-    }
-
     /// The names of the objects that a list changed. `broken`: an earlier list that did not reach its end.
     fn listed(writer: &mut CacheWriter<Workspace>, broken: &[&Workspace], all: &[&Workspace]) -> Vec<String> {
         for list in [broken, all] {

@@ -304,17 +304,4 @@ mod tests {
         assert_eq!(names(&Target::Namespace("team".to_owned())), ["other", "user"]);
         assert_eq!(names(&Target::Namespace("elsewhere".to_owned())), [""; 0]);
     }
-
-    #[test]
-    fn a_broken_workspace_is_kept_and_triggered() {
-        let broken: Parsed<Workspace> = serde_json::from_value(
-            serde_json::json!({"metadata": {"name": "b", "namespace": "team"}, "spec": 7}),
-        )
-        .unwrap();
-        assert!(broken.0.is_err());
-        let mut writers = Writers::default();
-        writers.workspaces.apply_watcher_event(&Event::Apply(broken));
-        let stores: Arc<Stores> = Arc::new(writers.stores());
-        assert_eq!(all_workspaces(&stores).len(), 1);
-    }
 }

@@ -245,16 +245,6 @@ mod tests {
     }
 
     #[test]
-    fn a_recreated_template_is_not_in_use_before_a_workspace_is_admitted() {
-        let resolved = json!({"templateUID": "uid-of-the-first", "manager": "main"});
-        let old = workspace("old", &json!({"templateRef": "t"}), &resolved);
-        assert_eq!(
-            count(&[old], &[key(Kind::Template, "t")], true),
-            Vec::<(String, i32)>::new()
-        );
-    }
-
-    #[test]
     fn a_manager_is_in_use_until_the_workspace_has_resolved_another() {
         let moved = workspace(
             "moved",

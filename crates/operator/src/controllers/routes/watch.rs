@@ -116,9 +116,9 @@ impl Follower {
             is_transient: false,
         };
         match discovery::pinned_kind(&self.client, &wanted).await {
-            Ok((_, found)) if found.scope != Scope::Namespaced => Err(lasting(format!(
-                "{kind} is no namespaced kind, so it cannot be a route."
-            ))),
+            Ok((_, found)) if found.scope != Scope::Namespaced => {
+                Err(lasting(format!("{kind} must be namespaced to be a route.")))
+            }
             Ok((resource, _)) => Ok(resource),
             Err(error) if is_missing(&error) => Err(lasting(not_installed(kind))),
             Err(error) => Err(Unusable {

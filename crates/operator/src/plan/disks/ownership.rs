@@ -158,13 +158,6 @@ mod tests {
         assert_eq!(of(&controlled), Ownership::Foreign);
     }
 
-    #[test]
-    fn a_terminating_claim_is_waited_for() {
-        let mut claim = kept(&testing::identity().uid, Some("alice"));
-        claim.deletion_timestamp = serde_json::from_value("2026-01-01T00:00:00Z".into()).unwrap();
-        assert_eq!(of(&claim), Ownership::Terminating);
-    }
-
     proptest! {
         #[test]
         fn no_claim_of_another_owner_is_ever_taken(

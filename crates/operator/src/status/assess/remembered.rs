@@ -180,16 +180,6 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_claim_is_not_the_disk() {
-        let mut foreign = observed("b");
-        let mut claim = foreign.claim.as_deref().unwrap().clone();
-        claim.metadata.owner_references = None;
-        claim.metadata.annotations = None;
-        foreign.claim = Some(claim.into());
-        assert_eq!(disk(&status(None, None), &foreign, None, true), None);
-    }
-
-    #[test]
     fn the_start_time_is_written_only_with_another_change() {
         let running = testing::running();
         assert_eq!(started_at(&status(None, Some("run1")), &running, false), None);

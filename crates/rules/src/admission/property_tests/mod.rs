@@ -5,7 +5,7 @@ use api::{Workspace, WorkspaceSpec, WorkspaceTemplate};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::admission::{References, Rejection};
+use crate::admission::References;
 use crate::effective::{Effective, Home, effective};
 use crate::{admit, judge};
 
@@ -99,30 +99,6 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
-
-    #[test]
-    fn admit_accepts_exactly_what_judge_accepts(
-        spec in workspace_spec(true), of_template in template_spec(true), refers: bool, managed: bool, identified: bool
-    ) {
-        let (workspace, template, manager, profile) =
-            (workspace(spec, refers), template(&of_template), manager(), profile());
-        let references = References::managed_by(managed.then_some(&manager))
-            .with_template(refers.then_some(&template))
-            .with_profile(identified.then_some(&profile));
-        let validation = judge(&workspace, &references, &settings());
-        match admit(&workspace, &references, &settings()) {
-            Ok(valid) => {
-                prop_assert_eq!(validation.violations, None);
-                prop_assert_eq!(validation.missing_reference, None);
-                prop_assert_eq!(valid.image, validation.effective.image);
-            }
-            Err(Rejection::Violations(found)) => prop_assert_eq!(Some(found), validation.violations),
-            Err(Rejection::MissingReference(missing_reference)) => {
-                prop_assert_eq!(validation.violations, None);
-                prop_assert_eq!(Some(missing_reference), validation.missing_reference);
-            }
-        }
-    }
 
     #[test]
     fn parts_that_are_valid_alone_are_valid_together(spec in workspace_spec(false), of_template in template_spec(false), refers: bool) {

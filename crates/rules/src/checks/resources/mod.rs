@@ -172,8 +172,7 @@ pub(crate) fn unknown_resource(name: &str) -> Option<String> {
         }
     };
     (!known).then(|| {
-        "is no resource of a container: known are cpu, memory, ephemeral-storage, hugepages-<size> and names with a \
-         domain such as nvidia.com/gpu"
+        "must be cpu, memory, ephemeral-storage, hugepages-<size> or a name with a domain such as nvidia.com/gpu"
             .to_owned()
     })
 }
@@ -214,13 +213,13 @@ impl Entry<'_> {
         let amount = value.unwrap_or(Quantity::ZERO);
         let most = if name == "cpu" { MAX_CPU } else { MAX_QUANTITY };
         if amount.is_negative() {
-            found.push(self.violation("is negative: ask for 0 or more"));
+            found.push(self.violation("must be 0 or more"));
         } else if amount > most {
             found.push(self.violation("is more than any node has: ask for less"));
         } else if name == "cpu" && !amount.is_whole_in_thousandths() {
             found.push(self.violation("is finer than 1m, the thousandth of a CPU: round it"));
         } else if !may_overcommit(name) && !amount.is_whole() {
-            found.push(self.violation(format!("is not a whole number: {name} cannot be divided")));
+            found.push(self.violation(format!("must be a whole number: {name} cannot be divided")));
         } else if name != "cpu" && !amount.is_whole() && amount < MIN_MEMORY {
             // A larger amount with a fraction comes from values such as 1.3Gi, and is rounded.
             found.push(self.violation("has a fraction of a byte: m means thousandths, M and Mi millions"));

@@ -1,7 +1,6 @@
 //! Requests, limits and bounds -> violations (tests).
 
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -202,24 +201,21 @@ fn an_absent_gpu_counts_as_none() {
 #[test]
 fn resources_that_no_container_can_have_are_refused() {
     for (given, part) in [
-        (json!({"limits": {"cpu": "a lot"}}), "is not a quantity"),
+        (json!({"limits": {"cpu": "a lot"}}), "must be a quantity"),
         (json!({"limits": {"cpu": "1Q"}}), "unknown suffix"),
-        (json!({"requests": {"cpu": "-1"}}), "is negative"),
+        (json!({"requests": {"cpu": "-1"}}), "must be 0 or more"),
         (
             json!({"limits": {"nvidia.com/gpu": "500m"}}),
-            "is not a whole number",
+            "must be a whole number",
         ),
         (
             json!({"requests": {"nvidia.com/gpu": 1}, "limits": {"nvidia.com/gpu": 2}}),
             "needs both to be the same",
         ),
-        (json!({"limits": {"pods": 1}}), "is no resource of a container"),
-        (json!({"limits": {"gpu": 1}}), "is no resource of a container"),
-        (
-            json!({"limits": {"kubernetes.io/x": 1}}),
-            "is no resource of a container",
-        ),
-        (json!({"limits": {"a.org/": 1}}), "is no resource of a container"),
+        (json!({"limits": {"pods": 1}}), "must be cpu, memory"),
+        (json!({"limits": {"gpu": 1}}), "must be cpu, memory"),
+        (json!({"limits": {"kubernetes.io/x": 1}}), "must be cpu, memory"),
+        (json!({"limits": {"a.org/": 1}}), "must be cpu, memory"),
         (json!({"limits": {"a\nb": 1}}), "limits[a\\nb]"),
     ] {
         let found = lines(given.clone(), json!({}));
@@ -233,22 +229,4 @@ fn known_resources_pass() {
         "cpu": "1", "memory": "1Gi", "ephemeral-storage": "1Gi", "hugepages-2Mi": "4Mi", "amd.com/gpu": "1"
     }});
     assert_eq!(lines(given, json!({})), Vec::<String>::new());
-}
-
-proptest! {
-    #[test]
-    fn quantity_bounds_agree_with_integer_comparison(request in 0_u32..4000, limit in 0_u32..4000, min in 0_u32..4000, max in 0_u32..4000) {
-        let given = json!({
-            "requests": {"cpu": format!("{request}m")}, "limits": {"cpu": format!("{limit}m")}
-        });
-        let bounds = json!({"cpu": {"min": format!("{min}m"), "max": format!("{max}m")}});
-        let fine = request <= limit
-            && [request, limit].iter().all(|value| (min..=max).contains(value));
-        prop_assert_eq!(lines(given, bounds).is_empty(), fine);
-    }
-
-    #[test]
-    fn validation_never_panics(name in "\\PC{0,20}", value in "\\PC{0,12}") {
-        let _ = lines(json!({"requests": {name.clone(): value}, "limits": {name: 1}}), json!({"cpu": {"max": "x"}}));
-    }
 }

@@ -211,7 +211,7 @@ impl Scope {
         name.contains('.') || self.sample || self.given.contains_key(name)
     }
 
-    /// The value for a string of exactly this variable, if it is not text.
+    /// The value for a string of exactly this variable, if it must be text.
     pub(super) fn whole(&self, name: &str) -> Option<Value> {
         self.built_in
             .get(name)

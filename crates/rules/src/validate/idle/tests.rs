@@ -1,10 +1,9 @@
 //! Examples of idle settings in workspaces and templates -> violations (tests).
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::effective::idle::{Idle, effective, resolve};
+use crate::effective::idle::effective;
 
 fn spec(idle: &Value) -> WorkspaceSpec {
     serde_json::from_value(json!({"displayName": "d", "idleShutdown": idle})).unwrap()
@@ -179,73 +178,5 @@ fn without_overrides_the_timeout_may_differ_within_bounds_and_an_unset_end_is_th
             found.len() == 1 && found[0].contains("is the template's to decide"),
             "{other}: {found:?}"
         );
-    }
-}
-
-/// What the definition's own rules require of a template.
-fn is_consistent(template: &WorkspaceTemplateSpec) -> bool {
-    let nothing = IdleShutdownOverrides::default();
-    let bounds = template.idle_shutdown_overrides.as_ref().unwrap_or(&nothing);
-    let default = template.default_idle_shutdown.as_ref();
-    let (min, max) = (
-        bounds.min_idle_timeout_in_minutes,
-        bounds.max_idle_timeout_in_minutes,
-    );
-    let value = default.and_then(|default| default.idle_timeout_in_minutes);
-    let is_ordered =
-        |less: Option<i32>, more: Option<i32>| less.zip(more).is_none_or(|(less, more)| less <= more);
-    is_ordered(min, max)
-        && is_ordered(min, value)
-        && is_ordered(value, max)
-        && (bounds.allow || default.is_some())
-}
-
-fn minutes() -> impl Strategy<Value = Value> {
-    prop_oneof![Just(json!(null)), (1..50).prop_map(Value::from)]
-}
-
-fn object(fields: Vec<(&str, Value)>) -> Value {
-    let set = fields.into_iter().filter(|(_, value)| !value.is_null());
-    set.map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-proptest! {
-    /// If template and workspace are valid, the workspace is stopped within the template's bounds, or never.
-    /// It is never stopped only if the template stops no workspace or sets no maximum.
-    #[test]
-    fn admitted_idle_settings_are_within_the_bounds(
-        (given, default, min, max) in (minutes(), minutes(), minutes(), minutes()),
-        (on, default_on) in (any::<Option<bool>>(), any::<Option<bool>>()),
-        (has_own, has_default, allow) in (any::<bool>(), any::<bool>(), any::<bool>()),
-    ) {
-        let idle = |has_own: bool, on: Option<bool>, minutes: Value| if has_own {
-            object(vec![("enabled", json!(on)), ("idleTimeoutInMinutes", minutes)])
-        } else {
-            json!(null)
-        };
-        let (own, theirs) = (idle(has_own, on, given), idle(has_default, default_on, default));
-        let bounds = object(vec![
-            ("allow", json!(allow)), ("minIdleTimeoutInMinutes", min), ("maxIdleTimeoutInMinutes", max),
-        ]);
-        let template_spec = of_template(&theirs, &bounds);
-        prop_assume!(is_consistent(&template_spec));
-        prop_assume!(lines(own.clone(), theirs, bounds).is_empty());
-        let own = spec(&own);
-        let resolved = resolve(effective(own.idle_shutdown.as_ref(), Some(&template_spec)).as_ref());
-        let default = resolve(by_default(&template_spec).as_ref());
-        let is_fixed = is_timeout_fixed(&template_spec);
-        let bounds = template_spec.idle_shutdown_overrides.unwrap();
-        match &resolved {
-            Some(idle) => {
-                prop_assert!(bounds.min_idle_timeout_in_minutes.is_none_or(|min| min <= idle.minutes));
-                prop_assert!(bounds.max_idle_timeout_in_minutes.is_none_or(|max| idle.minutes <= max));
-            }
-            None => prop_assert!(default.is_none() || bounds.max_idle_timeout_in_minutes.is_none()),
-        }
-        if !bounds.allow {
-            let question = |idle: &Option<Idle>| idle.as_ref().map(|idle| idle.question.clone());
-            prop_assert_eq!(question(&resolved), question(&default));
-            prop_assert!(!is_fixed || resolved == default);
-        }
     }
 }

@@ -85,10 +85,7 @@ fn resources_shape(at: &str, container: &Container) -> Vec<Violation> {
 fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation> {
     let mut found = Vec::new();
     if !site.volumes.contains(&mount.name.as_str()) {
-        let rule = format!(
-            "is no volume of the pod: choose one of {}",
-            site.volumes.join(", ")
-        );
+        let rule = format!("must be a volume of the pod: {}", site.volumes.join(", "));
         found.push(Violation::new(format!("{at}.name"), &mount.name, rule));
     }
     // Shared memory is mounted below /dev, as in the application.

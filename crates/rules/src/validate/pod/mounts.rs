@@ -332,17 +332,6 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_is_not_a_workspace_disk_because_of_its_name() {
-        let home = Home::Claim {
-            name: "workspace-alice-pvc".into(),
-            mount_path: "/h".into(),
-            sub_path: None,
-        };
-        let volumes = json!([volume("a", "workspace-data", "/a")]);
-        assert_eq!(clashes(&home, volumes, json!(null)), [""; 0]);
-    }
-
-    #[test]
     fn shared_memory_is_within_its_maximum_and_the_memory_limit() {
         let raw = |text: &str| RawQuantity(text.into());
         let (one, two) = (raw("1Gi"), raw("2Gi"));

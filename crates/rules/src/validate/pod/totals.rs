@@ -92,7 +92,7 @@ pub(in crate::validate) fn unlimited(
         let given = container.resources.as_ref().map(of_container).unwrap_or_default();
         for name in names.iter().filter(|name| !given.limits.contains_key(**name)) {
             let field = format!("{path}[{index}].resources.limits.{name}");
-            let rule = "is missing, which is no limit at all, and the template bounds it: set one";
+            let rule = "must be set: without it there is no limit at all, and the template bounds it";
             found.push(Violation::new(field, "", rule));
         }
     }

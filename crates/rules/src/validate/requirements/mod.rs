@@ -172,7 +172,7 @@ fn each(
         if let Some(regex) = regex
             && let Err(error) = anchored(regex)
         {
-            let rule = format!("is no regular expression (RE2 syntax): {error}");
+            let rule = format!("must be a regular expression (RE2 syntax): {error}");
             found.push(Violation::new(format!("{path}[{index}].regex"), regex, rule));
         }
     }

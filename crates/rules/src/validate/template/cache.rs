@@ -101,36 +101,4 @@ mod tests {
         }
         assert_eq!(validated, 4);
     }
-
-    #[test]
-    fn other_settings_invalidate_the_cache() {
-        let cache = ValidTemplates::new();
-        let mut validated = Vec::new();
-        for (port, image) in [
-            (1, "a:1"),
-            (1, "a:2"),
-            (2, "a:2"),
-            (1, "a:2"),
-            (2, "a:1"),
-            (1, "a:1"),
-        ] {
-            cache.or(&spec(port), &settings(image), || {
-                validated.push((port, image));
-                Vec::<()>::new()
-            });
-        }
-        assert_eq!(
-            validated,
-            [(1, "a:1"), (1, "a:2"), (2, "a:2"), (2, "a:1"), (1, "a:1")]
-        );
-    }
-
-    #[test]
-    fn the_cache_is_bounded() {
-        let (cache, settings) = (ValidTemplates::new(), settings("a:1"));
-        for port in 0..=u32::try_from(MAX).unwrap() * 2 {
-            cache.or(&spec(port), &settings, Vec::<()>::new);
-        }
-        assert!(cache.known(|known| known.specs.len()) <= MAX);
-    }
 }

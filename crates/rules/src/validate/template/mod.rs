@@ -8,16 +8,13 @@ mod cache;
 mod presentation;
 mod satisfiable;
 
-use api::template::{Bounds, PrimaryStorage, ResourceBounds};
-use api::workspace::ResourceRequirements;
+use api::template::{PrimaryStorage, ResourceBounds};
 use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
 use super::pod::{annotations, labels, mounts, parts, totals};
-use super::{image, requirements, spec_size, texts};
-use crate::checks::resources::bounds_of;
-use crate::checks::syntax::object_name;
+use super::{requirements, spec_size, texts};
 use crate::checks::{self, resources};
 use crate::effective::effective;
 use crate::effective::expand;
@@ -30,8 +27,8 @@ use cache::ValidTemplates;
 pub use presentation::presentation;
 pub use satisfiable::advice as template_advice;
 
-/// All contradictions in a template. Range ends may be invalid or in the wrong order.
-/// Defaults may violate bounds or the template's own requirements. Patterns may be invalid, and parts may be forbidden in every pod.
+/// All contradictions in a template that its schema cannot find: the schema compares ends of ranges, and defaults with bounds.
+/// Defaults may violate the template's own requirements. Patterns may be invalid, and parts may be forbidden in every pod.
 /// Variables have sample values here. Their real values are validated with each workspace.
 pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
@@ -58,13 +55,13 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
 
 /// The violation for a template that names a missing manager.
 pub fn no_manager(name: &str) -> Violation {
-    let rule = "is no WorkspaceManager that exists: workspaces of this template wait until it does";
+    let rule = "not found: workspaces of this template wait until this WorkspaceManager exists";
     Violation::new("spec.managerRef", name, rule)
 }
 
 /// The violation for a template that names an execution profile which exists in no namespace.
 pub fn no_profile(name: &str) -> Violation {
-    let rule = "is no WorkspaceExecutionProfile of any namespace: workspaces of this template wait until their namespace has it";
+    let rule = "not found in any namespace: workspaces of this template wait until their namespace has this WorkspaceExecutionProfile";
     Violation::new("spec.executionProfileRef", name, rule)
 }
 
@@ -107,15 +104,11 @@ pub(crate) fn unexpanded(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Opt
 /// Checks values without variables.
 fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
     let mut found = texts::unusable(spec);
-    found.extend(images(spec, settings));
+    found.extend(images(spec));
     found.extend(resources_and_bounds(spec));
     if let Some(disk) = &spec.primary_storage {
         found.extend(primary_storage(disk));
     }
-    found.extend(
-        spec.default_port
-            .and_then(|port| checks::port("spec.defaultPort", port)),
-    );
     let volumes = parts::volume_names(&spec.default_volumes, spec.default_shm_size.is_some());
     found.extend(parts::Parts::of_template(spec).faults(spec.pod_security, &volumes, false));
     found.extend(labels::base("spec.baseLabels", &spec.base_labels));
@@ -124,24 +117,13 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
         "spec.allowedPodAnnotations",
         &spec.allowed_pod_annotations,
     ));
-    for (field, name, kind) in [
-        ("spec.managerRef", &spec.manager_ref, "WorkspaceManager"),
-        (
-            "spec.executionProfileRef",
-            &spec.execution_profile_ref,
-            "WorkspaceExecutionProfile",
-        ),
-    ] {
-        found.extend(name.as_ref().and_then(|name| object_name(field, name, kind)));
-    }
     found.extend(together(spec, settings));
     found.extend(satisfiable::none(spec));
     found
 }
 
-fn images(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
-    const DEFAULT: &str = "spec.defaultImage";
-    let mut found: Vec<_> = checks::image_syntax(DEFAULT, &spec.default_image)
+fn images(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
+    let mut found: Vec<_> = checks::image_syntax("spec.defaultImage", &spec.default_image)
         .into_iter()
         .collect();
     for (index, image) in spec.allowed_images.iter().enumerate() {
@@ -149,12 +131,6 @@ fn images(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
             &format!("spec.allowedImages[{index}]"),
             image,
         ));
-    }
-    let default = settings.resolve_image(&spec.default_image);
-    if !spec.allow_custom_images && !image::allowed(spec).any(|name| settings.resolve_image(name) == default)
-    {
-        let rule = "is not among spec.allowedImages: add it there, or choose one of them";
-        found.push(Violation::new(DEFAULT, &spec.default_image, rule));
     }
     found
 }
@@ -175,7 +151,7 @@ fn resources_and_bounds(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     });
     let mut found = Vec::new();
     for (field, range) in fields.chain(named) {
-        found.extend(self_check(&field, range, "min", "max"));
+        found.extend(quantities(&field, [("min", &range.min), ("max", &range.max)]));
     }
     for name in bounds.resources.keys() {
         let field = format!("spec.resourceBounds.resources[{}]", name.escape_debug());
@@ -183,7 +159,6 @@ fn resources_and_bounds(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
     }
     if let Some(defaults) = &spec.default_resources {
         found.extend(resources::shape("spec.defaultResources", defaults));
-        found.extend(defaults_in_bounds(defaults, bounds));
     }
     found
 }
@@ -231,33 +206,11 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
     found
 }
 
-fn defaults_in_bounds(defaults: &ResourceRequirements, bounds: &ResourceBounds) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for (map, values) in [("requests", &defaults.requests), ("limits", &defaults.limits)] {
-        for (name, value) in values {
-            let field = format!("spec.defaultResources.{map}[{name}]");
-            let ranges = bounds_of(Some(bounds), name);
-            found.extend(
-                ranges
-                    .into_iter()
-                    .find_map(|range| in_range(&field, value, range)),
-            );
-        }
-    }
-    found
-}
-
 fn primary_storage(disk: &PrimaryStorage) -> Vec<Violation> {
     const PATH: &str = "spec.primaryStorage";
-    let range = Bounds {
-        min: disk.min_size.clone(),
-        max: disk.max_size.clone(),
-    };
-    let mut found = self_check(PATH, &range, "minSize", "maxSize");
+    let mut found = quantities(PATH, [("minSize", &disk.min_size), ("maxSize", &disk.max_size)]);
     if let Some(size) = &disk.default_size {
-        let field = format!("{PATH}.defaultSize");
-        found.extend(checks::size(&field, size));
-        found.extend(in_range(&field, size, &range));
+        found.extend(checks::size(&format!("{PATH}.defaultSize"), size));
     }
     if let Some(path) = &disk.default_mount_path {
         found.extend(checks::mount_path(&format!("{PATH}.defaultMountPath"), path));
@@ -265,45 +218,18 @@ fn primary_storage(disk: &PrimaryStorage) -> Vec<Violation> {
     found
 }
 
-/// Checks that both ends are quantities and in the right order.
-fn self_check(path: &str, range: &Bounds, min_name: &str, max_name: &str) -> Vec<Violation> {
-    let mut found = Vec::new();
-    let mut end = |name: &str, raw: &Option<RawQuantity>| {
+/// Checks that both ends of a range are quantities: an end that is none would not bound.
+fn quantities(path: &str, ends: [(&str, &Option<RawQuantity>); 2]) -> Vec<Violation> {
+    let wrong = |(name, raw): (&str, &Option<RawQuantity>)| {
         let raw = raw.as_ref()?;
-        match Quantity::try_from(raw) {
-            Ok(value) => Some(value),
-            Err(error) => {
-                found.push(Violation::new(
-                    format!("{path}.{name}"),
-                    &raw.0,
-                    error.to_string(),
-                ));
-                None
-            }
-        }
+        let error = Quantity::try_from(raw).err()?;
+        Some(Violation::new(
+            format!("{path}.{name}"),
+            &raw.0,
+            error.to_string(),
+        ))
     };
-    if let (Some(min), Some(max)) = (end(min_name, &range.min), end(max_name, &range.max))
-        && min > max
-    {
-        let rule = format!("is more than {max_name} {max}: nothing can be between them");
-        found.push(Violation::new(
-            format!("{path}.{min_name}"),
-            min.to_string(),
-            rule,
-        ));
-    }
-    found
-}
-
-fn in_range(field: &str, raw: &RawQuantity, range: &Bounds) -> Option<Violation> {
-    let value = Quantity::try_from(raw).ok()?;
-    let end = |raw: &Option<RawQuantity>| raw.as_ref().and_then(|raw| Quantity::try_from(raw).ok());
-    let rule = match (end(&range.min), end(&range.max)) {
-        (Some(min), _) if value < min => format!("is less than the template's own minimum {min}"),
-        (_, Some(max)) if value > max => format!("is more than the template's own maximum {max}"),
-        _ => return None,
-    };
-    Some(Violation::new(field, &raw.0, rule))
+    ends.into_iter().filter_map(wrong).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use api::WorkspaceTemplateSpec;
 
-use super::image;
+use super::super::image;
 use crate::checks;
 use crate::settings::Settings;
 use crate::violation::Violation;

@@ -145,22 +145,6 @@ async fn a_server_without_terminals_is_read_and_one_without_kernels_is_an_error(
 }
 
 #[tokio::test]
-async fn a_timestamp_is_read_at_the_configured_path() {
-    let (port, seen) = pod(|_| Some(json(r#"{"status": "alive", "lastHeartbeat": 1767264600000}"#))).await;
-    let signals = ask(endpoint(port)).await.unwrap().signals;
-    let time = "2026-01-01T10:50:00Z".parse().unwrap();
-    let name = "endpoint";
-    assert_eq!(
-        signals,
-        [Signal {
-            name,
-            last_activity: Some(time)
-        }]
-    );
-    assert!(seen.lock().unwrap()[0].starts_with("GET /healthz HTTP/1.1\r\n"));
-}
-
-#[tokio::test]
 async fn redirects_refusals_and_errors_are_no_answers() {
     let moved = why(|_| {
         Some("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n".to_owned())
@@ -222,29 +206,6 @@ async fn all_pages_of_a_pod_together_have_five_seconds() {
         ("terminals", "no answer within 5 s")
     );
     assert_eq!(begin.elapsed().as_secs(), 5);
-}
-
-fn dated(date: &str) -> String {
-    let body = r#"{"lastHeartbeat": 1767264600}"#;
-    let length = body.len();
-    format!("HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: {length}\r\n\r\n{body}")
-}
-
-#[tokio::test]
-async fn clock_skew_of_minutes_is_corrected_and_of_hours_is_an_error() {
-    let far = why(|_| Some(dated("Thu, 01 Jan 2026 10:00:00 GMT")));
-    assert!(far.await.contains("differ by more than an hour"));
-    let (port, _) = pod(|_| Some(dated("Thu, 01 Jan 2026 11:50:00 GMT"))).await;
-    assert_eq!(ask(endpoint(port)).await.unwrap().skew, 600);
-}
-
-#[tokio::test]
-async fn a_closed_port_is_named() {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let unanswered = ask(endpoint(port)).await.unwrap_err();
-    assert_eq!(unanswered.why, format!("no server answers at port {port}"));
 }
 
 #[tokio::test]

@@ -107,20 +107,6 @@ async fn activity_that_a_pod_forgets_still_happened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_time_that_has_not_come_is_now() {
-    let tracker = ActivityTracker::default();
-    tracker.follow(KEY, Some(subject()), at(0));
-    assert_eq!(ask(&tracker, used(at(99_999)), at(100)).0.last_activity, at(100));
-    let ahead = Subject {
-        since: at(5000),
-        known: Some(at(9000)),
-        ..subject()
-    };
-    let usage = tracker.follow(KEY, Some(ahead), at(200)).unwrap();
-    assert_eq!(usage.last_activity, at(200));
-}
-
-#[tokio::test(start_paused = true)]
 async fn another_timeout_counts_at_once_and_another_run_anew() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
@@ -154,24 +140,6 @@ async fn another_timeout_counts_at_once_and_another_run_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_a_removed_subject_is_ignored() {
-    let tracker = ActivityTracker::default();
-    tracker.follow(KEY, Some(subject()), at(0));
-    let job = job(&tracker);
-    assert_eq!(next(&tracker), None, "no pod is asked twice at a time");
-    tracker.follow(KEY, None, at(0));
-    assert_eq!(tracker.answered(&job, used(at(0)), Duration::ZERO, at(900)), None);
-    tracker.follow(KEY, Some(subject()), at(0));
-    assert_eq!(
-        tracker.answered(&job, used(at(0)), Duration::ZERO, at(900)),
-        None,
-        "asked before it stopped and started"
-    );
-    tracker.clear();
-    assert_eq!(next(&tracker), None);
-}
-
-#[tokio::test(start_paused = true)]
 async fn the_next_question_comes_when_the_timeout_ends_if_that_is_sooner() {
     let tracker = ActivityTracker::default();
     tracker.follow(KEY, Some(subject()), at(0));
@@ -183,22 +151,6 @@ async fn the_next_question_comes_when_the_timeout_ends_if_that_is_sooner() {
     assert_eq!(wait(&tracker), Duration::from_secs(10));
     ask(&tracker, nothing(), at(310));
     assert!((27..=33).contains(&wait(&tracker).as_secs()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_reconcile_without_changes_schedules_no_earlier_request() {
-    let tracker = ActivityTracker::default();
-    tracker.follow(KEY, Some(subject()), at(0));
-    let due = next(&tracker);
-    let later = Subject {
-        known: Some(at(50)),
-        generation: Some(7),
-        ..subject()
-    };
-    tracker.follow(KEY, Some(later), at(100));
-    assert_eq!(next(&tracker), due);
-    let job = job(&tracker);
-    assert_eq!(job.subject.generation, Some(7));
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,7 +54,7 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
              spec.storage.storageClassName: the disk was never made, so no files are lost."
         ),
         None if !classes.iter().any(|class| is_default(class)) => {
-            "The disk names no storage class and the cluster has no default one. Have a default made. Or delete the \
+            "The disk has no storage class, and the cluster has no default one. Have a default made. Or delete the \
              workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
                 .to_owned()
         }

@@ -28,13 +28,6 @@ impl Case {
         self
     }
 
-    /// The owner requests another image.
-    fn edited(mut self) -> Self {
-        self.workspace.spec.image = Some("example.com/other:1".to_owned());
-        self.validation = Ok(testing::admit(&self.workspace));
-        self
-    }
-
     fn after(mut self, status: WorkspaceStatus) -> Self {
         self.workspace.status = Some(status);
         self
@@ -119,42 +112,6 @@ fn an_externally_changed_image_is_pending_and_one_event() {
     }
     let starting = Case::of(testing::started()).changed_by_hand().status();
     assert!(message(&starting, AVAILABLE).contains("changed by \"kubectl-edit\""));
-}
-
-#[test]
-fn a_problem_lists_pending_changes_and_keeps_its_message() {
-    let pull = |why: &str, text: &str| {
-        let waiting = json!({"waiting": {"reason": why, "message": text}});
-        Case::of(testing::started()).container(&waiting, &json!({}), 0)
-    };
-    assert!(!message(&pull("ErrImagePull", "no such host").status(), DEGRADED).contains(WAITING));
-    let first = pull("ErrImagePull", "no such host").edited().status();
-    let reported = message(&first, DEGRADED);
-    assert!(
-        reported.ends_with("stopped and started: spec.image."),
-        "{reported}"
-    );
-    let again = pull("ImagePullBackOff", "Back-off")
-        .edited()
-        .after(first)
-        .status();
-    assert_eq!(message(&again, DEGRADED), reported);
-}
-
-#[test]
-fn a_command_in_a_message_can_be_copied_although_a_sentence_follows() {
-    let ended = json!({"terminated": {"exitCode": 3}});
-    let waiting = json!({"waiting": {"reason": "CrashLoopBackOff"}});
-    let status = Case::of(testing::started())
-        .container(&waiting, &ended, 3)
-        .edited()
-        .status();
-    assert_eq!(condition(&status, DEGRADED), ("True", reason::CRASH_LOOPING));
-    let reported = message(&status, DEGRADED);
-    assert!(
-        reported.contains(" --previous` (needs the right to read logs: ask an administrator otherwise). Changes that take effect"),
-        "{reported}"
-    );
 }
 
 #[test]

@@ -197,54 +197,6 @@ fn a_disk_without_class_or_volume_is_reported() {
 }
 
 #[test]
-fn a_pod_that_was_unschedulable_before_its_disk_had_a_class_is_reported_with_a_remedy() {
-    let case = |mode: &str, more: bool| {
-        let mut observed = testing::started();
-        let mut claim = serde_json::to_value(observed.claim.as_deref().unwrap()).unwrap();
-        claim["spec"]["storageClassName"] = json!("late");
-        claim["status"] = json!({"phase": "Pending"});
-        observed.claim = Some(
-            serde_json::from_value::<k8s_openapi::api::core::v1::PersistentVolumeClaim>(claim)
-                .unwrap()
-                .into(),
-        );
-        let class = json!({"metadata": {"name": "late"}, "provisioner": "p", "volumeBindingMode": mode});
-        let class: k8s_openapi::api::storage::v1::StorageClass = serde_json::from_value(class).unwrap();
-        observed.storage_classes = vec![class.into()];
-        let mut pod = serde_json::to_value(observed.pods[0].as_ref()).unwrap();
-        let mut volumes =
-            vec![json!({"name": "d", "persistentVolumeClaim": {"claimName": "workspace-demo"}})];
-        if more {
-            volumes.push(json!({"name": "e", "persistentVolumeClaim": {"claimName": "other"}}));
-        }
-        pod["spec"]["volumes"] = json!(volumes);
-        pod["status"] = json!({"phase": "Pending", "conditions": [{
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
-            "message": "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found",
-        }]});
-        observed.pods = vec![serde_json::from_value::<Pod>(pod).unwrap().into()];
-        Case::of(observed)
-    };
-    let early = case("WaitForFirstConsumer", false).status();
-    assert_eq!(condition(&early, DEGRADED).0, "False");
-    for (mode, more, hinted) in [
-        ("WaitForFirstConsumer", false, true),
-        ("WaitForFirstConsumer", true, false),
-        ("Immediate", false, false),
-    ] {
-        let late = case(mode, more).at(61);
-        assert_eq!(cause(&late).0, reason::VOLUME_UNBOUND);
-        let message = late.status().message.unwrap();
-        assert_eq!(
-            message.contains("Stop and start the workspace to have it tried at once"),
-            hinted,
-            "{message}"
-        );
-        assert_ne!(message.contains("kubectl describe"), hinted, "{message}");
-    }
-}
-
-#[test]
 fn blockers_are_reported_and_a_terminating_predecessor_is_waited_for() {
     let mut case = Case::of(testing::observed());
     case.blocker = Some(Blocker::Conflict {

@@ -271,16 +271,6 @@ fn deleted_and_unreadable_workspaces_announce_no_stop() {
     }
 }
 
-#[test]
-fn an_unreadable_workspace_keeps_its_status() {
-    let before = Case::of(testing::running()).status();
-    let now = Timestamp::from_second(EPOCH + 20).unwrap();
-    let after = unreadable(before.clone(), Some(2), "spec: 7", now);
-    assert_eq!((&after.endpoint, after.phase), (&before.endpoint, before.phase));
-    assert_eq!(condition(&after, VALID), ("False", reason::UNREADABLE));
-    assert_eq!(unreadable(after.clone(), Some(2), "spec: 7", now), after);
-}
-
 proptest! {
     #[test]
     fn every_status_is_complete_and_stays_once_it_is_written(
@@ -339,24 +329,4 @@ fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
         reported.ends_with("the workspace starts as soon as it does"),
         "{reported}"
     );
-}
-
-#[test]
-fn an_injected_container_hides_no_endpoint() {
-    for first in [true, false] {
-        let mut observed = testing::running();
-        let expected = Case::of(observed.clone()).status().endpoint;
-        assert!(expected.is_some());
-        let mut pod = observed.pods[0].as_ref().clone();
-        let spec = pod.spec.as_mut().unwrap();
-        let mut containers = spec.containers.to_vec();
-        let mesh = serde_json::from_value(
-            json!({"name": "mesh", "ports": [{"name": "http", "containerPort": 15090}]}),
-        );
-        containers.insert(usize::from(!first), mesh.unwrap());
-        spec.containers = containers.into();
-        observed.pods = vec![pod.into()];
-        let status = Case::of(observed).status();
-        assert_eq!((status.endpoint, status.phase), (expected, Some(Phase::Running)));
-    }
 }

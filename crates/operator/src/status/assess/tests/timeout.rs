@@ -103,26 +103,6 @@ fn a_start_without_operator_counts_from_its_first_pod() {
 }
 
 #[test]
-fn a_run_that_was_to_stop_when_it_was_first_seen_has_its_time_once_it_is_wanted_again() {
-    let stopping = Case::of(testing::started()).limited(10).stopped().at(5);
-    let stopping = stopping.assess();
-    assert_eq!(stopping.status.phase, Some(Phase::Stopping));
-    let since: Time = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
-    assert_eq!(stopping.status.starting_since, Some(since));
-    let long_after = Case::of(testing::started()).limited(10).stopped().at(700);
-    let long_after = long_after.following(stopping.status.clone()).status();
-    assert_eq!(
-        condition(&long_after, DEGRADED).0,
-        "False",
-        "it is no longer wanted"
-    );
-    let wanted = Case::of(testing::started()).limited(10).at(600);
-    wanted.following(stopping.status).reported_late();
-    let ready = Case::of(testing::running()).limited(10).stopped().status();
-    assert_eq!(ready.starting_since, None, "it has started");
-}
-
-#[test]
 fn a_pod_may_wait_for_a_node_as_long_as_a_start_may_take() {
     let unscheduled = |second| {
         let case = Case::of(testing::started()).limited(10).following(starting());
@@ -141,21 +121,4 @@ fn a_pod_may_wait_for_a_node_as_long_as_a_start_may_take() {
         reported.contains("Last problem: Unschedulable: No node can take the pod."),
         "{reported}"
     );
-}
-
-#[test]
-fn pending_changes_follow_the_last_problem_and_are_no_part_of_it() {
-    let mut case = pulling("ErrImagePull", "x:1: not found").at(600);
-    let mut changed = case.workspace.clone();
-    changed.spec.port = Some(9999);
-    case.validation = Ok(testing::admit(&changed));
-    let reported = case.reported_late();
-    assert_eq!(reported.matches(WAITING).count(), 1, "{reported}");
-    let again = Case {
-        workspace: case.workspace.clone(),
-        ..pulling("ErrImagePull", "x:1: not found")
-    };
-    let mut again = again.following(case.status()).at(700);
-    again.validation = case.validation.clone();
-    assert_eq!(again.reported_late(), reported);
 }

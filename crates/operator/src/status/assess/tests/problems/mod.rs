@@ -258,34 +258,6 @@ fn private_images_and_the_pull_policy_never_have_their_own_advice() {
 }
 
 #[test]
-fn where_the_installation_has_a_pull_secret_it_is_the_first_to_check() {
-    let state = json!({"waiting": {"reason": "ErrImagePull", "message": "401 Unauthorized"}});
-    let mut case = Case::of(testing::started()).container(&state, &json!({}), 0);
-    case.validation.as_mut().unwrap().image_pull_secrets = vec!["registry".to_owned()];
-    let (_, reported, _) = case.reported();
-    let advice = "requires credentials. The installation pulls it with registry (setting imagePullSecrets): check that they \
-                  exist";
-    assert!(
-        reported.contains(advice) && !reported.contains("profile"),
-        "{reported}"
-    );
-}
-
-#[test]
-fn containers_are_counted_while_there_is_a_pod() {
-    let counts = |observed: Observed| {
-        Case::of(observed)
-            .status()
-            .containers
-            .map(|counts| (counts.ready, counts.total))
-    };
-    assert_eq!(counts(testing::observed()), None);
-    assert_eq!(counts(testing::started()), Some((0, 1)));
-    assert_eq!(counts(testing::running()), Some((1, 1)));
-    assert_eq!(counts(testing::ending()), None);
-}
-
-#[test]
 fn a_custom_probe_that_fails_is_not_called_a_port_and_one_that_was_ready_counts_from_then() {
     let status = |since: &str| {
         json!({"phase": "Running", "conditions": [

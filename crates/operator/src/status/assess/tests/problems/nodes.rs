@@ -30,17 +30,6 @@ fn an_eviction_is_reported_until_the_next_pod_is_ready() {
 }
 
 #[test]
-fn an_eviction_long_ago_is_not_why_the_workspace_is_unavailable_now() {
-    let evicted = json!({
-        "phase": "Failed", "reason": "Evicted",
-        "conditions": [{"type": "DisruptionTarget", "status": "True", "lastTransitionTime": "2025-12-31T00:00:00Z"}],
-    });
-    let mut case = Case::of(testing::started()).after_pod(evicted);
-    case.workspace.status = Some(Case::of(testing::started()).status());
-    assert!(case.is_fine());
-}
-
-#[test]
 fn a_node_that_rejects_the_pod_is_reported() {
     let case = Case::of(testing::started()).after_pod(json!({
         "phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed: no healthy devices",
@@ -79,16 +68,4 @@ fn a_removed_node_is_reported_unless_the_pod_was_just_bound() {
     let (reason, reported, _) = case(1).reported();
     assert_eq!(reason, reason::NODE_LOST);
     assert!(reported.contains("no longer exists"), "{reported}");
-}
-
-#[test]
-fn unknown_and_ready_nodes_are_no_problem() {
-    assert!(Case::of(testing::running()).on(None).is_fine());
-    assert!(Case::of(testing::running()).on(Some(Node::Ready)).is_fine());
-    let not_ready = || Some(Node::NotReady("KubeletNotReady: x".to_owned()));
-    assert!(
-        Case::of(testing::running()).on(not_ready()).is_fine(),
-        "a ready pod is as it should be"
-    );
-    assert_eq!(waits_on_node().on(not_ready()).reported().0, reason::NODE_LOST);
 }

@@ -3,23 +3,6 @@
 use super::*;
 
 #[test]
-fn a_claim_that_does_not_exist_is_named() {
-    for message in [
-        "0/1 nodes are available: persistentvolumeclaim \"shared\" not found.",
-        "running PreFilter plugin \"VolumeBinding\": error getting PVC \"team/shared\": could not find \
-         v1.PersistentVolumeClaim \"team/shared\"",
-    ] {
-        let case = Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
-            "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
-            "lastTransitionTime": "2026-01-01T00:00:00Z",
-        }]}));
-        let (reason, reported, _) = case.reported();
-        assert_eq!(reason, reason::VOLUME_UNBOUND);
-        assert!(reported.contains("The claim shared that"), "{reported}");
-    }
-}
-
-#[test]
 fn a_pending_disk_is_reported_by_its_claim() {
     let unbound = json!({"phase": "Pending", "conditions": [{
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
@@ -50,18 +33,6 @@ fn a_pending_disk_is_reported_by_its_claim() {
             .1
             .contains("A claim that the workspace mounts has no volume")
     );
-}
-
-#[test]
-fn a_missing_class_is_not_reported_twice() {
-    let case = Case::of(testing::started()).at(0).claim(|claim| {
-        claim["spec"]["storageClassName"] = json!("slow");
-        claim["status"] = json!({"phase": "Pending"});
-    });
-    let message = "storageclass.storage.k8s.io \"slow\" not found";
-    let case = case.warned(Some("uid-of-claim".to_owned()), "ProvisioningFailed", message);
-    assert!(case.is_fine());
-    assert_eq!(case.at(2).reported().0, reason::STORAGE_CLASS_NOT_FOUND);
 }
 
 #[test]
