@@ -1,6 +1,6 @@
 //! events -> metrics for Prometheus (pure).
 //!
-//! `names` names each metric; docs/metrics.md lists them, and a test compares the two. `gauges` samples current values, `log_limit`
+//! `names` names each metric; docs/monitoring.md lists them, and a test compares the two. `gauges` samples current values, `log_limit`
 //! limits the rate of log lines.
 
 pub(crate) mod gauges;

@@ -134,7 +134,7 @@ fn every_alert_has_a_description_and_a_runbook() {
 
 #[test]
 fn every_query_parses_and_uses_existing_metrics() {
-    let page = read("docs/metrics.md");
+    let page = read("docs/monitoring.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let known: BTreeSet<String> = rows
         .flat_map(|row| names(row.split('`').nth(1).unwrap()))
@@ -151,7 +151,7 @@ fn every_query_parses_and_uses_existing_metrics() {
         )
         .collect();
     let unknown: Vec<_> = looked_at.difference(&known).collect();
-    assert!(unknown.is_empty(), "not in docs/metrics.md: {unknown:?}");
+    assert!(unknown.is_empty(), "not in docs/monitoring.md: {unknown:?}");
     let unseen: Vec<_> = known.difference(&looked_at).collect();
     assert_eq!(
         unseen,
