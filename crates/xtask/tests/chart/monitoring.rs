@@ -94,16 +94,16 @@ fn alerts_fire_when_they_must_and_stay_quiet_otherwise() {
 
 #[test]
 fn every_alert_has_a_description_and_a_runbook() {
-    let page = read("docs/alerts.md");
+    let page = read("docs/monitoring.md");
     let anchors: BTreeSet<String> = page
         .lines()
-        .filter_map(|line| line.strip_prefix("## "))
+        .filter_map(|line| line.strip_prefix("### "))
         .map(|title| {
             let kept = title.to_lowercase();
             let kept = kept
                 .chars()
                 .filter(|one| one.is_alphanumeric() || " -".contains(*one));
-            format!("docs/alerts.md#{}", kept.collect::<String>().replace(' ', "-"))
+            format!("docs/monitoring.md#{}", kept.collect::<String>().replace(' ', "-"))
         })
         .collect();
     let mut used = BTreeSet::new();
@@ -120,7 +120,7 @@ fn every_alert_has_a_description_and_a_runbook() {
         let runbook = annotations["runbook"].as_str().unwrap_or_default().to_owned();
         assert!(
             anchors.contains(&runbook),
-            "{name}: {runbook} is no heading of docs/alerts.md"
+            "{name}: {runbook} is no heading of docs/monitoring.md"
         );
         used.insert(runbook);
         let severity = alert["labels"]["severity"].as_str().unwrap_or_default();
