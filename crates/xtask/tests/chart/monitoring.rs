@@ -103,7 +103,10 @@ fn every_alert_has_a_description_and_a_runbook() {
             let kept = kept
                 .chars()
                 .filter(|one| one.is_alphanumeric() || " -".contains(*one));
-            format!("docs/monitoring.md#{}", kept.collect::<String>().replace(' ', "-"))
+            format!(
+                "docs/monitoring.md#{}",
+                kept.collect::<String>().replace(' ', "-")
+            )
         })
         .collect();
     let mut used = BTreeSet::new();
