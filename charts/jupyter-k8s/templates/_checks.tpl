@@ -100,7 +100,7 @@
     {{- if and (hasSuffix "-status" .metadata.name) (ne $release $.Release.Name) }}
   - release: this cluster has the release {{ quote $release }} of this chart, and each would stop the other's status writes: upgrade that one, or uninstall it first
     {{- else if and (not (include "jk8s.inOneNamespace" $)) (regexMatch "-status\\.[^.]+$" .metadata.name) }}
-  - scope: the namespace {{ splitList "." .metadata.name | last | quote }} has an installation of its own, and with scope: Cluster both would work on its workspaces: remove that one first (docs/one-namespace.md)
+  - scope: the namespace {{ splitList "." .metadata.name | last | quote }} has an installation of its own, and with scope: Cluster both would work on its workspaces: remove that one first ("One namespace" in docs/install.md)
     {{- end -}}
   {{- end -}}
 {{- end -}}

@@ -194,7 +194,7 @@
 {{- $template := include "jk8s.tests.template" . }}
 {{- if and (not $template) .Values.settings.requireTemplate }}
 {{- $template = "my-template" }}
-   There is no template. Create one first (docs/catalogue.md). These commands assume the name my-template.
+   There is no template. Create one first (docs/templates.md). These commands assume the name my-template.
 {{- end }}
 {{- if include "jk8s.inOneNamespace" . }}
    First give users of the namespace the role:

@@ -1,4 +1,4 @@
-//! Servers, cluster with the product -> figures beside a reference, in docs/performance.md (IO).
+//! Servers, cluster with the product -> figures in docs/evidence/performance.md (IO).
 //!
 //! The modules, from top to bottom. Each imports only modules below it:
 //!
@@ -6,7 +6,7 @@
 //! - `servers`: gateway, webhook and portal beside a bare server, one processor for each side
 //! - `served`: what such a server process runs
 //! - `load`: a server process and h2load -> processor time and durations
-//! - `page`: figures -> tables in docs/performance.md
+//! - `page`: figures -> tables in docs/evidence/performance.md
 
 mod load;
 mod operator;
@@ -18,7 +18,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use self::page::Page;
 
-/// Measures the product beside references, and writes docs/performance.md.
+/// Measures the product beside references, and writes docs/evidence/performance.md.
 #[derive(Debug, Parser)]
 struct Args {
     /// Measure this part alone; may be given more than once
@@ -29,7 +29,7 @@ struct Args {
     /// Rounds of each side; fewer to try something out
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     rounds: usize,
-    /// Print only; leave docs/performance.md as it is
+    /// Print only; leave docs/evidence/performance.md as it is
     #[arg(long)]
     dry_run: bool,
     #[command(subcommand)]

@@ -1,4 +1,4 @@
-//! Figures -> tables in docs/performance.md (IO).
+//! Figures -> tables in docs/evidence/performance.md (IO).
 
 use std::fmt::Write as _;
 use std::fs;
@@ -69,7 +69,7 @@ fn digits(figure: f64) -> String {
     format!("{figure:.decimals$}")
 }
 
-/// docs/performance.md.
+/// docs/evidence/performance.md.
 #[derive(Debug)]
 pub(crate) struct Page {
     path: PathBuf,
@@ -78,7 +78,7 @@ pub(crate) struct Page {
 
 impl Page {
     pub(crate) fn read() -> anyhow::Result<Self> {
-        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/performance.md");
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/evidence/performance.md");
         let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         Ok(Self { path, text })
     }

@@ -1,15 +1,15 @@
-//! Metrics of a program -> whether docs/metrics.md lists the same ones (IO: reads that page).
+//! Metrics of a program -> whether docs/monitoring.md lists the same ones (IO: reads that page).
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Compares docs/metrics.md with `exposition`, which contains all metrics of a program.
+/// Compares docs/monitoring.md with `exposition`, which contains all metrics of a program.
 /// Each metric must have a row with its name in Prometheus, its type and its meaning. No other row may begin with `prefix`.
 ///
 /// # Panics
 /// They differ. The message contains the correct rows.
 pub fn assert_documented(exposition: &str, prefix: &str) {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/metrics.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/monitoring.md");
     let page = std::fs::read_to_string(&page).unwrap_or_default();
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `")).collect();
     let (mut listed, mut missing) = (BTreeSet::new(), Vec::new());
@@ -45,6 +45,6 @@ pub fn assert_documented(exposition: &str, prefix: &str) {
     assert!(!listed.is_empty(), "the program has no metrics");
     assert!(
         missing.is_empty() && gone.is_empty(),
-        "docs/metrics.md lacks {missing:#?} and has {gone:#?} too many"
+        "docs/monitoring.md lacks {missing:#?} and has {gone:#?} too many"
     );
 }

@@ -8,7 +8,7 @@
 //! - `objects`: initial objects of tests.
 //! - `unknown`: statuses with unknown values.
 //! - `log`: captured logs.
-//! - `documented`: the check of docs/metrics.md.
+//! - `documented`: the check of docs/monitoring.md.
 
 pub mod api_server;
 pub mod documented;

@@ -1,4 +1,4 @@
-//! docs/capabilities.md and docs/refusals.md claim only what a test with that name shows.
+//! docs/evidence/capabilities.md and docs/evidence/refusals.md claim only what a test with that name shows.
 
 use std::{
     collections::BTreeSet,
@@ -7,7 +7,7 @@ use std::{
 };
 
 /// The pages with such tables.
-const PAGES: [&str; 2] = ["docs/capabilities.md", "docs/refusals.md"];
+const PAGES: [&str; 2] = ["docs/evidence/capabilities.md", "docs/evidence/refusals.md"];
 
 /// The rows of the product's list: each is claimed, or listed as not claimed.
 const ROWS: std::ops::RangeInclusive<u32> = 1..=100;

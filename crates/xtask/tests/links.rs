@@ -19,6 +19,7 @@ fn pages() -> Vec<PathBuf> {
         "",
         "docs",
         "docs/decisions",
+        "docs/evidence",
         "deploy/images",
         "charts/jupyter-k8s",
         "charts/released",

@@ -1,6 +1,6 @@
 //! Usage of a workspace, by the metrics API.
 //!
-//! A CRD of that API's group replaces metrics-server, which runs only before a release (`before_release::usage`). API
+//! A CRD of that API's group replaces metrics-server, which runs only before a release (`releases::usage`). API
 //! server, rights and the user's own request are real; the figures are invented.
 
 use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};

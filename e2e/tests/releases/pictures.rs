@@ -2,7 +2,7 @@
 //!
 //! They are saved with the artefacts. `PICTURES`, a folder such as the absolute path of docs/images, saves them there instead.
 //!
-//! Each one is 1280 pixels wide, in the light theme, and shows what docs/portal.md says beside it.
+//! Each one is 1280 pixels wide, in the light theme, and shows what docs/using.md says beside it.
 
 use std::path::PathBuf;
 use std::{env, fs, slice};

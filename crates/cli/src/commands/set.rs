@@ -16,7 +16,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
 
-/// Fields of which a change needs no restart (docs/changes.md).
+/// Fields of which a change needs no restart (docs/using.md).
 const WITHOUT_RESTART: [&str; 2] = ["spec.idleShutdown", "spec.displayName"];
 /// A disk grows without a restart, if there is one.
 const SIZE: &str = "spec.storage.size";

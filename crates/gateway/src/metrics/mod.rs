@@ -1,6 +1,6 @@
 //! events -> metrics for Prometheus (pure).
 //!
-//! `names` names each metric; docs/metrics.md lists them, and a test compares the two. `gauges` samples current values.
+//! `names` names each metric; docs/monitoring.md lists them, and a test compares the two. `gauges` samples current values.
 
 pub(crate) mod gauges;
 mod names;

@@ -1,6 +1,6 @@
 //! registry -> each metric in it, with name and help text (pure).
 //!
-//! docs/metrics.md lists them all, and the test below compares it with this list.
+//! docs/monitoring.md lists them all, and the test below compares it with this list.
 
 use std::sync::Arc;
 

@@ -6,7 +6,7 @@ use http::HeaderValue;
 
 /// Shown where the API server does not take the user's token.
 pub(super) const UNTRUSTED: &str = "The API server does not accept your sign-in (401). An administrator must let it trust the gateway's \
-    identity provider: `oidc.issuerUrl` as issuer, `oidc.clientId` among the audiences (docs/kubectl-sign-in.md, step 2). A change \
+    identity provider: `oidc.issuerUrl` as issuer, `oidc.clientId` among the audiences (docs/sign-in.md, \"The API server\"). A change \
     shows after half a minute.";
 
 /// How the API server learns who the user of a request is.

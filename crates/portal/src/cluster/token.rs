@@ -69,7 +69,7 @@ impl Tokens {
             },
             Ok(Ok(Ok(reviewed))) => unproven(&format!(
                 "You are `{}` to the gateway and `{}` to the API server. An administrator must give both the same claim and prefix for \
-                 user names (docs/kubectl-sign-in.md, step 2).",
+                 user names (docs/sign-in.md, \"The API server\").",
                 user.name, reviewed.name
             )),
             Ok(Ok(Err(why))) => Identity::Unproven(why),

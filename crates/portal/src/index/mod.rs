@@ -39,7 +39,7 @@ const DEBOUNCE: Duration = Duration::from_millis(250);
 const CATCH_UP: Duration = Duration::from_secs(1);
 /// When a watch is interrupted for longer than this, requests get 503 instead of a page, and streams end.
 const MAX_STALENESS: Duration = Duration::from_mins(1);
-/// Label of namespaces in which users create workspaces (docs/portal.md).
+/// Label of namespaces in which users create workspaces (docs/using.md).
 pub(crate) const NAMESPACE_LABEL: &str = "workspaces.jupyter.org/workspaces";
 
 /// The objects in memory.
@@ -221,7 +221,7 @@ impl Index {
         self.scope.is_cluster()
     }
 
-    /// Whether the webhook judges what is written. In one-namespace mode there is none (docs/one-namespace.md).
+    /// Whether the webhook judges what is written. In one-namespace mode there is none (docs/install.md).
     pub(crate) fn has_webhook(&self) -> bool {
         self.scope.is_cluster()
     }

@@ -94,7 +94,7 @@ fn at_api_server(context: &Context) -> Option<Note> {
         format!(
             "The API server accepts your sign-in, and knows you by this name, but by other groups. Only the gateway has: {}. Only the API \
              server has: {}. Buttons may be missing, or be refused. An administrator must give both the same claim and prefix for groups \
-             (docs/kubectl-sign-in.md, step 2).",
+             (docs/sign-in.md, \"The API server\").",
             only(&ours, &theirs),
             only(&theirs, &ours)
         ),

@@ -7,7 +7,7 @@ use super::model::Change;
 use crate::effective::{Effective, Home};
 
 /// Fields that count without a restart. All others are inputs of the pod, which the operator records at each start
-/// (docs/changes.md).
+/// (docs/using.md).
 const WITHOUT_RESTART: [&str; 9] = [
     "metadata.labels",
     "spec.displayName",

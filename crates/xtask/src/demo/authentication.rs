@@ -1,6 +1,6 @@
 //! Authority of the identity provider -> its users may use kubectl, with the gateway's names (IO).
 //!
-//! docs/kubectl-sign-in.md describes the same for other clusters.
+//! docs/sign-in.md describes the same for other clusters.
 
 use std::fs;
 
@@ -86,10 +86,7 @@ mod tests {
 
     #[test]
     fn no_user_gets_a_system_name_or_group_here_or_by_the_guide() {
-        let page = Paths::from_env()
-            .unwrap()
-            .clone_root()
-            .join("docs/kubectl-sign-in.md");
+        let page = Paths::from_env().unwrap().clone_root().join("docs/sign-in.md");
         let page = fs::read_to_string(page).unwrap();
         let (_, guide) = page.split_once("```yaml\n").unwrap();
         let guide: Value = serde_saphyr::from_str(guide.split("```").next().unwrap()).unwrap();

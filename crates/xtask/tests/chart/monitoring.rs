@@ -94,16 +94,19 @@ fn alerts_fire_when_they_must_and_stay_quiet_otherwise() {
 
 #[test]
 fn every_alert_has_a_description_and_a_runbook() {
-    let page = read("docs/alerts.md");
+    let page = read("docs/monitoring.md");
     let anchors: BTreeSet<String> = page
         .lines()
-        .filter_map(|line| line.strip_prefix("## "))
+        .filter_map(|line| line.strip_prefix("### "))
         .map(|title| {
             let kept = title.to_lowercase();
             let kept = kept
                 .chars()
                 .filter(|one| one.is_alphanumeric() || " -".contains(*one));
-            format!("docs/alerts.md#{}", kept.collect::<String>().replace(' ', "-"))
+            format!(
+                "docs/monitoring.md#{}",
+                kept.collect::<String>().replace(' ', "-")
+            )
         })
         .collect();
     let mut used = BTreeSet::new();
@@ -120,7 +123,7 @@ fn every_alert_has_a_description_and_a_runbook() {
         let runbook = annotations["runbook"].as_str().unwrap_or_default().to_owned();
         assert!(
             anchors.contains(&runbook),
-            "{name}: {runbook} is no heading of docs/alerts.md"
+            "{name}: {runbook} is no heading of docs/monitoring.md"
         );
         used.insert(runbook);
         let severity = alert["labels"]["severity"].as_str().unwrap_or_default();
@@ -134,7 +137,7 @@ fn every_alert_has_a_description_and_a_runbook() {
 
 #[test]
 fn every_query_parses_and_uses_existing_metrics() {
-    let page = read("docs/metrics.md");
+    let page = read("docs/monitoring.md");
     let rows = page.lines().filter(|line| line.starts_with("| `"));
     let known: BTreeSet<String> = rows
         .flat_map(|row| names(row.split('`').nth(1).unwrap()))
@@ -151,7 +154,7 @@ fn every_query_parses_and_uses_existing_metrics() {
         )
         .collect();
     let unknown: Vec<_> = looked_at.difference(&known).collect();
-    assert!(unknown.is_empty(), "not in docs/metrics.md: {unknown:?}");
+    assert!(unknown.is_empty(), "not in docs/monitoring.md: {unknown:?}");
     let unseen: Vec<_> = known.difference(&looked_at).collect();
     assert_eq!(
         unseen,

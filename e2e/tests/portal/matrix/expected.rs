@@ -1,4 +1,4 @@
-//! User, workspace and action -> outcome, as docs/rights.md and docs/portal.md have it (pure).
+//! User, workspace and action -> outcome, as docs/rights.md and docs/using.md have it (pure).
 
 use super::places::Place;
 use super::users::Kind;

@@ -14,7 +14,7 @@
 //! Each cell has three sources that must agree: the rules, kubectl and the portal. A refused change must be refused with the same code
 //! and in the same words, and must leave the workspace, its shares and its namespace as they were.
 //!
-//! The portal differs from kubectl in what it shows, on purpose (docs/portal.md):
+//! The portal differs from kubectl in what it shows, on purpose (docs/using.md):
 //!
 //! - Owners see their workspace without any role ([`Outcome::AsOwner`]).
 //! - Guests see state, owner and link ([`Outcome::AsGuest`]). All else is hidden from them.

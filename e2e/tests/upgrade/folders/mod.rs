@@ -57,7 +57,7 @@ impl Folders {
         Box::pin(in_folders(&self.site, &self.before)).await
     }
 
-    /// The section of docs/routing-modes.md about a switch, in the other direction.
+    /// The section of docs/networking.md about a switch, in the other direction.
     pub(crate) async fn on_hosts_again(&self) -> anyhow::Result<()> {
         Box::pin(on_hosts_again(&self.site, &self.before)).await
     }

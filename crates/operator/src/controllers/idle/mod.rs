@@ -1,4 +1,4 @@
-//! Running workspaces -> those that are idle are stopped (IO; docs/idle.md).
+//! Running workspaces -> those that are idle are stopped (IO; docs/using.md).
 //!
 //! Each reconcile registers here what to ask of its workspace, and reads from here what its status says about activity:
 //!

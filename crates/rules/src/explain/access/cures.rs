@@ -16,7 +16,7 @@ pub(super) fn of(evidence: &AccessEvidence<'_>, denied: Denied) -> Vec<Cure> {
     match denied {
         Denied::NotOwner => of_stranger(evidence),
         Denied::OneOrigin => vec![Cure::of_administrator(
-            "Set routing.pathModeSharing of the manager, after reading docs/routing-modes.md.",
+            "Set routing.pathModeSharing of the manager, after reading docs/networking.md.",
         )],
         Denied::NoRight | Denied::Unanswered => {
             let right = Cure::of_administrator(format!(
