@@ -93,8 +93,11 @@
 {{/* 9, 10. Another installation of this cluster, and definitions of another product. Without a cluster, as in `helm template`, there are none;
      who installs in one namespace may not read the cluster's. */}}
 {{- define "jk8s.clusterProblems" -}}
-{{- $here := and .Release.IsInstall (ne .Values.objects "Namespace") -}}
-{{- range ternary (include "jk8s.lookup" (list "admissionregistration.k8s.io/v1" "ValidatingAdmissionPolicy" "" "") | fromJson).items list $here -}}
+{{- $policies := list -}}
+{{- if and .Release.IsInstall (ne .Values.objects "Namespace") -}}
+{{- $policies = (include "jk8s.lookup" (list "admissionregistration.k8s.io/v1" "ValidatingAdmissionPolicy" "" "") | fromJson).items -}}
+{{- end -}}
+{{- range $policies -}}
   {{- if eq (toString (get (default dict .metadata.labels) "app.kubernetes.io/name")) "jupyter-k8s" -}}
     {{- $release := get (default dict .metadata.labels) "app.kubernetes.io/instance" -}}
     {{- if and (hasSuffix "-status" .metadata.name) (ne $release $.Release.Name) }}
