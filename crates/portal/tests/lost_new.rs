@@ -133,7 +133,7 @@ async fn a_template_that_is_deleted_leaves_what_was_typed_and_a_way_to_another()
             tokio::task::yield_now().await;
         }
         let answer = portal
-            .sent("alice", "/new", &again(&page).by("add", "nothing"))
+            .sent("alice", "/new", &again(&page).by("view", "form"))
             .await;
         let form = answer.json();
         assert_eq!(field(&form, "spec.displayName")["input"]["text"]["value"], "Mine");

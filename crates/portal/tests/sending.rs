@@ -1,9 +1,10 @@
 //! What was typed outlives the session: the page's script asks before it sends, and browsers may restore fields.
 
 use http::{Method, Request, StatusCode};
-use testkit::objects::workspace;
+use serde_json::json;
+use testkit::objects::{template, workspace};
 
-use crate::common::{Portal, get};
+use crate::common::{ALICE, Portal, get, prepare};
 use crate::forms::{MEMORY, NEW, portal};
 use crate::typing::Typed;
 
@@ -25,7 +26,15 @@ async fn the_script_can_ask_whether_the_session_lasts_without_loading_a_page() {
 
 #[tokio::test]
 async fn pages_with_forms_say_what_to_do_without_a_session_and_let_browsers_restore_what_was_typed() {
-    let portal = portal().await;
+    let portal = Portal::start(|server| {
+        prepare(server);
+        let mut asks = template("jupyterlab");
+        let asked = json!([{"name": "TOKEN", "required": true}]);
+        asks.spec.env_requirements = serde_json::from_value(asked).unwrap();
+        server.put(&asks);
+    })
+    .await;
+    portal.grant(ALICE);
     let page = portal.get("alice", NEW).await;
     for (id, words) in [("gone", "What you typed stays"), ("away", "nothing was sent")] {
         let note = page.text.split(&format!("<p id=\"{id}\"")).nth(1).unwrap();
@@ -45,7 +54,7 @@ async fn pages_with_forms_say_what_to_do_without_a_session_and_let_browsers_rest
         );
     }
     // Values of variables may be secrets, which browsers are not to propose elsewhere.
-    assert!(control("spec.env[0].value").contains("autocomplete=\"off\""));
+    assert!(control("spec.env[TOKEN]").contains("autocomplete=\"off\""));
 }
 
 #[tokio::test]

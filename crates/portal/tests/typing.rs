@@ -32,23 +32,6 @@ impl Typed {
             let line = |value: &Value| text(value).replace('\n', "");
             let mut put = |part: &str, value: String| fields.push((format!("{name}{part}"), value));
             match &**kind {
-                "rows" => {
-                    put("", String::new());
-                    for cell in input["rows"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .flat_map(|row| row.as_array().unwrap())
-                    {
-                        let is_choice = !cell["choices"].as_array().unwrap().is_empty();
-                        let value = if is_choice {
-                            text(&cell["value"])
-                        } else {
-                            line(&cell["value"])
-                        };
-                        fields.push((text(&cell["name"]), value));
-                    }
-                }
                 "cards" => {
                     let cards = input["cards"].as_array().unwrap();
                     let is_offered = cards.iter().any(|card| card["value"] == input["value"]);

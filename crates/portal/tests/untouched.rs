@@ -1,4 +1,4 @@
-//! Forms store what a user did not touch byte for byte, and do not send what they do not show.
+//! A form stores what its user did not touch byte for byte, and does not send what it does not show.
 
 use api::Workspace;
 use http::{Method, StatusCode};
@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use testkit::objects::workspace;
 
 use crate::common::{ALICE, Portal, prepare};
+use crate::forms::MEMORY;
 use crate::typing::{Typed, field};
 
 const EDIT: &str = "/w/team/lab/edit";
@@ -89,7 +90,7 @@ async fn a_form_stores_only_what_its_user_touched() {
     let expected = renamed(&portal, "Seminar");
     assert_eq!(expected["env"][0]["value"], "a\nb");
     let typed = Typed::of(&portal.json("alice", EDIT).await);
-    assert_eq!(typed.get("spec.env[0].value"), Some("ab"), "as browsers do");
+    assert_eq!(typed.get(MEMORY), Some(" 1Gi"), "as browsers do");
     portal.server.take_calls();
     let untouched = portal.sent("alice", EDIT, &typed).await;
     assert_eq!(untouched.status, StatusCode::SEE_OTHER, "{}", untouched.text);
@@ -108,31 +109,13 @@ async fn a_form_that_is_shown_again_stores_only_what_its_user_touched() {
     let portal = portal_of(valid()).await;
     let expected = renamed(&portal, "Mine");
     let typed = Typed::of(&portal.json("alice", EDIT).await).with("spec.displayName", "Mine");
-    // With more rows, as YAML, as form again, and after another user's change.
-    let more = portal
-        .sent("alice", EDIT, &typed.by("add", "spec.env"))
-        .await
-        .json();
-    let text = portal
-        .sent("alice", EDIT, &Typed::of(&more).by("view", "yaml"))
-        .await
-        .json();
+    let text = portal.sent("alice", EDIT, &typed.by("view", "yaml")).await.json();
     let form = portal
         .sent("alice", YAML, &Typed::of(&text).by("view", "form"))
         .await
         .json();
-    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
-        object["spec"]["displayName"] = json!("Theirs");
-    });
-    let conflict = portal.sent("alice", EDIT, &Typed::of(&form)).await;
-    assert_eq!(conflict.status, StatusCode::CONFLICT, "{}", conflict.text);
-    let page = conflict.json();
-    let rows = page["differences"].as_array().unwrap();
-    assert_eq!(rows.len(), 1, "{rows:#?}");
     portal.server.take_calls();
-    let fields: Vec<(String, String)> = serde_json::from_value(page["hidden"].clone()).unwrap();
-    let body = serde_urlencoded::to_string(&fields).unwrap();
-    let done = portal.post("alice", EDIT, &body).await;
+    let done = portal.sent("alice", EDIT, &Typed::of(&form)).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     assert_eq!(changes(&portal).len(), 1);
     assert_eq!(stored(&portal, "lab"), expected);
@@ -160,37 +143,13 @@ async fn a_text_stores_only_what_its_user_touched() {
 }
 
 #[tokio::test]
-async fn a_touched_row_changes_no_other_part_and_says_alone_that_it_changes() {
-    let portal = portal().await;
-    let mut expected = stored(&portal, "lab");
-    expected["env"][3]["valueFrom"]["secretKeyRef"]["key"] = json!("other");
-    let typed = Typed::of(&portal.json("alice", EDIT).await);
-    let effect = async |typed: &Typed, name: &str| {
-        let parts = portal.sent("alice", "/w/team/lab/edit/check", typed).await.json();
-        let fields = parts["fields"].as_array().unwrap().iter();
-        let of = fields.filter(|field| field["name"] == name);
-        of.map(|field| field["takes_effect"] != "").collect::<Vec<_>>()
-    };
-    assert_eq!(effect(&typed, "spec.env").await, [false]);
-    assert_eq!(effect(&typed, "spec.volumes").await, [false]);
-    let typed = typed.with("spec.env[3].key", "other");
-    assert_eq!(effect(&typed, "spec.env").await, [true]);
-    assert_eq!(effect(&typed, "spec.volumes").await, [false]);
-    assert_eq!(
-        portal.sent("alice", EDIT, &typed).await.status,
-        StatusCode::SEE_OTHER
-    );
-    assert_eq!(stored(&portal, "lab"), expected);
-}
-
-#[tokio::test]
 async fn what_a_form_does_not_show_is_not_sent() {
     let portal = portal().await;
     let page = portal.json("alice", EDIT).await;
     let typed = Typed::of(&page);
     for hidden in [
         "spec.nodeSelector",
-        "spec.podAnnotations",
+        "spec.env",
         "spec.desiredStatus",
         "metadata.labels[tier]",
     ] {
@@ -200,17 +159,13 @@ async fn what_a_form_does_not_show_is_not_sent() {
         );
     }
     // Shown without a control.
-    assert_ne!(field(&page, "spec.storage.storageClassName")["fixed"], "");
-    assert_eq!(typed.get("spec.storage.storageClassName"), None);
-    // While it is open, all of that changes, but for what users change: that would be a conflict.
-    portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
-        object["spec"]["desiredStatus"] = json!("Stopped");
-        object["metadata"]["annotations"]["workspaces.jupyter.org/stopped-because"] = json!("idle");
-    });
+    assert_ne!(field(&page, "metadata.name")["fixed"], "");
+    assert_eq!(typed.get("metadata.name"), None);
     portal.server.take_calls();
-    let answer = portal.sent("alice", EDIT, &typed.with("spec.port", "9001")).await;
+    let typed = typed.with("spec.accessType", "Public");
+    let answer = portal.sent("alice", EDIT, &typed).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-    let change = json!({"op": "replace", "path": "/spec/port", "value": 9001});
+    let change = json!({"op": "add", "path": "/spec/accessType", "value": "Public"});
     assert_eq!(changes(&portal), [change]);
 }
 

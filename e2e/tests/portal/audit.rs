@@ -72,16 +72,10 @@ impl Acting<'_> {
         self.portal.knows(&self.at("made")).await?;
         let stored = self.scratch.api::<Workspace>().get("made").await?;
         let uid = stored.uid().unwrap_or_default();
-        let object = serde_json::to_value(&stored)?;
-        let labels = object["metadata"]
-            .get("labels")
-            .cloned()
-            .unwrap_or_else(|| json!({}));
-        let metadata = json!({"labels": labels, "annotations": object["metadata"]["annotations"]});
-        let before = json!({"metadata": metadata, "spec": object["spec"]}).to_string();
+        let seen = stored.metadata.generation.unwrap_or_default().to_string();
         let edit = [
             ("uid", uid.as_str()),
-            ("before", &before),
+            ("seen", &seen),
             ("written", "form"),
             ("do", "save"),
             ("spec.displayName", "Changed"),

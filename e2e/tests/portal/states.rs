@@ -129,8 +129,8 @@ impl Site {
             state(
                 "edit, conflict",
                 at("running/edit"),
-                "const before = document.querySelector('input[name=before]'); const object = JSON.parse(before.value); \
-                 object.spec.displayName = 'Lecture'; before.value = JSON.stringify(object); before.form.requestSubmit()",
+                "const seen = document.querySelector('input[name=seen]'); seen.value = '0'; \
+                 const name = document.getElementById('f-spec.displayName'); name.value = 'Lecture'; name.form.requestSubmit()",
                 "main table caption",
             ),
             state(

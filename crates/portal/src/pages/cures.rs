@@ -45,7 +45,6 @@ impl<'a> Cures<'a> {
         let template = name.and_then(|name| self.context.app.index.template(name));
         let offer = Offer {
             template: template.as_deref(),
-            profiles: &[],
             settings: &self.context.app.settings,
         };
         form(&offer, Some(self.workspace))

@@ -133,7 +133,6 @@ pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response 
     let form = form::form(
         &form::Offer {
             template: Some(template),
-            profiles: &[],
             settings: &context.app.settings,
         },
         None,
@@ -182,26 +181,15 @@ fn images(field: &form::Field) -> Vec<Card> {
 
 /// What a template allows for one value, where it says something.
 fn bounds(field: &form::Field) -> Option<Bounds> {
-    let by_template = |bound: &form::Bound| bound.by == form::By::Template;
     let allowed = match &field.kind {
-        Kind::Quantity { min, max, .. } => match (by_template(min), by_template(max)) {
-            (true, true) => format!("{} to {}", min.value, max.value),
-            (true, false) => format!("at least {}", min.value),
-            (false, true) => format!("at most {}", max.value),
-            (false, false) => return None,
+        Kind::Quantity { min, max, .. } => match (min, max) {
+            (Some(min), Some(max)) => format!("{min} to {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => return None,
         },
         Kind::Number { min, max, unit } => format!("{min} to {max} {unit}"),
-        Kind::Choice(choices) => {
-            let labels: Vec<_> = choices.iter().map(|choice| choice.label.as_str()).collect();
-            labels.join(", ")
-        }
-        Kind::Text { .. }
-        | Kind::Toggle { .. }
-        | Kind::Image { .. }
-        | Kind::Env { .. }
-        | Kind::Volumes { .. } => {
-            return None;
-        }
+        Kind::Text { .. } | Kind::Choice(_) | Kind::Image { .. } => return None,
     };
     Some(Bounds {
         label: field.label.clone(),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::form::{Form, Quotas};
 use super::layout::Layout;
-use super::parts::{Action, Empty, Icon, Note};
+use super::parts::{Action, Empty, Icon};
 use super::text::filters;
 
 /// The page `/new`: where, and from which template.
@@ -85,7 +85,7 @@ pub struct Conflict {
     pub what: String,
     /// Each field that differs.
     pub differences: Vec<Difference>,
-    /// Where the reader's own values go once more, with the new resourceVersion.
+    /// Where the reader's own values go once more, with the newer version.
     pub to: String,
     /// The reader's own values.
     pub hidden: Vec<(String, String)>,
@@ -93,8 +93,6 @@ pub struct Conflict {
     pub keep: String,
     /// Other ways: back to the form, drop one's own.
     pub actions: Vec<Action>,
-    /// Something to say beside.
-    pub note: Option<Note>,
 }
 
 /// A field that differs.
@@ -102,8 +100,6 @@ pub struct Conflict {
 pub struct Difference {
     /// Label or path.
     pub label: String,
-    /// Before both.
-    pub before: String,
     /// What is stored.
     pub theirs: String,
     /// What the reader wrote.

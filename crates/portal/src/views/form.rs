@@ -15,7 +15,7 @@ pub struct Form {
     pub to: String,
     /// Where a script sends it after each change (`/new/check`); the answer is a list of parts with ids. Empty: nowhere.
     pub check: String,
-    /// Hidden fields, such as `resourceVersion`, `uid`.
+    /// Hidden fields, such as `uid`.
     pub hidden: Vec<(String, String)>,
     /// What is wrong.
     pub summary: Summary,
@@ -37,17 +37,8 @@ pub struct Form {
 pub struct Section {
     /// Such as `Size`. Empty: no heading.
     pub title: String,
-    /// Folded until a user opens it. It is open anyway if one of its fields has an error.
-    pub folded: bool,
     /// In order.
     pub fields: Vec<Field>,
-}
-
-impl Section {
-    /// Whether the section is shown open.
-    pub fn is_open(&self) -> bool {
-        !self.folded || self.fields.iter().any(|field| !field.errors.is_empty())
-    }
 }
 
 /// One field (`id="field-<name>"`). The `id` of its control is `f-<name>`: errors link there.
@@ -87,11 +78,6 @@ pub enum Input {
         /// Values that the browser proposes.
         suggestions: Vec<String>,
     },
-    /// Several lines.
-    Long {
-        /// The value.
-        value: String,
-    },
     /// A number or a quantity with its unit, such as `4Gi`.
     Number {
         /// The value. It is sent as it was typed.
@@ -115,19 +101,6 @@ pub enum Input {
         /// Label and text of a further card for another value: the radio button sends `other`, the text `<name>.other`. `None`: no other.
         other: Option<(String, String)>,
     },
-    /// Yes or no; sent as `true`, absent for no.
-    Switch {
-        /// The value.
-        on: bool,
-    },
-    /// Rows of controls, such as environment variables. The form also sends an empty hidden control of the field's name. So no
-    /// rows differ from absent rows.
-    Rows {
-        /// The rows; the last ones may be empty, for further values.
-        rows: Vec<Vec<Cell>>,
-        /// Label of a button that asks for another empty row (it sends `add=<name>`). Empty: none.
-        add: String,
-    },
 }
 
 impl Default for Input {
@@ -148,19 +121,6 @@ pub struct Slider {
     pub at: usize,
 }
 
-/// One control of a row.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Cell {
-    /// Name in the form, such as `spec.env[0].name`.
-    pub name: String,
-    /// Such as `Name`.
-    pub label: String,
-    /// The value.
-    pub value: String,
-    /// Values and texts of a choice. Empty: one line of text.
-    pub choices: Vec<(String, String)>,
-}
-
 /// One of several.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Choice {
@@ -168,8 +128,6 @@ pub struct Choice {
     pub value: String,
     /// Text.
     pub label: String,
-    /// Why it cannot be chosen. Empty: it can.
-    pub disabled: String,
 }
 
 /// One of several, with sign and description.
@@ -294,13 +252,13 @@ struct Attributes<'a> {
 
 impl Field {
     fn is_group(&self) -> bool {
-        matches!(self.input, Input::Cards { .. } | Input::Rows { .. })
+        matches!(self.input, Input::Cards { .. })
     }
 
     /// The value as text, for a field that cannot be changed.
     fn value(&self) -> String {
         match &self.input {
-            Input::Text { value, .. } | Input::Long { value } | Input::Number { value, .. } => value.clone(),
+            Input::Text { value, .. } | Input::Number { value, .. } => value.clone(),
             Input::Choice { value, choices } => {
                 let chosen = choices.iter().find(|choice| choice.value == *value);
                 chosen.map_or_else(|| value.clone(), |choice| choice.label.clone())
@@ -308,21 +266,6 @@ impl Field {
             Input::Cards { value, cards, .. } => {
                 let chosen = cards.iter().find(|card| card.value == *value);
                 chosen.map_or_else(|| value.clone(), |card| card.title.clone())
-            }
-            Input::Switch { on } => if *on { "yes" } else { "no" }.to_owned(),
-            Input::Rows { rows, .. } => {
-                let row = |cells: &Vec<Cell>| {
-                    let values = cells.iter().map(|cell| cell.value.as_str());
-                    values
-                        .filter(|value| !value.is_empty())
-                        .collect::<Vec<_>>()
-                        .join(" ")
-                };
-                rows.iter()
-                    .map(row)
-                    .filter(|row| !row.is_empty())
-                    .collect::<Vec<_>>()
-                    .join(", ")
             }
         }
     }

@@ -43,7 +43,7 @@ pub use confirm::{Confirm, Consequence};
 pub use create::{Choose, Conflict, Difference, Edit, New, Offer};
 pub use explanation::{Cause, Cure, Explanation, Finding, Progress, Step, StepState};
 pub use form::{
-    Card, Cell, Choice, Field, Form, Input, Problem, QuotaLine, Quotas, Running, Section, Slider, Summary,
+    Card, Choice, Field, Form, Input, Problem, QuotaLine, Quotas, Running, Section, Slider, Summary,
 };
 pub use layout::{Age, Layout, Nav, Stale};
 pub use list::{Bulk, Column, Count, Counts, List, Pages, Row, Rows, Select, Sort};

@@ -16,7 +16,7 @@ use super::{idle, limits, resources};
 use crate::settings::Settings;
 
 /// Port of workspaces where neither workspace nor template names one.
-pub(crate) const DEFAULT_PORT: i32 = 8888;
+const DEFAULT_PORT: i32 = 8888;
 
 /// The effective values of a workspace: its own values, else the template's, else the installation's. They are not validated yet.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,17 +1,12 @@
-//! Template, settings and profiles -> the values of choices (pure).
+//! Template and settings -> the values of choices (pure).
 
+use api::WorkspaceTemplateSpec;
 use api::template::{Icon, PresentedImage};
-use api::{Workspace, WorkspaceTemplateSpec};
-use kube::ResourceExt as _;
 
-use super::Offer;
-use super::model::{Choice, EnvRule, ImageChoice, Kind};
-use crate::admission::References;
-use crate::admission::judge;
+use super::model::{Choice, ImageChoice, Kind};
 use crate::checks::image_syntax;
 use crate::settings::Settings;
 use crate::validate::allowed_images;
-use crate::violation::Violations;
 
 fn choice(value: &str, label: &str, help: &str) -> Choice {
     Choice {
@@ -21,22 +16,9 @@ fn choice(value: &str, label: &str, help: &str) -> Choice {
     }
 }
 
-pub(super) fn retain() -> Kind {
-    Kind::Choice(vec![
-        choice("Delete", "Delete it", "The files are deleted with the workspace."),
-        choice(
-            "Retain",
-            "Keep it",
-            "A new workspace of the same name and owner gets it.",
-        ),
-    ])
-}
-
-pub(super) fn update_policy() -> Kind {
-    Kind::Choice(vec![
-        choice("OnStop", "At the next start", ""),
-        choice("Always", "At once, by a restart", "Kernels and terminals end."),
-    ])
+pub(super) fn yes_or_no(may_be_no: bool) -> Kind {
+    let no = may_be_no.then(|| choice("false", "No", ""));
+    Kind::Choice([choice("true", "Yes", "")].into_iter().chain(no).collect())
 }
 
 pub(super) fn access() -> Kind {
@@ -47,13 +29,6 @@ pub(super) fn access() -> Kind {
             "Shares and administrators count besides.",
         ),
         choice("Public", "Everybody who is signed in", ""),
-    ])
-}
-
-pub(super) fn ownership() -> Kind {
-    Kind::Choice(vec![
-        choice("OwnerOnly", "The owner and administrators", ""),
-        choice("Public", "Everybody whose roles allow it", ""),
     ])
 }
 
@@ -119,59 +94,4 @@ pub(super) fn images(template: Option<&WorkspaceTemplateSpec>, settings: &Settin
 fn short(image: &str) -> String {
     let name = image.split('@').next().unwrap_or(image);
     name.rsplit('/').next().unwrap_or(name).to_owned()
-}
-
-/// The profiles with which the rules find nothing that they do not find without.
-pub(super) fn profiles(offer: &Offer<'_>, workspace: Option<&Workspace>) -> Vec<Choice> {
-    let mut candidate = workspace.cloned().unwrap_or_default();
-    if let (None, Some(template)) = (workspace, offer.template) {
-        candidate.metadata.name = Some("workspace".to_owned());
-        candidate.spec.template_ref = Some(template.name_any());
-    }
-    let fields = |name: Option<String>, profile| -> Vec<String> {
-        let mut candidate = candidate.clone();
-        candidate.spec.execution_profile_ref = name;
-        let references = References::default()
-            .with_template(offer.template)
-            .with_profile(profile);
-        let violations = judge(&candidate, &references, offer.settings).violations;
-        violations
-            .iter()
-            .flat_map(Violations::iter)
-            .map(ToString::to_string)
-            .collect()
-    };
-    let without = fields(None, None);
-    let usable = offer.profiles.iter().filter(|profile| {
-        let with = fields(Some(profile.name_any()), Some(**profile));
-        with.iter().all(|line| without.contains(line))
-    });
-    let mut choices: Vec<_> = usable
-        .map(|profile| choice(&profile.name_any(), &profile.name_any(), ""))
-        .collect();
-    // The workspace's current value stays, even if the user may not choose it again.
-    let own = workspace.and_then(|workspace| workspace.spec.execution_profile_ref.as_deref());
-    if let Some(own) = own.filter(|own| choices.iter().all(|choice| choice.value != **own)) {
-        choices.push(choice(own, own, ""));
-    }
-    choices
-}
-
-pub(super) fn env_rules(template: Option<&WorkspaceTemplateSpec>) -> Vec<EnvRule> {
-    let Some(template) = template else {
-        return Vec::new();
-    };
-    let rule = |asked: &api::template::Requirement| {
-        let theirs = template
-            .environment_variables
-            .iter()
-            .find(|it| it.name == asked.name);
-        EnvRule {
-            name: asked.name.clone(),
-            is_required: asked.required && theirs.is_none(),
-            pattern: asked.regex.clone(),
-            default: theirs.and_then(|it| it.value.clone()),
-        }
-    };
-    template.env_requirements.iter().map(rule).collect()
 }

@@ -4,9 +4,8 @@ use api::Workspace;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use serde_json::{Map, Value, json};
 
+use super::Filled;
 use super::model::{Change, Field, Form, Kind, Values};
-use super::{Filled, rows};
-use crate::checks::resources::may_overcommit;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
 
@@ -62,29 +61,40 @@ fn set(object: &mut Value, path: &str, value: Value) {
     *target = value;
 }
 
-/// The name of a device of which request and limit are one amount, if the field is its limit.
-fn device(path: &str) -> Option<&str> {
-    let name = path.strip_prefix(LIMITS)?.strip_prefix('[')?.strip_suffix(']')?;
-    (!may_overcommit(name)).then_some(name)
+/// The value at the path. The path of an environment variable names the variable.
+fn value<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
+    match variable(path) {
+        Some(name) => object["spec"]["env"]
+            .as_array()?
+            .iter()
+            .find(|it| it["name"] == name)?
+            .get("value"),
+        None => get(object, path),
+    }
+}
+
+fn variable(path: &str) -> Option<&str> {
+    path.strip_prefix("spec.env[")?.strip_suffix(']')
+}
+
+/// Sets an environment variable, or removes it.
+fn set_variable(object: &mut Value, name: &str, text: &str) {
+    let mut list = object["spec"]["env"].as_array().cloned().unwrap_or_default();
+    let at = list.iter().position(|it| it["name"] == name);
+    let variable = json!({"name": name, "value": text});
+    match (at, text.is_empty()) {
+        (Some(at), false) => list[at] = variable,
+        (Some(at), true) => drop(list.remove(at)),
+        (None, false) => list.push(variable),
+        (None, true) => return,
+    }
+    object["spec"]["env"] = Value::Array(list);
 }
 
 pub(super) fn values(form: &Form, workspace: &Workspace) -> Values {
     let object = serde_json::to_value(workspace).unwrap_or_default();
-    let mut values = Values::default();
-    for field in &form.fields {
-        match field.kind {
-            Kind::Env { .. } => rows::env_values(&workspace.spec.env, &mut values),
-            Kind::Volumes { .. } => rows::volume_values(&workspace.spec.volumes, &mut values),
-            _ => {
-                let request = device(&field.path).map(|name| format!("{REQUESTS}[{name}]"));
-                let value = get(&object, &field.path).or_else(|| get(&object, request.as_deref()?));
-                if let Some(text) = value.and_then(text) {
-                    values.0.insert(field.path.clone(), text);
-                }
-            }
-        }
-    }
-    values
+    let of = |field: &Field| Some((field.path.clone(), text(value(&object, &field.path)?)?));
+    Values(form.fields.iter().filter_map(of).collect())
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -100,63 +110,27 @@ fn sent_back(value: &str) -> String {
     value.replace(['\r', '\n'], "").replace('\0', "\u{fffd}")
 }
 
-/// Whether a form that shows the values, and is sent as it is shown, gives them.
-pub(super) fn are_sent_whole(values: &Values) -> bool {
-    let sent = values
-        .0
-        .iter()
-        .map(|(name, value)| (name.clone(), sent_back(value)));
-    settled(&Values(sent.collect()), &Values::default()) == *values
-}
-
-/// What was sent, with the stored value wherever the user left a control alone. Of what was typed, blanks at the ends are dropped, but not
-/// from the value of a variable.
+/// What was sent, with the stored value wherever the user left a control alone. Of what was typed, blanks at the ends are dropped.
 fn settled(sent: &Values, shown: &Values) -> Values {
     let settle = |(name, value): (&String, &String)| {
         let kept = shown
             .get(name)
             .filter(|shown| sent_back(shown) == sent_back(value));
-        let typed = if rows::is_verbatim(name) {
-            value.as_str()
-        } else {
-            value.trim()
-        };
-        (name.clone(), kept.unwrap_or(typed).to_owned())
+        (name.clone(), kept.unwrap_or_else(|| value.trim()).to_owned())
     };
     Values(sent.0.iter().map(settle).collect())
 }
 
-pub(super) fn filled(form: &Form, sent: &Values, base: Option<&Workspace>) -> Filled {
-    let start = base.cloned().unwrap_or_default();
-    let shown = values(form, &start);
+pub(super) fn filled(form: &Form, sent: &Values, base: &Workspace) -> Filled {
+    let shown = values(form, base);
     let values = settled(sent, &shown);
-    let before = serde_json::to_value(&start).unwrap_or_default();
+    let before = serde_json::to_value(base).unwrap_or_default();
     let mut object = before.clone();
     let mut errors = Vec::new();
-    if base.is_none()
-        && let Some(template) = &form.template
-    {
-        set(&mut object, "spec.templateRef", json!(template));
-    }
     for field in &form.fields {
-        match &field.kind {
-            Kind::Env { .. } if rows::are_sent("spec.env", &values) => {
-                set(
-                    &mut object,
-                    "spec.env",
-                    rows::env(&values, &shown, &start.spec.env),
-                );
-            }
-            Kind::Volumes { .. } if rows::are_sent("spec.volumes", &values) => {
-                set(&mut object, "spec.volumes", rows::volumes(&values));
-            }
-            Kind::Env { .. } | Kind::Volumes { .. } => {}
-            _ => {
-                let before = shown.get(&field.path).unwrap_or_default();
-                if let Some(text) = values.get(&field.path).filter(|text| *text != before) {
-                    errors.extend(put(&mut object, field, text).err());
-                }
-            }
+        let before = shown.get(&field.path).unwrap_or_default();
+        if let Some(text) = values.get(&field.path).filter(|text| *text != before) {
+            errors.extend(put(&mut object, field, text).err());
         }
     }
     for path in PRUNED {
@@ -178,7 +152,7 @@ pub(super) fn filled(form: &Form, sent: &Values, base: Option<&Workspace>) -> Fi
         Err(error) => {
             errors.push(Violation::new("spec", "", format!("cannot be read: {error}")));
             Filled {
-                workspace: start,
+                workspace: base.clone(),
                 values,
                 errors,
             }
@@ -191,7 +165,9 @@ fn put(object: &mut Value, field: &Field, text: &str) -> Result<(), Violation> {
     if let Change::Refused(why) = &field.change {
         return Err(Violation::new(&field.path, text, why.as_str()));
     }
-    if text.is_empty() {
+    if let Some(name) = variable(&field.path) {
+        set_variable(object, name, text);
+    } else if text.is_empty() {
         remove(object, &field.path);
         if field.path == "spec.displayName" {
             // The type needs a text; the rules say that it is empty.
@@ -201,9 +177,13 @@ fn put(object: &mut Value, field: &Field, text: &str) -> Result<(), Violation> {
         let value = read(field, text).map_err(|rule| Violation::new(&field.path, text, rule))?;
         set(object, &field.path, value);
     }
-    if let Some(name) = device(&field.path) {
-        // One amount, of which the rules take the request from the limit.
-        remove(object, &format!("{REQUESTS}[{name}]"));
+    if let Some(device) = field
+        .path
+        .strip_prefix(LIMITS)
+        .filter(|rest| rest.starts_with('['))
+    {
+        // Request and limit of a device are one amount.
+        remove(object, &format!("{REQUESTS}{device}"));
     }
     Ok(())
 }
@@ -226,19 +206,14 @@ fn read(field: &Field, text: &str) -> Result<Value, String> {
                 .map_err(|_| format!("is not a whole number{what}: write digits only, a number {range}"))?;
             Ok(json!(number))
         }
-        Kind::Toggle { .. } => match text {
-            "true" => Ok(json!(true)),
-            "false" => Ok(json!(false)),
-            _ => Err("is neither true nor false: choose one, or leave it empty for the default".to_owned()),
-        },
         Kind::Choice(choices) => {
             if choices.iter().any(|choice| choice.value == text) {
-                return Ok(json!(text));
+                return Ok(text.parse().map_or_else(|_| json!(text), Value::Bool));
             }
             let names: Vec<_> = choices.iter().map(|choice| choice.value.as_str()).collect();
             Err(format!("is not offered: choose one of {}", names.join(", ")))
         }
-        Kind::Text { .. } | Kind::Image { .. } | Kind::Env { .. } | Kind::Volumes { .. } => Ok(json!(text)),
+        Kind::Text { .. } | Kind::Image { .. } => Ok(json!(text)),
     }
 }
 
@@ -246,13 +221,13 @@ pub(super) fn not_shown(form: &Form, workspace: &Workspace) -> Vec<String> {
     let object = serde_json::to_value(workspace).unwrap_or_default();
     let mut found = Vec::new();
     if let Some(spec) = object["spec"].as_object() {
-        for (name, value) in spec {
+        let blank = serde_json::to_value(Workspace::default()).unwrap_or_default();
+        // What is always written is nothing that somebody set.
+        for (name, value) in spec
+            .iter()
+            .filter(|(name, value)| blank["spec"].get(name.as_str()) != Some(value))
+        {
             walk(form, &format!("spec.{name}"), value, &mut found);
-        }
-    }
-    for (index, variable) in workspace.spec.env.iter().enumerate() {
-        if !rows::is_shown(variable) || rows::is_optional(variable) {
-            found.push(format!("spec.env[{index}].valueFrom"));
         }
     }
     let labels = object["metadata"]["labels"].as_object();
@@ -270,9 +245,7 @@ fn walk(form: &Form, path: &str, value: &Value, found: &mut Vec<String>) {
         let rest = field.path.strip_prefix(path);
         rest.is_some_and(|rest| rest.starts_with(['.', '[']))
     };
-    let request = path.strip_prefix(REQUESTS).map(|rest| format!("{LIMITS}{rest}"));
-    let is_device = request.is_some_and(|limit| device(&limit).is_some() && form.field(&limit).is_some());
-    if form.field(path).is_some() || is_device || ELSEWHERE.contains(&path) {
+    if form.field(path).is_some() || ELSEWHERE.contains(&path) {
         return;
     }
     match value {
@@ -283,6 +256,18 @@ fn walk(form: &Form, path: &str, value: &Value, found: &mut Vec<String>) {
                 let bracketed = format!("{path}[{}]", name.escape_debug());
                 let is_dotted = is_plain && path != "spec.variables";
                 walk(form, if is_dotted { &dotted } else { &bracketed }, value, found);
+            }
+        }
+        Value::Array(list) if path == "spec.env" => {
+            let is_shown = |it: &Value| {
+                let name = it["name"].as_str().unwrap_or_default();
+                it.get("value").is_some()
+                    && form
+                        .field(&format!("spec.env[{}]", name.escape_debug()))
+                        .is_some()
+            };
+            if !list.iter().all(is_shown) {
+                found.push(path.to_owned());
             }
         }
         _ => found.push(path.to_owned()),

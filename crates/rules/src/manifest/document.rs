@@ -54,8 +54,6 @@ pub struct Document {
 #[derive(Debug, Clone)]
 pub(super) struct Node {
     pub(super) place: Place,
-    /// First byte, and the one after the last.
-    pub(super) bytes: (usize, usize),
     pub(super) inner: Inner,
 }
 
@@ -72,8 +70,6 @@ pub(super) enum Inner {
 pub(super) struct Entry {
     pub(super) key: String,
     pub(super) place: Place,
-    /// First byte of the key.
-    pub(super) start: usize,
     pub(super) node: Node,
 }
 

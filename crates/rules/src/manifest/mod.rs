@@ -4,7 +4,6 @@
 //! - `parse`: text -> documents
 //! - `check`: document -> workspace, or what is wrong with it
 //! - `unknown`: fields that a kind's schema does not have
-//! - `edit`: text and changed workspace -> text with its comments
 //! - `write`: workspace and form -> commented YAML
 //! - `corpus`: broken documents for tests
 //!
@@ -12,14 +11,12 @@
 
 mod check;
 mod document;
-mod edit;
 mod parse;
 mod unknown;
 mod write;
 
 pub use check::{Manifest, typed, workspace};
 pub use document::{Document, Finding, Place};
-pub use edit::edited;
 pub use parse::{MAX_BYTES, documents};
 pub use unknown::unknown_fields;
 pub use write::yaml;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use granit_parser::{Event, Marker, Options, Parser, Span, StrInput, StructureStyle};
+use granit_parser::{Event, Marker, Options, Parser, Span, StrInput};
 use serde_json::Value;
 
 use super::document::{Document, Entry, Finding, Inner, Node, Place};
@@ -102,9 +102,6 @@ struct Start {
 /// A collection that has begun.
 struct Open {
     place: Place,
-    start: usize,
-    /// Whether it ends with a bracket.
-    is_flow: bool,
     parts: Parts,
 }
 
@@ -118,7 +115,6 @@ enum Parts {
 struct Key {
     name: String,
     place: Place,
-    start: usize,
 }
 
 struct Reader<'t> {
@@ -227,18 +223,17 @@ impl<'t> Reader<'t> {
 
     fn take(&mut self, event: Event<'t>, span: &Span) {
         let at = place(&span.start);
-        let bytes = span.byte_range().map_or((0, 0), |range| (range.start, range.end));
-        let leaf = |inner| Node {
-            place: at,
-            bytes,
-            inner,
-        };
+        let leaf = |inner| Node { place: at, inner };
         self.marks(&event, span);
         match event {
             Event::DocumentStart(..) => {
                 let is_first = self.roots.is_empty();
                 let start = Start {
-                    byte: if is_first { 0 } else { bytes.0 },
+                    byte: if is_first {
+                        0
+                    } else {
+                        span.byte_range().map_or(0, |range| range.start)
+                    },
                     line: if is_first { 1 } else { at.line },
                 };
                 self.roots.push((start, leaf(Inner::Leaf)));
@@ -257,7 +252,6 @@ impl<'t> Reader<'t> {
                 *waiting = Some(Key {
                     name: text.into_owned(),
                     place: at,
-                    start: bytes.0,
                 });
                 self.nodes += 1;
                 if is_twice {
@@ -267,45 +261,22 @@ impl<'t> Reader<'t> {
                 }
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => self.close(leaf(Inner::Leaf)),
-            Event::SequenceStart(style, ..) => self.begin(at, bytes.0, style, Parts::List(Vec::new())),
-            Event::MappingStart(style, ..) => {
-                self.begin(at, bytes.0, style, Parts::Map(Vec::new(), HashSet::new(), None));
-            }
-            Event::SequenceEnd | Event::MappingEnd => self.end(bytes.1),
+            Event::SequenceStart(..) => self.begin(at, Parts::List(Vec::new())),
+            Event::MappingStart(..) => self.begin(at, Parts::Map(Vec::new(), HashSet::new(), None)),
+            Event::SequenceEnd | Event::MappingEnd => self.end(),
             _ => {}
         }
     }
 
-    /// A list or map ends, in brackets at `end`, else with its last part.
-    fn end(&mut self, end: usize) {
-        let Some(Open {
-            place,
-            start,
-            is_flow,
-            parts,
-        }) = self.open.pop()
-        else {
+    fn end(&mut self) {
+        let Some(Open { place, parts }) = self.open.pop() else {
             return;
         };
         let inner = match parts {
             Parts::List(items) => Inner::List(items),
             Parts::Map(entries, ..) => Inner::Map(entries),
         };
-        let last = match &inner {
-            Inner::List(items) => items.last(),
-            Inner::Map(entries) => entries.last().map(|entry| &entry.node),
-            Inner::Leaf => None,
-        };
-        let end = if is_flow {
-            end
-        } else {
-            last.map_or(start, |last| last.bytes.1)
-        };
-        self.close(Node {
-            place,
-            bytes: (start, end),
-            inner,
-        });
+        self.close(Node { place, inner });
     }
 
     /// Reports what a plain text must not hold.
@@ -339,7 +310,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn begin(&mut self, place: Place, start: usize, style: StructureStyle, parts: Parts) {
+    fn begin(&mut self, place: Place, parts: Parts) {
         if let Some(Open {
             parts: Parts::Map(_, _, waiting @ None),
             ..
@@ -349,18 +320,11 @@ impl<'t> Reader<'t> {
             *waiting = Some(Key {
                 name: String::new(),
                 place,
-                start,
             });
             self.found(place, "is a list or map in place of a key: write text as key");
         }
         self.nodes += 1;
-        let is_flow = style == StructureStyle::Flow;
-        self.open.push(Open {
-            place,
-            start,
-            is_flow,
-            parts,
-        });
+        self.open.push(Open { place, parts });
     }
 
     /// A value is complete.
@@ -374,18 +338,8 @@ impl<'t> Reader<'t> {
             }
             Some(Parts::List(items)) => items.push(node),
             Some(Parts::Map(entries, _, waiting)) => {
-                if let Some(Key {
-                    name: key,
-                    place,
-                    start,
-                }) = waiting.take()
-                {
-                    entries.push(Entry {
-                        key,
-                        place,
-                        start,
-                        node,
-                    });
+                if let Some(Key { name: key, place }) = waiting.take() {
+                    entries.push(Entry { key, place, node });
                 }
             }
         }

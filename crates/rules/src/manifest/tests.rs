@@ -249,41 +249,6 @@ fn a_template_of_helm_is_said_to_be_one() {
     assert!(!finding.message.contains("Helm"), "{finding:?}");
 }
 
-#[test]
-fn comments_and_order_stay_when_the_form_changes_a_value() {
-    let text = format!(
-        "# my lab\n{NAMED}spec:\n  # how fast\n  resources:\n    limits: {{cpu: 2}} # two\n  image: uv   # the usual\n  displayName: 'A'\n  env:\n  # of mine\n  - name: A\n    value: b\n  affinity: {{}}\n"
-    );
-    let settings = objects::settings();
-    let before = workspace(&text).unwrap().workspace;
-    let form = form(
-        &Offer {
-            template: None,
-            profiles: &[],
-            settings: &settings,
-        },
-        None,
-    );
-    let values = [
-        ("spec.image", "r/b:1"),
-        ("spec.displayName", "B: c"),
-        ("spec.resources.limits.cpu", "3"),
-        ("spec.port", "9000"),
-        ("spec.shmSize", ""),
-    ];
-    let mut all = crate::form::values(&form, &before);
-    all.0
-        .extend(values.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let after = crate::form::filled(&form, &all, Some(&before)).workspace;
-    assert_eq!(
-        edited(&text, &form, &after).unwrap(),
-        text.replace("image: uv ", "image: r/b:1 ")
-            .replace("'A'", "\"B: c\"")
-            .replace("{cpu: 2}", "{cpu: \"3\"}")
-            .replace("spec:\n", "spec:\n  port: 9000\n")
-    );
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
@@ -292,7 +257,7 @@ proptest! {
         spec in objects::workspace_spec(false), of_template in objects::template_spec(false), refers: bool
     ) {
         let (workspace_, template, settings) = (objects::workspace(spec, refers), objects::template(&of_template), objects::settings());
-        let offer = Offer { template: refers.then_some(&template), profiles: &[], settings: &settings };
+        let offer = Offer { template: refers.then_some(&template), settings: &settings };
         let form = form(&offer, Some(&workspace_));
         let text = yaml(&form, &workspace_);
         let read = workspace(&text);
@@ -304,7 +269,7 @@ proptest! {
     fn defaults_in_comments_are_admitted_when_they_are_uncommented(of_template in objects::template_spec(false)) {
         let (template, settings) = (objects::template(&of_template), objects::settings());
         let blank = objects::workspace(json!({"displayName": "d"}), true);
-        let offer = Offer { template: Some(&template), profiles: &[], settings: &settings };
+        let offer = Offer { template: Some(&template), settings: &settings };
         let text = yaml(&form(&offer, None), &blank);
         prop_assert!(text.contains("# "), "{}", text);
         let all: String = text
@@ -322,25 +287,9 @@ proptest! {
     }
 
     #[test]
-    fn an_edited_text_says_what_the_form_says(
-        spec in objects::workspace_spec(false), other in objects::workspace_spec(false), of_template in objects::template_spec(false)
-    ) {
-        let (before, template, settings) = (objects::workspace(spec, true), objects::template(&of_template), objects::settings());
-        let offer = Offer { template: Some(&template), profiles: &[], settings: &settings };
-        let form = form(&offer, Some(&before));
-        let others = crate::form::values(&form, &objects::workspace(other, true));
-        let after = crate::form::filled(&form, &others, Some(&before)).workspace;
-        let text = yaml(&form, &before).replace("spec:\n", "spec: # mine\n");
-        if let Some(edited) = edited(&text, &form, &after) {
-            prop_assert!(edited.contains("spec: # mine"));
-            prop_assert_eq!(workspace(&edited).unwrap().workspace.spec, after.spec);
-        }
-    }
-
-    #[test]
     fn no_text_makes_the_reader_panic(text in "[-a-z:\\[\\]{}&*!#|>\"' \n\t]{0,80}", cut in 0_usize..400) {
         let _ = (workspace(&text), documents(&text));
-        let form = form(&Offer { template: None, profiles: &[], settings: &objects::settings() }, None);
+        let form = form(&Offer { template: None, settings: &objects::settings() }, None);
         let whole = yaml(&form, &objects::workspace(json!({"displayName": "d", "env": [{"name": "A", "value": "b"}]}), false));
         let cut = whole.floor_char_boundary(cut.min(whole.len()));
         let _ = workspace(&(whole[..cut].to_owned() + &text + &whole[cut..]));

@@ -3,7 +3,7 @@
 use api::Workspace;
 use serde_json::{Map, Value, json};
 
-use crate::form::{Bound, By, Field, Form, Kind};
+use crate::form::{Field, Form, Kind};
 
 /// Most values that a comment lists.
 const LISTED: usize = 8;
@@ -68,7 +68,7 @@ fn section(
         let at = join(form, path, &name);
         let value = given.get(&name);
         match (form.field(&at), value) {
-            (Some(field), Some(value)) if !is_list(field) => {
+            (Some(field), Some(value)) => {
                 line(
                     &name,
                     &scalar(value),
@@ -78,7 +78,7 @@ fn section(
                     lines,
                 );
             }
-            (Some(field), None) if !is_list(field) => {
+            (Some(field), None) => {
                 if let Some(default) = default(field) {
                     line(&name, &default, &comment(field, true), depth, true, lines);
                 }
@@ -129,10 +129,6 @@ fn has_fields(form: &Form, path: &str) -> bool {
     form.fields.iter().any(|field| below(&field.path, path).is_some())
 }
 
-fn is_list(field: &Field) -> bool {
-    matches!(field.kind, Kind::Env { .. } | Kind::Volumes { .. })
-}
-
 fn line(name: &str, value: &str, comment: &str, depth: usize, is_comment: bool, lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
     let mark = if is_comment { "# " } else { "" };
@@ -163,34 +159,8 @@ fn whole(name: &str, value: &Value, depth: usize, lines: &mut Vec<String>) {
     }
 }
 
-/// The lines of a field below the names `steps`, indented by `indent` spaces.
-pub(super) fn entry_lines(steps: &[&str], value: &Value, indent: usize) -> String {
-    let mut nested = value.clone();
-    for step in steps.iter().skip(1).rev() {
-        nested = json!({ (*step): nested });
-    }
-    let name = steps.first().copied().unwrap_or_default();
-    let mut lines = Vec::new();
-    match value {
-        Value::Array(_) | Value::Object(_) => whole(name, &nested, 0, &mut lines),
-        value => {
-            for (depth, step) in steps.iter().enumerate() {
-                let is_last = depth + 1 == steps.len();
-                let value = if is_last { scalar(value) } else { String::new() };
-                line(step, &value, "", depth, false, &mut lines);
-            }
-        }
-    }
-    let indent = " ".repeat(indent);
-    let mut text = String::new();
-    for line in lines {
-        text.extend([indent.as_str(), &line, "\n"]);
-    }
-    text
-}
-
 /// A single value: plain if it is read back as the same text, else in quotes.
-pub(super) fn scalar(value: &Value) -> String {
+fn scalar(value: &Value) -> String {
     let Value::String(text) = value else {
         return value.to_string();
     };
@@ -208,7 +178,8 @@ pub(super) fn scalar(value: &Value) -> String {
 fn default(field: &Field) -> Option<String> {
     let default = field.default.as_ref().filter(|default| !default.contains('{'))?;
     Some(match field.kind {
-        Kind::Number { .. } | Kind::Toggle { .. } => default.clone(),
+        Kind::Number { .. } => default.clone(),
+        Kind::Choice(_) if default.parse::<bool>().is_ok() => default.clone(),
         _ => scalar(&json!(default)),
     })
 }
@@ -219,18 +190,14 @@ fn comment(field: &Field, is_default: bool) -> String {
         parts.push("default".to_owned());
     }
     match &field.kind {
-        Kind::Quantity { min, max, .. } => {
-            let shown = |bound: &Bound| (bound.by != By::Nature).then(|| bound.value.to_string());
-            match (shown(min), shown(max)) {
-                (Some(min), Some(max)) => parts.push(format!("{min} to {max}")),
-                (Some(min), None) => parts.push(format!("at least {min}")),
-                (None, Some(max)) => parts.push(format!("at most {max}")),
-                (None, None) => {}
-            }
-        }
+        Kind::Quantity { min, max, .. } => match (min, max) {
+            (Some(min), Some(max)) => parts.push(format!("{min} to {max}")),
+            (Some(min), None) => parts.push(format!("at least {min}")),
+            (None, Some(max)) => parts.push(format!("at most {max}")),
+            (None, None) => {}
+        },
         Kind::Number { min, max, .. } => parts.push(format!("{min} to {max}")),
         Kind::Choice(choices) => parts.push(one_of(choices.iter().map(|it| it.value.as_str()))),
-        Kind::Toggle { values } if values.len() == 1 => parts.push(format!("only {}", values[0])),
         Kind::Image { choices, custom } => {
             let names = choices
                 .iter()
@@ -239,8 +206,8 @@ fn comment(field: &Field, is_default: bool) -> String {
             parts.push(one_of(names));
             parts.extend(custom.then(|| "or any other".to_owned()));
         }
-        Kind::Text { rule: Some(rule), .. } => parts.push(rule.clone()),
-        Kind::Text { rule: None, .. } | Kind::Toggle { .. } | Kind::Env { .. } | Kind::Volumes { .. } => {}
+        Kind::Text { rule: Some(rule) } => parts.push(rule.clone()),
+        Kind::Text { rule: None } => {}
     }
     parts.join("; ")
 }

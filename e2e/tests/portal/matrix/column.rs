@@ -262,7 +262,7 @@ impl<'a> Column<'a> {
             String::new()
         };
         let user = &target.member.user;
-        match forms::request(target, action, &text)? {
+        match forms::request(target, action, &text) {
             Request::Page(path) => self.portal.get(user, &path).await,
             Request::Form(path, fields) => {
                 let fields: Vec<_> = fields

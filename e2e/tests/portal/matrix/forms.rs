@@ -2,7 +2,6 @@
 
 use api::Workspace;
 use kube::ResourceExt as _;
-use serde_json::{Value, json};
 
 use super::Action;
 use super::cell::{NEW_OWNER, Target};
@@ -16,12 +15,12 @@ pub(super) enum Request {
 }
 
 /// The request. `text`: the workspace as YAML, as its page shows it to who may change it.
-pub(super) fn request(target: &Target<'_>, action: Action, text: &str) -> anyhow::Result<Request> {
+pub(super) fn request(target: &Target<'_>, action: Action, text: &str) -> Request {
     let at = |rest: &str| format!("{}{rest}", target.path());
     let uid = ("uid", target.workspace.uid().unwrap_or_default());
     let of_share = |rest: &str| at(&format!("/share/{}/{rest}", target.share.name_any()));
     let share_uid = ("uid", target.share.uid().unwrap_or_default());
-    Ok(match action {
+    match action {
         Action::Page => Request::Page(at("")),
         Action::Text => Request::Page(at("/yaml")),
         Action::Logs => Request::Page(at("/logs")),
@@ -34,12 +33,12 @@ pub(super) fn request(target: &Target<'_>, action: Action, text: &str) -> anyhow
             Request::Form("/stop".to_owned(), vec![("workspace", workspace)])
         }
         Action::Form => {
-            let mut fields = change(target, "form")?;
+            let mut fields = change(target, "form");
             fields.extend([uid, ("spec.displayName", target.mark().to_owned())]);
             Request::Form(at("/edit"), fields)
         }
         Action::Yaml => {
-            let mut fields = change(target, "yaml")?;
+            let mut fields = change(target, "yaml");
             fields.extend([uid, ("yaml", on_another_node(text, target.mark()))]);
             Request::Form(at("/yaml"), fields)
         }
@@ -61,25 +60,17 @@ pub(super) fn request(target: &Target<'_>, action: Action, text: &str) -> anyhow
             let fields = vec![uid, ("before", owner.to_owned()), ("owner", NEW_OWNER.to_owned())];
             Request::Form(at("/owner"), fields)
         }
-    })
+    }
 }
 
-/// What both forms of a change send beside the change: what they were opened with.
-fn change(target: &Target<'_>, written: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let object = serde_json::to_value(&target.workspace)?;
-    let map = |name: &str| match &object["metadata"][name] {
-        Value::Null => json!({}),
-        map => map.clone(),
-    };
-    let before = json!({
-        "metadata": {"labels": map("labels"), "annotations": map("annotations")},
-        "spec": object["spec"],
-    });
-    Ok(vec![
-        ("before", before.to_string()),
+/// What both forms of a change send beside the change: the version that was seen.
+fn change(target: &Target<'_>, written: &str) -> Vec<(&'static str, String)> {
+    let seen = target.workspace.metadata.generation.unwrap_or_default();
+    vec![
+        ("seen", seen.to_string()),
         ("written", written.to_owned()),
         ("do", "save".to_owned()),
-    ])
+    ]
 }
 
 /// The text with another value in the line that names the node.

@@ -197,6 +197,4 @@ fn digest(value: &Value) -> Value {
 }
 
 #[cfg(test)]
-mod form_tests;
-#[cfg(test)]
 mod tests;

@@ -19,23 +19,9 @@ pub(super) fn fields(f: Foreign<'_>) -> Vec<Section> {
         text: f("Python 3.13, SciPy, PyTorch"),
         exact: f(value),
     };
-    let cell = |name: &str, label: &str, choices: Vec<(String, String)>| Cell {
-        name: s(name),
-        label: s(label),
-        value: f("x"),
-        choices,
-    };
-    let from = || {
-        vec![
-            (s("value"), s("Value")),
-            (s("secret"), s("Secret")),
-            (s("configMap"), s("ConfigMap")),
-        ]
-    };
     vec![
         Section {
             title: s(""),
-            folded: false,
             fields: vec![
                 Field {
                     help: s("Shown in lists."),
@@ -65,9 +51,9 @@ pub(super) fn fields(f: Foreign<'_>) -> Vec<Section> {
         },
         Section {
             title: s("Image"),
-            folded: false,
             fields: vec![Field {
                 takes_effect: s("at the next start"),
+                errors: vec![f("spec.image: is not admitted")],
                 ..field(
                     "spec.image",
                     "Image",
@@ -85,7 +71,6 @@ pub(super) fn fields(f: Foreign<'_>) -> Vec<Section> {
         },
         Section {
             title: s("Size"),
-            folded: false,
             fields: vec![
                 Field {
                     hint: s("1Gi to 8Gi, default 2Gi"),
@@ -111,17 +96,14 @@ pub(super) fn fields(f: Foreign<'_>) -> Vec<Section> {
                             Choice {
                                 value: s("0"),
                                 label: f("None"),
-                                disabled: s(""),
                             },
                             Choice {
                                 value: s("1"),
                                 label: s("One"),
-                                disabled: s(""),
                             },
                             Choice {
                                 value: s("8"),
                                 label: s("Eight"),
-                                disabled: f("quota"),
                             },
                         ],
                     },
@@ -137,36 +119,6 @@ pub(super) fn fields(f: Foreign<'_>) -> Vec<Section> {
                         },
                     )
                 },
-            ],
-        },
-        Section {
-            title: s("More"),
-            folded: true,
-            fields: vec![
-                Field {
-                    errors: vec![f("spec.env[0].name: is taken")],
-                    ..field(
-                        "spec.env",
-                        "Environment variables",
-                        Input::Rows {
-                            rows: vec![
-                                vec![
-                                    cell("spec.env[0].name", "Name", vec![]),
-                                    cell("spec.env[0].from", "From", from()),
-                                    cell("spec.env[0].value", "Value", vec![]),
-                                ],
-                                vec![
-                                    cell("spec.env[1].name", "Name", vec![]),
-                                    cell("spec.env[1].from", "From", from()),
-                                    cell("spec.env[1].value", "Value", vec![]),
-                                ],
-                            ],
-                            add: s("Another row"),
-                        },
-                    )
-                },
-                field("notes", "Notes", Input::Long { value: f("one\ntwo") }),
-                field("keep", "Keep the disk", Input::Switch { on: true }),
             ],
         },
     ]
@@ -186,7 +138,7 @@ pub(super) fn form(f: Foreign<'_>) -> Form {
             title: s(""),
             problems: vec![
                 problem("metadata.name", "Name"),
-                problem("spec.env", "Environment variables"),
+                problem("spec.image", "Image"),
                 problem("", "spec.tolerations"),
             ],
             good: s(""),
@@ -371,7 +323,6 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                 what: f("bob@example.com changed Thesis meanwhile."),
                 differences: vec![Difference {
                     label: f("Memory"),
-                    before: f("2Gi"),
                     theirs: f("4Gi"),
                     yours: f("8Gi"),
                 }],
@@ -379,7 +330,6 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                 hidden: vec![(s("spec.resources.limits.memory"), f("8Gi"))],
                 keep: s("Save mine"),
                 actions: vec![link("Back to the form", "/e"), link("Drop mine", "/w")],
-                note: Some(note(Tone::Calm, f("The other fields are the same."))),
             }),
         ),
         ("yaml", html(&yaml(f))),

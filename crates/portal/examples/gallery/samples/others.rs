@@ -32,7 +32,6 @@ pub(super) fn shares(f: Foreign<'_>) -> Shares {
             form: Form {
                 sections: vec![Section {
                     title: s(""),
-                    folded: false,
                     fields: vec![
                         Field {
                             name: s("kind"),
@@ -42,7 +41,6 @@ pub(super) fn shares(f: Foreign<'_>) -> Shares {
                                 choices: vec![Choice {
                                     value: s("User"),
                                     label: s("a user"),
-                                    disabled: s(""),
                                 }],
                             },
                             ..Field::default()

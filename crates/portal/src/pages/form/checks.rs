@@ -58,13 +58,12 @@ impl Parts {
     }
 }
 
-/// Answers a check of what was typed. `before`: values of the workspace, if it exists. `broken`: errors that the portal finds.
-/// `dry_run` does not start if there are such errors, or if nothing may be written.
+/// Answers a check of what was typed. `before`: values of the workspace, if it exists. `dry_run` does not
+/// start if something cannot be read, or if nothing may be written.
 pub(super) async fn answer<T>(
     (context, namespace): (&Context, &str),
     draft: &Draft,
     before: Option<&Values>,
-    broken: impl FnOnce() -> Problems,
     dry_run: impl Future<Output = Result<T, Failure>>,
     quotas: impl Future<Output = Option<Quotas>>,
 ) -> Response {
@@ -73,9 +72,8 @@ pub(super) async fn answer<T>(
         if !draft.is_readable() {
             return draft.problems.clone();
         }
-        let broken = broken();
-        if !broken.is_empty() || !is_judged {
-            return broken;
+        if !is_judged {
+            return Problems::default();
         }
         let refused = dry_run.await.err();
         refused

@@ -1,7 +1,7 @@
 //! What a user wrote, as form or as YAML -> a workspace, or what is wrong with it (pure).
 
 use api::Workspace;
-use rules::form::{Form, Values, are_sent_whole, filled, not_shown, values};
+use rules::form::{Form, Values, filled, not_shown, values};
 use rules::manifest::{self, Document, Finding};
 
 use super::problems::Problems;
@@ -21,7 +21,7 @@ pub(super) enum View {
 pub(super) struct Hidden {
     /// As what it was written.
     pub(super) written: View,
-    /// The other page, if the user requests it. `None`: the submitted text counts.
+    /// The page that the user requests. `None`: what was written counts.
     pub(super) next: Option<View>,
     /// The text that was written, or the one that holds what the form has no field for. Empty: none.
     pub(super) text: String,
@@ -44,16 +44,11 @@ impl Hidden {
             )),
         };
         let written = view(sent.take("written")?)?.unwrap_or(View::Form);
-        let next = view(sent.take("view")?)?.filter(|next| *next != written);
+        let next = view(sent.take("view")?)?;
         let stop = sent.take("stop")?;
-        let is_shown_again = !sent.take("add")?.is_empty() || !stop.is_empty();
         Ok(Self {
             written,
-            next: if is_shown_again {
-                next.or(Some(View::Form))
-            } else {
-                next
-            },
+            next: next.or_else(|| (!stop.is_empty()).then_some(View::Form)),
             text: sent.take("yaml")?,
             stop,
             all,
@@ -104,16 +99,9 @@ impl Draft {
         text: Option<String>,
         sent: Sent,
     ) -> Result<Self, String> {
-        let before = values(&form, base);
-        let filled = filled(&form, &sent.values(&form)?, Some(base));
         // A control that was not sent shows what counts.
-        let mut shown = Values(
-            before
-                .0
-                .into_iter()
-                .filter(|(name, _)| !is_row_of(name, &filled.values))
-                .collect(),
-        );
+        let mut shown = values(&form, base);
+        let filled = filled(&form, &sent.values(&form)?, base);
         shown.0.extend(filled.values.0);
         Ok(Self {
             values: shown,
@@ -144,29 +132,24 @@ impl Draft {
         self.problems.is_empty() && self.findings.is_empty()
     }
 
-    /// The same as YAML. Comments and order of a text that was typed before stay.
+    /// The same as YAML: the text that was typed, if it says the same.
     pub(super) fn to_text(&self) -> String {
-        let anew = || manifest::yaml(&self.form, &self.workspace);
-        let Some(text) = &self.text else { return anew() };
-        if self.written == View::Yaml {
-            return text.clone();
-        }
-        let mut wanted = self.workspace.clone();
-        if let Ok(typed) = manifest::workspace(text) {
-            // The form does not start or stop, so it is not written into the text.
-            wanted.spec.desired_status = typed.workspace.spec.desired_status;
-        }
-        manifest::edited(text, &self.form, &wanted).unwrap_or_else(anew)
+        let written = manifest::yaml(&self.form, &self.workspace);
+        let says_the_same = |text: &&String| {
+            let typed = manifest::workspace(text);
+            typed.is_ok_and(|typed| manifest::yaml(&self.form, &typed.workspace) == written)
+        };
+        self.text
+            .as_ref()
+            .filter(says_the_same)
+            .cloned()
+            .unwrap_or(written)
     }
 
-    /// The text to send along with the form of a new workspace: it holds what the form has no field for, and what a browser does not send
-    /// back as it is shown.
+    /// The text to send along with the form of a new workspace: it holds what the form has no field for.
     pub(super) fn carried(&self) -> Option<String> {
-        let is_needed = || !self.not_shown().is_empty() || !are_sent_whole(&self.values);
-        match &self.text {
-            Some(text) => Some(text.clone()),
-            None => is_needed().then(|| manifest::yaml(&self.form, &self.workspace)),
-        }
+        let is_needed = !self.not_shown().is_empty();
+        self.text.clone().or_else(|| is_needed.then(|| self.to_text()))
     }
 
     /// What the form has no field for.
@@ -184,12 +167,6 @@ impl Draft {
     }
 }
 
-/// Whether the value belongs to a list of which other rows were sent.
-fn is_row_of(name: &str, sent: &Values) -> bool {
-    let list = name.split_once('[').map(|(list, _)| list);
-    list.is_some_and(|list| ["spec.env", "spec.volumes"].contains(&list) && sent.get(list).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use rules::Settings;
@@ -203,7 +180,6 @@ mod tests {
         let template = testkit::objects::template("jupyterlab");
         let offer = Offer {
             template: Some(&template),
-            profiles: &[],
             settings: &settings,
         };
         rules::form::form(&offer, None)
@@ -229,7 +205,7 @@ mod tests {
     #[test]
     fn what_the_form_has_no_field_for_survives_the_way_to_yaml_and_back() {
         let first = Draft::of(form(), workspace());
-        assert_eq!(first.not_shown(), ["spec.nodeSelector"]);
+        assert_eq!(first.not_shown(), ["spec.env", "spec.nodeSelector"]);
         let text = format!("# why this zone\n{}", first.to_text());
         let typed = Draft::of_text(form(), text.clone(), &[]);
         assert!(typed.is_readable(), "{:?}", typed.findings);
@@ -253,11 +229,6 @@ mod tests {
             sent(&[("spec.displayName", "Other")]),
         )
         .unwrap();
-        assert!(
-            other.to_text().starts_with("# why this zone\n"),
-            "{}",
-            other.to_text()
-        );
         let again = manifest::workspace(&other.to_text()).unwrap().workspace;
         assert_eq!(again.spec.display_name, "Other");
         assert_eq!(again.spec.node_selector, workspace().spec.node_selector);
@@ -279,34 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_were_removed_are_not_shown_again() {
-        let rows = [
-            ("spec.env", ""),
-            ("spec.env[0].name", "B"),
-            ("spec.env[0].from", "value"),
-            ("spec.env[0].value", "2"),
-            ("spec.env[0].key", ""),
-        ];
-        let draft = Draft::of_form(form(), &workspace(), None, sent(&rows)).unwrap();
-        assert_eq!(draft.workspace.spec.env.len(), 1);
-        let shown = draft.values.0.keys().filter(|name| name.starts_with("spec.env["));
-        assert_eq!(
-            shown.collect::<Vec<_>>(),
-            ["spec.env[0].name", "spec.env[0].value"]
-        );
-    }
-
-    #[test]
     fn the_next_view_is_one_of_two() {
         let mut asked = sent(&[("written", "yaml"), ("view", "form"), ("yaml", "a: 1")]);
         let hidden = Hidden::take(&mut asked).unwrap();
         assert_eq!((hidden.written, hidden.next), (View::Yaml, Some(View::Form)));
         assert!(Hidden::take(&mut sent(&[("view", "picture")])).is_err());
         assert_eq!(Hidden::take(&mut sent(&[])).unwrap().written, View::Form);
-        let more_rows = Hidden::take(&mut sent(&[("add", "spec.env")])).unwrap();
-        assert_eq!(
-            (more_rows.written, more_rows.next),
-            (View::Form, Some(View::Form))
-        );
+        let stops = Hidden::take(&mut sent(&[("stop", "lab/u")])).unwrap();
+        assert_eq!((stops.written, stops.next), (View::Form, Some(View::Form)));
     }
 }

@@ -1,15 +1,15 @@
 //! `/w/<namespace>/<name>/edit`, `…/yaml` -> a change that is made as the user (IO).
 //!
-//! It sends only what the user changed. If another user changed the workspace meanwhile, a page first shows both changes.
+//! It sends only what differs from the stored workspace. If that is a newer version than the user saw, a page first shows both.
 
 use api::Workspace;
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
+use rules::form::values;
 use rules::manifest::{self, Document};
 use serde::Deserialize;
 
-use super::changes::Editable;
 use super::checks;
 use super::draft::{Draft, Hidden, View};
 use super::editing::{Editing, Sending, Then, layout};
@@ -26,18 +26,14 @@ use crate::views;
 use crate::views::{Message, Tone};
 use crate::visible::Seen;
 
-/// How often a change is tried on a workspace whose status changes meanwhile.
-const ATTEMPTS: usize = 5;
-
 /// Answers `GET /w/<namespace>/<name>/edit`.
 pub(crate) async fn page(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
     match changeable(&context, &namespace, &name).await {
         Ok(seen) => {
-            let editing = Editing::of(&context, (*seen.workspace).clone(), None).await;
+            let editing = Editing::of(&context, (*seen.workspace).clone(), None);
             let draft = Draft::of(editing.form.clone(), editing.stored.clone());
-            let yours = editing.stored.clone();
             editing
-                .shown(&context, StatusCode::OK, &draft, &yours, &Problems::default())
+                .shown(&context, StatusCode::OK, &draft, &Problems::default())
                 .await
         }
         Err(answer) => answer,
@@ -76,7 +72,7 @@ pub(crate) async fn text(
         Err(answer) => return answer,
     };
     let may = May::of(&context, &namespace).await.with(&seen);
-    let editing = Editing::of(&context, (*seen.workspace).clone(), None).await;
+    let editing = Editing::of(&context, (*seen.workspace).clone(), None);
     let text = manifest::yaml(&editing.form, &editing.stored);
     if !may.change {
         return context.page(&views::Yaml {
@@ -86,12 +82,12 @@ pub(crate) async fn text(
             ..views::Yaml::default()
         });
     }
-    let draft = Draft::of_text(editing.form.clone(), text, &[]);
-    let yours = editing.stored.clone();
+    let draft = Draft {
+        workspace: editing.stored.clone(),
+        ..Draft::of_text(editing.form.clone(), text, &[])
+    };
     let mark = at.mark(&draft);
-    editing
-        .shown(&context, StatusCode::OK, &draft, &yours, &mark)
-        .await
+    editing.shown(&context, StatusCode::OK, &draft, &mark).await
 }
 
 /// Answers `POST` of both.
@@ -121,7 +117,10 @@ pub(crate) async fn save(
     match sending.next {
         Some(View::Yaml) => {
             let text = sending.draft.to_text();
-            sending.draft = Draft::of_text(sending.editing.form.clone(), text, &[]);
+            sending.draft = Draft {
+                workspace: sending.draft.workspace,
+                ..Draft::of_text(sending.editing.form.clone(), text, &[])
+            };
             return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
         }
         Some(View::Form) => {
@@ -131,55 +130,40 @@ pub(crate) async fn save(
         None => {}
     }
     if context.read_only().is_some() {
-        let problems = sending.judged(&context);
-        return sending.shown(&context, StatusCode::OK, &problems).await;
+        return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
     }
-    for attempt in 1.. {
-        if sending.is_conflict() {
-            return sending.conflict(&context);
-        }
-        let broken = sending.judged(&context);
-        if !broken.is_empty() {
-            return sending
-                .shown(&context, StatusCode::UNPROCESSABLE_ENTITY, &broken)
+    if sending.is_newer() {
+        return sending.newer(&context);
+    }
+    let failure = match sending.write(&context, false).await {
+        Ok(changed) => {
+            if changed.is_some() {
+                context.log("edit", &namespace, &name, "done");
+            }
+            let version = changed.and_then(|changed| changed.metadata.resource_version);
+            context
+                .app
+                .index
+                .caught_up(&namespace, &name, &version.unwrap_or_default())
                 .await;
+            return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
         }
-        let failure = match sending.write(&context, false).await {
-            Ok(changed) => {
-                if changed.is_some() {
-                    context.log("edit", &namespace, &name, "done");
-                }
-                let version = changed.and_then(|changed| changed.metadata.resource_version);
-                context
-                    .app
-                    .index
-                    .caught_up(&namespace, &name, &version.unwrap_or_default())
-                    .await;
-                return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
-            }
-            Err(failure) => failure,
-        };
-        // A patch for another version is refused as invalid. The stored object shows whether that is the cause.
-        if attempt < ATTEMPTS && matches!(failure.code(), 409 | 422) {
-            match Lost::renewed(&mut sending, &context).await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(lost) => {
-                    context.log("edit", &namespace, &name, "failed");
-                    return lost.answer(&context, (&namespace, &name), &sending.again).await;
-                }
-            }
+        Err(failure) => failure,
+    };
+    context.log("edit", &namespace, &name, "failed");
+    // A patch of an older version is refused as invalid. What is stored now shows whether that is the cause.
+    if matches!(failure.code(), 404 | 409 | 422) {
+        match stored(&context, &sending.editing.stored).await {
+            Ok(stored) => sending.editing.stored = stored,
+            Err(lost) => return lost.answer(&context, &sending.at, &sending.again),
         }
-        context.log("edit", &namespace, &name, "failed");
-        if failure.is_not_found() {
-            let lost = Lost::Deleted.answer(&context, (&namespace, &name), &sending.again);
-            return lost.await;
+        if sending.is_newer() {
+            return sending.newer(&context);
         }
-        return sending
-            .shown(&context, failure.status(), &Problems::of_failure(&failure))
-            .await;
     }
-    unreachable!("the last attempt returns")
+    sending
+        .shown(&context, failure.status(), &Problems::of_failure(&failure))
+        .await
 }
 
 /// Answers `POST /w/<namespace>/<name>/edit/check`: what the API server would say.
@@ -198,10 +182,9 @@ pub(crate) async fn check(
     Box::pin(checks::answer(
         (&context, &namespace),
         &sending.draft,
-        Some(&sending.editing.values_before()),
-        || sending.judged(&context),
+        Some(&values(&sending.editing.form, &sending.editing.stored)),
         sending.write(&context, true),
-        sending.editing.quotas(&context, &sending.yours),
+        sending.editing.quotas(&context, &sending.draft.workspace),
     ))
     .await
 }
@@ -242,16 +225,19 @@ async fn sent(
     (namespace, name): (&str, &str),
     fields: Pairs,
 ) -> Result<Sending, Response> {
-    let seen = context.readable(namespace, name).await;
+    let again = fields.clone();
     let mut sent = Sent(fields);
     let wrong = |why: String| context.wrong_form(&why);
-    let again = sent.0.clone();
-    let Some(seen) = seen else {
-        let lost = Lost::of_unseen(context, namespace, name).await;
-        return Err(lost.answer(context, (namespace, name), &again).await);
-    };
     let hidden = Hidden::take(&mut sent).map_err(wrong)?;
+    let page = if hidden.written == View::Yaml {
+        "yaml"
+    } else {
+        "edit"
+    };
+    let at = format!("/w/{namespace}/{name}/{page}");
+    let lost = |lost: Lost| lost.answer(context, &at, &again);
     let uid = sent.take("uid").map_err(wrong)?;
+    let seen = sent.take("seen").map_err(wrong)?;
     let then = match &*sent.take("do").map_err(wrong)? {
         "" | "save" => Then::Nothing,
         "start" => Then::Start,
@@ -262,47 +248,38 @@ async fn sent(
             )));
         }
     };
-    let before = sent.take("before").map_err(wrong)?;
-    let shown = sent.take("seen").map_err(wrong)?;
-    let of_page = |text: &str| {
-        let parsed = Editable::parse(text).filter(|editable| editable.over(&seen.workspace).is_some());
-        parsed.ok_or_else(|| "The values that the form was opened with cannot be read.".to_owned())
-    };
-    let before = of_page(&before).map_err(wrong)?;
-    let shown = if shown.is_empty() {
-        None
-    } else {
-        Some(of_page(&shown).map_err(wrong)?)
-    };
-    let stored = match stored(context, &seen, &uid).await {
-        Ok(stored) => stored,
-        Err(lost) => return Err(lost.answer(context, (namespace, name), &again).await),
-    };
-    let editing = Editing::of(context, stored, Some(before)).await;
-    let (draft, yours) = editing.draft(&hidden, sent).map_err(wrong)?;
+    let readable = context.readable(namespace, name).await;
+    let mut known = (*readable.ok_or(Lost::Gone).map_err(lost)?.workspace).clone();
+    known.metadata.uid = Some(uid);
+    let stored = stored(context, &known).await.map_err(lost)?;
+    let editing = Editing::of(context, stored, Some(seen));
+    let draft = editing.draft(&hidden, sent).map_err(wrong)?;
     Ok(Sending {
         editing,
         draft,
-        yours,
         next: hidden.next,
         stop: hidden.stop,
         then,
-        seen: shown,
+        at,
         again,
     })
 }
 
 /// The workspace as it is stored now, read as the user.
-async fn stored(context: &Context, seen: &Seen, uid: &str) -> Result<Workspace, Lost> {
-    let workspace = &seen.workspace;
-    let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
+async fn stored(context: &Context, known: &Workspace) -> Result<Workspace, Lost> {
+    let (namespace, name) = (known.namespace().unwrap_or_default(), known.name_any());
     let stored = if context.read_only().is_some() {
-        (**workspace).clone()
+        context
+            .app
+            .index
+            .workspace(&namespace, &name)
+            .map(|known| (*known).clone())
+            .ok_or(Lost::Gone)?
     } else {
         let read = context.as_user().get::<Workspace>(Some(&namespace), &name).await;
         read.map_err(Lost::of_failure)?
     };
-    if stored.metadata.uid.as_deref() == Some(uid) {
+    if stored.metadata.uid == known.metadata.uid {
         Ok(stored)
     } else {
         Err(Lost::Replaced)

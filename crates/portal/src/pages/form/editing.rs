@@ -1,4 +1,4 @@
-//! A workspace and what a user wrote about it -> page, change, conflict (IO: as the user).
+//! A workspace and what a user wrote about it -> page, change, newer version (IO: as the user).
 
 use api::Workspace;
 use api::names::{LAST_UPDATED_BY, RESTARTED_AT};
@@ -8,16 +8,14 @@ use http::StatusCode;
 use kube::ResourceExt as _;
 use rules::form::{Form, values};
 use rules::manifest;
-use serde_json::Value;
 
-use super::changes::{self, Editable};
-use super::checks;
 use super::draft::{Draft, Hidden, View};
 use super::fields::Shown;
 use super::place::Place;
 use super::problems::Problems;
 use super::quotas::Asked;
 use super::sent::Sent;
+use super::{changes, checks};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::{link, note};
@@ -37,8 +35,8 @@ pub(super) enum Then {
 pub(super) struct Editing {
     /// As it is stored.
     pub(super) stored: Workspace,
-    /// As it was when the form was opened.
-    pub(super) before: Editable,
+    /// The version that the user saw: its generation, which a status does not change.
+    pub(super) seen: String,
     pub(super) place: Place,
     pub(super) form: Form,
 }
@@ -46,15 +44,14 @@ pub(super) struct Editing {
 /// A change that was sent.
 pub(super) struct Sending {
     pub(super) editing: Editing,
+    /// What was written, with the workspace as the user wants it.
     pub(super) draft: Draft,
-    /// The workspace as the user wants it.
-    pub(super) yours: Workspace,
     pub(super) next: Option<View>,
     pub(super) then: Then,
     /// `<name>/<uid>` of another workspace to stop first. Empty: none.
     pub(super) stop: String,
-    /// What was stored when the user saw a conflict and went on.
-    pub(super) seen: Option<Editable>,
+    /// The address of the form.
+    pub(super) at: String,
     /// Fields of the body, to be sent again.
     pub(super) again: Vec<(String, String)>,
 }
@@ -65,90 +62,76 @@ pub(super) fn layout(context: &Context, workspace: &Workspace) -> views::Layout 
     layout
 }
 
+fn version(workspace: &Workspace) -> String {
+    workspace.metadata.generation.unwrap_or_default().to_string()
+}
+
 impl Editing {
-    /// `before`: as it was when the form was opened; `None`: as it is stored.
-    pub(super) async fn of(context: &Context, stored: Workspace, before: Option<Editable>) -> Self {
-        let template = stored
-            .spec
-            .template_ref
-            .as_deref()
-            .and_then(|name| context.app.index.template(name));
-        let place = Place::of(context, &stored.namespace().unwrap_or_default(), template).await;
+    /// `seen`: the version that the user saw; `None`: the stored one.
+    pub(super) fn of(context: &Context, stored: Workspace, seen: Option<String>) -> Self {
+        let name = stored.spec.template_ref.as_deref();
+        let place = Place {
+            namespace: stored.namespace().unwrap_or_default(),
+            template: name.and_then(|name| context.app.index.template(name)),
+        };
         Self {
             form: place.form(context, Some(&stored)),
-            before: before.unwrap_or_else(|| Editable::of(&stored)),
+            seen: seen.unwrap_or_else(|| version(&stored)),
             place,
             stored,
         }
     }
 
-    /// The workspace with these parts. They are the workspace's own, or were checked before.
-    pub(super) fn with(&self, parts: &Editable) -> Workspace {
-        parts.over(&self.stored).unwrap_or_else(|| self.stored.clone())
-    }
-
-    /// Values of the form when it was opened.
-    pub(super) fn values_before(&self) -> rules::form::Values {
-        values(&self.form, &self.with(&self.before))
-    }
-
-    /// What was sent, and the workspace as the user wants it.
-    pub(super) fn draft(&self, hidden: &Hidden, sent: Sent) -> Result<(Draft, Workspace), String> {
+    /// What was sent, with the workspace as the user wants it.
+    pub(super) fn draft(&self, hidden: &Hidden, sent: Sent) -> Result<Draft, String> {
+        if hidden.written == View::Form && hidden.text.is_empty() {
+            return Draft::of_form(self.form.clone(), &self.stored, None, sent);
+        }
         let name = self.stored.name_any();
-        let template = self.stored.spec.template_ref.clone().unwrap_or_default();
         let mut fixed = vec![
             ("metadata.name", &*name),
             ("metadata.namespace", &*self.place.namespace),
         ];
-        if !template.is_empty() {
-            fixed.push(("spec.templateRef", &*template));
-        }
-        if hidden.written == View::Form && hidden.text.is_empty() {
-            let draft = Draft::of_form(self.form.clone(), &self.with(&self.before), None, sent)?;
-            let yours = draft.workspace.clone();
-            return Ok((draft, yours));
-        }
+        fixed.extend(
+            self.stored
+                .spec
+                .template_ref
+                .as_deref()
+                .map(|it| ("spec.templateRef", it)),
+        );
         let typed = Draft::of_text(self.form.clone(), hidden.text.clone(), &fixed);
         let wanted = if typed.is_readable() {
             self.wanted_by_text(&typed.workspace)?
         } else {
             self.stored.clone()
         };
-        if hidden.written == View::Yaml {
-            if let Some((name, _)) = sent.0.first() {
-                return Err(format!("A YAML text must be sent without the field {name:?}."));
+        match (hidden.written, sent.0.first()) {
+            (View::Form, _) if !typed.is_readable() => {
+                Err("The values that the form has no field for cannot be read.".to_owned())
             }
-            let draft = Draft {
+            (View::Form, _) => Draft::of_form(self.form.clone(), &wanted, typed.text, sent),
+            (View::Yaml, Some((name, _))) => {
+                Err(format!("A YAML text must be sent without the field {name:?}."))
+            }
+            (View::Yaml, None) => Ok(Draft {
                 values: values(&self.form, &wanted),
-                workspace: if typed.is_readable() {
-                    wanted.clone()
-                } else {
-                    typed.workspace.clone()
-                },
+                workspace: wanted,
                 ..typed
-            };
-            return Ok((draft, wanted));
+            }),
         }
-        if !typed.is_readable() {
-            return Err("The values that the form has no field for cannot be read.".to_owned());
-        }
-        let draft = Draft::of_form(self.form.clone(), &wanted, typed.text, sent)?;
-        let yours = draft.workspace.clone();
-        Ok((draft, yours))
     }
 
-    /// A text does not show what other processes write. So it counts by what differs from the text that was shown.
-    pub(super) fn wanted_by_text(&self, typed: &Workspace) -> Result<Workspace, String> {
-        let shown = manifest::yaml(&self.form, &self.with(&self.before));
+    /// A text does not show what other processes write. So it counts by what differs from the text of what is stored.
+    fn wanted_by_text(&self, typed: &Workspace) -> Result<Workspace, String> {
+        let shown = manifest::yaml(&self.form, &self.stored);
         let shown = manifest::workspace(&shown).map_err(|_| {
             "The workspace cannot be shown as YAML. Use the form, or kubectl edit.".to_owned()
         })?;
-        let change = Editable::of(&shown.workspace).change_to(&Editable::of(typed));
-        let wanted = self.before.with(&change).over(&self.stored);
-        wanted.ok_or_else(|| "The text is no workspace.".to_owned())
+        changes::over(&self.stored, &shown.workspace, typed)
+            .ok_or_else(|| "The text is no workspace.".to_owned())
     }
 
-    pub(super) fn runs(&self) -> bool {
+    fn runs(&self) -> bool {
         self.stored.spec.desired_status == DesiredStatus::Running
     }
 
@@ -171,21 +154,15 @@ impl Editing {
         context: &Context,
         status: StatusCode,
         draft: &Draft,
-        yours: &Workspace,
         problems: &Problems,
     ) -> Response {
         let at = path(&self.stored);
-        let mut hidden = vec![
-            (
-                "uid".to_owned(),
-                self.stored.metadata.uid.clone().unwrap_or_default(),
-            ),
-            ("before".to_owned(), self.before.text()),
-        ];
+        let uid = self.stored.metadata.uid.clone().unwrap_or_default();
+        let mut hidden = vec![("uid".to_owned(), uid), ("seen".to_owned(), self.seen.clone())];
         let button = |value: &str, label: &str| ("do".to_owned(), value.to_owned(), label.to_owned());
         let command = context
             .read_only()
-            .map(|_| self.command(yours))
+            .map(|_| changes::command(&self.stored, &draft.workspace))
             .unwrap_or_default();
         let buttons = match (command.is_empty(), self.runs()) {
             (false, _) => vec![button("save", "Show the command")],
@@ -221,7 +198,7 @@ impl Editing {
         hidden.push(("written".to_owned(), "form".to_owned()));
         // Without a text, what the form has no field for stays as it is stored.
         hidden.extend(draft.text.clone().map(|text| ("yaml".to_owned(), text)));
-        let before = self.values_before();
+        let before = values(&self.form, &self.stored);
         let shown = Shown {
             form: &draft.form,
             values: &draft.values,
@@ -230,7 +207,7 @@ impl Editing {
         };
         let view = views::Edit {
             layout,
-            quotas: self.quotas(context, yours).await,
+            quotas: self.quotas(context, &draft.workspace).await,
             form: views::Form {
                 to: format!("{at}/edit"),
                 check,
@@ -246,72 +223,33 @@ impl Editing {
         };
         context.page_with(status, &view)
     }
-
-    /// The command that makes the change.
-    pub(super) fn command(&self, yours: &Workspace) -> String {
-        let (name, namespace) = (self.stored.name_any(), &self.place.namespace);
-        let change = self.before.change_to(&Editable::of(yours));
-        if change.as_object().is_none_or(serde_json::Map::is_empty) {
-            return format!("kubectl edit workspace {name} -n {namespace}");
-        }
-        let change = change.to_string().replace('\'', r"'\''");
-        format!("kubectl patch workspace {name} -n {namespace} --type=merge -p '{change}'")
-    }
 }
 
 impl Sending {
     pub(super) async fn shown(&self, context: &Context, status: StatusCode, problems: &Problems) -> Response {
-        self.editing
-            .shown(context, status, &self.draft, &self.yours, problems)
-            .await
+        self.editing.shown(context, status, &self.draft, problems).await
     }
 
-    /// What the user changed.
-    pub(super) fn change(&self) -> Value {
-        self.editing.before.change_to(&Editable::of(&self.yours))
-    }
-
-    /// Whether another user changed the workspace since this user saw it.
-    pub(super) fn is_conflict(&self) -> bool {
-        let stored = Editable::of(&self.editing.stored);
-        let last = self.seen.as_ref().unwrap_or(&self.editing.before);
-        !stored.is_same(last)
-    }
-
-    /// What is stored, with the user's change.
-    pub(super) fn wanted(&self, context: &Context) -> Workspace {
-        let stored = &self.editing.stored;
-        let mut wanted = self.editing.with(&Editable::of(stored).with(&self.change()));
-        match self.then {
-            Then::Nothing => {}
-            Then::Start => wanted.spec.desired_status = DesiredStatus::Running,
-            Then::Restart => {
-                wanted.spec.desired_status = DesiredStatus::Running;
-                let now = context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-                wanted
-                    .metadata
-                    .annotations
-                    .get_or_insert_default()
-                    .insert(RESTARTED_AT.to_owned(), now);
-            }
-        }
-        wanted
-    }
-
-    /// What the rules say, where the API server does not say it.
-    pub(super) fn judged(&self, context: &Context) -> Problems {
-        if context.app.index.has_webhook() && context.read_only().is_none() {
-            return Problems::default();
-        }
-        Problems::of_violations(&self.editing.place.judged(context, &self.wanted(context)))
+    /// Whether the stored workspace is a newer version than the one that the user saw.
+    pub(super) fn is_newer(&self) -> bool {
+        version(&self.editing.stored) != self.editing.seen
     }
 
     /// The workspace after the change; `None`: nothing changes.
     pub(super) async fn write(&self, context: &Context, dry_run: bool) -> Result<Option<Workspace>, Failure> {
         let stored = &self.editing.stored;
-        let patch = changes::patch(stored, &self.wanted(context))
-            .map_err(|error| Failure::Unanswered(error.to_string()))?;
-        let Some(patch) = patch else { return Ok(None) };
+        let mut wanted = self.draft.workspace.clone();
+        if self.then != Then::Nothing {
+            wanted.spec.desired_status = DesiredStatus::Running;
+        }
+        if self.then == Then::Restart {
+            let now = context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            let annotations = wanted.metadata.annotations.get_or_insert_default();
+            annotations.insert(RESTARTED_AT.to_owned(), now);
+        }
+        let Some(patch) = changes::patch(stored, &wanted) else {
+            return Ok(None);
+        };
         let (namespace, name) = (&*self.editing.place.namespace, stored.name_any());
         context
             .as_user()
@@ -320,10 +258,9 @@ impl Sending {
             .map(Some)
     }
 
-    /// The page that shows both changes.
-    pub(super) fn conflict(&self, context: &Context) -> Response {
-        let editing = &self.editing;
-        let stored = &editing.stored;
+    /// The page that shows the newer version and what the user wrote.
+    pub(super) fn newer(&self, context: &Context) -> Response {
+        let stored = &self.editing.stored;
         let who = stored
             .annotations()
             .get(LAST_UPDATED_BY)
@@ -332,28 +269,17 @@ impl Sending {
             Some(who) => format!("`{who}` changed this workspace after you opened it."),
             None => "This workspace was changed after you opened it.".to_owned(),
         };
-        let before = editing.with(&editing.before);
-        let at = path(stored);
-        let to = if self.draft.written == View::Yaml {
-            "yaml"
-        } else {
-            "edit"
-        };
         let mut hidden = self.again.clone();
         hidden.retain(|(name, _)| name != "seen");
-        hidden.push(("seen".to_owned(), Editable::of(stored).text()));
+        hidden.push(("seen".to_owned(), version(stored)));
         let conflict = Conflict {
             layout: layout(context, stored),
             what,
-            differences: changes::differences(&editing.form, &before, stored, &self.yours),
-            to: format!("{at}/{to}"),
+            differences: changes::differences(&self.editing.form, stored, &self.draft.workspace),
             hidden,
-            keep: "Save my changes too".to_owned(),
-            actions: vec![link("Discard my changes", &format!("{at}/{to}"))],
-            note: Some(note(
-                Tone::Calm,
-                "Where you changed nothing, what is stored now stays. Where both changed a field, yours counts.",
-            )),
+            keep: "Save mine".to_owned(),
+            actions: vec![link("Discard mine", &self.at)],
+            to: self.at.clone(),
         };
         context.page_with(StatusCode::CONFLICT, &conflict)
     }

@@ -9,18 +9,17 @@
 //! | `choose.rs` | `/new` without a template: namespaces and templates |
 //! | `no_form.rs` | `/new` where the user has no form -> a page with all that was typed |
 //! | `edit.rs` | `/w/<namespace>/<name>/edit` and `…/yaml`: form or text -> a change |
-//! | `editing.rs` | a workspace and what a user wrote about it -> page, change, conflict |
-//! | `lost.rs` | a workspace that is gone while its form is open -> a page with all that was typed |
+//! | `editing.rs` | a workspace and what a user wrote about it -> page, change, newer version |
+//! | `lost.rs` | a workspace that is gone while its form is open -> a page with what was typed |
 //! | `typed.rs` | fields of a form that cannot be saved -> what was typed (pure) |
 //! | `checks.rs` | dry runs and what fits, while a user types |
 //! | `draft.rs` | what a user wrote, as form or as text (pure) |
-//! | `place.rs` | namespace, template and profiles of a form |
+//! | `place.rs` | namespace and template of a form |
 //! | `text.rs` | YAML and its findings (pure) |
 //! | `fields/` | form model and values -> fields of a page (pure) |
 //! | `room.rs` | the user's own running workspaces, where a quota has no room, and their stop |
-//! | `rows.rs` | lists -> rows of controls (pure) |
 //! | `sent.rs` | body of a form -> values (pure) |
-//! | `changes.rs` | what a user changed, conflicts, patches (pure) |
+//! | `changes.rs` | patches, commands, and how two versions differ (pure) |
 //! | `problems.rs` | refusals -> what is wrong with which field (pure) |
 //! | `quotas/` | quotas and limit ranges -> what fits (pure) |
 
@@ -41,7 +40,6 @@ mod problems;
 mod proposal;
 mod quotas;
 mod room;
-mod rows;
 mod sent;
 mod text;
 mod typed;

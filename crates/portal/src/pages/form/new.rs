@@ -86,13 +86,9 @@ pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response
         None => {}
     }
     let wanted = new.complete(&context, &draft.workspace);
-    let broken = new.judged(&context, &wanted);
     if context.read_only_in(&new.place.namespace).is_some() {
-        return new.shown(&context, StatusCode::OK, &draft, &broken).await;
-    }
-    if !broken.is_empty() {
         return new
-            .shown(&context, StatusCode::UNPROCESSABLE_ENTITY, &draft, &broken)
+            .shown(&context, StatusCode::OK, &draft, &Problems::default())
             .await;
     }
     let name = wanted.name_any();
@@ -134,7 +130,6 @@ pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response 
         (&context, namespace),
         &draft,
         None,
-        || new.judged(&context, &wanted),
         as_user.create::<Workspace>(Some(namespace), &wanted, true),
         checks::quotas(&context, namespace, Some(&asked), None),
     ))

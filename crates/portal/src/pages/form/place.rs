@@ -1,15 +1,13 @@
-//! User, namespace, template -> what a form offers there (IO: profiles and rights as the user).
+//! User, namespace, template -> what a form offers there (IO: rights as the user).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::names::USE_VERB;
-use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
+use api::{Workspace, WorkspaceTemplate};
 use futures::{StreamExt as _, stream};
 use kube::ResourceExt as _;
-use kube::api::ListParams;
 use rules::form::{Form, Offer, form};
-use rules::{References, Violation, judge};
 
 use crate::app::Context;
 
@@ -22,29 +20,13 @@ pub(super) struct Place {
     pub(super) namespace: String,
     /// `None`: the workspace has none, or it does not exist any more.
     pub(super) template: Option<Arc<WorkspaceTemplate>>,
-    /// Those that the user may use.
-    profiles: Vec<WorkspaceExecutionProfile>,
 }
 
 impl Place {
-    pub(super) async fn of(
-        context: &Context,
-        namespace: &str,
-        template: Option<Arc<WorkspaceTemplate>>,
-    ) -> Self {
-        Self {
-            namespace: namespace.to_owned(),
-            template,
-            profiles: profiles(context, namespace).await,
-        }
-    }
-
     /// The form of a new workspace (`None`), or of an existing one.
     pub(super) fn form(&self, context: &Context, workspace: Option<&Workspace>) -> Form {
-        let profiles: Vec<_> = self.profiles.iter().collect();
         let offer = Offer {
             template: self.template.as_deref(),
-            profiles: &profiles,
             settings: &context.app.settings,
         };
         form(&offer, workspace)
@@ -56,27 +38,6 @@ impl Place {
             .as_ref()
             .map(|template| template.name_any())
             .unwrap_or_default()
-    }
-
-    /// What the rules say where no webhook says it.
-    pub(super) fn judged(&self, context: &Context, workspace: &Workspace) -> Vec<Violation> {
-        let name = rules::profile_name(
-            &workspace.spec,
-            self.template.as_deref().map(|template| &template.spec),
-        );
-        let profile = self
-            .profiles
-            .iter()
-            .find(|profile| Some(&*profile.name_any()) == name);
-        let references = References::default()
-            .with_template(self.template.as_deref())
-            .with_profile(profile);
-        let judgement = judge(workspace, &references, &context.app.settings);
-        judgement
-            .violations
-            .iter()
-            .flat_map(|all| all.iter().cloned())
-            .collect()
     }
 
     /// The effective values of a workspace here.
@@ -127,31 +88,4 @@ pub(super) async fn usable(
 
 fn is_deprecated(template: &WorkspaceTemplate) -> bool {
     !crate::pages::templates::deprecation(template).is_empty()
-}
-
-/// Profiles that the user may list and use. Without the right to list them, none is offered.
-async fn profiles(context: &Context, namespace: &str) -> Vec<WorkspaceExecutionProfile> {
-    if context.read_only_in(namespace).is_some() {
-        return Vec::new();
-    }
-    let listed = context
-        .as_user()
-        .list_cached::<WorkspaceExecutionProfile>(namespace, ListParams::default())
-        .await;
-    let asked = stream::iter(listed.unwrap_or_default()).map(async |profile| {
-        let may = context
-            .may(
-                USE_VERB,
-                "workspaceexecutionprofiles",
-                namespace,
-                &profile.name_any(),
-            )
-            .await;
-        may.then_some(profile)
-    });
-    asked
-        .buffered(AT_ONCE)
-        .filter_map(std::future::ready)
-        .collect()
-        .await
 }

@@ -85,7 +85,7 @@ fn within(field: &str, place: &str, text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rules::form::{Field, Group, Kind, Source};
+    use rules::form::{Field, Kind};
     use serde_json::json;
 
     use super::*;
@@ -93,21 +93,15 @@ mod tests {
     fn form() -> Form {
         let field = |path: &str, label: &str, change| Field {
             path: path.to_owned(),
-            group: Group::General,
-            is_further: false,
+            section: "",
             label: label.to_owned(),
             help: "",
-            kind: Kind::Text {
-                max_length: 50,
-                rule: None,
-            },
+            kind: Kind::Text { rule: None },
             default: None,
-            default_from: Source::Template,
             is_required: false,
             change,
         };
         Form {
-            template: None,
             fields: vec![
                 field(
                     "metadata.name",

@@ -105,7 +105,10 @@ impl New {
         };
         let has_others = namespaces.len() > 1 || templates.len() > 1;
         Ok(Self {
-            place: Place::of(context, &address.namespace, Some(template)).await,
+            place: Place {
+                namespace: address.namespace.clone(),
+                template: Some(template),
+            },
             others: if has_others { others.text() } else { String::new() },
             from,
         })
@@ -186,17 +189,6 @@ impl New {
                 .extend([owner]);
         }
         workspace
-    }
-
-    /// What the rules say, where the API server does not say it.
-    pub(super) fn judged(&self, context: &Context, workspace: &Workspace) -> Problems {
-        let is_judged =
-            context.app.index.has_webhook() && context.read_only_in(&self.place.namespace).is_none();
-        if is_judged {
-            Problems::default()
-        } else {
-            Problems::of_violations(&self.place.judged(context, workspace))
-        }
     }
 
     /// The page with form or text.

@@ -132,7 +132,7 @@ fn question(
         ],
         actions: vec![
             send(label(true), "stop", format!("{name}/{uid}/{SURE}"), true),
-            send("Back to the form", "add", "nothing".to_owned(), false),
+            send("Back to the form", "view", "form".to_owned(), false),
         ],
         ..Message::default()
     })

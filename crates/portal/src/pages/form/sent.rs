@@ -8,10 +8,6 @@ use crate::pages::extract::sent_twice;
 
 /// The value of the card for another image.
 pub(super) const OTHER: &str = "other";
-/// Parts of a row of environment variables, as the controls name them.
-const ENV: [&str; 4] = ["name", "from", "value", "key"];
-/// Parts of a row of disks.
-const DISK: [&str; 4] = ["name", "persistentVolumeClaimName", "mountPath", "readOnly"];
 
 /// A form as the browser sent it: names and values in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,7 +41,6 @@ impl Sent {
             }
         }
         other_images(form, &mut values);
-        references(&mut values);
         Ok(Values(values))
     }
 }
@@ -54,24 +49,9 @@ fn is_control(form: &Form, name: &str) -> bool {
     if form.field(name).is_some() {
         return true;
     }
-    let is_other_image = name
-        .strip_suffix(".other")
+    name.strip_suffix(".other")
         .and_then(|path| form.field(path))
-        .is_some_and(|field| matches!(field.kind, Kind::Image { custom: true, .. }));
-    let (list, part) = row(name).unwrap_or_default();
-    let parts = match form.field(list).map(|field| &field.kind) {
-        Some(Kind::Env { .. }) => ENV,
-        Some(Kind::Volumes { .. }) => DISK,
-        _ => return is_other_image,
-    };
-    parts.contains(&part)
-}
-
-/// `spec.env[0].name` -> the list and the part of a row.
-fn row(name: &str) -> Option<(&str, &str)> {
-    let (list, rest) = name.split_once('[')?;
-    let (number, part) = rest.split_once("].")?;
-    number.parse::<usize>().ok().map(|_| (list, part))
+        .is_some_and(|field| matches!(field.kind, Kind::Image { custom: true, .. }))
 }
 
 /// The text counts if the card for another image is chosen.
@@ -90,74 +70,33 @@ fn other_images(form: &Form, values: &mut BTreeMap<String, String>) {
     }
 }
 
-/// The rows of variables as the form model names their parts: a value, or a key of a Secret or ConfigMap.
-fn references(values: &mut BTreeMap<String, String>) {
-    let rows: Vec<String> = values
-        .keys()
-        .filter_map(|name| {
-            Some(name.strip_suffix(".name")?.to_owned()).filter(|row| row.starts_with("spec.env["))
-        })
-        .collect();
-    for row in rows {
-        let mut take = |part: &str| values.remove(&format!("{row}.{part}")).unwrap_or_default();
-        let (from, value, key) = (take("from"), take("value"), take("key"));
-        let mut put = |part: &str, value: String| values.insert(format!("{row}.{part}"), value);
-        match &*from {
-            "secretKeyRef" | "configMapKeyRef" => {
-                put(&format!("valueFrom.{from}.name"), value);
-                put(&format!("valueFrom.{from}.key"), key);
-            }
-            // It has no control, and is kept.
-            OTHER => {}
-            _ => {
-                put("value", value);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use rules::form::{Change, Field, Group, Source};
+    use rules::form::{Change, Field};
 
     use super::*;
 
     fn field(path: &str, kind: Kind) -> Field {
         Field {
             path: path.to_owned(),
-            group: Group::General,
-            is_further: false,
+            section: "",
             label: path.to_owned(),
             help: "",
             kind,
             default: None,
-            default_from: Source::Template,
             is_required: false,
             change: Change::New,
         }
     }
 
     fn form() -> Form {
-        let text = Kind::Text {
-            max_length: 50,
-            rule: None,
-        };
+        let text = Kind::Text { rule: None };
         let image = Kind::Image {
             choices: Vec::new(),
             custom: true,
         };
-        let env = Kind::Env {
-            max: 64,
-            rules: Vec::new(),
-        };
         Form {
-            template: None,
-            fields: vec![
-                field("metadata.name", text),
-                field("spec.image", image),
-                field("spec.env", env),
-                field("spec.volumes", Kind::Volumes { max: 16 }),
-            ],
+            fields: vec![field("metadata.name", text), field("spec.image", image)],
         }
     }
 
@@ -175,8 +114,7 @@ mod tests {
         for name in [
             "spec.hostNetwork",
             "metadata.name.other",
-            "spec.env[0].valueFrom",
-            "spec.env[x].name",
+            "spec.env[0].name",
             "spec.tolerations[0].key",
         ] {
             let unknown = values(&[(name, "true")]).unwrap_err();
@@ -206,39 +144,5 @@ mod tests {
         assert_eq!(image("uv"), "uv");
         assert_eq!(image(""), "");
         assert_eq!(image(OTHER), "r/other:1");
-    }
-
-    #[test]
-    fn a_variable_has_a_value_or_a_key_of_another_object() {
-        let mut pairs = vec![("spec.env".to_owned(), String::new())];
-        for (index, parts) in [
-            ["A", "value", "1", ""],
-            ["B", "secretKeyRef", "tokens", "b"],
-            ["C", OTHER, "", ""],
-        ]
-        .iter()
-        .enumerate()
-        {
-            let named = ENV.iter().zip(parts);
-            pairs.extend(named.map(|(part, text)| (format!("spec.env[{index}].{part}"), (*text).to_owned())));
-        }
-        let values = Sent(pairs).values(&form()).unwrap();
-        let shown: Vec<_> = values
-            .0
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                "spec.env=",
-                "spec.env[0].name=A",
-                "spec.env[0].value=1",
-                "spec.env[1].name=B",
-                "spec.env[1].valueFrom.secretKeyRef.key=b",
-                "spec.env[1].valueFrom.secretKeyRef.name=tokens",
-                "spec.env[2].name=C",
-            ]
-        );
     }
 }

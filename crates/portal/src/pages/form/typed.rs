@@ -3,16 +3,14 @@
 use crate::views::{Action, Message, Way};
 
 /// Fields of a form that no user types.
-const NOT_TYPED: [&str; 11] = [
+const NOT_TYPED: [&str; 9] = [
     "namespace",
     "template",
     "uid",
-    "before",
     "seen",
     "written",
     "do",
     "view",
-    "add",
     "stop",
     "yaml",
 ];
@@ -59,10 +57,9 @@ mod tests {
     fn all_that_was_typed_is_in_the_text_and_nothing_else() {
         let body = [
             ("uid", "u"),
-            ("before", "{}"),
             ("written", "form"),
             ("spec.displayName", "Lab: \"1\""),
-            ("spec.env", ""),
+            ("spec.image", ""),
             ("spec.resources.limits.memory", "much"),
             ("yaml", "a: 1\n# why"),
         ];

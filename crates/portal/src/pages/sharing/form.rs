@@ -23,7 +23,6 @@ fn choice(value: &str, label: &str) -> Choice {
     Choice {
         value: value.to_owned(),
         label: label.to_owned(),
-        ..Choice::default()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Form model and values -> the fields of a page (pure).
 
 use rules::Quantity;
-use rules::form::{Bound, By, Change, Choice, EnvRule, Field, Form, Group, ImageChoice, Kind, Scale, Values};
+use rules::form::{Change, Choice, Field, Form, ImageChoice, Kind, Scale, Values};
 
 use super::problems::Problems;
 use super::sent::OTHER;
@@ -24,45 +24,19 @@ pub(super) struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    /// The sections of the page. The last one is folded, and has fields that few users need.
+    /// The sections of the page.
     pub(super) fn sections(&self) -> Vec<views::Section> {
-        let mut sections: Vec<(Group, views::Section)> = Vec::new();
-        let mut more = Vec::new();
-        for field in &self.form.fields {
-            let shown = self.field(field);
-            if field.is_further {
-                more.push(shown);
-                continue;
-            }
-            match sections.iter_mut().find(|(group, _)| *group == field.group) {
-                Some((_, section)) => section.fields.push(shown),
-                None => sections.push((
-                    field.group,
-                    views::Section {
-                        title: title(field.group).to_owned(),
-                        folded: false,
-                        fields: vec![shown],
-                    },
-                )),
-            }
-        }
-        let mut sections: Vec<_> = sections.into_iter().map(|(_, section)| section).collect();
-        if !more.is_empty() {
-            sections.push(views::Section {
-                title: "More".to_owned(),
-                folded: true,
-                fields: more,
-            });
-        }
-        sections
+        let sections = self.form.fields.chunk_by(|one, next| one.section == next.section);
+        let section = |fields: &[Field]| views::Section {
+            title: fields[0].section.to_owned(),
+            fields: fields.iter().map(|field| self.field(field)).collect(),
+        };
+        sections.map(section).collect()
     }
 
     /// All fields, as one list.
     pub(super) fn fields(&self) -> Vec<views::Field> {
-        self.sections()
-            .into_iter()
-            .flat_map(|section| section.fields)
-            .collect()
+        self.form.fields.iter().map(|field| self.field(field)).collect()
     }
 
     fn value(&self, path: &str) -> &str {
@@ -74,10 +48,7 @@ impl Shown<'_> {
             name: field.path.clone(),
             label: field.label.clone(),
             hint: hint(field),
-            help: match &field.kind {
-                Kind::Env { rules, .. } => env_help(rules),
-                _ => field.help.to_owned(),
-            },
+            help: field.help.to_owned(),
             input: self.input(field),
             placeholder: match field.kind {
                 Kind::Text { .. } | Kind::Quantity { .. } | Kind::Number { .. } => {
@@ -99,11 +70,11 @@ impl Shown<'_> {
         let value = self.value(&field.path);
         match &field.kind {
             Kind::Text { .. } => text(value),
-            Kind::Quantity { scale, min, max, .. } => views::Input::Number {
+            Kind::Quantity { scale, min, max } => views::Input::Number {
                 value: value.to_owned(),
                 slider: scale.map(|scale| {
                     let value = Some(value.trim()).filter(|it| !it.is_empty());
-                    slider(scale, [min, max], value.or(field.default.as_deref()))
+                    slider(scale, [*min, *max], value.or(field.default.as_deref()))
                 }),
             },
             Kind::Number { .. } => views::Input::Number {
@@ -111,23 +82,18 @@ impl Shown<'_> {
                 slider: None,
             },
             Kind::Choice(choices) => choice(field, value, choices),
-            Kind::Toggle { values } => {
-                let choices: Vec<_> = values.iter().map(|value| yes_or_no(*value)).collect();
-                choice(field, value, &choices)
-            }
             Kind::Image { choices, .. } if choices.is_empty() => text(value),
             Kind::Image { choices, custom } => cards(value, choices, *custom),
-            Kind::Env { rules, max } => self.env_rows(rules, *max),
-            Kind::Volumes { max } => self.disk_rows(*max),
         }
     }
 
     /// When a change counts, for a field that changes.
     fn takes_effect(&self, field: &Field) -> String {
-        if !self
-            .before
-            .is_some_and(|before| is_changed(field, before, self.values))
-        {
+        let is_changed = |before: &Values| {
+            let now = self.values.get(&field.path);
+            now.is_some_and(|now| now != before.get(&field.path).unwrap_or_default())
+        };
+        if !self.before.is_some_and(is_changed) {
             return String::new();
         }
         match &field.change {
@@ -142,15 +108,14 @@ impl Shown<'_> {
 
 /// A slider that stands at the value. Bounds and the value have places of their own beside the steps, so that field and slider always
 /// show the same.
-fn slider(scale: Scale, bounds: [&Bound; 2], value: Option<&str>) -> views::Slider {
+fn slider(scale: Scale, bounds: [Option<Quantity>; 2], value: Option<&str>) -> views::Slider {
     let value = value.and_then(|value| value.parse::<Quantity>().ok());
-    let bounds = bounds.into_iter().filter(|bound| bound.by != By::Nature);
     let count = (scale.max - scale.min) / scale.step;
     let step = scale.step * (count / MOST_STEPS + 1);
     let steps = (scale.min..=scale.max).step_by(usize::try_from(step).unwrap_or(usize::MAX));
     let mut amounts: Vec<Quantity> = steps
         .filter_map(|number| scale.text(number).parse().ok())
-        .chain(bounds.map(|bound| bound.value))
+        .chain(bounds.into_iter().flatten())
         .chain(value)
         .collect();
     amounts.sort_unstable();
@@ -163,52 +128,10 @@ fn slider(scale: Scale, bounds: [&Bound; 2], value: Option<&str>) -> views::Slid
     }
 }
 
-/// Whether the values of a field differ; in a list, empty controls count as absent ones. A control that was not sent keeps its value.
-pub(super) fn is_changed(field: &Field, before: &Values, now: &Values) -> bool {
-    match field.kind {
-        Kind::Env { .. } | Kind::Volumes { .. } => {
-            let rows = |values: &Values| -> Vec<(String, String)> {
-                let own = |name: &&String| {
-                    name.strip_prefix(&*field.path)
-                        .is_some_and(|rest| rest.starts_with('['))
-                };
-                let own = values
-                    .0
-                    .iter()
-                    .filter(|(name, value)| own(name) && !value.is_empty());
-                own.map(|(name, value)| (name.clone(), value.clone())).collect()
-            };
-            now.get(&field.path).is_some() && rows(before) != rows(now)
-        }
-        _ => now
-            .get(&field.path)
-            .is_some_and(|now| now != before.get(&field.path).unwrap_or_default()),
-    }
-}
-
 fn text(value: &str) -> views::Input {
     views::Input::Text {
         value: value.to_owned(),
         suggestions: Vec::new(),
-    }
-}
-
-fn title(group: Group) -> &'static str {
-    match group {
-        Group::General | Group::Image => "",
-        Group::Resources => "Size",
-        Group::Storage => "Disk",
-        Group::Lifetime => "Stop",
-        Group::Runtime => "Environment",
-        Group::Access => "Access",
-    }
-}
-
-fn yes_or_no(value: bool) -> Choice {
-    Choice {
-        value: value.to_string(),
-        label: if value { "Yes" } else { "No" }.to_owned(),
-        help: String::new(),
     }
 }
 
@@ -220,7 +143,7 @@ fn choice(field: &Field, value: &str, choices: &[Choice]) -> views::Input {
     };
     let of_default = field.default.as_deref().map(|default| {
         let known = choices.iter().find(|choice| choice.value == default);
-        let known = known.map_or_else(|| word(default), |choice| choice.label.clone());
+        let known = known.map_or(default, |choice| &choice.label);
         format!("Default: {known}")
     });
     let default = views::Choice {
@@ -235,26 +158,16 @@ fn choice(field: &Field, value: &str, choices: &[Choice]) -> views::Input {
     shown.extend(choices.iter().map(|choice| views::Choice {
         value: choice.value.clone(),
         label: label(choice),
-        disabled: String::new(),
     }));
     if shown.iter().all(|choice| choice.value != value) {
         shown.push(views::Choice {
             value: value.to_owned(),
             label: value.to_owned(),
-            disabled: String::new(),
         });
     }
     views::Input::Choice {
         value: value.to_owned(),
         choices: shown,
-    }
-}
-
-fn word(value: &str) -> String {
-    match value {
-        "true" => "Yes".to_owned(),
-        "false" => "No".to_owned(),
-        other => other.to_owned(),
     }
 }
 
@@ -295,21 +208,18 @@ fn hint(field: &Field) -> String {
         }
     };
     let range = match &field.kind {
-        Kind::Quantity { min, max, .. } => {
-            let of = |bound: &Bound| (bound.by != By::Nature).then(|| bound.value.to_string());
-            match (of(min), of(max)) {
-                (Some(min), Some(max)) => format!("{min} to {max}"),
-                (Some(min), None) => format!("at least {min}"),
-                (None, Some(max)) => format!("at most {max}"),
-                (None, None) => String::new(),
-            }
-        }
+        Kind::Quantity { min, max, .. } => match (min, max) {
+            (Some(min), Some(max)) => format!("{min} to {max}"),
+            (Some(min), None) => format!("at least {min}"),
+            (None, Some(max)) => format!("at most {max}"),
+            (None, None) => String::new(),
+        },
         Kind::Number { min, max, unit } => match (*min > 1, *max <= BOUNDED) {
             (_, true) => with_unit(format!("{min} to {max}"), unit),
             (true, false) => with_unit(format!("at least {min}"), unit),
             (false, false) => (*unit).to_owned(),
         },
-        Kind::Text { rule, .. } => rule.clone().unwrap_or_default(),
+        Kind::Text { rule } => rule.clone().unwrap_or_default(),
         _ => String::new(),
     };
     let default = match (&field.kind, field.default.as_deref()) {
@@ -323,32 +233,6 @@ fn hint(field: &Field) -> String {
         (range, "") => range.to_owned(),
         ("", default) => format!("default {default}"),
         (range, default) => format!("{range}, default {default}"),
-    }
-}
-
-fn env_help(rules: &[EnvRule]) -> String {
-    let rule = |rule: &EnvRule| {
-        let pattern = rule
-            .pattern
-            .as_ref()
-            .map(|pattern| format!(", which must match `{pattern}`"));
-        let default = rule
-            .default
-            .as_ref()
-            .map(|default| format!(", default `{default}`"));
-        let is_required = if rule.is_required { " (required)" } else { "" };
-        format!(
-            "`{}`{is_required}{}{}",
-            rule.name,
-            pattern.unwrap_or_default(),
-            default.unwrap_or_default()
-        )
-    };
-    let asked: Vec<_> = rules.iter().map(rule).collect();
-    if asked.is_empty() {
-        String::new()
-    } else {
-        format!("The template asks for {}.", asked.join("; "))
     }
 }
 

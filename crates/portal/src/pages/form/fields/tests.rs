@@ -19,7 +19,6 @@ fn of_template(spec: Value) -> Form {
     let settings = settings();
     let offer = Offer {
         template: Some(&template),
-        profiles: &[],
         settings: &settings,
     };
     form(&offer, None)
@@ -174,77 +173,6 @@ fn another_image_has_a_card_of_its_own_where_the_template_admits_it() {
 }
 
 #[test]
-fn variables_are_rows_with_one_for_each_that_the_template_requires() {
-    let form =
-        of_template(json!({"envRequirements": [{"name": "COURSE", "required": true, "regex": "[a-z]+"}]}));
-    let env = json!([
-        {"name": "A", "value": "1"},
-        {"name": "T", "valueFrom": {"secretKeyRef": {"name": "tokens", "key": "t"}}},
-        {"name": "IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
-    ]);
-    let field = find(&shown(&form, json!({"env": env})), "spec.env");
-    assert_eq!(
-        field.help,
-        "The template asks for `COURSE` (required), which must match `[a-z]+`."
-    );
-    let views::Input::Rows { rows, .. } = field.input else {
-        panic!()
-    };
-    let texts: Vec<Vec<&str>> = rows
-        .iter()
-        .map(|row| row.iter().map(|cell| &*cell.value).collect())
-        .collect();
-    assert_eq!(
-        texts,
-        [
-            ["A", "value", "1", ""],
-            ["T", "secretKeyRef", "tokens", "t"],
-            ["IP", OTHER, "", ""],
-            ["COURSE", "value", "", ""],
-            ["", "value", "", ""],
-            ["", "value", "", ""],
-        ]
-    );
-    assert_eq!(rows[1][2].name, "spec.env[1].value");
-    assert_eq!(
-        rows[2][1].choices.len(),
-        4,
-        "only a row with another source has that choice"
-    );
-    assert_eq!(rows[0][1].choices.len(), 3);
-}
-
-#[test]
-fn a_form_that_was_sent_has_no_more_empty_rows_than_before() {
-    let form = of_template(json!({}));
-    let empty = json!({"name": "", "value": ""});
-    let env = json!([{"name": "A", "value": "1"}, empty, empty]);
-    let views::Input::Rows { rows, .. } = find(&shown(&form, json!({"env": env})), "spec.env").input else {
-        panic!()
-    };
-    let names: Vec<_> = rows.iter().map(|row| &*row[0].value).collect();
-    assert_eq!(names, ["A", "", ""]);
-}
-
-#[test]
-fn rarely_used_fields_are_folded_and_come_last() {
-    let form = of_template(json!({}));
-    let none = Problems::default();
-    let shown = Shown {
-        form: &form,
-        values: &Values::default(),
-        before: None,
-        problems: &none,
-    };
-    let sections = shown.sections();
-    let last = sections.last().unwrap();
-    assert!(last.folded && sections.iter().filter(|section| section.folded).count() == 1);
-    assert!(last.fields.iter().any(|field| field.name == "spec.port"));
-    assert_eq!(sections[0].fields[0].name, "metadata.name");
-    assert!(sections[0].fields[0].required);
-}
-
-#[test]
 fn every_offered_value_of_a_choice_can_be_read_back() {
     let form = of_template(json!({"allowedImages": ["uv", "r/other:1"]}));
     for field in shown(&form, json!({})) {
@@ -255,7 +183,7 @@ fn every_offered_value_of_a_choice_can_be_read_back() {
         };
         for value in offered {
             let sent = Values([(field.name.clone(), value.clone())].into());
-            let filled = rules::form::filled(&form, &sent, None);
+            let filled = rules::form::filled(&form, &sent, &Workspace::default());
             assert_eq!(filled.errors, [], "{} {value}", field.name);
         }
     }
