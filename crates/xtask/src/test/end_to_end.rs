@@ -107,6 +107,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         run.stream(&built(name)?.display().to_string(), args, &installed)
     };
 
+    // One of the stages writes into the checkout.
+    let commit = last_run::now(paths.clone_root())?;
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
     let (mut failed, mut now): (Vec<anyhow::Error>, &[&str]) = (Vec::new(), &[]);
     for (profile, release, tests) in &stages {
@@ -154,7 +156,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         let result = match release {
             Release::Installed(_) => result,
             Release::Named | Release::InRegistry => {
-                result.and_then(|()| last_run::write(paths.clone_root(), tests))
+                result.and_then(|()| last_run::write(paths.clone_root(), tests, &commit))
             }
         };
         failed.extend(

@@ -13,27 +13,34 @@ const PAGE: &str = "docs/evidence/last-run.md";
 /// What comes before the lines.
 const HEAD: &str = "# Tests that are not in every run
 
-For who reads [capabilities.md](capabilities.md): when each of them passed last, and at which commit. `./justw test e2e releases:: registry::`
-writes this page.
+For who reads [capabilities.md](capabilities.md): when each of them passed last, and at which commit. One without a line has not passed
+since this page began. `./justw test e2e releases:: registry::` writes it.
 
 | test | day | commit |
 |---|---|---|
 ";
 
-/// Writes today's day and this commit for `tests`.
+/// Today's day and this commit, as cells of a line.
 ///
 /// # Errors
-/// When the page cannot be written, or git or `date` fails.
-pub(super) fn write(checkout: &Path, tests: &[String]) -> anyhow::Result<()> {
+/// When git or `date` fails.
+pub(super) fn now(checkout: &Path) -> anyhow::Result<String> {
     let day = Cmd::new("date").args(["-u", "+%F"]).output()?;
     let commit = Cmd::new("git")
         .args(["describe", "--always", "--abbrev=12", "--dirty"])
         .dir(checkout)
         .output()?;
+    Ok(format!("{} | {}", day.trim(), commit.trim()))
+}
+
+/// Writes [`now`], as it was before the first stage, into the lines of `tests`.
+///
+/// # Errors
+/// When the page cannot be written.
+pub(super) fn write(checkout: &Path, tests: &[String], now: &str) -> anyhow::Result<()> {
     let page = checkout.join(PAGE);
     let before = fs::read_to_string(&page).unwrap_or_default();
-    let run = format!("{} | {}", day.trim(), commit.trim());
-    fs::write(&page, updated(&before, tests, &run)).with_context(|| format!("cannot write {PAGE}"))
+    fs::write(&page, updated(&before, tests, now)).with_context(|| format!("cannot write {PAGE}"))
 }
 
 /// The page with `run` in the lines of `tests` (pure).
