@@ -8,6 +8,7 @@ mod bounds;
 mod catalog;
 mod connections;
 mod default_template;
+mod idle;
 mod manifests;
 mod operator_bounds;
 mod ownership;
