@@ -54,7 +54,7 @@ fn spec(scratch: &Scratch, lines: &str, field: &'static str, words: &'static [&'
 /// Shapes, which the API server judges by the schema, and a type that does not fit by whoever reads the object first.
 fn shapes(scratch: &Scratch) -> Vec<Case> {
     const TEXT: &[&str] = &["of type string", "must be text"];
-    const CHOICE: &[&str] = &["Unsupported value", "must be `"];
+    const CHOICE: &[&str] = &["Unsupported value", "must be "];
     const UNKNOWN: &[&str] = &["unknown field"];
     let rows: [Row; _] = [
         ("displayName: 5", "displayName", TEXT),
