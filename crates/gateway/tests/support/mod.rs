@@ -3,7 +3,10 @@
 //! - `fixture`, `browser`: a whole gateway in memory
 //! - `rig`, `fake_authorizer`: a listener over real sockets
 //! - `proxy`, configured by `chart`: Traefik in front of a stub
-//! - `behind_traefik`: Traefik in front of the whole gateway
+//! - `behind_traefik`, `behind_proxy` with an `other_proxy`: Traefik, nginx or Caddy in front of the whole gateway
+//! - `workspace`, `pod`: a workspace with its domain, and a pod that counts what reaches it
+//! - `page`, `all_pages`: a page as a browser parses it, and every page of the gateway
+//! - `tokens`, `raw_http2`: tokens of scripts, and requests byte for byte
 
 pub(crate) mod all_pages;
 pub(crate) mod behind_proxy;
