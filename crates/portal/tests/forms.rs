@@ -297,7 +297,7 @@ async fn a_body_that_is_no_form_of_this_page_gets_a_sentence() {
         (format!("{body}&metadata.name=b"), "more than once"),
         (format!("{body}&namespace=b"), "more than once"),
         (format!("{body}&view=picture"), "no view"),
-        ("metadata.name=a".to_owned(), "no namespace"),
+        ("metadata.name=a".to_owned(), "must name namespace"),
     ] {
         for path in ["/new", "/new/check"] {
             let answer = portal.post("alice", path, &body).await;

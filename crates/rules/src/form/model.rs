@@ -77,7 +77,7 @@ pub enum Kind {
         min: i32,
         /// Largest value.
         max: i32,
-        /// `minutes`, or empty.
+        /// Such as `minutes`.
         unit: &'static str,
     },
     /// One of these values; `true` and `false` are no texts.

@@ -128,7 +128,7 @@ impl Editing {
             "The workspace cannot be shown as YAML. Use the form, or kubectl edit.".to_owned()
         })?;
         changes::over(&self.stored, &shown.workspace, typed)
-            .ok_or_else(|| "The text is no workspace.".to_owned())
+            .ok_or_else(|| "The text must be a workspace.".to_owned())
     }
 
     fn runs(&self) -> bool {
