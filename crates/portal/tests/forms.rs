@@ -147,6 +147,7 @@ async fn a_check_is_a_dry_run_and_shows_parts_of_the_page() {
         assert!(parts.text.contains(id), "{id}\n{}", parts.text);
     }
     assert!(parts.text.contains("The API server would accept this."));
+    assert!(!parts.text.contains("The operator checks"));
     let calls = portal.calls_as_users();
     let dry: Vec<_> = calls.iter().filter(|call| call.is_write()).collect();
     assert!(dry.len() == 1 && dry[0].is_dry_run() && dry[0].as_user.as_deref() == Some("alice"));
@@ -327,6 +328,9 @@ async fn in_one_namespace_the_owner_is_written() {
     let portal = Portal::start_in(Scope::Namespace("team".to_owned()), prepare).await;
     portal.grant(ALICE);
     let typed = Typed::of(&portal.json("alice", "/new").await);
+    let parts = portal.sent("alice", "/new/check", &typed).await.json();
+    let good = "The API server would accept this. The operator checks the template's bounds after you save.";
+    assert_eq!(parts["summary"]["good"], good);
     let answer = portal.sent("alice", "/new", &typed).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     let created = stored(&portal, "alice-jupyterlab").unwrap();
