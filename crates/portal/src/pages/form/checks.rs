@@ -99,6 +99,7 @@ pub(super) async fn answer<T>(
         return parts.answer(context);
     }
     let (problems, quotas) = join!(problems, quotas);
+    let problems = problems.named(&draft.workspace);
     let mut summary = problems.summary(&draft.form);
     if problems.is_empty() && is_judged {
         summary.good = good(context);

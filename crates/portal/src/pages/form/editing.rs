@@ -195,6 +195,7 @@ impl Editing {
             };
             return context.page_with(status, &view);
         }
+        let problems = &problems.clone().named(&draft.workspace);
         hidden.push(("written".to_owned(), "form".to_owned()));
         // Without a text, what the form has no field for stays as it is stored.
         hidden.extend(draft.text.clone().map(|text| ("yaml".to_owned(), text)));
