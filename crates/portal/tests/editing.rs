@@ -8,7 +8,7 @@ use api::workspace::DesiredStatus;
 use http::{Method, StatusCode};
 use portal::cluster::Mode;
 use serde_json::{Value, json};
-use testkit::api_server::{ApiServer, Disruption};
+use testkit::api_server::{ApiServer, Call, Disruption};
 use testkit::objects::{template, workspace};
 
 use crate::common::Portal;
@@ -156,21 +156,76 @@ async fn a_status_is_no_newer_version_and_a_stop_stays() {
         StatusCode::SEE_OTHER
     );
     assert!(portal.server.unmet().is_empty());
-    let mine = opened(&portal).await.with("spec.displayName", "Again");
-    change(&portal, "/spec/desiredStatus", json!("Stopped"));
-    let answer = portal.sent("alice", EDIT, &mine).await;
-    assert_eq!(answer.status, StatusCode::CONFLICT);
-    let again: Vec<(String, String)> = serde_json::from_value(answer.json()["hidden"].clone()).unwrap();
-    let body = serde_urlencoded::to_string(&again).unwrap();
-    assert_eq!(
-        portal.post("alice", EDIT, &body).await.status,
-        StatusCode::SEE_OTHER
-    );
-    let now = stored(&portal);
-    assert_eq!(
-        (&*now.spec.display_name, now.spec.desired_status),
-        ("Again", DesiredStatus::Stopped)
-    );
+    let stop = |server: &ApiServer| {
+        server.edit::<Workspace>(Some("team"), "lab", |object| {
+            object["spec"]["desiredStatus"] = json!("Stopped");
+            object["metadata"]["annotations"][LAST_UPDATED_BY] = json!("operator");
+            newer(object);
+        });
+    };
+    for (name, is_late) in [("Again", false), ("Late", true)] {
+        change(&portal, "/spec/desiredStatus", json!("Running"));
+        let mine = opened(&portal).await.with("spec.displayName", name);
+        if is_late {
+            let meanwhile = Disruption::Meanwhile(Box::new(stop));
+            portal.server.disrupt(Method::PATCH, "/workspaces/lab", meanwhile);
+        } else {
+            stop(&portal.server);
+        }
+        let answer = portal.sent("alice", EDIT, &mine).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        assert!(portal.server.unmet().is_empty());
+        let now = stored(&portal);
+        assert_eq!(
+            (&*now.spec.display_name, now.spec.desired_status),
+            (name, DesiredStatus::Stopped)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_label_that_another_user_changed_is_a_newer_version() {
+    let portal = portal().await;
+    let label = |value: &'static str| {
+        portal.server.edit::<Workspace>(Some("team"), "lab", |object| {
+            object["metadata"]["labels"] = json!({"course": value});
+        });
+    };
+    label("first");
+    while !portal.get("alice", YAML).await.text.contains("course: first") {
+        tokio::task::yield_now().await;
+    }
+    let form = opened(&portal).await.with("spec.displayName", "Mine");
+    let page = portal.json("alice", YAML).await;
+    let text = page["text"].as_str().unwrap();
+    let text = text.replace("displayName: lab", "displayName: Mine");
+    let text = Typed::of(&page).with("yaml", &text);
+    label("theirs");
+    for (path, typed, rows) in [(EDIT, form, 1), (YAML, text, 2)] {
+        let answer = portal.sent("alice", path, &typed).await;
+        assert_eq!(answer.status, StatusCode::CONFLICT, "{path}");
+        let differences = answer.json()["differences"].clone();
+        assert_eq!(differences.as_array().unwrap().len(), rows, "{differences:#}");
+        let now = stored(&portal);
+        assert_eq!(
+            (&*now.spec.display_name, &*now.metadata.labels.unwrap()["course"]),
+            ("lab", "theirs")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_twice_is_done_once() {
+    let portal = portal().await;
+    let typed = opened(&portal).await.with("spec.displayName", "Mine");
+    for is_first in [true, false] {
+        portal.server.take_calls();
+        let answer = portal.sent("alice", EDIT, &typed).await;
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+        assert_eq!(answer.location(), "/w/team/lab?done=edit");
+        let calls = portal.calls_as_users();
+        assert_eq!(calls.iter().any(Call::is_write), is_first);
+    }
 }
 
 #[tokio::test]
@@ -364,10 +419,9 @@ async fn who_may_not_change_it_sees_why_and_the_text() {
 async fn a_form_whose_own_fields_were_changed_is_refused() {
     let portal = portal().await;
     let typed = opened(&portal).await;
+    let mine = typed.clone().with("spec.displayName", "Mine");
     for seen in ["", "x"] {
-        let answer = portal
-            .sent("alice", EDIT, &typed.clone().with("seen", seen))
-            .await;
+        let answer = portal.sent("alice", EDIT, &mine.clone().with("seen", seen)).await;
         assert_eq!(answer.status, StatusCode::CONFLICT, "{seen}");
     }
     let answer = portal

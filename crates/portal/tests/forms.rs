@@ -1,7 +1,7 @@
 //! A new workspace by form and by YAML: what is offered, what is created, and what is refused where.
 
-use api::Workspace;
 use api::names::CREATED_BY;
+use api::{Workspace, WorkspaceTemplate};
 use http::{Method, StatusCode};
 use k8s_openapi::api::core::v1::Namespace;
 use kit::scope::Scope;
@@ -14,6 +14,7 @@ use crate::typing::{Typed, field};
 
 pub(crate) const NEW: &str = "/new?namespace=team&template=jupyterlab";
 pub(crate) const MEMORY: &str = "spec.resources.limits.memory";
+const COURSE: &str = "spec.env[COURSE]";
 
 pub(crate) async fn portal() -> Portal {
     let portal = Portal::start(prepare).await;
@@ -109,6 +110,42 @@ async fn a_refusal_stands_at_its_field_in_the_api_server_s_words() {
         );
     }
     assert_eq!(portal.server.all::<Workspace>().len(), 0);
+    // Of a variable: the webhook names a missing one, and counts those that are there. A text keeps the number.
+    let portal = Portal::start(|server| {
+        prepare(server);
+        server.put(&asking());
+    })
+    .await;
+    portal.grant(ALICE);
+    portal.judge_by(asking());
+    let typed = Typed::of(&portal.json("alice", NEW).await);
+    for (value, expected) in [("", "lacks the variable COURSE"), ("ML", "does not match")] {
+        let typed = typed.clone().with(COURSE, value);
+        for path in ["/new", "/new/check"] {
+            let page = portal.sent("alice", path, &typed).await.json();
+            let (fields, summary) = if path == "/new" {
+                (vec![field(&page, COURSE)], &page["form"]["summary"])
+            } else {
+                (page["fields"].as_array().unwrap().clone(), &page["summary"])
+            };
+            let course = fields.iter().find(|field| field["name"] == COURSE).unwrap();
+            let error = course["errors"][0].as_str().unwrap();
+            assert!(error.contains(expected), "{error}");
+            assert_eq!(summary["problems"][0]["field"], COURSE);
+        }
+    }
+    let typed = typed.with(COURSE, "ML").by("view", "yaml");
+    let yaml = Typed::of(&portal.sent("alice", "/new", &typed).await.json());
+    let page = portal.sent("alice", "/new", &yaml).await.json();
+    assert_eq!(page["marks"]["marks"][0]["path"], "spec.env[0].value");
+}
+
+/// A template that requires a variable.
+fn asking() -> WorkspaceTemplate {
+    let mut asking = template("jupyterlab");
+    let course = json!({"name": "COURSE", "required": true, "regex": "[a-z]+"});
+    asking.spec.env_requirements = vec![serde_json::from_value(course).unwrap()];
+    asking
 }
 
 #[tokio::test]
@@ -147,6 +184,7 @@ async fn a_check_is_a_dry_run_and_shows_parts_of_the_page() {
         assert!(parts.text.contains(id), "{id}\n{}", parts.text);
     }
     assert!(parts.text.contains("The API server would accept this."));
+    assert!(!parts.text.contains("The operator checks"));
     let calls = portal.calls_as_users();
     let dry: Vec<_> = calls.iter().filter(|call| call.is_write()).collect();
     assert!(dry.len() == 1 && dry[0].is_dry_run() && dry[0].as_user.as_deref() == Some("alice"));
@@ -297,7 +335,7 @@ async fn a_body_that_is_no_form_of_this_page_gets_a_sentence() {
         (format!("{body}&metadata.name=b"), "more than once"),
         (format!("{body}&namespace=b"), "more than once"),
         (format!("{body}&view=picture"), "no view"),
-        ("metadata.name=a".to_owned(), "no namespace"),
+        ("metadata.name=a".to_owned(), "must name namespace"),
     ] {
         for path in ["/new", "/new/check"] {
             let answer = portal.post("alice", path, &body).await;
@@ -327,6 +365,9 @@ async fn in_one_namespace_the_owner_is_written() {
     let portal = Portal::start_in(Scope::Namespace("team".to_owned()), prepare).await;
     portal.grant(ALICE);
     let typed = Typed::of(&portal.json("alice", "/new").await);
+    let parts = portal.sent("alice", "/new/check", &typed).await.json();
+    let good = "The API server would accept this. The operator checks the template's bounds after you save.";
+    assert_eq!(parts["summary"]["good"], good);
     let answer = portal.sent("alice", "/new", &typed).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     let created = stored(&portal, "alice-jupyterlab").unwrap();

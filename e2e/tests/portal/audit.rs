@@ -70,16 +70,11 @@ impl Acting<'_> {
         ];
         self.send("/new", &new).await?;
         self.portal.knows(&self.at("made")).await?;
-        let stored = self.scratch.api::<Workspace>().get("made").await?;
-        let uid = stored.uid().unwrap_or_default();
-        let seen = stored.metadata.generation.unwrap_or_default().to_string();
-        let edit = [
-            ("uid", uid.as_str()),
-            ("seen", &seen),
-            ("written", "form"),
-            ("do", "save"),
-            ("spec.displayName", "Changed"),
-        ];
+        let uid = self.uid("made").await?;
+        let page = self.portal.json(&self.at("made/edit")).await?;
+        let hidden: Vec<(String, String)> = serde_json::from_value(page["form"]["hidden"].clone())?;
+        let mut edit: Vec<_> = hidden.iter().map(|(name, value)| (&**name, &**value)).collect();
+        edit.extend([("do", "save"), ("spec.displayName", "Changed")]);
         self.send(&self.at("made/edit"), &edit).await?;
         for action in ["start", "restart", "stop"] {
             self.send(&self.at(&format!("made/{action}")), &[("uid", &uid)])

@@ -14,8 +14,7 @@ pub struct Form {
 }
 
 impl Form {
-    /// The field whose control shows a violation at `path`: the field of that path, or the closest one above it. `spec.env[2].value`
-    /// belongs to `spec.env`.
+    /// The field whose control shows a violation at `path`: the field of that path, or the closest one above it.
     pub fn field_of(&self, path: &str) -> Option<&Field> {
         let above = |field: &&Field| {
             let rest = path.strip_prefix(field.path.as_str());
@@ -77,7 +76,7 @@ pub enum Kind {
         min: i32,
         /// Largest value.
         max: i32,
-        /// `minutes`, or empty.
+        /// Such as `minutes`.
         unit: &'static str,
     },
     /// One of these values; `true` and `false` are no texts.

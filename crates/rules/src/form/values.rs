@@ -196,14 +196,9 @@ fn read(field: &Field, text: &str) -> Result<Value, String> {
         },
         Kind::Number { min, max, unit } => {
             let range = format!("from {min} to {max}");
-            let what = if unit.is_empty() {
-                String::new()
-            } else {
-                format!(" of {unit}")
-            };
-            let number: i32 = text
-                .parse()
-                .map_err(|_| format!("is not a whole number{what}: write digits only, a number {range}"))?;
+            let number: i32 = text.parse().map_err(|_| {
+                format!("is not a whole number of {unit}: write digits only, a number {range}")
+            })?;
             Ok(json!(number))
         }
         Kind::Choice(choices) => {

@@ -19,7 +19,7 @@ pub use check::{Manifest, typed, workspace};
 pub use document::{Document, Finding, Place};
 pub use parse::{MAX_BYTES, documents};
 pub use unknown::unknown_fields;
-pub use write::yaml;
+pub use write::{is_hidden, yaml};
 
 #[cfg(test)]
 mod corpus;

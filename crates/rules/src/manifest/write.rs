@@ -11,6 +11,11 @@ const SPEC: &str = "spec";
 /// Annotations that no user sets.
 const OTHERS: [&str; 2] = ["workspaces.jupyter.org/", "kubectl.kubernetes.io/"];
 
+/// Whether the text of a workspace leaves out this annotation.
+pub fn is_hidden(annotation: &str) -> bool {
+    OTHERS.iter().any(|other| annotation.starts_with(other))
+}
+
 /// The workspace as commented YAML: what it sets as fields; what it leaves unset as comments with default and bounds, which count when
 /// their `# ` is removed.
 pub fn yaml(form: &Form, workspace: &Workspace) -> String {
@@ -30,8 +35,7 @@ pub fn yaml(form: &Form, workspace: &Workspace) -> String {
     }
     for map in ["labels", "annotations"] {
         let entries = metadata[map].as_object().into_iter().flatten();
-        let own =
-            entries.filter(|(key, _)| map == "labels" || !OTHERS.iter().any(|other| key.starts_with(other)));
+        let own = entries.filter(|(key, _)| map == "labels" || !is_hidden(key));
         let own: Map<_, _> = own.map(|(key, value)| (key.clone(), value.clone())).collect();
         if !own.is_empty() {
             whole(map, &Value::Object(own), 1, &mut lines);

@@ -256,13 +256,13 @@ impl<'a> Column<'a> {
 
     /// The portal's answer to the user's request.
     async fn answer(&self, target: &Target<'_>, action: Action) -> anyhow::Result<Answer> {
-        let text = if action == Action::Yaml {
-            self.text(target).await?
+        let yaml = if matches!(action, Action::Form | Action::Yaml) {
+            self.yaml(target).await?
         } else {
-            String::new()
+            Value::Null
         };
         let user = &target.member.user;
-        match forms::request(target, action, &text) {
+        match forms::request(target, action, &yaml) {
             Request::Page(path) => self.portal.get(user, &path).await,
             Request::Form(path, fields) => {
                 let fields: Vec<_> = fields
@@ -274,12 +274,12 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// The workspace as YAML, as it is shown to who may change it.
-    async fn text(&self, target: &Target<'_>) -> anyhow::Result<String> {
+    /// The page with the workspace as YAML, as who may change it sees it.
+    async fn yaml(&self, target: &Target<'_>) -> anyhow::Result<Value> {
         let path = format!("{}/yaml", target.path());
         let page = self.portal.get(self.administrator()?, &path).await?;
-        let text = page.view["text"].as_str().map(str::to_owned);
-        text.context("no text")
+        anyhow::ensure!(page.view["text"].is_string(), "no text: {page:?}");
+        Ok(page.view)
     }
 
     /// Checks that the cells since the last one that changed something left the workspace as it was.

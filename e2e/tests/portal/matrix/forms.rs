@@ -2,6 +2,7 @@
 
 use api::Workspace;
 use kube::ResourceExt as _;
+use serde_json::{Value, json};
 
 use super::Action;
 use super::cell::{NEW_OWNER, Target};
@@ -14,8 +15,8 @@ pub(super) enum Request {
     Form(String, Vec<(&'static str, String)>),
 }
 
-/// The request. `text`: the workspace as YAML, as its page shows it to who may change it.
-pub(super) fn request(target: &Target<'_>, action: Action, text: &str) -> Request {
+/// The request. `yaml`: the page with the workspace as YAML, as who may change it sees it.
+pub(super) fn request(target: &Target<'_>, action: Action, yaml: &Value) -> Request {
     let at = |rest: &str| format!("{}{rest}", target.path());
     let uid = ("uid", target.workspace.uid().unwrap_or_default());
     let of_share = |rest: &str| at(&format!("/share/{}/{rest}", target.share.name_any()));
@@ -33,12 +34,13 @@ pub(super) fn request(target: &Target<'_>, action: Action, text: &str) -> Reques
             Request::Form("/stop".to_owned(), vec![("workspace", workspace)])
         }
         Action::Form => {
-            let mut fields = change(target, "form");
+            let mut fields = change(yaml, "form");
             fields.extend([uid, ("spec.displayName", target.mark().to_owned())]);
             Request::Form(at("/edit"), fields)
         }
         Action::Yaml => {
-            let mut fields = change(target, "yaml");
+            let mut fields = change(yaml, "yaml");
+            let text = yaml["text"].as_str().unwrap_or_default();
             fields.extend([uid, ("yaml", on_another_node(text, target.mark()))]);
             Request::Form(at("/yaml"), fields)
         }
@@ -64,10 +66,12 @@ pub(super) fn request(target: &Target<'_>, action: Action, text: &str) -> Reques
 }
 
 /// What both forms of a change send beside the change: the version that was seen.
-fn change(target: &Target<'_>, written: &str) -> Vec<(&'static str, String)> {
-    let seen = target.workspace.metadata.generation.unwrap_or_default();
+fn change(page: &Value, written: &str) -> Vec<(&'static str, String)> {
+    let mut hidden = page["hidden"].as_array().into_iter().flatten();
+    let seen = hidden.find(|field| field[0] == json!("seen"));
+    let seen = seen.and_then(|field| field[1].as_str()).unwrap_or_default();
     vec![
-        ("seen", seen.to_string()),
+        ("seen", seen.to_owned()),
         ("written", written.to_owned()),
         ("do", "save".to_owned()),
     ]

@@ -1,10 +1,12 @@
 //! A stored workspace and a wanted one -> patch, command, differences (pure).
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use api::Workspace;
 use json_patch::{Patch, PatchOperation, TestOperation, jsonptr::PointerBuf};
 use rules::form::{Form, Values, filled, values};
+use rules::manifest;
 use serde_json::{Map, Value, json};
 
 use crate::views::Difference;
@@ -17,6 +19,22 @@ fn parts(workspace: &Workspace) -> Value {
         map => map.clone(),
     };
     json!({"metadata": {"labels": map("labels"), "annotations": map("annotations")}, "spec": object["spec"]})
+}
+
+/// The version that a form or text shows: a hash of what a user may change there, so that neither a status, a start or stop, nor what
+/// processes write is another version. The hasher's keys are fixed: replicas agree. Another build may hash otherwise, which costs who has
+/// a form open one more page of a newer version.
+pub(super) fn version(workspace: &Workspace) -> String {
+    let mut shown = parts(workspace);
+    if let Some(spec) = shown["spec"].as_object_mut() {
+        spec.remove("desiredStatus");
+    }
+    if let Some(annotations) = shown["metadata"]["annotations"].as_object_mut() {
+        annotations.retain(|key, _| !manifest::is_hidden(key));
+    }
+    let mut hasher = DefaultHasher::new();
+    shown.to_string().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 /// The stored workspace with what a user changed in a text that showed a part of it. `None`: the result is no workspace.
@@ -47,7 +65,7 @@ fn change(stored: &Workspace, wanted: &Workspace) -> Option<Patch> {
     (!patch.0.is_empty()).then_some(patch)
 }
 
-/// The patch, which the API server applies to that version alone. A status does not count as a version.
+/// The patch, which the API server applies to the stored generation alone. A status does not change it.
 pub(super) fn patch(stored: &Workspace, wanted: &Workspace) -> Option<Patch> {
     let of = |name: &str, value: Value| {
         let path = PointerBuf::from_tokens(["metadata", name]);
@@ -124,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_patch_names_the_version_it_was_made_for_and_only_what_changes() {
+    fn a_patch_names_the_generation_it_was_made_for_and_only_what_changes() {
         let stored = workspace(json!({}));
         assert_eq!(
             json!(patch(&stored, &workspace(json!({"image": "b"}))).unwrap()),

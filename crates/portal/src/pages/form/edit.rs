@@ -132,35 +132,47 @@ pub(crate) async fn save(
     if context.read_only().is_some() {
         return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
     }
-    if sending.is_newer() {
+    if sending.is_newer(&context) {
         return sending.newer(&context);
     }
-    let failure = match sending.write(&context, false).await {
-        Ok(changed) => {
-            if changed.is_some() {
-                context.log("edit", &namespace, &name, "done");
+    let mut is_second = false;
+    let failure = loop {
+        let failure = match sending.write(&context, false).await {
+            Ok(changed) => {
+                if changed.is_some() {
+                    context.log("edit", &namespace, &name, "done");
+                }
+                let version = changed.and_then(|changed| changed.metadata.resource_version);
+                context
+                    .app
+                    .index
+                    .caught_up(&namespace, &name, &version.unwrap_or_default())
+                    .await;
+                return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
             }
-            let version = changed.and_then(|changed| changed.metadata.resource_version);
-            context
-                .app
-                .index
-                .caught_up(&namespace, &name, &version.unwrap_or_default())
-                .await;
-            return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
+            Err(failure) => failure,
+        };
+        context.log("edit", &namespace, &name, "failed");
+        if !matches!(failure.code(), 404 | 409 | 422) {
+            break failure;
         }
-        Err(failure) => failure,
-    };
-    context.log("edit", &namespace, &name, "failed");
-    // A patch of an older version is refused as invalid. What is stored now shows whether that is the cause.
-    if matches!(failure.code(), 404 | 409 | 422) {
-        match stored(&context, &sending.editing.stored).await {
-            Ok(stored) => sending.editing.stored = stored,
-            Err(lost) => return lost.answer(&context, &sending.at, &sending.again),
-        }
-        if sending.is_newer() {
+        // A patch of an older generation is refused as invalid. What is stored now shows whether that is the cause.
+        let before = sending.editing.stored.metadata.generation;
+        let said = sending.draft.said.take();
+        sending = match sent(&context, (&namespace, &name), sending.again).await {
+            Ok(sending) => sending,
+            Err(answer) => return answer,
+        };
+        sending.draft.said = said;
+        if sending.is_newer(&context) {
             return sending.newer(&context);
         }
-    }
+        // A start or stop came between: the change is sent for the generation after it.
+        if is_second || sending.editing.stored.metadata.generation == before {
+            break failure;
+        }
+        is_second = true;
+    };
     sending
         .shown(&context, failure.status(), &Problems::of_failure(&failure))
         .await

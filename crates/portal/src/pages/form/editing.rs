@@ -5,6 +5,7 @@ use api::names::{LAST_UPDATED_BY, RESTARTED_AT};
 use api::workspace::DesiredStatus;
 use axum::response::Response;
 use http::StatusCode;
+use json_patch::Patch;
 use kube::ResourceExt as _;
 use rules::form::{Form, values};
 use rules::manifest;
@@ -35,7 +36,7 @@ pub(super) enum Then {
 pub(super) struct Editing {
     /// As it is stored.
     pub(super) stored: Workspace,
-    /// The version that the user saw: its generation, which a status does not change.
+    /// The version that the user saw, by [`changes::version`].
     pub(super) seen: String,
     pub(super) place: Place,
     pub(super) form: Form,
@@ -62,10 +63,6 @@ pub(super) fn layout(context: &Context, workspace: &Workspace) -> views::Layout 
     layout
 }
 
-fn version(workspace: &Workspace) -> String {
-    workspace.metadata.generation.unwrap_or_default().to_string()
-}
-
 impl Editing {
     /// `seen`: the version that the user saw; `None`: the stored one.
     pub(super) fn of(context: &Context, stored: Workspace, seen: Option<String>) -> Self {
@@ -76,7 +73,7 @@ impl Editing {
         };
         Self {
             form: place.form(context, Some(&stored)),
-            seen: seen.unwrap_or_else(|| version(&stored)),
+            seen: seen.unwrap_or_else(|| changes::version(&stored)),
             place,
             stored,
         }
@@ -128,7 +125,7 @@ impl Editing {
             "The workspace cannot be shown as YAML. Use the form, or kubectl edit.".to_owned()
         })?;
         changes::over(&self.stored, &shown.workspace, typed)
-            .ok_or_else(|| "The text is no workspace.".to_owned())
+            .ok_or_else(|| "The text must be a workspace.".to_owned())
     }
 
     fn runs(&self) -> bool {
@@ -195,6 +192,7 @@ impl Editing {
             };
             return context.page_with(status, &view);
         }
+        let problems = &problems.clone().named(&draft.workspace);
         hidden.push(("written".to_owned(), "form".to_owned()));
         // Without a text, what the form has no field for stays as it is stored.
         hidden.extend(draft.text.clone().map(|text| ("yaml".to_owned(), text)));
@@ -230,14 +228,14 @@ impl Sending {
         self.editing.shown(context, status, &self.draft, problems).await
     }
 
-    /// Whether the stored workspace is a newer version than the one that the user saw.
-    pub(super) fn is_newer(&self) -> bool {
-        version(&self.editing.stored) != self.editing.seen
+    /// Whether the stored workspace is a newer version than the one that the user saw, and not what the user wants, as it is after the
+    /// same form was sent before.
+    pub(super) fn is_newer(&self, context: &Context) -> bool {
+        changes::version(&self.editing.stored) != self.editing.seen && self.patch(context).is_some()
     }
 
-    /// The workspace after the change; `None`: nothing changes.
-    pub(super) async fn write(&self, context: &Context, dry_run: bool) -> Result<Option<Workspace>, Failure> {
-        let stored = &self.editing.stored;
+    /// What changes.
+    fn patch(&self, context: &Context) -> Option<Patch> {
         let mut wanted = self.draft.workspace.clone();
         if self.then != Then::Nothing {
             wanted.spec.desired_status = DesiredStatus::Running;
@@ -247,9 +245,15 @@ impl Sending {
             let annotations = wanted.metadata.annotations.get_or_insert_default();
             annotations.insert(RESTARTED_AT.to_owned(), now);
         }
-        let Some(patch) = changes::patch(stored, &wanted) else {
+        changes::patch(&self.editing.stored, &wanted)
+    }
+
+    /// The workspace after the change; `None`: nothing changes.
+    pub(super) async fn write(&self, context: &Context, dry_run: bool) -> Result<Option<Workspace>, Failure> {
+        let Some(patch) = self.patch(context) else {
             return Ok(None);
         };
+        let stored = &self.editing.stored;
         let (namespace, name) = (&*self.editing.place.namespace, stored.name_any());
         context
             .as_user()
@@ -271,7 +275,7 @@ impl Sending {
         };
         let mut hidden = self.again.clone();
         hidden.retain(|(name, _)| name != "seen");
-        hidden.push(("seen".to_owned(), version(stored)));
+        hidden.push(("seen".to_owned(), changes::version(stored)));
         let conflict = Conflict {
             layout: layout(context, stored),
             what,

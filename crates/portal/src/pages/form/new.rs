@@ -147,7 +147,7 @@ async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), 
         from: String::new(),
     };
     if address.namespace.is_empty() || address.template.as_deref() == Some("") {
-        return Err(wrong("The form names no namespace or no template.".to_owned()));
+        return Err(wrong("The form must name namespace and template.".to_owned()));
     }
     let new = match New::of(context, &address).await {
         Ok(new) => new,

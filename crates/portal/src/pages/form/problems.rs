@@ -1,5 +1,6 @@
 //! Violations, and refusals of the API server -> what is wrong with which field (pure).
 
+use api::Workspace;
 use rules::Violation;
 use rules::form::{Change, Form};
 
@@ -28,6 +29,22 @@ impl Problems {
             return Self(vec![(String::new(), failure.to_string())]);
         }
         Self(causes)
+    }
+
+    /// The same with names of variables, as a form's fields have them, where the API server counts them.
+    pub(super) fn named(mut self, workspace: &Workspace) -> Self {
+        let named = |place: &str| {
+            let (index, rest) = place.strip_prefix("spec.env[")?.split_once(']')?;
+            let variable = workspace.spec.env.get(index.parse::<usize>().ok()?)?;
+            let rest = rest.strip_suffix(".value").unwrap_or(rest);
+            Some(format!("spec.env[{}]{rest}", variable.name.escape_debug()))
+        };
+        for (place, _) in &mut self.0 {
+            if let Some(named) = named(place) {
+                *place = named;
+            }
+        }
+        self
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,7 +126,7 @@ mod tests {
                     Change::Refused("cannot change".to_owned()),
                 ),
                 field("spec.image", "Image", Change::New),
-                field("spec.env", "Environment variables", Change::New),
+                field("spec.env[COURSE]", "COURSE", Change::New),
             ],
         }
     }
@@ -130,14 +147,22 @@ mod tests {
             "Invalid",
             &[
                 ("spec.env[2].value", "is too long"),
+                ("spec.env[2].name", "is reserved"),
+                ("spec.env[7].value", "is unknown"),
                 ("spec.affinity", "is not allowed"),
                 ("spec.image", "\"x\" is not allowed"),
             ],
         );
-        let problems = Problems::of_failure(&failure);
+        let env = serde_json::from_value(json!([{"name": "A"}, {"name": "B"}, {"name": "COURSE"}])).unwrap();
+        let mut workspace = Workspace::default();
+        workspace.spec.env = env;
+        let problems = Problems::of_failure(&failure).named(&workspace);
         let form = form();
         assert_eq!(problems.at(&form, "spec.image"), ["\"x\" is not allowed"]);
-        assert_eq!(problems.at(&form, "spec.env"), ["`[2].value`: is too long"]);
+        assert_eq!(
+            problems.at(&form, "spec.env[COURSE]"),
+            ["is too long", "`name`: is reserved"]
+        );
         assert!(problems.at(&form, "metadata.name").is_empty());
         let summary = problems.summary(&form);
         let places: Vec<_> = summary
@@ -149,7 +174,9 @@ mod tests {
             places,
             [
                 ("spec.image", "Image"),
-                ("spec.env", "Environment variables"),
+                ("spec.env[COURSE]", "COURSE"),
+                ("spec.env[COURSE]", "COURSE"),
+                ("", "spec.env[7].value"),
                 ("", "spec.affinity")
             ]
         );

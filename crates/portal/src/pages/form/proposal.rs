@@ -251,6 +251,7 @@ impl New {
             };
             return context.page_with(status, &view);
         }
+        let problems = &problems.clone().named(&draft.workspace);
         hidden.push(("written".to_owned(), "form".to_owned()));
         hidden.extend(draft.carried().map(|text| ("yaml".to_owned(), text)));
         let asked = Asked::of(&self.place.effective(context, &wanted));

@@ -65,6 +65,7 @@ pub(super) fn env(requirements: &[Requirement], environment: &Environment<'_>) -
                 let variable = &environment.given[index];
                 return of_variable(requirement, &format!("spec.env[{index}]"), variable);
             }
+            let field = format!("spec.env[{}]", requirement.name.escape_debug());
             match named(environment.effective) {
                 Some(index) => {
                     let variable = &environment.effective[index];
@@ -72,9 +73,9 @@ pub(super) fn env(requirements: &[Requirement], environment: &Environment<'_>) -
                     variable.value_from.is_none().then_some(())?;
                     let rule = mismatch(requirement, variable)?;
                     let rule = format!("is the template's value of {} and {rule}", requirement.name);
-                    Some(Violation::new("spec.env", value(variable), rule))
+                    Some(Violation::new(field, value(variable), rule))
                 }
-                None => missing("variable", requirement).map(|rule| Violation::new("spec.env", "", rule)),
+                None => missing("variable", requirement).map(|rule| Violation::new(field, "", rule)),
             }
         })
         .collect()

@@ -57,7 +57,7 @@ fn required_variables_must_exist_and_optional_ones_may_be_absent() {
     assert_eq!(
         given(requirement("TEAM", true, Some("a")), json!([])),
         [
-            "spec.env: lacks the variable TEAM, which the template requires: add it, with a value that matches /a/ as a whole"
+            "spec.env[TEAM]: lacks the variable TEAM, which the template requires: add it, with a value that matches /a/ as a whole"
         ]
     );
     assert_eq!(given(requirement("TEAM", false, Some("a")), json!([])), [""; 0]);
