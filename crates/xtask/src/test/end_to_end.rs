@@ -18,7 +18,7 @@ const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "libnss3-tools", "jq
 
 /// Suites and modules of tests, the program that each runs, and the environment variable with its path. The programs take minutes to
 /// build the first time.
-const PROGRAMS: [(&str, Component, &str); 4] = [
+const PROGRAMS: [(&str, Component, &str); 5] = [
     (
         "releases::certificates::",
         CERT_MANAGER,
