@@ -5,12 +5,16 @@ use api::{
     condition::{self, ACTIVE, reason},
     names::CREATED_BY,
 };
+use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
 use operator::controllers::shares::{self, SharesState};
 use serde_json::{Value, json};
-use testkit::objects::{self, NAMESPACE, OWNER};
+use testkit::{
+    api_server::Disruption,
+    objects::{self, NAMESPACE, OWNER},
+};
 
 use crate::stage::Stage;
 
@@ -110,6 +114,25 @@ async fn the_end_is_waited_for_and_the_object_removed_an_hour_later() {
     put_share(&stage, &json!({"expiresAt": from_now(-3601)}));
     reconcile(&mut stage, &mut known).await;
     assert!(stored(&stage).is_none());
+}
+
+#[tokio::test]
+async fn one_that_is_prolonged_at_the_last_moment_is_not_removed() {
+    let (mut stage, mut known) = (Stage::new(), SharesState::default());
+    stage.server.put(&objects::workspace("demo"));
+    put_share(&stage, &json!({"expiresAt": from_now(-3601)}));
+    stage.server.disrupt(
+        Method::DELETE,
+        "workspaceshares",
+        Disruption::Meanwhile(Box::new(|server| {
+            server.edit::<WorkspaceShare>(Some(NAMESPACE), "s", |share| {
+                share["spec"]["expiresAt"] = json!(from_now(60));
+            });
+        })),
+    );
+    assert!(reconcile(&mut stage, &mut known).await.is_some());
+    reconcile(&mut stage, &mut known).await;
+    assert_eq!(reported(&stage), reason::SHARED);
 }
 
 #[tokio::test]

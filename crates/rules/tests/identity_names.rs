@@ -223,4 +223,14 @@ proptest! {
     fn names_that_differ_have_slugs_that_differ((one, other) in alike()) {
         prop_assert_ne!(owner_slug(&one), owner_slug(&other));
     }
+
+    #[test]
+    fn workspaces_that_differ_have_addresses_that_differ(
+        one in ("[a-z][a-z0-9-]{0,8}", "[a-z]([a-z0-9-]{0,48}[a-z0-9])?"),
+        other in ("[a-z][a-z0-9-]{0,8}", "[a-z]([a-z0-9-]{0,48}[a-z0-9])?"),
+    ) {
+        prop_assume!(one != other);
+        prop_assert_ne!(folder(&one.0, &one.1), folder(&other.0, &other.1));
+        prop_assert_ne!(host(&one.0, &one.1, UID, "b.org"), host(&other.0, &other.1, UID, "b.org"));
+    }
 }

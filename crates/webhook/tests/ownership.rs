@@ -130,6 +130,29 @@ async fn a_workspace_changes_owner_only_with_the_right_and_by_an_owner_or_admini
 }
 
 #[tokio::test]
+async fn the_user_who_assigned_an_owner_is_recorded_and_stays() {
+    let webhook = webhook();
+    for (user, new) in [
+        ("hub", owned_by("alice")),
+        ("hub", assigned("alice", "alice")),
+        ("alice", assigned("alice", "alice")),
+    ] {
+        let answer = webhook.validate_create(user, &new).await;
+        assert_eq!(answer.code, 403, "{user}: {answer:?}");
+        assert!(
+            answer.message.contains("is not the user who set the owner"),
+            "{answer:?}"
+        );
+    }
+    let stored = assigned("alice", "hub");
+    for new in [owned_by("alice"), assigned("alice", "alice")] {
+        assert_eq!(webhook.validate_update("alice", &stored, &new).await.code, 403);
+    }
+    assert!(webhook.validate_update("alice", &stored, &stored).await.allowed);
+    assert!(webhook.validate_delete("alice", &stored).await.allowed);
+}
+
+#[tokio::test]
 async fn no_user_takes_a_workspace_that_has_no_owner() {
     let webhook = webhook();
     assert_eq!(

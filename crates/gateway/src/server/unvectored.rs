@@ -42,3 +42,52 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Unvectored<S> {
         Pin::new(&mut self.0).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use futures::future::join_all;
+    use http::{Request, Response};
+    use http_body_util::{BodyExt as _, Empty, Full};
+    use hyper::service::service_fn;
+    use hyper::{client, server};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    use tokio_util::io::InspectWriter;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_that_are_ready_together_are_written_together_with_their_bodies() {
+        let (near, far) = tokio::io::duplex(1 << 20);
+        let pieces = Arc::new(AtomicUsize::new(0));
+        let written = Arc::clone(&pieces);
+        let count = move |_: &[u8]| _ = written.fetch_add(1, Ordering::Relaxed);
+        let stream = Unvectored(InspectWriter::new(far, count));
+        let answer = service_fn(|_| async {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("x".repeat(600))))
+        });
+        tokio::spawn(
+            server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), answer),
+        );
+        let (sender, connection) = client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(near))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let asked = (0..50).map(|_| {
+            let mut sender = sender.clone();
+            async move {
+                let request = Request::get("https://a.example/").body(Empty::<Bytes>::new());
+                let answer = sender.send_request(request.unwrap()).await.unwrap();
+                answer.into_body().collect().await.unwrap().to_bytes().len()
+            }
+        });
+        assert_eq!(join_all(asked).await, [600; 50]);
+        let pieces = pieces.load(Ordering::Relaxed);
+        assert!(pieces < 25, "{pieces} pieces for 50 answers");
+    }
+}

@@ -158,6 +158,27 @@ async fn a_retained_disk_that_no_cache_shows_is_found_and_checked() {
 }
 
 #[tokio::test]
+async fn without_admission_a_retained_disk_waits_for_the_new_uid() {
+    let mut stage = with_kept_disk().await;
+    stage.without_admission();
+    stage
+        .server
+        .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
+    stage.reconcile().await.unwrap();
+    let status = stage.status();
+    assert_eq!(
+        status.reason.as_deref(),
+        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
+    );
+    assert!(status.message.unwrap().contains(names::WORKSPACE_UID));
+    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
+        claim["metadata"]["annotations"][names::WORKSPACE_UID] = json!("second");
+    });
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.status().phase, Some(Phase::Starting));
+}
+
+#[tokio::test]
 async fn a_claim_with_forged_marks_gives_no_access_to_another_s_files() {
     // Marks of alice's running workspace on a claim of mallory's, whatever its name: hers stays as it is.
     let mut stage = Stage::with_running_demo().await;

@@ -48,6 +48,24 @@ fn owned() -> Value {
 }
 
 #[test]
+fn the_last_user_is_recorded_independent_of_the_object() {
+    let last = |object: &Value| object["metadata"]["annotations"][LAST_UPDATED_BY].clone();
+    let (made, _) = patched_whole(None, None, &json!({"metadata": {}, "spec": {}}));
+    assert_eq!(last(&made), "alice");
+    let mut changed = made.clone();
+    changed["spec"]["port"] = json!(9999);
+    changed["metadata"]["annotations"][LAST_UPDATED_BY] = json!("carol");
+    let (changed, warnings) = patched_whole(None, Some(&made), &changed);
+    assert_eq!(last(&changed), "bob", "the request is bob's");
+    assert!(
+        warnings[0].contains(LAST_UPDATED_BY) && warnings[0].contains("\"bob\""),
+        "{warnings:?}"
+    );
+    let (again, _) = patched_whole(None, Some(&made), &json!({"metadata": {}, "spec": {}}));
+    assert_eq!(last(&again), "alice", "the manifest once more, in whole");
+}
+
+#[test]
 fn an_owner_that_is_set_stays_and_an_empty_one_is_filled_in() {
     let named = |by: Option<&str>| {
         let mut annotations = json!({CREATED_BY: "carol"});
