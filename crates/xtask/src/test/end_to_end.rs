@@ -24,6 +24,7 @@ const PROGRAMS: [(&str, Component, &str); 5] = [
         CERT_MANAGER,
         "JUPYTER_K8S_CERT_MANAGER",
     ),
+    ("releases::production::", CERT_MANAGER, "JUPYTER_K8S_CERT_MANAGER"),
     ("releases::usage::", METRICS_SERVER, "JUPYTER_K8S_METRICS_SERVER"),
     (
         "rendered::catalog::",
