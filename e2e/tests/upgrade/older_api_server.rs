@@ -374,10 +374,10 @@ async fn changes_the_workspace(site: &Site) -> anyhow::Result<()> {
             .next()
             .with_context(|| format!("no {name}: {page}"))
     };
-    let (uid, before) = (hidden("uid")?, hidden("before")?);
+    let (uid, seen) = (hidden("uid")?, hidden("seen")?);
     let typed = [
         ("uid", &*uid),
-        ("before", &before),
+        ("seen", &seen),
         ("written", "form"),
         ("do", "save"),
         ("spec.displayName", "Alice's lecture"),
