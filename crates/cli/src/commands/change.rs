@@ -257,8 +257,8 @@ async fn change(
         Action::Start => ("started", Goal::AVAILABLE, desires("Running")),
         Action::Stop => ("stopped", Goal::Stopped, desires("Stopped")),
         Action::Restart => {
-            let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            let patch = json!({"metadata": {"annotations": {RESTARTED_AT: now}}});
+            let now = Timestamp::now();
+            let patch = json!({"metadata": {"annotations": {RESTARTED_AT: now.to_string()}}});
             ("restarted", Goal::Available { other_than: run }, patch)
         }
     };

@@ -123,7 +123,7 @@ fn every_alert_has_a_description_and_a_runbook() {
         let runbook = annotations["runbook"].as_str().unwrap_or_default().to_owned();
         assert!(
             anchors.contains(&runbook),
-            "{name}: {runbook} is no heading of docs/monitoring.md"
+            "{name}: {runbook} must be a heading of docs/monitoring.md"
         );
         used.insert(runbook);
         let severity = alert["labels"]["severity"].as_str().unwrap_or_default();

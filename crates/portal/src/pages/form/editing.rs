@@ -241,9 +241,8 @@ impl Sending {
             wanted.spec.desired_status = DesiredStatus::Running;
         }
         if self.then == Then::Restart {
-            let now = context.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
             let annotations = wanted.metadata.annotations.get_or_insert_default();
-            annotations.insert(RESTARTED_AT.to_owned(), now);
+            annotations.insert(RESTARTED_AT.to_owned(), context.now.to_string());
         }
         changes::patch(&self.editing.stored, &wanted)
     }
