@@ -150,7 +150,14 @@ pub(crate) fn workspaces(files: &[PathBuf]) -> Result<Vec<Value>, Failure> {
 /// The workspace of a manifest. Its name and its namespace are parts of a request's address, so both are checked.
 pub(crate) fn in_manifest(document: &Value, namespace: &str) -> Result<Target, Violation> {
     let metadata = &document["metadata"];
-    let namespace = metadata["namespace"].as_str().unwrap_or(namespace);
+    let namespace = match &metadata["namespace"] {
+        Value::Null => namespace,
+        Value::String(own) => own,
+        other => {
+            let rule = "must be a string";
+            return Err(Violation::new("metadata.namespace", other.to_string(), rule));
+        }
+    };
     let name = metadata["name"].as_str().unwrap_or_default();
     let mut wrong = rules::checks::name(name);
     wrong.extend(rules::checks::namespace("metadata.namespace", namespace));
@@ -198,6 +205,7 @@ mod tests {
                 r#"{"name": "a", "namespace": "team/../other"}"#,
                 "metadata.namespace",
             ),
+            (r#"{"name": "a", "namespace": 2024}"#, "metadata.namespace"),
         ] {
             let metadata: Value = serde_json::from_str(metadata).unwrap();
             let refused = in_manifest(&serde_json::json!({ "metadata": metadata }), "team").unwrap_err();
