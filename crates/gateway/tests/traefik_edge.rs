@@ -1,4 +1,4 @@
-//! Hostile input to the proxy: invalid bytes, headers that fill memory, old ciphers, prefetches and service workers.
+//! Hostile input to the proxy: invalid bytes, headers that fill memory, old ciphers and service workers.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -281,7 +281,7 @@ impl Cluster {
             .to_bytes();
         if code.is_success() {
             return serde_json::from_slice(&body)
-                .context("the answer of the API server must be an object")
+                .context("the answer of the API server is not a JSON object")
                 .map_err(Failure::Other);
         }
         let status = serde_json::from_slice(&body).unwrap_or_else(|_| {

@@ -36,6 +36,7 @@ async fn recorded(request: &Request, rules: &Rules, lookups: &Lookups) -> Result
                 ..Values::default()
             }
         }
+        // Configurations of an older release still call for these kinds during an upgrade.
         Kind::Template | Kind::Manager | Kind::Profile => Values::default(),
     };
     Ok(patch::answer(request, &values, rules.accounts()))

@@ -35,6 +35,7 @@ pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) ->
     let due = match request.kind {
         Kind::Workspace => of_workspace(request, values, accounts),
         Kind::Share => of_share(request, values),
+        // Configurations of an older release still call for these kinds during an upgrade.
         Kind::Template | Kind::Manager | Kind::Profile => Vec::new(),
     };
     let mut operations = settle(&request.object, &due);

@@ -29,7 +29,7 @@ use rules::{Violation, Violations};
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReviewError {
     /// The body is not JSON of the expected structure.
-    #[error("the body must be an AdmissionReview: {0}")]
+    #[error("the body cannot be read as an AdmissionReview: {0}")]
     Json(#[from] serde_json::Error),
     /// The kind or version is wrong.
     #[error("expected an AdmissionReview of {META_API_VERSION_V1}, got {kind} of {version}")]

@@ -1,7 +1,7 @@
 //! client and its rate -> allowed, or the time to wait; the number of clients is bounded (pure).
 //!
-//! A client with the whole allowance need not be remembered. A full table removes the clients whose allowance is restored soonest. So a flood
-//! of unknown clients causes no refusals for others, and the clients with the most requests are remembered the longest.
+//! A client with the whole allowance need not be remembered. A full table removes the clients whose allowance is restored soonest. So
+//! a flood of unknown clients causes no refusals for others, and the clients with the most requests are remembered the longest.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
