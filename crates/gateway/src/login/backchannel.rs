@@ -67,7 +67,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
     let _place = CONCURRENT.try_acquire().map_err(|_| Wrong::Later)?;
     let malformed = |reason: &str| Wrong::Request(reason.to_owned());
     if !is_form(headers).unwrap_or(false) {
-        return Err(malformed("the body is no form"));
+        return Err(malformed("the body must be a form"));
     }
     let token = one_of(form_urlencoded::parse(body), "logout_token")
         .ok()

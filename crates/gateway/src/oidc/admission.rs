@@ -40,12 +40,12 @@ impl Admission {
     /// `domains`: `oidc-allowed-email-domains`; `groups`: `oidc-allowed-groups`, by Kubernetes name.
     ///
     /// # Errors
-    /// An entry is no domain, or is empty.
+    /// An entry is not a domain, or is empty.
     pub fn new(domains: &[String], groups: &[String]) -> Result<Self, WrongSetting> {
         let wrong = |entry: &String| {
             WrongSetting::new(
                 "oidc-allowed-email-domains",
-                format!("{entry:?} is no domain; write it as it stands behind the @, such as example.org"),
+                format!("{entry:?} must be a domain as it stands behind the @, such as example.org"),
             )
         };
         let domains = non_empty(domains)

@@ -116,7 +116,7 @@ fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
         .map(|name| name.parse())
         .collect::<Result<Vec<_>, _>>()?;
     if algorithms.is_empty() {
-        return Err(WrongSetting::new("oidc-signing-algs", "names no algorithm"));
+        return Err(WrongSetting::new("oidc-signing-algs", "must name an algorithm"));
     }
     for (setting, value) in [
         ("oidc-client-id", &oidc.client_id),

@@ -10,7 +10,7 @@ use percent_encoding::percent_decode_str;
 
 /// What every error says: the address itself may contain a password.
 const RULE: &str =
-    "is no address of a proxy: give http://host:port, in a Secret also http://user:password@host:port";
+    "must be the address of a proxy: http://host:port, in a Secret also http://user:password@host:port";
 
 /// The proxy between the gateway and identity providers.
 #[derive(Clone)]

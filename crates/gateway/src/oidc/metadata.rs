@@ -84,7 +84,7 @@ pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> Dis
         ),
         DiscoveryError::Parse(error) => doubtful(
             "oidc-issuer-url",
-            format!("{address} is no discovery document: {error}"),
+            format!("the answer of {address} is not a discovery document: {error}"),
         ),
         DiscoveryError::Validation(message) => DiscoverError::Wrong(WrongSetting::new(
             "oidc-issuer-url",

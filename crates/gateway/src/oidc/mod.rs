@@ -403,7 +403,7 @@ fn error_code(kind: &CoreErrorResponseType) -> String {
     if is_word {
         word
     } else {
-        "an error that is no word".to_owned()
+        "an error that is not a word".to_owned()
     }
 }
 

@@ -71,7 +71,7 @@ impl Settings {
         }
         url.host_str()
             .map(str::to_owned)
-            .ok_or_else(|| wrong("names no host"))
+            .ok_or_else(|| wrong("must have a host"))
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Network {
 
 /// The text is not a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("is no network such as 10.0.0.0/8 or 2001:db8::/32")]
+#[error("must be a network such as 10.0.0.0/8 or 2001:db8::/32")]
 pub struct NoNetwork;
 
 impl FromStr for Network {

@@ -31,7 +31,7 @@ impl RequestLimits {
     /// Checks the settings.
     ///
     /// # Errors
-    /// `trusted-proxies` names something that is no network.
+    /// `trusted-proxies` names something that is not a network.
     pub(crate) fn rates(&self) -> Result<Rates, WrongSetting> {
         let named = self.trusted_proxies.iter().filter(|text| !text.is_empty());
         let trusted = named.map(|text| {

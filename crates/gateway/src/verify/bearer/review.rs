@@ -19,7 +19,7 @@ const MAX_REVIEWS: usize = 32;
 /// Timeout of one review, including the wait for a permit.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Logged in place of an unreadable answer's content.
-const UNREADABLE: &str = "the API server's answer is no TokenReview";
+const UNREADABLE: &str = "the API server's answer is not a TokenReview";
 /// This many consecutive characters of a token are treated as secret.
 const RUN: usize = 16;
 /// Prefix of every service account's user name.

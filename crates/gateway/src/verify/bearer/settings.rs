@@ -79,7 +79,7 @@ fn own_issuer(file: &Path) -> Result<String, WrongSetting> {
         .map_err(|error| wrong(format!("{} cannot be read ({error})", file.display())))?;
     payload(token.trim())
         .and_then(|claims| claims.get("iss").and_then(Value::as_str).map(str::to_owned))
-        .ok_or_else(|| wrong(format!("{} names no issuer", file.display())))
+        .ok_or_else(|| wrong(format!("{} has no issuer", file.display())))
 }
 
 #[cfg(test)]
