@@ -4,8 +4,8 @@ use api::condition::reason;
 use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceTemplate};
+use explain::progress::{blocker, phase};
 use kube::ResourceExt as _;
-use rules::progress::{blocker, phase};
 
 use super::may::May;
 use super::templates;

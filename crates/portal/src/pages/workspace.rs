@@ -4,6 +4,9 @@ use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
 use axum::response::Response;
+use explain::consequence::is_ephemeral;
+use explain::progress;
+use explain::{Evidence, Read};
 use futures::future::try_join_all;
 use futures::join;
 use jiff::{SignedDuration, Timestamp};
@@ -11,9 +14,6 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuot
 use kube::ResourceExt;
 use kube::api::ListParams;
 use rules::access::{Policy, Requester};
-use rules::consequence::is_ephemeral;
-use rules::explain::{self, Evidence, Read};
-use rules::progress;
 
 use super::answers::{Done, link, note};
 use super::cures::Cures;
