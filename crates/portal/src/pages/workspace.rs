@@ -17,6 +17,7 @@ use rules::access::{Policy, Requester};
 
 use super::answers::{Done, link, note};
 use super::cures::Cures;
+use super::editor;
 use super::extract::{Path, Query};
 use super::facts;
 use super::happened;
@@ -271,6 +272,7 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
             .unwrap_or_default()
             .to_owned(),
         url,
+        editor: editor::setup(context, seen),
         actions: rest,
         more,
         ..Head::default()
