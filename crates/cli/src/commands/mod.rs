@@ -29,11 +29,12 @@ mod sharing;
 mod targets;
 mod template;
 
+use ::explain::consequence::Action;
+
 use crate::args::{Cli, Command};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
-use rules::consequence::Action;
 
 pub(crate) use about::version_of_client;
 pub(crate) use completion::run as completion;

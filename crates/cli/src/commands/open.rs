@@ -4,6 +4,7 @@ use std::process::{Command, Stdio};
 
 use api::Workspace;
 use api::condition::{AVAILABLE, holds};
+use explain::consequence::Action;
 
 use super::change;
 use super::targets::Target;
@@ -12,7 +13,6 @@ use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
 use crate::console::Console;
 use crate::failure::Failure;
-use rules::consequence::Action;
 
 /// Opens the URL of a workspace that is available.
 pub(crate) async fn run(cluster: &Cluster, args: &Open, console: &mut Console<'_>) -> Result<(), Failure> {

@@ -3,9 +3,9 @@
 use api::condition::reason;
 use api::workspace::Phase;
 use axum::response::Response;
+use explain::progress::STEPS;
 use http::StatusCode;
 use rules::access::Audience;
-use rules::progress::STEPS;
 
 use super::message::{Action, Message, NOT_READY, Part, Step, Tone};
 use super::start_steps::{ANSWERS, blocker, percent, steps_done};

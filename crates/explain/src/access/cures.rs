@@ -3,11 +3,11 @@
 use api::condition::reason;
 use api::workspace::AccessType;
 use kube::ResourceExt as _;
+use rules::access::Denied;
 
 use super::super::Cure;
 use super::AccessEvidence;
-use super::rules::{NOT_CHECKED, counts, difference, names_requester, owner_of, shares_of, unapplied};
-use crate::access::Denied;
+use super::results::{NOT_CHECKED, counts, difference, names_requester, owner_of, shares_of, unapplied};
 
 /// The remedies.
 pub(super) fn of(evidence: &AccessEvidence<'_>, denied: Denied) -> Vec<Cure> {

@@ -8,11 +8,11 @@ use api::share::Subject;
 use api::workspace::AccessType;
 use api::{Workspace, WorkspaceShare, names};
 use kube::ResourceExt as _;
+use rules::access::shares::{self, Inactive};
+use rules::access::{Allowed, Policy, Requester};
 
 use super::super::{Cause, documented, of_workspace, written};
 use super::{AccessEvidence, Rule};
-use crate::access::shares::{self, Inactive};
-use crate::access::{Allowed, Policy, Requester};
 
 /// In place of a reason: the operator has not checked the share.
 pub(super) const NOT_CHECKED: &str = "NotChecked";

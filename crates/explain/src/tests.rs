@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::access::{AccessEvidence, explain};
 use super::*;
-use crate::access::Requester;
+use rules::access::Requester;
 
 const NOW: &str = "2026-01-01T12:00:00Z";
 

@@ -1,20 +1,20 @@
 //! User, workspace, its shares and its manager -> whether the user may connect, by rule (pure).
 //!
-//! [`access::connect`](crate::access::connect) decides. `rules` explains the result of each rule, `cures` the remedies for a refused user.
+//! [`access::connect`](rules::access::connect) decides. `results` explains the result of each rule, `cures` the remedies for a refused user.
 
 mod cures;
-mod rules;
+mod results;
 
 use api::{Workspace, WorkspaceManager, WorkspaceShare};
 use k8s_openapi::jiff::Timestamp;
-use serde::Serialize;
-
-use self::rules::{access_type, counts, owner_of, shares_of};
-use super::{Cause, Cure, Read, Unread, all_unread, why};
-use crate::access::shares;
-use crate::access::{
+use rules::access::shares;
+use rules::access::{
     Allowed, Decision, Denied, Facts, MAX_GROUPS, Policy, Requester, Right, Shared, connect,
 };
+use serde::Serialize;
+
+use self::results::{access_type, counts, owner_of, shares_of};
+use super::{Cause, Cure, Read, Unread, all_unread, why};
 
 /// Input of the explanation.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub fn explain(evidence: &AccessEvidence<'_>) -> AccessExplanation {
         groups: evidence.requester.groups.to_vec(),
         allowed,
         what,
-        rules: rules::all(evidence),
+        rules: results::all(evidence),
         cures,
         unread: all_unread(unread),
     }

@@ -73,14 +73,14 @@ fn at_deletion(workspace: &Workspace) -> (String, bool) {
         Some(Retain::Retain) => (
             format!(
                 "its disk {} is kept: a workspace of the same name uses it again",
-                crate::names::child(&name)
+                rules::names::child(&name)
             ),
             false,
         ),
         _ => (
             format!(
                 "its disk {} and all files on it are deleted (spec.storage.retain: Retain would keep them)",
-                crate::names::child(&name)
+                rules::names::child(&name)
             ),
             true,
         ),
