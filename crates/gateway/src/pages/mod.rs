@@ -1,13 +1,15 @@
 //! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
 //! Here are the texts of refusals. `failure` is the type of errors that do not depend on the user. `message` is the type of an answer's content. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
-//! is the page in place of a workspace that is starting, stopped or failed; `start_steps` counts the steps of a start for it. `account` and `identity` show users. `settings` reads the theme's files.
+//! is the page in place of a workspace that is starting, stopped or failed; `start_steps` counts the steps of a start for it. `account` and `identity` show users, `program` asks
+//! whether a program may act as one. `settings` reads the theme's files.
 
 mod account;
 mod failure;
 mod html;
 mod identity;
 mod message;
+mod program;
 mod render;
 pub(crate) mod settings;
 mod start_steps;
@@ -29,6 +31,7 @@ pub use self::failure::Failure;
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub(crate) use self::message::NOT_READY;
 use self::message::{Action, Message, Part, Tone};
+pub use self::program::{Program, program_code, program_form};
 pub use self::render::{REQUEST_ID, Reader, render};
 pub use self::theme::Theme;
 pub(crate) use self::workspace_page::ONLY_OWNERS_START;

@@ -162,7 +162,7 @@ impl<D: Authorizer> Relay<D> {
         }
         let (target, grant) = self
             .authorizer
-            .admit(&site, request.headers())
+            .admit(&site, site.within(path(&request)), request.headers())
             .await
             .map_err(|refusal| HandshakeError::Refused(Box::new(refusal)))?;
         let endpoint = target.endpoint.ok_or(HandshakeError::NotRunning)?;
