@@ -1,6 +1,6 @@
-//! Names that the door shares with gateway and operator (constants).
+//! The crate `api` -> the names that the door shares with gateway and operator (pure).
 //!
-//! They are those of the crate `api`, which would bring Kubernetes' types into this small program. A test compares them.
+//! They are copies, because `api` would bring Kubernetes' types into this small program. A test compares them.
 
 /// Header with the assertion.
 pub(crate) const ASSERTION_HEADER: &str = "workspace-assertion";

@@ -16,7 +16,8 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::copy_bidirectional;
+use tokio::io::{self, AsyncWriteExt as _, split};
+use tokio::time::timeout;
 use tokio_util::io::InspectReader;
 
 use crate::activity::Activity;
@@ -32,6 +33,8 @@ const HEAD: usize = 64 * 1024;
 const KEPT: Duration = Duration::from_secs(3);
 /// Unused connections that are kept.
 const MAX_KEPT: usize = 32;
+/// How long an application may go on to send after its client has ended an upgraded connection.
+const REST: Duration = Duration::from_secs(10);
 /// Headers about one connection, which are not handed on (RFC 9110, section 7.6.1).
 const OF_CONNECTION: [HeaderName; 8] = [
     CONNECTION,
@@ -135,19 +138,35 @@ impl Proxy {
     }
 }
 
-/// Copies bytes both ways until both sides have ended, or one is broken.
+/// Copies bytes both ways until one side ends, and what the application still sends to a client that has ended.
 async fn copy(client: OnUpgrade, application: OnUpgrade, websocket: bool, activity: &Activity) {
     let (Ok(client), Ok(application)) = tokio::join!(client, application) else {
         return;
     };
+    let (from_client, mut to_client) = split(TokioIo::new(client));
+    let (mut from_application, mut to_application) = split(TokioIo::new(application));
     let mut frames = ClientFrames::default();
-    let mut client = InspectReader::new(TokioIo::new(client), |bytes| {
+    let mut from_client = InspectReader::new(from_client, |bytes| {
         if !websocket || frames.advance(bytes) {
             activity.application_used();
         }
     });
     // An error is the end of a connection, which is not of interest.
-    let _ = copy_bidirectional(&mut client, &mut TokioIo::new(application)).await;
+    let requests = async {
+        let _ = io::copy(&mut from_client, &mut to_application).await;
+        let _ = to_application.shutdown().await;
+    };
+    let answers = async {
+        let _ = io::copy(&mut from_application, &mut to_client).await;
+        let _ = to_client.shutdown().await;
+    };
+    tokio::pin!(answers);
+    tokio::select! {
+        () = &mut answers => {}
+        () = requests => {
+            let _ = timeout(REST, answers).await;
+        }
+    }
 }
 
 /// The protocol that the sender wants to change to.

@@ -91,6 +91,9 @@ impl Router {
         let Ok(caller) = self.assertions.caller(request.headers(), now) else {
             return not_attested();
         };
+        if request.method() == Method::CONNECT {
+            return empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
         // The operator reads activity and does nothing else.
         let asks = request.method() == Method::GET && self.paths.is_asked(path);
         if caller == Caller::Operator && !asks {
