@@ -1,4 +1,4 @@
-//! Sign-in for programs, and ssh through the gateway -> what a program on somebody's machine can do (IO).
+//! Sign-in for programs, ssh through the gateway -> what programs of a user can do (IO).
 //!
 //! - `machine`: a person's machine: the plugin, signed in without a browser, and the system's ssh.
 //! - `forward`: ports that ssh forwards.

@@ -4,7 +4,8 @@ mod ends;
 mod idle;
 mod login;
 mod refused;
-mod r#use;
+#[path = "use.rs"]
+mod uses;
 
 use api::Workspace;
 use e2e::{

@@ -285,7 +285,9 @@ async fn a_stopped_workspace_says_so(lab: &Lab, ticket: &str) -> anyhow::Result<
     let refused = lab.machine.ssh(&[&lab.host(), "true"])?.output().await?;
     let said = String::from_utf8_lossy(&refused.stderr).to_lowercase();
     ensure!(
-        refused.status.code() == Some(255) && said.contains("stopped") && said.contains("--start"),
+        refused.status.code() == Some(255)
+            && said.contains("stopped")
+            && said.contains("kubectl workspace start lab"),
         "{refused:?}"
     );
     Ok(())
