@@ -22,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long = "activity-path", value_name = "PATH", value_parser = path)]
     pub(crate) activity_paths: Vec<String>,
     /// Port on which the door listens
-    #[arg(long, value_name = "PORT", env = "JUPYTER_PORT", default_value_t = 8888, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", env = "JUPYTER_PORT", default_value_t = 8888, value_parser = port)]
     pub(crate) listen: u16,
     /// Path below which the workspace is served
     #[arg(long, value_name = "PATH", env = BASE_PATH_VARIABLE, default_value = "/", value_parser = base_path)]
@@ -52,6 +52,11 @@ impl Args {
             (None, None) => anyhow::bail!("--socket or --port must be given"),
         }
     }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|port| *port > 0);
+    number.ok_or_else(|| "JUPYTER_PORT or --listen must be a number from 1 to 65535".to_owned())
 }
 
 fn absolute(text: &str) -> Result<PathBuf, String> {
@@ -114,7 +119,10 @@ mod tests {
             ("--port 0 -- x", "--port"),
             ("--port 1 --activity-path api -- x", "must begin with /"),
             ("--port 1 --base-path /a -- x", "must begin and end with /"),
-            ("--port 1 --listen 70000 -- x", "--listen"),
+            (
+                "--port 1 --listen 70000 -- x",
+                "JUPYTER_PORT or --listen must be a number",
+            ),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.contains(named), "{line}: {error}");
