@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// Path below which the workspace is served
     #[arg(long, value_name = "PATH", env = BASE_PATH_VARIABLE, default_value = "/", value_parser = base_path)]
     pub(crate) base_path: String,
+    /// Hand requests on without the base path, for an application that knows no other path than /
+    #[arg(long)]
+    pub(crate) strip_base_path: bool,
     /// Program that answers ssh connections
     #[arg(long, value_name = "PATH", default_value = "/usr/sbin/sshd", value_parser = absolute)]
     pub(crate) sshd: PathBuf,
@@ -102,7 +105,9 @@ mod tests {
         assert_eq!(args.address().unwrap(), Address::Socket("/tmp/a.sock".into()));
         assert_eq!(args.activity_paths, ["/api/status", "/api/kernels"]);
         assert_eq!(args.command, ["jupyter", "--x", "{socket}"]);
-        let args = parse("--port 8080 --listen 9000 -- code-server").unwrap();
+        assert!(!args.strip_base_path);
+        let args = parse("--port 8080 --listen 9000 --strip-base-path -- code-server").unwrap();
+        assert!(args.strip_base_path);
         assert_eq!(
             (args.address().unwrap(), args.listen),
             (Address::Port(8080), 9000)

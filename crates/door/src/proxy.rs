@@ -53,6 +53,8 @@ pub(crate) struct Proxy {
     client: Client<Connector, Body>,
     address: Address,
     activity: Arc<Activity>,
+    /// Beginning of paths that the application does not see, without `/` at its end.
+    stripped: String,
 }
 
 impl Proxy {
@@ -67,7 +69,20 @@ impl Proxy {
             client,
             address,
             activity,
+            stripped: String::new(),
         }
+    }
+
+    /// Hands requests on without `base`, which has `/` at both ends.
+    pub(crate) fn without_base_path(mut self, base: &str) -> Self {
+        base.trim_end_matches('/').clone_into(&mut self.stripped);
+        self
+    }
+
+    /// The path that the application sees.
+    fn inner<'a>(&self, path: &'a str) -> &'a str {
+        let rest = path.strip_prefix(self.stripped.as_str());
+        rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
     }
 
     /// Whether the application accepts connections.
@@ -77,7 +92,7 @@ impl Proxy {
 
     /// Whether the application answers a request for this path, whatever it says.
     pub(crate) async fn answers(&self, path: &str) -> bool {
-        let Ok(uri) = format!("http://localhost{path}").parse::<Uri>() else {
+        let Ok(uri) = format!("http://localhost{}", self.inner(path)).parse::<Uri>() else {
             return false;
         };
         let never = |never: std::convert::Infallible| match never {};
@@ -97,7 +112,7 @@ impl Proxy {
         let Ok(uri) = Uri::builder()
             .scheme("http")
             .authority("localhost")
-            .path_and_query(path)
+            .path_and_query(self.inner(path))
             .build()
         else {
             return problem(

@@ -44,12 +44,16 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         make_room(path)?;
     }
     let activity = Arc::new(Activity::new());
+    let mut proxy = Proxy::new(address.clone(), Arc::clone(&activity));
+    if args.strip_base_path {
+        proxy = proxy.without_base_path(&args.base_path);
+    }
     let image = Image::new(args.sshd.clone(), env::vars_os().collect());
     let router = Router::new(
         Paths::new(&args.base_path, &args.activity_paths),
         assertions,
         Arc::clone(&activity),
-        Proxy::new(address.clone(), Arc::clone(&activity)),
+        proxy,
         Ssh::new(image, activity),
     );
     let application = Application::start(&args.command, &address)?;
