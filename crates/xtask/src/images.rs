@@ -11,6 +11,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
+use crate::args::APPLICATIONS;
 use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -28,17 +29,26 @@ const OF_TESTS: [&str; 2] = ["echo", "database"];
 /// Maximum length of a shown log line, in characters.
 const SHOWN: usize = 100;
 
-/// Builds what has changed and prints the images' names. With `release`: optimised, into this folder, with the kubectl plugin.
+/// Builds what has changed and prints the images' names. With `release`: optimised, into this folder, with the kubectl plugin and
+/// not the applications `without`.
 ///
 /// # Errors
 /// As [`ensure`].
-pub(crate) fn run(release: Option<&Path>, paths: &Paths) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(release: Option<&Path>, without: &[String], paths: &Paths) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
     let references = match release {
         None => ensure(paths, &progress)?,
         Some(folder) => {
             let folder = std::path::absolute(folder)?;
-            let references = build(&OTHERS, "release", &folder, paths, &progress)?;
+            let (left_out, chosen): (Vec<&str>, Vec<&str>) = APPLICATIONS
+                .into_iter()
+                .partition(|name| without.iter().any(|other| other == name));
+            // An earlier call's would be published.
+            for name in left_out {
+                let _ = fs::remove_file(folder.join(format!("{name}.tar")));
+            }
+            let others = [&OTHERS[..], &chosen].concat();
+            let references = build(&others, "release", &folder, paths, &progress)?;
             let plugin = programs("release", paths)?.join(PLUGIN);
             fs::copy(&plugin, folder.join(PLUGIN))
                 .with_context(|| format!("cannot copy {}", plugin.display()))?;
@@ -56,7 +66,7 @@ pub(crate) fn run(release: Option<&Path>, paths: &Paths) -> anyhow::Result<ExitC
 /// # Errors
 /// When a program does not compile or an image cannot be built: names the log.
 pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<BTreeMap<String, String>> {
-    let others = [&OTHERS[..], &OF_TESTS].concat();
+    let others = [&OTHERS[..], &APPLICATIONS, &OF_TESTS].concat();
     build(&others, "dev", &paths.images(), paths, progress)
 }
 
@@ -146,7 +156,7 @@ pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Va
             parts.with_context(|| format!("the image {name} has the name `{reference}`"))?;
         Ok(((*name).to_owned(), json!({"repository": repository, "tag": tag})))
     };
-    let images = SERVERS.iter().chain(&OTHERS).map(image);
+    let images = SERVERS.iter().chain(&OTHERS).chain(&APPLICATIONS).map(image);
     let images = images.collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
     Ok(json!({"image": {"registry": "localhost"}, "images": images}))
 }
@@ -186,7 +196,8 @@ mod tests {
     #[test]
     fn registry_repository_and_tag_add_up_to_the_references() {
         let reference = |name: &&str| ((*name).to_owned(), format!("localhost/team/{name}:dev-1"));
-        let mut references: BTreeMap<_, _> = SERVERS.iter().chain(&OTHERS).map(reference).collect();
+        let names = SERVERS.iter().chain(&OTHERS).chain(&APPLICATIONS);
+        let mut references: BTreeMap<_, _> = names.map(reference).collect();
         let values = values(&references).unwrap();
         assert_eq!(values["image"]["registry"], "localhost");
         let gateway = json!({"repository": "team/gateway", "tag": "dev-1"});
