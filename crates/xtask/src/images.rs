@@ -11,6 +11,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
+use crate::args::APPLICATIONS;
 use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -23,8 +24,10 @@ const DOOR: &str = "door";
 
 /// Images of our servers, by their names in the chart's values. The crate has the same name.
 const SERVERS: [&str; 4] = ["operator", "webhook", "gateway", "portal"];
-/// Images of applications, which hold the program [`DOOR`].
-const APPLICATIONS: [&str; 1] = ["application"];
+/// The image of JupyterLab, which holds the program [`DOOR`].
+const APPLICATION: &str = "application";
+/// Images upon that one.
+const APPLICATIONS: [&str; 3] = ["code", "scientific", "r"];
 /// Other images of the chart.
 const OTHERS: [&str; 2] = ["proxy", "identity"];
 /// Images of the tests.
@@ -33,17 +36,25 @@ const OF_TESTS: [&str; 2] = ["echo", "database"];
 /// Maximum length of a shown log line, in characters.
 const SHOWN: usize = 100;
 
-/// Builds what has changed and prints the images' names. With `release`: optimised, into this folder, with the kubectl plugin.
+/// Builds what has changed and prints the images' names. With `release`: optimised, into this folder, with the kubectl plugin and
+/// not the applications `without`.
 ///
 /// # Errors
 /// As [`ensure`].
-pub(crate) fn run(release: Option<&Path>, paths: &Paths) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(release: Option<&Path>, without: &[String], paths: &Paths) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
     let references = match release {
         None => ensure(paths, &progress)?,
         Some(folder) => {
             let folder = std::path::absolute(folder)?;
-            let references = build(&OTHERS, "release", &folder, paths, &progress)?;
+            let (left_out, chosen): (Vec<&str>, Vec<&str>) = APPLICATIONS
+                .into_iter()
+                .partition(|name| without.iter().any(|other| other == name));
+            // An earlier call's would be published.
+            for name in left_out {
+                let _ = fs::remove_file(folder.join(format!("{name}.tar")));
+            }
+            let references = build(&OTHERS, &chosen, "release", &folder, paths, &progress)?;
             let plugin = programs("release", paths)?.join(PLUGIN);
             fs::copy(&plugin, folder.join(PLUGIN))
                 .with_context(|| format!("cannot copy {}", plugin.display()))?;
@@ -62,11 +73,12 @@ pub(crate) fn run(release: Option<&Path>, paths: &Paths) -> anyhow::Result<ExitC
 /// When a program does not compile or an image cannot be built: names the log.
 pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<BTreeMap<String, String>> {
     let others = [&OTHERS[..], &OF_TESTS].concat();
-    build(&others, "dev", &paths.images(), paths, progress)
+    build(&others, &APPLICATIONS, "dev", &paths.images(), paths, progress)
 }
 
 fn build(
     others: &[&'static str],
+    applications: &[&'static str],
     profile: &str,
     archives: &Path,
     paths: &Paths,
@@ -94,7 +106,7 @@ fn build(
         let broken = |_| Err(anyhow!("the build of the servers broke off"));
         compiled.join().unwrap_or_else(broken).and(made)
     })?;
-    let compiled = [&SERVERS[..], &APPLICATIONS].concat();
+    let compiled = [&SERVERS[..], &[APPLICATION], applications].concat();
     script(&compiled)?;
     let reference = |name: &&str| {
         let file = archives.join(format!("{name}.ref"));
@@ -161,7 +173,12 @@ pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Va
             parts.with_context(|| format!("the image {name} has the name `{reference}`"))?;
         Ok(((*name).to_owned(), json!({"repository": repository, "tag": tag})))
     };
-    let images = SERVERS.iter().chain(&APPLICATIONS).chain(&OTHERS).map(image);
+    let images = SERVERS
+        .iter()
+        .chain(&[APPLICATION])
+        .chain(&APPLICATIONS)
+        .chain(&OTHERS)
+        .map(image);
     let images = images.collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
     Ok(json!({"image": {"registry": "localhost"}, "images": images}))
 }
@@ -201,12 +218,12 @@ mod tests {
     #[test]
     fn registry_repository_and_tag_add_up_to_the_references() {
         let reference = |name: &&str| ((*name).to_owned(), format!("localhost/team/{name}:dev-1"));
-        let mut references: BTreeMap<_, _> = SERVERS
+        let names = SERVERS
             .iter()
+            .chain(&[APPLICATION])
             .chain(&APPLICATIONS)
-            .chain(&OTHERS)
-            .map(reference)
-            .collect();
+            .chain(&OTHERS);
+        let mut references: BTreeMap<_, _> = names.map(reference).collect();
         let values = values(&references).unwrap();
         assert_eq!(values["image"]["registry"], "localhost");
         let gateway = json!({"repository": "team/gateway", "tag": "dev-1"});

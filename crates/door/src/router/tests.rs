@@ -65,6 +65,10 @@ async fn echo(mut request: Request<Incoming>) -> Result<Response<Body>, std::con
 
 impl Door {
     fn new(open: bool) -> Self {
+        Self::with(open, |proxy| proxy)
+    }
+
+    fn with(open: bool, settings: impl FnOnce(Proxy) -> Proxy) -> Self {
         let (keys, folder) = (Keys::new(), tempfile::tempdir().unwrap());
         let assertions = if open { Assertions::Open } else { keys.assertions() };
         let activity = Arc::new(Activity::new());
@@ -74,7 +78,7 @@ impl Door {
             Arc::clone(&activity),
         );
         let paths = Paths::new(BASE, &["/api/status".to_owned(), "/api/kernels".to_owned()]);
-        let proxy = Proxy::new(Address::Socket(socket), Arc::clone(&activity));
+        let proxy = settings(Proxy::new(Address::Socket(socket), Arc::clone(&activity)));
         let router = Arc::new(Router::new(paths, assertions, activity, proxy, ssh));
         Self { router, keys, folder }
     }
@@ -419,4 +423,19 @@ async fn a_page_in_a_browser_gets_no_shell_and_neither_does_a_plain_request() {
         answer.headers()[SEC_WEBSOCKET_ACCEPT],
         "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
     );
+}
+
+#[tokio::test]
+async fn an_application_that_knows_no_folder_sees_paths_without_the_base_path_alone() {
+    let seen = async |door: &Door, path: &str| {
+        let answer = door.ask("GET", path, Some(&door.user())).await;
+        let seen = answer.headers()["x-seen"].to_str().unwrap().to_owned();
+        seen.split(' ').nth(1).unwrap().to_owned()
+    };
+    let door = Door::with(false, |proxy| proxy.without_base_path(BASE)).with_application();
+    assert_eq!(seen(&door, "/workspaces/a/lab/").await, "/");
+    assert_eq!(seen(&door, "/workspaces/a/lab/x/y?z=1").await, "/x/y?z=1");
+    assert_eq!(seen(&door, "/workspaces/a/labour").await, "/workspaces/a/labour");
+    let control = Door::new(false).with_application();
+    assert_eq!(seen(&control, "/workspaces/a/lab/x").await, "/workspaces/a/lab/x");
 }
