@@ -26,8 +26,6 @@ const DOOR: &str = "door";
 const SERVERS: [&str; 4] = ["operator", "webhook", "gateway", "portal"];
 /// The image of JupyterLab, which holds the program [`DOOR`].
 const APPLICATION: &str = "application";
-/// Images upon that one.
-const APPLICATIONS: [&str; 3] = ["code", "scientific", "r"];
 /// Other images of the chart.
 const OTHERS: [&str; 2] = ["proxy", "identity"];
 /// Images of the tests.
