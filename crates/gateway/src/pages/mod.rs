@@ -18,11 +18,12 @@ mod workspace_page;
 
 use std::borrow::Cow;
 
+use api::workspace::Phase;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap};
 use kit::assertion::IdentityError;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 pub use self::account::{
     Account, Another, SHARED, Shelf, denied_to, on_to_another, signed_in, signed_out, signing_out,
@@ -278,6 +279,26 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
         ..render::generic(status)
     }
     .respond(status)
+}
+
+/// For a websocket of a workspace that does not run.
+pub(crate) fn not_running(target: &Target) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Message {
+        error: NOT_READY.into(),
+        text: vec![format!(
+            "The workspace is not running: its phase is {:?}.",
+            target.phase
+        )],
+        more: phase(target.phase),
+        ..render::generic(status)
+    }
+    .respond(status)
+}
+
+/// The field by which programs tell whether a start would help.
+fn phase(phase: Phase) -> Map<String, Value> {
+    [("phase".to_owned(), json!(phase))].into_iter().collect()
 }
 
 /// The page on `auth.<base>` that asks before it starts a workspace. Its button sends a POST with the field `host` to `/start`,

@@ -31,6 +31,7 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
         tone,
         account: Some(domain.auth_origin()),
         retry: Some(1),
+        more: super::phase(target.phase),
         ..Message::new(NOT_READY, title, text)
     };
     let portal = in_portal(domain, target, audience);

@@ -1,4 +1,4 @@
-//! header Workspace-Ticket -> the workspace that its user may open, or the refusal (IO as in `admit`).
+//! header Workspace-Ticket -> the workspace that its user may open, or the refusal (IO).
 
 use axum::response::Response;
 use http::HeaderMap;

@@ -1,7 +1,7 @@
 //! Programs that act as a user: the page that asks, codes, tokens, tickets for workspaces, and their ends.
 
 use api::manager::Ssh;
-use api::workspace::AccessType;
+use api::workspace::{AccessType, Phase};
 use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -19,7 +19,7 @@ use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, lab, origin, target};
 
-const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters";
+pub(super) const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters";
 const STATE: &str = "a-state-of-22-characters";
 const SSH: &str = "/jupyter-k8s/ssh";
 
@@ -56,7 +56,7 @@ async fn press(browser: &Browser<'_>, from: Option<&str>, body: &str) -> Answer 
 }
 
 /// A code for a program that listens on port 4000.
-async fn code(browser: &Browser<'_>) -> String {
+pub(super) async fn code(browser: &Browser<'_>) -> String {
     let answer = press(browser, Some(AUTH), &fields(Some(4000))).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{answer:?}");
     let query = answer.location().unwrap().strip_prefix("http://127.0.0.1:4000/?");
@@ -73,7 +73,7 @@ async fn ask(fixture: &Fixture, path: &str, token: Option<&str>, body: &Value) -
     fixture.page(Method::POST, &url, lines, body.to_string()).await
 }
 
-async fn redeem(fixture: &Fixture, code: &str, verifier: &str) -> Answer {
+pub(super) async fn redeem(fixture: &Fixture, code: &str, verifier: &str) -> Answer {
     ask(
         fixture,
         "token",
@@ -90,12 +90,12 @@ async fn admitted(browser: &Browser<'_>) -> String {
     answer.json()["token"].as_str().unwrap().to_owned()
 }
 
-async fn ask_ticket(fixture: &Fixture, token: &str, host: &str) -> Answer {
+pub(super) async fn ask_ticket(fixture: &Fixture, token: &str, host: &str) -> Answer {
     ask(fixture, "ticket", Some(token), &json!({"host": host})).await
 }
 
 /// A program's ticket for this workspace.
-async fn ticket(fixture: &Fixture, token: &str, host: &str) -> String {
+pub(super) async fn ticket(fixture: &Fixture, token: &str, host: &str) -> String {
     let answer = ask_ticket(fixture, token, &format!("{host}:8443")).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     answer.json()["ticket"].as_str().unwrap().to_owned()
@@ -164,7 +164,7 @@ async fn a_link_asks_and_only_the_button_of_our_page_gives_a_code() {
         Some(origin(LAB).as_str()),
     ] {
         let answer = press(&alice, from, &form).await;
-        assert_eq!(error_or_page(&answer), StatusCode::FORBIDDEN, "{from:?}");
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{from:?}");
         assert_eq!(answer.location(), None);
     }
     // A page that embeds ours, or fetches it.
@@ -190,10 +190,6 @@ async fn a_link_asks_and_only_the_button_of_our_page_gives_a_code() {
         fixture.records("program_admitted", 1).await.len() == 1,
         "the pages alone admit nothing"
     );
-}
-
-fn error_or_page(answer: &Answer) -> StatusCode {
-    answer.status
 }
 
 #[tokio::test]
@@ -625,6 +621,41 @@ async fn a_manager_without_ssh_refuses_it_to_all_and_closes_what_is_open() {
     assert!(!String::from_utf8_lossy(&refusal).contains("ssh"), "{refusal:?}");
     fixture.serve(domain(), policy(Ssh::Enabled), targets);
     assert!(fixture.handshake_at(LAB, SSH, &with(&header)).await.is_ok());
+}
+
+#[tokio::test]
+async fn the_relay_asks_with_the_path_and_says_in_which_state_a_workspace_is() {
+    let fixture = Fixture::new().await;
+    fixture.watch().await;
+    let alice = fixture.signed_in("alice", LAB).await;
+    let token = admitted(&alice).await;
+    let stopped = || Target {
+        phase: Phase::Stopped,
+        ..target(LAB, "alice", AccessType::OwnerOnly)
+    };
+    fixture.publish(vec![stopped()]);
+    let header = ticket(&fixture, &token, LAB).await;
+    let handshake = || {
+        let request = http::Request::get(SSH)
+            .header("host", format!("{LAB}:8443"))
+            .header("connection", "upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-version", "13")
+            .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("workspace-ticket", &header)
+            .body(Body::empty());
+        fixture.ask_verify(request.unwrap())
+    };
+    for answer in [handshake().await, get(&fixture, LAB, with(&header)).await] {
+        assert_eq!(error(&answer), is(503, "WorkspaceNotReady"));
+        assert_eq!(answer.json()["phase"], "Stopped");
+    }
+    let policy = Policy {
+        ssh: Ssh::Disabled,
+        ..Policy::default()
+    };
+    fixture.serve(Domain::new("ws.example", 8443), policy, [stopped()]);
+    assert_eq!(error(&handshake().await), is(403, "SSHDisabled"));
 }
 
 #[tokio::test]

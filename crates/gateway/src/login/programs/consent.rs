@@ -1,4 +1,4 @@
-//! user at `/programs` -> the page that asks, and by its button a code for the program (IO for unknown sessions).
+//! user at `/programs` -> the page that asks, and by its button a code for the program (IO).
 
 use axum::body::Bytes;
 use axum::extract::State;

@@ -1,4 +1,4 @@
-//! program of a user's computer -> token of the user's login session, tickets for workspaces (IO for unknown sessions).
+//! program of a user's computer -> token of a login session, tickets for workspaces (IO).
 //!
 //! In the order of use:
 //!

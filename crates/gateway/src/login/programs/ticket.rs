@@ -1,4 +1,4 @@
-//! token of a program and a workspace's host -> ticket for that workspace (IO for unknown sessions and rights).
+//! token of a program, host of a workspace -> ticket for that workspace (IO for unknown rights).
 
 use axum::body::Bytes;
 use axum::extract::State;
