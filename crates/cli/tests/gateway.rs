@@ -41,6 +41,8 @@ struct State {
     signed_out: bool,
     stopped: bool,
     tickets: usize,
+    /// What first came by ssh.
+    first: Vec<u8>,
     /// How far its clock is behind.
     behind: SignedDuration,
 }
@@ -143,6 +145,11 @@ impl Gateway {
         self.state.lock().unwrap().behind = behind;
     }
 
+    /// The first bytes of the last connection by ssh.
+    pub(crate) fn first_bytes(&self) -> Vec<u8> {
+        self.state.lock().unwrap().first.clone()
+    }
+
     pub(crate) fn tickets(&self) -> usize {
         self.state.lock().unwrap().tickets
     }
@@ -208,7 +215,7 @@ fn problem(status: u16, error: &str, message: &str) -> Response<Full<Bytes>> {
     )
 }
 
-async fn answer(state: &Mutex<State>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
     let header = |name: &str| {
         let value = request.headers().get(name);
         value
@@ -244,11 +251,19 @@ async fn answer(state: &Mutex<State>, mut request: Request<Incoming>) -> Respons
     if path.ends_with("/jupyter-k8s/ssh") || path.ends_with("/socket") {
         assert_eq!(header("upgrade"), "websocket");
         let upgrade = hyper::upgrade::on(&mut request);
+        let state = state.clone();
+        state.lock().unwrap().first.clear();
         tokio::spawn(async move {
             let socket = TokioIo::new(upgrade.await.unwrap());
             let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
             while let Some(Ok(message)) = socket.next().await {
-                if let Message::Binary(_) = message {
+                if let Message::Binary(bytes) = &message {
+                    remember(&state, bytes);
+                    // No server of ssh is here. The words of tests come back.
+                    if bytes.starts_with(b"SSH-") {
+                        socket.close(None).await.unwrap();
+                        return;
+                    }
                     socket.send(message).await.unwrap();
                 }
             }
@@ -279,6 +294,13 @@ async fn answer(state: &Mutex<State>, mut request: Request<Incoming>) -> Respons
             let body = String::from_utf8(body.to_vec()).unwrap();
             reply(200, &json!({"target": target, "headers": headers, "body": body}))
         }
+    }
+}
+
+fn remember(state: &Mutex<State>, bytes: &[u8]) {
+    let first = &mut state.lock().unwrap().first;
+    if first.is_empty() {
+        first.extend_from_slice(bytes);
     }
 }
 

@@ -7,11 +7,12 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
 use k8s_openapi::jiff::SignedDuration;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, TOKEN};
 use crate::process::out;
 use crate::programs::{Running, err, fails, get, parameter, ran, shown_rest, url_shown};
+use crate::socket::{Answer, serve};
 
 #[test]
 fn a_browser_brings_the_code_of_this_very_sign_in_and_only_the_user_can_read_the_token() {
@@ -67,6 +68,14 @@ fn a_browser_brings_the_code_of_this_very_sign_in_and_only_the_user_can_read_the
     assert!(
         TcpStream::connect(("127.0.0.1", port)).is_err(),
         "nothing listens any more"
+    );
+    let me = json!({"status": {"userInfo": {"username": "oidc:alice"}}});
+    let server = serve(move |_| Answer::Object(me.clone()));
+    let output = ran(&gateway, &["whoami", "--server", &server], "");
+    let expected = format!("Gateway ws.localhost:{}: alice, until 2999", gateway.port);
+    assert!(
+        out(&output).contains("oidc:alice") && out(&output).contains(&expected),
+        "{output:?}"
     );
     // The authority is kept with the sign-in.
     let output = ran(

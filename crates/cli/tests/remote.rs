@@ -234,6 +234,24 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
             "{understood}"
         );
     }
+    // The system's ssh runs this program by that command, which brings its first bytes to the workspace.
+    let path = std::env::var("PATH").unwrap();
+    let output = gateway.plugin().args(["ssh-config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let own = gateway.plugin();
+    let variables = own.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let output = Command::new("ssh")
+        .envs(variables)
+        .env("PATH", path)
+        .arg("-F")
+        .arg(gateway.home().join(".ssh/kubectl-workspace.conf"))
+        .args(["lab-abc.ws.localhost", "true"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(255), "{output:?}");
+    let first = gateway.first_bytes();
+    assert!(first.starts_with(b"SSH-2.0-OpenSSH"), "{output:?} {first:?}");
     // A host that would end the quotes is no workspace, and neither are other hosts.
     for host in ["a';touch x;'.workspace", "example.org", "workspace"] {
         assert!(!understood(&gateway, host).contains("proxycommand"), "{host}");

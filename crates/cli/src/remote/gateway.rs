@@ -74,7 +74,8 @@ impl Gateway<'_> {
     /// Whether a gateway of this product answers here.
     pub(crate) async fn check(&self) -> anyhow::Result<()> {
         let answer = self.post("/programs/ticket", None, &json!({"host": ""})).await?;
-        if answer.status == StatusCode::UNAUTHORIZED && answer.body["error"].is_string() {
+        let is_asked = answer.status.is_client_error() && answer.status != StatusCode::NOT_FOUND;
+        if is_asked && answer.body["error"].is_string() {
             return Ok(());
         }
         Err(anyhow!(
