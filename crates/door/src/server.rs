@@ -9,8 +9,9 @@ use anyhow::Context as _;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::permit::ConnectionPermit;
@@ -22,6 +23,9 @@ const CONNECTIONS: usize = 1024;
 const HEAD: usize = 64 * 1024;
 /// How long a client may take for the head of a request, and how long a connection may be unused. Proxies keep theirs for 90 seconds.
 const IDLE: Duration = Duration::from_mins(2);
+/// Silence after which the other side is probed, and the pause between the probes. A node that fails sends no end of its connections, and a
+/// shell that waits for input writes nothing by which that would show.
+const PROBE: Duration = Duration::from_secs(30);
 
 /// Listens on a port of all addresses.
 ///
@@ -50,13 +54,23 @@ pub(crate) async fn serve(listener: TcpListener, router: Arc<Router>) {
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let _ = stream.set_nodelay(true);
+                let _ = prepare(&stream);
                 tokio::spawn(connection(stream, Arc::clone(&router), permit));
             }
             // No file descriptors are left, or the client is gone already.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
+}
+
+/// Sends small packets at once, and notices within two minutes that the other side is gone.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(PROBE)
+        .with_interval(PROBE)
+        .with_retries(2);
+    SockRef::from(stream).set_tcp_keepalive(&probes)
 }
 
 /// Answers the requests of one connection.
@@ -78,4 +92,22 @@ where
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()
         .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_side_that_is_gone_is_probed() {
+        let listener = bind(0).await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let _client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(!socket.keepalive().unwrap());
+        prepare(&stream).unwrap();
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE);
+    }
 }

@@ -82,14 +82,11 @@ impl Ssh {
         };
         let mut command = match (self.prepare)().await {
             Ok(command) => command,
-            Err(why) => return problem(why.status(), why.reason(), &why.to_string()),
+            Err(why) => return refusal(&why),
         };
         let (process, stream) = match session::start(&mut command) {
             Ok(started) => started,
-            Err(error) => {
-                let why = Unavailable::Start(error);
-                return problem(why.status(), why.reason(), &why.to_string());
-            }
+            Err(error) => return refusal(&Unavailable::Start(error)),
         };
         let connection = request.extensions_mut().remove::<ConnectionPermit>();
         let upgrade = hyper::upgrade::on(&mut request);
@@ -107,6 +104,12 @@ impl Ssh {
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
         answer
     }
+}
+
+/// Says why there is no ssh. The gateway passes on no content of pods, so the container's log says it, too.
+fn refusal(why: &Unavailable) -> Response<Body> {
+    eprintln!("door: {why}");
+    problem(why.status(), why.reason(), &why.to_string())
 }
 
 /// The value that accepts a websocket handshake, or a refusal.

@@ -5,6 +5,7 @@ use super::*;
 
 use bytes::Bytes;
 use futures::{SinkExt as _, StreamExt as _};
+use rustix::process::{Pid, test_kill_process};
 use tokio::io::DuplexStream;
 use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
@@ -48,10 +49,13 @@ async fn the_process_ends_with_the_socket() {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_does_not_end_is_killed() {
-    let (mut socket, task) = connect("echo ready; exec sleep 1000").await;
-    socket.next().await.unwrap().unwrap();
+    let (mut socket, task) = connect("echo $$; exec sleep 1000").await;
+    let said = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    let pid = Pid::from_raw(said.trim().parse().unwrap()).unwrap();
+    test_kill_process(pid).unwrap();
     drop(socket);
     task.await.unwrap();
+    test_kill_process(pid).unwrap_err();
 }
 
 #[tokio::test]
