@@ -73,7 +73,9 @@ impl Form {
             let site = if own { "same-origin" } else { "same-site" };
             request = request
                 .header(header::ORIGIN, origin)
-                .header("Sec-Fetch-Site", site);
+                .header("Sec-Fetch-Site", site)
+                .header("Sec-Fetch-Mode", "navigate")
+                .header("Sec-Fetch-Dest", "document");
         }
         Ok(request.send().await?)
     }

@@ -29,18 +29,21 @@ ones = dask.array.ones((10, 10)).sum().compute()
 async fn each_image_runs_what_its_name_promises() -> anyhow::Result<()> {
     let scratch = Scratch::new("images", &["alice"]).await?;
     // The namespace enforces Pod Security `restricted`.
-    let assigned = json!({"runAsUser": ASSIGNED, "runAsGroup": 0, "fsGroup": ASSIGNED});
+    // The templates leave users of pods to the installation, so those of others have none.
+    let assigned = |image: &str| {
+        json!({
+            "templateRef": null,
+            "image": image,
+            "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}, "limits": {"cpu": "1", "memory": "2Gi"}},
+            "podSecurityContext": {"runAsUser": ASSIGNED, "runAsGroup": 0, "fsGroup": ASSIGNED},
+        })
+    };
     let (science, r) = ("jupyterlab-scientific", "jupyterlab-r");
     let all = [
         ("science", science, json!({}), 1000),
-        (
-            "other",
-            science,
-            json!({"podSecurityContext": assigned}),
-            ASSIGNED,
-        ),
+        ("other", science, assigned("scientific"), ASSIGNED),
         ("r", r, json!({}), 1000),
-        ("other-r", r, json!({"podSecurityContext": assigned}), ASSIGNED),
+        ("other-r", r, assigned("r"), ASSIGNED),
     ];
     // One after the other: together they need more memory than a small node has.
     for (name, template, rest, user) in &all {

@@ -135,9 +135,9 @@ pub(crate) struct WorkspaceAddress {
 }
 
 impl WorkspaceAddress {
-    /// Host and folder, as the gateway names a workspace.
+    /// Host, port if it is not 443, and folder: what the gateway takes for a workspace.
     pub(crate) fn site(&self) -> String {
-        format!("{}{}", self.place.host, self.path)
+        format!("{}{}", self.place, self.path)
     }
 }
 
