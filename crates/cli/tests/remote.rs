@@ -77,6 +77,17 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
     }
     // The control: this one is allowed.
     assert_eq!(out(&ran(&gateway, &["ssh", "--stdio", &lab], "hello")), "hello");
+    for (status, expected) in [
+        (404, "the workspace has no ssh (its answer is 404"),
+        (401, "the workspace has no ssh (its answer is 401"),
+        (429, "as many ssh connections as it may have"),
+        (502, "the workspace cannot start ssh: its log says why"),
+    ] {
+        gateway.decline_ssh(Some(status));
+        let error = fails(&gateway, &["ssh", "--stdio", &lab]);
+        assert!(error.contains(expected), "{status}: {error}");
+    }
+    gateway.decline_ssh(None);
     gateway.stop_workspace();
     let error = fails(&gateway, &["ssh", "--stdio", &lab]);
     assert!(
