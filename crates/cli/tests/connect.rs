@@ -47,6 +47,7 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
         (in_address.as_str(), vec![("Host", "evil.example")], 403),
         (in_address.as_str(), vec![("Origin", "https://evil.example")], 403),
         (in_address.as_str(), vec![("Origin", "null")], 403),
+        (in_address.as_str(), vec![("Service-Worker", "script")], 403),
         (in_address.as_str(), vec![("Origin", own.as_str())], 200),
         (in_address.as_str(), vec![], 200),
         ("/lab", vec![("Authorization", bearer.as_str())], 200),
@@ -84,6 +85,16 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
     assert_eq!(status, 200);
     let seen: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(seen["headers"]["cookie"], "a=b");
+    // A cookie of 127.0.0.1 comes with what pages of its other ports send.
+    for (site, expected) in [
+        ("none", 200),
+        ("same-origin", 200),
+        ("same-site", 403),
+        ("cross-site", 403),
+    ] {
+        let (status, _, body) = get(port, "/lab", &[("Cookie", &cookie), ("Sec-Fetch-Site", site)]);
+        assert_eq!(status, expected, "{site}: {body}");
+    }
     // Redirects stay here, or are none.
     let (status, head, _) = get(port, "/near", &[("Authorization", &bearer)]);
     assert!(status == 302 && head.contains("location: /lab\r\n"), "{head}");

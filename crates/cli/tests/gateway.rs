@@ -40,6 +40,8 @@ struct State {
     challenge: String,
     signed_out: bool,
     stopped: bool,
+    /// Status with which the workspace declines ssh.
+    declines: Option<u16>,
     tickets: usize,
     /// What first came by ssh.
     first: Vec<u8>,
@@ -139,6 +141,11 @@ impl Gateway {
 
     pub(crate) fn stop_workspace(&self) {
         self.state.lock().unwrap().stopped = true;
+    }
+
+    /// The workspace declines ssh with this status, as the gateway passes it on.
+    pub(crate) fn decline_ssh(&self, status: Option<u16>) {
+        self.state.lock().unwrap().declines = status;
     }
 
     pub(crate) fn set_clock_behind(&self, behind: SignedDuration) {
@@ -248,6 +255,11 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
         return problem(503, "WorkspaceNotReady", "The workspace is stopped.");
     }
     let key = header("sec-websocket-key");
+    let declines = state.lock().unwrap().declines;
+    if let Some(status) = declines {
+        let message = "the workspace's server declined the websocket";
+        return problem(status, "Declined", message);
+    }
     if path.ends_with("/jupyter-k8s/ssh") || path.ends_with("/socket") {
         assert_eq!(header("upgrade"), "websocket");
         let upgrade = hyper::upgrade::on(&mut request);

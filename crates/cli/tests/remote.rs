@@ -77,6 +77,17 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
     }
     // The control: this one is allowed.
     assert_eq!(out(&ran(&gateway, &["ssh", "--stdio", &lab], "hello")), "hello");
+    for (status, expected) in [
+        (404, "the workspace has no ssh (its answer is 404"),
+        (401, "the workspace has no ssh (its answer is 401"),
+        (429, "as many ssh connections as it may have"),
+        (502, "the workspace cannot start ssh: its log says why"),
+    ] {
+        gateway.decline_ssh(Some(status));
+        let error = fails(&gateway, &["ssh", "--stdio", &lab]);
+        assert!(error.contains(expected), "{status}: {error}");
+    }
+    gateway.decline_ssh(None);
     gateway.stop_workspace();
     let error = fails(&gateway, &["ssh", "--stdio", &lab]);
     assert!(
@@ -205,6 +216,20 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         let after = fs::read_to_string(&config).unwrap();
         assert_eq!(after, format!("Include ~/.ssh/kubectl-workspace.conf\n{before}"));
     }
+    let own = folder.join("kubectl-workspace.conf");
+    let written = fs::read(&own).unwrap();
+    // ssh runs the command in the folder where it was called.
+    let output = ran(&gateway, &["ssh-config", "--kubeconfig", "some/file"], "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let absolute = std::env::current_dir().unwrap().join("some/file");
+    let text = fs::read_to_string(&own).unwrap();
+    assert!(
+        text.contains(&format!("'--kubeconfig={}'", absolute.display())),
+        "{text}"
+    );
+    let error = fails(&gateway, &["ssh-config", "--context", "a\nHost *"]);
+    assert!(error.contains("without control characters"), "{error}");
+    fs::write(&own, written).unwrap();
     let mode = fs::metadata(folder.join("kubectl-workspace.conf"))
         .unwrap()
         .permissions()

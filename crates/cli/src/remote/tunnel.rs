@@ -92,17 +92,22 @@ async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: 
     let body = json_of(body).await;
     let message = said(head.status, &body);
     match (head.status, body["error"].as_str()) {
-        (StatusCode::UNAUTHORIZED, Some(_)) => anyhow!("{}", ended(&signed_in.auth)),
-        (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => {
-            let state = body["state"].as_str().or_else(|| body["reason"].as_str());
-            let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
-            anyhow!("{message}{state}: {start}")
+        (StatusCode::UNAUTHORIZED, Some(error)) if error != "Declined" => {
+            anyhow!("{}", ended(&signed_in.auth))
         }
-        (_, Some(_)) => anyhow!("{message}"),
-        _ => anyhow!(
+        (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => anyhow!("{message}: {start}"),
+        // The gateway passes on the status alone of what the workspace says, and one status for all its errors.
+        (StatusCode::TOO_MANY_REQUESTS, Some("Declined")) => {
+            anyhow!("the workspace has as many ssh connections as it may have: close one")
+        }
+        (StatusCode::BAD_GATEWAY, Some("Declined")) => anyhow!(
+            "the workspace cannot start ssh: its log says why, which its owner reads with kubectl workspace logs"
+        ),
+        (_, Some("Declined") | None) => anyhow!(
             "the workspace has no ssh (its answer is {}): its image must have the door and openssh-server, see docs/remote.md",
             head.status
         ),
+        (_, Some(_)) => anyhow!("{message}"),
     }
 }
 

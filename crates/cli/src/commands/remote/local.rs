@@ -25,6 +25,10 @@ use crate::remote::tunnel::{TICKET, header};
 
 /// Name of the parameter that Jupyter's clients send.
 const TOKEN: &str = "token";
+/// By which a browser says whose page sent a request. Pages cannot write it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// By which a browser asks for the script of a service worker.
+const WORKER: HeaderName = HeaderName::from_static("service-worker");
 /// Headers that are about one connection.
 const OF_CONNECTION: [HeaderName; 7] = [
     CONNECTION,
@@ -142,6 +146,10 @@ impl Local {
         if headers.contains_key(ORIGIN) && !text(ORIGIN).is_some_and(is_own) {
             return refuse("Pages of other addresses must not use this port.");
         }
+        if headers.contains_key(WORKER) {
+            // It would go on to answer for whatever listens on this port next.
+            return refuse("Service workers are refused: they outlive kubectl workspace connect.");
+        }
         let path = uri.path();
         let within = path.strip_prefix(self.to.path.as_str());
         if !within.is_some_and(|rest| rest.starts_with('/')) {
@@ -165,7 +173,11 @@ impl Local {
         let own = self.cookie();
         let is_ours = |(name, value): (&str, &str)| name == own && is_token(value);
         if cookies(headers).any(|pair| pair.split_once('=').is_some_and(is_ours)) {
-            return Ok(Shown::InHeader);
+            // Browsers add it to what pages of other ports of this computer send, too: for cookies all ports are one site.
+            return match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
+                None | Some(b"same-origin" | b"none") => Ok(Shown::InHeader),
+                Some(_) => refuse("Pages of other addresses must not use this port."),
+            };
         }
         refuse("This port asks for the token in the URL that kubectl workspace connect printed.")
     }

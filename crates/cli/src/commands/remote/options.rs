@@ -23,16 +23,18 @@ pub(super) fn options(
         ));
     }
     let mut command = quoted(program);
-    for (flag, value) in [
+    let context = flags.context.as_ref().map(Path::new);
+    for (flag, what, value) in [
         (
             "--kubeconfig",
-            flags.kubeconfig.as_ref().map(|path| path.display().to_string()),
+            "path of the kubeconfig",
+            flags.kubeconfig.as_deref(),
         ),
-        ("--context", flags.context.clone()),
+        ("--context", "name of the context", context),
     ] {
         if let Some(value) = value {
             command.push(' ');
-            command.push_str(&quoted(&format!("{flag}={value}")));
+            command.push_str(&quoted(&format!("{flag}={}", text(what, value)?)));
         }
     }
     // One word in quotes: a host that begins with a hyphen is no flag, and one with blanks or `$` is no command.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::{env, iter};
 
@@ -88,9 +88,15 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
         .map(|sign_in| Ok(sign_in.auth()?.base().host))
         .collect::<Result<Vec<_>, _>>();
     let program = own_path().map_err(Failure::Other)?;
+    // ssh runs this program in any folder.
+    let kubeconfig = flags.kubeconfig.as_ref().map(path::absolute).transpose();
+    let flags = Connection {
+        kubeconfig: kubeconfig.map_err(anyhow::Error::from).map_err(Failure::Other)?,
+        ..flags.clone()
+    };
     let text = text(
         &program,
-        flags,
+        &flags,
         &args.user,
         &state.known_hosts(),
         &bases.map_err(Failure::Other)?,
