@@ -1,6 +1,7 @@
 """The assertion that the door has verified -> the user that Jupyter knows (pure).
 
-The door answers all others with 401, and nobody but the pod's user can open the socket behind it. So nothing is verified here again.
+The door answers all others with 401, and nobody but the pod's user can open the socket behind it. So nothing is verified here again, and
+a server that listens on a port in place of that socket knows nobody.
 """
 
 import base64
@@ -97,6 +98,9 @@ class AssertedIdentityProvider(IdentityProvider):
         known = getattr(handler, "_jupyter_current_user", None)
         if known:
             return known
+        if not handler.serverapp.sock:
+            self.log.error("Jupyter must listen on a socket behind the door: on a port, an assertion proves nothing")
+            raise HTTPError(401)
         caller = attested(handler.request)
         if caller is None:
             raise HTTPError(401)

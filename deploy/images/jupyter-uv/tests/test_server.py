@@ -79,6 +79,13 @@ class Server(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(session, {"user": "alice.smith", "end": 1})
         self.assertEqual((await self.ask("/jupyter-k8s/signed-in", [token])).code, 200)
 
+    async def test_a_server_on_a_port_without_the_door_knows_nobody(self):
+        token = assertion()
+        self.assertEqual((await self.ask("/api/me", [token])).code, 200)
+        self.app.sock = ""
+        self.app.log.setLevel("CRITICAL")
+        self.assertEqual((await self.ask("/api/me", [token])).code, 401)
+
     async def test_a_change_still_needs_jupyters_own_proof_against_forgery(self):
         token = assertion()
         answer = await self.ask("/api/contents", [token], method="POST", body="{}")
