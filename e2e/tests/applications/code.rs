@@ -168,6 +168,7 @@ async fn edits(code: &Code, browser: &Browser) -> anyhow::Result<()> {
     browser.click(TEXT).await?;
     browser.chord(Key::Control, Key::End).await?;
     browser.type_text(EDITED).await?;
+    browser.sees(TEXT, EDITED).await?;
     code.has(PROGRAM, EDITED, async || browser.shortcut('s').await)
         .await
 }
