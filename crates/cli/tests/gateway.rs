@@ -36,6 +36,8 @@ const TICKET: &str = "ticket-of-lab";
 
 #[derive(Default)]
 struct State {
+    /// Where it listens.
+    port: u16,
     /// Of the sign-in that waits.
     challenge: String,
     signed_out: bool,
@@ -65,6 +67,7 @@ impl Gateway {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
+        state.lock().unwrap().port = port;
         let shared = state.clone();
         thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -338,11 +341,14 @@ fn of_gateway(state: &mut State, path: &str, token: &str, body: &Value) -> Respo
         }
         "/programs/ticket" => {
             let sites = [
-                "lab-abc.ws.localhost",
-                "lab-abc.ws.example",
-                "ws.localhost/workspaces/team/lab",
+                ("lab-abc.ws.localhost", ""),
+                ("lab-abc.ws.example", ""),
+                ("ws.localhost", "/workspaces/team/lab"),
             ];
-            if !sites.iter().any(|site| body["host"] == *site) {
+            // The gateway finds a workspace by host and port.
+            let port = state.port;
+            let named = |(host, folder): &(&str, &str)| format!("{host}:{port}{folder}");
+            if !sites.iter().any(|site| body["host"] == named(site)) {
                 return problem(
                     403,
                     "NoAccess",

@@ -200,6 +200,23 @@ fn understood(gateway: &Gateway, host: &str) -> String {
 }
 
 #[test]
+fn ssh_config_holds_no_relative_file_and_no_second_line() {
+    let gateway = Gateway::start("config-words");
+    gateway.signed_in();
+    // ssh runs the command in the folder where it was called.
+    let output = ran(&gateway, &["ssh-config", "--kubeconfig", "some/file"], "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let absolute = std::env::current_dir().unwrap().join("some/file");
+    let text = fs::read_to_string(gateway.home().join(".ssh/kubectl-workspace.conf")).unwrap();
+    assert!(
+        text.contains(&format!("'--kubeconfig={}'", absolute.display())),
+        "{text}"
+    );
+    let error = fails(&gateway, &["ssh-config", "--context", "a\nHost *"]);
+    assert!(error.contains("without control characters"), "{error}");
+}
+
+#[test]
 fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
     let gateway = Gateway::start("config");
     gateway.signed_in();
@@ -216,20 +233,6 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         let after = fs::read_to_string(&config).unwrap();
         assert_eq!(after, format!("Include ~/.ssh/kubectl-workspace.conf\n{before}"));
     }
-    let own = folder.join("kubectl-workspace.conf");
-    let written = fs::read(&own).unwrap();
-    // ssh runs the command in the folder where it was called.
-    let output = ran(&gateway, &["ssh-config", "--kubeconfig", "some/file"], "");
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let absolute = std::env::current_dir().unwrap().join("some/file");
-    let text = fs::read_to_string(&own).unwrap();
-    assert!(
-        text.contains(&format!("'--kubeconfig={}'", absolute.display())),
-        "{text}"
-    );
-    let error = fails(&gateway, &["ssh-config", "--context", "a\nHost *"]);
-    assert!(error.contains("without control characters"), "{error}");
-    fs::write(&own, written).unwrap();
     let mode = fs::metadata(folder.join("kubectl-workspace.conf"))
         .unwrap()
         .permissions()

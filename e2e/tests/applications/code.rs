@@ -31,12 +31,16 @@ const EDITED: &str = "#edited";
 const MADE: &str = "/home/jovyan/made";
 /// The text in the editor.
 const TEXT: &str = ".monaco-editor .view-lines";
+/// The terminal.
+const TERMINAL: &str = ".terminal .xterm-screen";
+/// The text of an element.
+const READ: &str = "return document.querySelector(arguments[0])?.textContent;";
 /// What a user does with the debugger.
 const DEBUG: &str = include_str!("debug.py");
 /// Says yes to the question whether the folder is trusted, if it is asked; whether the page has the element.
 const LOOK: &str = "
     const buttons = [...document.querySelectorAll('.monaco-dialog-box .monaco-button')];
-    buttons.find(button => /^yes|trust/i.test(button.textContent.trim()))?.click();
+    buttons.find(button => /^yes/i.test(button.textContent.trim()))?.click();
     return buttons.length === 0 && document.querySelector(arguments[0]) !== null;
 ";
 /// Hosts that the page and its frames asked for anything.
@@ -135,8 +139,8 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
     shown(&browser, ".monaco-workbench .activitybar").await?;
     browser.page.goto(&with_file(&running)?).await?;
     shown(&browser, TEXT).await?;
-    edits(&code, &browser).await?;
     works_in_a_terminal(&code, &browser).await?;
+    edits(&code, &browser).await?;
     let hosts = browser.run(HOSTS, Vec::new()).await?;
     let own = Url::parse(&workspace::url(&running)?)?;
     let own = own.origin().ascii_serialization().replacen("https://", "", 1);
@@ -163,24 +167,38 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
     code.scratch.finish().await
 }
 
-/// Types a comment at the end of the file, and saves it.
+/// Types a comment at the end of the file, which saves itself. A page that still loads takes the focus away, so it types until that is there.
 async fn edits(code: &Code, browser: &Browser) -> anyhow::Result<()> {
-    browser.click(TEXT).await?;
-    browser.chord(Key::Control, Key::End).await?;
-    browser.type_text(EDITED).await?;
-    browser.sees(TEXT, EDITED).await?;
-    code.has(PROGRAM, EDITED, async || browser.shortcut('s').await)
-        .await
+    wait::until_checked_each_second("the editor to take a comment", wait::USUAL, || async {
+        let typed = async {
+            browser.click(TEXT).await?;
+            browser.chord(Key::Control, Key::End).await?;
+            browser.type_text(EDITED).await?;
+            browser.run(READ, vec![TEXT.into()]).await
+        };
+        match typed.await {
+            Ok(Value::String(text)) if text.contains(EDITED) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let saved = code.has(PROGRAM, EDITED, async || Ok(())).await;
+    if saved.is_err() {
+        browser.screenshot("code-not-saved").await?;
+    }
+    saved
 }
 
 /// Opens a terminal by its shortcut, and makes a file there.
 async fn works_in_a_terminal(code: &Code, browser: &Browser) -> anyhow::Result<()> {
     browser.shortcut('`').await?;
-    shown(browser, ".terminal .xterm-screen").await?;
-    browser.click(".terminal .xterm-screen").await?;
-    browser.type_text(&format!("echo made > {MADE}")).await?;
-    browser.press([Key::Enter]).await?;
-    code.has(MADE, "made", async || Ok(())).await
+    shown(browser, TERMINAL).await?;
+    code.has(MADE, "made", async || {
+        browser.click(TERMINAL).await?;
+        browser.type_text(&format!("echo made > {MADE}")).await?;
+        browser.press([Key::Enter]).await
+    })
+    .await
 }
 
 /// The pod at its own address answers nobody whom the gateway does not attest.
