@@ -1,6 +1,5 @@
 //! The chart's applications beside JupyterLab: what each image promises.
 
-mod code;
 mod kernels;
 
 use api::{Workspace, names::CREATED_BY};
