@@ -27,13 +27,13 @@ sftp -q -F "$CONFIG" -b batch HOST >&2
 cmp file downloaded
 mkdir tree
 echo one > tree/one
-rsync -a -e "$SSH" tree/ HOST:tree/
+rsync -aO -e "$SSH" tree/ HOST:tree/
 echo two > tree/two
-rsync -a --out-format=%n -e "$SSH" tree/ HOST:tree/
+rsync -aO --out-format=%n -e "$SSH" tree/ HOST:tree/
 $SSH HOST cat tree/one tree/two
 "#;
-/// What rsync sent the second time, and the files.
-const COPIED: &str = "./\ntwo\none\ntwo\n";
+/// What rsync sent the second time, and the files. Times of folders are left out: within a second they may be equal.
+const COPIED: &str = "two\none\ntwo\n";
 
 /// A repository that is made there, and gets a commit.
 const PUSH: &str = r"
