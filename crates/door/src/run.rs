@@ -39,7 +39,7 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         );
     }
     let address = args.address()?;
-    let listener = server::bind(args.listen).await?;
+    let socket = server::bind(args.listen)?;
     if let Address::Socket(path) = &address {
         make_room(path)?;
     }
@@ -57,10 +57,15 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         Ssh::new(image, activity),
     );
     let application = Application::start(&args.command, &address)?;
-    let serving = tokio::spawn(server::serve(listener, Arc::new(router)));
-    let code = application.ended().await;
-    serving.abort();
-    code.context("the application's exit code is unknown")
+    let serving = async {
+        let listener = server::listen(socket, &address).await?;
+        server::serve(listener, Arc::new(router)).await;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        code = application.ended() => code.context("the application's exit code is unknown"),
+        served = serving => served.and(Ok(1)),
+    }
 }
 
 /// Makes the socket's folder, which no other user may enter, and removes the socket of an earlier run.

@@ -11,9 +11,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::application::Address;
 use crate::permit::ConnectionPermit;
 use crate::router::Router;
 
@@ -27,22 +28,44 @@ const IDLE: Duration = Duration::from_mins(2);
 /// shell that waits for input writes nothing by which that would show.
 const PROBE: Duration = Duration::from_secs(30);
 
-/// Listens on a port of all addresses.
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// Pause between two attempts to reach an application that starts.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Takes a port of all addresses. Nothing can connect to it yet.
 ///
 /// # Errors
 /// The port is taken, or may not be used.
-pub(crate) async fn bind(port: u16) -> anyhow::Result<TcpListener> {
-    let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-    let bound = match TcpListener::bind(all).await {
+pub(crate) fn bind(port: u16) -> anyhow::Result<TcpSocket> {
+    let bound = match bound(TcpSocket::new_v6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
         // Nodes may have IPv6 disabled.
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
+            bound(TcpSocket::new_v4, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
         }
         bound => bound,
     };
     bound.with_context(|| {
         format!("port {port} cannot be listened on; JUPYTER_PORT must be a port that no other process of the pod has")
     })
+}
+
+fn bound(socket: fn() -> io::Result<TcpSocket>, address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = socket()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
+}
+
+/// Waits until the application accepts connections, and listens. A readiness probe that only connects then tells the truth.
+///
+/// # Errors
+/// The port is taken by another process that listens.
+pub(crate) async fn listen(socket: TcpSocket, application: &Address) -> io::Result<TcpListener> {
+    while application.connect().await.is_err() {
+        tokio::time::sleep(PAUSE).await;
+    }
+    socket.listen(BACKLOG)
 }
 
 /// Answers connections, without end.
@@ -96,11 +119,14 @@ where
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+    use tokio::net::UnixListener;
+
     use super::*;
 
     #[tokio::test]
     async fn a_side_that_is_gone_is_probed() {
-        let listener = bind(0).await.unwrap();
+        let listener = bind(0).unwrap().listen(BACKLOG).unwrap();
         let port = listener.local_addr().unwrap().port();
         let _client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
@@ -109,5 +135,33 @@ mod tests {
         prepare(&stream).unwrap();
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE);
+    }
+
+    #[tokio::test]
+    async fn nothing_connects_before_the_application_accepts_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("application.sock");
+        let socket = bind(0).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+        let application = Address::Socket(path.clone());
+        let listening = listen(socket, &application);
+        tokio::pin!(listening);
+        assert!((&mut listening).now_or_never().is_none());
+        assert!(connect().await.is_err());
+        let _application = UnixListener::bind(path).unwrap();
+        let _listener = listening.await.unwrap();
+        connect().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_named() {
+        let other = bind(0).unwrap().listen(BACKLOG).unwrap();
+        let port = other.local_addr().unwrap().port();
+        let error = bind(port).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("port {port} cannot be listened on")),
+            "{error}"
+        );
     }
 }
