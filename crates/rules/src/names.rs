@@ -63,16 +63,19 @@ pub fn url(host: &str, port: u16) -> String {
     }
 }
 
+/// Last label of the names by which ssh calls workspaces.
+pub const SSH_SUFFIX: &str = ".workspace";
+
 /// The name by which ssh calls a workspace. No DNS knows it: `kubectl workspace ssh-config` tells ssh how to connect to it.
 pub fn ssh_host(namespace: &str, name: &str) -> String {
-    format!("{name}.{namespace}.workspace")
+    format!("{name}.{namespace}{SSH_SUFFIX}")
 }
 
-/// Address that opens `folder` of a workspace in an editor on the user's computer, by ssh. `scheme`: that of the editor, such as `vscode`.
-pub fn editor_url(scheme: &str, namespace: &str, name: &str, folder: &str) -> String {
-    let host = ssh_host(namespace, name);
+/// Address that opens a folder of a workspace in an editor on the user's computer, by ssh. `scheme`: that of the editor, such as `vscode`.
+/// `host`: the name by which ssh calls the workspace.
+pub fn editor_url(scheme: &str, host: &str, folder: &str) -> String {
     let (host, folder) = (
-        utf8_percent_encode(&host, SEGMENT),
+        utf8_percent_encode(host, SEGMENT),
         utf8_percent_encode(folder, PATH),
     );
     format!("{scheme}://vscode-remote/ssh-remote+{host}{folder}")
@@ -207,7 +210,7 @@ mod tests {
 
     #[test]
     fn an_editor_s_address_is_one_host_and_its_folder() {
-        let url = |name, folder| editor_url("vscode", "team-demo", name, folder);
+        let url = |name, folder| editor_url("vscode", &ssh_host("team-demo", name), folder);
         assert_eq!(
             url("demo", "/home/jovyan"),
             "vscode://vscode-remote/ssh-remote+demo.team-demo.workspace/home/jovyan"

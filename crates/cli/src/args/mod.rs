@@ -175,6 +175,18 @@ pub struct List {
     pub output: Option<ListFormat>,
 }
 
+/// Whether a workspace is started first, and how long that may take.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Waiting {
+    /// Start it first, and wait until it is available
+    #[arg(long)]
+    pub start: bool,
+
+    /// How long to wait with --start
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+}
+
 /// Which workspace is opened, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Open {
@@ -186,13 +198,9 @@ pub struct Open {
     #[arg(long)]
     pub print: bool,
 
-    /// Start it first, and wait until it is available
-    #[arg(long)]
-    pub start: bool,
-
-    /// How long to wait with --start
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
-    pub timeout: Duration,
+    /// Whether it is started first.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// Which workspaces are changed, and whether to wait.

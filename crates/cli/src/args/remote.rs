@@ -1,10 +1,8 @@
 //! Command lines of `login`, `logout`, `ssh`, `ssh-config`, `code`, `connect` -> arguments (pure).
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use super::name;
-use crate::duration;
+use super::{Waiting, name};
 
 /// User of our images.
 const USER: &str = "jovyan";
@@ -48,13 +46,9 @@ pub struct Ssh {
     #[arg(long, value_name = "HOST", conflicts_with_all = ["name", "start", "option", "local_forward", "dynamic_forward", "command"])]
     pub stdio: Option<String>,
 
-    /// Start it first, and wait until it is available
-    #[arg(long)]
-    pub start: bool,
-
-    /// How long to wait with --start
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
-    pub timeout: Duration,
+    /// Whether it is started first.
+    #[command(flatten)]
+    pub waiting: Waiting,
 
     /// User in the workspace
     #[arg(long, value_name = "USER", default_value = USER, value_parser = user)]
@@ -112,13 +106,9 @@ pub struct Code {
     #[arg(long)]
     pub print: bool,
 
-    /// Start it first, and wait until it is available
-    #[arg(long)]
-    pub start: bool,
-
-    /// How long to wait with --start
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
-    pub timeout: Duration,
+    /// Whether it is started first.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// Which workspace gets a port on this computer.
@@ -132,13 +122,9 @@ pub struct Connect {
     #[arg(short, long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
 
-    /// Start it first, and wait until it is available
-    #[arg(long)]
-    pub start: bool,
-
-    /// How long to wait with --start
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
-    pub timeout: Duration,
+    /// Whether it is started first.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// Name of a workspace; `https://` begins a URL.

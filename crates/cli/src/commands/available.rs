@@ -1,24 +1,16 @@
 //! Workspace name -> its URL, once it is available (IO).
 
-use std::time::Duration;
-
 use api::condition::{AVAILABLE, holds};
 use api::workspace::WorkspaceStatus;
 
 use super::change;
 use super::targets::Target;
+use crate::args::Waiting;
 use crate::cluster::Cluster;
 use crate::cluster::wait::{self, Deadline, Goal};
 use crate::console::Console;
 use crate::failure::Failure;
 use explain::consequence::Action;
-
-/// Whether a workspace is started first, and how long that may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Waiting {
-    pub(super) start: bool,
-    pub(super) timeout: Duration,
-}
 
 /// The URL of a workspace that is available. `command`: what is tried, for the sentence that says how to start it.
 pub(super) async fn url(

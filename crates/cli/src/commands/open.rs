@@ -1,6 +1,6 @@
 //! Workspace name -> its URL, in the browser or printed (IO).
 
-use super::available::{self, Waiting};
+use super::available;
 use super::launch::launch;
 use crate::args::Open;
 use crate::cluster::Cluster;
@@ -9,11 +9,7 @@ use crate::failure::Failure;
 
 /// Opens the URL of a workspace that is available.
 pub(crate) async fn run(cluster: &Cluster, args: &Open, console: &mut Console<'_>) -> Result<(), Failure> {
-    let waiting = Waiting {
-        start: args.start,
-        timeout: args.timeout,
-    };
-    let url = Box::pin(available::url(cluster, &args.name, waiting, "open", console)).await?;
+    let url = Box::pin(available::url(cluster, &args.name, args.waiting, "open", console)).await?;
     // No program gets what is no address of a web page.
     let is_page = url.starts_with("https://") || url.starts_with("http://");
     if !args.print && is_page && launch(&url) {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::Uri;
+use rules::names::SSH_SUFFIX;
 
 /// What every error about an address ends with.
 const EXPECTED: &str = "must be an address such as https://workspaces.example.org";
@@ -160,24 +161,18 @@ fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
-/// Last label of the names by which ssh calls workspaces.
-const SUFFIX: &str = ".workspace";
-
 /// Name and namespace in `<name>.<namespace>.workspace`; `None`: it is another name.
 pub(crate) fn named(host: &str) -> Option<(&str, &str)> {
-    let (name, namespace) = host.strip_suffix(SUFFIX)?.split_once('.')?;
+    let (name, namespace) = host.strip_suffix(SSH_SUFFIX)?.split_once('.')?;
     let is_named =
         rules::checks::name(name).is_empty() && rules::checks::namespace("namespace", namespace).is_none();
     is_named.then_some((name, namespace))
 }
 
-/// The name by which ssh calls a workspace.
-pub(crate) fn ssh_name(name: &str, namespace: &str) -> String {
-    format!("{name}.{namespace}{SUFFIX}")
-}
-
 #[cfg(test)]
 mod tests {
+    use rules::names::ssh_host;
+
     use super::*;
 
     fn place(text: &str) -> Place {
@@ -277,7 +272,7 @@ mod tests {
     #[test]
     fn ssh_calls_a_workspace_by_name_and_namespace() {
         assert_eq!(named("lab.team-a.workspace"), Some(("lab", "team-a")));
-        assert_eq!(named(&ssh_name("lab", "team-a")), Some(("lab", "team-a")));
+        assert_eq!(named(&ssh_host("team-a", "lab")), Some(("lab", "team-a")));
         for host in [
             "lab.workspace",
             "lab.team-a",

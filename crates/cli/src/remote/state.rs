@@ -1,8 +1,8 @@
 //! Sign-ins of the user <-> files that only the user can read (IO).
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::io::{ErrorKind, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::{env, fmt};
 
@@ -12,7 +12,7 @@ use k8s_openapi::jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::address::{Address, Place};
-use super::secret;
+use super::file;
 
 /// Name of the folder in the user's state directory.
 const FOLDER: &str = "kubectl-workspace";
@@ -123,20 +123,10 @@ impl State {
     /// Keeps a sign-in in place of an earlier one at the same place.
     pub(crate) fn save(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         self.make()?;
-        let file = self.file(&sign_in.auth()?);
+        let path = self.file(&sign_in.auth()?);
         let text = serde_json::to_vec_pretty(sign_in).context("the sign-in cannot be written")?;
-        let new = self.0.join(format!(".new-{}", secret::random()?));
-        let written = (|| {
-            let mut open = OpenOptions::new();
-            let mut to = open.write(true).create_new(true).mode(0o600).open(&new)?;
-            to.write_all(&text)?;
-            to.sync_all()?;
-            fs::rename(&new, &file)
-        })();
-        if written.is_err() {
-            let _ = fs::remove_file(&new);
-        }
-        written.with_context(|| format!("{} cannot be written", file.display()))
+        let written = file::replace(&path, &text, Permissions::from_mode(0o600));
+        written.with_context(|| format!("{} cannot be written", path.display()))
     }
 
     /// Forgets the sign-in at this place.
@@ -261,7 +251,7 @@ mod tests {
         let folder = Folder::new("open");
         let state = &folder.0;
         state.save(&sign_in("a.example", "1")).unwrap();
-        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         let file = state.file(&Place::auth_of("a.example", 443));
         for (path, open, closed) in [(&file, 0o640, 0o600), (&state.0, 0o750, 0o700)] {
             set(path, open);

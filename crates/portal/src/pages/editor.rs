@@ -4,6 +4,7 @@ use api::manager::Ssh;
 use api::workspace::Phase;
 use explain::progress::phase;
 use kube::ResourceExt as _;
+use rules::names::{editor_url, ssh_host};
 
 use crate::app::Context;
 use crate::index::Served;
@@ -30,12 +31,8 @@ pub(super) fn link(context: &Context, seen: &Seen) -> Option<String> {
     let storage = resolved.and_then(|resolved| resolved.storage.as_ref());
     let folder = storage.map_or(HOME, |storage| &storage.mount_path);
     let namespace = workspace.namespace().unwrap_or_default();
-    Some(rules::names::editor_url(
-        "vscode",
-        &namespace,
-        &workspace.name_any(),
-        folder,
-    ))
+    let host = ssh_host(&namespace, &workspace.name_any());
+    Some(editor_url("vscode", &host, folder))
 }
 
 /// The commands to give once on that computer, where there is a link.

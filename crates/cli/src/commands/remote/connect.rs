@@ -29,8 +29,14 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     // Before a workspace is started: whether there is a port.
     let listener = listen(args.port).await.map_err(Failure::Other)?;
-    let waiting = (args.start, args.timeout);
-    let found = Box::pin(Destination::find(flags, &args.name, waiting, "connect", console)).await?;
+    let found = Box::pin(Destination::find(
+        flags,
+        &args.name,
+        args.waiting,
+        "connect",
+        console,
+    ))
+    .await?;
     let address = listener
         .local_addr()
         .map_err(anyhow::Error::from)

@@ -1,15 +1,14 @@
 //! Name or URL of a workspace -> where it is, and the sign-in for it (IO).
 
-use std::time::Duration;
-
 use anyhow::anyhow;
+use rules::names::ssh_host;
 
-use super::super::available::{self, Waiting};
-use crate::args::{Connection, is_url, workspace_name};
+use super::super::available;
+use crate::args::{Connection, Waiting, is_url, workspace_name};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::remote::address::{Address, Place, WorkspaceAddress, named, ssh_name};
+use crate::remote::address::{Address, Place, WorkspaceAddress, named};
 use crate::remote::gateway::{SignedIn, ended};
 use crate::remote::state::{SignIn, State};
 
@@ -24,18 +23,18 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// The workspace with this name in the namespace of the command, or with this URL. One with a name must be available; `start`: start it
-    /// first, and wait as long.
+    /// The workspace with this name in the namespace of the command, or with this URL. One with a name must be available; `waiting`: whether to
+    /// start it first.
     pub(super) async fn find(
         flags: &Connection,
         text: &str,
-        (start, timeout): (bool, Duration),
+        waiting: Waiting,
         command: &'static str,
         console: &mut Console<'_>,
     ) -> Result<Self, Failure> {
         let state = State::of_user().map_err(Failure::Other)?;
         if is_url(text) {
-            if start {
+            if waiting.start {
                 return Err(Failure::Usage(
                     "--start needs the workspace's name: give it, or open the URL in a browser, which starts the workspace".to_owned(),
                 ));
@@ -44,7 +43,6 @@ impl Destination {
         }
         let name = workspace_name(text).map_err(|rule| Failure::Usage(format!("{text:?} {rule}")))?;
         let cluster = Cluster::connect(flags).await?;
-        let waiting = Waiting { start, timeout };
         let found = Box::pin(available::url(&cluster, &name, waiting, command, console)).await;
         cluster.show_notes(&mut console.err)?;
         Self::of_name(&state, &found?, &name, cluster.namespace())
@@ -72,7 +70,7 @@ impl Destination {
         let address =
             Address::parse(url).map_err(|rule| Failure::Other(anyhow!("the workspace's URL {rule}")))?;
         Ok(Self {
-            host: ssh_name(name, namespace),
+            host: ssh_host(namespace, name),
             start: format!("start it: kubectl workspace start {name} -n {namespace} --wait"),
             ..Self::at(state, &address)?
         })
@@ -132,7 +130,7 @@ impl Destination {
 fn host_of(address: &WorkspaceAddress) -> String {
     let mut folders = address.path.rsplit('/');
     match (folders.next(), folders.next()) {
-        (Some(name), Some(namespace)) if !name.is_empty() => ssh_name(name, namespace),
+        (Some(name), Some(namespace)) if !name.is_empty() => ssh_host(namespace, name),
         _ => address.place.host.clone(),
     }
 }

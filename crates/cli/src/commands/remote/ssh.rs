@@ -35,8 +35,7 @@ pub(super) async fn run(flags: &Connection, args: &Ssh, console: &mut Console<'_
         });
     }
     let name = args.name.as_deref().unwrap_or_default();
-    let waiting = (args.start, args.timeout);
-    let found = Box::pin(Destination::find(flags, name, waiting, "ssh", console)).await?;
+    let found = Box::pin(Destination::find(flags, name, args.waiting, "ssh", console)).await?;
     let state = State::of_user().map_err(Failure::Other)?;
     let program = own_path().map_err(Failure::Other)?;
     // The workspace is known already: the address needs no cluster.

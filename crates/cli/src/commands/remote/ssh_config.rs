@@ -1,22 +1,22 @@
 //! Sign-ins -> a file for ssh and editors, and one line in ~/.ssh/config (IO).
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::fs::{self, DirBuilder, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::{env, iter};
 
 use anyhow::{Context as _, anyhow, bail};
+use rules::names::ssh_host;
 
 use super::options::options;
 use super::ssh::{no_ssh, own_path};
 use crate::args::{Connection, SshConfig};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::remote::address::ssh_name;
-use crate::remote::secret;
+use crate::remote::file;
 use crate::remote::state::State;
 
 /// The line in the user's configuration.
@@ -111,7 +111,7 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
     check(&config)?;
     replace(&own, text.as_bytes()).map_err(Failure::Other)?;
     include(&config).map_err(Failure::Other)?;
-    let example = ssh_name("NAME", "NAMESPACE");
+    let example = ssh_host("NAMESPACE", "NAME");
     Ok(writeln!(
         console.out,
         "wrote {}: ssh, scp, rsync, git and editors now know {example}",
@@ -145,7 +145,7 @@ fn check(config: &Path) -> Result<(), Failure> {
     if !config.exists() {
         return Ok(());
     }
-    let example = ssh_name("name", "namespace");
+    let example = ssh_host("namespace", "name");
     let asked = Command::new("ssh")
         .arg("-G")
         .arg("-F")
@@ -237,7 +237,7 @@ fn rewrite(file: &Path, text: &[u8]) -> anyhow::Result<()> {
             file.display()
         );
     }
-    write(file, text, permissions).with_context(|| {
+    file::replace(file, text, permissions).with_context(|| {
         format!(
             "{} was left as it is, because it cannot be written; the line is: {INCLUDE}",
             file.display()
@@ -247,29 +247,8 @@ fn rewrite(file: &Path, text: &[u8]) -> anyhow::Result<()> {
 
 /// Writes a file that only the user can read.
 fn replace(file: &Path, text: &[u8]) -> anyhow::Result<()> {
-    write(file, text, Permissions::from_mode(0o600))
+    file::replace(file, text, Permissions::from_mode(0o600))
         .with_context(|| format!("{} cannot be written", file.display()))
-}
-
-/// Writes the whole file, or leaves it as it is.
-fn write(file: &Path, text: &[u8], permissions: Permissions) -> anyhow::Result<()> {
-    let name = format!(".kubectl-workspace-{}", secret::random()?);
-    let new = file.with_file_name(name);
-    let written = (|| {
-        let mut to = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&new)?;
-        to.write_all(text)?;
-        to.set_permissions(permissions)?;
-        to.sync_all()?;
-        fs::rename(&new, file)
-    })();
-    if written.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    written.map_err(io::Error::into)
 }
 
 #[cfg(test)]
