@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use api::{
-    Workspace, WorkspaceSpec,
-    workspace::{DesiredStatus, IdleShutdown, Phase, StopRule},
+    Workspace,
+    workspace::{DesiredStatus, Phase, StopRule},
 };
 use e2e::{
     cluster::{self, Scratch},
@@ -23,19 +23,6 @@ const SIGNAL: &str = "ssh";
 const PAUSE: Duration = Duration::from_secs(5);
 /// The timeout, the checks after it, and the end of the pod.
 const STOPPED: Duration = Duration::from_mins(3);
-
-/// JupyterLab, stopped after a minute without use.
-fn lab(name: &str) -> Workspace {
-    let spec = WorkspaceSpec {
-        display_name: name.to_owned(),
-        idle_shutdown: Some(IdleShutdown {
-            idle_timeout_in_minutes: Some(1),
-            ..IdleShutdown::default()
-        }),
-        ..WorkspaceSpec::default()
-    };
-    Workspace::new(name, spec)
-}
 
 /// The last use by ssh that the operator knows of; an error if the signal cannot be read.
 async fn used(workspaces: &Api<Workspace>, name: &str) -> Result<Option<Timestamp>, String> {
@@ -125,7 +112,9 @@ async fn typing_and_transfer_are_use_and_silence_is_not() -> anyhow::Result<()> 
     let scratch = Scratch::new("ssh-idle", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     for name in ["typed", "silent"] {
-        alice.create(&PostParams::default(), &lab(name)).await?;
+        alice
+            .create(&PostParams::default(), &workspace::idle_after_a_minute(name))
+            .await?;
     }
     let machine = Machine::signed_in("alice", &HttpSession::new()?).await?;
     for name in ["typed", "silent"] {
