@@ -87,7 +87,19 @@ impl Browser {
     /// # Errors
     /// The browser does not answer.
     pub async fn chord(&self, held: Key, key: Key) -> anyhow::Result<()> {
-        let (held, key) = (char::from(held), char::from(key));
+        self.hold(held, char::from(key)).await
+    }
+
+    /// Presses the key of a letter while Control is held.
+    ///
+    /// # Errors
+    /// The browser does not answer.
+    pub async fn shortcut(&self, letter: char) -> anyhow::Result<()> {
+        self.hold(Key::Control, letter).await
+    }
+
+    async fn hold(&self, held: Key, key: char) -> anyhow::Result<()> {
+        let held = char::from(held);
         let keys = [
             KeyAction::Down { value: held },
             KeyAction::Down { value: key },

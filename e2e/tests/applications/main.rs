@@ -1,5 +1,6 @@
 //! The chart's applications beside JupyterLab: what each image promises.
 
+mod code;
 mod kernels;
 
 use api::{Workspace, names::CREATED_BY};
