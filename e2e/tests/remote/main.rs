@@ -3,6 +3,7 @@
 mod ends;
 mod idle;
 mod login;
+mod offline;
 mod refused;
 #[path = "use.rs"]
 mod uses;

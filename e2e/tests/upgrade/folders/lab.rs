@@ -1,4 +1,4 @@
-//! JupyterLab in a folder, in a browser.
+//! JupyterLab and VS Code in folders, in a browser.
 
 use e2e::{Environment, browser::Browser, cluster, objects::workspace, wait};
 use fantoccini::key::Key;
@@ -13,10 +13,16 @@ const BROWSER: &str = "__Host-ws-browser";
 /// What the notebook is called, and how a browser writes it.
 const NOTEBOOK: (&str, &str) = ("C# 50%.ipynb", "C%23%2050%25.ipynb");
 
-async fn exec(site: &Site, script: &str) -> anyhow::Result<String> {
-    let ws = site.alice.get("ws1").await?;
-    let pod = workspace::pod(&ws)?;
+async fn exec(site: &Site, name: &str, script: &str) -> anyhow::Result<String> {
+    let pod = workspace::pod(&site.alice.get(name).await?)?;
     cluster::exec(&site.scratch.api(), &pod, &["sh", "-c", script]).await
+}
+
+/// VS Code gets files over its websocket.
+pub(super) async fn vs_code_shows_files(site: &Site, browser: &Browser) -> anyhow::Result<()> {
+    exec(site, "editor", "touch /home/jovyan/in-a-folder.txt").await?;
+    browser.page.goto(&site.url("editor")?).await?;
+    browser.sees(".explorer-folders-view", "in-a-folder.txt").await
 }
 
 /// Waits until a file in the home holds `text`; does `again` whenever it does not.
@@ -28,7 +34,7 @@ async fn in_file(
 ) -> anyhow::Result<()> {
     wait::until(&format!("{file} to hold {text}"), wait::USUAL, || async {
         again().await.map_err(|error| format!("{error:#}"))?;
-        let now = exec(site, &format!("cat '/home/jovyan/{file}' || true")).await;
+        let now = exec(site, "ws1", &format!("cat '/home/jovyan/{file}' || true")).await;
         let now = now.map_err(|error| format!("{error:#}"))?;
         if now.contains(text) { Ok(()) } else { Err(now) }
     })
@@ -48,7 +54,12 @@ pub(super) async fn works(site: &Site, browser: &Browser) -> anyhow::Result<()> 
         "nbformat_minor": 5,
     });
     let quoted = notebook.to_string().replace('\'', r"'\''");
-    exec(site, &format!("printf %s '{quoted}' > '/home/jovyan/{file}'")).await?;
+    exec(
+        site,
+        "ws1",
+        &format!("printf %s '{quoted}' > '/home/jovyan/{file}'"),
+    )
+    .await?;
 
     let page = format!("{}lab/tree/{written}", site.url("ws1")?);
     browser.sign_in(&page, "alice").await?;

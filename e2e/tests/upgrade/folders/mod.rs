@@ -124,11 +124,13 @@ async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
     });
     let [ws10, bobs] = ["ws10", "bobs"].map(workspace::echo);
     let (ws10, bobs) = (site.templated(ws10?), site.templated(bobs?));
-    for wanted in [&lab, &ws10] {
+    let mut editor = site.templated(workspace::of_image("editor", "code"));
+    editor.spec.resources = None;
+    for wanted in [&lab, &ws10, &editor] {
         site.alice.create(&PostParams::default(), wanted).await?;
     }
     site.bob.create(&PostParams::default(), &bobs).await?;
-    for name in ["ws1", "ws10", "bobs"] {
+    for name in ["ws1", "ws10", "bobs", "editor"] {
         let made = workspace::reached(&site.scratch.api(), name, Phase::Running).await?;
         assert_eq!(workspace::url(&made)?, site.url(name)?);
     }
@@ -149,6 +151,7 @@ async fn in_folders(site: &Site, before: &Workspace) -> anyhow::Result<()> {
 
     let browser = Browser::start().await?;
     lab::works(site, &browser).await?;
+    lab::vs_code_shows_files(site, &browser).await?;
     lab::cookies_reach_their_folder_alone(site, &browser).await?;
     lab::workspaces_of_other_users_are_refused(site, &browser).await?;
     browser.close().await?;

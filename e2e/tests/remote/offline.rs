@@ -1,0 +1,84 @@
+//! A pod that reaches nobody -> the server of an editor there, which ssh reaches (IO).
+//!
+//! The server of a desktop editor cannot be had here. That of code-server, which is in the image, stands in for it.
+
+use anyhow::{Context as _, ensure};
+use api::{Workspace, WorkspaceManager, WorkspaceSpec, manager::Egress, names, workspace::Phase};
+use e2e::{
+    cluster::{self, Scratch},
+    http::HttpSession,
+    objects::workspace,
+    remote::{
+        Machine,
+        forward::{Forwarding, Kind},
+    },
+};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, PostParams},
+};
+
+use super::Lab;
+
+/// Port of the server on the loopback interface of the pod.
+const SERVED: u16 = 8_767;
+/// Whether a process of the pod can connect to the API server; prints `yes` or `no`.
+const CONNECT: &str = "
+import socket
+try:
+    socket.create_connection(('kubernetes.default.svc', 443), timeout=2).close()
+    print('yes')
+except OSError:
+    print('no')
+";
+
+/// A manager like the installation's. Its pods may connect to nobody.
+async fn without_network(managers: &Api<WorkspaceManager>, name: &str) -> anyhow::Result<()> {
+    let all = managers.list(&ListParams::default()).await?;
+    let is_default = |manager: &&WorkspaceManager| {
+        let annotations = manager.metadata.annotations.as_ref();
+        annotations.is_some_and(|annotations| annotations.contains_key(names::IS_DEFAULT))
+    };
+    let mut spec = all.iter().find(is_default).context("no manager")?.spec.clone();
+    spec.network_policy.get_or_insert_default().egress = Egress::None;
+    let manager = WorkspaceManager::new(name, spec);
+    managers.create(&PostParams::default(), &manager).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_editor_server_from_the_image_runs_without_a_network() -> anyhow::Result<()> {
+    let scratch = Scratch::new("offline", &["alice"]).await?;
+    let managers = Api::<WorkspaceManager>::all(cluster::admin().await?);
+    let manager = scratch.namespace.clone();
+    without_network(&managers, &manager).await?;
+    let spec = WorkspaceSpec {
+        display_name: "Offline".to_owned(),
+        template_ref: Some("code-editor".to_owned()),
+        manager_ref: Some(manager.clone()),
+        ..WorkspaceSpec::default()
+    };
+    let mut wanted = Workspace::new("lab", spec);
+    wanted.metadata.annotations = Some([(names::CREATED_BY.to_owned(), "alice".to_owned())].into());
+    let workspaces = scratch.api::<Workspace>();
+    workspaces.create(&PostParams::default(), &wanted).await?;
+    let browser = HttpSession::new()?;
+    let lab = Lab {
+        workspace: workspace::reached(&workspaces, "lab", Phase::Running).await?,
+        machine: Machine::signed_in("alice", &browser).await?,
+        scratch,
+        browser,
+    };
+    let pods = lab.scratch.api();
+    let pod = workspace::pod(&lab.workspace)?;
+    let reached = cluster::exec(&pods, &pod, &["python3", "-c", CONNECT]).await?;
+    ensure!(reached.trim() == "no", "{reached}");
+
+    let server = format!("exec code-server --bind-addr 127.0.0.1:{SERVED} --auth none --disable-telemetry");
+    let forwarding = Forwarding::start(&lab.machine, &lab.host(), Kind::Proxy(SERVED), Some(&server)).await?;
+    forwarding.shows("302 Found").await?;
+    drop(forwarding);
+    workspace::delete(&workspaces, "lab").await?;
+    managers.delete(&manager, &DeleteParams::default()).await?;
+    lab.scratch.finish().await
+}
