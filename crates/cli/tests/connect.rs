@@ -14,7 +14,7 @@ use crate::programs::{Running, fails, get};
 fn connected(gateway: &Gateway) -> (Running, u16, String) {
     let mut child = gateway
         .plugin()
-        .args(["connect", &gateway.url("lab-abc.ws.localhost")])
+        .args(["connect", &gateway.url("lab-ukb5wakby6jim56e.ws.localhost")])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -73,7 +73,7 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
     )));
     let seen: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(seen["target"], "/lab?a=1&b=%20");
-    let place = format!("lab-abc.ws.localhost:{}", gateway.port);
+    let place = format!("lab-ukb5wakby6jim56e.ws.localhost:{}", gateway.port);
     assert_eq!(seen["headers"]["host"], json!(place));
     assert_eq!(seen["headers"]["origin"], json!(format!("https://{place}")));
     assert_eq!(seen["headers"]["cookie"], "_xsrf=1");
@@ -106,7 +106,7 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
         &gateway,
         &[
             "connect",
-            &gateway.url("lab-abc.ws.localhost"),
+            &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
             "--port",
             &port.to_string(),
         ],

@@ -249,7 +249,7 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
             .insert("date", now.unwrap().parse().unwrap());
         return response;
     }
-    let is_lab = host == "lab-abc.ws.localhost"
+    let is_lab = host == "lab-ukb5wakby6jim56e.ws.localhost"
         || (host == "ws.localhost" && path.starts_with("/workspaces/team/lab/"));
     if !is_lab || header("workspace-ticket") != TICKET {
         return problem(401, "SignInRequired", "You are not signed in");
@@ -341,8 +341,8 @@ fn of_gateway(state: &mut State, path: &str, token: &str, body: &Value) -> Respo
         }
         "/programs/ticket" => {
             let sites = [
-                ("lab-abc.ws.localhost", ""),
-                ("lab-abc.ws.example", ""),
+                ("lab-ukb5wakby6jim56e.ws.localhost", ""),
+                ("lab-ukb5wakby6jim56e.ws.example", ""),
                 ("ws.localhost", "/workspaces/team/lab"),
             ];
             // The gateway finds a workspace by host and port.

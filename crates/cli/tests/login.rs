@@ -20,7 +20,11 @@ fn a_browser_brings_the_code_of_this_very_sign_in_and_only_the_user_can_read_the
     let authority = gateway.authority();
     let mut child = gateway
         .plugin()
-        .args(["login", &gateway.url("lab-abc.ws.localhost"), "--ca-file"])
+        .args([
+            "login",
+            &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
+            "--ca-file",
+        ])
         .arg(&authority)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -80,7 +84,11 @@ fn a_browser_brings_the_code_of_this_very_sign_in_and_only_the_user_can_read_the
     // The authority is kept with the sign-in.
     let output = ran(
         &gateway,
-        &["ssh", "--stdio", &gateway.url("lab-abc.ws.localhost")],
+        &[
+            "ssh",
+            "--stdio",
+            &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
+        ],
         "hello",
     );
     assert_eq!(out(&output), "hello", "{output:?}");
@@ -225,7 +233,11 @@ fn a_wrong_clock_is_named_and_matters_to_nothing_else() {
     );
     let output = ran(
         &gateway,
-        &["ssh", "--stdio", &gateway.url("lab-abc.ws.localhost")],
+        &[
+            "ssh",
+            "--stdio",
+            &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
+        ],
         "hello",
     );
     assert_eq!(out(&output), "hello", "{output:?}");

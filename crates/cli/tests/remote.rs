@@ -20,13 +20,13 @@ fn the_bytes_of_ssh_reach_the_workspace_by_url_host_or_name() {
     let gateway = Gateway::start("stdio");
     gateway.signed_in();
     let mut running = serde_json::to_value(in_phase("lab", "Running", "Running")).unwrap();
-    running["status"]["url"] = json!(format!("{}/", gateway.url("lab-abc.ws.localhost")));
+    running["status"]["url"] = json!(format!("{}/", gateway.url("lab-ukb5wakby6jim56e.ws.localhost")));
     let server = serve(move |_| Answer::Object(running.clone()));
     let large = "x".repeat(1 << 20);
     for host in [
-        format!("{}/lab/tree/a", gateway.url("lab-abc.ws.localhost")),
+        format!("{}/lab/tree/a", gateway.url("lab-ukb5wakby6jim56e.ws.localhost")),
         format!("{}/workspaces/team/lab/", gateway.url("ws.localhost")),
-        "lab-abc.ws.localhost".to_owned(),
+        "lab-ukb5wakby6jim56e.ws.localhost".to_owned(),
     ] {
         let output = ran(&gateway, &["ssh", "--stdio", &host], &large);
         assert_eq!(output.status.code(), Some(0), "{host}: {}", err(&output));
@@ -43,7 +43,7 @@ fn the_bytes_of_ssh_reach_the_workspace_by_url_host_or_name() {
 #[test]
 fn a_connection_that_is_refused_says_why_and_what_to_do() {
     let gateway = Gateway::start("refused");
-    let lab = gateway.url("lab-abc.ws.localhost");
+    let lab = gateway.url("lab-ukb5wakby6jim56e.ws.localhost");
     let base = format!(
         "run kubectl workspace login https://ws.localhost:{}",
         gateway.port
@@ -65,10 +65,16 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
             "https://lab.elsewhere.example/".to_owned(),
             "login https://elsewhere.example",
         ),
-        ("lab.workspace".to_owned(), "is no workspace: it must be"),
-        ("$(id).team.workspace".to_owned(), "is no workspace: it must be"),
         (
-            "https://lab-abc.ws.localhost/".to_owned(),
+            "lab.workspace".to_owned(),
+            "is no workspace: it must be",
+        ),
+        (
+            "$(id).team.workspace".to_owned(),
+            "is no workspace: it must be",
+        ),
+        (
+            "https://lab-ukb5wakby6jim56e.ws.localhost/".to_owned(),
             "you are not signed in",
         ),
     ] {
@@ -91,7 +97,7 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
     gateway.stop_workspace();
     let error = fails(&gateway, &["ssh", "--stdio", &lab]);
     assert!(
-        error.contains("The workspace is stopped: open https://lab-abc"),
+        error.contains("The workspace is stopped: open https://lab-ukb5wakby6jim56e"),
         "{error}"
     );
     gateway.sign_out();
@@ -119,7 +125,7 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
     let gateway = Gateway::start("system");
     gateway.signed_in();
     let path = with_ssh(&gateway, 7);
-    let lab = gateway.url("lab-abc.ws.localhost");
+    let lab = gateway.url("lab-ukb5wakby6jim56e.ws.localhost");
     let output = gateway
         .plugin()
         .args([
@@ -147,7 +153,7 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
         "{arguments}"
     );
     assert!(
-        arguments.ends_with("-L\n1:localhost:2\n--\nlab-abc.ws.localhost\necho\na b\n"),
+        arguments.ends_with("-L\n1:localhost:2\n--\nlab-ukb5wakby6jim56e.ws.localhost\necho\na b\n"),
         "{arguments}"
     );
     assert!(!arguments.contains(TOKEN));
@@ -220,7 +226,11 @@ fn ssh_config_holds_no_relative_file_and_no_second_line() {
 fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
     let gateway = Gateway::start("config");
     gateway.signed_in();
-    let code = ["code", &gateway.url("lab-abc.ws.localhost"), "--print"];
+    let code = [
+        "code",
+        &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
+        "--print",
+    ];
     assert!(fails(&gateway, &code).contains("run kubectl workspace ssh-config"));
     let folder = gateway.home().join(".ssh");
     fs::create_dir_all(&folder).unwrap();
@@ -239,7 +249,7 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     let program = env!("CARGO_BIN_EXE_kubectl-workspace");
-    for host in ["lab.team.workspace", "lab-abc.ws.localhost"] {
+    for host in ["lab.team.workspace", "lab-ukb5wakby6jim56e.ws.localhost"] {
         let understood = understood(&gateway, host);
         let has = |line: &str| understood.lines().any(|other| other == line);
         assert!(
@@ -256,9 +266,9 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
             )),
             "{understood}"
         );
-        let known = gateway.state_folder().join("known_hosts");
+        // No key is kept, so none is another than before.
         assert!(
-            has(&format!("userknownhostsfile {}", known.display())),
+            has("userknownhostsfile /dev/null") && has("loglevel ERROR"),
             "{understood}"
         );
     }
@@ -273,22 +283,31 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         .env("PATH", path)
         .arg("-F")
         .arg(gateway.home().join(".ssh/kubectl-workspace.conf"))
-        .args(["lab-abc.ws.localhost", "true"])
+        .args(["lab-ukb5wakby6jim56e.ws.localhost", "true"])
         .stdin(Stdio::null())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(255), "{output:?}");
     let first = gateway.first_bytes();
     assert!(first.starts_with(b"SSH-2.0-OpenSSH"), "{output:?} {first:?}");
-    // A host that would end the quotes is no workspace, and neither are other hosts.
-    for host in ["a';touch x;'.workspace", "example.org", "workspace"] {
+    // A host that would end the quotes is not a workspace's, nor are others, of the installation's domain as well.
+    for host in [
+        "a';touch x;'.workspace",
+        "example.org",
+        "workspace",
+        "ws.localhost",
+        "auth.ws.localhost",
+        "portal.ws.localhost",
+        "build-server.ws.localhost",
+        "db-primary.internal.ws.localhost",
+    ] {
         assert!(!understood(&gateway, host).contains("proxycommand"), "{host}");
     }
 
     let output = ran(&gateway, &code, "");
     assert_eq!(
         out(&output),
-        "vscode://vscode-remote/ssh-remote+lab-abc.ws.localhost/home/jovyan\n",
+        "vscode://vscode-remote/ssh-remote+lab-ukb5wakby6jim56e.ws.localhost/home/jovyan\n",
         "{output:?}"
     );
     let cursor = [
@@ -303,7 +322,7 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
     let output = ran(&gateway, &cursor, "");
     assert_eq!(
         out(&output),
-        "cursor://vscode-remote/ssh-remote+lab-abc.ws.localhost/data/a%20b\n"
+        "cursor://vscode-remote/ssh-remote+lab-ukb5wakby6jim56e.ws.localhost/data/a%20b\n"
     );
 
     for _ in 0..2 {
@@ -353,7 +372,7 @@ fn a_proxy_of_the_environment_is_used() {
     gateway.signed_in_at("auth.ws.example");
     let (port, asks) = proxy(gateway.port);
     let stdio = |variable: &str, value: &str| {
-        let host = gateway.url("lab-abc.ws.example");
+        let host = gateway.url("lab-ukb5wakby6jim56e.ws.example");
         let command = ["ssh", "--stdio", &host];
         gateway
             .plugin()
@@ -365,7 +384,7 @@ fn a_proxy_of_the_environment_is_used() {
     };
     let output = stdio("HTTPS_PROXY", &format!("http://bob:secret@127.0.0.1:{port}"));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for host in ["auth.ws.example", "lab-abc.ws.example"] {
+    for host in ["auth.ws.example", "lab-ukb5wakby6jim56e.ws.example"] {
         let asked = asks.recv().unwrap();
         assert!(
             asked.starts_with(&format!("CONNECT {host}:{} ", gateway.port)),

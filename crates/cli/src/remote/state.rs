@@ -91,11 +91,6 @@ impl State {
         Ok(Self(parent.join(FOLDER)))
     }
 
-    /// Where ssh keeps the keys of workspaces.
-    pub(crate) fn known_hosts(&self) -> PathBuf {
-        self.0.join("known_hosts")
-    }
-
     /// Makes the folder if it is not there.
     pub(crate) fn make(&self) -> anyhow::Result<()> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
