@@ -59,19 +59,19 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
             gateway.url("other.ws.localhost"),
             "There is no such workspace, or you may not open it",
         ),
-        (gateway.url("ws.localhost"), "is no workspace's URL"),
-        (gateway.url("portal.ws.localhost"), "is no workspace's URL"),
+        (gateway.url("ws.localhost"), "is not a workspace's URL"),
+        (gateway.url("portal.ws.localhost"), "is not a workspace's URL"),
         (
             "https://lab.elsewhere.example/".to_owned(),
             "login https://elsewhere.example",
         ),
         (
             "lab.workspace".to_owned(),
-            "is no workspace: it must be",
+            "must be <name>.<namespace>.workspace, a workspace's URL, or",
         ),
         (
             "$(id).team.workspace".to_owned(),
-            "is no workspace: it must be",
+            "must be <name>.<namespace>.workspace, a workspace's URL, or",
         ),
         (
             "https://lab-ukb5wakby6jim56e.ws.localhost/".to_owned(),

@@ -157,7 +157,7 @@ fn read(file: &Path) -> anyhow::Result<SignIn> {
     open.take(MOST).read_to_end(&mut text).with_context(failed)?;
     serde_json::from_slice(&text).with_context(|| {
         format!(
-            "{} is no sign-in: remove it, and sign in again: kubectl workspace login",
+            "{} must hold a sign-in, and does not: remove it, and sign in again: kubectl workspace login",
             file.display()
         )
     })

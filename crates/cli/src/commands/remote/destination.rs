@@ -92,7 +92,7 @@ impl Destination {
             }
         }
         Err(Failure::Usage(format!(
-            "{host:?} is no workspace: it must be <name>.<namespace>.workspace, a workspace's URL, or a host of an installation where you \
+            "{host:?} must be <name>.<namespace>.workspace, a workspace's URL, or a host of an installation where you \
              are signed in ({})",
             installations(&sign_ins)
         )))
@@ -113,7 +113,7 @@ impl Destination {
             }
             if candidates.contains(&auth) {
                 return Err(Failure::Usage(format!(
-                    "https://{}{} is no workspace's URL: copy it from the browser in which the workspace is open",
+                    "https://{}{} is not a workspace's URL: copy it from the browser in which the workspace is open",
                     address.place, address.path
                 )));
             }

@@ -169,7 +169,7 @@ async fn find(place: &Place, dialer: &Dialer) -> anyhow::Result<Place> {
             Err(error) => reason = Some(reason.unwrap_or(error)),
         }
     }
-    Err(reason.unwrap_or_else(|| anyhow!("{place} is no installation: check the address")))
+    Err(reason.unwrap_or_else(|| anyhow!("{place} must be an installation's address: check it")))
 }
 
 /// The installation of the cluster, else the one where the user signed in before.
