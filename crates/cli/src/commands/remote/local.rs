@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 use crate::remote::address::WorkspaceAddress;
@@ -42,6 +42,9 @@ const OF_CONNECTION: [HeaderName; 7] = [
 
 /// The connection to the workspace that one connection to this computer uses.
 pub(super) type Upstream = Arc<Mutex<Option<SendRequest<Body>>>>;
+
+/// Leave for one connection to this computer. A websocket keeps it to its end.
+pub(super) type Permit = Arc<OwnedSemaphorePermit>;
 
 /// A port of this computer for one workspace.
 pub(super) struct Local {
@@ -94,11 +97,12 @@ impl Local {
     pub(super) async fn answer(
         self: Arc<Self>,
         upstream: Upstream,
+        permit: Permit,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let answered = match self.admit(request.uri(), request.headers()) {
             Ok(shown) => self
-                .send(&upstream, request)
+                .send(&upstream, permit, request)
                 .await
                 .map(|response| (shown, response)),
             Err(refused) => Err(refused),
@@ -185,6 +189,7 @@ impl Local {
     async fn send(
         &self,
         upstream: &Upstream,
+        permit: Permit,
         mut request: Request<Incoming>,
     ) -> Result<Response<Body>, Refused> {
         let unreachable = |error: &dyn std::fmt::Display| (StatusCode::BAD_GATEWAY, format!("{error:#}"));
@@ -216,6 +221,7 @@ impl Local {
                         let (mut here, mut there) = (TokioIo::new(here), TokioIo::new(there));
                         let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
                     }
+                    drop(permit);
                 });
             }
             _ => {
