@@ -205,6 +205,12 @@ async fn a_wrong_link_leads_nowhere_and_says_what_is_wrong() {
         (fields(Some(4000)).replace(STATE, "short"), "state"),
         (fields(Some(4000)).replace("kubectl", ""), "name"),
         (fields(Some(4000)).replace("4000", "4000@evil.example"), "port"),
+        // The page would end the quotation marks around it, or show it as markup.
+        (fields(Some(4000)).replace("kubectl", "evil%E2%80%9D"), "name"),
+        (
+            fields(Some(4000)).replace("kubectl", "%3Cscript%3Eevil%3C/script%3E"),
+            "name",
+        ),
     ] {
         for answer in [
             alice.step(&format!("{AUTH}/programs?{wrong}")).await,
@@ -219,10 +225,11 @@ async fn a_wrong_link_leads_nowhere_and_says_what_is_wrong() {
             assert!(!answer.body.contains("evil"), "{}", answer.body);
         }
     }
-    let hostile = fields(Some(4000)).replace("kubectl", "%3Cscript%3Ealert(1)%3C/script%3E");
-    let shown = alice.step(&format!("{AUTH}/programs?{hostile}")).await;
+    let plain = fields(Some(4000)).replace("kubectl", "kubectl+workspace+on+host_1.example");
+    let shown = alice.step(&format!("{AUTH}/programs?{plain}")).await;
     assert_eq!(shown.status, StatusCode::OK);
-    assert!(!shown.body.contains("<script"), "{}", shown.body);
+    let quoted = "calls itself “kubectl workspace on host_1.example” asks";
+    assert!(shown.body.contains(quoted), "{}", shown.body);
 }
 
 #[tokio::test]

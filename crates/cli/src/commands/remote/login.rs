@@ -130,10 +130,12 @@ fn page(auth: &Place, port: Option<u16>, verifier: &str, state: &str) -> String 
 fn own_name() -> String {
     let system = rustix::system::uname();
     let name = format!("kubectl workspace on {}", system.nodename().to_string_lossy());
-    name.chars()
-        .filter(|character| !character.is_control())
-        .take(NAME)
-        .collect()
+    let shown = |character: char| match character {
+        ' ' | '.' | '_' => character,
+        other if other.is_ascii_alphanumeric() => other,
+        _ => '-',
+    };
+    name.chars().map(shown).take(NAME).collect()
 }
 
 fn authority(file: &Path) -> anyhow::Result<String> {
