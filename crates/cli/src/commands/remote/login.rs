@@ -82,6 +82,9 @@ async fn from_browser(auth: &Place, verifier: &str, console: &mut Console<'_>) -
             "Opening a browser. If none opens, open this URL in a browser on this computer, or use --no-browser:"
         )?;
         writeln!(console.err, "{url}")?;
+        // Other users of this computer may read the address in the list of processes. With its state they can bring a code of their own, and
+        // sign this program in as themselves. They gain nothing: `login` says as whom, and each command opens the workspace that it names.
+        // The user's own code comes here alone, and counts only with the verifier.
         // The desktop's program may last as long as the browser.
         thread::spawn(move || launch(&url));
         console.err.flush()?;
