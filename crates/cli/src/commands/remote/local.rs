@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::names::HOP_BY_HOP;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    ORIGIN, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ORIGIN, REFERER, SET_COOKIE, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
@@ -29,16 +30,6 @@ const TOKEN: &str = "token";
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// By which a browser asks for the script of a service worker.
 const WORKER: HeaderName = HeaderName::from_static("service-worker");
-/// Headers that are about one connection.
-const OF_CONNECTION: [HeaderName; 7] = [
-    CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-authorization"),
-];
 
 /// The connection to the workspace that one connection to this computer uses.
 pub(super) type Upstream = Arc<Mutex<Option<SendRequest<Body>>>>;
@@ -226,7 +217,7 @@ impl Local {
             }
             _ => {
                 *kept = Some(sender);
-                for name in &OF_CONNECTION {
+                for name in HOP_BY_HOP {
                     answer.headers_mut().remove(name);
                 }
             }
@@ -244,7 +235,7 @@ impl Local {
         let named: Vec<_> = named.flat_map(|list| list.split(',')).map(str::trim).collect();
         let mut sent = HeaderMap::with_capacity(received.len());
         for (name, value) in received {
-            let is_dropped = OF_CONNECTION.contains(name)
+            let is_dropped = HOP_BY_HOP.contains(&name.as_str())
                 || [HOST, AUTHORIZATION, COOKIE, REFERER, ORIGIN, TICKET].contains(name)
                 // The gateway takes a ticket only from what is no browser.
                 || name.as_str().starts_with("sec-fetch-")
