@@ -160,7 +160,7 @@ fn where_nobody_can_sign_in_the_reason_says_what_to_do() {
         ),
         (
             vec!["login", &nowhere, "--ca-file", &authority],
-            "auth.ws.localhost:",
+            "cannot be reached: check the address, and the network of this computer",
         ),
     ] {
         let error = fails(&gateway, &words);
@@ -207,6 +207,21 @@ fn signing_out_forgets_the_token_and_everywhere_ends_the_session() {
         Some(0)
     );
     assert!(err(&ran(&gateway, &["logout"], "")).contains("signed in nowhere"));
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_now_names_the_clock() {
+    let gateway = Gateway::expired("expired");
+    let authority = gateway.authority().display().to_string();
+    let error = fails(
+        &gateway,
+        &["login", &gateway.url("ws.localhost"), "--ca-file", &authority],
+    );
+    let expected = "not valid at the time of this computer's clock, which says ";
+    assert!(
+        error.contains(expected) && error.contains(": set the clock"),
+        "{error}"
+    );
 }
 
 #[test]

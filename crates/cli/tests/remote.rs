@@ -179,17 +179,89 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
 fn a_stopped_workspace_is_named_with_the_command_that_starts_it() {
     let gateway = Gateway::start("stopped");
     gateway.signed_in();
-    let stopped = serde_json::to_value(in_phase("lab", "Stopped", "Stopped")).unwrap();
-    let server = serve(move |_| Answer::Object(stopped.clone()));
-    for command in ["ssh", "connect", "code"] {
-        let output = ran(
-            &gateway,
-            &["--server", &server, command, "lab", "-n", NAMESPACE],
-            "",
+    for (desired, phase) in [("Stopped", "Stopped"), ("Running", "Starting")] {
+        let workspace = serde_json::to_value(in_phase("lab", desired, phase)).unwrap();
+        let server = serve(move |_| Answer::Object(workspace.clone()));
+        for command in ["ssh", "connect", "code"] {
+            let output = ran(
+                &gateway,
+                &["--server", &server, command, "lab", "-n", NAMESPACE],
+                "",
+            );
+            let expected = format!("kubectl workspace {command} lab -n {NAMESPACE} --start");
+            assert!(err(&output).contains(&expected), "{phase}: {output:?}");
+            assert_eq!(output.status.code(), Some(3));
+        }
+    }
+}
+
+#[test]
+fn a_stopped_workspace_is_started_first_if_asked_for() {
+    let gateway = Gateway::start("started");
+    gateway.signed_in();
+    let url = format!("{}/", gateway.url("lab-ukb5wakby6jim56e.ws.localhost"));
+    let state = move |desired: &str, phase: &str| {
+        let mut workspace = serde_json::to_value(in_phase("lab", desired, phase)).unwrap();
+        workspace["status"]["url"] = json!(url);
+        workspace
+    };
+    let (asked, requests) = std::sync::mpsc::channel();
+    let server = serve(move |request| {
+        let _ = asked.send(request.target.clone());
+        Answer::Object(match request.target.split_once('?') {
+            None => state("Stopped", "Stopped"),
+            Some((_, query)) if query.contains("fieldSelector") => {
+                json!({"metadata": {"resourceVersion": "9"}, "items": [state("Running", "Running")]})
+            }
+            Some(_) => state("Running", "Starting"),
+        })
+    });
+    let output = gateway
+        .plugin()
+        .args(["--server", &server, "ssh", "lab", "-n", NAMESPACE, "--start"])
+        .env("PATH", with_ssh(&gateway, 0))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let host = format!("--\nlab.{NAMESPACE}.workspace\n");
+    assert!(out(&output).ends_with(&host), "{output:?}");
+    assert!(
+        requests
+            .iter()
+            .take(2)
+            .any(|target| target.contains("fieldManager"))
+    );
+}
+
+#[test]
+fn a_kubeconfig_without_a_context_is_named_with_what_else_to_give() {
+    let gateway = Gateway::start("context");
+    gateway.signed_in();
+    let config = gateway.home().join("kubeconfig");
+    fs::write(
+        &config,
+        "{apiVersion: v1, kind: Config, contexts: [{name: a, context: {cluster: one, user: u}}]}",
+    )
+    .unwrap();
+    let config = config.display().to_string();
+    for words in [
+        ["ssh", "lab"],
+        ["code", "lab"],
+        ["connect", "lab"],
+        ["ssh", "--stdio=lab.team.workspace"],
+    ] {
+        let error = fails(&gateway, &["--kubeconfig", &config, words[0], words[1]]);
+        for expected in [
+            "without one, give its URL",
+            "it has no current context: choose one with --context",
+        ] {
+            assert!(error.contains(expected), "{words:?}: {error}");
+        }
+        let error = fails(&gateway, &words);
+        assert!(
+            error.contains("set --kubeconfig or $KUBECONFIG"),
+            "{words:?}: {error}"
         );
-        let expected = format!("kubectl workspace {command} lab -n {NAMESPACE} --start");
-        assert!(err(&output).contains(&expected), "{output:?}");
-        assert_eq!(output.status.code(), Some(3));
     }
 }
 
@@ -220,6 +292,42 @@ fn ssh_config_holds_no_relative_file_and_no_second_line() {
     );
     let error = fails(&gateway, &["ssh-config", "--context", "a\nHost *"]);
     assert!(error.contains("without control characters"), "{error}");
+}
+
+#[test]
+fn ssh_config_takes_no_other_hosts_and_leaves_a_broken_file_as_it_is() {
+    let gateway = Gateway::start("config-others");
+    gateway.signed_in();
+    let folder = gateway.home().join(".ssh");
+    fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("config");
+    let broken = "Host\nNonsense yes\n";
+    fs::write(&config, broken).unwrap();
+    let error = fails(&gateway, &["ssh-config"]);
+    assert!(
+        error.contains("was left as it is, because ssh does not understand it"),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&config).unwrap(), broken);
+    assert!(!folder.join("kubectl-workspace.conf").exists());
+    fs::remove_file(&config).unwrap();
+    let output = ran(&gateway, &["ssh-config"], "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    // A host that would end the quotes is not a workspace's, nor are others, of the installation's domain as well.
+    for host in [
+        "a';touch x;'.workspace",
+        "example.org",
+        "workspace",
+        "ws.localhost",
+        "auth.ws.localhost",
+        "portal.ws.localhost",
+        "build-server.ws.localhost",
+        "db-primary.internal.ws.localhost",
+    ] {
+        assert!(!understood(&gateway, host).contains("proxycommand"), "{host}");
+    }
+    let host = "lab-ukb5wakby6jim56e.ws.localhost";
+    assert!(understood(&gateway, host).contains("proxycommand"), "the control");
 }
 
 #[test]
@@ -290,20 +398,6 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
     assert_eq!(output.status.code(), Some(255), "{output:?}");
     let first = gateway.first_bytes();
     assert!(first.starts_with(b"SSH-2.0-OpenSSH"), "{output:?} {first:?}");
-    // A host that would end the quotes is not a workspace's, nor are others, of the installation's domain as well.
-    for host in [
-        "a';touch x;'.workspace",
-        "example.org",
-        "workspace",
-        "ws.localhost",
-        "auth.ws.localhost",
-        "portal.ws.localhost",
-        "build-server.ws.localhost",
-        "db-primary.internal.ws.localhost",
-    ] {
-        assert!(!understood(&gateway, host).contains("proxycommand"), "{host}");
-    }
-
     let output = ran(&gateway, &code, "");
     assert_eq!(
         out(&output),
@@ -330,16 +424,6 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert_eq!(fs::read_to_string(&config).unwrap(), before);
     }
-    assert!(!folder.join("kubectl-workspace.conf").exists());
-
-    let broken = "Host\nNonsense yes\n";
-    fs::write(&config, broken).unwrap();
-    let error = fails(&gateway, &["ssh-config"]);
-    assert!(
-        error.contains("was left as it is, because ssh does not understand it"),
-        "{error}"
-    );
-    assert_eq!(fs::read_to_string(&config).unwrap(), broken);
     assert!(!folder.join("kubectl-workspace.conf").exists());
 }
 

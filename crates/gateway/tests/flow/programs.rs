@@ -6,7 +6,7 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use gateway::index::{Domain, Target};
-use gateway::tokens::cookies;
+use gateway::tokens::{KeyId, KeyRing, ProgramToken, SealingKey, Token as _, cookies};
 use gateway::verify::Authorizer as _;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
@@ -17,7 +17,9 @@ use sha2::{Digest as _, Sha256};
 use super::assertion::claims;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, lab, origin, target};
+use crate::support::fixture::{
+    AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, fixed_keys, lab, origin, target,
+};
 
 pub(super) const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters";
 const STATE: &str = "a-state-of-22-characters";
@@ -514,6 +516,32 @@ async fn a_token_ends_with_its_session_and_can_end_it() {
         error(&ask_ticket(&fixture, &session, &format!("{LAB}:8443")).await),
         ended
     );
+}
+
+#[tokio::test]
+async fn a_token_of_another_installation_is_none() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.signed_in("alice", LAB).await;
+    let now = fixture.clock.now();
+    let own = admitted(&alice).await;
+    let own = ProgramToken::open(&fixed_keys(), &own, now).unwrap();
+    let foreign = KeyRing::new(vec![SealingKey::derive(KeyId::new([1; 8]), 0, &[2; 32]).unwrap()]);
+    let elsewhere = ProgramToken {
+        host: "auth.other.example".to_owned(),
+        ..own.clone()
+    };
+    let ended = is(401, "SignInRequired");
+    for (token, what) in [
+        (own.seal(&foreign, now), "its keys"),
+        (elsewhere.seal(&fixed_keys(), now), "its host"),
+    ] {
+        let answer = ask_ticket(&fixture, &token.unwrap(), &format!("{LAB}:8443")).await;
+        assert_eq!(error(&answer), ended, "{what}");
+        assert!(answer.body.contains("Sign in again"), "{}", answer.body);
+    }
+    let same = own.seal(&fixed_keys(), now).unwrap();
+    let answer = ask_ticket(&fixture, &same, &format!("{LAB}:8443")).await;
+    assert_eq!(answer.status, StatusCode::OK, "the control");
 }
 
 #[tokio::test]
