@@ -102,6 +102,19 @@ pub const ASSERTION_KEYS_PATH: &str = "/var/run/jupyter-k8s/keys";
 pub const ASSERTION_HEADER: &str = "workspace-assertion";
 /// Header of a request of a program: its ticket for the workspace, which never reaches a pod.
 pub const TICKET_HEADER: &str = "workspace-ticket";
+/// Headers about one connection, which nobody hands on (RFC 9110, section 7.6.1).
+pub const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "upgrade",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "keep-alive",
+    "http2-settings",
+];
 /// Header of a pod's answer to the operator: when ssh was last used, as RFC 3339. None: not since the start.
 pub const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
 /// Audience of assertions for the portal, and the first label of its host.

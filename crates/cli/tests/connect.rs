@@ -1,11 +1,13 @@
 //! `connect`: requests to a port of this computer, and a workspace behind a gateway (IO: local sockets).
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, ErrorKind};
 use std::process::Stdio;
 
 use futures::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio_tungstenite::tungstenite::Message;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::{self, Message};
 
 use crate::gateway::{Gateway, TOKEN};
 use crate::programs::{Running, fails, get};
@@ -14,7 +16,7 @@ use crate::programs::{Running, fails, get};
 fn connected(gateway: &Gateway) -> (Running, u16, String) {
     let mut child = gateway
         .plugin()
-        .args(["connect", &gateway.url("lab-abc.ws.localhost")])
+        .args(["connect", &gateway.url("lab-ukb5wakby6jim56e.ws.localhost")])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -73,7 +75,7 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
     )));
     let seen: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(seen["target"], "/lab?a=1&b=%20");
-    let place = format!("lab-abc.ws.localhost:{}", gateway.port);
+    let place = format!("lab-ukb5wakby6jim56e.ws.localhost:{}", gateway.port);
     assert_eq!(seen["headers"]["host"], json!(place));
     assert_eq!(seen["headers"]["origin"], json!(format!("https://{place}")));
     assert_eq!(seen["headers"]["cookie"], "_xsrf=1");
@@ -106,7 +108,7 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
         &gateway,
         &[
             "connect",
-            &gateway.url("lab-abc.ws.localhost"),
+            &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
             "--port",
             &port.to_string(),
         ],
@@ -117,20 +119,43 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
     );
 }
 
+type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;
+
+async fn socket(port: u16, query: &str) -> Result<Socket, tungstenite::Error> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let url = format!("ws://127.0.0.1:{port}/socket{query}");
+    Ok(tokio_tungstenite::client_async(url, stream).await?.0)
+}
+
+/// Sends a message, and gets it back from the workspace.
+async fn exchange(socket: &mut Socket) {
+    let message = Message::binary(b"hello".as_slice());
+    socket.send(message.clone()).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), message);
+}
+
 #[tokio::test]
-async fn websockets_go_through_the_port() {
+async fn websockets_go_through_the_port_and_count_as_connections_to_their_end() {
     let gateway = Gateway::start("websocket");
     gateway.signed_in();
     let (_running, port, token) = connected(&gateway);
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let refused = tokio_tungstenite::client_async(format!("ws://127.0.0.1:{port}/socket"), stream).await;
-    assert!(refused.is_err());
-    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let url = format!("ws://127.0.0.1:{port}/socket?token={token}");
-    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-    socket.send(Message::binary(b"hello".as_slice())).await.unwrap();
-    assert_eq!(
-        socket.next().await.unwrap().unwrap(),
-        Message::binary(b"hello".as_slice())
-    );
+    assert!(socket(port, "").await.is_err());
+    let query = format!("?token={token}");
+    let mut sockets = Vec::new();
+    for _ in 0..128 {
+        sockets.push(socket(port, &query).await.unwrap());
+    }
+    // A further connection waits for the end of another one.
+    let mut further = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET /lab{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    further.write_all(request.as_bytes()).await.unwrap();
+    for socket in &mut sockets {
+        exchange(socket).await;
+    }
+    let mut answer = [0; 15];
+    let early = further.try_read(&mut answer).unwrap_err();
+    assert_eq!(early.kind(), ErrorKind::WouldBlock);
+    sockets.pop();
+    further.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 OK");
 }

@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::jiff::fmt::rfc2822;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
@@ -60,9 +60,19 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     pub(crate) fn start(test: &str) -> Self {
+        Self::with(test, 4000)
+    }
+
+    /// One with a certificate that has expired.
+    pub(crate) fn expired(test: &str) -> Self {
+        Self::with(test, 2020)
+    }
+
+    /// `expires`: the year in which its certificate does.
+    fn with(test: &str, expires: i32) -> Self {
         let folder = std::env::temp_dir().join(format!("cli-gateway-{}-{test}", std::process::id()));
         fs::create_dir_all(folder.join("home")).unwrap();
-        let acceptor = acceptor(&folder.join("ca.pem"));
+        let acceptor = acceptor(&folder.join("ca.pem"), expires);
         let state: Arc<Mutex<State>> = Arc::default();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -171,7 +181,7 @@ impl Drop for Gateway {
     }
 }
 
-fn acceptor(authority: &Path) -> TlsAcceptor {
+fn acceptor(authority: &Path, expires: i32) -> TlsAcceptor {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
@@ -179,10 +189,9 @@ fn acceptor(authority: &Path) -> TlsAcceptor {
     let issuer = Issuer::new(params, key);
     let names = ["ws.localhost", "*.ws.localhost", "*.ws.example"].map(str::to_owned);
     let leaf_key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(names)
-        .unwrap()
-        .signed_by(&leaf_key, &issuer)
-        .unwrap();
+    let mut leaf = CertificateParams::new(names).unwrap();
+    leaf.not_after = date_time_ymd(expires, 1, 1);
+    let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap();
     let key = PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -249,7 +258,7 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
             .insert("date", now.unwrap().parse().unwrap());
         return response;
     }
-    let is_lab = host == "lab-abc.ws.localhost"
+    let is_lab = host == "lab-ukb5wakby6jim56e.ws.localhost"
         || (host == "ws.localhost" && path.starts_with("/workspaces/team/lab/"));
     if !is_lab || header("workspace-ticket") != TICKET {
         return problem(401, "SignInRequired", "You are not signed in");
@@ -341,8 +350,8 @@ fn of_gateway(state: &mut State, path: &str, token: &str, body: &Value) -> Respo
         }
         "/programs/ticket" => {
             let sites = [
-                ("lab-abc.ws.localhost", ""),
-                ("lab-abc.ws.example", ""),
+                ("lab-ukb5wakby6jim56e.ws.localhost", ""),
+                ("lab-ukb5wakby6jim56e.ws.example", ""),
                 ("ws.localhost", "/workspaces/team/lab"),
             ];
             // The gateway finds a workspace by host and port.

@@ -20,7 +20,11 @@ fn a_browser_brings_the_code_of_this_very_sign_in_and_only_the_user_can_read_the
     let authority = gateway.authority();
     let mut child = gateway
         .plugin()
-        .args(["login", &gateway.url("lab-abc.ws.localhost"), "--ca-file"])
+        .args([
+            "login",
+            &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
+            "--ca-file",
+        ])
         .arg(&authority)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -80,7 +84,11 @@ fn a_browser_brings_the_code_of_this_very_sign_in_and_only_the_user_can_read_the
     // The authority is kept with the sign-in.
     let output = ran(
         &gateway,
-        &["ssh", "--stdio", &gateway.url("lab-abc.ws.localhost")],
+        &[
+            "ssh",
+            "--stdio",
+            &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
+        ],
         "hello",
     );
     assert_eq!(out(&output), "hello", "{output:?}");
@@ -152,7 +160,7 @@ fn where_nobody_can_sign_in_the_reason_says_what_to_do() {
         ),
         (
             vec!["login", &nowhere, "--ca-file", &authority],
-            "auth.ws.localhost:",
+            "cannot be reached: check the address, and the network of this computer",
         ),
     ] {
         let error = fails(&gateway, &words);
@@ -202,6 +210,21 @@ fn signing_out_forgets_the_token_and_everywhere_ends_the_session() {
 }
 
 #[test]
+fn a_certificate_that_is_not_valid_now_names_the_clock() {
+    let gateway = Gateway::expired("expired");
+    let authority = gateway.authority().display().to_string();
+    let error = fails(
+        &gateway,
+        &["login", &gateway.url("ws.localhost"), "--ca-file", &authority],
+    );
+    let expected = "not valid at the time of this computer's clock, which says ";
+    assert!(
+        error.contains(expected) && error.contains(": set the clock"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_wrong_clock_is_named_and_matters_to_nothing_else() {
     let gateway = Gateway::start("clock");
     gateway.signed_in();
@@ -225,7 +248,11 @@ fn a_wrong_clock_is_named_and_matters_to_nothing_else() {
     );
     let output = ran(
         &gateway,
-        &["ssh", "--stdio", &gateway.url("lab-abc.ws.localhost")],
+        &[
+            "ssh",
+            "--stdio",
+            &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
+        ],
         "hello",
     );
     assert_eq!(out(&output), "hello", "{output:?}");

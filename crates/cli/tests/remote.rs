@@ -20,13 +20,13 @@ fn the_bytes_of_ssh_reach_the_workspace_by_url_host_or_name() {
     let gateway = Gateway::start("stdio");
     gateway.signed_in();
     let mut running = serde_json::to_value(in_phase("lab", "Running", "Running")).unwrap();
-    running["status"]["url"] = json!(format!("{}/", gateway.url("lab-abc.ws.localhost")));
+    running["status"]["url"] = json!(format!("{}/", gateway.url("lab-ukb5wakby6jim56e.ws.localhost")));
     let server = serve(move |_| Answer::Object(running.clone()));
     let large = "x".repeat(1 << 20);
     for host in [
-        format!("{}/lab/tree/a", gateway.url("lab-abc.ws.localhost")),
+        format!("{}/lab/tree/a", gateway.url("lab-ukb5wakby6jim56e.ws.localhost")),
         format!("{}/workspaces/team/lab/", gateway.url("ws.localhost")),
-        "lab-abc.ws.localhost".to_owned(),
+        "lab-ukb5wakby6jim56e.ws.localhost".to_owned(),
     ] {
         let output = ran(&gateway, &["ssh", "--stdio", &host], &large);
         assert_eq!(output.status.code(), Some(0), "{host}: {}", err(&output));
@@ -43,7 +43,7 @@ fn the_bytes_of_ssh_reach_the_workspace_by_url_host_or_name() {
 #[test]
 fn a_connection_that_is_refused_says_why_and_what_to_do() {
     let gateway = Gateway::start("refused");
-    let lab = gateway.url("lab-abc.ws.localhost");
+    let lab = gateway.url("lab-ukb5wakby6jim56e.ws.localhost");
     let base = format!(
         "run kubectl workspace login https://ws.localhost:{}",
         gateway.port
@@ -59,16 +59,22 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
             gateway.url("other.ws.localhost"),
             "There is no such workspace, or you may not open it",
         ),
-        (gateway.url("ws.localhost"), "is no workspace's URL"),
-        (gateway.url("portal.ws.localhost"), "is no workspace's URL"),
+        (gateway.url("ws.localhost"), "is not a workspace's URL"),
+        (gateway.url("portal.ws.localhost"), "is not a workspace's URL"),
         (
             "https://lab.elsewhere.example/".to_owned(),
             "login https://elsewhere.example",
         ),
-        ("lab.workspace".to_owned(), "is no workspace: it must be"),
-        ("$(id).team.workspace".to_owned(), "is no workspace: it must be"),
         (
-            "https://lab-abc.ws.localhost/".to_owned(),
+            "lab.workspace".to_owned(),
+            "must be <name>.<namespace>.workspace, a workspace's URL, or",
+        ),
+        (
+            "$(id).team.workspace".to_owned(),
+            "must be <name>.<namespace>.workspace, a workspace's URL, or",
+        ),
+        (
+            "https://lab-ukb5wakby6jim56e.ws.localhost/".to_owned(),
             "you are not signed in",
         ),
     ] {
@@ -91,7 +97,7 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
     gateway.stop_workspace();
     let error = fails(&gateway, &["ssh", "--stdio", &lab]);
     assert!(
-        error.contains("The workspace is stopped: open https://lab-abc"),
+        error.contains("The workspace is stopped: open https://lab-ukb5wakby6jim56e"),
         "{error}"
     );
     gateway.sign_out();
@@ -119,7 +125,7 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
     let gateway = Gateway::start("system");
     gateway.signed_in();
     let path = with_ssh(&gateway, 7);
-    let lab = gateway.url("lab-abc.ws.localhost");
+    let lab = gateway.url("lab-ukb5wakby6jim56e.ws.localhost");
     let output = gateway
         .plugin()
         .args([
@@ -147,7 +153,7 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
         "{arguments}"
     );
     assert!(
-        arguments.ends_with("-L\n1:localhost:2\n--\nlab-abc.ws.localhost\necho\na b\n"),
+        arguments.ends_with("-L\n1:localhost:2\n--\nlab-ukb5wakby6jim56e.ws.localhost\necho\na b\n"),
         "{arguments}"
     );
     assert!(!arguments.contains(TOKEN));
@@ -173,17 +179,89 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
 fn a_stopped_workspace_is_named_with_the_command_that_starts_it() {
     let gateway = Gateway::start("stopped");
     gateway.signed_in();
-    let stopped = serde_json::to_value(in_phase("lab", "Stopped", "Stopped")).unwrap();
-    let server = serve(move |_| Answer::Object(stopped.clone()));
-    for command in ["ssh", "connect", "code"] {
-        let output = ran(
-            &gateway,
-            &["--server", &server, command, "lab", "-n", NAMESPACE],
-            "",
+    for (desired, phase) in [("Stopped", "Stopped"), ("Running", "Starting")] {
+        let workspace = serde_json::to_value(in_phase("lab", desired, phase)).unwrap();
+        let server = serve(move |_| Answer::Object(workspace.clone()));
+        for command in ["ssh", "connect", "code"] {
+            let output = ran(
+                &gateway,
+                &["--server", &server, command, "lab", "-n", NAMESPACE],
+                "",
+            );
+            let expected = format!("kubectl workspace {command} lab -n {NAMESPACE} --start");
+            assert!(err(&output).contains(&expected), "{phase}: {output:?}");
+            assert_eq!(output.status.code(), Some(3));
+        }
+    }
+}
+
+#[test]
+fn a_stopped_workspace_is_started_first_if_asked_for() {
+    let gateway = Gateway::start("started");
+    gateway.signed_in();
+    let url = format!("{}/", gateway.url("lab-ukb5wakby6jim56e.ws.localhost"));
+    let state = move |desired: &str, phase: &str| {
+        let mut workspace = serde_json::to_value(in_phase("lab", desired, phase)).unwrap();
+        workspace["status"]["url"] = json!(url);
+        workspace
+    };
+    let (asked, requests) = std::sync::mpsc::channel();
+    let server = serve(move |request| {
+        let _ = asked.send(request.target.clone());
+        Answer::Object(match request.target.split_once('?') {
+            None => state("Stopped", "Stopped"),
+            Some((_, query)) if query.contains("fieldSelector") => {
+                json!({"metadata": {"resourceVersion": "9"}, "items": [state("Running", "Running")]})
+            }
+            Some(_) => state("Running", "Starting"),
+        })
+    });
+    let output = gateway
+        .plugin()
+        .args(["--server", &server, "ssh", "lab", "-n", NAMESPACE, "--start"])
+        .env("PATH", with_ssh(&gateway, 0))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let host = format!("--\nlab.{NAMESPACE}.workspace\n");
+    assert!(out(&output).ends_with(&host), "{output:?}");
+    assert!(
+        requests
+            .iter()
+            .take(2)
+            .any(|target| target.contains("fieldManager"))
+    );
+}
+
+#[test]
+fn a_kubeconfig_without_a_context_is_named_with_what_else_to_give() {
+    let gateway = Gateway::start("context");
+    gateway.signed_in();
+    let config = gateway.home().join("kubeconfig");
+    fs::write(
+        &config,
+        "{apiVersion: v1, kind: Config, contexts: [{name: a, context: {cluster: one, user: u}}]}",
+    )
+    .unwrap();
+    let config = config.display().to_string();
+    for words in [
+        ["ssh", "lab"],
+        ["code", "lab"],
+        ["connect", "lab"],
+        ["ssh", "--stdio=lab.team.workspace"],
+    ] {
+        let error = fails(&gateway, &["--kubeconfig", &config, words[0], words[1]]);
+        for expected in [
+            "without one, give its URL",
+            "it has no current context: choose one with --context",
+        ] {
+            assert!(error.contains(expected), "{words:?}: {error}");
+        }
+        let error = fails(&gateway, &words);
+        assert!(
+            error.contains("set --kubeconfig or $KUBECONFIG"),
+            "{words:?}: {error}"
         );
-        let expected = format!("kubectl workspace {command} lab -n {NAMESPACE} --start");
-        assert!(err(&output).contains(&expected), "{output:?}");
-        assert_eq!(output.status.code(), Some(3));
     }
 }
 
@@ -217,10 +295,50 @@ fn ssh_config_holds_no_relative_file_and_no_second_line() {
 }
 
 #[test]
+fn ssh_config_takes_no_other_hosts_and_leaves_a_broken_file_as_it_is() {
+    let gateway = Gateway::start("config-others");
+    gateway.signed_in();
+    let folder = gateway.home().join(".ssh");
+    fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("config");
+    let broken = "Host\nNonsense yes\n";
+    fs::write(&config, broken).unwrap();
+    let error = fails(&gateway, &["ssh-config"]);
+    assert!(
+        error.contains("was left as it is, because ssh does not understand it"),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&config).unwrap(), broken);
+    assert!(!folder.join("kubectl-workspace.conf").exists());
+    fs::remove_file(&config).unwrap();
+    let output = ran(&gateway, &["ssh-config"], "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    // A host that would end the quotes is not a workspace's, nor are others, of the installation's domain as well.
+    for host in [
+        "a';touch x;'.workspace",
+        "example.org",
+        "workspace",
+        "ws.localhost",
+        "auth.ws.localhost",
+        "portal.ws.localhost",
+        "build-server.ws.localhost",
+        "db-primary.internal.ws.localhost",
+    ] {
+        assert!(!understood(&gateway, host).contains("proxycommand"), "{host}");
+    }
+    let host = "lab-ukb5wakby6jim56e.ws.localhost";
+    assert!(understood(&gateway, host).contains("proxycommand"), "the control");
+}
+
+#[test]
 fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
     let gateway = Gateway::start("config");
     gateway.signed_in();
-    let code = ["code", &gateway.url("lab-abc.ws.localhost"), "--print"];
+    let code = [
+        "code",
+        &gateway.url("lab-ukb5wakby6jim56e.ws.localhost"),
+        "--print",
+    ];
     assert!(fails(&gateway, &code).contains("run kubectl workspace ssh-config"));
     let folder = gateway.home().join(".ssh");
     fs::create_dir_all(&folder).unwrap();
@@ -239,7 +357,7 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         .mode();
     assert_eq!(mode & 0o777, 0o600);
     let program = env!("CARGO_BIN_EXE_kubectl-workspace");
-    for host in ["lab.team.workspace", "lab-abc.ws.localhost"] {
+    for host in ["lab.team.workspace", "lab-ukb5wakby6jim56e.ws.localhost"] {
         let understood = understood(&gateway, host);
         let has = |line: &str| understood.lines().any(|other| other == line);
         assert!(
@@ -256,9 +374,9 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
             )),
             "{understood}"
         );
-        let known = gateway.state_folder().join("known_hosts");
+        // No key is kept, so none is another than before.
         assert!(
-            has(&format!("userknownhostsfile {}", known.display())),
+            has("userknownhostsfile /dev/null") && has("loglevel ERROR"),
             "{understood}"
         );
     }
@@ -273,22 +391,17 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         .env("PATH", path)
         .arg("-F")
         .arg(gateway.home().join(".ssh/kubectl-workspace.conf"))
-        .args(["lab-abc.ws.localhost", "true"])
+        .args(["lab-ukb5wakby6jim56e.ws.localhost", "true"])
         .stdin(Stdio::null())
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(255), "{output:?}");
     let first = gateway.first_bytes();
     assert!(first.starts_with(b"SSH-2.0-OpenSSH"), "{output:?} {first:?}");
-    // A host that would end the quotes is no workspace, and neither are other hosts.
-    for host in ["a';touch x;'.workspace", "example.org", "workspace"] {
-        assert!(!understood(&gateway, host).contains("proxycommand"), "{host}");
-    }
-
     let output = ran(&gateway, &code, "");
     assert_eq!(
         out(&output),
-        "vscode://vscode-remote/ssh-remote+lab-abc.ws.localhost/home/jovyan\n",
+        "vscode://vscode-remote/ssh-remote+lab-ukb5wakby6jim56e.ws.localhost/home/jovyan\n",
         "{output:?}"
     );
     let cursor = [
@@ -303,7 +416,7 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
     let output = ran(&gateway, &cursor, "");
     assert_eq!(
         out(&output),
-        "cursor://vscode-remote/ssh-remote+lab-abc.ws.localhost/data/a%20b\n"
+        "cursor://vscode-remote/ssh-remote+lab-ukb5wakby6jim56e.ws.localhost/data/a%20b\n"
     );
 
     for _ in 0..2 {
@@ -311,16 +424,6 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         assert_eq!(fs::read_to_string(&config).unwrap(), before);
     }
-    assert!(!folder.join("kubectl-workspace.conf").exists());
-
-    let broken = "Host\nNonsense yes\n";
-    fs::write(&config, broken).unwrap();
-    let error = fails(&gateway, &["ssh-config"]);
-    assert!(
-        error.contains("was left as it is, because ssh does not understand it"),
-        "{error}"
-    );
-    assert_eq!(fs::read_to_string(&config).unwrap(), broken);
     assert!(!folder.join("kubectl-workspace.conf").exists());
 }
 
@@ -353,7 +456,7 @@ fn a_proxy_of_the_environment_is_used() {
     gateway.signed_in_at("auth.ws.example");
     let (port, asks) = proxy(gateway.port);
     let stdio = |variable: &str, value: &str| {
-        let host = gateway.url("lab-abc.ws.example");
+        let host = gateway.url("lab-ukb5wakby6jim56e.ws.example");
         let command = ["ssh", "--stdio", &host];
         gateway
             .plugin()
@@ -365,7 +468,7 @@ fn a_proxy_of_the_environment_is_used() {
     };
     let output = stdio("HTTPS_PROXY", &format!("http://bob:secret@127.0.0.1:{port}"));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for host in ["auth.ws.example", "lab-abc.ws.example"] {
+    for host in ["auth.ws.example", "lab-ukb5wakby6jim56e.ws.example"] {
         let asked = asks.recv().unwrap();
         assert!(
             asked.starts_with(&format!("CONNECT {host}:{} ", gateway.port)),

@@ -22,6 +22,19 @@ pub(crate) const UID_VARIABLE: &str = "WORKSPACE_UID";
 pub(crate) const BASE_PATH_VARIABLE: &str = "WORKSPACE_BASE_PATH";
 /// Header of answers to the operator: when ssh was last used.
 pub(crate) const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
+/// Headers about one connection, which are not handed on.
+pub(crate) const HOP_BY_HOP: [&str; 10] = [
+    "connection",
+    "upgrade",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "keep-alive",
+    "http2-settings",
+];
 
 #[cfg(test)]
 mod tests {
@@ -44,5 +57,6 @@ mod tests {
         ] {
             assert_eq!(ours, theirs);
         }
+        assert_eq!(HOP_BY_HOP, names::HOP_BY_HOP);
     }
 }

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -24,7 +21,7 @@ use crate::activity::Activity;
 use crate::answers::{Body, body, problem};
 use crate::application::{Address, Connector};
 use crate::frames::ClientFrames;
-use crate::names::ASSERTION_HEADER;
+use crate::names::{ASSERTION_HEADER, HOP_BY_HOP};
 use crate::permit::ConnectionPermit;
 
 /// Largest head of an answer, in bytes.
@@ -35,17 +32,6 @@ const KEPT: Duration = Duration::from_secs(3);
 const MAX_KEPT: usize = 32;
 /// How long an application may go on to send after its client has ended an upgraded connection.
 const REST: Duration = Duration::from_secs(10);
-/// Headers about one connection, which are not handed on (RFC 9110, section 7.6.1).
-const OF_CONNECTION: [HeaderName; 8] = [
-    CONNECTION,
-    UPGRADE,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("keep-alive"),
-];
 
 /// Hands requests to the application.
 #[derive(Debug)]
@@ -201,11 +187,12 @@ fn named_by_connection(headers: &HeaderMap) -> impl Iterator<Item = HeaderName> 
 /// Removes headers about one connection, except a change of the protocol.
 fn keep_end_to_end(headers: &mut HeaderMap, upgrade: Option<&HeaderValue>) {
     let named: Vec<_> = named_by_connection(headers).collect();
-    for name in named.into_iter().chain(OF_CONNECTION) {
-        // A client must not take the check's result away.
-        if name != ASSERTION_HEADER {
-            headers.remove(name);
-        }
+    // A client must not take the check's result away.
+    for name in named.iter().filter(|name| *name != ASSERTION_HEADER) {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
     }
     if let Some(protocol) = upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -242,6 +229,7 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("x-mine", "1"),
             ("te", "trailers"),
+            ("proxy-connection", "keep-alive"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("workspace-assertion", "a.b.c"),

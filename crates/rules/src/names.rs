@@ -17,6 +17,8 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 /// The same for a whole path.
 const PATH: &AsciiSet = &SEGMENT.remove(b'/');
+/// Characters of an identity: 80 bits in base32.
+const IDENTITY: usize = 16;
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// Name of every child of the workspace `name`: claim, Pod, Service, NetworkPolicy.
@@ -38,6 +40,16 @@ pub fn host(namespace: &str, name: &str, uid: &str, base_domain: &str) -> String
     // Browsers read labels with this prefix as encoded Unicode.
     let prefix = if slug.starts_with("xn--") { "w-" } else { "" };
     format!("{prefix}{slug}-{}.{base_domain}", identity(namespace, name, uid))
+}
+
+/// Hosts of workspaces under `base_domain` in the pattern language of ssh's configuration, where `*` and `?` stand for dots, too.
+/// The second pattern takes away what is deeper. Other servers may be named below the same domain.
+pub fn host_patterns(base_domain: &str) -> [String; 2] {
+    let identity = "?".repeat(IDENTITY);
+    [
+        format!("*-{identity}.{base_domain}"),
+        format!("!*.*.{base_domain}"),
+    ]
 }
 
 /// Path of a workspace on the shared host, without trailing `/` (routing mode Path).
@@ -119,7 +131,7 @@ fn base32(text: &str) -> String {
     let bits = digest[..10]
         .iter()
         .fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
-    (0..16)
+    (0..IDENTITY)
         .rev()
         .map(|place| char::from(BASE32[(bits >> (place * 5) & 31) as usize]))
         .collect()
@@ -205,6 +217,8 @@ mod tests {
             ),
         ] {
             assert_eq!(host("team-demo", name, UID, "workspaces.localhost"), expected);
+            let label = expected.strip_suffix(".workspaces.localhost").unwrap();
+            assert_eq!(label.rsplit_once('-').unwrap().1.len(), IDENTITY);
         }
     }
 

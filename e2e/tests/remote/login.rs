@@ -21,8 +21,13 @@ use serde_json::Value;
 
 use super::Lab;
 
-/// What a program may call itself. A page must show it as text.
-const NAME: &str = "<img src=x onerror=alert(1)> & Co";
+/// What a program may call itself.
+const NAME: &str = "a program of a test";
+/// What none may: the page would say something else than what asks.
+const HOSTILE: [&str; 2] = [
+    "<img src=x onerror=alert(1)>",
+    "kubectl\u{201d} asks for nothing. \u{201c}",
+];
 /// A verifier of somebody else.
 const OTHER_VERIFIER: &str = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 /// Logs are read from this time on, in seconds.
@@ -82,8 +87,10 @@ async fn nobody_is_admitted_unasked(lab: &Lab) -> anyhow::Result<()> {
     let framed = framed.context("no policy")?;
     ensure!(framed.to_str()?.contains("frame-ancestors 'none'"), "{framed:?}");
     let text = page.text().await?;
-    ensure!(!text.contains("<img") && text.contains("alice"), "{text}");
-    ensure!(text.contains("&lt;img") || text.contains("&#60;img"), "{text}");
+    ensure!(text.contains(NAME) && text.contains("alice"), "{text}");
+    for name in HOSTILE {
+        refused(lab.browser.open(&program::link(name)?).await?, name).await?;
+    }
 
     let form = Form::of(lab.browser.open(&link).await?).await?;
     let own = form.target.origin().ascii_serialization();

@@ -228,7 +228,7 @@ async fn nothing_comes_back_with_the_connection(lab: &Lab) -> anyhow::Result<()>
         done.stderr.contains("Requesting authentication agent forwarding"),
         "{done:?}"
     );
-    let display = "$SSH -Y HOST 'echo \"display=$DISPLAY\"'";
+    let display = "$SSH -v -Y HOST 'echo \"display=$DISPLAY\"'";
     let done = lab.machine.outcome(&display.replace("HOST", &lab.host())).await?;
     ensure!(done.code == 0 && done.stdout == "display=\n", "{done:?}");
     ensure!(done.stderr.contains("X11 forwarding request failed"), "{done:?}");

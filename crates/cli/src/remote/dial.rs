@@ -26,6 +26,8 @@ use super::address::Place;
 /// How long one attempt to connect may take, TLS included.
 const LIMIT: Duration = Duration::from_secs(15);
 
+const REMEDY: &str = "check the address, and the network of this computer";
+
 /// The body of a request.
 pub(crate) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 
@@ -77,7 +79,7 @@ impl Dialer {
         };
         match tokio::time::timeout(LIMIT, connecting).await {
             Ok(connected) => connected,
-            Err(_) => Err(anyhow!("no connection within {LIMIT:?}")),
+            Err(_) => Err(anyhow!("{REMEDY}: no connection within {LIMIT:?}")),
         }
         .with_context(|| format!("{to} cannot be reached"))
     }
@@ -85,11 +87,11 @@ impl Dialer {
     async fn reach(&self, to: &Place) -> anyhow::Result<TcpStream> {
         // Names below localhost are this machine by RFC 6761, whether or not the system's resolver knows it.
         if to.host == "localhost" || to.host.ends_with(".localhost") {
-            return Ok(TcpStream::connect(("127.0.0.1", to.port)).await?);
+            return tcp("127.0.0.1", to.port).await;
         }
         let uri: Uri = format!("https://{}:{}", to.host, to.port).parse()?;
         let Some(proxy) = self.proxies.intercept(&uri) else {
-            return Ok(TcpStream::connect((to.host.as_str(), to.port)).await?);
+            return tcp(&to.host, to.port).await;
         };
         let shown = proxy.uri().clone();
         if shown.scheme_str() != Some("http") {
@@ -104,6 +106,10 @@ impl Dialer {
             .with_context(|| format!("by the proxy {shown} of $HTTPS_PROXY"))?
             .into_inner())
     }
+}
+
+async fn tcp(host: &str, port: u16) -> anyhow::Result<TcpStream> {
+    TcpStream::connect((host, port)).await.context(REMEDY)
 }
 
 /// Why TLS failed, with what to do about it.

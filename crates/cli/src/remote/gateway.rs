@@ -79,7 +79,7 @@ impl Gateway<'_> {
             return Ok(());
         }
         Err(anyhow!(
-            "{} is no installation with sign-in for programs (it answers {}): check the address, or ask the administrator for a newer version",
+            "{} must be an installation with sign-in for programs, and answers {}: check the address, or ask the administrator for a newer version",
             self.auth.base(),
             answer.status
         ))

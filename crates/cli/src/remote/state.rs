@@ -91,11 +91,6 @@ impl State {
         Ok(Self(parent.join(FOLDER)))
     }
 
-    /// Where ssh keeps the keys of workspaces.
-    pub(crate) fn known_hosts(&self) -> PathBuf {
-        self.0.join("known_hosts")
-    }
-
     /// Makes the folder if it is not there.
     pub(crate) fn make(&self) -> anyhow::Result<()> {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
@@ -162,7 +157,7 @@ fn read(file: &Path) -> anyhow::Result<SignIn> {
     open.take(MOST).read_to_end(&mut text).with_context(failed)?;
     serde_json::from_slice(&text).with_context(|| {
         format!(
-            "{} is no sign-in: remove it, and sign in again: kubectl workspace login",
+            "{} must hold a sign-in, and does not: remove it, and sign in again: kubectl workspace login",
             file.display()
         )
     })

@@ -2,6 +2,9 @@
 //!
 //! The gateway attests users. The operator asks for the last activity. Each signs with its own keys, which the pod has as files that the
 //! kubelet keeps up to date.
+//!
+//! `kit::assertion` checks those of the portal. It cannot be used here: kit is of servers, and brings their allocator and Kubernetes' client.
+//! The tests here sign with it.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;

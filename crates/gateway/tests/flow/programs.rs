@@ -6,7 +6,7 @@ use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use gateway::index::{Domain, Target};
-use gateway::tokens::cookies;
+use gateway::tokens::{KeyId, KeyRing, ProgramToken, SealingKey, Token as _, cookies};
 use gateway::verify::Authorizer as _;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
@@ -17,7 +17,9 @@ use sha2::{Digest as _, Sha256};
 use super::assertion::claims;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, lab, origin, target};
+use crate::support::fixture::{
+    AUTH, BOBS, Fixture, ISSUER, LAB, NONE, OPEN, fixed_keys, lab, origin, target,
+};
 
 pub(super) const VERIFIER: &str = "a-verifier-of-at-least-forty-three-characters";
 const STATE: &str = "a-state-of-22-characters";
@@ -205,6 +207,12 @@ async fn a_wrong_link_leads_nowhere_and_says_what_is_wrong() {
         (fields(Some(4000)).replace(STATE, "short"), "state"),
         (fields(Some(4000)).replace("kubectl", ""), "name"),
         (fields(Some(4000)).replace("4000", "4000@evil.example"), "port"),
+        // The page would end the quotation marks around it, or show it as markup.
+        (fields(Some(4000)).replace("kubectl", "evil%E2%80%9D"), "name"),
+        (
+            fields(Some(4000)).replace("kubectl", "%3Cscript%3Eevil%3C/script%3E"),
+            "name",
+        ),
     ] {
         for answer in [
             alice.step(&format!("{AUTH}/programs?{wrong}")).await,
@@ -219,10 +227,11 @@ async fn a_wrong_link_leads_nowhere_and_says_what_is_wrong() {
             assert!(!answer.body.contains("evil"), "{}", answer.body);
         }
     }
-    let hostile = fields(Some(4000)).replace("kubectl", "%3Cscript%3Ealert(1)%3C/script%3E");
-    let shown = alice.step(&format!("{AUTH}/programs?{hostile}")).await;
+    let plain = fields(Some(4000)).replace("kubectl", "kubectl+workspace+on+host_1.example");
+    let shown = alice.step(&format!("{AUTH}/programs?{plain}")).await;
     assert_eq!(shown.status, StatusCode::OK);
-    assert!(!shown.body.contains("<script"), "{}", shown.body);
+    let quoted = "calls itself “kubectl workspace on host_1.example” asks";
+    assert!(shown.body.contains(quoted), "{}", shown.body);
 }
 
 #[tokio::test]
@@ -507,6 +516,32 @@ async fn a_token_ends_with_its_session_and_can_end_it() {
         error(&ask_ticket(&fixture, &session, &format!("{LAB}:8443")).await),
         ended
     );
+}
+
+#[tokio::test]
+async fn a_token_of_another_installation_is_none() {
+    let fixture = Fixture::new().await;
+    let alice = fixture.signed_in("alice", LAB).await;
+    let now = fixture.clock.now();
+    let own = admitted(&alice).await;
+    let own = ProgramToken::open(&fixed_keys(), &own, now).unwrap();
+    let foreign = KeyRing::new(vec![SealingKey::derive(KeyId::new([1; 8]), 0, &[2; 32]).unwrap()]);
+    let elsewhere = ProgramToken {
+        host: "auth.other.example".to_owned(),
+        ..own.clone()
+    };
+    let ended = is(401, "SignInRequired");
+    for (token, what) in [
+        (own.seal(&foreign, now), "its keys"),
+        (elsewhere.seal(&fixed_keys(), now), "its host"),
+    ] {
+        let answer = ask_ticket(&fixture, &token.unwrap(), &format!("{LAB}:8443")).await;
+        assert_eq!(error(&answer), ended, "{what}");
+        assert!(answer.body.contains("Sign in again"), "{}", answer.body);
+    }
+    let same = own.seal(&fixed_keys(), now).unwrap();
+    let answer = ask_ticket(&fixture, &same, &format!("{LAB}:8443")).await;
+    assert_eq!(answer.status, StatusCode::OK, "the control");
 }
 
 #[tokio::test]

@@ -108,7 +108,7 @@ pub(crate) fn target(host: &str, owner: &str, access_type: AccessType) -> Target
     }
 }
 
-fn fixed_keys() -> Arc<KeyRing> {
+pub(crate) fn fixed_keys() -> Arc<KeyRing> {
     let key = SealingKey::derive(KeyId::new([1; 8]), 0, &[1; 32]).unwrap();
     Arc::new(KeyRing::new(vec![key]))
 }

@@ -72,7 +72,7 @@ fn answer(
     if !value("state").is_some_and(|other| secret::same(&other, state)) {
         return page(
             StatusCode::BAD_REQUEST,
-            "This is no answer to the sign-in that waits here. Run the command again.",
+            "This is not the answer to the sign-in that waits here. Run the command again.",
         );
     }
     match value("code").filter(|code| !code.is_empty()) {

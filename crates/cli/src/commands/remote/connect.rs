@@ -12,13 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use super::destination::Destination;
-use super::local::Local;
+use super::local::{Local, Permit};
 use crate::args::{Connect, Connection};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::secret;
 
-/// Connections at the same time.
+/// Connections at the same time, those that became websockets included. Further ones wait.
 const CONNECTIONS: usize = 128;
 
 /// Serves until it is interrupted.
@@ -74,11 +74,13 @@ async fn serve(listener: TcpListener, local: Arc<Local>) -> anyhow::Result<()> {
             .accept()
             .await
             .context("the port cannot be used any more")?;
-        let local = local.clone();
+        let (local, permit) = (local.clone(), Permit::new(permit));
         tokio::spawn(async move {
             let upstream = Arc::default();
             let service = service_fn(|request| {
-                let answer = local.clone().answer(Arc::clone(&upstream), request);
+                let answer = local
+                    .clone()
+                    .answer(Arc::clone(&upstream), Arc::clone(&permit), request);
                 async move { Ok::<_, Infallible>(answer.await) }
             });
             let serving = http1::Builder::new()

@@ -42,7 +42,7 @@ impl Destination {
             return Self::at(&state, &Address::parse(text).map_err(Failure::Usage)?);
         }
         let name = workspace_name(text).map_err(|rule| Failure::Usage(format!("{text:?} {rule}")))?;
-        let cluster = Cluster::connect(flags).await?;
+        let cluster = cluster(flags).await?;
         let found = Box::pin(available::url(&cluster, &name, waiting, command, console)).await;
         cluster.show_notes(&mut console.err)?;
         Self::of_name(&state, &found?, &name, cluster.namespace())
@@ -61,7 +61,7 @@ impl Destination {
             namespace: Some(namespace.to_owned()),
             ..flags.clone()
         };
-        let cluster = Cluster::connect(&flags).await?;
+        let cluster = cluster(&flags).await?;
         let url = available::known_url(&cluster, name).await?;
         Self::of_name(&state, &url, name, namespace)
     }
@@ -92,7 +92,7 @@ impl Destination {
             }
         }
         Err(Failure::Usage(format!(
-            "{host:?} is no workspace: it must be <name>.<namespace>.workspace, a workspace's URL, or a host of an installation where you \
+            "{host:?} must be <name>.<namespace>.workspace, a workspace's URL, or a host of an installation where you \
              are signed in ({})",
             installations(&sign_ins)
         )))
@@ -113,7 +113,7 @@ impl Destination {
             }
             if candidates.contains(&auth) {
                 return Err(Failure::Usage(format!(
-                    "https://{}{} is no workspace's URL: copy it from the browser in which the workspace is open",
+                    "https://{}{} is not a workspace's URL: copy it from the browser in which the workspace is open",
                     address.place, address.path
                 )));
             }
@@ -123,6 +123,16 @@ impl Destination {
             "{}",
             ended(&likeliest.unwrap_or_else(|| address.place.clone()))
         )))
+    }
+}
+
+/// The cluster that knows a workspace's name.
+async fn cluster(flags: &Connection) -> Result<Cluster, Failure> {
+    match Cluster::connect(flags).await {
+        Err(Failure::Other(error)) => Err(Failure::Other(
+            error.context("only a cluster knows the workspace's name; without one, give its URL"),
+        )),
+        connected => connected,
     }
 }
 

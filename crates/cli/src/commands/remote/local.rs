@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::names::HOP_BY_HOP;
 use http::header::{
     AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    ORIGIN, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    ORIGIN, REFERER, SET_COOKIE, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
@@ -14,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 use tokio::time::Instant;
 
 use crate::remote::address::WorkspaceAddress;
@@ -29,19 +30,12 @@ const TOKEN: &str = "token";
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// By which a browser asks for the script of a service worker.
 const WORKER: HeaderName = HeaderName::from_static("service-worker");
-/// Headers that are about one connection.
-const OF_CONNECTION: [HeaderName; 7] = [
-    CONNECTION,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-authorization"),
-];
 
 /// The connection to the workspace that one connection to this computer uses.
 pub(super) type Upstream = Arc<Mutex<Option<SendRequest<Body>>>>;
+
+/// Leave for one connection to this computer. A websocket keeps it to its end.
+pub(super) type Permit = Arc<OwnedSemaphorePermit>;
 
 /// A port of this computer for one workspace.
 pub(super) struct Local {
@@ -94,11 +88,12 @@ impl Local {
     pub(super) async fn answer(
         self: Arc<Self>,
         upstream: Upstream,
+        permit: Permit,
         request: Request<Incoming>,
     ) -> Response<Body> {
         let answered = match self.admit(request.uri(), request.headers()) {
             Ok(shown) => self
-                .send(&upstream, request)
+                .send(&upstream, permit, request)
                 .await
                 .map(|response| (shown, response)),
             Err(refused) => Err(refused),
@@ -185,6 +180,7 @@ impl Local {
     async fn send(
         &self,
         upstream: &Upstream,
+        permit: Permit,
         mut request: Request<Incoming>,
     ) -> Result<Response<Body>, Refused> {
         let unreachable = |error: &dyn std::fmt::Display| (StatusCode::BAD_GATEWAY, format!("{error:#}"));
@@ -216,11 +212,12 @@ impl Local {
                         let (mut here, mut there) = (TokioIo::new(here), TokioIo::new(there));
                         let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
                     }
+                    drop(permit);
                 });
             }
             _ => {
                 *kept = Some(sender);
-                for name in &OF_CONNECTION {
+                for name in HOP_BY_HOP {
                     answer.headers_mut().remove(name);
                 }
             }
@@ -238,7 +235,7 @@ impl Local {
         let named: Vec<_> = named.flat_map(|list| list.split(',')).map(str::trim).collect();
         let mut sent = HeaderMap::with_capacity(received.len());
         for (name, value) in received {
-            let is_dropped = OF_CONNECTION.contains(name)
+            let is_dropped = HOP_BY_HOP.contains(&name.as_str())
                 || [HOST, AUTHORIZATION, COOKIE, REFERER, ORIGIN, TICKET].contains(name)
                 // The gateway takes a ticket only from what is no browser.
                 || name.as_str().starts_with("sec-fetch-")

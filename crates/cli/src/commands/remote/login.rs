@@ -82,6 +82,9 @@ async fn from_browser(auth: &Place, verifier: &str, console: &mut Console<'_>) -
             "Opening a browser. If none opens, open this URL in a browser on this computer, or use --no-browser:"
         )?;
         writeln!(console.err, "{url}")?;
+        // Other users of this computer may read the address in the list of processes. With its state they can bring a code of their own, and
+        // sign this program in as themselves. They gain nothing: `login` says as whom, and each command opens the workspace that it names.
+        // The user's own code comes here alone, and counts only with the verifier.
         // The desktop's program may last as long as the browser.
         thread::spawn(move || launch(&url));
         console.err.flush()?;
@@ -130,10 +133,12 @@ fn page(auth: &Place, port: Option<u16>, verifier: &str, state: &str) -> String 
 fn own_name() -> String {
     let system = rustix::system::uname();
     let name = format!("kubectl workspace on {}", system.nodename().to_string_lossy());
-    name.chars()
-        .filter(|character| !character.is_control())
-        .take(NAME)
-        .collect()
+    let shown = |character: char| match character {
+        ' ' | '.' | '_' => character,
+        other if other.is_ascii_alphanumeric() => other,
+        _ => '-',
+    };
+    name.chars().map(shown).take(NAME).collect()
 }
 
 fn authority(file: &Path) -> anyhow::Result<String> {
@@ -169,7 +174,7 @@ async fn find(place: &Place, dialer: &Dialer) -> anyhow::Result<Place> {
             Err(error) => reason = Some(reason.unwrap_or(error)),
         }
     }
-    Err(reason.unwrap_or_else(|| anyhow!("{place} is no installation: check the address")))
+    Err(reason.unwrap_or_else(|| anyhow!("{place} must be an installation's address: check it")))
 }
 
 /// The installation of the cluster, else the one where the user signed in before.

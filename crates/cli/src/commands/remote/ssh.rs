@@ -18,7 +18,6 @@ use super::options::options;
 use crate::args::{Connection, Ssh};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::remote::state::State;
 use crate::remote::tunnel;
 
 /// Bytes that are read at once.
@@ -36,17 +35,10 @@ pub(super) async fn run(flags: &Connection, args: &Ssh, console: &mut Console<'_
     }
     let name = args.name.as_deref().unwrap_or_default();
     let found = Box::pin(Destination::find(flags, name, args.waiting, "ssh", console)).await?;
-    let state = State::of_user().map_err(Failure::Other)?;
     let program = own_path().map_err(Failure::Other)?;
     // The workspace is known already: the address needs no cluster.
     let url = found.address.to_string();
-    let options = options(
-        &program,
-        &Connection::default(),
-        &url,
-        &args.user,
-        &state.known_hosts(),
-    );
+    let options = options(&program, &Connection::default(), &url, &args.user);
     let mut ssh = Command::new("ssh");
     // The first value of an option counts.
     for option in &args.option {

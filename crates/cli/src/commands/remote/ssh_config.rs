@@ -9,7 +9,7 @@ use std::process::Command;
 use std::{env, iter};
 
 use anyhow::{Context as _, anyhow, bail};
-use rules::names::ssh_host;
+use rules::names::{SSH_SUFFIX, host_patterns, ssh_host};
 
 use super::options::options;
 use super::ssh::{no_ssh, own_path};
@@ -51,12 +51,10 @@ impl Files {
     pub(super) fn covers(&self, host: &str) -> bool {
         let includes = fs::read(self.config()).is_ok_and(|text| includes(&text));
         let own = fs::read_to_string(self.own()).unwrap_or_default();
-        let hosts = own.lines().find_map(|line| line.strip_prefix("Host "));
-        let mut patterns = hosts
-            .unwrap_or_default()
-            .split(' ')
-            .filter_map(|one| one.strip_prefix('*'));
-        includes && patterns.any(|end| host.ends_with(end))
+        let mut patterns = own
+            .lines()
+            .filter_map(|line| line.strip_prefix("Host ")?.split(' ').next());
+        includes && patterns.any(|first| host.ends_with(first.trim_start_matches(['*', '-', '?'])))
     }
 }
 
@@ -82,7 +80,6 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
         )?);
     }
     let state = State::of_user().map_err(Failure::Other)?;
-    state.make().map_err(Failure::Other)?;
     let bases = state.sign_ins().map_err(Failure::Other)?.into_iter();
     let bases = bases
         .map(|sign_in| Ok(sign_in.auth()?.base().host))
@@ -94,13 +91,7 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
         kubeconfig: kubeconfig.map_err(anyhow::Error::from).map_err(Failure::Other)?,
         ..flags.clone()
     };
-    let text = text(
-        &program,
-        &flags,
-        &args.user,
-        &state.known_hosts(),
-        &bases.map_err(Failure::Other)?,
-    );
+    let text = text(&program, &flags, &args.user, &bases.map_err(Failure::Other)?);
     let text = text.map_err(Failure::Usage)?;
     let made = DirBuilder::new()
         .recursive(true)
@@ -120,22 +111,18 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
 }
 
 /// What ssh is told, for names of workspaces and for hosts of installations.
-fn text(
-    program: &Path,
-    flags: &Connection,
-    user: &str,
-    known_hosts: &Path,
-    bases: &[String],
-) -> Result<String, String> {
-    let patterns = iter::once("*.workspace".to_owned()).chain(bases.iter().map(|base| format!("*.{base}")));
-    let patterns = patterns.collect::<Vec<_>>().join(" ");
-    // A host with a quote, as a repository of others may name it, would end the quotes of ProxyCommand.
-    let mut text = format!(
-        "# Written by kubectl workspace ssh-config, which writes it anew. To take it away: kubectl workspace ssh-config --remove\n\
-         Host {patterns} \"!*'*\"\n"
-    );
-    for (key, value) in options(program, flags, "%h", user, known_hosts)? {
-        let _ = writeln!(text, "  {key} {value}");
+fn text(program: &Path, flags: &Connection, user: &str, bases: &[String]) -> Result<String, String> {
+    let mut text = "# Written by kubectl workspace ssh-config, which writes it anew. To take it away: kubectl workspace ssh-config --remove\n"
+        .to_owned();
+    let options = options(program, flags, "%h", user)?;
+    let of_bases = bases.iter().map(|base| host_patterns(base).join(" "));
+    // One block for each, since what one excludes may be of another.
+    for patterns in iter::once(format!("*{SSH_SUFFIX}")).chain(of_bases) {
+        // A host with a quote, as a repository of others may name it, would end the quotes of ProxyCommand.
+        let _ = writeln!(text, "Host {patterns} \"!*'*\"");
+        for (key, value) in &options {
+            let _ = writeln!(text, "  {key} {value}");
+        }
     }
     Ok(text)
 }

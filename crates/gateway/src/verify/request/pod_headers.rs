@@ -5,10 +5,8 @@
 
 use std::net::IpAddr;
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-};
+use api::names::HOP_BY_HOP;
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
 
 use crate::tokens::cookies::{self, StripList};
 
@@ -58,7 +56,7 @@ pub(crate) fn for_relay(
     let mut headers = HeaderMap::with_capacity(request.keys_len() + 6);
     for (name, value) in request {
         let drop = REPLACED.contains(name)
-            || is_hop_by_hop(name)
+            || HOP_BY_HOP.contains(&name.as_str())
             || is_forwarding(name)
             || strip.removes_header(name)
             || name.as_str().contains(['_', '.'])
@@ -109,29 +107,12 @@ pub(crate) fn from_pod(answer: &mut HeaderMap) {
     for line in kept {
         answer.append(SET_COOKIE, line);
     }
-    for name in [TE, TRAILER, TRANSFER_ENCODING, PROXY_AUTHENTICATE] {
+    let of_connection = HOP_BY_HOP
+        .into_iter()
+        .filter(|name| !matches!(*name, "connection" | "upgrade"));
+    for name in of_connection.chain(OF_THE_ORIGIN) {
         answer.remove(name);
     }
-    for name in OF_THE_ORIGIN {
-        answer.remove(name);
-    }
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    [
-        CONNECTION,
-        UPGRADE,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-    ]
-    .contains(name)
-        || matches!(
-            name.as_str(),
-            "keep-alive" | "proxy-connection" | "http2-settings"
-        )
 }
 
 fn is_forwarding(name: &HeaderName) -> bool {
@@ -243,11 +224,17 @@ mod tests {
             ("set-cookie", "_xsrf=1; Path=/"),
             ("set-cookie", "x=1; __Host-ws=2"),
             ("sec-websocket-accept", "a"),
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("keep-alive", "timeout=5"),
         ]);
         from_pod(&mut answer);
         let left: Vec<_> = answer.get_all("set-cookie").iter().collect();
         assert_eq!(left, ["_xsrf=1; Path=/", "x=1; __Host-ws=2"]);
         assert_eq!(answer["sec-websocket-accept"], "a");
+        assert_eq!(answer["connection"], "upgrade");
+        assert_eq!(answer["upgrade"], "websocket");
+        assert!(!answer.contains_key("keep-alive"), "{answer:?}");
         assert!(
             OF_THE_ORIGIN.iter().all(|name| !answer.contains_key(*name)),
             "{answer:?}"
