@@ -184,10 +184,10 @@ mod tests {
         assert_eq!(valid.child_name(), "workspace-demo");
         assert_eq!(valid.resources.limits["cpu"].0, "1");
         assert_eq!(valid.port, 8888);
+        let url = valid.url.as_deref().unwrap();
         assert!(
-            valid.url.starts_with("https://demo-") && valid.url.ends_with(".workspaces.localhost:8443/"),
-            "{}",
-            valid.url
+            url.starts_with("https://demo-") && url.ends_with(".workspaces.localhost:8443/"),
+            "{url}"
         );
         let resolved = valid.resolved();
         assert_eq!(resolved.template_uid.as_deref(), Some("t-1"));
