@@ -75,7 +75,7 @@ pub struct WorkspaceManagerSpec {
     validation = Rule::new("has(self.baseDomain) || has(self.external)")
         .message("baseDomain must be set: only with external may it be left out"),
     validation = Rule::new("!has(self.mode) || self.mode != 'Path' || has(self.traefik)")
-        .message("mode Path needs traefik: routes that are objects have a host per workspace; name traefik, or mode Subdomain")
+        .message("mode Path needs traefik: nothing else routes the paths of one host; name traefik, or mode Subdomain")
 )]
 pub struct Routing {
     /// Whether each workspace has its own host and web origin.
@@ -102,7 +102,7 @@ pub struct Routing {
     /// Any proxy, by objects that the operator creates for each workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomRouting>,
-    /// Somebody else routes to the address in `status.endpoint` of each workspace, as JupyterHub does. The operator creates no route.
+    /// Somebody else, such as a hub, routes to `status.endpoint` of each workspace. The operator creates no route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<ExternalRouting>,
 }
@@ -187,7 +187,7 @@ pub struct Authentication {
     /// No authentication: every client of the proxy reaches every workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none: Option<NoAuthentication>,
-    /// The application itself signs users in and decides, as JupyterHub's servers do.
+    /// The application itself signs users in and decides, such as a server of a hub.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationAuthentication>,
 }

@@ -184,7 +184,7 @@ async fn a_workspace_without_a_url_has_no_link_and_says_where_it_is_opened() {
             manager["spec"]["routing"] = routing;
             let way = if url.is_some() { "gateway" } else { "application" };
             manager["spec"]["authentication"] = json!({way: {}});
-            let manager: api::WorkspaceManager = serde_json::from_value(manager).unwrap();
+            let manager: WorkspaceManager = serde_json::from_value(manager).unwrap();
             server.put(&manager);
             let mut hers = of("alice", "hers", "team");
             let condition = json!({
