@@ -197,6 +197,21 @@ mod tests {
     }
 
     #[test]
+    fn only_the_gateway_signs_assertions() {
+        let of = |way: &str| {
+            let mut manager = serde_json::to_value(manager(true)).unwrap();
+            manager["spec"]["routing"] = json!({"baseDomain": "b.org", "custom": {"resources": []}});
+            manager["spec"]["authentication"] = json!({way: {}});
+            let manager = serde_json::from_value(manager).unwrap();
+            let workspace = workspace(json!({}));
+            let valid = admit(&workspace, &References::managed_by([&manager]), &settings());
+            valid.unwrap().has_assertions
+        };
+        assert!(of("gateway"));
+        assert!(!of("application") && !of("none"));
+    }
+
+    #[test]
     fn the_manager_of_the_settings_comes_before_those_that_are_annotated_as_the_default() {
         let named = |name: &str| {
             let mut manager = manager(name == "elsewhere");
