@@ -125,7 +125,7 @@ pub struct PerWorkspaceServiceAccount {
     validation = schema::no_way_up("path")
 )]
 pub struct ProjectedToken {
-    /// Its audience.
+    /// Its audience. It may contain the variables `{workspace.uid}` and `{workspace.namespace}`.
     #[schemars(length(min = 1, max = 1024))]
     pub audience: String,
     /// Lifetime in seconds. Unset: 3600.

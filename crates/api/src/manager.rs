@@ -42,7 +42,11 @@ use crate::{lenient::lenient, schema};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.routing.traefik) || has(self.authentication.gateway)")
-        .message("routing.traefik needs authentication.gateway: its routes come from the gateway; name that, or routing.custom"),
+        .message("routing.traefik needs authentication.gateway: its routes come from the gateway; name that, or other routing"),
+    validation = Rule::new("!has(self.routing.external) || has(self.authentication.application) || has(self.authentication.none)")
+        .message("routing.external needs authentication.application or none: no proxy asks a service about requests; name one of these"),
+    validation = Rule::new("!has(self.routing.external) || has(self.networkPolicy) && (has(self.networkPolicy.ingressFrom) && self.networkPolicy.ingressFrom.size() > 0 || has(self.networkPolicy.enabled) && !self.networkPolicy.enabled)")
+        .message("routing.external needs networkPolicy.ingressFrom: its default is this product's proxy; name the pods that route, or set enabled: false"),
     validation = Rule::new("!has(self.remoteAccess) || !has(self.remoteAccess.ssh) || self.remoteAccess.ssh != 'Disabled' || has(self.authentication.gateway)")
         .message("remoteAccess.ssh Disabled needs authentication.gateway: nothing else refuses ssh; name that, or leave remoteAccess out")
 )]
@@ -66,10 +70,12 @@ pub struct WorkspaceManagerSpec {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.traefik) != has(self.custom)")
-        .message("exactly one proxy must be named: give either traefik or custom"),
+    validation = Rule::new("[has(self.traefik), has(self.custom), has(self.external)].filter(x, x).size() == 1")
+        .message("exactly one proxy must be named: give one of traefik, custom and external"),
+    validation = Rule::new("has(self.baseDomain) || has(self.external)")
+        .message("baseDomain must be set: only with external may it be left out"),
     validation = Rule::new("!has(self.mode) || self.mode != 'Path' || has(self.traefik)")
-        .message("mode Path needs traefik: routes that are objects have a host per workspace; name traefik, or mode Subdomain")
+        .message("mode Path needs traefik: nothing else routes the paths of one host; name traefik, or mode Subdomain")
 )]
 pub struct Routing {
     /// Whether each workspace has its own host and web origin.
@@ -79,7 +85,8 @@ pub struct Routing {
     /// all workspaces that the visitor may open.
     #[serde(default)]
     pub path_mode_sharing: PathModeSharing,
-    /// Domain only for workspaces and their sign-in host `auth.<baseDomain>`.
+    /// Domain only for workspaces and their sign-in host `auth.<baseDomain>`. Optional with `external`, where it only sets variables.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(
         length(min = 1, max = 180),
         regex(pattern = r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z]([-a-z0-9]{0,61}[a-z0-9])?$")
@@ -95,6 +102,9 @@ pub struct Routing {
     /// Any proxy, by objects that the operator creates for each workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub custom: Option<CustomRouting>,
+    /// Somebody else, such as a hub, routes to `status.endpoint` of each workspace. The operator creates no route.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<ExternalRouting>,
 }
 
 impl Routing {
@@ -149,12 +159,22 @@ pub struct CustomRouting {
     pub url_template: Option<String>,
 }
 
+/// Routes that others make.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExternalRouting {
+    /// URL of a workspace in `status.url`, with variables as for `custom`. Unset: there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub url_template: Option<String>,
+}
+
 /// Who decides about each request: exactly one way.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("[has(self.gateway), has(self.forwardAuth), has(self.none)].filter(x, x).size() == 1")
-        .message("exactly one way must be named: give one of gateway, forwardAuth and none")
+    validation = Rule::new("[has(self.gateway), has(self.forwardAuth), has(self.none), has(self.application)].filter(x, x).size() == 1")
+        .message("exactly one way must be named: give one of gateway, forwardAuth, none and application")
 )]
 pub struct Authentication {
     /// The gateway: sign-in by OpenID Connect, and a decision per request.
@@ -167,6 +187,9 @@ pub struct Authentication {
     /// No authentication: every client of the proxy reaches every workspace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub none: Option<NoAuthentication>,
+    /// The application itself signs users in and decides, such as a server of a hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationAuthentication>,
 }
 
 /// The gateway as the authenticator; it has no settings of its own here.
@@ -176,6 +199,10 @@ pub struct GatewayAuthentication {}
 /// No authentication, said explicitly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NoAuthentication {}
+
+/// The application as the authenticator; it has no settings here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApplicationAuthentication {}
 
 /// A forward-auth service.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

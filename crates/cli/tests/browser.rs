@@ -49,6 +49,25 @@ async fn open_starts_a_stopped_workspace_and_prints_the_url_once_it_is_available
     assert!(server.take_calls().iter().all(|call| !call.is_write()));
 }
 
+#[tokio::test]
+async fn open_says_that_a_workspace_without_a_url_is_opened_elsewhere() {
+    let (server, client) = ApiServer::start();
+    let mut running = in_phase("demo", "Running", "Running");
+    if let Some(status) = &mut running.status {
+        status.url = None;
+    }
+    server.put(&running);
+    for command in ["open demo", "open demo --start"] {
+        let ran = run(&client, command).await;
+        assert_eq!((ran.code(), ran.out.as_str()), (exit_code::FAILED, ""));
+        let message = ran.outcome.unwrap_err().to_string();
+        assert!(
+            message.starts_with(r#"workspace "demo" has no address of its own: open it"#),
+            "{message}"
+        );
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_start_that_takes_longer_than_the_timeout_opens_nothing() {
     let (server, client) = ApiServer::start();

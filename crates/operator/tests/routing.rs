@@ -1,12 +1,18 @@
 //! Routes as objects, and network policies, as managers configure them.
 
-use api::{WorkspaceManager, condition::reason, names, workspace::Phase};
+use api::{
+    WorkspaceManager,
+    condition::{self, READY, reason},
+    names,
+    workspace::Phase,
+};
 use http::Method;
 use k8s_openapi::api::{
     core::v1::Pod,
     networking::v1::{Ingress, NetworkPolicy},
 };
 use kube::{ResourceExt as _, api::ApiResource};
+use operator::controllers::{catalog, catalog::CatalogState};
 use rules::routes::RouteKind;
 use serde_json::{Value, json};
 use testkit::objects::{self, NAMESPACE};
@@ -140,6 +146,34 @@ async fn a_changed_or_deleted_route_is_put_right() {
     see(&stage);
     stage.reconcile().await.unwrap();
     assert!(stage.child::<Ingress>().is_some());
+}
+
+#[tokio::test]
+async fn where_others_route_a_workspace_has_an_endpoint_and_no_route_or_url() {
+    let mut stage = routed().await;
+    let pod = stage.child_pod();
+    let external = json!({
+        "routing": {"external": {}}, "authentication": {"application": {}},
+        "networkPolicy": {"ingressFrom": [{"podSelector": {"matchLabels": {"component": "hub"}}}]},
+    });
+    stage
+        .server
+        .put(&custom("main", |manager| manager["spec"] = external));
+    stage.reconcile().await.unwrap();
+    assert_eq!(stage.child::<Ingress>(), None);
+    let status = stage.status();
+    assert_eq!((status.phase, status.url), (Some(Phase::Running), None));
+    assert!(status.endpoint.is_some());
+    assert_eq!(degraded(&stage).0, reason::AS_EXPECTED);
+    let policy: NetworkPolicy = stage.child().unwrap();
+    let ingress = policy.spec.unwrap().ingress.unwrap();
+    let from = json!([{"podSelector": {"matchLabels": {"component": "hub"}}}]);
+    assert_eq!(json!(ingress[0].from), from);
+    catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
+    let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
+    let conditions = manager.status.unwrap().conditions;
+    assert_eq!(condition::find(&conditions, READY).unwrap().status, "True");
+    assert_eq!(stage.child_pod(), pod, "nothing restarts");
 }
 
 #[tokio::test]

@@ -172,6 +172,49 @@ async fn a_guest_of_a_stopped_workspace_learns_how_it_starts() {
     }
 }
 
+#[tokio::test]
+async fn a_workspace_without_a_url_has_no_link_and_says_where_it_is_opened() {
+    for url in [None, Some("https://hers.workspaces.localhost:8443/")] {
+        let portal = Portal::start(|server| {
+            let routing = match url {
+                Some(_) => json!({"baseDomain": "workspaces.localhost", "port": 8443, "traefik": {}}),
+                None => json!({"external": {}}),
+            };
+            let mut manager = serde_json::to_value(testkit::objects::manager("main")).unwrap();
+            manager["spec"]["routing"] = routing;
+            let way = if url.is_some() { "gateway" } else { "application" };
+            manager["spec"]["authentication"] = json!({way: {}});
+            let manager: WorkspaceManager = serde_json::from_value(manager).unwrap();
+            server.put(&manager);
+            let mut hers = of("alice", "hers", "team");
+            let condition = json!({
+                "type": "Available", "status": "True", "reason": "Ready", "message": "",
+                "lastTransitionTime": "2026-01-02T03:04:05Z",
+            });
+            let status = json!({"phase": "Running", "url": url, "conditions": [condition]});
+            hers.status = serde_json::from_value(status).unwrap();
+            server.put(&hers);
+        })
+        .await;
+        let head = portal.json("alice", "/w/team/hers").await["head"].clone();
+        let sentence = head["sentence"].as_str().unwrap();
+        assert_eq!(
+            sentence.starts_with("It has no address of its own"),
+            url.is_none(),
+            "{sentence}"
+        );
+        let labels: Vec<_> = head["actions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|it| it["label"].clone())
+            .collect();
+        for label in ["Open", "Open in VS Code"] {
+            assert_eq!(labels.contains(&json!(label)), url.is_some(), "{labels:?}");
+        }
+    }
+}
+
 /// Texts that only users who may list workspaces see.
 const HIDDEN: [&str; 9] = [
     "registry.internal",

@@ -244,6 +244,7 @@ mod tests {
             port: None,
             traefik: None,
             custom: None,
+            external: None,
         };
         let place = |mode| place(&routing(mode), "team-demo", "demo", UID);
         assert_eq!(

@@ -198,6 +198,18 @@ async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()
         );
     }
     let managers = Api::<WorkspaceManager>::all(admin);
+    let walls = || json!({"ingressFrom": [{"podSelector": {}}]});
+    for spec in [
+        json!({"routing": {"external": {}}, "authentication": {"application": {}}, "networkPolicy": walls()}),
+        json!({"routing": {"external": {}}, "authentication": {"none": {}}, "networkPolicy": {"enabled": false}}),
+        json!({
+            "routing": {"baseDomain": "x.example", "external": {"urlTemplate": "https://hub{hub.path}"}},
+            "authentication": {"application": {}}, "networkPolicy": walls(),
+        }),
+    ] {
+        let manager = of_kind("WorkspaceManager", "contradiction", spec.clone());
+        assert_eq!(refusal(&managers, manager).await?, None, "{spec}");
+    }
     for (spec, part) in [
         (
             json!({"routing": {"baseDomain": "x.example"}, "authentication": {"gateway": {}}}),
@@ -210,6 +222,38 @@ async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()
         (
             json!({"routing": {"baseDomain": "Not A Domain", "traefik": {}}, "authentication": {"gateway": {}}}),
             "baseDomain",
+        ),
+        (
+            json!({"routing": {"custom": {"resources": []}}, "authentication": {"none": {}}}),
+            "baseDomain must be set",
+        ),
+        (
+            json!({"routing": {"baseDomain": "x.example", "traefik": {}, "external": {}}, "authentication": {"gateway": {}}}),
+            "exactly one proxy",
+        ),
+        (
+            json!({"routing": {"external": {}}, "authentication": {"application": {}, "none": {}}, "networkPolicy": walls()}),
+            "exactly one way",
+        ),
+        (
+            json!({"routing": {"baseDomain": "x.example", "traefik": {}}, "authentication": {"application": {}}}),
+            "routing.traefik needs authentication.gateway",
+        ),
+        (
+            json!({"routing": {"external": {}}, "authentication": {"gateway": {}}, "networkPolicy": walls()}),
+            "routing.external needs authentication.application or none",
+        ),
+        (
+            json!({"routing": {"external": {}}, "authentication": {"forwardAuth": {"address": "http://a"}}, "networkPolicy": walls()}),
+            "routing.external needs authentication.application or none",
+        ),
+        (
+            json!({"routing": {"external": {}}, "authentication": {"application": {}}}),
+            "routing.external needs networkPolicy.ingressFrom",
+        ),
+        (
+            json!({"routing": {"external": {}}, "authentication": {"application": {}}, "networkPolicy": {"egress": "Any"}}),
+            "routing.external needs networkPolicy.ingressFrom",
         ),
     ] {
         let refused = refusal(

@@ -58,7 +58,7 @@ async fn each_workspace_has_an_account_of_its_own_and_tokens_for_the_audiences_o
         json!({
             "serviceAccount": {"perWorkspace": {"annotations": annotations}},
             "projectedTokens": [
-                {"audience": "vault", "path": "/var/run/tokens/vault", "expirationSeconds": 900},
+                {"audience": "https://vault/{workspace.namespace}/{workspace.uid}", "path": "/var/run/tokens/vault", "expirationSeconds": 900},
                 {"audience": "sts.example.com", "path": "/var/run/tokens/sts"},
             ],
         }),
@@ -74,7 +74,8 @@ async fn each_workspace_has_an_account_of_its_own_and_tokens_for_the_audiences_o
         account.annotations()["example.com/role"],
         format!("{}-{uid}", scratch.namespace)
     );
-    for (file, audience) in [("vault", "vault"), ("sts", "sts.example.com")] {
+    let vault = format!("https://vault/{}/{uid}", scratch.namespace);
+    for (file, audience) in [("vault", vault.as_str()), ("sts", "sts.example.com")] {
         let path = format!("/var/run/tokens/{file}");
         let payload = cluster::exec(&scratch.api(), &pod, &["python3", "-c", PAYLOAD, &path]).await?;
         let payload: Value = serde_json::from_str(&payload)?;

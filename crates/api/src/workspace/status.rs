@@ -33,7 +33,7 @@ pub struct WorkspaceStatus {
     /// Message of the condition that decided the phase.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// Address of the workspace. Set once the workspace is valid.
+    /// Address of the workspace. Set once the workspace is valid; absent if its manager knows none (`routing.external`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Name of the pod, while there is one.
@@ -42,7 +42,7 @@ pub struct WorkspaceStatus {
     /// Name of the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_name: Option<String>,
-    /// Target of routes. Present only while the workspace's pod is ready.
+    /// Target of routes, also of those that others make. Present only while the workspace's pod is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<Endpoint>,
     /// Identifier of the current run, new at every start.

@@ -25,7 +25,7 @@ const PENDING: &str = "Pending";
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Goal {
-    /// The URL serves a ready pod, of another run than this one.
+    /// A pod is ready and can be reached, of another run than this one.
     Available {
         /// Identifier of the run that does not count.
         other_than: Option<String>,
@@ -244,7 +244,7 @@ fn progress(workspace: &Workspace, goal: &Goal) -> Progress {
         _ => true,
     };
     // A workspace can be available and degraded at once, for example while its disk cannot grow.
-    if is_new && find(AVAILABLE, "True").is_some() && status.url.is_some() {
+    if is_new && find(AVAILABLE, "True").is_some() {
         let warning = invalid
             .or(degraded)
             .map(|condition| format!("{}: {}", condition.reason, condition.message));
@@ -321,12 +321,11 @@ mod tests {
     }
 
     #[test]
-    fn available_needs_its_condition_for_this_generation_and_a_url() {
-        let with = |generation, url: Option<&str>| json!({"url": url, "conditions": [condition(AVAILABLE, "True", generation)]});
+    fn available_needs_its_condition_for_this_generation_and_no_url() {
+        let with = |generation| json!({"conditions": [condition(AVAILABLE, "True", generation)]});
         let available = Progress::Done { warning: None };
-        assert_eq!(state(2, with(2, Some("https://x"))), available);
-        assert_ne!(state(2, with(1, Some("https://x"))), available);
-        assert_ne!(state(2, with(2, None)), available);
+        assert_eq!(state(2, with(2)), available);
+        assert_ne!(state(2, with(1)), available);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Workspace name -> its URL, once it is available (IO).
 
+use anyhow::anyhow;
 use api::condition::{AVAILABLE, holds};
 use api::workspace::WorkspaceStatus;
 
@@ -47,6 +48,12 @@ pub(super) async fn known_url(cluster: &Cluster, name: &str) -> Result<String, F
 }
 
 fn not_available(status: WorkspaceStatus, target: &Target, command: &str) -> Failure {
+    if status.url.is_none() && holds(&status.conditions, AVAILABLE) {
+        return Failure::Other(anyhow!(
+            "workspace {:?} has no address of its own: open it from the application that routes to it, such as JupyterHub",
+            target.name
+        ));
+    }
     let phase = status
         .phase
         .map_or_else(|| "Pending".to_owned(), |phase| format!("{phase:?}"));

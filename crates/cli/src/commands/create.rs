@@ -86,11 +86,11 @@ pub(crate) async fn run(
     )
     .await?;
     match &args.output {
-        None => writeln!(
-            console.out,
-            "{}",
-            available.status.and_then(|status| status.url).unwrap_or_default()
-        )?,
+        None => {
+            if let Some(url) = available.status.and_then(|status| status.url) {
+                writeln!(console.out, "{url}")?;
+            }
+        }
         Some(Format::Name) => {}
         Some(_) => print(&available, args, console)?,
     }

@@ -33,6 +33,8 @@ pub(super) struct Observed {
 pub(super) struct ManagerFacts {
     domain: Domain,
     is_default: bool,
+    /// Whether the gateway authorizes requests to its workspaces. Otherwise it serves none of them.
+    has_gateway: bool,
     policy: Policy,
     /// Name and spec, for the rules about shares.
     object: Arc<WorkspaceManager>,
@@ -94,7 +96,8 @@ impl Observed {
             self.serving = Some(chosen);
         }
         let serves_unresolved = self.served.is_alone && self.served.manager.is_some();
-        let Some((name, manager)) = &self.serving else {
+        let serving = self.serving.as_ref().filter(|(_, manager)| manager.has_gateway);
+        let Some((name, manager)) = serving else {
             return Snapshot::default();
         };
         let shares = sharing::by_workspace(self.shares.values());
@@ -133,7 +136,8 @@ impl Observed {
         if let Some(wanted) = &self.served.manager {
             return named(wanted);
         }
-        let mut defaults = self.managers.iter().filter(|(_, facts)| facts.is_default);
+        let is_default = |facts: &ManagerFacts| facts.is_default && facts.has_gateway;
+        let mut defaults = self.managers.iter().filter(|(_, facts)| is_default(facts));
         match (defaults.next(), defaults.next()) {
             (Some(((_, name), facts)), None) => Some((name.clone(), facts.clone())),
             _ => self.serving.as_ref().and_then(|(name, _)| named(name)),
@@ -144,11 +148,10 @@ impl Observed {
 impl Projection for ManagerFacts {
     type Object = WorkspaceManager;
 
-    /// `None` for a manager whose authentication another component does. The kind of proxy does not matter.
+    /// The kind of proxy does not matter.
     fn of(mut manager: WorkspaceManager) -> Option<Self> {
-        let routing = &manager.spec.routing;
-        manager.spec.authentication.gateway.as_ref()?;
-        let domain = Domain::of(routing);
+        let domain = Domain::of(&manager.spec.routing);
+        let has_gateway = manager.spec.authentication.gateway.is_some();
         let is_default = rules::managers::is_default(&manager);
         // The operator writes the status often, and it has no effect here.
         manager.status = None;
@@ -159,6 +162,7 @@ impl Projection for ManagerFacts {
         Some(Self {
             domain,
             is_default,
+            has_gateway,
             policy: Policy::of(&manager),
             object: Arc::new(manager),
         })

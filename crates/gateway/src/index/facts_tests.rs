@@ -168,19 +168,31 @@ fn addresses_that_are_never_a_pods_are_not_routed_to() {
 
 #[test]
 fn other_proxies_are_served_except_for_managers_with_another_authenticator() {
-    let of = |authentication: serde_json::Value| {
-        let manager = json!({
-            "metadata": {"name": "own"},
-            "spec": {
-                "routing": {"baseDomain": "own.example", "custom": {"resources": []}},
-                "authentication": authentication,
-            },
-        });
-        ManagerFacts::of(serde_json::from_value(manager).unwrap())
+    let mut observed = observed_with([]);
+    observed.workspaces().extend([workspace("lab", |_| ())]);
+    let mut served = |routing: serde_json::Value, authentication: serde_json::Value| {
+        let mut spec = json!({"routing": routing, "authentication": authentication});
+        spec["routing"]["baseDomain"] = json!("ws.example");
+        let (key, _) = manager("main", "ws.example", true);
+        let object = json!({"metadata": {"name": "main", "annotations": {IS_DEFAULT: "true"}}, "spec": spec});
+        let facts = ManagerFacts::of(serde_json::from_value(object).unwrap()).unwrap();
+        observed.managers().insert(key, facts);
+        let snapshot = observed.snapshot();
+        assert_eq!(snapshot.domain().is_some(), snapshot.targets().count() == 1);
+        snapshot.domain().is_some()
     };
-    assert_eq!(of(json!({"gateway": {}})).unwrap().domain.base(), "own.example");
-    assert_eq!(of(json!({"forwardAuth": {"address": "http://auth"}})), None);
-    assert_eq!(of(json!({"none": {}})), None);
+    let custom = || json!({"custom": {"resources": []}});
+    // Each comes after one that is served.
+    for (routing, authentication) in [
+        (custom(), json!({"forwardAuth": {"address": "http://auth"}})),
+        (custom(), json!({"none": {}})),
+        (custom(), json!({"application": {}})),
+        (json!({"external": {}}), json!({"application": {}})),
+    ] {
+        assert!(served(custom(), json!({"gateway": {}})));
+        assert!(!served(routing, authentication));
+    }
+    assert!(served(json!({"traefik": {}}), json!({"gateway": {}})));
 }
 
 #[test]

@@ -76,12 +76,11 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
     // If a start is already over when it can be reported, the Event of its result reports it.
     if condition::holds(&after.conditions, AVAILABLE) {
         if begins || flipped(before, after, AVAILABLE) {
-            let url = after.url.as_deref().unwrap_or_default();
-            events.push(normal(
-                "Start",
-                reason::READY,
-                &format!("The workspace is ready: {url}"),
-            ));
+            let note = match &after.url {
+                Some(url) => format!("The workspace is ready: {url}"),
+                None => "The workspace is ready.".to_owned(),
+            };
+            events.push(normal("Start", reason::READY, &note));
         }
     } else if begins && !is_over {
         events.push(normal("Start", reason::STARTING, "The pod is being started."));

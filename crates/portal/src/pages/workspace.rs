@@ -1,6 +1,7 @@
 //! `/w/<namespace>/<name>` -> one workspace, starting or running (IO: reads as the user).
 
 use api::Workspace;
+use api::condition::{AVAILABLE, holds};
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
 use axum::response::Response;
@@ -238,7 +239,7 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
         }
     }
     let url = status.and_then(|status| status.url.clone()).unwrap_or_default();
-    if is_guest && starts_at_its_address(context, seen) && !url.is_empty() {
+    if is_guest && starts_at_its_address(context, seen) {
         actions.push(Action {
             label: "Open and start".to_owned(),
             way: Way::Link { to: url.clone() },
@@ -303,10 +304,16 @@ fn starts_at_its_address(context: &Context, seen: &Seen) -> bool {
         groups: &context.user.groups,
     };
     let owner = api::names::owner(&workspace.metadata).unwrap_or_default();
-    progress::phase(workspace) == Phase::Stopped && policy.audience(requester, owner).may_start()
+    let has_address = workspace
+        .status
+        .as_ref()
+        .is_some_and(|status| status.url.is_some());
+    has_address
+        && progress::phase(workspace) == Phase::Stopped
+        && policy.audience(requester, owner).may_start()
 }
 
-/// One sentence about a stopped workspace.
+/// One sentence about a workspace that is stopped, or cannot be opened from here.
 fn sentence(context: &Context, seen: &Seen, may: May) -> String {
     let workspace = &*seen.workspace;
     let status = workspace.status.clone().unwrap_or_default();
@@ -332,6 +339,9 @@ fn sentence(context: &Context, seen: &Seen, may: May) -> String {
             }
         }
         Phase::Stopped => files.to_owned(),
+        Phase::Running if status.url.is_none() && holds(&status.conditions, AVAILABLE) => {
+            "It has no address of its own: open it from the application that routes to it, such as JupyterHub.".to_owned()
+        }
         Phase::Deleting if is_guest => "It is being deleted.".to_owned(),
         _ => String::new(),
     }

@@ -184,16 +184,31 @@ mod tests {
         assert_eq!(valid.child_name(), "workspace-demo");
         assert_eq!(valid.resources.limits["cpu"].0, "1");
         assert_eq!(valid.port, 8888);
+        let url = valid.url.as_deref().unwrap();
         assert!(
-            valid.url.starts_with("https://demo-") && valid.url.ends_with(".workspaces.localhost:8443/"),
-            "{}",
-            valid.url
+            url.starts_with("https://demo-") && url.ends_with(".workspaces.localhost:8443/"),
+            "{url}"
         );
         let resolved = valid.resolved();
         assert_eq!(resolved.template_uid.as_deref(), Some("t-1"));
         assert_eq!(resolved.manager.as_deref(), Some("main"));
         assert_eq!(resolved.storage.unwrap().size.unwrap().0, "2Gi");
         assert_eq!(valid.container_resources().limits.unwrap()["memory"].0, "1Gi");
+    }
+
+    #[test]
+    fn only_the_gateway_signs_assertions() {
+        let of = |way: &str| {
+            let mut manager = serde_json::to_value(manager(true)).unwrap();
+            manager["spec"]["routing"] = json!({"baseDomain": "b.org", "custom": {"resources": []}});
+            manager["spec"]["authentication"] = json!({way: {}});
+            let manager = serde_json::from_value(manager).unwrap();
+            let workspace = workspace(json!({}));
+            let valid = admit(&workspace, &References::managed_by([&manager]), &settings());
+            valid.unwrap().has_assertions
+        };
+        assert!(of("gateway"));
+        assert!(!of("application") && !of("none"));
     }
 
     #[test]

@@ -99,8 +99,8 @@ pub struct ValidWorkspace {
     pub template_uid: Option<String>,
     /// Path prefix of the application, without trailing `/`; `None` if the workspace has its own host.
     pub base_path: Option<String>,
-    /// URL of the workspace as browsers see it.
-    pub url: String,
+    /// URL of the workspace as browsers see it; `None` if others route and its manager states none.
+    pub url: Option<String>,
     /// How requests reach the workspace.
     pub routes: Routes,
 }

@@ -4,7 +4,7 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
 use kube::ResourceExt as _;
 use serde_json::{Value, json};
 
-use super::variables::{Scope, expand_value};
+use super::variables::{Scope, expand_text, expand_value};
 use crate::names;
 use crate::violation::Violation;
 
@@ -16,7 +16,7 @@ const ANNOTATIONS: &str = "executionProfile.spec.serviceAccount.perWorkspace.ann
 pub struct ExecutionProfile {
     /// Name of the profile.
     pub name: String,
-    /// Spec of the profile, with the variables in the service accounts' annotations replaced.
+    /// Spec of the profile, with the variables in the service accounts' annotations and the tokens' audiences replaced.
     pub spec: WorkspaceExecutionProfileSpec,
     /// Name of the pod's service account; `None`: the namespace's `default`.
     pub service_account: Option<String>,
@@ -38,6 +38,13 @@ pub(crate) fn of(
     if let Some(own) = own {
         let expanded = expand_value(ANNOTATIONS, &json!(own.annotations), &scope)?;
         own.annotations = texts(&expanded);
+    }
+    let scope = Scope::of(workspace).audience();
+    for (index, token) in spec.projected_tokens.iter_mut().enumerate() {
+        token.audience = expand_text(&token.audience, &scope).map_err(|error| {
+            let field = format!("executionProfile.spec.projectedTokens[{index}].audience");
+            vec![Violation::new(field, &token.audience, error.to_string())]
+        })?;
     }
     let service_account = spec.service_account.as_ref().and_then(|account| {
         let own = account.per_workspace.as_ref();
@@ -97,6 +104,25 @@ mod tests {
             .annotations;
         assert_eq!(annotations["example.com/role"], "ns-team-0123456789-abcd");
         assert_eq!(annotations["example.com/who"], "alice");
+    }
+
+    #[test]
+    fn audiences_contain_the_workspace_s_uid_and_namespace_and_nothing_that_a_user_chooses() {
+        let with = |audience: &str| {
+            let tokens = json!([{"audience": audience, "path": "/t/a"}]);
+            let profile = of(&workspace(), &profile(json!({"projectedTokens": tokens})));
+            profile.map(|profile| profile.spec.projected_tokens[0].audience.clone())
+        };
+        let audience = with("https://hub/{workspace.namespace}/{workspace.uid}/{role}").unwrap();
+        assert_eq!(audience, "https://hub/team/0123456789-abcd/{role}");
+        for name in ["workspace.name", "owner.name"] {
+            let text = with(&format!("{{{name}}}")).unwrap_err()[0].to_string();
+            assert!(text.contains("projectedTokens[0].audience"), "{text}");
+            assert!(
+                text.contains("known are workspace.namespace, workspace.uid;"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use api::{Workspace, WorkspaceManager};
 use serde_json::{Map, Value};
 
 use super::manifest::{Identity, scope};
-use super::{RESOURCES, URL_TEMPLATE, collisions};
+use super::{RESOURCES, collisions, url_template};
 use crate::effective::effective;
 use crate::effective::variables::{self, Scope};
 use crate::settings::{RouteKind, Settings};
@@ -27,13 +27,20 @@ const DISTINCT: [&str; 4] = [
 const METADATA: [&str; 4] = ["name", "namespace", "labels", "annotations"];
 
 /// All violations of the manager. While there is one, no workspace gets new routes from it, and existing routes stay as they are.
-/// Managers without `routing.custom` have none.
+/// Managers with `routing.traefik` have none.
 pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> {
-    let Some(custom) = &manager.spec.routing.custom else {
+    let routing = &manager.spec.routing;
+    if routing.traefik.is_some() {
         return Vec::new();
-    };
+    }
     let scope = sample(manager, settings);
     let mut found = Vec::new();
+    if let Some((path, template)) = url_template(routing) {
+        found.extend(url(path, template, &scope, manager));
+    }
+    let Some(custom) = &routing.custom else {
+        return found;
+    };
     if custom.resources.is_empty() {
         found.push(Violation::new(
             RESOURCES,
@@ -58,7 +65,6 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
             found.extend(unknown(field, text, &scope));
         });
     }
-    found.extend(url_template(custom.url_template.as_deref(), &scope, manager));
     found.extend(authentication(manager, settings));
     found
 }
@@ -153,15 +159,12 @@ fn unknown(field: &str, text: &str, scope: &Scope) -> Vec<Violation> {
         .collect()
 }
 
-fn url_template(template: Option<&str>, scope: &Scope, manager: &WorkspaceManager) -> Vec<Violation> {
-    let Some(template) = template else {
-        return Vec::new();
-    };
-    let mut found = unknown(URL_TEMPLATE, template, scope);
-    found.extend(collisions::in_text(URL_TEMPLATE, template, manager));
+fn url(path: &str, template: &str, scope: &Scope, manager: &WorkspaceManager) -> Vec<Violation> {
+    let mut found = unknown(path, template, scope);
+    found.extend(collisions::in_text(path, template, manager));
     if !template.starts_with("https://") && !template.starts_with("http://") {
         let rule = "must be a URL that begins with https://";
-        found.push(Violation::new(URL_TEMPLATE, template, rule));
+        found.push(Violation::new(path, template, rule));
     }
     found
 }
@@ -169,7 +172,7 @@ fn url_template(template: Option<&str>, scope: &Scope, manager: &WorkspaceManage
 /// Checks that the manifests make the proxy call the authorization service. Only the manifests can configure that.
 fn authentication(manager: &WorkspaceManager, settings: &Settings) -> Option<Violation> {
     let authentication = &manager.spec.authentication;
-    if authentication.none.is_some() {
+    if authentication.none.is_some() || authentication.application.is_some() {
         return None;
     }
     let way = if authentication.gateway.is_some() {
@@ -194,7 +197,7 @@ fn authentication(manager: &WorkspaceManager, settings: &Settings) -> Option<Vio
         });
     }
     let rule = "is used by no manifest of routing.custom: a manifest must configure the proxy to send each request to \
-                {authentication.address} for authorization. Set authentication.none if no service authorizes requests";
+                {authentication.address} for authorization. Set authentication.none or application if no service authorizes requests";
     (!asked).then(|| Violation::new(way, "", rule))
 }
 

@@ -10,6 +10,7 @@ mod collisions;
 mod manifest;
 mod render;
 
+use api::manager::Routing;
 use serde_json::{Map, Value};
 
 pub use self::check::{check, kinds_of};
@@ -19,14 +20,27 @@ use crate::violation::Violations;
 
 /// Path of the manifests in a manager.
 const RESOURCES: &str = "spec.routing.custom.resources";
-/// Path of the URL template in a manager.
-const URL_TEMPLATE: &str = "spec.routing.custom.urlTemplate";
+
+/// The manager's URL template, and its path.
+fn url_template(routing: &Routing) -> Option<(&'static str, &str)> {
+    let custom = routing
+        .custom
+        .iter()
+        .map(|it| ("spec.routing.custom.urlTemplate", &it.url_template));
+    let external = routing
+        .external
+        .iter()
+        .map(|it| ("spec.routing.external.urlTemplate", &it.url_template));
+    custom
+        .chain(external)
+        .find_map(|(path, template)| Some((path, template.as_deref()?)))
+}
 
 /// How requests reach a workspace.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Routes {
-    /// Through a proxy that gets its routes from the gateway: there are no objects.
-    Fed,
+    /// Without objects: a proxy gets its routes from the gateway, or others route.
+    NoObjects,
     /// Through these objects, at least one.
     Objects(Vec<Route>),
     /// Unknown, because the manager has these violations. Existing routes stay as they are.

@@ -5,45 +5,49 @@ use serde_json::{Map, Value};
 
 use super::check::check;
 use super::manifest::{Identity, scope};
-use super::{RESOURCES, Route, Routes, URL_TEMPLATE};
+use super::{RESOURCES, Route, Routes, url_template};
 use crate::effective::Effective;
 use crate::effective::variables::{self, Scope};
 use crate::names;
 use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
 
-/// The routes of a workspace and its URL as browsers see it, or violations for values that cannot be part of them.
+/// The routes of a workspace and its URL as browsers see it, if the manager knows one, or violations for values that cannot be part of them.
 pub(crate) fn of(
     workspace: &Workspace,
     effective: &Effective,
     manager: &WorkspaceManager,
     settings: &Settings,
-) -> Result<(Routes, String), Vec<Violation>> {
+) -> Result<(Routes, Option<String>), Vec<Violation>> {
     let scope = scope(workspace, effective, manager, settings);
     let routing = &manager.spec.routing;
     let host = variables::expand_text("{workspace.host}", &scope).unwrap_or_default();
     let base_path = variables::expand_text("{workspace.basePath}", &scope).unwrap_or_default();
     let usual = names::url(&host, routing.external_port()) + base_path.trim_start_matches('/');
-    let Some(custom) = &routing.custom else {
-        return Ok((Routes::Fed, usual));
-    };
+    let usual = Some(usual).filter(|_| routing.external.is_none());
     if let Some(violations) = Violations::of(check(manager, settings)) {
         return Ok((Routes::Unknown(violations), usual));
     }
     let name = names::child(workspace.metadata.name.as_deref().unwrap_or_default());
     let (mut routes, mut faults) = (Vec::new(), Vec::new());
-    for (index, manifest) in custom.resources.iter().enumerate() {
+    let manifests = routing.custom.iter().flat_map(|custom| &custom.resources);
+    for (index, manifest) in manifests.enumerate() {
         match route(&format!("{RESOURCES}[{index}]"), manifest, &name, &scope) {
             Ok(route) => routes.push(route),
             Err(found) => faults.extend(found),
         }
     }
-    let url = custom.url_template.as_deref().map_or(Ok(usual), |template| {
+    let url = url_template(routing).map_or(Ok(usual), |(path, template)| {
         variables::expand_text(template, &scope)
-            .map_err(|error| faults.push(Violation::new(URL_TEMPLATE, template, error.to_string())))
+            .map(Some)
+            .map_err(|error| faults.push(Violation::new(path, template, error.to_string())))
     });
+    let routes = match routing.custom {
+        Some(_) => Routes::Objects(routes),
+        None => Routes::NoObjects,
+    };
     match url {
-        Ok(url) if faults.is_empty() => Ok((Routes::Objects(routes), url)),
+        Ok(url) if faults.is_empty() => Ok((routes, url)),
         _ => Err(of_manager(manager, faults)),
     }
 }

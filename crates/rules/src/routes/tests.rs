@@ -108,7 +108,7 @@ fn managers_with_traefik_routing_have_no_route_objects() {
         "spec": {"routing": {"baseDomain": "b.org", "traefik": {}}, "authentication": {"gateway": {}}},
     });
     let fed: WorkspaceManager = serde_json::from_value(fed).unwrap();
-    assert_eq!(rendered(&fed, &json!({})).unwrap(), Routes::Fed);
+    assert_eq!(rendered(&fed, &json!({})).unwrap(), Routes::NoObjects);
     assert_eq!(check(&fed, &settings()), []);
 }
 
@@ -156,9 +156,13 @@ fn a_route_needs_an_authentication_service() {
         "{found}"
     );
     assert_eq!(
-        faults(&manager(&[open], &json!({"none": {}}))),
+        faults(&manager(std::slice::from_ref(&open), &json!({"none": {}}))),
         "",
         "said explicitly"
+    );
+    assert_eq!(
+        faults(&manager(std::slice::from_ref(&open), &json!({"application": {}}))),
+        ""
     );
     let none = faults(&manager(&[ingress()], &json!({"none": {}})));
     assert!(
@@ -208,7 +212,7 @@ fn in_folders_of_one_host_the_url_ends_in_the_workspace_s_path() {
     manager.spec.routing.mode = api::manager::RoutingMode::Path;
     let (workspace, settings) = (workspace(&json!({})), settings());
     let effective = effective(&workspace.spec, None, &settings);
-    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings).unwrap().1;
+    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings).unwrap().1.unwrap();
     assert_eq!(now(&manager), "https://b.org/workspaces/team/demo/");
     manager.spec.routing.port = Some(8443);
     assert_eq!(now(&manager), "https://b.org:8443/workspaces/team/demo/");
@@ -219,7 +223,7 @@ fn a_url_template_replaces_the_usual_url() {
     let mut manager = manager(&[ingress()], &forward());
     let (workspace, settings) = (workspace(&json!({})), settings());
     let effective = effective(&workspace.spec, None, &settings);
-    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings).unwrap().1;
+    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings).unwrap().1.unwrap();
     assert!(now(&manager).starts_with("https://demo-") && now(&manager).ends_with(".b.org/"));
     let custom = manager.spec.routing.custom.as_mut().unwrap();
     custom.url_template = Some("https://hub.b.org/{workspace.namespace}/{workspace.name}/".to_owned());
@@ -231,6 +235,52 @@ fn a_url_template_replaces_the_usual_url() {
         manager.spec.routing.custom.as_mut().unwrap().url_template = Some(template.to_owned());
         assert!(faults(&manager).contains(text), "{template}");
     }
+}
+
+#[test]
+fn external_routing_has_no_objects_and_only_the_url_of_its_template() {
+    let with = |routing: Value| -> WorkspaceManager {
+        let authentication = json!({"application": {}});
+        serde_json::from_value(json!({
+            "metadata": {"name": "main"}, "spec": {"routing": routing, "authentication": authentication},
+        }))
+        .unwrap()
+    };
+    let (workspace, settings) = (workspace(&json!({"hub.path": "/user/alice/"})), settings());
+    let effective = effective(&workspace.spec, None, &settings);
+    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings);
+    for routing in [
+        json!({"external": {}}),
+        json!({"baseDomain": "b.org", "external": {}}),
+    ] {
+        let manager = with(routing);
+        assert_eq!(faults(&manager), "");
+        assert_eq!(now(&manager).unwrap(), (Routes::NoObjects, None));
+    }
+    let template = |text: &str| with(json!({"external": {"urlTemplate": text}}));
+    let hub = template("https://hub.b.org{hub.path}");
+    assert_eq!(faults(&hub), "");
+    let url = Some("https://hub.b.org/user/alice/".to_owned());
+    assert_eq!(now(&hub).unwrap(), (Routes::NoObjects, url));
+    for (text, fault) in [
+        ("javascript:{workspace.uid}", "must be a URL"),
+        ("https://{workspace.nmae}/", "unknown variable"),
+        ("https://{workspace.host}/", "unknown variable"),
+    ] {
+        let manager = template(text);
+        let found = faults(&manager);
+        assert!(
+            found.starts_with("spec.routing.external.urlTemplate: "),
+            "{found}"
+        );
+        assert!(found.contains(fault), "{found}");
+        assert!(matches!(now(&manager).unwrap(), (Routes::Unknown(_), None)));
+    }
+    let based =
+        with(json!({"baseDomain": "b.org", "external": {"urlTemplate": "https://{workspace.host}/"}}));
+    assert_eq!(faults(&based), "");
+    let missing = now(&template("https://hub.b.org/{hub.other}")).unwrap_err();
+    assert!(missing[0].to_string().contains("{hub.other}"), "{missing:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::size::spec_size;
 use super::texts;
 use crate::checks::syntax::{is_child_name, is_qualified_name, object_name};
 use crate::checks::{mount_path, normal_path};
-use crate::effective::variables::{Scope, expand_text};
+use crate::effective::variables::{AUDIENCE, Scope, expand_text, names_in};
 use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
 
@@ -109,6 +109,15 @@ fn service_account(account: &ServiceAccount) -> Vec<Violation> {
 fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
     let mut found = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
+        let names = names_in(&token.audience, &|_| true);
+        if let Some(name) = names.into_iter().find(|name| !AUDIENCE.contains(name)) {
+            let rule = format!(
+                "must not contain the variable {{{name}}}: allowed are {}; text in braces is written as {{{{{name}}}}}",
+                AUDIENCE.join(", ")
+            );
+            let field = format!("spec.projectedTokens[{index}].audience");
+            found.push(Violation::new(field, &token.audience, rule));
+        }
         let path = format!("spec.projectedTokens[{index}].path");
         if normal_path(&token.path) == token.path {
             // The folder is the mount path.
@@ -192,6 +201,35 @@ mod tests {
             [""; 0]
         );
         assert_eq!(fields(json!({})), [""; 0]);
+    }
+
+    #[test]
+    fn an_audience_depends_on_nothing_that_a_user_chooses() {
+        let with = |audience: &str| {
+            fields(json!({
+                "serviceAccount": {"name": "a"},
+                "projectedTokens": [{"audience": audience, "path": "/var/run/tokens/a"}],
+            }))
+        };
+        for audience in [
+            "sts",
+            "https://hub/{workspace.namespace}/{workspace.uid}",
+            "${role}",
+            "{{role}}",
+        ] {
+            assert_eq!(with(audience), [""; 0], "{audience}");
+        }
+        for name in [
+            "workspace.name",
+            "workspace.host",
+            "service.name",
+            "owner.name",
+            "role",
+            "hub.user",
+        ] {
+            let audience = format!("https://hub/{{workspace.uid}}/{{{name}}}");
+            assert_eq!(with(&audience), ["spec.projectedTokens[0].audience"], "{name}");
+        }
     }
 
     #[test]

@@ -134,6 +134,20 @@ fn a_changed_profile_is_pending_by_its_fields_and_another_one_by_the_reference()
 }
 
 #[test]
+fn a_token_s_audience_is_compared_with_its_variables_values() {
+    let with = |audience: &str| {
+        let token = json!({"audience": audience, "path": "/var/run/tokens/hub"});
+        with_profile(json!({"serviceAccount": {"name": "a"}, "projectedTokens": [token]}))
+    };
+    let before = of(&with("https://hub/uid-of-demo"));
+    assert_eq!(pending(&before, &with("https://hub/{workspace.uid}")), [""; 0]);
+    assert_eq!(
+        pending(&before, &with("https://hub/{workspace.namespace}")),
+        ["executionProfile.spec.projectedTokens"]
+    );
+}
+
+#[test]
 fn a_new_size_or_name_or_access_rule_is_no_pending_update() {
     let before = of(&testing::valid());
     let after = valid(json!({"displayName": "another", "accessType": "Public", "storage": {"size": "2Gi"}}));

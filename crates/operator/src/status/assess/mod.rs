@@ -148,7 +148,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         // A running workspace that became invalid keeps the address under which users have it open.
         url: valid
             .filter(|valid| valid.not_served.is_none())
-            .map(|valid| valid.url.clone())
+            .and_then(|valid| valid.url.clone())
             .or_else(|| before.url.filter(|_| alive && valid.is_none())),
         resolved: valid.map(|valid| resolved(valid, facts.observed)).or_else(|| {
             before

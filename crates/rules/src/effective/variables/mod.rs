@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use crate::violation::Violation;
 pub(crate) use scan::Part;
 use scan::parts;
+pub(crate) use scope::AUDIENCE;
 pub use scope::{Scope, is_built_in, is_name};
 
 /// Maximum length of a text after expansion, in bytes. It equals the maximum of an environment variable's value.

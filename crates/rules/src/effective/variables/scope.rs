@@ -46,6 +46,8 @@ pub struct Scope {
 
 /// Variables that an identity may depend on.
 const IDENTITY: [&str; 4] = ["workspace.uid", "workspace.namespace", "owner.name", "owner.slug"];
+/// Variables that a token's audience may depend on: those that no user chooses.
+pub(crate) const AUDIENCE: [&str; 2] = ["workspace.uid", "workspace.namespace"];
 
 /// Built-in variables of every workspace, each with a sample value in its format.
 const SAMPLES: [(&str, &str); 13] = [
@@ -82,8 +84,18 @@ impl Scope {
     /// Retains only variables that the author of a workspace cannot influence: `workspace.uid`, `workspace.namespace` and those of the
     /// owner.
     #[must_use]
-    pub fn identity(mut self) -> Self {
-        self.built_in.retain(|name, _| IDENTITY.contains(&name.as_str()));
+    pub fn identity(self) -> Self {
+        self.only(&IDENTITY)
+    }
+
+    /// Retains only `workspace.uid` and `workspace.namespace`.
+    #[must_use]
+    pub fn audience(self) -> Self {
+        self.only(&AUDIENCE)
+    }
+
+    fn only(mut self, names: &[&str]) -> Self {
+        self.built_in.retain(|name, _| names.contains(&name.as_str()));
         self.without_workspace_variables().strict()
     }
 
@@ -146,7 +158,7 @@ impl Scope {
         self.with("service.port", effective.port)
     }
 
-    /// Adds variables of the manager: `routing.baseDomain`, `routing.port`, `workspace.host`, `workspace.basePath`.
+    /// Adds variables of the manager: `routing.port`, `workspace.basePath` and, with a base domain, `routing.baseDomain`, `workspace.host`.
     /// For a forward-auth service, it also adds `authentication.address`, `authentication.responseHeaders` and
     /// `authentication.requestHeaders`.
     #[must_use]
@@ -170,9 +182,12 @@ impl Scope {
                     service.auth_request_headers.clone(),
                 );
         }
-        self.with("workspace.host", host)
-            .with("workspace.basePath", folder + "/")
-            .with("routing.baseDomain", routing.base_domain.as_str())
+        if !routing.base_domain.is_empty() {
+            self = self
+                .with("workspace.host", host)
+                .with("routing.baseDomain", routing.base_domain.as_str());
+        }
+        self.with("workspace.basePath", folder + "/")
             .with("routing.port", routing.external_port())
     }
 

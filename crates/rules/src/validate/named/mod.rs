@@ -352,11 +352,13 @@ fn placeholder_manager() -> WorkspaceManager {
             port: Some(1),
             traefik: None,
             custom: None,
+            external: None,
         },
         authentication: Authentication {
             gateway: None,
             forward_auth: None,
             none: None,
+            application: None,
         },
         authorization: None,
         network_policy: None,
