@@ -31,7 +31,8 @@ class WorkspaceSpawner(Options, Spawner):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._change = asyncio.Event()
-        self._starting = False
+        # JupyterHub asks for progress also before it calls `start`.
+        self._starting = self._started = False
         self._exit_code: int | None = None
         self._failed_since: float | None = None
         self._tasks: set[asyncio.Task] = set()
@@ -62,7 +63,7 @@ class WorkspaceSpawner(Options, Spawner):
         if launch.servers.get(self.workspace_uid) is self:
             launch.servers.pop(self.workspace_uid, None)
         self.workspace_name = self.workspace_uid = self.run_id = self.of_template = self.claim = ""
-        self._exit_code, self._failed_since, self._relaunched = None, None, False
+        self._exit_code, self._failed_since, self._relaunched, self._started = None, None, False, False
 
     def _adopt(self, found: Workspace) -> None:
         self.workspace_name, self.workspace_uid, self.of_template = found.name, found.uid, found.template
@@ -88,7 +89,7 @@ class WorkspaceSpawner(Options, Spawner):
         except ValueError as error:
             raise failure(400, "Settings", str(error)) from error
         finally:
-            self._starting = False
+            self._starting, self._started = False, True
             self._changed()
 
     async def _start(self) -> tuple:
@@ -307,7 +308,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def progress(self):
         told, percent, seen = set(), 0, -1
-        while self._starting:
+        while not self._started:
             name = self.workspace_name
             found = self.workspace
             for step, text in assess.steps(found) if found else []:
@@ -317,7 +318,7 @@ class WorkspaceSpawner(Options, Spawner):
                     yield {"progress": percent, "message": text}
             seen = found.version if found else 0
             self._change.clear()
-            if self._starting and (name, seen) == (self.workspace_name, self.workspace.version if self.workspace else 0):
+            if not self._started and (name, seen) == (self.workspace_name, self.workspace.version if self.workspace else 0):
                 await self._change.wait()
 
     def _changed(self) -> None:
