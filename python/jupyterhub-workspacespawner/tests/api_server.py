@@ -6,6 +6,7 @@ answers and forget old versions.
 
 import asyncio
 import base64
+import collections
 import copy
 import functools
 import json
@@ -98,7 +99,7 @@ class ApiServer:
             "iat": now, "kubernetes.io": {"namespace": NAMESPACE, "pod": {"name": "p", "uid": str(uuid.uuid4())}}, **claims,
         }
         found = {name: value for name, value in found.items() if value is not None}
-        return jwt.encode(found, signer or self.keys[key], algorithm, headers={"kid": key, **(header or {})})
+        return jwt.encode(found, signer or self.keys[key], algorithm, headers=None if header is False else {"kid": key, **(header or {})})
 
     # --- requests
 
@@ -245,13 +246,17 @@ class Operator:
     def __init__(self, server):
         self.server, self.auto, self.runs = server, True, 0
         self.address, self.ended = None, None
-        self.running, self.tasks = set(), set()
+        self.running, self.tasks, self.locks = set(), set(), collections.defaultdict(asyncio.Lock)
 
     def look(self, name):
         if self.auto:
-            task = asyncio.ensure_future(self.act(name))
+            task = asyncio.ensure_future(self.in_order(name))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
+
+    async def in_order(self, name):
+        async with self.locks[name]:
+            await self.act(name)
 
     async def act(self, name):
         raw = self.server.objects.get(name)
@@ -271,11 +276,17 @@ class Operator:
         elif wanted and uid not in self.running:
             self.running.add(uid)
             self.starting(name)
-            address = await self.address(raw) if self.address else ("127.0.0.1", 9)
-            if address and uid in self.running and self.server.objects.get(name) is raw:
-                self.ready(name, *address)
+            task = asyncio.ensure_future(self.begin(name, raw))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
         elif wanted and raw.get("status", {}).get("observedGeneration") != raw["metadata"]["generation"]:
             self.server.status(name)
+
+    async def begin(self, name, raw):
+        run = raw["status"]["runID"]
+        address = await self.address(raw) if self.address else ("127.0.0.1", 9)
+        if address and raw["status"]["runID"] == run and self.server.objects.get(name) is raw:
+            self.ready(name, *address)
 
     def starting(self, name, **more):
         self.runs += 1

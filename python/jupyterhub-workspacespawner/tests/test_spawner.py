@@ -101,7 +101,7 @@ class Life(Case):
         spawner = await self.spawn()
         spawner.poll_interval = 10**6
         self.api.edit("alice", desiredStatus="Stopped")
-        await self.so(lambda: not self.user().running)
+        await self.so(lambda: not self.user().active)
         self.assertEqual(self.proxy.routes, {})
         self.assertEqual(len(self.api.writes()), 1)
 
@@ -109,7 +109,7 @@ class Life(Case):
         await self.spawn()
         self.api.operator.running.clear()
         self.api.vanish("alice")
-        await self.so(lambda: not self.user().running)
+        await self.so(lambda: not self.user().active)
         await self.spawn()
         self.assertIn("alice", self.api.objects)
 
@@ -330,7 +330,7 @@ class Failure(Case):
         self.api.operator.fails("alice", "CrashLooping", "exit code 1")
         await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
         self.api.operator.stopped("alice")
-        await self.so(lambda: not self.user().running)
+        await self.so(lambda: not self.user().active)
 
     async def test_a_stop_that_hangs_says_what_the_status_says(self):
         self.api.operator.auto = True

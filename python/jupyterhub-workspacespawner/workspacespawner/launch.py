@@ -53,10 +53,14 @@ class LaunchHandler(web.RequestHandler):
     def check_xsrf_cookie(self):
         pass
 
+    def prepare(self):
+        length = self.request.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > LONGEST_BODY:
+            self._say(413, f"the body must have at most {LONGEST_BODY} bytes")
+
     def data_received(self, chunk):
-        self.body += chunk
-        if len(self.body) > LONGEST_BODY:
-            raise web.HTTPError(413)
+        # What has no length is read and forgotten; cut off, it is no answer that is taken.
+        self.body = (self.body + chunk)[:LONGEST_BODY]
 
     async def post(self, uid):
         spawner = await self._spawner(uid)
