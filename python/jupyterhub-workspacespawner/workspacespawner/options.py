@@ -22,6 +22,11 @@ class Options(Configured):
     def _default_options_from_form(self):
         return profiles.of_form if self.profile_list else dict
 
+    @default("apply_user_options")
+    def _default_apply_user_options(self):
+        # JupyterHub 6 warns of options that nobody applies; `start` does.
+        return lambda spawner, options: None
+
     async def offered(self) -> list[dict]:
         """The profiles that this person may have."""
         found = self.profile_list
