@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -80,6 +81,8 @@ class Launch(Case):
         self.assertEqual(found["environment"]["JUPYTERHUB_API_TOKEN"], spawner.api_token)
 
     async def test_no_object_log_or_argument_holds_the_token(self):
+        logging.disable(logging.NOTSET)
+        self.addCleanup(logging.disable, logging.CRITICAL)
         with self.assertLogs(level="DEBUG") as logs:
             spawner = await self.spawn()
             secret = spawner.api_token

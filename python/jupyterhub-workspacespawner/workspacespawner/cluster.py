@@ -3,18 +3,16 @@
 import asyncio
 import inspect
 import json
-import logging
 import random
 from collections.abc import Callable
 
 import aiohttp
 import kubernetes_asyncio.client as kubernetes
 from kubernetes_asyncio import config as kubernetes_config
+from traitlets.log import get_logger
 
 from . import names, objects
 from .objects import Workspace
-
-log = logging.getLogger("jupyterhub.workspacespawner")
 
 # Seconds. An API server sends a bookmark about every minute, so a watch that is silent for longer hangs.
 SILENT = 90
@@ -197,7 +195,7 @@ class Cluster:
     def _answered(self, raw: dict) -> Workspace:
         found = objects.read(raw)
         # The watch has passed what is older than its last version, and may have heard of the deletion since.
-        if found.version > self._version:
+        if found.version > self._version and found.labels.get(objects.HUB) == names.label(self.hub):
             self._take(found.name, found)
         return found
 
@@ -216,7 +214,7 @@ class Cluster:
             try:
                 self.heard(before, after)
             except Exception:
-                log.exception("cannot act on a change of workspace %s", name)
+                get_logger().exception("cannot act on a change of workspace %s", name)
 
     async def _follow(self) -> None:
         delay = FIRST_RETRY
@@ -232,9 +230,9 @@ class Cluster:
                 if error.status == 410:
                     self._version = 0
                     continue
-                log.error("may not read workspaces in namespace %s: %s", self.namespace, error.message)
+                get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error.message)
             except (Unreachable, aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-                log.warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error or type(error).__name__)
+                get_logger().warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error or type(error).__name__)
             await asyncio.sleep(delay * random.uniform(0.5, 1))
             delay = min(delay * 2, LAST_RETRY)
 

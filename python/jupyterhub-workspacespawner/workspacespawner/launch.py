@@ -4,15 +4,13 @@ Importing this module adds the address to the hub. Nothing but the answer holds 
 """
 
 import json
-import logging
 import weakref
 
 from jupyterhub import apihandlers
 from tornado import web
+from traitlets.log import get_logger
 
 from .tokens import NotVouchedFor, Unknown
-
-log = logging.getLogger("jupyterhub.workspacespawner")
 
 LONGEST_ANSWER = 1024 * 1024
 LONGEST_BODY = 256
@@ -68,7 +66,7 @@ class LaunchHandler(web.RequestHandler):
             found = await spawner.launched()
         except Nobody as error:
             return self._say(409, str(error))
-        log.info("pod of %s fetched its environment", spawner._log_name)
+        get_logger().info("pod of %s fetched its environment", spawner._log_name)
         self.set_header("Content-Type", "application/json")
         self.finish(found)
 
@@ -96,11 +94,11 @@ class LaunchHandler(web.RequestHandler):
                 raise NotVouchedFor("it is no bearer token")
             await known.vouch(token, uid)
         except NotVouchedFor as error:
-            log.warning("refused a request for the environment of workspace %.64r: %s", uid, error)
+            get_logger().warning("refused a request for the environment of workspace %.64r: %s", uid, error)
             self._say(401, "the token is not good for this address")
             raise web.Finish from None
         except Unknown as error:
-            log.warning("cannot judge a request for an environment: %s", error)
+            get_logger().warning("cannot judge a request for an environment: %s", error)
             self._say(503, "the hub cannot ask the API server for its keys")
             raise web.Finish from None
         if uid not in servers:

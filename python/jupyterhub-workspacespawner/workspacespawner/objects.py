@@ -51,7 +51,8 @@ class Workspace:
     run_id: str
     pod: str
     started: bool
-    by_rule: str
+    retain: str
+    ephemeral: bool
     address: tuple | None
     conditions: dict = field(default_factory=dict)
 
@@ -96,7 +97,7 @@ class Workspace:
 def read(raw: dict) -> Workspace:
     """What is kept of an object. What is missing in it is empty; who writes objects is not trusted to write all of them well."""
     meta, spec, status = (_dict(raw, key) for key in ("metadata", "spec", "status"))
-    endpoint, resourced = _dict(status, "endpoint"), meta.get("resourceVersion", "0")
+    endpoint, home, version = _dict(status, "endpoint"), _dict(_dict(status, "resolved"), "storage"), str(meta.get("resourceVersion", "0"))
     conditions = {
         item.get("type", ""): Condition(item.get("status", ""), item.get("reason", ""), item.get("message", ""))
         for item in status.get("conditions") or []
@@ -104,7 +105,7 @@ def read(raw: dict) -> Workspace:
     return Workspace(
         name=meta.get("name", ""),
         uid=meta.get("uid", ""),
-        version=int(resourced) if str(resourced).isdigit() else 0,
+        version=int(version) if version.isdigit() else 0,
         generation=meta.get("generation", 0),
         labels=_dict(meta, "labels"),
         annotations={key: _dict(meta, "annotations").get(key) for key in (CREATED_BY, USER, SERVER) if key in _dict(meta, "annotations")},
@@ -117,7 +118,8 @@ def read(raw: dict) -> Workspace:
         run_id=status.get("runID") or "",
         pod=status.get("podName") or "",
         started=bool(status.get("startedAt")),
-        by_rule=_dict(status, "stoppedBecause").get("rule", ""),
+        retain=_dict(spec, "storage").get("retain") or home.get("retain") or "Delete",
+        ephemeral=home.get("ephemeral") is True,
         address=(endpoint["podIP"], endpoint["port"]) if endpoint.get("podIP") and endpoint.get("port") else None,
         conditions=conditions,
     )
@@ -189,9 +191,9 @@ def stop(present: Workspace) -> dict:
 
 
 def retain(present: Workspace, kept: bool) -> dict | None:
-    """The patch after which a deletion keeps the disk, or deletes it. None: it already does, or the claim is never deleted."""
+    """The patch after which a deletion keeps the disk, or deletes it. None: it already does, or there is none of its own."""
     want = "Retain" if kept else "Delete"
-    if present.claim or (present.spec.get("storage") or {}).get("retain") == want:
+    if present.claim or present.ephemeral or present.retain == want:
         return None
     return {"metadata": {"uid": present.uid}, "spec": {"storage": {"retain": want}}}
 

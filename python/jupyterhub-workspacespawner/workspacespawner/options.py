@@ -76,9 +76,6 @@ class Options(Configured):
 
     async def _choose(self) -> str:
         """Applies what was chosen to the traits, and returns the template."""
-        for name, value in self._settings_before.items():
-            setattr(self, name, value)
-        self._settings_before = {}
         if not isinstance(self.user_options, dict):
             raise profiles.Bad("user_options must be an object of options")
         if not self.profile_list:
@@ -100,6 +97,12 @@ class Options(Configured):
         if hasattr(found, "__await__"):
             found = await found
         return any(entry["slug"] == slug for entry in profiles.entries(found or []))
+
+    def _restore_settings(self) -> None:
+        """Takes back what an earlier choice changed. JupyterHub calls its hooks after this."""
+        for name, value in self._settings_before.items():
+            setattr(self, name, value)
+        self._settings_before = {}
 
     def _override(self, change: dict) -> None:
         for name, value in change.items():

@@ -1,15 +1,13 @@
 """Workspaces of a hub that JupyterHub does not know -> stopped, or reported (IO)."""
 
 import asyncio
-import logging
 import time
 
 from prometheus_client import REGISTRY, Counter, Gauge
+from traitlets.log import get_logger
 
 from . import objects
 from .cluster import Cluster, Refused, Unreachable
-
-log = logging.getLogger("jupyterhub.workspacespawner")
 
 AFTER = 600
 EVERY = 30
@@ -32,7 +30,7 @@ class Orphans:
             try:
                 await self.sweep()
             except (Refused, Unreachable) as error:
-                log.warning("cannot stop an orphaned workspace: %s", error)
+                get_logger().warning("cannot stop an orphaned workspace: %s", error)
 
     async def sweep(self) -> None:
         now = self._clock()
@@ -43,7 +41,7 @@ class Orphans:
         self._reported &= {item.uid for item in late}
         for item in late:
             if item.uid not in self._reported:
-                log.warning("workspace %s runs and is no server of this hub, which was for %r", item.name, item.server)
+                get_logger().warning("workspace %s runs and is no server of this hub, which was for %r", item.name, item.server)
                 self._reported.add(item.uid)
             if self._stops:
                 await self._cluster.patch(item.name, objects.stop(item))

@@ -64,6 +64,7 @@ class WorkspaceSpawner(Options, Spawner):
             launch.servers.pop(self.workspace_uid, None)
         self.workspace_name = self.workspace_uid = self.run_id = self.of_template = self.claim = ""
         self._exit_code, self._failed_since, self._relaunched, self._started = None, None, False, False
+        self._restore_settings()
 
     def _adopt(self, found: Workspace) -> None:
         self.workspace_name, self.workspace_uid, self.of_template = found.name, found.uid, found.template
@@ -175,6 +176,8 @@ class WorkspaceSpawner(Options, Spawner):
             if address:
                 self.run_id = found.run_id
                 return address
+            if self._exit_code == 0:
+                raise failure(424, "CommandEnded", f"the command of workspace {found.name} ended with code 0 before it was ready")
             if not found.wanted:
                 raise failure(409, "Stopped", f"workspace {found.name} was stopped while it started")
             if assess.refused(found):
@@ -225,6 +228,8 @@ class WorkspaceSpawner(Options, Spawner):
             return self._exit_code or (0 if self._exit_code == 0 else 1)
         if not found.wanted:
             return 0
+        if found.address and found.phase == "Running" and not self.pending and self._is_elsewhere(found):
+            self._later(self._moved(found))
         left = self._grace(found)
         ended = self._exit_code == 0 or self._relaunched
         if ended or left is not None and left <= 0 and found.run_id == self.run_id:
@@ -248,6 +253,7 @@ class WorkspaceSpawner(Options, Spawner):
         return True
 
     async def stop(self, now=False):
+        await self._known()
         found = self.workspace or self.cluster.of_server(self.user.name, self.name or "")
         if found is None:
             return
@@ -279,8 +285,13 @@ class WorkspaceSpawner(Options, Spawner):
                     return None
                 await asyncio.sleep(AGAIN)
 
+    async def _known(self) -> None:
+        """Raises if the workspaces are not known: what is not seen then is not gone."""
+        if not await self.cluster.listed(FIRST_LIST):
+            raise TimeoutError("the Kubernetes API server does not answer, so the workspaces are not known: try again")
+
     async def delete_forever(self):
-        await self.cluster.listed(FIRST_LIST)
+        await self._known()
         found = self.workspace or self.cluster.of_server(self.user.name, self.name or "")
         if found:
             await self._delete(found, keep_disk=not self.delete_pvc)
@@ -293,7 +304,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def rename(self, old_name, new_name):
         """The workspace and its disk keep their name; its marks say the new one, by which it is found."""
-        await self.cluster.listed(FIRST_LIST)
+        await self._known()
         found = self.workspace or self.cluster.of_server(self.user.name, old_name)
         if found:
             server = objects.Server(self.hub_name, self.user.name, self.user.id, new_name, getattr(self, "display_name", "") or "", "")
@@ -354,11 +365,14 @@ class WorkspaceSpawner(Options, Spawner):
         if not self.pending and self.server:
             await self.poll_and_notify()
 
+    def _is_elsewhere(self, found: Workspace) -> bool:
+        return (self.server.ip, self.server.port, self.run_id) != (*found.address, found.run_id)
+
     async def _moved(self, found: Workspace) -> None:
         """The same server has another pod: the database and the proxy get its address at once."""
-        self.run_id = found.run_id
-        if not self.server or (self.server.ip, self.server.port) == found.address:
+        if not self.server or not self._is_elsewhere(found):
             return
+        self.run_id = found.run_id
         self.server.ip, self.server.port = found.address
         self.orm_spawner.state = self.get_state()
         self.db.commit()
