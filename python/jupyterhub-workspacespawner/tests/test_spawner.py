@@ -185,6 +185,32 @@ class Life(Case):
         methods = [(item[0], (item[2].get("spec") or {}).get("storage")) for item in self.api.writes()[2:]]
         self.assertEqual(methods, [("PATCH", {"retain": "Retain"}), ("DELETE", None), ("POST", None)])
 
+    async def test_a_hub_that_ends_within_a_change_of_template_goes_on_at_the_next_start(self):
+        for method in ("PATCH", "DELETE", "POST"):
+            self.new_hub(template="lab")
+            await self.spawn()
+            await self.user().stop("")
+            uid = self.api.objects["alice"]["metadata"]["uid"]
+            before = len(self.api.writes())
+            self.new_hub(template="gpu")
+            task = self.begin()
+            await self.so(lambda: any(item[0] == method for item in self.api.writes()[before:]))
+            # As a kill: nothing of the process goes on.
+            spawner = self.user().spawners[""]
+            with unittest.mock.patch.object(type(spawner), "poll", return_value=0):
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            self.new_hub(template="gpu")
+            await self.spawn()
+            self.assertEqual(list(self.api.objects), ["alice"])
+            self.assertNotEqual(self.api.objects["alice"]["metadata"]["uid"], uid)
+            self.assertEqual(self.api.objects["alice"]["spec"]["templateRef"], "gpu")
+            kept = [item[2]["spec"].get("storage") for item in self.api.writes()[before:] if item[0] == "PATCH" and "storage" in item[2]["spec"]]
+            self.assertEqual(kept, [{"retain": "Retain"}])
+            await self.user().stop("")
+            self.api.operator.running.clear()
+            self.api.vanish("alice")
+
     async def test_a_workspace_of_somebody_else_is_neither_used_nor_changed(self):
         self.api.users["mallory-token"] = "mallory"
         await self.spawn("bob")
