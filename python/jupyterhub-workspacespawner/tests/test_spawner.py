@@ -10,6 +10,11 @@ from workspacespawner import launch, orphans, spawner as module
 
 
 class Life(Case):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.addCleanup(setattr, module, "AGAIN", module.AGAIN)
+        module.AGAIN = 0.01
+
     async def test_a_server_starts_stops_and_starts_again_with_one_write_each(self):
         spawner = await self.spawn()
         self.assertEqual(spawner.server.url, f"http://127.0.0.1:{self.ports[0]}/user/alice/")
@@ -65,14 +70,19 @@ class Life(Case):
         await self.so(lambda: "alice--one" not in self.api.objects)
         self.assertEqual([await self.user().spawners[name].poll() for name in ("", "two")], [None, None])
 
-    async def test_the_first_request_whose_answer_is_lost_makes_one_workspace(self):
-        module.AGAIN = 0.01
+    async def test_requests_whose_answers_are_lost_make_one_workspace_and_one_run(self):
         self.of(self.user())
         await self.so(lambda: self.api.watchers)
-        self.api.lose_answers = 1
-        await self.spawn()
-        self.assertEqual(list(self.api.objects), ["alice"])
-        self.assertIsNone(await self.user().spawners[""].poll())
+        for runs in (1, 2):
+            self.api.lose_answers = 1
+            before = len(self.api.writes())
+            await self.spawn()
+            self.assertEqual((list(self.api.objects), self.api.operator.runs), (["alice"], runs))
+            self.assertEqual({item[0] for item in self.api.writes()[before:]}, {"POST"} if runs == 1 else {"PATCH"})
+            self.assertIsNone(await self.user().spawners[""].poll())
+            self.api.lose_answers = 1
+            await self.user().stop("")
+            self.assertEqual(self.api.objects["alice"]["spec"]["desiredStatus"], "Stopped")
 
     async def test_a_server_that_is_slow_to_be_heard_of_is_read(self):
         module.QUIET, kept = 0.05, module.QUIET

@@ -106,15 +106,21 @@ class WorkspaceSpawner(Options, Spawner):
     async def _made(self, wanted: dict) -> str:
         """Brings the workspace to run as wanted, from whatever is there. Returns the runID of a run that is not the new one."""
         template = wanted["spec"]["templateRef"]
+        # The run before one that was asked for; after a request without an answer, what runs may be that one.
+        asked = unanswered = None
         while True:
             try:
                 found = self.cluster.of_server(self.user.name, self.name or "") or self.cluster.get(wanted["metadata"]["name"])
                 if found is None:
+                    asked = ""
                     self._adopt(await self._created(wanted))
-                    return ""
+                    return asked
                 self._judge_owner(found)
                 if found.deleting:
                     await self._until(found.name, lambda now: now is None or now.uid != found.uid)
+                elif found.wanted and unanswered is not None and found.template == template:
+                    self._adopt(found)
+                    return unanswered
                 elif found.wanted:
                     # It runs, and JupyterHub has no server of it: nobody knows what runs there, with which token.
                     await self.cluster.patch(found.name, objects.stop(found))
@@ -123,9 +129,11 @@ class WorkspaceSpawner(Options, Spawner):
                 elif found.template != template:
                     await self._replace(found)
                 else:
+                    asked = found.run_id
                     self._adopt(await self.cluster.patch(found.name, objects.start(found, wanted)))
-                    return found.run_id
+                    return asked
             except Unreachable as error:
+                unanswered = asked
                 self.log.warning("start of %s: %s", self._log_name, error)
                 await asyncio.sleep(AGAIN)
             except Refused as error:
@@ -225,7 +233,7 @@ class WorkspaceSpawner(Options, Spawner):
             return await self._poll_without_state()
         found = self.workspace
         if found is None or found.deleting:
-            return self._exit_code or (0 if self._exit_code == 0 else 1)
+            return 1 if self._exit_code is None else self._exit_code
         if not found.wanted:
             return 0
         if found.address and found.phase == "Running" and not self.pending and self._is_elsewhere(found):
@@ -234,7 +242,7 @@ class WorkspaceSpawner(Options, Spawner):
         ended = self._exit_code == 0 or self._relaunched
         if ended or left is not None and left <= 0 and found.run_id == self.run_id:
             if await self._ask_to_stop(found):
-                return self._exit_code if self._exit_code is not None else 1
+                return 1 if self._exit_code is None else self._exit_code
         return None
 
     async def _poll_without_state(self):
@@ -348,7 +356,8 @@ class WorkspaceSpawner(Options, Spawner):
             self._failed_since = None
             self._later(self._moved(after))
         elif self._grace(after) is not None and not (before and assess.failing(before)):
-            self._later(self._notify(self.failure_grace))
+            # A little later, so that the time is over then.
+            self._later(self._notify(self.failure_grace + 0.1))
 
     def _later(self, work) -> None:
         task = asyncio.ensure_future(work)
