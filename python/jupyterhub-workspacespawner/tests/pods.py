@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import socket
 import sys
 
@@ -9,9 +10,15 @@ LAUNCHER = os.path.join(os.path.dirname(__file__), "..", "workspacespawner", "la
 
 
 def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    """A port that the kernel gives to no client, so that it is still free when somebody listens there."""
+    while True:
+        port = random.randrange(10240, 30000)
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
 
 
 class Pods:

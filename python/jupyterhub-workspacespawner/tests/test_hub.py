@@ -20,7 +20,8 @@ from pods import Pods, free_port
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 CONFIG = """
-import json, os, socket, sys
+import json, os, sys
+from pods import free_port
 c = get_config()
 given = json.loads(os.environ["GIVEN"])
 c.JupyterHub.bind_url = given["url"]
@@ -51,9 +52,7 @@ c.Spawner.poll_interval = 3600
 
 def port(spawner):
     # Every pod has its own in a cluster.
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        spawner.port = found.getsockname()[1]
+    spawner.port = free_port()
 
 c.Spawner.pre_spawn_hook = port
 """
@@ -95,7 +94,7 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
     async def begin(self):
         environment = {
             **os.environ, "KUBECONFIG": os.path.join(self.folder, "kubeconfig"), "GIVEN": json.dumps(self.given),
-            "PYTHONPATH": f"{ROOT}:{self.folder}", "PYTHONDONTWRITEBYTECODE": "1", "EXPECTED_VERSION": jupyterhub.__version__,
+            "PYTHONPATH": f"{ROOT}:{HERE}:{self.folder}", "PYTHONDONTWRITEBYTECODE": "1", "EXPECTED_VERSION": jupyterhub.__version__,
         }  # fmt: skip
         with open(os.path.join(self.folder, "hub.log"), "ab") as log:
             self.hub = await asyncio.create_subprocess_exec(

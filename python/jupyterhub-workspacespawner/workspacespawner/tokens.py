@@ -18,6 +18,8 @@ EVERY = 60
 ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "P-256": ("ES256",), "P-384": ("ES384",), "P-521": ("ES512",)}
 REQUIRED = ["iss", "aud", "sub", "exp", "nbf", "iat"]
 
+# What is no JSON, or nested too deep for the parser, is not always told as a bad token.
+_BAD = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
@@ -45,7 +47,7 @@ class Verifier:
             raise NotVouchedFor("it has not the shape of a token")
         try:
             header = jwt.get_unverified_header(token)
-        except jwt.InvalidTokenError as error:
+        except _BAD as error:
             raise NotVouchedFor(type(error).__name__) from None
         key_id = header.get("kid")
         if not isinstance(key_id, str):
@@ -67,7 +69,7 @@ class Verifier:
                 leeway=LEEWAY,
                 options={"require": REQUIRED},
             )
-        except jwt.InvalidTokenError as error:
+        except _BAD as error:
             raise NotVouchedFor(type(error).__name__) from None
         if claims["aud"] not in (audience, [audience]):
             raise NotVouchedFor("it has other audiences too")
