@@ -90,9 +90,9 @@ class Configured(settings.Settings):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         if self.internal_ssl:
-            raise ValueError("internal_ssl must be off: pods get no certificates from the hub. Use a NetworkPolicy, or encryption of the network")
+            raise ValueError("internal_ssl must be off: pods get no certificates from the hub. Use encryption of the cluster's network")
         if self.enable_user_namespaces:
-            raise ValueError("enable_user_namespaces must be off: the hub may write workspaces of one namespace alone. Run a hub per namespace")
+            raise ValueError("enable_user_namespaces must be off: a hub has rights in one namespace alone. Run a hub per namespace")
         if not self.template and not self.profile_list:
             raise ValueError("template must name a WorkspaceTemplate, or profile_list must: set c.WorkspaceSpawner.template")
         self._settings_before: dict = {}

@@ -160,8 +160,8 @@ class WorkspaceSpawner(Options, Spawner):
 
     def _judge_owner(self, found: Workspace) -> None:
         if not self.cluster.is_ours(found) or found.server != (self.user.name, self.name or ""):
-            message = f"NameConflict: workspace {found.name} is not this server's: an administrator must rename or delete it, or choose another hub_name"
-            raise Refused(409, "NameConflict", message)
+            cure = "an administrator must delete it, or choose another hub_name"
+            raise Refused(409, "NameConflict", f"NameConflict: workspace {found.name} is not this server's: {cure}")
 
     async def _replace(self, found: Workspace) -> None:
         """Another template takes another object; the same owner's disk of that name is taken over."""
