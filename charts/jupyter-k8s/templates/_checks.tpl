@@ -87,6 +87,9 @@
 {{- if and $made .Values.defaultTemplate (not (has .Values.defaultTemplate $made)) }}
   - defaultTemplate: {{ quote .Values.defaultTemplate }} not found in templates: write one of {{ join ", " $made }}, or "" for none
 {{- end -}}
+{{- if and .Values.applications (not .Values.templates.jupyterlab) }}
+  - applications: templates.jupyterlab must not be null, because {{ join ", " .Values.applications }} has its values: keep it, or leave applications empty
+{{- end -}}
 {{- include "jk8s.clusterProblems" . -}}
 {{- end }}
 

@@ -352,7 +352,7 @@ again the required actions that you want (docs/sign-in.md, "The bundled provider
 {{- define "jk8s.uncountedPublic" -}}
 {{- $names := list -}}
 {{- if and .Values.manager.enabled (eq .Values.routing.mode "Path") (eq .Values.routing.pathModeSharing "Refuse") -}}
-  {{- range $name, $spec := .Values.templates -}}
+  {{- range $name, $spec := include "jk8s.allTemplates" . | fromYaml -}}
     {{- /* Another manager may have another mode. */ -}}
     {{- if and $spec (eq (default "" $spec.defaultAccessType) "Public") (eq (default $.Values.manager.name $spec.managerRef) $.Values.manager.name) -}}
       {{- $names = append $names $name -}}
@@ -365,7 +365,7 @@ again the required actions that you want (docs/sign-in.md, "The bundled provider
 {{/* Names of templates that name a manager which this release does not make, and those managers; as JSON. */}}
 {{- define "jk8s.foreignManagers" -}}
 {{- $names := list -}}
-{{- range $name, $spec := .Values.templates -}}
+{{- range $name, $spec := include "jk8s.allTemplates" . | fromYaml -}}
   {{- if and $spec $spec.managerRef (or (not $.Values.manager.enabled) (ne $spec.managerRef $.Values.manager.name)) -}}
     {{- $names = append $names (printf "%s (%s)" $name $spec.managerRef) -}}
   {{- end -}}

@@ -42,7 +42,9 @@ use crate::{lenient::lenient, schema};
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.routing.traefik) || has(self.authentication.gateway)")
-        .message("routing.traefik needs authentication.gateway: its routes come from the gateway; name that, or routing.custom")
+        .message("routing.traefik needs authentication.gateway: its routes come from the gateway; name that, or routing.custom"),
+    validation = Rule::new("!has(self.remoteAccess) || !has(self.remoteAccess.ssh) || self.remoteAccess.ssh != 'Disabled' || has(self.authentication.gateway)")
+        .message("remoteAccess.ssh Disabled needs authentication.gateway: nothing else refuses ssh; name that, or leave remoteAccess out")
 )]
 pub struct WorkspaceManagerSpec {
     /// Addresses of workspaces, and the proxy.
@@ -55,6 +57,9 @@ pub struct WorkspaceManagerSpec {
     /// Network policy of each pod. Unset: the defaults of its fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_policy: Option<NetworkPolicySettings>,
+    /// What programs may reach beside the application. Unset: the defaults of its fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_access: Option<RemoteAccess>,
 }
 
 /// Hosts and proxy.
@@ -269,6 +274,26 @@ impl Default for Sharing {
             allow_groups: true,
         }
     }
+}
+
+/// What programs of a user's computer may reach in a workspace, beside its application.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteAccess {
+    /// Whether users who may connect get a shell by ssh, through the gateway. It opens no port. A terminal of the application gives
+    /// no less.
+    #[serde(default)]
+    pub ssh: Ssh,
+}
+
+/// Whether the gateway lets ssh pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Ssh {
+    /// Users who may connect may use it.
+    #[default]
+    Enabled,
+    /// The gateway refuses it, and closes open connections.
+    Disabled,
 }
 
 /// The network policy of each pod. Network policies add up: further ones that select the label

@@ -100,6 +100,10 @@ pub const ASSERTION_KEYS_VOLUME: &str = "jupyter-k8s-keys";
 pub const ASSERTION_KEYS_PATH: &str = "/var/run/jupyter-k8s/keys";
 /// Header of a request to a workspace: the user, as the sender attests.
 pub const ASSERTION_HEADER: &str = "workspace-assertion";
+/// Header of a request of a program: its ticket for the workspace, which never reaches a pod.
+pub const TICKET_HEADER: &str = "workspace-ticket";
+/// Header of a pod's answer to the operator: when ssh was last used, as RFC 3339. None: not since the start.
+pub const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
 /// Audience of assertions for the portal, and the first label of its host.
 pub const PORTAL_AUDIENCE: &str = "portal";
 /// Volume of the home directory.

@@ -6,6 +6,7 @@
 //! - `complete`: completion of command lines in a shell
 //! - `commands`: one file per command
 //! - `cluster`: connection and requests
+//! - `remote`: sign-in and connections through the gateway
 //! - `comparison`: two templates -> what differs, and whom the second refuses
 //! - `lint`: checks of manifests without a cluster
 //! - `object`: flags -> the object to create
@@ -31,6 +32,7 @@ mod lint;
 mod manifest;
 mod object;
 mod output;
+mod remote;
 pub mod run;
 
 pub use cluster::Cluster;

@@ -54,6 +54,11 @@ pub async fn workspace(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failu
     if let Command::Completion(args) = &cli.command {
         return commands::completion(args, console);
     }
+    if commands::remote::is(&cli.command) {
+        let outcome = commands::remote::run(cli, console).await;
+        console.out.flush()?;
+        return outcome;
+    }
     commands::check(&cli.command)?;
     let connected = Cluster::connect(&cli.connection).await;
     let cluster = connected.map_err(|failure| commands::unconnected(&cli.command, failure))?;

@@ -67,13 +67,14 @@ fn bash_offers_commands_flags_and_values() {
     assert_eq!(offered(&["no-such-command", "--wai"]), Vec::<String>::new());
 }
 
-/// Types a line into an interactive zsh that has read the script, then Tab, and prints what the line is now.
+/// Types a line into an interactive zsh that has read the script, then Tab, and prints what the line is now. The terminal shows commands
+/// too, perhaps twice: the word that is waited for is only in what they print.
 const TYPE: &str = r#"
 zmodload zsh/zpty
 zpty inner zsh -f -i
 zpty -w inner 'PS1= RPS1=; autoload -Uz compinit; compinit -u -D'
 zpty -w inner "source $1"
-zpty -w inner 'line() { print -r -- "<$BUFFER>" }; zle -N line; bindkey "^X" line; bindkey "^I" complete-word; print read''y'
+zpty -w inner 'line() { print -r -- "<$BUFFER>" }; zle -N line; bindkey "^X" line; bindkey "^I" complete-word; print rea""dy'
 zpty -r inner out '*ready*'
 zpty -w -n inner "$2"$'\t\x18'
 zpty -r inner out '*<*>*'

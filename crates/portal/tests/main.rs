@@ -14,6 +14,7 @@ mod common;
 mod counting;
 mod cures;
 mod editing;
+mod editor;
 mod forms;
 mod hidden;
 mod identity;

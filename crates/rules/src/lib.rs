@@ -2,7 +2,6 @@
 //!
 //! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
 //!
-//! - `explain`: state, evidence and remedies of a workspace; progress of a start; consequences of an action.
 //! - `manifest`: YAML with the place of each field.
 //! - `form`: the form for a workspace.
 //! - `admission`: whether a workspace may run.
@@ -28,7 +27,6 @@ pub mod access;
 mod admission;
 pub mod checks;
 mod effective;
-pub mod explain;
 pub mod form;
 pub mod manifest;
 pub mod names;
@@ -49,7 +47,6 @@ pub use effective::idle::{Answer, Idle, Question};
 pub use effective::profile::ExecutionProfile;
 pub use effective::variables;
 pub use effective::{Effective, Given, Home, PodFields, effective, profile_name};
-pub use explain::{consequence, progress};
 pub use quantity::{Quantity, QuantityError};
 pub use settings::{ImageMirror, PodIdentifiers, Settings};
 pub use validate::claims;

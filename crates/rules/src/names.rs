@@ -4,10 +4,19 @@ use std::collections::BTreeMap;
 
 use api::manager::{Routing, RoutingMode};
 use k8s_openapi::jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest as _, Sha256};
 
 /// Maximum length of the readable part of a host (workspace name) or of a user's slug (user name).
 const MAX_SLUG: usize = 40;
+/// Characters that a part of an address's path does not hold as they are.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+/// The same for a whole path.
+const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 
 /// Name of every child of the workspace `name`: claim, Pod, Service, NetworkPolicy.
@@ -52,6 +61,24 @@ pub fn url(host: &str, port: u16) -> String {
     } else {
         format!("https://{host}:{port}/")
     }
+}
+
+/// Last label of the names by which ssh calls workspaces.
+pub const SSH_SUFFIX: &str = ".workspace";
+
+/// The name by which ssh calls a workspace. No DNS knows it: `kubectl workspace ssh-config` tells ssh how to connect to it.
+pub fn ssh_host(namespace: &str, name: &str) -> String {
+    format!("{name}.{namespace}{SSH_SUFFIX}")
+}
+
+/// Address that opens a folder of a workspace in an editor on the user's computer, by ssh. `scheme`: that of the editor, such as `vscode`.
+/// `host`: the name by which ssh calls the workspace.
+pub fn editor_url(scheme: &str, host: &str, folder: &str) -> String {
+    let (host, folder) = (
+        utf8_percent_encode(host, SEGMENT),
+        utf8_percent_encode(folder, PATH),
+    );
+    format!("{scheme}://vscode-remote/ssh-remote+{host}{folder}")
 }
 
 /// A user's name as a DNS label: for a folder, a label's value, the name of an object, or a part of one.
@@ -179,6 +206,19 @@ mod tests {
         ] {
             assert_eq!(host("team-demo", name, UID, "workspaces.localhost"), expected);
         }
+    }
+
+    #[test]
+    fn an_editor_s_address_is_one_host_and_its_folder() {
+        let url = |name, folder| editor_url("vscode", &ssh_host("team-demo", name), folder);
+        assert_eq!(
+            url("demo", "/home/jovyan"),
+            "vscode://vscode-remote/ssh-remote+demo.team-demo.workspace/home/jovyan"
+        );
+        assert_eq!(
+            url("a/b?c", "/data/my files#1%\"<é"),
+            "vscode://vscode-remote/ssh-remote+a%2Fb%3Fc.team-demo.workspace/data/my%20files%231%25%22%3C%C3%A9"
+        );
     }
 
     #[test]

@@ -2,7 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
+
+/// Images of the chart's applications, made upon the image `application`. A release may do without them.
+pub(crate) const APPLICATIONS: [&str; 3] = ["code", "scientific", "r"];
 
 /// The project's own tool: everything the `justfile` calls.
 #[derive(Debug, Parser)]
@@ -44,6 +48,10 @@ pub(crate) enum Command {
         /// Build those of a release, with the kubectl plugin, into this folder for deploy/publish.sh: optimised
         #[arg(long, value_name = "DIR")]
         release: Option<PathBuf>,
+        /// Images of applications that the release does without, joined by commas
+        #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "release")]
+        #[arg(value_parser = PossibleValuesParser::new(APPLICATIONS))]
+        without: Vec<String>,
     },
 }
 

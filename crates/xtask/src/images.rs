@@ -11,6 +11,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
+use crate::args::APPLICATIONS;
 use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -18,27 +19,40 @@ use crate::progress::Progress;
 /// Program of the kubectl plugin.
 pub(crate) const PLUGIN: &str = "kubectl-workspace";
 
+/// Crate and program that images of applications run before the application.
+const DOOR: &str = "door";
+
 /// Images of our servers, by their names in the chart's values. The crate has the same name.
 const SERVERS: [&str; 4] = ["operator", "webhook", "gateway", "portal"];
+/// The image of JupyterLab, which holds the program [`DOOR`].
+const APPLICATION: &str = "application";
 /// Other images of the chart.
-const OTHERS: [&str; 3] = ["application", "proxy", "identity"];
+const OTHERS: [&str; 2] = ["proxy", "identity"];
 /// Images of the tests.
 const OF_TESTS: [&str; 2] = ["echo", "database"];
 
 /// Maximum length of a shown log line, in characters.
 const SHOWN: usize = 100;
 
-/// Builds what has changed and prints the images' names. With `release`: optimised, into this folder, with the kubectl plugin.
+/// Builds what has changed and prints the images' names. With `release`: optimised, into this folder, with the kubectl plugin and
+/// not the applications `without`.
 ///
 /// # Errors
 /// As [`ensure`].
-pub(crate) fn run(release: Option<&Path>, paths: &Paths) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(release: Option<&Path>, without: &[String], paths: &Paths) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
     let references = match release {
         None => ensure(paths, &progress)?,
         Some(folder) => {
             let folder = std::path::absolute(folder)?;
-            let references = build(&OTHERS, "release", &folder, paths, &progress)?;
+            let (left_out, chosen): (Vec<&str>, Vec<&str>) = APPLICATIONS
+                .into_iter()
+                .partition(|name| without.iter().any(|other| other == name));
+            // An earlier call's would be published.
+            for name in left_out {
+                let _ = fs::remove_file(folder.join(format!("{name}.tar")));
+            }
+            let references = build(&OTHERS, &chosen, "release", &folder, paths, &progress)?;
             let plugin = programs("release", paths)?.join(PLUGIN);
             fs::copy(&plugin, folder.join(PLUGIN))
                 .with_context(|| format!("cannot copy {}", plugin.display()))?;
@@ -57,11 +71,12 @@ pub(crate) fn run(release: Option<&Path>, paths: &Paths) -> anyhow::Result<ExitC
 /// When a program does not compile or an image cannot be built: names the log.
 pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<BTreeMap<String, String>> {
     let others = [&OTHERS[..], &OF_TESTS].concat();
-    build(&others, "dev", &paths.images(), paths, progress)
+    build(&others, &APPLICATIONS, "dev", &paths.images(), paths, progress)
 }
 
 fn build(
     others: &[&'static str],
+    applications: &[&'static str],
     profile: &str,
     archives: &Path,
     paths: &Paths,
@@ -89,13 +104,14 @@ fn build(
         let broken = |_| Err(anyhow!("the build of the servers broke off"));
         compiled.join().unwrap_or_else(broken).and(made)
     })?;
-    script(&SERVERS)?;
+    let compiled = [&SERVERS[..], &[APPLICATION], applications].concat();
+    script(&compiled)?;
     let reference = |name: &&str| {
         let file = archives.join(format!("{name}.ref"));
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(((*name).to_owned(), text.trim_end().to_owned()))
     };
-    SERVERS.iter().chain(others).map(reference).collect()
+    compiled.iter().chain(others).map(reference).collect()
 }
 
 /// Folder of cargo's programs.
@@ -111,17 +127,26 @@ fn programs(profile: &str, paths: &Paths) -> anyhow::Result<PathBuf> {
     Ok(Path::new(target).join(if profile == "dev" { "debug" } else { profile }))
 }
 
-/// Compiles servers and plugin. With the profile `dev`, cargo selects them by name among all crates: their libraries then have the features
-/// of tests and of this tool, and are built once. Others have only the features that they need.
+/// Compiles servers, plugin and door. With the profile `dev`, cargo selects them by name among all crates: their libraries then have the
+/// features of tests and of this tool, and are built once. Others have only the features that they need.
 fn compile(profile: &str, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     let packages = match profile {
         "dev" => Vec::new(),
-        _ => [&SERVERS[..], &["cli"]].concat(),
+        _ => [&SERVERS[..], &["cli", DOOR]].concat(),
     };
     let (mut beat, mut crates) = (progress.beat(), 0);
     let log = paths.logs().join("images-cargo.log");
     Cmd::new(cargo())
-        .args(["build", "--locked", "--profile", profile, "--bin", PLUGIN])
+        .args([
+            "build",
+            "--locked",
+            "--profile",
+            profile,
+            "--bin",
+            PLUGIN,
+            "--bin",
+            DOOR,
+        ])
         .args(packages.iter().flat_map(|package| ["--package", package]))
         .args(SERVERS.map(|server| format!("--bin=jupyter-k8s-{server}")))
         .dir(paths.clone_root())
@@ -146,7 +171,12 @@ pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Va
             parts.with_context(|| format!("the image {name} has the name `{reference}`"))?;
         Ok(((*name).to_owned(), json!({"repository": repository, "tag": tag})))
     };
-    let images = SERVERS.iter().chain(&OTHERS).map(image);
+    let images = SERVERS
+        .iter()
+        .chain(&[APPLICATION])
+        .chain(&APPLICATIONS)
+        .chain(&OTHERS)
+        .map(image);
     let images = images.collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
     Ok(json!({"image": {"registry": "localhost"}, "images": images}))
 }
@@ -177,16 +207,21 @@ mod tests {
         let channel = toolchain.split("channel = \"").nth(1).unwrap();
         let minor = channel.split('.').take(2).collect::<Vec<_>>().join(".");
         let image = format!("ARG RUST=rust:{minor}-");
-        assert!(
-            file("deploy/images/server/Containerfile").contains(&image),
-            "{image}"
-        );
+        for folder in ["server", "door"] {
+            let path = format!("deploy/images/{folder}/Containerfile");
+            assert!(file(&path).contains(&image), "{path}: {image}");
+        }
     }
 
     #[test]
     fn registry_repository_and_tag_add_up_to_the_references() {
         let reference = |name: &&str| ((*name).to_owned(), format!("localhost/team/{name}:dev-1"));
-        let mut references: BTreeMap<_, _> = SERVERS.iter().chain(&OTHERS).map(reference).collect();
+        let names = SERVERS
+            .iter()
+            .chain(&[APPLICATION])
+            .chain(&APPLICATIONS)
+            .chain(&OTHERS);
+        let mut references: BTreeMap<_, _> = names.map(reference).collect();
         let values = values(&references).unwrap();
         assert_eq!(values["image"]["registry"], "localhost");
         let gateway = json!({"repository": "team/gateway", "tag": "dev-1"});

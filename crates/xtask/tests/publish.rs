@@ -23,7 +23,7 @@ for arch in amd64 arm64; do
   buildah config --arch "$arch" "$container"
   buildah commit --quiet --rm "$container" image
   buildah push --quiet --compression-format zstd image "oci-archive:$arch/operator.tar:localhost/image"
-  for name in webhook gateway portal application proxy identity; do cp "$arch/operator.tar" "$arch/$name.tar"; done
+  for name in webhook gateway portal application code r proxy identity; do cp "$arch/operator.tar" "$arch/$name.tar"; done
 done
 echo '{"version":"0.1","storage":{"filesystem":{"rootdirectory":"'"$PWD"'/data"}},"http":{"addr":"127.0.0.1:0"}}' >registry.yml
 "#;
@@ -123,12 +123,13 @@ fn a_published_chart_pins_its_images_of_all_architectures_and_is_published_once(
     // The chart in the registry names each image by the digest that is there, and that is an index of both architectures.
     let images = registry.run(&format!(
         "$HELM template x oci://$REGISTRY/jupyter-k8s --version {version} --plain-http --set routing.baseDomain=w.example.org \
-         --set proxy.tls.secretName=tls,identity.enabled=true,identity.host=id.example.com \
+         --set proxy.tls.secretName=tls,identity.enabled=true,identity.host=id.example.com,applications='{{code-editor,jupyterlab-r}}' \
          | grep -oE \"$REGISTRY/[^\\\" ,}}]+\" | sort -u"
     ));
     let list = registry.run("sed 's/:[^:@]*@/@/' images.txt | sort");
     assert_eq!(images, list);
-    assert_eq!(list.lines().count(), 7);
+    assert_eq!(list.lines().count(), 9);
+    assert!(!list.contains("scientific"), "no folder has it");
     for image in list.lines() {
         let index = registry.run(&format!(
             "skopeo inspect --raw --tls-verify=false docker://{image}"

@@ -1,22 +1,21 @@
-"""JupyterLab behind the gateway. Environment and files in the home (~/.jupyter) can still set what is not set here."""
+"""JupyterLab behind the door. Environment and files in the home (~/.jupyter) can still set what is not set here."""
 
 import os
 
-from jupyter_k8s_workspace.identity import KEYS_VARIABLE, OPEN
-
 c = get_config()  # noqa: F821 - Jupyter's loader provides it
 
-# All addresses of the pod. Another port is set by the environment (JUPYTER_PORT); a port in use is an error, not a reason to move.
-c.ServerApp.ip = "*"
-c.ServerApp.port_retries = 0
+# The door listens on the workspace's port (JUPYTER_PORT) and alone opens this socket, whose path is also in the image's entry point.
+c.ServerApp.sock = "/tmp/jupyter-k8s/application.sock"
+# Jupyter takes JUPYTER_PORT for its own port, and no other than this one beside a socket.
+c.ServerApp.port = 8888
 # Where browsers find this server, if it shares its host with others.
 c.ServerApp.base_url = os.environ.get("WORKSPACE_BASE_PATH", "/")
 c.ServerApp.root_dir = os.environ["HOME"]
 c.ServerApp.open_browser = False
-# The gateway decides who may connect and attests the user of each request; other requests get 401. If another service decides, the operator
-# sets OPEN, and only a NetworkPolicy keeps other clients away.
+# The gateway decides who may connect and attests the user of each request; the door answers 401 to others. If another service decides, the
+# operator sets "none", and only a NetworkPolicy keeps other clients away.
 c.IdentityProvider.token = ""
-if os.environ.get(KEYS_VARIABLE) != OPEN:
+if os.environ.get("WORKSPACE_ASSERTION_KEYS") != "none":
     c.ServerApp.identity_provider_class = "jupyter_k8s_workspace.AssertedIdentityProvider"
 c.ServerApp.jpserver_extensions = {"jupyter_k8s_workspace": True}
 c.ServerApp.allow_remote_access = True

@@ -1,4 +1,4 @@
-//! Code and a user's session or token -> result of a Python kernel, over the websocket (IO).
+//! Code and a user's session or token -> result of a kernel, over the websocket (IO).
 
 use std::time::Duration;
 
@@ -17,11 +17,24 @@ use crate::http::{
 const LIMIT: Duration = Duration::from_mins(2);
 /// ID of the request, which its answers contain.
 const REQUEST: &str = "the-request";
+/// The kernel of Python.
+const PYTHON: &str = "python3";
 
 /// Starts a kernel at the workspace's URL, runs `code` in it and returns the text of its result.
 pub async fn compute(session: &HttpSession, url: &str, code: &str) -> anyhow::Result<String> {
     load_page(session, url).await?;
     computed(&Caller::Page(session), url, code).await
+}
+
+/// The same in a kernel of another language. Also what it only displays is a result, as R does it.
+pub async fn compute_in(
+    session: &HttpSession,
+    url: &str,
+    kernel: &str,
+    code: &str,
+) -> anyhow::Result<String> {
+    load_page(session, url).await?;
+    computed_in(&Caller::Page(session), url, kernel, code).await
 }
 
 /// The same as a script that has only a token: no cookie, and no page that it loaded before.
@@ -48,7 +61,7 @@ impl Kernel {
         Ok(Self {
             session: session.clone(),
             url: url.to_owned(),
-            id: start(&Caller::Page(session), url).await?,
+            id: start(&Caller::Page(session), url, PYTHON).await?,
         })
     }
 
@@ -98,10 +111,10 @@ impl Caller<'_> {
 }
 
 /// Starts a kernel and returns its name.
-async fn start(caller: &Caller<'_>, url: &str) -> anyhow::Result<String> {
+async fn start(caller: &Caller<'_>, url: &str, kernel: &str) -> anyhow::Result<String> {
     let started = caller
         .request(Method::POST, url, "api/kernels")?
-        .json(&json!({"name": "python3"}))
+        .json(&json!({"name": kernel}))
         .send()
         .await?;
     let (status, kernel) = (started.status(), started.text().await?);
@@ -115,7 +128,11 @@ async fn start(caller: &Caller<'_>, url: &str) -> anyhow::Result<String> {
 }
 
 async fn computed(caller: &Caller<'_>, url: &str, code: &str) -> anyhow::Result<String> {
-    let id = start(caller, url).await?;
+    computed_in(caller, url, PYTHON, code).await
+}
+
+async fn computed_in(caller: &Caller<'_>, url: &str, kernel: &str, code: &str) -> anyhow::Result<String> {
+    let id = start(caller, url, kernel).await?;
     let result = tokio::time::timeout(LIMIT, run(caller, url, &id, code)).await??;
     let ended = caller
         .request(Method::DELETE, url, &format!("api/kernels/{id}"))?
@@ -169,7 +186,7 @@ async fn run(caller: &Caller<'_>, url: &str, kernel: &str, code: &str) -> anyhow
             continue;
         }
         match message["msg_type"].as_str() {
-            Some("execute_result") => {
+            Some("execute_result" | "display_data") => {
                 let text = message["content"]["data"]["text/plain"].as_str();
                 return Ok(text.context("a result without text")?.to_owned());
             }

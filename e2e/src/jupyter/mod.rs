@@ -2,7 +2,7 @@
 //!
 //! - `notebook`: a notebook's cell, in a browser.
 //! - `terminal`: a terminal, over the websocket.
-//! - `kernel`: a Python kernel, over the websocket.
+//! - `kernel`: a kernel, over the websocket.
 
 pub mod kernel;
 pub mod notebook;

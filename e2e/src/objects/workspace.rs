@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use api::{
     Workspace, WorkspaceSpec,
-    workspace::{DesiredStatus, Phase, ResourceRequirements},
+    workspace::{DesiredStatus, IdleShutdown, Phase, ResourceRequirements},
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::{
@@ -47,6 +47,19 @@ pub fn of_image(name: &str, image: &str) -> Workspace {
 /// A workspace that runs the echo server.
 pub fn echo(name: &str) -> anyhow::Result<Workspace> {
     Ok(of_image(name, &Environment::get()?.images.echo))
+}
+
+/// JupyterLab as it comes, stopped after a minute without use.
+pub fn idle_after_a_minute(name: &str) -> Workspace {
+    let spec = WorkspaceSpec {
+        display_name: name.to_owned(),
+        idle_shutdown: Some(IdleShutdown {
+            idle_timeout_in_minutes: Some(1),
+            ..IdleShutdown::default()
+        }),
+        ..WorkspaceSpec::default()
+    };
+    Workspace::new(name, spec)
 }
 
 /// Waits until the workspace is in `phase`.

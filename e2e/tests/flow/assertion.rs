@@ -1,42 +1,16 @@
 //! A workspace's server answers only users with the gateway's assertion.
 
-use api::{Workspace, names};
+use api::names;
 use e2e::{
     cluster::{self, Scratch},
-    http::HttpSession,
+    http::{HttpSession, pod::Direct},
     objects::workspace,
     portal::attested::{keys, now, signer},
 };
 use kit::{assertion::Claims, rotating_keys::MasterKey};
-use kube::{Client, ResourceExt as _, client::Body};
+use kube::ResourceExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
-
-/// A pod at its own address, reached through the API server and its node, with no part of ours in between.
-struct Pod {
-    client: Client,
-    at: String,
-}
-
-impl Pod {
-    async fn of(workspace: &Workspace) -> anyhow::Result<Self> {
-        let pod = workspace::pod(workspace)?;
-        let namespace = workspace.namespace().unwrap_or_default();
-        Ok(Self {
-            client: cluster::admin().await?,
-            at: format!("/api/v1/namespaces/{namespace}/pods/{pod}:8888/proxy/"),
-        })
-    }
-
-    async fn ask(&self, path: &str, assertions: &[&str]) -> anyhow::Result<u16> {
-        let mut request = http::Request::get(format!("{}{path}", self.at));
-        for assertion in assertions {
-            request = request.header(names::ASSERTION_HEADER, *assertion);
-        }
-        let answer = self.client.send(request.body(Body::empty())?).await?;
-        Ok(answer.status().as_u16())
-    }
-}
 
 #[tokio::test]
 async fn jupyterlab_shows_the_user_of_the_assertion_and_answers_401_to_requests_that_bypass_the_gateway()
@@ -45,7 +19,7 @@ async fn jupyterlab_shows_the_user_of_the_assertion_and_answers_401_to_requests_
     let lab = workspace::lab(&scratch).await?;
     let url = workspace::url(&lab)?;
     let uid = lab.uid().unwrap_or_default();
-    let pod = Pod::of(&lab).await?;
+    let pod = Direct::of(&lab).await?;
     let session = HttpSession::new()?;
     session.enter(&url, "alice").await?;
     let me = session
@@ -118,9 +92,8 @@ async fn jupyterlab_shows_the_user_of_the_assertion_and_answers_401_to_requests_
     let inside = "import urllib.request as r, urllib.error as e\n\
                   try: print(r.urlopen('http://127.0.0.1:8888/api/status').status)\n\
                   except e.HTTPError as x: print(x.code)";
-    let name = pod.at.split('/').nth(6).unwrap_or_default();
-    let name = name.split(':').next().unwrap_or_default();
-    let seen = cluster::exec(&scratch.api(), name, &["python3", "-c", inside]).await?;
+    let name = workspace::pod(&lab)?;
+    let seen = cluster::exec(&scratch.api(), &name, &["python3", "-c", inside]).await?;
     assert_eq!(seen.trim(), "401");
     scratch.finish().await
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use api::{
-    Workspace, WorkspaceSpec,
+    Workspace,
     condition::reason,
     names::WORKSPACE_LABEL,
-    workspace::{DesiredStatus, IdleShutdown, Phase, StopRule},
+    workspace::{DesiredStatus, Phase, StopRule},
 };
 use e2e::{
     cluster::{self, Scratch},
@@ -31,19 +31,6 @@ const SHORT_TIMEOUT: Duration = Duration::from_secs(110);
 
 /// The latest stop after the pod was ready: the timeout, two checks a tenth of it apart, and 30 s.
 const LATEST: SignedDuration = SignedDuration::from_secs(60 + 2 * 6 + 30);
-
-/// JupyterLab as it comes, stopped after a minute without use.
-fn lab(name: &str) -> Workspace {
-    let spec = WorkspaceSpec {
-        display_name: name.to_owned(),
-        idle_shutdown: Some(IdleShutdown {
-            idle_timeout_in_minutes: Some(1),
-            ..IdleShutdown::default()
-        }),
-        ..WorkspaceSpec::default()
-    };
-    Workspace::new(name, spec)
-}
 
 /// When the workspace's pod got ready.
 async fn ready_since(scratch: &Scratch, name: &str) -> anyhow::Result<Timestamp> {
@@ -136,7 +123,9 @@ async fn an_idle_jupyterlab_stops_and_a_computing_one_does_not() -> anyhow::Resu
     let scratch = Scratch::new("idle", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
     for name in ["computes", "unused"] {
-        alice.create(&PostParams::default(), &lab(name)).await?;
+        alice
+            .create(&PostParams::default(), &workspace::idle_after_a_minute(name))
+            .await?;
     }
     let url = workspace::url(&workspace::reached(&alice, "computes", Phase::Running).await?)?;
     let unused = workspace::reached(&alice, "unused", Phase::Running).await?;
@@ -182,7 +171,7 @@ async fn an_application_without_idle_detection_is_not_stopped_and_reported() -> 
         (answering("absent", 404)?, "the answer is 404, not 200"),
     ];
     for (mut wanted, _) in all.clone() {
-        wanted.spec.idle_shutdown = lab("silent").spec.idle_shutdown;
+        wanted.spec.idle_shutdown = workspace::idle_after_a_minute("silent").spec.idle_shutdown;
         alice.create(&PostParams::default(), &wanted).await?;
     }
     for (one, _) in &all {

@@ -10,6 +10,7 @@ mod layout;
 mod live;
 mod matrix;
 mod pages;
+mod remote;
 mod site;
 mod states;
 mod streams;

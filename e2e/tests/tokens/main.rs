@@ -3,6 +3,7 @@
 //! The test run enables tokens (stage `settings`); that they are disabled by default is a test of `flow`.
 
 mod logs;
+mod ssh_off;
 
 use anyhow::ensure;
 use api::{

@@ -116,7 +116,7 @@ pub struct IdleStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IdleSignal {
-    /// `server`, `kernels` or `terminals` of Jupyter; `endpoint`: what `detection` names.
+    /// `server`, `kernels` or `terminals` of Jupyter; `endpoint`: what `detection` names; `ssh`: connections by ssh.
     pub name: String,
     /// Its last activity, if any.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@
 //! | `tips.rs` | what an error about a command line proposes |
 //! | `values.rs` | checked values of the flags that `create` and `set` share |
 //! | `explain.rs`, `set.rs`, `sharing.rs`, `template.rs` | the commands of these names |
+//! | `remote.rs` | `login`, `logout`, `ssh`, `ssh-config`, `code`, `connect` |
 //! | `further.rs` | `lint`, `logs`, `completion`, `version`, `whoami` |
 
 mod connection;
@@ -16,6 +17,7 @@ mod create;
 mod explain;
 mod format;
 mod further;
+mod remote;
 mod set;
 mod sharing;
 mod targets;
@@ -35,6 +37,8 @@ pub use explain::Explain;
 pub use format::{Format, ListFormat};
 use format::{Formats, ListFormats};
 pub use further::{Completion, Lint, Logs, Shell, Shown, Version};
+pub use remote::{Code, Connect, Login, Logout, Ssh, SshConfig};
+pub(crate) use remote::{is_url, workspace_name};
 pub use set::Set;
 pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
@@ -50,6 +54,14 @@ Exit codes; of several workspaces, the highest counts:
   3  not as wanted: the workspace exists, but will not become so; or explain, lint, template compare or version found a problem
   4  the workspace was not as wanted in time
   130  interrupted (Ctrl-C). What was reported as done is done; the last request may be done, too";
+
+const SSH: &str = "\
+Examples:
+  # A command, as ssh runs it. The exit code is that of ssh
+  kubectl workspace ssh lab -- nvidia-smi
+
+  # A port of the workspace on this computer
+  kubectl workspace ssh lab -N -L 8501:localhost:8501";
 
 const COMPLETION: &str = "\
 Examples:
@@ -84,6 +96,19 @@ pub enum Command {
     List(List),
     /// Open a workspace in the browser
     Open(Open),
+    /// Sign in at the gateway, for ssh, code and connect
+    Login(Login),
+    /// Sign out at the gateway
+    Logout(Logout),
+    /// Open a shell in a workspace, or run a command there, by the system's ssh
+    #[command(after_help = SSH)]
+    Ssh(Box<Ssh>),
+    /// Tell ssh, and so scp, rsync, git and editors, about <name>.<namespace>.workspace
+    SshConfig(SshConfig),
+    /// Open a workspace in a desktop editor: VS Code, Cursor and others
+    Code(Code),
+    /// Open a port of this computer that leads to a workspace, for programs that ask for the URL of a Jupyter server
+    Connect(Connect),
     /// Start workspaces
     Start(Change),
     /// Stop workspaces. Kernels and terminals end; the disk is kept
@@ -150,6 +175,18 @@ pub struct List {
     pub output: Option<ListFormat>,
 }
 
+/// Whether a workspace is started first, and how long that may take.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Waiting {
+    /// Start it first, and wait until it is available
+    #[arg(long)]
+    pub start: bool,
+
+    /// How long to wait with --start
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
+    pub timeout: Duration,
+}
+
 /// Which workspace is opened, and how.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Open {
@@ -161,13 +198,9 @@ pub struct Open {
     #[arg(long)]
     pub print: bool,
 
-    /// Start it first, and wait until it is available
-    #[arg(long)]
-    pub start: bool,
-
-    /// How long to wait with --start
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
-    pub timeout: Duration,
+    /// Whether it is started first.
+    #[command(flatten)]
+    pub waiting: Waiting,
 }
 
 /// Which workspaces are changed, and whether to wait.

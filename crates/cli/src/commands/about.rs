@@ -10,6 +10,7 @@ use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
+use crate::remote::state::State;
 
 /// Version of this plugin.
 const OWN: &str = env!("CARGO_PKG_VERSION");
@@ -38,10 +39,26 @@ pub(crate) async fn whoami(
         .map(|(name, value)| vec![name.to_owned(), value])
         .collect();
     console.out.block(&output::table(&rows))?;
+    let sign_ins = State::of_user()
+        .and_then(|state| state.sign_ins())
+        .map_err(Failure::Other)?;
+    for sign_in in &sign_ins {
+        let base = sign_in.auth().map_err(Failure::Other)?.base();
+        writeln!(
+            console.out,
+            "Gateway {base}: {}, until {}",
+            sign_in.user,
+            sign_in.end()
+        )?;
+    }
+    let of_gateway = if sign_ins.is_empty() {
+        "The page https://auth.<baseDomain>/ shows the name by which the gateway does, and after kubectl workspace login this command"
+    } else {
+        "The gateway knows you by those above"
+    };
     writeln!(
         console.err,
-        "Workspaces know you by this user name. The page https://auth.<baseDomain>/ shows the name by which the gateway does; \
-         if they differ, see docs/sign-in.md, Names."
+        "Workspaces know you by this user name. {of_gateway}; if they differ, see docs/sign-in.md, Names."
     )?;
     Ok(())
 }

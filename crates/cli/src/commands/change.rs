@@ -3,6 +3,7 @@
 use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
+use explain::consequence::{Action, Consequence};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,7 +15,6 @@ use crate::cluster::wait::{self, Deadline, Goal};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
-use rules::consequence::{Action, Consequence};
 
 /// Requests at the same time.
 const AT_ONCE: usize = 8;

@@ -5,6 +5,9 @@
 //! | `create.rs` | `create` |
 //! | `list.rs` | `list` |
 //! | `open.rs` | `open` |
+//! | `available.rs` | name of a workspace -> its URL, started first if asked |
+//! | `launch.rs` | address -> the desktop's program for it |
+//! | `remote/` | `login`, `logout`, `ssh`, `ssh-config`, `code`, `connect` |
 //! | `change.rs` | `start`, `stop`, `restart`, `delete` |
 //! | `explain/` | `explain` |
 //! | `sharing.rs` | `share`, `unshare`, `shares` |
@@ -15,25 +18,29 @@
 //! | `identity.rs` | the user, as the API server knows them |
 
 mod about;
+mod available;
 mod change;
 mod completion;
 pub(crate) mod create;
 mod explain;
 mod identity;
+mod launch;
 mod lint;
 mod list;
 mod logs;
 mod open;
+pub(crate) mod remote;
 mod set;
 mod sharing;
 mod targets;
 mod template;
 
+use ::explain::consequence::Action;
+
 use crate::args::{Cli, Command};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
-use rules::consequence::Action;
 
 pub(crate) use about::version_of_client;
 pub(crate) use completion::run as completion;
@@ -84,5 +91,11 @@ pub(crate) async fn run(cluster: &Cluster, cli: &Cli, console: &mut Console<'_>)
         Command::Version(args) => about::version(cluster, &args.shown, console).await,
         Command::Whoami(args) => about::whoami(cluster, args, console).await,
         Command::Completion(args) => completion::run(args, console),
+        Command::Login(_)
+        | Command::Logout(_)
+        | Command::Ssh(_)
+        | Command::SshConfig(_)
+        | Command::Code(_)
+        | Command::Connect(_) => remote::run(cli, console).await,
     }
 }

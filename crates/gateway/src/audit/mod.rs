@@ -16,7 +16,7 @@ use rules::access::Allowed;
 use serde::Serialize;
 use tokio::time::Instant;
 
-pub use self::record::{Actor, Record, WorkspaceRun};
+pub use self::record::{Actor, By, Record, WorkspaceRun};
 use self::visits::{Visit, Visits};
 use crate::index::Target;
 use crate::metrics::Metrics;
@@ -155,24 +155,26 @@ impl Audit {
         });
     }
 
-    /// A user was admitted: recorded once per session, workspace and rule, an administrator's access once a minute.
-    pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed) {
+    /// A user was admitted, by a program or by a browser (`None`): recorded once per session, workspace, rule and means, an
+    /// administrator's access once a minute.
+    pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed, by: Option<By>) {
         match self
             .inner
             .visits
-            .visit(session.id, &target.uid, rule, Instant::now())
+            .visit(session.id, (&target.uid, by), rule, Instant::now())
         {
             Visit::Recorded => {}
-            Visit::New => self.opened(session, target, rule, request_id::current()),
+            Visit::New => self.opened(session, target, (rule, by), request_id::current()),
             Visit::Again(requests) => self.administered(session, target, requests, request_id::current()),
         }
     }
 
-    fn opened(&self, session: &Session, target: &Target, rule: Allowed, request: String) {
+    fn opened(&self, session: &Session, target: &Target, (rule, by): (Allowed, Option<By>), request: String) {
         self.record(Record::Opened {
             who: who(session),
             workspace: WorkspaceRun::of(target),
             rule: rule.reason(),
+            by,
             request: request.clone(),
         });
         if rule == Allowed::Administrator {
@@ -184,12 +186,23 @@ impl Audit {
     pub(crate) fn portal_opened(&self, session: &Session) {
         let visits = &self.inner.visits;
         // The portal has one rule, which is the one of public workspaces.
-        if visits.visit(session.id, PORTAL_AUDIENCE, Allowed::Public, Instant::now()) == Visit::New {
+        let portal = (PORTAL_AUDIENCE, None);
+        if visits.visit(session.id, portal, Allowed::Public, Instant::now()) == Visit::New {
             self.record(Record::PortalOpened {
                 who: who(session),
                 request: request_id::current(),
             });
         }
+    }
+
+    /// A program that calls itself `name` got a token of this session.
+    pub(crate) fn program_admitted(&self, session: &Session, name: &str) {
+        self.record(Record::ProgramAdmitted {
+            who: who(session),
+            program: name.to_owned(),
+            ends: session.end,
+            request: request_id::current(),
+        });
     }
 
     /// A user started a workspace.

@@ -68,6 +68,21 @@ pub enum Record {
         workspace: WorkspaceRun,
         /// The rule that admits the user.
         rule: &'static str,
+        /// By what the user came, if not by a browser or with a token of a script.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        by: Option<By>,
+        /// Identifies the request.
+        request: String,
+    },
+    /// A program got a token of a session, because its user admitted it.
+    ProgramAdmitted {
+        /// The user and session.
+        #[serde(flatten)]
+        who: Actor,
+        /// The name that the program gave itself.
+        program: String,
+        /// Absolute end of the session and of the token, Unix seconds.
+        ends: i64,
         /// Identifies the request.
         request: String,
     },
@@ -120,6 +135,16 @@ pub enum Record {
         /// Identifies the request.
         request: String,
     },
+}
+
+/// By what a user came to a workspace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// A program with a ticket of its own.
+    Program,
+    /// ssh, whoever asked for it.
+    Ssh,
 }
 
 /// A user and their session.

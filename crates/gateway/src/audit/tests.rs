@@ -54,8 +54,8 @@ fn records_say_who_what_which_workspace_and_run_and_by_which_rule() {
     let (alice, lab) = (session("alice"), target());
     let (records, text) = written(|audit| {
         audit.login(alice.id, "alice", &alice.identity.groups, alice.end);
-        audit.allowed(&alice, &lab, Allowed::Owner);
-        audit.allowed(&alice, &lab, Allowed::Owner);
+        audit.allowed(&alice, &lab, Allowed::Owner, None);
+        audit.allowed(&alice, &lab, Allowed::Owner, None);
         audit.denied(&session("bob"), "lab.ws.example", Some(&lab), "not_owner");
         audit.denied(&session("bob"), "none.ws.example", None, "no_workspace");
         audit.logout(alice.id, "alice", "user");
@@ -90,8 +90,8 @@ fn records_say_who_what_which_workspace_and_run_and_by_which_rule() {
 fn administrator_access_has_its_own_record() {
     let (records, _) = written(|audit| {
         let root = session("root");
-        audit.allowed(&root, &target(), Allowed::Administrator);
-        audit.allowed(&root, &target(), Allowed::Administrator);
+        audit.allowed(&root, &target(), Allowed::Administrator, None);
+        audit.allowed(&root, &target(), Allowed::Administrator, None);
     });
     assert_eq!(events(&records), ["opened", "administered"]);
     assert_eq!(records[0]["rule"], "administrator");

@@ -8,6 +8,7 @@ use moka::sync::Cache;
 use rules::access::Allowed;
 use tokio::time::Instant;
 
+use super::By;
 use crate::tokens::RandomId;
 
 /// How often an administrator's continued access is recorded.
@@ -28,8 +29,8 @@ pub(super) enum Visit {
     Again(u64),
 }
 
-/// Recorded visits, by session and UID of the workspace.
-pub(super) struct Visits(Cache<(RandomId, String), Arc<Seen>>);
+/// Recorded visits, by session, UID of the workspace, and means: a program of a session alternates with its browser.
+pub(super) struct Visits(Cache<(RandomId, String, Option<By>), Arc<Seen>>);
 
 struct Seen {
     rule: Allowed,
@@ -48,8 +49,14 @@ impl Default for Visits {
 }
 
 impl Visits {
-    pub(super) fn visit(&self, session: RandomId, uid: &str, rule: Allowed, now: Instant) -> Visit {
-        let seen = self.0.entry((session, uid.to_owned())).or_insert_with_if(
+    pub(super) fn visit(
+        &self,
+        session: RandomId,
+        (uid, by): (&str, Option<By>),
+        rule: Allowed,
+        now: Instant,
+    ) -> Visit {
+        let seen = self.0.entry((session, uid.to_owned(), by)).or_insert_with_if(
             || {
                 let state = Mutex::new((now, 0));
                 Arc::new(Seen { rule, state })
@@ -87,12 +94,22 @@ mod tests {
         let visits = Visits::default();
         let (one, two) = (RandomId::new().unwrap(), RandomId::new().unwrap());
         let now = Instant::now();
-        assert_eq!(visits.visit(one, "u", Allowed::Owner, now), Visit::New);
+        assert_eq!(visits.visit(one, ("u", None), Allowed::Owner, now), Visit::New);
         let later = now + Duration::from_hours(1);
-        assert_eq!(visits.visit(one, "u", Allowed::Owner, later), Visit::Recorded);
-        assert_eq!(visits.visit(one, "u", Allowed::Share, now), Visit::New);
-        assert_eq!(visits.visit(one, "v", Allowed::Share, now), Visit::New);
-        assert_eq!(visits.visit(two, "u", Allowed::Share, now), Visit::New);
+        assert_eq!(
+            visits.visit(one, ("u", None), Allowed::Owner, later),
+            Visit::Recorded
+        );
+        assert_eq!(visits.visit(one, ("u", None), Allowed::Share, now), Visit::New);
+        assert_eq!(visits.visit(one, ("v", None), Allowed::Share, now), Visit::New);
+        assert_eq!(visits.visit(two, ("u", None), Allowed::Share, now), Visit::New);
+        let ssh = ("u", Some(By::Ssh));
+        assert_eq!(visits.visit(one, ssh, Allowed::Share, now), Visit::New);
+        assert_eq!(
+            visits.visit(one, ("u", None), Allowed::Share, now),
+            Visit::Recorded
+        );
+        assert_eq!(visits.visit(one, ssh, Allowed::Share, now), Visit::Recorded);
     }
 
     #[test]
@@ -102,7 +119,7 @@ mod tests {
         let now = Instant::now();
         let visit = |seconds| {
             let now = now + Duration::from_secs(seconds);
-            visits.visit(session, "u", Allowed::Administrator, now)
+            visits.visit(session, ("u", None), Allowed::Administrator, now)
         };
         assert_eq!(visit(0), Visit::New);
         assert_eq!((visit(1), visit(59)), (Visit::Recorded, Visit::Recorded));

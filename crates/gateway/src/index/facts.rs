@@ -174,7 +174,7 @@ impl Projection for WorkspaceFacts {
         let owner = api::names::owner(&workspace.metadata)
             .unwrap_or_default()
             .to_owned();
-        let phase = rules::progress::phase(&workspace);
+        let phase = explain::progress::phase(&workspace);
         let mut status = workspace.status.unwrap_or_default();
         let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.take().unwrap_or_default();

@@ -7,7 +7,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::{HeaderMap, Method, Uri};
 
-use crate::login::sign_out;
+use crate::login::{programs, sign_out};
 use crate::pages::Failure;
 use crate::server::throttle::{Caller, Endpoint};
 use crate::tokens::{Code, Enter, Token as _};
@@ -58,7 +58,9 @@ fn own_source(app: &AppState, request: &Request) -> Result<(), Failure> {
 fn caller(app: &AppState, endpoint: Endpoint, uri: &Uri, headers: &HeaderMap) -> Caller {
     let session = match endpoint {
         Endpoint::Backchannel => None,
-        _ => cookie(app, headers).or_else(|| code(app, endpoint, uri, headers)),
+        _ => cookie(app, headers)
+            .or_else(|| code(app, endpoint, uri, headers))
+            .or_else(|| programs::named(app, headers).map(Caller::Session)),
     };
     session.unwrap_or_else(|| Caller::Address(app.throttle.client(headers)))
 }

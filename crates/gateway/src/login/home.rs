@@ -65,7 +65,7 @@ pub(super) fn refuse(
 ) -> Result<Response, Failure> {
     Ok(match refusal {
         Refusal::Failed(failure) => failure.answer(),
-        Refusal::Denied | Refusal::NotSignedIn => {
+        Refusal::Denied | Refusal::NotSignedIn | Refusal::NoSsh => {
             with_account(app, domain, session, headers, |account, provider| {
                 let another = if provider.is_some_and(Provider::knows_one_account) {
                     Another::SigningOut(Some(sealed).filter(|sealed| sealed.len() <= MAX_STATE))

@@ -19,10 +19,18 @@ pub(super) fn home(domain: &Domain) -> Site {
 /// # Errors
 /// No sealing key is available.
 pub(super) fn to_home(app: &AppState, domain: &Domain) -> Result<(Enter, String), Failure> {
+    to_page(app, domain, "/".to_owned())
+}
+
+/// A login that leads to a page of the auth host, plain and sealed. `target`: path and query, made by the gateway.
+///
+/// # Errors
+/// No sealing key is available.
+pub(super) fn to_page(app: &AppState, domain: &Domain, target: String) -> Result<(Enter, String), Failure> {
     let now = app.clock.now();
     let enter = Enter {
         site: home(domain),
-        target: "/".to_owned(),
+        target,
         attempt: 0,
         again: false,
         browser: String::new(),

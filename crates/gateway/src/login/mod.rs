@@ -7,6 +7,7 @@
 //!   login although there is a session. `home`: account page, with the workspaces of `listing`. `link`: content
 //!   of a link to `enter`.
 //! - `start`: starts a stopped workspace.
+//! - `programs`: lets a program of the user's computer act as the user.
 //! - `sign_out`: has `session::ending` end sessions, then redirects. `backchannel`: logout by the identity provider.
 //! - `guard`: refuses other sites' pages and requests above the rate limit. `settings`: flags.
 
@@ -18,6 +19,7 @@ mod guard;
 mod home;
 mod link;
 mod listing;
+mod programs;
 pub(crate) mod settings;
 mod sign_out;
 mod start;
@@ -67,6 +69,7 @@ pub fn auth(app: Arc<AppState>) -> Router {
                 .post(start::start)
                 .layer(DefaultBodyLimit::max(start::MAX_FORM)),
         )
+        .merge(programs::routes())
         .route_layer(from_fn_with_state(app.clone(), guard::guard))
         .with_state(app)
 }

@@ -89,7 +89,7 @@ async fn again(
 ) -> Result<Response, Failure> {
     let ticket = cookies::find(headers, enter.site.ticket())?;
     if let Some(ticket) = ticket
-        && app.admit(&enter.site, ticket, headers).await.is_ok()
+        && app.admit((&enter.site, None), ticket, headers).await.is_ok()
     {
         return Ok(redirect(StatusCode::FOUND, &link::address(domain, &enter)));
     }

@@ -1,13 +1,15 @@
 //! message to a user or a script -> a page or JSON that is safe from injection (pure).
 //!
 //! Here are the texts of refusals. `failure` is the type of errors that do not depend on the user. `message` is the type of an answer's content. `render` makes a page of it (`html`, with the installation's `theme`) or JSON. `workspace_page`
-//! is the page in place of a workspace that is starting, stopped or failed; `start_steps` counts the steps of a start for it. `account` and `identity` show users. `settings` reads the theme's files.
+//! is the page in place of a workspace that is starting, stopped or failed; `start_steps` counts the steps of a start for it. `account` and `identity` show users, `program` asks
+//! whether a program may act as one. `settings` reads the theme's files.
 
 mod account;
 mod failure;
 mod html;
 mod identity;
 mod message;
+mod program;
 mod render;
 pub(crate) mod settings;
 mod start_steps;
@@ -16,11 +18,12 @@ mod workspace_page;
 
 use std::borrow::Cow;
 
+use api::workspace::Phase;
 use axum::response::Response;
 use http::StatusCode;
 use http::header::{ACCEPT, HeaderMap};
 use kit::assertion::IdentityError;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 pub use self::account::{
     Account, Another, SHARED, Shelf, denied_to, on_to_another, signed_in, signed_out, signing_out,
@@ -29,6 +32,7 @@ pub use self::failure::Failure;
 pub use self::identity::{Offer, choice, not_admitted, unreachable};
 pub(crate) use self::message::NOT_READY;
 use self::message::{Action, Message, Part, Tone};
+pub use self::program::{Program, program_code, program_form};
 pub use self::render::{REQUEST_ID, Reader, render};
 pub use self::theme::Theme;
 pub(crate) use self::workspace_page::ONLY_OWNERS_START;
@@ -275,6 +279,26 @@ pub fn json(status: StatusCode, body: &Value) -> Response {
         ..render::generic(status)
     }
     .respond(status)
+}
+
+/// For a websocket of a workspace that does not run.
+pub(crate) fn not_running(target: &Target) -> Response {
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Message {
+        error: NOT_READY.into(),
+        text: vec![format!(
+            "The workspace is not running: its phase is {:?}.",
+            target.phase
+        )],
+        more: phase(target.phase),
+        ..render::generic(status)
+    }
+    .respond(status)
+}
+
+/// The field by which programs tell whether a start would help.
+fn phase(phase: Phase) -> Map<String, Value> {
+    [("phase".to_owned(), json!(phase))].into_iter().collect()
 }
 
 /// The page on `auth.<base>` that asks before it starts a workspace. Its button sends a POST with the field `host` to `/start`,

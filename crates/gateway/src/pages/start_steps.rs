@@ -1,7 +1,7 @@
 //! starting workspace -> its completed steps, their share, what blocks it (pure).
 
 use api::workspace::Phase;
-use rules::progress::{self as progress_of, PERCENT};
+use explain::progress::{self as progress_of, PERCENT};
 
 use crate::index::Target;
 

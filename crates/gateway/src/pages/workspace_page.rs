@@ -3,9 +3,9 @@
 use api::condition::reason;
 use api::workspace::Phase;
 use axum::response::Response;
+use explain::progress::STEPS;
 use http::StatusCode;
 use rules::access::Audience;
-use rules::progress::STEPS;
 
 use super::message::{Action, Message, NOT_READY, Part, Step, Tone};
 use super::start_steps::{ANSWERS, blocker, percent, steps_done};
@@ -31,6 +31,7 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
         tone,
         account: Some(domain.auth_origin()),
         retry: Some(1),
+        more: super::phase(target.phase),
         ..Message::new(NOT_READY, title, text)
     };
     let portal = in_portal(domain, target, audience);

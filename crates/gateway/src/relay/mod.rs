@@ -34,7 +34,7 @@ use self::pipe::pipe;
 use crate::index::freshness::CHECK_INTERVAL;
 use crate::index::{Destination, Index, Target};
 use crate::metrics::Metrics;
-use crate::pages::{NOT_READY, problem};
+use crate::pages::{not_running, problem};
 use crate::server;
 use crate::server::concurrency::ConcurrencyLimit;
 use crate::tokens::cookies::StripList;
@@ -80,7 +80,7 @@ enum HandshakeError {
     #[error("refused")]
     Refused(Box<Response>),
     #[error("the workspace is not running")]
-    NotRunning,
+    NotRunning(Arc<Target>),
     #[error("too many websockets are open")]
     Full,
     #[error("the workspace's server does not answer")]
@@ -162,10 +162,12 @@ impl<D: Authorizer> Relay<D> {
         }
         let (target, grant) = self
             .authorizer
-            .admit(&site, request.headers())
+            .admit(&site, site.within(path(&request)), request.headers())
             .await
             .map_err(|refusal| HandshakeError::Refused(Box::new(refusal)))?;
-        let endpoint = target.endpoint.ok_or(HandshakeError::NotRunning)?;
+        let endpoint = target
+            .endpoint
+            .ok_or_else(|| HandshakeError::NotRunning(Arc::clone(&target)))?;
         if self.stop.is_cancelled() {
             return Err(HandshakeError::Full);
         }
@@ -341,7 +343,7 @@ impl HandshakeError {
             Self::Malformed(_) => "malformed",
             Self::Misdirected => "misdirected",
             Self::Refused(_) => "refused",
-            Self::NotRunning => "not_running",
+            Self::NotRunning(_) => "not_running",
             Self::Full => "full",
             Self::Unreachable => "unreachable",
             Self::Declined(_) => "declined",
@@ -351,9 +353,9 @@ impl HandshakeError {
     fn into_response(self) -> Response {
         let (status, error) = match self {
             Self::Refused(response) => return *response,
+            Self::NotRunning(target) => return not_running(&target),
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "BadHandshake"),
             Self::Misdirected => (StatusCode::MISDIRECTED_REQUEST, "UnknownHost"),
-            Self::NotRunning => (StatusCode::SERVICE_UNAVAILABLE, NOT_READY),
             Self::Full => (StatusCode::SERVICE_UNAVAILABLE, "TooManySockets"),
             Self::Unreachable => (StatusCode::BAD_GATEWAY, "WorkspaceUnreachable"),
             // Only the status of the pod's answer is passed on: the gateway forwards no content of pods.

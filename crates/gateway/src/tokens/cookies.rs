@@ -79,6 +79,11 @@ pub fn find<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, M
     Ok(found)
 }
 
+/// Whether a cookie has a name like the gateway's, readable or not.
+pub(crate) fn has_ours(headers: &HeaderMap) -> bool {
+    pairs(headers).any(begins_like_ours)
+}
+
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
     headers
         .get_all(COOKIE)

@@ -4,6 +4,7 @@
 //!
 //! - `seal`: encrypts and opens, with the keys that `keys` rotates.
 //! - `cookies`: reads and sets the cookies that carry them.
+//! - `program`: code and token of a program that a user admits.
 //! - `assertion`: signs the user's name for the application in the pod.
 //! - `random`: random bytes, fingerprints; `request_id`: the identifier of a request.
 //! - `redacted`: text that no log shows.
@@ -11,6 +12,7 @@
 pub(crate) mod assertion;
 pub mod cookies;
 pub(crate) mod keys;
+mod program;
 pub(crate) mod random;
 pub(crate) mod redacted;
 pub(crate) mod request_id;
@@ -23,6 +25,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use self::assertion::Assertions;
 pub use self::keys::KeyStore;
+pub use self::program::{PROGRAM_CODE_LIFE, ProgramCode, ProgramToken};
 pub use self::random::random;
 pub use self::redacted::Secret;
 pub use self::seal::{KeyId, KeyRing, SealingKey};
@@ -149,8 +152,8 @@ pub trait Token: Serialize + DeserializeOwned {
     }
 }
 
-/// Content of a ticket: admits one session's browser to one workspace. It borrows from the opened bytes, because every request
-/// reads one.
+/// Content of a ticket: admits one session's browser or program to one workspace. It borrows from the opened bytes, because every
+/// request reads one. `seal::Purpose` distinguishes whose it is: the cookie of a browser is no ticket of a program, nor the reverse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ticket<'a> {
     /// The session that it was issued for.
@@ -174,7 +177,7 @@ pub struct Ticket<'a> {
 }
 
 impl Ticket<'_> {
-    /// Seals the ticket at `now`.
+    /// Seals a browser's ticket at `now`.
     ///
     /// # Errors
     /// No key is active.
@@ -182,7 +185,15 @@ impl Ticket<'_> {
         Ok(keys.seal(Purpose::Ticket, "", self, now)?.text)
     }
 
-    /// Reads the bytes that [`KeyRing::open_bytes`] returned for [`Purpose::Ticket`], if the ticket is valid for `site` at `now`.
+    /// Seals a program's ticket at `now`.
+    ///
+    /// # Errors
+    /// No key is active.
+    pub fn seal_for_program(&self, keys: &KeyRing, now: i64) -> Result<String, CryptoError> {
+        Ok(keys.seal(Purpose::ProgramTicket, "", self, now)?.text)
+    }
+
+    /// Reads the bytes that [`KeyRing::open_bytes`] returned for the ticket's purpose, if the ticket is valid for `site` at `now`.
     pub fn read<'a>(opened: &'a [u8], site: &str, now: i64) -> Option<Ticket<'a>> {
         let ticket: Ticket<'a> = serde_json::from_slice(opened).ok()?;
         (ticket.site == site && now < ticket.expires).then_some(ticket)

@@ -39,15 +39,24 @@ pub enum Purpose {
     Code,
     /// Content of a stored session.
     Content,
+    /// One-time code for a program that a user admits.
+    ProgramCode,
+    /// Token of a program that a user admitted.
+    ProgramToken,
+    /// Header that admits a program to one workspace.
+    ProgramTicket,
 }
 
-const PURPOSES: [Purpose; 6] = [
+const PURPOSES: [Purpose; 9] = [
     Purpose::Ticket,
     Purpose::Session,
     Purpose::Login,
     Purpose::Enter,
     Purpose::Code,
     Purpose::Content,
+    Purpose::ProgramCode,
+    Purpose::ProgramToken,
+    Purpose::ProgramTicket,
 ];
 
 impl Purpose {
@@ -59,6 +68,9 @@ impl Purpose {
             Self::Enter => b"enter",
             Self::Code => b"code",
             Self::Content => b"content",
+            Self::ProgramCode => b"program code",
+            Self::ProgramToken => b"program token",
+            Self::ProgramTicket => b"program ticket",
         }
     }
 }
@@ -129,11 +141,23 @@ impl SealingKey {
                 .and_then(|()| RandomizedNonceKey::new(&AES_256_GCM_SIV, key.as_ref()))
                 .map_err(|_| CryptoError)
         };
-        let [ticket, session, login, enter, code, content] = PURPOSES.map(cipher);
+        let [
+            ticket,
+            session,
+            login,
+            enter,
+            code,
+            content,
+            admitted,
+            token,
+            header,
+        ] = PURPOSES.map(cipher);
         Ok(Self {
             id,
             active_from,
-            ciphers: [ticket?, session?, login?, enter?, code?, content?],
+            ciphers: [
+                ticket?, session?, login?, enter?, code?, content?, admitted?, token?, header?,
+            ],
         })
     }
 

@@ -24,10 +24,11 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 /// Headers that a proxy adds when it forwards a request to the relay. Envoy's auth requests never have them.
 const HANDED_OVER: [&str; 2] = ["x-forwarded-host", "x-forwarded-server"];
 /// Request headers that the proxy replaces with those of the answer.
-const REPLACED: [HeaderName; 3] = [
+const REPLACED: [HeaderName; 4] = [
     COOKIE,
     AUTHORIZATION,
     HeaderName::from_static("workspace-assertion"),
+    HeaderName::from_static("workspace-ticket"),
 ];
 /// Answer header that lists the request headers for Envoy to remove.
 const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
@@ -380,7 +381,10 @@ mod tests {
         );
         let removed = some.headers()[REMOVE].to_str().unwrap();
         assert!(removed.split(',').all(|name| name != "cookie"), "{removed}");
-        assert_eq!(removed, "authorization,workspace-assertion,remote-user");
+        assert_eq!(
+            removed,
+            "authorization,workspace-assertion,workspace-ticket,remote-user"
+        );
     }
 
     #[test]

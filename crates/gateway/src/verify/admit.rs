@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::header::{HeaderMap, HeaderValue};
 
+use api::manager::Ssh;
 use api::names::PORTAL_AUDIENCE;
 use rules::access::{Denied, Right};
 
@@ -13,7 +14,7 @@ use super::bearer::Bearer;
 use super::decision::{Admitted, Allow, NotAllowed, PortalAllow, decide, decide_portal};
 use super::pre_cookie;
 use super::rights::Rights;
-use crate::audit::Audit;
+use crate::audit::{Audit, By};
 use crate::clock::Clock;
 use crate::index::freshness::{Age, Freshness};
 use crate::index::{Domain, Index, Target};
@@ -33,6 +34,8 @@ use crate::verify::answers::Refusal;
 const NO_WORKSPACE: &str = "no_workspace";
 /// Audit rule of a denial: the index is too old.
 const STALE: &str = "stale";
+/// Audit rule of a denial: the manager allows no ssh.
+const NO_SSH: &str = "ssh_disabled";
 
 /// Everything that an answer needs.
 #[derive(Clone)]
@@ -90,11 +93,17 @@ impl AppState {
         is_of_browser(&ticket, site, headers).then_some(ticket)
     }
 
-    /// Checks a ticket for `site`. `headers`: the headers of the same request, which identify the browser.
+    /// Checks a browser's ticket for `site`. `headers`: the headers of the same request, which identify the browser. `by`: what asks
+    /// for the workspace, if no page of it.
     ///
     /// # Errors
     /// The ticket does not admit.
-    pub async fn admit(&self, site: &Site, ticket: &str, headers: &HeaderMap) -> Result<Admission, Refusal> {
+    pub async fn admit(
+        &self,
+        (site, by): (&Site, Option<By>),
+        ticket: &str,
+        headers: &HeaderMap,
+    ) -> Result<Admission, Refusal> {
         let opened = self
             .keys
             .open_bytes(Purpose::Ticket, "", ticket)
@@ -102,21 +111,66 @@ impl AppState {
         let ticket = self
             .valid_ticket(&opened, site, headers)
             .ok_or(Refusal::NotSignedIn)?;
-        let session = match self.sessions.peek(ticket.session) {
-            Some(session) => session,
-            // This future is large and rarely needed. Boxing keeps it out of the common path.
-            None => Box::pin(self.find(ticket.session)).await?,
-        };
+        let session = self.session_of(&ticket).await?;
         let admitted = self.decide_at(site, Some(ticket.uid), &session).await?;
-        // Recorded here and not during the sign-in: only now does the user receive a page or a socket.
         if let Admitted::Workspace(allow) = &admitted {
-            self.audit.allowed(&session, allow.target(), allow.rule());
+            self.let_in(allow, by)?;
         }
         Ok(Admission {
             admitted,
             browser: ticket.browser.map(str::to_owned),
             expires: ticket.expires,
         })
+    }
+
+    /// Checks a program's ticket for `site`.
+    ///
+    /// # Errors
+    /// As [`AppState::admit`].
+    pub(super) async fn admit_program(
+        &self,
+        (site, by): (&Site, By),
+        ticket: &str,
+    ) -> Result<Allow, Refusal> {
+        let opened = self
+            .keys
+            .open_bytes(Purpose::ProgramTicket, "", ticket)
+            .ok_or(Refusal::NotSignedIn)?;
+        let ticket = Ticket::read(&opened, site.as_str(), self.clock.now()).ok_or(Refusal::NotSignedIn)?;
+        let session = self.session_of(&ticket).await?;
+        let allow = self.decide(site, Some(ticket.uid), &session).await?;
+        self.let_in(&allow, Some(by))?;
+        Ok(allow)
+    }
+
+    async fn session_of(&self, ticket: &Ticket<'_>) -> Result<Arc<Session>, Refusal> {
+        match self.sessions.peek(ticket.session) {
+            Some(session) => Ok(session),
+            // This future is large and rarely needed. Boxing keeps it out of the common path.
+            None => Box::pin(self.find(ticket.session)).await,
+        }
+    }
+
+    /// The last step before a user gets a page or a socket: records it, unless the manager forbids this means. It is not recorded
+    /// during the sign-in: only now does the user receive something.
+    ///
+    /// # Errors
+    /// The user comes by ssh, and the manager allows none.
+    pub(super) fn let_in(&self, allow: &Allow, by: Option<By>) -> Result<(), Refusal> {
+        if by == Some(By::Ssh) && self.ssh() == Ssh::Disabled {
+            self.metrics.denied(NO_SSH);
+            let (site, target) = (&allow.target().site, Some(&**allow.target()));
+            self.audit.denied(allow.session(), site.as_str(), target, NO_SSH);
+            return Err(Refusal::NoSsh);
+        }
+        self.audit
+            .allowed(allow.session(), allow.target(), allow.rule(), by);
+        Ok(())
+    }
+
+    /// Whether the manager allows ssh.
+    pub(crate) fn ssh(&self) -> Ssh {
+        self.index.load().policy().ssh
     }
 
     /// Whether the user of `session` may use what is at `site`: the portal, or a workspace. `uid`: what a ticket or code names.
@@ -207,17 +261,22 @@ impl AppState {
         Refusal::Denied
     }
 
-    /// The header that attests the user to a workspace's application.
+    /// The header that attests the user to a workspace's application. `is_program`: the request has a program's ticket.
     ///
     /// # Errors
     /// No key is active. Without the assertion nothing may pass.
-    pub(super) fn attest(&self, target: &Target, session: &Session) -> Result<HeaderValue, Failure> {
+    pub(super) fn attest(
+        &self,
+        target: &Target,
+        session: &Session,
+        is_program: bool,
+    ) -> Result<HeaderValue, Failure> {
         self.signed(AssertionInput {
             uid: &target.uid,
             user: &session.identity.user_name,
             groups: None,
             session_end: Some(session.end),
-            bearer: session.credential != Credential::Login,
+            bearer: is_program || session.credential != Credential::Login,
         })
     }
 

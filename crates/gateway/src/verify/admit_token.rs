@@ -8,6 +8,7 @@ use super::answers::refuse;
 use super::bearer::{Accepted, Bearer, Purpose, TokenError, TokenRefusal, challenge};
 use super::decision::Allow;
 use super::request::source_rule::Source;
+use crate::audit::By;
 use crate::index::Domain;
 use crate::pages::{self, Failure};
 use crate::server::throttle::{Caller, Endpoint};
@@ -21,7 +22,7 @@ use crate::site::Site;
 pub(super) async fn admit_token(
     app: &AppState,
     bearer: &Bearer,
-    (domain, site): (&Domain, &Site),
+    (domain, site, by): (&Domain, &Site, Option<By>),
     token: &str,
     headers: &HeaderMap,
 ) -> Result<(Allow, Accepted), Response> {
@@ -46,7 +47,8 @@ pub(super) async fn admit_token(
     let session = &accepted.session;
     let decided = app.decide(site, None, session).await;
     let allow = decided.map_err(|refusal| refuse(refusal, domain, site))?;
-    app.audit.allowed(session, allow.target(), allow.rule());
+    app.let_in(&allow, by)
+        .map_err(|refusal| refuse(refusal, domain, site))?;
     Ok((allow, accepted))
 }
 

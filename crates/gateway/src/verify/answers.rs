@@ -15,6 +15,8 @@ pub enum Refusal {
     NotSignedIn,
     /// The user may not connect.
     Denied,
+    /// The user may connect, and not by ssh.
+    NoSsh,
     /// No decision is possible.
     Failed(Failure),
 }
@@ -34,8 +36,17 @@ pub(crate) fn refuse(refusal: Refusal, domain: &Domain, site: &Site) -> Response
             "NoAccess",
             "There is no such workspace, or you may not open it.",
         ),
+        Refusal::NoSsh => no_ssh(),
         Refusal::Failed(failure) => failure.answer(),
     }
+}
+
+fn no_ssh() -> Response {
+    pages::problem(
+        StatusCode::FORBIDDEN,
+        "SSHDisabled",
+        "ssh is disabled by the WorkspaceManager. Use the browser, or ask an administrator to allow it.",
+    )
 }
 
 /// Refuses a user's page load with a page of the gateway. A user who is signed in for another workspace gets the same page as any
@@ -43,6 +54,7 @@ pub(crate) fn refuse(refusal: Refusal, domain: &Domain, site: &Site) -> Response
 pub(crate) fn refuse_page(refusal: Refusal, domain: &Domain) -> Response {
     match refusal {
         Refusal::Denied | Refusal::NotSignedIn => pages::denied(domain),
+        Refusal::NoSsh => no_ssh(),
         Refusal::Failed(failure) => failure.answer(),
     }
 }

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use api::manager::Ssh;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -12,12 +13,15 @@ use super::admit::AppState;
 use super::admit_token::{admit_token, challenged};
 use super::bearer::{self, SocketToken};
 use super::decision::{Admitted, Allow};
+use super::program;
+use crate::audit::By;
 use crate::index::Target;
 use crate::pages::Failure;
 use crate::session::Session;
 use crate::site::Site;
 use crate::tokens::cookies;
 use crate::verify::answers::{Refusal, refuse, sign_in_elsewhere};
+use crate::verify::request::forwarded::is_ssh;
 use crate::verify::request::source_rule::Source;
 
 /// Decides who may connect.
@@ -29,14 +33,15 @@ pub trait Authorizer: Send + Sync + 'static {
     fn verify(&self, headers: &HeaderMap) -> impl Future<Output = Response> + Send;
 
     /// Decides about a websocket handshake at `site` as `/verify` would. It requires a ticket, the right to connect, and an
-    /// `Origin` that equals the site's. A token may replace the ticket; then the origin may be absent. An unknown site gets the
-    /// answer for a missing ticket.
+    /// `Origin` that equals the site's. A token or a program's ticket may replace the ticket; then the origin may be absent. An
+    /// unknown site gets the answer for a missing ticket. `path`: of the request, within the site.
     ///
     /// # Errors
     /// The refusal to answer with.
     fn admit(
         &self,
         site: &Site,
+        path: &str,
         headers: &HeaderMap,
     ) -> impl Future<Output = Result<(Arc<Target>, Self::Grant), Response>> + Send;
 
@@ -71,6 +76,10 @@ pub struct Grant {
     session: Arc<Session>,
     /// The token that admitted it, if no ticket did.
     token: Option<SocketToken>,
+    /// By what the user came, if not by a page of the workspace.
+    by: Option<By>,
+    /// Whether a program's ticket admitted it.
+    is_program: bool,
 }
 
 impl Authorizer for AppState {
@@ -80,14 +89,21 @@ impl Authorizer for AppState {
         self.about(headers, super::verify(self, headers)).await
     }
 
-    async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, Grant), Response> {
-        let entered = self.enter(site, headers);
+    async fn admit(
+        &self,
+        site: &Site,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<(Arc<Target>, Grant), Response> {
+        let by = is_ssh(path).then_some(By::Ssh);
+        let entered = self.enter(site, by, headers);
         let (allow, grant) = self.about(headers, entered).await?;
         Ok((allow.target().clone(), grant))
     }
 
     fn attest(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
-        Self::attest(self, target, &grant.session).map_err(|failure| Box::new(failure.answer()))
+        Self::attest(self, target, &grant.session, grant.is_program)
+            .map_err(|failure| Box::new(failure.answer()))
     }
 
     fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
@@ -110,7 +126,12 @@ impl AppState {
     ///
     /// # Errors
     /// The refusal to answer with. An unknown site gets the answer for a missing ticket.
-    async fn enter(&self, site: &Site, headers: &HeaderMap) -> Result<(Allow, Grant), Response> {
+    async fn enter(
+        &self,
+        site: &Site,
+        by: Option<By>,
+        headers: &HeaderMap,
+    ) -> Result<(Allow, Grant), Response> {
         let domain = self.domain()?;
         let source = Source::of(headers).map_err(Failure::from)?;
         let ticket = cookies::find(headers, site.ticket()).map_err(Failure::from)?;
@@ -121,22 +142,30 @@ impl AppState {
             None => None,
         };
         let Some(ticket) = ticket else {
+            if let Some(ticket) = program::ticket(&source, headers).map_err(Failure::from)? {
+                let allow = program::admit(self, (&domain, site, by), ticket, headers).await?;
+                let grant = Grant {
+                    is_program: true,
+                    ..Grant::of(&allow, by, None)
+                };
+                return Ok((allow, grant));
+            }
             let Some((bearer, token)) = token else {
                 return Err(challenged(self, &domain, sign_in_elsewhere(&domain, site)));
             };
-            let admitted = admit_token(self, bearer, (&domain, site), token, headers);
+            let admitted = admit_token(self, bearer, (&domain, site, by), token, headers);
             let (allow, accepted) = Box::pin(admitted).await?;
             let held = SocketToken::new(bearer.clone(), token, domain.auth_origin(), accepted);
-            let grant = Grant::of(&allow, Some(held));
+            let grant = Grant::of(&allow, by, Some(held));
             return Ok((allow, grant));
         };
         if !source.is_from(&domain.origin_of(site)) {
             return Err(Failure::CrossOrigin.into());
         }
-        match self.admit(site, ticket, headers).await {
+        match self.admit((site, by), ticket, headers).await {
             Ok(admission) => match admission.admitted {
                 Admitted::Workspace(allow) => {
-                    let grant = Grant::of(&allow, None);
+                    let grant = Grant::of(&allow, by, None);
                     Ok((allow, grant))
                 }
                 Admitted::Portal(_) => Err(refuse(Refusal::Denied, &domain, site)),
@@ -150,6 +179,9 @@ impl AppState {
 
     /// The rule that still admits the user of `grant`, if one does. Reads memory only.
     fn stays(&self, grant: &Grant) -> Option<Allow> {
+        if grant.by == Some(By::Ssh) && self.ssh() == Ssh::Disabled {
+            return None;
+        }
         let session = match &grant.token {
             Some(held) => held.session(self.freshness.grace()),
             None => self.sessions.peek(grant.session.id),
@@ -159,12 +191,14 @@ impl AppState {
 }
 
 impl Grant {
-    fn of(allow: &Allow, token: Option<SocketToken>) -> Self {
+    fn of(allow: &Allow, by: Option<By>, token: Option<SocketToken>) -> Self {
         Self {
             site: allow.target().site.clone(),
             uid: allow.target().uid.clone(),
             session: allow.session().clone(),
             token,
+            by,
+            is_program: false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! proxy headers -> 200 with headers for the pod, or the browser's answer (IO for unknown rights).
 //!
 //! - here: the choice between a redirect to the sign-in, 401 and 403.
-//! - `admit`: opens and checks tickets; holds all that an answer needs.
+//! - `admit`: opens and checks tickets; holds all that an answer needs. `program`: when a ticket of a program counts.
 //! - `bearer`: checks tokens; `admit_token`: decides about the user of a token. `pre_cookie`: ties a sign-in to one browser.
 //! - `portal`: the answer for the portal.
 //! - `decision`: applies `rules::access`. `rights`: what the cluster's roles allow.
@@ -17,6 +17,7 @@ pub(crate) mod bearer;
 pub(crate) mod decision;
 mod portal;
 pub(crate) mod pre_cookie;
+mod program;
 pub(crate) mod request;
 pub(crate) mod rights;
 
@@ -36,6 +37,7 @@ use self::decision::{Admitted, Allow};
 pub use self::request::forwarded::Forwarded;
 pub use self::request::source_rule::Source;
 pub use self::rights::Rights;
+use crate::audit::By;
 use crate::index::{Destination, Domain};
 use crate::pages::accepts_html;
 use crate::pages::{self, Failure};
@@ -45,7 +47,7 @@ use crate::tokens::{ENTER_LIFE, Enter, Ticket, Token as _};
 use crate::verify::answers::{
     Refusal, empty, into_folder, nowhere, redirect, refuse, refuse_page, sign_in_elsewhere,
 };
-use crate::verify::request::forwarded::{is_at_the_top, is_reserved, target};
+use crate::verify::request::forwarded::{is_at_the_top, is_reserved, is_ssh, target};
 use crate::verify::request::pod_headers;
 use crate::verify::request::source_rule::single;
 
@@ -88,19 +90,32 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
         // The portal is for browsers alone.
         _ => None,
     };
+    let program = if is_portal {
+        None
+    } else {
+        program::ticket(&source, headers)?
+    };
+    let by = is_ssh(site.within(request.uri)).then_some(By::Ssh);
     let refusal = match cookies::find(headers, site.ticket())? {
-        None => match token {
-            // This future is large and tokens are usually off. Boxing keeps it out of the common path.
-            Some(token) => return Box::pin(by_token(app, (&domain, &site), token, headers)).await,
-            None => Refusal::NotSignedIn,
+        None => match (program, token) {
+            // These futures are large and rarely needed. Boxing keeps them out of the common path.
+            (Some(ticket), _) => {
+                return Box::pin(by_program(app, (&domain, &site, by), ticket, headers)).await;
+            }
+            (None, Some(token)) => {
+                return Box::pin(by_token(app, (&domain, &site, by), token, headers)).await;
+            }
+            (None, None) => Refusal::NotSignedIn,
         },
         Some(_) if !source.may_use_cookie(request.method, || domain.origin_of(&site)) => {
             return Err(Failure::CrossOrigin);
         }
-        Some(ticket) => match app.admit(&site, ticket, headers).await {
+        Some(ticket) => match app.admit((&site, by), ticket, headers).await {
             Ok(admission) => {
                 let mut response = match &admission.admitted {
-                    Admitted::Workspace(allow) if allow.target().may_run() => forward(app, headers, allow)?,
+                    Admitted::Workspace(allow) if allow.target().may_run() => {
+                        forward(app, headers, allow, false)?
+                    }
                     Admitted::Workspace(allow) => not_running(app, &domain, allow),
                     Admitted::Portal(allow) => {
                         Box::pin(portal::forward(app, &domain, allow, headers)).await?
@@ -128,25 +143,44 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
 /// Answers a request with a token and without a ticket. It never redirects and never issues a ticket.
 async fn by_token(
     app: &AppState,
-    (domain, site): (&Domain, &Site),
+    (domain, site, by): (&Domain, &Site, Option<By>),
     (bearer, token): (&Bearer, &str),
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
-    let allow = match admit_token(app, bearer, (domain, site), token, headers).await {
+    let allow = match admit_token(app, bearer, (domain, site, by), token, headers).await {
         Ok((allow, _)) => allow,
         Err(response) => return Ok(response),
     };
     if allow.target().may_run() {
-        forward(app, headers, &allow)
+        forward(app, headers, &allow, false)
     } else {
         Ok(not_running(app, domain, &allow))
     }
 }
 
+/// Answers a request with a program's ticket. As [`by_token`], it neither redirects nor issues a ticket.
+async fn by_program(
+    app: &AppState,
+    (domain, site, by): (&Domain, &Site, Option<By>),
+    ticket: &str,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    match program::admit(app, (domain, site, by), ticket, headers).await {
+        Ok(allow) if allow.target().may_run() => forward(app, headers, &allow, true),
+        Ok(allow) => Ok(not_running(app, domain, &allow)),
+        Err(response) => Ok(response),
+    }
+}
+
 /// 200: the request may go on to the pod, with these headers in place of the browser's.
-fn forward(app: &AppState, headers: &HeaderMap, allow: &Allow) -> Result<Response, Failure> {
+fn forward(
+    app: &AppState,
+    headers: &HeaderMap,
+    allow: &Allow,
+    is_program: bool,
+) -> Result<Response, Failure> {
     let mut response = empty(StatusCode::OK);
-    let assertion = app.attest(allow.target(), allow.session())?;
+    let assertion = app.attest(allow.target(), allow.session(), is_program)?;
     pod_headers::replace(response.headers_mut(), headers, &app.strip, assertion);
     Ok(response)
 }
@@ -163,7 +197,7 @@ async fn state_page(
         if !Source::of(headers)?.may_use_cookie(method.as_str(), || domain.origin_of(site)) {
             return Err(Failure::CrossOrigin);
         }
-        return Ok(match app.admit(site, ticket, headers).await {
+        return Ok(match app.admit((site, None), ticket, headers).await {
             Ok(admission) => {
                 let mut response = match &admission.admitted {
                     Admitted::Workspace(allow) => not_running(app, &domain, allow),

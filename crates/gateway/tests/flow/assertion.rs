@@ -77,7 +77,7 @@ async fn a_refusal_carries_none_and_a_websocket_one_of_its_own() {
 
     let cookie = alice.cookies(LAB).unwrap();
     let lines = headers(&[("cookie", &cookie), ("origin", &origin(LAB)), (NAME, "forged")]);
-    let Ok((target, grant)) = Authorizer::admit(&*fixture.app, &LAB.into(), &lines).await else {
+    let Ok((target, grant)) = Authorizer::admit(&*fixture.app, &LAB.into(), "/", &lines).await else {
         panic!("she may")
     };
     let text = text(&Authorizer::attest(&*fixture.app, &target, &grant).unwrap());

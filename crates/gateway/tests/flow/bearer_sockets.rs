@@ -18,7 +18,7 @@ pub(super) async fn settle() {
 async fn a_script_opens_a_websocket_without_an_origin_and_a_page_only_with_the_workspace_s() {
     let tokens = Tokens::new().await;
     let lines = with(&tokens.account(SERVICE_ACCOUNT));
-    let admitted = Authorizer::admit(&*tokens.fixture.app, &OPEN.into(), &lines).await;
+    let admitted = Authorizer::admit(&*tokens.fixture.app, &OPEN.into(), "/", &lines).await;
     let Ok((target, grant)) = admitted else {
         panic!("it may")
     };

@@ -305,7 +305,8 @@ async fn a_websockets_right_ends_with_the_session_the_access_or_the_workspace() 
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
     let grant = async || {
-        let admitted = gateway::verify::Authorizer::admit(&*fixture.app, &LAB.into(), &headers(&lines)).await;
+        let admitted =
+            gateway::verify::Authorizer::admit(&*fixture.app, &LAB.into(), "/", &headers(&lines)).await;
         admitted.ok().unwrap().1
     };
     let granted = grant().await;
@@ -330,7 +331,7 @@ trait AdmitSocket {
 
 impl AdmitSocket for gateway::verify::AppState {
     async fn admit_socket(&self, host: &str, lines: &HeaderMap) -> StatusCode {
-        match gateway::verify::Authorizer::admit(self, &host.into(), lines).await {
+        match gateway::verify::Authorizer::admit(self, &host.into(), "/", lines).await {
             Ok(_) => StatusCode::OK,
             Err(response) => response.status(),
         }

@@ -209,6 +209,20 @@ pub(crate) fn all() -> Vec<(&'static str, Response)> {
             ]),
         ),
         (
+            "program",
+            pages::program_form(
+                &domain,
+                pages::Program {
+                    name: "kubectl workspace on a laptop",
+                    origin: Some("http://127.0.0.1:4000".into()),
+                    fields: vec![("port", "4000".into())],
+                },
+                "alice",
+                NOW + 3600,
+            ),
+        ),
+        ("program-code", pages::program_code(&domain, &"c".repeat(430))),
+        (
             "not-admitted",
             pages::not_admitted("alice@example.org", "University", "/enter?t=x&again"),
         ),

@@ -65,7 +65,7 @@ impl Authorizer for FakeAuthorizer {
         response
     }
 
-    async fn admit(&self, site: &Site, headers: &HeaderMap) -> Result<(Arc<Target>, ()), Response> {
+    async fn admit(&self, site: &Site, _: &str, headers: &HeaderMap) -> Result<(Arc<Target>, ()), Response> {
         match self.index.load().target(site) {
             Some(target) if has_ticket(headers) => Ok((Arc::clone(target), ())),
             _ => Err(pages::denied(&gateway::index::Domain::new("ws.example", 443))),

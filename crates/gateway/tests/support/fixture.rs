@@ -467,8 +467,18 @@ impl Fixture {
         host: &str,
         headers: &HeaderMap,
     ) -> Option<<AppState as Authorizer>::Grant> {
-        let admitted = Authorizer::admit(&*self.app, &host.into(), headers).await;
-        admitted.ok().map(|(_, grant)| grant)
+        self.handshake_at(host, "/", headers).await.ok()
+    }
+
+    /// The same for this path, or the refusal.
+    pub(crate) async fn handshake_at(
+        &self,
+        host: &str,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<<AppState as Authorizer>::Grant, axum::response::Response> {
+        let admitted = Authorizer::admit(&*self.app, &host.into(), path, headers).await;
+        admitted.map(|(_, grant)| grant)
     }
 
     /// A request that the proxy sends to the gateway's own pages.

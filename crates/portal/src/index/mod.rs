@@ -134,11 +134,11 @@ impl Index {
         self.workspaces.get(&ObjectRef::new(name).within(namespace))
     }
 
-    /// Templates by name, without those that are being deleted.
+    /// Templates by the name that users see, without those that are being deleted.
     pub(crate) fn templates(&self) -> Vec<Arc<WorkspaceTemplate>> {
         let mut all = self.templates.state();
         all.retain(|template| template.metadata.deletion_timestamp.is_none());
-        all.sort_by_key(|template| template.name_any());
+        all.sort_by_cached_key(|template| (template.spec.display_name.to_lowercase(), template.name_any()));
         all
     }
 

@@ -4,9 +4,9 @@ use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
 use axum::response::Response;
+use explain::consequence::{self, Consequence};
 use http::StatusCode;
 use kube::ResourceExt as _;
-use rules::consequence::{self, Consequence};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -2,8 +2,8 @@
 
 use api::Workspace;
 use api::workspace::DesiredStatus;
+use explain::{Action as Doing, Step, Who};
 use kube::ResourceExt as _;
-use rules::explain::{self, Action as Doing, Step, Who};
 use rules::form::{Change, Form, Offer, form};
 use serde_urlencoded::to_string;
 

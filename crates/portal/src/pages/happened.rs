@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use api::Workspace;
 use api::condition::reason;
 use api::workspace::Phase;
+use explain::Who;
+use explain::progress::{self, STEPS, phase};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use rules::explain::{self, Who};
-use rules::progress::{self, STEPS, phase};
 
 use super::cures::Cures;
 use super::words::{moment, parsed, short};

@@ -23,6 +23,7 @@
 //! | `extract.rs` | address and form of a request, or a page that says what is wrong with them |
 //! | `may.rs` | what the user may do with workspaces |
 //! | `summary.rs` | workspace -> its state, size and actions in words (pure) |
+//! | `editor.rs` | workspace -> its link to VS Code (pure) |
 //! | `words.rs` | times and amounts in words (pure) |
 
 pub(crate) mod account;
@@ -30,6 +31,7 @@ pub(crate) mod actions;
 pub(crate) mod answers;
 pub(crate) mod assets;
 mod cures;
+mod editor;
 mod extract;
 mod facts;
 pub(crate) mod form;

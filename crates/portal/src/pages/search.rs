@@ -1,8 +1,8 @@
 //! The address of a list -> which workspaces it shows (pure).
 
 use api::workspace::Phase;
+use explain::progress;
 use kube::ResourceExt as _;
-use rules::progress;
 use serde::{Deserialize, Serialize};
 
 use super::summary;

@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use axum::extract::RawQuery;
 use axum::response::Response;
+use explain::consequence;
 use futures::{StreamExt as _, stream};
 use kube::ResourceExt as _;
 
@@ -159,7 +160,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
         lines.collect::<Vec<_>>().join("\n")
     });
     let loses = chosen.iter().filter(|seen| {
-        let stop = rules::consequence::Consequence::of(rules::consequence::Action::Stop, &seen.workspace);
+        let stop = consequence::Consequence::of(consequence::Action::Stop, &seen.workspace);
         stop.is_some_and(|stop| stop.loses_files)
     });
     let ephemeral = loses.count();

@@ -4,9 +4,10 @@ use api::condition::reason;
 use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceTemplate};
+use explain::progress::{blocker, phase};
 use kube::ResourceExt as _;
-use rules::progress::{blocker, phase};
 
+use super::editor;
 use super::may::May;
 use super::templates;
 use super::words::{amount, short, short_of};
@@ -180,6 +181,14 @@ pub(super) fn actions(context: &Context, seen: &Seen, may: May) -> Vec<Action> {
             of: workspace.name_any(),
             way: Way::Link { to },
             primary: phase == Phase::Running,
+            ..Action::default()
+        });
+    }
+    if let Some(to) = editor::link(context, seen) {
+        actions.push(Action {
+            label: "Open in VS Code".to_owned(),
+            of: workspace.name_any(),
+            way: Way::Link { to },
             ..Action::default()
         });
     }

@@ -50,7 +50,7 @@ async fn offered(context: &Context) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
     let is_partial = answers.iter().any(|(offered, _)| offered.is_none());
     let found = answers.into_iter().filter(|(offered, _)| *offered == Some(true));
     let mut found: Vec<_> = found.map(|(_, template)| template).collect();
-    found.sort_by_key(|template| (is_deprecated(template), template.name_any()));
+    found.sort_by_key(|template| is_deprecated(template));
     (found, is_partial)
 }
 

@@ -3,6 +3,7 @@
 use api::Workspace;
 use api::names::{APPLICATION_CONTAINER, WORKSPACE_LABEL};
 use api::workspace::Phase;
+use explain::progress::phase;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use kube::ResourceExt as _;
 use serde_json::Value;
@@ -10,7 +11,6 @@ use serde_json::Value;
 use super::words::{amount, short};
 use crate::app::Context;
 use crate::views::{Meter, Usage};
-use rules::progress::phase;
 
 /// What it uses; `None` while it does not run, or where nothing is read as the user.
 pub(super) async fn usage(context: &Context, workspace: &Workspace) -> Option<Usage> {

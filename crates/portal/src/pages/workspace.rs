@@ -4,6 +4,9 @@ use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
 use axum::response::Response;
+use explain::consequence::is_ephemeral;
+use explain::progress;
+use explain::{Evidence, Read};
 use futures::future::try_join_all;
 use futures::join;
 use jiff::{SignedDuration, Timestamp};
@@ -11,12 +14,10 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuot
 use kube::ResourceExt;
 use kube::api::ListParams;
 use rules::access::{Policy, Requester};
-use rules::consequence::is_ephemeral;
-use rules::explain::{self, Evidence, Read};
-use rules::progress;
 
 use super::answers::{Done, link, note};
 use super::cures::Cures;
+use super::editor;
 use super::extract::{Path, Query};
 use super::facts;
 use super::happened;
@@ -271,6 +272,7 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
             .unwrap_or_default()
             .to_owned(),
         url,
+        editor: editor::setup(context, seen),
         actions: rest,
         more,
         ..Head::default()

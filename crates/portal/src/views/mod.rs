@@ -55,6 +55,6 @@ pub use share::{Share, ShareForm, ShareList, Shares};
 pub use templates::{Bounds, Template, Templates};
 pub use text::{plain_line, plain_log};
 pub use workspace::{
-    Access, AccessRule, Event, Events, Fact, Facts, Head, Meter, Pending, Usage, Value, Workspace,
+    Access, AccessRule, Editor, Event, Events, Fact, Facts, Head, Meter, Pending, Usage, Value, Workspace,
 };
 pub use yaml::{Mark, Marks, Yaml};

@@ -61,10 +61,22 @@ pub struct Head {
     pub shared: Option<Moment>,
     /// Its address. Empty: it has none yet.
     pub url: String,
+    /// What its link to VS Code needs once. `None`: there is no link.
+    pub editor: Option<Editor>,
     /// What fits now first.
     pub actions: Vec<Action>,
     /// Other pages about it: edit, share, YAML, logs, delete.
     pub more: Vec<Action>,
+}
+
+/// What an editor on the user's computer needs once.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Editor {
+    /// The command that signs in.
+    pub login: String,
+    /// For a guest: the command that needs no right in Kubernetes. Empty: for others.
+    pub by_address: String,
 }
 
 /// What waits for a restart (`id="pending"`).

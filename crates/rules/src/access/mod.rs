@@ -9,7 +9,7 @@ mod subjects;
 use std::collections::HashSet;
 
 use api::WorkspaceManager;
-use api::manager::{Rbac, Start};
+use api::manager::{Rbac, Ssh, Start};
 use api::workspace::AccessType;
 
 pub use self::subjects::Shared;
@@ -48,6 +48,8 @@ pub struct Policy {
     pub admin_groups: HashSet<String>,
     /// Which users may start stopped workspaces in the browser.
     pub start: Start,
+    /// Whether users who may connect may do so by ssh.
+    pub ssh: Ssh,
     /// Whether `Public` access and shares are ignored.
     /// This is so when all workspaces have one web origin and no administrator accepted the consequences.
     pub disables_sharing: bool,
@@ -178,6 +180,7 @@ impl Policy {
             admin_users: authorization.admin_users.into_iter().collect(),
             admin_groups: authorization.admin_groups.into_iter().collect(),
             start: authorization.start,
+            ssh: manager.spec.remote_access.unwrap_or_default().ssh,
             disables_sharing: manager.spec.routing.disables_sharing(),
         }
     }

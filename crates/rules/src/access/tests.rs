@@ -271,3 +271,20 @@ proptest! {
         prop_assert!(matches!(decision, Decision::Deny(_)));
     }
 }
+
+#[test]
+fn ssh_is_allowed_unless_the_manager_says_otherwise() {
+    let policy = |remote: serde_json::Value| {
+        let spec = json!({
+            "routing": {"baseDomain": "ws.example", "traefik": {}},
+            "authentication": {"gateway": {}},
+            "remoteAccess": remote,
+        });
+        let manager = WorkspaceManager::new("default", serde_json::from_value(spec).unwrap());
+        Policy::of(&manager).ssh
+    };
+    for allowed in [json!(null), json!({}), json!({"ssh": "Enabled"})] {
+        assert_eq!(policy(allowed), Ssh::Enabled);
+    }
+    assert_eq!(policy(json!({"ssh": "Disabled"})), Ssh::Disabled);
+}

@@ -13,8 +13,16 @@ use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER, OLDER_AP
 use crate::paths::Paths;
 use crate::{apt, definitions};
 
-/// Chromium, its driver, certutil for its trusted authorities, and jq for commands of docs/operations.md.
-const PACKAGES: [&str; 4] = ["chromium", "chromium-driver", "libnss3-tools", "jq"];
+/// Chromium, its driver, certutil for its trusted authorities, jq for commands of docs/operations.md, and what people use with ssh.
+const PACKAGES: [&str; 7] = [
+    "chromium",
+    "chromium-driver",
+    "libnss3-tools",
+    "jq",
+    "git",
+    "openssh-client",
+    "rsync",
+];
 
 /// Suites and modules of tests, the program that each runs, and the environment variable with its path. The programs take minutes to
 /// build the first time.
@@ -51,8 +59,8 @@ enum Release {
 /// Profiles of nextest, in order.
 static STAGES: [(&str, Release); 8] = [
     ("installed", Release::Installed(&[])),
-    // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start workspaces, pods
-    // without a node that soon count as failed.
+    // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start workspaces, no
+    // ssh, pods without a node that soon count as failed.
     (
         "settings",
         Release::Installed(&[
@@ -61,6 +69,7 @@ static STAGES: [(&str, Release); 8] = [
             "gateway.bearer.enabled=true",
             "webhook.enforcement=Warn",
             "manager.authorization.start=Connectors",
+            "manager.remoteAccess.ssh=Disabled",
             "settings.unschedulableGraceSeconds=10",
         ]),
     ),

@@ -102,10 +102,11 @@ fn every_image_of_the_chart_is_listed_with_its_tag_and_nothing_else_is() {
     assert_eq!(listed, expected);
     for (_, image) in &expected {
         let pushed = format!("$R/{}", image.trim_matches('`'));
-        let in_loop = page.contains("$R/$bin:")
-            && ["operator", "webhook", "gateway", "portal"]
-                .iter()
-                .any(|bin| image.contains(bin));
+        let servers = ["operator:", "webhook:", "gateway:", "portal:"];
+        let applications = ["-code:", "-scientific:", "-r:"];
+        let in_loop = page.contains("$R/$bin:") && servers.iter().any(|name| image.contains(name))
+            || page.contains("$R/jk8s-application-$name:")
+                && applications.iter().any(|name| image.contains(name));
         assert!(
             in_loop || page.contains(&pushed),
             "{pushed} is not built and pushed"

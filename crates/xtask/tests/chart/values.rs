@@ -127,3 +127,56 @@ fn the_schema_of_templates_knows_every_field_of_the_custom_resource() {
     let theirs: BTreeSet<_> = spec.as_object().unwrap().keys().cloned().collect();
     assert_eq!(ours, theirs);
 }
+
+#[test]
+fn an_application_adds_a_template_with_the_bounds_of_the_first_and_an_image_of_its_own() {
+    let offered = |values: &Value| {
+        let objects = with(values, &[]).unwrap();
+        let settings = named(&objects, "ConfigMap", "jupyter-k8s-settings")["data"]["settings.yaml"].clone();
+        let settings: Value = serde_saphyr::from_str(settings.as_str().unwrap()).unwrap();
+        let templates = objects
+            .iter()
+            .filter(|object| object["kind"] == "WorkspaceTemplate");
+        let names = templates.map(|object| object["metadata"]["name"].as_str().unwrap().to_owned());
+        (
+            names.collect::<Vec<_>>(),
+            settings["imageAliases"].clone(),
+            objects,
+        )
+    };
+    let mut values = yaml("crates/xtask/tests/chart/values/default.yaml");
+    let (names, aliases, _) = offered(&values);
+    assert_eq!(names, ["jupyterlab"]);
+    assert_eq!(aliases.as_object().unwrap().len(), 1, "{aliases}");
+
+    values["applications"] = json!(["code-editor", "jupyterlab-r"]);
+    values["templates"] = json!({"jupyterlab-r": {"displayName": "Our R", "defaultImage": "r"}});
+    let (names, aliases, objects) = offered(&values);
+    assert_eq!(names, ["code-editor", "jupyterlab", "jupyterlab-r"]);
+    let image = aliases["code"].as_str().unwrap();
+    assert!(image.contains("/jk8s-application-code:"), "{image}");
+    assert!(aliases["scientific"].is_null(), "{aliases}");
+    let spec = |name: &str| named(&objects, "WorkspaceTemplate", name)["spec"].clone();
+    let (first, editor) = (spec("jupyterlab"), spec("code-editor"));
+    for same in [
+        "resourceBounds",
+        "primaryStorage",
+        "defaultResources",
+        "idleShutdownOverrides",
+    ] {
+        assert_eq!(editor[same], first[same], "{same}");
+    }
+    assert_eq!(
+        (&editor["defaultImage"], &editor["appType"]),
+        (&json!("code"), &json!("code-editor"))
+    );
+    assert_eq!(editor["defaultIdleShutdown"]["idleTimeoutInMinutes"], 240);
+    assert_eq!(
+        editor["defaultIdleShutdown"]["detection"]["httpGet"]["path"],
+        "/healthz"
+    );
+    assert_eq!(
+        spec("jupyterlab-r"),
+        json!({"displayName": "Our R", "defaultImage": "r"})
+    );
+}

@@ -1,4 +1,4 @@
-"""A workspace's side of the gateway: only requests that the gateway attests get an answer."""
+"""A workspace's side of the gateway: JupyterLab knows the user whom the gateway attests."""
 
 from .identity import AssertedIdentityProvider
 from .server import load

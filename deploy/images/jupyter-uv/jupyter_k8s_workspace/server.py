@@ -1,19 +1,12 @@
-"""Jupyter's web application -> the same, with a guard before everything in it, and two pages of ours (IO).
-
-The identity provider answers for Jupyter's own handlers. An extension may add handlers without authentication; the guard runs
-before those too.
-"""
+"""Jupyter's web application -> the same, with two pages of ours (IO)."""
 
 import json
-import re
 import secrets
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
-from tornado.routing import Matcher, PathMatches, Rule
-from tornado.web import RequestHandler, authenticated
+from tornado.web import authenticated
 
-from .assertion import Refused
-from .identity import AssertedIdentityProvider, admit
+from .identity import AssertedIdentityProvider
 
 PREFIX = "jupyter-k8s"
 
@@ -23,51 +16,6 @@ DONE = """<!DOCTYPE html>
 <h1>You are signed in</h1><p>Go back to your other tab and work on. This one can be closed.</p>
 <script nonce="%s">new BroadcastChannel("jupyter-k8s-session").postMessage("signed-in");window.close();</script></html>
 """
-
-
-class Unattested(Matcher):
-    """Matches requests without a valid assertion."""
-
-    def __init__(self, check, base_url):
-        self._check = check
-        self._base_url = base_url
-
-    def match(self, request):
-        try:
-            admit(self._check, request, self._base_url)
-        except Refused:
-            return {}
-        return None
-
-
-class Refusal(RequestHandler):
-    """401 for every request, without information about the server."""
-
-    def check_xsrf_cookie(self):
-        """Nothing is done that could be forged."""
-
-    def prepare(self):
-        self.set_status(401)
-        self.clear_header("Server")
-        self.set_header("Content-Type", "application/json")
-        self.set_header("Cache-Control", "no-store")
-        self.finish(json.dumps({"message": "This address answers through the gateway only.", "reason": "NotAttested"}))
-
-
-class Ready(RequestHandler):
-    """Answers readiness probes: the kubelet cannot authenticate. The answer has no user data."""
-
-    def compute_etag(self):
-        return None
-
-    def check_xsrf_cookie(self):
-        """Nothing is done that could be forged."""
-
-    def get(self):
-        self.clear_header("Server")
-        self.set_status(204)
-
-    head = get
 
 
 class Session(APIHandler):
@@ -97,20 +45,14 @@ class SignedIn(JupyterHandler):
 
 
 def load(server_app):
-    """Puts the guard first, where the gateway attests users."""
-    provider = server_app.identity_provider
-    application, base_url = server_app.web_app, server_app.base_url
-    if not isinstance(provider, AssertedIdentityProvider):
+    """Adds the pages, where the gateway attests users."""
+    if not isinstance(server_app.identity_provider, AssertedIdentityProvider):
         return
-    application.add_handlers(
+    base_url = server_app.base_url
+    server_app.web_app.add_handlers(
         ".*$",
         [
             (f"{base_url}{PREFIX}/session", Session),
             (f"{base_url}{PREFIX}/signed-in", SignedIn),
         ],
     )
-    # The first of all rules, so that it also applies to handlers that are added later.
-    application.default_router.rules[:0] = [
-        Rule(PathMatches(f"{re.escape(base_url)}{PREFIX}/ready$"), Ready),
-        Rule(Unattested(provider.check, base_url), Refusal),
-    ]

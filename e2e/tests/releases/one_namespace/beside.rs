@@ -44,6 +44,7 @@ pub(super) async fn installed(scratch: &Scratch, other: &Scratch) -> anyhow::Res
             "manager.enabled=false".to_owned(),
             format!("manager.name=\"{}\"", other.namespace),
             "templates.jupyterlab=null".to_owned(),
+            "applications=[]".to_owned(),
             format!("routing.baseDomain=\"{OTHER_DOMAIN}\""),
             "identity.enabled=false".to_owned(),
             format!("oidc.issuerUrl=\"{issuer}\""),

@@ -1,11 +1,11 @@
 //! A workspace and a user -> why the user may or may not connect (IO).
 
 use api::{WorkspaceManager, WorkspaceShare};
+use explain::Read;
+use explain::access::{AccessEvidence, explain};
 use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccessReview};
 use k8s_openapi::jiff::Timestamp;
 use rules::access::Requester;
-use rules::explain::Read;
-use rules::explain::access::{AccessEvidence, explain};
 use serde_json::{Value, json};
 
 use super::super::identity::current_user;

@@ -7,8 +7,8 @@ use std::fs;
 use std::path::PathBuf;
 
 use api::condition::reason;
-use rules::explain::template::{TemplateEvidence, explain as explain_template};
-use rules::explain::{Evidence, Read, workspace};
+use explain::template::{TemplateEvidence, explain as explain_template};
+use explain::{Evidence, Read, workspace};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 

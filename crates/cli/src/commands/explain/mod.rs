@@ -15,10 +15,10 @@ mod template;
 mod text;
 
 use api::Workspace;
+use explain::{Evidence, Read};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
-use rules::explain::{self, Evidence, Read};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -1,10 +1,10 @@
 //! A template and a namespace -> why it may not be used there, and why it is not gone (IO).
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
+use explain::Read;
+use explain::template::{TemplateEvidence, explain};
 use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::jiff::Timestamp;
-use rules::explain::Read;
-use rules::explain::template::{TemplateEvidence, explain};
 use serde_json::json;
 
 use super::super::template::find;

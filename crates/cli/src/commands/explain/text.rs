@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use rules::explain::access::{AccessExplanation, Rule};
-use rules::explain::{Cause, Cure, Explanation, Unread, Who};
+use explain::access::{AccessExplanation, Rule};
+use explain::{Cause, Cure, Explanation, Unread, Who};
 
 use crate::console::plain;
 

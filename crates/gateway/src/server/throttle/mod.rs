@@ -36,6 +36,8 @@ pub enum Endpoint {
     Start,
     /// A sign-out by the user.
     SignOut,
+    /// A program's question for a token or a ticket.
+    Program,
     /// A logout message of the identity provider.
     Backchannel,
     /// Any other page of the sign-in host.
@@ -50,7 +52,8 @@ impl Endpoint {
         match path {
             "/enter" | "/sign-in" => Self::Enter,
             "/start" => Self::Start,
-            "/sign-out" | "/_workspace/sign-out" => Self::SignOut,
+            "/sign-out" | "/_workspace/sign-out" | "/programs/sign-out" => Self::SignOut,
+            "/programs/token" | "/programs/ticket" => Self::Program,
             "/backchannel-logout" => Self::Backchannel,
             // Callbacks of one identity provider, of all, and of workspaces.
             _ if path.starts_with("/callback/") || path.ends_with("/callback") => Self::Callback,
@@ -65,6 +68,7 @@ impl Endpoint {
             Self::Callback => "callback",
             Self::Start => "start",
             Self::SignOut => "sign_out",
+            Self::Program => "program",
             Self::Backchannel => "backchannel",
             Self::Page => "page",
             Self::Token => "token",

@@ -75,7 +75,7 @@ pub(super) struct Accepted {
 ///
 /// # Errors
 /// There are several Authorization headers.
-pub(super) fn of(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
+pub(crate) fn of(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
     let value = single(headers, &AUTHORIZATION)?;
     Ok(value.and_then(|value| match value.split_once(' ') {
         Some((scheme, token)) => scheme.eq_ignore_ascii_case("Bearer").then_some(token),

@@ -52,6 +52,19 @@ pub(crate) fn is_reserved(uri: &str) -> bool {
     if !uri.contains(['%', '\\']) && !uri.contains("/_") {
         return false;
     }
+    leads_to(uri, &["_workspace"])
+}
+
+/// Whether a path (with or without query) is where a workspace's door serves ssh, in the same lenient reading.
+pub(crate) fn is_ssh(uri: &str) -> bool {
+    if !uri.contains(['%', '\\']) && !uri.contains("/jupyter-k8s") {
+        return false;
+    }
+    leads_to(uri, &["jupyter-k8s", "ssh"])
+}
+
+/// Whether a path begins with these segments after decoding and resolving it as a lenient server might.
+fn leads_to(uri: &str, first: &[&str]) -> bool {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
     let mut decoded = path.to_owned();
     // Twice: some servers decode once more than they should.
@@ -70,9 +83,8 @@ pub(crate) fn is_reserved(uri: &str) -> bool {
             segment => segments.push(segment),
         }
     }
-    segments
-        .first()
-        .is_some_and(|first| first.eq_ignore_ascii_case("_workspace"))
+    let same = |(segment, wanted): (&&str, &&str)| segment.eq_ignore_ascii_case(wanted);
+    segments.len() >= first.len() && segments.iter().zip(first).all(same)
 }
 
 /// Whether a path lies in no folder. A service worker with such a script controls every path of its host, also the gateway's.
@@ -187,6 +199,35 @@ mod tests {
             "/a%20b",
         ] {
             assert!(!is_reserved(free), "{free}");
+        }
+    }
+
+    #[test]
+    fn ssh_is_recognized_in_every_spelling() {
+        for ssh in [
+            "/jupyter-k8s/ssh",
+            "/jupyter-k8s/ssh?x=1",
+            "/jupyter-k8s/ssh/",
+            "/jupyter-k8s/ssh/x",
+            "//jupyter-k8s//ssh",
+            "/x/../jupyter-k8s/./ssh",
+            "/jupyter-k8s/SSH",
+            "/%6aupyter-k8s/ssh",
+            "/jupyter-k8s%2fssh",
+            "/jupyter-k8s%252fssh",
+            "/jupyter-k8s\\ssh",
+        ] {
+            assert!(is_ssh(ssh), "{ssh}");
+        }
+        for other in [
+            "/",
+            "/jupyter-k8s/activity",
+            "/jupyter-k8s/sshd",
+            "/lab/jupyter-k8s/ssh",
+            "/x?next=/jupyter-k8s/ssh",
+            "/jupyter-k8s",
+        ] {
+            assert!(!is_ssh(other), "{other}");
         }
     }
 

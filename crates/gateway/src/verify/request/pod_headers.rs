@@ -14,12 +14,15 @@ use crate::tokens::cookies::{self, StripList};
 
 /// Attests the user to the workspace's application.
 pub(crate) const ASSERTION: HeaderName = HeaderName::from_static(api::names::ASSERTION_HEADER);
+/// Ticket of a program.
+pub(crate) const TICKET: HeaderName = HeaderName::from_static(api::names::TICKET_HEADER);
 
 /// Headers of which the proxy must replace every copy. `/verify` returns what the pod may see instead; a header that it omits is
 /// deleted.
-pub(crate) const REPLACED: [HeaderName; 3] = [COOKIE, AUTHORIZATION, ASSERTION];
+pub(crate) const REPLACED: [HeaderName; 4] = [COOKIE, AUTHORIZATION, ASSERTION, TICKET];
 
-/// Puts the replacements of [`REPLACED`] into `answer`: cookies without the gateway's, no Authorization, the assertion.
+/// Puts the replacements of [`REPLACED`] into `answer`: cookies without the gateway's, no Authorization, no ticket, the
+/// assertion.
 /// Only the portal may get an `Authorization`, which `verify/portal.rs` adds.
 pub(crate) fn replace(
     answer: &mut HeaderMap,
@@ -168,6 +171,7 @@ mod tests {
             ("cookie", "__Host-ws=t; _xsrf=1"),
             ("cookie", "__HOST-SESSION=s"),
             ("authorization", "Bearer b"),
+            ("workspace-ticket", "t"),
             ("workspace-assertion", "forged"),
             ("Workspace-Assertion", "forged, too"),
             ("workspace_assertion", "forged"),

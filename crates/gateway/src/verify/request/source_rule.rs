@@ -88,12 +88,13 @@ impl<'a> Source<'a> {
         self.has_fetch_metadata() && !self.is_navigation()
     }
 
-    fn is_navigation(&self) -> bool {
-        self.mode == Some("navigate") && self.dest == Some("document") && !self.ahead
+    /// Whether the browser reports anything at all about the request. Programs do not.
+    pub fn has_fetch_metadata(&self) -> bool {
+        self.site.is_some() || self.mode.is_some() || self.dest.is_some() || self.ahead
     }
 
-    fn has_fetch_metadata(&self) -> bool {
-        self.site.is_some() || self.mode.is_some() || self.dest.is_some() || self.ahead
+    fn is_navigation(&self) -> bool {
+        self.mode == Some("navigate") && self.dest == Some("document") && !self.ahead
     }
 }
 

@@ -24,9 +24,10 @@ use self::provider_answers::{FAULTY, ProviderAnswer, altered};
 use self::secrets::Secrets;
 use super::bearer::with;
 use super::other_proxies::page_with;
+use super::programs;
 use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, Landing, NAVIGATION, headers};
-use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, OPEN, lab, origin};
+use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, NOW, OPEN, lab, origin};
 use crate::support::tokens::{CLUSTER, SERVICE_ACCOUNT, Tokens, token};
 
 /// All that is traced from now on, as the servers log it. nextest runs each test in a process of its own, so no
@@ -290,6 +291,25 @@ async fn scripts_send_tokens(site: &Site) {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
 
+/// A program is admitted, and what it gets is used, bent and used again.
+async fn a_program_signs_in(site: &Site) {
+    let (alice, _) = site.signs_in().await;
+    let code = programs::code(&alice).await;
+    site.secrets.add(&code);
+    let redeem = || programs::redeem(site.fixture(), &code, programs::VERIFIER);
+    let token = redeem().await.json()["token"].as_str().unwrap().to_owned();
+    site.secrets.add(&token);
+    assert_eq!(redeem().await.status, StatusCode::BAD_REQUEST);
+    let ticket = programs::ticket(site.fixture(), &token, LAB).await;
+    site.secrets.add(&ticket);
+    for sent in [ticket.clone(), format!("{ticket}x"), token] {
+        let lines = headers(&[("workspace-ticket", &sent)]);
+        site.verify(&lab(), lines.clone()).await;
+        site.fixture().handshake(LAB, &lines).await;
+        programs::ask_ticket(site.fixture(), &sent, &format!("{BOBS}:8443")).await;
+    }
+}
+
 /// The API server fails, and is away.
 async fn the_api_server_fails(site: &Site) {
     let fixture = site.fixture();
@@ -318,6 +338,7 @@ async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secr
     let log = capture();
     let site = Site::new().await;
     all_goes_well(&site).await;
+    a_program_signs_in(&site).await;
     the_provider_errs(&site).await;
     strangers_try(&site).await;
     scripts_send_tokens(&site).await;
@@ -348,6 +369,7 @@ async fn no_line_of_any_level_and_no_audit_record_holds_a_piece_of_anything_secr
         "\"login_refused\"",
         "\"token_refused\"",
         "\"opened\"",
+        "\"program_admitted\"",
     ] {
         assert!(audit.contains(message), "no record of: {message}");
     }

@@ -10,10 +10,13 @@ const LARGEST_SECONDS: f64 = 1e11;
 /// Largest clock difference, in seconds. Beyond it one clock is so wrong that times of that pod are not used.
 const MAX_SKEW: i64 = 3600;
 
+/// Name of the signal that the image's door gives, beside those of the application.
+pub(super) const SSH: &str = "ssh";
+
 /// One source of activity, and the latest activity that it reports, if any.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Signal {
-    /// `server`, `kernels`, `terminals` or `endpoint`.
+    /// `server`, `kernels`, `terminals`, `endpoint` or `ssh`.
     pub name: &'static str,
     /// By our own clock, and never in the future.
     pub last_activity: Option<Timestamp>,
@@ -115,6 +118,16 @@ pub(super) fn terminals(body: &[u8], clock: Clock) -> Result<Signal, String> {
     Ok(Signal {
         name: "terminals",
         last_activity: times?.into_iter().max().map(|time| clock.ours(time)),
+    })
+}
+
+/// The last use by ssh. `header`: of the answer.
+pub(super) fn ssh(header: &[u8], clock: Clock) -> Result<Signal, String> {
+    let text =
+        str::from_utf8(header).map_err(|_| "the header Workspace-Last-Activity is no text".to_owned())?;
+    Ok(Signal {
+        name: SSH,
+        last_activity: Some(clock.ours(rfc3339(text)?)),
     })
 }
 

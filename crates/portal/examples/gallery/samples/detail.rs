@@ -71,8 +71,16 @@ pub(super) fn head(f: Foreign<'_>) -> Head {
         used: Some(noon()),
         shared: None,
         url: f("https://thesis.example.com/"),
+        editor: Some(Editor {
+            login: f("kubectl workspace login https://auth.example.com"),
+            by_address: f("kubectl workspace ssh https://thesis.example.com/"),
+        }),
         actions: vec![
             first(link("Open", "https://thesis.example.com/")),
+            link(
+                "Open in VS Code",
+                "vscode://vscode-remote/ssh-remote+thesis.team.workspace/home/jovyan",
+            ),
             dialog("Stop…", "/w/team/thesis/stop"),
             Action {
                 label: s("Restart"),

@@ -3,8 +3,8 @@
 use api::Workspace;
 use api::workspace::DesiredStatus;
 use axum::response::Response;
+use explain::consequence::{self, Consequence};
 use kube::ResourceExt as _;
-use rules::consequence::{self, Consequence};
 
 use crate::app::Context;
 use crate::index::Index;

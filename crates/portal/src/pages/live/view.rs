@@ -5,13 +5,13 @@ use std::time::Duration;
 use api::Workspace;
 use api::condition::{DEGRADED, holds};
 use api::workspace::{DesiredStatus, Phase};
+use explain::progress::phase;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
 
 use super::{INTERVAL, READ_PAUSE};
 use crate::index::Index;
 use crate::pages::search::Search;
-use rules::progress::phase;
 
 /// Which page is open.
 #[derive(Debug, Clone, PartialEq, Eq)]

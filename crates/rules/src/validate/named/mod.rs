@@ -360,6 +360,7 @@ fn placeholder_manager() -> WorkspaceManager {
         },
         authorization: None,
         network_policy: None,
+        remote_access: None,
     };
     WorkspaceManager::new("", spec)
 }

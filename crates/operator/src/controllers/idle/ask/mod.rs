@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use api::names::{ASSERTION_HEADER, OPERATOR};
+use api::names::{ASSERTION_HEADER, LAST_ACTIVITY_HEADER, OPERATOR};
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, StatusCode, header};
+use http::{HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -91,6 +91,8 @@ struct Http {
 struct Page {
     status: StatusCode,
     date: Option<Timestamp>,
+    /// When ssh was last used, as the image's door says.
+    ssh: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -100,15 +102,15 @@ impl Http {
         let until = Instant::now() + LIMIT;
         let question = &subject.question;
         let mut reading = Reading::default();
+        let page = self.page(subject, &question.path, until).await;
+        let ssh = self.ssh(&page);
         match &question.answer {
             Answer::Timestamp { path, format } => {
-                let page = self.page(subject, &question.path, until).await;
                 let read = |body: &[u8], clock| read::timestamp(body, path, *format, clock);
                 self.read(&mut reading, "endpoint", page, read)?;
             }
             Answer::Jupyter { base } => {
                 let beside = |page: &str| format!("{base}/{page}{NO_TRACKING}");
-                let page = self.page(subject, &question.path, until).await;
                 self.read(&mut reading, "server", page, read::server)?;
                 let page = self.page(subject, &beside("kernels"), until).await;
                 self.read(&mut reading, "kernels", page, read::kernels)?;
@@ -119,7 +121,17 @@ impl Http {
                 }
             }
         }
+        reading.signals.extend(ssh?);
         Ok(reading)
+    }
+
+    /// The use by ssh that a page states beside its content.
+    fn ssh(&self, page: &Result<Page, String>) -> Result<Option<Signal>, Unanswered> {
+        let Ok(page) = page else { return Ok(None) };
+        let Some(header) = &page.ssh else { return Ok(None) };
+        let read =
+            Clock::compare((self.now)(), page.date).and_then(|clock| read::ssh(header.as_bytes(), clock));
+        read.map(Some).map_err(|why| Unanswered { name: read::SSH, why })
     }
 
     /// Adds the content of a page to a reading.
@@ -218,6 +230,7 @@ where
         Ok(Page {
             status: head.status,
             date: date.and_then(read::date),
+            ssh: head.headers.get(LAST_ACTIVITY_HEADER).cloned(),
             body: body.to_bytes(),
         })
     };

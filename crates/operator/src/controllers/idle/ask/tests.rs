@@ -144,6 +144,47 @@ async fn a_server_without_terminals_is_read_and_one_without_kernels_is_an_error(
     );
 }
 
+/// An answer of a pod whose image has the door.
+fn used_by_ssh(answer: &str, time: &str) -> String {
+    answer.replacen("\r\n", &format!("\r\nWorkspace-Last-Activity: {time}\r\n"), 1)
+}
+
+#[tokio::test]
+async fn use_by_ssh_is_a_further_signal_of_jupyterlab_and_of_any_application() {
+    let of_jupyter = |line: &str| Some(used_by_ssh(&jupyter(line)?, "2026-01-01T11:45:00.5Z"));
+    let (port, _) = pod(of_jupyter).await;
+    let signals = ask(at(port)).await.unwrap().signals;
+    let names: Vec<_> = signals.iter().map(|signal| signal.name).collect();
+    assert_eq!(names, ["server", "kernels", "terminals", "ssh"]);
+    let last = signals.iter().filter_map(|signal| signal.last_activity).max();
+    assert_eq!(last.unwrap().to_string(), "2026-01-01T11:45:00Z");
+
+    // A time in the future is now.
+    let of_other = |_: &str| {
+        Some(used_by_ssh(
+            &json(r#"{"lastHeartbeat": 0}"#),
+            "2026-01-01T15:00:00Z",
+        ))
+    };
+    let (port, _) = pod(of_other).await;
+    let signals = ask(endpoint(port)).await.unwrap().signals;
+    let read: Vec<_> = signals
+        .iter()
+        .map(|signal| (signal.name, signal.last_activity.map(|time| time.to_string())))
+        .collect();
+    assert_eq!(read, [("endpoint", None), ("ssh", Some(NOW.to_owned()))]);
+}
+
+#[tokio::test]
+async fn a_use_by_ssh_that_cannot_be_read_is_an_error_and_no_silence() {
+    let (port, _) = pod(|_| Some(used_by_ssh(&json(r#"{"lastHeartbeat": 0}"#), "yesterday"))).await;
+    let unanswered = ask(endpoint(port)).await.unwrap_err();
+    assert_eq!(
+        (unanswered.name, unanswered.why.as_str()),
+        ("ssh", "the answer's time cannot be read as RFC 3339")
+    );
+}
+
 #[tokio::test]
 async fn redirects_refusals_and_errors_are_no_answers() {
     let moved = why(|_| {

@@ -1,0 +1,63 @@
+//! Workspace name -> its URL, once it is available (IO).
+
+use api::condition::{AVAILABLE, holds};
+use api::workspace::WorkspaceStatus;
+
+use super::change;
+use super::targets::Target;
+use crate::args::Waiting;
+use crate::cluster::Cluster;
+use crate::cluster::wait::{self, Deadline, Goal};
+use crate::console::Console;
+use crate::failure::Failure;
+use explain::consequence::Action;
+
+/// The URL of a workspace that is available. `command`: what is tried, for the sentence that says how to start it.
+pub(super) async fn url(
+    cluster: &Cluster,
+    name: &str,
+    waiting: Waiting,
+    command: &str,
+    console: &mut Console<'_>,
+) -> Result<String, Failure> {
+    let deadline = Deadline::after(waiting.timeout);
+    let target = Target::named(cluster, name);
+    let workspace = if waiting.start {
+        let started = change::one(cluster, Action::Start, &target).await?.workspace;
+        let (client, goal) = (cluster.client(), Goal::AVAILABLE);
+        wait::until(client, &started, &goal, deadline, &mut console.err).await?
+    } else {
+        target.read(cluster).await?
+    };
+    let status = workspace.status.unwrap_or_default();
+    match &status.url {
+        Some(url) if holds(&status.conditions, AVAILABLE) => Ok(url.clone()),
+        _ => Err(not_available(status, &target, command)),
+    }
+}
+
+/// The URL of a workspace, whether or not it is available.
+pub(super) async fn known_url(cluster: &Cluster, name: &str) -> Result<String, Failure> {
+    let target = Target::named(cluster, name);
+    let status = target.read(cluster).await?.status.unwrap_or_default();
+    match &status.url {
+        Some(url) => Ok(url.clone()),
+        None => Err(not_available(status, &target, "ssh")),
+    }
+}
+
+fn not_available(status: WorkspaceStatus, target: &Target, command: &str) -> Failure {
+    let phase = status
+        .phase
+        .map_or_else(|| "Pending".to_owned(), |phase| format!("{phase:?}"));
+    let (name, namespace) = (&target.name, &target.namespace);
+    Failure::NotAsWanted {
+        name: name.clone(),
+        wanted: "available",
+        reason: status.reason.unwrap_or(phase),
+        message: format!(
+            "{}\nTo start it and wait: kubectl workspace {command} {name} -n {namespace} --start",
+            status.message.unwrap_or_default(),
+        ),
+    }
+}

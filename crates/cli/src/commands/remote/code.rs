@@ -1,0 +1,42 @@
+//! Workspace -> an address that an editor on this computer opens by ssh (IO).
+
+use rules::names::editor_url;
+
+use super::super::launch::launch;
+use super::destination::Destination;
+use super::ssh_config::Files;
+use crate::args::{Code, Connection};
+use crate::console::Console;
+use crate::failure::Failure;
+
+/// Opens a folder of a workspace in an editor.
+pub(super) async fn run(flags: &Connection, args: &Code, console: &mut Console<'_>) -> Result<(), Failure> {
+    let files = Files::of_user()?;
+    let found = Box::pin(Destination::find(
+        flags,
+        &args.name,
+        args.waiting,
+        "code",
+        console,
+    ))
+    .await?;
+    if !files.covers(&found.host) {
+        return Err(Failure::Usage(format!(
+            "editors do not find {} yet: run kubectl workspace ssh-config, then this command again",
+            found.host
+        )));
+    }
+    let address = editor_url(&args.editor, &found.host, &args.folder);
+    if !args.print && launch(&address) {
+        writeln!(console.err, "Opening {address}")?;
+        return Ok(());
+    }
+    if !args.print {
+        writeln!(
+            console.err,
+            "The editor could not be opened. Open this address, or connect to the host {}:",
+            found.host
+        )?;
+    }
+    Ok(writeln!(console.out, "{address}")?)
+}

@@ -1,0 +1,351 @@
+//! Request of a program on this computer -> the workspace's answer, by a ticket (IO).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
+    ORIGIN, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::PathAndQuery;
+use http::{Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
+use serde_json::json;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::remote::address::WorkspaceAddress;
+use crate::remote::dial::Body;
+use crate::remote::gateway::SignedIn;
+use crate::remote::secret;
+use crate::remote::tunnel::{TICKET, header};
+
+/// Name of the parameter that Jupyter's clients send.
+const TOKEN: &str = "token";
+/// By which a browser says whose page sent a request. Pages cannot write it.
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// By which a browser asks for the script of a service worker.
+const WORKER: HeaderName = HeaderName::from_static("service-worker");
+/// Headers that are about one connection.
+const OF_CONNECTION: [HeaderName; 7] = [
+    CONNECTION,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-authorization"),
+];
+
+/// The connection to the workspace that one connection to this computer uses.
+pub(super) type Upstream = Arc<Mutex<Option<SendRequest<Body>>>>;
+
+/// A port of this computer for one workspace.
+pub(super) struct Local {
+    port: u16,
+    token: String,
+    signed_in: SignedIn,
+    to: WorkspaceAddress,
+    /// The ticket, and until when it is used.
+    ticket: Mutex<Option<(HeaderValue, Instant)>>,
+}
+
+/// Why a request is not sent on.
+type Refused = (StatusCode, String);
+
+/// How a request showed the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// In its address: a cookie shows it from then on.
+    InAddress,
+    InHeader,
+}
+
+impl Local {
+    pub(super) fn new(port: u16, token: String, signed_in: SignedIn, to: WorkspaceAddress) -> Self {
+        Self {
+            port,
+            token,
+            signed_in,
+            to,
+            ticket: Mutex::default(),
+        }
+    }
+
+    /// A ticket with at least a third of its life before it.
+    pub(super) async fn ticket(&self) -> anyhow::Result<HeaderValue> {
+        let mut kept = self.ticket.lock().await;
+        if let Some((ticket, end)) = &*kept
+            && Instant::now() < *end
+        {
+            return Ok(ticket.clone());
+        }
+        let ticket = self.signed_in.ticket(&self.to).await?;
+        let value = header(&ticket)?;
+        let used: Duration = ticket.life() * 2 / 3;
+        *kept = Some((value.clone(), Instant::now() + used));
+        Ok(value)
+    }
+
+    /// Answers a request.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        upstream: Upstream,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
+        let answered = match self.admit(request.uri(), request.headers()) {
+            Ok(shown) => self
+                .send(&upstream, request)
+                .await
+                .map(|response| (shown, response)),
+            Err(refused) => Err(refused),
+        };
+        match answered {
+            Ok((Shown::InHeader, response)) => response,
+            Ok((Shown::InAddress, mut response)) => {
+                let cookie = format!(
+                    "{}={}; Path=/; HttpOnly; SameSite=Strict",
+                    self.cookie(),
+                    self.token
+                );
+                if let Ok(cookie) = HeaderValue::try_from(cookie) {
+                    response.headers_mut().append(SET_COOKIE, cookie);
+                }
+                response
+            }
+            Err((status, message)) => problem(status, &message),
+        }
+    }
+
+    /// Cookies do not know ports, so the name does.
+    fn cookie(&self) -> String {
+        format!("kubectl-workspace-{}", self.port)
+    }
+
+    fn is_own_host(&self, host: &str) -> bool {
+        let of_port = |name: &str| host == format!("{name}:{}", self.port);
+        of_port("127.0.0.1") || of_port("localhost")
+    }
+
+    /// Whether the request may be sent on: it is for this port, from no other page, and shows the token.
+    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Shown, Refused> {
+        let refuse = |message: &str| Err((StatusCode::FORBIDDEN, message.to_owned()));
+        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+        if headers.get_all(HOST).iter().count() != 1 || !text(HOST).is_some_and(|host| self.is_own_host(host))
+        {
+            return refuse("The host must be 127.0.0.1 with the port of kubectl workspace connect.");
+        }
+        let is_own = |origin: &str| {
+            origin
+                .strip_prefix("http://")
+                .is_some_and(|host| self.is_own_host(host))
+        };
+        if headers.contains_key(ORIGIN) && !text(ORIGIN).is_some_and(is_own) {
+            return refuse("Pages of other addresses must not use this port.");
+        }
+        if headers.contains_key(WORKER) {
+            // It would go on to answer for whatever listens on this port next.
+            return refuse("Service workers are refused: they outlive kubectl workspace connect.");
+        }
+        let path = uri.path();
+        let within = path.strip_prefix(self.to.path.as_str());
+        if !within.is_some_and(|rest| rest.starts_with('/')) {
+            let message = format!("The workspace is at {}/ here.", self.to.path);
+            return Err((StatusCode::NOT_FOUND, message));
+        }
+        let is_token = |text: &str| secret::same(text, &self.token);
+        let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        if pairs
+            .into_iter()
+            .any(|(key, value)| key == TOKEN && is_token(&value))
+        {
+            return Ok(Shown::InAddress);
+        }
+        let of_header = text(AUTHORIZATION).and_then(|value| value.split_once(' '));
+        let is_scheme =
+            |scheme: &str| scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
+        if of_header.is_some_and(|(scheme, value)| is_scheme(scheme) && is_token(value.trim())) {
+            return Ok(Shown::InHeader);
+        }
+        let own = self.cookie();
+        let is_ours = |(name, value): (&str, &str)| name == own && is_token(value);
+        if cookies(headers).any(|pair| pair.split_once('=').is_some_and(is_ours)) {
+            // Browsers add it to what pages of other ports of this computer send, too: for cookies all ports are one site.
+            return match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
+                None | Some(b"same-origin" | b"none") => Ok(Shown::InHeader),
+                Some(_) => refuse("Pages of other addresses must not use this port."),
+            };
+        }
+        refuse("This port asks for the token in the URL that kubectl workspace connect printed.")
+    }
+
+    async fn send(
+        &self,
+        upstream: &Upstream,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Body>, Refused> {
+        let unreachable = |error: &dyn std::fmt::Display| (StatusCode::BAD_GATEWAY, format!("{error:#}"));
+        let ticket = self
+            .ticket()
+            .await
+            .map_err(|error| (StatusCode::UNAUTHORIZED, format!("{error:#}")))?;
+        let here = is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
+        let (head, body) = request.into_parts();
+        let mut sent = Request::new(body.boxed_unsync());
+        *sent.method_mut() = head.method;
+        *sent.uri_mut() = without_token(&head.uri).into();
+        *sent.headers_mut() = self.headers(&head.headers, here.is_some());
+        sent.headers_mut().insert(TICKET, ticket);
+        let mut kept = upstream.lock().await;
+        let mut sender = if let Some(sender) = reusable(kept.take()).await {
+            sender
+        } else {
+            let connected = self.signed_in.dialer.connect(&self.to.place).await;
+            connected.map_err(|error| unreachable(&error))?
+        };
+        let answered = sender.send_request(sent).await;
+        let mut answer = answered.map_err(|error| unreachable(&anyhow::Error::from(error)))?;
+        match here {
+            Some(here) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                let there = hyper::upgrade::on(&mut answer);
+                tokio::spawn(async move {
+                    if let (Ok(here), Ok(there)) = tokio::join!(here, there) {
+                        let (mut here, mut there) = (TokioIo::new(here), TokioIo::new(there));
+                        let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+                    }
+                });
+            }
+            _ => {
+                *kept = Some(sender);
+                for name in &OF_CONNECTION {
+                    answer.headers_mut().remove(name);
+                }
+            }
+        }
+        self.keep_here(answer.headers_mut())?;
+        Ok(answer.map(BodyExt::boxed_unsync))
+    }
+
+    /// What is sent on: nothing about this connection, this computer's page or the token.
+    fn headers(&self, received: &HeaderMap, upgrades: bool) -> HeaderMap {
+        let named = received
+            .get_all(CONNECTION)
+            .iter()
+            .filter_map(|value| value.to_str().ok());
+        let named: Vec<_> = named.flat_map(|list| list.split(',')).map(str::trim).collect();
+        let mut sent = HeaderMap::with_capacity(received.len());
+        for (name, value) in received {
+            let is_dropped = OF_CONNECTION.contains(name)
+                || [HOST, AUTHORIZATION, COOKIE, REFERER, ORIGIN, TICKET].contains(name)
+                // The gateway takes a ticket only from what is no browser.
+                || name.as_str().starts_with("sec-fetch-")
+                || named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str()));
+            if !is_dropped {
+                sent.append(name, value.clone());
+            }
+        }
+        let own = self.cookie();
+        let others =
+            cookies(received).filter(|pair| pair.split_once('=').is_none_or(|(name, _)| name != own));
+        let others = others.collect::<Vec<_>>().join("; ");
+        let place = self.to.place.to_string();
+        for (name, text) in [(HOST, &place), (COOKIE, &others)] {
+            if let Ok(value) = HeaderValue::try_from(text)
+                && !text.is_empty()
+            {
+                sent.insert(name, value);
+            }
+        }
+        if received.contains_key(ORIGIN)
+            && let Ok(origin) = HeaderValue::try_from(format!("https://{place}"))
+        {
+            sent.insert(ORIGIN, origin);
+        }
+        if upgrades {
+            sent.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+            sent.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        sent
+    }
+
+    /// Leads redirects within the workspace to this port. Others are refused: what follows them would leave the port.
+    fn keep_here(&self, headers: &mut HeaderMap) -> Result<(), Refused> {
+        let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) else {
+            headers.remove(LOCATION);
+            return Ok(());
+        };
+        let elsewhere = || {
+            let message = "The workspace's answer leads to another address, which this port does not follow.";
+            (StatusCode::BAD_GATEWAY, message.to_owned())
+        };
+        let own = format!("https://{}", self.to.place);
+        let path = match location.strip_prefix(&own) {
+            Some(path) if path.is_empty() || path.starts_with('/') => path,
+            Some(_) => return Err(elsewhere()),
+            None => location,
+        };
+        let is_elsewhere = path.starts_with("//")
+            || path.starts_with("/\\")
+            || path
+                .split(['/', '?', '#'])
+                .next()
+                .is_some_and(|first| first.contains([':', '\\']));
+        if is_elsewhere {
+            return Err(elsewhere());
+        }
+        let path =
+            HeaderValue::from_str(if path.is_empty() { "/" } else { path }).map_err(|_| elsewhere())?;
+        headers.insert(LOCATION, path);
+        Ok(())
+    }
+}
+
+/// A connection that takes another request.
+async fn reusable(kept: Option<SendRequest<Body>>) -> Option<SendRequest<Body>> {
+    let mut sender = kept?;
+    sender.ready().await.is_ok().then_some(sender)
+}
+
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get(UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let all = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    all.flat_map(|list| list.split(';')).map(str::trim)
+}
+
+/// Path and query, without the token. What else is in the query stays as it was sent.
+fn without_token(uri: &Uri) -> PathAndQuery {
+    let is_token = |pair: &str| {
+        let mut pairs = form_urlencoded::parse(pair.as_bytes());
+        pairs.next().is_some_and(|(key, _)| key == TOKEN)
+    };
+    let query = uri.query().unwrap_or_default().split('&');
+    let query = query
+        .filter(|pair| !pair.is_empty() && !is_token(pair))
+        .collect::<Vec<_>>()
+        .join("&");
+    let text = match query.as_str() {
+        "" => uri.path().to_owned(),
+        query => format!("{}?{query}", uri.path()),
+    };
+    PathAndQuery::try_from(text).unwrap_or_else(|_| PathAndQuery::from_static("/"))
+}
+
+fn problem(status: StatusCode, message: &str) -> Response<Body> {
+    let body = Full::from(json!({"message": message}).to_string());
+    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,93 @@
+//! Path of this program, user and place of keys -> what ssh is told about workspaces (pure).
+
+use std::path::Path;
+
+use crate::args::Connection;
+
+/// A keyword of ssh's configuration, and its value.
+pub(super) type SshOption = (&'static str, String);
+
+/// `host`: the workspace, as `ssh --stdio` reads it; `%h` is the host that ssh is called with.
+pub(super) fn options(
+    program: &Path,
+    flags: &Connection,
+    host: &str,
+    user: &str,
+    known_hosts: &Path,
+) -> Result<Vec<SshOption>, String> {
+    let program = text("path of this program", program)?;
+    let known_hosts = text("path of the state folder", known_hosts)?;
+    if known_hosts.contains('"') {
+        return Err(format!(
+            "the path of the state folder {known_hosts:?} must not hold a quote: set $XDG_STATE_HOME"
+        ));
+    }
+    let mut command = quoted(program);
+    let context = flags.context.as_ref().map(Path::new);
+    for (flag, what, value) in [
+        (
+            "--kubeconfig",
+            "path of the kubeconfig",
+            flags.kubeconfig.as_deref(),
+        ),
+        ("--context", "name of the context", context),
+    ] {
+        if let Some(value) = value {
+            command.push(' ');
+            command.push_str(&quoted(&format!("{flag}={}", text(what, value)?)));
+        }
+    }
+    // One word in quotes: a host that begins with a hyphen is no flag, and one with blanks or `$` is no command.
+    Ok(vec![
+        ("User", user.to_owned()),
+        ("ProxyCommand", format!("{command} ssh '--stdio={host}'")),
+        (
+            "UserKnownHostsFile",
+            format!("\"{}\"", known_hosts.replace('%', "%%")),
+        ),
+        ("StrictHostKeyChecking", "accept-new".to_owned()),
+        // The gateway sends pings. Those of ssh would count as use, and keep an idle workspace running.
+        ("ServerAliveInterval", "0".to_owned()),
+        ("ForwardAgent", "no".to_owned()),
+        ("ForwardX11", "no".to_owned()),
+    ])
+}
+
+fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str, String> {
+    match path.to_str() {
+        Some(text) if !text.contains(char::is_control) => Ok(text),
+        _ => Err(format!(
+            "the {what} {} must be UTF-8 without control characters",
+            path.display()
+        )),
+    }
+}
+
+/// One word of a shell's command, in which ssh replaces nothing.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', "'\\''").replace('%', "%%"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_proxy_command_is_quoted_for_shell_and_ssh() {
+        let flags = Connection {
+            context: Some("a b".to_owned()),
+            ..Connection::default()
+        };
+        let program = Path::new("/opt/it's 100%/kubectl-workspace");
+        let known = Path::new("/home/a b/100%/known_hosts");
+        let all = options(program, &flags, "%h", "jovyan", known).unwrap();
+        let of = |name: &str| all.iter().find(|(key, _)| *key == name).unwrap().1.as_str();
+        assert_eq!(
+            of("ProxyCommand"),
+            r"'/opt/it'\''s 100%%/kubectl-workspace' '--context=a b' ssh '--stdio=%h'"
+        );
+        assert_eq!(of("UserKnownHostsFile"), "\"/home/a b/100%%/known_hosts\"");
+        assert!(options(Path::new("/a\nb"), &flags, "%h", "u", known).is_err());
+        assert!(options(program, &flags, "%h", "u", Path::new("/a\"b")).is_err());
+    }
+}

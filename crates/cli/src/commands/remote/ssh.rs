@@ -1,0 +1,143 @@
+//! Workspace -> the system's ssh, and the bytes of its connection (IO).
+
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+use std::{env, io};
+
+use anyhow::{Context as _, anyhow};
+use bytes::Bytes;
+use tokio::sync::mpsc::{self, Receiver, Sender};
+
+use super::destination::Destination;
+use super::options::options;
+use crate::args::{Connection, Ssh};
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::remote::state::State;
+use crate::remote::tunnel;
+
+/// Bytes that are read at once.
+const CHUNK: usize = 64 << 10;
+/// Chunks that wait for the other side.
+const WAITING: usize = 4;
+
+/// Runs ssh, or carries its connection.
+pub(super) async fn run(flags: &Connection, args: &Ssh, console: &mut Console<'_>) -> Result<(), Failure> {
+    if let Some(host) = &args.stdio {
+        return carry(flags, host).await.map_err(|failure| match failure {
+            Failure::Usage(message) => Failure::Other(anyhow!(message)),
+            failure => failure,
+        });
+    }
+    let name = args.name.as_deref().unwrap_or_default();
+    let found = Box::pin(Destination::find(flags, name, args.waiting, "ssh", console)).await?;
+    let state = State::of_user().map_err(Failure::Other)?;
+    let program = own_path().map_err(Failure::Other)?;
+    // The workspace is known already: the address needs no cluster.
+    let url = found.address.to_string();
+    let options = options(
+        &program,
+        &Connection::default(),
+        &url,
+        &args.user,
+        &state.known_hosts(),
+    );
+    let mut ssh = Command::new("ssh");
+    // The first value of an option counts.
+    for option in &args.option {
+        ssh.arg("-o").arg(option);
+    }
+    for (key, value) in options.map_err(Failure::Usage)? {
+        ssh.arg("-o").arg(format!("{key}={value}"));
+    }
+    for (flag, values) in [("-L", &args.local_forward), ("-D", &args.dynamic_forward)] {
+        for value in values {
+            ssh.arg(flag).arg(value);
+        }
+    }
+    if args.no_command {
+        ssh.arg("-N");
+    }
+    ssh.arg("--").arg(&found.host).args(&args.command);
+    console.out.flush()?;
+    // ssh takes the place of this program, so signals and exit code are its own.
+    Err(no_ssh(ssh.exec()))
+}
+
+/// Why the system's ssh does not run.
+pub(super) fn no_ssh(error: io::Error) -> Failure {
+    let remedy = match error.kind() {
+        ErrorKind::NotFound => "install OpenSSH's client: no ssh is in $PATH",
+        _ => "ssh cannot be run",
+    };
+    Failure::Other(anyhow::Error::from(error).context(remedy))
+}
+
+/// Where this program is, as it was called: a link of a package manager stays right after an upgrade.
+pub(super) fn own_path() -> anyhow::Result<PathBuf> {
+    let called = env::args_os().next().map(PathBuf::from);
+    let is_file = |path: &PathBuf| path.is_absolute() && path.is_file();
+    match called.filter(is_file) {
+        Some(path) => Ok(path),
+        None => env::current_exe().context("this program does not find itself"),
+    }
+}
+
+/// Carries standard input and output to the workspace's ssh until one side ends.
+async fn carry(flags: &Connection, host: &str) -> Result<(), Failure> {
+    let found = Destination::of_host(flags, host).await?;
+    let carrying = async {
+        let tunnel = tunnel::open(&found.signed_in, &found.address, &found.start).await?;
+        let from_ssh = input()?;
+        let (to_ssh, writer) = output()?;
+        let carried = tunnel::carry(tunnel, from_ssh, to_ssh).await;
+        // The last bytes are written before the process ends.
+        let _ = writer.join();
+        carried
+    };
+    carrying.await.map_err(Failure::Other)
+}
+
+/// Standard input in chunks. Its thread does not keep the process: it may wait for input that never comes.
+fn input() -> anyhow::Result<Receiver<Bytes>> {
+    let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let (sender, receiver) = mpsc::channel(WAITING);
+    thread::spawn(move || {
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match stdin.read(&mut chunk) {
+                Ok(0) => return,
+                Ok(length) => {
+                    if sender
+                        .blocking_send(Bytes::copy_from_slice(&chunk[..length]))
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    });
+    Ok(receiver)
+}
+
+/// Standard output as it comes.
+fn output() -> anyhow::Result<(Sender<Bytes>, JoinHandle<()>)> {
+    let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(WAITING);
+    let writer = thread::spawn(move || {
+        while let Some(bytes) = receiver.blocking_recv() {
+            if stdout.write_all(&bytes).is_err() {
+                return;
+            }
+        }
+    });
+    Ok((sender, writer))
+}

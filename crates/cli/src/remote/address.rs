@@ -1,0 +1,289 @@
+//! Text of a user or of an object -> the address of an installation or a workspace (pure).
+
+use std::fmt;
+
+use http::Uri;
+use rules::names::SSH_SUFFIX;
+
+/// What every error about an address ends with.
+const EXPECTED: &str = "must be an address such as https://workspaces.example.org";
+/// Port of HTTPS.
+const HTTPS: u16 = 443;
+/// First label of the host on which the gateway signs in.
+const AUTH: &str = "auth.";
+/// First part of a workspace's path where all workspaces share a host.
+const FOLDERS: &str = "workspaces";
+
+/// A host and its port, for HTTPS.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+}
+
+impl Place {
+    /// The place where an installation with this base domain signs in.
+    pub(crate) fn auth_of(base: &str, port: u16) -> Self {
+        Self {
+            host: format!("{AUTH}{base}"),
+            port,
+        }
+    }
+
+    /// Where this place's installation may sign in, the likeliest first: a base domain, then a host of one of its workspaces.
+    pub(crate) fn auth_candidates(&self) -> Vec<Self> {
+        if self.host.starts_with(AUTH) {
+            return vec![self.clone()];
+        }
+        let parent = self.host.split_once('.').map(|(_, parent)| parent);
+        let bases = std::iter::once(self.host.as_str()).chain(parent.filter(|parent| parent.contains('.')));
+        bases.map(|base| Self::auth_of(base, self.port)).collect()
+    }
+
+    /// Of the place that signs in: the installation's base domain, with its port.
+    pub(crate) fn base(&self) -> Self {
+        let host = self.host.strip_prefix(AUTH).unwrap_or(&self.host);
+        Self {
+            host: host.to_owned(),
+            port: self.port,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            HTTPS => f.write_str(&self.host),
+            port => write!(f, "{}:{port}", self.host),
+        }
+    }
+}
+
+/// An HTTPS address without query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) place: Place,
+    /// Begins with `/`.
+    pub(crate) path: String,
+}
+
+impl Address {
+    /// Reads an address; `https://` may be left out.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let wrong = |rule: &str| format!("{text:?} {rule}");
+        let whole = match text.split_once("://") {
+            None => format!("https://{text}"),
+            Some(("https", _)) => text.to_owned(),
+            Some(_) => return Err(wrong("must begin with https://")),
+        };
+        let uri: Uri = whole.parse().map_err(|_| wrong(EXPECTED))?;
+        let authority = uri.authority().ok_or_else(|| wrong(EXPECTED))?;
+        if authority.as_str().contains('@') {
+            return Err(wrong("must not hold a user: the gateway's page asks who you are"));
+        }
+        let host = authority.host().to_ascii_lowercase();
+        if !is_host(&host) {
+            return Err(wrong(EXPECTED));
+        }
+        let port = match &authority.as_str()[host.len()..] {
+            "" => Some(HTTPS),
+            rest => rest.strip_prefix(':').and_then(|port| port.parse().ok()),
+        };
+        let port = port.filter(|port| *port > 0);
+        let port = port.ok_or_else(|| wrong("must have a port from 1 to 65535, or none"))?;
+        Ok(Self {
+            place: Place { host, port },
+            path: uri.path().to_owned(),
+        })
+    }
+
+    /// The workspace that has this address, in an installation that signs in at `auth`; `None`: it has none.
+    pub(crate) fn workspace(&self, auth: &Place) -> Option<WorkspaceAddress> {
+        let base = auth.base();
+        let (host, port) = (&self.place.host, self.place.port);
+        if port != base.port {
+            return None;
+        }
+        let path = if *host == base.host {
+            let mut parts = self.path.split('/').skip(1);
+            let (folders, namespace, name) = (parts.next()?, parts.next()?, parts.next()?);
+            let is_named = rules::checks::name(name).is_empty()
+                && rules::checks::namespace("namespace", namespace).is_none();
+            if folders != FOLDERS || !is_named {
+                return None;
+            }
+            format!("/{FOLDERS}/{namespace}/{name}")
+        } else {
+            let label = host.strip_suffix(&base.host)?.strip_suffix('.')?;
+            if label.is_empty() || label.contains('.') || matches!(label, "auth" | "portal") {
+                return None;
+            }
+            String::new()
+        };
+        Some(WorkspaceAddress {
+            place: self.place.clone(),
+            path,
+        })
+    }
+}
+
+/// Where a workspace is: a host of its own, or a folder of the shared one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WorkspaceAddress {
+    pub(crate) place: Place,
+    /// The folder without `/` at its end; empty on a host of its own.
+    pub(crate) path: String,
+}
+
+impl WorkspaceAddress {
+    /// Host, port if it is not 443, and folder: what the gateway takes for a workspace.
+    pub(crate) fn site(&self) -> String {
+        format!("{}{}", self.place, self.path)
+    }
+}
+
+impl fmt::Display for WorkspaceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}{}/", self.place, self.path)
+    }
+}
+
+/// Whether a text is a host name or an IPv4 address.
+fn is_host(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+/// Name and namespace in `<name>.<namespace>.workspace`; `None`: it is another name.
+pub(crate) fn named(host: &str) -> Option<(&str, &str)> {
+    let (name, namespace) = host.strip_suffix(SSH_SUFFIX)?.split_once('.')?;
+    let is_named =
+        rules::checks::name(name).is_empty() && rules::checks::namespace("namespace", namespace).is_none();
+    is_named.then_some((name, namespace))
+}
+
+#[cfg(test)]
+mod tests {
+    use rules::names::ssh_host;
+
+    use super::*;
+
+    fn place(text: &str) -> Place {
+        Address::parse(text).unwrap().place
+    }
+
+    #[test]
+    fn an_address_has_https_a_host_and_perhaps_a_port() {
+        for (text, expected) in [
+            ("https://ws.example.org", "ws.example.org"),
+            ("WS.example.org/lab?x", "ws.example.org"),
+            ("https://ws.example.org:8443/", "ws.example.org:8443"),
+            ("https://ws.example.org:443/", "ws.example.org"),
+            ("https://127.0.0.1:9/", "127.0.0.1:9"),
+        ] {
+            assert_eq!(place(text).to_string(), expected, "{text}");
+        }
+        for (text, rule) in [
+            ("http://ws.example.org", "must begin with https://"),
+            ("ftp://ws.example.org", "must begin with https://"),
+            ("https://bob@ws.example.org", "must not hold a user"),
+            ("bob:secret@ws.example.org", "must not hold a user"),
+            ("https://ws.example.org:0", "port"),
+            ("https://ws.example.org:99999", "must"),
+            ("https://ws.example.org:", "port"),
+            ("https://", EXPECTED),
+            ("", EXPECTED),
+            ("https://a..b", EXPECTED),
+            ("https://a b", EXPECTED),
+            ("https://$(id).example", EXPECTED),
+            ("https://[::1]/", EXPECTED),
+        ] {
+            let error = Address::parse(text).unwrap_err();
+            assert!(error.contains(rule), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_installation_signs_in_beside_its_workspaces() {
+        let of = |text: &str| -> Vec<String> {
+            let candidates = place(text).auth_candidates().into_iter();
+            candidates.map(|place| place.to_string()).collect()
+        };
+        assert_eq!(of("https://auth.ws.example/"), ["auth.ws.example"]);
+        assert_eq!(of("https://ws.example:8443"), ["auth.ws.example:8443"]);
+        assert_eq!(
+            of("https://lab-abc.ws.example/lab"),
+            ["auth.lab-abc.ws.example", "auth.ws.example"]
+        );
+        assert_eq!(
+            of("https://portal.ws.example/"),
+            ["auth.portal.ws.example", "auth.ws.example"]
+        );
+    }
+
+    #[test]
+    fn a_workspace_is_a_host_or_a_folder_of_its_installation() {
+        let auth = Place::auth_of("ws.example", 8443);
+        let of = |text: &str| {
+            Address::parse(text)
+                .unwrap()
+                .workspace(&auth)
+                .map(|found| found.to_string())
+        };
+        for (text, expected) in [
+            (
+                "https://lab-abc.ws.example:8443/lab/tree/x",
+                "https://lab-abc.ws.example:8443/",
+            ),
+            (
+                "https://ws.example:8443/workspaces/team/lab/lab",
+                "https://ws.example:8443/workspaces/team/lab/",
+            ),
+            (
+                "https://ws.example:8443/workspaces/team/lab",
+                "https://ws.example:8443/workspaces/team/lab/",
+            ),
+        ] {
+            assert_eq!(of(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in [
+            "https://lab-abc.ws.example/",
+            "https://lab-abc.other.example:8443/",
+            "https://auth.ws.example:8443/",
+            "https://portal.ws.example:8443/",
+            "https://a.b.ws.example:8443/",
+            "https://evilws.example:8443/",
+            "https://ws.example:8443/",
+            "https://ws.example:8443/workspaces/team",
+            "https://ws.example:8443/workspaces/team/../x/",
+            "https://ws.example:8443/other/team/lab",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ssh_calls_a_workspace_by_name_and_namespace() {
+        assert_eq!(named("lab.team-a.workspace"), Some(("lab", "team-a")));
+        assert_eq!(named(&ssh_host("team-a", "lab")), Some(("lab", "team-a")));
+        for host in [
+            "lab.workspace",
+            "lab.team-a",
+            "lab.team.x.workspace",
+            ".team.workspace",
+            "lab..workspace",
+            "Lab.team.workspace",
+            "$(id).team.workspace",
+            "lab.team.workspace.example.org",
+        ] {
+            assert_eq!(named(host), None, "{host}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Workspace and ticket -> a websocket that carries the bytes of an SSH connection (IO).
+
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::{SinkExt as _, Stream, StreamExt as _};
+use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE, USER_AGENT};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::sync::mpsc::{Receiver, Sender};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::address::WorkspaceAddress;
+use super::gateway::{SignedIn, Ticket, ended, json_of, said};
+
+/// Path of ssh below a workspace's address.
+const PATH: &str = "/jupyter-k8s/ssh";
+/// Carries a ticket. The gateway passes it to no pod.
+pub(crate) const TICKET: HeaderName = HeaderName::from_static("workspace-ticket");
+/// Bytes of a message at most; the door sends far smaller ones.
+const MOST: usize = 4 << 20;
+/// How long the handshake may take.
+const LIMIT: Duration = Duration::from_secs(30);
+/// Silence after which the connection is lost: the gateway sends a ping after 20 s without other bytes.
+const LOST: Duration = Duration::from_secs(90);
+/// How long the workspace may take to close after ssh has ended.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// A connection to the workspace's ssh.
+pub(crate) type Tunnel = WebSocketStream<TokioIo<Upgraded>>;
+
+/// A ticket as the value of its header.
+pub(crate) fn header(ticket: &Ticket) -> anyhow::Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(&ticket.value).context("the gateway's ticket cannot be sent")?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Connects. `start`: the command that starts the workspace.
+pub(crate) async fn open(signed_in: &SignedIn, to: &WorkspaceAddress, start: &str) -> anyhow::Result<Tunnel> {
+    let ticket = signed_in.ticket(to).await?;
+    let mut key = [0; 16];
+    aws_lc_rs::rand::fill(&mut key).map_err(|_| anyhow!("the system gives no random numbers"))?;
+    let key = STANDARD.encode(key);
+    let request = Request::get(format!("{}{PATH}", to.path))
+        .header(HOST, to.place.to_string())
+        .header(USER_AGENT, api::names::CLI)
+        .header(CONNECTION, "Upgrade")
+        .header(UPGRADE, "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", &key)
+        .header(TICKET, header(&ticket)?)
+        .body(Empty::new().map_err(|never| match never {}).boxed_unsync())?;
+    let mut sender = signed_in.dialer.connect(&to.place).await?;
+    let answered = tokio::time::timeout(LIMIT, sender.send_request(request)).await;
+    let answer = answered
+        .map_err(|_| anyhow!("no answer within {LIMIT:?}"))
+        .and_then(|answer| Ok(answer?))
+        .with_context(|| format!("{} does not answer", to.place))?;
+    if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(refusal(answer, signed_in, start).await);
+    }
+    let accepted = answer.headers().get("sec-websocket-accept");
+    if accepted.map(HeaderValue::as_bytes) != Some(derive_accept_key(key.as_bytes()).as_bytes()) {
+        bail!(
+            "{} does not speak websockets as it should: check proxies on the way",
+            to.place
+        );
+    }
+    let upgraded = hyper::upgrade::on(answer)
+        .await
+        .context("the connection broke off")?;
+    let bounds = WebSocketConfig::default()
+        .max_message_size(Some(MOST))
+        .max_frame_size(Some(MOST));
+    Ok(WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, Some(bounds)).await)
+}
+
+/// Why the gateway or the workspace did not open the connection, with what to do.
+async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: &str) -> anyhow::Error {
+    let (head, body) = answer.into_parts();
+    let body = json_of(body).await;
+    let message = said(head.status, &body);
+    match (head.status, body["error"].as_str()) {
+        (StatusCode::UNAUTHORIZED, Some(error)) if error != "Declined" => {
+            anyhow!("{}", ended(&signed_in.auth))
+        }
+        (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => anyhow!("{message}: {start}"),
+        // The gateway passes on the status alone of what the workspace says, and one status for all its errors.
+        (StatusCode::TOO_MANY_REQUESTS, Some("Declined")) => {
+            anyhow!("the workspace has as many ssh connections as it may have: close one")
+        }
+        (StatusCode::BAD_GATEWAY, Some("Declined")) => anyhow!(
+            "the workspace cannot start ssh: its log says why, which its owner reads with kubectl workspace logs"
+        ),
+        (_, Some("Declined") | None) => anyhow!(
+            "the workspace has no ssh (its answer is {}): its image must have the door and openssh-server, see docs/remote.md",
+            head.status
+        ),
+        (_, Some(_)) => anyhow!("{message}"),
+    }
+}
+
+/// Carries bytes both ways until one side ends.
+pub(crate) async fn carry<S>(
+    tunnel: S,
+    mut from_ssh: Receiver<Bytes>,
+    to_ssh: Sender<Bytes>,
+) -> anyhow::Result<()>
+where
+    S: Stream<Item = Result<Message, Error>> + futures::Sink<Message, Error = Error>,
+{
+    let (mut sink, mut stream) = tunnel.split();
+    let up = async {
+        while let Some(bytes) = from_ssh.recv().await {
+            sink.send(Message::Binary(bytes)).await?;
+        }
+        sink.close().await
+    };
+    let down = async {
+        loop {
+            let Ok(next) = tokio::time::timeout(LOST, stream.next()).await else {
+                bail!("the connection is lost: nothing came for {LOST:?}; connect again");
+            };
+            match next {
+                Some(Ok(Message::Binary(bytes))) => {
+                    if to_ssh.send(bytes).await.is_err() {
+                        // ssh has ended.
+                        return Ok(());
+                    }
+                }
+                Some(Ok(Message::Close(Some(frame))))
+                    if !matches!(frame.code, CloseCode::Normal | CloseCode::Away) =>
+                {
+                    bail!("the gateway closed the connection: {}", frame.reason);
+                }
+                Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) => return Ok(()),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(error).context("the connection is lost: connect again"),
+                None => bail!("the connection is lost: connect again"),
+            }
+        }
+    };
+    tokio::pin!(up, down);
+    tokio::select! {
+        ended = &mut down => ended,
+        sent = &mut up => match sent {
+            // The workspace answers what it has to say, and closes.
+            Ok(()) => tokio::time::timeout(CLOSING, down).await.unwrap_or(Ok(())),
+            // Why it cannot be sent is in what was received, if there is anything.
+            Err(error) => match tokio::time::timeout(CLOSING, down).await {
+                Ok(Err(why)) => Err(why),
+                _ => Err(error).context("the connection is lost: connect again"),
+            },
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+    use tokio::sync::mpsc;
+    use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+
+    use super::*;
+
+    struct Ends {
+        gateway: WebSocketStream<DuplexStream>,
+        into: Sender<Bytes>,
+        out: Receiver<Bytes>,
+        carried: tokio::task::JoinHandle<anyhow::Result<()>>,
+    }
+
+    async fn ends() -> Ends {
+        let (one, other) = tokio::io::duplex(1 << 16);
+        let tunnel = WebSocketStream::from_raw_socket(one, Role::Client, None).await;
+        let gateway = WebSocketStream::from_raw_socket(other, Role::Server, None).await;
+        let (into, from_ssh) = mpsc::channel(1);
+        let (to_ssh, out) = mpsc::channel(1);
+        Ends {
+            gateway,
+            into,
+            out,
+            carried: tokio::spawn(carry(tunnel, from_ssh, to_ssh)),
+        }
+    }
+
+    #[tokio::test]
+    async fn bytes_are_carried_both_ways_and_the_end_of_ssh_closes() {
+        let mut ends = ends().await;
+        ends.into
+            .send(Bytes::from_static(b"SSH-2.0-a\r\n"))
+            .await
+            .unwrap();
+        let received = ends.gateway.next().await.unwrap().unwrap();
+        assert_eq!(received, Message::binary(b"SSH-2.0-a\r\n".as_slice()));
+        ends.gateway.send(Message::Ping(Bytes::new())).await.unwrap();
+        ends.gateway
+            .send(Message::binary(b"SSH-2.0-b\r\n".as_slice()))
+            .await
+            .unwrap();
+        assert_eq!(ends.out.recv().await.unwrap(), b"SSH-2.0-b\r\n".as_slice());
+        drop(ends.into);
+        assert!(matches!(ends.gateway.next().await, Some(Ok(Message::Pong(_)))));
+        assert!(matches!(ends.gateway.next().await, Some(Ok(Message::Close(_)))));
+        assert!(ends.gateway.next().await.is_none());
+        ends.carried.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_gateway_s_reason_is_the_error_and_a_normal_close_is_none() {
+        for (code, reason, expected) in [
+            (CloseCode::Normal, "", None),
+            (
+                CloseCode::Policy,
+                "access ended",
+                Some("the gateway closed the connection: access ended"),
+            ),
+        ] {
+            let mut ends = ends().await;
+            let frame = CloseFrame {
+                code,
+                reason: reason.into(),
+            };
+            ends.gateway
+                .send(Message::binary(b"last".as_slice()))
+                .await
+                .unwrap();
+            ends.gateway.close(Some(frame)).await.unwrap();
+            assert_eq!(ends.out.recv().await.unwrap(), b"last".as_slice());
+            let carried = ends.carried.await.unwrap();
+            assert_eq!(carried.err().map(|error| error.to_string()).as_deref(), expected);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_pings_is_lost() {
+        let ends = ends().await;
+        let error = ends.carried.await.unwrap().unwrap_err();
+        assert!(error.to_string().starts_with("the connection is lost"), "{error}");
+    }
+}

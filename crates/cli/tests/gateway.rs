@@ -1,0 +1,367 @@
+//! A gateway and a workspace behind it, as the program meets them (IO: a local socket with TLS).
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::{fs, thread};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::{SinkExt as _, StreamExt as _};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use k8s_openapi::jiff::fmt::rfc2822;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use crate::process::plugin;
+
+pub(crate) const TOKEN: &str = "token-of-alice";
+const TICKET: &str = "ticket-of-lab";
+
+#[derive(Default)]
+struct State {
+    /// Where it listens.
+    port: u16,
+    /// Of the sign-in that waits.
+    challenge: String,
+    signed_out: bool,
+    stopped: bool,
+    /// Status with which the workspace declines ssh.
+    declines: Option<u16>,
+    tickets: usize,
+    /// What first came by ssh.
+    first: Vec<u8>,
+    /// How far its clock is behind.
+    behind: SignedDuration,
+}
+
+/// Listens at `*.ws.localhost`, and has a folder with the user's home. Dropping it removes the folder.
+pub(crate) struct Gateway {
+    pub(crate) port: u16,
+    folder: PathBuf,
+    state: Arc<Mutex<State>>,
+}
+
+impl Gateway {
+    pub(crate) fn start(test: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("cli-gateway-{}-{test}", std::process::id()));
+        fs::create_dir_all(folder.join("home")).unwrap();
+        let acceptor = acceptor(&folder.join("ca.pem"));
+        let state: Arc<Mutex<State>> = Arc::default();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        state.lock().unwrap().port = port;
+        let shared = state.clone();
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime
+                .block_on(async { serve(TcpListener::from_std(listener).unwrap(), acceptor, shared).await });
+        });
+        Self { port, folder, state }
+    }
+
+    /// The program, with this gateway's folder as home and state directory.
+    pub(crate) fn plugin(&self) -> Command {
+        let mut command = plugin();
+        command
+            .env("HOME", self.home())
+            .env("XDG_STATE_HOME", self.folder.join("state"))
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("HTTPS_PROXY");
+        command
+    }
+
+    pub(crate) fn home(&self) -> PathBuf {
+        self.folder.join("home")
+    }
+
+    pub(crate) fn authority(&self) -> PathBuf {
+        self.folder.join("ca.pem")
+    }
+
+    pub(crate) fn state_folder(&self) -> PathBuf {
+        self.folder.join("state/kubectl-workspace")
+    }
+
+    /// The address of a host of the installation.
+    pub(crate) fn url(&self, host: &str) -> String {
+        format!("https://{host}:{}", self.port)
+    }
+
+    /// The challenge of the page that was opened.
+    pub(crate) fn opened(&self, challenge: &str) {
+        challenge.clone_into(&mut self.state.lock().unwrap().challenge);
+    }
+
+    /// Puts a sign-in into the state directory, as `login` does.
+    pub(crate) fn signed_in(&self) {
+        self.signed_in_at("auth.ws.localhost");
+    }
+
+    pub(crate) fn signed_in_at(&self, auth: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = self.state_folder();
+        fs::create_dir_all(&folder).unwrap();
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        set(&folder, 0o700);
+        let file = folder.join(format!("{auth}_{}.json", self.port));
+        let kept = json!({
+            "url": self.url(auth), "user": "alice", "token": TOKEN, "expiresAt": "2999-01-01T00:00:00Z",
+            "certificateAuthority": fs::read_to_string(self.authority()).unwrap(),
+        });
+        fs::write(&file, kept.to_string()).unwrap();
+        set(&file, 0o600);
+    }
+
+    pub(crate) fn sign_out(&self) {
+        self.state.lock().unwrap().signed_out = true;
+    }
+
+    pub(crate) fn is_signed_out(&self) -> bool {
+        self.state.lock().unwrap().signed_out
+    }
+
+    pub(crate) fn stop_workspace(&self) {
+        self.state.lock().unwrap().stopped = true;
+    }
+
+    /// The workspace declines ssh with this status, as the gateway passes it on.
+    pub(crate) fn decline_ssh(&self, status: Option<u16>) {
+        self.state.lock().unwrap().declines = status;
+    }
+
+    pub(crate) fn set_clock_behind(&self, behind: SignedDuration) {
+        self.state.lock().unwrap().behind = behind;
+    }
+
+    /// The first bytes of the last connection by ssh.
+    pub(crate) fn first_bytes(&self) -> Vec<u8> {
+        self.state.lock().unwrap().first.clone()
+    }
+
+    pub(crate) fn tickets(&self) -> usize {
+        self.state.lock().unwrap().tickets
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn acceptor(authority: &Path) -> TlsAcceptor {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    fs::write(authority, params.self_signed(&key).unwrap().pem()).unwrap();
+    let issuer = Issuer::new(params, key);
+    let names = ["ws.localhost", "*.ws.localhost", "*.ws.example"].map(str::to_owned);
+    let leaf_key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(names)
+        .unwrap()
+        .signed_by(&leaf_key, &issuer)
+        .unwrap();
+    let key = PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<Mutex<State>>) {
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let (acceptor, state) = (acceptor.clone(), state.clone());
+        tokio::spawn(async move {
+            let Ok(stream) = acceptor.accept(stream).await else {
+                return;
+            };
+            let service = service_fn(move |request| {
+                let state = state.clone();
+                async move { Ok::<_, Infallible>(answer(&state, request).await) }
+            });
+            let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+            let _ = serving.with_upgrades().await;
+        });
+    }
+}
+
+fn reply(status: u16, body: &Value) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body.to_string()));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap();
+    response
+}
+
+fn problem(status: u16, error: &str, message: &str) -> Response<Full<Bytes>> {
+    reply(
+        status,
+        &json!({"error": error, "message": message, "requestId": "r"}),
+    )
+}
+
+async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let header = |name: &str| {
+        let value = request.headers().get(name);
+        value
+            .map(|value| value.to_str().unwrap().to_owned())
+            .unwrap_or_default()
+    };
+    let host = header("host");
+    let host = host.split(':').next().unwrap_or_default();
+    let host = host.replace(".example", ".localhost");
+    let path = request.uri().path().to_owned();
+    if host == "auth.ws.localhost" {
+        let token = header("authorization");
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let mut state = state.lock().unwrap();
+        let mut response = of_gateway(&mut state, &path, &token, &body);
+        let now =
+            rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&(Timestamp::now() - state.behind));
+        response
+            .headers_mut()
+            .insert("date", now.unwrap().parse().unwrap());
+        return response;
+    }
+    let is_lab = host == "lab-abc.ws.localhost"
+        || (host == "ws.localhost" && path.starts_with("/workspaces/team/lab/"));
+    if !is_lab || header("workspace-ticket") != TICKET {
+        return problem(401, "SignInRequired", "You are not signed in");
+    }
+    if state.lock().unwrap().stopped {
+        return problem(503, "WorkspaceNotReady", "The workspace is stopped.");
+    }
+    let key = header("sec-websocket-key");
+    let declines = state.lock().unwrap().declines;
+    if let Some(status) = declines {
+        let message = "the workspace's server declined the websocket";
+        return problem(status, "Declined", message);
+    }
+    if path.ends_with("/jupyter-k8s/ssh") || path.ends_with("/socket") {
+        assert_eq!(header("upgrade"), "websocket");
+        let upgrade = hyper::upgrade::on(&mut request);
+        let state = state.clone();
+        state.lock().unwrap().first.clear();
+        tokio::spawn(async move {
+            let socket = TokioIo::new(upgrade.await.unwrap());
+            let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
+            while let Some(Ok(message)) = socket.next().await {
+                if let Message::Binary(bytes) = &message {
+                    remember(&state, bytes);
+                    // No server of ssh is here. The words of tests come back.
+                    if bytes.starts_with(b"SSH-") {
+                        socket.close(None).await.unwrap();
+                        return;
+                    }
+                    socket.send(message).await.unwrap();
+                }
+            }
+        });
+        let response = Response::builder()
+            .status(101)
+            .header("connection", "Upgrade")
+            .header("upgrade", "websocket")
+            .header("sec-websocket-accept", derive_accept_key(key.as_bytes()));
+        return response.body(Full::default()).unwrap();
+    }
+    let redirect = |to: &str| {
+        Response::builder()
+            .status(302)
+            .header("location", to)
+            .body(Full::default())
+            .unwrap()
+    };
+    match path.as_str() {
+        "/away" => redirect("https://auth.ws.localhost/enter?t=x"),
+        "/near" => redirect(&format!("https://{}/lab", header("host"))),
+        _ => {
+            let headers = request.headers().iter();
+            let headers = headers.map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())));
+            let headers: serde_json::Map<_, _> = headers.collect();
+            let target = request.uri().to_string();
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            reply(200, &json!({"target": target, "headers": headers, "body": body}))
+        }
+    }
+}
+
+fn remember(state: &Mutex<State>, bytes: &[u8]) {
+    let first = &mut state.lock().unwrap().first;
+    if first.is_empty() {
+        first.extend_from_slice(bytes);
+    }
+}
+
+fn of_gateway(state: &mut State, path: &str, token: &str, body: &Value) -> Response<Full<Bytes>> {
+    let is_signed_in = token == format!("Bearer {TOKEN}") && !state.signed_out;
+    match path {
+        "/programs/token" => {
+            let verifier = body["verifier"].as_str().unwrap();
+            let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+            if body["code"] != "code-1" || challenge != state.challenge {
+                return problem(400, "BadRequest", "The code is not valid.");
+            }
+            state.challenge.clear();
+            reply(
+                200,
+                &json!({"token": TOKEN, "user": "alice", "expiresAt": "2999-01-01T00:00:00Z"}),
+            )
+        }
+        _ if !is_signed_in => problem(401, "SignInRequired", "You are not signed in"),
+        "/programs/sign-out" => {
+            state.signed_out = true;
+            reply(204, &Value::Null)
+        }
+        "/programs/ticket" => {
+            let sites = [
+                ("lab-abc.ws.localhost", ""),
+                ("lab-abc.ws.example", ""),
+                ("ws.localhost", "/workspaces/team/lab"),
+            ];
+            // The gateway finds a workspace by host and port.
+            let port = state.port;
+            let named = |(host, folder): &(&str, &str)| format!("{host}:{port}{folder}");
+            if !sites.iter().any(|site| body["host"] == named(site)) {
+                return problem(
+                    403,
+                    "NoAccess",
+                    "There is no such workspace, or you may not open it.",
+                );
+            }
+            state.tickets += 1;
+            let end = Timestamp::now() + SignedDuration::from_mins(15);
+            reply(
+                200,
+                &json!({"ticket": TICKET, "expiresAt": end.to_string(), "ssh": "Enabled"}),
+            )
+        }
+        _ => problem(404, "NotFound", "There is no such page."),
+    }
+}

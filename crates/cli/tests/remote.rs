@@ -1,0 +1,385 @@
+//! `ssh`, `ssh-config` and `code`: the program, and a gateway in this process (IO: processes).
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+
+use serde_json::json;
+use testkit::objects::NAMESPACE;
+
+use crate::gateway::{Gateway, TOKEN};
+use crate::process::out;
+use crate::programs::{err, fails, ran};
+use crate::socket::{Answer, serve};
+use crate::workspace::in_phase;
+
+#[test]
+fn the_bytes_of_ssh_reach_the_workspace_by_url_host_or_name() {
+    let gateway = Gateway::start("stdio");
+    gateway.signed_in();
+    let mut running = serde_json::to_value(in_phase("lab", "Running", "Running")).unwrap();
+    running["status"]["url"] = json!(format!("{}/", gateway.url("lab-abc.ws.localhost")));
+    let server = serve(move |_| Answer::Object(running.clone()));
+    let large = "x".repeat(1 << 20);
+    for host in [
+        format!("{}/lab/tree/a", gateway.url("lab-abc.ws.localhost")),
+        format!("{}/workspaces/team/lab/", gateway.url("ws.localhost")),
+        "lab-abc.ws.localhost".to_owned(),
+    ] {
+        let output = ran(&gateway, &["ssh", "--stdio", &host], &large);
+        assert_eq!(output.status.code(), Some(0), "{host}: {}", err(&output));
+        assert!(out(&output) == large, "{host}");
+    }
+    let output = ran(
+        &gateway,
+        &["--server", &server, "ssh", "--stdio=lab.team.workspace"],
+        "hello",
+    );
+    assert_eq!(out(&output), "hello", "{output:?}");
+}
+
+#[test]
+fn a_connection_that_is_refused_says_why_and_what_to_do() {
+    let gateway = Gateway::start("refused");
+    let lab = gateway.url("lab-abc.ws.localhost");
+    let base = format!(
+        "run kubectl workspace login https://ws.localhost:{}",
+        gateway.port
+    );
+    let error = fails(&gateway, &["ssh", "--stdio", &lab]);
+    assert!(
+        error.contains("you are not signed in") && error.contains(&base),
+        "{error}"
+    );
+    gateway.signed_in();
+    for (host, expected) in [
+        (
+            gateway.url("other.ws.localhost"),
+            "There is no such workspace, or you may not open it",
+        ),
+        (gateway.url("ws.localhost"), "is no workspace's URL"),
+        (gateway.url("portal.ws.localhost"), "is no workspace's URL"),
+        (
+            "https://lab.elsewhere.example/".to_owned(),
+            "login https://elsewhere.example",
+        ),
+        ("lab.workspace".to_owned(), "is no workspace: it must be"),
+        ("$(id).team.workspace".to_owned(), "is no workspace: it must be"),
+        (
+            "https://lab-abc.ws.localhost/".to_owned(),
+            "you are not signed in",
+        ),
+    ] {
+        let error = fails(&gateway, &["ssh", "--stdio", &host]);
+        assert!(error.contains(expected), "{host}: {error}");
+    }
+    // The control: this one is allowed.
+    assert_eq!(out(&ran(&gateway, &["ssh", "--stdio", &lab], "hello")), "hello");
+    for (status, expected) in [
+        (404, "the workspace has no ssh (its answer is 404"),
+        (401, "the workspace has no ssh (its answer is 401"),
+        (429, "as many ssh connections as it may have"),
+        (502, "the workspace cannot start ssh: its log says why"),
+    ] {
+        gateway.decline_ssh(Some(status));
+        let error = fails(&gateway, &["ssh", "--stdio", &lab]);
+        assert!(error.contains(expected), "{status}: {error}");
+    }
+    gateway.decline_ssh(None);
+    gateway.stop_workspace();
+    let error = fails(&gateway, &["ssh", "--stdio", &lab]);
+    assert!(
+        error.contains("The workspace is stopped: open https://lab-abc"),
+        "{error}"
+    );
+    gateway.sign_out();
+    let error = fails(&gateway, &["ssh", "--stdio", &lab]);
+    assert!(error.contains(&base), "{error}");
+    assert!(!error.contains(TOKEN));
+}
+
+/// A folder for `$PATH` with a program `ssh` that writes its arguments, one a line, and ends with a code.
+fn with_ssh(gateway: &Gateway, code: u8) -> String {
+    let folder = gateway.home().join("bin");
+    fs::create_dir_all(&folder).unwrap();
+    let program = folder.join("ssh");
+    fs::write(
+        &program,
+        format!("#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit {code}\n"),
+    )
+    .unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{}:/usr/bin:/bin", folder.display())
+}
+
+#[test]
+fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
+    let gateway = Gateway::start("system");
+    gateway.signed_in();
+    let path = with_ssh(&gateway, 7);
+    let lab = gateway.url("lab-abc.ws.localhost");
+    let output = gateway
+        .plugin()
+        .args([
+            "ssh",
+            &lab,
+            "-o",
+            "LogLevel=ERROR",
+            "-L",
+            "1:localhost:2",
+            "--",
+            "echo",
+            "a b",
+        ])
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(7), "{output:?}");
+    assert_eq!(err(&output), "");
+    let arguments = out(&output);
+    let program = env!("CARGO_BIN_EXE_kubectl-workspace");
+    let proxy = format!("-o\nProxyCommand='{program}' ssh '--stdio={lab}/'\n");
+    assert!(arguments.contains(&proxy), "{arguments}");
+    assert!(
+        arguments.starts_with("-o\nLogLevel=ERROR\n-o\nUser=jovyan\n"),
+        "{arguments}"
+    );
+    assert!(
+        arguments.ends_with("-L\n1:localhost:2\n--\nlab-abc.ws.localhost\necho\na b\n"),
+        "{arguments}"
+    );
+    assert!(!arguments.contains(TOKEN));
+
+    let output = gateway
+        .plugin()
+        .args(["ssh", &lab])
+        .env("PATH", "/nonexistent")
+        .output()
+        .unwrap();
+    assert!(err(&output).contains("install OpenSSH's client"), "{output:?}");
+    for (words, expected) in [
+        (vec!["ssh", "bob@lab"], "must not hold a user"),
+        (vec!["ssh", "lab:22"], "must not hold a port"),
+        (vec!["ssh", &lab, "--start"], "--start needs the workspace's name"),
+    ] {
+        let error = fails(&gateway, &words);
+        assert!(error.contains(expected), "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn a_stopped_workspace_is_named_with_the_command_that_starts_it() {
+    let gateway = Gateway::start("stopped");
+    gateway.signed_in();
+    let stopped = serde_json::to_value(in_phase("lab", "Stopped", "Stopped")).unwrap();
+    let server = serve(move |_| Answer::Object(stopped.clone()));
+    for command in ["ssh", "connect", "code"] {
+        let output = ran(
+            &gateway,
+            &["--server", &server, command, "lab", "-n", NAMESPACE],
+            "",
+        );
+        let expected = format!("kubectl workspace {command} lab -n {NAMESPACE} --start");
+        assert!(err(&output).contains(&expected), "{output:?}");
+        assert_eq!(output.status.code(), Some(3));
+    }
+}
+
+/// What the system's ssh makes of a host, by the file that was written.
+fn understood(gateway: &Gateway, host: &str) -> String {
+    let output = Command::new("ssh")
+        .arg("-G")
+        .arg("-F")
+        .arg(gateway.home().join(".ssh/kubectl-workspace.conf"))
+        .args(["--", host])
+        .output()
+        .unwrap();
+    out(&output)
+}
+
+#[test]
+fn ssh_config_holds_no_relative_file_and_no_second_line() {
+    let gateway = Gateway::start("config-words");
+    gateway.signed_in();
+    // ssh runs the command in the folder where it was called.
+    let output = ran(&gateway, &["ssh-config", "--kubeconfig", "some/file"], "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let absolute = std::env::current_dir().unwrap().join("some/file");
+    let text = fs::read_to_string(gateway.home().join(".ssh/kubectl-workspace.conf")).unwrap();
+    assert!(
+        text.contains(&format!("'--kubeconfig={}'", absolute.display())),
+        "{text}"
+    );
+    let error = fails(&gateway, &["ssh-config", "--context", "a\nHost *"]);
+    assert!(error.contains("without control characters"), "{error}");
+}
+
+#[test]
+fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
+    let gateway = Gateway::start("config");
+    gateway.signed_in();
+    let code = ["code", &gateway.url("lab-abc.ws.localhost"), "--print"];
+    assert!(fails(&gateway, &code).contains("run kubectl workspace ssh-config"));
+    let folder = gateway.home().join(".ssh");
+    fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("config");
+    let before = "# mine\nHost other\n  User bob\n";
+    fs::write(&config, before).unwrap();
+    for _ in 0..2 {
+        let output = ran(&gateway, &["ssh-config", "--context", "a b"], "");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let after = fs::read_to_string(&config).unwrap();
+        assert_eq!(after, format!("Include ~/.ssh/kubectl-workspace.conf\n{before}"));
+    }
+    let mode = fs::metadata(folder.join("kubectl-workspace.conf"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let program = env!("CARGO_BIN_EXE_kubectl-workspace");
+    for host in ["lab.team.workspace", "lab-abc.ws.localhost"] {
+        let understood = understood(&gateway, host);
+        let has = |line: &str| understood.lines().any(|other| other == line);
+        assert!(
+            has("user jovyan") && has("stricthostkeychecking accept-new"),
+            "{understood}"
+        );
+        assert!(
+            has("serveraliveinterval 0") && has("forwardagent no"),
+            "{understood}"
+        );
+        assert!(
+            has(&format!(
+                "proxycommand '{program}' '--context=a b' ssh '--stdio=%h'"
+            )),
+            "{understood}"
+        );
+        let known = gateway.state_folder().join("known_hosts");
+        assert!(
+            has(&format!("userknownhostsfile {}", known.display())),
+            "{understood}"
+        );
+    }
+    // The system's ssh runs this program by that command, which brings its first bytes to the workspace.
+    let path = std::env::var("PATH").unwrap();
+    let output = gateway.plugin().args(["ssh-config"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let own = gateway.plugin();
+    let variables = own.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    let output = Command::new("ssh")
+        .envs(variables)
+        .env("PATH", path)
+        .arg("-F")
+        .arg(gateway.home().join(".ssh/kubectl-workspace.conf"))
+        .args(["lab-abc.ws.localhost", "true"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(255), "{output:?}");
+    let first = gateway.first_bytes();
+    assert!(first.starts_with(b"SSH-2.0-OpenSSH"), "{output:?} {first:?}");
+    // A host that would end the quotes is no workspace, and neither are other hosts.
+    for host in ["a';touch x;'.workspace", "example.org", "workspace"] {
+        assert!(!understood(&gateway, host).contains("proxycommand"), "{host}");
+    }
+
+    let output = ran(&gateway, &code, "");
+    assert_eq!(
+        out(&output),
+        "vscode://vscode-remote/ssh-remote+lab-abc.ws.localhost/home/jovyan\n",
+        "{output:?}"
+    );
+    let cursor = [
+        code[0],
+        code[1],
+        code[2],
+        "--editor",
+        "cursor",
+        "--folder",
+        "/data/a b",
+    ];
+    let output = ran(&gateway, &cursor, "");
+    assert_eq!(
+        out(&output),
+        "cursor://vscode-remote/ssh-remote+lab-abc.ws.localhost/data/a%20b\n"
+    );
+
+    for _ in 0..2 {
+        let output = ran(&gateway, &["ssh-config", "--remove"], "");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert_eq!(fs::read_to_string(&config).unwrap(), before);
+    }
+    assert!(!folder.join("kubectl-workspace.conf").exists());
+
+    let broken = "Host\nNonsense yes\n";
+    fs::write(&config, broken).unwrap();
+    let error = fails(&gateway, &["ssh-config"]);
+    assert!(
+        error.contains("was left as it is, because ssh does not understand it"),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&config).unwrap(), broken);
+    assert!(!folder.join("kubectl-workspace.conf").exists());
+}
+
+/// A proxy for one connection after the other, which all lead to a port of this computer. Returns its port, and what it was asked.
+fn proxy(to: u16) -> (u16, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (asked, asks) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut head = String::new();
+            while !head.ends_with("\r\n\r\n") {
+                assert_ne!(reader.read_line(&mut head).unwrap(), 0);
+            }
+            let _ = asked.send(head);
+            let (mut from, mut back) = (TcpStream::connect(("127.0.0.1", to)).unwrap(), stream);
+            back.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let mut into = from.try_clone().unwrap();
+            std::thread::spawn(move || std::io::copy(&mut reader, &mut into));
+            std::thread::spawn(move || std::io::copy(&mut from, &mut back));
+        }
+    });
+    (port, asks)
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used() {
+    let gateway = Gateway::start("proxy");
+    gateway.signed_in_at("auth.ws.example");
+    let (port, asks) = proxy(gateway.port);
+    let stdio = |variable: &str, value: &str| {
+        let host = gateway.url("lab-abc.ws.example");
+        let command = ["ssh", "--stdio", &host];
+        gateway
+            .plugin()
+            .args(command)
+            .env(variable, value)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let output = stdio("HTTPS_PROXY", &format!("http://bob:secret@127.0.0.1:{port}"));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    for host in ["auth.ws.example", "lab-abc.ws.example"] {
+        let asked = asks.recv().unwrap();
+        assert!(
+            asked.starts_with(&format!("CONNECT {host}:{} ", gateway.port)),
+            "{asked}"
+        );
+        assert!(
+            asked.to_ascii_lowercase().contains("proxy-authorization: basic "),
+            "{asked}"
+        );
+    }
+    let output = stdio("HTTPS_PROXY", "https://bob:secret@127.0.0.1:1");
+    let error = err(&output);
+    assert!(
+        error.contains("$HTTPS_PROXY must begin with http://") && !error.contains("secret"),
+        "{error}"
+    );
+}

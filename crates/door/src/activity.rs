@@ -1,0 +1,77 @@
+//! Uses of the workspace -> times of the last ones (in memory).
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+
+/// When the workspace was used through the door.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    /// Unix milliseconds of the last use of any kind; before the first one, of the start.
+    any: AtomicI64,
+    /// Unix milliseconds of the last use by ssh; 0: none.
+    ssh: AtomicI64,
+}
+
+impl Activity {
+    /// Nothing was used since the start, which is now.
+    pub(crate) fn new() -> Self {
+        Self {
+            any: AtomicI64::new(now()),
+            ssh: AtomicI64::new(0),
+        }
+    }
+
+    /// The application is used now.
+    pub(crate) fn application_used(&self) {
+        self.any.fetch_max(now(), Ordering::Relaxed);
+    }
+
+    /// Bytes of an ssh connection are sent now.
+    pub(crate) fn ssh_used(&self) {
+        let now = now();
+        self.any.fetch_max(now, Ordering::Relaxed);
+        self.ssh.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// The last use, or the start.
+    pub(crate) fn last(&self) -> String {
+        text(self.any.load(Ordering::Relaxed))
+    }
+
+    /// The last use by ssh.
+    pub(crate) fn last_ssh(&self) -> Option<String> {
+        match self.ssh.load(Ordering::Relaxed) {
+            0 => None,
+            time => Some(text(time)),
+        }
+    }
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// RFC 3339.
+fn text(milliseconds: i64) -> String {
+    Timestamp::from_millisecond(milliseconds)
+        .unwrap_or(Timestamp::UNIX_EPOCH)
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ssh_is_use_and_other_use_is_not_ssh() {
+        let activity = Activity::new();
+        let read = |text: String| text.parse::<Timestamp>().unwrap();
+        let start = read(activity.last());
+        activity.application_used();
+        assert_eq!(activity.last_ssh(), None);
+        activity.ssh_used();
+        let ssh = read(activity.last_ssh().unwrap());
+        assert!(start <= ssh && ssh <= read(activity.last()));
+    }
+}

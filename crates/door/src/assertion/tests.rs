@@ -1,0 +1,303 @@
+//! Which assertions a workspace accepts.
+
+use std::path::PathBuf;
+
+use api::names::PORTAL_AUDIENCE;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use jsonwebtoken::{EncodingKey, encode};
+use kit::assertion::{Claims as Signed, Signer as GatewaySigner};
+use kit::rotating_keys::MasterKey;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::*;
+
+pub(crate) const UID: &str = "uid-1";
+const NOW: i64 = 1_800_000_000;
+
+/// One key of an issuer.
+pub(crate) struct Signer {
+    id: &'static str,
+    private: Vec<u8>,
+    public: Vec<u8>,
+}
+
+impl Signer {
+    pub(crate) fn new(id: &'static str, seed: u8) -> Self {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap();
+        Self {
+            id,
+            private: pair.to_pkcs8().unwrap().as_ref().to_vec(),
+            public: pair.public_key().as_ref().to_vec(),
+        }
+    }
+
+    fn public(&self) -> Value {
+        json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.id, "x": BASE64URL.encode(&self.public)})
+    }
+
+    /// A good assertion at `now`, but for these claims; null: without it.
+    pub(crate) fn sign(&self, now: i64, claims: &Value) -> String {
+        let mut all =
+            json!({"iss": GATEWAY, "aud": UID, "sub": "alice", "iat": now, "nbf": now, "exp": now + 60});
+        for (name, value) in claims.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        all.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let header = jsonwebtoken::Header {
+            kid: Some(self.id.to_owned()),
+            ..jsonwebtoken::Header::new(Algorithm::EdDSA)
+        };
+        encode(&header, &all, &EncodingKey::from_ed_der(&self.private)).unwrap()
+    }
+
+    fn good(&self) -> String {
+        self.sign(NOW, &json!({}))
+    }
+}
+
+/// A pod's keys, one of each issuer.
+pub(crate) struct Keys {
+    folder: TempDir,
+    pub(crate) gateway: Signer,
+    pub(crate) operator: Signer,
+}
+
+impl Keys {
+    pub(crate) fn new() -> Self {
+        let keys = Self {
+            folder: tempfile::tempdir().unwrap(),
+            gateway: Signer::new("g", 1),
+            operator: Signer::new("o", 2),
+        };
+        keys.publish(GATEWAY_KEYS, &[&keys.gateway]);
+        keys.publish(OPERATOR_KEYS, &[&keys.operator]);
+        keys
+    }
+
+    pub(crate) fn assertions(&self) -> Assertions {
+        Assertions::Checked(Checker::new(UID.to_owned(), self.folder.path()))
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// As the kubelet does: another file in the place of the old one.
+    fn publish(&self, name: &str, signers: &[&Signer]) {
+        let keys: Vec<_> = signers.iter().map(|signer| signer.public()).collect();
+        self.write(name, &json!({ "keys": keys }).to_string());
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path("new"), text).unwrap();
+        fs::rename(self.path("new"), self.path(name)).unwrap();
+    }
+}
+
+fn headers(tokens: &[&str]) -> HeaderMap {
+    let value = |token: &&str| {
+        (
+            http::HeaderName::from_static(ASSERTION_HEADER),
+            token.parse().unwrap(),
+        )
+    };
+    tokens.iter().map(value).collect()
+}
+
+/// The refusal of this token, which is of [`NOW`].
+fn refused(assertions: &Assertions, token: &str) -> Refused {
+    let caller = assertions.caller(&headers(&[token]), NOW);
+    caller.expect_err(token)
+}
+
+#[test]
+fn what_gateway_and_operator_sign_is_accepted() {
+    let keys = Keys::new();
+    let assertions = keys.assertions();
+    let signer = GatewaySigner::default();
+    let master = MasterKey {
+        id: "real".to_owned(),
+        active_from: 0,
+        bytes: [7; 32].into(),
+    };
+    signer.replace(&[master]).unwrap();
+    keys.write(GATEWAY_KEYS, &signer.key_set());
+    let caller = |issuer, audience| {
+        let token = signer.sign(&Signed::new(issuer, audience, "alice", NOW)).unwrap();
+        assertions.caller(&headers(&[&token]), NOW)
+    };
+    assert_eq!(caller(GATEWAY, UID).unwrap(), Caller::User);
+    assert!(caller(GATEWAY, PORTAL_AUDIENCE).is_err());
+    keys.write(OPERATOR_KEYS, &signer.key_set());
+    assert_eq!(caller(OPERATOR, UID).unwrap(), Caller::Operator);
+}
+
+#[test]
+fn none_and_two_are_refused() {
+    let keys = Keys::new();
+    let assertions = keys.assertions();
+    let good = keys.gateway.good();
+    assert_eq!(assertions.caller(&headers(&[&good]), NOW).unwrap(), Caller::User);
+    let (good, joined) = (good.as_str(), format!("{good}, {good}"));
+    for tokens in [&[][..], &[good, good], &[joined.as_str()]] {
+        assert!(assertions.caller(&headers(tokens), NOW).is_err(), "{tokens:?}");
+    }
+}
+
+#[test]
+fn clocks_may_differ_by_ten_seconds() {
+    let keys = Keys::new();
+    let assertions = keys.assertions();
+    let good = headers(&[&keys.gateway.good()]);
+    for (seconds, accepted) in [(-11, false), (-10, true), (0, true), (69, true), (70, false)] {
+        let caller = assertions.caller(&good, NOW + seconds);
+        assert_eq!(caller.is_ok(), accepted, "{seconds}");
+    }
+    // Issued in the future.
+    let token = keys.gateway.sign(NOW, &json!({"iat": NOW + 11}));
+    assert!(matches!(refused(&assertions, &token), Refused::Time));
+}
+
+#[test]
+fn other_audiences_issuers_and_keys_are_refused() {
+    let keys = Keys::new();
+    let assertions = keys.assertions();
+    for claims in [
+        json!({"aud": "uid-2"}),
+        json!({"aud": [UID]}),
+        json!({"aud": [UID, "uid-2"]}),
+        json!({"iss": "somebody"}),
+        json!({"iss": OPERATOR}),
+        json!({"iss": [GATEWAY]}),
+        json!({"sub": ""}),
+        json!({"sub": 7}),
+        json!({"exp": "1800000060"}),
+    ] {
+        refused(&assertions, &keys.gateway.sign(NOW, &claims));
+    }
+    for signer in [&Signer::new("g", 9), &Signer::new("unknown", 1), &keys.operator] {
+        refused(&assertions, &signer.good());
+    }
+}
+
+#[test]
+fn every_claim_is_needed() {
+    let keys = Keys::new();
+    for claim in ["iss", "aud", "sub", "iat", "nbf", "exp"] {
+        refused(&keys.assertions(), &keys.gateway.sign(NOW, &json!({claim: null})));
+    }
+}
+
+#[test]
+fn the_algorithm_is_fixed() {
+    let keys = Keys::new();
+    let assertions = keys.assertions();
+    let good = keys.gateway.good();
+    let (_, rest) = good.split_once('.').unwrap();
+    let body = rest.split_once('.').unwrap().0;
+    for header in [
+        json!({"alg": "none", "kid": "g"}),
+        json!({"alg": "HS256", "kid": "g"}),
+        json!({"alg": "EdDSA", "kid": ["g"]}),
+        json!({"alg": "EdDSA", "kid": "g", "crit": ["b64"], "b64": true}),
+        json!({}),
+    ] {
+        let header = BASE64URL.encode(header.to_string());
+        refused(&assertions, &format!("{header}.{rest}"));
+        refused(&assertions, &format!("{header}.{body}."));
+    }
+    // Signed with the public key as if it were a shared secret.
+    let claims: Value = part(body).unwrap();
+    let header = jsonwebtoken::Header {
+        kid: Some("g".to_owned()),
+        ..jsonwebtoken::Header::new(Algorithm::HS256)
+    };
+    let forged = encode(&header, &claims, &EncodingKey::from_secret(&keys.gateway.public)).unwrap();
+    refused(&assertions, &forged);
+}
+
+#[test]
+fn what_is_no_token_is_refused() {
+    let keys = Keys::new();
+    let assertions = keys.assertions();
+    let good = keys.gateway.good();
+    let [head, body, signature] = [0, 1, 2].map(|part| good.split('.').nth(part).unwrap());
+    let other = keys.gateway.sign(NOW, &json!({"sub": "mallory"}));
+    let other = other.split('.').nth(1).unwrap();
+    for text in [
+        "",
+        ".",
+        "..",
+        "a.b.c",
+        &"x".repeat(10_000),
+        &format!("{good}."),
+        &format!(" {good}"),
+        &format!("{good}="),
+        &good[..good.len() - 4],
+        &format!("{head}.{other}.{signature}"),
+        &format!("{head}.{}.{signature}", BASE64URL.encode("[]")),
+        &format!("{head}.{body}.{}", "A".repeat(LONGEST)),
+    ] {
+        refused(&assertions, text);
+    }
+}
+
+#[test]
+fn new_keys_count_at_once_and_dropped_ones_no_longer() {
+    let keys = Keys::new();
+    let assertions = keys.assertions();
+    let later = Signer::new("later", 5);
+    let accepted = |signer: &Signer| assertions.caller(&headers(&[&signer.good()]), NOW).is_ok();
+    assert!(accepted(&keys.gateway) && !accepted(&later));
+    keys.publish(GATEWAY_KEYS, &[&keys.gateway, &later]);
+    assert!(accepted(&keys.gateway) && accepted(&later));
+    keys.publish(GATEWAY_KEYS, &[&later]);
+    assert!(!accepted(&keys.gateway) && accepted(&later));
+}
+
+#[test]
+fn missing_or_broken_key_files_refuse_everybody() {
+    let keys = Keys::new();
+    let assertions = keys.assertions();
+    for text in [
+        "",
+        "{}",
+        "[]",
+        r#"{"keys": 1}"#,
+        r#"{"keys": [{"kty": "OKP"}]}"#,
+        r#"{"keys": ["x"]}"#,
+    ] {
+        keys.write(GATEWAY_KEYS, text);
+        refused(&assertions, &keys.gateway.good());
+    }
+    fs::remove_file(keys.path(GATEWAY_KEYS)).unwrap();
+    refused(&assertions, &keys.gateway.good());
+    keys.publish(GATEWAY_KEYS, &[&keys.gateway]);
+    assert!(assertions.caller(&headers(&[&keys.gateway.good()]), NOW).is_ok());
+}
+
+#[test]
+fn a_pod_without_settings_refuses_everybody_and_one_word_opens_it() {
+    let of = |set: &'static [(&str, &str)]| {
+        Assertions::new(move |name| {
+            let found = set.iter().find(|(one, _)| *one == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    };
+    for set in [
+        &[][..],
+        &[(KEYS_VARIABLE, "")],
+        &[(KEYS_VARIABLE, "/keys")],
+        &[(UID_VARIABLE, UID)],
+    ] {
+        assert!(matches!(of(set), Assertions::Closed(_)), "{set:?}");
+        refused(&of(set), "x");
+    }
+    assert!(matches!(
+        of(&[(KEYS_VARIABLE, "None"), (UID_VARIABLE, UID)]),
+        Assertions::Checked(_)
+    ));
+    let open = of(&[(KEYS_VARIABLE, OPEN)]);
+    assert_eq!(open.caller(&HeaderMap::new(), NOW).unwrap(), Caller::Anyone);
+}

@@ -1,0 +1,146 @@
+//! Command line of the application -> its process, its signals and its exit code (IO).
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::ExitStatus;
+
+use anyhow::Context as _;
+use futures::future::select_all;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
+
+use crate::application::Address;
+
+/// Signals that are handed on.
+const HANDED_ON: [Signal; 6] = [
+    Signal::TERM,
+    Signal::INT,
+    Signal::HUP,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+];
+
+/// The running application.
+#[derive(Debug)]
+pub(crate) struct Application {
+    child: Child,
+    /// In the order of [`HANDED_ON`].
+    signals: Vec<Signals>,
+}
+
+impl Application {
+    /// Starts the command. `{socket}` and `{port}` in it become the address.
+    ///
+    /// # Errors
+    /// There is no such program, or it cannot be run.
+    pub(crate) fn start(command: &[OsString], address: &Address) -> anyhow::Result<Self> {
+        let words: Vec<_> = command.iter().map(|word| filled(word, address)).collect();
+        let (program, rest) = words
+            .split_first()
+            .context("no command of an application is given")?;
+        // Before the application runs, so that no signal is lost.
+        let listen = |one: Signal| signal(SignalKind::from_raw(one.as_raw()));
+        let signals = HANDED_ON.map(listen).into_iter().collect::<Result<_, _>>()?;
+        let child = Command::new(program)
+            .args(rest)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("the application {} cannot be started", program.display()))?;
+        Ok(Self { child, signals })
+    }
+
+    /// Hands on signals until the application ends. Returns its exit code; 128 and the signal's number, if a signal ended it.
+    ///
+    /// # Errors
+    /// The operating system does not say how it ended.
+    pub(crate) async fn ended(mut self) -> std::io::Result<u8> {
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        loop {
+            let signals = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+            let number = tokio::select! {
+                status = self.child.wait() => return status.map(code),
+                (_, number, _) = select_all(signals) => number,
+            };
+            if let Some(pid) = pid {
+                // It may have ended just now; then the next turn says so.
+                let _ = kill_process(pid, HANDED_ON[number]);
+            }
+        }
+    }
+}
+
+fn code(status: ExitStatus) -> u8 {
+    let code = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// A word of the command with the address in it.
+fn filled(word: &OsStr, address: &Address) -> OsString {
+    let (mark, value) = match address {
+        Address::Socket(path) => ("{socket}", path.as_os_str().to_owned()),
+        Address::Port(port) => ("{port}", port.to_string().into()),
+    };
+    let mut rest = word.as_bytes();
+    let mut all = Vec::new();
+    while let Some(at) = rest.windows(mark.len()).position(|part| part == mark.as_bytes()) {
+        all.extend_from_slice(&rest[..at]);
+        all.extend_from_slice(value.as_bytes());
+        rest = &rest[at + mark.len()..];
+    }
+    all.extend_from_slice(rest);
+    OsStr::from_bytes(&all).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(script: &str) -> Application {
+        let command = ["/bin/sh", "-c", script].map(OsString::from);
+        Application::start(&command, &Address::Port(7)).unwrap()
+    }
+
+    #[test]
+    fn the_address_is_filled_in_wherever_it_stands() {
+        let socket = Address::Socket("/tmp/a b".into());
+        for (word, address, expected) in [
+            ("--sock={socket}", &socket, "--sock=/tmp/a b"),
+            ("{socket}{socket}", &socket, "/tmp/a b/tmp/a b"),
+            ("{port}", &socket, "{port}"),
+            (
+                "http://127.0.0.1:{port}/",
+                &Address::Port(8080),
+                "http://127.0.0.1:8080/",
+            ),
+            ("{}", &Address::Port(8080), "{}"),
+        ] {
+            assert_eq!(filled(OsStr::new(word), address), expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn its_exit_code_is_the_doors() {
+        assert_eq!(start("exit 7").ended().await.unwrap(), 7);
+        assert_eq!(start("exit 0").ended().await.unwrap(), 0);
+        assert_eq!(start("kill -KILL $$").ended().await.unwrap(), 137);
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_an_error_that_names_it() {
+        let command = [OsString::from("/nothing/here")];
+        let error = Application::start(&command, &Address::Port(7)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the application /nothing/here cannot be started"
+        );
+        assert!(Application::start(&[], &Address::Port(7)).is_err());
+    }
+}

@@ -1,0 +1,36 @@
+//! The door of a workspace: HTTP from the gateway -> the application behind it, or a shell by ssh.
+//!
+//! The image runs it before the application: `door --socket PATH -- COMMAND`. It answers requests with a valid assertion only, hands them
+//! to the application on a socket that the pod's user alone can open, and answers a few paths itself.
+//!
+//! Modules from top to bottom. Each imports only from modules further down (`crates/xtask/tests/modules.rs`):
+//!
+//! - `run`: environment -> the process; the only module that knows all others.
+//! - `args`: command line -> options.
+//! - `server`: listening socket -> connections, a bounded number.
+//! - `router`: request -> who answers it: the door, ssh or the application.
+//! - `ssh`: websocket -> a process of sshd.
+//! - `proxy`: request -> the application's answer.
+//! - `command`: command line of the application -> its process, signals and exit code.
+//! - `application`: where the application listens -> connections to it.
+//! - `assertion`: headers of a request -> who sends it.
+//! - `answers`: the door's own answers.
+//! - `permit`: connection -> its place among a bounded number.
+//! - `frames`: bytes of a websocket -> whether somebody uses it.
+//! - `activity`: uses -> times of the last ones.
+//! - `names`: names that are shared with gateway and operator.
+
+mod activity;
+mod answers;
+mod application;
+mod args;
+mod assertion;
+mod command;
+mod frames;
+mod names;
+mod permit;
+mod proxy;
+mod router;
+pub mod run;
+mod server;
+mod ssh;

@@ -1,0 +1,152 @@
+//! Request -> who answers it: the door, ssh or the application (IO).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::header::HeaderValue;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::activity::Activity;
+use crate::answers::{Body, empty, json, not_attested, problem};
+use crate::assertion::{Assertions, Caller};
+use crate::names::LAST_ACTIVITY_HEADER;
+use crate::proxy::Proxy;
+use crate::ssh::Ssh;
+
+/// Decides who answers.
+#[derive(Debug)]
+pub(crate) struct Router {
+    paths: Paths,
+    assertions: Assertions,
+    activity: Arc<Activity>,
+    proxy: Proxy,
+    ssh: Ssh,
+    /// The application has answered once.
+    answered: AtomicBool,
+}
+
+/// Paths with a meaning, each below the base path.
+#[derive(Debug)]
+pub(crate) struct Paths {
+    ready: String,
+    activity: String,
+    ssh: String,
+    /// What the operator asks the application for.
+    asked: Vec<String>,
+    /// What the application is asked for to see whether it answers.
+    probe: String,
+}
+
+impl Paths {
+    /// `base`: with `/` at both ends. `asked`: below it, with `/` at the beginning.
+    pub(crate) fn new(base: &str, asked: &[String]) -> Self {
+        let own = |name| format!("{base}jupyter-k8s/{name}");
+        let asked: Vec<_> = asked
+            .iter()
+            .map(|path| format!("{base}{}", path.trim_start_matches('/')))
+            .collect();
+        Self {
+            ready: own("ready"),
+            activity: own("activity"),
+            ssh: own("ssh"),
+            // Requests for these are not use, so an application does not take the door's own for use.
+            probe: asked.first().map_or(base, String::as_str).to_owned(),
+            asked,
+        }
+    }
+
+    fn is_asked(&self, path: &str) -> bool {
+        path == self.activity || self.asked.iter().any(|asked| asked == path)
+    }
+}
+
+impl Router {
+    pub(crate) fn new(
+        paths: Paths,
+        assertions: Assertions,
+        activity: Arc<Activity>,
+        proxy: Proxy,
+        ssh: Ssh,
+    ) -> Self {
+        Self {
+            paths,
+            assertions,
+            activity,
+            proxy,
+            ssh,
+            answered: AtomicBool::new(false),
+        }
+    }
+
+    /// The answer to a request.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let path = request.uri().path();
+        if path == self.paths.ready {
+            return self.ready(request.method()).await;
+        }
+        let now = Timestamp::now().as_second();
+        let Ok(caller) = self.assertions.caller(request.headers(), now) else {
+            return not_attested();
+        };
+        if request.method() == Method::CONNECT {
+            return empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        // The operator reads activity and does nothing else.
+        let asks = request.method() == Method::GET && self.paths.is_asked(path);
+        if caller == Caller::Operator && !asks {
+            return not_attested();
+        }
+        let mut answer = if path == self.paths.activity {
+            self.last_activity(request.method())
+        } else if path == self.paths.ssh {
+            self.ssh.answer(request).await
+        } else {
+            if !asks {
+                self.activity.application_used();
+            }
+            self.proxy.pass(request, caller != Caller::Anyone).await
+        };
+        // Without assertions nobody knows who asks, and the time is no secret.
+        let last = self
+            .activity
+            .last_ssh()
+            .filter(|_| asks && caller != Caller::User);
+        if let Some(last) = last.and_then(|last| HeaderValue::try_from(last).ok()) {
+            answer.headers_mut().insert(LAST_ACTIVITY_HEADER, last);
+        }
+        answer
+    }
+
+    /// The answer to readiness probes. The kubelet cannot sign in, so it learns nothing else.
+    async fn ready(&self, method: &Method) -> Response<Body> {
+        if method != Method::GET && method != Method::HEAD {
+            return empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        let ready = if self.answered.load(Ordering::Relaxed) {
+            self.proxy.accepts().await
+        } else {
+            // It may accept connections before it answers. Asked once, it does not fill its log.
+            self.proxy.answers(&self.paths.probe).await
+        };
+        self.answered.fetch_or(ready, Ordering::Relaxed);
+        empty(if ready {
+            StatusCode::NO_CONTENT
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        })
+    }
+
+    fn last_activity(&self, method: &Method) -> Response<Body> {
+        if method != Method::GET {
+            let message = "This address must be requested with GET.";
+            return problem(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
+        }
+        json(StatusCode::OK, &json!({"lastActivity": self.activity.last()}))
+    }
+}
+
+#[cfg(test)]
+mod tests;

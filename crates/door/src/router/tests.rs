@@ -1,0 +1,441 @@
+//! The door before a small application, and before `cat` in the place of sshd.
+
+use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _};
+use http::header::{
+    CONNECTION, CONTENT_TYPE, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper::server::conn::http1 as server_http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UnixListener;
+use tokio::process::Command;
+use tokio::sync::Semaphore;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+use super::*;
+use crate::application::Address;
+use crate::assertion::tests::Keys;
+use crate::names::{ASSERTION_HEADER, OPERATOR};
+
+const BASE: &str = "/workspaces/a/lab/";
+
+struct Door {
+    router: Arc<Router>,
+    keys: Keys,
+    folder: TempDir,
+}
+
+/// What the application answers: the request's method, target and headers; its body comes back as it is.
+async fn echo(mut request: Request<Incoming>) -> Result<Response<Body>, std::convert::Infallible> {
+    if request.headers().contains_key(UPGRADE) {
+        let upgrade = hyper::upgrade::on(&mut request);
+        tokio::spawn(async move {
+            let mut stream = TokioIo::new(upgrade.await.unwrap());
+            let mut bytes = [0; 1024];
+            while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+                stream.write_all(&bytes[..read]).await.unwrap();
+            }
+        });
+        let mut answer = empty(StatusCode::SWITCHING_PROTOCOLS);
+        answer
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        answer
+            .headers_mut()
+            .insert(UPGRADE, HeaderValue::from_static("websocket"));
+        return Ok(answer);
+    }
+    let text = format!("{} {} {:?}", request.method(), request.uri(), request.headers());
+    let mut answer = Response::new(request.into_body().boxed_unsync());
+    let seen = HeaderValue::try_from(text).unwrap();
+    answer.headers_mut().insert("x-seen", seen);
+    answer
+        .headers_mut()
+        .insert("keep-alive", HeaderValue::from_static("timeout=5"));
+    Ok(answer)
+}
+
+impl Door {
+    fn new(open: bool) -> Self {
+        Self::with(open, |proxy| proxy)
+    }
+
+    fn with(open: bool, settings: impl FnOnce(Proxy) -> Proxy) -> Self {
+        let (keys, folder) = (Keys::new(), tempfile::tempdir().unwrap());
+        let assertions = if open { Assertions::Open } else { keys.assertions() };
+        let activity = Arc::new(Activity::new());
+        let socket = folder.path().join("application.sock");
+        let ssh = Ssh::with(
+            || Box::pin(async { Ok(Command::new("/bin/cat")) }),
+            Arc::clone(&activity),
+        );
+        let paths = Paths::new(BASE, &["/api/status".to_owned(), "/api/kernels".to_owned()]);
+        let proxy = settings(Proxy::new(Address::Socket(socket), Arc::clone(&activity)));
+        let router = Arc::new(Router::new(paths, assertions, activity, proxy, ssh));
+        Self { router, keys, folder }
+    }
+
+    /// The application begins to listen.
+    fn with_application(self) -> Self {
+        let listener = UnixListener::bind(self.folder.path().join("application.sock")).unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let connection =
+                    server_http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(echo));
+                tokio::spawn(connection.with_upgrades());
+            }
+        });
+        self
+    }
+
+    fn user(&self) -> String {
+        self.keys.gateway.sign(Timestamp::now().as_second(), &json!({}))
+    }
+
+    fn operator(&self) -> String {
+        let claims = json!({"iss": OPERATOR, "sub": OPERATOR});
+        self.keys.operator.sign(Timestamp::now().as_second(), &claims)
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Response<Incoming> {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let permit = Arc::new(Semaphore::new(1)).acquire_owned().await.unwrap();
+        tokio::spawn(crate::server::connection(
+            server,
+            Arc::clone(&self.router),
+            permit,
+        ));
+        let (mut sender, connection) = http1::handshake(TokioIo::new(client)).await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        sender.send_request(request).await.unwrap()
+    }
+
+    async fn ask(&self, method: &str, path: &str, assertion: Option<&str>) -> Response<Incoming> {
+        self.send(request(method, path, assertion)).await
+    }
+
+    async fn status(&self, method: &str, path: &str, assertion: Option<&str>) -> u16 {
+        self.ask(method, path, assertion).await.status().as_u16()
+    }
+
+    async fn websocket(&self, path: &str) -> WebSocketStream<TokioIo<hyper::upgrade::Upgraded>> {
+        let mut answer = self.send(handshake(path, &self.user())).await;
+        assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
+        let upgraded = hyper::upgrade::on(&mut answer).await.unwrap();
+        WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await
+    }
+}
+
+fn request(method: &str, path: &str, assertion: Option<&str>) -> Request<Full<Bytes>> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "lab.example.org");
+    if let Some(assertion) = assertion {
+        request = request.header(ASSERTION_HEADER, assertion);
+    }
+    request.body(Full::default()).unwrap()
+}
+
+fn handshake(path: &str, assertion: &str) -> Request<Full<Bytes>> {
+    let mut request = request("GET", path, Some(assertion));
+    for (name, value) in [
+        (CONNECTION, "Upgrade"),
+        (UPGRADE, "websocket"),
+        (SEC_WEBSOCKET_VERSION, "13"),
+        (SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ=="),
+    ] {
+        request
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    request
+}
+
+fn below(path: &str) -> String {
+    format!("{BASE}{path}")
+}
+
+/// Waits until a use has another time than one before.
+async fn later() {
+    let now = || Timestamp::now().as_millisecond();
+    let before = now();
+    while now() == before {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn text(answer: Response<Incoming>) -> String {
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn nothing_answers_without_a_valid_assertion() {
+    let door = Door::new(false).with_application();
+    let other = door
+        .keys
+        .gateway
+        .sign(Timestamp::now().as_second(), &json!({"aud": "uid-2"}));
+    let user = door.user();
+    for path in [
+        "",
+        "api/status",
+        "lab",
+        "jupyter-k8s/ssh",
+        "jupyter-k8s/activity",
+        "jupyter-k8s/session",
+        "nothing",
+    ] {
+        let path = below(path);
+        for assertion in [None, Some(other.as_str())] {
+            for method in ["GET", "POST", "OPTIONS"] {
+                let answer = door.ask(method, &path, assertion).await;
+                assert_eq!(answer.status(), 401, "{method} {path}");
+                assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
+                let said: Value = serde_json::from_str(&text(answer).await).unwrap();
+                assert_eq!(
+                    said,
+                    json!({"message": "This address answers through the gateway only.", "reason": "NotAttested"})
+                );
+            }
+            let mut websocket = handshake(&path, "x");
+            websocket.headers_mut().remove(ASSERTION_HEADER);
+            assert_eq!(door.send(websocket).await.status(), 401, "{path}");
+        }
+    }
+    // The control.
+    assert_eq!(door.status("GET", &below("lab"), Some(&user)).await, 200);
+}
+
+#[tokio::test]
+async fn a_request_reaches_the_application_as_it_is() {
+    let door = Door::new(false).with_application();
+    let user = door.user();
+    let mut request = request("PUT", &below("files/a%20b?x=1&y=%2F"), Some(&user));
+    request
+        .headers_mut()
+        .insert("keep-alive", HeaderValue::from_static("timeout=1"));
+    *request.body_mut() = Full::from("x".repeat(300_000));
+    let answer = door.send(request).await;
+    assert!(!answer.headers().contains_key("keep-alive"));
+    let seen = answer.headers()["x-seen"].to_str().unwrap().to_owned();
+    assert!(
+        seen.starts_with("PUT /workspaces/a/lab/files/a%20b?x=1&y=%2F "),
+        "{seen}"
+    );
+    assert!(seen.contains("\"host\": \"lab.example.org\""), "{seen}");
+    assert!(seen.contains(&user), "{seen}");
+    assert!(!seen.contains("keep-alive"), "{seen}");
+    assert_eq!(text(answer).await.len(), 300_000);
+}
+
+#[tokio::test]
+async fn a_pod_without_assertions_answers_all_and_hands_none_on() {
+    let door = Door::new(true).with_application();
+    let answer = door.ask("GET", &below("lab"), Some("forged")).await;
+    assert_eq!(answer.status(), 200);
+    let seen = answer.headers()["x-seen"].to_str().unwrap();
+    assert!(!seen.contains("forged"), "{seen}");
+}
+
+#[tokio::test]
+async fn the_operator_reads_activity_and_does_nothing_else() {
+    let door = Door::new(false).with_application();
+    let operator = door.operator();
+    for path in [
+        "api/status",
+        "api/kernels?no_track_activity=1",
+        "jupyter-k8s/activity",
+    ] {
+        assert_eq!(
+            door.status("GET", &below(path), Some(&operator)).await,
+            200,
+            "{path}"
+        );
+        assert_eq!(
+            door.status("POST", &below(path), Some(&operator)).await,
+            401,
+            "{path}"
+        );
+    }
+    for path in [
+        "",
+        "lab",
+        "api/status/",
+        "api/kernels/0",
+        "jupyter-k8s/ssh",
+        "jupyter-k8s/session",
+    ] {
+        assert_eq!(
+            door.status("GET", &below(path), Some(&operator)).await,
+            401,
+            "{path}"
+        );
+    }
+    assert_eq!(door.status("GET", "/api/status", Some(&operator)).await, 401);
+}
+
+#[tokio::test]
+async fn a_readiness_probe_learns_whether_the_application_answers_and_nothing_else() {
+    let door = Door::new(false);
+    let ready = below("jupyter-k8s/ready");
+    assert_eq!(door.status("GET", &ready, None).await, 503);
+    let door = door.with_application();
+    for method in ["GET", "HEAD"] {
+        assert_eq!(door.status(method, &ready, None).await, 204);
+    }
+    assert_eq!(door.status("POST", &ready, None).await, 405);
+    for near in [
+        "jupyter-k8s/ready/",
+        "jupyter-k8s/ready/../session",
+        "jupyter-k8s/Ready",
+        "jupyter-k8s/ready%2f",
+    ] {
+        assert_eq!(door.status("GET", &below(near), None).await, 401, "{near}");
+    }
+    assert_eq!(door.status("GET", "/jupyter-k8s/ready", None).await, 401);
+    // No longer, once it is gone.
+    std::fs::remove_file(door.folder.path().join("application.sock")).unwrap();
+    assert_eq!(door.status("GET", &ready, None).await, 503);
+}
+
+#[tokio::test]
+async fn without_the_application_the_answer_says_so() {
+    let door = Door::new(false);
+    let answer = door.ask("GET", &below("lab"), Some(&door.user())).await;
+    assert_eq!(answer.status(), 503);
+    assert!(text(answer).await.contains("ApplicationNotReady"));
+}
+
+#[tokio::test]
+async fn use_is_what_users_do_and_not_what_the_operator_or_a_poll_asks() {
+    let door = Door::new(false).with_application();
+    let (user, operator) = (door.user(), door.operator());
+    let last = async || door.router.activity.last().parse::<Timestamp>().unwrap();
+    let start = last().await;
+    later().await;
+    door.ask("GET", &below("api/status"), Some(&operator)).await;
+    door.ask("GET", &below("api/kernels"), Some(&user)).await;
+    door.ask("GET", &below("jupyter-k8s/ready"), None).await;
+    assert_eq!(last().await, start);
+    door.ask("GET", &below("lab"), Some(&user)).await;
+    let changed = last().await;
+    assert!(changed > start);
+    let said = text(
+        door.ask("GET", &below("jupyter-k8s/activity"), Some(&operator))
+            .await,
+    )
+    .await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["lastActivity"], changed.to_string());
+}
+
+#[tokio::test]
+async fn a_websocket_is_handed_on_and_its_data_is_use_but_not_its_pings() {
+    let door = Door::new(false).with_application();
+    let mut socket = door.websocket(&below("terminal")).await;
+    let last = || door.router.activity.last();
+    let opened = last();
+    later().await;
+    socket
+        .send(Message::Ping(Bytes::from_static(b"p")))
+        .await
+        .unwrap();
+    // The application sends back what it gets: the ping, masked.
+    let mut stream = socket.into_inner();
+    let mut echoed = [0; 7];
+    stream.read_exact(&mut echoed).await.unwrap();
+    assert_eq!(last(), opened);
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Client, None).await;
+    socket.send(Message::binary("ls")).await.unwrap();
+    let mut echoed = [0; 8];
+    socket.into_inner().read_exact(&mut echoed).await.unwrap();
+    assert_ne!(last(), opened);
+}
+
+#[tokio::test]
+async fn the_bytes_of_ssh_go_both_ways_and_are_use_which_the_operator_is_told() {
+    let door = Door::new(false).with_application();
+    let (user, operator) = (door.user(), door.operator());
+    let mut socket = door.websocket(&below("jupyter-k8s/ssh")).await;
+    socket
+        .send(Message::Ping(Bytes::from_static(b"p")))
+        .await
+        .unwrap();
+    assert_eq!(
+        socket.next().await.unwrap().unwrap(),
+        Message::Pong(Bytes::from_static(b"p"))
+    );
+    let status = below("api/status");
+    let answer = door.ask("GET", &status, Some(&operator)).await;
+    assert!(
+        !answer.headers().contains_key(LAST_ACTIVITY_HEADER),
+        "a ping is no use"
+    );
+    let sent = Bytes::from(vec![7; 100_000]);
+    socket.send(Message::Binary(sent.clone())).await.unwrap();
+    let mut back = Vec::new();
+    while back.len() < sent.len() {
+        if let Message::Binary(bytes) = socket.next().await.unwrap().unwrap() {
+            back.extend(bytes);
+        }
+    }
+    assert_eq!(back, sent);
+    let answer = door.ask("GET", &status, Some(&operator)).await;
+    let told = answer.headers()[LAST_ACTIVITY_HEADER].to_str().unwrap();
+    assert_eq!(told, door.router.activity.last_ssh().unwrap());
+    let answer = door.ask("GET", &status, Some(&user)).await;
+    assert!(!answer.headers().contains_key(LAST_ACTIVITY_HEADER));
+}
+
+#[tokio::test]
+async fn a_page_in_a_browser_gets_no_shell_and_neither_does_a_plain_request() {
+    let door = Door::new(false).with_application();
+    let path = below("jupyter-k8s/ssh");
+    let user = door.user();
+    for (name, value, status) in [
+        (ORIGIN, Some("https://lab.example.org"), 403),
+        (UPGRADE, Some("h2c"), 426),
+        (SEC_WEBSOCKET_VERSION, Some("8"), 426),
+        (SEC_WEBSOCKET_KEY, None, 426),
+    ] {
+        let mut request = handshake(&path, &user);
+        request.headers_mut().remove(&name);
+        if let Some(value) = value {
+            request
+                .headers_mut()
+                .insert(&name, HeaderValue::from_static(value));
+        }
+        assert_eq!(door.send(request).await.status(), status, "{name}");
+    }
+    let answer = door.send(handshake(&path, &user)).await;
+    assert_eq!(answer.status(), 101);
+    assert_eq!(
+        answer.headers()[SEC_WEBSOCKET_ACCEPT],
+        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+    );
+}
+
+#[tokio::test]
+async fn an_application_that_knows_no_folder_sees_paths_without_the_base_path_alone() {
+    let seen = async |door: &Door, path: &str| {
+        let answer = door.ask("GET", path, Some(&door.user())).await;
+        let seen = answer.headers()["x-seen"].to_str().unwrap().to_owned();
+        seen.split(' ').nth(1).unwrap().to_owned()
+    };
+    let door = Door::with(false, |proxy| proxy.without_base_path(BASE)).with_application();
+    assert_eq!(seen(&door, "/workspaces/a/lab/").await, "/");
+    assert_eq!(seen(&door, "/workspaces/a/lab/x/y?z=1").await, "/x/y?z=1");
+    assert_eq!(seen(&door, "/workspaces/a/labour").await, "/workspaces/a/labour");
+    let control = Door::new(false).with_application();
+    assert_eq!(seen(&control, "/workspaces/a/lab/x").await, "/workspaces/a/lab/x");
+}

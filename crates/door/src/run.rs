@@ -1,0 +1,114 @@
+//! Environment -> the door's process, which ends with the application (IO).
+
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::{env, fs, io};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::activity::Activity;
+use crate::application::Address;
+use crate::args::Args;
+use crate::assertion::Assertions;
+use crate::command::Application;
+use crate::proxy::Proxy;
+use crate::router::{Paths, Router};
+use crate::server;
+use crate::ssh::{Image, Ssh};
+
+/// Runs the application of the command line behind the door. Returns its exit code.
+pub fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            eprintln!("door: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn run(args: &Args) -> anyhow::Result<u8> {
+    let assertions = Assertions::new(|name| env::var(name).ok());
+    if let Assertions::Closed(why) = &assertions {
+        eprintln!(
+            "door: {why}: all requests are refused with 401. For use without a gateway, set WORKSPACE_ASSERTION_KEYS=none"
+        );
+    }
+    let address = args.address()?;
+    let socket = server::bind(args.listen)?;
+    if let Address::Socket(path) = &address {
+        make_room(path)?;
+    }
+    let activity = Arc::new(Activity::new());
+    let mut proxy = Proxy::new(address.clone(), Arc::clone(&activity));
+    if args.strip_base_path {
+        proxy = proxy.without_base_path(&args.base_path);
+    }
+    let image = Image::new(args.sshd.clone(), env::vars_os().collect());
+    let router = Router::new(
+        Paths::new(&args.base_path, &args.activity_paths),
+        assertions,
+        Arc::clone(&activity),
+        proxy,
+        Ssh::new(image, activity),
+    );
+    let application = Application::start(&args.command, &address)?;
+    let serving = async {
+        let listener = server::listen(socket, &address).await?;
+        server::serve(listener, Arc::new(router)).await;
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        code = application.ended() => code.context("the application's exit code is unknown"),
+        served = serving => served.and(Ok(1)),
+    }
+}
+
+/// Makes the socket's folder, which no other user may enter, and removes the socket of an earlier run.
+fn make_room(path: &Path) -> anyhow::Result<()> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("--socket: the folder {} cannot be made", folder.display()))?;
+    }
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if found.file_type().is_socket() => {
+            fs::remove_file(path).with_context(|| format!("--socket: {} cannot be removed", path.display()))
+        }
+        Ok(_) => anyhow::bail!("--socket: {} is a file that is no socket", path.display()),
+        Err(error) => Err(error).with_context(|| format!("--socket: {} cannot be read", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn the_sockets_folder_is_private_and_a_socket_of_an_earlier_run_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("inner/application.sock");
+        make_room(&socket).unwrap();
+        let mode = fs::metadata(socket.parent().unwrap())
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o700);
+        drop(UnixListener::bind(&socket).unwrap());
+        make_room(&socket).unwrap();
+        assert!(!socket.exists());
+        fs::write(&socket, "mine").unwrap();
+        let error = make_room(&socket).unwrap_err();
+        assert!(
+            error.to_string().ends_with("is a file that is no socket"),
+            "{error}"
+        );
+    }
+}

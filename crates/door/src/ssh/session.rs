@@ -1,0 +1,97 @@
+//! An open websocket and a process -> bytes both ways, until one of them ends (IO).
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream as Pair;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::UnixStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use crate::activity::Activity;
+
+/// Largest frame and message, in bytes. Clients send what they read at once, some 64 KiB.
+const MAX_MESSAGE: usize = 1024 * 1024;
+/// Bytes of the process in one frame.
+const PIECE: usize = 32 * 1024;
+/// How long a process may take to end after its connection.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Starts a process. Its input and output are the other end of the stream.
+///
+/// # Errors
+/// The program cannot be run.
+pub(super) fn start(command: &mut Command) -> io::Result<(Child, UnixStream)> {
+    let (ours, theirs) = Pair::pair()?;
+    ours.set_nonblocking(true)?;
+    let stream = UnixStream::from_std(ours)?;
+    let input = OwnedFd::from(theirs.try_clone()?);
+    command
+        .stdin(Stdio::from(input))
+        .stdout(Stdio::from(OwnedFd::from(theirs)));
+    let child = command.kill_on_drop(true).spawn();
+    // The command holds their end until it is replaced. With it open, the stream would never end.
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    Ok((child?, stream))
+}
+
+/// Copies bytes until the client or the process ends; then ends the other one.
+pub(super) async fn run<S>(socket: S, mut stream: UnixStream, mut process: Child, activity: &Activity)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let limits = WebSocketConfig::default()
+        .read_buffer_size(PIECE)
+        .write_buffer_size(0)
+        .max_write_buffer_size(2 * MAX_MESSAGE)
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE));
+    let socket = WebSocketStream::from_raw_socket(socket, Role::Server, Some(limits)).await;
+    let (mut client, mut frames) = socket.split();
+    let (mut output, mut input) = stream.split();
+    let from_client = async {
+        // Pings are answered by the library.
+        while let Some(Ok(message)) = frames.next().await {
+            match message {
+                Message::Binary(bytes) => {
+                    activity.ssh_used();
+                    if input.write_all(&bytes).await.is_err() {
+                        break;
+                    }
+                }
+                Message::Close(_) | Message::Text(_) => break,
+                _ => {}
+            }
+        }
+    };
+    let to_client = async {
+        let mut buffer = BytesMut::with_capacity(PIECE);
+        while let Ok(1..) = output.read_buf(&mut buffer).await {
+            activity.ssh_used();
+            let bytes = Bytes::from(buffer.split());
+            if client.send(Message::Binary(bytes)).await.is_err() {
+                break;
+            }
+            buffer.reserve(PIECE);
+        }
+        // All bytes are sent: the process has ended.
+        let _ = timeout(GRACE, client.close()).await;
+    };
+    tokio::select! {
+        () = from_client => {}
+        () = to_client => {}
+    }
+    drop(stream);
+    if timeout(GRACE, process.wait()).await.is_err() {
+        // It may have ended just now.
+        let _ = process.kill().await;
+    }
+}

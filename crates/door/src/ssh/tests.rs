@@ -1,0 +1,72 @@
+//! Connections to a small program in the place of sshd.
+
+use super::session::{run, start};
+use super::*;
+
+use bytes::Bytes;
+use futures::{SinkExt as _, StreamExt as _};
+use rustix::process::{Pid, test_kill_process};
+use tokio::io::DuplexStream;
+use tokio::task::JoinHandle;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+/// A websocket to a shell's script, and the task that ends with both.
+async fn connect(script: &str) -> (WebSocketStream<DuplexStream>, JoinHandle<()>) {
+    let (client, server) = tokio::io::duplex(16 * 1024);
+    let (process, stream) = start(Command::new("/bin/sh").args(["-c", script])).unwrap();
+    let task = tokio::spawn(async move { run(server, stream, process, &Activity::new()).await });
+    (
+        WebSocketStream::from_raw_socket(client, Role::Client, None).await,
+        task,
+    )
+}
+
+#[tokio::test]
+async fn the_socket_ends_after_the_last_byte_of_the_process() {
+    let (mut socket, task) = connect("head -c 300000 /dev/zero").await;
+    let mut bytes = 0;
+    while let Message::Binary(part) = socket.next().await.unwrap().unwrap() {
+        bytes += part.len();
+    }
+    assert_eq!(bytes, 300_000);
+    task.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_process_ends_with_the_socket() {
+    for polite in [true, false] {
+        let (mut socket, task) = connect("echo ready; exec cat").await;
+        assert_eq!(socket.next().await.unwrap().unwrap(), Message::binary("ready\n"));
+        if polite {
+            socket.close(None).await.unwrap();
+        }
+        drop(socket);
+        task.await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_does_not_end_is_killed() {
+    let (mut socket, task) = connect("echo $$; exec sleep 1000").await;
+    let said = socket.next().await.unwrap().unwrap().into_text().unwrap();
+    let pid = Pid::from_raw(said.trim().parse().unwrap()).unwrap();
+    test_kill_process(pid).unwrap();
+    drop(socket);
+    task.await.unwrap();
+    test_kill_process(pid).unwrap_err();
+}
+
+#[tokio::test]
+async fn text_and_frames_that_are_too_large_end_the_connection() {
+    let (mut socket, task) = connect("exec cat").await;
+    socket.send(Message::text("hello")).await.unwrap();
+    task.await.unwrap();
+    let (mut socket, task) = connect("exec cat").await;
+    // Refused as soon as its head is read.
+    let _ = socket
+        .send(Message::Binary(Bytes::from(vec![0; 1024 * 1024 + 1])))
+        .await;
+    task.await.unwrap();
+}

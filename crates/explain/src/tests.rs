@@ -1,0 +1,178 @@
+//! Workspaces and their objects -> explanations (tests).
+
+use api::condition::reason;
+use serde_json::{Value, json};
+
+use super::access::{AccessEvidence, explain};
+use super::*;
+use rules::access::Requester;
+
+const NOW: &str = "2026-01-01T12:00:00Z";
+
+fn from<T: serde::de::DeserializeOwned>(value: Value) -> T {
+    serde_json::from_value(value).unwrap()
+}
+
+fn condition(type_: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({
+        "type": type_, "status": status, "reason": reason, "message": message, "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T11:50:00Z",
+    })
+}
+
+fn workspace_with(spec: Value, status: Value) -> Workspace {
+    let mut spec = spec;
+    spec["displayName"] = json!("d");
+    let mut status = status;
+    status["observedGeneration"] = json!(1);
+    from(json!({
+        "metadata": {"name": "demo", "namespace": "team", "generation": 1, "annotations": {
+            "workspaces.jupyter.org/created-by": "alice", "workspaces.jupyter.org/last-updated-by": "alice",
+        }},
+        "spec": spec, "status": status,
+    }))
+}
+
+fn evidence(workspace: &Workspace) -> Evidence<'_> {
+    Evidence {
+        workspace,
+        events: Read::Known(Vec::new()),
+        pods: Read::Known(Vec::new()),
+        claim: Read::Known(None),
+        quotas: Read::Known(Vec::new()),
+        now: NOW.parse().unwrap(),
+    }
+}
+
+fn values(finding: &Finding) -> Vec<&str> {
+    finding.because.iter().map(|cause| cause.value.as_str()).collect()
+}
+
+#[test]
+fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
+    let status = json!({
+        "phase": "Running", "conditions": [condition("Available", "True", reason::READY, "")],
+        "resolved": {"idleTimeoutInMinutes": 30}, "stopsAt": "2026-01-01T12:20:00Z", "pendingUpdate": ["spec.image"],
+        "idle": {"signals": [{"name": "server", "lastActivity": "2026-01-01T11:50:00Z"}, {"name": "kernels", "error": "no answer"}]},
+    });
+    let workspace = workspace_with(json!({}), status);
+    let explanation = super::workspace(&evidence(&workspace));
+    assert!(explanation.as_wanted);
+    let whats: Vec<_> = explanation.findings.iter().map(|it| it.what.as_str()).collect();
+    assert_eq!(
+        whats,
+        [
+            "It runs.",
+            "It is not stopped as idle while its use cannot be found out.",
+            "It is stopped after 30 min without use, not before the time in status.stopsAt.",
+            "Changes wait for a restart.",
+        ]
+    );
+    assert_eq!(values(&explanation.findings[3]), ["spec.image"]);
+}
+
+#[test]
+fn a_new_disk_in_place_of_a_deleted_one_is_reported_while_it_runs_and_while_it_is_stopped() {
+    let message = "It is ready. Its disk is a new, empty one.";
+    let disk = json!({"claimUID": "b", "replacesDeleted": true, "replacedVolumeName": "pvc-1"});
+    for (desired, type_) in [("Running", "Available"), ("Stopped", "Stopped")] {
+        let conditions = [condition(type_, "True", reason::READY, message)];
+        let status = json!({"phase": desired, "disk": disk, "conditions": conditions});
+        let workspace = workspace_with(json!({"desiredStatus": desired}), status);
+        let explanation = super::workspace(&evidence(&workspace));
+        assert!(explanation.as_wanted, "{desired}");
+        let is_its = |it: &&Finding| it.reason.as_deref() == Some(reason::VOLUME_REPLACED);
+        let finding = explanation.findings.iter().find(is_its).unwrap();
+        assert_eq!(finding.what, message, "{desired}");
+        assert_eq!(values(finding), ["true", "pvc-1"], "{desired}");
+        assert_eq!(finding.cures[0].who, Who::Administrator);
+    }
+}
+
+#[test]
+fn steps_of_a_restart_are_those_of_its_own_pod() {
+    let progressing = condition("Progressing", "True", reason::STARTING, "Pulling image");
+    let status = json!({"phase": "Starting", "runID": "two", "startingSince": "2026-01-01T11:50:00Z", "conditions": [progressing]});
+    let workspace = workspace_with(json!({}), status);
+    let pod = |name: &str, run: &str, leaving: bool, at: &str| -> Pod {
+        let mut pod = json!({
+            "metadata": {"name": name, "labels": {api::names::RUN_ID_LABEL: run}, "creationTimestamp": at},
+            "status": {"conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": at}]},
+        });
+        if leaving {
+            pod["metadata"]["deletionTimestamp"] = json!(at);
+        }
+        from(pod)
+    };
+    let time = "2026-01-01T11:51:00Z";
+    let pods = vec![
+        pod("earlier-run", "one", false, time),
+        pod("leaving", "two", true, time),
+        pod("evicted", "two", false, "2026-01-01T11:50:30Z"),
+        pod("current", "two", false, time),
+    ];
+    let mut evidence = evidence(&workspace);
+    evidence.pods = Read::Known(pods);
+    let finding = &super::workspace(&evidence).findings[0];
+    let of_pods = finding
+        .because
+        .iter()
+        .filter(|cause| cause.field.contains("PodScheduled"));
+    let objects: Vec<_> = of_pods.map(|cause| cause.object.as_str()).collect();
+    assert_eq!(objects, ["Pod current"]);
+    evidence.pods = Read::Known(vec![pod("earlier-run", "one", false, time)]);
+    let finding = &super::workspace(&evidence).findings[0];
+    assert!(
+        finding
+            .because
+            .iter()
+            .all(|cause| !cause.object.starts_with("Pod")),
+        "{finding:?}"
+    );
+}
+
+#[test]
+fn a_change_of_the_last_seconds_is_being_applied_and_no_finding_of_a_slow_operator() {
+    let mut workspace = workspace_with(
+        json!({}),
+        json!({"conditions": [condition("Available", "True", reason::READY, "")]}),
+    );
+    workspace.metadata.generation = Some(2);
+    let mut changed = |time: &str, subresource: &str| {
+        workspace.metadata.managed_fields = Some(from(json!([
+            {"manager": "kubectl", "time": time, "subresource": subresource},
+            {"manager": "operator", "time": NOW, "subresource": "status"},
+        ])));
+        let explanation = super::workspace(&evidence(&workspace));
+        (
+            is_applying(&workspace, NOW.parse().unwrap()),
+            explanation.findings[0].clone(),
+        )
+    };
+    let (is_applying, finding) = changed("2026-01-01T11:59:57Z", "");
+    assert!(is_applying);
+    assert_eq!(finding.what, "The operator is applying the last change.");
+    assert!(finding.cures.is_empty() && finding.because.is_empty());
+    let (is_applying, finding) = changed("2026-01-01T11:59:54Z", "");
+    assert!(!is_applying);
+    assert_eq!(values(&finding), ["2", "1"]);
+    assert!(!changed(NOW, "status").0, "writes of the status change nothing");
+}
+
+#[test]
+fn access_is_not_guessed_without_the_manager() {
+    let workspace = workspace_with(json!({"accessType": "Public"}), json!({}));
+    let explanation = explain(&AccessEvidence {
+        requester: Requester {
+            user: "bob",
+            groups: &[],
+        },
+        workspace: &workspace,
+        shares: Read::Known(vec![]),
+        manager: Read::Unread("no right".to_owned()),
+        right: Read::Known(true),
+        now: NOW.parse().unwrap(),
+    });
+    assert_eq!(explanation.allowed, None);
+    assert_eq!(explanation.unread[0].what, "the WorkspaceManager");
+}

@@ -1,0 +1,51 @@
+//! A workspace and its manager -> link that opens it in VS Code, and what that needs once (pure).
+
+use api::manager::Ssh;
+use api::workspace::Phase;
+use explain::progress::phase;
+use kube::ResourceExt as _;
+use rules::names::{editor_url, ssh_host};
+
+use crate::app::Context;
+use crate::index::Served;
+use crate::views::Editor;
+use crate::visible::{AccessLevel, Seen};
+
+/// Where our images have the home, if no disk is mounted elsewhere.
+const HOME: &str = "/home/jovyan";
+
+/// Address of the running workspace's home in VS Code on the user's computer. `None`: the user may not connect, it does not run, or its
+/// manager has no ssh. Whether the image has ssh is not known here.
+pub(super) fn link(context: &Context, seen: &Seen) -> Option<String> {
+    let workspace = &*seen.workspace;
+    if !seen.may_connect || phase(workspace) != Phase::Running {
+        return None;
+    }
+    let manager = context.app.index.manager_of(workspace)?;
+    // ssh goes through the gateway.
+    manager.spec.authentication.gateway.as_ref()?;
+    if manager.spec.remote_access.unwrap_or_default().ssh == Ssh::Disabled {
+        return None;
+    }
+    let resolved = workspace.status.as_ref()?.resolved.as_ref();
+    let storage = resolved.and_then(|resolved| resolved.storage.as_ref());
+    let folder = storage.map_or(HOME, |storage| &storage.mount_path);
+    let namespace = workspace.namespace().unwrap_or_default();
+    let host = ssh_host(&namespace, &workspace.name_any());
+    Some(editor_url("vscode", &host, folder))
+}
+
+/// The commands to give once on that computer, where there is a link.
+pub(super) fn setup(context: &Context, seen: &Seen) -> Option<Editor> {
+    link(context, seen)?;
+    let manager = context.app.index.manager_of(&seen.workspace)?;
+    let url = seen.workspace.status.as_ref()?.url.clone();
+    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    Some(Editor {
+        login: format!("kubectl workspace login {}", Served::of(&manager).auth_origin()),
+        by_address: match url.filter(|_| is_guest) {
+            Some(url) => format!("kubectl workspace ssh {url}"),
+            None => String::new(),
+        },
+    })
+}

@@ -1,0 +1,23 @@
+//! The chart's applications beside JupyterLab: what each image promises.
+
+mod kernels;
+
+use api::{Workspace, names::CREATED_BY};
+use e2e::cluster::Scratch;
+use kube::api::PostParams;
+use serde_json::{Value, json};
+
+/// Creates a workspace of alice of this template, with these fields of the spec.
+async fn create(scratch: &Scratch, name: &str, template: &str, rest: &Value) -> anyhow::Result<()> {
+    let mut spec = json!({"displayName": name, "templateRef": template});
+    for (key, value) in rest.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    let metadata = json!({"name": name, "annotations": {CREATED_BY: "alice"}});
+    let workspace: Value = json!({"metadata": metadata, "spec": spec});
+    let workspaces = scratch.api::<Workspace>();
+    workspaces
+        .create(&PostParams::default(), &serde_json::from_value(workspace)?)
+        .await?;
+    Ok(())
+}

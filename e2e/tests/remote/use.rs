@@ -1,0 +1,181 @@
+//! What people and editors do by ssh: the system's own programs, with the configuration that the plugin wrote.
+
+use anyhow::ensure;
+use e2e::remote::{
+    Machine,
+    forward::{Forwarding, Kind},
+};
+use futures::future::try_join_all;
+use kube::ResourceExt as _;
+use tokio::process::Child;
+
+use super::Lab;
+
+/// Port of a server on the loopback interface of the pod.
+const SERVED: u16 = 8_765;
+/// A person at a terminal, whose window changes its size.
+const TERMINAL: &str = include_str!("terminal.py");
+
+/// Files with each program that copies some.
+const COPIES: &str = r#"
+head -c 4096 /dev/urandom > file
+scp -q -F "$CONFIG" -o BatchMode=yes file HOST:sent
+scp -q -F "$CONFIG" -o BatchMode=yes HOST:sent received
+cmp file received
+printf '%s\n' 'put file uploaded' 'rename uploaded moved' 'chmod 600 moved' 'get moved downloaded' > batch
+sftp -q -F "$CONFIG" -b batch HOST >&2
+cmp file downloaded
+mkdir tree
+echo one > tree/one
+rsync -aO -e "$SSH" tree/ HOST:tree/
+echo two > tree/two
+rsync -aO --out-format=%n -e "$SSH" tree/ HOST:tree/
+$SSH HOST cat tree/one tree/two
+"#;
+/// What rsync sent the second time, and the files. Times of folders are left out: within a second they may be equal.
+const COPIED: &str = "two\none\ntwo\n";
+
+/// A repository that is made there, and gets a commit.
+const PUSH: &str = r"
+$SSH HOST git init -q --bare project.git
+git init -q project
+cd project
+git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m 'a change'
+GIT_SSH_COMMAND=$SSH git push -q HOST:project.git HEAD:refs/heads/main
+$SSH HOST git -C project.git log --format=%s main
+";
+
+/// A second command over the connection of the first: a connection of its own could not be made.
+const SHARED_CONNECTION: &str = r#"
+by="-o ControlPath=$HOME/control -o ControlMaster=auto -o ControlPersist=60"
+$SSH $by HOST true
+$SSH $by -O check HOST
+$SSH $by -o ProxyCommand=false HOST echo shared
+$SSH $by -O exit HOST
+"#;
+
+/// A large file there and back. Both copies have the checksum of the first.
+const LARGE: &str = r#"
+head -c 100000000 /dev/urandom > large
+sum=$(sha256sum < large)
+scp -q -F "$CONFIG" -o BatchMode=yes large HOST:large
+test "$($SSH HOST 'sha256sum < large')" = "$sum"
+rm large
+scp -q -F "$CONFIG" -o BatchMode=yes HOST:large large
+test "$(sha256sum < large)" = "$sum"
+$SSH HOST rm large
+"#;
+
+/// Serves a file on the loopback interface of the pod, by a command of ssh.
+fn served(lab: &Lab) -> anyhow::Result<Child> {
+    let server = format!(
+        "mkdir -p served && echo from-the-pod > served/index.html && \
+         exec python3 -m http.server {SERVED} --bind 127.0.0.1 --directory served"
+    );
+    let mut ssh = lab.machine.ssh(&["-T", &lab.host(), &server])?;
+    Ok(ssh.spawn()?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openssh_does_all_that_editors_need() -> anyhow::Result<()> {
+    let lab = Lab::new("ssh", &["alice"]).await?;
+    commands_have_their_environment_streams_and_exit_code(&lab).await?;
+    a_terminal_follows_its_window(&lab).await?;
+    let copied = lab.run(COPIES).await?;
+    ensure!(copied == COPIED, "{copied:?}");
+    let pushed = lab.run(PUSH).await?;
+    ensure!(pushed == "a change\n", "{pushed:?}");
+    let shared = lab.run(SHARED_CONNECTION).await?;
+    ensure!(shared.ends_with("shared\n"), "{shared:?}");
+
+    let server = served(&lab)?;
+    for kind in [Kind::Port(SERVED), Kind::Proxy(SERVED)] {
+        let forwarding = Forwarding::start(&lab.machine, &lab.host(), kind, None).await?;
+        forwarding.shows("from-the-pod").await?;
+    }
+    drop(server);
+    eight_shells_work_at_once(&lab.machine, &lab.host()).await?;
+    lab.run(LARGE).await?;
+    lab.scratch.finish().await
+}
+
+async fn commands_have_their_environment_streams_and_exit_code(lab: &Lab) -> anyhow::Result<()> {
+    let command = format!(
+        "echo typed | $SSH {} 'echo \"$WORKSPACE_UID\"; pwd; id -un; cat; echo wrong >&2; exit 7'",
+        lab.host()
+    );
+    let done = lab.machine.outcome(&command).await?;
+    let uid = lab.workspace.uid().unwrap_or_default();
+    ensure!(done.code == 7, "{done:?}");
+    ensure!(
+        done.stdout == format!("{uid}\n/home/jovyan\njovyan\ntyped\n"),
+        "{done:?}"
+    );
+    ensure!(done.stderr.contains("wrong\n"), "{done:?}");
+    // By the plugin, which also takes the name alone.
+    let namespace = lab.scratch.namespace.as_str();
+    let by_name = ["ssh", "lab", "-n", namespace, "--", "exit 3"];
+    let done = lab.machine.plugin(&by_name).await?;
+    ensure!(done.code == 3, "{done:?}");
+    Ok(())
+}
+
+async fn a_terminal_follows_its_window(lab: &Lab) -> anyhow::Result<()> {
+    let host = lab.host();
+    let terminal = lab.machine.home().join("terminal.py");
+    std::fs::write(&terminal, TERMINAL)?;
+    let command = format!("python3 {} $SSH -tt {host}", terminal.display());
+    let done = lab.machine.outcome(&command).await?;
+    ensure!(done.code == 5, "{done:?}");
+    Ok(())
+}
+
+async fn eight_shells_work_at_once(machine: &Machine, host: &str) -> anyhow::Result<()> {
+    let mut shells = try_join_all((0..8).map(|_| machine.enter(host))).await?;
+    for shell in &mut shells {
+        shell.repeats("still open").await?;
+    }
+    Ok(())
+}
+
+/// The part that starts a server, as VS Code sends it to a shell's standard input, and says where it listens.
+const STARTER: &str = "
+mkdir -p ~/.editor/web && tar -xzf ~/editor.tar.gz -C ~/.editor/web
+python3 -m http.server 8766 --bind 127.0.0.1 --directory ~/.editor/web > ~/.editor/log 2>&1 &
+echo listeningOn==8766==
+";
+/// The server of an editor, which is copied there.
+const UPLOAD: &str = r#"
+mkdir web
+echo an-editor > web/index.html
+tar -czf editor.tar.gz -C web index.html
+printf '%s\n' 'put editor.tar.gz' > batch
+sftp -q -F "$CONFIG" -b batch HOST >&2
+"#;
+
+/// The editors cannot be had here: these are their first steps, as their makers describe them.
+#[tokio::test]
+async fn what_vs_code_and_jetbrains_do_first_works() -> anyhow::Result<()> {
+    let lab = Lab::new("editors", &["alice"]).await?;
+    let host = lab.host();
+    // Both ask for the platform first.
+    let platform = lab.run("$SSH -T HOST 'uname -sm; echo ~'").await?;
+    ensure!(platform.starts_with("Linux "), "{platform:?}");
+    ensure!(platform.ends_with("\n/home/jovyan\n"), "{platform:?}");
+    lab.run(UPLOAD).await?;
+    // VS Code: a script over standard input, and its server by the proxy of the same connection.
+    let mut vs_code = Forwarding::start(&lab.machine, &host, Kind::Proxy(8_766), Some("bash -s")).await?;
+    vs_code.runs(STARTER, "listeningOn==8766==").await?;
+    vs_code.shows("an-editor").await?;
+    // JetBrains: a port of its own.
+    let jetbrains = Forwarding::start(&lab.machine, &host, Kind::Port(8_766), None).await?;
+    jetbrains.shows("an-editor").await?;
+    // The plugin hands the editor's address to the desktop.
+    let namespace = lab.scratch.namespace.as_str();
+    let opened = lab.machine.plugin(&["code", "lab", "-n", namespace]).await?;
+    ensure!(opened.code == 0, "{opened:?}");
+    let asked = std::fs::read_to_string(lab.machine.home().join("asked"))?;
+    let address = format!("vscode://vscode-remote/ssh-remote+{host}/home/jovyan");
+    ensure!(asked == address, "{asked}");
+    lab.scratch.finish().await
+}
