@@ -9,7 +9,7 @@ use e2e::{
     wait,
 };
 use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::DeleteParams};
+use kube::{Api, ResourceExt as _, api::DeleteParams};
 
 use super::sample::{self, HUB, SERVERS};
 
@@ -33,18 +33,19 @@ async fn only_hub_and_proxy_reach_a_server_which_they_follow_to_its_next_pod_and
 
     // The same server, without a click.
     let pods = sample::pods(SERVERS).await?;
+    let before = pods.get(&pod).await?.uid();
     pods.delete(&pod, &DeleteParams::default()).await?;
     wait::until("another pod", wait::USUAL, || async {
         let now = workspaces.get("bob").await.map_err(|error| error.to_string())?;
-        match workspace::pod(&now) {
-            Ok(next) if next != pod || workspace::run_id(&now).ok() != workspace::run_id(&running).ok() => {
-                Ok(())
-            }
-            other => Err(format!("{other:?}")),
+        let name = workspace::pod(&now).map_err(|error| error.to_string())?;
+        let next = pods.get(&name).await.map_err(|error| error.to_string())?;
+        if next.uid() != before && cluster::is_ready(&next) {
+            Ok(())
+        } else {
+            Err(format!("{:?}", next.status))
         }
     })
     .await?;
-    workspace::reached(&workspaces, "bob", Phase::Running).await?;
     bob.answers().await?;
     let again = bob.server().await?;
     assert_eq!(
@@ -70,22 +71,24 @@ async fn reaches_only_what_it_should(pod: &str, server: &str) -> anyhow::Result<
         .and_then(|status| status.pod_ip)
         .unwrap_or_default();
     let (proxy, hub) = (sample::pod("proxy").await?, sample::pod("hub").await?);
+    let (proxy, hub, other) = (proxy.as_str(), hub.as_str(), other.as_str());
+    let other_address = other_address.as_str();
     for (pods, from, to, port, allowed) in [
-        (&of_hub, &*proxy, server, 8888, true),
-        (&of_hub, &hub, server, 8888, true),
-        (&of_servers, &other, server, 8888, false),
+        (&of_hub, proxy, server, 8888, true),
+        (&of_hub, hub, server, 8888, true),
+        (&of_servers, other, server, 8888, false),
         (&of_servers, pod, "hub.jhub.svc", 8081, true),
-        (&of_servers, pod, &other_address, 8888, false),
-        (&of_hub, &proxy, &other_address, 8888, true),
+        (&of_servers, pod, other_address, 8888, false),
+        (&of_hub, proxy, other_address, 8888, true),
         (&of_servers, pod, "kubernetes.default.svc", 443, false),
-        (&of_hub, &hub, "kubernetes.default.svc", 443, true),
+        (&of_hub, hub, "kubernetes.default.svc", 443, true),
         (&of_servers, pod, "proxy-api.jhub.svc", 8001, false),
-        (&of_hub, &hub, "proxy-api.jhub.svc", 8001, true),
-        (&of_servers, &other, "hub.jhub.svc", 8081, false),
+        (&of_hub, hub, "proxy-api.jhub.svc", 8001, true),
+        (&of_servers, other, "hub.jhub.svc", 8081, false),
     ] {
         becomes(pods, from, to, port, allowed).await?;
     }
-    of_servers.delete(&other, &DeleteParams::default()).await?;
+    of_servers.delete(other, &DeleteParams::default()).await?;
     Ok(())
 }
 

@@ -38,7 +38,7 @@ async fn the_sample_is_deleted_by_one_command_and_leaves_nothing() -> anyhow::Re
             "",
         )
         .await
-        .map_err(|error| format!("{error:#}"))?;
+        .map_err(|error| vec![format!("{error:#}")])?;
         let left: Vec<_> = left
             .lines()
             .filter(|line| line.contains("jhub") || line.contains("/jupyterhub"))

@@ -169,7 +169,11 @@ impl Hub {
         let token = page.split("name=\"_xsrf\" value=\"").nth(1);
         let token = token.and_then(|rest| rest.split('"').next());
         let token = token.with_context(|| format!("no form: {page}"))?;
-        let fields = [("username", name), ("password", &password), ("_xsrf", token)];
+        let fields = [
+            ("username", name),
+            ("password", password.as_str()),
+            ("_xsrf", token),
+        ];
         let signed_in = browser.post(&form).form(&fields).send().await?;
         ensure!(signed_in.status().is_success(), "{}", signed_in.status());
         // Without the cookies: with them, the request would need more than the password.
