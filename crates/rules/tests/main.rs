@@ -181,6 +181,86 @@ fn the_sample_profiles_and_shares_break_no_rule() {
     }
 }
 
+/// A file of deploy/samples/jupyterhub.
+fn of_hub(file: &str) -> String {
+    fs::read_to_string(root().join("deploy/samples/jupyterhub").join(file)).unwrap()
+}
+
+/// The workspace that a hub makes of a template.
+fn server(template: &str) -> Workspace {
+    let spec = serde_json::json!({
+        "displayName": "alice", "templateRef": template, "ownershipType": "OwnerOnly", "port": 8888,
+        "variables": {"hub.username": "alice", "hub.path": "/user/alice/"},
+    });
+    stored(Workspace::new("alice", serde_json::from_value(spec).unwrap()))
+}
+
+#[test]
+fn the_sample_hub_s_servers_are_admitted_and_break_no_rule() {
+    let mut sample = Manifests::default();
+    for file in ["workspaces.yaml", "templates.yaml"] {
+        sample.add(&of_hub(file));
+    }
+    let (manager, profile) = (&sample.managers[0], &sample.profiles["jupyterhub"]);
+    assert_eq!(rules::validate::profile(&profile.spec, &settings()), []);
+    assert_eq!(sample.templates.len(), 2);
+    for (name, template) in &sample.templates {
+        assert_eq!(
+            rules::validate::template(&template.spec, &settings()),
+            [],
+            "{name}"
+        );
+        let references = References::managed_by([manager])
+            .with_template(Some(template))
+            .with_profile(Some(profile));
+        let admitted = rules::admit(&server(name), &references, &settings());
+        assert!(admitted.is_ok(), "{name}: {admitted:?}");
+    }
+}
+
+/// Each name is written in several files, because Kubernetes has no way to share it.
+#[test]
+fn the_files_of_the_sample_hub_name_the_same() {
+    let kustomization: Value = serde_saphyr::from_str(&of_hub("kustomization.yaml")).unwrap();
+    let mut listed: Vec<String> = serde_json::from_value(kustomization["resources"].clone()).unwrap();
+    let entries = fs::read_dir(root().join("deploy/samples/jupyterhub")).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let is_listed = |name: &String| {
+        Path::new(name).extension().is_some_and(|it| it == "yaml")
+            && !["kustomization.yaml", "images.yaml"].contains(&name.as_str())
+    };
+    let mut files: Vec<String> = names.filter(is_listed).collect();
+    listed.sort();
+    files.sort();
+    assert_eq!(listed, files);
+
+    let mut sample = Manifests::default();
+    sample.add(&of_hub("templates.yaml"));
+    sample.add(&of_hub("workspaces.yaml"));
+    let names: Vec<&str> = sample.templates.keys().map(String::as_str).collect();
+    let granted = format!("resourceNames: [{}]\n", names.join(", "));
+    assert!(of_hub("rights.yaml").contains(&granted), "{granted}");
+    let allowed = format!("object.spec.templateRef in ['{}']\"", names.join("', '"));
+    assert!(of_hub("policy.yaml").contains(&allowed), "{allowed}");
+    let config = of_hub("jupyterhub_config.py");
+    for name in names {
+        assert!(config.contains(&format!("\"template\": \"{name}\"")), "{name}");
+    }
+    // A pod's token is for the address that the hub expects in it.
+    let profile = serde_json::to_value(&sample.profiles["jupyterhub"].spec).unwrap();
+    let audience = profile["projectedTokens"][0]["audience"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let launch_url = audience
+        .strip_suffix("/workspaces/{workspace.uid}/launch")
+        .unwrap();
+    assert!(
+        config.contains(&format!("launch_url = \"{launch_url}\"")),
+        "{launch_url}"
+    );
+}
+
 #[test]
 fn the_manifests_in_the_readme_break_no_rule() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();

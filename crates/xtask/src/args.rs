@@ -52,6 +52,9 @@ pub(crate) enum Command {
         #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "release")]
         #[arg(value_parser = PossibleValuesParser::new(APPLICATIONS))]
         without: Vec<String>,
+        /// Also those of deploy/samples/jupyterhub: JupyterHub, its proxy, and JupyterLab as its server
+        #[arg(long)]
+        hub: bool,
     },
 }
 

@@ -30,19 +30,26 @@ const APPLICATION: &str = "application";
 const OTHERS: [&str; 2] = ["proxy", "identity"];
 /// Images of the tests.
 const OF_TESTS: [&str; 2] = ["echo", "database"];
+/// Images of deploy/samples/jupyterhub, which the chart does not know. The last one is made upon the image [`APPLICATION`].
+const OF_HUB: [&str; 3] = ["hub", "hub-proxy", "jupyter-uv-hub"];
 
 /// Maximum length of a shown log line, in characters.
 const SHOWN: usize = 100;
 
 /// Builds what has changed and prints the images' names. With `release`: optimised, into this folder, with the kubectl plugin and
-/// not the applications `without`.
+/// not the applications `without`. With `hub`: those of deploy/samples/jupyterhub, too.
 ///
 /// # Errors
 /// As [`ensure`].
-pub(crate) fn run(release: Option<&Path>, without: &[String], paths: &Paths) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(
+    release: Option<&Path>,
+    without: &[String],
+    hub: bool,
+    paths: &Paths,
+) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
-    let references = match release {
-        None => ensure(paths, &progress)?,
+    let (profile, folder, mut references) = match release {
+        None => ("dev", paths.images(), ensure(paths, &progress)?),
         Some(folder) => {
             let folder = std::path::absolute(folder)?;
             let (left_out, chosen): (Vec<&str>, Vec<&str>) = APPLICATIONS
@@ -56,9 +63,12 @@ pub(crate) fn run(release: Option<&Path>, without: &[String], paths: &Paths) -> 
             let plugin = programs("release", paths)?.join(PLUGIN);
             fs::copy(&plugin, folder.join(PLUGIN))
                 .with_context(|| format!("cannot copy {}", plugin.display()))?;
-            references
+            ("release", folder, references)
         }
     };
+    if hub {
+        references.extend(build_hub(profile, &folder, paths, &progress)?);
+    }
     for (name, reference) in references {
         println!("{name} {reference}");
     }
@@ -74,6 +84,24 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<BTree
     build(&others, &APPLICATIONS, "dev", &paths.images(), paths, progress)
 }
 
+/// Builds those images of deploy/samples/jupyterhub that have changed, upon the application's image of the last [`ensure`].
+///
+/// # Errors
+/// When an image cannot be built: names the log.
+pub(crate) fn ensure_hub(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
+    build_hub("dev", &paths.images(), paths, progress).map(drop)
+}
+
+fn build_hub(
+    profile: &str,
+    archives: &Path,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    script(&OF_HUB, &programs(profile, paths)?, archives, paths, progress)?;
+    references(&OF_HUB, archives)
+}
+
 fn build(
     others: &[&'static str],
     applications: &[&'static str],
@@ -83,35 +111,52 @@ fn build(
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, String>> {
     let programs = programs(profile, paths)?;
-    let log = paths.logs().join("images.log");
-    let _ = fs::remove_file(&log);
-    let script = |names: &[&str]| {
-        let mut beat = progress.beat();
-        Cmd::new(paths.clone_root().join("deploy/images/build.sh"))
-            .arg(paths.cache().join("buildah"))
-            .arg(archives)
-            .arg(&programs)
-            .args(names)
-            .logged(&log, |line| match line.strip_prefix("== ") {
-                Some(step) => progress.line(step),
-                None => beat.line(|| format!("  {}", line.chars().take(SHOWN).collect::<String>())),
-            })
-    };
+    let _ = fs::remove_file(log(paths));
     // The compiler needs minutes the first time. Steps that mostly wait for downloads run beside it.
     thread::scope(|scope| {
         let compiled = scope.spawn(|| compile(profile, paths, progress));
-        let made = script(others);
+        let made = script(others, &programs, archives, paths, progress);
         let broken = |_| Err(anyhow!("the build of the servers broke off"));
         compiled.join().unwrap_or_else(broken).and(made)
     })?;
     let compiled = [&SERVERS[..], &[APPLICATION], applications].concat();
-    script(&compiled)?;
+    script(&compiled, &programs, archives, paths, progress)?;
+    references(&[&compiled[..], others].concat(), archives)
+}
+
+/// What build.sh prints.
+fn log(paths: &Paths) -> PathBuf {
+    paths.logs().join("images.log")
+}
+
+/// Runs build.sh.
+fn script(
+    names: &[&str],
+    programs: &Path,
+    archives: &Path,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<()> {
+    let mut beat = progress.beat();
+    Cmd::new(paths.clone_root().join("deploy/images/build.sh"))
+        .arg(paths.cache().join("buildah"))
+        .arg(archives)
+        .arg(programs)
+        .args(names)
+        .logged(&log(paths), |line| match line.strip_prefix("== ") {
+            Some(step) => progress.line(step),
+            None => beat.line(|| format!("  {}", line.chars().take(SHOWN).collect::<String>())),
+        })
+}
+
+/// Full names of images that are built, by the names of their archives.
+fn references(names: &[&str], archives: &Path) -> anyhow::Result<BTreeMap<String, String>> {
     let reference = |name: &&str| {
         let file = archives.join(format!("{name}.ref"));
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(((*name).to_owned(), text.trim_end().to_owned()))
     };
-    compiled.iter().chain(others).map(reference).collect()
+    names.iter().map(reference).collect()
 }
 
 /// Folder of cargo's programs.

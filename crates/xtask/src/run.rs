@@ -15,7 +15,11 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Test { command } => test::test(command.as_ref(), &paths),
         Command::Check => test::check(&paths),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),
-        Command::Images { release, without } => images::run(release.as_deref(), &without, &paths),
+        Command::Images {
+            release,
+            without,
+            hub,
+        } => images::run(release.as_deref(), &without, hub, &paths),
     }
 }
 

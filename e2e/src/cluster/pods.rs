@@ -30,6 +30,25 @@ pub async fn exec(pods: &Api<Pod>, pod: &str, command: &[&str]) -> anyhow::Resul
     Ok(out)
 }
 
+/// Whether a pod's process can connect to an address; prints `yes` or `no`.
+const CONNECT: &str = "
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2).close()
+    print('yes')
+except OSError:
+    print('no')
+";
+
+/// Whether a process of this pod, which has Python, can connect to an address.
+///
+/// # Errors
+/// The process cannot run.
+pub async fn connects(pods: &Api<Pod>, from: &str, address: &str, port: i32) -> anyhow::Result<bool> {
+    let command = ["python3", "-c", CONNECT, address, &port.to_string()];
+    Ok(exec(pods, from, &command).await?.trim() == "yes")
+}
+
 /// A pod of one container that meets Pod Security `restricted`. It is as JSON, for [`serde_json::from_value`].
 pub fn restricted_pod(name: &str, mut container: Value, volumes: &Value) -> Value {
     container["name"] = json!(name);

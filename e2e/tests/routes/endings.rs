@@ -4,7 +4,7 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{
-        self, Scratch,
+        self, Scratch, connects,
         node_network::{self, NodeNetwork},
     },
     command,
@@ -14,8 +14,6 @@ use e2e::{
 use k8s_openapi::api::{core::v1::Pod, networking::v1::NetworkPolicy};
 use kube::{Api, api::PostParams};
 use serde_json::json;
-
-use crate::network_policy::connects;
 
 /// A server that ignores SIGTERM: only the kubelet's kill ends it, after the grace period of 30 s.
 const STUBBORN: &str = "

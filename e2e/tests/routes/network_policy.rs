@@ -6,7 +6,7 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{
-        self, Scratch,
+        self, Scratch, connects,
         node_network::{self, NodeNetwork},
     },
     objects::workspace,
@@ -17,21 +17,6 @@ use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 
 use crate::edge::{self, kubectl};
-
-/// Whether a pod's process can connect to an address; prints `yes` or `no`.
-const CONNECT: &str = "
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2).close()
-    print('yes')
-except OSError:
-    print('no')
-";
-
-pub(crate) async fn connects(pods: &Api<Pod>, from: &str, address: &str, port: i32) -> anyhow::Result<bool> {
-    let command = ["python3", "-c", CONNECT, address, &port.to_string()];
-    Ok(cluster::exec(pods, from, &command).await?.trim() == "yes")
-}
 
 async fn resolves(pods: &Api<Pod>, from: &str) -> anyhow::Result<bool> {
     let look = "import socket; print(socket.gethostbyname('kubernetes.default.svc'))";

@@ -11,7 +11,7 @@ use super::{Run, axe, from_registry, last_run, nextest};
 use crate::cluster;
 use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER, OLDER_API_SERVER};
 use crate::paths::Paths;
-use crate::{apt, definitions};
+use crate::{apt, definitions, images};
 
 /// Chromium, its driver, certutil for its trusted authorities, jq for commands of docs/operations.md, and what people use with ssh.
 const PACKAGES: [&str; 7] = [
@@ -46,6 +46,9 @@ const PROGRAMS: [(&str, Component, &str); 5] = [
     ),
 ];
 
+/// Tests of a JupyterHub. They need images that the demo does not.
+const HUB: &str = "hub::";
+
 /// The state of the cluster while a stage runs.
 enum Release {
     /// The release, with these values of the chart added to those of its installation, as `helm --set` takes them.
@@ -57,8 +60,9 @@ enum Release {
 }
 
 /// Profiles of nextest, in order.
-static STAGES: [(&str, Release); 8] = [
+static STAGES: [(&str, Release); 9] = [
     ("installed", Release::Installed(&[])),
+    ("hub", Release::Installed(&[])),
     // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start workspaces, no
     // ssh, pods without a node that soon count as failed.
     (
@@ -111,6 +115,11 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         if tests().any(|test| test.starts_with(*suite)) {
             tools.push((*variable, component.ensure(paths, &run.progress)?));
         }
+    }
+    if tests().any(|test| test.starts_with(HUB)) {
+        images::ensure_hub(paths, &run.progress)?;
+        cluster::import_images(paths)?;
+        tools.push(("JUPYTER_K8S_IMAGES", paths.images()));
     }
     let installed = environment(&tools, access_file);
     let helper = |run: &Run<'_>, name: &str, args: &[&str]| {

@@ -200,18 +200,25 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
         ("PROMTOOL", &promtool),
     ];
     nextest::run(run, "default", &["--workspace".to_owned()], &env)?;
-    let python = python::ensure(run.paths, &run.progress)?;
+    for suite in &python::SUITES {
+        python_tests(run, suite)?;
+    }
+    Ok(())
+}
+
+fn python_tests(run: &mut Run<'_>, suite: &python::Suite) -> anyhow::Result<()> {
+    let python = suite.ensure(run.paths, &run.progress)?;
     // The image may contain no files of a test run.
     let env = [("PYTHONDONTWRITEBYTECODE", Path::new("1"))];
     let mut ended = Vec::new();
     let result = stream(
         &python.display().to_string(),
-        &[python::TESTS],
+        &[suite.tests],
         &env,
         run.paths.clone_root(),
         |line| {
             if line.starts_with("test result: ") || line.ends_with(" ... FAILED") {
-                ended.push(format!("    application image: {line}"));
+                ended.push(format!("    {}: {line}", suite.name));
             }
         },
     );

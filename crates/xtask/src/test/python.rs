@@ -1,4 +1,4 @@
-//! The Python code of the application image -> its tests, with the image's packages (IO).
+//! Our Python code -> its tests, with the packages that it runs with (IO).
 
 use std::path::PathBuf;
 
@@ -6,17 +6,48 @@ use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::venv;
 
-/// Below the checkout: the image's packages.
-const REQUIREMENTS: &str = "deploy/images/jupyter-uv/requirements.txt";
-/// Below the checkout: the packages that run the tests.
-pub(super) const TESTS: &str = "deploy/images/jupyter-uv/tests/run.py";
+/// Tests of one set of packages.
+pub(super) struct Suite {
+    /// What the summary calls it.
+    pub(super) name: &'static str,
+    /// In the cache folder: its environment.
+    folder: &'static str,
+    /// Below the checkout: the packages.
+    requirements: &'static str,
+    /// Below the checkout: the program that runs the tests.
+    pub(super) tests: &'static str,
+}
 
-/// Python of an environment with the image's packages. It is created in the cache folder when it is missing or has other versions.
-///
-/// # Errors
-/// When pip cannot install one of them on this machine.
-pub(super) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
-    let folder = paths.cache().join("application-tests");
-    venv::ensure(&folder, &paths.clone_root().join(REQUIREMENTS), progress)?;
-    Ok(folder.join("bin/python"))
+/// All of them, in order.
+pub(super) const SUITES: [Suite; 3] = [
+    Suite {
+        name: "application image",
+        folder: "application-tests",
+        requirements: "deploy/images/jupyter-uv/requirements.txt",
+        tests: "deploy/images/jupyter-uv/tests/run.py",
+    },
+    Suite {
+        name: "JupyterHub 5.2",
+        folder: "jupyterhub-5.2-tests",
+        requirements: "python/jupyterhub-workspacespawner/tests/requirements-5.2.txt",
+        tests: "python/jupyterhub-workspacespawner/tests/run.py",
+    },
+    Suite {
+        name: "JupyterHub 6.1",
+        folder: "jupyterhub-6.1-tests",
+        requirements: "python/jupyterhub-workspacespawner/tests/requirements-6.1.txt",
+        tests: "python/jupyterhub-workspacespawner/tests/run.py",
+    },
+];
+
+impl Suite {
+    /// Python of an environment with the packages. It is created in the cache folder when it is missing or has other versions.
+    ///
+    /// # Errors
+    /// When pip cannot install one of them on this machine.
+    pub(super) fn ensure(&self, paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
+        let folder = paths.cache().join(self.folder);
+        venv::ensure(&folder, &paths.clone_root().join(self.requirements), progress)?;
+        Ok(folder.join("bin/python"))
+    }
 }

@@ -1,0 +1,84 @@
+//! A user with a browser and the hub's own pages.
+
+use api::workspace::Phase;
+use e2e::{browser::Browser, jupyter::notebook, objects::workspace, wait};
+
+use super::sample;
+
+#[tokio::test]
+async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> anyhow::Result<()> {
+    let hub = sample::hub().await?;
+    let workspaces = sample::workspaces().await?;
+    let browser = Browser::start().await?;
+    let at = |path: &str| format!("{}{path}", hub.url);
+
+    browser.page.goto(&at("/")).await?;
+    let password = hub.password("alice").await?;
+    browser.find("#username_input").await?.send_keys("alice").await?;
+    browser
+        .find("#password_input")
+        .await?
+        .send_keys(&password)
+        .await?;
+    browser.click("#login_submit").await?;
+
+    // After the sign-in comes the form with the templates; the second one is chosen.
+    browser.sees("#workspace-profiles", "JupyterLab, large").await?;
+    browser
+        .click("#workspace-profiles .radio:nth-of-type(2) input[name='profile']")
+        .await?;
+    browser.click("#spawn_form button[type='submit']").await?;
+    shows_progress(&browser).await?;
+    browser
+        .at("JupyterLab", |url| url.path() == "/user/alice/lab")
+        .await?;
+    notebook::run_a_cell(&browser).await?;
+    browser.screenshot("hub-alice-runs-a-cell").await?;
+    let first = workspace::reached(&workspaces, "alice", Phase::Running).await?;
+    assert_eq!(first.spec.template_ref.as_deref(), Some("jupyterhub-large"));
+
+    // A named server beside it, of the template that is chosen for those who do not choose.
+    browser.page.goto(&at("/hub/home")).await?;
+    browser
+        .find(".new-server-name")
+        .await?
+        .send_keys("second")
+        .await?;
+    browser.click(".new-server-btn").await?;
+    browser.click("#spawn_form button[type='submit']").await?;
+    browser
+        .at("the second JupyterLab", |url| {
+            url.path() == "/user/alice/second/lab"
+        })
+        .await?;
+    let second = workspace::reached(&workspaces, "alice--second", Phase::Running).await?;
+    assert_eq!(second.spec.template_ref.as_deref(), Some("jupyterhub"));
+
+    browser.page.goto(&at("/hub/home")).await?;
+    browser.screenshot("hub-alice-home").await?;
+    for (button, name) in [("#stop", "alice"), ("#stop-second", "alice--second")] {
+        browser.click(button).await?;
+        workspace::reached(&workspaces, name, Phase::Stopped).await?;
+    }
+    browser.close().await
+}
+
+/// A message of the start appears, unless it is over before somebody can look.
+async fn shows_progress(browser: &Browser) -> anyhow::Result<()> {
+    let script =
+        "return [location.pathname, (document.querySelector('#progress-message') || {}).textContent || '']";
+    wait::until("the progress of the start", wait::USUAL, || async {
+        let seen = browser
+            .run(script, Vec::new())
+            .await
+            .map_err(|error| error.to_string())?;
+        let (path, message) = (seen[0].as_str(), seen[1].as_str());
+        if path.is_some_and(|path| path.starts_with("/user/")) || message.is_some_and(|text| !text.is_empty())
+        {
+            Ok(())
+        } else {
+            Err(seen.to_string())
+        }
+    })
+    .await
+}

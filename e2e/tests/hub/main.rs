@@ -1,0 +1,8 @@
+//! deploy/samples/jupyterhub on the cluster: JupyterHub with its proxy, whose servers are workspaces.
+
+mod browser;
+mod life;
+mod removed;
+mod rights;
+mod sample;
+mod secrets;

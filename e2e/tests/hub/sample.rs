@@ -1,0 +1,257 @@
+//! The sample with the images of this run -> its hub, whom people sign in to, and their servers (IO).
+
+use std::{env, fs, net::Ipv4Addr, path::Path};
+
+use anyhow::{Context as _, ensure};
+use api::Workspace;
+use e2e::{cluster, command, test_run::process, wait};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::{Api, ResourceExt as _, api::ListParams};
+use reqwest::{Client, Method, Response};
+use serde_json::{Value, json};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    process::Command,
+};
+
+/// Namespace of the hub.
+pub(crate) const HUB: &str = "jhub";
+/// Namespace of its servers.
+pub(crate) const SERVERS: &str = "jhub-servers";
+/// The sample.
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples/jupyterhub");
+/// Variable with the folder that has a file with the name of each image.
+const IMAGES: &str = "JUPYTER_K8S_IMAGES";
+/// Images of the sample, and the files with their names.
+const OF_SAMPLE: [(&str, &str); 3] = [
+    ("hub", "hub"),
+    ("hub-proxy", "hub-proxy"),
+    ("jk8s-application-jupyter-uv-hub", "jupyter-uv-hub"),
+];
+/// Port of the proxy's pod.
+const PUBLIC: u16 = 8000;
+
+/// The sample's hub, at an address of this machine.
+pub(crate) struct Hub {
+    pub(crate) url: String,
+}
+
+/// Somebody who has signed in.
+pub(crate) struct User<'a> {
+    hub: &'a Hub,
+    name: String,
+    client: Client,
+    token: String,
+}
+
+/// Applies the sample, with these images, and waits until hub and proxy run. An object that is there stays as it is.
+pub(crate) async fn hub() -> anyhow::Result<Hub> {
+    let folder = tempfile::tempdir()?;
+    let sample = folder.path().display().to_string();
+    write_with_our_images(folder.path())?;
+    // What an earlier run has left may still be ending.
+    wait::until_checked_each_second("the sample to be applied", wait::USUAL, || async {
+        let applied = command::administer(&["apply", "-k", &sample]).await;
+        match applied {
+            Ok(applied) if applied.code == 0 => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    let known = command::administer(&["get", "secret", "people", "-n", HUB]).await?;
+    if known.code != 0 {
+        let script = Path::new(FOLDER).join("secrets.sh");
+        let made = Command::new("sh")
+            .arg(script)
+            .args(["alice", "bob"])
+            .output()
+            .await?;
+        ensure!(made.status.success(), "{made:?}");
+        command::administered(&["create", "-f", "-"], &String::from_utf8(made.stdout)?).await?;
+    }
+    for deployment in ["deployment/proxy", "deployment/hub"] {
+        let ready = ["rollout", "status", deployment, "-n", HUB, "--timeout=3m"];
+        command::administered(&ready, "").await?;
+    }
+    let port = forward(pod("proxy").await?).await?;
+    Ok(Hub {
+        url: format!("http://127.0.0.1:{port}"),
+    })
+}
+
+/// The sample as an administrator would change it: the names of images alone. Its objects get the labels of tests.
+fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
+    for file in fs::read_dir(FOLDER)? {
+        let file = file?;
+        fs::copy(file.path(), folder.join(file.file_name()))?;
+    }
+    let archives = env::var_os(IMAGES)
+        .with_context(|| format!("{IMAGES} is not set: run the tests by `./justw test`"))?;
+    let mut images = Vec::new();
+    for (name, file) in OF_SAMPLE {
+        let path = Path::new(&archives).join(format!("{file}.ref"));
+        let reference = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+        let (repository, tag) = reference.trim_end().rsplit_once(':').context("no tag")?;
+        images.push(json!({"name": name, "newName": repository, "newTag": tag}));
+    }
+    let path = folder.join("kustomization.yaml");
+    let text = fs::read_to_string(&path)?;
+    let (rest, _) = text
+        .split_once("\nimages:\n")
+        .context("the kustomization names no images")?;
+    let labels = json!([{"pairs": {"e2e.test/scratch": "true", process::LABEL: process::own()?}}]);
+    fs::write(
+        path,
+        format!("{rest}\nimages: {}\nlabels: {labels}\n", Value::from(images)),
+    )?;
+    Ok(())
+}
+
+/// Name of the pod of `hub` or `proxy` that is ready.
+pub(crate) async fn pod(component: &str) -> anyhow::Result<String> {
+    let pods = pods(HUB).await?;
+    let all = ListParams::default().labels(&format!("component={component}"));
+    let all = pods.list(&all).await?;
+    let ready = all.items.iter().find(|pod| cluster::is_ready(pod));
+    Ok(ready
+        .with_context(|| format!("no {component} is ready"))?
+        .name_any())
+}
+
+pub(crate) async fn pods(namespace: &str) -> anyhow::Result<Api<Pod>> {
+    Ok(Api::namespaced(cluster::admin().await?, namespace))
+}
+
+/// The hub's workspaces, for an administrator.
+pub(crate) async fn workspaces() -> anyhow::Result<Api<Workspace>> {
+    Ok(Api::namespaced(cluster::admin().await?, SERVERS))
+}
+
+/// A port of this machine that leads to the proxy, as by `kubectl port-forward`, until the test ends.
+async fn forward(pod: String) -> anyhow::Result<u16> {
+    let pods = pods(HUB).await?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            // A browser may end any of its connections.
+            tokio::spawn(connect(connection, pods.clone(), pod.clone()));
+        }
+    });
+    Ok(port)
+}
+
+async fn connect(mut connection: TcpStream, pods: Api<Pod>, pod: String) -> anyhow::Result<()> {
+    let mut forwarded = pods.portforward(&pod, &[PUBLIC]).await?;
+    let mut stream = forwarded.take_stream(PUBLIC).context("no stream")?;
+    copy_bidirectional(&mut connection, &mut stream).await?;
+    Ok(())
+}
+
+impl Hub {
+    /// The password of somebody in the sample's Secret.
+    pub(crate) async fn password(&self, name: &str) -> anyhow::Result<String> {
+        let secrets = Api::<Secret>::namespaced(cluster::admin().await?, HUB);
+        let people = secrets.get("people").await?.data.unwrap_or_default();
+        let password = people
+            .get(name)
+            .with_context(|| format!("no {name} in the Secret"))?;
+        Ok(String::from_utf8(password.0.clone())?)
+    }
+
+    /// Signs in with the form, and gets a token for the API.
+    pub(crate) async fn sign_in(&self, name: &str) -> anyhow::Result<User<'_>> {
+        let password = self.password(name).await?;
+        let browser = Client::builder().no_proxy().cookie_store(true).build()?;
+        let form = format!("{}/hub/login", self.url);
+        let page = browser.get(&form).send().await?.text().await?;
+        let token = page.split("name=\"_xsrf\" value=\"").nth(1);
+        let token = token.and_then(|rest| rest.split('"').next());
+        let token = token.with_context(|| format!("no form: {page}"))?;
+        let fields = [
+            ("username", name),
+            ("password", password.as_str()),
+            ("_xsrf", token),
+        ];
+        let signed_in = browser.post(&form).form(&fields).send().await?;
+        ensure!(signed_in.status().is_success(), "{}", signed_in.status());
+        // Without the cookies: with them, the request would need more than the password.
+        let client = Client::builder().no_proxy().build()?;
+        let tokens = format!("{}/hub/api/users/{name}/tokens", self.url);
+        let wanted = json!({"auth": {"username": name, "password": password}, "note": "e2e"});
+        let made = client.post(tokens).json(&wanted).send().await?;
+        let made: Value = made.error_for_status()?.json().await?;
+        Ok(User {
+            hub: self,
+            name: name.to_owned(),
+            client,
+            token: made["token"].as_str().context("no token")?.to_owned(),
+        })
+    }
+}
+
+impl User<'_> {
+    /// Asks the hub, or the own server.
+    pub(crate) async fn send(&self, method: Method, path: &str) -> anyhow::Result<Response> {
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.hub.url))
+            .header("Authorization", format!("token {}", self.token));
+        Ok(request.send().await?)
+    }
+
+    /// The default server as the hub has it; none is null.
+    pub(crate) async fn server(&self) -> anyhow::Result<Value> {
+        let user = self
+            .send(Method::GET, &format!("/hub/api/users/{}", self.name))
+            .await?;
+        let user: Value = user.error_for_status()?.json().await?;
+        Ok(user["servers"][""].clone())
+    }
+
+    /// Starts the default server, and waits until it answers through the proxy.
+    pub(crate) async fn start(&self) -> anyhow::Result<()> {
+        let started = self
+            .send(Method::POST, &format!("/hub/api/users/{}/server", self.name))
+            .await?;
+        started.error_for_status()?;
+        self.answers().await
+    }
+
+    /// Waits until the default server is ready for the hub, and answers through the proxy.
+    pub(crate) async fn answers(&self) -> anyhow::Result<()> {
+        wait::until("the server to answer through the proxy", wait::USUAL, || async {
+            let server = self.server().await.map_err(|error| format!("{error:#}"))?;
+            if server["ready"] != true {
+                return Err(server.to_string());
+            }
+            let path = format!("/user/{}/api/status", self.name);
+            match self.send(Method::GET, &path).await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Waits until the hub knows of no server.
+    pub(crate) async fn has_none(&self) -> anyhow::Result<()> {
+        wait::until("the hub to show no server", wait::USUAL, || async {
+            match self.server().await {
+                Ok(server) if server.is_null() => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await
+    }
+
+    /// Stops the default server.
+    pub(crate) async fn stop(&self) -> anyhow::Result<()> {
+        let stopped = self
+            .send(Method::DELETE, &format!("/hub/api/users/{}/server", self.name))
+            .await?;
+        stopped.error_for_status()?;
+        self.has_none().await
+    }
+}

@@ -1,0 +1,135 @@
+//! The token that JupyterHub gives a server: where it is, and where it is not.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{BufRead as _, BufReader},
+    path::Path,
+};
+
+use anyhow::{Context as _, ensure};
+use api::workspace::Phase;
+use e2e::{Environment, cluster, command, objects::workspace};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ListParams, LogParams},
+};
+use serde::Deserialize;
+
+use super::sample::{self, HUB, SERVERS};
+
+/// Tokens in the environments of a pod's processes, and the arguments of all.
+const PROCESSES: &str = "
+import glob, json
+tokens, arguments = set(), ''
+for folder in glob.glob('/proc/[0-9]*'):
+    try:
+        environment = open(folder + '/environ', 'rb').read().decode(errors='replace')
+        arguments += open(folder + '/cmdline', 'rb').read().decode(errors='replace')
+    except OSError:
+        continue
+    for pair in environment.split('\\0'):
+        if pair.startswith('JUPYTERHUB_API_TOKEN='):
+            tokens.add(pair.split('=', 1)[1])
+print(json.dumps({'tokens': sorted(tokens), 'arguments': arguments}))";
+
+#[derive(Debug, Deserialize)]
+struct Processes {
+    tokens: BTreeSet<String>,
+    arguments: String,
+}
+
+#[tokio::test]
+async fn no_object_of_the_api_server_holds_a_server_s_token() -> anyhow::Result<()> {
+    let hub = sample::hub().await?;
+    let bob = hub.sign_in("bob").await?;
+    bob.start().await?;
+    let running = workspace::reached(&sample::workspaces().await?, "bob", Phase::Running).await?;
+    let (uid, pod) = (running.uid().context("no UID")?, workspace::pod(&running)?);
+    let seen = cluster::exec(&sample::pods(SERVERS).await?, &pod, &["python3", "-c", PROCESSES]).await?;
+    let seen: Processes = serde_json::from_str(&seen)?;
+    let tokens: Vec<&String> = seen.tokens.iter().collect();
+    let [token] = tokens[..] else {
+        anyhow::bail!("{} tokens", tokens.len())
+    };
+    ensure!(token.len() >= 32, "a token of {} characters", token.len());
+    ensure!(
+        seen.arguments.contains("jupyterhub-singleuser"),
+        "{}",
+        seen.arguments
+    );
+    // Each text has something that shows that it was searched.
+    for (what, text, control) in [
+        ("arguments of processes", seen.arguments.clone(), "launch"),
+        ("objects", objects().await?, uid.as_str()),
+        ("logs", logs().await?, "fetched its environment"),
+    ] {
+        // Not the text: it is for nobody's eyes if it holds the token.
+        ensure!(!text.contains(token.as_str()), "the token is in: {what}");
+        ensure!(text.contains(control), "{what} have no {control}");
+    }
+    if let Some(log) = &Environment::get()?.audit_log {
+        ensure!(!has_been_audited(log, token)?, "the token is in the audit log");
+        ensure!(has_been_audited(log, SERVERS)?, "the audit log has no {SERVERS}");
+    }
+    ensure!(
+        !secrets().await?.contains(token.as_str()),
+        "a Secret holds the token"
+    );
+    bob.stop().await
+}
+
+/// All objects that an administrator can list, events included.
+async fn objects() -> anyhow::Result<String> {
+    let kinds = command::administered(&["api-resources", "--verbs=list", "-o", "name"], "").await?;
+    let kinds = kinds.lines().collect::<Vec<_>>().join(",");
+    // A kind whose own server is away is left out by kubectl.
+    let listed = command::administer(&["get", &kinds, "--all-namespaces", "-o", "json"]).await?;
+    Ok(listed.stdout)
+}
+
+/// Values of all Secrets, decoded.
+async fn secrets() -> anyhow::Result<String> {
+    let secrets = Api::<Secret>::all(cluster::admin().await?);
+    let mut text = String::new();
+    for secret in secrets.list(&ListParams::default()).await? {
+        for value in secret.data.unwrap_or_default().into_values() {
+            text.push_str(&String::from_utf8_lossy(&value.0));
+            text.push('\n');
+        }
+    }
+    Ok(text)
+}
+
+/// Logs of the hub, its proxy, the servers and the product.
+async fn logs() -> anyhow::Result<String> {
+    let mut text = String::new();
+    for namespace in [HUB, SERVERS, Environment::get()?.system_namespace.as_str()] {
+        let pods: Api<Pod> = sample::pods(namespace).await?;
+        for pod in pods.list(&ListParams::default()).await? {
+            let containers = pod.spec.as_ref().map(|spec| spec.containers.as_slice());
+            for container in containers.unwrap_or_default() {
+                let of = LogParams {
+                    container: Some(container.name.clone()),
+                    ..LogParams::default()
+                };
+                // A pod that has just begun or ended has none.
+                text.push_str(&pods.logs(&pod.name_any(), &of).await.unwrap_or_default());
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Whether a line of the API server's audit log holds this, in files that it has moved aside, too.
+fn has_been_audited(log: &Path, text: &str) -> anyhow::Result<bool> {
+    for file in fs::read_dir(log.parent().context("the audit log has no folder")?)? {
+        for line in BufReader::new(File::open(file?.path())?).split(b'\n') {
+            if String::from_utf8_lossy(&line?).contains(text) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}

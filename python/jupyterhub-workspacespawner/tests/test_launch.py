@@ -1,0 +1,227 @@
+"""A pod's launcher, as a local process, gets its server's command and environment from the hub's handler (loopback, no cluster)."""
+
+import asyncio
+import json
+import logging
+import os
+import re
+import signal
+import sys
+
+from hub import Case
+from pods import LAUNCHER, Pods, free_port
+from tornado import httpclient, httpserver, netutil, web
+
+from workspacespawner import launch
+
+WHERE = os.path.dirname(__file__)
+# What a shell, Kubernetes, JSON or a template would change, and every character but NUL.
+ENVIRONMENT = {
+    "HOME_LIKE": "$(HOME) $HOME ${HOME} `id` %s {x} {username}",
+    "JSON": json.dumps({"a": ["b", {"c": "d\\\n"}]}),
+    "LINES": "a\nb\r\n\tc\n",
+    "EMPTY": "",
+    "LARGE": "x" * 100 * 1024,
+    "ASCII": "".join(map(chr, range(1, 128))),
+    "BYTES": bytes(range(128, 256)).decode("utf-8", "surrogateescape"),
+    "NAME WITH SPACE": "1",
+    "é": "name",
+    "WORKSPACE_OF_HUB": "hub",
+}
+# An argument of a process may have 128 KiB, so all of Unicode comes in parts.
+POINTS = [code for code in range(128, 0x110000) if not 0xD800 <= code < 0xE000]
+ENVIRONMENT.update((f"UNICODE{at}", "".join(map(chr, POINTS[at : at + 24576]))) for at in range(0, 24576 * 4, 24576))
+ENVIRONMENT["PLANES"] = "".join(map(chr, POINTS[::97]))
+
+
+class Launch(Case):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        sockets = netutil.bind_sockets(0, "127.0.0.1")
+        self.url = "http://127.0.0.1:%d/hub/api" % sockets[0].getsockname()[1]
+        routes = [("/hub" + path, handler) for path, handler in [(r"/api/workspaces/([0-9a-f-]{1,64})/launch", launch.LaunchHandler)]]
+        self.http = httpserver.HTTPServer(web.Application(routes))
+        self.http.add_sockets(sockets)
+        self.pods = Pods(self.api, self.folder.name, self.url)
+        self.port = free_port()
+        self.new_hub(
+            launch_url=self.url, port=self.port, environment={name: (lambda value: lambda spawner: value)(value) for name, value in ENVIRONMENT.items()},
+            cmd=[sys.executable, os.path.join(WHERE, "server.py")], args=["--a=$(HOME)", "b c\n", "{x}"], http_timeout=60,
+        )  # fmt: skip
+
+    async def asyncTearDown(self):
+        self.http.stop()
+        await self.http.close_all_connections()
+        await super().asyncTearDown()
+        for process in self.pods.processes.values():
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def ask(self, path="/"):
+        answer = await httpclient.AsyncHTTPClient().fetch(f"http://127.0.0.1:{self.port}{path}")
+        return json.loads(answer.body)
+
+    async def request(self, uid, token, method="POST", body="", **headers):
+        request = httpclient.HTTPRequest(
+            f"{self.url}/workspaces/{uid}/launch", method=method, body=body, allow_nonstandard_methods=True,
+            headers={**({"Authorization": f"Bearer {token}"} if token is not None else {}), **headers},
+        )  # fmt: skip
+        return await httpclient.AsyncHTTPClient(force_instance=True).fetch(request, raise_error=False)
+
+    async def test_command_and_environment_arrive_byte_for_byte(self):
+        spawner = await self.spawn()
+        found = await self.ask()
+        wanted = spawner.get_env()
+        for name, value in wanted.items():
+            self.assertEqual(found["environment"][name], value, name)
+        self.assertTrue(ENVIRONMENT.keys() <= wanted.keys())
+        self.assertEqual(found["environment"]["WORKSPACE_NAME"], "kept")
+        self.assertEqual(found["arguments"], [*spawner.cmd[2:], *spawner.get_args()])
+        self.assertEqual(found["environment"]["JUPYTERHUB_API_TOKEN"], spawner.api_token)
+
+    async def test_no_object_log_or_argument_holds_the_token(self):
+        logging.disable(logging.NOTSET)
+        self.addCleanup(logging.disable, logging.CRITICAL)
+        with self.assertLogs(level="DEBUG") as logs:
+            spawner = await self.spawn()
+            secret = spawner.api_token
+            launcher = self.pods.processes[spawner.workspace_uid]
+            with open(f"/proc/{launcher.pid}/cmdline", "rb") as file:
+                self.assertNotIn(secret.encode(), file.read())
+            await self.user().stop("")
+        self.assertTrue(secret)
+        self.assertNotIn(secret, json.dumps(self.api.log))
+        self.assertNotIn(secret, json.dumps([item[2] for item in self.api.requests]))
+        self.assertNotIn(secret, "\n".join(logs.output))
+        self.assertNotIn(secret, self.pods.log(spawner.orm_spawner.state.get("uid", "") or next(iter(self.api.objects.values()))["metadata"]["uid"]))
+
+    async def test_a_good_token_gets_only_its_own_server(self):
+        await self.spawn()
+        uid = self.api.objects["alice"]["metadata"]["uid"]
+        token = self.api.token(self.pods.audience(uid))
+        self.new_port()
+        await self.spawn("bob")
+        other = self.api.objects["bob"]["metadata"]["uid"]
+        for target, bearer, status in (
+            (uid, token, 200), (other, token, 401), ("0000", token, 401), (uid, "x.y.z", 401), (uid, "", 401), (uid, None, 401),
+            ("0000", self.api.token(self.pods.audience("0000")), 503),
+        ):  # fmt: skip
+            answer = await self.request(target, bearer)
+            self.assertEqual(answer.code, status, (target, bearer and bearer[:8]))
+            self.assertEqual(answer.headers["Cache-Control"], "no-store")
+            self.assertNotIn("Set-Cookie", answer.headers)
+        self.assertEqual((await self.request(uid, token, body="x" * 1000)).code, 413)
+        self.assertEqual((await self.request(uid, token, "DELETE", '{"code": "0"}')).code, 400)
+        self.assertIsNone(await self.user().spawners[""].poll())
+
+    def new_port(self):
+        self.port = free_port()
+        self.settings["config"].WorkspaceSpawner.port = self.port
+
+    async def test_nobody_gets_what_no_server_wants(self):
+        await self.spawn()
+        uid = self.api.objects["alice"]["metadata"]["uid"]
+        token = self.api.token(self.pods.audience(uid))
+        spawner = self.user().spawners[""]
+        self.assertEqual((await self.request(uid, token)).code, 200)
+        await self.user().stop("")
+        self.assertEqual((await self.request(uid, token)).code, 503)
+        launch.servers[uid] = spawner
+        self.assertEqual((await self.request(uid, token)).code, 409)
+
+    async def test_a_container_that_restarts_begins_again_without_the_hub(self):
+        spawner = await self.spawn()
+        uid = spawner.workspace_uid
+        self.assertEqual(os.stat(self.pods.file(uid, "kept")).st_mode & 0o777, 0o600)
+        await self.pods.end(uid)
+        self.http.stop()
+        await self.pods.container(uid)
+        while True:
+            try:
+                found = await self.ask()
+                break
+            except OSError:
+                await asyncio.sleep(0.02)
+        self.assertEqual(found["environment"]["JUPYTERHUB_API_TOKEN"], spawner.api_token)
+
+    async def test_a_new_pod_after_the_hubs_restart_ends_the_server_as_stopped(self):
+        await self.spawn()
+        uid = self.api.objects["alice"]["metadata"]["uid"]
+        config = dict(self.settings["config"].WorkspaceSpawner)
+        self.new_hub(**config)
+        spawner = self.user().spawners[""]
+        spawner.add_poll_callback(self._stopped, self.user(), "")
+        answer = await self.request(uid, self.api.token(self.pods.audience(uid)))
+        self.assertEqual((answer.code, b"start the server again" in answer.body), (409, True))
+        await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
+        await self.so(lambda: not self.user().active)
+        await self.spawn()
+
+    async def test_a_command_that_ends_well_ends_the_server_and_is_not_run_again(self):
+        await self.spawn()
+        uid = self.api.objects["alice"]["metadata"]["uid"]
+        launcher = self.pods.processes[uid]
+        await self.ask("/end")
+        await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
+        await self.so(lambda: not self.user().active)
+        await launcher.wait()
+        self.assertEqual(self.pods.log(uid), "")
+
+    async def test_a_command_that_ends_badly_is_told_and_its_code_is_returned(self):
+        spawner = await self.spawn()
+        launcher = self.pods.processes[spawner.workspace_uid]
+        await httpclient.AsyncHTTPClient().fetch(f"http://127.0.0.1:{self.port}/end", headers={"Code": "7"})
+        self.assertEqual(await launcher.wait(), 7)
+        self.assertEqual(spawner._exit_code, 7)
+        self.assertIsNone(await spawner.poll())
+
+    async def test_signals_reach_the_command_and_its_end_is_the_launchers(self):
+        spawner = await self.spawn()
+        launcher = self.pods.processes[spawner.workspace_uid]
+        launcher.send_signal(signal.SIGTERM)
+        self.assertEqual(await launcher.wait(), 128 + signal.SIGTERM)
+        self.assertIsNone(spawner._exit_code)
+
+    async def test_a_hub_that_is_away_is_asked_again_and_a_refusal_is_not(self):
+        self.http.stop()
+        port = int(self.url.split(":")[2].split("/")[0])
+        task = self.begin()
+        await self.so(lambda: self.pods.processes)
+        server = httpserver.HTTPServer(self.http.request_callback)
+        server.listen(port, "127.0.0.1")
+        try:
+            await task
+            process = await self.pods.container("00", token=self.api.token(self.url + "/workspaces/00/launch", exp=1))
+            self.assertEqual(await process.wait(), 1)
+            self.assertIn("401 the token is not good", self.pods.log("00"))
+        finally:
+            server.stop()
+
+    async def test_an_environment_that_no_process_can_have_is_refused_at_the_start(self):
+        for value, words in (("a\0b", "no NUL"), ("x" * 1024 * 1024, "at most 1048576 bytes")):
+            self.new_hub(launch_url=self.url, environment={"A": value})
+            with self.assertRaisesRegex(Exception, words) as caught:
+                await self.spawn()
+            self.assertEqual(caught.exception.status_code, 400)
+        self.assertEqual(self.api.objects, {})
+
+
+class Launcher(Case):
+    async def asyncSetUp(self):
+        with open(LAUNCHER) as file:
+            self.text = file.read()
+
+    async def asyncTearDown(self):
+        pass
+
+    async def test_it_fits_into_an_argument_and_no_template_changes_it(self):
+        self.assertLessEqual(len(self.text), 4096)
+        self.assertNotRegex(self.text, r"\{[A-Za-z0-9_.-]+\}|\$\(|\$\{|[^\x00-\x7f]")
+
+    async def test_it_is_of_the_oldest_python(self):
+        import ast
+
+        ast.parse(self.text, feature_version=(3, 8))
+        modules = set(re.findall(r"^(?:import|from) ([\w, ]+?)(?: import.*)?$", self.text, re.M)[0].split(", ")) | {"urllib"}
+        self.assertTrue(modules <= sys.stdlib_module_names)

@@ -1,0 +1,65 @@
+"""Names of objects: fixed ones, KubeSpawner's own, and what Kubernetes takes."""
+
+import random
+import re
+import string
+import unittest
+
+from kubespawner import slugs
+
+from workspacespawner import names
+
+# (user, server) -> name: disks are found by it, so it never changes.
+GOLDEN = {
+    ("alice", ""): "alice",
+    ("alice", "gpu"): "alice--gpu",
+    ("Alice", ""): "alice---3bc51062",
+    ("a-b", ""): "a-b",
+    ("a.b", ""): "a-b---2e7336dc",
+    ("a--b", ""): "a-b---90827a2e",
+    ("DOM\\alice", ""): "dom-alice---ec01380f",
+    ("alice@example.com", "my lab"): "alice-example-com---ff8d9819--my-lab---e283ee3c",
+    ("1", ""): "x-1---6b86b273",
+    ("😀", ""): "x---f0443a34",
+    ("{user}\n", ""): "user---6238f11b",
+    ("a" * 500, ""): "aaaaaaaaaaaaaaaaa--x---2d64e129",
+    ("alice", "s" * 40): "alice--ssssssssssssssssssssssssssssssssssssssss",
+}
+
+
+class Names(unittest.TestCase):
+    def test_names_are_fixed(self):
+        for key, name in GOLDEN.items():
+            self.assertEqual(names.user_server(*key), name, key)
+
+    def test_names_are_those_of_the_released_kubespawner(self):
+        for user, server in [*GOLDEN, *self.random_pairs()]:
+            self.assertEqual(names.user_server(user, server), theirs(user, server), (user, server))
+            self.assertEqual(names.slug(user), slugs.safe_slug(user, max_length=48))
+            self.assertEqual(names.label(user), slugs.safe_slug(user, is_valid=slugs.is_valid_label))
+
+    def test_every_name_is_a_workspaces_name_and_no_two_are_the_same(self):
+        found = {}
+        for pair in self.random_pairs():
+            name = names.user_server(*pair)
+            self.assertTrue(re.fullmatch("[a-z]([-a-z0-9]{0,46}[a-z0-9])?", name), name)
+            self.assertEqual(found.setdefault(name, pair), pair)
+            self.assertTrue(re.fullmatch("([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?", names.label(pair[0])))
+
+    def random_pairs(self):
+        rng = random.Random(1)
+        letters = string.ascii_lowercase + "ABC0123-._@ {}\\\n" + "é😀"
+        word = lambda longest: "".join(rng.choice(letters) for _ in range(rng.randint(0, longest)))
+        return [(word(rng.choice([3, 10, 60])) or "u", word(rng.choice([0, 5, 60]))) for _ in range(2000)]
+
+
+def theirs(user, server):
+    """What KubeSpawner's `{user_server}` is."""
+    from unittest import mock
+
+    from kubespawner import KubeSpawner
+
+    spawner = mock.Mock(slug_scheme="safe", namespace="n", pod_name="p", pvc_name="c")
+    spawner.name, spawner.user.name, spawner.user.id = server, user, 1
+    spawner._namespace_default.return_value = "n"
+    return KubeSpawner._expand_user_properties(spawner, "{user_server}")

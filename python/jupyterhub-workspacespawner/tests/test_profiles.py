@@ -1,0 +1,199 @@
+"""Profiles and options: what is offered, what is taken, what is refused in which words; and who may use which template."""
+
+import unittest.mock
+
+import jupyterhub
+from hub import Case
+
+from workspacespawner import access, profiles
+
+LIST = [
+    {
+        "display_name": "Small <b>lab</b>",
+        "slug": "small",
+        "kubespawner_override": {"mem_limit": "1G", "extra_labels": {"size": "s", "other": "x"}},
+        "profile_options": {
+            "image": {
+                "choices": {
+                    "base": {"display_name": "Base", "kubespawner_override": {"image": "base:1"}},
+                    "full": {"display_name": "Full", "kubespawner_override": {"image": "full:1", "extra_labels": {"other": None}}},
+                },
+                "unlisted_choice": {
+                    "enabled": True, "validation_regex": "quay.io/[a-z]+", "kubespawner_override": {"image": "{value}", "extra_labels": {"x": "{y}"}},
+                },
+            },
+            "closed": {"choices": {"one": {}, "two": {"default": True, "spawner_override": {"port": 9000}}}},
+        },
+    },
+    {"template": "gpu", "groups": ["ml"], "users": ["zoe"]},
+]
+
+
+class Choices(unittest.TestCase):
+    def choose(self, **options):
+        offered = profiles.entries(LIST)
+        return profiles.choose(profiles.check(options), profiles.find(options, offered))
+
+    def test_a_list_a_dict_and_a_template_alone_are_profiles(self):
+        found = profiles.entries(LIST)
+        self.assertEqual([item["slug"] for item in found], ["small", "gpu"])
+        self.assertEqual(found[1]["display_name"], "gpu")
+        self.assertEqual([item["slug"] for item in profiles.entries({"b": LIST[0], "a": LIST[1]})], ["gpu", "small"])
+        self.assertTrue(found[0]["default"])
+        self.assertNotIn("default", LIST[0])
+        self.assertEqual(profiles.entries([{"display_name": "Data Science: R!"}])[0]["slug"], "data-science-r")
+
+    def test_fields_of_the_form_are_kubespawners(self):
+        form = {"profile": ["small"], "profile-option-small--image": ["full"], "profile-option-gpu--image": ["x"], "_xsrf": ["y"]}
+        self.assertEqual(profiles.of_form(form), {"profile": "small", "image": "full"})
+        self.assertEqual(profiles.of_form({}), {})
+
+    def test_overrides_come_in_order_profile_then_options_then_defaults(self):
+        found = self.choose(profile="small", image="full").overrides
+        self.assertEqual([item.get("image") or item.get("port") or item.get("mem_limit") for item in found], ["1G", "full:1", 9000])
+        self.assertEqual(self.choose().overrides[1]["image"], "base:1")
+        self.assertEqual(self.choose(profile="gpu").template, "gpu")
+
+    def test_an_unlisted_choice_must_match_as_a_whole_and_is_nothing_but_text(self):
+        found = self.choose(**{"profile": "small", "image--unlisted-choice": "quay.io/lab"})
+        self.assertEqual(found.overrides[1], {"image": "quay.io/lab", "extra_labels": {"x": "{y}"}})
+        for bad in ("quay.io/lab:evil", "x quay.io/lab", "quay.io/lab\n", "quay.io/{x}", "QUAY.IO/lab"):
+            with self.assertRaisesRegex(profiles.Bad, "'image'.*must|'image'.*does not fit"):
+                self.choose(**{"profile": "small", "image--unlisted-choice": bad})
+        self.assertEqual(profiles._formatted({"a": ["{value}"]}, "{b}"), {"a": ["{b}"]})
+
+    def test_what_is_not_offered_is_refused_by_option_value_and_rule(self):
+        for options, words in (
+            ({"profile": "none"}, "there is no 'none'"),
+            ({"profile": "{x.__class__}"}, "there is no"),
+            ({"profile": "small", "image": "none"}, "option 'image' must be one of base, full, it is 'none'"),
+            ({"profile": "small", "closed--unlisted-choice": "x"}, "option 'closed' must be one of one, two"),
+            ({"profile": ["small"]}, "option 'profile' must be text, it is a list"),
+            ({"profile": 1}, "must be text, it is a number"),
+            ({"profile": True}, "must be text, it is true or false"),
+            ({"image": {"a": {}}}, "must be text, it is an object"),
+            ({"image": "é" * 2049}, "at most 4096 bytes"),
+            ({"__jupyterhub_x": "1"}, "JupyterHub's own"),
+            ({str(number): "" for number in range(65)}, "at most 64 options"),
+        ):
+            with self.subTest(words), self.assertRaisesRegex(profiles.Bad, words) as caught:
+                profiles.check(options)
+                self.choose(**options)
+            self.assertEqual(caught.exception.status, 400)
+            self.assertLess(len(str(caught.exception)), 400)
+        for options in ([], "x", None, 1):
+            with self.assertRaisesRegex(profiles.Bad, "must be an object"):
+                profiles.check(options)
+        nested = []
+        for _ in range(1000):
+            nested = [nested]
+        with self.assertRaises(profiles.Bad):
+            profiles.check({"a": nested})
+
+    def test_dicts_merge_and_none_removes(self):
+        self.assertEqual(profiles.merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"b": None, "e": 4}}), {"a": {"c": 2, "e": 4}, "d": 3})
+        self.assertEqual(profiles.merged([1], [2]), [2])
+
+    def test_a_profile_is_for_whom_it_names(self):
+        entry = LIST[1]
+        self.assertTrue(profiles.is_for(LIST[0], "alice", set()))
+        self.assertFalse(profiles.is_for(entry, "alice", {"other"}))
+        self.assertTrue(profiles.is_for(entry, "alice", {"ml"}))
+        self.assertTrue(profiles.is_for(entry, "zoe", set()))
+
+
+class Spawn(Case):
+    config = {"profile_list": LIST, "common_labels": {}, "extra_labels": {"base": "1"}}
+
+    async def refused(self, status, words, name="alice", **options):
+        with self.assertRaisesRegex(Exception, words) as caught:
+            await self.spawn(name, options=options)
+        self.assertEqual(caught.exception.status_code, status)
+        return str(caught.exception)
+
+    async def test_what_is_chosen_is_in_the_workspace_and_gone_with_the_next_choice(self):
+        await self.spawn(options={"profile": "small", "image": "full"})
+        raw = self.api.objects["alice"]
+        self.assertEqual((raw["spec"]["image"], raw["spec"]["port"]), ("full:1", 9000))
+        self.assertEqual({k: v for k, v in raw["metadata"]["labels"].items() if "/" not in k}, {"base": "1", "size": "s"})
+        await self.user().stop("")
+        await self.refused(400, "must be one of base, full", profile="small", image="x")
+        await self.spawn(options={"profile": "small"})
+        self.assertEqual(raw["spec"]["image"], "base:1")
+        self.assertEqual(raw["metadata"]["labels"]["other"], "x")
+
+    async def test_a_profile_of_others_is_refused_in_the_words_for_what_does_not_exist(self):
+        self.user("gus", groups=["ml"])
+        words = await self.refused(403, "there is no 'gpu'", profile="gpu")
+        missing = await self.refused(400, "there is no 'none'", profile="none")
+        self.assertEqual(words.split("profile must")[1].replace("gpu", "none"), missing.split("profile must")[1])
+        self.assertEqual(self.api.objects, {})
+        await self.spawn("gus", options={"profile": "gpu"})
+        self.assertEqual(self.api.objects["gus"]["spec"]["templateRef"], "gpu")
+
+    async def test_lists_made_by_functions_count(self):
+        async def made(spawner):
+            return [{"template": "for-" + spawner.user.name}]
+
+        for function in (made, lambda spawner: [{"template": "for-" + spawner.user.name}]):
+            self.new_hub(profile_list=function)
+            await self.spawn()
+            self.assertEqual(self.api.objects["alice"]["spec"]["templateRef"], "for-alice")
+            await self.user().stop("")
+
+    async def test_the_form_shows_what_is_offered_and_what_was_chosen_and_runs_nothing(self):
+        spawner = self.of(self.user())
+        form = await spawner.get_options_form()
+        self.assertIn('name="profile" value="small" checked', form)
+        self.assertIn('name="profile-option-small--image--unlisted-choice"', form)
+        self.assertNotIn("gpu", form)
+        self.assertIn("Small &lt;b&gt;lab", form)
+        spawner.user_options = {"profile": "small", "image": "full"}
+        self.assertIn('value="full" selected', await spawner.get_options_form())
+        self.new_hub(profile_list=[{"template": "t", "profile_options": {"o": {"unlisted_choice": {"enabled": True}}}}])
+        spawner = self.of(self.user())
+        spawner.user_options = {"profile": "t", "o--unlisted-choice": '"><script>'}
+        self.assertIn('value="&#34;&gt;&lt;script&gt;"', await spawner.get_options_form())
+        spawner.user_options = {"profile": "t", "o--unlisted-choice": "{{ 6 * 7 }}"}
+        form = await spawner.get_options_form()
+        self.assertNotIn("{{", form)
+        self.new_hub(profile_form_template="{% for p in profile_list %}[{{ p.slug }}]{% endfor %}", profile_list=LIST)
+        self.assertEqual(await self.of(self.user()).get_options_form(), "[small]")
+
+    async def test_roles_decide_who_uses_which_template(self):
+        self.new_hub(review_access=True, profile_list=[{"template": "lab"}, {"template": "gpu"}])
+        now = [0.0]
+        spawner = self.of(self.user("alice", groups=["ml"]))
+        spawner.shared.access = access.Access(spawner.shared.cluster.api, "servers", lambda: now[0])
+        await self.refused(403, "there is no 'gpu'", profile="gpu")
+        self.api.roles = {("hub:alice", "lab"), ("hub:ml", "gpu")}
+        now[0] = access.KEPT_SECONDS
+        await self.spawn(options={"profile": "gpu"})
+        await self.user().stop("")
+        self.api.roles = {("hub:alice", "lab")}
+        now[0] *= 2
+        await self.refused(403, "there is no 'gpu'", profile="gpu")
+        form = await self.of(self.user()).get_options_form()
+        self.assertIn('value="lab" checked', form)
+        self.assertNotIn("gpu", form)
+        reviews = lambda: sum("localsubject" in item[1] for item in self.api.requests)
+        before = reviews()
+        await self.of(self.user()).get_options_form()
+        self.assertEqual(reviews(), before)
+        now[0] *= 2
+        self.api.reviews_fail = True
+        await self.refused(503, "whether you may use template", profile="lab")
+
+    async def test_profiles_that_are_lost_are_said_and_change_nothing(self):
+        self.new_hub(profile_list=[{"display_name": "a", "kubespawner_override": {"extra_pod_config": {"x": 1}, "image": "i"}}], template="lab")
+        with unittest.mock.patch.object(type(self.of(self.user())), "_warned", set()):
+            spawner = await self.spawn()
+            self.assertEqual(spawner._warned, {"extra_pod_config"})
+        self.assertFalse(hasattr(spawner, "extra_pod_config"))
+        self.assertEqual(self.api.objects["alice"]["spec"]["image"], "i")
+
+    @unittest.skipIf(jupyterhub.version_info < (6,), "5.x counts every failed start")
+    async def test_refusals_do_not_count_as_the_hubs_failures(self):
+        with self.assertRaises(Exception) as caught:
+            await self.spawn(options={"profile": "none"})
+        self.assertEqual((type(caught.exception).__name__, caught.exception.reason), ("SpawnException", "Options"))

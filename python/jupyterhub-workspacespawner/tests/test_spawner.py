@@ -1,0 +1,485 @@
+"""A server's life over the API server in memory, with JupyterHub's own users (no cluster)."""
+
+import asyncio
+import unittest.mock
+
+import jupyterhub
+from hub import Case
+
+from workspacespawner import launch, orphans, spawner as module
+
+
+class Life(Case):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.addCleanup(setattr, module, "AGAIN", module.AGAIN)
+        module.AGAIN = 0.01
+
+    async def test_a_server_starts_stops_and_starts_again_with_one_write_each(self):
+        spawner = await self.spawn()
+        self.assertEqual(spawner.server.url, f"http://127.0.0.1:{self.ports[0]}/user/alice/")
+        raw = self.api.objects["alice"]
+        self.assertEqual(raw["spec"]["templateRef"], "lab")
+        self.assertEqual(raw["spec"]["ownershipType"], "OwnerOnly")
+        self.assertNotIn("env", raw["spec"])
+        before = len(self.api.requests)
+        for _ in range(100):
+            self.assertIsNone(await spawner.poll())
+        self.assertEqual(len(self.api.requests), before)
+        first = spawner.run_id
+        await self.user().stop("")
+        self.assertEqual(raw["spec"]["desiredStatus"], "Stopped")
+        spawner = await self.spawn()
+        self.assertNotEqual(spawner.run_id, first)
+        self.assertEqual([item[0] for item in self.api.writes()], ["POST", "PATCH", "PATCH"])
+
+    async def test_what_the_hub_says_of_a_server_is_in_its_object(self):
+        self.new_hub(
+            image="lab:1", mem_limit="2G", cpu_guarantee=0.5, extra_resource_limits={"nvidia.com/gpu": "1"}, storage_capacity="5Gi",
+            node_selector={"pool": "{username}"}, extra_labels={"team": "{username}", "hub.jupyter.org/name": "forged"},
+            node_affinity_required=[{"matchExpressions": []}],
+        )  # fmt: skip
+        await self.spawn("Ann Lee", "x")
+        (raw,) = self.api.objects.values()
+        spec = raw["spec"]
+        self.assertEqual(spec["image"], "lab:1")
+        self.assertEqual(spec["resources"], {"limits": {"memory": str(2 * 1024**3), "nvidia.com/gpu": "1"}, "requests": {"cpu": "0.5"}})
+        self.assertEqual(spec["storage"], {"size": "5Gi"})
+        self.assertTrue(spec["nodeSelector"]["pool"].startswith("ann-lee---"))
+        required = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        self.assertEqual(required, {"nodeSelectorTerms": [{"matchExpressions": []}]})
+        self.assertEqual(spec["displayName"], "Ann Lee: x")
+        self.assertEqual(spec["variables"]["hub.servername"], "x")
+        self.assertEqual(raw["metadata"]["labels"]["hub.jupyter.org/name"], "jupyterhub")
+        self.assertTrue(raw["metadata"]["labels"]["team"].startswith("ann-lee---"))
+        self.assertEqual(raw["metadata"]["annotations"]["hub.jupyter.org/username"], "Ann Lee")
+
+    async def test_a_restart_changes_what_differs_and_removes_what_is_unset(self):
+        self.new_hub(image="lab:1", mem_limit="2G")
+        await self.spawn()
+        await self.user().stop("")
+        self.new_hub(mem_limit="1G")
+        await self.spawn()
+        change = self.api.writes()[-1][2]["spec"]
+        self.assertEqual(change, {"desiredStatus": "Running", "image": None, "resources": {"limits": {"memory": str(1024**3)}}})
+
+    async def test_named_servers_have_workspaces_of_their_own(self):
+        for name in ("", "one", "two"):
+            await self.spawn(server=name)
+        self.assertEqual(sorted(self.api.objects), ["alice", "alice--one", "alice--two"])
+        spawner = self.user().spawners["one"]
+        await self.user().stop("one")
+        await spawner.delete_forever()
+        await self.so(lambda: "alice--one" not in self.api.objects)
+        self.assertEqual([await self.user().spawners[name].poll() for name in ("", "two")], [None, None])
+
+    async def test_requests_whose_answers_are_lost_make_one_workspace_and_one_run(self):
+        self.of(self.user())
+        await self.so(lambda: self.api.watchers)
+        for runs in (1, 2):
+            self.api.lose_answers = 1
+            before = len(self.api.writes())
+            await self.spawn()
+            self.assertEqual((list(self.api.objects), self.api.operator.runs), (["alice"], runs))
+            self.assertEqual({item[0] for item in self.api.writes()[before:]}, {"POST"} if runs == 1 else {"PATCH"})
+            self.assertIsNone(await self.user().spawners[""].poll())
+            self.api.lose_answers = 1
+            await self.user().stop("")
+            self.assertEqual(self.api.objects["alice"]["spec"]["desiredStatus"], "Stopped")
+
+    async def test_a_server_that_is_slow_to_be_heard_of_is_read(self):
+        module.QUIET, kept = 0.05, module.QUIET
+        try:
+            self.api.operator.auto = False
+            task = self.begin()
+            await self.so(lambda: "alice" in self.api.objects and self.api.watchers)
+            for queue in list(self.api.watchers):
+                self.api.watchers.discard(queue)
+            self.api.operator.starting("alice")
+            self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
+            await task
+        finally:
+            module.QUIET = kept
+
+    async def test_the_same_server_at_another_address_without_a_click(self):
+        spawner = await self.spawn()
+        self.api.operator.starting("alice")
+        self.api.operator.ready("alice", "127.0.0.1", self.ports[1])
+        await self.so(lambda: self.proxy.routes[("alice", "")] == f"http://127.0.0.1:{self.ports[1]}")
+        self.assertEqual(spawner.server.port, self.ports[1])
+        self.assertIsNone(await spawner.poll())
+        self.assertEqual(spawner.orm_spawner.state["run_id"], spawner.run_id)
+
+    async def test_what_is_stopped_elsewhere_is_heard_at_once(self):
+        spawner = await self.spawn()
+        spawner.poll_interval = 10**6
+        self.api.edit("alice", desiredStatus="Stopped")
+        await self.so(lambda: not self.user().active)
+        self.assertEqual(self.proxy.routes, {})
+        self.assertEqual(len(self.api.writes()), 1)
+
+    async def test_what_is_deleted_elsewhere_is_heard_at_once(self):
+        await self.spawn()
+        self.api.operator.running.clear()
+        self.api.vanish("alice")
+        await self.so(lambda: not self.user().active)
+        await self.spawn()
+        self.assertIn("alice", self.api.objects)
+
+    async def test_an_api_server_that_is_away_ends_no_server(self):
+        spawner = await self.spawn()
+        self.api.away = True
+        self.api.disconnect()
+        self.assertIsNone(await spawner.poll())
+        self.new_hub()
+        launch.servers.clear()
+        type(spawner)._shared.clear()
+        restored = self.user().spawners[""]
+        module.FIRST_LIST, kept = 0.05, module.FIRST_LIST
+        try:
+            self.assertIsNone(await restored.poll())
+        finally:
+            module.FIRST_LIST = kept
+        self.api.away = False
+        self.assertIsNone(await restored.poll())
+
+    async def test_a_hub_that_restarts_finds_its_servers(self):
+        before = await self.spawn()
+        state, writes = before.orm_spawner.state, len(self.api.writes())
+        self.new_hub()
+        spawner = self.user().spawners[""]
+        self.assertEqual(spawner.get_state(), state)
+        self.assertIsNone(await spawner.poll())
+        self.assertEqual(await spawner.get_url(), spawner.server.url)
+        self.assertEqual(len(self.api.writes()), writes)
+        self.api.edit("alice", desiredStatus="Stopped")
+        await self.so(lambda: not self.api.operator.running)
+        await self.so(lambda: not spawner.cluster.get("alice").wanted)
+        self.assertEqual(await spawner.poll(), 0)
+
+    async def test_a_server_that_the_hub_was_starting_when_it_ended_is_stopped(self):
+        task = self.begin()
+        await self.so(lambda: "alice" in self.api.objects)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        # As the database is when the process is killed: a server, no state.
+        orm_spawner = self.user().orm_spawners[""]
+        if orm_spawner.server is None:
+            from jupyterhub import orm
+
+            orm_spawner.server = orm.Server(base_url="/user/alice/")
+        orm_spawner.state = {}
+        self.db.commit()
+        self.api.edit("alice", desiredStatus="Running")
+        self.new_hub()
+        self.assertEqual(await self.user().spawners[""].poll(), 0)
+        self.assertEqual(self.api.objects["alice"]["spec"]["desiredStatus"], "Stopped")
+        await self.spawn()
+
+    async def test_a_workspace_that_runs_unknown_to_the_hub_is_stopped_before_it_starts_as_wanted(self):
+        await self.spawn()
+        await self.user().stop("")
+        self.api.edit("alice", desiredStatus="Running")
+        await self.so(lambda: self.api.operator.running)
+        before = len(self.api.writes())
+        await self.spawn()
+        wanted = [item[2]["spec"]["desiredStatus"] for item in self.api.writes()[before:]]
+        self.assertEqual(wanted, ["Stopped", "Running"])
+
+    async def test_another_template_takes_another_object_and_keeps_the_disk(self):
+        await self.spawn()
+        await self.user().stop("")
+        uid = self.api.objects["alice"]["metadata"]["uid"]
+        self.new_hub(template="gpu")
+        await self.spawn()
+        raw = self.api.objects["alice"]
+        self.assertEqual(raw["spec"]["templateRef"], "gpu")
+        self.assertNotEqual(raw["metadata"]["uid"], uid)
+        methods = [(item[0], (item[2].get("spec") or {}).get("storage")) for item in self.api.writes()[2:]]
+        self.assertEqual(methods, [("PATCH", {"retain": "Retain"}), ("DELETE", None), ("POST", None)])
+
+    async def test_a_hub_that_ends_within_a_change_of_template_goes_on_at_the_next_start(self):
+        for method in ("PATCH", "DELETE", "POST"):
+            self.new_hub(template="lab")
+            await self.spawn()
+            await self.user().stop("")
+            uid = self.api.objects["alice"]["metadata"]["uid"]
+            before = len(self.api.writes())
+            self.new_hub(template="gpu")
+            task = self.begin()
+            await self.so(lambda: any(item[0] == method for item in self.api.writes()[before:]))
+            # As a kill: nothing of the process goes on.
+            spawner = self.user().spawners[""]
+            with unittest.mock.patch.object(type(spawner), "poll", return_value=0):
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            self.new_hub(template="gpu")
+            await self.spawn()
+            self.assertEqual(list(self.api.objects), ["alice"])
+            self.assertNotEqual(self.api.objects["alice"]["metadata"]["uid"], uid)
+            self.assertEqual(self.api.objects["alice"]["spec"]["templateRef"], "gpu")
+            kept = [item[2]["spec"].get("storage") for item in self.api.writes()[before:] if item[0] == "PATCH" and "storage" in item[2]["spec"]]
+            self.assertEqual(kept, [{"retain": "Retain"}])
+            await self.user().stop("")
+            self.api.operator.running.clear()
+            self.api.vanish("alice")
+
+    async def test_a_workspace_of_somebody_else_is_neither_used_nor_changed(self):
+        self.api.users["mallory-token"] = "mallory"
+        await self.spawn("bob")
+        raw = self.api.objects["bob"]
+        await self.user("bob").stop("")
+        raw["metadata"]["annotations"]["workspaces.jupyter.org/created-by"] = "mallory"
+        raw["spec"]["ownershipType"] = "Public"
+        self.api.edit("bob", image="mallorys")
+        writes = len(self.api.writes())
+        with self.assertRaisesRegex(Exception, "NameConflict"):
+            await self.spawn("bob")
+        self.assertEqual(len(self.api.writes()), writes)
+        raw["metadata"]["annotations"]["workspaces.jupyter.org/created-by"] = "system:serviceaccount:jhub:hub"
+        self.api.edit("bob", image="x")
+        await self.so(lambda: self.user("bob").spawners[""].cluster.all())
+        await self.spawn("bob")
+
+    async def test_delete_forever_deletes_the_disk_only_if_it_should(self):
+        for keep, retain in ((True, "Retain"), (False, "Delete")):
+            self.new_hub(delete_pvc=not keep)
+            await self.spawn()
+            spawner = self.user().spawners[""]
+            await self.user().stop("")
+            before = len(self.api.writes())
+            await spawner.delete_forever()
+            await self.so(lambda: not self.api.objects)
+            writes = self.api.writes()[before:]
+            # Without a word of the template, a disk is deleted with its workspace.
+            self.assertEqual([item[0] for item in writes], ["PATCH", "DELETE"] if keep else ["DELETE"])
+            self.assertEqual(writes[0][2].get("spec", {}).get("storage"), {"retain": retain} if keep else None)
+
+    async def test_a_stop_removes_the_workspace_and_keeps_the_disk_if_so_set(self):
+        self.new_hub(remove=True)
+        await self.spawn()
+        await self.user().stop("")
+        await self.so(lambda: not self.api.objects)
+        self.assertEqual(self.api.writes()[-2][2]["spec"]["storage"], {"retain": "Retain"})
+        await self.spawn()
+
+    async def test_an_existing_claim_is_the_home_and_never_retained(self):
+        self.new_hub(pvc_name_template="claim-{username}", storage_sub_path="home/{username}")
+        await self.spawn()
+        self.assertEqual(self.api.objects["alice"]["spec"]["storage"], {"claimName": "claim-alice", "subPath": "home/alice"})
+        spawner = self.user().spawners[""]
+        await self.user().stop("")
+        await spawner.delete_forever()
+        self.assertEqual([item[0] for item in self.api.writes()], ["POST", "PATCH", "DELETE"])
+
+    async def test_a_renamed_server_keeps_workspace_and_disk(self):
+        await self.spawn(server="old")
+        spawner = self.user().spawners["old"]
+        await self.user().stop("old")
+        await spawner.rename("old", "new")
+        marks = self.api.objects["alice--old"]["metadata"]
+        self.assertEqual(marks["annotations"]["hub.jupyter.org/servername"], "new")
+        self.assertEqual(marks["labels"]["hub.jupyter.org/servername"], "new")
+        await self.so(lambda: spawner.cluster.of_server("alice", "new"))
+        await self.spawn(server="new")
+        self.assertEqual(list(self.api.objects), ["alice--old"])
+
+    async def test_what_no_server_is_stops_after_a_while(self):
+        spawner = await self.spawn()
+        await self.spawn("bob")
+        now = [0.0]
+        found = orphans.Orphans(spawner.cluster, lambda uid: uid == spawner.workspace_uid, True, lambda: now[0])
+        await found.sweep()
+        now[0] = orphans.AFTER - 1
+        await found.sweep()
+        self.assertEqual(len(self.api.writes()), 2)
+        now[0] = orphans.AFTER
+        await found.sweep()
+        self.assertEqual(self.api.objects["bob"]["spec"]["desiredStatus"], "Stopped")
+        self.assertEqual(self.api.objects["alice"]["spec"]["desiredStatus"], "Running")
+
+    async def test_orphans_are_only_reported_if_so_set(self):
+        spawner = await self.spawn()
+        now = [0.0]
+        found = orphans.Orphans(spawner.cluster, lambda uid: False, False, lambda: now[0])
+        await found.sweep()
+        now[0] = orphans.AFTER
+        await found.sweep()
+        self.assertEqual(orphans.FOUND._value.get(), 1)
+        self.assertEqual(len(self.api.writes()), 1)
+
+
+class Failure(Case):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.api.operator.auto = False
+
+    async def failed(self, task, words, status):
+        await self.so(lambda: self.api.objects.get("alice", {}).get("spec", {}).get("desiredStatus") == "Stopped")
+        self.api.operator.stopped("alice")
+        with self.assertRaisesRegex(Exception, words) as caught:
+            await task
+        self.assertEqual(caught.exception.status_code, status)
+        self.assertRegex(caught.exception.jupyterhub_message, words)
+        if jupyterhub.version_info >= (6,):
+            self.assertEqual(type(caught.exception).__name__, "SpawnException")
+        return caught.exception
+
+    async def test_what_waiting_does_not_mend_fails_by_reason_and_nothing_runs(self):
+        for reason in ("ImagePullFailed", "CrashLooping", "QuotaExceeded"):
+            task = self.begin()
+            await self.so(lambda: self.api.objects.get("alice", {}).get("spec", {}).get("desiredStatus") == "Running")
+            self.api.operator.starting("alice")
+            self.api.operator.fails("alice", reason, "because of it")
+            error = await self.failed(task, f"{reason}: because of it", 424)
+            if jupyterhub.version_info >= (6,):
+                self.assertEqual(error.reason, reason)
+        # Once it is mended, the next start works.
+        self.api.operator.auto = True
+        await self.spawn()
+
+    async def test_an_invalid_workspace_fails_at_once(self):
+        self.new_hub(failure_grace=3600)
+        task = self.begin()
+        await self.so(lambda: "alice" in self.api.objects)
+        self.api.operator.fails("alice", "TemplateNotFound", "the WorkspaceTemplate lab does not exist", phase="Invalid")
+        await self.failed(task, "TemplateNotFound: the WorkspaceTemplate lab does not exist", 424)
+
+    async def test_a_failure_that_mends_itself_in_time_is_none(self):
+        self.new_hub(failure_grace=3600)
+        task = self.begin()
+        await self.so(lambda: "alice" in self.api.objects)
+        self.api.operator.starting("alice")
+        self.api.operator.fails("alice", "ContainerExited", "exit code 1")
+        self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
+        await task
+
+    async def test_a_refusal_is_told_in_its_words(self):
+        words = 'admission webhook "workspaces" denied the request: image must be one of uv'
+        self.api.refuse = lambda method, path, body: (403, "Forbidden", words) if method == "POST" and path.endswith("workspaces") else None
+        with self.assertRaisesRegex(Exception, "image must be one of uv") as caught:
+            await self.spawn()
+        self.assertEqual(caught.exception.status_code, 403)
+        self.assertEqual(self.api.objects, {})
+        self.api.refuse, self.api.operator.auto = None, True
+        await self.spawn()
+
+    async def test_a_server_that_fails_later_ends_after_its_grace(self):
+        self.api.operator.auto = True
+        await self.spawn()
+        self.api.operator.auto = False
+        self.api.operator.fails("alice", "CrashLooping", "exit code 1")
+        await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
+        self.api.operator.stopped("alice")
+        await self.so(lambda: not self.user().active)
+
+    async def test_a_stop_that_hangs_says_what_the_status_says(self):
+        self.api.operator.auto = True
+        spawner = await self.spawn()
+        self.api.operator.auto = False
+        module.STOP, kept = 0.1, module.STOP
+        try:
+            with self.assertRaisesRegex(TimeoutError, "alice has not stopped"):
+                await spawner.stop()
+        finally:
+            module.STOP = kept
+        self.api.operator.stopped("alice")
+        await spawner.stop()
+
+    async def test_progress_tells_each_step_and_reason_once_and_ends_with_the_start(self):
+        self.new_hub(failure_grace=3600)
+        task, events = self.begin(), []
+        spawner = self.user().spawners[""]
+
+        async def listen():
+            async for event in spawner._generate_progress():
+                events.append(event)
+
+        listening = asyncio.ensure_future(listen())
+        await self.so(lambda: "alice" in self.api.objects)
+        self.api.operator.starting("alice")
+        await self.so(lambda: any("Pod created" in event["message"] for event in events))
+        self.api.operator.fails("alice", "ImagePullFailed", "no such image")
+        await self.so(lambda: any("ImagePullFailed: no such image" in event["message"] for event in events))
+        self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
+        await task
+        await listening
+        percents, messages = [event["progress"] for event in events], [event["message"] for event in events]
+        self.assertEqual(percents, sorted(percents))
+        self.assertEqual(len(messages), len(set(messages)))
+        self.assertEqual(messages[0], "Server requested")
+
+
+class Settings(Case):
+    async def test_settings_that_cannot_work_are_refused_with_the_cure(self):
+        for settings, words in (
+            ({"template": ""}, "template must name a WorkspaceTemplate"),
+            ({"enable_user_namespaces": True}, "hub per namespace"),
+            ({"environment": {"A": 1}}, "'A' must be text, it is int"),
+            ({"environment": {"A": {"valueFrom": {}}}}, "belongs into env of the template"),
+            ({"port": 80}, "port must be from 1024 to 65535"),
+            ({"profile_list": [{"description": "x"}]}, "display_name or template"),
+            ({"profile_list": [{"template": "a"}, {"template": "a"}]}, "two profiles with the slug 'a'"),
+        ):
+            self.new_hub(**settings)
+            with self.subTest(words), self.assertRaisesRegex(Exception, words):
+                self.of(self.user())
+        self.new_hub()
+        self.of(self.user())
+        self.new_hub()
+        self.settings.update(internal_ssl=True, internal_trust_bundles={}, internal_certs_location="")
+        with self.assertRaisesRegex(Exception, "internal_ssl must be off"):
+            self.of(self.user())
+
+    async def test_names_of_kubespawner_go_on_counting(self):
+        self.new_hub()
+        config = self.settings["config"]
+        config.KubeSpawner.update({"image": "old:1", "mem_limit": "1G", "volumes": [], "pvc_name_template": "claim-{username}"})
+        config.WorkspaceSpawner.mem_limit = "2G"
+        with unittest.mock.patch.object(module.WorkspaceSpawner, "_warned", set()):
+            spawner = self.of(self.user())
+            self.assertEqual(spawner._warned, {"volumes", "pvc_name_template"})
+        self.assertEqual((spawner.image, spawner.mem_limit, spawner.pvc_name_template), ("old:1", 2 * 1024**3, None))
+
+    async def test_fields_in_environment_are_expanded_and_nothing_else(self):
+        json = '{"a": {"username": "$(HOME)"}}'
+        self.new_hub(environment={"WHO": "{username}", "JSON": json, "F": lambda spawner: "{username}"})
+        spawner = await self.spawn("Ann")
+        env = spawner.get_env()
+        self.assertTrue(env["WHO"].startswith("ann---"))
+        self.assertEqual((env["JSON"], env["F"]), (json, "{username}"))
+
+
+class Objects(unittest.TestCase):
+    def test_a_disk_is_kept_or_deleted_only_where_there_is_one(self):
+        from workspacespawner import objects
+
+        def change(kept, storage=None, home=None):
+            raw = {"metadata": {"uid": "u"}, "spec": {"storage": storage} if storage else {}, "status": {"resolved": {"storage": home or {}}}}
+            return objects.retain(objects.read(raw), kept)
+
+        self.assertEqual(change(False, home={"retain": "Retain"})["spec"], {"storage": {"retain": "Delete"}})
+        self.assertEqual(change(True, storage={"retain": "Delete"}, home={"retain": "Retain"})["spec"], {"storage": {"retain": "Retain"}})
+        self.assertIsNone(change(True, home={"retain": "Retain"}))
+        self.assertIsNone(change(True, home={"ephemeral": True}))
+        self.assertIsNone(change(True, storage={"claimName": "c"}))
+
+    def test_an_object_that_is_badly_written_is_read(self):
+        from workspacespawner import objects
+
+        for raw in ({}, {"metadata": {"labels": None}, "spec": None, "status": {"endpoint": None, "conditions": None}}):
+            self.assertEqual(objects.read(raw).address, None)
+
+    def test_addresses_of_both_families_are_urls(self):
+        from workspacespawner import assess
+
+        self.assertEqual(assess.url(("10.0.0.1", 8888)), "http://10.0.0.1:8888")
+        self.assertEqual(assess.url(("fd00::1", 8888)), "http://[fd00::1]:8888")
+
+    def test_what_is_shown_has_no_control_characters_and_fits(self):
+        from workspacespawner import objects
+
+        server = objects.Server("h", "a\u202eb\n" + "x" * 500, 1, "", "", "/user/" + "%F0" * 500)
+        self.assertLessEqual(len(objects.display_name(server)), 100)
+        self.assertNotRegex(objects.display_name(server), "[\u202e\n]")
+        self.assertNotIn("hub.path", objects.variables(server))

@@ -1,0 +1,53 @@
+"""A person and a template -> whether roles of the namespace let that person use it (IO)."""
+
+import time
+
+from . import objects
+from .cluster import Api, Refused, Unreachable
+
+KEPT_SECONDS = 10
+MOST_KEPT = 4096
+
+
+class Unanswered(Exception):
+    """The API server does not say."""
+
+
+class Access:
+    """Answers of LocalSubjectAccessReviews, kept for 10 s."""
+
+    def __init__(self, api: Api, namespace: str, clock=time.monotonic):
+        self._api, self._namespace, self._clock = api, namespace, clock
+        self._kept: dict[tuple, tuple[float, bool]] = {}
+
+    async def may_use(self, user: str, groups: list[str], template: str) -> bool:
+        key = (user, tuple(sorted(groups)), template)
+        kept = self._kept.get(key)
+        if kept and self._clock() - kept[0] < KEPT_SECONDS:
+            return kept[1]
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "LocalSubjectAccessReview",
+            "metadata": {"namespace": self._namespace},
+            "spec": {
+                "user": user,
+                "groups": sorted(groups),
+                "resourceAttributes": {
+                    "namespace": self._namespace,
+                    "verb": "use",
+                    "group": objects.GROUP,
+                    "resource": "workspacetemplates",
+                    "name": template,
+                },
+            },
+        }
+        path = f"/apis/authorization.k8s.io/v1/namespaces/{self._namespace}/localsubjectaccessreviews"
+        try:
+            answer = await self._api.call("POST", path, body=review)
+            allowed = answer["status"]["allowed"] is True
+        except (Refused, Unreachable, KeyError, TypeError) as error:
+            raise Unanswered(str(error)) from error
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.clear()
+        self._kept[key] = (self._clock(), allowed)
+        return allowed

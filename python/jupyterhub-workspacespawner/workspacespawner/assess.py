@@ -1,0 +1,64 @@
+"""A workspace's status -> whether it can be reached, has ended or is hopeless, and what people are told of it (pure)."""
+
+from .objects import Workspace
+
+# Conditions whose reasons people are told while a server starts, in this order.
+_TOLD = ("Valid", "Degraded", "Progressing")
+_NOTHING = {"AllRulesHold", "AsExpected", "Starting", "Running", "Stopped", "Ready", ""}
+_LONGEST = 2000
+
+
+def url(address: tuple) -> str:
+    """Where a pod listens; an IPv6 address has brackets."""
+    ip, port = address
+    return f"http://[{ip}]:{port}" if ":" in ip else f"http://{ip}:{port}"
+
+
+def ready(workspace: Workspace, but_not: str) -> tuple | None:
+    """The address of a run other than the earlier one (`but_not`, a runID), once its pod is ready."""
+    if not workspace.wanted or not workspace.current or workspace.phase != "Running":
+        return None
+    return workspace.address if workspace.run_id and workspace.run_id != but_not else None
+
+
+def refused(workspace: Workspace) -> bool:
+    """Whether its spec breaks a rule: waiting does not help."""
+    return workspace.current and workspace.phase == "Invalid"
+
+
+def failing(workspace: Workspace) -> bool:
+    """Whether its pod cannot run as things are. It may still recover."""
+    return workspace.wanted and workspace.current and workspace.phase == "Failed"
+
+
+def words(workspace: Workspace) -> str:
+    """What the status says, on one line."""
+    text = ": ".join(part for part in (workspace.reason, workspace.message) if part)
+    return _short(text) or f"its status says no reason (phase {workspace.phase or 'unknown'})"
+
+
+def steps(workspace: Workspace) -> list[tuple[int, str]]:
+    """What has happened of a start, as percent and words. What goes wrong has the percent of the step before it."""
+    if not workspace.current:
+        return [(5, "Waiting for the operator")]
+    found = [(10, f"Workspace {workspace.name} exists")]
+    if workspace.says("Valid") == "True":
+        found.append((20, "All rules hold"))
+    if workspace.pod:
+        found.append((40, "Pod created"))
+    if workspace.started:
+        found.append((70, "Container started"))
+    if workspace.address:
+        found.append((90, "Pod ready"))
+    percent = found[-1][0]
+    for name in _TOLD:
+        condition = workspace.conditions.get(name)
+        if condition and condition.reason not in _NOTHING:
+            text = ": ".join(part for part in (condition.reason, condition.message) if part)
+            found.append((percent, _short(text)))
+    return list(dict.fromkeys(found))
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"

@@ -1,0 +1,320 @@
+"""The API server -> a hub's workspaces in one namespace, kept up to date; and writes to them (IO)."""
+
+import asyncio
+import inspect
+import json
+import random
+from collections.abc import Callable
+
+import aiohttp
+import kubernetes_asyncio.client as kubernetes
+from kubernetes_asyncio import config as kubernetes_config
+from traitlets.log import get_logger
+
+from . import names, objects
+from .objects import Workspace
+
+# Seconds. An API server sends a bookmark about every minute, so a watch that is silent for longer hangs.
+SILENT = 90
+WATCH = 300
+REQUEST = 30
+FIRST_RETRY = 0.2
+LAST_RETRY = 10
+# Characters of an answer's text that anybody is shown.
+_LONGEST = 4000
+
+
+class Refused(Exception):
+    """The API server's answer is no."""
+
+    def __init__(self, status: int, reason: str, message: str):
+        super().__init__(message)
+        self.status, self.reason, self.message = status, reason, message
+
+
+class Unreachable(Exception):
+    """The API server gives no answer, or one that says to ask again."""
+
+
+class Api:
+    """Requests as this hub's account, in JSON."""
+
+    def __init__(self, configuration: kubernetes.Configuration):
+        self.configuration = configuration
+        self._client: kubernetes.rest.RESTClientObject | None = None
+
+    async def headers(self) -> dict:
+        found = self.configuration.get_api_key_with_prefix("BearerToken")
+        token = await found if inspect.isawaitable(found) else found
+        return {"authorization": token} if token else {}
+
+    async def open(self, method: str, path: str, query: dict | None = None, body: dict | None = None, timeout=None):
+        """The answer, of which nothing is read yet."""
+        if self._client is None:
+            # It belongs to the loop that runs now.
+            self._client = kubernetes.rest.RESTClientObject(self.configuration)
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"accept": "application/json", "Content-Type": kind, **await self.headers()}
+        timeout = timeout or aiohttp.ClientTimeout(total=REQUEST)
+        url = self.configuration.host.rstrip("/") + path
+        return await self._client.request(
+            method, url, headers=headers, query_params=query, body=body, _preload_content=False, _request_timeout=timeout
+        )
+
+    async def call(self, method: str, path: str, query: dict | None = None, body: dict | None = None) -> dict:
+        """The answer's object. Raises `Refused` or `Unreachable`."""
+        try:
+            async with await self.open(method, path, query, body) as response:
+                found = json.loads(await response.read() or b"{}")
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
+            raise Unreachable(f"the Kubernetes API server does not answer: {type(error).__name__}") from error
+        except ValueError as error:
+            raise Unreachable("the Kubernetes API server's answer is no JSON") from error
+        judge(response.status, found)
+        return found
+
+    async def close(self) -> None:
+        if self._client:
+            await self._client.close()
+
+
+def judge(status: int, answer: dict) -> None:
+    """Raises what an answer says. 429 and 5xx may be different next time."""
+    if 200 <= status < 300:
+        return
+    message, reason = str(answer.get("message") or f"status {status}")[:_LONGEST], str(answer.get("reason") or "")
+    if status == 429 or status >= 500:
+        raise Unreachable(f"the Kubernetes API server answers {status}: {message}")
+    raise Refused(status, reason, message)
+
+
+class Cluster:
+    """The workspaces of one hub in one namespace: one list, one watch. `heard` is called with each change (before, after)."""
+
+    def __init__(self, api: Api, namespace: str, hub: str):
+        self.api, self.namespace, self.hub = api, namespace, hub
+        self.heard: Callable[[Workspace | None, Workspace | None], None] = lambda before, after: None
+        self.identity = ""
+        self._all: dict[str, Workspace] = {}
+        # What is in no list yet: this version of the collection is known.
+        self._version = 0
+        self._waiting: dict[str, set[asyncio.Future]] = {}
+        self._listed = asyncio.Event()
+        self._task: asyncio.Task | None = None
+
+    @property
+    def _path(self) -> str:
+        return f"/apis/{objects.VERSION}/namespaces/{self.namespace}/workspaces"
+
+    def begin(self) -> None:
+        """Keeps the list up to date from now on."""
+        if self._task is None:
+            self._task = asyncio.ensure_future(self._follow())
+
+    async def end(self) -> None:
+        if self._task:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.api.close()
+
+    async def listed(self, seconds: float) -> bool:
+        """Whether the workspaces are known, now or within this time."""
+        self.begin()
+        try:
+            await asyncio.wait_for(self._listed.wait(), seconds)
+        except asyncio.TimeoutError:
+            return False
+        return True
+
+    def all(self) -> list[Workspace]:
+        return [found for found in self._all.values() if self.is_ours(found)]
+
+    def get(self, name: str) -> Workspace | None:
+        return self._all.get(name)
+
+    def of_uid(self, name: str, uid: str) -> Workspace | None:
+        found = self._all.get(name)
+        return found if found and found.uid == uid else None
+
+    def is_ours(self, workspace: Workspace) -> bool:
+        """Whether this hub made it. The webhook vouches for the owner; labels are what anybody may write."""
+        return workspace.owner == self.identity and workspace.labels.get(objects.HUB) == names.label(self.hub)
+
+    def of_server(self, user: str, server: str) -> Workspace | None:
+        """The workspace of a server, also if the server had another name when it was made."""
+        computed = self._all.get(names.user_server(user, server))
+        candidates = [computed] if computed else []
+        candidates += self._all.values()
+        return next((found for found in candidates if found.server == (user, server) and self.is_ours(found)), None)
+
+    async def change(self, name: str, seen: int, seconds: float) -> bool:
+        """Waits until the workspace of this name is another than that of version `seen` (0: none); False after this time."""
+        future = asyncio.get_running_loop().create_future()
+        if self._version_of(name) != seen:
+            return True
+        self._waiting.setdefault(name, set()).add(future)
+        try:
+            await asyncio.wait_for(future, seconds)
+        except asyncio.TimeoutError:
+            return False
+        finally:
+            waiting = self._waiting.get(name, set())
+            waiting.discard(future)
+            if not waiting:
+                self._waiting.pop(name, None)
+        return True
+
+    def _version_of(self, name: str) -> int:
+        found = self._all.get(name)
+        return found.version if found else 0
+
+    async def create(self, body: dict) -> Workspace:
+        return self._answered(await self.api.call("POST", self._path, body=body))
+
+    async def patch(self, name: str, body: dict) -> Workspace:
+        return self._answered(await self.api.call("PATCH", f"{self._path}/{name}", body=body))
+
+    async def fetch(self, name: str) -> Workspace | None:
+        """Reads one workspace, for when the watch may be behind."""
+        try:
+            return self._answered(await self.api.call("GET", f"{self._path}/{name}"))
+        except Refused as error:
+            if error.status != 404:
+                raise
+            return None
+
+    async def delete(self, workspace: Workspace) -> None:
+        """Begins the deletion of this workspace, never of its successor. One that is gone is deleted."""
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": {"uid": workspace.uid}}
+        try:
+            await self.api.call("DELETE", f"{self._path}/{workspace.name}", body=body)
+        except Refused as error:
+            if error.status not in (404, 409):
+                raise
+
+    def _answered(self, raw: dict) -> Workspace:
+        found = objects.read(raw)
+        # The watch has passed what is older than its last version, and may have heard of the deletion since.
+        if found.version > self._version and found.labels.get(objects.HUB) == names.label(self.hub):
+            self._take(found.name, found)
+        return found
+
+    def _take(self, name: str, after: Workspace | None) -> None:
+        before = self._all.get(name)
+        if after is None:
+            self._all.pop(name, None)
+        elif before and before.version >= after.version:
+            return
+        else:
+            self._all[name] = after
+        for future in self._waiting.pop(name, ()):
+            if not future.done():
+                future.set_result(None)
+        if before or after:
+            try:
+                self.heard(before, after)
+            except Exception:
+                get_logger().exception("cannot act on a change of workspace %s", name)
+
+    async def _follow(self) -> None:
+        delay = FIRST_RETRY
+        while True:
+            try:
+                if not self.identity:
+                    await self._ask_identity()
+                if not self._version:
+                    await self._list()
+                if await self._watch():
+                    delay = FIRST_RETRY
+            except Refused as error:
+                if error.status == 410:
+                    self._version = 0
+                    continue
+                get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error.message)
+            except (Unreachable, aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
+                get_logger().warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error or type(error).__name__)
+            await asyncio.sleep(delay * random.uniform(0.5, 1))
+            delay = min(delay * 2, LAST_RETRY)
+
+    async def _ask_identity(self) -> None:
+        review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        answer = await self.api.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=review)
+        self.identity = answer["status"]["userInfo"]["username"]
+
+    def _selected(self) -> dict:
+        return {"labelSelector": f"{objects.HUB}={names.label(self.hub)}"}
+
+    async def _list(self) -> None:
+        answer = await self.api.call("GET", self._path, self._selected())
+        present = {found.name: found for found in map(objects.read, answer.get("items") or [])}
+        version = int(answer["metadata"]["resourceVersion"])
+        for name, known in list(self._all.items()):
+            # What was created after the list was made is not missing.
+            if known.version <= version and (name not in present or present[name].uid != known.uid):
+                self._take(name, None)
+        self._version = version
+        for name, found in present.items():
+            self._take(name, found)
+        self._listed.set()
+
+    async def _watch(self) -> bool:
+        """Takes changes until the connection ends. Whether there was one."""
+        query = {
+            **self._selected(), "watch": "1", "allowWatchBookmarks": "true",
+            "resourceVersion": str(self._version), "timeoutSeconds": str(WATCH),
+        }  # fmt: skip
+        timeout = aiohttp.ClientTimeout(sock_connect=REQUEST, sock_read=SILENT)
+        any_heard = False
+        async with await self.api.open("GET", self._path, query, timeout=timeout) as response:
+            if response.status != 200:
+                judge(response.status, await _json(response))
+            async for line in response.content:
+                self._event(json.loads(line))
+                any_heard = True
+        return any_heard
+
+    def _event(self, event: dict) -> None:
+        kind, raw = event.get("type"), event.get("object") or {}
+        if kind == "ERROR":
+            judge(int(raw.get("code") or 500), raw)
+            return
+        found = objects.read(raw)
+        self._version = max(self._version, found.version)
+        if kind == "DELETED":
+            known = self._all.get(found.name)
+            if known and known.uid == found.uid:
+                self._take(found.name, None)
+        elif kind in ("ADDED", "MODIFIED"):
+            self._take(found.name, found)
+
+
+async def _json(response) -> dict:
+    try:
+        found = json.loads(await response.read())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def configuration(host: str, ca: str, verify: bool | None) -> kubernetes.Configuration:
+    """This pod's account, else what kubectl uses; each part that is given counts instead."""
+    found = kubernetes.Configuration()
+    try:
+        kubernetes_config.load_incluster_config(client_configuration=found)
+    except kubernetes_config.ConfigException:
+        # It is asynchronous for accounts that run a program, and the caller is not.
+        _run(kubernetes_config.load_kube_config(client_configuration=found))
+    if host:
+        found.host = host
+    if ca:
+        found.ssl_ca_cert = ca
+    if verify is not None:
+        found.verify_ssl = verify
+    return found
+
+
+def _run(coroutine) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, coroutine).result()

@@ -1,0 +1,211 @@
+"""Configuration -> a spawner's traits, names and what all servers of a hub share (IO)."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+from jupyterhub.utils import url_path_join
+from tornado import web
+from traitlets import Bool, Callable, Dict, Enum, Float, Integer, List, Unicode, Union, default, validate
+
+from . import launch, names, objects, orphans, profiles, settings
+from .access import Access
+from .cluster import Api, Cluster, configuration
+from .objects import Workspace
+from .tokens import Verifier
+
+try:
+    from jupyterhub.spawner import SpawnException
+except ImportError:  # before JupyterHub 6
+    SpawnException = None
+
+_FIELD = re.compile(r"\{([a-z_]+)\}")
+_NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+
+@dataclass
+class Shared:
+    """What all servers of a hub have in common."""
+
+    cluster: Cluster
+    access: Access
+    keys: Verifier
+    loop: asyncio.AbstractEventLoop
+    sweeping: asyncio.Task | None = None
+
+
+class Configured(settings.Settings):
+    """The traits, and what follows from them alone."""
+
+    template = Unicode("", help="WorkspaceTemplate of servers whose profile names none").tag(config=True)
+    namespace = Unicode(help="Namespace of the workspaces. Unset: the hub's own").tag(config=True)
+    hub_name = Unicode("jupyterhub", help="Name of this hub, one per namespace: it tells its workspaces from others").tag(config=True)
+    launch_url = Unicode(
+        help="URL of the hub's API as pods reach it and profiles write it into tokens' audiences. Unset: as servers get it"
+    ).tag(config=True)
+    launch_service_account = Unicode("jupyterhub-server", help="Service account of the pods, whose tokens are taken").tag(config=True)
+    review_access = Bool(False, help="Whether roles of the namespace decide who may use which template").tag(config=True)
+    access_user_prefix = Unicode("hub:", help="Before a user's name in such roles").tag(config=True)
+    access_group_prefix = Unicode("hub:", help="Before a group's name in such roles").tag(config=True)
+    failure_grace = Float(10, min=0, help="Seconds for which a workspace may be Failed before its server counts as failed").tag(config=True)
+    remove = Bool(False, help="Whether a stop deletes the workspace; its disk is kept").tag(config=True)
+    orphans = Enum(["Stop", "Report"], "Stop", help="What becomes of running workspaces that are no server of the hub").tag(config=True)
+    profile_list = Union([List(), Dict(), Callable()], help="Profiles, as KubeSpawner's, also with `template`").tag(config=True)
+    profile_form_template = Unicode("", help="Jinja2 template of the form").tag(config=True)
+    additional_profile_form_template_paths = List(Unicode(), help="Folders with a form.html").tag(config=True)
+    k8s_api_host = Unicode("", help="Address of the API server. Unset: of the pod's account, else kubectl's").tag(config=True)
+    k8s_api_ssl_ca_cert = Unicode("", help="File with its certificate authority").tag(config=True)
+    k8s_api_verify_ssl = Bool(None, allow_none=True, help="Whether its certificate is verified").tag(config=True)
+    # KubeSpawner has them too, and they never make sense here.
+    enable_user_namespaces = Bool(False).tag(config=True)
+    start_timeout = Integer(300, help="Seconds that a start may take").tag(config=True)
+
+    _shared: dict[tuple, Shared] = {}
+    _warned: set[str] = set()
+
+    @classmethod
+    def section_names(cls):
+        # c.WorkspaceSpawner counts more than c.KubeSpawner, that more than c.Spawner.
+        found = super().section_names()
+        if "WorkspaceSpawner" in found:
+            found.insert(found.index("WorkspaceSpawner"), "KubeSpawner")
+        return found
+
+    def _find_my_config(self, cfg):
+        found = super()._find_my_config(cfg)
+        own = cfg["WorkspaceSpawner"] if cfg._has_section("WorkspaceSpawner") else {}
+        if not cfg._has_section("KubeSpawner"):
+            return found
+        # There it names claims that the hub makes: zero-to-jupyterhub always sets it.
+        lost = {name for name in cfg["KubeSpawner"] if name not in self.traits(config=True) or name == "pvc_name_template"} - set(own)
+        for name in lost:
+            found.pop(name, None)
+        # Names in capitals are sections of other classes.
+        lost = {name for name in lost if name[:1].islower()}
+        if not lost <= self._warned:
+            self.log.warning("c.KubeSpawner: in the template now, or lost: %s", ", ".join(sorted(lost)))
+            self._warned.update(lost)
+        return found
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if self.internal_ssl:
+            raise ValueError("internal_ssl must be off: pods get no certificates from the hub. Use encryption of the cluster's network")
+        if self.enable_user_namespaces:
+            raise ValueError("enable_user_namespaces must be off: a hub has rights in one namespace alone. Run a hub per namespace")
+        if not self.template and not self.profile_list:
+            raise ValueError("template must name a WorkspaceTemplate, or profile_list must: set c.WorkspaceSpawner.template")
+        self._settings_before: dict = {}
+
+    @default("namespace")
+    def _default_namespace(self):
+        try:
+            with open(_NAMESPACE_FILE) as file:
+                return file.read().strip()
+        except OSError:
+            return "default"
+
+    @default("launch_url")
+    def _default_launch_url(self):
+        return self.get_env()["JUPYTERHUB_API_URL"]
+
+    @default("ip")
+    def _default_ip(self):
+        return "0.0.0.0"
+
+    @validate("profile_list")
+    def _valid_profiles(self, proposal):
+        if not callable(proposal.value):
+            profiles.entries(proposal.value)
+        return proposal.value
+
+    @validate("environment")
+    def _valid_environment(self, proposal):
+        for name, value in proposal.value.items():
+            if not isinstance(value, str) and not callable(value):
+                raise ValueError(
+                    f"environment: {name!r} must be text, it is {type(value).__name__}: write numbers in quotes; what comes from Secrets, "
+                    "ConfigMaps or the pod belongs into env of the template or of the WorkspaceExecutionProfile"
+                )
+        return proposal.value
+
+    @property
+    def shared(self) -> Shared:
+        key = (self.namespace, self.hub_name, self.k8s_api_host)
+        found = self._shared.get(key)
+        if found is None or found.loop is not asyncio.get_running_loop():
+            api = Api(configuration(self.k8s_api_host, self.k8s_api_ssl_ca_cert, self.k8s_api_verify_ssl))
+            cluster = Cluster(api, self.namespace, self.hub_name)
+            found = Shared(cluster, Access(api, self.namespace), Verifier(api), asyncio.get_running_loop())
+            cluster.heard = _dispatch
+            self._shared[key] = found
+        return found
+
+    def _begin(self) -> None:
+        try:
+            shared = self.shared
+        except RuntimeError:
+            return  # No loop runs: somebody only looks at the class.
+        shared.cluster.begin()
+        if shared.sweeping is None:
+            found = orphans.Orphans(shared.cluster, _is_known, self.orphans == "Stop")
+            shared.sweeping = asyncio.ensure_future(found.run())
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.shared.cluster
+
+    @property
+    def of(self) -> objects.Server:
+        path = self.server.base_url if self.server else url_path_join(self.user.base_url, self.name, "/")
+        title = getattr(self, "display_name", "") or ""
+        return objects.Server(self.hub_name, self.user.name, self.user.id, self.name or "", title, path)
+
+    def expand(self, value):
+        """KubeSpawner's fields in text; other braces stay as they are."""
+        if isinstance(value, str):
+            fields = self.fields()
+            return _FIELD.sub(lambda found: fields.get(found[1], found[0]), value)
+        if isinstance(value, dict):
+            return {self.expand(key): self.expand(item) for key, item in value.items()}
+        return [self.expand(item) for item in value] if isinstance(value, list) else value
+
+    def fields(self) -> dict:
+        user, server = names.slug(self.user.name), names.slug(self.name) if self.name else ""
+        both = names.user_server(self.user.name, self.name or "")
+        return {
+            "username": user, "safe_username": user, "unescaped_username": self.user.name,
+            "servername": server, "safe_servername": server, "unescaped_servername": self.name or "",
+            "user_server": both, "safe_user_server": both, "userid": str(self.user.id), "namespace": self.namespace,
+        }  # fmt: skip
+
+    def get_env(self):
+        env = super().get_env()
+        # What a function made is as it is.
+        env.update((name, self.expand(value)) for name, value in self.environment.items() if isinstance(value, str))
+        return env
+
+
+def failure(status: int, reason: str, message: str) -> web.HTTPError:
+    """An error that JupyterHub shows as it is, and that does not count as the hub's own."""
+    if SpawnException is None:
+        error = web.HTTPError(status, message)
+    else:
+        error = SpawnException(message, reason=reason, status_code=status)
+    error.jupyterhub_message = message
+    return error
+
+
+def _is_known(uid: str) -> bool:
+    spawner = launch.servers.get(uid)
+    return spawner is not None and bool(spawner.server or spawner.pending)
+
+
+def _dispatch(before: Workspace | None, after: Workspace | None) -> None:
+    if before and after and before.uid != after.uid:
+        # One was deleted and another made while nobody watched.
+        _dispatch(before, None)
+        before = None
+    spawner = launch.servers.get((after or before).uid)
+    if spawner:
+        spawner.heard(before, after)

@@ -1,0 +1,115 @@
+"""A pod's request for what it should run -> command and environment of its server, if its token is good (IO).
+
+Importing this module adds the address to the hub. Nothing but the answer holds the server's token.
+"""
+
+import json
+import weakref
+
+from jupyterhub import apihandlers
+from tornado import web
+from traitlets.log import get_logger
+
+from .tokens import NotVouchedFor, Unknown
+
+LONGEST_ANSWER = 1024 * 1024
+LONGEST_BODY = 256
+
+# UID of a workspace -> the server's spawner, for as long as JupyterHub has it.
+servers: "weakref.WeakValueDictionary" = weakref.WeakValueDictionary()
+
+
+class Nobody(Exception):
+    """No server wants a pod of this workspace now. The text is for the pod's log."""
+
+
+def answer(spawner) -> bytes:
+    """What the pod of a server runs. ASCII with escapes, so that each byte of an environment arrives as it is."""
+    found = {"command": [*spawner.cmd, *spawner.get_args()], "environment": spawner.get_env()}
+    for name, value in found["environment"].items():
+        _check(name, value)
+    body = json.dumps(found).encode()
+    if len(body) > LONGEST_ANSWER:
+        raise ValueError(f"environment must have at most {LONGEST_ANSWER} bytes as JSON, it has {len(body)}: put large values into files")
+    return body
+
+
+def _check(name, value) -> None:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise ValueError(f"environment: {name!r} must be text, it is {type(value).__name__}: write numbers in quotes")
+    if "\0" in name + value or not name or "=" in name:
+        raise ValueError(f"environment: {name!r} must have no NUL, and a name without '=': no process can have it")
+
+
+@web.stream_request_body
+class LaunchHandler(web.RequestHandler):
+    """`POST` asks, `DELETE` tells how the command ended. It knows no cookies and no users: the pod's token is all that counts."""
+
+    def initialize(self):
+        self.body = b""
+
+    def check_xsrf_cookie(self):
+        pass
+
+    def prepare(self):
+        length = self.request.headers.get("Content-Length", "0")
+        if not length.isdigit() or int(length) > LONGEST_BODY:
+            self._say(413, f"the body must have at most {LONGEST_BODY} bytes")
+
+    def data_received(self, chunk):
+        # What has no length is read and forgotten; cut off, it is no answer that is taken.
+        self.body = (self.body + chunk)[:LONGEST_BODY]
+
+    async def post(self, uid):
+        spawner = await self._spawner(uid)
+        try:
+            found = await spawner.launched()
+        except Nobody as error:
+            return self._say(409, str(error))
+        get_logger().info("pod of %s fetched its environment", spawner._log_name)
+        self.set_header("Content-Type", "application/json")
+        self.finish(found)
+
+    async def delete(self, uid):
+        spawner = await self._spawner(uid)
+        try:
+            code = json.loads(self.body)["code"]
+        except (ValueError, KeyError, TypeError):
+            code = None
+        if type(code) is not int or not 0 <= code <= 255:
+            return self._say(400, "code must be a whole number from 0 to 255")
+        await spawner.command_ended(code)
+        self._say(200, "")
+
+    async def _spawner(self, uid):
+        self.set_header("Cache-Control", "no-store")
+        kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        # Any spawner knows the keys; which server it is counts once the token is good, so that nobody learns of servers.
+        known = servers.get(uid) or next(iter(servers.values()), None)
+        if known is None:
+            self._say(503, "the hub does not know this server yet")
+            raise web.Finish
+        try:
+            if kind.lower() != "bearer":
+                raise NotVouchedFor("it is no bearer token")
+            await known.vouch(token, uid)
+        except NotVouchedFor as error:
+            get_logger().warning("refused a request for the environment of workspace %.64r: %s", uid, error)
+            self._say(401, "the token is not good for this address")
+            raise web.Finish from None
+        except Unknown as error:
+            get_logger().warning("cannot judge a request for an environment: %s", error)
+            self._say(503, "the hub cannot ask the API server for its keys")
+            raise web.Finish from None
+        if uid not in servers:
+            self._say(503, "the hub does not know this server yet")
+            raise web.Finish
+        return servers[uid]
+
+    def _say(self, status, text):
+        self.set_status(status)
+        self.set_header("Content-Type", "text/plain")
+        self.finish(text)
+
+
+apihandlers.default_handlers.append((r"/api/workspaces/([0-9a-f-]{1,64})/launch", LaunchHandler))

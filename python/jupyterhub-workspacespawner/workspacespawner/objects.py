@@ -1,0 +1,237 @@
+"""What a server needs -> its Workspace, or the change of the one that is there; JSON of one -> what the hub keeps (pure)."""
+
+import copy
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import names
+
+GROUP = "workspaces.jupyter.org"
+VERSION = f"{GROUP}/v1alpha1"
+CREATED_BY = f"{GROUP}/created-by"
+HUB = "hub.jupyter.org/name"
+USER = "hub.jupyter.org/username"
+SERVER = "hub.jupyter.org/servername"
+
+LONGEST_VARIABLE = 1024
+LONGEST_DISPLAY_NAME = 100
+# Fields of a spec that the hub decides. Others of a stopped workspace stay as they are; `storage` stays as it was made, because a
+# disk does not move or shrink.
+DECIDED = (
+    "displayName", "image", "resources", "nodeSelector", "tolerations", "affinity", "port", "podAnnotations", "variables", "ownershipType",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What one condition of a status says."""
+
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What the hub keeps of a workspace."""
+
+    name: str
+    uid: str
+    version: int
+    generation: int
+    labels: dict
+    annotations: dict
+    deleting: bool
+    spec: dict
+    observed: int
+    phase: str
+    reason: str
+    message: str
+    run_id: str
+    pod: str
+    started: bool
+    retain: str
+    ephemeral: bool
+    address: tuple | None
+    conditions: dict = field(default_factory=dict)
+
+    @property
+    def owner(self) -> str:
+        """The Kubernetes user who owns it; the product vouches for it."""
+        return self.annotations.get(CREATED_BY, "")
+
+    @property
+    def server(self) -> tuple:
+        """The user and the server that it is for, as the hub names them."""
+        return (self.annotations.get(USER), self.annotations.get(SERVER, ""))
+
+    @property
+    def template(self) -> str:
+        return self.spec.get("templateRef", "")
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a pod should run."""
+        return self.spec.get("desiredStatus") != "Stopped" and not self.deleting
+
+    @property
+    def current(self) -> bool:
+        """Whether the status is of this spec."""
+        return self.observed >= self.generation
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no pod is left, as desired."""
+        return not self.wanted and self.current and self.says("Stopped") == "True"
+
+    @property
+    def claim(self) -> str:
+        return (self.spec.get("storage") or {}).get("claimName", "")
+
+    def says(self, condition: str) -> str:
+        found = self.conditions.get(condition)
+        return found.status if found else ""
+
+
+def read(raw: dict) -> Workspace:
+    """What is kept of an object. What is missing in it is empty; who writes objects is not trusted to write all of them well."""
+    meta, spec, status = (_dict(raw, key) for key in ("metadata", "spec", "status"))
+    endpoint, home, version = _dict(status, "endpoint"), _dict(_dict(status, "resolved"), "storage"), str(meta.get("resourceVersion", "0"))
+    conditions = {
+        item.get("type", ""): Condition(item.get("status", ""), item.get("reason", ""), item.get("message", ""))
+        for item in status.get("conditions") or []
+    }
+    return Workspace(
+        name=meta.get("name", ""),
+        uid=meta.get("uid", ""),
+        version=int(version) if version.isdigit() else 0,
+        generation=meta.get("generation", 0),
+        labels=_dict(meta, "labels"),
+        annotations={key: _dict(meta, "annotations").get(key) for key in (CREATED_BY, USER, SERVER) if key in _dict(meta, "annotations")},
+        deleting="deletionTimestamp" in meta,
+        spec=spec,
+        observed=status.get("observedGeneration") or 0,
+        phase=status.get("phase") or "",
+        reason=status.get("reason") or "",
+        message=status.get("message") or "",
+        run_id=status.get("runID") or "",
+        pod=status.get("podName") or "",
+        started=bool(status.get("startedAt")),
+        retain=_dict(spec, "storage").get("retain") or home.get("retain") or "Delete",
+        ephemeral=home.get("ephemeral") is True,
+        address=(endpoint["podIP"], endpoint["port"]) if endpoint.get("podIP") and endpoint.get("port") else None,
+        conditions=conditions,
+    )
+
+
+@dataclass(frozen=True)
+class Server:
+    """Which server of which user, and of which hub."""
+
+    hub: str
+    user: str
+    user_id: int
+    name: str
+    display_name: str
+    path: str
+
+    @property
+    def workspace(self) -> str:
+        return names.user_server(self.user, self.name)
+
+
+def workspace(server: Server, template: str, spec: dict, labels: dict, name: str | None = None) -> dict:
+    """The object to create: running, of this template, with what the options chose."""
+    return {
+        "apiVersion": VERSION,
+        "kind": "Workspace",
+        "metadata": {"name": name or server.workspace, **marks(server, labels)},
+        "spec": {
+            **spec,
+            "displayName": display_name(server),
+            "templateRef": template,
+            "desiredStatus": "Running",
+            # A template may let everybody change its workspaces. Who may change this one chooses what runs with a user's token.
+            "ownershipType": "OwnerOnly",
+            "variables": variables(server),
+        },
+    }
+
+
+def marks(server: Server, labels: dict | None = None) -> dict:
+    """Labels to select by, and annotations with the names as they are. An administrator's label never replaces one of ours."""
+    return {
+        "labels": {
+            **(labels or {}),
+            HUB: names.label(server.hub),
+            USER: names.label(server.user),
+            SERVER: names.label(server.name),
+        },
+        "annotations": {USER: server.user, SERVER: server.name},
+    }
+
+
+def start(present: Workspace, wanted: dict) -> dict:
+    """The merge patch with which a stopped workspace becomes the wanted one and runs. UID: only that one, never its successor."""
+    spec = {"desiredStatus": "Running"}
+    for key in DECIDED:
+        change = difference(present.spec.get(key), wanted["spec"].get(key))
+        if change is not SAME:
+            spec[key] = change
+    metadata = {"uid": present.uid}
+    labels = difference(present.labels, {**present.labels, **wanted["metadata"]["labels"]})
+    if labels is not SAME:
+        metadata["labels"] = labels
+    return {"metadata": metadata, "spec": spec}
+
+
+def stop(present: Workspace) -> dict:
+    return {"metadata": {"uid": present.uid}, "spec": {"desiredStatus": "Stopped"}}
+
+
+def retain(present: Workspace, kept: bool) -> dict | None:
+    """The patch after which a deletion keeps the disk, or deletes it. None: it already does, or there is none of its own."""
+    want = "Retain" if kept else "Delete"
+    if present.claim or present.ephemeral or present.retain == want:
+        return None
+    return {"metadata": {"uid": present.uid}, "spec": {"storage": {"retain": want}}}
+
+
+SAME = object()
+
+
+def difference(present: Any, wanted: Any) -> Any:
+    """The merge patch from one value to the other, or `SAME`."""
+    if isinstance(present, dict) and isinstance(wanted, dict):
+        changes = {key: difference(present.get(key), wanted.get(key)) for key in present.keys() | wanted.keys()}
+        changes = {key: change for key, change in sorted(changes.items()) if change is not SAME}
+        return changes or SAME
+    return SAME if present == wanted else copy.deepcopy(wanted)
+
+
+def variables(server: Server) -> dict:
+    """Values for a template's variables. Names are slugs, so that they are good in paths, labels and addresses."""
+    found = {
+        "hub.username": names.slug(server.user),
+        "hub.userid": str(server.user_id),
+        "hub.servername": names.slug(server.name) if server.name else "",
+        "hub.user_server": server.workspace,
+        "hub.path": server.path,
+    }
+    return {name: value for name, value in found.items() if len(value) <= LONGEST_VARIABLE}
+
+
+# Characters that are no text, or make text read other than it is written.
+_NOT_PLAIN = re.compile("[\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+")
+
+
+def display_name(server: Server) -> str:
+    title = server.display_name or server.name
+    text = f"{server.user}: {title}" if title else server.user
+    return _NOT_PLAIN.sub(" ", text)[:LONGEST_DISPLAY_NAME].strip() or server.workspace
+
+
+def _dict(of: dict, key: str) -> dict:
+    found = of.get(key)
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,116 @@
+"""What a person chose -> the template and traits of a start, or a refusal; and the form to choose in (IO)."""
+
+import copy
+
+import jinja2
+from tornado import web
+from traitlets import default
+
+from . import profiles
+from .access import Unanswered
+from .configured import Configured, failure
+
+
+class Options(Configured):
+    """Profiles of a person, judged the same for form, REST and named servers."""
+
+    @default("options_form")
+    def _default_options_form(self):
+        return self._render_form if self.profile_list else ""
+
+    @default("options_from_form")
+    def _default_options_from_form(self):
+        return profiles.of_form if self.profile_list else dict
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self):
+        # JupyterHub 6 warns of options that nobody applies; `start` does.
+        return lambda spawner, options: None
+
+    async def offered(self) -> list[dict]:
+        """The profiles that this person may have."""
+        found = self.profile_list
+        if callable(found):
+            found = found(self)
+            if hasattr(found, "__await__"):
+                found = await found
+        allowed = []
+        for entry in profiles.entries(found or []):
+            if await self._may_have(entry):
+                allowed.append(entry)
+        if allowed and not any(entry.get("default") for entry in allowed):
+            allowed[0]["default"] = True
+        return allowed
+
+    async def _may_have(self, entry: dict) -> bool:
+        groups = {group.name for group in self.user.groups}
+        return profiles.is_for(entry, self.user.name, groups) and await self._may_use(entry.get("template") or self.template)
+
+    async def _may_use(self, template: str) -> bool:
+        if not self.review_access:
+            return True
+        groups = [self.access_group_prefix + group.name for group in self.user.groups]
+        try:
+            return await self.shared.access.may_use(self.access_user_prefix + self.user.name, groups, template)
+        except Unanswered as error:
+            raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {error}; try again") from error
+
+    async def _render_form(self, spawner):
+        offered = await self.offered()
+        if not offered:
+            raise web.HTTPError(403, "no profile is offered to you: ask an administrator of the hub")
+        try:
+            options = profiles.check(self.user_options or {})
+            profiles.choose(options, profiles.find(options, offered))
+        except profiles.Bad:
+            options = {}
+        # JupyterHub renders the form once more: what a user typed must not be code there.
+        options = {name: value for name, value in options.items() if value and "{" not in name + value}
+        loader = jinja2.ChoiceLoader(
+            [jinja2.FileSystemLoader(self.additional_profile_form_template_paths), jinja2.PackageLoader("workspacespawner", "")]
+        )
+        env = jinja2.Environment(loader=loader)
+        env.policies["json.dumps_kwargs"] = {"sort_keys": False}
+        form = env.from_string(self.profile_form_template) if self.profile_form_template else env.get_template("form.html")
+        return form.render(profile_list=offered, user_options=options)
+
+    async def _choose(self) -> str:
+        """Applies what was chosen to the traits, and returns the template."""
+        if not isinstance(self.user_options, dict):
+            raise profiles.Bad("user_options must be an object of options")
+        if not self.profile_list:
+            if not await self._may_use(self.template):
+                raise profiles.Bad(f"template must be one that you may use, {self.template} is not: ask an administrator", 403)
+            return self.template
+        options = profiles.check(self.user_options)
+        offered = await self.offered()
+        slug = options.get("profile")
+        if not offered or slug and slug not in {entry["slug"] for entry in offered}:
+            raise profiles.missing(slug or "default", 403 if not offered or self.review_access or await self._exists(slug) else 400)
+        chosen = profiles.choose(options, profiles.find(options, offered))
+        for change in chosen.overrides:
+            self._override(change)
+        return chosen.template or self.template
+
+    async def _exists(self, slug: str) -> bool:
+        found = self.profile_list(self) if callable(self.profile_list) else self.profile_list
+        if hasattr(found, "__await__"):
+            found = await found
+        return any(entry["slug"] == slug for entry in profiles.entries(found or []))
+
+    def _restore_settings(self) -> None:
+        """Takes back what an earlier choice changed. JupyterHub calls its hooks after this."""
+        for name, value in self._settings_before.items():
+            setattr(self, name, value)
+        self._settings_before = {}
+
+    def _override(self, change: dict) -> None:
+        for name, value in change.items():
+            if name not in self.traits(config=True):
+                if name not in self._warned:
+                    self.log.warning("a profile overrides %s: in the template now, or lost", name)
+                    self._warned.add(name)
+                continue
+            present = getattr(self, name)
+            self._settings_before.setdefault(name, copy.deepcopy(present))
+            setattr(self, name, profiles.merged(present, value(self) if callable(value) else value))

@@ -1,0 +1,185 @@
+"""`profile_list` and what a person chose -> the overrides of a start, or words why not (pure).
+
+Entries, fields of the form and options are KubeSpawner's, so that its lists and forms go on working. Unlike there,
+what does not exist or is not offered is refused.
+"""
+
+import copy
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import names
+
+LONGEST_VALUE = 4096
+MOST_OPTIONS = 64
+UNLISTED = "--unlisted-choice"
+_PREFIX = "profile-option-"
+
+
+class Bad(Exception):
+    """What was chosen is not offered. `status` is HTTP's."""
+
+    def __init__(self, message: str, status: int = 400):
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class Chosen:
+    """What a start does other than the traits say."""
+
+    template: str = ""
+    overrides: list[dict] = field(default_factory=list)
+
+
+def entries(profile_list: Any) -> list[dict]:
+    """Each profile with slug, title and a default choice per option. Raises `ValueError` for what an administrator got wrong."""
+    if isinstance(profile_list, dict):
+        profile_list = [profile_list[key] for key in sorted(profile_list)]
+    if not isinstance(profile_list, (list, tuple)):
+        raise ValueError(f"profile_list must be a list or a dict of profiles, it is {type(profile_list).__name__}")
+    found = [_entry(item, position) for position, item in enumerate(profile_list)]
+    slugs = [item["slug"] for item in found]
+    twice = next((slug for slug in slugs if slugs.count(slug) > 1), None)
+    if twice:
+        raise ValueError(f"profile_list must not have two profiles with the slug {twice!r}: give one of them another slug")
+    if found and not any(item.get("default") for item in found):
+        found[0]["default"] = True
+    return found
+
+
+def _entry(item: Any, position: int) -> dict:
+    if not isinstance(item, dict) or not (item.get("display_name") or item.get("template")):
+        raise ValueError(f"profile_list[{position}] must be a dict with display_name or template")
+    item = copy.deepcopy(item)
+    item.setdefault("display_name", item.get("template"))
+    item.setdefault("slug", _slug(item["display_name"]))
+    for option in (item.get("profile_options") or {}).values():
+        choices = option.get("choices") or {}
+        if choices and not any(choice.get("default") for choice in choices.values()):
+            next(iter(choices.values()))["default"] = True
+        unlisted = option.setdefault("unlisted_choice", {})
+        unlisted.setdefault("enabled", False)
+        unlisted.setdefault("display_name_in_choices", "Other...")
+    return item
+
+
+def _slug(title: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-") or names.slug(title)
+
+
+def is_for(entry: dict, user: str, groups: set[str]) -> bool:
+    """Whether a person is offered a profile. One that names nobody is for everybody."""
+    if "users" not in entry and "groups" not in entry:
+        return True
+    return user in (entry.get("users") or ()) or bool(groups & set(entry.get("groups") or ()))
+
+
+def of_form(form: dict) -> dict:
+    """What a form sent -> user options, by KubeSpawner's names of fields."""
+    profile = next(iter(form.get("profile") or ()), None)
+    if not profile:
+        return {}
+    prefix = f"{_PREFIX}{profile}--"
+    return {"profile": profile, **{key[len(prefix) :]: value[0] for key, value in form.items() if key.startswith(prefix) and value}}
+
+
+def check(options: Any) -> dict:
+    """User options, if they have a shape that options can have."""
+    if not isinstance(options, dict):
+        raise Bad(f"user_options must be an object of options, it is {_kind(options)}")
+    if len(options) > MOST_OPTIONS:
+        raise Bad(f"user_options must have at most {MOST_OPTIONS} options, it has {len(options)}")
+    for name, value in options.items():
+        if str(name).startswith("__jupyterhub"):
+            raise Bad(f"option {_quoted(name)} is JupyterHub's own: leave it out")
+        if value is not None and not isinstance(value, str):
+            raise Bad(f"option {_quoted(name)} must be text, it is {_kind(value)}")
+        if value and len(value.encode(errors="replace")) > LONGEST_VALUE:
+            raise Bad(f"option {_quoted(name)} must have at most {LONGEST_VALUE} bytes")
+    return options
+
+
+def find(options: dict, offered: list[dict]) -> dict:
+    """The chosen profile, or the default one."""
+    slug = options.get("profile")
+    if not slug:
+        return next((item for item in offered if item.get("default")), offered[0])
+    found = next((item for item in offered if item["slug"] == slug), None)
+    if found is None:
+        raise missing(slug)
+    return found
+
+
+def missing(slug: str, status: int = 400) -> Bad:
+    """The words for a profile that does not exist; also for one that this person may not have."""
+    return Bad(f"profile must be one that is offered, there is no {_quoted(slug)}: open the form to see which there are", status)
+
+
+def choose(options: dict, profile: dict) -> Chosen:
+    """What a profile and its options say, in the order in which they count."""
+    found = Chosen(profile.get("template", ""), [_override(profile)])
+    for name, option in (profile.get("profile_options") or {}).items():
+        found.overrides.append(_of_option(name, option, options))
+    return found
+
+
+def _of_option(name: str, option: dict, options: dict) -> dict:
+    choices, unlisted = option.get("choices") or {}, option["unlisted_choice"]
+    other, choice = options.get(name + UNLISTED), options.get(name)
+    if other:
+        if not unlisted["enabled"]:
+            raise Bad(f"option {_quoted(name)} must be one of {_listed(choices)}: others are not allowed")
+        rule = unlisted.get("validation_regex")
+        if rule and not re.fullmatch(rule, other):
+            said = unlisted.get("validation_message") or f"match {rule!r} as a whole"
+            raise Bad(f"option {_quoted(name)}, {_quoted(other)}, does not fit: {said}")
+        return _formatted(_override(unlisted), other)
+    if choice:
+        if choice not in choices:
+            raise Bad(f"option {_quoted(name)} must be one of {_listed(choices)}, it is {_quoted(choice)}")
+        return _override(choices[choice])
+    default = next((item for item in choices.values() if item.get("default")), None)
+    if default is None:
+        raise Bad(f"option {_quoted(name)} must be given: it has no default")
+    return _override(default)
+
+
+def _override(of: dict) -> dict:
+    return {**(of.get("kubespawner_override") or {}), **(of.get("spawner_override") or {})}
+
+
+def _formatted(value: Any, text: str) -> Any:
+    """`{value}` is what was typed; nothing else in braces means anything, there or in what was typed."""
+    if isinstance(value, str):
+        return value.replace("{value}", text)
+    if isinstance(value, dict):
+        return {_formatted(key, text): _formatted(item, text) for key, item in value.items()}
+    return [_formatted(item, text) for item in value] if isinstance(value, list) else value
+
+
+def merged(present: Any, change: Any) -> Any:
+    """A dict gets the other one's values, None removes; anything else is replaced."""
+    if not isinstance(present, dict) or not isinstance(change, dict):
+        return copy.deepcopy(change)
+    found = copy.deepcopy(present)
+    for key, value in change.items():
+        if value is None:
+            found.pop(key, None)
+        else:
+            found[key] = merged(found.get(key), value)
+    return found
+
+
+def _kind(value: Any) -> str:
+    return {list: "a list", dict: "an object", bool: "true or false", type(None): "nothing"}.get(type(value), "a number")
+
+
+def _quoted(value: Any) -> str:
+    text = str(value)
+    return repr(text if len(text) <= 100 else text[:100] + "…")
+
+
+def _listed(choices: dict) -> str:
+    return ", ".join(choices) or "none"

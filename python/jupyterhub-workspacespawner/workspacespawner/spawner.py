@@ -1,0 +1,418 @@
+"""JupyterHub's calls -> changes of one server's Workspace (IO)."""
+
+import asyncio
+import time
+
+from jupyterhub.spawner import Spawner
+from traitlets import Unicode
+
+from . import assess, launch, objects, profiles, settings
+from .cluster import Refused, Unreachable
+from .configured import failure
+from .objects import Workspace
+from .options import Options
+
+# Seconds.
+QUIET = 10
+AGAIN = 1
+FIRST_LIST = 30
+STOP = 60
+
+
+class WorkspaceSpawner(Options, Spawner):
+    """Makes, starts and stops a Workspace per server. It has no right on pods, Secrets or claims, and needs none."""
+
+    workspace_name = Unicode("")
+    workspace_uid = Unicode("")
+    run_id = Unicode("")
+    of_template = Unicode("")
+    claim = Unicode("")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._change = asyncio.Event()
+        # JupyterHub asks for progress also before it calls `start`.
+        self._starting = self._started = False
+        self._exit_code: int | None = None
+        self._failed_since: float | None = None
+        self._tasks: set[asyncio.Task] = set()
+        self._relaunched = False
+        self._begin()
+
+    # --- state
+
+    def get_state(self):
+        state = super().get_state()
+        if self.workspace_uid:
+            state.update(
+                namespace=self.namespace, workspace=self.workspace_name, uid=self.workspace_uid,
+                run_id=self.run_id, template=self.of_template, claim=self.claim,
+            )  # fmt: skip
+        return state
+
+    def load_state(self, state):
+        super().load_state(state)
+        if state.get("namespace") == self.namespace and state.get("uid"):
+            self.workspace_name, self.workspace_uid = state.get("workspace") or "", state["uid"]
+            self.run_id, self.of_template = state.get("run_id") or "", state.get("template") or ""
+            self.claim = state.get("claim") or ""
+            launch.servers[self.workspace_uid] = self
+
+    def clear_state(self):
+        super().clear_state()
+        if launch.servers.get(self.workspace_uid) is self:
+            launch.servers.pop(self.workspace_uid, None)
+        self.workspace_name = self.workspace_uid = self.run_id = self.of_template = self.claim = ""
+        self._exit_code, self._failed_since, self._relaunched, self._started = None, None, False, False
+        self._restore_settings()
+
+    def _adopt(self, found: Workspace) -> None:
+        self.workspace_name, self.workspace_uid, self.of_template = found.name, found.uid, found.template
+        self.claim = found.claim
+        launch.servers[found.uid] = self
+        self._changed()
+
+    @property
+    def workspace(self) -> Workspace | None:
+        """The workspace of this server's state."""
+        return self.cluster.of_uid(self.workspace_name, self.workspace_uid) if self.workspace_uid else None
+
+    # --- start
+
+    async def start(self):
+        self._starting, self._exit_code, self._failed_since = True, None, None
+        try:
+            return assess.url(await self._start())
+        except profiles.Bad as error:
+            raise failure(error.status, "Options", str(error)) from error
+        except Refused as error:
+            raise failure(error.status if error.status in (400, 403, 409) else 400, error.reason or "Refused", error.message) from error
+        except ValueError as error:
+            raise failure(400, "Settings", str(error)) from error
+        finally:
+            self._starting, self._started = False, True
+            self._changed()
+
+    async def _start(self) -> tuple:
+        template = await self._choose()
+        launch.answer(self)
+        while not await self.cluster.listed(QUIET):
+            self.log.warning("start of %s waits for the list of workspaces", self._log_name)
+        labels = self.expand({**self.common_labels, **self.extra_labels})
+        wanted = objects.workspace(self.of, template, settings.spec(self, self.expand), labels)
+        before = await self._made(wanted)
+        return await self._ready(before)
+
+    async def _made(self, wanted: dict) -> str:
+        """Brings the workspace to run as wanted, from whatever is there. Returns the runID of a run that is not the new one."""
+        template = wanted["spec"]["templateRef"]
+        # The run before one that was asked for; after a request without an answer, what runs may be that one.
+        asked = unanswered = None
+        while True:
+            try:
+                found = self.cluster.of_server(self.user.name, self.name or "") or self.cluster.get(wanted["metadata"]["name"])
+                if found is None:
+                    asked = ""
+                    self._adopt(await self._created(wanted))
+                    return asked
+                self._judge_owner(found)
+                if found.deleting:
+                    await self._until(found.name, lambda now: now is None or now.uid != found.uid)
+                elif found.wanted and unanswered is not None and found.template == template:
+                    self._adopt(found)
+                    return unanswered
+                elif found.wanted:
+                    # It runs, and JupyterHub has no server of it: nobody knows what runs there, with which token.
+                    await self.cluster.patch(found.name, objects.stop(found))
+                elif not found.stopped:
+                    await self._until(found.name, lambda now: now is None or now.stopped or now.wanted or now.deleting)
+                elif found.template != template:
+                    await self._replace(found)
+                else:
+                    asked = found.run_id
+                    self._adopt(await self.cluster.patch(found.name, objects.start(found, wanted)))
+                    return asked
+            except Unreachable as error:
+                unanswered = asked
+                self.log.warning("start of %s: %s", self._log_name, error)
+                await asyncio.sleep(AGAIN)
+            except Refused as error:
+                # Somebody was faster: look again. What else is refused stays so.
+                if error.status == 404 or error.status == 409 and error.reason == "Conflict":
+                    await self.cluster.fetch(wanted["metadata"]["name"])
+                    await asyncio.sleep(AGAIN)
+                else:
+                    raise
+
+    async def _created(self, wanted: dict) -> Workspace:
+        name = wanted["metadata"]["name"]
+        try:
+            return await self.cluster.create(wanted)
+        except Refused as error:
+            if error.status != 409:
+                raise
+            found = await self.cluster.fetch(name)
+            if found is None or self.cluster.is_ours(found):
+                # An earlier request was carried out though its answer was lost, or the watch is behind.
+                raise Refused(409, "Conflict", error.message) from error
+            self._judge_owner(found)
+            raise
+
+    def _judge_owner(self, found: Workspace) -> None:
+        if not self.cluster.is_ours(found) or found.server != (self.user.name, self.name or ""):
+            cure = "an administrator must delete it, or choose another hub_name"
+            raise Refused(409, "NameConflict", f"NameConflict: workspace {found.name} is not this server's: {cure}")
+
+    async def _replace(self, found: Workspace) -> None:
+        """Another template takes another object; the same owner's disk of that name is taken over."""
+        keep = objects.retain(found, True)
+        if keep:
+            found = await self.cluster.patch(found.name, keep)
+        await self.cluster.delete(found)
+        await self._until(found.name, lambda now: now is None or now.uid != found.uid)
+
+    async def _ready(self, before: str) -> tuple:
+        while True:
+            found = self.workspace
+            if found is None:
+                # The watch is behind the answer to our write, or somebody deleted it.
+                fetched = await self._fetch()
+                if fetched is None or fetched.uid != self.workspace_uid:
+                    raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
+                continue
+            address = assess.ready(found, before)
+            if address:
+                self.run_id = found.run_id
+                return address
+            if self._exit_code == 0:
+                raise failure(424, "CommandEnded", f"the command of workspace {found.name} ended with code 0 before it was ready")
+            if not found.wanted:
+                raise failure(409, "Stopped", f"workspace {found.name} was stopped while it started")
+            if assess.refused(found):
+                raise failure(424, found.reason or "Invalid", assess.words(found))
+            left = self._grace(found)
+            if left is not None and left <= 0:
+                raise failure(424, found.reason or "Failed", assess.words(found))
+            await self._next(found, QUIET if left is None else min(left, QUIET))
+
+    def _grace(self, found: Workspace) -> float | None:
+        """Seconds for which it may still be failed; None: it is not."""
+        if not assess.failing(found):
+            self._failed_since = None
+            return None
+        self._failed_since = self._failed_since or time.monotonic()
+        return self._failed_since + self.failure_grace - time.monotonic()
+
+    async def _next(self, found: Workspace, seconds: float) -> None:
+        """Waits for a change; reads the workspace if nothing is heard."""
+        if not await self.cluster.change(found.name, found.version, seconds) and seconds >= QUIET:
+            await self._fetch()
+
+    async def _fetch(self) -> Workspace | None:
+        try:
+            return await self.cluster.fetch(self.workspace_name)
+        except Unreachable as error:
+            self.log.warning("%s: %s", self._log_name, error)
+            await asyncio.sleep(AGAIN)
+            return self.workspace
+
+    async def _until(self, name: str, is_so) -> None:
+        while not is_so(now := self.cluster.get(name)):
+            if not await self.cluster.change(name, now.version if now else 0, QUIET):
+                if await self.cluster.fetch(name) is None:
+                    return
+
+    # --- poll and stop
+
+    async def poll(self):
+        if self._starting:
+            return None
+        if not await self.cluster.listed(FIRST_LIST):
+            return None
+        if not self.workspace_uid:
+            return await self._poll_without_state()
+        found = self.workspace
+        if found is None or found.deleting:
+            return 1 if self._exit_code is None else self._exit_code
+        if not found.wanted:
+            return 0
+        if found.address and found.phase == "Running" and not self.pending and self._is_elsewhere(found):
+            self._later(self._moved(found))
+        left = self._grace(found)
+        ended = self._exit_code == 0 or self._relaunched
+        if ended or left is not None and left <= 0 and found.run_id == self.run_id:
+            if await self._ask_to_stop(found):
+                return 1 if self._exit_code is None else self._exit_code
+        return None
+
+    async def _poll_without_state(self):
+        # The hub ended while it started the server, and gave it no address: what runs is nobody's.
+        found = self.cluster.of_server(self.user.name, self.name or "")
+        if found and found.wanted and self.server:
+            return 0 if await self._ask_to_stop(found) else None
+        return 0
+
+    async def _ask_to_stop(self, found: Workspace) -> bool:
+        try:
+            await self.cluster.patch(found.name, objects.stop(found))
+        except (Unreachable, Refused) as error:
+            self.log.warning("cannot stop workspace %s: %s", found.name, error)
+            return False
+        return True
+
+    async def stop(self, now=False):
+        await self._known()
+        found = self.workspace or self.cluster.of_server(self.user.name, self.name or "")
+        if found is None:
+            return
+        try:
+            found = await asyncio.wait_for(self._stopped(found), STOP)
+        except asyncio.TimeoutError:
+            last = self.cluster.get(found.name) or found
+            raise TimeoutError(f"workspace {found.name} has not stopped within {STOP} s: {assess.words(last)}") from None
+        if self.remove and found:
+            await self._delete(found, keep_disk=True)
+
+    async def _stopped(self, found: Workspace) -> Workspace | None:
+        while True:
+            now = self.cluster.of_uid(found.name, found.uid)
+            if now is None or now.stopped:
+                return now
+            try:
+                if now.wanted:
+                    await self.cluster.patch(now.name, objects.stop(now))
+                elif not await self.cluster.change(now.name, now.version, QUIET):
+                    await self.cluster.fetch(now.name)
+            except Unreachable as error:
+                self.log.warning("stop of %s: %s", self._log_name, error)
+                await asyncio.sleep(AGAIN)
+            except Refused as error:
+                if error.status not in (404, 409):
+                    raise
+                if await self.cluster.fetch(now.name) is None:
+                    return None
+                await asyncio.sleep(AGAIN)
+
+    async def _known(self) -> None:
+        """Raises if the workspaces are not known: what is not seen then is not gone."""
+        if not await self.cluster.listed(FIRST_LIST):
+            raise TimeoutError("the Kubernetes API server does not answer, so the workspaces are not known: try again")
+
+    async def delete_forever(self):
+        await self._known()
+        found = self.workspace or self.cluster.of_server(self.user.name, self.name or "")
+        if found:
+            await self._delete(found, keep_disk=not self.delete_pvc)
+
+    async def _delete(self, found: Workspace, keep_disk: bool) -> None:
+        change = objects.retain(found, keep_disk)
+        if change:
+            await self.cluster.patch(found.name, change)
+        await self.cluster.delete(found)
+
+    async def rename(self, old_name, new_name):
+        """The workspace and its disk keep their name; its marks say the new one, by which it is found."""
+        await self._known()
+        found = self.workspace or self.cluster.of_server(self.user.name, old_name)
+        if found:
+            server = objects.Server(self.hub_name, self.user.name, self.user.id, new_name, getattr(self, "display_name", "") or "", "")
+            await self.cluster.patch(found.name, {"metadata": {"uid": found.uid, **objects.marks(server)}})
+
+    async def get_url(self):
+        found = self.workspace
+        address = found.address if found else None
+        return assess.url(address) + self.server.base_url if address else self.server.url
+
+    # --- progress
+
+    async def progress(self):
+        told, percent, seen = set(), 0, -1
+        while not self._started:
+            name = self.workspace_name
+            found = self.workspace
+            for step, text in assess.steps(found) if found else []:
+                if text not in told:
+                    told.add(text)
+                    percent = max(percent, step)
+                    yield {"progress": percent, "message": text}
+            seen = found.version if found else 0
+            self._change.clear()
+            if not self._started and (name, seen) == (self.workspace_name, self.workspace.version if self.workspace else 0):
+                await self._change.wait()
+
+    def _changed(self) -> None:
+        self._change.set()
+
+    # --- what is heard
+
+    def heard(self, before: Workspace | None, after: Workspace | None) -> None:
+        """A change of this server's workspace."""
+        self._changed()
+        if self._starting or self.pending or not self.server:
+            return
+        if after is None or not after.wanted:
+            self._later(self._notify(0))
+        elif after.address and after.phase == "Running" and after.current:
+            self._failed_since = None
+            self._later(self._moved(after))
+        elif self._grace(after) is not None and not (before and assess.failing(before)):
+            # A little later, so that the time is over then.
+            self._later(self._notify(self.failure_grace + 0.1))
+
+    def _later(self, work) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception():
+            self.log.error("%s: %s", self._log_name, task.exception())
+
+    async def _notify(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if not self.pending and self.server:
+            await self.poll_and_notify()
+
+    def _is_elsewhere(self, found: Workspace) -> bool:
+        return (self.server.ip, self.server.port, self.run_id) != (*found.address, found.run_id)
+
+    async def _moved(self, found: Workspace) -> None:
+        """The same server has another pod: the database and the proxy get its address at once."""
+        if not self.server or not self._is_elsewhere(found):
+            return
+        self.run_id = found.run_id
+        self.server.ip, self.server.port = found.address
+        self.orm_spawner.state = self.get_state()
+        self.db.commit()
+        self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
+        await self.user.settings["proxy"].add_user(self.user, self.name or "")
+
+    # --- what pods ask
+
+    async def vouch(self, token: str, uid: str) -> None:
+        audience = f"{self.launch_url.rstrip('/')}/workspaces/{uid}/launch"
+        await self.shared.keys.verify(token, audience, self.namespace, self.launch_service_account)
+
+    async def launched(self) -> bytes:
+        """What a pod of this server's workspace gets."""
+        found = self.workspace
+        if found and not self.cluster.is_ours(found):
+            raise launch.Nobody("the workspace is not the hub's")
+        if not self._starting and (not self.server or self.pending == "stop"):
+            raise launch.Nobody("nobody wants this server now")
+        if not self.api_token:
+            # The hub was restarted meanwhile, and its database has hashes of tokens alone.
+            self._relaunched = True
+            self._later(self._notify(0))
+            raise launch.Nobody("the hub was restarted and no longer has this server's token: start the server again")
+        try:
+            return launch.answer(self)
+        except ValueError as error:
+            raise launch.Nobody(str(error)) from error
+
+    async def command_ended(self, code: int) -> None:
+        """The pod's command ended by itself. With code 0 that was meant, and the server is stopped."""
+        self._exit_code = code
+        if code == 0 and not self._starting:
+            self._later(self._notify(0))

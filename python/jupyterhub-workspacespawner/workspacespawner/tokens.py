@@ -1,0 +1,109 @@
+"""A pod's token -> vouched for, or refused, with the keys of the API server (IO)."""
+
+import asyncio
+import re
+import time
+
+import jwt
+
+from .cluster import Api, Refused, Unreachable
+
+# The kubelet's tokens have about 1,200 characters.
+LONGEST = 16384
+MOST_KEYS = 64
+LEEWAY = 10
+# Seconds between two requests for keys, whatever strangers send.
+EVERY = 60
+# What the API server signs with. None of them takes a public key for a shared secret.
+ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "P-256": ("ES256",), "P-384": ("ES384",), "P-521": ("ES512",)}
+REQUIRED = ["iss", "aud", "sub", "exp", "nbf", "iat"]
+
+# What is no JSON, or nested too deep for the parser, is not always told as a bad token.
+_BAD = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
+_SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+
+
+class NotVouchedFor(Exception):
+    """The text is for the hub's log, never for the caller, and quotes no token."""
+
+
+class Unknown(Exception):
+    """The keys are not known, so nothing can be said."""
+
+
+class Verifier:
+    """Keys of the API server, and who issues its tokens; asked for again when a token names another one."""
+
+    def __init__(self, api: Api, clock=time.monotonic):
+        self._api, self._clock = api, clock
+        self._keys: dict[str, tuple[jwt.PyJWK, tuple[str, ...]]] = {}
+        self._issuer = ""
+        self._asked: float | None = None
+        self._lock = asyncio.Lock()
+
+    async def verify(self, token: str, audience: str, namespace: str, account: str) -> None:
+        """Returns if this account of this namespace has the token, in a pod, for this audience alone."""
+        if len(token) > LONGEST or not _SHAPE.fullmatch(token):
+            raise NotVouchedFor("it has not the shape of a token")
+        try:
+            header = jwt.get_unverified_header(token)
+        except _BAD as error:
+            raise NotVouchedFor(type(error).__name__) from None
+        key_id = header.get("kid")
+        if not isinstance(key_id, str):
+            raise NotVouchedFor("it names no key")
+        if key_id not in self._keys:
+            await self._ask()
+        if not self._keys:
+            raise Unknown("the keys of the API server are not known yet")
+        if key_id not in self._keys:
+            raise NotVouchedFor("it is signed with a key that is none of the API server's")
+        key, algorithms = self._keys[key_id]
+        try:
+            claims = jwt.decode(
+                token,
+                key=key.key,
+                algorithms=list(algorithms),
+                audience=audience,
+                issuer=self._issuer,
+                leeway=LEEWAY,
+                options={"require": REQUIRED},
+            )
+        except _BAD as error:
+            raise NotVouchedFor(type(error).__name__) from None
+        if claims["aud"] not in (audience, [audience]):
+            raise NotVouchedFor("it has other audiences too")
+        if claims["sub"] != f"system:serviceaccount:{namespace}:{account}":
+            raise NotVouchedFor("it is of another account")
+        bound = claims.get("kubernetes.io")
+        pod = bound.get("pod") if isinstance(bound, dict) else None
+        if not isinstance(pod, dict) or not pod.get("uid") or bound.get("namespace") != namespace:
+            raise NotVouchedFor("it is not bound to a pod")
+
+    async def _ask(self) -> None:
+        async with self._lock:
+            if self._asked is not None and self._clock() - self._asked < EVERY:
+                return
+            # Counted also if it fails: a stranger must not make the hub ask in a loop. Pods ask again for two minutes.
+            self._asked = self._clock()
+            try:
+                issuer = await self._api.call("GET", "/.well-known/openid-configuration")
+                keys = await self._api.call("GET", "/openid/v1/jwks")
+            except (Refused, Unreachable) as error:
+                if not self._keys:
+                    raise Unknown(str(error)) from error
+                return
+            self._issuer, self._keys = str(issuer.get("issuer") or ""), dict(_read(keys))
+
+
+def _read(answer: dict):
+    """Each key that can be used, and what it may verify."""
+    for item in (answer.get("keys") or [])[:MOST_KEYS]:
+        try:
+            kind = item["kty"] if item["kty"] == "RSA" else item["crv"]
+            algorithms = ALGORITHMS[kind]
+            if item.get("alg"):
+                algorithms = tuple(name for name in algorithms if name == item["alg"])
+            yield str(item["kid"]), (jwt.PyJWK(item, algorithm=(algorithms or ALGORITHMS[kind])[0]), algorithms)
+        except (KeyError, TypeError, jwt.PyJWTError):
+            continue
