@@ -52,13 +52,23 @@ pub(crate) async fn hub() -> anyhow::Result<Hub> {
     write_with_our_images(folder.path())?;
     // What an earlier run has left may still be ending.
     wait::until_checked_each_second("the sample to be applied", wait::USUAL, || async {
-        let applied = command::administer(&["apply", "-k", &sample]).await;
-        match applied {
-            Ok(applied) if applied.code == 0 => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
+        let applied = apply(&sample).await;
+        applied.map_err(|error| format!("{error:#}"))
     })
     .await?;
+    for deployment in ["deployment/proxy", "deployment/hub"] {
+        let ready = ["rollout", "status", deployment, "-n", HUB, "--timeout=3m"];
+        command::administered(&ready, "").await?;
+    }
+    let port = forward(pod("proxy").await?).await?;
+    Ok(Hub {
+        url: format!("http://127.0.0.1:{port}"),
+    })
+}
+
+/// The two commands of docs/jupyterhub.md. Secrets that are there stay.
+async fn apply(sample: &str) -> anyhow::Result<()> {
+    command::administered(&["apply", "-k", sample], "").await?;
     let known = command::administer(&["get", "secret", "people", "-n", HUB]).await?;
     if known.code != 0 {
         let script = Path::new(FOLDER).join("secrets.sh");
@@ -70,14 +80,7 @@ pub(crate) async fn hub() -> anyhow::Result<Hub> {
         ensure!(made.status.success(), "{made:?}");
         command::administered(&["create", "-f", "-"], &String::from_utf8(made.stdout)?).await?;
     }
-    for deployment in ["deployment/proxy", "deployment/hub"] {
-        let ready = ["rollout", "status", deployment, "-n", HUB, "--timeout=3m"];
-        command::administered(&ready, "").await?;
-    }
-    let port = forward(pod("proxy").await?).await?;
-    Ok(Hub {
-        url: format!("http://127.0.0.1:{port}"),
-    })
+    Ok(())
 }
 
 /// The sample as an administrator would change it: the names of images alone. Its objects get the labels of tests.

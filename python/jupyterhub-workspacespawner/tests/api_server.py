@@ -140,13 +140,15 @@ class ApiServer:
         return web.json_response({"issuer": ISSUER})
 
     async def _jwks(self, request):
+        if "application/jwk-set+json" not in request.headers.get("accept", ""):
+            return web.json_response({"message": "only application/jwk-set+json is available"}, status=406)
         found = []
         for name, key in self.keys.items():
             kind = jwt.algorithms.RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else jwt.algorithms.ECAlgorithm
             item = json.loads(kind.to_jwk(key.public_key()))
             alg = {"alg": "RS256"} if kind is jwt.algorithms.RSAAlgorithm else {"alg": "ES256"}
             found.append({**item, **alg, "kid": name, "use": "sig"})
-        return web.json_response({"keys": found})
+        return web.json_response({"keys": found}, content_type="application/jwk-set+json")
 
     def _selected(self, request, raw):
         wanted = request.query.get("labelSelector", "")

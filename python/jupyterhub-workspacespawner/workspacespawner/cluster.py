@@ -54,7 +54,8 @@ class Api:
             # It belongs to the loop that runs now.
             self._client = kubernetes.rest.RESTClientObject(self.configuration)
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        headers = {"accept": "application/json", "Content-Type": kind, **await self.headers()}
+        # The second one is that of the API server's public keys.
+        headers = {"accept": "application/json, application/jwk-set+json", "Content-Type": kind, **await self.headers()}
         timeout = timeout or aiohttp.ClientTimeout(total=REQUEST)
         url = self.configuration.host.rstrip("/") + path
         return await self._client.request(

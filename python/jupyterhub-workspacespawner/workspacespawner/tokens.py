@@ -12,8 +12,9 @@ from .cluster import Api, Refused, Unreachable
 LONGEST = 16384
 MOST_KEYS = 64
 LEEWAY = 10
-# Seconds between two requests for keys, whatever strangers send.
+# Seconds between two requests for keys, whatever strangers send; before the first answer.
 EVERY = 60
+FIRST = 5
 # What the API server signs with. None of them takes a public key for a shared secret.
 ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "P-256": ("ES256",), "P-384": ("ES384",), "P-521": ("ES512",)}
 REQUIRED = ["iss", "aud", "sub", "exp", "nbf", "iat"]
@@ -82,7 +83,8 @@ class Verifier:
 
     async def _ask(self) -> None:
         async with self._lock:
-            if self._asked is not None and self._clock() - self._asked < EVERY:
+            wait = EVERY if self._keys else FIRST
+            if self._asked is not None and self._clock() - self._asked < wait:
                 return
             # Counted also if it fails: a stranger must not make the hub ask in a loop. Pods ask again for two minutes.
             self._asked = self._clock()
