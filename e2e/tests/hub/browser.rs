@@ -45,6 +45,7 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
         .send_keys("second")
         .await?;
     browser.click(".new-server-btn").await?;
+    browser.click("#start-second").await?;
     browser.click("#spawn_form button[type='submit']").await?;
     browser
         .at("the second JupyterLab", |url| {
