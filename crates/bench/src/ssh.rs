@@ -1,4 +1,4 @@
-//! Workspace of a user who has signed in -> what ssh costs beside `kubectl exec` and the browser's way (IO).
+//! Workspace of a user who has signed in -> what ssh costs beside other ways (IO).
 //!
 //! `kubectl exec` is the API server's way to the same pod. JupyterLab's download takes the same way as ssh: plugin, proxy, gateway, door.
 
