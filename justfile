@@ -41,6 +41,7 @@ gen *args:
 [no-exit-message]
 [group('develop')]
 bench *args:
+    @cargo build --release --package door
     @cargo run --release --package bench -- "$@"
 
 # The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok (fake nodes)

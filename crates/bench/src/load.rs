@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -96,6 +98,8 @@ pub(crate) struct Round {
     pub(crate) p50: f64,
     /// 99th percentile, in milliseconds.
     pub(crate) p99: f64,
+    /// Requests a second.
+    pub(crate) rate: f64,
 }
 
 impl Server {
@@ -114,13 +118,19 @@ impl Server {
         BufReader::new(says).read_line(&mut line)?;
         let announced: Announced = serde_json::from_str(&line)
             .with_context(|| format!("the server {name} did not start: {line}"))?;
-        Ok(Self {
+        let mut server = Self {
             process: format!("/proc/{}", child.id()).into(),
             child,
             transport,
             address: announced.address,
             questions: announced.questions,
-        })
+        };
+        // The door listens when its application does.
+        while TcpStream::connect(&server.address).is_err() {
+            ensure!(server.child.try_wait()?.is_none(), "the server {name} ended");
+            sleep(Duration::from_millis(5));
+        }
+        Ok(server)
     }
 
     /// One round of a question. The answers have this status.
@@ -203,16 +213,18 @@ pub(crate) fn on_processor(process: &Path) -> anyhow::Result<Duration> {
 /// The figures of a round by h2load's log: start in microseconds, status, duration in microseconds.
 fn summary(lines: &str, used: Duration, count: u32, status: u16) -> anyhow::Result<Round> {
     let mut took = Vec::new();
+    let (mut begin, mut end) = (u64::MAX, 0);
     for line in lines.lines() {
         let mut fields = line.split('\t');
         let mut field = || fields.next().and_then(|field| field.parse::<u64>().ok());
-        let (Some(_), Some(answered), Some(micros)) = (field(), field(), field()) else {
+        let (Some(start), Some(answered), Some(micros)) = (field(), field(), field()) else {
             bail!("h2load wrote {line:?}");
         };
         ensure!(
             answered == u64::from(status),
             "an answer has status {answered}, must be {status}"
         );
+        (begin, end) = (begin.min(start), end.max(start + micros));
         took.push(Duration::from_micros(micros).as_secs_f64() * 1e3);
     }
     ensure!(
@@ -224,6 +236,7 @@ fn summary(lines: &str, used: Duration, count: u32, status: u16) -> anyhow::Resu
         cpu: used.as_secs_f64() * 1e6 / f64::from(count),
         p50: percentile(&mut took, 50),
         p99: percentile(&mut took, 99),
+        rate: f64::from(count) / Duration::from_micros(end.saturating_sub(begin)).as_secs_f64(),
     })
 }
 
@@ -244,6 +257,7 @@ pub(crate) fn median(rounds: &[Round]) -> Round {
         cpu: of(|round| round.cpu),
         p50: of(|round| round.p50),
         p99: of(|round| round.p99),
+        rate: of(|round| round.rate),
     }
 }
 
@@ -261,6 +275,7 @@ mod tests {
             (round.p50 - 2.0).abs() < 1e-6 && (round.p99 - 3.0).abs() < 1e-6,
             "{round:?}"
         );
+        assert!((round.rate - 3.0 / 0.999).abs() < 1e-6, "{round:?}");
         assert!(summary(lines, used, 4, 200).is_err());
         assert!(summary(lines, used, 3, 302).is_err());
     }

@@ -3,7 +3,8 @@
 //! The modules, from top to bottom. Each imports only modules below it:
 //!
 //! - `operator`: workspaces beside bare pods, on a cluster with fake nodes
-//! - `servers`: gateway, webhook and portal beside a bare server, one processor for each side
+//! - `ssh`: ssh into a workspace beside `kubectl exec`
+//! - `servers`: gateway, webhook, portal and door beside a bare server, one processor for each side
 //! - `served`: what such a server process runs
 //! - `load`: a server process and h2load -> processor time and durations
 //! - `page`: figures -> tables in docs/evidence/performance.md
@@ -13,6 +14,7 @@ mod operator;
 mod page;
 mod served;
 mod servers;
+mod ssh;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -26,6 +28,8 @@ struct Args {
     only: Vec<Part>,
     #[command(flatten)]
     operator: operator::Args,
+    #[command(flatten)]
+    ssh: ssh::Args,
     /// Rounds of each side; fewer to try something out
     #[arg(long, value_name = "NUMBER", default_value_t = 4)]
     rounds: usize,
@@ -52,8 +56,12 @@ enum Part {
     Webhook,
     /// Lists of the portal
     Portal,
+    /// The door of images
+    Door,
     /// Workspaces on the cluster of KUBECONFIG, which has the product and kwok
     Operator,
+    /// ssh into the workspace of `--ssh-host`; only if it is named
+    Ssh,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -75,6 +83,9 @@ fn main() -> anyhow::Result<()> {
             Part::Gateway => ("gateway", servers::gateway(args.rounds)?),
             Part::Webhook => ("webhook", servers::webhook(args.rounds)?),
             Part::Portal => ("portal", servers::portal(args.rounds)?),
+            Part::Door => ("door", servers::door(args.rounds)?),
+            Part::Ssh if args.ssh.is_absent() => continue,
+            Part::Ssh => ("ssh", ssh::measure(&args.ssh, args.rounds)?),
             Part::Operator => {
                 let measured = operator::measure(&args.operator, args.rounds);
                 ("operator", runtime.block_on(measured)?)

@@ -38,6 +38,7 @@ const LIMIT: Duration = Duration::from_mins(20);
 const SETTLE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Args {
     /// Workspaces that are created at once; given more than once, so many measurements
     #[arg(long = "count", value_name = "NUMBER", default_values_t = [1, 200, 1_000])]

@@ -22,6 +22,10 @@ pub(crate) enum Target {
     AtMost(f64),
     /// At most so many times the reference.
     Ratio(f64),
+    /// At least so many times the reference.
+    RatioAtLeast(f64),
+    /// At most so much more than the reference.
+    More(f64),
 }
 
 impl Figure {
@@ -56,6 +60,11 @@ impl Figure {
             None => (String::new(), false),
             Some(Target::AtMost(most)) => (digits(most), self.ours > most),
             Some(Target::Ratio(most)) => (format!("ratio {most}"), ratio > Some(most)),
+            Some(Target::RatioAtLeast(least)) => (format!("ratio at least {least}"), ratio < Some(least)),
+            Some(Target::More(most)) => {
+                let more = self.reference.map(|reference| self.ours - reference);
+                (format!("{most} more"), more > Some(most))
+            }
         };
         let missed = if is_missed { ", **missed**" } else { "" };
         let [ours, reference, ratio] = [Some(self.ours), self.reference, ratio].map(text);
@@ -119,6 +128,10 @@ mod tests {
             "| a | 3.00 | 2.00 | 1.50 | ratio 1.5 |\n"
         );
         assert!(row(figure(), Target::Ratio(1.4)).contains("ratio 1.4, **missed**"));
+        assert!(row(figure(), Target::RatioAtLeast(1.6)).contains("ratio at least 1.6, **missed**"));
+        assert!(!row(figure(), Target::RatioAtLeast(1.5)).contains("missed"));
+        assert!(row(figure(), Target::More(0.9)).contains("0.9 more, **missed**"));
+        assert!(!row(figure(), Target::More(1.0)).contains("missed"));
         let memory = Figure::alone("b", 151.0);
         assert_eq!(
             row(memory, Target::AtMost(150.0)),

@@ -1,4 +1,4 @@
-//! Rounds -> figures of gateway, webhook and portal, each beside a bare server (IO).
+//! Rounds -> figures of gateway, webhook, portal and door, each beside a bare server (IO).
 
 use anyhow::Context as _;
 
@@ -14,9 +14,9 @@ const DECISION: Target = Target::Ratio(1.5);
 struct Pair([Server; 2]);
 
 impl Pair {
-    /// `bytes`: of each answer of the bare server.
+    /// `bytes`: of each answer of the bare server, alone or behind the door.
     fn start(name: &str, transport: Transport, bytes: usize) -> anyhow::Result<Self> {
-        let ours = Server::start(name, transport, 0)?;
+        let ours = Server::start(name, transport, bytes)?;
         Ok(Self([ours, Server::start("bare", transport, bytes)?]))
     }
 
@@ -119,6 +119,31 @@ pub(crate) fn portal(rounds: usize) -> anyhow::Result<Vec<Figure>> {
         let p99 = Figure::of("the same: p99, ms", both.map(|round| round.p99));
         figures.push(p99.within(Target::AtMost(30.0)));
         figures.push(Figure::of("the same: CPU, µs", both.map(|round| round.cpu)));
+    }
+    Ok(figures)
+}
+
+/// Requests with an assertion. Door and application share a processor, as in a pod that has one.
+pub(crate) fn door(rounds: usize) -> anyhow::Result<Vec<Figure>> {
+    let measure =
+        |bytes, load| Pair::start("door", Transport::Plain, bytes)?.measure("attested", load, 200, rounds);
+    let both = measure(0, Load::saturated(1, 1).count(5_000))?;
+    let p50 = Figure::of("one at a time: p50, ms", both.map(|round| round.p50));
+    let p99 = Figure::of("the same: p99, ms", both.map(|round| round.p99));
+    let mut figures = vec![p50.within(Target::More(0.3)), p99];
+    for (name, bytes, load) in [
+        ("64 at a time", 0, Load::saturated(64, 1).count(20_000)),
+        (
+            "answers of 1 MiB, 4 at a time",
+            1 << 20,
+            Load::saturated(4, 1).count(1_000),
+        ),
+    ] {
+        let both = measure(bytes, load)?;
+        let rate = Figure::of(format!("{name}: a second"), both.map(|round| round.rate));
+        figures.push(rate.within(Target::RatioAtLeast(0.9)));
+        let cpu = both.map(|round| round.cpu);
+        figures.push(Figure::of("the same: CPU of door and of application, µs", cpu));
     }
     Ok(figures)
 }

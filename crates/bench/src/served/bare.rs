@@ -7,15 +7,15 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::UnixListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::{listen, tls};
+use super::{Args, listen, tls};
 use crate::load::Transport;
 
-pub(super) async fn serve(transport: Transport, bytes: usize) -> anyhow::Result<()> {
-    let socket = listen(vec![]).await?;
-    let acceptor = TlsAcceptor::from(tls()?);
-    let body = Bytes::from(vec![b'a'; bytes]);
+pub(super) async fn serve(args: Args) -> anyhow::Result<()> {
+    let transport = args.transport;
+    let body = Bytes::from(vec![b'a'; args.bytes]);
     let answer = service_fn(move |request: Request<Incoming>| {
         let body = body.clone();
         async move {
@@ -23,6 +23,16 @@ pub(super) async fn serve(transport: Transport, bytes: usize) -> anyhow::Result<
             Ok::<_, hyper::Error>(Response::new(Full::new(body)))
         }
     });
+    if let Some(path) = args.socket {
+        let socket = UnixListener::bind(path)?;
+        loop {
+            let (stream, _) = socket.accept().await?;
+            let stream = TokioIo::new(stream);
+            tokio::spawn(http1::Builder::new().serve_connection(stream, answer.clone()));
+        }
+    }
+    let socket = listen(vec![]).await?;
+    let acceptor = TlsAcceptor::from(tls()?);
     loop {
         let (stream, _) = socket.accept().await?;
         stream.set_nodelay(true)?;

@@ -5,17 +5,21 @@
 //! | file | content |
 //! |---|---|
 //! | `bare` | hyper alone: reads a request, and answers 200 |
+//! | `door` | the door of an image, before `bare` on a Unix socket |
 //! | `gateway` | `/verify`, with 10,000 workspaces and as many shares |
 //! | `webhook` | `/mutate` and `/validate` |
 //! | `portal` | pages, with 5,000 workspaces in 200 namespaces, and as many shares |
 //! | `objects` | these workspaces and shares |
 
 mod bare;
+mod door;
 mod gateway;
 mod objects;
 mod portal;
 mod webhook;
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
@@ -31,11 +35,14 @@ pub(crate) struct Args {
     transport: Transport,
     /// Of each answer of the bare server.
     bytes: usize,
+    /// Unix socket of the bare server, in place of a port.
+    socket: Option<PathBuf>,
 }
 
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.name.as_str() {
-        "bare" => bare::serve(args.transport, args.bytes).await,
+        "bare" => bare::serve(args).await,
+        "door" => door::serve(args.bytes),
         "gateway" => gateway::serve(args.transport).await,
         "webhook" => webhook::serve().await,
         "portal" => portal::serve().await,
@@ -46,15 +53,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 /// A port of loopback; prints where it is and what may be asked.
 async fn listen(questions: Vec<(&str, Question)>) -> anyhow::Result<TcpListener> {
     let socket = TcpListener::bind("127.0.0.1:0").await?;
+    announce(socket.local_addr()?, questions)?;
+    Ok(socket)
+}
+
+fn announce(address: SocketAddr, questions: Vec<(&str, Question)>) -> anyhow::Result<()> {
     let announced = Announced {
-        address: socket.local_addr()?.to_string(),
+        address: address.to_string(),
         questions: questions
             .into_iter()
             .map(|(case, question)| (case.to_owned(), question))
             .collect(),
     };
     println!("{}", serde_json::to_string(&announced)?);
-    Ok(socket)
+    Ok(())
 }
 
 /// TLS without client certificates, which cost nothing after the handshake.
