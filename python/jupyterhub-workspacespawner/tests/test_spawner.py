@@ -50,6 +50,7 @@ class Life(Case):
         self.assertEqual(required, {"nodeSelectorTerms": [{"matchExpressions": []}]})
         self.assertEqual(spec["displayName"], "Ann Lee: x")
         self.assertEqual(spec["variables"]["hub.servername"], "x")
+        self.assertEqual(spec["variables"]["hub.path"], "user/Ann%20Lee/x/")
         self.assertEqual(raw["metadata"]["labels"]["hub.jupyter.org/name"], "jupyterhub")
         self.assertTrue(raw["metadata"]["labels"]["team"].startswith("ann-lee---"))
         self.assertEqual(raw["metadata"]["annotations"]["hub.jupyter.org/username"], "Ann Lee")
