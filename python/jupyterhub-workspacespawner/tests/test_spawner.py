@@ -379,6 +379,14 @@ class Failure(Case):
         self.api.refuse, self.api.operator.auto = None, True
         await self.spawn()
 
+    async def test_a_namespace_that_does_not_exist_is_said_at_once(self):
+        words = 'namespaces "servers" not found'
+        self.api.refuse = lambda method, path, body: (404, "NotFound", words) if method == "POST" and path.endswith("workspaces") else None
+        with self.assertRaisesRegex(Exception, words) as caught:
+            await self.spawn()
+        self.assertEqual(caught.exception.status_code, 400)
+        self.assertEqual(len(self.api.writes("POST")), 1)
+
     async def test_a_hub_that_may_not_read_workspaces_says_so(self):
         self.addCleanup(setattr, module, "QUIET", module.QUIET)
         module.QUIET = 0.05

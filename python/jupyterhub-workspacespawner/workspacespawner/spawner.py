@@ -153,6 +153,9 @@ class WorkspaceSpawner(Options, Spawner):
         try:
             return await self.cluster.create(wanted)
         except Refused as error:
+            if error.status == 404:
+                # Nobody was faster: there is no such namespace.
+                raise failure(400, error.reason, error.message) from error
             if error.status != 409:
                 raise
             found = await self.cluster.fetch(name)
