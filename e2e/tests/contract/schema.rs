@@ -203,7 +203,7 @@ async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()
         json!({"routing": {"external": {}}, "authentication": {"application": {}}, "networkPolicy": walls()}),
         json!({"routing": {"external": {}}, "authentication": {"none": {}}, "networkPolicy": {"enabled": false}}),
         json!({
-            "routing": {"baseDomain": "x.example", "external": {"urlTemplate": "https://hub{hub.path}"}},
+            "routing": {"baseDomain": "x.example", "external": {"urlTemplate": "https://hub/{hub.path}"}},
             "authentication": {"application": {}}, "networkPolicy": walls(),
         }),
     ] {

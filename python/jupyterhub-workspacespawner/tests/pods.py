@@ -27,6 +27,9 @@ class Pods:
     def __init__(self, api, folder, url, python=os.environ.get("LAUNCHER_PYTHON", sys.executable)):
         self.api, self.folder, self.url, self.python = api, folder, url, python
         self.processes, self.output = {}, {}
+        # Where it starts: a user's files lie there, of whatever names.
+        self.home = os.path.join(folder, "home")
+        os.mkdir(self.home)
         api.operator.address, api.operator.ended = self.begin, self.end
 
     def file(self, uid, what):
@@ -61,8 +64,9 @@ class Pods:
         environment = {"PATH": os.environ["PATH"], "WORKSPACE_NAME": "kept", "http_proxy": "http://127.0.0.1:9", **(environment or {})}
         log = open(self.file(uid, "log"), "ab")
         self.processes[uid] = await asyncio.create_subprocess_exec(
-            self.python, "-c", code, self.file(uid, "token"), self.file(uid, "kept"), env=environment, stdout=log, stderr=log
-        )
+            self.python, "-I", "-c", code, self.file(uid, "token"), self.file(uid, "kept"),
+            env=environment, cwd=self.home, stdout=log, stderr=log,
+        )  # fmt: skip
         log.close()
         return self.processes[uid]
 

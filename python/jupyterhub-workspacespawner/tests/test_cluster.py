@@ -100,6 +100,22 @@ class Watch(Case):
         await self.cluster.create(self.body("a"))
         await self.so(lambda: (None, self.api.version) in self.heard)
 
+    async def test_an_object_that_nobody_foresaw_ends_no_watch(self):
+        await self.cluster.listed(30)
+        await self.so(lambda: self.api.watchers)
+        event = {"type": "ERROR", "object": {"code": "none", "status": []}, "version": 0}
+        for bad in (event, {**event, "type": "ADDED", "object": {"status": {"conditions": [1]}, "metadata": {"labels": {"hub.jupyter.org/name": "jupyterhub"}}}}):
+            await self.so(lambda: self.api.watchers)
+            before = set(self.api.watchers)
+            for queue in before:
+                queue.put_nowait(bad)
+            self.api.bookmark()
+            self.api.disconnect()
+            await self.so(lambda: not before & self.api.watchers)
+        await self.cluster.create(self.body("a"))
+        self.api.edit("a", image="x")
+        await self.so(lambda: self.cluster.get("a").spec.get("image") == "x")
+
     async def test_an_api_server_that_is_away_is_waited_for(self):
         self.api.away = True
         self.assertFalse(await self.cluster.listed(0.05))

@@ -130,6 +130,28 @@ class Launch(Case):
         launch.servers[uid] = spawner
         self.assertEqual((await self.request(uid, token)).code, 409)
 
+    async def test_files_of_the_users_do_not_become_the_launchers(self):
+        for name in ("random", "email", "json", "signal"):
+            with open(os.path.join(self.pods.home, name + ".py"), "w") as file:
+                file.write("raise SystemExit('mine')")
+        await self.spawn()
+
+    async def test_an_answer_that_is_cut_off_is_asked_for_again(self):
+        asked = []
+
+        async def cuts(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            asked.append(b"HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno" if asked else b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{")
+            writer.write(asked[-1])
+            writer.close()
+
+        server = await asyncio.start_server(cuts, "127.0.0.1", 0)
+        where = "http://127.0.0.1:%d/" % server.sockets[0].getsockname()[1]
+        process = await self.pods.container("00", token=self.api.token(where))
+        await process.wait()
+        server.close()
+        self.assertEqual((len(asked), self.pods.log("00")), (2, "launch: the hub does not say what to run: 401 no\n"))
+
     async def test_a_container_that_restarts_begins_again_without_the_hub(self):
         spawner = await self.spawn()
         uid = spawner.workspace_uid

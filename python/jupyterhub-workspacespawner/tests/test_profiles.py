@@ -49,14 +49,14 @@ class Choices(unittest.TestCase):
         self.assertEqual(profiles.of_form({}), {})
 
     def test_overrides_come_in_order_profile_then_options_then_defaults(self):
-        found = self.choose(profile="small", image="full").overrides
+        found = self.choose(profile="small", image="full")
         self.assertEqual([item.get("image") or item.get("port") or item.get("mem_limit") for item in found], ["1G", "full:1", 9000])
-        self.assertEqual(self.choose().overrides[1]["image"], "base:1")
-        self.assertEqual(self.choose(profile="gpu").template, "gpu")
+        self.assertEqual(self.choose()[1]["image"], "base:1")
+        self.assertEqual(self.choose(profile="gpu")[0], {"template": "gpu"})
 
     def test_an_unlisted_choice_must_match_as_a_whole_and_is_nothing_but_text(self):
         found = self.choose(**{"profile": "small", "image--unlisted-choice": "quay.io/lab"})
-        self.assertEqual(found.overrides[1], {"image": "quay.io/lab", "extra_labels": {"x": "{y}"}})
+        self.assertEqual(found[1], {"image": "quay.io/lab", "extra_labels": {"x": "{y}"}})
         for bad in ("quay.io/lab:evil", "x quay.io/lab", "quay.io/lab\n", "quay.io/{x}", "QUAY.IO/lab"):
             with self.assertRaisesRegex(profiles.Bad, "'image'.*must|'image'.*does not fit"):
                 self.choose(**{"profile": "small", "image--unlisted-choice": bad})
@@ -183,6 +183,36 @@ class Spawn(Case):
         now[0] *= 2
         self.api.reviews_fail = True
         await self.refused(503, "whether you may use template", profile="lab")
+
+    async def test_a_template_that_an_override_names_is_reviewed_too(self):
+        choices = {"cpu": {"default": True}, "gpu": {"spawner_override": {"template": "gpu"}}}
+        self.new_hub(
+            review_access=True,
+            profile_list=[
+                {"display_name": "a", "template": "lab", "profile_options": {"kind": {"choices": choices}}},
+                {"display_name": "b", "template": "lab", "kubespawner_override": {"template": "gpu"}},
+            ],
+        )
+        self.api.roles = {("hub:alice", "lab"), ("hub:bob", "lab"), ("hub:bob", "gpu")}
+        await self.refused(403, "there is no 'a'", profile="a", kind="gpu")
+        await self.refused(403, "there is no 'b'", profile="b")
+        self.assertEqual(self.api.objects, {})
+        await self.spawn(options={"profile": "a", "kind": "cpu"})
+        self.assertEqual(self.api.objects["alice"]["spec"]["templateRef"], "lab")
+        for options in ({"profile": "a", "kind": "gpu"}, {"profile": "b"}):
+            await self.spawn("bob", options=options)
+            self.assertEqual(self.api.objects["bob"]["spec"]["templateRef"], "gpu")
+            await self.user("bob").stop("")
+
+    async def test_a_profile_without_any_template_is_said(self):
+        self.new_hub(template="", profile_list=[{"display_name": "a"}])
+        await self.refused(400, "'a' must have a template")
+
+    async def test_what_is_typed_and_fits_no_setting_is_refused_and_no_failure_of_the_hub(self):
+        typed = {"unlisted_choice": {"enabled": True, "spawner_override": {"mem_limit": "{value}"}}}
+        self.new_hub(profile_list=[{"template": "lab", "profile_options": {"memory": typed}}])
+        await self.refused(400, "does not fit the setting mem_limit", **{"memory--unlisted-choice": "lots"})
+        await self.spawn(options={"memory--unlisted-choice": "1G"})
 
     async def test_profiles_that_are_lost_are_said_and_change_nothing(self):
         self.new_hub(profile_list=[{"display_name": "a", "kubespawner_override": {"extra_pod_config": {"x": 1}, "image": "i"}}], template="lab")

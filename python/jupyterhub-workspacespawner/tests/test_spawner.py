@@ -50,6 +50,7 @@ class Life(Case):
         self.assertEqual(required, {"nodeSelectorTerms": [{"matchExpressions": []}]})
         self.assertEqual(spec["displayName"], "Ann Lee: x")
         self.assertEqual(spec["variables"]["hub.servername"], "x")
+        self.assertEqual(spec["variables"]["hub.path"], "user/Ann%20Lee/x/")
         self.assertEqual(raw["metadata"]["labels"]["hub.jupyter.org/name"], "jupyterhub")
         self.assertTrue(raw["metadata"]["labels"]["team"].startswith("ann-lee---"))
         self.assertEqual(raw["metadata"]["annotations"]["hub.jupyter.org/username"], "Ann Lee")
@@ -298,6 +299,20 @@ class Life(Case):
         self.assertEqual(self.api.objects["bob"]["spec"]["desiredStatus"], "Stopped")
         self.assertEqual(self.api.objects["alice"]["spec"]["desiredStatus"], "Running")
 
+    async def test_an_orphan_that_cannot_be_stopped_keeps_no_other_running(self):
+        spawner = await self.spawn()
+        await self.spawn("bob")
+        now = [0.0]
+        found = orphans.Orphans(spawner.cluster, lambda uid: False, True, lambda: now[0])
+        await found.sweep()
+        now[0] = orphans.AFTER
+        self.api.refuse = lambda method, path, body: (403, "Forbidden", "no") if path.endswith("/alice") else None
+        await found.sweep()
+        self.assertEqual([self.api.objects[name]["spec"]["desiredStatus"] for name in ("alice", "bob")], ["Running", "Stopped"])
+        self.api.refuse = None
+        await found.sweep()
+        self.assertEqual(self.api.objects["alice"]["spec"]["desiredStatus"], "Stopped")
+
     async def test_orphans_are_only_reported_if_so_set(self):
         spawner = await self.spawn()
         now = [0.0]
@@ -362,6 +377,27 @@ class Failure(Case):
         self.assertEqual(caught.exception.status_code, 403)
         self.assertEqual(self.api.objects, {})
         self.api.refuse, self.api.operator.auto = None, True
+        await self.spawn()
+
+    async def test_a_namespace_that_does_not_exist_is_said_at_once(self):
+        words = 'namespaces "servers" not found'
+        self.api.refuse = lambda method, path, body: (404, "NotFound", words) if method == "POST" and path.endswith("workspaces") else None
+        with self.assertRaisesRegex(Exception, words) as caught:
+            await self.spawn()
+        self.assertEqual(caught.exception.status_code, 400)
+        self.assertEqual(len(self.api.writes("POST")), 1)
+
+    async def test_a_hub_that_may_not_read_workspaces_says_so(self):
+        self.addCleanup(setattr, module, "QUIET", module.QUIET)
+        module.QUIET = 0.05
+        words = 'workspaces is forbidden: User "hub" cannot list resource "workspaces" in the namespace "servers"'
+        self.api.refuse = lambda method, path, body: (403, "Forbidden", words) if path.endswith("workspaces") else None
+        with self.assertRaisesRegex(Exception, "cannot list resource") as caught:
+            await self.spawn()
+        self.assertEqual(caught.exception.status_code, 403)
+        self.api.refuse, self.api.operator.auto = None, True
+        cluster = self.of(self.user()).cluster
+        await self.so(lambda: not cluster.refused)
         await self.spawn()
 
     async def test_a_server_that_fails_later_ends_after_its_grace(self):

@@ -99,8 +99,11 @@ class Cluster:
         self._all: dict[str, Workspace] = {}
         # What is in no list yet: this version of the collection is known.
         self._version = 0
+        # Why the workspaces are not listed, if the API server says so.
+        self.refused: Refused | None = None
         self._waiting: dict[str, set[asyncio.Future]] = {}
         self._listed = asyncio.Event()
+        self._any_heard = False
         self._task: asyncio.Task | None = None
 
     @property
@@ -119,8 +122,10 @@ class Cluster:
         await self.api.close()
 
     async def listed(self, seconds: float) -> bool:
-        """Whether the workspaces are known, now or within this time."""
+        """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
         self.begin()
+        if self.refused and not self._listed.is_set():
+            return False
         try:
             await asyncio.wait_for(self._listed.wait(), seconds)
         except asyncio.TimeoutError:
@@ -220,20 +225,26 @@ class Cluster:
     async def _follow(self) -> None:
         delay = FIRST_RETRY
         while True:
+            self._any_heard = False
             try:
                 if not self.identity:
                     await self._ask_identity()
                 if not self._version:
                     await self._list()
-                if await self._watch():
-                    delay = FIRST_RETRY
+                self.refused = None
+                await self._watch()
             except Refused as error:
                 if error.status == 410:
                     self._version = 0
-                    continue
-                get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error.message)
+                else:
+                    self.refused = error
+                    get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error.message)
             except (Unreachable, aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
                 get_logger().warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error or type(error).__name__)
+            except Exception:
+                # Nothing that an object holds may end this: the hub would hear of nothing any more, and nobody would notice.
+                get_logger().exception("cannot read workspaces in namespace %s", self.namespace)
+            delay = FIRST_RETRY if self._any_heard else delay
             await asyncio.sleep(delay * random.uniform(0.5, 1))
             delay = min(delay * 2, LAST_RETRY)
 
@@ -258,21 +269,19 @@ class Cluster:
             self._take(name, found)
         self._listed.set()
 
-    async def _watch(self) -> bool:
-        """Takes changes until the connection ends. Whether there was one."""
+    async def _watch(self) -> None:
+        """Takes changes until the connection ends."""
         query = {
             **self._selected(), "watch": "1", "allowWatchBookmarks": "true",
             "resourceVersion": str(self._version), "timeoutSeconds": str(WATCH),
         }  # fmt: skip
         timeout = aiohttp.ClientTimeout(sock_connect=REQUEST, sock_read=SILENT)
-        any_heard = False
         async with await self.api.open("GET", self._path, query, timeout=timeout) as response:
             if response.status != 200:
                 judge(response.status, await _json(response))
             async for line in response.content:
                 self._event(json.loads(line))
-                any_heard = True
-        return any_heard
+                self._any_heard = True
 
     def _event(self, event: dict) -> None:
         kind, raw = event.get("type"), event.get("object") or {}

@@ -2,7 +2,7 @@
 import base64, json, os, signal, subprocess, sys, time
 from urllib import error, request
 
-# It stands alone, as an argument of python3 -c: Python 3.8, the standard library, 4,096 characters, nothing that looks like a
+# It stands alone, as an argument of python3 -I -c: Python 3.8, the standard library, 4,096 characters, nothing that looks like a
 # variable. Arguments: the token's file, the file that keeps the answer.
 TOKEN, KEPT = (sys.argv[1:] + ["/var/run/secrets/jupyterhub/token", "/dev/shm/jupyterhub-launch"][len(sys.argv) - 1 :])[:2]
 child, stopping = None, False
@@ -39,11 +39,11 @@ def ask(method, body=None):
         headers = dict(Authorization="Bearer " + token)
         try:
             with opener.open(request.Request(url, body, headers, method=method), timeout=10) as answer:
-                return answer.read(2 << 20)
+                return answer.read()
         except error.HTTPError as problem:
             said = "%d %s" % (problem.code, problem.read(500).decode(errors="replace"))
             again = problem.code == 503
-        except OSError as problem:
+        except Exception as problem:  # also an answer that is cut off
             said, again = str(problem), True
         if not again or time.monotonic() > limit:
             raise RuntimeError(said)

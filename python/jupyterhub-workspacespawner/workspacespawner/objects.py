@@ -217,7 +217,8 @@ def variables(server: Server) -> dict:
         "hub.userid": str(server.user_id),
         "hub.servername": names.slug(server.name) if server.name else "",
         "hub.user_server": server.workspace,
-        "hub.path": server.path,
+        # Without its first "/", which the text before it has: else a value could go on with the host's name.
+        "hub.path": server.path.removeprefix("/"),
     }
     return {name: value for name, value in found.items() if len(value) <= LONGEST_VARIABLE}
 

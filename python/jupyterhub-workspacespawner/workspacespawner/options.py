@@ -4,7 +4,7 @@ import copy
 
 import jinja2
 from tornado import web
-from traitlets import default
+from traitlets import TraitError, default
 
 from . import profiles
 from .access import Unanswered
@@ -87,10 +87,15 @@ class Options(Configured):
         slug = options.get("profile")
         if not offered or slug and slug not in {entry["slug"] for entry in offered}:
             raise profiles.missing(slug or "default", 403 if not offered or self.review_access or await self._exists(slug) else 400)
-        chosen = profiles.choose(options, profiles.find(options, offered))
-        for change in chosen.overrides:
+        chosen = profiles.find(options, offered)
+        for change in profiles.choose(options, chosen):
             self._override(change)
-        return chosen.template or self.template
+        if not self.template:
+            raise ValueError(f"profile_list: {chosen['slug']!r} must have a template, or c.WorkspaceSpawner.template must be set")
+        # An override may name another template than the one for which the profile was offered.
+        if not await self._may_use(self.template):
+            raise profiles.missing(chosen["slug"], 403)
+        return self.template
 
     async def _exists(self, slug: str) -> bool:
         found = self.profile_list(self) if callable(self.profile_list) else self.profile_list
@@ -113,4 +118,8 @@ class Options(Configured):
                 continue
             present = getattr(self, name)
             self._settings_before.setdefault(name, copy.deepcopy(present))
-            setattr(self, name, profiles.merged(present, value(self) if callable(value) else value))
+            try:
+                setattr(self, name, profiles.merged(present, value(self) if callable(value) else value))
+            except (TraitError, ValueError) as error:
+                # It may be what a person typed, which must not count as a failure of the hub.
+                raise profiles.Bad(f"profile or option does not fit the setting {name}: {error}") from error

@@ -29,8 +29,8 @@ class Orphans:
             await asyncio.sleep(EVERY)
             try:
                 await self.sweep()
-            except (Refused, Unreachable) as error:
-                get_logger().warning("cannot stop an orphaned workspace: %s", error)
+            except Exception:
+                get_logger().exception("cannot look for orphaned workspaces")
 
     async def sweep(self) -> None:
         now = self._clock()
@@ -44,5 +44,12 @@ class Orphans:
                 get_logger().warning("workspace %s runs and is no server of this hub, which was for %r", item.name, item.server)
                 self._reported.add(item.uid)
             if self._stops:
-                await self._cluster.patch(item.name, objects.stop(item))
-                STOPPED.inc()
+                await self._stop(item)
+
+    async def _stop(self, item: objects.Workspace) -> None:
+        try:
+            await self._cluster.patch(item.name, objects.stop(item))
+        except (Refused, Unreachable) as error:
+            get_logger().warning("cannot stop orphaned workspace %s: %s", item.name, error)
+        else:
+            STOPPED.inc()

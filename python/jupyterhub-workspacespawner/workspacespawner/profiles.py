@@ -6,7 +6,6 @@ what does not exist or is not offered is refused.
 
 import copy
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 from . import names
@@ -23,14 +22,6 @@ class Bad(Exception):
     def __init__(self, message: str, status: int = 400):
         super().__init__(message)
         self.status = status
-
-
-@dataclass
-class Chosen:
-    """What a start does other than the traits say."""
-
-    template: str = ""
-    overrides: list[dict] = field(default_factory=list)
 
 
 def entries(profile_list: Any) -> list[dict]:
@@ -117,11 +108,12 @@ def missing(slug: str, status: int = 400) -> Bad:
     return Bad(f"profile must be one that is offered, there is no {_quoted(slug)}: open the form to see which there are", status)
 
 
-def choose(options: dict, profile: dict) -> Chosen:
-    """What a profile and its options say, in the order in which they count."""
-    found = Chosen(profile.get("template", ""), [_override(profile)])
+def choose(options: dict, profile: dict) -> list[dict]:
+    """What a profile and its options override, in the order in which they count."""
+    template = {"template": profile["template"]} if profile.get("template") else {}
+    found = [{**template, **_override(profile)}]
     for name, option in (profile.get("profile_options") or {}).items():
-        found.overrides.append(_of_option(name, option, options))
+        found.append(_of_option(name, option, options))
     return found
 
 

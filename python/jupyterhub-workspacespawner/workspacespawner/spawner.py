@@ -87,6 +87,8 @@ class WorkspaceSpawner(Options, Spawner):
             raise failure(error.status, "Options", str(error)) from error
         except Refused as error:
             raise failure(error.status if error.status in (400, 403, 409) else 400, error.reason or "Refused", error.message) from error
+        except Unreachable as error:
+            raise failure(503, "Unreachable", str(error)) from error
         except ValueError as error:
             raise failure(400, "Settings", str(error)) from error
         finally:
@@ -97,6 +99,8 @@ class WorkspaceSpawner(Options, Spawner):
         template = await self._choose()
         launch.answer(self)
         while not await self.cluster.listed(QUIET):
+            if self.cluster.refused:
+                raise self.cluster.refused
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
         wanted = objects.workspace(self.of, template, settings.spec(self, self.expand), labels)
@@ -149,6 +153,9 @@ class WorkspaceSpawner(Options, Spawner):
         try:
             return await self.cluster.create(wanted)
         except Refused as error:
+            if error.status == 404:
+                # Nobody was faster: there is no such namespace.
+                raise failure(400, error.reason, error.message) from error
             if error.status != 409:
                 raise
             found = await self.cluster.fetch(name)
@@ -296,7 +303,8 @@ class WorkspaceSpawner(Options, Spawner):
     async def _known(self) -> None:
         """Raises if the workspaces are not known: what is not seen then is not gone."""
         if not await self.cluster.listed(FIRST_LIST):
-            raise TimeoutError("the Kubernetes API server does not answer, so the workspaces are not known: try again")
+            why = self.cluster.refused or "the Kubernetes API server does not answer"
+            raise TimeoutError(f"{why}, so the workspaces are not known: try again")
 
     async def delete_forever(self):
         await self._known()

@@ -166,6 +166,14 @@ fn url(path: &str, template: &str, scope: &Scope, manager: &WorkspaceManager) ->
         let rule = "must be a URL that begins with https://";
         found.push(Violation::new(path, template, rule));
     }
+    let host = template
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split(['/', '?', '#', '\\']).next());
+    let mut names = variables::names_in(host.unwrap_or_default(), &|_| false).into_iter();
+    if names.any(|name| !variables::is_built_in(name)) {
+        let rule = "must have a / between the host and a variable that workspaces set: its value would choose the host";
+        found.push(Violation::new(path, template, rule));
+    }
     found
 }
 

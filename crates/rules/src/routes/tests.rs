@@ -231,6 +231,8 @@ fn a_url_template_replaces_the_usual_url() {
     for (template, text) in [
         ("ftp://x/{workspace.name}", "must be a URL"),
         ("https://{workspace.nmae}/", "unknown variable"),
+        ("https://hub.b.org{hub.path}", "must have a / between"),
+        ("https://hub.{hub.path}.b.org/", "must have a / between"),
     ] {
         manager.spec.routing.custom.as_mut().unwrap().url_template = Some(template.to_owned());
         assert!(faults(&manager).contains(text), "{template}");
@@ -246,7 +248,7 @@ fn external_routing_has_no_objects_and_only_the_url_of_its_template() {
         }))
         .unwrap()
     };
-    let (workspace, settings) = (workspace(&json!({"hub.path": "/user/alice/"})), settings());
+    let (workspace, settings) = (workspace(&json!({"hub.path": "user/alice/"})), settings());
     let effective = effective(&workspace.spec, None, &settings);
     let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings);
     for routing in [
@@ -258,13 +260,15 @@ fn external_routing_has_no_objects_and_only_the_url_of_its_template() {
         assert_eq!(now(&manager).unwrap(), (Routes::NoObjects, None));
     }
     let template = |text: &str| with(json!({"external": {"urlTemplate": text}}));
-    let hub = template("https://hub.b.org{hub.path}");
+    let hub = template("https://hub.b.org/{hub.path}");
     assert_eq!(faults(&hub), "");
     let url = Some("https://hub.b.org/user/alice/".to_owned());
     assert_eq!(now(&hub).unwrap(), (Routes::NoObjects, url));
     for (text, fault) in [
         ("javascript:{workspace.uid}", "must be a URL"),
         ("https://{workspace.nmae}/", "unknown variable"),
+        ("https://hub.b.org{hub.path}", "must have a / between"),
+        ("https://hub.{hub.path}.b.org/", "must have a / between"),
         ("https://{workspace.host}/", "unknown variable"),
     ] {
         let manager = template(text);
