@@ -190,7 +190,7 @@ fn of_hub(file: &str) -> String {
 fn server(template: &str) -> Workspace {
     let spec = serde_json::json!({
         "displayName": "alice", "templateRef": template, "ownershipType": "OwnerOnly", "port": 8888,
-        "variables": {"hub.username": "alice", "hub.path": "/user/alice/"},
+        "variables": {"hub.username": "alice", "hub.path": "user/alice/"},
     });
     stored(Workspace::new("alice", serde_json::from_value(spec).unwrap()))
 }
