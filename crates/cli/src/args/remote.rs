@@ -14,7 +14,7 @@ pub struct Login {
     #[arg(value_name = "URL")]
     pub url: Option<String>,
 
-    /// Open no browser here: sign in with one elsewhere, and type the code that it shows
+    /// Open no browser here: sign in with one elsewhere, and paste the code that it shows
     #[arg(long)]
     pub no_browser: bool,
 

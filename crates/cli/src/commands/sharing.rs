@@ -74,8 +74,8 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
     let until = end.map_or_else(|| "it is deleted".to_owned(), |end| end.to_string());
     writeln!(
         console.err,
-        "It lasts until {until}. To end it: kubectl workspace unshare {} -n {namespace} --all",
-        args.name
+        "It lasts until {until}. To end it: kubectl delete {} -n {namespace}",
+        output::name(&made)
     )?;
     Ok(())
 }

@@ -98,7 +98,7 @@ fn typed(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<Stri
     let state = secret::random().map_err(Failure::Other)?;
     writeln!(
         console.err,
-        "Open this URL in any browser, and type the code that it shows:"
+        "Open this URL in any browser, and paste the code that it shows:"
     )?;
     writeln!(console.err, "{}", page(auth, None, verifier, &state))?;
     write!(console.err, "Code: ")?;

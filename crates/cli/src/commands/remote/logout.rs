@@ -27,7 +27,7 @@ pub(super) async fn run(args: &Logout, console: &mut Console<'_>) -> Result<(), 
     let what = if args.everywhere {
         "in the browser and in all programs"
     } else {
-        "on this computer; the browser stays signed in"
+        "on this computer; the browser stays signed in, and open connections stay open"
     };
     Ok(writeln!(console.out, "signed out of {base} {what}")?)
 }
