@@ -5,7 +5,7 @@ use e2e::{
     cluster::{self, Scratch},
     objects::workspace,
 };
-use kube::{Api, api::PostParams};
+use kube::{Api, Client, api::PostParams};
 use serde_json::{Value, json};
 
 /// Creates by server-side dry run; the refusal's text, or nothing.
@@ -197,6 +197,10 @@ async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()
             "{extra}: {refused:?}"
         );
     }
+    contradictory_managers_are_refused(admin).await
+}
+
+async fn contradictory_managers_are_refused(admin: Client) -> anyhow::Result<()> {
     let managers = Api::<WorkspaceManager>::all(admin);
     let walls = || json!({"ingressFrom": [{"podSelector": {}}]});
     for spec in [
