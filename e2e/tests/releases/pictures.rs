@@ -12,12 +12,12 @@ use api::workspace::Phase;
 use e2e::browser::Browser;
 use e2e::browser::devtools::Preference;
 use e2e::cluster::{self, Scratch};
+use e2e::jupyter::notebook;
 use e2e::portal::address;
 use e2e::{
     Environment,
     objects::{template, workspace},
 };
-use fantoccini::key::Key;
 use kube::Api;
 use kube::api::PostParams;
 use serde_json::{Value, json};
@@ -144,14 +144,7 @@ async fn the_documentation_shows_each_application() -> anyhow::Result<()> {
             .create(&PostParams::default(), &serde_json::from_value(wanted)?)
             .await?;
         let running = workspace::reached(&alice, application, Phase::Running).await?;
-        let notebook = json!({
-            "cells": [{
-                "cell_type": "code", "id": "a", "execution_count": null, "metadata": {}, "outputs": [], "source": cell,
-            }],
-            "metadata": {"kernelspec": {"display_name": kernel, "language": "", "name": kernel}},
-            "nbformat": 4,
-            "nbformat_minor": 5,
-        });
+        let notebook = notebook::with_cell(kernel, cell);
         let write = ["python3", "-c", WRITE, &notebook.to_string()];
         cluster::exec(&scratch.api(), &workspace::pod(&running)?, &write).await?;
 
@@ -161,9 +154,7 @@ async fn the_documentation_shows_each_application() -> anyhow::Result<()> {
         browser.enter(&running, "alice").await?;
         let page = format!("{}lab/tree/plot.ipynb", workspace::url(&running)?);
         browser.page.goto(&page).await?;
-        browser.sees("#jp-main-statusbar", "| Idle").await?;
-        browser.click(".jp-Notebook .jp-Cell .cm-content").await?;
-        browser.chord(Key::Shift, Key::Enter).await?;
+        notebook::run_first_cell(&browser).await?;
         browser.find(".jp-OutputArea-output img").await?;
         save(&browser, application, 720).await?;
         browser.close().await?;

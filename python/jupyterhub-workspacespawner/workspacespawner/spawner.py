@@ -25,8 +25,6 @@ class WorkspaceSpawner(Options, Spawner):
     workspace_name = Unicode("")
     workspace_uid = Unicode("")
     run_id = Unicode("")
-    of_template = Unicode("")
-    claim = Unicode("")
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -44,31 +42,26 @@ class WorkspaceSpawner(Options, Spawner):
     def get_state(self):
         state = super().get_state()
         if self.workspace_uid:
-            state.update(
-                namespace=self.namespace, workspace=self.workspace_name, uid=self.workspace_uid,
-                run_id=self.run_id, template=self.of_template, claim=self.claim,
-            )  # fmt: skip
+            state.update(namespace=self.namespace, workspace=self.workspace_name, uid=self.workspace_uid, run_id=self.run_id)
         return state
 
     def load_state(self, state):
         super().load_state(state)
         if state.get("namespace") == self.namespace and state.get("uid"):
             self.workspace_name, self.workspace_uid = state.get("workspace") or "", state["uid"]
-            self.run_id, self.of_template = state.get("run_id") or "", state.get("template") or ""
-            self.claim = state.get("claim") or ""
+            self.run_id = state.get("run_id") or ""
             launch.servers[self.workspace_uid] = self
 
     def clear_state(self):
         super().clear_state()
         if launch.servers.get(self.workspace_uid) is self:
             launch.servers.pop(self.workspace_uid, None)
-        self.workspace_name = self.workspace_uid = self.run_id = self.of_template = self.claim = ""
+        self.workspace_name = self.workspace_uid = self.run_id = ""
         self._exit_code, self._failed_since, self._relaunched, self._started = None, None, False, False
         self._restore_settings()
 
     def _adopt(self, found: Workspace) -> None:
-        self.workspace_name, self.workspace_uid, self.of_template = found.name, found.uid, found.template
-        self.claim = found.claim
+        self.workspace_name, self.workspace_uid = found.name, found.uid
         launch.servers[found.uid] = self
         self._changed()
 

@@ -1,8 +1,7 @@
 //! JupyterLab and VS Code in folders, in a browser.
 
-use e2e::{Environment, browser::Browser, cluster, objects::workspace, wait};
+use e2e::{Environment, browser::Browser, cluster, jupyter::notebook, objects::workspace, wait};
 use fantoccini::key::Key;
-use serde_json::json;
 
 use super::Site;
 
@@ -44,15 +43,7 @@ async fn in_file(
 /// Alice signs in at a notebook whose name needs escapes, runs its cell, saves it, and types into a terminal.
 pub(super) async fn works(site: &Site, browser: &Browser) -> anyhow::Result<()> {
     let (file, written) = NOTEBOOK;
-    let notebook = json!({
-        "cells": [{
-            "cell_type": "code", "id": "a", "execution_count": null, "metadata": {}, "outputs": [],
-            "source": "print('computed', 6 * 7)",
-        }],
-        "metadata": {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    });
+    let notebook = notebook::with_cell("python3", "print('computed', 6 * 7)");
     let quoted = notebook.to_string().replace('\'', r"'\''");
     exec(
         site,
@@ -64,12 +55,7 @@ pub(super) async fn works(site: &Site, browser: &Browser) -> anyhow::Result<()> 
     let page = format!("{}lab/tree/{written}", site.url("ws1")?);
     browser.sign_in(&page, "alice").await?;
     browser.arrived(&Environment::get()?.base_domain).await?;
-    // Cells that are run before the kernel is connected, over the websocket, are not run at all.
-    browser.sees("#jp-main-statusbar", "| Idle").await?;
-    browser.click(".jp-Notebook .jp-Cell .cm-content").await?;
-    let cell = browser.find(".jp-Notebook .jp-Cell .cm-content").await?;
-    let run = format!("{}{}", char::from(Key::Shift), char::from(Key::Enter));
-    cell.send_keys(&run).await?;
+    notebook::run_first_cell(browser).await?;
     browser.sees(".jp-OutputArea-output pre", "computed 42").await?;
     let save = format!("{}s{}", char::from(Key::Control), char::from(Key::Null));
     browser.find("body").await?.send_keys(&save).await?;
