@@ -5,13 +5,14 @@ use api::{Workspace, workspace::Phase};
 use e2e::{
     Environment,
     cluster::{self, connects},
+    command,
     objects::workspace,
     wait,
 };
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt as _, api::DeleteParams};
 
-use super::sample::{self, HUB, SERVERS};
+use super::sample::{self, HUB, SERVERS, User};
 
 fn address(of: &Workspace) -> String {
     let endpoint = of.status.as_ref().and_then(|status| status.endpoint.as_ref());
@@ -53,12 +54,47 @@ async fn only_hub_and_proxy_reach_a_server_which_they_follow_to_its_next_pod_and
         (&first["started"], &first["url"])
     );
 
+    // The variable arrives as it was written.
+    let by_the_server = format!(
+        "import glob\nfor file in glob.glob('/proc/[0-9]*/environ'):\n    for pair in open(file, 'rb').read().split(b'\\0'):\n        if pair.startswith(b'ODD='):\n            print(pair[4:].decode(), end='')\n            raise SystemExit"
+    );
+    let pod_now = workspace::pod(&workspaces.get("bob").await?)?;
+    let odd = cluster::exec(&pods, &pod_now, &["python3", "-c", &by_the_server]).await?;
+    assert_eq!(odd, sample::ODD);
+
+    the_hub_restarts(&bob, &workspaces).await?;
+
     // By kubectl: the hub shows it, and starts nothing by itself.
     workspace::stop(&workspaces, "bob").await?;
     bob.has_none().await?;
     workspace::reached(&workspaces, "bob", Phase::Stopped)
         .await
         .map(drop)
+}
+
+/// A hub whose pod is replaced has the same server, in the same pod.
+async fn the_hub_restarts(bob: &User<'_>, workspaces: &Api<Workspace>) -> anyhow::Result<()> {
+    let (server, run) = (
+        bob.server().await?,
+        workspace::run_id(&workspaces.get("bob").await?)?,
+    );
+    sample::pods(HUB)
+        .await?
+        .delete(&sample::pod("hub").await?, &DeleteParams::default())
+        .await?;
+    command::administered(
+        &["rollout", "status", "deployment/hub", "-n", HUB, "--timeout=3m"],
+        "",
+    )
+    .await?;
+    bob.answers().await?;
+    let again = bob.server().await?;
+    assert_eq!(
+        (&again["started"], &again["url"]),
+        (&server["started"], &server["url"])
+    );
+    assert_eq!(workspace::run_id(&workspaces.get("bob").await?)?, run);
+    Ok(())
 }
 
 /// Who reaches the server, and whom it reaches. Each refusal has its control.

@@ -1,6 +1,7 @@
 //! deploy/samples/jupyterhub on the cluster: JupyterHub with its proxy, whose servers are workspaces.
 
 mod browser;
+mod failures;
 mod life;
 mod removed;
 mod rights;

@@ -29,6 +29,8 @@ const OF_SAMPLE: [(&str, &str); 3] = [
     ("hub-proxy", "hub-proxy"),
     ("jk8s-application-jupyter-uv-hub", "jupyter-uv-hub"),
 ];
+/// A variable of servers that a shell or the kubelet would change.
+pub(crate) const ODD: &str = "$(HOME) {\"a\": [1]} %s 'é' \\ 😀\nsecond line";
 /// Port of the proxy's pod.
 const PUBLIC: u16 = 8000;
 
@@ -83,7 +85,7 @@ async fn apply(sample: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sample as an administrator would change it: the names of images alone. Its objects get the labels of tests.
+/// The sample as an administrator would change it: the names of images, and a variable of servers. Its objects get the labels of tests.
 fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
     for file in fs::read_dir(FOLDER)? {
         let file = file?;
@@ -98,6 +100,14 @@ fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
         let (repository, tag) = reference.trim_end().rsplit_once(':').context("no tag")?;
         images.push(json!({"name": name, "newName": repository, "newTag": tag}));
     }
+    let path = folder.join("jupyterhub_config.py");
+    let configuration = fs::read_to_string(&path)?;
+    // A string of JSON is one of Python.
+    let odd = json!(ODD);
+    fs::write(
+        path,
+        format!("{configuration}\nc.WorkspaceSpawner.environment = {{'ODD': {odd}}}\n"),
+    )?;
     let path = folder.join("kustomization.yaml");
     let text = fs::read_to_string(&path)?;
     let (rest, _) = text
