@@ -1,41 +1,53 @@
-//! A start that Kubernetes refuses, and what the hub says of it.
+//! Starts that fail on the cluster, and what the hub says of them.
 
 use anyhow::ensure;
 use api::workspace::Phase;
 use e2e::{command, objects::workspace};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::sample::{self, SERVERS};
+use super::sample::{self, SERVERS, User};
 
 /// Name of a quota that lets no pod start.
 const QUOTA: &str = "no-pods";
 
 #[tokio::test]
-async fn a_start_that_a_quota_refuses_says_why_leaves_nothing_running_and_works_once_there_is_room()
+async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_cause_is_mended()
 -> anyhow::Result<()> {
     let hub = sample::hub().await?;
     let bob = hub.sign_in("bob").await?;
+
     let quota = json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": QUOTA, "namespace": SERVERS},
         "spec": {"hard": {"pods": "0"}},
     });
     command::apply(&[quota]).await?;
+    fails_by(&bob, &json!({"profile": "jupyterlab"}), "quota").await?;
+    command::administered(&["delete", "resourcequota", QUOTA, "-n", SERVERS], "").await?;
+    bob.start().await?;
+    bob.stop().await?;
+
+    // The next one to apply the sample puts the image back.
+    let image = json!({"spec": {"defaultImage": "registry.invalid/none:1"}}).to_string();
+    let template = ["patch", "workspacetemplate", "jupyterhub-large", "-n", SERVERS];
+    command::administered(&[&template[..], &["--type=merge", "-p", &image]].concat(), "").await?;
+    fails_by(&bob, &json!({"profile": "jupyterlab-large"}), "registry.invalid").await
+}
+
+/// A start with these options fails, and its last event tells the cause. Then nothing of it runs.
+async fn fails_by(bob: &User<'_>, options: &Value, cause: &str) -> anyhow::Result<()> {
     // 201 or 202 while it starts, or the failure itself.
-    bob.send(Method::POST, "/hub/api/users/bob/server").await?;
-    // The events of the start. The last one says why it failed.
+    bob.send_json(Method::POST, "/hub/api/users/bob/server", options)
+        .await?;
     let events = bob
         .send(Method::GET, "/hub/api/users/bob/server/progress")
         .await?;
     let events = events.text().await?;
     ensure!(
-        events.contains("\"failed\": true") && events.contains("quota"),
+        events.contains("\"failed\": true") && events.contains(cause),
         "{events}"
     );
     bob.has_none().await?;
     workspace::reached(&sample::workspaces().await?, "bob", Phase::Stopped).await?;
-
-    command::administered(&["delete", "resourcequota", QUOTA, "-n", SERVERS], "").await?;
-    bob.start().await?;
-    bob.stop().await
+    Ok(())
 }

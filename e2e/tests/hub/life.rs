@@ -14,6 +14,16 @@ use kube::{Api, ResourceExt as _, api::DeleteParams};
 
 use super::sample::{self, HUB, SERVERS, User};
 
+/// Prints the variable `ODD` of the process that has it. The server's alone does.
+const PRINT_ODD: &str = r"
+import glob
+for file in glob.glob('/proc/[0-9]*/environ'):
+    for pair in open(file, 'rb').read().split(b'\0'):
+        if pair.startswith(b'ODD='):
+            print(pair[4:].decode(), end='')
+            raise SystemExit
+";
+
 fn address(of: &Workspace) -> String {
     let endpoint = of.status.as_ref().and_then(|status| status.endpoint.as_ref());
     endpoint
@@ -55,11 +65,8 @@ async fn only_hub_and_proxy_reach_a_server_which_they_follow_to_its_next_pod_and
     );
 
     // The variable arrives as it was written.
-    let by_the_server = format!(
-        "import glob\nfor file in glob.glob('/proc/[0-9]*/environ'):\n    for pair in open(file, 'rb').read().split(b'\\0'):\n        if pair.startswith(b'ODD='):\n            print(pair[4:].decode(), end='')\n            raise SystemExit"
-    );
     let pod_now = workspace::pod(&workspaces.get("bob").await?)?;
-    let odd = cluster::exec(&pods, &pod_now, &["python3", "-c", &by_the_server]).await?;
+    let odd = cluster::exec(&pods, &pod_now, &["python3", "-c", PRINT_ODD]).await?;
     assert_eq!(odd, sample::ODD);
 
     the_hub_restarts(&bob, &workspaces).await?;

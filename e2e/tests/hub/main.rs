@@ -1,6 +1,7 @@
 //! deploy/samples/jupyterhub on the cluster: JupyterHub with its proxy, whose servers are workspaces.
 
 mod browser;
+mod culler;
 mod failures;
 mod life;
 mod removed;

@@ -214,6 +214,20 @@ impl User<'_> {
         Ok(request.send().await?)
     }
 
+    /// The same, with a body.
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Response> {
+        let request = self
+            .client
+            .request(method, format!("{}{path}", self.hub.url))
+            .header("Authorization", format!("token {}", self.token));
+        Ok(request.json(body).send().await?)
+    }
+
     /// The default server as the hub has it; none is null.
     pub(crate) async fn server(&self) -> anyhow::Result<Value> {
         let user = self
