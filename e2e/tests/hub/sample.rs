@@ -7,7 +7,7 @@ use api::Workspace;
 use e2e::{cluster, command, test_run::process, wait};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, ResourceExt as _, api::ListParams};
-use reqwest::{Client, Method, Response};
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::{
     io::copy_bidirectional,
@@ -31,6 +31,8 @@ const OF_SAMPLE: [(&str, &str); 3] = [
 ];
 /// A variable of servers that a shell or the kubelet would change.
 pub(crate) const ODD: &str = "$(HOME) {\"a\": [1]} %s 'é' \\ 😀\nsecond line";
+/// An image that no registry has, which a profile asks for.
+pub(crate) const MISSING: &str = "registry.invalid/none:1";
 /// Port of the proxy's pod.
 const PUBLIC: u16 = 8000;
 
@@ -71,6 +73,17 @@ pub(crate) async fn hub() -> anyhow::Result<Hub> {
 /// The two commands of docs/jupyterhub.md. Secrets that are there stay.
 async fn apply(sample: &str) -> anyhow::Result<()> {
     command::administered(&["apply", "-k", sample], "").await?;
+    // A namespace that an earlier run has left takes objects while it ends.
+    let phases = [
+        "get",
+        "namespace",
+        HUB,
+        SERVERS,
+        "-o",
+        "jsonpath={.items[*].status.phase}",
+    ];
+    let phases = command::administered(&phases, "").await?;
+    ensure!(phases == "Active Active", "the namespaces are {phases}");
     let known = command::administer(&["get", "secret", "people", "-n", HUB]).await?;
     if known.code != 0 {
         let script = Path::new(FOLDER).join("secrets.sh");
@@ -85,7 +98,8 @@ async fn apply(sample: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sample as an administrator would change it: the names of images, and a variable of servers. Its objects get the labels of tests.
+/// The sample as an administrator would change it: the names of images, a variable of servers, and one more profile. Its objects get the
+/// labels of tests.
 fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
     for file in fs::read_dir(FOLDER)? {
         let file = file?;
@@ -100,14 +114,17 @@ fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
         let (repository, tag) = reference.trim_end().rsplit_once(':').context("no tag")?;
         images.push(json!({"name": name, "newName": repository, "newTag": tag}));
     }
-    let path = folder.join("jupyterhub_config.py");
-    let configuration = fs::read_to_string(&path)?;
     // A string of JSON is one of Python.
-    let odd = json!(ODD);
-    fs::write(
-        path,
-        format!("{configuration}\nc.WorkspaceSpawner.environment = {{'ODD': {odd}}}\n"),
-    )?;
+    let configuration = format!(
+        "c.WorkspaceSpawner.environment = {{'ODD': {odd}}}
+missing = {{'display_name': 'Missing', 'template': 'jupyterhub-large', 'kubespawner_override': {{'image': '{MISSING}'}}}}
+c.WorkspaceSpawner.profile_list.append(missing)
+",
+        odd = json!(ODD)
+    );
+    append(&folder.join("jupyterhub_config.py"), &configuration)?;
+    // The last one is `jupyterhub-large`.
+    append(&folder.join("templates.yaml"), "  allowCustomImages: true\n")?;
     let path = folder.join("kustomization.yaml");
     let text = fs::read_to_string(&path)?;
     let (rest, _) = text
@@ -119,6 +136,11 @@ fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
         format!("{rest}\nimages: {}\nlabels: {labels}\n", Value::from(images)),
     )?;
     Ok(())
+}
+
+fn append(file: &Path, text: &str) -> anyhow::Result<()> {
+    let before = fs::read_to_string(file)?;
+    Ok(fs::write(file, format!("{before}{text}"))?)
 }
 
 /// Name of the pod of `hub` or `proxy` that is ready.
@@ -205,27 +227,19 @@ impl Hub {
 }
 
 impl User<'_> {
-    /// Asks the hub, or the own server.
-    pub(crate) async fn send(&self, method: Method, path: &str) -> anyhow::Result<Response> {
-        let request = self
-            .client
-            .request(method, format!("{}{path}", self.hub.url))
-            .header("Authorization", format!("token {}", self.token));
-        Ok(request.send().await?)
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.client.request(method, format!("{}{path}", self.hub.url));
+        request.header("Authorization", format!("token {}", self.token))
     }
 
-    /// The same, with a body.
-    pub(crate) async fn send_json(
-        &self,
-        method: Method,
-        path: &str,
-        body: &Value,
-    ) -> anyhow::Result<Response> {
-        let request = self
-            .client
-            .request(method, format!("{}{path}", self.hub.url))
-            .header("Authorization", format!("token {}", self.token));
-        Ok(request.json(body).send().await?)
+    /// Asks the hub, or the own server.
+    pub(crate) async fn send(&self, method: Method, path: &str) -> anyhow::Result<Response> {
+        Ok(self.request(method, path).send().await?)
+    }
+
+    /// Posts JSON to the hub.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Response> {
+        Ok(self.request(Method::POST, path).json(body).send().await?)
     }
 
     /// The default server as the hub has it; none is null.

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{BufRead as _, BufReader},
     path::Path,
+    process::Stdio,
 };
 
 use anyhow::{Context as _, ensure};
@@ -16,6 +17,7 @@ use kube::{
     api::{ListParams, LogParams},
 };
 use serde::Deserialize;
+use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::sample::{self, HUB, SERVERS};
 
@@ -72,6 +74,11 @@ async fn no_object_of_the_api_server_holds_a_server_s_token() -> anyhow::Result<
     if let Some(log) = &Environment::get()?.audit_log {
         ensure!(!has_been_audited(log, token)?, "the token is in the audit log");
         ensure!(has_been_audited(log, SERVERS)?, "the audit log has no {SERVERS}");
+        ensure!(
+            !has_been_stored(log, token).await?,
+            "a version of an object held the token"
+        );
+        ensure!(has_been_stored(log, &uid).await?, "no version has {uid}");
     }
     ensure!(
         !secrets().await?.contains(token.as_str()),
@@ -120,6 +127,26 @@ async fn logs() -> anyhow::Result<String> {
         }
     }
     Ok(text)
+}
+
+/// Whether a version of any object, also one that is gone, holds this. etcd's files lie beside the audit log's folder, unencrypted.
+async fn has_been_stored(log: &Path, text: &str) -> anyhow::Result<bool> {
+    let cluster = log.parent().and_then(Path::parent);
+    let files = cluster.context("the audit log has no folder")?.join("etcd");
+    let mut search = Command::new("grep")
+        .args(["-rqaF", "--exclude=*.tmp", "-f", "-"])
+        .arg(&files)
+        .stdin(Stdio::piped())
+        .spawn()?;
+    let mut patterns = search.stdin.take().context("no standard input")?;
+    patterns.write_all(text.as_bytes()).await?;
+    drop(patterns);
+    // A file that etcd removed meanwhile gives another code.
+    match search.wait().await?.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        other => anyhow::bail!("grep in {}: {other:?}", files.display()),
+    }
 }
 
 /// Whether a line of the API server's audit log holds this, in files that it has moved aside, too.
