@@ -140,6 +140,10 @@ fn where_nobody_can_sign_in_the_reason_says_what_to_do() {
     for (words, expected) in [
         (vec!["login", "http://ws.localhost"], "must begin with https://"),
         (vec!["login", "https://bob@ws.localhost"], "must not hold a user"),
+        (
+            vec!["login", "alice-lab"],
+            "\"alice-lab\" must be an address such as https://workspaces.example.org, not a name: give",
+        ),
         (vec!["login"], "which installation? give its address"),
         (
             vec!["login", &url, "--ca-file", "/nonexistent"],

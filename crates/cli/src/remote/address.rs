@@ -7,6 +7,9 @@ use rules::names::SSH_SUFFIX;
 
 /// What every error about an address ends with.
 const EXPECTED: &str = "must be an address such as https://workspaces.example.org";
+/// What a name says too little about.
+const NO_NAME: &str = "not a name: give the installation's address, or copy that of a workspace from the browser in which it is open; \
+     with a kubeconfig, or after a sign-in, leave it out";
 /// Port of HTTPS.
 const HTTPS: u16 = 443;
 /// First label of the host on which the gateway signs in.
@@ -84,6 +87,11 @@ impl Address {
         let host = authority.host().to_ascii_lowercase();
         if !is_host(&host) {
             return Err(wrong(EXPECTED));
+        }
+        // As a user types the name of a workspace.
+        let is_name = !text.contains("://") && !authority.as_str().contains([':', '.']);
+        if is_name && host != "localhost" {
+            return Err(format!("{text:?} {EXPECTED}, {NO_NAME}"));
         }
         let port = match &authority.as_str()[host.len()..] {
             "" => Some(HTTPS),
@@ -187,6 +195,10 @@ mod tests {
             ("https://ws.example.org:8443/", "ws.example.org:8443"),
             ("https://ws.example.org:443/", "ws.example.org"),
             ("https://127.0.0.1:9/", "127.0.0.1:9"),
+            // A name may be a host, where the text is more than the name.
+            ("localhost", "localhost"),
+            ("intranet:8443", "intranet:8443"),
+            ("https://intranet", "intranet"),
         ] {
             assert_eq!(place(text).to_string(), expected, "{text}");
         }
@@ -204,6 +216,8 @@ mod tests {
             ("https://a b", EXPECTED),
             ("https://$(id).example", EXPECTED),
             ("https://[::1]/", EXPECTED),
+            ("alice-lab", "not a name: give the installation's address"),
+            ("alice-lab/", "not a name"),
         ] {
             let error = Address::parse(text).unwrap_err();
             assert!(error.contains(rule), "{text}: {error}");
