@@ -60,9 +60,14 @@ pub async fn workspace(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failu
         return outcome;
     }
     commands::check(&cli.command)?;
-    let connected = Cluster::connect(&cli.connection).await;
-    let cluster = connected.map_err(|failure| commands::unconnected(&cli.command, failure))?;
-    workspace_with(&cluster, cli, console).await
+    match Cluster::connect(&cli.connection).await {
+        Ok(cluster) => workspace_with(&cluster, cli, console).await,
+        Err(failure) => {
+            let outcome = commands::unconnected(&cli.command, failure, console).await;
+            console.out.flush()?;
+            outcome
+        }
+    }
 }
 
 /// The part of [`workspace`] that talks to a cluster.

@@ -140,6 +140,10 @@ fn where_nobody_can_sign_in_the_reason_says_what_to_do() {
     for (words, expected) in [
         (vec!["login", "http://ws.localhost"], "must begin with https://"),
         (vec!["login", "https://bob@ws.localhost"], "must not hold a user"),
+        (
+            vec!["login", "alice-lab"],
+            "\"alice-lab\" must be an address such as https://workspaces.example.org, not a name: give",
+        ),
         (vec!["login"], "which installation? give its address"),
         (
             vec!["login", &url, "--ca-file", "/nonexistent"],
@@ -180,6 +184,33 @@ fn where_nobody_can_sign_in_the_reason_says_what_to_do() {
     fs::set_permissions(gateway.state_folder(), fs::Permissions::from_mode(0o755)).unwrap();
     let error = fails(&gateway, &["login", &url, "--ca-file", &authority]);
     assert!(error.contains("run chmod 700 "), "{error}");
+}
+
+#[test]
+fn a_guest_without_a_kubeconfig_sees_the_sign_ins() {
+    let gateway = Gateway::start("guest");
+    let missing = "no cluster is configured: set --kubeconfig or $KUBECONFIG";
+    // There is nothing to show.
+    assert!(fails(&gateway, &["whoami"]).contains(missing));
+    gateway.signed_in();
+    let output = ran(&gateway, &["whoami"], "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let expected = format!("Gateway ws.localhost:{}: alice, until 2999", gateway.port);
+    assert!(out(&output).starts_with(&expected), "{output:?}");
+    assert_eq!(
+        err(&output),
+        "There is no kubeconfig, so no cluster was asked for your name.\n"
+    );
+    // A format shows what the cluster says, and nothing else.
+    assert!(fails(&gateway, &["whoami", "-o", "json"]).contains(missing));
+    // A cluster that was asked for and is not there is still a failure.
+    let output = ran(&gateway, &["whoami", "--kubeconfig", "/nonexistent/config"], "");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(out(&output).starts_with(&expected), "{output:?}");
+    assert!(
+        err(&output).contains("--kubeconfig /nonexistent/config"),
+        "{output:?}"
+    );
 }
 
 #[test]

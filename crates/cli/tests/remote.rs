@@ -158,6 +158,19 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
     );
     assert!(!arguments.contains(TOKEN));
 
+    // The host that ssh-config writes for those who have no cluster.
+    let host = "lab-ukb5wakby6jim56e.ws.localhost";
+    let by_host = gateway
+        .plugin()
+        .args(["ssh", host])
+        .env("PATH", with_ssh(&gateway, 0))
+        .output()
+        .unwrap();
+    assert!(
+        out(&by_host).contains(&proxy) && out(&by_host).ends_with(&format!("--\n{host}\n")),
+        "{by_host:?}"
+    );
+
     let output = gateway
         .plugin()
         .args(["ssh", &lab])
@@ -169,6 +182,14 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
         (vec!["ssh", "bob@lab"], "must not hold a user"),
         (vec!["ssh", "lab:22"], "must not hold a port"),
         (vec!["ssh", &lab, "--start"], "--start needs the workspace's name"),
+        (
+            vec!["ssh", "lab.team.workspace", "-n", "other"],
+            "-n other must be the namespace of the host, team",
+        ),
+        (
+            vec!["ssh", "lab.elsewhere.example"],
+            "must be <name>.<namespace>.workspace, a workspace's URL, or",
+        ),
     ] {
         let error = fails(&gateway, &words);
         assert!(error.contains(expected), "{words:?}: {error}");
@@ -182,15 +203,15 @@ fn a_stopped_workspace_is_named_with_the_command_that_starts_it() {
     for (desired, phase) in [("Stopped", "Stopped"), ("Running", "Starting")] {
         let workspace = serde_json::to_value(in_phase("lab", desired, phase)).unwrap();
         let server = serve(move |_| Answer::Object(workspace.clone()));
+        let host = format!("lab.{NAMESPACE}.workspace");
         for command in ["ssh", "connect", "code"] {
-            let output = ran(
-                &gateway,
-                &["--server", &server, command, "lab", "-n", NAMESPACE],
-                "",
-            );
-            let expected = format!("kubectl workspace {command} lab -n {NAMESPACE} --start");
-            assert!(err(&output).contains(&expected), "{phase}: {output:?}");
-            assert_eq!(output.status.code(), Some(3));
+            for called in [&["lab", "-n", NAMESPACE][..], &[&host]] {
+                let words = [&["--server", &server, command], called].concat();
+                let output = ran(&gateway, &words, "");
+                let expected = format!("kubectl workspace {command} lab -n {NAMESPACE} --start");
+                assert!(err(&output).contains(&expected), "{phase} {called:?}: {output:?}");
+                assert_eq!(output.status.code(), Some(3));
+            }
         }
     }
 }
@@ -216,15 +237,15 @@ fn a_stopped_workspace_is_started_first_if_asked_for() {
             Some(_) => state("Running", "Starting"),
         })
     });
+    let host = format!("lab.{NAMESPACE}.workspace");
     let output = gateway
         .plugin()
-        .args(["--server", &server, "ssh", "lab", "-n", NAMESPACE, "--start"])
+        .args(["--server", &server, "ssh", &host, "--start"])
         .env("PATH", with_ssh(&gateway, 0))
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let host = format!("--\nlab.{NAMESPACE}.workspace\n");
-    assert!(out(&output).ends_with(&host), "{output:?}");
+    assert!(out(&output).ends_with(&format!("--\n{host}\n")), "{output:?}");
     assert!(
         requests
             .iter()

@@ -154,6 +154,23 @@ mod tests {
         connect().await.unwrap();
     }
 
+    /// What the door adds to the start of its application.
+    #[tokio::test(start_paused = true)]
+    async fn it_listens_at_most_50_ms_after_the_application() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("application.sock");
+        let application = Address::Socket(path.clone());
+        let listening = listen(bind(0).unwrap(), &application);
+        tokio::pin!(listening);
+        // It has just looked in vain: the longest wait.
+        assert!((&mut listening).now_or_never().is_none());
+        let _application = UnixListener::bind(path).unwrap();
+        let since = tokio::time::Instant::now();
+        listening.await.unwrap();
+        let took = since.elapsed();
+        assert!(took <= Duration::from_millis(50), "{took:?}");
+    }
+
     #[tokio::test]
     async fn a_port_that_is_taken_is_named() {
         let other = bind(0).unwrap().listen(BACKLOG).unwrap();

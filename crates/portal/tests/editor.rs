@@ -8,6 +8,7 @@ use crate::common::Portal;
 use crate::listing::share;
 
 const LABEL: &str = "Open in VS Code";
+const AT_OWN_HOST: &str = "vscode://vscode-remote/ssh-remote+lab.workspaces.localhost/home/jovyan";
 const AT_HOME: &str = "vscode://vscode-remote/ssh-remote+lab.team.workspace/home/jovyan";
 
 /// A workspace of alice with this status.
@@ -53,11 +54,12 @@ fn links(view: &Value, label: &str) -> Vec<String> {
 #[tokio::test]
 async fn who_may_open_a_running_workspace_has_the_link_beside_open() {
     let portal = portal(&lab(&json!({"phase": "Running"})), &json!({})).await;
-    for user in ["alice", "dave"] {
+    // Of a guest: by the workspace's own host, which needs no right in Kubernetes.
+    for (user, link) in [("alice", AT_HOME), ("dave", AT_OWN_HOST)] {
         for path in ["/", "/w/team/lab"] {
             let view = portal.json(user, path).await;
             assert_eq!(links(&view, "Open").len(), 1, "{user} {path}");
-            assert_eq!(links(&view, LABEL), [AT_HOME], "{user} {path}");
+            assert_eq!(links(&view, LABEL), [link], "{user} {path}");
         }
     }
     portal.grant(&[("bob", "list", "workspaces", "team")]);
@@ -77,12 +79,24 @@ async fn the_page_says_what_the_link_needs_once() {
         json!({"login": "kubectl workspace login https://auth.workspaces.localhost:8443", "byAddress": ""})
     );
     let guest = portal.json("dave", "/w/team/lab").await;
-    assert_eq!(
-        guest["head"]["editor"]["byAddress"],
-        "kubectl workspace ssh https://lab.workspaces.localhost:8443/"
-    );
+    assert_eq!(guest["head"]["editor"], owner["head"]["editor"]);
     let page = portal.get("alice", "/w/team/lab").await.text;
     assert!(page.contains("kubectl workspace ssh-config"), "{page}");
+}
+
+#[tokio::test]
+async fn where_workspaces_share_a_host_a_guest_without_rights_is_given_a_command() {
+    let url = "https://workspaces.localhost:8443/workspaces/team/lab/";
+    let spec = json!({"routing": {"mode": "Path", "pathModeSharing": "AcceptRisk"}});
+    let portal = portal(&lab(&json!({"phase": "Running", "url": url})), &spec).await;
+    for (user, command) in [
+        ("alice", String::new()),
+        ("dave", format!("kubectl workspace ssh {url}")),
+    ] {
+        let view = portal.json(user, "/w/team/lab").await;
+        assert_eq!(links(&view, LABEL), [AT_HOME], "{user}");
+        assert_eq!(view["head"]["editor"]["byAddress"], command, "{user}");
+    }
 }
 
 #[tokio::test]

@@ -1,31 +1,36 @@
-//! Each way to end a permission -> the time until an open shell ends.
+//! Each way to end a permission -> the time until a shell and further connections of ssh end.
 //!
-//! It is measured at ssh itself, on the user's machine. No other test runs meanwhile.
+//! It is measured at ssh itself, on the user's machine, and at websockets, as the plugin opens them for ssh. No other test runs meanwhile.
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use api::{
     Workspace, WorkspaceShare, WorkspaceSpec,
     workspace::{DesiredStatus, Phase},
 };
 use e2e::{
     Environment, cluster,
-    http::HttpSession,
+    http::{HttpSession, socket::Socket},
     objects::workspace,
     remote::{
         Machine,
+        door::{self, TICKET},
         machine::{self, Shell},
         program::Program,
     },
+    wait,
 };
+use futures::{StreamExt as _, future::try_join_all};
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
-    Api,
+    Api, ResourceExt as _,
     api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::Lab;
 
@@ -33,6 +38,8 @@ use super::Lab;
 const SHELLS: Duration = Duration::from_secs(2);
 /// The same with the delay of roles (the suite `revocation` has the parts).
 const ROLES: Duration = Duration::from_secs(3);
+/// Connections that each way must end, the shell among them.
+const CONNECTIONS: usize = 20;
 /// Name of the share.
 const SHARE: &str = "s";
 
@@ -54,38 +61,86 @@ async fn a_shell_ends_with_the_right_to_it() -> anyhow::Result<()> {
     signed_out_in_the_browser(&lab).await?;
     signed_out_at_the_provider(&lab).await?;
 
-    let shell = lab.machine.enter(&lab.host()).await?;
+    let inside = Inside::enter(&lab.machine, &lab.browser, "alice", &lab.workspace).await?;
     let stopped = json!({"desiredStatus": DesiredStatus::Stopped});
     workspace::set(&alice, "lab", stopped).await?;
     workspace::reached(&alice, "lab", Phase::Stopped).await?;
-    ends("stopped", shell, SHELLS).await?;
+    ends("stopped", inside, SHELLS).await?;
 
-    workspace::reached(&alice, "gone", Phase::Running).await?;
-    let gone = machine::host(&lab.scratch.namespace, "gone");
-    let shell = lab.machine.enter(&gone).await?;
+    let gone = workspace::reached(&alice, "gone", Phase::Running).await?;
+    let inside = Inside::enter(&lab.machine, &lab.browser, "alice", &gone).await?;
     alice.delete("gone", &DeleteParams::default()).await?;
-    ends("deleted", shell, SHELLS).await?;
+    ends("deleted", inside, SHELLS).await?;
     lab.scratch.finish().await
 }
 
-/// The permission has just ended: so does the shell, in time.
-async fn ends(what: &str, shell: Shell, within: Duration) -> anyhow::Result<()> {
+/// Open connections to a workspace.
+struct Inside {
+    shell: Shell,
+    /// Further ones, which return when they have ended.
+    others: Vec<JoinHandle<Instant>>,
+}
+
+impl Inside {
+    /// A shell of this machine, and websockets to ssh servers by a program that has signed in with the same browser.
+    async fn enter(
+        machine: &Machine,
+        browser: &HttpSession,
+        user: &str,
+        workspace: &Workspace,
+    ) -> anyhow::Result<Self> {
+        let url = workspace::url(workspace)?;
+        let program = Program::admitted(browser, user).await?;
+        let ticket = program.ticket(workspace).await?;
+        let open = async || {
+            let opened = door::connect(&url, &[(TICKET, &ticket)]).await?;
+            let mut socket = opened.map_err(|status| anyhow!("refused with {status}"))?;
+            door::greeted(&mut socket).await?;
+            anyhow::Ok(socket)
+        };
+        let sockets = try_join_all((1..CONNECTIONS).map(|_| open())).await?;
+        let others: Vec<_> = sockets.into_iter().map(closed).map(tokio::spawn).collect();
+        let namespace = workspace.namespace().unwrap_or_default();
+        let host = machine::host(&namespace, &workspace.name_any());
+        let mut shell = machine.enter(&host).await?;
+        // The control: they stay open as long as nothing ends.
+        shell.repeats("still open").await?;
+        ensure!(!others.iter().any(JoinHandle::is_finished), "one has ended");
+        Ok(Self { shell, others })
+    }
+}
+
+/// Waits until a websocket ends, and returns the time.
+async fn closed(mut socket: Socket) -> Instant {
+    while let Some(Ok(message)) = socket.next().await {
+        if matches!(message, Message::Close(_)) {
+            break;
+        }
+    }
+    Instant::now()
+}
+
+/// The permission has just ended: so do all connections, in time.
+async fn ends(what: &str, inside: Inside, within: Duration) -> anyhow::Result<()> {
     let since = Instant::now();
-    let ended = shell.ended().await.with_context(|| what.to_owned())?;
-    let took = ended.saturating_duration_since(since);
-    println!("{what}: {took:?}");
-    ensure!(took <= within, "{what}: the shell ended after {took:?}");
+    let mut last = inside.shell.ended().await.with_context(|| what.to_owned())?;
+    for other in inside.others {
+        let ended = timeout(wait::USUAL, other).await;
+        let ended = ended.with_context(|| format!("{what}: a connection is still open"))??;
+        last = last.max(ended);
+    }
+    let took = last.saturating_duration_since(since);
+    println!("{what}: {took:?} until the last of {CONNECTIONS}");
+    ensure!(took <= within, "{what}: the last one ended after {took:?}");
     Ok(())
 }
 
-/// A browser of this user, and a machine that has signed in with it and has a shell.
-async fn inside(lab: &Lab, user: &str) -> anyhow::Result<(HttpSession, Machine, Shell)> {
+/// A browser of this user, and a machine that has signed in with it and has connections.
+async fn inside(lab: &Lab, user: &str) -> anyhow::Result<(HttpSession, Machine, Inside)> {
     let browser = HttpSession::new()?;
     let machine = Machine::signed_in(user, &browser).await?;
-    let mut shell = machine.enter(&lab.host()).await?;
-    // The control: it stays open as long as nothing ends.
-    shell.repeats("still open").await?;
-    Ok((browser, machine, shell))
+    let inside = Inside::enter(&machine, &browser, user, &lab.workspace).await?;
+    Ok((browser, machine, inside))
 }
 
 async fn share_removed(lab: &Lab) -> anyhow::Result<()> {
@@ -99,16 +154,16 @@ async fn share_removed(lab: &Lab) -> anyhow::Result<()> {
     HttpSession::new()?
         .enter(&workspace::url(&lab.workspace)?, "bob")
         .await?;
-    let (_, machine, shell) = inside(lab, "bob").await?;
+    let (_, machine, inside) = inside(lab, "bob").await?;
     shares.delete(SHARE, &DeleteParams::default()).await?;
-    ends("share removed", shell, SHELLS).await?;
+    ends("share removed", inside, SHELLS).await?;
     let again = machine.ssh(&[&lab.host(), "true"])?.output().await?;
     ensure!(again.status.code() == Some(255), "{again:?}");
     Ok(())
 }
 
 async fn role_taken_away(lab: &Lab) -> anyhow::Result<()> {
-    let (_, _, shell) = inside(lab, "alice").await?;
+    let (_, _, inside) = inside(lab, "alice").await?;
     let bindings = lab.scratch.api::<RoleBinding>();
     let before = bindings.get("workspace-users").await?;
     let set = async |subjects: Value| {
@@ -118,7 +173,7 @@ async fn role_taken_away(lab: &Lab) -> anyhow::Result<()> {
             .await
     };
     set(json!([{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "bob"}])).await?;
-    ends("role taken away", shell, SHELLS + ROLES).await?;
+    ends("role taken away", inside, SHELLS + ROLES).await?;
     set(json!(before.subjects)).await?;
     lab.browser
         .enter(&workspace::url(&lab.workspace)?, "alice")
@@ -127,11 +182,11 @@ async fn role_taken_away(lab: &Lab) -> anyhow::Result<()> {
 }
 
 async fn signed_out_by_a_program(lab: &Lab) -> anyhow::Result<()> {
-    let (browser, machine, shell) = inside(lab, "alice").await?;
+    let (browser, machine, inside) = inside(lab, "alice").await?;
     // Another program of the same login session.
     let program = Program::admitted(&browser, "alice").await?;
     program.sign_out().await?;
-    ends("signed out by a program", shell, SHELLS).await?;
+    ends("signed out by a program", inside, SHELLS).await?;
     let (status, refusal) = program.ask(&e2e::remote::program::place(&lab.workspace)?).await?;
     ensure!(
         status == StatusCode::UNAUTHORIZED && refusal["error"] == "SignInRequired",
@@ -146,7 +201,7 @@ async fn signed_out_by_a_program(lab: &Lab) -> anyhow::Result<()> {
 
 async fn signed_out_in_the_browser(lab: &Lab) -> anyhow::Result<()> {
     let environment = Environment::get()?;
-    let (browser, _machine, shell) = inside(lab, "alice").await?;
+    let (browser, _machine, inside) = inside(lab, "alice").await?;
     let auth = environment.origin(&environment.auth_host());
     let form = browser
         .without_redirects()?
@@ -154,11 +209,11 @@ async fn signed_out_in_the_browser(lab: &Lab) -> anyhow::Result<()> {
         .header(header::ORIGIN, &auth)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
     ensure!(form.send().await?.status() == StatusCode::SEE_OTHER);
-    ends("signed out in the browser", shell, SHELLS).await
+    ends("signed out in the browser", inside, SHELLS).await
 }
 
 async fn signed_out_at_the_provider(lab: &Lab) -> anyhow::Result<()> {
-    let (browser, _machine, shell) = inside(lab, "alice").await?;
+    let (browser, _machine, inside) = inside(lab, "alice").await?;
     browser.sign_out_at_provider().await?;
-    ends("signed out at the provider", shell, SHELLS).await
+    ends("signed out at the provider", inside, SHELLS).await
 }

@@ -56,8 +56,7 @@ $SSH $by -O exit HOST
 
 /// A large file there and back. Both copies have the checksum of the first.
 const LARGE: &str = r#"
-head -c 100000000 /dev/urandom > large
-sum=$(sha256sum < large)
+sum=$(head -c 500000000 /dev/urandom | tee large | sha256sum)
 scp -q -F "$CONFIG" -o BatchMode=yes large HOST:large
 test "$($SSH HOST 'sha256sum < large')" = "$sum"
 rm large

@@ -38,7 +38,6 @@ pub use format::{Format, ListFormat};
 use format::{Formats, ListFormats};
 pub use further::{Completion, Lint, Logs, Shell, Shown, Version};
 pub use remote::{Code, Connect, Login, Logout, Ssh, SshConfig};
-pub(crate) use remote::{is_url, workspace_name};
 pub use set::Set;
 pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;

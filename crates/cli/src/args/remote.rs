@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Waiting, name};
+use super::Waiting;
 
 /// User of our images.
 const USER: &str = "jovyan";
@@ -38,7 +38,7 @@ pub struct Logout {
 /// Which workspace ssh connects to, and what it does there.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Ssh {
-    /// Name of the workspace, or its URL
+    /// Name of the workspace, the host by which ssh-config calls it, or its URL
     #[arg(value_name = "NAME", required_unless_present = "stdio")]
     pub name: Option<String>,
 
@@ -90,7 +90,7 @@ pub struct SshConfig {
 /// Which workspace an editor opens.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Code {
-    /// Name of the workspace, or its URL
+    /// Name of the workspace, the host by which ssh-config calls it, or its URL
     #[arg(value_name = "NAME")]
     pub name: String,
 
@@ -114,7 +114,7 @@ pub struct Code {
 /// Which workspace gets a port on this computer.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Connect {
-    /// Name of the workspace, or its URL
+    /// Name of the workspace, the host by which ssh-config calls it, or its URL
     #[arg(value_name = "NAME")]
     pub name: String,
 
@@ -125,27 +125,6 @@ pub struct Connect {
     /// Whether it is started first.
     #[command(flatten)]
     pub waiting: Waiting,
-}
-
-/// Name of a workspace; `https://` begins a URL.
-pub(crate) fn is_url(text: &str) -> bool {
-    text.contains("://")
-}
-
-/// Checks what ssh, code and connect are given in place of a URL.
-pub(crate) fn workspace_name(text: &str) -> Result<String, String> {
-    if let Some((_, host)) = text.split_once('@') {
-        return Err(format!("must not hold a user: give --user, and {host:?} alone"));
-    }
-    if let Some((host, port)) = text.split_once(':')
-        && !port.is_empty()
-        && port.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return Err(format!(
-            "must not hold a port: workspaces have none for ssh; give {host:?} alone"
-        ));
-    }
-    name(text)
 }
 
 fn user(text: &str) -> Result<String, String> {
@@ -183,20 +162,6 @@ fn folder(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_workspace_is_named_without_user_and_port() {
-        assert_eq!(workspace_name("lab").as_deref(), Ok("lab"));
-        for (text, rule) in [
-            ("bob@lab", "must not hold a user"),
-            ("lab:22", "must not hold a port"),
-            ("bob@lab:22", "must not hold a user"),
-        ] {
-            assert!(workspace_name(text).unwrap_err().contains(rule), "{text}");
-        }
-        assert!(workspace_name("-oProxyCommand=x").is_err());
-        assert!(is_url("https://lab.example") && !is_url("lab"));
-    }
 
     #[test]
     fn an_editor_is_the_scheme_of_its_addresses() {

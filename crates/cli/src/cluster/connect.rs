@@ -21,6 +21,11 @@ const ON_COMMAND_LINE: &str = "--server";
 const UNUSABLE: &str = "the kubeconfig cannot be used";
 const REMEDY: &str = "set --kubeconfig or $KUBECONFIG";
 
+/// Neither a flag nor a kubeconfig names a cluster, and this is no pod of one.
+#[derive(Debug, thiserror::Error)]
+#[error("no cluster is configured: {REMEDY}")]
+pub(super) struct NoCluster;
+
 /// A client, and what it was made for.
 pub(super) struct Connected {
     pub(super) client: Client,
@@ -77,7 +82,7 @@ async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
         None if chooses || changes => bail!("there is no kubeconfig: {REMEDY}"),
         None => {
             let inferred = Config::infer().await;
-            return inferred.with_context(|| format!("no cluster is configured: {REMEDY}"));
+            return inferred.context(NoCluster);
         }
     };
     if changes {

@@ -72,6 +72,11 @@ impl Cluster {
         }
     }
 
+    /// Whether the connection failed because no cluster is configured, as for guests of a share.
+    pub(crate) fn is_missing(failure: &Failure) -> bool {
+        matches!(failure, Failure::Other(error) if error.is::<connect::NoCluster>())
+    }
+
     /// Connects like kubectl: with the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
     pub(crate) async fn connect(flags: &Connection) -> Result<Self, Failure> {
         let connected = connect::connect(flags).await.map_err(Failure::Other)?;

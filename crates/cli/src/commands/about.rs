@@ -1,6 +1,7 @@
 //! `version`, `whoami` -> the versions of plugin and cluster, the user (IO).
 
 use api::names::CRD_VERSION;
+use k8s_openapi::api::authentication::v1::UserInfo;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde_json::json;
 
@@ -15,30 +16,25 @@ use crate::remote::state::State;
 /// Version of this plugin.
 const OWN: &str = env!("CARGO_PKG_VERSION");
 
-/// Shows the user as the API server knows them.
+/// Shows the user as the API server knows them, and as the gateways do. `cluster`: or why there is no connection.
 pub(crate) async fn whoami(
-    cluster: &Cluster,
+    cluster: Result<&Cluster, Failure>,
     args: &Shown,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let user = current_user(cluster).await?;
+    let user = match cluster {
+        Ok(cluster) => current_user(cluster).await,
+        Err(failure) => Err(failure),
+    };
     if let Some(format) = &args.output {
         let mut object = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
         object["status"]["userInfo"] =
-            serde_json::to_value(&user).map_err(|error| Failure::Other(error.into()))?;
+            serde_json::to_value(&user?).map_err(|error| Failure::Other(error.into()))?;
         return Ok(console.out.data(&output::object(&object, format)?)?);
     }
-    let rows = [
-        ("User:", user.username.unwrap_or_default()),
-        ("Groups:", user.groups.unwrap_or_default().join(", ")),
-        ("UID:", user.uid.unwrap_or_default()),
-    ];
-    let rows: Vec<_> = rows
-        .into_iter()
-        .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| vec![name.to_owned(), value])
-        .collect();
-    console.out.block(&output::table(&rows))?;
+    if let Ok(user) = &user {
+        show_user(user, console)?;
+    }
     let sign_ins = State::of_user()
         .and_then(|state| state.sign_ins())
         .map_err(Failure::Other)?;
@@ -51,16 +47,39 @@ pub(crate) async fn whoami(
             sign_in.end()
         )?;
     }
-    let of_gateway = if sign_ins.is_empty() {
-        "The page https://auth.<baseDomain>/ shows the name by which the gateway does, and after kubectl workspace login this command"
-    } else {
-        "The gateway knows you by those above"
+    let of_gateway = match user {
+        // Guests of a share need no cluster.
+        Err(failure) if Cluster::is_missing(&failure) && !sign_ins.is_empty() => {
+            return Ok(writeln!(
+                console.err,
+                "There is no kubeconfig, so no cluster was asked for your name."
+            )?);
+        }
+        Err(failure) => return Err(failure),
+        Ok(_) if sign_ins.is_empty() => {
+            "The page https://auth.<baseDomain>/ shows the name by which the gateway does, and after kubectl workspace login this command"
+        }
+        Ok(_) => "The gateway knows you by those above",
     };
     writeln!(
         console.err,
         "Workspaces know you by this user name. {of_gateway}; if they differ, see docs/sign-in.md, Names."
     )?;
     Ok(())
+}
+
+fn show_user(user: &UserInfo, console: &mut Console<'_>) -> Result<(), Failure> {
+    let rows = [
+        ("User:", user.username.clone().unwrap_or_default()),
+        ("Groups:", user.groups.as_deref().unwrap_or_default().join(", ")),
+        ("UID:", user.uid.clone().unwrap_or_default()),
+    ];
+    let rows: Vec<_> = rows
+        .into_iter()
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, value)| vec![name.to_owned(), value])
+        .collect();
+    Ok(console.out.block(&output::table(&rows))?)
 }
 
 /// Shows versions, and fails with code 3 if the CRDs do not fit the plugin.

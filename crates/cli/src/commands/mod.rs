@@ -59,11 +59,16 @@ pub(crate) fn check(command: &Command) -> Result<(), Failure> {
     }
 }
 
-/// Without a connection: why the command needs one, where that may surprise.
-pub(crate) fn unconnected(command: &Command, failure: Failure) -> Failure {
+/// Without a connection: what the command can do all the same, or why it needs one, where that may surprise.
+pub(crate) async fn unconnected(
+    command: &Command,
+    failure: Failure,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
     match command {
-        Command::Template(args) => template::unconnected(args, failure),
-        _ => failure,
+        Command::Template(args) => Err(template::unconnected(args, failure)),
+        Command::Whoami(args) => about::whoami(Err(failure), args, console).await,
+        _ => Err(failure),
     }
 }
 
@@ -89,7 +94,7 @@ pub(crate) async fn run(cluster: &Cluster, cli: &Cli, console: &mut Console<'_>)
         Command::Logs(args) => logs::run(cluster, args, console).await,
         Command::Template(args) => template::run(cluster, args, console).await,
         Command::Version(args) => about::version(cluster, &args.shown, console).await,
-        Command::Whoami(args) => about::whoami(cluster, args, console).await,
+        Command::Whoami(args) => about::whoami(Ok(cluster), args, console).await,
         Command::Completion(args) => completion::run(args, console),
         Command::Login(_)
         | Command::Logout(_)

@@ -7,6 +7,9 @@ use rules::names::SSH_SUFFIX;
 
 /// What every error about an address ends with.
 const EXPECTED: &str = "must be an address such as https://workspaces.example.org";
+/// What a name says too little about.
+const NO_NAME: &str = "not a name: give the installation's address, or copy that of a workspace from the browser in which it is open; \
+     with a kubeconfig, or after a sign-in, leave it out";
 /// Port of HTTPS.
 const HTTPS: u16 = 443;
 /// First label of the host on which the gateway signs in.
@@ -85,6 +88,11 @@ impl Address {
         if !is_host(&host) {
             return Err(wrong(EXPECTED));
         }
+        // As a user types the name of a workspace.
+        let is_name = !text.contains("://") && !authority.as_str().contains([':', '.']);
+        if is_name && host != "localhost" {
+            return Err(format!("{text:?} {EXPECTED}, {NO_NAME}"));
+        }
         let port = match &authority.as_str()[host.len()..] {
             "" => Some(HTTPS),
             rest => rest.strip_prefix(':').and_then(|port| port.parse().ok()),
@@ -161,8 +169,57 @@ fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.split('.').all(is_label)
 }
 
+/// What users, and ssh, call a workspace by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// Its name in the namespace of the command.
+    Name(String),
+    /// `<name>.<namespace>.workspace`.
+    Named {
+        name: String,
+        namespace: String,
+    },
+    /// Another host: one of an installation, it seems.
+    Host(String),
+    Url(Address),
+}
+
+impl Called {
+    /// Reads what a command is given.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.contains("://") {
+            return Address::parse(text).map(Self::Url);
+        }
+        let wrong = |rule: String| format!("{text:?} {rule}");
+        if let Some((_, host)) = text.split_once('@') {
+            return Err(wrong(format!(
+                "must not hold a user: give --user, and {host:?} alone"
+            )));
+        }
+        if let Some((host, port)) = text.split_once(':')
+            && !port.is_empty()
+            && port.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            return Err(wrong(format!(
+                "must not hold a port: workspaces have none for ssh; give {host:?} alone"
+            )));
+        }
+        if let Some((name, namespace)) = named(text) {
+            let (name, namespace) = (name.to_owned(), namespace.to_owned());
+            return Ok(Self::Named { name, namespace });
+        }
+        if text.contains('.') {
+            return Ok(Self::Host(text.to_ascii_lowercase()));
+        }
+        match rules::checks::name(text).first() {
+            Some(violation) => Err(wrong(violation.message.clone())),
+            None => Ok(Self::Name(text.to_owned())),
+        }
+    }
+}
+
 /// Name and namespace in `<name>.<namespace>.workspace`; `None`: it is another name.
-pub(crate) fn named(host: &str) -> Option<(&str, &str)> {
+fn named(host: &str) -> Option<(&str, &str)> {
     let (name, namespace) = host.strip_suffix(SSH_SUFFIX)?.split_once('.')?;
     let is_named =
         rules::checks::name(name).is_empty() && rules::checks::namespace("namespace", namespace).is_none();
@@ -187,6 +244,10 @@ mod tests {
             ("https://ws.example.org:8443/", "ws.example.org:8443"),
             ("https://ws.example.org:443/", "ws.example.org"),
             ("https://127.0.0.1:9/", "127.0.0.1:9"),
+            // A name may be a host, where the text is more than the name.
+            ("localhost", "localhost"),
+            ("intranet:8443", "intranet:8443"),
+            ("https://intranet", "intranet"),
         ] {
             assert_eq!(place(text).to_string(), expected, "{text}");
         }
@@ -204,6 +265,8 @@ mod tests {
             ("https://a b", EXPECTED),
             ("https://$(id).example", EXPECTED),
             ("https://[::1]/", EXPECTED),
+            ("alice-lab", "not a name: give the installation's address"),
+            ("alice-lab/", "not a name"),
         ] {
             let error = Address::parse(text).unwrap_err();
             assert!(error.contains(rule), "{text}: {error}");
@@ -270,9 +333,22 @@ mod tests {
     }
 
     #[test]
-    fn ssh_calls_a_workspace_by_name_and_namespace() {
-        assert_eq!(named("lab.team-a.workspace"), Some(("lab", "team-a")));
-        assert_eq!(named(&ssh_host("team-a", "lab")), Some(("lab", "team-a")));
+    fn a_workspace_is_called_by_name_host_or_url_without_user_and_port() {
+        let named = |name: &str, namespace: &str| Called::Named {
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+        };
+        for (text, expected) in [
+            ("lab", Called::Name("lab".to_owned())),
+            ("lab.team-a.workspace", named("lab", "team-a")),
+            (&ssh_host("team-a", "lab"), named("lab", "team-a")),
+            (
+                "https://lab.example",
+                Called::Url(Address::parse("lab.example").unwrap()),
+            ),
+        ] {
+            assert_eq!(Called::parse(text).as_ref(), Ok(&expected), "{text}");
+        }
         for host in [
             "lab.workspace",
             "lab.team-a",
@@ -283,7 +359,21 @@ mod tests {
             "$(id).team.workspace",
             "lab.team.workspace.example.org",
         ] {
-            assert_eq!(named(host), None, "{host}");
+            let expected = Called::Host(host.to_ascii_lowercase());
+            assert_eq!(Called::parse(host), Ok(expected), "{host}");
+        }
+        for (text, rule) in [
+            ("bob@lab", "must not hold a user"),
+            ("lab:22", "must not hold a port"),
+            ("bob@lab:22", "must not hold a user"),
+            ("bob@lab.team.workspace", "must not hold a user"),
+            ("lab.team.workspace:22", "must not hold a port"),
+            ("http://lab.example", "must begin with https://"),
+            ("-oProxyCommand=x", "must"),
+            ("", "must"),
+        ] {
+            let error = Called::parse(text).unwrap_err();
+            assert!(error.contains(rule), "{text}: {error}");
         }
     }
 }

@@ -1,8 +1,10 @@
 //! A workspace and its manager -> link that opens it in VS Code, and what that needs once (pure).
 
-use api::manager::Ssh;
+use api::WorkspaceManager;
+use api::manager::{RoutingMode, Ssh};
 use api::workspace::Phase;
 use explain::progress::phase;
+use http::Uri;
 use kube::ResourceExt as _;
 use rules::names::{editor_url, ssh_host};
 
@@ -30,9 +32,25 @@ pub(super) fn link(context: &Context, seen: &Seen) -> Option<String> {
     let resolved = workspace.status.as_ref()?.resolved.as_ref();
     let storage = resolved.and_then(|resolved| resolved.storage.as_ref());
     let folder = storage.map_or(HOME, |storage| &storage.mount_path);
-    let namespace = workspace.namespace().unwrap_or_default();
-    let host = ssh_host(&namespace, &workspace.name_any());
+    let host = own_host(&manager, seen).unwrap_or_else(|| {
+        let namespace = workspace.namespace().unwrap_or_default();
+        ssh_host(&namespace, &workspace.name_any())
+    });
     Some(editor_url("vscode", &host, folder))
+}
+
+/// For a guest, who may have no right in Kubernetes to find the workspace by its name: its own host, which ssh finds after a sign-in alone.
+/// `None`: for others, and where all workspaces share a host.
+fn own_host(manager: &WorkspaceManager, seen: &Seen) -> Option<String> {
+    if !is_guest(seen) || manager.spec.routing.mode != RoutingMode::Subdomain {
+        return None;
+    }
+    let url: Uri = seen.workspace.status.as_ref()?.url.as_ref()?.parse().ok()?;
+    url.host().map(str::to_owned)
+}
+
+fn is_guest(seen: &Seen) -> bool {
+    matches!(seen.level, AccessLevel::Guest { .. })
 }
 
 /// The commands to give once on that computer, where there is a link.
@@ -40,10 +58,10 @@ pub(super) fn setup(context: &Context, seen: &Seen) -> Option<Editor> {
     link(context, seen)?;
     let manager = context.app.index.manager_of(&seen.workspace)?;
     let url = seen.workspace.status.as_ref()?.url.clone();
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let needs_address = is_guest(seen) && own_host(&manager, seen).is_none();
     Some(Editor {
         login: format!("kubectl workspace login {}", Served::of(&manager).auth_origin()),
-        by_address: match url.filter(|_| is_guest) {
+        by_address: match url.filter(|_| needs_address) {
             Some(url) => format!("kubectl workspace ssh {url}"),
             None => String::new(),
         },

@@ -75,7 +75,7 @@ pub struct Head {
 pub struct Editor {
     /// The command that signs in.
     pub login: String,
-    /// For a guest: the command that needs no right in Kubernetes. Empty: for others.
+    /// For a guest whose link needs a right in Kubernetes: the command that needs none. Empty: for others.
     pub by_address: String,
 }
 

@@ -4,11 +4,11 @@ use anyhow::anyhow;
 use rules::names::ssh_host;
 
 use super::super::available;
-use crate::args::{Connection, Waiting, is_url, workspace_name};
+use crate::args::{Connection, Waiting};
 use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::remote::address::{Address, Place, WorkspaceAddress, named};
+use crate::remote::address::{Address, Called, Place, WorkspaceAddress};
 use crate::remote::gateway::{SignedIn, ended};
 use crate::remote::state::{SignIn, State};
 
@@ -23,8 +23,7 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// The workspace with this name in the namespace of the command, or with this URL. One with a name must be available; `waiting`: whether to
-    /// start it first.
+    /// The workspace that the user calls so. One with a name must be available; `waiting`: whether to start it first.
     pub(super) async fn find(
         flags: &Connection,
         text: &str,
@@ -33,16 +32,18 @@ impl Destination {
         console: &mut Console<'_>,
     ) -> Result<Self, Failure> {
         let state = State::of_user().map_err(Failure::Other)?;
-        if is_url(text) {
-            if waiting.start {
+        let (flags, name) = match Called::parse(text).map_err(Failure::Usage)? {
+            Called::Name(name) => (flags.clone(), name),
+            Called::Named { name, namespace } => (within(flags, namespace)?, name),
+            Called::Url(_) | Called::Host(_) if waiting.start => {
                 return Err(Failure::Usage(
                     "--start needs the workspace's name: give it, or open the URL in a browser, which starts the workspace".to_owned(),
                 ));
             }
-            return Self::at(&state, &Address::parse(text).map_err(Failure::Usage)?);
-        }
-        let name = workspace_name(text).map_err(|rule| Failure::Usage(format!("{text:?} {rule}")))?;
-        let cluster = cluster(flags).await?;
+            Called::Url(address) => return Self::at(&state, &address),
+            Called::Host(host) => return Self::by_host(&state, &host),
+        };
+        let cluster = cluster(&flags).await?;
         let found = Box::pin(available::url(&cluster, &name, waiting, command, console)).await;
         cluster.show_notes(&mut console.err)?;
         Self::of_name(&state, &found?, &name, cluster.namespace())
@@ -51,19 +52,14 @@ impl Destination {
     /// The workspace that ssh calls by this host, or with this URL. Whether it runs is the gateway's answer.
     pub(super) async fn of_host(flags: &Connection, host: &str) -> Result<Self, Failure> {
         let state = State::of_user().map_err(Failure::Other)?;
-        if is_url(host) {
-            return Self::at(&state, &Address::parse(host).map_err(Failure::Usage)?);
-        }
-        let Some((name, namespace)) = named(host) else {
-            return Self::by_host(&state, host);
+        let (name, namespace) = match Called::parse(host).map_err(Failure::Usage)? {
+            Called::Named { name, namespace } => (name, namespace),
+            Called::Url(address) => return Self::at(&state, &address),
+            Called::Host(host) | Called::Name(host) => return Self::by_host(&state, &host),
         };
-        let flags = Connection {
-            namespace: Some(namespace.to_owned()),
-            ..flags.clone()
-        };
-        let cluster = cluster(&flags).await?;
-        let url = available::known_url(&cluster, name).await?;
-        Self::of_name(&state, &url, name, namespace)
+        let cluster = cluster(&within(flags, namespace)?).await?;
+        let url = available::known_url(&cluster, &name).await?;
+        Self::of_name(&state, &url, &name, cluster.namespace())
     }
 
     fn of_name(state: &State, url: &str, name: &str, namespace: &str) -> Result<Self, Failure> {
@@ -82,7 +78,7 @@ impl Destination {
         for sign_in in &sign_ins {
             let auth = sign_in.auth().map_err(Failure::Other)?;
             let place = Place {
-                host: host.to_ascii_lowercase(),
+                host: host.to_owned(),
                 port: auth.port,
             };
             let path = "/".to_owned();
@@ -123,6 +119,19 @@ impl Destination {
             "{}",
             ended(&likeliest.unwrap_or_else(|| address.place.clone()))
         )))
+    }
+}
+
+/// The flags with the namespace that a host names.
+fn within(flags: &Connection, namespace: String) -> Result<Connection, Failure> {
+    match &flags.namespace {
+        Some(other) if *other != namespace => Err(Failure::Usage(format!(
+            "-n {other} must be the namespace of the host, {namespace}: leave it out"
+        ))),
+        _ => Ok(Connection {
+            namespace: Some(namespace),
+            ..flags.clone()
+        }),
     }
 }
 
