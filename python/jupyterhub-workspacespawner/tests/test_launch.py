@@ -7,12 +7,15 @@ import os
 import re
 import signal
 import sys
+import time
+import unittest.mock
 
+import api_server
 from hub import Case
 from pods import LAUNCHER, Pods, free_port
 from tornado import httpclient, httpserver, netutil, web
 
-from workspacespawner import launch
+from workspacespawner import launch, tokens
 
 WHERE = os.path.dirname(__file__)
 # What a shell, Kubernetes, JSON or a template would change, and every character but NUL.
@@ -114,6 +117,40 @@ class Launch(Case):
         self.assertEqual((await self.request(uid, token, body="x" * 1000)).code, 413)
         self.assertEqual((await self.request(uid, token, "DELETE", '{"code": "0"}')).code, 400)
         self.assertIsNone(await self.user().spawners[""].poll())
+
+    async def test_a_key_that_is_not_known_yet_is_asked_for_again_and_a_bad_signature_is_not(self):
+        await self.spawn()
+        uid = self.api.objects["alice"]["metadata"]["uid"]
+        self.api.keys["k2"] = api_server.new_ec_key()
+        answer = await self.request(uid, self.api.token(self.pods.audience(uid), key="k2", algorithm="ES256"))
+        self.assertEqual(answer.code, 503)
+        self.assertTrue(0 < int(answer.headers["Retry-After"]) <= tokens.EVERY)
+        bad = self.api.token(self.pods.audience(uid), signer=api_server.new_ec_key(), algorithm="ES256")
+        self.assertEqual((await self.request(uid, bad)).code, 401)
+        self.assertEqual((await self.request(uid, self.api.token(self.pods.audience(uid)))).code, 200)
+
+    async def test_a_pod_whose_key_is_new_asks_until_it_is_known(self):
+        spawner = await self.spawn()
+        await self.pods.end(spawner.workspace_uid)
+        os.remove(self.pods.file(spawner.workspace_uid, "kept"))
+        self.api.keys["k2"] = api_server.new_ec_key()
+        token = self.api.token(self.pods.audience(spawner.workspace_uid), key="k2", algorithm="ES256")
+        keys, now = spawner.shared.keys, [time.monotonic()]
+        keys._clock, judged, judge = lambda: now[0], [], keys.verify
+
+        async def verify(*given):
+            try:
+                await judge(*given)
+                judged.append(True)
+            except tokens.Unknown as error:
+                judged.append(False)
+                now[0] += error.seconds
+                raise
+
+        with unittest.mock.patch.object(keys, "verify", verify):
+            await self.pods.container(spawner.workspace_uid, token=token)
+            await self.so(lambda: os.path.exists(self.pods.file(spawner.workspace_uid, "kept")))
+        self.assertEqual(judged, [False, True])
 
     def new_port(self):
         self.port = free_port()

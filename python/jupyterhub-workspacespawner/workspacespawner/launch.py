@@ -4,6 +4,7 @@ Importing this module adds the address to the hub. Nothing but the answer holds 
 """
 
 import json
+import math
 import weakref
 
 from jupyterhub import apihandlers
@@ -99,7 +100,8 @@ class LaunchHandler(web.RequestHandler):
             raise web.Finish from None
         except Unknown as error:
             get_logger().warning("cannot judge a request for an environment: %s", error)
-            self._say(503, "the hub cannot ask the API server for its keys")
+            self.set_header("Retry-After", math.ceil(error.seconds))
+            self._say(503, "the hub does not know the API server's keys, or this one, yet")
             raise web.Finish from None
         if uid not in servers:
             self._say(503, "the hub does not know this server yet")

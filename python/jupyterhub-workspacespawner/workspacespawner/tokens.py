@@ -29,7 +29,11 @@ class NotVouchedFor(Exception):
 
 
 class Unknown(Exception):
-    """The keys are not known, so nothing can be said."""
+    """The keys, or this one, are not known yet, so nothing can be said before `seconds` have passed."""
+
+    def __init__(self, message: str, seconds: float):
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Verifier:
@@ -54,9 +58,7 @@ class Verifier:
         if not isinstance(key_id, str):
             raise NotVouchedFor("it names no key")
         if key_id not in self._keys:
-            await self._ask()
-        if not self._keys:
-            raise Unknown("the keys of the API server are not known yet")
+            await self._ask(key_id)
         if key_id not in self._keys:
             raise NotVouchedFor("it is signed with a key that is none of the API server's")
         key, algorithms = self._keys[key_id]
@@ -81,20 +83,22 @@ class Verifier:
         if not isinstance(pod, dict) or not pod.get("uid") or bound.get("namespace") != namespace:
             raise NotVouchedFor("it is not bound to a pod")
 
-    async def _ask(self) -> None:
+    async def _ask(self, key_id: str) -> None:
+        """Fetches the keys. Raises `Unknown` if it may not yet, or gets no answer: the key may be a new one."""
         async with self._lock:
+            if key_id in self._keys:
+                return  # Another request fetched it while this one waited.
             wait = EVERY if self._keys else FIRST
-            if self._asked is not None and self._clock() - self._asked < wait:
-                return
+            left = 0 if self._asked is None else self._asked + wait - self._clock()
+            if left > 0:
+                raise Unknown("the token's key is not known, and the API server was asked for its keys a short while ago", left)
             # Counted also if it fails: a stranger must not make the hub ask in a loop. Pods ask again for two minutes.
             self._asked = self._clock()
             try:
                 issuer = await self._api.call("GET", "/.well-known/openid-configuration")
                 keys = await self._api.call("GET", "/openid/v1/jwks")
             except (Refused, Unreachable) as error:
-                if not self._keys:
-                    raise Unknown(str(error)) from error
-                return
+                raise Unknown(str(error), wait) from error
             self._issuer, self._keys = str(issuer.get("issuer") or ""), dict(_read(keys))
 
 
