@@ -258,12 +258,32 @@ class Launch(Case):
             server.stop()
 
     async def test_an_environment_that_no_process_can_have_is_refused_at_the_start(self):
-        for value, words in (("a\0b", "no NUL"), ("x" * 1024 * 1024, "at most 1048576 bytes")):
-            self.new_hub(launch_url=self.url, environment={"A": value})
-            with self.assertRaisesRegex(Exception, words) as caught:
+        for setting, words in (
+            ({"environment": {"A": "secret\0b"}}, "environment: 'A' must have no NUL"),
+            ({"environment": {"A": "secret\ud800"}}, "environment: 'A' must have .*no lone surrogate"),
+            ({"environment": {"A": lambda spawner: "secret\udfff"}}, "environment: 'A' must have .*no lone surrogate"),
+            ({"environment": {"A": lambda spawner: 1}}, "environment: 'A' must be text, it is int"),
+            ({"environment": {"B\ud800": "secret"}}, r"environment: name 'B\\ud800' must have"),
+            ({"environment": {"B=": "secret"}}, "environment: name 'B=' must have a character and no '='"),
+            ({"environment": {"": "secret"}}, "environment: name '' must have a character"),
+            ({"environment": {"A": "secret" * 1024 * 1024}}, "at most 1048576 bytes"),
+            ({"args": ["a", "secret\0"]}, "command: part [0-9]+ must have no NUL"),
+        ):
+            self.new_hub(launch_url=self.url, **setting)
+            with self.subTest(words), self.assertRaisesRegex(Exception, words) as caught:
                 await self.spawn()
             self.assertEqual(caught.exception.status_code, 400)
+            self.assertNotIn("secret", str(caught.exception))
         self.assertEqual(self.api.objects, {})
+        # The control: a whole character of two surrogates in UTF-16, and a byte that is no text, start.
+        self.port = self.settings["config"].WorkspaceSpawner.port = free_port()
+        self.new_hub(
+            launch_url=self.url, port=self.port, environment={"A": "\U0001f600", "B": "\udcff"},
+            cmd=[sys.executable, os.path.join(WHERE, "server.py")],
+        )  # fmt: skip
+        await self.spawn()
+        found = (await self.ask())["environment"]
+        self.assertEqual((found["A"], found["B"]), ("\U0001f600", "\udcff"))
 
 
 class Launcher(Case):

@@ -27,19 +27,30 @@ class Nobody(Exception):
 def answer(spawner) -> bytes:
     """What the pod of a server runs. ASCII with escapes, so that each byte of an environment arrives as it is."""
     found = {"command": [*spawner.cmd, *spawner.get_args()], "environment": spawner.get_env()}
+    for position, part in enumerate(found["command"]):
+        _check(f"command: part {position}", part)
     for name, value in found["environment"].items():
-        _check(name, value)
+        _check(f"environment: {name!r}", value)
+        _check(f"environment: name {name!r}", name)
+        if not name or "=" in name:
+            raise ValueError(f"environment: name {name!r} must have a character and no '=': no process can have it")
     body = json.dumps(found).encode()
     if len(body) > LONGEST_ANSWER:
         raise ValueError(f"environment must have at most {LONGEST_ANSWER} bytes as JSON, it has {len(body)}: put large values into files")
     return body
 
 
-def _check(name, value) -> None:
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise ValueError(f"environment: {name!r} must be text, it is {type(value).__name__}: write numbers in quotes")
-    if "\0" in name + value or not name or "=" in name:
-        raise ValueError(f"environment: {name!r} must have no NUL, and a name without '=': no process can have it")
+def _check(what: str, value) -> None:
+    """Raises for what no process can have. The value may be a secret, so it is not said."""
+    if not isinstance(value, str):
+        raise ValueError(f"{what} must be text, it is {type(value).__name__}: write numbers in quotes")
+    try:
+        # U+DC80 to U+DCFF are how Python writes bytes that are no text, and arrive as these.
+        bad = b"\0" in value.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        bad = True
+    if bad:
+        raise ValueError(f"{what} must have no NUL and no lone surrogate (half of a character): no process can have it")
 
 
 @web.stream_request_body
