@@ -2,11 +2,15 @@
 
 import time
 
+from traitlets.log import get_logger
+
 from . import objects
 from .cluster import Api, Refused, Unreachable
 
 KEPT_SECONDS = 10
 MOST_KEPT = 4096
+# Kubernetes' own names, such as the group system:masters, which may do everything.
+RESERVED = "system:"
 
 
 class Unanswered(Exception):
@@ -21,6 +25,12 @@ class Access:
         self._kept: dict[tuple, tuple[float, bool]] = {}
 
     async def may_use(self, user: str, groups: list[str], template: str) -> bool:
+        reserved = [name for name in (user, *groups) if name.startswith(RESERVED)]
+        if reserved:
+            get_logger().warning("not asked about: %s are names of Kubernetes' own, set access_user_prefix and access_group_prefix", reserved)
+        if user in reserved:
+            return False
+        groups = [name for name in groups if name not in reserved]
         key = (user, tuple(sorted(groups)), template)
         kept = self._kept.get(key)
         if kept and self._clock() - kept[0] < KEPT_SECONDS:
