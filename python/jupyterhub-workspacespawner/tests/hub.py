@@ -40,7 +40,15 @@ class Proxy:
         self.routes = {}
 
     async def add_user(self, user, server_name=""):
-        self.routes[(user.name, server_name)] = user.spawners[server_name].server.host
+        host = user.spawners[server_name].server.host
+        await self.slow()
+        self.routes[(user.name, server_name)] = host
+
+    async def delete_user(self, user, server_name=""):
+        self.routes.pop((user.name, server_name), None)
+
+    async def slow(self):
+        """Tests let a request wait here."""
 
 
 class Authenticator:

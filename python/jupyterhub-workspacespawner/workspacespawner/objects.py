@@ -51,7 +51,7 @@ class Workspace:
     run_id: str
     pod: str
     started: bool
-    retain: str
+    retain: str  # Empty: not known, so nothing may rely on either.
     ephemeral: bool
     address: tuple | None
     conditions: dict = field(default_factory=dict)
@@ -118,7 +118,7 @@ def read(raw: dict) -> Workspace:
         run_id=status.get("runID") or "",
         pod=status.get("podName") or "",
         started=bool(status.get("startedAt")),
-        retain=_dict(spec, "storage").get("retain") or home.get("retain") or "Delete",
+        retain=_dict(spec, "storage").get("retain") or home.get("retain") or "",
         ephemeral=home.get("ephemeral") is True,
         address=(endpoint["podIP"], endpoint["port"]) if endpoint.get("podIP") and endpoint.get("port") else None,
         conditions=conditions,

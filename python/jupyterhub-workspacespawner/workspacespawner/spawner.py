@@ -35,6 +35,7 @@ class WorkspaceSpawner(Options, Spawner):
         self._failed_since: float | None = None
         self._tasks: set[asyncio.Task] = set()
         self._relaunched = False
+        self._moving = asyncio.Lock()
         self._begin()
 
     # --- state
@@ -236,8 +237,8 @@ class WorkspaceSpawner(Options, Spawner):
             return 1 if self._exit_code is None else self._exit_code
         if not found.wanted:
             return 0
-        if found.address and found.phase == "Running" and not self.pending and self._is_elsewhere(found):
-            self._later(self._moved(found))
+        if self._is_elsewhere(found):
+            self._later(self._move())
         left = self._grace(found)
         ended = self._exit_code == 0 or self._relaunched
         if ended or left is not None and left <= 0 and found.run_id == self.run_id:
@@ -353,9 +354,9 @@ class WorkspaceSpawner(Options, Spawner):
             return
         if after is None or not after.wanted:
             self._later(self._notify(0))
-        elif after.address and after.phase == "Running" and after.current:
+        elif self._is_elsewhere(after):
             self._failed_since = None
-            self._later(self._moved(after))
+            self._later(self._move())
         elif self._grace(after) is not None and not (before and assess.failing(before)):
             # A little later, so that the time is over then.
             self._later(self._notify(self.failure_grace + 0.1))
@@ -375,19 +376,28 @@ class WorkspaceSpawner(Options, Spawner):
         if not self.pending and self.server:
             await self.poll_and_notify()
 
-    def _is_elsewhere(self, found: Workspace) -> bool:
+    def _is_elsewhere(self, found: Workspace | None) -> bool:
+        """Whether this server, which JupyterHub neither starts nor stops, runs in another pod than it knows of."""
+        if self.pending or not self.server or not found or not assess.ready(found, ""):
+            return False
         return (self.server.ip, self.server.port, self.run_id) != (*found.address, found.run_id)
 
-    async def _moved(self, found: Workspace) -> None:
+    async def _move(self) -> None:
         """The same server has another pod: the database and the proxy get its address at once."""
-        if not self.server or not self._is_elsewhere(found):
-            return
-        self.run_id = found.run_id
-        self.server.ip, self.server.port = found.address
-        self.orm_spawner.state = self.get_state()
-        self.db.commit()
-        self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
-        await self.user.settings["proxy"].add_user(self.user, self.name or "")
+        proxy, name = self.user.settings["proxy"], self.name or ""
+        async with self._moving:
+            found = self.workspace
+            if not self._is_elsewhere(found):
+                return
+            self.run_id = found.run_id
+            self.server.ip, self.server.port = found.address
+            self.orm_spawner.state = self.get_state()
+            self.db.commit()
+            self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
+            await proxy.add_user(self.user, name)
+            if self.pending == "stop" or not self.server:
+                # A stop removed the route meanwhile, perhaps before it was added.
+                await proxy.delete_user(self.user, name)
 
     # --- what pods ask
 
