@@ -10,12 +10,15 @@ import collections
 import copy
 import functools
 import json
+import os
 import time
 import uuid
 
+import certifi
 import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from kubernetes_asyncio.config import incluster_config
 
 HUB = "system:serviceaccount:jhub:hub"
 NAMESPACE = "servers"
@@ -338,12 +341,13 @@ def merge(present, change):
             present[key] = value
 
 
-def kubeconfig(url, token="hub-token"):
-    return json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": url}}], "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-    })  # fmt: skip
+def as_pod(folder, token="hub-token"):
+    """What a pod has of its account: files and environment. The address is a setting, because a pod's is always HTTPS."""
+    for file, name, text in (("token", "TOKEN", token), ("ca.crt", "CERT", certifi.contents())):
+        with open(os.path.join(folder, file), "w") as out:
+            out.write(text)
+        setattr(incluster_config, f"SERVICE_{name}_FILENAME", out.name)
+    os.environ.update(KUBERNETES_SERVICE_HOST="127.0.0.1", KUBERNETES_SERVICE_PORT="9")
 
 
 def unsigned(token):

@@ -10,7 +10,6 @@ import unittest
 import unittest.mock
 
 import jupyterhub
-import kubernetes_asyncio.config.kube_config as kube
 from aiohttp import web
 from jupyterhub import orm, roles
 from jupyterhub.objects import Hub
@@ -72,11 +71,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         self.api = await api_server.ApiServer().begin()
         self.folder = tempfile.TemporaryDirectory()
-        file = os.path.join(self.folder.name, "kubeconfig")
-        with open(file, "w") as out:
-            out.write(api_server.kubeconfig(self.api.url))
-        self.kubeconfig = file
-        self.before, kube.KUBE_CONFIG_DEFAULT_LOCATION = kube.KUBE_CONFIG_DEFAULT_LOCATION, file
+        api_server.as_pod(self.folder.name)
         app = web.Application()
         app.router.add_route("*", "/{any:.*}", self._answer)
         self.pods_runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -98,7 +93,10 @@ class Case(unittest.IsolatedAsyncioTestCase):
     def new_hub(self, **config):
         """A hub as after a restart: the database and what is in it stay."""
         launch.servers.clear()
-        settings = {"namespace": api_server.NAMESPACE, "template": "lab", "failure_grace": 0.2, "start_timeout": 30, **self.config, **config}
+        settings = {
+            "namespace": api_server.NAMESPACE, "k8s_api_host": self.api.url, "template": "lab", "failure_grace": 0.2, "start_timeout": 30,
+            **self.config, **config,
+        }  # fmt: skip
         # JupyterHub makes a new one per process.
         hub = Config()
         hub.WorkspaceSpawner.update(settings)
@@ -175,6 +173,5 @@ class Case(unittest.IsolatedAsyncioTestCase):
                 spawner.stop_polling()
         await self.api.end()
         await self.pods_runner.cleanup()
-        kube.KUBE_CONFIG_DEFAULT_LOCATION = self.before
         self.db.close()
         self.folder.cleanup()

@@ -18,7 +18,7 @@ class Tokens(Case):
     async def asyncSetUp(self):
         await super().asyncSetUp()
         self.now = [1000.0]
-        self.asked = cluster.Api(cluster.configuration("", "", None))
+        self.asked = cluster.Api(cluster.configuration(self.api.url, "", None))
         self.verifier = tokens.Verifier(self.asked, lambda: self.now[0])
 
     async def asyncTearDown(self):

@@ -2,7 +2,7 @@
 
 import copy
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from . import names
@@ -21,15 +21,6 @@ LONGEST_DISPLAY_NAME = 100
 DECIDED = (
     "displayName", "image", "resources", "nodeSelector", "tolerations", "affinity", "port", "podAnnotations", "variables", "ownershipType",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What one condition of a status says."""
-
-    status: str
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,7 @@ class Workspace:
     retain: str  # Empty: not known, so nothing may rely on either.
     ephemeral: bool
     address: tuple | None
-    conditions: dict = field(default_factory=dict)
+    conditions: dict  # By type.
 
     @property
     def owner(self) -> str:
@@ -90,18 +81,13 @@ class Workspace:
         return (self.spec.get("storage") or {}).get("claimName", "")
 
     def says(self, condition: str) -> str:
-        found = self.conditions.get(condition)
-        return found.status if found else ""
+        return self.conditions.get(condition, {}).get("status", "")
 
 
 def read(raw: dict) -> Workspace:
     """What is kept of an object. What is missing in it is empty; who writes objects is not trusted to write all of them well."""
     meta, spec, status = (_dict(raw, key) for key in ("metadata", "spec", "status"))
     endpoint, home, version = _dict(status, "endpoint"), _dict(_dict(status, "resolved"), "storage"), str(meta.get("resourceVersion", "0"))
-    conditions = {
-        item.get("type", ""): Condition(item.get("status", ""), item.get("reason", ""), item.get("message", ""))
-        for item in status.get("conditions") or []
-    }
     return Workspace(
         name=meta.get("name", ""),
         uid=meta.get("uid", ""),
@@ -121,7 +107,7 @@ def read(raw: dict) -> Workspace:
         retain=_dict(spec, "storage").get("retain") or home.get("retain") or "",
         ephemeral=home.get("ephemeral") is True,
         address=(endpoint["podIP"], endpoint["port"]) if endpoint.get("podIP") and endpoint.get("port") else None,
-        conditions=conditions,
+        conditions={item.get("type"): item for item in status.get("conditions") or []},
     )
 
 
@@ -141,12 +127,12 @@ class Server:
         return names.user_server(self.user, self.name)
 
 
-def workspace(server: Server, template: str, spec: dict, labels: dict, name: str | None = None) -> dict:
+def workspace(server: Server, template: str, spec: dict, labels: dict) -> dict:
     """The object to create: running, of this template, with what the options chose."""
     return {
         "apiVersion": VERSION,
         "kind": "Workspace",
-        "metadata": {"name": name or server.workspace, **marks(server, labels)},
+        "metadata": {"name": server.workspace, **marks(server, labels)},
         "spec": {
             **spec,
             "displayName": display_name(server),
@@ -162,12 +148,7 @@ def workspace(server: Server, template: str, spec: dict, labels: dict, name: str
 def marks(server: Server, labels: dict | None = None) -> dict:
     """Labels to select by, and annotations with the names as they are. An administrator's label never replaces one of ours."""
     return {
-        "labels": {
-            **(labels or {}),
-            HUB: names.label(server.hub),
-            USER: names.label(server.user),
-            SERVER: names.label(server.name),
-        },
+        "labels": {**(labels or {}), HUB: names.label(server.hub), USER: names.label(server.user), SERVER: names.label(server.name)},
         "annotations": {USER: server.user, SERVER: server.name},
     }
 

@@ -97,7 +97,7 @@ class WorkspaceSpawner(Options, Spawner):
                 raise self.cluster.refused
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
-        wanted = objects.workspace(self.of, template, settings.spec(self, self.expand), labels)
+        wanted = objects.workspace(self.of, template, self.expand(settings.spec(self)), labels)
         before = await self._made(wanted)
         return await self._ready(before)
 
