@@ -164,8 +164,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
 
     async def asyncTearDown(self):
         for shared in WorkspaceSpawner._shared.values():
-            if shared.sweeping:
-                shared.sweeping.cancel()
+            shared.sweeping.cancel()
             await shared.cluster.end()
         WorkspaceSpawner._shared.clear()
         for user in list(self.users.values()):

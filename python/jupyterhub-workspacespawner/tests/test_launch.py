@@ -114,7 +114,9 @@ class Launch(Case):
             self.assertEqual(answer.code, status, (target, bearer and bearer[:8]))
             self.assertEqual(answer.headers["Cache-Control"], "no-store")
             self.assertNotIn("Set-Cookie", answer.headers)
-        self.assertEqual((await self.request(uid, token, body="x" * 1000)).code, 413)
+        self.assertEqual((await self.request(uid, token, body="x" * 1000)).code, 400)
+        self.assertEqual((await self.request(uid, token, body=b"400\r\n" + b"x" * 1024, **{"Transfer-Encoding": "chunked"})).code, 400)
+        self.assertEqual((await self.request(uid, token, body="x" * launch.LONGEST_BODY)).code, 200)
         self.assertEqual((await self.request(uid, token, "DELETE", '{"code": "0"}')).code, 400)
         self.assertIsNone(await self.user().spawners[""].poll())
 

@@ -171,6 +171,15 @@ class Cluster:
     async def patch(self, name: str, body: dict) -> Workspace:
         return self._answered(await self.api.call("PATCH", f"{self._path}/{name}", body=body))
 
+    async def ask_to_stop(self, workspace: Workspace) -> bool:
+        """Whether the API server took the wish; else it is logged."""
+        try:
+            await self.patch(workspace.name, objects.stop(workspace))
+        except (Refused, Unreachable) as error:
+            get_logger().warning("cannot stop workspace %s: %s", workspace.name, error)
+            return False
+        return True
+
     async def fetch(self, name: str) -> Workspace | None:
         """Reads one workspace, for when the watch may be behind."""
         try:

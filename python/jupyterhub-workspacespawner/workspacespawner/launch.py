@@ -57,20 +57,16 @@ def _check(what: str, value) -> None:
 class LaunchHandler(web.RequestHandler):
     """`POST` asks, `DELETE` tells how the command ended. It knows no cookies and no users: the pod's token is all that counts."""
 
-    def initialize(self):
-        self.body = b""
-
     def check_xsrf_cookie(self):
         pass
 
     def prepare(self):
-        length = self.request.headers.get("Content-Length", "0")
-        if not length.isdigit() or int(length) > LONGEST_BODY:
-            self._say(413, f"the body must have at most {LONGEST_BODY} bytes")
+        self.body = b""
+        # The connection of who sends more is closed.
+        self.request.connection.set_max_body_size(LONGEST_BODY)
 
     def data_received(self, chunk):
-        # What has no length is read and forgotten; cut off, it is no answer that is taken.
-        self.body = (self.body + chunk)[:LONGEST_BODY]
+        self.body += chunk
 
     async def post(self, uid):
         spawner = await self._spawner(uid)
@@ -98,26 +94,23 @@ class LaunchHandler(web.RequestHandler):
         kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
         # Any spawner knows the keys; which server it is counts once the token is good, so that nobody learns of servers.
         known = servers.get(uid) or next(iter(servers.values()), None)
-        if known is None:
-            self._say(503, "the hub does not know this server yet")
-            raise web.Finish
         try:
+            if known is None:
+                raise Unknown("the hub does not know any server yet", 1)
             if kind.lower() != "bearer":
                 raise NotVouchedFor("it is no bearer token")
             await known.vouch(token, uid)
+            if uid not in servers:
+                raise Unknown("the hub does not know this server yet", 1)
+            return servers[uid]
         except NotVouchedFor as error:
             get_logger().warning("refused a request for the environment of workspace %.64r: %s", uid, error)
             self._say(401, "the token is not good for this address")
-            raise web.Finish from None
         except Unknown as error:
             get_logger().warning("cannot judge a request for an environment: %s", error)
             self.set_header("Retry-After", math.ceil(error.seconds))
-            self._say(503, "the hub does not know the API server's keys, or this one, yet")
-            raise web.Finish from None
-        if uid not in servers:
-            self._say(503, "the hub does not know this server yet")
-            raise web.Finish
-        return servers[uid]
+            self._say(503, "the hub does not know this server, or the API server's keys, yet")
+        raise web.Finish
 
     def _say(self, status, text):
         self.set_status(status)

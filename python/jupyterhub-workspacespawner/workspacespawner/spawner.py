@@ -1,6 +1,7 @@
 """JupyterHub's calls -> changes of one server's Workspace (IO)."""
 
 import asyncio
+import dataclasses
 import time
 
 from jupyterhub.spawner import Spawner
@@ -36,7 +37,7 @@ class WorkspaceSpawner(Options, Spawner):
         self._tasks: set[asyncio.Task] = set()
         self._relaunched = False
         self._moving = asyncio.Lock()
-        self._begin()
+        self.cluster.begin()
 
     # --- state
 
@@ -166,21 +167,15 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def _replace(self, found: Workspace) -> None:
         """Another template takes another object; the same owner's disk of that name is taken over."""
-        keep = objects.retain(found, True)
-        if keep:
-            found = await self.cluster.patch(found.name, keep)
-        await self.cluster.delete(found)
+        await self._delete(found, keep_disk=True)
         await self._until(found.name, lambda now: now is None or now.uid != found.uid)
 
     async def _ready(self, before: str) -> tuple:
         while True:
-            found = self.workspace
-            if found is None:
-                # The watch is behind the answer to our write, or somebody deleted it.
-                fetched = await self._fetch()
-                if fetched is None or fetched.uid != self.workspace_uid:
-                    raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
-                continue
+            # The watch may be behind the answer to our write.
+            found = self.workspace or await self._fetch()
+            if found is None or found.uid != self.workspace_uid:
+                raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
             address = assess.ready(found, before)
             if address:
                 self.run_id = found.run_id
@@ -194,7 +189,8 @@ class WorkspaceSpawner(Options, Spawner):
             left = self._grace(found)
             if left is not None and left <= 0:
                 raise failure(424, found.reason or "Failed", assess.words(found))
-            await self._next(found, QUIET if left is None else min(left, QUIET))
+            if not await self.cluster.change(found.name, found.version, QUIET if left is None else min(left, QUIET)) and left is None:
+                await self._fetch()
 
     def _grace(self, found: Workspace) -> float | None:
         """Seconds for which it may still be failed; None: it is not."""
@@ -204,18 +200,13 @@ class WorkspaceSpawner(Options, Spawner):
         self._failed_since = self._failed_since or time.monotonic()
         return self._failed_since + self.failure_grace - time.monotonic()
 
-    async def _next(self, found: Workspace, seconds: float) -> None:
-        """Waits for a change; reads the workspace if nothing is heard."""
-        if not await self.cluster.change(found.name, found.version, seconds) and seconds >= QUIET:
-            await self._fetch()
-
     async def _fetch(self) -> Workspace | None:
-        try:
-            return await self.cluster.fetch(self.workspace_name)
-        except Unreachable as error:
-            self.log.warning("%s: %s", self._log_name, error)
-            await asyncio.sleep(AGAIN)
-            return self.workspace
+        while True:
+            try:
+                return await self.cluster.fetch(self.workspace_name)
+            except Unreachable as error:
+                self.log.warning("%s: %s", self._log_name, error)
+                await asyncio.sleep(AGAIN)
 
     async def _until(self, name: str, is_so) -> None:
         while not is_so(now := self.cluster.get(name)):
@@ -232,9 +223,9 @@ class WorkspaceSpawner(Options, Spawner):
             return None
         if not self.workspace_uid:
             return await self._poll_without_state()
-        found = self.workspace
+        found, code = self.workspace, 1 if self._exit_code is None else self._exit_code
         if found is None or found.deleting:
-            return 1 if self._exit_code is None else self._exit_code
+            return code
         if not found.wanted:
             return 0
         if self._is_elsewhere(found):
@@ -242,28 +233,19 @@ class WorkspaceSpawner(Options, Spawner):
         left = self._grace(found)
         ended = self._exit_code == 0 or self._relaunched
         if ended or left is not None and left <= 0 and found.run_id == self.run_id:
-            if await self._ask_to_stop(found):
-                return 1 if self._exit_code is None else self._exit_code
+            if await self.cluster.ask_to_stop(found):
+                return code
         return None
 
     async def _poll_without_state(self):
         # The hub ended while it started the server, and gave it no address: what runs is nobody's.
         found = self.cluster.of_server(self.user.name, self.name or "")
         if found and found.wanted and self.server:
-            return 0 if await self._ask_to_stop(found) else None
+            return 0 if await self.cluster.ask_to_stop(found) else None
         return 0
 
-    async def _ask_to_stop(self, found: Workspace) -> bool:
-        try:
-            await self.cluster.patch(found.name, objects.stop(found))
-        except (Unreachable, Refused) as error:
-            self.log.warning("cannot stop workspace %s: %s", found.name, error)
-            return False
-        return True
-
     async def stop(self, now=False):
-        await self._known()
-        found = self.workspace or self.cluster.of_server(self.user.name, self.name or "")
+        found = await self._known()
         if found is None:
             return
         try:
@@ -294,15 +276,15 @@ class WorkspaceSpawner(Options, Spawner):
                     return None
                 await asyncio.sleep(AGAIN)
 
-    async def _known(self) -> None:
-        """Raises if the workspaces are not known: what is not seen then is not gone."""
+    async def _known(self, name: str | None = None) -> Workspace | None:
+        """The workspace of this server, or of its former name. Raises if none are known: what is not seen then is not gone."""
         if not await self.cluster.listed(FIRST_LIST):
             why = self.cluster.refused or "the Kubernetes API server does not answer"
             raise TimeoutError(f"{why}, so the workspaces are not known: try again")
+        return self.workspace or self.cluster.of_server(self.user.name, name or self.name or "")
 
     async def delete_forever(self):
-        await self._known()
-        found = self.workspace or self.cluster.of_server(self.user.name, self.name or "")
+        found = await self._known()
         if found:
             await self._delete(found, keep_disk=not self.delete_pvc)
 
@@ -314,11 +296,10 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def rename(self, old_name, new_name):
         """The workspace and its disk keep their name; its marks say the new one, by which it is found."""
-        await self._known()
-        found = self.workspace or self.cluster.of_server(self.user.name, old_name)
+        found = await self._known(old_name)
         if found:
-            server = objects.Server(self.hub_name, self.user.name, self.user.id, new_name, getattr(self, "display_name", "") or "", "")
-            await self.cluster.patch(found.name, {"metadata": {"uid": found.uid, **objects.marks(server)}})
+            marks = objects.marks(dataclasses.replace(self.of, name=new_name))
+            await self.cluster.patch(found.name, {"metadata": {"uid": found.uid, **marks}})
 
     async def get_url(self):
         found = self.workspace
@@ -328,22 +309,20 @@ class WorkspaceSpawner(Options, Spawner):
     # --- progress
 
     async def progress(self):
-        told, percent, seen = set(), 0, -1
+        told, percent = set(), 0
         while not self._started:
-            name = self.workspace_name
-            found = self.workspace
+            change, found = self._change, self.workspace
             for step, text in assess.steps(found) if found else []:
                 if text not in told:
                     told.add(text)
                     percent = max(percent, step)
                     yield {"progress": percent, "message": text}
-            seen = found.version if found else 0
-            self._change.clear()
-            if not self._started and (name, seen) == (self.workspace_name, self.workspace.version if self.workspace else 0):
-                await self._change.wait()
+            await change.wait()
 
     def _changed(self) -> None:
+        """Wakes whoever waits for the next step of this server. What waits for the one after that has another event."""
         self._change.set()
+        self._change = asyncio.Event()
 
     # --- what is heard
 
