@@ -34,6 +34,15 @@ def empty_database():
     return f"{folder}/hub.sqlite"
 
 
+async def end(cluster):
+    """What the end of the hub's process does."""
+    if cluster._task:
+        cluster._task.cancel()
+        await asyncio.gather(cluster._task, return_exceptions=True)
+    if cluster.api._client:
+        await cluster.api._client.close()
+
+
 class Proxy:
     def __init__(self):
         self.routes = {}
@@ -165,7 +174,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
     async def asyncTearDown(self):
         for shared in WorkspaceSpawner._shared.values():
             shared.sweeping.cancel()
-            await shared.cluster.end()
+            await end(shared.cluster)
         WorkspaceSpawner._shared.clear()
         for user in list(self.users.values()):
             for spawner in list(user.spawners.values()):

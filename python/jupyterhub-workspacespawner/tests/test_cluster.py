@@ -3,7 +3,7 @@
 import asyncio
 import unittest.mock
 
-from hub import Case
+from hub import Case, end
 
 from workspacespawner import cluster as module
 
@@ -20,7 +20,7 @@ class Watch(Case):
         self.cluster.heard = lambda before, after: self.heard.append((before and before.version, after and after.version))
 
     async def asyncTearDown(self):
-        await self.cluster.end()
+        await end(self.cluster)
         module.FIRST_RETRY, module.LAST_RETRY, module.SILENT = self.kept
         await super().asyncTearDown()
 

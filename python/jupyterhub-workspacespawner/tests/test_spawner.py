@@ -535,7 +535,7 @@ class Objects(unittest.TestCase):
 
         def change(kept, storage=None, home=None):
             raw = {"metadata": {"uid": "u"}, "spec": {"storage": storage} if storage else {}, "status": {"resolved": {"storage": home or {}}}}
-            return objects.retain(objects.read(raw), kept)
+            return objects.retain(objects.Workspace(raw), kept)
 
         self.assertEqual(change(False, home={"retain": "Retain"})["spec"], {"storage": {"retain": "Delete"}})
         self.assertEqual(change(True, storage={"retain": "Delete"}, home={"retain": "Retain"})["spec"], {"storage": {"retain": "Retain"}})
@@ -551,7 +551,7 @@ class Objects(unittest.TestCase):
         from workspacespawner import objects
 
         for raw in ({}, {"metadata": {"labels": None}, "spec": None, "status": {"endpoint": None, "conditions": None}}):
-            self.assertEqual(objects.read(raw).address, None)
+            self.assertEqual(objects.Workspace(raw).address, None)
 
     def test_addresses_of_both_families_are_urls(self):
         from workspacespawner import assess

@@ -22,7 +22,7 @@ class Tokens(Case):
         self.verifier = tokens.Verifier(self.asked, lambda: self.now[0])
 
     async def asyncTearDown(self):
-        await self.asked.close()
+        await self.asked._client.close()
         await super().asyncTearDown()
 
     async def judge(self, token, audience=URL):

@@ -74,10 +74,6 @@ class Api:
         async with self.open(method, path, query, body) as answer:
             return json.loads(await answer.read() or b"{}")
 
-    async def close(self) -> None:
-        if self._client:
-            await self._client.close()
-
 
 def judge(status: int, answer: dict) -> None:
     """Raises what an answer that is not good says. 429 and 5xx may be different next time."""
@@ -122,12 +118,6 @@ class Cluster:
         """Keeps the list up to date from now on."""
         if self._task is None:
             self._task = asyncio.ensure_future(self._follow())
-
-    async def end(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self.api.close()
 
     async def listed(self, seconds: float) -> bool:
         """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
@@ -199,7 +189,7 @@ class Cluster:
                 raise
 
     def _answered(self, raw: dict) -> Workspace:
-        found = objects.read(raw)
+        found = Workspace(raw)
         # The watch has passed what is older than its last version, and may have heard of the deletion since.
         if found.version > self._version and found.labels.get(objects.HUB) == names.label(self.hub):
             self._take(found.name, found)
@@ -257,7 +247,7 @@ class Cluster:
 
     async def _list(self) -> None:
         answer = await self.api.call("GET", self._path, self._selected())
-        present = {found.name: found for found in map(objects.read, answer.get("items") or [])}
+        present = {found.name: found for found in map(Workspace, answer.get("items") or [])}
         version = int(answer["metadata"]["resourceVersion"])
         for name, known in list(self._all.items()):
             # What was created after the list was made is not missing.
@@ -285,7 +275,7 @@ class Cluster:
         if kind == "ERROR":
             judge(int(raw.get("code") or 500), raw)
             return
-        found = objects.read(raw)
+        found = Workspace(raw)
         self._version = max(self._version, found.version)
         if kind == "DELETED":
             known = self._all.get(found.name)
