@@ -265,6 +265,8 @@ class Launch(Case):
             ({"environment": {"A": "secret\ud800"}}, "environment: 'A' must have .*no lone surrogate"),
             ({"environment": {"A": lambda spawner: "secret\udfff"}}, "environment: 'A' must have .*no lone surrogate"),
             ({"environment": {"A": lambda spawner: 1}}, "environment: 'A' must be text, it is int"),
+            ({"environment": {"A": 1}}, "environment: 'A' must be text, it is int: write numbers in quotes"),
+            ({"environment": {"A": {"valueFrom": "secret"}}}, "belongs into env of the template"),
             ({"environment": {"B\ud800": "secret"}}, r"environment: name 'B\\ud800' must have"),
             ({"environment": {"B=": "secret"}}, "environment: name 'B=' must have a character and no '='"),
             ({"environment": {"": "secret"}}, "environment: name '' must have a character"),

@@ -112,16 +112,6 @@ class Configured(settings.Settings):
             profiles.entries(proposal.value)
         return proposal.value
 
-    @validate("environment")
-    def _valid_environment(self, proposal):
-        for name, value in proposal.value.items():
-            if not isinstance(value, str) and not callable(value):
-                raise ValueError(
-                    f"environment: {name!r} must be text, it is {type(value).__name__}: write numbers in quotes; what comes from Secrets, "
-                    "ConfigMaps or the pod belongs into env of the template or of the WorkspaceExecutionProfile"
-                )
-        return proposal.value
-
     @property
     def shared(self) -> Shared:
         key = (self.namespace, self.hub_name, self.k8s_api_host)

@@ -116,17 +116,17 @@ class WorkspaceSpawner(Options, Spawner):
                     return asked
                 self._judge_owner(found)
                 if found.deleting:
-                    await self._until(found.name, lambda now: now is None or now.uid != found.uid)
+                    await self._gone(found)
                 elif found.wanted and unanswered is not None and found.template == template:
                     self._adopt(found)
                     return unanswered
-                elif found.wanted:
-                    # It runs, and JupyterHub has no server of it: nobody knows what runs there, with which token.
-                    await self.cluster.patch(found.name, objects.stop(found))
                 elif not found.stopped:
-                    await self._until(found.name, lambda now: now is None or now.stopped or now.wanted or now.deleting)
+                    # If it runs, JupyterHub has no server of it: nobody knows what runs there, with which token.
+                    await self._stopped(found)
                 elif found.template != template:
-                    await self._replace(found)
+                    # Another template takes another object; the same owner's disk of that name is taken over.
+                    await self._delete(found, keep_disk=True)
+                    await self._gone(found)
                 else:
                     asked = found.run_id
                     self._adopt(await self.cluster.patch(found.name, objects.start(found, wanted)))
@@ -164,11 +164,6 @@ class WorkspaceSpawner(Options, Spawner):
         if not self.cluster.is_ours(found) or found.server != (self.user.name, self.name or ""):
             cure = "an administrator must delete it, or choose another hub_name"
             raise Refused(409, "NameConflict", f"NameConflict: workspace {found.name} is not this server's: {cure}")
-
-    async def _replace(self, found: Workspace) -> None:
-        """Another template takes another object; the same owner's disk of that name is taken over."""
-        await self._delete(found, keep_disk=True)
-        await self._until(found.name, lambda now: now is None or now.uid != found.uid)
 
     async def _ready(self, before: str) -> tuple:
         while True:
@@ -208,11 +203,11 @@ class WorkspaceSpawner(Options, Spawner):
                 self.log.warning("%s: %s", self._log_name, error)
                 await asyncio.sleep(AGAIN)
 
-    async def _until(self, name: str, is_so) -> None:
-        while not is_so(now := self.cluster.get(name)):
-            if not await self.cluster.change(name, now.version if now else 0, QUIET):
-                if await self.cluster.fetch(name) is None:
-                    return
+    async def _gone(self, found: Workspace) -> None:
+        """Waits until no object is left of it."""
+        while now := self.cluster.of_uid(found.name, found.uid):
+            if not await self.cluster.change(now.name, now.version, QUIET) and await self.cluster.fetch(now.name) is None:
+                return
 
     # --- poll and stop
 
