@@ -150,9 +150,10 @@ class Launch(Case):
                 raise
 
         with unittest.mock.patch.object(keys, "verify", verify):
-            await self.pods.container(spawner.workspace_uid, token=token)
-            await self.so(lambda: os.path.exists(self.pods.file(spawner.workspace_uid, "kept")))
-        self.assertEqual(judged, [False, True])
+            launcher = await self.pods.container(spawner.workspace_uid, token=token)
+            kept = self.pods.file(spawner.workspace_uid, "kept")
+            await self.so(lambda: os.path.exists(kept) or launcher.returncode is not None)
+        self.assertEqual((judged, os.path.exists(kept)), ([False, True], True))
 
     def new_port(self):
         self.port = free_port()

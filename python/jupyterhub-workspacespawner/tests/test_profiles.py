@@ -183,6 +183,8 @@ class Spawn(Case):
         now[0] *= 2
         self.api.reviews_fail = True
         await self.refused(503, "whether you may use template", profile="lab")
+        self.api.reviews_fail, self.api.refuse = False, lambda method, path, body: (403, "Forbidden", "no") if "localsubject" in path else None
+        await self.refused(503, "whether you may use template lab is not known: no; try again", profile="lab")
 
     async def test_names_of_kubernetes_own_are_never_asked_about(self):
         self.api.roles = {("system:masters", "lab"), ("system:admin", "lab"), ("hub:system:masters", "gpu"), ("ml", "lab")}

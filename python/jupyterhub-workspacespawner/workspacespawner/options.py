@@ -8,7 +8,7 @@ from tornado import web
 from traitlets import TraitError, default
 
 from . import profiles
-from .access import Unanswered
+from .cluster import Refused, Unreachable
 from .configured import Configured, failure
 
 
@@ -48,7 +48,7 @@ class Options(Configured):
         groups = [self.access_group_prefix + group.name for group in self.user.groups]
         try:
             return await self.shared.access.may_use(self.access_user_prefix + self.user.name, groups, template)
-        except Unanswered as error:
+        except (Refused, Unreachable) as error:
             raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {error}; try again") from error
 
     async def _render_form(self, spawner):
