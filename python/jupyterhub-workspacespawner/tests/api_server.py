@@ -45,7 +45,7 @@ class ApiServer:
         self.away, self.lose_answers, self.refuse, self.oldest = False, 0, None, 0
         self.roles, self.reviews_fail = set(), False
         self.operator = Operator(self)
-        self.keys = {"k1": rsa_key()}
+        self.keys, self.more_keys = {"k1": rsa_key()}, []
         self.users = {"hub-token": HUB}
 
     async def begin(self):
@@ -151,7 +151,7 @@ class ApiServer:
             item = json.loads(kind.to_jwk(key.public_key()))
             alg = {"alg": "RS256"} if kind is jwt.algorithms.RSAAlgorithm else {"alg": "ES256"}
             found.append({**item, **alg, "kid": name, "use": "sig"})
-        return web.json_response({"keys": found}, content_type="application/jwk-set+json")
+        return web.json_response({"keys": self.more_keys + found}, content_type="application/jwk-set+json")
 
     def _selected(self, request, raw):
         wanted = request.query.get("labelSelector", "")

@@ -85,6 +85,18 @@ class Tokens(Case):
         await self.judge(good)
         self.assertEqual(self.fetches(), 1)
 
+    async def test_keys_that_verify_nothing_are_left_out(self):
+        secret = base64.urlsafe_b64encode(b"s" * 32).rstrip(b"=").decode()
+        self.api.more_keys = [
+            None, "x", {}, {"kid": "a", "kty": "RSA"}, {"kid": "b", "kty": "RSA", "n": "!", "e": 1}, {"kid": "c", "kty": "EC", "crv": []},
+            {"kid": "d", "kty": "RSA", "alg": []}, {"kid": "e", "kty": "oct", "k": secret}, {"kid": "f", "kty": "oct", "alg": "none", "k": secret},
+        ]  # fmt: skip
+        await self.judge(self.api.token(URL))
+        self.assertEqual(list(self.verifier._keys), ["k1"])
+        self.now[0] += tokens.EVERY
+        with self.assertRaises(tokens.NotVouchedFor):
+            await self.judge(self.api.token(URL, key="e", algorithm="HS256", signer=b"s" * 32))
+
     def of_key(self, name):
         """A token that names a key, with no good signature: anybody can write it."""
         head = base64.urlsafe_b64encode(json.dumps({"alg": "RS256", "kid": name}).encode()).rstrip(b"=").decode()

@@ -54,10 +54,10 @@ class Api:
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         # The second one is that of the API server's public keys.
         headers = {"accept": "application/json, application/jwk-set+json", "Content-Type": kind}
-        headers["authorization"] = await maybe_future(self.configuration.get_api_key_with_prefix("BearerToken"))
         timeout = timeout or aiohttp.ClientTimeout(total=REQUEST)
         url = self.configuration.host.rstrip("/") + path
         try:
+            headers["authorization"] = await maybe_future(self.configuration.get_api_key_with_prefix("BearerToken"))
             async with await self._client.request(
                 method, url, headers=headers, query_params=query, body=body, _preload_content=False, _request_timeout=timeout
             ) as answer:

@@ -101,7 +101,7 @@ def _usable(answer: dict):
     for item in (answer.get("keys") or [])[:MOST_KEYS]:
         try:
             key = jwt.PyJWK(item)
-        except (AttributeError, jwt.PyJWTError):
-            continue
+        except Exception:
+            continue  # Whatever it raises: a key that cannot be read verifies nothing.
         if key.algorithm_name in ALGORITHMS and key.key_id:
             yield key.key_id, key
