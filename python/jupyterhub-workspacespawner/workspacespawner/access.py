@@ -24,7 +24,7 @@ class Access:
         """Raises what a request raises if the API server does not say."""
         reserved = [name for name in (user, *groups) if name.startswith(RESERVED)]
         if reserved:
-            get_logger().warning("not asked about: %s are names of Kubernetes' own, set access_user_prefix and access_group_prefix", reserved)
+            get_logger().warning("not asked about: %s are Kubernetes' own names, set access_user_prefix and access_group_prefix", reserved)
         if user in reserved:
             return False
         groups = [name for name in groups if name not in reserved]
