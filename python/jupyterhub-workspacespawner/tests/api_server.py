@@ -10,12 +10,15 @@ import collections
 import copy
 import functools
 import json
+import os
 import time
 import uuid
 
+import certifi
 import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from kubernetes_asyncio.config import incluster_config
 
 HUB = "system:serviceaccount:jhub:hub"
 NAMESPACE = "servers"
@@ -42,7 +45,7 @@ class ApiServer:
         self.away, self.lose_answers, self.refuse, self.oldest = False, 0, None, 0
         self.roles, self.reviews_fail = set(), False
         self.operator = Operator(self)
-        self.keys = {"k1": rsa_key()}
+        self.keys, self.more_keys = {"k1": rsa_key()}, []
         self.users = {"hub-token": HUB}
 
     async def begin(self):
@@ -148,7 +151,7 @@ class ApiServer:
             item = json.loads(kind.to_jwk(key.public_key()))
             alg = {"alg": "RS256"} if kind is jwt.algorithms.RSAAlgorithm else {"alg": "ES256"}
             found.append({**item, **alg, "kid": name, "use": "sig"})
-        return web.json_response({"keys": found}, content_type="application/jwk-set+json")
+        return web.json_response({"keys": self.more_keys + found}, content_type="application/jwk-set+json")
 
     def _selected(self, request, raw):
         wanted = request.query.get("labelSelector", "")
@@ -338,12 +341,13 @@ def merge(present, change):
             present[key] = value
 
 
-def kubeconfig(url, token="hub-token"):
-    return json.dumps({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": url}}], "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-    })  # fmt: skip
+def as_pod(folder, token="hub-token"):
+    """What a pod has of its account: files and environment. The address is a setting, because a pod's is always HTTPS."""
+    for file, name, text in (("token", "TOKEN", token), ("ca.crt", "CERT", certifi.contents())):
+        with open(os.path.join(folder, file), "w") as out:
+            out.write(text)
+        setattr(incluster_config, f"SERVICE_{name}_FILENAME", out.name)
+    os.environ.update(KUBERNETES_SERVICE_HOST="127.0.0.1", KUBERNETES_SERVICE_PORT="9")
 
 
 def unsigned(token):

@@ -10,7 +10,6 @@ import unittest
 import unittest.mock
 
 import jupyterhub
-import kubernetes_asyncio.config.kube_config as kube
 from aiohttp import web
 from jupyterhub import orm, roles
 from jupyterhub.objects import Hub
@@ -35,12 +34,29 @@ def empty_database():
     return f"{folder}/hub.sqlite"
 
 
+async def end(cluster):
+    """What the end of the hub's process does."""
+    if cluster._task:
+        cluster._task.cancel()
+        await asyncio.gather(cluster._task, return_exceptions=True)
+    if cluster.api._client:
+        await cluster.api._client.close()
+
+
 class Proxy:
     def __init__(self):
         self.routes = {}
 
     async def add_user(self, user, server_name=""):
-        self.routes[(user.name, server_name)] = user.spawners[server_name].server.host
+        host = user.spawners[server_name].server.host
+        await self.slow()
+        self.routes[(user.name, server_name)] = host
+
+    async def delete_user(self, user, server_name=""):
+        self.routes.pop((user.name, server_name), None)
+
+    async def slow(self):
+        """Tests let a request wait here."""
 
 
 class Authenticator:
@@ -64,11 +80,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         self.api = await api_server.ApiServer().begin()
         self.folder = tempfile.TemporaryDirectory()
-        file = os.path.join(self.folder.name, "kubeconfig")
-        with open(file, "w") as out:
-            out.write(api_server.kubeconfig(self.api.url))
-        self.kubeconfig = file
-        self.before, kube.KUBE_CONFIG_DEFAULT_LOCATION = kube.KUBE_CONFIG_DEFAULT_LOCATION, file
+        api_server.as_pod(self.folder.name)
         app = web.Application()
         app.router.add_route("*", "/{any:.*}", self._answer)
         self.pods_runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -90,7 +102,10 @@ class Case(unittest.IsolatedAsyncioTestCase):
     def new_hub(self, **config):
         """A hub as after a restart: the database and what is in it stay."""
         launch.servers.clear()
-        settings = {"namespace": api_server.NAMESPACE, "template": "lab", "failure_grace": 0.2, "start_timeout": 30, **self.config, **config}
+        settings = {
+            "namespace": api_server.NAMESPACE, "k8s_api_host": self.api.url, "template": "lab", "failure_grace": 0.2, "start_timeout": 30,
+            **self.config, **config,
+        }  # fmt: skip
         # JupyterHub makes a new one per process.
         hub = Config()
         hub.WorkspaceSpawner.update(settings)
@@ -158,15 +173,13 @@ class Case(unittest.IsolatedAsyncioTestCase):
 
     async def asyncTearDown(self):
         for shared in WorkspaceSpawner._shared.values():
-            if shared.sweeping:
-                shared.sweeping.cancel()
-            await shared.cluster.end()
+            shared.sweeping.cancel()
+            await end(shared.cluster)
         WorkspaceSpawner._shared.clear()
         for user in list(self.users.values()):
             for spawner in list(user.spawners.values()):
                 spawner.stop_polling()
         await self.api.end()
         await self.pods_runner.cleanup()
-        kube.KUBE_CONFIG_DEFAULT_LOCATION = self.before
         self.db.close()
         self.folder.cleanup()

@@ -1,8 +1,9 @@
 """List, watch and writes against an API server that is away, forgets and loses answers (no cluster)."""
 
 import asyncio
+import unittest.mock
 
-from hub import Case
+from hub import Case, end
 
 from workspacespawner import cluster as module
 
@@ -13,13 +14,13 @@ class Watch(Case):
         self.api.operator.auto = False
         self.kept = (module.FIRST_RETRY, module.LAST_RETRY, module.SILENT)
         module.FIRST_RETRY, module.LAST_RETRY = 0.01, 0.02
-        api = module.Api(module.configuration("", "", None))
+        api = module.Api(module.configuration(self.api.url, "", None))
         self.cluster = module.Cluster(api, "servers", "jupyterhub")
         self.heard = []
         self.cluster.heard = lambda before, after: self.heard.append((before and before.version, after and after.version))
 
     async def asyncTearDown(self):
-        await self.cluster.end()
+        await end(self.cluster)
         module.FIRST_RETRY, module.LAST_RETRY, module.SILENT = self.kept
         await super().asyncTearDown()
 
@@ -47,6 +48,7 @@ class Watch(Case):
         await self.cluster.create(self.body("another-hubs", {"hub.jupyter.org/name": "other"}))
         self.api.users["mallory-token"] = "mallory"
         self.cluster.api.configuration.api_key["BearerToken"] = "Bearer mallory-token"
+        self.cluster.api.configuration.refresh_api_key_hook = None
         await self.cluster.create(self.body("mallorys"))
         self.assertEqual([item.name for item in self.cluster.all()], ["ours"])
 
@@ -143,6 +145,10 @@ class Watch(Case):
         self.api.refuse = None
         self.assertEqual((await self.cluster.create(self.body("a"))).name, "a")
 
+    async def test_a_hub_outside_of_a_pod_is_told_what_it_needs(self):
+        with unittest.mock.patch.dict("os.environ", {"KUBERNETES_SERVICE_HOST": ""}), self.assertRaisesRegex(ValueError, "must run in a pod"):
+            module.configuration(self.api.url, "", None)
+
     async def test_a_change_is_waited_for_by_version(self):
         await self.cluster.listed(30)
         found = await self.cluster.create(self.body("a"))
@@ -152,4 +158,5 @@ class Watch(Case):
         await asyncio.sleep(0)
         self.api.edit("a", image="x")
         self.assertTrue(await waiting)
-        self.assertEqual(self.cluster._waiting, {})
+        del waiting
+        self.assertEqual(list(self.cluster._changes), [])

@@ -21,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 CONFIG = """
 import json, os, sys
+import api_server
 from pods import free_port
 c = get_config()
 given = json.loads(os.environ["GIVEN"])
@@ -39,6 +40,8 @@ c.JupyterHub.cleanup_servers = False
 c.JupyterHub.services = [{"name": "test", "api_token": given["token"]}]
 c.JupyterHub.load_roles = [{"name": "test", "services": ["test"], "scopes": ["admin:users", "admin:servers", "access:servers"]}]
 c.JupyterHub.spawner_class = "workspace"
+api_server.as_pod(given["folder"])
+c.WorkspaceSpawner.k8s_api_host = given["api"]
 c.WorkspaceSpawner.namespace = "servers"
 c.WorkspaceSpawner.failure_grace = 0.2
 c.WorkspaceSpawner.profile_list = [
@@ -66,14 +69,14 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = self.temporary.name
         self.api = await api_server.ApiServer().begin()
-        self.write("kubeconfig", api_server.kubeconfig(self.api.url))
         self.write("config.py", CONFIG)
         self.entry_point()
         self.token = os.urandom(32).hex()
         port, hub_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.given = {
-            "url": self.url, "hub_port": hub_port, "proxy_port": free_port(), "folder": self.folder, "token": self.token, "major": jupyterhub.version_info[0],
+            "url": self.url, "hub_port": hub_port, "proxy_port": free_port(), "folder": self.folder, "token": self.token, "api": self.api.url,
+            "major": jupyterhub.version_info[0],
             "server": os.path.join(HERE, "server.py"),
         }  # fmt: skip
         self.pods = Pods(self.api, self.folder, f"http://127.0.0.1:{hub_port}/hub/api")
@@ -96,7 +99,7 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
 
     async def begin(self):
         environment = {
-            **os.environ, "KUBECONFIG": os.path.join(self.folder, "kubeconfig"), "GIVEN": json.dumps(self.given),
+            **os.environ, "GIVEN": json.dumps(self.given),
             "PYTHONPATH": f"{ROOT}:{HERE}:{self.folder}", "PYTHONDONTWRITEBYTECODE": "1", "EXPECTED_VERSION": jupyterhub.__version__,
         }  # fmt: skip
         with open(os.path.join(self.folder, "hub.log"), "ab") as log:

@@ -7,12 +7,15 @@ import os
 import re
 import signal
 import sys
+import time
+import unittest.mock
 
+import api_server
 from hub import Case
 from pods import LAUNCHER, Pods, free_port
 from tornado import httpclient, httpserver, netutil, web
 
-from workspacespawner import launch
+from workspacespawner import launch, tokens
 
 WHERE = os.path.dirname(__file__)
 # What a shell, Kubernetes, JSON or a template would change, and every character but NUL.
@@ -111,9 +114,46 @@ class Launch(Case):
             self.assertEqual(answer.code, status, (target, bearer and bearer[:8]))
             self.assertEqual(answer.headers["Cache-Control"], "no-store")
             self.assertNotIn("Set-Cookie", answer.headers)
-        self.assertEqual((await self.request(uid, token, body="x" * 1000)).code, 413)
+        self.assertEqual((await self.request(uid, token, body="x" * 1000)).code, 400)
+        self.assertEqual((await self.request(uid, token, body=b"400\r\n" + b"x" * 1024, **{"Transfer-Encoding": "chunked"})).code, 400)
+        self.assertEqual((await self.request(uid, token, body="x" * launch.LONGEST_BODY)).code, 200)
         self.assertEqual((await self.request(uid, token, "DELETE", '{"code": "0"}')).code, 400)
         self.assertIsNone(await self.user().spawners[""].poll())
+
+    async def test_a_key_that_is_not_known_yet_is_asked_for_again_and_a_bad_signature_is_not(self):
+        await self.spawn()
+        uid = self.api.objects["alice"]["metadata"]["uid"]
+        self.api.keys["k2"] = api_server.new_ec_key()
+        answer = await self.request(uid, self.api.token(self.pods.audience(uid), key="k2", algorithm="ES256"))
+        self.assertEqual(answer.code, 503)
+        self.assertTrue(0 < int(answer.headers["Retry-After"]) <= tokens.EVERY)
+        bad = self.api.token(self.pods.audience(uid), signer=api_server.new_ec_key(), algorithm="ES256")
+        self.assertEqual((await self.request(uid, bad)).code, 401)
+        self.assertEqual((await self.request(uid, self.api.token(self.pods.audience(uid)))).code, 200)
+
+    async def test_a_pod_whose_key_is_new_asks_until_it_is_known(self):
+        spawner = await self.spawn()
+        await self.pods.end(spawner.workspace_uid)
+        os.remove(self.pods.file(spawner.workspace_uid, "kept"))
+        self.api.keys["k2"] = api_server.new_ec_key()
+        token = self.api.token(self.pods.audience(spawner.workspace_uid), key="k2", algorithm="ES256")
+        keys, now = spawner.shared.keys, [time.monotonic()]
+        keys._clock, judged, judge = lambda: now[0], [], keys.verify
+
+        async def verify(*given):
+            try:
+                await judge(*given)
+                judged.append(True)
+            except tokens.Unknown as error:
+                judged.append(False)
+                now[0] += error.seconds
+                raise
+
+        with unittest.mock.patch.object(keys, "verify", verify):
+            launcher = await self.pods.container(spawner.workspace_uid, token=token)
+            kept = self.pods.file(spawner.workspace_uid, "kept")
+            await self.so(lambda: os.path.exists(kept) or launcher.returncode is not None)
+        self.assertEqual((judged, os.path.exists(kept)), ([False, True], True))
 
     def new_port(self):
         self.port = free_port()
@@ -221,12 +261,34 @@ class Launch(Case):
             server.stop()
 
     async def test_an_environment_that_no_process_can_have_is_refused_at_the_start(self):
-        for value, words in (("a\0b", "no NUL"), ("x" * 1024 * 1024, "at most 1048576 bytes")):
-            self.new_hub(launch_url=self.url, environment={"A": value})
-            with self.assertRaisesRegex(Exception, words) as caught:
+        for setting, words in (
+            ({"environment": {"A": "secret\0b"}}, "environment: 'A' must have no NUL"),
+            ({"environment": {"A": "secret\ud800"}}, "environment: 'A' must have .*no lone surrogate"),
+            ({"environment": {"A": lambda spawner: "secret\udfff"}}, "environment: 'A' must have .*no lone surrogate"),
+            ({"environment": {"A": lambda spawner: 1}}, "environment: 'A' must be text, it is int"),
+            ({"environment": {"A": 1}}, "environment: 'A' must be text, it is int: write numbers in quotes"),
+            ({"environment": {"A": {"valueFrom": "secret"}}}, "belongs into env of the template"),
+            ({"environment": {"B\ud800": "secret"}}, r"environment: name 'B\\ud800' must have"),
+            ({"environment": {"B=": "secret"}}, "environment: name 'B=' must have a character and no '='"),
+            ({"environment": {"": "secret"}}, "environment: name '' must have a character"),
+            ({"environment": {"A": "secret" * 1024 * 1024}}, "at most 1048576 bytes"),
+            ({"args": ["a", "secret\0"]}, "command: part [0-9]+ must have no NUL"),
+        ):
+            self.new_hub(launch_url=self.url, **setting)
+            with self.subTest(words), self.assertRaisesRegex(Exception, words) as caught:
                 await self.spawn()
             self.assertEqual(caught.exception.status_code, 400)
+            self.assertNotIn("secret", str(caught.exception))
         self.assertEqual(self.api.objects, {})
+        # The control: a whole character of two surrogates in UTF-16, and a byte that is no text, start.
+        self.port = self.settings["config"].WorkspaceSpawner.port = free_port()
+        self.new_hub(
+            launch_url=self.url, port=self.port, environment={"A": "\U0001f600", "B": "\udcff"},
+            cmd=[sys.executable, os.path.join(WHERE, "server.py")],
+        )  # fmt: skip
+        await self.spawn()
+        found = (await self.ask())["environment"]
+        self.assertEqual((found["A"], found["B"]), ("\U0001f600", "\udcff"))
 
 
 class Launcher(Case):

@@ -183,6 +183,27 @@ class Spawn(Case):
         now[0] *= 2
         self.api.reviews_fail = True
         await self.refused(503, "whether you may use template", profile="lab")
+        self.api.reviews_fail, self.api.refuse = False, lambda method, path, body: (403, "Forbidden", "no") if "localsubject" in path else None
+        await self.refused(503, "whether you may use template lab is not known: no; try again", profile="lab")
+
+    async def test_names_of_kubernetes_own_are_never_asked_about(self):
+        self.api.roles = {("system:masters", "lab"), ("system:admin", "lab"), ("hub:system:masters", "gpu"), ("ml", "lab")}
+        user = self.user("alice", groups=["system:masters"])
+        prefixes = [("", ""), ("hub:", ""), ("hub:", "system:")]
+        for user_prefix, group_prefix in prefixes:
+            self.new_hub(review_access=True, template="lab", profile_list=[], access_user_prefix=user_prefix, access_group_prefix=group_prefix)
+            await self.refused(403, "lab is not")
+        self.new_hub(review_access=True, template="lab", profile_list=[], access_user_prefix="")
+        await self.refused(403, "lab is not", name="system:admin")
+        asked = [item[2]["spec"] for item in self.api.requests if "localsubject" in item[1]]
+        self.assertEqual([[spec["user"], *spec["groups"]] for spec in asked], [["alice"], ["hub:alice"]])
+        # The controls: a name behind a prefix, and another group beside it.
+        self.new_hub(review_access=True, template="gpu", profile_list=[])
+        await self.spawn()
+        await self.user().stop("")
+        self.user("alice", groups=["ml"])
+        self.new_hub(review_access=True, template="lab", profile_list=[], access_group_prefix="")
+        await self.spawn()
 
     async def test_a_template_that_an_override_names_is_reviewed_too(self):
         choices = {"cpu": {"default": True}, "gpu": {"spawner_override": {"template": "gpu"}}}

@@ -1,5 +1,6 @@
 """Which tokens of pods are taken (no cluster)."""
 
+import asyncio
 import base64
 import json
 import time
@@ -17,11 +18,11 @@ class Tokens(Case):
     async def asyncSetUp(self):
         await super().asyncSetUp()
         self.now = [1000.0]
-        self.asked = cluster.Api(cluster.configuration("", "", None))
+        self.asked = cluster.Api(cluster.configuration(self.api.url, "", None))
         self.verifier = tokens.Verifier(self.asked, lambda: self.now[0])
 
     async def asyncTearDown(self):
-        await self.asked.close()
+        await self.asked._client.close()
         await super().asyncTearDown()
 
     async def judge(self, token, audience=URL):
@@ -84,18 +85,57 @@ class Tokens(Case):
         await self.judge(good)
         self.assertEqual(self.fetches(), 1)
 
-    async def test_unknown_keys_by_the_thousand_make_one_request_a_minute_and_are_not_kept(self):
-        token = self.api.token(URL)
-        for number in range(1000):
-            head = base64.urlsafe_b64encode(json.dumps({"alg": "RS256", "kid": f"k{number}x"}).encode()).rstrip(b"=").decode()
-            with self.assertRaises(tokens.NotVouchedFor):
-                await self.judge(f"{head}.{token.split('.', 1)[1]}")
-        self.assertEqual(self.fetches(), 1)
+    async def test_keys_that_verify_nothing_are_left_out(self):
+        secret = base64.urlsafe_b64encode(b"s" * 32).rstrip(b"=").decode()
+        self.api.more_keys = [
+            None, "x", {}, {"kid": "a", "kty": "RSA"}, {"kid": "b", "kty": "RSA", "n": "!", "e": 1}, {"kid": "c", "kty": "EC", "crv": []},
+            {"kid": "d", "kty": "RSA", "alg": []}, {"kid": "e", "kty": "oct", "k": secret}, {"kid": "f", "kty": "oct", "alg": "none", "k": secret},
+        ]  # fmt: skip
+        await self.judge(self.api.token(URL))
         self.assertEqual(list(self.verifier._keys), ["k1"])
         self.now[0] += tokens.EVERY
         with self.assertRaises(tokens.NotVouchedFor):
-            await self.judge(self.api.token(URL, header={"kid": "other"}))
+            await self.judge(self.api.token(URL, key="e", algorithm="HS256", signer=b"s" * 32))
+
+    def of_key(self, name):
+        """A token that names a key, with no good signature: anybody can write it."""
+        head = base64.urlsafe_b64encode(json.dumps({"alg": "RS256", "kid": name}).encode()).rstrip(b"=").decode()
+        return f"{head}.{self.api.token(URL).split('.', 1)[1]}"
+
+    async def test_unknown_keys_by_the_thousand_make_one_request_a_minute_and_are_not_kept(self):
+        with self.assertRaises(tokens.NotVouchedFor):
+            await self.judge(self.of_key("k"))
+        for number in range(1000):
+            with self.assertRaises(tokens.Unknown):
+                await self.judge(self.of_key(f"k{number}x"))
+        self.assertEqual(self.fetches(), 1)
+        self.assertEqual(list(self.verifier._keys), ["k1"])
+        # A key that is known is judged meanwhile, and a bad signature refused.
+        await self.judge(self.api.token(URL))
+        with self.assertRaises(tokens.NotVouchedFor):
+            await self.judge(self.of_key("k1"))
+        self.now[0] += tokens.EVERY
+        with self.assertRaises(tokens.NotVouchedFor):
+            await self.judge(self.of_key("other"))
         self.assertEqual(self.fetches(), 2)
+
+    async def test_a_new_key_of_the_api_server_is_asked_for_again_and_not_refused(self):
+        await self.judge(self.api.token(URL))
+        self.api.keys["k2"] = api_server.new_ec_key()
+        token = self.api.token(URL, key="k2", algorithm="ES256")
+        self.now[0] += 20
+        with self.assertRaises(tokens.Unknown) as caught:
+            await self.judge(token)
+        self.assertEqual(caught.exception.seconds, tokens.EVERY - 20)
+        self.now[0] += caught.exception.seconds
+        await self.judge(token)
+        self.assertEqual(self.fetches(), 2)
+
+    async def test_requests_at_once_share_one_fetch(self):
+        good = [self.judge(self.api.token(URL)) for _ in range(20)]
+        found = await asyncio.gather(*good, *(self.judge(self.of_key("x")) for _ in range(20)), return_exceptions=True)
+        self.assertEqual([type(item) for item in found], [type(None)] * 20 + [tokens.Unknown] * 20)
+        self.assertEqual(self.fetches(), 1)
 
     async def test_keys_are_kept_when_the_api_server_is_away_and_nothing_is_said_without_any(self):
         self.api.refuse = lambda *request: (503, "Unavailable", "later")
@@ -108,7 +148,6 @@ class Tokens(Case):
         await self.judge(self.api.token(URL))
         self.api.away = True
         self.now[0] += tokens.EVERY
-        with self.assertRaises(tokens.NotVouchedFor):
-            await self.judge(self.api.token(URL, header={"kid": "new"}))
+        with self.assertRaises(tokens.Unknown):
+            await self.judge(self.of_key("new"))
         await self.judge(self.api.token(URL))
-

@@ -2,15 +2,15 @@
 
 import time
 
+from traitlets.log import get_logger
+
 from . import objects
-from .cluster import Api, Refused, Unreachable
+from .cluster import Api
 
 KEPT_SECONDS = 10
 MOST_KEPT = 4096
-
-
-class Unanswered(Exception):
-    """The API server does not say."""
+# Kubernetes' own names, such as the group system:masters, which may do everything.
+RESERVED = "system:"
 
 
 class Access:
@@ -21,32 +21,27 @@ class Access:
         self._kept: dict[tuple, tuple[float, bool]] = {}
 
     async def may_use(self, user: str, groups: list[str], template: str) -> bool:
+        """Raises what a request raises if the API server does not say."""
+        reserved = [name for name in (user, *groups) if name.startswith(RESERVED)]
+        if reserved:
+            get_logger().warning("not asked about: %s are Kubernetes' own names, set access_user_prefix and access_group_prefix", reserved)
+        if user in reserved:
+            return False
+        groups = [name for name in groups if name not in reserved]
         key = (user, tuple(sorted(groups)), template)
         kept = self._kept.get(key)
         if kept and self._clock() - kept[0] < KEPT_SECONDS:
             return kept[1]
+        wish = {"namespace": self._namespace, "verb": "use", "group": objects.GROUP, "resource": "workspacetemplates", "name": template}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "LocalSubjectAccessReview",
             "metadata": {"namespace": self._namespace},
-            "spec": {
-                "user": user,
-                "groups": sorted(groups),
-                "resourceAttributes": {
-                    "namespace": self._namespace,
-                    "verb": "use",
-                    "group": objects.GROUP,
-                    "resource": "workspacetemplates",
-                    "name": template,
-                },
-            },
+            "spec": {"user": user, "groups": sorted(groups), "resourceAttributes": wish},
         }
         path = f"/apis/authorization.k8s.io/v1/namespaces/{self._namespace}/localsubjectaccessreviews"
-        try:
-            answer = await self._api.call("POST", path, body=review)
-            allowed = answer["status"]["allowed"] is True
-        except (Refused, Unreachable, KeyError, TypeError) as error:
-            raise Unanswered(str(error)) from error
+        answer = await self._api.call("POST", path, body=review)
+        allowed = answer.get("status", {}).get("allowed") is True
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
         self._kept[key] = (self._clock(), allowed)

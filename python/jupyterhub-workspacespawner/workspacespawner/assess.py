@@ -33,8 +33,7 @@ def failing(workspace: Workspace) -> bool:
 
 def words(workspace: Workspace) -> str:
     """What the status says, on one line."""
-    text = ": ".join(part for part in (workspace.reason, workspace.message) if part)
-    return _short(text) or f"its status says no reason (phase {workspace.phase or 'unknown'})"
+    return _joined(workspace.reason, workspace.message) or f"its status says no reason (phase {workspace.phase or 'unknown'})"
 
 
 def steps(workspace: Workspace) -> list[tuple[int, str]]:
@@ -52,13 +51,13 @@ def steps(workspace: Workspace) -> list[tuple[int, str]]:
         found.append((90, "Pod ready"))
     percent = found[-1][0]
     for name in _TOLD:
-        condition = workspace.conditions.get(name)
-        if condition and condition.reason not in _NOTHING:
-            text = ": ".join(part for part in (condition.reason, condition.message) if part)
-            found.append((percent, _short(text)))
+        condition = workspace.conditions.get(name, {})
+        reason = condition.get("reason", "")
+        if reason not in _NOTHING:
+            found.append((percent, _joined(reason, condition.get("message", ""))))
     return list(dict.fromkeys(found))
 
 
-def _short(text: str) -> str:
-    text = " ".join(text.split())
+def _joined(reason: str, message: str) -> str:
+    text = " ".join(": ".join(part for part in (reason, message) if part).split())
     return text if len(text) <= _LONGEST else text[:_LONGEST] + " …"

@@ -1,14 +1,16 @@
 """The API server -> a hub's workspaces in one namespace, kept up to date; and writes to them (IO)."""
 
 import asyncio
-import inspect
+import contextlib
 import json
 import random
+import weakref
 from collections.abc import Callable
 
 import aiohttp
 import kubernetes_asyncio.client as kubernetes
-from kubernetes_asyncio import config as kubernetes_config
+from jupyterhub.utils import maybe_future
+from kubernetes_asyncio.config import ConfigException, load_incluster_config
 from traitlets.log import get_logger
 
 from . import names, objects
@@ -43,50 +45,51 @@ class Api:
         self.configuration = configuration
         self._client: kubernetes.rest.RESTClientObject | None = None
 
-    async def headers(self) -> dict:
-        found = self.configuration.get_api_key_with_prefix("BearerToken")
-        token = await found if inspect.isawaitable(found) else found
-        return {"authorization": token} if token else {}
-
+    @contextlib.asynccontextmanager
     async def open(self, method: str, path: str, query: dict | None = None, body: dict | None = None, timeout=None):
-        """The answer, of which nothing is read yet."""
+        """A good answer, of which nothing is read yet. Raises `Refused` or `Unreachable`, also for what its reader meets."""
         if self._client is None:
             # It belongs to the loop that runs now.
             self._client = kubernetes.rest.RESTClientObject(self.configuration)
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         # The second one is that of the API server's public keys.
-        headers = {"accept": "application/json, application/jwk-set+json", "Content-Type": kind, **await self.headers()}
+        headers = {"accept": "application/json, application/jwk-set+json", "Content-Type": kind}
         timeout = timeout or aiohttp.ClientTimeout(total=REQUEST)
         url = self.configuration.host.rstrip("/") + path
-        return await self._client.request(
-            method, url, headers=headers, query_params=query, body=body, _preload_content=False, _request_timeout=timeout
-        )
-
-    async def call(self, method: str, path: str, query: dict | None = None, body: dict | None = None) -> dict:
-        """The answer's object. Raises `Refused` or `Unreachable`."""
         try:
-            async with await self.open(method, path, query, body) as response:
-                found = json.loads(await response.read() or b"{}")
+            headers["authorization"] = await maybe_future(self.configuration.get_api_key_with_prefix("BearerToken"))
+            async with await self._client.request(
+                method, url, headers=headers, query_params=query, body=body, _preload_content=False, _request_timeout=timeout
+            ) as answer:
+                if not answer.ok:
+                    judge(answer.status, json.loads(await answer.read() or b"{}"))
+                yield answer
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise Unreachable(f"the Kubernetes API server does not answer: {type(error).__name__}") from error
         except ValueError as error:
             raise Unreachable("the Kubernetes API server's answer is no JSON") from error
-        judge(response.status, found)
-        return found
 
-    async def close(self) -> None:
-        if self._client:
-            await self._client.close()
+    async def call(self, method: str, path: str, query: dict | None = None, body: dict | None = None) -> dict:
+        """The answer's object. Raises `Refused` or `Unreachable`."""
+        async with self.open(method, path, query, body) as answer:
+            return json.loads(await answer.read() or b"{}")
 
 
 def judge(status: int, answer: dict) -> None:
-    """Raises what an answer says. 429 and 5xx may be different next time."""
-    if 200 <= status < 300:
-        return
+    """Raises what an answer that is not good says. 429 and 5xx may be different next time."""
     message, reason = str(answer.get("message") or f"status {status}")[:_LONGEST], str(answer.get("reason") or "")
     if status == 429 or status >= 500:
         raise Unreachable(f"the Kubernetes API server answers {status}: {message}")
     raise Refused(status, reason, message)
+
+
+async def _within(seconds: float, work) -> bool:
+    """Whether it was done in this time."""
+    try:
+        await asyncio.wait_for(work, seconds)
+    except asyncio.TimeoutError:
+        return False
+    return True
 
 
 class Cluster:
@@ -101,7 +104,8 @@ class Cluster:
         self._version = 0
         # Why the workspaces are not listed, if the API server says so.
         self.refused: Refused | None = None
-        self._waiting: dict[str, set[asyncio.Future]] = {}
+        # By name, for as long as somebody waits.
+        self._changes: weakref.WeakValueDictionary[str, asyncio.Event] = weakref.WeakValueDictionary()
         self._listed = asyncio.Event()
         self._any_heard = False
         self._task: asyncio.Task | None = None
@@ -115,22 +119,12 @@ class Cluster:
         if self._task is None:
             self._task = asyncio.ensure_future(self._follow())
 
-    async def end(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self.api.close()
-
     async def listed(self, seconds: float) -> bool:
         """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
         self.begin()
         if self.refused and not self._listed.is_set():
             return False
-        try:
-            await asyncio.wait_for(self._listed.wait(), seconds)
-        except asyncio.TimeoutError:
-            return False
-        return True
+        return await _within(seconds, self._listed.wait())
 
     def all(self) -> list[Workspace]:
         return [found for found in self._all.values() if self.is_ours(found)]
@@ -155,30 +149,26 @@ class Cluster:
 
     async def change(self, name: str, seen: int, seconds: float) -> bool:
         """Waits until the workspace of this name is another than that of version `seen` (0: none); False after this time."""
-        future = asyncio.get_running_loop().create_future()
-        if self._version_of(name) != seen:
-            return True
-        self._waiting.setdefault(name, set()).add(future)
-        try:
-            await asyncio.wait_for(future, seconds)
-        except asyncio.TimeoutError:
-            return False
-        finally:
-            waiting = self._waiting.get(name, set())
-            waiting.discard(future)
-            if not waiting:
-                self._waiting.pop(name, None)
-        return True
-
-    def _version_of(self, name: str) -> int:
         found = self._all.get(name)
-        return found.version if found else 0
+        if (found.version if found else 0) != seen:
+            return True
+        change = self._changes.setdefault(name, asyncio.Event())
+        return await _within(seconds, change.wait())
 
     async def create(self, body: dict) -> Workspace:
         return self._answered(await self.api.call("POST", self._path, body=body))
 
     async def patch(self, name: str, body: dict) -> Workspace:
         return self._answered(await self.api.call("PATCH", f"{self._path}/{name}", body=body))
+
+    async def ask_to_stop(self, workspace: Workspace) -> bool:
+        """Whether the API server took the wish; else it is logged."""
+        try:
+            await self.patch(workspace.name, objects.stop(workspace))
+        except (Refused, Unreachable) as error:
+            get_logger().warning("cannot stop workspace %s: %s", workspace.name, error)
+            return False
+        return True
 
     async def fetch(self, name: str) -> Workspace | None:
         """Reads one workspace, for when the watch may be behind."""
@@ -199,7 +189,7 @@ class Cluster:
                 raise
 
     def _answered(self, raw: dict) -> Workspace:
-        found = objects.read(raw)
+        found = Workspace(raw)
         # The watch has passed what is older than its last version, and may have heard of the deletion since.
         if found.version > self._version and found.labels.get(objects.HUB) == names.label(self.hub):
             self._take(found.name, found)
@@ -213,9 +203,8 @@ class Cluster:
             return
         else:
             self._all[name] = after
-        for future in self._waiting.pop(name, ()):
-            if not future.done():
-                future.set_result(None)
+        if change := self._changes.pop(name, None):
+            change.set()
         if before or after:
             try:
                 self.heard(before, after)
@@ -239,8 +228,8 @@ class Cluster:
                 else:
                     self.refused = error
                     get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error.message)
-            except (Unreachable, aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError) as error:
-                get_logger().warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error or type(error).__name__)
+            except Unreachable as error:
+                get_logger().warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error)
             except Exception:
                 # Nothing that an object holds may end this: the hub would hear of nothing any more, and nobody would notice.
                 get_logger().exception("cannot read workspaces in namespace %s", self.namespace)
@@ -258,7 +247,7 @@ class Cluster:
 
     async def _list(self) -> None:
         answer = await self.api.call("GET", self._path, self._selected())
-        present = {found.name: found for found in map(objects.read, answer.get("items") or [])}
+        present = {found.name: found for found in map(Workspace, answer.get("items") or [])}
         version = int(answer["metadata"]["resourceVersion"])
         for name, known in list(self._all.items()):
             # What was created after the list was made is not missing.
@@ -276,10 +265,8 @@ class Cluster:
             "resourceVersion": str(self._version), "timeoutSeconds": str(WATCH),
         }  # fmt: skip
         timeout = aiohttp.ClientTimeout(sock_connect=REQUEST, sock_read=SILENT)
-        async with await self.api.open("GET", self._path, query, timeout=timeout) as response:
-            if response.status != 200:
-                judge(response.status, await _json(response))
-            async for line in response.content:
+        async with self.api.open("GET", self._path, query, timeout=timeout) as answer:
+            async for line in answer.content:
                 self._event(json.loads(line))
                 self._any_heard = True
 
@@ -288,7 +275,7 @@ class Cluster:
         if kind == "ERROR":
             judge(int(raw.get("code") or 500), raw)
             return
-        found = objects.read(raw)
+        found = Workspace(raw)
         self._version = max(self._version, found.version)
         if kind == "DELETED":
             known = self._all.get(found.name)
@@ -298,22 +285,13 @@ class Cluster:
             self._take(found.name, found)
 
 
-async def _json(response) -> dict:
-    try:
-        found = json.loads(await response.read())
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def configuration(host: str, ca: str, verify: bool | None) -> kubernetes.Configuration:
-    """This pod's account, else what kubectl uses; each part that is given counts instead."""
+    """This pod's account; each part that is given counts instead."""
     found = kubernetes.Configuration()
     try:
-        kubernetes_config.load_incluster_config(client_configuration=found)
-    except kubernetes_config.ConfigException:
-        # It is asynchronous for accounts that run a program, and the caller is not.
-        _run(kubernetes_config.load_kube_config(client_configuration=found))
+        load_incluster_config(client_configuration=found)
+    except ConfigException as error:
+        raise ValueError(f"the hub must run in a pod that has a service account's token: {error}") from error
     if host:
         found.host = host
     if ca:
@@ -321,10 +299,3 @@ def configuration(host: str, ca: str, verify: bool | None) -> kubernetes.Configu
     if verify is not None:
         found.verify_ssl = verify
     return found
-
-
-def _run(coroutine) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(asyncio.run, coroutine).result()

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from jupyterhub.utils import url_path_join
 from tornado import web
@@ -20,7 +21,7 @@ except ImportError:  # before JupyterHub 6
     SpawnException = None
 
 _FIELD = re.compile(r"\{([a-z_]+)\}")
-_NAMESPACE_FILE = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 @dataclass
@@ -30,8 +31,7 @@ class Shared:
     cluster: Cluster
     access: Access
     keys: Verifier
-    loop: asyncio.AbstractEventLoop
-    sweeping: asyncio.Task | None = None
+    sweeping: asyncio.Task
 
 
 class Configured(settings.Settings):
@@ -53,11 +53,12 @@ class Configured(settings.Settings):
     profile_list = Union([List(), Dict(), Callable()], help="Profiles, as KubeSpawner's, also with `template`").tag(config=True)
     profile_form_template = Unicode("", help="Jinja2 template of the form").tag(config=True)
     additional_profile_form_template_paths = List(Unicode(), help="Folders with a form.html").tag(config=True)
-    k8s_api_host = Unicode("", help="Address of the API server. Unset: of the pod's account, else kubectl's").tag(config=True)
+    k8s_api_host = Unicode("", help="Address of the API server. Unset: of the pod's account").tag(config=True)
     k8s_api_ssl_ca_cert = Unicode("", help="File with its certificate authority").tag(config=True)
     k8s_api_verify_ssl = Bool(None, allow_none=True, help="Whether its certificate is verified").tag(config=True)
     # KubeSpawner has them too, and they never make sense here.
     enable_user_namespaces = Bool(False).tag(config=True)
+    ip = Unicode("0.0.0.0", help="Address at which the server listens in its pod").tag(config=True)
     start_timeout = Integer(300, help="Seconds that a start may take").tag(config=True)
 
     _shared: dict[tuple, Shared] = {}
@@ -99,19 +100,11 @@ class Configured(settings.Settings):
 
     @default("namespace")
     def _default_namespace(self):
-        try:
-            with open(_NAMESPACE_FILE) as file:
-                return file.read().strip()
-        except OSError:
-            return "default"
+        return _NAMESPACE.read_text().strip()
 
     @default("launch_url")
     def _default_launch_url(self):
         return self.get_env()["JUPYTERHUB_API_URL"]
-
-    @default("ip")
-    def _default_ip(self):
-        return "0.0.0.0"
 
     @validate("profile_list")
     def _valid_profiles(self, proposal):
@@ -119,37 +112,16 @@ class Configured(settings.Settings):
             profiles.entries(proposal.value)
         return proposal.value
 
-    @validate("environment")
-    def _valid_environment(self, proposal):
-        for name, value in proposal.value.items():
-            if not isinstance(value, str) and not callable(value):
-                raise ValueError(
-                    f"environment: {name!r} must be text, it is {type(value).__name__}: write numbers in quotes; what comes from Secrets, "
-                    "ConfigMaps or the pod belongs into env of the template or of the WorkspaceExecutionProfile"
-                )
-        return proposal.value
-
     @property
     def shared(self) -> Shared:
         key = (self.namespace, self.hub_name, self.k8s_api_host)
-        found = self._shared.get(key)
-        if found is None or found.loop is not asyncio.get_running_loop():
+        if key not in self._shared:
             api = Api(configuration(self.k8s_api_host, self.k8s_api_ssl_ca_cert, self.k8s_api_verify_ssl))
             cluster = Cluster(api, self.namespace, self.hub_name)
-            found = Shared(cluster, Access(api, self.namespace), Verifier(api), asyncio.get_running_loop())
             cluster.heard = _dispatch
-            self._shared[key] = found
-        return found
-
-    def _begin(self) -> None:
-        try:
-            shared = self.shared
-        except RuntimeError:
-            return  # No loop runs: somebody only looks at the class.
-        shared.cluster.begin()
-        if shared.sweeping is None:
-            found = orphans.Orphans(shared.cluster, _is_known, self.orphans == "Stop")
-            shared.sweeping = asyncio.ensure_future(found.run())
+            sweeping = asyncio.ensure_future(orphans.Orphans(cluster, _is_known, self.orphans == "Stop").run())
+            self._shared[key] = Shared(cluster, Access(api, self.namespace), Verifier(api), sweeping)
+        return self._shared[key]
 
     @property
     def cluster(self) -> Cluster:

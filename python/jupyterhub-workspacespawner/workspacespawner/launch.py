@@ -4,6 +4,7 @@ Importing this module adds the address to the hub. Nothing but the answer holds 
 """
 
 import json
+import math
 import weakref
 
 from jupyterhub import apihandlers
@@ -26,39 +27,47 @@ class Nobody(Exception):
 def answer(spawner) -> bytes:
     """What the pod of a server runs. ASCII with escapes, so that each byte of an environment arrives as it is."""
     found = {"command": [*spawner.cmd, *spawner.get_args()], "environment": spawner.get_env()}
+    for position, part in enumerate(found["command"]):
+        _check(f"command: part {position}", part)
     for name, value in found["environment"].items():
-        _check(name, value)
+        _check(f"environment: {name!r}", value)
+        _check(f"environment: name {name!r}", name)
+        if not name or "=" in name:
+            raise ValueError(f"environment: name {name!r} must have a character and no '=': no process can have it")
     body = json.dumps(found).encode()
     if len(body) > LONGEST_ANSWER:
         raise ValueError(f"environment must have at most {LONGEST_ANSWER} bytes as JSON, it has {len(body)}: put large values into files")
     return body
 
 
-def _check(name, value) -> None:
-    if not isinstance(name, str) or not isinstance(value, str):
-        raise ValueError(f"environment: {name!r} must be text, it is {type(value).__name__}: write numbers in quotes")
-    if "\0" in name + value or not name or "=" in name:
-        raise ValueError(f"environment: {name!r} must have no NUL, and a name without '=': no process can have it")
+def _check(what: str, value) -> None:
+    """Raises for what no process can have. The value may be a secret, so it is not said."""
+    if not isinstance(value, str):
+        cure = "write numbers in quotes; what comes from Secrets, ConfigMaps or the pod belongs into env of the template"
+        raise ValueError(f"{what} must be text, it is {type(value).__name__}: {cure}")
+    try:
+        # U+DC80 to U+DCFF are how Python writes bytes that are no text, and arrive as these.
+        bad = b"\0" in value.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        bad = True
+    if bad:
+        raise ValueError(f"{what} must have no NUL and no lone surrogate (half of a character): no process can have it")
 
 
 @web.stream_request_body
 class LaunchHandler(web.RequestHandler):
     """`POST` asks, `DELETE` tells how the command ended. It knows no cookies and no users: the pod's token is all that counts."""
 
-    def initialize(self):
-        self.body = b""
-
     def check_xsrf_cookie(self):
         pass
 
     def prepare(self):
-        length = self.request.headers.get("Content-Length", "0")
-        if not length.isdigit() or int(length) > LONGEST_BODY:
-            self._say(413, f"the body must have at most {LONGEST_BODY} bytes")
+        self.body = b""
+        # The connection of who sends more is closed.
+        self.request.connection.set_max_body_size(LONGEST_BODY)
 
     def data_received(self, chunk):
-        # What has no length is read and forgotten; cut off, it is no answer that is taken.
-        self.body = (self.body + chunk)[:LONGEST_BODY]
+        self.body += chunk
 
     async def post(self, uid):
         spawner = await self._spawner(uid)
@@ -86,25 +95,23 @@ class LaunchHandler(web.RequestHandler):
         kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
         # Any spawner knows the keys; which server it is counts once the token is good, so that nobody learns of servers.
         known = servers.get(uid) or next(iter(servers.values()), None)
-        if known is None:
-            self._say(503, "the hub does not know this server yet")
-            raise web.Finish
         try:
+            if known is None:
+                raise Unknown("the hub does not know any server yet", 1)
             if kind.lower() != "bearer":
                 raise NotVouchedFor("it is no bearer token")
             await known.vouch(token, uid)
+            if uid not in servers:
+                raise Unknown("the hub does not know this server yet", 1)
+            return servers[uid]
         except NotVouchedFor as error:
             get_logger().warning("refused a request for the environment of workspace %.64r: %s", uid, error)
             self._say(401, "the token is not good for this address")
-            raise web.Finish from None
         except Unknown as error:
             get_logger().warning("cannot judge a request for an environment: %s", error)
-            self._say(503, "the hub cannot ask the API server for its keys")
-            raise web.Finish from None
-        if uid not in servers:
-            self._say(503, "the hub does not know this server yet")
-            raise web.Finish
-        return servers[uid]
+            self.set_header("Retry-After", math.ceil(error.seconds))
+            self._say(503, "the hub does not know this server, or the API server's keys, yet")
+        raise web.Finish
 
     def _say(self, status, text):
         self.set_status(status)

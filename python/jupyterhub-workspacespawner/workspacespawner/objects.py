@@ -2,7 +2,7 @@
 
 import copy
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from . import names
@@ -23,106 +23,37 @@ DECIDED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Condition:
-    """What one condition of a status says."""
-
-    status: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Workspace:
-    """What the hub keeps of a workspace."""
+    """What the hub keeps of an object. What is missing there is empty; who writes objects is not trusted to write all of them well."""
 
-    name: str
-    uid: str
-    version: int
-    generation: int
-    labels: dict
-    annotations: dict
-    deleting: bool
-    spec: dict
-    observed: int
-    phase: str
-    reason: str
-    message: str
-    run_id: str
-    pod: str
-    started: bool
-    retain: str
-    ephemeral: bool
-    address: tuple | None
-    conditions: dict = field(default_factory=dict)
-
-    @property
-    def owner(self) -> str:
-        """The Kubernetes user who owns it; the product vouches for it."""
-        return self.annotations.get(CREATED_BY, "")
-
-    @property
-    def server(self) -> tuple:
-        """The user and the server that it is for, as the hub names them."""
-        return (self.annotations.get(USER), self.annotations.get(SERVER, ""))
-
-    @property
-    def template(self) -> str:
-        return self.spec.get("templateRef", "")
-
-    @property
-    def wanted(self) -> bool:
-        """Whether a pod should run."""
-        return self.spec.get("desiredStatus") != "Stopped" and not self.deleting
-
-    @property
-    def current(self) -> bool:
-        """Whether the status is of this spec."""
-        return self.observed >= self.generation
-
-    @property
-    def stopped(self) -> bool:
-        """Whether no pod is left, as desired."""
-        return not self.wanted and self.current and self.says("Stopped") == "True"
-
-    @property
-    def claim(self) -> str:
-        return (self.spec.get("storage") or {}).get("claimName", "")
+    def __init__(self, raw: dict):
+        meta, spec, status = (_dict(raw, key) for key in ("metadata", "spec", "status"))
+        home, endpoint, version = _dict(_dict(status, "resolved"), "storage"), _dict(status, "endpoint"), str(meta.get("resourceVersion"))
+        own, annotations = _dict(spec, "storage"), _dict(meta, "annotations")
+        self.spec, self.labels = spec, _dict(meta, "labels")
+        self.name, self.uid, self.version = meta.get("name", ""), meta.get("uid", ""), int(version) if version.isdigit() else 0
+        # The Kubernetes user who owns it; the product vouches for it.
+        self.owner = annotations.get(CREATED_BY, "")
+        # The user and the server that it is for, as the hub names them.
+        self.server = (annotations.get(USER), annotations.get(SERVER, ""))
+        self.template = spec.get("templateRef", "")
+        self.deleting = "deletionTimestamp" in meta
+        # Whether a pod should run.
+        self.wanted = spec.get("desiredStatus") != "Stopped" and not self.deleting
+        # Whether the status is of this spec.
+        self.current = (status.get("observedGeneration") or 0) >= meta.get("generation", 0)
+        self.conditions = {item.get("type"): item for item in status.get("conditions") or []}
+        # Whether no pod is left, as desired.
+        self.stopped = not self.wanted and self.current and self.says("Stopped") == "True"
+        self.phase, self.reason, self.message = (status.get(key) or "" for key in ("phase", "reason", "message"))
+        self.run_id, self.pod, self.started = status.get("runID") or "", status.get("podName") or "", bool(status.get("startedAt"))
+        self.address = (endpoint["podIP"], endpoint["port"]) if endpoint.get("podIP") and endpoint.get("port") else None
+        # Whether it has a disk of its own, and what becomes of that with it. Empty: not known, so nothing may rely on either.
+        self.has_disk = not own.get("claimName") and home.get("ephemeral") is not True
+        self.retain = own.get("retain") or home.get("retain") or ""
 
     def says(self, condition: str) -> str:
-        found = self.conditions.get(condition)
-        return found.status if found else ""
-
-
-def read(raw: dict) -> Workspace:
-    """What is kept of an object. What is missing in it is empty; who writes objects is not trusted to write all of them well."""
-    meta, spec, status = (_dict(raw, key) for key in ("metadata", "spec", "status"))
-    endpoint, home, version = _dict(status, "endpoint"), _dict(_dict(status, "resolved"), "storage"), str(meta.get("resourceVersion", "0"))
-    conditions = {
-        item.get("type", ""): Condition(item.get("status", ""), item.get("reason", ""), item.get("message", ""))
-        for item in status.get("conditions") or []
-    }
-    return Workspace(
-        name=meta.get("name", ""),
-        uid=meta.get("uid", ""),
-        version=int(version) if version.isdigit() else 0,
-        generation=meta.get("generation", 0),
-        labels=_dict(meta, "labels"),
-        annotations={key: _dict(meta, "annotations").get(key) for key in (CREATED_BY, USER, SERVER) if key in _dict(meta, "annotations")},
-        deleting="deletionTimestamp" in meta,
-        spec=spec,
-        observed=status.get("observedGeneration") or 0,
-        phase=status.get("phase") or "",
-        reason=status.get("reason") or "",
-        message=status.get("message") or "",
-        run_id=status.get("runID") or "",
-        pod=status.get("podName") or "",
-        started=bool(status.get("startedAt")),
-        retain=_dict(spec, "storage").get("retain") or home.get("retain") or "Delete",
-        ephemeral=home.get("ephemeral") is True,
-        address=(endpoint["podIP"], endpoint["port"]) if endpoint.get("podIP") and endpoint.get("port") else None,
-        conditions=conditions,
-    )
+        return self.conditions.get(condition, {}).get("status", "")
 
 
 @dataclass(frozen=True)
@@ -141,12 +72,12 @@ class Server:
         return names.user_server(self.user, self.name)
 
 
-def workspace(server: Server, template: str, spec: dict, labels: dict, name: str | None = None) -> dict:
+def workspace(server: Server, template: str, spec: dict, labels: dict) -> dict:
     """The object to create: running, of this template, with what the options chose."""
     return {
         "apiVersion": VERSION,
         "kind": "Workspace",
-        "metadata": {"name": name or server.workspace, **marks(server, labels)},
+        "metadata": {"name": server.workspace, **marks(server, labels)},
         "spec": {
             **spec,
             "displayName": display_name(server),
@@ -162,12 +93,7 @@ def workspace(server: Server, template: str, spec: dict, labels: dict, name: str
 def marks(server: Server, labels: dict | None = None) -> dict:
     """Labels to select by, and annotations with the names as they are. An administrator's label never replaces one of ours."""
     return {
-        "labels": {
-            **(labels or {}),
-            HUB: names.label(server.hub),
-            USER: names.label(server.user),
-            SERVER: names.label(server.name),
-        },
+        "labels": {**(labels or {}), HUB: names.label(server.hub), USER: names.label(server.user), SERVER: names.label(server.name)},
         "annotations": {USER: server.user, SERVER: server.name},
     }
 
@@ -193,7 +119,7 @@ def stop(present: Workspace) -> dict:
 def retain(present: Workspace, kept: bool) -> dict | None:
     """The patch after which a deletion keeps the disk, or deletes it. None: it already does, or there is none of its own."""
     want = "Retain" if kept else "Delete"
-    if present.claim or present.ephemeral or present.retain == want:
+    if not present.has_disk or present.retain == want:
         return None
     return {"metadata": {"uid": present.uid}, "spec": {"storage": {"retain": want}}}
 

@@ -3,11 +3,12 @@
 import copy
 
 import jinja2
+from jupyterhub.utils import maybe_future
 from tornado import web
 from traitlets import TraitError, default
 
 from . import profiles
-from .access import Unanswered
+from .cluster import Refused, Unreachable
 from .configured import Configured, failure
 
 
@@ -27,24 +28,19 @@ class Options(Configured):
         # JupyterHub 6 warns of options that nobody applies; `start` does.
         return lambda spawner, options: None
 
-    async def offered(self) -> list[dict]:
-        """The profiles that this person may have."""
+    async def _profiles(self) -> list[dict]:
+        """All profiles; a function makes them for this person."""
         found = self.profile_list
-        if callable(found):
-            found = found(self)
-            if hasattr(found, "__await__"):
-                found = await found
-        allowed = []
-        for entry in profiles.entries(found or []):
-            if await self._may_have(entry):
-                allowed.append(entry)
-        if allowed and not any(entry.get("default") for entry in allowed):
-            allowed[0]["default"] = True
-        return allowed
+        return profiles.entries(await maybe_future(found(self) if callable(found) else found) or [])
 
-    async def _may_have(self, entry: dict) -> bool:
+    async def _offered(self, every: list[dict]) -> list[dict]:
+        """The profiles that this person may have."""
         groups = {group.name for group in self.user.groups}
-        return profiles.is_for(entry, self.user.name, groups) and await self._may_use(entry.get("template") or self.template)
+        found = [entry for entry in every if profiles.is_for(entry, self.user.name, groups)]
+        found = [entry for entry in found if await self._may_use(entry.get("template") or self.template)]
+        if found and not any(entry.get("default") for entry in found):
+            found[0]["default"] = True
+        return found
 
     async def _may_use(self, template: str) -> bool:
         if not self.review_access:
@@ -52,11 +48,11 @@ class Options(Configured):
         groups = [self.access_group_prefix + group.name for group in self.user.groups]
         try:
             return await self.shared.access.may_use(self.access_user_prefix + self.user.name, groups, template)
-        except Unanswered as error:
+        except (Refused, Unreachable) as error:
             raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {error}; try again") from error
 
     async def _render_form(self, spawner):
-        offered = await self.offered()
+        offered = await self._offered(await self._profiles())
         if not offered:
             raise web.HTTPError(403, "no profile is offered to you: ask an administrator of the hub")
         try:
@@ -83,10 +79,11 @@ class Options(Configured):
                 raise profiles.Bad(f"template must be one that you may use, {self.template} is not: ask an administrator", 403)
             return self.template
         options = profiles.check(self.user_options)
-        offered = await self.offered()
+        every = await self._profiles()
+        offered = await self._offered(every)
         slug = options.get("profile")
-        if not offered or slug and slug not in {entry["slug"] for entry in offered}:
-            raise profiles.missing(slug or "default", 403 if not offered or self.review_access or await self._exists(slug) else 400)
+        if not offered or slug and not profiles.has(offered, slug):
+            raise profiles.missing(slug or "default", 403 if not offered or self.review_access or profiles.has(every, slug) else 400)
         chosen = profiles.find(options, offered)
         for change in profiles.choose(options, chosen):
             self._override(change)
@@ -96,12 +93,6 @@ class Options(Configured):
         if not await self._may_use(self.template):
             raise profiles.missing(chosen["slug"], 403)
         return self.template
-
-    async def _exists(self, slug: str) -> bool:
-        found = self.profile_list(self) if callable(self.profile_list) else self.profile_list
-        if hasattr(found, "__await__"):
-            found = await found
-        return any(entry["slug"] == slug for entry in profiles.entries(found or []))
 
     def _restore_settings(self) -> None:
         """Takes back what an earlier choice changed. JupyterHub calls its hooks after this."""
@@ -120,6 +111,6 @@ class Options(Configured):
             self._settings_before.setdefault(name, copy.deepcopy(present))
             try:
                 setattr(self, name, profiles.merged(present, value(self) if callable(value) else value))
-            except (TraitError, ValueError) as error:
+            except (TraitError, TypeError, ValueError) as error:
                 # It may be what a person typed, which must not count as a failure of the hub.
                 raise profiles.Bad(f"profile or option does not fit the setting {name}: {error}") from error

@@ -6,8 +6,7 @@ import time
 from prometheus_client import REGISTRY, Counter, Gauge
 from traitlets.log import get_logger
 
-from . import objects
-from .cluster import Cluster, Refused, Unreachable
+from .cluster import Cluster
 
 AFTER = 600
 EVERY = 30
@@ -43,13 +42,5 @@ class Orphans:
             if item.uid not in self._reported:
                 get_logger().warning("workspace %s runs and is no server of this hub, which was for %r", item.name, item.server)
                 self._reported.add(item.uid)
-            if self._stops:
-                await self._stop(item)
-
-    async def _stop(self, item: objects.Workspace) -> None:
-        try:
-            await self._cluster.patch(item.name, objects.stop(item))
-        except (Refused, Unreachable) as error:
-            get_logger().warning("cannot stop orphaned workspace %s: %s", item.name, error)
-        else:
-            STOPPED.inc()
+            if self._stops and await self._cluster.ask_to_stop(item):
+                STOPPED.inc()

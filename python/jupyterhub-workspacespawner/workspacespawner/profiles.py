@@ -8,6 +8,8 @@ import copy
 import re
 from typing import Any
 
+from jupyterhub.utils import recursive_update
+
 from . import names
 
 LONGEST_VALUE = 4096
@@ -92,15 +94,17 @@ def check(options: Any) -> dict:
     return options
 
 
+def has(entries: list[dict], slug: str) -> bool:
+    return any(item["slug"] == slug for item in entries)
+
+
 def find(options: dict, offered: list[dict]) -> dict:
     """The chosen profile, or the default one."""
     slug = options.get("profile")
-    if not slug:
-        return next((item for item in offered if item.get("default")), offered[0])
-    found = next((item for item in offered if item["slug"] == slug), None)
-    if found is None:
+    found = [item for item in offered if (item["slug"] == slug if slug else item.get("default"))]
+    if not found:
         raise missing(slug)
-    return found
+    return found[0]
 
 
 def missing(slug: str, status: int = 400) -> Bad:
@@ -111,10 +115,8 @@ def missing(slug: str, status: int = 400) -> Bad:
 def choose(options: dict, profile: dict) -> list[dict]:
     """What a profile and its options override, in the order in which they count."""
     template = {"template": profile["template"]} if profile.get("template") else {}
-    found = [{**template, **_override(profile)}]
-    for name, option in (profile.get("profile_options") or {}).items():
-        found.append(_of_option(name, option, options))
-    return found
+    chosen = [_of_option(name, option, options) for name, option in (profile.get("profile_options") or {}).items()]
+    return [{**template, **_override(profile)}, *chosen]
 
 
 def _of_option(name: str, option: dict, options: dict) -> dict:
@@ -153,14 +155,10 @@ def _formatted(value: Any, text: str) -> Any:
 
 def merged(present: Any, change: Any) -> Any:
     """A dict gets the other one's values, None removes; anything else is replaced."""
-    if not isinstance(present, dict) or not isinstance(change, dict):
-        return copy.deepcopy(change)
-    found = copy.deepcopy(present)
-    for key, value in change.items():
-        if value is None:
-            found.pop(key, None)
-        else:
-            found[key] = merged(found.get(key), value)
+    found, change = copy.deepcopy(present), copy.deepcopy(change)
+    if not isinstance(found, dict) or not isinstance(change, dict):
+        return change
+    recursive_update(found, change)
     return found
 
 

@@ -1,25 +1,26 @@
 """Settings of a spawner -> the fields of a Workspace's spec (pure)."""
 
+import itertools
 from typing import Any
 
 from traitlets import Bool, Dict, HasTraits, Integer, List, Unicode, Union, validate
 
-# Parts of `spec.affinity`, by the trait that each comes from.
-_AFFINITY = {
-    "node_affinity_preferred": ("nodeAffinity", "preferredDuringSchedulingIgnoredDuringExecution"),
-    "node_affinity_required": ("nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution"),
-    "pod_affinity_preferred": ("podAffinity", "preferredDuringSchedulingIgnoredDuringExecution"),
-    "pod_affinity_required": ("podAffinity", "requiredDuringSchedulingIgnoredDuringExecution"),
-    "pod_anti_affinity_preferred": ("podAntiAffinity", "preferredDuringSchedulingIgnoredDuringExecution"),
-    "pod_anti_affinity_required": ("podAntiAffinity", "requiredDuringSchedulingIgnoredDuringExecution"),
+# `node_affinity_preferred` and so on -> parts of `spec.affinity`.
+_KINDS = {"node_affinity": "nodeAffinity", "pod_affinity": "podAffinity", "pod_anti_affinity": "podAntiAffinity"}
+_STRENGTHS = {
+    "preferred": "preferredDuringSchedulingIgnoredDuringExecution",
+    "required": "requiredDuringSchedulingIgnoredDuringExecution",
 }
 
 
-def _terms(what: str):
-    return Union([List(), Dict()], help=f"{what}: a list, or a dict whose values count by order of keys").tag(config=True)
+def _terms():
+    return Union([List(), Dict()], help="As in a pod: a list, or a dict whose values count by order of keys").tag(config=True)
 
 
-class Settings(HasTraits):
+_AFFINITIES = {f"{kind}_{strength}": _terms() for kind in _KINDS for strength in _STRENGTHS}
+
+
+class Settings(type("Affinities", (HasTraits,), _AFFINITIES)):
     """Traits with KubeSpawner's names and meanings that become fields of the Workspace, within the template's bounds."""
 
     image = Unicode(None, allow_none=True, help="Image, or an alias that the template knows. Unset: the template's.").tag(config=True)
@@ -33,13 +34,7 @@ class Settings(HasTraits):
     extra_resource_limits = Dict(help="Further limits by name, such as nvidia.com/gpu").tag(config=True)
     extra_resource_guarantees = Dict(help="Further requests by name").tag(config=True)
     node_selector = Dict(help="Labels of nodes").tag(config=True)
-    tolerations = Union([List(), Dict()], help="Taints that the pod tolerates").tag(config=True)
-    node_affinity_preferred = _terms("Preferred nodes")
-    node_affinity_required = _terms("Required nodes")
-    pod_affinity_preferred = _terms("Pods to be near, preferred")
-    pod_affinity_required = _terms("Pods to be near, required")
-    pod_anti_affinity_preferred = _terms("Pods to be away from, preferred")
-    pod_anti_affinity_required = _terms("Pods to be away from, required")
+    tolerations = _terms()
     common_labels = Dict(help="Labels of each workspace").tag(config=True)
     extra_labels = Dict(help="Further labels, with {username} and so on").tag(config=True)
     extra_annotations = Dict(help="Annotations of the pod that the template allows, with {username} and so on").tag(config=True)
@@ -52,28 +47,26 @@ class Settings(HasTraits):
         return proposal.value
 
 
-def spec(of: Any, expand) -> dict:
-    """The fields that are set. `expand` replaces `{username}` and so on in text."""
+def spec(of: Any) -> dict:
+    """The fields that are set."""
     found = {
-        "image": expand(of.image) if of.image else None,
+        "image": of.image,
         "port": of.port,
         "resources": resources(of),
-        "nodeSelector": expand(of.node_selector),
-        "tolerations": expand(_list(of.tolerations)),
-        "affinity": affinity(of, expand),
-        "podAnnotations": expand(of.extra_annotations),
-        "storage": storage(of, expand),
+        "nodeSelector": of.node_selector,
+        "tolerations": _list(of.tolerations),
+        "affinity": affinity(of),
+        "podAnnotations": of.extra_annotations,
+        "storage": storage(of),
     }
-    return {key: value for key, value in found.items() if value}
+    return _set(found)
 
 
 def resources(of: Any) -> dict:
-    sides = {
-        "limits": {"cpu": of.cpu_limit, "memory": of.mem_limit, **of.extra_resource_limits},
-        "requests": {"cpu": of.cpu_guarantee, "memory": of.mem_guarantee, **of.extra_resource_guarantees},
-    }
-    found = {side: {name: quantity(value) for name, value in values.items() if value} for side, values in sides.items()}
-    return {side: values for side, values in found.items() if values}
+    limits = {"cpu": of.cpu_limit, "memory": of.mem_limit, **of.extra_resource_limits}
+    requests = {"cpu": of.cpu_guarantee, "memory": of.mem_guarantee, **of.extra_resource_guarantees}
+    sides = {"limits": limits, "requests": requests}
+    return _set({side: {name: quantity(value) for name, value in _set(values).items()} for side, values in sides.items()})
 
 
 def quantity(value: Any) -> str:
@@ -81,22 +74,24 @@ def quantity(value: Any) -> str:
     return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def affinity(of: Any, expand) -> dict:
+def affinity(of: Any) -> dict:
     found: dict = {}
-    for trait, (kind, strength) in _AFFINITY.items():
-        terms = expand(_list(getattr(of, trait)))
+    for kind, strength in itertools.product(_KINDS, _STRENGTHS):
+        terms = _list(getattr(of, f"{kind}_{strength}"))
         if terms:
-            nodes = trait == "node_affinity_required"
-            found.setdefault(kind, {})[strength] = {"nodeSelectorTerms": terms} if nodes else terms
+            nodes = (kind, strength) == ("node_affinity", "required")
+            found.setdefault(_KINDS[kind], {})[_STRENGTHS[strength]] = {"nodeSelectorTerms": terms} if nodes else terms
     return found
 
 
-def storage(of: Any, expand) -> dict:
+def storage(of: Any) -> dict:
     if of.pvc_name_template:
-        sub = expand(of.storage_sub_path)
-        return {"claimName": expand(of.pvc_name_template), **({"subPath": sub} if sub else {})}
-    found = {"size": of.storage_capacity, "storageClassName": of.storage_class}
-    return {key: value for key, value in found.items() if value}
+        return _set({"claimName": of.pvc_name_template, "subPath": of.storage_sub_path})
+    return _set({"size": of.storage_capacity, "storageClassName": of.storage_class})
+
+
+def _set(values: dict) -> dict:
+    return {name: value for name, value in values.items() if value}
 
 
 def _list(value: Any) -> list:

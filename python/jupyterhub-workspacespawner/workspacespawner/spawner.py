@@ -1,6 +1,7 @@
 """JupyterHub's calls -> changes of one server's Workspace (IO)."""
 
 import asyncio
+import dataclasses
 import time
 
 from jupyterhub.spawner import Spawner
@@ -35,7 +36,8 @@ class WorkspaceSpawner(Options, Spawner):
         self._failed_since: float | None = None
         self._tasks: set[asyncio.Task] = set()
         self._relaunched = False
-        self._begin()
+        self._moving = asyncio.Lock()
+        self.cluster.begin()
 
     # --- state
 
@@ -96,7 +98,7 @@ class WorkspaceSpawner(Options, Spawner):
                 raise self.cluster.refused
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
-        wanted = objects.workspace(self.of, template, settings.spec(self, self.expand), labels)
+        wanted = objects.workspace(self.of, template, self.expand(settings.spec(self)), labels)
         before = await self._made(wanted)
         return await self._ready(before)
 
@@ -114,17 +116,17 @@ class WorkspaceSpawner(Options, Spawner):
                     return asked
                 self._judge_owner(found)
                 if found.deleting:
-                    await self._until(found.name, lambda now: now is None or now.uid != found.uid)
+                    await self._gone(found)
                 elif found.wanted and unanswered is not None and found.template == template:
                     self._adopt(found)
                     return unanswered
-                elif found.wanted:
-                    # It runs, and JupyterHub has no server of it: nobody knows what runs there, with which token.
-                    await self.cluster.patch(found.name, objects.stop(found))
                 elif not found.stopped:
-                    await self._until(found.name, lambda now: now is None or now.stopped or now.wanted or now.deleting)
+                    # If it runs, JupyterHub has no server of it: nobody knows what runs there, with which token.
+                    await self._stopped(found)
                 elif found.template != template:
-                    await self._replace(found)
+                    # Another template takes another object; the same owner's disk of that name is taken over.
+                    await self._delete(found, keep_disk=True)
+                    await self._gone(found)
                 else:
                     asked = found.run_id
                     self._adopt(await self.cluster.patch(found.name, objects.start(found, wanted)))
@@ -163,23 +165,12 @@ class WorkspaceSpawner(Options, Spawner):
             cure = "an administrator must delete it, or choose another hub_name"
             raise Refused(409, "NameConflict", f"NameConflict: workspace {found.name} is not this server's: {cure}")
 
-    async def _replace(self, found: Workspace) -> None:
-        """Another template takes another object; the same owner's disk of that name is taken over."""
-        keep = objects.retain(found, True)
-        if keep:
-            found = await self.cluster.patch(found.name, keep)
-        await self.cluster.delete(found)
-        await self._until(found.name, lambda now: now is None or now.uid != found.uid)
-
     async def _ready(self, before: str) -> tuple:
         while True:
-            found = self.workspace
-            if found is None:
-                # The watch is behind the answer to our write, or somebody deleted it.
-                fetched = await self._fetch()
-                if fetched is None or fetched.uid != self.workspace_uid:
-                    raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
-                continue
+            # The watch may be behind the answer to our write.
+            found = self.workspace or await self._fetch()
+            if found is None or found.uid != self.workspace_uid:
+                raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
             address = assess.ready(found, before)
             if address:
                 self.run_id = found.run_id
@@ -193,7 +184,8 @@ class WorkspaceSpawner(Options, Spawner):
             left = self._grace(found)
             if left is not None and left <= 0:
                 raise failure(424, found.reason or "Failed", assess.words(found))
-            await self._next(found, QUIET if left is None else min(left, QUIET))
+            if not await self.cluster.change(found.name, found.version, QUIET if left is None else min(left, QUIET)) and left is None:
+                await self._fetch()
 
     def _grace(self, found: Workspace) -> float | None:
         """Seconds for which it may still be failed; None: it is not."""
@@ -203,24 +195,19 @@ class WorkspaceSpawner(Options, Spawner):
         self._failed_since = self._failed_since or time.monotonic()
         return self._failed_since + self.failure_grace - time.monotonic()
 
-    async def _next(self, found: Workspace, seconds: float) -> None:
-        """Waits for a change; reads the workspace if nothing is heard."""
-        if not await self.cluster.change(found.name, found.version, seconds) and seconds >= QUIET:
-            await self._fetch()
-
     async def _fetch(self) -> Workspace | None:
-        try:
-            return await self.cluster.fetch(self.workspace_name)
-        except Unreachable as error:
-            self.log.warning("%s: %s", self._log_name, error)
-            await asyncio.sleep(AGAIN)
-            return self.workspace
+        while True:
+            try:
+                return await self.cluster.fetch(self.workspace_name)
+            except Unreachable as error:
+                self.log.warning("%s: %s", self._log_name, error)
+                await asyncio.sleep(AGAIN)
 
-    async def _until(self, name: str, is_so) -> None:
-        while not is_so(now := self.cluster.get(name)):
-            if not await self.cluster.change(name, now.version if now else 0, QUIET):
-                if await self.cluster.fetch(name) is None:
-                    return
+    async def _gone(self, found: Workspace) -> None:
+        """Waits until no object is left of it."""
+        while now := self.cluster.of_uid(found.name, found.uid):
+            if not await self.cluster.change(now.name, now.version, QUIET) and await self.cluster.fetch(now.name) is None:
+                return
 
     # --- poll and stop
 
@@ -231,38 +218,29 @@ class WorkspaceSpawner(Options, Spawner):
             return None
         if not self.workspace_uid:
             return await self._poll_without_state()
-        found = self.workspace
+        found, code = self.workspace, 1 if self._exit_code is None else self._exit_code
         if found is None or found.deleting:
-            return 1 if self._exit_code is None else self._exit_code
+            return code
         if not found.wanted:
             return 0
-        if found.address and found.phase == "Running" and not self.pending and self._is_elsewhere(found):
-            self._later(self._moved(found))
+        if self._is_elsewhere(found):
+            self._later(self._move())
         left = self._grace(found)
         ended = self._exit_code == 0 or self._relaunched
         if ended or left is not None and left <= 0 and found.run_id == self.run_id:
-            if await self._ask_to_stop(found):
-                return 1 if self._exit_code is None else self._exit_code
+            if await self.cluster.ask_to_stop(found):
+                return code
         return None
 
     async def _poll_without_state(self):
         # The hub ended while it started the server, and gave it no address: what runs is nobody's.
         found = self.cluster.of_server(self.user.name, self.name or "")
         if found and found.wanted and self.server:
-            return 0 if await self._ask_to_stop(found) else None
+            return 0 if await self.cluster.ask_to_stop(found) else None
         return 0
 
-    async def _ask_to_stop(self, found: Workspace) -> bool:
-        try:
-            await self.cluster.patch(found.name, objects.stop(found))
-        except (Unreachable, Refused) as error:
-            self.log.warning("cannot stop workspace %s: %s", found.name, error)
-            return False
-        return True
-
     async def stop(self, now=False):
-        await self._known()
-        found = self.workspace or self.cluster.of_server(self.user.name, self.name or "")
+        found = await self._known()
         if found is None:
             return
         try:
@@ -293,15 +271,15 @@ class WorkspaceSpawner(Options, Spawner):
                     return None
                 await asyncio.sleep(AGAIN)
 
-    async def _known(self) -> None:
-        """Raises if the workspaces are not known: what is not seen then is not gone."""
+    async def _known(self, name: str | None = None) -> Workspace | None:
+        """The workspace of this server, or of its former name. Raises if none are known: what is not seen then is not gone."""
         if not await self.cluster.listed(FIRST_LIST):
             why = self.cluster.refused or "the Kubernetes API server does not answer"
             raise TimeoutError(f"{why}, so the workspaces are not known: try again")
+        return self.workspace or self.cluster.of_server(self.user.name, name or self.name or "")
 
     async def delete_forever(self):
-        await self._known()
-        found = self.workspace or self.cluster.of_server(self.user.name, self.name or "")
+        found = await self._known()
         if found:
             await self._delete(found, keep_disk=not self.delete_pvc)
 
@@ -313,11 +291,10 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def rename(self, old_name, new_name):
         """The workspace and its disk keep their name; its marks say the new one, by which it is found."""
-        await self._known()
-        found = self.workspace or self.cluster.of_server(self.user.name, old_name)
+        found = await self._known(old_name)
         if found:
-            server = objects.Server(self.hub_name, self.user.name, self.user.id, new_name, getattr(self, "display_name", "") or "", "")
-            await self.cluster.patch(found.name, {"metadata": {"uid": found.uid, **objects.marks(server)}})
+            marks = objects.marks(dataclasses.replace(self.of, name=new_name))
+            await self.cluster.patch(found.name, {"metadata": {"uid": found.uid, **marks}})
 
     async def get_url(self):
         found = self.workspace
@@ -327,22 +304,20 @@ class WorkspaceSpawner(Options, Spawner):
     # --- progress
 
     async def progress(self):
-        told, percent, seen = set(), 0, -1
+        told, percent = set(), 0
         while not self._started:
-            name = self.workspace_name
-            found = self.workspace
+            change, found = self._change, self.workspace
             for step, text in assess.steps(found) if found else []:
                 if text not in told:
                     told.add(text)
                     percent = max(percent, step)
                     yield {"progress": percent, "message": text}
-            seen = found.version if found else 0
-            self._change.clear()
-            if not self._started and (name, seen) == (self.workspace_name, self.workspace.version if self.workspace else 0):
-                await self._change.wait()
+            await change.wait()
 
     def _changed(self) -> None:
+        """Wakes whoever waits for the next step of this server. What waits for the one after that has another event."""
         self._change.set()
+        self._change = asyncio.Event()
 
     # --- what is heard
 
@@ -353,9 +328,9 @@ class WorkspaceSpawner(Options, Spawner):
             return
         if after is None or not after.wanted:
             self._later(self._notify(0))
-        elif after.address and after.phase == "Running" and after.current:
+        elif self._is_elsewhere(after):
             self._failed_since = None
-            self._later(self._moved(after))
+            self._later(self._move())
         elif self._grace(after) is not None and not (before and assess.failing(before)):
             # A little later, so that the time is over then.
             self._later(self._notify(self.failure_grace + 0.1))
@@ -375,19 +350,28 @@ class WorkspaceSpawner(Options, Spawner):
         if not self.pending and self.server:
             await self.poll_and_notify()
 
-    def _is_elsewhere(self, found: Workspace) -> bool:
+    def _is_elsewhere(self, found: Workspace | None) -> bool:
+        """Whether this server, which JupyterHub neither starts nor stops, runs in another pod than it knows of."""
+        if self.pending or not self.server or not found or not assess.ready(found, ""):
+            return False
         return (self.server.ip, self.server.port, self.run_id) != (*found.address, found.run_id)
 
-    async def _moved(self, found: Workspace) -> None:
+    async def _move(self) -> None:
         """The same server has another pod: the database and the proxy get its address at once."""
-        if not self.server or not self._is_elsewhere(found):
-            return
-        self.run_id = found.run_id
-        self.server.ip, self.server.port = found.address
-        self.orm_spawner.state = self.get_state()
-        self.db.commit()
-        self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
-        await self.user.settings["proxy"].add_user(self.user, self.name or "")
+        proxy, name = self.user.settings["proxy"], self.name or ""
+        async with self._moving:
+            found = self.workspace
+            if not self._is_elsewhere(found):
+                return
+            self.run_id = found.run_id
+            self.server.ip, self.server.port = found.address
+            self.orm_spawner.state = self.get_state()
+            self.db.commit()
+            self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
+            await proxy.add_user(self.user, name)
+            if self.pending == "stop" or not self.server:
+                # A stop removed the route meanwhile, perhaps before it was added.
+                await proxy.delete_user(self.user, name)
 
     # --- what pods ask
 

@@ -16,7 +16,7 @@ LEEWAY = 10
 EVERY = 60
 FIRST = 5
 # What the API server signs with. None of them takes a public key for a shared secret.
-ALGORITHMS = {"RSA": ("RS256", "RS384", "RS512"), "P-256": ("ES256",), "P-384": ("ES384",), "P-521": ("ES512",)}
+ALGORITHMS = {"RS256", "RS384", "RS512", "ES256", "ES384", "ES512"}
 REQUIRED = ["iss", "aud", "sub", "exp", "nbf", "iat"]
 
 # What is no JSON, or nested too deep for the parser, is not always told as a bad token.
@@ -29,7 +29,11 @@ class NotVouchedFor(Exception):
 
 
 class Unknown(Exception):
-    """The keys are not known, so nothing can be said."""
+    """The keys, or this one, are not known yet, so nothing can be said before `seconds` have passed."""
+
+    def __init__(self, message: str, seconds: float):
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class Verifier:
@@ -37,7 +41,7 @@ class Verifier:
 
     def __init__(self, api: Api, clock=time.monotonic):
         self._api, self._clock = api, clock
-        self._keys: dict[str, tuple[jwt.PyJWK, tuple[str, ...]]] = {}
+        self._keys: dict[str, jwt.PyJWK] = {}
         self._issuer = ""
         self._asked: float | None = None
         self._lock = asyncio.Lock()
@@ -54,21 +58,13 @@ class Verifier:
         if not isinstance(key_id, str):
             raise NotVouchedFor("it names no key")
         if key_id not in self._keys:
-            await self._ask()
-        if not self._keys:
-            raise Unknown("the keys of the API server are not known yet")
+            await self._ask(key_id)
         if key_id not in self._keys:
             raise NotVouchedFor("it is signed with a key that is none of the API server's")
-        key, algorithms = self._keys[key_id]
+        key = self._keys[key_id]
         try:
             claims = jwt.decode(
-                token,
-                key=key.key,
-                algorithms=list(algorithms),
-                audience=audience,
-                issuer=self._issuer,
-                leeway=LEEWAY,
-                options={"require": REQUIRED},
+                token, key, [key.algorithm_name], audience=audience, issuer=self._issuer, leeway=LEEWAY, options={"require": REQUIRED}
             )
         except _BAD as error:
             raise NotVouchedFor(type(error).__name__) from None
@@ -81,31 +77,31 @@ class Verifier:
         if not isinstance(pod, dict) or not pod.get("uid") or bound.get("namespace") != namespace:
             raise NotVouchedFor("it is not bound to a pod")
 
-    async def _ask(self) -> None:
+    async def _ask(self, key_id: str) -> None:
+        """Fetches the keys. Raises `Unknown` if it may not yet, or gets no answer: the key may be a new one."""
         async with self._lock:
+            if key_id in self._keys:
+                return  # Another request fetched it while this one waited.
             wait = EVERY if self._keys else FIRST
-            if self._asked is not None and self._clock() - self._asked < wait:
-                return
+            left = 0 if self._asked is None else self._asked + wait - self._clock()
+            if left > 0:
+                raise Unknown("the token's key is not known, and the API server was asked for its keys a short while ago", left)
             # Counted also if it fails: a stranger must not make the hub ask in a loop. Pods ask again for two minutes.
             self._asked = self._clock()
             try:
                 issuer = await self._api.call("GET", "/.well-known/openid-configuration")
                 keys = await self._api.call("GET", "/openid/v1/jwks")
             except (Refused, Unreachable) as error:
-                if not self._keys:
-                    raise Unknown(str(error)) from error
-                return
-            self._issuer, self._keys = str(issuer.get("issuer") or ""), dict(_read(keys))
+                raise Unknown(str(error), wait) from error
+            self._issuer, self._keys = str(issuer.get("issuer") or ""), dict(_usable(keys))
 
 
-def _read(answer: dict):
-    """Each key that can be used, and what it may verify."""
+def _usable(answer: dict):
+    """Each key that verifies something, by its name."""
     for item in (answer.get("keys") or [])[:MOST_KEYS]:
         try:
-            kind = item["kty"] if item["kty"] == "RSA" else item["crv"]
-            algorithms = ALGORITHMS[kind]
-            if item.get("alg"):
-                algorithms = tuple(name for name in algorithms if name == item["alg"])
-            yield str(item["kid"]), (jwt.PyJWK(item, algorithm=(algorithms or ALGORITHMS[kind])[0]), algorithms)
-        except (KeyError, TypeError, jwt.PyJWTError):
-            continue
+            key = jwt.PyJWK(item)
+        except Exception:
+            continue  # Whatever it raises: a key that cannot be read verifies nothing.
+        if key.algorithm_name in ALGORITHMS and key.key_id:
+            yield key.key_id, key
