@@ -337,36 +337,3 @@ fn patch(current: &Workspace, action: Action, now: jiff::Timestamp) -> Option<Va
     };
     (current.spec.desired_status != wanted).then(|| json!({"spec": {"desiredStatus": wanted}}))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn workspace(desired: &str) -> Workspace {
-        let object = json!({
-            "metadata": {"name": "lab", "namespace": "team", "uid": "u", "resourceVersion": "7"},
-            "spec": {"displayName": "lab", "desiredStatus": desired},
-        });
-        serde_json::from_value(object).unwrap()
-    }
-
-    #[test]
-    fn a_change_writes_what_was_asked_for_alone() {
-        let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let patched = |desired, action| patch(&workspace(desired), action, now);
-        let stop = patched("Running", Action::Stop).unwrap();
-        assert_eq!(stop, json!({"spec": {"desiredStatus": "Stopped"}}));
-        let restart = patched("Running", Action::Restart).unwrap();
-        assert_eq!(
-            restart["metadata"]["annotations"][RESTARTED_AT],
-            "2026-01-01T00:00:00Z"
-        );
-    }
-
-    #[test]
-    fn what_is_so_already_is_not_written() {
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        assert_eq!(patch(&workspace("Running"), Action::Start, now), None);
-        assert_eq!(patch(&workspace("Stopped"), Action::Stop, now), None);
-    }
-}
