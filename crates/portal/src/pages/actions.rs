@@ -337,3 +337,23 @@ fn patch(current: &Workspace, action: Action, now: jiff::Timestamp) -> Option<Va
     };
     (current.spec.desired_status != wanted).then(|| json!({"spec": {"desiredStatus": wanted}}))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(desired: &str) -> Workspace {
+        let object = json!({
+            "metadata": {"name": "lab", "namespace": "team", "uid": "u", "resourceVersion": "7"},
+            "spec": {"displayName": "lab", "desiredStatus": desired},
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn what_is_so_already_is_not_written() {
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        assert_eq!(patch(&workspace("Running"), Action::Start, now), None);
+        assert_eq!(patch(&workspace("Stopped"), Action::Stop, now), None);
+    }
+}

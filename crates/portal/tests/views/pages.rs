@@ -1,10 +1,7 @@
 //! Every page -> whether users and their tools can use it.
 
-
 use askama::Template as _;
-use portal::views::{
-    Action, Age, Field, Icon, Layout, Message, Row, Rows, Stale, State, StepState, Tone, Way,
-};
+use portal::views::{Icon, Layout, Message, State, StepState, Tone};
 use scraper::{ElementRef, Html, Selector};
 
 use crate::samples;
@@ -134,66 +131,6 @@ fn a_read_only_page_shows_commands_and_no_button_that_changes() {
             posts.iter().map(text).collect::<Vec<_>>()
         );
     }
-}
-
-#[test]
-fn a_part_for_the_stream_is_the_part_of_the_page() {
-    let row = Row {
-        uid: "u1".to_owned(),
-        name: "thesis".to_owned(),
-        display: "Thesis".to_owned(),
-        ..Row::default()
-    };
-    let part = row.render().unwrap();
-    let page = Rows {
-        rows: vec![row],
-        ..Rows::default()
-    }
-    .render()
-    .unwrap();
-    assert!(part.starts_with("<tr role=\"row\" id=\"row-u1\""), "{part}");
-    assert!(page.contains(&part), "{page}");
-    assert!(page.starts_with("<div id=\"rows\">"), "{page}");
-    let field = Field {
-        name: "spec.image".to_owned(),
-        ..Field::default()
-    };
-    assert!(
-        field
-            .render()
-            .unwrap()
-            .starts_with("<div id=\"field-spec.image\"")
-    );
-    assert!(Age::default().render().unwrap().starts_with("<p id=\"age\""));
-    assert!(Stale::default().render().unwrap().starts_with("<p id=\"stale\""));
-}
-
-#[test]
-fn an_action_is_what_it_says() {
-    let action = |way| {
-        Action {
-            label: "Stop".to_owned(),
-            way,
-            ..Action::default()
-        }
-        .render()
-        .unwrap()
-    };
-    let hidden = vec![("resourceVersion".to_owned(), "7".to_owned())];
-    let post = action(Way::Post {
-        to: "/w/a/b/stop".to_owned(),
-        hidden,
-    });
-    assert!(post.starts_with("<form method=\"post\" action=\"/w/a/b/stop\"><input type=\"hidden\" name=\"resourceVersion\" value=\"7\">"), "{post}");
-    let disabled = action(Way::Disabled {
-        why: "Only bob may.".to_owned(),
-    });
-    assert!(
-        disabled.contains(" disabled>") && disabled.contains("Only bob may."),
-        "{disabled}"
-    );
-    assert!(action(Way::Dialog { to: "/x".to_owned() }).contains("href=\"/x\" data-dialog"));
-    assert_eq!(action(Way::None), "");
 }
 
 #[test]
