@@ -183,6 +183,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_taken_is_said_at_the_name() {
+        let problems = Problems::of_failure(&refused(409, "AlreadyExists", &[]));
+        assert_eq!(problems.0[0].0, "metadata.name");
+        let conflict = Problems::of_failure(&refused(409, "Conflict", &[]));
+        assert_eq!(conflict.0[0].0, "");
+    }
+
+    #[test]
     fn nothing_links_to_a_field_that_cannot_change() {
         let problems = Problems(vec![("metadata.name".to_owned(), "cannot change".to_owned())]);
         assert_eq!(problems.summary(&form()).problems[0].field, "");

@@ -110,6 +110,23 @@ mod tests {
     }
 
     #[test]
+    fn a_field_that_the_form_lacks_or_that_comes_twice_is_refused() {
+        for name in [
+            "spec.hostNetwork",
+            "metadata.name.other",
+            "spec.env[0].name",
+            "spec.tolerations[0].key",
+        ] {
+            let unknown = values(&[(name, "true")]).unwrap_err();
+            assert!(unknown.contains(&format!("{name:?}")), "{unknown}");
+        }
+        let twice = values(&[("metadata.name", "a"), ("metadata.name", "b")]).unwrap_err();
+        assert!(twice.contains("more than once"), "{twice}");
+        let mut twice = sent(&[("namespace", "a"), ("namespace", "b")]);
+        assert!(twice.take("namespace").is_err());
+    }
+
+    #[test]
     fn a_field_beside_the_controls_is_taken_out() {
         let mut sent = sent(&[("namespace", "team"), ("metadata.name", "a")]);
         assert_eq!(sent.take("namespace").unwrap(), "team");
