@@ -345,15 +345,4 @@ mod tests {
         events.push(event("Pulled", own, 15));
         assert_eq!(since(scheduled, &events), Some(time(15)), "pulled");
     }
-
-    #[test]
-    fn percent_goes_up_to_all() {
-        assert_eq!(Progress::default().percent(), 20);
-        assert!(PERCENT.is_sorted());
-        let all = Progress {
-            done: STEPS.len(),
-            ..Progress::default()
-        };
-        assert_eq!(all.percent(), 100);
-    }
 }

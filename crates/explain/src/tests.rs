@@ -90,48 +90,6 @@ fn a_new_disk_in_place_of_a_deleted_one_is_reported_while_it_runs_and_while_it_i
 }
 
 #[test]
-fn steps_of_a_restart_are_those_of_its_own_pod() {
-    let progressing = condition("Progressing", "True", reason::STARTING, "Pulling image");
-    let status = json!({"phase": "Starting", "runID": "two", "startingSince": "2026-01-01T11:50:00Z", "conditions": [progressing]});
-    let workspace = workspace_with(json!({}), status);
-    let pod = |name: &str, run: &str, leaving: bool, at: &str| -> Pod {
-        let mut pod = json!({
-            "metadata": {"name": name, "labels": {api::names::RUN_ID_LABEL: run}, "creationTimestamp": at},
-            "status": {"conditions": [{"type": "PodScheduled", "status": "True", "lastTransitionTime": at}]},
-        });
-        if leaving {
-            pod["metadata"]["deletionTimestamp"] = json!(at);
-        }
-        from(pod)
-    };
-    let time = "2026-01-01T11:51:00Z";
-    let pods = vec![
-        pod("earlier-run", "one", false, time),
-        pod("leaving", "two", true, time),
-        pod("evicted", "two", false, "2026-01-01T11:50:30Z"),
-        pod("current", "two", false, time),
-    ];
-    let mut evidence = evidence(&workspace);
-    evidence.pods = Read::Known(pods);
-    let finding = &super::workspace(&evidence).findings[0];
-    let of_pods = finding
-        .because
-        .iter()
-        .filter(|cause| cause.field.contains("PodScheduled"));
-    let objects: Vec<_> = of_pods.map(|cause| cause.object.as_str()).collect();
-    assert_eq!(objects, ["Pod current"]);
-    evidence.pods = Read::Known(vec![pod("earlier-run", "one", false, time)]);
-    let finding = &super::workspace(&evidence).findings[0];
-    assert!(
-        finding
-            .because
-            .iter()
-            .all(|cause| !cause.object.starts_with("Pod")),
-        "{finding:?}"
-    );
-}
-
-#[test]
 fn a_change_of_the_last_seconds_is_being_applied_and_no_finding_of_a_slow_operator() {
     let mut workspace = workspace_with(
         json!({}),

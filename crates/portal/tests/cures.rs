@@ -197,18 +197,6 @@ async fn a_full_quota_is_freed_by_a_stop_of_ones_own_running_workspaces() {
     assert_eq!(buttons(&cures(&portal, "bob").await), []);
 }
 
-#[tokio::test]
-async fn a_start_that_takes_too_long_is_ended_by_its_button() {
-    let portal = portal(&degraded(reason::START_TIMEOUT, "m"), |_| ()).await;
-    let found = buttons(&cures(&portal, "alice").await);
-    assert_eq!(found[0], pair("Stop", "/w/team/lab/stop"));
-    let answer = portal.post("alice", "/w/team/lab/stop", "uid=uid-of-lab").await;
-    assert_eq!(answer.status, StatusCode::SEE_OTHER);
-    // What is stopped cannot be stopped again.
-    let found = buttons(&cures(&portal, "alice").await);
-    assert!(found.iter().all(|(label, _)| label != "Stop"), "{found:?}");
-}
-
 /// Each button of each reason leads to a page that is there, at a control that is there.
 #[tokio::test]
 async fn every_button_of_every_reason_leads_somewhere() {

@@ -12,7 +12,7 @@ use testkit::api_server::{ApiServer, Call, Disruption};
 use testkit::objects::{template, workspace};
 
 use crate::common::Portal;
-use crate::typing::{Typed, field};
+use crate::typing::Typed;
 
 const ALICE: &[(&str, &str, &str, &str)] = &[
     ("alice", "patch", "workspaces", "team"),
@@ -59,39 +59,6 @@ fn change(portal: &Portal, path: &'static str, value: Value) {
 
 async fn opened(portal: &Portal) -> Typed {
     Typed::of(&portal.json("alice", EDIT).await)
-}
-
-#[tokio::test]
-async fn only_what_was_changed_is_sent_for_the_version_that_is_stored() {
-    let portal = portal().await;
-    let typed = opened(&portal).await.with("spec.displayName", "Seminar");
-    portal.server.take_calls();
-    let answer = portal.sent("alice", EDIT, &typed).await;
-    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-    assert_eq!(answer.location(), "/w/team/lab?done=edit");
-    let calls = portal.calls_as_users();
-    let patch = calls.iter().find(|call| call.method == Method::PATCH).unwrap();
-    assert_eq!(patch.as_user.as_deref(), Some("alice"));
-    let operations = patch.body.as_array().unwrap();
-    assert_eq!(operations[0]["path"], "/metadata/uid");
-    assert_eq!(operations[1]["path"], "/metadata/generation");
-    assert_eq!(
-        operations[2..],
-        [json!({"op": "replace", "path": "/spec/displayName", "value": "Seminar"})]
-    );
-    assert_eq!(stored(&portal).spec.app_type.as_deref(), Some("jupyterlab"));
-}
-
-#[tokio::test]
-async fn a_form_that_changes_nothing_writes_nothing() {
-    let portal = portal().await;
-    let typed = opened(&portal).await;
-    portal.server.take_calls();
-    assert_eq!(
-        portal.sent("alice", EDIT, &typed).await.status,
-        StatusCode::SEE_OTHER
-    );
-    assert!(portal.calls_as_users().iter().all(|call| !call.is_write()));
 }
 
 #[tokio::test]
@@ -250,18 +217,6 @@ async fn a_newer_version_between_read_and_patch_is_shown_too() {
 }
 
 #[tokio::test]
-async fn another_workspace_of_the_same_name_is_not_changed() {
-    let portal = portal().await;
-    let mine = opened(&portal).await.with("spec.displayName", "Mine");
-    change(&portal, "/metadata/uid", json!("another"));
-    assert_eq!(
-        portal.sent("alice", EDIT, &mine).await.status,
-        StatusCode::CONFLICT
-    );
-    assert_eq!(stored(&portal).spec.display_name, "lab");
-}
-
-#[tokio::test]
 async fn save_and_restart_or_start_is_one_patch() {
     let portal = portal().await;
     let page = portal.json("alice", EDIT).await;
@@ -367,34 +322,6 @@ async fn a_change_by_yaml_keeps_what_the_text_does_not_show() {
         (&mark["path"], &mark["line"]),
         (&json!("metadata.name"), &json!(4))
     );
-}
-
-#[tokio::test]
-async fn values_go_from_yaml_to_the_form_and_are_stored_from_there() {
-    let portal = portal().await;
-    let page = portal.json("alice", YAML).await;
-    let text = page["text"]
-        .as_str()
-        .unwrap()
-        .replace("appType: jupyterlab", "appType: code-editor");
-    let text = text.replace("displayName: lab", "displayName: Mine");
-    let typed = Typed::of(&page).with("yaml", &text).by("view", "form");
-    let form = portal.sent("alice", YAML, &typed).await.json();
-    assert_eq!(field(&form, "spec.displayName")["input"]["text"]["value"], "Mine");
-    assert_eq!(form["kept"], json!(["spec.appType"]));
-    let typed = Typed::of(&form);
-    let back = portal
-        .sent("alice", EDIT, &typed.clone().by("view", "yaml"))
-        .await
-        .json();
-    assert_eq!(back["text"], text);
-    assert_eq!(
-        portal.sent("alice", EDIT, &typed).await.status,
-        StatusCode::SEE_OTHER
-    );
-    let after = stored(&portal);
-    assert_eq!(after.spec.app_type.as_deref(), Some("code-editor"));
-    assert_eq!(after.spec.display_name, "Mine");
 }
 
 #[tokio::test]

@@ -67,22 +67,6 @@ async fn a_form_offers_what_the_template_admits_and_creates_that() {
 }
 
 #[tokio::test]
-async fn a_page_without_scripts_has_the_whole_form() {
-    let portal = portal().await;
-    let page = portal.get("alice", NEW).await;
-    assert_eq!(page.status, 200);
-    for part in [
-        "name=\"metadata.name\" value=\"alice-jupyterlab\"",
-        "name=\"spec.resources.limits.memory\"",
-        "name=\"spec.accessType\"",
-        "data-check=\"/new/check\"",
-        "name=\"view\" value=\"yaml\"",
-    ] {
-        assert!(page.text.contains(part), "{part}\n{}", page.text);
-    }
-}
-
-#[tokio::test]
 async fn a_refusal_stands_at_its_field_in_the_api_server_s_words() {
     let portal = portal().await;
     let typed = Typed::of(&portal.json("alice", NEW).await).with(MEMORY, "4Gi");

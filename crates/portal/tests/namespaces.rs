@@ -271,15 +271,6 @@ async fn without_the_right_to_stop_nothing_of_it_is_offered() {
 }
 
 #[tokio::test]
-async fn it_is_sorted_by_name_and_says_so() {
-    let portal = portal(2).await;
-    let columns = portal.json("erin", PAGE).await["rows"]["columns"].clone();
-    assert_eq!(columns[0]["sort"], "ascending", "{columns:#}");
-    assert_eq!(columns[0]["to"], "/namespaces/team?sort=-name");
-    assert_eq!(columns[1]["sort"], "none");
-}
-
-#[tokio::test]
 async fn a_namesake_of_a_chosen_workspace_is_not_stopped() {
     let portal = portal(2).await;
     let question = portal.json("erin", "/stop?namespace=team&from=team").await;

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod};
 use serde_json::{Value, json};
 use testkit::objects::workspace;
 
-use crate::common::{ALICE, Portal};
+use crate::common::Portal;
 use crate::listing::share;
 
 fn seconds_ago(seconds: i64) -> String {
@@ -276,25 +276,4 @@ async fn a_slow_pull_says_since_when_the_image_is_being_pulled() {
         html.contains(&format!("since <time datetime=\"{since}\"")),
         "{html}"
     );
-}
-
-#[tokio::test]
-async fn a_stop_of_a_workspace_that_failed_shows_at_once() {
-    for reported in ["Failed", "Invalid", "Starting", "Running"] {
-        let status = json!({"phase": reported, "observedGeneration": 1, "reason": "ImagePullFailed", "message": "no such image"});
-        let portal =
-            Portal::start(|server| server.put(&lab(&json!({"generation": 1}), &json!({}), &status))).await;
-        portal.grant(ALICE);
-        let words = async || {
-            let (page, list) = (
-                portal.json("alice", "/w/team/lab").await,
-                portal.json("alice", "/").await,
-            );
-            [&page["head"], &list["rows"]["rows"][0]].map(|part| part["state"]["word"].clone())
-        };
-        assert!(words().await.iter().all(|word| word != "Stopping"), "{reported}");
-        let stopped = portal.post("alice", "/w/team/lab/stop", "uid=uid-of-lab").await;
-        assert_eq!(stopped.status, 303, "{}", stopped.text);
-        assert_eq!(words().await, ["Stopping", "Stopping"], "{reported}");
-    }
 }

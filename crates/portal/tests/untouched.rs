@@ -168,16 +168,3 @@ async fn what_a_form_does_not_show_is_not_sent() {
     let change = json!({"op": "add", "path": "/spec/accessType", "value": "Public"});
     assert_eq!(changes(&portal), [change]);
 }
-
-#[tokio::test]
-async fn a_copy_has_the_values_that_its_user_did_not_touch() {
-    let portal = portal_of(valid()).await;
-    let mut expected = renamed(&portal, "Copy");
-    let page = portal.json("alice", "/new?from=team/lab").await;
-    let typed = Typed::of(&page).with("spec.displayName", "Copy");
-    let name = typed.get("metadata.name").unwrap().to_owned();
-    let answer = portal.sent("alice", "/new", &typed).await;
-    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-    expected["desiredStatus"] = json!("Running");
-    assert_eq!(stored(&portal, &name), expected);
-}

@@ -281,17 +281,3 @@ fn the_manifests_in_the_readme_break_no_rule() {
         assert_eq!(validation.violations, None);
     }
 }
-
-#[test]
-fn a_misspelt_field_is_found() {
-    let mut manifests = Manifests::samples();
-    let written = serde_json::to_value(manifests.workspaces.remove(0)).unwrap();
-    let mut misspelt = written.clone();
-    misspelt["spec"]["storage"] = serde_json::json!({"sise": "1Gi"});
-    misspelt["spec"]["imag"] = "uv".into();
-    let read = serde_json::to_value(serde_json::from_value::<Workspace>(misspelt.clone()).unwrap()).unwrap();
-    assert_eq!(
-        left_over("", &misspelt, &read),
-        [".spec.imag", ".spec.storage.sise"]
-    );
-}

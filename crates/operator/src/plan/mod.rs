@@ -192,17 +192,6 @@ mod tests {
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     }
 
-    #[test]
-    fn a_workspace_without_disk_has_no_claim() {
-        let mut workspace = testkit::objects::workspace("demo");
-        workspace.spec.storage = None;
-        assert!(
-            lasting(&testing::admit(&workspace), &testing::site())
-                .claim
-                .is_none()
-        );
-    }
-
     prop_compose! {
         fn any_valid()(
             name in "[a-z]([-a-z0-9]{0,48}[a-z0-9])?",

@@ -33,21 +33,3 @@ pub(super) fn plan(workspace: &ValidWorkspace) -> Service {
         status: None,
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing;
-
-    #[test]
-    fn it_takes_no_address() {
-        let spec = plan(&testing::valid()).spec.unwrap();
-        assert_eq!(spec.cluster_ip.as_deref(), Some("None"));
-    }
-
-    #[test]
-    fn the_port_is_called_http() {
-        let ports = plan(&testing::valid()).spec.unwrap().ports.unwrap();
-        assert_eq!((ports[0].name.as_deref(), ports[0].port), (Some("http"), 8888));
-    }
-}

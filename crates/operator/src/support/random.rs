@@ -16,18 +16,3 @@ pub(crate) fn identifier() -> String {
         .map(|place| char::from(ALPHABET[(bits >> (place * 5) & 31) as usize]))
         .collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn identifiers_differ_and_are_legal_labels() {
-        let many: std::collections::BTreeSet<_> = (0..1000).map(|_| identifier()).collect();
-        assert_eq!(many.len(), 1000);
-        assert!(
-            many.iter()
-                .all(|id| id.len() == 10 && id.bytes().all(|b| b.is_ascii_alphanumeric()))
-        );
-    }
-}

@@ -351,19 +351,6 @@ mod tests {
     }
 
     #[test]
-    fn a_change_writes_what_was_asked_for_alone() {
-        let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        let patched = |desired, action| patch(&workspace(desired), action, now);
-        let stop = patched("Running", Action::Stop).unwrap();
-        assert_eq!(stop, json!({"spec": {"desiredStatus": "Stopped"}}));
-        let restart = patched("Running", Action::Restart).unwrap();
-        assert_eq!(
-            restart["metadata"]["annotations"][RESTARTED_AT],
-            "2026-01-01T00:00:00Z"
-        );
-    }
-
-    #[test]
     fn what_is_so_already_is_not_written() {
         let now = jiff::Timestamp::UNIX_EPOCH;
         assert_eq!(patch(&workspace("Running"), Action::Start, now), None);

@@ -180,28 +180,3 @@ pub(super) fn state_of(seen: &Seen) -> &'static str {
         Phase::Deleting => "",
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_address_names_only_what_is_chosen() {
-        assert_eq!(Search::default().address("/"), "/");
-        let search = Search {
-            q: "a b&c".to_owned(),
-            sort: "-since".to_owned(),
-            page: 2,
-            ..Search::default()
-        };
-        assert_eq!(search.address("/"), "/?q=a+b%26c&sort=-since&page=2");
-        let read: Search = serde_urlencoded::from_str("q=a+b%26c&sort=-since&page=2").unwrap();
-        assert_eq!(read, search);
-    }
-
-    #[test]
-    fn unknown_parameters_are_refused() {
-        assert!(serde_urlencoded::from_str::<Search>("qq=1").is_err());
-        assert!(serde_urlencoded::from_str::<Search>("page=x").is_err());
-    }
-}

@@ -502,6 +502,3 @@ fn respond(outcome: Result<Value, (u16, Value)>) -> Response<AnswerBody> {
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
 }
-
-#[cfg(test)]
-mod tests;

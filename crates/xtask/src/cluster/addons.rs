@@ -24,30 +24,3 @@ pub(crate) fn manifests(layout: &Layout) -> String {
         .replace("@dns@", DNS_SERVICE)
         .replace("@volumes@", &layout.text("volumes"))
 }
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn every_place_is_filled_and_every_document_is_an_object() {
-        let text = manifests(&Layout::of_cache(Path::new("/cache")));
-        assert_eq!(text.lines().find(|line| line.contains('@')), None);
-        for document in text.split("\n---\n") {
-            let value: serde_json::Value = serde_saphyr::from_str(document).unwrap();
-            assert!(value["kind"].is_string(), "{document}");
-        }
-    }
-
-    #[test]
-    fn what_is_waited_for_is_in_the_manifests() {
-        let text = manifests(&Layout::of_cache(Path::new("/cache")));
-        for (namespace, name) in DEPLOYMENTS {
-            assert!(text.contains(&format!(
-                "kind: Deployment\nmetadata:\n  name: {name}\n  namespace: {namespace}\n"
-            )));
-        }
-    }
-}

@@ -63,27 +63,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rendered_text_is_read_back_as_a_kubeconfig() {
-        let client = Pair {
-            certificate: "certificate".to_owned(),
-            key: "key".to_owned(),
-        };
-        let text = render(
-            &cluster("https://10.250.0.2:6443", "authority"),
-            &client,
-            "team-demo",
-        )
-        .unwrap();
-        let config = kube::config::Kubeconfig::from_yaml(&text).unwrap();
-        assert_eq!(config.current_context.as_deref(), Some(NAME));
-        let context = config.contexts[0].context.clone().unwrap();
-        assert_eq!(context.namespace.as_deref(), Some("team-demo"));
-        let entry = config.clusters[0].cluster.clone().unwrap();
-        assert_eq!(entry.server.as_deref(), Some("https://10.250.0.2:6443"));
-        assert_eq!(entry.certificate_authority_data.as_deref(), Some("YXV0aG9yaXR5"));
-    }
-
-    #[test]
     fn a_secret_file_can_be_read_by_its_owner_only_also_when_it_replaces_an_open_one() {
         use std::os::unix::fs::PermissionsExt as _;
         let path = std::env::temp_dir().join(format!("xtask-secret-{}", std::process::id()));

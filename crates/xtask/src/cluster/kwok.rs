@@ -86,17 +86,3 @@ pub(crate) fn fake_node(name: &str, allocatable: &Value) -> Value {
     }
     node
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pods_without_the_toleration_are_not_scheduled_on_fake_nodes() {
-        let node = fake_node("fake-0", &json!({"cpu": "4"}));
-        assert_eq!(node["spec"]["taints"][0]["effect"], "NoSchedule");
-        assert_eq!(node["metadata"]["annotations"][MARK], FAKE);
-        assert_eq!(node["status"]["capacity"]["cpu"], "4");
-        assert!(fake_node("fake-0", &json!({})).get("status").is_none());
-    }
-}

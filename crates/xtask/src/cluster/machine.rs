@@ -103,18 +103,3 @@ fn too_small(disks: &[(u64, u64, PathBuf, u64)]) -> Vec<String> {
         })
         .collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_on_one_disk_need_the_sum_and_those_on_two_are_counted_apart() {
-        let disk = |device, folder, needed| (device, 7 << 30, PathBuf::from(folder), needed);
-        assert_eq!(
-            too_small(&[disk(1, "/a", 5), disk(1, "/b", 3)]),
-            ["/a, /b need 8 GiB, and 7168 MiB are free"]
-        );
-        assert!(too_small(&[disk(1, "/a", 5), disk(2, "/b", 3)]).is_empty());
-    }
-}

@@ -366,28 +366,3 @@ fn write_keys(layout: &Layout) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn everything() -> (Vec<(&'static str, String)>, Vec<Service>) {
-        let layout = Layout::of_cache(Path::new("/cache"));
-        (files(&layout), services(&layout, &Paths::new("/cache", "/clone")))
-    }
-
-    #[test]
-    fn the_hash_is_stable_and_differs_with_any_file_argument_or_place() {
-        let (files, mut services) = everything();
-        let layout = Layout::of_cache(Path::new("/cache"));
-        let first = hash(&files, &services, &layout);
-        assert_eq!(first, hash(&files, &services, &layout));
-        assert_ne!(first, hash(&files[1..], &services, &layout));
-        assert_ne!(
-            first,
-            hash(&files, &services, &Layout::of_cache(Path::new("/other")))
-        );
-        services[1].args.push("--v=4".to_owned());
-        assert_ne!(first, hash(&files, &services, &layout));
-    }
-}

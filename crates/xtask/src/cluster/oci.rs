@@ -101,32 +101,3 @@ fn tar(files: &[(&str, &[u8], u32)]) -> anyhow::Result<Vec<u8>> {
     }
     Ok(builder.into_inner()?)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const IMAGE: Image<'_> = Image {
-        name: "localhost/a/b:1",
-        path: "b",
-        program: b"program",
-        user: "65532:65532",
-    };
-
-    #[test]
-    fn the_name_of_an_image_is_read_back() {
-        let bytes = archive(&IMAGE).unwrap();
-        assert_eq!(names(std::io::Cursor::new(&bytes)).unwrap(), ["localhost/a/b:1"]);
-    }
-
-    #[test]
-    fn other_archives_are_refused() {
-        let bytes = tar(&[("manifest.json", b"[]", 0o644)]).unwrap();
-        assert!(
-            names(std::io::Cursor::new(&bytes))
-                .unwrap_err()
-                .to_string()
-                .contains("no index.json")
-        );
-    }
-}

@@ -159,17 +159,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_api_server_is_named_by_all_its_addresses() {
-        let subject = subjects()
-            .into_iter()
-            .find(|subject| subject.file == "apiserver")
-            .unwrap();
-        for name in ["kubernetes.default.svc", API_SERVICE, NODE_ADDRESS, "127.0.0.1"] {
-            assert!(subject.names.iter().any(|known| known == name), "{name}");
-        }
-    }
-
-    #[test]
     fn only_the_administrator_is_a_master() {
         let masters = subjects()
             .into_iter()

@@ -123,7 +123,14 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::demo::testing::TestFolder;
+
+    /// An empty folder of this test.
+    fn folder(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
 
     fn names(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
@@ -131,33 +138,29 @@ mod tests {
 
     #[test]
     fn clients_that_trust_the_authority_trust_the_hosts_whose_certificate_stays_until_there_is_a_new_name() {
-        let folder = TestFolder::new("authority-trust");
+        let folder = folder("authority-trust");
         let hosts = names(&["workspaces.localhost", "*.workspaces.localhost"]);
-        let first = ensure(folder.path(), &hosts).unwrap();
-        let trusted = |host: &str| is_good(folder.path(), &names(&[host]));
+        let first = ensure(&folder, &hosts).unwrap();
+        let trusted = |host: &str| is_good(&folder, &names(&[host]));
         assert!(trusted("workspaces.localhost") && trusted("auth.workspaces.localhost"));
         assert!(!trusted("identity.localhost"));
-        assert_eq!(
-            ensure(folder.path(), &hosts).unwrap().certificate,
-            first.certificate
-        );
-        let renewed = ensure(folder.path(), &names(&["identity.localhost"])).unwrap();
+        assert_eq!(ensure(&folder, &hosts).unwrap().certificate, first.certificate);
+        let renewed = ensure(&folder, &names(&["identity.localhost"])).unwrap();
         assert_ne!(renewed.certificate, first.certificate);
         assert_eq!(renewed.authority, first.authority);
         for key in ["ca.key", "server.key"] {
-            let mode = fs::metadata(folder.path().join(key))
-                .unwrap()
-                .permissions()
-                .mode();
+            let mode = fs::metadata(folder.join(key)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{key}");
         }
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn the_authority_cannot_sign_for_names_outside_this_machine() {
-        let folder = TestFolder::new("authority-limits");
+        let folder = folder("authority-limits");
         let outside = names(&["bank.example.com"]);
-        ensure(folder.path(), &outside).unwrap();
-        assert!(!is_good(folder.path(), &outside));
+        ensure(&folder, &outside).unwrap();
+        assert!(!is_good(&folder, &outside));
+        fs::remove_dir_all(folder).unwrap();
     }
 }

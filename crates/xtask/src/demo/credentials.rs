@@ -68,32 +68,3 @@ fn random(length: usize) -> anyhow::Result<String> {
         .map(|byte| char::from(ALPHABET[usize::from(byte) % ALPHABET.len()]))
         .collect())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::demo::testing::TestFolder;
-
-    #[test]
-    fn passwords_differ_and_stay_the_same_in_later_runs() {
-        let folder = TestFolder::new("credentials");
-        let file = folder.path().join("demo/credentials.json");
-        let first = ensure(&file, &["alice"]).unwrap();
-        let second = ensure(&file, &["alice", "bob"]).unwrap();
-        assert_eq!(first.passwords["alice"], second.passwords["alice"]);
-        assert_eq!(first.client_secret, second.client_secret);
-        assert_ne!(second.passwords["alice"], second.passwords["bob"]);
-        assert_eq!(second.passwords["bob"].len(), PASSWORD_LENGTH);
-        assert_eq!(ensure(&file, &["alice", "bob"]).unwrap(), second);
-    }
-
-    #[test]
-    fn a_damaged_file_is_not_replaced() {
-        let folder = TestFolder::new("credentials-damaged");
-        let file = folder.path().join("credentials.json");
-        fs::write(&file, "{").unwrap();
-        let error = ensure(&file, &["alice"]).unwrap_err().to_string();
-        assert!(error.contains("credentials.json is damaged"), "{error}");
-        assert_eq!(fs::read_to_string(&file).unwrap(), "{");
-    }
-}

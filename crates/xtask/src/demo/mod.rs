@@ -23,8 +23,6 @@ mod install;
 mod kubectl;
 mod reachability;
 mod site;
-#[cfg(test)]
-pub(crate) mod testing;
 mod users;
 mod workspace;
 
@@ -287,20 +285,5 @@ fn give_up(error: &anyhow::Error, was_there: bool, cluster: &Cluster, paths: &Pa
         Err(down) => {
             anyhow!("{error:#}{seen}\nthe cluster that this run started could not be taken down: {down:#}")
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_is_found_in_cargos_messages() {
-        let library = r#"{"reason":"compiler-artifact","target":{"name":"api"},"executable":null}"#;
-        let program =
-            r#"{"reason":"compiler-artifact","target":{"name":"x"},"executable":"/t/kubectl-workspace"}"#;
-        assert_eq!(executable(library), None);
-        assert_eq!(executable("not json"), None);
-        assert_eq!(executable(program), Some(PathBuf::from("/t/kubectl-workspace")));
     }
 }

@@ -196,32 +196,3 @@ fn type_name(schema: &JSONSchemaProps) -> String {
     }
     name
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_of_kubernetes_own_types_are_left_to_its_reference_and_ours_are_not() {
-        let schema: JSONSchemaProps = serde_json::from_value(serde_json::json!({"properties": {
-            "affinity": {"type": "object", "description": "Nodes.", "properties": {"node": {"type": "string"}}},
-            "disk": {"type": "object", "properties": {"size": {"type": "string", "description": "How large."}}},
-        }}))
-        .unwrap();
-        let mut page = String::new();
-        fields(&mut page, "spec", &schema).unwrap();
-        assert_eq!(
-            page,
-            "| `spec.affinity` | object, *Kubernetes'* | Nodes. |\n\
-             | `spec.disk` | object |  |\n\
-             | `spec.disk.size` | string | How large. |\n"
-        );
-    }
-
-    #[test]
-    fn a_message_is_shown_without_what_it_quotes() {
-        let expression = "'x must be ' + string(self.x) + ', not ' + (has(self.y) ? 'this' : self.z[0]) + ': leave it out'";
-        // A value may also begin with a bracket.
-        assert_eq!(constant_text(expression), "x must be …, not …: leave it out");
-    }
-}

@@ -200,26 +200,6 @@ mod tests {
     }
 
     #[test]
-    fn every_value_has_a_row_with_type_default_and_meaning() {
-        let values = json!({"level": "info", "proxy": {"size": {}, "users": [], "tls": {"port": 3}}});
-        let page = render(&schema(), &values).unwrap();
-        let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
-        assert_eq!(
-            rows,
-            [
-                r#"| `level` | empty, `info` | `"info"` | How much. |"#,
-                "| `pods.labels` | object |  | Labels. |",
-                r"| `proxy.size` | map of quantity | `{}` | a\|b. |",
-                "| `proxy.tls` |  |  | Certificate. |",
-                "| `proxy.tls.port` | integer [1-9] | `3` | Port. |",
-                "| `proxy.users` | list of  [at most 3] | `[]` | Who. |",
-                "| `proxy.users[].name` | string |  | Name. |",
-            ]
-        );
-        assert!(page.contains("\n## proxy\n\nThe proxy.\n"), "{page}");
-    }
-
-    #[test]
     fn a_property_without_description_is_named() {
         let mut schema = schema();
         for path in [

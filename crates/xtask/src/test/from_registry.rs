@@ -125,36 +125,3 @@ pub(super) fn end(run: &mut Run<'_>, ok: bool) -> anyhow::Result<()> {
     run.cluster = Some(cluster);
     Ok(())
 }
-
-#[cfg(test)]
-mod unit {
-    use super::*;
-
-    #[test]
-    fn tests_of_the_stage_get_the_registry_and_keep_the_accounts_of_users() {
-        let registry = Running {
-            address: "127.0.0.1:1".to_owned(),
-            credentials: "/state/config.json".into(),
-        };
-        let before = json!({"baseDomain": "workspaces.localhost", "users": {"alice": {"password": "p"}}});
-        let access = access(
-            before,
-            "oci://127.0.0.1:1/team/c",
-            "1.0.0",
-            &registry,
-            Path::new("/state/ca.crt"),
-        );
-        assert_eq!(access["users"]["alice"]["password"], "p");
-        assert_eq!(
-            (&access["baseDomain"], &access["caFile"]),
-            (&json!(HOSTS.0), &json!("/state/ca.crt"))
-        );
-        assert_eq!(
-            access["published"],
-            json!({
-                "chart": "oci://127.0.0.1:1/team/c", "version": "1.0.0", "registry": "127.0.0.1:1",
-                "copies": "127.0.0.1:1/copies", "credentials": "/state/config.json",
-            })
-        );
-    }
-}

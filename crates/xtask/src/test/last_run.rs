@@ -53,17 +53,3 @@ fn updated(before: &str, tests: &[String], run: &str) -> String {
     let lines = runs.iter().map(|(test, run)| format!("| `{test}` | {run} |\n"));
     HEAD.to_owned() + &lines.collect::<String>()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_run_changes_the_lines_of_its_tests_alone() {
-        let tests = ["b::two".to_owned(), "a::one".to_owned()];
-        let first = updated("", &tests, "2026-01-01 | abc");
-        let second = updated(&first, &tests[..1], "2026-02-02 | def");
-        let lines = "| `a::one` | 2026-01-01 | abc |\n| `b::two` | 2026-02-02 | def |\n";
-        assert_eq!(second, format!("{HEAD}{lines}"));
-    }
-}

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::render::{named, read, rendering, root};
+use crate::render::{read, root};
 
 /// `$PROMTOOL`, else promtool in the cache folder of the tool.
 fn promtool() -> PathBuf {
@@ -181,15 +181,4 @@ fn every_query_parses_and_uses_existing_metrics() {
     fs::write(folder.join("rules.yaml"), rules.to_string()).unwrap();
     promtool_accepts(&["check", "rules", "rules.yaml"], &folder);
     fs::remove_dir_all(folder).unwrap();
-}
-
-#[test]
-fn the_installed_rules_and_dashboard_are_those_of_the_plain_files() {
-    let objects = &rendering("everything").objects;
-    let plain: Value = serde_saphyr::from_str(&read("deploy/monitoring/alerts.yaml")).unwrap();
-    assert_eq!(named(objects, "PrometheusRule", "jupyter-k8s")["spec"], plain);
-    let dashboard = &named(objects, "ConfigMap", "jupyter-k8s-dashboard")["data"]["jupyter-k8s.json"];
-    let installed: Value = serde_json::from_str(dashboard.as_str().unwrap()).unwrap();
-    let plain: Value = serde_json::from_str(&read("deploy/monitoring/dashboard.json")).unwrap();
-    assert_eq!(installed, plain);
 }

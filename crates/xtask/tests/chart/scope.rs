@@ -128,24 +128,6 @@ fn the_half_of_a_namespace_has_no_kind_of_the_cluster_and_stays_in_its_namespace
 }
 
 #[test]
-fn the_half_of_the_cluster_has_no_object_of_a_namespace_and_the_namespace_in_its_names() {
-    for object in &rendering("cluster-half").objects {
-        assert!(object["metadata"]["namespace"].is_null(), "{object}");
-        let kind = object["kind"].as_str().unwrap();
-        // These two have names of their own in the values.
-        let is_named = ["WorkspaceManager", "WorkspaceTemplate"].contains(&kind);
-        assert!(
-            is_named || name(object).ends_with(".jupyter-k8s-system"),
-            "{kind} {}",
-            name(object)
-        );
-    }
-    for object in &rendering("default").objects {
-        assert!(!name(object).contains('.'), "{}", name(object));
-    }
-}
-
-#[test]
 fn its_roles_hold_no_right_that_admin_and_the_installer_s_role_lack() {
     let installer = of_installer(&rendering("cluster-half").objects);
     let roles = of_kind(&rendering("one-namespace").objects, "Role");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::render::{here, named, read, rendering, run, with, yaml};
+use crate::render::{here, named, read, run, with, yaml};
 
 #[test]
 fn lint_accepts_every_way_of_installing() {
@@ -21,38 +21,6 @@ fn lint_accepts_every_way_of_installing() {
             String::from_utf8_lossy(&output.stdout)
         );
     }
-}
-
-#[test]
-fn the_template_stops_idle_workspaces_after_four_hours_and_the_values_say_whether_users_may_switch_that_off()
-{
-    let spec = |objects: &[Value]| named(objects, "WorkspaceTemplate", "jupyterlab")["spec"].clone();
-    let idle = |values: &str| {
-        let spec = spec(&rendering(values).objects);
-        (
-            spec["defaultIdleShutdown"].clone(),
-            spec["idleShutdownOverrides"].clone(),
-        )
-    };
-    let (stop, bounds) = (
-        json!({"idleTimeoutInMinutes": 240}),
-        json!({"minIdleTimeoutInMinutes": 15, "maxIdleTimeoutInMinutes": 10080}),
-    );
-    assert_eq!(idle("default"), (stop.clone(), bounds.clone()));
-    // A maximum is what forbids `enabled: false` (crates/rules/src/validate/idle).
-    assert_eq!(
-        idle("operator-and-webhook"),
-        (stop, json!({"minIdleTimeoutInMinutes": 15}))
-    );
-    assert_eq!(
-        idle("cluster-half"),
-        (json!({"enabled": false, "idleTimeoutInMinutes": 240}), bounds)
-    );
-    assert_eq!(
-        idle("values-local"),
-        (Value::Null, Value::Null),
-        "the local cluster is quiet"
-    );
 }
 
 #[test]

@@ -364,27 +364,6 @@ mod tests {
     }
 
     #[test]
-    fn children_are_found_by_name_and_by_workspace_until_they_are_gone() {
-        let mut writer = ChildrenWriter::default();
-        let pods = writer.as_reader();
-        for (name, workspace) in [("a-1", "a"), ("b-1", "b")] {
-            assert_eq!(
-                writer.apply(Event::Apply(pod(name, workspace, "1", "Pending"))),
-                parents(&[workspace])
-            );
-        }
-        assert_eq!(names(&pods.of("team", "a")), ["a-1"]);
-        assert!(pods.of("other", "a").is_empty());
-        assert!(pods.get("team", "b-1").is_some());
-        assert_eq!(
-            writer.apply(Event::Delete(pod("a-1", "a", "2", "Pending"))),
-            parents(&["a"])
-        );
-        assert!(pods.of("team", "a").is_empty() && pods.get("team", "a-1").is_none());
-        assert_eq!(pods.len(), 1);
-    }
-
-    #[test]
     fn an_irrelevant_change_triggers_nothing_and_its_version_is_kept() {
         let mut writer = ChildrenWriter::default();
         let pods = writer.as_reader();

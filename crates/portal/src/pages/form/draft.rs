@@ -169,84 +169,11 @@ impl Draft {
 
 #[cfg(test)]
 mod tests {
-    use rules::Settings;
-    use rules::form::Offer;
-    use serde_json::json;
-
     use super::*;
-
-    fn form() -> Form {
-        let settings = Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}").unwrap();
-        let template = testkit::objects::template("jupyterlab");
-        let offer = Offer {
-            template: Some(&template),
-            settings: &settings,
-        };
-        rules::form::form(&offer, None)
-    }
-
-    fn workspace() -> Workspace {
-        let object = json!({
-            "apiVersion": "workspaces.jupyter.org/v1alpha1", "kind": "Workspace",
-            "metadata": {"name": "lab", "namespace": "team"},
-            "spec": {
-                "displayName": "Lab", "templateRef": "jupyterlab", "nodeSelector": {"zone": "a"},
-                "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}],
-            },
-        });
-        serde_json::from_value(object).unwrap()
-    }
 
     fn sent(pairs: &[(&str, &str)]) -> Sent {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Sent(pairs.iter().map(owned).collect())
-    }
-
-    #[test]
-    fn what_the_form_has_no_field_for_survives_the_way_to_yaml_and_back() {
-        let first = Draft::of(form(), workspace());
-        assert_eq!(first.not_shown(), ["spec.env", "spec.nodeSelector"]);
-        let text = format!("# why this zone\n{}", first.to_text());
-        let typed = Draft::of_text(form(), text.clone(), &[]);
-        assert!(typed.is_readable(), "{:?}", typed.findings);
-        let base = typed.workspace.clone();
-        let same = Draft::of_form(
-            form(),
-            &base,
-            typed.carried(),
-            sent(&[("spec.displayName", "Lab")]),
-        )
-        .unwrap();
-        assert_eq!(
-            same.to_text(),
-            text,
-            "nothing changed, so the comment is still there"
-        );
-        let other = Draft::of_form(
-            form(),
-            &base,
-            typed.carried(),
-            sent(&[("spec.displayName", "Other")]),
-        )
-        .unwrap();
-        let again = manifest::workspace(&other.to_text()).unwrap().workspace;
-        assert_eq!(again.spec.display_name, "Other");
-        assert_eq!(again.spec.node_selector, workspace().spec.node_selector);
-    }
-
-    #[test]
-    fn what_was_typed_is_shown_again_also_if_it_cannot_be_read() {
-        let typed = [
-            ("spec.resources.limits.memory", "much"),
-            ("spec.displayName", "Lab"),
-        ];
-        let draft = Draft::of_form(form(), &workspace(), None, sent(&typed)).unwrap();
-        assert!(!draft.is_readable());
-        assert_eq!(draft.values.get("spec.resources.limits.memory"), Some("much"));
-        assert_eq!(
-            draft.problems.at(&form(), "spec.resources.limits.memory").len(),
-            1
-        );
     }
 
     #[test]

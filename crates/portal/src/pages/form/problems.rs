@@ -183,15 +183,6 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_causes_is_shown_whole() {
-        let problems = Problems::of_failure(&refused(403, "Forbidden", &[]));
-        let summary = problems.summary(&form());
-        assert_eq!(summary.problems.len(), 1);
-        assert_eq!(summary.problems[0].text, "the whole message");
-        assert_eq!(summary.problems[0].field, "");
-    }
-
-    #[test]
     fn a_name_that_is_taken_is_said_at_the_name() {
         let problems = Problems::of_failure(&refused(409, "AlreadyExists", &[]));
         assert_eq!(problems.0[0].0, "metadata.name");

@@ -93,9 +93,6 @@ fn offset(text: &str, place: Place) -> usize {
 mod tests {
     use super::*;
 
-    const TEXT: &str = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata:\n  name: lab\n  namespace: team\nspec:\n  \
-         displayName: \"Zoë 🦀\"\n  image: r/x:1\n";
-
     #[test]
     fn an_offset_counts_as_browsers_do() {
         let at = |line, column| offset("a🦀b\r\nc\n", Place { line, column });
@@ -103,42 +100,5 @@ mod tests {
         assert_eq!(at(1, 3), 3, "a crab has two units");
         assert_eq!(at(2, 1), 5, "a line break is one unit");
         assert_eq!(at(9, 9), 7, "a place behind the end");
-    }
-
-    #[test]
-    fn what_the_api_server_refuses_stands_at_its_line() {
-        let manifest = read(TEXT, &[]).unwrap();
-        let problems = Problems(vec![
-            ("spec.image".to_owned(), "is not allowed".to_owned()),
-            (String::new(), "quota".to_owned()),
-        ]);
-        let marks = placed(TEXT, &manifest.document, &problems).marks;
-        assert_eq!((marks[0].line, &*marks[0].text), (0, "quota"));
-        assert_eq!(
-            (marks[1].line, marks[1].column, &*marks[1].path),
-            (8, 10, "spec.image")
-        );
-        let before: Vec<u16> = TEXT.encode_utf16().take(marks[1].offset).collect();
-        assert!(String::from_utf16(&before).unwrap().ends_with("image: "));
-    }
-
-    #[test]
-    fn a_field_that_the_page_decides_is_a_finding_with_its_line() {
-        let findings = read(
-            TEXT,
-            &[("metadata.namespace", "other"), ("spec.templateRef", "t")],
-        )
-        .unwrap_err();
-        assert_eq!(findings.len(), 1);
-        let marks = marks(TEXT, &findings).marks;
-        assert_eq!((marks[0].line, marks[0].column), (5, 14));
-        assert!(marks[0].text.contains("must be other here"), "{}", marks[0].text);
-    }
-
-    #[test]
-    fn an_unknown_field_has_its_line() {
-        let text = format!("{TEXT}  hostNetwork: true\n");
-        let marks = marks(&text, &read(&text, &[]).unwrap_err()).marks;
-        assert_eq!((marks[0].line, marks[0].column), (9, 3), "{marks:?}");
     }
 }

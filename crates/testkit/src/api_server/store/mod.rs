@@ -431,6 +431,3 @@ fn release(object: &mut Value, before: &Value, after: &Value, others: &[&Value])
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
