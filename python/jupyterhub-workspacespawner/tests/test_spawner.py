@@ -518,6 +518,27 @@ class Settings(Case):
             self.assertEqual(spawner._warned, {"volumes", "pvc_name_template"})
         self.assertEqual((spawner.image, spawner.mem_limit, spawner.pvc_name_template), ("old:1", 2 * 1024**3, None))
 
+    async def test_terms_are_a_list_or_a_dict_whose_values_count_by_order_of_keys(self):
+        preferred, required = "preferredDuringSchedulingIgnoredDuringExecution", "requiredDuringSchedulingIgnoredDuringExecution"
+        for trait, path in (
+            ("tolerations", ("tolerations",)),
+            ("node_affinity_preferred", ("affinity", "nodeAffinity", preferred)),
+            ("node_affinity_required", ("affinity", "nodeAffinity", required, "nodeSelectorTerms")),
+            ("pod_affinity_preferred", ("affinity", "podAffinity", preferred)),
+            ("pod_affinity_required", ("affinity", "podAffinity", required)),
+            ("pod_anti_affinity_preferred", ("affinity", "podAntiAffinity", preferred)),
+            ("pod_anti_affinity_required", ("affinity", "podAntiAffinity", required)),
+        ):
+            for given in ([{"key": "a"}, {"key": "b"}], {"2": {"key": "b"}, "1": {"key": "a"}}):
+                with self.subTest(trait, given=given):
+                    self.new_hub(**{trait: given})
+                    await self.spawn(trait.replace("_", "-"))
+                    found = self.api.objects[trait.replace("_", "-")]["spec"]
+                    for part in path:
+                        found = found[part]
+                    self.assertEqual(found, [{"key": "a"}, {"key": "b"}])
+                    await self.user(trait.replace("_", "-")).stop("")
+
     async def test_fields_in_environment_are_expanded_and_nothing_else(self):
         json = '{"a": {"username": "$(HOME)"}}'
         self.new_hub(environment={"WHO": "{username}", "JSON": json, "F": lambda spawner: "{username}"})

@@ -1,0 +1,67 @@
+"""JupyterHub's own tests, as they are in its wheel, over this spawner: docs/evidence/jupyterhub.md says which pass (no cluster)."""
+
+import collections
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import jupyterhub
+
+HERE = pathlib.Path(__file__).parent
+PAGE = HERE.parents[2] / "docs/evidence/jupyterhub.md"
+ROW = re.compile(r"^\| `(test_\w+\.py)::(test_\w+)` \| (passes|fails|not run) \| (.*?) *\|$", re.M)
+LEAST = 50
+
+
+@unittest.skipIf(jupyterhub.version_info < (6,), "those of one version are enough")
+class OwnTests(unittest.TestCase):
+    maxDiff = None
+
+    def test_each_comes_to_what_the_page_says(self):
+        rows = {f"{file}::{name}": (said, why) for file, name, said, why in ROW.findall(PAGE.read_text())}
+        for name, (said, why) in rows.items():
+            self.assertTrue(said == "passes" or why, f"{PAGE.name}: {name} must have a reason")
+        log, outcomes = self.run_them([name for name, (said, _) in rows.items() if said != "not run"])
+        found = collections.defaultdict(lambda: ["passes", False])
+        for name, passed, started in outcomes:
+            found[name][0] = found[name][0] if passed else "fails"
+            found[name][1] |= started
+        wanted = {name: [said, True] for name, (said, _) in rows.items() if said != "not run"}
+        self.assertEqual(dict(found), wanted, f"[outcome, whether a server was started]\n{log[-100_000:]}")
+        self.assertGreaterEqual(sum(passed and started for _, passed, started in outcomes), LEAST)
+
+    def run_them(self, names):
+        with tempfile.TemporaryDirectory() as folder:
+            # pytest has settings in files of folders above: there are none.
+            options = ["-c", os.devnull, "--rootdir", folder, "--basetemp", f"{folder}/files", "-p", "over_ours", "-p", "no:cacheprovider", "-W", "ignore"]
+            # As their own settings have it: a loop per module.
+            for name, value in ("mode", "auto"), ("default_fixture_loop_scope", "module"), ("default_test_loop_scope", "module"):
+                options += ["-o", f"asyncio_{name}={value}"]
+            modules = sorted({"jupyterhub.tests." + name.split(".py")[0] for name in names})
+            environment = {**os.environ, "CHOSEN": " ".join(names), "OUTCOMES": f"{folder}/outcomes", "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
+            command = [sys.executable, "-m", "pytest", "-q", "-rf", "--tb=short", *options, "--pyargs", *modules]
+            done = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            try:
+                lines = pathlib.Path(folder, "outcomes").read_text().splitlines()
+            except OSError:
+                self.fail(done.stdout)
+        return done.stdout, [json.loads(line) for line in lines]
+
+
+class KubeSpawnersTests(unittest.TestCase):
+    def test_each_row_says_what_is_here_and_names_tests_that_exist(self):
+        page = (PAGE.parent / "kubespawner.md").read_text()
+        rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `test_")]
+        self.assertIn(f"the {len(rows)} functions", page)
+        for row in rows:
+            self.assertEqual((len(row), all(row)), (3, True), row)
+            named = re.findall(r"`([\w/]+\.(?:py|rs))::(\w+)`", row[2])
+            self.assertTrue(named or row[2].startswith("not offered"), row)
+            for file, name in named:
+                root = HERE if file.endswith(".py") else HERE.parents[2]
+                self.assertRegex((root / file).read_text(), rf"(def|fn) {name}\(", row)
