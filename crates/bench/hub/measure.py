@@ -111,7 +111,7 @@ async def turn(side, cluster, checkout, batch, most):
 
 
 async def launcher_memory(checkout, folder):
-    """MiB that a launcher alone has while the server that it started runs."""
+    """MiB of a launcher while its server runs, without what it maps of files."""
     async def answer(request):
         return web.json_response({"command": ["sleep", "60"], "environment": {}})
 
@@ -126,13 +126,14 @@ async def launcher_memory(checkout, folder):
     code = (checkout / "python/jupyterhub-workspacespawner/workspacespawner/launcher.py").read_text()
     process = subprocess.Popen([sys.executable, "-I", "-c", code, token, kept])
     children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while not children.read_text():
+    # Until the child is another program, it shares the launcher's memory.
+    while not (found := children.read_text().split()) or pathlib.Path(f"/proc/{found[0]}/comm").read_text() != "sleep\n":
         await asyncio.sleep(0.05)
-    own = [line.split() for line in pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()]
+    own = dict(line.split()[:2] for line in pathlib.Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:])
     process.terminate()
     process.wait()
     await runner.cleanup()
-    return sum(int(line[1]) for line in own if line[0] in ("Private_Clean:", "Private_Dirty:")) / 1024
+    return int(own["Anonymous:"]) / 1024
 
 
 async def main(binaries, checkout, rounds, batch, most, events):
