@@ -124,8 +124,8 @@ class Cluster:
     async def listed(self, seconds: float) -> bool:
         """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
         self.begin()
-        if self.refused and not self._listed.is_set():
-            return False
+        if self._listed.is_set() or self.refused:
+            return self._listed.is_set()
         try:
             await asyncio.wait_for(self._listed.wait(), seconds)
         except asyncio.TimeoutError:
