@@ -4,11 +4,13 @@
 //!
 //! - `operator`: workspaces beside bare pods, on a cluster with fake nodes
 //! - `ssh`: ssh into a workspace beside `kubectl exec`
+//! - `hub`: our spawner beside `KubeSpawner`, in a real JupyterHub
 //! - `servers`: gateway, webhook, portal and door beside a bare server, one processor for each side
 //! - `served`: what such a server process runs
 //! - `load`: a server process and h2load -> processor time and durations
 //! - `page`: figures -> tables in docs/evidence/performance.md
 
+mod hub;
 mod load;
 mod operator;
 mod page;
@@ -58,6 +60,8 @@ enum Part {
     Portal,
     /// The door of images
     Door,
+    /// Spawners of JupyterHub, with an API server of their own
+    Hub,
     /// Workspaces on the cluster of KUBECONFIG, which has the product and kwok
     Operator,
     /// ssh into the workspace of `--ssh-host`; only if it is named
@@ -84,6 +88,7 @@ fn main() -> anyhow::Result<()> {
             Part::Webhook => ("webhook", servers::webhook(args.rounds)?),
             Part::Portal => ("portal", servers::portal(args.rounds)?),
             Part::Door => ("door", servers::door(args.rounds)?),
+            Part::Hub => ("hub", hub::measure(args.rounds)?),
             Part::Ssh if args.ssh.is_absent() => continue,
             Part::Ssh => ("ssh", ssh::measure(&args.ssh, args.rounds)?),
             Part::Operator => {

@@ -55,7 +55,8 @@ impl Figure {
 
     fn row(&self) -> String {
         let text = |figure: Option<f64>| figure.map(digits).unwrap_or_default();
-        let ratio = self.reference.map(|reference| self.ours / reference);
+        let reference = self.reference.filter(|&reference| reference > 0.0);
+        let ratio = reference.map(|reference| self.ours / reference);
         let (target, is_missed) = match self.target {
             None => (String::new(), false),
             Some(Target::AtMost(most)) => (digits(most), self.ours > most),

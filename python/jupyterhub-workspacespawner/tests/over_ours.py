@@ -14,7 +14,6 @@ import urllib.parse
 
 import jupyterhub.handlers
 import jupyterhub.spawner
-import kubernetes_asyncio.config.kube_config as kube
 import pytest
 from traitlets import default
 
@@ -64,6 +63,10 @@ class OverOurs(WorkspaceSpawner):
     def _default_namespace(self):
         return api_server.NAMESPACE
 
+    @default("k8s_api_host")
+    def _default_k8s_api_host(self):
+        return self.in_memory.api.url
+
     @default("port")
     def _default_port(self):
         return pods.free_port()
@@ -101,9 +104,6 @@ def pytest_sessionstart(session):
     with open(os.open(proxy, os.O_WRONLY | os.O_CREAT, 0o700), "w") as out:
         out.write(f'#!/bin/sh\nexec "{sys.executable}" "{PROXY}" "$@"\n')
     os.environ["PATH"] = cluster.folder.name + os.pathsep + os.environ["PATH"]
-    kube.KUBE_CONFIG_DEFAULT_LOCATION = os.path.join(cluster.folder.name, "kubeconfig")
-    with open(kube.KUBE_CONFIG_DEFAULT_LOCATION, "w") as out:
-        out.write(api_server.kubeconfig(cluster.api.url))
 
 
 def pytest_sessionfinish(session):

@@ -122,8 +122,8 @@ class Cluster:
     async def listed(self, seconds: float) -> bool:
         """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
         self.begin()
-        if self.refused and not self._listed.is_set():
-            return False
+        if self._listed.is_set() or self.refused:
+            return self._listed.is_set()
         return await _within(seconds, self._listed.wait())
 
     def all(self) -> list[Workspace]:
