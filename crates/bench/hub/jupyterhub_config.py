@@ -5,14 +5,14 @@ import os
 import time
 
 import aiohttp
-from kubernetes_asyncio.config import incluster_config
 from jupyterhub.handlers.base import BaseHandler
 from jupyterhub.proxy import Proxy
 from jupyterhub.spawner import Spawner
+from kubernetes_asyncio.config import incluster_config
 
 side, api, pods = os.environ["BENCH_SIDE"], os.environ["BENCH_API"], int(os.environ["BENCH_PODS"])
-# As in a pod: the client's authority is not asked, since nothing is verified.
-incluster_config.SERVICE_TOKEN_FILENAME = incluster_config.SERVICE_CERT_FILENAME = os.environ["BENCH_ACCOUNT"]
+# What a pod has of its account.
+incluster_config.SERVICE_TOKEN_FILENAME, incluster_config.SERVICE_CERT_FILENAME = os.environ["BENCH_ACCOUNT"].split(":")
 calls = collections.Counter()
 request = aiohttp.ClientSession._request
 

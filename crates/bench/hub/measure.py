@@ -36,7 +36,7 @@ class Hub:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
         self.environment = {
-            "PATH": os.environ["PATH"], "BENCH_ACCOUNT": str(cluster.account), "PYTHONPATH": f"{checkout}/python/jupyterhub-workspacespawner",
+            "PATH": os.environ["PATH"], "BENCH_ACCOUNT": f"{cluster.account}:{cluster.folder}/certificates/apiserver.crt", "PYTHONPATH": f"{checkout}/python/jupyterhub-workspacespawner",
             "KUBERNETES_SERVICE_HOST": "127.0.0.1", "KUBERNETES_SERVICE_PORT": cluster.url.rsplit(":")[-1],
             "BENCH_SIDE": side, "BENCH_API": cluster.url, "BENCH_PODS": str(cluster.pods), "BENCH_HUB": str(self.port), "BENCH_TOKEN": self.token,
         }  # fmt: skip

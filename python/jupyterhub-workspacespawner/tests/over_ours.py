@@ -103,6 +103,7 @@ def pytest_sessionstart(session):
     proxy = os.path.join(cluster.folder.name, "configurable-http-proxy")
     with open(os.open(proxy, os.O_WRONLY | os.O_CREAT, 0o700), "w") as out:
         out.write(f'#!/bin/sh\nexec "{sys.executable}" "{PROXY}" "$@"\n')
+    api_server.as_pod(cluster.folder.name)
     os.environ["PATH"] = cluster.folder.name + os.pathsep + os.environ["PATH"]
 
 
