@@ -346,3 +346,59 @@ fn a_file_begins_with_one_line_that_says_what_goes_in_and_what_comes_out() {
         wrong.join("\n")
     );
 }
+
+/// Whether cargo compiles a file of a crate: it is the root of a target, or a file beside or above it declares it as its module.
+fn is_compiled(crate_folder: &Path, manifest: &str, file: &Path) -> bool {
+    let inside = file.strip_prefix(crate_folder).unwrap_or(file);
+    let parts: Vec<_> = inside.iter().filter_map(|part| part.to_str()).collect();
+    let is_root = match parts.as_slice() {
+        ["build.rs"] | ["src", "lib.rs" | "main.rs"] | ["src", "bin", _] => true,
+        ["tests", _] if !manifest.contains("autotests = false") => true,
+        ["tests" | "examples", _, "main.rs"] | ["examples", _] => true,
+        _ => manifest.contains(&format!("path = {:?}", inside.display().to_string())),
+    };
+    let module = if file.ends_with("mod.rs") {
+        file.parent().unwrap_or(file)
+    } else {
+        file
+    };
+    let (Some(name), Some(folder)) = (module.file_stem(), module.parent()) else {
+        return is_root;
+    };
+    let (module, by_path) = (
+        format!("mod {};", name.display()),
+        format!("{}\"]", file.file_name().unwrap_or(name).display()),
+    );
+    let declares = |text: &str| {
+        text.lines().map(str::trim).any(|line| {
+            let declared = line.ends_with(&module) && !line.starts_with("//");
+            declared || line.starts_with("#[path = ") && line.ends_with(&by_path)
+        })
+    };
+    let beside = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut above = beside
+        .map(|entry| entry.path())
+        .filter(|path| path != file)
+        .chain([folder.with_extension("rs")]);
+    is_root || above.any(|path| fs::read_to_string(path).is_ok_and(|text| declares(&text)))
+}
+
+#[test]
+fn every_file_is_compiled() {
+    let folders = fs::read_dir(root().join("crates")).unwrap().flatten();
+    let crates = folders
+        .map(|entry| entry.path())
+        .chain([root().join("e2e")])
+        .filter(|folder| folder.join("Cargo.toml").exists());
+    let mut left_out = Vec::new();
+    for folder in crates {
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let files = below(&folder)
+            .into_iter()
+            .filter(|file| file.extension().is_some_and(|end| end == "rs"));
+        left_out.extend(files.filter(|file| !is_compiled(&folder, &manifest, file)));
+    }
+    assert!(left_out.is_empty(), "no file declares them: {left_out:#?}");
+    let nowhere = root().join("crates/xtask/src/nowhere.rs");
+    assert!(!is_compiled(&root().join("crates/xtask"), "", &nowhere));
+}
