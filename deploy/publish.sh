@@ -60,15 +60,22 @@ for name in code scientific r; do
     echo "without the image $name, which $1 does not have: this chart's users cannot be offered its application" >&2
   fi
 done
-for image in "${images[@]}"; do
-  name=${image%=*} repository=${image#*=}
+push() { # NAME=REPOSITORY FOLDER...; sets name, repository and digest
+  name=${1%=*} repository=${1#*=}
   list create "$name"
-  for folder; do
+  for folder in "${@:2}"; do
     list add "$name" "oci-archive:$folder/$name.tar"
   done
   list push --all --quiet "${tls[@]}" --digestfile "$work/digest" "$name" "docker://$registry/$repository:$version"
   digest=$(cat "$work/digest")
   echo "$registry/$repository:$version@$digest" | tee -a "$out/images.txt"
+}
+# Those of deploy/samples/jupyterhub (`./justw images --hub`) are no part of the chart.
+for image in hub=hub hub-proxy=hub-proxy jupyter-uv-hub=jk8s-application-jupyter-uv-hub; do
+  [ ! -e "$1/${image%=*}.tar" ] || push "$image" "$@"
+done
+for image in "${images[@]}"; do
+  push "$image" "$@"
   sed -i "/^images:/,/^\$/s|^  $name: .*|  $name: {repository: $repository, tag: \"$version\", digest: \"$digest\"}|" "$source/values.yaml"
 done
 if [ "$(grep -c "^  [a-z]*: {repository: .*digest: \"sha256:" "$source/values.yaml")" != ${#images[@]} ] ||

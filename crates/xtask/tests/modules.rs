@@ -352,9 +352,12 @@ fn is_compiled(crate_folder: &Path, manifest: &str, file: &Path) -> bool {
     let inside = file.strip_prefix(crate_folder).unwrap_or(file);
     let parts: Vec<_> = inside.iter().filter_map(|part| part.to_str()).collect();
     let is_root = match parts.as_slice() {
-        ["build.rs"] | ["src", "lib.rs" | "main.rs"] | ["src", "bin", _] => true,
+        ["build.rs"]
+        | ["src", "lib.rs" | "main.rs"]
+        | ["src", "bin", _]
+        | ["examples", _]
+        | ["tests" | "examples", _, "main.rs"] => true,
         ["tests", _] if !manifest.contains("autotests = false") => true,
-        ["tests" | "examples", _, "main.rs"] | ["examples", _] => true,
         _ => manifest.contains(&format!("path = {:?}", inside.display().to_string())),
     };
     let module = if file.ends_with("mod.rs") {

@@ -1,9 +1,11 @@
 //! A user with a browser and the hub's own pages.
 
-use api::workspace::Phase;
-use e2e::{browser::Browser, jupyter::notebook, objects::workspace, wait};
+use api::{Workspace, names, workspace::Phase};
+use e2e::{browser::Browser, cluster, jupyter::notebook, objects::workspace, wait};
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::{Api, ResourceExt as _, api::ListParams};
 
-use super::sample;
+use super::sample::{self, SERVERS};
 
 #[tokio::test]
 async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> anyhow::Result<()> {
@@ -61,7 +63,37 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
         browser.click(button).await?;
         workspace::reached(&workspaces, name, Phase::Stopped).await?;
     }
+
+    // The named one is deleted for ever, with its disk. The other one keeps its own.
+    assert!(has_disk(&second).await?);
+    browser.click("#delete-second").await?;
+    wait::until(
+        "the named server and its disk to be gone",
+        wait::USUAL,
+        || async {
+            let left = workspaces.get_opt("alice--second").await;
+            let left = left.map_err(|error| error.to_string())?.is_some();
+            let disk = has_disk(&second).await.map_err(|error| format!("{error:#}"))?;
+            if left || disk {
+                return Err(format!("workspace: {left}, disk: {disk}"));
+            }
+            Ok(())
+        },
+    )
+    .await?;
+    assert!(has_disk(&first).await?);
+    workspace::reached(&workspaces, "alice", Phase::Stopped).await?;
     browser.close().await
+}
+
+/// Whether a disk of this workspace is there.
+async fn has_disk(workspace: &Workspace) -> anyhow::Result<bool> {
+    let claims = Api::<PersistentVolumeClaim>::namespaced(cluster::admin().await?, SERVERS);
+    let claims = claims.list(&ListParams::default()).await?;
+    let uid = workspace.uid();
+    Ok(claims
+        .iter()
+        .any(|claim| claim.annotations().get(names::WORKSPACE_UID) == uid.as_ref()))
 }
 
 /// A message of the start appears, unless it is over before somebody can look.
