@@ -568,7 +568,8 @@ async fn guests_get_tickets_until_their_share_ends() {
     assert_eq!(get(&fixture, LAB, with(&header)).await.status, StatusCode::OK);
     let grant = fixture.handshake_at(LAB, SSH, &with(&header)).await.unwrap();
     assert!(fixture.app.is_valid(&grant));
-    let opened = fixture.records("opened", 2).await;
+    // Of the browser, of the program's request, and of its connection.
+    let opened = fixture.records("opened", 3).await;
     assert!(
         opened
             .iter()
