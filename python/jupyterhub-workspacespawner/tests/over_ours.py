@@ -91,8 +91,8 @@ import jupyterhub.tests.mocking  # noqa: E402
 
 jupyterhub.spawner.SimpleLocalProcessSpawner = real
 # A busy machine is not a slow start: tests of these say what is slow.
-for patience in ("slow_spawn_timeout", "slow_stop_timeout"):
-    setattr(jupyterhub.handlers.BaseHandler, patience, property(lambda self, name=patience: self.settings.get(name, 120)))
+for timeout in ("slow_spawn_timeout", "slow_stop_timeout"):
+    setattr(jupyterhub.handlers.BaseHandler, timeout, property(lambda self, name=timeout: self.settings.get(name, 120)))
 
 
 PROXY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "proxy.py")
