@@ -111,6 +111,12 @@ def pytest_sessionfinish(session):
     OverOurs.in_memory.end()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def new_hub():
+    """Each module has a hub and a loop of its own, where elsewhere a process has them."""
+    WorkspaceSpawner._shared.clear()
+
+
 def name_of(item):
     return f"{item.path.name}::{item.originalname}"
 
