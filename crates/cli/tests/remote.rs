@@ -186,6 +186,11 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
             vec!["ssh", "lab.team.workspace", "-n", "other"],
             "-n other must be the namespace of the host, team",
         ),
+        // ssh's ProxyCommand has the host, so no shell may see more than one there.
+        (
+            vec!["ssh", "x';id;'.ws.localhost"],
+            "must be <name>.<namespace>.workspace, a workspace's URL, or a host: labels",
+        ),
         (
             vec!["ssh", "lab.elsewhere.example"],
             "must be <name>.<namespace>.workspace, a workspace's URL, or",

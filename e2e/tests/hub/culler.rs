@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use api::{Workspace, workspace::Phase};
-use e2e::{cluster, objects::workspace};
+use e2e::{cluster, objects::workspace, wait};
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -19,7 +19,8 @@ for folder in glob.glob('/proc/[0-9]*'):
         pairs = open(folder + '/environ', 'rb').read()
     except OSError:
         continue
-    if b'jupyterhub_idle_culler' in arguments:
+    # This program's own arguments have the name, too.
+    if b'jupyterhub_idle_culler' in arguments and b'JUPYTERHUB_API_TOKEN=' in pairs:
         environment = dict(pair.split('=', 1) for pair in pairs.decode().split('\0') if pair)
         break
 else:
@@ -54,7 +55,13 @@ async fn jupyterhub_s_culler_stops_an_idle_server_once_and_no_busy_one() -> anyh
     cluster::exec(
         &sample::pods(HUB).await?,
         &sample::pod("hub").await?,
-        &["timeout", "60", "python3", "-c", CULL],
+        &[
+            "timeout",
+            &wait::USUAL.as_secs().to_string(),
+            "python3",
+            "-c",
+            CULL,
+        ],
     )
     .await?;
     bob.has_none().await?;

@@ -91,8 +91,8 @@ import jupyterhub.tests.mocking  # noqa: E402
 
 jupyterhub.spawner.SimpleLocalProcessSpawner = real
 # A busy machine is not a slow start: tests of these say what is slow.
-for patience in ("slow_spawn_timeout", "slow_stop_timeout"):
-    setattr(jupyterhub.handlers.BaseHandler, patience, property(lambda self, name=patience: self.settings.get(name, 120)))
+for timeout in ("slow_spawn_timeout", "slow_stop_timeout"):
+    setattr(jupyterhub.handlers.BaseHandler, timeout, property(lambda self, name=timeout: self.settings.get(name, 120)))
 
 
 PROXY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "proxy.py")
@@ -115,6 +115,12 @@ def hub_of_its_own():
 
 def pytest_sessionfinish(session):
     OverOurs.in_memory.end()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def new_hub():
+    """Each module has a hub and a loop of its own, where elsewhere a process has them."""
+    WorkspaceSpawner._shared.clear()
 
 
 def name_of(item):

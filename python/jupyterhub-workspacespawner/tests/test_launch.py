@@ -120,6 +120,22 @@ class Launch(Case):
         self.assertEqual((await self.request(uid, token, "DELETE", '{"code": "0"}')).code, 400)
         self.assertIsNone(await self.user().spawners[""].poll())
 
+    async def test_no_spawner_answers_to_a_token_that_another_one_took(self):
+        spawner = await self.spawn()
+        self.new_port()
+        other, uid = await self.spawn("bob"), spawner.workspace_uid
+        del launch.servers[uid]
+
+        async def vouch(token, of):
+            # The hub learns of the server meanwhile.
+            launch.servers[uid] = spawner
+
+        with unittest.mock.patch.object(other, "vouch", vouch):
+            self.assertEqual((await self.request(uid, "x.y.z")).code, 503)
+        # The controls.
+        self.assertEqual((await self.request(uid, "x.y.z")).code, 401)
+        self.assertEqual((await self.request(uid, self.api.token(self.pods.audience(uid)))).code, 200)
+
     async def test_a_key_that_is_not_known_yet_is_asked_for_again_and_a_bad_signature_is_not(self):
         await self.spawn()
         uid = self.api.objects["alice"]["metadata"]["uid"]

@@ -32,12 +32,12 @@ class Access:
         kept = self._kept.get(key)
         if kept and self._clock() - kept[0] < KEPT_SECONDS:
             return kept[1]
-        wish = {"namespace": self._namespace, "verb": "use", "group": objects.GROUP, "resource": "workspacetemplates", "name": template}
+        attributes = {"namespace": self._namespace, "verb": "use", "group": objects.GROUP, "resource": "workspacetemplates", "name": template}
         review = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "LocalSubjectAccessReview",
             "metadata": {"namespace": self._namespace},
-            "spec": {"user": user, "groups": sorted(groups), "resourceAttributes": wish},
+            "spec": {"user": user, "groups": sorted(groups), "resourceAttributes": attributes},
         }
         path = f"/apis/authorization.k8s.io/v1/namespaces/{self._namespace}/localsubjectaccessreviews"
         answer = await self._api.call("POST", path, body=review)

@@ -162,7 +162,7 @@ class Cluster:
         return self._answered(await self.api.call("PATCH", f"{self._path}/{name}", body=body))
 
     async def ask_to_stop(self, workspace: Workspace) -> bool:
-        """Whether the API server took the wish; else it is logged."""
+        """Whether the API server took the change; else the error is logged."""
         try:
             await self.patch(workspace.name, objects.stop(workspace))
         except (Refused, Unreachable) as error:

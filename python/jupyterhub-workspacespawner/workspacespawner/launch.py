@@ -101,9 +101,10 @@ class LaunchHandler(web.RequestHandler):
             if kind.lower() != "bearer":
                 raise NotVouchedFor("it is no bearer token")
             await known.vouch(token, uid)
-            if uid not in servers:
+            # Another spawner may take tokens of another account.
+            if servers.get(uid) is not known:
                 raise Unknown("the hub does not know this server yet", 1)
-            return servers[uid]
+            return known
         except NotVouchedFor as error:
             get_logger().warning("refused a request for the environment of workspace %.64r: %s", uid, error)
             self._say(401, "the token is not good for this address")

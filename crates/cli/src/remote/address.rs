@@ -10,6 +10,9 @@ const EXPECTED: &str = "must be an address such as https://workspaces.example.or
 /// What a name says too little about.
 const NO_NAME: &str = "not a name: give the installation's address, or copy that of a workspace from the browser in which it is open; \
      with a kubeconfig, or after a sign-in, leave it out";
+/// What a text with dots must be that names no scheme.
+const NO_HOST: &str =
+    "must be <name>.<namespace>.workspace, a workspace's URL, or a host: labels of letters, digits and '-'";
 /// Port of HTTPS.
 const HTTPS: u16 = 443;
 /// First label of the host on which the gateway signs in.
@@ -209,7 +212,12 @@ impl Called {
             return Ok(Self::Named { name, namespace });
         }
         if text.contains('.') {
-            return Ok(Self::Host(text.to_ascii_lowercase()));
+            // It becomes a part of ssh's ProxyCommand, which a shell reads.
+            let host = text.to_ascii_lowercase();
+            if !is_host(&host) {
+                return Err(wrong(NO_HOST.to_owned()));
+            }
+            return Ok(Self::Host(host));
         }
         match rules::checks::name(text).first() {
             Some(violation) => Err(wrong(violation.message.clone())),
@@ -353,10 +361,7 @@ mod tests {
             "lab.workspace",
             "lab.team-a",
             "lab.team.x.workspace",
-            ".team.workspace",
-            "lab..workspace",
             "Lab.team.workspace",
-            "$(id).team.workspace",
             "lab.team.workspace.example.org",
         ] {
             let expected = Called::Host(host.to_ascii_lowercase());
@@ -371,6 +376,12 @@ mod tests {
             ("http://lab.example", "must begin with https://"),
             ("-oProxyCommand=x", "must"),
             ("", "must"),
+            (".team.workspace", NO_HOST),
+            ("lab..workspace", NO_HOST),
+            ("$(id).team.workspace", NO_HOST),
+            ("x';id;'.ws.example", NO_HOST),
+            ("-oproxycommand=id.ws.example", NO_HOST),
+            ("a b.ws.example", NO_HOST),
         ] {
             let error = Called::parse(text).unwrap_err();
             assert!(error.contains(rule), "{text}: {error}");

@@ -274,3 +274,18 @@ pub(crate) async fn act(context: Context, Fields(fields): Fields) -> Response {
         back: link("Back to the list", &back),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_question_names_at_most_a_thousand_workspaces() {
+        let pairs: Vec<_> = (0..2 * MAX)
+            .map(|number| format!("workspace=team%2Fw{number}"))
+            .collect();
+        let found = named(super::pairs(&pairs.join("&")));
+        assert_eq!(found.len(), MAX);
+        assert!(found.contains(&("workspace".to_owned(), "team/w0".to_owned())));
+    }
+}

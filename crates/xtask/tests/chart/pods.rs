@@ -90,6 +90,32 @@ fn every_pod_fits_pod_security_restricted_and_is_bounded() {
     }
 }
 
+/// The control of the judge above.
+#[test]
+fn a_pod_that_is_not_restricted_or_bounded_is_found() {
+    let pod = &pods(&rendering("default").objects)[0].1.clone();
+    for (path, value) in [
+        ("/spec/securityContext/runAsNonRoot", json!(false)),
+        ("/spec/securityContext/runAsUser", json!(0)),
+        ("/spec/securityContext/seccompProfile/type", json!("Unconfined")),
+        (
+            "/spec/containers/0/securityContext/allowPrivilegeEscalation",
+            json!(true),
+        ),
+        (
+            "/spec/containers/0/securityContext/capabilities",
+            json!({"drop": ["ALL"], "add": ["SYS_ADMIN"]}),
+        ),
+        ("/spec/containers/0/resources/limits/memory", Value::Null),
+        ("/spec/containers/0/image", json!("registry.example.com/a:latest")),
+        ("/spec/containers/0/ports/0/containerPort", json!(22)),
+    ] {
+        let mut wrong = pod.clone();
+        *wrong.pointer_mut(path).unwrap() = value;
+        assert_eq!(faults(&wrong, false).len(), 1, "{path}");
+    }
+}
+
 #[test]
 fn components_with_several_replicas_have_a_disruption_budget_and_selectors_match() {
     for one in renderings() {
