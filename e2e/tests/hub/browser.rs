@@ -67,6 +67,7 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
     // The named one is deleted for ever, with its disk. The other one keeps its own.
     assert!(has_disk(&second).await?);
     browser.click("#delete-second").await?;
+    browser.page.accept_alert().await?;
     wait::until(
         "the named server and its disk to be gone",
         wait::USUAL,

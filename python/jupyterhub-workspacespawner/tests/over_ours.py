@@ -107,12 +107,6 @@ def pytest_sessionstart(session):
     os.environ["PATH"] = cluster.folder.name + os.pathsep + os.environ["PATH"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def hub_of_its_own():
-    """Each module has a loop of its own, as a process of a hub has."""
-    WorkspaceSpawner._shared.clear()
-
-
 def pytest_sessionfinish(session):
     OverOurs.in_memory.end()
 
