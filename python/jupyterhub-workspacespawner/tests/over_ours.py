@@ -111,6 +111,12 @@ def pytest_sessionfinish(session):
     OverOurs.in_memory.end()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def what_servers_share():
+    """Each module has a loop of its own, and connections belong to one loop."""
+    WorkspaceSpawner._shared.clear()
+
+
 def name_of(item):
     return f"{item.path.name}::{item.originalname}"
 
