@@ -504,6 +504,10 @@ class Settings(Case):
         self.new_hub()
         self.of(self.user())
         self.new_hub()
+        self.settings["config"].WorkspaceSpawner.pop("namespace")
+        with self.assertRaisesRegex(ValueError, "must run in a pod .*automountServiceAccountToken"):
+            self.of(self.user())
+        self.new_hub()
         self.settings.update(internal_ssl=True, internal_trust_bundles={}, internal_certs_location="")
         with self.assertRaisesRegex(Exception, "internal_ssl must be off"):
             self.of(self.user())

@@ -24,7 +24,8 @@ class Access:
         """Raises what a request raises if the API server does not say."""
         reserved = [name for name in (user, *groups) if name.startswith(RESERVED)]
         if reserved:
-            get_logger().warning("not asked about: %s are Kubernetes' own names, set access_user_prefix and access_group_prefix", reserved)
+            cure = "set access_user_prefix and access_group_prefix"
+            get_logger().warning("not asked about %s: names that begin with system: are Kubernetes' own, %s", reserved, cure)
         if user in reserved:
             return False
         groups = [name for name in groups if name not in reserved]

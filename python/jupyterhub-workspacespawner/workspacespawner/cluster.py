@@ -22,6 +22,7 @@ WATCH = 300
 REQUEST = 30
 FIRST_RETRY = 0.2
 LAST_RETRY = 10
+NOT_IN_A_POD = "the hub must run in a pod that has a service account's token: set automountServiceAccountToken: true in its Deployment"
 # Characters of an answer's text that anybody is shown.
 _LONGEST = 4000
 
@@ -291,7 +292,7 @@ def configuration(host: str, ca: str, verify: bool | None) -> kubernetes.Configu
     try:
         load_incluster_config(client_configuration=found)
     except ConfigException as error:
-        raise ValueError(f"the hub must run in a pod that has a service account's token: {error}") from error
+        raise ValueError(f"{NOT_IN_A_POD} ({error})") from error
     if host:
         found.host = host
     if ca:

@@ -11,7 +11,7 @@ from traitlets import Bool, Callable, Dict, Enum, Float, Integer, List, Unicode,
 
 from . import launch, names, objects, orphans, profiles, settings
 from .access import Access
-from .cluster import Api, Cluster, configuration
+from .cluster import NOT_IN_A_POD, Api, Cluster, configuration
 from .objects import Workspace
 from .tokens import Verifier
 
@@ -84,7 +84,7 @@ class Configured(settings.Settings):
         # Names in capitals are sections of other classes.
         lost = {name for name in lost if name[:1].islower()}
         if not lost <= self._warned:
-            self.log.warning("c.KubeSpawner: in the template now, or lost: %s", ", ".join(sorted(lost)))
+            self.log.warning("c.KubeSpawner: no effect here, write what you need into the template: %s", ", ".join(sorted(lost)))
             self._warned.update(lost)
         return found
 
@@ -95,12 +95,15 @@ class Configured(settings.Settings):
         if self.enable_user_namespaces:
             raise ValueError("enable_user_namespaces must be off: a hub has rights in one namespace alone. Run a hub per namespace")
         if not self.template and not self.profile_list:
-            raise ValueError("template must name a WorkspaceTemplate, or profile_list must: set c.WorkspaceSpawner.template")
+            raise ValueError("template must name a WorkspaceTemplate, unless profile_list is set: set c.WorkspaceSpawner.template")
         self._settings_before: dict = {}
 
     @default("namespace")
     def _default_namespace(self):
-        return _NAMESPACE.read_text().strip()
+        try:
+            return _NAMESPACE.read_text().strip()
+        except OSError as error:
+            raise ValueError(f"{NOT_IN_A_POD} ({error})") from error
 
     @default("launch_url")
     def _default_launch_url(self):

@@ -106,7 +106,7 @@ class LaunchHandler(web.RequestHandler):
                 raise Unknown("the hub does not know this server yet", 1)
             return known
         except NotVouchedFor as error:
-            get_logger().warning("refused a request for the environment of workspace %.64r: %s", uid, error)
+            get_logger().warning("refused a request for the environment of workspace %.64r because of its token: %s", uid, error)
             self._say(401, "the token is not good for this address")
         except Unknown as error:
             get_logger().warning("cannot judge a request for an environment: %s", error)

@@ -104,7 +104,7 @@ class Options(Configured):
         for name, value in change.items():
             if name not in self.traits(config=True):
                 if name not in self._warned:
-                    self.log.warning("a profile overrides %s: in the template now, or lost", name)
+                    self.log.warning("a profile overrides %s: no effect here, write what you need into the template", name)
                     self._warned.add(name)
                 continue
             present = getattr(self, name)

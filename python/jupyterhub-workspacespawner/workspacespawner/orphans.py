@@ -40,7 +40,7 @@ class Orphans:
         self._reported &= {item.uid for item in late}
         for item in late:
             if item.uid not in self._reported:
-                get_logger().warning("workspace %s runs and is no server of this hub, which was for %r", item.name, item.server)
+                get_logger().warning("workspace %s, made for user and server %r, runs and is no server of this hub", item.name, item.server)
                 self._reported.add(item.uid)
             if self._stops and await self._cluster.ask_to_stop(item):
                 STOPPED.inc()

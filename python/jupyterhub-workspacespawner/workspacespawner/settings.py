@@ -43,7 +43,7 @@ class Settings(type("Affinities", (HasTraits,), _AFFINITIES)):
     @validate("port")
     def _port(self, proposal):
         if not 1024 <= proposal.value <= 65535:
-            raise ValueError(f"port must be from 1024 to 65535, it is {proposal.value}: a pod without rights has no lower one")
+            raise ValueError(f"port must be from 1024 to 65535, it is {proposal.value}: only root may listen on lower ones")
         return proposal.value
 
 
