@@ -217,12 +217,17 @@ impl Hub {
         let wanted = json!({"auth": {"username": name, "password": password}, "note": "e2e"});
         let made = client.post(tokens).json(&wanted).send().await?;
         let made: Value = made.error_for_status()?.json().await?;
-        Ok(User {
+        let user = User {
             hub: self,
             name: name.to_owned(),
             client,
             token: made["token"].as_str().context("no token")?.to_owned(),
-        })
+        };
+        // Of a test that failed.
+        if !user.server().await?.is_null() {
+            user.stop().await?;
+        }
+        Ok(user)
     }
 }
 

@@ -50,7 +50,7 @@ class OwnTests(unittest.TestCase):
             modules = sorted({"jupyterhub.tests." + name.split(".py")[0] for name in names})
             environment = {**os.environ, "CHOSEN": " ".join(names), "OUTCOMES": f"{folder}/outcomes", "PYTHONPATH": str(HERE), "PYTHONDONTWRITEBYTECODE": "1"}
             command = [sys.executable, "-m", "pytest", "-q", "-rf", "--tb=short", *options, "--pyargs", *modules]
-            done = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            done = subprocess.run(command, env=environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=1200)
             try:
                 lines = pathlib.Path(folder, "outcomes").read_text().splitlines()
             except OSError:

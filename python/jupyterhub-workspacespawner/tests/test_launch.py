@@ -126,11 +126,11 @@ class Launch(Case):
         other, uid = await self.spawn("bob"), spawner.workspace_uid
         del launch.servers[uid]
 
-        async def vouch(token, of):
+        async def verify(token, of):
             # The hub learns of the server meanwhile.
             launch.servers[uid] = spawner
 
-        with unittest.mock.patch.object(other, "vouch", vouch):
+        with unittest.mock.patch.object(other, "verify", verify):
             self.assertEqual((await self.request(uid, "x.y.z")).code, 503)
         # The controls.
         self.assertEqual((await self.request(uid, "x.y.z")).code, 401)

@@ -78,7 +78,7 @@ class Tokens(Case):
             "bytes": "\x00.\x00.\x00",
         }
         for what, token in bad.items():
-            with self.subTest(what), self.assertRaises(tokens.NotVouchedFor) as caught:
+            with self.subTest(what), self.assertRaises(tokens.InvalidToken) as caught:
                 await self.judge(token)
             self.assertNotIn(token or "-", str(caught.exception))
         # The control.
@@ -94,7 +94,7 @@ class Tokens(Case):
         await self.judge(self.api.token(URL))
         self.assertEqual(list(self.verifier._keys), ["k1"])
         self.now[0] += tokens.EVERY
-        with self.assertRaises(tokens.NotVouchedFor):
+        with self.assertRaises(tokens.InvalidToken):
             await self.judge(self.api.token(URL, key="e", algorithm="HS256", signer=b"s" * 32))
 
     def of_key(self, name):
@@ -103,7 +103,7 @@ class Tokens(Case):
         return f"{head}.{self.api.token(URL).split('.', 1)[1]}"
 
     async def test_unknown_keys_by_the_thousand_make_one_request_a_minute_and_are_not_kept(self):
-        with self.assertRaises(tokens.NotVouchedFor):
+        with self.assertRaises(tokens.InvalidToken):
             await self.judge(self.of_key("k"))
         for number in range(1000):
             with self.assertRaises(tokens.Unknown):
@@ -112,10 +112,10 @@ class Tokens(Case):
         self.assertEqual(list(self.verifier._keys), ["k1"])
         # A key that is known is judged meanwhile, and a bad signature refused.
         await self.judge(self.api.token(URL))
-        with self.assertRaises(tokens.NotVouchedFor):
+        with self.assertRaises(tokens.InvalidToken):
             await self.judge(self.of_key("k1"))
         self.now[0] += tokens.EVERY
-        with self.assertRaises(tokens.NotVouchedFor):
+        with self.assertRaises(tokens.InvalidToken):
             await self.judge(self.of_key("other"))
         self.assertEqual(self.fetches(), 2)
 

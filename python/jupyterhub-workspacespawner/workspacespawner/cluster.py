@@ -138,7 +138,7 @@ class Cluster:
         return found if found and found.uid == uid else None
 
     def is_ours(self, workspace: Workspace) -> bool:
-        """Whether this hub made it. The webhook vouches for the owner; labels are what anybody may write."""
+        """Whether this hub made it. The webhook attests the owner; labels are what anybody may write."""
         return workspace.owner == self.identity and workspace.labels.get(objects.HUB) == names.label(self.hub)
 
     def of_server(self, user: str, server: str) -> Workspace | None:

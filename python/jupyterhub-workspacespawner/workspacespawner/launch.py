@@ -11,7 +11,7 @@ from jupyterhub import apihandlers
 from tornado import web
 from traitlets.log import get_logger
 
-from .tokens import NotVouchedFor, Unknown
+from .tokens import InvalidToken, Unknown
 
 LONGEST_ANSWER = 1024 * 1024
 LONGEST_BODY = 256
@@ -99,13 +99,13 @@ class LaunchHandler(web.RequestHandler):
             if known is None:
                 raise Unknown("the hub does not know any server yet", 1)
             if kind.lower() != "bearer":
-                raise NotVouchedFor("it is no bearer token")
-            await known.vouch(token, uid)
+                raise InvalidToken("it is no bearer token")
+            await known.verify(token, uid)
             # Another spawner may take tokens of another account.
             if servers.get(uid) is not known:
                 raise Unknown("the hub does not know this server yet", 1)
             return known
-        except NotVouchedFor as error:
+        except InvalidToken as error:
             get_logger().warning("refused a request for the environment of workspace %.64r because of its token: %s", uid, error)
             self._say(401, "the token is not good for this address")
         except Unknown as error:

@@ -32,7 +32,7 @@ class Workspace:
         own, annotations = _dict(spec, "storage"), _dict(meta, "annotations")
         self.spec, self.labels = spec, _dict(meta, "labels")
         self.name, self.uid, self.version = meta.get("name", ""), meta.get("uid", ""), int(version) if version.isdigit() else 0
-        # The Kubernetes user who owns it; the product vouches for it.
+        # The Kubernetes user who owns it; the product attests it.
         self.owner = annotations.get(CREATED_BY, "")
         # The user and the server that it is for, as the hub names them.
         self.server = (annotations.get(USER), annotations.get(SERVER, ""))

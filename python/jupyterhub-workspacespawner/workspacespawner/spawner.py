@@ -375,7 +375,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     # --- what pods ask
 
-    async def vouch(self, token: str, uid: str) -> None:
+    async def verify(self, token: str, uid: str) -> None:
         audience = f"{self.launch_url.rstrip('/')}/workspaces/{uid}/launch"
         await self.shared.keys.verify(token, audience, self.namespace, self.launch_service_account)
 

@@ -1,4 +1,4 @@
-"""A pod's token -> vouched for, or refused, with the keys of the API server (IO)."""
+"""A pod's token -> verified, or refused, with the keys of the API server (IO)."""
 
 import asyncio
 import re
@@ -24,7 +24,7 @@ _BAD = (jwt.PyJWTError, ValueError, TypeError, RecursionError)
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 
 
-class NotVouchedFor(Exception):
+class InvalidToken(Exception):
     """The text is for the hub's log, never for the caller, and quotes no token."""
 
 
@@ -49,33 +49,33 @@ class Verifier:
     async def verify(self, token: str, audience: str, namespace: str, account: str) -> None:
         """Returns if this account of this namespace has the token, in a pod, for this audience alone."""
         if len(token) > LONGEST or not _SHAPE.fullmatch(token):
-            raise NotVouchedFor("it has not the shape of a token")
+            raise InvalidToken("it has not the shape of a token")
         try:
             header = jwt.get_unverified_header(token)
         except _BAD as error:
-            raise NotVouchedFor(type(error).__name__) from None
+            raise InvalidToken(type(error).__name__) from None
         key_id = header.get("kid")
         if not isinstance(key_id, str):
-            raise NotVouchedFor("it names no key")
+            raise InvalidToken("it names no key")
         if key_id not in self._keys:
             await self._ask(key_id)
         if key_id not in self._keys:
-            raise NotVouchedFor("it is signed with a key that is none of the API server's")
+            raise InvalidToken("it is signed with a key that is none of the API server's")
         key = self._keys[key_id]
         try:
             claims = jwt.decode(
                 token, key, [key.algorithm_name], audience=audience, issuer=self._issuer, leeway=LEEWAY, options={"require": REQUIRED}
             )
         except _BAD as error:
-            raise NotVouchedFor(type(error).__name__) from None
+            raise InvalidToken(type(error).__name__) from None
         if claims["aud"] not in (audience, [audience]):
-            raise NotVouchedFor("it has other audiences too")
+            raise InvalidToken("it has other audiences too")
         if claims["sub"] != f"system:serviceaccount:{namespace}:{account}":
-            raise NotVouchedFor("it is of another account")
+            raise InvalidToken("it is of another account")
         bound = claims.get("kubernetes.io")
         pod = bound.get("pod") if isinstance(bound, dict) else None
         if not isinstance(pod, dict) or not pod.get("uid") or bound.get("namespace") != namespace:
-            raise NotVouchedFor("it is not bound to a pod")
+            raise InvalidToken("it is not bound to a pod")
 
     async def _ask(self, key_id: str) -> None:
         """Fetches the keys. Raises `Unknown` if it may not yet, or gets no answer: the key may be a new one."""

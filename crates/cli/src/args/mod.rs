@@ -135,7 +135,7 @@ pub enum Command {
     Template(Template),
     /// Show the versions of this plugin, the CRDs and the API server, and whether they fit
     Version(Version),
-    /// Show who you are for the API server
+    /// Show who you are for the API server, and for gateways where you are signed in
     Whoami(Shown),
     /// Print a script that completes commands, flags and names in a shell
     #[command(after_help = COMPLETION)]

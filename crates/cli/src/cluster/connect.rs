@@ -81,8 +81,8 @@ async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
         None if flags.server.is_some() => Kubeconfig::default(),
         None if chooses || changes => bail!("there is no kubeconfig: {REMEDY}"),
         None => {
-            let inferred = Config::infer().await;
-            return inferred.context(NoCluster);
+            // Its own words are of a pod's account, which a user does not have.
+            return Config::infer().await.map_err(|_| NoCluster.into());
         }
     };
     if changes {

@@ -96,6 +96,11 @@ impl Address {
         if is_name && host != "localhost" {
             return Err(format!("{text:?} {EXPECTED}, {NO_NAME}"));
         }
+        if host.ends_with(SSH_SUFFIX) {
+            return Err(format!(
+                "{text:?} is a name for ssh: give the installation's address"
+            ));
+        }
         let port = match &authority.as_str()[host.len()..] {
             "" => Some(HTTPS),
             rest => rest.strip_prefix(':').and_then(|port| port.parse().ok()),
@@ -275,6 +280,7 @@ mod tests {
             ("https://[::1]/", EXPECTED),
             ("alice-lab", "not a name: give the installation's address"),
             ("alice-lab/", "not a name"),
+            ("alice-lab.team-demo.workspace", "is a name for ssh"),
         ] {
             let error = Address::parse(text).unwrap_err();
             assert!(error.contains(rule), "{text}: {error}");
