@@ -522,6 +522,15 @@ class Settings(Case):
             self.assertEqual(spawner._warned, {"volumes", "pvc_name_template"})
         self.assertEqual((spawner.image, spawner.mem_limit, spawner.pvc_name_template), ("old:1", 2 * 1024**3, None))
 
+    async def test_a_start_without_a_command_is_refused_and_says_what_to_set(self):
+        self.new_hub(cmd=None)
+        with self.assertRaisesRegex(Exception, "cmd must be set"):
+            await self.spawn()
+        self.assertEqual(self.api.objects, {})
+        self.new_hub(cmd=["jupyterhub-singleuser"])
+        await self.spawn()
+        self.assertIn("alice", self.api.objects)
+
     async def test_terms_are_a_list_or_a_dict_whose_values_count_by_order_of_keys(self):
         preferred, required = "preferredDuringSchedulingIgnoredDuringExecution", "requiredDuringSchedulingIgnoredDuringExecution"
         for trait, path in (

@@ -77,7 +77,7 @@ class Configured(settings.Settings):
         own = cfg["WorkspaceSpawner"] if cfg._has_section("WorkspaceSpawner") else {}
         if not cfg._has_section("KubeSpawner"):
             return found
-        # There it names claims that the hub makes: zero-to-jupyterhub always sets it.
+        # There it names claims that the hub makes, also where zero-to-jupyterhub sets it.
         lost = {name for name in cfg["KubeSpawner"] if name not in self.traits(config=True) or name == "pvc_name_template"} - set(own)
         for name in lost:
             found.pop(name, None)

@@ -26,6 +26,9 @@ class Nobody(Exception):
 
 def answer(spawner) -> bytes:
     """What the pod of a server runs. ASCII with escapes, so that each byte of an environment arrives as it is."""
+    if spawner.cmd is None:
+        # KubeSpawner leaves the command to the image then; here that is the launcher.
+        raise ValueError('cmd must be set: the hub does not know the image\'s own command. It is usually ["jupyterhub-singleuser"]')
     found = {"command": [*spawner.cmd, *spawner.get_args()], "environment": spawner.get_env()}
     for position, part in enumerate(found["command"]):
         _check(f"command: part {position}", part)

@@ -1,0 +1,79 @@
+"""The values that docs/jupyterhub.md gives for zero-to-jupyterhub, upon what that chart sets (no cluster)."""
+
+import json
+import pathlib
+import re
+
+import api_server
+import yaml
+from hub import Case
+from jupyterhub.objects import Hub
+from traitlets.config import Config
+
+from workspacespawner import launch
+from workspacespawner import spawner as module
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+def values():
+    section = (ROOT / "docs/jupyterhub.md").read_text().split("## From zero-to-jupyterhub")[1].split("\n## ")[0]
+    return yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])
+
+
+def of_the_chart():
+    """Settings with the values that the chart's defaults give them, of each kind one or more."""
+    c = Config()
+    c.JupyterHub.spawner_class, c.JupyterHub.hub_connect_url = "kubespawner.KubeSpawner", "http://hub:8081"
+    c.Spawner.cmd = "jupyterhub-singleuser"
+    c.KubeSpawner.update(
+        namespace="jhub", image="quay.io/jupyterhub/k8s-singleuser-sample:4", mem_guarantee="1G", storage_capacity="10Gi",
+        common_labels={"app.kubernetes.io/managed-by": "kubespawner"}, extra_labels={"hub.jupyter.org/network-access-hub": "true"},
+        tolerations=[{"key": "hub.jupyter.org/dedicated", "operator": "Exists"}], node_affinity_preferred=[{"weight": 100, "preference": {}}],
+        environment={}, profile_list=[], node_selector={}, extra_annotations={}, extra_resource_limits={},
+        uid=1000, init_containers=[{"name": "block"}], volumes={"home": {}}, storage_pvc_ensure=True, events_enabled=True,
+    )  # fmt: skip
+    return c
+
+
+class FromZeroToJupyterHub(Case):
+    def hub_of(self, change=None):
+        c, given = of_the_chart(), values()
+        for text in given["hub"]["extraConfig"].values():
+            exec(text, {"c": c})
+        self.namespace = c.WorkspaceSpawner.namespace
+        c.WorkspaceSpawner.update(namespace=api_server.NAMESPACE, k8s_api_host=self.api.url, failure_grace=0.2)
+        if change:
+            change(c)
+        self.new_hub()
+        self.settings.update(config=c, hub=Hub(connect_url=c.JupyterHub.hub_connect_url + "/hub/", base_url="/hub/", public_host=""))
+        module.WorkspaceSpawner._warned.clear()
+        return c
+
+    async def test_a_server_of_the_template_starts_with_what_templates_take(self):
+        c = self.hub_of()
+        self.assertEqual((c.JupyterHub.spawner_class, self.namespace), ("workspace", "jhub-servers"))
+        spawner = await self.spawn()
+        raw = self.api.objects["alice"]
+        self.assertEqual(raw["spec"]["resources"], {"requests": {"memory": str(1024**3)}})
+        self.assertEqual((raw["spec"]["templateRef"], raw["spec"]["storage"]), ("jupyterhub", {"size": "10Gi"}))
+        self.assertEqual({"image", "tolerations", "affinity", "nodeSelector"} & set(raw["spec"]), set())
+        self.assertNotIn("app.kubernetes.io/managed-by", raw["metadata"]["labels"])
+        self.assertEqual(spawner._warned, {"uid", "init_containers", "volumes", "storage_pvc_ensure", "events_enabled"})
+        self.assertEqual(json.loads(launch.answer(spawner))["command"], ["jupyterhub-singleuser"])
+
+    async def test_servers_of_another_namespace_find_the_hub_and_their_tokens_are_for_it(self):
+        self.hub_of()
+        spawner = await self.spawn()
+        profile = list(yaml.safe_load_all((ROOT / "deploy/samples/jupyterhub/workspaces.yaml").read_text()))[1]
+        audience = profile["spec"]["projectedTokens"][0]["audience"]
+        self.assertEqual(spawner.launch_url + "/workspaces/{workspace.uid}/launch", audience)
+        for name in ("JUPYTERHUB_API_URL", "JUPYTERHUB_ACTIVITY_URL"):
+            self.assertTrue(spawner.get_env()[name].startswith("http://hub.jhub.svc:8081/hub/api"), name)
+
+    async def test_a_profile_of_values_chooses_image_and_size(self):
+        override = {"image": "large:1", "mem_limit": "4G"}
+        self.hub_of(lambda c: c.KubeSpawner.update(profile_list=[{"display_name": "Small"}, {"display_name": "Large", "kubespawner_override": override}]))
+        await self.spawn(options={"profile": "large"})
+        spec = self.api.objects["alice"]["spec"]
+        self.assertEqual((spec["templateRef"], spec["image"], spec["resources"]["limits"]), ("jupyterhub", "large:1", {"memory": str(4 * 1024**3)}))
