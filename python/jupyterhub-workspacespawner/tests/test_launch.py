@@ -58,7 +58,7 @@ class Launch(Case):
         await super().asyncTearDown()
         for process in self.pods.processes.values():
             if process.returncode is None:
-                process.kill()
+                process.terminate()  # Its command ends with it.
                 await process.wait()
 
     async def ask(self, path="/"):
