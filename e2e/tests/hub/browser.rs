@@ -4,12 +4,15 @@ use api::{Workspace, names, workspace::Phase};
 use e2e::{browser::Browser, cluster, jupyter::notebook, objects::workspace, wait};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{Api, ResourceExt as _, api::ListParams};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
-use super::sample::{self, SERVERS};
+use super::sample::{self, Hub, LARGE, SERVERS, User};
 
 #[tokio::test]
 async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> anyhow::Result<()> {
     let hub = sample::hub().await?;
+    has_no_second(&hub.sign_in("alice").await?).await?;
     let workspaces = sample::workspaces().await?;
     let browser = Browser::start().await?;
     let at = |path: &str| format!("{}{path}", hub.url);
@@ -37,10 +40,10 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
     notebook::run_a_cell(&browser).await?;
     browser.screenshot("hub-alice-runs-a-cell").await?;
     let first = workspace::reached(&workspaces, "alice", Phase::Running).await?;
-    assert_eq!(first.spec.template_ref.as_deref(), Some("jupyterhub-large"));
+    assert_eq!(first.spec.template_ref.as_deref(), Some(LARGE));
 
     // A named server beside it, of the template that is chosen for those who do not choose.
-    browser.page.goto(&at("/hub/home")).await?;
+    home(&browser, &hub).await?;
     browser
         .find(".new-server-name")
         .await?
@@ -57,7 +60,7 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
     let second = workspace::reached(&workspaces, "alice--second", Phase::Running).await?;
     assert_eq!(second.spec.template_ref.as_deref(), Some("jupyterhub"));
 
-    browser.page.goto(&at("/hub/home")).await?;
+    home(&browser, &hub).await?;
     browser.screenshot("hub-alice-home").await?;
     for (button, name) in [("#stop", "alice"), ("#stop-second", "alice--second")] {
         browser.click(button).await?;
@@ -85,6 +88,36 @@ async fn a_user_starts_uses_and_stops_servers_through_the_hub_s_own_pages() -> a
     assert!(has_disk(&first).await?);
     workspace::reached(&workspaces, "alice", Phase::Stopped).await?;
     browser.close().await
+}
+
+/// Removes the named server that a first try may have left.
+async fn has_no_second(alice: &User<'_>) -> anyhow::Result<()> {
+    wait::until("no named server", wait::USUAL, || async {
+        let path = "/hub/api/users/alice/servers/second";
+        let left = alice
+            .send_json(Method::DELETE, path, &json!({"remove": true}))
+            .await;
+        match left {
+            Ok(answer) if answer.status() == StatusCode::NOT_FOUND => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await
+}
+
+/// Opens the page with all servers, and waits until its buttons do something.
+async fn home(browser: &Browser, hub: &Hub) -> anyhow::Result<()> {
+    browser.page.goto(&format!("{}/hub/home", hub.url)).await?;
+    wait::until("the page's script to have run", wait::USUAL, || async {
+        let ran = browser
+            .run("return window._jupyterhub_page_loaded", Vec::new())
+            .await;
+        match ran.map_err(|error| error.to_string())? {
+            Value::Bool(true) => Ok(()),
+            other => Err(other.to_string()),
+        }
+    })
+    .await
 }
 
 /// Whether a disk of this workspace is there.

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use api::{Workspace, workspace::Phase};
 use e2e::{cluster, objects::workspace, wait};
 use jiff::Timestamp;
+use reqwest::Method;
 use serde_json::json;
 
 use super::sample::{self, HUB};
@@ -49,7 +50,7 @@ async fn jupyterhub_s_culler_stops_an_idle_server_once_and_no_busy_one() -> anyh
     let later = Timestamp::now() + Duration::from_mins(30);
     let used = json!({"servers": {"": {"last_activity": later.to_string()}}});
     alice
-        .post("/hub/api/users/alice/activity", &used)
+        .send_json(Method::POST, "/hub/api/users/alice/activity", &used)
         .await?
         .error_for_status()?;
     cluster::exec(

@@ -36,7 +36,8 @@ async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_c
 /// A start with these options fails, and its last event tells the cause. Then nothing of it runs.
 async fn fails_by(bob: &User<'_>, options: &Value, cause: &str) -> anyhow::Result<()> {
     // 201 or 202 while it starts, or the failure itself.
-    bob.post("/hub/api/users/bob/server", options).await?;
+    bob.send_json(Method::POST, "/hub/api/users/bob/server", options)
+        .await?;
     let events = bob
         .send(Method::GET, "/hub/api/users/bob/server/progress")
         .await?;

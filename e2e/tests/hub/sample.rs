@@ -29,10 +29,14 @@ const OF_SAMPLE: [(&str, &str); 3] = [
     ("hub-proxy", "hub-proxy"),
     ("jk8s-application-jupyter-uv-hub", "jupyter-uv-hub"),
 ];
+/// The template that is not for everybody.
+pub(crate) const LARGE: &str = "jupyterhub-large";
 /// A variable of servers that a shell or the kubelet would change.
 pub(crate) const ODD: &str = "$(HOME) {\"a\": [1]} %s 'é' \\ 😀\nsecond line";
 /// An image that no registry has, which a profile asks for.
 pub(crate) const MISSING: &str = "registry.invalid/none:1";
+/// Who may use which template, beside the sample's files.
+const ROLES: &str = "roles.yaml";
 /// Port of the proxy's pod.
 const PUBLIC: u16 = 8000;
 
@@ -45,6 +49,8 @@ pub(crate) struct Hub {
 pub(crate) struct User<'a> {
     hub: &'a Hub,
     name: String,
+    /// With the cookies of the sign-in.
+    browser: Client,
     client: Client,
     token: String,
 }
@@ -98,8 +104,8 @@ async fn apply(sample: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The sample as an administrator would change it: the names of images, a variable of servers, and one more profile. Its objects get the
-/// labels of tests.
+/// The sample as an administrator would change it: the names of images, a variable of servers, one more profile, and roles that say who may
+/// use which template. Its objects get the labels of tests.
 fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
     for file in fs::read_dir(FOLDER)? {
         let file = file?;
@@ -117,16 +123,20 @@ fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
     // A string of JSON is one of Python.
     let configuration = format!(
         "c.WorkspaceSpawner.environment = {{'ODD': {odd}}}
-missing = {{'display_name': 'Missing', 'template': 'jupyterhub-large', 'kubespawner_override': {{'image': '{MISSING}'}}}}
+c.WorkspaceSpawner.review_access = True
+missing = {{'display_name': 'Missing', 'template': '{LARGE}', 'kubespawner_override': {{'image': '{MISSING}'}}}}
 c.WorkspaceSpawner.profile_list.append(missing)
 ",
         odd = json!(ODD)
     );
     append(&folder.join("jupyterhub_config.py"), &configuration)?;
-    // The last one is `jupyterhub-large`.
+    // The last one is the large one.
     append(&folder.join("templates.yaml"), "  allowCustomImages: true\n")?;
+    let roles = json!({"apiVersion": "v1", "kind": "List", "items": roles()});
+    fs::write(folder.join(ROLES), roles.to_string())?;
     let path = folder.join("kustomization.yaml");
     let text = fs::read_to_string(&path)?;
+    let text = text.replace("\nresources:\n", &format!("\nresources:\n  - {ROLES}\n"));
     let (rest, _) = text
         .split_once("\nimages:\n")
         .context("the kustomization names no images")?;
@@ -136,6 +146,32 @@ c.WorkspaceSpawner.profile_list.append(missing)
         format!("{rest}\nimages: {}\nlabels: {labels}\n", Value::from(images)),
     )?;
     Ok(())
+}
+
+/// The hub may ask who may use a template, and each user may use both of them.
+fn roles() -> Vec<Value> {
+    let role = |name: &str, rule: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name, "namespace": SERVERS}, "rules": [rule]});
+    let binding = |name: String, role: &str, to: Value| {
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "namespace": SERVERS},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}, "subjects": [to],
+        })
+    };
+    let review = json!({"apiGroups": ["authorization.k8s.io"], "resources": ["localsubjectaccessreviews"], "verbs": ["create"]});
+    let hub = json!({"kind": "ServiceAccount", "name": "hub", "namespace": HUB});
+    let mut roles = vec![
+        role("review", review),
+        binding("review".to_owned(), "review", hub),
+    ];
+    for template in ["jupyterhub", LARGE] {
+        let used = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspacetemplates"], "resourceNames": [template], "verbs": ["use"]});
+        roles.push(role(template, used));
+        for user in ["alice", "bob"] {
+            let subject = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": format!("hub:{user}")});
+            roles.push(binding(format!("{template}-of-{user}"), template, subject));
+        }
+    }
+    roles
 }
 
 fn append(file: &Path, text: &str) -> anyhow::Result<()> {
@@ -220,6 +256,7 @@ impl Hub {
         let user = User {
             hub: self,
             name: name.to_owned(),
+            browser,
             client,
             token: made["token"].as_str().context("no token")?.to_owned(),
         };
@@ -242,9 +279,27 @@ impl User<'_> {
         Ok(self.request(method, path).send().await?)
     }
 
-    /// Posts JSON to the hub.
-    pub(crate) async fn post(&self, path: &str, body: &Value) -> anyhow::Result<Response> {
-        Ok(self.request(Method::POST, path).json(body).send().await?)
+    /// Sends JSON to the hub.
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        body: &Value,
+    ) -> anyhow::Result<Response> {
+        Ok(self.request(method, path).json(body).send().await?)
+    }
+
+    /// The page on which a server is chosen.
+    pub(crate) async fn form(&self) -> anyhow::Result<String> {
+        let page = format!("{}/hub/spawn/{}", self.hub.url, self.name);
+        Ok(self
+            .browser
+            .get(page)
+            .send()
+            .await?
+            .error_for_status()?
+            .text()
+            .await?)
     }
 
     /// The default server as the hub has it; none is null.
