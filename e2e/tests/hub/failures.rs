@@ -28,7 +28,6 @@ async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_c
     // Else no server of the next tests starts.
     command::administered(&["delete", "resourcequota", QUOTA, "-n", SERVERS], "").await?;
     failed?;
-    // Without options JupyterHub takes the last ones.
     bob.start().await?;
     bob.stop().await
 }

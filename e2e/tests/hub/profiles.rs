@@ -31,12 +31,12 @@ async fn a_template_that_a_role_no_longer_grants_is_neither_offered_nor_started(
     .await?;
     ensure!(alice.form().await?.contains(TITLE), "alice keeps hers");
 
-    // The words are those for what does not exist.
+    // Status and words are those for what does not exist.
     let (forbidden, said) = start(&bob, "bob", PROFILE).await?;
     let (absent, said_of_absent) = start(&bob, "bob", "no-such").await?;
     assert_eq!(
         (forbidden, absent),
-        (StatusCode::FORBIDDEN, StatusCode::BAD_REQUEST)
+        (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN)
     );
     assert_eq!(said.replace(PROFILE, "no-such"), said_of_absent);
     bob.has_none().await?;

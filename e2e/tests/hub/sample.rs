@@ -311,11 +311,11 @@ impl User<'_> {
         Ok(user["servers"][""].clone())
     }
 
-    /// Starts the default server, and waits until it answers through the proxy.
+    /// Starts the default server, by the profile of the small template, and waits until it answers through the proxy.
     pub(crate) async fn start(&self) -> anyhow::Result<()> {
-        let started = self
-            .send(Method::POST, &format!("/hub/api/users/{}/server", self.name))
-            .await?;
+        let path = format!("/hub/api/users/{}/server", self.name);
+        let profile = json!({"profile": "jupyterlab"});
+        let started = self.send_json(Method::POST, &path, &profile).await?;
         started.error_for_status()?;
         self.answers().await
     }
