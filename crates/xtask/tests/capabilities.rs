@@ -153,3 +153,19 @@ fn every_row_says_by_what_it_is_shown_as_the_paths_of_its_tests_do() {
     let wrong: Vec<_> = rows(&page).iter().filter_map(dishonest).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+#[test]
+fn a_row_that_claims_more_than_its_tests_show_is_found() {
+    let (live, unit) = ("`e2e/tests/flow/a.rs::b`", "`crates/rules/tests/a.rs::b`");
+    for (shown, tests, state, is_honest) in [
+        ("live", live, "whole", true),
+        ("unit", unit, "partly: not live", true),
+        ("live", unit, "whole", false),
+        ("unit", unit, "whole", false),
+        ("live", live, "partly: not live", false),
+        ("live", live, "claimed", false),
+    ] {
+        let row = &rows(&format!("| 7 | something | {shown} | {tests} | {state} |"))[0];
+        assert_eq!(dishonest(row).is_none(), is_honest, "{shown} {tests} {state}");
+    }
+}

@@ -75,6 +75,19 @@ fn the_half_of_a_namespace_has_no_kind_of_the_cluster_and_stays_in_its_namespace
 }
 
 #[test]
+fn the_half_of_the_cluster_has_no_object_of_a_namespace_and_the_namespace_in_its_names() {
+    for object in &rendering("cluster-half").objects {
+        assert!(object["metadata"]["namespace"].is_null(), "{object}");
+        // These two have names of their own in the values.
+        let is_free = ["WorkspaceManager", "WorkspaceTemplate"].contains(&object["kind"].as_str().unwrap());
+        assert!(
+            is_free || name(object).ends_with(".jupyter-k8s-system"),
+            "{object}"
+        );
+    }
+}
+
+#[test]
 fn its_roles_hold_no_right_that_admin_and_the_installer_s_role_lack() {
     let installer = of_installer(&rendering("cluster-half").objects);
     let roles = of_kind(&rendering("one-namespace").objects, "Role");
