@@ -339,6 +339,10 @@ fn ssh_config_takes_no_other_hosts_and_leaves_a_broken_file_as_it_is() {
     fs::remove_file(&config).unwrap();
     let output = ran(&gateway, &["ssh-config"], "");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(
+        out(&output).contains("the hosts of workspaces in ws.localhost"),
+        "{output:?}"
+    );
     // A host that would end the quotes is not a workspace's, nor are others, of the installation's domain as well.
     for host in [
         "a';touch x;'.workspace",

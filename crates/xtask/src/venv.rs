@@ -2,24 +2,32 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use crate::apt;
 use crate::exec::Cmd;
+use crate::paths::Paths;
 use crate::progress::Progress;
 
-/// The environment with the wheels that `requirements` lists with their hashes. It is created again if the list has changed, or if its
-/// Python is gone.
+/// The folder `name` in the cache, an environment with the wheels that `requirements` (below the checkout) lists with their hashes. It is
+/// created again if the list has changed, or if its Python is gone.
 ///
 /// # Errors
 /// When the list cannot be read, or pip cannot install it.
-pub(crate) fn ensure(folder: &Path, requirements: &Path, progress: &Progress) -> anyhow::Result<()> {
+pub(crate) fn ensure(
+    paths: &Paths,
+    name: &str,
+    requirements: &str,
+    progress: &Progress,
+) -> anyhow::Result<PathBuf> {
+    let (folder, requirements) = (paths.cache().join(name), paths.clone_root().join(requirements));
     let installed = folder.join("requirements.txt");
-    let wanted = fs::read(requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+    let wanted =
+        fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
     if fs::read(&installed).is_ok_and(|present| present == wanted) && folder.join("bin/python").exists() {
-        return Ok(());
+        return Ok(folder);
     }
     let wheels = [
         OsStr::new("--require-hashes"),
@@ -27,10 +35,10 @@ pub(crate) fn ensure(folder: &Path, requirements: &Path, progress: &Progress) ->
         OsStr::new("--requirement"),
         requirements.as_os_str(),
     ];
-    install(folder, wheels, progress)?;
+    install(&folder, wheels, progress)?;
     // Written last, as a mark that all of it is installed.
     fs::write(&installed, wanted)?;
-    Ok(())
+    Ok(folder)
 }
 
 /// Creates the environment again and lets pip install into it, with pip's own arguments.

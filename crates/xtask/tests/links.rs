@@ -1,30 +1,22 @@
 //! Links in README and docs -> existing files and headings.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+mod tree;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tree::{below, root};
 
 fn pages() -> Vec<PathBuf> {
-    let in_folder = |folder: &str| {
-        let entries = fs::read_dir(root().join(folder)).into_iter().flatten().flatten();
-        let paths = entries.map(|entry| entry.path());
-        paths.filter(|path| path.extension().is_some_and(|end| end == "md"))
-    };
-    let folders = [
-        "",
-        "docs",
-        "docs/decisions",
-        "docs/evidence",
-        "deploy/images",
-        "charts/jupyter-k8s",
-        "charts/released",
-    ];
-    folders.into_iter().flat_map(in_folder).collect()
+    let top = fs::read_dir(root())
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let folders = ["charts", "deploy", "docs"].into_iter();
+    let all = folders.flat_map(|folder| below(&root().join(folder))).chain(top);
+    all.filter(|path| path.extension().is_some_and(|end| end == "md"))
+        .collect()
 }
 
 /// Lines outside of code blocks (fenced or indented), which may look like links or headings.

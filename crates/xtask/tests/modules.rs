@@ -276,6 +276,21 @@ fn modules_of_a_folder_do_not_import_each_other_in_a_circle() {
 }
 
 #[test]
+fn a_circle_an_upward_import_and_an_unlisted_module_are_found() {
+    let sources = [
+        ("top.rs", "use crate::low;"),
+        ("low.rs", "fn f() { crate::top::f() }"),
+        ("new.rs", ""),
+    ];
+    let sources = sources.map(|(path, text)| Source::new(path.into(), text.to_owned()));
+    let edges = &imports(&sources).unwrap()[&Module::new()];
+    assert_eq!(circles(edges).len(), 2, "{edges:?}");
+    let layers = layers("//! from top to bottom:\n//! - `top`: x\n//! - `low.rs`: x").unwrap();
+    let wrong = upward(&layers, &sources, edges);
+    assert_eq!(wrong, ["the list lacks new", "low -> top ({\"low.rs\"})"]);
+}
+
+#[test]
 fn imports_go_down_the_list_of_their_crate() {
     let mut wrong = Vec::new();
     for (name, sources) in crates().unwrap() {

@@ -13,16 +13,10 @@ use super::sample::{self, HUB};
 
 /// Runs one more culler with the rights of the sample's own, until bob has no server. It calls a server idle after one second.
 const CULL: &str = r"
-import glob, json, subprocess, sys, time, urllib.request
-for folder in glob.glob('/proc/[0-9]*'):
-    try:
-        arguments = open(folder + '/cmdline', 'rb').read()
-        pairs = open(folder + '/environ', 'rb').read()
-    except OSError:
-        continue
+import subprocess, sys, time, urllib.request
+for arguments, environment in processes:
     # This program's own arguments have the name, too.
-    if b'jupyterhub_idle_culler' in arguments and b'JUPYTERHUB_API_TOKEN=' in pairs:
-        environment = dict(pair.split('=', 1) for pair in pairs.decode().split('\0') if pair)
+    if 'jupyterhub_idle_culler' in arguments and 'JUPYTERHUB_API_TOKEN' in environment:
         break
 else:
     sys.exit('the hub runs no culler')
@@ -61,7 +55,7 @@ async fn jupyterhub_s_culler_stops_an_idle_server_once_and_no_busy_one() -> anyh
             &wait::USUAL.as_secs().to_string(),
             "python3",
             "-c",
-            CULL,
+            &format!("{}{CULL}", sample::PROCESSES),
         ],
     )
     .await?;

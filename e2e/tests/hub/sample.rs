@@ -1,6 +1,6 @@
 //! The sample with the images of this run -> its hub, whom people sign in to, and their servers (IO).
 
-use std::{env, fs, net::Ipv4Addr, path::Path};
+use std::{collections::BTreeMap, env, fs, net::Ipv4Addr, path::Path};
 
 use anyhow::{Context as _, ensure};
 use api::Workspace;
@@ -192,6 +192,28 @@ pub(crate) async fn pod(component: &str) -> anyhow::Result<String> {
 
 pub(crate) async fn pods(namespace: &str) -> anyhow::Result<Api<Pod>> {
     Ok(Api::namespaced(cluster::admin().await?, namespace))
+}
+
+/// Python: `processes` has the arguments, each with NUL at its end, and the environment of each process of the pod.
+pub(crate) const PROCESSES: &str = r"
+import glob, json
+processes = []
+for folder in glob.glob('/proc/[0-9]*'):
+    try:
+        files = [open(folder + name, 'rb').read().decode(errors='replace') for name in ('/cmdline', '/environ')]
+    except OSError:
+        continue
+    processes.append((files[0], dict(pair.split('=', 1) for pair in files[1].split('\0') if '=' in pair)))
+";
+
+/// Arguments and environment of each process of a pod.
+pub(crate) async fn processes(
+    namespace: &str,
+    pod: &str,
+) -> anyhow::Result<Vec<(String, BTreeMap<String, String>)>> {
+    let print = format!("{PROCESSES}print(json.dumps(processes))");
+    let printed = cluster::exec(&pods(namespace).await?, pod, &["python3", "-c", &print]).await?;
+    Ok(serde_json::from_str(&printed)?)
 }
 
 /// The hub's workspaces, for an administrator.

@@ -16,31 +16,9 @@ use kube::{
     Api, ResourceExt as _,
     api::{ListParams, LogParams},
 };
-use serde::Deserialize;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 use super::sample::{self, HUB, SERVERS};
-
-/// Tokens in the environments of a pod's processes, and the arguments of all.
-const PROCESSES: &str = "
-import glob, json
-tokens, arguments = set(), ''
-for folder in glob.glob('/proc/[0-9]*'):
-    try:
-        environment = open(folder + '/environ', 'rb').read().decode(errors='replace')
-        arguments += open(folder + '/cmdline', 'rb').read().decode(errors='replace')
-    except OSError:
-        continue
-    for pair in environment.split('\\0'):
-        if pair.startswith('JUPYTERHUB_API_TOKEN='):
-            tokens.add(pair.split('=', 1)[1])
-print(json.dumps({'tokens': sorted(tokens), 'arguments': arguments}))";
-
-#[derive(Debug, Deserialize)]
-struct Processes {
-    tokens: BTreeSet<String>,
-    arguments: String,
-}
 
 #[tokio::test]
 async fn no_object_of_the_api_server_holds_a_server_s_token() -> anyhow::Result<()> {
@@ -49,21 +27,21 @@ async fn no_object_of_the_api_server_holds_a_server_s_token() -> anyhow::Result<
     bob.start().await?;
     let running = workspace::reached(&sample::workspaces().await?, "bob", Phase::Running).await?;
     let (uid, pod) = (running.uid().context("no UID")?, workspace::pod(&running)?);
-    let seen = cluster::exec(&sample::pods(SERVERS).await?, &pod, &["python3", "-c", PROCESSES]).await?;
-    let seen: Processes = serde_json::from_str(&seen)?;
-    let tokens: Vec<&String> = seen.tokens.iter().collect();
+    let (arguments, environments): (Vec<_>, Vec<_>) =
+        sample::processes(SERVERS, &pod).await?.into_iter().unzip();
+    let arguments: String = arguments.concat();
+    let tokens = environments
+        .iter()
+        .filter_map(|variables| variables.get("JUPYTERHUB_API_TOKEN"));
+    let tokens: Vec<_> = tokens.collect::<BTreeSet<_>>().into_iter().collect();
     let [token] = tokens[..] else {
         anyhow::bail!("{} tokens", tokens.len())
     };
     ensure!(token.len() >= 32, "a token of {} characters", token.len());
-    ensure!(
-        seen.arguments.contains("jupyterhub-singleuser"),
-        "{}",
-        seen.arguments
-    );
+    ensure!(arguments.contains("jupyterhub-singleuser"), "{arguments}");
     // Each text has something that shows that it was searched.
     for (what, text, control) in [
-        ("arguments of processes", seen.arguments.clone(), "launch"),
+        ("arguments of processes", arguments, "launch"),
         ("objects", objects().await?, uid.as_str()),
         ("logs", logs().await?, "fetched its environment"),
     ] {

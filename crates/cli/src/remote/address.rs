@@ -3,7 +3,7 @@
 use std::fmt;
 
 use http::Uri;
-use rules::names::SSH_SUFFIX;
+use rules::names::{SSH_SUFFIX, is_dns_1123_subdomain};
 
 /// What every error about an address ends with.
 const EXPECTED: &str = "must be an address such as https://workspaces.example.org";
@@ -88,7 +88,7 @@ impl Address {
             return Err(wrong("must not hold a user: the gateway's page asks who you are"));
         }
         let host = authority.host().to_ascii_lowercase();
-        if !is_host(&host) {
+        if !is_dns_1123_subdomain(&host) {
             return Err(wrong(EXPECTED));
         }
         // As a user types the name of a workspace.
@@ -164,19 +164,6 @@ impl fmt::Display for WorkspaceAddress {
     }
 }
 
-/// Whether a text is a host name or an IPv4 address.
-fn is_host(text: &str) -> bool {
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-    };
-    text.len() <= 253 && text.split('.').all(is_label)
-}
-
 /// What users, and ssh, call a workspace by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Called {
@@ -219,7 +206,7 @@ impl Called {
         if text.contains('.') {
             // It becomes a part of ssh's ProxyCommand, which a shell reads.
             let host = text.to_ascii_lowercase();
-            if !is_host(&host) {
+            if !is_dns_1123_subdomain(&host) {
                 return Err(wrong(NO_HOST.to_owned()));
             }
             return Ok(Self::Host(host));

@@ -26,6 +26,7 @@ mod pages;
 mod portal;
 mod portal_id_tokens;
 mod pre_cookie;
+mod program_tickets;
 mod programs;
 mod provider;
 mod providers;

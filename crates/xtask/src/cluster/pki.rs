@@ -98,7 +98,7 @@ fn subjects() -> Vec<Subject> {
 }
 
 fn authority(name: &str) -> anyhow::Result<CertifiedIssuer<'static, KeyPair>> {
-    let mut params = params(name, Vec::new())?;
+    let mut params = params(name, None, Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![
         KeyUsagePurpose::KeyCertSign,
@@ -109,12 +109,7 @@ fn authority(name: &str) -> anyhow::Result<CertifiedIssuer<'static, KeyPair>> {
 }
 
 fn issue(authority: &CertifiedIssuer<'_, KeyPair>, subject: Subject) -> anyhow::Result<Pair> {
-    let mut params = params(&subject.common_name, subject.names)?;
-    if let Some(organization) = subject.organization {
-        params
-            .distinguished_name
-            .push(DnType::OrganizationName, organization);
-    }
+    let mut params = params(&subject.common_name, subject.organization, subject.names)?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![
         ExtendedKeyUsagePurpose::ServerAuth,
@@ -128,10 +123,19 @@ fn issue(authority: &CertifiedIssuer<'_, KeyPair>, subject: Subject) -> anyhow::
     })
 }
 
-fn params(common_name: &str, names: Vec<String>) -> anyhow::Result<CertificateParams> {
+/// A user, and at most one group.
+fn named(user: &str, group: Option<&str>, names: Vec<String>) -> anyhow::Result<CertificateParams> {
     let mut params = CertificateParams::new(names)?;
     params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, user);
+    if let Some(group) = group {
+        params.distinguished_name.push(DnType::OrganizationName, group);
+    }
+    Ok(params)
+}
+
+fn params(user: &str, group: Option<&str>, names: Vec<String>) -> anyhow::Result<CertificateParams> {
+    let mut params = named(user, group, names)?;
     params.use_authority_key_identifier_extension = true;
     // A node is deleted long before; fixed dates need no clock.
     params.not_before = date_time_ymd(2025, 1, 1);
@@ -142,14 +146,8 @@ fn params(common_name: &str, names: Vec<String>) -> anyhow::Result<CertificatePa
 /// A new key and a request for a certificate that names a user and at most one group, both as PEM.
 pub(crate) fn request(user: &str, group: Option<&str>) -> anyhow::Result<Pair> {
     let key = KeyPair::generate()?;
-    let mut params = CertificateParams::new(Vec::new())?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, user);
-    if let Some(group) = group {
-        params.distinguished_name.push(DnType::OrganizationName, group);
-    }
     Ok(Pair {
-        certificate: params.serialize_request(&key)?.pem()?,
+        certificate: named(user, group, Vec::new())?.serialize_request(&key)?.pem()?,
         key: key.serialize_pem(),
     })
 }

@@ -90,17 +90,8 @@ mod tests {
         let page = fs::read_to_string(page).unwrap();
         let (_, guide) = page.split_once("```yaml\n").unwrap();
         let guide: Value = serde_saphyr::from_str(guide.split("```").next().unwrap()).unwrap();
-        let rules = json!([
-            {
-                "expression": "!user.username.startsWith('system:') && !user.username.startsWith('kubeadm:')",
-                "message": "user names that begin with system: or kubeadm: are reserved",
-            },
-            {
-                "expression": "user.groups.all(group, !group.startsWith('system:') && !group.startsWith('kubeadm:'))",
-                "message": "groups that begin with system: or kubeadm: are reserved",
-            },
-        ]);
-        assert_eq!(configuration("PEM")["jwt"][0]["userValidationRules"], rules);
-        assert_eq!(guide["jwt"][0]["userValidationRules"], rules);
+        let rules = &configuration("PEM")["jwt"][0]["userValidationRules"];
+        assert_eq!(rules.as_array().unwrap().len(), 2);
+        assert_eq!(guide["jwt"][0]["userValidationRules"], *rules);
     }
 }

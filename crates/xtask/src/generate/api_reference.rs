@@ -43,22 +43,11 @@ fn kind(page: &mut String, crd: &CustomResourceDefinition) -> anyhow::Result<()>
     writeln!(page, "\n{}\n", schema.description.as_deref().unwrap_or_default())?;
     rules(page, "", schema)?;
     writeln!(page, "| field | type | meaning |\n|---|---|---|")?;
-    for root in ["spec", "status"] {
-        if let Some(part) = schema
-            .properties
-            .as_ref()
-            .and_then(|properties| properties.get(root))
-        {
-            fields(page, root, part)?;
-        }
-    }
     let mut text = String::new();
     for root in ["spec", "status"] {
-        if let Some(part) = schema
-            .properties
-            .as_ref()
-            .and_then(|properties| properties.get(root))
-        {
+        let parts = schema.properties.as_ref();
+        if let Some(part) = parts.and_then(|parts| parts.get(root)) {
+            fields(page, root, part)?;
             rules(&mut text, root, part)?;
         }
     }

@@ -176,50 +176,30 @@ mod tests {
 
     use super::*;
 
-    fn schema() -> Value {
-        json!({
-            "definitions": {
-                "pods": {"properties": {"labels": {"description": "Labels.", "type": "object"}}},
-                "quantity": {"title": "quantity", "type": ["integer", "string"]},
-            },
-            "properties": {
-                "level": {"description": "How much.", "enum": ["", "info"]},
-                "pods": {"description": "All pods.", "$ref": "#/definitions/pods"},
-                "proxy": {"description": "The proxy.", "properties": {
-                    "labels": {"$ref": "#/definitions/pods/properties/labels"},
-                    "size": {"description": "a|b.", "type": "object", "additionalProperties": {"$ref": "#/definitions/quantity"}},
-                    "users": {"description": "Who.", "type": "array", "maxItems": 3, "items": {"properties": {
-                        "name": {"description": "Name.", "type": "string"},
-                    }}},
-                    "tls": {"description": "Certificate.", "properties": {
-                        "port": {"description": "Port.", "type": "integer", "minimum": 1, "maximum": 9},
-                    }},
-                }},
-            },
-        })
-    }
-
     #[test]
     fn a_property_without_description_is_named() {
-        let mut schema = schema();
-        for path in [
-            "/properties/proxy/properties/tls",
-            "/properties/proxy/properties/users/items/properties/name",
+        let whole = json!({"properties": {"proxy": {"description": "The proxy.", "properties": {
+            "users": {"description": "Who.", "type": "array", "items": {"properties": {
+                "name": {"description": "Name.", "type": "string"},
+            }}},
+            "tls": {"description": "Certificate.", "type": "string"},
+        }}}});
+        render(&whole, &json!({})).unwrap();
+        for (wanted, path) in [
+            ("proxy.tls", "/properties/proxy/properties/tls"),
+            (
+                "proxy.users[].name",
+                "/properties/proxy/properties/users/items/properties/name",
+            ),
         ] {
-            let kept = schema.clone();
+            let mut schema = whole.clone();
             let property = schema.pointer_mut(path).unwrap();
             property.as_object_mut().unwrap().remove("description");
             let error = render(&schema, &json!({})).unwrap_err().to_string();
-            let wanted = if path.ends_with("tls") {
-                "proxy.tls"
-            } else {
-                "proxy.users[].name"
-            };
             assert!(
                 error.starts_with(&format!("{wanted} has no `description`")),
                 "{error}"
             );
-            schema = kept;
         }
     }
 }

@@ -19,9 +19,7 @@ const SCRIPT: &str = "site-packages/axe_playwright_python/axe.min.js";
 /// # Errors
 /// When python3 cannot install the wheel.
 pub(super) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
-    let folder = paths.cache().join("axe");
-    venv::ensure(&folder, &paths.clone_root().join(REQUIREMENTS), progress)?;
-    let versions = folder.join("lib");
+    let versions = venv::ensure(paths, "axe", REQUIREMENTS, progress)?.join("lib");
     let entries = fs::read_dir(&versions).with_context(|| format!("cannot read {}", versions.display()))?;
     let mut scripts = entries.filter_map(|version| Some(version.ok()?.path().join(SCRIPT)));
     let script = scripts.find(|script| script.exists());

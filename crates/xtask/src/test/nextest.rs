@@ -11,8 +11,7 @@ use crate::venv;
 const REQUIREMENTS: &str = "crates/xtask/components/nextest/requirements.txt";
 
 fn ensure(run: &Run<'_>) -> anyhow::Result<PathBuf> {
-    let folder = run.paths.cache().join("nextest");
-    venv::ensure(&folder, &run.paths.clone_root().join(REQUIREMENTS), &run.progress)?;
+    let folder = venv::ensure(run.paths, "nextest", REQUIREMENTS, &run.progress)?;
     Ok(folder.join("bin/cargo-nextest"))
 }
 

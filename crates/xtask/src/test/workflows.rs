@@ -18,8 +18,7 @@ pub(super) fn check(run: &mut Run<'_>) -> anyhow::Result<()> {
     // Without the programs that it runs only where they happen to be installed.
     let alike = ["-shellcheck=", "-pyflakes="];
     run.stream(&actionlint.display().to_string(), &alike, &[])?;
-    let folder = run.paths.cache().join("zizmor");
-    venv::ensure(&folder, &run.paths.clone_root().join(REQUIREMENTS), &run.progress)?;
+    let folder = venv::ensure(run.paths, "zizmor", REQUIREMENTS, &run.progress)?;
     let zizmor = folder.join("bin/zizmor").display().to_string();
     let arguments = [
         "--offline",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::render::{SYSTEM, of_kind, rendering, strings};
+use crate::render::{self, SYSTEM, of_kind, rendering};
 
 /// A namespace with workspaces.
 const TEAM: &str = "team-demo";
@@ -22,19 +22,10 @@ fn folder() -> PathBuf {
 
 /// What the rules of a role allow.
 fn add<'a>(rights: &mut Rights<'a>, role: &'a Value) {
-    for rule in role["rules"].as_array().unwrap() {
-        let names = strings(&rule["resourceNames"]);
-        let names = if names.is_empty() { vec![""] } else { names };
-        for group in strings(&rule["apiGroups"]) {
-            for resource in strings(&rule["resources"]) {
-                for name in &names {
-                    let about = format!("{resource}.{group}");
-                    let about = format!("{} {name}", about.trim_end_matches('.'));
-                    let verbs = rights.entry(about.trim().to_owned()).or_default();
-                    verbs.extend(strings(&rule["verbs"]));
-                }
-            }
-        }
+    for [verb, group, resource, name] in render::rights(role) {
+        let about = format!("{resource}.{group}");
+        let about = format!("{} {name}", about.trim_end_matches('.'));
+        rights.entry(about.trim().to_owned()).or_default().insert(verb);
     }
 }
 

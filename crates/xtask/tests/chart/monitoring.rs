@@ -2,35 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::render::{read, root};
-
-/// `$PROMTOOL`, else promtool in the cache folder of the tool.
-fn promtool() -> PathBuf {
-    let cache = || {
-        let cache = std::env::var_os("JUPYTER_K8S_CACHE").map(PathBuf::from);
-        let cache = cache.or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".cache/jupyter-k8s")));
-        cache.unwrap_or_default().join("promtool/bin/promtool")
-    };
-    let path = std::env::var_os("PROMTOOL").map_or_else(cache, PathBuf::from);
-    assert!(
-        path.is_file(),
-        "{} is missing: `./justw test` puts it in place",
-        path.display()
-    );
-    path
-}
+use crate::render::{program, read, root};
 
 fn promtool_accepts(arguments: &[&str], folder: &Path) {
-    let output = Command::new(promtool())
+    let promtool = program("PROMTOOL", "promtool");
+    let output = Command::new(&promtool)
         .current_dir(folder)
         .args(arguments)
         .output()
-        .unwrap();
+        .unwrap_or_else(|error| panic!("{}: {error}; `./justw test` puts it in place", promtool.display()));
     assert!(
         output.status.success(),
         "{arguments:?}: {}{}",

@@ -67,21 +67,18 @@ pub(crate) fn yaml(path: &str) -> Value {
     serde_saphyr::from_str(&read(path)).unwrap()
 }
 
-/// `$HELM`, else helm in the cache folder of the tool, else helm on the path.
-fn helm() -> PathBuf {
-    if let Some(helm) = std::env::var_os("HELM") {
-        return helm.into();
-    }
-    let cache = std::env::var_os("JUPYTER_K8S_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/jupyter-k8s")));
-    let helm = cache.map(|cache| cache.join("helm/bin/helm"));
-    helm.filter(|helm| helm.is_file())
-        .unwrap_or_else(|| "helm".into())
+/// What this variable names, else the program in the cache folder of the tool, else the one on the path.
+pub(crate) fn program(variable: &str, name: &str) -> PathBuf {
+    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache/jupyter-k8s"));
+    let cache = std::env::var_os("JUPYTER_K8S_CACHE").map_or_else(home, |cache| Some(cache.into()));
+    let cached = cache.map(|cache| cache.join(format!("{name}/bin/{name}")));
+    let found = std::env::var_os(variable).map(PathBuf::from);
+    let found = found.or_else(|| cached.filter(|cached| cached.is_file()));
+    found.unwrap_or_else(|| name.into())
 }
 
 pub(crate) fn run(arguments: &[&str]) -> Output {
-    let helm = helm();
+    let helm = program("HELM", "helm");
     Command::new(&helm)
         .current_dir(chart())
         .args(arguments)
@@ -230,6 +227,26 @@ pub(crate) fn pods<'a>(objects: &'a [Value]) -> Vec<(&'a Value, &'a Value)> {
 pub(crate) fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
     let lists = ["initContainers", "containers"].into_iter();
     lists.flat_map(|list| pod["spec"][list].as_array().into_iter().flatten())
+}
+
+/// A right: verb, group, resource, name (empty: all).
+pub(crate) type Right<'a> = [&'a str; 4];
+
+/// What the rules of a role allow.
+pub(crate) fn rights(role: &Value) -> Vec<Right<'_>> {
+    let mut rights = Vec::new();
+    for rule in role["rules"].as_array().unwrap() {
+        let names = strings(&rule["resourceNames"]);
+        let names = if names.is_empty() { vec![""] } else { names };
+        for group in strings(&rule["apiGroups"]) {
+            for resource in strings(&rule["resources"]) {
+                for verb in strings(&rule["verbs"]) {
+                    rights.extend(names.iter().map(|name| [verb, group, resource, name]));
+                }
+            }
+        }
+    }
+    rights
 }
 
 pub(crate) fn strings(value: &Value) -> Vec<&str> {

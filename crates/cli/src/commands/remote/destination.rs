@@ -40,7 +40,7 @@ impl Destination {
                     "--start needs the workspace's name: give it, or open the URL in a browser, which starts the workspace".to_owned(),
                 ));
             }
-            Called::Url(address) => return Self::at(&state, &address),
+            Called::Url(address) => return Self::at(state.sign_ins().map_err(Failure::Other)?, &address),
             Called::Host(host) => return Self::by_host(&state, &host),
         };
         let cluster = cluster(&flags).await?;
@@ -54,7 +54,7 @@ impl Destination {
         let state = State::of_user().map_err(Failure::Other)?;
         let (name, namespace) = match Called::parse(host).map_err(Failure::Usage)? {
             Called::Named { name, namespace } => (name, namespace),
-            Called::Url(address) => return Self::at(&state, &address),
+            Called::Url(address) => return Self::at(state.sign_ins().map_err(Failure::Other)?, &address),
             Called::Host(host) | Called::Name(host) => return Self::by_host(&state, &host),
         };
         let cluster = cluster(&within(flags, namespace)?).await?;
@@ -68,7 +68,7 @@ impl Destination {
         Ok(Self {
             host: ssh_host(namespace, name),
             start: format!("start it: kubectl workspace start {name} -n {namespace} --wait"),
-            ..Self::at(state, &address)?
+            ..Self::at(state.sign_ins().map_err(Failure::Other)?, &address)?
         })
     }
 
@@ -84,7 +84,7 @@ impl Destination {
             let path = "/".to_owned();
             let address = Address { place, path };
             if address.workspace(&auth).is_some() {
-                return Self::at(state, &address);
+                return Self::at(sign_ins, &address);
             }
         }
         Err(Failure::Usage(format!(
@@ -94,8 +94,7 @@ impl Destination {
         )))
     }
 
-    fn at(state: &State, address: &Address) -> Result<Self, Failure> {
-        let sign_ins = state.sign_ins().map_err(Failure::Other)?;
+    fn at(sign_ins: Vec<SignIn>, address: &Address) -> Result<Self, Failure> {
         let candidates = address.place.auth_candidates();
         for sign_in in sign_ins {
             let auth = sign_in.auth().map_err(Failure::Other)?;

@@ -91,7 +91,8 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
         kubeconfig: kubeconfig.map_err(anyhow::Error::from).map_err(Failure::Other)?,
         ..flags.clone()
     };
-    let text = text(&program, &flags, &args.user, &bases.map_err(Failure::Other)?);
+    let bases = bases.map_err(Failure::Other)?;
+    let text = text(&program, &flags, &args.user, &bases);
     let text = text.map_err(Failure::Usage)?;
     let made = DirBuilder::new()
         .recursive(true)
@@ -103,9 +104,13 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
     replace(&own, text.as_bytes()).map_err(Failure::Other)?;
     include(&config).map_err(Failure::Other)?;
     let example = ssh_host("NAMESPACE", "NAME");
+    let hosts = match bases.join(", ") {
+        none if none.is_empty() => "; without one, run kubectl workspace login, then this again".to_owned(),
+        bases => format!(", and the hosts of workspaces in {bases}"),
+    };
     Ok(writeln!(
         console.out,
-        "wrote {}: ssh, scp, rsync, git and editors now know {example}",
+        "wrote {}: ssh, scp, rsync, git and editors now know {example}, which needs a kubeconfig{hosts}",
         own.display()
     )?)
 }

@@ -65,6 +65,6 @@ fn invalid() -> Response {
     pages::problem(
         StatusCode::BAD_REQUEST,
         "InvalidCode",
-        "The code has expired, was used before, or belongs to another program. Start the sign-in again.",
+        "The code has expired, was used before, or belongs to another program.",
     )
 }
