@@ -4,7 +4,6 @@ Importing this module adds the address to the hub. Nothing but the answer holds 
 """
 
 import json
-import math
 import weakref
 
 from jupyterhub import apihandlers
@@ -30,13 +29,13 @@ def answer(spawner) -> bytes:
         # KubeSpawner leaves the command to the image then; here that is the launcher.
         raise ValueError('cmd must be set: the hub does not know the image\'s own command. It is usually ["jupyterhub-singleuser"]')
     found = {"command": [*spawner.cmd, *spawner.get_args()], "environment": spawner.get_env()}
-    for position, part in enumerate(found["command"]):
-        _check(f"command: part {position}", part)
+    texts = {f"command: part {position}": part for position, part in enumerate(found["command"])}
     for name, value in found["environment"].items():
-        _check(f"environment: {name!r}", value)
-        _check(f"environment: name {name!r}", name)
         if not name or "=" in name:
             raise ValueError(f"environment: name {name!r} must have a character and no '=': no process can have it")
+        texts |= {f"environment: name {name!r}": name, f"environment: {name!r}": value}
+    for what, text in texts.items():
+        _check(what, text)
     body = json.dumps(found).encode()
     if len(body) > LONGEST_ANSWER:
         raise ValueError(f"environment must have at most {LONGEST_ANSWER} bytes as JSON, it has {len(body)}: put large values into files")
@@ -100,20 +99,19 @@ class LaunchHandler(web.RequestHandler):
         known = servers.get(uid) or next(iter(servers.values()), None)
         try:
             if known is None:
-                raise Unknown("the hub does not know any server yet", 1)
+                raise Unknown("the hub does not know any server yet")
             if kind.lower() != "bearer":
                 raise InvalidToken("it is no bearer token")
             await known.verify(token, uid)
             # Another spawner may take tokens of another account.
             if servers.get(uid) is not known:
-                raise Unknown("the hub does not know this server yet", 1)
+                raise Unknown("the hub does not know this server yet")
             return known
         except InvalidToken as error:
             get_logger().warning("refused a request for the environment of workspace %.64r because of its token: %s", uid, error)
             self._say(401, "the token is not good for this address")
         except Unknown as error:
             get_logger().warning("cannot judge a request for an environment: %s", error)
-            self.set_header("Retry-After", math.ceil(error.seconds))
             self._say(503, "the hub does not know this server, or the API server's keys, yet")
         raise web.Finish
 
