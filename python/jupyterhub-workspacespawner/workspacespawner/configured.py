@@ -74,19 +74,17 @@ class Configured(settings.Settings):
 
     def _find_my_config(self, cfg):
         found = super()._find_my_config(cfg)
-        own = cfg["WorkspaceSpawner"] if cfg._has_section("WorkspaceSpawner") else {}
-        if not cfg._has_section("KubeSpawner"):
-            return found
-        # There it names claims that the hub makes, also where zero-to-jupyterhub sets it.
-        lost = {name for name in cfg["KubeSpawner"] if name not in self.traits(config=True) or name == "pvc_name_template"} - set(own)
-        for name in lost:
-            found.pop(name, None)
+        # There pvc_name_template names claims that the hub makes, also where zero-to-jupyterhub sets it.
+        known = self.traits(config=True).keys() - {"pvc_name_template"}
         # Names in capitals are sections of other classes.
-        lost = {name for name in lost if name[:1].islower()}
-        if not lost <= self._warned:
-            self.log.warning("c.KubeSpawner: no effect here, write what you need into the template: %s", ", ".join(sorted(lost)))
-            self._warned.update(lost)
-        return found
+        lost = {name for name in cfg.KubeSpawner.keys() - known - cfg.WorkspaceSpawner.keys() if name[0].islower()}
+        self._have_no_effect("c.KubeSpawner", lost)
+        return {name: value for name, value in found.items() if name not in lost}
+
+    def _have_no_effect(self, where: str, settings: set[str]) -> None:
+        if settings - self._warned:
+            self.log.warning("%s: no effect here, write what you need into the template: %s", where, ", ".join(sorted(settings)))
+            self._warned.update(settings)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -96,7 +94,6 @@ class Configured(settings.Settings):
             raise ValueError("enable_user_namespaces must be off: a hub has rights in one namespace alone. Run a hub per namespace")
         if not self.template and not self.profile_list:
             raise ValueError("template must name a WorkspaceTemplate, unless profile_list is set: set c.WorkspaceSpawner.template")
-        self._settings_before: dict = {}
 
     @default("namespace")
     def _default_namespace(self):
@@ -146,11 +143,11 @@ class Configured(settings.Settings):
         return [self.expand(item) for item in value] if isinstance(value, list) else value
 
     def fields(self) -> dict:
-        user, server = names.slug(self.user.name), names.slug(self.name) if self.name else ""
-        both = names.user_server(self.user.name, self.name or "")
+        user, server = names.slug(self.user.name), names.slug(self.name)
+        both = names.user_server(self.user.name, self.name)
         return {
             "username": user, "safe_username": user, "unescaped_username": self.user.name,
-            "servername": server, "safe_servername": server, "unescaped_servername": self.name or "",
+            "servername": server, "safe_servername": server, "unescaped_servername": self.name,
             "user_server": both, "safe_user_server": both, "userid": str(self.user.id), "namespace": self.namespace,
         }  # fmt: skip
 

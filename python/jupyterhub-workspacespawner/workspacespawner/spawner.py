@@ -60,7 +60,6 @@ class WorkspaceSpawner(Options, Spawner):
             launch.servers.pop(self.workspace_uid, None)
         self.workspace_name = self.workspace_uid = self.run_id = ""
         self._exit_code, self._failed_since, self._relaunched, self._started = None, None, False, False
-        self._restore_settings()
 
     def _adopt(self, found: Workspace) -> None:
         self.workspace_name, self.workspace_uid = found.name, found.uid
