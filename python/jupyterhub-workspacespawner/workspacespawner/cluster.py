@@ -20,8 +20,7 @@ from .objects import Workspace
 SILENT = 90
 WATCH = 300
 REQUEST = 30
-FIRST_RETRY = 0.2
-LAST_RETRY = 10
+RETRY = 2
 NOT_IN_A_POD = "the hub must run in a pod that has a service account's token: set automountServiceAccountToken: true in its Deployment"
 # Characters of an answer's text that anybody is shown.
 _LONGEST = 4000
@@ -32,11 +31,13 @@ class Refused(Exception):
 
     def __init__(self, status: int, reason: str, message: str):
         super().__init__(message)
-        self.status, self.reason, self.message = status, reason, message
+        self.status, self.reason = status, reason
 
 
 class Unreachable(Exception):
     """The API server gives no answer, or one that says to ask again."""
+
+    status, reason = 503, "Unreachable"
 
 
 class Api:
@@ -94,11 +95,11 @@ async def _within(seconds: float, work) -> bool:
 
 
 class Cluster:
-    """The workspaces of one hub in one namespace: one list, one watch. `heard` is called with each change (before, after)."""
+    """The workspaces of one hub in one namespace: one list, one watch. `heard` is called with the UID of each that changes."""
 
     def __init__(self, api: Api, namespace: str, hub: str):
         self.api, self.namespace, self.hub = api, namespace, hub
-        self.heard: Callable[[Workspace | None, Workspace | None], None] = lambda before, after: None
+        self.heard: Callable[[str], None] = lambda uid: None
         self.identity = ""
         self._all: dict[str, Workspace] = {}
         # What is in no list yet: this version of the collection is known.
@@ -108,7 +109,6 @@ class Cluster:
         # By name, for as long as somebody waits.
         self._changes: weakref.WeakValueDictionary[str, asyncio.Event] = weakref.WeakValueDictionary()
         self._listed = asyncio.Event()
-        self._any_heard = False
         self._task: asyncio.Task | None = None
 
     @property
@@ -123,9 +123,7 @@ class Cluster:
     async def listed(self, seconds: float) -> bool:
         """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
         self.begin()
-        if self._listed.is_set() or self.refused:
-            return self._listed.is_set()
-        return await _within(seconds, self._listed.wait())
+        return self._listed.is_set() or not self.refused and await _within(seconds, self._listed.wait())
 
     def all(self) -> list[Workspace]:
         return [found for found in self._all.values() if self.is_ours(found)]
@@ -144,8 +142,7 @@ class Cluster:
     def of_server(self, user: str, server: str) -> Workspace | None:
         """The workspace of a server, also if the server had another name when it was made."""
         computed = self._all.get(names.user_server(user, server))
-        candidates = [computed] if computed else []
-        candidates += self._all.values()
+        candidates = [computed, *self._all.values()] if computed else self._all.values()
         return next((found for found in candidates if found.server == (user, server) and self.is_ours(found)), None)
 
     async def change(self, name: str, seen: int, seconds: float) -> bool:
@@ -172,13 +169,17 @@ class Cluster:
         return True
 
     async def fetch(self, name: str) -> Workspace | None:
-        """Reads one workspace, for when the watch may be behind."""
-        try:
-            return self._answered(await self.api.call("GET", f"{self._path}/{name}"))
-        except Refused as error:
-            if error.status != 404:
-                raise
-            return None
+        """Reads one workspace, for when the watch may be behind. It asks until the API server answers."""
+        while True:
+            try:
+                return self._answered(await self.api.call("GET", f"{self._path}/{name}"))
+            except Unreachable as error:
+                get_logger().warning("cannot read workspace %s: %s", name, error)
+                await asyncio.sleep(RETRY)
+            except Refused as error:
+                if error.status != 404:
+                    raise
+                return None
 
     async def delete(self, workspace: Workspace) -> None:
         """Begins the deletion of this workspace, never of its successor. One that is gone is deleted."""
@@ -206,16 +207,12 @@ class Cluster:
             self._all[name] = after
         if change := self._changes.pop(name, None):
             change.set()
-        if before or after:
-            try:
-                self.heard(before, after)
-            except Exception:
-                get_logger().exception("cannot act on a change of workspace %s", name)
+        for uid in {item.uid for item in (before, after) if item}:
+            # Later, so that what goes wrong there is logged and ends nothing here.
+            asyncio.get_running_loop().call_soon(self.heard, uid)
 
     async def _follow(self) -> None:
-        delay = FIRST_RETRY
         while True:
-            self._any_heard = False
             try:
                 if not self.identity:
                     await self._ask_identity()
@@ -228,15 +225,13 @@ class Cluster:
                     self._version = 0
                 else:
                     self.refused = error
-                    get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error.message)
+                    get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error)
             except Unreachable as error:
                 get_logger().warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error)
             except Exception:
                 # Nothing that an object holds may end this: the hub would hear of nothing any more, and nobody would notice.
                 get_logger().exception("cannot read workspaces in namespace %s", self.namespace)
-            delay = FIRST_RETRY if self._any_heard else delay
-            await asyncio.sleep(delay * random.uniform(0.5, 1))
-            delay = min(delay * 2, LAST_RETRY)
+            await asyncio.sleep(RETRY * random.uniform(0.5, 1))
 
     async def _ask_identity(self) -> None:
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
@@ -269,7 +264,6 @@ class Cluster:
         async with self.api.open("GET", self._path, query, timeout=timeout) as answer:
             async for line in answer.content:
                 self._event(json.loads(line))
-                self._any_heard = True
 
     def _event(self, event: dict) -> None:
         kind, raw = event.get("type"), event.get("object") or {}

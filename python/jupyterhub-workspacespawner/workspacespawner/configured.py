@@ -12,7 +12,6 @@ from traitlets import Bool, Callable, Dict, Enum, Float, Integer, List, Unicode,
 from . import launch, names, objects, orphans, profiles, settings
 from .access import Access
 from .cluster import NOT_IN_A_POD, Api, Cluster, configuration
-from .objects import Workspace
 from .tokens import Verifier
 
 try:
@@ -94,6 +93,7 @@ class Configured(settings.Settings):
             raise ValueError("enable_user_namespaces must be off: a hub has rights in one namespace alone. Run a hub per namespace")
         if not self.template and not self.profile_list:
             raise ValueError("template must name a WorkspaceTemplate, unless profile_list is set: set c.WorkspaceSpawner.template")
+        self.cluster.begin()
 
     @default("namespace")
     def _default_namespace(self):
@@ -173,11 +173,6 @@ def _is_known(uid: str) -> bool:
     return spawner is not None and bool(spawner.server or spawner.pending)
 
 
-def _dispatch(before: Workspace | None, after: Workspace | None) -> None:
-    if before and after and before.uid != after.uid:
-        # One was deleted and another made while nobody watched.
-        _dispatch(before, None)
-        before = None
-    spawner = launch.servers.get((after or before).uid)
-    if spawner:
-        spawner.heard(before, after)
+def _dispatch(uid: str) -> None:
+    if spawner := launch.servers.get(uid):
+        spawner.heard()

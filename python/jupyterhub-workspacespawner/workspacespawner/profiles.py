@@ -21,6 +21,8 @@ _PREFIX = "profile-option-"
 class Bad(Exception):
     """What was chosen is not offered. `status` is HTTP's."""
 
+    reason = "Options"
+
     def __init__(self, message: str, status: int = 400):
         super().__init__(message)
         self.status = status
