@@ -150,14 +150,16 @@ class Watch(Case):
         with unittest.mock.patch.dict("os.environ", {"KUBERNETES_SERVICE_HOST": ""}), self.assertRaisesRegex(ValueError, "must run in a pod"):
             module.configuration(self.api.url, "", None)
 
-    async def test_a_change_is_waited_for_by_version(self):
+    async def test_a_change_is_waited_for_and_what_is_not_heard_of_is_read(self):
         await self.cluster.listed(30)
         found = await self.cluster.create(self.body("a"))
-        self.assertTrue(await self.cluster.change("a", 0, 30))
-        self.assertFalse(await self.cluster.change("a", found.version, 0.01))
-        waiting = asyncio.ensure_future(self.cluster.change("a", found.version, 30))
+        reads = lambda: sum(item[:2] == ("GET", f"{self.cluster._path}/a") for item in self.api.requests)
+        await self.cluster.change(found, 0.01)
+        self.assertEqual(reads(), 1)
+        waiting = asyncio.ensure_future(self.cluster.change(found, 30))
         await asyncio.sleep(0)
         self.api.edit("a", image="x")
-        self.assertTrue(await waiting)
+        await waiting
+        await self.cluster.change(found, 30)
         del waiting
-        self.assertEqual(list(self.cluster._changes), [])
+        self.assertEqual((reads(), list(self.cluster._changes)), (1, []))

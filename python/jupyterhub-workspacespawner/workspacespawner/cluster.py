@@ -98,7 +98,9 @@ class Cluster:
     """The workspaces of one hub in one namespace: one list, one watch. `heard` is called with the UID of each that changes."""
 
     def __init__(self, api: Api, namespace: str, hub: str):
-        self.api, self.namespace, self.hub = api, namespace, hub
+        self.api, self.namespace, self._label = api, namespace, names.label(hub)
+        self._path = f"/apis/{objects.VERSION}/namespaces/{namespace}/workspaces"
+        self._selected = {"labelSelector": f"{objects.HUB}={self._label}"}
         self.heard: Callable[[str], None] = lambda uid: None
         self.identity = ""
         self._all: dict[str, Workspace] = {}
@@ -109,20 +111,10 @@ class Cluster:
         # By name, for as long as somebody waits.
         self._changes: weakref.WeakValueDictionary[str, asyncio.Event] = weakref.WeakValueDictionary()
         self._listed = asyncio.Event()
-        self._task: asyncio.Task | None = None
-
-    @property
-    def _path(self) -> str:
-        return f"/apis/{objects.VERSION}/namespaces/{self.namespace}/workspaces"
-
-    def begin(self) -> None:
-        """Keeps the list up to date from now on."""
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._follow())
+        self._task = asyncio.ensure_future(self._follow())
 
     async def listed(self, seconds: float) -> bool:
         """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
-        self.begin()
         return self._listed.is_set() or not self.refused and await _within(seconds, self._listed.wait())
 
     def all(self) -> list[Workspace]:
@@ -137,7 +129,7 @@ class Cluster:
 
     def is_ours(self, workspace: Workspace) -> bool:
         """Whether this hub made it. The webhook attests the owner; labels are what anybody may write."""
-        return workspace.owner == self.identity and workspace.labels.get(objects.HUB) == names.label(self.hub)
+        return workspace.owner == self.identity and workspace.labels.get(objects.HUB) == self._label
 
     def of_server(self, user: str, server: str) -> Workspace | None:
         """The workspace of a server, also if the server had another name when it was made."""
@@ -145,13 +137,12 @@ class Cluster:
         candidates = [computed, *self._all.values()] if computed else self._all.values()
         return next((found for found in candidates if found.server == (user, server) and self.is_ours(found)), None)
 
-    async def change(self, name: str, seen: int, seconds: float) -> bool:
-        """Waits until the workspace of this name is another than that of version `seen` (0: none); False after this time."""
-        found = self._all.get(name)
-        if (found.version if found else 0) != seen:
-            return True
-        change = self._changes.setdefault(name, asyncio.Event())
-        return await _within(seconds, change.wait())
+    async def change(self, seen: Workspace, seconds: float) -> None:
+        """Waits until this workspace is another than was seen. If nothing is heard of it within this time, it is read."""
+        if self._all.get(seen.name) is seen:
+            change = self._changes.setdefault(seen.name, asyncio.Event())
+            if not await _within(seconds, change.wait()):
+                await self.fetch(seen.name)
 
     async def create(self, body: dict) -> Workspace:
         return self._answered(await self.api.call("POST", self._path, body=body))
@@ -193,7 +184,7 @@ class Cluster:
     def _answered(self, raw: dict) -> Workspace:
         found = Workspace(raw)
         # The watch has passed what is older than its last version, and may have heard of the deletion since.
-        if found.version > self._version and found.labels.get(objects.HUB) == names.label(self.hub):
+        if found.version > self._version and found.labels.get(objects.HUB) == self._label:
             self._take(found.name, found)
         return found
 
@@ -214,8 +205,6 @@ class Cluster:
     async def _follow(self) -> None:
         while True:
             try:
-                if not self.identity:
-                    await self._ask_identity()
                 if not self._version:
                     await self._list()
                 self.refused = None
@@ -233,16 +222,11 @@ class Cluster:
                 get_logger().exception("cannot read workspaces in namespace %s", self.namespace)
             await asyncio.sleep(RETRY * random.uniform(0.5, 1))
 
-    async def _ask_identity(self) -> None:
+    async def _list(self) -> None:
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = await self.api.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=review)
         self.identity = answer["status"]["userInfo"]["username"]
-
-    def _selected(self) -> dict:
-        return {"labelSelector": f"{objects.HUB}={names.label(self.hub)}"}
-
-    async def _list(self) -> None:
-        answer = await self.api.call("GET", self._path, self._selected())
+        answer = await self.api.call("GET", self._path, self._selected)
         present = {found.name: found for found in map(Workspace, answer.get("items") or [])}
         version = int(answer["metadata"]["resourceVersion"])
         for name, known in list(self._all.items()):
@@ -257,7 +241,7 @@ class Cluster:
     async def _watch(self) -> None:
         """Takes changes until the connection ends."""
         query = {
-            **self._selected(), "watch": "1", "allowWatchBookmarks": "true",
+            **self._selected, "watch": "1", "allowWatchBookmarks": "true",
             "resourceVersion": str(self._version), "timeoutSeconds": str(WATCH),
         }  # fmt: skip
         timeout = aiohttp.ClientTimeout(sock_connect=REQUEST, sock_read=SILENT)
@@ -287,10 +271,7 @@ def configuration(host: str, ca: str, verify: bool | None) -> kubernetes.Configu
         load_incluster_config(client_configuration=found)
     except ConfigException as error:
         raise ValueError(f"{NOT_IN_A_POD} ({error})") from error
-    if host:
-        found.host = host
-    if ca:
-        found.ssl_ca_cert = ca
+    found.host, found.ssl_ca_cert = host or found.host, ca or found.ssl_ca_cert
     if verify is not None:
         found.verify_ssl = verify
     return found

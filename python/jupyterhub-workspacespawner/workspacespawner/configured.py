@@ -1,12 +1,11 @@
 """Configuration -> a spawner's traits, names and what all servers of a hub share (IO)."""
 
-import asyncio
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 from jupyterhub.utils import url_path_join
-from tornado import web
+from tornado import ioloop, web
 from traitlets import Bool, Callable, Dict, Enum, Float, Integer, List, Unicode, Union, default, validate
 
 from . import launch, names, objects, orphans, profiles, settings
@@ -21,16 +20,6 @@ except ImportError:  # before JupyterHub 6
 
 _FIELD = re.compile(r"\{([a-z_]+)\}")
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-@dataclass
-class Shared:
-    """What all servers of a hub have in common."""
-
-    cluster: Cluster
-    access: Access
-    keys: Verifier
-    sweeping: asyncio.Task
 
 
 class Configured(settings.Settings):
@@ -60,7 +49,7 @@ class Configured(settings.Settings):
     ip = Unicode("0.0.0.0", help="Address at which the server listens in its pod").tag(config=True)
     start_timeout = Integer(300, help="Seconds that a start may take").tag(config=True)
 
-    _shared: dict[tuple, Shared] = {}
+    _shared: dict[tuple, SimpleNamespace] = {}
     _warned: set[str] = set()
 
     @classmethod
@@ -93,7 +82,8 @@ class Configured(settings.Settings):
             raise ValueError("enable_user_namespaces must be off: a hub has rights in one namespace alone. Run a hub per namespace")
         if not self.template and not self.profile_list:
             raise ValueError("template must name a WorkspaceTemplate, unless profile_list is set: set c.WorkspaceSpawner.template")
-        self.cluster.begin()
+        # Begins to watch.
+        _ = self.cluster
 
     @default("namespace")
     def _default_namespace(self):
@@ -113,14 +103,16 @@ class Configured(settings.Settings):
         return proposal.value
 
     @property
-    def shared(self) -> Shared:
+    def shared(self) -> SimpleNamespace:
+        """What all servers of a hub have in common."""
         key = (self.namespace, self.hub_name, self.k8s_api_host)
         if key not in self._shared:
             api = Api(configuration(self.k8s_api_host, self.k8s_api_ssl_ca_cert, self.k8s_api_verify_ssl))
             cluster = Cluster(api, self.namespace, self.hub_name)
             cluster.heard = _dispatch
-            sweeping = asyncio.ensure_future(orphans.Orphans(cluster, _is_known, self.orphans == "Stop").run())
-            self._shared[key] = Shared(cluster, Access(api, self.namespace), Verifier(api), sweeping)
+            sweeping = ioloop.PeriodicCallback(orphans.Orphans(cluster, _is_known, self.orphans == "Stop").sweep, orphans.EVERY * 1000)
+            sweeping.start()
+            self._shared[key] = SimpleNamespace(cluster=cluster, access=Access(api, self.namespace), keys=Verifier(api), sweeping=sweeping)
         return self._shared[key]
 
     @property
@@ -160,10 +152,7 @@ class Configured(settings.Settings):
 
 def failure(status: int, reason: str, message: str) -> web.HTTPError:
     """An error that JupyterHub shows as it is, and that does not count as the hub's own."""
-    if SpawnException is None:
-        error = web.HTTPError(status, message)
-    else:
-        error = SpawnException(message, reason=reason, status_code=status)
+    error = SpawnException(message, reason=reason, status_code=status) if SpawnException else web.HTTPError(status, message)
     error.jupyterhub_message = message
     return error
 

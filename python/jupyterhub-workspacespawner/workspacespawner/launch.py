@@ -75,7 +75,7 @@ class LaunchHandler(web.RequestHandler):
         spawner = await self._spawner(uid)
         try:
             found = await spawner.launched()
-        except Nobody as error:
+        except (Nobody, ValueError) as error:
             return self._say(409, str(error))
         get_logger().info("pod of %s fetched its environment", spawner._log_name)
         self.set_header("Content-Type", "application/json")

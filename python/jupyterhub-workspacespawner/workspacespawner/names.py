@@ -9,6 +9,8 @@ import re
 
 LONGEST = 48
 _HASH = 8
+# Of two names that are too long together, this much of each.
+_HALF = 17
 _OBJECT = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 
@@ -27,7 +29,7 @@ def user_server(user: str, server: str) -> str:
     """The name of a server's workspace, at most 48 characters, beginning with a letter."""
     first, second = slug(user), slug(server)
     if len(first) + len(second) + 2 > LONGEST:
-        return _joined([user, server])
+        return f"{_readable(user, _HALF)}--{_readable(server, _HALF)}---{_hash(user, server)}"
     return f"{first}--{second}" if second else first
 
 
@@ -35,15 +37,10 @@ def _slug(name: str, valid: re.Pattern, longest: int, hashed: int) -> str:
     # "--" joins two parts and "---" begins a hash: nobody's name may look as if it had either.
     if not name or valid.fullmatch(name) and len(name) <= longest and "--" not in name:
         return name
-    return f"{_readable(name, hashed - _HASH - 3)}---{_hash([name])}"
+    return f"{_readable(name, hashed - _HASH - 3)}---{_hash(name)}"
 
 
-def _joined(names: list[str]) -> str:
-    each = (LONGEST - _HASH - 1) // len(names) - 2
-    return "--".join(_readable(name, each) for name in names) + f"---{_hash(names)}"
-
-
-def _hash(names: list[str]) -> str:
+def _hash(*names: str) -> str:
     # 0xff is in no UTF-8, so ("ab", "c") and ("a", "bc") differ.
     return hashlib.sha256(b"\xff".join(name.encode() for name in names)).hexdigest()[:_HASH]
 

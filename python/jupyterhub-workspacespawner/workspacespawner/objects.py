@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from . import names
 
@@ -22,14 +21,14 @@ DECIDED = (
 
 
 class Workspace:
-    """What the hub keeps of an object. What is missing there is empty; who writes objects is not trusted to write all of them well."""
+    """What the hub keeps of an object. What is missing there is empty."""
 
     def __init__(self, raw: dict):
-        meta, spec, status = (_dict(raw, key) for key in ("metadata", "spec", "status"))
-        home, endpoint, version = _dict(_dict(status, "resolved"), "storage"), _dict(status, "endpoint"), str(meta.get("resourceVersion"))
-        own, annotations = _dict(spec, "storage"), _dict(meta, "annotations")
-        self.spec, self.labels = spec, _dict(meta, "labels")
-        self.name, self.uid, self.version = meta.get("name", ""), meta.get("uid", ""), int(version) if version.isdigit() else 0
+        meta, spec, status = (raw.get(key) or {} for key in ("metadata", "spec", "status"))
+        own, home = spec.get("storage") or {}, (status.get("resolved") or {}).get("storage") or {}
+        endpoint, annotations = status.get("endpoint") or {}, meta.get("annotations") or {}
+        self.spec, self.labels = spec, meta.get("labels") or {}
+        self.name, self.uid, self.version = meta.get("name", ""), meta.get("uid", ""), int(meta.get("resourceVersion") or 0)
         # The Kubernetes user who owns it; the product attests it.
         self.owner = annotations.get(CREATED_BY, "")
         # The user and the server that it is for, as the hub names them.
@@ -145,8 +144,3 @@ def display_name(server: Server) -> str:
     title = server.display_name or server.name
     text = f"{server.user}: {title}" if title else server.user
     return _NOT_PLAIN.sub(" ", text)[:LONGEST_DISPLAY_NAME].strip() or server.workspace
-
-
-def _dict(of: dict, key: str) -> dict:
-    found = of.get(key)
-    return found if isinstance(found, dict) else {}

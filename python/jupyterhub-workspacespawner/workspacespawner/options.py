@@ -26,20 +26,17 @@ class Options(Configured):
         # JupyterHub 6 warns of options that nobody applies; `start` does.
         return lambda spawner, options: None
 
-    async def _profiles(self) -> list[dict]:
-        """All profiles; a function makes them for this person."""
-        found = self.profile_list
-        return profiles.entries(await maybe_future(found(self) if callable(found) else found) or [])
-
-    async def _offered(self, every: list[dict]) -> list[dict]:
-        """The profiles that this person may have."""
+    async def _offered(self) -> tuple[list[dict], list[dict]]:
+        """The profiles that this person may have, and all; a function makes them for this person."""
+        listed = self.profile_list
+        every = profiles.entries(await maybe_future(listed(self) if callable(listed) else listed) or [])
         groups = {group.name for group in self.user.groups}
         found = [entry for entry in every if profiles.is_for(entry, self.user.name, groups)]
         found = [entry for entry in found if await self._may_use(entry.get("template") or self.template)]
         if found:
             # Forms made for KubeSpawner look for it.
             profiles.find({}, found, found)["default"] = True
-        return found
+        return found, every
 
     async def _may_use(self, template: str) -> bool:
         if not self.review_access:
@@ -51,8 +48,7 @@ class Options(Configured):
             raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {error}; try again") from error
 
     async def _render_form(self, spawner):
-        every = await self._profiles()
-        offered = await self._offered(every)
+        offered, every = await self._offered()
         if not offered:
             raise web.HTTPError(403, "no profile is offered to you: ask an administrator of the hub")
         try:
@@ -76,8 +72,8 @@ class Options(Configured):
             if not await self._may_use(self.template):
                 raise profiles.Bad(f"template must be one that you may use, {self.template} is not: ask an administrator", 403)
             return self.template
-        options, every = profiles.check(self.user_options), await self._profiles()
-        chosen = profiles.find(options, await self._offered(every), every)
+        options = profiles.check(self.user_options)
+        chosen = profiles.find(options, *await self._offered())
         for change in profiles.choose(options, chosen):
             self._override(change)
         if not self.template:

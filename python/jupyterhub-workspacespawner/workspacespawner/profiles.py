@@ -116,10 +116,10 @@ def choose(options: dict, profile: dict) -> list[dict]:
 
 def _of_option(name: str, option: dict, options: dict) -> dict:
     choices, unlisted = option.get("choices") or {}, option["unlisted_choice"]
-    other, choice = options.get(name + UNLISTED), options.get(name)
+    other, choice, listed = options.get(name + UNLISTED), options.get(name), ", ".join(choices) or "none"
     if other:
         if not unlisted["enabled"]:
-            raise Bad(f"option {_quoted(name)} must be one of {_listed(choices)}: others are not allowed")
+            raise Bad(f"option {_quoted(name)} must be one of {listed}: others are not allowed")
         rule = unlisted.get("validation_regex")
         if rule and not re.fullmatch(rule, other):
             said = unlisted.get("validation_message") or f"match {rule!r} as a whole"
@@ -127,7 +127,7 @@ def _of_option(name: str, option: dict, options: dict) -> dict:
         return _formatted(_override(unlisted), other)
     if choice:
         if choice not in choices:
-            raise Bad(f"option {_quoted(name)} must be one of {_listed(choices)}, it is {_quoted(choice)}")
+            raise Bad(f"option {_quoted(name)} must be one of {listed}, it is {_quoted(choice)}")
         return _override(choices[choice])
     default = next((item for item in choices.values() if item.get("default")), None)
     if default is None:
@@ -160,7 +160,3 @@ def merged(present: Any, change: Any) -> Any:
 def _quoted(value: Any) -> str:
     text = str(value)
     return repr(text if len(text) <= 100 else text[:100] + "…")
-
-
-def _listed(choices: dict) -> str:
-    return ", ".join(choices) or "none"

@@ -39,8 +39,7 @@ class WorkspaceSpawner(Options, Spawner):
     def load_state(self, state):
         super().load_state(state)
         if state.get("namespace") == self.namespace and state.get("uid"):
-            self.workspace_name, self.workspace_uid = state.get("workspace") or "", state["uid"]
-            self.run_id = state.get("run_id") or ""
+            self.workspace_name, self.workspace_uid, self.run_id = state["workspace"], state["uid"], state["run_id"]
             launch.servers[self.workspace_uid] = self
 
     def clear_state(self):
@@ -82,8 +81,7 @@ class WorkspaceSpawner(Options, Spawner):
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
         wanted = objects.workspace(self.of, template, self.expand(settings.spec(self)), labels)
-        before = await self._made(wanted)
-        return await self._ready(before)
+        return await self._ready(await self._made(wanted))
 
     async def _made(self, wanted: dict) -> str:
         """Brings the workspace to run as wanted, from whatever is there. Returns the runID of a run that is not the new one."""
@@ -138,8 +136,7 @@ class WorkspaceSpawner(Options, Spawner):
             found = self.workspace or await self.cluster.fetch(self.workspace_name)
             if found is None or found.uid != self.workspace_uid:
                 raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
-            address = assess.ready(found, before)
-            if address:
+            if address := assess.ready(found, before):
                 self.run_id = found.run_id
                 return address
             if self._exit_code == 0:
@@ -151,8 +148,7 @@ class WorkspaceSpawner(Options, Spawner):
             left = self._grace(found)
             if left is not None and left <= 0:
                 raise failure(424, found.reason or "Failed", assess.words(found))
-            if not await self.cluster.change(found.name, found.version, QUIET if left is None else min(left, QUIET)) and left is None:
-                await self.cluster.fetch(found.name)
+            await self.cluster.change(found, QUIET if left is None else min(left, QUIET))
 
     def _grace(self, found: Workspace) -> float | None:
         """Seconds for which it may still be failed; None: it is not."""
@@ -165,8 +161,7 @@ class WorkspaceSpawner(Options, Spawner):
     async def _gone(self, found: Workspace) -> None:
         """Waits until no object is left of it."""
         while now := self.cluster.of_uid(found.name, found.uid):
-            if not await self.cluster.change(now.name, now.version, QUIET) and await self.cluster.fetch(now.name) is None:
-                return
+            await self.cluster.change(now, QUIET)
 
     # --- poll and stop
 
@@ -213,8 +208,8 @@ class WorkspaceSpawner(Options, Spawner):
             try:
                 if now.wanted:
                     await self.cluster.patch(now.name, objects.stop(now))
-                elif not await self.cluster.change(now.name, now.version, QUIET):
-                    await self.cluster.fetch(now.name)
+                else:
+                    await self.cluster.change(now, QUIET)
                 continue
             except Unreachable as error:
                 self.log.warning("stop of %s: %s", self._log_name, error)
@@ -233,27 +228,23 @@ class WorkspaceSpawner(Options, Spawner):
         return self.workspace or self.cluster.of_server(self.user.name, name or self.name)
 
     async def delete_forever(self):
-        found = await self._known()
-        if found:
+        if found := await self._known():
             await self._delete(found, keep_disk=not self.delete_pvc)
 
     async def _delete(self, found: Workspace, keep_disk: bool) -> None:
-        change = objects.retain(found, keep_disk)
-        if change:
+        if change := objects.retain(found, keep_disk):
             await self.cluster.patch(found.name, change)
         await self.cluster.delete(found)
 
     async def rename(self, old_name, new_name):
         """The workspace and its disk keep their name; its marks say the new one, by which it is found."""
-        found = await self._known(old_name)
-        if found:
+        if found := await self._known(old_name):
             marks = objects.marks(dataclasses.replace(self.of, name=new_name))
             await self.cluster.patch(found.name, {"metadata": {"uid": found.uid, **marks}})
 
     async def get_url(self):
         found = self.workspace
-        address = found.address if found else None
-        return assess.url(address) + self.server.base_url if address else self.server.url
+        return assess.url(found.address) + self.server.base_url if found and found.address else self.server.url
 
     # --- progress
 
@@ -328,10 +319,7 @@ class WorkspaceSpawner(Options, Spawner):
             # The hub was restarted meanwhile, and its database has hashes of tokens alone.
             await self.command_ended(0)
             raise launch.Nobody("the hub was restarted and no longer has this server's token: start the server again")
-        try:
-            return launch.answer(self)
-        except ValueError as error:
-            raise launch.Nobody(str(error)) from error
+        return launch.answer(self)
 
     async def command_ended(self, code: int) -> None:
         """The pod's command ended by itself. With code 0 that was meant, and the server is stopped."""
