@@ -15,9 +15,8 @@ class Watch(Case):
         self.kept = (module.RETRY, module.SILENT)
         module.RETRY = 0.02
         api = module.Api(module.configuration(self.api.url, "", None))
-        self.cluster = module.Cluster(api, "servers", "jupyterhub")
         self.heard = []
-        self.cluster.heard = self.heard.append
+        self.cluster = module.Cluster(api, "servers", "jupyterhub", self.heard.append)
 
     async def asyncTearDown(self):
         await end(self.cluster)

@@ -97,12 +97,11 @@ async def _within(seconds: float, work) -> bool:
 class Cluster:
     """The workspaces of one hub in one namespace: one list, one watch. `heard` is called with the UID of each that changes."""
 
-    def __init__(self, api: Api, namespace: str, hub: str):
+    def __init__(self, api: Api, namespace: str, hub: str, heard: Callable[[str], None]):
         self.api, self.namespace, self._label = api, namespace, names.label(hub)
         self._path = f"/apis/{objects.VERSION}/namespaces/{namespace}/workspaces"
         self._selected = {"labelSelector": f"{objects.HUB}={self._label}"}
-        self.heard: Callable[[str], None] = lambda uid: None
-        self.identity = ""
+        self.heard, self.identity = heard, ""
         self._all: dict[str, Workspace] = {}
         # What is in no list yet: this version of the collection is known.
         self._version = 0

@@ -82,8 +82,7 @@ class Configured(settings.Settings):
             raise ValueError("enable_user_namespaces must be off: a hub has rights in one namespace alone. Run a hub per namespace")
         if not self.template and not self.profile_list:
             raise ValueError("template must name a WorkspaceTemplate, unless profile_list is set: set c.WorkspaceSpawner.template")
-        # Begins to watch.
-        _ = self.cluster
+        _ = self.cluster  # Begins to watch.
 
     @default("namespace")
     def _default_namespace(self):
@@ -108,8 +107,7 @@ class Configured(settings.Settings):
         key = (self.namespace, self.hub_name, self.k8s_api_host)
         if key not in self._shared:
             api = Api(configuration(self.k8s_api_host, self.k8s_api_ssl_ca_cert, self.k8s_api_verify_ssl))
-            cluster = Cluster(api, self.namespace, self.hub_name)
-            cluster.heard = _dispatch
+            cluster = Cluster(api, self.namespace, self.hub_name, _dispatch)
             sweeping = ioloop.PeriodicCallback(orphans.Orphans(cluster, _is_known, self.orphans == "Stop").sweep, orphans.EVERY * 1000)
             sweeping.start()
             self._shared[key] = SimpleNamespace(cluster=cluster, access=Access(api, self.namespace), keys=Verifier(api), sweeping=sweeping)
@@ -122,8 +120,8 @@ class Configured(settings.Settings):
     @property
     def of(self) -> objects.Server:
         path = self.server.base_url if self.server else url_path_join(self.user.base_url, self.name, "/")
-        title = getattr(self, "display_name", "") or ""
-        return objects.Server(self.hub_name, self.user.name, self.user.id, self.name or "", title, path)
+        title = getattr(self, "display_name", None)  # Since JupyterHub 6.
+        return objects.Server(self.hub_name, self.user.name, self.user.id, self.name, title or "", path)
 
     def expand(self, value):
         """KubeSpawner's fields in text; other braces stay as they are."""

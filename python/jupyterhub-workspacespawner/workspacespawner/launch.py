@@ -29,13 +29,13 @@ def answer(spawner) -> bytes:
         # KubeSpawner leaves the command to the image then; here that is the launcher.
         raise ValueError('cmd must be set: the hub does not know the image\'s own command. It is usually ["jupyterhub-singleuser"]')
     found = {"command": [*spawner.cmd, *spawner.get_args()], "environment": spawner.get_env()}
-    texts = {f"command: part {position}": part for position, part in enumerate(found["command"])}
+    for position, part in enumerate(found["command"]):
+        _check(f"command: part {position}", part)
     for name, value in found["environment"].items():
+        _check(f"environment: {name!r}", value)
+        _check(f"environment: name {name!r}", name)
         if not name or "=" in name:
             raise ValueError(f"environment: name {name!r} must have a character and no '=': no process can have it")
-        texts |= {f"environment: name {name!r}": name, f"environment: {name!r}": value}
-    for what, text in texts.items():
-        _check(what, text)
     body = json.dumps(found).encode()
     if len(body) > LONGEST_ANSWER:
         raise ValueError(f"environment must have at most {LONGEST_ANSWER} bytes as JSON, it has {len(body)}: put large values into files")

@@ -145,8 +145,7 @@ class WorkspaceSpawner(Options, Spawner):
                 raise failure(409, "Stopped", f"workspace {found.name} was stopped while it started")
             if assess.refused(found):
                 raise failure(424, found.reason or "Invalid", assess.words(found))
-            left = self._grace(found)
-            if left is not None and left <= 0:
+            if (left := self._grace(found)) is not None and left <= 0:
                 raise failure(424, found.reason or "Failed", assess.words(found))
             await self.cluster.change(found, QUIET if left is None else min(left, QUIET))
 
@@ -310,8 +309,7 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def launched(self) -> bytes:
         """What a pod of this server's workspace gets."""
-        found = self.workspace
-        if found and not self.cluster.is_ours(found):
+        if self.workspace and not self.cluster.is_ours(self.workspace):
             raise launch.Nobody("the workspace is not the hub's")
         if not self._starting and (not self.server or self.pending == "stop"):
             raise launch.Nobody("nobody wants this server now")
