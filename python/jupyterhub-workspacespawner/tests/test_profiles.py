@@ -204,6 +204,15 @@ class Spawn(Case):
         self.new_hub(review_access=True, template="lab", profile_list=[], access_group_prefix="")
         await self.spawn()
 
+    async def test_a_name_of_kubernetes_own_is_warned_of_once(self):
+        self.new_hub(review_access=True, profile_list=[{"template": "lab"}, {"template": "gpu"}], access_group_prefix="")
+        self.api.roles = {("hub:alice", "lab"), ("hub:alice", "gpu")}
+        user = self.user("alice", groups=["system:masters"])
+        with unittest.mock.patch.object(access, "get_logger") as log:
+            form = await self.of(user).get_options_form()
+        self.assertIn('value="gpu"', form)
+        log().warning.assert_called_once()
+
     async def test_a_template_that_an_override_names_is_reviewed_too(self):
         choices = {"cpu": {"default": True}, "gpu": {"spawner_override": {"template": "gpu"}}}
         self.new_hub(
