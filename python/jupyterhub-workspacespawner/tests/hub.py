@@ -36,9 +36,8 @@ def empty_database():
 
 async def end(cluster):
     """What the end of the hub's process does."""
-    if cluster._task:
-        cluster._task.cancel()
-        await asyncio.gather(cluster._task, return_exceptions=True)
+    cluster._task.cancel()
+    await asyncio.gather(cluster._task, return_exceptions=True)
     if cluster.api._client:
         await cluster.api._client.close()
 
@@ -173,7 +172,7 @@ class Case(unittest.IsolatedAsyncioTestCase):
 
     async def asyncTearDown(self):
         for shared in WorkspaceSpawner._shared.values():
-            shared.sweeping.cancel()
+            shared.sweeping.stop()
             await end(shared.cluster)
         WorkspaceSpawner._shared.clear()
         for user in list(self.users.values()):

@@ -12,16 +12,15 @@ class Watch(Case):
     async def asyncSetUp(self):
         await super().asyncSetUp()
         self.api.operator.auto = False
-        self.kept = (module.FIRST_RETRY, module.LAST_RETRY, module.SILENT)
-        module.FIRST_RETRY, module.LAST_RETRY = 0.01, 0.02
+        self.kept = (module.RETRY, module.SILENT)
+        module.RETRY = 0.02
         api = module.Api(module.configuration(self.api.url, "", None))
-        self.cluster = module.Cluster(api, "servers", "jupyterhub")
         self.heard = []
-        self.cluster.heard = lambda before, after: self.heard.append((before and before.version, after and after.version))
+        self.cluster = module.Cluster(api, "servers", "jupyterhub", self.heard.append)
 
     async def asyncTearDown(self):
         await end(self.cluster)
-        module.FIRST_RETRY, module.LAST_RETRY, module.SILENT = self.kept
+        module.RETRY, module.SILENT = self.kept
         await super().asyncTearDown()
 
     def body(self, name, labels=None):
@@ -40,7 +39,7 @@ class Watch(Case):
         self.api.vanish("a")
         await self.so(lambda: self.cluster.get("a") is None)
         self.assertEqual(len(self.lists()), 1)
-        self.assertEqual(len(self.heard), 3)
+        await self.so(lambda: self.heard == [found.uid] * 3)
 
     async def test_only_workspaces_of_this_hub_and_this_account_count(self):
         await self.cluster.listed(30)
@@ -100,7 +99,8 @@ class Watch(Case):
             queue.put_nowait(event)
         await self.so(lambda: len(self.lists()) == 2)
         await self.cluster.create(self.body("a"))
-        await self.so(lambda: (None, self.api.version) in self.heard)
+        self.api.edit("a", image="x")
+        await self.so(lambda: self.cluster.get("a").spec.get("image") == "x")
 
     async def test_an_object_that_nobody_foresaw_ends_no_watch(self):
         await self.cluster.listed(30)
@@ -149,14 +149,16 @@ class Watch(Case):
         with unittest.mock.patch.dict("os.environ", {"KUBERNETES_SERVICE_HOST": ""}), self.assertRaisesRegex(ValueError, "must run in a pod"):
             module.configuration(self.api.url, "", None)
 
-    async def test_a_change_is_waited_for_by_version(self):
+    async def test_a_change_is_waited_for_and_what_is_not_heard_of_is_read(self):
         await self.cluster.listed(30)
         found = await self.cluster.create(self.body("a"))
-        self.assertTrue(await self.cluster.change("a", 0, 30))
-        self.assertFalse(await self.cluster.change("a", found.version, 0.01))
-        waiting = asyncio.ensure_future(self.cluster.change("a", found.version, 30))
+        reads = lambda: sum(item[:2] == ("GET", f"{self.cluster._path}/a") for item in self.api.requests)
+        await self.cluster.change(found, 0.01)
+        self.assertEqual(reads(), 1)
+        waiting = asyncio.ensure_future(self.cluster.change(found, 30))
         await asyncio.sleep(0)
         self.api.edit("a", image="x")
-        self.assertTrue(await waiting)
+        await waiting
+        await self.cluster.change(found, 30)
         del waiting
-        self.assertEqual(list(self.cluster._changes), [])
+        self.assertEqual((reads(), list(self.cluster._changes)), (1, []))

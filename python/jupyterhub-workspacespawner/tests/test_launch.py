@@ -142,7 +142,6 @@ class Launch(Case):
         self.api.keys["k2"] = api_server.new_ec_key()
         answer = await self.request(uid, self.api.token(self.pods.audience(uid), key="k2", algorithm="ES256"))
         self.assertEqual(answer.code, 503)
-        self.assertTrue(0 < int(answer.headers["Retry-After"]) <= tokens.EVERY)
         bad = self.api.token(self.pods.audience(uid), signer=api_server.new_ec_key(), algorithm="ES256")
         self.assertEqual((await self.request(uid, bad)).code, 401)
         self.assertEqual((await self.request(uid, self.api.token(self.pods.audience(uid)))).code, 200)
@@ -160,9 +159,9 @@ class Launch(Case):
             try:
                 await judge(*given)
                 judged.append(True)
-            except tokens.Unknown as error:
+            except tokens.Unknown:
                 judged.append(False)
-                now[0] += error.seconds
+                now[0] += tokens.EVERY
                 raise
 
         with unittest.mock.patch.object(keys, "verify", verify):

@@ -32,15 +32,14 @@ LIST = [
 class Choices(unittest.TestCase):
     def choose(self, **options):
         offered = profiles.entries(LIST)
-        return profiles.choose(profiles.check(options), profiles.find(options, offered))
+        return profiles.choose(profiles.check(options), profiles.find(options, offered, offered))
 
     def test_a_list_a_dict_and_a_template_alone_are_profiles(self):
         found = profiles.entries(LIST)
         self.assertEqual([item["slug"] for item in found], ["small", "gpu"])
         self.assertEqual(found[1]["display_name"], "gpu")
         self.assertEqual([item["slug"] for item in profiles.entries({"b": LIST[0], "a": LIST[1]})], ["gpu", "small"])
-        self.assertTrue(found[0]["default"])
-        self.assertNotIn("default", LIST[0])
+        self.assertEqual(profiles.find({}, found, found), found[0])
         self.assertEqual(profiles.entries([{"display_name": "Data Science: R!"}])[0]["slug"], "data-science-r")
 
     def test_fields_of_the_form_are_kubespawners(self):
@@ -66,12 +65,12 @@ class Choices(unittest.TestCase):
         for options, words in (
             ({"profile": "none"}, "there is no 'none'"),
             ({"profile": "{x.__class__}"}, "there is no"),
-            ({"profile": "small", "image": "none"}, "option 'image' must be one of base, full, it is 'none'"),
+            ({"image": "none"}, "option 'image' must be one of base, full, it is 'none'"),
             ({"profile": "small", "closed--unlisted-choice": "x"}, "option 'closed' must be one of one, two"),
-            ({"profile": ["small"]}, "option 'profile' must be text, it is a list"),
-            ({"profile": 1}, "must be text, it is a number"),
-            ({"profile": True}, "must be text, it is true or false"),
-            ({"image": {"a": {}}}, "must be text, it is an object"),
+            ({"profile": ["small"]}, "option 'profile' must be text, it is list"),
+            ({"profile": 1}, "must be text, it is int"),
+            ({"profile": True}, "must be text, it is bool"),
+            ({"image": {"a": {}}}, "must be text, it is dict"),
             ({"image": "é" * 2049}, "at most 4096 bytes"),
             ({"__jupyterhub_x": "1"}, "JupyterHub's own"),
             ({str(number): "" for number in range(65)}, "at most 64 options"),
@@ -204,6 +203,15 @@ class Spawn(Case):
         self.user("alice", groups=["ml"])
         self.new_hub(review_access=True, template="lab", profile_list=[], access_group_prefix="")
         await self.spawn()
+
+    async def test_a_name_of_kubernetes_own_is_warned_of_once(self):
+        self.new_hub(review_access=True, profile_list=[{"template": "lab"}, {"template": "gpu"}], access_group_prefix="")
+        self.api.roles = {("hub:alice", "lab"), ("hub:alice", "gpu")}
+        user = self.user("alice", groups=["system:masters"])
+        with unittest.mock.patch.object(access, "get_logger") as log:
+            form = await self.of(user).get_options_form()
+        self.assertIn('value="gpu"', form)
+        log().warning.assert_called_once()
 
     async def test_a_template_that_an_override_names_is_reviewed_too(self):
         choices = {"cpu": {"default": True}, "gpu": {"spawner_override": {"template": "gpu"}}}

@@ -19,13 +19,15 @@ class Access:
     def __init__(self, api: Api, namespace: str, clock=time.monotonic):
         self._api, self._namespace, self._clock = api, namespace, clock
         self._kept: dict[tuple, tuple[float, bool]] = {}
+        self._told: set[str] = set()
 
     async def may_use(self, user: str, groups: list[str], template: str) -> bool:
         """Raises what a request raises if the API server does not say."""
         reserved = [name for name in (user, *groups) if name.startswith(RESERVED)]
-        if reserved:
+        if not self._told.issuperset(reserved):
             cure = "set access_user_prefix and access_group_prefix"
             get_logger().warning("not asked about %s: names that begin with system: are Kubernetes' own, %s", reserved, cure)
+            self._told.update(reserved)
         if user in reserved:
             return False
         groups = [name for name in groups if name not in reserved]

@@ -40,15 +40,14 @@ def steps(workspace: Workspace) -> list[tuple[int, str]]:
     """What has happened of a start, as percent and words. What goes wrong has the percent of the step before it."""
     if not workspace.current:
         return [(5, "Waiting for the operator")]
-    found = [(10, f"Workspace {workspace.name} exists")]
-    if workspace.says("Valid") == "True":
-        found.append((20, "All rules hold"))
-    if workspace.pod:
-        found.append((40, "Pod created"))
-    if workspace.started:
-        found.append((70, "Container started"))
-    if workspace.address:
-        found.append((90, "Pod ready"))
+    facts = (
+        (10, f"Workspace {workspace.name} exists", True),
+        (20, "All rules hold", workspace.says("Valid") == "True"),
+        (40, "Pod created", workspace.pod),
+        (70, "Container started", workspace.started),
+        (90, "Pod ready", workspace.address),
+    )
+    found = [(percent, text) for percent, text, is_so in facts if is_so]
     percent = found[-1][0]
     for name in _TOLD:
         condition = workspace.conditions.get(name, {})

@@ -20,8 +20,7 @@ from .objects import Workspace
 SILENT = 90
 WATCH = 300
 REQUEST = 30
-FIRST_RETRY = 0.2
-LAST_RETRY = 10
+RETRY = 2
 NOT_IN_A_POD = "the hub must run in a pod that has a service account's token: set automountServiceAccountToken: true in its Deployment"
 # Characters of an answer's text that anybody is shown.
 _LONGEST = 4000
@@ -32,11 +31,13 @@ class Refused(Exception):
 
     def __init__(self, status: int, reason: str, message: str):
         super().__init__(message)
-        self.status, self.reason, self.message = status, reason, message
+        self.status, self.reason = status, reason
 
 
 class Unreachable(Exception):
     """The API server gives no answer, or one that says to ask again."""
+
+    status, reason = 503, "Unreachable"
 
 
 class Api:
@@ -94,12 +95,13 @@ async def _within(seconds: float, work) -> bool:
 
 
 class Cluster:
-    """The workspaces of one hub in one namespace: one list, one watch. `heard` is called with each change (before, after)."""
+    """The workspaces of one hub in one namespace: one list, one watch. `heard` is called with the UID of each that changes."""
 
-    def __init__(self, api: Api, namespace: str, hub: str):
-        self.api, self.namespace, self.hub = api, namespace, hub
-        self.heard: Callable[[Workspace | None, Workspace | None], None] = lambda before, after: None
-        self.identity = ""
+    def __init__(self, api: Api, namespace: str, hub: str, heard: Callable[[str], None]):
+        self.api, self.namespace, self._label = api, namespace, names.label(hub)
+        self._path = f"/apis/{objects.VERSION}/namespaces/{namespace}/workspaces"
+        self._selected = {"labelSelector": f"{objects.HUB}={self._label}"}
+        self.heard, self.identity = heard, ""
         self._all: dict[str, Workspace] = {}
         # What is in no list yet: this version of the collection is known.
         self._version = 0
@@ -108,24 +110,11 @@ class Cluster:
         # By name, for as long as somebody waits.
         self._changes: weakref.WeakValueDictionary[str, asyncio.Event] = weakref.WeakValueDictionary()
         self._listed = asyncio.Event()
-        self._any_heard = False
-        self._task: asyncio.Task | None = None
-
-    @property
-    def _path(self) -> str:
-        return f"/apis/{objects.VERSION}/namespaces/{self.namespace}/workspaces"
-
-    def begin(self) -> None:
-        """Keeps the list up to date from now on."""
-        if self._task is None:
-            self._task = asyncio.ensure_future(self._follow())
+        self._task = asyncio.ensure_future(self._follow())
 
     async def listed(self, seconds: float) -> bool:
         """Whether the workspaces are known, now or within this time. A refusal is not waited out."""
-        self.begin()
-        if self._listed.is_set() or self.refused:
-            return self._listed.is_set()
-        return await _within(seconds, self._listed.wait())
+        return self._listed.is_set() or not self.refused and await _within(seconds, self._listed.wait())
 
     def all(self) -> list[Workspace]:
         return [found for found in self._all.values() if self.is_ours(found)]
@@ -139,22 +128,20 @@ class Cluster:
 
     def is_ours(self, workspace: Workspace) -> bool:
         """Whether this hub made it. The webhook attests the owner; labels are what anybody may write."""
-        return workspace.owner == self.identity and workspace.labels.get(objects.HUB) == names.label(self.hub)
+        return workspace.owner == self.identity and workspace.labels.get(objects.HUB) == self._label
 
     def of_server(self, user: str, server: str) -> Workspace | None:
         """The workspace of a server, also if the server had another name when it was made."""
         computed = self._all.get(names.user_server(user, server))
-        candidates = [computed] if computed else []
-        candidates += self._all.values()
+        candidates = [computed, *self._all.values()] if computed else self._all.values()
         return next((found for found in candidates if found.server == (user, server) and self.is_ours(found)), None)
 
-    async def change(self, name: str, seen: int, seconds: float) -> bool:
-        """Waits until the workspace of this name is another than that of version `seen` (0: none); False after this time."""
-        found = self._all.get(name)
-        if (found.version if found else 0) != seen:
-            return True
-        change = self._changes.setdefault(name, asyncio.Event())
-        return await _within(seconds, change.wait())
+    async def change(self, seen: Workspace, seconds: float) -> None:
+        """Waits until this workspace is another than was seen. If nothing is heard of it within this time, it is read."""
+        if self._all.get(seen.name) is seen:
+            change = self._changes.setdefault(seen.name, asyncio.Event())
+            if not await _within(seconds, change.wait()):
+                await self.fetch(seen.name)
 
     async def create(self, body: dict) -> Workspace:
         return self._answered(await self.api.call("POST", self._path, body=body))
@@ -172,13 +159,17 @@ class Cluster:
         return True
 
     async def fetch(self, name: str) -> Workspace | None:
-        """Reads one workspace, for when the watch may be behind."""
-        try:
-            return self._answered(await self.api.call("GET", f"{self._path}/{name}"))
-        except Refused as error:
-            if error.status != 404:
-                raise
-            return None
+        """Reads one workspace, for when the watch may be behind. It asks until the API server answers."""
+        while True:
+            try:
+                return self._answered(await self.api.call("GET", f"{self._path}/{name}"))
+            except Unreachable as error:
+                get_logger().warning("cannot read workspace %s: %s", name, error)
+                await asyncio.sleep(RETRY)
+            except Refused as error:
+                if error.status != 404:
+                    raise
+                return None
 
     async def delete(self, workspace: Workspace) -> None:
         """Begins the deletion of this workspace, never of its successor. One that is gone is deleted."""
@@ -192,7 +183,7 @@ class Cluster:
     def _answered(self, raw: dict) -> Workspace:
         found = Workspace(raw)
         # The watch has passed what is older than its last version, and may have heard of the deletion since.
-        if found.version > self._version and found.labels.get(objects.HUB) == names.label(self.hub):
+        if found.version > self._version and found.labels.get(objects.HUB) == self._label:
             self._take(found.name, found)
         return found
 
@@ -206,19 +197,13 @@ class Cluster:
             self._all[name] = after
         if change := self._changes.pop(name, None):
             change.set()
-        if before or after:
-            try:
-                self.heard(before, after)
-            except Exception:
-                get_logger().exception("cannot act on a change of workspace %s", name)
+        for uid in {item.uid for item in (before, after) if item}:
+            # Later, so that what goes wrong there is logged and ends nothing here.
+            asyncio.get_running_loop().call_soon(self.heard, uid)
 
     async def _follow(self) -> None:
-        delay = FIRST_RETRY
         while True:
-            self._any_heard = False
             try:
-                if not self.identity:
-                    await self._ask_identity()
                 if not self._version:
                     await self._list()
                 self.refused = None
@@ -228,26 +213,19 @@ class Cluster:
                     self._version = 0
                 else:
                     self.refused = error
-                    get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error.message)
+                    get_logger().error("may not read workspaces in namespace %s: %s", self.namespace, error)
             except Unreachable as error:
                 get_logger().warning("the watch of workspaces in namespace %s ended: %s", self.namespace, error)
             except Exception:
                 # Nothing that an object holds may end this: the hub would hear of nothing any more, and nobody would notice.
                 get_logger().exception("cannot read workspaces in namespace %s", self.namespace)
-            delay = FIRST_RETRY if self._any_heard else delay
-            await asyncio.sleep(delay * random.uniform(0.5, 1))
-            delay = min(delay * 2, LAST_RETRY)
+            await asyncio.sleep(RETRY * random.uniform(0.5, 1))
 
-    async def _ask_identity(self) -> None:
+    async def _list(self) -> None:
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         answer = await self.api.call("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", body=review)
         self.identity = answer["status"]["userInfo"]["username"]
-
-    def _selected(self) -> dict:
-        return {"labelSelector": f"{objects.HUB}={names.label(self.hub)}"}
-
-    async def _list(self) -> None:
-        answer = await self.api.call("GET", self._path, self._selected())
+        answer = await self.api.call("GET", self._path, self._selected)
         present = {found.name: found for found in map(Workspace, answer.get("items") or [])}
         version = int(answer["metadata"]["resourceVersion"])
         for name, known in list(self._all.items()):
@@ -262,14 +240,13 @@ class Cluster:
     async def _watch(self) -> None:
         """Takes changes until the connection ends."""
         query = {
-            **self._selected(), "watch": "1", "allowWatchBookmarks": "true",
+            **self._selected, "watch": "1", "allowWatchBookmarks": "true",
             "resourceVersion": str(self._version), "timeoutSeconds": str(WATCH),
         }  # fmt: skip
         timeout = aiohttp.ClientTimeout(sock_connect=REQUEST, sock_read=SILENT)
         async with self.api.open("GET", self._path, query, timeout=timeout) as answer:
             async for line in answer.content:
                 self._event(json.loads(line))
-                self._any_heard = True
 
     def _event(self, event: dict) -> None:
         kind, raw = event.get("type"), event.get("object") or {}
@@ -293,10 +270,7 @@ def configuration(host: str, ca: str, verify: bool | None) -> kubernetes.Configu
         load_incluster_config(client_configuration=found)
     except ConfigException as error:
         raise ValueError(f"{NOT_IN_A_POD} ({error})") from error
-    if host:
-        found.host = host
-    if ca:
-        found.ssl_ca_cert = ca
+    found.host, found.ssl_ca_cert = host or found.host, ca or found.ssl_ca_cert
     if verify is not None:
         found.verify_ssl = verify
     return found

@@ -1,18 +1,16 @@
 """Configuration -> a spawner's traits, names and what all servers of a hub share (IO)."""
 
-import asyncio
 import re
-from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 from jupyterhub.utils import url_path_join
-from tornado import web
+from tornado import ioloop, web
 from traitlets import Bool, Callable, Dict, Enum, Float, Integer, List, Unicode, Union, default, validate
 
 from . import launch, names, objects, orphans, profiles, settings
 from .access import Access
 from .cluster import NOT_IN_A_POD, Api, Cluster, configuration
-from .objects import Workspace
 from .tokens import Verifier
 
 try:
@@ -22,16 +20,6 @@ except ImportError:  # before JupyterHub 6
 
 _FIELD = re.compile(r"\{([a-z_]+)\}")
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-
-
-@dataclass
-class Shared:
-    """What all servers of a hub have in common."""
-
-    cluster: Cluster
-    access: Access
-    keys: Verifier
-    sweeping: asyncio.Task
 
 
 class Configured(settings.Settings):
@@ -61,7 +49,7 @@ class Configured(settings.Settings):
     ip = Unicode("0.0.0.0", help="Address at which the server listens in its pod").tag(config=True)
     start_timeout = Integer(300, help="Seconds that a start may take").tag(config=True)
 
-    _shared: dict[tuple, Shared] = {}
+    _shared: dict[tuple, SimpleNamespace] = {}
     _warned: set[str] = set()
 
     @classmethod
@@ -74,19 +62,17 @@ class Configured(settings.Settings):
 
     def _find_my_config(self, cfg):
         found = super()._find_my_config(cfg)
-        own = cfg["WorkspaceSpawner"] if cfg._has_section("WorkspaceSpawner") else {}
-        if not cfg._has_section("KubeSpawner"):
-            return found
-        # There it names claims that the hub makes, also where zero-to-jupyterhub sets it.
-        lost = {name for name in cfg["KubeSpawner"] if name not in self.traits(config=True) or name == "pvc_name_template"} - set(own)
-        for name in lost:
-            found.pop(name, None)
+        # There pvc_name_template names claims that the hub makes, also where zero-to-jupyterhub sets it.
+        known = self.traits(config=True).keys() - {"pvc_name_template"}
         # Names in capitals are sections of other classes.
-        lost = {name for name in lost if name[:1].islower()}
-        if not lost <= self._warned:
-            self.log.warning("c.KubeSpawner: no effect here, write what you need into the template: %s", ", ".join(sorted(lost)))
-            self._warned.update(lost)
-        return found
+        lost = {name for name in cfg.KubeSpawner.keys() - known - cfg.WorkspaceSpawner.keys() if name[0].islower()}
+        self._have_no_effect("c.KubeSpawner", lost)
+        return {name: value for name, value in found.items() if name not in lost}
+
+    def _have_no_effect(self, where: str, settings: set[str]) -> None:
+        if settings - self._warned:
+            self.log.warning("%s: no effect here, write what you need into the template: %s", where, ", ".join(sorted(settings)))
+            self._warned.update(settings)
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -96,7 +82,7 @@ class Configured(settings.Settings):
             raise ValueError("enable_user_namespaces must be off: a hub has rights in one namespace alone. Run a hub per namespace")
         if not self.template and not self.profile_list:
             raise ValueError("template must name a WorkspaceTemplate, unless profile_list is set: set c.WorkspaceSpawner.template")
-        self._settings_before: dict = {}
+        _ = self.cluster  # Begins to watch.
 
     @default("namespace")
     def _default_namespace(self):
@@ -116,14 +102,15 @@ class Configured(settings.Settings):
         return proposal.value
 
     @property
-    def shared(self) -> Shared:
+    def shared(self) -> SimpleNamespace:
+        """What all servers of a hub have in common."""
         key = (self.namespace, self.hub_name, self.k8s_api_host)
         if key not in self._shared:
             api = Api(configuration(self.k8s_api_host, self.k8s_api_ssl_ca_cert, self.k8s_api_verify_ssl))
-            cluster = Cluster(api, self.namespace, self.hub_name)
-            cluster.heard = _dispatch
-            sweeping = asyncio.ensure_future(orphans.Orphans(cluster, _is_known, self.orphans == "Stop").run())
-            self._shared[key] = Shared(cluster, Access(api, self.namespace), Verifier(api), sweeping)
+            cluster = Cluster(api, self.namespace, self.hub_name, _dispatch)
+            sweeping = ioloop.PeriodicCallback(orphans.Orphans(cluster, _is_known, self.orphans == "Stop").sweep, orphans.EVERY * 1000)
+            sweeping.start()
+            self._shared[key] = SimpleNamespace(cluster=cluster, access=Access(api, self.namespace), keys=Verifier(api), sweeping=sweeping)
         return self._shared[key]
 
     @property
@@ -133,8 +120,8 @@ class Configured(settings.Settings):
     @property
     def of(self) -> objects.Server:
         path = self.server.base_url if self.server else url_path_join(self.user.base_url, self.name, "/")
-        title = getattr(self, "display_name", "") or ""
-        return objects.Server(self.hub_name, self.user.name, self.user.id, self.name or "", title, path)
+        title = getattr(self, "display_name", None)  # Since JupyterHub 6.
+        return objects.Server(self.hub_name, self.user.name, self.user.id, self.name, title or "", path)
 
     def expand(self, value):
         """KubeSpawner's fields in text; other braces stay as they are."""
@@ -146,11 +133,11 @@ class Configured(settings.Settings):
         return [self.expand(item) for item in value] if isinstance(value, list) else value
 
     def fields(self) -> dict:
-        user, server = names.slug(self.user.name), names.slug(self.name) if self.name else ""
-        both = names.user_server(self.user.name, self.name or "")
+        user, server = names.slug(self.user.name), names.slug(self.name)
+        both = names.user_server(self.user.name, self.name)
         return {
             "username": user, "safe_username": user, "unescaped_username": self.user.name,
-            "servername": server, "safe_servername": server, "unescaped_servername": self.name or "",
+            "servername": server, "safe_servername": server, "unescaped_servername": self.name,
             "user_server": both, "safe_user_server": both, "userid": str(self.user.id), "namespace": self.namespace,
         }  # fmt: skip
 
@@ -163,10 +150,7 @@ class Configured(settings.Settings):
 
 def failure(status: int, reason: str, message: str) -> web.HTTPError:
     """An error that JupyterHub shows as it is, and that does not count as the hub's own."""
-    if SpawnException is None:
-        error = web.HTTPError(status, message)
-    else:
-        error = SpawnException(message, reason=reason, status_code=status)
+    error = SpawnException(message, reason=reason, status_code=status) if SpawnException else web.HTTPError(status, message)
     error.jupyterhub_message = message
     return error
 
@@ -176,11 +160,6 @@ def _is_known(uid: str) -> bool:
     return spawner is not None and bool(spawner.server or spawner.pending)
 
 
-def _dispatch(before: Workspace | None, after: Workspace | None) -> None:
-    if before and after and before.uid != after.uid:
-        # One was deleted and another made while nobody watched.
-        _dispatch(before, None)
-        before = None
-    spawner = launch.servers.get((after or before).uid)
-    if spawner:
-        spawner.heard(before, after)
+def _dispatch(uid: str) -> None:
+    if spawner := launch.servers.get(uid):
+        spawner.heard()

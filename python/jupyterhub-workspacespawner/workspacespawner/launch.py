@@ -4,7 +4,6 @@ Importing this module adds the address to the hub. Nothing but the answer holds 
 """
 
 import json
-import math
 import weakref
 
 from jupyterhub import apihandlers
@@ -76,7 +75,7 @@ class LaunchHandler(web.RequestHandler):
         spawner = await self._spawner(uid)
         try:
             found = await spawner.launched()
-        except Nobody as error:
+        except (Nobody, ValueError) as error:
             return self._say(409, str(error))
         get_logger().info("pod of %s fetched its environment", spawner._log_name)
         self.set_header("Content-Type", "application/json")
@@ -100,20 +99,19 @@ class LaunchHandler(web.RequestHandler):
         known = servers.get(uid) or next(iter(servers.values()), None)
         try:
             if known is None:
-                raise Unknown("the hub does not know any server yet", 1)
+                raise Unknown("the hub does not know any server yet")
             if kind.lower() != "bearer":
                 raise InvalidToken("it is no bearer token")
             await known.verify(token, uid)
             # Another spawner may take tokens of another account.
             if servers.get(uid) is not known:
-                raise Unknown("the hub does not know this server yet", 1)
+                raise Unknown("the hub does not know this server yet")
             return known
         except InvalidToken as error:
             get_logger().warning("refused a request for the environment of workspace %.64r because of its token: %s", uid, error)
             self._say(401, "the token is not good for this address")
         except Unknown as error:
             get_logger().warning("cannot judge a request for an environment: %s", error)
-            self.set_header("Retry-After", math.ceil(error.seconds))
             self._say(503, "the hub does not know this server, or the API server's keys, yet")
         raise web.Finish
 

@@ -9,47 +9,38 @@ import re
 
 LONGEST = 48
 _HASH = 8
-# A slug that has a hash, where nothing else says how long it may be.
-_HASHED = 32
+# Of two names that are too long together, this much of each.
+_HALF = 17
 _OBJECT = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
-_KUBERNETES_LONGEST = 63
 
 
-def slug(name: str, longest: int | None = LONGEST) -> str:
-    """A name for one part of an object's name: itself if it is a DNS-1035 label, else with a hash."""
-    return _slug(name, _OBJECT, longest)
+def slug(name: str) -> str:
+    """A name for one part of an object's name: itself if it is a DNS-1035 label or empty, else with a hash."""
+    return _slug(name, _OBJECT, LONGEST, LONGEST)
 
 
 def label(name: str) -> str:
     """A value of a label; the empty name is one."""
-    return _slug(name, _LABEL, None) if name else ""
+    return _slug(name, _LABEL, 63, 32)
 
 
 def user_server(user: str, server: str) -> str:
     """The name of a server's workspace, at most 48 characters, beginning with a letter."""
-    first = slug(user)
-    second = slug(server) if server else ""
+    first, second = slug(user), slug(server)
     if len(first) + len(second) + 2 > LONGEST:
-        return _joined([user, server])
+        return f"{_readable(user, _HALF)}--{_readable(server, _HALF)}---{_hash(user, server)}"
     return f"{first}--{second}" if second else first
 
 
-def _slug(name: str, valid: re.Pattern, longest: int | None) -> str:
+def _slug(name: str, valid: re.Pattern, longest: int, hashed: int) -> str:
     # "--" joins two parts and "---" begins a hash: nobody's name may look as if it had either.
-    fits = valid.fullmatch(name) and len(name) <= min(longest or _KUBERNETES_LONGEST, _KUBERNETES_LONGEST)
-    if fits and "--" not in name:
+    if not name or valid.fullmatch(name) and len(name) <= longest and "--" not in name:
         return name
-    longest = longest or _HASHED
-    return f"{_readable(name, longest - _HASH - 3)}---{_hash([name])}"
+    return f"{_readable(name, hashed - _HASH - 3)}---{_hash(name)}"
 
 
-def _joined(names: list[str]) -> str:
-    each = (LONGEST - _HASH - 1) // len(names) - 2
-    return "--".join(_readable(name, each) for name in names) + f"---{_hash(names)}"
-
-
-def _hash(names: list[str]) -> str:
+def _hash(*names: str) -> str:
     # 0xff is in no UTF-8, so ("ab", "c") and ("a", "bc") differ.
     return hashlib.sha256(b"\xff".join(name.encode() for name in names)).hexdigest()[:_HASH]
 

@@ -1,9 +1,7 @@
 """What a server needs -> its Workspace, or the change of the one that is there; JSON of one -> what the hub keeps (pure)."""
 
-import copy
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from . import names
 
@@ -14,7 +12,6 @@ HUB = "hub.jupyter.org/name"
 USER = "hub.jupyter.org/username"
 SERVER = "hub.jupyter.org/servername"
 
-LONGEST_VARIABLE = 1024
 LONGEST_DISPLAY_NAME = 100
 # Fields of a spec that the hub decides. Others of a stopped workspace stay as they are; `storage` stays as it was made, because a
 # disk does not move or shrink.
@@ -24,14 +21,14 @@ DECIDED = (
 
 
 class Workspace:
-    """What the hub keeps of an object. What is missing there is empty; who writes objects is not trusted to write all of them well."""
+    """What the hub keeps of an object. What is missing there is empty."""
 
     def __init__(self, raw: dict):
-        meta, spec, status = (_dict(raw, key) for key in ("metadata", "spec", "status"))
-        home, endpoint, version = _dict(_dict(status, "resolved"), "storage"), _dict(status, "endpoint"), str(meta.get("resourceVersion"))
-        own, annotations = _dict(spec, "storage"), _dict(meta, "annotations")
-        self.spec, self.labels = spec, _dict(meta, "labels")
-        self.name, self.uid, self.version = meta.get("name", ""), meta.get("uid", ""), int(version) if version.isdigit() else 0
+        meta, spec, status = (raw.get(key) or {} for key in ("metadata", "spec", "status"))
+        own, home = spec.get("storage") or {}, (status.get("resolved") or {}).get("storage") or {}
+        endpoint, annotations = status.get("endpoint") or {}, meta.get("annotations") or {}
+        self.spec, self.labels = spec, meta.get("labels") or {}
+        self.name, self.uid, self.version = meta.get("name", ""), meta.get("uid", ""), int(meta.get("resourceVersion") or 0)
         # The Kubernetes user who owns it; the product attests it.
         self.owner = annotations.get(CREATED_BY, "")
         # The user and the server that it is for, as the hub names them.
@@ -100,16 +97,9 @@ def marks(server: Server, labels: dict | None = None) -> dict:
 
 def start(present: Workspace, wanted: dict) -> dict:
     """The merge patch with which a stopped workspace becomes the wanted one and runs. UID: only that one, never its successor."""
-    spec = {"desiredStatus": "Running"}
-    for key in DECIDED:
-        change = difference(present.spec.get(key), wanted["spec"].get(key))
-        if change is not SAME:
-            spec[key] = change
-    metadata = {"uid": present.uid}
-    labels = difference(present.labels, {**present.labels, **wanted["metadata"]["labels"]})
-    if labels is not SAME:
-        metadata["labels"] = labels
-    return {"metadata": metadata, "spec": spec}
+    before, after = ({key: spec[key] for key in DECIDED if key in spec} for spec in (present.spec, wanted["spec"]))
+    metadata = {"uid": present.uid, "labels": wanted["metadata"]["labels"]}
+    return {"metadata": metadata, "spec": {**difference(before, after), "desiredStatus": "Running"}}
 
 
 def stop(present: Workspace) -> dict:
@@ -124,29 +114,26 @@ def retain(present: Workspace, kept: bool) -> dict | None:
     return {"metadata": {"uid": present.uid}, "spec": {"storage": {"retain": want}}}
 
 
-SAME = object()
-
-
-def difference(present: Any, wanted: Any) -> Any:
-    """The merge patch from one value to the other, or `SAME`."""
-    if isinstance(present, dict) and isinstance(wanted, dict):
-        changes = {key: difference(present.get(key), wanted.get(key)) for key in present.keys() | wanted.keys()}
-        changes = {key: change for key, change in sorted(changes.items()) if change is not SAME}
-        return changes or SAME
-    return SAME if present == wanted else copy.deepcopy(wanted)
+def difference(present: dict, wanted: dict) -> dict:
+    """The merge patch from one object to the other."""
+    changes = {}
+    for key in present.keys() | wanted.keys():
+        before, after = present.get(key), wanted.get(key)
+        if before != after:
+            changes[key] = difference(before, after) if isinstance(before, dict) and isinstance(after, dict) else after
+    return changes
 
 
 def variables(server: Server) -> dict:
     """Values for a template's variables. Names are slugs, so that they are good in paths, labels and addresses."""
-    found = {
+    return {
         "hub.username": names.slug(server.user),
         "hub.userid": str(server.user_id),
-        "hub.servername": names.slug(server.name) if server.name else "",
+        "hub.servername": names.slug(server.name),
         "hub.user_server": server.workspace,
         # Without its first "/", which the text before it has: else a value could go on with the host's name.
         "hub.path": server.path.removeprefix("/"),
     }
-    return {name: value for name, value in found.items() if len(value) <= LONGEST_VARIABLE}
 
 
 # Characters that are no text, or make text read other than it is written.
@@ -157,8 +144,3 @@ def display_name(server: Server) -> str:
     title = server.display_name or server.name
     text = f"{server.user}: {title}" if title else server.user
     return _NOT_PLAIN.sub(" ", text)[:LONGEST_DISPLAY_NAME].strip() or server.workspace
-
-
-def _dict(of: dict, key: str) -> dict:
-    found = of.get(key)
-    return found if isinstance(found, dict) else {}

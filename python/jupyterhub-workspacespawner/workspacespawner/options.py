@@ -1,7 +1,5 @@
 """What a person chose -> the template and traits of a start, or a refusal; and the form to choose in (IO)."""
 
-import copy
-
 import jinja2
 from jupyterhub.utils import maybe_future
 from tornado import web
@@ -28,19 +26,17 @@ class Options(Configured):
         # JupyterHub 6 warns of options that nobody applies; `start` does.
         return lambda spawner, options: None
 
-    async def _profiles(self) -> list[dict]:
-        """All profiles; a function makes them for this person."""
-        found = self.profile_list
-        return profiles.entries(await maybe_future(found(self) if callable(found) else found) or [])
-
-    async def _offered(self, every: list[dict]) -> list[dict]:
-        """The profiles that this person may have."""
+    async def _offered(self) -> tuple[list[dict], list[dict]]:
+        """The profiles that this person may have, and all; a function makes them for this person."""
+        listed = self.profile_list
+        every = profiles.entries(await maybe_future(listed(self) if callable(listed) else listed) or [])
         groups = {group.name for group in self.user.groups}
         found = [entry for entry in every if profiles.is_for(entry, self.user.name, groups)]
         found = [entry for entry in found if await self._may_use(entry.get("template") or self.template)]
-        if found and not any(entry.get("default") for entry in found):
-            found[0]["default"] = True
-        return found
+        if found:
+            # Forms made for KubeSpawner look for it.
+            profiles.find({}, found, found)["default"] = True
+        return found, every
 
     async def _may_use(self, template: str) -> bool:
         if not self.review_access:
@@ -52,12 +48,12 @@ class Options(Configured):
             raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {error}; try again") from error
 
     async def _render_form(self, spawner):
-        offered = await self._offered(await self._profiles())
+        offered, every = await self._offered()
         if not offered:
             raise web.HTTPError(403, "no profile is offered to you: ask an administrator of the hub")
         try:
             options = profiles.check(self.user_options or {})
-            profiles.choose(options, profiles.find(options, offered))
+            profiles.choose(options, profiles.find(options, offered, every))
         except profiles.Bad:
             options = {}
         # JupyterHub renders the form once more: what a user typed must not be code there.
@@ -71,20 +67,13 @@ class Options(Configured):
         return form.render(profile_list=offered, user_options=options)
 
     async def _choose(self) -> str:
-        """Applies what was chosen to the traits, and returns the template."""
-        if not isinstance(self.user_options, dict):
-            raise profiles.Bad("user_options must be an object of options")
+        """Applies what was chosen to the traits, and returns the template. JupyterHub makes a new spawner for each start."""
         if not self.profile_list:
             if not await self._may_use(self.template):
                 raise profiles.Bad(f"template must be one that you may use, {self.template} is not: ask an administrator", 403)
             return self.template
         options = profiles.check(self.user_options)
-        every = await self._profiles()
-        offered = await self._offered(every)
-        slug = options.get("profile")
-        if not offered or slug and not profiles.has(offered, slug):
-            raise profiles.missing(slug or "default", 403 if not offered or self.review_access or profiles.has(every, slug) else 400)
-        chosen = profiles.find(options, offered)
+        chosen = profiles.find(options, *await self._offered())
         for change in profiles.choose(options, chosen):
             self._override(change)
         if not self.template:
@@ -94,23 +83,13 @@ class Options(Configured):
             raise profiles.missing(chosen["slug"], 403)
         return self.template
 
-    def _restore_settings(self) -> None:
-        """Takes back what an earlier choice changed. JupyterHub calls its hooks after this."""
-        for name, value in self._settings_before.items():
-            setattr(self, name, value)
-        self._settings_before = {}
-
     def _override(self, change: dict) -> None:
         for name, value in change.items():
             if name not in self.traits(config=True):
-                if name not in self._warned:
-                    self.log.warning("a profile overrides %s: no effect here, write what you need into the template", name)
-                    self._warned.add(name)
+                self._have_no_effect("overrides of a profile", {name})
                 continue
-            present = getattr(self, name)
-            self._settings_before.setdefault(name, copy.deepcopy(present))
             try:
-                setattr(self, name, profiles.merged(present, value(self) if callable(value) else value))
+                setattr(self, name, profiles.merged(getattr(self, name), value(self) if callable(value) else value))
             except (TraitError, TypeError, ValueError) as error:
                 # It may be what a person typed, which must not count as a failure of the hub.
                 raise profiles.Bad(f"profile or option does not fit the setting {name}: {error}") from error

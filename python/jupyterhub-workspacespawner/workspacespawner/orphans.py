@@ -1,6 +1,5 @@
 """Workspaces of a hub that JupyterHub does not know -> stopped, or reported (IO)."""
 
-import asyncio
 import time
 
 from prometheus_client import REGISTRY, Counter, Gauge
@@ -22,14 +21,6 @@ class Orphans:
         self._cluster, self._is_known, self._stops, self._clock = cluster, is_known, stops, clock
         self._since: dict[str, float] = {}
         self._reported: set[str] = set()
-
-    async def run(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY)
-            try:
-                await self.sweep()
-            except Exception:
-                get_logger().exception("cannot look for orphaned workspaces")
 
     async def sweep(self) -> None:
         now = self._clock()

@@ -21,6 +21,8 @@ _PREFIX = "profile-option-"
 class Bad(Exception):
     """What was chosen is not offered. `status` is HTTP's."""
 
+    reason = "Options"
+
     def __init__(self, message: str, status: int = 400):
         super().__init__(message)
         self.status = status
@@ -37,8 +39,6 @@ def entries(profile_list: Any) -> list[dict]:
     twice = next((slug for slug in slugs if slugs.count(slug) > 1), None)
     if twice:
         raise ValueError(f"profile_list must not have two profiles with the slug {twice!r}: give one of them another slug")
-    if found and not any(item.get("default") for item in found):
-        found[0]["default"] = True
     return found
 
 
@@ -81,34 +81,29 @@ def of_form(form: dict) -> dict:
 def check(options: Any) -> dict:
     """User options, if they have a shape that options can have."""
     if not isinstance(options, dict):
-        raise Bad(f"user_options must be an object of options, it is {_kind(options)}")
+        raise Bad(f"user_options must be an object of options, it is {type(options).__name__}")
     if len(options) > MOST_OPTIONS:
         raise Bad(f"user_options must have at most {MOST_OPTIONS} options, it has {len(options)}")
     for name, value in options.items():
         if str(name).startswith("__jupyterhub"):
             raise Bad(f"option {_quoted(name)} is JupyterHub's own: leave it out")
         if value is not None and not isinstance(value, str):
-            raise Bad(f"option {_quoted(name)} must be text, it is {_kind(value)}")
+            raise Bad(f"option {_quoted(name)} must be text, it is {type(value).__name__}")
         if value and len(value.encode(errors="replace")) > LONGEST_VALUE:
             raise Bad(f"option {_quoted(name)} must have at most {LONGEST_VALUE} bytes")
     return options
 
 
-def has(entries: list[dict], slug: str) -> bool:
-    return any(item["slug"] == slug for item in entries)
-
-
-def find(options: dict, offered: list[dict]) -> dict:
-    """The chosen profile, or the default one."""
+def find(options: dict, offered: list[dict], every: list[dict]) -> dict:
+    """The chosen profile, or the default one. What only others are offered is refused in the words for what does not exist."""
     slug = options.get("profile")
     found = [item for item in offered if (item["slug"] == slug if slug else item.get("default"))]
-    if not found:
-        raise missing(slug)
-    return found[0]
+    if found or offered and not slug:
+        return (found or offered)[0]
+    raise missing(slug or "default", 403 if not offered or any(item["slug"] == slug for item in every) else 400)
 
 
-def missing(slug: str, status: int = 400) -> Bad:
-    """The words for a profile that does not exist; also for one that this person may not have."""
+def missing(slug: str, status: int) -> Bad:
     return Bad(f"profile must be one that is offered, there is no {_quoted(slug)}: open the form to see which there are", status)
 
 
@@ -121,10 +116,10 @@ def choose(options: dict, profile: dict) -> list[dict]:
 
 def _of_option(name: str, option: dict, options: dict) -> dict:
     choices, unlisted = option.get("choices") or {}, option["unlisted_choice"]
-    other, choice = options.get(name + UNLISTED), options.get(name)
+    other, choice, listed = options.get(name + UNLISTED), options.get(name), ", ".join(choices) or "none"
     if other:
         if not unlisted["enabled"]:
-            raise Bad(f"option {_quoted(name)} must be one of {_listed(choices)}: others are not allowed")
+            raise Bad(f"option {_quoted(name)} must be one of {listed}: others are not allowed")
         rule = unlisted.get("validation_regex")
         if rule and not re.fullmatch(rule, other):
             said = unlisted.get("validation_message") or f"match {rule!r} as a whole"
@@ -132,7 +127,7 @@ def _of_option(name: str, option: dict, options: dict) -> dict:
         return _formatted(_override(unlisted), other)
     if choice:
         if choice not in choices:
-            raise Bad(f"option {_quoted(name)} must be one of {_listed(choices)}, it is {_quoted(choice)}")
+            raise Bad(f"option {_quoted(name)} must be one of {listed}, it is {_quoted(choice)}")
         return _override(choices[choice])
     default = next((item for item in choices.values() if item.get("default")), None)
     if default is None:
@@ -162,14 +157,6 @@ def merged(present: Any, change: Any) -> Any:
     return found
 
 
-def _kind(value: Any) -> str:
-    return {list: "a list", dict: "an object", bool: "true or false", type(None): "nothing"}.get(type(value), "a number")
-
-
 def _quoted(value: Any) -> str:
     text = str(value)
     return repr(text if len(text) <= 100 else text[:100] + "…")
-
-
-def _listed(choices: dict) -> str:
-    return ", ".join(choices) or "none"

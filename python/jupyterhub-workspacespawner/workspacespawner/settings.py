@@ -17,10 +17,7 @@ def _terms():
     return Union([List(), Dict()], help="As in a pod: a list, or a dict whose values count by order of keys").tag(config=True)
 
 
-_AFFINITIES = {f"{kind}_{strength}": _terms() for kind in _KINDS for strength in _STRENGTHS}
-
-
-class Settings(type("Affinities", (HasTraits,), _AFFINITIES)):
+class Settings(HasTraits):
     """Traits with KubeSpawner's names and meanings that become fields of the Workspace, within the template's bounds."""
 
     image = Unicode(None, allow_none=True, help="Image, or an alias that the template knows. Unset: the template's.").tag(config=True)
@@ -35,6 +32,12 @@ class Settings(type("Affinities", (HasTraits,), _AFFINITIES)):
     extra_resource_guarantees = Dict(help="Further requests by name").tag(config=True)
     node_selector = Dict(help="Labels of nodes").tag(config=True)
     tolerations = _terms()
+    node_affinity_preferred = _terms()
+    node_affinity_required = _terms()
+    pod_affinity_preferred = _terms()
+    pod_affinity_required = _terms()
+    pod_anti_affinity_preferred = _terms()
+    pod_anti_affinity_required = _terms()
     common_labels = Dict(help="Labels of each workspace").tag(config=True)
     extra_labels = Dict(help="Further labels, with {username} and so on").tag(config=True)
     extra_annotations = Dict(help="Annotations of the pod that the template allows, with {username} and so on").tag(config=True)

@@ -5,7 +5,7 @@ import dataclasses
 import time
 
 from jupyterhub.spawner import Spawner
-from traitlets import Unicode
+from tornado.ioloop import IOLoop
 
 from . import assess, launch, objects, profiles, settings
 from .cluster import Refused, Unreachable
@@ -23,21 +23,10 @@ STOP = 60
 class WorkspaceSpawner(Options, Spawner):
     """Makes, starts and stops a Workspace per server. It has no right on pods, Secrets or claims, and needs none."""
 
-    workspace_name = Unicode("")
-    workspace_uid = Unicode("")
-    run_id = Unicode("")
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        self._change = asyncio.Event()
-        # JupyterHub asks for progress also before it calls `start`.
-        self._starting = self._started = False
-        self._exit_code: int | None = None
-        self._failed_since: float | None = None
-        self._tasks: set[asyncio.Task] = set()
-        self._relaunched = False
-        self._moving = asyncio.Lock()
-        self.cluster.begin()
+    workspace_name = workspace_uid = run_id = ""
+    _starting = False
+    _exit_code: int | None = None
+    _failed_since: float | None = None
 
     # --- state
 
@@ -50,8 +39,7 @@ class WorkspaceSpawner(Options, Spawner):
     def load_state(self, state):
         super().load_state(state)
         if state.get("namespace") == self.namespace and state.get("uid"):
-            self.workspace_name, self.workspace_uid = state.get("workspace") or "", state["uid"]
-            self.run_id = state.get("run_id") or ""
+            self.workspace_name, self.workspace_uid, self.run_id = state["workspace"], state["uid"], state["run_id"]
             launch.servers[self.workspace_uid] = self
 
     def clear_state(self):
@@ -59,13 +47,11 @@ class WorkspaceSpawner(Options, Spawner):
         if launch.servers.get(self.workspace_uid) is self:
             launch.servers.pop(self.workspace_uid, None)
         self.workspace_name = self.workspace_uid = self.run_id = ""
-        self._exit_code, self._failed_since, self._relaunched, self._started = None, None, False, False
-        self._restore_settings()
+        self._exit_code = self._failed_since = None
 
     def _adopt(self, found: Workspace) -> None:
         self.workspace_name, self.workspace_uid = found.name, found.uid
         launch.servers[found.uid] = self
-        self._changed()
 
     @property
     def workspace(self) -> Workspace | None:
@@ -78,17 +64,13 @@ class WorkspaceSpawner(Options, Spawner):
         self._starting, self._exit_code, self._failed_since = True, None, None
         try:
             return assess.url(await self._start())
-        except profiles.Bad as error:
-            raise failure(error.status, "Options", str(error)) from error
-        except Refused as error:
-            raise failure(error.status if error.status in (400, 403, 409) else 400, error.reason or "Refused", error.message) from error
-        except Unreachable as error:
-            raise failure(503, "Unreachable", str(error)) from error
+        except (profiles.Bad, Refused, Unreachable) as error:
+            status = error.status if error.status in (400, 403, 409, 503) else 400
+            raise failure(status, error.reason or "Refused", str(error)) from error
         except ValueError as error:
             raise failure(400, "Settings", str(error)) from error
         finally:
-            self._starting, self._started = False, True
-            self._changed()
+            self._starting = False
 
     async def _start(self) -> tuple:
         template = await self._choose()
@@ -99,27 +81,27 @@ class WorkspaceSpawner(Options, Spawner):
             self.log.warning("start of %s waits for the list of workspaces", self._log_name)
         labels = self.expand({**self.common_labels, **self.extra_labels})
         wanted = objects.workspace(self.of, template, self.expand(settings.spec(self)), labels)
-        before = await self._made(wanted)
-        return await self._ready(before)
+        return await self._ready(await self._made(wanted))
 
     async def _made(self, wanted: dict) -> str:
         """Brings the workspace to run as wanted, from whatever is there. Returns the runID of a run that is not the new one."""
-        template = wanted["spec"]["templateRef"]
-        # The run before one that was asked for; after a request without an answer, what runs may be that one.
-        asked = unanswered = None
+        name, template = wanted["metadata"]["name"], wanted["spec"]["templateRef"]
+        # The run before the one that was asked for. After a request without an answer, what runs may be that one.
+        asked = None
         while True:
+            found = self.cluster.of_server(self.user.name, self.name) or self.cluster.get(name)
+            if found:
+                self._judge_owner(found)
             try:
-                found = self.cluster.of_server(self.user.name, self.name or "") or self.cluster.get(wanted["metadata"]["name"])
                 if found is None:
                     asked = ""
-                    self._adopt(await self._created(wanted))
+                    self._adopt(await self.cluster.create(wanted))
                     return asked
-                self._judge_owner(found)
                 if found.deleting:
                     await self._gone(found)
-                elif found.wanted and unanswered is not None and found.template == template:
+                elif found.wanted and asked is not None and found.template == template:
                     self._adopt(found)
-                    return unanswered
+                    return asked
                 elif not found.stopped:
                     # If it runs, JupyterHub has no server of it: nobody knows what runs there, with which token.
                     await self._stopped(found)
@@ -132,47 +114,29 @@ class WorkspaceSpawner(Options, Spawner):
                     self._adopt(await self.cluster.patch(found.name, objects.start(found, wanted)))
                     return asked
             except Unreachable as error:
-                unanswered = asked
                 self.log.warning("start of %s: %s", self._log_name, error)
-                await asyncio.sleep(AGAIN)
             except Refused as error:
-                # Somebody was faster: look again. What else is refused stays so.
-                if error.status == 404 or error.status == 409 and error.reason == "Conflict":
-                    await self.cluster.fetch(wanted["metadata"]["name"])
-                    await asyncio.sleep(AGAIN)
-                else:
+                # Somebody was faster, or the watch is behind: look again. A namespace that does not exist stays so.
+                if error.status not in (404, 409) or error.status == 404 and found is None:
                     raise
-
-    async def _created(self, wanted: dict) -> Workspace:
-        name = wanted["metadata"]["name"]
-        try:
-            return await self.cluster.create(wanted)
-        except Refused as error:
-            if error.status == 404:
-                # Nobody was faster: there is no such namespace.
-                raise failure(400, error.reason, error.message) from error
-            if error.status != 409:
-                raise
-            found = await self.cluster.fetch(name)
-            if found is None or self.cluster.is_ours(found):
-                # An earlier request was carried out though its answer was lost, or the watch is behind.
-                raise Refused(409, "Conflict", error.message) from error
-            self._judge_owner(found)
-            raise
+                if present := await self.cluster.fetch(name):
+                    self._judge_owner(present)
+            else:
+                continue
+            await asyncio.sleep(AGAIN)
 
     def _judge_owner(self, found: Workspace) -> None:
-        if not self.cluster.is_ours(found) or found.server != (self.user.name, self.name or ""):
+        if not self.cluster.is_ours(found) or found.server != (self.user.name, self.name):
             cure = "an administrator must delete it, or choose another hub_name"
             raise Refused(409, "NameConflict", f"NameConflict: workspace {found.name} is not this server's: {cure}")
 
     async def _ready(self, before: str) -> tuple:
         while True:
             # The watch may be behind the answer to our write.
-            found = self.workspace or await self._fetch()
+            found = self.workspace or await self.cluster.fetch(self.workspace_name)
             if found is None or found.uid != self.workspace_uid:
                 raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
-            address = assess.ready(found, before)
-            if address:
+            if address := assess.ready(found, before):
                 self.run_id = found.run_id
                 return address
             if self._exit_code == 0:
@@ -181,11 +145,9 @@ class WorkspaceSpawner(Options, Spawner):
                 raise failure(409, "Stopped", f"workspace {found.name} was stopped while it started")
             if assess.refused(found):
                 raise failure(424, found.reason or "Invalid", assess.words(found))
-            left = self._grace(found)
-            if left is not None and left <= 0:
+            if (left := self._grace(found)) is not None and left <= 0:
                 raise failure(424, found.reason or "Failed", assess.words(found))
-            if not await self.cluster.change(found.name, found.version, QUIET if left is None else min(left, QUIET)) and left is None:
-                await self._fetch()
+            await self.cluster.change(found, QUIET if left is None else min(left, QUIET))
 
     def _grace(self, found: Workspace) -> float | None:
         """Seconds for which it may still be failed; None: it is not."""
@@ -195,19 +157,10 @@ class WorkspaceSpawner(Options, Spawner):
         self._failed_since = self._failed_since or time.monotonic()
         return self._failed_since + self.failure_grace - time.monotonic()
 
-    async def _fetch(self) -> Workspace | None:
-        while True:
-            try:
-                return await self.cluster.fetch(self.workspace_name)
-            except Unreachable as error:
-                self.log.warning("%s: %s", self._log_name, error)
-                await asyncio.sleep(AGAIN)
-
     async def _gone(self, found: Workspace) -> None:
         """Waits until no object is left of it."""
         while now := self.cluster.of_uid(found.name, found.uid):
-            if not await self.cluster.change(now.name, now.version, QUIET) and await self.cluster.fetch(now.name) is None:
-                return
+            await self.cluster.change(now, QUIET)
 
     # --- poll and stop
 
@@ -224,17 +177,14 @@ class WorkspaceSpawner(Options, Spawner):
         if not found.wanted:
             return 0
         if self._is_elsewhere(found):
-            self._later(self._move())
+            self._later(self._move)
         left = self._grace(found)
-        ended = self._exit_code == 0 or self._relaunched
-        if ended or left is not None and left <= 0 and found.run_id == self.run_id:
-            if await self.cluster.ask_to_stop(found):
-                return code
-        return None
+        ended = self._exit_code == 0 or left is not None and left <= 0 and found.run_id == self.run_id
+        return code if ended and await self.cluster.ask_to_stop(found) else None
 
     async def _poll_without_state(self):
         # The hub ended while it started the server, and gave it no address: what runs is nobody's.
-        found = self.cluster.of_server(self.user.name, self.name or "")
+        found = self.cluster.of_server(self.user.name, self.name)
         if found and found.wanted and self.server:
             return 0 if await self.cluster.ask_to_stop(found) else None
         return 0
@@ -252,101 +202,81 @@ class WorkspaceSpawner(Options, Spawner):
             await self._delete(found, keep_disk=True)
 
     async def _stopped(self, found: Workspace) -> Workspace | None:
-        while True:
-            now = self.cluster.of_uid(found.name, found.uid)
-            if now is None or now.stopped:
-                return now
+        """Stops it, and waits until no pod is left of it."""
+        while (now := self.cluster.of_uid(found.name, found.uid)) and not now.stopped:
             try:
                 if now.wanted:
                     await self.cluster.patch(now.name, objects.stop(now))
-                elif not await self.cluster.change(now.name, now.version, QUIET):
-                    await self.cluster.fetch(now.name)
+                else:
+                    await self.cluster.change(now, QUIET)
+                continue
             except Unreachable as error:
                 self.log.warning("stop of %s: %s", self._log_name, error)
-                await asyncio.sleep(AGAIN)
             except Refused as error:
+                # It is gone, and the watch will say so.
                 if error.status not in (404, 409):
                     raise
-                if await self.cluster.fetch(now.name) is None:
-                    return None
-                await asyncio.sleep(AGAIN)
+            await asyncio.sleep(AGAIN)
+        return now
 
     async def _known(self, name: str | None = None) -> Workspace | None:
         """The workspace of this server, or of its former name. Raises if none are known: what is not seen then is not gone."""
         if not await self.cluster.listed(FIRST_LIST):
             why = self.cluster.refused or "the Kubernetes API server does not answer"
             raise TimeoutError(f"{why}, so the workspaces are not known: try again")
-        return self.workspace or self.cluster.of_server(self.user.name, name or self.name or "")
+        return self.workspace or self.cluster.of_server(self.user.name, name or self.name)
 
     async def delete_forever(self):
-        found = await self._known()
-        if found:
+        if found := await self._known():
             await self._delete(found, keep_disk=not self.delete_pvc)
 
     async def _delete(self, found: Workspace, keep_disk: bool) -> None:
-        change = objects.retain(found, keep_disk)
-        if change:
+        if change := objects.retain(found, keep_disk):
             await self.cluster.patch(found.name, change)
         await self.cluster.delete(found)
 
     async def rename(self, old_name, new_name):
         """The workspace and its disk keep their name; its marks say the new one, by which it is found."""
-        found = await self._known(old_name)
-        if found:
+        if found := await self._known(old_name):
             marks = objects.marks(dataclasses.replace(self.of, name=new_name))
             await self.cluster.patch(found.name, {"metadata": {"uid": found.uid, **marks}})
 
     async def get_url(self):
         found = self.workspace
-        address = found.address if found else None
-        return assess.url(address) + self.server.base_url if address else self.server.url
+        return assess.url(found.address) + self.server.base_url if found and found.address else self.server.url
 
     # --- progress
 
     async def progress(self):
         told, percent = set(), 0
-        while not self._started:
-            change, found = self._change, self.workspace
-            for step, text in assess.steps(found) if found else []:
+        while self.pending == "spawn":
+            for step, text in assess.steps(self.workspace) if self.workspace else []:
                 if text not in told:
                     told.add(text)
                     percent = max(percent, step)
                     yield {"progress": percent, "message": text}
-            await change.wait()
-
-    def _changed(self) -> None:
-        """Wakes whoever waits for the next step of this server. What waits for the one after that has another event."""
-        self._change.set()
-        self._change = asyncio.Event()
+            await asyncio.sleep(AGAIN)
 
     # --- what is heard
 
-    def heard(self, before: Workspace | None, after: Workspace | None) -> None:
-        """A change of this server's workspace."""
-        self._changed()
+    def heard(self) -> None:
+        """This server's workspace has changed."""
         if self._starting or self.pending or not self.server:
             return
-        if after is None or not after.wanted:
-            self._later(self._notify(0))
-        elif self._is_elsewhere(after):
-            self._failed_since = None
-            self._later(self._move())
-        elif self._grace(after) is not None and not (before and assess.failing(before)):
+        found, failed_since = self.workspace, self._failed_since
+        if found is None or not found.wanted:
+            self._later(self._notify)
+        elif self._grace(found) is None:
+            if self._is_elsewhere(found):
+                self._later(self._move)
+        elif failed_since is None:
             # A little later, so that the time is over then.
-            self._later(self._notify(self.failure_grace + 0.1))
+            self._later(self._notify, self.failure_grace + 0.1)
 
-    def _later(self, work) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
+    def _later(self, work, seconds: float = 0) -> None:
+        IOLoop.current().call_later(seconds, work)
 
-    def _done(self, task: asyncio.Task) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception():
-            self.log.error("%s: %s", self._log_name, task.exception())
-
-    async def _notify(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    async def _notify(self) -> None:
         if not self.pending and self.server:
             await self.poll_and_notify()
 
@@ -358,20 +288,18 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def _move(self) -> None:
         """The same server has another pod: the database and the proxy get its address at once."""
-        proxy, name = self.user.settings["proxy"], self.name or ""
-        async with self._moving:
-            found = self.workspace
-            if not self._is_elsewhere(found):
-                return
-            self.run_id = found.run_id
-            self.server.ip, self.server.port = found.address
-            self.orm_spawner.state = self.get_state()
-            self.db.commit()
-            self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
-            await proxy.add_user(self.user, name)
-            if self.pending == "stop" or not self.server:
-                # A stop removed the route meanwhile, perhaps before it was added.
-                await proxy.delete_user(self.user, name)
+        proxy, found = self.user.settings["proxy"], self.workspace
+        if not self._is_elsewhere(found):
+            return
+        self.run_id = found.run_id
+        self.server.ip, self.server.port = found.address
+        self.orm_spawner.state = self.get_state()
+        self.db.commit()
+        self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
+        await proxy.add_user(self.user, self.name)
+        if self.pending == "stop" or not self.server:
+            # A stop removed the route meanwhile, perhaps before it was added.
+            await proxy.delete_user(self.user, self.name)
 
     # --- what pods ask
 
@@ -381,23 +309,18 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def launched(self) -> bytes:
         """What a pod of this server's workspace gets."""
-        found = self.workspace
-        if found and not self.cluster.is_ours(found):
+        if self.workspace and not self.cluster.is_ours(self.workspace):
             raise launch.Nobody("the workspace is not the hub's")
         if not self._starting and (not self.server or self.pending == "stop"):
             raise launch.Nobody("nobody wants this server now")
         if not self.api_token:
             # The hub was restarted meanwhile, and its database has hashes of tokens alone.
-            self._relaunched = True
-            self._later(self._notify(0))
+            await self.command_ended(0)
             raise launch.Nobody("the hub was restarted and no longer has this server's token: start the server again")
-        try:
-            return launch.answer(self)
-        except ValueError as error:
-            raise launch.Nobody(str(error)) from error
+        return launch.answer(self)
 
     async def command_ended(self, code: int) -> None:
         """The pod's command ended by itself. With code 0 that was meant, and the server is stopped."""
         self._exit_code = code
         if code == 0 and not self._starting:
-            self._later(self._notify(0))
+            self._later(self._notify)
