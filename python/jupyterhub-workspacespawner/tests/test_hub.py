@@ -215,7 +215,7 @@ class RealHub(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(answer.status_code, 403, answer.text)
         self.assertIn("there is no 'gpu'", answer.text)
         answer = await self.call("POST", "/users/carol/server", json={"profile": "none"})
-        self.assertEqual((answer.status_code, "there is no 'none'" in answer.text), (400, True), answer.text)
+        self.assertEqual((answer.status_code, "there is no 'none'" in answer.text), (403, True), answer.text)
         self.assertEqual(self.api.objects, {})
 
         self.api.operator.address = lambda raw: self.fails(raw)

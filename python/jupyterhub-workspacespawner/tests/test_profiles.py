@@ -32,14 +32,14 @@ LIST = [
 class Choices(unittest.TestCase):
     def choose(self, **options):
         offered = profiles.entries(LIST)
-        return profiles.choose(profiles.check(options), profiles.find(options, offered, offered))
+        return profiles.choose(profiles.check(options), profiles.find(options, offered))
 
     def test_a_list_a_dict_and_a_template_alone_are_profiles(self):
         found = profiles.entries(LIST)
         self.assertEqual([item["slug"] for item in found], ["small", "gpu"])
         self.assertEqual(found[1]["display_name"], "gpu")
         self.assertEqual([item["slug"] for item in profiles.entries({"b": LIST[0], "a": LIST[1]})], ["gpu", "small"])
-        self.assertEqual(profiles.find({}, found, found), found[0])
+        self.assertEqual(profiles.find({}, found), found[0])
         self.assertEqual(profiles.entries([{"display_name": "Data Science: R!"}])[0]["slug"], "data-science-r")
 
     def test_fields_of_the_form_are_kubespawners(self):
@@ -78,7 +78,7 @@ class Choices(unittest.TestCase):
             with self.subTest(words), self.assertRaisesRegex(profiles.Bad, words) as caught:
                 profiles.check(options)
                 self.choose(**options)
-            self.assertEqual(caught.exception.status, 400)
+            self.assertEqual(caught.exception.status, 403 if "there is no" in words else 400)
             self.assertLess(len(str(caught.exception)), 400)
         for options in ([], "x", None, 1):
             with self.assertRaisesRegex(profiles.Bad, "must be an object"):
@@ -124,7 +124,7 @@ class Spawn(Case):
     async def test_a_profile_of_others_is_refused_in_the_words_for_what_does_not_exist(self):
         self.user("gus", groups=["ml"])
         words = await self.refused(403, "there is no 'gpu'", profile="gpu")
-        missing = await self.refused(400, "there is no 'none'", profile="none")
+        missing = await self.refused(403, "there is no 'none'", profile="none")
         self.assertEqual(words.split("profile must")[1].replace("gpu", "none"), missing.split("profile must")[1])
         self.assertEqual(self.api.objects, {})
         await self.spawn("gus", options={"profile": "gpu"})

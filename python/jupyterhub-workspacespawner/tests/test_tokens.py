@@ -140,7 +140,7 @@ class Tokens(Case):
         self.api.refuse = None
         with self.assertRaises(tokens.Unknown):
             await self.judge(self.api.token(URL))
-        self.now[0] += tokens.EVERY
+        self.now[0] += tokens.FIRST
         await self.judge(self.api.token(URL))
         self.api.away = True
         self.now[0] += tokens.EVERY

@@ -26,17 +26,17 @@ class Options(Configured):
         # JupyterHub 6 warns of options that nobody applies; `start` does.
         return lambda spawner, options: None
 
-    async def _offered(self) -> tuple[list[dict], list[dict]]:
-        """The profiles that this person may have, and all; a function makes them for this person."""
+    async def _offered(self) -> list[dict]:
+        """The profiles that this person may have; a function makes them for this person."""
         listed = self.profile_list
-        every = profiles.entries(await maybe_future(listed(self) if callable(listed) else listed) or [])
+        found = profiles.entries(await maybe_future(listed(self) if callable(listed) else listed) or [])
         groups = {group.name for group in self.user.groups}
-        found = [entry for entry in every if profiles.is_for(entry, self.user.name, groups)]
+        found = [entry for entry in found if profiles.is_for(entry, self.user.name, groups)]
         found = [entry for entry in found if await self._may_use(entry.get("template") or self.template)]
         if found:
             # Forms made for KubeSpawner look for it.
-            profiles.find({}, found, found)["default"] = True
-        return found, every
+            profiles.find({}, found)["default"] = True
+        return found
 
     async def _may_use(self, template: str) -> bool:
         if not self.review_access:
@@ -48,12 +48,12 @@ class Options(Configured):
             raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {error}; try again") from error
 
     async def _render_form(self, spawner):
-        offered, every = await self._offered()
+        offered = await self._offered()
         if not offered:
             raise web.HTTPError(403, "no profile is offered to you: ask an administrator of the hub")
         try:
             options = profiles.check(self.user_options or {})
-            profiles.choose(options, profiles.find(options, offered, every))
+            profiles.choose(options, profiles.find(options, offered))
         except profiles.Bad:
             options = {}
         # JupyterHub renders the form once more: what a user typed must not be code there.
@@ -73,14 +73,14 @@ class Options(Configured):
                 raise profiles.Bad(f"template must be one that you may use, {self.template} is not: ask an administrator", 403)
             return self.template
         options = profiles.check(self.user_options)
-        chosen = profiles.find(options, *await self._offered())
+        chosen = profiles.find(options, await self._offered())
         for change in profiles.choose(options, chosen):
             self._override(change)
         if not self.template:
             raise ValueError(f"profile_list: {chosen['slug']!r} must have a template, or c.WorkspaceSpawner.template must be set")
         # An override may name another template than the one for which the profile was offered.
         if not await self._may_use(self.template):
-            raise profiles.missing(chosen["slug"], 403)
+            raise profiles.missing(chosen["slug"])
         return self.template
 
     def _override(self, change: dict) -> None:

@@ -94,17 +94,18 @@ def check(options: Any) -> dict:
     return options
 
 
-def find(options: dict, offered: list[dict], every: list[dict]) -> dict:
-    """The chosen profile, or the default one. What only others are offered is refused in the words for what does not exist."""
+def find(options: dict, offered: list[dict]) -> dict:
+    """The chosen profile, or the default one."""
     slug = options.get("profile")
     found = [item for item in offered if (item["slug"] == slug if slug else item.get("default"))]
     if found or offered and not slug:
         return (found or offered)[0]
-    raise missing(slug or "default", 403 if not offered or any(item["slug"] == slug for item in every) else 400)
+    raise missing(slug or "default")
 
 
-def missing(slug: str, status: int) -> Bad:
-    return Bad(f"profile must be one that is offered, there is no {_quoted(slug)}: open the form to see which there are", status)
+def missing(slug: str) -> Bad:
+    """The same for a profile that does not exist and for one that only others are offered."""
+    return Bad(f"profile must be one that is offered, there is no {_quoted(slug)}: open the form to see which there are", 403)
 
 
 def choose(options: dict, profile: dict) -> list[dict]:

@@ -28,6 +28,10 @@ class WorkspaceSpawner(Options, Spawner):
     _exit_code: int | None = None
     _failed_since: float | None = None
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._moving = asyncio.Lock()
+
     # --- state
 
     def get_state(self):
@@ -288,18 +292,20 @@ class WorkspaceSpawner(Options, Spawner):
 
     async def _move(self) -> None:
         """The same server has another pod: the database and the proxy get its address at once."""
-        proxy, found = self.user.settings["proxy"], self.workspace
-        if not self._is_elsewhere(found):
-            return
-        self.run_id = found.run_id
-        self.server.ip, self.server.port = found.address
-        self.orm_spawner.state = self.get_state()
-        self.db.commit()
-        self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
-        await proxy.add_user(self.user, self.name)
-        if self.pending == "stop" or not self.server:
-            # A stop removed the route meanwhile, perhaps before it was added.
-            await proxy.delete_user(self.user, self.name)
+        proxy = self.user.settings["proxy"]
+        async with self._moving:
+            found = self.workspace
+            if not self._is_elsewhere(found):
+                return
+            self.run_id = found.run_id
+            self.server.ip, self.server.port = found.address
+            self.orm_spawner.state = self.get_state()
+            self.db.commit()
+            self.log.info("%s moved to %s", self._log_name, assess.url(found.address))
+            await proxy.add_user(self.user, self.name)
+            if self.pending == "stop" or not self.server:
+                # A stop removed the route meanwhile, perhaps before it was added.
+                await proxy.delete_user(self.user, self.name)
 
     # --- what pods ask
 
