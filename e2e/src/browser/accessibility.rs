@@ -42,23 +42,3 @@ fn node(node: &Value) -> Node {
         live: live.unwrap_or_default(),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_has_its_role_its_name_and_how_it_is_announced() {
-        let properties = |live: &str| json!([{"name": "live", "value": {"type": "token", "value": live}}]);
-        let status =
-            json!({"role": {"value": "status"}, "name": {"value": ""}, "properties": properties("polite")});
-        let expected = Node {
-            role: "status".to_owned(),
-            name: String::new(),
-            live: "polite".to_owned(),
-        };
-        assert_eq!(node(&status), expected);
-        let quiet = json!({"role": {"value": "row"}, "properties": properties("off")});
-        assert_eq!(node(&quiet).live, "");
-    }
-}

@@ -203,25 +203,3 @@ async fn finish(command: &mut Command, input: Option<&str>) -> anyhow::Result<Ou
         stderr: String::from_utf8(output.stderr)?,
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_an_unconditional_replace_is_retried_and_only_after_a_conflict() {
-        let outcome = |stderr: &str| Outcome {
-            code: 1,
-            stdout: String::new(),
-            stderr: stderr.to_owned(),
-        };
-        let conflict =
-            outcome("Operation cannot be fulfilled on x: the object has been modified; please apply");
-        let replace: &[&str] = &["replace", "-f", "-"];
-        assert!(is_overtaken(replace, Some("{}"), &conflict));
-        assert!(!is_overtaken(&["apply", "-f", "-"], Some("{}"), &conflict));
-        let versioned = r#"{"metadata": {"resourceVersion": "7"}}"#;
-        assert!(!is_overtaken(replace, Some(versioned), &conflict));
-        assert!(!is_overtaken(replace, Some("{}"), &outcome("denied the request")));
-    }
-}

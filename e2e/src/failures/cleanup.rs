@@ -2,13 +2,9 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use api::{WorkspaceManager, WorkspaceTemplate};
 use k8s_openapi::{
     ClusterResourceScope,
     api::{
-        admissionregistration::v1::{
-            ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding, ValidatingWebhookConfiguration,
-        },
         core::v1::{PersistentVolume, Pod},
         storage::v1::StorageClass,
     },
@@ -24,13 +20,6 @@ use super::node::SilentNode;
 
 /// Interval of the search for pods that no kubelet ends.
 const POLL: Duration = Duration::from_millis(500);
-
-/// Deletes all admission policies that could prevent the namespace's deletion.
-pub(super) async fn rules(client: &Client, name: &str) -> anyhow::Result<()> {
-    delete::<ValidatingAdmissionPolicyBinding>(client, name).await?;
-    delete::<ValidatingAdmissionPolicy>(client, name).await?;
-    delete::<ValidatingWebhookConfiguration>(client, name).await
-}
 
 /// Deletes pods on these nodes by force. Never returns.
 pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
@@ -50,8 +39,6 @@ pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
 
 /// Deletes the other cluster-scoped objects with the row's name.
 pub(super) async fn rest(client: &Client, name: &str) -> anyhow::Result<()> {
-    delete::<WorkspaceTemplate>(client, name).await?;
-    delete::<WorkspaceManager>(client, name).await?;
     delete::<StorageClass>(client, name).await?;
     delete::<PersistentVolume>(client, name).await?;
     // No controller removes the finalizers of a volume that was never attached.

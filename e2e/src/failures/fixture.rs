@@ -103,12 +103,12 @@ impl Fixture {
     }
 
     /// Creates the workspace as alice: the echo server without a disk, with `rest` merged into its spec.
-    pub async fn create(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
+    pub async fn create(&self, rest: Value) -> anyhow::Result<()> {
         self.create_in(&self.alice, rest, BTreeMap::new()).await
     }
 
     /// The same as administrator, for alice, because the references need permissions that users do not have.
-    pub async fn create_as_admin(&self, rest: Value) -> anyhow::Result<Option<Moment>> {
+    pub async fn create_as_admin(&self, rest: Value) -> anyhow::Result<()> {
         let owner = (names::CREATED_BY.to_owned(), OWNER.to_owned());
         self.create_in(&self.scratch.api(), rest, [owner].into()).await
     }
@@ -118,7 +118,7 @@ impl Fixture {
         api: &Api<Workspace>,
         rest: Value,
         annotations: BTreeMap<String, String>,
-    ) -> anyhow::Result<Option<Moment>> {
+    ) -> anyhow::Result<()> {
         let mut spec = json!({
             "displayName": self.name,
             "image": Environment::get()?.images.echo,
@@ -130,8 +130,8 @@ impl Fixture {
         merge(&mut spec, rest);
         let mut workspace = Workspace::new(&self.name, serde_json::from_value(spec)?);
         workspace.annotations_mut().extend(annotations);
-        let made = api.create(&PostParams::default(), &workspace).await?;
-        Ok(Moment::written(&made))
+        api.create(&PostParams::default(), &workspace).await?;
+        Ok(())
     }
 
     /// Creates an object in the namespace, as administrator.
@@ -207,14 +207,13 @@ impl Fixture {
         .await
     }
 
-    /// Writes a pod's status like its kubelet would. Returns when the API server accepted it.
-    pub async fn write_pod(&self, pod: &Pod, status: Value) -> anyhow::Result<Option<Moment>> {
+    /// Writes a pod's status like its kubelet would.
+    pub async fn write_pod(&self, pod: &Pod, status: Value) -> anyhow::Result<()> {
         let patch = Patch::Merge(json!({"status": status}));
         let pods = self.scratch.api::<Pod>();
-        let written_pod = pods
-            .patch_status(&pod.name_any(), &PatchParams::default(), &patch)
+        pods.patch_status(&pod.name_any(), &PatchParams::default(), &patch)
             .await?;
-        Ok(Moment::written(&written_pod))
+        Ok(())
     }
 
     /// Waits until `Degraded` has this reason and a message with all of these texts. Checks the maximum time since the evidence, and then
@@ -387,7 +386,6 @@ impl Fixture {
             return Ok(());
         }
         let (admin, name) = (self.admin.clone(), self.scratch.namespace.clone());
-        cleanup::rules(&admin, &name).await?;
         let pods = self.scratch.api::<Pod>();
         let result = tokio::select! {
             // A row with strict times counts as working until its end.

@@ -316,26 +316,3 @@ fn inputs(page: &str) -> Vec<(String, String)> {
     })
     .collect()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_form_that_posts() {
-        let page =
-            r#"<form action="/search"></form><form id="a" action="https://x/y?a=1&amp;b=2" method="post">"#;
-        assert_eq!(form_action(page).as_deref(), Some("https://x/y?a=1&b=2"));
-        assert_eq!(form_action("<p>no form</p>"), None);
-    }
-
-    #[test]
-    fn finds_the_fields_of_a_form() {
-        let page = r#"<input type="hidden" name="code" value="a&amp;b"><input id="x" name="confirm" type="submit" value="Log out"/><input id="y">"#;
-        let expected = [("code", "a&b"), ("confirm", "Log out")];
-        assert_eq!(
-            inputs(page),
-            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        );
-    }
-}

@@ -81,16 +81,3 @@ fn plain(line: &str) -> String {
     }
     plain
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_is_found_among_colours_and_not_in_the_typed_input() {
-        let shown = "\u{1b}[?2004h$ echo 42\r\n\u{1b}[?2004l\r42\r\n";
-        assert!(has_line(shown, "42"));
-        assert!(!has_line("$ echo 42\r\n", "42"));
-        assert!(!has_line("142\r\n", "42"));
-    }
-}

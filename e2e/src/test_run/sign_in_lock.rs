@@ -27,25 +27,3 @@ pub(crate) async fn acquire(user: &str) -> anyhow::Result<SignInLock> {
         _file: locked.await??,
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn sign_ins_of_one_user_run_one_at_a_time() {
-        let name = format!("lock-test-{}", std::process::id());
-        let inside = AtomicUsize::new(0);
-        let signs_in = async || {
-            let lock = acquire(&name).await.unwrap();
-            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
-            tokio::task::yield_now().await;
-            inside.fetch_sub(1, Ordering::SeqCst);
-            drop(lock);
-        };
-        tokio::join!(signs_in(), signs_in(), signs_in());
-        std::fs::remove_file(env::temp_dir().join(format!("jupyter-k8s-e2e-signs-in-{name}"))).unwrap();
-    }
-}

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     failures::{Fixture, Moment, table},
-    objects::workspace,
     row, wait,
 };
 use k8s_openapi::api::{
@@ -33,20 +31,6 @@ async fn class(fixture: &Fixture) -> anyhow::Result<Api<StorageClass>> {
     }))?;
     classes.create(&PostParams::default(), &class).await?;
     Ok(classes)
-}
-
-/// The cluster's default class.
-async fn default_class(fixture: &Fixture) -> anyhow::Result<String> {
-    let classes = Api::<StorageClass>::all(fixture.admin.clone());
-    let all = classes.list(&ListParams::default()).await?;
-    let is_default = |class: &&StorageClass| {
-        let annotation = class
-            .annotations()
-            .get("storageclass.kubernetes.io/is-default-class");
-        annotation.is_some_and(|value| value == "true")
-    };
-    let class = all.iter().find(is_default).context("no default class")?;
-    Ok(class.name_any())
 }
 
 /// A volume for the workspace's claim, as a provisioner would make it. It lies on a node without a machine, so nothing is
@@ -77,25 +61,12 @@ async fn storage_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<
     fixture
         .reports(
             reason::STORAGE_CLASS_NOT_FOUND,
-            &[fixture.namespace(), "does not exist"],
+            &[fixture.namespace(), "does not exist", "create it anew with"],
             claimed(),
         )
         .await?;
     class(fixture).await?;
     fixture.wait_cleared().await
-}
-
-/// The other remedy: alice makes the workspace anew.
-async fn storage_class_that_another_replaces(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture.create(json!({"storage": disk(fixture)})).await?;
-    let expected = ["create it anew with", "spec.storage.storageClassName"];
-    fixture
-        .reports(reason::STORAGE_CLASS_NOT_FOUND, &expected, claimed())
-        .await?;
-    workspace::delete(&fixture.alice, &fixture.name).await?;
-    let another = json!({"size": "1Gi", "storageClassName": default_class(fixture).await?});
-    fixture.create(json!({"storage": another})).await?;
-    fixture.recovered().await
 }
 
 async fn claim_stays_unbound(fixture: &Fixture) -> anyhow::Result<()> {
@@ -185,7 +156,6 @@ async fn disk_failures_are_reported() -> anyhow::Result<()> {
     let rows = [
         row!(claim_stays_unbound),
         row!(storage_class_that_does_not_exist),
-        row!(storage_class_that_another_replaces),
         row!(disk_deleted_under_a_pod),
     ];
     table("volumes", rows).await

@@ -152,28 +152,3 @@ async fn each_right_of_an_account_was_used_or_has_a_reason_and_no_call_was_forbi
     );
     Ok(())
 }
-
-#[test]
-fn rights_are_read_without_group_and_name() {
-    let text = "# in its own namespace\nsecrets jupyter-k8s-keys: create get\nworkspaces/status.workspaces.jupyter.org: patch\n";
-    let all = granted("operator", text);
-    let expected = [
-        ("secrets", "create"),
-        ("secrets", "get"),
-        ("workspaces/status", "patch"),
-    ];
-    let expected =
-        expected.map(|(resource, verb)| ("operator".to_owned(), resource.to_owned(), verb.to_owned()));
-    assert_eq!(all, expected.into());
-}
-
-#[test]
-fn an_unused_right_needs_a_reason() {
-    assert_eq!(
-        excused("# comment\n\noperator leases: create -- why\n")
-            .unwrap()
-            .len(),
-        1
-    );
-    assert!(excused("operator leases: create\n").is_err());
-}

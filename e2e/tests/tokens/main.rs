@@ -14,14 +14,13 @@ use e2e::{
     Environment,
     cluster::{self, Scratch, service_account},
     http::{HttpSession, send_with_token},
-    installation::servers,
     jupyter::kernel,
     objects::workspace,
     wait,
 };
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::{
-    Api, ResourceExt as _,
+    Api,
     api::{DeleteParams, PostParams},
 };
 use reqwest::{Method, StatusCode, header};
@@ -48,28 +47,6 @@ async fn no_credential_is_in_a_log_of_any_pod() -> anyhow::Result<()> {
     let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
     grant_connect(&scratch, &url, &token).await?;
     Box::pin(logs::contain_no_credential(&scratch, &url, &token)).await?;
-    scratch.finish().await
-}
-
-/// Pods that have just started have their whole log.
-#[tokio::test]
-async fn the_audit_log_of_the_gateway_names_who_opened_a_workspace() -> anyhow::Result<()> {
-    let scratch = Scratch::new("verified", &["alice"]).await?;
-    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    HttpSession::new()?.enter(&url, "alice").await?;
-    let uid = scratch
-        .api::<Workspace>()
-        .get("ws")
-        .await?
-        .uid()
-        .unwrap_or_default();
-    let opened = servers::records("gateway", &uid).await?;
-    ensure!(
-        opened
-            .iter()
-            .any(|record| record["event"] == "opened" && record["user"] == "alice"),
-        "{opened:?}"
-    );
     scratch.finish().await
 }
 

@@ -93,25 +93,3 @@ fn edits(realm: &Value) -> anyhow::Result<String> {
          s#\\(workspaces.jupyter.org/\\(realm\\|routes\\)-hash:\\) .*#\\1 {NAME}#\n"
     ))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_realm_has_its_own_users_client_secret_and_callback() {
-        let chart = json!({
-            "realm": "jupyter", "users": [{"username": "alice"}], "groups": [],
-            "clients": [{"secret": "${SECRET}", "redirectUris": ["https://auth.example/callback"]}],
-        });
-        let callback = "https://auth.example/callback/partners";
-        let realm = changed(chart, &[("carol", "password", "engineers")], "secret", callback);
-        assert_eq!(realm["realm"], NAME);
-        assert_eq!(realm["users"][0]["username"], "carol");
-        assert_eq!(realm["groups"], json!([{"name": "engineers"}]));
-        assert_eq!(
-            realm["clients"][0],
-            json!({"secret": "secret", "redirectUris": ["https://auth.example/callback/partners"]})
-        );
-    }
-}

@@ -1,0 +1,261 @@
+//! Five users x four actions: portal and kubectl do and refuse the same, in the same words.
+//!
+//! The portal differs from kubectl in what it shows, on purpose (docs/using.md): a guest sees state, owner and link, and for users without
+//! the right to list, the workspace does not exist, where kubectl names the missing right.
+//!
+//! Each kind of change as the API server records it is in `audit.rs`. What each user sees is in `crates/portal/tests/listing.rs`.
+//! Here `e2e::portal::attested` names the users, in place of proxy and sign-in.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use api::{Workspace, WorkspaceShare, workspace::DesiredStatus};
+use e2e::{
+    cluster::{self, Scratch},
+    objects::workspace,
+    portal::attested::{Answer, Connection, User, keys, signer},
+    wait,
+};
+use kube::{
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
+    core::Status,
+};
+use serde_json::json;
+
+/// The workspace.
+const NAME: &str = "ws";
+/// With whom the users share it.
+const FRIEND: &str = "erin";
+/// Members may connect.
+const GROUP: &str = "guests";
+/// Title of the page for what does not exist.
+const HIDDEN: &str = "There is nothing here for you";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Page,
+    Stop,
+    Share,
+    Delete,
+}
+
+const ACTIONS: [Action; 4] = [Action::Page, Action::Stop, Action::Share, Action::Delete];
+
+/// What an action leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// As by kubectl.
+    Done,
+    /// With kubectl's code and words.
+    Refused,
+    /// Not by kubectl, but to a guest, and little of it.
+    AsGuest,
+    /// As if it did not exist.
+    Hidden,
+}
+
+use Outcome::{AsGuest, Done, Hidden, Refused};
+
+/// Users in the order in which they act, their groups, and the outcomes.
+const USERS: [(&str, &[&str], [Outcome; 4]); 5] = [
+    // A neighbour, with the chart's role of users: the webhook refuses.
+    ("bob", &[], [Done, Refused, Refused, Refused]),
+    // May only read workspaces and shares.
+    ("carol", &[], [Done, Refused, Refused, Refused]),
+    // A guest without any role.
+    ("dave", &[GROUP], [AsGuest, Hidden, Hidden, Hidden]),
+    ("eve", &[], [Hidden, Hidden, Hidden, Hidden]),
+    // The owner is the control, so she comes last.
+    ("alice", &[], [Done, Done, Done, Done]),
+];
+
+/// A user who acts.
+struct Actor<'a> {
+    scratch: &'a Scratch,
+    portal: &'a Connection,
+    user: User,
+    kubectl: Client,
+    uid: &'a str,
+}
+
+impl Actor<'_> {
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.kubectl.clone(), &self.scratch.namespace)
+    }
+
+    /// The refusal of the user's own request to the API server, as a dry run.
+    async fn by_kubectl(&self, action: Action) -> anyhow::Result<Option<Status>> {
+        let asked = match action {
+            Action::Page => self.api::<Workspace>().get(NAME).await.map(drop),
+            Action::Stop => {
+                let dry = PatchParams {
+                    dry_run: true,
+                    ..PatchParams::default()
+                };
+                let stop = Patch::Merge(json!({"spec": {"desiredStatus": "Stopped"}}));
+                self.api::<Workspace>().patch(NAME, &dry, &stop).await.map(drop)
+            }
+            Action::Share => {
+                let dry = PostParams {
+                    dry_run: true,
+                    ..PostParams::default()
+                };
+                let share = share("further", "User", FRIEND)?;
+                self.api::<WorkspaceShare>().create(&dry, &share).await.map(drop)
+            }
+            Action::Delete => {
+                let dry = DeleteParams {
+                    dry_run: true,
+                    ..DeleteParams::default()
+                };
+                self.api::<Workspace>().delete(NAME, &dry).await.map(drop)
+            }
+        };
+        match asked {
+            Ok(()) => Ok(None),
+            Err(kube::Error::Api(status)) => Ok(Some(*status)),
+            Err(error) => Err(error).context("kubectl"),
+        }
+    }
+
+    /// The portal's answer, also where its page has no such button.
+    async fn by_portal(&self, action: Action) -> anyhow::Result<Answer> {
+        let (portal, user, uid) = (self.portal, &self.user, ("uid", self.uid));
+        let at = |rest: &str| format!("/w/{}/{NAME}{rest}", self.scratch.namespace);
+        match action {
+            Action::Page => portal.get(user, &at("")).await,
+            Action::Stop => portal.post(user, &at("/stop"), &[uid]).await,
+            Action::Share => {
+                let with = [("kind", "User"), ("name", FRIEND), ("until", "8h")];
+                let form = [&[uid][..], &with, &[("date", ""), ("reason", "")]].concat();
+                portal.post(user, &at("/share"), &form).await
+            }
+            Action::Delete => portal.post(user, &at("/delete"), &[uid, ("name", NAME)]).await,
+        }
+    }
+
+    /// What both answers mean.
+    async fn outcome(&self, action: Action) -> anyhow::Result<Outcome> {
+        let refusal = self.by_kubectl(action).await?;
+        let answer = self.by_portal(action).await?;
+        let view = &answer.view;
+        let found = match (action, answer.status) {
+            (_, 404) if view["layout"]["title"] == HIDDEN => Some(Hidden),
+            (Action::Page, 200) if view["facts"].is_null() && view["events"].is_null() => Some(AsGuest),
+            (Action::Page, 200) if !view["facts"].is_null() => Some(Done),
+            (Action::Stop | Action::Share | Action::Delete, 303) => Some(Done),
+            (_, status) => refusal
+                .as_ref()
+                .filter(|refusal| refusal.code == status)
+                .filter(|refusal| words(refusal, action).iter().all(|words| answer.says(words)))
+                .map(|_| Refused),
+        };
+        let found = found.filter(|found| (*found == Done) == refusal.is_none());
+        found.with_context(|| format!("kubectl: {refusal:?}\nportal: {answer:?}"))
+    }
+}
+
+/// The message. Where a form shows a refusal by its fields, each field's part of it.
+fn words(status: &Status, action: Action) -> Vec<String> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let of_fields: Vec<_> = causes
+        .filter(|cause| !cause.field.is_empty())
+        .map(|cause| cause.message.clone())
+        .collect();
+    if action == Action::Share && !of_fields.is_empty() {
+        of_fields
+    } else {
+        // A policy's words follow the name of the object, which the portal may generate.
+        let message = status.message.as_str();
+        let (_, words) = message.split_once(" denied request: ").unwrap_or(("", message));
+        vec![words.to_owned()]
+    }
+}
+
+fn share(name: &str, kind: &str, with: &str) -> anyhow::Result<WorkspaceShare> {
+    Ok(serde_json::from_value(json!({
+        "metadata": {"name": name},
+        "spec": {"workspaceRef": NAME, "subjects": [{"kind": kind, "name": with}]},
+    }))?)
+}
+
+/// What is stored of the workspace that a user may change, and with whom it is shared.
+async fn stored(scratch: &Scratch) -> anyhow::Result<(Option<Workspace>, Vec<String>)> {
+    let shares = scratch.api::<WorkspaceShare>();
+    let shares = shares.list(&ListParams::default()).await?.into_iter();
+    let subjects = shares.flat_map(|share| share.spec.subjects);
+    Ok((
+        scratch.api().get_opt(NAME).await?,
+        subjects.map(|subject| subject.name).collect(),
+    ))
+}
+
+#[tokio::test]
+async fn users_do_by_the_portal_exactly_what_kubectl_lets_them_do() -> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-matrix", &["alice", "bob"]).await?;
+    let reads = json!([{
+        "apiGroups": ["workspaces.jupyter.org"], "resources": ["workspaces", "workspaceshares"], "verbs": ["get", "list", "watch"],
+    }]);
+    scratch.grant("viewer", "carol", &reads).await?;
+    let uid = workspace::running(&scratch, NAME)
+        .await?
+        .uid()
+        .context("no UID")?;
+    let shares = scratch.api::<WorkspaceShare>();
+    let of_group = share("of-guests", "Group", GROUP)?;
+    shares.create(&PostParams::default(), &of_group).await?;
+    let portal = Connection::open(Arc::new(signer(&keys("gateway").await?)?)).await?;
+
+    let mut differ = Vec::new();
+    for (name, groups, expected) in USERS {
+        let actor = Actor {
+            scratch: &scratch,
+            portal: &portal,
+            kubectl: cluster::acting_as(name, groups).await?,
+            user: User {
+                name: name.to_owned(),
+                groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+            },
+            uid: &uid,
+        };
+        // The portal learns of workspace and share a moment later.
+        let first = format!("{name} to find {:?}", expected[0]);
+        wait::until(&first, wait::USUAL, || async {
+            match actor.outcome(Action::Page).await {
+                Ok(found) if found == expected[0] => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        })
+        .await?;
+        if name == "alice" {
+            // No refusal has stored anything.
+            let (now, subjects) = stored(&scratch).await?;
+            let now = now.context("it is gone")?;
+            anyhow::ensure!(now.metadata.deletion_timestamp.is_none(), "{now:?}");
+            anyhow::ensure!(now.spec.desired_status == DesiredStatus::Running, "{now:?}");
+            anyhow::ensure!(subjects == [GROUP], "{subjects:?}");
+        }
+        for (action, expected) in ACTIONS.into_iter().zip(expected) {
+            match actor.outcome(action).await {
+                Ok(found) if found == expected => {}
+                other => differ.push(format!("{name} {action:?}: {other:?}, by the rules {expected:?}")),
+            }
+            if name == "alice" {
+                let (now, subjects) = stored(&scratch).await?;
+                let is_done = match action {
+                    Action::Page => true,
+                    Action::Stop => now.is_some_and(|it| it.spec.desired_status == DesiredStatus::Stopped),
+                    Action::Share => subjects.iter().any(|subject| subject == FRIEND),
+                    Action::Delete => now.is_none_or(|it| it.metadata.deletion_timestamp.is_some()),
+                };
+                anyhow::ensure!(is_done, "the portal says that {action:?} is done");
+            }
+        }
+    }
+    anyhow::ensure!(differ.is_empty(), "{}", differ.join("\n"));
+    scratch.finish().await
+}
