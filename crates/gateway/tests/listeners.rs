@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use gateway::server::Limits;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kit::pki::{Purpose, authority, leaf};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -68,11 +68,7 @@ async fn only_the_proxys_certificate_opens_a_connection() {
 #[tokio::test]
 async fn sixty_kilobytes_of_headers_pass_and_more_are_refused() {
     let rig = Rig::start(router(), Limits::default()).await;
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let (mut sender, _) = rig.http2().await;
     for (size, status) in [
         (60 * 1024, StatusCode::OK),
         (70 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
@@ -93,10 +89,7 @@ async fn sixty_kilobytes_of_headers_pass_and_more_are_refused() {
             );
         }
     }
-    let (mut sender, connection) = http1::handshake(TokioIo::new(rig.connect("http/1.1").await))
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let mut sender = rig.http1().await;
     for (size, status) in [
         (60 * 1024, StatusCode::OK),
         (260 * 1024, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE),
@@ -121,11 +114,7 @@ async fn an_old_connection_is_asked_to_end_and_its_request_is_answered() {
         ..Limits::default()
     };
     let rig = Rig::start(router(), limits).await;
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
-            .await
-            .unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut sender, connection) = rig.http2().await;
     assert_eq!(
         sender.send_request(to("/slow")).await.unwrap().status(),
         StatusCode::OK
@@ -209,10 +198,7 @@ async fn at_the_end_requests_under_way_are_answered_and_new_connections_refused(
         ..Limits::default()
     };
     let rig = Rig::start(router(), limits).await;
-    let (mut sender, connection) = http1::handshake(TokioIo::new(rig.connect("http/1.1").await))
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let mut sender = rig.http1().await;
     // A silent peer does not delay the process for longer than the drain.
     let silent = rig.connect("h2").await;
     let slow = tokio::spawn(async move { sender.send_request(to("/slow")).await.unwrap().status() });
@@ -318,10 +304,7 @@ async fn more_than_a_hundred_requests_wait_for_their_turn_on_one_connection() {
         }),
     );
     let rig = Rig::start(router, Limits::default()).await;
-    let (sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
-        .await
-        .unwrap();
-    tokio::spawn(connection);
+    let (sender, _) = rig.http2().await;
     let requests = (0..400).map(|_| {
         let mut sender = sender.clone();
         async move { sender.send_request(to("/slow")).await.unwrap().status() }
@@ -337,11 +320,7 @@ async fn more_than_a_hundred_requests_wait_for_their_turn_on_one_connection() {
 #[tokio::test]
 async fn a_client_that_resets_streams_fast_loses_its_connection() {
     let rig = Rig::start(router(), Limits::default()).await;
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
-            .await
-            .unwrap();
-    let connection = tokio::spawn(connection);
+    let (mut sender, connection) = rig.http2().await;
     let attack = async {
         while !connection.is_finished() {
             for _ in 0..50 {
@@ -362,11 +341,7 @@ async fn a_client_that_resets_streams_fast_loses_its_connection() {
 #[tokio::test]
 async fn an_unread_body_takes_little_room() {
     let rig = Rig::start(router(), Limits::default()).await;
-    let (mut sender, connection) =
-        http2::handshake(TokioExecutor::new(), TokioIo::new(rig.connect("h2").await))
-            .await
-            .unwrap();
-    tokio::spawn(connection);
+    let (mut sender, _) = rig.http2().await;
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = sent.clone();
     let chunks = futures::stream::iter(0..1000).map(move |_| {

@@ -10,8 +10,6 @@ use gateway::server::Limits;
 use gateway::server::{Kind, Most, at_pages};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::listeners::{TIMEOUT, answers, to};
@@ -21,9 +19,7 @@ use crate::support::rig::Rig;
 async fn burst(rig: &Rig, connections: usize, each: usize) -> (usize, usize, Duration) {
     let mut senders = Vec::new();
     for _ in 0..connections {
-        let stream = TokioIo::new(rig.connect("h2").await);
-        let (sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-        tokio::spawn(connection);
+        let (sender, _) = rig.http2().await;
         senders.push(sender);
     }
     let requests = senders.iter().flat_map(|sender| {
@@ -102,9 +98,7 @@ async fn bodies_that_never_come_prevent_no_sign_in() {
         .with(Kind::Backchannel, 1)
         .with(Kind::Body, 8);
     let rig = Rig::start_as(at_pages, router, Limits::default(), most).await;
-    let stream = TokioIo::new(rig.connect("h2").await);
-    let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await.unwrap();
-    tokio::spawn(connection);
+    let (mut sender, _) = rig.http2().await;
     let form = |path: &str, body: Body| {
         let mut request = to(path);
         *request.method_mut() = http::Method::POST;
@@ -157,10 +151,7 @@ async fn websockets_that_wait_for_their_pods_keep_no_question_waiting() {
     let rig = Rig::start_with(router, Limits::default(), most).await;
     let (mut held, mut refused) = (Vec::new(), 0);
     for _ in 0..3 {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(rig.connect("http/1.1").await))
-            .await
-            .unwrap();
-        tokio::spawn(connection);
+        let mut sender = rig.http1().await;
         let mut request = to("/hangs");
         request
             .headers_mut()

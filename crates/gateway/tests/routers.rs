@@ -10,8 +10,7 @@ use axum::routing::get;
 use gateway::index::Index;
 use gateway::index::Routes;
 use gateway::metrics::Metrics;
-use gateway::relay::Relay;
-use gateway::router::{self, Entrance, RouteProvider};
+use gateway::router::{self, RouteProvider};
 use gateway::tokens::cookies::StripList;
 use gateway::verify::ProxyKind;
 use http::{Request, StatusCode};
@@ -20,6 +19,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::support::behind_proxy::entrance as at_entrance;
 use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::workspace::{HOST, snapshot, target};
 
@@ -45,20 +45,8 @@ fn entrance() -> Router {
 fn entrance_for(other_proxies: Vec<ProxyKind>) -> Router {
     let index = Arc::new(Index::with(snapshot(Some(target(None)))));
     let authorizer = Arc::new(FakeAuthorizer::new(Arc::clone(&index)));
-    let relay = Relay::new(
-        Arc::clone(&authorizer),
-        Arc::clone(&index),
-        StripList::default(),
-        Metrics::default(),
-        CancellationToken::new(),
-    );
-    router::entrance(Arc::new(Entrance {
-        authorizer,
-        relay: Arc::new(relay),
-        own_names: vec!["jupyter-k8s-gateway.system.svc".to_owned()],
-        other_proxies,
-        metrics: Metrics::default(),
-    }))
+    let (strip, own_name) = (StripList::default(), "jupyter-k8s-gateway.system.svc");
+    router::entrance(at_entrance(&authorizer, &index, &strip, own_name, other_proxies))
 }
 
 #[tokio::test]
@@ -181,6 +169,9 @@ async fn routes_are_given_at_once_to_a_new_connection_and_then_held_until_they_c
         async move { send(&connection, poll("two")).await }
     });
     tokio::time::sleep(Duration::from_secs(1)).await;
+    // Another state, but the same routes.
+    index.publish(snapshot(Some(target(None))));
+    tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(!held.is_finished());
     index.publish(snapshot(Some(target(Some("10.0.0.1:8888".parse().unwrap())))));
     let second = held.await.unwrap();

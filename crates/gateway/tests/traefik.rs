@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use gateway::index::Index;
@@ -14,8 +13,8 @@ use gateway::verify::Forwarded;
 use gateway::verify::Source;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
+use crate::support::pod::answering;
 use crate::support::proxy::{BASE, Site, running, snapshot};
 
 pub(crate) const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Host-ws=ticket; __Host-session=secret");
@@ -39,9 +38,7 @@ pub(crate) async fn pod() -> (SocketAddr, Arc<AtomicUsize>) {
         let body = json!({"path": request.uri().to_string(), "method": request.method().as_str(), "headers": headers});
         async move { body.to_string() }
     };
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
+    let address = answering(answer).await;
     (address, seen)
 }
 
@@ -300,9 +297,7 @@ async fn a_workspace_s_answer_signs_no_user_out_and_gives_no_service_worker_more
         ];
         (headers, "pod")
     };
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pod = socket.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
+    let pod = answering(answer).await;
     let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
     site.until("lab", &[TICKET], StatusCode::OK).await;
     let (_, headers, body) = site.get("lab", "/", &[TICKET]).await;

@@ -2,12 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use axum::Router;
 use axum::body::Body;
 use gateway::index::Index;
 use http::StatusCode;
-use tokio::net::TcpListener;
 
+use crate::support::pod::answering;
 use crate::support::proxy::{Site, running, snapshot};
 use crate::traefik::{TICKET, site};
 
@@ -25,9 +24,7 @@ async fn a_renewed_ticket_reaches_the_browser_beside_the_pods_own_cookies_and_no
         }
         response
     };
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pod = socket.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
+    let pod = answering(answer).await;
     let site = Site::start(Index::with(snapshot([running("lab", pod)]))).await;
     site.until("lab", &[TICKET], StatusCode::OK).await;
     let cookies = async || {

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use api::manager::RoutingMode;
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -12,12 +11,12 @@ use gateway::index::Index;
 use http::{Request, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
 use crate::support::behind_proxy::Behind;
 use crate::support::behind_traefik::{BehindTraefik, VERSIONS, own_page};
 use crate::support::chart::Chart;
+use crate::support::pod::answering;
 use crate::support::proxy::{Site, host, running, snapshot};
 use crate::support::raw_http2::{self, HEADERS, PREFACE, RESET, SETTINGS, WHOLE, frame};
 use crate::traefik::{TICKET, site};
@@ -232,10 +231,7 @@ async fn endless() -> SocketAddr {
         });
         Body::from_stream(slowly)
     };
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
-    address
+    answering(answer).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use api::manager::RoutingMode;
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
@@ -17,6 +16,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Handshake, Response as Accepted};
 
+use crate::support::pod::answering;
 use crate::support::proxy::{BASE, Site, running};
 
 const TICKET: (&str, &str) = ("cookie", "_xsrf=1; __Secure-ws=ticket; __Secure-ws-pre=secret");
@@ -50,10 +50,7 @@ async fn pod(name: &'static str) -> SocketAddr {
         }
         response
     };
-    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = socket.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
-    address
+    answering(answer).await
 }
 
 async fn site() -> Site {

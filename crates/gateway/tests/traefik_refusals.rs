@@ -2,10 +2,9 @@
 
 use api::manager::RoutingMode;
 use http::{StatusCode, Version};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::behind_traefik::{BehindTraefik, VERSIONS, own_page};
-use crate::support::proxy::BASE;
+use crate::support::proxy::{BASE, host};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn security_headers_that_come_twice_are_refused() {
@@ -50,19 +49,18 @@ async fn security_headers_that_come_twice_are_refused() {
         assert_eq!(outcome.status(), Some(StatusCode::BAD_REQUEST), "{outcome:?}");
     }
     // What a client can send twice in raw bytes only.
-    for line in [
-        format!("host: bobs.{BASE}"),
-        "content-length: 0\r\ncontent-length: 1".to_owned(),
-        "content-length: 1\r\ntransfer-encoding: chunked".to_owned(),
-        "x-forwarded-host : ws1".to_owned(),
-        " folded: 1".to_owned(),
-        "sec-fetch-site\u{b}: none".to_owned(),
+    for (name, value) in [
+        ("host", host("bobs").as_str()),
+        ("content-length", "0\r\ncontent-length: 1"),
+        ("content-length", "1\r\ntransfer-encoding: chunked"),
+        ("x-forwarded-host ", "ws1"),
+        (" folded", "1"),
+        ("sec-fetch-site\u{b}", "none"),
     ] {
-        let (answer, reached) = site
-            .watched(raw(&site, "bobs", &[&line, &format!("cookie: {cookie}")]))
-            .await;
-        assert_eq!(reached, [""; 0], "{line}: {answer}");
-        assert!(!answer.starts_with("HTTP/1.1 2"), "{line}: {answer}");
+        let headers = [(name, value), ("cookie", &cookie)];
+        let (answer, reached) = site.watched(site.site.raw("bobs", "/lab", &headers)).await;
+        assert_eq!(reached, [""; 0], "{name}: {value}: {answer}");
+        assert!(!answer.starts_with("HTTP/1.1 2"), "{name}: {value}: {answer}");
     }
 }
 
@@ -130,19 +128,4 @@ async fn headers_that_a_client_makes_up_and_their_aliases_neither_open_nor_misdi
             }
         }
     }
-}
-
-/// What comes back to a GET with these lines, as they are.
-async fn raw(site: &BehindTraefik, label: &str, lines: &[&str]) -> String {
-    let host = format!("{label}.{BASE}");
-    let mut stream = site.site.connect(&host).await.unwrap();
-    let request = format!(
-        "GET /lab HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{}\r\n\r\n",
-        lines.join("\r\n")
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(5), read).await;
-    String::from_utf8_lossy(&answer).into_owned()
 }

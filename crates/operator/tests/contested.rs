@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::{
-    condition::{self, DEGRADED, reason},
+    condition::{DEGRADED, reason},
     workspace::Phase,
 };
 use http::Method;
@@ -39,9 +39,8 @@ where
 }
 
 fn degraded(stage: &Stage) -> Option<(String, String)> {
-    let status = stage.status();
-    let found = condition::find(&status.conditions, DEGRADED).filter(|it| it.status == "True")?;
-    Some((found.reason.clone(), found.message.clone()))
+    let found = stage.condition(DEGRADED);
+    (found.status == "True").then_some((found.reason, found.message))
 }
 
 async fn is_braked<K>(change: fn(&mut Value))

@@ -2,7 +2,7 @@
 
 use api::{
     Workspace,
-    condition::{self, VALID, reason},
+    condition::{VALID, reason},
     workspace::Phase,
 };
 use http::Method;
@@ -175,8 +175,7 @@ async fn a_workspace_that_does_not_parse_is_reported_and_others_are_reconciled()
     stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
         object["spec"]["port"] = json!(8888);
     });
-    let status = stage.status();
-    let valid = condition::find(&status.conditions, VALID).unwrap();
+    let valid = stage.condition(VALID);
     assert_eq!(
         (valid.status.as_str(), valid.reason.as_str()),
         ("False", reason::UNREADABLE)

@@ -16,19 +16,11 @@ use testkit::objects;
 
 use crate::stage::{CHILD, Stage, run_id};
 
-fn stop(stage: &Stage) {
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Stopped));
-}
-
-fn start(stage: &Stage) {
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!(DesiredStatus::Running));
-}
-
 #[tokio::test]
 async fn a_stop_keeps_the_disk_and_reports_stopped_only_when_the_last_pod_is_gone() {
     let mut stage = Stage::with_running_demo().await;
     let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
-    stop(&stage);
+    stage.set(DesiredStatus::Stopped);
     stage.reconcile().await.unwrap();
     let status = stage.status();
     assert_eq!((status.phase, status.endpoint), (Some(Phase::Stopping), None));
@@ -57,7 +49,7 @@ async fn a_stop_keeps_the_disk_and_reports_stopped_only_when_the_last_pod_is_gon
 async fn each_run_has_events_of_its_own() {
     let mut stage = Stage::with_running_demo().await;
     stage.stop().await;
-    start(&stage);
+    stage.set(DesiredStatus::Running);
     stage.run().await;
     let expected = ["Starting", "Ready", "Stopping", "Stopped", "Starting", "Ready"];
     assert_eq!(stage.events(), expected);
@@ -74,17 +66,14 @@ async fn a_resume_waits_for_the_last_pod_and_is_a_new_run_on_the_same_disk() {
     let mut stage = Stage::with_running_demo().await;
     let first = run_id(&stage.child().unwrap());
     let disk = stage.child::<PersistentVolumeClaim>().unwrap().uid();
-    stop(&stage);
+    stage.set(DesiredStatus::Stopped);
     stage.reconcile().await.unwrap();
     stage.cluster();
-    start(&stage);
+    stage.set(DesiredStatus::Running);
     stage.reconcile().await.unwrap();
     assert_eq!(run_id(&stage.child().unwrap()), first, "one pod per disk, always");
-    let progressing = condition::find(&stage.status().conditions, PROGRESSING)
-        .unwrap()
-        .reason
-        .clone();
-    assert_eq!(progressing, reason::PREDECESSOR_TERMINATING);
+    let progressing = stage.condition(PROGRESSING);
+    assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
 
     stage.end_pods();
     stage.reconcile().await.unwrap();
@@ -166,7 +155,7 @@ async fn a_running_workspace_that_became_invalid_keeps_its_pod_and_stops_on_requ
     stage.server.remove::<NetworkPolicy>(Some("team"), CHILD);
     stage.reconcile().await.unwrap();
     assert!(stage.child::<NetworkPolicy>().is_some());
-    stop(&stage);
+    stage.set(DesiredStatus::Stopped);
     stage.reconcile().await.unwrap();
     assert!(stage.is_ending());
 }

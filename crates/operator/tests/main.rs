@@ -35,4 +35,3 @@ mod status_values;
 mod stops;
 mod terminating;
 mod triggers;
-mod unanswered_status;

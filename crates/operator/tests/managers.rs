@@ -1,7 +1,7 @@
 //! Several default managers, and invalid managers that admission did not refuse.
 
 use api::{
-    Workspace, WorkspaceManager,
+    WorkspaceManager,
     condition::{self, READY, VALID, reason},
     names,
     workspace::Phase,
@@ -15,13 +15,6 @@ use crate::{
     routing::{custom, degraded, routed, see},
     stage::Stage,
 };
-
-/// The condition `Valid` of a workspace: whether it holds, its reason and its message.
-fn valid(workspace: &Workspace) -> (bool, String, String) {
-    let conditions = &workspace.status.as_ref().unwrap().conditions;
-    let valid = condition::find(conditions, VALID).unwrap().clone();
-    (valid.status == "True", valid.reason, valid.message)
-}
 
 fn make_default(stage: &Stage, name: &str, value: &str) {
     stage.server.edit::<WorkspaceManager>(None, name, |object| {
@@ -45,9 +38,12 @@ async fn with_several_default_managers_what_runs_keeps_its_manager_its_route_and
     let (before, pod) = (stage.status(), stage.child_pod());
     stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo/status", "POST events"]);
-    let (holds, reason, message) = valid(&stage.workspace());
-    assert!(!holds);
-    assert_eq!(reason, reason::MANAGER_AMBIGUOUS);
+    let valid = stage.condition(VALID);
+    assert_eq!(
+        (valid.status.as_str(), valid.reason.as_str()),
+        ("False", reason::MANAGER_AMBIGUOUS)
+    );
+    let message = valid.message;
     assert!(
         message.contains("(main, second)") && message.contains(names::IS_DEFAULT),
         "{message}"
@@ -77,7 +73,7 @@ async fn with_several_default_managers_what_runs_keeps_its_manager_its_route_and
     make_default(&stage, "second", "false");
     stage.reconcile().await.unwrap();
     assert_eq!(stage.writes(), ["PATCH workspaces/demo/status"]);
-    assert!(valid(&stage.workspace()).0);
+    assert_eq!(stage.condition(VALID).status, "True");
     assert_eq!(stage.child::<Ingress>(), Some(main));
     assert_eq!(stage.child_pod(), pod);
 }
@@ -95,7 +91,7 @@ async fn a_manager_that_no_gateway_serves_is_not_ready_and_its_workspaces_have_n
         (status.url, status.reason.as_deref()),
         (None, Some(reason::NOT_SERVED))
     );
-    let available = condition::find(&status.conditions, condition::AVAILABLE).unwrap();
+    let available = stage.condition(condition::AVAILABLE);
     assert_eq!(
         (available.status.as_str(), available.reason.as_str()),
         ("False", reason::NOT_SERVED)

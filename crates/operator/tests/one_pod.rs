@@ -56,7 +56,7 @@ async fn a_pod_deleted_in_a_run_is_followed_by_a_run_of_todays_spec_once_it_is_g
     }
     let status = stage.status();
     assert_eq!((status.phase, status.endpoint), (Some(Phase::Starting), None));
-    let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
+    let progressing = stage.condition(PROGRESSING);
     assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
     assert!(progressing.message.contains(CHILD), "{progressing:?}");
     assert_eq!(reported(&stage, reason::POD_LOST), 1);

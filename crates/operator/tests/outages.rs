@@ -18,7 +18,6 @@ use operator::{
     context::Context,
     reconcile::{error_policy, reconcile_when_filled},
 };
-use serde_json::json;
 use testkit::{api_server::Disruption, objects};
 use tokio::task::JoinHandle;
 
@@ -81,10 +80,6 @@ fn phase(stage: &Stage) -> Option<Phase> {
     stage.workspace().status.and_then(|status| status.phase)
 }
 
-fn set(stage: &Stage, desired: DesiredStatus) {
-    stage.edit_spec(|spec| spec["desiredStatus"] = json!(desired));
-}
-
 /// A start's writes, as they are called.
 fn writes() -> [(Method, &'static str); 5] {
     [
@@ -127,7 +122,7 @@ async fn running() -> (Stage, Process) {
 async fn what_happened_while_watches_were_gone_is_found_after_listing_anew() {
     let (stage, _process) = running().await;
     stage.server.take_calls();
-    set(&stage, DesiredStatus::Stopped);
+    stage.set(DesiredStatus::Stopped);
     // The stop is older than anything that a watch can begin with now.
     stage.server.forget_history();
     within("the stop", Duration::from_mins(1), || stage.is_ending()).await;
@@ -150,7 +145,7 @@ async fn what_happened_while_watches_were_gone_is_found_after_listing_anew() {
 async fn an_operator_that_was_cut_off_goes_on_where_it_was() {
     let (stage, _process) = running().await;
     stage.server.partition(true);
-    set(&stage, DesiredStatus::Stopped);
+    stage.set(DesiredStatus::Stopped);
     tokio::time::sleep(Duration::from_mins(5)).await;
     assert!(!stage.is_ending(), "the pod is not touched");
     stage.server.partition(false);

@@ -61,11 +61,7 @@ async fn the_account_of_a_workspace_is_made_before_its_pod_and_goes_only_after_t
     let status = stage.status();
     assert_eq!(status.pending_update, ["executionProfile.spec.serviceAccount"]);
     assert!(account(&stage).is_some(), "the pod still runs as it");
-    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    stage.end_pods();
-    stage.reconcile().await.unwrap();
+    stage.stop().await;
     assert!(account(&stage).is_none());
 }
 

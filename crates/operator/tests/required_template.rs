@@ -1,12 +1,9 @@
 //! An installation that starts to require templates.
 
 use api::{
-    Workspace,
-    condition::{self, VALID, reason},
+    condition::{VALID, reason},
     workspace::{DesiredStatus, Phase, UpdatePolicy},
 };
-use k8s_openapi::api::{core::v1::Pod, core::v1::Service};
-use testkit::objects::{self, NAMESPACE};
 
 use crate::stage::Stage;
 
@@ -39,7 +36,7 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
         );
         let text =
             "spec.templateRef: is missing, and this installation admits no workspace without a template";
-        let valid = condition::find(&status.conditions, VALID).unwrap();
+        let valid = stage.condition(VALID);
         assert!(valid.message.contains(text), "{}", valid.message);
         assert!(
             valid.message.contains("must be deleted and created anew"),
@@ -64,21 +61,4 @@ async fn what_runs_without_a_template_runs_on_when_one_is_required_and_does_not_
             (Some(Phase::Starting), false)
         );
     }
-}
-
-#[tokio::test]
-async fn where_a_template_is_required_only_workspaces_that_name_one_get_children() {
-    let mut stage = Stage::new();
-    require(&mut stage, true);
-    stage.server.put(&objects::template("t"));
-    stage.server.put(&objects::workspace("demo"));
-    let mut bounded = objects::workspace("bounded");
-    bounded.spec.template_ref = Some("t".to_owned());
-    stage.server.put(&bounded);
-    stage.reconcile().await.unwrap();
-    stage.reconcile_unsynced("bounded").await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Invalid));
-    assert!(stage.child::<Service>().is_none() && stage.child::<Pod>().is_none());
-    let bounded: Workspace = stage.server.get(Some(NAMESPACE), "bounded").unwrap();
-    assert_eq!(bounded.status.unwrap().phase, Some(Phase::Starting));
 }

@@ -83,11 +83,7 @@ pub(crate) async fn routed() -> Stage {
 }
 
 pub(crate) fn degraded(stage: &Stage) -> (String, String) {
-    let conditions = stage.status().conditions;
-    let degraded = conditions
-        .into_iter()
-        .find(|one| one.type_ == "Degraded")
-        .unwrap();
+    let degraded = stage.condition(condition::DEGRADED);
     (degraded.reason, degraded.message)
 }
 
@@ -193,8 +189,7 @@ async fn a_foreign_object_is_never_taken_over() {
     let (reason, message) = degraded(&stage);
     assert_eq!(reason, reason::NAME_CONFLICT, "{message}");
     assert!(stage.child::<Ingress>().unwrap().annotations().is_empty());
-    let conditions = stage.status().conditions;
-    let available = conditions.iter().find(|one| one.type_ == "Available").unwrap();
+    let available = stage.condition(condition::AVAILABLE);
     assert_eq!(available.status, "False", "no user can connect");
     assert_eq!(stage.status().phase, Some(Phase::Running));
 }

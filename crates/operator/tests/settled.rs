@@ -75,16 +75,8 @@ async fn nothing_is_read_at_a_start_and_the_pod_once_at_a_stop() {
     stage.get_ready();
     stage.reconcile().await.unwrap();
     assert_eq!(reads(&stage), Vec::<String>::new(), "first start");
-    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    stage.reconcile().await.unwrap();
-    stage.end_pods();
-    stage.reconcile().await.unwrap();
-    let mut stop = reads(&stage);
-    stop.sort();
-    assert_eq!(stop, ["GET pods/workspace-demo"]);
-    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    stage.stop().await;
+    assert_eq!(reads(&stage), ["GET pods/workspace-demo"]);
     stage.edit_spec(|spec| spec["desiredStatus"] = "Running".into());
     stage.run().await;
     assert_eq!(reads(&stage), Vec::<String>::new(), "next start");
@@ -97,12 +89,7 @@ async fn a_settled_workspace_causes_no_call_at_all_whether_it_runs_or_is_stopped
     assert_eq!(stage.server.take_calls().len(), 0);
     assert_ne!(action, Action::await_change());
 
-    stage.edit_spec(|spec| spec["desiredStatus"] = "Stopped".into());
-    stage.reconcile().await.unwrap();
-    stage.cluster();
-    stage.end_pods();
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Stopped));
+    stage.stop().await;
     stage.server.take_calls();
     stage.reconcile().await.unwrap();
     assert_eq!(stage.server.take_calls().len(), 0);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceStatus,
-    WorkspaceTemplate, names,
+    WorkspaceTemplate, condition, names,
     workspace::{DesiredStatus, Phase},
 };
 use http::Method;
@@ -14,6 +14,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
     storage::v1::StorageClass,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Client, Resource, ResourceExt as _,
     runtime::{controller::Action, watcher::Event},
@@ -31,6 +32,8 @@ use testkit::{
     api_server::{ApiServer, Call, Fault, Life},
     objects::{self, NAMESPACE},
 };
+
+use crate::cluster::Cluster;
 
 pub(crate) const CHILD: &str = "workspace-demo";
 
@@ -208,13 +211,7 @@ impl Stage {
     /// What the scheduler does: claims are bound, and a new pod gets a node. Pods end only when [`Stage::end_pods`] is called.
     pub(crate) fn cluster(&self) {
         self.bind_claims();
-        for pod in self.all::<Pod>() {
-            if pod.spec.as_ref().is_some_and(|spec| spec.node_name.is_none()) {
-                let mut pod = objects::stored(pod);
-                pod.spec.as_mut().unwrap().node_name = Some("n".to_owned());
-                self.server.put(&pod);
-            }
-        }
+        Cluster::schedule(&self.server);
     }
 
     fn bind_claims(&self) {
@@ -283,6 +280,12 @@ impl Stage {
 
     pub(crate) fn status(&self) -> WorkspaceStatus {
         self.workspace().status.unwrap()
+    }
+
+    /// A condition of `demo`.
+    pub(crate) fn condition(&self, type_: &str) -> Condition {
+        let conditions = self.status().conditions;
+        condition::find(&conditions, type_).unwrap().clone()
     }
 
     /// Changes the spec of `demo`, as its owner would.

@@ -159,8 +159,7 @@ async fn a_refused_deletion_of_the_pod_is_the_reason_why_a_workspace_does_not_en
     stage.fail(Method::DELETE, "pods", 403, refusal, 1);
     stage.reconcile().await.unwrap();
     assert!(!stage.is_ending());
-    let status = stage.status();
-    let degraded = condition::find(&status.conditions, condition::DEGRADED).unwrap();
+    let degraded = stage.condition(condition::DEGRADED);
     assert_eq!(
         (degraded.status.as_str(), degraded.reason.as_str()),
         ("True", reason::ADMISSION_DENIED)
@@ -173,8 +172,7 @@ async fn a_refused_deletion_of_the_pod_is_the_reason_why_a_workspace_does_not_en
     stage.delete_demo();
     stage.fail(Method::DELETE, "pods", 403, refusal, 1);
     stage.reconcile().await.unwrap();
-    let progressing = condition::find(&stage.status().conditions, condition::PROGRESSING).cloned();
-    let message = progressing.unwrap().message;
+    let message = stage.condition(condition::PROGRESSING).message;
     assert!(message.contains("deletion of the Pod was refused"), "{message}");
 
     // It is tried again.

@@ -2,7 +2,7 @@
 
 use api::{
     Workspace, WorkspaceExecutionProfile, WorkspaceManager,
-    condition::{self, VALID, reason},
+    condition::{VALID, reason},
     names::IN_USE_FINALIZER,
     workspace::DesiredStatus,
 };
@@ -98,13 +98,6 @@ async fn settle(stage: &mut Stage) {
     stage.sync();
 }
 
-/// The condition `Valid` of `demo`: its status, reason and message.
-fn valid(stage: &Stage) -> (String, String, String) {
-    let conditions = stage.status().conditions;
-    let valid = condition::find(&conditions, VALID).unwrap().clone();
-    (valid.status, valid.reason, valid.message)
-}
-
 #[tokio::test]
 async fn what_runs_with_a_manager_or_profile_that_is_being_deleted_runs_on_and_starts_again() {
     for subject in [Manager, Profile] {
@@ -128,10 +121,10 @@ async fn what_runs_with_a_manager_or_profile_that_is_being_deleted_runs_on_and_s
         // Neither a stop nor another operator makes it a new user.
         stage.replace_operator(None);
         stage.reconcile().await.unwrap();
-        assert_eq!(valid(&stage).0, "True", "{subject:?}");
+        assert_eq!(stage.condition(VALID).status, "True", "{subject:?}");
         stage.set(DesiredStatus::Running);
         stage.run().await;
-        assert_eq!(valid(&stage).0, "True", "{subject:?}");
+        assert_eq!(stage.condition(VALID).status, "True", "{subject:?}");
         stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
         settle(&mut stage).await;
         assert_eq!(subject.finalizers(&stage), None, "{subject:?}: it is gone");
@@ -151,16 +144,28 @@ async fn a_stopped_workspace_with_a_disk_is_rejected_by_a_manager_that_is_being_
         stage.edit_spec(|spec| spec[subject.field()] = json!("x"));
         for _ in 0..3 {
             stage.reconcile().await.unwrap();
-            assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
+            assert_eq!(
+                stage.condition(VALID).reason,
+                subject.terminating(),
+                "{subject:?}"
+            );
         }
         stage.set(DesiredStatus::Running);
         for _ in 0..3 {
             stage.reconcile().await.unwrap();
-            assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
+            assert_eq!(
+                stage.condition(VALID).reason,
+                subject.terminating(),
+                "{subject:?}"
+            );
         }
         stage.replace_operator(None);
         stage.reconcile().await.unwrap();
-        assert_eq!(valid(&stage).1, subject.terminating(), "{subject:?}");
+        assert_eq!(
+            stage.condition(VALID).reason,
+            subject.terminating(),
+            "{subject:?}"
+        );
         assert!(stage.all::<Pod>().is_empty(), "{subject:?}");
         // A rejected workspace is not counted.
         settle(&mut stage).await;

@@ -2,10 +2,10 @@
 
 use api::WorkspaceManager;
 use axum::body::Body;
-use http::{Method, Request, StatusCode};
+use http::{Method, StatusCode};
 use testkit::objects::workspace;
 
-use crate::common::{Answer, ORIGIN, Portal, get};
+use crate::common::{Answer, Portal, get, posted};
 
 async fn portal() -> Portal {
     Portal::start(|server| server.put(&workspace("lab"))).await
@@ -112,6 +112,9 @@ async fn a_field_that_is_unknown_or_repeated_is_named_and_nothing_is_done() {
         let answer = portal.post("alice", path, form).await;
         assert_page(&answer, StatusCode::BAD_REQUEST, sentence, back);
     }
+    let bare = portal.post("alice", "/new", "metadata.name=a").await;
+    assert_eq!(bare.status, StatusCode::BAD_REQUEST);
+    assert!(bare.text.contains("must name namespace"), "{}", bare.text);
     assert!(portal.calls_as_users().is_empty());
 }
 
@@ -134,14 +137,9 @@ async fn a_form_that_cannot_be_read_gets_a_page_and_nothing_is_done() {
             "A form may have 256 KiB",
             back,
         );
-        let json = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header("workspace-assertion", "alice|")
-            .header("origin", ORIGIN)
-            .header("content-type", "application/json")
-            .body(Body::from("{\"uid\": \"uid-of-lab\"}"))
-            .unwrap();
+        let mut json = posted("alice", path, "{\"uid\": \"uid-of-lab\"}");
+        let json_type = http::HeaderValue::from_static("application/json");
+        json.headers_mut().insert("content-type", json_type);
         let answer = portal.send(json).await;
         assert_page(&answer, StatusCode::UNSUPPORTED_MEDIA_TYPE, "content type", back);
     }
@@ -158,15 +156,8 @@ async fn a_form_that_is_cut_short_gets_a_page_and_nothing_is_done() {
             Ok("namespace=team&template=jup"),
             Err(std::io::Error::other("the connection is gone")),
         ];
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header("workspace-assertion", "alice|")
-            .header("origin", ORIGIN)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(Body::from_stream(futures::stream::iter(parts)))
-            .unwrap();
-        let answer = portal.send(request).await;
+        let body = Body::from_stream(futures::stream::iter(parts));
+        let answer = portal.send(posted("alice", path, body)).await;
         assert_page(
             &answer,
             StatusCode::BAD_REQUEST,

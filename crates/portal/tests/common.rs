@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::WorkspaceManager;
 use api::names::CREATED_BY;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -212,15 +213,7 @@ impl Portal {
     }
 
     pub(crate) async fn post(&self, user: &str, path: &str, form: &str) -> Answer {
-        let request = Request::builder()
-            .method(Method::POST)
-            .uri(path)
-            .header("workspace-assertion", format!("{user}|"))
-            .header("origin", ORIGIN)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(Body::from(form.to_owned()))
-            .unwrap();
-        self.send(request).await
+        self.send(posted(user, path, form.to_owned())).await
     }
 
     /// The portal's metrics.
@@ -251,6 +244,17 @@ pub(crate) fn get(user: &str, path: &str) -> Request<Body> {
         .unwrap()
 }
 
+/// A form that a page of the portal sends.
+pub(crate) fn posted(user: &str, path: &str, form: impl Into<Body>) -> Request<Body> {
+    let (mut head, _) = get(user, path).into_parts();
+    head.method = Method::POST;
+    let form_type = "application/x-www-form-urlencoded";
+    for (name, value) in [("origin", ORIGIN), ("content-type", form_type)] {
+        head.headers.insert(name, http::HeaderValue::from_static(value));
+    }
+    Request::from_parts(head, form.into())
+}
+
 /// The next event of a stream that is no comment; `None` at its end.
 pub(crate) async fn next(body: &mut Body) -> Option<String> {
     loop {
@@ -265,9 +269,20 @@ pub(crate) async fn next(body: &mut Body) -> Option<String> {
 /// A template, and a namespace for workspaces.
 pub(crate) fn prepare(server: &ApiServer) {
     server.put(&template("jupyterlab"));
-    let namespace =
-        json!({"metadata": {"name": "team", "labels": {"workspaces.jupyter.org/workspaces": "true"}}});
-    server.put(&serde_json::from_value::<Namespace>(namespace).unwrap());
+    server.put(&namespace("team"));
+}
+
+/// A namespace for workspaces.
+pub(crate) fn namespace(name: &str) -> Namespace {
+    let labels = json!({"workspaces.jupyter.org/workspaces": "true"});
+    serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()
+}
+
+/// The default manager with these rules of sharing.
+pub(crate) fn sharing(rules: &Value) -> WorkspaceManager {
+    let mut manager = testkit::objects::manager("main");
+    manager.spec.authorization = serde_json::from_value(json!({ "sharing": rules })).unwrap();
+    manager
 }
 
 /// A namespace whose quota of pods is used up, in which Alice and Bob run one workspace each.

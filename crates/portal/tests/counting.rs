@@ -21,14 +21,9 @@ fn value(portal: &Portal, series: &str) -> Option<f64> {
 }
 
 fn refuse(portal: &Portal, method: Method, message: &str) {
-    portal.server.fail(Fault {
-        method,
-        path_part: "/workspaces",
-        code: 403,
-        reason: "Forbidden",
-        message: message.to_owned(),
-        times: 1,
-    });
+    portal
+        .server
+        .fail(Fault::forbidden(method, "/workspaces", message, 1));
 }
 
 #[tokio::test]
@@ -87,14 +82,12 @@ async fn a_refusal_of_the_portal_s_account_is_distinguished_from_one_of_the_user
 #[tokio::test]
 async fn the_portal_s_own_question_whether_it_may_impersonate_is_not_counted() {
     let portal = portal().await;
-    portal.server.fail(Fault {
-        method: Method::POST,
-        path_part: "/selfsubjectreviews",
-        code: 403,
-        reason: "Forbidden",
-        message: "User \"portal\" cannot impersonate:user-info resource \"users\"".to_owned(),
-        times: 1,
-    });
+    portal.server.fail(Fault::forbidden(
+        Method::POST,
+        "/selfsubjectreviews",
+        "User \"portal\" cannot impersonate:user-info resource \"users\"",
+        1,
+    ));
     let mode = Arc::new(ArcSwap::from_pointee(Mode::AsUser));
     let client = portal.server.connect(None);
     let asked = tokio::spawn(portal::cluster::follow(

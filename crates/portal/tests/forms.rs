@@ -3,13 +3,12 @@
 use api::names::CREATED_BY;
 use api::{Workspace, WorkspaceTemplate};
 use http::{Method, StatusCode};
-use k8s_openapi::api::core::v1::Namespace;
 use kit::scope::Scope;
 use serde_json::json;
 use testkit::api_server::Fault;
 use testkit::objects::template;
 
-use crate::common::{ALICE, Portal, full, prepare};
+use crate::common::{ALICE, Portal, full, namespace, prepare};
 use crate::typing::{Typed, field};
 
 pub(crate) const NEW: &str = "/new?namespace=team&template=jupyterlab";
@@ -136,14 +135,12 @@ fn asking() -> WorkspaceTemplate {
 async fn a_refusal_without_fields_is_shown_whole() {
     let portal = portal().await;
     let typed = Typed::of(&portal.json("alice", NEW).await);
-    portal.server.fail(Fault {
-        method: Method::POST,
-        path_part: "/workspaces",
-        code: 403,
-        reason: "Forbidden",
-        message: "exceeded quota: count/workspaces".to_owned(),
-        times: 1,
-    });
+    portal.server.fail(Fault::forbidden(
+        Method::POST,
+        "/workspaces",
+        "exceeded quota: count/workspaces",
+        1,
+    ));
     let answer = portal.sent("alice", "/new", &typed).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
     let problem = &answer.json()["form"]["summary"]["problems"][0];
@@ -310,41 +307,6 @@ async fn a_user_who_may_create_nowhere_learns_their_name_and_what_to_ask_for() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_form_of_this_page_gets_a_sentence() {
-    let portal = portal().await;
-    let typed = Typed::of(&portal.json("alice", NEW).await);
-    let body = typed.body();
-    for (body, part) in [
-        (format!("{body}&spec.hostNetwork=true"), "no field"),
-        (format!("{body}&metadata.name=b"), "more than once"),
-        (format!("{body}&namespace=b"), "more than once"),
-        (format!("{body}&view=picture"), "no view"),
-        ("metadata.name=a".to_owned(), "must name namespace"),
-    ] {
-        for path in ["/new", "/new/check"] {
-            let answer = portal.post("alice", path, &body).await;
-            if path == "/new/check" && answer.status == StatusCode::TOO_MANY_REQUESTS {
-                continue;
-            }
-            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{part}");
-            assert!(answer.text.contains(part), "{part}\n{}", answer.text);
-        }
-    }
-    let long = format!("{body}&x={}", "y".repeat(257 * 1024));
-    assert_eq!(
-        portal.post("alice", "/new", &long).await.status,
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
-    for query in ["tmplate=x", "template=a&template=b"] {
-        assert_eq!(
-            portal.get("alice", &format!("/new?{query}")).await.status,
-            StatusCode::BAD_REQUEST
-        );
-    }
-    assert!(writes(&portal).is_empty());
-}
-
-#[tokio::test]
 async fn in_one_namespace_the_owner_is_written() {
     let portal = Portal::start_in(Scope::Namespace("team".to_owned()), prepare).await;
     portal.grant(ALICE);
@@ -387,9 +349,7 @@ async fn what_does_not_fit_is_said_first_with_what_could_be_stopped() {
 async fn a_template_opens_in_a_namespace_in_which_it_may_be_used() {
     let portal = Portal::start(|server| {
         prepare(server);
-        let another =
-            json!({"metadata": {"name": "another", "labels": {"workspaces.jupyter.org/workspaces": "true"}}});
-        server.put(&serde_json::from_value::<Namespace>(another).unwrap());
+        server.put(&namespace("another"));
     })
     .await;
     portal.grant(&[

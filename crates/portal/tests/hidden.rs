@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api::Workspace;
 use http::{HeaderMap, Method};
-use http_body_util::BodyExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use testkit::api_server::Disruption;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::common::{Answer, Portal, next, prepare};
 use crate::listing::{of, share};
@@ -113,20 +111,6 @@ async fn a_hidden_workspace_looks_like_one_that_does_not_exist() {
     assert!(asked.iter().all(|line| !line.contains("his")), "{asked:?}");
 }
 
-#[tokio::test]
-async fn an_open_list_stays_silent_about_a_workspace_of_others() {
-    let portal = portal(true).await;
-    let mut body = portal.open("dave", "/events?view=list").await;
-    let first = next(&mut body).await.unwrap();
-    assert!(first.contains("team/hers") && !first.contains("his"), "{first}");
-    portal.server.edit::<Workspace>(Some("team"), "his", |object| {
-        object["status"] = json!({"phase": "Failed", "reason": "ImagePullFailed"});
-    });
-    portal.server.put(&of("bob", "his-second", "team"));
-    let nothing = timeout(Duration::from_secs(1), body.frame()).await;
-    assert!(nothing.is_err(), "{nothing:?}");
-}
-
 /// How often each question was asked: user, verb, resource with subresource, namespace.
 fn questions(portal: &Portal) -> BTreeMap<[String; 4], usize> {
     let mut all = BTreeMap::new();
@@ -201,44 +185,6 @@ async fn two_hundred_open_lists_cause_few_requests_to_the_api_server() {
         "a refusal is not asked about again: {then:#?}"
     );
     assert!(then.values().all(|times| *times == 1), "{then:#?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_hundred_pages_of_calm_workspaces_are_read_once_for_each_stream() {
-    const PEOPLE: usize = 40;
-    const PAGES: usize = 5;
-    let portal = Portal::start(|server| {
-        for number in 0..PEOPLE {
-            let mut lab = of(&format!("owner-{number}"), &format!("lab-{number}"), "team");
-            lab.status =
-                serde_json::from_value(json!({"phase": "Running", "observedGeneration": 1})).unwrap();
-            server.put(&lab);
-        }
-    })
-    .await;
-    for number in 0..PEOPLE {
-        let stream = format!("/events?view=workspace&namespace=team&name=lab-{number}");
-        for _ in 0..PAGES {
-            let owner = format!("owner-{number}");
-            let mut body = portal.open(&owner, &stream).await;
-            assert!(next(&mut body).await.unwrap().contains("Running"));
-            portal.keep_open(&owner, &stream, body);
-        }
-    }
-    sleep(Duration::from_mins(1)).await;
-    let mut reads: BTreeMap<String, usize> = BTreeMap::new();
-    for call in portal.calls_as_users() {
-        assert_eq!(call.method, Method::GET, "{call:?}");
-        *reads.entry(call.path).or_default() += 1;
-    }
-    // Streams last 10 s, with a quarter of a second between them.
-    let each = PEOPLE * PAGES * 6;
-    let disks = reads
-        .iter()
-        .filter(|(path, _)| path.contains("/persistentvolumeclaims/"));
-    assert_eq!(disks.map(|(_, times)| times).sum::<usize>(), each, "{reads:#?}");
-    let all: usize = reads.values().sum();
-    assert!(all <= each * 8, "{all}: {reads:#?}");
 }
 
 /// How late each read and each answer about rights is.

@@ -112,14 +112,12 @@ async fn a_lost_right_to_read_or_to_change_leaves_what_was_typed() {
     ] {
         let portal = portal().await;
         let typed = opened(&portal, EDIT).await.with("spec.displayName", "Mine");
-        portal.server.fail(Fault {
-            method: method.clone(),
-            path_part: "/workspaces/lab",
-            code: 403,
-            reason: "Forbidden",
-            message: "alice lost her role".to_owned(),
-            times: 9,
-        });
+        portal.server.fail(Fault::forbidden(
+            method.clone(),
+            "/workspaces/lab",
+            "alice lost her role",
+            9,
+        ));
         let answer = portal.sent("alice", EDIT, &typed).await;
         assert_eq!(answer.status, status);
         assert!(answer.text.contains("alice lost her role"), "{}", answer.text);
@@ -162,11 +160,7 @@ async fn a_form_that_the_api_server_does_not_answer_can_be_sent_again() {
         let again = &page["actions"][0];
         assert_eq!(again["label"], "Send again");
         assert_eq!(again["way"]["post"]["to"], path);
-        let fields: Vec<(String, String)> =
-            serde_json::from_value(again["way"]["post"]["hidden"].clone()).unwrap();
-        let form = fields
-            .iter()
-            .fold(Typed::default(), |form, (name, value)| form.by(name, value));
+        let form: Typed = serde_json::from_value(again["way"]["post"]["hidden"].clone()).unwrap();
         let saved = portal.sent("alice", path, &form).await;
         assert_eq!(saved.status, StatusCode::SEE_OTHER, "{}", saved.text);
     }

@@ -9,6 +9,7 @@ use testkit::api_server::ApiServer;
 use testkit::objects::workspace;
 
 use crate::common::{Portal, next};
+use crate::typing::Typed;
 
 const PAGE: &str = "/namespaces/team";
 const STREAM: &str = "/events?view=namespace&in=team";
@@ -133,18 +134,13 @@ async fn a_stop_of_all_covers_more_than_the_shown_rows_and_leads_back() {
     assert_eq!(question["names"].as_array().unwrap().len(), 60);
     assert_eq!(question["cancel"], PAGE);
     assert_eq!(running(&portal), 61, "the question changes nothing");
-    let mut fields: Vec<(String, String)> = serde_json::from_value(question["hidden"].clone()).unwrap();
+    let mut form: Typed = serde_json::from_value(question["hidden"].clone()).unwrap();
     for left in [11, 1] {
-        let form = fields
-            .iter()
-            .fold(crate::typing::Typed::default(), |form, (name, value)| {
-                form.by(name, value)
-            });
         let progress = portal.sent("erin", "/stop", &form).await.json();
         assert_eq!(progress["back"]["way"]["link"]["to"], PAGE);
         assert_eq!(running(&portal), left, "{progress:#}");
         let end = &progress["result"]["end"]["way"]["post"]["hidden"];
-        fields = serde_json::from_value(end.clone()).unwrap_or_default();
+        form = serde_json::from_value(end.clone()).unwrap_or_default();
         if left == 1 {
             assert_eq!(progress["result"]["end"], Value::Null);
         }
@@ -274,12 +270,7 @@ async fn without_the_right_to_stop_nothing_of_it_is_offered() {
 async fn a_namesake_of_a_chosen_workspace_is_not_stopped() {
     let portal = portal(2).await;
     let question = portal.json("erin", "/stop?namespace=team&from=team").await;
-    let fields: Vec<(String, String)> = serde_json::from_value(question["hidden"].clone()).unwrap();
-    let form = fields
-        .iter()
-        .fold(crate::typing::Typed::default(), |form, (name, value)| {
-            form.by(name, value)
-        });
+    let form: Typed = serde_json::from_value(question["hidden"].clone()).unwrap();
     portal.server.edit::<Workspace>(Some("team"), "w0000", |object| {
         object["metadata"]["uid"] = json!("another");
     });

@@ -46,14 +46,12 @@ async fn a_new_workspace_is_refused_in_the_api_server_s_words() {
     let (portal, _) = for_three().await;
     for user in ["eve", "mallory"] {
         let words = format!("{user} may not do this");
-        portal.server.fail(Fault {
-            method: Method::POST,
-            path_part: "/namespaces/team/workspaces",
-            code: 403,
-            reason: "Forbidden",
-            message: words.clone(),
-            times: 1,
-        });
+        portal.server.fail(Fault::forbidden(
+            Method::POST,
+            "/namespaces/team/workspaces",
+            &words,
+            1,
+        ));
         let answer = portal.post(user, "/new", &as_yaml()).await;
         assert_eq!(answer.status, StatusCode::FORBIDDEN, "{user}: {}", answer.text);
         assert!(answer.text.contains(&words), "{}", answer.text);

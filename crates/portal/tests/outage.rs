@@ -9,6 +9,7 @@ use testkit::objects::workspace;
 use tokio::time::{Instant, advance, sleep};
 
 use crate::common::{Portal, next, prepare};
+use crate::forms::NEW;
 
 const STALE: &str = "does not answer, so this page may be out of date";
 
@@ -112,19 +113,6 @@ async fn pages_come_within_seconds_though_access_reviews_are_not_answered() {
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
-#[tokio::test]
-async fn what_may_be_stopped_is_not_guessed_while_access_reviews_are_not_answered() {
-    let portal = Portal::start(|server| server.put(&workspace("lab"))).await;
-    leave_reviews_unanswered(&portal);
-    let answer = portal.get("alice", "/stop?namespace=team").await;
-    assert_eq!(answer.status, 503, "{}", answer.text);
-    assert!(
-        answer.text.contains("did not say in time what you may stop"),
-        "{}",
-        answer.text
-    );
-}
-
 /// Said where a right may be missing on the page.
 const UNKNOWN: &str = "The API server did not say in time what you may do here. Load the page again.";
 
@@ -136,6 +124,14 @@ async fn pages_say_that_rights_are_not_known_while_access_reviews_are_not_answer
         ("alice", "/w/team/lab", StatusCode::OK, UNKNOWN),
         ("alice", "/w/team/lab/share", StatusCode::OK, UNKNOWN),
         ("alice", "/templates", StatusCode::OK, UNKNOWN),
+        ("alice", "/new", StatusCode::SERVICE_UNAVAILABLE, "create"),
+        ("alice", NEW, StatusCode::SERVICE_UNAVAILABLE, "create"),
+        (
+            "alice",
+            "/stop?namespace=team",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "did not say in time what you may stop",
+        ),
         (
             "alice",
             "/templates/jupyterlab",
@@ -325,28 +321,4 @@ async fn names_that_no_object_can_have_are_not_asked_about() {
         assert_eq!(portal.get("dave", &path).await.status, 404, "{path}");
     }
     assert_eq!(reviews(&portal), []);
-}
-
-#[tokio::test]
-async fn the_same_is_asked_about_a_workspace_of_others_and_about_none() {
-    let portal = Portal::start(|server| {
-        server.put(&workspace("lab"));
-        let mut public = workspace("open");
-        public.spec.access_type = Some(api::workspace::AccessType::Public);
-        server.put(&public);
-    })
-    .await;
-    for name in ["lab", "open", "none"] {
-        // Each is another user, so that nothing is cached.
-        assert_eq!(
-            portal
-                .get(&format!("dave-{name}"), &format!("/w/team/{name}"))
-                .await
-                .status,
-            404
-        );
-        let expected = [("team", "", false), ("team", name, false)]
-            .map(|(namespace, name, is_local)| (namespace.to_owned(), name.to_owned(), is_local));
-        assert_eq!(reviews(&portal), expected, "{name}");
-    }
 }

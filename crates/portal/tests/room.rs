@@ -90,14 +90,12 @@ async fn a_refused_stop_is_said_and_nothing_typed_is_lost() {
     let portal = full(2).await;
     let page = portal.json("alice", NEW).await;
     let (name, value) = stop_of(&page);
-    portal.server.fail(Fault {
-        method: Method::PATCH,
-        path_part: "/workspaces/running",
-        code: 403,
-        reason: "Forbidden",
-        message: "it is held".to_owned(),
-        times: 1,
-    });
+    portal.server.fail(Fault::forbidden(
+        Method::PATCH,
+        "/workspaces/running",
+        "it is held",
+        1,
+    ));
     let again = portal
         .sent("alice", "/new", &typed(&page).by(&name, &value))
         .await
@@ -165,10 +163,7 @@ async fn a_stop_that_deletes_files_is_asked_about_and_both_answers_keep_what_was
     for (answer, is_stopped) in [(1, false), (0, true)] {
         let way = &question["actions"][answer]["way"]["post"];
         assert_eq!(way["to"], "/new");
-        let fields: Vec<(String, String)> = serde_json::from_value(way["hidden"].clone()).unwrap();
-        let form = fields
-            .iter()
-            .fold(Typed::default(), |form, (name, value)| form.by(name, value));
+        let form: Typed = serde_json::from_value(way["hidden"].clone()).unwrap();
         let again = portal.sent("alice", "/new", &form).await;
         assert_eq!(again.status, StatusCode::OK, "{}", again.text);
         assert_eq!(field(&again.json(), MEMORY)["input"]["number"]["value"], "1536Mi");

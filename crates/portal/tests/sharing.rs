@@ -11,7 +11,7 @@ use portal::cluster::Mode;
 use serde_json::json;
 use testkit::objects::workspace;
 
-use crate::common::Portal;
+use crate::common::{Portal, sharing};
 
 async fn portal() -> Portal {
     Portal::start(|server| server.put(&workspace("lab"))).await
@@ -207,10 +207,7 @@ async fn the_end_of_a_share_is_changed_as_the_user() {
 async fn the_manager_s_longest_time_counts_from_the_start_of_a_share() {
     let portal = Portal::start(|server| {
         server.put(&workspace("lab"));
-        let mut manager = testkit::objects::manager("main");
-        let sharing = serde_json::json!({"sharing": {"enabled": true, "maxDurationMinutes": 600}});
-        manager.spec.authorization = Some(serde_json::from_value(sharing).unwrap());
-        server.put(&manager);
+        server.put(&sharing(&json!({"enabled": true, "maxDurationMinutes": 600})));
         let made = Timestamp::now() - SignedDuration::from_hours(5);
         let share = serde_json::json!({
             "metadata": {"name": "lab-1", "namespace": "team", "uid": "s", "creationTimestamp": made.to_string(),

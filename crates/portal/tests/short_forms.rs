@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use testkit::api_server::{Disruption, Fault};
 use testkit::objects::workspace;
 
-use crate::common::Portal;
+use crate::common::{Portal, sharing};
 use crate::typing::{Typed, field};
 
 const END: &str = "2126-01-01T00:00:00Z";
@@ -52,10 +52,7 @@ fn forms() -> [(&'static str, Fields, Method, &'static str); 3] {
 async fn portal() -> Portal {
     Portal::start(|server| {
         server.put(&workspace("lab"));
-        let mut manager = testkit::objects::manager("main");
-        let sharing = json!({"sharing": {"enabled": true, "allowGroups": true}});
-        manager.spec.authorization = Some(serde_json::from_value(sharing).unwrap());
-        server.put(&manager);
+        server.put(&sharing(&json!({"enabled": true, "allowGroups": true})));
         let share = json!({
             "metadata": {"name": "lab-1", "namespace": "team", "uid": "s", "annotations": {api::names::CREATED_BY: "alice"}},
             "spec": {"workspaceRef": "lab", "workspaceUID": "uid-of-lab", "subjects": [{"kind": "User", "name": "bob"}],
@@ -159,10 +156,7 @@ async fn what_is_another_one_by_now_leaves_the_form_with_what_was_typed() {
 #[tokio::test]
 async fn sharing_that_is_turned_off_while_the_form_is_open_leaves_what_was_typed() {
     let portal = portal().await;
-    let mut manager = testkit::objects::manager("main");
-    let sharing = json!({"sharing": {"enabled": false}});
-    manager.spec.authorization = Some(serde_json::from_value(sharing).unwrap());
-    portal.server.put(&manager);
+    portal.server.put(&sharing(&json!({"enabled": false})));
     while portal.json("alice", "/w/team/lab/share").await["note"].is_null() {
         tokio::task::yield_now().await;
     }

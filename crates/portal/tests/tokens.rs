@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::api_server::{Call, Fault};
 use testkit::objects::workspace;
 
-use crate::common::{Answer, ORIGIN, Portal, get};
+use crate::common::{Answer, Portal, get, posted};
 
 const ALICE: &[(&str, &str, &str, &str)] = &[
     ("alice", "patch", "workspaces", "team"),
@@ -59,14 +59,7 @@ async fn page(portal: &Portal, path: &str, authorization: &[&str]) -> Answer {
 }
 
 async fn stop(portal: &Portal, authorization: &[&str]) -> Answer {
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri("/w/team/lab/stop")
-        .header("workspace-assertion", "alice|oidc:ml")
-        .header("origin", ORIGIN)
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(Body::from("uid=uid-of-lab"))
-        .unwrap();
+    let request = posted("alice|oidc:ml", "/w/team/lab/stop", "uid=uid-of-lab");
     portal.send(with(request, authorization)).await
 }
 

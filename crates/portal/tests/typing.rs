@@ -4,10 +4,10 @@ use api::{Workspace, WorkspaceTemplate};
 use rules::{References, Settings};
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Portal};
+use crate::common::{Answer, Portal, posted};
 
 /// Fields of a form.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, serde::Deserialize)]
 pub(crate) struct Typed(Vec<(String, String)>);
 
 impl Typed {
@@ -116,15 +116,9 @@ pub(crate) fn field(page: &Value, name: &str) -> Value {
 impl Portal {
     /// Sends a form, and reads the answer as JSON.
     pub(crate) async fn sent(&self, user: &str, path: &str, typed: &Typed) -> Answer {
-        let request = http::Request::builder()
-            .method(http::Method::POST)
-            .uri(path)
-            .header("workspace-assertion", format!("{user}|"))
-            .header("origin", crate::common::ORIGIN)
-            .header("accept", "application/json")
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(axum::body::Body::from(typed.body()))
-            .unwrap();
+        let mut request = posted(user, path, typed.body());
+        let json = http::HeaderValue::from_static("application/json");
+        request.headers_mut().insert("accept", json);
         self.send(request).await
     }
 

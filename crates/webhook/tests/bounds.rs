@@ -193,7 +193,7 @@ async fn a_missing_manager_is_requested_again_and_then_warned_about() {
     let lists = webhook
         .calls()
         .into_iter()
-        .filter(|(line, _)| line.contains("workspacemanagers"));
+        .filter(|call| call.path.contains("workspacemanagers"));
     assert_eq!(lists.count(), 1);
 }
 

@@ -4,7 +4,7 @@ use api::names::{DEPRECATED, IS_DEFAULT, REPLACED_BY};
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, Health};
-use crate::support::{OPERATOR, workspace};
+use crate::support::workspace;
 
 fn object(kind: &str, spec: Value) -> Value {
     json!({
@@ -68,32 +68,10 @@ async fn a_presentation_is_validated_at_each_write_and_the_stored_rest_is_not() 
 #[tokio::test]
 async fn a_template_that_admits_no_workspace_is_refused_and_a_bound_for_few_gives_a_warning() {
     let webhook = Cluster::default().webhook();
-    for (spec, field) in [
-        (
-            json!({"resourceBounds": {"cpu": {"max": 0}}}),
-            "spec.resourceBounds.cpu.max",
-        ),
-        (
-            json!({"resourceBounds": {"memory": {"max": "1Ki"}}}),
-            "spec.resourceBounds.memory.max",
-        ),
-        (
-            json!({"resourceBounds": {"cpu": {"min": 2}, "resources": {"cpu": {"max": 1}}}}),
-            "spec.resourceBounds.cpu.min",
-        ),
-        (
-            json!({"primaryStorage": {"maxSize": 0}}),
-            "spec.primaryStorage.maxSize",
-        ),
-    ] {
-        let refused = webhook.validate_create("root", &template(spec)).await;
-        assert_eq!(refused.code, 422, "{field}");
-        assert!(
-            refused.message.contains(&format!("{field}: "))
-                && refused.message.contains("admits no workspace"),
-            "{refused:?}"
-        );
-    }
+    let none = template(json!({"resourceBounds": {"cpu": {"max": 0}}}));
+    let refused = webhook.validate_create("root", &none).await;
+    assert_eq!(refused.code, 422);
+    assert!(refused.message.contains("admits no workspace"), "{refused:?}");
     let idle = template(json!({"idleShutdownOverrides": {"maxIdleTimeoutInMinutes": 60}}));
     let answer = webhook.validate_create("root", &idle).await;
     assert!(answer.allowed);
@@ -129,21 +107,6 @@ async fn users_set_their_own_annotations_and_no_others() {
         new["metadata"]["annotations"][key] = json!(value);
         let answer = webhook.validate_update("alice", &old, &new).await;
         assert_eq!(answer.allowed, allowed, "{key} on {}: {answer:?}", old["kind"]);
-    }
-}
-
-#[tokio::test]
-async fn our_operator_protects_the_catalog() {
-    let webhook = Cluster::default().webhook();
-    for old in [
-        template(json!({})),
-        manager("b.org"),
-        object("WorkspaceExecutionProfile", json!({})),
-    ] {
-        let mut held = old.clone();
-        held["metadata"]["finalizers"] = json!([api::names::IN_USE_FINALIZER]);
-        assert!(webhook.validate_update(OPERATOR, &old, &held).await.allowed);
-        assert!(webhook.validate_update(OPERATOR, &held, &old).await.allowed);
     }
 }
 
@@ -397,6 +360,6 @@ async fn a_profile_names_an_account_only_for_users_who_may_create_its_token() {
             .code,
         403
     );
-    let (_, review) = webhook.calls().into_iter().next().unwrap();
+    let review = &webhook.calls()[0].body;
     assert_eq!(review["spec"]["resourceAttributes"]["subresource"], "token");
 }

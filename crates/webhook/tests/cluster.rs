@@ -1,26 +1,22 @@
-//! An in-memory API server behind the webhook: its objects, permissions and received calls.
+//! The API server behind the webhook: its objects, permissions and failures.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
-use axum::body::Body;
-use http::{Request, Response};
-use http_body_util::BodyExt as _;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use http::Method;
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
 use kube::core::DeserializeGuard;
 use kube::runtime::{reflector, watcher::Event};
-use kube::{Client, ResourceExt as _};
 use rules::Settings;
-use serde::Serialize;
 use serde_json::{Value, json};
+use testkit::api_server::{ApiServer, Disruption, Fault};
+use testkit::objects::NAMESPACE;
 use webhook::lookups::{Cache, Lookups};
+use webhook::router::MAX_ACCEPTED;
 use webhook::{Accounts, Enforcement, Rules};
 
 use crate::support::{COLLECTOR, GATEWAY, OPERATOR, Webhook};
-
-/// The calls of the webhook: method and path, and body.
-pub(crate) type Calls = Arc<Mutex<Vec<(String, Value)>>>;
 
 /// Objects and behaviour of the API server behind the webhook.
 #[derive(Default, Clone)]
@@ -80,7 +76,8 @@ impl Cluster {
     }
 
     pub(crate) fn webhook(self) -> Webhook {
-        let calls = Calls::default();
+        let (server, client) = ApiServer::start();
+        self.fill(&server);
         let parsed = Settings::parse("{defaultImage: uv, imageAliases: {uv: r/jupyter:1}}");
         let settings = Settings {
             require_template: self.requires_template,
@@ -92,109 +89,62 @@ impl Cluster {
             controllers: vec![COLLECTOR.to_owned()],
         };
         let rules = Rules::new(settings, accounts, self.enforcement);
-        let templates = store(self.watched.clone());
-        let managers = store(self.managers.clone());
-        let profiles = store(self.profiles.clone());
-        let lookups = Lookups::new(self.client(calls.clone()), templates, managers, profiles);
-        Webhook::new(rules, lookups, calls)
+        let (templates, managers) = (store(self.watched), store(self.managers));
+        let lookups = Lookups::new(client, templates, managers, store(self.profiles));
+        Webhook::new(rules, lookups, server)
     }
 
-    fn client(self, calls: Calls) -> Client {
-        let service = tower::service_fn(move |request: Request<kube::client::Body>| {
-            let (cluster, calls) = (self.clone(), calls.clone());
-            async move {
-                let (head, body) = request.into_parts();
-                let bytes = body.collect().await.unwrap().to_bytes();
-                let body: Value = serde_json::from_slice(&bytes).unwrap_or_default();
-                let path = head.uri.path().to_owned();
-                calls
-                    .lock()
-                    .unwrap()
-                    .push((format!("{} {path}", head.method), body.clone()));
-                if cluster.health == Health::Silent {
-                    std::future::pending::<()>().await;
+    /// Puts it all into an API server.
+    fn fill(&self, server: &ApiServer) {
+        for template in self.watched.iter().chain(&self.unwatched) {
+            server.put(template);
+        }
+        self.managers.iter().for_each(|object| server.put(object));
+        self.profiles.iter().for_each(|object| server.put(object));
+        self.workspaces.iter().for_each(|object| server.put(object));
+        self.claims.iter().for_each(|object| server.put(object));
+        self.classes.iter().for_each(|object| server.put(object));
+        let annotations: BTreeMap<_, _> = self.namespace_annotations.iter().copied().collect();
+        let leaving = self.leaving.then_some("2026-01-01T00:00:00Z");
+        let metadata = json!({"name": NAMESPACE, "annotations": annotations, "deletionTimestamp": leaving});
+        server.put(&serde_json::from_value::<Namespace>(json!({ "metadata": metadata })).unwrap());
+        let grants = self.grants.clone();
+        server.review(move |spec| grants.iter().any(|grant| is_of(grant, spec)));
+        if self.claims_are_hidden {
+            let hidden = Fault::forbidden(Method::GET, "persistentvolumeclaims", "no", usize::MAX);
+            server.fail(hidden);
+        }
+        for method in [Method::GET, Method::POST] {
+            match self.health {
+                Health::Answers => {}
+                Health::Broken => server.fail(Fault::internal(method, "", usize::MAX)),
+                Health::Silent => {
+                    for _ in 0..2 * MAX_ACCEPTED {
+                        server.disrupt(method.clone(), "", Disruption::NoAnswer);
+                    }
                 }
-                let (code, answer) = cluster.answer(&path, body);
-                let response = Response::builder()
-                    .status(code)
-                    .body(Body::from(answer.to_string()))
-                    .unwrap();
-                Ok::<_, std::convert::Infallible>(response)
             }
-        });
-        Client::new(service, "default")
-    }
-
-    fn answer(&self, path: &str, body: Value) -> (u16, Value) {
-        if self.health == Health::Broken {
-            return failure(500, "InternalError");
         }
-        let segments: Vec<_> = path.rsplit('/').collect();
-        let (last, parent) = (segments[0], segments[1]);
-        match (parent, last) {
-            (_, "subjectaccessreviews") => (201, self.review(body)),
-            (_, "workspacemanagers") => (200, list(&self.managers)),
-            (_, "workspaces") => (200, list(&self.workspaces)),
-            ("namespaces", name) => (200, self.namespace(name)),
-            ("workspacetemplates", name) => one(name, self.unwatched.iter().chain(&self.watched)),
-            ("workspaces", name) => one(name, &self.workspaces),
-            ("persistentvolumeclaims", _) if self.claims_are_hidden => failure(403, "Forbidden"),
-            ("persistentvolumeclaims", name) => one(name, &self.claims),
-            ("storageclasses", name) => one(name, &self.classes),
-            ("workspaceexecutionprofiles", name) => one(name, &self.profiles),
-            _ => failure(404, "NotFound"),
-        }
-    }
-
-    fn namespace(&self, name: &str) -> Value {
-        let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-        if self.leaving {
-            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        }
-        for (key, value) in &self.namespace_annotations {
-            object["metadata"]["annotations"][*key] = json!(value);
-        }
-        object
-    }
-
-    fn review(&self, mut review: Value) -> Value {
-        let spec = &review["spec"];
-        let attributes = &spec["resourceAttributes"];
-        let reviews = [
-            &spec["user"],
-            &attributes["verb"],
-            &attributes["resource"],
-            &attributes["name"],
-        ];
-        let grants = |grant: &&str| {
-            let parts = grant.split(' ');
-            parts
-                .zip(reviews)
-                .all(|(part, reviews)| part == "*" || reviews == part)
-        };
-        let allowed = self.grants.iter().any(grants);
-        review["status"] = json!({ "allowed": allowed });
-        review
     }
 }
 
-fn failure(code: u16, reason: &str) -> (u16, Value) {
-    (
-        code,
-        json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"}),
-    )
+/// Whether a permission is what an access review asks about.
+fn is_of(grant: &str, spec: &Value) -> bool {
+    let asked = about(spec);
+    let mut parts = grant.split(' ').zip(asked.split(' '));
+    parts.all(|(part, asked)| part == "*" || part == asked)
 }
 
-fn list<K: Serialize>(items: &[K]) -> Value {
-    json!({"kind": "List", "metadata": {}, "items": items})
-}
-
-fn one<'a, K: kube::Resource + Serialize + 'a>(
-    name: &str,
-    all: impl IntoIterator<Item = &'a K>,
-) -> (u16, Value) {
-    let found = all.into_iter().find(|object| object.name_any() == name);
-    found.map_or_else(|| failure(404, "NotFound"), |object| (200, json!(object)))
+/// What an access review asks about, as `user verb resource name`.
+pub(crate) fn about(spec: &Value) -> String {
+    let attributes = &spec["resourceAttributes"];
+    let parts = [
+        &spec["user"],
+        &attributes["verb"],
+        &attributes["resource"],
+        &attributes["name"],
+    ];
+    parts.map(|part| part.as_str().unwrap_or_default()).join(" ")
 }
 
 fn store<K>(objects: Vec<K>) -> Cache<K>

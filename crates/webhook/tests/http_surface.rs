@@ -36,18 +36,13 @@ async fn malformed_bodies_get_400_and_are_counted() {
 }
 
 #[tokio::test]
-async fn other_methods_paths_and_sizes_are_refused() {
+async fn other_methods_and_paths_are_refused() {
     let webhook = Cluster::default().webhook();
     assert_eq!(
         webhook.send("GET", "/validate", "").await.0,
         StatusCode::METHOD_NOT_ALLOWED
     );
     assert_eq!(webhook.send("POST", "/", "").await.0, StatusCode::NOT_FOUND);
-    let huge = vec![b' '; 8 * 1024 * 1024];
-    assert_eq!(
-        webhook.send("POST", "/validate", huge).await.0,
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
 }
 
 #[tokio::test]
@@ -56,7 +51,7 @@ async fn what_the_schema_refuses_is_left_to_it_and_looks_nothing_up() {
     let wrong = workspace(json!({"templateRef": "Big_One", "storage": "10 GB"}));
     let answer = webhook.mutate_create("alice", &wrong).await;
     assert!(answer.allowed, "{answer:?}");
-    assert_eq!(webhook.calls(), []);
+    assert!(webhook.calls().is_empty());
     assert!(
         webhook
             .metrics()

@@ -16,5 +16,4 @@ mod public_ownership;
 mod references;
 mod shares;
 mod support;
-mod unknown_status;
 mod use_permission;

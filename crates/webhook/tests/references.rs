@@ -72,49 +72,6 @@ async fn stored_references_are_not_checked_again() {
 }
 
 #[tokio::test]
-async fn what_was_named_before_attests_no_more_of_it() {
-    let of = |spec: Value| {
-        let mut spec = spec;
-        spec["storage"]["claimName"] = json!("homes");
-        workspace(spec)
-    };
-    let env = |key: &str| json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "s", "key": key}}}]);
-    let disk = |read_only: bool| json!([{"name": "v", "persistentVolumeClaimName": "data", "mountPath": "/v", "readOnly": read_only}]);
-    for (old, new, requested) in [
-        (
-            json!({"storage": {"subPath": "alice"}}),
-            json!({"storage": {"subPath": "bob"}}),
-            "alice use persistentvolumeclaims homes",
-        ),
-        (
-            json!({"storage": {"subPath": "alice"}}),
-            json!({}),
-            "alice use persistentvolumeclaims homes",
-        ),
-        (
-            json!({"volumes": disk(true)}),
-            json!({"volumes": disk(false)}),
-            "alice use persistentvolumeclaims data",
-        ),
-        (
-            json!({"env": env("k")}),
-            json!({"env": env("other")}),
-            "alice get secrets s",
-        ),
-    ] {
-        let webhook = webhook(&[]);
-        let (old, new) = (of(old), of(new));
-        let refused = webhook.validate_update("alice", &old, &new).await;
-        assert_eq!(refused.code, 403, "{refused:?}");
-        assert_eq!(webhook.reviews(), [requested]);
-    }
-    let webhook = webhook(&[]);
-    let (whole, folder) = (of(json!({})), of(json!({"storage": {"subPath": "alice"}})));
-    let less = webhook.validate_update("alice", &whole, &folder).await;
-    assert!(less.allowed && webhook.reviews().is_empty(), "{less:?}");
-}
-
-#[tokio::test]
 async fn what_a_template_names_by_the_owner_needs_the_right_of_the_acting_user() {
     let webhook = Cluster::with(naming("creds-{owner.name}", "k"))
         .granting(&[

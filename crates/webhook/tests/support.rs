@@ -1,6 +1,6 @@
 //! A webhook without sockets, and requests to it (in memory).
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -9,11 +9,12 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
+use testkit::api_server::{ApiServer, Call};
 use tower::ServiceExt as _;
 use webhook::lookups::Lookups;
 use webhook::{Metrics, Rules};
 
-use crate::cluster::Calls;
+use crate::cluster::about;
 
 pub(crate) const OPERATOR: &str = "system:serviceaccount:sys:r-operator";
 pub(crate) const GATEWAY: &str = "system:serviceaccount:sys:r-gateway";
@@ -22,7 +23,8 @@ pub(crate) const COLLECTOR: &str = "system:serviceaccount:kube-system:generic-ga
 pub(crate) struct Webhook {
     router: Router,
     registry: Arc<Registry>,
-    calls: Calls,
+    server: ApiServer,
+    calls: Mutex<Vec<Call>>,
 }
 
 /// The webhook's answer.
@@ -36,13 +38,14 @@ pub(crate) struct Answer {
 }
 
 impl Webhook {
-    pub(crate) fn new(rules: Rules, lookups: Lookups, calls: Calls) -> Self {
+    pub(crate) fn new(rules: Rules, lookups: Lookups, server: ApiServer) -> Self {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         Self {
             router: webhook::router::router(rules, lookups, metrics),
             registry: Arc::new(registry),
-            calls,
+            server,
+            calls: Mutex::default(),
         }
     }
 
@@ -126,28 +129,18 @@ impl Webhook {
 
     /// Access reviews that the webhook requested, as `user verb resource name`.
     pub(crate) fn reviews(&self) -> Vec<String> {
-        let about = |body: &Value| {
-            let attributes = &body["spec"]["resourceAttributes"];
-            let parts = [
-                &body["spec"]["user"],
-                &attributes["verb"],
-                &attributes["resource"],
-                &attributes["name"],
-            ];
-            parts.map(|part| part.as_str().unwrap_or_default()).join(" ")
-        };
-        let calls = self.calls();
-        let reviews = calls
-            .iter()
-            .filter(|(line, _)| line.ends_with("/subjectaccessreviews"));
-        let mut reviews: Vec<_> = reviews.map(|(_, body)| about(body)).collect();
+        let calls = self.calls().into_iter();
+        let reviews = calls.filter(|call| call.path.ends_with("/subjectaccessreviews"));
+        let mut reviews: Vec<_> = reviews.map(|call| about(&call.body["spec"])).collect();
         reviews.sort();
         reviews
     }
 
-    /// The calls of the webhook to the API server: method and path, and body.
-    pub(crate) fn calls(&self) -> Vec<(String, Value)> {
-        self.calls.lock().unwrap().clone()
+    /// All calls of the webhook to the API server.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        let mut calls = self.calls.lock().unwrap();
+        calls.extend(self.server.take_calls());
+        calls.clone()
     }
 
     pub(crate) fn metrics(&self) -> String {

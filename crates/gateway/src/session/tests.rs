@@ -187,23 +187,6 @@ async fn errors_of_the_api_server_are_errors_not_absence_and_are_not_remembered(
 }
 
 #[tokio::test]
-async fn content_that_was_moved_between_objects_or_sealed_elsewhere_is_no_session() {
-    let (server, client) = ApiServer::start();
-    let clock = Clock::manual(1000);
-    let sessions = replica(&client, &clock);
-    let id = sessions.create(&content(&clock)).await.unwrap();
-    let forged = RandomId::new().unwrap();
-    let mut object = stored(&server, id);
-    object.metadata = kube::api::ObjectMeta {
-        name: Some(object_name(forged)),
-        namespace: Some(NAMESPACE.into()),
-        ..Default::default()
-    };
-    server.put(&object);
-    assert_eq!(sessions.find(forged).await.unwrap(), None);
-}
-
-#[tokio::test]
 async fn of_many_attempts_with_one_code_on_two_replicas_one_succeeds() {
     let (_server, client) = ApiServer::start();
     let clock = Clock::manual(1000);

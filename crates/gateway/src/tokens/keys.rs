@@ -267,14 +267,12 @@ mod tests {
         let clock = Clock::manual(1000);
         let open = async || opened(&client, "jupyter-k8s-gateway-keys", &clock).await.unwrap();
         let refuse = |times| {
-            server.fail(testkit::api_server::Fault {
-                method: http::Method::PATCH,
-                path_part: "configmaps",
-                code: 403,
-                reason: "Forbidden",
-                message: "no".to_owned(),
+            server.fail(testkit::api_server::Fault::forbidden(
+                http::Method::PATCH,
+                "configmaps",
+                "no",
                 times,
-            });
+            ));
         };
         let one = open().await;
         let first = one.signer().key_set();

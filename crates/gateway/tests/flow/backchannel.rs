@@ -1,7 +1,7 @@
 //! Back-channel logout: which logout tokens are valid, what they end, and what invalid ones cost.
 
 use http::{Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use testkit::api_server::Fault;
 use testkit::issuer::Signature;
 
@@ -110,35 +110,19 @@ async fn invalid_logout_messages_end_no_session() {
         assert_eq!(answer.json()["error"], "invalid_request");
         assert!(!answer.body.contains("evil") && !answer.body.contains("alice"));
     }
-    for (name, value) in [
-        ("typ", json!("at+jwt")),
-        ("typ", json!(7)),
-        ("crit", json!(["exp"])),
-        ("alg", json!("none")),
-        ("alg", json!("HS256")),
-        ("alg", json!("RS384")),
-        ("kid", json!(["first"])),
-    ] {
-        fixture.issuer.change(|issuer| {
-            issuer.header.insert(name.into(), value.clone());
-        });
-        let answer = send_logout(&fixture, &token(&fixture, &json!({}))).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}={value}");
-        fixture.issuer.change(|issuer| issuer.header.clear());
-    }
-    for signature in [
-        Signature::ForeignKey,
-        Signature::PublicKeyAsSecret,
-        Signature::ClientSecret,
-        Signature::None,
-    ] {
-        fixture.issuer.change(|issuer| issuer.signature = signature);
-        let answer = send_logout(&fixture, &token(&fixture, &json!({}))).await;
-        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{signature:?}");
-        fixture
-            .issuer
-            .change(|issuer| issuer.signature = Signature::Valid);
-    }
+    // Of header and signature: what makes a user's token worthless (`bearer_users`) makes this one so.
+    let as_access_token = json!({"typ": "at+jwt"}).as_object().unwrap().clone();
+    fixture.issuer.change(|issuer| issuer.header = as_access_token);
+    let answer = send_logout(&fixture, &token(&fixture, &json!({}))).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    fixture
+        .issuer
+        .change(|issuer| (issuer.signature, issuer.header) = (Signature::ForeignKey, Map::new()));
+    let answer = send_logout(&fixture, &token(&fixture, &json!({}))).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    fixture
+        .issuer
+        .change(|issuer| issuer.signature = Signature::Valid);
     let good = token(&fixture, &json!({}));
     let (head, tail) = good.split_at(good.len() / 2);
     for forged in [
@@ -158,33 +142,6 @@ async fn invalid_logout_messages_end_no_session() {
     }
     assert!(is_in(&alice, LAB).await);
     assert_eq!(send_logout(&fixture, &good).await.status, StatusCode::OK);
-    assert!(!is_in(&alice, LAB).await);
-}
-
-#[tokio::test]
-async fn a_message_with_a_new_key_is_asked_for_again_while_strangers_use_the_fetches_up() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.signed_in("alice", LAB).await;
-    fixture.pass(60);
-    fixture
-        .issuer
-        .change(|issuer| issuer.signature = Signature::UnknownKeyId);
-    let forged = token(&fixture, &json!({}));
-    assert_eq!(
-        send_logout(&fixture, &forged).await.status,
-        StatusCode::BAD_REQUEST
-    );
-    fixture.issuer.change(|issuer| {
-        issuer.signature = Signature::Valid;
-        issuer.second_key = true;
-    });
-    let message = token(&fixture, &json!({}));
-    assert_eq!(
-        send_logout(&fixture, &message).await.status,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
-    fixture.pass(60);
-    assert_eq!(send_logout(&fixture, &message).await.status, StatusCode::OK);
     assert!(!is_in(&alice, LAB).await);
 }
 

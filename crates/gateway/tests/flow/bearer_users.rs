@@ -9,7 +9,7 @@ use testkit::issuer::Signature;
 
 use super::bearer::{get, with};
 use super::bearer_sockets::settle;
-use crate::support::fixture::{BOBS, ISSUER, LAB, NOW, PARTNERS, origin};
+use crate::support::fixture::{BOBS, ISSUER, LAB, NOW, PARTNERS};
 use crate::support::tokens::{SCRIPTS, Tokens};
 
 #[tokio::test]
@@ -208,31 +208,6 @@ async fn tokens_that_the_provider_did_not_sign_or_that_are_of_another_kind_are_r
     )
     .await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-}
-
-#[tokio::test]
-async fn a_storm_of_unknown_keys_fetches_keys_once_a_minute_and_prevents_no_sign_in() {
-    let tokens = Tokens::new().await;
-    let issuer = &tokens.fixture.issuer;
-    tokens.fixture.pass(61);
-    issuer.change(|issuer| issuer.signature = Signature::UnknownKeyId);
-    for number in 0..20 {
-        let token = tokens.user_token("alice", &json!({"exp": NOW + 3600}));
-        // Just after a fetch, a key may be so new that the provider publishes it with the next one.
-        let status = match number {
-            0 => StatusCode::UNAUTHORIZED,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        assert_eq!(get(&tokens.fixture, LAB, with(&token)).await.status, status);
-    }
-    assert_eq!(issuer.take_requests(), ["/jwks"]);
-    // The provider changed its keys meanwhile: a login fetches them.
-    issuer.change(|issuer| {
-        issuer.signature = Signature::Valid;
-        issuer.second_key = true;
-    });
-    let bob = tokens.fixture.browser("bob");
-    assert!(bob.open(&format!("{}/", origin(BOBS))).await.is_inside());
 }
 
 #[tokio::test]

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use gateway::tokens::cookies;
 use gateway::verify::Authorizer as _;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use kube::runtime::watcher::Event;
-use testkit::api_server::Fault;
-use tokio::time::{advance, sleep};
+use tokio::time::advance;
 
 use crate::support::browser::{NAVIGATION, headers};
 use crate::support::fixture::{Fixture, LAB, OPEN, lab, origin};
@@ -51,24 +50,4 @@ async fn a_lagging_index_stops_tickets_then_access_then_sockets() {
     freshness.seen(2);
     assert_eq!(page().await.status, StatusCode::OK);
     assert!(alice.open(&format!("{}/", origin(OPEN))).await.is_inside());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dead_session_watch_denies_access_despite_heartbeats() {
-    let fixture = Fixture::new().await;
-    fixture.watch().await;
-    let alice = fixture.signed_in("alice", LAB).await;
-    let page = async || alice.send("GET", &lab(), headers(&NAVIGATION)).await.status;
-    fixture
-        .server
-        .fail(Fault::internal(Method::GET, "/gatewaysessions", 13));
-    fixture.server.forget_history();
-    for number in 1..=35 {
-        fixture.app.freshness.sent(number);
-        sleep(Duration::from_secs(2)).await;
-        fixture.app.freshness.seen(number);
-    }
-    assert_eq!(page().await, StatusCode::SERVICE_UNAVAILABLE);
-    sleep(Duration::from_secs(30)).await;
-    assert_eq!(page().await, StatusCode::OK);
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::time::advance;
 
 use super::sign_out::sign_out;
-use crate::support::browser::{Answer, NAVIGATION, headers};
+use crate::support::browser::{Answer, NAVIGATION, headers, parameter};
 use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, OPEN, lab, target};
 use crate::support::page::check;
 
@@ -30,8 +30,7 @@ fn is_page(answer: &Answer) {
 
 /// Path of the provider's answer to the login that this redirect begins.
 fn answered(redirect: &Answer, how: &str) -> String {
-    let (_, state) = redirect.location().unwrap().split_once("state=").unwrap();
-    let state = state.split('&').next().unwrap();
+    let state = parameter(redirect.location().unwrap(), "state");
     format!("{AUTH}/callback?{how}&state={state}&iss={ISSUER}")
 }
 

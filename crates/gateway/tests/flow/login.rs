@@ -2,7 +2,6 @@
 
 use gateway::tokens::cookies;
 use http::StatusCode;
-use kube::runtime::watcher::Event;
 
 use super::lost_logins::{at_callback, sent};
 use crate::flow::renewal::until;
@@ -145,41 +144,6 @@ async fn a_browser_without_cookies_gets_a_message_after_three_redirects_at_an_ad
     assert_eq!((page.status, rounds), (StatusCode::BAD_REQUEST, 3));
     assert!(page.body.contains("Cookies are blocked"), "{}", page.body);
     assert_eq!(url, format!("{}/_workspace/callback", origin(LAB)));
-}
-
-#[tokio::test]
-async fn a_session_that_is_deleted_ends_at_once_everywhere() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    let lab = format!("{}/", origin(LAB));
-    alice.open(&lab).await;
-    let session = fixture.sessions().remove(0);
-    fixture.app.sessions.apply(Event::Apply(session.clone())).await;
-    assert_eq!(alice.step(&lab).await.status, StatusCode::OK);
-
-    let name = session.metadata.name.clone().unwrap();
-    fixture
-        .server
-        .remove::<api::GatewaySession>(session.metadata.namespace.as_deref(), &name);
-    fixture.app.sessions.apply(Event::Delete(session)).await;
-    let page = alice.step(&lab).await;
-    assert_eq!(page.status, StatusCode::FOUND);
-    let fetch = headers(&[
-        ("sec-fetch-site", "same-origin"),
-        ("sec-fetch-mode", "cors"),
-        ("sec-fetch-dest", "empty"),
-    ]);
-    let fetched = alice.send("GET", &lab, fetch).await;
-    assert_eq!(fetched.status, StatusCode::UNAUTHORIZED);
-    // The cookie of the auth host is worth nothing any more either.
-    assert!(
-        alice
-            .open(&lab)
-            .await
-            .trail
-            .iter()
-            .any(|url| url.starts_with(ISSUER))
-    );
 }
 
 #[tokio::test]

@@ -246,17 +246,6 @@ async fn a_sign_in_whose_cookie_is_lost_begins_anew_once() {
 }
 
 #[tokio::test]
-async fn a_completed_sign_in_that_is_opened_again_arrives_without_another() {
-    let fixture = Fixture::new().await;
-    let alice = fixture.browser("alice");
-    let callback = sent(&alice, &tab(1), at_callback).await;
-    assert!(alice.open(&callback).await.is_inside());
-    let landing = alice.open(&callback).await;
-    assert_eq!((landing.is_inside(), logins(&landing)), (true, 0), "{landing:?}");
-    assert_eq!((landing.url, fixture.sessions().len()), (tab(1), 1));
-}
-
-#[tokio::test]
 async fn another_browser_s_sign_in_gives_its_user_nothing_and_begins_nothing_by_itself() {
     let fixture = Fixture::new().await;
     let mallory = fixture.browser("mallory");

@@ -8,10 +8,8 @@ use http::{HeaderMap, Method, StatusCode};
 use kit::assertion::{InvalidAssertion, Verifier};
 use rules::access::Policy;
 use serde_json::json;
-use tokio::time::{Duration, advance};
 
 use super::assertion::claims;
-use super::sign_out::sign_out;
 use crate::support::browser::{Answer, Browser, NAVIGATION, headers};
 use crate::support::fixture::{AUTH, Fixture, ISSUER, LAB, NOW, key_set, origin, target};
 use crate::support::tokens::Tokens;
@@ -232,30 +230,6 @@ async fn no_page_of_another_origin_acts_with_a_user_s_ticket() {
     }
 }
 
-#[tokio::test]
-async fn signing_out_ends_the_session_at_the_portal() {
-    let fixture = fixture().await;
-    fixture.watch().await;
-    let alice = signed_in(&fixture, "alice").await;
-    assert_eq!(
-        sign_out(&alice, Some(ORIGIN), "").await.status,
-        StatusCode::FORBIDDEN
-    );
-    assert_eq!(
-        sign_out(&alice, Some(AUTH), "").await.status,
-        StatusCode::SEE_OTHER
-    );
-    assert!(
-        alice.cookie(HOST, TICKET).is_some(),
-        "it is there and opens nothing"
-    );
-    assert_eq!(
-        fetch(&alice, "GET", &page()).await.status,
-        StatusCode::UNAUTHORIZED
-    );
-    assert_eq!(alice.step(&page()).await.status, StatusCode::FOUND);
-}
-
 /// Sends the button of the portal's pages, as a browser does from a page of `from`.
 async fn press_sign_out(browser: &Browser<'_>, at: &str, from: &str) -> Answer {
     let mut lines = headers(&[("sec-fetch-site", "same-origin"), ("origin", from)]);
@@ -331,26 +305,6 @@ async fn a_sign_out_with_an_old_ticket_leads_to_the_page_that_has_a_button() {
     let answer = press_sign_out(&alice, ORIGIN, ORIGIN).await;
     assert_eq!(answer.headers["refresh"], format!("0;url={AUTH}/"));
     assert_eq!(fixture.sessions().len(), 1);
-}
-
-#[tokio::test]
-async fn a_ticket_is_renewed_while_it_is_used_and_ends_when_it_is_not() {
-    let fixture = fixture().await;
-    let alice = signed_in(&fixture, "alice").await;
-    let first = alice.cookie(HOST, TICKET);
-    fixture.pass(4 * 60);
-    assert_eq!(fetch(&alice, "GET", &page()).await.status, StatusCode::OK);
-    assert_eq!(alice.cookie(HOST, TICKET), first);
-    fixture.pass(2 * 60);
-    assert_eq!(fetch(&alice, "GET", &page()).await.status, StatusCode::OK);
-    assert_ne!(alice.cookie(HOST, TICKET), first);
-    fixture.pass(14 * 60);
-    assert_eq!(fetch(&alice, "GET", &page()).await.status, StatusCode::OK);
-    fixture.pass(16 * 60);
-    assert_eq!(
-        fetch(&alice, "GET", &page()).await.status,
-        StatusCode::UNAUTHORIZED
-    );
 }
 
 #[tokio::test]
@@ -487,20 +441,6 @@ async fn the_start_form_does_not_name_the_portal() {
     let alice = signed_in(&fixture, "alice").await;
     let answer = alice.step(&format!("{AUTH}/start?host={HOST}")).await;
     assert!(answer.status.is_client_error(), "{answer:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stalled_replica_admits_no_user_to_the_portal() {
-    let fixture = fixture().await;
-    let alice = signed_in(&fixture, "alice").await;
-    fixture.app.freshness.sent(1);
-    fixture.app.freshness.seen(1);
-    assert_eq!(fetch(&alice, "GET", &page()).await.status, StatusCode::OK);
-    advance(Duration::from_mins(1)).await;
-    assert_eq!(
-        fetch(&alice, "GET", &page()).await.status,
-        StatusCode::SERVICE_UNAVAILABLE
-    );
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use testkit::issuer::{Behaviour, Signature};
 
 use super::lost_logins::{at_callback, sent};
-use crate::support::browser::Answer;
+use crate::support::browser::{Answer, parameter};
 use crate::support::fixture::{AUTH, Fixture, ISSUER, NOW, lab};
 
 /// What alice's login comes to when the provider behaves like this.
@@ -229,11 +229,7 @@ async fn an_answer_counts_only_in_the_browser_that_asked() {
     let own = sent(&alice, &lab(), at_callback).await;
     assert_eq!(alice.step(&hers).await.status, StatusCode::BAD_REQUEST);
     // Mallory's code with alice's state fails at the provider: it was made for another verifier.
-    let part = |url: &str, name: &str| {
-        let rest = url.split(&format!("{name}=")).nth(1).unwrap();
-        rest.split('&').next().unwrap().to_owned()
-    };
-    let mixed = own.replace(&part(&own, "code"), &part(&hers, "code"));
+    let mixed = own.replace(&parameter(&own, "code"), &parameter(&hers, "code"));
     let answer = alice.step(&mixed).await;
     assert_eq!(
         (answer.status, answer.cookie(cookies::SESSION)),
@@ -279,17 +275,7 @@ async fn a_refusal_of_the_provider_is_shown_without_its_text() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     let landing = alice.open_until(&lab(), |url| url.starts_with(ISSUER)).await;
-    let state = landing
-        .answer
-        .location()
-        .unwrap()
-        .split("state=")
-        .nth(1)
-        .unwrap()
-        .split('&')
-        .next()
-        .unwrap()
-        .to_owned();
+    let state = parameter(landing.answer.location().unwrap(), "state");
     let url = format!(
         "{AUTH}/callback?error=access_denied&error_description=%3Cscript%3Ealert(1)%3C/script%3E&state={state}&iss={ISSUER}"
     );

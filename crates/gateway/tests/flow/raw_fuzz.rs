@@ -14,13 +14,11 @@ use api::manager::RoutingMode;
 use api::workspace::AccessType;
 use gateway::index::{Domain, Target};
 use gateway::metrics::Metrics;
-use gateway::relay::Relay;
-use gateway::router::{Entrance, Gate};
+use gateway::router::Gate;
 use gateway::server::{Bounds, Most, at_entrance};
 use gateway::server::{Limits, Listener, Owners};
 use gateway::tokens::TICKET_LIFE;
 use gateway::tokens::cookies;
-use gateway::verify::ProxyKind;
 use kube::ResourceExt as _;
 use proptest::prelude::*;
 use rules::access::Policy;
@@ -250,21 +248,7 @@ async fn carried(fixture: &Fixture, mode: RoutingMode) -> Vec<Carried> {
 async fn listen(fixture: &Fixture) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let (app, stop) = (&fixture.app, CancellationToken::new());
-    let relay = Relay::new(
-        app.clone(),
-        app.index.clone(),
-        app.strip.clone(),
-        Metrics::default(),
-        stop.clone(),
-    );
-    let gate = Gate::new(Arc::new(Entrance {
-        authorizer: app.clone(),
-        relay: Arc::new(relay),
-        own_names: vec!["gateway.system.svc".to_owned()],
-        other_proxies: vec![ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy],
-        metrics: Metrics::default(),
-    }));
+    let gate = Gate::new(Arc::clone(&fixture.at_entrance));
     let listener = Listener {
         name: "verify",
         socket,
@@ -281,7 +265,7 @@ async fn listen(fixture: &Fixture) -> SocketAddr {
         owners: Owners::default(),
         metrics: Metrics::default(),
     };
-    tokio::spawn(listener.serve(move || gate.clone(), stop));
+    tokio::spawn(listener.serve(move || gate.clone(), CancellationToken::new()));
     address
 }
 

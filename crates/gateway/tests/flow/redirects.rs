@@ -105,37 +105,6 @@ fn no_parameter_leads_elsewhere() {
     });
 }
 
-#[test]
-fn no_path_of_a_workspace_leads_elsewhere_after_signing_in() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let fixture = runtime.block_on(Fixture::new());
-    let alice = fixture.browser("alice");
-    runtime.block_on(alice.open(&lab()));
-    let paths = "/([/\\\\@:?#.%&=a-z0-9]{0,30}|/evil\\.example/?|\\\\evil\\.example|%2f%2fevil\\.example|\\.\\./_workspace/callback)";
-    proptest!(ProptestConfig::with_cases(100), |(path in paths)| {
-        alice.set_cookie(LAB, "__Host-ws", None);
-        let arrived = runtime.block_on(async {
-            let mut answer = alice.step(&format!("{}{path}", origin(LAB))).await;
-            for _ in 0..3 {
-                assert!(stays(&answer), "{path} leads to {:?}", answer.location());
-                let Some(next) = answer.location().map(str::to_owned) else { break };
-                if next.starts_with(&lab()) && !next.contains("/_workspace/callback?code=") {
-                    return Some(next);
-                }
-                answer = alice.step(&next).await;
-            }
-            answer.location().map(str::to_owned)
-        });
-        if let Some(arrived) = arrived {
-            let home = lab();
-            prop_assert!(arrived.starts_with(&home), "{arrived}");
-        }
-    });
-}
-
 #[tokio::test]
 async fn links_that_are_sealed_by_another_user_or_for_another_domain_lead_nowhere() {
     let fixture = Fixture::new().await;

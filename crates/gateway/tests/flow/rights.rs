@@ -8,7 +8,7 @@ use gateway::verify::Authorizer as _;
 use http::{Method, StatusCode};
 use kube::runtime::watcher::Event;
 use testkit::api_server::Fault;
-use tokio::time::{Instant, advance, sleep};
+use tokio::time::{advance, sleep};
 
 use crate::support::browser::{Browser, NAVIGATION, headers};
 use crate::support::fixture::{Fixture, LAB, lab, origin};
@@ -78,32 +78,6 @@ async fn without_access_reviews_no_user_is_admitted_or_refused() {
     assert_eq!(status(&alice).await, StatusCode::SERVICE_UNAVAILABLE);
     // The failure is not remembered.
     assert_eq!(status(&alice).await, StatusCode::OK);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_right_is_asked_about_again_after_two_and_ten_seconds_since_other_api_servers_lag_behind() {
-    // How late the one knows that is asked, and until when that may count.
-    for (lag, latest) in [(0, 1_200), (1_500, 3_200), (8_000, 11_200)] {
-        let (fixture, granted, _) = fixture().await;
-        tokio::spawn(fixture.app.rights.clone().renew());
-        let alice = fixture.signed_in("alice", LAB).await;
-        seconds(1).await;
-        let (change, lag) = (Instant::now(), Duration::from_millis(lag));
-        fixture.app.rights.doubt(Some("team"));
-        loop {
-            granted.store(change.elapsed() < lag, Ordering::Relaxed);
-            if status(&alice).await == StatusCode::FORBIDDEN {
-                break;
-            }
-            sleep(Duration::from_millis(50)).await;
-            let since = change.elapsed();
-            assert!(
-                since <= Duration::from_millis(latest),
-                "{lag:?}: lets in after {since:?}"
-            );
-        }
-        assert!(change.elapsed() >= lag);
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,28 +18,6 @@ fn fetches(fixture: &Fixture) -> usize {
 }
 
 #[tokio::test]
-async fn unavailable_signing_keys_leave_the_old_ones_valid() {
-    let fixture = Fixture::new().await;
-    fixture.issuer.change(|issuer| issuer.loses_keys = true);
-    for _ in 0..3 {
-        fixture.pass(60);
-        // A key that is not known makes the gateway ask, and it gets an error.
-        fixture
-            .issuer
-            .change(|issuer| issuer.signature = Signature::UnknownKeyId);
-        assert!(!signs_in(&fixture).await);
-        assert_eq!(fetches(&fixture), 1);
-        fixture
-            .issuer
-            .change(|issuer| issuer.signature = Signature::Valid);
-        assert!(signs_in(&fixture).await, "the keys of before count no longer");
-        assert_eq!(fetches(&fixture), 0);
-    }
-    let token = fixture.issuer.logout_token(&json!({"sub": "id-of-alice"}));
-    assert_eq!(send_logout(&fixture, &token).await.status, StatusCode::OK);
-}
-
-#[tokio::test]
 async fn after_a_rotation_the_old_key_is_refused_wherever_it_signs() {
     let fixture = Fixture::new().await;
     fixture.pass(60);

@@ -133,14 +133,9 @@ async fn a_start_is_in_the_audit_log_once_and_what_starts_nothing_is_not() {
     let fixture = Fixture::new().await;
     let alice = stopped(&fixture).await;
     press(&alice, Some("https://evil.example"), &format!("host={LAB}")).await;
-    fixture.server.fail(Fault {
-        method: Method::PATCH,
-        path_part: "workspaces/lab-a",
-        code: 403,
-        reason: "Forbidden",
-        message: "quota".into(),
-        times: 1,
-    });
+    fixture
+        .server
+        .fail(Fault::forbidden(Method::PATCH, "workspaces/lab-a", "quota", 1));
     let refused = press(&alice, Some(AUTH), &format!("host={LAB}")).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
     press(&alice, Some(AUTH), &format!("host={LAB}")).await;

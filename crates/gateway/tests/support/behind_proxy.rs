@@ -96,20 +96,7 @@ impl<D: Authorizer> Behind<D> {
         } = self;
         let metrics = Metrics::default();
         let stop = CancellationToken::new();
-        let relay = Relay::new(
-            Arc::clone(&authorizer),
-            Arc::clone(&index),
-            strip.clone(),
-            metrics.clone(),
-            stop.clone(),
-        );
-        let entrance = Gate::new(Arc::new(Entrance {
-            authorizer: Arc::clone(&authorizer),
-            relay: Arc::new(relay),
-            own_names: vec![GATEWAY.to_owned()],
-            other_proxies,
-            metrics: metrics.clone(),
-        }));
+        let entrance = Gate::new(entrance(&authorizer, &index, &strip, GATEWAY, other_proxies));
         let routes = Arc::new(Routes::default());
         tokio::spawn(Arc::clone(&routes).follow(Arc::clone(&index)));
         let provider = RouteProvider {
@@ -150,11 +137,35 @@ impl<D: Authorizer> Behind<D> {
     }
 }
 
+/// What stands at the entrance, as the process wires it.
+pub(crate) fn entrance<D: Authorizer>(
+    authorizer: &Arc<D>,
+    index: &Arc<Index>,
+    strip: &StripList,
+    own_name: &str,
+    other_proxies: Vec<ProxyKind>,
+) -> Arc<Entrance<D>> {
+    let relay = Relay::new(
+        Arc::clone(authorizer),
+        Arc::clone(index),
+        strip.clone(),
+        Metrics::default(),
+        CancellationToken::new(),
+    );
+    Arc::new(Entrance {
+        authorizer: Arc::clone(authorizer),
+        relay: Arc::new(relay),
+        own_names: vec![own_name.to_owned()],
+        other_proxies,
+        metrics: Metrics::default(),
+    })
+}
+
 /// The authority between gateway and proxy, and what it signed.
 pub(crate) struct Internal {
-    authority: Pair,
+    pub(crate) authority: Pair,
     server: Pair,
-    proxy: Pair,
+    pub(crate) proxy: Pair,
 }
 
 impl Internal {

@@ -29,6 +29,13 @@ pub(crate) fn split(url: &str) -> (&str, &str) {
     (authority.split(':').next().unwrap(), path)
 }
 
+/// The value of a parameter of an address.
+pub(crate) fn parameter(url: &str, name: &str) -> String {
+    let (_, query) = url.split_once('?').unwrap();
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs.find(|(known, _)| known == name).unwrap().1.into_owned()
+}
+
 /// An answer, read to its end.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {

@@ -17,7 +17,6 @@ use gateway::metrics::Metrics;
 use gateway::oidc::HttpClient;
 use gateway::oidc::Mapping;
 use gateway::oidc::{Provider, Providers, Registered, Settings};
-use gateway::relay::Relay;
 use gateway::router::{self, Entrance};
 use gateway::server::{Rates, Throttle};
 use gateway::session::Sessions;
@@ -43,6 +42,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::support::behind_proxy::entrance;
 use crate::support::browser::{Answer, Browser, split};
 
 pub(crate) const NOW: i64 = 1_800_000_000;
@@ -75,6 +75,8 @@ pub(crate) struct Fixture {
     /// What becomes of a provider's answers on their way here.
     pub(crate) between: Arc<Mutex<Box<Between>>>,
     pub(crate) entrance: Router,
+    /// The same, for a listener.
+    pub(crate) at_entrance: Arc<Entrance<AppState>>,
     pub(crate) pages: Router,
 }
 
@@ -118,8 +120,29 @@ pub(crate) fn mapping() -> Mapping {
     Mapping::new(ISSUER, "preferred_username", Some("-"), Some("groups"), "oidc:")
 }
 
-fn only_provider() -> Arc<Providers> {
-    Arc::new(Providers::new(vec![Registered::only(ISSUER, mapping())]))
+/// What is around a gateway, and how it is set up.
+struct Given {
+    cluster: (ApiServer, kube::Client),
+    issuer: Issuer,
+    clock: Clock,
+    providers: Vec<Registered>,
+    tokens: Option<BearerSettings>,
+    scope: Scope,
+    sends_id_tokens: bool,
+}
+
+impl Default for Given {
+    fn default() -> Self {
+        Self {
+            cluster: ApiServer::start(),
+            issuer: Issuer::new(ISSUER, "gateway", "s3cret", NOW),
+            clock: Clock::manual(NOW),
+            providers: vec![Registered::only(ISSUER, mapping())],
+            tokens: None,
+            scope: Scope::Cluster,
+            sends_id_tokens: false,
+        }
+    }
 }
 
 /// The public keys of every fixture.
@@ -175,90 +198,70 @@ impl Fixture {
 
     /// A gateway that found its identity provider.
     pub(crate) async fn new() -> Self {
-        let fixture = Self::without_provider();
-        fixture.find_provider().await;
-        fixture.issuer.take_requests();
-        fixture
+        Self::around(Given::default()).found().await
     }
 
     pub(crate) fn without_provider() -> Self {
-        Self::within(Scope::Cluster)
+        Self::around(Given::default())
     }
 
     /// A gateway that serves one namespace.
     pub(crate) async fn in_namespace(namespace: &str) -> Self {
-        let fixture = Self::within(Scope::Namespace(namespace.to_owned()));
-        fixture.find_provider().await;
-        fixture
+        let scope = Scope::Namespace(namespace.to_owned());
+        let given = Given {
+            scope,
+            ..Given::default()
+        };
+        Self::around(given).found().await
     }
 
-    fn within(scope: Scope) -> Self {
-        let clock = Clock::manual(NOW);
-        let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
-        let given = (only_provider(), None, scope);
-        Self::around(ApiServer::start(), issuer, clock, fixed_keys(), given, false)
-    }
-
-    /// A gateway that sends users' ID tokens to the portal, with its identity provider found.
+    /// A gateway that sends users' ID tokens to the portal.
     pub(crate) async fn sending_id_tokens() -> Self {
-        let clock = Clock::manual(NOW);
-        let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
-        let given = (only_provider(), None, Scope::Cluster);
-        let fixture = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), given, true);
-        fixture.find_provider().await;
-        fixture.issuer.take_requests();
-        fixture
+        let given = Given {
+            sends_id_tokens: true,
+            ..Given::default()
+        };
+        Self::around(given).found().await
     }
 
     /// The same gateway with these providers, none of them found.
     pub(crate) fn with_providers(providers: Vec<Registered>) -> Self {
-        let clock = Clock::manual(NOW);
-        let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
-        let providers = Arc::new(Providers::new(providers));
-        Self::around(
-            ApiServer::start(),
-            issuer,
-            clock,
-            fixed_keys(),
-            (providers, None, Scope::Cluster),
-            false,
-        )
+        Self::around(Given {
+            providers,
+            ..Given::default()
+        })
     }
 
-    /// A gateway that takes tokens as these settings say, with this one provider, found.
+    /// A gateway that takes tokens as these settings say, with this one provider.
     pub(crate) async fn taking_tokens(settings: BearerSettings, provider: Registered) -> Self {
-        let clock = Clock::manual(NOW);
-        let issuer = Issuer::new(ISSUER, "gateway", "s3cret", NOW);
-        let providers = Arc::new(Providers::new(vec![provider]));
-        let taken = (providers, Some(settings), Scope::Cluster);
-        let fixture = Self::around(ApiServer::start(), issuer, clock, fixed_keys(), taken, false);
-        fixture.find_provider().await;
-        fixture.issuer.take_requests();
-        fixture
+        let given = Given {
+            providers: vec![provider],
+            tokens: Some(settings),
+            ..Given::default()
+        };
+        Self::around(given).found().await
+    }
+
+    async fn found(self) -> Self {
+        self.find_provider().await;
+        self.issuer.take_requests();
+        self
     }
 
     /// The identity provider answers, and the gateway finds it.
     pub(crate) async fn find_provider(&self) {
-        let provider = self.discover().await;
+        let provider = self.discover_at(ISSUER, &self.issuer).await;
         self.app.providers.by_issuer(ISSUER).unwrap().set(provider);
     }
 
     /// Another replica, which has heard of nothing yet.
     pub(crate) async fn replica(&self) -> Self {
-        self.replica_with(fixed_keys()).await
-    }
-
-    /// Another replica with these keys.
-    pub(crate) async fn replica_with(&self, keys: Arc<KeyRing>) -> Self {
-        let surroundings = (self.server.clone(), self.app.client.clone());
-        let replica = Self::around(
-            surroundings,
-            self.issuer.clone(),
-            self.clock.clone(),
-            keys,
-            (only_provider(), None, Scope::Cluster),
-            false,
-        );
+        let replica = Self::around(Given {
+            cluster: (self.server.clone(), self.app.client.clone()),
+            issuer: self.issuer.clone(),
+            clock: self.clock.clone(),
+            ..Given::default()
+        });
         replica.find_provider().await;
         replica
     }
@@ -272,14 +275,17 @@ impl Fixture {
         synced.notified().await;
     }
 
-    fn around(
-        (server, client): (ApiServer, kube::Client),
-        issuer: Issuer,
-        clock: Clock,
-        keys: Arc<KeyRing>,
-        (providers, tokens, scope): (Arc<Providers>, Option<BearerSettings>, Scope),
-        sends_id_tokens: bool,
-    ) -> Self {
+    fn around(given: Given) -> Self {
+        let Given {
+            cluster: (server, client),
+            issuer,
+            clock,
+            providers,
+            tokens,
+            scope,
+            sends_id_tokens,
+        } = given;
+        let (keys, providers) = (fixed_keys(), Arc::new(Providers::new(providers)));
         let log = Log::default();
         let (audit, writer) = Audit::to(log.clone(), Metrics::default());
         let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
@@ -320,20 +326,8 @@ impl Fixture {
             client,
             clock: clock.clone(),
         });
-        let relay = Relay::new(
-            app.clone(),
-            index.clone(),
-            strip,
-            Metrics::default(),
-            CancellationToken::new(),
-        );
-        let entrance = router::entrance(Arc::new(Entrance {
-            authorizer: app.clone(),
-            relay: Arc::new(relay),
-            own_names: vec!["gateway.system.svc".to_owned()],
-            other_proxies: vec![ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy],
-            metrics: Metrics::default(),
-        }));
+        let all = vec![ProxyKind::Nginx, ProxyKind::Caddy, ProxyKind::Envoy];
+        let at_entrance = entrance(&app, &index, &strip, "gateway.system.svc", all);
         let pages = router::pages(
             index,
             app.clone(),
@@ -350,13 +344,10 @@ impl Fixture {
             _audit: writer,
             held: watch::Sender::new(false),
             between: Arc::new(Mutex::new(Box::new(|_, answer| answer))),
-            entrance,
+            entrance: router::entrance(Arc::clone(&at_entrance)),
+            at_entrance,
             pages,
         }
-    }
-
-    pub(crate) async fn discover(&self) -> Provider {
-        self.discover_at(ISSUER, &self.issuer).await
     }
 
     /// The partners' provider answers, and the gateway finds it.
@@ -366,7 +357,7 @@ impl Fixture {
     }
 
     /// The provider of this address.
-    pub(crate) async fn discover_at(&self, url: &str, issuer: &Issuer) -> Provider {
+    async fn discover_at(&self, url: &str, issuer: &Issuer) -> Provider {
         let settings = Settings {
             issuer_url: url.into(),
             client_id: "gateway".into(),

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use axum::Router;
+use axum::handler::Handler;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -74,6 +76,14 @@ async fn serve(mut stream: TcpStream, name: &str, noted: Arc<Mutex<Vec<String>>>
         let (mut from, mut to) = stream.split();
         let _ = tokio::io::copy(&mut from, &mut to).await;
     }
+}
+
+/// A pod that gives this answer to every request: its address.
+pub(crate) async fn answering<H: Handler<T, ()>, T: 'static>(answer: H) -> SocketAddr {
+    let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(socket, Router::new().fallback(answer)).await.unwrap() });
+    address
 }
 
 /// A pod that closes each connection at once: its address, and the number of connections.

@@ -21,20 +21,19 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use kit::pki::{Pair, Purpose, authority, leaf};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::ServerConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
-use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::support::behind_proxy::{Behind, Internal};
 use crate::support::chart::{Addresses, Chart, Ports, project, tool};
 use crate::support::fake_authorizer::FakeAuthorizer;
 use crate::support::other_proxy::Other;
+use crate::support::rig::connector;
 
 pub(crate) const BASE: &str = "workspaces.localhost";
 /// Host of the bundled identity provider.
@@ -201,18 +200,9 @@ impl<D: Authorizer> Site<D> {
         host: &str,
         protocol: &str,
     ) -> std::io::Result<TlsStream<TcpStream>> {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_slice(self.edge.certificate.as_bytes()).unwrap())
-            .unwrap();
-        let mut config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         let stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        TlsConnector::from(Arc::new(config))
-            .connect(ServerName::try_from(host.to_owned()).unwrap(), stream)
-            .await
+        let name = ServerName::try_from(host.to_owned()).unwrap();
+        connector(&self.edge, protocol, None).connect(name, stream).await
     }
 
     /// GET as a browser sends it, to the host with this label.

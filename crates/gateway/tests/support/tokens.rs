@@ -50,17 +50,12 @@ impl Tokens {
 
     /// A token for this site that the API server knows, as it makes them for an hour.
     pub(crate) fn account(&self, user_name: &str) -> String {
-        self.account_in(user_name, &["system:serviceaccounts", "system:authenticated"])
-    }
-
-    /// The same, of an account in these groups.
-    pub(crate) fn account_in(&self, user_name: &str, groups: &[&str]) -> String {
         let claims = json!({"iss": CLUSTER, "aud": [AUTH], "exp": NOW + 3600, "sub": user_name});
         let token = token(&claims, self.known.lock().unwrap().len());
         let user = json!({
             "username": user_name,
             "uid": "uid-of-the-account",
-            "groups": groups,
+            "groups": ["system:serviceaccounts", "system:authenticated"],
             "extra": {"authentication.kubernetes.io/pod-name": ["job-1"]},
         });
         self.known.lock().unwrap().insert(token.clone(), user);

@@ -1,6 +1,6 @@
 //! Disks that a user deleted, and finalizers of other software that hold them.
 
-use api::condition::{self, PROGRESSING, reason};
+use api::condition::{PROGRESSING, reason};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use serde_json::json;
 use testkit::objects::NAMESPACE;
@@ -8,14 +8,6 @@ use testkit::objects::NAMESPACE;
 use crate::stage::{CHILD, Stage};
 
 const HOLDER: &str = "example.com/backup";
-
-/// Message of a condition that is true, with its reason.
-fn message(stage: &Stage, type_: &str) -> (String, String) {
-    let conditions = stage.status().conditions;
-    let found = condition::find(&conditions, type_).filter(|it| it.status == "True");
-    let found = found.unwrap();
-    (found.reason.clone(), found.message.clone())
-}
 
 #[tokio::test]
 async fn a_deletion_names_the_finalizer_that_holds_the_disk() {
@@ -34,8 +26,12 @@ async fn a_deletion_names_the_finalizer_that_holds_the_disk() {
             stage.reconcile().await.unwrap();
             stage.end_pods();
         }
-        let (why, said) = message(&stage, PROGRESSING);
-        assert_eq!(why, reason::DELETING);
+        let progressing = stage.condition(PROGRESSING);
+        let said = progressing.message;
+        assert_eq!(
+            (progressing.status.as_str(), progressing.reason.as_str()),
+            ("True", reason::DELETING)
+        );
         assert!(said.contains("disk"), "{said}");
         let is_foreign = finalizers.as_array().unwrap().len() > 1;
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use api::{
     Workspace,
-    condition::{self, PROGRESSING, reason},
+    condition::{PROGRESSING, reason},
     names,
 };
 use http::Method;
@@ -158,27 +158,6 @@ async fn a_retained_disk_that_no_cache_shows_is_found_and_checked() {
 }
 
 #[tokio::test]
-async fn without_admission_a_retained_disk_waits_for_the_new_uid() {
-    let mut stage = with_kept_disk().await;
-    stage.without_admission();
-    stage
-        .server
-        .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
-    stage.reconcile().await.unwrap();
-    let status = stage.status();
-    assert_eq!(
-        status.reason.as_deref(),
-        Some(reason::RETAINED_VOLUME_OF_ANOTHER_OWNER)
-    );
-    assert!(status.message.unwrap().contains(names::WORKSPACE_UID));
-    stage.server.edit::<Claim>(Some(NAMESPACE), CHILD, |claim| {
-        claim["metadata"]["annotations"][names::WORKSPACE_UID] = json!("second");
-    });
-    stage.reconcile().await.unwrap();
-    assert_eq!(stage.status().phase, Some(Phase::Starting));
-}
-
-#[tokio::test]
 async fn a_claim_with_forged_marks_gives_no_access_to_another_s_files() {
     // Marks of alice's running workspace on a claim of mallory's, whatever its name: hers stays as it is.
     let mut stage = Stage::with_running_demo().await;
@@ -251,8 +230,7 @@ async fn a_predecessor_s_terminating_disk_is_waited_for_and_never_taken_over() {
         .server
         .put(&workspace("second", "alice", &json!({"size": "1Gi"})));
     stage.reconcile().await.unwrap();
-    let status = stage.status();
-    let progressing = condition::find(&status.conditions, PROGRESSING).unwrap();
+    let progressing = stage.condition(PROGRESSING);
     assert_eq!(progressing.reason, reason::PREDECESSOR_TERMINATING);
     stage.server.remove::<Claim>(Some(NAMESPACE), CHILD);
     stage.reconcile().await.unwrap();

@@ -1,6 +1,5 @@
 //! Users, workspaces and policies -> access decisions (tests).
 
-use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -255,21 +254,6 @@ fn a_manager_without_authorization_uses_rbac_and_has_no_administrators() {
     assert_eq!(given, with_administrators(Rbac::Ignored));
     let given = manager(json!({"adminUsers": ["root"]}));
     assert_eq!(given.admin_users, HashSet::from(["root".to_owned()]));
-}
-
-proptest! {
-    #[test]
-    fn ownership_and_public_access_need_the_permission_to_connect(
-        user in "[ab]?",
-        is_public in any::<bool>(),
-        unanswered in any::<bool>(),
-    ) {
-        let shared = Shared::default();
-        let access = if is_public { AccessType::Public } else { AccessType::OwnerOnly };
-        let right = if unanswered { Right::Unanswered } else { Right::Missing };
-        let decision = connect(requester(&user, NO_GROUPS), facts("a", access, &shared), &Policy::default(), || right, 0);
-        prop_assert!(matches!(decision, Decision::Deny(_)));
-    }
 }
 
 #[test]

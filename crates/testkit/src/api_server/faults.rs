@@ -37,6 +37,16 @@ impl Fault {
             times,
         }
     }
+
+    /// A refusal of the API server with this message: 403.
+    pub fn forbidden(method: Method, path_part: &'static str, message: &str, times: usize) -> Self {
+        Self {
+            code: 403,
+            reason: "Forbidden",
+            message: message.to_owned(),
+            ..Self::internal(method, path_part, times)
+        }
+    }
 }
 
 /// A failure of one call.

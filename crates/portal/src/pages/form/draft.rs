@@ -170,11 +170,7 @@ impl Draft {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn sent(pairs: &[(&str, &str)]) -> Sent {
-        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        Sent(pairs.iter().map(owned).collect())
-    }
+    use crate::pages::form::sent::tests::sent;
 
     #[test]
     fn the_next_view_is_one_of_two() {

@@ -71,7 +71,7 @@ fn other_images(form: &Form, values: &mut BTreeMap<String, String>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use rules::form::{Change, Field};
 
     use super::*;
@@ -100,7 +100,7 @@ mod tests {
         }
     }
 
-    fn sent(pairs: &[(&str, &str)]) -> Sent {
+    pub(in super::super) fn sent(pairs: &[(&str, &str)]) -> Sent {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Sent(pairs.iter().map(owned).collect())
     }

@@ -208,9 +208,4 @@ proptest! {
         prop_assert_eq!(expand_text("<{v}>", &scope).unwrap(), format!("<{value}>"));
         let _ = expand_text(&around, &scope);
     }
-
-    #[test]
-    fn escaping_protects_any_name(name in "[a-z]{1,5}(\\.[a-z]{1,5}){0,2}") {
-        prop_assert_eq!(text(&format!("{{{{{name}}}}}")), format!("{{{name}}}"));
-    }
 }

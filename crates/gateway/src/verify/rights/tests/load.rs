@@ -21,28 +21,6 @@ fn asks(site: &Site, session: &Arc<Session>, lab: &Arc<Target>) -> tokio::task::
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_reviews_of_one_user_do_not_delay_other_users() {
-    let site = site();
-    slow(&site, 1000, 3.0);
-    let again = session_of("alice", "00000000000000000000000000000002", &[]);
-    let labs: Vec<_> = (0..MAX_CALLERS_OF_ONE_USER)
-        .map(|number| target(&number.to_string()))
-        .collect();
-    let sessions = [session(&[]), again];
-    let asked: Vec<_> = labs
-        .iter()
-        .flat_map(|lab| sessions.iter().map(|session| asks(&site, session, lab)))
-        .collect();
-    site.settle().await;
-    let refused = asked.iter().filter(|ask| ask.is_finished()).count();
-    assert_eq!(refused, MAX_CALLERS_OF_ONE_USER, "both sessions are hers");
-    let bob = session_of("bob", "00000000000000000000000000000003", &[]);
-    let started = Instant::now();
-    assert_eq!(site.rights.ask(&bob, &labs[0]).await, Right::Granted);
-    assert!(started.elapsed() < seconds(3.5), "{:?}", started.elapsed());
-}
-
-#[tokio::test(start_paused = true)]
 async fn callers_of_a_shared_review_count_against_their_own_limit() {
     let site = site();
     slow(&site, 1, 3.0);

@@ -107,16 +107,6 @@ async fn an_answer_is_asked_for_once_and_counts_for_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_about_other_groups_or_another_workspace_does_not_count() {
-    let site = site();
-    let lab = target("u");
-    site.rights.ask(&session(&["ml"]), &lab).await;
-    assert_eq!(site.rights.known(&session(&["ml"]), &lab), Right::Granted);
-    assert_eq!(site.rights.known(&session(&[]), &lab), Right::Unknown);
-    assert_eq!(site.rights.known(&session(&["ml"]), &target("v")), Right::Unknown);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_silent_api_server_times_out() {
     let site = site();
     site.server

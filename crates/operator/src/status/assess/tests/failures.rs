@@ -1,5 +1,9 @@
 //! The plain failures: reason, time of the report, and a stable message.
 
+use api::condition::reason::{
+    CONTAINER_EXITED, CONTAINER_START_FAILED, CRASH_LOOPING, IMAGE_PULL_FAILED, OOM_KILLED,
+};
+
 use super::*;
 
 #[test]
@@ -10,51 +14,23 @@ fn each_failure_of_the_pod_has_its_own_reason() {
     let none = json!({});
     let back_off = waiting("CrashLoopBackOff");
     for (state, last, restarts, expected) in [
+        (&waiting("ErrImagePull"), &none, 0, IMAGE_PULL_FAILED),
+        (&waiting("ImagePullBackOff"), &none, 0, IMAGE_PULL_FAILED),
+        (&waiting("ErrImageNeverPull"), &none, 0, IMAGE_PULL_FAILED),
         (
-            waiting("ErrImagePull"),
-            none.clone(),
+            &waiting("CreateContainerConfigError"),
+            &none,
             0,
-            reason::IMAGE_PULL_FAILED,
+            CONTAINER_START_FAILED,
         ),
-        (
-            waiting("ImagePullBackOff"),
-            none.clone(),
-            0,
-            reason::IMAGE_PULL_FAILED,
-        ),
-        (
-            waiting("ErrImageNeverPull"),
-            none.clone(),
-            0,
-            reason::IMAGE_PULL_FAILED,
-        ),
-        (
-            waiting("CreateContainerConfigError"),
-            none.clone(),
-            0,
-            reason::CONTAINER_START_FAILED,
-        ),
-        (
-            ended("StartError", 128),
-            none.clone(),
-            0,
-            reason::CONTAINER_START_FAILED,
-        ),
-        (
-            back_off.clone(),
-            ended("StartError", 128),
-            3,
-            reason::CONTAINER_START_FAILED,
-        ),
-        (ended("Error", 1), none.clone(), 0, reason::CONTAINER_EXITED),
-        (ended("Completed", 0), none.clone(), 0, reason::CONTAINER_EXITED),
-        (running.clone(), ended("Error", 1), 1, reason::CONTAINER_EXITED),
-        (back_off.clone(), ended("Error", 1), 1, reason::CRASH_LOOPING),
-        (running.clone(), ended("Error", 1), 2, reason::CRASH_LOOPING),
-        (ended("OOMKilled", 137), none.clone(), 0, reason::OOM_KILLED),
-        (back_off.clone(), ended("OOMKilled", 137), 4, reason::OOM_KILLED),
+        (&ended("StartError", 128), &none, 0, CONTAINER_START_FAILED),
+        (&back_off, &ended("StartError", 128), 3, CONTAINER_START_FAILED),
+        (&ended("Completed", 0), &none, 0, CONTAINER_EXITED),
+        (&running, &ended("Error", 1), 2, CRASH_LOOPING),
+        (&ended("OOMKilled", 137), &none, 0, OOM_KILLED),
+        (&back_off, &ended("OOMKilled", 137), 4, OOM_KILLED),
     ] {
-        let case = Case::of(testing::started()).container(&state, &last, restarts);
+        let case = Case::of(testing::started()).container(state, last, restarts);
         assert_eq!(cause(&case), (expected.to_owned(), Phase::Failed), "{state}");
     }
 }
@@ -67,7 +43,7 @@ fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_in_revers
     let back_off = json!({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}});
     let creating = json!({"waiting": {"reason": "ContainerCreating"}});
     let none = json!({});
-    let (once, again) = (reason::CONTAINER_EXITED, reason::CRASH_LOOPING);
+    let (once, again) = (CONTAINER_EXITED, CRASH_LOOPING);
     for (state, last, restarts, expected) in [
         (&end, &none, 0, once),
         (&back_off, &end, 0, once),

@@ -1,10 +1,4 @@
 //! Twelve users at twelve workspaces, by page and by websocket, in hosts and in folders: each result follows the rules.
-//!
-//! - `accounts`: service accounts with their tokens at the same workspaces
-//! - `sockets`: all of them over real connections, through the relay to each workspace's own pod
-
-mod accounts;
-mod sockets;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,7 +7,7 @@ use api::manager::{Rbac, RoutingMode};
 use api::workspace::AccessType;
 use gateway::index::{Domain, Target};
 use gateway::verify::Authorizer as _;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use rules::access::{Policy, Shared};
 use serde_json::json;
 
@@ -41,36 +35,22 @@ const USERS: [(&str, &[&str]); 12] = [
 type Row = (&'static str, &'static str, Grants);
 type Grants = &'static [(&'static str, i64)];
 
-/// What opens a workspace, beside its owner: `user:`, `group:`, `account:NAMESPACE/` with an end in seconds from now (0: none), or
-/// `public`.
+/// What opens a workspace, beside its owner: `user:`, `group:` with an end in seconds from now (0: none), or `public`.
 const WORKSPACES: [Row; 12] = [
-    ("w01", "alice", &[("account:ci/robot", 0)]),
-    ("w02", "bob", &[("account:team/robot", 60)]),
+    ("w01", "alice", &[]),
+    ("w02", "bob", &[]),
     ("w03", "alice", &[("public", 0)]),
     ("w04", "alice", &[("user:bob", 0)]),
     ("w05", "alice", &[("group:oidc:ml", 0)]),
     ("w06", "alice", &[("user:bob", 60), ("group:oidc:late", 600)]),
-    (
-        "w07",
-        "alice",
-        &[
-            ("user:dave", -1),
-            ("group:oidc:users", -1),
-            ("group:system:serviceaccounts:ci", 0),
-        ],
-    ),
-    ("w08", "heidi", &[("account:ci/idle", 0)]),
+    ("w07", "alice", &[("user:dave", -1), ("group:oidc:users", -1)]),
+    ("w08", "heidi", &[]),
     ("w09", "heidi", &[("public", 0), ("user:heidi", 0)]),
     ("w10", "", &[("user:bob", 0)]),
     (
         "w11",
         "alice",
-        &[
-            ("group:ml", 0),
-            ("group:oidc:", 0),
-            ("user:", 0),
-            ("account:ci/robot", -1),
-        ],
+        &[("group:ml", 0), ("group:oidc:", 0), ("user:", 0)],
     ),
     (
         "w12",
@@ -141,10 +121,6 @@ fn shared(grants: &[(&str, i64)]) -> Shared {
     for (to, end) in grants {
         let subject = match to.split_once(':') {
             Some(("user", name)) => json!({"kind": "User", "name": name}),
-            Some(("account", name)) => {
-                let (namespace, name) = name.split_once('/').unwrap();
-                json!({"kind": "ServiceAccount", "namespace": namespace, "name": name})
-            }
             Some((_, name)) => json!({"kind": "Group", "name": name}),
             None => continue,
         };
@@ -218,19 +194,13 @@ async fn fixture() -> Fixture {
     world_of(Layout::Hosts).await
 }
 
+/// With the workspaces, which all but one user have the right to connect to.
 async fn world_of(layout: Layout) -> Fixture {
     let fixture = Fixture::new().await;
-    furnish(&fixture, layout);
-    fixture
-}
-
-/// Puts the workspaces there, and says who holds the right to connect.
-fn furnish(fixture: &Fixture, layout: Layout) {
-    fixture
-        .server
-        .review(|spec| spec["user"] != "heidi" && spec["user"] != accounts::IDLE);
+    fixture.server.review(|spec| spec["user"] != "heidi");
     let workspaces = WORKSPACES.iter().map(|row| workspace_at(layout, row));
-    publish_at(layout, fixture, workspaces.collect());
+    publish_at(layout, &fixture, workspaces.collect());
+    fixture
 }
 
 /// Whether a page opens now, and whether a websocket does.
@@ -241,13 +211,6 @@ async fn tries(browser: &Browser<'_>, name: &str) -> (bool, bool) {
 async fn tries_at(layout: Layout, browser: &Browser<'_>, name: &str) -> (bool, bool) {
     let url = layout.url(name);
     let answer = browser.send("GET", &url, headers(&NAVIGATION)).await;
-    let handshake = handshake_of(layout, browser, name);
-    let admitted = browser.fixture.handshake(&layout.site(name), &handshake).await;
-    (answer.status == StatusCode::OK, admitted.is_some())
-}
-
-/// What a page of the workspace sends along with a handshake.
-fn handshake_of(layout: Layout, browser: &Browser<'_>, name: &str) -> HeaderMap {
     let site = layout.site(name);
     // The host's own, and the folder's.
     let mut places = vec![site.split('/').next().unwrap(), &site];
@@ -256,7 +219,9 @@ fn handshake_of(layout: Layout, browser: &Browser<'_>, name: &str) -> HeaderMap 
         .into_iter()
         .filter_map(|place| browser.cookies(place))
         .collect();
-    headers(&[("cookie", &cookies.join("; ")), ("origin", &layout.origin(name))])
+    let handshake = headers(&[("cookie", &cookies.join("; ")), ("origin", &layout.origin(name))]);
+    let admitted = browser.fixture.handshake(&site, &handshake).await;
+    (answer.status == StatusCode::OK, admitted.is_some())
 }
 
 #[tokio::test]
