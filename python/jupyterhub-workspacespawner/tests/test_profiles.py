@@ -164,7 +164,8 @@ class Spawn(Case):
         now = [0.0]
         spawner = self.of(self.user("alice", groups=["ml"]))
         spawner.shared.access = access.Access(spawner.shared.cluster.api, "servers", lambda: now[0])
-        await self.refused(403, "there is no 'gpu'", profile="gpu")
+        for options in ({"profile": "gpu"}, {}):
+            await self.refused(403, "no profile is offered to you: ask an administrator", **options)
         self.api.roles = {("hub:alice", "lab"), ("hub:ml", "gpu")}
         now[0] = access.KEPT_SECONDS
         await self.spawn(options={"profile": "gpu"})
@@ -183,7 +184,7 @@ class Spawn(Case):
         self.api.reviews_fail = True
         await self.refused(503, "whether you may use template", profile="lab")
         self.api.reviews_fail, self.api.refuse = False, lambda method, path, body: (403, "Forbidden", "no") if "localsubject" in path else None
-        await self.refused(503, "whether you may use template lab is not known: no; try again", profile="lab")
+        await self.refused(503, "whether you may use template lab is not known: ask an administrator of the hub", profile="lab")
 
     async def test_names_of_kubernetes_own_are_never_asked_about(self):
         self.api.roles = {("system:masters", "lab"), ("system:admin", "lab"), ("hub:system:masters", "gpu"), ("ml", "lab")}

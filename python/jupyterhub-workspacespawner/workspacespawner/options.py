@@ -45,12 +45,16 @@ class Options(Configured):
         try:
             return await self.shared.access.may_use(self.access_user_prefix + self.user.name, groups, template)
         except (Refused, Unreachable) as error:
-            raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {error}; try again") from error
+            cure = f"{error}; try again"
+            if error.status == 403:
+                self.log.error("review_access: give the hub's Role create on localsubjectaccessreviews of authorization.k8s.io: %s", error)
+                cure = "ask an administrator of the hub"
+            raise failure(503, "AccessUnknown", f"whether you may use template {template} is not known: {cure}") from error
 
     async def _render_form(self, spawner):
         offered = await self._offered()
         if not offered:
-            raise web.HTTPError(403, "no profile is offered to you: ask an administrator of the hub")
+            raise web.HTTPError(403, profiles.NOTHING)
         try:
             options = profiles.check(self.user_options or {})
             profiles.choose(options, profiles.find(options, offered))

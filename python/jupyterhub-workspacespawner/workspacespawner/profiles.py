@@ -15,6 +15,7 @@ from . import names
 LONGEST_VALUE = 4096
 MOST_OPTIONS = 64
 UNLISTED = "--unlisted-choice"
+NOTHING = "no profile is offered to you: ask an administrator of the hub"
 _PREFIX = "profile-option-"
 
 
@@ -96,11 +97,13 @@ def check(options: Any) -> dict:
 
 def find(options: dict, offered: list[dict]) -> dict:
     """The chosen profile, or the default one."""
+    if not offered:
+        raise Bad(NOTHING, 403)
     slug = options.get("profile")
     found = [item for item in offered if (item["slug"] == slug if slug else item.get("default"))]
-    if found or offered and not slug:
-        return (found or offered)[0]
-    raise missing(slug or "default")
+    if slug and not found:
+        raise missing(slug)
+    return (found or offered)[0]
 
 
 def missing(slug: str) -> Bad:
