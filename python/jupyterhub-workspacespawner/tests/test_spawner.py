@@ -231,6 +231,52 @@ class Life(Case):
         wanted = [item[2]["spec"]["desiredStatus"] for item in self.api.writes()[before:]]
         self.assertEqual(wanted, ["Stopped", "Running"])
 
+    async def test_a_run_that_another_asked_for_is_never_taken_for_the_own(self):
+        await self.spawn()
+        await self.user().stop("")
+        refused = []
+
+        def refuse(method, path, body):
+            if method == "PATCH" and not refused:
+                refused.append(path)
+                asyncio.get_running_loop().call_soon(lambda: self.api.edit("alice", desiredStatus="Running", image="admins:1"))
+                return 409, "Conflict", "the object has been modified"
+
+        self.api.refuse = refuse
+        self.new_hub(image="users:2")
+        await self.spawn()
+        self.assertEqual((len(refused), self.api.objects["alice"]["spec"]["image"]), (1, "users:2"))
+
+    async def test_a_stop_ends_at_once_if_the_workspace_is_gone_and_the_watch_has_not_said_so(self):
+        spawner = await self.spawn()
+        self.api.watchers.clear()
+        self.api.operator.running.clear()
+        self.api.vanish("alice")
+        await asyncio.wait_for(spawner.stop(), module.STOP / 2)
+
+    async def test_a_failure_that_was_heard_before_a_stop_ends_no_later_server(self):
+        self.new_hub(failure_grace=30)
+        before = await self.spawn()
+        self.api.operator.auto = False
+        self.api.operator.fails("alice", "CrashLooping", "y")
+        await self.so(lambda: before._failed_since)
+        self.api.operator.auto = True
+        await self.user().stop("")
+        await self.spawn()
+        # What its timer does.
+        await before._notify()
+        self.assertTrue(self.user().active)
+        self.assertEqual(self.api.objects["alice"]["spec"]["desiredStatus"], "Running")
+
+    async def test_a_choice_leaves_nothing_behind_in_a_spawner_that_starts_again(self):
+        small = {"display_name": "small"}
+        gpu = {"display_name": "gpu", "template": "gpu", "kubespawner_override": {"image": "gpu:1", "environment": {"A": "1"}}}
+        self.new_hub(profile_list=[small, gpu])
+        spawner = await self.spawn(options={"profile": "gpu"})
+        self.assertEqual((spawner.template, spawner.image, spawner.environment), ("gpu", "gpu:1", {"A": "1"}))
+        spawner.clear_state()
+        self.assertEqual((spawner.template, spawner.image, spawner.environment), ("lab", None, {}))
+
     async def test_another_template_takes_another_object_and_keeps_the_disk(self):
         await self.spawn()
         await self.user().stop("")
@@ -454,6 +500,22 @@ class Failure(Case):
         await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
         self.api.operator.stopped("alice")
         await self.so(lambda: not self.user().active)
+
+    async def test_a_failure_that_passed_in_the_start_does_not_hide_a_later_one(self):
+        self.new_hub(failure_grace=0.2)
+        self.api.operator.auto = False
+        task = self.begin()
+        await self.so(lambda: "alice" in self.api.objects)
+        self.api.operator.starting("alice")
+        self.api.operator.fails("alice", "ContainerExited", "x")
+        spawner = self.user().spawners[""]
+        await self.so(lambda: spawner._failed_since)
+        self.api.operator.ready("alice", "127.0.0.1", self.ports[0])
+        await task
+        self.assertIsNone(spawner._failed_since)
+        self.api.operator.fails("alice", "CrashLooping", "y")
+        await self.so(lambda: self.api.objects["alice"]["spec"]["desiredStatus"] == "Stopped")
+        self.api.operator.stopped("alice")
 
     async def test_a_stop_that_hangs_says_what_the_status_says(self):
         self.api.operator.auto = True

@@ -161,6 +161,7 @@ class Cluster:
     async def fetch(self, name: str) -> Workspace | None:
         """Reads one workspace, for when the watch may be behind. It asks until the API server answers."""
         while True:
+            before = self._all.get(name)
             try:
                 return self._answered(await self.api.call("GET", f"{self._path}/{name}"))
             except Unreachable as error:
@@ -169,6 +170,9 @@ class Cluster:
             except Refused as error:
                 if error.status != 404:
                     raise
+                if before and self._all.get(name) is before:
+                    # The watch is behind.
+                    self._take(name, None)
                 return None
 
     async def delete(self, workspace: Workspace) -> None:

@@ -12,6 +12,7 @@ HUB = "hub.jupyter.org/name"
 USER = "hub.jupyter.org/username"
 SERVER = "hub.jupyter.org/servername"
 
+LONGEST_VARIABLE = 1024
 LONGEST_DISPLAY_NAME = 100
 # Fields of a spec that the hub decides. Others of a stopped workspace stay as they are; `storage` stays as it was made, because a
 # disk does not move or shrink.
@@ -126,7 +127,7 @@ def difference(present: dict, wanted: dict) -> dict:
 
 def variables(server: Server) -> dict:
     """Values for a template's variables. Names are slugs, so that they are good in paths, labels and addresses."""
-    return {
+    found = {
         "hub.username": names.slug(server.user),
         "hub.userid": str(server.user_id),
         "hub.servername": names.slug(server.name),
@@ -134,6 +135,7 @@ def variables(server: Server) -> dict:
         # Without its first "/", which the text before it has: else a value could go on with the host's name.
         "hub.path": server.path.removeprefix("/"),
     }
+    return {name: value for name, value in found.items() if len(value) <= LONGEST_VARIABLE}
 
 
 # Characters that are no text, or make text read other than it is written.

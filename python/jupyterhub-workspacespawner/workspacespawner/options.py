@@ -13,6 +13,9 @@ from .configured import Configured, failure
 class Options(Configured):
     """Profiles of a person, judged the same for form, REST and named servers."""
 
+    # Settings that a choice has overridden, as they were.
+    _before: dict = {}
+
     @default("options_form")
     def _default_options_form(self):
         return self._render_form if self.profile_list else ""
@@ -71,7 +74,7 @@ class Options(Configured):
         return form.render(profile_list=offered, user_options=options)
 
     async def _choose(self) -> str:
-        """Applies what was chosen to the traits, and returns the template. JupyterHub makes a new spawner for each start."""
+        """Applies what was chosen to the traits, and returns the template."""
         if not self.profile_list:
             if not await self._may_use(self.template):
                 raise profiles.Bad(f"template must be one that you may use, {self.template} is not: ask an administrator", 403)
@@ -87,11 +90,18 @@ class Options(Configured):
             raise profiles.missing(chosen["slug"])
         return self.template
 
+    def _restore_settings(self) -> None:
+        """Takes back what a choice changed: where a route could not be added, JupyterHub starts the same spawner again."""
+        for name, value in self._before.items():
+            setattr(self, name, value)
+        self._before = {}
+
     def _override(self, change: dict) -> None:
         for name, value in change.items():
             if name not in self.traits(config=True):
                 self._have_no_effect("overrides of a profile", {name})
                 continue
+            self._before = {name: getattr(self, name), **self._before}
             try:
                 setattr(self, name, profiles.merged(getattr(self, name), value(self) if callable(value) else value))
             except (TraitError, TypeError, ValueError) as error:

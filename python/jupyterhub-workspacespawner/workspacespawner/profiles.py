@@ -47,7 +47,7 @@ def _entry(item: Any, position: int) -> dict:
     if not isinstance(item, dict) or not (item.get("display_name") or item.get("template")):
         raise ValueError(f"profile_list[{position}] must be a dict with display_name or template")
     item = copy.deepcopy(item)
-    item.setdefault("display_name", item.get("template"))
+    item["display_name"] = item.get("display_name") or item["template"]
     item.setdefault("slug", _slug(item["display_name"]))
     for option in (item.get("profile_options") or {}).values():
         choices = option.get("choices") or {}

@@ -52,6 +52,7 @@ class WorkspaceSpawner(Options, Spawner):
             launch.servers.pop(self.workspace_uid, None)
         self.workspace_name = self.workspace_uid = self.run_id = ""
         self._exit_code = self._failed_since = None
+        self._restore_settings()
 
     def _adopt(self, found: Workspace) -> None:
         self.workspace_name, self.workspace_uid = found.name, found.uid
@@ -91,7 +92,7 @@ class WorkspaceSpawner(Options, Spawner):
         """Brings the workspace to run as wanted, from whatever is there. Returns the runID of a run that is not the new one."""
         name, template = wanted["metadata"]["name"], wanted["spec"]["templateRef"]
         # The run before the one that was asked for. After a request without an answer, what runs may be that one.
-        asked = None
+        asked = unanswered = None
         while True:
             found = self.cluster.of_server(self.user.name, self.name) or self.cluster.get(name)
             if found:
@@ -103,9 +104,9 @@ class WorkspaceSpawner(Options, Spawner):
                     return asked
                 if found.deleting:
                     await self._gone(found)
-                elif found.wanted and asked is not None and found.template == template:
+                elif found.wanted and unanswered is not None and found.template == template:
                     self._adopt(found)
-                    return asked
+                    return unanswered
                 elif not found.stopped:
                     # If it runs, JupyterHub has no server of it: nobody knows what runs there, with which token.
                     await self._stopped(found)
@@ -118,6 +119,7 @@ class WorkspaceSpawner(Options, Spawner):
                     self._adopt(await self.cluster.patch(found.name, objects.start(found, wanted)))
                     return asked
             except Unreachable as error:
+                unanswered = asked
                 self.log.warning("start of %s: %s", self._log_name, error)
             except Refused as error:
                 # Somebody was faster, or the watch is behind: look again. A namespace that does not exist stays so.
@@ -140,8 +142,9 @@ class WorkspaceSpawner(Options, Spawner):
             found = self.workspace or await self.cluster.fetch(self.workspace_name)
             if found is None or found.uid != self.workspace_uid:
                 raise failure(409, "Deleted", f"workspace {self.workspace_name} was deleted while it started")
+            self._judge_owner(found)
             if address := assess.ready(found, before):
-                self.run_id = found.run_id
+                self.run_id, self._failed_since = found.run_id, None
                 return address
             if self._exit_code == 0:
                 raise failure(424, "CommandEnded", f"the command of workspace {found.name} ended with code 0 before it was ready")
@@ -217,9 +220,9 @@ class WorkspaceSpawner(Options, Spawner):
             except Unreachable as error:
                 self.log.warning("stop of %s: %s", self._log_name, error)
             except Refused as error:
-                # It is gone, and the watch will say so.
                 if error.status not in (404, 409):
                     raise
+                await self.cluster.fetch(now.name)
             await asyncio.sleep(AGAIN)
         return now
 
@@ -281,7 +284,7 @@ class WorkspaceSpawner(Options, Spawner):
         IOLoop.current().call_later(seconds, work)
 
     async def _notify(self) -> None:
-        if not self.pending and self.server:
+        if self.workspace_uid and not self.pending and self.server:
             await self.poll_and_notify()
 
     def _is_elsewhere(self, found: Workspace | None) -> bool:

@@ -6,7 +6,7 @@ import time
 
 import jwt
 
-from .cluster import Api, Refused, Unreachable
+from .cluster import Api
 
 # The kubelet's tokens have about 1,200 characters.
 LONGEST = 16384
@@ -74,7 +74,8 @@ class Verifier:
         try:
             issuer = await self._api.call("GET", "/.well-known/openid-configuration")
             keys = jwt.PyJWKSet.from_dict(await self._api.call("GET", "/openid/v1/jwks")).keys
-        except (Refused, Unreachable, jwt.PyJWTError) as error:
+        except Exception as error:
+            # Also keys that cannot be read: pods ask again, and the log says why.
             raise Unknown(str(error)) from error
         self._issuer = str(issuer.get("issuer") or "")
         self._keys = {key.key_id: key for key in keys if key.key_id and key.algorithm_name in ALGORITHMS}
