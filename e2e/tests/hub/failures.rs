@@ -4,7 +4,7 @@ use anyhow::ensure;
 use api::workspace::Phase;
 use e2e::{command, objects::workspace};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::sample::{self, MISSING, SERVERS, User};
 
@@ -17,14 +17,14 @@ async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_c
     let hub = sample::hub().await?;
     let bob = hub.sign_in("bob").await?;
 
-    fails_by(&bob, &json!({"profile": "missing"}), MISSING).await?;
+    fails_by(&bob, "missing", MISSING).await?;
 
     let quota = json!({
         "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": QUOTA, "namespace": SERVERS},
         "spec": {"hard": {"pods": "0"}},
     });
     command::apply(&[quota]).await?;
-    let failed = fails_by(&bob, &json!({"profile": "jupyterlab"}), "quota").await;
+    let failed = fails_by(&bob, "jupyterlab", "quota").await;
     // Else no server of the next tests starts.
     command::administered(&["delete", "resourcequota", QUOTA, "-n", SERVERS], "").await?;
     failed?;
@@ -32,11 +32,10 @@ async fn a_start_that_fails_says_why_leaves_nothing_running_and_works_once_the_c
     bob.stop().await
 }
 
-/// A start with these options fails, and its last event tells the cause. Then nothing of it runs.
-async fn fails_by(bob: &User<'_>, options: &Value, cause: &str) -> anyhow::Result<()> {
+/// A start by this profile fails, and its last event tells the cause. Then nothing of it runs.
+async fn fails_by(bob: &User<'_>, profile: &str, cause: &str) -> anyhow::Result<()> {
     // 201 or 202 while it starts, or the failure itself.
-    bob.send_json(Method::POST, "/hub/api/users/bob/server", options)
-        .await?;
+    bob.request_server(profile).await?;
     let events = bob
         .send(Method::GET, "/hub/api/users/bob/server/progress")
         .await?;

@@ -3,10 +3,9 @@
 use anyhow::ensure;
 use api::workspace::Phase;
 use e2e::{command, objects::workspace, wait};
-use reqwest::{Method, StatusCode};
-use serde_json::json;
+use reqwest::StatusCode;
 
-use super::sample::{self, LARGE, SERVERS, User};
+use super::sample::{self, LARGE, SERVERS};
 
 /// The profile of [`LARGE`].
 const TITLE: &str = "JupyterLab, large";
@@ -32,8 +31,8 @@ async fn a_template_that_a_role_no_longer_grants_is_neither_offered_nor_started(
     ensure!(alice.form().await?.contains(TITLE), "alice keeps hers");
 
     // Status and words are those for what does not exist.
-    let (forbidden, said) = start(&bob, "bob", PROFILE).await?;
-    let (absent, said_of_absent) = start(&bob, "bob", "no-such").await?;
+    let (forbidden, said) = bob.request_server(PROFILE).await?;
+    let (absent, said_of_absent) = bob.request_server("no-such").await?;
     assert_eq!(
         (forbidden, absent),
         (StatusCode::FORBIDDEN, StatusCode::FORBIDDEN)
@@ -41,22 +40,10 @@ async fn a_template_that_a_role_no_longer_grants_is_neither_offered_nor_started(
     assert_eq!(said.replace(PROFILE, "no-such"), said_of_absent);
     bob.has_none().await?;
 
-    let (taken, said) = start(&alice, "alice", PROFILE).await?;
+    let (taken, said) = alice.request_server(PROFILE).await?;
     ensure!(taken.is_success(), "{taken}: {said}");
     alice.answers().await?;
     let running = workspace::reached(&sample::workspaces().await?, "alice", Phase::Running).await?;
     assert_eq!(running.spec.template_ref.as_deref(), Some(LARGE));
     alice.stop().await
-}
-
-/// Asks the hub's API for a server by this profile -> the answer's status and message.
-async fn start(user: &User<'_>, name: &str, profile: &str) -> anyhow::Result<(StatusCode, String)> {
-    let path = format!("/hub/api/users/{name}/server");
-    let answer = user
-        .send_json(Method::POST, &path, &json!({"profile": profile}))
-        .await?;
-    let status = answer.status();
-    let text = answer.text().await?;
-    let message = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default()["message"].clone();
-    Ok((status, message.as_str().unwrap_or(&text).to_owned()))
 }

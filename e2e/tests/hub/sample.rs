@@ -7,7 +7,7 @@ use api::Workspace;
 use e2e::{cluster, command, test_run::process, wait};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, ResourceExt as _, api::ListParams};
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::{
     io::copy_bidirectional,
@@ -23,6 +23,9 @@ pub(crate) const SERVERS: &str = "jhub-servers";
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples/jupyterhub");
 /// Variable with the folder that has a file with the name of each image.
 const IMAGES: &str = "JUPYTER_K8S_IMAGES";
+/// The sample's page, whose roles are applied.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/jupyterhub.md");
+const SECTION: &str = "### Profiles for some\n";
 /// Images of the sample, and the files with their names.
 const OF_SAMPLE: [(&str, &str); 3] = [
     ("hub", "hub"),
@@ -132,8 +135,14 @@ c.WorkspaceSpawner.profile_list.append(missing)
     append(&folder.join("jupyterhub_config.py"), &configuration)?;
     // The last one is the large one.
     append(&folder.join("templates.yaml"), "  allowCustomImages: true\n")?;
-    let roles = json!({"apiVersion": "v1", "kind": "List", "items": roles()});
-    fs::write(folder.join(ROLES), roles.to_string())?;
+    let (rule, roles) = roles()?;
+    fs::write(folder.join(ROLES), roles)?;
+    let path = folder.join("rights.yaml");
+    let rights = fs::read_to_string(&path)?;
+    fs::write(
+        &path,
+        rights.replacen("\nrules:\n", &format!("\nrules:\n{rule}"), 1),
+    )?;
     let path = folder.join("kustomization.yaml");
     let text = fs::read_to_string(&path)?;
     let text = text.replace("\nresources:\n", &format!("\nresources:\n  - {ROLES}\n"));
@@ -148,30 +157,26 @@ c.WorkspaceSpawner.profile_list.append(missing)
     Ok(())
 }
 
-/// The hub may ask who may use a template, and each user may use both of them.
-fn roles() -> Vec<Value> {
-    let role = |name: &str, rule: Value| json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name, "namespace": SERVERS}, "rules": [rule]});
-    let binding = |name: String, role: &str, to: Value| {
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name, "namespace": SERVERS},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": role}, "subjects": [to],
-        })
-    };
-    let review = json!({"apiGroups": ["authorization.k8s.io"], "resources": ["localsubjectaccessreviews"], "verbs": ["create"]});
-    let hub = json!({"kind": "ServiceAccount", "name": "hub", "namespace": HUB});
-    let mut roles = vec![
-        role("review", review),
-        binding("review".to_owned(), "review", hub),
-    ];
+/// The page's rule, by which the hub may ask who may use a template, and its Role and RoleBinding for each template and user.
+fn roles() -> anyhow::Result<(String, String)> {
+    let page = fs::read_to_string(PAGE)?;
+    let block = page.split_once(SECTION).and_then(|(_, section)| {
+        let (_, block) = section.split_once("```yaml\n")?;
+        Some(block.split_once("```")?.0)
+    });
+    let (rule, of_alice) = block
+        .and_then(|block| block.split_once("---\n"))
+        .with_context(|| format!("{PAGE} has no roles under {SECTION}"))?;
+    let rule = format!("  {}\n", rule.trim_end().replace('\n', "\n  "));
+    let mut roles = Vec::new();
     for template in ["jupyterhub", LARGE] {
-        let used = json!({"apiGroups": ["workspaces.jupyter.org"], "resources": ["workspacetemplates"], "resourceNames": [template], "verbs": ["use"]});
-        roles.push(role(template, used));
         for user in ["alice", "bob"] {
-            let subject = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": format!("hub:{user}")});
-            roles.push(binding(format!("{template}-of-{user}"), template, subject));
+            let roles_of = of_alice.replace("use-large", &format!("{template}-of-{user}"));
+            let roles_of = roles_of.replace(&format!("[{LARGE}]"), &format!("[{template}]"));
+            roles.push(roles_of.replace("hub:alice", &format!("hub:{user}")));
         }
     }
-    roles
+    Ok((rule, roles.join("---\n")))
 }
 
 fn append(file: &Path, text: &str) -> anyhow::Result<()> {
@@ -333,12 +338,21 @@ impl User<'_> {
         Ok(user["servers"][""].clone())
     }
 
+    /// Asks the hub for the default server by this profile -> the answer's status and message.
+    pub(crate) async fn request_server(&self, profile: &str) -> anyhow::Result<(StatusCode, String)> {
+        let path = format!("/hub/api/users/{}/server", self.name);
+        let answer = self
+            .send_json(Method::POST, &path, &json!({"profile": profile}))
+            .await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        let message = serde_json::from_str::<Value>(&text).unwrap_or_default()["message"].clone();
+        Ok((status, message.as_str().unwrap_or(&text).to_owned()))
+    }
+
     /// Starts the default server, by the profile of the small template, and waits until it answers through the proxy.
     pub(crate) async fn start(&self) -> anyhow::Result<()> {
-        let path = format!("/hub/api/users/{}/server", self.name);
-        let profile = json!({"profile": "jupyterlab"});
-        let started = self.send_json(Method::POST, &path, &profile).await?;
-        started.error_for_status()?;
+        let (status, message) = self.request_server("jupyterlab").await?;
+        ensure!(status.is_success(), "{status}: {message}");
         self.answers().await
     }
 

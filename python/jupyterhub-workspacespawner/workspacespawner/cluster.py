@@ -132,9 +132,12 @@ class Cluster:
 
     def of_server(self, user: str, server: str) -> Workspace | None:
         """The workspace of a server, also if the server had another name when it was made."""
+
+        def serves(found: Workspace) -> bool:
+            return found.server == (user, server) and self.is_ours(found)
+
         computed = self._all.get(names.user_server(user, server))
-        candidates = [computed, *self._all.values()] if computed else self._all.values()
-        return next((found for found in candidates if found.server == (user, server) and self.is_ours(found)), None)
+        return computed if computed and serves(computed) else next(filter(serves, self._all.values()), None)
 
     async def change(self, seen: Workspace, seconds: float) -> None:
         """Waits until this workspace is another than was seen. If nothing is heard of it within this time, it is read."""

@@ -1,8 +1,8 @@
 """Configuration -> a spawner's traits, names and what all servers of a hub share (IO)."""
 
+import dataclasses
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 from jupyterhub.utils import url_path_join
 from tornado import ioloop, web
@@ -20,6 +20,16 @@ except ImportError:  # before JupyterHub 6
 
 _FIELD = re.compile(r"\{([a-z_]+)\}")
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shared:
+    """What all servers of one hub in one namespace share."""
+
+    cluster: Cluster
+    access: Access
+    keys: Verifier
+    sweeping: ioloop.PeriodicCallback
 
 
 class Configured(settings.Settings):
@@ -49,7 +59,7 @@ class Configured(settings.Settings):
     ip = Unicode("0.0.0.0", help="Address at which the server listens in its pod").tag(config=True)
     start_timeout = Integer(300, help="Seconds that a start may take").tag(config=True)
 
-    _shared: dict[tuple, SimpleNamespace] = {}
+    _shared: dict[tuple, Shared] = {}
     _warned: set[str] = set()
 
     @classmethod
@@ -102,7 +112,7 @@ class Configured(settings.Settings):
         return proposal.value
 
     @property
-    def shared(self) -> SimpleNamespace:
+    def shared(self) -> Shared:
         """What all servers of a hub have in common."""
         key = (self.namespace, self.hub_name, self.k8s_api_host)
         if key not in self._shared:
@@ -110,7 +120,7 @@ class Configured(settings.Settings):
             cluster = Cluster(api, self.namespace, self.hub_name, _dispatch)
             sweeping = ioloop.PeriodicCallback(orphans.Orphans(cluster, _is_known, self.orphans == "Stop").sweep, orphans.EVERY * 1000)
             sweeping.start()
-            self._shared[key] = SimpleNamespace(cluster=cluster, access=Access(api, self.namespace), keys=Verifier(api), sweeping=sweeping)
+            self._shared[key] = Shared(cluster, Access(api, self.namespace), Verifier(api), sweeping)
         return self._shared[key]
 
     @property
