@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use api::{Workspace, WorkspaceTemplate};
 use kube::ResourceExt as _;
 use rules::{Quantity, References, Settings, Violations};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::lint::owned;
+use crate::lint::{Catalog, owned};
 
 /// What differs between two templates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -143,25 +143,18 @@ fn direction(field: &str, old: &Value, new: &Value) -> &'static str {
     }
 }
 
-/// What workspaces are judged with, beside the template.
-#[derive(Debug, Default)]
-pub(crate) struct Others {
-    pub(crate) managers: Vec<WorkspaceManager>,
-    pub(crate) profiles: Vec<WorkspaceExecutionProfile>,
-}
-
 /// Which workspaces the second template would refuse. Rules that they break under the first already are left out: what is not known here,
 /// such as the installation's settings, is the same for both.
 pub(crate) fn refused(
     workspaces: &[Workspace],
     old: &WorkspaceTemplate,
     new: &WorkspaceTemplate,
-    others: &Others,
+    catalog: &Catalog,
     settings: &Settings,
 ) -> Vec<Refused> {
     let of = |workspace: &Workspace| {
-        let before = violations(workspace, old, others, settings);
-        let after = violations(workspace, new, others, settings);
+        let before = violations(workspace, old, catalog, settings);
+        let after = violations(workspace, new, catalog, settings);
         let violations: Vec<_> = after.into_iter().filter(|it| !before.contains(it)).collect();
         (!violations.is_empty()).then(|| Refused {
             namespace: workspace.namespace().unwrap_or_default(),
@@ -175,7 +168,7 @@ pub(crate) fn refused(
 fn violations(
     workspace: &Workspace,
     template: &WorkspaceTemplate,
-    others: &Others,
+    catalog: &Catalog,
     settings: &Settings,
 ) -> Vec<String> {
     let mut moved = owned(workspace);
@@ -183,10 +176,10 @@ fn violations(
     let profile = rules::profile_name(&moved.spec, Some(&template.spec));
     let profile = profile.and_then(|name| {
         let namespace = workspace.namespace();
-        let mut all = others.profiles.iter();
+        let mut all = catalog.profiles.iter();
         all.find(|profile| profile.name_any() == name && profile.namespace() == namespace)
     });
-    let references = References::managed_by(&others.managers)
+    let references = References::managed_by(&catalog.managers)
         .with_template(Some(template))
         .with_profile(profile);
     let judged = rules::judge(&moved, &references, settings).violations;

@@ -178,18 +178,14 @@ async fn images(cluster: &Cluster, words: &[String]) -> Vec<String> {
             continue;
         }
         let spec = &object["spec"];
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        for image in std::iter::once(spec["defaultImage"].clone()).chain(list(&spec["allowedImages"])) {
-            if let Some(image) = image.as_str() {
-                images.entry(image.to_owned()).or_insert(None);
-            }
+        let allowed = spec["allowedImages"].as_array().into_iter().flatten();
+        for image in allowed.chain([&spec["defaultImage"]]).filter_map(Value::as_str) {
+            images.entry(image.to_owned()).or_insert(None);
         }
-        for shown in list(&spec["presentation"]["images"]) {
+        for shown in spec["presentation"]["images"].as_array().into_iter().flatten() {
             if let (Some(image), Some(name)) = (shown["image"].as_str(), shown["displayName"].as_str()) {
-                images
-                    .entry(image.to_owned())
-                    .or_insert(None)
-                    .get_or_insert(plain(name));
+                let known = images.entry(image.to_owned()).or_default();
+                known.get_or_insert_with(|| plain(name));
             }
         }
     }

@@ -30,7 +30,7 @@ pub enum Failure {
     },
     /// The client cannot connect to a cluster.
     #[error("{}", chain(.0))]
-    Other(anyhow::Error),
+    Other(#[from] anyhow::Error),
     /// The API server does not answer.
     #[error("the API server{} cannot be reached: {}", at(.address.as_deref()), chain(.cause))]
     Unreachable {
@@ -80,6 +80,12 @@ pub enum Failure {
     /// The output could not be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] std::io::Error),
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Other(error.into())
+    }
 }
 
 impl Failure {

@@ -158,6 +158,22 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
     );
     assert!(!arguments.contains(TOKEN));
 
+    // The command needs no `--` before it, and its flags are its own.
+    let output = gateway
+        .plugin()
+        .args(["ssh", &lab, "-D", "9", "ls", "-l", "--all", "-n", "x"])
+        .env("PATH", with_ssh(&gateway, 0))
+        .output()
+        .unwrap();
+    let expected = "-D\n9\n--\nlab-ukb5wakby6jim56e.ws.localhost\nls\n-l\n--all\n-n\nx\n";
+    assert!(out(&output).ends_with(expected), "{output:?}");
+    let unknown = gateway
+        .plugin()
+        .args(["ssh", &lab, "--all", "ls"])
+        .output()
+        .unwrap();
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+
     // The host that ssh-config writes for those who have no cluster.
     let host = "lab-ukb5wakby6jim56e.ws.localhost";
     let by_host = gateway

@@ -1,23 +1,20 @@
 //! Kubeconfig, context and namespace -> a client and the namespace to use (IO).
 
-use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 
 use anyhow::{Context as _, bail};
-use http::{HeaderName, HeaderValue};
-use kube::config::{
-    Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedCluster, NamedContext,
-};
+use http::{HeaderName, HeaderValue, Uri};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::credentials;
 use crate::args::Connection;
 
 const VARIABLE: &str = "KUBECONFIG";
-/// Name of the cluster and context that `--server` makes where no kubeconfig has one.
-const ON_COMMAND_LINE: &str = "--server";
 const UNUSABLE: &str = "the kubeconfig cannot be used";
 const REMEDY: &str = "set --kubeconfig or $KUBECONFIG";
 
@@ -72,31 +69,57 @@ async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
             .flatten(),
     };
     let chooses = flags.context.is_some() || flags.cluster.is_some() || flags.kubeconfig_user.is_some();
-    let changes = flags.server.is_some()
-        || flags.insecure_skip_tls_verify
-        || flags.certificate_authority.is_some()
-        || flags.tls_server_name.is_some();
-    let mut kubeconfig = match files.map_or_else(of_home, |files| Ok(Some(files)))? {
-        Some(files) => files,
-        None if flags.server.is_some() => Kubeconfig::default(),
-        None if chooses || changes => bail!("there is no kubeconfig: {REMEDY}"),
-        None => {
-            // Its own words are of a pod's account, which a user does not have.
-            return Config::infer().await.map_err(|_| NoCluster.into());
+    let found = files.map_or_else(of_home, |files| Ok(Some(files)))?;
+    // A file without contexts says no more than none, where the address is given.
+    let found = found.filter(|found| flags.server.is_none() || !found.contexts.is_empty());
+    let mut config = match (found, &flags.server) {
+        (Some(kubeconfig), _) => {
+            check(&kubeconfig, flags).context(UNUSABLE)?;
+            let options = KubeConfigOptions {
+                context: flags.context.clone(),
+                cluster: flags.cluster.clone(),
+                user: flags.kubeconfig_user.clone(),
+            };
+            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+            config.context(UNUSABLE)?
         }
+        (None, Some(server)) if !chooses => Config::new(address(server)?),
+        (None, _) if chooses || changes(flags) => bail!("there is no kubeconfig: {REMEDY}"),
+        // Its own words are of a pod's account, which a user does not have.
+        (None, _) => return Config::infer().await.map_err(|_| NoCluster.into()),
     };
-    if changes {
-        change(&mut kubeconfig, flags);
+    change(&mut config, flags)?;
+    Ok(config)
+}
+
+/// Whether flags change the cluster of a kubeconfig.
+fn changes(flags: &Connection) -> bool {
+    flags.insecure_skip_tls_verify || flags.certificate_authority.is_some() || flags.tls_server_name.is_some()
+}
+
+/// Applies the flags, as kubectl does.
+fn change(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
+    if let Some(server) = &flags.server {
+        config.cluster_url = address(server)?;
     }
-    check(&kubeconfig, flags).context(UNUSABLE)?;
-    let options = KubeConfigOptions {
-        context: flags.context.clone(),
-        cluster: flags.cluster.clone(),
-        user: flags.kubeconfig_user.clone(),
-    };
-    Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .context(UNUSABLE)
+    if flags.insecure_skip_tls_verify {
+        config.accept_invalid_certs = true;
+    }
+    if let Some(file) = &flags.certificate_authority {
+        let certificates =
+            CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let certificates =
+            certificates.with_context(|| format!("--certificate-authority {}", file.display()))?;
+        config.root_cert = Some(certificates.into_iter().map(|one| one.to_vec()).collect());
+    }
+    if let Some(name) = &flags.tls_server_name {
+        config.tls_server_name = Some(name.clone());
+    }
+    Ok(())
+}
+
+fn address(server: &str) -> anyhow::Result<Uri> {
+    server.parse().with_context(|| format!("--server {server}"))
 }
 
 /// The kubeconfig in the home folder; `None`: there is none, or it has no contexts.
@@ -153,54 +176,6 @@ fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     match names.collect::<Vec<_>>().join(", ") {
         names if names.is_empty() => "there is none".to_owned(),
         names => format!("there is {names}"),
-    }
-}
-
-/// Applies the flags to the chosen cluster, as kubectl does.
-fn change(kubeconfig: &mut Kubeconfig, flags: &Connection) {
-    if kubeconfig.contexts.is_empty() && flags.server.is_some() {
-        let name = ON_COMMAND_LINE.to_owned();
-        kubeconfig.current_context = Some(name.clone());
-        kubeconfig.clusters.push(NamedCluster {
-            name: name.clone(),
-            cluster: Some(Cluster::default()),
-            other: BTreeMap::new(),
-        });
-        kubeconfig.contexts.push(NamedContext {
-            name: name.clone(),
-            context: Some(Context {
-                cluster: name,
-                ..Context::default()
-            }),
-            other: BTreeMap::new(),
-        });
-    }
-    let context = flags.context.as_ref().or(kubeconfig.current_context.as_ref());
-    let of_context = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| Some(&named.name) == context)
-        .and_then(|named| Some(named.context.as_ref()?.cluster.clone()));
-    let chosen = flags.cluster.clone().or(of_context);
-    let named = kubeconfig
-        .clusters
-        .iter_mut()
-        .find(|named| Some(&named.name) == chosen.as_ref());
-    let Some(cluster) = named.and_then(|named| named.cluster.as_mut()) else {
-        return;
-    };
-    if let Some(server) = &flags.server {
-        cluster.server = Some(server.clone());
-    }
-    if flags.insecure_skip_tls_verify {
-        cluster.insecure_skip_tls_verify = Some(true);
-    }
-    if let Some(file) = &flags.certificate_authority {
-        cluster.certificate_authority = Some(file.display().to_string());
-        cluster.certificate_authority_data = None;
-    }
-    if let Some(name) = &flags.tls_server_name {
-        cluster.tls_server_name = Some(name.clone());
     }
 }
 
@@ -314,33 +289,23 @@ mod tests {
 
     #[test]
     fn flags_change_the_chosen_cluster() {
-        let mut kubeconfig = Kubeconfig::from_yaml(
-            "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: one}}, {name: b, context: {cluster: two}}], \
-             clusters: [{name: one, cluster: {server: 'https://one', certificate-authority-data: eA==}}, {name: two, cluster: {server: 'https://two'}}]}",
-        )
-        .unwrap();
+        let mut config = Config::new("https://one".parse().unwrap());
         let flags = Connection {
             server: Some("https://other".into()),
-            certificate_authority: Some("ca.pem".into()),
             tls_server_name: Some("kubernetes".into()),
             insecure_skip_tls_verify: true,
             ..Connection::default()
         };
-        change(&mut kubeconfig, &flags);
-        let one = kubeconfig.clusters[0].cluster.as_ref().unwrap();
-        assert_eq!(one.server.as_deref(), Some("https://other"));
-        assert_eq!(one.certificate_authority.as_deref(), Some("ca.pem"));
-        assert_eq!(one.certificate_authority_data, None);
-        assert_eq!(one.insecure_skip_tls_verify, Some(true));
-        let two = kubeconfig.clusters[1].cluster.as_ref().unwrap();
-        assert_eq!(two.server.as_deref(), Some("https://two"));
-
-        let mut none = Kubeconfig::default();
-        change(&mut none, &flags);
-        assert_eq!(
-            none.clusters[0].cluster.as_ref().unwrap().server.as_deref(),
-            Some("https://other")
-        );
+        change(&mut config, &flags).unwrap();
+        assert_eq!(config.cluster_url.host(), Some("other"));
+        assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
+        assert!(config.accept_invalid_certs);
+        let missing = Connection {
+            certificate_authority: Some("/nonexistent.pem".into()),
+            ..Connection::default()
+        };
+        let error = change(&mut config, &missing).unwrap_err().to_string();
+        assert_eq!(error, "--certificate-authority /nonexistent.pem");
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Cluster {
 
     /// Connects like kubectl: with the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
     pub(crate) async fn connect(flags: &Connection) -> Result<Self, Failure> {
-        let connected = connect::connect(flags).await.map_err(Failure::Other)?;
+        let connected = connect::connect(flags).await?;
         Ok(Self {
             server: Some(connected.server),
             timeout: flags.timeout(),
@@ -244,9 +244,7 @@ impl Cluster {
     ///
     /// The request is hand-written, because the typed interface does not return response headers.
     pub(crate) async fn send(&self, request: Prepared) -> Result<Value, Failure> {
-        let request = request
-            .context("the request cannot be made")
-            .map_err(Failure::Other)?;
+        let request = request.context("the request cannot be made")?;
         let shown = format!("{} {}", request.method(), request.uri());
         let begin = Instant::now();
         let exchange = self.exchange(request);
@@ -281,13 +279,12 @@ impl Cluster {
             .into_body()
             .collect()
             .await
-            .context("the answer of the API server breaks off")
-            .map_err(Failure::Other)?
+            .context("the answer of the API server breaks off")?
             .to_bytes();
         if code.is_success() {
-            return serde_json::from_slice(&body)
-                .context("the answer of the API server is not a JSON object")
-                .map_err(Failure::Other);
+            return Ok(
+                serde_json::from_slice(&body).context("the answer of the API server is not a JSON object")?
+            );
         }
         let status = serde_json::from_slice(&body).unwrap_or_else(|_| {
             Status::failure(&String::from_utf8_lossy(&body), "").with_code(code.as_u16())

@@ -11,8 +11,7 @@ use crate::failure::Failure;
 pub(crate) async fn current_user(cluster: &Cluster) -> Result<UserInfo, Failure> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let answer = cluster.create::<SelfSubjectReview>(None, &review, false).await?;
-    let review: SelfSubjectReview =
-        serde_json::from_value(answer).map_err(|error| Failure::Other(error.into()))?;
+    let review: SelfSubjectReview = serde_json::from_value(answer)?;
     Ok(review
         .status
         .and_then(|status| status.user_info)

@@ -83,9 +83,9 @@ fn from_list(object: Value) -> Result<Target, Failure> {
 
 /// A workspace as the API server sent it.
 pub(crate) fn parse(object: Value) -> Result<Workspace, Failure> {
-    serde_json::from_value(object)
-        .context("the stored object cannot be parsed; this plugin may be older than the cluster's CRDs")
-        .map_err(Failure::Other)
+    let parsed = serde_json::from_value(object);
+    Ok(parsed
+        .context("the stored object cannot be parsed; this plugin may be older than the cluster's CRDs")?)
 }
 
 /// The text of a file, or of standard input for `-`.
@@ -96,9 +96,7 @@ pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     } else {
         std::fs::read(file)
     };
-    let bytes = bytes
-        .with_context(|| format!("{} cannot be read", file.display()))
-        .map_err(Failure::Other)?;
+    let bytes = bytes.with_context(|| format!("{} cannot be read", file.display()))?;
     String::from_utf8(bytes).map_err(|error| {
         let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
         let line = before.matches('\n').count() + 1;

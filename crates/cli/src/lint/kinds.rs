@@ -19,7 +19,7 @@ pub(super) enum Kind<'a> {
 }
 
 /// The kind of an object.
-pub(super) fn of<'a>(object: &Value, crds: &'a [CustomResourceDefinition]) -> Kind<'a> {
+pub(super) fn kind_of<'a>(object: &Value, crds: &'a [CustomResourceDefinition]) -> Kind<'a> {
     let text = |field: &str| object[field].as_str().unwrap_or_default();
     let (api_version, kind) = (text("apiVersion"), text("kind"));
     let Some((group, version)) = api_version.split_once('/') else {
@@ -83,7 +83,7 @@ mod tests {
     /// The message about the kind, or whether it is known.
     fn judged(api_version: &str, kind: &str) -> Result<bool, String> {
         let object = json!({"apiVersion": api_version, "kind": kind});
-        match of(&object, &api::crds()) {
+        match kind_of(&object, &api::crds()) {
             Kind::Known(_) => Ok(true),
             Kind::Other => Ok(false),
             Kind::Wrong(violation) => Err(format!("{}: {}", violation.field, violation.detail())),

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::Uri;
 use rules::names::{SSH_SUFFIX, is_dns_1123_subdomain};
+use serde::{Deserialize, Serialize};
 
 /// What every error about an address ends with.
 const EXPECTED: &str = "must be an address such as https://workspaces.example.org";
@@ -20,8 +21,9 @@ const AUTH: &str = "auth.";
 /// First part of a workspace's path where all workspaces share a host.
 const FOLDERS: &str = "workspaces";
 
-/// A host and its port, for HTTPS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A host and its port, for HTTPS. In files it is an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Place {
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -53,6 +55,20 @@ impl Place {
             host: host.to_owned(),
             port: self.port,
         }
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(address: String) -> Result<Self, String> {
+        Address::parse(&address).map(|address| address.place)
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        format!("https://{place}")
     }
 }
 

@@ -211,7 +211,6 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
 
 /// A sign-in, and connections as it trusts them.
 pub(crate) struct SignedIn {
-    pub(crate) auth: Place,
     pub(crate) sign_in: SignIn,
     pub(crate) dialer: Dialer,
 }
@@ -219,7 +218,6 @@ pub(crate) struct SignedIn {
 impl SignedIn {
     pub(crate) fn new(sign_in: SignIn) -> anyhow::Result<Self> {
         Ok(Self {
-            auth: sign_in.auth()?,
             dialer: Dialer::new(sign_in.certificate_authority.as_deref())?,
             sign_in,
         })
@@ -227,7 +225,7 @@ impl SignedIn {
 
     pub(crate) fn gateway(&self) -> Gateway<'_> {
         Gateway {
-            auth: &self.auth,
+            auth: &self.sign_in.auth,
             dialer: &self.dialer,
         }
     }
