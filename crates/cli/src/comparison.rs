@@ -9,7 +9,7 @@ use rules::{Quantity, References, Settings, Violations};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::lint::{Catalog, owned};
+use crate::lint::{Catalog, with_owner};
 
 /// What differs between two templates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,7 +79,7 @@ fn walk(field: &str, old: &Value, new: &Value, found: &mut Vec<Difference>) {
         }
         (Value::Array(one), Value::Array(other)) => {
             let only = |items: &[Value], others: &[Value]| {
-                let only = items.iter().filter(|item| !others.contains(item)).map(shown);
+                let only = items.iter().filter(|item| !others.contains(item)).map(text);
                 only.collect::<Vec<_>>().join(", ")
             };
             let (gone, added) = (only(one, other), only(other, one));
@@ -95,12 +95,12 @@ fn walk(field: &str, old: &Value, new: &Value, found: &mut Vec<Difference>) {
                 parts.join("; ")
             });
         }
-        (Value::Null, new) => say(format!("is new: {}", shown(new))),
-        (old, Value::Null) => say(format!("is gone; was {}", shown(old))),
+        (Value::Null, new) => say(format!("is new: {}", text(new))),
+        (old, Value::Null) => say(format!("is gone; was {}", text(old))),
         (old, new) => say(format!(
             "was {}, is {}{}",
-            shown(old),
-            shown(new),
+            text(old),
+            text(new),
             direction(field, old, new)
         )),
     }
@@ -120,7 +120,7 @@ fn is_named(items: &[Value]) -> bool {
     names.len() == items.len()
 }
 
-fn shown(value: &Value) -> String {
+fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         value => value.to_string(),
@@ -134,7 +134,7 @@ fn direction(field: &str, old: &Value, new: &Value) -> &'static str {
     if !is_lower_bound && !last.starts_with("max") {
         return "";
     }
-    let amount = |value: &Value| shown(value).parse::<Quantity>().ok();
+    let amount = |value: &Value| text(value).parse::<Quantity>().ok();
     match amount(old).partial_cmp(&amount(new)) {
         Some(Ordering::Less) if !is_lower_bound => " (allows more)",
         Some(Ordering::Greater) if is_lower_bound => " (allows more)",
@@ -145,7 +145,7 @@ fn direction(field: &str, old: &Value, new: &Value) -> &'static str {
 
 /// Which workspaces the second template would refuse. Rules that they break under the first already are left out: what is not known here,
 /// such as the installation's settings, is the same for both.
-pub(crate) fn refused(
+pub(crate) fn refusals(
     workspaces: &[Workspace],
     old: &WorkspaceTemplate,
     new: &WorkspaceTemplate,
@@ -171,7 +171,7 @@ fn violations(
     catalog: &Catalog,
     settings: &Settings,
 ) -> Vec<String> {
-    let mut moved = owned(workspace);
+    let mut moved = with_owner(workspace);
     moved.spec.template_ref = Some(template.name_any());
     let profile = rules::profile_name(&moved.spec, Some(&template.spec));
     let profile = profile.and_then(|name| {

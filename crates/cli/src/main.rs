@@ -34,9 +34,9 @@ async fn main() -> ExitCode {
     let answers = io::stdin().is_terminal().then_some(&mut input as _);
     let mut console = Console::new(&mut out, &mut err, answers);
     let cli = if name == CREATE {
-        parsed::<args::CreateArgs>().into()
+        parse::<args::CreateArgs>().into()
     } else {
-        parsed::<args::Cli>()
+        parse::<args::Cli>()
     };
     match Box::pin(run::workspace(&cli, &mut console)).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -51,6 +51,6 @@ async fn main() -> ExitCode {
     }
 }
 
-fn parsed<P: Parser>() -> P {
+fn parse<P: Parser>() -> P {
     P::try_parse().unwrap_or_else(|error| args::with_tips(error, &P::command()).exit())
 }

@@ -64,7 +64,7 @@ async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
             Some(Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {}", file.display()))?)
         }
         None => env::var_os(VARIABLE)
-            .map(|list| listed(&list))
+            .map(|list| merge_files(&list))
             .transpose()?
             .flatten(),
     };
@@ -213,7 +213,7 @@ fn headers(flags: &Connection, config: &Config) -> anyhow::Result<Vec<(HeaderNam
 }
 
 /// Merges the files of a list such as `$KUBECONFIG`. Like kubectl, it skips missing files. `None`: the list is empty.
-fn listed(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
+fn merge_files(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
     let mut is_empty = true;
     let mut merged: Option<Kubeconfig> = None;
     for file in env::split_paths(list).filter(|file| !file.as_os_str().is_empty()) {
@@ -280,7 +280,7 @@ mod tests {
                 ),
             ],
         );
-        let merged = listed(&folder.list(&["missing", "a", "absent", "b"]))
+        let merged = merge_files(&folder.list(&["missing", "a", "absent", "b"]))
             .unwrap()
             .unwrap();
         assert_eq!(merged.current_context.as_deref(), Some("first"));
@@ -388,12 +388,12 @@ mod tests {
     #[test]
     fn a_list_of_missing_files_and_an_unreadable_file_are_named() {
         let folder = Folder::with("named", &[("broken", "[")]);
-        let missing = listed(&folder.list(&["missing"])).unwrap_err().to_string();
+        let missing = merge_files(&folder.list(&["missing"])).unwrap_err().to_string();
         assert!(
             missing.starts_with("no file of $KUBECONFIG exists: ") && missing.ends_with("/missing"),
             "{missing}"
         );
-        let broken = listed(&folder.list(&["missing", "broken"]))
+        let broken = merge_files(&folder.list(&["missing", "broken"]))
             .unwrap_err()
             .to_string();
         assert!(

@@ -24,7 +24,7 @@ struct Wanted {
 
 impl Wanted {
     /// What flags or manifest say.
-    fn of(args: &CreateFlags, namespace: Option<&str>) -> Result<Self, Failure> {
+    fn from_args(args: &CreateFlags, namespace: Option<&str>) -> Result<Self, Failure> {
         if args.wait && args.dry_run != DryRun::None {
             return Err(Failure::Usage(
                 "--wait cannot be used with --dry-run: no workspace would become available".into(),
@@ -52,7 +52,7 @@ pub(crate) async fn run(
     namespace: Option<&str>,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    let wanted = Wanted::of(args, namespace)?;
+    let wanted = Wanted::from_args(args, namespace)?;
     let cluster = cluster?;
     let deadline = Deadline::after(args.timeout);
     let namespace = wanted.object["metadata"]["namespace"]
@@ -66,7 +66,7 @@ pub(crate) async fn run(
     cluster.show_notes(&mut console.err)?;
     let created = outcome.map_err(|failure| match &wanted.manifest {
         None => failure,
-        Some(manifest) => manifest.placed(failure),
+        Some(manifest) => manifest.place_refusal(failure),
     });
     let created = parse(created?)?;
     if !args.wait {
@@ -103,7 +103,7 @@ pub(crate) fn print_manifest(
     namespace: Option<&str>,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    print(&Wanted::of(args, namespace)?.object, args, console)
+    print(&Wanted::from_args(args, namespace)?.object, args, console)
 }
 
 fn print(object: &impl Serialize, args: &CreateFlags, console: &mut Console<'_>) -> Result<(), Failure> {

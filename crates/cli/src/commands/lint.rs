@@ -50,9 +50,9 @@ fn text(report: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
     writeln!(
         console.err,
         "{} checked, {} of other kinds skipped, {}.",
-        counted(report.checked, "object"),
+        plural(report.checked, "object"),
         report.skipped,
-        counted(report.problems.len(), "problem")
+        plural(report.problems.len(), "problem")
     )?;
     for line in &report.not_judged {
         writeln!(console.err, "Not judged: {line}.")?;
@@ -60,7 +60,7 @@ fn text(report: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn counted(count: usize, what: &str) -> String {
+fn plural(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }

@@ -22,7 +22,7 @@ const SIZE: &str = "spec.storage.size";
 
 /// Changes the workspace by one patch, and says what takes effect now and what at the next start.
 pub(crate) async fn run(cluster: &Cluster, args: &Set, console: &mut Console<'_>) -> Result<(), Failure> {
-    let target = Target::named(cluster, &args.name);
+    let target = Target::new(cluster, &args.name);
     let mut attempt = 1;
     let (object, change, outcome) = loop {
         let stored = if needs_reading(args) {
@@ -30,7 +30,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Set, console: &mut Console<'_>
         } else {
             None
         };
-        let change = Change::new(args, stored.as_ref());
+        let change = SpecChange::new(args, stored.as_ref());
         if let Some(stored) = stored.as_ref().filter(|_| change.fields.is_empty()) {
             cluster.show_notes(&mut console.err)?;
             break (serde_json::to_value(stored)?, change, "unchanged");
@@ -78,7 +78,7 @@ fn gpu_kinds(workspace: &Workspace) -> BTreeSet<&String> {
 
 /// A change of a workspace.
 #[derive(Debug, Default)]
-struct Change {
+struct SpecChange {
     patch: Value,
     /// Paths of the changed fields.
     fields: Vec<String>,
@@ -86,7 +86,7 @@ struct Change {
     notes: Vec<String>,
 }
 
-impl Change {
+impl SpecChange {
     /// What the flags say.
     fn new(args: &Set, stored: Option<&Workspace>) -> Self {
         let mut change = Self {

@@ -27,7 +27,7 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
     let now = Timestamp::now();
     let end = end(args, now)?;
     let namespace = cluster.namespace();
-    let workspace = Target::named(cluster, &args.name).read(cluster).await?;
+    let workspace = Target::new(cluster, &args.name).read(cluster).await?;
     let share = WorkspaceShare {
         metadata: ObjectMeta {
             name: Some(rules::names::share(&args.name, now)),

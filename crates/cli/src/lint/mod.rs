@@ -277,12 +277,12 @@ fn of_workspace(
         .with_template(template)
         .with_profile(profile);
     // The webhook names the owner at creation; templates may have variables of the owner.
-    let judged = rules::judge(&owned(workspace), &references, settings).violations;
+    let judged = rules::judge(&with_owner(workspace), &references, settings).violations;
     judged.iter().flat_map(Violations::iter).cloned().collect()
 }
 
 /// The workspace with a placeholder for the owner, if it names none.
-pub(crate) fn owned(workspace: &Workspace) -> Workspace {
+pub(crate) fn with_owner(workspace: &Workspace) -> Workspace {
     let mut owned = workspace.clone();
     let annotations = owned.annotations_mut();
     annotations

@@ -215,7 +215,7 @@ impl Called {
                 "must not hold a port: workspaces have none for ssh; give {host:?} alone"
             )));
         }
-        if let Some((name, namespace)) = named(text) {
+        if let Some((name, namespace)) = split_ssh_host(text) {
             let (name, namespace) = (name.to_owned(), namespace.to_owned());
             return Ok(Self::Named { name, namespace });
         }
@@ -235,7 +235,7 @@ impl Called {
 }
 
 /// Name and namespace in `<name>.<namespace>.workspace`; `None`: it is another name.
-fn named(host: &str) -> Option<(&str, &str)> {
+fn split_ssh_host(host: &str) -> Option<(&str, &str)> {
     let (name, namespace) = host.strip_suffix(SSH_SUFFIX)?.split_once('.')?;
     let is_named =
         rules::checks::name(name).is_empty() && rules::checks::namespace("namespace", namespace).is_none();

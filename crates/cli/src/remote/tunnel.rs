@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::address::WorkspaceAddress;
-use super::gateway::{SignedIn, Ticket, ended, json_of, said};
+use super::gateway::{SignedIn, Ticket, error_message, json_of, not_signed_in};
 
 /// Path of ssh below a workspace's address.
 const PATH: &str = "/jupyter-k8s/ssh";
@@ -87,10 +87,10 @@ pub(crate) async fn open(signed_in: &SignedIn, to: &WorkspaceAddress, start: &st
 async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: &str) -> anyhow::Error {
     let (head, body) = answer.into_parts();
     let body = json_of(body).await;
-    let message = said(head.status, &body);
+    let message = error_message(head.status, &body);
     match (head.status, body["error"].as_str()) {
         (StatusCode::UNAUTHORIZED, Some(error)) if error != "Declined" => {
-            anyhow!("{}", ended(&signed_in.sign_in.auth))
+            anyhow!("{}", not_signed_in(&signed_in.sign_in.auth))
         }
         (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => anyhow!("{message}: {start}"),
         // The gateway passes on the status alone of what the workspace says, and one status for all its errors.

@@ -48,7 +48,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console
         }
         None => {}
     }
-    let target = Target::named(cluster, name);
+    let target = Target::new(cluster, name);
     if args.access {
         return access::run(cluster, args, &target, console).await;
     }

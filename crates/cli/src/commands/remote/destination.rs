@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::address::{Address, Called, Place, WorkspaceAddress};
-use crate::remote::gateway::{SignedIn, ended};
+use crate::remote::gateway::{SignedIn, not_signed_in};
 use crate::remote::state::{SignIn, State};
 
 /// A workspace, and the sign-in for its installation.
@@ -114,7 +114,7 @@ impl Destination {
         let likeliest = candidates.into_iter().next_back();
         Err(Failure::Other(anyhow!(
             "{}",
-            ended(&likeliest.unwrap_or_else(|| address.place.clone()))
+            not_signed_in(&likeliest.unwrap_or_else(|| address.place.clone()))
         )))
     }
 }

@@ -31,7 +31,7 @@ pub(super) async fn run(flags: &Connection, args: &Login, console: &mut Console<
     let earlier = state.sign_ins()?;
     let place = match &args.url {
         Some(url) => Address::parse(url).map_err(Failure::Usage)?.place,
-        None => unnamed(flags, &earlier).await?,
+        None => default_installation(flags, &earlier).await?,
     };
     let authority = match &args.ca_file {
         Some(file) => Some(authority(file)?),
@@ -45,9 +45,9 @@ pub(super) async fn run(flags: &Connection, args: &Login, console: &mut Console<
     };
     let verifier = secret::random()?;
     let code = if args.no_browser {
-        typed(&auth, &verifier, console)?
+        ask_code(&auth, &verifier, console)?
     } else {
-        from_browser(&auth, &verifier, console).await?
+        browser_code(&auth, &verifier, console).await?
     };
     let (token, off) = gateway.redeem(&code, &verifier).await?;
     if let Some(off) = off {
@@ -71,7 +71,7 @@ pub(super) async fn run(flags: &Connection, args: &Login, console: &mut Console<
 }
 
 /// The code that the browser brings to a port of this computer.
-async fn from_browser(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<String, Failure> {
+async fn browser_code(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<String, Failure> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await;
     let listener = listener.context("no port of 127.0.0.1 can be used: sign in with --no-browser")?;
     let state = secret::random()?;
@@ -91,7 +91,7 @@ async fn from_browser(auth: &Place, verifier: &str, console: &mut Console<'_>) -
 }
 
 /// The code that the user types.
-fn typed(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<String, Failure> {
+fn ask_code(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<String, Failure> {
     let state = secret::random()?;
     writeln!(
         console.err,
@@ -171,7 +171,7 @@ async fn find(place: &Place, dialer: &Dialer) -> anyhow::Result<Place> {
 }
 
 /// The installation of the cluster, else the one where the user signed in before.
-async fn unnamed(flags: &Connection, earlier: &[SignIn]) -> Result<Place, Failure> {
+async fn default_installation(flags: &Connection, earlier: &[SignIn]) -> Result<Place, Failure> {
     let of_cluster = match Cluster::connect(flags).await {
         Ok(cluster) => in_cluster(&cluster).await,
         Err(_) => None,

@@ -167,7 +167,7 @@ fn includes(config: &[u8]) -> bool {
 }
 
 fn include(config: &Path) -> anyhow::Result<()> {
-    let Some(file) = followed(config)? else {
+    let Some(file) = follow_link(config)? else {
         return replace(config, format!("{INCLUDE}\n").as_bytes());
     };
     let before = read(&file)?;
@@ -180,7 +180,7 @@ fn include(config: &Path) -> anyhow::Result<()> {
 }
 
 fn exclude(config: &Path) -> anyhow::Result<()> {
-    let Some(file) = followed(config)? else {
+    let Some(file) = follow_link(config)? else {
         return Ok(());
     };
     let before = read(&file)?;
@@ -198,7 +198,7 @@ fn exclude(config: &Path) -> anyhow::Result<()> {
 }
 
 /// The file behind a link, or the file itself; `None`: there is none.
-fn followed(config: &Path) -> anyhow::Result<Option<PathBuf>> {
+fn follow_link(config: &Path) -> anyhow::Result<Option<PathBuf>> {
     match fs::symlink_metadata(config) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", config.display())),

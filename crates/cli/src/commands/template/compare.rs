@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::lint::settings;
-use super::super::targets::{documents, is_kind, named_error, read};
+use super::super::targets::{documents, error_in_file, is_kind, read};
 use crate::args::TemplateCompare;
 use crate::cluster::Cluster;
-use crate::comparison::{Comparison, differences, refused};
+use crate::comparison::{Comparison, differences, refusals};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::lint::Catalog;
@@ -23,7 +23,7 @@ pub(crate) fn is_offline(args: &TemplateCompare) -> bool {
 }
 
 /// Without a connection: the words that are no files need one.
-pub(super) fn unconnected(args: &TemplateCompare, failure: Failure) -> Failure {
+pub(super) fn explain_missing_connection(args: &TemplateCompare, failure: Failure) -> Failure {
     let Failure::Other(error) = failure else {
         return failure;
     };
@@ -68,17 +68,17 @@ pub(crate) async fn run(
             }
             workspaces => workspaces?,
         };
-        let users: Vec<_> = parsed::<Workspace>(workspaces)
+        let users: Vec<_> = parse_all::<Workspace>(workspaces)
             .into_iter()
             .filter(|workspace| workspace.spec.template_ref.as_deref() == Some(args.old.as_str()))
             .collect();
         let catalog = Catalog {
-            managers: parsed(managers.unwrap_or_default()),
-            profiles: parsed(profiles.unwrap_or_default()),
+            managers: parse_all(managers.unwrap_or_default()),
+            profiles: parse_all(profiles.unwrap_or_default()),
             ..Catalog::default()
         };
         comparison.workspaces = Some(users.len());
-        comparison.refused = refused(&users, &old, &new, &catalog, &settings);
+        comparison.refused = refusals(&users, &old, &new, &catalog, &settings);
     }
     show(args, &comparison, console)?;
     if comparison.refused.is_empty() {
@@ -141,7 +141,7 @@ async fn find(cluster: Option<&Cluster>, word: &str) -> Result<WorkspaceTemplate
 
 /// The one template of a file.
 fn of_file(file: &Path) -> Result<WorkspaceTemplate, Failure> {
-    let found = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
+    let found = documents(&read(file)?).map_err(|error| error_in_file(file, &error))?;
     let mut templates = found
         .into_iter()
         .filter(|object| is_kind(object, "WorkspaceTemplate"));
@@ -161,7 +161,7 @@ fn of_file(file: &Path) -> Result<WorkspaceTemplate, Failure> {
 }
 
 /// Objects without those that this version cannot parse.
-fn parsed<K: DeserializeOwned>(objects: Vec<Value>) -> Vec<K> {
+fn parse_all<K: DeserializeOwned>(objects: Vec<Value>) -> Vec<K> {
     let objects = objects.into_iter().map(serde_json::from_value);
     objects.filter_map(Result::ok).collect()
 }

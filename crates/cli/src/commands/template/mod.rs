@@ -27,7 +27,7 @@ pub(crate) async fn run(
         Template::List(args) => list(cluster?, args, console).await,
         Template::Show(args) => show(cluster?, args, console).await,
         Template::Compare(args) => {
-            let cluster = cluster.map_err(|failure| compare::unconnected(args, failure))?;
+            let cluster = cluster.map_err(|failure| compare::explain_missing_connection(args, failure))?;
             compare::run(Some(cluster), args, console).await
         }
     }
