@@ -5,7 +5,8 @@ use std::ffi::OsStr;
 use std::io::ErrorKind;
 
 use anyhow::{Context as _, bail};
-use http::{HeaderName, HeaderValue, Uri};
+use http::header::USER_AGENT;
+use http::{HeaderValue, Uri};
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
@@ -36,9 +37,9 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
     // It fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = configuration(flags).await?;
-    for (name, value) in headers(flags, &config)? {
-        config.headers.push((name, value));
-    }
+    impersonate(&mut config, flags)?;
+    let agent = HeaderValue::from_static(api::names::CLI);
+    config.headers.push((USER_AGENT, agent));
     let namespace = flags
         .namespace
         .clone()
@@ -179,37 +180,26 @@ fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// The client's name, and whom it acts as: by flags, else by the kubeconfig.
-fn headers(flags: &Connection, config: &Config) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
-    let user = &config.auth_info;
-    let act_as = flags.act_as.as_ref().or(user.impersonate.as_ref());
-    let groups = match (&flags.act_as, &user.impersonate_groups) {
-        (None, Some(groups)) if flags.as_group.is_empty() => groups,
-        _ => &flags.as_group,
-    };
-    let uid = match flags.act_as {
-        None => flags.as_uid.as_ref().or(user.impersonate_uid.as_ref()),
-        Some(_) => flags.as_uid.as_ref(),
-    };
-    if act_as.is_none() && (uid.is_some() || !groups.is_empty()) {
+/// Sets whom the client acts as: the user of the flags, with their groups and UID alone, else that of the kubeconfig.
+fn impersonate(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
+    let user = &mut config.auth_info;
+    if flags.act_as.is_some() {
+        user.impersonate.clone_from(&flags.act_as);
+        user.impersonate_groups = None;
+        user.impersonate_uid = None;
+        user.impersonate_user_extra = None;
+    }
+    if !flags.as_group.is_empty() {
+        user.impersonate_groups = Some(flags.as_group.clone());
+    }
+    if flags.as_uid.is_some() {
+        user.impersonate_uid.clone_from(&flags.as_uid);
+    }
+    let groups = user.impersonate_groups.as_deref().unwrap_or_default();
+    if user.impersonate.is_none() && (user.impersonate_uid.is_some() || !groups.is_empty()) {
         bail!("--as-group and --as-uid need --as: name the user to act as");
     }
-    let mut headers = vec![(
-        http::header::USER_AGENT,
-        HeaderValue::from_static(api::names::CLI),
-    )];
-    let groups = groups.iter().map(|group| ("impersonate-group", group));
-    let parts = act_as
-        .map(|user| ("impersonate-user", user))
-        .into_iter()
-        .chain(uid.map(|uid| ("impersonate-uid", uid)))
-        .chain(groups);
-    for (name, value) in parts {
-        let text = HeaderValue::from_str(value)
-            .with_context(|| format!("{value:?} cannot be acted as: use printable ASCII"))?;
-        headers.push((HeaderName::from_static(name), text));
-    }
-    Ok(headers)
+    Ok(())
 }
 
 /// Merges the files of a list such as `$KUBECONFIG`. Like kubectl, it skips missing files. `None`: the list is empty.
@@ -353,35 +343,28 @@ mod tests {
         let mut config = Config::new("https://x".parse().unwrap());
         config.auth_info.impersonate = Some("carol".into());
         config.auth_info.impersonate_groups = Some(vec!["ops".into()]);
-        let of = |flags: &Connection, config: &Config| {
-            let headers = headers(flags, config).unwrap();
-            let shown = headers.iter().skip(1);
-            shown
-                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-                .collect::<Vec<_>>()
+        config.auth_info.impersonate_uid = Some("1".into());
+        let user_with = |flags: &Connection| {
+            let mut config = config.clone();
+            impersonate(&mut config, flags).unwrap();
+            let user = config.auth_info;
+            (user.impersonate, user.impersonate_groups, user.impersonate_uid)
         };
-        assert_eq!(
-            of(&Connection::default(), &config),
-            ["impersonate-user: carol", "impersonate-group: ops"]
-        );
+        let carol = (Some("carol".into()), Some(vec!["ops".into()]), Some("1".into()));
+        assert_eq!(user_with(&Connection::default()), carol);
         let flags = Connection {
             act_as: Some("bob".into()),
             as_group: vec!["a".into(), "b".into()],
             ..Connection::default()
         };
-        assert_eq!(
-            of(&flags, &config),
-            [
-                "impersonate-user: bob",
-                "impersonate-group: a",
-                "impersonate-group: b"
-            ]
-        );
+        let bob = (Some("bob".into()), Some(vec!["a".into(), "b".into()]), None);
+        assert_eq!(user_with(&flags), bob);
         let alone = Connection {
             as_group: vec!["a".into()],
             ..Connection::default()
         };
-        let error = headers(&alone, &Config::new("https://x".parse().unwrap())).unwrap_err();
+        let mut nobody = Config::new("https://x".parse().unwrap());
+        let error = impersonate(&mut nobody, &alone).unwrap_err();
         assert!(error.to_string().contains("need --as"), "{error}");
     }
 

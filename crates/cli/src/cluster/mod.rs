@@ -35,9 +35,8 @@ const PAGE: u32 = 500;
 const SHOWS_REQUESTS: u8 = 6;
 
 /// The cluster and namespace to use.
-#[derive(Debug)]
 pub struct Cluster {
-    client: DebugClient,
+    client: Client,
     namespace: String,
     /// Address of the API server, if known.
     server: Option<String>,
@@ -47,15 +46,6 @@ pub struct Cluster {
     notes: Mutex<Vec<String>>,
 }
 
-/// A client, without its inner state in debug output.
-struct DebugClient(Client);
-
-impl std::fmt::Debug for DebugClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Client")
-    }
-}
-
 /// A request without its body's type.
 type Prepared = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
@@ -63,7 +53,7 @@ impl Cluster {
     /// A cluster that `client` reaches.
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
-            client: DebugClient(client),
+            client,
             namespace: namespace.to_owned(),
             server: None,
             timeout: None,
@@ -89,7 +79,7 @@ impl Cluster {
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.client.0.clone()
+        self.client.clone()
     }
 
     /// The namespace of commands that name none of their own.
