@@ -110,15 +110,7 @@ impl Cluster {
         let mut found = Vec::new();
         loop {
             let request = Request::new(K::url_path(&(), namespace));
-            let mut page = match self.send(request.list(&params)).await {
-                // The list changed for too long while it was read: begin anew.
-                Err(Failure::Refused(status)) if status.code == 410 && params.continue_token.is_some() => {
-                    found.clear();
-                    params.continue_token = None;
-                    continue;
-                }
-                page => page?,
-            };
+            let mut page = self.send(request.list(&params)).await?;
             let next = page["metadata"]["continue"]
                 .as_str()
                 .unwrap_or_default()
