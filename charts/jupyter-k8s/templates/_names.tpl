@@ -36,6 +36,26 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ $root.Chart.Name }}-{{ $root.Chart.Version }}
 {{- end }}
 
+{{/* Metadata of a component's object: (list . "gateway"), or of a further one with what follows its name: (list . "gateway" "-pages") */}}
+{{- define "jk8s.metadata" -}}
+name: {{ include "jk8s.name" . }}{{ if gt (len .) 2 }}{{ index . 2 }}{{ end }}
+namespace: {{ (index . 0).Release.Namespace }}
+labels:
+  {{- include "jk8s.labels" . | nindent 2 }}
+{{- end }}
+
+{{/* Begin of a component's Service, to which its ports are added: (list . "gateway") */}}
+{{- define "jk8s.service" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  {{- include "jk8s.metadata" . | nindent 2 }}
+spec:
+  selector:
+    {{- include "jk8s.selector" . | nindent 4 }}
+  ports:
+{{- end }}
+
 {{/* Labels of objects that belong to no single component. */}}
 {{- define "jk8s.commonLabels" -}}
 app.kubernetes.io/name: jupyter-k8s

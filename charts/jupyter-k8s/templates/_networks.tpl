@@ -138,10 +138,20 @@ podSelector:
       {{- end }}
 {{- end }}
 
-{{/* Begin of every component's policy: which pods it is about, and that nothing else is allowed them, in either direction. */}}
-{{- define "jk8s.policyOf" -}}
-podSelector:
-  matchLabels:
-    {{- include "jk8s.selector" . | nindent 4 }}
-policyTypes: [Ingress, Egress]
+{{/* Begin of a component's NetworkPolicy: nothing is allowed its pods, in either direction, but what follows: (list . "gateway"), for a hook
+     with its annotations. */}}
+{{- define "jk8s.networkPolicy" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  {{- include "jk8s.metadata" (slice . 0 2) | nindent 2 }}
+  {{- if gt (len .) 2 }}
+  annotations:
+    {{- toYaml (index . 2) | nindent 4 }}
+  {{- end }}
+spec:
+  podSelector:
+    matchLabels:
+      {{- include "jk8s.selector" . | nindent 6 }}
+  policyTypes: [Ingress, Egress]
 {{- end }}

@@ -55,44 +55,31 @@
 {{- if .Values.identity.enabled -}}
   {{- $all = concat $all (include "jk8s.expectedOfIdentity" . | fromJsonArray) -}}
 {{- end -}}
+{{- $ingress := .Values.proxy.ingress -}}
+{{- /* Unless cert-manager orders it. */ -}}
+{{- $ordered := keys (default dict $ingress.annotations) | join " " | regexMatch "cert-manager.io/(cluster-)?issuer" -}}
+{{- if and .Values.proxy.enabled $ingress.enabled $ingress.tls.secretName (not $ordered) (ne $ingress.tls.secretName (include "jk8s.tlsSecretName" .)) -}}
+  {{- $all = append $all (dict "kind" "Secret" "name" $ingress.tls.secretName "keys" (list "tls.crt" "tls.key") "what" (printf "the Ingress's certificate for %s, without which browsers warn" (include "jk8s.certified" .)) "type" "secret tls" "flags" "--cert=./fullchain.pem --key=./privkey.pem") -}}
+{{- end -}}
 {{- range include "jk8s.pullSecrets" . | fromYamlArray -}}
   {{- $all = append $all (include "jk8s.pullSecret" (list . "credentials for the images") | fromJson) -}}
 {{- end -}}
-{{- toJson ($all | uniq) -}}
+{{- concat $all (include "jk8s.expectedOfWorkspaces" . | fromJsonArray) | uniq | toJson -}}
 {{- end }}
 
-{{/* A line about each of these: "ok" if it is there with its keys, else the command that makes it. */}}
-{{- define "jk8s.notes.expected" -}}
-{{- range include "jk8s.expected" . | fromJsonArray }}
-{{- include "jk8s.notes.object" (list $.Release.Namespace . "") }}
-{{- end }}
-{{- end }}
-
-{{/* The same of the Ingress's certificate, unless cert-manager orders it or the proxy has the same. */}}
-{{- define "jk8s.notes.expectedOfFront" -}}
-{{- $ingress := .Values.proxy.ingress }}
-{{- $annotations := default dict $ingress.annotations }}
-{{- $ordered := or (hasKey $annotations "cert-manager.io/cluster-issuer") (hasKey $annotations "cert-manager.io/issuer") }}
-{{- if and .Values.proxy.enabled $ingress.enabled $ingress.tls.secretName (not $ordered) (ne $ingress.tls.secretName (include "jk8s.tlsSecretName" .)) }}
-{{- $secret := dict "kind" "Secret" "name" $ingress.tls.secretName "keys" (list "tls.crt" "tls.key") "what" (printf "the Ingress's certificate for %s" (include "jk8s.certified" .)) "type" "secret tls" "flags" "--cert=./fullchain.pem --key=./privkey.pem" }}
-{{- include "jk8s.notes.object" (list .Release.Namespace $secret "") }}
-{{- if .Values.proxy.tls.certManager.issuerRef.name }}
-         To use the one that cert-manager orders for the proxy, set proxy.ingress.tls.secretName to {{ include "jk8s.tlsSecretName" . }}.
-{{- end }}
-{{- end }}
-{{- end }}
-
-{{/* The same of the Secrets with which pods of workspaces pull their images. */}}
-{{- define "jk8s.notes.expectedOfWorkspaces" -}}
+{{/* The same of the Secrets with which pods of workspaces pull their images, each in its namespace. */}}
+{{- define "jk8s.expectedOfWorkspaces" -}}
 {{- $namespaces := list -}}
 {{- if include "jk8s.inOneNamespace" . }}{{ $namespaces = list .Release.Namespace }}{{ end -}}
 {{- range .Values.userNamespaces }}{{ $namespaces = append $namespaces .name }}{{ end -}}
-{{- range $namespace := $namespaces }}
-{{- range $.Values.settings.imagePullSecrets }}
-{{- $secret := include "jk8s.pullSecret" (list . "credentials for the images of workspaces") | fromJson }}
-{{- include "jk8s.notes.object" (list $namespace $secret (print " in " $namespace)) }}
-{{- end }}
-{{- end }}
+{{- $all := list -}}
+{{- range $namespace := $namespaces -}}
+{{- range $.Values.settings.imagePullSecrets -}}
+  {{- $secret := include "jk8s.pullSecret" (list . "credentials for the images of workspaces") | fromJson -}}
+  {{- $all = append $all (set $secret "namespace" $namespace) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $all -}}
 {{- end }}
 
 {{/* What is expected of a Secret with credentials: (list name what), as JSON. */}}
@@ -100,24 +87,21 @@
 {{- dict "kind" "Secret" "name" (index . 0) "keys" (list ".dockerconfigjson") "what" (index . 1) "type" "secret generic" "flags" "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=./config.json" | toJson -}}
 {{- end }}
 
-{{/* A line about an expected object of a namespace: (list namespace object text-after-its-name). */}}
-{{- define "jk8s.notes.object" -}}
-{{- $namespace := index . 0 }}
-{{- $in := index . 2 }}
-{{- with index . 1 }}
+{{/* A line about each of these: "ok" if it is there with its keys, else the command that makes it. */}}
+{{- define "jk8s.notes.expected" -}}
+{{- range include "jk8s.expected" . | fromJsonArray }}
+{{- $namespace := .namespace | default $.Release.Namespace }}
+{{- $title := printf "%s %s%s" .kind .name (empty .namespace | ternary "" (print " in " .namespace)) }}
 {{- $found := include "jk8s.lookup" (list "v1" .kind $namespace .name) | fromJson }}
 {{- $missing := list }}
 {{- range $key := .keys }}
 {{- if not (or (hasKey (default dict $found.data) $key) (hasKey (default dict $found.binaryData) $key)) }}{{ $missing = append $missing $key }}{{ end }}
 {{- end }}
 {{- if not $missing }}
-   ok    {{ .kind }} {{ .name }}{{ $in }}
-{{- else if $found }}
-   todo  {{ .kind }} {{ .name }}{{ $in }} lacks {{ join ", " $missing }}: {{ .what }}
-           kubectl create {{ .type }} {{ .name }} -n {{ $namespace }} {{ .flags }} --dry-run=client -o yaml | kubectl apply --server-side -f -
+   ok    {{ $title }}
 {{- else }}
-   todo  {{ .kind }} {{ .name }}{{ $in }}: {{ .what }}
-           kubectl create {{ .type }} {{ .name }} -n {{ $namespace }} {{ .flags }}
+   todo  {{ $title }}{{ if $found }} lacks {{ join ", " $missing }}{{ end }}: {{ .what }}
+           kubectl create {{ .type }} {{ .name }} -n {{ $namespace }} {{ .flags }}{{ if $found }} --dry-run=client -o yaml | kubectl apply --server-side -f -{{ end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -147,7 +131,6 @@
 
 {{/* The issuer of cert-manager. */}}
 {{- define "jk8s.notes.issuer" -}}
-{{- $given := .Values.proxy.tls.certManager.issuerRef.kind }}
 {{- with include "jk8s.issuer" . | fromJson }}
 {{- if and $.Values.proxy.enabled .name }}
 {{- $version := printf "%s/v1" .group }}
@@ -160,11 +143,6 @@
 {{- else }}
    todo  {{ .kind }} {{ .name }}, from which the certificate is ordered. Those that exist:
            kubectl get issuers,clusterissuers --all-namespaces
-{{- if not $given }}
-         If {{ $.Release.Namespace }} has an Issuer of that name at the next helm upgrade, it is used instead.
-{{- else if and (eq .group "cert-manager.io") (eq .kind "Issuer") }}
-         If it is a ClusterIssuer, leave out proxy.tls.certManager.issuerRef.kind and run helm upgrade.
-{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -246,12 +224,6 @@
 {{- end }}
 {{- end }}
 
-{{/* "yes" where the gateway's policy may not open the port of the proxy to identity providers. */}}
-{{- define "jk8s.unknownProxyPort" -}}
-{{- $policy := .Values.networkPolicy -}}
-{{- if and .Values.gateway.enabled .Values.gateway.httpsProxy.secretName $policy.enabled (eq (join "," $policy.identityProviders.ports) "443") }}yes{{ end -}}
-{{- end }}
-
 {{/* Names of userNamespaces and administrators that no provider gives, as JSON: (list . "users" "adminUsers") or (list . "groups" "adminGroups") */}}
 {{- define "jk8s.unknownNames" -}}
 {{- $root := first . -}}
@@ -263,7 +235,8 @@
 {{- range append (default list $root.Values.userNamespaces) (default dict $root.Values.administrators) -}}
   {{- range concat (default list (get . (index $ 1))) (default list (get . (index $ 2))) -}}
     {{- $name := . -}}
-    {{- $known := include "jk8s.isOfKubernetes" $name -}}
+    {{- /* Kubernetes and kubeadm give out some themselves. */ -}}
+    {{- $known := regexMatch "^(system|kubeadm):" $name -}}
     {{- range $prefixes }}{{ if hasPrefix . $name }}{{ $known = true }}{{ end }}{{ end -}}
     {{- if and $root.Values.gateway.enabled (not $known) }}{{ $unknown = append $unknown $name }}{{ end -}}
   {{- end -}}
@@ -322,55 +295,6 @@
   {{- end -}}
 {{- end -}}
 {{- toJson $open -}}
-{{- end }}
-
-{{/* After an upgrade: how a realm that a database keeps gets the settings that a new one has for security. */}}
-{{- define "jk8s.notes.realm" -}}
-{{- if and .Values.identity.enabled .Values.identity.database.host .Release.IsUpgrade }}
-The identity provider's realm keeps the settings that it was made with. These lines turn off what new realms have turned off. Then enable
-again the required actions that you want (docs/sign-in.md, "The bundled provider"):
-     kubectl exec -n {{ .Release.Namespace }} deployment/{{ include "jk8s.name" (list . "identity") }} -- bash -ec '
-     export KC_OPTS="-Xmx64m -Duser.home=/tmp" KC_CLI_PASSWORD=$KC_BOOTSTRAP_ADMIN_PASSWORD
-     kcadm=/opt/keycloak/bin/kcadm.sh
-     $kcadm config credentials --server http://localhost:8080 --realm master --user "$KC_BOOTSTRAP_ADMIN_USERNAME"
-     actions=$($kcadm get authentication/required-actions -r jupyter --fields alias --format csv --noquotes)
-     for action in $actions; do
-       $kcadm update "authentication/required-actions/$action" -r jupyter -s enabled=false -s defaultAction=false
-     done
-     client=$($kcadm get clients -r jupyter -q clientId=admin-cli --fields id --format csv --noquotes)
-     $kcadm update "clients/$client" -r jupyter -s directAccessGrantsEnabled=false -s standardFlowEnabled=false
-     $kcadm update realms/jupyter -s bruteForceProtected=true -s registrationAllowed=false'
-{{- end }}
-{{- end }}
-
-{{/* "yes" for names of users and groups that Kubernetes and kubeadm give out themselves, else empty. */}}
-{{- define "jk8s.isOfKubernetes" -}}
-{{- if or (hasPrefix "system:" .) (hasPrefix "kubeadm:" .) }}yes{{ end -}}
-{{- end }}
-
-{{/* Names of templates whose workspaces are Public by default, which does not count in this routing mode; as JSON. */}}
-{{- define "jk8s.uncountedPublic" -}}
-{{- $names := list -}}
-{{- if and .Values.manager.enabled (eq .Values.routing.mode "Path") (eq .Values.routing.pathModeSharing "Refuse") -}}
-  {{- range $name, $spec := include "jk8s.allTemplates" . | fromYaml -}}
-    {{- /* Another manager may have another mode. */ -}}
-    {{- if and $spec (eq (default "" $spec.defaultAccessType) "Public") (eq (default $.Values.manager.name $spec.managerRef) $.Values.manager.name) -}}
-      {{- $names = append $names $name -}}
-    {{- end -}}
-  {{- end -}}
-{{- end -}}
-{{- toJson $names -}}
-{{- end }}
-
-{{/* Names of templates that name a manager which this release does not make, and those managers; as JSON. */}}
-{{- define "jk8s.foreignManagers" -}}
-{{- $names := list -}}
-{{- range $name, $spec := include "jk8s.allTemplates" . | fromYaml -}}
-  {{- if and $spec $spec.managerRef (or (not $.Values.manager.enabled) (ne $spec.managerRef $.Values.manager.name)) -}}
-    {{- $names = append $names (printf "%s (%s)" $name $spec.managerRef) -}}
-  {{- end -}}
-{{- end -}}
-{{- toJson $names -}}
 {{- end }}
 
 {{/* Templates that teams may use and that this release does not make, with the team; as JSON. */}}

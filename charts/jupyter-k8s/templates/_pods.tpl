@@ -10,10 +10,7 @@
 apiVersion: apps/v1
 kind: Deployment
 metadata:
-  name: {{ include "jk8s.name" . }}
-  namespace: {{ $root.Release.Namespace }}
-  labels:
-    {{- include "jk8s.labels" . | nindent 4 }}
+  {{- include "jk8s.metadata" (slice . 0 2) | nindent 2 }}
 spec:
   replicas: {{ include "jk8s.replicas" . }}
   revisionHistoryLimit: {{ $pod.revisionHistoryLimit | int }}
@@ -114,10 +111,7 @@ spec:
 apiVersion: batch/v1
 kind: Job
 metadata:
-  name: {{ include "jk8s.name" . }}
-  namespace: {{ $root.Release.Namespace }}
-  labels:
-    {{- include "jk8s.labels" . | nindent 4 }}
+  {{- include "jk8s.metadata" (slice . 0 2) | nindent 2 }}
   annotations:
     {{- toYaml (index . 2) | nindent 4 }}
 spec:
@@ -256,6 +250,17 @@ livenessProbe:
   terminationGracePeriodSeconds: 5
 {{- end }}
 
+{{/* Arguments of a server, in this order: (list (list "flag" value) ...). A list is an argument for each entry, and an empty value is none. */}}
+{{- define "jk8s.flags" -}}
+{{- range $flag := . }}
+{{- range kindIs "slice" (last $flag) | ternary (last $flag) (list (last $flag)) }}
+{{- if . }}
+- {{ printf "--%s=%s" (first $flag) . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Environment variables of every server of ours. */}}
 {{- define "jk8s.selfEnv" -}}
 - name: POD_NAMESPACE
@@ -301,10 +306,7 @@ automountServiceAccountToken: false
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata:
-  name: {{ include "jk8s.name" . }}
-  namespace: {{ (index . 0).Release.Namespace }}
-  labels:
-    {{- include "jk8s.labels" . | nindent 4 }}
+  {{- include "jk8s.metadata" (slice . 0 2) | nindent 2 }}
 spec:
   maxUnavailable: 1
   unhealthyPodEvictionPolicy: AlwaysAllow

@@ -10,7 +10,7 @@ system:serviceaccount:{{ (index . 0).Release.Namespace }}:{{ include "jk8s.accou
 {{- include "jk8s.celStrings" $accounts -}}
 {{- end }}
 
-{{/* Begin of a ValidatingAdmissionPolicy that fails closed, and its binding before it: (list . "owners") */}}
+{{/* Begin of a ValidatingAdmissionPolicy that fails closed, up to its rules, and its binding before it: (list . "owners") */}}
 {{- define "jk8s.policy" -}}
 {{- $root := index . 0 -}}
 apiVersion: admissionregistration.k8s.io/v1
@@ -34,11 +34,54 @@ metadata:
   name: {{ include "jk8s.clusterName" . }}
   labels:
     {{- include "jk8s.commonLabels" $root | nindent 4 }}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules:
 {{- end }}
 
-{{/* Scope of a rule about kinds of any scope. The selector of a binding leaves no object of the cluster out. */}}
-{{- define "jk8s.ruleScope" -}}
-{{ if include "jk8s.inOneNamespace" . }}Namespaced{{ else }}"*"{{ end }}
+{{/* A rule about these resources of ours, of any scope: (list . "*"). The selector of a binding leaves no object of
+     the cluster out. */}}
+{{- define "jk8s.anyScope" -}}
+- apiGroups: [workspaces.jupyter.org]
+  apiVersions: ["*"]
+  operations: [CREATE, UPDATE, DELETE]
+  resources: [{{ index . 1 | quote }}]
+  scope: {{ if include "jk8s.inOneNamespace" (index . 0) }}Namespaced{{ else }}"*"{{ end }}
+{{- end }}
+
+{{/* The policy of what an account of ours writes in these kinds, up to its validations: (list . "gateway-writes" "the-gateway" account) */}}
+{{- define "jk8s.writesPolicy" -}}
+{{ include "jk8s.policy" . }}
+      {{- include "jk8s.anyScope" (list (index . 0) "*") | nindent 6 }}
+  matchConditions:
+    - name: {{ index . 2 }}
+      expression: request.userInfo.username == '{{ index . 3 }}'
+  variables:
+    {{- include "jk8s.celChanges" . | nindent 4 }}
+  validations:
+{{- end }}
+
+{{/* The policy of what workspaces newly name, up to its own variables: (list . "secrets") */}}
+{{- define "jk8s.namesPolicy" -}}
+{{ include "jk8s.policy" . }}
+      - apiGroups: [workspaces.jupyter.org]
+        apiVersions: ["*"]
+        operations: [CREATE, UPDATE]
+        resources: [workspaces]
+  matchConditions:
+    {{- include "jk8s.notOurs" (index . 0) | nindent 4 }}
+    - name: changed
+      expression: {{ include "jk8s.celConcerns" . | quote }}
+  variables:
+    {{- include "jk8s.celChanges" . | nindent 4 }}
+    {{- include "jk8s.celAttested" . | nindent 4 }}
+{{- end }}
+
+{{/* Condition: other policies limit our own accounts. */}}
+{{- define "jk8s.notOurs" -}}
+- name: not-operator-or-gateway
+  expression: "!(request.userInfo.username in [{{ include "jk8s.ownAccounts" . }}])"
 {{- end }}
 
 {{/* CEL: two maps are the same but for some keys: (list "after" "before" "'a', 'b'") */}}

@@ -13,94 +13,61 @@
      namespace there are no rules about the cluster: "jk8s.catalogReaders" may read templates and managers. */}}
 {{- define "jk8s.roles" -}}
 {{- $root := index . 0 -}}
-{{- $component := index . 1 -}}
-{{- $annotations := gt (len .) 2 | ternary (list (last .)) list -}}
-{{- $rules := include (printf "jk8s.%s.rules" $component) $root -}}
-{{- $wide := list $rules (include (printf "jk8s.%s.clusterRules" $component) $root) -}}
-{{- $own := list (include (printf "jk8s.%s.ownRules" $component) $root) -}}
+{{- $part := printf "jk8s.%s." (index . 1) -}}
+{{- $role := include "jk8s.accountRole" (slice . 0 2) | fromJson -}}
+{{- if gt (len .) 2 }}{{ $_ := set $role "annotations" (last .) }}{{ end -}}
+{{- $wide := list (include (print $part "rules") $root) (include (print $part "clusterRules") $root) -}}
+{{- $own := list (include (print $part "ownRules") $root) -}}
 {{- if include "jk8s.inOneNamespace" $root -}}
-{{- $own = prepend $own $rules -}}
+{{- $own = prepend $own (first $wide) -}}
 {{- else -}}
-{{- include "jk8s.role" (concat (list $root $component "ClusterRole" $wide) $annotations) -}}
+{{- with without $wide "" }}{{ include "jk8s.role" (merge (dict "rules" (join "\n" .)) $role) }}{{ end -}}
 {{- end -}}
-{{- include "jk8s.role" (concat (list $root $component "Role" $own) $annotations) -}}
+{{- with without $own "" }}{{ include "jk8s.role" (merge (dict "rules" (join "\n" .) "namespace" $root.Release.Namespace) $role) }}{{ end -}}
 {{- end }}
 
-{{/* A role with these rules, each a YAML list, and its binding; nothing without rules: (list . "gateway" "Role" rules), for a hook with its
-     annotations. */}}
-{{- define "jk8s.role" -}}
-{{- $root := index . 0 -}}
-{{- $kind := index . 2 -}}
-{{- with without (index . 3) "" }}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: {{ $kind }}
-metadata:
-  name: {{ include "jk8s.name" $ }}
-  {{- if eq $kind "Role" }}
-  namespace: {{ $root.Release.Namespace }}
-  {{- end }}
-  labels:
-    {{- include "jk8s.labels" $ | nindent 4 }}
-  {{- if gt (len $) 4 }}
-  annotations:
-    {{- toYaml (last $) | nindent 4 }}
-  {{- end }}
-rules:
-  {{- join "\n" . | nindent 2 }}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: {{ $kind }}Binding
-metadata:
-  name: {{ include "jk8s.name" $ }}
-  {{- if eq $kind "Role" }}
-  namespace: {{ $root.Release.Namespace }}
-  {{- end }}
-  labels:
-    {{- include "jk8s.labels" $ | nindent 4 }}
-  {{- if gt (len $) 4 }}
-  annotations:
-    {{- toYaml (last $) | nindent 4 }}
-  {{- end }}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: {{ $kind }}
-  name: {{ include "jk8s.name" $ }}
-subjects:
-  - kind: ServiceAccount
-    name: {{ include "jk8s.accountName" $ }}
-    namespace: {{ $root.Release.Namespace }}
-{{- end }}
+{{/* What roles of a component's account have in common, as JSON: (list . "gateway") */}}
+{{- define "jk8s.accountRole" -}}
+{{- $account := dict "kind" "ServiceAccount" "name" (include "jk8s.accountName" .) "namespace" (index . 0).Release.Namespace -}}
+{{- dict "name" (include "jk8s.name" .) "labels" (include "jk8s.labels" .) "subjects" (list $account) | toJson -}}
 {{- end }}
 
-{{/* A role with these rules in another namespace than the release's, and its binding: (list . "portal" namespace "rules") */}}
-{{- define "jk8s.roleIn" -}}
-{{- $root := index . 0 -}}
-{{- $namespace := index . 2 }}
+{{/* A role and its binding: a dict with name, labels and rules as YAML, subjects; of a Role also its namespace, of a hook its annotations. */}}
+{{- define "jk8s.role" }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
+kind: {{ empty .namespace | ternary "ClusterRole" "Role" }}
 metadata:
-  name: {{ include "jk8s.name" . }}
-  namespace: {{ $namespace }}
-  labels:
-    {{- include "jk8s.labels" . | nindent 4 }}
+  {{- include "jk8s.roleMetadata" . | nindent 2 }}
 rules:
-  {{- index . 3 | nindent 2 }}
+  {{- .rules | nindent 2 }}
+{{- include "jk8s.roleBinding" . }}
+{{- end }}
+
+{{/* The binding alone; `kind` is that of the role, if it is not the binding's own. */}}
+{{- define "jk8s.roleBinding" }}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
+kind: {{ empty .namespace | ternary "ClusterRole" "Role" }}Binding
 metadata:
-  name: {{ include "jk8s.name" . }}
-  namespace: {{ $namespace }}
-  labels:
-    {{- include "jk8s.labels" . | nindent 4 }}
+  {{- include "jk8s.roleMetadata" . | nindent 2 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
-  kind: Role
-  name: {{ include "jk8s.name" . }}
+  kind: {{ .kind | default (empty .namespace | ternary "ClusterRole" "Role") }}
+  name: {{ .name }}
 subjects:
-  - kind: ServiceAccount
-    name: {{ include "jk8s.accountName" . }}
-    namespace: {{ $root.Release.Namespace }}
+  {{- toYaml .subjects | nindent 2 }}
+{{- end }}
+
+{{- define "jk8s.roleMetadata" -}}
+name: {{ .name }}
+{{- with .namespace }}
+namespace: {{ . }}
+{{- end }}
+labels:
+  {{- .labels | nindent 2 }}
+{{- with .annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
+use api::{Workspace, WorkspaceTemplate};
 use kube::ResourceExt as _;
 use rules::{Quantity, References, Settings, Violations};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::lint::owned;
+use crate::lint::{Catalog, with_owner};
 
 /// What differs between two templates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -79,7 +79,7 @@ fn walk(field: &str, old: &Value, new: &Value, found: &mut Vec<Difference>) {
         }
         (Value::Array(one), Value::Array(other)) => {
             let only = |items: &[Value], others: &[Value]| {
-                let only = items.iter().filter(|item| !others.contains(item)).map(shown);
+                let only = items.iter().filter(|item| !others.contains(item)).map(text);
                 only.collect::<Vec<_>>().join(", ")
             };
             let (gone, added) = (only(one, other), only(other, one));
@@ -95,12 +95,12 @@ fn walk(field: &str, old: &Value, new: &Value, found: &mut Vec<Difference>) {
                 parts.join("; ")
             });
         }
-        (Value::Null, new) => say(format!("is new: {}", shown(new))),
-        (old, Value::Null) => say(format!("is gone; was {}", shown(old))),
+        (Value::Null, new) => say(format!("is new: {}", text(new))),
+        (old, Value::Null) => say(format!("is gone; was {}", text(old))),
         (old, new) => say(format!(
             "was {}, is {}{}",
-            shown(old),
-            shown(new),
+            text(old),
+            text(new),
             direction(field, old, new)
         )),
     }
@@ -120,7 +120,7 @@ fn is_named(items: &[Value]) -> bool {
     names.len() == items.len()
 }
 
-fn shown(value: &Value) -> String {
+fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         value => value.to_string(),
@@ -134,7 +134,7 @@ fn direction(field: &str, old: &Value, new: &Value) -> &'static str {
     if !is_lower_bound && !last.starts_with("max") {
         return "";
     }
-    let amount = |value: &Value| shown(value).parse::<Quantity>().ok();
+    let amount = |value: &Value| text(value).parse::<Quantity>().ok();
     match amount(old).partial_cmp(&amount(new)) {
         Some(Ordering::Less) if !is_lower_bound => " (allows more)",
         Some(Ordering::Greater) if is_lower_bound => " (allows more)",
@@ -143,25 +143,18 @@ fn direction(field: &str, old: &Value, new: &Value) -> &'static str {
     }
 }
 
-/// What workspaces are judged with, beside the template.
-#[derive(Debug, Default)]
-pub(crate) struct Others {
-    pub(crate) managers: Vec<WorkspaceManager>,
-    pub(crate) profiles: Vec<WorkspaceExecutionProfile>,
-}
-
 /// Which workspaces the second template would refuse. Rules that they break under the first already are left out: what is not known here,
 /// such as the installation's settings, is the same for both.
-pub(crate) fn refused(
+pub(crate) fn refusals(
     workspaces: &[Workspace],
     old: &WorkspaceTemplate,
     new: &WorkspaceTemplate,
-    others: &Others,
+    catalog: &Catalog,
     settings: &Settings,
 ) -> Vec<Refused> {
     let of = |workspace: &Workspace| {
-        let before = violations(workspace, old, others, settings);
-        let after = violations(workspace, new, others, settings);
+        let before = violations(workspace, old, catalog, settings);
+        let after = violations(workspace, new, catalog, settings);
         let violations: Vec<_> = after.into_iter().filter(|it| !before.contains(it)).collect();
         (!violations.is_empty()).then(|| Refused {
             namespace: workspace.namespace().unwrap_or_default(),
@@ -175,18 +168,18 @@ pub(crate) fn refused(
 fn violations(
     workspace: &Workspace,
     template: &WorkspaceTemplate,
-    others: &Others,
+    catalog: &Catalog,
     settings: &Settings,
 ) -> Vec<String> {
-    let mut moved = owned(workspace);
+    let mut moved = with_owner(workspace);
     moved.spec.template_ref = Some(template.name_any());
     let profile = rules::profile_name(&moved.spec, Some(&template.spec));
     let profile = profile.and_then(|name| {
         let namespace = workspace.namespace();
-        let mut all = others.profiles.iter();
+        let mut all = catalog.profiles.iter();
         all.find(|profile| profile.name_any() == name && profile.namespace() == namespace)
     });
-    let references = References::managed_by(&others.managers)
+    let references = References::managed_by(&catalog.managers)
         .with_template(Some(template))
         .with_profile(profile);
     let judged = rules::judge(&moved, &references, settings).violations;

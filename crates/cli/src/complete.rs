@@ -92,7 +92,7 @@ fn candidates(words: &[String]) -> Candidates {
         }
     }
     if let Some(flag) = previous {
-        return of_value(flag);
+        return value_candidates(flag);
     }
     if last.starts_with('-') {
         let flags = command.get_arguments().filter(|flag| !flag.is_hide_set());
@@ -110,13 +110,13 @@ fn candidates(words: &[String]) -> Candidates {
     match positionals.get(given).or(repeated) {
         // A new workspace has a new name.
         Some(_) if command.get_name() == "create" => Candidates::Words(Vec::new()),
-        Some(positional) => of_value(positional),
+        Some(positional) => value_candidates(positional),
         None => Candidates::Words(Vec::new()),
     }
 }
 
 /// What the value of a flag or a positional argument may be.
-fn of_value(argument: &Arg) -> Candidates {
+fn value_candidates(argument: &Arg) -> Candidates {
     let values = argument.get_possible_values();
     if !values.is_empty() {
         return Candidates::Words(values.iter().map(|value| value.get_name().to_owned()).collect());
@@ -154,7 +154,7 @@ async fn names(kind: Names, words: &[String]) -> Vec<String> {
         .and_then(|matches| Connection::from_arg_matches(&matches).ok())
         .unwrap_or_default();
     if matches!(kind, Names::Contexts | Names::Clusters | Names::Users) {
-        return of_kubeconfig(kind, &connection);
+        return kubeconfig_names(kind, &connection);
     }
     let Ok(cluster) = Cluster::connect(&connection).await else {
         return Vec::new();
@@ -162,7 +162,7 @@ async fn names(kind: Names, words: &[String]) -> Vec<String> {
     if kind == Names::Images {
         return images(&cluster, words).await;
     }
-    of_cluster(kind, &cluster).await
+    cluster_names(kind, &cluster).await
 }
 
 /// Images of the template that the line names, else of all templates. After a tab: the name that the template presents it by.
@@ -178,18 +178,14 @@ async fn images(cluster: &Cluster, words: &[String]) -> Vec<String> {
             continue;
         }
         let spec = &object["spec"];
-        let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-        for image in std::iter::once(spec["defaultImage"].clone()).chain(list(&spec["allowedImages"])) {
-            if let Some(image) = image.as_str() {
-                images.entry(image.to_owned()).or_insert(None);
-            }
+        let allowed = spec["allowedImages"].as_array().into_iter().flatten();
+        for image in allowed.chain([&spec["defaultImage"]]).filter_map(Value::as_str) {
+            images.entry(image.to_owned()).or_insert(None);
         }
-        for shown in list(&spec["presentation"]["images"]) {
+        for shown in spec["presentation"]["images"].as_array().into_iter().flatten() {
             if let (Some(image), Some(name)) = (shown["image"].as_str(), shown["displayName"].as_str()) {
-                images
-                    .entry(image.to_owned())
-                    .or_insert(None)
-                    .get_or_insert(plain(name));
+                let known = images.entry(image.to_owned()).or_default();
+                known.get_or_insert_with(|| plain(name));
             }
         }
     }
@@ -199,17 +195,20 @@ async fn images(cluster: &Cluster, words: &[String]) -> Vec<String> {
         .collect()
 }
 
-async fn of_cluster(kind: Names, cluster: &Cluster) -> Vec<String> {
+async fn cluster_names(kind: Names, cluster: &Cluster) -> Vec<String> {
     let namespace = Some(cluster.namespace());
     match kind {
-        Names::Templates | Names::TemplatesOrFiles => listed::<WorkspaceTemplate>(cluster, None).await,
-        Names::Profiles => listed::<WorkspaceExecutionProfile>(cluster, namespace).await,
-        Names::Namespaces => listed::<Namespace>(cluster, None).await,
-        _ => listed::<Workspace>(cluster, namespace).await,
+        Names::Templates | Names::TemplatesOrFiles => list_names::<WorkspaceTemplate>(cluster, None).await,
+        Names::Profiles => list_names::<WorkspaceExecutionProfile>(cluster, namespace).await,
+        Names::Namespaces => list_names::<Namespace>(cluster, None).await,
+        _ => list_names::<Workspace>(cluster, namespace).await,
     }
 }
 
-async fn listed<K: Resource<DynamicType = ()>>(cluster: &Cluster, namespace: Option<&str>) -> Vec<String> {
+async fn list_names<K: Resource<DynamicType = ()>>(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+) -> Vec<String> {
     let found = cluster.list::<K>(namespace, None, None).await;
     let found = found.unwrap_or_default().into_iter();
     found
@@ -217,7 +216,7 @@ async fn listed<K: Resource<DynamicType = ()>>(cluster: &Cluster, namespace: Opt
         .collect()
 }
 
-fn of_kubeconfig(kind: Names, connection: &Connection) -> Vec<String> {
+fn kubeconfig_names(kind: Names, connection: &Connection) -> Vec<String> {
     let read = match &connection.kubeconfig {
         Some(file) => Kubeconfig::read_from(file),
         None => Kubeconfig::read(),
@@ -234,23 +233,29 @@ fn of_kubeconfig(kind: Names, connection: &Connection) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn of(line: &str) -> Candidates {
+    fn candidates_for(line: &str) -> Candidates {
         candidates(&line.split(' ').map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
     fn commands_flags_values_names_and_files_are_offered() {
-        let Candidates::Words(commands) = of("") else {
+        let Candidates::Words(commands) = candidates_for("") else {
             unreachable!()
         };
         assert!(commands.contains(&"start".to_owned()) && commands.contains(&"explain".to_owned()));
-        let Candidates::Words(flags) = of("stop --") else {
+        let Candidates::Words(flags) = candidates_for("stop --") else {
             unreachable!()
         };
         assert!(flags.contains(&"--wait".to_owned()) && flags.contains(&"--namespace".to_owned()));
-        assert_eq!(of("stop -n team de"), Candidates::Names(Names::Workspaces));
-        assert_eq!(of("stop one -n team two "), Candidates::Names(Names::Workspaces));
-        assert_eq!(of("create "), Candidates::Words(Vec::new()));
+        assert_eq!(
+            candidates_for("stop -n team de"),
+            Candidates::Names(Names::Workspaces)
+        );
+        assert_eq!(
+            candidates_for("stop one -n team two "),
+            Candidates::Names(Names::Workspaces)
+        );
+        assert_eq!(candidates_for("create "), Candidates::Words(Vec::new()));
         for (line, kind) in [
             ("create demo --template ", Names::Templates),
             ("create demo --profile ", Names::Profiles),
@@ -263,21 +268,21 @@ mod tests {
             ("--context ", Names::Contexts),
             ("--user ", Names::Users),
         ] {
-            assert_eq!(of(line), Candidates::Names(kind), "{line}");
+            assert_eq!(candidates_for(line), Candidates::Names(kind), "{line}");
         }
-        assert_eq!(of("lint --template "), Candidates::Files);
-        assert_eq!(of("open demo "), Candidates::Words(Vec::new()));
-        assert_eq!(of("lint "), Candidates::Files);
-        assert_eq!(of("stop -f "), Candidates::Files);
-        let Candidates::Words(formats) = of("list -o ") else {
+        assert_eq!(candidates_for("lint --template "), Candidates::Files);
+        assert_eq!(candidates_for("open demo "), Candidates::Words(Vec::new()));
+        assert_eq!(candidates_for("lint "), Candidates::Files);
+        assert_eq!(candidates_for("stop -f "), Candidates::Files);
+        let Candidates::Words(formats) = candidates_for("list -o ") else {
             unreachable!()
         };
         assert!(formats.contains(&"wide".to_owned()), "{formats:?}");
-        let Candidates::Words(inner) = of("template ") else {
+        let Candidates::Words(inner) = candidates_for("template ") else {
             unreachable!()
         };
         assert!(inner.contains(&"show".to_owned()), "{inner:?}");
-        let Candidates::Words(shells) = of("completion ") else {
+        let Candidates::Words(shells) = candidates_for("completion ") else {
             unreachable!()
         };
         assert!(shells.contains(&"fish".to_owned()), "{shells:?}");

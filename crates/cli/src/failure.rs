@@ -21,7 +21,7 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// A manifest breaks rules.
-    #[error("{}", listed(.lines))]
+    #[error("{}", list_lines(.lines))]
     Manifest {
         /// Each broken rule with its place in the file.
         lines: Vec<String>,
@@ -30,7 +30,7 @@ pub enum Failure {
     },
     /// The client cannot connect to a cluster.
     #[error("{}", chain(.0))]
-    Other(anyhow::Error),
+    Other(#[from] anyhow::Error),
     /// The API server does not answer.
     #[error("the API server{} cannot be reached: {}", at(.address.as_deref()), chain(.cause))]
     Unreachable {
@@ -80,6 +80,12 @@ pub enum Failure {
     /// The output could not be written.
     #[error("the output cannot be written: {0}")]
     Output(#[from] std::io::Error),
+}
+
+impl From<serde_json::Error> for Failure {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Other(error.into())
+    }
 }
 
 impl Failure {
@@ -159,10 +165,10 @@ fn refusal(status: &Status) -> String {
     if causes.is_empty() {
         return status.message.clone();
     }
-    listed(&causes)
+    list_lines(&causes)
 }
 
-fn listed(lines: &[String]) -> String {
+fn list_lines(lines: &[String]) -> String {
     format!("the workspace is refused:\n{}", lines.join("\n"))
 }
 
@@ -200,13 +206,13 @@ mod tests {
 
     use super::*;
 
-    fn refused(status: serde_json::Value) -> String {
+    fn refusal_of(status: serde_json::Value) -> String {
         Failure::Refused(Box::new(serde_json::from_value(status).unwrap())).to_string()
     }
 
     #[test]
     fn each_broken_rule_is_a_line_with_its_flag() {
-        let text = refused(json!({
+        let text = refusal_of(json!({
             "code": 422,
             "message": "admission webhook denied the request: …",
             "details": {"causes": [
@@ -237,14 +243,14 @@ mod tests {
 
     #[test]
     fn a_cluster_without_the_workspace_kind_is_reported() {
-        let text = refused(json!({"code": 404, "message": "404 page not found"}));
+        let text = refusal_of(json!({"code": 404, "message": "404 page not found"}));
         assert!(text.contains("is jupyter-k8s installed"), "{text}");
     }
 
     #[test]
     fn a_missing_namespace_is_named() {
         let details = json!({"kind": "namespaces", "name": "x"});
-        let text = refused(
+        let text = refusal_of(
             json!({"code": 404, "reason": "NotFound", "message": "namespaces \"x\" not found", "details": details}),
         );
         assert_eq!(
@@ -256,7 +262,7 @@ mod tests {
     #[test]
     fn a_field_that_the_cluster_does_not_know_hints_at_older_crds() {
         let message = "Workspace in version \"v1alpha1\" cannot be handled as a Workspace: strict decoding error: unknown field \"spec.variables\"";
-        let text = refused(json!({"code": 400, "reason": "BadRequest", "message": message}));
+        let text = refusal_of(json!({"code": 400, "reason": "BadRequest", "message": message}));
         assert!(
             text.starts_with(message) && text.ends_with("see kubectl workspace version"),
             "{text}"

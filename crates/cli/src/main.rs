@@ -33,14 +33,12 @@ async fn main() -> ExitCode {
     let (mut out, mut err) = (io::stdout(), io::stderr());
     let answers = io::stdin().is_terminal().then_some(&mut input as _);
     let mut console = Console::new(&mut out, &mut err, answers);
-    let outcome = if name == CREATE {
-        let args = parsed::<args::CreateArgs>();
-        Box::pin(run::create(&args, &mut console)).await
+    let cli = if name == CREATE {
+        parse::<args::CreateArgs>().into()
     } else {
-        let cli = parsed::<args::Cli>();
-        Box::pin(run::workspace(&cli, &mut console)).await
+        parse::<args::Cli>()
     };
-    match outcome {
+    match Box::pin(run::workspace(&cli, &mut console)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         // What is wrong was shown as the result.
@@ -53,6 +51,6 @@ async fn main() -> ExitCode {
     }
 }
 
-fn parsed<P: Parser>() -> P {
+fn parse<P: Parser>() -> P {
     P::try_parse().unwrap_or_else(|error| args::with_tips(error, &P::command()).exit())
 }

@@ -19,7 +19,7 @@ impl Manifest {
     /// Reads the one workspace of a text.
     pub(crate) fn read(file: &str, text: &str) -> Result<Self, Failure> {
         let read = manifest::workspace(text);
-        let document = read.map_err(|findings| refused(file, &findings))?.document;
+        let document = read.map_err(|findings| refusal(file, &findings))?.document;
         let found = Self {
             file: file.to_owned(),
             document,
@@ -27,7 +27,7 @@ impl Manifest {
         let object = found.object();
         match hook(&object) {
             None => Ok(found),
-            Some(violation) => Err(refused(file, &[found.document.finding(&violation)])),
+            Some(violation) => Err(refusal(file, &[found.document.finding(&violation)])),
         }
     }
 
@@ -53,11 +53,11 @@ impl Manifest {
             "is not the namespace {asked:?} of the command line: write one of them, or leave one out"
         );
         let violation = Violation::new("metadata.namespace", written, rule);
-        Err(refused(&self.file, &[self.document.finding(&violation)]))
+        Err(refusal(&self.file, &[self.document.finding(&violation)]))
     }
 
     /// A refusal of the API server, with the line of each broken rule.
-    pub(crate) fn placed(&self, failure: Failure) -> Failure {
+    pub(crate) fn place_refusal(&self, failure: Failure) -> Failure {
         let Failure::Refused(status) = &failure else {
             return failure;
         };
@@ -88,7 +88,7 @@ fn hook(object: &Value) -> Option<Violation> {
     ))
 }
 
-fn refused(file: &str, findings: &[Finding]) -> Failure {
+fn refusal(file: &str, findings: &[Finding]) -> Failure {
     Failure::Manifest {
         lines: findings.iter().map(|finding| line(file, finding)).collect(),
         by_server: false,
@@ -157,7 +157,7 @@ mod tests {
             "code": 422, "details": {"causes": [{"field": "spec.image", "message": "\"x\" is not allowed"}]},
         }))
         .unwrap();
-        let failure = manifest.placed(Failure::Refused(Box::new(status)));
+        let failure = manifest.place_refusal(Failure::Refused(Box::new(status)));
         assert_eq!(failure.code(), crate::exit_code::FAILED);
         assert!(
             failure

@@ -1,6 +1,8 @@
 //! Workspace and format -> text as kubectl prints it (pure).
 
+use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::DryRun;
@@ -28,6 +30,13 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// Heads of a table's columns: the namespace in front if objects are of all, and further ones at the end of a wide table.
+pub(crate) fn heads(all_namespaces: bool, names: &[&str], wide: &[&str]) -> Vec<String> {
+    let namespace: &[&str] = if all_namespaces { &["NAMESPACE"] } else { &[] };
+    let all = [namespace, names, wide].concat();
+    all.into_iter().map(str::to_owned).collect()
 }
 
 /// How long ago `time` was, in kubectl's short form; `<unknown>` if it is no time.
@@ -79,6 +88,14 @@ pub(crate) fn sentence(object: &Value, dry_run: DryRun) -> String {
     format!("{} created{how}", name(object))
 }
 
+/// What a command found, as an object of this kind in the given format.
+pub(crate) fn report(kind: &str, found: &impl Serialize, format: &Format) -> Result<String, Failure> {
+    let mut report = serde_json::to_value(found)?;
+    report["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
+    report["kind"] = json!(kind);
+    object(&report, format)
+}
+
 /// The object in the given format, with a line end. A template has its own line ends.
 pub(crate) fn object(object: &Value, format: &Format) -> Result<String, Failure> {
     let shown = without_managers(object);
@@ -91,7 +108,7 @@ pub(crate) fn object(object: &Value, format: &Format) -> Result<String, Failure>
             text => text.map_err(anyhow::Error::from),
         },
     };
-    let text = text.map_err(|error| Failure::Other(error.context("the object cannot be printed")))?;
+    let text = text.context("the object cannot be printed")?;
     Ok(text.trim_end().to_owned() + "\n")
 }
 

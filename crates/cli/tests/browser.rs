@@ -13,7 +13,7 @@ use testkit::api_server::ApiServer;
 use testkit::objects::NAMESPACE;
 
 use crate::process::{out, plugin};
-use crate::socket::{Answer, serve};
+use crate::socket::{Reply, serve};
 use crate::workspace::{in_phase, run};
 
 #[tokio::test]
@@ -114,7 +114,7 @@ fn opened(
     workspace: &Value,
 ) -> (Option<i32>, String, String) {
     let workspace = workspace.clone();
-    let server = serve(move |_| Answer::Object(workspace.clone()));
+    let server = serve(move |_| Reply::Object(workspace.clone()));
     let output = plugin()
         .args(["open", "demo", "-n", NAMESPACE, "--server", &server])
         .args(flags)

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::process::{out, run};
-use crate::socket::{Answer, serve};
+use crate::socket::{Reply, serve};
 
 /// Calls the function that the script registers for the program, as bash does for these words, and prints what it offers.
 const COMPLETE: &str = r#"
@@ -143,7 +143,7 @@ fn images_come_with_the_names_by_which_templates_present_them() {
             {"image": "uv", "displayName": "JupyterLab"},
             {"image": "r/gpu:1", "displayName": "PyTorch\ton GPUs"},
         ]);
-        Answer::Object(json!({"metadata": {}, "items": [
+        Reply::Object(json!({"metadata": {}, "items": [
             template("a", "uv", &["r/plain:1"], &Value::Null),
             template("lab", "uv", &["r/gpu:1", "r/plain:1"], &lab),
             template("other", "code", &[], &json!([{"image": "code", "displayName": "Editor"}])),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::process::{out, plugin};
-use crate::socket::{Answer, serve};
+use crate::socket::{Reply, serve};
 
 /// A folder of its own. Dropping it removes it.
 struct Folder(PathBuf);
@@ -40,7 +40,7 @@ fn listed_as(folder: &Folder, user: &Value) -> (Output, Vec<Option<String>>) {
     let server = serve(move |request| {
         let header = request.header("authorization").map(str::to_owned);
         headers.lock().unwrap().push(header);
-        Answer::Object(json!({"metadata": {}, "items": [{"metadata": {"name": "demo"}}]}))
+        Reply::Object(json!({"metadata": {}, "items": [{"metadata": {"name": "demo"}}]}))
     });
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "main",

@@ -14,7 +14,7 @@ use testkit::api_server::{ApiServer, Fault};
 use testkit::objects::NAMESPACE;
 
 use crate::process::plugin;
-use crate::socket::{Answer, Queue, serve};
+use crate::socket::{Queue, Reply, serve};
 use crate::workspace::{in_phase, run};
 
 fn pod(name: &str, workspace: &str, created: &str) -> Value {
@@ -126,12 +126,12 @@ fn ended(child: Child) -> (Option<i32>, String) {
 #[test]
 fn lines_of_a_followed_log_appear_as_they_come_until_the_container_ends() {
     let (write, texts) = channel();
-    let texts = Queue::of(vec![texts]);
+    let texts = Queue::new(vec![texts]);
     let server = serve(move |request| {
         if request.target.contains("/log?") {
-            return Answer::Texts(texts.next().unwrap());
+            return Reply::Texts(texts.next().unwrap());
         }
-        Answer::Object(if request.target.contains("/pods?") {
+        Reply::Object(if request.target.contains("/pods?") {
             json!({"metadata": {}, "items": [pod("demo-a", "demo", "2026-01-01T00:00:00Z")]})
         } else {
             serde_json::to_value(in_phase("demo", "Running", "Running")).unwrap()
@@ -158,7 +158,7 @@ fn labelled(name: &str, phase: &str, version: u32) -> Value {
 #[test]
 fn a_watched_list_shows_what_is_there_then_each_change_and_outlives_a_watch_that_ends() {
     let (first, second) = (channel(), channel());
-    let watches = Queue::of(vec![first.1, second.1]);
+    let watches = Queue::new(vec![first.1, second.1]);
     let asked = Arc::new(Mutex::new(Vec::new()));
     let targets = asked.clone();
     let server = serve(move |request| {
@@ -166,10 +166,10 @@ fn a_watched_list_shows_what_is_there_then_each_change_and_outlives_a_watch_that
         if request.target.contains("watch=true") {
             let refusal =
                 json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no right to watch"});
-            return watches.next().map_or(Answer::Object(refusal), Answer::Texts);
+            return watches.next().map_or(Reply::Object(refusal), Reply::Texts);
         }
         let items = [labelled("demo", "Stopped", 4)];
-        Answer::Object(json!({"metadata": {"resourceVersion": "5"}, "items": items}))
+        Reply::Object(json!({"metadata": {"resourceVersion": "5"}, "items": items}))
     });
     let words = ["list", "-A", "-l", "course=ml", "--watch", "--server", &server];
     let (child, mut shown) = started(&words);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::gateway::{Gateway, TOKEN};
 use crate::process::out;
 use crate::programs::{Running, err, fails, get, parameter, ran, shown_rest, url_shown};
-use crate::socket::{Answer, serve};
+use crate::socket::{Reply, serve};
 
 #[test]
 fn a_browser_brings_the_code_of_this_very_sign_in_and_only_the_user_can_read_the_token() {
@@ -74,7 +74,7 @@ fn a_browser_brings_the_code_of_this_very_sign_in_and_only_the_user_can_read_the
         "nothing listens any more"
     );
     let me = json!({"status": {"userInfo": {"username": "oidc:alice"}}});
-    let server = serve(move |_| Answer::Object(me.clone()));
+    let server = serve(move |_| Reply::Object(me.clone()));
     let output = ran(&gateway, &["whoami", "--server", &server], "");
     let expected = format!("Gateway ws.localhost:{}: alice, until 2999", gateway.port);
     assert!(

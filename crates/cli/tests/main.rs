@@ -26,7 +26,7 @@ mod workspace;
 
 use clap::Parser as _;
 use cli::args::CreateArgs;
-use cli::run::{create, create_with};
+use cli::run::{workspace as run_command, workspace_with};
 use cli::{Cluster, Console, Failure, exit_code};
 use serde_json::{Value, json};
 use server::Server;
@@ -53,7 +53,7 @@ async fn run(server: &Server, line: &str) -> Ran {
         CreateArgs::parse_from(std::iter::once("kubectl-create-workspace").chain(line.split_whitespace()));
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let cluster = Cluster::new(server.client(), "team");
-    let outcome = create_with(&cluster, &args, &mut console(&mut out, &mut err)).await;
+    let outcome = workspace_with(&cluster, &args.into(), &mut console(&mut out, &mut err)).await;
     Ran {
         out: String::from_utf8(out).unwrap(),
         err: String::from_utf8(err).unwrap(),
@@ -219,7 +219,7 @@ async fn a_watch_that_fails_for_ever_ends_with_the_time_and_says_why() {
 #[tokio::test]
 async fn waiting_for_a_dry_run_is_refused() {
     let args = CreateArgs::parse_from(["x", "demo", "--dry-run=server", "--wait"]);
-    let failure = create(&args, &mut console(&mut Vec::new(), &mut Vec::new()))
+    let failure = run_command(&args.into(), &mut console(&mut Vec::new(), &mut Vec::new()))
         .await
         .unwrap_err();
     assert_eq!(failure.code(), exit_code::USAGE);

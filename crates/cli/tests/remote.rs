@@ -12,7 +12,7 @@ use testkit::objects::NAMESPACE;
 use crate::gateway::{Gateway, TOKEN};
 use crate::process::out;
 use crate::programs::{err, fails, ran};
-use crate::socket::{Answer, serve};
+use crate::socket::{Reply, serve};
 use crate::workspace::in_phase;
 
 #[test]
@@ -21,7 +21,7 @@ fn the_bytes_of_ssh_reach_the_workspace_by_url_host_or_name() {
     gateway.signed_in();
     let mut running = serde_json::to_value(in_phase("lab", "Running", "Running")).unwrap();
     running["status"]["url"] = json!(format!("{}/", gateway.url("lab-ukb5wakby6jim56e.ws.localhost")));
-    let server = serve(move |_| Answer::Object(running.clone()));
+    let server = serve(move |_| Reply::Object(running.clone()));
     let large = "x".repeat(1 << 20);
     for host in [
         format!("{}/lab/tree/a", gateway.url("lab-ukb5wakby6jim56e.ws.localhost")),
@@ -158,6 +158,22 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
     );
     assert!(!arguments.contains(TOKEN));
 
+    // The command needs no `--` before it, and its flags are its own.
+    let output = gateway
+        .plugin()
+        .args(["ssh", &lab, "-D", "9", "ls", "-l", "--all", "-n", "x"])
+        .env("PATH", with_ssh(&gateway, 0))
+        .output()
+        .unwrap();
+    let expected = "-D\n9\n--\nlab-ukb5wakby6jim56e.ws.localhost\nls\n-l\n--all\n-n\nx\n";
+    assert!(out(&output).ends_with(expected), "{output:?}");
+    let unknown = gateway
+        .plugin()
+        .args(["ssh", &lab, "--all", "ls"])
+        .output()
+        .unwrap();
+    assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+
     // The host that ssh-config writes for those who have no cluster.
     let host = "lab-ukb5wakby6jim56e.ws.localhost";
     let by_host = gateway
@@ -207,7 +223,7 @@ fn a_stopped_workspace_is_named_with_the_command_that_starts_it() {
     gateway.signed_in();
     for (desired, phase) in [("Stopped", "Stopped"), ("Running", "Starting")] {
         let workspace = serde_json::to_value(in_phase("lab", desired, phase)).unwrap();
-        let server = serve(move |_| Answer::Object(workspace.clone()));
+        let server = serve(move |_| Reply::Object(workspace.clone()));
         let host = format!("lab.{NAMESPACE}.workspace");
         for command in ["ssh", "connect", "code"] {
             for called in [&["lab", "-n", NAMESPACE][..], &[&host]] {
@@ -234,7 +250,7 @@ fn a_stopped_workspace_is_started_first_if_asked_for() {
     let (asked, requests) = std::sync::mpsc::channel();
     let server = serve(move |request| {
         let _ = asked.send(request.target.clone());
-        Answer::Object(match request.target.split_once('?') {
+        Reply::Object(match request.target.split_once('?') {
             None => state("Stopped", "Stopped"),
             Some((_, query)) if query.contains("fieldSelector") => {
                 json!({"metadata": {"resourceVersion": "9"}, "items": [state("Running", "Running")]})

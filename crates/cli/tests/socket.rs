@@ -40,7 +40,7 @@ impl Request {
     }
 }
 
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     /// An object; a `Status` with a code answers with that code.
     Object(Value),
     /// Texts as they come, until their sender is dropped.
@@ -48,7 +48,7 @@ pub(crate) enum Answer {
 }
 
 /// The address of a server that lives as long as this process.
-pub(crate) fn serve(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> String {
+pub(crate) fn serve(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> String {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", server.local_addr().unwrap());
     let answer = Arc::new(answer);
@@ -64,16 +64,16 @@ pub(crate) fn serve(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static)
     address
 }
 
-fn respond(mut connection: &TcpStream, answer: Answer) -> std::io::Result<()> {
+fn respond(mut connection: &TcpStream, answer: Reply) -> std::io::Result<()> {
     let head = |code: u64| {
         format!("HTTP/1.1 {code} -\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n")
     };
     match answer {
-        Answer::Object(object) => {
+        Reply::Object(object) => {
             let code = object["code"].as_u64().unwrap_or(200);
             connection.write_all((head(code) + &object.to_string()).as_bytes())
         }
-        Answer::Texts(texts) => {
+        Reply::Texts(texts) => {
             connection.write_all(head(200).as_bytes())?;
             texts
                 .iter()
@@ -86,7 +86,7 @@ fn respond(mut connection: &TcpStream, answer: Answer) -> std::io::Result<()> {
 pub(crate) struct Queue<T>(Mutex<std::vec::IntoIter<T>>);
 
 impl<T> Queue<T> {
-    pub(crate) fn of(values: Vec<T>) -> Self {
+    pub(crate) fn new(values: Vec<T>) -> Self {
         Self(Mutex::new(values.into_iter()))
     }
 

@@ -37,7 +37,7 @@ impl Application {
     /// # Errors
     /// There is no such program, or it cannot be run.
     pub(crate) fn start(command: &[OsString], address: &Address) -> anyhow::Result<Self> {
-        let words: Vec<_> = command.iter().map(|word| filled(word, address)).collect();
+        let words: Vec<_> = command.iter().map(|word| fill(word, address)).collect();
         let (program, rest) = words
             .split_first()
             .context("no command of an application is given")?;
@@ -56,7 +56,7 @@ impl Application {
     ///
     /// # Errors
     /// The operating system does not say how it ended.
-    pub(crate) async fn ended(mut self) -> std::io::Result<u8> {
+    pub(crate) async fn wait(mut self) -> std::io::Result<u8> {
         let pid = self
             .child
             .id()
@@ -83,7 +83,7 @@ fn code(status: ExitStatus) -> u8 {
 }
 
 /// A word of the command with the address in it.
-fn filled(word: &OsStr, address: &Address) -> OsString {
+fn fill(word: &OsStr, address: &Address) -> OsString {
     let (mark, value) = match address {
         Address::Socket(path) => ("{socket}", path.as_os_str().to_owned()),
         Address::Port(port) => ("{port}", port.to_string().into()),
@@ -122,15 +122,15 @@ mod tests {
             ),
             ("{}", &Address::Port(8080), "{}"),
         ] {
-            assert_eq!(filled(OsStr::new(word), address), expected);
+            assert_eq!(fill(OsStr::new(word), address), expected);
         }
     }
 
     #[tokio::test]
     async fn its_exit_code_is_the_doors() {
-        assert_eq!(start("exit 7").ended().await.unwrap(), 7);
-        assert_eq!(start("exit 0").ended().await.unwrap(), 0);
-        assert_eq!(start("kill -KILL $$").ended().await.unwrap(), 137);
+        assert_eq!(start("exit 7").wait().await.unwrap(), 7);
+        assert_eq!(start("exit 0").wait().await.unwrap(), 0);
+        assert_eq!(start("kill -KILL $$").wait().await.unwrap(), 137);
     }
 
     #[tokio::test]

@@ -117,7 +117,7 @@ impl Proxy {
         let mut answer = match self.client.request(request).await {
             Ok(answer) => answer,
             Err(error) if error.is_connect() => return not_ready(),
-            Err(_) => return failed(),
+            Err(_) => return no_answer(),
         };
         let switched = answer.status() == StatusCode::SWITCHING_PROTOCOLS;
         let application = switched.then(|| hyper::upgrade::on(&mut answer));
@@ -133,7 +133,7 @@ impl Proxy {
                 });
                 answer.map(|_| body(Bytes::new()))
             }
-            (None, Some(_)) => failed(),
+            (None, Some(_)) => no_answer(),
             (_, None) => answer.map(Incoming::boxed_unsync),
         }
     }
@@ -205,7 +205,7 @@ fn not_ready() -> Response<Body> {
     problem(StatusCode::SERVICE_UNAVAILABLE, "ApplicationNotReady", message)
 }
 
-fn failed() -> Response<Body> {
+fn no_answer() -> Response<Body> {
     let message = "The application ended the connection without an answer. Its log may say why.";
     problem(StatusCode::BAD_GATEWAY, "ApplicationFailed", message)
 }

@@ -63,7 +63,7 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         anyhow::Ok(())
     };
     tokio::select! {
-        code = application.ended() => code.context("the application's exit code is unknown"),
+        code = application.wait() => code.context("the application's exit code is unknown"),
         served = serving => served.and(Ok(1)),
     }
 }

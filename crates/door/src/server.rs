@@ -38,10 +38,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// The port is taken, or may not be used.
 pub(crate) fn bind(port: u16) -> anyhow::Result<TcpSocket> {
-    let bound = match bound(TcpSocket::new_v6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
+    let bound = match bind_to(TcpSocket::new_v6, SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))) {
         // Nodes may have IPv6 disabled.
         Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-            bound(TcpSocket::new_v4, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
+            bind_to(TcpSocket::new_v4, SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
         }
         bound => bound,
     };
@@ -50,7 +50,7 @@ pub(crate) fn bind(port: u16) -> anyhow::Result<TcpSocket> {
     })
 }
 
-fn bound(socket: fn() -> io::Result<TcpSocket>, address: SocketAddr) -> io::Result<TcpSocket> {
+fn bind_to(socket: fn() -> io::Result<TcpSocket>, address: SocketAddr) -> io::Result<TcpSocket> {
     let socket = socket()?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
-use super::format::Formats;
 use super::values::{Gpu, Idle, gpu, idle, image, pair, positive};
-use super::{Connection, Format, name};
+use super::{Cli, Command, Connection, Format, name, object_format};
 use crate::duration;
 
 pub(super) const EXIT_CODES: &str = "\
@@ -41,6 +40,15 @@ pub struct CreateArgs {
     /// Where it is created, and as whom.
     #[command(flatten)]
     pub connection: Connection,
+}
+
+impl From<CreateArgs> for Cli {
+    fn from(args: CreateArgs) -> Self {
+        Self {
+            connection: args.connection,
+            command: Command::Create(Box::new(args.flags)),
+        }
+    }
 }
 
 /// What is created, and what is shown of it.
@@ -103,7 +111,7 @@ pub struct CreateFlags {
     pub dry_run: DryRun,
 
     /// Print the object, or its name, in place of a sentence
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = object_format())]
     pub output: Option<Format>,
 
     /// Wait until the workspace is available and print its URL

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Format, Formats, name};
+use super::{Format, name, report_format};
 
 /// What is explained.
 #[derive(Debug, Clone, clap::Args)]
@@ -37,6 +37,6 @@ pub struct Explain {
     pub group: Vec<String>,
 
     /// The same as an object, in place of text
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::REPORT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = report_format())]
     pub output: Option<Format>,
 }

@@ -1,9 +1,6 @@
 //! `-o` -> how objects are printed (pure).
 
-use std::ffi::OsStr;
-
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Arg, Command};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 const JSON: &str = "json";
 const YAML: &str = "yaml";
@@ -40,58 +37,28 @@ impl ListFormat {
     }
 }
 
-/// Parses the formats of a command.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Formats(&'static [&'static str]);
-
-impl Formats {
-    /// Of objects that the cluster has.
-    pub(super) const OBJECT: Self = Self(&[JSON, YAML, NAME]);
-    /// Of reports, which have no name.
-    pub(super) const REPORT: Self = Self(&[JSON, YAML]);
+/// Formats of objects that the cluster has.
+pub(super) fn object_format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new([JSON, YAML, NAME]).map(|name| format(&name))
 }
 
-impl TypedValueParser for Formats {
-    type Value = Format;
-
-    fn parse_ref(&self, command: &Command, flag: Option<&Arg>, value: &OsStr) -> Result<Format, clap::Error> {
-        let known = PossibleValuesParser::new(self.0).parse_ref(command, flag, value)?;
-        Ok(match known.as_str() {
-            JSON => Format::Json,
-            NAME => Format::Name,
-            _ => Format::Yaml,
-        })
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(self.0.iter().map(PossibleValue::new)))
-    }
+/// Formats of reports, which have no name.
+pub(super) fn report_format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new([JSON, YAML]).map(|name| format(&name))
 }
 
-/// Parses the formats of commands that print a table.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ListFormats;
-
-impl ListFormats {
-    const ALL: Formats = Formats(&[JSON, YAML, NAME, WIDE]);
+/// Formats of commands that print a table.
+pub(super) fn list_format() -> impl TypedValueParser<Value = ListFormat> {
+    PossibleValuesParser::new([JSON, YAML, NAME, WIDE]).map(|name| match name.as_str() {
+        WIDE => ListFormat::Wide,
+        name => ListFormat::Objects(format(name)),
+    })
 }
 
-impl TypedValueParser for ListFormats {
-    type Value = ListFormat;
-
-    fn parse_ref(
-        &self,
-        command: &Command,
-        flag: Option<&Arg>,
-        value: &OsStr,
-    ) -> Result<ListFormat, clap::Error> {
-        if value == WIDE {
-            return Ok(ListFormat::Wide);
-        }
-        Self::ALL.parse_ref(command, flag, value).map(ListFormat::Objects)
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(Self::ALL.0.iter().map(PossibleValue::new)))
+fn format(name: &str) -> Format {
+    match name {
+        JSON => Format::Json,
+        NAME => Format::Name,
+        _ => Format::Yaml,
     }
 }

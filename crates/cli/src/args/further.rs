@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use super::{Format, Formats, name};
+use super::{Format, name, report_format};
 use crate::duration;
 
 /// Which manifests are checked, and how.
@@ -28,7 +28,7 @@ pub struct Lint {
     pub manager: Vec<PathBuf>,
 
     /// The report as an object, in place of text
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::REPORT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = report_format())]
     pub output: Option<Format>,
 }
 
@@ -97,6 +97,6 @@ pub struct Logs {
 #[derive(Debug, Clone, clap::Args)]
 pub struct Shown {
     /// As an object, in place of text
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::REPORT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = report_format())]
     pub output: Option<Format>,
 }

@@ -35,9 +35,9 @@ pub use connection::Connection;
 pub use create::{CreateArgs, CreateFlags, DryRun};
 pub use explain::Explain;
 pub use format::{Format, ListFormat};
-use format::{Formats, ListFormats};
+use format::{list_format, object_format, report_format};
 pub use further::{Completion, Lint, Logs, Shell, Shown, Version};
-pub use remote::{Code, Connect, Login, Logout, Ssh, SshConfig};
+pub use remote::{Code, Connect, Login, Logout, Remote, Ssh, SshConfig};
 pub use set::Set;
 pub use sharing::{Share, Shares, Subjects, Unshare};
 pub use targets::Targets;
@@ -53,14 +53,6 @@ Exit codes; of several workspaces, the highest counts:
   3  not as wanted: the workspace exists, but will not become so; or explain, lint, template compare or version found a problem
   4  the workspace was not as wanted in time
   130  interrupted (Ctrl-C). What was reported as done is done; the last request may be done, too";
-
-const SSH: &str = "\
-Examples:
-  # A command, as ssh runs it. The exit code is that of ssh
-  kubectl workspace ssh lab -- nvidia-smi
-
-  # A port of the workspace on this computer
-  kubectl workspace ssh lab -N -L 8501:localhost:8501";
 
 const COMPLETION: &str = "\
 Examples:
@@ -95,19 +87,9 @@ pub enum Command {
     List(List),
     /// Open a workspace in the browser
     Open(Open),
-    /// Sign in at the gateway, for ssh, code and connect
-    Login(Login),
-    /// Sign out at the gateway
-    Logout(Logout),
-    /// Open a shell in a workspace, or run a command there, by the system's ssh
-    #[command(after_help = SSH)]
-    Ssh(Box<Ssh>),
-    /// Tell ssh, and so scp, rsync, git and editors, about <name>.<namespace>.workspace
-    SshConfig(SshConfig),
-    /// Open a workspace in a desktop editor: VS Code, Cursor and others
-    Code(Code),
-    /// Open a port of this computer that leads to a workspace, for programs that ask for the URL of a Jupyter server
-    Connect(Connect),
+    /// Commands that go through the gateway.
+    #[command(flatten)]
+    Remote(Remote),
     /// Start workspaces
     Start(Change),
     /// Stop workspaces. Kernels and terminals end; the disk is kept
@@ -170,7 +152,7 @@ pub struct List {
     pub watch: bool,
 
     /// In place of the table: the objects or their names; wide: more columns
-    #[arg(short, long, value_name = "FORMAT", value_parser = ListFormats)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = list_format())]
     pub output: Option<ListFormat>,
 }
 
@@ -222,7 +204,7 @@ pub struct Change {
     pub yes: bool,
 
     /// The changed objects, or their names, in place of sentences
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = object_format())]
     pub output: Option<Format>,
 }
 

@@ -2,10 +2,38 @@
 
 use std::path::PathBuf;
 
+use clap::Subcommand;
+
 use super::Waiting;
 
 /// User of our images.
 const USER: &str = "jovyan";
+
+const SSH: &str = "\
+Examples:
+  # A command, as ssh runs it. The exit code is that of ssh
+  kubectl workspace ssh lab nvidia-smi
+
+  # A port of the workspace on this computer
+  kubectl workspace ssh lab -N -L 8501:localhost:8501";
+
+/// A command that goes through the gateway.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Remote {
+    /// Sign in at the gateway, for ssh, code and connect
+    Login(Login),
+    /// Sign out at the gateway
+    Logout(Logout),
+    /// Open a shell in a workspace, or run a command there, by the system's ssh
+    #[command(after_help = SSH)]
+    Ssh(Box<Ssh>),
+    /// Tell ssh, and so scp, rsync, git and editors, about <name>.<namespace>.workspace
+    SshConfig(SshConfig),
+    /// Open a workspace in a desktop editor: VS Code, Cursor and others
+    Code(Code),
+    /// Open a port of this computer that leads to a workspace, for programs that ask for the URL of a Jupyter server
+    Connect(Connect),
+}
 
 /// Where to sign in, and how.
 #[derive(Debug, Clone, clap::Args)]
@@ -70,8 +98,8 @@ pub struct Ssh {
     #[arg(short = 'N', long, conflicts_with = "command")]
     pub no_command: bool,
 
-    /// Command to run, after --; without it, a shell
-    #[arg(value_name = "COMMAND", last = true)]
+    /// Command to run, with its flags; without it, a shell
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Command line of `set` -> its arguments (pure).
 
 use super::values::{Assignment, Gpus, Idle, assignment, gpus, idle, image, positive};
-use super::{Format, Formats, name};
+use super::{Format, name, object_format};
 
 /// Which fields of a workspace change.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -54,6 +54,6 @@ pub struct Set {
     pub idle: Option<Idle>,
 
     /// The changed object, or its name, in place of a sentence
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = object_format())]
     pub output: Option<Format>,
 }

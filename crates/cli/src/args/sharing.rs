@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
 
-use super::{Format, Formats, ListFormat, ListFormats, name};
+use super::{Format, ListFormat, list_format, name, object_format};
 use crate::duration;
 
 /// Users, groups and service accounts.
@@ -48,7 +48,7 @@ pub struct Share {
     pub reason: Option<String>,
 
     /// The share, or its name, in place of a sentence
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = object_format())]
     pub output: Option<Format>,
 }
 
@@ -80,7 +80,7 @@ pub struct Shares {
     pub all_namespaces: bool,
 
     /// In place of the table: the objects or their names
-    #[arg(short, long, value_name = "FORMAT", value_parser = ListFormats)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = list_format())]
     pub output: Option<ListFormat>,
 }
 

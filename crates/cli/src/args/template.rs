@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
-use super::{Format, Formats, ListFormat, ListFormats};
+use super::{Format, ListFormat, list_format, object_format, report_format};
 
 /// What is shown of templates.
 #[derive(Debug, Clone, Subcommand)]
@@ -21,7 +21,7 @@ pub enum Template {
 #[derive(Debug, Clone, clap::Args)]
 pub struct TemplateList {
     /// In place of the table: the objects or their names
-    #[arg(short, long, value_name = "FORMAT", value_parser = ListFormats)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = list_format())]
     pub output: Option<ListFormat>,
 }
 
@@ -33,7 +33,7 @@ pub struct TemplateShow {
     pub template: String,
 
     /// The object, in place of text
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::OBJECT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = object_format())]
     pub output: Option<Format>,
 }
 
@@ -53,6 +53,6 @@ pub struct TemplateCompare {
     pub settings: Option<PathBuf>,
 
     /// The comparison as an object, in place of text
-    #[arg(short, long, value_name = "FORMAT", value_parser = Formats::REPORT)]
+    #[arg(short, long, value_name = "FORMAT", value_parser = report_format())]
     pub output: Option<Format>,
 }

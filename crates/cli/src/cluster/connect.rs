@@ -1,23 +1,21 @@
 //! Kubeconfig, context and namespace -> a client and the namespace to use (IO).
 
-use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 
 use anyhow::{Context as _, bail};
-use http::{HeaderName, HeaderValue};
-use kube::config::{
-    Cluster, Context, KubeConfigOptions, Kubeconfig, KubeconfigError, NamedCluster, NamedContext,
-};
+use http::header::USER_AGENT;
+use http::{HeaderValue, Uri};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use super::credentials;
 use crate::args::Connection;
 
 const VARIABLE: &str = "KUBECONFIG";
-/// Name of the cluster and context that `--server` makes where no kubeconfig has one.
-const ON_COMMAND_LINE: &str = "--server";
 const UNUSABLE: &str = "the kubeconfig cannot be used";
 const REMEDY: &str = "set --kubeconfig or $KUBECONFIG";
 
@@ -39,9 +37,9 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
     // It fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let mut config = configuration(flags).await?;
-    for (name, value) in headers(flags, &config)? {
-        config.headers.push((name, value));
-    }
+    impersonate(&mut config, flags)?;
+    let agent = HeaderValue::from_static(api::names::CLI);
+    config.headers.push((USER_AGENT, agent));
     let namespace = flags
         .namespace
         .clone()
@@ -67,36 +65,62 @@ async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
             Some(Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {}", file.display()))?)
         }
         None => env::var_os(VARIABLE)
-            .map(|list| listed(&list))
+            .map(|list| merge_files(&list))
             .transpose()?
             .flatten(),
     };
     let chooses = flags.context.is_some() || flags.cluster.is_some() || flags.kubeconfig_user.is_some();
-    let changes = flags.server.is_some()
-        || flags.insecure_skip_tls_verify
-        || flags.certificate_authority.is_some()
-        || flags.tls_server_name.is_some();
-    let mut kubeconfig = match files.map_or_else(of_home, |files| Ok(Some(files)))? {
-        Some(files) => files,
-        None if flags.server.is_some() => Kubeconfig::default(),
-        None if chooses || changes => bail!("there is no kubeconfig: {REMEDY}"),
-        None => {
-            // Its own words are of a pod's account, which a user does not have.
-            return Config::infer().await.map_err(|_| NoCluster.into());
+    let found = files.map_or_else(of_home, |files| Ok(Some(files)))?;
+    // A file without contexts says no more than none, where the address is given.
+    let found = found.filter(|found| flags.server.is_none() || !found.contexts.is_empty());
+    let mut config = match (found, &flags.server) {
+        (Some(kubeconfig), _) => {
+            check(&kubeconfig, flags).context(UNUSABLE)?;
+            let options = KubeConfigOptions {
+                context: flags.context.clone(),
+                cluster: flags.cluster.clone(),
+                user: flags.kubeconfig_user.clone(),
+            };
+            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+            config.context(UNUSABLE)?
         }
+        (None, Some(server)) if !chooses => Config::new(address(server)?),
+        (None, _) if chooses || changes(flags) => bail!("there is no kubeconfig: {REMEDY}"),
+        // Its own words are of a pod's account, which a user does not have.
+        (None, _) => return Config::infer().await.map_err(|_| NoCluster.into()),
     };
-    if changes {
-        change(&mut kubeconfig, flags);
+    change(&mut config, flags)?;
+    Ok(config)
+}
+
+/// Whether flags change the cluster of a kubeconfig.
+fn changes(flags: &Connection) -> bool {
+    flags.insecure_skip_tls_verify || flags.certificate_authority.is_some() || flags.tls_server_name.is_some()
+}
+
+/// Applies the flags, as kubectl does.
+fn change(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
+    if let Some(server) = &flags.server {
+        config.cluster_url = address(server)?;
     }
-    check(&kubeconfig, flags).context(UNUSABLE)?;
-    let options = KubeConfigOptions {
-        context: flags.context.clone(),
-        cluster: flags.cluster.clone(),
-        user: flags.kubeconfig_user.clone(),
-    };
-    Config::from_custom_kubeconfig(kubeconfig, &options)
-        .await
-        .context(UNUSABLE)
+    if flags.insecure_skip_tls_verify {
+        config.accept_invalid_certs = true;
+    }
+    if let Some(file) = &flags.certificate_authority {
+        let certificates =
+            CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let certificates =
+            certificates.with_context(|| format!("--certificate-authority {}", file.display()))?;
+        config.root_cert = Some(certificates.into_iter().map(|one| one.to_vec()).collect());
+    }
+    if let Some(name) = &flags.tls_server_name {
+        config.tls_server_name = Some(name.clone());
+    }
+    Ok(())
+}
+
+fn address(server: &str) -> anyhow::Result<Uri> {
+    server.parse().with_context(|| format!("--server {server}"))
 }
 
 /// The kubeconfig in the home folder; `None`: there is none, or it has no contexts.
@@ -156,89 +180,30 @@ fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// Applies the flags to the chosen cluster, as kubectl does.
-fn change(kubeconfig: &mut Kubeconfig, flags: &Connection) {
-    if kubeconfig.contexts.is_empty() && flags.server.is_some() {
-        let name = ON_COMMAND_LINE.to_owned();
-        kubeconfig.current_context = Some(name.clone());
-        kubeconfig.clusters.push(NamedCluster {
-            name: name.clone(),
-            cluster: Some(Cluster::default()),
-            other: BTreeMap::new(),
-        });
-        kubeconfig.contexts.push(NamedContext {
-            name: name.clone(),
-            context: Some(Context {
-                cluster: name,
-                ..Context::default()
-            }),
-            other: BTreeMap::new(),
-        });
+/// Sets whom the client acts as: the user of the flags, with their groups and UID alone, else that of the kubeconfig.
+fn impersonate(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
+    let user = &mut config.auth_info;
+    if flags.act_as.is_some() {
+        user.impersonate.clone_from(&flags.act_as);
+        user.impersonate_groups = None;
+        user.impersonate_uid = None;
+        user.impersonate_user_extra = None;
     }
-    let context = flags.context.as_ref().or(kubeconfig.current_context.as_ref());
-    let of_context = kubeconfig
-        .contexts
-        .iter()
-        .find(|named| Some(&named.name) == context)
-        .and_then(|named| Some(named.context.as_ref()?.cluster.clone()));
-    let chosen = flags.cluster.clone().or(of_context);
-    let named = kubeconfig
-        .clusters
-        .iter_mut()
-        .find(|named| Some(&named.name) == chosen.as_ref());
-    let Some(cluster) = named.and_then(|named| named.cluster.as_mut()) else {
-        return;
-    };
-    if let Some(server) = &flags.server {
-        cluster.server = Some(server.clone());
+    if !flags.as_group.is_empty() {
+        user.impersonate_groups = Some(flags.as_group.clone());
     }
-    if flags.insecure_skip_tls_verify {
-        cluster.insecure_skip_tls_verify = Some(true);
+    if flags.as_uid.is_some() {
+        user.impersonate_uid.clone_from(&flags.as_uid);
     }
-    if let Some(file) = &flags.certificate_authority {
-        cluster.certificate_authority = Some(file.display().to_string());
-        cluster.certificate_authority_data = None;
-    }
-    if let Some(name) = &flags.tls_server_name {
-        cluster.tls_server_name = Some(name.clone());
-    }
-}
-
-/// The client's name, and whom it acts as: by flags, else by the kubeconfig.
-fn headers(flags: &Connection, config: &Config) -> anyhow::Result<Vec<(HeaderName, HeaderValue)>> {
-    let user = &config.auth_info;
-    let act_as = flags.act_as.as_ref().or(user.impersonate.as_ref());
-    let groups = match (&flags.act_as, &user.impersonate_groups) {
-        (None, Some(groups)) if flags.as_group.is_empty() => groups,
-        _ => &flags.as_group,
-    };
-    let uid = match flags.act_as {
-        None => flags.as_uid.as_ref().or(user.impersonate_uid.as_ref()),
-        Some(_) => flags.as_uid.as_ref(),
-    };
-    if act_as.is_none() && (uid.is_some() || !groups.is_empty()) {
+    let groups = user.impersonate_groups.as_deref().unwrap_or_default();
+    if user.impersonate.is_none() && (user.impersonate_uid.is_some() || !groups.is_empty()) {
         bail!("--as-group and --as-uid need --as: name the user to act as");
     }
-    let mut headers = vec![(
-        http::header::USER_AGENT,
-        HeaderValue::from_static(api::names::CLI),
-    )];
-    let groups = groups.iter().map(|group| ("impersonate-group", group));
-    let parts = act_as
-        .map(|user| ("impersonate-user", user))
-        .into_iter()
-        .chain(uid.map(|uid| ("impersonate-uid", uid)))
-        .chain(groups);
-    for (name, value) in parts {
-        let text = HeaderValue::from_str(value)
-            .with_context(|| format!("{value:?} cannot be acted as: use printable ASCII"))?;
-        headers.push((HeaderName::from_static(name), text));
-    }
-    Ok(headers)
+    Ok(())
 }
 
 /// Merges the files of a list such as `$KUBECONFIG`. Like kubectl, it skips missing files. `None`: the list is empty.
-fn listed(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
+fn merge_files(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
     let mut is_empty = true;
     let mut merged: Option<Kubeconfig> = None;
     for file in env::split_paths(list).filter(|file| !file.as_os_str().is_empty()) {
@@ -305,7 +270,7 @@ mod tests {
                 ),
             ],
         );
-        let merged = listed(&folder.list(&["missing", "a", "absent", "b"]))
+        let merged = merge_files(&folder.list(&["missing", "a", "absent", "b"]))
             .unwrap()
             .unwrap();
         assert_eq!(merged.current_context.as_deref(), Some("first"));
@@ -314,33 +279,23 @@ mod tests {
 
     #[test]
     fn flags_change_the_chosen_cluster() {
-        let mut kubeconfig = Kubeconfig::from_yaml(
-            "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: one}}, {name: b, context: {cluster: two}}], \
-             clusters: [{name: one, cluster: {server: 'https://one', certificate-authority-data: eA==}}, {name: two, cluster: {server: 'https://two'}}]}",
-        )
-        .unwrap();
+        let mut config = Config::new("https://one".parse().unwrap());
         let flags = Connection {
             server: Some("https://other".into()),
-            certificate_authority: Some("ca.pem".into()),
             tls_server_name: Some("kubernetes".into()),
             insecure_skip_tls_verify: true,
             ..Connection::default()
         };
-        change(&mut kubeconfig, &flags);
-        let one = kubeconfig.clusters[0].cluster.as_ref().unwrap();
-        assert_eq!(one.server.as_deref(), Some("https://other"));
-        assert_eq!(one.certificate_authority.as_deref(), Some("ca.pem"));
-        assert_eq!(one.certificate_authority_data, None);
-        assert_eq!(one.insecure_skip_tls_verify, Some(true));
-        let two = kubeconfig.clusters[1].cluster.as_ref().unwrap();
-        assert_eq!(two.server.as_deref(), Some("https://two"));
-
-        let mut none = Kubeconfig::default();
-        change(&mut none, &flags);
-        assert_eq!(
-            none.clusters[0].cluster.as_ref().unwrap().server.as_deref(),
-            Some("https://other")
-        );
+        change(&mut config, &flags).unwrap();
+        assert_eq!(config.cluster_url.host(), Some("other"));
+        assert_eq!(config.tls_server_name.as_deref(), Some("kubernetes"));
+        assert!(config.accept_invalid_certs);
+        let missing = Connection {
+            certificate_authority: Some("/nonexistent.pem".into()),
+            ..Connection::default()
+        };
+        let error = change(&mut config, &missing).unwrap_err().to_string();
+        assert_eq!(error, "--certificate-authority /nonexistent.pem");
     }
 
     #[test]
@@ -388,47 +343,40 @@ mod tests {
         let mut config = Config::new("https://x".parse().unwrap());
         config.auth_info.impersonate = Some("carol".into());
         config.auth_info.impersonate_groups = Some(vec!["ops".into()]);
-        let of = |flags: &Connection, config: &Config| {
-            let headers = headers(flags, config).unwrap();
-            let shown = headers.iter().skip(1);
-            shown
-                .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
-                .collect::<Vec<_>>()
+        config.auth_info.impersonate_uid = Some("1".into());
+        let user_with = |flags: &Connection| {
+            let mut config = config.clone();
+            impersonate(&mut config, flags).unwrap();
+            let user = config.auth_info;
+            (user.impersonate, user.impersonate_groups, user.impersonate_uid)
         };
-        assert_eq!(
-            of(&Connection::default(), &config),
-            ["impersonate-user: carol", "impersonate-group: ops"]
-        );
+        let carol = (Some("carol".into()), Some(vec!["ops".into()]), Some("1".into()));
+        assert_eq!(user_with(&Connection::default()), carol);
         let flags = Connection {
             act_as: Some("bob".into()),
             as_group: vec!["a".into(), "b".into()],
             ..Connection::default()
         };
-        assert_eq!(
-            of(&flags, &config),
-            [
-                "impersonate-user: bob",
-                "impersonate-group: a",
-                "impersonate-group: b"
-            ]
-        );
+        let bob = (Some("bob".into()), Some(vec!["a".into(), "b".into()]), None);
+        assert_eq!(user_with(&flags), bob);
         let alone = Connection {
             as_group: vec!["a".into()],
             ..Connection::default()
         };
-        let error = headers(&alone, &Config::new("https://x".parse().unwrap())).unwrap_err();
+        let mut nobody = Config::new("https://x".parse().unwrap());
+        let error = impersonate(&mut nobody, &alone).unwrap_err();
         assert!(error.to_string().contains("need --as"), "{error}");
     }
 
     #[test]
     fn a_list_of_missing_files_and_an_unreadable_file_are_named() {
         let folder = Folder::with("named", &[("broken", "[")]);
-        let missing = listed(&folder.list(&["missing"])).unwrap_err().to_string();
+        let missing = merge_files(&folder.list(&["missing"])).unwrap_err().to_string();
         assert!(
             missing.starts_with("no file of $KUBECONFIG exists: ") && missing.ends_with("/missing"),
             "{missing}"
         );
-        let broken = listed(&folder.list(&["missing", "broken"]))
+        let broken = merge_files(&folder.list(&["missing", "broken"]))
             .unwrap_err()
             .to_string();
         assert!(

@@ -35,9 +35,8 @@ const PAGE: u32 = 500;
 const SHOWS_REQUESTS: u8 = 6;
 
 /// The cluster and namespace to use.
-#[derive(Debug)]
 pub struct Cluster {
-    client: DebugClient,
+    client: Client,
     namespace: String,
     /// Address of the API server, if known.
     server: Option<String>,
@@ -47,15 +46,6 @@ pub struct Cluster {
     notes: Mutex<Vec<String>>,
 }
 
-/// A client, without its inner state in debug output.
-struct DebugClient(Client);
-
-impl std::fmt::Debug for DebugClient {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Client")
-    }
-}
-
 /// A request without its body's type.
 type Prepared = Result<http::Request<Vec<u8>>, kube::core::request::Error>;
 
@@ -63,7 +53,7 @@ impl Cluster {
     /// A cluster that `client` reaches.
     pub fn new(client: Client, namespace: &str) -> Self {
         Self {
-            client: DebugClient(client),
+            client,
             namespace: namespace.to_owned(),
             server: None,
             timeout: None,
@@ -79,7 +69,7 @@ impl Cluster {
 
     /// Connects like kubectl: with the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
     pub(crate) async fn connect(flags: &Connection) -> Result<Self, Failure> {
-        let connected = connect::connect(flags).await.map_err(Failure::Other)?;
+        let connected = connect::connect(flags).await?;
         Ok(Self {
             server: Some(connected.server),
             timeout: flags.timeout(),
@@ -89,7 +79,7 @@ impl Cluster {
     }
 
     pub(crate) fn client(&self) -> Client {
-        self.client.0.clone()
+        self.client.clone()
     }
 
     /// The namespace of commands that name none of their own.
@@ -120,15 +110,7 @@ impl Cluster {
         let mut found = Vec::new();
         loop {
             let request = Request::new(K::url_path(&(), namespace));
-            let mut page = match self.send(request.list(&params)).await {
-                // The list changed for too long while it was read: begin anew.
-                Err(Failure::Refused(status)) if status.code == 410 && params.continue_token.is_some() => {
-                    found.clear();
-                    params.continue_token = None;
-                    continue;
-                }
-                page => page?,
-            };
+            let mut page = self.send(request.list(&params)).await?;
             let next = page["metadata"]["continue"]
                 .as_str()
                 .unwrap_or_default()
@@ -244,9 +226,7 @@ impl Cluster {
     ///
     /// The request is hand-written, because the typed interface does not return response headers.
     pub(crate) async fn send(&self, request: Prepared) -> Result<Value, Failure> {
-        let request = request
-            .context("the request cannot be made")
-            .map_err(Failure::Other)?;
+        let request = request.context("the request cannot be made")?;
         let shown = format!("{} {}", request.method(), request.uri());
         let begin = Instant::now();
         let exchange = self.exchange(request);
@@ -281,13 +261,12 @@ impl Cluster {
             .into_body()
             .collect()
             .await
-            .context("the answer of the API server breaks off")
-            .map_err(Failure::Other)?
+            .context("the answer of the API server breaks off")?
             .to_bytes();
         if code.is_success() {
-            return serde_json::from_slice(&body)
-                .context("the answer of the API server is not a JSON object")
-                .map_err(Failure::Other);
+            return Ok(
+                serde_json::from_slice(&body).context("the answer of the API server is not a JSON object")?
+            );
         }
         let status = serde_json::from_slice(&body).unwrap_or_else(|_| {
             Status::failure(&String::from_utf8_lossy(&body), "").with_code(code.as_u16())

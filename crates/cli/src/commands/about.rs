@@ -28,18 +28,15 @@ pub(crate) async fn whoami(
     };
     if let Some(format) = &args.output {
         let mut object = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
-        object["status"]["userInfo"] =
-            serde_json::to_value(&user?).map_err(|error| Failure::Other(error.into()))?;
+        object["status"]["userInfo"] = serde_json::to_value(&user?)?;
         return Ok(console.out.data(&output::object(&object, format)?)?);
     }
     if let Ok(user) = &user {
         show_user(user, console)?;
     }
-    let sign_ins = State::of_user()
-        .and_then(|state| state.sign_ins())
-        .map_err(Failure::Other)?;
+    let sign_ins = State::of_user().and_then(|state| state.sign_ins())?;
     for sign_in in &sign_ins {
-        let base = sign_in.auth().map_err(Failure::Other)?.base();
+        let base = sign_in.auth.base();
         writeln!(
             console.out,
             "Gateway {base}: {}, until {}",
@@ -110,11 +107,10 @@ pub(crate) async fn version(
         Err(failure) => return Err(failure),
     };
     if let Some(format) = &args.output {
-        let object = json!({
-            "apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": "Versions",
-            "plugin": OWN, "crds": crds, "kubernetes": server, "fit": fit,
-        });
-        console.out.data(&output::object(&object, format)?)?;
+        let versions = json!({"plugin": OWN, "crds": crds, "kubernetes": server, "fit": fit});
+        console
+            .out
+            .data(&output::report("Versions", &versions, format)?)?;
     } else {
         let crds = crds.unwrap_or_else(|| "not known: you may not read CustomResourceDefinitions".to_owned());
         let rows = [
@@ -142,9 +138,8 @@ pub(crate) fn version_of_client(args: &Version, console: &mut Console<'_>) -> Re
     let Some(format) = &args.shown.output else {
         return Ok(writeln!(console.out, "Plugin:   {OWN}")?);
     };
-    let api_version = format!("cli.{}/v1alpha1", api::names::GROUP);
-    let object = json!({"apiVersion": api_version, "kind": "Versions", "plugin": OWN});
-    Ok(console.out.data(&output::object(&object, format)?)?)
+    let report = output::report("Versions", &json!({"plugin": OWN}), format)?;
+    Ok(console.out.data(&report)?)
 }
 
 /// Whether the CRDs are of the plugin's release: before 1.0 the same minor version, then the same major one. `None`: they say no version.

@@ -22,7 +22,7 @@ pub(super) async fn url(
     console: &mut Console<'_>,
 ) -> Result<String, Failure> {
     let deadline = Deadline::after(waiting.timeout);
-    let target = Target::named(cluster, name);
+    let target = Target::new(cluster, name);
     let workspace = if waiting.start {
         let started = change::one(cluster, Action::Start, &target).await?.workspace;
         let (client, goal) = (cluster.client(), Goal::AVAILABLE);
@@ -39,7 +39,7 @@ pub(super) async fn url(
 
 /// The URL of a workspace, whether or not it is available.
 pub(super) async fn known_url(cluster: &Cluster, name: &str) -> Result<String, Failure> {
-    let target = Target::named(cluster, name);
+    let target = Target::new(cluster, name);
     let status = target.read(cluster).await?.status.unwrap_or_default();
     match &status.url {
         Some(url) => Ok(url.clone()),

@@ -32,16 +32,6 @@ pub(super) struct Done {
     goal: Goal,
 }
 
-/// Checks the command line alone.
-pub(crate) fn check(action: Action, args: &Change) -> Result<(), Failure> {
-    if action == Action::Delete && !matches!(args.output, None | Some(Format::Name)) {
-        return Err(Failure::Usage(
-            "delete prints names at most: use -o name, or list -o before it".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
 /// Changes all workspaces that the arguments name. Each is a line, and the highest exit code counts.
 pub(crate) async fn run(
     cluster: &Cluster,
@@ -49,7 +39,11 @@ pub(crate) async fn run(
     args: &Change,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    check(action, args)?;
+    if action == Action::Delete && !matches!(args.output, None | Some(Format::Name)) {
+        return Err(Failure::Usage(
+            "delete prints names at most: use -o name, or list -o before it".to_owned(),
+        ));
+    }
     let deadline = Deadline::after(args.timeout);
     let mut targets = resolve(cluster, &args.targets).await?;
     if targets.is_empty() {
@@ -74,7 +68,7 @@ pub(crate) async fn run(
         cluster.show_notes(&mut console.err)?;
         match outcome {
             Ok(done) => {
-                let object = object(&done.workspace)?;
+                let object = serde_json::to_value(&done.workspace)?;
                 match &args.output {
                     None => writeln!(console.out, "{} {}", output::name(&object), done.what)?,
                     Some(Format::Name) => writeln!(console.out, "{}", output::name(&object))?,
@@ -103,7 +97,9 @@ pub(crate) async fn run(
     }
     let format = args.output.as_ref().filter(|format| **format != Format::Name);
     if let Some(format) = format.filter(|_| !waiting.is_empty()) {
-        let objects = waiting.iter().map(|(_, done)| object(&done.workspace));
+        let objects = waiting
+            .iter()
+            .map(|(_, done)| serde_json::to_value(&done.workspace));
         let objects = objects.collect::<Result<Vec<_>, _>>()?;
         let text = match objects.as_slice() {
             [only] if all == 1 => output::object(only, format)?,
@@ -120,10 +116,6 @@ pub(crate) async fn run(
             code: last.code().max(others.unwrap_or(0)),
         }),
     }
-}
-
-fn object(workspace: &Workspace) -> Result<Value, Failure> {
-    serde_json::to_value(workspace).map_err(|error| Failure::Other(error.into()))
 }
 
 /// Shows the failure at once if there are several workspaces; a single one is the command's failure.

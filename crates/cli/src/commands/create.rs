@@ -16,7 +16,7 @@ use crate::manifest::Manifest;
 use crate::{object, output};
 
 /// What is sent.
-pub(crate) struct Wanted {
+struct Wanted {
     object: Value,
     /// The manifest that it was read from.
     manifest: Option<Manifest>,
@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
 
 impl Wanted {
     /// What flags or manifest say.
-    pub(crate) fn of(args: &CreateFlags, namespace: Option<&str>) -> Result<Self, Failure> {
+    fn from_args(args: &CreateFlags, namespace: Option<&str>) -> Result<Self, Failure> {
         if args.wait && args.dry_run != DryRun::None {
             return Err(Failure::Usage(
                 "--wait cannot be used with --dry-run: no workspace would become available".into(),
@@ -33,15 +33,13 @@ impl Wanted {
         if let Some(file) = &args.filename {
             let manifest = Manifest::read(&file.display().to_string(), &read(file)?)?;
             manifest.check_namespace(namespace)?;
-            let object = manifest.object();
             return Ok(Self {
-                object,
+                object: manifest.object(),
                 manifest: Some(manifest),
             });
         }
-        let object = object::manifest(args, namespace).map_err(|error| Failure::Other(error.into()))?;
         Ok(Self {
-            object,
+            object: object::manifest(args, namespace)?,
             manifest: None,
         })
     }
@@ -49,11 +47,13 @@ impl Wanted {
 
 /// Creates the workspace. The result goes to `out`, as kubectl prints it. Warnings and progress go to `err`.
 pub(crate) async fn run(
-    cluster: &Cluster,
+    cluster: Result<&Cluster, Failure>,
     args: &CreateFlags,
-    wanted: &Wanted,
+    namespace: Option<&str>,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
+    let wanted = Wanted::from_args(args, namespace)?;
+    let cluster = cluster?;
     let deadline = Deadline::after(args.timeout);
     let namespace = wanted.object["metadata"]["namespace"]
         .as_str()
@@ -66,7 +66,7 @@ pub(crate) async fn run(
     cluster.show_notes(&mut console.err)?;
     let created = outcome.map_err(|failure| match &wanted.manifest {
         None => failure,
-        Some(manifest) => manifest.placed(failure),
+        Some(manifest) => manifest.place_refusal(failure),
     });
     let created = parse(created?)?;
     if !args.wait {
@@ -100,14 +100,14 @@ pub(crate) async fn run(
 /// Prints what would be created, without a cluster.
 pub(crate) fn print_manifest(
     args: &CreateFlags,
-    wanted: &Wanted,
+    namespace: Option<&str>,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    print(&wanted.object, args, console)
+    print(&Wanted::from_args(args, namespace)?.object, args, console)
 }
 
 fn print(object: &impl Serialize, args: &CreateFlags, console: &mut Console<'_>) -> Result<(), Failure> {
-    let object = &serde_json::to_value(object).map_err(|error| Failure::Other(error.into()))?;
+    let object = &serde_json::to_value(object)?;
     match &args.output {
         None => writeln!(console.out, "{}", output::sentence(object, args.dry_run))?,
         Some(format) => console.out.data(&output::object(object, format)?)?,

@@ -2,7 +2,7 @@
 
 use api::names::CREATED_BY;
 use k8s_openapi::api::authentication::v1::{SelfSubjectReview, UserInfo};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cluster::Cluster;
 use crate::failure::Failure;
@@ -11,8 +11,7 @@ use crate::failure::Failure;
 pub(crate) async fn current_user(cluster: &Cluster) -> Result<UserInfo, Failure> {
     let review = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"});
     let answer = cluster.create::<SelfSubjectReview>(None, &review, false).await?;
-    let review: SelfSubjectReview =
-        serde_json::from_value(answer).map_err(|error| Failure::Other(error.into()))?;
+    let review: SelfSubjectReview = serde_json::from_value(answer)?;
     Ok(review
         .status
         .and_then(|status| status.user_info)
@@ -22,22 +21,16 @@ pub(crate) async fn current_user(cluster: &Cluster) -> Result<UserInfo, Failure>
 /// Writes the user's own name as the owner, if the object names none. Where a webhook runs, it would do the same; in an installation in one
 /// namespace no other client does. The API server judges the name in each case.
 pub(crate) async fn own(cluster: &Cluster, object: &mut Value) -> Result<(), Failure> {
-    let Some(metadata) = object["metadata"].as_object_mut() else {
+    // Its type was checked, so both are maps or missing.
+    let annotations = &mut object["metadata"]["annotations"];
+    if !annotations[CREATED_BY].is_null() {
         return Ok(());
-    };
-    let annotations = metadata.entry("annotations").or_insert(Value::Null);
-    if annotations.is_null() {
-        *annotations = Value::Object(Map::new());
     }
-    let Some(annotations) = annotations
-        .as_object_mut()
-        .filter(|all| !all.contains_key(CREATED_BY))
-    else {
-        return Ok(());
-    };
     match current_user(cluster).await {
         Ok(user) => {
-            annotations.extend(user.username.map(|name| (CREATED_BY.to_owned(), json!(name))));
+            if let Some(name) = user.username {
+                annotations[CREATED_BY] = json!(name);
+            }
             Ok(())
         }
         // A cluster that answers no self-review may still have a webhook that writes the owner.

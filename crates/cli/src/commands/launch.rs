@@ -2,6 +2,25 @@
 
 use std::process::{Command, Stdio};
 
+use crate::console::Console;
+use crate::failure::Failure;
+
+/// Opens the address, or prints it: where that is asked, and after `otherwise` where it cannot be opened.
+pub(super) fn open(
+    address: &str,
+    is_printed: bool,
+    otherwise: &str,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    if !is_printed {
+        if launch(address) {
+            return Ok(writeln!(console.err, "Opening {address}")?);
+        }
+        writeln!(console.err, "{otherwise}")?;
+    }
+    Ok(writeln!(console.out, "{address}")?)
+}
+
 /// Asks the desktop to open an address; `false`: it has no way to.
 pub(super) fn launch(address: &str) -> bool {
     let program = if cfg!(target_os = "macos") {

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use rules::Settings;
 use rules::manifest::documents;
-use serde_json::json;
 
 use super::targets::read;
 use crate::args::Lint;
@@ -26,10 +25,9 @@ pub(crate) fn run(args: &Lint, console: &mut Console<'_>) -> Result<(), Failure>
     match &args.output {
         None => text(&report, console)?,
         Some(format) => {
-            let mut object = serde_json::to_value(&report).map_err(|error| Failure::Other(error.into()))?;
-            object["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
-            object["kind"] = json!("LintReport");
-            console.out.data(&output::object(&object, format)?)?;
+            console
+                .out
+                .data(&output::report("LintReport", &report, format)?)?;
         }
     }
     if report.problems.is_empty() {
@@ -52,9 +50,9 @@ fn text(report: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
     writeln!(
         console.err,
         "{} checked, {} of other kinds skipped, {}.",
-        counted(report.checked, "object"),
+        plural(report.checked, "object"),
         report.skipped,
-        counted(report.problems.len(), "problem")
+        plural(report.problems.len(), "problem")
     )?;
     for line in &report.not_judged {
         writeln!(console.err, "Not judged: {line}.")?;
@@ -62,7 +60,7 @@ fn text(report: &Report, console: &mut Console<'_>) -> std::io::Result<()> {
     Ok(())
 }
 
-fn counted(count: usize, what: &str) -> String {
+fn plural(count: usize, what: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {what}{plural}")
 }
@@ -73,9 +71,7 @@ pub(super) fn settings(file: Option<&Path>) -> Result<Settings, Failure> {
         None => SETTINGS.to_owned(),
         Some(file) => read(file)?,
     };
-    let settings = Settings::parse(&text)
-        .context("--settings")
-        .map_err(Failure::Other)?;
+    let settings = Settings::parse(&text).context("--settings")?;
     // Only the cluster's webhook attests references.
     Ok(Settings {
         allow_unattested_references: true,
@@ -96,7 +92,7 @@ fn all<'a>(
             match documents(&read(&file)?) {
                 Ok(parsed) => {
                     holds_any |= parsed.iter().any(|document| document.value.is_object());
-                    all.extend(Document::of(&name, parsed));
+                    all.extend(Document::from_parsed(&name, parsed));
                 }
                 Err(finding) => {
                     holds_any = true;
@@ -118,8 +114,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     let entries = std::fs::read_dir(path)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("{} cannot be read", path.display()))
-        .map_err(Failure::Other)?;
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     let mut paths: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
     paths.sort();
     let mut found = Vec::new();

@@ -20,23 +20,7 @@ use crate::failure::Failure;
 use crate::output;
 
 /// Which of the listed workspaces are shown.
-enum Filter {
-    All,
-    /// Those of this owner.
-    OwnedBy(String),
-    /// Those with these UIDs.
-    Shared(Vec<String>),
-}
-
-impl Filter {
-    fn shows(&self, object: &Value) -> bool {
-        match self {
-            Self::All => true,
-            Self::OwnedBy(owner) => object["metadata"]["annotations"][CREATED_BY] == owner.as_str(),
-            Self::Shared(uids) => uids.iter().any(|uid| object["metadata"]["uid"] == uid.as_str()),
-        }
-    }
-}
+type Filter = Box<dyn Fn(&Value) -> bool>;
 
 /// Lists workspaces.
 pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_>) -> Result<(), Failure> {
@@ -44,7 +28,7 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
     let listing = cluster.list::<Workspace>(namespace, args.selector.as_deref(), None);
     let (mut found, filter) = futures::try_join!(listing, filter(cluster, args, namespace))?;
     cluster.show_notes(&mut console.err)?;
-    found.retain(|object| filter.shows(object));
+    found.retain(|object| filter(object));
     let format = ListFormat::objects(args.output.as_ref());
     if args.watch {
         return watch(cluster, args, namespace, &filter, format, console).await;
@@ -65,15 +49,20 @@ pub(crate) async fn run(cluster: &Cluster, args: &List, console: &mut Console<'_
 
 async fn filter(cluster: &Cluster, args: &List, namespace: Option<&str>) -> Result<Filter, Failure> {
     if args.mine {
-        let user = current_user(cluster).await?;
-        return Ok(Filter::OwnedBy(user.username.unwrap_or_default()));
+        let owner = current_user(cluster).await?.username.unwrap_or_default();
+        return Ok(Box::new(move |object| {
+            object["metadata"]["annotations"][CREATED_BY] == owner.as_str()
+        }));
     }
     if args.shared {
         let shares = cluster.list::<WorkspaceShare>(namespace, None, None);
         let (user, shares) = futures::try_join!(current_user(cluster), shares)?;
-        return Ok(Filter::Shared(shared_with(&user, shares)));
+        let uids = shared_with(&user, shares);
+        return Ok(Box::new(move |object| {
+            uids.iter().any(|uid| object["metadata"]["uid"] == uid.as_str())
+        }));
     }
-    Ok(Filter::All)
+    Ok(Box::new(|_| true))
 }
 
 /// UIDs of the workspaces that active shares open to the user.
@@ -145,8 +134,8 @@ async fn watch(
         let (watcher::Event::InitApply(workspace) | watcher::Event::Apply(workspace)) = event else {
             continue;
         };
-        let object = serde_json::to_value(workspace).map_err(|error| Failure::Other(error.into()))?;
-        if !filter.shows(&object) {
+        let object = serde_json::to_value(workspace)?;
+        if !filter(&object) {
             continue;
         }
         match format {
@@ -160,14 +149,12 @@ async fn watch(
 }
 
 fn header(args: &List) -> Vec<String> {
-    let namespace = args.all_namespaces.then_some("NAMESPACE");
     let wide: &[&str] = match args.output {
         Some(ListFormat::Wide) => &["TEMPLATE", "OWNER", "MESSAGE"],
         _ => &[],
     };
     let names = ["NAME", "STATE", "REASON", "URL", "STOPS AT", "AGE"];
-    let all = namespace.into_iter().chain(names).chain(wide.iter().copied());
-    all.map(str::to_owned).collect()
+    output::heads(args.all_namespaces, &names, wide)
 }
 
 /// The cells are read from the object as it is, so that an object that is not readable in full is listed, too.

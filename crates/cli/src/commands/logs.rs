@@ -16,7 +16,7 @@ use crate::failure::Failure;
 
 /// Shows the output of the workspace's newest pod.
 pub(crate) async fn run(cluster: &Cluster, args: &Logs, console: &mut Console<'_>) -> Result<(), Failure> {
-    let target = Target::named(cluster, &args.name);
+    let target = Target::new(cluster, &args.name);
     let namespace = Some(target.namespace.as_str());
     let label = format!("{}={}", api::names::WORKSPACE_LABEL, target.name);
     let (workspace, pods) = futures::join!(

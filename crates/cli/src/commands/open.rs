@@ -1,7 +1,7 @@
 //! Workspace name -> its URL, in the browser or printed (IO).
 
 use super::available;
-use super::launch::launch;
+use super::launch;
 use crate::args::Open;
 use crate::cluster::Cluster;
 use crate::console::Console;
@@ -12,12 +12,6 @@ pub(crate) async fn run(cluster: &Cluster, args: &Open, console: &mut Console<'_
     let url = Box::pin(available::url(cluster, &args.name, args.waiting, "open", console)).await?;
     // No program gets what is no address of a web page.
     let is_page = url.starts_with("https://") || url.starts_with("http://");
-    if !args.print && is_page && launch(&url) {
-        writeln!(console.err, "Opening {url}")?;
-        return Ok(());
-    }
-    if !args.print {
-        writeln!(console.err, "No browser could be opened. Open this URL:")?;
-    }
-    Ok(writeln!(console.out, "{url}")?)
+    let otherwise = "No browser could be opened. Open this URL:";
+    launch::open(&url, args.print || !is_page, otherwise, console)
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Context as _;
-use api::workspace::{DesiredStatus, ResourceRequirements, UpdatePolicy};
-use api::{Workspace, WorkspaceTemplate};
+use api::Workspace;
+use api::workspace::{DesiredStatus, UpdatePolicy};
 use k8s_openapi::api::core::v1::EnvVar;
 use serde_json::{Value, json};
 
@@ -23,25 +22,25 @@ const SIZE: &str = "spec.storage.size";
 
 /// Changes the workspace by one patch, and says what takes effect now and what at the next start.
 pub(crate) async fn run(cluster: &Cluster, args: &Set, console: &mut Console<'_>) -> Result<(), Failure> {
-    let target = Target::named(cluster, &args.name);
+    let target = Target::new(cluster, &args.name);
     let mut attempt = 1;
     let (object, change, outcome) = loop {
-        let known = if needs_reading(args) {
-            Some(Known::read(cluster, args, &target).await?)
+        let stored = if needs_reading(args) {
+            Some(target.read(cluster).await?)
         } else {
             None
         };
-        let change = Change::of(args, known.as_ref());
-        if let Some(known) = known.as_ref().filter(|_| change.fields.is_empty()) {
+        let change = SpecChange::new(args, stored.as_ref());
+        if let Some(stored) = stored.as_ref().filter(|_| change.fields.is_empty()) {
             cluster.show_notes(&mut console.err)?;
-            break (known.object()?, change, "unchanged");
+            break (serde_json::to_value(stored)?, change, "unchanged");
         }
         let patched = cluster
             .merge::<Workspace>(Some(&target.namespace), &target.name, &change.patch)
             .await;
         cluster.show_notes(&mut console.err)?;
         match patched {
-            Err(failure) if failure.is_conflict() && known.is_some() && attempt < ATTEMPTS => attempt += 1,
+            Err(failure) if failure.is_conflict() && stored.is_some() && attempt < ATTEMPTS => attempt += 1,
             patched => {
                 let object = patched.map_err(|failure| target.missing(failure))?;
                 break (object, change, "changed");
@@ -61,82 +60,25 @@ pub(crate) async fn run(cluster: &Cluster, args: &Set, console: &mut Console<'_>
     Ok(())
 }
 
-/// A list is replaced as a whole, and no GPUs of any kind are those that the workspace and its template have.
+/// A list is replaced as a whole, and no GPUs of any kind are those that the workspace has.
 fn needs_reading(args: &Set) -> bool {
-    let removes_gpus = match &args.gpu {
-        None => false,
-        Some(Gpus::None) => true,
-        Some(Gpus::Of(gpu)) => gpu.number == 0,
-    };
-    removes_gpus || !args.env.is_empty()
+    args.gpu == Some(Gpus::None) || !args.env.is_empty()
 }
 
-/// What the cluster has.
-#[derive(Debug)]
-struct Known {
-    workspace: Workspace,
-    /// Default amounts of its template; `None`: the template cannot be read.
-    defaults: Option<ResourceRequirements>,
-}
-
-impl Known {
-    async fn read(cluster: &Cluster, args: &Set, target: &Target) -> Result<Self, Failure> {
-        let workspace = target.read(cluster).await?;
-        let defaults = match &workspace.spec.template_ref {
-            None => Some(ResourceRequirements::default()),
-            Some(_) if args.gpu.is_none() => None,
-            Some(name) => match cluster.get::<WorkspaceTemplate>(None, name).await {
-                Ok(template) => serde_json::from_value(template)
-                    .ok()
-                    .map(|template: WorkspaceTemplate| template.spec.default_resources.unwrap_or_default()),
-                Err(Failure::Refused(_)) => None,
-                Err(failure) => return Err(failure),
-            },
-        };
-        Ok(Self { workspace, defaults })
-    }
-
-    /// The workspace, to be printed.
-    fn object(&self) -> Result<Value, Failure> {
-        serde_json::to_value(&self.workspace)
-            .context("the workspace cannot be printed")
-            .map_err(Failure::Other)
-    }
-
-    /// The kinds of GPUs that the workspace has by itself or by its template.
-    fn kinds(&self) -> BTreeSet<&String> {
-        let status = self.workspace.status.as_ref();
-        let resolved = status.and_then(|status| status.resolved.as_ref()?.resources.as_ref());
-        let all = [
-            self.workspace.spec.resources.as_ref(),
-            resolved,
-            self.defaults.as_ref(),
-        ];
-        all.into_iter().flatten().flat_map(kinds).collect()
-    }
-
-    /// Whether the workspace surely has no GPUs of this kind.
-    fn lacks(&self, kind: &String) -> bool {
-        self.defaults.is_some() && !self.kinds().contains(kind)
-    }
-
-    /// The amount that means none: nothing, if the template is known to set nothing.
-    fn none_of(&self, kind: &String) -> Value {
-        match &self.defaults {
-            Some(defaults) if !kinds(defaults).any(|it| it == kind) => Value::Null,
-            _ => json!("0"),
-        }
-    }
-}
-
-fn kinds(resources: &ResourceRequirements) -> impl Iterator<Item = &String> {
-    let names = resources.requests.keys().chain(resources.limits.keys());
-    names.filter(|name| rules::is_gpu(name))
+/// The kinds of GPUs that the workspace has by itself or by its template.
+fn gpu_kinds(workspace: &Workspace) -> BTreeSet<&String> {
+    let status = workspace.status.as_ref();
+    let resolved = status.and_then(|status| status.resolved.as_ref()?.resources.as_ref());
+    let all = [workspace.spec.resources.as_ref(), resolved]
+        .into_iter()
+        .flatten();
+    let names = all.flat_map(|resources| resources.requests.keys().chain(resources.limits.keys()));
+    names.filter(|name| rules::is_gpu(name)).collect()
 }
 
 /// A change of a workspace.
 #[derive(Debug, Default)]
-struct Change {
+struct SpecChange {
     patch: Value,
     /// Paths of the changed fields.
     fields: Vec<String>,
@@ -144,15 +86,15 @@ struct Change {
     notes: Vec<String>,
 }
 
-impl Change {
+impl SpecChange {
     /// What the flags say.
-    fn of(args: &Set, known: Option<&Known>) -> Self {
+    fn new(args: &Set, stored: Option<&Workspace>) -> Self {
         let mut change = Self {
             patch: json!({"spec": {}}),
             ..Self::default()
         };
         // The change is of the version that was read.
-        if let Some(version) = known.and_then(|known| known.workspace.metadata.resource_version.as_ref()) {
+        if let Some(version) = stored.and_then(|stored| stored.metadata.resource_version.as_ref()) {
             change.patch["metadata"]["resourceVersion"] = json!(version);
         }
         for (name, value) in [
@@ -167,11 +109,11 @@ impl Change {
         }
         for (name, value) in [("cpu", &args.cpu), ("memory", &args.memory)] {
             if let Some(value) = value {
-                change.amount(name, &json!(value));
+                change.amount(name, value);
             }
         }
-        change.gpus(args, known);
-        change.env(args, known);
+        change.gpus(args, stored);
+        change.env(args, stored);
         change.variables(args);
         if let Some(size) = &args.storage {
             change.patch["spec"]["storage"]["size"] = json!(size);
@@ -188,41 +130,36 @@ impl Change {
     }
 
     /// Request and limit of a resource.
-    fn amount(&mut self, name: &str, value: &Value) {
+    fn amount(&mut self, name: &str, value: &str) {
         for part in ["requests", "limits"] {
-            self.patch["spec"]["resources"][part][name] = value.clone();
+            self.patch["spec"]["resources"][part][name] = json!(value);
         }
         self.fields.push(format!("spec.resources ({name})"));
     }
 
-    fn gpus(&mut self, args: &Set, known: Option<&Known>) {
-        match (&args.gpu, known) {
-            (Some(Gpus::None), Some(known)) => {
-                let kinds = known.kinds();
+    fn gpus(&mut self, args: &Set, stored: Option<&Workspace>) {
+        match (&args.gpu, stored) {
+            (Some(Gpus::Of(gpu)), _) => self.amount(&gpu.resource, &gpu.number.to_string()),
+            (Some(Gpus::None), Some(stored)) => {
+                let kinds = gpu_kinds(stored);
                 if kinds.is_empty() {
                     self.notes.push("The workspace has no GPUs.".to_owned());
                 }
+                // Also in place of the template's.
                 for kind in kinds {
-                    self.amount(kind, &known.none_of(kind));
+                    self.amount(kind, "0");
                 }
             }
-            (Some(Gpus::Of(gpu)), Some(known)) if gpu.number == 0 && known.lacks(&gpu.resource) => {
-                self.notes.push(format!("The workspace has no {}.", gpu.resource));
-            }
-            (Some(Gpus::Of(gpu)), Some(known)) if gpu.number == 0 => {
-                self.amount(&gpu.resource, &known.none_of(&gpu.resource));
-            }
-            (Some(Gpus::Of(gpu)), _) => self.amount(&gpu.resource, &json!(gpu.number.to_string())),
-            (Some(Gpus::None) | None, _) => {}
+            (Some(Gpus::None), None) | (None, _) => {}
         }
     }
 
     /// Environment variables are a list: those that no flag names stay as they are.
-    fn env(&mut self, args: &Set, known: Option<&Known>) {
-        let Some(known) = known.filter(|_| !args.env.is_empty()) else {
+    fn env(&mut self, args: &Set, stored: Option<&Workspace>) {
+        let Some(stored) = stored.filter(|_| !args.env.is_empty()) else {
             return;
         };
-        let mut all = known.workspace.spec.env.clone();
+        let mut all = stored.spec.env.clone();
         for assignment in &args.env {
             let name = assignment.name();
             let at = all.iter().position(|variable| variable.name == name);

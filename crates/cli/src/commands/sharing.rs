@@ -1,12 +1,11 @@
 //! A workspace and subjects -> shares made, ended and listed (IO).
 
 use api::share::{Subject, SubjectKind};
-use api::{Workspace, WorkspaceManager, WorkspaceShare, WorkspaceShareSpec};
+use api::{WorkspaceShare, WorkspaceShareSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
-use rules::shares::Extent;
 use serde_json::{Value, json};
 
 use super::identity::own;
@@ -17,34 +16,18 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
 
-/// Checks the command line of `share` alone.
-pub(crate) fn check_share(args: &Share) -> Result<(), Failure> {
-    if subjects(&args.subjects).is_empty() {
+/// Shares a workspace. What its manager allows is the API server's to judge.
+pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console<'_>) -> Result<(), Failure> {
+    let subjects = subjects(&args.subjects);
+    if subjects.is_empty() {
         return Err(Failure::Usage(
             "share must have a subject: add --user, --group or --serviceaccount".to_owned(),
         ));
     }
-    end(args, Timestamp::now()).map(|_| ())
-}
-
-/// Checks the command line of `unshare` alone.
-pub(crate) fn check_unshare(args: &Unshare) -> Result<(), Failure> {
-    if subjects(&args.subjects).is_empty() && !args.all {
-        return Err(Failure::Usage(
-            "unshare must have a subject: add --user, --group or --serviceaccount, or --all".to_owned(),
-        ));
-    }
-    Ok(())
-}
-
-/// Shares a workspace. What its manager does not allow is refused before anything is sent, if the manager can be read.
-pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console<'_>) -> Result<(), Failure> {
-    check_share(args)?;
-    let subjects = subjects(&args.subjects);
     let now = Timestamp::now();
     let end = end(args, now)?;
     let namespace = cluster.namespace();
-    let workspace = Target::named(cluster, &args.name).read(cluster).await?;
+    let workspace = Target::new(cluster, &args.name).read(cluster).await?;
     let share = WorkspaceShare {
         metadata: ObjectMeta {
             name: Some(rules::names::share(&args.name, now)),
@@ -61,8 +44,7 @@ pub(crate) async fn share(cluster: &Cluster, args: &Share, console: &mut Console
         },
         status: None,
     };
-    check(cluster, &workspace, &share, now, console).await?;
-    let mut object = serde_json::to_value(&share).map_err(|error| Failure::Other(error.into()))?;
+    let mut object = serde_json::to_value(&share)?;
     own(cluster, &mut object).await?;
     let made = cluster
         .create::<WorkspaceShare>(Some(namespace), &object, false)
@@ -93,43 +75,6 @@ fn end(args: &Share, now: Timestamp) -> Result<Option<Timestamp>, Failure> {
     }
 }
 
-async fn check(
-    cluster: &Cluster,
-    workspace: &Workspace,
-    share: &WorkspaceShare,
-    now: Timestamp,
-    console: &mut Console<'_>,
-) -> Result<(), Failure> {
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
-    let Some(name) = resolved.and_then(|resolved| resolved.manager.as_deref()) else {
-        return Ok(());
-    };
-    let manager: WorkspaceManager = match cluster.get::<WorkspaceManager>(None, name).await {
-        Ok(manager) => serde_json::from_value(manager).map_err(|error| Failure::Other(error.into()))?,
-        Err(Failure::Refused(status)) => {
-            writeln!(
-                console.err,
-                "Not checked, because WorkspaceManager {name} could not be read: {}",
-                status.message
-            )?;
-            return Ok(());
-        }
-        Err(failure) => return Err(failure),
-    };
-    let extent = Extent {
-        begin: Some(now),
-        ..Extent::of(share)
-    };
-    extent.within(&manager).map_err(|inactive| {
-        Failure::Usage(format!(
-            "{inactive} Set the end by --for or --until, and leave out what is not allowed."
-        ))
-    })
-}
-
 fn subjects(flags: &Subjects) -> Vec<Subject> {
     let named = |kind, name: &String| Subject {
         kind,
@@ -151,13 +96,16 @@ pub(crate) async fn unshare(
     args: &Unshare,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
-    check_unshare(args)?;
     let ending = subjects(&args.subjects);
+    if ending.is_empty() && !args.all {
+        return Err(Failure::Usage(
+            "unshare must have a subject: add --user, --group or --serviceaccount, or --all".to_owned(),
+        ));
+    }
     let namespace = Some(cluster.namespace());
     let mut any = false;
     for object in cluster.list::<WorkspaceShare>(namespace, None, None).await? {
-        let share: WorkspaceShare =
-            serde_json::from_value(object.clone()).map_err(|error| Failure::Other(error.into()))?;
+        let share: WorkspaceShare = serde_json::from_value(object.clone())?;
         if share.spec.workspace_ref != args.name {
             continue;
         }
@@ -225,13 +173,11 @@ pub(crate) async fn list(cluster: &Cluster, args: &Shares, console: &mut Console
         "EXPIRES",
         "AGE",
     ];
-    let namespace = args.all_namespaces.then_some("NAMESPACE");
     let wide: &[&str] = match args.output {
         Some(ListFormat::Wide) => &["CREATED BY", "NOTE"],
         _ => &[],
     };
-    let header = namespace.into_iter().chain(names).chain(wide.iter().copied());
-    let header = header.map(str::to_owned).collect();
+    let header = output::heads(args.all_namespaces, &names, wide);
     let now = Timestamp::now();
     let rows = found.iter().map(|share| row(share, args, now));
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();

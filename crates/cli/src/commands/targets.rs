@@ -24,7 +24,7 @@ pub(crate) struct Target {
 
 impl Target {
     /// The workspace of this name in the namespace of the command.
-    pub(crate) fn named(cluster: &Cluster, name: &str) -> Self {
+    pub(crate) fn new(cluster: &Cluster, name: &str) -> Self {
         Self {
             namespace: cluster.namespace().to_owned(),
             name: name.to_owned(),
@@ -61,7 +61,7 @@ pub(crate) async fn resolve(cluster: &Cluster, targets: &Targets) -> Result<Vec<
             .await?;
         return found.into_iter().map(from_list).collect();
     }
-    let named = targets.names.iter().map(|name| Target::named(cluster, name));
+    let named = targets.names.iter().map(|name| Target::new(cluster, name));
     let mut all: Vec<_> = named.collect();
     if !targets.filename.is_empty() {
         for manifest in workspaces(&targets.filename)? {
@@ -83,9 +83,9 @@ fn from_list(object: Value) -> Result<Target, Failure> {
 
 /// A workspace as the API server sent it.
 pub(crate) fn parse(object: Value) -> Result<Workspace, Failure> {
-    serde_json::from_value(object)
-        .context("the stored object cannot be parsed; this plugin may be older than the cluster's CRDs")
-        .map_err(Failure::Other)
+    let parsed = serde_json::from_value(object);
+    Ok(parsed
+        .context("the stored object cannot be parsed; this plugin may be older than the cluster's CRDs")?)
 }
 
 /// The text of a file, or of standard input for `-`.
@@ -96,9 +96,7 @@ pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     } else {
         std::fs::read(file)
     };
-    let bytes = bytes
-        .with_context(|| format!("{} cannot be read", file.display()))
-        .map_err(Failure::Other)?;
+    let bytes = bytes.with_context(|| format!("{} cannot be read", file.display()))?;
     String::from_utf8(bytes).map_err(|error| {
         let before = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]);
         let line = before.matches('\n').count() + 1;
@@ -116,7 +114,7 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, Finding> {
     Ok(items.map(|document| document.value).collect())
 }
 
-pub(crate) fn named_error(file: &Path, finding: &Finding) -> Failure {
+pub(crate) fn error_in_file(file: &Path, finding: &Finding) -> Failure {
     let Finding { place, message, .. } = finding;
     Failure::Other(anyhow!(
         "{}:{}:{}: {message}",
@@ -138,7 +136,7 @@ pub(crate) fn is_kind(document: &Value, kind: &str) -> bool {
 pub(crate) fn workspaces(files: &[PathBuf]) -> Result<Vec<Value>, Failure> {
     let mut found = Vec::new();
     for file in files {
-        let all = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
+        let all = documents(&read(file)?).map_err(|error| error_in_file(file, &error))?;
         found.extend(all.into_iter().filter(|document| is_kind(document, "Workspace")));
     }
     if found.is_empty() {

@@ -7,7 +7,6 @@
 mod kinds;
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -26,60 +25,33 @@ pub(crate) struct Document {
     pub(crate) file: String,
     /// Place in the file, from 1.
     pub(crate) number: usize,
-    pub(crate) object: Value,
-    /// The text that it is in.
-    pub(crate) text: Rc<manifest::Document>,
-    /// Path of the object in its text, such as `items[0].`.
-    pub(crate) at: String,
+    pub(crate) parsed: manifest::Document,
 }
 
 impl Document {
     /// The objects of a text.
     #[cfg(test)]
     fn all(file: &str, text: &str) -> Result<Vec<Self>, manifest::Finding> {
-        Ok(Self::of(file, manifest::documents(text)?))
+        Ok(Self::from_parsed(file, manifest::documents(text)?))
     }
 
     /// The objects of a parsed text; the items of Lists are objects of their own.
-    pub(crate) fn of(file: &str, parsed: Vec<manifest::Document>) -> Vec<Self> {
-        let mut all = Vec::new();
-        for mut document in parsed {
-            let is_list = document.value["kind"]
-                .as_str()
-                .is_some_and(|kind| kind.ends_with("List"));
-            let items = match document.value.get_mut("items") {
-                Some(Value::Array(items)) if is_list => Some(std::mem::take(items)),
-                _ => None,
-            };
-            let text = Rc::new(document);
-            let objects = match items {
-                None => vec![(String::new(), text.value.clone())],
-                Some(items) => {
-                    let items = items.into_iter().enumerate();
-                    items.map(|(at, item)| (format!("items[{at}]."), item)).collect()
-                }
-            };
-            all.extend(objects.into_iter().map(|(at, object)| (at, object, text.clone())));
-        }
-        let objects = all.into_iter().enumerate();
-        objects
-            .map(|(index, (at, object, text))| Self {
-                file: file.to_owned(),
-                number: index + 1,
-                object,
-                text,
-                at,
-            })
-            .collect()
+    pub(crate) fn from_parsed(file: &str, parsed: Vec<manifest::Document>) -> Vec<Self> {
+        let objects = parsed.into_iter().flat_map(manifest::Document::items);
+        let objects = objects.enumerate().map(|(index, parsed)| Self {
+            file: file.to_owned(),
+            number: index + 1,
+            parsed,
+        });
+        objects.collect()
     }
 
     /// Where the value is; of a field that is unknown or missing, where its key is, or the closest part of its path.
     fn place(&self, violation: &Violation) -> Place {
-        let field = format!("{}{}", self.at, violation.field);
         if violation.value.is_empty() {
-            return self.text.key_place(&field);
+            return self.parsed.key_place(&violation.field);
         }
-        self.text.place(&field)
+        self.parsed.place(&violation.field)
     }
 }
 
@@ -170,11 +142,12 @@ const SOME_OWNER: &str = "owner";
 /// for workspaces that name them.
 pub(crate) fn lint(documents: &[Document], references: &[Document], settings: &Settings) -> Report {
     let crds = api::crds();
-    let all = Known::of(documents.iter().chain(references));
+    let all = Catalog::from_documents(documents.iter().chain(references));
     let mut report = Report::default();
     for document in documents {
-        let found = match kinds::of(&document.object, &crds) {
-            Kind::Known(crd) => check(&document.object, crd, &all, settings, &mut report.not_judged),
+        let object = &document.parsed.value;
+        let found = match kinds::kind_of(object, &crds) {
+            Kind::Known(crd) => check(object, crd, &all, settings, &mut report.not_judged),
             Kind::Wrong(violation) => vec![violation],
             Kind::Other => {
                 report.skipped += 1;
@@ -187,7 +160,7 @@ pub(crate) fn lint(documents: &[Document], references: &[Document], settings: &S
             Problem {
                 file: document.file.clone(),
                 document: document.number,
-                object: named(&document.object),
+                object: title(object),
                 line: place.line,
                 column: place.column,
                 field: violation.field.clone(),
@@ -212,25 +185,27 @@ impl Report {
 }
 
 /// Kind and name, such as `Workspace demo`.
-fn named(object: &Value) -> String {
+fn title(object: &Value) -> String {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
 }
 
-/// The objects that workspaces refer to.
+/// Objects that workspaces refer to.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
+pub(crate) struct Catalog {
     pub(crate) templates: Vec<WorkspaceTemplate>,
     pub(crate) managers: Vec<WorkspaceManager>,
     pub(crate) profiles: Vec<WorkspaceExecutionProfile>,
 }
 
-impl Known {
-    fn of<'a>(documents: impl Iterator<Item = &'a Document> + Clone) -> Self {
+impl Catalog {
+    fn from_documents<'a>(documents: impl Iterator<Item = &'a Document> + Clone) -> Self {
         fn all<'a, K: DeserializeOwned>(documents: impl Iterator<Item = &'a Document>, kind: &str) -> Vec<K> {
-            let documents = documents.filter(|document| document.object["kind"] == kind);
-            let objects = documents.map(|document| serde_json::from_value(document.object.clone()));
-            objects.filter_map(Result::ok).collect()
+            let objects = documents.map(|document| &document.parsed.value);
+            let objects = objects.filter(|object| object["kind"] == kind);
+            objects
+                .filter_map(|object| serde_json::from_value(object.clone()).ok())
+                .collect()
         }
         Self {
             templates: all(documents.clone(), "WorkspaceTemplate"),
@@ -244,13 +219,13 @@ impl Known {
 pub(crate) fn check(
     object: &Value,
     crd: &CustomResourceDefinition,
-    known: &Known,
+    catalog: &Catalog,
     settings: &Settings,
     not_judged: &mut BTreeSet<String>,
 ) -> Vec<Violation> {
     let mut found = manifest::unknown_fields(object, crd);
     let by_rules = match crd.spec.names.kind.as_str() {
-        "Workspace" => manifest::typed(object).map(|it| of_workspace(&it, known, settings, not_judged)),
+        "Workspace" => manifest::typed(object).map(|it| of_workspace(&it, catalog, settings, not_judged)),
         "WorkspaceTemplate" => {
             manifest::typed(object).map(|it: WorkspaceTemplate| validate::template(&it.spec, settings))
         }
@@ -272,12 +247,12 @@ pub(crate) fn check(
 
 fn of_workspace(
     workspace: &Workspace,
-    known: &Known,
+    catalog: &Catalog,
     settings: &Settings,
     not_judged: &mut BTreeSet<String>,
 ) -> Vec<Violation> {
     let template = workspace.spec.template_ref.as_deref().and_then(|name| {
-        let found = known
+        let found = catalog
             .templates
             .iter()
             .find(|template| template.name_any() == name);
@@ -290,7 +265,7 @@ fn of_workspace(
     });
     let profile = rules::profile_name(&workspace.spec, template.map(|template| &template.spec));
     let profile = profile.and_then(|name| {
-        let found = known.profiles.iter().find(|profile| profile.name_any() == name);
+        let found = catalog.profiles.iter().find(|profile| profile.name_any() == name);
         if found.is_none() {
             not_judged.insert(format!(
                 "WorkspaceExecutionProfile {name}, which is not among the files"
@@ -298,16 +273,16 @@ fn of_workspace(
         }
         found
     });
-    let references = References::managed_by(&known.managers)
+    let references = References::managed_by(&catalog.managers)
         .with_template(template)
         .with_profile(profile);
     // The webhook names the owner at creation; templates may have variables of the owner.
-    let judged = rules::judge(&owned(workspace), &references, settings).violations;
+    let judged = rules::judge(&with_owner(workspace), &references, settings).violations;
     judged.iter().flat_map(Violations::iter).cloned().collect()
 }
 
 /// The workspace with a placeholder for the owner, if it names none.
-pub(crate) fn owned(workspace: &Workspace) -> Workspace {
+pub(crate) fn with_owner(workspace: &Workspace) -> Workspace {
     let mut owned = workspace.clone();
     let annotations = owned.annotations_mut();
     annotations

@@ -16,7 +16,7 @@ fn document(kind: &str, name: &str, spec: &Value) -> Document {
 fn problems_have_the_line_and_column_of_their_value_also_in_lists() {
     let text = "apiVersion: v1\nkind: List\nitems:\n- apiVersion: workspaces.jupyter.org/v1alpha1\n  kind: Workspace\n  \
                 metadata: {name: demo}\n  spec:\n    displayName: d\n    colour: red\n    port: 80\n";
-    let report = checked(&Document::all("a.yaml", text).unwrap());
+    let report = check_all(&Document::all("a.yaml", text).unwrap());
     let places: Vec<_> = report
         .problems
         .iter()
@@ -36,7 +36,7 @@ fn problems_have_the_line_and_column_of_their_value_also_in_lists() {
 fn problems_are_sorted_by_line_whatever_their_fields() {
     let text = "apiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspace\nmetadata: {name: demo}\nspec:\n  port: 80\n  \
                 displayName: d\n  colour: red\n---\napiVersion: workspaces.jupyter.org/v1alpha1\nkind: Workspac\n";
-    let report = checked(&Document::all("a.yaml", text).unwrap());
+    let report = check_all(&Document::all("a.yaml", text).unwrap());
     let found: Vec<_> = report
         .problems
         .iter()
@@ -50,7 +50,7 @@ fn problems_are_sorted_by_line_whatever_their_fields() {
     assert_eq!((report.checked, report.skipped), (2, 0));
 }
 
-fn checked(documents: &[Document]) -> Report {
+fn check_all(documents: &[Document]) -> Report {
     let settings = Settings::parse("{defaultImage: registry.example/image:1}").unwrap();
     lint(documents, &[], &settings)
 }
@@ -65,7 +65,7 @@ fn lines(report: &Report) -> Vec<String> {
 #[test]
 fn unknown_fields_are_found() {
     let spec = json!({"displayName": "d", "colour": "red", "storage": {"sise": "1Gi"}, "env": [{"name": "A", "vlaue": "x"}]});
-    let report = checked(&[document("Workspace", "demo", &spec)]);
+    let report = check_all(&[document("Workspace", "demo", &spec)]);
     let found = lines(&report);
     for expected in [
         "spec.colour is an unknown field",
@@ -86,14 +86,14 @@ fn a_template_of_the_same_files_bounds_its_workspaces_and_a_missing_one_is_named
     });
     let spec = json!({"displayName": "d", "templateRef": "t", "resources": {"limits": {"cpu": "5"}}});
     let workspace = document("Workspace", "demo", &spec);
-    let report = checked(&[document("WorkspaceTemplate", "t", &template), workspace.clone()]);
+    let report = check_all(&[document("WorkspaceTemplate", "t", &template), workspace.clone()]);
     assert!(
         lines(&report)
             .iter()
             .any(|line| line.starts_with("spec.resources.limits.cpu \"5\"")),
         "{report:?}"
     );
-    let report = checked(&[workspace]);
+    let report = check_all(&[workspace]);
     assert!(
         report
             .not_judged

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::Uri;
 use rules::names::{SSH_SUFFIX, is_dns_1123_subdomain};
+use serde::{Deserialize, Serialize};
 
 /// What every error about an address ends with.
 const EXPECTED: &str = "must be an address such as https://workspaces.example.org";
@@ -20,8 +21,9 @@ const AUTH: &str = "auth.";
 /// First part of a workspace's path where all workspaces share a host.
 const FOLDERS: &str = "workspaces";
 
-/// A host and its port, for HTTPS.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A host and its port, for HTTPS. In files it is an address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Place {
     pub(crate) host: String,
     pub(crate) port: u16,
@@ -53,6 +55,20 @@ impl Place {
             host: host.to_owned(),
             port: self.port,
         }
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(address: String) -> Result<Self, String> {
+        Address::parse(&address).map(|address| address.place)
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        format!("https://{place}")
     }
 }
 
@@ -199,7 +215,7 @@ impl Called {
                 "must not hold a port: workspaces have none for ssh; give {host:?} alone"
             )));
         }
-        if let Some((name, namespace)) = named(text) {
+        if let Some((name, namespace)) = split_ssh_host(text) {
             let (name, namespace) = (name.to_owned(), namespace.to_owned());
             return Ok(Self::Named { name, namespace });
         }
@@ -219,7 +235,7 @@ impl Called {
 }
 
 /// Name and namespace in `<name>.<namespace>.workspace`; `None`: it is another name.
-fn named(host: &str) -> Option<(&str, &str)> {
+fn split_ssh_host(host: &str) -> Option<(&str, &str)> {
     let (name, namespace) = host.strip_suffix(SSH_SUFFIX)?.split_once('.')?;
     let is_named =
         rules::checks::name(name).is_empty() && rules::checks::namespace("namespace", namespace).is_none();

@@ -72,7 +72,7 @@ impl Dialer {
             let stream = self.reach(to).await?;
             let name = ServerName::try_from(to.host.clone())?;
             let secured = self.tls.connect(name, stream).await;
-            let stream = secured.map_err(|error| untrusted(error, to))?;
+            let stream = secured.map_err(|error| explain_tls_error(error, to))?;
             let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
             tokio::spawn(connection.with_upgrades());
             Ok(sender)
@@ -113,7 +113,7 @@ async fn tcp(host: &str, port: u16) -> anyhow::Result<TcpStream> {
 }
 
 /// Why TLS failed, with what to do about it.
-fn untrusted(error: io::Error, to: &Place) -> anyhow::Error {
+fn explain_tls_error(error: io::Error, to: &Place) -> anyhow::Error {
     let tls = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());

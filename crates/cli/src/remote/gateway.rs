@@ -58,7 +58,7 @@ impl Ticket {
 }
 
 /// An answer of the gateway.
-struct Answer {
+struct GatewayResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Value,
@@ -108,7 +108,7 @@ impl Gateway<'_> {
         let answer = self.post("/programs/ticket", Some(token), &body).await?;
         let issued_at = date(&answer.headers);
         let mut ticket: Ticket = self.read(answer, |status, message| match status {
-            StatusCode::UNAUTHORIZED => ended(self.auth),
+            StatusCode::UNAUTHORIZED => not_signed_in(self.auth),
             _ => message,
         })?;
         ticket.issued_at = issued_at;
@@ -127,7 +127,7 @@ impl Gateway<'_> {
 
     fn read<T: serde::de::DeserializeOwned>(
         &self,
-        answer: Answer,
+        answer: GatewayResponse,
         refused: impl FnOnce(StatusCode, String) -> String,
     ) -> anyhow::Result<T> {
         if answer.status.is_success() {
@@ -138,11 +138,11 @@ impl Gateway<'_> {
                 )
             });
         }
-        let message = said(answer.status, &answer.body);
+        let message = error_message(answer.status, &answer.body);
         Err(anyhow!("{}", refused(answer.status, message)))
     }
 
-    async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> anyhow::Result<Answer> {
+    async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> anyhow::Result<GatewayResponse> {
         let mut request = Request::post(path)
             .header(HOST, self.auth.to_string())
             .header(USER_AGENT, api::names::CLI)
@@ -164,7 +164,7 @@ impl Gateway<'_> {
         let exchange = async {
             let answer = sender.send_request(request).await?;
             let (head, body) = answer.into_parts();
-            Ok(Answer {
+            Ok(GatewayResponse {
                 status: head.status,
                 headers: head.headers,
                 body: json_of(body).await,
@@ -188,7 +188,7 @@ pub(crate) async fn json_of(body: Incoming) -> Value {
 }
 
 /// What an answer says, in its own words if it has any.
-pub(crate) fn said(status: StatusCode, body: &Value) -> String {
+pub(crate) fn error_message(status: StatusCode, body: &Value) -> String {
     match body["message"].as_str() {
         Some(message) => message.trim_end_matches('.').to_owned(),
         None => format!("the answer is {status}"),
@@ -196,7 +196,7 @@ pub(crate) fn said(status: StatusCode, body: &Value) -> String {
 }
 
 /// What to do without a valid sign-in.
-pub(crate) fn ended(auth: &Place) -> String {
+pub(crate) fn not_signed_in(auth: &Place) -> String {
     format!(
         "you are not signed in at {0}: run kubectl workspace login https://{0}",
         auth.base()
@@ -211,7 +211,6 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
 
 /// A sign-in, and connections as it trusts them.
 pub(crate) struct SignedIn {
-    pub(crate) auth: Place,
     pub(crate) sign_in: SignIn,
     pub(crate) dialer: Dialer,
 }
@@ -219,7 +218,6 @@ pub(crate) struct SignedIn {
 impl SignedIn {
     pub(crate) fn new(sign_in: SignIn) -> anyhow::Result<Self> {
         Ok(Self {
-            auth: sign_in.auth()?,
             dialer: Dialer::new(sign_in.certificate_authority.as_deref())?,
             sign_in,
         })
@@ -227,7 +225,7 @@ impl SignedIn {
 
     pub(crate) fn gateway(&self) -> Gateway<'_> {
         Gateway {
-            auth: &self.auth,
+            auth: &self.sign_in.auth,
             dialer: &self.dialer,
         }
     }

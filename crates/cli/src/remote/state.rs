@@ -6,12 +6,12 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 use std::{env, fmt};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::address::{Address, Place};
+use super::address::Place;
 use super::file;
 
 /// Name of the folder in the user's state directory.
@@ -23,8 +23,9 @@ const MOST: u64 = 1 << 20;
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SignIn {
-    /// Where it was: the address of the host that signs in.
-    url: String,
+    /// Where it was: the host that signs in.
+    #[serde(rename = "url")]
+    pub(crate) auth: Place,
     /// The name by which the gateway knows the user.
     pub(crate) user: String,
     pub(crate) expires_at: Timestamp,
@@ -37,18 +38,12 @@ pub(crate) struct SignIn {
 impl SignIn {
     pub(crate) fn new(auth: &Place, user: String, expires_at: Timestamp, token: String) -> Self {
         Self {
-            url: format!("https://{auth}"),
+            auth: auth.clone(),
             user,
             expires_at,
             certificate_authority: None,
             token,
         }
-    }
-
-    /// Where the installation signs in.
-    pub(crate) fn auth(&self) -> anyhow::Result<Place> {
-        let address = Address::parse(&self.url).map_err(|rule| anyhow!("url: {rule}"))?;
-        Ok(address.place)
     }
 
     /// When it ends, in the time zone of the user: the day only if it is another.
@@ -70,7 +65,7 @@ impl SignIn {
 /// Without the token.
 impl fmt::Debug for SignIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SignIn({} as {:?})", self.url, self.user)
+        write!(f, "SignIn({} as {:?})", self.auth, self.user)
     }
 }
 
@@ -118,7 +113,7 @@ impl State {
     /// Keeps a sign-in in place of an earlier one at the same place.
     pub(crate) fn save(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         self.make()?;
-        let path = self.file(&sign_in.auth()?);
+        let path = self.file(&sign_in.auth);
         let text = serde_json::to_vec_pretty(sign_in).context("the sign-in cannot be written")?;
         let written = file::replace(&path, &text, Permissions::from_mode(0o600));
         written.with_context(|| format!("{} cannot be written", path.display()))

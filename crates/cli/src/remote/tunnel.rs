@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures::{SinkExt as _, Stream, StreamExt as _};
 use http::header::{CONNECTION, HOST, HeaderName, HeaderValue, UPGRADE, USER_AGENT};
@@ -15,13 +13,14 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::sync::mpsc::{Receiver, Sender};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::address::WorkspaceAddress;
-use super::gateway::{SignedIn, Ticket, ended, json_of, said};
+use super::gateway::{SignedIn, Ticket, error_message, json_of, not_signed_in};
 
 /// Path of ssh below a workspace's address.
 const PATH: &str = "/jupyter-k8s/ssh";
@@ -49,9 +48,7 @@ pub(crate) fn header(ticket: &Ticket) -> anyhow::Result<HeaderValue> {
 /// Connects. `start`: the command that starts the workspace.
 pub(crate) async fn open(signed_in: &SignedIn, to: &WorkspaceAddress, start: &str) -> anyhow::Result<Tunnel> {
     let ticket = signed_in.ticket(to).await?;
-    let mut key = [0; 16];
-    aws_lc_rs::rand::fill(&mut key).map_err(|_| anyhow!("the system gives no random numbers"))?;
-    let key = STANDARD.encode(key);
+    let key = generate_key();
     let request = Request::get(format!("{}{PATH}", to.path))
         .header(HOST, to.place.to_string())
         .header(USER_AGENT, api::names::CLI)
@@ -90,10 +87,10 @@ pub(crate) async fn open(signed_in: &SignedIn, to: &WorkspaceAddress, start: &st
 async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: &str) -> anyhow::Error {
     let (head, body) = answer.into_parts();
     let body = json_of(body).await;
-    let message = said(head.status, &body);
+    let message = error_message(head.status, &body);
     match (head.status, body["error"].as_str()) {
         (StatusCode::UNAUTHORIZED, Some(error)) if error != "Declined" => {
-            anyhow!("{}", ended(&signed_in.auth))
+            anyhow!("{}", not_signed_in(&signed_in.sign_in.auth))
         }
         (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => anyhow!("{message}: {start}"),
         // The gateway passes on the status alone of what the workspace says, and one status for all its errors.

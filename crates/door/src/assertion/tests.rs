@@ -106,7 +106,7 @@ fn headers(tokens: &[&str]) -> HeaderMap {
 }
 
 /// The refusal of this token, which is of [`NOW`].
-fn refused(assertions: &Assertions, token: &str) -> Refused {
+fn refusal(assertions: &Assertions, token: &str) -> Refused {
     let caller = assertions.caller(&headers(&[token]), NOW);
     caller.expect_err(token)
 }
@@ -156,7 +156,7 @@ fn clocks_may_differ_by_ten_seconds() {
     }
     // Issued in the future.
     let token = keys.gateway.sign(NOW, &json!({"iat": NOW + 11}));
-    assert!(matches!(refused(&assertions, &token), Refused::Time));
+    assert!(matches!(refusal(&assertions, &token), Refused::Time));
 }
 
 #[test]
@@ -174,10 +174,10 @@ fn other_audiences_issuers_and_keys_are_refused() {
         json!({"sub": 7}),
         json!({"exp": "1800000060"}),
     ] {
-        refused(&assertions, &keys.gateway.sign(NOW, &claims));
+        refusal(&assertions, &keys.gateway.sign(NOW, &claims));
     }
     for signer in [&Signer::new("g", 9), &Signer::new("unknown", 1), &keys.operator] {
-        refused(&assertions, &signer.good());
+        refusal(&assertions, &signer.good());
     }
 }
 
@@ -185,7 +185,7 @@ fn other_audiences_issuers_and_keys_are_refused() {
 fn every_claim_is_needed() {
     let keys = Keys::new();
     for claim in ["iss", "aud", "sub", "iat", "nbf", "exp"] {
-        refused(&keys.assertions(), &keys.gateway.sign(NOW, &json!({claim: null})));
+        refusal(&keys.assertions(), &keys.gateway.sign(NOW, &json!({claim: null})));
     }
 }
 
@@ -204,8 +204,8 @@ fn the_algorithm_is_fixed() {
         json!({}),
     ] {
         let header = BASE64URL.encode(header.to_string());
-        refused(&assertions, &format!("{header}.{rest}"));
-        refused(&assertions, &format!("{header}.{body}."));
+        refusal(&assertions, &format!("{header}.{rest}"));
+        refusal(&assertions, &format!("{header}.{body}."));
     }
     // Signed with the public key as if it were a shared secret.
     let claims: Value = part(body).unwrap();
@@ -214,7 +214,7 @@ fn the_algorithm_is_fixed() {
         ..jsonwebtoken::Header::new(Algorithm::HS256)
     };
     let forged = encode(&header, &claims, &EncodingKey::from_secret(&keys.gateway.public)).unwrap();
-    refused(&assertions, &forged);
+    refusal(&assertions, &forged);
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn what_is_no_token_is_refused() {
         &format!("{head}.{}.{signature}", BASE64URL.encode("[]")),
         &format!("{head}.{body}.{}", "A".repeat(LONGEST)),
     ] {
-        refused(&assertions, text);
+        refusal(&assertions, text);
     }
 }
 
@@ -269,10 +269,10 @@ fn missing_or_broken_key_files_refuse_everybody() {
         r#"{"keys": ["x"]}"#,
     ] {
         keys.write(GATEWAY_KEYS, text);
-        refused(&assertions, &keys.gateway.good());
+        refusal(&assertions, &keys.gateway.good());
     }
     fs::remove_file(keys.path(GATEWAY_KEYS)).unwrap();
-    refused(&assertions, &keys.gateway.good());
+    refusal(&assertions, &keys.gateway.good());
     keys.publish(GATEWAY_KEYS, &[&keys.gateway]);
     assert!(assertions.caller(&headers(&[&keys.gateway.good()]), NOW).is_ok());
 }
@@ -292,7 +292,7 @@ fn a_pod_without_settings_refuses_everybody_and_one_word_opens_it() {
         &[(UID_VARIABLE, UID)],
     ] {
         assert!(matches!(of(set), Assertions::Closed(_)), "{set:?}");
-        refused(&of(set), "x");
+        refusal(&of(set), "x");
     }
     assert!(matches!(
         of(&[(KEYS_VARIABLE, "None"), (UID_VARIABLE, UID)]),

@@ -86,7 +86,7 @@ fn quote(text: &mut Vec<u8>, word: &[u8]) {
 mod tests {
     use super::*;
 
-    fn of(environment: &[(&str, &str)]) -> (String, Vec<OsString>) {
+    fn rendered_config(environment: &[(&str, &str)]) -> (String, Vec<OsString>) {
         let environment: Vec<_> = environment
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn variables_are_one_line_and_cannot_become_another_setting() {
-        let (text, missing) = of(&[
+        let (text, missing) = rendered_config(&[
             ("PATH", "/opt/jupyter/bin:/bin"),
             ("QUOTED", r#"a "b" \ c"#),
             ("EVIL", "x\nPermitRootLogin yes"),
@@ -119,14 +119,14 @@ mod tests {
     fn more_variables_than_sshd_takes_are_left_out() {
         let names: Vec<_> = (0..=MAX_VARIABLES).map(|number| format!("V{number}")).collect();
         let all: Vec<_> = names.iter().map(|name| (name.as_str(), "x")).collect();
-        let (text, missing) = of(&all);
+        let (text, missing) = rendered_config(&all);
         assert_eq!(text.matches("\"V").count(), MAX_VARIABLES);
         assert_eq!(missing, ["V900"]);
     }
 
     #[test]
     fn nobody_gets_in_by_a_key_and_agent_x11_and_devices_are_off() {
-        let (text, _) = of(&[]);
+        let (text, _) = rendered_config(&[]);
         for line in [
             "PubkeyAuthentication no",
             "AuthorizedKeysFile none",

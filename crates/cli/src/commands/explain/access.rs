@@ -3,14 +3,13 @@
 use api::{WorkspaceManager, WorkspaceShare};
 use explain::Read;
 use explain::access::{AccessEvidence, explain};
-use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccessReview};
 use k8s_openapi::jiff::Timestamp;
 use rules::access::Requester;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::identity::current_user;
 use super::super::targets::Target;
-use super::{read_all, read_one, show, text};
+use super::{may, read_all, read_one, show, text};
 use crate::args::Explain;
 use crate::cluster::Cluster;
 use crate::console::Console;
@@ -38,7 +37,14 @@ pub(super) async fn run(
     let (shares, manager, right) = futures::join!(
         cluster.list::<WorkspaceShare>(namespace, None, None),
         manager_of(cluster, manager),
-        right(cluster, args, target, &user, &groups)
+        may(
+            cluster,
+            json!({
+                "group": api::names::GROUP, "resource": "workspaces", "subresource": "connect", "verb": "create",
+                "namespace": target.namespace, "name": target.name,
+            }),
+            args.user.as_ref().map(|user| (user.as_str(), groups.as_slice()))
+        )
     );
     let explanation = explain(&AccessEvidence {
         requester: Requester {
@@ -90,39 +96,4 @@ async fn manager_of(cluster: &Cluster, name: Option<&str>) -> Read<WorkspaceMana
         Read::Known(None) => Read::Unread(format!("{name} does not exist")),
         Read::Unread(why) => Read::Unread(why),
     }
-}
-
-/// Whether the user may create `workspaces/connect`. One's own rights may always be asked for, those of others need a right.
-async fn right(
-    cluster: &Cluster,
-    args: &Explain,
-    target: &Target,
-    user: &str,
-    groups: &[String],
-) -> Read<bool> {
-    let attributes = json!({
-        "group": api::names::GROUP, "resource": "workspaces", "subresource": "connect", "verb": "create",
-        "namespace": target.namespace, "name": target.name,
-    });
-    let answer = if args.user.is_some() {
-        let spec = json!({"user": user, "groups": groups, "resourceAttributes": attributes});
-        let review = review("SubjectAccessReview", &spec);
-        cluster.create::<SubjectAccessReview>(None, &review, false).await
-    } else {
-        let review = review(
-            "SelfSubjectAccessReview",
-            &json!({"resourceAttributes": attributes}),
-        );
-        cluster
-            .create::<SelfSubjectAccessReview>(None, &review, false)
-            .await
-    };
-    match answer {
-        Ok(review) => Read::Known(review["status"]["allowed"] == true),
-        Err(failure) => Read::Unread(failure.to_string()),
-    }
-}
-
-fn review(kind: &str, spec: &Value) -> Value {
-    json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec})
 }

@@ -1,6 +1,7 @@
 //! Manifests -> why they would be refused, by a server dry run (IO).
 
 use api::Workspace;
+use serde::Serialize;
 use serde_json::json;
 
 use super::super::targets::{Target, in_manifest, workspaces};
@@ -29,34 +30,28 @@ pub(super) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console
             .dry_run_apply::<Workspace>(&namespace, &name, &manifest)
             .await;
         cluster.show_notes(&mut console.err)?;
-        match outcome {
-            Ok(()) => found.push(Checked { name, problem: None }),
-            Err(failure @ Failure::Refused(_)) => {
-                let problem = Some(failure.to_string());
-                found.push(Checked { name, problem });
-            }
+        let problem = match outcome {
+            Ok(()) => None,
+            Err(failure @ Failure::Refused(_)) => Some(failure.to_string()),
             Err(failure) => return Err(failure),
-        }
+        };
+        found.push(Checked { name, problem });
     }
     report(args, &found, console)
 }
 
 /// What the check of one manifest found.
+#[derive(Serialize)]
 struct Checked {
     name: String,
+    #[serde(rename = "refused")]
     problem: Option<String>,
 }
 
 fn report(args: &Explain, found: &[Checked], console: &mut Console<'_>) -> Result<(), Failure> {
     if let Some(format) = &args.output {
-        let items: Vec<_> = found
-            .iter()
-            .map(|it| json!({"name": it.name, "refused": it.problem}))
-            .collect();
-        let object = json!({
-            "apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": "ManifestExplanation", "manifests": items,
-        });
-        console.out.data(&output::object(&object, format)?)?;
+        let report = output::report("ManifestExplanation", &json!({"manifests": found}), format)?;
+        console.out.data(&report)?;
     } else {
         for Checked { name, problem } in found {
             match problem {

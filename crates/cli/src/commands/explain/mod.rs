@@ -16,6 +16,7 @@ mod text;
 
 use api::Workspace;
 use explain::{Evidence, Read};
+use k8s_openapi::api::authorization::v1::{SelfSubjectAccessReview, SubjectAccessReview};
 use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuota};
 use k8s_openapi::jiff::Timestamp;
 use kube::Resource;
@@ -38,25 +39,20 @@ pub(crate) async fn run(cluster: &Cluster, args: &Explain, console: &mut Console
     let Some(name) = &args.name else {
         return manifest::run(cluster, args, console).await;
     };
-    check(args)?;
-    if let Some(template) = &args.explained_template {
-        return template::run(cluster, args, template, console).await;
+    match &args.explained_template {
+        Some(template) if name == TEMPLATE => return template::run(cluster, args, template, console).await,
+        Some(template) => {
+            return Err(Failure::Usage(format!(
+                "one workspace at a time, not {name} and {template}. For a template: kubectl workspace explain template {template}"
+            )));
+        }
+        None => {}
     }
-    let target = Target::named(cluster, name);
+    let target = Target::new(cluster, name);
     if args.access {
         return access::run(cluster, args, &target, console).await;
     }
     state(cluster, args, &target, console).await
-}
-
-/// Checks the command line alone.
-pub(crate) fn check(args: &Explain) -> Result<(), Failure> {
-    match (&args.name, &args.explained_template) {
-        (Some(name), Some(template)) if name != TEMPLATE => Err(Failure::Usage(format!(
-            "one workspace at a time, not {name} and {template}. For a template: kubectl workspace explain template {template}"
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Reads the workspace and what belongs to it side by side, and explains it.
@@ -129,12 +125,29 @@ fn show(
     let Some(format) = &args.output else {
         return Ok(console.out.block(text)?);
     };
-    let mut object = json!({"apiVersion": format!("cli.{}/v1alpha1", api::names::GROUP), "kind": kind});
-    let fields = serde_json::to_value(explanation).map_err(|error| Failure::Other(error.into()))?;
-    if let (Some(object), Value::Object(fields)) = (object.as_object_mut(), fields) {
-        object.extend(fields);
+    Ok(console.out.data(&output::report(kind, explanation, format)?)?)
+}
+
+/// Whether the user may do this; of another user, given with groups, only who has a right to it is told.
+async fn may(cluster: &Cluster, attributes: Value, other: Option<(&str, &[String])>) -> Read<bool> {
+    let review = |kind: &str, spec: Value| json!({"apiVersion": "authorization.k8s.io/v1", "kind": kind, "spec": spec});
+    let answer = if let Some((user, groups)) = other {
+        let spec = json!({"user": user, "groups": groups, "resourceAttributes": attributes});
+        let review = review("SubjectAccessReview", spec);
+        cluster.create::<SubjectAccessReview>(None, &review, false).await
+    } else {
+        let review = review(
+            "SelfSubjectAccessReview",
+            json!({"resourceAttributes": attributes}),
+        );
+        cluster
+            .create::<SelfSubjectAccessReview>(None, &review, false)
+            .await
+    };
+    match answer {
+        Ok(review) => Read::Known(review["status"]["allowed"] == true),
+        Err(failure) => Read::Unread(failure.to_string()),
     }
-    Ok(console.out.data(&output::object(&object, format)?)?)
 }
 
 /// What was read, without what this version cannot parse.

@@ -3,12 +3,11 @@
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use explain::Read;
 use explain::template::{TemplateEvidence, explain};
-use k8s_openapi::api::authorization::v1::SelfSubjectAccessReview;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 
 use super::super::template::find;
-use super::{conclude, read_all};
+use super::{conclude, may, read_all};
 use crate::args::Explain;
 use crate::cluster::Cluster;
 use crate::console::Console;
@@ -25,12 +24,18 @@ pub(super) async fn run(
         .in_namespace
         .as_deref()
         .unwrap_or_else(|| cluster.namespace());
-    let template: WorkspaceTemplate =
-        serde_json::from_value(find(cluster, name).await?).map_err(|error| Failure::Other(error.into()))?;
+    let template: WorkspaceTemplate = serde_json::from_value(find(cluster, name).await?)?;
     let users = format!("spec.templateRef={name}");
     let is_deleted = template.metadata.deletion_timestamp.is_some();
     let (right, profile, workspaces) = futures::join!(
-        right(cluster, name, namespace),
+        may(
+            cluster,
+            json!({
+                "verb": api::names::USE_VERB, "group": api::names::GROUP, "resource": "workspacetemplates",
+                "name": name, "namespace": namespace,
+            }),
+            None
+        ),
         profile(cluster, template.spec.execution_profile_ref.as_deref(), namespace),
         // Only a deletion depends on who uses it.
         async {
@@ -50,23 +55,6 @@ pub(super) async fn run(
         now: Timestamp::now(),
     });
     conclude(args, "TemplateExplanation", &explanation, console)
-}
-
-async fn right(cluster: &Cluster, name: &str, namespace: &str) -> Read<bool> {
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": {
-            "verb": api::names::USE_VERB, "group": api::names::GROUP, "resource": "workspacetemplates",
-            "name": name, "namespace": namespace,
-        }},
-    });
-    match cluster
-        .create::<SelfSubjectAccessReview>(None, &review, false)
-        .await
-    {
-        Ok(review) => Read::Known(review["status"]["allowed"] == true),
-        Err(failure) => Read::Unread(failure.to_string()),
-    }
 }
 
 async fn profile(cluster: &Cluster, name: Option<&str>, namespace: &str) -> Option<Read<bool>> {

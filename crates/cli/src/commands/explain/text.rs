@@ -1,7 +1,5 @@
 //! Explanation -> text (pure).
 
-use std::fmt::Write as _;
-
 use explain::access::{AccessExplanation, Rule};
 use explain::{Cause, Cure, Explanation, Unread, Who};
 
@@ -78,8 +76,9 @@ fn cures(text: &mut String, cures: &[Cure]) {
 
 fn unread(text: &mut String, unread: &[Unread]) {
     for Unread { what, why } in unread {
-        let mut shown = String::new();
-        let _ = write!(shown, "Not read, so causes may be missing: {what}: {why}");
-        line(text, &shown);
+        line(
+            text,
+            &format!("Not read, so causes may be missing: {what}: {why}"),
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use rules::names::editor_url;
 
-use super::super::launch::launch;
+use super::super::launch;
 use super::destination::Destination;
 use super::ssh_config::Files;
 use crate::args::{Code, Connection};
@@ -27,16 +27,9 @@ pub(super) async fn run(flags: &Connection, args: &Code, console: &mut Console<'
         )));
     }
     let address = editor_url(&args.editor, &found.host, &args.folder);
-    if !args.print && launch(&address) {
-        writeln!(console.err, "Opening {address}")?;
-        return Ok(());
-    }
-    if !args.print {
-        writeln!(
-            console.err,
-            "The editor could not be opened. Open this address, or connect to the host {}:",
-            found.host
-        )?;
-    }
-    Ok(writeln!(console.out, "{address}")?)
+    let otherwise = format!(
+        "The editor could not be opened. Open this address, or connect to the host {}:",
+        found.host
+    );
+    launch::open(&address, args.print, &otherwise, console)
 }

@@ -28,7 +28,7 @@ pub(super) async fn run(
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     // Before a workspace is started: whether there is a port.
-    let listener = listen(args.port).await.map_err(Failure::Other)?;
+    let listener = listen(args.port).await?;
     let found = Box::pin(Destination::find(
         flags,
         &args.name,
@@ -37,15 +37,12 @@ pub(super) async fn run(
         console,
     ))
     .await?;
-    let address = listener
-        .local_addr()
-        .map_err(anyhow::Error::from)
-        .map_err(Failure::Other)?;
-    let token = secret::random().map_err(Failure::Other)?;
+    let address = listener.local_addr().map_err(anyhow::Error::from)?;
+    let token = secret::random()?;
     let url = format!("http://{address}{}/?token={token}", found.address.path);
     let local = Arc::new(Local::new(address.port(), token, found.signed_in, found.address));
     // Refusals show now rather than in the first request.
-    local.ticket().await.map_err(Failure::Other)?;
+    local.ticket().await?;
     writeln!(
         console.err,
         "Give this URL to programs on this computer, such as an editor that asks for an existing Jupyter server. It is valid until \
@@ -53,7 +50,7 @@ pub(super) async fn run(
     )?;
     writeln!(console.out, "{url}")?;
     console.out.flush()?;
-    serve(listener, local).await.map_err(Failure::Other)
+    Ok(serve(listener, local).await?)
 }
 
 async fn listen(port: u16) -> anyhow::Result<TcpListener> {

@@ -9,7 +9,7 @@ use crate::cluster::Cluster;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::address::{Address, Called, Place, WorkspaceAddress};
-use crate::remote::gateway::{SignedIn, ended};
+use crate::remote::gateway::{SignedIn, not_signed_in};
 use crate::remote::state::{SignIn, State};
 
 /// A workspace, and the sign-in for its installation.
@@ -31,7 +31,7 @@ impl Destination {
         command: &'static str,
         console: &mut Console<'_>,
     ) -> Result<Self, Failure> {
-        let state = State::of_user().map_err(Failure::Other)?;
+        let state = State::of_user()?;
         let (flags, name) = match Called::parse(text).map_err(Failure::Usage)? {
             Called::Name(name) => (flags.clone(), name),
             Called::Named { name, namespace } => (within(flags, namespace)?, name),
@@ -40,7 +40,7 @@ impl Destination {
                     "--start needs the workspace's name: give it, or open the URL in a browser, which starts the workspace".to_owned(),
                 ));
             }
-            Called::Url(address) => return Self::at(state.sign_ins().map_err(Failure::Other)?, &address),
+            Called::Url(address) => return Self::at(state.sign_ins()?, &address),
             Called::Host(host) => return Self::by_host(&state, &host),
         };
         let cluster = cluster(&flags).await?;
@@ -51,10 +51,10 @@ impl Destination {
 
     /// The workspace that ssh calls by this host, or with this URL. Whether it runs is the gateway's answer.
     pub(super) async fn of_host(flags: &Connection, host: &str) -> Result<Self, Failure> {
-        let state = State::of_user().map_err(Failure::Other)?;
+        let state = State::of_user()?;
         let (name, namespace) = match Called::parse(host).map_err(Failure::Usage)? {
             Called::Named { name, namespace } => (name, namespace),
-            Called::Url(address) => return Self::at(state.sign_ins().map_err(Failure::Other)?, &address),
+            Called::Url(address) => return Self::at(state.sign_ins()?, &address),
             Called::Host(host) | Called::Name(host) => return Self::by_host(&state, &host),
         };
         let cluster = cluster(&within(flags, namespace)?).await?;
@@ -68,22 +68,21 @@ impl Destination {
         Ok(Self {
             host: ssh_host(namespace, name),
             start: format!("start it: kubectl workspace start {name} -n {namespace} --wait"),
-            ..Self::at(state.sign_ins().map_err(Failure::Other)?, &address)?
+            ..Self::at(state.sign_ins()?, &address)?
         })
     }
 
     /// The workspace on a host that the user's installations may have; without a port, since ssh has none.
     fn by_host(state: &State, host: &str) -> Result<Self, Failure> {
-        let sign_ins = state.sign_ins().map_err(Failure::Other)?;
+        let sign_ins = state.sign_ins()?;
         for sign_in in &sign_ins {
-            let auth = sign_in.auth().map_err(Failure::Other)?;
             let place = Place {
                 host: host.to_owned(),
-                port: auth.port,
+                port: sign_in.auth.port,
             };
             let path = "/".to_owned();
             let address = Address { place, path };
-            if address.workspace(&auth).is_some() {
+            if address.workspace(&sign_in.auth).is_some() {
                 return Self::at(sign_ins, &address);
             }
         }
@@ -97,16 +96,15 @@ impl Destination {
     fn at(sign_ins: Vec<SignIn>, address: &Address) -> Result<Self, Failure> {
         let candidates = address.place.auth_candidates();
         for sign_in in sign_ins {
-            let auth = sign_in.auth().map_err(Failure::Other)?;
-            if let Some(workspace) = address.workspace(&auth) {
+            if let Some(workspace) = address.workspace(&sign_in.auth) {
                 return Ok(Self {
                     host: host_of(&workspace),
-                    signed_in: SignedIn::new(sign_in).map_err(Failure::Other)?,
+                    signed_in: SignedIn::new(sign_in)?,
                     start: format!("open {workspace} in a browser, which starts it, or ask its owner"),
                     address: workspace,
                 });
             }
-            if candidates.contains(&auth) {
+            if candidates.contains(&sign_in.auth) {
                 return Err(Failure::Usage(format!(
                     "https://{}{} is not a workspace's URL: copy it from the browser in which the workspace is open",
                     address.place, address.path
@@ -116,7 +114,7 @@ impl Destination {
         let likeliest = candidates.into_iter().next_back();
         Err(Failure::Other(anyhow!(
             "{}",
-            ended(&likeliest.unwrap_or_else(|| address.place.clone()))
+            not_signed_in(&likeliest.unwrap_or_else(|| address.place.clone()))
         )))
     }
 }
@@ -155,9 +153,7 @@ fn host_of(address: &WorkspaceAddress) -> String {
 
 /// Installations where the user is signed in, as text.
 pub(super) fn installations(sign_ins: &[SignIn]) -> String {
-    let bases = sign_ins
-        .iter()
-        .filter_map(|sign_in| Some(sign_in.auth().ok()?.base().to_string()));
+    let bases = sign_ins.iter().map(|sign_in| sign_in.auth.base().to_string());
     match bases.collect::<Vec<_>>().join(", ") {
         none if none.is_empty() => "there is none".to_owned(),
         bases => bases,

@@ -48,11 +48,11 @@ pub(super) struct Local {
 }
 
 /// Why a request is not sent on.
-type Refused = (StatusCode, String);
+type Refusal = (StatusCode, String);
 
 /// How a request showed the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
+enum TokenPlace {
     /// In its address: a cookie shows it from then on.
     InAddress,
     InHeader,
@@ -99,8 +99,8 @@ impl Local {
             Err(refused) => Err(refused),
         };
         match answered {
-            Ok((Shown::InHeader, response)) => response,
-            Ok((Shown::InAddress, mut response)) => {
+            Ok((TokenPlace::InHeader, response)) => response,
+            Ok((TokenPlace::InAddress, mut response)) => {
                 let cookie = format!(
                     "{}={}; Path=/; HttpOnly; SameSite=Strict",
                     self.cookie(),
@@ -126,7 +126,7 @@ impl Local {
     }
 
     /// Whether the request may be sent on: it is for this port, from no other page, and shows the token.
-    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<Shown, Refused> {
+    fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<TokenPlace, Refusal> {
         let refuse = |message: &str| Err((StatusCode::FORBIDDEN, message.to_owned()));
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         if headers.get_all(HOST).iter().count() != 1 || !text(HOST).is_some_and(|host| self.is_own_host(host))
@@ -157,20 +157,20 @@ impl Local {
             .into_iter()
             .any(|(key, value)| key == TOKEN && is_token(&value))
         {
-            return Ok(Shown::InAddress);
+            return Ok(TokenPlace::InAddress);
         }
         let of_header = text(AUTHORIZATION).and_then(|value| value.split_once(' '));
         let is_scheme =
             |scheme: &str| scheme.eq_ignore_ascii_case("token") || scheme.eq_ignore_ascii_case("bearer");
         if of_header.is_some_and(|(scheme, value)| is_scheme(scheme) && is_token(value.trim())) {
-            return Ok(Shown::InHeader);
+            return Ok(TokenPlace::InHeader);
         }
         let own = self.cookie();
         let is_ours = |(name, value): (&str, &str)| name == own && is_token(value);
         if cookies(headers).any(|pair| pair.split_once('=').is_some_and(is_ours)) {
             // Browsers add it to what pages of other ports of this computer send, too: for cookies all ports are one site.
             return match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
-                None | Some(b"same-origin" | b"none") => Ok(Shown::InHeader),
+                None | Some(b"same-origin" | b"none") => Ok(TokenPlace::InHeader),
                 Some(_) => refuse("Pages of other addresses must not use this port."),
             };
         }
@@ -182,7 +182,7 @@ impl Local {
         upstream: &Upstream,
         permit: Permit,
         mut request: Request<Incoming>,
-    ) -> Result<Response<Body>, Refused> {
+    ) -> Result<Response<Body>, Refusal> {
         let unreachable = |error: &dyn std::fmt::Display| (StatusCode::BAD_GATEWAY, format!("{error:#}"));
         let ticket = self
             .ticket()
@@ -269,7 +269,7 @@ impl Local {
     }
 
     /// Leads redirects within the workspace to this port. Others are refused: what follows them would leave the port.
-    fn keep_here(&self, headers: &mut HeaderMap) -> Result<(), Refused> {
+    fn keep_here(&self, headers: &mut HeaderMap) -> Result<(), Refusal> {
         let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) else {
             headers.remove(LOCATION);
             return Ok(());

@@ -25,31 +25,31 @@ const NAME: usize = 64;
 
 /// Signs in, and keeps the token.
 pub(super) async fn run(flags: &Connection, args: &Login, console: &mut Console<'_>) -> Result<(), Failure> {
-    let state = State::of_user().map_err(Failure::Other)?;
+    let state = State::of_user()?;
     // Before anything is asked of the user: whether the result can be kept.
-    state.make().map_err(Failure::Other)?;
-    let earlier = state.sign_ins().map_err(Failure::Other)?;
+    state.make()?;
+    let earlier = state.sign_ins()?;
     let place = match &args.url {
         Some(url) => Address::parse(url).map_err(Failure::Usage)?.place,
-        None => unnamed(flags, &earlier).await?,
+        None => default_installation(flags, &earlier).await?,
     };
     let authority = match &args.ca_file {
-        Some(file) => Some(authority(file).map_err(Failure::Other)?),
-        None => of_earlier(&earlier, &place).map_err(Failure::Other)?,
+        Some(file) => Some(authority(file)?),
+        None => earlier_authority(&earlier, &place),
     };
-    let dialer = Dialer::new(authority.as_deref()).map_err(Failure::Other)?;
-    let auth = find(&place, &dialer).await.map_err(Failure::Other)?;
+    let dialer = Dialer::new(authority.as_deref())?;
+    let auth = find(&place, &dialer).await?;
     let gateway = Gateway {
         auth: &auth,
         dialer: &dialer,
     };
-    let verifier = secret::random().map_err(Failure::Other)?;
+    let verifier = secret::random()?;
     let code = if args.no_browser {
-        typed(&auth, &verifier, console)?
+        ask_code(&auth, &verifier, console)?
     } else {
-        from_browser(&auth, &verifier, console).await?
+        browser_code(&auth, &verifier, console).await?
     };
-    let (token, off) = gateway.redeem(&code, &verifier).await.map_err(Failure::Other)?;
+    let (token, off) = gateway.redeem(&code, &verifier).await?;
     if let Some(off) = off {
         let direction = if off.is_negative() { "behind" } else { "ahead of" };
         writeln!(
@@ -60,7 +60,7 @@ pub(super) async fn run(flags: &Connection, args: &Login, console: &mut Console<
     }
     let mut sign_in = SignIn::new(&auth, token.user, token.expires_at, token.value);
     sign_in.certificate_authority = authority;
-    state.save(&sign_in).map_err(Failure::Other)?;
+    state.save(&sign_in)?;
     Ok(writeln!(
         console.out,
         "signed in at {} as {}, until {}",
@@ -71,31 +71,28 @@ pub(super) async fn run(flags: &Connection, args: &Login, console: &mut Console<
 }
 
 /// The code that the browser brings to a port of this computer.
-async fn from_browser(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<String, Failure> {
-    let wait = async |console: &mut Console<'_>| -> anyhow::Result<String> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await;
-        let listener = listener.context("no port of 127.0.0.1 can be used: sign in with --no-browser")?;
-        let state = secret::random()?;
-        let url = page(auth, Some(listener.local_addr()?.port()), verifier, &state);
-        writeln!(
-            console.err,
-            "Opening a browser. If none opens, open this URL in a browser on this computer, or use --no-browser:"
-        )?;
-        writeln!(console.err, "{url}")?;
-        // Other users of this computer may read the address in the list of processes. With its state they can bring a code of their own, and
-        // sign this program in as themselves. They gain nothing: `login` says as whom, and each command opens the workspace that it names.
-        // The user's own code comes here alone, and counts only with the verifier.
-        // The desktop's program may last as long as the browser.
-        thread::spawn(move || launch(&url));
-        console.err.flush()?;
-        callback::code(listener, &state).await
-    };
-    wait(console).await.map_err(Failure::Other)
+async fn browser_code(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<String, Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await;
+    let listener = listener.context("no port of 127.0.0.1 can be used: sign in with --no-browser")?;
+    let state = secret::random()?;
+    let url = page(auth, Some(listener.local_addr()?.port()), verifier, &state);
+    writeln!(
+        console.err,
+        "Opening a browser. If none opens, open this URL in a browser on this computer, or use --no-browser:"
+    )?;
+    writeln!(console.err, "{url}")?;
+    // Other users of this computer may read the address in the list of processes. With its state they can bring a code of their own, and
+    // sign this program in as themselves. They gain nothing: `login` says as whom, and each command opens the workspace that it names.
+    // The user's own code comes here alone, and counts only with the verifier.
+    // The desktop's program may last as long as the browser.
+    thread::spawn(move || launch(&url));
+    console.err.flush()?;
+    Ok(callback::code(listener, &state).await?)
 }
 
 /// The code that the user types.
-fn typed(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<String, Failure> {
-    let state = secret::random().map_err(Failure::Other)?;
+fn ask_code(auth: &Place, verifier: &str, console: &mut Console<'_>) -> Result<String, Failure> {
+    let state = secret::random()?;
     writeln!(
         console.err,
         "Open this URL in any browser, and paste the code that it shows:"
@@ -154,14 +151,10 @@ fn authority(file: &Path) -> anyhow::Result<String> {
 }
 
 /// The certificate authority of an earlier sign-in at the same installation.
-fn of_earlier(earlier: &[SignIn], place: &Place) -> anyhow::Result<Option<String>> {
+fn earlier_authority(earlier: &[SignIn], place: &Place) -> Option<String> {
     let candidates = place.auth_candidates();
-    for found in earlier {
-        if candidates.contains(&found.auth()?) {
-            return Ok(found.certificate_authority.clone());
-        }
-    }
-    Ok(None)
+    let found = earlier.iter().find(|found| candidates.contains(&found.auth));
+    found?.certificate_authority.clone()
 }
 
 /// The first candidate at which a gateway answers. If none does, the reason is that of the likeliest.
@@ -178,14 +171,14 @@ async fn find(place: &Place, dialer: &Dialer) -> anyhow::Result<Place> {
 }
 
 /// The installation of the cluster, else the one where the user signed in before.
-async fn unnamed(flags: &Connection, earlier: &[SignIn]) -> Result<Place, Failure> {
+async fn default_installation(flags: &Connection, earlier: &[SignIn]) -> Result<Place, Failure> {
     let of_cluster = match Cluster::connect(flags).await {
         Ok(cluster) => in_cluster(&cluster).await,
         Err(_) => None,
     };
     match (of_cluster, earlier) {
         (Some(place), _) => Ok(place),
-        (None, [only]) => only.auth().map_err(Failure::Other),
+        (None, [only]) => Ok(only.auth.clone()),
         (None, _) => Err(Failure::Usage(
             "which installation? give its address, or that of one of its workspaces: kubectl workspace login https://…"
                 .to_owned(),

@@ -10,20 +10,20 @@ use crate::remote::state::{SignIn, State};
 
 /// Forgets a sign-in; with `--everywhere` also ends its login session.
 pub(super) async fn run(args: &Logout, console: &mut Console<'_>) -> Result<(), Failure> {
-    let state = State::of_user().map_err(Failure::Other)?;
-    let kept = state.sign_ins().map_err(Failure::Other)?;
+    let state = State::of_user()?;
+    let kept = state.sign_ins()?;
     if kept.is_empty() {
         writeln!(console.err, "You are signed in nowhere.")?;
         return Ok(());
     }
     let sign_in = chosen(args, kept)?;
-    let signed_in = SignedIn::new(sign_in).map_err(Failure::Other)?;
-    let base = signed_in.auth.base();
+    let signed_in = SignedIn::new(sign_in)?;
+    let base = signed_in.sign_in.auth.base();
     if args.everywhere {
-        let ended = signed_in.gateway().sign_out(&signed_in.sign_in.token).await;
-        ended.map_err(Failure::Other)?;
+        let token = &signed_in.sign_in.token;
+        signed_in.gateway().sign_out(token).await?;
     }
-    state.remove(&signed_in.auth).map_err(Failure::Other)?;
+    state.remove(&signed_in.sign_in.auth)?;
     let what = if args.everywhere {
         "in the browser and in all programs"
     } else {
@@ -47,6 +47,6 @@ fn chosen(args: &Logout, mut kept: Vec<SignIn>) -> Result<SignIn, Failure> {
         .auth_candidates();
     let found = kept
         .into_iter()
-        .find(|sign_in| sign_in.auth().is_ok_and(|auth| candidates.contains(&auth)));
+        .find(|sign_in| candidates.contains(&sign_in.auth));
     found.ok_or_else(|| Failure::Usage(format!("you are not signed in at {url}, but at {all}")))
 }

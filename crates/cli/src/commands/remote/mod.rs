@@ -22,34 +22,22 @@ mod options;
 mod ssh;
 mod ssh_config;
 
-use crate::args::{Cli, Command};
+use crate::args::{Connection, Remote};
 use crate::console::Console;
 use crate::failure::Failure;
 
-/// Whether the command goes through the gateway.
-pub(crate) fn is(command: &Command) -> bool {
-    matches!(
-        command,
-        Command::Login(_)
-            | Command::Logout(_)
-            | Command::Ssh(_)
-            | Command::SshConfig(_)
-            | Command::Code(_)
-            | Command::Connect(_)
-    )
-}
-
 /// Runs the command.
-pub(crate) async fn run(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failure> {
-    let flags = &cli.connection;
-    match &cli.command {
-        Command::Login(args) => login::run(flags, args, console).await,
-        Command::Logout(args) => logout::run(args, console).await,
-        Command::Ssh(args) => Box::pin(ssh::run(flags, args, console)).await,
-        Command::SshConfig(args) => ssh_config::run(flags, args, console),
-        Command::Code(args) => Box::pin(code::run(flags, args, console)).await,
-        Command::Connect(args) => Box::pin(connect::run(flags, args, console)).await,
-        // All others need a cluster.
-        _ => Ok(()),
+pub(crate) async fn run(
+    flags: &Connection,
+    command: &Remote,
+    console: &mut Console<'_>,
+) -> Result<(), Failure> {
+    match command {
+        Remote::Login(args) => login::run(flags, args, console).await,
+        Remote::Logout(args) => logout::run(args, console).await,
+        Remote::Ssh(args) => Box::pin(ssh::run(flags, args, console)).await,
+        Remote::SshConfig(args) => ssh_config::run(flags, args, console),
+        Remote::Code(args) => Box::pin(code::run(flags, args, console)).await,
+        Remote::Connect(args) => Box::pin(connect::run(flags, args, console)).await,
     }
 }

@@ -15,7 +15,7 @@ pub(super) fn options(
     user: &str,
 ) -> Result<Vec<SshOption>, String> {
     let program = text("path of this program", program)?;
-    let mut command = quoted(program);
+    let mut command = quote(program);
     let context = flags.context.as_ref().map(Path::new);
     for (flag, what, value) in [
         (
@@ -27,7 +27,7 @@ pub(super) fn options(
     ] {
         if let Some(value) = value {
             command.push(' ');
-            command.push_str(&quoted(&format!("{flag}={}", text(what, value)?)));
+            command.push_str(&quote(&format!("{flag}={}", text(what, value)?)));
         }
     }
     // One word in quotes: a host that begins with a hyphen is no flag, and one with blanks or `$` is no command.
@@ -58,7 +58,7 @@ fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str, String> {
 }
 
 /// One word of a shell's command, in which ssh replaces nothing.
-fn quoted(word: &str) -> String {
+fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''").replace('%', "%%"))
 }
 

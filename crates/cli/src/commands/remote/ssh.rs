@@ -35,7 +35,7 @@ pub(super) async fn run(flags: &Connection, args: &Ssh, console: &mut Console<'_
     }
     let name = args.name.as_deref().unwrap_or_default();
     let found = Box::pin(Destination::find(flags, name, args.waiting, "ssh", console)).await?;
-    let program = own_path().map_err(Failure::Other)?;
+    let program = own_path()?;
     // The workspace is known already: the address needs no cluster.
     let url = found.address.to_string();
     let options = options(&program, &Connection::default(), &url, &args.user);
@@ -67,7 +67,7 @@ pub(super) fn no_ssh(error: io::Error) -> Failure {
         ErrorKind::NotFound => "install OpenSSH's client: no ssh is in $PATH",
         _ => "ssh cannot be run",
     };
-    Failure::Other(anyhow::Error::from(error).context(remedy))
+    anyhow::Error::from(error).context(remedy).into()
 }
 
 /// Where this program is, as it was called: a link of a package manager stays right after an upgrade.
@@ -83,16 +83,13 @@ pub(super) fn own_path() -> anyhow::Result<PathBuf> {
 /// Carries standard input and output to the workspace's ssh until one side ends.
 async fn carry(flags: &Connection, host: &str) -> Result<(), Failure> {
     let found = Destination::of_host(flags, host).await?;
-    let carrying = async {
-        let tunnel = tunnel::open(&found.signed_in, &found.address, &found.start).await?;
-        let from_ssh = input()?;
-        let (to_ssh, writer) = output()?;
-        let carried = tunnel::carry(tunnel, from_ssh, to_ssh).await;
-        // The last bytes are written before the process ends.
-        let _ = writer.join();
-        carried
-    };
-    carrying.await.map_err(Failure::Other)
+    let tunnel = tunnel::open(&found.signed_in, &found.address, &found.start).await?;
+    let from_ssh = input()?;
+    let (to_ssh, writer) = output()?;
+    let carried = tunnel::carry(tunnel, from_ssh, to_ssh).await;
+    // The last bytes are written before the process ends.
+    let _ = writer.join();
+    Ok(carried?)
 }
 
 /// Standard input in chunks. Its thread does not keep the process: it may wait for input that never comes.

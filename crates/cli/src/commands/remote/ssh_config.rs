@@ -63,14 +63,14 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
     let files = Files::of_user()?;
     let (own, config) = (files.own(), files.config());
     if args.remove {
-        exclude(&config).map_err(Failure::Other)?;
+        exclude(&config)?;
         if let Err(error) = fs::remove_file(&own)
             && error.kind() != ErrorKind::NotFound
         {
             let error = anyhow::Error::from(error);
-            return Err(Failure::Other(
-                error.context(format!("{} cannot be removed", own.display())),
-            ));
+            return Err(error
+                .context(format!("{} cannot be removed", own.display()))
+                .into());
         }
         return Ok(writeln!(
             console.out,
@@ -79,30 +79,26 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
             config.display()
         )?);
     }
-    let state = State::of_user().map_err(Failure::Other)?;
-    let bases = state.sign_ins().map_err(Failure::Other)?.into_iter();
-    let bases = bases
-        .map(|sign_in| Ok(sign_in.auth()?.base().host))
-        .collect::<Result<Vec<_>, _>>();
-    let program = own_path().map_err(Failure::Other)?;
+    let state = State::of_user()?;
+    let bases = state.sign_ins()?.into_iter();
+    let bases: Vec<_> = bases.map(|sign_in| sign_in.auth.base().host).collect();
+    let program = own_path()?;
     // ssh runs this program in any folder.
     let kubeconfig = flags.kubeconfig.as_ref().map(path::absolute).transpose();
     let flags = Connection {
-        kubeconfig: kubeconfig.map_err(anyhow::Error::from).map_err(Failure::Other)?,
+        kubeconfig: kubeconfig.map_err(anyhow::Error::from)?,
         ..flags.clone()
     };
-    let bases = bases.map_err(Failure::Other)?;
     let text = text(&program, &flags, &args.user, &bases);
     let text = text.map_err(Failure::Usage)?;
     let made = DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(&files.folder);
-    made.with_context(|| format!("{} cannot be made", files.folder.display()))
-        .map_err(Failure::Other)?;
+    made.with_context(|| format!("{} cannot be made", files.folder.display()))?;
     check(&config)?;
-    replace(&own, text.as_bytes()).map_err(Failure::Other)?;
-    include(&config).map_err(Failure::Other)?;
+    replace(&own, text.as_bytes())?;
+    include(&config)?;
     let example = ssh_host("NAMESPACE", "NAME");
     let hosts = match bases.join(", ") {
         none if none.is_empty() => "; without one, run kubectl workspace login, then this again".to_owned(),
@@ -171,7 +167,7 @@ fn includes(config: &[u8]) -> bool {
 }
 
 fn include(config: &Path) -> anyhow::Result<()> {
-    let Some(file) = followed(config)? else {
+    let Some(file) = follow_link(config)? else {
         return replace(config, format!("{INCLUDE}\n").as_bytes());
     };
     let before = read(&file)?;
@@ -184,7 +180,7 @@ fn include(config: &Path) -> anyhow::Result<()> {
 }
 
 fn exclude(config: &Path) -> anyhow::Result<()> {
-    let Some(file) = followed(config)? else {
+    let Some(file) = follow_link(config)? else {
         return Ok(());
     };
     let before = read(&file)?;
@@ -202,7 +198,7 @@ fn exclude(config: &Path) -> anyhow::Result<()> {
 }
 
 /// The file behind a link, or the file itself; `None`: there is none.
-fn followed(config: &Path) -> anyhow::Result<Option<PathBuf>> {
+fn follow_link(config: &Path) -> anyhow::Result<Option<PathBuf>> {
     match fs::symlink_metadata(config) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("{} cannot be read", config.display())),

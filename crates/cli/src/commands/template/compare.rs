@@ -5,15 +5,16 @@ use std::path::Path;
 use anyhow::Context as _;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::super::lint::settings;
-use super::super::targets::{documents, is_kind, named_error, read};
+use super::super::targets::{documents, error_in_file, is_kind, read};
 use crate::args::TemplateCompare;
 use crate::cluster::Cluster;
-use crate::comparison::{Comparison, Others, differences, refused};
+use crate::comparison::{Comparison, differences, refusals};
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::lint::Catalog;
 use crate::output;
 
 /// Whether both templates are files, so that no cluster is asked.
@@ -21,24 +22,8 @@ pub(crate) fn is_offline(args: &TemplateCompare) -> bool {
     is_file(&args.old) && is_file(&args.new)
 }
 
-/// Checks that the files are there. It does not read them: a pipe can be read only once.
-pub(super) fn check(args: &TemplateCompare) -> Result<(), Failure> {
-    let files = [&args.old, &args.new].into_iter().filter(|word| is_file(word));
-    for word in files.filter(|word| *word != "-") {
-        let metadata = std::fs::metadata(word)
-            .with_context(|| format!("{word} cannot be read"))
-            .map_err(Failure::Other)?;
-        if metadata.is_dir() {
-            return Err(Failure::Usage(format!(
-                "{word} is a folder: name a file with one WorkspaceTemplate"
-            )));
-        }
-    }
-    Ok(())
-}
-
 /// Without a connection: the words that are no files need one.
-pub(super) fn unconnected(args: &TemplateCompare, failure: Failure) -> Failure {
+pub(super) fn explain_missing_connection(args: &TemplateCompare, failure: Failure) -> Failure {
     let Failure::Other(error) = failure else {
         return failure;
     };
@@ -58,11 +43,8 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let settings = settings(args.settings.as_deref())?;
     let (old, new) = futures::try_join!(find(cluster, &args.old), find(cluster, &args.new))?;
-    let value = |template: &WorkspaceTemplate| {
-        serde_json::to_value(template).map_err(|error| Failure::Other(error.into()))
-    };
     let mut comparison = Comparison {
-        differences: differences(&value(&old)?, &value(&new)?),
+        differences: differences(&serde_json::to_value(&old)?, &serde_json::to_value(&new)?),
         workspaces: None,
         refused: Vec::new(),
     };
@@ -86,16 +68,17 @@ pub(crate) async fn run(
             }
             workspaces => workspaces?,
         };
-        let users: Vec<_> = parsed::<Workspace>(workspaces)
+        let users: Vec<_> = parse_all::<Workspace>(workspaces)
             .into_iter()
             .filter(|workspace| workspace.spec.template_ref.as_deref() == Some(args.old.as_str()))
             .collect();
-        let others = Others {
-            managers: parsed(managers.unwrap_or_default()),
-            profiles: parsed(profiles.unwrap_or_default()),
+        let catalog = Catalog {
+            managers: parse_all(managers.unwrap_or_default()),
+            profiles: parse_all(profiles.unwrap_or_default()),
+            ..Catalog::default()
         };
         comparison.workspaces = Some(users.len());
-        comparison.refused = refused(&users, &old, &new, &others, &settings);
+        comparison.refused = refusals(&users, &old, &new, &catalog, &settings);
     }
     show(args, &comparison, console)?;
     if comparison.refused.is_empty() {
@@ -106,10 +89,8 @@ pub(crate) async fn run(
 
 fn show(args: &TemplateCompare, comparison: &Comparison, console: &mut Console<'_>) -> Result<(), Failure> {
     if let Some(format) = &args.output {
-        let mut object = serde_json::to_value(comparison).map_err(|error| Failure::Other(error.into()))?;
-        object["apiVersion"] = json!(format!("cli.{}/v1alpha1", api::names::GROUP));
-        object["kind"] = json!("TemplateComparison");
-        return Ok(console.out.data(&output::object(&object, format)?)?);
+        let report = output::report("TemplateComparison", comparison, format)?;
+        return Ok(console.out.data(&report)?);
     }
     for difference in &comparison.differences {
         writeln!(console.out, "{} {}", difference.field, difference.what)?;
@@ -155,20 +136,19 @@ async fn find(cluster: Option<&Cluster>, word: &str) -> Result<WorkspaceTemplate
     let Some(cluster) = cluster.filter(|_| !is_file(word)) else {
         return of_file(Path::new(word));
     };
-    let found = super::find(cluster, word).await?;
-    serde_json::from_value(found).map_err(|error| Failure::Other(error.into()))
+    Ok(serde_json::from_value(super::find(cluster, word).await?)?)
 }
 
 /// The one template of a file.
 fn of_file(file: &Path) -> Result<WorkspaceTemplate, Failure> {
-    let found = documents(&read(file)?).map_err(|error| named_error(file, &error))?;
+    let found = documents(&read(file)?).map_err(|error| error_in_file(file, &error))?;
     let mut templates = found
         .into_iter()
         .filter(|object| is_kind(object, "WorkspaceTemplate"));
     match (templates.next(), templates.next()) {
         (Some(template), None) => serde_json::from_value(template)
             .with_context(|| format!("{} cannot be read as a WorkspaceTemplate", file.display()))
-            .map_err(Failure::Other),
+            .map_err(Failure::from),
         (None, _) => Err(Failure::Usage(format!(
             "{} holds no WorkspaceTemplate",
             file.display()
@@ -181,7 +161,7 @@ fn of_file(file: &Path) -> Result<WorkspaceTemplate, Failure> {
 }
 
 /// Objects without those that this version cannot parse.
-fn parsed<K: DeserializeOwned>(objects: Vec<Value>) -> Vec<K> {
+fn parse_all<K: DeserializeOwned>(objects: Vec<Value>) -> Vec<K> {
     let objects = objects.into_iter().map(serde_json::from_value);
     objects.filter_map(Result::ok).collect()
 }

@@ -4,6 +4,8 @@
 
 mod compare;
 
+pub(super) use compare::{is_offline, run as compare};
+
 use api::WorkspaceTemplate;
 use api::names::{DEFAULT_TEMPLATE_LABEL, DEPRECATED, REPLACED_BY, USE_VERB};
 use k8s_openapi::api::authorization::v1::SelfSubjectRulesReview;
@@ -15,45 +17,19 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::output;
 
-/// The commands that need no cluster; `None`: this one does.
-pub(crate) async fn offline(args: &Template, console: &mut Console<'_>) -> Option<Result<(), Failure>> {
-    match args {
-        Template::Compare(args) if compare::is_offline(args) => {
-            if let Err(failure) = compare::check(args) {
-                return Some(Err(failure));
-            }
-            Some(compare::run(None, args, console).await)
-        }
-        Template::List(_) | Template::Show(_) | Template::Compare(_) => None,
-    }
-}
-
-/// Checks what needs no cluster: the files that are named.
-pub(crate) fn check(args: &Template) -> Result<(), Failure> {
-    match args {
-        Template::Compare(args) => compare::check(args),
-        _ => Ok(()),
-    }
-}
-
-/// Without a connection: which word needs one.
-pub(crate) fn unconnected(args: &Template, failure: Failure) -> Failure {
-    match args {
-        Template::Compare(args) => compare::unconnected(args, failure),
-        _ => failure,
-    }
-}
-
 /// Lists, shows or compares templates.
 pub(crate) async fn run(
-    cluster: &Cluster,
+    cluster: Result<&Cluster, Failure>,
     args: &Template,
     console: &mut Console<'_>,
 ) -> Result<(), Failure> {
     match args {
-        Template::List(args) => list(cluster, args, console).await,
-        Template::Show(args) => show(cluster, args, console).await,
-        Template::Compare(args) => compare::run(Some(cluster), args, console).await,
+        Template::List(args) => list(cluster?, args, console).await,
+        Template::Show(args) => show(cluster?, args, console).await,
+        Template::Compare(args) => {
+            let cluster = cluster.map_err(|failure| compare::explain_missing_connection(args, failure))?;
+            compare::run(Some(cluster), args, console).await
+        }
     }
 }
 
