@@ -13,7 +13,6 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
-use moka::Expiry;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -36,7 +35,7 @@ type Key = [u8; 32];
 struct Answer {
     granted: bool,
     at: Instant,
-    /// How long it is cached.
+    /// How long it counts.
     lifetime: Duration,
 }
 
@@ -68,10 +67,6 @@ pub struct Lifetimes {
     pub refused: Duration,
 }
 
-/// Each answer expires by itself.
-#[derive(Debug)]
-struct ByAnswer;
-
 /// Requests access reviews from the API server.
 #[derive(Clone)]
 pub struct AccessReviews {
@@ -91,28 +86,12 @@ impl std::fmt::Debug for AccessReviews {
     }
 }
 
-impl Expiry<Key, Answer> for ByAnswer {
-    fn expire_after_create(&self, _: &Key, answer: &Answer, _: std::time::Instant) -> Option<Duration> {
-        Some(answer.lifetime)
-    }
-
-    fn expire_after_update(
-        &self,
-        key: &Key,
-        answer: &Answer,
-        now: std::time::Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        self.expire_after_create(key, answer, now)
-    }
-}
-
 impl AccessReviews {
     /// In [`Scope::Namespace`] the reviews are `LocalSubjectAccessReview`s, which need no right on the cluster.
     pub fn new(client: Client, scope: Scope, lifetimes: Lifetimes) -> Self {
         let cache = Cache::builder()
             .max_capacity(MAX_CACHED)
-            .expire_after(ByAnswer)
+            .time_to_live(role_changes::LONGEST)
             .build();
         Self {
             client,
@@ -166,9 +145,9 @@ impl AccessReviews {
         let key = key(&spec)?;
         if let Some(answer) = self.cache.get(&key).await {
             let lasts = if answer.granted {
-                self.lifetimes.granted
+                answer.lifetime
             } else {
-                refused
+                answer.lifetime.min(refused)
             };
             if answer.at.elapsed() <= lasts && !self.is_outdated(answer, &right.namespace) {
                 return Ok(answer.granted);
