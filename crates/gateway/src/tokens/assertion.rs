@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use kit::assertion::{Claims, LIFE, Signer, SigningError};
+use kit::assertion::{Claims, LIFE, Signer, SigningError, Verifier};
 use moka::sync::Cache;
 
 use crate::clock::Clock;
@@ -78,8 +78,9 @@ impl Assertions {
 
     /// The user in a header's value, if a replica made it for this workspace and it is still valid.
     pub fn subject(&self, value: &str, uid: &str) -> Option<String> {
-        self.signer
-            .subject(value, api::names::GATEWAY, uid, self.clock.now())
+        let verifier = Verifier::new(&self.signer.key_set()).ok()?;
+        let claims = verifier.check(value, api::names::GATEWAY, uid, self.clock.now());
+        claims.ok().map(|claims| claims.subject)
     }
 
     /// The header's value, which attests that this user now accesses this workspace.

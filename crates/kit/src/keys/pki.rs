@@ -128,11 +128,6 @@ pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) 
         && der(certificate_pem).is_some_and(|certificate| is_signed_by(&certificate, authority_pem))
 }
 
-/// Whether the certificate can be read and has other names than these.
-pub fn is_for_others(certificate_pem: &str, dns_names: &[String]) -> bool {
-    hosts(certificate_pem).is_some_and(|hosts| hosts != sorted(dns_names))
-}
-
 /// The names of a certificate, in order. None: it cannot be read.
 fn hosts(certificate_pem: &str) -> Option<Vec<String>> {
     let der = der(certificate_pem)?;
@@ -158,11 +153,6 @@ pub fn is_signed_by(certificate: &CertificateDer<'_>, authority_pem: &str) -> bo
 /// Whether the authority is one of [`authority_of`] for exactly these domains.
 pub fn is_authority_of(authority_pem: &str, domains: &[String]) -> bool {
     permitted(authority_pem) == Some(sorted(domains))
-}
-
-/// Whether the authority is one of [`authority_of`] for other domains than these.
-pub fn is_authority_of_others(authority_pem: &str, domains: &[String]) -> bool {
-    permitted(authority_pem).is_some_and(|permitted| permitted != sorted(domains))
 }
 
 /// The domains of an authority, in order. None: it has no limits, or cannot be read.
@@ -253,8 +243,6 @@ mod tests {
             &names(&["a.example"])
         ));
         assert!(!is_for("nonsense", &ours.certificate, &dns));
-        assert!(is_for_others(&pair.certificate, &names(&["a.example"])));
-        assert!(!is_for_others(&pair.certificate, &dns) && !is_for_others("nonsense", &dns));
     }
 
     #[test]
@@ -287,12 +275,6 @@ mod tests {
             &names(&["id.example", "ws.example"])
         ));
         assert!(!is_authority_of(&authority.certificate, &names(&["ws.example"])));
-        assert!(is_authority_of_others(
-            &authority.certificate,
-            &names(&["ws.example"])
-        ));
-        assert!(!is_authority_of_others(&authority.certificate, &domains));
-        assert!(!is_authority_of_others("nonsense", &domains));
         assert!(!is_authority_of(
             &super::authority("x", now()).unwrap().certificate,
             &[]

@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use ipnet::IpNet;
 
-pub(crate) use self::address::Network;
 pub(crate) use self::settings::RequestLimits;
 use self::table::Table;
 pub use crate::rate::Rate;
@@ -105,7 +105,7 @@ pub struct Rates {
     /// Of an address, for messages of the identity provider.
     pub provider: Rate,
     /// Proxies before the own one, whose entries about the client's address are trusted.
-    pub trusted: Vec<Network>,
+    pub trusted: Vec<IpNet>,
 }
 
 impl Rates {
