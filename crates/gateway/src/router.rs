@@ -22,7 +22,6 @@ use crate::index::{Destination, Index};
 use crate::metrics::Metrics;
 use crate::pages::{self, Failure, Reader, problem, render};
 use crate::relay::Relay;
-use crate::server::{Answers, Content};
 use crate::tokens::request_id;
 use crate::verify::Authorizer;
 use crate::verify::adapters::{self, ProxyKind};
@@ -71,46 +70,6 @@ pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
     }
     let router = router.fallback(upgrade::<D>).with_state(entrance);
     router.layer(CatchPanicLayer::new())
-}
-
-/// 8443, for a listener. Traefik's auth request goes directly to its answer, because a router costs nearly as much as the decision.
-/// All other requests go through [`entrance`].
-#[derive(Debug)]
-pub struct Gate<D> {
-    entrance: Arc<Entrance<D>>,
-    others: Router,
-}
-
-impl<D: Authorizer> Gate<D> {
-    /// Gives the same answers as [`entrance`].
-    pub fn new(of: Arc<Entrance<D>>) -> Self {
-        Self {
-            others: entrance(Arc::clone(&of)),
-            entrance: of,
-        }
-    }
-}
-
-impl<D> Clone for Gate<D> {
-    fn clone(&self) -> Self {
-        Self {
-            entrance: Arc::clone(&self.entrance),
-            others: self.others.clone(),
-        }
-    }
-}
-
-impl<D: Authorizer> Answers for Gate<D> {
-    async fn answer<B: Content>(self, request: http::Request<B>) -> Response {
-        let straight = request.uri().path() == "/verify" && request.method() == Method::GET;
-        if straight && self.entrance.is_asked(&request) {
-            // A future is moved in memory several times until it runs; moving a pointer costs almost nothing.
-            Box::pin(judged(&self.entrance, request.headers())).await
-        } else {
-            // This future is large and rarely needed. Boxing keeps it out of the common path.
-            Box::pin(self.others.answer(request)).await
-        }
-    }
 }
 
 /// The dependencies of port 8444.

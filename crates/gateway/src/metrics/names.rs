@@ -42,8 +42,6 @@ impl Default for Metrics {
         let all = &mut registry;
         let mut metrics = Self {
             registry: Arc::default(),
-            verified_by_status: Default::default(),
-            allowed: Default::default(),
             // Auth requests of the proxy, and the decisions.
             verified: add(all, "verify_answers", "Answers of /verify, by status"),
             verify_duration: seconds_of(
@@ -177,12 +175,13 @@ impl Default for Metrics {
         };
         metrics.registry = Arc::new(registry);
         // Present from the start, so that the first event shows as an increase.
-        metrics.verified_by_status =
-            STATUSES.map(|(_, name)| metrics.verified.get_or_create_owned(&[("status", name)]));
-        metrics.allowed = Allowed::ALL.map(|rule| {
-            let labels = [("result", "allowed"), ("rule", rule.reason())];
-            metrics.decisions.get_or_create_owned(&labels)
-        });
+        for status in STATUSES {
+            drop(metrics.verified.get_or_create(&[("status", status)]));
+        }
+        for rule in Allowed::ALL.map(Allowed::reason) {
+            let labels = [("result", "allowed"), ("rule", rule)];
+            drop(metrics.decisions.get_or_create(&labels));
+        }
         for rule in Denied::ALL.map(Denied::reason).into_iter().chain(OTHER_DENIALS) {
             let labels = [("result", "denied"), ("rule", rule)];
             drop(metrics.decisions.get_or_create(&labels));

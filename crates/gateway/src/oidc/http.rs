@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -38,6 +38,14 @@ pub enum HttpError {
         host: String,
         /// What failed.
         reason: String,
+    },
+    /// The provider answered that it cannot answer now.
+    #[error("{uri} answers {status}")]
+    Later {
+        /// Address of the request.
+        uri: Uri,
+        /// Status of the answer.
+        status: StatusCode,
     },
     /// The server's certificate is not trusted.
     #[error("the certificate of {host} is not trusted: {reason}")]
@@ -119,22 +127,29 @@ impl HttpClient {
         }))
     }
 
-    /// A client that sends its requests through `exchange`.
+    /// A client that sends its requests through `exchange`. A "try later" status counts as no answer: whatever its body contains, nothing
+    /// was decided.
     pub fn new<F, A>(exchange: F) -> Self
     where
         F: Fn(Request<Vec<u8>>) -> A + Send + Sync + 'static,
         A: Future<Output = Result<Response<Vec<u8>>, HttpError>> + Send + 'static,
     {
         Self(Arc::new(move |request| {
-            let host = request.uri().host().unwrap_or_default().to_owned();
+            let uri = request.uri().clone();
             let answer = exchange(request);
             Box::pin(async move {
-                tokio::time::timeout(TIMEOUT, answer).await.unwrap_or_else(|_| {
-                    Err(HttpError::Unreachable {
-                        host,
+                match tokio::time::timeout(TIMEOUT, answer).await {
+                    Ok(answer) => answer.and_then(|answer| match answer.status() {
+                        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                            Err(HttpError::Later { uri, status })
+                        }
+                        _ => Ok(answer),
+                    }),
+                    Err(_) => Err(HttpError::Unreachable {
+                        host: uri.host().unwrap_or_default().to_owned(),
                         reason: format!("no answer within {} s", TIMEOUT.as_secs()),
-                    })
-                })
+                    }),
+                }
             })
         }))
     }
@@ -151,8 +166,8 @@ impl HttpClient {
                 let answer = answer.await;
                 let outcome = match &answer {
                     Ok(response) if response.status().is_success() => "answered",
-                    Ok(response) if response.status().is_server_error() => "failed",
-                    Ok(_) => "refused",
+                    Err(HttpError::Later { status, .. }) if status.is_server_error() => "failed",
+                    Ok(_) | Err(HttpError::Later { .. }) => "refused",
                     Err(HttpError::Unreachable { .. }) => "unreachable",
                     Err(HttpError::Untrusted { .. } | HttpError::TooLarge(_)) => "unusable",
                 };
@@ -160,26 +175,6 @@ impl HttpClient {
                 answer
             })
         }))
-    }
-
-    /// The same client, but a "try later" status counts as no answer. Whatever its body contains, nothing was decided.
-    pub(super) fn without_faults(&self) -> Self {
-        let Self(inner) = self.clone();
-        Self::new(move |request: Request<Vec<u8>>| {
-            let host = request.uri().host().unwrap_or_default().to_owned();
-            let answer = inner(request);
-            async move {
-                let answer = answer.await?;
-                let status = answer.status();
-                if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                    return Err(HttpError::Unreachable {
-                        host,
-                        reason: format!("it answers {status}"),
-                    });
-                }
-                Ok(answer)
-            }
-        })
     }
 }
 

@@ -190,7 +190,7 @@ impl AppState {
         self.is_current()?;
         match decide_portal(&self.index.load(), site, uid, session) {
             Ok(allow) => {
-                self.metrics.portal_allowed();
+                self.metrics.allowed("portal");
                 Ok(Admitted::Portal(allow))
             }
             Err(no) => Err(self.refused(&no, site, session)),
@@ -233,7 +233,7 @@ impl AppState {
         }
         match decided {
             Ok(allow) => {
-                self.metrics.allowed(allow.rule());
+                self.metrics.allowed(allow.rule().reason());
                 Ok(allow)
             }
             Err(no) => Err(self.refused(&no, site, session)),
