@@ -7,7 +7,8 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue};
 
 use api::manager::Ssh;
-use api::names::PORTAL_AUDIENCE;
+use api::names::{self, PORTAL_AUDIENCE};
+use kit::assertion::Claims;
 use rules::access::{Denied, Right};
 
 use super::bearer::Bearer;
@@ -24,7 +25,7 @@ use crate::pages::Failure;
 use crate::server::throttle::Throttle;
 use crate::session::{Credential, Session, Sessions};
 use crate::site::Site;
-use crate::tokens::assertion::{AssertionInput, Assertions};
+use crate::tokens::assertion::Assertions;
 use crate::tokens::cookies::{self, StripList};
 use crate::tokens::seal::{KeyRing, Purpose};
 use crate::tokens::{RandomId, SessionCookie, Ticket, Token as _};
@@ -271,12 +272,9 @@ impl AppState {
         session: &Session,
         is_program: bool,
     ) -> Result<HeaderValue, Failure> {
-        self.signed(AssertionInput {
-            uid: &target.uid,
-            user: &session.identity.user_name,
-            groups: None,
-            session_end: Some(session.end),
+        self.sign(&Claims {
             bearer: is_program || session.credential != Credential::Login,
+            ..self.claims(&target.uid, session)
         })
     }
 
@@ -286,17 +284,22 @@ impl AppState {
     /// As [`AppState::attest`].
     pub(super) fn attest_to_portal(&self, allow: &PortalAllow) -> Result<HeaderValue, Failure> {
         let session = allow.session();
-        self.signed(AssertionInput {
-            uid: PORTAL_AUDIENCE,
-            user: &session.identity.user_name,
+        self.sign(&Claims {
             groups: Some(&session.identity.groups),
-            session_end: Some(session.end),
-            bearer: false,
+            ..self.claims(PORTAL_AUDIENCE, session)
         })
     }
 
-    fn signed(&self, input: AssertionInput<'_>) -> Result<HeaderValue, Failure> {
-        self.assertions.of(input).map_err(|error| {
+    fn claims<'a>(&self, audience: &'a str, session: &'a Session) -> Claims<'a> {
+        let user = &session.identity.user_name;
+        Claims {
+            session_end: Some(session.end),
+            ..Claims::new(names::GATEWAY, audience, user, self.clock.now())
+        }
+    }
+
+    fn sign(&self, claims: &Claims<'_>) -> Result<HeaderValue, Failure> {
+        self.assertions.sign(claims).map_err(|error| {
             tracing::error!(%error, "no assertion can be signed");
             Failure::Unavailable
         })
