@@ -105,8 +105,8 @@ pub fn pages<D: Authorizer>(
     let hosts = Hosts {
         index,
         authorizer,
-        auth: bounded(auth.fallback(async || pages::lost())),
-        own_paths: bounded(own_paths.fallback(nothing)),
+        auth: with_timeout(auth.fallback(async || pages::lost())),
+        own_paths: with_timeout(own_paths.fallback(nothing)),
     };
     let router = Router::new().fallback(by_host::<D>).with_state(Arc::new(hosts));
     // A panic in one request must not close the connection that it shares with others.
@@ -132,11 +132,11 @@ async fn question<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, reque
         );
         return render(refusal, Reader::Script);
     }
-    judged(&entrance, request.headers()).await
+    decide(&entrance, request.headers()).await
 }
 
 /// The answer to the auth request with these headers.
-async fn judged<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
+async fn decide<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
     let start = Instant::now();
     let response = request_id::scope(async {
         let response = entrance.authorizer.verify(headers).await;
@@ -146,7 +146,9 @@ async fn judged<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> R
         render(response, Reader::of(headers))
     })
     .await;
-    entrance.metrics.verified(response.status(), start.elapsed());
+    entrance
+        .metrics
+        .count_verification(response.status(), start.elapsed());
     response
 }
 
@@ -165,7 +167,7 @@ async fn other_proxy_question<D: Authorizer>(
         return upgrade(State(Arc::clone(entrance)), request).await;
     }
     let response = match adapters::question(proxy_kind, request.method(), request.uri(), request.headers()) {
-        Ok(headers) => judged(entrance, &headers).await,
+        Ok(headers) => decide(entrance, &headers).await,
         Err(malformed) => render(Failure::from(malformed).answer(), Reader::Script),
     };
     adapters::answer(proxy_kind, response, entrance.relay.strip())
@@ -289,7 +291,7 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
 }
 
 /// Timeout of the routes that call others. Their bodies are already read.
-fn bounded(router: Router) -> Router {
+fn with_timeout(router: Router) -> Router {
     let unavailable = HandleErrorLayer::new(async |_: BoxError| Failure::Unavailable);
     router.layer((unavailable, TimeoutLayer::new(ANSWER_TIMEOUT)))
 }

@@ -134,7 +134,7 @@ async fn serve(
     tasks.spawn(keys.maintain());
 
     let index = Arc::new(Index::default());
-    let scope = Scope::of(args.watch_namespace.clone());
+    let scope = Scope::from_namespace(args.watch_namespace.clone());
     let manager = args.manager.clone().filter(|name| !name.is_empty());
     let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
     let follower = Follower::new(freshness.clone(), metrics.clone());
@@ -206,7 +206,7 @@ async fn serve(
     stop.cancel();
     let drained = async {
         listeners.join_all().await;
-        relay.drained().await;
+        relay.drain().await;
         renewals.join_all().await;
     };
     if timeout(DRAIN, drained).await.is_err() {
@@ -403,7 +403,7 @@ async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSe
     let found = app.providers.iter().zip(clients);
     let mut searches: FuturesUnordered<_> = found
         .map(|(registered, client)| {
-            let http = client.http.counted(app.metrics.clone());
+            let http = client.http.with_metrics(app.metrics.clone());
             find(registered, OidcClient { http, ..client }, is_single)
         })
         .collect();

@@ -72,19 +72,19 @@ impl Metrics {
     }
 
     /// An answer of `/verify`.
-    pub fn verified(&self, status: StatusCode, took: Duration) {
+    pub fn count_verification(&self, status: StatusCode, took: Duration) {
         self.verify_duration.observe(took.as_secs_f64());
         self.verified.get_or_create(&[("status", status.as_u16())]).inc();
     }
 
     /// A user was admitted.
-    pub fn allowed(&self, rule: &'static str) {
+    pub fn count_allowed(&self, rule: &'static str) {
         let labels = [("result", "allowed"), ("rule", rule)];
         self.decisions.get_or_create(&labels).inc();
     }
 
     /// A user was refused.
-    pub fn denied(&self, rule: &'static str) {
+    pub fn count_denied(&self, rule: &'static str) {
         let labels = [("result", "denied"), ("rule", rule)];
         self.decisions.get_or_create(&labels).inc();
     }
@@ -106,12 +106,12 @@ impl Metrics {
     }
 
     /// The public keys of the signer could not be published.
-    pub fn keys_unpublished(&self) {
+    pub fn count_failed_publication(&self) {
         self.keys_unpublished.inc();
     }
 
     /// The API server did not accept a heartbeat.
-    pub fn heartbeat_failed(&self) {
+    pub fn count_failed_heartbeat(&self) {
         self.heartbeat_failures.inc();
     }
 
@@ -146,7 +146,7 @@ impl Metrics {
     }
 
     /// A watch broke.
-    pub fn watch_failed(&self, resource: &'static str) {
+    pub fn count_failed_watch(&self, resource: &'static str) {
         self.watch_failures.get_or_create(&[("resource", resource)]).inc();
     }
 
@@ -168,17 +168,17 @@ impl Metrics {
     }
 
     /// A request was refused, because too many of its kind are in progress.
-    pub fn shed(&self, kind: &'static str) {
+    pub fn count_shed(&self, kind: &'static str) {
         self.shed.get_or_create(&[("kind", kind)]).inc();
     }
 
     /// A listener received an unreadable request and answered 400.
-    pub fn malformed(&self, listener: &'static str) {
+    pub fn count_malformed(&self, listener: &'static str) {
         self.malformed.get_or_create(&[("listener", listener)]).inc();
     }
 
     /// A client exceeded its rate limit.
-    pub fn rate_limited(&self, what: &'static str, by: &'static str) {
+    pub fn count_rate_limited(&self, what: &'static str, by: &'static str) {
         self.rate_limited
             .get_or_create(&[("what", what), ("by", by)])
             .inc();
@@ -195,7 +195,7 @@ impl Metrics {
     }
 
     /// A session ended before its expiry.
-    pub fn session_ended(&self, by: &'static str) {
+    pub fn count_session_end(&self, by: &'static str) {
         self.session_ends.get_or_create(&[("by", by)]).inc();
     }
 
@@ -210,7 +210,7 @@ impl Metrics {
     }
 
     /// A request was sent to the identity provider.
-    pub fn provider_asked(&self, call: &'static str, outcome: &'static str, took: Duration) {
+    pub fn observe_provider(&self, call: &'static str, outcome: &'static str, took: Duration) {
         self.provider_requests
             .get_or_create(&[("call", call), ("outcome", outcome)])
             .inc();
@@ -250,10 +250,10 @@ mod tests {
     #[test]
     fn answers_are_counted_by_status_and_connections_while_they_are_open() {
         let metrics = Metrics::default();
-        metrics.verified(StatusCode::OK, Duration::from_micros(30));
-        metrics.verified(StatusCode::METHOD_NOT_ALLOWED, Duration::from_micros(30));
-        metrics.allowed("group_share");
-        metrics.denied("no_right");
+        metrics.count_verification(StatusCode::OK, Duration::from_micros(30));
+        metrics.count_verification(StatusCode::METHOD_NOT_ALLOWED, Duration::from_micros(30));
+        metrics.count_allowed("group_share");
+        metrics.count_denied("no_right");
         let open = metrics.socket();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &metrics.registry()).unwrap();

@@ -31,7 +31,7 @@ pub(crate) struct Client {
 ///
 /// # Errors
 /// A setting cannot be used; the error names it.
-pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
+pub(crate) fn from_args(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
     let proxy = https_proxy(oidc)?;
     let (main, client) = one(CALLBACK, oidc, proxy.as_ref())?;
     let (mut list, mut clients) = (vec![main], vec![client]);
@@ -240,12 +240,12 @@ mod tests {
                 .unwrap()
                 .remove(0);
         oidc.https_proxy_file = Some(file.clone());
-        let error = of(&oidc).err().unwrap();
+        let error = from_args(&oidc).err().unwrap();
         std::fs::remove_file(file).unwrap();
         assert_eq!(error.setting, "oidc-https-proxy-file");
         assert!(!error.to_string().contains("s3cret"), "{error}");
         oidc.https_proxy_file = None;
         oidc.https_proxy = Some("proxy.example:3128".to_owned());
-        assert_eq!(of(&oidc).err().unwrap().setting, "oidc-https-proxy");
+        assert_eq!(from_args(&oidc).err().unwrap().setting, "oidc-https-proxy");
     }
 }

@@ -123,7 +123,7 @@ impl HttpClient {
             .pool_idle_timeout(Duration::from_secs(30))
             .build::<_, Full<Bytes>>(connector);
         Ok(Self::new(move |request: Request<Vec<u8>>| {
-            exchange(client.clone(), dialer.described(request.uri()), request)
+            exchange(client.clone(), dialer.description(request.uri()), request)
         }))
     }
 
@@ -156,7 +156,7 @@ impl HttpClient {
 
     /// The same client, with its requests counted in `metrics`.
     #[must_use]
-    pub fn counted(&self, metrics: Metrics) -> Self {
+    pub fn with_metrics(&self, metrics: Metrics) -> Self {
         let Self(inner) = self.clone();
         Self(Arc::new(move |request: Request<Vec<u8>>| {
             let (call, metrics) = (call(&request), metrics.clone());
@@ -171,7 +171,7 @@ impl HttpClient {
                     Err(HttpError::Unreachable { .. }) => "unreachable",
                     Err(HttpError::Untrusted { .. } | HttpError::TooLarge(_)) => "unusable",
                 };
-                metrics.provider_asked(call, outcome, start.elapsed());
+                metrics.observe_provider(call, outcome, start.elapsed());
                 answer
             })
         }))
@@ -200,7 +200,7 @@ async fn exchange(
     let answer = client
         .request(request)
         .await
-        .map_err(|error| match untrusted(&error) {
+        .map_err(|error| match certificate_problem(&error) {
             Some(reason) => HttpError::Untrusted {
                 host: host.clone(),
                 reason,
@@ -219,7 +219,7 @@ async fn exchange(
 }
 
 /// The text of rustls about a rejected certificate, from any error in the chain of sources.
-fn untrusted(error: &(dyn StdError + 'static)) -> Option<String> {
+fn certificate_problem(error: &(dyn StdError + 'static)) -> Option<String> {
     sources(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
         Some(rustls::Error::InvalidCertificate(reason)) => Some(reason.to_string()),
         _ => None,

@@ -194,7 +194,7 @@ impl Listener {
                 };
                 if let Err(error) = ended {
                     if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
-                        metrics.malformed(name);
+                        metrics.count_malformed(name);
                     }
                     debug!(listener = name, %error, "a connection ended early");
                 }

@@ -105,7 +105,7 @@ impl KeyStore {
             self.signer.replace(&keys)?;
         }
         published.map_err(|error| {
-            self.metrics.keys_unpublished();
+            self.metrics.count_failed_publication();
             KeysError::Publish(Box::new(error))
         })
     }

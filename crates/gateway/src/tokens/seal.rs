@@ -189,7 +189,7 @@ impl KeyRing {
         let mut body = serde_json::to_vec(value).map_err(|_| CryptoError)?;
         let nonce = key
             .cipher(purpose)
-            .seal_in_place_append_tag(associated(&header, context), &mut body)
+            .seal_in_place_append_tag(associated_data(&header, context), &mut body)
             .map_err(|_| CryptoError)?;
         let mut raw = Vec::with_capacity(HEADER + NONCE_LEN + body.len());
         raw.extend_from_slice(&header);
@@ -213,7 +213,7 @@ impl KeyRing {
         let key = keys.iter().find(|key| key.id.0 == header[1..])?;
         let opened = key
             .cipher(purpose)
-            .open_in_place(Nonce::from(&*nonce), associated(header, context), body)
+            .open_in_place(Nonce::from(&*nonce), associated_data(header, context), body)
             .ok()?;
         Some(Zeroizing::new(opened.to_vec()))
     }
@@ -234,7 +234,7 @@ pub struct Sealed {
 }
 
 /// The associated data of a value: its header and context.
-fn associated(header: &[u8], context: &str) -> Aad<Vec<u8>> {
+fn associated_data(header: &[u8], context: &str) -> Aad<Vec<u8>> {
     Aad::from([header, context.as_bytes()].concat())
 }
 

@@ -159,13 +159,14 @@ impl AppState {
     /// The user comes by ssh, and the manager allows none.
     pub(super) fn let_in(&self, allow: &Allow, by: Option<By>) -> Result<(), Refusal> {
         if by == Some(By::Ssh) && self.ssh() == Ssh::Disabled {
-            self.metrics.denied(NO_SSH);
+            self.metrics.count_denied(NO_SSH);
             let (site, target) = (&allow.target().site, Some(&**allow.target()));
-            self.audit.denied(allow.session(), site.as_str(), target, NO_SSH);
+            self.audit
+                .record_denial(allow.session(), site.as_str(), target, NO_SSH);
             return Err(Refusal::NoSsh);
         }
         self.audit
-            .allowed(allow.session(), allow.target(), allow.rule(), by);
+            .record_visit(allow.session(), allow.target(), allow.rule(), by);
         Ok(())
     }
 
@@ -191,7 +192,7 @@ impl AppState {
         self.is_current()?;
         match decide_portal(&self.index.load(), site, uid, session) {
             Ok(allow) => {
-                self.metrics.allowed("portal");
+                self.metrics.count_allowed("portal");
                 Ok(Admitted::Portal(allow))
             }
             Err(no) => Err(self.refused(&no, site, session)),
@@ -201,7 +202,7 @@ impl AppState {
     /// Whether the index is recent enough for a decision.
     fn is_current(&self) -> Result<(), Failure> {
         if self.freshness.age() >= Age::Stale {
-            self.metrics.denied(STALE);
+            self.metrics.count_denied(STALE);
             return Err(Failure::Unavailable);
         }
         Ok(())
@@ -234,7 +235,7 @@ impl AppState {
         }
         match decided {
             Ok(allow) => {
-                self.metrics.allowed(allow.rule().reason());
+                self.metrics.count_allowed(allow.rule().reason());
                 Ok(allow)
             }
             Err(no) => Err(self.refused(&no, site, session)),
@@ -243,22 +244,22 @@ impl AppState {
 
     /// Records that a signed-in user was refused by `rule`.
     pub(super) fn record_refusal(&self, session: &Session, site: &Site, rule: &'static str) {
-        self.metrics.denied(rule);
-        self.audit.denied(session, site.as_str(), None, rule);
+        self.metrics.count_denied(rule);
+        self.audit.record_denial(session, site.as_str(), None, rule);
     }
 
     fn refused(&self, no: &NotAllowed, site: &Site, session: &Session) -> Refusal {
         let (target, rule) = match no {
             NotAllowed::OtherWorkspace => return Refusal::NotSignedIn,
             NotAllowed::Denied(_, Denied::Unanswered) | NotAllowed::RightUnknown(_) => {
-                self.metrics.denied(Denied::Unanswered.reason());
+                self.metrics.count_denied(Denied::Unanswered.reason());
                 return Failure::Unavailable.into();
             }
             NotAllowed::NoWorkspace => (None, NO_WORKSPACE),
             NotAllowed::Denied(target, why) => (Some(&**target), why.reason()),
         };
-        self.metrics.denied(rule);
-        self.audit.denied(session, site.as_str(), target, rule);
+        self.metrics.count_denied(rule);
+        self.audit.record_denial(session, site.as_str(), target, rule);
         Refusal::Denied
     }
 

@@ -124,7 +124,7 @@ pub fn ends(certificate_pem: &str) -> i64 {
 
 /// Whether `authority` signed the certificate and its names are exactly `dns_names`.
 pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) -> bool {
-    hosts(certificate_pem) == Some(sorted(dns_names))
+    hosts(certificate_pem) == Some(in_order(dns_names))
         && der(certificate_pem).is_some_and(|certificate| is_signed_by(&certificate, authority_pem))
 }
 
@@ -152,11 +152,11 @@ pub fn is_signed_by(certificate: &CertificateDer<'_>, authority_pem: &str) -> bo
 
 /// Whether the authority is one of [`authority_of`] for exactly these domains.
 pub fn is_authority_of(authority_pem: &str, domains: &[String]) -> bool {
-    permitted(authority_pem) == Some(sorted(domains))
+    permitted_domains(authority_pem) == Some(in_order(domains))
 }
 
 /// The domains of an authority, in order. None: it has no limits, or cannot be read.
-fn permitted(authority_pem: &str) -> Option<Vec<String>> {
+fn permitted_domains(authority_pem: &str) -> Option<Vec<String>> {
     let der = der(authority_pem)?;
     let (_, authority) = x509_parser::parse_x509_certificate(&der).ok()?;
     let constraints = authority.name_constraints().ok().flatten()?;
@@ -172,10 +172,10 @@ fn names_of<'a>(names: impl Iterator<Item = &'a GeneralName<'a>>) -> Vec<String>
             _ => None,
         })
         .collect();
-    sorted(&names)
+    in_order(&names)
 }
 
-fn sorted(names: &[String]) -> Vec<String> {
+fn in_order(names: &[String]) -> Vec<String> {
     let mut names = names.to_vec();
     names.sort_unstable();
     names

@@ -32,7 +32,7 @@ type Key = [u8; 32];
 
 /// What the API server said.
 #[derive(Debug, Clone, Copy)]
-struct Answer {
+struct Review {
     granted: bool,
     at: Instant,
     /// How long it counts.
@@ -72,7 +72,7 @@ pub struct Lifetimes {
 pub struct AccessReviews {
     client: Client,
     scope: Scope,
-    cache: Cache<Key, Answer>,
+    cache: Cache<Key, Review>,
     lifetimes: Lifetimes,
     permits: Arc<Semaphore>,
     changes: Arc<RwLock<RoleChanges>>,
@@ -107,17 +107,17 @@ impl AccessReviews {
     /// ended, or lists again, which counts as a change.
     pub async fn follow_roles(self) {
         let failed = |_| {};
-        let changed = |namespace: Option<&str>| self.roles_changed(namespace);
+        let changed = |namespace: Option<&str>| self.add_role_change(namespace);
         role_changes::follow(self.client.clone(), &self.scope, failed, changed).await;
     }
 
     /// Outdates answers after roles changed in a namespace (`None`: in the whole cluster).
-    fn roles_changed(&self, namespace: Option<&str>) {
+    fn add_role_change(&self, namespace: Option<&str>) {
         let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
         changes.add(namespace, Instant::now());
     }
 
-    fn is_outdated(&self, answer: Answer, namespace: &str) -> bool {
+    fn is_outdated(&self, answer: Review, namespace: &str) -> bool {
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
         changes.outdate(namespace, answer.at, Instant::now())
     }
@@ -167,7 +167,7 @@ impl AccessReviews {
                     (false, true) => refused,
                     (false, false) => refused.min(this.lifetimes.refused),
                 };
-                Ok(Answer {
+                Ok(Review {
                     granted,
                     at,
                     lifetime,
@@ -404,7 +404,7 @@ mod tests {
             };
             assert_eq!((ask(0).await, ask(1).await), (1, 1));
             tokio::time::sleep(Duration::from_secs(1)).await;
-            reviews.roles_changed(changed);
+            reviews.add_role_change(changed);
             let mut asked = Vec::new();
             for pause in [0, 1, 2, 1, 7, 60, 600] {
                 asked.push(ask(pause).await);

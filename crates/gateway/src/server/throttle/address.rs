@@ -45,7 +45,7 @@ pub(super) fn network(client: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    fn of(lines: &[&str], trusted: &[&str]) -> Option<String> {
+    fn client_network(lines: &[&str], trusted: &[&str]) -> Option<String> {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(FORWARDED_FOR, line.parse().unwrap());
@@ -86,13 +86,13 @@ mod tests {
             ("203.0.113.7:4711", &[], None),
             ("", &[], None),
         ] {
-            assert_eq!(of(&[line], trusted).as_deref(), client, "{line}");
+            assert_eq!(client_network(&[line], trusted).as_deref(), client, "{line}");
         }
         let mut headers = HeaderMap::new();
         headers.insert(FORWARDED_FOR, "2001:db8:1:2:3:4:5:6".parse().unwrap());
         let whole = client(&headers, &[]).map(|address| address.to_string());
         assert_eq!(whole.as_deref(), Some("2001:db8:1:2:3:4:5:6"));
-        assert_eq!(of(&[], &[]), None);
-        assert_eq!(of(&["203.0.113.7", "203.0.113.8"], &[]), None);
+        assert_eq!(client_network(&[], &[]), None);
+        assert_eq!(client_network(&["203.0.113.7", "203.0.113.8"], &[]), None);
     }
 }

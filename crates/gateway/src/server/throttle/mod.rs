@@ -48,7 +48,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// What a path of the pages' listener is. In mode Path those of a workspace begin with its folder.
-    pub fn of(path: &str) -> Self {
+    pub fn from_path(path: &str) -> Self {
         match path {
             "/enter" | "/sign-in" => Self::Enter,
             "/start" => Self::Start,

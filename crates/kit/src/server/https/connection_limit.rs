@@ -111,7 +111,7 @@ impl ConnectionLimit {
 
 impl Permit {
     /// Returns when another address has taken this permit.
-    pub(super) async fn evicted(&self) {
+    pub(super) async fn wait_for_eviction(&self) {
         self.evicted.cancelled().await;
     }
 
