@@ -17,7 +17,7 @@
 //! - `index`: watched objects -> snapshot, freshness, Traefik's routes.
 //! - `tokens`: content of cookies and redirects, sealing, keys, assertion.
 //! - `site`: host or folder of a workspace.
-//! - `metrics`: metrics, gauges.
+//! - `metrics`: metrics for Prometheus.
 //! - `rate`: the algorithm of rate limits.
 //! - `clock`: the current time.
 

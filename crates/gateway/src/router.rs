@@ -22,7 +22,6 @@ use crate::index::{Destination, Index};
 use crate::metrics::Metrics;
 use crate::pages::{self, Failure, Reader, problem, render};
 use crate::relay::Relay;
-use crate::server::{Answers, Content};
 use crate::tokens::request_id;
 use crate::verify::Authorizer;
 use crate::verify::adapters::{self, ProxyKind};
@@ -73,46 +72,6 @@ pub fn entrance<D: Authorizer>(entrance: Arc<Entrance<D>>) -> Router {
     router.layer(CatchPanicLayer::new())
 }
 
-/// 8443, for a listener. Traefik's auth request goes directly to its answer, because a router costs nearly as much as the decision.
-/// All other requests go through [`entrance`].
-#[derive(Debug)]
-pub struct Gate<D> {
-    entrance: Arc<Entrance<D>>,
-    others: Router,
-}
-
-impl<D: Authorizer> Gate<D> {
-    /// Gives the same answers as [`entrance`].
-    pub fn new(of: Arc<Entrance<D>>) -> Self {
-        Self {
-            others: entrance(Arc::clone(&of)),
-            entrance: of,
-        }
-    }
-}
-
-impl<D> Clone for Gate<D> {
-    fn clone(&self) -> Self {
-        Self {
-            entrance: Arc::clone(&self.entrance),
-            others: self.others.clone(),
-        }
-    }
-}
-
-impl<D: Authorizer> Answers for Gate<D> {
-    async fn answer<B: Content>(self, request: http::Request<B>) -> Response {
-        let straight = request.uri().path() == "/verify" && request.method() == Method::GET;
-        if straight && self.entrance.is_asked(&request) {
-            // A future is moved in memory several times until it runs; moving a pointer costs almost nothing.
-            Box::pin(judged(&self.entrance, request.headers())).await
-        } else {
-            // This future is large and rarely needed. Boxing keeps it out of the common path.
-            Box::pin(self.others.answer(request)).await
-        }
-    }
-}
-
 /// The dependencies of port 8444.
 #[derive(Debug, Clone)]
 pub struct RouteProvider {
@@ -146,8 +105,8 @@ pub fn pages<D: Authorizer>(
     let hosts = Hosts {
         index,
         authorizer,
-        auth: bounded(auth.fallback(async || pages::lost())),
-        own_paths: bounded(own_paths.fallback(nothing)),
+        auth: with_timeout(auth.fallback(async || pages::lost())),
+        own_paths: with_timeout(own_paths.fallback(nothing)),
     };
     let router = Router::new().fallback(by_host::<D>).with_state(Arc::new(hosts));
     // A panic in one request must not close the connection that it shares with others.
@@ -173,11 +132,11 @@ async fn question<D: Authorizer>(State(entrance): State<Arc<Entrance<D>>>, reque
         );
         return render(refusal, Reader::Script);
     }
-    judged(&entrance, request.headers()).await
+    decide(&entrance, request.headers()).await
 }
 
 /// The answer to the auth request with these headers.
-async fn judged<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
+async fn decide<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> Response {
     let start = Instant::now();
     let response = request_id::scope(async {
         let response = entrance.authorizer.verify(headers).await;
@@ -187,7 +146,9 @@ async fn judged<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> R
         render(response, Reader::of(headers))
     })
     .await;
-    entrance.metrics.verified(response.status(), start.elapsed());
+    entrance
+        .metrics
+        .count_verification(response.status(), start.elapsed());
     response
 }
 
@@ -206,7 +167,7 @@ async fn other_proxy_question<D: Authorizer>(
         return upgrade(State(Arc::clone(entrance)), request).await;
     }
     let response = match adapters::question(proxy_kind, request.method(), request.uri(), request.headers()) {
-        Ok(headers) => judged(entrance, &headers).await,
+        Ok(headers) => decide(entrance, &headers).await,
         Err(malformed) => render(Failure::from(malformed).answer(), Reader::Script),
     };
     adapters::answer(proxy_kind, response, entrance.relay.strip())
@@ -330,7 +291,7 @@ async fn answer<D: Authorizer>(hosts: &Hosts<D>, request: Request) -> Response {
 }
 
 /// Timeout of the routes that call others. Their bodies are already read.
-fn bounded(router: Router) -> Router {
+fn with_timeout(router: Router) -> Router {
     let unavailable = HandleErrorLayer::new(async |_: BoxError| Failure::Unavailable);
     router.layer((unavailable, TimeoutLayer::new(ANSWER_TIMEOUT)))
 }

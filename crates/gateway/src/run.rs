@@ -31,14 +31,13 @@ use crate::index::{Index, Served};
 use crate::login;
 use crate::login::settings::SignIn;
 use crate::metrics::Metrics;
-use crate::metrics::gauges::{self, Sample};
 use crate::oidc::clients::Client as OidcClient;
+use crate::oidc::shared_domains;
 use crate::oidc::{Providers, Registered, discovery};
-use crate::oidc::{bare_groups, shared_domains};
 use crate::pages;
 use crate::relay::Relay;
 use crate::router;
-use crate::router::{Entrance, Gate, RouteProvider};
+use crate::router::{Entrance, RouteProvider};
 use crate::server::bounds::{self, Bounds, Most};
 use crate::server::certificates::{Pki, TlsConfigs, own_names};
 use crate::server::pairs::secret_spec;
@@ -60,6 +59,8 @@ use kit::process::WrongSetting;
 const LINGER: Duration = Duration::from_secs(5);
 /// Interval of retries for one of several providers that does not match its settings.
 const WRONG_PROVIDER: Duration = Duration::from_mins(1);
+/// Interval at which gauges are updated: Prometheus scrapes less often.
+const GAUGES: Duration = Duration::from_secs(5);
 /// Time for connections and sockets to close.
 const DRAIN: Duration = Duration::from_secs(15);
 
@@ -133,7 +134,7 @@ async fn serve(
     tasks.spawn(keys.maintain());
 
     let index = Arc::new(Index::default());
-    let scope = Scope::of(args.watch_namespace.clone());
+    let scope = Scope::from_namespace(args.watch_namespace.clone());
     let manager = args.manager.clone().filter(|name| !name.is_empty());
     let freshness = Arc::new(Freshness::new(Duration::from_secs(args.max_staleness_seconds)));
     let follower = Follower::new(freshness.clone(), metrics.clone());
@@ -150,7 +151,6 @@ async fn serve(
         index.clone(),
         follower.clone(),
     ));
-    bare_groups::warn(&args.portal_acts_in, &sign_in.providers);
     tasks.spawn(open_when_known(index.clone(), indexed, sign_in.providers.clone()));
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));
@@ -182,7 +182,7 @@ async fn serve(
         client,
         clock: Clock::System,
     });
-    tasks.spawn(gauges::update(metrics.clone(), sample(app.clone())));
+    tasks.spawn(update_gauges(app.clone()));
     let relay = Relay::new(app.clone(), index, strip, metrics.clone(), stop.clone());
     let relay = Arc::new(relay);
     let routes = RouteProvider {
@@ -206,7 +206,7 @@ async fn serve(
     stop.cancel();
     let drained = async {
         listeners.join_all().await;
-        relay.drained().await;
+        relay.drain().await;
         renewals.join_all().await;
     };
     if timeout(DRAIN, drained).await.is_err() {
@@ -218,10 +218,14 @@ async fn serve(
 }
 
 fn pki(args: &Args, secrets: &Api<Secret>, metrics: &Metrics) -> Pki {
-    let (release, namespace) = (&args.release_name, &args.namespace);
-    let pki = Pki::new(secrets.clone(), release, namespace, metrics.clone());
-    pki.self_signing(&kit::process::non_empty(&args.self_signed_hosts))
-        .with_portal(args.portal_enabled)
+    Pki {
+        secrets: secrets.clone(),
+        release: args.release_name.clone(),
+        namespace: args.namespace.clone(),
+        hosts: kit::process::non_empty(&args.self_signed_hosts),
+        has_portal: args.portal_enabled,
+        metrics: metrics.clone(),
+    }
 }
 
 /// The same settings, with `authority` (PEM) trusted for the main provider if it is behind the proxy whose certificate that authority
@@ -242,15 +246,13 @@ fn trusting(sign_in: SignIn, args: &Args, authority: Option<String>) -> Result<S
     SignIn::new(&oidc, &args.session, &args.limits)
 }
 
-/// Reads the present values of the gauges.
-fn sample(app: Arc<AppState>) -> impl Fn() -> Sample {
-    move || {
+/// Updates the gauges of current counts forever.
+async fn update_gauges(app: Arc<AppState>) {
+    loop {
         let (sealing_keys, since) = app.keys.state(app.clock.now());
-        Sample {
-            sessions: app.sessions.count(),
-            sealing_keys,
-            sealing_since: since.unwrap_or_default(),
-        }
+        app.metrics.sessions(app.sessions.count());
+        app.metrics.sealing_keys(sealing_keys, since.unwrap_or_default());
+        sleep(GAUGES).await;
     }
 }
 
@@ -335,7 +337,7 @@ impl Sockets {
         metrics: &Metrics,
         stop: &CancellationToken,
     ) -> JoinSet<()> {
-        let entrance = Gate::new(Arc::new(Entrance {
+        let entrance = router::entrance(Arc::new(Entrance {
             authorizer: app.clone(),
             relay: relay.clone(),
             own_names: self.own_names,
@@ -401,7 +403,7 @@ async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSe
     let found = app.providers.iter().zip(clients);
     let mut searches: FuturesUnordered<_> = found
         .map(|(registered, client)| {
-            let http = client.http.counted(app.metrics.clone());
+            let http = client.http.with_metrics(app.metrics.clone());
             find(registered, OidcClient { http, ..client }, is_single)
         })
         .collect();

@@ -152,7 +152,7 @@ async fn messages_pass_both_ways_and_the_pod_sees_nothing_of_ours() {
     assert_eq!(set, ["_xsrf=1; Path=/"]);
     socket.close(None).await.unwrap();
     while socket.next().await.is_some() {}
-    site.relay.drained().await;
+    site.relay.drain().await;
 }
 
 #[tokio::test]
@@ -203,7 +203,7 @@ async fn sockets_are_closed_with_service_restart_when_the_replica_ends() {
     let site = Site::start().await;
     // JupyterLab comes again after this code, and not after 1001.
     assert_eq!(site.close_code_after(|| site.stop.cancel()).await, 1012);
-    timeout(TIMEOUT, site.relay.drained()).await.unwrap();
+    timeout(TIMEOUT, site.relay.drain()).await.unwrap();
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ fn whose(headers: &HeaderMap) -> String {
 
 fn client(headers: &HeaderMap) -> Option<IpAddr> {
     let rates = Rates {
-        trusted: vec!["127.0.0.2".parse().unwrap()],
+        trusted: vec!["127.0.0.2/32".parse().unwrap()],
         ..Rates::unbounded()
     };
     Throttle::new(rates).client(headers)

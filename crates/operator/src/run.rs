@@ -72,7 +72,7 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let shutdown = kit::shutdown::on_signal()?;
     let at_a_time = usize::from(concurrency).max(MIN_CONCURRENCY);
     let client = kit::client::with_concurrency_limit(names::OPERATOR, at_a_time).await?;
-    let scope = Scope::of(watch_namespace);
+    let scope = Scope::from_namespace(watch_namespace);
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespace,

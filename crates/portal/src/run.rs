@@ -55,7 +55,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let readiness = Readiness::default();
     let serving = readiness.gate("the end");
     serving.open();
-    let scope = Scope::of(args.watch_namespace.filter(|namespace| !namespace.is_empty()));
+    let scope = Scope::from_namespace(args.watch_namespace.filter(|namespace| !namespace.is_empty()));
     let manager = args.manager.filter(|name| !name.is_empty());
     let unknown = Mode::ReadOnly("The API server has not said yet whether changes are possible.".to_owned());
     let mode = Arc::new(ArcSwap::from_pointee(unknown));

@@ -10,7 +10,7 @@ use gateway::index::{Follower, Freshness, Index, Served, feed};
 use gateway::metrics::Metrics;
 use gateway::oidc::{Identity, Tokens};
 use gateway::relay::Relay;
-use gateway::router::{Entrance, Gate};
+use gateway::router::{self, Entrance};
 use gateway::server::{Bounds, Limits, Listener, Most, Owners, Rates, Throttle, at_entrance};
 use gateway::session::{Content, Sessions};
 use gateway::tokens::cookies::StripList;
@@ -52,7 +52,7 @@ pub(super) async fn serve(transport: Transport) -> anyhow::Result<()> {
         metrics.clone(),
         CancellationToken::new(),
     );
-    let gate = Gate::new(Arc::new(Entrance {
+    let entrance = router::entrance(Arc::new(Entrance {
         authorizer: app,
         relay: Arc::new(relay),
         // Over HTTP/1.1 the load names the address.
@@ -80,7 +80,7 @@ pub(super) async fn serve(transport: Transport) -> anyhow::Result<()> {
         metrics,
     };
     listener
-        .serve(move || gate.clone(), CancellationToken::new())
+        .serve(move || entrance.clone(), CancellationToken::new())
         .await;
     Ok(())
 }

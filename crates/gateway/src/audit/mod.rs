@@ -116,13 +116,13 @@ impl Audit {
     }
 
     /// A user did not get a session. `reason`: a stable label.
-    pub fn login_refused(&self, reason: &'static str) {
+    pub fn record_refused_login(&self, reason: &'static str) {
         self.inner.metrics.sign_in(reason);
         self.record(Record::LoginRefused { reason });
     }
 
     /// The settings do not admit a user whom `issuer` confirms. `rule`: a stable label.
-    pub(crate) fn not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
+    pub(crate) fn record_not_admitted(&self, user: &str, issuer: &str, rule: &'static str) {
         self.record(Record::NotAdmitted {
             user: user.to_owned(),
             issuer: issuer.to_owned(),
@@ -131,7 +131,7 @@ impl Audit {
     }
 
     /// The token of a request is refused. `reason`: a stable label.
-    pub(crate) fn token_refused(&self, reason: &'static str) {
+    pub(crate) fn record_refused_token(&self, reason: &'static str) {
         self.record(Record::TokenRefused {
             reason,
             request: request_id::current(),
@@ -140,7 +140,7 @@ impl Audit {
 
     /// A session ended before its expiry. `user`: Kubernetes user name, empty if unknown. `by`: a stable label.
     pub fn logout(&self, session: RandomId, user: &str, by: &'static str) {
-        self.inner.metrics.session_ended(by);
+        self.inner.metrics.count_session_end(by);
         self.record(Record::Logout {
             who: Actor::new(user, session),
             by,
@@ -157,33 +157,41 @@ impl Audit {
 
     /// A user was admitted, by a program or by a browser (`None`): recorded once per session, workspace, rule and means, an
     /// administrator's access once a minute.
-    pub(crate) fn allowed(&self, session: &Session, target: &Target, rule: Allowed, by: Option<By>) {
+    pub(crate) fn record_visit(&self, session: &Session, target: &Target, rule: Allowed, by: Option<By>) {
         match self
             .inner
             .visits
             .visit(session.id, (&target.uid, by), rule, Instant::now())
         {
             Visit::Recorded => {}
-            Visit::New => self.opened(session, target, (rule, by), request_id::current()),
-            Visit::Again(requests) => self.administered(session, target, requests, request_id::current()),
+            Visit::New => self.record_opening(session, target, (rule, by), request_id::current()),
+            Visit::Again(requests) => {
+                self.record_administration(session, target, requests, request_id::current());
+            }
         }
     }
 
-    fn opened(&self, session: &Session, target: &Target, (rule, by): (Allowed, Option<By>), request: String) {
+    fn record_opening(
+        &self,
+        session: &Session,
+        target: &Target,
+        (rule, by): (Allowed, Option<By>),
+        request: String,
+    ) {
         self.record(Record::Opened {
             who: who(session),
-            workspace: WorkspaceRun::of(target),
+            workspace: WorkspaceRun::from_target(target),
             rule: rule.reason(),
             by,
             request: request.clone(),
         });
         if rule == Allowed::Administrator {
-            self.administered(session, target, 1, request);
+            self.record_administration(session, target, 1, request);
         }
     }
 
     /// A user was admitted to the portal: recorded once per session.
-    pub(crate) fn portal_opened(&self, session: &Session) {
+    pub(crate) fn record_portal_visit(&self, session: &Session) {
         let visits = &self.inner.visits;
         // The portal has one rule, which is the one of public workspaces.
         let portal = (PORTAL_AUDIENCE, None);
@@ -196,7 +204,7 @@ impl Audit {
     }
 
     /// A program that calls itself `name` got a token of this session.
-    pub(crate) fn program_admitted(&self, session: &Session, name: &str) {
+    pub(crate) fn record_admitted_program(&self, session: &Session, name: &str) {
         self.record(Record::ProgramAdmitted {
             who: who(session),
             program: name.to_owned(),
@@ -206,30 +214,36 @@ impl Audit {
     }
 
     /// A user started a workspace.
-    pub(crate) fn started(&self, session: &Session, target: &Target, rule: Allowed) {
+    pub(crate) fn record_start(&self, session: &Session, target: &Target, rule: Allowed) {
         self.record(Record::Started {
             who: who(session),
-            workspace: WorkspaceRun::of(target),
+            workspace: WorkspaceRun::from_target(target),
             rule: rule.reason(),
             request: request_id::current(),
         });
     }
 
-    fn administered(&self, session: &Session, target: &Target, requests: u64, request: String) {
+    fn record_administration(&self, session: &Session, target: &Target, requests: u64, request: String) {
         self.record(Record::Administered {
             who: who(session),
-            workspace: WorkspaceRun::of(target),
+            workspace: WorkspaceRun::from_target(target),
             requests,
             request,
         });
     }
 
     /// A signed-in user was refused.
-    pub(crate) fn denied(&self, session: &Session, host: &str, target: Option<&Target>, rule: &'static str) {
+    pub(crate) fn record_denial(
+        &self,
+        session: &Session,
+        host: &str,
+        target: Option<&Target>,
+        rule: &'static str,
+    ) {
         self.record(Record::Denied {
             who: who(session),
             host: host.to_owned(),
-            workspace: target.map(WorkspaceRun::of),
+            workspace: target.map(WorkspaceRun::from_target),
             rule,
             request: request_id::current(),
         });

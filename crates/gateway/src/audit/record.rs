@@ -190,7 +190,7 @@ impl Actor {
 
 impl WorkspaceRun {
     /// The workspace of a target, and its run.
-    pub fn of(target: &Target) -> Self {
+    pub fn from_target(target: &Target) -> Self {
         Self {
             namespace: target.namespace.clone(),
             workspace: target.name.clone(),

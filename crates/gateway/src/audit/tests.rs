@@ -54,10 +54,10 @@ fn records_say_who_what_which_workspace_and_run_and_by_which_rule() {
     let (alice, lab) = (session("alice"), target());
     let (records, text) = written(|audit| {
         audit.login(alice.id, "alice", &alice.identity.groups, alice.end);
-        audit.allowed(&alice, &lab, Allowed::Owner, None);
-        audit.allowed(&alice, &lab, Allowed::Owner, None);
-        audit.denied(&session("bob"), "lab.ws.example", Some(&lab), "not_owner");
-        audit.denied(&session("bob"), "none.ws.example", None, "no_workspace");
+        audit.record_visit(&alice, &lab, Allowed::Owner, None);
+        audit.record_visit(&alice, &lab, Allowed::Owner, None);
+        audit.record_denial(&session("bob"), "lab.ws.example", Some(&lab), "not_owner");
+        audit.record_denial(&session("bob"), "none.ws.example", None, "no_workspace");
         audit.logout(alice.id, "alice", "user");
     });
     assert_eq!(
@@ -90,8 +90,8 @@ fn records_say_who_what_which_workspace_and_run_and_by_which_rule() {
 fn administrator_access_has_its_own_record() {
     let (records, _) = written(|audit| {
         let root = session("root");
-        audit.allowed(&root, &target(), Allowed::Administrator, None);
-        audit.allowed(&root, &target(), Allowed::Administrator, None);
+        audit.record_visit(&root, &target(), Allowed::Administrator, None);
+        audit.record_visit(&root, &target(), Allowed::Administrator, None);
     });
     assert_eq!(events(&records), ["opened", "administered"]);
     assert_eq!(records[0]["rule"], "administrator");
@@ -113,7 +113,7 @@ async fn records_name_the_client_s_address_only_where_the_settings_say_so() {
         let paper = Paper::default();
         let (audit, writer) = Audit::to(paper.clone(), Metrics::default());
         let audit = audit.naming_clients(names);
-        let denied = async { audit.denied(&session("bob"), "lab.ws.example", None, "not_owner") };
+        let denied = async { audit.record_denial(&session("bob"), "lab.ws.example", None, "not_owner") };
         audit.about(|| Some(client), denied).await;
         audit.logout(RandomId::new().unwrap(), "alice", "provider");
         tokio::task::spawn_blocking(|| drop(writer)).await.unwrap();

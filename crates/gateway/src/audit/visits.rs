@@ -30,9 +30,9 @@ pub(super) enum Visit {
 }
 
 /// Recorded visits, by session, UID of the workspace, and means: a program of a session alternates with its browser.
-pub(super) struct Visits(Cache<(RandomId, String, Option<By>), Arc<Seen>>);
+pub(super) struct Visits(Cache<(RandomId, String, Option<By>), Arc<Recorded>>);
 
-struct Seen {
+struct Recorded {
     rule: Allowed,
     /// When the visit was last recorded, and the number of requests since.
     state: Mutex<(Instant, u64)>,
@@ -59,7 +59,7 @@ impl Visits {
         let seen = self.0.entry((session, uid.to_owned(), by)).or_insert_with_if(
             || {
                 let state = Mutex::new((now, 0));
-                Arc::new(Seen { rule, state })
+                Arc::new(Recorded { rule, state })
             },
             |seen| seen.rule != rule,
         );
@@ -70,7 +70,7 @@ impl Visits {
     }
 }
 
-impl Seen {
+impl Recorded {
     fn again(&self, now: Instant) -> Visit {
         if self.rule != Allowed::Administrator {
             return Visit::Recorded;

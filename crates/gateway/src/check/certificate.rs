@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const LEFT: SignedDuration = SignedDuration::from_hours(24);
 
 /// The certificate of the server at `address` for `host`, with whatever authority and validity. Nothing is sent to that server.
-pub(super) async fn served(
+pub(super) async fn fetch(
     address: impl ToSocketAddrs,
     host: &str,
 ) -> Result<CertificateDer<'static>, String> {

@@ -56,7 +56,7 @@ async fn follow(
     let (mut servers, mut silent) = (Vec::new(), "has no address".to_owned());
     for address in addresses {
         let ip = address.ip().to_string();
-        match certificate::served(address, host).await {
+        match certificate::fetch(address, host).await {
             Ok(served) if is_right(&served, host) => servers.push(ip),
             Ok(_) => {
                 return Err(format!(

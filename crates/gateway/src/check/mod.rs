@@ -141,7 +141,7 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
             .transpose()
             .map_err(|error| format!("the authority of the proxy's certificate cannot be read: {error}"))?;
         let address = (format!("{service}.{namespace}.svc"), site.port);
-        let served = certificate::served(address, &site.domain().auth_host()).await;
+        let served = certificate::fetch(address, &site.domain().auth_host()).await;
         let served = served.map_err(|error| {
             format!(
                 "Service {service} does not answer on port {} ({error}): look at its pods, kubectl get pods -n {namespace} -l \
@@ -174,7 +174,7 @@ async fn providers(args: &Args, report: &mut Report) -> std::io::Result<()> {
     let (Some(site), Some(oidc)) = (args.site_of(Part::Gateway), &args.oidc) else {
         return report.skip("provider", "the gateway: gateway.enabled is false");
     };
-    let (list, clients) = match clients::of(oidc) {
+    let (list, clients) = match clients::from_args(oidc) {
         Ok(found) => found,
         Err(wrong) => return report.add("provider", Err(provider::in_values(&wrong, "oidc"))),
     };

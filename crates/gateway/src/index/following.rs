@@ -95,7 +95,7 @@ where
                         return event;
                     }
                     Some(Err(error)) => {
-                        self.metrics.watch_failed(self.resource);
+                        self.metrics.count_failed_watch(self.resource);
                         tracing::warn!(resource = self.resource, %error, "watch failed; it starts again");
                         self.begin_after(self.pause);
                         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

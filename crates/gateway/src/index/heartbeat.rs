@@ -87,7 +87,7 @@ impl Heartbeat {
             match self.patch(&beat).await {
                 Ok(()) => freshness.taken(),
                 Err(error) => {
-                    metrics.heartbeat_failed();
+                    metrics.count_failed_heartbeat();
                     if error.is_lasting() {
                         let lease = &self.name;
                         let seconds = LONGEST_WATCH + 5;

@@ -268,8 +268,8 @@ impl Problem {
                 issuer,
                 outside,
                 ..
-            } => audit.not_admitted(user_name, issuer, outside.reason()),
-            other => audit.login_refused(other.label()),
+            } => audit.record_not_admitted(user_name, issuer, outside.reason()),
+            other => audit.record_refused_login(other.label()),
         }
     }
 

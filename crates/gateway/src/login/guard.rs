@@ -21,7 +21,7 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
     if let Err(failure) = own_source(&app, &request) {
         return failure.answer();
     }
-    let endpoint = Endpoint::of(request.uri().path());
+    let endpoint = Endpoint::from_path(request.uri().path());
     let caller = caller(&app, endpoint, request.uri(), request.headers());
     match app.throttle.take(caller, endpoint) {
         Ok(()) => {
@@ -29,7 +29,7 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
             app.audit.about(|| client, next.run(request)).await
         }
         Err(wait) => {
-            app.metrics.rate_limited(endpoint.label(), caller.label());
+            app.metrics.count_rate_limited(endpoint.label(), caller.label());
             Failure::RateLimited(wait).answer()
         }
     }

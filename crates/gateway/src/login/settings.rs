@@ -33,7 +33,7 @@ impl SignIn {
         session: &SessionLimits,
         limits_of: &RequestLimits,
     ) -> Result<Self, WrongSetting> {
-        let (list, clients) = clients::of(oidc)?;
+        let (list, clients) = clients::from_args(oidc)?;
         Ok(Self {
             providers: Arc::new(Providers::new(list)),
             clients,

@@ -117,7 +117,7 @@ fn not_your_template(app: &AppState, domain: &Domain, allow: &Allow) -> Response
 fn may_not(app: &AppState, domain: &Domain, allow: &Allow, rule: &'static str, why: &str) -> Response {
     let target = allow.target();
     app.audit
-        .denied(allow.session(), target.site.as_str(), Some(target), rule);
+        .record_denial(allow.session(), target.site.as_str(), Some(target), rule);
     pages::message_with_link(
         StatusCode::FORBIDDEN,
         &format!("{} is stopped", target.called()),
@@ -199,7 +199,7 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
         {
             Ok(_) => {
                 tracing::info!(namespace = %target.namespace, workspace = %target.name, "a user started a workspace");
-                app.audit.started(allow.session(), target, allow.rule());
+                app.audit.record_start(allow.session(), target, allow.rule());
                 return Ok(true);
             }
             // Another client changed it meanwhile: read it again.

@@ -1,8 +1,7 @@
 //! events -> metrics for Prometheus (pure).
 //!
-//! `names` names each metric; docs/monitoring.md lists them, and a test compares the two. `gauges` samples current values.
+//! `names` names each metric; docs/monitoring.md lists them, and a test compares the two.
 
-pub(crate) mod gauges;
 mod names;
 
 use std::sync::Arc;
@@ -15,18 +14,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use rules::access::Allowed;
 
-/// Statuses of `/verify` with a counter of their own; all others count as `other`.
-const STATUSES: [(u16, &str); 7] = [
-    (200, "200"),
-    (302, "302"),
-    (400, "400"),
-    (401, "401"),
-    (403, "403"),
-    (421, "421"),
-    (503, "503"),
-];
+/// Statuses of `/verify` that are present from the start.
+const STATUSES: [u16; 7] = [200, 302, 400, 401, 403, 421, 503];
 
 /// Name and value of a metric's single label.
 type Label = [(&'static str, &'static str); 1];
@@ -38,13 +28,9 @@ type Labels = [(&'static str, &'static str); 2];
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Arc<Registry>,
-    verified: Family<Label, Counter>,
-    /// The counters of `verified` by status. A look-up by label takes a lock, which the hot path avoids.
-    verified_by_status: [Counter; STATUSES.len()],
+    verified: Family<[(&'static str, u16); 1], Counter>,
     verify_duration: Histogram,
     decisions: Family<Labels, Counter>,
-    /// As `verified_by_status`, for each rule that admits.
-    allowed: [Counter; Allowed::ALL.len()],
     reviews: Family<Label, Counter>,
     bearer: Family<Labels, Counter>,
     index_lag: Gauge<f64, AtomicU64>,
@@ -86,29 +72,19 @@ impl Metrics {
     }
 
     /// An answer of `/verify`.
-    pub fn verified(&self, status: StatusCode, took: Duration) {
+    pub fn count_verification(&self, status: StatusCode, took: Duration) {
         self.verify_duration.observe(took.as_secs_f64());
-        match STATUSES.iter().position(|(code, _)| *code == status.as_u16()) {
-            Some(at) => self.verified_by_status[at].inc(),
-            None => self.verified.get_or_create(&[("status", "other")]).inc(),
-        };
+        self.verified.get_or_create(&[("status", status.as_u16())]).inc();
     }
 
     /// A user was admitted.
-    pub fn allowed(&self, rule: Allowed) {
-        if let Some(at) = Allowed::ALL.iter().position(|known| *known == rule) {
-            self.allowed[at].inc();
-        }
-    }
-
-    /// A user was admitted to the portal.
-    pub fn portal_allowed(&self) {
-        let labels = [("result", "allowed"), ("rule", "portal")];
+    pub fn count_allowed(&self, rule: &'static str) {
+        let labels = [("result", "allowed"), ("rule", rule)];
         self.decisions.get_or_create(&labels).inc();
     }
 
     /// A user was refused.
-    pub fn denied(&self, rule: &'static str) {
+    pub fn count_denied(&self, rule: &'static str) {
         let labels = [("result", "denied"), ("rule", rule)];
         self.decisions.get_or_create(&labels).inc();
     }
@@ -130,12 +106,12 @@ impl Metrics {
     }
 
     /// The public keys of the signer could not be published.
-    pub fn keys_unpublished(&self) {
+    pub fn count_failed_publication(&self) {
         self.keys_unpublished.inc();
     }
 
     /// The API server did not accept a heartbeat.
-    pub fn heartbeat_failed(&self) {
+    pub fn count_failed_heartbeat(&self) {
         self.heartbeat_failures.inc();
     }
 
@@ -170,7 +146,7 @@ impl Metrics {
     }
 
     /// A watch broke.
-    pub fn watch_failed(&self, resource: &'static str) {
+    pub fn count_failed_watch(&self, resource: &'static str) {
         self.watch_failures.get_or_create(&[("resource", resource)]).inc();
     }
 
@@ -192,17 +168,17 @@ impl Metrics {
     }
 
     /// A request was refused, because too many of its kind are in progress.
-    pub fn shed(&self, kind: &'static str) {
+    pub fn count_shed(&self, kind: &'static str) {
         self.shed.get_or_create(&[("kind", kind)]).inc();
     }
 
     /// A listener received an unreadable request and answered 400.
-    pub fn malformed(&self, listener: &'static str) {
+    pub fn count_malformed(&self, listener: &'static str) {
         self.malformed.get_or_create(&[("listener", listener)]).inc();
     }
 
     /// A client exceeded its rate limit.
-    pub fn rate_limited(&self, what: &'static str, by: &'static str) {
+    pub fn count_rate_limited(&self, what: &'static str, by: &'static str) {
         self.rate_limited
             .get_or_create(&[("what", what), ("by", by)])
             .inc();
@@ -219,7 +195,7 @@ impl Metrics {
     }
 
     /// A session ended before its expiry.
-    pub fn session_ended(&self, by: &'static str) {
+    pub fn count_session_end(&self, by: &'static str) {
         self.session_ends.get_or_create(&[("by", by)]).inc();
     }
 
@@ -234,7 +210,7 @@ impl Metrics {
     }
 
     /// A request was sent to the identity provider.
-    pub fn provider_asked(&self, call: &'static str, outcome: &'static str, took: Duration) {
+    pub fn observe_provider(&self, call: &'static str, outcome: &'static str, took: Duration) {
         self.provider_requests
             .get_or_create(&[("call", call), ("outcome", outcome)])
             .inc();
@@ -274,16 +250,16 @@ mod tests {
     #[test]
     fn answers_are_counted_by_status_and_connections_while_they_are_open() {
         let metrics = Metrics::default();
-        metrics.verified(StatusCode::OK, Duration::from_micros(30));
-        metrics.verified(StatusCode::IM_A_TEAPOT, Duration::from_micros(30));
-        metrics.allowed(Allowed::GroupShare);
-        metrics.denied("no_right");
+        metrics.count_verification(StatusCode::OK, Duration::from_micros(30));
+        metrics.count_verification(StatusCode::METHOD_NOT_ALLOWED, Duration::from_micros(30));
+        metrics.count_allowed("group_share");
+        metrics.count_denied("no_right");
         let open = metrics.socket();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &metrics.registry()).unwrap();
         for line in [
             "jupyter_k8s_gateway_verify_answers_total{status=\"200\"} 1",
-            "jupyter_k8s_gateway_verify_answers_total{status=\"other\"} 1",
+            "jupyter_k8s_gateway_verify_answers_total{status=\"405\"} 1",
             "jupyter_k8s_gateway_verify_duration_seconds_count 2",
             "jupyter_k8s_gateway_relay_sockets 1",
             "jupyter_k8s_gateway_decisions_total{result=\"allowed\",rule=\"group_share\"} 1",

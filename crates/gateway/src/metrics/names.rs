@@ -42,8 +42,6 @@ impl Default for Metrics {
         let all = &mut registry;
         let mut metrics = Self {
             registry: Arc::default(),
-            verified_by_status: Default::default(),
-            allowed: Default::default(),
             // Auth requests of the proxy, and the decisions.
             verified: add(all, "verify_answers", "Answers of /verify, by status"),
             verify_duration: seconds_of(
@@ -177,12 +175,13 @@ impl Default for Metrics {
         };
         metrics.registry = Arc::new(registry);
         // Present from the start, so that the first event shows as an increase.
-        metrics.verified_by_status =
-            STATUSES.map(|(_, name)| metrics.verified.get_or_create_owned(&[("status", name)]));
-        metrics.allowed = Allowed::ALL.map(|rule| {
-            let labels = [("result", "allowed"), ("rule", rule.reason())];
-            metrics.decisions.get_or_create_owned(&labels)
-        });
+        for status in STATUSES {
+            drop(metrics.verified.get_or_create(&[("status", status)]));
+        }
+        for rule in Allowed::ALL.map(Allowed::reason) {
+            let labels = [("result", "allowed"), ("rule", rule)];
+            drop(metrics.decisions.get_or_create(&labels));
+        }
         for rule in Denied::ALL.map(Denied::reason).into_iter().chain(OTHER_DENIALS) {
             let labels = [("result", "denied"), ("rule", rule)];
             drop(metrics.decisions.get_or_create(&labels));
@@ -211,14 +210,14 @@ mod tests {
         metrics.bearer("user", "kept");
         metrics.upgrade("opened");
         metrics.set_watch_complete("workspaces", true);
-        metrics.watch_failed("workspaces");
+        metrics.count_failed_watch("workspaces");
         metrics.certificate_ends("server", 1);
         metrics.poll("changed");
-        metrics.rate_limited("enter", "address");
+        metrics.count_rate_limited("enter", "address");
         metrics.sign_in("signed_in");
-        metrics.session_ended("user");
-        metrics.provider_asked("login", "answered", Duration::from_millis(3));
-        metrics.shed("question");
+        metrics.count_session_end("user");
+        metrics.observe_provider("login", "answered", Duration::from_millis(3));
+        metrics.count_shed("question");
         let _open = (metrics.connection("verify"), metrics.request("question"));
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &metrics.registry()).unwrap();

@@ -140,7 +140,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn of(domains: &[&str], groups: &[&str]) -> Admission {
+    fn from_lists(domains: &[&str], groups: &[&str]) -> Admission {
         let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
         Admission::new(&owned(domains), &owned(groups)).unwrap()
     }
@@ -152,13 +152,13 @@ mod tests {
 
     #[test]
     fn without_lists_everybody_is_admitted() {
-        assert_eq!(of(&[], &[]).judge(&Map::new(), &[]), Ok(()));
-        assert_eq!(of(&[""], &[""]), Admission::default());
+        assert_eq!(from_lists(&[], &[]).judge(&Map::new(), &[]), Ok(()));
+        assert_eq!(from_lists(&[""], &[""]), Admission::default());
     }
 
     #[test]
     fn a_domain_is_compared_whole_without_case_and_in_its_ascii_form() {
-        let admission = of(&["Example.org", "bücher.example"], &[]);
+        let admission = from_lists(&["Example.org", "bücher.example"], &[]);
         for address in [
             "alice@example.org",
             "ALICE@EXAMPLE.ORG",
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_ambiguous_email_address_is_refused() {
-        let admission = of(&["example.org"], &[]);
+        let admission = from_lists(&["example.org"], &[]);
         for address in [
             "",
             "@example.org",
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_domain_that_only_looks_like_an_admitted_one_when_folded_is_not_it() {
-        let admission = of(&["example.org", "b\u{fc}cher.example"], &[]);
+        let admission = from_lists(&["example.org", "b\u{fc}cher.example"], &[]);
         for domain in [
             "exam\u{ad}ple.org",
             "exam\u{200b}ple.org",
@@ -236,14 +236,14 @@ mod tests {
             ("bank.example", "ban\u{212a}.example"),
             ("ski.example", "\u{17f}ki.example"),
         ] {
-            let refused = of(&[setting], &[]).judge(&email(&format!("a@{domain}")), &[]);
+            let refused = from_lists(&[setting], &[]).judge(&email(&format!("a@{domain}")), &[]);
             assert!(refused.is_err(), "{domain}");
         }
     }
 
     #[test]
     fn an_address_counts_only_when_the_provider_says_that_it_is_verified() {
-        let admission = of(&["example.org"], &[]);
+        let admission = from_lists(&["example.org"], &[]);
         for verified in [json!(null), json!(false), json!("true"), json!(1)] {
             let claims = json!({"email": "a@example.org", "email_verified": verified});
             assert_eq!(
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn one_of_the_groups_is_enough_by_its_whole_name_and_both_lists_must_be_satisfied() {
         let group = |name: &str| vec!["oidc:others".to_owned(), name.to_owned()];
-        let admission = of(&[], &["oidc:staff", "oidc:a,b"]);
+        let admission = from_lists(&[], &["oidc:staff", "oidc:a,b"]);
         assert_eq!(admission.judge(&Map::new(), &group("oidc:staff")), Ok(()));
         assert_eq!(admission.judge(&Map::new(), &group("oidc:a,b")), Ok(()));
         for other in ["oidc:Staff", "staff", "oidc:staff2", "oidc:a", "b"] {
@@ -276,7 +276,7 @@ mod tests {
                 "{other}"
             );
         }
-        let both = of(&["example.org"], &["oidc:staff"]);
+        let both = from_lists(&["example.org"], &["oidc:staff"]);
         let alice = email("a@example.org");
         assert_eq!(both.judge(&alice, &group("oidc:staff")), Ok(()));
         assert_eq!(both.judge(&alice, &[]), Err(Outside::Groups));
@@ -306,7 +306,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_other_domain_is_admitted(address in "\\PC{0,12}@\\PC{0,24}") {
-            let admission = of(&["example.org"], &[]);
+            let admission = from_lists(&["example.org"], &[]);
             if admission.judge(&email(&address), &[]).is_ok() {
                 let (_, host) = address.rsplit_once('@').unwrap();
                 prop_assert_eq!(Host::parse(host).unwrap().to_string(), "example.org");

@@ -1,11 +1,11 @@
 //! bearer token of a request -> its verified claims (pure but for fetching keys).
 
 use openidconnect::core::CoreJsonWebKeySet;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::Provider;
-use super::id_token::{JwtError, SKEW, numeric_date, payload};
-use super::jwks::{Fetched, For};
+use super::id_token::{JwtError, SKEW, numeric_date};
+use super::jwks::For;
 use super::other_tokens;
 use super::settings::Settings;
 
@@ -30,17 +30,8 @@ impl Provider {
         } else if self.keys.age() >= OLD {
             self.keys.renew();
         }
-        let verify = || verify(token, &self.settings, audiences, &self.keys.current(), now);
-        match verify() {
-            Err(JwtError::UnknownKey) => {
-                let fetched = self.keys.refetch(For::Bearer).await;
-                verify().map_err(|refused| match (refused, fetched) {
-                    (JwtError::UnknownKey, Fetched::Failed | Fetched::TooSoon) => JwtError::KeysLater,
-                    (refused, _) => refused,
-                })
-            }
-            verified => verified,
-        }
+        let verify = |keys: &_| verify(token, &self.settings, audiences, keys, now);
+        self.keys.verify(For::Bearer, verify).await
     }
 }
 
@@ -51,17 +42,9 @@ fn verify(
     keys: &CoreJsonWebKeySet,
     now: i64,
 ) -> Result<Map<String, Value>, JwtError> {
-    other_tokens::check(token, &["JWT", "at+jwt", "application/at+jwt"], settings, keys)?;
-    let claims = payload(token).ok_or(JwtError::Claims)?;
-    let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    if text("iss") != Some(&settings.issuer_url) {
-        return Err(JwtError::Issuer);
-    }
-    let is_for = |audience: &str| match claims.get("aud") {
-        Some(Value::String(one)) => one == audience,
-        Some(Value::Array(several)) => several.contains(&json!(audience)),
-        _ => false,
-    };
+    let kinds = ["JWT", "at+jwt", "application/at+jwt"];
+    let claims = other_tokens::claims(token, &kinds, settings, keys)?;
+    let is_for = |audience: &str| other_tokens::is_for(&claims, audience);
     // Tokens of a login to the gateway are for signing in. A client that obtains one must not use it as a bearer token. The login's
     // access token may be for other audiences, and names the client that requested it as `azp` or `client_id`.
     let is_of_login = |name: &str| {
@@ -91,7 +74,9 @@ fn verify(
     if claims.contains_key("cnf") || claims.contains_key("events") {
         return Err(JwtError::Kind);
     }
-    text("sub")
+    claims
+        .get("sub")
+        .and_then(Value::as_str)
         .filter(|sub| !sub.is_empty())
         .ok_or(JwtError::Claims)?;
     Ok(claims)

@@ -25,8 +25,10 @@ pub struct Mapping {
     username_prefix: String,
     groups_claim: Option<String>,
     groups_prefix: String,
-    groups_filter: Vec<String>,
-    email_verified: EmailVerified,
+    /// Only groups whose name in the claim begins with one of these prefixes are used. Empty: all groups are used.
+    pub(super) groups_filter: Vec<String>,
+    /// The rule about addresses as user names.
+    pub(super) email_verified: EmailVerified,
 }
 
 /// When the claim `email` may be the user name.
@@ -63,24 +65,6 @@ impl Mapping {
             groups_prefix: groups_prefix.to_owned(),
             groups_filter: Vec::new(),
             email_verified: EmailVerified::Required,
-        }
-    }
-
-    /// The same, with another rule about addresses as user names.
-    #[must_use]
-    pub fn with_email(self, email_verified: EmailVerified) -> Self {
-        Self {
-            email_verified,
-            ..self
-        }
-    }
-
-    /// The same, but only groups whose name in the claim begins with one of these prefixes are used. Empty: all groups are used.
-    #[must_use]
-    pub fn filtering(self, groups_filter: Vec<String>) -> Self {
-        Self {
-            groups_filter,
-            ..self
         }
     }
 
@@ -277,19 +261,17 @@ mod tests {
                 _ => EmailVerified::Required,
             };
             let filter = row["groupsFilter"].as_array().into_iter().flatten();
-            let mapping = Mapping::new(
+            let mut mapping = Mapping::new(
                 "https://identity.example/x",
                 text("usernameClaim").unwrap_or("sub"),
                 text("usernamePrefix"),
                 text("groupsClaim"),
                 text("groupsPrefix").unwrap_or_default(),
-            )
-            .with_email(email)
-            .filtering(
-                filter
-                    .map(|beginning| beginning.as_str().unwrap().to_owned())
-                    .collect(),
             );
+            mapping.email_verified = email;
+            mapping.groups_filter = filter
+                .map(|beginning| beginning.as_str().unwrap().to_owned())
+                .collect();
             let message = match identify(&mapping, &row["claims"]) {
                 Ok(identity) => json!({"user": identity.user_name, "groups": identity.groups}),
                 Err(error) => json!({"refused": format!("{error:?}").split(' ').next().unwrap()}),
@@ -307,7 +289,8 @@ mod tests {
         let groups: Vec<_> = (0..5000)
             .map(|number| format!("{}-{number}", if number % 5 == 0 { "k8s" } else { "x" }))
             .collect();
-        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").filtering(vec!["k8s-".into()]);
+        let mut mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "");
+        mapping.groups_filter = vec!["k8s-".into()];
         let identity = identify(&mapping, &json!({"sub": "1", "groups": groups})).unwrap();
         assert_eq!(identity.groups.len(), 1000);
     }
@@ -345,7 +328,8 @@ mod tests {
             );
             assert!(!error.to_string().contains(odd), "no value of a claim");
         }
-        let mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "").filtering(vec!["k8s-".into()]);
+        let mut mapping = Mapping::new(ISSUER, "sub", None, Some("groups"), "");
+        mapping.groups_filter = vec!["k8s-".into()];
         let claims = json!({"sub": "1", "groups": ["a\nb", "k8s-ml"]});
         assert_eq!(identify(&mapping, &claims).unwrap().groups, ["k8s-ml"]);
     }

@@ -1,7 +1,5 @@
 //! arguments and files -> the identity providers and a client for each (IO: reads the files).
 
-use std::path::Path;
-
 use kit::process::{WrongSetting, non_empty, non_empty_path};
 
 use crate::oidc::admission::Admission;
@@ -33,7 +31,7 @@ pub(crate) struct Client {
 ///
 /// # Errors
 /// A setting cannot be used; the error names it.
-pub(crate) fn of(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
+pub(crate) fn from_args(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
     let proxy = https_proxy(oidc)?;
     let (main, client) = one(CALLBACK, oidc, proxy.as_ref())?;
     let (mut list, mut clients) = (vec![main], vec![client]);
@@ -79,15 +77,15 @@ fn one(
         (None, None) => Trusted::System,
     };
     let http = HttpClient::over_tls(trusted, &host, connect_to, proxy.cloned())?;
-    let mapping = Mapping::new(
+    let mut mapping = Mapping::new(
         &oidc.issuer_url,
         &oidc.username_claim,
         oidc.username_prefix.as_deref(),
         oidc.groups_claim.as_deref(),
         &oidc.groups_prefix,
-    )
-    .with_email(oidc.email_verified)
-    .filtering(non_empty(&oidc.groups_filter));
+    );
+    mapping.email_verified = oidc.email_verified;
+    mapping.groups_filter = non_empty(&oidc.groups_filter);
     let admission = Admission::new(&oidc.allowed_email_domains, &oidc.allowed_groups)?;
     if let Some(group) = admission.groups().iter().find(|group| !mapping.can_give(group)) {
         return Err(WrongSetting::new(
@@ -102,13 +100,14 @@ fn one(
         "" => &host,
         title => title,
     };
-    let registered = Registered::new(&oidc.name, title, &settings.issuer_url, mapping, callback);
-    Ok((registered.admitting(admission), Client { settings, http }))
+    let mut registered = Registered::new(&oidc.name, title, &settings.issuer_url, mapping, callback);
+    registered.admission = admission;
+    Ok((registered, Client { settings, http }))
 }
 
 fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
     let secret = non_empty_path(oidc.client_secret_file.as_deref())
-        .map(client_secret)
+        .map(|file| kit::process::file("oidc-client-secret-file", file, client_secret))
         .transpose()?;
     let algorithms = oidc
         .signing_algs
@@ -150,12 +149,9 @@ fn scopes(oidc: &Oidc) -> Vec<String> {
     scopes
 }
 
-fn client_secret(file: &Path) -> Result<Secret, WrongSetting> {
-    let wrong = |problem: String| WrongSetting::new("oidc-client-secret-file", problem);
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| wrong(format!("{} cannot be read: {error}", file.display())))?;
+fn client_secret(text: &str) -> Result<Secret, &'static str> {
     match text.trim_end_matches(['\r', '\n']) {
-        "" => Err(wrong(format!("{} is empty", file.display()))),
+        "" => Err("it is empty"),
         text => Ok(Secret::new(text.to_owned())),
     }
 }
@@ -244,12 +240,12 @@ mod tests {
                 .unwrap()
                 .remove(0);
         oidc.https_proxy_file = Some(file.clone());
-        let error = of(&oidc).err().unwrap();
+        let error = from_args(&oidc).err().unwrap();
         std::fs::remove_file(file).unwrap();
         assert_eq!(error.setting, "oidc-https-proxy-file");
         assert!(!error.to_string().contains("s3cret"), "{error}");
         oidc.https_proxy_file = None;
         oidc.https_proxy = Some("proxy.example:3128".to_owned());
-        assert_eq!(of(&oidc).err().unwrap().setting, "oidc-https-proxy");
+        assert_eq!(from_args(&oidc).err().unwrap().setting, "oidc-https-proxy");
     }
 }

@@ -49,7 +49,7 @@ impl Dialer {
     }
 
     /// The host for messages, with the address or the proxy that is used instead.
-    pub(super) fn described(&self, uri: &Uri) -> String {
+    pub(super) fn description(&self, uri: &Uri) -> String {
         let host = uri.host().unwrap_or_default();
         match (self.instead(uri), &self.proxy) {
             (Some((address, port)), _) => format!("{host} (oidc-connect-to {address}:{port})"),

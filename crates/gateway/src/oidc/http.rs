@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -38,6 +38,14 @@ pub enum HttpError {
         host: String,
         /// What failed.
         reason: String,
+    },
+    /// The provider answered that it cannot answer now.
+    #[error("{uri} answers {status}")]
+    Later {
+        /// Address of the request.
+        uri: Uri,
+        /// Status of the answer.
+        status: StatusCode,
     },
     /// The server's certificate is not trusted.
     #[error("the certificate of {host} is not trusted: {reason}")]
@@ -115,33 +123,40 @@ impl HttpClient {
             .pool_idle_timeout(Duration::from_secs(30))
             .build::<_, Full<Bytes>>(connector);
         Ok(Self::new(move |request: Request<Vec<u8>>| {
-            exchange(client.clone(), dialer.described(request.uri()), request)
+            exchange(client.clone(), dialer.description(request.uri()), request)
         }))
     }
 
-    /// A client that sends its requests through `exchange`.
+    /// A client that sends its requests through `exchange`. A "try later" status counts as no answer: whatever its body contains, nothing
+    /// was decided.
     pub fn new<F, A>(exchange: F) -> Self
     where
         F: Fn(Request<Vec<u8>>) -> A + Send + Sync + 'static,
         A: Future<Output = Result<Response<Vec<u8>>, HttpError>> + Send + 'static,
     {
         Self(Arc::new(move |request| {
-            let host = request.uri().host().unwrap_or_default().to_owned();
+            let uri = request.uri().clone();
             let answer = exchange(request);
             Box::pin(async move {
-                tokio::time::timeout(TIMEOUT, answer).await.unwrap_or_else(|_| {
-                    Err(HttpError::Unreachable {
-                        host,
+                match tokio::time::timeout(TIMEOUT, answer).await {
+                    Ok(answer) => answer.and_then(|answer| match answer.status() {
+                        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                            Err(HttpError::Later { uri, status })
+                        }
+                        _ => Ok(answer),
+                    }),
+                    Err(_) => Err(HttpError::Unreachable {
+                        host: uri.host().unwrap_or_default().to_owned(),
                         reason: format!("no answer within {} s", TIMEOUT.as_secs()),
-                    })
-                })
+                    }),
+                }
             })
         }))
     }
 
     /// The same client, with its requests counted in `metrics`.
     #[must_use]
-    pub fn counted(&self, metrics: Metrics) -> Self {
+    pub fn with_metrics(&self, metrics: Metrics) -> Self {
         let Self(inner) = self.clone();
         Self(Arc::new(move |request: Request<Vec<u8>>| {
             let (call, metrics) = (call(&request), metrics.clone());
@@ -151,35 +166,15 @@ impl HttpClient {
                 let answer = answer.await;
                 let outcome = match &answer {
                     Ok(response) if response.status().is_success() => "answered",
-                    Ok(response) if response.status().is_server_error() => "failed",
-                    Ok(_) => "refused",
+                    Err(HttpError::Later { status, .. }) if status.is_server_error() => "failed",
+                    Ok(_) | Err(HttpError::Later { .. }) => "refused",
                     Err(HttpError::Unreachable { .. }) => "unreachable",
                     Err(HttpError::Untrusted { .. } | HttpError::TooLarge(_)) => "unusable",
                 };
-                metrics.provider_asked(call, outcome, start.elapsed());
+                metrics.observe_provider(call, outcome, start.elapsed());
                 answer
             })
         }))
-    }
-
-    /// The same client, but a "try later" status counts as no answer. Whatever its body contains, nothing was decided.
-    pub(super) fn without_faults(&self) -> Self {
-        let Self(inner) = self.clone();
-        Self::new(move |request: Request<Vec<u8>>| {
-            let host = request.uri().host().unwrap_or_default().to_owned();
-            let answer = inner(request);
-            async move {
-                let answer = answer.await?;
-                let status = answer.status();
-                if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-                    return Err(HttpError::Unreachable {
-                        host,
-                        reason: format!("it answers {status}"),
-                    });
-                }
-                Ok(answer)
-            }
-        })
     }
 }
 
@@ -205,7 +200,7 @@ async fn exchange(
     let answer = client
         .request(request)
         .await
-        .map_err(|error| match untrusted(&error) {
+        .map_err(|error| match certificate_problem(&error) {
             Some(reason) => HttpError::Untrusted {
                 host: host.clone(),
                 reason,
@@ -224,7 +219,7 @@ async fn exchange(
 }
 
 /// The text of rustls about a rejected certificate, from any error in the chain of sources.
-fn untrusted(error: &(dyn StdError + 'static)) -> Option<String> {
+fn certificate_problem(error: &(dyn StdError + 'static)) -> Option<String> {
     sources(error).find_map(|cause| match cause.downcast_ref::<rustls::Error>() {
         Some(rustls::Error::InvalidCertificate(reason)) => Some(reason.to_string()),
         _ => None,

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::clock::Clock;
 use crate::oidc::http::HttpClient;
+use crate::oidc::id_token::JwtError;
 
 /// Minimum time between two fetches for tokens that any client can send, in seconds, whatever the tokens name.
 const INTERVAL: i64 = 60;
@@ -27,40 +28,10 @@ struct Inner {
     current: ArcSwap<CoreJsonWebKeySet>,
     /// Time of the last successful fetch, Unix seconds.
     last_fetch: AtomicI64,
-    /// The last fetch for each cause, if there was one since discovery. The lock is held during a fetch.
-    login: Mutex<Option<Last>>,
-    logout: Mutex<Option<Last>>,
-    bearer: Mutex<Option<Last>>,
-}
-
-/// A fetch.
-#[derive(Debug, Clone, Copy)]
-struct Last {
-    /// Time of the fetch, Unix seconds.
-    at: i64,
-    failed: bool,
-}
-
-impl Last {
-    /// Whether it is too early for another fetch.
-    fn blocks(self, cause: For, now: i64) -> bool {
-        let interval = match cause {
-            For::Login => LOGIN_INTERVAL,
-            For::Logout | For::Bearer => INTERVAL,
-        };
-        now < self.at + interval
-    }
-}
-
-/// The result of a requested fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fetched {
-    /// All keys were replaced.
-    Anew,
-    /// The same cause fetched keys just now, and may not do so again.
-    TooSoon,
-    /// The provider did not answer, now or just now: the old keys stay.
-    Failed,
+    /// Time of the last fetch for each cause, if there was one since discovery, Unix seconds. The lock is held during a fetch.
+    login: Mutex<Option<i64>>,
+    logout: Mutex<Option<i64>>,
+    bearer: Mutex<Option<i64>>,
 }
 
 /// Why unknown keys are needed. Any client can send logout tokens and bearer tokens. So these have rate limits of their own, and
@@ -73,6 +44,17 @@ pub(super) enum For {
     Logout,
     /// A token that came with a request.
     Bearer,
+}
+
+impl For {
+    /// Whether it is too early for another fetch after the `last` one.
+    fn is_too_soon(self, last: Option<i64>, now: i64) -> bool {
+        let interval = match self {
+            Self::Login => LOGIN_INTERVAL,
+            Self::Logout | Self::Bearer => INTERVAL,
+        };
+        last.is_some_and(|last| now < last + interval)
+    }
 }
 
 impl Keys {
@@ -105,55 +87,68 @@ impl Keys {
         self.0.clock.now() - self.0.last_fetch.load(Ordering::Relaxed)
     }
 
+    /// The result of `verify` with the present keys, and with new ones if the token names an unknown key.
+    ///
+    /// # Errors
+    /// Those of `verify`. [`JwtError::KeysLater`]: the key is unknown, and the keys cannot be fetched now.
+    pub(super) async fn verify<T>(
+        &self,
+        cause: For,
+        verify: impl Fn(&CoreJsonWebKeySet) -> Result<T, JwtError>,
+    ) -> Result<T, JwtError> {
+        match verify(&self.current()) {
+            Err(JwtError::UnknownKey) => {
+                let is_fetched = self.refetch(cause).await;
+                verify(&self.current()).map_err(|error| match error {
+                    JwtError::UnknownKey if !is_fetched => JwtError::KeysLater,
+                    error => error,
+                })
+            }
+            verified => verified,
+        }
+    }
+
     /// Fetches the keys again in the background, for bearer tokens.
     pub(super) fn renew(&self) {
         let now = self.0.clock.now();
         let last = self.0.bearer.try_lock();
-        if last.is_ok_and(|last| !last.is_some_and(|last| last.blocks(For::Bearer, now))) {
+        if last.is_ok_and(|last| !For::Bearer.is_too_soon(*last, now)) {
             let keys = self.clone();
             tokio::spawn(async move { keys.0.fetch(For::Bearer).await });
         }
     }
 
-    /// Fetches the keys again and replaces all; keeps the old ones on failure. Continues when the caller disconnects.
-    pub(super) async fn refetch(&self, cause: For) -> Fetched {
+    /// Fetches the keys again and replaces all; keeps the old ones on failure. Continues when the caller disconnects. Returns whether
+    /// all keys were replaced: the provider may not answer, or the same cause fetched just now.
+    pub(super) async fn refetch(&self, cause: For) -> bool {
         let keys = self.clone();
         let fetching = tokio::spawn(async move { keys.0.fetch(cause).await });
-        fetching.await.unwrap_or(Fetched::Failed)
+        fetching.await.unwrap_or_default()
     }
 }
 
 impl Inner {
-    async fn fetch(&self, cause: For) -> Fetched {
+    async fn fetch(&self, cause: For) -> bool {
         let mut last = match cause {
             For::Login => self.login.lock().await,
             For::Logout => self.logout.lock().await,
             For::Bearer => self.bearer.lock().await,
         };
         let now = self.clock.now();
-        if let Some(last) = *last
-            && last.blocks(cause, now)
-        {
-            return if last.failed {
-                Fetched::Failed
-            } else {
-                Fetched::TooSoon
-            };
+        if cause.is_too_soon(*last, now) {
+            return false;
         }
         let fetched = JsonWebKeySet::fetch_async(&self.url, &self.http).await;
-        *last = Some(Last {
-            at: now,
-            failed: fetched.is_err(),
-        });
+        *last = Some(now);
         match fetched {
             Ok(keys) => {
                 self.current.store(Arc::new(keys));
                 self.last_fetch.store(now, Ordering::Relaxed);
-                Fetched::Anew
+                true
             }
             Err(error) => {
                 tracing::warn!(%error, "signing keys of the identity provider could not be fetched; the old ones stay");
-                Fetched::Failed
+                false
             }
         }
     }

@@ -1,11 +1,11 @@
 //! logout token -> the session that ends, if the token is valid (pure but for fetching keys).
 
 use openidconnect::core::CoreJsonWebKeySet;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Provider;
-use super::id_token::{JwtError, SKEW, numeric_date, payload};
-use super::jwks::{Fetched, For};
+use super::id_token::{JwtError, SKEW, numeric_date};
+use super::jwks::For;
 use super::other_tokens;
 use super::settings::Settings;
 
@@ -39,34 +39,17 @@ impl Provider {
             return Err(JwtError::TooLong);
         }
         let now = self.clock.now();
-        match verify(token, &self.settings, &self.keys.current(), now) {
-            Err(JwtError::UnknownKey) => {
-                let fetched = self.keys.refetch(For::Logout).await;
-                match verify(token, &self.settings, &self.keys.current(), now) {
-                    Err(JwtError::UnknownKey) if fetched == Fetched::TooSoon => Err(JwtError::KeysLater),
-                    verified => verified,
-                }
-            }
-            verified => verified,
-        }
+        let verify = |keys: &_| verify(token, &self.settings, keys, now);
+        self.keys.verify(For::Logout, verify).await
     }
 }
 
 fn verify(token: &str, settings: &Settings, keys: &CoreJsonWebKeySet, now: i64) -> Result<Logout, JwtError> {
     // Providers that are older than the type send JWT, or no type. An ID token fails because it has no event.
     let kinds = ["logout+jwt", "application/logout+jwt", "JWT"];
-    other_tokens::check(token, &kinds, settings, keys)?;
-    let claims = payload(token).ok_or(JwtError::Claims)?;
+    let claims = other_tokens::claims(token, &kinds, settings, keys)?;
     let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    if text("iss") != Some(&settings.issuer_url) {
-        return Err(JwtError::Issuer);
-    }
-    let is_for_us = match claims.get("aud") {
-        Some(Value::String(audience)) => *audience == settings.client_id,
-        Some(Value::Array(audiences)) => audiences.contains(&json!(settings.client_id)),
-        _ => false,
-    };
-    if !is_for_us {
+    if !other_tokens::is_for(&claims, &settings.client_id) {
         return Err(JwtError::Audience);
     }
     let time = |name: &str| claims.get(name).and_then(numeric_date).ok_or(JwtError::Time);

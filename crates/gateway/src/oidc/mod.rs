@@ -7,12 +7,10 @@
 //! - `providers`: all providers that users may choose from.
 //! - Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each.
 //! - `https_proxy`: a proxy between the gateway and all providers.
-//! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies,
-//!   `bare_groups` where a provider can give out groups of the cluster.
+//! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies.
 
 pub(crate) mod admission;
 pub(crate) mod args;
-pub(crate) mod bare_groups;
 mod bearer;
 pub(crate) mod claims;
 pub(crate) mod clients;
@@ -226,7 +224,7 @@ impl Provider {
             names_issuer,
             end_session,
             other_prompt,
-            http: http.without_faults(),
+            http,
             clock,
         })
     }
@@ -327,22 +325,8 @@ impl Provider {
         if received.text.len() > MAX_ID_TOKEN {
             return Err(JwtError::TooLong);
         }
-        let verify = || {
-            id_token::verify(
-                received,
-                &self.settings,
-                &self.keys.current(),
-                expected,
-                self.clock.now(),
-            )
-        };
-        match verify() {
-            Err(JwtError::UnknownKey) => {
-                self.keys.refetch(For::Login).await;
-                verify()
-            }
-            verified => verified,
-        }
+        let verify = |keys: &_| id_token::verify(received, &self.settings, keys, expected, self.clock.now());
+        self.keys.verify(For::Login, verify).await
     }
 }
 

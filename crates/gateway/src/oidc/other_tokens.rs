@@ -1,4 +1,4 @@
-//! token that is no ID token -> whether one of the provider's keys signed it (pure).
+//! token that is no ID token -> its claims, if one of the provider's keys signed it (pure).
 //!
 //! Keys and signatures use `openidconnect`, as for ID tokens. `jsonwebtoken` would need a second form of the same keys, and ignores
 //! critical header fields (`crit`).
@@ -7,21 +7,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use openidconnect::JsonWebKey as _;
 use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::id_token::{JwtError, part};
+use super::id_token::{JwtError, part, payload};
 use super::settings::Settings;
 
-/// Checks header and signature. `kinds`: the accepted types (`typ`), if the token has one.
+/// The claims, after checks of header, signature and issuer. `kinds`: the accepted types (`typ`), if the token has one.
 ///
 /// # Errors
-/// The token has another type, or none of the accepted keys signed it.
-pub(super) fn check(
+/// The token has another type or issuer, or none of the accepted keys signed it.
+pub(super) fn claims(
     token: &str,
     kinds: &[&str],
     settings: &Settings,
     keys: &CoreJsonWebKeySet,
-) -> Result<(), JwtError> {
+) -> Result<Map<String, Value>, JwtError> {
     let header = part(token, 0).ok_or(JwtError::Kind)?;
     let is_kind = match header.get("typ") {
         None => true,
@@ -57,5 +57,19 @@ pub(super) fn check(
     candidates
         .any(|key| key.verify_signature(&alg, message.as_bytes(), &signature).is_ok())
         .then_some(())
-        .ok_or(JwtError::Signature)
+        .ok_or(JwtError::Signature)?;
+    let claims = payload(token).ok_or(JwtError::Claims)?;
+    if claims.get("iss").and_then(Value::as_str) != Some(&settings.issuer_url) {
+        return Err(JwtError::Issuer);
+    }
+    Ok(claims)
+}
+
+/// Whether a token with these claims is for this audience (`aud`), and maybe for others.
+pub(super) fn is_for(claims: &Map<String, Value>, audience: &str) -> bool {
+    match claims.get("aud") {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(several)) => several.iter().any(|one| one == audience),
+        _ => false,
+    }
 }

@@ -42,12 +42,6 @@ impl Registered {
         }
     }
 
-    /// The same, but admits only these users.
-    #[must_use]
-    pub fn admitting(self, admission: Admission) -> Self {
-        Self { admission, ..self }
-    }
-
     /// The only provider of a gateway.
     pub fn only(issuer: &str, mapping: Mapping) -> Self {
         Self::new(MAIN, issuer, issuer, mapping, CALLBACK)

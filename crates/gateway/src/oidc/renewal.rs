@@ -1,7 +1,6 @@
 //! refresh token -> whether the user is still valid at the provider, and new claims (IO).
 
-use openidconnect::core::CoreTokenResponse;
-use openidconnect::{OAuth2TokenResponse as _, RefreshToken, RequestTokenError, TokenResponse as _};
+use openidconnect::{OAuth2TokenResponse as _, RefreshToken, TokenResponse as _};
 use serde_json::{Map, Value};
 
 use super::id_token::{Expected, JwtError, Original, Received};
@@ -34,12 +33,7 @@ impl Provider {
             .client
             .exchange_refresh_token(&token)
             .map_err(|error| RedeemError::Malformed(error.to_string()))?;
-        let answer = match request.request_async(&self.http).await {
-            Err(RequestTokenError::Parse(_, body)) if let Some(renewed) = without_id_token(&body) => {
-                return Ok(renewed);
-            }
-            answer => answer.map_err(refusal)?,
-        };
+        let answer = request.request_async(&self.http).await.map_err(refusal)?;
         let mut id_token = None;
         let claims = match answer.id_token() {
             None => Ok(None),
@@ -62,17 +56,4 @@ impl Provider {
             claims,
         })
     }
-}
-
-/// The usable part of an answer whose ID token is unreadable: a refresh token may be valid for one use only.
-fn without_id_token(body: &[u8]) -> Option<Renewed> {
-    let mut body: Map<String, Value> = serde_json::from_slice(body).ok()?;
-    body.remove("id_token")?;
-    let answer: CoreTokenResponse = serde_json::from_value(Value::Object(body)).ok()?;
-    Some(Renewed {
-        refresh_token: refresh_token(&answer),
-        renew_in: renew_in(&answer),
-        id_token: None,
-        claims: Err(JwtError::Claims),
-    })
 }

@@ -11,7 +11,7 @@ use crate::oidc::Providers;
 /// Warns about each provider whose cookies a workspace could set.
 pub(crate) fn warn(domain: &Domain, providers: &Providers) {
     for provider in providers.iter() {
-        let Some(shared) = host(&provider.issuer).and_then(|host| shared(domain.base(), &host)) else {
+        let Some(shared) = host(&provider.issuer).and_then(|host| common_parent(domain.base(), &host)) else {
             continue;
         };
         tracing::warn!(
@@ -32,7 +32,7 @@ fn host(issuer: &str) -> Option<String> {
 }
 
 /// The longest common parent domain. A single label has no owner, and browsers set no cookie for it.
-fn shared(base: &str, host: &str) -> Option<String> {
+fn common_parent(base: &str, host: &str) -> Option<String> {
     let pairs = base.rsplit('.').zip(host.rsplit('.'));
     let mut labels: Vec<&str> = pairs
         .take_while(|(ours, theirs)| ours == theirs)

@@ -52,7 +52,7 @@ impl Frames {
     }
 
     /// Whether a close frame has started: no frame may follow it.
-    pub(super) fn closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.closed
     }
 
@@ -189,9 +189,9 @@ mod tests {
         let mut follower = Frames::default();
         for bytes in [SERVERS_PING, CLIENTS_PING, &frame(200, true), &[0x8A, 0]] {
             follower.advance(bytes);
-            assert!(follower.at_boundary() && !follower.closed(), "{bytes:?}");
+            assert!(follower.at_boundary() && !follower.is_closed(), "{bytes:?}");
         }
         follower.advance(&close(1000, "bye"));
-        assert!(follower.at_boundary() && follower.closed());
+        assert!(follower.at_boundary() && follower.is_closed());
     }
 }

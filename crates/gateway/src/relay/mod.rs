@@ -90,7 +90,7 @@ enum HandshakeError {
 }
 
 impl<D: Authorizer> Relay<D> {
-    /// `stop` ends every socket; [`Relay::drained`] waits for that.
+    /// `stop` ends every socket; [`Relay::drain`] waits for that.
     pub fn new(
         authorizer: Arc<D>,
         index: Arc<Index>,
@@ -116,7 +116,7 @@ impl<D: Authorizer> Relay<D> {
     }
 
     /// Waits until no socket is open any more. From now on none is opened.
-    pub async fn drained(&self) {
+    pub async fn drain(&self) {
         self.sockets.close();
         self.sockets.wait().await;
     }
@@ -179,7 +179,7 @@ impl<D: Authorizer> Relay<D> {
         let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;
         drop(dial);
         let pod = hyper::upgrade::on(&mut answer);
-        let response = accepted(answer)?;
+        let response = accept(answer)?;
         let relay = Arc::clone(&self);
         self.sockets.spawn(async move {
             let _open = (permit, relay.metrics.socket());
@@ -315,7 +315,7 @@ fn check(request: &Request) -> Result<(), &'static str> {
 }
 
 /// The pod's answer, reduced to what the client may see.
-fn accepted(answer: http::Response<hyper::body::Incoming>) -> Result<Response, HandshakeError> {
+fn accept(answer: http::Response<hyper::body::Incoming>) -> Result<Response, HandshakeError> {
     let (mut parts, _) = answer.into_parts();
     let upgrade = source_rule::single(&parts.headers, &UPGRADE).ok().flatten();
     if parts.status != StatusCode::SWITCHING_PROTOCOLS

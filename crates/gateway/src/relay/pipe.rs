@@ -94,7 +94,7 @@ async fn downwards(
         let count = tokio::select! {
             biased;
             why = cut(&mut ending), if at_boundary => {
-                if !way.frames.closed() {
+                if !way.frames.is_closed() {
                     send(way.to, &why.frame()).await?;
                 }
                 return way.to.shutdown().await;
@@ -159,7 +159,7 @@ impl<'s, W: AsyncWrite + Unpin> Way<'s, W> {
     /// Sends a ping to the receiving side, between two frames. After a close frame no frame may follow; there the side must close.
     async fn ask(&mut self) -> io::Result<()> {
         self.taker.was_asked();
-        if self.frames.closed() {
+        if self.frames.is_closed() {
             return Ok(());
         }
         self.give(self.ping).await

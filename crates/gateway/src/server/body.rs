@@ -6,6 +6,7 @@
 //! `RequestBodyLimitLayer` and `RequestBodyDeadlineLayer` of tower-http limit a body while the handler reads it, so the request would
 //! hold its own permit during that time.
 
+use axum::Router;
 use axum::body::HttpBody as _;
 use axum::response::Response;
 use bytes::Bytes;
@@ -13,9 +14,10 @@ use http::Request;
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use tokio::time::timeout;
+use tower::ServiceExt as _;
 
 use super::bounds::{BODY_TIMEOUT, Bounds, Kind, RequestPermit};
-use super::{Answers, turned_away};
+use super::turned_away;
 use crate::pages::{Failure, Reader};
 
 /// Maximum size of a body, in bytes: as much as the identity provider may send. Each form has its own limit below this one.
@@ -25,11 +27,11 @@ const MAX: usize = 16 * 1024;
 /// here. A client that sends no body blocks only other requests that wait for bodies. Of those it blocks mainly its own address,
 /// because addresses share these permits.
 pub(super) async fn answer(
-    router: impl Answers,
+    router: Router,
     request: Request<Incoming>,
     kind: Kind,
     reading: RequestPermit,
-    bounds: Bounds,
+    bounds: &Bounds,
 ) -> Response {
     let reader = Reader::of(request.headers());
     let request = match read(request).await {
@@ -39,7 +41,7 @@ pub(super) async fn answer(
     drop(reading);
     match bounds.take(kind) {
         Ok(permit) => {
-            let answer = router.answer(request).await;
+            let Ok(answer) = router.oneshot(request).await;
             drop(permit);
             answer
         }

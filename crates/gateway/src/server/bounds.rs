@@ -149,7 +149,7 @@ impl Bounds {
         let client = self.clients.as_ref().and_then(|clients| clients.client(headers));
         let share = match client.map(|client| self.bodies.take(client)) {
             Some(None) => {
-                self.metrics.shed(Kind::Body.label());
+                self.metrics.count_shed(Kind::Body.label());
                 return Err(Failure::RateLimited(BODY_TIMEOUT));
             }
             Some(share) => share,
@@ -161,7 +161,7 @@ impl Bounds {
     fn permit(&self, kind: Kind, share: Option<Permit<IpAddr>>) -> Option<RequestPermit> {
         let free = Arc::clone(&self.permits[kind as usize]).try_acquire_owned();
         let Ok(permit) = free else {
-            self.metrics.shed(kind.label());
+            self.metrics.count_shed(kind.label());
             return None;
         };
         Some(RequestPermit(permit, self.metrics.request(kind.label()), share))
@@ -179,7 +179,7 @@ pub fn at_entrance(_: &str, headers: &HeaderMap) -> Kind {
 
 /// The kind of a request to the listener of pages.
 pub fn at_pages(path: &str, _: &HeaderMap) -> Kind {
-    match Endpoint::of(path) {
+    match Endpoint::from_path(path) {
         Endpoint::Backchannel => Kind::Backchannel,
         // The list of workspaces, which needs the API server's answers about rights.
         Endpoint::Page if path == "/" => Kind::Login,

@@ -18,8 +18,8 @@ use crate::metrics::Metrics;
 
 /// Interval of expiry checks, and the shorter one after a failure.
 const CHECK_INTERVAL: Duration = Duration::from_hours(1);
-/// Time until the first one, and until the next one after the certificate for browsers was left to a replica with other hosts. A rollout
-/// is over or given up by then (`progressDeadlineSeconds`), and a replica with earlier settings that restarted meanwhile has ended.
+/// Time until the first one. A rollout is over or given up by then (`progressDeadlineSeconds`). Before its end, a replica with earlier
+/// settings may have written its own certificate for browsers again.
 const ROLLOUT: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_mins(1);
 
@@ -29,13 +29,16 @@ pub(crate) type TlsConfigs = watch::Receiver<Arc<ServerConfig>>;
 /// The Secrets of the certificates, and the names in them.
 #[derive(Debug, Clone)]
 pub(crate) struct Pki {
-    secrets: Api<Secret>,
-    release: String,
-    namespace: String,
+    /// Those of `namespace`.
+    pub(crate) secrets: Api<Secret>,
+    /// First part of the Secrets' and the Service's names.
+    pub(crate) release: String,
+    pub(crate) namespace: String,
     /// Hosts of the certificate that the proxy serves. None: it comes from elsewhere.
-    hosts: Vec<String>,
-    has_portal: bool,
-    metrics: Metrics,
+    pub(crate) hosts: Vec<String>,
+    /// Whether there is a portal, which needs a certificate.
+    pub(crate) has_portal: bool,
+    pub(crate) metrics: Metrics,
 }
 
 /// TLS settings of the listeners, and their inputs.
@@ -47,31 +50,6 @@ struct Made {
 }
 
 impl Pki {
-    /// `secrets`: those of `namespace`; `release`: first part of the Secrets' and the Service's names.
-    pub(crate) fn new(secrets: Api<Secret>, release: &str, namespace: &str, metrics: Metrics) -> Self {
-        Self {
-            secrets,
-            release: release.to_owned(),
-            namespace: namespace.to_owned(),
-            hosts: Vec::new(),
-            has_portal: false,
-            metrics,
-        }
-    }
-
-    /// Also makes the certificate that the proxy serves to browsers, for these hosts, unless there are none.
-    #[must_use]
-    pub(crate) fn self_signing(mut self, hosts: &[String]) -> Self {
-        self.hosts = hosts.to_vec();
-        self
-    }
-
-    /// Also makes the portal's certificate, if there is a portal.
-    #[must_use]
-    pub(crate) fn with_portal(self, has_portal: bool) -> Self {
-        Self { has_portal, ..self }
-    }
-
     /// Shares the authority and the proxy's certificate with the other replicas, and issues a server certificate. The receiver
     /// holds the TLS settings for new connections. The text is the authority (PEM) that browsers must trust, if it is the gateway's own.
     /// The future renews all certificates for as long as it runs.
@@ -106,8 +84,7 @@ impl Pki {
                         configs.send_replace(Arc::clone(&next.config));
                     }
                     made = next;
-                    let gave_way = made.self_signed.as_ref().is_some_and(|own| own.gave_way);
-                    pause = if gave_way { ROLLOUT } else { CHECK_INTERVAL };
+                    pause = CHECK_INTERVAL;
                 }
                 Err(error) => {
                     warn!(%error, "certificates could not be renewed; this is retried");
@@ -118,54 +95,48 @@ impl Pki {
     }
 
     async fn make(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
-        let made = self.made(before, now).await?;
-        self.record_expiry("authority", &made.authority);
-        self.record_expiry("server", &made.server);
-        if let Some(own) = &made.self_signed {
+        let (secrets, release, namespace) = (&self.secrets, &self.release, &self.namespace);
+        // No other component holds the key of this authority.
+        let spec = secret_spec(release, "gateway-ca", "Opaque");
+        let new = |_| kit::pki::authority(&format!("{release} gateway"), now);
+        let authority = shared_authority(secrets, spec, |_| true, new, now).await?;
+        self.record_expiry("authority", &authority);
+        // Mounted into the proxy's pod.
+        let purpose = (&[][..], Purpose::Client);
+        let spec = secret_spec(release, "proxy-client", "kubernetes.io/tls");
+        let proxy_client = shared_leaf(secrets, spec, &authority, purpose, now).await?;
+        self.record_expiry("proxy_client", &proxy_client);
+        if self.has_portal {
+            // The portal serves the proxy with it, and accepts the proxy's client certificate by its authority.
+            let names = service_names(release, "portal", namespace);
+            let spec = secret_spec(release, "portal-tls", "kubernetes.io/tls");
+            let portal = shared_leaf(secrets, spec, &authority, (&names, Purpose::Server), now).await?;
+            self.record_expiry("portal", &portal);
+        }
+        let own = before.and_then(|before| before.self_signed.as_ref());
+        let own = own.map(|own| &own.authority);
+        let self_signed = match self.hosts.as_slice() {
+            [] => None,
+            hosts => Some(self_signed::agree(secrets, release, hosts, own, now).await?),
+        };
+        if let Some(own) = &self_signed {
             self.record_expiry("self_signed_authority", &own.authority);
             self.record_expiry("self_signed", &own.leaf);
         }
-        Ok(made)
-    }
-
-    fn record_expiry(&self, certificate: &'static str, pair: &Pair) {
-        let end = kit::pki::ends(&pair.certificate);
-        self.metrics.certificate_ends(certificate, end);
-    }
-
-    async fn made(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
-        let authority = self.authority(now).await?;
-        self.proxy_client(&authority, now).await?;
-        if self.has_portal {
-            self.portal(&authority, now).await?;
-        }
-        let (secrets, release) = (&self.secrets, &self.release);
-        let own = before.and_then(|before| before.self_signed.as_ref());
-        let self_signed = match (self.hosts.as_slice(), own) {
-            ([], _) => None,
-            (hosts, None) => Some(self_signed::agree(secrets, release, hosts, now).await?),
-            (hosts, Some(own)) => Some(self_signed::look_after(secrets, release, hosts, own, now).await?),
+        let is_valid = |before: &&Made| {
+            before.authority == authority && !kit::pki::needs_renewal(&before.server.certificate, now)
         };
-        let names = self.names();
-        if let Some(before) = before
-            && before.authority == authority
-            && !kit::pki::needs_renewal(&before.server.certificate, now)
-        {
-            let (config, server) = (Arc::clone(&before.config), before.server.clone());
-            return Ok(Made {
-                config,
-                authority,
-                server,
-                self_signed,
-            });
-        }
-        let server = kit::pki::leaf(&authority, &names[0], &names, Purpose::Server, now)?;
-        let certificate = kit::tls::Certificate::default();
-        certificate.set(&server)?;
-        let config = Arc::new(kit::tls::server_config(
-            certificate,
-            Some(&authority.certificate),
-        )?);
+        let (config, server) = if let Some(before) = before.filter(is_valid) {
+            (Arc::clone(&before.config), before.server.clone())
+        } else {
+            let names = own_names(release, namespace);
+            let server = kit::pki::leaf(&authority, &names[0], &names, Purpose::Server, now)?;
+            let certificate = kit::tls::Certificate::default();
+            certificate.set(&server)?;
+            let config = kit::tls::server_config(certificate, Some(&authority.certificate))?;
+            (Arc::new(config), server)
+        };
+        self.record_expiry("server", &server);
         Ok(Made {
             config,
             authority,
@@ -174,34 +145,9 @@ impl Pki {
         })
     }
 
-    /// The authority of this release's gateway; no other component holds its key.
-    async fn authority(&self, now: Timestamp) -> Result<Pair, Error> {
-        let spec = secret_spec(&self.release, "gateway-ca", "Opaque");
-        let make = || kit::pki::authority(&format!("{} gateway", self.release), now);
-        shared_authority(&self.secrets, spec, |_| true, make, now).await
-    }
-
-    /// The client certificate of the proxy, mounted into the proxy's pod.
-    async fn proxy_client(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
-        let spec = secret_spec(&self.release, "proxy-client", "kubernetes.io/tls");
-        let stored = shared_leaf(&self.secrets, spec, authority, (&[], Purpose::Client), now).await?;
-        self.record_expiry("proxy_client", &stored);
-        Ok(())
-    }
-
-    /// The certificate by which the portal serves the proxy, mounted into the portal's pods. Its authority is also that of the proxy's
-    /// client certificate.
-    async fn portal(&self, authority: &Pair, now: Timestamp) -> Result<(), Error> {
-        let spec = secret_spec(&self.release, "portal-tls", "kubernetes.io/tls");
-        let names = service_names(&self.release, "portal", &self.namespace);
-        let stored = shared_leaf(&self.secrets, spec, authority, (&names, Purpose::Server), now).await?;
-        self.record_expiry("portal", &stored);
-        Ok(())
-    }
-
-    /// Names under which the proxy reaches this process.
-    fn names(&self) -> Vec<String> {
-        own_names(&self.release, &self.namespace)
+    fn record_expiry(&self, certificate: &'static str, pair: &Pair) {
+        let end = kit::pki::ends(&pair.certificate);
+        self.metrics.certificate_ends(certificate, end);
     }
 }
 
@@ -229,7 +175,14 @@ mod tests {
 
     fn pki(client: kube::Client) -> Pki {
         let secrets = Api::namespaced(client, "system");
-        Pki::new(secrets, "demo", "system", Metrics::default())
+        Pki {
+            secrets,
+            release: "demo".to_owned(),
+            namespace: "system".to_owned(),
+            hosts: Vec::new(),
+            has_portal: false,
+            metrics: Metrics::default(),
+        }
     }
 
     /// The lines of /metrics about the expiry of certificates, sorted.
@@ -281,7 +234,7 @@ mod tests {
             !proxy.values().any(|value| *value == authority[KEY]),
             "only this process has the authority's key"
         );
-        let names = pki(client).names();
+        let names = own_names("demo", "system");
         assert_eq!(names, ["demo-gateway.system.svc", "demo-gateway"]);
         for made in &made {
             assert!(kit::pki::is_for(
@@ -298,7 +251,10 @@ mod tests {
         let now = Timestamp::now();
         pki(client.clone()).make(None, now).await.unwrap();
         assert!(server.get::<Secret>(Some("system"), "demo-portal-tls").is_none());
-        let pki = pki(client).with_portal(true);
+        let pki = Pki {
+            has_portal: true,
+            ..pki(client)
+        };
         let made = pki.make(None, now).await.unwrap();
         let first = stored(&server, "demo-portal-tls");
         let names = ["demo-portal.system.svc".to_owned(), "demo-portal".to_owned()];

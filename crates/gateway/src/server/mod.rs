@@ -4,7 +4,6 @@
 //!   the gateway makes it. `pairs`: Secrets with a certificate and its key.
 //! - `bounds`: limits of concurrent requests. `concurrency`: a limit shared fairly by holders. `throttle`: rate limits.
 //! - `oversized`: requests with too many headers. `body`: waits for bodies of forms.
-//! - `unvectored`: the stream that HTTP/2 writes to.
 //!
 //! `axum::serve` has no TLS, no maximum age of a connection, and no limits of connections and HTTP/2 streams.
 //!
@@ -23,24 +22,22 @@ mod oversized;
 pub(crate) mod pairs;
 mod self_signed;
 pub(crate) mod throttle;
-mod unvectored;
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::HttpBody;
+use axum::body::HttpBody as _;
 use axum::response::Response;
 use axum::{BoxError, Router};
-use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,10 +53,9 @@ pub use self::bounds::{Bounds, Kind, Most, at_entrance, at_pages, at_routes};
 use self::certificates::TlsConfigs;
 pub use self::oversized::Owners;
 pub use self::throttle::{Rate, Rates, Throttle};
-use self::unvectored::Unvectored;
 use crate::metrics::Metrics;
 use crate::pages::{Failure, Reader, render};
-use crate::tokens::request_id;
+use crate::tokens::{random, request_id};
 
 /// Limits of one listener. The defaults fit a port that only the proxy reaches.
 #[derive(Debug, Clone, Copy)]
@@ -115,25 +111,6 @@ const ERRORS: usize = 256;
 /// proxy adds.
 const READ: u32 = (1024 + 64) * 1024;
 
-/// The body of a request: as it arrives, or complete.
-pub trait Content: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static {}
-
-impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Content for B {}
-
-/// Answers the requests of a connection.
-pub trait Answers: Clone + Send + Sync + 'static {
-    /// The answer to one request.
-    fn answer<B: Content>(self, request: Request<B>) -> impl Future<Output = Response> + Send;
-}
-
-impl Answers for Router {
-    async fn answer<B: Content>(self, request: Request<B>) -> Response {
-        match self.oneshot(request).await {
-            Ok(response) => response,
-        }
-    }
-}
-
 /// One port.
 #[derive(Debug)]
 pub struct Listener {
@@ -158,7 +135,7 @@ pub struct Listener {
 impl Listener {
     /// Serves until `stop`, then lets requests in progress finish. Each connection gets a router of its own from `router`, which
     /// may hold state of the connection.
-    pub async fn serve<A: Answers>(self, router: impl Fn() -> A, stop: CancellationToken) {
+    pub async fn serve(self, router: impl Fn() -> Router, stop: CancellationToken) {
         let Self {
             name,
             socket,
@@ -169,7 +146,7 @@ impl Listener {
             owners,
             metrics,
         } = self;
-        let owners = Arc::new(owners);
+        let (bounds, owners) = (Arc::new(bounds), Arc::new(owners));
         let permits = Arc::new(Semaphore::new(limits.connections));
         let connections = TaskTracker::new();
         loop {
@@ -191,7 +168,7 @@ impl Listener {
                     .map(|tls| TlsAcceptor::from(Arc::clone(&tls.borrow()))),
                 Requests {
                     router: router(),
-                    bounds: bounds.clone(),
+                    bounds: Arc::clone(&bounds),
                     kind,
                     owners: Arc::clone(&owners),
                     headers: limits.headers as usize,
@@ -202,12 +179,12 @@ impl Listener {
             );
             connections.spawn(async move {
                 let ended = match acceptor {
-                    None => http1(stream, requests, limits, stop).await,
+                    None => serve_connection(stream, false, requests, limits, stop).await,
                     Some(acceptor) => match timeout(limits.handshake, acceptor.accept(stream)).await {
-                        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(b"h2") => {
-                            http2(stream, requests, limits, stop).await
+                        Ok(Ok(stream)) => {
+                            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                            serve_connection(stream, is_http2, requests, limits, stop).await
                         }
-                        Ok(Ok(stream)) => http1(stream, requests, limits, stop).await,
                         Ok(Err(error)) => {
                             debug!(listener = name, %error, "a TLS handshake failed");
                             Ok(())
@@ -216,8 +193,8 @@ impl Listener {
                     },
                 };
                 if let Err(error) = ended {
-                    if error.is_parse() {
-                        metrics.malformed(name);
+                    if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+                        metrics.count_malformed(name);
                     }
                     debug!(listener = name, %error, "a connection ended early");
                 }
@@ -231,49 +208,44 @@ impl Listener {
 }
 
 /// Answers the requests of a connection.
-struct Requests<A> {
-    router: A,
-    bounds: Bounds,
+struct Requests {
+    router: Router,
+    bounds: Arc<Bounds>,
     kind: fn(&str, &HeaderMap) -> Kind,
     owners: Arc<Owners>,
     /// Maximum bytes of headers.
     headers: usize,
 }
 
-impl<A: Answers> Requests<A> {
+impl Requests {
     /// Not an `async fn`: the permit is taken when the request arrives, and not when a processor is free.
-    fn answer(
-        &self,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response, Infallible>> + Send + use<A> {
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Response> + Send + use<> {
         let kind = (self.kind)(request.uri().path(), request.headers());
-        let awaited =
+        let has_body =
             kind.reads_bodies() && request.method() == Method::POST && !request.body().is_end_stream();
-        let permit = if awaited {
+        let permit = if has_body {
             self.bounds.take_for_body(request.headers())
         } else {
             self.bounds.take(kind)
         };
-        let (router, taken) = (self.router.clone(), self.headers);
-        let oversized = oversized::size(request.headers()) > taken;
-        // For the rare case; the common path does not carry it.
-        let rest = (awaited || oversized).then(|| (self.bounds.clone(), Arc::clone(&self.owners)));
+        let (router, bounds) = (self.router.clone(), Arc::clone(&self.bounds));
+        let (owners, limit) = (Arc::clone(&self.owners), self.headers);
         async move {
-            match (permit, rest) {
-                (permit, Some((_, owners))) if oversized => {
+            if oversized::size(request.headers()) > limit {
+                drop(permit);
+                let (head, _) = request.into_parts();
+                return Box::pin(oversized::refuse(head.uri, head.headers, limit, &owners)).await;
+            }
+            match permit {
+                Ok(reading) if has_body => {
+                    Box::pin(body::answer(router, request, kind, reading, &bounds)).await
+                }
+                Ok(permit) => {
+                    let Ok(answer) = router.oneshot(request).await;
                     drop(permit);
-                    let (head, _) = request.into_parts();
-                    Ok(Box::pin(oversized::refuse(head.uri, head.headers, taken, &owners)).await)
+                    answer
                 }
-                (Ok(permit), None) => {
-                    let answer = router.answer(request).await;
-                    drop(permit);
-                    Ok(answer)
-                }
-                (Ok(reading), Some((bounds, _))) => {
-                    Ok(Box::pin(body::answer(router, request, kind, reading, bounds)).await)
-                }
-                (Err(shed), _) => Ok(turned_away(shed, Reader::of(request.headers())).await),
+                Err(shed) => turned_away(shed, Reader::of(request.headers())).await,
             }
         }
     }
@@ -305,14 +277,28 @@ pub(crate) fn probe(stream: &TcpStream) -> std::io::Result<()> {
     )
 }
 
-async fn http2(
+/// Serves a connection within `limits`, and until `stop`.
+async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    requests: Requests<impl Answers>,
+    is_http2: bool,
+    requests: Requests,
     limits: Limits,
     stop: CancellationToken,
-) -> hyper::Result<()> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+) -> Result<(), BoxError> {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = if is_http2 {
+        builder.http2_only()
+    } else {
+        builder.http1_only()
+    };
     builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.handshake)
+        // Space for the request line in addition to the headers.
+        .max_buf_size(READ as usize + 16 * 1024);
+    builder
+        .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_header_list_size(READ)
@@ -323,71 +309,31 @@ async fn http2(
         .max_local_error_reset_streams(ERRORS)
         .keep_alive_interval(PROBE)
         .keep_alive_timeout(PROBE);
-    let connection = pin!(builder.serve_connection(
-        TokioIo::new(Unvectored(stream)),
-        service_fn(move |request| requests.answer(request))
-    ));
-    let ask = http2::Connection::graceful_shutdown;
-    served(connection, ask, ask, limits, stop).await
-}
-
-async fn http1(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    requests: Requests<impl Answers>,
-    limits: Limits,
-    stop: CancellationToken,
-) -> hyper::Result<()> {
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.handshake)
-        // Space for the request line in addition to the headers.
-        .max_buf_size(READ as usize + 16 * 1024);
-    let old = AtomicBool::new(false);
-    let connection = pin!(
-        builder
-            .serve_connection(
-                TokioIo::new(stream),
-                service_fn(|request| {
-                    let (answer, old) = (requests.answer(request), &old);
-                    async move {
-                        let mut answer = answer.await?;
-                        if old.load(Ordering::Relaxed) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
-                            let headers = answer.headers_mut();
-                            headers.insert(CONNECTION, HeaderValue::from_static("close"));
-                        }
-                        Ok::<_, Infallible>(answer)
-                    }
-                })
-            )
-            .with_upgrades()
-    );
-    // An answer announces the close. Closing a silent connection could meet a request in flight, and a proxy does not repeat every
-    // request.
-    let ask = http1::UpgradeableConnection::graceful_shutdown;
-    served(
-        connection,
-        |_| old.store(true, Ordering::Relaxed),
-        ask,
-        limits,
-        stop,
-    )
-    .await
-}
-
-/// Serves a connection within `limits`, and until `stop`. `age` and `ask`: start its graceful shutdown, at its age and at `stop`.
-async fn served<C: Future<Output = hyper::Result<()>>>(
-    mut connection: Pin<&mut C>,
-    age: impl Fn(Pin<&mut C>),
-    ask: impl Fn(Pin<&mut C>),
-    limits: Limits,
-    stop: CancellationToken,
-) -> hyper::Result<()> {
+    // In HTTP/1.1 an answer announces the close. Closing a silent connection could meet a request in flight, and a proxy does not
+    // repeat every request.
+    let is_last = Arc::new(AtomicBool::new(false));
+    let announced = Arc::clone(&is_last);
+    let service = service_fn(move |request| {
+        let (answer, announced) = (requests.answer(request), Arc::clone(&announced));
+        async move {
+            let mut answer = answer.await;
+            if announced.load(Ordering::Relaxed) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(answer)
+        }
+    });
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = stop.cancelled() => {}
         () = sleep(lifetime(limits)) => {
-            age(connection.as_mut());
+            if is_http2 {
+                connection.as_mut().graceful_shutdown();
+            } else {
+                is_last.store(true, Ordering::Relaxed);
+            }
             tokio::select! {
                 ended = connection.as_mut() => return ended,
                 () = stop.cancelled() => {}
@@ -395,17 +341,12 @@ async fn served<C: Future<Output = hyper::Result<()>>>(
             }
         }
     }
-    ask(connection.as_mut());
+    connection.as_mut().graceful_shutdown();
     timeout(limits.drain, connection).await.unwrap_or(Ok(()))
 }
 
-/// The maximum age, plus a share of the jitter that differs between connections.
+/// The maximum age, plus a share of the jitter.
 fn lifetime(limits: Limits) -> Duration {
-    static MADE: AtomicU64 = AtomicU64::new(0);
-    // Multiples of the golden ratio spread evenly, for any number of connections.
-    let turn = MADE
-        .fetch_add(1, Ordering::Relaxed)
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        >> 54;
-    limits.age + limits.jitter * u32::try_from(turn).unwrap_or_default() / 1024
+    let [share] = random::<1>().unwrap_or_default();
+    limits.age + limits.jitter * u32::from(share) / 256
 }

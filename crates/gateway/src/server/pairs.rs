@@ -46,20 +46,22 @@ pub(crate) fn secret_spec(release: &str, suffix: &str, type_: &'static str) -> S
     }
 }
 
-/// The authority in this Secret that all replicas share. It is made anew if it can no longer sign, or does not fit.
+/// The authority in this Secret that all replicas share. It is made anew if it can no longer sign, or does not fit. `make` gets the
+/// stored one.
 pub(super) async fn shared_authority(
     secrets: &Api<Secret>,
     spec: Spec,
     fits: impl Fn(&Pair) -> bool,
-    make: impl Fn() -> Result<Pair, kit::pki::Error>,
+    make: impl Fn(Option<Pair>) -> Result<Pair, kit::pki::Error>,
     now: Timestamp,
 ) -> Result<Pair, Error> {
     let stored = agree(secrets, &spec, |stored| {
+        let stored = stored.and_then(pair);
         let is_right = |stored: &Pair| fits(stored) && usable(stored, now);
-        if stored.and_then(pair).is_some_and(|stored| is_right(&stored)) {
+        if stored.as_ref().is_some_and(is_right) {
             return Ok(None);
         }
-        Ok::<_, kit::pki::Error>(Some(data(&make()?, None)))
+        Ok::<_, kit::pki::Error>(Some(data(&make(stored)?, None)))
     })
     .await?;
     pair(&stored).ok_or(Error::Unreadable(spec.name))

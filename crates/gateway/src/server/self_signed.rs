@@ -1,60 +1,24 @@
 //! Hosts -> the certificate that the proxy serves to browsers, signed by this installation (IO).
 
-use std::convert::Infallible;
-
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kit::pki::{Pair, Purpose};
-use kit::shared_secret::{self, Spec};
 use kube::Api;
-use tracing::info;
 
-use super::pairs::{Error, pair, secret_spec, shared_authority, shared_leaf, usable};
+use super::pairs::{Error, secret_spec, shared_authority, shared_leaf, usable};
 
 /// The certificate of the proxy, and its authority.
 #[derive(Clone)]
 pub(super) struct SelfSigned {
     pub(super) authority: Pair,
     pub(super) leaf: Pair,
-    /// Whether the Secrets were for other hosts at the last look, and were left so.
-    pub(super) gave_way: bool,
 }
 
-/// Shares the certificate with the other replicas, at the start of this one. `hosts` may begin with `*.`. Other hosts give a new certificate, and other domains
-/// a new authority: who trusts it trusts it for these domains alone.
+/// Shares the certificate with the other replicas. `hosts` may begin with `*.`. Other hosts give a new certificate, and other domains a new
+/// authority: who trusts it trusts it for these domains alone. `own`: the authority of a replica that runs. It is put back in place of one
+/// for other domains, which a replica with other settings stored: browsers and the gateway itself trust it. One that was deleted does
+/// not come back.
 pub(super) async fn agree(
-    secrets: &Api<Secret>,
-    release: &str,
-    hosts: &[String],
-    now: Timestamp,
-) -> Result<SelfSigned, Error> {
-    agree_on(secrets, release, hosts, None, now).await
-}
-
-/// As [`agree`], for a replica that runs: renews what is near its end. A certificate for other hosts is of a replica with other settings,
-/// which started later, or earlier and then again. The first look leaves it. If the next one finds it too, that replica should have ended
-/// or prevailed, and this one's authority is put back: browsers and the gateway itself trust it.
-pub(super) async fn look_after(
-    secrets: &Api<Secret>,
-    release: &str,
-    hosts: &[String],
-    before: &SelfSigned,
-    now: Timestamp,
-) -> Result<SelfSigned, Error> {
-    let is_for_others = is_for_others(secrets, release, hosts).await?;
-    if is_for_others && !before.gave_way {
-        info!("the certificate for browsers is for other hosts; it is left to the replica that made it");
-        return Ok(SelfSigned {
-            gave_way: true,
-            ..before.clone()
-        });
-    }
-    let own = is_for_others.then_some(&before.authority);
-    agree_on(secrets, release, hosts, own, now).await
-}
-
-/// `own`: the authority to be stored if the stored one does not fit.
-async fn agree_on(
     secrets: &Api<Secret>,
     release: &str,
     hosts: &[String],
@@ -62,43 +26,17 @@ async fn agree_on(
     now: Timestamp,
 ) -> Result<SelfSigned, Error> {
     let domains = domains(hosts);
-    let make = || match own {
-        Some(own) if usable(own, now) => Ok(own.clone()),
+    let make = |stored: Option<Pair>| match own {
+        Some(own) if stored.is_some() && usable(own, now) => Ok(own.clone()),
         _ => kit::pki::authority_of(&format!("{release} self-signed"), &domains, now),
     };
     let fits = |stored: &Pair| kit::pki::is_authority_of(&stored.certificate, &domains);
-    let authority = shared_authority(secrets, authority_spec(release), fits, make, now).await?;
-    let leaf = (hosts, Purpose::Server);
-    let leaf = shared_leaf(secrets, leaf_spec(release), &authority, leaf, now).await?;
-    Ok(SelfSigned {
-        authority,
-        leaf,
-        gave_way: false,
-    })
-}
-
-/// Whether the stored authority or certificate is for other hosts. Absent and unreadable ones are for no host.
-async fn is_for_others(secrets: &Api<Secret>, release: &str, hosts: &[String]) -> Result<bool, Error> {
-    let stored = async |spec| {
-        let keep = |_: Option<&_>| Ok::<_, Infallible>(None);
-        let data = shared_secret::agree(secrets, &spec, keep).await?;
-        Ok::<_, Error>(pair(&data).map(|pair| pair.certificate))
-    };
-    let authority = stored(authority_spec(release)).await?;
-    let leaf = stored(leaf_spec(release)).await?;
-    Ok(
-        authority.is_some_and(|pem| kit::pki::is_authority_of_others(&pem, &domains(hosts)))
-            || leaf.is_some_and(|pem| kit::pki::is_for_others(&pem, hosts)),
-    )
-}
-
-/// The authority is apart from the certificate, so that the proxy never holds its key.
-fn authority_spec(release: &str) -> Spec {
-    secret_spec(release, "proxy-ca", "Opaque")
-}
-
-fn leaf_spec(release: &str) -> Spec {
-    secret_spec(release, "proxy-self-signed", "kubernetes.io/tls")
+    // The authority is apart from the certificate, so that the proxy never holds its key.
+    let spec = secret_spec(release, "proxy-ca", "Opaque");
+    let authority = shared_authority(secrets, spec, fits, make, now).await?;
+    let spec = secret_spec(release, "proxy-self-signed", "kubernetes.io/tls");
+    let leaf = shared_leaf(secrets, spec, &authority, (hosts, Purpose::Server), now).await?;
+    Ok(SelfSigned { authority, leaf })
 }
 
 /// The domains of hosts, each once and without those below another one.
@@ -157,7 +95,7 @@ mod tests {
             names(&["ws.example", "*.ws.example", "id.example"]),
             Timestamp::now(),
         );
-        let replicas = (0..3).map(|_| agree(&secrets, "demo", &hosts, now));
+        let replicas = (0..3).map(|_| agree(&secrets, "demo", &hosts, None, now));
         let made = futures::future::try_join_all(replicas).await.unwrap();
         let certificate = stored(&server, "demo-proxy-self-signed", "tls.crt");
         let authority = stored(&server, "demo-proxy-ca", "tls.crt");
@@ -175,13 +113,17 @@ mod tests {
     async fn a_certificate_is_renewed_in_its_last_third_by_the_same_authority() {
         let (server, secrets) = start();
         let (hosts, now) = (names(&["ws.example", "*.ws.example"]), Timestamp::now());
-        let first = agree(&secrets, "demo", &hosts, now).await.unwrap();
+        let first = agree(&secrets, "demo", &hosts, None, now).await.unwrap();
         server.take_calls();
         let early = now + kit::pki::LEAF_VALIDITY / 3 * 2 - SignedDuration::from_hours(1);
-        let same = look_after(&secrets, "demo", &hosts, &first, early).await.unwrap();
+        let same = agree(&secrets, "demo", &hosts, Some(&first.authority), early)
+            .await
+            .unwrap();
         assert!(same.leaf == first.leaf && !server.take_calls().iter().any(Call::is_write));
         let late = now + kit::pki::LEAF_VALIDITY / 3 * 2 + SignedDuration::from_hours(1);
-        let renewed = look_after(&secrets, "demo", &hosts, &first, late).await.unwrap();
+        let renewed = agree(&secrets, "demo", &hosts, Some(&first.authority), late)
+            .await
+            .unwrap();
         assert_ne!(renewed.leaf, first.leaf);
         assert_eq!(renewed.authority, first.authority);
         assert_eq!(
@@ -191,38 +133,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_running_replica_leaves_the_certificate_of_one_that_started_later() {
-        let now = Timestamp::now();
-        let earlier = names(&["ws.example", "*.ws.example"]);
-        for later in [
-            names(&["other.example", "*.other.example"]),
-            // By the same authority.
-            names(&["ws.example", "auth.ws.example"]),
-        ] {
-            let (server, secrets) = start();
-            let old = agree(&secrets, "demo", &earlier, now).await.unwrap();
-            let new = agree(&secrets, "demo", &later, now).await.unwrap();
-            server.take_calls();
-            let old = look_after(&secrets, "demo", &earlier, &old, now).await.unwrap();
-            let new_again = look_after(&secrets, "demo", &later, &new, now).await.unwrap();
-            assert!(!server.take_calls().iter().any(Call::is_write), "{later:?}");
-            assert!(old.gave_way && !new_again.gave_way, "{later:?}");
-            assert!(new_again.authority == new.authority && new_again.leaf == new.leaf);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_replica_puts_its_authority_back_when_the_one_with_other_hosts_should_have_ended() {
+    async fn a_running_replica_puts_its_own_authority_back_and_makes_no_further_one() {
         let (server, secrets) = start();
         let now = Timestamp::now();
-        let (hosts, earlier) = (names(&["ws.example"]), names(&["old.example"]));
-        let first = agree(&secrets, "demo", &hosts, now).await.unwrap();
-        // A replica with earlier settings starts once more before it ends.
-        agree(&secrets, "demo", &earlier, now).await.unwrap();
-        let left = look_after(&secrets, "demo", &hosts, &first, now).await.unwrap();
-        assert!(left.gave_way);
-        let back = look_after(&secrets, "demo", &hosts, &left, now).await.unwrap();
-        assert!(back.authority == first.authority && !back.gave_way);
+        let (hosts, others) = (names(&["ws.example"]), names(&["other.example"]));
+        let first = agree(&secrets, "demo", &hosts, None, now).await.unwrap();
+        agree(&secrets, "demo", &others, None, now).await.unwrap();
+        let own = Some(&first.authority);
+        let back = agree(&secrets, "demo", &hosts, own, now).await.unwrap();
+        assert_eq!(back.authority, first.authority);
         let certificate = stored(&server, "demo-proxy-self-signed", "tls.crt");
         assert!(kit::pki::is_for(
             &certificate,
@@ -235,9 +154,11 @@ mod tests {
     async fn an_authority_that_was_deleted_does_not_come_back() {
         let (server, secrets) = start();
         let (hosts, now) = (names(&["ws.example"]), Timestamp::now());
-        let first = agree(&secrets, "demo", &hosts, now).await.unwrap();
+        let first = agree(&secrets, "demo", &hosts, None, now).await.unwrap();
         server.remove::<Secret>(Some("system"), "demo-proxy-ca");
-        let next = look_after(&secrets, "demo", &hosts, &first, now).await.unwrap();
+        let next = agree(&secrets, "demo", &hosts, Some(&first.authority), now)
+            .await
+            .unwrap();
         assert_ne!(next.authority, first.authority);
         assert_eq!(
             stored(&server, "demo-proxy-self-signed", "ca.crt"),
@@ -250,9 +171,9 @@ mod tests {
         let (_server, secrets) = start();
         let now = Timestamp::now();
         let subdomain = names(&["ws.example", "*.ws.example"]);
-        let first = agree(&secrets, "demo", &subdomain, now).await.unwrap();
+        let first = agree(&secrets, "demo", &subdomain, None, now).await.unwrap();
         let path = names(&["ws.example", "auth.ws.example"]);
-        let second = agree(&secrets, "demo", &path, now).await.unwrap();
+        let second = agree(&secrets, "demo", &path, None, now).await.unwrap();
         assert_eq!(second.authority, first.authority);
         assert!(kit::pki::is_for(
             &second.leaf.certificate,
@@ -260,7 +181,7 @@ mod tests {
             &path
         ));
         let moved = names(&["other.example", "*.other.example"]);
-        let third = agree(&secrets, "demo", &moved, now).await.unwrap();
+        let third = agree(&secrets, "demo", &moved, None, now).await.unwrap();
         assert_ne!(third.authority, first.authority);
         assert!(kit::pki::is_for(
             &third.leaf.certificate,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use kit::assertion::{Claims, LIFE, Signer, SigningError};
+use kit::assertion::{Claims, LIFE, Signer, SigningError, Verifier};
 use moka::sync::Cache;
 
 use crate::clock::Clock;
@@ -14,21 +14,6 @@ use crate::clock::Clock;
 const MIN_REMAINING: i64 = LIFE / 2;
 /// Maximum size of cached assertions and the groups in them, in bytes.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
-
-/// The user, and the workspace or portal that the gateway attests the user to.
-#[derive(Clone, Copy, Debug)]
-pub struct AssertionInput<'a> {
-    /// Audience: UID of the workspace, or the portal's name.
-    pub uid: &'a str,
-    /// Kubernetes user name of the user.
-    pub user: &'a str,
-    /// The user's groups, if the audience receives them.
-    pub groups: Option<&'a [String]>,
-    /// End of the session, Unix seconds; `None` for a user who sends a token instead.
-    pub session_end: Option<i64>,
-    /// Whether the request has a bearer token instead of the gateway's cookie.
-    pub bearer: bool,
-}
 
 /// Makes assertions, and caches them for a while.
 pub struct Assertions {
@@ -78,39 +63,38 @@ impl Assertions {
 
     /// The user in a header's value, if a replica made it for this workspace and it is still valid.
     pub fn subject(&self, value: &str, uid: &str) -> Option<String> {
-        self.signer
-            .subject(value, api::names::GATEWAY, uid, self.clock.now())
+        let verifier = Verifier::new(&self.signer.key_set()).ok()?;
+        let claims = verifier.check(value, api::names::GATEWAY, uid, self.clock.now());
+        claims.ok().map(|claims| claims.subject)
     }
 
-    /// The header's value, which attests that this user now accesses this workspace.
+    /// The header's value with these claims, which attest that this user now accesses this workspace.
     ///
     /// # Errors
     /// No key is active.
-    pub fn of(&self, input: AssertionInput<'_>) -> Result<HeaderValue, SigningError> {
-        let now = self.clock.now();
+    pub fn sign(&self, claims: &Claims<'_>) -> Result<HeaderValue, SigningError> {
+        let now = claims.issued;
         // The upper bound: the clock may have been set back.
         let is_fresh = |signed: &Signed| (now + MIN_REMAINING..=now + LIFE).contains(&signed.ends);
-        let key = (input.uid.to_owned(), input.user.to_owned(), input.bearer);
+        let key = (
+            claims.audience.to_owned(),
+            claims.subject.to_owned(),
+            claims.bearer,
+        );
         let found = self.cache.get(&key).filter(is_fresh);
         let is_same = |signed: &Signed| {
-            signed.session_end == input.session_end && signed.groups.as_deref() == input.groups
+            signed.session_end == claims.session_end && signed.groups.as_deref() == claims.groups
         };
         if let Some(found) = found.filter(is_same) {
             return Ok(found.value);
         }
-        let claims = Claims {
-            groups: input.groups,
-            session_end: input.session_end,
-            bearer: input.bearer,
-            ..Claims::new(api::names::GATEWAY, input.uid, input.user, now)
-        };
-        let mut value = HeaderValue::try_from(self.signer.sign(&claims)?).map_err(|_| SigningError)?;
+        let mut value = HeaderValue::try_from(self.signer.sign(claims)?).map_err(|_| SigningError)?;
         value.set_sensitive(true);
         let made = Signed {
             value: value.clone(),
             ends: claims.ends,
-            groups: input.groups.map(Arc::from),
-            session_end: input.session_end,
+            groups: claims.groups.map(Arc::from),
+            session_end: claims.session_end,
         };
         self.cache.insert(key, made);
         Ok(value)
@@ -136,13 +120,10 @@ mod tests {
         Assertions::new(Arc::new(signer), clock.clone())
     }
 
-    fn alice(uid: &str) -> AssertionInput<'_> {
-        AssertionInput {
-            uid,
-            user: "alice",
-            groups: None,
+    fn alice<'a>(uid: &'a str, clock: &Clock) -> Claims<'a> {
+        Claims {
             session_end: Some(9000),
-            bearer: false,
+            ..Claims::new(api::names::GATEWAY, uid, "alice", clock.now())
         }
     }
 
@@ -155,36 +136,36 @@ mod tests {
     fn an_assertion_is_reused_for_the_same_user_while_half_of_its_life_is_left() {
         let clock = Clock::manual(1000);
         let assertions = assertions(&clock);
-        let first = assertions.of(alice("u")).unwrap();
+        let first = assertions.sign(&alice("u", &clock)).unwrap();
         assert!(first.is_sensitive());
         clock.advance(30);
-        assert_eq!(assertions.of(alice("u")).unwrap(), first);
-        assert_ne!(assertions.of(alice("v")).unwrap(), first);
-        let bob = AssertionInput {
-            user: "bob",
-            ..alice("u")
+        assert_eq!(assertions.sign(&alice("u", &clock)).unwrap(), first);
+        assert_ne!(assertions.sign(&alice("v", &clock)).unwrap(), first);
+        let bob = Claims {
+            subject: "bob",
+            ..alice("u", &clock)
         };
-        assert_ne!(assertions.of(bob).unwrap(), first);
+        assert_ne!(assertions.sign(&bob).unwrap(), first);
         clock.advance(1);
-        assert_ne!(assertions.of(alice("u")).unwrap(), first);
+        assert_ne!(assertions.sign(&alice("u", &clock)).unwrap(), first);
     }
 
     #[test]
     fn the_bearer_flag_is_set_only_for_requests_with_a_token() {
         let clock = Clock::manual(1000);
         let assertions = assertions(&clock);
-        let script = AssertionInput {
+        let script = Claims {
             bearer: true,
-            ..alice("u")
+            ..alice("u", &clock)
         };
-        let first = [script, alice("u")].map(|input| assertions.of(input).unwrap());
+        let first = [script, alice("u", &clock)].map(|input| assertions.sign(&input).unwrap());
         assert_eq!(claims(&first[0])["bearer"], true);
         let page = claims(&first[1]);
         assert!(page.get("bearer").is_none(), "{page}");
         // A new assertion would state it.
         clock.advance(1);
         for _ in 0..2 {
-            let again = [script, alice("u")].map(|input| assertions.of(input).unwrap());
+            let again = [script, alice("u", &clock)].map(|input| assertions.sign(&input).unwrap());
             assert_eq!(again, first);
         }
     }
@@ -194,11 +175,11 @@ mod tests {
         let clock = Clock::manual(1000);
         let assertions = assertions(&clock);
         let with = |groups: &[String]| {
-            let input = AssertionInput {
+            let input = Claims {
                 groups: Some(groups),
-                ..alice("portal")
+                ..alice("portal", &clock)
             };
-            claims(&assertions.of(input).unwrap())["groups"].clone()
+            claims(&assertions.sign(&input).unwrap())["groups"].clone()
         };
         for groups in [
             vec![],
@@ -208,7 +189,7 @@ mod tests {
             assert_eq!(with(&groups), serde_json::json!(groups));
         }
         assert!(
-            claims(&assertions.of(alice("portal")).unwrap())
+            claims(&assertions.sign(&alice("portal", &clock)).unwrap())
                 .get("groups")
                 .is_none()
         );
@@ -216,16 +197,17 @@ mod tests {
 
     #[test]
     fn the_size_of_cached_assertions_is_bounded() {
-        let assertions = assertions(&Clock::manual(1000));
+        let clock = Clock::manual(1000);
+        let assertions = assertions(&clock);
         let groups = vec!["g".repeat(1024); 64];
         for number in 0..400 {
             let user = number.to_string();
-            let input = AssertionInput {
-                user: &user,
+            let input = Claims {
+                subject: &user,
                 groups: Some(&groups),
-                ..alice("portal")
+                ..alice("portal", &clock)
             };
-            assertions.of(input).unwrap();
+            assertions.sign(&input).unwrap();
         }
         assertions.cache.run_pending_tasks();
         let size = assertions.cache.weighted_size();
@@ -234,7 +216,8 @@ mod tests {
 
     #[test]
     fn no_assertion_is_created_without_a_key() {
-        let none = Assertions::new(Arc::default(), Clock::manual(0));
-        assert_eq!(none.of(alice("u")), Err(SigningError));
+        let clock = Clock::manual(0);
+        let none = Assertions::new(Arc::default(), clock.clone());
+        assert_eq!(none.sign(&alice("u", &clock)), Err(SigningError));
     }
 }

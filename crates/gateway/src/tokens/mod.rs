@@ -20,8 +20,8 @@ pub(crate) mod seal;
 
 use std::fmt;
 
-use serde::de::{DeserializeOwned, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 pub use self::assertion::Assertions;
 pub use self::keys::KeyStore;
@@ -52,8 +52,8 @@ pub const CODE_LIFE: i64 = 30;
 pub const MAX_ATTEMPTS: u8 = 3;
 
 /// 128 random bits that identify a session or a one-time code.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct RandomId([u8; 16]);
 
 impl RandomId {
@@ -107,21 +107,11 @@ impl TryFrom<&str> for RandomId {
     }
 }
 
-impl<'de> Deserialize<'de> for RandomId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = RandomId;
+impl TryFrom<String> for RandomId {
+    type Error = &'static str;
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("32 lower-case hexadecimal digits")
-            }
-
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<RandomId, E> {
-                RandomId::try_from(text).map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Text)
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::try_from(text.as_str())
     }
 }
 

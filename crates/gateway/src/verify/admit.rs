@@ -7,7 +7,8 @@ use std::sync::Arc;
 use http::header::{HeaderMap, HeaderValue};
 
 use api::manager::Ssh;
-use api::names::PORTAL_AUDIENCE;
+use api::names::{self, PORTAL_AUDIENCE};
+use kit::assertion::Claims;
 use rules::access::{Denied, Right};
 
 use super::bearer::Bearer;
@@ -24,7 +25,7 @@ use crate::pages::Failure;
 use crate::server::throttle::Throttle;
 use crate::session::{Credential, Session, Sessions};
 use crate::site::Site;
-use crate::tokens::assertion::{AssertionInput, Assertions};
+use crate::tokens::assertion::Assertions;
 use crate::tokens::cookies::{self, StripList};
 use crate::tokens::seal::{KeyRing, Purpose};
 use crate::tokens::{RandomId, SessionCookie, Ticket, Token as _};
@@ -158,13 +159,14 @@ impl AppState {
     /// The user comes by ssh, and the manager allows none.
     pub(super) fn let_in(&self, allow: &Allow, by: Option<By>) -> Result<(), Refusal> {
         if by == Some(By::Ssh) && self.ssh() == Ssh::Disabled {
-            self.metrics.denied(NO_SSH);
+            self.metrics.count_denied(NO_SSH);
             let (site, target) = (&allow.target().site, Some(&**allow.target()));
-            self.audit.denied(allow.session(), site.as_str(), target, NO_SSH);
+            self.audit
+                .record_denial(allow.session(), site.as_str(), target, NO_SSH);
             return Err(Refusal::NoSsh);
         }
         self.audit
-            .allowed(allow.session(), allow.target(), allow.rule(), by);
+            .record_visit(allow.session(), allow.target(), allow.rule(), by);
         Ok(())
     }
 
@@ -190,7 +192,7 @@ impl AppState {
         self.is_current()?;
         match decide_portal(&self.index.load(), site, uid, session) {
             Ok(allow) => {
-                self.metrics.portal_allowed();
+                self.metrics.count_allowed("portal");
                 Ok(Admitted::Portal(allow))
             }
             Err(no) => Err(self.refused(&no, site, session)),
@@ -200,7 +202,7 @@ impl AppState {
     /// Whether the index is recent enough for a decision.
     fn is_current(&self) -> Result<(), Failure> {
         if self.freshness.age() >= Age::Stale {
-            self.metrics.denied(STALE);
+            self.metrics.count_denied(STALE);
             return Err(Failure::Unavailable);
         }
         Ok(())
@@ -233,7 +235,7 @@ impl AppState {
         }
         match decided {
             Ok(allow) => {
-                self.metrics.allowed(allow.rule());
+                self.metrics.count_allowed(allow.rule().reason());
                 Ok(allow)
             }
             Err(no) => Err(self.refused(&no, site, session)),
@@ -242,22 +244,22 @@ impl AppState {
 
     /// Records that a signed-in user was refused by `rule`.
     pub(super) fn record_refusal(&self, session: &Session, site: &Site, rule: &'static str) {
-        self.metrics.denied(rule);
-        self.audit.denied(session, site.as_str(), None, rule);
+        self.metrics.count_denied(rule);
+        self.audit.record_denial(session, site.as_str(), None, rule);
     }
 
     fn refused(&self, no: &NotAllowed, site: &Site, session: &Session) -> Refusal {
         let (target, rule) = match no {
             NotAllowed::OtherWorkspace => return Refusal::NotSignedIn,
             NotAllowed::Denied(_, Denied::Unanswered) | NotAllowed::RightUnknown(_) => {
-                self.metrics.denied(Denied::Unanswered.reason());
+                self.metrics.count_denied(Denied::Unanswered.reason());
                 return Failure::Unavailable.into();
             }
             NotAllowed::NoWorkspace => (None, NO_WORKSPACE),
             NotAllowed::Denied(target, why) => (Some(&**target), why.reason()),
         };
-        self.metrics.denied(rule);
-        self.audit.denied(session, site.as_str(), target, rule);
+        self.metrics.count_denied(rule);
+        self.audit.record_denial(session, site.as_str(), target, rule);
         Refusal::Denied
     }
 
@@ -271,12 +273,9 @@ impl AppState {
         session: &Session,
         is_program: bool,
     ) -> Result<HeaderValue, Failure> {
-        self.signed(AssertionInput {
-            uid: &target.uid,
-            user: &session.identity.user_name,
-            groups: None,
-            session_end: Some(session.end),
+        self.sign(&Claims {
             bearer: is_program || session.credential != Credential::Login,
+            ..self.claims(&target.uid, session)
         })
     }
 
@@ -286,17 +285,22 @@ impl AppState {
     /// As [`AppState::attest`].
     pub(super) fn attest_to_portal(&self, allow: &PortalAllow) -> Result<HeaderValue, Failure> {
         let session = allow.session();
-        self.signed(AssertionInput {
-            uid: PORTAL_AUDIENCE,
-            user: &session.identity.user_name,
+        self.sign(&Claims {
             groups: Some(&session.identity.groups),
-            session_end: Some(session.end),
-            bearer: false,
+            ..self.claims(PORTAL_AUDIENCE, session)
         })
     }
 
-    fn signed(&self, input: AssertionInput<'_>) -> Result<HeaderValue, Failure> {
-        self.assertions.of(input).map_err(|error| {
+    fn claims<'a>(&self, audience: &'a str, session: &'a Session) -> Claims<'a> {
+        let user = &session.identity.user_name;
+        Claims {
+            session_end: Some(session.end),
+            ..Claims::new(names::GATEWAY, audience, user, self.clock.now())
+        }
+    }
+
+    fn sign(&self, claims: &Claims<'_>) -> Result<HeaderValue, Failure> {
+        self.assertions.sign(claims).map_err(|error| {
             tracing::error!(%error, "no assertion can be signed");
             Failure::Unavailable
         })

@@ -35,7 +35,8 @@ pub(super) async fn admit_token(
     let pay = || {
         let counted = app.throttle.take(caller, Endpoint::Token);
         counted.map_err(|wait| {
-            app.metrics.rate_limited(Endpoint::Token.label(), caller.label());
+            app.metrics
+                .count_rate_limited(Endpoint::Token.label(), caller.label());
             Failure::RateLimited(wait)
         })
     };
@@ -69,8 +70,8 @@ fn record(app: &AppState, error: &TokenError) {
             user,
             issuer,
             outside,
-        }) => app.audit.not_admitted(user, issuer, outside.reason()),
-        TokenError::Refused(refused) => app.audit.token_refused(refused.label()),
+        }) => app.audit.record_not_admitted(user, issuer, outside.reason()),
+        TokenError::Refused(refused) => app.audit.record_refused_token(refused.label()),
         TokenError::Failed(_) => {}
     }
 }

@@ -32,7 +32,7 @@ pub(super) async fn forward(
         return Ok(pages::unusable_identity(domain, &error));
     }
     let assertion = app.attest_to_portal(allow)?;
-    app.audit.portal_opened(allow.session());
+    app.audit.record_portal_visit(allow.session());
     let mut response = empty(StatusCode::OK);
     pod_headers::replace(response.headers_mut(), headers, &app.strip, assertion);
     if let Some(token) = app.sessions.id_token(allow.session()).await

@@ -15,7 +15,8 @@ const MINUTES: i64 = 60;
 async fn fixture(domains: &[&str], groups: &[&str]) -> Fixture {
     let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
     let admission = Admission::new(&owned(domains), &owned(groups)).unwrap();
-    let only = Registered::only(ISSUER, mapping()).admitting(admission);
+    let mut only = Registered::only(ISSUER, mapping());
+    only.admission = admission;
     let fixture = Fixture::with_providers(vec![only]);
     fixture.find_provider().await;
     fixture.watch().await;

@@ -35,8 +35,9 @@ async fn a_user_s_token_is_as_good_as_their_login() {
 #[tokio::test]
 async fn claims_become_names_as_at_a_login_and_keep_users_out_as_there() {
     let mapping = Mapping::new(ISSUER, "email", None, Some("groups"), "oidc:");
-    let admission = Admission::new(&["example.org".into()], &["oidc:staff".into()]).unwrap();
-    let tokens = Tokens::of(Registered::only(ISSUER, mapping).admitting(admission)).await;
+    let mut only = Registered::only(ISSUER, mapping);
+    only.admission = Admission::new(&["example.org".into()], &["oidc:staff".into()]).unwrap();
+    let tokens = Tokens::of(only).await;
     let index = &tokens.fixture.app.index;
     let mut lab = (**index.load().target(&LAB.into()).unwrap()).clone();
     lab.owner = "alice@example.org".into();

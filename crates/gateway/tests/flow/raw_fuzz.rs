@@ -14,7 +14,7 @@ use api::manager::RoutingMode;
 use api::workspace::AccessType;
 use gateway::index::{Domain, Target};
 use gateway::metrics::Metrics;
-use gateway::router::Gate;
+use gateway::router;
 use gateway::server::{Bounds, Most, at_entrance};
 use gateway::server::{Limits, Listener, Owners};
 use gateway::tokens::TICKET_LIFE;
@@ -248,7 +248,7 @@ async fn carried(fixture: &Fixture, mode: RoutingMode) -> Vec<Carried> {
 async fn listen(fixture: &Fixture) -> SocketAddr {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();
-    let gate = Gate::new(Arc::clone(&fixture.at_entrance));
+    let entrance = router::entrance(Arc::clone(&fixture.at_entrance));
     let listener = Listener {
         name: "verify",
         socket,
@@ -265,7 +265,7 @@ async fn listen(fixture: &Fixture) -> SocketAddr {
         owners: Owners::default(),
         metrics: Metrics::default(),
     };
-    tokio::spawn(listener.serve(move || gate.clone(), CancellationToken::new()));
+    tokio::spawn(listener.serve(move || entrance.clone(), CancellationToken::new()));
     address
 }
 

@@ -8,7 +8,7 @@ use gateway::index::Routes;
 use gateway::login;
 use gateway::metrics::Metrics;
 use gateway::relay::Relay;
-use gateway::router::{self, Entrance, Gate, RouteProvider};
+use gateway::router::{self, Entrance, RouteProvider};
 use gateway::server::{Bounds, Kind, Limits, Listener, Most, Owners, at_entrance, at_pages, at_routes};
 use gateway::tokens::cookies::StripList;
 use gateway::verify::ProxyKind;
@@ -96,7 +96,7 @@ impl<D: Authorizer> Behind<D> {
         } = self;
         let metrics = Metrics::default();
         let stop = CancellationToken::new();
-        let entrance = Gate::new(entrance(&authorizer, &index, &strip, GATEWAY, other_proxies));
+        let entrance = router::entrance(entrance(&authorizer, &index, &strip, GATEWAY, other_proxies));
         let routes = Arc::new(Routes::default());
         tokio::spawn(Arc::clone(&routes).follow(Arc::clone(&index)));
         let provider = RouteProvider {

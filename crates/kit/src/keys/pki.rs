@@ -124,13 +124,8 @@ pub fn ends(certificate_pem: &str) -> i64 {
 
 /// Whether `authority` signed the certificate and its names are exactly `dns_names`.
 pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) -> bool {
-    hosts(certificate_pem) == Some(sorted(dns_names))
+    hosts(certificate_pem) == Some(in_order(dns_names))
         && der(certificate_pem).is_some_and(|certificate| is_signed_by(&certificate, authority_pem))
-}
-
-/// Whether the certificate can be read and has other names than these.
-pub fn is_for_others(certificate_pem: &str, dns_names: &[String]) -> bool {
-    hosts(certificate_pem).is_some_and(|hosts| hosts != sorted(dns_names))
 }
 
 /// The names of a certificate, in order. None: it cannot be read.
@@ -157,16 +152,11 @@ pub fn is_signed_by(certificate: &CertificateDer<'_>, authority_pem: &str) -> bo
 
 /// Whether the authority is one of [`authority_of`] for exactly these domains.
 pub fn is_authority_of(authority_pem: &str, domains: &[String]) -> bool {
-    permitted(authority_pem) == Some(sorted(domains))
-}
-
-/// Whether the authority is one of [`authority_of`] for other domains than these.
-pub fn is_authority_of_others(authority_pem: &str, domains: &[String]) -> bool {
-    permitted(authority_pem).is_some_and(|permitted| permitted != sorted(domains))
+    permitted_domains(authority_pem) == Some(in_order(domains))
 }
 
 /// The domains of an authority, in order. None: it has no limits, or cannot be read.
-fn permitted(authority_pem: &str) -> Option<Vec<String>> {
+fn permitted_domains(authority_pem: &str) -> Option<Vec<String>> {
     let der = der(authority_pem)?;
     let (_, authority) = x509_parser::parse_x509_certificate(&der).ok()?;
     let constraints = authority.name_constraints().ok().flatten()?;
@@ -182,10 +172,10 @@ fn names_of<'a>(names: impl Iterator<Item = &'a GeneralName<'a>>) -> Vec<String>
             _ => None,
         })
         .collect();
-    sorted(&names)
+    in_order(&names)
 }
 
-fn sorted(names: &[String]) -> Vec<String> {
+fn in_order(names: &[String]) -> Vec<String> {
     let mut names = names.to_vec();
     names.sort_unstable();
     names
@@ -253,8 +243,6 @@ mod tests {
             &names(&["a.example"])
         ));
         assert!(!is_for("nonsense", &ours.certificate, &dns));
-        assert!(is_for_others(&pair.certificate, &names(&["a.example"])));
-        assert!(!is_for_others(&pair.certificate, &dns) && !is_for_others("nonsense", &dns));
     }
 
     #[test]
@@ -287,12 +275,6 @@ mod tests {
             &names(&["id.example", "ws.example"])
         ));
         assert!(!is_authority_of(&authority.certificate, &names(&["ws.example"])));
-        assert!(is_authority_of_others(
-            &authority.certificate,
-            &names(&["ws.example"])
-        ));
-        assert!(!is_authority_of_others(&authority.certificate, &domains));
-        assert!(!is_authority_of_others("nonsense", &domains));
         assert!(!is_authority_of(
             &super::authority("x", now()).unwrap().certificate,
             &[]

@@ -13,7 +13,6 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::PostParams;
 use kube::{Api, Client};
-use moka::Expiry;
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -33,10 +32,10 @@ type Key = [u8; 32];
 
 /// What the API server said.
 #[derive(Debug, Clone, Copy)]
-struct Answer {
+struct Review {
     granted: bool,
     at: Instant,
-    /// How long it is cached.
+    /// How long it counts.
     lifetime: Duration,
 }
 
@@ -68,16 +67,12 @@ pub struct Lifetimes {
     pub refused: Duration,
 }
 
-/// Each answer expires by itself.
-#[derive(Debug)]
-struct ByAnswer;
-
 /// Requests access reviews from the API server.
 #[derive(Clone)]
 pub struct AccessReviews {
     client: Client,
     scope: Scope,
-    cache: Cache<Key, Answer>,
+    cache: Cache<Key, Review>,
     lifetimes: Lifetimes,
     permits: Arc<Semaphore>,
     changes: Arc<RwLock<RoleChanges>>,
@@ -91,28 +86,12 @@ impl std::fmt::Debug for AccessReviews {
     }
 }
 
-impl Expiry<Key, Answer> for ByAnswer {
-    fn expire_after_create(&self, _: &Key, answer: &Answer, _: std::time::Instant) -> Option<Duration> {
-        Some(answer.lifetime)
-    }
-
-    fn expire_after_update(
-        &self,
-        key: &Key,
-        answer: &Answer,
-        now: std::time::Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        self.expire_after_create(key, answer, now)
-    }
-}
-
 impl AccessReviews {
     /// In [`Scope::Namespace`] the reviews are `LocalSubjectAccessReview`s, which need no right on the cluster.
     pub fn new(client: Client, scope: Scope, lifetimes: Lifetimes) -> Self {
         let cache = Cache::builder()
             .max_capacity(MAX_CACHED)
-            .expire_after(ByAnswer)
+            .time_to_live(role_changes::LONGEST)
             .build();
         Self {
             client,
@@ -128,17 +107,17 @@ impl AccessReviews {
     /// ended, or lists again, which counts as a change.
     pub async fn follow_roles(self) {
         let failed = |_| {};
-        let changed = |namespace: Option<&str>| self.roles_changed(namespace);
+        let changed = |namespace: Option<&str>| self.add_role_change(namespace);
         role_changes::follow(self.client.clone(), &self.scope, failed, changed).await;
     }
 
     /// Outdates answers after roles changed in a namespace (`None`: in the whole cluster).
-    fn roles_changed(&self, namespace: Option<&str>) {
+    fn add_role_change(&self, namespace: Option<&str>) {
         let mut changes = self.changes.write().unwrap_or_else(PoisonError::into_inner);
         changes.add(namespace, Instant::now());
     }
 
-    fn is_outdated(&self, answer: Answer, namespace: &str) -> bool {
+    fn is_outdated(&self, answer: Review, namespace: &str) -> bool {
         let changes = self.changes.read().unwrap_or_else(PoisonError::into_inner);
         changes.outdate(namespace, answer.at, Instant::now())
     }
@@ -166,9 +145,9 @@ impl AccessReviews {
         let key = key(&spec)?;
         if let Some(answer) = self.cache.get(&key).await {
             let lasts = if answer.granted {
-                self.lifetimes.granted
+                answer.lifetime
             } else {
-                refused
+                answer.lifetime.min(refused)
             };
             if answer.at.elapsed() <= lasts && !self.is_outdated(answer, &right.namespace) {
                 return Ok(answer.granted);
@@ -188,7 +167,7 @@ impl AccessReviews {
                     (false, true) => refused,
                     (false, false) => refused.min(this.lifetimes.refused),
                 };
-                Ok(Answer {
+                Ok(Review {
                     granted,
                     at,
                     lifetime,
@@ -425,7 +404,7 @@ mod tests {
             };
             assert_eq!((ask(0).await, ask(1).await), (1, 1));
             tokio::time::sleep(Duration::from_secs(1)).await;
-            reviews.roles_changed(changed);
+            reviews.add_role_change(changed);
             let mut asked = Vec::new();
             for pause in [0, 1, 2, 1, 7, 60, 600] {
                 asked.push(ask(pause).await);

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     /// The descriptions of the error that this answer causes, for logs and for users.
-    async fn of(status: StatusCode, answer: &'static str) -> [String; 2] {
+    async fn texts(status: StatusCode, answer: &'static str) -> [String; 2] {
         let service = tower::service_fn(move |_| async move {
             let mut response = Response::new(kube::client::Body::from(answer.as_bytes().to_vec()));
             *response.status_mut() = status;
@@ -61,7 +61,7 @@ mod tests {
                 "no such right",
             ),
         ] {
-            for text in of(status, answer).await {
+            for text in texts(status, answer).await {
                 assert!(text.contains(message) && !text.contains("hush"), "{text}");
             }
         }
@@ -70,7 +70,7 @@ mod tests {
     #[tokio::test]
     async fn users_read_the_api_server_s_message_alone() {
         let refusal = r#"{"kind": "Status", "status": "Failure", "message": "no such right", "reason": "Forbidden", "code": 403}"#;
-        let [_, text] = of(StatusCode::FORBIDDEN, refusal).await;
+        let [_, text] = texts(StatusCode::FORBIDDEN, refusal).await;
         assert_eq!(text, "no such right");
     }
 }

@@ -45,18 +45,18 @@ async fn send(
         };
         client.send(request).await
     };
-    let mut request = request;
+    let (head, mut body) = request.into_parts();
     for _ in 0..RETRIES {
         // A body that can be sent only once is not retried.
-        let Some(again) = cloned(&request) else { break };
-        let response = ask(request).await?;
+        let Some(again) = body.try_clone() else { break };
+        let response = ask(Request::from_parts(head.clone(), body)).await?;
         let Some(wait) = wait(&response) else {
             return Ok(response);
         };
         tokio::time::sleep(with_jitter(wait)).await;
-        request = again;
+        body = again;
     }
-    ask(request).await
+    ask(Request::from_parts(head, body)).await
 }
 
 /// Whether a request skips the limit. A watch stays open, and a late renewal loses the lease.
@@ -89,17 +89,6 @@ fn with_jitter(wait: Duration) -> Duration {
     let bits = RandomState::new().build_hasher().finish();
     let fraction = f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
     wait.mul_f64(1.0 + fraction / 2.0)
-}
-
-fn cloned(request: &Request<Body>) -> Option<Request<Body>> {
-    let body = request.body().try_clone()?;
-    let mut cloned = Request::new(body);
-    cloned.method_mut().clone_from(request.method());
-    cloned.uri_mut().clone_from(request.uri());
-    *cloned.version_mut() = request.version();
-    cloned.headers_mut().clone_from(request.headers());
-    cloned.extensions_mut().clone_from(request.extensions());
-    Some(cloned)
 }
 
 #[cfg(test)]

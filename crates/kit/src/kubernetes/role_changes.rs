@@ -22,7 +22,7 @@ const LONGEST_WATCH: u32 = 30;
 /// A changed right is requested at once, and again after these times, because other API servers lag behind.
 pub const RECHECKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 /// No answer is cached for longer, so that older changes of roles say nothing.
-const LONGEST: Duration = Duration::from_hours(1);
+pub(super) const LONGEST: Duration = Duration::from_hours(1);
 
 /// Namespace in which rights may have changed; `None`: anywhere.
 type ChangedIn = Option<String>;

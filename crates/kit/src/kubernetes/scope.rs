@@ -18,7 +18,7 @@ pub enum Scope {
 impl Scope {
     /// One namespace, or all.
     #[must_use]
-    pub fn of(namespace: Option<String>) -> Self {
+    pub fn from_namespace(namespace: Option<String>) -> Self {
         namespace.map_or(Self::Cluster, Self::Namespace)
     }
 
@@ -77,10 +77,10 @@ mod tests {
     #[tokio::test]
     async fn one_namespace_is_listed_or_all() {
         let (_, client) = testkit::api_server::ApiServer::start();
-        let team = Scope::of(Some("team".to_owned()));
+        let team = Scope::from_namespace(Some("team".to_owned()));
         let resource = ApiResource::erase::<ConfigMap>(&());
         for (scope, pods, maps) in [
-            (Scope::of(None), "/api/v1/pods", "/api/v1/configmaps"),
+            (Scope::from_namespace(None), "/api/v1/pods", "/api/v1/configmaps"),
             (
                 team,
                 "/api/v1/namespaces/team/pods",

@@ -52,7 +52,7 @@ pub(super) async fn redeem(State(app): App, body: Bytes) -> Result<Response, Fai
         expires: session.end,
     };
     let token = token.seal(&app.keys, now)?;
-    app.audit.program_admitted(&session, &code.name);
+    app.audit.record_admitted_program(&session, &code.name);
     Ok(answer(json!({
         "token": token,
         "user": session.identity.user_name,

@@ -15,8 +15,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
+use ipnet::IpNet;
 
-pub(crate) use self::address::Network;
 pub(crate) use self::settings::RequestLimits;
 use self::table::Table;
 pub use crate::rate::Rate;
@@ -48,7 +48,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// What a path of the pages' listener is. In mode Path those of a workspace begin with its folder.
-    pub fn of(path: &str) -> Self {
+    pub fn from_path(path: &str) -> Self {
         match path {
             "/enter" | "/sign-in" => Self::Enter,
             "/start" => Self::Start,
@@ -105,7 +105,7 @@ pub struct Rates {
     /// Of an address, for messages of the identity provider.
     pub provider: Rate,
     /// Proxies before the own one, whose entries about the client's address are trusted.
-    pub trusted: Vec<Network>,
+    pub trusted: Vec<IpNet>,
 }
 
 impl Rates {

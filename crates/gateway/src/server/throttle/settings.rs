@@ -1,5 +1,7 @@
 //! command line and environment -> rate limits of the sign-in pages, checked (pure).
 
+use std::net::IpAddr;
+
 use kit::process::WrongSetting;
 
 use super::{Rate, Rates};
@@ -35,8 +37,12 @@ impl RequestLimits {
     pub(crate) fn rates(&self) -> Result<Rates, WrongSetting> {
         let named = self.trusted_proxies.iter().filter(|text| !text.is_empty());
         let trusted = named.map(|text| {
-            let network = text.trim().parse();
-            network.map_err(|error| WrongSetting::new("trusted-proxies", format!("{text:?} {error}")))
+            let network = text.trim();
+            let network = network.parse().or_else(|_| network.parse().map(IpAddr::into));
+            network.map_err(|_| {
+                let problem = format!("{text:?} must be a network such as 10.0.0.0/8 or 2001:db8::/32");
+                WrongSetting::new("trusted-proxies", problem)
+            })
         });
         Ok(Rates {
             address: Rate::per_minute(self.address_requests_per_minute),

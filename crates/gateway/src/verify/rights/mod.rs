@@ -363,7 +363,7 @@ impl Rights {
     /// Watches roles and their bindings forever. Affected answers are requested again.
     pub async fn follow_roles(self, client: Client, scope: Scope) {
         // These watches do not affect the index's age. Without them, answers expire after half a minute and are requested again.
-        let failed = |resource| self.0.metrics.watch_failed(resource);
+        let failed = |resource| self.0.metrics.count_failed_watch(resource);
         kit::role_changes::follow(client, &scope, failed, |namespace| self.doubt(namespace)).await;
     }
 

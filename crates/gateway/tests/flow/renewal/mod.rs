@@ -186,24 +186,6 @@ async fn a_refresh_token_for_one_use_outlives_an_api_server_that_is_away() {
 }
 
 #[tokio::test]
-async fn an_unreadable_id_token_costs_no_refresh_token() {
-    let fixture = Fixture::new().await;
-    fixture.issuer.change(|issuer| issuer.rotates = true);
-    let alice = signed_in(&fixture).await;
-    fixture.issuer.change(|issuer| {
-        issuer.wrong.insert("exp".into(), json!("2099-01-01"));
-    });
-    fixture.pass(5 * MINUTE);
-    assert!(passes(&alice).await);
-    until(&fixture, "an answer", || questions(&fixture) > 0).await;
-    fixture.issuer.change(|issuer| issuer.wrong.clear());
-    say(&fixture, Some(claims(&json!(["new"]))));
-    fixture.pass(5 * MINUTE);
-    assert!(passes(&alice).await);
-    until(&fixture, "new groups", || groups(&fixture) == ["oidc:new"]).await;
-}
-
-#[tokio::test]
 async fn a_session_of_another_issuer_ends_and_no_token_of_it_goes_to_this_one() {
     let fixture = Fixture::new().await;
     fixture.watch().await;

@@ -14,14 +14,14 @@ use aws_lc_rs::hkdf;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-pub use identity::{IdentityError, MAX_GROUP_BYTES, MAX_GROUPS, Name, NameError, check_identity};
+pub use identity::{IdentityError, MAX_GROUP_BYTES, MAX_GROUPS, check_identity};
 pub use verifier::{InvalidAssertion, InvalidKeySet, VerifiedClaims, Verifier};
 
 use crate::keys::rotating_keys::MasterKey;
@@ -90,7 +90,6 @@ struct SigningKey {
     /// The key as it is published.
     public: Value,
     signs: EncodingKey,
-    checks: DecodingKey,
 }
 
 impl SigningKey {
@@ -109,7 +108,6 @@ impl SigningKey {
             active_from: key.active_from,
             public: json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": key.id, "x": x}),
             signs: EncodingKey::from_ed_der(private.as_ref()),
-            checks: DecodingKey::from_ed_der(pair.public_key().as_ref()),
         })
     }
 }
@@ -155,24 +153,6 @@ impl Signer {
             ..Header::new(Algorithm::EdDSA)
         };
         encode(&header, claims, &key.signs).map_err(|_| SigningError)
-    }
-
-    /// Returns the user if the token is valid at `now` (Unix seconds).
-    /// One of the keys must have signed it, with this `issuer` and this `audience`.
-    pub fn subject(&self, token: &str, issuer: &str, audience: &str, now: i64) -> Option<String> {
-        let mut expected = Validation::new(Algorithm::EdDSA);
-        expected.set_issuer(&[issuer]);
-        expected.set_audience(&[audience]);
-        expected.set_required_spec_claims(&["iss", "aud", "exp"]);
-        // The caller's clock decides below, without leeway.
-        expected.validate_exp = false;
-        let counts = |claims: &Value| claims["exp"].as_i64().is_some_and(|ends| now < ends);
-        self.0
-            .load()
-            .iter()
-            .filter_map(|key| decode::<Value>(token, &key.checks, &expected).ok())
-            .find(|token| counts(&token.claims))
-            .and_then(|token| token.claims["sub"].as_str().map(str::to_owned))
     }
 
     /// The public keys as a JSON Web Key Set: keys that sign now, will sign, or signed recently.

@@ -48,7 +48,7 @@ impl Candidate {
 
 /// The last content read from the Lease, and when that content last changed.
 /// The time comes from our own clock. Clocks of different machines are never compared.
-struct Seen {
+struct Observed {
     version: Option<String>,
     since: Instant,
 }
@@ -65,7 +65,7 @@ pub fn campaign(
 ) -> watch::Receiver<bool> {
     let (leading, receiver) = watch::channel(false);
     tokio::spawn(async move {
-        let mut seen = Seen {
+        let mut seen = Observed {
             version: None,
             since: Instant::now(),
         };
@@ -131,12 +131,12 @@ fn set(leading: &watch::Sender<bool>, now: bool, candidate: &Candidate) {
 }
 
 /// Renews the lease, or takes it where that is allowed. Returns whether this candidate holds it.
-async fn attempt(leases: &Api<Lease>, me: &Candidate, seen: &mut Seen) -> Result<bool, kube::Error> {
+async fn attempt(leases: &Api<Lease>, me: &Candidate, seen: &mut Observed) -> Result<bool, kube::Error> {
     let Some(lease) = leases.get_opt(&me.lease).await? else {
-        return accepted(create(leases, me).await);
+        return is_taken(create(leases, me).await);
     };
     if lease.metadata.resource_version != seen.version {
-        *seen = Seen {
+        *seen = Observed {
             version: lease.metadata.resource_version.clone(),
             since: Instant::now(),
         };
@@ -151,12 +151,12 @@ async fn attempt(leases: &Api<Lease>, me: &Candidate, seen: &mut Seen) -> Result
             Ok(true)
         }
         Some(_) if seen.since.elapsed() < me.duration => Ok(false),
-        _ => accepted(take(leases, me, seen, transitions.saturating_add(1), true).await),
+        _ => is_taken(take(leases, me, seen, transitions.saturating_add(1), true).await),
     }
 }
 
 /// A conflict means that another candidate was faster. It is not an error.
-fn accepted(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
+fn is_taken(result: Result<Lease, kube::Error>) -> Result<bool, kube::Error> {
     match result {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409 | 422) => Ok(false),
@@ -190,7 +190,7 @@ async fn create(leases: &Api<Lease>, me: &Candidate) -> Result<Lease, kube::Erro
 async fn take(
     leases: &Api<Lease>,
     me: &Candidate,
-    seen: &Seen,
+    seen: &Observed,
     transitions: i32,
     acquired: bool,
 ) -> Result<Lease, kube::Error> {

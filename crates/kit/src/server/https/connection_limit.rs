@@ -28,7 +28,6 @@ struct Connections {
     next: u64,
     /// Connections by age: a higher number is a newer connection.
     by_id: BTreeMap<u64, Connection>,
-    count: HashMap<IpAddr, usize>,
 }
 
 #[derive(Debug)]
@@ -72,15 +71,19 @@ impl ConnectionLimit {
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<Permit> {
         let mut open = self.lock();
         if open.by_id.len() >= self.limit {
-            let (&largest, &has) = open.count.iter().max_by_key(|(_, has)| **has)?;
-            let own = open.count.get(&peer).copied().unwrap_or(0);
+            let mut counts = HashMap::<_, usize>::new();
+            for it in open.by_id.values() {
+                *counts.entry(it.peer).or_default() += 1;
+            }
+            let (&largest, &has) = counts.iter().max_by_key(|(_, has)| **has)?;
+            let own = counts.get(&peer).copied().unwrap_or(0);
             let loser = if own + 1 >= has { peer } else { largest };
             let its = open.by_id.iter().filter(|(_, it)| it.peer == loser);
             let (&id, it) = its.min_by_key(|(_, it)| (it.activity.is_busy(), it.activity.last()))?;
             if loser == peer && it.activity.is_busy() {
                 return None;
             }
-            if let Some(connection) = open.remove(id) {
+            if let Some(connection) = open.by_id.remove(&id) {
                 connection.evicted.cancel();
             }
         }
@@ -93,7 +96,6 @@ impl ConnectionLimit {
             activity: activity.clone(),
         };
         open.by_id.insert(id, connection);
-        *open.count.entry(peer).or_default() += 1;
         Some(Permit {
             id,
             limit: self.clone(),
@@ -107,22 +109,9 @@ impl ConnectionLimit {
     }
 }
 
-impl Connections {
-    fn remove(&mut self, id: u64) -> Option<Connection> {
-        let connection = self.by_id.remove(&id)?;
-        if let Some(has) = self.count.get_mut(&connection.peer) {
-            *has -= 1;
-            if *has == 0 {
-                self.count.remove(&connection.peer);
-            }
-        }
-        Some(connection)
-    }
-}
-
 impl Permit {
     /// Returns when another address has taken this permit.
-    pub(super) async fn evicted(&self) {
+    pub(super) async fn wait_for_eviction(&self) {
         self.evicted.cancelled().await;
     }
 
@@ -133,7 +122,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.limit.lock().remove(self.id);
+        self.limit.lock().by_id.remove(&self.id);
     }
 }
 
@@ -211,7 +200,7 @@ mod tests {
         let more: Vec<_> = (0..3).map(|_| limit.acquire(peer(2)).unwrap()).collect();
         assert!(others.iter().chain(&more).all(|permit| !is_evicted(permit)));
         drop((others, more));
-        assert!(limit.lock().by_id.is_empty() && limit.lock().count.is_empty());
+        assert!(limit.lock().by_id.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

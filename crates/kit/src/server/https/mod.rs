@@ -125,7 +125,7 @@ async fn serve_within(
         };
         connections.spawn(async move {
             tokio::select! {
-                () = permit.evicted() => tracing::debug!(%peer, "a connection is closed to accept another one"),
+                () = permit.wait_for_eviction() => tracing::debug!(%peer, "a connection is closed to accept another one"),
                 () = answer(stream, &acceptor, Peer(peer), &permit, router, end) => {}
             }
         });

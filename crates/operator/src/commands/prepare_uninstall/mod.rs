@@ -123,7 +123,7 @@ async fn prepare(client: &Client, args: Args) -> anyhow::Result<()> {
         watch_namespace,
         ..
     } = args;
-    let scope = Scope::of(watch_namespace);
+    let scope = Scope::from_namespace(watch_namespace);
     let deployments = Api::<Deployment>::namespaced(client.clone(), &namespace);
     let name = format!("{release_name}-operator");
     let context = || format!("Deployment {name}");
