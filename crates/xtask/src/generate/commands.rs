@@ -35,7 +35,12 @@ pub(crate) fn render() -> anyhow::Result<String> {
         writeln!(page, "\n## {name}")?;
         flags(&mut page, command, |flag| !flag.is_global_set())?;
         for inner in command.get_subcommands().filter(|it| it.get_name() != "help") {
-            writeln!(page, "\n## {name} {}\n\n{}.", inner.get_name(), about(inner).trim_end_matches('.'))?;
+            writeln!(
+                page,
+                "\n## {name} {}\n\n{}.",
+                inner.get_name(),
+                about(inner).trim_end_matches('.')
+            )?;
             flags(&mut page, inner, |flag| !flag.is_global_set())?;
         }
     }
