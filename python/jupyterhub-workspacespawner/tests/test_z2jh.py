@@ -1,4 +1,4 @@
-"""The values that docs/jupyterhub.md gives for zero-to-jupyterhub, upon what that chart sets (no cluster)."""
+"""The values that docs/zero-to-jupyterhub.md gives, upon what that chart sets (no cluster)."""
 
 import json
 import pathlib
@@ -17,8 +17,8 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 
 def values():
-    section = (ROOT / "docs/jupyterhub.md").read_text().split("## From zero-to-jupyterhub")[1].split("\n## ")[0]
-    return yaml.safe_load(re.search(r"```yaml\n(.*?)```", section, re.DOTALL)[1])
+    page = (ROOT / "docs/zero-to-jupyterhub.md").read_text()
+    return yaml.safe_load(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
 
 
 def of_the_chart():

@@ -31,23 +31,22 @@ pub(crate) fn render() -> anyhow::Result<String> {
         writeln!(page, "| [{name}](#{name}) | {} |", about(command))?;
     }
     for command in &commands {
-        section(&mut page, command.get_name(), command)?;
+        let name = command.get_name();
+        writeln!(page, "\n## {name}")?;
+        flags(&mut page, command, |flag| !flag.is_global_set())?;
         for inner in command.get_subcommands().filter(|it| it.get_name() != "help") {
-            section(
-                &mut page,
-                &format!("{} {}", command.get_name(), inner.get_name()),
-                inner,
+            writeln!(
+                page,
+                "\n## {name} {}\n\n{}.",
+                inner.get_name(),
+                about(inner).trim_end_matches('.')
             )?;
+            flags(&mut page, inner, |flag| !flag.is_global_set())?;
         }
     }
     page.push_str("\n## Cluster and user\n\nEvery command takes these flags.\n");
     flags(&mut page, &root, |_| true)?;
     Ok(page)
-}
-
-fn section(page: &mut String, name: &str, command: &Command) -> anyhow::Result<()> {
-    writeln!(page, "\n## {name}\n\n{}.", about(command).trim_end_matches('.'))?;
-    flags(page, command, |flag| !flag.is_global_set())
 }
 
 fn about(command: &Command) -> String {
