@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::{Workspace, WorkspaceTemplate};
 use arc_swap::ArcSwap;
 use axum::extract::{FromRequestParts, RawPathParams};
 use futures::FutureExt as _;
@@ -16,18 +17,19 @@ use kit::readiness::Readiness;
 use kit::scope::Scope;
 use kube::Client;
 use rules::Settings;
+use rules::form::{Form, Offer, form};
 use theme::Theme;
 use tokio::time::Instant;
 use tower_http::request_id::RequestId;
 
 use crate::args::Prefixes;
-use crate::cluster::{AsUser, Identity, Mode, Tokens};
+use crate::cluster::{AsUser, Failure, Identity, Mode, Tokens};
 use crate::index::{Index, Served};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::user::{Authenticator, User};
-use crate::visible::{self, AccessLevel, Rights, Seen};
+use crate::visible::{self, Rights, Seen};
 
 /// How often the lag of the index is measured.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -154,6 +156,15 @@ impl App {
         }
     }
 
+    /// The controls of a new workspace from this template, or of an existing one.
+    pub(crate) fn form(&self, template: Option<&WorkspaceTemplate>, workspace: Option<&Workspace>) -> Form {
+        let offer = Offer {
+            template,
+            settings: &self.settings,
+        };
+        form(&offer, workspace)
+    }
+
     /// Keeps the metric of the index's lag up to date, forever.
     async fn measure(&self) {
         loop {
@@ -209,7 +220,8 @@ impl Context {
     }
 
     /// A line of the log about a change. The audit log of the API server has the whole of it.
-    pub(crate) fn log(&self, action: &str, namespace: &str, name: &str, result: &'static str) {
+    pub(crate) fn log<T>(&self, action: &str, namespace: &str, name: &str, outcome: &Result<T, Failure>) {
+        let result = if outcome.is_ok() { "done" } else { "failed" };
         self.app.metrics.changed(action, result);
         let user = &*self.user.name;
         tracing::info!(
@@ -231,13 +243,7 @@ impl Context {
     /// The workspace of that name, if the user sees all of it.
     pub(crate) async fn readable(&self, namespace: &str, name: &str) -> Option<Seen> {
         let seen = self.seen(namespace, name).await;
-        seen.filter(|seen| !matches!(seen.level, AccessLevel::Guest { .. }))
-    }
-
-    /// Whether the user is known to have the verb. Without an answer of the API server they are not.
-    pub(crate) async fn may(&self, verb: &'static str, resource: &str, namespace: &str, name: &str) -> bool {
-        let answer = self.rights.may(&self.user, verb, resource, namespace, name).await;
-        answer == Some(true)
+        seen.filter(|seen| !seen.is_guest())
     }
 
     /// Why nothing can be changed on this page; `None` if it can.

@@ -285,20 +285,16 @@ pub(crate) fn sharing(rules: &Value) -> WorkspaceManager {
     manager
 }
 
-/// A namespace whose quota of pods is used up, in which Alice and Bob run one workspace each.
-pub(crate) async fn full(pods: u8) -> Portal {
+/// A namespace whose quota of pods is used up.
+pub(crate) async fn full() -> Portal {
     let quota = json!({
         "metadata": {"name": "small", "namespace": "team"},
-        "spec": {"hard": {"pods": pods.to_string()}},
-        "status": {"hard": {"pods": pods.to_string()}, "used": {"pods": pods.to_string()}},
+        "spec": {"hard": {"pods": "1"}},
+        "status": {"hard": {"pods": "1"}, "used": {"pods": "1"}},
     });
     let portal = Portal::start(|server| {
         prepare(server);
         server.put(&serde_json::from_value::<ResourceQuota>(quota).unwrap());
-        server.put(&workspace("running"));
-        let mut of_bob = workspace("of-bob");
-        of_bob.metadata.annotations = Some([(CREATED_BY.to_owned(), "bob".to_owned())].into());
-        server.put(&of_bob);
     })
     .await;
     portal.grant(ALICE);

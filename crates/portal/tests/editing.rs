@@ -130,24 +130,27 @@ async fn a_status_is_no_newer_version_and_a_stop_stays() {
             newer(object);
         });
     };
-    for (name, is_late) in [("Again", false), ("Late", true)] {
-        change(&portal, "/spec/desiredStatus", json!("Running"));
-        let mine = opened(&portal).await.with("spec.displayName", name);
-        if is_late {
-            let meanwhile = Disruption::Meanwhile(Box::new(stop));
-            portal.server.disrupt(Method::PATCH, "/workspaces/lab", meanwhile);
-        } else {
-            stop(&portal.server);
-        }
-        let answer = portal.sent("alice", EDIT, &mine).await;
-        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
-        assert!(portal.server.unmet().is_empty());
-        let now = stored(&portal);
-        assert_eq!(
-            (&*now.spec.display_name, now.spec.desired_status),
-            (name, DesiredStatus::Stopped)
-        );
-    }
+    let mine = opened(&portal).await.with("spec.displayName", "Again");
+    stop(&portal.server);
+    let answer = portal.sent("alice", EDIT, &mine).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    // Between the read and the patch it refuses the patch: the page has what was typed, to send it again.
+    change(&portal, "/spec/desiredStatus", json!("Running"));
+    let mine = opened(&portal).await.with("spec.displayName", "Late");
+    let meanwhile = Disruption::Meanwhile(Box::new(stop));
+    portal.server.disrupt(Method::PATCH, "/workspaces/lab", meanwhile);
+    let answer = portal.sent("alice", EDIT, &mine).await;
+    assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    assert!(portal.server.unmet().is_empty());
+    let again = Typed::of(&answer.json());
+    assert_eq!(again.get("spec.displayName"), Some("Late"));
+    let answer = portal.sent("alice", EDIT, &again).await;
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+    let now = stored(&portal);
+    assert_eq!(
+        (&*now.spec.display_name, now.spec.desired_status),
+        ("Late", DesiredStatus::Stopped)
+    );
 }
 
 #[tokio::test]

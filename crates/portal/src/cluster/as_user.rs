@@ -153,7 +153,7 @@ impl AsUser {
                 return Ok(current);
             };
             patch["metadata"]["resourceVersion"] = current.meta().resource_version.clone().into();
-            match self.merge(namespace, name, &patch, false).await {
+            match self.patch(namespace, name, Patch::Merge(patch), false).await {
                 Err(failure) if failure.is_conflict() && attempt < ATTEMPTS => {}
                 changed => return changed,
             }
@@ -161,35 +161,24 @@ impl AsUser {
         unreachable!("the last attempt returns")
     }
 
-    /// Merges the patch, which should name the resourceVersion that it was made for.
-    pub async fn merge<K>(
-        &self,
-        namespace: &str,
-        name: &str,
-        patch: &serde_json::Value,
-        dry_run: bool,
-    ) -> Result<K, Failure>
-    where
-        K: Resource<DynamicType = ()> + DeserializeOwned,
-    {
-        let patch = Patch::Merge(patch);
-        self.send(of::<K>(Some(namespace)).patch(name, &patching(dry_run), &patch))
-            .await
-    }
-
-    /// Applies the JSON patch, which should test the resourceVersion that it was made for.
+    /// Applies the patch, which should name the version that it was made for.
     pub async fn patch<K>(
         &self,
         namespace: &str,
         name: &str,
-        patch: json_patch::Patch,
+        patch: Patch<serde_json::Value>,
         dry_run: bool,
     ) -> Result<K, Failure>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned,
     {
-        let patch: Patch<()> = Patch::Json(patch);
-        self.send(of::<K>(Some(namespace)).patch(name, &patching(dry_run), &patch))
+        let params = PatchParams {
+            dry_run,
+            field_manager: Some(api::names::PORTAL.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::default()
+        };
+        self.send(of::<K>(Some(namespace)).patch(name, &params, &patch))
             .await
     }
 
@@ -330,15 +319,6 @@ fn read<T: DeserializeOwned>(code: StatusCode, body: &[u8]) -> Result<T, Failure
 
 fn of<K: Resource<DynamicType = ()>>(namespace: Option<&str>) -> Request {
     Request::new(K::url_path(&(), namespace))
-}
-
-fn patching(dry_run: bool) -> PatchParams {
-    PatchParams {
-        dry_run,
-        field_manager: Some(api::names::PORTAL.to_owned()),
-        field_validation: Some(ValidationDirective::Strict),
-        ..PatchParams::default()
-    }
 }
 
 fn is_dry_run<B>(request: &http::Request<B>) -> bool {

@@ -13,7 +13,7 @@ use kube::ResourceExt as _;
 use parking_lot::Mutex;
 use rules::access::{Policy, Requester};
 
-use super::{Index, manager_name};
+use super::{Index, manager_name, resolved};
 
 /// The objects after a change. Workspaces are named by their positions.
 #[derive(Debug, Default)]
@@ -198,14 +198,10 @@ impl Snapshot {
 
 /// The effective access type.
 pub(crate) fn access_type(workspace: &Workspace) -> AccessType {
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
     workspace
         .spec
         .access_type
-        .or_else(|| resolved.and_then(|resolved| resolved.access_type))
+        .or_else(|| resolved(workspace).and_then(|resolved| resolved.access_type))
         .unwrap_or(AccessType::OwnerOnly)
 }
 

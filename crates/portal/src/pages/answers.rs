@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use api::Workspace;
 use askama::Template;
 use axum::Json;
 use axum::response::{Html, IntoResponse as _, Response};
 use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Context};
@@ -73,6 +75,20 @@ impl Context {
         let wait = async { while !has_change(index) && changes.changed().await.is_ok() {} };
         // Afterwards the page shows what is known.
         let _ = tokio::time::timeout(CATCH_UP, wait).await;
+    }
+
+    /// Waits until the workspace is in memory in this version or a later one.
+    pub(super) async fn caught_up(&self, changed: &Workspace) {
+        let (namespace, name) = (changed.namespace().unwrap_or_default(), changed.name_any());
+        let version = |workspace: &Workspace| workspace.resource_version()?.parse::<u64>().ok();
+        let is_known = |index: &Index| match index.workspace(&namespace, &name) {
+            None => false,
+            // Versions of one kind are comparable as numbers since Kubernetes 1.35. Elsewhere the time limit counts.
+            Some(known) => version(&known)
+                .zip(version(changed))
+                .is_none_or(|(known, changed)| known >= changed),
+        };
+        self.until(is_known).await;
     }
 
     /// The page.

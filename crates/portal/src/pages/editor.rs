@@ -9,9 +9,9 @@ use kube::ResourceExt as _;
 use rules::names::{editor_url, ssh_host};
 
 use crate::app::Context;
-use crate::index::Served;
+use crate::index::{Served, resolved};
 use crate::views::Editor;
-use crate::visible::{AccessLevel, Seen};
+use crate::visible::Seen;
 
 /// Where our images have the home, if no disk is mounted elsewhere.
 const HOME: &str = "/home/jovyan";
@@ -29,8 +29,7 @@ pub(super) fn link(context: &Context, seen: &Seen) -> Option<String> {
     if manager.spec.remote_access.unwrap_or_default().ssh == Ssh::Disabled {
         return None;
     }
-    let resolved = workspace.status.as_ref()?.resolved.as_ref();
-    let storage = resolved.and_then(|resolved| resolved.storage.as_ref());
+    let storage = resolved(workspace).and_then(|resolved| resolved.storage.as_ref());
     let folder = storage.map_or(HOME, |storage| &storage.mount_path);
     let host = own_host(&manager, seen).unwrap_or_else(|| {
         let namespace = workspace.namespace().unwrap_or_default();
@@ -42,15 +41,11 @@ pub(super) fn link(context: &Context, seen: &Seen) -> Option<String> {
 /// For a guest, who may have no right in Kubernetes to find the workspace by its name: its own host, which ssh finds after a sign-in alone.
 /// `None`: for others, and where all workspaces share a host.
 fn own_host(manager: &WorkspaceManager, seen: &Seen) -> Option<String> {
-    if !is_guest(seen) || manager.spec.routing.mode != RoutingMode::Subdomain {
+    if !seen.is_guest() || manager.spec.routing.mode != RoutingMode::Subdomain {
         return None;
     }
     let url: Uri = seen.workspace.status.as_ref()?.url.as_ref()?.parse().ok()?;
     url.host().map(str::to_owned)
-}
-
-fn is_guest(seen: &Seen) -> bool {
-    matches!(seen.level, AccessLevel::Guest { .. })
 }
 
 /// The commands to give once on that computer, where there is a link.
@@ -58,7 +53,7 @@ pub(super) fn setup(context: &Context, seen: &Seen) -> Option<Editor> {
     link(context, seen)?;
     let manager = context.app.index.manager_of(&seen.workspace)?;
     let url = seen.workspace.status.as_ref()?.url.clone();
-    let needs_address = is_guest(seen) && own_host(&manager, seen).is_none();
+    let needs_address = seen.is_guest() && own_host(&manager, seen).is_none();
     Some(Editor {
         login: format!("kubectl workspace login {}", Served::of(&manager).auth_origin()),
         by_address: match url.filter(|_| needs_address) {

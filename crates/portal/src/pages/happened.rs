@@ -122,7 +122,6 @@ pub(super) fn progress(workspace: &Workspace, pods: &[Pod], events: &[Event]) ->
         steps: STEPS.iter().enumerate().map(step).collect(),
         percent: known.percent(),
         since: since.map(|time| moment(time.0)),
-        text: String::new(),
     }
 }
 

@@ -103,11 +103,7 @@ pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: 
             String::new()
         },
         counts: counts(search, &visible.workspaces),
-        bulk: rows.select.then(|| Bulk {
-            to: "/stop".to_owned(),
-            label: "Stop chosen…".to_owned(),
-            ..Bulk::default()
-        }),
+        bulk: rows.select.then(Bulk::default),
         rows,
     }
 }
@@ -205,8 +201,7 @@ fn make_selectable(rows: &mut [Row], is_single: bool) -> bool {
 fn sort(found: &mut [&Seen], by: &str) {
     let key = by.trim_start_matches('-');
     // The order reveals nothing that guests do not see.
-    let known =
-        |seen: &&Seen| (!matches!(seen.level, AccessLevel::Guest { .. })).then(|| seen.workspace.clone());
+    let known = |seen: &&Seen| (!seen.is_guest()).then(|| seen.workspace.clone());
     match key {
         "state" => found.sort_by_cached_key(|seen| summary::state(&seen.workspace).word),
         "image" => {
@@ -249,10 +244,9 @@ fn columns(search: &Search) -> [Column; 4] {
 
 fn filters(search: &Search, all: &[Seen]) -> Vec<Select> {
     let namespaces: BTreeSet<_> = all.iter().map(Seen::namespace).collect();
-    let known = all
+    let templates: BTreeSet<_> = all
         .iter()
-        .filter(|seen| !matches!(seen.level, AccessLevel::Guest { .. }));
-    let templates: BTreeSet<_> = known
+        .filter(|seen| !seen.is_guest())
         .filter_map(|seen| seen.workspace.spec.template_ref.as_deref())
         .collect();
     let named = |any: &str, names: BTreeSet<&str>| {

@@ -8,6 +8,7 @@ use api::workspace::DesiredStatus;
 use kube::ResourceExt as _;
 
 use crate::app::Context;
+use crate::index::resolved;
 use crate::visible::{AccessLevel, Seen};
 
 /// Said where the API server does not answer in time, so that a right may be missing on the page.
@@ -46,30 +47,13 @@ impl May {
         }
     }
 
-    /// Asks only for the rights that a stop needs. `delete` stays unset.
-    pub(super) async fn to_stop(context: &Context, namespace: &str) -> Self {
-        let Context { rights, user, .. } = context;
-        let ask = async |verb| rights.may_in(user, verb, "workspaces", namespace).await;
-        let (change, administer) = tokio::join!(ask("patch"), ask(api::names::ADMINISTER_VERB));
-        Self {
-            change: change == Some(true),
-            delete: false,
-            administer: administer == Some(true),
-            is_unknown: [change, administer].contains(&None),
-        }
-    }
-
     /// What of it holds for this workspace: the webhook lets only owners and administrators change one of `OwnerOnly`.
     pub(super) fn with(self, seen: &Seen) -> Self {
         let workspace = &seen.workspace;
-        let resolved = workspace
-            .status
-            .as_ref()
-            .and_then(|status| status.resolved.as_ref());
         let ownership = workspace
             .spec
             .ownership_type
-            .or_else(|| resolved.and_then(|resolved| resolved.ownership_type))
+            .or_else(|| resolved(workspace).and_then(|resolved| resolved.ownership_type))
             .unwrap_or_default();
         let is_theirs = seen.level == AccessLevel::Owner
             || self.administer

@@ -126,12 +126,10 @@ pub(crate) async fn change(
         Ok(Some(json!({"metadata": {"annotations": {CREATED_BY: wanted}}})))
     };
     let changed = as_user.change(&namespace, &name, patch).await;
-    let result = if changed.is_ok() { "done" } else { "failed" };
-    context.log("hand over", &namespace, &name, result);
+    context.log("hand over", &namespace, &name, &changed);
     match changed {
         Ok(changed) => {
-            let version = changed.metadata.resource_version.unwrap_or_default();
-            context.app.index.caught_up(&namespace, &name, &version).await;
+            context.caught_up(&changed).await;
             match context.seen(&namespace, &name).await {
                 Some(_) => see_other(&format!("{back}?done=owner")),
                 None => see_other("/?done=owner"),

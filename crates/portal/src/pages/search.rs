@@ -145,12 +145,11 @@ impl Search {
             _ => true,
         };
         // Guests learn neither the template nor what is wrong.
-        let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
         let template = || workspace.spec.template_ref.as_deref().unwrap_or_default();
         self.covers(seen)
             && of
             && is(&self.namespace, seen.namespace())
-            && (self.template.is_empty() || !is_guest && self.template == template())
+            && (self.template.is_empty() || !seen.is_guest() && self.template == template())
             && (self.state.is_empty() || state_of(seen) == self.state)
             && finds(wanted, workspace)
     }
@@ -168,8 +167,7 @@ fn finds(wanted: &str, workspace: &api::Workspace) -> bool {
 
 /// The value of the filter `state` that finds the workspace.
 pub(super) fn state_of(seen: &Seen) -> &'static str {
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
-    if !is_guest && summary::blocked_by(&seen.workspace).is_some() {
+    if !seen.is_guest() && summary::blocked_by(&seen.workspace).is_some() {
         return "attention";
     }
     match progress::phase(&seen.workspace) {

@@ -20,7 +20,7 @@ use crate::cluster::Failure;
 use crate::views::{
     Action, BulkProgress, BulkResult, BulkResults, Confirm, Consequence, Layout, Nav, State, Tone, Way,
 };
-use crate::visible::{self, AccessLevel, Seen, Visible};
+use crate::visible::{self, Seen, Visible};
 
 /// Workspaces that one request stops.
 const BATCH: usize = 50;
@@ -72,12 +72,11 @@ fn chosen(
         pairs.contains(&(ONE.to_owned(), named_by(seen)))
             || rights.get(seen.namespace()).is_some_and(|may| may.stops(seen))
     };
-    let is_guest = |seen: &Seen| matches!(seen.level, AccessLevel::Guest { .. });
     let runs = |seen: &Seen| seen.workspace.spec.desired_status == api::workspace::DesiredStatus::Running;
     let mut found: Vec<_> = visible
         .workspaces
         .into_iter()
-        .filter(|seen| runs(seen) && !is_guest(seen) && is_named(seen))
+        .filter(|seen| runs(seen) && !seen.is_guest() && is_named(seen))
         .collect();
     found.sort_by_key(key);
     found
@@ -127,7 +126,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let mut rights = HashMap::new();
     for (_, namespace) in pairs.iter().filter(|(name, _)| name == WHOLE) {
-        let may = May::to_stop(&context, namespace).await;
+        let may = May::of(&context, namespace).await;
         rights.insert(namespace.clone(), may);
         if visible.is_partial || may.is_unknown {
             let why =
@@ -156,7 +155,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     let command = read_only.as_ref().map(|_| {
         let lines = chosen
             .iter()
-            .map(|seen| summary::command(&seen.workspace, "stop"));
+            .map(|seen| summary::command(&seen.workspace, consequence::Action::Stop));
         lines.collect::<Vec<_>>().join("\n")
     });
     let loses = chosen.iter().filter(|seen| {

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::words::{amount, short};
 use crate::app::Context;
+use crate::index::resolved;
 use crate::views::{Meter, Usage};
 
 /// What it uses; `None` while it does not run, or where nothing is read as the user.
@@ -45,11 +46,7 @@ fn measured(workspace: &Workspace, pods: &[Value]) -> Usage {
     let Some(container) = containers.find(|container| container["name"] == APPLICATION_CONTAINER) else {
         return absent("It is not measured yet.");
     };
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
-    let resources = resolved
+    let resources = resolved(workspace)
         .and_then(|resolved| resolved.resources.clone())
         .unwrap_or_default();
     let meter = |name: &str, label: &str| {
@@ -104,24 +101,10 @@ pub(super) fn percent(used: &Quantity, bound: &Quantity) -> Option<u8> {
 
 /// An approximate value, for display alone.
 fn value(quantity: &Quantity) -> Option<f64> {
-    let text = &*quantity.0;
-    let digits = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
-    let factor = match &text[digits.len()..] {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "Ki" => 1024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
-        "Ti" => 1_099_511_627_776.0,
-        _ => return None,
-    };
-    digits.parse::<f64>().ok().map(|number| number * factor)
+    let quantity = rules::Quantity::try_from(quantity).ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "the first digits count")]
+    let thousandths = quantity.count(rules::Quantity::thousandths(1)).0 as f64;
+    Some(thousandths / 1000.0)
 }
 
 #[cfg(test)]

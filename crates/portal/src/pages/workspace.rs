@@ -5,7 +5,7 @@ use api::condition::{AVAILABLE, holds};
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
 use axum::response::Response;
-use explain::consequence::is_ephemeral;
+use explain::consequence::{self, is_ephemeral};
 use explain::progress;
 use explain::{Evidence, Read};
 use futures::future::try_join_all;
@@ -58,7 +58,7 @@ pub(crate) async fn page(
 /// What was just done, if the workspace shows it: anybody can make a link to this page.
 fn after(done: &str, seen: &Seen, now: Timestamp) -> Option<&'static str> {
     let workspace = &*seen.workspace;
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let is_guest = seen.is_guest();
     let restarted = workspace
         .annotations()
         .get(RESTARTED_AT)
@@ -86,7 +86,7 @@ pub(super) async fn view(context: &Context, seen: &Seen) -> View {
     let live = format!("/events?view=workspace&namespace={namespace}&name={name}");
     let mut layout = context.live_layout(workspace.spec.display_name.clone(), Nav::Workspaces, live);
     layout.above = vec![("Workspaces".to_owned(), "/".to_owned())];
-    if let AccessLevel::Guest { .. } = seen.level {
+    if seen.is_guest() {
         return View {
             layout,
             head: head(
@@ -214,7 +214,7 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
     let at = path(workspace);
     let mut actions = summary::actions(context, seen, may);
     let mut more = Vec::new();
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let is_guest = seen.is_guest();
     if !is_guest {
         let may = may.with(seen);
         if may.change {
@@ -249,11 +249,7 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
     }
     let (delete, rest): (Vec<_>, Vec<_>) = actions.drain(..).partition(|action: &Action| action.danger);
     more.extend(delete);
-    let template = workspace
-        .spec
-        .template_ref
-        .as_deref()
-        .and_then(|name| context.app.index.template(name));
+    let template = context.app.index.template_of(workspace);
     let (_, icon) = summary::image(workspace, template.as_deref());
     let base = Head {
         state: summary::state(workspace),
@@ -317,7 +313,7 @@ fn starts_at_its_address(context: &Context, seen: &Seen) -> bool {
 fn sentence(context: &Context, seen: &Seen, may: May) -> String {
     let workspace = &*seen.workspace;
     let status = workspace.status.clone().unwrap_or_default();
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let is_guest = seen.is_guest();
     let files = if is_ephemeral(workspace) {
         "It has no disk: its files were deleted."
     } else {
@@ -351,7 +347,6 @@ fn pending(context: &Context, seen: &Seen, may: May) -> Pending {
     let workspace = &*seen.workspace;
     let fields = summary::pending(workspace);
     let can = may.with(seen).change && !fields.is_empty();
-    let to = format!("{}/restart", path(workspace));
-    let action = can.then(|| summary::button(context, workspace, "restart", Way::Dialog { to }));
+    let action = can.then(|| summary::button(context, workspace, consequence::Action::Restart));
     Pending { fields, action }
 }

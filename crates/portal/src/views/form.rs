@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Serialize;
 
-use super::parts::{Action, Icon, Note, Tone, part};
+use super::parts::{Icon, Tone, part};
 use super::text::filters;
 
 /// A form.
@@ -180,10 +180,6 @@ pub struct Quotas {
     pub asks: bool,
     /// Why they are not known. Empty: they are.
     pub absent: String,
-    /// One's own running workspaces, where something does not fit.
-    pub running: Vec<Running>,
-    /// What only the pod will meet, such as limit ranges.
-    pub notes: Vec<Note>,
 }
 
 /// A line of a quota.
@@ -205,21 +201,6 @@ pub struct QuotaLine {
     pub tone: Tone,
     /// Such as `Does not fit: 2 GiB too much`.
     pub word: String,
-}
-
-/// A running workspace that could be stopped.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Running {
-    /// Its name for users.
-    pub name: String,
-    /// Address of its page.
-    pub to: String,
-    /// What it uses.
-    pub size: String,
-    /// What its stop takes along. Empty: nothing.
-    pub consequence: String,
-    /// The stop.
-    pub action: Action,
 }
 
 /// What a label says besides the name.

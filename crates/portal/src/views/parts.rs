@@ -95,13 +95,6 @@ pub enum Way {
         /// Hidden fields, such as `resourceVersion`.
         hidden: Vec<(String, String)>,
     },
-    /// Sends the form of the page with this field, so that what was typed stays.
-    Submit {
-        /// Name of the field.
-        name: String,
-        /// Its value.
-        value: String,
-    },
     /// Cannot be done here; this command does it.
     Command {
         /// For a shell.
@@ -110,11 +103,6 @@ pub enum Way {
     /// Must not be done by this user.
     #[default]
     None,
-    /// Shown, but disabled.
-    Disabled {
-        /// Why, and who may.
-        why: String,
-    },
 }
 
 /// A sentence in a box.

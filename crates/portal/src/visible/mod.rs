@@ -58,6 +58,11 @@ impl Seen {
         }
     }
 
+    /// Whether the user may only connect.
+    pub(crate) fn is_guest(&self) -> bool {
+        matches!(self.level, AccessLevel::Guest { .. })
+    }
+
     /// Its namespace.
     pub(crate) fn namespace(&self) -> &str {
         self.workspace.metadata.namespace.as_deref().unwrap_or_default()

@@ -8,7 +8,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use futures::join;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
+use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::api::ListParams;
 use rules::form::Values;
 use serde::Serialize;
@@ -16,8 +16,7 @@ use serde::Serialize;
 use super::draft::{Draft, View};
 use super::fields::Shown;
 use super::problems::Problems;
-use super::quotas::{self as fit, Asked, Known};
-use super::room;
+use super::quotas::{self as fit, Amounts};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::plain;
@@ -150,28 +149,17 @@ pub(super) fn too_soon(context: &Context) -> Option<Response> {
     Some(response)
 }
 
-/// What fits, with the user's own running workspaces where something does not. `except`: the workspace that is being changed.
-pub(super) async fn quotas(
+/// The quotas of the namespace, and whether what is `asked` for fits. `None`: nothing is read as the user here.
+pub(in crate::pages) async fn quotas(
     context: &Context,
     namespace: &str,
-    asked: Option<&Asked>,
-    except: Option<&str>,
+    asked: Option<&Amounts>,
 ) -> Option<Quotas> {
     if context.read_only_in(namespace).is_some() {
         return None;
     }
     let as_user = context.as_user();
-    let (quotas, ranges) = join!(
-        as_user.list_cached::<ResourceQuota>(namespace, ListParams::default()),
-        as_user.list_cached::<LimitRange>(namespace, ListParams::default()),
-    );
-    let known = Known {
-        quotas: quotas.map_err(|failure| failure.to_string()),
-        ranges: ranges.map_err(|failure| failure.to_string()),
-    };
-    let mut shown = fit::quotas(namespace, &known, asked);
-    if asked.is_some_and(|asked| fit::frees(&shown, asked)) {
-        shown.running = room::running(context, namespace, except).await;
-    }
-    Some(shown)
+    let read = as_user.list_cached::<ResourceQuota>(namespace, ListParams::default());
+    let read = read.await.map_err(|failure| failure.to_string());
+    Some(fit::quotas(namespace, read, asked))
 }

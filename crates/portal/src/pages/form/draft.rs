@@ -7,7 +7,7 @@ use rules::manifest::{self, Document, Finding};
 use super::problems::Problems;
 use super::sent::Sent;
 use super::text;
-use crate::views::{Marks, Note};
+use crate::views::Marks;
 
 /// Which page a user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,16 +25,11 @@ pub(super) struct Hidden {
     pub(super) next: Option<View>,
     /// The text that was written, or the one that holds what the form has no field for. Empty: none.
     pub(super) text: String,
-    /// Another workspace to stop before the form is shown again, as [`super::room::stop`] takes it. Empty: none.
-    pub(super) stop: String,
-    /// All fields that were sent, to send them again.
-    pub(super) all: Vec<(String, String)>,
 }
 
 impl Hidden {
     /// Takes the fields out.
     pub(super) fn take(sent: &mut Sent) -> Result<Self, String> {
-        let all = sent.0.clone();
         let view = |text: String| match &*text {
             "" => Ok(None),
             "form" => Ok(Some(View::Form)),
@@ -43,15 +38,10 @@ impl Hidden {
                 "There is no view {other:?}: a workspace is shown as form or yaml."
             )),
         };
-        let written = view(sent.take("written")?)?.unwrap_or(View::Form);
-        let next = view(sent.take("view")?)?;
-        let stop = sent.take("stop")?;
         Ok(Self {
-            written,
-            next: next.or_else(|| (!stop.is_empty()).then_some(View::Form)),
+            written: view(sent.take("written")?)?.unwrap_or(View::Form),
+            next: view(sent.take("view")?)?,
             text: sent.take("yaml")?,
-            stop,
-            all,
         })
     }
 }
@@ -72,8 +62,6 @@ pub(super) struct Draft {
     /// What cannot be read of a text.
     pub(super) findings: Vec<Finding>,
     pub(super) document: Option<Document>,
-    /// What was done besides, said above the page.
-    pub(super) said: Option<Note>,
 }
 
 impl Draft {
@@ -88,7 +76,6 @@ impl Draft {
             problems: Problems::default(),
             findings: Vec::new(),
             document: None,
-            said: None,
         }
     }
 
@@ -130,6 +117,24 @@ impl Draft {
     /// Whether all of it can be read.
     pub(super) fn is_readable(&self) -> bool {
         self.problems.is_empty() && self.findings.is_empty()
+    }
+
+    /// The same as the page that the user requests shows it. `None`: as it was written.
+    pub(super) fn shown_as(self, next: Option<View>) -> Self {
+        match next {
+            None => self,
+            Some(View::Form) => Self {
+                written: View::Form,
+                ..self
+            },
+            Some(View::Yaml) => {
+                let text = self.to_text();
+                Self {
+                    workspace: self.workspace,
+                    ..Self::of_text(self.form, text, &[])
+                }
+            }
+        }
     }
 
     /// The same as YAML: the text that was typed, if it says the same.

@@ -15,7 +15,6 @@ use super::draft::{Draft, Hidden, View};
 use super::editing::{Editing, Sending, Then, layout};
 use super::lost::Lost;
 use super::problems::Problems;
-use super::room;
 use super::sent::Sent;
 use crate::app::Context;
 use crate::pages::answers::{link, see_other};
@@ -100,13 +99,6 @@ pub(crate) async fn save(
         Ok(sending) => sending,
         Err(answer) => return answer,
     };
-    if !sending.stop.is_empty() {
-        let form = format!("/w/{namespace}/{name}/edit");
-        match room::stop(&context, &namespace, &sending.stop, (&form, &sending.again)).await {
-            Ok(said) => sending.draft.said = Some(said),
-            Err(question) => return question,
-        }
-    }
     let nothing_wrong = Problems::default();
     if !sending.draft.is_readable() {
         let problems = sending.draft.problems.clone();
@@ -114,65 +106,36 @@ pub(crate) async fn save(
             .shown(&context, StatusCode::UNPROCESSABLE_ENTITY, &problems)
             .await;
     }
-    match sending.next {
-        Some(View::Yaml) => {
-            let text = sending.draft.to_text();
-            sending.draft = Draft {
-                workspace: sending.draft.workspace,
-                ..Draft::of_text(sending.editing.form.clone(), text, &[])
-            };
-            return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
-        }
-        Some(View::Form) => {
-            sending.draft.written = View::Form;
-            return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
-        }
-        None => {}
-    }
-    if context.read_only().is_some() {
+    if sending.next.is_some() || context.read_only().is_some() {
+        sending.draft = sending.draft.shown_as(sending.next);
         return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
     }
     if sending.is_newer(&context) {
         return sending.newer(&context);
     }
-    let mut is_second = false;
-    let failure = loop {
-        let failure = match sending.write(&context, false).await {
-            Ok(changed) => {
-                if changed.is_some() {
-                    context.log("edit", &namespace, &name, "done");
-                }
-                let version = changed.and_then(|changed| changed.metadata.resource_version);
-                context
-                    .app
-                    .index
-                    .caught_up(&namespace, &name, &version.unwrap_or_default())
-                    .await;
-                return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
+    let written = sending.write(&context, false).await;
+    if !matches!(written, Ok(None)) {
+        context.log("edit", &namespace, &name, &written);
+    }
+    let failure = match written {
+        Ok(changed) => {
+            if let Some(changed) = changed {
+                context.caught_up(&changed).await;
             }
-            Err(failure) => failure,
-        };
-        context.log("edit", &namespace, &name, "failed");
-        if !matches!(failure.code(), 404 | 409 | 422) {
-            break failure;
+            return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
         }
+        Err(failure) => failure,
+    };
+    if matches!(failure.code(), 404 | 409 | 422) {
         // A patch of an older generation is refused as invalid. What is stored now shows whether that is the cause.
-        let before = sending.editing.stored.metadata.generation;
-        let said = sending.draft.said.take();
         sending = match sent(&context, (&namespace, &name), sending.again).await {
             Ok(sending) => sending,
             Err(answer) => return answer,
         };
-        sending.draft.said = said;
         if sending.is_newer(&context) {
             return sending.newer(&context);
         }
-        // A start or stop came between: the change is sent for the generation after it.
-        if is_second || sending.editing.stored.metadata.generation == before {
-            break failure;
-        }
-        is_second = true;
-    };
+    }
     sending
         .shown(&context, failure.status(), &Problems::of_failure(&failure))
         .await
@@ -270,7 +233,6 @@ async fn sent(
         editing,
         draft,
         next: hidden.next,
-        stop: hidden.stop,
         then,
         at,
         again,

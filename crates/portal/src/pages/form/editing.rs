@@ -5,8 +5,8 @@ use api::names::{LAST_UPDATED_BY, RESTARTED_AT};
 use api::workspace::DesiredStatus;
 use axum::response::Response;
 use http::StatusCode;
-use json_patch::Patch;
 use kube::ResourceExt as _;
+use kube::api::Patch;
 use rules::form::{Form, values};
 use rules::manifest;
 
@@ -14,12 +14,12 @@ use super::draft::{Draft, Hidden, View};
 use super::fields::Shown;
 use super::place::Place;
 use super::problems::Problems;
-use super::quotas::Asked;
+use super::quotas::further_amounts;
 use super::sent::Sent;
 use super::{changes, checks};
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::pages::answers::{link, note};
+use crate::pages::answers::note;
 use crate::pages::summary::{above, path};
 use crate::views;
 use crate::views::{Conflict, Nav, Tone};
@@ -49,8 +49,6 @@ pub(super) struct Sending {
     pub(super) draft: Draft,
     pub(super) next: Option<View>,
     pub(super) then: Then,
-    /// `<name>/<uid>` of another workspace to stop first. Empty: none.
-    pub(super) stop: String,
     /// The address of the form.
     pub(super) at: String,
     /// Fields of the body, to be sent again.
@@ -66,10 +64,9 @@ pub(super) fn layout(context: &Context, workspace: &Workspace) -> views::Layout 
 impl Editing {
     /// `seen`: the version that the user saw; `None`: the stored one.
     pub(super) fn of(context: &Context, stored: Workspace, seen: Option<String>) -> Self {
-        let name = stored.spec.template_ref.as_deref();
         let place = Place {
             namespace: stored.namespace().unwrap_or_default(),
-            template: name.and_then(|name| context.app.index.template(name)),
+            template: context.app.index.template_of(&stored),
         };
         Self {
             form: place.form(context, Some(&stored)),
@@ -134,15 +131,9 @@ impl Editing {
 
     /// What fits besides what the workspace has.
     pub(super) async fn quotas(&self, context: &Context, yours: &Workspace) -> Option<views::Quotas> {
-        let of = |workspace| Asked::of(&self.place.effective(context, workspace));
-        let asked = of(yours).beyond(&of(&self.stored), self.runs());
-        checks::quotas(
-            context,
-            &self.place.namespace,
-            Some(&asked),
-            Some(&self.stored.name_any()),
-        )
-        .await
+        let effective = |workspace| self.place.effective(context, workspace);
+        let asked = further_amounts(&effective(yours), &effective(&self.stored), self.runs());
+        checks::quotas(context, &self.place.namespace, Some(&asked)).await
     }
 
     /// The page with form or text.
@@ -172,7 +163,6 @@ impl Editing {
                         kernels and terminals end.";
             layout.notes.push(note(Tone::Calm, text));
         }
-        layout.notes.extend(draft.said.clone());
         let check = format!("{at}/edit/check");
         if draft.written == View::Yaml {
             hidden.push(("written".to_owned(), "yaml".to_owned()));
@@ -186,9 +176,7 @@ impl Editing {
                 buttons,
                 form: true,
                 cancel: at,
-                kept: Vec::new(),
                 command,
-                note: None,
             };
             return context.page_with(status, &view);
         }
@@ -218,6 +206,7 @@ impl Editing {
                 command,
             },
             kept: draft.not_shown(),
+            ..views::Edit::default()
         };
         context.page_with(status, &view)
     }
@@ -235,7 +224,7 @@ impl Sending {
     }
 
     /// What changes.
-    fn patch(&self, context: &Context) -> Option<Patch> {
+    fn patch(&self, context: &Context) -> Option<json_patch::Patch> {
         let mut wanted = self.draft.workspace.clone();
         if self.then != Then::Nothing {
             wanted.spec.desired_status = DesiredStatus::Running;
@@ -256,7 +245,7 @@ impl Sending {
         let (namespace, name) = (&*self.editing.place.namespace, stored.name_any());
         context
             .as_user()
-            .patch(namespace, &name, patch, dry_run)
+            .patch(namespace, &name, Patch::Json(patch), dry_run)
             .await
             .map(Some)
     }
@@ -280,8 +269,6 @@ impl Sending {
             what,
             differences: changes::differences(&self.editing.form, stored, &self.draft.workspace),
             hidden,
-            keep: "Save mine".to_owned(),
-            actions: vec![link("Discard mine", &self.at)],
             to: self.at.clone(),
         };
         context.page_with(StatusCode::CONFLICT, &conflict)

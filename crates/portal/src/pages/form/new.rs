@@ -13,9 +13,9 @@ use super::draft::{Draft, Hidden, View};
 use super::no_form::NoForm;
 use super::problems::Problems;
 use super::proposal::New;
-use super::quotas::Asked;
+use super::quotas::amounts;
 use super::sent::Sent;
-use super::{room, text};
+use super::text;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::see_other;
@@ -38,23 +38,10 @@ pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Re
 
 /// Answers `POST /new`.
 pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response {
-    let (new, mut draft, hidden) = match sent(&context, fields.clone()).await {
+    let (new, draft, hidden) = match sent(&context, fields.clone()).await {
         Ok(sent) => sent,
         Err(no_form) => return no_form.keeping(&context, &fields),
     };
-    if !hidden.stop.is_empty() {
-        match room::stop(
-            &context,
-            &new.place.namespace,
-            &hidden.stop,
-            ("/new", &hidden.all),
-        )
-        .await
-        {
-            Ok(said) => draft.said = Some(said),
-            Err(question) => return question,
-        }
-    }
     if !draft.is_readable() {
         return new
             .shown(
@@ -65,43 +52,23 @@ pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response
             )
             .await;
     }
-    match hidden.next {
-        Some(View::Yaml) => {
-            let text = draft.to_text();
-            let form = new.place.form(&context, None);
-            let draft = Draft::of_text(form, text, &[]);
-            return new
-                .shown(&context, StatusCode::OK, &draft, &Problems::default())
-                .await;
-        }
-        Some(View::Form) => {
-            let draft = Draft {
-                written: View::Form,
-                ..draft
-            };
-            return new
-                .shown(&context, StatusCode::OK, &draft, &Problems::default())
-                .await;
-        }
-        None => {}
-    }
-    let wanted = new.complete(&context, &draft.workspace);
-    if context.read_only_in(&new.place.namespace).is_some() {
+    if hidden.next.is_some() || context.read_only_in(&new.place.namespace).is_some() {
+        let draft = draft.shown_as(hidden.next);
         return new
             .shown(&context, StatusCode::OK, &draft, &Problems::default())
             .await;
     }
+    let wanted = new.complete(&context, &draft.workspace);
     let name = wanted.name_any();
     let namespace = &*new.place.namespace;
-    match made(&context, namespace, &wanted).await {
+    let created = made(&context, namespace, &wanted).await;
+    context.log("new", namespace, &name, &created);
+    match created {
         Ok(created) => {
-            context.log("new", namespace, &name, "done");
-            let version = created.metadata.resource_version.unwrap_or_default();
-            context.app.index.caught_up(namespace, &name, &version).await;
+            context.caught_up(&created).await;
             see_other(&format!("/w/{namespace}/{name}?done=new"))
         }
         Err(failure) => {
-            context.log("new", namespace, &name, "failed");
             new.shown(
                 &context,
                 failure.status(),
@@ -124,14 +91,14 @@ pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response 
     };
     let namespace = &*new.place.namespace;
     let wanted = new.complete(&context, &draft.workspace);
-    let asked = Asked::of(&new.place.effective(&context, &wanted));
+    let asked = amounts(&new.place.effective(&context, &wanted));
     let as_user = context.as_user();
     Box::pin(checks::answer(
         (&context, namespace),
         &draft,
         None,
         as_user.create::<Workspace>(Some(namespace), &wanted, true),
-        checks::quotas(&context, namespace, Some(&asked), None),
+        checks::quotas(&context, namespace, Some(&asked)),
     ))
     .await
 }

@@ -37,8 +37,8 @@ impl NoForm {
     }
 
     /// No namespace is offered to the user.
-    pub(super) async fn nowhere(context: &Context) -> Self {
-        Self::Choose(StatusCode::FORBIDDEN, Box::new(choose::nowhere(context).await))
+    pub(super) fn nowhere(context: &Context) -> Self {
+        Self::Choose(StatusCode::FORBIDDEN, Box::new(choose::nowhere(context)))
     }
 
     /// The workspace to copy does not exist, or the user does not see its values.

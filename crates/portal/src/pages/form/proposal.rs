@@ -17,12 +17,12 @@ use super::names::{copy_name, proposed_name};
 use super::no_form::NoForm;
 use super::place::{self, Place};
 use super::problems::Problems;
-use super::quotas::Asked;
+use super::quotas::amounts;
 use super::sent::Sent;
 use super::{apply_command, checks, choose};
 use crate::app::Context;
 use crate::pages::answers::note;
-use crate::pages::templates::deprecation;
+use crate::pages::templates::{deprecation, usable};
 use crate::views;
 use crate::views::{Nav, Tone};
 
@@ -57,7 +57,7 @@ impl New {
             return Err(if is_partial {
                 NoForm::unanswered(context)
             } else {
-                NoForm::nowhere(context).await
+                NoForm::nowhere(context)
             });
         }
         let from = copied(context, &address.from).await?;
@@ -75,7 +75,8 @@ impl New {
             let not_there = choose::not_there(context, &namespaces, &address);
             return Err(known(NoForm::Choose(StatusCode::FORBIDDEN, Box::new(not_there))));
         }
-        let (templates, is_partial) = place::templates(context, &address.namespace).await;
+        let namespace = std::slice::from_ref(&address.namespace);
+        let (templates, is_partial) = usable(context, namespace).await;
         let of_copied = || from.as_ref().and_then(|from| from.spec.template_ref.clone());
         let wanted = address.template.clone().or_else(of_copied).unwrap_or_default();
         let found = match (&*wanted, &*templates) {
@@ -215,7 +216,6 @@ impl New {
         {
             layout.notes.push(note(Tone::Warn, deprecated));
         }
-        layout.notes.extend(draft.said.clone());
         let manifest = || match draft.written {
             View::Yaml => draft.text.clone().unwrap_or_default(),
             View::Form => {
@@ -245,27 +245,25 @@ impl New {
                 buttons,
                 form: true,
                 cancel: "/".to_owned(),
-                kept: draft.not_shown(),
                 command,
-                note: None,
             };
             return context.page_with(status, &view);
         }
         let problems = &problems.clone().named(&draft.workspace);
         hidden.push(("written".to_owned(), "form".to_owned()));
         hidden.extend(draft.carried().map(|text| ("yaml".to_owned(), text)));
-        let asked = Asked::of(&self.place.effective(context, &wanted));
+        let asked = amounts(&self.place.effective(context, &wanted));
         let shown = Shown {
             form: &draft.form,
             values: &draft.values,
             before: None,
             problems,
         };
-        let view = views::New {
+        let view = views::Edit {
             layout,
             template: self.place.template_name(),
             change_template: self.others.clone(),
-            quotas: checks::quotas(context, &self.place.namespace, Some(&asked), None).await,
+            quotas: checks::quotas(context, &self.place.namespace, Some(&asked)).await,
             form: views::Form {
                 to: "/new".to_owned(),
                 check: "/new/check".to_owned(),

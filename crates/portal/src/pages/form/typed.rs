@@ -3,7 +3,7 @@
 use crate::views::{Action, Message, Way};
 
 /// Fields of a form that no user types.
-const NOT_TYPED: [&str; 9] = [
+const NOT_TYPED: [&str; 8] = [
     "namespace",
     "template",
     "uid",
@@ -11,7 +11,6 @@ const NOT_TYPED: [&str; 9] = [
     "written",
     "do",
     "view",
-    "stop",
     "yaml",
 ];
 

@@ -32,7 +32,7 @@ use self::shown::{Beside, Shown};
 use self::view::View;
 use super::answers::plain;
 use super::extract::{pairs, too_long};
-use super::form::used_quotas;
+use super::form::quotas_of;
 use super::list::Page;
 use super::may::May;
 use super::namespace;
@@ -217,7 +217,7 @@ impl Follow {
         let known = self.quotas.take().filter(|(read, _)| read.elapsed() < INTERVAL);
         let (read, quotas) = match known {
             Some(known) => known,
-            None => (Instant::now(), used_quotas(&self.context, place).await),
+            None => (Instant::now(), quotas_of(&self.context, place, None).await),
         };
         self.quotas = Some((read, quotas.clone()));
         (May::of(&self.context, place).await, quotas)

@@ -47,7 +47,7 @@ pub(crate) async fn page(
     let may = MayBeside::of(&context, &seen).await;
     let mut view = view(&context, &seen.workspace, may, &Typed::default(), &[]);
     let text = match &*done {
-        "share" if view.list.shares.is_empty() => None,
+        "share" if view.list.shares.iter().all(|share| !share.why.is_empty()) => None,
         "share" if view.link.is_empty() => Some("It is shared."),
         "share" => Some("It is shared. Send the link below."),
         "end" => Some("The share is ended."),
@@ -189,20 +189,17 @@ pub(crate) async fn share(
         let view = view(&context, workspace, may, &typed, wrong);
         context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
     };
-    let not_shared = |typed: &Typed, failure: &Failure| {
-        let mut view = view(&context, workspace, may, typed, &typed.refused(failure));
+    let not_shared = |failure: &Failure| {
+        let mut view = view(&context, workspace, may, &typed, &typed.refused(failure));
         if let Some(share) = &mut view.form {
             failed(&mut share.form, "It is not shared", failure);
         }
         context.page_with(failure.status(), &view)
     };
     if Some(&*typed.uid) != workspace.metadata.uid.as_deref() {
-        return not_shared(
-            &typed,
-            &Failure::conflict(
-                "The workspace was deleted and another one of the same name was created since the page was loaded.",
-            ),
-        );
+        return not_shared(&Failure::conflict(
+            "The workspace was deleted and another one of the same name was created since the page was loaded.",
+        ));
     }
     let share = match typed.share(workspace, context.now) {
         Ok(share) => share,
@@ -221,50 +218,21 @@ pub(crate) async fn share(
         .as_user()
         .create::<WorkspaceShare>(Some(&namespace), &share, false)
         .await;
-    let known = match &made {
-        Err(failure) if failure.is_taken() => made_before(&context, workspace, &share).await,
-        _ => None,
+    let made = match made {
+        // The same form was sent before. The page shows its share.
+        Err(failure) if failure.is_taken() => Ok(()),
+        made => made.map(drop),
     };
-    let is_made = made.is_ok() || known == Some(true);
-    context.log(
-        "share",
-        &namespace,
-        &name,
-        if is_made { "done" } else { "failed" },
-    );
-    match made {
-        Err(failure) if !is_made => {
-            let mut typed = typed.clone();
-            if known == Some(false) {
-                // The name of the earlier share is taken. Sent once more, the form makes another one.
-                typed.rendered.clear();
-            }
-            return not_shared(&typed, &failure);
-        }
-        Err(_) => {}
-        Ok(made) => {
-            let uid = made.metadata.uid.as_deref();
-            context.until(|index| index.share(uid).is_some()).await;
-        }
+    context.log("share", &namespace, &name, &made);
+    if let Err(failure) = made {
+        return not_shared(&failure);
     }
-    see_other(&format!("{back}?done=share"))
-}
-
-/// Whether the share that the same form has made before gives access. `None`: there is none.
-async fn made_before(context: &Context, workspace: &Workspace, share: &WorkspaceShare) -> Option<bool> {
-    let find = |index: &Index| {
+    let is_listed = |index: &Index| {
         let mut all = index.shares_of(workspace).into_iter();
-        all.find(|known| {
-            known.metadata.name == share.metadata.name
-                && known.spec.workspace_uid == share.spec.workspace_uid
-                && known.spec.subjects == share.spec.subjects
-        })
+        all.any(|known| known.metadata.name == share.metadata.name)
     };
-    context.until(|index| find(index).is_some()).await;
-    let index = &context.app.index;
-    let manager = index.manager_of(workspace);
-    let known = find(index)?;
-    Some(shares::live(&known, Some(workspace), manager.as_deref(), context.now).is_ok())
+    context.until(is_listed).await;
+    see_other(&format!("{back}?done=share"))
 }
 
 /// Namespace, workspace and share of an address.
@@ -349,12 +317,7 @@ pub(crate) async fn end(
         .as_user()
         .delete::<WorkspaceShare>(&namespace, &share, &uid)
         .await;
-    context.log(
-        "end share",
-        &namespace,
-        &share,
-        if ended.is_ok() { "done" } else { "failed" },
-    );
+    context.log("end share", &namespace, &share, &ended);
     match ended {
         Ok(()) => {
             let is_leaving = |share: &WorkspaceShare| share.metadata.deletion_timestamp.is_some();

@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::cluster::Failure;
+use crate::index::hash;
 
 /// Ends that are offered: value, label, hours.
 pub(super) const ENDS: [(&str, &str, i64); 4] = [
@@ -93,14 +93,8 @@ impl Typed {
         if !(1..=32).contains(&self.rendered.len()) || !self.rendered.bytes().all(is_hex) {
             return rules::names::share(workspace, now);
         }
-        let mut digest = Sha256::new();
-        for text in [&self.kind, &self.name, &self.until, &self.date, &self.reason] {
-            digest.update(text);
-            digest.update([0]);
-        }
-        let digest = digest.finalize();
-        let digest = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        format!("{workspace}-{}-{digest:08x}", self.rendered)
+        let digest = hash((&self.kind, &self.name, &self.until, &self.date, &self.reason));
+        format!("{workspace}-{}-{digest:016x}", self.rendered)
     }
 
     /// With whom.

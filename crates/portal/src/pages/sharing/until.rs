@@ -101,8 +101,7 @@ pub(crate) async fn change(
         ))
     };
     let changed = as_user.change(namespace, name, patch).await;
-    let result = if changed.is_ok() { "done" } else { "failed" };
-    context.log("change share", namespace, name, result);
+    context.log("change share", namespace, name, &changed);
     match changed {
         Ok(changed) => {
             let wanted = shares::end(&changed);
