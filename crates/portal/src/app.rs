@@ -43,28 +43,15 @@ const UNASKED: &str = "The API server was not asked who you are, because this re
 
 /// What every page needs.
 pub struct App {
+    /// What it is made of.
+    pub(crate) parts: Parts,
     /// Objects in memory.
     pub(crate) index: Index,
     /// What users may do. Pages use those of their [`Context`].
     rights: Rights,
-    /// The portal's own client.
-    pub(crate) client: Client,
-    /// Whether requests can be sent as the user.
-    mode: Arc<ArcSwap<Mode>>,
     /// Tokens of users; `None`: the portal impersonates users.
     tokens: Option<Tokens>,
-    /// Namespaces in which the portal acts for users; empty: all.
-    acts_in: BTreeSet<String>,
-    /// Checks assertions.
-    pub(crate) keys: Arc<dyn Authenticator>,
-    /// The installation's defaults for workspaces.
-    pub(crate) settings: Settings,
-    /// Name, logo, help and notice of the installation.
-    pub(crate) theme: Theme,
-    /// What names of users and groups begin with.
-    pub(crate) prefixes: Prefixes,
     pub(crate) limits: Limits,
-    pub(crate) metrics: Metrics,
     /// How often users have their forms checked.
     pub(crate) checks: Pace,
 }
@@ -98,34 +85,15 @@ pub struct Parts {
 impl App {
     /// The application, and the watches that keep it up to date. Each opens a gate of `readiness` after its first list.
     pub fn new(parts: Parts, readiness: &Readiness) -> (Arc<Self>, BoxFuture<'static, ()>) {
-        let Parts {
-            client,
-            scope,
-            manager,
-            mode,
-            without_credentials,
-            acts_in,
-            keys,
-            settings,
-            theme,
-            prefixes,
-            metrics,
-        } = parts;
-        let (index, watches) = Index::new(&client, &scope, manager, readiness);
+        let (client, scope) = (&parts.client, &parts.scope);
+        let (index, watches) = Index::new(client, scope, parts.manager.clone(), readiness);
         let app = Self {
             index,
-            rights: Rights::new(&client, &scope),
-            client,
-            mode,
-            tokens: without_credentials.map(Tokens::new),
-            acts_in,
-            keys,
-            settings,
-            theme,
-            prefixes,
+            rights: Rights::new(client, scope),
+            tokens: parts.without_credentials.clone().map(Tokens::new),
             limits: Limits::default(),
-            metrics,
             checks: Pace::default(),
+            parts,
         };
         let app = Arc::new(app);
         let measured = app.clone();
@@ -160,7 +128,7 @@ impl App {
     pub(crate) fn form(&self, template: Option<&WorkspaceTemplate>, workspace: Option<&Workspace>) -> Form {
         let offer = Offer {
             template,
-            settings: &self.settings,
+            settings: &self.parts.settings,
         };
         form(&offer, workspace)
     }
@@ -168,7 +136,7 @@ impl App {
     /// Keeps the metric of the index's lag up to date, forever.
     async fn measure(&self) {
         loop {
-            self.metrics.index_lag(self.index.lag());
+            self.parts.metrics.index_lag(self.index.lag());
             tokio::time::sleep(MEASURE).await;
         }
     }
@@ -212,17 +180,20 @@ impl Context {
     pub(crate) fn as_user(&self) -> AsUser {
         let client = match &self.app.tokens {
             Some(tokens) => &tokens.client,
-            None => &self.app.client,
+            None => &self.app.parts.client,
         };
-        AsUser::new(client.clone(), self.user.clone())
-            .by(self.identity.clone())
-            .counted(self.app.metrics.clone())
+        AsUser {
+            client: client.clone(),
+            user: self.user.clone(),
+            identity: self.identity.clone(),
+            metrics: Some(self.app.parts.metrics.clone()),
+        }
     }
 
     /// A line of the log about a change. The audit log of the API server has the whole of it.
     pub(crate) fn log<T>(&self, action: &str, namespace: &str, name: &str, outcome: &Result<T, Failure>) {
         let result = if outcome.is_ok() { "done" } else { "failed" };
-        self.app.metrics.changed(action, result);
+        self.app.parts.metrics.changed(action, result);
         let user = &*self.user.name;
         tracing::info!(
             user,
@@ -246,6 +217,11 @@ impl Context {
         seen.filter(|seen| !seen.is_guest())
     }
 
+    /// The command to show where nothing can be changed on this page. Empty: it can.
+    pub(crate) fn command_instead(&self, command: impl FnOnce() -> String) -> String {
+        self.read_only().map(|_| command()).unwrap_or_default()
+    }
+
     /// Why nothing can be changed on this page; `None` if it can.
     pub(crate) fn read_only(&self) -> Option<String> {
         self.read_only_at(self.namespace.as_deref())
@@ -258,9 +234,10 @@ impl Context {
 
     /// The same for a namespace, or for all.
     pub(crate) fn read_only_at(&self, namespace: Option<&str>) -> Option<String> {
+        let Parts { mode, acts_in, .. } = &self.app.parts;
         match &self.identity {
             Identity::Unproven(why) => Some(why.to_string()),
-            _ => self.app.mode.load().read_only(namespace, &self.app.acts_in),
+            _ => mode.load().read_only(namespace, acts_in),
         }
     }
 }

@@ -171,7 +171,7 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
         tracing::info!(user, status, method, path = logged(&path), request, "refused");
     }
     let page = page.as_ref().map_or("none", MatchedPath::as_str);
-    app.metrics.answered(page, is_change, response.status());
+    app.parts.metrics.answered(page, is_change, response.status());
     match permit {
         Some(permit) if !pages::held::is_stream(&response) => pages::held::until_sent(response, permit),
         // A stream has a permit of its own.
@@ -207,7 +207,7 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
         ];
         return Err(answer(StatusCode::URI_TOO_LONG, text));
     }
-    let user = match User::of(request.headers(), &*app.keys, Timestamp::now().as_second()) {
+    let user = match User::of(request.headers(), &*app.parts.keys, Timestamp::now().as_second()) {
         Ok(user) => user,
         Err(NoUser::NotSignedIn) => {
             let text = [

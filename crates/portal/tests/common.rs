@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::WorkspaceManager;
-use api::names::CREATED_BY;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
@@ -20,7 +19,7 @@ use portal::user::{Authenticator, NoUser, User};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use testkit::api_server::{ApiServer, Call};
-use testkit::objects::{template, workspace};
+use testkit::objects::template;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 

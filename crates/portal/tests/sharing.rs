@@ -62,7 +62,7 @@ fn hidden(form: &serde_json::Value) -> String {
 async fn shared_with_bob(portal: &Portal) -> (String, WorkspaceShare) {
     portal.grant(&[("alice", "create", "workspaceshares", "team")]);
     let page = portal.json("alice", "/w/team/lab/share").await;
-    let form = format!("{}&kind=User&until=8h", hidden(&page["form"]["form"]));
+    let form = format!("{}&kind=User&until=8h", hidden(&page["form"]));
     let answer = portal
         .post("alice", "/w/team/lab/share", &format!("{form}&name=bob"))
         .await;
@@ -117,7 +117,7 @@ async fn a_form_that_is_sent_again_makes_no_second_share() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_sent_again_after_the_end_of_its_share_says_nothing_good() {
+async fn a_form_that_is_sent_again_after_the_end_of_its_share_is_no_success() {
     let portal = portal().await;
     let (form, mut share) = shared_with_bob(&portal).await;
     share.spec.expires_at = Some(Time(Timestamp::now() - SignedDuration::from_mins(1)));
@@ -125,9 +125,16 @@ async fn a_form_that_is_sent_again_after_the_end_of_its_share_says_nothing_good(
     let again = portal
         .post("alice", "/w/team/lab/share", &format!("{form}&name=bob"))
         .await;
-    let page = portal.json("alice", again.location()).await;
-    assert_eq!(page["list"]["shares"][0]["state"]["word"], "Has no effect");
-    assert_eq!(page["layout"]["notes"], serde_json::json!([]), "{page:#}");
+    assert_eq!(again.status, StatusCode::CONFLICT, "{}", again.text);
+    // The answer is the form again, which makes another share.
+    let (_, rendered) = again.text.split_once(r#"name="rendered" value=""#).unwrap();
+    let (rendered, _) = rendered.split_once('"').unwrap();
+    let form = format!("uid=uid-of-lab&rendered={rendered}&kind=User&until=8h&name=bob");
+    let made = portal.post("alice", "/w/team/lab/share", &form).await;
+    assert_eq!(made.location(), "/w/team/lab/share?done=share", "{}", made.text);
+    assert_eq!(portal.server.all::<WorkspaceShare>().len(), 2);
+    let failed = r#"action="share",result="failed"} 1"#;
+    assert!(portal.metrics().contains(failed), "{}", portal.metrics());
 }
 
 #[tokio::test]
@@ -354,7 +361,7 @@ async fn the_form_proposes_the_prefixes_of_names_and_takes_service_accounts() {
     let portal = portal().await;
     portal.grant(&[("alice", "create", "workspaceshares", "team")]);
     let page = portal.json("alice", "/w/team/lab/share").await;
-    let fields = page["form"]["form"]["sections"][0]["fields"].as_array().unwrap();
+    let fields = page["form"]["sections"][0]["fields"].as_array().unwrap();
     let name = fields.iter().find(|field| field["name"] == "name").unwrap();
     let help = name["help"].as_str().unwrap();
     assert!(

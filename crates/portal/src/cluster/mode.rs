@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::Client;
 
-use super::{AsUser, Failure};
+use super::{AsUser, Failure, Identity};
 use crate::args::Impersonation;
 use crate::user::User;
 
@@ -79,7 +79,12 @@ async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
         session_end: None,
         assertion_end: i64::MAX,
     };
-    let as_probe = AsUser::new(client.clone(), Arc::new(probe));
+    let as_probe = AsUser {
+        client: client.clone(),
+        user: Arc::new(probe),
+        identity: Identity::Impersonated,
+        metrics: None,
+    };
     let asked = SelfSubjectReview::default();
     match as_probe.create::<SelfSubjectReview>(None, &asked, false).await {
         Ok(answer) => {

@@ -74,7 +74,6 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
         let applied = applied(workspace).filter(|_| action == Action::Restart);
         consequence.map(|it| it.text).into_iter().chain(applied).collect()
     };
-    let read_only = context.read_only().is_some();
     Confirm {
         layout: context.layout(
             format!("{label} {}?", workspace.spec.display_name),
@@ -87,10 +86,7 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
             consequences(workspace, action)
         },
         to: format!("{at}/{verb}"),
-        hidden: vec![(
-            "uid".to_owned(),
-            workspace.metadata.uid.clone().unwrap_or_default(),
-        )],
+        hidden: vec![("uid".to_owned(), workspace.uid().unwrap_or_default())],
         typed: if must_type {
             workspace.name_any()
         } else {
@@ -107,11 +103,7 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
         button: format!("{label} workspace"),
         danger: action == Action::Delete || loses_files,
         cancel: at,
-        command: if read_only {
-            command(workspace, action)
-        } else {
-            String::new()
-        },
+        command: context.command_instead(|| command(workspace, action)),
         ..Confirm::default()
     }
 }

@@ -128,6 +128,15 @@ impl Context {
         }
     }
 
+    /// The way, or the command in its place where nothing can be changed here.
+    pub(super) fn way(&self, way: Way, command: String) -> Way {
+        if self.read_only().is_some() {
+            Way::Command { command }
+        } else {
+            way
+        }
+    }
+
     /// A message about a failed change or read, in the API server's words.
     pub(super) fn failed(&self, what: &str, failure: &Failure, back: &str) -> Response {
         let (kind, now) = match failure.code() {
@@ -211,7 +220,7 @@ impl Context {
 
 /// The layout around a page, for the user who loads it.
 fn layout(app: &App, title: impl Into<String>, request: &str) -> Layout {
-    let theme = &app.theme;
+    let theme = &app.parts.theme;
     let help = theme.help.as_ref();
     Layout {
         title: title.into(),
@@ -268,11 +277,8 @@ pub(super) fn link(label: &str, to: &str) -> Action {
 
 /// A note of one sentence.
 pub(super) fn note(tone: Tone, text: impl Into<String>) -> Note {
-    Note {
-        tone,
-        text: text.into(),
-        ..Note::default()
-    }
+    let text = text.into();
+    Note { tone, text }
 }
 
 /// After a change: the browser loads `to` by GET, so that a reload changes nothing.

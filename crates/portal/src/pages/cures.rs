@@ -138,16 +138,14 @@ impl<'a> Cures<'a> {
 
     /// A link, or the command in its place where nothing can be changed here.
     fn open(&self, step: &Step, label: &str, to: &str) -> Action {
-        let is_change = !matches!(step.action, Doing::Logs { .. });
-        match self.context.read_only().filter(|_| is_change) {
-            None => link(label, to),
-            Some(_) => Action {
-                label: label.to_owned(),
-                way: Way::Command {
-                    command: step.command.clone(),
-                },
-                ..Action::default()
-            },
+        if matches!(step.action, Doing::Logs { .. }) {
+            return link(label, to);
+        }
+        let to = to.to_owned();
+        Action {
+            label: label.to_owned(),
+            way: self.context.way(Way::Link { to }, step.command.clone()),
+            ..Action::default()
         }
     }
 

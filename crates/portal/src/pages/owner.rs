@@ -48,31 +48,28 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Wrong<'_>)
              owner.{shares} A running workspace goes on."
         ),
     ));
-    let of = [("users", &*context.app.prefixes.users)];
+    let of = [("users", &*context.app.parts.prefixes.users)];
     let fields = vec![name_field("owner", "New owner", typed, &of, wrong)];
-    let command = context.read_only().map(|_| {
+    let command = || {
         format!(
             "kubectl annotate --overwrite workspace {} -n {} {CREATED_BY}=NAME",
             workspace.name_any(),
             workspace.namespace().unwrap_or_default()
         )
-    });
+    };
     Edit {
         layout,
         form: FormView {
             to: format!("{}/owner", path(workspace)),
             hidden: vec![
-                (
-                    "uid".to_owned(),
-                    workspace.metadata.uid.clone().unwrap_or_default(),
-                ),
+                ("uid".to_owned(), workspace.uid().unwrap_or_default()),
                 ("before".to_owned(), present.to_owned()),
             ],
             summary: summary(&fields, wrong),
             sections: section(fields),
             buttons: buttons(context, "Hand over"),
             cancel: path(workspace),
-            command: command.unwrap_or_default(),
+            command: context.command_instead(command),
             ..FormView::default()
         },
         ..Edit::default()

@@ -40,13 +40,6 @@ pub(super) fn name_field(
 /// What is wrong with which field.
 pub(super) type Wrong<'a> = &'a [(&'a str, String)];
 
-pub(super) fn text(value: &str) -> Input {
-    Input::Text {
-        value: value.to_owned(),
-        suggestions: Vec::new(),
-    }
-}
-
 pub(super) fn field(name: &str, label: &str, input: Input, wrong: Wrong<'_>) -> Field {
     let own = wrong.iter().filter(|(of, _)| *of == name);
     Field {

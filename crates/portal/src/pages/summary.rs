@@ -10,7 +10,6 @@ use kube::ResourceExt as _;
 
 use super::editor;
 use super::may::May;
-use super::templates;
 use super::words::{amount, short, short_of};
 use crate::app::Context;
 use crate::index::resolved;
@@ -94,7 +93,7 @@ pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>)
     let name = presented.map(|presented| presented.display_name.clone());
     (
         name.unwrap_or_else(|| image.to_owned()),
-        icon.map_or(Icon::Generic, templates::of),
+        icon.map_or(Icon::Generic, Icon::from),
     )
 }
 

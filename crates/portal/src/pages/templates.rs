@@ -86,13 +86,7 @@ pub(super) fn offer(template: &WorkspaceTemplate, to: String) -> Offer {
 fn icon(template: &WorkspaceTemplate) -> Icon {
     let presentation = template.spec.presentation.as_ref();
     let named = presentation.and_then(|it| it.icon);
-    named.map_or(Icon::Generic, of)
-}
-
-/// The sign of the contract's icon.
-pub(super) fn of(icon: api::template::Icon) -> Icon {
-    let name = serde_json::to_value(icon).ok();
-    Icon::named(name.as_ref().and_then(|name| name.as_str()).unwrap_or_default())
+    named.map_or(Icon::Generic, Icon::from)
 }
 
 /// Answers `GET /templates`.
@@ -166,7 +160,7 @@ fn images(field: &form::Field) -> Vec<Card> {
     };
     let card = |choice: &form::ImageChoice| Card {
         value: choice.image.clone(),
-        icon: of(choice.icon),
+        icon: choice.icon.into(),
         title: choice.display_name.clone(),
         text: choice.description.clone().unwrap_or_default(),
         exact: choice.image.clone(),

@@ -105,8 +105,15 @@ pub enum Input {
 
 impl Default for Input {
     fn default() -> Self {
+        Self::text("")
+    }
+}
+
+impl Input {
+    /// One line without proposals.
+    pub fn text(value: &str) -> Self {
         Self::Text {
-            value: String::new(),
+            value: value.to_owned(),
             suggestions: Vec::new(),
         }
     }

@@ -49,7 +49,7 @@ pub use logs::{Container, Logs};
 pub use message::Message;
 pub use namespace::{Actions, BulkProgress, BulkResult, BulkResults, Namespace};
 pub use parts::{Action, Empty, Icon, Moment, Note, State, Tone, Way};
-pub use share::{Share, ShareForm, ShareList, Shares};
+pub use share::{Share, ShareList, Shares};
 pub use templates::{Bounds, Template, Templates};
 pub use text::{plain_line, plain_log};
 pub use workspace::{

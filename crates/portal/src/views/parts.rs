@@ -113,8 +113,6 @@ pub struct Note {
     pub tone: Tone,
     /// What; text between two backticks is shown as code.
     pub text: String,
-    /// What to do next.
-    pub actions: Vec<Action>,
 }
 
 /// In place of a list that is empty.
@@ -168,18 +166,20 @@ impl Icon {
             Self::Generic => "i-generic",
         }
     }
+}
 
-    /// The icon of a template's `presentation`; unknown names are the generic one.
-    pub fn named(name: &str) -> Self {
-        match name {
-            "jupyterlab" => Self::Jupyterlab,
-            "code" => Self::Code,
-            "python" => Self::Python,
-            "r" => Self::R,
-            "julia" => Self::Julia,
-            "terminal" => Self::Terminal,
-            "gpu" => Self::Gpu,
-            _ => Self::Generic,
+impl From<api::template::Icon> for Icon {
+    fn from(icon: api::template::Icon) -> Self {
+        use api::template::Icon;
+        match icon {
+            Icon::JupyterLab => Self::Jupyterlab,
+            Icon::Code => Self::Code,
+            Icon::Python => Self::Python,
+            Icon::R => Self::R,
+            Icon::Julia => Self::Julia,
+            Icon::Terminal => Self::Terminal,
+            Icon::Gpu => Self::Gpu,
+            Icon::Generic => Self::Generic,
         }
     }
 }

@@ -106,11 +106,7 @@ pub(super) fn command(f: Foreign<'_>, label: &str) -> Action {
 }
 
 pub(super) fn note(tone: Tone, text: String) -> Note {
-    Note {
-        tone,
-        text,
-        actions: vec![],
-    }
+    Note { tone, text }
 }
 
 pub(super) fn html(page: &impl askama::Template) -> String {

@@ -145,13 +145,12 @@ impl Editing {
         problems: &Problems,
     ) -> Response {
         let at = path(&self.stored);
-        let uid = self.stored.metadata.uid.clone().unwrap_or_default();
-        let mut hidden = vec![("uid".to_owned(), uid), ("seen".to_owned(), self.seen.clone())];
+        let mut hidden = vec![
+            ("uid".to_owned(), self.stored.uid().unwrap_or_default()),
+            ("seen".to_owned(), self.seen.clone()),
+        ];
         let button = |value: &str, label: &str| ("do".to_owned(), value.to_owned(), label.to_owned());
-        let command = context
-            .read_only()
-            .map(|_| changes::command(&self.stored, &draft.workspace))
-            .unwrap_or_default();
+        let command = context.command_instead(|| changes::command(&self.stored, &draft.workspace));
         let buttons = match (command.is_empty(), self.runs()) {
             (false, _) => vec![button("save", "Show the command")],
             (true, true) => vec![button("save", "Save"), button("restart", "Save and restart")],

@@ -35,7 +35,7 @@ impl Place {
     /// The effective values of a workspace here.
     pub(super) fn effective(&self, context: &Context, workspace: &Workspace) -> rules::Effective {
         let template = self.template.as_deref().map(|template| &template.spec);
-        rules::effective(&workspace.spec, template, &context.app.settings)
+        rules::effective(&workspace.spec, template, &context.app.parts.settings)
     }
 }
 

@@ -9,6 +9,7 @@ use api::workspace::DesiredStatus;
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
+use rules::manifest;
 
 use super::address::Address;
 use super::draft::{Draft, Hidden, View};
@@ -46,7 +47,8 @@ impl New {
             rights, user, app, ..
         } = context;
         let (namespaces, is_partial) = rights.to_create(user, &app.index, &address.namespace).await;
-        let known = |no_form| {
+        // Without an answer there may be more.
+        let unless = |is_partial, no_form| {
             if is_partial {
                 NoForm::unanswered(context)
             } else {
@@ -54,11 +56,7 @@ impl New {
             }
         };
         if namespaces.is_empty() {
-            return Err(if is_partial {
-                NoForm::unanswered(context)
-            } else {
-                NoForm::nowhere(context)
-            });
+            return Err(unless(is_partial, NoForm::nowhere(context)));
         }
         let from = copied(context, &address.from).await?;
         let (mut namespace, is_chosen) = namespace(context, address, from.as_deref(), &namespaces);
@@ -73,7 +71,8 @@ impl New {
         };
         if !namespaces.contains(&address.namespace) {
             let not_there = choose::not_there(context, &namespaces, &address);
-            return Err(known(NoForm::Choose(StatusCode::FORBIDDEN, Box::new(not_there))));
+            let not_there = NoForm::Choose(StatusCode::FORBIDDEN, Box::new(not_there));
+            return Err(unless(is_partial, not_there));
         }
         let namespace = std::slice::from_ref(&address.namespace);
         let (templates, is_partial) = usable(context, namespace).await;
@@ -98,11 +97,8 @@ impl New {
             ..address.clone()
         };
         let Some(template) = found else {
-            return Err(if is_partial {
-                NoForm::unanswered(context)
-            } else {
-                NoForm::not_usable(context, &wanted, &address.namespace, &others)
-            });
+            let not_usable = NoForm::not_usable(context, &wanted, &address.namespace, &others);
+            return Err(unless(is_partial, not_usable));
         };
         let has_others = namespaces.len() > 1 || templates.len() > 1;
         Ok(Self {
@@ -218,15 +214,8 @@ impl New {
         }
         let manifest = || match draft.written {
             View::Yaml => draft.text.clone().unwrap_or_default(),
-            View::Form => {
-                let name = wanted.metadata.name.clone().unwrap_or_default();
-                let draft = Draft::of(draft.form.clone(), wanted.clone());
-                if name.is_empty() {
-                    String::new()
-                } else {
-                    draft.to_text()
-                }
-            }
+            View::Form if wanted.name_any().is_empty() => String::new(),
+            View::Form => manifest::yaml(&draft.form, &wanted),
         };
         let command = if read_only {
             apply_command(&manifest())

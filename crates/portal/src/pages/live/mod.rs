@@ -75,7 +75,11 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
             "Too many open pages are kept up to date: close some. This page can be loaded again.",
         );
     };
-    context.app.metrics.streams(context.app.limits.open_streams());
+    context
+        .app
+        .parts
+        .metrics
+        .streams(context.app.limits.open_streams());
     // Links in parts lead to the page and not to its stream.
     context.address = view.page();
     context.namespace = view.namespace();
@@ -137,7 +141,9 @@ impl Drop for Follow {
     fn drop(&mut self) {
         let app = &self.context.app;
         // Its own permit is given back after this.
-        app.metrics.streams(app.limits.open_streams().saturating_sub(1));
+        app.parts
+            .metrics
+            .streams(app.limits.open_streams().saturating_sub(1));
     }
 }
 

@@ -28,13 +28,15 @@ struct OfWorkspace {
 
 impl View {
     pub(super) fn parse(query: &str) -> Option<Self> {
-        let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
-        let at = pairs.iter().position(|(name, _)| name == "view")?;
-        let (_, view) = pairs.remove(at);
-        let rest = serde_urlencoded::to_string(pairs).ok()?;
+        let (view, rest) = split(query, "view")?;
         match &*view {
             "list" => serde_urlencoded::from_str(&rest).ok().map(Self::List),
-            "namespace" => of_namespace(&rest).map(Self::List),
+            "namespace" => {
+                // The list of one namespace.
+                let (namespace, rest) = split(&rest, "in")?;
+                let search: Search = serde_urlencoded::from_str(&rest).ok()?;
+                (!namespace.is_empty()).then(|| Self::List(search.within(&namespace)))
+            }
             "workspace" => {
                 let OfWorkspace { namespace, name } = serde_urlencoded::from_str(&rest).ok()?;
                 Some(Self::Workspace { namespace, name })
@@ -111,14 +113,12 @@ fn interval(workspace: Option<&Workspace>) -> Option<Duration> {
     }
 }
 
-/// The list of one namespace, which `in` names.
-fn of_namespace(query: &str) -> Option<Search> {
+/// The parameter of this name, and the query without it.
+fn split(query: &str, name: &str) -> Option<(String, String)> {
     let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
-    let at = pairs.iter().position(|(name, _)| name == "in")?;
-    let (_, namespace) = pairs.remove(at);
-    let rest = serde_urlencoded::to_string(pairs).ok()?;
-    let search: Search = serde_urlencoded::from_str(&rest).ok()?;
-    (!namespace.is_empty()).then(|| search.within(&namespace))
+    let at = pairs.iter().position(|(own, _)| own == name)?;
+    let (_, value) = pairs.remove(at);
+    Some((value, serde_urlencoded::to_string(pairs).ok()?))
 }
 
 #[cfg(test)]

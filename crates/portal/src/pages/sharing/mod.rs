@@ -47,7 +47,7 @@ pub(crate) async fn page(
     let may = MayBeside::of(&context, &seen).await;
     let mut view = view(&context, &seen.workspace, may, &Typed::default(), &[]);
     let text = match &*done {
-        "share" if view.list.shares.iter().all(|share| !share.why.is_empty()) => None,
+        "share" if view.list.shares.is_empty() => None,
         "share" if view.link.is_empty() => Some("It is shared."),
         "share" => Some("It is shared. Send the link below."),
         "end" => Some("The share is ended."),
@@ -107,20 +107,9 @@ fn list(
     for share in found {
         let live = shares::live(&share, Some(workspace), manager, context.now);
         let ask = format!("{}/share/{}/end", path(workspace), share.name_any());
-        let end = match context.read_only() {
-            None => Way::Dialog { to: ask },
-            Some(_) => Way::Command {
-                command: end_command(&share),
-            },
-        };
-        let another_end = match context.read_only() {
-            None => Way::Link {
-                to: end_path(workspace, &share),
-            },
-            Some(_) => Way::Command {
-                command: change_command(&share),
-            },
-        };
+        let end = context.way(Way::Dialog { to: ask }, end_command(&share));
+        let to = end_path(workspace, &share);
+        let another_end = context.way(Way::Link { to }, change_command(&share));
         let is_own = api::names::owner(&share.metadata) == Some(&*context.user.name);
         let may_end = match may.end {
             MayEnd::All => true,
@@ -190,9 +179,14 @@ pub(crate) async fn share(
         context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
     };
     let not_shared = |failure: &Failure| {
+        let mut typed = typed.clone();
+        if failure.is_taken() {
+            // Sent once more, the form makes a share of another name.
+            typed.rendered.clear();
+        }
         let mut view = view(&context, workspace, may, &typed, &typed.refused(failure));
         if let Some(share) = &mut view.form {
-            failed(&mut share.form, "It is not shared", failure);
+            failed(share, "It is not shared", failure);
         }
         context.page_with(failure.status(), &view)
     };
@@ -218,20 +212,25 @@ pub(crate) async fn share(
         .as_user()
         .create::<WorkspaceShare>(Some(&namespace), &share, false)
         .await;
+    let is_shared = |index: &Index| {
+        let mut all = index.shares_of(workspace).into_iter();
+        all.any(|known| {
+            let is_over = shares::end(&known).is_some_and(|end| end <= context.now);
+            known.metadata.name == share.metadata.name && !is_over
+        })
+    };
+    if made.is_ok() || made.as_ref().is_err_and(Failure::is_taken) {
+        context.until(is_shared).await;
+    }
     let made = match made {
-        // The same form was sent before. The page shows its share.
-        Err(failure) if failure.is_taken() => Ok(()),
+        // The same form was sent before.
+        Err(failure) if failure.is_taken() && is_shared(&context.app.index) => Ok(()),
         made => made.map(drop),
     };
     context.log("share", &namespace, &name, &made);
     if let Err(failure) = made {
         return not_shared(&failure);
     }
-    let is_listed = |index: &Index| {
-        let mut all = index.shares_of(workspace).into_iter();
-        all.any(|known| known.metadata.name == share.metadata.name)
-    };
-    context.until(is_listed).await;
     see_other(&format!("{back}?done=share"))
 }
 
@@ -275,10 +274,7 @@ pub(crate) async fn ask_end(context: Context, Path(address): Path<Address>) -> R
         button: "End the share".to_owned(),
         danger: true,
         cancel: format!("{}/share", path(&workspace)),
-        command: context
-            .read_only()
-            .map(|_| end_command(&share))
-            .unwrap_or_default(),
+        command: context.command_instead(|| end_command(&share)),
         ..Confirm::default()
     })
 }
