@@ -227,7 +227,7 @@ pub(super) struct Menu<'a> {
 
 impl<'a> Menu<'a> {
     /// `of`: the name of the object, if the page has several; `id`: what is unique on the page.
-    pub(super) fn of(more: &'a [Action], of: &'a str, id: &'a str) -> Self {
+    pub(super) fn new(more: &'a [Action], of: &'a str, id: &'a str) -> Self {
         Self { more, of, id }
     }
 }
