@@ -29,7 +29,7 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::user::{Authenticator, User};
-use crate::visible::{self, Rights, Seen};
+use crate::visible::{self, Rights, VisibleWorkspace};
 
 /// How often the lag of the index is measured.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -117,7 +117,7 @@ impl App {
     }
 
     /// The same for a request that is refused: the API server is not asked, and nothing is done as the user.
-    pub(crate) fn unasked(&self) -> Identity {
+    pub(crate) fn identity_for_refusal(&self) -> Identity {
         match self.tokens {
             Some(_) => Identity::Unproven(UNASKED.into()),
             None => Identity::Impersonated,
@@ -193,7 +193,7 @@ impl Context {
     /// A line of the log about a change. The audit log of the API server has the whole of it.
     pub(crate) fn log<T>(&self, action: &str, namespace: &str, name: &str, outcome: &Result<T, Failure>) {
         let result = if outcome.is_ok() { "done" } else { "failed" };
-        self.app.parts.metrics.changed(action, result);
+        self.app.parts.metrics.count_change(action, result);
         let user = &*self.user.name;
         tracing::info!(
             user,
@@ -207,13 +207,13 @@ impl Context {
     }
 
     /// The workspace of that name, if the user sees it.
-    pub(crate) async fn seen(&self, namespace: &str, name: &str) -> Option<Seen> {
+    pub(crate) async fn visible_workspace(&self, namespace: &str, name: &str) -> Option<VisibleWorkspace> {
         visible::one(&self.app.index, &self.rights, &self.user, (namespace, name)).await
     }
 
     /// The workspace of that name, if the user sees all of it.
-    pub(crate) async fn readable(&self, namespace: &str, name: &str) -> Option<Seen> {
-        let seen = self.seen(namespace, name).await;
+    pub(crate) async fn readable_workspace(&self, namespace: &str, name: &str) -> Option<VisibleWorkspace> {
+        let seen = self.visible_workspace(namespace, name).await;
         seen.filter(|seen| !seen.is_guest())
     }
 

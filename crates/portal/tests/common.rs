@@ -52,13 +52,13 @@ impl Authenticator for Names {
 
 /// An answer, read.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: http::HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
@@ -163,11 +163,11 @@ impl Portal {
         });
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer {
+        Reply {
             status: head.status,
             headers: head.headers,
             text: String::from_utf8_lossy(&bytes).into_owned(),
@@ -200,7 +200,7 @@ impl Portal {
         self.open(&format!("{user}@{seconds}|"), path).await
     }
 
-    pub(crate) async fn get(&self, user: &str, path: &str) -> Answer {
+    pub(crate) async fn get(&self, user: &str, path: &str) -> Reply {
         self.send(get(user, path)).await
     }
 
@@ -211,7 +211,7 @@ impl Portal {
         self.send(request).await.json()
     }
 
-    pub(crate) async fn post(&self, user: &str, path: &str, form: &str) -> Answer {
+    pub(crate) async fn post(&self, user: &str, path: &str, form: &str) -> Reply {
         self.send(posted(user, path, form.to_owned())).await
     }
 

@@ -26,7 +26,7 @@ async fn for_three() -> (Portal, Typed) {
         ("alice", "use", "workspacetemplates", "team"),
         ("mallory", "create", "workspaces", "team"),
     ]);
-    let typed = Typed::of(&portal.json("alice", NEW).await);
+    let typed = Typed::from_page(&portal.json("alice", NEW).await);
     portal.server.take_calls();
     (portal, typed)
 }

@@ -183,7 +183,7 @@ impl AsUser {
         params: &LogParams,
     ) -> Result<impl AsyncBufRead + Send + use<>, Failure> {
         let request = Request::new(k8s_openapi::api::core::v1::Pod::url_path(&(), Some(namespace)));
-        let request = self.signed(request.logs(pod, params))?;
+        let request = self.sign(request.logs(pod, params))?;
         let opened = self.client.request_stream(request).await;
         let opened = opened.map_err(|error| self.explain(error.into()));
         self.count(false, opened.as_ref().err());
@@ -194,7 +194,7 @@ impl AsUser {
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<T, Failure> {
-        let request = self.signed(request)?.map(Body::from);
+        let request = self.sign(request)?.map(Body::from);
         let is_dry_run = is_dry_run(&request);
         let answer = async {
             let (parts, body) = self.client.send(request).await?.into_parts();
@@ -229,7 +229,7 @@ impl AsUser {
     }
 
     /// The same request, in the name of the user.
-    fn signed(
+    fn sign(
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<http::Request<Vec<u8>>, Failure> {

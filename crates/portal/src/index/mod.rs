@@ -231,12 +231,12 @@ impl Index {
     }
 
     /// The addresses of this installation, once its manager is known.
-    pub(crate) fn served(&self) -> Option<Served> {
+    pub(crate) fn addresses(&self) -> Option<Served> {
         let manager = match &self.wanted_manager {
             Some(name) => self.manager(name),
             None => self.default_manager(),
         };
-        manager.map(|manager| Served::of(&manager))
+        manager.map(|manager| Served::from_manager(&manager))
     }
 
     /// The manager of workspaces that name none: in one-namespace mode the release's own, else the one default manager.
@@ -269,7 +269,7 @@ impl Index {
     }
 
     /// The snapshot that open pages show: it is replaced soon after a change.
-    pub(crate) fn debounced(&self) -> signal::Receiver<Arc<Snapshot>> {
+    pub(crate) fn debounced_snapshots(&self) -> signal::Receiver<Arc<Snapshot>> {
         self.debounced.subscribe()
     }
 
@@ -280,13 +280,13 @@ impl Index {
 }
 
 /// The values in force, once the operator has written them.
-pub(crate) fn resolved(workspace: &Workspace) -> Option<&Resolved> {
+pub(crate) fn resolved_values(workspace: &Workspace) -> Option<&Resolved> {
     workspace.status.as_ref()?.resolved.as_ref()
 }
 
 /// The name of the manager that routes to the workspace; `None`: the default one.
 pub(crate) fn manager_name(workspace: &Workspace) -> Option<&str> {
-    resolved(workspace)
+    resolved_values(workspace)
         .and_then(|resolved| resolved.manager.as_deref())
         .or(workspace.spec.manager_ref.as_deref())
 }

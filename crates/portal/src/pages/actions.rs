@@ -11,15 +11,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::see_other;
-use super::extract::{Form, Path};
+use super::extract::{Path, TypedForm};
 use super::may::May;
 use super::summary::{command, path, pending, words};
 use super::words::bytes;
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::index::{Index, resolved};
+use crate::index::{Index, resolved_values};
 use crate::views::{Confirm, Consequence as Shown, Nav, Pending};
-use crate::visible::Seen;
+use crate::visible::VisibleWorkspace;
 
 /// The action of this name in an address.
 fn parse(name: &str) -> Option<Action> {
@@ -42,10 +42,10 @@ pub(crate) async fn ask(
 }
 
 /// The workspace, if the user sees it. For guests the action exists only if their roles allow it.
-async fn askable(context: &Context, namespace: &str, name: &str, action: Action) -> Option<Seen> {
-    let seen = context.seen(namespace, name).await?;
+async fn askable(context: &Context, namespace: &str, name: &str, action: Action) -> Option<VisibleWorkspace> {
+    let seen = context.visible_workspace(namespace, name).await?;
     if seen.is_guest() {
-        let may = May::of(context, namespace).await.with(&seen);
+        let may = May::ask(context, namespace).await.with(&seen);
         let is_allowed = if action == Action::Delete {
             may.delete
         } else {
@@ -57,7 +57,7 @@ async fn askable(context: &Context, namespace: &str, name: &str, action: Action)
 }
 
 /// The question. `typed`: a wrong answer.
-fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) -> Confirm {
+fn confirm(context: &Context, seen: &VisibleWorkspace, action: Action, typed: Option<&str>) -> Confirm {
     let workspace = &*seen.workspace;
     // What becomes of files says how the disk is, which guests do not see.
     let is_guest = seen.is_guest();
@@ -71,7 +71,7 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
     let text = if is_guest {
         vec![ask_owner.to_owned()]
     } else {
-        let applied = applied(workspace).filter(|_| action == Action::Restart);
+        let applied = pending_changes(workspace).filter(|_| action == Action::Restart);
         consequence.map(|it| it.text).into_iter().chain(applied).collect()
     };
     Confirm {
@@ -109,7 +109,7 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
 }
 
 /// The changes that a restart applies, as the workspace's page names them; `None` if none waits.
-fn applied(workspace: &Workspace) -> Option<String> {
+fn pending_changes(workspace: &Workspace) -> Option<String> {
     let pending = Pending {
         fields: pending(workspace),
         ..Pending::default()
@@ -132,7 +132,7 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
     if action != Action::Delete {
         return shown;
     }
-    let storage = resolved(workspace).and_then(|resolved| resolved.storage.as_ref());
+    let storage = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref());
     let loses_files = Consequence::of(action, workspace).is_some_and(|it| it.loses_files);
     if let Some(storage) = storage.filter(|storage| !storage.ephemeral) {
         let claim = storage.claim_name.clone();
@@ -172,7 +172,7 @@ pub(crate) struct Confirmed {
 pub(crate) async fn act(
     context: Context,
     Path((namespace, name, action)): Path<(String, String, String)>,
-    Form(Confirmed { uid, name: typed }): Form<Confirmed>,
+    TypedForm(Confirmed { uid, name: typed }): TypedForm<Confirmed>,
 ) -> Response {
     let Some(action) = parse(&action) else {
         return context.not_found();
@@ -195,7 +195,7 @@ pub(crate) async fn act(
     context.log(verb, &namespace, &name, &changed);
     match changed {
         Ok(Some(changed)) => {
-            context.caught_up(&changed).await;
+            context.catch_up(&changed).await;
             see_other(&format!("{back}?done={verb}"))
         }
         Ok(None) => {
@@ -208,12 +208,12 @@ pub(crate) async fn act(
             context.until(is_leaving).await;
             see_other(&format!("/?deleted={namespace}/{name}"))
         }
-        Err(failure) => context.failed(&format!("{label} of {name} failed"), &failure, &back),
+        Err(failure) => context.failure_page(&format!("{label} of {name} failed"), &failure, &back),
     }
 }
 
 /// Stops one of many.
-pub(super) async fn stop(context: &Context, seen: &Seen) -> Result<(), Failure> {
+pub(super) async fn stop(context: &Context, seen: &VisibleWorkspace) -> Result<(), Failure> {
     let workspace = &seen.workspace;
     let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
     let uid = workspace.metadata.uid.clone().unwrap_or_default();

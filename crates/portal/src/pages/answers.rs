@@ -78,7 +78,7 @@ impl Context {
     }
 
     /// Waits until the workspace is in memory in this version or a later one.
-    pub(super) async fn caught_up(&self, changed: &Workspace) {
+    pub(super) async fn catch_up(&self, changed: &Workspace) {
         let (namespace, name) = (changed.namespace().unwrap_or_default(), changed.name_any());
         let version = |workspace: &Workspace| workspace.resource_version()?.parse::<u64>().ok();
         let is_known = |index: &Index| match index.workspace(&namespace, &name) {
@@ -110,10 +110,10 @@ impl Context {
     }
 
     /// The answer where the API server did not say in time whether the user may see the page.
-    pub(super) fn unanswered(&self) -> Response {
+    pub(super) fn no_answer(&self) -> Response {
         let failure =
             Failure::Unanswered("The API server did not say in time what you may see here.".to_owned());
-        self.failed("This page cannot be shown now", &failure, "/")
+        self.failure_page("This page cannot be shown now", &failure, "/")
     }
 
     /// What the answer for what does not exist says.
@@ -138,7 +138,7 @@ impl Context {
     }
 
     /// A message about a failed change or read, in the API server's words.
-    pub(super) fn failed(&self, what: &str, failure: &Failure, back: &str) -> Response {
+    pub(super) fn failure_page(&self, what: &str, failure: &Failure, back: &str) -> Response {
         let (kind, now) = match failure.code() {
             401 => (
                 "Not signed in at the API server",

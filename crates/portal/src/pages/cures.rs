@@ -12,7 +12,7 @@ use super::may::{May, MayBeside, own_running};
 use super::summary::{button, path};
 use crate::app::Context;
 use crate::views::{Action, Cure, Way};
-use crate::visible::Seen;
+use crate::visible::VisibleWorkspace;
 
 /// Workspaces at most that are offered for a stop, to free what another one needs.
 const OTHERS: usize = 5;
@@ -29,7 +29,11 @@ pub(super) struct Cures<'a> {
 }
 
 impl<'a> Cures<'a> {
-    pub(super) fn of(context: &'a Context, seen: &'a Seen, (may, beside): (May, MayBeside)) -> Self {
+    pub(super) fn new(
+        context: &'a Context,
+        seen: &'a VisibleWorkspace,
+        (may, beside): (May, MayBeside),
+    ) -> Self {
         Self {
             context,
             workspace: &seen.workspace,

@@ -20,13 +20,13 @@ pub(crate) async fn page(
     match may_see(&context, &name).await {
         Some(true) => {}
         Some(false) => return context.not_found(),
-        None => return context.unanswered(),
+        None => return context.no_answer(),
     }
     let search = search.within(&name);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
-    let page = Page::of(&context, &search, &visible).await;
+    let page = Page::find(&context, &search, &visible).await;
     let quotas = quotas_of(&context, &name, None).await;
-    let may = May::of(&context, &name).await;
+    let may = May::ask(&context, &name).await;
     context.page(&view(&context, &search, &visible, &page, (may, quotas)))
 }
 

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answers::{note, see_other};
-use super::extract::{Form, Path};
+use super::extract::{Path, TypedForm};
 use super::sharing::name_problem;
-use super::short_form::{Wrong, buttons, failed, name_field, section, summary};
+use super::short_form::{FieldErrors, add_failure, buttons, name_field, section, summary};
 use super::summary::{above, path};
 use crate::app::Context;
 use crate::cluster::Failure;
@@ -22,14 +22,14 @@ const UNCHANGED: &str = "The owner stays as it was";
 
 /// Answers `GET`.
 pub(crate) async fn ask(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
-    match context.readable(&namespace, &name).await {
+    match context.readable_workspace(&namespace, &name).await {
         Some(seen) => context.page(&view(&context, &seen.workspace, "", &[])),
         None => context.not_found(),
     }
 }
 
 /// The form with what was typed and what is wrong with it.
-fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Wrong<'_>) -> Edit {
+fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: FieldErrors<'_>) -> Edit {
     let present = owner(&workspace.metadata).unwrap_or_default();
     let mut layout = context.layout(
         format!("Hand over {}", workspace.spec.display_name),
@@ -79,7 +79,7 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Wrong<'_>)
 /// The form as it was sent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Sent {
+pub(crate) struct OwnerForm {
     uid: String,
     before: String,
     owner: String,
@@ -89,9 +89,9 @@ pub(crate) struct Sent {
 pub(crate) async fn change(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    Form(sent): Form<Sent>,
+    TypedForm(sent): TypedForm<OwnerForm>,
 ) -> Response {
-    let Some(seen) = context.readable(&namespace, &name).await else {
+    let Some(seen) = context.readable_workspace(&namespace, &name).await else {
         return context.not_found();
     };
     let back = path(&seen.workspace);
@@ -126,8 +126,8 @@ pub(crate) async fn change(
     context.log("hand over", &namespace, &name, &changed);
     match changed {
         Ok(changed) => {
-            context.caught_up(&changed).await;
-            match context.seen(&namespace, &name).await {
+            context.catch_up(&changed).await;
+            match context.visible_workspace(&namespace, &name).await {
                 Some(_) => see_other(&format!("{back}?done=owner")),
                 None => see_other("/?done=owner"),
             }
@@ -135,7 +135,7 @@ pub(crate) async fn change(
         Err(failure) => {
             let field = if failure.code() == 422 { "owner" } else { "" };
             let mut view = view(&context, workspace, wanted, &[(field, failure.to_string())]);
-            failed(&mut view.form, UNCHANGED, &failure);
+            add_failure(&mut view.form, UNCHANGED, &failure);
             context.page_with(failure.status(), &view)
         }
     }

@@ -12,9 +12,9 @@ use super::editor;
 use super::may::May;
 use super::words::{amount, short, short_of};
 use crate::app::Context;
-use crate::index::resolved;
+use crate::index::resolved_values;
 use crate::views::{Action, Icon, Row, State, Tone, Way};
-use crate::visible::{AccessLevel, Seen};
+use crate::visible::{AccessLevel, VisibleWorkspace};
 
 /// The reason and message that keep it from running, if there are any.
 pub(super) fn blocked_by(workspace: &Workspace) -> Option<(&str, &str)> {
@@ -53,7 +53,7 @@ pub(super) fn remedy(name: &str) -> &'static str {
 
 /// Limits, or requests where there are none, in words.
 pub(super) fn size(workspace: &Workspace) -> Vec<String> {
-    let resources = resolved(workspace)
+    let resources = resolved_values(workspace)
         .and_then(|resolved| resolved.resources.as_ref())
         .or(workspace.spec.resources.as_ref());
     let Some(resources) = resources else {
@@ -81,7 +81,7 @@ pub(super) fn size(workspace: &Workspace) -> Vec<String> {
 pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>) -> (String, Icon) {
     let chosen = workspace.spec.image.as_deref();
     let default = template.map(|template| template.spec.default_image.as_str());
-    let effective = resolved(workspace).and_then(|resolved| resolved.image.as_deref());
+    let effective = resolved_values(workspace).and_then(|resolved| resolved.image.as_deref());
     let presentation = template.and_then(|template| template.spec.presentation.as_ref());
     let Some(image) = chosen.or(default).or(effective) else {
         return (String::new(), Icon::Generic);
@@ -167,7 +167,7 @@ pub(super) fn command(workspace: &Workspace, action: Doing) -> String {
 }
 
 /// What the user can do with it, what fits now first.
-pub(super) fn actions(context: &Context, seen: &Seen, may: May) -> Vec<Action> {
+pub(super) fn actions(context: &Context, seen: &VisibleWorkspace, may: May) -> Vec<Action> {
     let workspace = &*seen.workspace;
     let may = may.with(seen);
     let button = |action| button(context, workspace, action);
@@ -210,7 +210,7 @@ pub(super) fn actions(context: &Context, seen: &Seen, may: May) -> Vec<Action> {
 }
 
 /// The row of a workspace. Guests see state, owner, link, and the end of their share.
-pub(super) fn row(context: &Context, seen: &Seen, may: May) -> Row {
+pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
     let workspace = &*seen.workspace;
     let status = workspace.status.as_ref();
     let template = context.app.index.template_of(workspace);

@@ -36,7 +36,10 @@ async fn is_usable(context: &Context, template: &WorkspaceTemplate, namespaces: 
 
 /// The templates that the user may use in one of these namespaces, deprecated ones last. And whether the API server did not say in time of
 /// others.
-pub(super) async fn usable(context: &Context, namespaces: &[String]) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
+pub(super) async fn usable_templates(
+    context: &Context,
+    namespaces: &[String],
+) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
     let answers = stream::iter(context.app.index.templates())
         .map(async |template| (is_usable(context, &template, namespaces).await, template));
     let mut answers: Vec<_> = answers.buffered(AT_ONCE).collect().await;
@@ -48,12 +51,12 @@ pub(super) async fn usable(context: &Context, namespaces: &[String]) -> (Vec<Arc
 }
 
 /// The same for all namespaces in which the user may create workspaces.
-async fn offered(context: &Context) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
+async fn offered_templates(context: &Context) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
     let (index, user) = (&context.app.index, &context.user);
     let (namespaces, is_incomplete) = context.rights.to_create(user, index, "").await;
     // A template may be granted in all of them at once.
     let namespaces: Vec<_> = [String::new()].into_iter().chain(namespaces).collect();
-    let (found, is_partial) = usable(context, &namespaces).await;
+    let (found, is_partial) = usable_templates(context, &namespaces).await;
     // A namespace for which there was no answer may have others.
     let is_whole = !is_incomplete || found.len() == index.templates().len();
     (found, is_partial || !is_whole)
@@ -91,7 +94,7 @@ fn icon(template: &WorkspaceTemplate) -> Icon {
 
 /// Answers `GET /templates`.
 pub(crate) async fn page(context: Context) -> Response {
-    let (found, is_partial) = offered(&context).await;
+    let (found, is_partial) = offered_templates(&context).await;
     let mut layout = context.layout("Templates", Nav::Templates);
     if is_partial {
         layout.notes.push(note(Tone::Warn, UNKNOWN));
@@ -117,10 +120,10 @@ pub(crate) async fn page(context: Context) -> Response {
 
 /// Answers `GET /templates/<name>`.
 pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response {
-    let (found, is_partial) = offered(&context).await;
+    let (found, is_partial) = offered_templates(&context).await;
     let Some(template) = found.iter().find(|template| template.name_any() == name) else {
         return if is_partial {
-            context.unanswered()
+            context.no_answer()
         } else {
             context.not_found()
         };

@@ -11,7 +11,7 @@ use crate::views::Marks;
 
 /// Which page a user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum View {
+pub(super) enum Format {
     Form,
     Yaml,
 }
@@ -20,9 +20,9 @@ pub(super) enum View {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hidden {
     /// As what it was written.
-    pub(super) written: View,
+    pub(super) written: Format,
     /// The page that the user requests. `None`: what was written counts.
-    pub(super) next: Option<View>,
+    pub(super) next: Option<Format>,
     /// The text that was written, or the one that holds what the form has no field for. Empty: none.
     pub(super) text: String,
 }
@@ -32,14 +32,14 @@ impl Hidden {
     pub(super) fn take(sent: &mut Sent) -> Result<Self, String> {
         let view = |text: String| match &*text {
             "" => Ok(None),
-            "form" => Ok(Some(View::Form)),
-            "yaml" => Ok(Some(View::Yaml)),
+            "form" => Ok(Some(Format::Form)),
+            "yaml" => Ok(Some(Format::Yaml)),
             other => Err(format!(
                 "There is no view {other:?}: a workspace is shown as form or yaml."
             )),
         };
         Ok(Self {
-            written: view(sent.take("written")?)?.unwrap_or(View::Form),
+            written: view(sent.take("written")?)?.unwrap_or(Format::Form),
             next: view(sent.take("view")?)?,
             text: sent.take("yaml")?,
         })
@@ -56,7 +56,7 @@ pub(super) struct Draft {
     pub(super) workspace: Workspace,
     /// The text that was written, or the one that holds what the form has no field for.
     pub(super) text: Option<String>,
-    pub(super) written: View,
+    pub(super) written: Format,
     /// What cannot be read of a form.
     pub(super) problems: Problems,
     /// What cannot be read of a text.
@@ -66,13 +66,13 @@ pub(super) struct Draft {
 
 impl Draft {
     /// A form that shows `workspace`.
-    pub(super) fn of(form: Form, workspace: Workspace) -> Self {
+    pub(super) fn new(form: Form, workspace: Workspace) -> Self {
         Self {
             values: values(&form, &workspace),
             form,
             workspace,
             text: None,
-            written: View::Form,
+            written: Format::Form,
             problems: Problems::default(),
             findings: Vec::new(),
             document: None,
@@ -80,7 +80,7 @@ impl Draft {
     }
 
     /// A form that was sent. `base`: what it showed, and what it has no field for.
-    pub(super) fn of_form(
+    pub(super) fn from_form(
         form: Form,
         base: &Workspace,
         text: Option<String>,
@@ -94,23 +94,23 @@ impl Draft {
             values: shown,
             workspace: filled.workspace,
             text,
-            problems: Problems::of_violations(&filled.errors),
-            ..Self::of(form, Workspace::default())
+            problems: Problems::from_violations(&filled.errors),
+            ..Self::new(form, Workspace::default())
         })
     }
 
     /// A text that was sent. `fixed`: fields that the page decides.
-    pub(super) fn of_text(form: Form, text: String, fixed: &[(&str, &str)]) -> Self {
+    pub(super) fn from_text(form: Form, text: String, fixed: &[(&str, &str)]) -> Self {
         let (workspace, document, findings) = match text::read(&text, fixed) {
             Ok(manifest) => (manifest.workspace, Some(manifest.document), Vec::new()),
             Err(findings) => (Workspace::default(), None, findings),
         };
         Self {
             text: Some(text),
-            written: View::Yaml,
+            written: Format::Yaml,
             findings,
             document,
-            ..Self::of(form, workspace)
+            ..Self::new(form, workspace)
         }
     }
 
@@ -120,18 +120,18 @@ impl Draft {
     }
 
     /// The same as the page that the user requests shows it. `None`: as it was written.
-    pub(super) fn shown_as(self, next: Option<View>) -> Self {
+    pub(super) fn show_as(self, next: Option<Format>) -> Self {
         match next {
             None => self,
-            Some(View::Form) => Self {
-                written: View::Form,
+            Some(Format::Form) => Self {
+                written: Format::Form,
                 ..self
             },
-            Some(View::Yaml) => {
+            Some(Format::Yaml) => {
                 let text = self.to_text();
                 Self {
                     workspace: self.workspace,
-                    ..Self::of_text(self.form, text, &[])
+                    ..Self::from_text(self.form, text, &[])
                 }
             }
         }
@@ -152,7 +152,7 @@ impl Draft {
     }
 
     /// The text to send along with the form of a new workspace: it holds what the form has no field for.
-    pub(super) fn carried(&self) -> Option<String> {
+    pub(super) fn carried_text(&self) -> Option<String> {
         let is_needed = !self.not_shown().is_empty();
         self.text.clone().or_else(|| is_needed.then(|| self.to_text()))
     }
@@ -166,7 +166,7 @@ impl Draft {
     pub(super) fn marks(&self, problems: &Problems) -> Marks {
         let text = self.text.as_deref().unwrap_or_default();
         match &self.document {
-            Some(document) => text::placed(text, document, problems),
+            Some(document) => text::placed_marks(text, document, problems),
             None => text::marks(text, &self.findings),
         }
     }
@@ -181,8 +181,8 @@ mod tests {
     fn the_next_view_is_one_of_two() {
         let mut asked = sent(&[("written", "yaml"), ("view", "form"), ("yaml", "a: 1")]);
         let hidden = Hidden::take(&mut asked).unwrap();
-        assert_eq!((hidden.written, hidden.next), (View::Yaml, Some(View::Form)));
+        assert_eq!((hidden.written, hidden.next), (Format::Yaml, Some(Format::Form)));
         assert!(Hidden::take(&mut sent(&[("view", "picture")])).is_err());
-        assert_eq!(Hidden::take(&mut sent(&[])).unwrap().written, View::Form);
+        assert_eq!(Hidden::take(&mut sent(&[])).unwrap().written, Format::Form);
     }
 }

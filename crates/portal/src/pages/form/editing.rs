@@ -10,8 +10,8 @@ use kube::api::Patch;
 use rules::form::{Form, values};
 use rules::manifest;
 
-use super::draft::{Draft, Hidden, View};
-use super::fields::Shown;
+use super::draft::{Draft, Format, Hidden};
+use super::fields::FormFields;
 use super::place::Place;
 use super::problems::Problems;
 use super::quotas::further_amounts;
@@ -47,7 +47,7 @@ pub(super) struct Sending {
     pub(super) editing: Editing,
     /// What was written, with the workspace as the user wants it.
     pub(super) draft: Draft,
-    pub(super) next: Option<View>,
+    pub(super) next: Option<Format>,
     pub(super) then: Then,
     /// The address of the form.
     pub(super) at: String,
@@ -63,7 +63,7 @@ pub(super) fn layout(context: &Context, workspace: &Workspace) -> views::Layout 
 
 impl Editing {
     /// `seen`: the version that the user saw; `None`: the stored one.
-    pub(super) fn of(context: &Context, stored: Workspace, seen: Option<String>) -> Self {
+    pub(super) fn new(context: &Context, stored: Workspace, seen: Option<String>) -> Self {
         let place = Place {
             namespace: stored.namespace().unwrap_or_default(),
             template: context.app.index.template_of(&stored),
@@ -78,8 +78,8 @@ impl Editing {
 
     /// What was sent, with the workspace as the user wants it.
     pub(super) fn draft(&self, hidden: &Hidden, sent: Sent) -> Result<Draft, String> {
-        if hidden.written == View::Form && hidden.text.is_empty() {
-            return Draft::of_form(self.form.clone(), &self.stored, None, sent);
+        if hidden.written == Format::Form && hidden.text.is_empty() {
+            return Draft::from_form(self.form.clone(), &self.stored, None, sent);
         }
         let name = self.stored.name_any();
         let mut fixed = vec![
@@ -93,21 +93,21 @@ impl Editing {
                 .as_deref()
                 .map(|it| ("spec.templateRef", it)),
         );
-        let typed = Draft::of_text(self.form.clone(), hidden.text.clone(), &fixed);
+        let typed = Draft::from_text(self.form.clone(), hidden.text.clone(), &fixed);
         let wanted = if typed.is_readable() {
             self.wanted_by_text(&typed.workspace)?
         } else {
             self.stored.clone()
         };
         match (hidden.written, sent.0.first()) {
-            (View::Form, _) if !typed.is_readable() => {
+            (Format::Form, _) if !typed.is_readable() => {
                 Err("The values that the form has no field for cannot be read.".to_owned())
             }
-            (View::Form, _) => Draft::of_form(self.form.clone(), &wanted, typed.text, sent),
-            (View::Yaml, Some((name, _))) => {
+            (Format::Form, _) => Draft::from_form(self.form.clone(), &wanted, typed.text, sent),
+            (Format::Yaml, Some((name, _))) => {
                 Err(format!("A YAML text must be sent without the field {name:?}."))
             }
-            (View::Yaml, None) => Ok(Draft {
+            (Format::Yaml, None) => Ok(Draft {
                 values: values(&self.form, &wanted),
                 workspace: wanted,
                 ..typed
@@ -137,7 +137,7 @@ impl Editing {
     }
 
     /// The page with form or text.
-    pub(super) async fn shown(
+    pub(super) async fn page(
         &self,
         context: &Context,
         status: StatusCode,
@@ -163,7 +163,7 @@ impl Editing {
             layout.notes.push(note(Tone::Calm, text));
         }
         let check = format!("{at}/edit/check");
-        if draft.written == View::Yaml {
+        if draft.written == Format::Yaml {
             hidden.push(("written".to_owned(), "yaml".to_owned()));
             let view = views::Yaml {
                 layout,
@@ -179,12 +179,12 @@ impl Editing {
             };
             return context.page_with(status, &view);
         }
-        let problems = &problems.clone().named(&draft.workspace);
+        let problems = &problems.clone().with_names(&draft.workspace);
         hidden.push(("written".to_owned(), "form".to_owned()));
         // Without a text, what the form has no field for stays as it is stored.
         hidden.extend(draft.text.clone().map(|text| ("yaml".to_owned(), text)));
         let before = values(&self.form, &self.stored);
-        let shown = Shown {
+        let shown = FormFields {
             form: &draft.form,
             values: &draft.values,
             before: Some(&before),
@@ -212,8 +212,8 @@ impl Editing {
 }
 
 impl Sending {
-    pub(super) async fn shown(&self, context: &Context, status: StatusCode, problems: &Problems) -> Response {
-        self.editing.shown(context, status, &self.draft, problems).await
+    pub(super) async fn page(&self, context: &Context, status: StatusCode, problems: &Problems) -> Response {
+        self.editing.page(context, status, &self.draft, problems).await
     }
 
     /// Whether the stored workspace is a newer version than the one that the user saw, and not what the user wants, as it is after the
@@ -250,7 +250,7 @@ impl Sending {
     }
 
     /// The page that shows the newer version and what the user wrote.
-    pub(super) fn newer(&self, context: &Context) -> Response {
+    pub(super) fn newer_page(&self, context: &Context) -> Response {
         let stored = &self.editing.stored;
         let who = stored
             .annotations()

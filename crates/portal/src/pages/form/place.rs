@@ -40,7 +40,12 @@ impl Place {
 }
 
 /// The namespace in which the user may use the template: the `first`, or another one of `all`. The first if there is none.
-pub(super) async fn usable(context: &Context, template: &str, first: &str, all: &BTreeSet<String>) -> String {
+pub(super) async fn usable_namespace(
+    context: &Context,
+    template: &str,
+    first: &str,
+    all: &BTreeSet<String>,
+) -> String {
     let Context { rights, user, .. } = context;
     // The template is not looked up: the time of the answer would reveal whether it exists.
     let right = (USE_VERB, "workspacetemplates", template);

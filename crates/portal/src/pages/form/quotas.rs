@@ -34,7 +34,7 @@ pub(super) fn amounts(effective: &Effective) -> Amounts {
     }
     let mut add = |name: String, raw: &RawQuantity| {
         let sum = amounts.entry(name).or_insert(Quantity::ZERO);
-        *sum = sum.plus(parsed(raw));
+        *sum = sum.plus(parse(raw));
     };
     let init = effective.pod.init_containers.iter();
     let beside = init.filter(|container| container.restart_policy.as_deref() == Some("Always"));
@@ -66,12 +66,12 @@ fn kept_amounts(effective: &Effective) -> Amounts {
     let mut amounts: Amounts = OBJECTS.map(one).into();
     if let Home::Disk { size, .. } = &effective.home {
         amounts.extend(["persistentvolumeclaims", "count/persistentvolumeclaims"].map(one));
-        amounts.insert("requests.storage".to_owned(), parsed(size));
+        amounts.insert("requests.storage".to_owned(), parse(size));
     }
     amounts
 }
 
-fn parsed(raw: &RawQuantity) -> Quantity {
+fn parse(raw: &RawQuantity) -> Quantity {
     Quantity::try_from(raw).unwrap_or(Quantity::ZERO)
 }
 
@@ -123,19 +123,19 @@ fn lines(quota: &ResourceQuota, asked: Option<&Amounts>) -> Vec<QuotaLine> {
             .copied()
             .filter(|wanted| *wanted > Quantity::ZERO);
         let (tone, word) = match (asked, wanted) {
-            (None, _) if parsed(used) >= parsed(hard) => (Tone::Warn, String::new()),
-            (_, Some(wanted)) => fit(resource, parsed(used).plus(wanted), parsed(hard)),
+            (None, _) if parse(used) >= parse(hard) => (Tone::Warn, String::new()),
+            (_, Some(wanted)) => fit(resource, parse(used).plus(wanted), parse(hard)),
             (Some(_), None) if !counts_all => (Tone::Calm, "Counts some pods only".to_owned()),
             _ => (Tone::Calm, String::new()),
         };
         QuotaLine {
             quota: quota.name_any(),
             resource: resource.clone(),
-            used: shown(resource, used),
+            used: in_words(resource, used),
             asked: wanted
-                .map(|wanted| shown(resource, &wanted.to_raw()))
+                .map(|wanted| in_words(resource, &wanted.to_raw()))
                 .unwrap_or_default(),
-            hard: shown(resource, hard),
+            hard: in_words(resource, hard),
             percent: percent(used, hard),
             tone,
             word,
@@ -149,12 +149,12 @@ fn fit(resource: &str, after: Quantity, hard: Quantity) -> (Tone, String) {
     if after <= hard {
         return (Tone::Good, "Fits".to_owned());
     }
-    let too_much = shown(resource, &after.minus(hard).to_raw());
+    let too_much = in_words(resource, &after.minus(hard).to_raw());
     (Tone::Bad, format!("Does not fit: {too_much} too much"))
 }
 
 /// An amount of a quota's resource in words.
-fn shown(resource: &str, quantity: &RawQuantity) -> String {
+fn in_words(resource: &str, quantity: &RawQuantity) -> String {
     let name = resource.rsplit(['.', '/']).next().unwrap_or(resource);
     match name {
         "cpu" | "memory" | "storage" | "ephemeral-storage" => amount(name, quantity),

@@ -7,7 +7,7 @@ use rules::shares;
 
 use super::typed::{ENDS, Typed, rendered_at};
 use crate::app::Context;
-use crate::pages::short_form::{Wrong, buttons, field, name_field, section, summary};
+use crate::pages::short_form::{FieldErrors, buttons, field, name_field, section, summary};
 use crate::pages::summary::path;
 use crate::views::{Choice, Field, Form as FormView, Input};
 
@@ -45,7 +45,7 @@ fn kinds(sharing: &Sharing) -> Vec<Choice> {
 }
 
 /// Until when. `age`: minutes since the share was made, which count against its longest time.
-fn end_fields(sharing: &Sharing, age: i64, typed: &Typed, wrong: Wrong<'_>) -> [Field; 2] {
+fn end_fields(sharing: &Sharing, age: i64, typed: &Typed, wrong: FieldErrors<'_>) -> [Field; 2] {
     let most = sharing.max_duration_minutes;
     let fits = |hours: i64| most.is_none_or(|most| age + hours * 60 <= most);
     let offered = ENDS.iter().filter(|(.., hours)| fits(*hours));
@@ -74,7 +74,7 @@ pub(super) fn form(
     workspace: &Workspace,
     manager: Option<&WorkspaceManager>,
     typed: &Typed,
-    wrong: Wrong<'_>,
+    wrong: FieldErrors<'_>,
 ) -> FormView {
     let sharing = bounds(manager);
     let with = Input::Choice {
@@ -118,7 +118,7 @@ pub(super) fn end_form(
     (workspace, share): (&Workspace, &WorkspaceShare),
     manager: Option<&WorkspaceManager>,
     typed: &Typed,
-    wrong: Wrong<'_>,
+    wrong: FieldErrors<'_>,
 ) -> FormView {
     let made = share.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let age = made.map_or(0, |made| context.now.duration_since(made).as_mins());

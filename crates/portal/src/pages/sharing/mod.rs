@@ -24,16 +24,16 @@ use self::form::{change_command, end_path, form};
 use self::typed::Typed;
 pub(super) use self::typed::name_problem;
 use super::answers::{Done, note, see_other};
-use super::extract::{Form, Path, Query};
+use super::extract::{Path, Query, TypedForm};
 use super::may::{MayBeside, MayEnd, UNKNOWN};
-use super::short_form::failed;
+use super::short_form::add_failure;
 use super::summary::{above, path};
 use super::words::{moment, short};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::index::Index;
 use crate::views::{Action, Confirm, Nav, Note, Share, ShareList, Shares, State, Tone, Way};
-use crate::visible::Seen;
+use crate::visible::VisibleWorkspace;
 
 /// Answers `GET /w/<namespace>/<name>/share`.
 pub(crate) async fn page(
@@ -41,10 +41,10 @@ pub(crate) async fn page(
     Path((namespace, name)): Path<(String, String)>,
     Query(Done { done }): Query<Done>,
 ) -> Response {
-    let Some(seen) = context.readable(&namespace, &name).await else {
+    let Some(seen) = context.readable_workspace(&namespace, &name).await else {
         return context.not_found();
     };
-    let may = MayBeside::of(&context, &seen).await;
+    let may = MayBeside::ask(&context, &seen).await;
     let mut view = view(&context, &seen.workspace, may, &Typed::default(), &[]);
     let text = match &*done {
         "share" if view.list.shares.is_empty() => None,
@@ -71,7 +71,7 @@ fn view(
     let title = format!("Share {}", workspace.spec.display_name);
     let mut layout = context.layout(title, Nav::Workspaces);
     layout.above = above(workspace);
-    let blocked = manager.as_deref().and_then(blocked);
+    let blocked = manager.as_deref().and_then(blocker);
     let url = workspace.status.as_ref().and_then(|status| status.url.clone());
     Shares {
         layout,
@@ -85,7 +85,7 @@ fn view(
 }
 
 /// Why nothing can be shared, in the words of the rule.
-fn blocked(manager: &WorkspaceManager) -> Option<Note> {
+fn blocker(manager: &WorkspaceManager) -> Option<Note> {
     let empty = Extent {
         subjects: &[],
         begin: Some(Timestamp::UNIX_EPOCH),
@@ -159,9 +159,9 @@ fn list(
 pub(crate) async fn share(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    Form(typed): Form<Typed>,
+    TypedForm(typed): TypedForm<Typed>,
 ) -> Response {
-    let Some(seen) = context.readable(&namespace, &name).await else {
+    let Some(seen) = context.readable_workspace(&namespace, &name).await else {
         return context.not_found();
     };
     let workspace = &*seen.workspace;
@@ -172,7 +172,7 @@ pub(crate) async fn share(
     // The user who sent the form sees it again: the API server decides.
     let may = MayBeside {
         share: true,
-        ..MayBeside::of(&context, &seen).await
+        ..MayBeside::ask(&context, &seen).await
     };
     let again = |wrong: &[(&str, String)]| {
         let view = view(&context, workspace, may, &typed, wrong);
@@ -184,9 +184,9 @@ pub(crate) async fn share(
             // Sent once more, the form makes a share of another name.
             typed.rendered.clear();
         }
-        let mut view = view(&context, workspace, may, &typed, &typed.refused(failure));
+        let mut view = view(&context, workspace, may, &typed, &typed.refusals(failure));
         if let Some(share) = &mut view.form {
-            failed(share, "It is not shared", failure);
+            add_failure(share, "It is not shared", failure);
         }
         context.page_with(failure.status(), &view)
     };
@@ -238,11 +238,11 @@ pub(crate) async fn share(
 type Address = (String, String, String);
 
 /// The share and its workspace, if the user sees them.
-async fn found(
+async fn find(
     context: &Context,
     (namespace, name, share): &Address,
 ) -> Option<(Arc<Workspace>, Arc<WorkspaceShare>)> {
-    let Seen { workspace, .. } = context.readable(namespace, name).await?;
+    let VisibleWorkspace { workspace, .. } = context.readable_workspace(namespace, name).await?;
     let mut all = context.app.index.shares_of(&workspace).into_iter();
     let share = all.find(|it| it.name_any() == *share)?;
     Some((workspace, share))
@@ -250,7 +250,7 @@ async fn found(
 
 /// Answers `GET /w/<namespace>/<name>/share/<share>/end`.
 pub(crate) async fn ask_end(context: Context, Path(address): Path<Address>) -> Response {
-    let Some((workspace, share)) = found(&context, &address).await else {
+    let Some((workspace, share)) = find(&context, &address).await else {
         return context.not_found();
     };
     let names = share
@@ -299,9 +299,9 @@ pub(crate) struct Ended {
 pub(crate) async fn end(
     context: Context,
     Path(address): Path<Address>,
-    Form(Ended { uid }): Form<Ended>,
+    TypedForm(Ended { uid }): TypedForm<Ended>,
 ) -> Response {
-    if found(&context, &address).await.is_none() {
+    if find(&context, &address).await.is_none() {
         return context.not_found();
     }
     let (namespace, name, share) = address;
@@ -322,6 +322,6 @@ pub(crate) async fn end(
                 .await;
             see_other(&format!("{back}?done=end"))
         }
-        Err(failure) => context.failed("The share goes on", &failure, &back),
+        Err(failure) => context.failure_page("The share goes on", &failure, &back),
     }
 }

@@ -130,7 +130,7 @@ impl Typed {
     }
 
     /// What the API server refuses, each at the field of the form that it names.
-    pub(super) fn refused(&self, failure: &Failure) -> Vec<(&'static str, String)> {
+    pub(super) fn refusals(&self, failure: &Failure) -> Vec<(&'static str, String)> {
         let causes = failure.causes();
         if causes.is_empty() {
             return vec![("", failure.to_string())];
@@ -328,13 +328,13 @@ mod tests {
                 until: until.to_owned(),
                 ..Typed::default()
             };
-            let refused = typed.refused(&failure);
+            let refused = typed.refusals(&failure);
             assert!(refused[3].1.contains("spec.role"), "{refused:?}");
             refused.into_iter().map(|(field, _)| field).collect::<Vec<_>>()
         };
         assert_eq!(fields("8h"), ["until", "reason", "name", ""]);
         assert_eq!(fields("date"), ["date", "reason", "name", ""]);
-        let whole = Typed::default().refused(&Failure::Unanswered("no answer".to_owned()));
+        let whole = Typed::default().refusals(&Failure::Unanswered("no answer".to_owned()));
         assert_eq!(whole, [("", "no answer".to_owned())]);
     }
 

@@ -14,7 +14,7 @@ const MOST_STEPS: u64 = 100;
 
 /// What is shown in a form.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<'a> {
+pub(super) struct FormFields<'a> {
     pub(super) form: &'a Form,
     /// Values of the controls.
     pub(super) values: &'a Values,
@@ -23,7 +23,7 @@ pub(super) struct Shown<'a> {
     pub(super) problems: &'a Problems,
 }
 
-impl Shown<'_> {
+impl FormFields<'_> {
     /// The sections of the page.
     pub(super) fn sections(&self) -> Vec<views::Section> {
         let sections = self.form.fields.chunk_by(|one, next| one.section == next.section);
