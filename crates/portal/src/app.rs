@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::{Workspace, WorkspaceTemplate};
 use arc_swap::ArcSwap;
 use axum::extract::{FromRequestParts, RawPathParams};
 use futures::FutureExt as _;
@@ -16,18 +17,19 @@ use kit::readiness::Readiness;
 use kit::scope::Scope;
 use kube::Client;
 use rules::Settings;
+use rules::form::{Form, Offer, form};
 use theme::Theme;
 use tokio::time::Instant;
 use tower_http::request_id::RequestId;
 
 use crate::args::Prefixes;
-use crate::cluster::{AsUser, Identity, Mode, Tokens};
+use crate::cluster::{AsUser, Failure, Identity, Mode, Tokens};
 use crate::index::{Index, Served};
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::pace::Pace;
 use crate::user::{Authenticator, User};
-use crate::visible::{self, AccessLevel, Rights, Seen};
+use crate::visible::{self, Rights, VisibleWorkspace};
 
 /// How often the lag of the index is measured.
 const MEASURE: Duration = Duration::from_secs(1);
@@ -41,28 +43,15 @@ const UNASKED: &str = "The API server was not asked who you are, because this re
 
 /// What every page needs.
 pub struct App {
+    /// What it is made of.
+    pub(crate) parts: Parts,
     /// Objects in memory.
     pub(crate) index: Index,
     /// What users may do. Pages use those of their [`Context`].
     rights: Rights,
-    /// The portal's own client.
-    pub(crate) client: Client,
-    /// Whether requests can be sent as the user.
-    mode: Arc<ArcSwap<Mode>>,
     /// Tokens of users; `None`: the portal impersonates users.
     tokens: Option<Tokens>,
-    /// Namespaces in which the portal acts for users; empty: all.
-    acts_in: BTreeSet<String>,
-    /// Checks assertions.
-    pub(crate) keys: Arc<dyn Authenticator>,
-    /// The installation's defaults for workspaces.
-    pub(crate) settings: Settings,
-    /// Name, logo, help and notice of the installation.
-    pub(crate) theme: Theme,
-    /// What names of users and groups begin with.
-    pub(crate) prefixes: Prefixes,
     pub(crate) limits: Limits,
-    pub(crate) metrics: Metrics,
     /// How often users have their forms checked.
     pub(crate) checks: Pace,
 }
@@ -96,34 +85,15 @@ pub struct Parts {
 impl App {
     /// The application, and the watches that keep it up to date. Each opens a gate of `readiness` after its first list.
     pub fn new(parts: Parts, readiness: &Readiness) -> (Arc<Self>, BoxFuture<'static, ()>) {
-        let Parts {
-            client,
-            scope,
-            manager,
-            mode,
-            without_credentials,
-            acts_in,
-            keys,
-            settings,
-            theme,
-            prefixes,
-            metrics,
-        } = parts;
-        let (index, watches) = Index::new(&client, &scope, manager, readiness);
+        let (client, scope) = (&parts.client, &parts.scope);
+        let (index, watches) = Index::new(client, scope, parts.manager.clone(), readiness);
         let app = Self {
             index,
-            rights: Rights::new(&client, &scope),
-            client,
-            mode,
-            tokens: without_credentials.map(Tokens::new),
-            acts_in,
-            keys,
-            settings,
-            theme,
-            prefixes,
+            rights: Rights::new(client, scope),
+            tokens: parts.without_credentials.clone().map(Tokens::new),
             limits: Limits::default(),
-            metrics,
             checks: Pace::default(),
+            parts,
         };
         let app = Arc::new(app);
         let measured = app.clone();
@@ -147,17 +117,26 @@ impl App {
     }
 
     /// The same for a request that is refused: the API server is not asked, and nothing is done as the user.
-    pub(crate) fn unasked(&self) -> Identity {
+    pub(crate) fn identity_for_refusal(&self) -> Identity {
         match self.tokens {
             Some(_) => Identity::Unproven(UNASKED.into()),
             None => Identity::Impersonated,
         }
     }
 
+    /// The controls of a new workspace from this template, or of an existing one.
+    pub(crate) fn form(&self, template: Option<&WorkspaceTemplate>, workspace: Option<&Workspace>) -> Form {
+        let offer = Offer {
+            template,
+            settings: &self.parts.settings,
+        };
+        form(&offer, workspace)
+    }
+
     /// Keeps the metric of the index's lag up to date, forever.
     async fn measure(&self) {
         loop {
-            self.metrics.index_lag(self.index.lag());
+            self.parts.metrics.index_lag(self.index.lag());
             tokio::time::sleep(MEASURE).await;
         }
     }
@@ -201,16 +180,20 @@ impl Context {
     pub(crate) fn as_user(&self) -> AsUser {
         let client = match &self.app.tokens {
             Some(tokens) => &tokens.client,
-            None => &self.app.client,
+            None => &self.app.parts.client,
         };
-        AsUser::new(client.clone(), self.user.clone())
-            .by(self.identity.clone())
-            .counted(self.app.metrics.clone())
+        AsUser {
+            client: client.clone(),
+            user: self.user.clone(),
+            identity: self.identity.clone(),
+            metrics: Some(self.app.parts.metrics.clone()),
+        }
     }
 
     /// A line of the log about a change. The audit log of the API server has the whole of it.
-    pub(crate) fn log(&self, action: &str, namespace: &str, name: &str, result: &'static str) {
-        self.app.metrics.changed(action, result);
+    pub(crate) fn log<T>(&self, action: &str, namespace: &str, name: &str, outcome: &Result<T, Failure>) {
+        let result = if outcome.is_ok() { "done" } else { "failed" };
+        self.app.parts.metrics.count_change(action, result);
         let user = &*self.user.name;
         tracing::info!(
             user,
@@ -224,20 +207,19 @@ impl Context {
     }
 
     /// The workspace of that name, if the user sees it.
-    pub(crate) async fn seen(&self, namespace: &str, name: &str) -> Option<Seen> {
+    pub(crate) async fn visible_workspace(&self, namespace: &str, name: &str) -> Option<VisibleWorkspace> {
         visible::one(&self.app.index, &self.rights, &self.user, (namespace, name)).await
     }
 
     /// The workspace of that name, if the user sees all of it.
-    pub(crate) async fn readable(&self, namespace: &str, name: &str) -> Option<Seen> {
-        let seen = self.seen(namespace, name).await;
-        seen.filter(|seen| !matches!(seen.level, AccessLevel::Guest { .. }))
+    pub(crate) async fn readable_workspace(&self, namespace: &str, name: &str) -> Option<VisibleWorkspace> {
+        let seen = self.visible_workspace(namespace, name).await;
+        seen.filter(|seen| !seen.is_guest())
     }
 
-    /// Whether the user is known to have the verb. Without an answer of the API server they are not.
-    pub(crate) async fn may(&self, verb: &'static str, resource: &str, namespace: &str, name: &str) -> bool {
-        let answer = self.rights.may(&self.user, verb, resource, namespace, name).await;
-        answer == Some(true)
+    /// The command to show where nothing can be changed on this page. Empty: it can.
+    pub(crate) fn command_instead(&self, command: impl FnOnce() -> String) -> String {
+        self.read_only().map(|_| command()).unwrap_or_default()
     }
 
     /// Why nothing can be changed on this page; `None` if it can.
@@ -252,9 +234,10 @@ impl Context {
 
     /// The same for a namespace, or for all.
     pub(crate) fn read_only_at(&self, namespace: Option<&str>) -> Option<String> {
+        let Parts { mode, acts_in, .. } = &self.app.parts;
         match &self.identity {
             Identity::Unproven(why) => Some(why.to_string()),
-            _ => self.app.mode.load().read_only(namespace, &self.app.acts_in),
+            _ => mode.load().read_only(namespace, acts_in),
         }
     }
 }

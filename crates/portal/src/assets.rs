@@ -72,12 +72,12 @@ fn asset(name: &str, text: &str, theme: &str) -> Asset {
     Asset {
         url: format!("/assets/{stem}.{hash}.{extension}"),
         content_type,
-        gzip: compressed(&bytes),
+        gzip: compress(&bytes),
         bytes,
     }
 }
 
-fn compressed(bytes: &[u8]) -> Vec<u8> {
+fn compress(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     // A Vec takes every byte.
     let _ = encoder.write_all(bytes);

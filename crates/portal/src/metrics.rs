@@ -77,7 +77,7 @@ impl Metrics {
     }
 
     /// Counts an answer. `page`: its route, without names of objects.
-    pub(crate) fn answered(&self, page: &str, is_change: bool, status: StatusCode) {
+    pub(crate) fn count_answer(&self, page: &str, is_change: bool, status: StatusCode) {
         let labels = AnswerLabels {
             page: page.to_owned(),
             method: if is_change { "POST" } else { "GET" },
@@ -87,7 +87,7 @@ impl Metrics {
     }
 
     /// Counts a change.
-    pub(crate) fn changed(&self, action: &str, result: &'static str) {
+    pub(crate) fn count_change(&self, action: &str, result: &'static str) {
         let labels = ChangeLabels {
             action: action.to_owned(),
             result,

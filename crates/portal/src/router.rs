@@ -106,7 +106,7 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route(
             "/assets/{file}",
-            get(pages::assets::file).layer(MapResponseLayer::new(uncounted)),
+            get(pages::assets::file).layer(MapResponseLayer::new(close_connection)),
         )
         .merge(pages)
         .layer(all)
@@ -114,12 +114,14 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// Passes a request on if it names a user. A request that changes something must also come from a page of this origin.
 async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let (user, served) = match known(&app, &request) {
+    let (user, served) = match user_and_addresses(&app, &request) {
         Ok(known) => known,
-        Err(answer) => return uncounted(*answer),
+        Err(answer) => return close_connection(*answer),
     };
     let (mut parts, body) = request.into_parts();
-    parts.extensions.insert((user, app.unasked(), served));
+    parts
+        .extensions
+        .insert((user, app.identity_for_refusal(), served));
     let Ok(mut context) = Context::from_request_parts(&mut parts, &app).await;
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let is_change = method == Method::POST;
@@ -149,7 +151,7 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
         None
     };
     let response = if let Some(refusal) = refusal {
-        uncounted(refusal)
+        close_connection(refusal)
     } else {
         // This can ask the API server, so it comes after the limits.
         context.identity = app.identity(&parts.headers, &context.user).await;
@@ -168,10 +170,10 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
     if response.status().is_client_error() || response.status().is_server_error() {
         let (user, request) = (&context.user.name, context.request);
         let (status, method) = (response.status().as_u16(), method.as_str());
-        tracing::info!(user, status, method, path = logged(&path), request, "refused");
+        tracing::info!(user, status, method, path = log_text(&path), request, "refused");
     }
     let page = page.as_ref().map_or("none", MatchedPath::as_str);
-    app.metrics.answered(page, is_change, response.status());
+    app.parts.metrics.count_answer(page, is_change, response.status());
     match permit {
         Some(permit) if !pages::held::is_stream(&response) => pages::held::until_sent(response, permit),
         // A stream has a permit of its own.
@@ -180,19 +182,19 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
 }
 
 /// An answer that no limit of the user counts. It is its connection's last, so that unread ones keep no connections.
-fn uncounted(mut answer: Response) -> Response {
+fn close_connection(mut answer: Response) -> Response {
     let close = HeaderValue::from_static("close");
     answer.headers_mut().insert(CONNECTION, close);
     answer
 }
 
 /// The part of a path that the log has.
-fn logged(path: &str) -> &str {
+fn log_text(path: &str) -> &str {
     &path[..path.floor_char_boundary(LOGGED)]
 }
 
 /// The user of the request, and the addresses that the portal serves.
-fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Response>> {
+fn user_and_addresses(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Response>> {
     let id = request.extensions().get::<RequestId>();
     let id = id
         .and_then(|id| id.header_value().to_str().ok())
@@ -207,7 +209,7 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
         ];
         return Err(answer(StatusCode::URI_TOO_LONG, text));
     }
-    let user = match User::of(request.headers(), &*app.keys, Timestamp::now().as_second()) {
+    let user = match User::from_headers(request.headers(), &*app.parts.keys, Timestamp::now().as_second()) {
         Ok(user) => user,
         Err(NoUser::NotSignedIn) => {
             let text = [
@@ -225,7 +227,7 @@ fn known(app: &App, request: &Request) -> Result<(Arc<User>, Served), Box<Respon
             ));
         }
     };
-    app.index.served().map(|served| (user, served)).ok_or_else(|| {
+    app.index.addresses().map(|served| (user, served)).ok_or_else(|| {
         let text = [
             "The portal does not know its addresses yet",
             "No WorkspaceManager is marked as the default.",
@@ -261,8 +263,8 @@ mod tests {
 
     #[test]
     fn the_log_has_a_kibibyte_of_a_path() {
-        assert_eq!(logged("/w/team/lab"), "/w/team/lab");
+        assert_eq!(log_text("/w/team/lab"), "/w/team/lab");
         let path = format!("/{}", "ä".repeat(MAX_ADDRESS));
-        assert_eq!(logged(&path), format!("/{}", "ä".repeat(LOGGED / 2 - 1)));
+        assert_eq!(log_text(&path), format!("/{}", "ä".repeat(LOGGED / 2 - 1)));
     }
 }

@@ -37,7 +37,11 @@ impl User {
     ///
     /// # Errors
     /// There is not exactly one assertion, or it does not count.
-    pub fn of(headers: &HeaderMap, keys: &dyn Authenticator, now: i64) -> Result<Arc<Self>, NoUser> {
+    pub fn from_headers(
+        headers: &HeaderMap,
+        keys: &dyn Authenticator,
+        now: i64,
+    ) -> Result<Arc<Self>, NoUser> {
         let mut values = headers.get_all(api::names::ASSERTION_HEADER).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(NoUser::NotSignedIn);

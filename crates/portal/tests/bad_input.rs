@@ -5,14 +5,14 @@ use axum::body::Body;
 use http::{Method, StatusCode};
 use testkit::objects::workspace;
 
-use crate::common::{Answer, Portal, get, posted};
+use crate::common::{Portal, Reply, get, posted};
 
 async fn portal() -> Portal {
     Portal::start(|server| server.put(&workspace("lab"))).await
 }
 
 /// A page with this sentence, the request's identifier and a way back.
-fn assert_page(answer: &Answer, status: StatusCode, sentence: &str, back: &str) {
+fn assert_page(answer: &Reply, status: StatusCode, sentence: &str, back: &str) {
     let text = &answer.text;
     assert_eq!(answer.status, status, "{text}");
     assert!(text.contains("<h1>"), "no page: {text}");

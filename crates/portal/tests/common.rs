@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::WorkspaceManager;
-use api::names::CREATED_BY;
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
@@ -20,7 +19,7 @@ use portal::user::{Authenticator, NoUser, User};
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use testkit::api_server::{ApiServer, Call};
-use testkit::objects::{template, workspace};
+use testkit::objects::template;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
@@ -53,13 +52,13 @@ impl Authenticator for Names {
 
 /// An answer, read.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: http::HeaderMap,
     pub(crate) text: String,
 }
 
-impl Answer {
+impl Reply {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
     }
@@ -164,11 +163,11 @@ impl Portal {
         });
     }
 
-    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn send(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer {
+        Reply {
             status: head.status,
             headers: head.headers,
             text: String::from_utf8_lossy(&bytes).into_owned(),
@@ -201,7 +200,7 @@ impl Portal {
         self.open(&format!("{user}@{seconds}|"), path).await
     }
 
-    pub(crate) async fn get(&self, user: &str, path: &str) -> Answer {
+    pub(crate) async fn get(&self, user: &str, path: &str) -> Reply {
         self.send(get(user, path)).await
     }
 
@@ -212,7 +211,7 @@ impl Portal {
         self.send(request).await.json()
     }
 
-    pub(crate) async fn post(&self, user: &str, path: &str, form: &str) -> Answer {
+    pub(crate) async fn post(&self, user: &str, path: &str, form: &str) -> Reply {
         self.send(posted(user, path, form.to_owned())).await
     }
 
@@ -285,20 +284,16 @@ pub(crate) fn sharing(rules: &Value) -> WorkspaceManager {
     manager
 }
 
-/// A namespace whose quota of pods is used up, in which Alice and Bob run one workspace each.
-pub(crate) async fn full(pods: u8) -> Portal {
+/// A namespace whose quota of pods is used up.
+pub(crate) async fn full() -> Portal {
     let quota = json!({
         "metadata": {"name": "small", "namespace": "team"},
-        "spec": {"hard": {"pods": pods.to_string()}},
-        "status": {"hard": {"pods": pods.to_string()}, "used": {"pods": pods.to_string()}},
+        "spec": {"hard": {"pods": "1"}},
+        "status": {"hard": {"pods": "1"}, "used": {"pods": "1"}},
     });
     let portal = Portal::start(|server| {
         prepare(server);
         server.put(&serde_json::from_value::<ResourceQuota>(quota).unwrap());
-        server.put(&workspace("running"));
-        let mut of_bob = workspace("of-bob");
-        of_bob.metadata.annotations = Some([(CREATED_BY.to_owned(), "bob".to_owned())].into());
-        server.put(&of_bob);
     })
     .await;
     portal.grant(ALICE);

@@ -29,7 +29,7 @@ fn refuse(portal: &Portal, method: Method, message: &str) {
 #[tokio::test]
 async fn a_dry_run_is_no_change_and_a_change_is_no_dry_run() {
     let portal = portal().await;
-    let typed = Typed::of(&portal.json("alice", NEW).await);
+    let typed = Typed::from_page(&portal.json("alice", NEW).await);
     let accepted = "dry_runs_total{result=\"accepted\"}";
     let refused = "dry_runs_total{result=\"refused\"}";
     let made = "changes_total{action=\"new\",result=\"done\"}";
@@ -64,7 +64,7 @@ async fn answers_are_counted_by_kind_of_page_without_names() {
 #[tokio::test]
 async fn a_refusal_of_the_portal_s_account_is_distinguished_from_one_of_the_user() {
     let portal = portal().await;
-    let typed = Typed::of(&portal.json("alice", NEW).await);
+    let typed = Typed::from_page(&portal.json("alice", NEW).await);
     let refusals = "impersonations_refused_total";
     refuse(
         &portal,

@@ -8,8 +8,8 @@ use serde_json::Value;
 use testkit::api_server::Disruption;
 use tokio::time::{Instant, sleep};
 
-use crate::common::{Answer, Portal, next, prepare};
-use crate::listing::{of, share};
+use crate::common::{Portal, Reply, next, prepare};
+use crate::listing::{share, workspace_of};
 
 /// Pages about the workspace that Dave may not see.
 const PAGES: [&str; 6] = [
@@ -25,10 +25,10 @@ const PAGES: [&str; 6] = [
 async fn portal(has_his: bool) -> Portal {
     Portal::start(|server| {
         prepare(server);
-        server.put(&of("alice", "hers", "team"));
+        server.put(&workspace_of("alice", "hers", "team"));
         server.put(&share("hers", "dave", true));
         if has_his {
-            server.put(&of("bob", "his", "team"));
+            server.put(&workspace_of("bob", "his", "team"));
         }
     })
     .await
@@ -41,7 +41,7 @@ fn without_times(text: &str) -> String {
     parts.fold(first, |whole, part| whole + part.split_once("</time>").unwrap().1)
 }
 
-fn answered(answer: &Answer) -> (u16, HeaderMap, String) {
+fn answered(answer: &Reply) -> (u16, HeaderMap, String) {
     let text = without_times(&answer.text);
     // The footer of each page names the request.
     let id = text
@@ -140,7 +140,11 @@ async fn two_hundred_open_lists_cause_few_requests_to_the_api_server() {
     const PAGES: usize = 5;
     let portal = Portal::start(|server| {
         for number in 0..PEOPLE {
-            server.put(&of("alice", &format!("lab-{number}"), &format!("team-{number}")));
+            server.put(&workspace_of(
+                "alice",
+                &format!("lab-{number}"),
+                &format!("team-{number}"),
+            ));
         }
     })
     .await;

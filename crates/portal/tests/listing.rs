@@ -10,7 +10,7 @@ use testkit::objects::workspace;
 
 use crate::common::Portal;
 
-pub(crate) fn of(owner: &str, name: &str, namespace: &str) -> Workspace {
+pub(crate) fn workspace_of(owner: &str, name: &str, namespace: &str) -> Workspace {
     let mut workspace = workspace(name);
     workspace.metadata.namespace = Some(namespace.to_owned());
     let annotations = workspace.metadata.annotations.get_or_insert_default();
@@ -32,10 +32,10 @@ pub(crate) fn share(workspace: &str, user: &str, active: bool) -> WorkspaceShare
 
 async fn portal() -> Portal {
     Portal::start(|server| {
-        server.put(&of("alice", "hers", "team"));
-        server.put(&of("bob", "his", "team"));
-        server.put(&of("bob", "other", "lab"));
-        let mut public = of("carol", "open", "lab");
+        server.put(&workspace_of("alice", "hers", "team"));
+        server.put(&workspace_of("bob", "his", "team"));
+        server.put(&workspace_of("bob", "other", "lab"));
+        let mut public = workspace_of("carol", "open", "lab");
         public.spec.access_type = Some(AccessType::Public);
         server.put(&public);
         server.put(&share("hers", "dave", true));
@@ -133,7 +133,7 @@ async fn guests_see_state_owner_and_link_and_nothing_else() {
 /// A workspace of alice with this status, which she shares with dave.
 async fn shared_with_dave(status: Value) -> Portal {
     Portal::start(|server| {
-        let mut hers = of("alice", "hers", "team");
+        let mut hers = workspace_of("alice", "hers", "team");
         hers.status = serde_json::from_value(status).unwrap();
         server.put(&hers);
         server.put(&share("hers", "dave", true));
@@ -152,7 +152,7 @@ async fn a_guest_of_a_stopped_workspace_learns_how_it_starts() {
             let mut manager = testkit::objects::manager("main");
             manager.spec.authorization = serde_json::from_value(json!({"start": start})).unwrap();
             server.put(&manager);
-            let mut hers = of("alice", "hers", "team");
+            let mut hers = workspace_of("alice", "hers", "team");
             hers.spec.desired_status = api::workspace::DesiredStatus::Stopped;
             hers.status = serde_json::from_value(json!({"phase": "Stopped", "url": url})).unwrap();
             server.put(&hers);
@@ -186,7 +186,7 @@ async fn a_workspace_without_a_url_has_no_link_and_says_where_it_is_opened() {
             manager["spec"]["authentication"] = json!({way: {}});
             let manager: WorkspaceManager = serde_json::from_value(manager).unwrap();
             server.put(&manager);
-            let mut hers = of("alice", "hers", "team");
+            let mut hers = workspace_of("alice", "hers", "team");
             let condition = json!({
                 "type": "Available", "status": "True", "reason": "Ready", "message": "",
                 "lastTransitionTime": "2026-01-02T03:04:05Z",
@@ -327,7 +327,7 @@ async fn the_order_of_rows_does_not_tell_the_image_of_a_guest() {
                 ("hers", "alice", image),
                 ("two", "dave", "n"),
             ] {
-                let mut workspace = of(owner, name, "team");
+                let mut workspace = workspace_of(owner, name, "team");
                 workspace.spec.image = Some(image.to_owned());
                 workspace.status = serde_json::from_value(
                     json!({"phase": "Running", "startedAt": format!("2026-01-0{}T00:00:00Z", image.len())}),
@@ -360,7 +360,7 @@ async fn namespaces_of_the_account_are_those_whose_workspaces_one_may_list() {
 #[tokio::test]
 async fn an_inactive_share_opens_nothing() {
     let portal = Portal::start(|server| {
-        server.put(&of("alice", "hers", "team"));
+        server.put(&workspace_of("alice", "hers", "team"));
         server.put(&share("hers", "dave", false));
     })
     .await;
@@ -372,9 +372,9 @@ async fn an_inactive_share_opens_nothing() {
 async fn search_filters_and_pages_are_in_the_address() {
     let portal = Portal::start(|server| {
         for number in 0..120 {
-            server.put(&of("alice", &format!("w{number:03}"), "team"));
+            server.put(&workspace_of("alice", &format!("w{number:03}"), "team"));
         }
-        server.put(&of("bob", "his", "lab"));
+        server.put(&workspace_of("bob", "his", "lab"));
     })
     .await;
     portal.grant(&[("alice", "list", "workspaces", "*")]);
@@ -418,7 +418,7 @@ async fn guests_stop_nothing_in_bulk_and_learn_nothing_by_asking() {
 async fn who_may_list_a_namespace_is_offered_to_open_only_what_is_open_to_them() {
     let portal = Portal::start(|server| {
         for (owner, name) in [("alice", "hers"), ("bob", "his")] {
-            let mut workspace = of(owner, name, "team");
+            let mut workspace = workspace_of(owner, name, "team");
             let status = json!({"phase": "Running", "observedGeneration": 1, "url": format!("https://{name}.workspaces.localhost:8443/")});
             workspace.status = Some(serde_json::from_value(status).unwrap());
             server.put(&workspace);

@@ -30,7 +30,7 @@ async fn portal() -> Portal {
 
 /// The form as Alice opened it, with a name that she typed.
 async fn opened(portal: &Portal, path: &str) -> Typed {
-    let typed = Typed::of(&portal.json("alice", path).await);
+    let typed = Typed::from_page(&portal.json("alice", path).await);
     portal.server.take_calls();
     typed
 }

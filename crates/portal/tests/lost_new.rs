@@ -17,11 +17,11 @@ const CHECK: &str = "/new/check";
 
 /// What Alice wrote as form and as YAML.
 async fn written(portal: &Portal) -> [Typed; 2] {
-    let form = Typed::of(&portal.json("alice", NEW).await).with("spec.displayName", "Mine");
+    let form = Typed::from_page(&portal.json("alice", NEW).await).with("spec.displayName", "Mine");
     let text = portal
         .sent("alice", "/new", &form.clone().by("view", "yaml"))
         .await;
-    let yaml = Typed::of(&text.json());
+    let yaml = Typed::from_page(&text.json());
     portal.server.take_calls();
     [form, yaml]
 }

@@ -28,7 +28,6 @@ mod not_offered;
 mod outage;
 mod owner;
 mod reads;
-mod room;
 mod sending;
 mod sharing;
 mod short_forms;

@@ -159,22 +159,6 @@ async fn a_stop_of_all_covers_more_than_the_shown_rows_and_leads_back() {
 }
 
 #[tokio::test]
-async fn a_stop_asks_for_no_right_to_delete() {
-    let portal = portal(2).await;
-    let question = portal.get("erin", "/stop?namespace=team&from=team").await;
-    assert_eq!(question.status, StatusCode::OK, "{}", question.text);
-    let calls = portal.server.take_calls();
-    let verbs = calls
-        .iter()
-        .filter_map(|call| call.body["spec"]["resourceAttributes"]["verb"].as_str());
-    let verbs: Vec<_> = verbs.collect();
-    assert!(
-        verbs.contains(&"patch") && !verbs.contains(&"delete"),
-        "{verbs:?}"
-    );
-}
-
-#[tokio::test]
 async fn a_stop_of_all_leaves_out_what_only_its_owner_may_stop() {
     let portal = Portal::start(|server: &ApiServer| {
         for (name, ownership) in [

@@ -60,7 +60,7 @@ async fn pages_with_forms_say_what_to_do_without_a_session_and_let_browsers_rest
 #[tokio::test]
 async fn what_was_typed_is_in_no_address() {
     let portal = portal().await;
-    let typed = Typed::of(&portal.json("alice", NEW).await).with(MEMORY, "1536Mi");
+    let typed = Typed::from_page(&portal.json("alice", NEW).await).with(MEMORY, "1536Mi");
     let answer = portal.sent("alice", "/new", &typed).await;
     assert_eq!(answer.location(), "/w/team/alice-jupyterlab?done=new");
     let page = portal.get("alice", NEW).await.text;

@@ -62,7 +62,7 @@ fn hidden(form: &serde_json::Value) -> String {
 async fn shared_with_bob(portal: &Portal) -> (String, WorkspaceShare) {
     portal.grant(&[("alice", "create", "workspaceshares", "team")]);
     let page = portal.json("alice", "/w/team/lab/share").await;
-    let form = format!("{}&kind=User&until=8h", hidden(&page["form"]["form"]));
+    let form = format!("{}&kind=User&until=8h", hidden(&page["form"]));
     let answer = portal
         .post("alice", "/w/team/lab/share", &format!("{form}&name=bob"))
         .await;
@@ -361,7 +361,7 @@ async fn the_form_proposes_the_prefixes_of_names_and_takes_service_accounts() {
     let portal = portal().await;
     portal.grant(&[("alice", "create", "workspaceshares", "team")]);
     let page = portal.json("alice", "/w/team/lab/share").await;
-    let fields = page["form"]["form"]["sections"][0]["fields"].as_array().unwrap();
+    let fields = page["form"]["sections"][0]["fields"].as_array().unwrap();
     let name = fields.iter().find(|field| field["name"] == "name").unwrap();
     let help = name["help"].as_str().unwrap();
     assert!(

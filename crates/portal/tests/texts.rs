@@ -15,7 +15,7 @@ use crate::typing::{Typed, fields_of};
 #[tokio::test]
 async fn findings_in_yaml_have_their_line() {
     let portal = portal().await;
-    let typed = Typed::of(&portal.json("alice", NEW).await).by("view", "yaml");
+    let typed = Typed::from_page(&portal.json("alice", NEW).await).by("view", "yaml");
     let page = portal.sent("alice", "/new", &typed).await.json();
     let text = page["text"].as_str().unwrap().to_owned();
     assert!(
@@ -26,7 +26,7 @@ async fn findings_in_yaml_have_their_line() {
     // A field that does not exist is found here.
     let unknown = format!("{text}  hostNetwork: true\n");
     let answer = portal
-        .sent("alice", "/new", &Typed::of(&page).with("yaml", &unknown))
+        .sent("alice", "/new", &Typed::from_page(&page).with("yaml", &unknown))
         .await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     let mark = answer.json()["marks"]["marks"][0].clone();
@@ -37,7 +37,7 @@ async fn findings_in_yaml_have_their_line() {
     let large = format!("{text}  resources: {{limits: {{memory: 4Gi}}}}  # mine\n");
     for path in ["/new", "/new/check"] {
         let answer = portal
-            .sent("alice", path, &Typed::of(&page).with("yaml", &large))
+            .sent("alice", path, &Typed::from_page(&page).with("yaml", &large))
             .await;
         let marks = answer.json()["marks"]["marks"].as_array().unwrap().clone();
         let mark = marks
@@ -57,22 +57,22 @@ async fn findings_in_yaml_have_their_line() {
 #[tokio::test]
 async fn what_the_form_has_no_field_for_survives_the_way_through_it() {
     let portal = portal().await;
-    let typed = Typed::of(&portal.json("alice", NEW).await).by("view", "yaml");
+    let typed = Typed::from_page(&portal.json("alice", NEW).await).by("view", "yaml");
     let yaml = portal.sent("alice", "/new", &typed).await.json();
     let text = format!(
         "# for the seminar\n{}  appType: jupyterlab\n",
         yaml["text"].as_str().unwrap()
     );
-    let typed = Typed::of(&yaml).with("yaml", &text).by("view", "form");
+    let typed = Typed::from_page(&yaml).with("yaml", &text).by("view", "form");
     let form = portal.sent("alice", "/new", &typed).await.json();
     assert_eq!(form["kept"], json!(["spec.appType"]));
     // Back without a change: the text is as it was.
     let back = portal
-        .sent("alice", "/new", &Typed::of(&form).by("view", "yaml"))
+        .sent("alice", "/new", &Typed::from_page(&form).by("view", "yaml"))
         .await
         .json();
     assert_eq!(back["text"], text);
-    let typed = Typed::of(&form).with("spec.displayName", "Seminar");
+    let typed = Typed::from_page(&form).with("spec.displayName", "Seminar");
     let answer = portal.sent("alice", "/new", &typed).await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     let created = stored(&portal, "alice-jupyterlab").unwrap();
@@ -83,14 +83,14 @@ async fn what_the_form_has_no_field_for_survives_the_way_through_it() {
 #[tokio::test]
 async fn a_text_cannot_leave_the_namespace_or_template_of_its_page() {
     let portal = portal().await;
-    let typed = Typed::of(&portal.json("alice", NEW).await).by("view", "yaml");
+    let typed = Typed::from_page(&portal.json("alice", NEW).await).by("view", "yaml");
     let yaml = portal.sent("alice", "/new", &typed).await.json();
     let text = yaml["text"]
         .as_str()
         .unwrap()
         .replace("namespace: team", "namespace: other");
     let answer = portal
-        .sent("alice", "/new", &Typed::of(&yaml).with("yaml", &text))
+        .sent("alice", "/new", &Typed::from_page(&yaml).with("yaml", &text))
         .await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(answer.json()["marks"]["marks"][0]["path"], "metadata.namespace");
@@ -104,7 +104,7 @@ async fn where_nothing_can_be_changed_the_form_shows_the_manifest() {
         .mode
         .store(Arc::new(Mode::ReadOnly("no impersonation".to_owned())));
     let page = portal.json("alice", NEW).await;
-    let typed = Typed::of(&page)
+    let typed = Typed::from_page(&page)
         .with("spec.displayName", "Seminar")
         .with(MEMORY, "4Gi");
     portal.server.take_calls();
@@ -126,11 +126,11 @@ async fn where_nothing_can_be_changed_the_form_shows_the_manifest() {
 #[tokio::test]
 async fn where_nothing_can_be_changed_no_check_speaks_for_the_api_server() {
     let portal = portal().await;
-    let form = Typed::of(&portal.json("alice", NEW).await);
+    let form = Typed::from_page(&portal.json("alice", NEW).await);
     let yaml = portal
         .sent("alice", "/new", &form.clone().by("view", "yaml"))
         .await;
-    let yaml = Typed::of(&yaml.json());
+    let yaml = Typed::from_page(&yaml.json());
     portal
         .mode
         .store(Arc::new(Mode::ReadOnly("no impersonation".to_owned())));
@@ -161,7 +161,7 @@ async fn a_copy_has_the_values_of_its_original_under_another_name() {
     .await;
     portal.grant(ALICE);
     let page = portal.json("alice", "/new?from=team/alice-jupyterlab").await;
-    let typed = Typed::of(&page);
+    let typed = Typed::from_page(&page);
     assert_eq!(typed.get("metadata.name"), Some("alice-jupyterlab-2"));
     assert_eq!(typed.get("spec.displayName"), Some("Seminar"));
     assert_eq!(
@@ -219,7 +219,7 @@ async fn a_copy_can_have_another_template_also_where_its_own_is_gone() {
         let other = offers.iter().find(|offer| offer["name"] == "other").unwrap();
         let copy = portal.json("alice", other["to"].as_str().unwrap()).await;
         assert_eq!(copy["template"], "other");
-        let typed = Typed::of(&copy);
+        let typed = Typed::from_page(&copy);
         assert_eq!(typed.get("metadata.name"), Some(&*format!("{original}-2")));
         assert_eq!(typed.get("spec.displayName"), Some("Seminar"));
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::api_server::{Call, Fault};
 use testkit::objects::workspace;
 
-use crate::common::{Answer, Portal, get, posted};
+use crate::common::{Portal, Reply, get, posted};
 
 const ALICE: &[(&str, &str, &str, &str)] = &[
     ("alice", "patch", "workspaces", "team"),
@@ -52,13 +52,13 @@ fn with(mut request: Request<Body>, authorization: &[&str]) -> Request<Body> {
     request
 }
 
-async fn page(portal: &Portal, path: &str, authorization: &[&str]) -> Answer {
+async fn page(portal: &Portal, path: &str, authorization: &[&str]) -> Reply {
     let answer = portal.send(with(get("alice|oidc:ml", path), authorization)).await;
     assert!(!answer.text.contains("token-of"), "{}", answer.text);
     answer
 }
 
-async fn stop(portal: &Portal, authorization: &[&str]) -> Answer {
+async fn stop(portal: &Portal, authorization: &[&str]) -> Reply {
     let request = posted("alice|oidc:ml", "/w/team/lab/stop", "uid=uid-of-lab");
     portal.send(with(request, authorization)).await
 }

@@ -4,7 +4,7 @@ use api::{Workspace, WorkspaceTemplate};
 use rules::{References, Settings};
 use serde_json::{Value, json};
 
-use crate::common::{Answer, Portal, posted};
+use crate::common::{Portal, Reply, posted};
 
 /// Fields of a form.
 #[derive(Debug, Clone, Default, serde::Deserialize)]
@@ -12,7 +12,7 @@ pub(crate) struct Typed(Vec<(String, String)>);
 
 impl Typed {
     /// What a browser sends of a page with an unchanged form.
-    pub(crate) fn of(page: &Value) -> Self {
+    pub(crate) fn from_page(page: &Value) -> Self {
         let mut fields: Vec<(String, String)> = serde_json::from_value(hidden(page).clone()).unwrap();
         for (_, value) in &mut fields {
             *value = parsed(value);
@@ -115,7 +115,7 @@ pub(crate) fn field(page: &Value, name: &str) -> Value {
 
 impl Portal {
     /// Sends a form, and reads the answer as JSON.
-    pub(crate) async fn sent(&self, user: &str, path: &str, typed: &Typed) -> Answer {
+    pub(crate) async fn sent(&self, user: &str, path: &str, typed: &Typed) -> Reply {
         let mut request = posted(user, path, typed.body());
         let json = http::HeaderValue::from_static("application/json");
         request.headers_mut().insert("accept", json);

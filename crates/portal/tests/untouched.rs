@@ -89,7 +89,7 @@ async fn a_form_stores_only_what_its_user_touched() {
     let portal = portal().await;
     let expected = renamed(&portal, "Seminar");
     assert_eq!(expected["env"][0]["value"], "a\nb");
-    let typed = Typed::of(&portal.json("alice", EDIT).await);
+    let typed = Typed::from_page(&portal.json("alice", EDIT).await);
     assert_eq!(typed.get(MEMORY), Some(" 1Gi"), "as browsers do");
     portal.server.take_calls();
     let untouched = portal.sent("alice", EDIT, &typed).await;
@@ -108,14 +108,14 @@ async fn a_form_stores_only_what_its_user_touched() {
 async fn a_form_that_is_shown_again_stores_only_what_its_user_touched() {
     let portal = portal_of(valid()).await;
     let expected = renamed(&portal, "Mine");
-    let typed = Typed::of(&portal.json("alice", EDIT).await).with("spec.displayName", "Mine");
+    let typed = Typed::from_page(&portal.json("alice", EDIT).await).with("spec.displayName", "Mine");
     let text = portal.sent("alice", EDIT, &typed.by("view", "yaml")).await.json();
     let form = portal
-        .sent("alice", YAML, &Typed::of(&text).by("view", "form"))
+        .sent("alice", YAML, &Typed::from_page(&text).by("view", "form"))
         .await
         .json();
     portal.server.take_calls();
-    let done = portal.sent("alice", EDIT, &Typed::of(&form)).await;
+    let done = portal.sent("alice", EDIT, &Typed::from_page(&form)).await;
     assert_eq!(done.status, StatusCode::SEE_OTHER, "{}", done.text);
     assert_eq!(changes(&portal).len(), 1);
     assert_eq!(stored(&portal, "lab"), expected);
@@ -135,7 +135,7 @@ async fn a_text_stores_only_what_its_user_touched() {
     let text = text.replace(line, "  displayName: Seminar").replace('\n', "\r\n");
     portal.server.take_calls();
     let answer = portal
-        .sent("alice", YAML, &Typed::of(&page).with("yaml", &text))
+        .sent("alice", YAML, &Typed::from_page(&page).with("yaml", &text))
         .await;
     assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
     assert_eq!(changes(&portal).len(), 1);
@@ -146,7 +146,7 @@ async fn a_text_stores_only_what_its_user_touched() {
 async fn what_a_form_does_not_show_is_not_sent() {
     let portal = portal().await;
     let page = portal.json("alice", EDIT).await;
-    let typed = Typed::of(&page);
+    let typed = Typed::from_page(&page);
     for hidden in [
         "spec.nodeSelector",
         "spec.env",

@@ -1,6 +1,6 @@
 //! Colour of a setting -> its contrast (pure).
 
-use crate::error::WrongTheme;
+use crate::error::ThemeError;
 
 /// The background on which links have the least contrast, in light and dark mode: the token `--hover`.
 pub(crate) const BACKGROUNDS: [Colour; 2] = [Colour([0xea, 0xee, 0xf4]), Colour([0x26, 0x2c, 0x37])];
@@ -65,13 +65,13 @@ pub(crate) fn accent(
     value: &str,
     default: &'static str,
     background: Colour,
-) -> Result<Colour, WrongTheme> {
+) -> Result<Colour, ThemeError> {
     let value = if value.is_empty() { default } else { value };
     let colour = Colour::parse(value)
-        .ok_or_else(|| WrongTheme::new(field, format!("{value:?} is not a colour like {default}")))?;
+        .ok_or_else(|| ThemeError::new(field, format!("{value:?} is not a colour like {default}")))?;
     let contrast = colour.against(background);
     if contrast < READABLE {
-        return Err(WrongTheme::new(
+        return Err(ThemeError::new(
             field,
             format!(
                 "{value} on {background} has a contrast of {contrast:.1}, and links in it cannot be read: it must be {READABLE} or more"

@@ -2,7 +2,7 @@
 
 /// A setting that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WrongTheme {
+pub enum ThemeError {
     /// The text is no JSON object of settings.
     #[error("{0}")]
     Malformed(String),
@@ -16,7 +16,7 @@ pub enum WrongTheme {
     },
 }
 
-impl WrongTheme {
+impl ThemeError {
     pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
         Self::Value {
             field,

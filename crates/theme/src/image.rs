@@ -3,15 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::error::WrongTheme;
+use crate::error::ThemeError;
 
 /// Maximum size of the logo, in bytes. It is part of every page, and the proxy accepts pages of refusals up to 64 KiB.
 pub const MAX_LOGO: usize = 24 * 1024;
 
 /// The bytes of a `data:` URI.
-pub(crate) fn decoded(uri: &str) -> Result<Vec<u8>, WrongTheme> {
+pub(crate) fn decode(uri: &str) -> Result<Vec<u8>, ThemeError> {
     let wrong = || {
-        WrongTheme::new(
+        ThemeError::new(
             "logo",
             "is not `data:image/png;base64,…` or `data:image/svg+xml;base64,…`",
         )
@@ -24,9 +24,9 @@ pub(crate) fn decoded(uri: &str) -> Result<Vec<u8>, WrongTheme> {
 }
 
 /// The image as a `data:` URI with the type of its content. Browsers run no script of such an image and load nothing for it.
-pub(crate) fn data_uri(bytes: &[u8]) -> Result<String, WrongTheme> {
+pub(crate) fn data_uri(bytes: &[u8]) -> Result<String, ThemeError> {
     if bytes.len() > MAX_LOGO {
-        return Err(WrongTheme::new(
+        return Err(ThemeError::new(
             "logo",
             format!("has {} bytes, more than {MAX_LOGO}: make it smaller", bytes.len()),
         ));
@@ -36,7 +36,7 @@ pub(crate) fn data_uri(bytes: &[u8]) -> Result<String, WrongTheme> {
     } else if is_plain_svg(bytes) {
         "image/svg+xml"
     } else {
-        return Err(WrongTheme::new(
+        return Err(ThemeError::new(
             "logo",
             "is neither a PNG nor an SVG without scripts, event handlers, foreign objects and entities",
         ));

@@ -7,19 +7,19 @@
 //! - `colour`: contrast.
 //! - `image`: which logos are accepted.
 //! - `error`: a setting that cannot be used.
-//! - `coded`: text with code as HTML.
+//! - `markup`: text with code as HTML.
 
-mod coded;
 mod colour;
 mod error;
 mod files;
 mod image;
+mod markup;
 mod settings;
 
-pub use coded::coded;
-pub use error::WrongTheme;
-pub use files::{WrongFile, read};
+pub use error::ThemeError;
+pub use files::{FileError, read};
 pub use image::MAX_LOGO;
+pub use markup::markup;
 pub use settings::{Help, Theme, ThemeSettings};
 
 /// Style of elements, for pages whose stylesheet begins with [`Theme::css`].

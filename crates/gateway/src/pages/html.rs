@@ -20,7 +20,7 @@ struct Page<'a> {
 
 /// For the template. Escapes; text between two backticks becomes code.
 fn coded(text: &str) -> Safe<String> {
-    Safe(theme::coded(text))
+    Safe(theme::markup(text))
 }
 
 /// The page, and its Content-Security-Policy. `request`: the identifier to show.

@@ -40,12 +40,13 @@ const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 
 /// Sends requests as one user.
 #[derive(Clone)]
-pub struct AsUser {
-    client: Client,
-    user: Arc<User>,
-    identity: Identity,
+pub(crate) struct AsUser {
+    /// With tokens it has no credentials of its own.
+    pub(crate) client: Client,
+    pub(crate) user: Arc<User>,
+    pub(crate) identity: Identity,
     /// Where requests of users are counted. The portal's own questions are not.
-    metrics: Option<Metrics>,
+    pub(crate) metrics: Option<Metrics>,
 }
 
 impl fmt::Debug for AsUser {
@@ -55,33 +56,8 @@ impl fmt::Debug for AsUser {
 }
 
 impl AsUser {
-    /// Sends by `client` as `user`, by impersonation.
-    pub fn new(client: Client, user: Arc<User>) -> Self {
-        Self {
-            client,
-            user,
-            identity: Identity::Impersonated,
-            metrics: None,
-        }
-    }
-
-    /// The same, in another way. With tokens the client has no credentials of its own.
-    #[must_use]
-    pub(crate) fn by(self, identity: Identity) -> Self {
-        Self { identity, ..self }
-    }
-
-    /// The same, counted.
-    #[must_use]
-    pub(crate) fn counted(self, metrics: Metrics) -> Self {
-        Self {
-            metrics: Some(metrics),
-            ..self
-        }
-    }
-
     /// The object of that name.
-    pub async fn get<K>(&self, namespace: Option<&str>, name: &str) -> Result<K, Failure>
+    pub(crate) async fn get<K>(&self, namespace: Option<&str>, name: &str) -> Result<K, Failure>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned,
     {
@@ -93,23 +69,15 @@ impl AsUser {
     /// API servers may be behind another. A `limit` has no effect.
     ///
     /// Any other list of a cached kind waits until the cache is as new as etcd: up to 100 ms after a change of any other kind.
-    pub fn list_cached<K>(
-        &self,
-        namespace: &str,
-        params: ListParams,
-    ) -> impl Future<Output = Result<Vec<K>, Failure>> + use<'_, K>
+    pub(crate) async fn list_cached<K>(&self, namespace: &str, params: ListParams) -> Result<Vec<K>, Failure>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone,
     {
-        let request = of::<K>(Some(namespace)).list(&params.match_any());
-        async move {
-            let list: ObjectList<K> = self.send(request).await?;
-            Ok(list.items)
-        }
+        self.list(namespace, &params.match_any()).await
     }
 
     /// The objects that the selectors choose, at most `limit`.
-    pub async fn list<K>(&self, namespace: &str, params: &ListParams) -> Result<Vec<K>, Failure>
+    pub(crate) async fn list<K>(&self, namespace: &str, params: &ListParams) -> Result<Vec<K>, Failure>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone,
     {
@@ -118,7 +86,7 @@ impl AsUser {
     }
 
     /// Creates the object. Unknown fields are refused. `dry_run`: it is judged and not stored.
-    pub async fn create<K>(
+    pub(crate) async fn create<K>(
         &self,
         namespace: Option<&str>,
         object: &impl Serialize,
@@ -138,7 +106,7 @@ impl AsUser {
 
     /// Reads the object and merges what `patch` makes of it, for the version that was read. It starts again if others wrote in between,
     /// such as the operator its status. `None`: there is nothing to change. The object as it is then.
-    pub async fn change<K>(
+    pub(crate) async fn change<K>(
         &self,
         namespace: &str,
         name: &str,
@@ -153,7 +121,7 @@ impl AsUser {
                 return Ok(current);
             };
             patch["metadata"]["resourceVersion"] = current.meta().resource_version.clone().into();
-            match self.merge(namespace, name, &patch, false).await {
+            match self.patch(namespace, name, Patch::Merge(patch), false).await {
                 Err(failure) if failure.is_conflict() && attempt < ATTEMPTS => {}
                 changed => return changed,
             }
@@ -161,40 +129,29 @@ impl AsUser {
         unreachable!("the last attempt returns")
     }
 
-    /// Merges the patch, which should name the resourceVersion that it was made for.
-    pub async fn merge<K>(
+    /// Applies the patch, which should name the version that it was made for.
+    pub(crate) async fn patch<K>(
         &self,
         namespace: &str,
         name: &str,
-        patch: &serde_json::Value,
+        patch: Patch<serde_json::Value>,
         dry_run: bool,
     ) -> Result<K, Failure>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned,
     {
-        let patch = Patch::Merge(patch);
-        self.send(of::<K>(Some(namespace)).patch(name, &patching(dry_run), &patch))
-            .await
-    }
-
-    /// Applies the JSON patch, which should test the resourceVersion that it was made for.
-    pub async fn patch<K>(
-        &self,
-        namespace: &str,
-        name: &str,
-        patch: json_patch::Patch,
-        dry_run: bool,
-    ) -> Result<K, Failure>
-    where
-        K: Resource<DynamicType = ()> + DeserializeOwned,
-    {
-        let patch: Patch<()> = Patch::Json(patch);
-        self.send(of::<K>(Some(namespace)).patch(name, &patching(dry_run), &patch))
+        let params = PatchParams {
+            dry_run,
+            field_manager: Some(api::names::PORTAL.to_owned()),
+            field_validation: Some(ValidationDirective::Strict),
+            ..PatchParams::default()
+        };
+        self.send(of::<K>(Some(namespace)).patch(name, &params, &patch))
             .await
     }
 
     /// Deletes the object if it is still this one.
-    pub async fn delete<K>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failure>
+    pub(crate) async fn delete<K>(&self, namespace: &str, name: &str, uid: &str) -> Result<(), Failure>
     where
         K: Resource<DynamicType = ()>,
     {
@@ -207,7 +164,7 @@ impl AsUser {
     }
 
     /// Usage of pods, by the metrics API, which a cluster may lack.
-    pub async fn pod_metrics(
+    pub(crate) async fn pod_metrics(
         &self,
         namespace: &str,
         labels: &str,
@@ -219,14 +176,14 @@ impl AsUser {
     }
 
     /// Lines of a container, as they come.
-    pub async fn logs(
+    pub(crate) async fn logs(
         &self,
         namespace: &str,
         pod: &str,
         params: &LogParams,
     ) -> Result<impl AsyncBufRead + Send + use<>, Failure> {
         let request = Request::new(k8s_openapi::api::core::v1::Pod::url_path(&(), Some(namespace)));
-        let request = self.signed(request.logs(pod, params))?;
+        let request = self.sign(request.logs(pod, params))?;
         let opened = self.client.request_stream(request).await;
         let opened = opened.map_err(|error| self.explain(error.into()));
         self.count(false, opened.as_ref().err());
@@ -237,7 +194,7 @@ impl AsUser {
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<T, Failure> {
-        let request = self.signed(request)?.map(Body::from);
+        let request = self.sign(request)?.map(Body::from);
         let is_dry_run = is_dry_run(&request);
         let answer = async {
             let (parts, body) = self.client.send(request).await?.into_parts();
@@ -272,7 +229,7 @@ impl AsUser {
     }
 
     /// The same request, in the name of the user.
-    fn signed(
+    fn sign(
         &self,
         request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<http::Request<Vec<u8>>, Failure> {
@@ -332,15 +289,6 @@ fn of<K: Resource<DynamicType = ()>>(namespace: Option<&str>) -> Request {
     Request::new(K::url_path(&(), namespace))
 }
 
-fn patching(dry_run: bool) -> PatchParams {
-    PatchParams {
-        dry_run,
-        field_manager: Some(api::names::PORTAL.to_owned()),
-        field_validation: Some(ValidationDirective::Strict),
-        ..PatchParams::default()
-    }
-}
-
 fn is_dry_run<B>(request: &http::Request<B>) -> bool {
     let query = request.uri().query().unwrap_or_default();
     query.split('&').any(|pair| pair == "dryRun=All")
@@ -359,7 +307,12 @@ mod tests {
             session_end: None,
             assertion_end: i64::MAX,
         };
-        AsUser::new(client, Arc::new(user))
+        AsUser {
+            client,
+            user: Arc::new(user),
+            identity: Identity::Impersonated,
+            metrics: None,
+        }
     }
 
     #[tokio::test]

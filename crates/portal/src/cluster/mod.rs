@@ -14,7 +14,7 @@ mod identity;
 mod mode;
 mod token;
 
-pub use as_user::AsUser;
+pub(crate) use as_user::AsUser;
 pub use failure::Failure;
 pub(crate) use identity::Identity;
 pub use mode::{Mode, follow};

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::Client;
 
-use super::{AsUser, Failure};
+use super::{AsUser, Failure, Identity};
 use crate::args::Impersonation;
 use crate::user::User;
 
@@ -47,7 +47,7 @@ impl Mode {
 /// Keeps `mode` up to date, forever.
 pub async fn follow(client: Client, impersonation: Impersonation, mode: Arc<ArcSwap<Mode>>) {
     loop {
-        let pause = match found(&client, impersonation).await {
+        let pause = match detect(&client, impersonation).await {
             Some(found) => {
                 if **mode.load() != found {
                     tracing::info!(mode = ?found, "how requests are sent");
@@ -62,7 +62,7 @@ pub async fn follow(client: Client, impersonation: Impersonation, mode: Arc<ArcS
 }
 
 /// The mode; `None` if the API server did not answer.
-async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
+async fn detect(client: &Client, impersonation: Impersonation) -> Option<Mode> {
     match impersonation {
         Impersonation::Off => {
             return Some(Mode::ReadOnly(
@@ -79,7 +79,12 @@ async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
         session_end: None,
         assertion_end: i64::MAX,
     };
-    let as_probe = AsUser::new(client.clone(), Arc::new(probe));
+    let as_probe = AsUser {
+        client: client.clone(),
+        user: Arc::new(probe),
+        identity: Identity::Impersonated,
+        metrics: None,
+    };
     let asked = SelfSubjectReview::default();
     match as_probe.create::<SelfSubjectReview>(None, &asked, false).await {
         Ok(answer) => {
@@ -91,7 +96,7 @@ async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
                 Mode::ReadOnly("The API server ignores impersonation headers.".to_owned())
             })
         }
-        Err(Failure::Refused(status)) if status.code == 403 => Some(Mode::ReadOnly(refused(impersonation))),
+        Err(Failure::Refused(status)) if status.code == 403 => Some(Mode::ReadOnly(refusal(impersonation))),
         Err(failure) => {
             tracing::warn!(%failure, "the API server does not say whether requests can be sent as the user");
             None
@@ -99,7 +104,7 @@ async fn found(client: &Client, impersonation: Impersonation) -> Option<Mode> {
     }
 }
 
-fn refused(impersonation: Impersonation) -> String {
+fn refusal(impersonation: Impersonation) -> String {
     match impersonation {
         Impersonation::Any => "The portal's account lacks the right to impersonate users (rbac.create, portal.impersonation).".to_owned(),
         _ => "This cluster has no constrained impersonation (Kubernetes 1.36), so the portal changes nothing here.".to_owned(),
@@ -137,10 +142,10 @@ mod tests {
         let answer = |name: &str| json!({"metadata": {}, "status": {"userInfo": {"username": name}}});
         let asked = |name: &str| client(StatusCode::CREATED, answer(name));
         assert_eq!(
-            found(&asked(PROBE), Impersonation::Constrained).await,
+            detect(&asked(PROBE), Impersonation::Constrained).await,
             Some(Mode::AsUser)
         );
-        let ignored = found(&asked("system:serviceaccount:a:portal"), Impersonation::Any).await;
+        let ignored = detect(&asked("system:serviceaccount:a:portal"), Impersonation::Any).await;
         assert!(matches!(ignored, Some(Mode::ReadOnly(_))));
     }
 
@@ -152,7 +157,7 @@ mod tests {
             (Impersonation::Any, "lacks the right"),
             (Impersonation::Off, "switched"),
         ] {
-            match found(&client_, setting).await {
+            match detect(&client_, setting).await {
                 Some(Mode::ReadOnly(why)) => assert!(why.contains(part), "{why}"),
                 other => panic!("{other:?}"),
             }
@@ -179,12 +184,12 @@ mod tests {
     #[tokio::test]
     async fn with_tokens_of_users_nothing_is_impersonated() {
         let refusing = client(StatusCode::FORBIDDEN, forbidden());
-        assert_eq!(found(&refusing, Impersonation::Token).await, Some(Mode::AsUser));
+        assert_eq!(detect(&refusing, Impersonation::Token).await, Some(Mode::AsUser));
     }
 
     #[tokio::test]
     async fn an_api_server_that_fails_is_asked_again() {
         let broken = client(StatusCode::INTERNAL_SERVER_ERROR, json!("down"));
-        assert_eq!(found(&broken, Impersonation::Constrained).await, None);
+        assert_eq!(detect(&broken, Impersonation::Constrained).await, None);
     }
 }

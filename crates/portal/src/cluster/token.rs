@@ -94,7 +94,12 @@ impl Tokens {
             header: header.clone(),
             groups: Arc::default(),
         };
-        let as_user = AsUser::new(self.client.clone(), user.clone()).by(identity);
+        let as_user = AsUser {
+            client: self.client.clone(),
+            user: user.clone(),
+            identity,
+            metrics: None,
+        };
         let asked = SelfSubjectReview::default();
         let info = match as_user.create::<SelfSubjectReview>(None, &asked, false).await {
             Ok(review) => review

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use api::workspace::Resolved;
 use api::{Workspace, WorkspaceManager, WorkspaceShare, WorkspaceTemplate};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
@@ -35,8 +36,6 @@ use watch::{Health, Watch};
 
 /// Changes within this time are shown on open pages together.
 const DEBOUNCE: Duration = Duration::from_millis(250);
-/// Longest wait for a change that the API server confirmed.
-const CATCH_UP: Duration = Duration::from_secs(1);
 /// When a watch is interrupted for longer than this, requests get 503 instead of a page, and streams end.
 const MAX_STALENESS: Duration = Duration::from_mins(1);
 /// Label of namespaces in which users create workspaces (docs/using.md).
@@ -150,6 +149,11 @@ impl Index {
         metadata.map(|it| (it.uid.clone(), it.generation)).collect()
     }
 
+    /// The template of the workspace.
+    pub(crate) fn template_of(&self, workspace: &Workspace) -> Option<Arc<WorkspaceTemplate>> {
+        self.template(workspace.spec.template_ref.as_deref()?)
+    }
+
     /// The template of that name.
     pub(crate) fn template(&self, name: &str) -> Option<Arc<WorkspaceTemplate>> {
         self.templates.get(&ObjectRef::new(name))
@@ -227,12 +231,12 @@ impl Index {
     }
 
     /// The addresses of this installation, once its manager is known.
-    pub(crate) fn served(&self) -> Option<Served> {
+    pub(crate) fn addresses(&self) -> Option<Served> {
         let manager = match &self.wanted_manager {
             Some(name) => self.manager(name),
             None => self.default_manager(),
         };
-        manager.map(|manager| Served::of(&manager))
+        manager.map(|manager| Served::from_manager(&manager))
     }
 
     /// The manager of workspaces that name none: in one-namespace mode the release's own, else the one default manager.
@@ -265,7 +269,7 @@ impl Index {
     }
 
     /// The snapshot that open pages show: it is replaced soon after a change.
-    pub(crate) fn debounced(&self) -> signal::Receiver<Arc<Snapshot>> {
+    pub(crate) fn debounced_snapshots(&self) -> signal::Receiver<Arc<Snapshot>> {
         self.debounced.subscribe()
     }
 
@@ -273,36 +277,16 @@ impl Index {
     pub(crate) fn changes(&self) -> signal::Receiver<u64> {
         self.changes.subscribe()
     }
+}
 
-    /// Waits until the workspace is in memory in this version or a later one, so that the next page shows it; a second at most.
-    pub(crate) async fn caught_up(&self, namespace: &str, name: &str, version: &str) {
-        let is_known = || {
-            let Some(known) = self.workspace(namespace, name) else {
-                return false;
-            };
-            let known = known.metadata.resource_version.clone();
-            // Versions of one kind are comparable as numbers since Kubernetes 1.35. Elsewhere the time limit counts.
-            match (
-                known.and_then(|known| known.parse::<u64>().ok()),
-                version.parse::<u64>().ok(),
-            ) {
-                (Some(known), Some(version)) => known >= version,
-                _ => true,
-            }
-        };
-        let mut changes = self.changes.subscribe();
-        let wait = async { while !is_known() && changes.changed().await.is_ok() {} };
-        let _ = tokio::time::timeout(CATCH_UP, wait).await;
-    }
+/// The values in force, once the operator has written them.
+pub(crate) fn resolved_values(workspace: &Workspace) -> Option<&Resolved> {
+    workspace.status.as_ref()?.resolved.as_ref()
 }
 
 /// The name of the manager that routes to the workspace; `None`: the default one.
 pub(crate) fn manager_name(workspace: &Workspace) -> Option<&str> {
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
-    resolved
+    resolved_values(workspace)
         .and_then(|resolved| resolved.manager.as_deref())
         .or(workspace.spec.manager_ref.as_deref())
 }

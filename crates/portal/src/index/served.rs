@@ -11,7 +11,7 @@ pub(crate) struct Served {
 
 impl Served {
     /// The addresses that the manager states.
-    pub(crate) fn of(manager: &WorkspaceManager) -> Self {
+    pub(crate) fn from_manager(manager: &WorkspaceManager) -> Self {
         let routing = &manager.spec.routing;
         Self {
             base_domain: routing.base_domain.to_ascii_lowercase(),
@@ -46,8 +46,14 @@ mod tests {
         let mut manager = testkit::objects::manager("main");
         manager.spec.routing.base_domain = "Ws.Example".to_owned();
         manager.spec.routing.port = None;
-        assert_eq!(Served::of(&manager).origin(), "https://portal.ws.example");
+        assert_eq!(
+            Served::from_manager(&manager).origin(),
+            "https://portal.ws.example"
+        );
         manager.spec.routing.port = Some(8443);
-        assert_eq!(Served::of(&manager).auth_origin(), "https://auth.ws.example:8443");
+        assert_eq!(
+            Served::from_manager(&manager).auth_origin(),
+            "https://auth.ws.example:8443"
+        );
     }
 }

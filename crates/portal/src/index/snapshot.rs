@@ -13,7 +13,7 @@ use kube::ResourceExt as _;
 use parking_lot::Mutex;
 use rules::access::{Policy, Requester};
 
-use super::{Index, manager_name};
+use super::{Index, manager_name, resolved_values};
 
 /// The objects after a change. Workspaces are named by their positions.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ impl Latest {
         match &*latest {
             Some((known, snapshot)) if *known == changes => snapshot.clone(),
             _ => {
-                let snapshot = Arc::new(Snapshot::of(index));
+                let snapshot = Arc::new(Snapshot::from_index(index));
                 *latest = Some((changes, snapshot.clone()));
                 snapshot
             }
@@ -70,7 +70,7 @@ struct Managers {
 
 impl Snapshot {
     /// The objects of the index, as they are now.
-    pub(super) fn of(index: &Index) -> Self {
+    pub(super) fn from_index(index: &Index) -> Self {
         let mut workspaces = index.workspaces();
         // By display name, as lists show them. Always in the same order: lists are compared by a hash.
         workspaces.sort_by_cached_key(|it| {
@@ -78,7 +78,7 @@ impl Snapshot {
             (shown, it.metadata.namespace.clone(), it.metadata.name.clone())
         });
         let namespaces = index.namespaces_with(&workspaces);
-        let found = Self::found(workspaces, &index.shares());
+        let found = Self::group(workspaces, &index.shares());
         let public: BTreeSet<_> = found.public().map(|it| &it.metadata.namespace).collect();
         Self {
             places: hash((&namespaces, public)),
@@ -96,7 +96,7 @@ impl Snapshot {
         }
     }
 
-    fn found(workspaces: Vec<Arc<Workspace>>, shares: &[Arc<WorkspaceShare>]) -> Self {
+    fn group(workspaces: Vec<Arc<Workspace>>, shares: &[Arc<WorkspaceShare>]) -> Self {
         let mut found = Self::default();
         let mut by_name = HashMap::with_capacity(workspaces.len());
         for (position, workspace) in workspaces.iter().enumerate() {
@@ -198,14 +198,10 @@ impl Snapshot {
 
 /// The effective access type.
 pub(crate) fn access_type(workspace: &Workspace) -> AccessType {
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
     workspace
         .spec
         .access_type
-        .or_else(|| resolved.and_then(|resolved| resolved.access_type))
+        .or_else(|| resolved_values(workspace).and_then(|resolved| resolved.access_type))
         .unwrap_or(AccessType::OwnerOnly)
 }
 
@@ -259,7 +255,7 @@ mod tests {
                 &json!([{"kind": "ServiceAccount", "namespace": "ci", "name": "alice"}]),
             ),
         ];
-        Snapshot::found(workspaces, &shares)
+        Snapshot::group(workspaces, &shares)
     }
 
     fn found(user: &str, groups: &[&str], namespaces: &[&str]) -> Vec<String> {

@@ -46,7 +46,7 @@ impl Health {
     }
 
     /// Notes an interruption. Returns whether it is new.
-    fn interrupted(&self, kind: &'static str) -> bool {
+    fn interrupt(&self, kind: &'static str) -> bool {
         let mut all = self.0.lock();
         let is_new = !all.contains_key(kind);
         all.entry(kind)
@@ -54,7 +54,7 @@ impl Health {
         is_new
     }
 
-    fn continues(&self, kind: &'static str) {
+    fn resume(&self, kind: &'static str) {
         self.0.lock().remove(kind);
     }
 }
@@ -128,13 +128,13 @@ impl Watch<'_> {
                                 gate.open();
                             }
                             if !matches!(event, Event::Init | Event::InitApply(_)) {
-                                health.continues(kind);
+                                health.resume(kind);
                                 changes.send_modify(|count| *count += 1);
                             }
                         }
                         Err(error) => {
                             tracing::warn!(kind, %error, "a watch was interrupted and starts again");
-                            if health.interrupted(kind) {
+                            if health.interrupt(kind) {
                                 changes.send_modify(|count| *count += 1);
                             }
                             break;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use axum::response::Response;
-use futures::future::join_all;
 use jiff::Timestamp;
 
 use super::answers::note;
@@ -11,7 +10,6 @@ use super::words::moment;
 use crate::app::Context;
 use crate::cluster::Identity;
 use crate::views::{Account, Action, Command, Nav, Note, Tone, Way};
-use crate::visible::{self, AccessLevel};
 
 /// The group that the API server adds for every user.
 const AUTHENTICATED: &str = "system:authenticated";
@@ -47,7 +45,7 @@ pub(crate) async fn page(context: Context) -> Response {
         .user
         .session_end
         .and_then(|end| Timestamp::from_second(end).ok());
-    let namespaces = listable(&context, &to_create).await;
+    let namespaces = listable(&context).await;
     let namespaces = namespaces
         .iter()
         .map(|namespace| (namespace.clone(), format!("/namespaces/{namespace}")));
@@ -101,26 +99,14 @@ fn at_api_server(context: &Context) -> Option<Note> {
     ))
 }
 
-/// Those of the namespaces, and of those with workspaces that the user sees, in which they may list workspaces.
-async fn listable(context: &Context, to_create: &BTreeSet<String>) -> BTreeSet<String> {
-    let (rights, user) = (&context.rights, &*context.user);
-    let visible = visible::all(&context.app.index, rights, user).await;
-    let readers = visible
-        .workspaces
-        .iter()
-        .filter(|seen| seen.level == AccessLevel::Reader);
-    let mut found: BTreeSet<_> = readers.map(|seen| seen.namespace().to_owned()).collect();
-    let others = to_create.difference(&found).cloned();
-    let asked = others.map(async |namespace| {
-        (
-            rights.may(user, "list", "workspaces", &namespace, "").await,
-            namespace,
-        )
-    });
-    let granted = join_all(asked)
-        .await
-        .into_iter()
-        .filter(|(granted, _)| *granted == Some(true));
-    found.extend(granted.map(|(_, namespace)| namespace).collect::<Vec<_>>());
-    found
+/// Namespaces in which the user may list workspaces.
+async fn listable(context: &Context) -> BTreeSet<String> {
+    let mut namespaces = context.app.index.namespaces();
+    let right = ("list", "workspaces", "");
+    let listable = context
+        .rights
+        .namespaces(&context.user, right, namespaces.clone());
+    let listable = listable.await;
+    namespaces.retain(|namespace| listable.holds(namespace));
+    namespaces
 }

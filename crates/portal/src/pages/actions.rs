@@ -4,77 +4,27 @@ use api::Workspace;
 use api::names::RESTARTED_AT;
 use api::workspace::DesiredStatus;
 use axum::response::Response;
-use explain::consequence::{self, Consequence};
+use explain::consequence::{Action, Consequence};
 use http::StatusCode;
 use kube::ResourceExt as _;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answers::see_other;
-use super::extract::{Form, Path};
+use super::extract::{Path, TypedForm};
 use super::may::May;
-use super::summary::{command, path, pending};
+use super::summary::{command, path, pending, words};
 use super::words::bytes;
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::index::Index;
+use crate::index::{Index, resolved_values};
 use crate::views::{Confirm, Consequence as Shown, Nav, Pending};
-use crate::visible::{AccessLevel, Seen};
+use crate::visible::VisibleWorkspace;
 
-/// What a user asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Action {
-    Start,
-    Stop,
-    Restart,
-    Delete,
-}
-
-impl Action {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "start" => Self::Start,
-            "stop" => Self::Stop,
-            "restart" => Self::Restart,
-            "delete" => Self::Delete,
-            _ => return None,
-        })
-    }
-
-    fn verb(self) -> &'static str {
-        match self {
-            Self::Start => "start",
-            Self::Stop => "stop",
-            Self::Restart => "restart",
-            Self::Delete => "delete",
-        }
-    }
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Start => "Start",
-            Self::Stop => "Stop",
-            Self::Restart => "Restart",
-            Self::Delete => "Delete",
-        }
-    }
-
-    /// Whether the user may do it.
-    fn is_among(self, may: May) -> bool {
-        match self {
-            Self::Start | Self::Stop | Self::Restart => may.change,
-            Self::Delete => may.delete,
-        }
-    }
-
-    fn rule(self) -> consequence::Action {
-        match self {
-            Self::Start => consequence::Action::Start,
-            Self::Stop => consequence::Action::Stop,
-            Self::Restart => consequence::Action::Restart,
-            Self::Delete => consequence::Action::Delete,
-        }
-    }
+/// The action of this name in an address.
+fn parse(name: &str) -> Option<Action> {
+    let all = [Action::Start, Action::Stop, Action::Restart, Action::Delete];
+    all.into_iter().find(|action| words(*action).0 == name)
 }
 
 /// Answers `GET /w/<namespace>/<name>/<action>`: what would happen, and a button.
@@ -82,7 +32,7 @@ pub(crate) async fn ask(
     context: Context,
     Path((namespace, name, action)): Path<(String, String, String)>,
 ) -> Response {
-    let Some(action) = Action::named(&action) else {
+    let Some(action) = parse(&action) else {
         return context.not_found();
     };
     match askable(&context, &namespace, &name, action).await {
@@ -92,21 +42,27 @@ pub(crate) async fn ask(
 }
 
 /// The workspace, if the user sees it. For guests the action exists only if their roles allow it.
-async fn askable(context: &Context, namespace: &str, name: &str, action: Action) -> Option<Seen> {
-    let seen = context.seen(namespace, name).await?;
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
-    if is_guest && !action.is_among(May::of(context, namespace).await.with(&seen)) {
-        return None;
+async fn askable(context: &Context, namespace: &str, name: &str, action: Action) -> Option<VisibleWorkspace> {
+    let seen = context.visible_workspace(namespace, name).await?;
+    if seen.is_guest() {
+        let may = May::ask(context, namespace).await.with(&seen);
+        let is_allowed = if action == Action::Delete {
+            may.delete
+        } else {
+            may.change
+        };
+        return is_allowed.then_some(seen);
     }
     Some(seen)
 }
 
 /// The question. `typed`: a wrong answer.
-fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) -> Confirm {
+fn confirm(context: &Context, seen: &VisibleWorkspace, action: Action, typed: Option<&str>) -> Confirm {
     let workspace = &*seen.workspace;
     // What becomes of files says how the disk is, which guests do not see.
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
-    let consequence = Consequence::of(action.rule(), workspace).filter(|_| !is_guest);
+    let is_guest = seen.is_guest();
+    let (verb, label) = words(action);
+    let consequence = Consequence::of(action, workspace).filter(|_| !is_guest);
     let loses_files = consequence.as_ref().is_some_and(|it| it.loses_files);
     let at = path(workspace);
     let must_type = action == Action::Delete && (loses_files || is_guest);
@@ -115,13 +71,12 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
     let text = if is_guest {
         vec![ask_owner.to_owned()]
     } else {
-        let applied = applied(workspace).filter(|_| action == Action::Restart);
+        let applied = pending_changes(workspace).filter(|_| action == Action::Restart);
         consequence.map(|it| it.text).into_iter().chain(applied).collect()
     };
-    let read_only = context.read_only().is_some();
     Confirm {
         layout: context.layout(
-            format!("{} {}?", action.label(), workspace.spec.display_name),
+            format!("{label} {}?", workspace.spec.display_name),
             Nav::Workspaces,
         ),
         text,
@@ -130,11 +85,8 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
         } else {
             consequences(workspace, action)
         },
-        to: format!("{at}/{}", action.verb()),
-        hidden: vec![(
-            "uid".to_owned(),
-            workspace.metadata.uid.clone().unwrap_or_default(),
-        )],
+        to: format!("{at}/{verb}"),
+        hidden: vec![("uid".to_owned(), workspace.uid().unwrap_or_default())],
         typed: if must_type {
             workspace.name_any()
         } else {
@@ -148,20 +100,16 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
                 )
             })
             .unwrap_or_default(),
-        button: format!("{} workspace", action.label()),
+        button: format!("{label} workspace"),
         danger: action == Action::Delete || loses_files,
         cancel: at,
-        command: if read_only {
-            command(workspace, action.verb())
-        } else {
-            String::new()
-        },
+        command: context.command_instead(|| command(workspace, action)),
         ..Confirm::default()
     }
 }
 
 /// The changes that a restart applies, as the workspace's page names them; `None` if none waits.
-fn applied(workspace: &Workspace) -> Option<String> {
+fn pending_changes(workspace: &Workspace) -> Option<String> {
     let pending = Pending {
         fields: pending(workspace),
         ..Pending::default()
@@ -184,12 +132,8 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
     if action != Action::Delete {
         return shown;
     }
-    let status = workspace.status.as_ref();
-    let storage = status
-        .and_then(|status| status.resolved.as_ref())
-        .and_then(|resolved| resolved.storage.as_ref());
-    let loses_files =
-        Consequence::of(consequence::Action::Delete, workspace).is_some_and(|it| it.loses_files);
+    let storage = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref());
+    let loses_files = Consequence::of(action, workspace).is_some_and(|it| it.loses_files);
     if let Some(storage) = storage.filter(|storage| !storage.ephemeral) {
         let claim = storage.claim_name.clone();
         let size = storage.size.as_ref().map(bytes);
@@ -228,17 +172,18 @@ pub(crate) struct Confirmed {
 pub(crate) async fn act(
     context: Context,
     Path((namespace, name, action)): Path<(String, String, String)>,
-    Form(Confirmed { uid, name: typed }): Form<Confirmed>,
+    TypedForm(Confirmed { uid, name: typed }): TypedForm<Confirmed>,
 ) -> Response {
-    let Some(action) = Action::named(&action) else {
+    let Some(action) = parse(&action) else {
         return context.not_found();
     };
+    let (verb, label) = words(action);
     let back = format!("/w/{namespace}/{name}");
     let Some(seen) = askable(&context, &namespace, &name, action).await else {
         return context.not_found();
     };
     if let Some(why) = context.read_only() {
-        let now = format!("Use this command: {}", command(&seen.workspace, action.verb()));
+        let now = format!("Use this command: {}", command(&seen.workspace, action));
         return context.bad_request(&why, &now, &back);
     }
     let question = confirm(&context, &seen, action, None);
@@ -246,15 +191,14 @@ pub(crate) async fn act(
         let again = confirm(&context, &seen, action, Some(&typed));
         return context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
     }
-    match change(&context, (&namespace, &name), &uid, action).await {
+    let changed = change(&context, (&namespace, &name), &uid, action).await;
+    context.log(verb, &namespace, &name, &changed);
+    match changed {
         Ok(Some(changed)) => {
-            context.log(action.verb(), &namespace, &name, "done");
-            let version = changed.metadata.resource_version.unwrap_or_default();
-            context.app.index.caught_up(&namespace, &name, &version).await;
-            see_other(&format!("{back}?done={}", action.verb()))
+            context.catch_up(&changed).await;
+            see_other(&format!("{back}?done={verb}"))
         }
         Ok(None) => {
-            context.log(action.verb(), &namespace, &name, "done");
             let is_leaving = |index: &Index| {
                 let known = index.workspace(&namespace, &name);
                 known.is_none_or(|it| {
@@ -264,25 +208,17 @@ pub(crate) async fn act(
             context.until(is_leaving).await;
             see_other(&format!("/?deleted={namespace}/{name}"))
         }
-        Err(failure) => {
-            context.log(action.verb(), &namespace, &name, "failed");
-            context.failed(&format!("{} of {name} failed", action.label()), &failure, &back)
-        }
+        Err(failure) => context.failure_page(&format!("{label} of {name} failed"), &failure, &back),
     }
 }
 
 /// Stops one of many.
-pub(super) async fn stop(context: &Context, seen: &Seen) -> Result<(), Failure> {
+pub(super) async fn stop(context: &Context, seen: &VisibleWorkspace) -> Result<(), Failure> {
     let workspace = &seen.workspace;
     let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
     let uid = workspace.metadata.uid.clone().unwrap_or_default();
     let stopped = change(context, (&namespace, &name), &uid, Action::Stop).await;
-    context.log(
-        "stop",
-        &namespace,
-        &name,
-        if stopped.is_ok() { "done" } else { "failed" },
-    );
+    context.log("stop", &namespace, &name, &stopped);
     stopped.map(drop)
 }
 

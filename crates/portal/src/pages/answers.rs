@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use api::Workspace;
 use askama::Template;
 use axum::Json;
 use axum::response::{Html, IntoResponse as _, Response};
 use http::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
+use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Context};
@@ -75,6 +77,20 @@ impl Context {
         let _ = tokio::time::timeout(CATCH_UP, wait).await;
     }
 
+    /// Waits until the workspace is in memory in this version or a later one.
+    pub(super) async fn catch_up(&self, changed: &Workspace) {
+        let (namespace, name) = (changed.namespace().unwrap_or_default(), changed.name_any());
+        let version = |workspace: &Workspace| workspace.resource_version()?.parse::<u64>().ok();
+        let is_known = |index: &Index| match index.workspace(&namespace, &name) {
+            None => false,
+            // Versions of one kind are comparable as numbers since Kubernetes 1.35. Elsewhere the time limit counts.
+            Some(known) => version(&known)
+                .zip(version(changed))
+                .is_none_or(|(known, changed)| known >= changed),
+        };
+        self.until(is_known).await;
+    }
+
     /// The page.
     pub(super) fn page(&self, view: &(impl Template + Serialize)) -> Response {
         self.page_with(StatusCode::OK, view)
@@ -94,10 +110,10 @@ impl Context {
     }
 
     /// The answer where the API server did not say in time whether the user may see the page.
-    pub(super) fn unanswered(&self) -> Response {
+    pub(super) fn no_answer(&self) -> Response {
         let failure =
             Failure::Unanswered("The API server did not say in time what you may see here.".to_owned());
-        self.failed("This page cannot be shown now", &failure, "/")
+        self.failure_page("This page cannot be shown now", &failure, "/")
     }
 
     /// What the answer for what does not exist says.
@@ -112,8 +128,17 @@ impl Context {
         }
     }
 
+    /// The way, or the command in its place where nothing can be changed here.
+    pub(super) fn way(&self, way: Way, command: String) -> Way {
+        if self.read_only().is_some() {
+            Way::Command { command }
+        } else {
+            way
+        }
+    }
+
     /// A message about a failed change or read, in the API server's words.
-    pub(super) fn failed(&self, what: &str, failure: &Failure, back: &str) -> Response {
+    pub(super) fn failure_page(&self, what: &str, failure: &Failure, back: &str) -> Response {
         let (kind, now) = match failure.code() {
             401 => (
                 "Not signed in at the API server",
@@ -195,7 +220,7 @@ impl Context {
 
 /// The layout around a page, for the user who loads it.
 fn layout(app: &App, title: impl Into<String>, request: &str) -> Layout {
-    let theme = &app.theme;
+    let theme = &app.parts.theme;
     let help = theme.help.as_ref();
     Layout {
         title: title.into(),
@@ -252,11 +277,8 @@ pub(super) fn link(label: &str, to: &str) -> Action {
 
 /// A note of one sentence.
 pub(super) fn note(tone: Tone, text: impl Into<String>) -> Note {
-    Note {
-        tone,
-        text: text.into(),
-        ..Note::default()
-    }
+    let text = text.into();
+    Note { tone, text }
 }
 
 /// After a change: the browser loads `to` by GET, so that a reload changes nothing.

@@ -2,9 +2,9 @@
 
 use api::Workspace;
 use api::workspace::DesiredStatus;
-use explain::{Action as Doing, Step, Who};
+use explain::{Action as Doing, Step, Who, consequence};
 use kube::ResourceExt as _;
-use rules::form::{Change, Form, Offer, form};
+use rules::form::Change;
 use serde_urlencoded::to_string;
 
 use super::answers::link;
@@ -12,7 +12,7 @@ use super::may::{May, MayBeside, own_running};
 use super::summary::{button, path};
 use crate::app::Context;
 use crate::views::{Action, Cure, Way};
-use crate::visible::Seen;
+use crate::visible::VisibleWorkspace;
 
 /// Workspaces at most that are offered for a stop, to free what another one needs.
 const OTHERS: usize = 5;
@@ -29,7 +29,11 @@ pub(super) struct Cures<'a> {
 }
 
 impl<'a> Cures<'a> {
-    pub(super) fn of(context: &'a Context, seen: &'a Seen, (may, beside): (May, MayBeside)) -> Self {
+    pub(super) fn new(
+        context: &'a Context,
+        seen: &'a VisibleWorkspace,
+        (may, beside): (May, MayBeside),
+    ) -> Self {
         Self {
             context,
             workspace: &seen.workspace,
@@ -37,17 +41,6 @@ impl<'a> Cures<'a> {
             may: may.with(seen),
             beside,
         }
-    }
-
-    /// The controls by which the workspace is changed.
-    fn form(&self) -> Form {
-        let name = self.workspace.spec.template_ref.as_deref();
-        let template = name.and_then(|name| self.context.app.index.template(name));
-        let offer = Offer {
-            template: template.as_deref(),
-            settings: &self.context.app.settings,
-        };
-        form(&offer, Some(self.workspace))
     }
 
     /// The cure, with a button for each of its changes that the user may make. `of`: what it is about.
@@ -85,29 +78,13 @@ impl<'a> Cures<'a> {
     fn actions(&self, step: &Step) -> Vec<Action> {
         let at = |part: &str| format!("{}/{part}", path(self.workspace));
         let wants_run = self.workspace.spec.desired_status == DesiredStatus::Running;
-        let change = |may: bool, verb, way| may.then(|| button(self.context, self.workspace, verb, way));
+        let change = |may: bool, action| may.then(|| button(self.context, self.workspace, action));
         let page = |may: bool, label: &str, to: String| may.then(|| self.open(step, label, &to));
         let one = match &step.action {
-            Doing::Start => {
-                let uid = self.workspace.metadata.uid.clone().unwrap_or_default();
-                let way = Way::Post {
-                    to: at("start"),
-                    hidden: vec![("uid".to_owned(), uid)],
-                };
-                change(self.may.change && !wants_run, "start", way)
-            }
-            Doing::Stop => {
-                let way = Way::Dialog { to: at("stop") };
-                change(self.may.change && wants_run, "stop", way)
-            }
-            Doing::Restart => {
-                let way = Way::Dialog { to: at("restart") };
-                change(self.may.change && wants_run, "restart", way)
-            }
-            Doing::Delete => {
-                let way = Way::Dialog { to: at("delete") };
-                change(self.may.delete, "delete", way)
-            }
+            Doing::Start => change(self.may.change && !wants_run, consequence::Action::Start),
+            Doing::Stop => change(self.may.change && wants_run, consequence::Action::Stop),
+            Doing::Restart => change(self.may.change && wants_run, consequence::Action::Restart),
+            Doing::Delete => change(self.may.delete, consequence::Action::Delete),
             Doing::Edit { field } => self.edit(step, field).filter(|_| self.may.change),
             Doing::Copy => page(self.beside.create, "Create another one…", self.copy()),
             Doing::Create { template } => {
@@ -139,7 +116,9 @@ impl<'a> Cures<'a> {
     /// A link to the control of the field, else to its line of the YAML. None to a field that cannot change.
     fn edit(&self, step: &Step, field: &str) -> Option<Action> {
         let at = path(self.workspace);
-        let (label, to) = match self.form().field_of(field) {
+        let template = self.context.app.index.template_of(self.workspace);
+        let form = self.context.app.form(template.as_deref(), Some(self.workspace));
+        let (label, to) = match form.field_of(field) {
             Some(control) if matches!(control.change, Change::Refused(_)) => return None,
             Some(control) if control.path == field => (
                 format!("Change {}…", control.label),
@@ -163,28 +142,23 @@ impl<'a> Cures<'a> {
 
     /// A link, or the command in its place where nothing can be changed here.
     fn open(&self, step: &Step, label: &str, to: &str) -> Action {
-        let is_change = !matches!(step.action, Doing::Logs { .. });
-        match self.context.read_only().filter(|_| is_change) {
-            None => link(label, to),
-            Some(_) => Action {
-                label: label.to_owned(),
-                way: Way::Command {
-                    command: step.command.clone(),
-                },
-                ..Action::default()
-            },
+        if matches!(step.action, Doing::Logs { .. }) {
+            return link(label, to);
+        }
+        let to = to.to_owned();
+        Action {
+            label: label.to_owned(),
+            way: self.context.way(Way::Link { to }, step.command.clone()),
+            ..Action::default()
         }
     }
 
     /// The button that stops another workspace, after its question.
     fn stop(&self, other: &Workspace) -> Action {
-        let way = Way::Dialog {
-            to: format!("{}/stop", path(other)),
-        };
         Action {
             label: format!("Stop {}", other.name_any()),
             of: String::new(),
-            ..button(self.context, other, "stop", way)
+            ..button(self.context, other, consequence::Action::Stop)
         }
     }
 }

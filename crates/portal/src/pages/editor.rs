@@ -9,16 +9,16 @@ use kube::ResourceExt as _;
 use rules::names::{editor_url, ssh_host};
 
 use crate::app::Context;
-use crate::index::Served;
+use crate::index::{Served, resolved_values};
 use crate::views::Editor;
-use crate::visible::{AccessLevel, Seen};
+use crate::visible::VisibleWorkspace;
 
 /// Where our images have the home, if no disk is mounted elsewhere.
 const HOME: &str = "/home/jovyan";
 
 /// Address of the running workspace's home in VS Code on the user's computer. `None`: the user may not connect, it does not run, or its
 /// manager has no ssh. Whether the image has ssh is not known here.
-pub(super) fn link(context: &Context, seen: &Seen) -> Option<String> {
+pub(super) fn link(context: &Context, seen: &VisibleWorkspace) -> Option<String> {
     let workspace = &*seen.workspace;
     if !seen.may_connect || phase(workspace) != Phase::Running {
         return None;
@@ -29,8 +29,7 @@ pub(super) fn link(context: &Context, seen: &Seen) -> Option<String> {
     if manager.spec.remote_access.unwrap_or_default().ssh == Ssh::Disabled {
         return None;
     }
-    let resolved = workspace.status.as_ref()?.resolved.as_ref();
-    let storage = resolved.and_then(|resolved| resolved.storage.as_ref());
+    let storage = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref());
     let folder = storage.map_or(HOME, |storage| &storage.mount_path);
     let host = own_host(&manager, seen).unwrap_or_else(|| {
         let namespace = workspace.namespace().unwrap_or_default();
@@ -41,26 +40,25 @@ pub(super) fn link(context: &Context, seen: &Seen) -> Option<String> {
 
 /// For a guest, who may have no right in Kubernetes to find the workspace by its name: its own host, which ssh finds after a sign-in alone.
 /// `None`: for others, and where all workspaces share a host.
-fn own_host(manager: &WorkspaceManager, seen: &Seen) -> Option<String> {
-    if !is_guest(seen) || manager.spec.routing.mode != RoutingMode::Subdomain {
+fn own_host(manager: &WorkspaceManager, seen: &VisibleWorkspace) -> Option<String> {
+    if !seen.is_guest() || manager.spec.routing.mode != RoutingMode::Subdomain {
         return None;
     }
     let url: Uri = seen.workspace.status.as_ref()?.url.as_ref()?.parse().ok()?;
     url.host().map(str::to_owned)
 }
 
-fn is_guest(seen: &Seen) -> bool {
-    matches!(seen.level, AccessLevel::Guest { .. })
-}
-
 /// The commands to give once on that computer, where there is a link.
-pub(super) fn setup(context: &Context, seen: &Seen) -> Option<Editor> {
+pub(super) fn setup(context: &Context, seen: &VisibleWorkspace) -> Option<Editor> {
     link(context, seen)?;
     let manager = context.app.index.manager_of(&seen.workspace)?;
     let url = seen.workspace.status.as_ref()?.url.clone();
-    let needs_address = is_guest(seen) && own_host(&manager, seen).is_none();
+    let needs_address = seen.is_guest() && own_host(&manager, seen).is_none();
     Some(Editor {
-        login: format!("kubectl workspace login {}", Served::of(&manager).auth_origin()),
+        login: format!(
+            "kubectl workspace login {}",
+            Served::from_manager(&manager).auth_origin()
+        ),
         by_address: match url.filter(|_| needs_address) {
             Some(url) => format!("kubectl workspace ssh {url}"),
             None => String::new(),

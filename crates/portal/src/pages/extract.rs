@@ -27,7 +27,7 @@ pub(crate) struct Path<T>(pub(super) T);
 pub(crate) struct Query<T>(pub(super) T);
 
 /// A form whose fields are known. Each field of `T` has a default.
-pub(crate) struct Form<T>(pub(super) T);
+pub(crate) struct TypedForm<T>(pub(super) T);
 
 /// A form whose fields the page knows.
 pub(crate) struct Fields(pub(super) Pairs);
@@ -50,7 +50,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
         let pairs = pairs(parts.uri.query().unwrap_or_default());
-        match too_long(&pairs).map_or_else(|| typed("parameter", &pairs), Err) {
+        match too_long(&pairs).map_or_else(|| parse("parameter", &pairs), Err) {
             Ok(values) => Ok(Self(values)),
             Err(why) => {
                 let Ok(context) = Context::from_request_parts(parts, app).await;
@@ -60,12 +60,12 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Arc<App>> for Query<T> {
     }
 }
 
-impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for Form<T> {
+impl<T: DeserializeOwned + Send> FromRequest<Arc<App>> for TypedForm<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Response> {
         let (context, fields) = read(request, app).await?;
-        typed("field", &fields)
+        parse("field", &fields)
             .map(Self)
             .map_err(|why| context.wrong_form(&why))
     }
@@ -96,34 +96,34 @@ pub(super) fn pairs(query: &str) -> Pairs {
 /// What is wrong with parameters that are too long.
 pub(super) fn too_long(pairs: &[(String, String)]) -> Option<String> {
     let (name, value) = pairs.iter().find(|(_, value)| value.len() > MAX_PARAMETER)?;
-    let (name, bytes) = (quoted(name), value.len());
+    let (name, bytes) = (quote(name), value.len());
     Some(format!(
         "The parameter {name} has {bytes} bytes: it must have at most {MAX_PARAMETER}."
     ))
 }
 
 /// What was sent, as a message repeats it: in quotes, and not longer than a name.
-pub(super) fn quoted(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let begin = &text[..text.floor_char_boundary(MAX_QUOTED)];
     let rest = if begin.len() < text.len() { "…" } else { "" };
     format!("{begin:?}{rest}")
 }
 
 /// The values, if each name is known and comes once.
-fn typed<T: DeserializeOwned + Send>(what: &str, pairs: &[(String, String)]) -> Result<T, String> {
+fn parse<T: DeserializeOwned + Send>(what: &str, pairs: &[(String, String)]) -> Result<T, String> {
     let read = |pairs: &[(String, String)]| {
         let query = serde_urlencoded::to_string(pairs).ok()?;
         serde_urlencoded::from_str::<T>(&query).ok()
     };
-    if let Some(name) = repeated(pairs.iter().map(|(name, _)| &**name)) {
+    if let Some(name) = repetition(pairs.iter().map(|(name, _)| &**name)) {
         return Err(sent_twice(what, name));
     }
     read(pairs).ok_or_else(
         || match pairs.iter().find(|pair| read(from_ref(*pair)).is_none()) {
             Some((name, value)) => format!(
                 "This page has no {what} {} with the value {}.",
-                quoted(name),
-                quoted(value)
+                quote(name),
+                quote(value)
             ),
             None => format!("This page does not take these {what}s together."),
         },
@@ -131,13 +131,13 @@ fn typed<T: DeserializeOwned + Send>(what: &str, pairs: &[(String, String)]) -> 
 }
 
 /// A name that comes more than once.
-pub(super) fn repeated<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn repetition<'a>(names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mut before = HashSet::new();
     names.into_iter().find(|name| !before.insert(*name))
 }
 
 pub(super) fn sent_twice(what: &str, name: &str) -> String {
-    format!("The {what} {} was sent more than once.", quoted(name))
+    format!("The {what} {} was sent more than once.", quote(name))
 }
 
 impl Context {
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn the_parameter_that_is_wrong_is_named() {
-        let read = |query: &str| typed::<Address>("parameter", &pairs(query));
+        let read = |query: &str| parse::<Address>("parameter", &pairs(query));
         let expected = Address {
             name: "a b".to_owned(),
             page: 2,
@@ -219,9 +219,9 @@ mod tests {
 
     #[test]
     fn what_was_sent_is_repeated_in_part() {
-        assert_eq!(quoted("a\"b"), "\"a\\\"b\"");
+        assert_eq!(quote("a\"b"), "\"a\\\"b\"");
         let name = "ä".repeat(100);
-        let why = typed::<Address>("parameter", &[(name.clone(), name.clone())]).unwrap_err();
+        let why = parse::<Address>("parameter", &[(name.clone(), name.clone())]).unwrap_err();
         let part = format!("\"{}\"…", "ä".repeat(MAX_QUOTED / 2));
         assert_eq!(
             why,

@@ -10,18 +10,14 @@ use super::may::MayBeside;
 use super::summary::path;
 use super::words::{amount, bytes, short};
 use crate::app::Context;
-use crate::index::access_type;
+use crate::index::{access_type, resolved_values};
 use crate::views::{Access, AccessRule, Fact, Facts, Tone, Value};
-use crate::visible::Seen;
+use crate::visible::VisibleWorkspace;
 
 /// Values that are in force, with what the workspace itself says.
 pub(super) fn facts(workspace: &Workspace) -> Facts {
     let spec = &workspace.spec;
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.clone())
-        .unwrap_or_default();
+    let resolved = resolved_values(workspace).cloned().unwrap_or_default();
     let template = spec.template_ref.clone().unwrap_or_default();
     let value = |label: &str, effective: Option<String>, chosen: Option<String>| {
         let effective = effective
@@ -116,11 +112,7 @@ fn ownership_word(ownership: OwnershipType) -> String {
 }
 
 fn disk(workspace: &Workspace) -> Vec<Fact> {
-    let status = workspace.status.as_ref();
-    let storage = status
-        .and_then(|status| status.resolved.as_ref())
-        .and_then(|resolved| resolved.storage.as_ref());
-    let Some(storage) = storage else {
+    let Some(storage) = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref()) else {
         return Vec::new();
     };
     let fact = |label: &str, text: String| Fact {
@@ -153,7 +145,7 @@ fn disk(workspace: &Workspace) -> Vec<Fact> {
 }
 
 /// Who may connect.
-pub(super) fn access(context: &Context, seen: &Seen, may: MayBeside) -> Access {
+pub(super) fn access(context: &Context, seen: &VisibleWorkspace, may: MayBeside) -> Access {
     let workspace = &*seen.workspace;
     let owner = api::names::owner(&workspace.metadata).unwrap_or_default();
     let mut rules = vec![AccessRule {

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, Pod};
 
 use super::cures::Cures;
-use super::words::{moment, parsed, short};
+use super::words::{moment, parse_moment, short};
 use crate::views::{
     Cause, Event as EventView, Events, Explanation, Finding, Progress, Step, StepState, Tone,
 };
@@ -70,7 +70,7 @@ pub(super) fn explanation(explained: &explain::Explanation, is_usual: bool, can:
             since: finding
                 .because
                 .first()
-                .and_then(|cause| parsed(cause.time.as_deref()?)),
+                .and_then(|cause| parse_moment(cause.time.as_deref()?)),
             causes: finding.because.iter().map(cause).collect(),
             cures: finding.cures.iter().map(|cure| can.cure(finding, cure)).collect(),
         }
@@ -89,7 +89,7 @@ fn cause(cause: &explain::Cause) -> Cause {
         object: cause.object.clone(),
         field: cause.field.clone(),
         value: cause.value.clone(),
-        time: cause.time.as_deref().and_then(parsed),
+        time: cause.time.as_deref().and_then(parse_moment),
     }
 }
 
@@ -122,7 +122,6 @@ pub(super) fn progress(workspace: &Workspace, pods: &[Pod], events: &[Event]) ->
         steps: STEPS.iter().enumerate().map(step).collect(),
         percent: known.percent(),
         since: since.map(|time| moment(time.0)),
-        text: String::new(),
     }
 }
 

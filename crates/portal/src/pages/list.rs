@@ -14,7 +14,7 @@ use crate::app::Context;
 use crate::views::{
     Action, Bulk, Column, Count, Counts, Empty, List, Nav, Note, Pages, Row, Rows, Select, Sort, Tone, Way,
 };
-use crate::visible::{self, AccessLevel, Seen, Visible};
+use crate::visible::{self, AccessLevel, Visible, VisibleWorkspace};
 
 /// Rows of one page.
 const PAGE: usize = 50;
@@ -22,7 +22,7 @@ const PAGE: usize = 50;
 /// Answers `GET /`.
 pub(crate) async fn page(context: Context, Query(search): Query<Search>) -> Response {
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
-    let page = Page::of(&context, &search, &visible).await;
+    let page = Page::find(&context, &search, &visible).await;
     let mut view = list(&context, &search, &visible, &page);
     let notes = &mut view.layout.notes;
     notes.extend(after_deletion(&context, &search.deleted).await);
@@ -40,7 +40,7 @@ async fn after_deletion(context: &Context, deleted: &str) -> Option<Note> {
     if !is_name(namespace) || !is_name(name) {
         return None;
     }
-    match context.seen(namespace, name).await {
+    match context.visible_workspace(namespace, name).await {
         Some(seen) if seen.workspace.metadata.deletion_timestamp.is_some() => Some(note(
             Tone::Good,
             format!("{name} in namespace {namespace} is being deleted."),
@@ -55,7 +55,7 @@ async fn after_deletion(context: &Context, deleted: &str) -> Option<Note> {
 
 /// One page of what a search finds.
 pub(super) struct Page<'a> {
-    shown: Vec<&'a Seen>,
+    shown: Vec<&'a VisibleWorkspace>,
     /// What the user may do in the namespaces of these.
     pub(super) rights: Rights,
     /// From 1.
@@ -66,9 +66,10 @@ pub(super) struct Page<'a> {
 }
 
 impl<'a> Page<'a> {
-    pub(super) async fn of(context: &Context, search: &Search, visible: &'a Visible) -> Self {
+    pub(super) async fn find(context: &Context, search: &Search, visible: &'a Visible) -> Self {
         let is_found = search.filter();
-        let mut found: Vec<&Seen> = visible.workspaces.iter().filter(|seen| is_found(seen)).collect();
+        let mut found: Vec<&VisibleWorkspace> =
+            visible.workspaces.iter().filter(|seen| is_found(seen)).collect();
         sort(&mut found, search.order());
         let pages = found.len().div_ceil(PAGE).max(1);
         let number = search.page.clamp(1, pages);
@@ -103,11 +104,7 @@ pub(super) fn list(context: &Context, search: &Search, visible: &Visible, page: 
             String::new()
         },
         counts: counts(search, &visible.workspaces),
-        bulk: rows.select.then(|| Bulk {
-            to: "/stop".to_owned(),
-            label: "Stop chosen…".to_owned(),
-            ..Bulk::default()
-        }),
+        bulk: rows.select.then(Bulk::default),
         rows,
     }
 }
@@ -173,17 +170,17 @@ pub(super) fn rows(context: &Context, search: &Search, visible: &Visible, page: 
 pub(super) type Rights = BTreeMap<String, May>;
 
 /// What the user may do in the namespaces of these workspaces.
-pub(super) async fn rights_of(context: &Context, shown: &[&Seen]) -> Rights {
+pub(super) async fn rights_of(context: &Context, shown: &[&VisibleWorkspace]) -> Rights {
     let namespaces: BTreeSet<_> = shown.iter().map(|seen| seen.namespace()).collect();
     let asked = namespaces
         .into_iter()
-        .map(async |namespace| (namespace.to_owned(), May::of(context, namespace).await));
+        .map(async |namespace| (namespace.to_owned(), May::ask(context, namespace).await));
     join_all(asked).await.into_iter().collect()
 }
 
 /// The rows with what the user may do.
-fn rows_of(context: &Context, shown: &[&Seen], rights: &Rights) -> Vec<Row> {
-    let may = |seen: &Seen| rights.get(seen.namespace()).copied().unwrap_or_default();
+fn rows_of(context: &Context, shown: &[&VisibleWorkspace], rights: &Rights) -> Vec<Row> {
+    let may = |seen: &VisibleWorkspace| rights.get(seen.namespace()).copied().unwrap_or_default();
     shown
         .iter()
         .map(|seen| summary::row(context, seen, may(seen)))
@@ -202,11 +199,10 @@ fn make_selectable(rows: &mut [Row], is_single: bool) -> bool {
     selectable
 }
 
-fn sort(found: &mut [&Seen], by: &str) {
+fn sort(found: &mut [&VisibleWorkspace], by: &str) {
     let key = by.trim_start_matches('-');
     // The order reveals nothing that guests do not see.
-    let known =
-        |seen: &&Seen| (!matches!(seen.level, AccessLevel::Guest { .. })).then(|| seen.workspace.clone());
+    let known = |seen: &&VisibleWorkspace| (!seen.is_guest()).then(|| seen.workspace.clone());
     match key {
         "state" => found.sort_by_cached_key(|seen| summary::state(&seen.workspace).word),
         "image" => {
@@ -247,12 +243,11 @@ fn columns(search: &Search) -> [Column; 4] {
     ["name", "state", "image", "since"].map(column)
 }
 
-fn filters(search: &Search, all: &[Seen]) -> Vec<Select> {
-    let namespaces: BTreeSet<_> = all.iter().map(Seen::namespace).collect();
-    let known = all
+fn filters(search: &Search, all: &[VisibleWorkspace]) -> Vec<Select> {
+    let namespaces: BTreeSet<_> = all.iter().map(VisibleWorkspace::namespace).collect();
+    let templates: BTreeSet<_> = all
         .iter()
-        .filter(|seen| !matches!(seen.level, AccessLevel::Guest { .. }));
-    let templates: BTreeSet<_> = known
+        .filter(|seen| !seen.is_guest())
         .filter_map(|seen| seen.workspace.spec.template_ref.as_deref())
         .collect();
     let named = |any: &str, names: BTreeSet<&str>| {
@@ -312,7 +307,7 @@ fn keep(search: &Search) -> Vec<(String, String)> {
 }
 
 /// How many are in each state.
-pub(super) fn counts(search: &Search, all: &[Seen]) -> Counts {
+pub(super) fn counts(search: &Search, all: &[VisibleWorkspace]) -> Counts {
     let of = |state: &str| Search {
         state: state.to_owned(),
         page: 1,
@@ -339,7 +334,7 @@ pub(super) fn counts(search: &Search, all: &[Seen]) -> Counts {
     }
 }
 
-fn empty(context: &Context, search: &Search, all: &[Seen]) -> Empty {
+fn empty(context: &Context, search: &Search, all: &[VisibleWorkspace]) -> Empty {
     if search.has_filter() && all.iter().any(|seen| search.covers(seen)) {
         return Empty {
             title: "No workspace matches".to_owned(),

@@ -8,7 +8,8 @@ use api::workspace::DesiredStatus;
 use kube::ResourceExt as _;
 
 use crate::app::Context;
-use crate::visible::{AccessLevel, Seen};
+use crate::index::resolved_values;
+use crate::visible::{AccessLevel, VisibleWorkspace};
 
 /// Said where the API server does not answer in time, so that a right may be missing on the page.
 pub(super) const UNKNOWN: &str =
@@ -33,7 +34,7 @@ pub(super) struct May {
 
 impl May {
     /// Asks for the rights in a namespace.
-    pub(super) async fn of(context: &Context, namespace: &str) -> Self {
+    pub(super) async fn ask(context: &Context, namespace: &str) -> Self {
         let Context { rights, user, .. } = context;
         let ask = async |verb| rights.may_in(user, verb, "workspaces", namespace).await;
         let (change, delete, administer) =
@@ -46,30 +47,13 @@ impl May {
         }
     }
 
-    /// Asks only for the rights that a stop needs. `delete` stays unset.
-    pub(super) async fn to_stop(context: &Context, namespace: &str) -> Self {
-        let Context { rights, user, .. } = context;
-        let ask = async |verb| rights.may_in(user, verb, "workspaces", namespace).await;
-        let (change, administer) = tokio::join!(ask("patch"), ask(api::names::ADMINISTER_VERB));
-        Self {
-            change: change == Some(true),
-            delete: false,
-            administer: administer == Some(true),
-            is_unknown: [change, administer].contains(&None),
-        }
-    }
-
     /// What of it holds for this workspace: the webhook lets only owners and administrators change one of `OwnerOnly`.
-    pub(super) fn with(self, seen: &Seen) -> Self {
+    pub(super) fn with(self, seen: &VisibleWorkspace) -> Self {
         let workspace = &seen.workspace;
-        let resolved = workspace
-            .status
-            .as_ref()
-            .and_then(|status| status.resolved.as_ref());
         let ownership = workspace
             .spec
             .ownership_type
-            .or_else(|| resolved.and_then(|resolved| resolved.ownership_type))
+            .or_else(|| resolved_values(workspace).and_then(|resolved| resolved.ownership_type))
             .unwrap_or_default();
         let is_theirs = seen.level == AccessLevel::Owner
             || self.administer
@@ -82,7 +66,7 @@ impl May {
     }
 
     /// Whether the user may stop this workspace, and it runs.
-    pub(super) fn stops(self, seen: &Seen) -> bool {
+    pub(super) fn stops(self, seen: &VisibleWorkspace) -> bool {
         let workspace = &seen.workspace;
         workspace.spec.desired_status == DesiredStatus::Running
             && workspace.metadata.deletion_timestamp.is_none()
@@ -147,7 +131,7 @@ pub(super) enum MayEnd {
 
 impl MayBeside {
     /// Asks for the rights. The webhook lets only the owner and holders of the verb `share` write shares; creators may end their own.
-    pub(super) async fn of(context: &Context, seen: &Seen) -> Self {
+    pub(super) async fn ask(context: &Context, seen: &VisibleWorkspace) -> Self {
         let Context { rights, user, .. } = context;
         let workspace = &seen.workspace;
         let (namespace, name) = (&*workspace.namespace().unwrap_or_default(), workspace.name_any());

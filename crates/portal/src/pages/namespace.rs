@@ -3,7 +3,7 @@
 use axum::response::Response;
 
 use super::extract::{Path, Query};
-use super::form::used_quotas;
+use super::form::quotas_of;
 use super::list::{self, Page};
 use super::may::May;
 use super::search::Search;
@@ -20,13 +20,13 @@ pub(crate) async fn page(
     match may_see(&context, &name).await {
         Some(true) => {}
         Some(false) => return context.not_found(),
-        None => return context.unanswered(),
+        None => return context.no_answer(),
     }
     let search = search.within(&name);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
-    let page = Page::of(&context, &search, &visible).await;
-    let quotas = used_quotas(&context, &name).await;
-    let may = May::of(&context, &name).await;
+    let page = Page::find(&context, &search, &visible).await;
+    let quotas = quotas_of(&context, &name, None).await;
+    let may = May::ask(&context, &name).await;
     context.page(&view(&context, &search, &visible, &page, (may, quotas)))
 }
 

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::answers::{note, see_other};
-use super::extract::{Form, Path};
+use super::extract::{Path, TypedForm};
 use super::sharing::name_problem;
-use super::short_form::{Wrong, buttons, failed, name_field, section, summary};
+use super::short_form::{FieldErrors, add_failure, buttons, name_field, section, summary};
 use super::summary::{above, path};
 use crate::app::Context;
 use crate::cluster::Failure;
@@ -22,14 +22,14 @@ const UNCHANGED: &str = "The owner stays as it was";
 
 /// Answers `GET`.
 pub(crate) async fn ask(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
-    match context.readable(&namespace, &name).await {
+    match context.readable_workspace(&namespace, &name).await {
         Some(seen) => context.page(&view(&context, &seen.workspace, "", &[])),
         None => context.not_found(),
     }
 }
 
 /// The form with what was typed and what is wrong with it.
-fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Wrong<'_>) -> Edit {
+fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: FieldErrors<'_>) -> Edit {
     let present = owner(&workspace.metadata).unwrap_or_default();
     let mut layout = context.layout(
         format!("Hand over {}", workspace.spec.display_name),
@@ -48,31 +48,28 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Wrong<'_>)
              owner.{shares} A running workspace goes on."
         ),
     ));
-    let of = [("users", &*context.app.prefixes.users)];
+    let of = [("users", &*context.app.parts.prefixes.users)];
     let fields = vec![name_field("owner", "New owner", typed, &of, wrong)];
-    let command = context.read_only().map(|_| {
+    let command = || {
         format!(
             "kubectl annotate --overwrite workspace {} -n {} {CREATED_BY}=NAME",
             workspace.name_any(),
             workspace.namespace().unwrap_or_default()
         )
-    });
+    };
     Edit {
         layout,
         form: FormView {
             to: format!("{}/owner", path(workspace)),
             hidden: vec![
-                (
-                    "uid".to_owned(),
-                    workspace.metadata.uid.clone().unwrap_or_default(),
-                ),
+                ("uid".to_owned(), workspace.uid().unwrap_or_default()),
                 ("before".to_owned(), present.to_owned()),
             ],
             summary: summary(&fields, wrong),
             sections: section(fields),
             buttons: buttons(context, "Hand over"),
             cancel: path(workspace),
-            command: command.unwrap_or_default(),
+            command: context.command_instead(command),
             ..FormView::default()
         },
         ..Edit::default()
@@ -82,7 +79,7 @@ fn view(context: &Context, workspace: &Workspace, typed: &str, wrong: Wrong<'_>)
 /// The form as it was sent.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Sent {
+pub(crate) struct OwnerForm {
     uid: String,
     before: String,
     owner: String,
@@ -92,9 +89,9 @@ pub(crate) struct Sent {
 pub(crate) async fn change(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    Form(sent): Form<Sent>,
+    TypedForm(sent): TypedForm<OwnerForm>,
 ) -> Response {
-    let Some(seen) = context.readable(&namespace, &name).await else {
+    let Some(seen) = context.readable_workspace(&namespace, &name).await else {
         return context.not_found();
     };
     let back = path(&seen.workspace);
@@ -126,13 +123,11 @@ pub(crate) async fn change(
         Ok(Some(json!({"metadata": {"annotations": {CREATED_BY: wanted}}})))
     };
     let changed = as_user.change(&namespace, &name, patch).await;
-    let result = if changed.is_ok() { "done" } else { "failed" };
-    context.log("hand over", &namespace, &name, result);
+    context.log("hand over", &namespace, &name, &changed);
     match changed {
         Ok(changed) => {
-            let version = changed.metadata.resource_version.unwrap_or_default();
-            context.app.index.caught_up(&namespace, &name, &version).await;
-            match context.seen(&namespace, &name).await {
+            context.catch_up(&changed).await;
+            match context.visible_workspace(&namespace, &name).await {
                 Some(_) => see_other(&format!("{back}?done=owner")),
                 None => see_other("/?done=owner"),
             }
@@ -140,7 +135,7 @@ pub(crate) async fn change(
         Err(failure) => {
             let field = if failure.code() == 422 { "owner" } else { "" };
             let mut view = view(&context, workspace, wanted, &[(field, failure.to_string())]);
-            failed(&mut view.form, UNCHANGED, &failure);
+            add_failure(&mut view.form, UNCHANGED, &failure);
             context.page_with(failure.status(), &view)
         }
     }

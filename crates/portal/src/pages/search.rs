@@ -6,7 +6,7 @@ use kube::ResourceExt as _;
 use serde::{Deserialize, Serialize};
 
 use super::summary;
-use crate::visible::{AccessLevel, Seen};
+use crate::visible::{AccessLevel, VisibleWorkspace};
 
 /// Labels of the filter `state`, which name phases.
 pub(super) const STATES: [(&str, &str); 5] = [
@@ -111,7 +111,7 @@ impl Search {
     }
 
     /// Whether the page may show the workspace, whatever is searched for.
-    pub(super) fn covers(&self, seen: &Seen) -> bool {
+    pub(super) fn covers(&self, seen: &VisibleWorkspace) -> bool {
         self.place.is_empty() || seen.namespace() == self.place
     }
 
@@ -130,13 +130,13 @@ impl Search {
     }
 
     /// Whether the page shows a workspace.
-    pub(super) fn filter(&self) -> impl Fn(&Seen) -> bool {
+    pub(super) fn filter(&self) -> impl Fn(&VisibleWorkspace) -> bool {
         let wanted = self.q.trim().to_lowercase();
         move |seen| self.matches(seen, &wanted)
     }
 
     /// `wanted`: what is searched for, in lower case.
-    fn matches(&self, seen: &Seen, wanted: &str) -> bool {
+    fn matches(&self, seen: &VisibleWorkspace, wanted: &str) -> bool {
         let workspace = &*seen.workspace;
         let is = |wanted: &str, found: &str| wanted.is_empty() || wanted == found;
         let of = match &*self.of {
@@ -145,12 +145,11 @@ impl Search {
             _ => true,
         };
         // Guests learn neither the template nor what is wrong.
-        let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
         let template = || workspace.spec.template_ref.as_deref().unwrap_or_default();
         self.covers(seen)
             && of
             && is(&self.namespace, seen.namespace())
-            && (self.template.is_empty() || !is_guest && self.template == template())
+            && (self.template.is_empty() || !seen.is_guest() && self.template == template())
             && (self.state.is_empty() || state_of(seen) == self.state)
             && finds(wanted, workspace)
     }
@@ -167,9 +166,8 @@ fn finds(wanted: &str, workspace: &api::Workspace) -> bool {
 }
 
 /// The value of the filter `state` that finds the workspace.
-pub(super) fn state_of(seen: &Seen) -> &'static str {
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
-    if !is_guest && summary::blocked_by(&seen.workspace).is_some() {
+pub(super) fn state_of(seen: &VisibleWorkspace) -> &'static str {
+    if !seen.is_guest() && summary::blocked_by(&seen.workspace).is_some() {
         return "attention";
     }
     match progress::phase(&seen.workspace) {

@@ -12,7 +12,7 @@ pub(super) fn name_field(
     label: &str,
     typed: &str,
     of: &[(&str, &[String])],
-    wrong: Wrong<'_>,
+    wrong: FieldErrors<'_>,
 ) -> Field {
     let mut help = "Exactly as the other user's account page shows it, with prefixes.".to_owned();
     let mut suggestions = BTreeSet::new();
@@ -38,16 +38,9 @@ pub(super) fn name_field(
 }
 
 /// What is wrong with which field.
-pub(super) type Wrong<'a> = &'a [(&'a str, String)];
+pub(super) type FieldErrors<'a> = &'a [(&'a str, String)];
 
-pub(super) fn text(value: &str) -> Input {
-    Input::Text {
-        value: value.to_owned(),
-        suggestions: Vec::new(),
-    }
-}
-
-pub(super) fn field(name: &str, label: &str, input: Input, wrong: Wrong<'_>) -> Field {
+pub(super) fn field(name: &str, label: &str, input: Input, wrong: FieldErrors<'_>) -> Field {
     let own = wrong.iter().filter(|(of, _)| *of == name);
     Field {
         name: name.to_owned(),
@@ -59,7 +52,7 @@ pub(super) fn field(name: &str, label: &str, input: Input, wrong: Wrong<'_>) -> 
 }
 
 /// What is wrong, with the labels of its fields.
-pub(super) fn summary(fields: &[Field], wrong: Wrong<'_>) -> Summary {
+pub(super) fn summary(fields: &[Field], wrong: FieldErrors<'_>) -> Summary {
     let label = |of: &str| {
         fields
             .iter()
@@ -78,7 +71,7 @@ pub(super) fn summary(fields: &[Field], wrong: Wrong<'_>) -> Summary {
 }
 
 /// Says in the summary of the form that nothing was changed, and what to do.
-pub(super) fn failed(form: &mut Form, what: &str, failure: &Failure) {
+pub(super) fn add_failure(form: &mut Form, what: &str, failure: &Failure) {
     let now = match failure.code() {
         // The summary names the values.
         422 => return,

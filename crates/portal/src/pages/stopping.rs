@@ -12,7 +12,7 @@ use kube::ResourceExt as _;
 
 use super::actions::stop;
 use super::answers::link;
-use super::extract::{Fields, Pairs, pairs, quoted, repeated, sent_twice};
+use super::extract::{Fields, Pairs, pairs, quote, repetition, sent_twice};
 use super::may::May;
 use super::summary;
 use crate::app::Context;
@@ -20,7 +20,7 @@ use crate::cluster::Failure;
 use crate::views::{
     Action, BulkProgress, BulkResult, BulkResults, Confirm, Consequence, Layout, Nav, State, Tone, Way,
 };
-use crate::visible::{self, AccessLevel, Seen, Visible};
+use crate::visible::{self, Visible, VisibleWorkspace};
 
 /// Workspaces that one request stops.
 const BATCH: usize = 50;
@@ -37,7 +37,7 @@ const FROM: &str = "from";
 
 /// What a form names: `workspace=<namespace>/<name>` in a question, with `/<uid>` in its answer, repeated, or `namespace=<name>` for all
 /// that the user may stop there, in a question alone. At most [`MAX`] of them.
-fn named(pairs: Pairs) -> HashSet<(String, String)> {
+fn names_of(pairs: Pairs) -> HashSet<(String, String)> {
     let pairs = pairs.into_iter().filter(|(name, _)| name != FROM);
     pairs.take(MAX).collect()
 }
@@ -55,46 +55,47 @@ fn origin(pairs: &[(String, String)]) -> (Pairs, String) {
 fn problem(pairs: &[(String, String)], known: &[&str]) -> Option<String> {
     let names = || pairs.iter().map(|(name, _)| &**name);
     if let Some(unknown) = names().find(|name| *name != FROM && !known.contains(name)) {
-        return Some(format!("This page has no field {}.", quoted(unknown)));
+        return Some(format!("This page has no field {}.", quote(unknown)));
     }
-    repeated(names().filter(|name| *name == FROM)).map(|name| sent_twice("field", name))
+    repetition(names().filter(|name| *name == FROM)).map(|name| sent_twice("field", name))
 }
 
 /// Those of the visible workspaces that the pairs name and that run, by name. `named_by`: how a pair names one. Of a whole namespace, those
 /// that the user may stop by their `rights` there. Guests stop none here, and so learn nothing about its disk.
-fn chosen(
+fn choose(
     visible: Visible,
     pairs: &HashSet<(String, String)>,
     rights: &HashMap<String, May>,
-    named_by: fn(&Seen) -> String,
-) -> Vec<Seen> {
-    let is_named = |seen: &Seen| {
+    named_by: fn(&VisibleWorkspace) -> String,
+) -> Vec<VisibleWorkspace> {
+    let is_named = |seen: &VisibleWorkspace| {
         pairs.contains(&(ONE.to_owned(), named_by(seen)))
             || rights.get(seen.namespace()).is_some_and(|may| may.stops(seen))
     };
-    let is_guest = |seen: &Seen| matches!(seen.level, AccessLevel::Guest { .. });
-    let runs = |seen: &Seen| seen.workspace.spec.desired_status == api::workspace::DesiredStatus::Running;
+    let runs = |seen: &VisibleWorkspace| {
+        seen.workspace.spec.desired_status == api::workspace::DesiredStatus::Running
+    };
     let mut found: Vec<_> = visible
         .workspaces
         .into_iter()
-        .filter(|seen| runs(seen) && !is_guest(seen) && is_named(seen))
+        .filter(|seen| runs(seen) && !seen.is_guest() && is_named(seen))
         .collect();
     found.sort_by_key(key);
     found
 }
 
-fn key(seen: &Seen) -> String {
+fn key(seen: &VisibleWorkspace) -> String {
     format!("{}/{}", seen.namespace(), seen.workspace.name_any())
 }
 
 /// The key with the UID, so that no namesake of a workspace is stopped.
-fn key_and_uid(seen: &Seen) -> String {
+fn key_and_uid(seen: &VisibleWorkspace) -> String {
     let uid = seen.workspace.metadata.uid.as_deref().unwrap_or_default();
     format!("{}/{uid}", key(seen))
 }
 
 /// Why one of these cannot be changed here; `None` if all can.
-fn read_only(context: &Context, chosen: &[Seen]) -> Option<String> {
+fn read_only(context: &Context, chosen: &[VisibleWorkspace]) -> Option<String> {
     chosen
         .iter()
         .find_map(|seen| context.read_only_in(seen.namespace()))
@@ -123,19 +124,19 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
         return context.wrong_form(&why);
     }
     let (mut hidden, back) = origin(&pairs);
-    let pairs = named(pairs);
+    let pairs = names_of(pairs);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let mut rights = HashMap::new();
     for (_, namespace) in pairs.iter().filter(|(name, _)| name == WHOLE) {
-        let may = May::to_stop(&context, namespace).await;
+        let may = May::ask(&context, namespace).await;
         rights.insert(namespace.clone(), may);
         if visible.is_partial || may.is_unknown {
             let why =
                 format!("The API server did not say in time what you may stop in namespace {namespace}.");
-            return context.failed("Nothing is stopped", &Failure::Unanswered(why), &back);
+            return context.failure_page("Nothing is stopped", &Failure::Unanswered(why), &back);
         }
     }
-    let mut chosen = chosen(visible, &pairs, &rights, key);
+    let mut chosen = choose(visible, &pairs, &rights, key);
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }
@@ -156,7 +157,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     let command = read_only.as_ref().map(|_| {
         let lines = chosen
             .iter()
-            .map(|seen| summary::command(&seen.workspace, "stop"));
+            .map(|seen| summary::command(&seen.workspace, consequence::Action::Stop));
         lines.collect::<Vec<_>>().join("\n")
     });
     let loses = chosen.iter().filter(|seen| {
@@ -202,9 +203,9 @@ pub(crate) async fn act(context: Context, Fields(fields): Fields) -> Response {
         return context.wrong_form(&why);
     }
     let (mut hidden, back) = origin(&fields);
-    let pairs = named(fields);
+    let pairs = names_of(fields);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
-    let mut chosen = chosen(visible, &pairs, &HashMap::new(), key_and_uid);
+    let mut chosen = choose(visible, &pairs, &HashMap::new(), key_and_uid);
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }
@@ -284,7 +285,7 @@ mod tests {
         let pairs: Vec<_> = (0..2 * MAX)
             .map(|number| format!("workspace=team%2Fw{number}"))
             .collect();
-        let found = named(super::pairs(&pairs.join("&")));
+        let found = names_of(super::pairs(&pairs.join("&")));
         assert_eq!(found.len(), MAX);
         assert!(found.contains(&("workspace".to_owned(), "team/w0".to_owned())));
     }

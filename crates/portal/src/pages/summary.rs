@@ -4,16 +4,17 @@ use api::condition::reason;
 use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceTemplate};
+use explain::consequence::Action as Doing;
 use explain::progress::{blocker, phase};
 use kube::ResourceExt as _;
 
 use super::editor;
 use super::may::May;
-use super::templates;
 use super::words::{amount, short, short_of};
 use crate::app::Context;
+use crate::index::resolved_values;
 use crate::views::{Action, Icon, Row, State, Tone, Way};
-use crate::visible::{AccessLevel, Seen};
+use crate::visible::{AccessLevel, VisibleWorkspace};
 
 /// The reason and message that keep it from running, if there are any.
 pub(super) fn blocked_by(workspace: &Workspace) -> Option<(&str, &str)> {
@@ -52,11 +53,7 @@ pub(super) fn remedy(name: &str) -> &'static str {
 
 /// Limits, or requests where there are none, in words.
 pub(super) fn size(workspace: &Workspace) -> Vec<String> {
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
-    let resources = resolved
+    let resources = resolved_values(workspace)
         .and_then(|resolved| resolved.resources.as_ref())
         .or(workspace.spec.resources.as_ref());
     let Some(resources) = resources else {
@@ -82,13 +79,9 @@ pub(super) fn size(workspace: &Workspace) -> Vec<String> {
 
 /// The image by the name that its template gives it, and its sign.
 pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>) -> (String, Icon) {
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
     let chosen = workspace.spec.image.as_deref();
     let default = template.map(|template| template.spec.default_image.as_str());
-    let effective = resolved.and_then(|resolved| resolved.image.as_deref());
+    let effective = resolved_values(workspace).and_then(|resolved| resolved.image.as_deref());
     let presentation = template.and_then(|template| template.spec.presentation.as_ref());
     let Some(image) = chosen.or(default).or(effective) else {
         return (String::new(), Icon::Generic);
@@ -100,7 +93,7 @@ pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>)
     let name = presented.map(|presented| presented.display_name.clone());
     (
         name.unwrap_or_else(|| image.to_owned()),
-        icon.map_or(Icon::Generic, templates::of),
+        icon.map_or(Icon::Generic, Icon::from),
     )
 }
 
@@ -129,47 +122,55 @@ pub(super) fn above(workspace: &Workspace) -> Vec<(String, String)> {
     ]
 }
 
-/// A button, or the command in its place where nothing can be changed here.
-pub(super) fn button(context: &Context, workspace: &Workspace, verb: &'static str, way: Way) -> Action {
-    let label = match verb {
-        "start" => "Start",
-        "stop" => "Stop",
-        "restart" => "Restart",
-        _ => "Delete",
-    };
+/// An action in addresses and commands, and on its button.
+pub(super) fn words(action: Doing) -> (&'static str, &'static str) {
+    match action {
+        Doing::Start => ("start", "Start"),
+        Doing::Stop => ("stop", "Stop"),
+        Doing::Restart => ("restart", "Restart"),
+        Doing::Delete => ("delete", "Delete"),
+    }
+}
+
+/// The button of an action, or the command in its place where nothing can be changed here. Only a start is not asked about.
+pub(super) fn button(context: &Context, workspace: &Workspace, action: Doing) -> Action {
+    let (verb, label) = words(action);
+    let to = format!("{}/{verb}", path(workspace));
+    let uid = workspace.metadata.uid.clone().unwrap_or_default();
     let way = match context.read_only_in(&workspace.namespace().unwrap_or_default()) {
-        None => way,
         Some(_) => Way::Command {
-            command: command(workspace, verb),
+            command: command(workspace, action),
         },
+        None if action == Doing::Start => Way::Post {
+            to,
+            hidden: vec![("uid".to_owned(), uid)],
+        },
+        None => Way::Dialog { to },
     };
     Action {
         label: label.to_owned(),
         of: workspace.name_any(),
         way,
-        danger: verb == "delete",
+        danger: action == Doing::Delete,
         ..Action::default()
     }
 }
 
 /// The command that does it.
-pub(super) fn command(workspace: &Workspace, verb: &str) -> String {
+pub(super) fn command(workspace: &Workspace, action: Doing) -> String {
     format!(
-        "kubectl workspace {verb} {} -n {}",
+        "kubectl workspace {} {} -n {}",
+        words(action).0,
         workspace.name_any(),
         workspace.namespace().unwrap_or_default()
     )
 }
 
 /// What the user can do with it, what fits now first.
-pub(super) fn actions(context: &Context, seen: &Seen, may: May) -> Vec<Action> {
+pub(super) fn actions(context: &Context, seen: &VisibleWorkspace, may: May) -> Vec<Action> {
     let workspace = &*seen.workspace;
     let may = may.with(seen);
-    let at = |action: &str| format!("{}/{action}", path(workspace));
-    let hidden = vec![(
-        "uid".to_owned(),
-        workspace.metadata.uid.clone().unwrap_or_default(),
-    )];
+    let button = |action| button(context, workspace, action);
     let is_wanted = workspace.spec.desired_status == DesiredStatus::Running;
     let phase = phase(workspace);
     let mut actions = Vec::new();
@@ -194,47 +195,27 @@ pub(super) fn actions(context: &Context, seen: &Seen, may: May) -> Vec<Action> {
     }
     if may.change && phase != Phase::Deleting {
         if is_wanted {
-            actions.push(button(context, workspace, "stop", Way::Dialog { to: at("stop") }));
-            actions.push(button(
-                context,
-                workspace,
-                "restart",
-                Way::Dialog { to: at("restart") },
-            ));
+            actions.extend([Doing::Stop, Doing::Restart].map(button));
         } else {
-            let way = Way::Post {
-                to: at("start"),
-                hidden,
-            };
             actions.push(Action {
                 primary: true,
-                ..button(context, workspace, "start", way)
+                ..button(Doing::Start)
             });
         }
     }
     if may.delete && phase != Phase::Deleting {
-        actions.push(button(
-            context,
-            workspace,
-            "delete",
-            Way::Dialog { to: at("delete") },
-        ));
+        actions.push(button(Doing::Delete));
     }
     actions
 }
 
 /// The row of a workspace. Guests see state, owner, link, and the end of their share.
-pub(super) fn row(context: &Context, seen: &Seen, may: May) -> Row {
+pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
     let workspace = &*seen.workspace;
     let status = workspace.status.as_ref();
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
-    let template = workspace
-        .spec
-        .template_ref
-        .as_deref()
-        .and_then(|name| context.app.index.template(name));
+    let template = context.app.index.template_of(workspace);
     let (image, icon) = image(workspace, template.as_deref());
-    let (reason, cure) = match blocked_by(workspace).filter(|_| !is_guest) {
+    let (reason, cure) = match blocked_by(workspace).filter(|_| !seen.is_guest()) {
         Some((reason, message)) => {
             let what = if message.is_empty() { reason } else { message };
             (what.to_owned(), remedy(reason).to_owned())

@@ -18,11 +18,11 @@ use crate::views::{Bounds, Card, Empty, Fact, Icon, Nav, Offer, Template, Templa
 /// Templates whose rights are reviewed at the same time.
 const AT_ONCE: usize = 8;
 
-/// Whether the user may use the template in all namespaces, or in one of these. `None`: the API server did not say in time.
-async fn is_offered(context: &Context, template: &WorkspaceTemplate, namespaces: &[String]) -> Option<bool> {
+/// Whether the user may use the template in one of these namespaces. `None`: the API server did not say in time.
+async fn is_usable(context: &Context, template: &WorkspaceTemplate, namespaces: &[String]) -> Option<bool> {
     let Context { rights, user, .. } = context;
     let name = template.name_any();
-    for namespace in std::iter::once("").chain(namespaces.iter().map(String::as_str)) {
+    for namespace in namespaces {
         let answer = rights
             .may(user, USE_VERB, "workspacetemplates", namespace, &name)
             .await;
@@ -34,28 +34,32 @@ async fn is_offered(context: &Context, template: &WorkspaceTemplate, namespaces:
     Some(false)
 }
 
-/// The templates that the user may use somewhere, deprecated ones last. And whether the API server did not say in time of others.
-async fn offered(context: &Context) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
-    let Context {
-        app, rights, user, ..
-    } = context;
-    let (namespaces, is_incomplete) = rights.to_create(user, &app.index, "").await;
-    let namespaces = &Vec::from_iter(namespaces);
-    let asked = stream::iter(app.index.templates()).map(async |template| {
-        let answer = is_offered(context, &template, namespaces).await;
-        // It may be one of the namespaces for which there was no answer.
-        (answer.filter(|offered| *offered || !is_incomplete), template)
-    });
-    let answers: Vec<_> = asked.buffered(AT_ONCE).collect().await;
-    let is_partial = answers.iter().any(|(offered, _)| offered.is_none());
-    let found = answers.into_iter().filter(|(offered, _)| *offered == Some(true));
-    let mut found: Vec<_> = found.map(|(_, template)| template).collect();
-    found.sort_by_key(|template| is_deprecated(template));
+/// The templates that the user may use in one of these namespaces, deprecated ones last. And whether the API server did not say in time of
+/// others.
+pub(super) async fn usable_templates(
+    context: &Context,
+    namespaces: &[String],
+) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
+    let answers = stream::iter(context.app.index.templates())
+        .map(async |template| (is_usable(context, &template, namespaces).await, template));
+    let mut answers: Vec<_> = answers.buffered(AT_ONCE).collect().await;
+    let is_partial = answers.iter().any(|(usable, _)| usable.is_none());
+    answers.retain(|(usable, _)| *usable == Some(true));
+    let mut found: Vec<_> = answers.into_iter().map(|(_, template)| template).collect();
+    found.sort_by_key(|template| template.annotations().contains_key(DEPRECATED));
     (found, is_partial)
 }
 
-fn is_deprecated(template: &WorkspaceTemplate) -> bool {
-    template.annotations().contains_key(DEPRECATED)
+/// The same for all namespaces in which the user may create workspaces.
+async fn offered_templates(context: &Context) -> (Vec<Arc<WorkspaceTemplate>>, bool) {
+    let (index, user) = (&context.app.index, &context.user);
+    let (namespaces, is_incomplete) = context.rights.to_create(user, index, "").await;
+    // A template may be granted in all of them at once.
+    let namespaces: Vec<_> = [String::new()].into_iter().chain(namespaces).collect();
+    let (found, is_partial) = usable_templates(context, &namespaces).await;
+    // A namespace for which there was no answer may have others.
+    let is_whole = !is_incomplete || found.len() == index.templates().len();
+    (found, is_partial || !is_whole)
 }
 
 /// Why not to use it, and what replaces it; empty if it is current.
@@ -85,18 +89,12 @@ pub(super) fn offer(template: &WorkspaceTemplate, to: String) -> Offer {
 fn icon(template: &WorkspaceTemplate) -> Icon {
     let presentation = template.spec.presentation.as_ref();
     let named = presentation.and_then(|it| it.icon);
-    named.map_or(Icon::Generic, of)
-}
-
-/// The sign of the contract's icon.
-pub(super) fn of(icon: api::template::Icon) -> Icon {
-    let name = serde_json::to_value(icon).ok();
-    Icon::named(name.as_ref().and_then(|name| name.as_str()).unwrap_or_default())
+    named.map_or(Icon::Generic, Icon::from)
 }
 
 /// Answers `GET /templates`.
 pub(crate) async fn page(context: Context) -> Response {
-    let (found, is_partial) = offered(&context).await;
+    let (found, is_partial) = offered_templates(&context).await;
     let mut layout = context.layout("Templates", Nav::Templates);
     if is_partial {
         layout.notes.push(note(Tone::Warn, UNKNOWN));
@@ -122,21 +120,15 @@ pub(crate) async fn page(context: Context) -> Response {
 
 /// Answers `GET /templates/<name>`.
 pub(crate) async fn one(context: Context, Path(name): Path<String>) -> Response {
-    let (found, is_partial) = offered(&context).await;
+    let (found, is_partial) = offered_templates(&context).await;
     let Some(template) = found.iter().find(|template| template.name_any() == name) else {
         return if is_partial {
-            context.unanswered()
+            context.no_answer()
         } else {
             context.not_found()
         };
     };
-    let form = form::form(
-        &form::Offer {
-            template: Some(template),
-            settings: &context.app.settings,
-        },
-        None,
-    );
+    let form = context.app.form(Some(template), None);
     let mut layout = context.layout(template.spec.display_name.clone(), Nav::Templates);
     layout.above = vec![("Templates".to_owned(), "/templates".to_owned())];
     let users = context
@@ -171,7 +163,7 @@ fn images(field: &form::Field) -> Vec<Card> {
     };
     let card = |choice: &form::ImageChoice| Card {
         value: choice.image.clone(),
-        icon: of(choice.icon),
+        icon: choice.icon.into(),
         title: choice.display_name.clone(),
         text: choice.description.clone().unwrap_or_default(),
         exact: choice.image.clone(),

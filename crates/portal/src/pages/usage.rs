@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::words::{amount, short};
 use crate::app::Context;
+use crate::index::resolved_values;
 use crate::views::{Meter, Usage};
 
 /// What it uses; `None` while it does not run, or where nothing is read as the user.
@@ -21,7 +22,7 @@ pub(super) async fn usage(context: &Context, workspace: &Workspace) -> Option<Us
     let namespace = workspace.namespace().unwrap_or_default();
     let read = context.as_user().pod_metrics(&namespace, &labels).await;
     Some(match read {
-        Ok(pods) => measured(workspace, &pods),
+        Ok(pods) => measure(workspace, &pods),
         Err(failure) => absent(match failure.code() {
             403 => "You may not read what pods use, or this cluster does not measure it.",
             404 => "This cluster does not measure what pods use: it has no metrics API.",
@@ -38,18 +39,14 @@ fn absent(why: &str) -> Usage {
 }
 
 /// The container of the application, in the newest sample.
-fn measured(workspace: &Workspace, pods: &[Value]) -> Usage {
+fn measure(workspace: &Workspace, pods: &[Value]) -> Usage {
     let newest = pods.iter().max_by_key(|pod| pod["timestamp"].as_str());
     let containers = newest.and_then(|pod| pod["containers"].as_array());
     let mut containers = containers.into_iter().flatten();
     let Some(container) = containers.find(|container| container["name"] == APPLICATION_CONTAINER) else {
         return absent("It is not measured yet.");
     };
-    let resolved = workspace
-        .status
-        .as_ref()
-        .and_then(|status| status.resolved.as_ref());
-    let resources = resolved
+    let resources = resolved_values(workspace)
         .and_then(|resolved| resolved.resources.clone())
         .unwrap_or_default();
     let meter = |name: &str, label: &str| {
@@ -58,7 +55,7 @@ fn measured(workspace: &Workspace, pods: &[Value]) -> Usage {
         let in_words = |quantity: Option<&Quantity>| quantity.map(|it| amount(name, it)).unwrap_or_default();
         Some(Meter {
             label: label.to_owned(),
-            used: rounded(name, &used),
+            used: round(name, &used),
             request: in_words(request),
             limit: in_words(limit),
             percent: limit.or(request).and_then(|bound| percent(&used, bound)),
@@ -76,7 +73,7 @@ fn measured(workspace: &Workspace, pods: &[Value]) -> Usage {
 }
 
 /// The metrics API gives nanocores and KiB.
-fn rounded(resource: &str, used: &Quantity) -> String {
+fn round(resource: &str, used: &Quantity) -> String {
     let Some(value) = value(used) else {
         return amount(resource, used);
     };
@@ -104,24 +101,10 @@ pub(super) fn percent(used: &Quantity, bound: &Quantity) -> Option<u8> {
 
 /// An approximate value, for display alone.
 fn value(quantity: &Quantity) -> Option<f64> {
-    let text = &*quantity.0;
-    let digits = text.trim_end_matches(|it: char| it.is_ascii_alphabetic());
-    let factor = match &text[digits.len()..] {
-        "" => 1.0,
-        "n" => 1e-9,
-        "u" => 1e-6,
-        "m" => 1e-3,
-        "k" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        "Ki" => 1024.0,
-        "Mi" => 1_048_576.0,
-        "Gi" => 1_073_741_824.0,
-        "Ti" => 1_099_511_627_776.0,
-        _ => return None,
-    };
-    digits.parse::<f64>().ok().map(|number| number * factor)
+    let quantity = rules::Quantity::try_from(quantity).ok()?;
+    #[expect(clippy::cast_precision_loss, reason = "the first digits count")]
+    let thousandths = quantity.count(rules::Quantity::thousandths(1)).0 as f64;
+    Some(thousandths / 1000.0)
 }
 
 #[cfg(test)]
@@ -130,19 +113,19 @@ mod tests {
 
     use super::*;
 
-    fn of(pods: &[Value]) -> Usage {
+    fn usage_of(pods: &[Value]) -> Usage {
         let workspace = json!({
             "metadata": {"name": "lab"}, "spec": {"displayName": "lab"},
             "status": {"resolved": {"resources": {"requests": {"cpu": "500m"}, "limits": {"cpu": "2", "memory": "4Gi"}}}},
         });
-        measured(&serde_json::from_value(workspace).unwrap(), pods)
+        measure(&serde_json::from_value(workspace).unwrap(), pods)
     }
 
     #[test]
     fn usage_is_shown_beside_request_and_limit() {
         let usage = |name: &str| json!({"name": name, "usage": {"cpu": "412345678n", "memory": "3984588Ki"}});
         let pod = json!({"timestamp": "2026-11-22T12:00:00Z", "containers": [usage("sidecar"), usage("workspace")]});
-        let usage = of(&[pod]);
+        let usage = usage_of(&[pod]);
         let shown: Vec<_> = usage
             .meters
             .iter()
@@ -159,6 +142,6 @@ mod tests {
 
     #[test]
     fn without_a_sample_a_sentence_says_so() {
-        assert_eq!(of(&[]).absent, "It is not measured yet.");
+        assert_eq!(usage_of(&[]).absent, "It is not measured yet.");
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn short_of(time: Option<&Time>) -> Option<Moment> {
 }
 
 /// A time in RFC 3339, for a sentence.
-pub(super) fn parsed(time: &str) -> Option<Moment> {
+pub(super) fn parse_moment(time: &str) -> Option<Moment> {
     time.parse().ok().map(moment)
 }
 

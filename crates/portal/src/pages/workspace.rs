@@ -5,7 +5,7 @@ use api::condition::{AVAILABLE, holds};
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
 use axum::response::Response;
-use explain::consequence::is_ephemeral;
+use explain::consequence::{self, is_ephemeral};
 use explain::progress;
 use explain::{Evidence, Read};
 use futures::future::try_join_all;
@@ -29,7 +29,7 @@ use super::words::{moment, short_of};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::views::{Action, Head, Nav, Pending, Tone, Way, Workspace as View};
-use crate::visible::{AccessLevel, Seen};
+use crate::visible::{AccessLevel, VisibleWorkspace};
 
 /// A start that takes longer is explained, beside its steps.
 const USUAL_START: SignedDuration = SignedDuration::from_secs(60);
@@ -44,7 +44,7 @@ pub(crate) async fn page(
     Path((namespace, name)): Path<(String, String)>,
     Query(Done { done }): Query<Done>,
 ) -> Response {
-    let seen = context.seen(&namespace, &name).await;
+    let seen = context.visible_workspace(&namespace, &name).await;
     let Some(seen) = seen else {
         return context.not_found();
     };
@@ -56,9 +56,9 @@ pub(crate) async fn page(
 }
 
 /// What was just done, if the workspace shows it: anybody can make a link to this page.
-fn after(done: &str, seen: &Seen, now: Timestamp) -> Option<&'static str> {
+fn after(done: &str, seen: &VisibleWorkspace, now: Timestamp) -> Option<&'static str> {
     let workspace = &*seen.workspace;
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let is_guest = seen.is_guest();
     let restarted = workspace
         .annotations()
         .get(RESTARTED_AT)
@@ -80,27 +80,27 @@ fn after(done: &str, seen: &Seen, now: Timestamp) -> Option<&'static str> {
 }
 
 /// The page.
-pub(super) async fn view(context: &Context, seen: &Seen) -> View {
+pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
     let workspace = &*seen.workspace;
     let (namespace, name) = (workspace.namespace().unwrap_or_default(), workspace.name_any());
     let live = format!("/events?view=workspace&namespace={namespace}&name={name}");
     let mut layout = context.live_layout(workspace.spec.display_name.clone(), Nav::Workspaces, live);
     layout.above = vec![("Workspaces".to_owned(), "/".to_owned())];
-    if let AccessLevel::Guest { .. } = seen.level {
+    if seen.is_guest() {
         return View {
             layout,
             head: head(
                 context,
                 seen,
-                May::of(context, &namespace).await,
+                May::ask(context, &namespace).await,
                 MayBeside::default(),
             ),
             ..View::default()
         };
     }
     let (may, beside, evidence, usage) = join!(
-        Box::pin(May::of(context, &namespace)),
-        Box::pin(MayBeside::of(context, seen)),
+        Box::pin(May::ask(context, &namespace)),
+        Box::pin(MayBeside::ask(context, seen)),
         Box::pin(read(context, &namespace, &name)),
         usage::usage(context, workspace),
     );
@@ -112,7 +112,7 @@ pub(super) async fn view(context: &Context, seen: &Seen) -> View {
         quotas: evidence.quotas,
         now: context.now,
     });
-    let can = Cures::of(context, seen, (may, beside));
+    let can = Cures::new(context, seen, (may, beside));
     let (events, pods) = (evidence.happened, evidence.found);
     let is_usual = explain::is_applying(workspace, context.now) || is_usual_start(workspace, context.now);
     View {
@@ -137,7 +137,7 @@ fn is_usual_start(workspace: &Workspace, now: Timestamp) -> bool {
 }
 
 /// What was read as the user.
-struct Known {
+struct Reads {
     events: Read<Vec<Event>>,
     pods: Read<Vec<Pod>>,
     claim: Read<Option<PersistentVolumeClaim>>,
@@ -146,9 +146,9 @@ struct Known {
     found: Vec<Pod>,
 }
 
-async fn read(context: &Context, namespace: &str, name: &str) -> Known {
+async fn read(context: &Context, namespace: &str, name: &str) -> Reads {
     if let Some(why) = context.read_only() {
-        return Known {
+        return Reads {
             events: Read::Unread(why.clone()),
             pods: Read::Unread(why.clone()),
             claim: Read::Unread(why.clone()),
@@ -178,11 +178,11 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Known {
         let is_its = |event: &Event| event.involved_object.kind.as_deref() == Some("Workspace");
         events.into_iter().filter(is_its).collect()
     });
-    Known {
-        events: known(of_workspace),
-        pods: known(pods),
+    Reads {
+        events: read_of(of_workspace),
+        pods: read_of(pods),
         claim,
-        quotas: known(quotas),
+        quotas: read_of(quotas),
         happened,
         found,
     }
@@ -200,7 +200,7 @@ async fn events(context: &Context, namespace: &str, name: &str) -> Result<Vec<Ev
     Ok(events.into_iter().flatten().collect())
 }
 
-fn known<T>(answer: Result<T, Failure>) -> Read<T> {
+fn read_of<T>(answer: Result<T, Failure>) -> Read<T> {
     match answer {
         Ok(found) => Read::Known(found),
         Err(failure) => Read::Unread(failure.to_string()),
@@ -208,13 +208,13 @@ fn known<T>(answer: Result<T, Failure>) -> Read<T> {
 }
 
 /// State, and what can be done.
-fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
+fn head(context: &Context, seen: &VisibleWorkspace, may: May, beside: MayBeside) -> Head {
     let workspace = &*seen.workspace;
     let status = workspace.status.as_ref();
     let at = path(workspace);
     let mut actions = summary::actions(context, seen, may);
     let mut more = Vec::new();
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let is_guest = seen.is_guest();
     if !is_guest {
         let may = may.with(seen);
         if may.change {
@@ -249,11 +249,7 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
     }
     let (delete, rest): (Vec<_>, Vec<_>) = actions.drain(..).partition(|action: &Action| action.danger);
     more.extend(delete);
-    let template = workspace
-        .spec
-        .template_ref
-        .as_deref()
-        .and_then(|name| context.app.index.template(name));
+    let template = context.app.index.template_of(workspace);
     let (_, icon) = summary::image(workspace, template.as_deref());
     let base = Head {
         state: summary::state(workspace),
@@ -295,7 +291,7 @@ fn head(context: &Context, seen: &Seen, may: May, beside: MayBeside) -> Head {
 }
 
 /// Whether the user may start the stopped workspace on the page that its address shows.
-fn starts_at_its_address(context: &Context, seen: &Seen) -> bool {
+fn starts_at_its_address(context: &Context, seen: &VisibleWorkspace) -> bool {
     let workspace = &*seen.workspace;
     let manager = context.app.index.manager_of(workspace);
     let policy = manager.as_deref().map(Policy::of).unwrap_or_default();
@@ -314,10 +310,10 @@ fn starts_at_its_address(context: &Context, seen: &Seen) -> bool {
 }
 
 /// One sentence about a workspace that is stopped, or cannot be opened from here.
-fn sentence(context: &Context, seen: &Seen, may: May) -> String {
+fn sentence(context: &Context, seen: &VisibleWorkspace, may: May) -> String {
     let workspace = &*seen.workspace;
     let status = workspace.status.clone().unwrap_or_default();
-    let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
+    let is_guest = seen.is_guest();
     let files = if is_ephemeral(workspace) {
         "It has no disk: its files were deleted."
     } else {
@@ -347,11 +343,10 @@ fn sentence(context: &Context, seen: &Seen, may: May) -> String {
     }
 }
 
-fn pending(context: &Context, seen: &Seen, may: May) -> Pending {
+fn pending(context: &Context, seen: &VisibleWorkspace, may: May) -> Pending {
     let workspace = &*seen.workspace;
     let fields = summary::pending(workspace);
     let can = may.with(seen).change && !fields.is_empty();
-    let to = format!("{}/restart", path(workspace));
-    let action = can.then(|| summary::button(context, workspace, "restart", Way::Dialog { to }));
+    let action = can.then(|| summary::button(context, workspace, consequence::Action::Restart));
     Pending { fields, action }
 }

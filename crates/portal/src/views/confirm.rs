@@ -4,7 +4,6 @@ use askama::Template;
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::parts::Note;
 use super::text::filters;
 
 /// A question. With scripts its part `#confirm` is shown as a dialog over the page that led here.
@@ -35,8 +34,6 @@ pub struct Confirm {
     pub cancel: String,
     /// The command that does it, where nothing can be changed here. Empty: the button.
     pub command: String,
-    /// Something to say beside.
-    pub note: Option<Note>,
 }
 
 /// What happens to something.

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::form::{Form, Quotas};
 use super::layout::Layout;
-use super::parts::{Action, Empty, Icon};
+use super::parts::{Empty, Icon};
 use super::text::filters;
 
 /// The page `/new`: where, and from which template.
@@ -22,8 +22,6 @@ pub struct Choose {
     pub offers: Vec<Offer>,
     /// In place of the offers.
     pub empty: Option<Empty>,
-    /// Quotas of the namespace.
-    pub quotas: Option<Quotas>,
 }
 
 /// A template that can be used.
@@ -43,30 +41,16 @@ pub struct Offer {
     pub deprecated: String,
 }
 
-/// The page `/new?template=…`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
-#[template(path = "new.html")]
-pub struct New {
-    /// What surrounds it.
-    pub layout: Layout,
-    /// Name of the template. Empty: none.
-    pub template: String,
-    /// Address of the choice of another.
-    pub change_template: String,
-    /// Quotas, before anything is typed.
-    pub quotas: Option<Quotas>,
-    /// The form.
-    pub form: Form,
-    /// Values that the form has no field for, which are kept.
-    pub kept: Vec<String>,
-}
-
-/// The page `…/edit`.
+/// The pages `/new?template=…` and `…/edit`, and short forms about a workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "edit.html")]
 pub struct Edit {
     /// What surrounds it.
     pub layout: Layout,
+    /// Of a new workspace: the name of its template.
+    pub template: String,
+    /// Address of the choice of another. Empty: there is none.
+    pub change_template: String,
     /// Quotas.
     pub quotas: Option<Quotas>,
     /// The form.
@@ -85,14 +69,10 @@ pub struct Conflict {
     pub what: String,
     /// Each field that differs.
     pub differences: Vec<Difference>,
-    /// Where the reader's own values go once more, with the newer version.
+    /// Address of the form. The reader's own values go there once more, with the newer version.
     pub to: String,
     /// The reader's own values.
     pub hidden: Vec<(String, String)>,
-    /// Sends the reader's values.
-    pub keep: String,
-    /// Other ways: back to the form, drop one's own.
-    pub actions: Vec<Action>,
 }
 
 /// A field that differs.

@@ -69,8 +69,6 @@ pub struct Progress {
     pub percent: u8,
     /// When the start began.
     pub since: Option<Moment>,
-    /// A sentence, such as `This page opens the workspace when it is ready.` Empty: none.
-    pub text: String,
 }
 
 /// One step.

@@ -3,7 +3,7 @@
 use askama::Template;
 use serde::Serialize;
 
-use super::parts::{Action, Icon, Note, Tone, part};
+use super::parts::{Icon, Tone, part};
 use super::text::filters;
 
 /// A form.
@@ -105,8 +105,15 @@ pub enum Input {
 
 impl Default for Input {
     fn default() -> Self {
+        Self::text("")
+    }
+}
+
+impl Input {
+    /// One line without proposals.
+    pub fn text(value: &str) -> Self {
         Self::Text {
-            value: String::new(),
+            value: value.to_owned(),
             suggestions: Vec::new(),
         }
     }
@@ -180,10 +187,6 @@ pub struct Quotas {
     pub asks: bool,
     /// Why they are not known. Empty: they are.
     pub absent: String,
-    /// One's own running workspaces, where something does not fit.
-    pub running: Vec<Running>,
-    /// What only the pod will meet, such as limit ranges.
-    pub notes: Vec<Note>,
 }
 
 /// A line of a quota.
@@ -205,21 +208,6 @@ pub struct QuotaLine {
     pub tone: Tone,
     /// Such as `Does not fit: 2 GiB too much`.
     pub word: String,
-}
-
-/// A running workspace that could be stopped.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Running {
-    /// Its name for users.
-    pub name: String,
-    /// Address of its page.
-    pub to: String,
-    /// What it uses.
-    pub size: String,
-    /// What its stop takes along. Empty: nothing.
-    pub consequence: String,
-    /// The stop.
-    pub action: Action,
 }
 
 /// What a label says besides the name.

@@ -4,7 +4,7 @@ use askama::Template;
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::parts::{Action, Empty, Icon, Menu, Moment, Note, State, part};
+use super::parts::{Action, Empty, Icon, Menu, Moment, State, part};
 use super::text::filters;
 
 /// The page `/`.
@@ -190,14 +190,8 @@ pub struct Pages {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Template)]
 #[template(path = "parts/bulk_form.html")]
 pub struct Bulk {
-    /// Where it goes, by GET.
-    pub to: String,
-    /// Such as `Stop chosen…`.
-    pub label: String,
     /// Hidden fields.
     pub hidden: Vec<(String, String)>,
-    /// A sentence, if it cannot be done here.
-    pub note: Option<Note>,
 }
 
 /// Names of [`Rows::columns`].

@@ -40,18 +40,16 @@ mod yaml;
 
 pub use account::{Account, Command};
 pub use confirm::{Confirm, Consequence};
-pub use create::{Choose, Conflict, Difference, Edit, New, Offer};
+pub use create::{Choose, Conflict, Difference, Edit, Offer};
 pub use explanation::{Cause, Cure, Explanation, Finding, Progress, Step, StepState};
-pub use form::{
-    Card, Choice, Field, Form, Input, Problem, QuotaLine, Quotas, Running, Section, Slider, Summary,
-};
+pub use form::{Card, Choice, Field, Form, Input, Problem, QuotaLine, Quotas, Section, Slider, Summary};
 pub use layout::{Age, Layout, Nav, Stale};
 pub use list::{Bulk, Column, Count, Counts, List, Pages, Row, Rows, Select, Sort};
 pub use logs::{Container, Logs};
 pub use message::Message;
 pub use namespace::{Actions, BulkProgress, BulkResult, BulkResults, Namespace};
 pub use parts::{Action, Empty, Icon, Moment, Note, State, Tone, Way};
-pub use share::{Share, ShareForm, ShareList, Shares};
+pub use share::{Share, ShareList, Shares};
 pub use templates::{Bounds, Template, Templates};
 pub use text::{plain_line, plain_log};
 pub use workspace::{

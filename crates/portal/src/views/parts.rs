@@ -95,13 +95,6 @@ pub enum Way {
         /// Hidden fields, such as `resourceVersion`.
         hidden: Vec<(String, String)>,
     },
-    /// Sends the form of the page with this field, so that what was typed stays.
-    Submit {
-        /// Name of the field.
-        name: String,
-        /// Its value.
-        value: String,
-    },
     /// Cannot be done here; this command does it.
     Command {
         /// For a shell.
@@ -110,11 +103,6 @@ pub enum Way {
     /// Must not be done by this user.
     #[default]
     None,
-    /// Shown, but disabled.
-    Disabled {
-        /// Why, and who may.
-        why: String,
-    },
 }
 
 /// A sentence in a box.
@@ -125,8 +113,6 @@ pub struct Note {
     pub tone: Tone,
     /// What; text between two backticks is shown as code.
     pub text: String,
-    /// What to do next.
-    pub actions: Vec<Action>,
 }
 
 /// In place of a list that is empty.
@@ -180,18 +166,20 @@ impl Icon {
             Self::Generic => "i-generic",
         }
     }
+}
 
-    /// The icon of a template's `presentation`; unknown names are the generic one.
-    pub fn named(name: &str) -> Self {
-        match name {
-            "jupyterlab" => Self::Jupyterlab,
-            "code" => Self::Code,
-            "python" => Self::Python,
-            "r" => Self::R,
-            "julia" => Self::Julia,
-            "terminal" => Self::Terminal,
-            "gpu" => Self::Gpu,
-            _ => Self::Generic,
+impl From<api::template::Icon> for Icon {
+    fn from(icon: api::template::Icon) -> Self {
+        use api::template::Icon;
+        match icon {
+            Icon::JupyterLab => Self::Jupyterlab,
+            Icon::Code => Self::Code,
+            Icon::Python => Self::Python,
+            Icon::R => Self::R,
+            Icon::Julia => Self::Julia,
+            Icon::Terminal => Self::Terminal,
+            Icon::Gpu => Self::Gpu,
+            Icon::Generic => Self::Generic,
         }
     }
 }
@@ -239,7 +227,7 @@ pub(super) struct Menu<'a> {
 
 impl<'a> Menu<'a> {
     /// `of`: the name of the object, if the page has several; `id`: what is unique on the page.
-    pub(super) fn of(more: &'a [Action], of: &'a str, id: &'a str) -> Self {
+    pub(super) fn new(more: &'a [Action], of: &'a str, id: &'a str) -> Self {
         Self { more, of, id }
     }
 }

@@ -16,8 +16,8 @@ pub struct Shares {
     pub layout: Layout,
     /// What there is.
     pub list: ShareList,
-    /// The form of a new one. `None`: the reader may not.
-    pub form: Option<ShareForm>,
+    /// The form of a new one: fields `kind`, `name`, `until` and `date`, `reason`. `None`: the reader may not.
+    pub form: Option<Form>,
     /// What does not count, such as shares in mode Path.
     pub note: Option<Note>,
     /// The link to send. Empty: none.
@@ -51,15 +51,6 @@ pub struct Share {
     pub reason: String,
     /// Prolong, end.
     pub actions: Vec<Action>,
-}
-
-/// The form of a new share: fields `kind`, `name`, `until` and `date`, `reason`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct ShareForm {
-    /// Fields as of any other form.
-    pub form: Form,
-    /// How names look in this installation, such as `oidc:alice@example.com`. Empty: not known.
-    pub example: String,
 }
 
 part!(ShareList);

@@ -19,8 +19,8 @@ pub(super) mod filters {
 
     /// Escapes; text between two backticks becomes code.
     #[askama::filter_fn]
-    pub(crate) fn coded(text: impl ToString, _: &dyn Values) -> askama::Result<Safe<String>> {
-        Ok(Safe(theme::coded(&text.to_string())))
+    pub(crate) fn markup(text: impl ToString, _: &dyn Values) -> askama::Result<Safe<String>> {
+        Ok(Safe(theme::markup(&text.to_string())))
     }
 
     /// At most 40 characters of one line, for the eye.

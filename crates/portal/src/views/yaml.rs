@@ -4,7 +4,7 @@ use askama::Template;
 use serde::Serialize;
 
 use super::layout::Layout;
-use super::parts::{Note, part};
+use super::parts::part;
 use super::text::filters;
 
 /// The page `…/yaml` and the YAML view of a form.
@@ -30,12 +30,8 @@ pub struct Yaml {
     pub form: bool,
     /// Where `Cancel` leads.
     pub cancel: String,
-    /// What the form has no field for.
-    pub kept: Vec<String>,
     /// A command that does it, where nothing can be changed here. Empty: none.
     pub command: String,
-    /// Something to say beside.
-    pub note: Option<Note>,
 }
 
 /// Everything that is wrong (`id="summary"`).

@@ -38,7 +38,7 @@ pub(crate) enum AccessLevel {
 
 /// A workspace that the user sees.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen {
+pub(crate) struct VisibleWorkspace {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) level: AccessLevel,
     /// Whether they may open it, as far as it is known without asking about their roles.
@@ -47,15 +47,20 @@ pub(crate) struct Seen {
     pub(crate) is_shared: bool,
 }
 
-impl Seen {
+impl VisibleWorkspace {
     /// With what shares and access type say of the user. Where a right decides about connecting, it is left to the gateway.
-    fn of(workspace: Arc<Workspace>, level: AccessLevel, decision: Decision) -> Self {
+    fn new(workspace: Arc<Workspace>, level: AccessLevel, decision: Decision) -> Self {
         Self {
             may_connect: !matches!(decision, Decision::Deny(_)),
             is_shared: matches!(decision, Decision::Allow(Allowed::Share | Allowed::GroupShare)),
             workspace,
             level,
         }
+    }
+
+    /// Whether the user may only connect.
+    pub(crate) fn is_guest(&self) -> bool {
+        matches!(self.level, AccessLevel::Guest { .. })
     }
 
     /// Its namespace.
@@ -68,7 +73,7 @@ impl Seen {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Visible {
     /// By display name.
-    pub(crate) workspaces: Vec<Seen>,
+    pub(crate) workspaces: Vec<VisibleWorkspace>,
     /// Whether the API server did not say in time what else the user may see.
     pub(crate) is_partial: bool,
 }
@@ -97,7 +102,7 @@ pub(crate) struct AccessScope {
 
 impl AccessScope {
     /// Asks for the rights in all namespaces.
-    pub(crate) async fn of(snapshot: &Snapshot, rights: &Rights, user: &User) -> Self {
+    pub(crate) async fn ask(snapshot: &Snapshot, rights: &Rights, user: &User) -> Self {
         let candidates = snapshot.namespaces().iter().cloned();
         let readable = rights
             .namespaces(user, ("list", "workspaces", ""), candidates)
@@ -136,7 +141,7 @@ impl AccessScope {
 /// All workspaces that the user sees, by display name.
 pub(crate) async fn all(index: &Index, rights: &Rights, user: &User) -> Visible {
     let snapshot = index.snapshot();
-    let scope = AccessScope::of(&snapshot, rights, user).await;
+    let scope = AccessScope::ask(&snapshot, rights, user).await;
     within(&snapshot, user, &scope)
 }
 
@@ -162,7 +167,7 @@ pub(crate) fn within(snapshot: &Snapshot, user: &User, scope: &AccessScope) -> V
                 Decision::Ask | Decision::Deny(_) => return None,
             }
         };
-        Some(Seen::of(workspace.clone(), level, decision))
+        Some(VisibleWorkspace::new(workspace.clone(), level, decision))
     };
     let workspaces = if readable.all || snapshot.has_administrator(requester(user)) {
         snapshot.workspaces().iter().filter_map(seen).collect()
@@ -182,10 +187,10 @@ pub(crate) async fn one(
     rights: &Rights,
     user: &User,
     (namespace, name): (&str, &str),
-) -> Option<Seen> {
+) -> Option<VisibleWorkspace> {
     let workspace = index.workspace(namespace, name);
     if let Some(workspace) = workspace.as_ref().filter(|workspace| is_owner(workspace, user)) {
-        return Some(Seen {
+        return Some(VisibleWorkspace {
             workspace: workspace.clone(),
             level: AccessLevel::Owner,
             may_connect: true,
@@ -200,7 +205,7 @@ pub(crate) async fn one(
         let guest = Guest::new(&snapshot, user, is_its);
         return workspace.map(|workspace| {
             let decision = guest.decision(&workspace, user, access::Right::Unknown);
-            Seen::of(workspace, AccessLevel::Reader, decision)
+            VisibleWorkspace::new(workspace, AccessLevel::Reader, decision)
         });
     }
     // From here on nothing depends on whether the workspace exists, so that the time of the answer does not reveal it.
@@ -217,7 +222,7 @@ pub(crate) async fn one(
     let workspace = workspace?;
     let decision = guest.decision(&workspace, user, right);
     let level = guest.level(&workspace);
-    matches!(decision, Decision::Allow(_)).then(|| Seen::of(workspace, level, decision))
+    matches!(decision, Decision::Allow(_)).then(|| VisibleWorkspace::new(workspace, level, decision))
 }
 
 /// Whether the API server says what the user may do with a workspace of that name. Without an answer, one that they do not see may be visible.

@@ -5,8 +5,8 @@
 use serde::Deserialize;
 
 use crate::colour::{BACKGROUNDS, accent};
-use crate::error::WrongTheme;
-use crate::image::{data_uri, decoded};
+use crate::error::ThemeError;
+use crate::image::{data_uri, decode};
 
 /// Colours without those that a setting may change.
 const TOKENS: &str = include_str!("../tokens.css");
@@ -62,11 +62,11 @@ impl Theme {
     ///
     /// # Errors
     /// The JSON or one of its values cannot be used.
-    pub fn parse(json: Option<&[u8]>, logo: Option<&[u8]>) -> Result<Self, WrongTheme> {
+    pub fn parse(json: Option<&[u8]>, logo: Option<&[u8]>) -> Result<Self, ThemeError> {
         let settings = match json {
             None => ThemeSettings::default(),
             Some(json) => {
-                serde_json::from_slice(json).map_err(|error| WrongTheme::Malformed(error.to_string()))?
+                serde_json::from_slice(json).map_err(|error| ThemeError::Malformed(error.to_string()))?
             }
         };
         Self::new(&settings, logo)
@@ -76,7 +76,7 @@ impl Theme {
     ///
     /// # Errors
     /// A value cannot be used; the error names it and says what to do.
-    pub fn new(settings: &ThemeSettings, logo: Option<&[u8]>) -> Result<Self, WrongTheme> {
+    pub fn new(settings: &ThemeSettings, logo: Option<&[u8]>) -> Result<Self, ThemeError> {
         let name = text("productName", &settings.product_name, MAX_NAME)?;
         let light = accent("accentColor", &settings.accent_color, "#0b5cad", BACKGROUNDS[0])?;
         let dark = accent(
@@ -94,7 +94,7 @@ impl Theme {
         let logo = match logo {
             Some(bytes) => Some(data_uri(bytes)?),
             None if settings.logo.is_empty() => None,
-            None => Some(data_uri(&decoded(&settings.logo)?)?),
+            None => Some(data_uri(&decode(&settings.logo)?)?),
         };
         Ok(Self {
             name: if name.is_empty() {
@@ -125,16 +125,16 @@ impl Default for Theme {
     }
 }
 
-fn text(field: &'static str, value: &str, most: usize) -> Result<String, WrongTheme> {
+fn text(field: &'static str, value: &str, most: usize) -> Result<String, ThemeError> {
     let value = value.trim();
     if value.chars().count() > most {
-        return Err(WrongTheme::new(
+        return Err(ThemeError::new(
             field,
             format!("is longer than {most} characters"),
         ));
     }
     if value.chars().any(char::is_control) {
-        return Err(WrongTheme::new(
+        return Err(ThemeError::new(
             field,
             "holds control characters, such as a line break",
         ));
@@ -142,7 +142,7 @@ fn text(field: &'static str, value: &str, most: usize) -> Result<String, WrongTh
     Ok(value.to_owned())
 }
 
-fn help(settings: &ThemeSettings) -> Result<Option<Help>, WrongTheme> {
+fn help(settings: &ThemeSettings) -> Result<Option<Help>, ThemeError> {
     let text = text("helpText", &settings.help_text, MAX_NAME)?;
     let url = settings.help_url.as_str();
     if url.is_empty() {
@@ -150,7 +150,7 @@ fn help(settings: &ThemeSettings) -> Result<Option<Help>, WrongTheme> {
     }
     let plain = url.len() <= 500 && url.bytes().all(|byte| matches!(byte, b'!'..=b'~'));
     if !plain || !(url.starts_with("https://") || url.starts_with("mailto:")) {
-        return Err(WrongTheme::new(
+        return Err(ThemeError::new(
             "helpUrl",
             format!("{url:?} does not begin with https:// or mailto:, or holds what no address does"),
         ));

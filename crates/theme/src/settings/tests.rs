@@ -4,13 +4,13 @@ use super::*;
 use crate::colour::{Colour, READABLE};
 use crate::image::MAX_LOGO;
 
-fn theme(change: impl FnOnce(&mut ThemeSettings)) -> Result<Theme, WrongTheme> {
+fn theme(change: impl FnOnce(&mut ThemeSettings)) -> Result<Theme, ThemeError> {
     let mut theme = ThemeSettings::default();
     change(&mut theme);
     Theme::new(&theme, None)
 }
 
-fn refused(change: impl FnOnce(&mut ThemeSettings)) -> String {
+fn refusal(change: impl FnOnce(&mut ThemeSettings)) -> String {
     theme(change).unwrap_err().to_string()
 }
 
@@ -48,14 +48,14 @@ fn colours_are_six_digits_that_can_be_read() {
         "#0b5cadurl(https://evil.example)",
         "#éé",
     ] {
-        let message = refused(|theme| theme.accent_color = wrong.into());
+        let message = refusal(|theme| theme.accent_color = wrong.into());
         assert!(
             message.starts_with("accentColor: ") && message.contains("not a colour"),
             "{message}"
         );
     }
-    assert!(refused(|theme| theme.accent_color = "#ffd54f".into()).contains("contrast of 1.2"));
-    assert!(refused(|theme| theme.accent_color_dark = "#0b5cad".into()).starts_with("accentColorDark"));
+    assert!(refusal(|theme| theme.accent_color = "#ffd54f".into()).contains("contrast of 1.2"));
+    assert!(refusal(|theme| theme.accent_color_dark = "#0b5cad".into()).starts_with("accentColorDark"));
 }
 
 #[test]
@@ -107,9 +107,9 @@ fn the_stylesheet_s_own_colours_can_be_read() {
 
 #[test]
 fn texts_are_short_and_in_one_line() {
-    assert!(refused(|theme| theme.product_name = "x".repeat(61)).contains("longer than 60"));
-    assert!(refused(|theme| theme.notice = "x".repeat(501)).contains("longer than 500"));
-    assert!(refused(|theme| theme.notice = "a\nb".into()).contains("control characters"));
+    assert!(refusal(|theme| theme.product_name = "x".repeat(61)).contains("longer than 60"));
+    assert!(refusal(|theme| theme.notice = "x".repeat(501)).contains("longer than 500"));
+    assert!(refusal(|theme| theme.notice = "a\nb".into()).contains("control characters"));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn help_is_an_address_or_a_mail() {
         "https://é",
     ] {
         assert!(
-            refused(|theme| theme.help_url = wrong.into()).starts_with("helpUrl"),
+            refusal(|theme| theme.help_url = wrong.into()).starts_with("helpUrl"),
             "{wrong}"
         );
     }
@@ -183,7 +183,7 @@ fn a_logo_is_a_small_picture_that_only_shows() {
         "data:image/png;base64,%%",
     ] {
         assert!(
-            refused(|theme| theme.logo = wrong.into()).starts_with("logo"),
+            refusal(|theme| theme.logo = wrong.into()).starts_with("logo"),
             "{wrong}"
         );
     }

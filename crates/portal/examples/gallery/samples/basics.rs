@@ -106,11 +106,7 @@ pub(super) fn command(f: Foreign<'_>, label: &str) -> Action {
 }
 
 pub(super) fn note(tone: Tone, text: String) -> Note {
-    Note {
-        tone,
-        text,
-        actions: vec![],
-    }
+    Note { tone, text }
 }
 
 pub(super) fn html(page: &impl askama::Template) -> String {
@@ -136,21 +132,6 @@ pub(super) fn quotas(f: Foreign<'_>) -> Quotas {
         ],
         asks: true,
         absent: s(""),
-        running: vec![Running {
-            name: f("Old experiment"),
-            to: s("/w/team/old"),
-            size: s("1 GPU, 8 GiB"),
-            consequence: f("old: kernels and terminals end; its disk is kept"),
-            action: Action {
-                label: s("Stop"),
-                way: Way::Submit {
-                    name: s("stop"),
-                    value: s("old/u1"),
-                },
-                ..Action::default()
-            },
-        }],
-        notes: vec![note(Tone::Warn, f("A limit range bounds containers to 8Gi."))],
     }
 }
 

@@ -53,7 +53,6 @@ pub(super) fn progress() -> Progress {
         ],
         percent: 40,
         since: Some(noon()),
-        text: s("This page opens the workspace when it is ready."),
     }
 }
 
@@ -82,13 +81,6 @@ pub(super) fn head(f: Foreign<'_>) -> Head {
                 "vscode://vscode-remote/ssh-remote+thesis.team.workspace/home/jovyan",
             ),
             dialog("Stop…", "/w/team/thesis/stop"),
-            Action {
-                label: s("Restart"),
-                way: Way::Disabled {
-                    why: f("Only the owner may restart it."),
-                },
-                ..Action::default()
-            },
         ],
         more: vec![
             link("Edit", "/w/team/thesis/edit"),

@@ -177,7 +177,6 @@ pub(super) fn confirm(f: Foreign<'_>) -> Confirm {
         danger: true,
         cancel: s("/w/team/thesis"),
         command: s(""),
-        note: None,
     }
 }
 
@@ -210,9 +209,7 @@ pub(super) fn yaml(f: Foreign<'_>) -> Yaml {
         buttons: vec![(s("do"), s("create"), s("Create"))],
         form: true,
         cancel: s("/"),
-        kept: vec![f("spec.tolerations")],
         command: s(""),
-        note: None,
     }
 }
 
@@ -239,10 +236,6 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                 namespace: f("team"),
                 offers: offers(f),
                 empty: None,
-                quotas: Some(Quotas {
-                    running: Vec::new(),
-                    ..quotas(f)
-                }),
             }),
         ),
         (
@@ -255,7 +248,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
         ),
         (
             "new",
-            html(&New {
+            html(&Edit {
                 layout: layout(f, "New workspace", Nav::New),
                 template: f("jupyterlab"),
                 change_template: s("/new?namespace=team"),
@@ -273,7 +266,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
         ),
         (
             "new-wrong",
-            html(&New {
+            html(&Edit {
                 layout: layout(f, "New workspace", Nav::New),
                 template: f("jupyterlab"),
                 quotas: Some(Quotas {
@@ -282,12 +275,12 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                     ..Quotas::default()
                 }),
                 form: form(f),
-                ..New::default()
+                ..Edit::default()
             }),
         ),
         (
             "new-read-only",
-            html(&New {
+            html(&Edit {
                 layout: Layout {
                     read_only: s(READ_ONLY),
                     ..layout(f, "New workspace", Nav::New)
@@ -298,14 +291,13 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                     summary: Summary::default(),
                     ..form(f)
                 },
-                ..New::default()
+                ..Edit::default()
             }),
         ),
         (
             "edit",
             html(&Edit {
                 layout: within(f, &f("Edit Thesis")),
-                quotas: None,
                 form: Form {
                     buttons: vec![
                         (s("do"), s("save"), s("Save")),
@@ -313,7 +305,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                     ],
                     ..form(f)
                 },
-                kept: vec![],
+                ..Edit::default()
             }),
         ),
         (
@@ -328,8 +320,6 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                 }],
                 to: s("/w/team/thesis/edit"),
                 hidden: vec![(s("spec.resources.limits.memory"), f("8Gi"))],
-                keep: s("Save mine"),
-                actions: vec![link("Back to the form", "/e"), link("Drop mine", "/w")],
             }),
         ),
         ("yaml", html(&yaml(f))),
@@ -338,7 +328,6 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
             html(&Yaml {
                 to: s(""),
                 marks: Marks::default(),
-                note: Some(note(Tone::Calm, s("As it is stored."))),
                 ..yaml(f)
             }),
         ),

@@ -117,10 +117,7 @@ pub(super) fn counts() -> Counts {
 
 pub(super) fn bulk() -> Bulk {
     Bulk {
-        to: s("/stop"),
-        label: s("Stop chosen…"),
         hidden: vec![(s("from"), s("/"))],
-        note: None,
     }
 }
 
@@ -226,8 +223,6 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                 layout: layout(f, &f("Namespace team"), Nav::None),
                 quotas: Some(Quotas {
                     asks: false,
-                    running: Vec::new(),
-                    notes: Vec::new(),
                     ..quotas(f)
                 }),
                 counts: counts(),

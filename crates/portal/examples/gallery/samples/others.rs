@@ -28,36 +28,33 @@ pub(super) fn shares(f: Foreign<'_>) -> Shares {
                 ),
             ],
         },
-        form: Some(ShareForm {
-            form: Form {
-                sections: vec![Section {
-                    title: s(""),
-                    fields: vec![
-                        Field {
-                            name: s("kind"),
-                            label: s("With"),
-                            input: Input::Choice {
+        form: Some(Form {
+            sections: vec![Section {
+                title: s(""),
+                fields: vec![
+                    Field {
+                        name: s("kind"),
+                        label: s("With"),
+                        input: Input::Choice {
+                            value: s("User"),
+                            choices: vec![Choice {
                                 value: s("User"),
-                                choices: vec![Choice {
-                                    value: s("User"),
-                                    label: s("a user"),
-                                }],
-                            },
-                            ..Field::default()
+                                label: s("a user"),
+                            }],
                         },
-                        Field {
-                            name: s("name"),
-                            label: s("Exact name"),
-                            required: true,
-                            ..Field::default()
-                        },
-                    ],
-                }],
-                buttons: vec![(s(""), s(""), s("Share"))],
-                to: s("/w/team/thesis/share"),
-                ..Form::default()
-            },
-            example: f("oidc:alice@example.com"),
+                        ..Field::default()
+                    },
+                    Field {
+                        name: s("name"),
+                        label: s("Exact name"),
+                        required: true,
+                        ..Field::default()
+                    },
+                ],
+            }],
+            buttons: vec![(s(""), s(""), s("Share"))],
+            to: s("/w/team/thesis/share"),
+            ..Form::default()
         }),
         note: Some(note(Tone::Warn, s("In mode Path shares do not count."))),
         link: f("https://thesis.example.com/"),

@@ -1,7 +1,6 @@
 //! A stored workspace and a wanted one -> patch, command, differences (pure).
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use api::Workspace;
 use json_patch::{Patch, PatchOperation, TestOperation, jsonptr::PointerBuf};
@@ -9,6 +8,7 @@ use rules::form::{Form, Values, filled, values};
 use rules::manifest;
 use serde_json::{Map, Value, json};
 
+use crate::index::hash;
 use crate::views::Difference;
 
 /// What users write of a workspace: spec, labels and annotations.
@@ -32,9 +32,7 @@ pub(super) fn version(workspace: &Workspace) -> String {
     if let Some(annotations) = shown["metadata"]["annotations"].as_object_mut() {
         annotations.retain(|key, _| !manifest::is_hidden(key));
     }
-    let mut hasher = DefaultHasher::new();
-    shown.to_string().hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    format!("{:016x}", hash(shown.to_string()))
 }
 
 /// The stored workspace with what a user changed in a text that showed a part of it. `None`: the result is no workspace.

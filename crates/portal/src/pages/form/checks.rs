@@ -8,16 +8,15 @@ use axum::response::{Html, IntoResponse as _, Response};
 use futures::join;
 use http::StatusCode;
 use http::header::RETRY_AFTER;
-use k8s_openapi::api::core::v1::{LimitRange, ResourceQuota};
+use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::api::ListParams;
 use rules::form::Values;
 use serde::Serialize;
 
-use super::draft::{Draft, View};
-use super::fields::Shown;
+use super::draft::{Draft, Format};
+use super::fields::FormFields;
 use super::problems::Problems;
-use super::quotas::{self as fit, Asked, Known};
-use super::room;
+use super::quotas::{self as fit, Amounts};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::plain;
@@ -35,14 +34,14 @@ fn good(context: &Context) -> String {
 
 /// Parts of a page that a check replaces.
 #[derive(Debug, Default, Serialize)]
-struct Parts {
+struct CheckParts {
     summary: Option<Summary>,
     marks: Option<Marks>,
     fields: Vec<Field>,
     quotas: Option<Quotas>,
 }
 
-impl Parts {
+impl CheckParts {
     fn answer(&self, context: &Context) -> Response {
         if context.is_json {
             return Json(self).into_response();
@@ -84,55 +83,55 @@ pub(super) async fn answer<T>(
         }
         let refused = dry_run.await.err();
         refused
-            .map(|failure| Problems::of_failure(&failure))
+            .map(|failure| Problems::from_failure(&failure))
             .unwrap_or_default()
     };
-    if draft.written == View::Yaml {
+    if draft.written == Format::Yaml {
         let mut marks = draft.marks(&problems.await);
         if marks.marks.is_empty() && is_judged {
             marks.good = good(context);
         }
-        let parts = Parts {
+        let parts = CheckParts {
             marks: Some(marks),
-            ..Parts::default()
+            ..CheckParts::default()
         };
         return parts.answer(context);
     }
     let (problems, quotas) = join!(problems, quotas);
-    let problems = problems.named(&draft.workspace);
+    let problems = problems.with_names(&draft.workspace);
     let mut summary = problems.summary(&draft.form);
     if problems.is_empty() && is_judged {
         summary.good = good(context);
     }
-    let shown = Shown {
+    let shown = FormFields {
         form: &draft.form,
         values: &draft.values,
         before,
         problems: &problems,
     };
-    let parts = Parts {
+    let parts = CheckParts {
         summary: Some(summary),
         fields: shown.fields(),
         quotas,
-        ..Parts::default()
+        ..CheckParts::default()
     };
     parts.answer(context)
 }
 
 /// The answer where nothing could be checked. `why`: in words of the portal and of the API server, if it said something.
-pub(super) fn unchecked(context: &Context, why: [String; 2]) -> Response {
+pub(super) fn no_check(context: &Context, why: [String; 2]) -> Response {
     let why = why.into_iter().filter(|text| !text.is_empty());
     let problems = why.map(|text| Problem {
         text,
         ..Problem::default()
     });
-    let parts = Parts {
+    let parts = CheckParts {
         summary: Some(Summary {
             title: "This is not checked. What you typed stays.".to_owned(),
             problems: problems.collect(),
             ..Summary::default()
         }),
-        ..Parts::default()
+        ..CheckParts::default()
     };
     parts.answer(context)
 }
@@ -150,28 +149,17 @@ pub(super) fn too_soon(context: &Context) -> Option<Response> {
     Some(response)
 }
 
-/// What fits, with the user's own running workspaces where something does not. `except`: the workspace that is being changed.
-pub(super) async fn quotas(
+/// The quotas of the namespace, and whether what is `asked` for fits. `None`: nothing is read as the user here.
+pub(in crate::pages) async fn quotas(
     context: &Context,
     namespace: &str,
-    asked: Option<&Asked>,
-    except: Option<&str>,
+    asked: Option<&Amounts>,
 ) -> Option<Quotas> {
     if context.read_only_in(namespace).is_some() {
         return None;
     }
     let as_user = context.as_user();
-    let (quotas, ranges) = join!(
-        as_user.list_cached::<ResourceQuota>(namespace, ListParams::default()),
-        as_user.list_cached::<LimitRange>(namespace, ListParams::default()),
-    );
-    let known = Known {
-        quotas: quotas.map_err(|failure| failure.to_string()),
-        ranges: ranges.map_err(|failure| failure.to_string()),
-    };
-    let mut shown = fit::quotas(namespace, &known, asked);
-    if asked.is_some_and(|asked| fit::frees(&shown, asked)) {
-        shown.running = room::running(context, namespace, except).await;
-    }
-    Some(shown)
+    let read = as_user.list_cached::<ResourceQuota>(namespace, ListParams::default());
+    let read = read.await.map_err(|failure| failure.to_string());
+    Some(fit::quotas(namespace, read, asked))
 }

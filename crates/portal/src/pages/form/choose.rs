@@ -1,14 +1,10 @@
-//! Namespaces and templates -> where a new workspace may be, and from what (IO for rights).
+//! Namespaces and templates -> where a new workspace may be, and from what (pure).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::WorkspaceTemplate;
-use k8s_openapi::api::core::v1::Namespace;
-use kube::api::ListParams;
-use kube::{Api, ResourceExt};
-use tokio::time::timeout;
+use kube::ResourceExt as _;
 
 use super::address::Address;
 use crate::app::Context;
@@ -16,12 +12,6 @@ use crate::index::NAMESPACE_LABEL;
 use crate::pages::answers::link;
 use crate::pages::templates::offer;
 use crate::views::{Choose, Empty, Nav};
-use crate::visible::Namespaces;
-
-/// Most namespaces without the label of which it is asked whether the user may create there.
-const MOST_UNLABELLED: u32 = 200;
-/// Timeout of their list.
-const TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The page that asks from which template.
 pub(super) fn templates(
@@ -45,7 +35,6 @@ pub(super) fn templates(
         empty: templates
             .is_empty()
             .then(|| no_template(context, &address.namespace)),
-        quotas: None,
     }
 }
 
@@ -72,88 +61,25 @@ fn no_template(context: &Context, namespace: &str) -> Empty {
     }
 }
 
-/// The page of a user to whom no namespace is offered. It says what is missing: the right, or the label of a namespace in which they have it.
-pub(super) async fn nowhere(context: &Context) -> Choose {
-    let unlabelled = unlabelled(context).await;
-    let names: Vec<_> = unlabelled.named.iter().map(String::as_str).collect();
-    let empty = if let [first, ..] = *names {
-        let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-        let to = Address {
-            namespace: first.to_owned(),
-            ..Address::default()
-        };
-        Empty {
-            title: "The namespace in which you may create workspaces lacks a label".to_owned(),
-            text: vec![
-                format!(
-                    "You may create workspaces in {}. This page offers a namespace by its label `{NAMESPACE_LABEL}`, which is missing.",
-                    quoted.join(", ")
-                ),
-                "Ask an administrator for it:".to_owned(),
-            ],
-            copy: format!(
-                "kubectl label namespace {} {NAMESPACE_LABEL}=true",
-                names.join(" ")
-            ),
-            actions: vec![link(&format!("Create one in {first}"), &to.text())],
-        }
-    } else if unlabelled.all {
-        Empty {
-            title: "No namespace has the label for workspaces".to_owned(),
-            text: vec![format!(
-                "You may create workspaces in every namespace. This page offers a namespace by its label `{NAMESPACE_LABEL}`. Set it on those \
-                 in which users work:"
-            )],
-            copy: format!("kubectl label namespace NAME {NAMESPACE_LABEL}=true"),
-            ..Empty::default()
-        }
-    } else {
-        let unknown = unlabelled.is_partial.then(|| {
-            format!("If you have one of them, the label `{NAMESPACE_LABEL}` is missing on the namespace: ask for that.")
-        });
-        let ask = "Ask an administrator for the chart's role of users in a namespace, or for the verb `create` on workspaces there, and \
-                   give this name:";
-        Empty {
-            title: "There is no namespace in which you may create workspaces".to_owned(),
-            text: unknown.into_iter().chain([ask.to_owned()]).collect(),
-            copy: context.user.name.clone(),
-            ..Empty::default()
-        }
-    };
+/// The page of a user to whom no namespace is offered. The right is missing, or the label of a namespace in which they have it.
+pub(super) fn nowhere(context: &Context) -> Choose {
+    let label = context.app.index.offers_by_label().then(|| {
+        format!(
+            "If you have this right in a namespace, ask for the label `{NAMESPACE_LABEL}=true` on it, by which this page offers it."
+        )
+    });
+    let ask = "Ask an administrator for the chart's role of users in a namespace, or for the verb `create` on workspaces there, and give \
+               this name:";
     Choose {
         layout: context.layout("New workspace", Nav::New),
-        empty: Some(empty),
+        empty: Some(Empty {
+            title: "There is no namespace in which you may create workspaces".to_owned(),
+            text: label.into_iter().chain([ask.to_owned()]).collect(),
+            copy: context.user.name.clone(),
+            ..Empty::default()
+        }),
         ..Choose::default()
     }
-}
-
-/// Namespaces without the label in which the user may create workspaces.
-async fn unlabelled(context: &Context) -> Namespaces {
-    let Context {
-        app, rights, user, ..
-    } = context;
-    if !app.index.offers_by_label() {
-        return Namespaces::default();
-    }
-    let lacking = ListParams::default()
-        .labels(&format!("!{NAMESPACE_LABEL}"))
-        .limit(MOST_UNLABELLED);
-    let namespaces = Api::<Namespace>::all(app.client.clone());
-    let listed = timeout(TIMEOUT, namespaces.list_metadata(&lacking)).await;
-    let (names, is_partial) = match listed {
-        Ok(Ok(list)) => {
-            let is_partial = list.metadata.continue_.is_some_and(|token| !token.is_empty());
-            (list.items.iter().map(ResourceExt::name_any).collect(), is_partial)
-        }
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "namespaces without label cannot be listed");
-            (Vec::new(), true)
-        }
-        Err(_) => (Vec::new(), true),
-    };
-    let mut found = rights.namespaces(user, ("create", "workspaces", ""), names).await;
-    found.is_partial |= is_partial;
-    found
 }
 
 /// The page of a user who may not create in the namespace, or of one that does not exist.

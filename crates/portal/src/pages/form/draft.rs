@@ -7,11 +7,11 @@ use rules::manifest::{self, Document, Finding};
 use super::problems::Problems;
 use super::sent::Sent;
 use super::text;
-use crate::views::{Marks, Note};
+use crate::views::Marks;
 
 /// Which page a user asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum View {
+pub(super) enum Format {
     Form,
     Yaml,
 }
@@ -20,38 +20,28 @@ pub(super) enum View {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hidden {
     /// As what it was written.
-    pub(super) written: View,
+    pub(super) written: Format,
     /// The page that the user requests. `None`: what was written counts.
-    pub(super) next: Option<View>,
+    pub(super) next: Option<Format>,
     /// The text that was written, or the one that holds what the form has no field for. Empty: none.
     pub(super) text: String,
-    /// Another workspace to stop before the form is shown again, as [`super::room::stop`] takes it. Empty: none.
-    pub(super) stop: String,
-    /// All fields that were sent, to send them again.
-    pub(super) all: Vec<(String, String)>,
 }
 
 impl Hidden {
     /// Takes the fields out.
     pub(super) fn take(sent: &mut Sent) -> Result<Self, String> {
-        let all = sent.0.clone();
         let view = |text: String| match &*text {
             "" => Ok(None),
-            "form" => Ok(Some(View::Form)),
-            "yaml" => Ok(Some(View::Yaml)),
+            "form" => Ok(Some(Format::Form)),
+            "yaml" => Ok(Some(Format::Yaml)),
             other => Err(format!(
                 "There is no view {other:?}: a workspace is shown as form or yaml."
             )),
         };
-        let written = view(sent.take("written")?)?.unwrap_or(View::Form);
-        let next = view(sent.take("view")?)?;
-        let stop = sent.take("stop")?;
         Ok(Self {
-            written,
-            next: next.or_else(|| (!stop.is_empty()).then_some(View::Form)),
+            written: view(sent.take("written")?)?.unwrap_or(Format::Form),
+            next: view(sent.take("view")?)?,
             text: sent.take("yaml")?,
-            stop,
-            all,
         })
     }
 }
@@ -66,34 +56,31 @@ pub(super) struct Draft {
     pub(super) workspace: Workspace,
     /// The text that was written, or the one that holds what the form has no field for.
     pub(super) text: Option<String>,
-    pub(super) written: View,
+    pub(super) written: Format,
     /// What cannot be read of a form.
     pub(super) problems: Problems,
     /// What cannot be read of a text.
     pub(super) findings: Vec<Finding>,
     pub(super) document: Option<Document>,
-    /// What was done besides, said above the page.
-    pub(super) said: Option<Note>,
 }
 
 impl Draft {
     /// A form that shows `workspace`.
-    pub(super) fn of(form: Form, workspace: Workspace) -> Self {
+    pub(super) fn new(form: Form, workspace: Workspace) -> Self {
         Self {
             values: values(&form, &workspace),
             form,
             workspace,
             text: None,
-            written: View::Form,
+            written: Format::Form,
             problems: Problems::default(),
             findings: Vec::new(),
             document: None,
-            said: None,
         }
     }
 
     /// A form that was sent. `base`: what it showed, and what it has no field for.
-    pub(super) fn of_form(
+    pub(super) fn from_form(
         form: Form,
         base: &Workspace,
         text: Option<String>,
@@ -107,29 +94,47 @@ impl Draft {
             values: shown,
             workspace: filled.workspace,
             text,
-            problems: Problems::of_violations(&filled.errors),
-            ..Self::of(form, Workspace::default())
+            problems: Problems::from_violations(&filled.errors),
+            ..Self::new(form, Workspace::default())
         })
     }
 
     /// A text that was sent. `fixed`: fields that the page decides.
-    pub(super) fn of_text(form: Form, text: String, fixed: &[(&str, &str)]) -> Self {
+    pub(super) fn from_text(form: Form, text: String, fixed: &[(&str, &str)]) -> Self {
         let (workspace, document, findings) = match text::read(&text, fixed) {
             Ok(manifest) => (manifest.workspace, Some(manifest.document), Vec::new()),
             Err(findings) => (Workspace::default(), None, findings),
         };
         Self {
             text: Some(text),
-            written: View::Yaml,
+            written: Format::Yaml,
             findings,
             document,
-            ..Self::of(form, workspace)
+            ..Self::new(form, workspace)
         }
     }
 
     /// Whether all of it can be read.
     pub(super) fn is_readable(&self) -> bool {
         self.problems.is_empty() && self.findings.is_empty()
+    }
+
+    /// The same as the page that the user requests shows it. `None`: as it was written.
+    pub(super) fn show_as(self, next: Option<Format>) -> Self {
+        match next {
+            None => self,
+            Some(Format::Form) => Self {
+                written: Format::Form,
+                ..self
+            },
+            Some(Format::Yaml) => {
+                let text = self.to_text();
+                Self {
+                    workspace: self.workspace,
+                    ..Self::from_text(self.form, text, &[])
+                }
+            }
+        }
     }
 
     /// The same as YAML: the text that was typed, if it says the same.
@@ -147,7 +152,7 @@ impl Draft {
     }
 
     /// The text to send along with the form of a new workspace: it holds what the form has no field for.
-    pub(super) fn carried(&self) -> Option<String> {
+    pub(super) fn carried_text(&self) -> Option<String> {
         let is_needed = !self.not_shown().is_empty();
         self.text.clone().or_else(|| is_needed.then(|| self.to_text()))
     }
@@ -161,7 +166,7 @@ impl Draft {
     pub(super) fn marks(&self, problems: &Problems) -> Marks {
         let text = self.text.as_deref().unwrap_or_default();
         match &self.document {
-            Some(document) => text::placed(text, document, problems),
+            Some(document) => text::placed_marks(text, document, problems),
             None => text::marks(text, &self.findings),
         }
     }
@@ -176,10 +181,8 @@ mod tests {
     fn the_next_view_is_one_of_two() {
         let mut asked = sent(&[("written", "yaml"), ("view", "form"), ("yaml", "a: 1")]);
         let hidden = Hidden::take(&mut asked).unwrap();
-        assert_eq!((hidden.written, hidden.next), (View::Yaml, Some(View::Form)));
+        assert_eq!((hidden.written, hidden.next), (Format::Yaml, Some(Format::Form)));
         assert!(Hidden::take(&mut sent(&[("view", "picture")])).is_err());
-        assert_eq!(Hidden::take(&mut sent(&[])).unwrap().written, View::Form);
-        let stops = Hidden::take(&mut sent(&[("stop", "lab/u")])).unwrap();
-        assert_eq!((stops.written, stops.next), (View::Form, Some(View::Form)));
+        assert_eq!(Hidden::take(&mut sent(&[])).unwrap().written, Format::Form);
     }
 }

@@ -11,11 +11,10 @@ use rules::manifest::{self, Document};
 use serde::Deserialize;
 
 use super::checks;
-use super::draft::{Draft, Hidden, View};
+use super::draft::{Draft, Format, Hidden};
 use super::editing::{Editing, Sending, Then, layout};
 use super::lost::Lost;
 use super::problems::Problems;
-use super::room;
 use super::sent::Sent;
 use crate::app::Context;
 use crate::pages::answers::{link, see_other};
@@ -24,16 +23,16 @@ use crate::pages::may::May;
 use crate::pages::summary::path;
 use crate::views;
 use crate::views::{Message, Tone};
-use crate::visible::Seen;
+use crate::visible::VisibleWorkspace;
 
 /// Answers `GET /w/<namespace>/<name>/edit`.
 pub(crate) async fn page(context: Context, Path((namespace, name)): Path<(String, String)>) -> Response {
     match changeable(&context, &namespace, &name).await {
         Ok(seen) => {
-            let editing = Editing::of(&context, (*seen.workspace).clone(), None);
-            let draft = Draft::of(editing.form.clone(), editing.stored.clone());
+            let editing = Editing::new(&context, (*seen.workspace).clone(), None);
+            let draft = Draft::new(editing.form.clone(), editing.stored.clone());
             editing
-                .shown(&context, StatusCode::OK, &draft, &Problems::default())
+                .page(&context, StatusCode::OK, &draft, &Problems::default())
                 .await
         }
         Err(answer) => answer,
@@ -71,8 +70,8 @@ pub(crate) async fn text(
         Ok(seen) => seen,
         Err(answer) => return answer,
     };
-    let may = May::of(&context, &namespace).await.with(&seen);
-    let editing = Editing::of(&context, (*seen.workspace).clone(), None);
+    let may = May::ask(&context, &namespace).await.with(&seen);
+    let editing = Editing::new(&context, (*seen.workspace).clone(), None);
     let text = manifest::yaml(&editing.form, &editing.stored);
     if !may.change {
         return context.page(&views::Yaml {
@@ -84,10 +83,10 @@ pub(crate) async fn text(
     }
     let draft = Draft {
         workspace: editing.stored.clone(),
-        ..Draft::of_text(editing.form.clone(), text, &[])
+        ..Draft::from_text(editing.form.clone(), text, &[])
     };
     let mark = at.mark(&draft);
-    editing.shown(&context, StatusCode::OK, &draft, &mark).await
+    editing.page(&context, StatusCode::OK, &draft, &mark).await
 }
 
 /// Answers `POST` of both.
@@ -96,85 +95,49 @@ pub(crate) async fn save(
     Path((namespace, name)): Path<(String, String)>,
     Fields(fields): Fields,
 ) -> Response {
-    let mut sending = match sent(&context, (&namespace, &name), fields).await {
+    let mut sending = match read(&context, (&namespace, &name), fields).await {
         Ok(sending) => sending,
         Err(answer) => return answer,
     };
-    if !sending.stop.is_empty() {
-        let form = format!("/w/{namespace}/{name}/edit");
-        match room::stop(&context, &namespace, &sending.stop, (&form, &sending.again)).await {
-            Ok(said) => sending.draft.said = Some(said),
-            Err(question) => return question,
-        }
-    }
     let nothing_wrong = Problems::default();
     if !sending.draft.is_readable() {
         let problems = sending.draft.problems.clone();
         return sending
-            .shown(&context, StatusCode::UNPROCESSABLE_ENTITY, &problems)
+            .page(&context, StatusCode::UNPROCESSABLE_ENTITY, &problems)
             .await;
     }
-    match sending.next {
-        Some(View::Yaml) => {
-            let text = sending.draft.to_text();
-            sending.draft = Draft {
-                workspace: sending.draft.workspace,
-                ..Draft::of_text(sending.editing.form.clone(), text, &[])
-            };
-            return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
-        }
-        Some(View::Form) => {
-            sending.draft.written = View::Form;
-            return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
-        }
-        None => {}
-    }
-    if context.read_only().is_some() {
-        return sending.shown(&context, StatusCode::OK, &nothing_wrong).await;
+    if sending.next.is_some() || context.read_only().is_some() {
+        sending.draft = sending.draft.show_as(sending.next);
+        return sending.page(&context, StatusCode::OK, &nothing_wrong).await;
     }
     if sending.is_newer(&context) {
-        return sending.newer(&context);
+        return sending.newer_page(&context);
     }
-    let mut is_second = false;
-    let failure = loop {
-        let failure = match sending.write(&context, false).await {
-            Ok(changed) => {
-                if changed.is_some() {
-                    context.log("edit", &namespace, &name, "done");
-                }
-                let version = changed.and_then(|changed| changed.metadata.resource_version);
-                context
-                    .app
-                    .index
-                    .caught_up(&namespace, &name, &version.unwrap_or_default())
-                    .await;
-                return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
+    let written = sending.write(&context, false).await;
+    if !matches!(written, Ok(None)) {
+        context.log("edit", &namespace, &name, &written);
+    }
+    let failure = match written {
+        Ok(changed) => {
+            if let Some(changed) = changed {
+                context.catch_up(&changed).await;
             }
-            Err(failure) => failure,
-        };
-        context.log("edit", &namespace, &name, "failed");
-        if !matches!(failure.code(), 404 | 409 | 422) {
-            break failure;
+            return see_other(&format!("{}?done=edit", path(&sending.editing.stored)));
         }
+        Err(failure) => failure,
+    };
+    if matches!(failure.code(), 404 | 409 | 422) {
         // A patch of an older generation is refused as invalid. What is stored now shows whether that is the cause.
-        let before = sending.editing.stored.metadata.generation;
-        let said = sending.draft.said.take();
-        sending = match sent(&context, (&namespace, &name), sending.again).await {
+        sending = match read(&context, (&namespace, &name), sending.again).await {
             Ok(sending) => sending,
             Err(answer) => return answer,
         };
-        sending.draft.said = said;
         if sending.is_newer(&context) {
-            return sending.newer(&context);
+            return sending.newer_page(&context);
         }
-        // A start or stop came between: the change is sent for the generation after it.
-        if is_second || sending.editing.stored.metadata.generation == before {
-            break failure;
-        }
-        is_second = true;
-    };
+    }
     sending
-        .shown(&context, failure.status(), &Problems::of_failure(&failure))
+        .page(&context, failure.status(), &Problems::from_failure(&failure))
         .await
 }
 
@@ -187,7 +150,7 @@ pub(crate) async fn check(
     if let Some(answer) = checks::too_soon(&context) {
         return answer;
     }
-    let sending = match sent(&context, (&namespace, &name), fields).await {
+    let sending = match read(&context, (&namespace, &name), fields).await {
         Ok(sending) => sending,
         Err(answer) => return answer,
     };
@@ -202,15 +165,15 @@ pub(crate) async fn check(
 }
 
 /// The workspace, if the user sees its values.
-async fn readable(context: &Context, namespace: &str, name: &str) -> Result<Seen, Response> {
-    let seen = context.readable(namespace, name).await;
+async fn readable(context: &Context, namespace: &str, name: &str) -> Result<VisibleWorkspace, Response> {
+    let seen = context.readable_workspace(namespace, name).await;
     seen.ok_or_else(|| context.not_found())
 }
 
 /// The workspace, if the user may change it.
-async fn changeable(context: &Context, namespace: &str, name: &str) -> Result<Seen, Response> {
+async fn changeable(context: &Context, namespace: &str, name: &str) -> Result<VisibleWorkspace, Response> {
     let seen = readable(context, namespace, name).await?;
-    if May::of(context, namespace).await.with(&seen).change {
+    if May::ask(context, namespace).await.with(&seen).change {
         return Ok(seen);
     }
     let message = Message {
@@ -232,7 +195,7 @@ async fn changeable(context: &Context, namespace: &str, name: &str) -> Result<Se
 }
 
 /// The form or text that was sent, with the workspace as it is stored now. The API server decides whether the user may change it.
-async fn sent(
+async fn read(
     context: &Context,
     (namespace, name): (&str, &str),
     fields: Pairs,
@@ -241,7 +204,7 @@ async fn sent(
     let mut sent = Sent(fields);
     let wrong = |why: String| context.wrong_form(&why);
     let hidden = Hidden::take(&mut sent).map_err(wrong)?;
-    let page = if hidden.written == View::Yaml {
+    let page = if hidden.written == Format::Yaml {
         "yaml"
     } else {
         "edit"
@@ -260,17 +223,16 @@ async fn sent(
             )));
         }
     };
-    let readable = context.readable(namespace, name).await;
+    let readable = context.readable_workspace(namespace, name).await;
     let mut known = (*readable.ok_or(Lost::Gone).map_err(lost)?.workspace).clone();
     known.metadata.uid = Some(uid);
-    let stored = stored(context, &known).await.map_err(lost)?;
-    let editing = Editing::of(context, stored, Some(seen));
+    let stored = read_stored(context, &known).await.map_err(lost)?;
+    let editing = Editing::new(context, stored, Some(seen));
     let draft = editing.draft(&hidden, sent).map_err(wrong)?;
     Ok(Sending {
         editing,
         draft,
         next: hidden.next,
-        stop: hidden.stop,
         then,
         at,
         again,
@@ -278,7 +240,7 @@ async fn sent(
 }
 
 /// The workspace as it is stored now, read as the user.
-async fn stored(context: &Context, known: &Workspace) -> Result<Workspace, Lost> {
+async fn read_stored(context: &Context, known: &Workspace) -> Result<Workspace, Lost> {
     let (namespace, name) = (known.namespace().unwrap_or_default(), known.name_any());
     let stored = if context.read_only().is_some() {
         context
@@ -289,7 +251,7 @@ async fn stored(context: &Context, known: &Workspace) -> Result<Workspace, Lost>
             .ok_or(Lost::Gone)?
     } else {
         let read = context.as_user().get::<Workspace>(Some(&namespace), &name).await;
-        read.map_err(Lost::of_failure)?
+        read.map_err(Lost::from_failure)?
     };
     if stored.metadata.uid == known.metadata.uid {
         Ok(stored)

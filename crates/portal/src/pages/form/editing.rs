@@ -5,21 +5,21 @@ use api::names::{LAST_UPDATED_BY, RESTARTED_AT};
 use api::workspace::DesiredStatus;
 use axum::response::Response;
 use http::StatusCode;
-use json_patch::Patch;
 use kube::ResourceExt as _;
+use kube::api::Patch;
 use rules::form::{Form, values};
 use rules::manifest;
 
-use super::draft::{Draft, Hidden, View};
-use super::fields::Shown;
+use super::draft::{Draft, Format, Hidden};
+use super::fields::FormFields;
 use super::place::Place;
 use super::problems::Problems;
-use super::quotas::Asked;
+use super::quotas::further_amounts;
 use super::sent::Sent;
 use super::{changes, checks};
 use crate::app::Context;
 use crate::cluster::Failure;
-use crate::pages::answers::{link, note};
+use crate::pages::answers::note;
 use crate::pages::summary::{above, path};
 use crate::views;
 use crate::views::{Conflict, Nav, Tone};
@@ -47,10 +47,8 @@ pub(super) struct Sending {
     pub(super) editing: Editing,
     /// What was written, with the workspace as the user wants it.
     pub(super) draft: Draft,
-    pub(super) next: Option<View>,
+    pub(super) next: Option<Format>,
     pub(super) then: Then,
-    /// `<name>/<uid>` of another workspace to stop first. Empty: none.
-    pub(super) stop: String,
     /// The address of the form.
     pub(super) at: String,
     /// Fields of the body, to be sent again.
@@ -65,11 +63,10 @@ pub(super) fn layout(context: &Context, workspace: &Workspace) -> views::Layout 
 
 impl Editing {
     /// `seen`: the version that the user saw; `None`: the stored one.
-    pub(super) fn of(context: &Context, stored: Workspace, seen: Option<String>) -> Self {
-        let name = stored.spec.template_ref.as_deref();
+    pub(super) fn new(context: &Context, stored: Workspace, seen: Option<String>) -> Self {
         let place = Place {
             namespace: stored.namespace().unwrap_or_default(),
-            template: name.and_then(|name| context.app.index.template(name)),
+            template: context.app.index.template_of(&stored),
         };
         Self {
             form: place.form(context, Some(&stored)),
@@ -81,8 +78,8 @@ impl Editing {
 
     /// What was sent, with the workspace as the user wants it.
     pub(super) fn draft(&self, hidden: &Hidden, sent: Sent) -> Result<Draft, String> {
-        if hidden.written == View::Form && hidden.text.is_empty() {
-            return Draft::of_form(self.form.clone(), &self.stored, None, sent);
+        if hidden.written == Format::Form && hidden.text.is_empty() {
+            return Draft::from_form(self.form.clone(), &self.stored, None, sent);
         }
         let name = self.stored.name_any();
         let mut fixed = vec![
@@ -96,21 +93,21 @@ impl Editing {
                 .as_deref()
                 .map(|it| ("spec.templateRef", it)),
         );
-        let typed = Draft::of_text(self.form.clone(), hidden.text.clone(), &fixed);
+        let typed = Draft::from_text(self.form.clone(), hidden.text.clone(), &fixed);
         let wanted = if typed.is_readable() {
             self.wanted_by_text(&typed.workspace)?
         } else {
             self.stored.clone()
         };
         match (hidden.written, sent.0.first()) {
-            (View::Form, _) if !typed.is_readable() => {
+            (Format::Form, _) if !typed.is_readable() => {
                 Err("The values that the form has no field for cannot be read.".to_owned())
             }
-            (View::Form, _) => Draft::of_form(self.form.clone(), &wanted, typed.text, sent),
-            (View::Yaml, Some((name, _))) => {
+            (Format::Form, _) => Draft::from_form(self.form.clone(), &wanted, typed.text, sent),
+            (Format::Yaml, Some((name, _))) => {
                 Err(format!("A YAML text must be sent without the field {name:?}."))
             }
-            (View::Yaml, None) => Ok(Draft {
+            (Format::Yaml, None) => Ok(Draft {
                 values: values(&self.form, &wanted),
                 workspace: wanted,
                 ..typed
@@ -134,19 +131,13 @@ impl Editing {
 
     /// What fits besides what the workspace has.
     pub(super) async fn quotas(&self, context: &Context, yours: &Workspace) -> Option<views::Quotas> {
-        let of = |workspace| Asked::of(&self.place.effective(context, workspace));
-        let asked = of(yours).beyond(&of(&self.stored), self.runs());
-        checks::quotas(
-            context,
-            &self.place.namespace,
-            Some(&asked),
-            Some(&self.stored.name_any()),
-        )
-        .await
+        let effective = |workspace| self.place.effective(context, workspace);
+        let asked = further_amounts(&effective(yours), &effective(&self.stored), self.runs());
+        checks::quotas(context, &self.place.namespace, Some(&asked)).await
     }
 
     /// The page with form or text.
-    pub(super) async fn shown(
+    pub(super) async fn page(
         &self,
         context: &Context,
         status: StatusCode,
@@ -154,13 +145,12 @@ impl Editing {
         problems: &Problems,
     ) -> Response {
         let at = path(&self.stored);
-        let uid = self.stored.metadata.uid.clone().unwrap_or_default();
-        let mut hidden = vec![("uid".to_owned(), uid), ("seen".to_owned(), self.seen.clone())];
+        let mut hidden = vec![
+            ("uid".to_owned(), self.stored.uid().unwrap_or_default()),
+            ("seen".to_owned(), self.seen.clone()),
+        ];
         let button = |value: &str, label: &str| ("do".to_owned(), value.to_owned(), label.to_owned());
-        let command = context
-            .read_only()
-            .map(|_| changes::command(&self.stored, &draft.workspace))
-            .unwrap_or_default();
+        let command = context.command_instead(|| changes::command(&self.stored, &draft.workspace));
         let buttons = match (command.is_empty(), self.runs()) {
             (false, _) => vec![button("save", "Show the command")],
             (true, true) => vec![button("save", "Save"), button("restart", "Save and restart")],
@@ -172,9 +162,8 @@ impl Editing {
                         kernels and terminals end.";
             layout.notes.push(note(Tone::Calm, text));
         }
-        layout.notes.extend(draft.said.clone());
         let check = format!("{at}/edit/check");
-        if draft.written == View::Yaml {
+        if draft.written == Format::Yaml {
             hidden.push(("written".to_owned(), "yaml".to_owned()));
             let view = views::Yaml {
                 layout,
@@ -186,18 +175,16 @@ impl Editing {
                 buttons,
                 form: true,
                 cancel: at,
-                kept: Vec::new(),
                 command,
-                note: None,
             };
             return context.page_with(status, &view);
         }
-        let problems = &problems.clone().named(&draft.workspace);
+        let problems = &problems.clone().with_names(&draft.workspace);
         hidden.push(("written".to_owned(), "form".to_owned()));
         // Without a text, what the form has no field for stays as it is stored.
         hidden.extend(draft.text.clone().map(|text| ("yaml".to_owned(), text)));
         let before = values(&self.form, &self.stored);
-        let shown = Shown {
+        let shown = FormFields {
             form: &draft.form,
             values: &draft.values,
             before: Some(&before),
@@ -218,14 +205,15 @@ impl Editing {
                 command,
             },
             kept: draft.not_shown(),
+            ..views::Edit::default()
         };
         context.page_with(status, &view)
     }
 }
 
 impl Sending {
-    pub(super) async fn shown(&self, context: &Context, status: StatusCode, problems: &Problems) -> Response {
-        self.editing.shown(context, status, &self.draft, problems).await
+    pub(super) async fn page(&self, context: &Context, status: StatusCode, problems: &Problems) -> Response {
+        self.editing.page(context, status, &self.draft, problems).await
     }
 
     /// Whether the stored workspace is a newer version than the one that the user saw, and not what the user wants, as it is after the
@@ -235,7 +223,7 @@ impl Sending {
     }
 
     /// What changes.
-    fn patch(&self, context: &Context) -> Option<Patch> {
+    fn patch(&self, context: &Context) -> Option<json_patch::Patch> {
         let mut wanted = self.draft.workspace.clone();
         if self.then != Then::Nothing {
             wanted.spec.desired_status = DesiredStatus::Running;
@@ -256,13 +244,13 @@ impl Sending {
         let (namespace, name) = (&*self.editing.place.namespace, stored.name_any());
         context
             .as_user()
-            .patch(namespace, &name, patch, dry_run)
+            .patch(namespace, &name, Patch::Json(patch), dry_run)
             .await
             .map(Some)
     }
 
     /// The page that shows the newer version and what the user wrote.
-    pub(super) fn newer(&self, context: &Context) -> Response {
+    pub(super) fn newer_page(&self, context: &Context) -> Response {
         let stored = &self.editing.stored;
         let who = stored
             .annotations()
@@ -280,8 +268,6 @@ impl Sending {
             what,
             differences: changes::differences(&self.editing.form, stored, &self.draft.workspace),
             hidden,
-            keep: "Save mine".to_owned(),
-            actions: vec![link("Discard mine", &self.at)],
             to: self.at.clone(),
         };
         context.page_with(StatusCode::CONFLICT, &conflict)

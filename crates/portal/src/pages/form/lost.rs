@@ -21,7 +21,7 @@ pub(super) enum Lost {
 }
 
 impl Lost {
-    pub(super) fn of_failure(failure: Failure) -> Self {
+    pub(super) fn from_failure(failure: Failure) -> Self {
         if failure.is_not_found() {
             Self::Gone
         } else {

@@ -17,11 +17,10 @@
 //! | `place.rs` | namespace and template of a form |
 //! | `text.rs` | YAML and its findings (pure) |
 //! | `fields/` | form model and values -> fields of a page (pure) |
-//! | `room.rs` | the user's own running workspaces, where a quota has no room, and their stop |
 //! | `sent.rs` | body of a form -> values (pure) |
 //! | `changes.rs` | patches, commands, and how two versions differ (pure) |
 //! | `problems.rs` | refusals -> what is wrong with which field (pure) |
-//! | `quotas/` | quotas and limit ranges -> what fits (pure) |
+//! | `quotas.rs` | quotas -> what fits (pure) |
 
 mod address;
 mod changes;
@@ -39,18 +38,11 @@ mod place;
 mod problems;
 mod proposal;
 mod quotas;
-mod room;
 mod sent;
 mod text;
 mod typed;
 
-use crate::app::Context;
-use crate::views::Quotas;
-
-/// The quotas of a namespace and what of them is used, read as the user. `None`: nothing is read as the user here.
-pub(super) async fn used_quotas(context: &Context, namespace: &str) -> Option<Quotas> {
-    checks::quotas(context, namespace, None, None).await
-}
+pub(super) use checks::quotas as quotas_of;
 
 /// `kubectl apply` with this manifest.
 fn apply_command(manifest: &str) -> String {

@@ -22,7 +22,7 @@ pub(super) fn proposed_name(user: &str, template: &str, is_free: impl Fn(&str) -
     if is_free(base) {
         return base.to_owned();
     }
-    numbered(base, FIRST_NUMBER, is_free)
+    numbered_name(base, FIRST_NUMBER, is_free)
 }
 
 /// A free name for a copy: `lab-2` of `lab`, `lab-3` of `lab-2`.
@@ -30,8 +30,8 @@ pub(super) fn copy_name(original: &str, is_free: impl Fn(&str) -> bool) -> Strin
     let split = original.rsplit_once('-');
     let numbered_before = split.and_then(|(base, number)| Some((base, number.parse::<u32>().ok()?)));
     match numbered_before.filter(|(_, number)| (FIRST_NUMBER..LAST_NUMBER).contains(number)) {
-        Some((base, number)) => numbered(with_room(base), number + 1, is_free),
-        None => numbered(with_room(original), FIRST_NUMBER, is_free),
+        Some((base, number)) => numbered_name(with_room(base), number + 1, is_free),
+        None => numbered_name(with_room(original), FIRST_NUMBER, is_free),
     }
 }
 
@@ -46,7 +46,7 @@ fn with_room(base: &str) -> &str {
 }
 
 /// The name with the first number from this one on that is free.
-fn numbered(base: &str, first: u32, is_free: impl Fn(&str) -> bool) -> String {
+fn numbered_name(base: &str, first: u32, is_free: impl Fn(&str) -> bool) -> String {
     let mut names = (first..=LAST_NUMBER).map(|number| format!("{base}-{number}"));
     names.find(|name| is_free(name)).unwrap_or_default()
 }

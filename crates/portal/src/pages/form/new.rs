@@ -9,13 +9,13 @@ use kube::ResourceExt as _;
 
 use super::address::Address;
 use super::checks;
-use super::draft::{Draft, Hidden, View};
+use super::draft::{Draft, Format, Hidden};
 use super::no_form::NoForm;
 use super::problems::Problems;
 use super::proposal::New;
-use super::quotas::Asked;
+use super::quotas::amounts;
 use super::sent::Sent;
-use super::{room, text};
+use super::text;
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::see_other;
@@ -26,38 +26,25 @@ const JUST_MADE: Duration = Duration::from_mins(2);
 
 /// Answers `GET /new`.
 pub(crate) async fn page(context: Context, Query(address): Query<Address>) -> Response {
-    let new = match New::of(&context, &address).await {
+    let new = match New::resolve(&context, &address).await {
         Ok(new) => new,
         Err(no_form) => return no_form.page(&context),
     };
     let form = new.place.form(&context, None);
-    let draft = Draft::of(form, new.proposed(&context));
-    new.shown(&context, StatusCode::OK, &draft, &Problems::default())
+    let draft = Draft::new(form, new.proposal(&context));
+    new.page(&context, StatusCode::OK, &draft, &Problems::default())
         .await
 }
 
 /// Answers `POST /new`.
 pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response {
-    let (new, mut draft, hidden) = match sent(&context, fields.clone()).await {
+    let (new, draft, hidden) = match read(&context, fields.clone()).await {
         Ok(sent) => sent,
-        Err(no_form) => return no_form.keeping(&context, &fields),
+        Err(no_form) => return no_form.keep(&context, &fields),
     };
-    if !hidden.stop.is_empty() {
-        match room::stop(
-            &context,
-            &new.place.namespace,
-            &hidden.stop,
-            ("/new", &hidden.all),
-        )
-        .await
-        {
-            Ok(said) => draft.said = Some(said),
-            Err(question) => return question,
-        }
-    }
     if !draft.is_readable() {
         return new
-            .shown(
+            .page(
                 &context,
                 StatusCode::UNPROCESSABLE_ENTITY,
                 &draft,
@@ -65,48 +52,28 @@ pub(crate) async fn create(context: Context, Fields(fields): Fields) -> Response
             )
             .await;
     }
-    match hidden.next {
-        Some(View::Yaml) => {
-            let text = draft.to_text();
-            let form = new.place.form(&context, None);
-            let draft = Draft::of_text(form, text, &[]);
-            return new
-                .shown(&context, StatusCode::OK, &draft, &Problems::default())
-                .await;
-        }
-        Some(View::Form) => {
-            let draft = Draft {
-                written: View::Form,
-                ..draft
-            };
-            return new
-                .shown(&context, StatusCode::OK, &draft, &Problems::default())
-                .await;
-        }
-        None => {}
-    }
-    let wanted = new.complete(&context, &draft.workspace);
-    if context.read_only_in(&new.place.namespace).is_some() {
+    if hidden.next.is_some() || context.read_only_in(&new.place.namespace).is_some() {
+        let draft = draft.show_as(hidden.next);
         return new
-            .shown(&context, StatusCode::OK, &draft, &Problems::default())
+            .page(&context, StatusCode::OK, &draft, &Problems::default())
             .await;
     }
+    let wanted = new.complete(&context, &draft.workspace);
     let name = wanted.name_any();
     let namespace = &*new.place.namespace;
-    match made(&context, namespace, &wanted).await {
+    let created = create_once(&context, namespace, &wanted).await;
+    context.log("new", namespace, &name, &created);
+    match created {
         Ok(created) => {
-            context.log("new", namespace, &name, "done");
-            let version = created.metadata.resource_version.unwrap_or_default();
-            context.app.index.caught_up(namespace, &name, &version).await;
+            context.catch_up(&created).await;
             see_other(&format!("/w/{namespace}/{name}?done=new"))
         }
         Err(failure) => {
-            context.log("new", namespace, &name, "failed");
-            new.shown(
+            new.page(
                 &context,
                 failure.status(),
                 &draft,
-                &Problems::of_failure(&failure),
+                &Problems::from_failure(&failure),
             )
             .await
         }
@@ -118,26 +85,26 @@ pub(crate) async fn check(context: Context, Fields(fields): Fields) -> Response 
     if let Some(answer) = checks::too_soon(&context) {
         return answer;
     }
-    let (new, draft, _) = match sent(&context, fields).await {
+    let (new, draft, _) = match read(&context, fields).await {
         Ok(sent) => sent,
-        Err(no_form) => return no_form.unchecked(&context),
+        Err(no_form) => return no_form.check_answer(&context),
     };
     let namespace = &*new.place.namespace;
     let wanted = new.complete(&context, &draft.workspace);
-    let asked = Asked::of(&new.place.effective(&context, &wanted));
+    let asked = amounts(&new.place.effective(&context, &wanted));
     let as_user = context.as_user();
     Box::pin(checks::answer(
         (&context, namespace),
         &draft,
         None,
         as_user.create::<Workspace>(Some(namespace), &wanted, true),
-        checks::quotas(&context, namespace, Some(&asked), None),
+        checks::quotas(&context, namespace, Some(&asked)),
     ))
     .await
 }
 
 /// The form or text that was sent, and what it asks for besides.
-async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), NoForm> {
+async fn read(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), NoForm> {
     let mut sent = Sent(fields);
     let wrong = NoForm::Wrong;
     let hidden = Hidden::take(&mut sent).map_err(wrong)?;
@@ -149,11 +116,11 @@ async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), 
     if address.namespace.is_empty() || address.template.as_deref() == Some("") {
         return Err(wrong("The form must name namespace and template.".to_owned()));
     }
-    let new = match New::of(context, &address).await {
+    let new = match New::resolve(context, &address).await {
         Ok(new) => new,
         Err(no_form) => {
-            return Err(match refused(context, &address, &hidden).await {
-                Some(failure) => no_form.refused(context, &failure),
+            return Err(match refusal(context, &address, &hidden).await {
+                Some(failure) => no_form.with_refusal(context, &failure),
                 None => no_form,
             });
         }
@@ -164,8 +131,8 @@ async fn sent(context: &Context, fields: Pairs) -> Result<(New, Draft, Hidden), 
 
 /// The API server's answer to a manifest that the user is not offered a form for, such as one with a template that they may not use.
 /// `None`: it was not asked. Without a webhook it could only say that the owner is missing.
-async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Option<Failure> {
-    let is_manifest = hidden.next.is_none() && hidden.written == View::Yaml;
+async fn refusal(context: &Context, address: &Address, hidden: &Hidden) -> Option<Failure> {
+    let is_manifest = hidden.next.is_none() && hidden.written == Format::Yaml;
     let is_namespace = rules::checks::namespace("namespace", &address.namespace).is_none();
     let read_only = context.read_only_in(&address.namespace).is_some();
     if !is_manifest || !is_namespace || read_only || !context.app.index.has_webhook() {
@@ -182,7 +149,7 @@ async fn refused(context: &Context, address: &Address, hidden: &Hidden) -> Optio
 }
 
 /// Creates the workspace. A form that is sent twice makes one: the second time it leads to what the first one made.
-async fn made(context: &Context, namespace: &str, wanted: &Workspace) -> Result<Workspace, Failure> {
+async fn create_once(context: &Context, namespace: &str, wanted: &Workspace) -> Result<Workspace, Failure> {
     let as_user = context.as_user();
     let failure = match as_user.create::<Workspace>(Some(namespace), wanted, false).await {
         Err(failure) if failure.is_taken() => failure,

@@ -23,7 +23,7 @@ pub(super) enum NoForm {
 
 impl NoForm {
     /// The API server did not say in time what the user may do.
-    pub(super) fn unanswered(context: &Context) -> Self {
+    pub(super) fn no_answer(context: &Context) -> Self {
         let message = Message {
             layout: context.layout("It is not known whether you may create workspaces", Nav::New),
             tone: Tone::Warn,
@@ -37,8 +37,8 @@ impl NoForm {
     }
 
     /// No namespace is offered to the user.
-    pub(super) async fn nowhere(context: &Context) -> Self {
-        Self::Choose(StatusCode::FORBIDDEN, Box::new(choose::nowhere(context).await))
+    pub(super) fn nowhere(context: &Context) -> Self {
+        Self::Choose(StatusCode::FORBIDDEN, Box::new(choose::nowhere(context)))
     }
 
     /// The workspace to copy does not exist, or the user does not see its values.
@@ -65,7 +65,7 @@ impl NoForm {
     }
 
     /// The same with the API server's answer to what was sent.
-    pub(super) fn refused(self, context: &Context, failure: &Failure) -> Self {
+    pub(super) fn with_refusal(self, context: &Context, failure: &Failure) -> Self {
         let (_, mut message) = self.message(context);
         message.tone = Tone::Bad;
         message.server = failure.to_string();
@@ -82,7 +82,7 @@ impl NoForm {
     }
 
     /// The answer to `POST /new`. `body`: all fields that were sent.
-    pub(super) fn keeping(self, context: &Context, body: &[(String, String)]) -> Response {
+    pub(super) fn keep(self, context: &Context, body: &[(String, String)]) -> Response {
         let (status, mut message) = self.message(context);
         typed::keep(&mut message, body);
         message.actions.insert(0, typed::again("/new", body));
@@ -90,12 +90,12 @@ impl NoForm {
     }
 
     /// The answer to a check: it says why above the form, which stays as it is.
-    pub(super) fn unchecked(self, context: &Context) -> Response {
+    pub(super) fn check_answer(self, context: &Context) -> Response {
         match self {
             Self::Wrong(why) => context.wrong_form(&why),
             no_form => {
                 let (_, message) = no_form.message(context);
-                checks::unchecked(context, [message.layout.title, message.server])
+                checks::no_check(context, [message.layout.title, message.server])
             }
         }
     }

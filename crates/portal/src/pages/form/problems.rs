@@ -13,13 +13,13 @@ pub(super) struct Problems(pub(super) Vec<(String, String)>);
 
 impl Problems {
     /// Violations of rules, with their messages.
-    pub(super) fn of_violations<'a>(violations: impl IntoIterator<Item = &'a Violation>) -> Self {
+    pub(super) fn from_violations<'a>(violations: impl IntoIterator<Item = &'a Violation>) -> Self {
         let of = |violation: &Violation| (violation.field.clone(), violation.detail());
         Self(violations.into_iter().map(of).collect())
     }
 
     /// What the API server said.
-    pub(super) fn of_failure(failure: &Failure) -> Self {
+    pub(super) fn from_failure(failure: &Failure) -> Self {
         if failure.is_taken() {
             let message = "is taken: a workspace of this name exists in this namespace; choose another name";
             return Self(vec![("metadata.name".to_owned(), message.to_owned())]);
@@ -32,7 +32,7 @@ impl Problems {
     }
 
     /// The same with names of variables, as a form's fields have them, where the API server counts them.
-    pub(super) fn named(mut self, workspace: &Workspace) -> Self {
+    pub(super) fn with_names(mut self, workspace: &Workspace) -> Self {
         let named = |place: &str| {
             let (index, rest) = place.strip_prefix("spec.env[")?.split_once(']')?;
             let variable = workspace.spec.env.get(index.parse::<usize>().ok()?)?;
@@ -156,7 +156,7 @@ mod tests {
         let env = serde_json::from_value(json!([{"name": "A"}, {"name": "B"}, {"name": "COURSE"}])).unwrap();
         let mut workspace = Workspace::default();
         workspace.spec.env = env;
-        let problems = Problems::of_failure(&failure).named(&workspace);
+        let problems = Problems::from_failure(&failure).with_names(&workspace);
         let form = form();
         assert_eq!(problems.at(&form, "spec.image"), ["\"x\" is not allowed"]);
         assert_eq!(
@@ -184,9 +184,9 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_is_said_at_the_name() {
-        let problems = Problems::of_failure(&refused(409, "AlreadyExists", &[]));
+        let problems = Problems::from_failure(&refused(409, "AlreadyExists", &[]));
         assert_eq!(problems.0[0].0, "metadata.name");
-        let conflict = Problems::of_failure(&refused(409, "Conflict", &[]));
+        let conflict = Problems::from_failure(&refused(409, "Conflict", &[]));
         assert_eq!(conflict.0[0].0, "");
     }
 

@@ -9,20 +9,21 @@ use api::workspace::DesiredStatus;
 use axum::response::Response;
 use http::StatusCode;
 use kube::ResourceExt as _;
+use rules::manifest;
 
 use super::address::Address;
-use super::draft::{Draft, Hidden, View};
-use super::fields::Shown;
+use super::draft::{Draft, Format, Hidden};
+use super::fields::FormFields;
 use super::names::{copy_name, proposed_name};
 use super::no_form::NoForm;
 use super::place::{self, Place};
 use super::problems::Problems;
-use super::quotas::Asked;
+use super::quotas::amounts;
 use super::sent::Sent;
 use super::{apply_command, checks, choose};
 use crate::app::Context;
 use crate::pages::answers::note;
-use crate::pages::templates::deprecation;
+use crate::pages::templates::{deprecation, usable_templates};
 use crate::views;
 use crate::views::{Nav, Tone};
 
@@ -41,31 +42,28 @@ pub(super) struct New {
 
 impl New {
     /// What the address leads to, or the page that asks for the rest of it.
-    pub(super) async fn of(context: &Context, address: &Address) -> Result<Self, NoForm> {
+    pub(super) async fn resolve(context: &Context, address: &Address) -> Result<Self, NoForm> {
         let Context {
             rights, user, app, ..
         } = context;
         let (namespaces, is_partial) = rights.to_create(user, &app.index, &address.namespace).await;
-        let known = |no_form| {
+        // Without an answer there may be more.
+        let unless = |is_partial, no_form| {
             if is_partial {
-                NoForm::unanswered(context)
+                NoForm::no_answer(context)
             } else {
                 no_form
             }
         };
         if namespaces.is_empty() {
-            return Err(if is_partial {
-                NoForm::unanswered(context)
-            } else {
-                NoForm::nowhere(context).await
-            });
+            return Err(unless(is_partial, NoForm::nowhere(context)));
         }
-        let from = copied(context, &address.from).await?;
+        let from = original(context, &address.from).await?;
         let (mut namespace, is_chosen) = namespace(context, address, from.as_deref(), &namespaces);
         if let Some(template) = address.template.as_deref().filter(|name| !name.is_empty())
             && address.namespace.is_empty()
         {
-            namespace = place::usable(context, template, &namespace, &namespaces).await;
+            namespace = place::usable_namespace(context, template, &namespace, &namespaces).await;
         }
         let address = Address {
             namespace,
@@ -73,9 +71,11 @@ impl New {
         };
         if !namespaces.contains(&address.namespace) {
             let not_there = choose::not_there(context, &namespaces, &address);
-            return Err(known(NoForm::Choose(StatusCode::FORBIDDEN, Box::new(not_there))));
+            let not_there = NoForm::Choose(StatusCode::FORBIDDEN, Box::new(not_there));
+            return Err(unless(is_partial, not_there));
         }
-        let (templates, is_partial) = place::templates(context, &address.namespace).await;
+        let namespace = std::slice::from_ref(&address.namespace);
+        let (templates, is_partial) = usable_templates(context, namespace).await;
         let of_copied = || from.as_ref().and_then(|from| from.spec.template_ref.clone());
         let wanted = address.template.clone().or_else(of_copied).unwrap_or_default();
         let found = match (&*wanted, &*templates) {
@@ -97,11 +97,8 @@ impl New {
             ..address.clone()
         };
         let Some(template) = found else {
-            return Err(if is_partial {
-                NoForm::unanswered(context)
-            } else {
-                NoForm::not_usable(context, &wanted, &address.namespace, &others)
-            });
+            let not_usable = NoForm::not_usable(context, &wanted, &address.namespace, &others);
+            return Err(unless(is_partial, not_usable));
         };
         let has_others = namespaces.len() > 1 || templates.len() > 1;
         Ok(Self {
@@ -115,7 +112,7 @@ impl New {
     }
 
     /// The workspace that the empty form shows.
-    pub(super) fn proposed(&self, context: &Context) -> Workspace {
+    pub(super) fn proposal(&self, context: &Context) -> Workspace {
         let mut workspace = Workspace::default();
         if let Some(from) = &self.from {
             workspace.spec = from.spec.clone();
@@ -154,11 +151,11 @@ impl New {
             ("metadata.namespace", &*self.place.namespace),
             ("spec.templateRef", &*template),
         ];
-        if hidden.written == View::Yaml {
+        if hidden.written == Format::Yaml {
             if let Some((name, _)) = sent.0.first() {
                 return Err(format!("A YAML text must be sent without the field {name:?}."));
             }
-            return Ok(Draft::of_text(form, hidden.text.clone(), &fixed));
+            return Ok(Draft::from_text(form, hidden.text.clone(), &fixed));
         }
         let text = (!hidden.text.is_empty()).then(|| hidden.text.clone());
         let base = match &text {
@@ -171,7 +168,7 @@ impl New {
             }
         };
         let base = self.complete(context, &base);
-        Draft::of_form(form, &base, text, sent)
+        Draft::from_form(form, &base, text, sent)
     }
 
     /// With what the page decides.
@@ -192,7 +189,7 @@ impl New {
     }
 
     /// The page with form or text.
-    pub(super) async fn shown(
+    pub(super) async fn page(
         &self,
         context: &Context,
         status: StatusCode,
@@ -215,25 +212,17 @@ impl New {
         {
             layout.notes.push(note(Tone::Warn, deprecated));
         }
-        layout.notes.extend(draft.said.clone());
         let manifest = || match draft.written {
-            View::Yaml => draft.text.clone().unwrap_or_default(),
-            View::Form => {
-                let name = wanted.metadata.name.clone().unwrap_or_default();
-                let draft = Draft::of(draft.form.clone(), wanted.clone());
-                if name.is_empty() {
-                    String::new()
-                } else {
-                    draft.to_text()
-                }
-            }
+            Format::Yaml => draft.text.clone().unwrap_or_default(),
+            Format::Form if wanted.name_any().is_empty() => String::new(),
+            Format::Form => manifest::yaml(&draft.form, &wanted),
         };
         let command = if read_only {
             apply_command(&manifest())
         } else {
             String::new()
         };
-        if draft.written == View::Yaml {
+        if draft.written == Format::Yaml {
             hidden.push(("written".to_owned(), "yaml".to_owned()));
             let view = views::Yaml {
                 layout,
@@ -245,27 +234,25 @@ impl New {
                 buttons,
                 form: true,
                 cancel: "/".to_owned(),
-                kept: draft.not_shown(),
                 command,
-                note: None,
             };
             return context.page_with(status, &view);
         }
-        let problems = &problems.clone().named(&draft.workspace);
+        let problems = &problems.clone().with_names(&draft.workspace);
         hidden.push(("written".to_owned(), "form".to_owned()));
-        hidden.extend(draft.carried().map(|text| ("yaml".to_owned(), text)));
-        let asked = Asked::of(&self.place.effective(context, &wanted));
-        let shown = Shown {
+        hidden.extend(draft.carried_text().map(|text| ("yaml".to_owned(), text)));
+        let asked = amounts(&self.place.effective(context, &wanted));
+        let shown = FormFields {
             form: &draft.form,
             values: &draft.values,
             before: None,
             problems,
         };
-        let view = views::New {
+        let view = views::Edit {
             layout,
             template: self.place.template_name(),
             change_template: self.others.clone(),
-            quotas: checks::quotas(context, &self.place.namespace, Some(&asked), None).await,
+            quotas: checks::quotas(context, &self.place.namespace, Some(&asked)).await,
             form: views::Form {
                 to: "/new".to_owned(),
                 check: "/new/check".to_owned(),
@@ -284,12 +271,12 @@ impl New {
 }
 
 /// The workspace to copy, `<namespace>/<name>`, if the user sees its values. Empty: none.
-async fn copied(context: &Context, from: &str) -> Result<Option<Arc<Workspace>>, NoForm> {
+async fn original(context: &Context, from: &str) -> Result<Option<Arc<Workspace>>, NoForm> {
     if from.is_empty() {
         return Ok(None);
     }
     let seen = match from.split_once('/') {
-        Some((namespace, name)) => context.readable(namespace, name).await,
+        Some((namespace, name)) => context.readable_workspace(namespace, name).await,
         None => None,
     };
     let seen = seen.ok_or_else(|| NoForm::nothing_to_copy(context))?;

@@ -45,7 +45,7 @@ pub(super) fn marks(text: &str, findings: &[Finding]) -> Marks {
 }
 
 /// What the API server said, at the places of its fields.
-pub(super) fn placed(text: &str, document: &Document, problems: &Problems) -> Marks {
+pub(super) fn placed_marks(text: &str, document: &Document, problems: &Problems) -> Marks {
     let mut marks: Vec<_> = problems
         .0
         .iter()

@@ -3,7 +3,7 @@
 use crate::views::{Action, Message, Way};
 
 /// Fields of a form that no user types.
-const NOT_TYPED: [&str; 9] = [
+const NOT_TYPED: [&str; 8] = [
     "namespace",
     "template",
     "uid",
@@ -11,14 +11,13 @@ const NOT_TYPED: [&str; 9] = [
     "written",
     "do",
     "view",
-    "stop",
     "yaml",
 ];
 
 /// Puts what was typed on the page, and says so.
 pub(super) fn keep(message: &mut Message, body: &[(String, String)]) {
     let mut now = "Nothing was written.".to_owned();
-    message.typed = typed(body);
+    message.typed = typed_text(body);
     if !message.typed.is_empty() {
         now.push_str(" What you typed is below: copy what you need.");
     }
@@ -39,7 +38,7 @@ pub(super) fn again(to: &str, body: &[(String, String)]) -> Action {
 }
 
 /// What was typed, as text: each control with its value, and the YAML.
-fn typed(body: &[(String, String)]) -> String {
+fn typed_text(body: &[(String, String)]) -> String {
     let controls = body
         .iter()
         .filter(|(name, value)| !NOT_TYPED.contains(&&**name) && !value.is_empty());
@@ -65,7 +64,7 @@ mod tests {
         ];
         let body = body.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(
-            typed(&body),
+            typed_text(&body),
             "spec.displayName: Lab: \"1\"\nspec.resources.limits.memory: much\na: 1\n# why"
         );
     }

@@ -28,11 +28,11 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use self::shown::{Beside, Shown};
-use self::view::View;
+use self::shown::{Beside, PageParts};
+use self::view::OpenPage;
 use super::answers::plain;
 use super::extract::{pairs, too_long};
-use super::form::used_quotas;
+use super::form::quotas_of;
 use super::list::Page;
 use super::may::May;
 use super::namespace;
@@ -57,7 +57,7 @@ enum Read {
     Same,
     /// There is nothing for this user any more.
     Gone,
-    Shown(Shown),
+    PageParts(PageParts),
 }
 
 /// Answers `GET /events?view=…`.
@@ -66,7 +66,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
     if let Some(why) = too_long(&pairs(&query)) {
         return context.bad_request(&why, "Load the page again.", "/");
     }
-    let Some(view) = View::parse(&query) else {
+    let Some(view) = OpenPage::parse(&query) else {
         return context.bad_request("This stream has no such view.", "Load the page again.", "/");
     };
     let Some(permit) = context.app.limits.stream(&context.user.name) else {
@@ -75,14 +75,18 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
             "Too many open pages are kept up to date: close some. This page can be loaded again.",
         );
     };
-    context.app.metrics.streams(context.app.limits.open_streams());
+    context
+        .app
+        .parts
+        .metrics
+        .streams(context.app.limits.open_streams());
     // Links in parts lead to the page and not to its stream.
     context.address = view.page();
     context.namespace = view.namespace();
     context.rights = context.rights.of_open_page();
     let end = context.stream_end();
     let follow = Follow {
-        snapshots: context.app.index.debounced(),
+        snapshots: context.app.index.debounced_snapshots(),
         context,
         view,
         end,
@@ -109,7 +113,7 @@ pub(crate) async fn stream(mut context: Context, RawQuery(query): RawQuery) -> R
 /// One open page.
 struct Follow {
     context: Context,
-    view: View,
+    view: OpenPage,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     end: Instant,
     /// When the page was read last, and from which versions.
@@ -137,7 +141,9 @@ impl Drop for Follow {
     fn drop(&mut self) {
         let app = &self.context.app;
         // Its own permit is given back after this.
-        app.metrics.streams(app.limits.open_streams().saturating_sub(1));
+        app.parts
+            .metrics
+            .streams(app.limits.open_streams().saturating_sub(1));
     }
 }
 
@@ -162,8 +168,8 @@ impl Follow {
             let read = timeout_at(end, self.read()).await.ok()?;
             self.read = Some((Instant::now(), versions));
             match read.ok()? {
-                Read::Same => self.take(Shown::default())?,
-                Read::Shown(shown) => self.take(shown)?,
+                Read::Same => self.take(PageParts::default())?,
+                Read::PageParts(shown) => self.take(shown)?,
                 Read::Gone => {
                     self.is_gone = true;
                     self.waiting.push_back(Event::default().event("end").data("gone"));
@@ -175,14 +181,16 @@ impl Follow {
     /// What the page shows now.
     async fn read(&mut self) -> askama::Result<Read> {
         match self.view.clone() {
-            View::List(search) => self.read_list(&search).await,
-            View::Workspace { namespace, name } => {
-                let Some(seen) = self.context.seen(&namespace, &name).await else {
+            OpenPage::List(search) => self.read_list(&search).await,
+            OpenPage::Workspace { namespace, name } => {
+                let Some(seen) = self.context.visible_workspace(&namespace, &name).await else {
                     let Context { rights, user, .. } = &self.context;
                     let is_known = visible::is_known(rights, user, (&namespace, &name)).await;
                     return Ok(if is_known { Read::Gone } else { Read::Same });
                 };
-                Shown::workspace(&self.context, &seen).await.map(Read::Shown)
+                PageParts::workspace(&self.context, &seen)
+                    .await
+                    .map(Read::PageParts)
             }
         }
     }
@@ -208,19 +216,19 @@ impl Follow {
                 None => return Ok(Read::Same),
             },
         };
-        let page = Page::of(&self.context, search, &visible).await;
+        let page = Page::find(&self.context, search, &visible).await;
         self.made_of = Some(objects);
-        Shown::list(&self.context, search, &visible, &page, beside).map(Read::Shown)
+        PageParts::list(&self.context, search, &visible, &page, beside).map(Read::PageParts)
     }
 
     async fn beside(&mut self, place: &str) -> Beside {
         let known = self.quotas.take().filter(|(read, _)| read.elapsed() < INTERVAL);
         let (read, quotas) = match known {
             Some(known) => known,
-            None => (Instant::now(), used_quotas(&self.context, place).await),
+            None => (Instant::now(), quotas_of(&self.context, place, None).await),
         };
         self.quotas = Some((read, quotas.clone()));
-        (May::of(&self.context, place).await, quotas)
+        (May::ask(&self.context, place).await, quotas)
     }
 
     async fn visible(&mut self, snapshot: &Snapshot) -> Visible {
@@ -228,7 +236,7 @@ impl Follow {
         let known = self.scope.take().filter(|scope| scope.is_whole(snapshot));
         let scope = match known {
             Some(known) => known,
-            None => AccessScope::of(snapshot, rights, user).await,
+            None => AccessScope::ask(snapshot, rights, user).await,
         };
         let visible = visible::within(snapshot, user, &scope);
         self.scope = Some(scope);
@@ -265,7 +273,7 @@ impl Follow {
     }
 
     /// Keeps what is changed as events to send.
-    fn take(&mut self, shown: Shown) -> Option<()> {
+    fn take(&mut self, shown: PageParts) -> Option<()> {
         let is_first = self.sent.is_empty();
         let changed: Vec<_> = shown
             .parts

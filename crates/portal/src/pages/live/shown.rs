@@ -10,21 +10,21 @@ use crate::pages::may::May;
 use crate::pages::search::Search;
 use crate::pages::{namespace, workspace};
 use crate::views::Quotas;
-use crate::visible::{AccessLevel, Seen, Visible};
+use crate::visible::{AccessLevel, Visible, VisibleWorkspace};
 
 /// What the page about a namespace shows beside its rows.
 pub(super) type Beside = (May, Option<Quotas>);
 
 /// What an open page shows.
 #[derive(Default)]
-pub(super) struct Shown {
+pub(super) struct PageParts {
     /// Its parts by their ids.
     pub(super) parts: Vec<(&'static str, String)>,
     /// State of the user's own workspaces by UID, in a sentence.
     pub(super) own: HashMap<String, String>,
 }
 
-impl Shown {
+impl PageParts {
     pub(super) fn list(
         context: &Context,
         search: &Search,
@@ -50,7 +50,7 @@ impl Shown {
         })
     }
 
-    pub(super) async fn workspace(context: &Context, seen: &Seen) -> askama::Result<Self> {
+    pub(super) async fn workspace(context: &Context, seen: &VisibleWorkspace) -> askama::Result<Self> {
         let view = workspace::view(context, seen).await;
         let mut parts = vec![
             ("head", view.head.render()?),

@@ -15,7 +15,7 @@ use crate::pages::search::Search;
 
 /// Which page is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum View {
+pub(super) enum OpenPage {
     List(Search),
     Workspace { namespace: String, name: String },
 }
@@ -26,15 +26,17 @@ struct OfWorkspace {
     name: String,
 }
 
-impl View {
+impl OpenPage {
     pub(super) fn parse(query: &str) -> Option<Self> {
-        let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
-        let at = pairs.iter().position(|(name, _)| name == "view")?;
-        let (_, view) = pairs.remove(at);
-        let rest = serde_urlencoded::to_string(pairs).ok()?;
+        let (view, rest) = split(query, "view")?;
         match &*view {
             "list" => serde_urlencoded::from_str(&rest).ok().map(Self::List),
-            "namespace" => of_namespace(&rest).map(Self::List),
+            "namespace" => {
+                // The list of one namespace.
+                let (namespace, rest) = split(&rest, "in")?;
+                let search: Search = serde_urlencoded::from_str(&rest).ok()?;
+                (!namespace.is_empty()).then(|| Self::List(search.within(&namespace)))
+            }
             "workspace" => {
                 let OfWorkspace { namespace, name } = serde_urlencoded::from_str(&rest).ok()?;
                 Some(Self::Workspace { namespace, name })
@@ -111,14 +113,12 @@ fn interval(workspace: Option<&Workspace>) -> Option<Duration> {
     }
 }
 
-/// The list of one namespace, which `in` names.
-fn of_namespace(query: &str) -> Option<Search> {
+/// The parameter of this name, and the query without it.
+fn split(query: &str, name: &str) -> Option<(String, String)> {
     let mut pairs: Vec<(String, String)> = serde_urlencoded::from_str(query).ok()?;
-    let at = pairs.iter().position(|(name, _)| name == "in")?;
-    let (_, namespace) = pairs.remove(at);
-    let rest = serde_urlencoded::to_string(pairs).ok()?;
-    let search: Search = serde_urlencoded::from_str(&rest).ok()?;
-    (!namespace.is_empty()).then(|| search.within(&namespace))
+    let at = pairs.iter().position(|(own, _)| own == name)?;
+    let (_, value) = pairs.remove(at);
+    Some((value, serde_urlencoded::to_string(pairs).ok()?))
 }
 
 #[cfg(test)]
@@ -169,22 +169,25 @@ mod tests {
 
     #[test]
     fn the_address_says_which_page_is_open() {
-        let parsed = View::parse("q=x&page=2&view=list");
+        let parsed = OpenPage::parse("q=x&page=2&view=list");
         let search = Search {
             q: "x".to_owned(),
             page: 2,
             ..Search::default()
         };
-        assert_eq!(parsed, Some(View::List(search)));
+        assert_eq!(parsed, Some(OpenPage::List(search)));
         assert_eq!(
-            View::parse("view=workspace&namespace=team&name=lab"),
-            Some(View::Workspace {
+            OpenPage::parse("view=workspace&namespace=team&name=lab"),
+            Some(OpenPage::Workspace {
                 namespace: "team".to_owned(),
                 name: "lab".to_owned(),
             })
         );
         let of_team = Search::default().within("team");
-        assert_eq!(View::parse("view=namespace&in=team"), Some(View::List(of_team)));
+        assert_eq!(
+            OpenPage::parse("view=namespace&in=team"),
+            Some(OpenPage::List(of_team))
+        );
         for wrong in [
             "",
             "view=other",
@@ -192,7 +195,7 @@ mod tests {
             "view=workspace&name=lab",
             "view=list&what=1",
         ] {
-            assert_eq!(View::parse(wrong), None, "{wrong}");
+            assert_eq!(OpenPage::parse(wrong), None, "{wrong}");
         }
     }
 }

@@ -35,7 +35,7 @@ impl Position {
     }
 
     /// The position after a line of this time.
-    pub(super) fn moved(self, time: Timestamp) -> Self {
+    pub(super) fn advance(self, time: Timestamp) -> Self {
         match self.0 {
             Some((last, lines)) if last == time => Self(Some((time, lines + 1))),
             _ => Self(Some((time, 1))),
@@ -95,7 +95,7 @@ pub(super) struct Line {
 
 impl Line {
     /// The time before the text, which [`kube::api::LogParams::timestamps`] asks for; and the text alone.
-    pub(super) fn stamped(self) -> (Option<Timestamp>, String) {
+    pub(super) fn split_time(self) -> (Option<Timestamp>, String) {
         let Some((time, text)) = self.text.split_once(' ') else {
             // An empty line has no space after its time.
             return match self.text.parse() {
@@ -183,12 +183,12 @@ mod tests {
         assert_eq!(lines(b"a\xff\nb\n").await, ["a\u{fffd}", "b"]);
     }
 
-    fn stamped(text: &str) -> (Option<String>, String) {
+    fn split_time(text: &str) -> (Option<String>, String) {
         let line = Line {
             text: text.to_owned(),
             bytes: 0,
         };
-        let (time, text) = line.stamped();
+        let (time, text) = line.split_time();
         (time.map(|time| time.to_string()), text)
     }
 
@@ -196,11 +196,11 @@ mod tests {
     fn the_time_of_a_line_is_separated_from_its_text() {
         let time = Some("2026-01-01T10:00:00.5Z".to_owned());
         assert_eq!(
-            stamped("2026-01-01T12:00:00.500000000+02:00 a b"),
+            split_time("2026-01-01T12:00:00.500000000+02:00 a b"),
             (time.clone(), "a b".to_owned())
         );
-        assert_eq!(stamped("2026-01-01T10:00:00.5Z"), (time, String::new()));
-        assert_eq!(stamped("unable to read"), (None, "unable to read".to_owned()));
+        assert_eq!(split_time("2026-01-01T10:00:00.5Z"), (time, String::new()));
+        assert_eq!(split_time("unable to read"), (None, "unable to read".to_owned()));
     }
 
     /// What the second reader gets of lines with these times, after the first one got `read` of them.
@@ -211,7 +211,7 @@ mod tests {
             .collect();
         let position = times[..read]
             .iter()
-            .fold(Position::default(), |at, time| at.moved(*time));
+            .fold(Position::default(), |at, time| at.advance(*time));
         let position = Position::parse(&position.to_string()).unwrap();
         let from = position.since();
         let mut unread = Unread::after(position);

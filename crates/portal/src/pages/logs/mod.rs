@@ -57,7 +57,7 @@ pub(crate) async fn page(
     Path((namespace, name)): Path<(String, String)>,
     Query(which): Query<Which>,
 ) -> Response {
-    let Some(seen) = context.readable(&namespace, &name).await else {
+    let Some(seen) = context.readable_workspace(&namespace, &name).await else {
         return context.not_found();
     };
     let at = format!("/w/{namespace}/{name}");
@@ -134,7 +134,7 @@ pub(crate) async fn file(
             ];
             until_sent((headers, lines.join("\n")).into_response(), permit)
         }
-        Err(failure) => context.failed("The output cannot be read", &failure, &back),
+        Err(failure) => context.failure_page("The output cannot be read", &failure, &back),
     }
 }
 
@@ -180,7 +180,7 @@ pub(crate) async fn follow(
         .await
     {
         Ok(reader) => reader,
-        Err(failure) => return context.failed("The output cannot be read", &failure, &back),
+        Err(failure) => return context.failure_page("The output cannot be read", &failure, &back),
     };
     let lines = Lines {
         _permit: permit,
@@ -234,11 +234,11 @@ impl Lines {
                 () = sleep_until(self.end) => return None,
                 line = read_line(&mut self.reader) => line?,
             };
-            let (time, text) = line.stamped();
+            let (time, text) = line.split_time();
             if time.is_some_and(|time| !self.unread.takes(time)) {
                 continue;
             }
-            self.position = time.map_or(self.position, |time| self.position.moved(time));
+            self.position = time.map_or(self.position, |time| self.position.advance(time));
             self.bytes += text.len();
             return Some(text);
         }
@@ -253,7 +253,7 @@ async fn chosen(
     which: &Which,
     back: &str,
 ) -> Result<Source, Response> {
-    let Some(seen) = context.readable(namespace, name).await else {
+    let Some(seen) = context.readable_workspace(namespace, name).await else {
         return Err(context.not_found());
     };
     let found = source(context, &seen, (namespace, name), which).await;
@@ -305,8 +305,8 @@ async fn read(
             // The API server cuts the last line there. It is the first one of the stream.
             break;
         }
-        let (time, text) = line.stamped();
-        position = time.map_or(position, |time| position.moved(time));
+        let (time, text) = line.split_time();
+        position = time.map_or(position, |time| position.advance(time));
         lines.push(plain_log(&text));
     }
     Ok((lines, position))

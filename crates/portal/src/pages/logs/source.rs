@@ -10,7 +10,7 @@ use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::note;
 use crate::views::{Container, Note, Tone};
-use crate::visible::Seen;
+use crate::visible::VisibleWorkspace;
 
 /// A container whose output can be read.
 pub(super) struct Source {
@@ -34,7 +34,7 @@ impl Source {
 /// The chosen container of the newest pod, and all that can be chosen.
 pub(super) async fn source(
     context: &Context,
-    seen: &Seen,
+    seen: &VisibleWorkspace,
     (namespace, name): (&str, &str),
     which: &Which,
 ) -> Result<(Source, Vec<Container>), Note> {

@@ -7,9 +7,9 @@ use rules::shares;
 
 use super::typed::{ENDS, Typed, rendered_at};
 use crate::app::Context;
-use crate::pages::short_form::{Wrong, buttons, field, name_field, section, summary, text};
+use crate::pages::short_form::{FieldErrors, buttons, field, name_field, section, summary};
 use crate::pages::summary::path;
-use crate::views::{Choice, Field, Form as FormView, Input, ShareForm};
+use crate::views::{Choice, Field, Form as FormView, Input};
 
 /// The manager's bounds.
 fn bounds(manager: Option<&WorkspaceManager>) -> Sharing {
@@ -45,7 +45,7 @@ fn kinds(sharing: &Sharing) -> Vec<Choice> {
 }
 
 /// Until when. `age`: minutes since the share was made, which count against its longest time.
-fn end_fields(sharing: &Sharing, age: i64, typed: &Typed, wrong: Wrong<'_>) -> [Field; 2] {
+fn end_fields(sharing: &Sharing, age: i64, typed: &Typed, wrong: FieldErrors<'_>) -> [Field; 2] {
     let most = sharing.max_duration_minutes;
     let fits = |hours: i64| most.is_none_or(|most| age + hours * 60 <= most);
     let offered = ENDS.iter().filter(|(.., hours)| fits(*hours));
@@ -63,7 +63,7 @@ fn end_fields(sharing: &Sharing, age: i64, typed: &Typed, wrong: Wrong<'_>) -> [
         field("until", "Ends", until, wrong),
         Field {
             hint: "such as 2026-12-31, the whole day in UTC".to_owned(),
-            ..field("date", "Date", text(&typed.date), wrong)
+            ..field("date", "Date", Input::text(&typed.date), wrong)
         },
     ]
 }
@@ -74,49 +74,41 @@ pub(super) fn form(
     workspace: &Workspace,
     manager: Option<&WorkspaceManager>,
     typed: &Typed,
-    wrong: Wrong<'_>,
-) -> ShareForm {
+    wrong: FieldErrors<'_>,
+) -> FormView {
     let sharing = bounds(manager);
     let with = Input::Choice {
         value: or(&typed.kind, "User"),
         choices: kinds(&sharing),
     };
-    let prefixes = &context.app.prefixes;
+    let prefixes = &context.app.parts.prefixes;
     let of = [("users", &*prefixes.users), ("groups", &*prefixes.groups)];
     let mut name = name_field("name", "Name", &typed.name, &of, wrong);
     name.help
         .push_str(" Of a service account: namespace and name, such as `ci:robot`.");
     let mut fields = vec![field("kind", "With", with, wrong), name];
     fields.extend(end_fields(&sharing, 0, typed, wrong));
-    fields.push(field("reason", "Reason", text(&typed.reason), wrong));
-    let command = context.read_only().map(|_| {
+    fields.push(field("reason", "Reason", Input::text(&typed.reason), wrong));
+    let command = || {
         format!(
             "kubectl workspace share {} -n {} --user NAME --for 8h",
             workspace.name_any(),
             workspace.namespace().unwrap_or_default()
         )
-    });
-    ShareForm {
-        form: FormView {
-            to: format!("{}/share", path(workspace)),
-            hidden: vec![
-                (
-                    "uid".to_owned(),
-                    workspace.metadata.uid.clone().unwrap_or_default(),
-                ),
-                (
-                    "rendered".to_owned(),
-                    or(&typed.rendered, &rendered_at(context.now)),
-                ),
-            ],
-            summary: summary(&fields, wrong),
-            sections: section(fields),
-            buttons: buttons(context, "Share"),
-            cancel: path(workspace),
-            command: command.unwrap_or_default(),
-            ..FormView::default()
-        },
-        example: context.user.name.clone(),
+    };
+    let rendered = or(&typed.rendered, &rendered_at(context.now));
+    FormView {
+        to: format!("{}/share", path(workspace)),
+        hidden: vec![
+            ("uid".to_owned(), workspace.uid().unwrap_or_default()),
+            ("rendered".to_owned(), rendered),
+        ],
+        summary: summary(&fields, wrong),
+        sections: section(fields),
+        buttons: buttons(context, "Share"),
+        cancel: path(workspace),
+        command: context.command_instead(command),
+        ..FormView::default()
     }
 }
 
@@ -126,7 +118,7 @@ pub(super) fn end_form(
     (workspace, share): (&Workspace, &WorkspaceShare),
     manager: Option<&WorkspaceManager>,
     typed: &Typed,
-    wrong: Wrong<'_>,
+    wrong: FieldErrors<'_>,
 ) -> FormView {
     let made = share.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let age = made.map_or(0, |made| context.now.duration_since(made).as_mins());
@@ -142,10 +134,7 @@ pub(super) fn end_form(
         sections: section(fields),
         buttons: buttons(context, "Save"),
         cancel: format!("{}/share", path(workspace)),
-        command: context
-            .read_only()
-            .map(|_| change_command(share))
-            .unwrap_or_default(),
+        command: context.command_instead(|| change_command(share)),
         ..FormView::default()
     }
 }

@@ -24,16 +24,16 @@ use self::form::{change_command, end_path, form};
 use self::typed::Typed;
 pub(super) use self::typed::name_problem;
 use super::answers::{Done, note, see_other};
-use super::extract::{Form, Path, Query};
+use super::extract::{Path, Query, TypedForm};
 use super::may::{MayBeside, MayEnd, UNKNOWN};
-use super::short_form::failed;
+use super::short_form::add_failure;
 use super::summary::{above, path};
 use super::words::{moment, short};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::index::Index;
 use crate::views::{Action, Confirm, Nav, Note, Share, ShareList, Shares, State, Tone, Way};
-use crate::visible::Seen;
+use crate::visible::VisibleWorkspace;
 
 /// Answers `GET /w/<namespace>/<name>/share`.
 pub(crate) async fn page(
@@ -41,10 +41,10 @@ pub(crate) async fn page(
     Path((namespace, name)): Path<(String, String)>,
     Query(Done { done }): Query<Done>,
 ) -> Response {
-    let Some(seen) = context.readable(&namespace, &name).await else {
+    let Some(seen) = context.readable_workspace(&namespace, &name).await else {
         return context.not_found();
     };
-    let may = MayBeside::of(&context, &seen).await;
+    let may = MayBeside::ask(&context, &seen).await;
     let mut view = view(&context, &seen.workspace, may, &Typed::default(), &[]);
     let text = match &*done {
         "share" if view.list.shares.is_empty() => None,
@@ -71,7 +71,7 @@ fn view(
     let title = format!("Share {}", workspace.spec.display_name);
     let mut layout = context.layout(title, Nav::Workspaces);
     layout.above = above(workspace);
-    let blocked = manager.as_deref().and_then(blocked);
+    let blocked = manager.as_deref().and_then(blocker);
     let url = workspace.status.as_ref().and_then(|status| status.url.clone());
     Shares {
         layout,
@@ -85,7 +85,7 @@ fn view(
 }
 
 /// Why nothing can be shared, in the words of the rule.
-fn blocked(manager: &WorkspaceManager) -> Option<Note> {
+fn blocker(manager: &WorkspaceManager) -> Option<Note> {
     let empty = Extent {
         subjects: &[],
         begin: Some(Timestamp::UNIX_EPOCH),
@@ -107,20 +107,9 @@ fn list(
     for share in found {
         let live = shares::live(&share, Some(workspace), manager, context.now);
         let ask = format!("{}/share/{}/end", path(workspace), share.name_any());
-        let end = match context.read_only() {
-            None => Way::Dialog { to: ask },
-            Some(_) => Way::Command {
-                command: end_command(&share),
-            },
-        };
-        let another_end = match context.read_only() {
-            None => Way::Link {
-                to: end_path(workspace, &share),
-            },
-            Some(_) => Way::Command {
-                command: change_command(&share),
-            },
-        };
+        let end = context.way(Way::Dialog { to: ask }, end_command(&share));
+        let to = end_path(workspace, &share);
+        let another_end = context.way(Way::Link { to }, change_command(&share));
         let is_own = api::names::owner(&share.metadata) == Some(&*context.user.name);
         let may_end = match may.end {
             MayEnd::All => true,
@@ -170,9 +159,9 @@ fn list(
 pub(crate) async fn share(
     context: Context,
     Path((namespace, name)): Path<(String, String)>,
-    Form(typed): Form<Typed>,
+    TypedForm(typed): TypedForm<Typed>,
 ) -> Response {
-    let Some(seen) = context.readable(&namespace, &name).await else {
+    let Some(seen) = context.readable_workspace(&namespace, &name).await else {
         return context.not_found();
     };
     let workspace = &*seen.workspace;
@@ -183,26 +172,28 @@ pub(crate) async fn share(
     // The user who sent the form sees it again: the API server decides.
     let may = MayBeside {
         share: true,
-        ..MayBeside::of(&context, &seen).await
+        ..MayBeside::ask(&context, &seen).await
     };
     let again = |wrong: &[(&str, String)]| {
         let view = view(&context, workspace, may, &typed, wrong);
         context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
     };
-    let not_shared = |typed: &Typed, failure: &Failure| {
-        let mut view = view(&context, workspace, may, typed, &typed.refused(failure));
+    let not_shared = |failure: &Failure| {
+        let mut typed = typed.clone();
+        if failure.is_taken() {
+            // Sent once more, the form makes a share of another name.
+            typed.rendered.clear();
+        }
+        let mut view = view(&context, workspace, may, &typed, &typed.refusals(failure));
         if let Some(share) = &mut view.form {
-            failed(&mut share.form, "It is not shared", failure);
+            add_failure(share, "It is not shared", failure);
         }
         context.page_with(failure.status(), &view)
     };
     if Some(&*typed.uid) != workspace.metadata.uid.as_deref() {
-        return not_shared(
-            &typed,
-            &Failure::conflict(
-                "The workspace was deleted and another one of the same name was created since the page was loaded.",
-            ),
-        );
+        return not_shared(&Failure::conflict(
+            "The workspace was deleted and another one of the same name was created since the page was loaded.",
+        ));
     }
     let share = match typed.share(workspace, context.now) {
         Ok(share) => share,
@@ -221,61 +212,37 @@ pub(crate) async fn share(
         .as_user()
         .create::<WorkspaceShare>(Some(&namespace), &share, false)
         .await;
-    let known = match &made {
-        Err(failure) if failure.is_taken() => made_before(&context, workspace, &share).await,
-        _ => None,
-    };
-    let is_made = made.is_ok() || known == Some(true);
-    context.log(
-        "share",
-        &namespace,
-        &name,
-        if is_made { "done" } else { "failed" },
-    );
-    match made {
-        Err(failure) if !is_made => {
-            let mut typed = typed.clone();
-            if known == Some(false) {
-                // The name of the earlier share is taken. Sent once more, the form makes another one.
-                typed.rendered.clear();
-            }
-            return not_shared(&typed, &failure);
-        }
-        Err(_) => {}
-        Ok(made) => {
-            let uid = made.metadata.uid.as_deref();
-            context.until(|index| index.share(uid).is_some()).await;
-        }
-    }
-    see_other(&format!("{back}?done=share"))
-}
-
-/// Whether the share that the same form has made before gives access. `None`: there is none.
-async fn made_before(context: &Context, workspace: &Workspace, share: &WorkspaceShare) -> Option<bool> {
-    let find = |index: &Index| {
+    let is_shared = |index: &Index| {
         let mut all = index.shares_of(workspace).into_iter();
-        all.find(|known| {
-            known.metadata.name == share.metadata.name
-                && known.spec.workspace_uid == share.spec.workspace_uid
-                && known.spec.subjects == share.spec.subjects
+        all.any(|known| {
+            let is_over = shares::end(&known).is_some_and(|end| end <= context.now);
+            known.metadata.name == share.metadata.name && !is_over
         })
     };
-    context.until(|index| find(index).is_some()).await;
-    let index = &context.app.index;
-    let manager = index.manager_of(workspace);
-    let known = find(index)?;
-    Some(shares::live(&known, Some(workspace), manager.as_deref(), context.now).is_ok())
+    if made.is_ok() || made.as_ref().is_err_and(Failure::is_taken) {
+        context.until(is_shared).await;
+    }
+    let made = match made {
+        // The same form was sent before.
+        Err(failure) if failure.is_taken() && is_shared(&context.app.index) => Ok(()),
+        made => made.map(drop),
+    };
+    context.log("share", &namespace, &name, &made);
+    if let Err(failure) = made {
+        return not_shared(&failure);
+    }
+    see_other(&format!("{back}?done=share"))
 }
 
 /// Namespace, workspace and share of an address.
 type Address = (String, String, String);
 
 /// The share and its workspace, if the user sees them.
-async fn found(
+async fn find(
     context: &Context,
     (namespace, name, share): &Address,
 ) -> Option<(Arc<Workspace>, Arc<WorkspaceShare>)> {
-    let Seen { workspace, .. } = context.readable(namespace, name).await?;
+    let VisibleWorkspace { workspace, .. } = context.readable_workspace(namespace, name).await?;
     let mut all = context.app.index.shares_of(&workspace).into_iter();
     let share = all.find(|it| it.name_any() == *share)?;
     Some((workspace, share))
@@ -283,7 +250,7 @@ async fn found(
 
 /// Answers `GET /w/<namespace>/<name>/share/<share>/end`.
 pub(crate) async fn ask_end(context: Context, Path(address): Path<Address>) -> Response {
-    let Some((workspace, share)) = found(&context, &address).await else {
+    let Some((workspace, share)) = find(&context, &address).await else {
         return context.not_found();
     };
     let names = share
@@ -307,10 +274,7 @@ pub(crate) async fn ask_end(context: Context, Path(address): Path<Address>) -> R
         button: "End the share".to_owned(),
         danger: true,
         cancel: format!("{}/share", path(&workspace)),
-        command: context
-            .read_only()
-            .map(|_| end_command(&share))
-            .unwrap_or_default(),
+        command: context.command_instead(|| end_command(&share)),
         ..Confirm::default()
     })
 }
@@ -335,9 +299,9 @@ pub(crate) struct Ended {
 pub(crate) async fn end(
     context: Context,
     Path(address): Path<Address>,
-    Form(Ended { uid }): Form<Ended>,
+    TypedForm(Ended { uid }): TypedForm<Ended>,
 ) -> Response {
-    if found(&context, &address).await.is_none() {
+    if find(&context, &address).await.is_none() {
         return context.not_found();
     }
     let (namespace, name, share) = address;
@@ -349,12 +313,7 @@ pub(crate) async fn end(
         .as_user()
         .delete::<WorkspaceShare>(&namespace, &share, &uid)
         .await;
-    context.log(
-        "end share",
-        &namespace,
-        &share,
-        if ended.is_ok() { "done" } else { "failed" },
-    );
+    context.log("end share", &namespace, &share, &ended);
     match ended {
         Ok(()) => {
             let is_leaving = |share: &WorkspaceShare| share.metadata.deletion_timestamp.is_some();
@@ -363,6 +322,6 @@ pub(crate) async fn end(
                 .await;
             see_other(&format!("{back}?done=end"))
         }
-        Err(failure) => context.failed("The share goes on", &failure, &back),
+        Err(failure) => context.failure_page("The share goes on", &failure, &back),
     }
 }

@@ -9,9 +9,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 use kube::api::ObjectMeta;
 use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
 
 use crate::cluster::Failure;
+use crate::index::hash;
 
 /// Ends that are offered: value, label, hours.
 pub(super) const ENDS: [(&str, &str, i64); 4] = [
@@ -93,14 +93,8 @@ impl Typed {
         if !(1..=32).contains(&self.rendered.len()) || !self.rendered.bytes().all(is_hex) {
             return rules::names::share(workspace, now);
         }
-        let mut digest = Sha256::new();
-        for text in [&self.kind, &self.name, &self.until, &self.date, &self.reason] {
-            digest.update(text);
-            digest.update([0]);
-        }
-        let digest = digest.finalize();
-        let digest = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        format!("{workspace}-{}-{digest:08x}", self.rendered)
+        let digest = hash((&self.kind, &self.name, &self.until, &self.date, &self.reason));
+        format!("{workspace}-{}-{digest:016x}", self.rendered)
     }
 
     /// With whom.
@@ -136,7 +130,7 @@ impl Typed {
     }
 
     /// What the API server refuses, each at the field of the form that it names.
-    pub(super) fn refused(&self, failure: &Failure) -> Vec<(&'static str, String)> {
+    pub(super) fn refusals(&self, failure: &Failure) -> Vec<(&'static str, String)> {
         let causes = failure.causes();
         if causes.is_empty() {
             return vec![("", failure.to_string())];
@@ -334,13 +328,13 @@ mod tests {
                 until: until.to_owned(),
                 ..Typed::default()
             };
-            let refused = typed.refused(&failure);
+            let refused = typed.refusals(&failure);
             assert!(refused[3].1.contains("spec.role"), "{refused:?}");
             refused.into_iter().map(|(field, _)| field).collect::<Vec<_>>()
         };
         assert_eq!(fields("8h"), ["until", "reason", "name", ""]);
         assert_eq!(fields("date"), ["date", "reason", "name", ""]);
-        let whole = Typed::default().refused(&Failure::Unanswered("no answer".to_owned()));
+        let whole = Typed::default().refusals(&Failure::Unanswered("no answer".to_owned()));
         assert_eq!(whole, [("", "no answer".to_owned())]);
     }
 

@@ -8,12 +8,12 @@ use serde_json::json;
 
 use super::form::end_form;
 use super::typed::Typed;
-use super::{Address, found};
+use super::{Address, find};
 use crate::app::Context;
 use crate::cluster::Failure;
 use crate::pages::answers::{note, see_other};
-use crate::pages::extract::{Form, Path};
-use crate::pages::short_form::{Wrong, failed};
+use crate::pages::extract::{Path, TypedForm};
+use crate::pages::short_form::{FieldErrors, add_failure};
 use crate::pages::summary::{above, path};
 use crate::pages::words::moment;
 use crate::views::{Edit, Nav, Tone};
@@ -23,7 +23,7 @@ const UNCHANGED: &str = "The end stays as it was";
 
 /// Answers `GET`.
 pub(crate) async fn ask(context: Context, Path(address): Path<Address>) -> Response {
-    match found(&context, &address).await {
+    match find(&context, &address).await {
         Some((workspace, share)) => {
             let view = view(&context, (&workspace, &share), &Typed::default(), &[]);
             context.page(&view)
@@ -32,7 +32,7 @@ pub(crate) async fn ask(context: Context, Path(address): Path<Address>) -> Respo
     }
 }
 
-fn view(context: &Context, of: (&Workspace, &WorkspaceShare), typed: &Typed, wrong: Wrong<'_>) -> Edit {
+fn view(context: &Context, of: (&Workspace, &WorkspaceShare), typed: &Typed, wrong: FieldErrors<'_>) -> Edit {
     let (workspace, share) = of;
     let mut layout = context.layout("Change the end of a share", Nav::Workspaces);
     layout.above = above(workspace);
@@ -61,9 +61,9 @@ fn view(context: &Context, of: (&Workspace, &WorkspaceShare), typed: &Typed, wro
 pub(crate) async fn change(
     context: Context,
     Path(address): Path<Address>,
-    Form(typed): Form<Typed>,
+    TypedForm(typed): TypedForm<Typed>,
 ) -> Response {
-    let Some((workspace, share)) = found(&context, &address).await else {
+    let Some((workspace, share)) = find(&context, &address).await else {
         return context.not_found();
     };
     let (namespace, _, name) = &address;
@@ -71,7 +71,7 @@ pub(crate) async fn change(
     if let Some(answer) = context.read_only_answer(&back) {
         return answer;
     }
-    let again = |wrong: Wrong<'_>| {
+    let again = |wrong: FieldErrors<'_>| {
         let view = view(&context, (&workspace, &share), &typed, wrong);
         context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &view)
     };
@@ -101,8 +101,7 @@ pub(crate) async fn change(
         ))
     };
     let changed = as_user.change(namespace, name, patch).await;
-    let result = if changed.is_ok() { "done" } else { "failed" };
-    context.log("change share", namespace, name, result);
+    context.log("change share", namespace, name, &changed);
     match changed {
         Ok(changed) => {
             let wanted = shares::end(&changed);
@@ -113,8 +112,8 @@ pub(crate) async fn change(
             see_other(&format!("{back}?done=until"))
         }
         Err(failure) => {
-            let mut view = view(&context, (&workspace, &share), &typed, &typed.refused(&failure));
-            failed(&mut view.form, UNCHANGED, &failure);
+            let mut view = view(&context, (&workspace, &share), &typed, &typed.refusals(&failure));
+            add_failure(&mut view.form, UNCHANGED, &failure);
             context.page_with(failure.status(), &view)
         }
     }

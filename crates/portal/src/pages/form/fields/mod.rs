@@ -14,7 +14,7 @@ const MOST_STEPS: u64 = 100;
 
 /// What is shown in a form.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Shown<'a> {
+pub(super) struct FormFields<'a> {
     pub(super) form: &'a Form,
     /// Values of the controls.
     pub(super) values: &'a Values,
@@ -23,7 +23,7 @@ pub(super) struct Shown<'a> {
     pub(super) problems: &'a Problems,
 }
 
-impl Shown<'_> {
+impl FormFields<'_> {
     /// The sections of the page.
     pub(super) fn sections(&self) -> Vec<views::Section> {
         let sections = self.form.fields.chunk_by(|one, next| one.section == next.section);
@@ -69,7 +69,7 @@ impl Shown<'_> {
     fn input(&self, field: &Field) -> views::Input {
         let value = self.value(&field.path);
         match &field.kind {
-            Kind::Text { .. } => text(value),
+            Kind::Text { .. } => views::Input::text(value),
             Kind::Quantity { scale, min, max } => views::Input::Number {
                 value: value.to_owned(),
                 slider: scale.map(|scale| {
@@ -82,7 +82,7 @@ impl Shown<'_> {
                 slider: None,
             },
             Kind::Choice(choices) => choice(field, value, choices),
-            Kind::Image { choices, .. } if choices.is_empty() => text(value),
+            Kind::Image { choices, .. } if choices.is_empty() => views::Input::text(value),
             Kind::Image { choices, custom } => cards(value, choices, *custom),
         }
     }
@@ -125,13 +125,6 @@ fn slider(scale: Scale, bounds: [Option<Quantity>; 2], value: Option<&str>) -> v
             .and_then(|value| amounts.iter().position(|amount| *amount == value))
             .unwrap_or_default(),
         values: amounts.iter().map(ToString::to_string).collect(),
-    }
-}
-
-fn text(value: &str) -> views::Input {
-    views::Input::Text {
-        value: value.to_owned(),
-        suggestions: Vec::new(),
     }
 }
 
@@ -179,7 +172,7 @@ fn cards(value: &str, choices: &[ImageChoice], custom: bool) -> views::Input {
         } else {
             choice.image.clone()
         },
-        icon: crate::pages::templates::of(choice.icon),
+        icon: choice.icon.into(),
         title: choice.display_name.clone(),
         text: choice.description.clone().unwrap_or_default(),
         exact: choice.image.clone(),

@@ -34,7 +34,7 @@ fn workspace(spec: Value) -> Workspace {
 fn shown(form: &Form, spec: Value) -> Vec<views::Field> {
     let none = Problems::default();
     let values = values(form, &workspace(spec));
-    let shown = Shown {
+    let shown = FormFields {
         form,
         values: &values,
         before: None,

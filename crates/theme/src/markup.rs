@@ -2,34 +2,34 @@
 
 /// Escapes a text for elements. Text between two backticks becomes code. The rest is isolated where it has letters or marks that may
 /// change the direction of what follows.
-pub fn coded(text: &str) -> String {
+pub fn markup(text: &str) -> String {
     let mut html = String::with_capacity(text.len() + 32);
     let mut rest = text;
     while let Some((before, (code, after))) = rest
         .split_once('`')
         .and_then(|(before, after)| Some((before, after.split_once('`')?)))
     {
-        isolated(&mut html, before);
+        isolate(&mut html, before);
         html.push_str("<code>");
-        escaped(&mut html, code);
+        escape(&mut html, code);
         html.push_str("</code>");
         rest = after;
     }
-    isolated(&mut html, rest);
+    isolate(&mut html, rest);
     html
 }
 
 /// Only other letters than ASCII may have another direction: most sentences are ours.
-fn isolated(html: &mut String, text: &str) {
+fn isolate(html: &mut String, text: &str) {
     if text.is_ascii() {
-        return escaped(html, text);
+        return escape(html, text);
     }
     html.push_str("<bdi>");
-    escaped(html, text);
+    escape(html, text);
     html.push_str("</bdi>");
 }
 
-fn escaped(html: &mut String, text: &str) {
+fn escape(html: &mut String, text: &str) {
     for character in text.chars() {
         match character {
             '&' => html.push_str("&amp;"),
@@ -59,7 +59,7 @@ mod tests {
             ("\u{202e}x", "<bdi>\u{202e}x</bdi>"),
             ("", ""),
         ] {
-            assert_eq!(coded(text), expected);
+            assert_eq!(markup(text), expected);
         }
     }
 }
