@@ -16,14 +16,12 @@ mod own_keys;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use api::names::{ASSERTION_KEYS, GATEWAY_KEYS, OPERATOR_KEYS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kit::assertion::Signer;
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 pub use self::{
     distribute::{ensure, reconcile},
@@ -43,8 +41,6 @@ pub struct Keys {
     gateway: Mutex<Option<String>>,
     /// By namespace: locked while its object is written or deleted.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// By namespace: until when a failed write is not retried, and why it failed.
-    failures: Mutex<HashMap<String, (Instant, String)>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -161,32 +157,6 @@ impl Keys {
         let mut turns = self.turns.lock();
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         turns.entry(namespace.to_owned()).or_default().clone()
-    }
-
-    fn failed(&self, namespace: &str, again: Duration, why: &str) {
-        let until = Instant::now() + again;
-        self.failures
-            .lock()
-            .insert(namespace.to_owned(), (until, why.to_owned()));
-    }
-
-    fn succeeded(&self, namespace: &str) {
-        self.failures.lock().remove(namespace);
-    }
-
-    /// How long a failed write is still not retried, and why it failed.
-    fn failed_lately(&self, namespace: &str) -> Option<(Duration, String)> {
-        let failures = self.failures.lock();
-        let (until, why) = failures.get(namespace)?;
-        let left = until.checked_duration_since(Instant::now())?;
-        (!left.is_zero()).then(|| (left, why.clone()))
-    }
-
-    /// Drops the failures of namespaces that are not in `in_use`.
-    fn forget_failures(&self, in_use: &HashSet<String>) {
-        self.failures
-            .lock()
-            .retain(|namespace, _| in_use.contains(namespace));
     }
 }
 
