@@ -150,10 +150,7 @@ fn installed(context: &Context, route: &Route) -> Result<Option<ApiResource>, Bl
     match store.state(&route.kind) {
         Some(KindState::Available(resource)) => Ok(Some(resource)),
         Some(KindState::Unknown) => Ok(None),
-        Some(KindState::Unavailable(why)) => {
-            store.request_lookup(&route.kind);
-            Err(failed(why, true))
-        }
+        Some(KindState::Unavailable(why)) => Err(failed(why, true)),
         None => Err(failed(
             format!("The operator does not watch {}.", route.kind),
             true,
