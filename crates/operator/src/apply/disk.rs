@@ -20,7 +20,8 @@ use crate::{
     blockers::{Blocker, DiskBlocker},
     cache::{
         observed::{Identity, Observed},
-        stores::Keys,
+        partial::Pod,
+        stores,
     },
     context::Context,
     plan::disks::{
@@ -63,8 +64,8 @@ async fn make(
 ) -> Result<Outcome<Claim>, Error> {
     let identity = &observed.identity;
     let claim = identity.child_name();
-    let mounts = |keys: &Keys| keys.mounts(&identity.namespace, &claim);
-    let pods = context.stores.pods.select(mounts);
+    let is_near = |pod: &Pod| pod.metadata.namespace.as_ref() == Some(&identity.namespace);
+    let pods = stores::select(&context.stores.pods, is_near);
     let pod = borrowed_claims::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref));
     let by = pod.map(|pod| format!("pod {}", pod.name_any()));
     if let Some(by) = by {

@@ -38,16 +38,16 @@ pub(crate) async fn hold(context: &Context, workspace: &Workspace) -> Result<(),
 }
 
 /// Removes the finalizer. It fails if the finalizers changed since they were read. It also fails if the owner changed, which may have
-/// been written on a retained disk. Other changes do not block it. It succeeds if the workspace is gone.
-pub(crate) async fn release<K>(context: &Context, object: &K) -> Result<(), kube::Error>
+/// been written on a retained disk. Other changes do not block it. Returns false if the workspace is gone.
+pub(crate) async fn release<K>(context: &Context, object: &K) -> Result<bool, kube::Error>
 where
     K: Resource<DynamicType = ()>,
 {
     let steps = release_steps(object.meta());
     let patch: JsonPatch = serde_json::from_value(steps.into()).map_err(kube::Error::SerdeError)?;
     match write(context, object, &Patch::Json::<()>(patch)).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        written => written,
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        written => written.map(|()| true),
     }
 }
 

@@ -103,8 +103,7 @@ pub(crate) async fn end(
         };
         match ended {
             Ended::Gone => {
-                let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-                context.pending_writes.deleted(&identity, Pod::KIND, uid);
+                context.pending_writes.forget_pod(&identity.key());
                 if is_wanted && has_ended(&pod) {
                     left.push(pod);
                 }

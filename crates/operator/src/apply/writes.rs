@@ -288,7 +288,6 @@ where
 {
     let answer = send::<Parsed<K>>(&context.client, verb, request).await;
     let object = answer.and_then(Parsed::read).map_err(failed::<K>)?;
-    context.stores.own_writes.record(object.meta());
     context.metrics.write("apply");
     Ok(object)
 }

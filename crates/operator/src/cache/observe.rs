@@ -69,11 +69,13 @@ pub(crate) fn references(workspace: &Workspace, stores: &Stores) -> References {
 pub(crate) fn observed(identity: &Identity, stores: &Stores) -> Observed {
     let (name, namespace) = (identity.child_name(), &identity.namespace);
     let mut observed = Observed {
-        claim: stores.claims.get(namespace, &name),
-        service: stores.services.get(namespace, &name),
-        policy: stores.policies.get(namespace, &name),
-        account: stores.accounts.get(namespace, &identity.account_name()),
-        pods: stores.pods.get(namespace, &name).into_iter().collect(),
+        claim: stores::get(&stores.claims, Some(namespace), &name),
+        service: stores::get(&stores.services, Some(namespace), &name),
+        policy: stores::get(&stores.policies, Some(namespace), &name),
+        account: stores::get(&stores.accounts, Some(namespace), &identity.account_name()),
+        pods: stores::get(&stores.pods, Some(namespace), &name)
+            .into_iter()
+            .collect(),
         storage_classes: stores::select(&stores.storage_classes, |_| true),
         ..Observed::empty(identity.clone())
     };

@@ -3,7 +3,6 @@
 //! | file | input -> output |
 //! |---|---|
 //! | `workspace.rs` | one workspace -> one reconcile: observe, admit, plan, apply, assess, publish |
-//! | `pending_status.rs` | caches, our last writes -> the workspace with its newest status, its newest pod |
 //! | `admit.rs` | workspace, references -> a valid workspace, or why it must not run |
 //! | `delete.rs` | a workspace that is being deleted -> its finalizer released |
 //! | `teardown.rs` | children of a deleted workspace -> deleted, its disk deleted or retained |
@@ -12,7 +11,6 @@
 mod admit;
 mod delete;
 mod outcome;
-mod pending_status;
 mod teardown;
 mod workspace;
 

@@ -16,6 +16,7 @@ use crate::{
         delete::{delete, pods_left},
         finalizer,
     },
+    audit::Users,
     blockers::refusal::Refusal,
     cache::observed::{Identity, Observed, held_in_brackets},
     context::Context,
@@ -111,10 +112,13 @@ where
             .await
             .map_err(|error| error.source)?;
     }
-    if let Disk::Retained(claim) = &claim {
-        report_retained(context, identity, owner, claim).await;
+    if finalizer::release(context, object).await? {
+        let users = Users::of(object.meta());
+        context.audit.deleted(identity, &users, observed.run_id());
+        if let Disk::Retained(claim) = &claim {
+            report_retained(context, identity, owner, claim).await;
+        }
     }
-    finalizer::release(context, object).await?;
     Ok(None)
 }
 

@@ -3,23 +3,22 @@
 use std::{borrow::Cow, time::Duration};
 
 use api::{
-    Workspace, WorkspaceStatus,
+    Workspace,
     condition::{self, STOPPED},
-    workspace::{DesiredStatus, UpdatePolicy},
+    workspace::UpdatePolicy,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rules::ValidWorkspace;
 
 use super::{
     admit::admit,
     outcome::{Error, Next, RECHECK_INTERVAL, REFUSED_INTERVAL, sooner},
-    pending_status::{newest_observed, newest_status, newest_version, with_pending_status},
 };
 use crate::{
     apply::{
         self, Applied,
         intent::{Intent, intent},
     },
-    audit::Users,
     blockers::{Blocker, rejected::Rejected},
     cache::{
         observe,
@@ -42,8 +41,6 @@ struct Seen<'a> {
     identity: Identity,
     /// The workspace with its newest status.
     workspace: Cow<'a, Workspace>,
-    /// The newest status that was written.
-    written: Option<Cow<'a, WorkspaceStatus>>,
     references: References,
     /// When to look again whether the caches show our last write.
     recheck: Option<Duration>,
@@ -89,15 +86,13 @@ pub(super) async fn settle(cached: &Workspace, context: &Context) -> Result<Next
 
 fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Seen<'a>, Observed) {
     let identity = Identity::of(&cached.metadata);
-    let written = newest_status(cached, context);
-    let workspace = with_pending_status(cached, written.as_ref(), context)
-        .map_or(Cow::Borrowed(cached), |own| Cow::Owned(*own));
-    let (observed, recheck) = newest_observed(&identity, context);
+    let pending = &context.pending_writes;
+    let workspace = pending.newest_workspace(cached);
+    let (observed, recheck) = pending.newest_observed(&identity, &context.stores);
     let seen = Seen {
         references: observe::references(&workspace, &context.stores),
         identity,
         workspace,
-        written,
         recheck,
     };
     (seen, observed)
@@ -230,16 +225,13 @@ async fn report(
     assessment: Assessment,
     context: &Context,
 ) -> Result<Next, Error> {
-    let meta = &seen.workspace.metadata;
+    let Workspace { metadata, status, .. } = &*seen.workspace;
     let update = StatusUpdate {
         status: assessment.status,
         events: assessment.events,
-        is_end_requested: seen.workspace.spec.desired_status == DesiredStatus::Stopped,
-        users: Users::of(meta),
         run: done.observed.run_id().map(str::to_owned),
     };
-    let version = newest_version(meta, context);
-    let published = publish::publish(context, &seen.identity, version, seen.written.as_deref(), update);
+    let published = publish::publish(context, metadata, status.as_ref(), update);
     let delay = context.metrics.timed("publish", Box::pin(published)).await?;
     if let Some(failure) = done.failure {
         return Err(failure);
@@ -306,14 +298,18 @@ pub(super) async fn explain(invalid: &Unreadable, context: &Context) -> Result<N
     );
     context.metrics.error("observe", "Unreadable".to_owned());
     context.idle.forget(&identity.key());
-    let (version, before) = observe::unreadable(&identity, &context.client).await?;
+    let (resource_version, before) = observe::unreadable(&identity, &context.client).await?;
+    let seen = ObjectMeta {
+        resource_version,
+        ..invalid.metadata.clone()
+    };
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
     let update = StatusUpdate {
         status,
         ..StatusUpdate::default()
     };
-    publish::publish(context, &identity, version, Some(&before), update).await?;
+    publish::publish(context, &seen, Some(&before), update).await?;
     // Another version of the operator, or other CRDs, may be able to read it.
     Ok(Next::Blocked(None))
 }

@@ -16,7 +16,7 @@ use kube::{
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 
-use crate::cache::stores::{CacheWriter, Parsed};
+use crate::cache::stores::{CacheWriter, Parsed, Trim};
 
 /// A changed object. At least one side is present.
 pub(super) struct Change<K> {
@@ -106,6 +106,25 @@ impl<K: Resource + Clone> Change<K> {
             let version = |object: &Parsed<K>| object.meta().resource_version.clone();
             (version(before), before.0.is_ok()) == (version(after), after.0.is_ok())
         })
+    }
+
+    /// Whether anything that the cache keeps changed.
+    pub(super) fn is_of_content(&self) -> bool
+    where
+        K: Trim + PartialEq,
+    {
+        let content = |parsed: &Parsed<K>| {
+            let mut object = Arc::unwrap_or_clone(parsed.object()?);
+            object.meta_mut().resource_version = None;
+            Some(object)
+        };
+        let version = |parsed: &Parsed<K>| parsed.meta().resource_version.clone();
+        self.differs(|before, after| version(before) == version(after) || content(before) == content(after))
+    }
+
+    /// The object before and after.
+    pub(super) fn sides(&self) -> impl Iterator<Item = &Parsed<K>> {
+        self.before.iter().chain(&self.after).map(AsRef::as_ref)
     }
 
     /// Whether anything except the status and other bookkeeping changed.

@@ -117,7 +117,6 @@ fn differs(context: &Context, job: &Job, usage: &Usage) -> bool {
     let Some(workspace) = stores::get(cache, Some(&identity.namespace), &identity.name) else {
         return false;
     };
-    let newer = context.pending_writes.newer_status(&job.key, &workspace.metadata);
-    let status = newer.or_else(|| workspace.status.clone()).unwrap_or_default();
-    idle_status::differs(&status, usage)
+    let newest = context.pending_writes.newest_workspace(&workspace);
+    idle_status::differs(&newest.status.clone().unwrap_or_default(), usage)
 }
