@@ -22,7 +22,7 @@ fn publish(stage: &Stage, keys: &str) {
     .unwrap();
     let mut all: Vec<ConfigMap> = stage.server.all();
     all.push(object);
-    stage.context.keys.listed(&all);
+    stage.context.keys.record_list(&all);
 }
 
 fn copies(stage: &Stage) -> Vec<ConfigMap> {
@@ -70,7 +70,7 @@ async fn keys_are_deleted_with_the_last_workspace_and_a_foreign_object_of_that_n
     }))
     .unwrap();
     stage.server.put(&strange);
-    stage.context.keys.saw(&strange);
+    stage.context.keys.record(&strange);
 
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.sync();
@@ -91,7 +91,7 @@ async fn a_missing_object_of_the_gateway_removes_no_keys() {
     assert!(copies(&stage).is_empty(), "nothing was listed yet");
     publish(&stage, "first");
     assertion_keys::reconcile(&stage.context).await;
-    stage.context.keys.listed(&copies(&stage));
+    stage.context.keys.record_list(&copies(&stage));
     assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert_eq!(copies(&stage)[0].data.as_ref().unwrap()[GATEWAY_KEYS], "first");
 }
@@ -99,7 +99,7 @@ async fn a_missing_object_of_the_gateway_removes_no_keys() {
 #[tokio::test]
 async fn without_keys_nothing_is_written() {
     let mut stage = Stage::with_demo();
-    stage.context.keys.listed(&[]);
+    stage.context.keys.record_list(&[]);
     stage.reconcile().await.unwrap();
     assert_eq!(assertion_keys::reconcile(&stage.context).await, None);
     assert!(copies(&stage).is_empty());

@@ -5,8 +5,8 @@ use kube::{Api, Resource, ResourceExt as _, api::DeleteParams};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Error,
-    writes::{Kind, Outcome, failed, objects},
+    WriteError,
+    writes::{NamedKind, Outcome, objects, write_error},
 };
 use crate::{
     cache::{
@@ -49,13 +49,13 @@ pub(super) async fn remove<K>(
     context: &Context,
     identity: &Identity,
     unwanted: &K,
-) -> Result<Outcome<K>, Error>
+) -> Result<Outcome<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
     let objects = objects(context, identity);
     let ended = end(context, &objects, unwanted, DeleteParams::background()).await;
-    ended.map_err(failed::<K>)?;
+    ended.map_err(write_error::<K>)?;
     Ok(Outcome::Is(None))
 }
 

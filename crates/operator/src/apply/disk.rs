@@ -13,7 +13,7 @@ use kube::{
 use rules::{Home, ValidWorkspace};
 
 use super::{
-    Error,
+    WriteError,
     writes::{self, Made, Outcome, conflict, expect, terminating, write},
 };
 use crate::{
@@ -42,7 +42,7 @@ pub(super) async fn disk(
     observed: &Observed,
     valid: &ValidWorkspace,
     planned: Option<Claim>,
-) -> Result<Outcome<Claim>, Error> {
+) -> Result<Outcome<Claim>, WriteError> {
     let Some(planned) = planned else {
         return Ok(Outcome::Is(observed.claim.clone()));
     };
@@ -61,7 +61,7 @@ async fn make(
     observed: &Observed,
     valid: &ValidWorkspace,
     planned: Claim,
-) -> Result<Outcome<Claim>, Error> {
+) -> Result<Outcome<Claim>, WriteError> {
     let identity = &observed.identity;
     let claim = identity.child_name();
     let is_near = |pod: &Pod| pod.metadata.namespace.as_ref() == Some(&identity.namespace);
@@ -95,7 +95,7 @@ async fn settle(
     valid: &ValidWorkspace,
     planned: &Claim,
     live: &Arc<Claim>,
-) -> Result<Outcome<Claim>, Error> {
+) -> Result<Outcome<Claim>, WriteError> {
     let identity = &observed.identity;
     let owner = valid.owner.as_deref();
     let claimant = Claimant {
@@ -116,7 +116,7 @@ async fn settle(
         Ownership::Ours if is_to_be_retained(valid) && retention::has_owner(&live.metadata, identity) => {
             live = retain(context, identity, &live, owner)
                 .await
-                .map_err(writes::failed::<Claim>)?;
+                .map_err(writes::write_error::<Claim>)?;
         }
         Ownership::Ours | Ownership::Adoptable => {}
     }
@@ -174,11 +174,11 @@ pub(crate) async fn retain(
     claim: &Claim,
     owner: Option<&str>,
 ) -> Result<Arc<Claim>, kube::Error> {
-    let steps = retention::retained(claim, identity, owner);
+    let steps = retention::retention_patch(claim, identity, owner);
     let patch: JsonPatch = serde_json::from_value(steps).map_err(kube::Error::SerdeError)?;
     let params = patch_as(OPERATOR);
     let patch = Patch::Json::<()>(patch);
-    let kept = writes::patched(context, identity, &claim.name_any(), &params, &patch).await;
+    let kept = writes::send_patch(context, identity, &claim.name_any(), &params, &patch).await;
     kept.map_err(|error| error.source)
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     context::Context,
-    support::send::{patch_as, pointer_token, unchecked},
+    support::send::{patch_as, pointer_token, without_validation},
 };
 
 /// Go's JSON encoder escapes these characters. The API server's JSON patch compares a string as it is encoded, so its test of an unescaped
@@ -80,7 +80,7 @@ where
 {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     let workspaces: Api<DeserializeGuard<Workspace>> = Api::namespaced(context.client.clone(), namespace);
-    let params = unchecked(patch_as(OPERATOR));
+    let params = without_validation(patch_as(OPERATOR));
     workspaces.patch(&object.name_any(), &params, patch).await?;
     context.metrics.write("finalizer");
     Ok(())

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::cache::{
     observe,
-    observed::{Identity, Observed},
+    observed::{Identity, Observed, version_of},
     partial::Pod,
     stores::Stores,
 };
@@ -37,11 +37,6 @@ struct Expected {
     pod: Arc<Pod>,
 }
 
-/// The `resourceVersion` as a number, if it is one. Within a kind it grows with time on every known API server.
-pub(crate) fn version_of(meta: &ObjectMeta) -> Option<u64> {
-    meta.resource_version.as_deref()?.parse().ok()
-}
-
 /// A version of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Version {
@@ -51,7 +46,7 @@ struct Version {
 
 impl Version {
     /// `None` if the version is not a number: then nothing can be concluded.
-    fn of(meta: &ObjectMeta) -> Option<Self> {
+    fn from_meta(meta: &ObjectMeta) -> Option<Self> {
         Some(Self {
             uid: meta.uid.clone()?,
             number: version_of(meta)?,
@@ -60,7 +55,7 @@ impl Version {
 
     /// Whether this version is newer than the cached object.
     fn is_newer_than(&self, cached: &ObjectMeta) -> bool {
-        Self::of(cached).is_some_and(|cached| cached.uid == self.uid && cached.number < self.number)
+        Self::from_meta(cached).is_some_and(|cached| cached.uid == self.uid && cached.number < self.number)
     }
 }
 
@@ -81,8 +76,8 @@ impl PendingWrites {
     }
 
     /// The children: the cached ones, with our last write of the pod if the cache does not show it yet. Then also when to look again.
-    pub fn newest_observed(&self, identity: &Identity, stores: &Stores) -> (Observed, Option<Duration>) {
-        let mut observed = observe::observed(identity, stores);
+    pub fn newest_children(&self, identity: &Identity, stores: &Stores) -> (Observed, Option<Duration>) {
+        let mut observed = observe::from_caches(identity, stores);
         let (pod, recheck) = self.newest_pod(&identity.key(), observed.pods.pop());
         observed.pods.extend(pod);
         (observed, recheck)
@@ -110,7 +105,7 @@ impl PendingWrites {
 
     /// Records the answer to a write of the workspace's status.
     pub fn wrote_status(&self, workspace: &str, answer: &ObjectMeta, status: WorkspaceStatus) {
-        if let Some(version) = Version::of(answer) {
+        if let Some(version) = Version::from_meta(answer) {
             self.statuses
                 .lock()
                 .insert(workspace.to_owned(), (version, status));
@@ -121,7 +116,7 @@ impl PendingWrites {
     /// record is dropped.
     pub fn newest_workspace<'a>(&self, cached: &'a Workspace) -> Cow<'a, Workspace> {
         let meta = &cached.metadata;
-        let key = Identity::of(meta).key();
+        let key = Identity::from_meta(meta).key();
         let mut statuses = self.statuses.lock();
         match statuses.get(&key) {
             Some((version, status)) if version.is_newer_than(meta) => Cow::Owned(Workspace {
@@ -234,7 +229,7 @@ mod tests {
         let late = objects::workspace("demo");
         let mut written = late.metadata.clone();
         written.resource_version = Some("99999".to_owned());
-        let key = Identity::of(&late.metadata).key();
+        let key = Identity::from_meta(&late.metadata).key();
         pending.expect_pod(&key, &pod("u", "12"));
         pending.wrote_status(&key, &written, WorkspaceStatus::default());
         pending.clear();

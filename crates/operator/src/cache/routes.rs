@@ -10,7 +10,10 @@ use kube::api::{ApiResource, DynamicObject};
 use parking_lot::RwLock;
 use rules::routes::RouteKind;
 
-use crate::cache::{field_managers::is_our_apply, observed::Identity, pending_writes::version_of};
+use crate::cache::{
+    field_managers::is_our_apply,
+    observed::{Identity, version_of},
+};
 
 /// The known state of a kind.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,7 +71,7 @@ impl RouteStore {
     }
 
     /// Objects with the label of this workspace. Any user can write a label, so not all of them are its own.
-    pub fn labelled(&self, identity: &Identity) -> Vec<Live> {
+    pub fn with_label_of(&self, identity: &Identity) -> Vec<Live> {
         let first = (identity.namespace.clone(), String::new());
         self.read(|kinds| {
             let found = kinds.iter().flat_map(|(kind, of_kind)| {

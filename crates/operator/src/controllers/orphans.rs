@@ -77,7 +77,7 @@ async fn reconcile_one(
 
 /// Deletes a policy, unless the API server still has its workspace or a pod of it. Returns whether it is gone.
 async fn remove(context: &Context, identity: &Identity, policy: &NetworkPolicy) -> Result<bool, kube::Error> {
-    let cached = observe::observed(identity, &context.stores);
+    let cached = observe::from_caches(identity, &context.stores);
     let Identity { namespace, name, uid } = identity;
     if !cached.is_free() || observe::exists(&context.client, namespace, name, uid).await? {
         return Ok(false);

@@ -23,13 +23,13 @@ use crate::{
 
 /// Deletes the children of a deleted workspace first. Its spec is not needed.
 pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Result<Next, Error> {
-    let identity = Identity::of(object.meta());
+    let identity = Identity::from_meta(object.meta());
     context.idle.forget(&identity.key());
     let observed = what_is_left(context, &identity).await?;
     let disks = disk_policy(object, context).await?;
     let left = context
         .metrics
-        .timed(
+        .time(
             "delete",
             Box::pin(teardown::delete_children(context, object, &disks, &observed)),
         )
@@ -53,7 +53,7 @@ pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Res
 
 /// Observed state of a deleted workspace. Where the cache shows no pod, one read decides.
 async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed, Error> {
-    let (observed, _) = context.pending_writes.newest_observed(identity, &context.stores);
+    let (observed, _) = context.pending_writes.newest_children(identity, &context.stores);
     if !observed.is_free() {
         return Ok(observed);
     }
@@ -64,7 +64,7 @@ async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed
 async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<DiskPolicy, Error> {
     let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
     let Ok(workspace) = &object.0 else {
-        let (_, status) = observe::unreadable(&Identity::of(object.meta()), &context.client).await?;
+        let (_, status) = observe::unreadable(&Identity::from_meta(object.meta()), &context.client).await?;
         let last = storage(Some(&status));
         return Ok(DiskPolicy {
             retain: retention(None, None, last.as_ref()),

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// What one reconcile knows of a workspace before it acts.
-struct Seen<'a> {
+struct Snapshot<'a> {
     identity: Identity,
     /// The workspace with its newest status.
     workspace: Cow<'a, Workspace>,
@@ -50,7 +50,7 @@ struct Seen<'a> {
 type Validation = Result<ValidWorkspace, Rejected>;
 
 /// What to do about the pod, and the state for which that was decided.
-struct Decided {
+struct Decision {
     intent: Intent,
     /// Whether the run ends so that the next one starts with changes.
     restarts: bool,
@@ -84,12 +84,12 @@ pub(super) async fn settle(cached: &Workspace, context: &Context) -> Result<Next
     report(&seen, done, assessment, context).await
 }
 
-fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Seen<'a>, Observed) {
-    let identity = Identity::of(&cached.metadata);
+fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Snapshot<'a>, Observed) {
+    let identity = Identity::from_meta(&cached.metadata);
     let pending = &context.pending_writes;
     let workspace = pending.newest_workspace(cached);
-    let (observed, recheck) = pending.newest_observed(&identity, &context.stores);
-    let seen = Seen {
+    let (observed, recheck) = pending.newest_children(&identity, &context.stores);
+    let seen = Snapshot {
         references: observe::references(&workspace, &context.stores),
         identity,
         workspace,
@@ -98,7 +98,7 @@ fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Seen<'a>, Observed)
     (seen, observed)
 }
 
-fn validate(seen: &Seen<'_>, observed: &Observed, context: &Context) -> Validation {
+fn validate(seen: &Snapshot<'_>, observed: &Observed, context: &Context) -> Validation {
     let valid = admit(&seen.workspace, &seen.references, &context.settings)?;
     catalog::admit(valid, &seen.workspace, &seen.references, observed)
 }
@@ -106,7 +106,7 @@ fn validate(seen: &Seen<'_>, observed: &Observed, context: &Context) -> Validati
 /// Whether a start has to wait until the catalog controller has protected what the workspace refers to. Its finalizer triggers the next
 /// reconcile; one of a manager triggers many, one by one.
 fn waits_for_finalizers(
-    seen: &Seen<'_>,
+    seen: &Snapshot<'_>,
     validation: &Validation,
     observed: &Observed,
     context: &Context,
@@ -123,18 +123,18 @@ fn waits_for_finalizers(
 
 /// Decides about the pod. Before the status says that none is left, one read by its name confirms it: the cache may be late.
 async fn decide(
-    seen: &Seen<'_>,
+    seen: &Snapshot<'_>,
     validation: &Validation,
     observed: Observed,
     context: &Context,
-) -> Result<Decided, Error> {
+) -> Result<Decision, Error> {
     let status = seen.workspace.status.as_ref();
     let is_stopped = status.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
-    let mut decided = decided(seen, validation, observed, context);
+    let mut decided = decision(seen, validation, observed, context);
     if decided.intent == Intent::Rest && !is_stopped {
         let live = observe::with_live_pod(decided.observed, &context.client);
-        let live = context.metrics.timed("reread", Box::pin(live)).await?;
-        decided = self::decided(seen, validation, live, context);
+        let live = context.metrics.time("reread", Box::pin(live)).await?;
+        decided = decision(seen, validation, live, context);
     }
     if decided.intent == Intent::Start {
         assertion_keys::ensure(context, &seen.identity.namespace)
@@ -144,11 +144,11 @@ async fn decide(
     Ok(decided)
 }
 
-fn decided(seen: &Seen<'_>, validation: &Validation, observed: Observed, context: &Context) -> Decided {
+fn decision(seen: &Snapshot<'_>, validation: &Validation, observed: Observed, context: &Context) -> Decision {
     let desired = seen.workspace.spec.desired_status;
     let restarts = restarts_now(&seen.workspace, validation.as_ref().ok(), &observed);
     let intent = intent(desired, validation.is_ok(), &observed, (context.now)()).or_restart(restarts);
-    Decided {
+    Decision {
         intent,
         restarts,
         observed,
@@ -157,12 +157,12 @@ fn decided(seen: &Seen<'_>, validation: &Validation, observed: Observed, context
 
 /// Writes children and routes.
 async fn act(
-    seen: &Seen<'_>,
+    seen: &Snapshot<'_>,
     validation: &Validation,
-    decided: Decided,
+    decided: Decision,
     context: &Context,
 ) -> Result<Done, Error> {
-    let Decided {
+    let Decision {
         intent,
         restarts,
         observed,
@@ -181,10 +181,10 @@ async fn act(
         observed,
         blocker,
         failure,
-    } = metrics.timed("apply", applied).await?;
+    } = metrics.time("apply", applied).await?;
     let routed = route(context, &seen.workspace, validation.as_ref().ok(), &observed);
-    let routed = Box::pin(apply::limited("route", routed));
-    let (routed, unrouted) = match metrics.timed("routes", routed).await {
+    let routed = Box::pin(apply::limit_time("route", routed));
+    let (routed, unrouted) = match metrics.time("routes", routed).await {
         Ok(routed) => (routed, None),
         Err(error) => (None, Some(Error::Routes(error))),
     };
@@ -197,7 +197,7 @@ async fn act(
     })
 }
 
-fn judge(seen: &Seen<'_>, validation: &Validation, done: &Done, context: &Context) -> Assessment {
+fn judge(seen: &Snapshot<'_>, validation: &Validation, done: &Done, context: &Context) -> Assessment {
     let facts = Facts {
         workspace: &seen.workspace,
         validation,
@@ -220,7 +220,7 @@ fn judge(seen: &Seen<'_>, validation: &Validation, done: &Done, context: &Contex
 
 /// Publishes the status, and returns when the next reconcile is.
 async fn report(
-    seen: &Seen<'_>,
+    seen: &Snapshot<'_>,
     done: Done,
     assessment: Assessment,
     context: &Context,
@@ -232,7 +232,7 @@ async fn report(
         run: done.observed.run_id().map(str::to_owned),
     };
     let published = publish::publish(context, metadata, status.as_ref(), update);
-    let delay = context.metrics.timed("publish", Box::pin(published)).await?;
+    let delay = context.metrics.time("publish", Box::pin(published)).await?;
     if let Some(failure) = done.failure {
         return Err(failure);
     }
@@ -262,7 +262,7 @@ fn restarts_now(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed:
     let own = observed.own_claim();
     let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
     let stays_named = |valid| {
-        let mut named = borrowed_claims::named(valid).into_iter();
+        let mut named = borrowed_claims::named_claims(valid).into_iter();
         named.any(|named| observed.terminating.contains(&named.claim))
     };
     let policy = if goes || valid.is_some_and(stays_named) {
@@ -282,7 +282,7 @@ async fn route(
     workspace: &Workspace,
     valid: Option<&ValidWorkspace>,
     observed: &Observed,
-) -> Result<Option<Blocker>, apply::Error> {
+) -> Result<Option<Blocker>, apply::WriteError> {
     let has = routes::has_any(context, &observed.identity);
     let desired = routes::desired(workspace.spec.desired_status, valid, observed, has);
     routes::settle(context, &observed.identity, desired).await
@@ -290,7 +290,7 @@ async fn route(
 
 /// Handles a spec that does not parse: the status says so, and nothing else is done.
 pub(super) async fn explain(invalid: &Unreadable, context: &Context) -> Result<Next, Error> {
-    let identity = Identity::of(&invalid.metadata);
+    let identity = Identity::from_meta(&invalid.metadata);
     tracing::warn!(
         workspace = identity.key(),
         error = invalid.error,

@@ -17,13 +17,13 @@ use crate::{
     cache::observed::Identity,
     context::Context,
     status::{events, transitions},
-    support::{failure::message_of, send::unchecked},
+    support::{failure::message_of, send::without_validation},
 };
 
 /// The status could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the status cannot be written: {}", message_of(.0))]
-pub struct Error(#[from] pub kube::Error);
+pub struct PublishError(#[from] pub kube::Error);
 
 /// What to report about a workspace.
 #[derive(Default)]
@@ -49,16 +49,16 @@ pub(crate) async fn publish(
     seen: &ObjectMeta,
     before: Option<&WorkspaceStatus>,
     update: StatusUpdate,
-) -> Result<Option<Duration>, Error> {
+) -> Result<Option<Duration>, PublishError> {
     let StatusUpdate { status, events, run } = update;
-    let (identity, users) = (&Identity::of(seen), Users::of(seen));
+    let (identity, users) = (&Identity::from_meta(seen), Users::from_meta(seen));
     let stored = (&users, run.as_deref());
     let key = identity.key();
     let kind = Workspace::kind(&());
     // A field that the cluster does not store would differ forever.
     let status = context.definitions.fit(&kind, status);
     if before == Some(&status) {
-        context.audit.stored(identity, stored, before, &status);
+        context.audit.record_change(identity, stored, before, &status);
         return Ok(None);
     }
     // Only the version of the answer is used.
@@ -70,7 +70,7 @@ pub(crate) async fn publish(
         "metadata": {"name": identity.name, "uid": identity.uid, "resourceVersion": seen.resource_version},
         "status": context.definitions.fit(&kind, json!(status)),
     });
-    let params = unchecked(PatchParams::apply(names::OPERATOR_STATUS).force());
+    let params = without_validation(PatchParams::apply(names::OPERATOR_STATUS).force());
     let answer = match workspaces
         .patch_status(&identity.name, &params, &Patch::Apply(&intent))
         .await
@@ -91,7 +91,7 @@ pub(crate) async fn publish(
         .pending_writes
         .wrote_status(&key, answer.meta(), status.clone());
     context.metrics.write("publish");
-    context.audit.stored(identity, stored, before, &status);
+    context.audit.record_change(identity, stored, before, &status);
     let mut all = transitions::events(before, &status);
     all.extend(events);
     let regarding = events::regarding(identity, answer.meta().resource_version.clone());

@@ -1,4 +1,4 @@
-//! JSON of an object -> the trimmed object; or metadata and text, also if it cannot be parsed (pure).
+//! JSON of an object -> the trimmed object, or its metadata and text (pure).
 //!
 //! One broken object must not stop a watch. kube's `DeserializeGuard` is not used: it names no field in the error, it takes twice the processor time, and each object of a list
 //! stays untrimmed until the last one is parsed.
@@ -34,7 +34,7 @@ pub struct Unreadable {
 
 impl<K> Parsed<K> {
     /// A parsed object.
-    pub fn of(object: K) -> Self {
+    pub fn new(object: K) -> Self {
         Self(Ok(Arc::new(object)))
     }
 }
@@ -72,7 +72,7 @@ impl<'de, K: Trim> Deserialize<'de> for Parsed<K> {
         if let Ok(mut object) = K::deserialize(&mut json) {
             object.trim();
             if !K::AS_TEXT {
-                return Ok(Self::of(object));
+                return Ok(Self::new(object));
             }
             return Ok(Self(Err(Box::new(Unreadable {
                 metadata: head_of(object.meta()),

@@ -25,7 +25,7 @@ const CLASS_PREFIX: &str = "storageclass.";
 /// A kind, and what is kept of it.
 pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned {
     /// Whether the cache holds it as JSON text. Claim, Service and network policy of one workspace take 21 KiB as structs of
-    /// `k8s_openapi`, and 9 KiB as text. With 10,000 workspaces that would be 120 MiB more, and the operator may take 300 MiB then.
+    /// `k8s_openapi`, and about half as text with the metadata to select it by.
     const AS_TEXT: bool = false;
 
     /// Drops what no reconcile reads: of kinds that users write, `managedFields`, and annotations that are not ours. They may take 256

@@ -193,7 +193,7 @@ mod tests {
     where
         K: Resource<DynamicType = ()> + Clone + 'static,
     {
-        apply(writer, &Event::Apply(Parsed::of(object.clone()))).remove(0)
+        apply(writer, &Event::Apply(Parsed::new(object.clone()))).remove(0)
     }
 
     #[test]
@@ -237,7 +237,7 @@ mod tests {
         workspace.metadata.deletion_timestamp = workspace.metadata.creation_timestamp.clone();
         assert!(matters(&workspace), "it is being deleted");
         assert!(!matters(&workspace));
-        let gone = apply(&mut writer, &Event::Delete(Parsed::of(workspace))).remove(0);
+        let gone = apply(&mut writer, &Event::Delete(Parsed::new(workspace))).remove(0);
         assert!(gone.is_of_references() && gone.after.is_none());
     }
 
@@ -246,7 +246,10 @@ mod tests {
         for list in [broken, all] {
             apply(writer, &Event::Init);
             for workspace in list {
-                apply(writer, &Event::InitApply(Parsed::of(Workspace::clone(workspace))));
+                apply(
+                    writer,
+                    &Event::InitApply(Parsed::new(Workspace::clone(workspace))),
+                );
             }
         }
         let changes = apply(writer, &Event::InitDone).into_iter();

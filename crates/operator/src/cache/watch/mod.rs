@@ -36,7 +36,7 @@ use tokio::sync::watch::Sender;
 use self::changes::Change;
 use crate::{
     cache::stores::{CacheWriter, Parsed, Stores, Trim, Writers},
-    support::spacing::spaced,
+    support::spacing::space_out,
 };
 
 /// A workspace to reconcile.
@@ -61,7 +61,7 @@ struct Effect {
 
 impl Effect {
     /// Of a change of a kind that rarely changes.
-    fn of(target: Option<Target>) -> Self {
+    fn global(target: Option<Target>) -> Self {
         Self {
             targets: target.into_iter().collect(),
             is_global: true,
@@ -99,17 +99,17 @@ pub fn start(
         }),
         watches.of_cluster(writers.templates, |change| {
             let meta = change.meta().filter(|_| change.is_of_spec());
-            Effect::of(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
+            Effect::global(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
         }),
         watches.of_cluster(writers.managers, |change| {
-            Effect::of(change.is_of_spec().then_some(Target::All))
+            Effect::global(change.is_of_spec().then_some(Target::All))
         }),
         watches.in_scope(writers.profiles, |change| {
             let meta = change.meta().filter(|_| change.is_of_spec());
             let namespace = meta.and_then(|meta| meta.namespace.clone());
-            Effect::of(namespace.map(Target::Namespace))
+            Effect::global(namespace.map(Target::Namespace))
         }),
-        watches.in_scope(writers.shares, |_| Effect::of(None)),
+        watches.in_scope(writers.shares, |_| Effect::global(None)),
         watches.storage_classes(writers.storage_classes),
         watches.children(writers.claims, false),
         watches.children(writers.services, false),
@@ -119,7 +119,7 @@ pub fn start(
         watches.children(writers.pods, false),
     ];
     let batches = stream::select_all(targets).map(move |target| expand(&target, &stores));
-    spaced(stream::select(batches, cluster_warnings)).map(Ok)
+    space_out(stream::select(batches, cluster_warnings)).map(Ok)
 }
 
 /// Every workspace, for a new leader.
@@ -195,7 +195,7 @@ impl Watches<'_> {
     fn storage_classes(&self, mut writer: CacheWriter<StorageClass>) -> BoxStream<'static, Target> {
         if self.scope.is_cluster() {
             return self.of_cluster(writer, |change| {
-                Effect::of(change.is_of_class().then_some(Target::All))
+                Effect::global(change.is_of_class().then_some(Target::All))
             });
         }
         writer.apply_watcher_event(&Event::Init);
@@ -285,7 +285,7 @@ mod tests {
         for workspace in [user, objects::workspace("other")] {
             writers
                 .workspaces
-                .apply_watcher_event(&Event::Apply(Parsed::of(workspace)));
+                .apply_watcher_event(&Event::Apply(Parsed::new(workspace)));
         }
         let stores = writers.stores();
         let names = |target: &Target| -> Vec<String> {

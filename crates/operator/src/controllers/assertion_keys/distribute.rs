@@ -35,7 +35,7 @@ const CONCURRENCY: usize = 8;
 /// The object holds other keys and cannot be corrected: a pod would trust the owner of those keys.
 pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Error> {
     let keys = &context.keys;
-    let Some(wanted) = keys.wanted(&context.site.system_namespace) else {
+    let Some(wanted) = keys.entries(&context.site.system_namespace) else {
         return Ok(());
     };
     // The common case. A task that removes keys records that before it checks for workspaces.
@@ -57,13 +57,13 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
 /// wait before failed writes are retried.
 pub async fn reconcile(context: &Context) -> Option<Duration> {
     let keys = &context.keys;
-    let wanted = &keys.wanted(&context.site.system_namespace)?;
+    let wanted = &keys.entries(&context.site.system_namespace)?;
     let in_use = in_use(context);
     let lacking = in_use
         .iter()
         .filter(|namespace| !keys.is_supplied(namespace, wanted));
     let written = lacking.map(|namespace| add_keys(context, namespace, wanted));
-    let left = keys.left(&in_use).into_iter();
+    let left = keys.leftovers(&in_use).into_iter();
     let deleted = left.map(|(namespace, uid)| remove_keys(context, namespace, uid));
     let written: Vec<_> = stream::iter(written)
         .buffer_unordered(CONCURRENCY)
@@ -92,13 +92,13 @@ async fn remove_keys(context: &Context, namespace: String, uid: Option<String>) 
     let turn = context.keys.turn(&namespace);
     let _turn = turn.lock().await;
     // Record the loss first, then check. A pod start at the same time is either seen here, or sees the loss and waits for this task.
-    let noted = context.keys.lost(&ObjectMeta {
+    let noted = context.keys.record_loss(&ObjectMeta {
         namespace: Some(namespace.clone()),
         uid: uid.clone(),
         ..ObjectMeta::default()
     });
     if has_workspaces(context, &namespace) {
-        context.keys.still_exists(&namespace, noted);
+        context.keys.restore(&namespace, noted);
         return None;
     }
     let is_over =
@@ -112,7 +112,7 @@ async fn remove_keys(context: &Context, namespace: String, uid: Option<String>) 
     };
     let deleted = attempt(context, &job(&namespace), deleted).await;
     if deleted.is_err() {
-        context.keys.still_exists(&namespace, noted);
+        context.keys.restore(&namespace, noted);
     }
     deleted.err().map(|failed| failed.again)
 }
@@ -156,7 +156,7 @@ pub(super) fn can_be_changed(object: &ConfigMap) -> bool {
 /// Makes the object hold exactly these entries. A failure carries the wait before a retry.
 async fn write(context: &Context, namespace: &str, entries: Entries) -> Result<(), Failed> {
     let written = attempt(context, &job(namespace), put(context, namespace, entries)).await?;
-    context.keys.saw(&written);
+    context.keys.record(&written);
     context.metrics.write("keys");
     Ok(())
 }

@@ -36,7 +36,7 @@ type Entries = BTreeMap<String, String>;
 pub struct Keys {
     signer: Arc<Signer>,
     /// By namespace; `None` until all of them were listed. Before that, an unknown object appears absent.
-    seen: Mutex<Option<HashMap<String, Seen>>>,
+    seen: Mutex<Option<HashMap<String, ConfigMapState>>>,
     /// The gateway's keys as last seen. If its object is deleted for a moment, the copies in other namespaces stay.
     gateway: Mutex<Option<String>>,
     /// By namespace: locked while its object is written or deleted.
@@ -44,7 +44,7 @@ pub struct Keys {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Seen {
+struct ConfigMapState {
     uid: Option<String>,
     ours: bool,
     /// The object can be changed and holds only text.
@@ -59,16 +59,22 @@ impl Keys {
     }
 
     /// Records the complete list of objects.
-    pub fn listed(&self, objects: &[ConfigMap]) {
-        let seen = objects
-            .iter()
-            .map(|object| (namespace_of(&object.metadata), Seen::of(object)));
+    pub fn record_list(&self, objects: &[ConfigMap]) {
+        let seen = objects.iter().map(|object| {
+            (
+                namespace_of(&object.metadata),
+                ConfigMapState::from_object(object),
+            )
+        });
         *self.seen.lock() = Some(seen.collect());
     }
 
     /// Records an existing object. Returns whether it changed; our own writes are already known.
-    pub fn saw(&self, object: &ConfigMap) -> bool {
-        let (namespace, now) = (namespace_of(&object.metadata), Seen::of(object));
+    pub fn record(&self, object: &ConfigMap) -> bool {
+        let (namespace, now) = (
+            namespace_of(&object.metadata),
+            ConfigMapState::from_object(object),
+        );
         let mut seen = self.seen.lock();
         let Some(seen) = seen.as_mut() else { return false };
         let is_changed = seen.get(&namespace) != Some(&now);
@@ -77,7 +83,7 @@ impl Keys {
     }
 
     /// Records that an object is gone. Returns its last known state.
-    fn lost(&self, object: &ObjectMeta) -> Option<Seen> {
+    fn record_loss(&self, object: &ObjectMeta) -> Option<ConfigMapState> {
         let namespace = namespace_of(object);
         let mut seen = self.seen.lock();
         let seen = seen.as_mut()?;
@@ -86,7 +92,7 @@ impl Keys {
     }
 
     /// Records that an object still exists, unless a newer state of that namespace is known.
-    fn still_exists(&self, namespace: &str, noted: Option<Seen>) {
+    fn restore(&self, namespace: &str, noted: Option<ConfigMapState>) {
         if let (Some(seen), Some(noted)) = (self.seen.lock().as_mut(), noted) {
             seen.entry(namespace.to_owned()).or_insert(noted);
         }
@@ -94,7 +100,7 @@ impl Keys {
 
     /// The entries that each namespace needs: the gateway's keys from the installation's namespace, and the operator's own. `None` if
     /// neither exists, or before all objects were listed.
-    fn wanted(&self, system_namespace: &str) -> Option<Entries> {
+    fn entries(&self, system_namespace: &str) -> Option<Entries> {
         let source = self.seen.lock().as_ref()?.get(system_namespace).cloned();
         let source = source.and_then(|source| source.entries.get(GATEWAY_KEYS).cloned());
         let mut gateway = self.gateway.lock();
@@ -144,7 +150,7 @@ impl Keys {
     }
 
     /// The operator's objects in namespaces that are not in `in_use`, with their UIDs.
-    fn left(&self, in_use: &HashSet<String>) -> Vec<(String, Option<String>)> {
+    fn leftovers(&self, in_use: &HashSet<String>) -> Vec<(String, Option<String>)> {
         let seen = self.seen.lock();
         let all = seen.iter().flatten();
         let left = all.filter(|(namespace, seen)| seen.ours && !in_use.contains(*namespace));
@@ -160,8 +166,8 @@ impl Keys {
     }
 }
 
-impl Seen {
-    fn of(object: &ConfigMap) -> Self {
+impl ConfigMapState {
+    fn from_object(object: &ConfigMap) -> Self {
         let labels = object.metadata.labels.as_ref();
         Self {
             uid: object.metadata.uid.clone(),

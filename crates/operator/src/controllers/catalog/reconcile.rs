@@ -21,9 +21,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::{
-    decide::{Due, decide, event},
+    decide::{NextWrite, decide, event},
     in_use,
-    subject::{CatalogStatus, Key, Kind, Protected, Subject},
+    subject::{CatalogObject, CatalogStatus, Key, Kind, Protected},
     usage::{Catalog, Index, Usage, has_started, usage_of},
     validation::{self, Validation},
 };
@@ -69,14 +69,14 @@ struct Survey {
     workspaces: Vec<Arc<Workspace>>,
     templates: Vec<Arc<WorkspaceTemplate>>,
     managers: Vec<Arc<api::WorkspaceManager>>,
-    objects: Vec<(Subject, Option<Validation>)>,
+    objects: Vec<(CatalogObject, Option<Validation>)>,
 }
 
 impl Survey {
     fn usage(&self, context: &Context) -> HashMap<Key, Usage> {
         let templates = self.templates.iter().map(AsRef::as_ref);
         let catalog = Catalog::new(templates, self.managers.iter().map(AsRef::as_ref));
-        let place = |(subject, _): &(Subject, _)| {
+        let place = |(subject, _): &(CatalogObject, _)| {
             let key = subject.key.clone();
             let namespace = key.namespace.clone().unwrap_or_default();
             ((key.kind, namespace, key.name.clone()), key)
@@ -84,8 +84,8 @@ impl Survey {
         let index: Index = self.objects.iter().map(place).collect();
         let workspaces = self.workspaces.iter().map(AsRef::as_ref);
         usage_of(workspaces, &catalog, &index, |workspace| {
-            let identity = Identity::of(&workspace.metadata);
-            has_started(&observe::observed(&identity, &context.stores))
+            let identity = Identity::from_meta(&workspace.metadata);
+            has_started(&observe::from_caches(&identity, &context.stores))
         })
     }
 }
@@ -104,13 +104,13 @@ fn survey(context: &Context) -> Survey {
             .map(|name| (reason::MANAGER_NOT_FOUND, no_manager(name)))
             .or_else(|| profile.map(|name| (reason::EXECUTION_PROFILE_NOT_FOUND, no_profile(name))))
     };
-    let templates = parsed(&stores.templates, Kind::Template, &mut objects, |template| {
+    let templates = parse_all(&stores.templates, Kind::Template, &mut objects, |template| {
         validation::naming(validation::template(template, settings), missing(template))
     });
-    let managers = parsed(&stores.managers, Kind::Manager, &mut objects, |manager| {
+    let managers = parse_all(&stores.managers, Kind::Manager, &mut objects, |manager| {
         validation::manager(manager, settings, &stores.routes)
     });
-    parsed(&stores.profiles, Kind::Profile, &mut objects, |profile| {
+    parse_all(&stores.profiles, Kind::Profile, &mut objects, |profile| {
         validation::profile(profile, settings)
     });
     let all = stores.workspaces.state();
@@ -131,10 +131,10 @@ fn names<K: Protected<DynamicType = ()> + Clone>(store: &Store<Parsed<K>>) -> Ha
     store.state().iter().map(|object| object.name_any()).collect()
 }
 
-fn parsed<K>(
+fn parse_all<K>(
     store: &Store<Parsed<K>>,
     kind: Kind,
-    objects: &mut Vec<(Subject, Option<Validation>)>,
+    objects: &mut Vec<(CatalogObject, Option<Validation>)>,
     validate: impl Fn(&K) -> Validation,
 ) -> Vec<Arc<K>>
 where
@@ -148,7 +148,7 @@ where
                 found.push(object.clone());
             }
             Err(invalid) => {
-                let subject = Subject::of(kind, &invalid.metadata, CatalogStatus::default());
+                let subject = CatalogObject::new(kind, &invalid.metadata, CatalogStatus::default());
                 objects.push((subject, None));
             }
         }
@@ -157,13 +157,18 @@ where
 }
 
 /// Makes the write that is due. Returns when to check again if nothing changes meanwhile.
-async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Due) -> Option<Duration> {
+async fn act(
+    context: &Context,
+    state: &CatalogState,
+    subject: &CatalogObject,
+    due: NextWrite,
+) -> Option<Duration> {
     let work = async {
         match due {
-            Due::Nothing(again) => return Ok(again),
-            Due::AddFinalizer => in_use::add_finalizer(context, subject).await?,
-            Due::RemoveFinalizer => in_use::remove_finalizer(context, subject).await?,
-            Due::WriteStatus(status) => write_status(context, state, subject, status).await?,
+            NextWrite::Nothing(again) => return Ok(again),
+            NextWrite::AddFinalizer => in_use::add_finalizer(context, subject).await?,
+            NextWrite::RemoveFinalizer => in_use::remove_finalizer(context, subject).await?,
+            NextWrite::WriteStatus(status) => write_status(context, state, subject, status).await?,
         }
         Ok(None)
     };
@@ -181,7 +186,7 @@ async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Du
 async fn write_status(
     context: &Context,
     state: &CatalogState,
-    subject: &Subject,
+    subject: &CatalogObject,
     status: CatalogStatus,
 ) -> Result<(), kube::Error> {
     let key = &subject.key;

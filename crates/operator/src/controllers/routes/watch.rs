@@ -25,7 +25,7 @@ use crate::{
         stores::{self, Stores},
         watch::{Trigger, all_workspaces},
     },
-    support::{failure::message_of, spacing::spaced},
+    support::{failure::message_of, spacing::space_out},
 };
 
 /// How often a missing kind that a manager names is looked up.
@@ -42,7 +42,9 @@ pub fn start(
 ) -> impl Stream<Item = Trigger> + Send + use<> {
     let (sender, receiver) = mpsc::unbounded();
     // All kinds at once: routes of a kind that is missing in the store would be reported as not watched.
-    kinds.iter().for_each(|kind| stores.routes.allow(kind));
+    for kind in kinds {
+        stores.routes.allow(kind);
+    }
     let follow = kinds.iter().map(|kind| {
         let follower = Follower {
             client: client.clone(),
@@ -54,7 +56,7 @@ pub fn start(
         follower.run()
     });
     let work = stream::once(futures::future::join_all(follow)).filter_map(|_| std::future::ready(None));
-    stream::select(spaced(receiver), Box::pin(work))
+    stream::select(space_out(receiver), Box::pin(work))
 }
 
 /// Why a kind cannot be used.

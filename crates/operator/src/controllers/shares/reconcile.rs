@@ -11,7 +11,7 @@ use kube::{
 use rules::shares;
 use serde_json::json;
 
-use super::due::{Due, Facts, due, event};
+use super::due::{ShareFacts, ShareWrite, due, event};
 use crate::{
     cache::stores::{self, Parsed, Stores},
     context::Context,
@@ -53,7 +53,7 @@ async fn attend(context: &Context, share: &WorkspaceShare) -> Option<Duration> {
         let default = context.settings.default_manager.as_deref();
         manager_of(workspace, stores, default)
     });
-    let due = due(&Facts {
+    let due = due(&ShareFacts {
         share,
         workspace: workspace.map(AsRef::as_ref),
         unreadable: unreadable.and_then(|invalid| invalid.metadata.uid.as_deref()),
@@ -93,13 +93,19 @@ fn manager_of(
     managers.into_iter().find(|manager| manager.name_any() == name)
 }
 
-async fn act(context: &Context, share: &WorkspaceShare, due: Due) -> Result<Option<Duration>, kube::Error> {
+async fn act(
+    context: &Context,
+    share: &WorkspaceShare,
+    due: ShareWrite,
+) -> Result<Option<Duration>, kube::Error> {
     match due {
-        Due::Remove => remove(context, share).await.map(|()| None),
-        Due::Collect if is_orphan(context, share).await? => remove(context, share).await.map(|()| None),
+        ShareWrite::Remove => remove(context, share).await.map(|()| None),
+        ShareWrite::Collect if is_orphan(context, share).await? => {
+            remove(context, share).await.map(|()| None)
+        }
         // The cache does not show the workspace yet. Its event will trigger a reconcile.
-        Due::Collect => Ok(Some(GRACE)),
-        Due::Keep { status, owner, again } => {
+        ShareWrite::Collect => Ok(Some(GRACE)),
+        ShareWrite::Keep { status, owner, again } => {
             if share.status.as_ref() != Some(&status) {
                 write_status(context, share, status).await?;
             }
