@@ -80,7 +80,7 @@ pub struct Users {
 
 impl Users {
     /// From the metadata of a stored workspace.
-    pub fn of(meta: &ObjectMeta) -> Self {
+    pub fn from_meta(meta: &ObjectMeta) -> Self {
         let annotation = |name| meta.annotations.as_ref()?.get(name).cloned();
         Self {
             owner: names::owner(meta).unwrap_or_default().to_owned(),
@@ -102,7 +102,7 @@ struct RunRecord {
 
 impl RunRecord {
     /// `last_run`: the run to record if the status no longer has one.
-    fn of(uid: &str, status: &WorkspaceStatus, last_run: &str) -> Self {
+    fn from_status(uid: &str, status: &WorkspaceStatus, last_run: &str) -> Self {
         let failed = (status.phase == Some(Phase::Failed)).then(|| status.reason.clone().unwrap_or_default());
         Self {
             uid: uid.to_owned(),
@@ -158,7 +158,7 @@ impl Audit {
     }
 
     /// Records the change from the status `before` to the stored status `now`. `last_run`: the run of the pod, if there is one.
-    pub fn stored(
+    pub fn record_change(
         &self,
         identity: &Identity,
         (users, last_run): (&Users, Option<&str>),
@@ -168,9 +168,9 @@ impl Audit {
         let uid = &identity.uid;
         let mut all = self.last.lock();
         let last = all.remove(&identity.key()).filter(|last| last.uid == *uid);
-        let before = last.or_else(|| Some(RunRecord::of(uid, before?, "")));
+        let before = last.or_else(|| Some(RunRecord::from_status(uid, before?, "")));
         let before = before.unwrap_or_default();
-        let current = RunRecord::of(uid, now, last_run.unwrap_or(&before.run_id));
+        let current = RunRecord::from_status(uid, now, last_run.unwrap_or(&before.run_id));
         let about = About::new(identity, users, &current.run_id);
         for record in records(&before, &current, now, &about) {
             self.record(&record);
@@ -179,7 +179,7 @@ impl Audit {
     }
 
     /// The workspace and its children are deleted.
-    pub fn deleted(&self, identity: &Identity, users: &Users, last_run: Option<&str>) {
+    pub fn record_deletion(&self, identity: &Identity, users: &Users, last_run: Option<&str>) {
         let last = self.last.lock().remove(&identity.key());
         let last = last.filter(|last| last.uid == identity.uid).unwrap_or_default();
         let about = About::new(identity, users, last_run.unwrap_or(&last.run_id));
@@ -269,10 +269,10 @@ mod tests {
         let records = written(|audit| {
             let mut before = None;
             for (now, run) in &way {
-                audit.stored(&about, (&users, *run), before, now);
+                audit.record_change(&about, (&users, *run), before, now);
                 before = Some(now);
             }
-            audit.deleted(&about, &users, None);
+            audit.record_deletion(&about, &users, None);
         });
         assert_eq!(
             records,
@@ -293,11 +293,11 @@ mod tests {
         let (about, users) = (testing::identity(), Users::default());
         let (runs, stops) = (running("a"), stopped(&Value::Null));
         let records = written(|audit| {
-            audit.stored(&about, (&users, Some("a")), Some(&runs), &runs);
+            audit.record_change(&about, (&users, Some("a")), Some(&runs), &runs);
             audit.clear();
-            audit.stored(&about, (&users, Some("a")), Some(&stops), &stops);
+            audit.record_change(&about, (&users, Some("a")), Some(&stops), &stops);
             audit.clear();
-            audit.stored(&about, (&users, Some("a")), Some(&runs), &stops);
+            audit.record_change(&about, (&users, Some("a")), Some(&runs), &stops);
         });
         assert_eq!(records, [record("stopped", "a", "requested")]);
     }
@@ -307,8 +307,8 @@ mod tests {
         let (about, users) = (testing::identity(), Users::default());
         let (one, two) = (running("a"), running("b"));
         let records = written(|audit| {
-            audit.stored(&about, (&users, Some("a")), None, &one);
-            audit.stored(&about, (&users, Some("b")), Some(&two), &two);
+            audit.record_change(&about, (&users, Some("a")), None, &one);
+            audit.record_change(&about, (&users, Some("b")), Some(&two), &two);
         });
         assert_eq!(
             records,

@@ -14,7 +14,7 @@ use crate::{
     controllers::{assertion_keys::Keys, definitions::Definitions, idle},
     metrics::Metrics,
     plan::Site,
-    status::{debounce::StatusDebounce, events::EventQueue},
+    status::events::EventQueue,
     support::backoff::Backoff,
 };
 
@@ -32,8 +32,6 @@ pub struct Context {
     pub recorder: Recorder,
     /// Events that wait to be written.
     pub events: EventQueue,
-    /// Status writes that are delayed under load.
-    pub status_debounce: StatusDebounce,
     /// The audit log.
     pub audit: Audit,
     /// What is measured.
@@ -68,7 +66,6 @@ impl Context {
             stores,
             settings,
             site,
-            status_debounce: StatusDebounce::default(),
             audit: Audit::default(),
             metrics: Metrics::default(),
             backoff: Backoff::default(),

@@ -113,7 +113,7 @@ impl Metrics {
     }
 
     /// Awaits a step and measures it.
-    pub async fn timed<T>(&self, step: &'static str, run: impl Future<Output = T>) -> T {
+    pub async fn time<T>(&self, step: &'static str, run: impl Future<Output = T>) -> T {
         let begin = Instant::now();
         let result = run.await;
         self.step(step, begin.elapsed());
@@ -138,7 +138,7 @@ impl Metrics {
     }
 
     /// Counts a pod that did not report whether it is used. This is a problem of the pod, not an error of the operator.
-    pub fn unanswered(&self) {
+    pub fn count_unanswered(&self) {
         self.unanswered.inc();
     }
 
@@ -153,7 +153,7 @@ impl Metrics {
     }
 
     /// Sets how many fields and enum values of statuses the cluster's CRDs lack.
-    pub fn undeclared(&self, count: usize) {
+    pub fn set_undeclared(&self, count: usize) {
         self.undeclared.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }

@@ -199,7 +199,6 @@ async fn work(
         context.pending_writes.clear();
         context.contests.clear();
         context.idle.clear();
-        context.status_debounce.clear();
         context.audit.clear();
     }
 }
@@ -246,6 +245,5 @@ fn forget(context: &Context, workspace: &ObjectRef<kube::api::DynamicObject>) {
     context.pending_writes.forget(&key);
     context.contests.forget(&key);
     context.idle.forget(&key);
-    context.status_debounce.forget(&key);
     context.audit.forget(&key);
 }

@@ -43,7 +43,7 @@ pub(crate) fn valid() -> ValidWorkspace {
 }
 
 pub(crate) fn identity() -> Identity {
-    Identity::of(&objects::workspace("demo").metadata)
+    Identity::from_meta(&objects::workspace("demo").metadata)
 }
 
 /// Observed state without any child.

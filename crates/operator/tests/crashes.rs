@@ -41,7 +41,7 @@ async fn go_on(stage: &mut Stage) {
         }
         see(stage);
         stage.sync();
-        catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
+        catalog::reconcile(&stage.context, &CatalogState::default()).await;
         stage.sync();
         let _ = stage.reconcile_unsynced("demo").await;
         stage.cluster();

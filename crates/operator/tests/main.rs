@@ -14,7 +14,6 @@ mod idle;
 mod interleaving;
 mod keys;
 mod lifecycle;
-mod load;
 mod managers;
 mod one_namespace;
 mod one_pod;

@@ -97,7 +97,7 @@ async fn a_manager_that_no_gateway_serves_is_not_ready_and_its_workspaces_have_n
         ("False", reason::NOT_SERVED)
     );
     assert!(status.message.unwrap().contains(r#"WorkspaceManager "second""#));
-    catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
+    catalog::reconcile(&stage.context, &CatalogState::default()).await;
     let ready = |stage: &Stage| {
         let manager: WorkspaceManager = stage.server.get(None, "second").unwrap();
         let conditions = manager.status.unwrap().conditions;
@@ -113,7 +113,7 @@ async fn a_manager_that_no_gateway_serves_is_not_ready_and_its_workspaces_have_n
     let status = stage.status();
     assert!(condition::holds(&status.conditions, condition::AVAILABLE));
     assert!(status.url.is_some());
-    catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
+    catalog::reconcile(&stage.context, &CatalogState::default()).await;
     assert_eq!(ready(&stage), reason::ALL_RULES_HOLD);
 }
 
@@ -192,7 +192,7 @@ async fn rbac_secrets_and_pods_are_never_made_for_a_manager_that_no_webhook_refu
         assert!(message.contains(&named), "{message}");
         assert_eq!(stage.status().phase, Some(Phase::Running), "its pod runs on");
 
-        catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
+        catalog::reconcile(&stage.context, &CatalogState::default()).await;
         let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
         let conditions = manager.status.unwrap().conditions;
         let ready = condition::find(&conditions, READY).unwrap();

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
     networking::v1::NetworkPolicy,
 };
 use kube::{Resource, ResourceExt as _};
-use operator::{cache::Identity, controllers::orphans};
+use operator::controllers::orphans;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use testkit::objects::{self, NAMESPACE};
@@ -77,16 +77,8 @@ async fn an_orphaned_network_policy_is_deleted_after_the_last_pod() {
         "the pod is still ending"
     );
     stage.end_pods();
-    let identity = Identity::of(&objects::workspace("demo").metadata);
     assert_eq!(reconcile_orphans(&mut stage).await, None);
     assert!(stage.child::<NetworkPolicy>().is_none());
-    // Nothing of a workspace that is gone would ever be forgotten again.
-    assert!(
-        !stage
-            .context
-            .pending_writes
-            .is_deleted(&identity, "NetworkPolicy", None)
-    );
 }
 
 #[tokio::test]

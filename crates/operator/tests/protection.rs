@@ -51,16 +51,13 @@ fn delete_template(stage: &Stage) {
     });
 }
 
-async fn reconcile_catalog(
-    stage: &mut Stage,
-    catalog_state: &mut CatalogState,
-) -> Option<std::time::Duration> {
+async fn reconcile_catalog(stage: &mut Stage, catalog_state: &CatalogState) -> Option<std::time::Duration> {
     stage.sync();
     catalog::reconcile(&stage.context, catalog_state).await
 }
 
 /// Until nothing is due any more.
-async fn settle(stage: &mut Stage, catalog_state: &mut CatalogState) {
+async fn settle(stage: &mut Stage, catalog_state: &CatalogState) {
     for _ in 0..4 {
         reconcile_catalog(stage, catalog_state).await;
     }
@@ -75,7 +72,7 @@ async fn reconcile_alone(stage: &mut Stage) {
 
 #[tokio::test]
 async fn no_child_is_made_before_the_cache_shows_the_finalizer_and_waiting_costs_nothing() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
     stage.sync();
     let beats = stage.context.stores.changes.subscribe();
     stage.server.take_calls();
@@ -88,7 +85,7 @@ async fn no_child_is_made_before_the_cache_shows_the_finalizer_and_waiting_costs
         "the catalog controller is triggered"
     );
 
-    catalog::reconcile(&stage.context, &mut catalog_state).await;
+    catalog::reconcile(&stage.context, &catalog_state).await;
     assert!(is_held(&stage));
     stage.server.take_calls();
     stage.reconcile_unsynced("demo").await.unwrap();
@@ -115,9 +112,9 @@ async fn a_workspace_starts_by_itself_once_all_that_it_refers_to_has_the_finaliz
     let (_process, context) = begin_with_context(&stage);
     let catalog = async {
         context.stores.until_filled().await.unwrap();
-        let mut known = CatalogState::default();
+        let known = CatalogState::default();
         resync::run(&context.stores.changes, &CancellationToken::new(), async || {
-            catalog::reconcile(&context, &mut known).await
+            catalog::reconcile(&context, &known).await
         })
         .await;
     };
@@ -133,7 +130,7 @@ async fn a_workspace_starts_by_itself_once_all_that_it_refers_to_has_the_finaliz
 
 #[tokio::test]
 async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
     stage.server.disrupt(
         Method::PATCH,
         "workspacetemplates",
@@ -141,7 +138,7 @@ async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
             server.remove::<WorkspaceTemplate>(None, "t");
         })),
     );
-    reconcile_catalog(&mut stage, &mut catalog_state).await;
+    reconcile_catalog(&mut stage, &catalog_state).await;
     assert!(template(&stage).is_none(), "it must not come back");
     reconcile_alone(&mut stage).await;
     assert!(stage.child::<Service>().is_none());
@@ -150,17 +147,17 @@ async fn a_template_that_vanishes_at_the_very_moment_gets_no_user() {
 
 #[tokio::test]
 async fn a_template_that_is_deleted_during_a_first_start_stays_for_that_workspace() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
-    settle(&mut stage, &mut catalog_state).await;
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
+    settle(&mut stage, &catalog_state).await;
     // The start reconciles its check, and meanwhile the template is deleted. The caches show no child and no status yet.
     stage.reconcile_unsynced("demo").await.unwrap();
     delete_template(&stage);
     stage.sync_one(1);
     for _ in 0..2 {
-        catalog::reconcile(&stage.context, &mut catalog_state).await;
+        catalog::reconcile(&stage.context, &catalog_state).await;
     }
     assert!(is_held(&stage));
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
     stage.reconcile().await.unwrap();
     assert!(condition::holds(&stage.status().conditions, VALID));
@@ -168,12 +165,12 @@ async fn a_template_that_is_deleted_during_a_first_start_stays_for_that_workspac
 
 #[tokio::test]
 async fn a_deletion_waits_for_two_users_with_one_event_and_ends_with_the_last() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
     stage.server.put(&user("second"));
     stage.reconcile().await.unwrap();
     stage.reconcile_unsynced("second").await.unwrap();
     delete_template(&stage);
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     let reported = |stage: &Stage| {
         let events = stage.events();
         events.iter().filter(|it| *it == reason::TEMPLATE_IN_USE).count()
@@ -194,14 +191,14 @@ async fn a_deletion_waits_for_two_users_with_one_event_and_ends_with_the_last() 
     assert_eq!(waiting(&stage), note);
 
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    settle(&mut stage, &mut CatalogState::default()).await;
+    settle(&mut stage, &CatalogState::default()).await;
     assert!(
         waiting(&stage).starts_with("1 workspace uses"),
         "{}",
         waiting(&stage)
     );
     stage.server.remove::<Workspace>(Some(NAMESPACE), "second");
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     assert!(template(&stage).is_none());
     assert_eq!(reported(&stage), 1);
 }
@@ -226,13 +223,13 @@ async fn an_object_that_is_being_deleted_accepts_no_new_workspace_and_its_users_
     assert!(condition::holds(&stage.status().conditions, VALID));
     // A rejected workspace does not keep it.
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    settle(&mut stage, &mut CatalogState::default()).await;
+    settle(&mut stage, &CatalogState::default()).await;
     assert!(template(&stage).is_none());
 }
 
 #[tokio::test]
 async fn a_finalizer_that_was_removed_while_a_workspace_came_is_set_again() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.add_finalizers();
     // The workspace comes after the catalog controller has read its caches. Its reconcile comes before they show the removal.
@@ -242,19 +239,19 @@ async fn a_finalizer_that_was_removed_while_a_workspace_came_is_set_again() {
         "workspacetemplates/t",
         Disruption::Meanwhile(Box::new(|server| server.put(&user("demo")))),
     );
-    catalog::reconcile(&stage.context, &mut catalog_state).await;
+    catalog::reconcile(&stage.context, &catalog_state).await;
     assert!(!is_held(&stage));
     stage.sync_one(0);
     stage.reconcile_unsynced("demo").await.unwrap();
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     assert!(stage.child::<Service>().is_some() && is_held(&stage));
 }
 
 #[tokio::test]
 async fn a_release_touches_no_finalizer_that_came_meanwhile() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
     stage.reconcile().await.unwrap();
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.server.disrupt(
         Method::PATCH,
@@ -265,37 +262,37 @@ async fn a_release_touches_no_finalizer_that_came_meanwhile() {
             });
         })),
     );
-    reconcile_catalog(&mut stage, &mut catalog_state).await;
+    reconcile_catalog(&mut stage, &catalog_state).await;
     assert_eq!(
         template(&stage).unwrap().finalizers(),
         [IN_USE_FINALIZER, "example.com/theirs"]
     );
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     assert_eq!(template(&stage).unwrap().finalizers(), ["example.com/theirs"]);
 }
 
 #[tokio::test]
 async fn no_finalizer_is_set_on_an_object_that_is_being_deleted() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
     stage.reconcile().await.unwrap();
     stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
         object["metadata"]["finalizers"] = json!(["example.com/theirs"]);
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:01:00Z");
     });
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     assert_eq!(template(&stage).unwrap().finalizers(), ["example.com/theirs"]);
     assert_eq!(template(&stage).unwrap().status.unwrap().in_use_by, Some(1));
 }
 
 #[tokio::test]
 async fn a_settled_catalog_causes_no_call_and_a_new_leader_none_either() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
     stage.reconcile().await.unwrap();
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     stage.server.take_calls();
-    assert_eq!(reconcile_catalog(&mut stage, &mut catalog_state).await, None);
+    assert_eq!(reconcile_catalog(&mut stage, &catalog_state).await, None);
     assert_eq!(
-        reconcile_catalog(&mut stage, &mut CatalogState::default()).await,
+        reconcile_catalog(&mut stage, &CatalogState::default()).await,
         None
     );
     assert_eq!(stage.server.take_calls().len(), 0);
@@ -305,11 +302,11 @@ async fn a_settled_catalog_causes_no_call_and_a_new_leader_none_either() {
 
 #[tokio::test]
 async fn status_reports_whether_templates_and_managers_are_valid() {
-    let (mut stage, mut catalog_state) = (with_template(), CatalogState::default());
+    let (mut stage, catalog_state) = (with_template(), CatalogState::default());
     stage.server.edit::<WorkspaceTemplate>(None, "t", |object| {
         object["spec"]["defaultImage"] = json!("x:y:z");
     });
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     let status = template(&stage).unwrap().status.unwrap();
     let valid = condition::find(&status.conditions, VALID).unwrap();
     assert_eq!(
@@ -328,7 +325,7 @@ async fn status_reports_whether_templates_and_managers_are_valid() {
 
 #[tokio::test]
 async fn a_template_reports_missing_references_until_they_exist() {
-    let (mut stage, mut catalog_state) = (Stage::new(), CatalogState::default());
+    let (mut stage, catalog_state) = (Stage::new(), CatalogState::default());
     let mut naming = objects::template("t");
     naming.spec.manager_ref = Some("edge".to_owned());
     stage.server.put(&naming);
@@ -337,7 +334,7 @@ async fn a_template_reports_missing_references_until_they_exist() {
         let valid = condition::find(&status.conditions, VALID).unwrap().clone();
         (valid.status, valid.reason, valid.message)
     };
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     let (status, why, message) = reported(&stage);
     assert_eq!(
         (status.as_str(), why.as_str()),
@@ -348,6 +345,6 @@ async fn a_template_reports_missing_references_until_they_exist() {
         "{message}"
     );
     stage.server.put(&objects::manager("edge"));
-    settle(&mut stage, &mut catalog_state).await;
+    settle(&mut stage, &catalog_state).await;
     assert_eq!(reported(&stage).0, "True");
 }

@@ -165,7 +165,7 @@ async fn where_others_route_a_workspace_has_an_endpoint_and_no_route_or_url() {
     let ingress = policy.spec.unwrap().ingress.unwrap();
     let from = json!([{"podSelector": {"matchLabels": {"component": "hub"}}}]);
     assert_eq!(json!(ingress[0].from), from);
-    catalog::reconcile(&stage.context, &mut CatalogState::default()).await;
+    catalog::reconcile(&stage.context, &CatalogState::default()).await;
     let manager: WorkspaceManager = stage.server.get(None, "main").unwrap();
     let conditions = manager.status.unwrap().conditions;
     assert_eq!(condition::find(&conditions, READY).unwrap().status, "True");

@@ -9,7 +9,7 @@ use http::Method;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt as _;
-use operator::controllers::shares::{self, SharesState};
+use operator::controllers::shares;
 use serde_json::{Value, json};
 use testkit::{
     api_server::Disruption,
@@ -47,18 +47,18 @@ fn from_now(seconds: i64) -> String {
     (Timestamp::now() + SignedDuration::from_secs(seconds)).to_string()
 }
 
-async fn reconcile(stage: &mut Stage, known: &mut SharesState) -> Option<std::time::Duration> {
+async fn reconcile(stage: &mut Stage) -> Option<std::time::Duration> {
     stage.sync();
-    shares::reconcile(&stage.context, known).await
+    shares::reconcile(&stage.context).await
 }
 
 #[tokio::test]
 async fn a_share_becomes_active_with_one_event_and_is_deleted_with_its_workspace() {
-    let (mut stage, mut known) = (Stage::new(), SharesState::default());
+    let mut stage = Stage::new();
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
     stage.server.take_calls();
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert_eq!(
         stage.writes(),
         [
@@ -70,8 +70,7 @@ async fn a_share_becomes_active_with_one_event_and_is_deleted_with_its_workspace
     assert_eq!(reported(&stage), reason::SHARED);
     let owners = stored(&stage).unwrap().owner_references().to_vec();
     assert_eq!(owners[0].uid, "uid-of-demo");
-    assert_eq!(reconcile(&mut stage, &mut known).await, None);
-    assert_eq!(reconcile(&mut stage, &mut SharesState::default()).await, None);
+    assert_eq!(reconcile(&mut stage).await, None);
     assert_eq!(
         stage.server.take_calls().len(),
         0,
@@ -81,20 +80,20 @@ async fn a_share_becomes_active_with_one_event_and_is_deleted_with_its_workspace
 
 #[tokio::test]
 async fn an_early_share_waits_for_the_workspace_of_its_creator_alone() {
-    let (mut stage, mut known) = (Stage::new(), SharesState::default());
+    let mut stage = Stage::new();
     put_share(&stage, &json!({}));
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert_eq!(reported(&stage), reason::WORKSPACE_NOT_FOUND);
     let mut foreign = objects::workspace("demo");
     let annotations = foreign.metadata.annotations.as_mut().unwrap();
     annotations.insert(CREATED_BY.to_owned(), "mallory".to_owned());
     stage.server.put(&foreign);
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert_eq!(reported(&stage), reason::OWNER_CHANGED);
     assert_eq!(stored(&stage).unwrap().status.unwrap().workspace_uid, None);
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
     stage.server.put(&objects::workspace("demo"));
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert_eq!(reported(&stage), reason::SHARED);
     let bound = stored(&stage).unwrap().status.unwrap().workspace_uid;
     assert_eq!(bound.as_deref(), Some("uid-of-demo"));
@@ -102,23 +101,23 @@ async fn an_early_share_waits_for_the_workspace_of_its_creator_alone() {
 
 #[tokio::test]
 async fn the_end_is_waited_for_and_the_object_removed_an_hour_later() {
-    let (mut stage, mut known) = (Stage::new(), SharesState::default());
+    let mut stage = Stage::new();
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"expiresAt": from_now(30)}));
-    let again = reconcile(&mut stage, &mut known).await.unwrap();
+    let again = reconcile(&mut stage).await.unwrap();
     assert!((28..=30).contains(&again.as_secs()), "{again:?}");
     put_share(&stage, &json!({"expiresAt": from_now(-5)}));
-    let again = reconcile(&mut stage, &mut known).await.unwrap();
+    let again = reconcile(&mut stage).await.unwrap();
     assert_eq!(reported(&stage), reason::EXPIRED);
     assert!((3590..=3595).contains(&again.as_secs()), "{again:?}");
     put_share(&stage, &json!({"expiresAt": from_now(-3601)}));
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert!(stored(&stage).is_none());
 }
 
 #[tokio::test]
 async fn one_that_is_prolonged_at_the_last_moment_is_not_removed() {
-    let (mut stage, mut known) = (Stage::new(), SharesState::default());
+    let mut stage = Stage::new();
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"expiresAt": from_now(-3601)}));
     stage.server.disrupt(
@@ -130,44 +129,44 @@ async fn one_that_is_prolonged_at_the_last_moment_is_not_removed() {
             });
         })),
     );
-    assert!(reconcile(&mut stage, &mut known).await.is_some());
-    reconcile(&mut stage, &mut known).await;
+    assert!(reconcile(&mut stage).await.is_some());
+    reconcile(&mut stage).await;
     assert_eq!(reported(&stage), reason::SHARED);
 }
 
 #[tokio::test]
 async fn a_share_of_a_workspace_that_is_gone_is_removed_and_not_while_a_cache_is_behind() {
-    let (mut stage, mut known) = (Stage::new(), SharesState::default());
+    let mut stage = Stage::new();
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
     stage.sync();
     stage.server.put(&objects::workspace("demo"));
-    shares::reconcile(&stage.context, &mut known).await;
+    shares::reconcile(&stage.context).await;
     assert!(
         stored(&stage).is_some(),
         "the workspace is there, only not seen yet"
     );
     stage.server.remove::<Workspace>(Some(NAMESPACE), "demo");
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert!(stored(&stage).is_none());
 }
 
 #[tokio::test]
 async fn a_change_of_owner_and_the_manager_end_shares_with_an_event() {
-    let (mut stage, mut known) = (Stage::new(), SharesState::default());
+    let mut stage = Stage::new();
     stage.server.put(&objects::workspace("demo"));
     put_share(&stage, &json!({"workspaceUID": "uid-of-demo"}));
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     stage.server.edit::<WorkspaceManager>(None, "main", |manager| {
         manager["spec"]["authorization"] = json!({"sharing": {"enabled": false}});
     });
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert_eq!(reported(&stage), reason::SHARING_DISABLED);
     stage
         .server
         .edit::<Workspace>(Some(NAMESPACE), "demo", |workspace| {
             workspace["metadata"]["annotations"][CREATED_BY] = json!("carol");
         });
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert_eq!(reported(&stage), reason::OWNER_CHANGED);
     assert_eq!(
         stage.events(),
@@ -180,10 +179,10 @@ async fn a_change_of_owner_and_the_manager_end_shares_with_an_event() {
 
 #[tokio::test]
 async fn without_a_webhook_nothing_is_shared() {
-    let (mut stage, mut known) = (Stage::with_demo(), SharesState::default());
+    let mut stage = Stage::with_demo();
     stage.without_admission();
     put_share(&stage, &json!({}));
-    reconcile(&mut stage, &mut known).await;
+    reconcile(&mut stage).await;
     assert_eq!(reported(&stage), reason::UNVOUCHED);
     let share = stored(&stage).unwrap();
     assert_eq!(share.owner_references(), []);

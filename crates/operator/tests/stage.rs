@@ -20,7 +20,7 @@ use kube::{
     runtime::{controller::Action, watcher::Event},
 };
 use operator::{
-    cache::stores::{CacheWriter, ChildrenWriter, Parsed, Trim, Writers},
+    cache::stores::{CacheWriter, Parsed, Trim, Writers},
     context::Context,
     plan::{Build, Site},
     reconcile::{Error, reconcile},
@@ -154,13 +154,13 @@ impl Stage {
             1 => fill::<WorkspaceTemplate>(server, &mut writers.templates),
             2 => fill::<WorkspaceManager>(server, &mut writers.managers),
             3 => fill::<StorageClass>(server, &mut writers.storage_classes),
-            4 => fill_children(server, &mut writers.claims),
-            5 => fill_children(server, &mut writers.services),
-            6 => fill_children(server, &mut writers.policies),
-            7 => fill_children(server, &mut writers.accounts),
+            4 => fill(server, &mut writers.claims),
+            5 => fill(server, &mut writers.services),
+            6 => fill(server, &mut writers.policies),
+            7 => fill(server, &mut writers.accounts),
             8 => fill::<WorkspaceExecutionProfile>(server, &mut writers.profiles),
             9 => fill::<WorkspaceShare>(server, &mut writers.shares),
-            _ => fill_children(server, &mut writers.pods),
+            _ => fill(server, &mut writers.pods),
         }
     }
 
@@ -418,15 +418,4 @@ where
         writer.apply_watcher_event(&Event::InitApply(object));
     }
     writer.apply_watcher_event(&Event::InitDone);
-}
-
-fn fill_children<K>(server: &ApiServer, writer: &mut ChildrenWriter<K>)
-where
-    K: Trim + PartialEq + 'static,
-{
-    writer.apply(Event::Init);
-    for object in server.all::<Parsed<K>>() {
-        writer.apply(Event::InitApply(object));
-    }
-    writer.apply(Event::InitDone);
 }

@@ -90,10 +90,10 @@ impl Subject {
 }
 
 async fn settle(stage: &mut Stage) {
-    let mut catalog_state = CatalogState::default();
+    let catalog_state = CatalogState::default();
     for _ in 0..4 {
         stage.sync();
-        catalog::reconcile(&stage.context, &mut catalog_state).await;
+        catalog::reconcile(&stage.context, &catalog_state).await;
     }
     stage.sync();
 }

@@ -71,8 +71,7 @@ fn warnings(events: &[[Option<String>; 3]]) -> usize {
     events.iter().filter(is_warning).count()
 }
 
-/// What a start without a disk may cost. Each problem adds an Event, and a status write when it appears and when it is over. Under load
-/// the status that only reports the start is left out, and its Event with it.
+/// What a start without a disk may cost. Each problem adds an Event, and a status write when it appears and when it is over.
 fn is_within_bound(counts: &BTreeMap<&str, usize>, warnings: usize) -> bool {
     let bounds = [
         ("create pods", 1..=1),

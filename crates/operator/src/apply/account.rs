@@ -11,9 +11,9 @@ use api::names;
 use k8s_openapi::api::core::v1::ServiceAccount;
 
 use super::{
-    Error,
+    WriteError,
     delete::remove,
-    writes::{Kind, Made, Outcome, expect, make, objects, terminating, with_backoff, write},
+    writes::{Made, NamedKind, Outcome, expect, make, objects, terminating, with_backoff, write},
 };
 use crate::{
     blockers::Blocker,
@@ -25,7 +25,7 @@ pub(super) async fn account(
     context: &Context,
     observed: &Observed,
     planned: Option<ServiceAccount>,
-) -> Result<Outcome<ServiceAccount>, Error> {
+) -> Result<Outcome<ServiceAccount>, WriteError> {
     let (identity, live) = (&observed.identity, observed.account.as_ref());
     let Some(planned) = planned else {
         let removable =

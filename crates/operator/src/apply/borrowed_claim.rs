@@ -15,8 +15,8 @@ use kube::{
 use rules::ValidWorkspace;
 
 use super::{
-    Error,
-    writes::{failed, get_live, patched},
+    WriteError,
+    writes::{get_live, send_patch, write_error},
 };
 use crate::{
     blockers::{Blocker, DiskBlocker},
@@ -40,8 +40,8 @@ pub(super) async fn borrow(
     context: &Context,
     identity: &Identity,
     valid: &ValidWorkspace,
-) -> Result<Option<Blocker>, Error> {
-    for named in borrowed_claims::named(valid) {
+) -> Result<Option<Blocker>, WriteError> {
+    for named in borrowed_claims::named_claims(valid) {
         let claim = named.claim.clone();
         let Some(live) = get_live::<Claim>(context, &identity.namespace, &claim).await? else {
             return Ok(Some(Blocker::Disk(DiskBlocker::Missing { claim })));
@@ -53,7 +53,7 @@ pub(super) async fn borrow(
         if borrowed_claims::is_a_disk(&live) {
             return Ok(Some(Blocker::Disk(DiskBlocker::OfAnother { claim })));
         }
-        if let Some(by) = occupied(context, identity, &named, &live).await? {
+        if let Some(by) = other_user(context, identity, &named, &live).await? {
             return Ok(Some(Blocker::Disk(DiskBlocker::InUse { claim, by })));
         }
     }
@@ -61,12 +61,12 @@ pub(super) async fn borrow(
 }
 
 /// The other user of a claim, if any. If there is none and the claim is the home, marks it as in use by this workspace.
-async fn occupied(
+async fn other_user(
     context: &Context,
     identity: &Identity,
     named: &Named,
     live: &Arc<Claim>,
-) -> Result<Option<String>, Error> {
+) -> Result<Option<String>, WriteError> {
     if borrowed_claims::is_shared(live) {
         return Ok(None);
     }
@@ -74,7 +74,7 @@ async fn occupied(
         Some((_, uid)) if uid == identity.uid => return Ok(None),
         Some((name, uid)) => {
             let exists = observe::exists(&context.client, &identity.namespace, name, uid).await;
-            if exists.map_err(|source| Error::of("Workspace", source))? {
+            if exists.map_err(|source| WriteError::new("Workspace", source))? {
                 return Ok(Some(format!("workspace {name}")));
             }
         }
@@ -91,11 +91,15 @@ async fn occupied(
 }
 
 /// The name of another pod that mounts the claim. Pods of the whole namespace are read in pages: no label tells which pods mount it.
-async fn other_pod(context: &Context, identity: &Identity, claim: &str) -> Result<Option<String>, Error> {
+async fn other_pod(
+    context: &Context,
+    identity: &Identity,
+    claim: &str,
+) -> Result<Option<String>, WriteError> {
     let pods: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
     let mut params = ListParams::default().limit(PAGE);
     loop {
-        let page = pods.list(&params).await.map_err(failed::<Pod>)?;
+        let page = pods.list(&params).await.map_err(write_error::<Pod>)?;
         if let Some(pod) = borrowed_claims::other_pod(identity, claim, &page.items) {
             return Ok(Some(pod.metadata.name.clone().unwrap_or_default()));
         }
@@ -107,7 +111,7 @@ async fn other_pod(context: &Context, identity: &Identity, claim: &str) -> Resul
 }
 
 /// Removes the in-use mark once no pod of the workspace is left.
-pub(crate) async fn give_back(context: &Context, identity: &Identity, claim: &str) -> Result<(), Error> {
+pub(crate) async fn give_back(context: &Context, identity: &Identity, claim: &str) -> Result<(), WriteError> {
     let Some(live) = get_live::<Claim>(context, &identity.namespace, claim).await? else {
         return Ok(());
     };
@@ -122,10 +126,10 @@ async fn note(
     identity: &Identity,
     claim: &Claim,
     by: Option<&Identity>,
-) -> Result<(), Error> {
+) -> Result<(), WriteError> {
     let params = patch_as(names::OPERATOR);
     let name = claim.metadata.name.as_deref().unwrap_or_default();
     let patch = Patch::Merge(borrowed_claims::note(claim, by));
-    patched::<Claim, _>(context, identity, name, &params, &patch).await?;
+    send_patch::<Claim, _>(context, identity, name, &params, &patch).await?;
     Ok(())
 }

@@ -81,7 +81,7 @@ impl Contests {
             .and_then(|children| children.get(&name_of(child)));
         match contest.filter(|contest| contest.continues(digest(planned))) {
             Some(contest) if contest.last.elapsed() < contest.backoff() => {
-                Err(contested(child, contest.manager.as_deref()))
+                Err(contest_blocker(child, contest.manager.as_deref()))
             }
             Some(contest) => Ok(contest.writes + 1 >= FREE_WRITES),
             None => Ok(false),
@@ -136,7 +136,7 @@ fn digest(planned: &impl Serialize) -> u64 {
 }
 
 /// What reports a contested child.
-pub(crate) fn contested((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
+pub(crate) fn contest_blocker((kind, name): Child<'_>, manager: Option<&str>) -> Blocker {
     Blocker::Contested {
         kind: kind.to_owned(),
         name: name.to_owned(),

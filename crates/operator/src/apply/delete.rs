@@ -5,8 +5,8 @@ use kube::{Api, Resource, ResourceExt as _, api::DeleteParams};
 use serde::de::DeserializeOwned;
 
 use super::{
-    Error,
-    writes::{Kind, Outcome, failed, objects},
+    WriteError,
+    writes::{NamedKind, Outcome, objects, write_error},
 };
 use crate::{
     cache::{
@@ -24,8 +24,7 @@ pub(crate) fn pods_left(observed: &Observed) -> Vec<String> {
         .collect()
 }
 
-/// Deletes a child that is ours and not yet being deleted, and no other object of its name. Returns whether none of ours is left. A
-/// child that the API server reported gone is not deleted again: caches may show it a little longer.
+/// Deletes a child that is ours and not yet being deleted, and no other object of its name. Returns whether none of ours is left.
 pub(crate) async fn delete<K>(
     context: &Context,
     identity: &Identity,
@@ -41,17 +40,8 @@ where
     let Some(live) = live.filter(|live| identity.owns(live.meta())) else {
         return Ok(true);
     };
-    let kind = K::kind(&());
-    let uid = live.meta().uid.as_deref().unwrap_or_default();
-    if context.pending_writes.is_deleted(identity, &kind, Some(uid)) {
-        return Ok(true);
-    }
     let ended = end(context, &objects(context, identity), live, params).await?;
-    let gone = matches!(ended, Ended::Gone);
-    if gone {
-        context.pending_writes.deleted(identity, &kind, uid);
-    }
-    Ok(gone)
+    Ok(matches!(ended, Ended::Gone))
 }
 
 /// Deletes a child that is ours and not wanted any more. It may be gone already, or a new object may have its name.
@@ -59,13 +49,13 @@ pub(super) async fn remove<K>(
     context: &Context,
     identity: &Identity,
     unwanted: &K,
-) -> Result<Outcome<K>, Error>
+) -> Result<Outcome<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
     let objects = objects(context, identity);
     let ended = end(context, &objects, unwanted, DeleteParams::background()).await;
-    ended.map_err(failed::<K>)?;
+    ended.map_err(write_error::<K>)?;
     Ok(Outcome::Is(None))
 }
 
@@ -79,8 +69,7 @@ pub(crate) enum Ended<K> {
     Unknown,
 }
 
-/// Deletes an object that is not yet being deleted, if it still has this UID. Nothing is recorded about it. Records are dropped with their
-/// workspace, so an object without workspace must leave none.
+/// Deletes an object that is not yet being deleted, if it still has this UID.
 pub(crate) async fn end<K>(
     context: &Context,
     objects: &Api<K>,

@@ -261,7 +261,7 @@ mod tests {
     }
 
     /// The result of JSON patch operations on a stored object.
-    fn patched<K: Serialize + serde::de::DeserializeOwned>(object: &K, steps: Vec<Value>) -> K {
+    fn send_patch<K: Serialize + serde::de::DeserializeOwned>(object: &K, steps: Vec<Value>) -> K {
         let mut object = json!(object);
         let patch: json_patch::Patch = serde_json::from_value(steps.into()).unwrap();
         json_patch::patch(&mut object, &patch).unwrap();
@@ -289,7 +289,7 @@ mod tests {
         let Correction::JsonPatch(steps) = planned.correction(&live) else {
             panic!("a merge would leave keys of the selector");
         };
-        let renewed = patched(&live, steps);
+        let renewed = send_patch(&live, steps);
         assert_eq!(renewed.spec, planned.spec);
         assert_eq!(step(&testing::identity(), &planned, &renewed), Step::Keep);
         assert_eq!(renewed.labels()["example.com/foreign"], "kept");

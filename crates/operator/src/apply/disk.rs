@@ -13,14 +13,15 @@ use kube::{
 use rules::{Home, ValidWorkspace};
 
 use super::{
-    Error,
+    WriteError,
     writes::{self, Made, Outcome, conflict, expect, terminating, write},
 };
 use crate::{
     blockers::{Blocker, DiskBlocker},
     cache::{
         observed::{Identity, Observed},
-        stores::Keys,
+        partial::Pod,
+        stores,
     },
     context::Context,
     plan::disks::{
@@ -41,7 +42,7 @@ pub(super) async fn disk(
     observed: &Observed,
     valid: &ValidWorkspace,
     planned: Option<Claim>,
-) -> Result<Outcome<Claim>, Error> {
+) -> Result<Outcome<Claim>, WriteError> {
     let Some(planned) = planned else {
         return Ok(Outcome::Is(observed.claim.clone()));
     };
@@ -60,11 +61,11 @@ async fn make(
     observed: &Observed,
     valid: &ValidWorkspace,
     planned: Claim,
-) -> Result<Outcome<Claim>, Error> {
+) -> Result<Outcome<Claim>, WriteError> {
     let identity = &observed.identity;
     let claim = identity.child_name();
-    let mounts = |keys: &Keys| keys.mounts(&identity.namespace, &claim);
-    let pods = context.stores.pods.select(mounts);
+    let is_near = |pod: &Pod| pod.metadata.namespace.as_ref() == Some(&identity.namespace);
+    let pods = stores::select(&context.stores.pods, is_near);
     let pod = borrowed_claims::other_pod(identity, &claim, pods.iter().map(AsRef::as_ref));
     let by = pod.map(|pod| format!("pod {}", pod.name_any()));
     if let Some(by) = by {
@@ -94,7 +95,7 @@ async fn settle(
     valid: &ValidWorkspace,
     planned: &Claim,
     live: &Arc<Claim>,
-) -> Result<Outcome<Claim>, Error> {
+) -> Result<Outcome<Claim>, WriteError> {
     let identity = &observed.identity;
     let owner = valid.owner.as_deref();
     let claimant = Claimant {
@@ -115,7 +116,7 @@ async fn settle(
         Ownership::Ours if is_to_be_retained(valid) && retention::has_owner(&live.metadata, identity) => {
             live = retain(context, identity, &live, owner)
                 .await
-                .map_err(writes::failed::<Claim>)?;
+                .map_err(writes::write_error::<Claim>)?;
         }
         Ownership::Ours | Ownership::Adoptable => {}
     }
@@ -173,11 +174,11 @@ pub(crate) async fn retain(
     claim: &Claim,
     owner: Option<&str>,
 ) -> Result<Arc<Claim>, kube::Error> {
-    let steps = retention::retained(claim, identity, owner);
+    let steps = retention::retention_patch(claim, identity, owner);
     let patch: JsonPatch = serde_json::from_value(steps).map_err(kube::Error::SerdeError)?;
     let params = patch_as(OPERATOR);
     let patch = Patch::Json::<()>(patch);
-    let kept = writes::patched(context, identity, &claim.name_any(), &params, &patch).await;
+    let kept = writes::send_patch(context, identity, &claim.name_any(), &params, &patch).await;
     kept.map_err(|error| error.source)
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     context::Context,
-    support::send::{patch_as, pointer_token, unchecked},
+    support::send::{patch_as, pointer_token, without_validation},
 };
 
 /// Go's JSON encoder escapes these characters. The API server's JSON patch compares a string as it is encoded, so its test of an unescaped
@@ -38,16 +38,16 @@ pub(crate) async fn hold(context: &Context, workspace: &Workspace) -> Result<(),
 }
 
 /// Removes the finalizer. It fails if the finalizers changed since they were read. It also fails if the owner changed, which may have
-/// been written on a retained disk. Other changes do not block it. It succeeds if the workspace is gone.
-pub(crate) async fn release<K>(context: &Context, object: &K) -> Result<(), kube::Error>
+/// been written on a retained disk. Other changes do not block it. Returns false if the workspace is gone.
+pub(crate) async fn release<K>(context: &Context, object: &K) -> Result<bool, kube::Error>
 where
     K: Resource<DynamicType = ()>,
 {
     let steps = release_steps(object.meta());
     let patch: JsonPatch = serde_json::from_value(steps.into()).map_err(kube::Error::SerdeError)?;
     match write(context, object, &Patch::Json::<()>(patch)).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        written => written,
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        written => written.map(|()| true),
     }
 }
 
@@ -80,7 +80,7 @@ where
 {
     let namespace = object.meta().namespace.as_deref().unwrap_or_default();
     let workspaces: Api<DeserializeGuard<Workspace>> = Api::namespaced(context.client.clone(), namespace);
-    let params = unchecked(patch_as(OPERATOR));
+    let params = without_validation(patch_as(OPERATOR));
     workspaces.patch(&object.name_any(), &params, patch).await?;
     context.metrics.write("finalizer");
     Ok(())

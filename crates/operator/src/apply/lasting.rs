@@ -11,11 +11,11 @@ use kube::Resource;
 use rules::ValidWorkspace;
 
 use super::{
-    Applied, Error, account,
+    Applied, WriteError, account,
     delete::remove,
     disk, finalizer,
     writes::{
-        Kind, Made, Outcome, conflict, create, json_patch, make, merge_patch, objects, terminating,
+        Made, NamedKind, Outcome, conflict, create, json_patch, make, merge_patch, objects, terminating,
         with_backoff,
     },
 };
@@ -34,12 +34,12 @@ pub(super) async fn lasting(
     planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
     runs: bool,
     applied: &mut Applied,
-) -> Result<(), Error> {
+) -> Result<(), WriteError> {
     match planned {
         Ok((valid, plan)) => {
             finalizer::hold(context, workspace)
                 .await
-                .map_err(|source| Error::of("finalizer", source))?;
+                .map_err(|source| WriteError::new("finalizer", source))?;
             Box::pin(children(context, valid, *plan, applied)).await?;
             let shrinks = || disk::shrinks(workspace, &applied.observed);
             applied.blocker = applied.blocker.take().or_else(shrinks);
@@ -61,7 +61,7 @@ async fn children(
     valid: &ValidWorkspace,
     plan: Plan,
     applied: &mut Applied,
-) -> Result<(), Error> {
+) -> Result<(), WriteError> {
     let observed = &applied.observed;
     let (claim, policy, service, account) = futures::join!(
         disk::disk(context, observed, valid, plan.claim),
@@ -91,7 +91,7 @@ async fn network_policy(
     context: &Context,
     observed: &Observed,
     planned: Option<NetworkPolicy>,
-) -> Result<Outcome<NetworkPolicy>, Error> {
+) -> Result<Outcome<NetworkPolicy>, WriteError> {
     let live = observed.policy.as_ref();
     if let Some(planned) = planned {
         return child(context, observed, planned, live).await;
@@ -109,30 +109,30 @@ async fn child<K>(
     observed: &Observed,
     planned: K,
     live: Option<&Arc<K>>,
-) -> Result<Outcome<K>, Error>
+) -> Result<Outcome<K>, WriteError>
 where
-    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
     if let Some(live) = live {
-        return found(context, observed, &planned, live).await;
+        return correct(context, observed, &planned, live).await;
     }
     let identity = &observed.identity;
     let write = create(context, identity, &planned);
     match make(context, identity, &identity.child_name(), write).await? {
         Made::New(outcome) => Ok(outcome),
-        Made::Exists(live, _) => found(context, observed, &planned, &live).await,
+        Made::Exists(live, _) => correct(context, observed, &planned, &live).await,
     }
 }
 
 /// Makes an existing child as planned.
-async fn found<K>(
+async fn correct<K>(
     context: &Context,
     observed: &Observed,
     planned: &K,
     live: &Arc<K>,
-) -> Result<Outcome<K>, Error>
+) -> Result<Outcome<K>, WriteError>
 where
-    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Child + Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
     match diff::step(&observed.identity, planned, live.as_ref()) {
         Step::Keep => Ok(Outcome::Is(Some(live.clone()))),

@@ -54,7 +54,7 @@ use crate::{
 /// A write failed with a transient error: a conflict, overload or an outage.
 #[derive(Debug, thiserror::Error)]
 #[error("the {kind} cannot be written: {}", message_of(.source))]
-pub struct Error {
+pub struct WriteError {
     /// Kind of the object.
     pub kind: String,
     /// The reason.
@@ -62,8 +62,8 @@ pub struct Error {
     pub source: kube::Error,
 }
 
-impl Error {
-    pub(crate) fn of(kind: &str, source: kube::Error) -> Self {
+impl WriteError {
+    pub(crate) fn new(kind: &str, source: kube::Error) -> Self {
         let kind = kind.to_owned();
         Self { kind, source }
     }
@@ -77,7 +77,7 @@ pub(crate) struct Applied {
     /// What blocked a write; the first, if several.
     pub blocker: Option<Blocker>,
     /// A write that failed with a transient error and is tried again. The status is published all the same.
-    pub failure: Option<Error>,
+    pub failure: Option<WriteError>,
 }
 
 impl Applied {
@@ -90,12 +90,12 @@ impl Applied {
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// The result of these writes, or an error if they take longer than [`LIMIT`].
-pub(crate) async fn limited<T>(
+pub(crate) async fn limit_time<T>(
     kind: &str,
-    writes: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
+    writes: impl Future<Output = Result<T, WriteError>>,
+) -> Result<T, WriteError> {
     let result = tokio::time::timeout(LIMIT, writes).await;
-    result.unwrap_or_else(|late| Err(Error::of(kind, kube::Error::Service(late.into()))))
+    result.unwrap_or_else(|late| Err(WriteError::new(kind, kube::Error::Service(late.into()))))
 }
 
 /// Makes the children of a workspace as planned. Without a plan (the workspace is invalid) only the network policy is made, for a pod
@@ -106,7 +106,7 @@ pub(crate) async fn apply(
     planned: Result<(&ValidWorkspace, Box<Plan>), Option<Box<NetworkPolicy>>>,
     intent: Intent,
     observed: Observed,
-) -> Result<Applied, Error> {
+) -> Result<Applied, WriteError> {
     let mut applied = Applied {
         observed,
         blocker: None,
@@ -131,7 +131,7 @@ pub(crate) async fn apply(
         if !applied.is_blocked() {
             Box::pin(pod::start(context, valid, &mut applied)).await?;
         }
-    } else if let Err(error) = limited("child", lasting).await {
+    } else if let Err(error) = limit_time("child", lasting).await {
         applied.failure.get_or_insert(error);
     }
     if intent == Intent::Keep
@@ -147,7 +147,7 @@ pub(crate) async fn apply(
 }
 
 /// Releases the claim that was the home after the last pod has ended. Another workspace may use it then.
-async fn free(context: &Context, workspace: &Workspace, identity: &Identity) -> Result<(), Error> {
+async fn free(context: &Context, workspace: &Workspace, identity: &Identity) -> Result<(), WriteError> {
     let storage = workspace.spec.storage.as_ref();
     let claim = storage.and_then(|storage| storage.claim_name.as_ref());
     let status = workspace.status.as_ref();

@@ -6,12 +6,12 @@ use kube::{api::DeleteParams, core::PartialObjectMetaExt as _};
 use rules::ValidWorkspace;
 
 use super::{
-    Applied, Error,
+    Applied, WriteError,
     delete::{self, Ended},
     diff::{self, Step},
     writes::{
-        Kind as _, Made, Outcome, conflict, failed, make, objects, outcome, post, terminating, with_backoff,
-        write,
+        Made, NamedKind as _, Outcome, conflict, make, objects, outcome, post, terminating, with_backoff,
+        write, write_error,
     },
 };
 use crate::{
@@ -32,7 +32,7 @@ pub(super) async fn start(
     context: &Context,
     valid: &ValidWorkspace,
     applied: &mut Applied,
-) -> Result<(), Error> {
+) -> Result<(), WriteError> {
     let identity = applied.observed.identity.clone();
     let planned = Box::new(plan::run(valid, &context.site, &random::identifier()));
     let profile = valid.profile.as_ref().map(|profile| profile.name.as_str());
@@ -53,7 +53,7 @@ pub(super) async fn start(
 }
 
 /// Puts back our labels, annotations and controller of a running pod. Its spec cannot be changed, except for its images.
-pub(super) async fn restore(context: &Context, applied: &mut Applied) -> Result<(), Error> {
+pub(super) async fn restore(context: &Context, applied: &mut Applied) -> Result<(), WriteError> {
     let observed = &applied.observed;
     let identity = observed.identity.clone();
     let mut pods = observed.pods.iter();
@@ -84,7 +84,7 @@ pub(crate) async fn end(
     context: &Context,
     is_wanted: bool,
     observed: &mut Observed,
-) -> Result<Option<Refusal>, Error> {
+) -> Result<Option<Refusal>, WriteError> {
     let identity = observed.identity.clone();
     let api = objects::<Pod>(context, &identity);
     let mut left = Vec::new();
@@ -97,14 +97,13 @@ pub(crate) async fn end(
         let ended = match delete::end(context, &api, pod.as_ref(), DeleteParams::default()).await {
             Ok(ended) => ended,
             Err(error) => {
-                refused = Some(refusal_of_deletion(&error).ok_or_else(|| failed::<Pod>(error))?);
+                refused = Some(refusal_of_deletion(&error).ok_or_else(|| write_error::<Pod>(error))?);
                 Ended::Unknown
             }
         };
         match ended {
             Ended::Gone => {
-                let uid = pod.metadata.uid.as_deref().unwrap_or_default();
-                context.pending_writes.deleted(&identity, Pod::KIND, uid);
+                context.pending_writes.forget_pod(&identity.key());
                 if is_wanted && has_ended(&pod) {
                     left.push(pod);
                 }

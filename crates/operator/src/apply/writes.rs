@@ -14,8 +14,8 @@ use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    Error,
-    contest::{contested, other_manager},
+    WriteError,
+    contest::{contest_blocker, other_manager},
 };
 use crate::{
     blockers::{Blocker, refusal},
@@ -26,7 +26,7 @@ use crate::{
         stores::{Parsed, Trim},
     },
     context::Context,
-    support::send::{patch_as, send, unchecked},
+    support::send::{patch_as, send, without_validation},
 };
 
 /// Result of writing a child.
@@ -66,7 +66,7 @@ pub(super) fn expect(intent: &mut ObjectMeta, seen: Option<&ObjectMeta>) {
 }
 
 /// Whether another client wrote first.
-pub(crate) fn is_conflict(error: &Error) -> bool {
+pub(crate) fn is_conflict(error: &WriteError) -> bool {
     matches!(&error.source, kube::Error::Api(status) if status.code == 409)
 }
 
@@ -75,13 +75,13 @@ pub(super) async fn get_live<K>(
     context: &Context,
     namespace: &str,
     name: &str,
-) -> Result<Option<Arc<K>>, Error>
+) -> Result<Option<Arc<K>>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
     observe::get(&context.client, namespace, name)
         .await
-        .map_err(failed::<K>)
+        .map_err(write_error::<K>)
 }
 
 /// Applies a child by force: every field in `intent` becomes ours.
@@ -90,14 +90,14 @@ pub(super) async fn write<K>(
     identity: &Identity,
     (manager, name): (&str, &str),
     intent: &impl Serialize,
-) -> Result<Outcome<K>, Error>
+) -> Result<Outcome<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
-    let params = unchecked(PatchParams::apply(manager).force());
+    let params = without_validation(PatchParams::apply(manager).force());
     let patch = Patch::Apply(intent);
     outcome(
-        patched::<K, _>(context, identity, name, &params, &patch).await,
+        send_patch::<K, _>(context, identity, name, &params, &patch).await,
         None,
     )
 }
@@ -107,9 +107,9 @@ pub(super) async fn create<K>(
     context: &Context,
     identity: &Identity,
     intent: &impl Serialize,
-) -> Result<Outcome<K>, Error>
+) -> Result<Outcome<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
     outcome(post(context, identity, intent).await, None)
 }
@@ -119,9 +119,9 @@ pub(super) async fn post<K>(
     context: &Context,
     identity: &Identity,
     intent: &impl Serialize,
-) -> Result<Arc<K>, Error>
+) -> Result<Arc<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
     let params = PostParams {
         field_manager: Some(names::OPERATOR.to_owned()),
@@ -129,7 +129,7 @@ where
     };
     let text = serde_json::to_vec(intent).map_err(request::Error::SerializeBody);
     let request = text.and_then(|text| requests::<K>(identity).create(&params, text));
-    sent::<K>(context, "create", request).await
+    send_write::<K>(context, "create", request).await
 }
 
 /// Result of making an absent child.
@@ -137,7 +137,7 @@ pub(super) enum Made<K> {
     /// It was made, or the write was refused.
     New(Outcome<K>),
     /// Another client made one first. The error is that of our write.
-    Exists(Arc<K>, Error),
+    Exists(Arc<K>, WriteError),
 }
 
 /// Makes an absent child by `write`, which fails if one exists.
@@ -145,10 +145,10 @@ pub(super) async fn make<K>(
     context: &Context,
     identity: &Identity,
     name: &str,
-    write: impl Future<Output = Result<Outcome<K>, Error>>,
-) -> Result<Made<K>, Error>
+    write: impl Future<Output = Result<Outcome<K>, WriteError>>,
+) -> Result<Made<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
     match write.await {
         Err(error) if is_conflict(&error) => match get_live::<K>(context, &identity.namespace, name).await? {
@@ -166,8 +166,8 @@ pub(crate) async fn with_backoff<K>(
     (objects, kind): (&Api<K>, &str),
     planned: &impl Serialize,
     live: &Arc<K>,
-    write: impl Future<Output = Result<Outcome<K>, Error>>,
-) -> Result<Outcome<K>, Error>
+    write: impl Future<Output = Result<Outcome<K>, WriteError>>,
+) -> Result<Outcome<K>, WriteError>
 where
     K: Resource + Clone + Debug + DeserializeOwned,
 {
@@ -179,7 +179,7 @@ where
     };
     let manager = if is_contested {
         let found = objects.get_metadata_opt(name).await;
-        let found = found.map_err(|source| Error::of(kind, source))?;
+        let found = found.map_err(|source| WriteError::new(kind, source))?;
         found.and_then(|found| other_manager(&found.metadata))
     } else {
         None
@@ -188,7 +188,7 @@ where
     let Outcome::Is(Some(written)) = outcome else {
         return Ok(outcome);
     };
-    let blocker = is_contested.then(|| contested(child, manager.as_deref()));
+    let blocker = is_contested.then(|| contest_blocker(child, manager.as_deref()));
     context.contests.written(identity, child, planned, manager);
     Ok(match blocker {
         Some(blocker) => Outcome::But(written, blocker),
@@ -201,13 +201,13 @@ pub(super) async fn merge_patch<K>(
     context: &Context,
     identity: &Identity,
     patch: &Value,
-) -> Result<Outcome<K>, Error>
+) -> Result<Outcome<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
-    let (params, patch) = (unchecked(patch_as(names::OPERATOR)), Patch::Merge(patch));
+    let (params, patch) = (without_validation(patch_as(names::OPERATOR)), Patch::Merge(patch));
     outcome(
-        patched::<K, _>(context, identity, &identity.child_name(), &params, &patch).await,
+        send_patch::<K, _>(context, identity, &identity.child_name(), &params, &patch).await,
         None,
     )
 }
@@ -217,24 +217,24 @@ pub(super) async fn json_patch<K>(
     context: &Context,
     identity: &Identity,
     steps: Vec<Value>,
-) -> Result<Outcome<K>, Error>
+) -> Result<Outcome<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
 {
-    let params = unchecked(patch_as(names::OPERATOR));
+    let params = without_validation(patch_as(names::OPERATOR));
     let request = JsonPatch::deserialize(Value::Array(steps))
         .map_err(request::Error::SerializeBody)
         .and_then(|steps| {
             requests::<K>(identity).patch(&identity.child_name(), &params, &Patch::Json::<()>(steps))
         });
-    outcome(sent::<K>(context, "patch", request).await, None)
+    outcome(send_write::<K>(context, "patch", request).await, None)
 }
 
 /// The meaning of an answer to a write. Transient errors stay errors. `profile`: name of the execution profile of a pod.
-pub(super) fn outcome<K: Kind>(
-    answer: Result<Arc<K>, Error>,
+pub(super) fn outcome<K: NamedKind>(
+    answer: Result<Arc<K>, WriteError>,
     profile: Option<&str>,
-) -> Result<Outcome<K>, Error> {
+) -> Result<Outcome<K>, WriteError> {
     let error = match answer {
         Ok(object) => return Ok(Outcome::Is(Some(object))),
         Err(error) => error,
@@ -257,19 +257,19 @@ where
 }
 
 /// Sends any patch.
-pub(super) async fn patched<K, P>(
+pub(super) async fn send_patch<K, P>(
     context: &Context,
     identity: &Identity,
     name: &str,
     params: &PatchParams,
     patch: &Patch<P>,
-) -> Result<Arc<K>, Error>
+) -> Result<Arc<K>, WriteError>
 where
-    K: Trim + Resource<Scope = NamespaceResourceScope> + Kind,
+    K: Trim + Resource<Scope = NamespaceResourceScope> + NamedKind,
     P: Serialize,
 {
     let request = requests::<K>(identity).patch(name, params, patch);
-    sent::<K>(context, "patch", request).await
+    send_write::<K>(context, "patch", request).await
 }
 
 /// Builds requests for objects of a kind in the workspace's namespace.
@@ -278,33 +278,32 @@ fn requests<K: Resource<DynamicType = ()>>(identity: &Identity) -> Request {
 }
 
 /// Sends a write. The answer is trimmed: when many workspaces start at a time, as many answers are in memory.
-async fn sent<K>(
+async fn send_write<K>(
     context: &Context,
     verb: &'static str,
     request: Result<http::Request<Vec<u8>>, request::Error>,
-) -> Result<Arc<K>, Error>
+) -> Result<Arc<K>, WriteError>
 where
-    K: Trim + Kind,
+    K: Trim + NamedKind,
 {
     let answer = send::<Parsed<K>>(&context.client, verb, request).await;
-    let object = answer.and_then(Parsed::read).map_err(failed::<K>)?;
-    context.stores.own_writes.record(object.meta());
+    let object = answer.and_then(Parsed::read).map_err(write_error::<K>)?;
     context.metrics.write("apply");
     Ok(object)
 }
 
-pub(super) fn failed<K: Kind>(source: kube::Error) -> Error {
-    Error::of(K::KIND, source)
+pub(super) fn write_error<K: NamedKind>(source: kube::Error) -> WriteError {
+    WriteError::new(K::KIND, source)
 }
 
-pub(super) fn conflict<K: Kind>(identity: &Identity) -> Blocker {
+pub(super) fn conflict<K: NamedKind>(identity: &Identity) -> Blocker {
     Blocker::Conflict {
         kind: K::KIND.to_owned(),
         name: identity.child_name(),
     }
 }
 
-pub(super) fn terminating<K: Kind>(live: &ObjectMeta) -> Blocker {
+pub(super) fn terminating<K: NamedKind>(live: &ObjectMeta) -> Blocker {
     Blocker::Terminating {
         kind: K::KIND.to_owned(),
         name: live.name.clone().unwrap_or_default(),
@@ -313,14 +312,14 @@ pub(super) fn terminating<K: Kind>(live: &ObjectMeta) -> Blocker {
 }
 
 /// The name of a kind in messages.
-pub(super) trait Kind {
+pub(super) trait NamedKind {
     const KIND: &'static str;
 }
 
-impl<K: k8s_openapi::Resource> Kind for K {
+impl<K: k8s_openapi::Resource> NamedKind for K {
     const KIND: &'static str = <K as k8s_openapi::Resource>::KIND;
 }
 
-impl Kind for partial::Pod {
+impl NamedKind for partial::Pod {
     const KIND: &'static str = "Pod";
 }

@@ -24,7 +24,7 @@ use crate::{
 /// The request to the API server failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the children cannot be read: {}", message_of(.0))]
-pub struct Error(#[from] pub kube::Error);
+pub struct ReadError(#[from] pub kube::Error);
 
 /// The objects that the workspace refers to, from the caches.
 pub(crate) fn references(workspace: &Workspace, stores: &Stores) -> References {
@@ -66,14 +66,16 @@ pub(crate) fn references(workspace: &Workspace, stores: &Stores) -> References {
 }
 
 /// The children, from the caches.
-pub(crate) fn observed(identity: &Identity, stores: &Stores) -> Observed {
+pub(crate) fn from_caches(identity: &Identity, stores: &Stores) -> Observed {
     let (name, namespace) = (identity.child_name(), &identity.namespace);
     let mut observed = Observed {
-        claim: stores.claims.get(namespace, &name),
-        service: stores.services.get(namespace, &name),
-        policy: stores.policies.get(namespace, &name),
-        account: stores.accounts.get(namespace, &identity.account_name()),
-        pods: stores.pods.get(namespace, &name).into_iter().collect(),
+        claim: stores::get(&stores.claims, Some(namespace), &name),
+        service: stores::get(&stores.services, Some(namespace), &name),
+        policy: stores::get(&stores.policies, Some(namespace), &name),
+        account: stores::get(&stores.accounts, Some(namespace), &identity.account_name()),
+        pods: stores::get(&stores.pods, Some(namespace), &name)
+            .into_iter()
+            .collect(),
         storage_classes: stores::select(&stores.storage_classes, |_| true),
         ..Observed::empty(identity.clone())
     };
@@ -107,7 +109,7 @@ fn add_warnings(observed: &mut Observed, cluster_warnings: &ClusterWarnings) {
 ///
 /// # Errors
 /// The request to the API server failed.
-pub(crate) async fn with_live_pod(known: Observed, client: &Client) -> Result<Observed, Error> {
+pub(crate) async fn with_live_pod(known: Observed, client: &Client) -> Result<Observed, ReadError> {
     let name = known.identity.child_name();
     let pod = get::<Pod>(client, &known.identity.namespace, &name).await?;
     Ok(Observed {
@@ -120,7 +122,7 @@ pub(crate) async fn with_live_pod(known: Observed, client: &Client) -> Result<Ob
 pub(crate) async fn unreadable(
     identity: &Identity,
     client: &Client,
-) -> Result<(Option<String>, WorkspaceStatus), Error> {
+) -> Result<(Option<String>, WorkspaceStatus), ReadError> {
     let resource = ApiResource::erase::<Workspace>(&());
     let workspaces: Api<DynamicObject> = Api::namespaced_with(client.clone(), &identity.namespace, &resource);
     let object = workspaces.get(&identity.name).await?;

@@ -19,7 +19,7 @@ use crate::{
         partial::{Container, ContainerStatus, Pod, PodCondition, PodSpec},
         warnings::{Node, Warning},
     },
-    support::text::listed,
+    support::text::join_first,
 };
 
 /// Name of the application's port on container and Service.
@@ -38,7 +38,7 @@ pub struct Identity {
 
 impl Identity {
     /// The identity of a stored object.
-    pub fn of(meta: &ObjectMeta) -> Self {
+    pub fn from_meta(meta: &ObjectMeta) -> Self {
         Self {
             namespace: meta.namespace.clone().unwrap_or_default(),
             name: meta.name.clone().unwrap_or_default(),
@@ -79,12 +79,12 @@ impl Identity {
         let mut owners = meta.owner_references.iter().flatten();
         match owners.find(|owner| owner.controller == Some(true)) {
             Some(controller) => controller.uid == self.uid,
-            None => self.marked(meta),
+            None => self.marks(meta),
         }
     }
 
     /// Whether an object has this workspace's UID in its annotation, whatever its direct controller is.
-    pub fn marked(&self, meta: &ObjectMeta) -> bool {
+    pub fn marks(&self, meta: &ObjectMeta) -> bool {
         let annotations = meta.annotations.as_ref();
         annotations
             .and_then(|all| all.get(names::WORKSPACE_UID))
@@ -246,7 +246,7 @@ pub(crate) fn holders(meta: &ObjectMeta) -> Option<String> {
     let foreign: Vec<_> = finalizers
         .filter(|it| !OF_KUBERNETES.contains(&it.as_str()))
         .collect();
-    (!foreign.is_empty()).then(|| listed(&foreign, MAX_FINALIZERS))
+    (!foreign.is_empty()).then(|| join_first(&foreign, MAX_FINALIZERS))
 }
 
 /// A sentence about these finalizers, after another one; empty if there are none.
@@ -270,6 +270,11 @@ pub(crate) fn held_in_brackets(meta: &ObjectMeta) -> String {
 pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed")) && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// The `resourceVersion` as a number, if it is one. Within a kind it grows with time on every known API server.
+pub(crate) fn version_of(meta: &ObjectMeta) -> Option<u64> {
+    meta.resource_version.as_deref()?.parse().ok()
 }
 
 /// UID of the object that controls this one.

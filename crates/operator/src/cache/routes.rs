@@ -9,9 +9,11 @@ use api::names;
 use kube::api::{ApiResource, DynamicObject};
 use parking_lot::RwLock;
 use rules::routes::RouteKind;
-use tokio::sync::Notify;
 
-use crate::cache::{field_managers::is_our_apply, observed::Identity, pending_writes::version_of};
+use crate::cache::{
+    field_managers::is_our_apply,
+    observed::{Identity, version_of},
+};
 
 /// The known state of a kind.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,13 +47,12 @@ struct OfKind {
     state: KindState,
     /// By namespace and name.
     objects: BTreeMap<(String, String), Arc<DynamicObject>>,
-    lookup: Arc<Notify>,
 }
 
 impl RouteStore {
-    /// Adds a kind. Returns a `Notify` that is triggered when a lookup of this kind is requested.
-    pub fn allow(&self, kind: &RouteKind) -> Arc<Notify> {
-        self.write(|kinds| kinds.entry(kind.clone()).or_default().lookup.clone())
+    /// Adds a kind.
+    pub fn allow(&self, kind: &RouteKind) {
+        self.change(kind, |_| {});
     }
 
     /// The known state of a kind; `None` for one that is not allowed.
@@ -69,17 +70,8 @@ impl RouteStore {
         (!why.is_empty()).then(|| why.join(" "))
     }
 
-    /// Requests another lookup of a kind.
-    pub fn request_lookup(&self, kind: &RouteKind) {
-        self.read(|kinds| {
-            if let Some(of_kind) = kinds.get(kind) {
-                of_kind.lookup.notify_one();
-            }
-        });
-    }
-
     /// Objects with the label of this workspace. Any user can write a label, so not all of them are its own.
-    pub fn labelled(&self, identity: &Identity) -> Vec<Live> {
+    pub fn with_label_of(&self, identity: &Identity) -> Vec<Live> {
         let first = (identity.namespace.clone(), String::new());
         self.read(|kinds| {
             let found = kinds.iter().flat_map(|(kind, of_kind)| {
@@ -147,12 +139,8 @@ impl RouteStore {
         query(&self.kinds.read())
     }
 
-    fn write<T>(&self, change: impl FnOnce(&mut BTreeMap<RouteKind, OfKind>) -> T) -> T {
-        change(&mut self.kinds.write())
-    }
-
     fn change<T>(&self, kind: &RouteKind, change: impl FnOnce(&mut OfKind) -> T) -> T {
-        self.write(|kinds| change(kinds.entry(kind.clone()).or_default()))
+        change(self.kinds.write().entry(kind.clone()).or_default())
     }
 }
 

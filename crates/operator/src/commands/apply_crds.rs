@@ -28,7 +28,7 @@ const ESTABLISHED: Duration = Duration::from_secs(30);
 /// none. May be repeated.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "jupyter-k8s-operator", version)]
-pub struct Args {
+pub struct ApplyCrds {
     /// The command.
     #[arg(value_parser = [NAME])]
     command: String,
@@ -36,7 +36,7 @@ pub struct Args {
 
 /// What to do with one CRD.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+enum CrdStep {
     Apply,
     /// The installed one has this later version.
     Keep(Version),
@@ -46,7 +46,7 @@ enum Step {
 ///
 /// # Errors
 /// A CRD belongs to another product, or the API server refuses a request. The message names the CRD.
-pub async fn run(_: Args) -> anyhow::Result<()> {
+pub async fn run(_: ApplyCrds) -> anyhow::Result<()> {
     let crds = Api::<CustomResourceDefinition>::all(kit::client::new(MANAGER).await?);
     let params = PatchParams::apply(MANAGER).force();
     let dry_run = params.clone().dry_run();
@@ -55,13 +55,13 @@ pub async fn run(_: Args) -> anyhow::Result<()> {
         let name = ours.name_any();
         let stored = crds.get_opt(&name).await.with_context(|| name.clone())?;
         match step(&ours, stored.as_ref()).with_context(|| name.clone())? {
-            Step::Keep(version) => tracing::info!(
+            CrdStep::Keep(version) => tracing::info!(
                 crd = name,
                 installed = %version,
                 ours = env!("CARGO_PKG_VERSION"),
                 "a newer version is installed and is kept"
             ),
-            Step::Apply => {
+            CrdStep::Apply => {
                 let checked = crds.patch(&name, &dry_run, &Patch::Apply(&ours)).await;
                 checked.with_context(|| name.clone())?;
                 to_apply.push((name, ours));
@@ -82,9 +82,12 @@ pub async fn run(_: Args) -> anyhow::Result<()> {
 }
 
 /// What to do with the CRD of this name (pure).
-fn step(ours: &CustomResourceDefinition, stored: Option<&CustomResourceDefinition>) -> anyhow::Result<Step> {
+fn step(
+    ours: &CustomResourceDefinition,
+    stored: Option<&CustomResourceDefinition>,
+) -> anyhow::Result<CrdStep> {
     let Some(stored) = stored else {
-        return Ok(Step::Apply);
+        return Ok(CrdStep::Apply);
     };
     let stored_versions = stored
         .status
@@ -109,7 +112,7 @@ fn step(ours: &CustomResourceDefinition, stored: Option<&CustomResourceDefinitio
     }
     // CRDs without the annotation are older than the annotation.
     let later = version_of(stored).filter(|stored| version_of(ours).is_some_and(|ours| *stored > ours));
-    Ok(later.map_or(Step::Apply, Step::Keep))
+    Ok(later.map_or(CrdStep::Apply, CrdStep::Keep))
 }
 
 fn version_of(crd: &CustomResourceDefinition) -> Option<Version> {
@@ -131,10 +134,10 @@ mod tests {
     #[test]
     fn crds_are_never_downgraded() {
         let step = |stored: &str| step(&crd("0.10.0"), Some(&crd(stored))).unwrap();
-        assert_eq!(step("0.9.0"), Step::Apply);
-        assert_eq!(step("0.10.0"), Step::Apply);
-        assert_eq!(step("none"), Step::Apply);
-        assert_eq!(step("0.11.0"), Step::Keep(Version::new(0, 11, 0)));
+        assert_eq!(step("0.9.0"), CrdStep::Apply);
+        assert_eq!(step("0.10.0"), CrdStep::Apply);
+        assert_eq!(step("none"), CrdStep::Apply);
+        assert_eq!(step("0.11.0"), CrdStep::Keep(Version::new(0, 11, 0)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::{
     context::Context,
-    support::{failure::message_of, text::listed},
+    support::{failure::message_of, text::join_first},
 };
 
 /// CRDs are read at most this often.
@@ -115,7 +115,7 @@ pub(crate) async fn watch(context: &Context, readiness: &Readiness) {
                 tracing::info!("the definitions declare every field of a status again");
             }
             readiness.set_problem(text);
-            context.metrics.undeclared(missing.len());
+            context.metrics.set_undeclared(missing.len());
             known.clone_from(&missing);
         }
         tokio::time::sleep(PAUSE).await;
@@ -137,7 +137,7 @@ fn message(missing: &[String]) -> Option<String> {
     (!missing.is_empty()).then(|| {
         format!(
             "the definitions in the cluster are older than this operator and lack {}: apply the CRDs of this release",
-            listed(missing, MAX_LISTED)
+            join_first(missing, MAX_LISTED)
         )
     })
 }

@@ -24,7 +24,7 @@ pub mod shares;
 
 use tokio_util::sync::CancellationToken;
 
-use self::{catalog::CatalogState, shares::SharesState};
+use self::catalog::CatalogState;
 use crate::context::Context;
 
 /// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
@@ -34,14 +34,14 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
         return;
     }
     let asker = idle::Asker::over_http(context.now, context.keys.signer());
-    let (mut catalog, mut shares) = (CatalogState::default(), SharesState::default());
+    let catalog = CatalogState::default();
     let changes = &context.stores.changes;
     tokio::join!(
         resync::run(changes, shutdown, async || {
-            Box::pin(catalog::reconcile(context, &mut catalog)).await
+            Box::pin(catalog::reconcile(context, &catalog)).await
         }),
         resync::run(changes, shutdown, async || {
-            Box::pin(shares::reconcile(context, &mut shares)).await
+            Box::pin(shares::reconcile(context)).await
         }),
         resync::run(changes, shutdown, async || {
             Box::pin(orphans::reconcile(context)).await

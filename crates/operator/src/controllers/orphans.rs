@@ -15,7 +15,7 @@ use crate::{
     cache::{
         observe,
         observed::Identity,
-        stores::{self, Keys, Stores},
+        stores::{self, Stores},
     },
     context::Context,
     controllers::attempt::{Attempt, attempt},
@@ -30,9 +30,10 @@ const RECHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub async fn reconcile(context: &Context) -> Option<Duration> {
     let mut again: Option<Duration> = None;
     let stores = &context.stores;
-    for policy in stores.policies.select(|policy| may_be_orphaned(policy, stores)) {
-        if let Some(identity) = orphaned_by(&policy.metadata, stores)
+    for policy in stores.policies.state() {
+        if let Some(identity) = orphaned_by(policy.meta(), stores)
             && !context.site.ignores(&identity.namespace)
+            && let Some(policy) = policy.object().filter(|policy| identity.owns(&policy.metadata))
         {
             let wait = Box::pin(reconcile_one(context, &identity, &policy)).await;
             again = [again, wait].into_iter().flatten().min();
@@ -41,24 +42,14 @@ pub async fn reconcile(context: &Context) -> Option<Duration> {
     again
 }
 
-/// Whether it needs a closer check: most policies belong to an existing workspace.
-fn may_be_orphaned(policy: &Keys, stores: &Stores) -> bool {
-    let Some((namespace, name)) = &policy.workspace else {
-        return false;
-    };
-    let there = stores::get_parsed(&stores.workspaces, Some(namespace), name);
-    let uid = there.as_ref().and_then(|it| it.meta().uid.as_deref());
-    uid.is_none() || uid != policy.workspace_uid.as_deref()
-}
-
-/// The workspace that left a policy of ours, if the cache does not show it any more.
+/// The workspace that left a policy with our marks, if the cache does not show it any more.
 fn orphaned_by(policy: &ObjectMeta, stores: &Stores) -> Option<Identity> {
     let identity = Identity {
         namespace: policy.namespace.clone()?,
         name: policy.labels.as_ref()?.get(names::WORKSPACE_LABEL)?.clone(),
         uid: policy.annotations.as_ref()?.get(names::WORKSPACE_UID)?.clone(),
     };
-    let ours = policy.name.as_ref() == Some(&identity.child_name()) && identity.owns(policy);
+    let ours = policy.name.as_ref() == Some(&identity.child_name());
     if !ours || policy.deletion_timestamp.is_some() {
         return None;
     }
@@ -86,7 +77,7 @@ async fn reconcile_one(
 
 /// Deletes a policy, unless the API server still has its workspace or a pod of it. Returns whether it is gone.
 async fn remove(context: &Context, identity: &Identity, policy: &NetworkPolicy) -> Result<bool, kube::Error> {
-    let cached = observe::observed(identity, &context.stores);
+    let cached = observe::from_caches(identity, &context.stores);
     let Identity { namespace, name, uid } = identity;
     if !cached.is_free() || observe::exists(&context.client, namespace, name, uid).await? {
         return Ok(false);

@@ -45,7 +45,7 @@ pub(super) fn marks(identity: &Identity, run_id: Option<&str>) -> ObjectMeta {
 fn annotations(workspace: &ValidWorkspace) -> BTreeMap<String, String> {
     let mut annotations = workspace.annotations.clone();
     annotations.extend(super::marks(&super::identity(workspace)));
-    annotations.insert(names::STARTED_FROM.to_owned(), record::of(workspace));
+    annotations.insert(names::STARTED_FROM.to_owned(), record::record(workspace));
     let users = [
         (names::CREATED_BY, &workspace.owner),
         (names::LAST_UPDATED_BY, &workspace.last_updated_by),
@@ -100,7 +100,7 @@ mod tests {
         let pod = plan(&workspace, &testing::site(), "run1");
         let annotations = pod.metadata.annotations.unwrap();
         assert_eq!(annotations[names::WORKSPACE_UID], workspace.uid);
-        assert_eq!(annotations[names::STARTED_FROM], record::of(&workspace));
+        assert_eq!(annotations[names::STARTED_FROM], record::record(&workspace));
         assert_eq!(annotations[names::CREATED_BY], "alice");
         assert_eq!(annotations[names::LAST_UPDATED_BY], "bob");
         assert_eq!(annotations["a.org/b"], "forged");

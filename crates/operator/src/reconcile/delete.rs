@@ -5,12 +5,9 @@ use kube::Resource as _;
 
 use super::{
     outcome::{Error, Next, RECHECK_INTERVAL, sooner},
-    pending_status::{newest_observed, newest_status, newest_version, with_pending_status},
     teardown::{self, DiskPolicy},
 };
 use crate::{
-    apply::finalizer,
-    audit::Users,
     cache::{
         observe,
         observed::{Identity, Observed},
@@ -26,51 +23,37 @@ use crate::{
 
 /// Deletes the children of a deleted workspace first. Its spec is not needed.
 pub(super) async fn delete(object: &Parsed<Workspace>, context: &Context) -> Result<Next, Error> {
-    let identity = Identity::of(object.meta());
+    let identity = Identity::from_meta(object.meta());
     context.idle.forget(&identity.key());
-    if context.pending_writes.is_released(&identity) {
-        return Ok(Next::Never);
-    }
     let observed = what_is_left(context, &identity).await?;
     let disks = disk_policy(object, context).await?;
     let left = context
         .metrics
-        .timed(
+        .time(
             "delete",
             Box::pin(teardown::delete_children(context, object, &disks, &observed)),
         )
         .await?;
-    let users = Users::of(object.meta());
     let Some(left) = left else {
-        // If the finalizer was released before, the deletion was recorded then.
-        if finalizer::is_held(object) {
-            context.audit.deleted(&identity, &users, observed.run_id());
-        }
-        context.pending_writes.released(&identity);
         return Ok(Next::Never);
     };
     let mut delay = None;
     if let Ok(workspace) = &object.0 {
-        let written = newest_status(workspace, context);
-        let own = with_pending_status(workspace, written.as_ref(), context);
-        let workspace = own.as_deref().unwrap_or(workspace);
-        let status = assess::deleting(workspace, &left, (context.now)());
+        let workspace = context.pending_writes.newest_workspace(workspace);
         let update = StatusUpdate {
-            status,
-            is_end_requested: true,
-            users,
+            status: assess::deleting(&workspace, &left, (context.now)()),
             run: observed.run_id().map(str::to_owned),
             ..StatusUpdate::default()
         };
-        let seen = newest_version(&workspace.metadata, context);
-        delay = publish::publish(context, &identity, seen, written.as_deref(), update).await?;
+        let before = workspace.status.as_ref();
+        delay = publish::publish(context, &workspace.metadata, before, update).await?;
     }
     Ok(Next::Settled(sooner(Some(RECHECK_INTERVAL), delay)))
 }
 
 /// Observed state of a deleted workspace. Where the cache shows no pod, one read decides.
 async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed, Error> {
-    let (observed, _) = newest_observed(identity, context);
+    let (observed, _) = context.pending_writes.newest_children(identity, &context.stores);
     if !observed.is_free() {
         return Ok(observed);
     }
@@ -81,7 +64,7 @@ async fn what_is_left(context: &Context, identity: &Identity) -> Result<Observed
 async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<DiskPolicy, Error> {
     let storage = |status: Option<&WorkspaceStatus>| status?.resolved.as_ref()?.storage.clone();
     let Ok(workspace) = &object.0 else {
-        let (_, status) = observe::unreadable(&Identity::of(object.meta()), &context.client).await?;
+        let (_, status) = observe::unreadable(&Identity::from_meta(object.meta()), &context.client).await?;
         let last = storage(Some(&status));
         return Ok(DiskPolicy {
             retain: retention(None, None, last.as_ref()),
@@ -90,9 +73,7 @@ async fn disk_policy(object: &Parsed<Workspace>, context: &Context) -> Result<Di
         });
     };
     let references = observe::references(workspace, &context.stores);
-    let written = newest_status(workspace, context);
-    let own = with_pending_status(workspace, written.as_ref(), context);
-    let last = storage(own.as_deref().unwrap_or(workspace).status.as_ref());
+    let last = storage(context.pending_writes.newest_workspace(workspace).status.as_ref());
     let given = workspace.spec.storage.as_ref();
     Ok(DiskPolicy {
         retain: retention(

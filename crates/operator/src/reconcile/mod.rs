@@ -3,7 +3,6 @@
 //! | file | input -> output |
 //! |---|---|
 //! | `workspace.rs` | one workspace -> one reconcile: observe, admit, plan, apply, assess, publish |
-//! | `pending_status.rs` | caches, our last writes -> the workspace with its newest status, its newest pod |
 //! | `admit.rs` | workspace, references -> a valid workspace, or why it must not run |
 //! | `delete.rs` | a workspace that is being deleted -> its finalizer released |
 //! | `teardown.rs` | children of a deleted workspace -> deleted, its disk deleted or retained |
@@ -12,7 +11,6 @@
 mod admit;
 mod delete;
 mod outcome;
-mod pending_status;
 mod teardown;
 mod workspace;
 
@@ -51,7 +49,7 @@ pub async fn reconcile_when_filled(
 
 /// Reconciles one workspace.
 pub async fn reconcile(object: Arc<Parsed<Workspace>>, context: Arc<Context>) -> Result<Action, Error> {
-    let key = Identity::of(object.meta()).key();
+    let key = Identity::from_meta(object.meta()).key();
     let next = match tokio::time::timeout(LIMIT, Box::pin(reconcile_by_state(&object, &context))).await {
         Ok(result) => result?,
         Err(_) => return Err(Error::Stuck),
@@ -76,7 +74,7 @@ pub fn error_policy(object: Arc<Parsed<Workspace>>, error: &Error, context: Arc<
     context
         .metrics
         .error(step, source.map_or_else(|| "Stuck".to_owned(), reason_of));
-    let workspace = Identity::of(object.meta()).key();
+    let workspace = Identity::from_meta(object.meta()).key();
     let wait = context.backoff.after_failure(&workspace);
     let retry_ms = wait.as_millis();
     if source.is_some_and(is_expected) {

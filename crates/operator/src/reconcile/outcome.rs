@@ -17,22 +17,22 @@ pub(super) const REFUSED_INTERVAL: Duration = Duration::from_secs(10);
 pub enum Error {
     /// The observed state could not be read.
     #[error(transparent)]
-    Observe(#[from] observe::Error),
+    Observe(#[from] observe::ReadError),
     /// A child could not be written.
     #[error(transparent)]
-    Apply(#[from] apply::Error),
+    Apply(#[from] apply::WriteError),
     /// A route could not be written.
     #[error(transparent)]
-    Routes(apply::Error),
+    Routes(apply::WriteError),
     /// The status could not be written.
     #[error(transparent)]
-    Publish(#[from] publish::Error),
+    Publish(#[from] publish::PublishError),
     /// The `ConfigMap` with the assertion keys has foreign content and could not be corrected.
     #[error("the ConfigMap with the assertion keys is wrong and cannot be corrected, so no pod starts: {}", message_of(.0))]
     Keys(#[source] kube::Error),
     /// The children could not be deleted.
     #[error(transparent)]
-    Delete(#[from] teardown::Error),
+    Delete(#[from] teardown::TeardownError),
     /// The reconcile took too long.
     #[error("the reconcile took longer than {} s", LIMIT.as_secs())]
     Stuck,

@@ -16,6 +16,7 @@ use crate::{
         delete::{delete, pods_left},
         finalizer,
     },
+    audit::Users,
     blockers::refusal::Refusal,
     cache::observed::{Identity, Observed, held_in_brackets},
     context::Context,
@@ -28,7 +29,7 @@ use crate::{
 /// A child could not be deleted, or the finalizer could not be released. The error is transient.
 #[derive(Debug, thiserror::Error)]
 #[error("the workspace cannot be cleaned up: {}", message_of(.0))]
-pub struct Error(#[from] pub kube::Error);
+pub struct TeardownError(#[from] pub kube::Error);
 
 /// What a deleted workspace says about its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +49,7 @@ pub(super) async fn delete_children<K>(
     object: &K,
     disks: &DiskPolicy,
     observed: &Observed,
-) -> Result<Option<String>, Error>
+) -> Result<Option<String>, TeardownError>
 where
     K: Resource<DynamicType = ()>,
 {
@@ -111,10 +112,13 @@ where
             .await
             .map_err(|error| error.source)?;
     }
-    if let Disk::Retained(claim) = &claim {
-        report_retained(context, identity, owner, claim).await;
+    if finalizer::release(context, object).await? {
+        let users = Users::from_meta(object.meta());
+        context.audit.record_deletion(identity, &users, observed.run_id());
+        if let Disk::Retained(claim) = &claim {
+            report_retained(context, identity, owner, claim).await;
+        }
     }
-    finalizer::release(context, object).await?;
     Ok(None)
 }
 

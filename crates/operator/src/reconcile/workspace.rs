@@ -3,23 +3,22 @@
 use std::{borrow::Cow, time::Duration};
 
 use api::{
-    Workspace, WorkspaceStatus,
+    Workspace,
     condition::{self, STOPPED},
-    workspace::{DesiredStatus, UpdatePolicy},
+    workspace::UpdatePolicy,
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use rules::ValidWorkspace;
 
 use super::{
     admit::admit,
     outcome::{Error, Next, RECHECK_INTERVAL, REFUSED_INTERVAL, sooner},
-    pending_status::{newest_observed, newest_status, newest_version, with_pending_status},
 };
 use crate::{
     apply::{
         self, Applied,
         intent::{Intent, intent},
     },
-    audit::Users,
     blockers::{Blocker, rejected::Rejected},
     cache::{
         observe,
@@ -38,12 +37,10 @@ use crate::{
 };
 
 /// What one reconcile knows of a workspace before it acts.
-struct Seen<'a> {
+struct Snapshot<'a> {
     identity: Identity,
     /// The workspace with its newest status.
     workspace: Cow<'a, Workspace>,
-    /// The newest status that was written.
-    written: Option<Cow<'a, WorkspaceStatus>>,
     references: References,
     /// When to look again whether the caches show our last write.
     recheck: Option<Duration>,
@@ -53,7 +50,7 @@ struct Seen<'a> {
 type Validation = Result<ValidWorkspace, Rejected>;
 
 /// What to do about the pod, and the state for which that was decided.
-struct Decided {
+struct Decision {
     intent: Intent,
     /// Whether the run ends so that the next one starts with changes.
     restarts: bool,
@@ -87,23 +84,21 @@ pub(super) async fn settle(cached: &Workspace, context: &Context) -> Result<Next
     report(&seen, done, assessment, context).await
 }
 
-fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Seen<'a>, Observed) {
-    let identity = Identity::of(&cached.metadata);
-    let written = newest_status(cached, context);
-    let workspace = with_pending_status(cached, written.as_ref(), context)
-        .map_or(Cow::Borrowed(cached), |own| Cow::Owned(*own));
-    let (observed, recheck) = newest_observed(&identity, context);
-    let seen = Seen {
+fn observe<'a>(cached: &'a Workspace, context: &Context) -> (Snapshot<'a>, Observed) {
+    let identity = Identity::from_meta(&cached.metadata);
+    let pending = &context.pending_writes;
+    let workspace = pending.newest_workspace(cached);
+    let (observed, recheck) = pending.newest_children(&identity, &context.stores);
+    let seen = Snapshot {
         references: observe::references(&workspace, &context.stores),
         identity,
         workspace,
-        written,
         recheck,
     };
     (seen, observed)
 }
 
-fn validate(seen: &Seen<'_>, observed: &Observed, context: &Context) -> Validation {
+fn validate(seen: &Snapshot<'_>, observed: &Observed, context: &Context) -> Validation {
     let valid = admit(&seen.workspace, &seen.references, &context.settings)?;
     catalog::admit(valid, &seen.workspace, &seen.references, observed)
 }
@@ -111,7 +106,7 @@ fn validate(seen: &Seen<'_>, observed: &Observed, context: &Context) -> Validati
 /// Whether a start has to wait until the catalog controller has protected what the workspace refers to. Its finalizer triggers the next
 /// reconcile; one of a manager triggers many, one by one.
 fn waits_for_finalizers(
-    seen: &Seen<'_>,
+    seen: &Snapshot<'_>,
     validation: &Validation,
     observed: &Observed,
     context: &Context,
@@ -128,18 +123,18 @@ fn waits_for_finalizers(
 
 /// Decides about the pod. Before the status says that none is left, one read by its name confirms it: the cache may be late.
 async fn decide(
-    seen: &Seen<'_>,
+    seen: &Snapshot<'_>,
     validation: &Validation,
     observed: Observed,
     context: &Context,
-) -> Result<Decided, Error> {
+) -> Result<Decision, Error> {
     let status = seen.workspace.status.as_ref();
     let is_stopped = status.is_some_and(|status| condition::holds(&status.conditions, STOPPED));
-    let mut decided = decided(seen, validation, observed, context);
+    let mut decided = decision(seen, validation, observed, context);
     if decided.intent == Intent::Rest && !is_stopped {
         let live = observe::with_live_pod(decided.observed, &context.client);
-        let live = context.metrics.timed("reread", Box::pin(live)).await?;
-        decided = self::decided(seen, validation, live, context);
+        let live = context.metrics.time("reread", Box::pin(live)).await?;
+        decided = decision(seen, validation, live, context);
     }
     if decided.intent == Intent::Start {
         assertion_keys::ensure(context, &seen.identity.namespace)
@@ -149,11 +144,11 @@ async fn decide(
     Ok(decided)
 }
 
-fn decided(seen: &Seen<'_>, validation: &Validation, observed: Observed, context: &Context) -> Decided {
+fn decision(seen: &Snapshot<'_>, validation: &Validation, observed: Observed, context: &Context) -> Decision {
     let desired = seen.workspace.spec.desired_status;
     let restarts = restarts_now(&seen.workspace, validation.as_ref().ok(), &observed);
     let intent = intent(desired, validation.is_ok(), &observed, (context.now)()).or_restart(restarts);
-    Decided {
+    Decision {
         intent,
         restarts,
         observed,
@@ -162,12 +157,12 @@ fn decided(seen: &Seen<'_>, validation: &Validation, observed: Observed, context
 
 /// Writes children and routes.
 async fn act(
-    seen: &Seen<'_>,
+    seen: &Snapshot<'_>,
     validation: &Validation,
-    decided: Decided,
+    decided: Decision,
     context: &Context,
 ) -> Result<Done, Error> {
-    let Decided {
+    let Decision {
         intent,
         restarts,
         observed,
@@ -186,10 +181,10 @@ async fn act(
         observed,
         blocker,
         failure,
-    } = metrics.timed("apply", applied).await?;
+    } = metrics.time("apply", applied).await?;
     let routed = route(context, &seen.workspace, validation.as_ref().ok(), &observed);
-    let routed = Box::pin(apply::limited("route", routed));
-    let (routed, unrouted) = match metrics.timed("routes", routed).await {
+    let routed = Box::pin(apply::limit_time("route", routed));
+    let (routed, unrouted) = match metrics.time("routes", routed).await {
         Ok(routed) => (routed, None),
         Err(error) => (None, Some(Error::Routes(error))),
     };
@@ -202,7 +197,7 @@ async fn act(
     })
 }
 
-fn judge(seen: &Seen<'_>, validation: &Validation, done: &Done, context: &Context) -> Assessment {
+fn judge(seen: &Snapshot<'_>, validation: &Validation, done: &Done, context: &Context) -> Assessment {
     let facts = Facts {
         workspace: &seen.workspace,
         validation,
@@ -225,22 +220,19 @@ fn judge(seen: &Seen<'_>, validation: &Validation, done: &Done, context: &Contex
 
 /// Publishes the status, and returns when the next reconcile is.
 async fn report(
-    seen: &Seen<'_>,
+    seen: &Snapshot<'_>,
     done: Done,
     assessment: Assessment,
     context: &Context,
 ) -> Result<Next, Error> {
-    let meta = &seen.workspace.metadata;
+    let Workspace { metadata, status, .. } = &*seen.workspace;
     let update = StatusUpdate {
         status: assessment.status,
         events: assessment.events,
-        is_end_requested: seen.workspace.spec.desired_status == DesiredStatus::Stopped,
-        users: Users::of(meta),
         run: done.observed.run_id().map(str::to_owned),
     };
-    let version = newest_version(meta, context);
-    let published = publish::publish(context, &seen.identity, version, seen.written.as_deref(), update);
-    let delay = context.metrics.timed("publish", Box::pin(published)).await?;
+    let published = publish::publish(context, metadata, status.as_ref(), update);
+    let delay = context.metrics.time("publish", Box::pin(published)).await?;
     if let Some(failure) = done.failure {
         return Err(failure);
     }
@@ -270,7 +262,7 @@ fn restarts_now(workspace: &Workspace, valid: Option<&ValidWorkspace>, observed:
     let own = observed.own_claim();
     let goes = own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some());
     let stays_named = |valid| {
-        let mut named = borrowed_claims::named(valid).into_iter();
+        let mut named = borrowed_claims::named_claims(valid).into_iter();
         named.any(|named| observed.terminating.contains(&named.claim))
     };
     let policy = if goes || valid.is_some_and(stays_named) {
@@ -290,7 +282,7 @@ async fn route(
     workspace: &Workspace,
     valid: Option<&ValidWorkspace>,
     observed: &Observed,
-) -> Result<Option<Blocker>, apply::Error> {
+) -> Result<Option<Blocker>, apply::WriteError> {
     let has = routes::has_any(context, &observed.identity);
     let desired = routes::desired(workspace.spec.desired_status, valid, observed, has);
     routes::settle(context, &observed.identity, desired).await
@@ -298,7 +290,7 @@ async fn route(
 
 /// Handles a spec that does not parse: the status says so, and nothing else is done.
 pub(super) async fn explain(invalid: &Unreadable, context: &Context) -> Result<Next, Error> {
-    let identity = Identity::of(&invalid.metadata);
+    let identity = Identity::from_meta(&invalid.metadata);
     tracing::warn!(
         workspace = identity.key(),
         error = invalid.error,
@@ -306,14 +298,18 @@ pub(super) async fn explain(invalid: &Unreadable, context: &Context) -> Result<N
     );
     context.metrics.error("observe", "Unreadable".to_owned());
     context.idle.forget(&identity.key());
-    let (version, before) = observe::unreadable(&identity, &context.client).await?;
+    let (resource_version, before) = observe::unreadable(&identity, &context.client).await?;
+    let seen = ObjectMeta {
+        resource_version,
+        ..invalid.metadata.clone()
+    };
     let now = (context.now)();
     let status = assess::unreadable(before.clone(), invalid.metadata.generation, &invalid.error, now);
     let update = StatusUpdate {
         status,
         ..StatusUpdate::default()
     };
-    publish::publish(context, &identity, version, Some(&before), update).await?;
+    publish::publish(context, &seen, Some(&before), update).await?;
     // Another version of the operator, or other CRDs, may be able to read it.
     Ok(Next::Blocked(None))
 }

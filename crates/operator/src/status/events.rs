@@ -68,17 +68,17 @@ async fn write(context: &Context, (regarding, events): &Queued) {
     let write = async {
         for event in events {
             if let Err(error) = context.recorder.publish(event, regarding).await {
-                failed(context, regarding, &error);
+                log_failure(context, regarding, &error);
             }
         }
     };
     if tokio::time::timeout(LIMIT, write).await.is_err() {
         let late = format!("no answer within {} s", LIMIT.as_secs());
-        failed(context, regarding, &kube::Error::Service(late.into()));
+        log_failure(context, regarding, &kube::Error::Service(late.into()));
     }
 }
 
-fn failed(context: &Context, regarding: &ObjectReference, error: &kube::Error) {
+fn log_failure(context: &Context, regarding: &ObjectReference, error: &kube::Error) {
     context.metrics.error("event", reason_of(error));
     let ObjectReference {
         kind,

@@ -4,13 +4,11 @@
 //! |---|---|
 //! | `assess` | children, warnings, blockers -> conditions, phase, URL, endpoint |
 //! | `started.rs` | status, pods -> whether a container of the run has ever started |
-//! | `debounce.rs` | a status that another one soon replaces -> whether to write it now |
 //! | `publish.rs` | a status -> written if it differs, then its Events (IO) |
 //! | `events.rs` | Events -> the API server (IO) |
 //! | `transitions.rs` | status before and after -> Events |
 
 pub(crate) mod assess;
-pub mod debounce;
 pub mod events;
 pub(crate) mod publish;
 pub(crate) mod started;

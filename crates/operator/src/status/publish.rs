@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use api::{Workspace, WorkspaceStatus, names};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource as _,
     api::{Patch, PatchParams},
@@ -13,16 +14,16 @@ use serde_json::json;
 
 use crate::{
     audit::Users,
-    cache::{observed::Identity, stores},
+    cache::observed::Identity,
     context::Context,
-    status::{debounce, events, transitions},
-    support::{failure::message_of, send::unchecked},
+    status::{events, transitions},
+    support::{failure::message_of, send::without_validation},
 };
 
 /// The status could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the status cannot be written: {}", message_of(.0))]
-pub struct Error(#[from] pub kube::Error);
+pub struct PublishError(#[from] pub kube::Error);
 
 /// What to report about a workspace.
 #[derive(Default)]
@@ -31,10 +32,6 @@ pub(crate) struct StatusUpdate {
     pub status: WorkspaceStatus,
     /// Events besides those of the transition.
     pub events: Vec<Event>,
-    /// Whether a stop or a deletion was requested, so that the gateway admits no user whatever the status says.
-    pub is_end_requested: bool,
-    /// The owner of the workspace and the user who changed it last.
-    pub users: Users,
     /// Its last run.
     pub run: Option<String>,
 }
@@ -45,37 +42,24 @@ const CONFLICT_RETRY: Duration = Duration::from_secs(1);
 /// Writes the status of the workspace if it differs from `before`, the newest known status. Then queues the Events of the transition
 /// and of `update.events`. If the status write fails, no Event is queued.
 ///
-/// Returns how long the status is delayed, if it is. `seen`: the version of the workspace from which the status was computed. A leader
-/// that lost its lease without noticing has an old version, and nothing is written.
+/// Returns when to try again after a conflict. `seen`: metadata of the workspace from which the status was computed. A leader that lost its
+/// lease without noticing has an old version, and nothing is written.
 pub(crate) async fn publish(
     context: &Context,
-    identity: &Identity,
-    seen: Option<String>,
+    seen: &ObjectMeta,
     before: Option<&WorkspaceStatus>,
     update: StatusUpdate,
-) -> Result<Option<Duration>, Error> {
-    let StatusUpdate {
-        status,
-        events,
-        is_end_requested,
-        users,
-        run,
-    } = update;
+) -> Result<Option<Duration>, PublishError> {
+    let StatusUpdate { status, events, run } = update;
+    let (identity, users) = (&Identity::from_meta(seen), Users::from_meta(seen));
     let stored = (&users, run.as_deref());
     let key = identity.key();
     let kind = Workspace::kind(&());
     // A field that the cluster does not store would differ forever.
     let status = context.definitions.fit(&kind, status);
     if before == Some(&status) {
-        if context.status_debounce.status(&key, &identity.uid).is_some() {
-            context.status_debounce.forget(&key);
-        }
-        context.audit.stored(identity, stored, before, &status);
+        context.audit.record_change(identity, stored, before, &status);
         return Ok(None);
-    }
-    let is_progress = events.is_empty() && debounce::may_be_delayed(before, &status, is_end_requested);
-    if is_progress && let Some(left) = context.status_debounce.debounce(&key, &identity.uid, &status) {
-        return Ok(Some(left));
     }
     // Only the version of the answer is used.
     let workspaces: Api<PartialObjectMeta<Workspace>> =
@@ -83,10 +67,10 @@ pub(crate) async fn publish(
     let intent = json!({
         "apiVersion": Workspace::api_version(&()),
         "kind": kind,
-        "metadata": {"name": identity.name, "uid": identity.uid, "resourceVersion": seen},
+        "metadata": {"name": identity.name, "uid": identity.uid, "resourceVersion": seen.resource_version},
         "status": context.definitions.fit(&kind, json!(status)),
     });
-    let params = unchecked(PatchParams::apply(names::OPERATOR_STATUS).force());
+    let params = without_validation(PatchParams::apply(names::OPERATOR_STATUS).force());
     let answer = match workspaces
         .patch_status(&identity.name, &params, &Patch::Apply(&intent))
         .await
@@ -103,19 +87,11 @@ pub(crate) async fn publish(
             return Err(error.into());
         }
     };
-    context.stores.own_writes.record(answer.meta());
     context
         .pending_writes
         .wrote_status(&key, answer.meta(), status.clone());
-    context.pending_writes.prune_statuses(|key| {
-        let (namespace, name) = key.split_once('/')?;
-        stores::get_parsed(&context.stores.workspaces, Some(namespace), name)
-    });
     context.metrics.write("publish");
-    context.audit.stored(identity, stored, before, &status);
-    if !is_progress {
-        context.status_debounce.forget(&key);
-    }
+    context.audit.record_change(identity, stored, before, &status);
     let mut all = transitions::events(before, &status);
     all.extend(events);
     let regarding = events::regarding(identity, answer.meta().resource_version.clone());

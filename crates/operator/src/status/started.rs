@@ -15,11 +15,14 @@ use crate::{
 
 /// Whether a container of the current run has ever started. Its pod may be gone since; then only the status knows.
 pub(crate) fn has_started(before: Option<&WorkspaceStatus>, observed: &Observed) -> bool {
-    remembered(before, observed).is_some() || observed.own_pods().any(|pod| has_run(observed, pod))
+    recorded_start(before, observed).is_some() || observed.own_pods().any(|pod| has_run(observed, pod))
 }
 
 /// When the current run started, if the status says so.
-pub(crate) fn remembered<'a>(before: Option<&'a WorkspaceStatus>, observed: &Observed) -> Option<&'a Time> {
+pub(crate) fn recorded_start<'a>(
+    before: Option<&'a WorkspaceStatus>,
+    observed: &Observed,
+) -> Option<&'a Time> {
     let same_run =
         |status: &&WorkspaceStatus| status.run_id.is_some() && status.run_id.as_deref() == observed.run_id();
     before.filter(same_run)?.started_at.as_ref()
@@ -30,7 +33,7 @@ pub(crate) fn first_start(observed: &Observed) -> Option<Time> {
     let pods = observed.own_pods().filter(|pod| has_run(observed, pod));
     // If a running pod reports no start time, its creation time is used: the pod cannot have started before it.
     pods.filter_map(|pod| {
-        let first = containers(observed, pod).filter_map(started).min();
+        let first = containers(observed, pod).filter_map(start_of).min();
         first.or_else(|| pod.metadata.creation_timestamp.clone())
     })
     .min()
@@ -69,7 +72,7 @@ fn containers<'a>(observed: &Observed, pod: &'a Pod) -> impl Iterator<Item = &'a
         .filter(move |status| status.name == APPLICATION_CONTAINER || init.contains(&status.name))
 }
 
-fn started(container: &ContainerStatus) -> Option<Time> {
+fn start_of(container: &ContainerStatus) -> Option<Time> {
     let of = |state: &Option<ContainerState>| {
         let state = state.as_ref()?;
         let running = state.running.as_ref().and_then(|it| it.started_at.clone());

@@ -26,7 +26,7 @@ fn loses_disk(status: &WorkspaceStatus) -> bool {
 }
 
 /// For how long, and since when, a workspace was idle.
-fn unused(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
+fn idle_note(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
     let minutes = |status: &WorkspaceStatus| status.resolved.as_ref()?.idle_timeout_in_minutes;
     let minutes = minutes(before).or_else(|| minutes(after));
     let span = minutes.map_or_else(String::new, |minutes| {
@@ -38,7 +38,7 @@ fn unused(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
 }
 
 /// The Event if a pod no longer reports whether it is used.
-fn unanswered(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event> {
+fn idle_check_failure(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event> {
     let failed = |status: &WorkspaceStatus| {
         let mut signals = status.idle.iter().flat_map(|idle| idle.signals.clone());
         signals.find_map(|signal| Some((signal.name, signal.error?)))
@@ -75,7 +75,7 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
     );
     // If a start is already over when it can be reported, the Event of its result reports it.
     if condition::holds(&after.conditions, AVAILABLE) {
-        if begins || flipped(before, after, AVAILABLE) {
+        if begins || becomes_true(before, after, AVAILABLE) {
             let note = match &after.url {
                 Some(url) => format!("The workspace is ready: {url}"),
                 None => "The workspace is ready.".to_owned(),
@@ -90,7 +90,7 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
     if known && (stops || by_rule) {
         events.push(stopping(before, after, by_rule));
     }
-    if known && flipped(before, after, STOPPED) {
+    if known && becomes_true(before, after, STOPPED) {
         events.push(normal("Stop", reason::STOPPED, "No pod is left."));
     }
     if let (Some(former), Some(owner)) = (&before.owner, &after.owner)
@@ -100,7 +100,7 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
         events.push(normal("HandOver", reason::HANDED_OVER, &note));
     }
     events.extend(problems(before, after).map(|(action, cause)| warning(action, cause)));
-    events.extend(unanswered(before, after));
+    events.extend(idle_check_failure(before, after));
     events
 }
 
@@ -114,7 +114,7 @@ fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) ->
         "The pod is being stopped; the disk is kept."
     };
     if by_rule {
-        let note = format!("{} {note}", unused(before, after));
+        let note = format!("{} {note}", idle_note(before, after));
         normal("Stop", reason::IDLE_STOPPED, &note)
     } else {
         normal("Stop", reason::STOPPING, note)
@@ -126,8 +126,8 @@ fn problems<'a>(
     before: &WorkspaceStatus,
     after: &'a WorkspaceStatus,
 ) -> impl Iterator<Item = (&'static str, &'a Condition)> {
-    let degraded = worsened(before, after, DEGRADED, "True");
-    let invalid = worsened(before, after, VALID, "False");
+    let degraded = worse_condition(before, after, DEGRADED, "True");
+    let invalid = worse_condition(before, after, VALID, "False");
     // A reference that does not resolve is in both conditions. One Event is enough.
     let invalid = invalid.filter(|invalid| degraded.is_none_or(|degraded| degraded.reason != invalid.reason));
     let degraded = degraded.map(|cause| ("Reconcile", cause));
@@ -137,13 +137,13 @@ fn problems<'a>(
 }
 
 /// Whether a condition has become true.
-fn flipped(before: &WorkspaceStatus, after: &WorkspaceStatus, type_: &str) -> bool {
+fn becomes_true(before: &WorkspaceStatus, after: &WorkspaceStatus, type_: &str) -> bool {
     let holds = |status: &WorkspaceStatus| condition::holds(&status.conditions, type_);
     holds(after) && !holds(before)
 }
 
 /// The condition, if it now has this bad status with a new reason.
-fn worsened<'a>(
+fn worse_condition<'a>(
     before: &WorkspaceStatus,
     after: &'a WorkspaceStatus,
     type_: &str,

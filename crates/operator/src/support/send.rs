@@ -41,6 +41,6 @@ pub(crate) fn delete_uid(uid: Option<String>) -> DeleteParams {
 
 /// Turns off the API server's warnings about unknown fields. For them it would parse every patch a second time. The operator needs no
 /// such warning, because it builds patches from types.
-pub(crate) fn unchecked(params: PatchParams) -> PatchParams {
+pub(crate) fn without_validation(params: PatchParams) -> PatchParams {
     params.validation_ignore()
 }

@@ -14,7 +14,7 @@ const GAP: Duration = Duration::from_millis(5);
 
 /// The same triggers. The first of each batch comes at once, the others later by one [`GAP`] each. A trigger that repeats before it is
 /// due is merged into the earlier of the two.
-pub(crate) fn spaced<T>(batches: impl Stream<Item = Vec<T>> + Send) -> impl Stream<Item = T> + Send
+pub(crate) fn space_out<T>(batches: impl Stream<Item = Vec<T>> + Send) -> impl Stream<Item = T> + Send
 where
     T: Clone + Eq + Hash + Send,
 {
@@ -39,7 +39,7 @@ mod tests {
     async fn a_batch_delays_no_single_trigger_and_is_delivered_once() {
         let (sender, batches) = mpsc::unbounded();
         let begin = Instant::now();
-        let delivered = spaced(batches).map(move |one: u32| (begin.elapsed(), one));
+        let delivered = space_out(batches).map(move |one: u32| (begin.elapsed(), one));
         let send = async {
             let send = |all: Vec<u32>| sender.unbounded_send(all).unwrap();
             send((0..1000).collect());
@@ -66,7 +66,7 @@ mod tests {
     async fn every_single_trigger_is_delivered_at_once() {
         let (sender, batches) = mpsc::unbounded();
         let begin = Instant::now();
-        let delivered = spaced(batches).map(move |one: &str| (begin.elapsed(), one));
+        let delivered = space_out(batches).map(move |one: &str| (begin.elapsed(), one));
         let comes =
             [(0, "a"), (10, "a"), (11, "b"), (20, "a")].map(|(at, one)| (Duration::from_millis(at), one));
         let send = async {

@@ -10,7 +10,7 @@ pub(crate) fn brief(text: &str, limit: usize) -> String {
 }
 
 /// The first `most` items of a list, and how many more there are.
-pub(crate) fn listed<S: AsRef<str>>(items: &[S], most: usize) -> String {
+pub(crate) fn join_first<S: AsRef<str>>(items: &[S], most: usize) -> String {
     let first: Vec<_> = items.iter().take(most).map(AsRef::as_ref).collect();
     match items.len().saturating_sub(most) {
         0 => first.join(", "),

@@ -2,10 +2,8 @@
 //!
 //! | name | input -> output |
 //! |---|---|
-//! | `children.rs` | watch events of one kind of child -> its cache |
-//! | `parsed.rs` | JSON text -> the trimmed object, or its parse error |
+//! | `parsed.rs` | JSON text -> the trimmed object, as object or as text |
 //! | `trim.rs` | an object -> the same without values that no reconcile reads |
-//! | `own_writes.rs` | our writes -> whether a watch event only repeats one |
 
 use std::sync::Arc;
 
@@ -21,14 +19,10 @@ use kube::{
 };
 use tokio::sync::{OnceCell, watch};
 
-mod children;
-mod own_writes;
 mod parsed;
 mod trim;
 
 pub use self::{
-    children::{Children, ChildrenWriter, Keys, Parent},
-    own_writes::OwnWrites,
     parsed::{Parsed, Unreadable},
     trim::Trim,
 };
@@ -42,19 +36,17 @@ pub type CacheWriter<K> = Writer<Parsed<K>>;
 
 /// Defines [`Stores`] and [`Writers`] by one list of kinds.
 macro_rules! stores {
-    ($($(#[$doc:meta])* $name:ident: $reader:ident<$kind:ident>, $writer:ident;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $kind:ident;)*) => {
         /// Every cache.
         #[derive(Clone)]
         pub struct Stores {
-            $($(#[$doc])* pub $name: $reader<$kind>,)*
+            $($(#[$doc])* pub $name: Cache<$kind>,)*
             /// Warning Events and Nodes about these pods and claims.
             pub cluster_warnings: Arc<ClusterWarnings>,
             /// Objects that route to workspaces, of every kind that the settings allow.
             pub routes: Arc<RouteStore>,
             /// Triggers the controllers that reconcile all objects, when one that users write changes. Several changes count as one.
             pub changes: watch::Sender<()>,
-            /// Our own writes of children, and of statuses of workspaces.
-            pub own_writes: OwnWrites,
             /// Set when every cache has been filled once; see [`Stores::until_filled`].
             filled: Arc<OnceCell<()>>,
         }
@@ -62,15 +54,13 @@ macro_rules! stores {
         /// The writing ends of [`Stores`].
         #[derive(Default)]
         pub struct Writers {
-            $($(#[$doc])* pub $name: $writer<$kind>,)*
+            $($(#[$doc])* pub $name: CacheWriter<$kind>,)*
             /// Warning Events and Nodes.
             pub cluster_warnings: Arc<ClusterWarnings>,
             /// Route objects.
             pub routes: Arc<RouteStore>,
             /// Triggers the controllers that reconcile all objects.
             pub changes: watch::Sender<()>,
-            /// Our own writes of children, and of statuses of workspaces.
-            pub own_writes: OwnWrites,
             filled: Arc<OnceCell<()>>,
         }
 
@@ -82,7 +72,6 @@ macro_rules! stores {
                     cluster_warnings: self.cluster_warnings.clone(),
                     routes: self.routes.clone(),
                     changes: self.changes.clone(),
-                    own_writes: self.own_writes.clone(),
                     filled: self.filled.clone(),
                 }
             }
@@ -99,27 +88,27 @@ macro_rules! stores {
 
 stores! {
     /// All workspaces.
-    workspaces: Cache<Workspace>, CacheWriter;
+    workspaces: Workspace;
     /// All templates.
-    templates: Cache<WorkspaceTemplate>, CacheWriter;
+    templates: WorkspaceTemplate;
     /// All managers.
-    managers: Cache<WorkspaceManager>, CacheWriter;
+    managers: WorkspaceManager;
     /// All execution profiles.
-    profiles: Cache<WorkspaceExecutionProfile>, CacheWriter;
+    profiles: WorkspaceExecutionProfile;
     /// All shares.
-    shares: Cache<WorkspaceShare>, CacheWriter;
+    shares: WorkspaceShare;
     /// All storage classes.
-    storage_classes: Cache<StorageClass>, CacheWriter;
+    storage_classes: StorageClass;
     /// Claims with a workspace's label.
-    claims: Children<PersistentVolumeClaim>, ChildrenWriter;
+    claims: PersistentVolumeClaim;
     /// Services with a workspace's label.
-    services: Children<Service>, ChildrenWriter;
+    services: Service;
     /// Network policies with a workspace's label.
-    policies: Children<NetworkPolicy>, ChildrenWriter;
+    policies: NetworkPolicy;
     /// Service accounts with a workspace's label.
-    accounts: Children<ServiceAccount>, ChildrenWriter;
+    accounts: ServiceAccount;
     /// Pods with a workspace's label.
-    pods: Children<Pod>, ChildrenWriter;
+    pods: Pod;
 }
 
 impl Stores {
@@ -137,11 +126,8 @@ impl Stores {
 }
 
 /// The parsed object of this name; `None` if it is absent or cannot be parsed.
-pub fn get<K>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Option<Arc<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    get_parsed(cache, namespace, name)?.0.as_ref().ok().cloned()
+pub fn get<K: Trim + 'static>(cache: &Cache<K>, namespace: Option<&str>, name: &str) -> Option<Arc<K>> {
+    get_parsed(cache, namespace, name)?.object()
 }
 
 /// The object of this name, parsed or not.
@@ -155,59 +141,8 @@ where
 }
 
 /// Every parsed object for which `wanted` holds.
-pub fn select<K>(cache: &Cache<K>, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let found = cache.state_filter(|parsed| parsed.0.as_ref().is_ok_and(|object| wanted(object)));
-    found
-        .iter()
-        .filter_map(|parsed| parsed.0.as_ref().ok())
-        .cloned()
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use kube::runtime::watcher::Event;
-    use tokio_util::task::AbortOnDropHandle;
-
-    use super::*;
-
-    fn fill(writers: &mut Writers) {
-        writers.workspaces.apply_watcher_event(&Event::InitDone);
-        writers.templates.apply_watcher_event(&Event::InitDone);
-        writers.managers.apply_watcher_event(&Event::InitDone);
-        writers.profiles.apply_watcher_event(&Event::InitDone);
-        writers.shares.apply_watcher_event(&Event::InitDone);
-        writers.storage_classes.apply_watcher_event(&Event::InitDone);
-        writers.claims.apply(Event::InitDone);
-        writers.services.apply(Event::InitDone);
-        writers.policies.apply(Event::InitDone);
-        writers.accounts.apply(Event::InitDone);
-        writers.pods.apply(Event::InitDone);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn every_task_that_waits_for_the_caches_resumes_when_the_first_one_was_dropped() {
-        let mut writers = Writers::default();
-        let stores = writers.stores();
-        let waiting = || {
-            let stores = stores.clone();
-            AbortOnDropHandle::new(tokio::spawn(async move { stores.until_filled().await }))
-        };
-        let first = waiting();
-        tokio::task::yield_now().await;
-        let others = [waiting(), waiting(), waiting()];
-        tokio::task::yield_now().await;
-        drop(first);
-        tokio::task::yield_now().await;
-        fill(&mut writers);
-        for other in others {
-            let filled = tokio::time::timeout(Duration::from_secs(1), other).await;
-            filled.expect("a task was not woken").unwrap().unwrap();
-        }
-    }
+pub fn select<K: Trim + 'static>(cache: &Cache<K>, wanted: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+    let all = cache.state();
+    let objects = all.iter().filter_map(|parsed| parsed.object());
+    objects.filter(|object| wanted(object)).collect()
 }

@@ -1,10 +1,11 @@
-//! Text of an object -> the trimmed object, or metadata and error if it cannot be parsed (pure).
+//! JSON of an object -> the trimmed object, or its metadata and text (pure).
 //!
 //! One broken object must not stop a watch. kube's `DeserializeGuard` is not used: it names no field in the error, it takes twice the processor time, and each object of a list
 //! stays untrimmed until the last one is parsed.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
+use api::names;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::{
@@ -15,17 +16,17 @@ use serde_json::value::RawValue;
 
 use super::trim::Trim;
 
-/// An object, or why it cannot be parsed.
+/// An object, or its text.
 #[derive(Clone, Debug)]
 pub struct Parsed<K>(pub Result<Arc<K>, Box<Unreadable>>);
 
-/// An object that cannot be parsed.
+/// An object that is kept as text, because it cannot be parsed, or because its kind takes much less memory so ([`Trim::AS_TEXT`]).
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct Unreadable {
-    /// Its metadata.
+    /// Its metadata, or the part of it that a kept text can be selected by.
     pub metadata: ObjectMeta,
-    /// The field and the error.
+    /// The field and the error; empty if it can be parsed.
     pub error: String,
     /// Its JSON.
     pub text: Box<str>,
@@ -33,8 +34,18 @@ pub struct Unreadable {
 
 impl<K> Parsed<K> {
     /// A parsed object.
-    pub fn of(object: K) -> Self {
+    pub fn new(object: K) -> Self {
         Self(Ok(Arc::new(object)))
+    }
+}
+
+impl<K: DeserializeOwned> Parsed<K> {
+    /// The object; `None` if it cannot be parsed.
+    pub fn object(&self) -> Option<Arc<K>> {
+        match &self.0 {
+            Ok(object) => Some(object.clone()),
+            Err(kept) => serde_json::from_str(&kept.text).ok().map(Arc::new),
+        }
     }
 
     /// The object of an answer.
@@ -42,8 +53,9 @@ impl<K> Parsed<K> {
     /// # Errors
     /// The object could not be parsed.
     pub fn read(self) -> Result<Arc<K>, kube::Error> {
-        self.0
-            .map_err(|unreadable| kube::Error::SerdeError(serde_json::Error::custom(unreadable)))
+        let object = self.object();
+        let unreadable = |kept| kube::Error::SerdeError(serde_json::Error::custom(kept));
+        object.map_or_else(|| self.0.map_err(unreadable), Ok)
     }
 }
 
@@ -53,13 +65,20 @@ struct Head {
     metadata: ObjectMeta,
 }
 
-impl<'de, K: Trim + DeserializeOwned> Deserialize<'de> for Parsed<K> {
+impl<'de, K: Trim> Deserialize<'de> for Parsed<K> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
         let mut json = serde_json::Deserializer::from_str(text.get());
         if let Ok(mut object) = K::deserialize(&mut json) {
             object.trim();
-            return Ok(Self::of(object));
+            if !K::AS_TEXT {
+                return Ok(Self::new(object));
+            }
+            return Ok(Self(Err(Box::new(Unreadable {
+                metadata: head_of(object.meta()),
+                error: String::new(),
+                text: serde_json::to_string(&object).map_err(D::Error::custom)?.into(),
+            }))));
         }
         let Head { mut metadata } = serde_json::from_str(text.get()).map_err(D::Error::custom)?;
         metadata.managed_fields = None;
@@ -68,6 +87,24 @@ impl<'de, K: Trim + DeserializeOwned> Deserialize<'de> for Parsed<K> {
             error: error_of::<K>(text.get()),
             text: text.get().into(),
         }))))
+    }
+}
+
+/// What a kept text can be selected by: its identity, its version, and the marks of its workspace.
+fn head_of(meta: &ObjectMeta) -> ObjectMeta {
+    let only = |all: &Option<BTreeMap<String, String>>, key: &str| {
+        let (key, value) = all.as_ref()?.get_key_value(key)?;
+        Some([(key.clone(), value.clone())].into())
+    };
+    ObjectMeta {
+        name: meta.name.clone(),
+        namespace: meta.namespace.clone(),
+        uid: meta.uid.clone(),
+        resource_version: meta.resource_version.clone(),
+        deletion_timestamp: meta.deletion_timestamp.clone(),
+        labels: only(&meta.labels, names::WORKSPACE_LABEL),
+        annotations: only(&meta.annotations, names::WORKSPACE_UID),
+        ..ObjectMeta::default()
     }
 }
 
@@ -116,6 +153,7 @@ impl<K: Resource + Clone> Resource for Parsed<K> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::api::core::v1::Service;
     use kube::core::{ObjectList, WatchEvent};
 
     use super::*;
@@ -143,6 +181,23 @@ mod tests {
             "spec.containers[0].name: invalid type: integer `7`, expected a string"
         );
         assert_eq!(&*unreadable.text, BROKEN);
+    }
+
+    #[test]
+    fn a_kind_that_is_kept_as_text_is_selected_by_its_marks_and_read_as_it_was() {
+        let text = r#"{"metadata":{"name":"a","uid":"u","labels":{"x":"y","workspaces.jupyter.org/workspace":"demo"}},
+            "spec":{"clusterIP":"10.0.0.1","ports":[{"port":80}]}}"#;
+        let service: Parsed<Service> = serde_json::from_str(text).unwrap();
+        assert_eq!(service.meta().labels.as_ref().unwrap().len(), 1);
+        let service = service.object().unwrap();
+        assert_eq!(service.metadata.labels.as_ref().unwrap().len(), 2);
+        assert_eq!(service.spec.as_ref().unwrap().cluster_ip, None, "it is trimmed");
+        assert!(
+            serde_json::from_str::<Parsed<Pod>>(BROKEN)
+                .unwrap()
+                .object()
+                .is_none()
+        );
     }
 
     #[test]

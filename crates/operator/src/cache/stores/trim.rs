@@ -17,10 +17,7 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::cache::{
-    field_managers,
-    partial::{Pod, PodSpec},
-};
+use crate::cache::{field_managers, partial::Pod};
 
 /// Prefix of the annotations that mark the default storage class.
 const CLASS_PREFIX: &str = "storageclass.";
@@ -28,18 +25,13 @@ const CLASS_PREFIX: &str = "storageclass.";
 /// A kind, and what is kept of it.
 pub trait Trim: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned {
     /// Whether the cache holds it as JSON text. Claim, Service and network policy of one workspace take 21 KiB as structs of
-    /// `k8s_openapi`, and 5 KiB as text. With 10,000 workspaces that would be 165 MiB more, and the operator may take 250 MiB then.
+    /// `k8s_openapi`, and about half as text with the metadata to select it by.
     const AS_TEXT: bool = false;
 
     /// Drops what no reconcile reads: of kinds that users write, `managedFields`, and annotations that are not ours. They may take 256
     /// KiB per object.
     fn trim(&mut self) {
         keep_own_annotations(self.meta_mut());
-    }
-
-    /// The spec of a pod.
-    fn pod_spec(&self) -> Option<&PodSpec> {
-        None
     }
 }
 
@@ -77,10 +69,6 @@ impl Trim for Pod {
         {
             container.env = None;
         }
-    }
-
-    fn pod_spec(&self) -> Option<&PodSpec> {
-        self.spec.as_ref()
     }
 }
 

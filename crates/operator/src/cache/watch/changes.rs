@@ -16,7 +16,7 @@ use kube::{
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 
-use crate::cache::stores::{CacheWriter, Parsed};
+use crate::cache::stores::{CacheWriter, Parsed, Trim};
 
 /// A changed object. At least one side is present.
 pub(super) struct Change<K> {
@@ -108,6 +108,25 @@ impl<K: Resource + Clone> Change<K> {
         })
     }
 
+    /// Whether anything that the cache keeps changed.
+    pub(super) fn is_of_content(&self) -> bool
+    where
+        K: Trim + PartialEq,
+    {
+        let content = |parsed: &Parsed<K>| {
+            let mut object = Arc::unwrap_or_clone(parsed.object()?);
+            object.meta_mut().resource_version = None;
+            Some(object)
+        };
+        let version = |parsed: &Parsed<K>| parsed.meta().resource_version.clone();
+        self.differs(|before, after| version(before) == version(after) || content(before) == content(after))
+    }
+
+    /// The object before and after.
+    pub(super) fn sides(&self) -> impl Iterator<Item = &Parsed<K>> {
+        self.before.iter().chain(&self.after).map(AsRef::as_ref)
+    }
+
     /// Whether anything except the status and other bookkeeping changed.
     pub(super) fn is_of_spec(&self) -> bool {
         fn relevant(meta: &ObjectMeta) -> impl PartialEq + '_ {
@@ -174,7 +193,7 @@ mod tests {
     where
         K: Resource<DynamicType = ()> + Clone + 'static,
     {
-        apply(writer, &Event::Apply(Parsed::of(object.clone()))).remove(0)
+        apply(writer, &Event::Apply(Parsed::new(object.clone()))).remove(0)
     }
 
     #[test]
@@ -218,7 +237,7 @@ mod tests {
         workspace.metadata.deletion_timestamp = workspace.metadata.creation_timestamp.clone();
         assert!(matters(&workspace), "it is being deleted");
         assert!(!matters(&workspace));
-        let gone = apply(&mut writer, &Event::Delete(Parsed::of(workspace))).remove(0);
+        let gone = apply(&mut writer, &Event::Delete(Parsed::new(workspace))).remove(0);
         assert!(gone.is_of_references() && gone.after.is_none());
     }
 
@@ -227,7 +246,10 @@ mod tests {
         for list in [broken, all] {
             apply(writer, &Event::Init);
             for workspace in list {
-                apply(writer, &Event::InitApply(Parsed::of(Workspace::clone(workspace))));
+                apply(
+                    writer,
+                    &Event::InitApply(Parsed::new(Workspace::clone(workspace))),
+                );
             }
         }
         let changes = apply(writer, &Event::InitDone).into_iter();

@@ -9,7 +9,7 @@
 //! - a change of a child, in a field that a reconcile reads
 //! - a change of an object that it refers to
 //!
-//! Our own status writes trigger none. After a watch had to list again, differing objects count as changed, and objects that are no
+//! After a watch had to list again, differing objects count as changed, and objects that are no
 //! longer listed as deleted: no event reports them.
 
 mod changes;
@@ -35,8 +35,8 @@ use tokio::sync::watch::Sender;
 
 use self::changes::Change;
 use crate::{
-    cache::stores::{CacheWriter, ChildrenWriter, OwnWrites, Parsed, Stores, Trim, Writers},
-    support::spacing::spaced,
+    cache::stores::{CacheWriter, Parsed, Stores, Trim, Writers},
+    support::spacing::space_out,
 };
 
 /// A workspace to reconcile.
@@ -54,16 +54,16 @@ enum Target {
 
 /// What a change of an object triggers.
 struct Effect {
-    target: Option<Target>,
+    targets: Vec<Target>,
     /// Whether it matters to controllers that reconcile all objects.
     is_global: bool,
 }
 
 impl Effect {
     /// Of a change of a kind that rarely changes.
-    fn of(target: Option<Target>) -> Self {
+    fn global(target: Option<Target>) -> Self {
         Self {
-            target,
+            targets: target.into_iter().collect(),
             is_global: true,
         }
     }
@@ -84,49 +84,42 @@ pub fn start(
         scope,
         page_size,
         notify: writers.changes,
-        own_writes: writers.own_writes,
     };
-    let ours = watches.own_writes.clone();
-    let notify = watches.notify.clone();
     let targets: Vec<BoxStream<'static, Target>> = vec![
-        watches.in_scope(writers.workspaces, move |change| {
+        watches.in_scope(writers.workspaces, |change| {
             // A status that another client wrote has to be corrected.
-            let after = change.after.as_ref();
-            let is_ours = after.is_some_and(|after| ours.contains(after.meta()));
-            let meta = change.meta().filter(|_| change.is_any() && !is_ours);
+            let meta = change.meta().filter(|_| change.is_any());
             Effect {
-                target: meta.map(|meta| Target::One(trigger(meta, meta.name.as_deref()))),
+                targets: meta
+                    .map(|meta| Target::One(trigger(meta, meta.name.as_deref())))
+                    .into_iter()
+                    .collect(),
                 is_global: change.is_of_references(),
             }
         }),
         watches.of_cluster(writers.templates, |change| {
             let meta = change.meta().filter(|_| change.is_of_spec());
-            Effect::of(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
+            Effect::global(meta.and_then(|meta| meta.name.clone()).map(Target::Template))
         }),
         watches.of_cluster(writers.managers, |change| {
-            Effect::of(change.is_of_spec().then_some(Target::All))
+            Effect::global(change.is_of_spec().then_some(Target::All))
         }),
         watches.in_scope(writers.profiles, |change| {
             let meta = change.meta().filter(|_| change.is_of_spec());
             let namespace = meta.and_then(|meta| meta.namespace.clone());
-            Effect::of(namespace.map(Target::Namespace))
+            Effect::global(namespace.map(Target::Namespace))
         }),
-        watches.in_scope(writers.shares, |_| Effect::of(None)),
+        watches.in_scope(writers.shares, |_| Effect::global(None)),
         watches.storage_classes(writers.storage_classes),
-        watches.children(writers.claims),
-        watches.children(writers.services),
+        watches.children(writers.claims, false),
+        watches.children(writers.services, false),
         // A network policy may outlive its workspace, and then no other event reports it.
-        watches
-            .children(writers.policies)
-            .inspect(move |_| {
-                notify.send_replace(());
-            })
-            .boxed(),
-        watches.children(writers.accounts),
-        watches.children(writers.pods),
+        watches.children(writers.policies, true),
+        watches.children(writers.accounts, false),
+        watches.children(writers.pods, false),
     ];
     let batches = stream::select_all(targets).map(move |target| expand(&target, &stores));
-    spaced(stream::select(batches, cluster_warnings)).map(Ok)
+    space_out(stream::select(batches, cluster_warnings)).map(Ok)
 }
 
 /// Every workspace, for a new leader.
@@ -141,7 +134,6 @@ struct Watches<'a> {
     page_size: u32,
     /// Gets changes that matter to controllers that reconcile all objects.
     notify: Sender<()>,
-    own_writes: OwnWrites,
 }
 
 impl Watches<'_> {
@@ -154,7 +146,8 @@ impl Watches<'_> {
     where
         K: Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
     {
-        self.of(self.scope.api(self.client.clone()), writer, effect)
+        let config = watcher::Config::default();
+        self.watch(self.scope.api(self.client.clone()), config, writer, effect)
     }
 
     /// The watch of one kind of the cluster.
@@ -166,12 +159,14 @@ impl Watches<'_> {
     where
         K: Trim + Send + Sync + 'static,
     {
-        self.of(Api::all(self.client.clone()), writer, effect)
+        let config = watcher::Config::default();
+        self.watch(Api::all(self.client.clone()), config, writer, effect)
     }
 
-    fn of<K>(
+    fn watch<K>(
         &self,
         api: Api<Parsed<K>>,
+        config: watcher::Config,
         mut writer: CacheWriter<K>,
         effect: impl Fn(&Change<K>) -> Effect + Send + 'static,
     ) -> BoxStream<'static, Target>
@@ -179,13 +174,13 @@ impl Watches<'_> {
         K: Trim + Send + Sync + 'static,
     {
         let notify = self.notify.clone();
-        events(api, watcher::Config::default().page_size(self.page_size))
+        events(api, config.page_size(self.page_size))
             .flat_map(move |event| {
                 let mut targets = HashSet::new();
                 let mut is_global = matches!(event, Event::InitDone);
                 for change in &changes::apply(&mut writer, &event) {
                     let effect = effect(change);
-                    targets.extend(effect.target);
+                    targets.extend(effect.targets);
                     is_global |= effect.is_global;
                 }
                 if is_global {
@@ -200,7 +195,7 @@ impl Watches<'_> {
     fn storage_classes(&self, mut writer: CacheWriter<StorageClass>) -> BoxStream<'static, Target> {
         if self.scope.is_cluster() {
             return self.of_cluster(writer, |change| {
-                Effect::of(change.is_of_class().then_some(Target::All))
+                Effect::global(change.is_of_class().then_some(Target::All))
             });
         }
         writer.apply_watcher_event(&Event::Init);
@@ -208,25 +203,21 @@ impl Watches<'_> {
         stream::empty().boxed()
     }
 
-    /// The watch of one kind of child: which workspaces to reconcile.
-    fn children<K>(&self, mut writer: ChildrenWriter<K>) -> BoxStream<'static, Target>
+    /// The watch of one kind of child. `matters_to_all`: whether controllers that reconcile all objects read this kind.
+    fn children<K>(&self, writer: CacheWriter<K>, matters_to_all: bool) -> BoxStream<'static, Target>
     where
         K: Trim<Scope = NamespaceResourceScope> + PartialEq + Send + Sync + 'static,
     {
-        let config = watcher::Config::default()
-            .labels(names::WORKSPACE_LABEL)
-            .page_size(self.page_size);
-        let own_writes = self.own_writes.clone();
-        let api: Api<Parsed<K>> = self.scope.api(self.client.clone());
-        events(api, config)
-            .flat_map(move |event| {
-                let is_own = matches!(&event, Event::Apply(object) if own_writes.contains(object.meta()));
-                let parents = writer.apply(event).into_iter().filter(move |_| !is_own);
-                let targets =
-                    parents.map(|(namespace, name)| Target::One(ObjectRef::new(&name).within(&namespace)));
-                stream::iter(targets)
-            })
-            .boxed()
+        let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
+        let api = self.scope.api(self.client.clone());
+        self.watch(api, config, writer, move |change| {
+            let is_relevant = change.is_of_content();
+            let parents = change.sides().filter_map(|object| parent(object.meta()));
+            Effect {
+                targets: parents.filter(|_| is_relevant).map(Target::One).collect(),
+                is_global: matters_to_all && is_relevant,
+            }
+        })
     }
 }
 
@@ -245,6 +236,12 @@ where
 
 fn trigger(meta: &ObjectMeta, name: Option<&str>) -> Trigger {
     ObjectRef::new(name.unwrap_or_default()).within(meta.namespace.as_deref().unwrap_or_default())
+}
+
+/// The workspace in the label of a child.
+fn parent(meta: &ObjectMeta) -> Option<Trigger> {
+    let workspace = meta.labels.as_ref()?.get(names::WORKSPACE_LABEL)?;
+    Some(trigger(meta, Some(workspace)))
 }
 
 fn expand(target: &Target, stores: &Stores) -> Vec<Trigger> {
@@ -288,7 +285,7 @@ mod tests {
         for workspace in [user, objects::workspace("other")] {
             writers
                 .workspaces
-                .apply_watcher_event(&Event::Apply(Parsed::of(workspace)));
+                .apply_watcher_event(&Event::Apply(Parsed::new(workspace)));
         }
         let stores = writers.stores();
         let names = |target: &Target| -> Vec<String> {

@@ -12,17 +12,16 @@ use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Event, Node as NodeObject, PersistentVolumeClaim as Claim};
 use kit::scope::Scope;
 use kube::{
-    Api, Client, ResourceExt as _,
+    Api, Client, Resource as _, ResourceExt as _,
     core::PartialObjectMeta,
-    runtime::{
-        reflector::ObjectRef,
-        watcher::{self, Event as Change},
-    },
+    runtime::watcher::{self, Event as Change},
 };
 
-use super::{Trigger, all_workspaces, events};
+use super::{Trigger, all_workspaces, events, parent};
 use crate::cache::{
-    stores::{Parent, Stores},
+    observed::claims_of,
+    partial::Pod,
+    stores::{Stores, get_parsed, select},
     warnings::{ClusterWarnings, Node, POD, node_state},
 };
 
@@ -170,58 +169,29 @@ fn note_node_change(
 fn workspace_of(event: &Event, stores: &Stores) -> Option<Trigger> {
     let about = &event.involved_object;
     let (namespace, name) = (about.namespace.as_deref(), about.name.as_deref()?);
-    let labels = match about.kind.as_deref()? {
-        POD => stores.pods.get(namespace?, name)?.labels().clone(),
-        _ => stores.claims.get(namespace?, name)?.labels().clone(),
-    };
-    let workspace = labels.get(names::WORKSPACE_LABEL)?;
-    Some(ObjectRef::new(workspace).within(namespace?))
+    match about.kind.as_deref()? {
+        POD => parent(get_parsed(&stores.pods, namespace, name)?.meta()),
+        _ => parent(get_parsed(&stores.claims, namespace, name)?.meta()),
+    }
 }
 
 /// The workspaces that have a pod on a node.
 fn workspaces_on(node: &str, stores: &Stores) -> Vec<Trigger> {
-    triggers(stores.pods.parents(|pod| pod.node.as_deref() == Some(node)))
+    workspaces_of(stores, |pod| {
+        pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node)
+    })
 }
 
 /// The workspaces of a namespace that have a pod which mounts a claim.
 fn workspaces_at(namespace: &str, claim: &str, stores: &Stores) -> Vec<Trigger> {
-    triggers(stores.pods.parents(|pod| pod.mounts(namespace, claim)))
+    workspaces_of(stores, |pod| {
+        pod.metadata.namespace.as_deref() == Some(namespace)
+            && claims_of(pod.spec.as_ref()).any(|mounted| mounted == claim)
+    })
 }
 
-fn triggers(workspaces: Vec<Parent>) -> Vec<Trigger> {
-    let trigger = |(namespace, workspace): Parent| ObjectRef::new(&workspace).within(&namespace);
-    workspaces.into_iter().map(trigger).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use kube::runtime::watcher::Event as Change;
-    use serde_json::json;
-
-    use super::*;
-    use crate::{
-        cache::stores::{Parsed, Writers},
-        testing,
-    };
-
-    #[test]
-    fn an_event_triggers_the_workspace_of_its_pod_and_a_node_those_on_it() {
-        let mut writers = Writers::default();
-        let mut pod = testing::running().pods[0].as_ref().clone();
-        pod.spec.as_mut().unwrap().node_name = Some("n1".to_owned());
-        writers.pods.apply(Change::Apply(Parsed::of(pod.clone())));
-        let stores = writers.stores();
-        let event: Event = serde_json::from_value(json!({
-            "metadata": {},
-            "involvedObject": {"kind": "Pod", "namespace": pod.metadata.namespace, "name": pod.metadata.name},
-        }))
-        .unwrap();
-        assert_eq!(workspace_of(&event, &stores).unwrap().name, "demo");
-        assert_eq!(workspaces_on("n1", &stores).len(), 1);
-        assert_eq!(workspaces_on("n2", &stores).len(), 0);
-        let namespace = pod.metadata.namespace.unwrap();
-        assert_eq!(workspaces_at(&namespace, "workspace-demo", &stores).len(), 1);
-        assert_eq!(workspaces_at(&namespace, "another", &stores).len(), 0);
-        assert_eq!(workspaces_at("another", "workspace-demo", &stores).len(), 0);
-    }
+/// The workspaces of the pods for which `wanted` holds.
+fn workspaces_of(stores: &Stores, wanted: impl Fn(&Pod) -> bool) -> Vec<Trigger> {
+    let pods = select(&stores.pods, wanted);
+    pods.iter().filter_map(|pod| parent(&pod.metadata)).collect()
 }

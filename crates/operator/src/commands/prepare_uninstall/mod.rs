@@ -63,7 +63,7 @@ const NO_DRY_RUN: &str = "does not support dry run";
 /// May be repeated.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "jupyter-k8s-operator", version)]
-pub struct Args {
+pub struct PrepareUninstall {
     /// The command.
     #[arg(value_parser = [NAME])]
     command: String,
@@ -111,13 +111,13 @@ impl Write {
 ///
 /// # Errors
 /// The API server refuses a request, or the operator's pods do not end. The message names the object.
-pub async fn run(args: Args) -> anyhow::Result<()> {
+pub async fn run(args: PrepareUninstall) -> anyhow::Result<()> {
     let client = kit::client::new(MANAGER).await?;
     prepare(&client, args).await
 }
 
-async fn prepare(client: &Client, args: Args) -> anyhow::Result<()> {
-    let Args {
+async fn prepare(client: &Client, args: PrepareUninstall) -> anyhow::Result<()> {
+    let PrepareUninstall {
         namespace,
         release_name,
         watch_namespace,

@@ -52,8 +52,8 @@ fn held(server: &ApiServer) -> Vec<String> {
     all.iter().map(kube::ResourceExt::name_any).collect()
 }
 
-fn args() -> Args {
-    Args::parse_from(["operator", NAME, "--namespace=system"])
+fn args() -> PrepareUninstall {
+    PrepareUninstall::parse_from(["operator", NAME, "--namespace=system"])
 }
 
 #[tokio::test]

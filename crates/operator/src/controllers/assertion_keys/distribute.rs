@@ -20,10 +20,7 @@ use crate::{
     context::Context,
     controllers::attempt::{Attempt, Failed, attempt},
     status::{events, transitions},
-    support::{
-        failure::message_of,
-        send::{delete_uid, patch_as},
-    },
+    support::send::{delete_uid, patch_as},
 };
 
 /// A write that takes longer is stuck. It is cancelled and retried.
@@ -32,14 +29,13 @@ const LIMIT: Duration = Duration::from_secs(10);
 const CONCURRENCY: usize = 8;
 
 /// Makes sure that a namespace has the keys before a pod starts there. If the namespace has no object of that name, a failure is only
-/// logged and does not block the start: the pod rejects all assertions until the keys exist. A write that failed shortly before is not
-/// repeated at each start.
+/// logged and does not block the start: the pod rejects all assertions until the keys exist.
 ///
 /// # Errors
 /// The object holds other keys and cannot be corrected: a pod would trust the owner of those keys.
 pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Error> {
     let keys = &context.keys;
-    let Some(wanted) = keys.wanted(&context.site.system_namespace) else {
+    let Some(wanted) = keys.entries(&context.site.system_namespace) else {
         return Ok(());
     };
     // The common case. A task that removes keys records that before it checks for workspaces.
@@ -51,14 +47,8 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
     if keys.is_supplied(namespace, &wanted) {
         return Ok(());
     }
-    let written = match keys.failed_lately(namespace) {
-        Some((_, why)) => Err(kube::Error::Service(why.into())),
-        None => write(context, namespace, wanted)
-            .await
-            .map_err(|failed| failed.error),
-    };
-    match written {
-        Err(error) if keys.has_any(namespace) => Err(error),
+    match write(context, namespace, wanted).await {
+        Err(failed) if keys.has_any(namespace) => Err(failed.error),
         _ => Ok(()),
     }
 }
@@ -67,14 +57,13 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
 /// wait before failed writes are retried.
 pub async fn reconcile(context: &Context) -> Option<Duration> {
     let keys = &context.keys;
-    let wanted = &keys.wanted(&context.site.system_namespace)?;
+    let wanted = &keys.entries(&context.site.system_namespace)?;
     let in_use = in_use(context);
-    keys.forget_failures(&in_use);
     let lacking = in_use
         .iter()
         .filter(|namespace| !keys.is_supplied(namespace, wanted));
     let written = lacking.map(|namespace| add_keys(context, namespace, wanted));
-    let left = keys.left(&in_use).into_iter();
+    let left = keys.leftovers(&in_use).into_iter();
     let deleted = left.map(|(namespace, uid)| remove_keys(context, namespace, uid));
     let written: Vec<_> = stream::iter(written)
         .buffer_unordered(CONCURRENCY)
@@ -94,9 +83,6 @@ async fn add_keys(context: &Context, namespace: &str, wanted: &Entries) -> Optio
     if context.keys.is_supplied(namespace, wanted) {
         return None;
     }
-    if let Some((left, _)) = context.keys.failed_lately(namespace) {
-        return Some(left);
-    }
     let written = write(context, namespace, wanted.clone()).await;
     written.err().map(|failed| failed.again)
 }
@@ -106,13 +92,13 @@ async fn remove_keys(context: &Context, namespace: String, uid: Option<String>) 
     let turn = context.keys.turn(&namespace);
     let _turn = turn.lock().await;
     // Record the loss first, then check. A pod start at the same time is either seen here, or sees the loss and waits for this task.
-    let noted = context.keys.lost(&ObjectMeta {
+    let noted = context.keys.record_loss(&ObjectMeta {
         namespace: Some(namespace.clone()),
         uid: uid.clone(),
         ..ObjectMeta::default()
     });
     if has_workspaces(context, &namespace) {
-        context.keys.still_exists(&namespace, noted);
+        context.keys.restore(&namespace, noted);
         return None;
     }
     let is_over =
@@ -126,7 +112,7 @@ async fn remove_keys(context: &Context, namespace: String, uid: Option<String>) 
     };
     let deleted = attempt(context, &job(&namespace), deleted).await;
     if deleted.is_err() {
-        context.keys.still_exists(&namespace, noted);
+        context.keys.restore(&namespace, noted);
     }
     deleted.err().map(|failed| failed.again)
 }
@@ -169,20 +155,10 @@ pub(super) fn can_be_changed(object: &ConfigMap) -> bool {
 
 /// Makes the object hold exactly these entries. A failure carries the wait before a retry.
 async fn write(context: &Context, namespace: &str, entries: Entries) -> Result<(), Failed> {
-    let written = attempt(context, &job(namespace), put(context, namespace, entries)).await;
-    match written {
-        Ok(written) => {
-            context.keys.saw(&written);
-            context.keys.succeeded(namespace);
-            context.metrics.write("keys");
-            Ok(())
-        }
-        Err(failed) => {
-            let why = message_of(&failed.error);
-            context.keys.failed(namespace, failed.again, &why);
-            Err(failed)
-        }
-    }
+    let written = attempt(context, &job(namespace), put(context, namespace, entries)).await?;
+    context.keys.record(&written);
+    context.metrics.write("keys");
+    Ok(())
 }
 
 fn job(namespace: &str) -> Attempt {

@@ -16,14 +16,12 @@ mod own_keys;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use api::names::{ASSERTION_KEYS, GATEWAY_KEYS, OPERATOR_KEYS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kit::assertion::Signer;
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 pub use self::{
     distribute::{ensure, reconcile},
@@ -38,17 +36,15 @@ type Entries = BTreeMap<String, String>;
 pub struct Keys {
     signer: Arc<Signer>,
     /// By namespace; `None` until all of them were listed. Before that, an unknown object appears absent.
-    seen: Mutex<Option<HashMap<String, Seen>>>,
+    seen: Mutex<Option<HashMap<String, ConfigMapState>>>,
     /// The gateway's keys as last seen. If its object is deleted for a moment, the copies in other namespaces stay.
     gateway: Mutex<Option<String>>,
     /// By namespace: locked while its object is written or deleted.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// By namespace: until when a failed write is not retried, and why it failed.
-    failures: Mutex<HashMap<String, (Instant, String)>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-struct Seen {
+struct ConfigMapState {
     uid: Option<String>,
     ours: bool,
     /// The object can be changed and holds only text.
@@ -63,16 +59,22 @@ impl Keys {
     }
 
     /// Records the complete list of objects.
-    pub fn listed(&self, objects: &[ConfigMap]) {
-        let seen = objects
-            .iter()
-            .map(|object| (namespace_of(&object.metadata), Seen::of(object)));
+    pub fn record_list(&self, objects: &[ConfigMap]) {
+        let seen = objects.iter().map(|object| {
+            (
+                namespace_of(&object.metadata),
+                ConfigMapState::from_object(object),
+            )
+        });
         *self.seen.lock() = Some(seen.collect());
     }
 
     /// Records an existing object. Returns whether it changed; our own writes are already known.
-    pub fn saw(&self, object: &ConfigMap) -> bool {
-        let (namespace, now) = (namespace_of(&object.metadata), Seen::of(object));
+    pub fn record(&self, object: &ConfigMap) -> bool {
+        let (namespace, now) = (
+            namespace_of(&object.metadata),
+            ConfigMapState::from_object(object),
+        );
         let mut seen = self.seen.lock();
         let Some(seen) = seen.as_mut() else { return false };
         let is_changed = seen.get(&namespace) != Some(&now);
@@ -81,7 +83,7 @@ impl Keys {
     }
 
     /// Records that an object is gone. Returns its last known state.
-    fn lost(&self, object: &ObjectMeta) -> Option<Seen> {
+    fn record_loss(&self, object: &ObjectMeta) -> Option<ConfigMapState> {
         let namespace = namespace_of(object);
         let mut seen = self.seen.lock();
         let seen = seen.as_mut()?;
@@ -90,7 +92,7 @@ impl Keys {
     }
 
     /// Records that an object still exists, unless a newer state of that namespace is known.
-    fn still_exists(&self, namespace: &str, noted: Option<Seen>) {
+    fn restore(&self, namespace: &str, noted: Option<ConfigMapState>) {
         if let (Some(seen), Some(noted)) = (self.seen.lock().as_mut(), noted) {
             seen.entry(namespace.to_owned()).or_insert(noted);
         }
@@ -98,7 +100,7 @@ impl Keys {
 
     /// The entries that each namespace needs: the gateway's keys from the installation's namespace, and the operator's own. `None` if
     /// neither exists, or before all objects were listed.
-    fn wanted(&self, system_namespace: &str) -> Option<Entries> {
+    fn entries(&self, system_namespace: &str) -> Option<Entries> {
         let source = self.seen.lock().as_ref()?.get(system_namespace).cloned();
         let source = source.and_then(|source| source.entries.get(GATEWAY_KEYS).cloned());
         let mut gateway = self.gateway.lock();
@@ -148,7 +150,7 @@ impl Keys {
     }
 
     /// The operator's objects in namespaces that are not in `in_use`, with their UIDs.
-    fn left(&self, in_use: &HashSet<String>) -> Vec<(String, Option<String>)> {
+    fn leftovers(&self, in_use: &HashSet<String>) -> Vec<(String, Option<String>)> {
         let seen = self.seen.lock();
         let all = seen.iter().flatten();
         let left = all.filter(|(namespace, seen)| seen.ours && !in_use.contains(*namespace));
@@ -162,36 +164,10 @@ impl Keys {
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         turns.entry(namespace.to_owned()).or_default().clone()
     }
-
-    fn failed(&self, namespace: &str, again: Duration, why: &str) {
-        let until = Instant::now() + again;
-        self.failures
-            .lock()
-            .insert(namespace.to_owned(), (until, why.to_owned()));
-    }
-
-    fn succeeded(&self, namespace: &str) {
-        self.failures.lock().remove(namespace);
-    }
-
-    /// How long a failed write is still not retried, and why it failed.
-    fn failed_lately(&self, namespace: &str) -> Option<(Duration, String)> {
-        let failures = self.failures.lock();
-        let (until, why) = failures.get(namespace)?;
-        let left = until.checked_duration_since(Instant::now())?;
-        (!left.is_zero()).then(|| (left, why.clone()))
-    }
-
-    /// Drops the failures of namespaces that are not in `in_use`.
-    fn forget_failures(&self, in_use: &HashSet<String>) {
-        self.failures
-            .lock()
-            .retain(|namespace, _| in_use.contains(namespace));
-    }
 }
 
-impl Seen {
-    fn of(object: &ConfigMap) -> Self {
+impl ConfigMapState {
+    fn from_object(object: &ConfigMap) -> Self {
         let labels = object.metadata.labels.as_ref();
         Self {
             uid: object.metadata.uid.clone(),

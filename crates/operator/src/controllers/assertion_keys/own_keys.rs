@@ -81,11 +81,11 @@ async fn follow(context: &Context) {
                 false
             }
             Event::InitDone => {
-                context.keys.listed(&std::mem::take(&mut listed));
+                context.keys.record_list(&std::mem::take(&mut listed));
                 true
             }
-            Event::Apply(object) => context.keys.saw(&object),
-            Event::Delete(object) => context.keys.lost(&object.metadata).is_some(),
+            Event::Apply(object) => context.keys.record(&object),
+            Event::Delete(object) => context.keys.record_loss(&object.metadata).is_some(),
         };
         // Triggers every controller that reconciles all objects.
         if is_changed {

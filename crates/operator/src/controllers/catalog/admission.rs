@@ -24,8 +24,8 @@ pub fn admit(
     references: &References,
     observed: &Observed,
 ) -> Result<ValidWorkspace, Rejected> {
-    for (kind, meta) in used(&valid, references) {
-        let key = Key::of(kind, meta);
+    for (kind, meta) in references_of(&valid, references) {
+        let key = Key::from_meta(kind, meta);
         let is_terminating = meta.deletion_timestamp.is_some();
         if is_terminating && !uses(&key, workspace, true, || has_started(observed)) {
             return Err(Rejected::Terminating {
@@ -48,15 +48,17 @@ pub fn is_protected(
     references: &References,
     observed: &Observed,
 ) -> bool {
-    used(valid, references).all(|(kind, meta)| {
+    references_of(valid, references).all(|(kind, meta)| {
         (meta.namespace.is_none() && !scope.is_cluster())
             || is_in_use(meta.finalizers.as_deref().unwrap_or_default())
-            || uses(&Key::of(kind, meta), workspace, true, || has_started(observed))
+            || uses(&Key::from_meta(kind, meta), workspace, true, || {
+                has_started(observed)
+            })
     })
 }
 
 /// The objects that a valid workspace uses.
-fn used<'a>(
+fn references_of<'a>(
     valid: &ValidWorkspace,
     references: &'a References,
 ) -> impl Iterator<Item = (Kind, &'a ObjectMeta)> {

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
 use super::{
-    subject::{CatalogStatus, Kind, Subject},
+    subject::{CatalogObject, CatalogStatus, Kind},
     usage::Usage,
     validation::Validation,
 };
@@ -19,7 +19,7 @@ pub(super) const PAUSE: Duration = Duration::from_secs(10);
 
 /// The next write for one object.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Due {
+pub(super) enum NextWrite {
     /// Nothing, until something changes or this time has passed.
     Nothing(Option<Duration>),
     /// Set the missing finalizer: a workspace refers to the object.
@@ -33,12 +33,12 @@ pub(super) enum Due {
 /// The first write that is due. `validation` is unknown for an object that cannot be parsed; its status is then left unchanged.
 /// `since` is the time since this process last wrote the status.
 pub(super) fn decide(
-    subject: &Subject,
+    subject: &CatalogObject,
     usage: Usage,
     validation: Option<&Validation>,
     since: Option<Duration>,
     now: Timestamp,
-) -> Due {
+) -> NextWrite {
     // The reasons for these conditions are in `in_use.rs`.
     let is_needed = if subject.is_terminating {
         usage.users > 0 || usage.is_undecided
@@ -47,22 +47,22 @@ pub(super) fn decide(
     };
     match (is_needed, subject.is_held()) {
         // The API server accepts no new finalizer on an object that is being deleted.
-        (true, false) if !subject.is_terminating => return Due::AddFinalizer,
-        (false, true) => return Due::RemoveFinalizer,
+        (true, false) if !subject.is_terminating => return NextWrite::AddFinalizer,
+        (false, true) => return NextWrite::RemoveFinalizer,
         _ => {}
     }
     let Some(validation) = validation else {
-        return Due::Nothing(None);
+        return NextWrite::Nothing(None);
     };
     let before = &subject.status;
     let status = status(subject, usage.users, validation, now);
     if status == *before {
-        return Due::Nothing(None);
+        return NextWrite::Nothing(None);
     }
     let left = since.and_then(|since| PAUSE.checked_sub(since));
     match left {
-        Some(left) if is_same(before, &status) => Due::Nothing(Some(left)),
-        _ => Due::WriteStatus(status),
+        Some(left) if is_same(before, &status) => NextWrite::Nothing(Some(left)),
+        _ => NextWrite::WriteStatus(status),
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) fn event(kind: Kind, before: &CatalogStatus, after: &CatalogStatus) -
     is_new.then(|| transitions::event(EventType::Warning, "Delete", kind.in_use(), &terminating.message))
 }
 
-fn status(subject: &Subject, users: i32, validation: &Validation, now: Timestamp) -> CatalogStatus {
+fn status(subject: &CatalogObject, users: i32, validation: &Validation, now: Timestamp) -> CatalogStatus {
     let kind = subject.key.kind;
     let mut conditions = Conditions::new(&subject.status.conditions, subject.generation, now);
     conditions.set(
@@ -94,7 +94,7 @@ fn status(subject: &Subject, users: i32, validation: &Validation, now: Timestamp
 }
 
 /// The message for users who delete an object that is in use. It names no user: many may read Events of cluster-scoped objects.
-fn in_use(subject: &Subject, users: i32) -> String {
+fn in_use(subject: &CatalogObject, users: i32) -> String {
     let (name, who) = (
         &subject.key.name,
         if users == 1 {

@@ -26,11 +26,11 @@ use api::names::{IN_USE_FINALIZER, OPERATOR};
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
-use super::subject::Subject;
+use super::subject::CatalogObject;
 use crate::{context::Context, support::send::patch_as};
 
 /// Adds our finalizer to the existing ones. The object's UID is a precondition.
-pub(super) async fn add_finalizer(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
+pub(super) async fn add_finalizer(context: &Context, subject: &CatalogObject) -> Result<(), kube::Error> {
     let key = &subject.key;
     let resource = key.kind.resource();
     let intent = json!({
@@ -46,7 +46,7 @@ pub(super) async fn add_finalizer(context: &Context, subject: &Subject) -> Resul
 }
 
 /// Removes our finalizer, if the object has not changed since the decision. After a conflict, the newer state triggers a reconcile.
-pub(super) async fn remove_finalizer(context: &Context, subject: &Subject) -> Result<(), kube::Error> {
+pub(super) async fn remove_finalizer(context: &Context, subject: &CatalogObject) -> Result<(), kube::Error> {
     let others: Vec<_> = subject
         .finalizers
         .iter()

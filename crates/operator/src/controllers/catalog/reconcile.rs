@@ -15,18 +15,20 @@ use kube::{
     api::{Patch, PatchParams},
     runtime::reflector::Store,
 };
+use parking_lot::Mutex;
 use rules::validate::{no_manager, no_profile};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::{
-    decide::{Due, decide, event},
+    decide::{NextWrite, decide, event},
     in_use,
-    subject::{CatalogStatus, Key, Kind, Protected, Subject},
+    subject::{CatalogObject, CatalogStatus, Key, Kind, Protected},
     usage::{Catalog, Index, Usage, has_started, usage_of},
     validation::{self, Validation},
 };
 use crate::{
-    cache::{observe, observed::Identity, pending_writes::PendingStatuses, stores::Parsed},
+    cache::{observe, observed::Identity, stores::Parsed},
     context::Context,
     controllers::{
         attempt::{Attempt, attempt},
@@ -38,36 +40,26 @@ use crate::{
 /// A write that takes longer is stuck. It is cancelled and retried.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// State kept between reconciles: our last status of each object, and the validation result of its spec.
+/// When we last wrote the status of each object. It is kept between reconciles.
 #[derive(Debug, Default)]
-pub struct CatalogState {
-    statuses: PendingStatuses<Key, CatalogStatus>,
-    validations: Validations,
-}
-
-/// Validation results that depend only on the spec, by object and generation.
-type Validations = HashMap<Key, (Option<i64>, Validation)>;
+pub struct CatalogState(Mutex<HashMap<Key, Instant>>);
 
 /// Makes the writes that are due. Returns after which time a write becomes due without any change.
-pub async fn reconcile(context: &Context, state: &mut CatalogState) -> Option<Duration> {
-    let survey = survey(context, &mut state.validations);
+pub async fn reconcile(context: &Context, state: &CatalogState) -> Option<Duration> {
+    let survey = survey(context);
     let keys: HashSet<&Key> = survey.objects.iter().map(|(subject, _)| &subject.key).collect();
-    state.statuses.retain(|key| keys.contains(key));
-    state.validations.retain(|key, _| keys.contains(key));
-
-    let usage = survey.usage(context);
-    let (state, usage) = (&*state, &usage);
+    state.0.lock().retain(|key, _| keys.contains(key));
+    let usage = &survey.usage(context);
     // An operator of one namespace reads the cluster's templates and managers, and writes none.
     let scope = &context.site.scope;
     let is_ours = |key: &Key| scope.is_cluster() || key.namespace.as_deref() == scope.namespace();
     let objects = survey.objects.iter().filter(|it| is_ours(&it.0.key));
     let objects = objects.map(|it| (it.0.key.namespace.clone(), it));
     resync::for_each(objects, |(subject, validation)| {
-        let subject = state.with_pending_status(subject);
         let usage = usage.get(&subject.key).copied().unwrap_or_default();
-        let since = state.statuses.age(&subject.key);
-        let due = decide(&subject, usage, validation.as_ref(), since, (context.now)());
-        Box::pin(async move { act(context, state, &subject, due).await })
+        let since = state.0.lock().get(&subject.key).map(Instant::elapsed);
+        let due = decide(subject, usage, validation.as_ref(), since, (context.now)());
+        Box::pin(act(context, state, subject, due))
     })
     .await
 }
@@ -77,14 +69,14 @@ struct Survey {
     workspaces: Vec<Arc<Workspace>>,
     templates: Vec<Arc<WorkspaceTemplate>>,
     managers: Vec<Arc<api::WorkspaceManager>>,
-    objects: Vec<(Subject, Option<Validation>)>,
+    objects: Vec<(CatalogObject, Option<Validation>)>,
 }
 
 impl Survey {
     fn usage(&self, context: &Context) -> HashMap<Key, Usage> {
         let templates = self.templates.iter().map(AsRef::as_ref);
         let catalog = Catalog::new(templates, self.managers.iter().map(AsRef::as_ref));
-        let place = |(subject, _): &(Subject, _)| {
+        let place = |(subject, _): &(CatalogObject, _)| {
             let key = subject.key.clone();
             let namespace = key.namespace.clone().unwrap_or_default();
             ((key.kind, namespace, key.name.clone()), key)
@@ -92,13 +84,13 @@ impl Survey {
         let index: Index = self.objects.iter().map(place).collect();
         let workspaces = self.workspaces.iter().map(AsRef::as_ref);
         usage_of(workspaces, &catalog, &index, |workspace| {
-            let identity = Identity::of(&workspace.metadata);
-            has_started(&observe::observed(&identity, &context.stores))
+            let identity = Identity::from_meta(&workspace.metadata);
+            has_started(&observe::from_caches(&identity, &context.stores))
         })
     }
 }
 
-fn survey(context: &Context, validations: &mut Validations) -> Survey {
+fn survey(context: &Context) -> Survey {
     let (stores, settings) = (&context.stores, &context.settings);
     let mut objects = Vec::new();
     let (managers, profiles) = (names(&stores.managers), names(&stores.profiles));
@@ -112,24 +104,15 @@ fn survey(context: &Context, validations: &mut Validations) -> Survey {
             .map(|name| (reason::MANAGER_NOT_FOUND, no_manager(name)))
             .or_else(|| profile.map(|name| (reason::EXECUTION_PROFILE_NOT_FOUND, no_profile(name))))
     };
-    let templates = parsed(
-        &stores.templates,
-        Kind::Template,
-        &mut objects,
-        |subject, template| {
-            let by_itself = once(validations, subject, || validation::template(template, settings));
-            validation::naming(by_itself, missing(template))
-        },
-    );
-    let managers = parsed(&stores.managers, Kind::Manager, &mut objects, |_, manager| {
+    let templates = parse_all(&stores.templates, Kind::Template, &mut objects, |template| {
+        validation::naming(validation::template(template, settings), missing(template))
+    });
+    let managers = parse_all(&stores.managers, Kind::Manager, &mut objects, |manager| {
         validation::manager(manager, settings, &stores.routes)
     });
-    parsed(
-        &stores.profiles,
-        Kind::Profile,
-        &mut objects,
-        |subject, profile| once(validations, subject, || validation::profile(profile, settings)),
-    );
+    parse_all(&stores.profiles, Kind::Profile, &mut objects, |profile| {
+        validation::profile(profile, settings)
+    });
     let all = stores.workspaces.state();
     let watched = all
         .iter()
@@ -148,11 +131,11 @@ fn names<K: Protected<DynamicType = ()> + Clone>(store: &Store<Parsed<K>>) -> Ha
     store.state().iter().map(|object| object.name_any()).collect()
 }
 
-fn parsed<K>(
+fn parse_all<K>(
     store: &Store<Parsed<K>>,
     kind: Kind,
-    objects: &mut Vec<(Subject, Option<Validation>)>,
-    mut validate: impl FnMut(&Subject, &K) -> Validation,
+    objects: &mut Vec<(CatalogObject, Option<Validation>)>,
+    validate: impl Fn(&K) -> Validation,
 ) -> Vec<Arc<K>>
 where
     K: Protected<DynamicType = ()> + Clone,
@@ -161,13 +144,11 @@ where
     for object in store.state() {
         match &object.0 {
             Ok(object) => {
-                let subject = object.subject();
-                let validation = validate(&subject, object);
-                objects.push((subject, Some(validation)));
+                objects.push((object.subject(), Some(validate(object))));
                 found.push(object.clone());
             }
             Err(invalid) => {
-                let subject = Subject::of(kind, &invalid.metadata, CatalogStatus::default());
+                let subject = CatalogObject::new(kind, &invalid.metadata, CatalogStatus::default());
                 objects.push((subject, None));
             }
         }
@@ -175,43 +156,19 @@ where
     found
 }
 
-/// The validation result of an object, computed once per generation of its spec.
-fn once(
-    validations: &mut Validations,
-    subject: &Subject,
-    validate: impl FnOnce() -> Validation,
-) -> Validation {
-    match validations.get(&subject.key) {
-        Some((generation, validation)) if *generation == subject.generation => validation.clone(),
-        _ => {
-            let validation = validate();
-            validations.insert(subject.key.clone(), (subject.generation, validation.clone()));
-            validation
-        }
-    }
-}
-
-impl CatalogState {
-    /// The cached object with the status that we wrote last, if the cache does not show it yet.
-    fn with_pending_status(&self, cached: &Subject) -> Subject {
-        let version = cached.resource_version.as_deref();
-        let version = version.and_then(|version| version.parse().ok());
-        let newer = self.statuses.newer(&cached.key, version);
-        Subject {
-            status: newer.unwrap_or_else(|| cached.status.clone()),
-            ..cached.clone()
-        }
-    }
-}
-
 /// Makes the write that is due. Returns when to check again if nothing changes meanwhile.
-async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Due) -> Option<Duration> {
+async fn act(
+    context: &Context,
+    state: &CatalogState,
+    subject: &CatalogObject,
+    due: NextWrite,
+) -> Option<Duration> {
     let work = async {
         match due {
-            Due::Nothing(again) => return Ok(again),
-            Due::AddFinalizer => in_use::add_finalizer(context, subject).await?,
-            Due::RemoveFinalizer => in_use::remove_finalizer(context, subject).await?,
-            Due::WriteStatus(status) => write_status(context, state, subject, status).await?,
+            NextWrite::Nothing(again) => return Ok(again),
+            NextWrite::AddFinalizer => in_use::add_finalizer(context, subject).await?,
+            NextWrite::RemoveFinalizer => in_use::remove_finalizer(context, subject).await?,
+            NextWrite::WriteStatus(status) => write_status(context, state, subject, status).await?,
         }
         Ok(None)
     };
@@ -229,7 +186,7 @@ async fn act(context: &Context, state: &CatalogState, subject: &Subject, due: Du
 async fn write_status(
     context: &Context,
     state: &CatalogState,
-    subject: &Subject,
+    subject: &CatalogObject,
     status: CatalogStatus,
 ) -> Result<(), kube::Error> {
     let key = &subject.key;
@@ -270,6 +227,6 @@ async fn write_status(
         };
         events::publish(context, regarding, vec![event]).await;
     }
-    state.statuses.wrote(key.clone(), &answer.metadata, status);
+    state.0.lock().insert(key.clone(), Instant::now());
     Ok(())
 }

@@ -87,7 +87,7 @@ pub(super) struct Key {
 
 impl Key {
     /// The key of a stored object.
-    pub(super) fn of(kind: Kind, meta: &ObjectMeta) -> Self {
+    pub(super) fn from_meta(kind: Kind, meta: &ObjectMeta) -> Self {
         Self {
             kind,
             namespace: meta.namespace.clone(),
@@ -123,7 +123,7 @@ pub(super) struct CatalogStatus {
 }
 
 impl CatalogStatus {
-    fn of(observed_generation: Option<i64>, users: Option<i32>, conditions: Vec<Condition>) -> Self {
+    fn new(observed_generation: Option<i64>, users: Option<i32>, conditions: Vec<Condition>) -> Self {
         Self {
             observed_generation,
             users,
@@ -134,7 +134,7 @@ impl CatalogStatus {
 
 /// One object.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Subject {
+pub(super) struct CatalogObject {
     pub(super) key: Key,
     pub(super) resource_version: Option<String>,
     pub(super) generation: Option<i64>,
@@ -143,11 +143,11 @@ pub(super) struct Subject {
     pub(super) status: CatalogStatus,
 }
 
-impl Subject {
+impl CatalogObject {
     /// The subject of a stored object with this status.
-    pub(super) fn of(kind: Kind, meta: &ObjectMeta, status: CatalogStatus) -> Self {
+    pub(super) fn new(kind: Kind, meta: &ObjectMeta, status: CatalogStatus) -> Self {
         Self {
-            key: Key::of(kind, meta),
+            key: Key::from_meta(kind, meta),
             resource_version: meta.resource_version.clone(),
             generation: meta.generation,
             finalizers: meta.finalizers.clone().unwrap_or_default(),
@@ -169,29 +169,29 @@ pub(super) fn is_in_use(finalizers: &[String]) -> bool {
 
 /// An object that can carry the in-use finalizer.
 pub(super) trait Protected: Resource {
-    fn subject(&self) -> Subject;
+    fn subject(&self) -> CatalogObject;
 }
 
 impl Protected for WorkspaceTemplate {
-    fn subject(&self) -> Subject {
+    fn subject(&self) -> CatalogObject {
         let status = self.status.clone().unwrap_or_default();
-        let status = CatalogStatus::of(status.observed_generation, status.in_use_by, status.conditions);
-        Subject::of(Kind::Template, &self.metadata, status)
+        let status = CatalogStatus::new(status.observed_generation, status.in_use_by, status.conditions);
+        CatalogObject::new(Kind::Template, &self.metadata, status)
     }
 }
 
 impl Protected for WorkspaceManager {
-    fn subject(&self) -> Subject {
+    fn subject(&self) -> CatalogObject {
         let status = self.status.clone().unwrap_or_default();
-        let status = CatalogStatus::of(status.observed_generation, status.workspaces, status.conditions);
-        Subject::of(Kind::Manager, &self.metadata, status)
+        let status = CatalogStatus::new(status.observed_generation, status.workspaces, status.conditions);
+        CatalogObject::new(Kind::Manager, &self.metadata, status)
     }
 }
 
 impl Protected for WorkspaceExecutionProfile {
-    fn subject(&self) -> Subject {
+    fn subject(&self) -> CatalogObject {
         let status = self.status.clone().unwrap_or_default();
-        let status = CatalogStatus::of(status.observed_generation, status.in_use_by, status.conditions);
-        Subject::of(Kind::Profile, &self.metadata, status)
+        let status = CatalogStatus::new(status.observed_generation, status.in_use_by, status.conditions);
+        CatalogObject::new(Kind::Profile, &self.metadata, status)
     }
 }

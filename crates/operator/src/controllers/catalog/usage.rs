@@ -40,7 +40,7 @@ impl<'a> Catalog<'a> {
     }
 
     /// The names that a workspace refers to now.
-    fn named<'b>(&'b self, workspace: &'b Workspace) -> [Option<&'b str>; 3] {
+    fn names_of<'b>(&'b self, workspace: &'b Workspace) -> [Option<&'b str>; 3] {
         let spec = &workspace.spec;
         let name = spec.template_ref.as_deref();
         let template = name.and_then(|name| self.templates.get(name));
@@ -86,7 +86,7 @@ pub(super) fn uses(
 ) -> bool {
     let status = workspace.status.as_ref();
     if let Some(resolved) = status.and_then(|status| status.resolved.as_ref()) {
-        return recorded(key, workspace, resolved);
+        return is_recorded(key, workspace, resolved);
     }
     // The status is not written yet, or nothing runs and the workspace has become invalid. With the reason of this kind, its children
     // were made with another object.
@@ -109,7 +109,7 @@ fn rejection(workspace: &Workspace) -> Option<&Condition> {
 }
 
 /// Whether the object is among those that the workspace was last resolved to.
-fn recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
+fn is_recorded(key: &Key, workspace: &Workspace, resolved: &Resolved) -> bool {
     let name = Some(&key.name);
     match key.kind {
         Kind::Template => {
@@ -132,7 +132,7 @@ pub(super) fn usage_of<'a>(
     let mut all: HashMap<Key, Usage> = HashMap::new();
     for workspace in workspaces {
         let namespace = workspace.namespace().unwrap_or_default();
-        let named = catalog.named(workspace);
+        let named = catalog.names_of(workspace);
         let status = workspace.status.as_ref();
         let resolved = status.and_then(|status| status.resolved.as_ref());
         let recorded = [

@@ -14,7 +14,7 @@ pub(super) struct Validation {
 }
 
 impl Validation {
-    fn of(violations: Vec<Violation>, fine: &str) -> Self {
+    fn from_violations(violations: Vec<Violation>, fine: &str) -> Self {
         match Violations::of(violations) {
             None => Self {
                 holds: true,
@@ -32,7 +32,7 @@ impl Validation {
 
 /// Whether a template contradicts itself.
 pub(super) fn template(template: &WorkspaceTemplate, settings: &Settings) -> Validation {
-    Validation::of(
+    Validation::from_violations(
         rules::validate::template(&template.spec, settings),
         "The template does not contradict itself.",
     )
@@ -52,7 +52,7 @@ pub(super) fn naming(template: Validation, missing: Option<(&'static str, Violat
 
 /// Whether a profile breaks a rule.
 pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) -> Validation {
-    Validation::of(
+    Validation::from_violations(
         rules::validate::profile(&profile.spec, settings),
         "Every rule holds.",
     )
@@ -60,7 +60,7 @@ pub(super) fn profile(profile: &WorkspaceExecutionProfile, settings: &Settings) 
 
 /// Whether users can connect to workspaces through a manager. A kind that is not installed breaks no rule, nor does a gateway of another kind.
 pub(super) fn manager(manager: &WorkspaceManager, settings: &Settings, routes: &RouteStore) -> Validation {
-    let validation = Validation::of(
+    let validation = Validation::from_violations(
         rules::validate::manager(manager, settings),
         "Workspaces can be routed by this manager.",
     );

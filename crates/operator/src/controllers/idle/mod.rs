@@ -50,7 +50,7 @@ pub fn attend(
     status: &mut WorkspaceStatus,
 ) {
     let before = workspace.status.as_ref();
-    let subject = valid.and_then(|valid| subject::of(workspace, valid, observed, status));
+    let subject = valid.and_then(|valid| subject::for_run(workspace, valid, observed, status));
     let key = observed.identity.key();
     let usage = context.idle.follow(&key, subject, (context.now)());
     status::complete(status, before, usage.as_ref());

@@ -55,12 +55,12 @@ impl Clock {
 
     /// A time of the pod by our clock. A time in the future becomes now.
     fn ours(self, time: Timestamp) -> Timestamp {
-        moved(time, self.skew).min(self.now)
+        shift(time, self.skew).min(self.now)
     }
 }
 
 /// A time by a clock that is ahead by `skew` seconds, to the second.
-pub(super) fn moved(time: Timestamp, skew: i64) -> Timestamp {
+pub(super) fn shift(time: Timestamp, skew: i64) -> Timestamp {
     Timestamp::from_second(time.as_second().saturating_add(skew)).unwrap_or(time)
 }
 
@@ -85,7 +85,7 @@ struct Terminal {
 
 /// The activity that Jupyter reports for the server: requests of users, and more.
 pub(super) fn server(body: &[u8], clock: Clock) -> Result<Signal, String> {
-    let status: Status = parsed(body)?;
+    let status: Status = parse(body)?;
     Ok(Signal {
         name: "server",
         last_activity: Some(clock.ours(rfc3339(&status.last_activity)?)),
@@ -94,7 +94,7 @@ pub(super) fn server(body: &[u8], clock: Clock) -> Result<Signal, String> {
 
 /// The activity of its kernels. A kernel that computes is used now, however long it takes.
 pub(super) fn kernels(body: &[u8], clock: Clock) -> Result<Signal, String> {
-    let kernels: Vec<Kernel> = parsed(body)?;
+    let kernels: Vec<Kernel> = parse(body)?;
     let times = kernels.iter().map(|kernel| {
         if kernel.execution_state == "busy" {
             return Ok(clock.now);
@@ -110,7 +110,7 @@ pub(super) fn kernels(body: &[u8], clock: Clock) -> Result<Signal, String> {
 
 /// The activity of its terminals: input or output.
 pub(super) fn terminals(body: &[u8], clock: Clock) -> Result<Signal, String> {
-    let terminals: Vec<Terminal> = parsed(body)?;
+    let terminals: Vec<Terminal> = parse(body)?;
     let times = terminals
         .iter()
         .filter_map(|terminal| terminal.last_activity.as_deref());
@@ -138,7 +138,7 @@ pub(super) fn timestamp(
     format: TimestampFormat,
     clock: Clock,
 ) -> Result<Signal, String> {
-    let object: Value = parsed(body)?;
+    let object: Value = parse(body)?;
     let found = path.iter().try_fold(&object, |value, name| value.get(name));
     let absent = || format!("the answer has no field {}", path.join("."));
     let found = found.filter(|value| !value.is_null()).ok_or_else(absent)?;
@@ -166,7 +166,7 @@ pub(super) fn date(header: &str) -> Option<Timestamp> {
         .map(|time| time.timestamp())
 }
 
-fn parsed<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
     // The parse error is dropped: messages must not contain text of the application.
     serde_json::from_slice(body).map_err(|_| "the answer is not the JSON that was expected".to_owned())
 }

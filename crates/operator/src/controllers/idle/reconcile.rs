@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Asker, status as idle_status, stop,
-    tracker::{Job, Usage},
+    tracker::{ActivityReport, Job},
 };
 use crate::{
     cache::stores,
@@ -58,7 +58,7 @@ pub async fn run(context: &Context, asker: &Asker, shutdown: &CancellationToken)
                 }
             }
             () = due => {}
-            () = tracker.changed() => {}
+            () = tracker.wait_for_change() => {}
         }
     }
 }
@@ -71,9 +71,9 @@ fn has_room(by_namespace: &HashMap<String, usize>, namespace: &str) -> bool {
 async fn check(context: &Context, asker: &Asker, job: Job) {
     let subject = &job.subject;
     let begin = Instant::now();
-    let answer = context.metrics.timed("idle", asker.ask(subject.clone())).await;
+    let answer = context.metrics.time("idle", asker.ask(subject.clone())).await;
     if let Err(unanswered) = &answer {
-        context.metrics.unanswered();
+        context.metrics.count_unanswered();
         tracing::debug!(
             workspace = job.key,
             signal = unanswered.name,
@@ -82,7 +82,7 @@ async fn check(context: &Context, asker: &Asker, job: Job) {
         );
     }
     let now = (context.now)();
-    let Some((usage, stop)) = context.idle.answered(&job, answer, begin.elapsed(), now) else {
+    let Some((usage, stop)) = context.idle.record_answer(&job, answer, begin.elapsed(), now) else {
         return;
     };
     if stop {
@@ -111,13 +111,12 @@ async fn end(context: &Context, job: &Job, now: jiff::Timestamp) {
 }
 
 /// Whether the status reports something else.
-fn differs(context: &Context, job: &Job, usage: &Usage) -> bool {
+fn differs(context: &Context, job: &Job, usage: &ActivityReport) -> bool {
     let identity = &job.subject.identity;
     let cache = &context.stores.workspaces;
     let Some(workspace) = stores::get(cache, Some(&identity.namespace), &identity.name) else {
         return false;
     };
-    let newer = context.pending_writes.newer_status(&job.key, &workspace.metadata);
-    let status = newer.or_else(|| workspace.status.clone()).unwrap_or_default();
-    idle_status::differs(&status, usage)
+    let newest = context.pending_writes.newest_workspace(&workspace);
+    idle_status::differs(&newest.status.clone().unwrap_or_default(), usage)
 }

@@ -11,13 +11,13 @@ use api::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::tracker::Usage;
+use super::tracker::ActivityReport;
 
 /// Sets the fields about activity in a status. `before`: the previous status. `None`: no pod is asked.
 pub(super) fn complete(
     status: &mut WorkspaceStatus,
     before: Option<&WorkspaceStatus>,
-    usage: Option<&Usage>,
+    usage: Option<&ActivityReport>,
 ) {
     let (idle, stops_at) = usage.map_or((None, None), |usage| fields(before, usage));
     status.stops_because = stops_at.as_ref().map(|_| StopRule::Idle);
@@ -26,13 +26,13 @@ pub(super) fn complete(
 }
 
 /// Whether a status has to be written again.
-pub(super) fn differs(status: &WorkspaceStatus, usage: &Usage) -> bool {
+pub(super) fn differs(status: &WorkspaceStatus, usage: &ActivityReport) -> bool {
     let mut next = status.clone();
     complete(&mut next, Some(status), Some(usage));
     next != *status
 }
 
-fn fields(before: Option<&WorkspaceStatus>, usage: &Usage) -> (Option<IdleStatus>, Option<Time>) {
+fn fields(before: Option<&WorkspaceStatus>, usage: &ActivityReport) -> (Option<IdleStatus>, Option<Time>) {
     let before = before.filter(|before| before.run_id.as_ref() == Some(&usage.run_id));
     let earlier = before.and_then(|before| before.idle.clone());
     let earlier_stop = before.and_then(|before| before.stops_at.clone());
@@ -114,8 +114,8 @@ mod tests {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
     }
 
-    fn usage(last_activity: i64) -> Usage {
-        Usage {
+    fn usage(last_activity: i64) -> ActivityReport {
+        ActivityReport {
             run_id: "run1".to_owned(),
             timeout: Duration::from_mins(10),
             last_activity: at(last_activity),
@@ -140,7 +140,7 @@ mod tests {
         }
     }
 
-    fn next(before: &WorkspaceStatus, usage: &Usage) -> WorkspaceStatus {
+    fn next(before: &WorkspaceStatus, usage: &ActivityReport) -> WorkspaceStatus {
         let mut status = running(10);
         complete(&mut status, Some(before), Some(usage));
         status
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_status_written_just_now_is_not_updated() {
         let first = next(&running(10), &usage(0));
-        let again = Usage {
+        let again = ActivityReport {
             is_recent: true,
             ..usage(500)
         };
@@ -191,7 +191,7 @@ mod tests {
     fn another_run_begins_with_nothing() {
         let mut before = next(&running(10), &usage(0));
         before.run_id = Some("run0".to_owned());
-        let unread = Usage {
+        let unread = ActivityReport {
             is_read: false,
             ..usage(0)
         };

@@ -90,7 +90,7 @@ pub(super) async fn stop(context: &Context, subject: &Subject, now: Timestamp) -
     let Some(workspace) = workspace.filter(|workspace| is_still(workspace, subject)) else {
         return Ok(false);
     };
-    if is_last_of_its_disk(&observe::observed(identity, &context.stores)) {
+    if is_last_of_its_disk(&observe::from_caches(identity, &context.stores)) {
         return Ok(false);
     }
     let because = Because {

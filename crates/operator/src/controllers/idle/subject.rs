@@ -57,7 +57,7 @@ impl Subject {
 }
 
 /// The pod to ask. `None` unless the workspace's pod is ready and an idle rule applies. `status`: the new one.
-pub(super) fn of(
+pub(super) fn for_run(
     workspace: &Workspace,
     valid: &ValidWorkspace,
     observed: &Observed,
@@ -126,7 +126,7 @@ pub(super) mod tests {
         testing,
     };
 
-    fn asked(change: impl FnOnce(&mut Workspace, &mut Observed)) -> Option<Subject> {
+    fn subject_after(change: impl FnOnce(&mut Workspace, &mut Observed)) -> Option<Subject> {
         let (mut workspace, mut observed) = (objects::workspace("demo"), testing::running());
         workspace.spec.idle_shutdown = Some(IdleShutdown {
             idle_timeout_in_minutes: Some(5),
@@ -145,12 +145,12 @@ pub(super) mod tests {
             now: "2026-01-01T00:01:00Z".parse().unwrap(),
         })
         .status;
-        of(&workspace, &valid, &observed, &status)
+        for_run(&workspace, &valid, &observed, &status)
     }
 
     /// `demo`, running, with a timeout of five minutes.
     pub(in super::super) fn subject() -> Subject {
-        asked(|_, _| ()).unwrap()
+        subject_after(|_, _| ()).unwrap()
     }
 
     #[test]
@@ -166,18 +166,21 @@ pub(super) mod tests {
 
     #[test]
     fn pods_are_not_asked_if_not_ready_stopping_or_without_idle_rule() {
-        assert_eq!(asked(|workspace, _| workspace.spec.idle_shutdown = None), None);
         assert_eq!(
-            asked(|workspace, _| workspace.spec.desired_status = DesiredStatus::Stopped),
+            subject_after(|workspace, _| workspace.spec.idle_shutdown = None),
             None
         );
-        assert_eq!(asked(|_, observed| *observed = testing::started()), None);
+        assert_eq!(
+            subject_after(|workspace, _| workspace.spec.desired_status = DesiredStatus::Stopped),
+            None
+        );
+        assert_eq!(subject_after(|_, observed| *observed = testing::started()), None);
         let strange = |_: &mut Workspace, observed: &mut Observed| {
             let mut pod = observed.pods[0].as_ref().clone();
             pod.status.as_mut().unwrap().pod_ip = Some("host.example".to_owned());
             observed.pods = vec![pod.into()];
         };
-        assert_eq!(asked(strange), None, "an address is a number");
+        assert_eq!(subject_after(strange), None, "an address is a number");
     }
 
     #[test]
@@ -188,7 +191,7 @@ pub(super) mod tests {
             claim
         };
         assert_eq!(
-            asked(|_, observed| observed.claim = Some(deleted(observed).into())),
+            subject_after(|_, observed| observed.claim = Some(deleted(observed).into())),
             None
         );
         let of_another = |_: &mut Workspace, observed: &mut Observed| {
@@ -197,21 +200,21 @@ pub(super) mod tests {
             claim.metadata.annotations = None;
             observed.claim = Some(claim.into());
         };
-        assert!(asked(of_another).is_some());
+        assert!(subject_after(of_another).is_some());
     }
 
     #[test]
     fn a_deleted_foreign_claim_does_not_prevent_the_stop() {
         let with_scratch =
             |_: &mut Workspace, observed: &mut Observed| observed.terminating = vec!["scratch".to_owned()];
-        assert_eq!(asked(with_scratch), Some(subject()));
+        assert_eq!(subject_after(with_scratch), Some(subject()));
     }
 
     #[test]
     fn the_activity_in_the_status_counts_for_the_same_run_only() {
         let time: Timestamp = "2026-01-01T00:30:00Z".parse().unwrap();
         let known = |run: &str| {
-            asked(|workspace, _| {
+            subject_after(|workspace, _| {
                 let mut status = workspace.status.clone().unwrap_or_default();
                 status.run_id = Some(run.to_owned());
                 status.idle = Some(IdleStatus {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{Desired, diff, object::object};
 use crate::{
     apply::{
-        Error, Outcome,
+        Outcome, WriteError,
         delete::{Ended, end},
         diff::{Step, stance},
         is_conflict, with_backoff,
@@ -35,7 +35,7 @@ pub fn has_any(context: &Context, identity: &Identity) -> bool {
 }
 
 fn own(context: &Context, identity: &Identity) -> Vec<Live> {
-    let labelled = context.stores.routes.labelled(identity);
+    let labelled = context.stores.routes.with_label_of(identity);
     let own = labelled
         .into_iter()
         .filter(|live| identity.owns(&live.object.metadata));
@@ -47,7 +47,7 @@ pub async fn settle(
     context: &Context,
     identity: &Identity,
     desired: Desired<'_>,
-) -> Result<Option<Blocker>, Error> {
+) -> Result<Option<Blocker>, WriteError> {
     let own = own(context, identity);
     let desired = match desired {
         Desired::AsTheyAre(None) => return Ok(None),
@@ -55,7 +55,7 @@ pub async fn settle(
             let message = format!(
                 "The routes stay as they are, because the workspace's WorkspaceManager breaks a rule: {why}."
             );
-            return Ok(Some(failed(message, own.is_empty())));
+            return Ok(Some(failure(message, own.is_empty())));
         }
         Desired::None => &[],
         Desired::These(routes) => routes,
@@ -81,10 +81,10 @@ struct Placed {
 }
 
 /// Writes the routes in order, and none after one that cannot be written.
-async fn place(context: &Context, identity: &Identity, desired: &[Route]) -> Result<Placed, Error> {
+async fn place(context: &Context, identity: &Identity, desired: &[Route]) -> Result<Placed, WriteError> {
     let mut ready = Vec::new();
     for route in desired {
-        match installed(context, route) {
+        match resource(context, route) {
             Ok(Some(resource)) => ready.push(Writer {
                 context,
                 identity,
@@ -97,8 +97,8 @@ async fn place(context: &Context, identity: &Identity, desired: &[Route]) -> Res
     }
     // Check that no name is taken before an object is made that would refer to that name.
     if ready.len() > 1 {
-        for writer in ready.iter().filter(|writer| writer.cached().is_none()) {
-            if let Some(blocker) = writer.taken().await? {
+        for writer in ready.iter().filter(|writer| writer.cached_object().is_none()) {
+            if let Some(blocker) = writer.name_conflict().await? {
                 return Ok(Placed::after(Some(blocker), true));
             }
         }
@@ -109,7 +109,9 @@ async fn place(context: &Context, identity: &Identity, desired: &[Route]) -> Res
         if let Some(Blocker::Contested { .. }) = blocker {
             contested = blocker;
         } else if let Some(blocker) = blocker {
-            let own = writer.cached().filter(|live| identity.owns(&live.metadata));
+            let own = writer
+                .cached_object()
+                .filter(|live| identity.owns(&live.metadata));
             return Ok(Placed::after(Some(blocker), own.is_none()));
         }
     }
@@ -145,16 +147,13 @@ pub async fn remove(context: &Context, identity: &Identity) -> Result<Vec<String
 }
 
 /// The API resource of a route's kind. `None` while it is being looked up; the result triggers a reconcile.
-fn installed(context: &Context, route: &Route) -> Result<Option<ApiResource>, Blocker> {
+fn resource(context: &Context, route: &Route) -> Result<Option<ApiResource>, Blocker> {
     let store = &context.stores.routes;
     match store.state(&route.kind) {
         Some(KindState::Available(resource)) => Ok(Some(resource)),
         Some(KindState::Unknown) => Ok(None),
-        Some(KindState::Unavailable(why)) => {
-            store.request_lookup(&route.kind);
-            Err(failed(why, true))
-        }
-        None => Err(failed(
+        Some(KindState::Unavailable(why)) => Err(failure(why, true)),
+        None => Err(failure(
             format!("The operator does not watch {}.", route.kind),
             true,
         )),
@@ -170,13 +169,13 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn cached(&self) -> Option<Arc<DynamicObject>> {
+    fn cached_object(&self) -> Option<Arc<DynamicObject>> {
         let store = &self.context.stores.routes;
         store.get(&self.route.kind, &self.identity.namespace, &self.route.name)
     }
 
     /// The blocker if the name belongs to an object of another owner.
-    async fn taken(&self) -> Result<Option<Blocker>, Error> {
+    async fn name_conflict(&self) -> Result<Option<Blocker>, WriteError> {
         let found = self.api().get_opt(&self.route.name).await;
         let found = found.map_err(|error| self.error(error))?;
         Ok(found
@@ -184,9 +183,9 @@ impl Writer<'_> {
             .map(|_| self.conflict()))
     }
 
-    async fn write(&self) -> Result<Option<Blocker>, Error> {
+    async fn write(&self) -> Result<Option<Blocker>, WriteError> {
         let planned = object(self.identity, self.route);
-        match self.cached() {
+        match self.cached_object() {
             Some(live) => self.put_right(planned, live).await,
             None => self.make(planned).await,
         }
@@ -204,7 +203,7 @@ impl Writer<'_> {
     }
 
     /// Makes an absent route. If the name is taken, the existing object is handled like any other.
-    async fn make(&self, planned: Value) -> Result<Option<Blocker>, Error> {
+    async fn make(&self, planned: Value) -> Result<Option<Blocker>, WriteError> {
         let mut intent = planned.clone();
         intent["metadata"]["resourceVersion"] = json!(kit::ABSENT);
         match self.apply(intent).await {
@@ -219,7 +218,11 @@ impl Writer<'_> {
         }
     }
 
-    async fn put_right(&self, planned: Value, live: Arc<DynamicObject>) -> Result<Option<Blocker>, Error> {
+    async fn put_right(
+        &self,
+        planned: Value,
+        live: Arc<DynamicObject>,
+    ) -> Result<Option<Blocker>, WriteError> {
         let (kind, name) = (self.route.kind.kind.clone(), self.route.name.clone());
         match stance(self.identity, &live.metadata) {
             Step::Conflict => Ok(Some(self.conflict())),
@@ -240,7 +243,7 @@ impl Writer<'_> {
         }
     }
 
-    async fn apply(&self, intent: Value) -> Result<Outcome<DynamicObject>, Error> {
+    async fn apply(&self, intent: Value) -> Result<Outcome<DynamicObject>, WriteError> {
         let params = PatchParams::apply(names::OPERATOR).force();
         let api = self.api();
         match api.patch(&self.route.name, &params, &Patch::Apply(&intent)).await {
@@ -266,7 +269,7 @@ impl Writer<'_> {
             self.route.name,
             status.message.trim_end_matches('.')
         );
-        Some(failed(message, own(self.context, self.identity).is_empty()))
+        Some(failure(message, own(self.context, self.identity).is_empty()))
     }
 
     fn api(&self) -> Api<DynamicObject> {
@@ -277,20 +280,20 @@ impl Writer<'_> {
         )
     }
 
-    fn error(&self, source: kube::Error) -> Error {
-        Error::of(&self.route.kind.kind, source)
+    fn error(&self, source: kube::Error) -> WriteError {
+        WriteError::new(&self.route.kind.kind, source)
     }
 }
 
 /// Deletes a route that is ours and not yet being deleted, and no other object of its name.
-async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(), Error> {
+async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(), WriteError> {
     let (store, object) = (&context.stores.routes, live.object.as_ref());
     let Some(KindState::Available(resource)) = store.state(&live.kind) else {
         return Ok(());
     };
     let routes = Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
     let ended = end(context, &routes, object, DeleteParams::background()).await;
-    match ended.map_err(|source| Error::of(&live.kind.kind, source))? {
+    match ended.map_err(|source| WriteError::new(&live.kind.kind, source))? {
         Ended::Gone => {
             let name = object.metadata.name.as_deref().unwrap_or_default();
             store.remove(&live.kind, &identity.namespace, name);
@@ -301,7 +304,7 @@ async fn delete(context: &Context, identity: &Identity, live: &Live) -> Result<(
     Ok(())
 }
 
-fn failed(message: String, missing: bool) -> Blocker {
+fn failure(message: String, missing: bool) -> Blocker {
     Blocker::Route {
         reason: reason::ROUTE_FAILED,
         message,

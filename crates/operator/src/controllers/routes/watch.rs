@@ -3,7 +3,7 @@
 //! Each kind is looked up once at the start, so that existing routes are found, whatever manager requested them. A kind that is not
 //! installed is looked up again only while a manager names it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use api::names;
 use futures::{Stream, StreamExt as _, channel::mpsc, stream};
@@ -25,12 +25,12 @@ use crate::{
         stores::{self, Stores},
         watch::{Trigger, all_workspaces},
     },
-    support::{failure::message_of, spacing::spaced},
+    support::{failure::message_of, spacing::space_out},
 };
 
-/// Shortest time before a missing kind is looked up again, however often it is requested.
-const PAUSE: Duration = Duration::from_secs(2);
-/// How often a kind that a manager names is looked up.
+/// How often a missing kind that a manager names is looked up.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How often it is checked whether a manager names a missing kind.
 const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Keeps the store of routes filled while the stream is polled. Yields which workspaces to reconcile.
@@ -42,22 +42,21 @@ pub fn start(
 ) -> impl Stream<Item = Trigger> + Send + use<> {
     let (sender, receiver) = mpsc::unbounded();
     // All kinds at once: routes of a kind that is missing in the store would be reported as not watched.
-    let wanted: HashMap<_, _> = kinds
-        .iter()
-        .map(|kind| (kind.clone(), stores.routes.allow(kind)))
-        .collect();
-    let follow = wanted.into_iter().map(|(kind, wanted)| {
+    for kind in kinds {
+        stores.routes.allow(kind);
+    }
+    let follow = kinds.iter().map(|kind| {
         let follower = Follower {
             client: client.clone(),
             scope: scope.clone(),
             stores: stores.clone(),
             sender: sender.clone(),
-            kind,
+            kind: kind.clone(),
         };
-        follower.run(wanted)
+        follower.run()
     });
     let work = stream::once(futures::future::join_all(follow)).filter_map(|_| std::future::ready(None));
-    stream::select(spaced(receiver), Box::pin(work))
+    stream::select(space_out(receiver), Box::pin(work))
 }
 
 /// Why a kind cannot be used.
@@ -78,7 +77,7 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(self, wanted: Arc<tokio::sync::Notify>) {
+    async fn run(self) {
         loop {
             let unusable = match self.resolve().await {
                 Ok(resource) => self.watch(&resource).await,
@@ -95,7 +94,6 @@ impl Follower {
             while !self.is_named() {
                 tokio::time::sleep(CHECK_INTERVAL).await;
             }
-            let _ = tokio::time::timeout(CHECK_INTERVAL, wanted.notified()).await;
         }
     }
 

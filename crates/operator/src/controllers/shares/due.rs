@@ -21,7 +21,7 @@ use crate::status::{assess::condition_list::Conditions, transitions};
 const KEPT: SignedDuration = SignedDuration::from_hours(1);
 
 /// The input of the decision.
-pub(super) struct Facts<'a> {
+pub(super) struct ShareFacts<'a> {
     pub(super) share: &'a WorkspaceShare,
     /// The workspace with the name in the share.
     pub(super) workspace: Option<&'a Workspace>,
@@ -36,7 +36,7 @@ pub(super) struct Facts<'a> {
 
 /// The next write for one share.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Due {
+pub(super) enum ShareWrite {
     /// Delete it: it ended long enough ago.
     Remove,
     /// Delete it: its workspace is gone, as an owner reference would do. The caller has to confirm that first.
@@ -51,8 +51,8 @@ pub(super) enum Due {
 }
 
 /// The next write.
-pub(super) fn due(facts: &Facts<'_>) -> Due {
-    let Facts {
+pub(super) fn due(facts: &ShareFacts<'_>) -> ShareWrite {
+    let ShareFacts {
         share,
         workspace,
         unreadable,
@@ -63,13 +63,13 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
     let end = shares::end(share);
     let removal = end.and_then(|end| end.checked_add(KEPT).ok());
     if removal.is_some_and(|removal| now >= removal) {
-        return Due::Remove;
+        return ShareWrite::Remove;
     }
     let uid = |workspace: &Workspace| workspace.metadata.uid.clone();
     if let Some(bound) = shares::bound(share)
         && workspace.and_then(uid).as_deref().or(unreadable) != Some(bound)
     {
-        return Due::Collect;
+        return ShareWrite::Collect;
     }
     let validation = shares::live(share, workspace, manager, now);
     let before = share.status.clone().unwrap_or_default();
@@ -95,7 +95,7 @@ pub(super) fn due(facts: &Facts<'_>) -> Due {
         .flatten()
         .filter(|time| *time > now)
         .min();
-    Due::Keep {
+    ShareWrite::Keep {
         owner: workspace
             .filter(|workspace| binding.is_some() && binding == workspace.metadata.uid.as_deref())
             .filter(|workspace| !is_owned_by(share, workspace))
@@ -147,7 +147,7 @@ mod tests {
         .unwrap();
         let demo = objects::workspace("demo");
         let due_with = |workspace: Option<&Workspace>, unreadable: Option<&str>| {
-            due(&Facts {
+            due(&ShareFacts {
                 share: &bound,
                 workspace,
                 unreadable,
@@ -156,12 +156,12 @@ mod tests {
                 now: Timestamp::UNIX_EPOCH,
             })
         };
-        let Due::Keep { status, .. } = due_with(None, Some("uid-of-another")) else {
+        let ShareWrite::Keep { status, .. } = due_with(None, Some("uid-of-another")) else {
             panic!("it is kept");
         };
         assert!(!condition::holds(&status.conditions, ACTIVE));
-        assert_eq!(due_with(None, Some("uid-of-demo")), Due::Collect);
-        assert_eq!(due_with(Some(&demo), None), Due::Collect);
-        assert_eq!(due_with(None, None), Due::Collect);
+        assert_eq!(due_with(None, Some("uid-of-demo")), ShareWrite::Collect);
+        assert_eq!(due_with(Some(&demo), None), ShareWrite::Collect);
+        assert_eq!(due_with(None, None), ShareWrite::Collect);
     }
 }

@@ -8,4 +8,4 @@
 mod due;
 mod reconcile;
 
-pub use self::reconcile::{SharesState, reconcile};
+pub use self::reconcile::reconcile;

@@ -1,6 +1,6 @@
 //! A change, or a due time -> status, owner reference and removal of shares (IO).
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use api::{Workspace, WorkspaceManager, WorkspaceShare, names, share::WorkspaceShareStatus};
 use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::OwnerReference};
@@ -11,12 +11,9 @@ use kube::{
 use rules::shares;
 use serde_json::json;
 
-use super::due::{Due, Facts, due, event};
+use super::due::{ShareFacts, ShareWrite, due, event};
 use crate::{
-    cache::{
-        pending_writes::{PendingStatuses, version_of},
-        stores::{self, Parsed, Stores},
-    },
+    cache::stores::{self, Parsed, Stores},
     context::Context,
     controllers::{
         attempt::{Attempt, attempt},
@@ -31,33 +28,19 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// How long a cache that lags behind may take to catch up.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// State kept between reconciles: our last status of each share, by UID.
-#[derive(Debug, Default)]
-pub struct SharesState {
-    statuses: PendingStatuses<String, WorkspaceShareStatus>,
-}
-
 /// Makes the writes that are due. Returns after which time a write becomes due without any change.
-pub async fn reconcile(context: &Context, state: &mut SharesState) -> Option<Duration> {
+pub async fn reconcile(context: &Context) -> Option<Duration> {
     let all = context.stores.shares.state();
-    let shares: Vec<&Arc<WorkspaceShare>> = all
+    let shares = all
         .iter()
         .filter_map(|share: &Arc<Parsed<WorkspaceShare>>| share.0.as_ref().ok())
         .filter(|share| share.metadata.deletion_timestamp.is_none())
-        .collect();
-    let uids: HashSet<_> = shares.iter().filter_map(|share| share.uid()).collect();
-    state.statuses.retain(|uid| uids.contains(uid));
-    let state = &*state;
-    let shares = shares.into_iter().map(|share| (share.namespace(), share));
-    resync::for_each(shares, |share| {
-        let share = state.with_pending_status(share);
-        Box::pin(async move { attend(context, state, &share).await })
-    })
-    .await
+        .map(|share| (share.namespace(), share));
+    resync::for_each(shares, |share| Box::pin(attend(context, share))).await
 }
 
 /// Makes the writes that are due for one share.
-async fn attend(context: &Context, state: &SharesState, share: &WorkspaceShare) -> Option<Duration> {
+async fn attend(context: &Context, share: &WorkspaceShare) -> Option<Duration> {
     let namespace = share.namespace().unwrap_or_default();
     if context.site.ignores(&namespace) {
         return None;
@@ -70,7 +53,7 @@ async fn attend(context: &Context, state: &SharesState, share: &WorkspaceShare) 
         let default = context.settings.default_manager.as_deref();
         manager_of(workspace, stores, default)
     });
-    let due = due(&Facts {
+    let due = due(&ShareFacts {
         share,
         workspace: workspace.map(AsRef::as_ref),
         unreadable: unreadable.and_then(|invalid| invalid.metadata.uid.as_deref()),
@@ -84,7 +67,7 @@ async fn attend(context: &Context, state: &SharesState, share: &WorkspaceShare) 
         limit: LIMIT,
         complaint: "the share cannot be written",
     };
-    let again = attempt(context, &what, act(context, state, share, due)).await;
+    let again = attempt(context, &what, act(context, share, due)).await;
     again.unwrap_or_else(|failed| Some(failed.again))
 }
 
@@ -112,18 +95,19 @@ fn manager_of(
 
 async fn act(
     context: &Context,
-    state: &SharesState,
     share: &WorkspaceShare,
-    due: Due,
+    due: ShareWrite,
 ) -> Result<Option<Duration>, kube::Error> {
     match due {
-        Due::Remove => remove(context, share).await.map(|()| None),
-        Due::Collect if is_orphan(context, share).await? => remove(context, share).await.map(|()| None),
+        ShareWrite::Remove => remove(context, share).await.map(|()| None),
+        ShareWrite::Collect if is_orphan(context, share).await? => {
+            remove(context, share).await.map(|()| None)
+        }
         // The cache does not show the workspace yet. Its event will trigger a reconcile.
-        Due::Collect => Ok(Some(GRACE)),
-        Due::Keep { status, owner, again } => {
+        ShareWrite::Collect => Ok(Some(GRACE)),
+        ShareWrite::Keep { status, owner, again } => {
             if share.status.as_ref() != Some(&status) {
-                write_status(context, state, share, status).await?;
+                write_status(context, share, status).await?;
             }
             if let Some(owner) = owner {
                 own(context, share, &owner).await?;
@@ -172,7 +156,6 @@ async fn own(context: &Context, share: &WorkspaceShare, owner: &OwnerReference) 
 /// Writes the status and the Event of the transition. An Event that cannot be written is lost: the status says the same.
 async fn write_status(
     context: &Context,
-    state: &SharesState,
     share: &WorkspaceShare,
     status: WorkspaceShareStatus,
 ) -> Result<(), kube::Error> {
@@ -192,9 +175,6 @@ async fn write_status(
         };
         events::publish(context, regarding, vec![event]).await;
     }
-    if let Some(uid) = share.uid() {
-        state.statuses.wrote(uid, answer.meta(), status);
-    }
     Ok(())
 }
 
@@ -212,16 +192,4 @@ fn intent(share: &WorkspaceShare, metadata: &serde_json::Value) -> serde_json::V
 
 fn api(context: &Context, share: &WorkspaceShare) -> Api<Parsed<WorkspaceShare>> {
     Api::namespaced(context.client.clone(), &share.namespace().unwrap_or_default())
-}
-
-impl SharesState {
-    /// The cached share with the status that we wrote last, if the cache does not show it yet.
-    fn with_pending_status(&self, cached: &WorkspaceShare) -> WorkspaceShare {
-        let (uid, version) = (cached.metadata.uid.as_ref(), version_of(&cached.metadata));
-        let newer = uid.and_then(|uid| self.statuses.newer(uid, version));
-        WorkspaceShare {
-            status: newer.or_else(|| cached.status.clone()),
-            ..cached.clone()
-        }
-    }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Named {
 }
 
 /// The existing claims that a workspace names.
-pub(crate) fn named(workspace: &ValidWorkspace) -> Vec<Named> {
+pub(crate) fn named_claims(workspace: &ValidWorkspace) -> Vec<Named> {
     let home = match &workspace.home {
         Home::Claim { name, .. } => Some(name),
         Home::Disk { .. } | Home::Ephemeral { .. } => None,
@@ -75,7 +75,7 @@ pub(crate) fn other_pod<'a>(
     pods: impl IntoIterator<Item = &'a Pod>,
 ) -> Option<&'a Pod> {
     pods.into_iter()
-        .find(|pod| !identity.marked(&pod.metadata) && !has_ended(pod) && mounts(pod.spec.as_ref(), claim))
+        .find(|pod| !identity.marks(&pod.metadata) && !has_ended(pod) && mounts(pod.spec.as_ref(), claim))
 }
 
 fn mounts(pod: Option<&PodSpec>, claim: &str) -> bool {

@@ -25,7 +25,7 @@ pub(crate) fn growth<'a>(
     live: &PersistentVolumeClaim,
     classes: impl IntoIterator<Item = &'a StorageClass>,
 ) -> Growth {
-    match (requested(planned), requested(live)) {
+    match (requested_size(planned), requested_size(live)) {
         (Some(planned), Some(live)) if planned > live => {}
         _ => return Growth::None,
     }
@@ -79,7 +79,7 @@ pub(crate) fn class_of(claim: &PersistentVolumeClaim) -> Option<&str> {
     claim.spec.as_ref()?.storage_class_name.as_deref()
 }
 
-fn requested(claim: &PersistentVolumeClaim) -> Option<Quantity> {
+fn requested_size(claim: &PersistentVolumeClaim) -> Option<Quantity> {
     size(claim)?.parse().ok()
 }
 

@@ -96,7 +96,7 @@ mod tests {
         }
     }
 
-    fn of(claim: &ObjectMeta) -> Ownership {
+    fn ownership_by_alice(claim: &ObjectMeta) -> Ownership {
         ownership(&testing::identity(), by(Some("alice"), true), claim)
     }
 
@@ -118,10 +118,17 @@ mod tests {
 
     #[test]
     fn only_the_owner_of_a_retained_disk_gets_it_back() {
-        assert_eq!(of(&kept("earlier", Some("alice"))), Ownership::Adoptable);
+        assert_eq!(
+            ownership_by_alice(&kept("earlier", Some("alice"))),
+            Ownership::Adoptable
+        );
         for other in [Some("bob"), Some("Alice"), Some(""), None] {
             let claim = kept("earlier", other);
-            assert_eq!(of(&claim), Ownership::Withheld(Withheld::OtherOwner), "{other:?}");
+            assert_eq!(
+                ownership_by_alice(&claim),
+                Ownership::Withheld(Withheld::OtherOwner),
+                "{other:?}"
+            );
         }
         for none in [None, Some("")] {
             let workspace = ownership(&testing::identity(), by(none, true), &kept("earlier", Some("")));
@@ -143,19 +150,19 @@ mod tests {
 
     #[test]
     fn a_claim_without_our_marks_or_with_another_controller_is_foreign() {
-        assert_eq!(of(&ObjectMeta::default()), Ownership::Foreign);
+        assert_eq!(ownership_by_alice(&ObjectMeta::default()), Ownership::Foreign);
         let mut owner_only = kept("earlier", Some("alice"));
         owner_only
             .annotations
             .as_mut()
             .unwrap()
             .remove(names::WORKSPACE_UID);
-        assert_eq!(of(&owner_only), Ownership::Foreign);
+        assert_eq!(ownership_by_alice(&owner_only), Ownership::Foreign);
         let mut controlled = kept(&testing::identity().uid, Some("alice"));
         let mut other = testing::identity().owner_reference();
         other.uid = "another".to_owned();
         controlled.owner_references = Some(vec![other]);
-        assert_eq!(of(&controlled), Ownership::Foreign);
+        assert_eq!(ownership_by_alice(&controlled), Ownership::Foreign);
     }
 
     proptest! {

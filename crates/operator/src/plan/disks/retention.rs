@@ -78,7 +78,11 @@ pub(crate) fn has_owner(claim: &ObjectMeta, identity: &Identity) -> bool {
 
 /// The JSON patch that makes [`is_retained`] true. It fails if the claim's owners changed since it was read, or if a new claim has its
 /// name.
-pub(crate) fn retained(claim: &PersistentVolumeClaim, identity: &Identity, owner: Option<&str>) -> Value {
+pub(crate) fn retention_patch(
+    claim: &PersistentVolumeClaim,
+    identity: &Identity,
+    owner: Option<&str>,
+) -> Value {
     let meta = &claim.metadata;
     let mut steps = vec![json!({"op": "test", "path": "/metadata/uid", "value": meta.uid})];
     if let Some(owners) = &meta.owner_references {
@@ -203,7 +207,7 @@ mod tests {
         bare.metadata.owner_references = None;
         for claim in [planned, bare] {
             let patch: json_patch::Patch =
-                serde_json::from_value(retained(&claim, &identity, Some("alice"))).unwrap();
+                serde_json::from_value(retention_patch(&claim, &identity, Some("alice"))).unwrap();
             assert!(!is_retained(&claim.metadata, &identity, Some("alice")));
             let mut object = serde_json::to_value(&claim).unwrap();
             json_patch::patch(&mut object, &patch).unwrap();

@@ -27,7 +27,7 @@ const CLAIM_NAME: &str = "spec.storage.claimName";
 const WHOLE_SPEC: &str = "spec";
 
 /// The record of a workspace, as canonical JSON: keys sorted, no spaces.
-pub(crate) fn of(workspace: &ValidWorkspace) -> String {
+pub(crate) fn record(workspace: &ValidWorkspace) -> String {
     today(workspace).to_string()
 }
 

@@ -58,9 +58,9 @@ fn with_profile(spec: Value) -> ValidWorkspace {
 #[test]
 fn a_workspace_does_not_differ_from_itself() {
     let workspace = testing::valid();
-    assert_eq!(pending(&of(&workspace), &workspace), Vec::<String>::new());
+    assert_eq!(pending(&record(&workspace), &workspace), Vec::<String>::new());
     assert!(!asks_for_restart(
-        &of(&workspace),
+        &record(&workspace),
         &workspace,
         UpdatePolicy::Always
     ));
@@ -68,7 +68,7 @@ fn a_workspace_does_not_differ_from_itself() {
 
 #[test]
 fn each_changed_field_is_named_by_its_path() {
-    let before = of(&testing::valid());
+    let before = record(&testing::valid());
     let after = valid(json!({
         "image": "example.com/other:1",
         "port": 9000,
@@ -102,7 +102,7 @@ fn each_changed_field_is_named_by_its_path() {
 fn a_disk_for_an_ephemeral_home_is_pending() {
     let mut ephemeral = objects::workspace("demo");
     ephemeral.spec.storage = None;
-    let before = of(&testing::admit(&ephemeral));
+    let before = record(&testing::admit(&ephemeral));
     assert_eq!(
         pending(&before, &testing::valid()),
         ["spec.storage"],
@@ -124,13 +124,13 @@ fn a_changed_profile_is_pending_by_its_fields_and_another_one_by_the_reference()
         "executionProfile.spec.env",
         "executionProfile.spec.priorityClassName",
     ];
-    assert_eq!(pending(&of(&before), &after), expected);
+    assert_eq!(pending(&record(&before), &after), expected);
     let expected = [
         "executionProfile.spec.priorityClassName",
         "executionProfile.spec.serviceAccount",
         "spec.executionProfileRef",
     ];
-    assert_eq!(pending(&of(&testing::valid()), &before), expected);
+    assert_eq!(pending(&record(&testing::valid()), &before), expected);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_token_s_audience_is_compared_with_its_variables_values() {
         let token = json!({"audience": audience, "path": "/var/run/tokens/hub"});
         with_profile(json!({"serviceAccount": {"name": "a"}, "projectedTokens": [token]}))
     };
-    let before = of(&with("https://hub/uid-of-demo"));
+    let before = record(&with("https://hub/uid-of-demo"));
     assert_eq!(pending(&before, &with("https://hub/{workspace.uid}")), [""; 0]);
     assert_eq!(
         pending(&before, &with("https://hub/{workspace.namespace}")),
@@ -149,7 +149,7 @@ fn a_token_s_audience_is_compared_with_its_variables_values() {
 
 #[test]
 fn a_new_size_or_name_or_access_rule_is_no_pending_update() {
-    let before = of(&testing::valid());
+    let before = record(&testing::valid());
     let after = valid(json!({"displayName": "another", "accessType": "Public", "storage": {"size": "2Gi"}}));
     assert_eq!(pending(&before, &after), Vec::<String>::new());
 }
@@ -157,7 +157,7 @@ fn a_new_size_or_name_or_access_rule_is_no_pending_update() {
 #[test]
 fn a_change_of_routing_mode_is_pending_and_restarts_with_update_policy_always() {
     let mut workspace = valid(json!({}));
-    let on_its_own_host = of(&workspace);
+    let on_its_own_host = record(&workspace);
     workspace.base_path = Some("/workspaces/team-demo/demo".to_owned());
     assert_eq!(pending(&on_its_own_host, &workspace), ["manager.basePath"]);
     assert!(!asks_for_restart(
@@ -170,7 +170,7 @@ fn a_change_of_routing_mode_is_pending_and_restarts_with_update_policy_always() 
         &workspace,
         UpdatePolicy::Always
     ));
-    let in_a_folder = of(&workspace);
+    let in_a_folder = record(&workspace);
     assert_eq!(pending(&in_a_folder, &workspace), Vec::<String>::new());
     workspace.base_path = None;
     assert_eq!(pending(&in_a_folder, &workspace), ["manager.basePath"]);
@@ -178,7 +178,7 @@ fn a_change_of_routing_mode_is_pending_and_restarts_with_update_policy_always() 
 
 #[test]
 fn always_restarts_for_a_change_of_workspace_or_profile_and_on_stop_never() {
-    let before = of(&testing::valid());
+    let before = record(&testing::valid());
     let profile = with_profile(json!({"priorityClassName": "low"}));
     for after in [valid(json!({"port": 9000})), profile] {
         assert!(asks_for_restart(&before, &after, UpdatePolicy::Always));
@@ -191,7 +191,7 @@ fn a_recreated_template_is_pending_and_restarts_no_workspace() {
     let workspace = workspace(json!({"templateRef": "t"}));
     let mut template = objects::template("t");
     let settings = testing::settings();
-    let before = of(&admit(&workspace, Some(&template), &settings));
+    let before = record(&admit(&workspace, Some(&template), &settings));
     template.metadata.uid = Some("another".to_owned());
     template.spec.default_port = Some(9000);
     let after = admit(&workspace, Some(&template), &settings);
@@ -206,18 +206,18 @@ fn a_new_restarted_at_restarts_once_and_its_removal_not() {
         workspace.restarted_at = time.map(str::to_owned);
         workspace
     };
-    let asks = |before, after| asks_for_restart(&of(&at(before)), &at(after), UpdatePolicy::OnStop);
+    let asks = |before, after| asks_for_restart(&record(&at(before)), &at(after), UpdatePolicy::OnStop);
     assert!(asks(None, Some("1")));
     assert!(asks(Some("1"), Some("2")));
     assert!(!asks(Some("2"), Some("2")));
     assert!(!asks(Some("2"), None));
-    assert_eq!(pending(&of(&at(None)), &at(Some("1"))), Vec::<String>::new());
+    assert_eq!(pending(&record(&at(None)), &at(Some("1"))), Vec::<String>::new());
 }
 
 #[test]
 fn what_another_build_recorded_besides_is_no_difference() {
     let workspace = testing::valid();
-    let mut record: Value = serde_json::from_str(&of(&workspace)).unwrap();
+    let mut record: Value = serde_json::from_str(&record(&workspace)).unwrap();
     record["spec"]["companions"] = json!([{"name": "x"}]);
     record["executionProfile"] = json!({"spec": {"another": true}});
     record["more"] = json!({"a": 1});
@@ -233,7 +233,7 @@ fn a_record_stays_small_and_still_shows_a_difference() {
         |number: usize, letter: &str| json!({"name": format!("V{number}"), "value": letter.repeat(300)});
     let env: Vec<_> = (0..2000).map(|number| variable(number, "x")).collect();
     large.given.env = serde_json::from_value(json!(env)).unwrap();
-    let before = of(&large);
+    let before = record(&large);
     assert!(before.len() <= MAX_RECORD, "{}", before.len());
     assert_eq!(pending(&before, &large), Vec::<String>::new());
     large.given.env[7] = serde_json::from_value(variable(7, "y")).unwrap();

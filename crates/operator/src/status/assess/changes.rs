@@ -13,16 +13,16 @@ use crate::{cache::observed::Observed, status::transitions::event};
 /// Events for external changes of the workspace's children.
 pub(super) fn events(facts: &Facts<'_>, after: &WorkspaceStatus) -> Vec<Event> {
     let (before, observed) = (facts.workspace.status.as_ref(), facts.observed);
-    let replaced = before.and_then(|before| replaced(before, after, observed));
-    let lost = before.and_then(|before| lost(before, after, facts));
+    let replaced = before.and_then(|before| replacement(before, after, observed));
+    let lost = before.and_then(|before| loss(before, after, facts));
     replaced
         .into_iter()
         .chain(lost)
-        .chain(changed(before, after, observed))
+        .chain(image_change(before, after, observed))
         .collect()
 }
 
-fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
+fn replacement(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
     let (earlier, now) = (before.disk.as_ref()?, after.disk.as_ref()?);
     if !now.replaces_deleted || now.claim_uid == earlier.claim_uid {
         return None;
@@ -43,7 +43,7 @@ fn replaced(before: &WorkspaceStatus, after: &WorkspaceStatus, observed: &Observ
 
 /// The Event if the pod that users were connected to is gone although no user stopped the workspace. Evictions and lost nodes have their
 /// own.
-fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, facts: &Facts<'_>) -> Option<Event> {
+fn loss(before: &WorkspaceStatus, after: &WorkspaceStatus, facts: &Facts<'_>) -> Option<Event> {
     let name = &before.endpoint.as_ref()?.pod_name;
     let is_wanted = facts.workspace.spec.desired_status == DesiredStatus::Running && !facts.restarts;
     let goes_on = facts.observed.runs() && before.run_id.as_deref() == facts.observed.run_id();
@@ -60,7 +60,11 @@ fn lost(before: &WorkspaceStatus, after: &WorkspaceStatus, facts: &Facts<'_>) ->
     Some(event(EventType::Warning, "Reconcile", reason::POD_LOST, &text))
 }
 
-fn changed(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus, observed: &Observed) -> Option<Event> {
+fn image_change(
+    before: Option<&WorkspaceStatus>,
+    after: &WorkspaceStatus,
+    observed: &Observed,
+) -> Option<Event> {
     let lists = |status: &WorkspaceStatus| {
         status
             .pending_update

@@ -43,7 +43,7 @@ use crate::{
     blockers::{Blocker, Problem, rejected::Rejected},
     cache::observed::{Observed, PORT_NAME, is_ready},
     plan::{disks::desired_claim::class_of, record},
-    support::text::listed,
+    support::text::join_first,
 };
 
 /// Reasons that the kubelet reports with varying messages.
@@ -125,12 +125,12 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
     let limited = starting_since
         .as_ref()
         .filter(|_| state == State::Starting && !is_gated);
-    let start = Start::of(valid, limited);
+    let start = Start::new(valid, limited);
     let left = start.as_ref().and_then(|start| start.left(facts.now));
     let earlier = earlier_reason(&before, facts.observed);
     let problem = steady(problem, state, earlier);
     let problem = match &start {
-        Some(start) if left.is_none() => Some(start.failed(problem, earlier, facts.observed)),
+        Some(start) if left.is_none() => Some(start.failure(problem, earlier, facts.observed)),
         _ => problem,
     };
     let problem = problem.map(|problem| with_pending(problem, &pending));
@@ -150,12 +150,14 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
             .filter(|valid| valid.not_served.is_none())
             .and_then(|valid| valid.url.clone())
             .or_else(|| before.url.filter(|_| alive && valid.is_none())),
-        resolved: valid.map(|valid| resolved(valid, facts.observed)).or_else(|| {
-            before
-                .resolved
-                .filter(|_| alive)
-                .map(|old| with_access_of(old, facts.workspace))
-        }),
+        resolved: valid
+            .map(|valid| effective_values(valid, facts.observed))
+            .or_else(|| {
+                before
+                    .resolved
+                    .filter(|_| alive)
+                    .map(|old| with_access_of(old, facts.workspace))
+            }),
         pod_name: facts.observed.pod().map(ResourceExt::name_any),
         service_name: own_service_name(facts.observed),
         endpoint,
@@ -192,7 +194,7 @@ fn not_served(facts: &Facts<'_>) -> Option<Problem> {
 }
 
 /// The effective values. For an existing disk the storage class is its own if the spec names one: it never changes.
-fn resolved(valid: &ValidWorkspace, observed: &Observed) -> Resolved {
+fn effective_values(valid: &ValidWorkspace, observed: &Observed) -> Resolved {
     let mut resolved = valid.resolved();
     let named = resolved.storage.as_mut().and_then(|it| it.class_name.as_mut());
     if let (Some(named), Some(has)) = (named, observed.own_claim().and_then(class_of)) {
@@ -276,7 +278,7 @@ fn with_pending(problem: Problem, pending: &[String]) -> Problem {
         return problem;
     }
     Problem {
-        message: format!("{}{WAITING}{}.", problem.message, listed(&paths, MAX_PATHS)),
+        message: format!("{}{WAITING}{}.", problem.message, join_first(&paths, MAX_PATHS)),
         ..problem
     }
 }

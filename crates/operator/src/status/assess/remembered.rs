@@ -25,7 +25,7 @@ pub(super) fn disk(
     };
     let same = earlier.filter(|earlier| earlier.claim_uid == claim_uid);
     let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.clone());
-    let (replaced_volume_name, replaces_deleted) = replaced(earlier, same.is_some(), volume.as_ref());
+    let (replaced_volume_name, replaces_deleted) = replacement(earlier, same.is_some(), volume.as_ref());
     let run_ended = same.is_some() && before.run_id.is_some() && before.run_id.as_deref() != run_id;
     Some(DiskStatus {
         replaces_deleted: replaces_deleted && !run_ended,
@@ -39,7 +39,7 @@ pub(super) fn disk(
 }
 
 /// The volume of the lost disk, and whether a claim with this `volume` replaces it. `same`: it is the claim of `earlier`.
-fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -> (Option<String>, bool) {
+fn replacement(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -> (Option<String>, bool) {
     let Some(earlier) = earlier else {
         return (None, false);
     };
@@ -64,7 +64,7 @@ fn replaced(earlier: Option<&DiskStatus>, same: bool, volume: Option<&String>) -
 
 /// Since when the run has had a container. It is not worth a write of its own: `is_written` is whether the status is written anyway.
 pub(super) fn started_at(before: &WorkspaceStatus, observed: &Observed, is_written: bool) -> Option<Time> {
-    let remembered = started::remembered(Some(before), observed).cloned();
+    let remembered = started::recorded_start(Some(before), observed).cloned();
     remembered.or_else(|| started::first_start(observed).filter(|_| is_written))
 }
 

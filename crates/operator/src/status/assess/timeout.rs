@@ -60,7 +60,7 @@ pub(super) struct Start {
 
 impl Start {
     /// The current start, if it is limited.
-    pub(super) fn of(valid: Option<&ValidWorkspace>, since: Option<&Time>) -> Option<Self> {
+    pub(super) fn new(valid: Option<&ValidWorkspace>, since: Option<&Time>) -> Option<Self> {
         Some(Self {
             since: since?.0,
             limit: valid?.start_timeout()?,
@@ -75,7 +75,7 @@ impl Start {
     }
 
     /// The problem that the time is over. Without a current problem, the one of `before` stays as the last problem.
-    pub(super) fn failed(
+    pub(super) fn failure(
         &self,
         cause: Option<Problem>,
         before: Option<Earlier<'_>>,

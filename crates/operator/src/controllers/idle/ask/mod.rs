@@ -143,7 +143,7 @@ impl Http {
         read: impl Fn(&[u8], Clock) -> Result<Signal, String>,
     ) -> Result<(), Unanswered> {
         let read = page.and_then(|page| {
-            accepted(page.status)?;
+            check_status(page.status)?;
             let clock = Clock::compare((self.now)(), page.date)?;
             Ok((read(&page.body, clock)?, clock.skew))
         });
@@ -184,7 +184,7 @@ impl Http {
     }
 }
 
-fn accepted(status: StatusCode) -> Result<(), String> {
+fn check_status(status: StatusCode) -> Result<(), String> {
     match status {
         StatusCode::OK => Ok(()),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(format!(

@@ -39,14 +39,14 @@ const BETWEEN_WRITES: Duration = Duration::from_mins(1);
 /// The known activity of every workspace that stops when idle.
 #[derive(Debug)]
 pub struct ActivityTracker {
-    state: Mutex<State>,
+    state: Mutex<TrackerState>,
     changed: Notify,
     sender: mpsc::UnboundedSender<Trigger>,
     triggers: Mutex<Option<mpsc::UnboundedReceiver<Trigger>>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TrackerState {
     entries: HashMap<String, Entry>,
     due: BTreeSet<(Instant, String)>,
     /// Distinguishes one subject of a workspace from the next.
@@ -83,7 +83,7 @@ pub(super) struct Job {
 
 /// The known activity of one workspace.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Usage {
+pub(super) struct ActivityReport {
     pub(super) run_id: String,
     pub(super) timeout: Duration,
     /// The latest known activity. It is never before the workspace became usable.
@@ -130,8 +130,8 @@ impl Entry {
         }
     }
 
-    fn usage(&self) -> Usage {
-        Usage {
+    fn usage(&self) -> ActivityReport {
+        ActivityReport {
             run_id: self.subject.run_id.clone(),
             timeout: self.subject.timeout,
             last_activity: self.last_activity,
@@ -164,7 +164,7 @@ impl Entry {
                     .filter_map(|signal| signal.last_activity)
                     .max();
                 // The time from which it is usable comes from the same clock.
-                let since = read::moved(self.subject.since, reading.skew);
+                let since = read::shift(self.subject.since, reading.skew);
                 // Closing a terminal removes its last activity. The workspace was used all the same.
                 self.last_activity = [Some(since), latest]
                     .into_iter()
@@ -195,7 +195,12 @@ impl Entry {
 
 impl ActivityTracker {
     /// Starts or stops asking a workspace. Returns its known activity.
-    pub(super) fn follow(&self, key: &str, subject: Option<Subject>, now: Timestamp) -> Option<Usage> {
+    pub(super) fn follow(
+        &self,
+        key: &str,
+        subject: Option<Subject>,
+        now: Timestamp,
+    ) -> Option<ActivityReport> {
         let mut state = self.state.lock();
         let Some(subject) = subject else {
             state.leave(key);
@@ -241,7 +246,7 @@ impl ActivityTracker {
     }
 
     /// Resolves when the result of [`ActivityTracker::next`] may have changed.
-    pub(super) async fn changed(&self) {
+    pub(super) async fn wait_for_change(&self) {
         self.changed.notified().await;
     }
 
@@ -265,13 +270,13 @@ impl ActivityTracker {
 
     /// Records an answer and its duration, and schedules the next request. Returns the known activity and whether to stop the workspace.
     /// `None`: the workspace has a new subject.
-    pub(super) fn answered(
+    pub(super) fn record_answer(
         &self,
         job: &Job,
         answer: Answered,
         took: Duration,
         now: Timestamp,
-    ) -> Option<(Usage, bool)> {
+    ) -> Option<(ActivityReport, bool)> {
         let mut state = self.state.lock();
         let entry = state
             .entries
@@ -329,7 +334,7 @@ impl ActivityTracker {
     }
 }
 
-impl State {
+impl TrackerState {
     fn leave(&mut self, key: &str) -> Option<Entry> {
         self.unset_due(key);
         self.entries.remove(key)

@@ -31,9 +31,9 @@ fn nothing() -> Answered {
 }
 
 /// Records one answer at a time of day, whenever the request is due.
-fn ask(tracker: &ActivityTracker, answer: Answered, now: Timestamp) -> (Usage, bool) {
+fn ask(tracker: &ActivityTracker, answer: Answered, now: Timestamp) -> (ActivityReport, bool) {
     tracker
-        .answered(&job(tracker), answer, Duration::ZERO, now)
+        .record_answer(&job(tracker), answer, Duration::ZERO, now)
         .unwrap()
 }
 
@@ -159,7 +159,9 @@ async fn a_slow_pod_is_asked_less_often_until_it_answers_fast() {
     tracker.follow(KEY, Some(subject()), at(0));
     let wait_after = |seconds: u64| {
         let took = Duration::from_secs(seconds);
-        tracker.answered(&job(&tracker), nothing(), took, at(1)).unwrap();
+        tracker
+            .record_answer(&job(&tracker), nothing(), took, at(1))
+            .unwrap();
         (next(&tracker).unwrap() - Instant::now()).as_secs()
     };
     let bounds = [54..=66, 108..=132, 108..=132];

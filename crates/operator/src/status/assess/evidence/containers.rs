@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time};
 use kube::ResourceExt as _;
 
-use super::{Evidence, Inputs, NONE, SLOW, missing_source, remaining, trimmed};
+use super::{Evidence, Inputs, NONE, SLOW, missing_source, remaining, trim_end};
 use crate::{
     cache::{
         observed::{Observed, container_statuses, pod_condition},
@@ -24,7 +24,7 @@ const MAX_HOOK: usize = 300;
 
 /// One container of the pod.
 #[derive(Clone, Copy)]
-struct Subject<'a> {
+struct ContainerView<'a> {
     observed: &'a Observed,
     pod: &'a Pod,
     spec: Option<&'a Container>,
@@ -40,20 +40,24 @@ pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evi
         .init_container_statuses
         .iter()
         .flatten()
-        .map(|status| Subject {
+        .map(|status| ContainerView {
             observed,
             pod,
-            spec: spec.and_then(|spec| named(spec.init_containers.iter().flatten(), &status.name)),
+            spec: spec.and_then(|spec| find_container(spec.init_containers.iter().flatten(), &status.name)),
             status,
             init: true,
         });
-    let rest = status.container_statuses.iter().flatten().map(|status| Subject {
-        observed,
-        pod,
-        spec: spec.and_then(|spec| named(&spec.containers, &status.name)),
-        status,
-        init: false,
-    });
+    let rest = status
+        .container_statuses
+        .iter()
+        .flatten()
+        .map(|status| ContainerView {
+            observed,
+            pod,
+            spec: spec.and_then(|spec| find_container(&spec.containers, &status.name)),
+            status,
+            init: false,
+        });
     Evidence::first(init.chain(rest).map(|subject| subject.problem(inputs)))
 }
 
@@ -66,7 +70,10 @@ pub(in crate::status::assess) fn count(pod: &Pod) -> Option<(usize, usize)> {
     Some((statuses.filter(|status| status.ready).count(), total))
 }
 
-fn named<'a>(containers: impl IntoIterator<Item = &'a Container>, name: &str) -> Option<&'a Container> {
+fn find_container<'a>(
+    containers: impl IntoIterator<Item = &'a Container>,
+    name: &str,
+) -> Option<&'a Container> {
     containers.into_iter().find(|container| container.name == name)
 }
 
@@ -100,7 +107,7 @@ fn pull_secrets(inputs: Inputs<'_>) -> String {
     text
 }
 
-impl Subject<'_> {
+impl ContainerView<'_> {
     fn problem(self, inputs: Inputs<'_>) -> Evidence {
         if self.status.ready {
             return NONE;
@@ -120,7 +127,7 @@ impl Subject<'_> {
         // A completed init container. A sidecar or application that exited with 0 is restarted, and reported.
         let done = |ended: &ContainerStateTerminated| self.init && !self.is_sidecar() && ended.exit_code == 0;
         if let Some(ended) = ended.filter(|ended| !done(ended)) {
-            return self.exited(&ended);
+            return self.exit_problem(&ended);
         }
         match state.running {
             Some(running) if !self.init => self.not_ready(running.started_at.as_ref(), inputs.now),
@@ -143,7 +150,7 @@ impl Subject<'_> {
             "ContainerCreating" => self.hook_warning().map(|_| self.hook("")),
             "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
                 if let Some((reason, message)) = missing_source(text) {
-                    return Some(Evidence::failed(reason, message));
+                    return Some(Evidence::failure(reason, message));
                 }
                 // The kubelet's own cache was not filled yet; it retries at once.
                 (!text.contains("failed to sync")).then(|| self.cannot_start(text))
@@ -180,13 +187,13 @@ impl Subject<'_> {
         };
         let message = format!(
             "The image {image:?} cannot be pulled: {}. {advice}.{secrets}",
-            trimmed(text)
+            trim_end(text)
         );
-        Evidence::failed(reason::IMAGE_PULL_FAILED, message)
+        Evidence::failure(reason::IMAGE_PULL_FAILED, message)
     }
 
     fn hook(self, text: &str) -> Evidence {
-        let cause = match trimmed(text) {
+        let cause = match trim_end(text) {
             "" => "the kubelet reports no cause".to_owned(),
             text => brief(text, MAX_HOOK),
         };
@@ -195,7 +202,7 @@ impl Subject<'_> {
              stop and start.",
             self.name().to_lowercase()
         );
-        Evidence::failed(reason::POST_START_HOOK_FAILED, message)
+        Evidence::failure(reason::POST_START_HOOK_FAILED, message)
     }
 
     /// Whether the kubelet ended the container because its hook failed. The kubelet reports it while that container lives.
@@ -214,9 +221,9 @@ impl Subject<'_> {
         let message = format!(
             "{} cannot be started: {}. Check spec.containerConfig, spec.resources and the image.",
             self.name(),
-            trimmed(text)
+            trim_end(text)
         );
-        Evidence::failed(reason::CONTAINER_START_FAILED, message)
+        Evidence::failure(reason::CONTAINER_START_FAILED, message)
     }
 
     fn not_ready(self, started: Option<&Time>, now: Timestamp) -> Evidence {
@@ -239,7 +246,7 @@ impl Subject<'_> {
             SLOW.as_secs(),
             self.logs("")
         );
-        Evidence::failed(reason::READINESS_FAILED, message)
+        Evidence::failure(reason::READINESS_FAILED, message)
     }
 
     /// How often it has ended: the restarts that the kubelet counts, plus the last end that no restart has followed yet. The number only
@@ -254,7 +261,7 @@ impl Subject<'_> {
     }
 
     /// The message contains nothing that changes from one restart to the next, so a crash loop is written once.
-    fn exited(self, ended: &ContainerStateTerminated) -> Evidence {
+    fn exit_problem(self, ended: &ContainerStateTerminated) -> Evidence {
         let (name, hint, code) = (self.name(), self.logs(" --previous"), ended.exit_code);
         match ended.reason.as_deref() {
             Some("OOMKilled") => {
@@ -265,7 +272,7 @@ impl Subject<'_> {
                     "{name} used more memory than its limit{limit}. Raise spec.resources.limits.memory, stop and \
                      start. {hint}"
                 );
-                Evidence::failed(reason::OOM_KILLED, message)
+                Evidence::failure(reason::OOM_KILLED, message)
             }
             _ if self.has_failed_hook(ended) => self.hook(""),
             Some("StartError" | "ContainerCannotRun") => {
@@ -275,9 +282,9 @@ impl Subject<'_> {
                 let message = format!(
                     "{name} ends again and again, last with exit code {code}, and is restarted with growing delays. {hint}"
                 );
-                Evidence::failed(reason::CRASH_LOOPING, message)
+                Evidence::failure(reason::CRASH_LOOPING, message)
             }
-            _ => Evidence::failed(
+            _ => Evidence::failure(
                 reason::CONTAINER_EXITED,
                 format!("{name} ended with exit code {code} and is restarted. {hint}"),
             ),

@@ -49,7 +49,7 @@ const NONE: Evidence = Evidence {
 };
 
 impl Evidence {
-    fn of(reason: &'static str, message: String, failed: bool, recheck: Option<Duration>) -> Self {
+    fn new(reason: &'static str, message: String, failed: bool, recheck: Option<Duration>) -> Self {
         let problem = Problem {
             reason,
             message,
@@ -62,18 +62,18 @@ impl Evidence {
     }
 
     /// A problem that lasts until a user or administrator acts.
-    fn failed(reason: &'static str, message: String) -> Self {
-        Self::of(reason, message, true, None)
+    fn failure(reason: &'static str, message: String) -> Self {
+        Self::new(reason, message, true, None)
     }
 
     /// A problem that may be transient. When `rest` is over it counts as failed.
-    fn failed_after(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
-        Self::of(reason, message, rest.is_none(), rest)
+    fn failure_after(reason: &'static str, message: String, rest: Option<Duration>) -> Self {
+        Self::new(reason, message, rest.is_none(), rest)
     }
 
     /// A problem that is transient if nothing else goes wrong.
     fn waiting(reason: &'static str, message: String) -> Self {
-        Self::of(reason, message, false, None)
+        Self::new(reason, message, false, None)
     }
 
     fn recheck_after(after: Duration) -> Self {
@@ -115,12 +115,12 @@ pub(super) fn of_start(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
     let pod = observed.current_pod();
     Evidence::first([
         volumes::terminating(observed),
-        node::lost(observed, observed.live_pods(), now),
+        node::loss(observed, observed.live_pods(), now),
         volumes::missing_class(observed, now),
         pod.map_or(NONE, |pod| pod::problem(observed, pod, inputs)),
         pod.map_or(NONE, |pod| volumes::of_pod(observed, pod, now)),
         volumes::unbound(observed, now),
-        pod::ended(observed, inputs),
+        pod::eviction(observed, inputs),
         volumes::resize(observed),
     ])
 }
@@ -129,7 +129,7 @@ pub(super) fn of_start(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
 pub(super) fn of_run(observed: &Observed, now: Timestamp) -> Evidence {
     Evidence::first([
         volumes::terminating(observed),
-        node::lost(observed, observed.current_pod(), now),
+        node::loss(observed, observed.current_pod(), now),
         volumes::resize(observed),
     ])
 }
@@ -138,13 +138,13 @@ pub(super) fn of_run(observed: &Observed, now: Timestamp) -> Evidence {
 pub(super) fn of_end(observed: &Observed, now: Timestamp) -> Evidence {
     Evidence::first([
         volumes::terminating(observed),
-        node::lost(observed, observed.live_pods(), now),
+        node::loss(observed, observed.live_pods(), now),
     ])
 }
 
 /// What is wrong although no pod is wanted and none is left.
 pub(super) fn of_rest(observed: &Observed) -> Evidence {
-    volumes::deleted(observed)
+    volumes::deletion(observed)
 }
 
 /// The Secret or ConfigMap that a kubelet message reports as missing.
@@ -192,7 +192,7 @@ pub(super) fn node_of(pod: &Pod) -> Option<&str> {
 }
 
 /// A foreign message without characters that would precede our own full stop.
-fn trimmed(message: &str) -> &str {
+fn trim_end(message: &str) -> &str {
     message.trim_end_matches(['.', ',', ' ', '\n'])
 }
 

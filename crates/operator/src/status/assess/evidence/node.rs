@@ -19,7 +19,7 @@ use crate::cache::{
 const JUST_BOUND: Duration = Duration::from_secs(1);
 
 /// The first of these pods whose node does not respond.
-pub(super) fn lost<'a>(
+pub(super) fn loss<'a>(
     observed: &'a Observed,
     pods: impl IntoIterator<Item = &'a Pod>,
     now: Timestamp,
@@ -46,7 +46,7 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
                 pod.name_any(),
                 observed.identity.namespace,
             );
-            return Evidence::failed(reason::NODE_LOST, message);
+            return Evidence::failure(reason::NODE_LOST, message);
         }
     };
     let message = format!(
@@ -55,5 +55,5 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
          node {name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`.",
         pod.name_any()
     );
-    Evidence::failed(reason::NODE_LOST, message)
+    Evidence::failure(reason::NODE_LOST, message)
 }

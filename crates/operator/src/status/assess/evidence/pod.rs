@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
 
 use super::{
-    CONFIRM_AFTER, Evidence, Inputs, NONE, SLOW, containers, holds, node_of, remaining, trimmed, volumes,
+    CONFIRM_AFTER, Evidence, Inputs, NONE, SLOW, containers, holds, node_of, remaining, trim_end, volumes,
     volumes::UNBOUND,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         observed::{Observed, pod_condition},
         partial::Pod,
     },
-    support::text::listed,
+    support::text::join_first,
 };
 
 /// The scheduler's message if anti-affinity rules of other pods exclude the pod.
@@ -30,8 +30,8 @@ const MAX_GATES: usize = 8;
 /// What keeps this pod from being ready, from its own status.
 pub(super) fn problem(observed: &Observed, pod: &Pod, inputs: Inputs<'_>) -> Evidence {
     match pod_condition(pod, "PodScheduled") {
-        _ if is_gated(pod) => gated(pod),
-        Some(scheduled) if scheduled.status == "False" => unscheduled(
+        _ if is_gated(pod) => gating(pod),
+        Some(scheduled) if scheduled.status == "False" => scheduling_problem(
             observed,
             scheduled.message.as_deref().unwrap_or_default(),
             // Kubernetes records no time for a pod that had scheduling gates.
@@ -57,7 +57,7 @@ pub(in crate::status::assess) fn is_gated(pod: &Pod) -> bool {
 }
 
 /// A pod with scheduling gates. A queue may hold it for any time. Only its creation can set them.
-fn gated(pod: &Pod) -> Evidence {
+fn gating(pod: &Pod) -> Evidence {
     let gates: Vec<_> = gates(pod).collect();
     let since = pod.metadata.creation_timestamp.as_ref();
     let since = since.map_or_else(String::new, |since| format!(" since {}", since.0));
@@ -67,14 +67,19 @@ fn gated(pod: &Pod) -> Evidence {
     let message = format!(
         "The pod has waited{since} for its scheduling gates to be removed: {}. It gets no node before that. The controllers that set \
          the gates remove them, such as a queue that admits the pod.{queue}",
-        listed(&gates, MAX_GATES)
+        join_first(&gates, MAX_GATES)
     );
     Evidence::waiting(reason::SCHEDULING_GATED, message)
 }
 
-fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, inputs: Inputs<'_>) -> Evidence {
+fn scheduling_problem(
+    observed: &Observed,
+    message: &str,
+    since: Option<&Time>,
+    inputs: Inputs<'_>,
+) -> Evidence {
     // The part about preemption changes every minute.
-    let message = trimmed(message.split(" preemption:").next().unwrap_or(message));
+    let message = trim_end(message.split(" preemption:").next().unwrap_or(message));
     // The disk is being made, and its claim reports why it is not ready. The claim of another owner tells nothing.
     if message.contains(UNBOUND) && volumes::pending_claim(observed).is_some() {
         return NONE;
@@ -86,7 +91,7 @@ fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, inputs:
         );
         return match remaining(since, SLOW, inputs.now) {
             Some(rest) => Evidence::recheck_after(rest),
-            None => Evidence::failed(reason::VOLUME_UNBOUND, message),
+            None => Evidence::failure(reason::VOLUME_UNBOUND, message),
         };
     }
     if let Some(rest) = remaining(since, CONFIRM_AFTER, inputs.now) {
@@ -97,14 +102,14 @@ fn unscheduled(observed: &Observed, message: &str, since: Option<&Time>, inputs:
             "The claim {claim} that the workspace mounts does not exist. Make it, and the pod starts by itself; or \
              correct its name."
         );
-        return Evidence::failed(reason::VOLUME_UNBOUND, message);
+        return Evidence::failure(reason::VOLUME_UNBOUND, message);
     }
     let message = format!(
         "No node can take the pod. {}. The scheduler's message: {message}.",
         advice(message)
     );
     let grace = remaining(since, inputs.unschedulable_grace, inputs.now);
-    Evidence::failed_after(reason::UNSCHEDULABLE, message, grace)
+    Evidence::failure_after(reason::UNSCHEDULABLE, message, grace)
 }
 
 /// `persistentvolumeclaim "x" not found`, or `could not find v1.PersistentVolumeClaim "team/x"`
@@ -171,11 +176,11 @@ fn advice(message: &str) -> String {
 
 /// `nvidia.com/gpu` of `nvidia.com/gpu. preemption …` or `nvidia.com/gpu, 2 node(s) …`
 fn resource(rest: &str) -> &str {
-    trimmed(rest.split([',', ' ']).next().unwrap_or(rest))
+    trim_end(rest.split([',', ' ']).next().unwrap_or(rest))
 }
 
 /// A node ended the last pod, is ending it or would not run it, and the next pod is not ready yet.
-pub(super) fn ended(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
+pub(super) fn eviction(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
     let Some(pod) = last_ended(observed) else {
         return NONE;
     };
@@ -189,10 +194,10 @@ pub(super) fn ended(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
         return NONE;
     }
     let why = status.message.or_else(|| disruption?.message.clone());
-    let why = trimmed(why.as_deref().unwrap_or("no reason is given"));
+    let why = trim_end(why.as_deref().unwrap_or("no reason is given"));
     let node = node_of(pod).unwrap_or_default();
     match status.reason {
-        Some(reason) if disruption.is_none() && reason != EVICTED => Evidence::failed(
+        Some(reason) if disruption.is_none() && reason != EVICTED => Evidence::failure(
             reason::UNSCHEDULABLE,
             format!(
                 "The node {node} would not run the pod ({reason}): {why}. Ask for less, or tell the administrator."

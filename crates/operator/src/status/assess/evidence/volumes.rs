@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use rules::Quantity;
 
-use super::{CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trimmed};
+use super::{CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trim_end};
 use crate::{
     cache::{
         observed::{Observed, claims_of, held_by, holders, pod_condition},
@@ -63,7 +63,7 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
     // A pre-provisioned volume may name a class that has no object.
     match remaining(claim.metadata.creation_timestamp.as_ref(), CONFIRM_AFTER, now) {
         Some(rest) => Evidence::recheck_after(rest),
-        None => Evidence::failed(reason::STORAGE_CLASS_NOT_FOUND, message),
+        None => Evidence::failure(reason::STORAGE_CLASS_NOT_FOUND, message),
     }
 }
 
@@ -107,7 +107,7 @@ fn own_terminating(observed: &Observed) -> Evidence {
 }
 
 /// The disk of a stopped workspace was deleted, and is not gone yet.
-pub(super) fn deleted(observed: &Observed) -> Evidence {
+pub(super) fn deletion(observed: &Observed) -> Evidence {
     let Some(claim) = own_deleted(observed) else {
         return NONE;
     };
@@ -142,7 +142,7 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
             "The volume of the disk {name} is gone, and its files with it, unless there is a backup. Have an administrator restore \
              the volume. Or delete the workspace with its disk, and create it anew with an empty one."
         );
-        return Evidence::failed(reason::VOLUME_UNBOUND, message);
+        return Evidence::failure(reason::VOLUME_UNBOUND, message);
     }
     let (Some(claim), Some(pod)) = (pending_claim(observed), observed.current_pod()) else {
         return NONE;
@@ -153,9 +153,9 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
     if let Some(message) = message.filter(|message| !message.message.contains(MISSING_CLASS)) {
         let message = format!(
             "The volume of the disk {name} cannot be made: {}. It is tried again; if it lasts, tell the administrator.",
-            trimmed(&message.message)
+            trim_end(&message.message)
         );
-        return Evidence::failed_after(reason::VOLUME_UNBOUND, message, rest);
+        return Evidence::failure_after(reason::VOLUME_UNBOUND, message, rest);
     }
     if let Some(rest) = rest {
         return Evidence::recheck_after(rest);
@@ -172,7 +172,7 @@ pub(super) fn unbound(observed: &Observed, now: Timestamp) -> Evidence {
             observed.identity.namespace
         )
     };
-    Evidence::failed(reason::VOLUME_UNBOUND, message)
+    Evidence::failure(reason::VOLUME_UNBOUND, message)
 }
 
 /// Whether the claim waits for the pod, because of its class, and the pod for the claim, according to the last scheduler message. The
@@ -199,13 +199,13 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     };
     let reported = |reason| {
         warning(observed, pod.metadata.uid.as_deref(), reason)
-            .map(|warning| trimmed(&warning.message))
+            .map(|warning| trim_end(&warning.message))
             .filter(|message| !is_transient(message))
     };
     let rest = remaining(pod.metadata.creation_timestamp.as_ref(), SLOW, now);
     let mount = reported("FailedMount").or_else(|| reported("FailedMapVolume"));
     if let Some((reason, message)) = mount.and_then(missing_source) {
-        return Evidence::failed(reason, message);
+        return Evidence::failure(reason, message);
     }
     if let Some(message) = reported("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
@@ -215,20 +215,20 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
             "It is tried again; if it lasts, tell the administrator"
         };
         let message = format!("The disk cannot be attached to the node {node}: {message}. {advice}.");
-        return Evidence::failed_after(reason::VOLUME_ATTACH_FAILED, message, rest);
+        return Evidence::failure_after(reason::VOLUME_ATTACH_FAILED, message, rest);
     }
     if let Some(message) = mount {
         let message = format!(
             "A volume cannot be mounted on the node {node}: {message}. It is tried again; if it lasts, tell the \
              administrator."
         );
-        return Evidence::failed_after(reason::VOLUME_ATTACH_FAILED, message, rest);
+        return Evidence::failure_after(reason::VOLUME_ATTACH_FAILED, message, rest);
     }
     if let Some(message) = reported("FailedCreatePodSandBox") {
         let message = format!(
             "The node {node} cannot set up the pod: {message}. It is tried again; if it lasts, tell the administrator."
         );
-        return Evidence::failed_after(reason::CONTAINER_START_FAILED, message, rest);
+        return Evidence::failure_after(reason::CONTAINER_START_FAILED, message, rest);
     }
     NONE
 }
@@ -245,7 +245,7 @@ pub(super) fn resize(observed: &Observed) -> Evidence {
         "The disk {} could not be grown to spec.storage.size: {}. The running workspace keeps the old size; growing is tried \
          again. If it lasts, tell the administrator.",
         observed.identity.child_name(),
-        trimmed(&why)
+        trim_end(&why)
     );
     Evidence::waiting(reason::VOLUME_RESIZE_FAILED, message)
 }

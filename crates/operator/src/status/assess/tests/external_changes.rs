@@ -55,7 +55,7 @@ fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
         (testing::running(), Phase::Running),
         (testing::started(), Phase::Starting),
     ] {
-        let case = Case::of(observed).deleted_disk();
+        let case = Case::new(observed).deleted_disk();
         let status = case.status();
         assert_eq!(condition(&status, DEGRADED), ("True", reason::VOLUME_TERMINATING));
         assert_eq!(status.phase, Some(phase));
@@ -69,7 +69,7 @@ fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
             assert!(reported.contains(text), "{reported}");
         }
     }
-    let stopping = Case::of(testing::ending()).deleted_disk().stopped();
+    let stopping = Case::new(testing::ending()).deleted_disk().stopped();
     assert_eq!(
         cause(&stopping),
         (reason::VOLUME_TERMINATING.to_owned(), Phase::Stopping)
@@ -80,7 +80,7 @@ fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
 fn a_terminating_disk_without_a_pod_is_reported_and_not_as_kept() {
     let mut observed = testing::started();
     observed.pods.clear();
-    let status = Case::of(observed).deleted_disk().stopped().status();
+    let status = Case::new(observed).deleted_disk().stopped().status();
     assert_eq!(condition(&status, STOPPED), ("True", reason::STOPPED));
     assert!(!message(&status, STOPPED).contains("kept"));
     assert_eq!(condition(&status, DEGRADED), ("True", reason::VOLUME_TERMINATING));
@@ -89,9 +89,9 @@ fn a_terminating_disk_without_a_pod_is_reported_and_not_as_kept() {
 #[test]
 fn an_externally_changed_image_is_pending_and_one_event() {
     let scenes: [fn() -> Case; 3] = [
-        || Case::of(testing::running()),
-        || Case::of(testing::started()),
-        || Case::of(testing::running()).rejected(),
+        || Case::new(testing::running()),
+        || Case::new(testing::started()),
+        || Case::new(testing::running()).rejected(),
     ];
     for case in scenes {
         let case = case().changed_by_hand();
@@ -110,14 +110,14 @@ fn an_externally_changed_image_is_pending_and_one_event() {
         );
         assert_eq!(case.after(status).events(), []);
     }
-    let starting = Case::of(testing::started()).changed_by_hand().status();
+    let starting = Case::new(testing::started()).changed_by_hand().status();
     assert!(message(&starting, AVAILABLE).contains("changed by \"kubectl-edit\""));
 }
 
 #[test]
 fn a_failing_hook_is_named_and_keeps_the_message_with_the_cause() {
     let hooked = |state: Value, ended: Value| {
-        let mut case = Case::of(testing::started()).container(&state, &json!({"terminated": ended}), 1);
+        let mut case = Case::new(testing::started()).container(&state, &json!({"terminated": ended}), 1);
         let about = case.observed.pods[0].metadata.uid.clone().unwrap_or_default();
         case.observed.warnings.push(Warning {
             about,

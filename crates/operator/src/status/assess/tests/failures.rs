@@ -30,7 +30,7 @@ fn each_failure_of_the_pod_has_its_own_reason() {
         (&ended("OOMKilled", 137), &none, 0, OOM_KILLED),
         (&back_off, &ended("OOMKilled", 137), 4, OOM_KILLED),
     ] {
-        let case = Case::of(testing::started()).container(state, last, restarts);
+        let case = Case::new(testing::started()).container(state, last, restarts);
         assert_eq!(cause(&case), (expected.to_owned(), Phase::Failed), "{state}");
     }
 }
@@ -55,7 +55,7 @@ fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_in_revers
         (&running, &end, 2, again),
         (&end, &end, 2, again),
     ] {
-        let case = Case::of(testing::started()).container(state, last, restarts);
+        let case = Case::new(testing::started()).container(state, last, restarts);
         assert_eq!(cause(&case).0, expected, "{state} after {restarts} restarts");
     }
 }
@@ -64,7 +64,7 @@ fn a_container_that_flips_fast_has_ended_once_and_then_again_and_never_in_revers
 fn a_crash_loop_has_the_same_message_after_each_restart() {
     let last = json!({"terminated": {"reason": "Error", "exitCode": 1}});
     let message = |state: Value, restarts| {
-        Case::of(testing::started())
+        Case::new(testing::started())
             .container(&state, &last, restarts)
             .status()
             .message
@@ -90,7 +90,7 @@ fn a_crash_loop_has_the_same_message_after_each_restart() {
 fn a_failing_pull_keeps_its_first_message_while_the_run_lasts() {
     let pull = |why: &str, text: &str| {
         let state = json!({"waiting": {"reason": why, "message": text}});
-        Case::of(testing::started()).container(&state, &json!({}), 0)
+        Case::new(testing::started()).container(&state, &json!({}), 0)
     };
     let first = pull("ErrImagePull", "not found").status();
     let mut second = pull("ImagePullBackOff", "Back-off pulling image");
@@ -102,7 +102,7 @@ fn a_failing_pull_keeps_its_first_message_while_the_run_lasts() {
 #[test]
 fn a_pod_without_node_is_reported_after_a_second_and_fails_after_the_grace_for_autoscalers() {
     let unscheduled = || {
-        Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+        Case::new(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/1 nodes are available: 1 Insufficient cpu.",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
@@ -125,7 +125,7 @@ fn a_pod_without_node_is_reported_after_a_second_and_fails_after_the_grace_for_a
 fn a_container_that_never_gets_ready_is_reported_after_a_minute() {
     let state = json!({"running": {"startedAt": "2026-01-01T00:00:00Z"}});
     let case = |second| {
-        Case::of(testing::started())
+        Case::new(testing::started())
             .container(&state, &json!({}), 0)
             .at(second)
     };
@@ -151,7 +151,7 @@ fn a_disk_without_class_or_volume_is_reported() {
         let classes: Vec<k8s_openapi::api::storage::v1::StorageClass> =
             serde_json::from_value(classes).unwrap();
         observed.storage_classes = classes.into_iter().map(Into::into).collect();
-        Case::of(observed)
+        Case::new(observed)
     };
     let class = json!([{"metadata": {"name": "fast", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}, "provisioner": "p"}]);
     assert_eq!(
@@ -174,7 +174,7 @@ fn a_disk_without_class_or_volume_is_reported() {
 
 #[test]
 fn blockers_are_reported_and_a_terminating_predecessor_is_waited_for() {
-    let mut case = Case::of(testing::observed());
+    let mut case = Case::new(testing::observed());
     case.blocker = Some(Blocker::Conflict {
         kind: "Service".to_owned(),
         name: "workspace-demo".to_owned(),

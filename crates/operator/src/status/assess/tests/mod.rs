@@ -24,7 +24,7 @@ struct Case {
 }
 
 impl Case {
-    fn of(observed: Observed) -> Self {
+    fn new(observed: Observed) -> Self {
         let workspace = objects::workspace("demo");
         Self {
             validation: Ok(testing::admit(&workspace)),
@@ -113,7 +113,7 @@ fn the_class_that_is_shown_is_that_of_the_disk_and_not_the_one_that_is_named() {
     let shown = |observed: Observed| {
         let mut workspace = objects::workspace("demo");
         workspace.spec.storage = serde_json::from_value(json!({"storageClassName": "named"})).unwrap();
-        let mut case = Case::of(observed);
+        let mut case = Case::new(observed);
         case.validation = Ok(testing::admit(&workspace));
         case.workspace = workspace;
         case.status().resolved.unwrap().storage.unwrap().class_name
@@ -128,7 +128,7 @@ fn the_class_that_is_shown_is_that_of_the_disk_and_not_the_one_that_is_named() {
 
 #[test]
 fn a_start_shows_url_and_run_but_no_endpoint() {
-    let status = Case::of(testing::started()).status();
+    let status = Case::new(testing::started()).status();
     assert_eq!(status.phase, Some(Phase::Starting));
     assert_eq!(status.run_id.as_deref(), Some("run1"));
     assert!(
@@ -149,10 +149,10 @@ fn a_start_shows_url_and_run_but_no_endpoint() {
 
 #[test]
 fn nothing_that_happens_on_the_way_to_ready_changes_the_status() {
-    let first = Case::of(testing::started()).status();
-    let container = |state: Value| Case::of(testing::started()).container(&state, &json!({}), 0);
+    let first = Case::new(testing::started()).status();
+    let container = |state: Value| Case::new(testing::started()).container(&state, &json!({}), 0);
     let mut later = vec![
-        Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+        Case::new(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "pod has unbound immediate PersistentVolumeClaims",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
@@ -169,7 +169,7 @@ fn nothing_that_happens_on_the_way_to_ready_changes_the_status() {
 
 #[test]
 fn a_ready_pod_makes_it_running_at_the_port_that_the_pod_has() {
-    let mut case = Case::of(testing::running());
+    let mut case = Case::new(testing::running());
     case.workspace.spec.port = Some(9000);
     case.validation = Ok(testing::admit(&case.workspace));
     let status = case.status();
@@ -189,7 +189,7 @@ fn foreign_and_terminating_pods_are_no_endpoint() {
         let mut pod = observed.pods[0].as_ref().clone();
         alter(&mut pod);
         observed.pods = vec![pod.into()];
-        Case::of(observed).status().endpoint
+        Case::new(observed).status().endpoint
     };
     assert!(altered(&|_| ()).is_some());
     assert!(
@@ -214,8 +214,8 @@ fn foreign_and_terminating_pods_are_no_endpoint() {
 #[test]
 fn a_stopped_workspace_without_a_disk_reports_that_its_files_are_gone() {
     let stopped = |storage: Value| {
-        let mut case = Case::of(testing::observed()).stopped();
-        case.workspace.status = Some(Case::of(testing::running()).status());
+        let mut case = Case::new(testing::observed()).stopped();
+        case.workspace.status = Some(Case::new(testing::running()).status());
         case.workspace.spec.storage = serde_json::from_value(storage).unwrap();
         case.validation = Ok(testing::admit(&case.workspace));
         case.status().message.unwrap()
@@ -226,13 +226,13 @@ fn a_stopped_workspace_without_a_disk_reports_that_its_files_are_gone() {
     );
     assert_eq!(stopped(json!({"size": "1Gi"})), "No pod is left.");
     assert_eq!(stopped(json!({"claimName": "shared"})), "No pod is left.");
-    let never_ran = Case::of(testing::observed()).stopped().status();
+    let never_ran = Case::new(testing::observed()).stopped().status();
     assert_eq!(never_ran.message.unwrap(), "No pod is left.");
 }
 
 #[test]
 fn a_slow_deletion_reports_what_is_left() {
-    let mut case = Case::of(testing::running());
+    let mut case = Case::new(testing::running());
     case.workspace.status = Some(case.status());
     case.workspace.metadata.deletion_timestamp =
         serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
@@ -282,7 +282,7 @@ proptest! {
             2 => testing::running(),
             _ => testing::ending(),
         };
-        let mut case = Case::of(observed).at(seconds);
+        let mut case = Case::new(observed).at(seconds);
         if stopped { case = case.stopped(); }
         if rejected { case = case.rejected(); }
         let status = case.status();
@@ -307,9 +307,9 @@ mod timeout;
 #[test]
 fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
     let observed = testing::observed();
-    let healthy = Case::of(observed.clone()).stopped().status();
+    let healthy = Case::new(observed.clone()).stopped().status();
     assert_eq!(healthy.reason.as_deref(), Some(reason::STOPPED));
-    let case = Case::of(observed).stopped().rejected();
+    let case = Case::new(observed).stopped().rejected();
     let status = case.status();
     assert_eq!(status.phase, Some(Phase::Stopped));
     assert_eq!(status.reason.as_deref(), Some(reason::TEMPLATE_NOT_FOUND));
@@ -322,7 +322,7 @@ fn a_stopped_workspace_that_could_not_start_shows_why_beside_its_phase() {
             "{reported}"
         );
     }
-    let waiting = Case::of(testing::observed()).rejected().status();
+    let waiting = Case::new(testing::observed()).rejected().status();
     assert_eq!(waiting.phase, Some(Phase::Invalid));
     let reported = waiting.message.unwrap();
     assert!(

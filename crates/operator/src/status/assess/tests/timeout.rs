@@ -32,11 +32,11 @@ impl Case {
 
 /// The status of a workspace that just started.
 fn starting() -> WorkspaceStatus {
-    Case::of(testing::started()).at(0).status()
+    Case::new(testing::started()).at(0).status()
 }
 
 fn pulling(why: &str, message: &str) -> Case {
-    let case = Case::of(testing::started()).limited(10).following(starting());
+    let case = Case::new(testing::started()).limited(10).following(starting());
     let state = json!({"waiting": {"reason": why, "message": message}});
     case.container(&state, &json!({}), 0)
 }
@@ -58,13 +58,13 @@ fn the_last_problem_keeps_its_message_after_the_timeout() {
         .following(late.status())
         .at(900);
     assert_eq!(again.reported_late(), reported);
-    let nothing = Case::of(testing::started())
+    let nothing = Case::new(testing::started())
         .limited(10)
         .following(late.status())
         .at(901);
     assert_eq!(nothing.reported_late(), reported, "the last cause was the last");
     let other = json!({"terminated": {"exitCode": 3, "reason": "Error"}});
-    let other = Case::of(testing::started())
+    let other = Case::new(testing::started())
         .limited(10)
         .following(late.status())
         .container(&other, &json!({}), 0)
@@ -75,7 +75,7 @@ fn the_last_problem_keeps_its_message_after_the_timeout() {
 
 #[test]
 fn every_run_has_its_whole_time() {
-    let mut of_before = Case::of(testing::started())
+    let mut of_before = Case::new(testing::started())
         .limited(10)
         .following(starting())
         .at(600)
@@ -85,7 +85,7 @@ fn every_run_has_its_whole_time() {
     let mut pod = observed.pods[0].as_ref().clone();
     pod.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:10:50Z")).unwrap();
     observed.pods = vec![pod.into()];
-    let next = Case::of(observed)
+    let next = Case::new(observed)
         .limited(10)
         .following(of_before)
         .at(650)
@@ -96,7 +96,7 @@ fn every_run_has_its_whole_time() {
 
 #[test]
 fn a_start_without_operator_counts_from_its_first_pod() {
-    let seen = Case::of(testing::started()).limited(10).at(599).assess();
+    let seen = Case::new(testing::started()).limited(10).at(599).assess();
     let since: Time = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     assert_eq!(seen.status.starting_since, Some(since));
     assert_eq!(seen.recheck, Some(Duration::from_secs(1)));
@@ -105,7 +105,7 @@ fn a_start_without_operator_counts_from_its_first_pod() {
 #[test]
 fn a_pod_may_wait_for_a_node_as_long_as_a_start_may_take() {
     let unscheduled = |second| {
-        let case = Case::of(testing::started()).limited(10).following(starting());
+        let case = Case::new(testing::started()).limited(10).following(starting());
         let pod = json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/1 nodes are available: 1 Insufficient cpu.",

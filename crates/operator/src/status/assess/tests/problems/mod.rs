@@ -85,7 +85,7 @@ fn bound() -> Value {
 }
 
 fn waits_on_node() -> Case {
-    Case::of(testing::started()).pod(bound()).on(Some(Node::Ready))
+    Case::new(testing::started()).pod(bound()).on(Some(Node::Ready))
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn each_scheduler_message_has_its_advice() {
         ),
         ("something new", "tell the administrator"),
     ] {
-        let case = Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+        let case = Case::new(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }]}));
@@ -137,7 +137,7 @@ fn each_scheduler_message_has_its_advice() {
 #[test]
 fn anti_affinity_of_other_pods_is_not_reported_as_the_pod_s_own() {
     let reported = |message: &str| {
-        let case = Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+        let case = Case::new(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
             "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }]}));
@@ -149,7 +149,7 @@ fn anti_affinity_of_other_pods_is_not_reported_as_the_pod_s_own() {
         others.contains("keeps this one away") && !others.contains("spec.affinity"),
         "{others}"
     );
-    let mut case = Case::of(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+    let mut case = Case::new(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
         "message": "0/1 nodes are available: 1 node(s) didn't match pod anti-affinity rules.",
         "lastTransitionTime": "2026-01-01T00:00:00Z",
@@ -169,7 +169,7 @@ fn anti_affinity_of_other_pods_is_not_reported_as_the_pod_s_own() {
 fn a_missing_secret_or_config_map_is_named_wherever_the_kubelet_meets_it() {
     let waiting = |message: &str| {
         let state = json!({"waiting": {"reason": "CreateContainerConfigError", "message": message}});
-        Case::of(testing::started()).container(&state, &json!({}), 0)
+        Case::new(testing::started()).container(&state, &json!({}), 0)
     };
     for (message, expected, named) in [
         (
@@ -210,7 +210,7 @@ fn a_missing_secret_or_config_map_is_named_wherever_the_kubelet_meets_it() {
 
 #[test]
 fn a_failing_init_container_is_named() {
-    let case = Case::of(testing::started()).pod(json!({"phase": "Pending", "initContainerStatuses": [
+    let case = Case::new(testing::started()).pod(json!({"phase": "Pending", "initContainerStatuses": [
         {"name": "clone", "ready": true, "restartCount": 0, "image": "", "imageID": "",
          "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
         {"name": "seed", "ready": false, "restartCount": 1, "image": "", "imageID": "",
@@ -249,7 +249,7 @@ fn private_images_and_the_pull_policy_never_have_their_own_advice() {
         ("manifest unknown", "name and tag"),
     ] {
         let state = json!({"waiting": {"reason": "ErrImagePull", "message": text}});
-        let (reason, reported, _) = Case::of(testing::started())
+        let (reason, reported, _) = Case::new(testing::started())
             .container(&state, &json!({}), 0)
             .reported();
         assert_eq!(reason, reason::IMAGE_PULL_FAILED);
@@ -268,7 +268,7 @@ fn a_custom_probe_that_fails_is_not_called_a_port_and_one_that_was_ready_counts_
             "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
         }]})
     };
-    let case = |since| Case::of(testing::started()).pod(status(since));
+    let case = |since| Case::new(testing::started()).pod(status(since));
     assert!(case("2026-01-01T00:01:00Z").at(70).is_fine());
     let (reason, reported, _) = case("2026-01-01T00:00:00Z").at(70).reported();
     assert_eq!(reason, reason::READINESS_FAILED);

@@ -9,7 +9,7 @@ fn an_eviction_is_reported_until_the_next_pod_is_ready() {
         "conditions": [{"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet",
                         "lastTransitionTime": "2026-01-01T00:00:00Z"}],
     });
-    let mut next = Case::of(testing::started()).after_pod(evicted.clone());
+    let mut next = Case::new(testing::started()).after_pod(evicted.clone());
     let (reason, reported, phase) = next.reported();
     assert_eq!((reason.as_str(), phase), (reason::EVICTED, Phase::Starting));
     assert!(
@@ -22,16 +22,16 @@ fn an_eviction_is_reported_until_the_next_pod_is_ready() {
     assert_eq!(next.reported().0, reason::EVICTED);
     // The next pod's own problem is more important.
     let state = json!({"waiting": {"reason": "ErrImagePull", "message": "gone"}});
-    let worse = Case::of(testing::started())
+    let worse = Case::new(testing::started())
         .container(&state, &json!({}), 0)
         .after_pod(evicted.clone());
     assert_eq!(worse.reported().0, reason::IMAGE_PULL_FAILED);
-    assert!(Case::of(testing::running()).after_pod(evicted).is_fine());
+    assert!(Case::new(testing::running()).after_pod(evicted).is_fine());
 }
 
 #[test]
 fn a_node_that_rejects_the_pod_is_reported() {
-    let case = Case::of(testing::started()).after_pod(json!({
+    let case = Case::new(testing::started()).after_pod(json!({
         "phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed: no healthy devices",
     }));
     let (reason, reported, _) = case.reported();
@@ -46,13 +46,13 @@ fn a_lost_node_is_reported_with_remedies_in_every_state() {
             "NodeStatusUnknown: Kubelet stopped posting node status".to_owned(),
         ))
     };
-    let (reason, reported, phase) = Case::of(testing::running()).on(silent()).reported();
+    let (reason, reported, phase) = Case::new(testing::running()).on(silent()).reported();
     assert_eq!((reason.as_str(), phase), (reason::NODE_LOST, Phase::Running));
     for way_out in ["Bring the node back", "kubectl delete node n1", "out-of-service"] {
         assert!(reported.contains(way_out), "{reported}");
     }
     assert_eq!(waits_on_node().on(silent()).reported().0, reason::NODE_LOST);
-    let stopping = Case::of(testing::ending()).stopped().on(silent());
+    let stopping = Case::new(testing::ending()).stopped().on(silent());
     assert_eq!(
         (stopping.reported().0.as_str(), stopping.reported().2),
         (reason::NODE_LOST, Phase::Stopping)

@@ -11,7 +11,7 @@ fn a_pending_disk_is_reported_by_its_claim() {
     }]});
     let case = |phase: &str| {
         let phase = json!({"phase": phase});
-        let case = Case::of(testing::started()).at(61).pod(unbound.clone());
+        let case = Case::new(testing::started()).at(61).pod(unbound.clone());
         let mut case = case.claim(|claim| {
             claim["spec"]["storageClassName"] = json!("fast");
             claim["status"] = phase;
@@ -61,7 +61,7 @@ fn volume_warnings_are_outdated_once_the_sandbox_is_ready_and_transient_ones_are
     let mut status = bound();
     let sandbox = json!({"type": "PodReadyToStartContainers", "status": "True"});
     status["conditions"].as_array_mut().unwrap().push(sandbox);
-    let case = Case::of(testing::started()).pod(status).on(Some(Node::Ready));
+    let case = Case::new(testing::started()).pod(status).on(Some(Node::Ready));
     let uid = case.pod_uid();
     assert!(case.warned(uid, "FailedMount", "timed out").is_fine());
     for message in [
@@ -97,7 +97,7 @@ fn a_mount_that_fails_keeps_its_first_message() {
 fn a_failed_provisioning_is_reported_by_its_event_at_once() {
     let class = json!([{"metadata": {"name": "fast"}, "provisioner": "p"}]);
     let case = |second| {
-        let mut case = Case::of(testing::started()).at(second).claim(|claim| {
+        let mut case = Case::new(testing::started()).at(second).claim(|claim| {
             claim["spec"]["storageClassName"] = json!("fast");
             claim["status"] = json!({"phase": "Pending"});
         });
@@ -122,7 +122,7 @@ fn a_failed_provisioning_is_reported_by_its_event_at_once() {
 #[test]
 fn a_failed_resize_is_reported_while_the_disk_is_too_small_and_the_pod_goes_on() {
     let grown = |capacity: &str, rest: Value| {
-        Case::of(testing::running()).claim(|claim| {
+        Case::new(testing::running()).claim(|claim| {
             claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
             claim["status"] = json!({"phase": "Bound", "capacity": {"storage": capacity}});
             for (key, value) in rest.as_object().unwrap() {
