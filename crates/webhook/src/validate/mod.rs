@@ -87,7 +87,7 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
             Box::pin(judged).await?
         }
         Kind::Template => catalog::template(request, &changes, &rules.settings, lookups),
-        Kind::Manager => catalog::manager(request, &changes, &rules.settings, lookups).await,
+        Kind::Manager => catalog::manager(request, &changes, &rules.settings),
         Kind::Profile => {
             let judged = catalog::profile(request, &changes, by_us, &rules.settings, lookups);
             judged.await?
