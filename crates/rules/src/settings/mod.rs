@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use api::workspace::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 pub use mirrors::ImageMirror;
 pub use route_kinds::RouteKind;
@@ -44,7 +44,7 @@ pub struct Settings {
     #[serde(default)]
     pub image_mirrors: Vec<ImageMirror>,
     /// Requests and limits that are filled in, name by name. Default: requests 100m and 128Mi, limits 1 and 1Gi.
-    #[serde(default = "built_in_resources", deserialize_with = "strict_resources")]
+    #[serde(default = "built_in_resources")]
     pub default_resources: ResourceRequirements,
     /// Defaults for a workspace's disk. Default: 10Gi at `/home/jovyan`.
     #[serde(default)]
@@ -178,20 +178,6 @@ impl PodIdentifiers {
         }
         found
     }
-}
-
-/// Refuses unknown keys. The API type ignores them, because the API server prunes them. A file is not pruned.
-fn strict_resources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ResourceRequirements, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Strict {
-        #[serde(default)]
-        requests: BTreeMap<String, RawQuantity>,
-        #[serde(default)]
-        limits: BTreeMap<String, RawQuantity>,
-    }
-    let Strict { requests, limits } = Strict::deserialize(deserializer)?;
-    Ok(ResourceRequirements { requests, limits })
 }
 
 fn built_in_resources() -> ResourceRequirements {
@@ -343,10 +329,6 @@ unschedulableGraceSeconds: 300
         for (text, key) in [
             ("defaultImage: i\ndefaultImag: j", "defaultImag"),
             ("defaultImage: i\ndefaultStorage: {sise: 1Gi}", "sise"),
-            (
-                "defaultImage: i\ndefaultResources: {request: {cpu: 1}}",
-                "request",
-            ),
             ("defaultImage: i\nimagePullPolicy: Sometimes", "Sometimes"),
             (
                 "defaultImage: i\npodSecurityContext: {runAsUsers: 1}",

@@ -7,7 +7,7 @@
 //! By object:
 //!
 //! - `manager`, `profile`, `share`, `template`: rules that hold for any user of the object
-//! - `size`, `texts`: rules for the specs of several kinds
+//! - `size`: the size of any spec
 //! - `unbounded`, `unattested`: a workspace without a template, and unattested references
 //! - `named`: references that the author of a workspace chose
 //!
@@ -34,7 +34,6 @@ mod share;
 mod size;
 mod storage;
 mod template;
-mod texts;
 mod unattested;
 mod unbounded;
 mod variables;
@@ -90,7 +89,6 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     } = *case;
     let given = &workspace.spec;
     let mut found: Vec<_> = spec_size(given).into_iter().collect();
-    found.extend(texts::unusable(given));
     if let (Some(template), Some(raw)) = (template, raw_template) {
         found.extend(template::as_reference(template, raw, settings));
     }

@@ -20,11 +20,11 @@ use crate::violation::Violation;
 
 /// More CPUs than any node has. Kubernetes adds up requests as 64-bit thousandths of a CPU and does not detect an overflow.
 /// So a huge request would make a node look empty.
-pub(crate) const MAX_CPU: Quantity = Quantity::units(100_000);
+const MAX_CPU: Quantity = Quantity::units(100_000);
 /// Maximum of any other resource, for example 1 PiB of memory.
-pub(crate) const MAX_QUANTITY: Quantity = Quantity::units(1 << 50);
+const MAX_QUANTITY: Quantity = Quantity::units(1 << 50);
 /// Minimum memory: no container starts with less.
-pub(crate) const MIN_MEMORY: Quantity = Quantity::units(4 << 20);
+const MIN_MEMORY: Quantity = Quantity::units(4 << 20);
 
 /// Checks requests and limits by rules that hold without a template. `path` is the field that holds both maps.
 pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceExecutionProfileSpec;
-use api::names::{ASSERTION_KEYS_PATH, HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME};
+use api::names::{ASSERTION_KEYS_PATH, SCRATCH_PATH, SHM_PATH};
 use api::workspace::SecondaryVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
@@ -12,9 +12,6 @@ use crate::checks::{self, mount_path, normal_path};
 use crate::effective::Home;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
-
-/// Prefix of the names of volumes that come from an execution profile.
-const PREFIX: &str = "jupyter-k8s-";
 
 /// Paths where every pod has a volume of the operator.
 const OURS: [(&str, &str); 3] = [
@@ -30,25 +27,9 @@ pub(in crate::validate) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> V
     let mut found = Vec::new();
     for (index, volume) in volumes.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        let ours = [HOME_VOLUME, SCRATCH_VOLUME, SHM_VOLUME].contains(&volume.name.as_str())
-            || volume.name.starts_with(PREFIX);
-        if ours {
-            let rule = "is taken: choose another name";
-            found.push(Violation::new(format!("{at}.name"), &volume.name, rule));
-        }
         let claim = &volume.persistent_volume_claim_name;
         let claim_field = format!("{at}.persistentVolumeClaimName");
-        found.extend(object_name(claim_field.as_str(), claim, "PersistentVolumeClaim"));
-        if volumes[..index]
-            .iter()
-            .any(|other| other.persistent_volume_claim_name == *claim)
-        {
-            found.push(Violation::new(
-                claim_field,
-                claim,
-                "is mounted twice: leave one out",
-            ));
-        }
+        found.extend(object_name(claim_field, claim, "PersistentVolumeClaim"));
         found.extend(mount_path(&format!("{at}.mountPath"), &volume.mount_path));
     }
     found
@@ -245,32 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn taken_names_and_claims_named_twice_are_refused() {
+    fn claims_without_a_name_and_relative_paths_are_refused() {
         let found = volumes(
             "v",
             &list(json!([
-                volume("workspace-storage", "a", "/a"),
-                volume("tmp", "b", "/b"),
-                volume("shm", "c", "/c"),
-                volume("jupyter-k8s-x", "d", "/d"),
                 volume("e", "e", "/e"),
-                volume("e", "e", "/f"),
                 volume("f", "No Claim", "relative"),
             ])),
         );
         let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
-        assert_eq!(
-            fields,
-            [
-                "v[0].name",
-                "v[1].name",
-                "v[2].name",
-                "v[3].name",
-                "v[5].persistentVolumeClaimName",
-                "v[6].persistentVolumeClaimName",
-                "v[6].mountPath",
-            ]
-        );
+        assert_eq!(fields, ["v[1].persistentVolumeClaimName", "v[1].mountPath"]);
     }
 
     #[test]

@@ -37,22 +37,16 @@ pub(in crate::validate) fn beyond(
         })
         .collect();
     let mut found = Vec::new();
-    for map in ["requests", "limits"] {
-        let amounts = |of: &'_ ResourceRequirements| -> Amounts {
-            if map == "requests" {
-                of.requests.clone()
-            } else {
-                of.limits.clone()
-            }
-        };
-        let names: BTreeSet<String> = init.iter().flat_map(|(_, it)| amounts(it).into_keys()).collect();
-        for name in &names {
-            let applied = amounts(application);
-            let own = amount(&applied, name);
+    type Map = fn(&ResourceRequirements) -> &Amounts;
+    let maps: [(&str, Map); 2] = [("requests", |it| &it.requests), ("limits", |it| &it.limits)];
+    for (map, amounts) in maps {
+        let applied = amounts(application);
+        let names: BTreeSet<&String> = init.iter().flat_map(|(_, it)| amounts(it).keys()).collect();
+        for name in names {
+            let own = amount(applied, name);
             let total = together(
                 own,
-                init.iter()
-                    .map(|(stays, it)| (*stays, amount(&amounts(it), name))),
+                init.iter().map(|(stays, it)| (*stays, amount(amounts(it), name))),
             );
             let most = bounds_of(bounds, name)
                 .into_iter()
