@@ -2,7 +2,6 @@
 
 use api::names::{ASSIGNED_BY, ATTESTED_TEMPLATE, CREATED_BY, LAST_UPDATED_BY};
 use kube::api::DynamicObject;
-use rules::Violation;
 
 use super::omitted;
 use crate::review::{Accounts, Changes, Request};
@@ -15,21 +14,6 @@ pub(crate) fn due(request: &Request, accounts: &Accounts) -> Option<String> {
         Some(stored) if !is_update_by_user => recorded(stored).map(str::to_owned),
         _ => Some(request.user_name().to_owned()),
     }
-}
-
-/// Users cannot write the annotation. `/mutate` corrects it. This refuses a change by a later mutating webhook.
-/// A workspace that was stored without it may stay without it.
-pub(crate) fn violation(request: &Request, accounts: &Accounts) -> Option<Violation> {
-    let given = recorded(&request.object);
-    let stored = request.old.as_ref().and_then(recorded);
-    if request.is_delete() || (given.is_none() && stored.is_none()) {
-        return None;
-    }
-    let is_user = given == Some(request.user_name()) && !accounts.is_ours(request);
-    let stays = given == stored && due(request, accounts).as_deref() == stored;
-    let rule = "is not who changed the workspace last: leave it as it is";
-    let field = format!("metadata.annotations[{LAST_UPDATED_BY}]");
-    (!is_user && !stays).then(|| Violation::new(field, given.unwrap_or_default(), rule))
 }
 
 fn recorded(object: &DynamicObject) -> Option<&str> {
@@ -123,32 +107,5 @@ mod tests {
             assert_eq!(of(ours, &with("/spec/port", json!(2))), "alice", "{ours}");
         }
         assert_eq!(of(COLLECTOR, &with("/metadata/finalizers", json!([]))), "alice");
-    }
-
-    #[test]
-    fn no_user_writes_another_s_name() {
-        let message = |request: &Request| violation(request, &accounts()).is_some();
-        assert!(!message(&create("bob", &stored("bob"))));
-        assert!(message(&create("bob", &stored("alice"))));
-        assert!(message(&update("bob", &stored("alice"), &stored("mallory"))));
-        assert!(message(&update(
-            "bob",
-            &stored("alice"),
-            &with("/spec/port", json!(2))
-        )));
-        assert!(message(&update(OPERATOR, &stored("alice"), &stored(OPERATOR))));
-        assert!(!message(&update(
-            OPERATOR,
-            &stored("alice"),
-            &with("/spec/port", json!(2))
-        )));
-        assert!(!message(&update("bob", &stored("alice"), &stored("alice"))));
-        let bare = json!({"metadata": {}, "spec": {}});
-        assert!(!message(&update(
-            "bob",
-            &bare,
-            &json!({"metadata": {}, "spec": {"port": 2}})
-        )));
-        assert!(message(&update("bob", &stored("alice"), &bare)));
     }
 }

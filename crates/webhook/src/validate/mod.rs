@@ -1,7 +1,7 @@
 //! Request -> allowed with warnings, or refused with all violations (IO).
 //!
 //! - `workspace`, `shares`, `catalog`: by kind (`catalog`: templates, managers, profiles)
-//! - `ownership`: which users set an owner, change and delete a workspace
+//! - `ownership`: which users change and delete a workspace
 //! - `use_permission`: the verb `use` on template, manager and profile
 //! - `references`: permissions for the Secrets, ConfigMaps and claims that a workspace names
 //! - `profile_permissions`: the same for an execution profile
@@ -23,7 +23,6 @@ mod workspace;
 use rules::{Settings, Violation};
 
 use crate::lookups::{LookupError, Lookups};
-use crate::records::last_updated_by;
 use crate::review::{Accounts, Answer, Changes, Enforcement, Findings, Kind, Refusal, Request};
 
 /// The configuration of validation.
@@ -76,10 +75,6 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
         found.forbidden.extend(metadata::reserved(request, &changes));
         found.invalid.extend(metadata::unusable(request, &changes));
         found.invalid.extend(metadata::too_large(request, &changes));
-    }
-    if request.kind == Kind::Workspace {
-        let recorded = last_updated_by::violation(request, &rules.accounts);
-        found.forbidden.extend(recorded);
     }
     found.extend(match request.kind {
         Kind::Workspace => {
