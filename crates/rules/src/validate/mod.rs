@@ -41,7 +41,7 @@ mod variables;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use kube::ResourceExt;
 
-pub use idle::may_switch_idle_off;
+pub(crate) use idle::may_switch_idle_off;
 pub use image::allowed as allowed_images;
 pub use manager::manager;
 pub use named::{Named, Part, Requester, Resource, named_by_author};
