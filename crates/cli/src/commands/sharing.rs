@@ -121,7 +121,7 @@ async fn check(
     };
     let extent = Extent {
         begin: Some(now),
-        ..Extent::of(share)
+        ..Extent::from_share(share)
     };
     extent.within(&manager).map_err(|inactive| {
         Failure::Usage(format!(

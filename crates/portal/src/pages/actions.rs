@@ -106,7 +106,7 @@ fn confirm(context: &Context, seen: &Seen, action: Action, typed: Option<&str>) 
     let workspace = &*seen.workspace;
     // What becomes of files says how the disk is, which guests do not see.
     let is_guest = matches!(seen.level, AccessLevel::Guest { .. });
-    let consequence = Consequence::of(action.rule(), workspace).filter(|_| !is_guest);
+    let consequence = Consequence::from_action(action.rule(), workspace).filter(|_| !is_guest);
     let loses_files = consequence.as_ref().is_some_and(|it| it.loses_files);
     let at = path(workspace);
     let must_type = action == Action::Delete && (loses_files || is_guest);
@@ -189,7 +189,7 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
         .and_then(|status| status.resolved.as_ref())
         .and_then(|resolved| resolved.storage.as_ref());
     let loses_files =
-        Consequence::of(consequence::Action::Delete, workspace).is_some_and(|it| it.loses_files);
+        Consequence::from_action(consequence::Action::Delete, workspace).is_some_and(|it| it.loses_files);
     if let Some(storage) = storage.filter(|storage| !storage.ephemeral) {
         let claim = storage.claim_name.clone();
         let size = storage.size.as_ref().map(bytes);

@@ -76,7 +76,7 @@ pub(crate) fn with_variables<'a>(
     if !has_variables(&raw.spec) {
         return Ok(Cow::Borrowed(raw));
     }
-    let scope = Scope::of(workspace);
+    let scope = Scope::for_workspace(workspace);
     let scope = match manager {
         Some(manager) => scope.with_manager(manager),
         None => scope.with_sample_manager(),
@@ -217,7 +217,7 @@ mod tests {
             "spec": {"displayName": "d", "variables": {"course": "ml"}},
         }))
         .unwrap();
-        Scope::of(&workspace).with("service.port", 8888)
+        Scope::for_workspace(&workspace).with("service.port", 8888)
     }
 
     #[test]
@@ -280,7 +280,7 @@ mod tests {
             "metadata": {"name": "lab"}, "spec": {"displayName": "d", "variables": {"x": "a".repeat(4096)}},
         }))
         .unwrap();
-        let scope = Scope::of(&workspace);
+        let scope = Scope::for_workspace(&workspace);
         let args = |count: usize| json!({"args": vec!["{x}"; count]});
         let fits = template(json!({"defaultContainerConfig": args(60)}));
         assert!(rest(&fits, &scope).is_ok());

@@ -215,7 +215,7 @@ impl Settings {
     /// Parses and validates the text of a settings file.
     pub fn parse(yaml: &str) -> Result<Self, SettingsError> {
         let settings: Self = serde_saphyr::from_str(yaml)?;
-        match Violations::of(settings.violations()) {
+        match Violations::from_list(settings.violations()) {
             None => Ok(settings),
             Some(violations) => Err(SettingsError::Values(violations)),
         }

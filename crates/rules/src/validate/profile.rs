@@ -44,7 +44,7 @@ pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec
 
 /// The violation that a workspace gets if its profile is invalid.
 pub(super) fn as_reference(object: &WorkspaceExecutionProfile, settings: &Settings) -> Option<Violation> {
-    let found = Violations::of(profile(&object.spec, settings))?;
+    let found = Violations::from_list(profile(&object.spec, settings))?;
     let rule =
         format!("breaks rules of its own, so no pod can have it ({found}): ask for a corrected profile");
     Some(Violation::new(

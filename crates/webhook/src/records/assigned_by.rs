@@ -16,11 +16,11 @@ pub(crate) fn due(request: &Request) -> Option<&str> {
     if assigns_now {
         return Some(request.user_name());
     }
-    recorded(request.old.as_ref()?)
+    assigner(request.old.as_ref()?)
 }
 
 /// The recorded user.
-pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
+pub(crate) fn assigner(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
     annotations.get(ASSIGNED_BY).map(String::as_str)
 }

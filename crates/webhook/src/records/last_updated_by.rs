@@ -9,14 +9,15 @@ use crate::review::{Accounts, Changes, Request};
 /// The user to record: the requester if the request creates the workspace or changes its spec, labels or annotations.
 /// Otherwise it is the stored user. Our own processes do not count as users. The cluster's controllers change none of these.
 pub(crate) fn due(request: &Request, accounts: &Accounts) -> Option<String> {
-    let is_update_by_user = !accounts.is_ours(request) && changes_content(request, &Changes::of(request));
+    let is_update_by_user =
+        !accounts.is_ours(request) && changes_content(request, &Changes::from_request(request));
     match &request.old {
-        Some(stored) if !is_update_by_user => recorded(stored).map(str::to_owned),
+        Some(stored) if !is_update_by_user => last_user(stored).map(str::to_owned),
         _ => Some(request.user_name().to_owned()),
     }
 }
 
-fn recorded(object: &DynamicObject) -> Option<&str> {
+fn last_user(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
     annotations.get(LAST_UPDATED_BY).map(String::as_str)
 }
@@ -57,7 +58,7 @@ mod tests {
         object
     }
 
-    fn of(user: &str, new: &Value) -> String {
+    fn updater(user: &str, new: &Value) -> String {
         due(&update(user, &stored("alice"), new), &accounts()).unwrap()
     }
 
@@ -73,7 +74,7 @@ mod tests {
                 json!("bob"),
             ),
         ] {
-            assert_eq!(of("bob", &new), "bob", "{new}");
+            assert_eq!(updater("bob", &new), "bob", "{new}");
         }
     }
 
@@ -92,7 +93,7 @@ mod tests {
             ),
             with("/metadata/finalizers", json!(["x"])),
         ] {
-            assert_eq!(of("bob", &new), "alice", "{new}");
+            assert_eq!(updater("bob", &new), "alice", "{new}");
         }
         let mut templated = stored("alice");
         templated["spec"]["templateRef"] = json!("t");
@@ -104,8 +105,11 @@ mod tests {
         );
         assert_eq!(of_templated(&with("/spec/port", json!(2))), "bob");
         for ours in [OPERATOR, GATEWAY] {
-            assert_eq!(of(ours, &with("/spec/port", json!(2))), "alice", "{ours}");
+            assert_eq!(updater(ours, &with("/spec/port", json!(2))), "alice", "{ours}");
         }
-        assert_eq!(of(COLLECTOR, &with("/metadata/finalizers", json!([]))), "alice");
+        assert_eq!(
+            updater(COLLECTOR, &with("/metadata/finalizers", json!([]))),
+            "alice"
+        );
     }
 }

@@ -31,7 +31,7 @@ fn settable(kind: Kind) -> &'static [&'static str] {
 }
 
 /// Reserved keys that a user adds or changes. Stored ones may stay or be removed.
-pub(super) fn reserved(request: &Request, changes: &Changes) -> Vec<Violation> {
+pub(super) fn reserved_keys(request: &Request, changes: &Changes) -> Vec<Violation> {
     let mut found = in_map("annotations", &changes.annotations_set, settable(request.kind));
     found.extend(in_map(
         "labels",
@@ -100,7 +100,7 @@ mod tests {
     use crate::review::tests::{create, update};
 
     fn refused(request: &Request) -> Vec<String> {
-        let found = unusable(request, &Changes::of(request));
+        let found = unusable(request, &Changes::from_request(request));
         found.into_iter().map(|it| it.to_string()).collect()
     }
 
@@ -132,7 +132,7 @@ mod tests {
     fn a_reserved_key_is_named() {
         let message = |key: &str| {
             let request = create("alice", &annotated(key, "true"));
-            let found = reserved(&request, &Changes::of(&request));
+            let found = reserved_keys(&request, &Changes::from_request(&request));
             found.into_iter().map(|it| it.to_string()).collect::<Vec<_>>()
         };
         assert_eq!(
@@ -151,7 +151,8 @@ mod tests {
             let labels: BTreeMap<_, _> = (0..count).map(|n| (format!("k{n:04}"), "v".repeat(63))).collect();
             json!({"metadata": {"labels": labels}, "spec": {}})
         };
-        let message = |request: &Request| too_large(request, &Changes::of(request)).map(|it| it.to_string());
+        let message =
+            |request: &Request| too_large(request, &Changes::from_request(request)).map(|it| it.to_string());
         assert_eq!(message(&create("alice", &labelled(400))), None);
         let refused = message(&create("alice", &labelled(500))).unwrap_or_default();
         assert!(refused.starts_with("metadata: has 37"), "{refused}");

@@ -23,7 +23,7 @@ mod workspace;
 use rules::{Settings, Violation};
 
 use crate::lookups::{LookupError, Lookups};
-use crate::review::{Accounts, Answer, Changes, Enforcement, Findings, Kind, Refusal, Request};
+use crate::review::{Accounts, Changes, Decision, Enforcement, Findings, Kind, Refusal, Request};
 
 /// The configuration of validation.
 #[derive(Debug, Clone)]
@@ -56,23 +56,23 @@ impl Rules {
 }
 
 /// Answers `/validate`. A failed lookup refuses the request.
-pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
+pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups) -> Decision {
     match judge(request, rules, lookups).await {
         Ok(found) => found.answer(rules.enforcement),
-        Err(error) => Answer::Refuse(error.into()),
+        Err(error) => Decision::Refuse(error.into()),
     }
 }
 
 /// All violations and warnings.
 async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Findings, LookupError> {
-    let changes = Changes::of(request);
+    let changes = Changes::from_request(request);
     if rules.accounts.admits_without_validation(request, &changes) {
         return Ok(Findings::default());
     }
     let by_us = rules.accounts.is_ours(request);
     let mut found = Findings::default();
     if !by_us {
-        found.forbidden.extend(metadata::reserved(request, &changes));
+        found.forbidden.extend(metadata::reserved_keys(request, &changes));
         found.invalid.extend(metadata::unusable(request, &changes));
         found.invalid.extend(metadata::too_large(request, &changes));
     }

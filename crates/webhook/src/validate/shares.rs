@@ -30,7 +30,7 @@ pub(super) async fn judge(
         .workspace(&request.namespace, &share.spec.workspace_ref)
         .await?;
     let mut found = Findings::default();
-    let writer = Writer::of(request, &share, workspace.as_ref());
+    let writer = Writer::new(request, &share, workspace.as_ref());
     if writer.needs_a_right(request) && !may_share(request, &share, lookups).await? {
         let terminating = request.is_delete() && lookups.namespace_is_terminating(&request.namespace).await?;
         if !terminating {
@@ -156,7 +156,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn of(request: &Request, share: &WorkspaceShare, workspace: Option<&Workspace>) -> Self {
+    fn new(request: &Request, share: &WorkspaceShare, workspace: Option<&Workspace>) -> Self {
         let user = request.user_name();
         // A new share is for the current workspace, even if it contains another UID.
         let uid = rules::shares::bound(share);

@@ -45,7 +45,7 @@ pub(super) async fn judge(
         unless(by_us, ownership::violation(request, changes, lookups)),
         unless(
             by_us,
-            use_permission::refused(request, changes, &workspace, template.as_ref(), lookups),
+            use_permission::check(request, changes, &workspace, template.as_ref(), lookups),
         ),
         references,
     ))
@@ -71,7 +71,7 @@ pub(super) async fn judge(
     // This may need many calls. So it happens only for an object that would be stored.
     let may_read_more = all || use_permission::opens(request, changes) || use_permission::hands_over(request);
     if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
-        let known = references::Known {
+        let known = references::ReferenceContext {
             template: referred.template.as_ref(),
             managers: &referred.managers,
             settings,

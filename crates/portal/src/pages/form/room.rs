@@ -27,7 +27,7 @@ pub(super) async fn running(context: &Context, namespace: &str, except: Option<&
 
 fn row(workspace: &Workspace) -> Running {
     let name = workspace.name_any();
-    let stop = Consequence::of(consequence::Action::Stop, workspace);
+    let stop = Consequence::from_action(consequence::Action::Stop, workspace);
     let loses_files = stop.as_ref().is_some_and(|stop| stop.loses_files);
     let uid = workspace.metadata.uid.as_deref().unwrap_or_default();
     Running {
@@ -80,7 +80,7 @@ pub(super) async fn stop(
                     still here.";
         return Ok(note(Tone::Warn, text));
     };
-    let consequence = Consequence::of(consequence::Action::Stop, &own.workspace);
+    let consequence = Consequence::from_action(consequence::Action::Stop, &own.workspace);
     if let Some(lost) = consequence.filter(|stop| stop.loses_files && !is_sure) {
         return Err(question(context, &own.workspace, lost.text, form));
     }

@@ -86,12 +86,12 @@ fn check_name(
     effective: &ResourceRequirements,
     bounds: Option<&ResourceBounds>,
 ) -> Vec<Violation> {
-    let request = Entry {
+    let request = Amount {
         field: field(path, "requests", name),
         raw: effective.requests.get(name),
         given: given.requests.contains_key(name),
     };
-    let limit = Entry {
+    let limit = Amount {
         field: field(path, "limits", name),
         raw: effective.limits.get(name),
         given: given.limits.contains_key(name),
@@ -177,13 +177,13 @@ pub(crate) fn unknown_resource(name: &str) -> Option<String> {
     })
 }
 
-struct Entry<'a> {
+struct Amount<'a> {
     field: String,
     raw: Option<&'a RawQuantity>,
     given: bool,
 }
 
-impl Entry<'_> {
+impl Amount<'_> {
     /// Whether this value was filled in, and only the other one was given.
     fn is_taken_from(&self, other: &Self) -> bool {
         !self.given && other.given && self.raw == other.raw

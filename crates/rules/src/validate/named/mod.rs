@@ -68,7 +68,7 @@ impl Part {
 
 /// The user who creates or changes the references of a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Requester {
+pub enum ReferenceAuthor {
     /// The owner, who was not set by another user.
     Owner,
     /// Another user, or an unknown one. This user also chooses the owner of the workspace.
@@ -95,7 +95,7 @@ pub struct Named {
 /// # Errors
 /// The choice cannot be determined. The caller must then refuse the request.
 pub fn named_by_author(
-    requester: Requester,
+    requester: ReferenceAuthor,
     workspace: &Workspace,
     template: Option<&WorkspaceTemplate>,
     manager: Option<&WorkspaceManager>,
@@ -161,7 +161,7 @@ fn folder(claim: &str, path: Option<&str>, read_only: bool, field: String) -> Na
         path: path.unwrap_or_default().to_owned(),
         read_only,
     };
-    named(Resource::Claim, claim, part, field)
+    reference(Resource::Claim, claim, part, field)
 }
 
 fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
@@ -175,7 +175,7 @@ fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
         for (index, source) in container.env_from.iter().flatten().enumerate() {
             let at = format!("{at}.envFrom[{index}]");
             if let Some(secret) = &source.secret_ref {
-                found.push(named(
+                found.push(reference(
                     Resource::Secret,
                     &secret.name,
                     Part::All,
@@ -183,7 +183,7 @@ fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
                 ));
             }
             if let Some(map) = &source.config_map_ref {
-                found.push(named(
+                found.push(reference(
                     Resource::ConfigMap,
                     &map.name,
                     Part::All,
@@ -201,7 +201,7 @@ fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
         };
         let at = format!("{path}[{index}].valueFrom");
         if let Some(secret) = &source.secret_key_ref {
-            found.push(named(
+            found.push(reference(
                 Resource::Secret,
                 &secret.name,
                 Part::Key(secret.key.clone()),
@@ -209,7 +209,7 @@ fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
             ));
         }
         if let Some(map) = &source.config_map_key_ref {
-            found.push(named(
+            found.push(reference(
                 Resource::ConfigMap,
                 &map.name,
                 Part::Key(map.key.clone()),
@@ -219,7 +219,7 @@ fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
     }
 }
 
-fn named(resource: Resource, name: &str, part: Part, field: String) -> Named {
+fn reference(resource: Resource, name: &str, part: Part, field: String) -> Named {
     Named {
         resource,
         name: name.to_owned(),
@@ -251,7 +251,7 @@ fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
 
 /// Objects in `template` whose name or key would differ if the author had chosen other values.
 pub(super) fn chosen_by_author(
-    requester: Requester,
+    requester: ReferenceAuthor,
     workspace: &Workspace,
     template: &WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,
@@ -315,10 +315,10 @@ fn texts(written: &Named) -> impl Iterator<Item = &str> {
 }
 
 /// A copy of the workspace with another value for every variable that its author can influence.
-fn another(requester: Requester, workspace: &Workspace) -> Workspace {
+fn another(requester: ReferenceAuthor, workspace: &Workspace) -> Workspace {
     let mut other = workspace.clone();
     other.metadata.name = Some(MARK.to_string());
-    if requester == Requester::Other {
+    if requester == ReferenceAuthor::Other {
         let annotations = other.metadata.annotations.get_or_insert_default();
         // This differs from the name's placeholder, because both may be keys of one map.
         annotations.insert(CREATED_BY.to_owned(), format!("{MARK}owner"));

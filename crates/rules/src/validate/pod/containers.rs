@@ -65,7 +65,7 @@ fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
         }
     }
     found.extend(hooks_and_probes(at, container));
-    found.extend(refused(at, container));
+    found.extend(forbidden_fields(at, container));
     found
 }
 
@@ -123,7 +123,7 @@ fn hooks_and_probes(at: &str, container: &Container) -> Vec<Violation> {
 }
 
 /// Reports fields that no container may have.
-fn refused(at: &str, container: &Container) -> Vec<Violation> {
+fn forbidden_fields(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
     let ports = container.ports.as_deref().unwrap_or_default();
     for (index, one) in ports.iter().enumerate() {

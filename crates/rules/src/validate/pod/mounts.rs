@@ -59,7 +59,7 @@ impl Together<'_> {
         )];
         places.extend(self.volumes.iter().enumerate().map(|(index, volume)| {
             let field = format!("spec.volumes[{index}].mountPath");
-            let what = format!("the volume {:?}{}", volume.name, self.filled());
+            let what = format!("the volume {:?}{}", volume.name, self.origin());
             (field, volume.mount_path.clone(), what)
         }));
         if let Some((name, profile)) = self.profile {
@@ -99,7 +99,7 @@ impl Together<'_> {
                 let rule = format!(
                     "is the claim of the home: mount another one as {:?}{}, or use the home",
                     volume.name,
-                    self.filled()
+                    self.origin()
                 );
                 found.push(Violation::new(field, claim, rule));
             }
@@ -108,7 +108,7 @@ impl Together<'_> {
     }
 
     /// Suffix of messages about volumes that the workspace does not list.
-    fn filled(&self) -> &'static str {
+    fn origin(&self) -> &'static str {
         if self.volumes_given {
             ""
         } else {

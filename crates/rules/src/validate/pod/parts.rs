@@ -15,7 +15,7 @@ use crate::violation::Violation;
 type Part<'a, T> = (&'static str, &'a T);
 
 /// Fields of the pod that both workspace and template can set.
-pub(in crate::validate) struct Parts<'a> {
+pub(in crate::validate) struct PodParts<'a> {
     author: Author,
     env: Part<'a, Vec<EnvVar>>,
     init_containers: Part<'a, Vec<Container>>,
@@ -27,7 +27,7 @@ pub(in crate::validate) struct Parts<'a> {
     container_context: Part<'a, Option<SecurityContext>>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> PodParts<'a> {
     pub(in crate::validate) fn of_workspace(spec: &'a WorkspaceSpec) -> Self {
         Self {
             author: Author::Workspace,

@@ -69,7 +69,7 @@ pub(in crate::validate) fn beyond(
 }
 
 /// Reports missing limits. A container without a limit may use any amount of a resource that can be overcommitted, despite the bound.
-pub(in crate::validate) fn unlimited(
+pub(in crate::validate) fn missing_limits(
     path: &str,
     init: &[Container],
     bounds: Option<&ResourceBounds>,
@@ -182,7 +182,7 @@ mod tests {
             "resources": {"ephemeral-storage": {"max": "1Gi"}, "example.org/x": {"max": 1}},
         }))
         .unwrap();
-        let found = unlimited("spec.initContainers", &init, Some(&bounds));
+        let found = missing_limits("spec.initContainers", &init, Some(&bounds));
         let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
         assert_eq!(
             fields,

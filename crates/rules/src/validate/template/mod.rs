@@ -90,14 +90,14 @@ pub(super) fn as_reference(
     } else {
         return None;
     };
-    let found = Violations::of(found)?;
+    let found = Violations::from_list(found)?;
     let rule = format!("{rule} ({found}): {remedy}");
     Some(Violation::new("spec.templateRef", raw.name_any(), rule))
 }
 
 /// The violation that a workspace gets if variables of its template cannot be replaced.
-pub(crate) fn unexpanded(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Option<Violation> {
-    let found = Violations::of(faults)?;
+pub(crate) fn expansion_violation(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Option<Violation> {
+    let found = Violations::from_list(faults)?;
     let rule = format!(
         "has variables that have no value here ({found}): set them in spec.variables, or ask for a corrected template"
     );
@@ -112,7 +112,7 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
         found.extend(primary_storage(disk));
     }
     let volumes = parts::volume_names(&spec.default_volumes, spec.default_shm_size.is_some());
-    found.extend(parts::Parts::of_template(spec).faults(spec.pod_security, &volumes, false));
+    found.extend(parts::PodParts::of_template(spec).faults(spec.pod_security, &volumes, false));
     found.extend(labels::base("spec.baseLabels", &spec.base_labels));
     found.extend(annotations::base("spec.baseAnnotations", &spec.base_annotations));
     found.extend(annotations::prefixes(
@@ -181,7 +181,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
         &effective.pod.init_containers,
         spec.resource_bounds.as_ref(),
     ));
-    found.extend(totals::unlimited(
+    found.extend(totals::missing_limits(
         "spec.defaultInitContainers",
         &effective.pod.init_containers,
         spec.resource_bounds.as_ref(),
