@@ -23,16 +23,6 @@ use crate::violation::Violation;
 
 /// Ports that an unprivileged process can listen on.
 const PORTS: RangeInclusive<i32> = 1024..=65535;
-/// Valid IDs of users and groups.
-const IDS: RangeInclusive<i64> = 0..=2_147_483_647;
-
-/// Checks the ID of a user or group in `field` of the security context at `path`.
-pub(crate) fn id(path: &str, field: &str, id: Option<i64>) -> Option<Violation> {
-    let id = id.filter(|id| !IDS.contains(id))?;
-    let rule = format!("must be a number from {} to {}", IDS.start(), IDS.end());
-    Some(Violation::new(format!("{path}.{field}"), id.to_string(), rule))
-}
-
 /// Checks the name of a Workspace.
 pub fn name(name: &str) -> Vec<Violation> {
     let max = api::names::MAX_WORKSPACE_NAME;

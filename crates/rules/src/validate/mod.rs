@@ -44,7 +44,7 @@ use kube::ResourceExt;
 pub(crate) use idle::may_switch_idle_off;
 pub use image::allowed_images;
 pub use manager::manager;
-pub use named::{Named, Part, ReferenceAuthor, Resource, named_by_author};
+pub use named::{Named, Part, ReferenceAuthor, Resource, named_by_author, named_in_variables};
 pub use profile::profile;
 pub use share::share;
 pub use size::spec_size;

@@ -111,8 +111,7 @@ pub fn named_by_author(
 }
 
 fn in_spec(spec: &WorkspaceSpec) -> Vec<Named> {
-    let mut found = Vec::new();
-    variables("spec.env", &spec.env, &mut found);
+    let mut found = named_in_variables("spec.env", &spec.env);
     containers("spec.initContainers", &spec.init_containers, &mut found);
     if let Some(storage) = &spec.storage
         && let Some(name) = &storage.claim_name
@@ -167,11 +166,8 @@ fn folder(claim: &str, path: Option<&str>, read_only: bool, field: String) -> Na
 fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
     for (index, container) in containers.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        variables(
-            &format!("{at}.env"),
-            container.env.as_deref().unwrap_or_default(),
-            found,
-        );
+        let variables = container.env.as_deref().unwrap_or_default();
+        found.extend(named_in_variables(&format!("{at}.env"), variables));
         for (index, source) in container.env_from.iter().flatten().enumerate() {
             let at = format!("{at}.envFrom[{index}]");
             if let Some(secret) = &source.secret_ref {
@@ -194,7 +190,9 @@ fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
     }
 }
 
-fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
+/// Secrets and ConfigMaps that the environment variables at `path` name.
+pub fn named_in_variables(path: &str, variables: &[EnvVar]) -> Vec<Named> {
+    let mut found = Vec::new();
     for (index, variable) in variables.iter().enumerate() {
         let Some(source) = &variable.value_from else {
             continue;
@@ -217,6 +215,7 @@ fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
             ));
         }
     }
+    found
 }
 
 fn reference(resource: Resource, name: &str, part: Part, field: String) -> Named {
@@ -229,12 +228,7 @@ fn reference(resource: Resource, name: &str, part: Part, field: String) -> Named
 }
 
 fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
-    let mut found = Vec::new();
-    variables(
-        "spec.environmentVariables",
-        &spec.environment_variables,
-        &mut found,
-    );
+    let mut found = named_in_variables("spec.environmentVariables", &spec.environment_variables);
     containers(
         "spec.defaultInitContainers",
         &spec.default_init_containers,
