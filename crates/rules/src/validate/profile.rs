@@ -1,5 +1,7 @@
 //! WorkspaceExecutionProfile -> its violations, independent of workspaces (pure).
 
+use std::collections::BTreeMap;
+
 use api::execution_profile::{ProjectedToken, ServiceAccount};
 use api::names::{PRODUCT, RESERVED_PREFIX};
 use api::{WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
@@ -38,7 +40,9 @@ pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec
         };
         found.extend(rule.map(|rule| Violation::new("spec.priorityClassName", name, rule)));
     }
-    found.extend(clashes(spec));
+    let folders = mounts::folders_of(spec).into_iter();
+    let folders = folders.map(|(path, what)| ("spec".to_owned(), path, what));
+    found.extend(mounts::same_places(BTreeMap::new(), folders));
     found
 }
 
@@ -107,23 +111,6 @@ fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
         } else {
             let rule = "holds doubled slashes or '.': write it without them";
             found.push(Violation::new(path, &token.path, rule));
-        }
-    }
-    found
-}
-
-/// Folders that a profile mounts over each other.
-fn clashes(spec: &WorkspaceExecutionProfileSpec) -> Vec<Violation> {
-    let folders = mounts::folders_of(spec);
-    let mut found = Vec::new();
-    for (index, (path, what)) in folders.iter().enumerate() {
-        let normal = normal_path(path);
-        if let Some((_, other)) = folders[..index]
-            .iter()
-            .find(|(path, _)| normal_path(path) == normal)
-        {
-            let rule = format!("is the place of {other} already: mount {what} elsewhere");
-            found.push(Violation::new("spec", path, rule));
         }
     }
     found

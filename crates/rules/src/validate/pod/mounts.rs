@@ -49,9 +49,6 @@ pub(in crate::validate) struct Together<'a> {
 impl Together<'_> {
     /// All conflicts between the volumes.
     pub(in crate::validate) fn clashes(&self) -> Vec<Violation> {
-        let mut found = self.claims();
-        let mut accepted: BTreeMap<String, String> =
-            OURS.map(|(path, what)| (path.to_owned(), what.to_owned())).into();
         let mut places = vec![(
             "spec.storage.mountPath".to_owned(),
             self.home.mount_path().to_owned(),
@@ -68,15 +65,9 @@ impl Together<'_> {
                 ("spec.executionProfileRef".to_owned(), path, what)
             }));
         }
-        for (field, path, what) in places {
-            let normal = normal_path(&path);
-            if let Some(other) = accepted.get(&normal) {
-                let rule = format!("is the place of {other} already: mount {what} elsewhere");
-                found.push(Violation::new(field, path, rule));
-            } else {
-                accepted.insert(normal, what);
-            }
-        }
+        let ours = OURS.map(|(path, what)| (path.to_owned(), what.to_owned()));
+        let mut found = self.claims();
+        found.extend(same_places(ours.into(), places));
         found
     }
 
@@ -115,6 +106,25 @@ impl Together<'_> {
             " of the template"
         }
     }
+}
+
+/// Reports mounts at places that are taken. `taken`: normal paths, each with the description of what is there.
+/// `places`: field, path and description of each mount.
+pub(in crate::validate) fn same_places(
+    mut taken: BTreeMap<String, String>,
+    places: impl IntoIterator<Item = (String, String, String)>,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (field, path, what) in places {
+        let normal = normal_path(&path);
+        if let Some(other) = taken.get(&normal) {
+            let rule = format!("is the place of {other} already: mount {what} elsewhere");
+            found.push(Violation::new(field, path, rule));
+        } else {
+            taken.insert(normal, what);
+        }
+    }
+    found
 }
 
 /// Folders that a profile mounts, each with its description.
