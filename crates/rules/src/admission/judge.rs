@@ -36,7 +36,11 @@ struct Judged<'a> {
     template: Option<Cow<'a, WorkspaceTemplate>>,
 }
 
-fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Settings) -> Judged<'a> {
+fn resolve_and_judge<'a>(
+    workspace: &Workspace,
+    references: &References<'a>,
+    settings: &Settings,
+) -> Judged<'a> {
     let spec = &workspace.spec;
     let raw = references.template;
     let manager_ref = spec
