@@ -14,6 +14,9 @@ use crate::violation::Violation;
 
 type Amounts = BTreeMap<String, RawQuantity>;
 
+/// Requests or limits.
+type Select = fn(&ResourceRequirements) -> &Amounts;
+
 /// Checks the pod's effective requests and limits, which the scheduler reserves: the maximum of what runs at the same time.
 /// `path` holds the init containers; `None`: a workspace does not set them, and its own amounts are reported. Other checks report what the
 /// application alone exceeds.
@@ -37,8 +40,7 @@ pub(in crate::validate) fn beyond(
         })
         .collect();
     let mut found = Vec::new();
-    type Map = fn(&ResourceRequirements) -> &Amounts;
-    let maps: [(&str, Map); 2] = [("requests", |it| &it.requests), ("limits", |it| &it.limits)];
+    let maps: [(&str, Select); 2] = [("requests", |it| &it.requests), ("limits", |it| &it.limits)];
     for (map, amounts) in maps {
         let applied = amounts(application);
         let names: BTreeSet<&String> = init.iter().flat_map(|(_, it)| amounts(it).keys()).collect();
