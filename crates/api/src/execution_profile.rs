@@ -83,12 +83,12 @@ pub struct WorkspaceExecutionProfileSpec {
 
     /// RuntimeClass of the pod. Unset: the cluster's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub runtime_class_name: Option<String>,
 
     /// PriorityClass of the pod. Unset: the cluster's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub priority_class_name: Option<String>,
 }
 
@@ -102,7 +102,7 @@ pub struct WorkspaceExecutionProfileSpec {
 pub struct ServiceAccount {
     /// An existing one of the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub name: Option<String>,
     /// One per workspace, created and deleted with it: `workspace-<name>-<first 8 characters of the UID>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ pub struct ProjectedToken {
 #[serde(rename_all = "camelCase")]
 pub struct SecretMount {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub secret_name: String,
     /// Folder where it appears, read-only.
     #[schemars(length(min = 2, max = 255), regex(pattern = r"^/[^:]+$"))]
@@ -153,7 +153,7 @@ pub struct SecretMount {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SecretName {
     /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub name: String,
 }
 

@@ -7,7 +7,7 @@ use api::condition::reason;
 use clap::Parser as _;
 use cli::args::Cli;
 use cli::exit_code;
-use explain::Action;
+use explain::Change;
 use http::Method;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -169,20 +169,20 @@ async fn a_manifest_is_judged_by_the_server_which_keeps_nothing() {
 #[test]
 fn each_command_of_an_explanation_is_one_of_the_plugin() {
     let text = |text: &str| text.to_owned();
-    let edit = |field: &str| Action::Edit { field: text(field) };
+    let edit = |field: &str| Change::Edit { field: text(field) };
     for action in [
-        Action::Start,
-        Action::Stop,
-        Action::Restart,
-        Action::Delete,
-        Action::Copy,
-        Action::StopOther,
-        Action::Logs { previous: true },
-        Action::Logs { previous: false },
-        Action::Create {
+        Change::Start,
+        Change::Stop,
+        Change::Restart,
+        Change::Delete,
+        Change::Copy,
+        Change::StopOther,
+        Change::Logs { previous: true },
+        Change::Logs { previous: false },
+        Change::Create {
             template: text("gpu"),
         },
-        Action::Share {
+        Change::Share {
             user: text("oidc:bob"),
             minutes: 90,
         },

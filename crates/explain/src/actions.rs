@@ -7,7 +7,7 @@ use serde::Serialize;
 /// A change that portal and plugin can make.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", tag = "kind")]
-pub enum Action {
+pub enum Change {
     /// Start the workspace.
     Start,
     /// Stop it.
@@ -49,7 +49,7 @@ pub enum Action {
     },
 }
 
-impl Action {
+impl Change {
     /// The command that makes the change.
     pub fn command(&self, name: &str, namespace: &str) -> String {
         let verb = |verb: &str| format!("kubectl workspace {verb} {name} -n {namespace}");
@@ -66,7 +66,7 @@ impl Action {
                 format!("kubectl workspace create NEW-NAME -n {namespace} --template TEMPLATE")
             }
             Self::Create { template } => {
-                let template = quoted(template);
+                let template = quote(template);
                 format!("kubectl workspace create NEW-NAME -n {namespace} --template {template}")
             }
             Self::StopOther => format!("kubectl workspace stop OTHER-NAME -n {namespace}"),
@@ -77,7 +77,7 @@ impl Action {
                     (hours, 0) => format!("{hours}h"),
                     _ => format!("{minutes}m"),
                 };
-                format!("{} --user {} --for {time}", verb("share"), quoted(user))
+                format!("{} --user {} --for {time}", verb("share"), quote(user))
             }
             Self::Prolong { share } => format!("kubectl edit workspaceshare {share} -n {namespace}"),
         }
@@ -101,7 +101,7 @@ fn flag(field: &str) -> Option<&'static str> {
 }
 
 /// Quotes an argument for a shell.
-fn quoted(word: &str) -> String {
+fn quote(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         return word.to_owned();
@@ -110,21 +110,21 @@ fn quoted(word: &str) -> String {
 }
 
 /// A change of a field.
-pub(super) fn edit(field: &str) -> Action {
-    Action::Edit {
+pub(super) fn edit(field: &str) -> Change {
+    Change::Edit {
         field: field.to_owned(),
     }
 }
 
 /// The changes of the workspace that a reason's remedy names.
-pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Vec<Action> {
+pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Vec<Change> {
     match name {
         reason::RULES_VIOLATED | reason::ADMISSION_DENIED => fields_in(message),
-        reason::TEMPLATE_NOT_FOUND | reason::STORAGE_CLASS_NOT_FOUND => vec![Action::Copy, Action::Delete],
+        reason::TEMPLATE_NOT_FOUND | reason::STORAGE_CLASS_NOT_FOUND => vec![Change::Copy, Change::Delete],
         reason::TEMPLATE_TERMINATING
         | reason::NAME_CONFLICT
         | reason::RETAINED_VOLUME_OF_ANOTHER_OWNER
-        | reason::VOLUME_OF_ANOTHER_WORKSPACE => vec![Action::Copy],
+        | reason::VOLUME_OF_ANOTHER_WORKSPACE => vec![Change::Copy],
         reason::MANAGER_NOT_FOUND
         | reason::MANAGER_AMBIGUOUS
         | reason::MANAGER_TERMINATING
@@ -135,31 +135,31 @@ pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Vec
         reason::SECRET_NOT_FOUND | reason::CONFIG_MAP_NOT_FOUND => references_in(workspace, message),
         reason::IMAGE_PULL_FAILED => vec![edit("spec.image")],
         reason::CONTAINER_START_FAILED => vec![edit("spec.containerConfig"), edit("spec.image")],
-        reason::CONTAINER_EXITED => vec![Action::Logs { previous: true }],
-        reason::CRASH_LOOPING => vec![Action::Logs { previous: true }, Action::Restart],
+        reason::CONTAINER_EXITED => vec![Change::Logs { previous: true }],
+        reason::CRASH_LOOPING => vec![Change::Logs { previous: true }, Change::Restart],
         reason::OOM_KILLED => vec![edit("spec.resources.limits.memory")],
         reason::POST_START_HOOK_FAILED => vec![edit("spec.lifecycle.postStart")],
-        reason::READINESS_FAILED => vec![edit("spec.port"), Action::Logs { previous: false }],
-        reason::START_TIMEOUT => vec![Action::Stop, edit("spec.limits.startTimeoutMinutes")],
+        reason::READINESS_FAILED => vec![edit("spec.port"), Change::Logs { previous: false }],
+        reason::START_TIMEOUT => vec![Change::Stop, edit("spec.limits.startTimeoutMinutes")],
         reason::UNSCHEDULABLE | reason::QUOTA_EXCEEDED => {
             let mut actions = amounts_in(message);
-            actions.push(Action::StopOther);
+            actions.push(Change::StopOther);
             actions
         }
-        reason::VOLUME_RESIZE_FAILED => vec![edit("spec.storage.size"), Action::Copy],
-        reason::IDLE_STOPPED => vec![Action::Start, edit("spec.idleShutdown.idleTimeoutInMinutes")],
+        reason::VOLUME_RESIZE_FAILED => vec![edit("spec.storage.size"), Change::Copy],
+        reason::IDLE_STOPPED => vec![Change::Start, edit("spec.idleShutdown.idleTimeoutInMinutes")],
         reason::IDLE_CHECK_FAILED => vec![edit("spec.idleShutdown.detection")],
-        reason::SCHEDULING_GATED | reason::IDLE_STOP_REFUSED => vec![Action::Stop],
+        reason::SCHEDULING_GATED | reason::IDLE_STOP_REFUSED => vec![Change::Stop],
         _ => Vec::new(),
     }
 }
 
 /// Fields of a workspace that a message names, in its order.
-fn fields_in(message: &str) -> Vec<Action> {
+fn fields_in(message: &str) -> Vec<Change> {
     let words = message.split(|c: char| c.is_whitespace() || ",;:()\"".contains(c));
     let mut found = Vec::new();
     for word in words.map(|word| word.trim_end_matches('.')) {
-        let is_new = |found: &[Action]| !found.contains(&edit(word));
+        let is_new = |found: &[Change]| !found.contains(&edit(word));
         if word.starts_with("spec.") && is_new(&found) {
             found.push(edit(word));
         }
@@ -168,7 +168,7 @@ fn fields_in(message: &str) -> Vec<Action> {
 }
 
 /// References of environment variables to a Secret or ConfigMap that a message names in quotes.
-fn references_in(workspace: &Workspace, message: &str) -> Vec<Action> {
+fn references_in(workspace: &Workspace, message: &str) -> Vec<Change> {
     let is_named = |name: &str| message.contains(&format!("{name:?}"));
     let entries = workspace.spec.env.iter().enumerate();
     let fields = entries.filter_map(|(index, variable)| {
@@ -188,7 +188,7 @@ fn references_in(workspace: &Workspace, message: &str) -> Vec<Action> {
 }
 
 /// Amounts of resources that scheduler or quota refuse: `Insufficient memory`, or `requested: limits.memory=4Gi`.
-fn amounts_in(message: &str) -> Vec<Action> {
+fn amounts_in(message: &str) -> Vec<Change> {
     let requested = message.split_once("requested: ").map_or("", |(_, rest)| rest);
     let requested = requested.split(" used: ").next().unwrap_or_default();
     let of_quota = requested
@@ -240,7 +240,7 @@ mod tests {
         let steps = steps(spec, name, message).into_iter();
         steps
             .filter_map(|step| match step.action {
-                Action::Edit { field } => Some(field),
+                Change::Edit { field } => Some(field),
                 _ => None,
             })
             .collect()
@@ -250,40 +250,40 @@ mod tests {
     fn each_action_names_a_command_that_does_the_same() {
         let field = |field: &str| edit(field).command("demo", "team");
         for (action, words) in [
-            (Action::Start, "kubectl workspace start demo -n team"),
-            (Action::Stop, "kubectl workspace stop demo -n team"),
-            (Action::Restart, "kubectl workspace restart demo -n team"),
-            (Action::Delete, "kubectl workspace delete demo -n team"),
+            (Change::Start, "kubectl workspace start demo -n team"),
+            (Change::Stop, "kubectl workspace stop demo -n team"),
+            (Change::Restart, "kubectl workspace restart demo -n team"),
+            (Change::Delete, "kubectl workspace delete demo -n team"),
             (
-                Action::Copy,
+                Change::Copy,
                 "kubectl workspace create NEW-NAME -n team --template TEMPLATE",
             ),
-            (Action::StopOther, "kubectl workspace stop OTHER-NAME -n team"),
+            (Change::StopOther, "kubectl workspace stop OTHER-NAME -n team"),
             (
-                Action::Create {
+                Change::Create {
                     template: "gpu".to_owned(),
                 },
                 "kubectl workspace create NEW-NAME -n team --template gpu",
             ),
             (
-                Action::Create {
+                Change::Create {
                     template: "gpu; reboot".to_owned(),
                 },
                 "kubectl workspace create NEW-NAME -n team --template 'gpu; reboot'",
             ),
             (
-                Action::Logs { previous: true },
+                Change::Logs { previous: true },
                 "kubectl workspace logs demo -n team --previous",
             ),
             (
-                Action::Share {
+                Change::Share {
                     user: "bob's x".to_owned(),
                     minutes: 480,
                 },
                 r"kubectl workspace share demo -n team --user 'bob'\''s x' --for 8h",
             ),
             (
-                Action::Prolong {
+                Change::Prolong {
                     share: "s".to_owned(),
                 },
                 "kubectl edit workspaceshare s -n team",
@@ -318,14 +318,14 @@ mod tests {
             for Step { action, command } in cure.steps {
                 assert_eq!(command, action.command("demo", "team"));
                 let words: &[&str] = match &action {
-                    Action::Start => &["start"],
-                    Action::Stop => &["stop it"],
-                    Action::Restart => &["stop and start"],
-                    Action::Delete => &["delete the workspace"],
-                    Action::Copy => &["create", "copy", "another claim"],
-                    Action::StopOther => &["stop another workspace"],
-                    Action::Logs { .. } => &["kubectl workspace logs"],
-                    Action::Edit { field } => {
+                    Change::Start => &["start"],
+                    Change::Stop => &["stop it"],
+                    Change::Restart => &["stop and start"],
+                    Change::Delete => &["delete the workspace"],
+                    Change::Copy => &["create", "copy", "another claim"],
+                    Change::StopOther => &["stop another workspace"],
+                    Change::Logs { .. } => &["kubectl workspace logs"],
+                    Change::Edit { field } => {
                         let known_by = field.to_lowercase();
                         let parent = known_by.rsplit_once('.').map_or("", |(parent, _)| parent);
                         let named = [
@@ -345,7 +345,7 @@ mod tests {
                         );
                         continue;
                     }
-                    Action::Create { .. } | Action::Share { .. } | Action::Prolong { .. } => &[],
+                    Change::Create { .. } | Change::Share { .. } | Change::Prolong { .. } => &[],
                 };
                 assert!(
                     words.iter().any(|word| remedy.contains(word)),

@@ -55,7 +55,7 @@ pub(super) fn steps(evidence: &Evidence<'_>, since: Option<Timestamp>) -> Vec<Ca
             }
             _ => condition.status.clone(),
         };
-        causes.push(of(pod, &format!("status.conditions[{step}]"), value, time));
+        causes.push(pod_cause(pod, &format!("status.conditions[{step}]"), value, time));
         if !is_done {
             break;
         }
@@ -100,15 +100,20 @@ pub(super) fn leaving(evidence: &Evidence<'_>) -> Vec<Cause> {
 fn of_leaving(pod: &Pod) -> Vec<Cause> {
     let deleted = pod.metadata.deletion_timestamp.as_ref().map(|time| time.0);
     let value = if deleted.is_some() { "set" } else { "not set" };
-    let mut causes = vec![of(pod, "metadata.deletionTimestamp", value.to_owned(), deleted)];
+    let mut causes = vec![pod_cause(
+        pod,
+        "metadata.deletionTimestamp",
+        value.to_owned(),
+        deleted,
+    )];
     let finalizers = pod.finalizers().iter();
-    causes.extend(finalizers.map(|finalizer| of(pod, "metadata.finalizers", finalizer.clone(), None)));
+    causes.extend(finalizers.map(|finalizer| pod_cause(pod, "metadata.finalizers", finalizer.clone(), None)));
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-    causes.extend(node.map(|node| of(pod, "spec.nodeName", node, None)));
+    causes.extend(node.map(|node| pod_cause(pod, "spec.nodeName", node, None)));
     causes
 }
 
-fn of(pod: &Pod, field: &str, value: String, time: Option<Timestamp>) -> Cause {
+fn pod_cause(pod: &Pod, field: &str, value: String, time: Option<Timestamp>) -> Cause {
     Cause {
         object: format!("Pod {}", pod.name_any()),
         field: field.to_owned(),
@@ -128,7 +133,7 @@ fn of_pod(pod: &Pod) -> Vec<Cause> {
         .map(|it| {
             let message = it.message.clone().unwrap_or_default();
             let time = it.last_transition_time.as_ref().map(|time| time.0);
-            of(
+            pod_cause(
                 pod,
                 "status.conditions[PodScheduled]",
                 format!("False: {message}"),
@@ -140,7 +145,7 @@ fn of_pod(pod: &Pod) -> Vec<Cause> {
         .spec
         .iter()
         .flat_map(|spec| spec.scheduling_gates.iter().flatten());
-    causes.extend(gates.map(|gate| of(pod, "spec.schedulingGates", gate.name.clone(), None)));
+    causes.extend(gates.map(|gate| pod_cause(pod, "spec.schedulingGates", gate.name.clone(), None)));
     let containers = [
         ("initContainerStatuses", &status.init_container_statuses),
         ("containerStatuses", &status.container_statuses),
@@ -158,7 +163,7 @@ fn of_container(pod: &Pod, field: &str, container: &ContainerStatus) -> Vec<Caus
     if let Some(waiting) = container.state.as_ref().and_then(|state| state.waiting.as_ref()) {
         let texts = [waiting.reason.as_deref(), waiting.message.as_deref()];
         let text: Vec<_> = texts.into_iter().flatten().collect();
-        causes.push(of(pod, &at("state.waiting"), text.join(": "), None));
+        causes.push(pod_cause(pod, &at("state.waiting"), text.join(": "), None));
     }
     if let Some(ended) = container
         .last_state
@@ -171,7 +176,7 @@ fn of_container(pod: &Pod, field: &str, container: &ContainerStatus) -> Vec<Caus
             ended.exit_code, container.restart_count
         );
         let time = ended.finished_at.as_ref().map(|time| time.0);
-        causes.push(of(pod, &at("lastState.terminated"), value, time));
+        causes.push(pod_cause(pod, &at("lastState.terminated"), value, time));
     }
     causes
 }

@@ -28,7 +28,7 @@ pub struct Consequence {
 
 impl Consequence {
     /// `None`: nothing else.
-    pub fn of(action: Action, workspace: &Workspace) -> Option<Self> {
+    pub fn from_action(action: Action, workspace: &Workspace) -> Option<Self> {
         let runs = workspace.spec.desired_status == DesiredStatus::Running;
         let (files, loses_files) = match action {
             Action::Start => return None,
@@ -57,7 +57,7 @@ fn at_deletion(workspace: &Workspace) -> (String, bool) {
         return ("its files are deleted, because it has no disk".to_owned(), true);
     }
     let own = workspace.spec.storage.as_ref();
-    let resolved = resolved(workspace);
+    let resolved = resolved_storage(workspace);
     let claim = resolved
         .and_then(|storage| storage.claim_name.as_ref())
         .or_else(|| own?.claim_name.as_ref());
@@ -87,13 +87,13 @@ fn at_deletion(workspace: &Workspace) -> (String, bool) {
     }
 }
 
-fn resolved(workspace: &Workspace) -> Option<&api::workspace::ResolvedStorage> {
+fn resolved_storage(workspace: &Workspace) -> Option<&api::workspace::ResolvedStorage> {
     workspace.status.as_ref()?.resolved.as_ref()?.storage.as_ref()
 }
 
 /// Whether the home is on no disk, so that a stop deletes the files.
 pub fn is_ephemeral(workspace: &Workspace) -> bool {
-    resolved(workspace).is_some_and(|storage| storage.ephemeral)
+    resolved_storage(workspace).is_some_and(|storage| storage.ephemeral)
 }
 
 #[cfg(test)]
@@ -102,29 +102,32 @@ mod tests {
 
     use super::*;
 
-    fn of(action: Action, spec: Value, storage: &Value) -> Option<(String, bool)> {
+    fn consequence(action: Action, spec: Value, storage: &Value) -> Option<(String, bool)> {
         let mut spec = spec;
         spec["displayName"] = json!("d");
         let object =
             json!({"metadata": {"name": "demo"}, "spec": spec, "status": {"resolved": {"storage": storage}}});
         let workspace = serde_json::from_value(object).unwrap();
-        Consequence::of(action, &workspace).map(|it| (it.text, it.loses_files))
+        Consequence::from_action(action, &workspace).map(|it| (it.text, it.loses_files))
     }
 
     #[test]
     fn a_stop_keeps_a_disk_and_deletes_files_without_one() {
         let disk = json!({"mountPath": "/home", "size": "1Gi"});
-        let (text, loses) = of(Action::Stop, json!({}), &disk).unwrap();
+        let (text, loses) = consequence(Action::Stop, json!({}), &disk).unwrap();
         assert_eq!(text, "demo: kernels and terminals end; its disk is kept");
         assert!(!loses);
-        let (text, loses) = of(
+        let (text, loses) = consequence(
             Action::Stop,
             json!({}),
             &json!({"mountPath": "/home", "ephemeral": true}),
         )
         .unwrap();
         assert!(loses && text.contains("its files are deleted"), "{text}");
-        assert_eq!(of(Action::Stop, json!({"desiredStatus": "Stopped"}), &disk), None);
+        assert_eq!(
+            consequence(Action::Stop, json!({"desiredStatus": "Stopped"}), &disk),
+            None
+        );
     }
 
     #[test]
@@ -147,7 +150,8 @@ mod tests {
             ),
             (json!({"mountPath": "/h", "ephemeral": true}), "has no disk", true),
         ] {
-            let (text, loses) = of(Action::Delete, json!({"desiredStatus": "Stopped"}), &storage).unwrap();
+            let (text, loses) =
+                consequence(Action::Delete, json!({"desiredStatus": "Stopped"}), &storage).unwrap();
             assert!(text.contains(part), "{text}");
             assert!(!text.contains("kernels"), "{text}");
             assert_eq!(loses, expected, "{text}");

@@ -5,8 +5,8 @@ use api::condition::reason;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-use super::actions::{self, Action, edit};
-use super::documented;
+use super::actions::{self, Change, edit};
+use super::find_reason;
 
 /// A remedy, and who can apply it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -38,7 +38,7 @@ pub enum Who {
 #[serde(rename_all = "camelCase")]
 pub struct Step {
     /// The change.
-    pub action: Action,
+    pub action: Change,
     /// As a shell command. Placeholders are in capitals.
     pub command: String,
 }
@@ -89,7 +89,7 @@ impl Cure {
     pub(super) fn create(namespace: &str, template: &str) -> Self {
         let what = format!("Create new workspaces from {template}. Existing ones keep this template.");
         let template = template.to_owned();
-        let action = Action::Create { template };
+        let action = Change::Create { template };
         let command = action.command("", namespace);
         Self {
             steps: vec![Step { action, command }],
@@ -99,12 +99,12 @@ impl Cure {
 
     /// To start the workspace.
     pub(super) fn start(workspace: &Workspace) -> Self {
-        Self::of_owner("Start it.").by(workspace, [Action::Start])
+        Self::of_owner("Start it.").by(workspace, [Change::Start])
     }
 
     /// To restart the workspace.
     pub(super) fn restart(workspace: &Workspace) -> Self {
-        Self::of_owner("Restart it.").by(workspace, [Action::Restart])
+        Self::of_owner("Restart it.").by(workspace, [Change::Restart])
     }
 
     /// To change a field of the workspace.
@@ -114,7 +114,7 @@ impl Cure {
 
     /// To share the workspace with a user, for this long at most.
     pub(super) fn share(workspace: &Workspace, user: &str, most: Option<i64>) -> Self {
-        let action = Action::Share {
+        let action = Change::Share {
             user: user.to_owned(),
             minutes: most.map_or(SHARED, |most| most.clamp(1, SHARED)),
         };
@@ -125,12 +125,12 @@ impl Cure {
     pub(super) fn prolong(workspace: &Workspace, share: &str) -> Self {
         let share = share.to_owned();
         Self::of_owner(format!("Move spec.expiresAt of the share {share}."))
-            .by(workspace, [Action::Prolong { share }])
+            .by(workspace, [Change::Prolong { share }])
     }
 
     /// The documented remedy of a reason, if there is one.
-    pub(super) fn documented(name: &str) -> Option<Self> {
-        let remedy = documented(name)?.remedy;
+    pub(super) fn for_reason(name: &str) -> Option<Self> {
+        let remedy = find_reason(name)?.remedy;
         let who = if ADMINISTRATORS.contains(&name) {
             Who::Administrator
         } else {
@@ -144,10 +144,10 @@ impl Cure {
 
     /// The same, with the changes of the workspace that do it.
     pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Option<Self> {
-        Some(Self::documented(name)?.by(workspace, actions::of_reason(workspace, name, message)))
+        Some(Self::for_reason(name)?.by(workspace, actions::of_reason(workspace, name, message)))
     }
 
-    fn by(mut self, workspace: &Workspace, actions: impl IntoIterator<Item = Action>) -> Self {
+    fn by(mut self, workspace: &Workspace, actions: impl IntoIterator<Item = Change>) -> Self {
         let (name, namespace) = (workspace.name_any(), workspace.namespace().unwrap_or_default());
         let steps = actions.into_iter().map(|action| Step {
             command: action.command(&name, &namespace),
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn administrators_are_asked_only_for_reasons_with_a_remedy() {
         for name in ADMINISTRATORS {
-            let cure = Cure::documented(name);
+            let cure = Cure::for_reason(name);
             assert!(cure.is_some_and(|cure| cure.who == Who::Administrator), "{name}");
         }
     }

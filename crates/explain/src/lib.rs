@@ -42,7 +42,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 use serde::Serialize;
 
-pub use actions::Action;
+pub use actions::Change;
 pub use cures::{Cure, Step, Who};
 
 /// The result of a read: an object, or why it is missing.
@@ -174,7 +174,7 @@ fn why<T>(read: &Read<T>) -> Option<String> {
 }
 
 /// The documented meaning of a reason.
-fn documented(name: &str) -> Option<&'static Reason> {
+fn find_reason(name: &str) -> Option<&'static Reason> {
     reason::ALL.iter().find(|reason| reason.name == name)
 }
 

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt as _;
 
-use super::{Cure, Evidence, Finding, ago, causes, documented, leaving, of_workspace};
+use super::{Cure, Evidence, Finding, ago, causes, find_reason, leaving, of_workspace};
 
 /// The operator usually notices a change within a second. Only a longer delay is reported.
 const APPLYING: SignedDuration = SignedDuration::from_secs(5);
@@ -27,7 +27,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> (bool, Vec<Finding>) {
         };
         return (false, vec![finding]);
     }
-    if let Some(finding) = unobserved(workspace) {
+    if let Some(finding) = observation_finding(workspace) {
         return (false, vec![finding]);
     }
     let conditions = conditions(workspace);
@@ -106,7 +106,7 @@ fn of_condition(evidence: &Evidence<'_>, condition: &Condition) -> Finding {
 
 /// The message of a condition, or the meaning of its reason.
 fn text_of(message: &str, reason: &str) -> String {
-    let meaning = documented(reason).map(|known| known.meaning);
+    let meaning = find_reason(reason).map(|known| known.meaning);
     match (message, meaning) {
         ("", Some(meaning)) => meaning.to_owned(),
         (message, _) => message.to_owned(),
@@ -130,7 +130,7 @@ fn replaced_disk(workspace: &Workspace, reached: &str) -> Option<Finding> {
         what: text_of(&condition.message, reason::VOLUME_REPLACED),
         reason: Some(reason::VOLUME_REPLACED.to_owned()),
         because: because.collect(),
-        cures: Cure::documented(reason::VOLUME_REPLACED).into_iter().collect(),
+        cures: Cure::for_reason(reason::VOLUME_REPLACED).into_iter().collect(),
     })
 }
 
@@ -205,7 +205,7 @@ fn is_observed(workspace: &Workspace) -> bool {
 }
 
 /// The operator has not seen the object, or not its last change.
-fn unobserved(workspace: &Workspace) -> Option<Finding> {
+fn observation_finding(workspace: &Workspace) -> Option<Finding> {
     if is_observed(workspace) {
         return None;
     }

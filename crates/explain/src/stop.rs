@@ -18,7 +18,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     let status = workspace.status.clone().unwrap_or_default();
     let mut found = Vec::new();
     if workspace.spec.desired_status == DesiredStatus::Stopped {
-        found.push(stopped(evidence, &status));
+        found.push(stop_finding(evidence, &status));
     } else if status.phase == Some(Phase::Running) {
         found.extend(idleness(evidence, &status));
     }
@@ -37,7 +37,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     found
 }
 
-fn stopped(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
+fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
     let workspace = evidence.workspace;
     if let Some(because) = &status.stopped_because {
         let StopRule::Idle = because.rule;

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
 
-use super::{Cause, Cure, Explanation, Finding, Read, ago, all_unread, documented, why, written};
+use super::{Cause, Cure, Explanation, Finding, Read, ago, all_unread, find_reason, why, written};
 
 /// Users of a template that are named at most.
 const NAMED: usize = 10;
@@ -158,7 +158,7 @@ fn deletion(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
         .collect();
     let is_held = foreign.len() < template.finalizers().len();
     if is_held {
-        cures.extend(Cure::documented(reason::TEMPLATE_IN_USE).map(Cure::for_administrator));
+        cures.extend(Cure::for_reason(reason::TEMPLATE_IN_USE).map(Cure::for_administrator));
     }
     Some(Finding {
         what: format!(
@@ -190,7 +190,7 @@ fn right(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
 fn validity(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
     let template = evidence.template;
     let condition = find(conditions(template), VALID).filter(|it| it.status == "False")?;
-    let meaning = documented(&condition.reason).map(|known| known.meaning.to_owned());
+    let meaning = find_reason(&condition.reason).map(|known| known.meaning.to_owned());
     Some(Finding {
         what: match condition.message.as_str() {
             "" => meaning.unwrap_or_else(|| "It is not valid.".to_owned()),
@@ -198,7 +198,7 @@ fn validity(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
         },
         reason: Some(condition.reason.clone()),
         because: vec![of_condition(template, condition)],
-        cures: Cure::documented(&condition.reason)
+        cures: Cure::for_reason(&condition.reason)
             .map(Cure::for_administrator)
             .into_iter()
             .collect(),
@@ -222,7 +222,7 @@ fn profile(evidence: &TemplateEvidence<'_>) -> Option<Finding> {
             name,
             None,
         )],
-        cures: Cure::documented(reason::EXECUTION_PROFILE_NOT_FOUND)
+        cures: Cure::for_reason(reason::EXECUTION_PROFILE_NOT_FOUND)
             .into_iter()
             .collect(),
     })
@@ -275,7 +275,11 @@ mod tests {
         json!({"type": type_, "status": status, "reason": reason, "message": "why", "lastTransitionTime": "2026-01-01T11:50:00Z"})
     }
 
-    fn of(template: &WorkspaceTemplate, right: Read<bool>, profile: Option<Read<bool>>) -> Explanation {
+    fn explain_template(
+        template: &WorkspaceTemplate,
+        right: Read<bool>,
+        profile: Option<Read<bool>>,
+    ) -> Explanation {
         let user = json!({
             "metadata": {"name": "demo", "namespace": "ml"}, "spec": {"displayName": "d", "templateRef": "production"},
         });
@@ -300,11 +304,11 @@ mod tests {
             json!({}),
             json!([condition("Valid", "True", "AllRulesHold")]),
         );
-        let explanation = of(&plain, Read::Known(true), None);
+        let explanation = explain_template(&plain, Read::Known(true), None);
         assert!(explanation.as_wanted);
         assert_eq!(whats(&explanation), ["You may use it in namespace team."]);
         let annotations = json!({"annotations": {DEPRECATED: "old image", REPLACED_BY: "production-2"}});
-        let explanation = of(
+        let explanation = explain_template(
             &template(annotations, json!({}), json!([])),
             Read::Known(true),
             None,
@@ -318,7 +322,7 @@ mod tests {
     fn a_missing_right_an_invalid_template_and_a_missing_profile_are_found() {
         let invalid = json!([condition("Valid", "False", reason::MANAGER_NOT_FOUND)]);
         let template = template(json!({}), json!({"executionProfileRef": "gpu"}), invalid);
-        let explanation = of(&template, Read::Known(false), Some(Read::Known(false)));
+        let explanation = explain_template(&template, Read::Known(false), Some(Read::Known(false)));
         assert!(!explanation.as_wanted);
         assert_eq!(
             whats(&explanation),
@@ -335,7 +339,7 @@ mod tests {
                 .flat_map(|it| &it.cures)
                 .all(|cure| cure.who == Who::Administrator)
         );
-        let unread = of(
+        let unread = explain_template(
             &template,
             Read::Unread("no right".to_owned()),
             Some(Read::Unread("no".to_owned())),

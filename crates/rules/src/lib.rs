@@ -43,7 +43,7 @@ pub use admission::{
 };
 pub use checks::networks;
 pub use checks::resources::{GPU, SHARED_GPU, is_gpu};
-pub use effective::idle::{Answer, Idle, Question};
+pub use effective::idle::{Idle, IdleAnswer, Question};
 pub use effective::profile::ExecutionProfile;
 pub use effective::variables;
 pub use effective::{Effective, Given, Home, PodFields, effective, profile_name};

@@ -51,7 +51,7 @@ pub struct Violations(Vec<Violation>);
 
 impl Violations {
     /// `None` if the list is empty.
-    pub fn of(list: Vec<Violation>) -> Option<Self> {
+    pub fn from_list(list: Vec<Violation>) -> Option<Self> {
         if list.is_empty() { None } else { Some(Self(list)) }
     }
 
@@ -128,7 +128,7 @@ mod tests {
             Violation::new("spec.storage.size", "", "is missing: set it"),
         ];
         assert_eq!(
-            Violations::of(list).unwrap().to_string(),
+            Violations::from_list(list).unwrap().to_string(),
             r#"spec.image: "a\nb" is not allowed: choose another; spec.storage.size: is missing: set it"#
         );
     }
@@ -143,7 +143,7 @@ mod tests {
             "spec.env",
             "metadata.name",
         ];
-        let list = Violations::of(fields.iter().map(of).collect()).unwrap();
+        let list = Violations::from_list(fields.iter().map(of).collect()).unwrap();
         let sorted: Vec<_> = list.in_order().iter().map(|it| it.field.clone()).collect();
         assert_eq!(
             sorted,

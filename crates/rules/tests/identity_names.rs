@@ -56,7 +56,7 @@ fn record() -> Record {
     serde_json::from_str(include_str!("identity_names.json")).unwrap()
 }
 
-fn of(user: &str) -> Workspace {
+fn workspace_of(user: &str) -> Workspace {
     serde_json::from_value(json!({
         "metadata": {"name": "lab", "namespace": "team", "uid": UID, "annotations": {CREATED_BY: user}},
         "spec": {"displayName": "d"},
@@ -84,9 +84,9 @@ fn every_user_has_the_recorded_slug_and_no_other_user_has_it() {
         assert!(is_safe(slug), "{is}: {slug}");
         assert!(slugs.insert(slug.as_str()), "{is}: {slug} is another user's");
         // Each user owns the workspaces that they created under this exact name.
-        let workspace = of(user);
+        let workspace = workspace_of(user);
         assert_eq!(owner(&workspace.metadata), Some(user.as_str()), "{is}");
-        let scope = Scope::of(&workspace);
+        let scope = Scope::for_workspace(&workspace);
         assert_eq!(
             expand_text("home/{owner.slug}", &scope).unwrap(),
             format!("home/{slug}")
@@ -106,7 +106,7 @@ fn an_owner_name_that_is_not_one_folder_name_is_refused() {
     let mount =
         json!({"volumeMounts": [{"name": "homes", "mountPath": "/h", "subPath": "people/{owner.name}"}]});
     for Owner { is, user, .. } in record().users {
-        let expanded = expand_value("spec.c", &mount, &Scope::of(&of(&user)));
+        let expanded = expand_value("spec.c", &mount, &Scope::for_workspace(&workspace_of(&user)));
         let is_folder = !user.contains('/') && user != ".";
         match expanded {
             Ok(value) => {
@@ -134,8 +134,9 @@ fn an_owner_name_that_is_not_one_folder_name_is_refused() {
 fn invisible_or_invalid_owner_names_are_refused() {
     for Refused { is, name } in record().refused_users {
         if name.is_empty() {
-            assert_eq!(owner(&of(&name).metadata), None, "{is}");
-            let message = expand_text("{owner.slug}", &Scope::of(&of(&name))).unwrap_err();
+            assert_eq!(owner(&workspace_of(&name).metadata), None, "{is}");
+            let message =
+                expand_text("{owner.slug}", &Scope::for_workspace(&workspace_of(&name))).unwrap_err();
             assert!(
                 message.to_string().contains("unknown variable {owner.slug}"),
                 "{message}"

@@ -27,7 +27,7 @@ use tower_http::timeout::{RequestBodyDeadlineLayer, TimeoutLayer};
 use crate::lookups::Lookups;
 use crate::metrics::Metrics;
 use crate::mutate::mutate;
-use crate::review::{Answer, Refusal, Request, ReviewError};
+use crate::review::{Decision, Refusal, Request, ReviewError};
 use crate::validate::{Rules, validate};
 
 /// Maximum size of a body, in bytes. An update carries two objects.
@@ -76,7 +76,7 @@ enum Webhook {
 }
 
 impl Webhook {
-    async fn decide(self, request: &Request, context: &Context) -> Answer {
+    async fn decide(self, request: &Request, context: &Context) -> Decision {
         match self {
             Self::Mutate => mutate(request, &context.rules, &context.lookups).await,
             Self::Validate => validate(request, &context.rules, &context.lookups).await,
@@ -100,7 +100,7 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
         parsed: Arc::new(Semaphore::new(MAX_PARSED as usize)),
         logged_addresses: Arc::default(),
     };
-    let overloaded = move |uri: Uri, _: BoxError| std::future::ready(shed(&metrics, &uri));
+    let overloaded = move |uri: Uri, _: BoxError| std::future::ready(overload_response(&metrics, &uri));
     // A route is always ready. So requests wait between these two layers.
     let accepted = ServiceBuilder::new()
         .layer(CatchPanicLayer::new())
@@ -131,7 +131,7 @@ pub fn router(rules: Rules, lookups: Lookups, metrics: Metrics) -> Router {
 }
 
 /// The answer to a request beyond [`MAX_ACCEPTED`].
-fn shed(metrics: &Metrics, uri: &Uri) -> Response {
+fn overload_response(metrics: &Metrics, uri: &Uri) -> Response {
     for webhook in [Webhook::Mutate, Webhook::Validate] {
         if uri.path().strip_prefix('/') == Some(webhook.name()) {
             metrics.count_shed(webhook.name());
@@ -152,12 +152,12 @@ async fn answer(
     let permit = context.parsed.acquire_many(bytes).await;
     let _permit = permit.map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
     let started = Instant::now();
-    let outcome = Box::pin(decided(webhook, &context, &body)).await;
+    let outcome = Box::pin(review(webhook, &context, &body)).await;
     Ok(finish(webhook, &context, started, outcome))
 }
 
 /// Decides on the bytes of a body. Returns the label for metrics, and the answer.
-async fn decided(
+async fn review(
     webhook: Webhook,
     context: &Context,
     body: &[u8],
@@ -180,12 +180,12 @@ fn log_address(context: &Context, peer: Option<Extension<Peer>>) {
     }
 }
 
-fn log_refusal(request: &Request, answer: &Answer) {
-    if let Answer::Refuse(refusal) = answer {
+fn log_refusal(request: &Request, answer: &Decision) {
+    if let Decision::Refuse(refusal) = answer {
         tracing::info!(
             kind = request.kind.name(),
             namespace = request.namespace,
-            name = truncated(&request.name),
+            name = truncate(&request.name),
             reason = refusal.reason(),
             "a request is refused"
         );
@@ -193,16 +193,16 @@ fn log_refusal(request: &Request, answer: &Answer) {
 }
 
 /// The beginning of a name, which may be invalid and long.
-fn truncated(name: &str) -> &str {
+fn truncate(name: &str) -> &str {
     name.char_indices()
         .nth(MAX_NAME)
         .map_or(name, |(end, _)| &name[..end])
 }
 
-async fn in_time(answer: impl Future<Output = Answer>) -> Answer {
+async fn in_time(answer: impl Future<Output = Decision>) -> Decision {
     match tokio::time::timeout(DECISION_TIME, answer).await {
         Ok(answer) => answer,
-        Err(_) => Answer::Refuse(Refusal::not_now()),
+        Err(_) => Decision::Refuse(Refusal::not_now()),
     }
 }
 
@@ -229,9 +229,9 @@ mod tests {
 
     #[test]
     fn of_what_is_too_long_for_a_name_the_beginning_is_truncated() {
-        assert_eq!(truncated("lab"), "lab");
+        assert_eq!(truncate("lab"), "lab");
         let longest = "n".repeat(MAX_NAME);
-        assert_eq!(truncated(&longest), longest);
-        assert_eq!(truncated(&"ß".repeat(MAX_NAME + 1)), "ß".repeat(MAX_NAME));
+        assert_eq!(truncate(&longest), longest);
+        assert_eq!(truncate(&"ß".repeat(MAX_NAME + 1)), "ß".repeat(MAX_NAME));
     }
 }

@@ -42,9 +42,9 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
         readiness.gate("the cache of templates"),
     );
     serving.open();
-    let (templates, watch_templates) = watched(client.clone(), templates_gate);
-    let (managers, watch_managers) = watched(client.clone(), readiness.gate("the cache of managers"));
-    let (profiles, watch_profiles) = watched(client.clone(), readiness.gate("the cache of profiles"));
+    let (templates, watch_templates) = reflect(client.clone(), templates_gate);
+    let (managers, watch_managers) = reflect(client.clone(), readiness.gate("the cache of managers"));
+    let (profiles, watch_profiles) = reflect(client.clone(), readiness.gate("the cache of profiles"));
     let certificate = kit::tls::Certificate::default();
     let config = kit::tls::server_config(certificate.clone(), None)?;
     let in_place = readiness.gate("the certificate and its authority in the webhook configurations");
@@ -87,7 +87,7 @@ async fn end_readiness(shutdown: CancellationToken, serving: Gate) {
 }
 
 /// A store of all objects of type `K`, and the watch that fills it. `gate` opens after the first list.
-fn watched<K>(client: Client, gate: Gate) -> (Cache<K>, impl Future<Output = ()>)
+fn reflect<K>(client: Client, gate: Gate) -> (Cache<K>, impl Future<Output = ()>)
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned + Send + Sync + 'static,
 {

@@ -64,8 +64,6 @@ async fn bounds_only_warn_where_that_is_set_and_everything_else_is_refused() {
     assert_eq!(refused.code, 422);
     assert!(refused.message.starts_with("spec.port: "), "{refused:?}");
     assert!(refused.message.contains("spec.image: "), "{refused:?}");
-    let answer = webhook.validate_create("bob", &out_of_bounds()).await;
-    assert_eq!(answer.code, 403);
 }
 
 #[tokio::test]

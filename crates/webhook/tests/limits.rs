@@ -137,7 +137,7 @@ struct Case {
 }
 
 impl Case {
-    fn of(what: &'static str, path: &'static str, entry: fn(usize) -> String) -> Self {
+    fn new(what: &'static str, path: &'static str, entry: fn(usize) -> String) -> Self {
         Self {
             what,
             path,
@@ -193,19 +193,19 @@ fn cases() -> Vec<Case> {
     let key = RESERVED_PREFIX.to_owned() + &"\"".repeat(MAX_BODY / 4);
     long_key["metadata"]["annotations"] = json!({ key: "" });
     vec![
-        Case::of("maps", "/validate", map).made(maps.clone()),
-        Case::of("changed maps", "/validate", map)
+        Case::new("maps", "/validate", map).made(maps.clone()),
+        Case::new("changed maps", "/validate", map)
             .deleted(maps.clone())
             .made(maps),
-        Case::of("deleted variables", "/validate", variable).deleted(env),
+        Case::new("deleted variables", "/validate", variable).deleted(env),
         Case {
             longest: 256 * 1024,
-            ..Case::of("variables and what is malformed", "/mutate", variable).made(malformed)
+            ..Case::new("variables and what is malformed", "/mutate", variable).made(malformed)
         },
-        Case::of("owners", "/validate", empty).made(with("ownerReferences")),
-        Case::of("writers", "/validate", empty).deleted(with("managedFields")),
-        Case::of("deleted labels", "/validate", label).deleted(with("labels")),
-        Case::of("a long key", "/validate", empty).made(long_key),
+        Case::new("owners", "/validate", empty).made(with("ownerReferences")),
+        Case::new("writers", "/validate", empty).deleted(with("managedFields")),
+        Case::new("deleted labels", "/validate", label).deleted(with("labels")),
+        Case::new("a long key", "/validate", empty).made(long_key),
     ]
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Webhook {
 
 /// The webhook's answer.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Outcome {
     pub(crate) allowed: bool,
     pub(crate) code: u64,
     pub(crate) message: String,
@@ -74,14 +74,14 @@ impl Webhook {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    async fn review(&self, path: &str, review: Value) -> Answer {
+    async fn review(&self, path: &str, review: Value) -> Outcome {
         let (status, bytes) = self.send("POST", path, review.to_string()).await;
         assert_eq!(status, StatusCode::OK);
         let review: Value = serde_json::from_slice(&bytes).unwrap();
         let response = &review["response"];
         assert_eq!(response["uid"], "r-1");
         let operations: Option<Vec<u8>> = serde_json::from_value(response["patch"].clone()).unwrap();
-        Answer {
+        Outcome {
             allowed: response["allowed"].as_bool().unwrap(),
             code: response["status"]["code"].as_u64().unwrap_or_default(),
             message: response["status"]["message"]
@@ -93,20 +93,20 @@ impl Webhook {
         }
     }
 
-    pub(crate) async fn validate_create(&self, user: &str, new: &Value) -> Answer {
+    pub(crate) async fn validate_create(&self, user: &str, new: &Value) -> Outcome {
         self.review("/validate", review(user, &Value::Null, new)).await
     }
 
-    pub(crate) async fn validate_update(&self, user: &str, old: &Value, new: &Value) -> Answer {
+    pub(crate) async fn validate_update(&self, user: &str, old: &Value, new: &Value) -> Outcome {
         self.review("/validate", review(user, old, new)).await
     }
 
-    pub(crate) async fn validate_delete(&self, user: &str, stored: &Value) -> Answer {
+    pub(crate) async fn validate_delete(&self, user: &str, stored: &Value) -> Outcome {
         self.review("/validate", review(user, stored, &Value::Null)).await
     }
 
     /// The result for a new object: from `/mutate`, then from `/validate`.
-    pub(crate) async fn create(&self, user: &str, new: &Value) -> (Value, Answer) {
+    pub(crate) async fn create(&self, user: &str, new: &Value) -> (Value, Outcome) {
         let mut object = new.clone();
         let mutated = self.mutate_create(user, new).await;
         if !mutated.allowed {
@@ -119,11 +119,11 @@ impl Webhook {
         (object, answer)
     }
 
-    pub(crate) async fn mutate_create(&self, user: &str, new: &Value) -> Answer {
+    pub(crate) async fn mutate_create(&self, user: &str, new: &Value) -> Outcome {
         self.review("/mutate", review(user, &Value::Null, new)).await
     }
 
-    pub(crate) async fn mutate_update(&self, user: &str, old: &Value, new: &Value) -> Answer {
+    pub(crate) async fn mutate_update(&self, user: &str, old: &Value, new: &Value) -> Outcome {
         self.review("/mutate", review(user, old, new)).await
     }
 

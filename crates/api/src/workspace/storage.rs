@@ -21,7 +21,7 @@ use crate::schema;
 pub struct Storage {
     /// Storage class. Unset: the template's, else the cluster's default. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub storage_class_name: Option<String>,
     /// Size of the disk. Unset: the template's, else the operator's default. Can only grow once there is a disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub struct Storage {
     /// Existing claim of this namespace as the home. It is never deleted with the workspace. Excludes class, size and retain.
     /// Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub claim_name: Option<String>,
     /// Folder of the disk to use as the home, relative, without `..`. Unset: all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -165,7 +165,7 @@ async fn read_all(
 fn announce(action: Action, targets: &[Target], yes: bool, console: &mut Console<'_>) -> Result<(), Failure> {
     let consequences = targets
         .iter()
-        .filter_map(|target| Consequence::of(action, target.listed.as_ref()?));
+        .filter_map(|target| Consequence::from_action(action, target.listed.as_ref()?));
     let consequences: Vec<_> = consequences.collect();
     for consequence in &consequences {
         writeln!(console.err, "{}", consequence.text)?;

@@ -239,7 +239,7 @@ pub(crate) fn check(
         _ => Ok(Vec::new()),
     };
     found.extend(by_rules.unwrap_or_else(|unreadable| vec![unreadable]));
-    match Violations::of(found) {
+    match Violations::from_list(found) {
         None => Vec::new(),
         Some(violations) => violations.in_order().iter().cloned().collect(),
     }

@@ -7,10 +7,12 @@ use rules::access::Denied;
 
 use super::super::Cure;
 use super::AccessEvidence;
-use super::results::{NOT_CHECKED, counts, difference, names_requester, owner_of, shares_of, unapplied};
+use super::results::{
+    NOT_CHECKED, counts, difference, names_requester, owner_of, pending_access_type, shares_of,
+};
 
 /// The remedies.
-pub(super) fn of(evidence: &AccessEvidence<'_>, denied: Denied) -> Vec<Cure> {
+pub(super) fn remedies(evidence: &AccessEvidence<'_>, denied: Denied) -> Vec<Cure> {
     let (workspace, user) = (evidence.workspace, evidence.requester.user);
     let namespace = workspace.namespace().unwrap_or_default();
     match denied {
@@ -40,7 +42,7 @@ fn of_stranger(evidence: &AccessEvidence<'_>) -> Vec<Cure> {
             "Sign in as {owner:?}, if that is you: {user:?} differs from it in {difference}. `kubectl workspace whoami` shows your name."
         )));
     }
-    if unapplied(evidence) == Some(AccessType::Public) {
+    if pending_access_type(evidence) == Some(AccessType::Public) {
         cures.push(Cure::operator());
     }
     let named = shares_of(evidence).filter(|share| names_requester(share, evidence.requester));
@@ -53,7 +55,7 @@ fn of_stranger(evidence: &AccessEvidence<'_>) -> Vec<Cure> {
             NOT_CHECKED => Some(Cure::operator()),
             // Another share does it.
             reason::WORKSPACE_NOT_FOUND | reason::OWNER_CHANGED => None,
-            reason => Cure::documented(reason),
+            reason => Cure::for_reason(reason),
         });
     }
     let mut distinct: Vec<Cure> = Vec::new();

@@ -113,8 +113,12 @@ fn conclusion(evidence: &AccessEvidence<'_>) -> Conclusion {
             "Whether the user may connect depends on what could not be read.",
             Vec::new(),
         ),
-        Some(Decision::Allow(allowed)) => (Some(true), admitted(allowed), Vec::new()),
-        Some(Decision::Deny(denied)) => (Some(false), refused(denied), cures::of(evidence, denied)),
+        Some(Decision::Allow(allowed)) => (Some(true), allowed_text(allowed), Vec::new()),
+        Some(Decision::Deny(denied)) => (
+            Some(false),
+            denied_text(denied),
+            cures::remedies(evidence, denied),
+        ),
     };
     Conclusion {
         allowed,
@@ -137,7 +141,11 @@ fn decision(evidence: &AccessEvidence<'_>) -> Option<Decision> {
         access: access_type(evidence.workspace),
         shared: &shared,
     };
-    let policy = evidence.manager.known().map(Policy::of).unwrap_or_default();
+    let policy = evidence
+        .manager
+        .known()
+        .map(Policy::from_manager)
+        .unwrap_or_default();
     let right = match evidence.right.known() {
         Some(true) => Right::Granted,
         Some(false) => Right::Missing,
@@ -160,7 +168,7 @@ fn decision(evidence: &AccessEvidence<'_>) -> Option<Decision> {
     is_certain.then_some(decision)
 }
 
-fn admitted(allowed: Allowed) -> &'static str {
+fn allowed_text(allowed: Allowed) -> &'static str {
     match allowed {
         Allowed::Owner => "The user may connect, as the owner.",
         Allowed::Public => "The user may connect, because the workspace is public.",
@@ -170,7 +178,7 @@ fn admitted(allowed: Allowed) -> &'static str {
     }
 }
 
-fn refused(denied: Denied) -> &'static str {
+fn denied_text(denied: Denied) -> &'static str {
     match denied {
         Denied::Anonymous => "Users who have not signed in may not connect.",
         Denied::NotOwner => "The user may not connect: no rule admits the user.",

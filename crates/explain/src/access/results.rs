@@ -11,7 +11,7 @@ use kube::ResourceExt as _;
 use rules::access::shares::{self, Inactive};
 use rules::access::{Allowed, Policy, Requester};
 
-use super::super::{Cause, documented, of_workspace, written};
+use super::super::{Cause, find_reason, of_workspace, written};
 use super::{AccessEvidence, Rule};
 
 /// In place of a reason: the operator has not checked the share.
@@ -92,7 +92,7 @@ fn public(evidence: &AccessEvidence<'_>) -> Rule {
         format!("{access:?}"),
         None,
     )];
-    because.extend(unapplied(evidence).map(|wanted| {
+    because.extend(pending_access_type(evidence).map(|wanted| {
         let value = format!("{wanted:?}, which the operator has not applied yet");
         of_workspace(evidence.workspace, "spec.accessType", value, None)
     }));
@@ -104,14 +104,17 @@ fn public(evidence: &AccessEvidence<'_>) -> Rule {
 }
 
 /// The access type in the spec, if the operator has not applied it yet.
-pub(super) fn unapplied(evidence: &AccessEvidence<'_>) -> Option<AccessType> {
+pub(super) fn pending_access_type(evidence: &AccessEvidence<'_>) -> Option<AccessType> {
     let wanted = evidence.workspace.spec.access_type?;
     (wanted != access_type(evidence.workspace)).then_some(wanted)
 }
 
 /// The right that owner and public access need as well.
 fn right(evidence: &AccessEvidence<'_>) -> Option<Rule> {
-    let rbac = evidence.manager.known().map(|manager| Policy::of(manager).rbac);
+    let rbac = evidence
+        .manager
+        .known()
+        .map(|manager| Policy::from_manager(manager).rbac);
     if rbac == Some(Rbac::Ignored) {
         return None;
     }
@@ -161,7 +164,7 @@ pub(super) fn counts(share: &WorkspaceShare, evidence: &AccessEvidence<'_>) -> R
         return ignored(NOT_CHECKED, "the operator has not checked it yet".to_owned());
     };
     if active.status != "True" {
-        let known = documented(&active.reason).map_or("", |known| known.name);
+        let known = find_reason(&active.reason).map_or("", |known| known.name);
         return ignored(known, format!("{}: {}", active.reason, active.message));
     }
     match evidence.manager.known() {
@@ -228,7 +231,7 @@ fn of_manager(evidence: &AccessEvidence<'_>) -> Vec<Rule> {
     let Some(manager) = evidence.manager.known() else {
         return Vec::new();
     };
-    let policy = Policy::of(manager);
+    let policy = Policy::from_manager(manager);
     let object = format!("WorkspaceManager {}", manager.name_any());
     let cause = |field: &str, value: String| Cause {
         object: object.clone(),

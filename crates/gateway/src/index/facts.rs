@@ -163,7 +163,7 @@ impl Projection for ManagerFacts {
             domain,
             is_default,
             has_gateway,
-            policy: Policy::of(&manager),
+            policy: Policy::from_manager(&manager),
             object: Arc::new(manager),
         })
     }

@@ -44,7 +44,7 @@ impl Projection for Arc<ShareFacts> {
         if !condition::holds(&status.conditions, ACTIVE) || share.metadata.deletion_timestamp.is_some() {
             return None;
         }
-        let Extent { begin, end, .. } = Extent::of(&share);
+        let Extent { begin, end, .. } = Extent::from_share(&share);
         Some(Self::new(ShareFacts {
             uid: shares::bound(&share)?.to_owned(),
             sponsor: shares::sponsor(&share)?.to_owned(),

@@ -41,7 +41,7 @@ pub(super) fn application(
     );
     Container {
         name: APPLICATION_CONTAINER.to_owned(),
-        image: Some(workspace.pulled(&workspace.image)),
+        image: Some(workspace.pull_reference(&workspace.image)),
         image_pull_policy: Some(workspace.image_pull_policy.to_string()),
         command: some(&workspace.container.command),
         args: some(&workspace.container.args),
@@ -94,7 +94,10 @@ pub(super) fn init(
             (RUN_ID_VARIABLE, run_id.to_owned()),
         ];
         Container {
-            image: given.image.as_deref().map(|image| workspace.pulled(image)),
+            image: given
+                .image
+                .as_deref()
+                .map(|image| workspace.pull_reference(image)),
             image_pull_policy: Some(workspace.image_pull_policy.to_string()),
             env: Some(env(ours, given.env.as_deref().unwrap_or_default())),
             volume_mounts: Some(volumes.of_init(mounts, read_only)),

@@ -165,7 +165,7 @@ fn dns(settings: &NetworkPolicySettings) -> NetworkPolicyEgressRule {
 }
 
 fn public_internet(settings: &NetworkPolicySettings) -> NetworkPolicyEgressRule {
-    let named = NotPublic::of(&settings.not_public);
+    let named = NotPublic::from_networks(&settings.not_public);
     let block = |cidr: &str, except: &[&str], named: Vec<String>| NetworkPolicyPeer {
         ip_block: Some(IPBlock {
             cidr: cidr.to_owned(),

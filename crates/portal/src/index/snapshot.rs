@@ -88,7 +88,12 @@ impl Snapshot {
                 named: index
                     .managers()
                     .into_iter()
-                    .map(|manager| (manager.name_any(), (manager.clone(), Policy::of(&manager))))
+                    .map(|manager| {
+                        (
+                            manager.name_any(),
+                            (manager.clone(), Policy::from_manager(&manager)),
+                        )
+                    })
                     .collect(),
                 default: index.default_manager().map(|manager| manager.name_any()),
             },

@@ -62,7 +62,7 @@ fn confirm(context: &Context, seen: &VisibleWorkspace, action: Action, typed: Op
     // What becomes of files says how the disk is, which guests do not see.
     let is_guest = seen.is_guest();
     let (verb, label) = words(action);
-    let consequence = Consequence::of(action, workspace).filter(|_| !is_guest);
+    let consequence = Consequence::from_action(action, workspace).filter(|_| !is_guest);
     let loses_files = consequence.as_ref().is_some_and(|it| it.loses_files);
     let at = path(workspace);
     let must_type = action == Action::Delete && (loses_files || is_guest);
@@ -133,7 +133,7 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
         return shown;
     }
     let storage = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref());
-    let loses_files = Consequence::of(action, workspace).is_some_and(|it| it.loses_files);
+    let loses_files = Consequence::from_action(action, workspace).is_some_and(|it| it.loses_files);
     if let Some(storage) = storage.filter(|storage| !storage.ephemeral) {
         let claim = storage.claim_name.clone();
         let size = storage.size.as_ref().map(bytes);

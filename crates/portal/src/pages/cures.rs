@@ -2,7 +2,7 @@
 
 use api::Workspace;
 use api::workspace::DesiredStatus;
-use explain::{Action as Doing, Step, Who, consequence};
+use explain::{Change as Doing, Step, Who, consequence};
 use kube::ResourceExt as _;
 use rules::form::Change;
 use serde_urlencoded::to_string;

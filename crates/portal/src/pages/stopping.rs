@@ -161,7 +161,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
         lines.collect::<Vec<_>>().join("\n")
     });
     let loses = chosen.iter().filter(|seen| {
-        let stop = consequence::Consequence::of(consequence::Action::Stop, &seen.workspace);
+        let stop = consequence::Consequence::from_action(consequence::Action::Stop, &seen.workspace);
         stop.is_some_and(|stop| stop.loses_files)
     });
     let ephemeral = loses.count();

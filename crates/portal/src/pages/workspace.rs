@@ -294,7 +294,7 @@ fn head(context: &Context, seen: &VisibleWorkspace, may: May, beside: MayBeside)
 fn starts_at_its_address(context: &Context, seen: &VisibleWorkspace) -> bool {
     let workspace = &*seen.workspace;
     let manager = context.app.index.manager_of(workspace);
-    let policy = manager.as_deref().map(Policy::of).unwrap_or_default();
+    let policy = manager.as_deref().map(Policy::from_manager).unwrap_or_default();
     let requester = Requester {
         user: &context.user.name,
         groups: &context.user.groups,

@@ -173,7 +173,7 @@ impl Denied {
 
 impl Policy {
     /// The policy of a manager.
-    pub fn of(manager: &WorkspaceManager) -> Self {
+    pub fn from_manager(manager: &WorkspaceManager) -> Self {
         let authorization = manager.spec.authorization.clone().unwrap_or_default();
         Self {
             rbac: authorization.rbac,

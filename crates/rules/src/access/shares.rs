@@ -128,7 +128,7 @@ pub fn sponsor(share: &WorkspaceShare) -> Option<&str> {
 
 /// Checks a share against the manager's bounds.
 pub fn within_bounds(share: &WorkspaceShare, manager: &WorkspaceManager) -> Result<(), Inactive> {
-    Extent::of(share).within(manager)
+    Extent::from_share(share).within(manager)
 }
 
 /// The properties of a share that managers bound.
@@ -144,7 +144,7 @@ pub struct Extent<'a> {
 
 impl<'a> Extent<'a> {
     /// The properties of a share.
-    pub fn of(share: &'a WorkspaceShare) -> Self {
+    pub fn from_share(share: &'a WorkspaceShare) -> Self {
         Self {
             subjects: &share.spec.subjects,
             begin: share.metadata.creation_timestamp.as_ref().map(|time| time.0),

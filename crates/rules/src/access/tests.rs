@@ -246,7 +246,7 @@ fn a_manager_without_authorization_uses_rbac_and_has_no_administrators() {
                 "authorization": authorization,
             },
         });
-        Policy::of(&serde_json::from_value(manager).unwrap())
+        Policy::from_manager(&serde_json::from_value(manager).unwrap())
     };
     assert_eq!(manager(json!(null)), Policy::default());
     assert_eq!(Policy::default().rbac, Rbac::Required);
@@ -265,7 +265,7 @@ fn ssh_is_allowed_unless_the_manager_says_otherwise() {
             "remoteAccess": remote,
         });
         let manager = WorkspaceManager::new("default", serde_json::from_value(spec).unwrap());
-        Policy::of(&manager).ssh
+        Policy::from_manager(&manager).ssh
     };
     for allowed in [json!(null), json!({}), json!({"ssh": "Enabled"})] {
         assert_eq!(policy(allowed), Ssh::Enabled);

@@ -27,7 +27,7 @@ pub struct ValidationResult {
 
 /// Validates the effective workspace.
 pub fn judge(workspace: &Workspace, references: &References<'_>, settings: &Settings) -> ValidationResult {
-    judged(workspace, references, settings).validation
+    resolve_and_judge(workspace, references, settings).validation
 }
 
 struct Judged<'a> {
@@ -36,7 +36,11 @@ struct Judged<'a> {
     template: Option<Cow<'a, WorkspaceTemplate>>,
 }
 
-fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Settings) -> Judged<'a> {
+fn resolve_and_judge<'a>(
+    workspace: &Workspace,
+    references: &References<'a>,
+    settings: &Settings,
+) -> Judged<'a> {
     let spec = &workspace.spec;
     let raw = references.template;
     let manager_ref = spec
@@ -56,7 +60,7 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
         Ok(template) => template,
         Err(faults) => {
             is_expanded = false;
-            violations.extend(validate::unexpanded(raw, faults));
+            violations.extend(validate::expansion_violation(raw, faults));
             Cow::Borrowed(raw)
         }
     });
@@ -75,9 +79,10 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
     // A workspace that is being created has no UID yet. Its variables have sample values of the same format.
     let of_profile = references
         .profile
-        .and_then(|found| profile::of(workspace, found).err());
+        .and_then(|found| profile::resolve(workspace, found).err());
     violations.extend(of_profile.into_iter().flatten());
-    let of_routes = manager.and_then(|manager| routes::of(workspace, &effective, manager, settings).err());
+    let of_routes =
+        manager.and_then(|manager| routes::render(workspace, &effective, manager, settings).err());
     violations.extend(of_routes.into_iter().flatten());
     let missing_template = match (&spec.template_ref, raw) {
         (Some(name), None) => Some(MissingReference::TemplateNotFound { name: name.clone() }),
@@ -90,7 +95,7 @@ fn judged<'a>(workspace: &Workspace, references: &References<'a>, settings: &Set
     Judged {
         validation: ValidationResult {
             effective,
-            violations: Violations::of(violations),
+            violations: Violations::from_list(violations),
             missing_reference: missing_template.or(missing_manager).or(missing_profile),
         },
         manager,
@@ -109,7 +114,7 @@ pub fn admit(
         validation,
         manager,
         template,
-    } = judged(workspace, references, settings);
+    } = resolve_and_judge(workspace, references, settings);
     if let Some(violations) = validation.violations {
         return Err(Rejection::Violations(violations));
     }

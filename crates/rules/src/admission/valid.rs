@@ -18,7 +18,7 @@ use super::managers;
 use super::references::References;
 use crate::effective::idle::{self, Idle};
 use crate::effective::profile::{self, ExecutionProfile};
-use crate::effective::{Effective, Given, Home, PodFields, canonical, limits, merged};
+use crate::effective::{Effective, Given, Home, PodFields, canonical, limits, merge};
 use crate::routes::{self, Routes};
 use crate::settings::{ImageMirror, ImagePullPolicy, Settings, mirrors};
 use crate::violation::Violation;
@@ -45,7 +45,7 @@ pub struct ValidWorkspace {
     pub last_updated_by: Option<String>,
     /// Whether another user set the owner, and so chose what runs in the owner's name.
     pub owner_is_assigned: bool,
-    /// Image, with aliases resolved, as users, template or settings name it. [`Self::pulled`] says where nodes get it.
+    /// Image, with aliases resolved, as users, template or settings name it. [`Self::pull_reference`] says where nodes get it.
     pub image: String,
     /// When nodes pull the image.
     pub image_pull_policy: ImagePullPolicy,
@@ -126,9 +126,9 @@ pub(crate) fn resolve(
     let uid = stored("metadata.uid", workspace.uid())?;
     let name = workspace.name_any();
     let (routes, url) =
-        routes::of(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
+        routes::render(workspace, &effective, manager, settings).map_err(|mut found| found.swap_remove(0))?;
     let template = references.template.map(|template| &template.spec);
-    let given = Given::of(&workspace.spec, template, &effective, settings);
+    let given = Given::from_specs(&workspace.spec, template, &effective, settings);
     let Effective {
         image,
         mut resources,
@@ -155,15 +155,15 @@ pub(crate) fn resolve(
     canonical_home(&mut home);
     let profile = references
         .profile
-        .and_then(|found| profile::of(workspace, found).ok());
+        .and_then(|found| profile::resolve(workspace, found).ok());
     let env = profile
         .as_ref()
-        .map_or_else(|| env.clone(), |profile| merged(&env, &profile.spec.env));
+        .map_or_else(|| env.clone(), |profile| merge(&env, &profile.spec.env));
     let routing = &manager.spec.routing;
     let base_path =
         Some(names::place(routing, &namespace, &name, &uid).1).filter(|folder| !folder.is_empty());
     let idle = idle::resolve(idle.as_ref()).map(|idle| Idle {
-        question: idle.question.moved("", base_path.as_deref().unwrap_or_default()),
+        question: idle.question.rebase("", base_path.as_deref().unwrap_or_default()),
         ..idle
     });
     Ok(ValidWorkspace {
@@ -249,13 +249,13 @@ impl ValidWorkspace {
 
     /// The reference by which nodes pull an image of this workspace. With pull Secrets of its profile no mirror applies: the credentials
     /// are for the registry as written.
-    pub fn pulled(&self, image: &str) -> String {
+    pub fn pull_reference(&self, image: &str) -> String {
         let mirrors = if self.own_pull_secrets().next().is_none() {
             self.image_mirrors.as_slice()
         } else {
             &[]
         };
-        mirrors::mirrored(image, mirrors)
+        mirrors::mirror(image, mirrors)
     }
 
     /// Names of the pod's pull Secrets: those of its profile, then those of the installation, each once.
@@ -302,7 +302,7 @@ impl ValidWorkspace {
             }
         }
         Resolved {
-            image: Some(self.pulled(&self.image)),
+            image: Some(self.pull_reference(&self.image)),
             resources: Some(self.resources.clone()),
             storage: Some(storage),
             execution_profile: self.profile.as_ref().map(|profile| profile.name.clone()),

@@ -6,15 +6,15 @@ const MAX_NAME: usize = 255;
 const MAX_TAG: usize = 128;
 
 /// An image reference in two parts.
-pub(crate) struct Parts<'a> {
+pub(crate) struct ImageParts<'a> {
     /// `[registry[:port]/]name`.
     pub(crate) name: &'a str,
     /// `[:tag][@digest]`.
     pub(crate) version: &'a str,
 }
 
-impl<'a> Parts<'a> {
-    pub(crate) fn of(image: &'a str) -> Self {
+impl<'a> ImageParts<'a> {
+    pub(crate) fn from_image(image: &'a str) -> Self {
         let digest = image.find('@').unwrap_or(image.len());
         // A colon before the last slash separates a registry's port.
         let last = image[..digest].rfind('/').map_or(0, |slash| slash + 1);
@@ -26,7 +26,7 @@ impl<'a> Parts<'a> {
 
 /// Whether `image` is `[registry[:port]/]name[:tag][@digest]`.
 pub(super) fn is_reference(image: &str) -> bool {
-    let Parts { name, version } = Parts::of(image);
+    let ImageParts { name, version } = ImageParts::from_image(image);
     let (tag, digest) = match version.split_once('@') {
         Some((tag, digest)) => (tag, Some(digest)),
         None => (version, None),

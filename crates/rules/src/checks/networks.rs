@@ -16,7 +16,7 @@ pub struct NotPublic {
 
 impl NotPublic {
     /// The networks that can be excluded. [`fault`] reports invalid networks and those that cover a whole family.
-    pub fn of(networks: &[String]) -> Self {
+    pub fn from_networks(networks: &[String]) -> Self {
         let mut found = Self::default();
         for network in networks.iter().filter(|network| fault(network).is_none()) {
             match network.parse() {
@@ -63,7 +63,7 @@ mod tests {
             "nonsense",
             "::/0",
         ];
-        let found = NotPublic::of(&named.map(str::to_owned));
+        let found = NotPublic::from_networks(&named.map(str::to_owned));
         let shown = |all: &[String]| all.join(" ");
         let ipv4: Vec<_> = found.ipv4.iter().map(ToString::to_string).collect();
         let ipv6: Vec<_> = found.ipv6.iter().map(ToString::to_string).collect();

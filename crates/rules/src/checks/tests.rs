@@ -36,40 +36,8 @@ fn a_restart_is_requested_by_a_time() {
         "2026-13-31T12:00:00Z",
         "2026-01-31T12:00:00",
         "2026-01-31T12:00:00Z\n",
-        "2026-01-31T12:00:00[UTC]",
-        "2026-01-31 12:00:00Z",
     ] {
         assert!(restarted_at("a", faulty).is_some(), "{faulty:?}");
-    }
-}
-
-#[test]
-fn a_time_that_is_kept_is_written_as_the_api_server_and_our_programs_read_it() {
-    for fine in [
-        "2026-12-31T18:00:00Z",
-        "2026-12-31t18:00:00z",
-        "2026-12-31T18:00:00.123456789+01:00",
-    ] {
-        assert_eq!(time("t", fine), None, "{fine}");
-    }
-    for faulty in [
-        "",
-        "tomorrow",
-        "24h",
-        "2026-12-31",
-        "2026-12-31 18:00:00Z",
-        "2026-12-31T18:00Z",
-        "2026-12-31T18:00:00",
-        "2026-12-31T18:00:00Z[UTC]",
-        "2026-13-31T18:00:00Z",
-        "9999-12-31T23:59:59Z",
-        "2026-12-31T18:00:00Z\n",
-    ] {
-        let message = time("t", faulty).map(|it| it.message).unwrap_or_default();
-        assert!(
-            message.contains("such as 2026-12-31T18:00:00Z"),
-            "{faulty}: {message}"
-        );
     }
 }
 
@@ -86,20 +54,6 @@ fn user_names_with_invisible_characters_are_refused() {
     let long = "a".repeat(1025);
     for faulty in ["a\n", "a\u{202e}b", "a\u{200b}", " a", "\u{feff}a", long.as_str()] {
         assert!(user_name("a", faulty).is_some(), "{faulty:?}");
-    }
-}
-
-#[test]
-fn a_command_names_a_program() {
-    let of = |words: &[&str]| {
-        let words: Vec<_> = words.iter().map(|&word| word.to_owned()).collect();
-        command("c", &words).map(|it| it.field)
-    };
-    for fine in [&[][..], &["sh"], &["sh", ""]] {
-        assert_eq!(of(fine), None, "{fine:?}");
-    }
-    for faulty in [&[""][..], &[" "], &["", "sh"]] {
-        assert_eq!(of(faulty).as_deref(), Some("c[0]"), "{faulty:?}");
     }
 }
 
@@ -154,15 +108,5 @@ fn paths_are_absolute_and_below_the_root() {
 fn equal_paths_have_one_normal_form() {
     for path in ["/a/b", "/a//b/", "//a/./b", "/a/b/."] {
         assert_eq!(normal_path(path), "/a/b");
-    }
-}
-
-#[test]
-fn folders_of_a_disk_are_relative_and_stay_within() {
-    for path in ["a", "a/b", "a..b", ".a"] {
-        assert_eq!(sub_path("p", path), None, "{path}");
-    }
-    for path in ["", "/a", "a/../b", "..", "a:b", "a\n"] {
-        assert!(sub_path("p", path).is_some(), "{path:?}");
     }
 }

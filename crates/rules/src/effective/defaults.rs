@@ -100,7 +100,7 @@ pub fn effective(
             .clone()
             .or_else(|| template?.default_container_config.clone())
             .unwrap_or_default(),
-        env: merged(
+        env: merge(
             template.map_or(&[], |template| &template.environment_variables),
             &spec.env,
         ),
@@ -150,7 +150,7 @@ fn annotations(spec: &WorkspaceSpec, template: Option<&WorkspaceTemplateSpec>) -
 
 /// The variables of `base` in their order, with those of `over` in place of variables of the same name.
 /// The other variables of `over` follow.
-pub(crate) fn merged(base: &[EnvVar], over: &[EnvVar]) -> Vec<EnvVar> {
+pub(crate) fn merge(base: &[EnvVar], over: &[EnvVar]) -> Vec<EnvVar> {
     let named = |name: &str| over.iter().find(|variable| variable.name == name);
     let kept = base
         .iter()

@@ -6,14 +6,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate, WorkspaceTemplateSpec};
-use k8s_openapi::api::core::v1::Container;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::defaults::effective;
-use super::variables::{
-    Budget, Scope, VariableError, expand_value_within, expand_within, is_built_in, names_in,
-};
+use super::variables::{Budget, Scope, expand_value_within, expand_within, is_built_in, names_in};
 use crate::settings::Settings;
 use crate::violation::Violation;
 
@@ -79,7 +76,7 @@ pub(crate) fn with_variables<'a>(
     if !has_variables(&raw.spec) {
         return Ok(Cow::Borrowed(raw));
     }
-    let scope = Scope::of(workspace);
+    let scope = Scope::for_workspace(workspace);
     let scope = match manager {
         Some(manager) => scope.with_manager(manager),
         None => scope.with_sample_manager(),
@@ -105,21 +102,27 @@ pub(crate) fn rest(
     spec: &WorkspaceTemplateSpec,
     scope: &Scope,
 ) -> Result<WorkspaceTemplateSpec, Vec<Violation>> {
-    let mut faults = Vec::new();
     let mut budget = Budget::new();
-    let images = images(spec, scope, &mut budget).map_err(|found| faults.extend(found));
-    let mut imageless = spec.clone();
-    for container in &mut imageless.default_init_containers {
-        container.image = None;
-    }
+    let mut done = spec.clone();
+    let mut faults = images(&mut done, scope, &mut budget);
+    // No image is expanded again, because the workspace's own variables count for the rest.
+    let containers = done.default_init_containers.iter_mut();
+    let init_images: Vec<_> = containers.map(|container| container.image.take()).collect();
     let mut fields = PARTS.to_vec();
     fields.push(INIT_CONTAINERS);
-    let expanded = expand(&imageless, &fields, scope, &mut budget).map_err(|found| faults.extend(found));
-    let (Ok(images), Ok(mut expanded)) = (images, expanded) else {
-        return Err(faults);
-    };
-    images.put_into(&mut expanded);
-    Ok(expanded)
+    match expand(&done, &fields, scope, &mut budget) {
+        Ok(mut expanded) if faults.is_empty() => {
+            for (container, image) in expanded.default_init_containers.iter_mut().zip(init_images) {
+                container.image = image;
+            }
+            Ok(expanded)
+        }
+        Ok(_) => Err(faults),
+        Err(found) => {
+            faults.extend(found);
+            Err(faults)
+        }
+    }
 }
 
 fn expand(
@@ -173,58 +176,24 @@ fn number_ports(value: &mut Value) {
     }
 }
 
-struct Images {
-    default: String,
-    allowed: Vec<String>,
-    init: Vec<Option<String>>,
-}
-
-impl Images {
-    fn put_into(self, spec: &mut WorkspaceTemplateSpec) {
-        spec.default_image = self.default;
-        spec.allowed_images = self.allowed;
-        for (container, image) in spec.default_init_containers.iter_mut().zip(self.init) {
-            container.image = image;
-        }
-    }
-}
-
-fn images(
-    spec: &WorkspaceTemplateSpec,
-    scope: &Scope,
-    budget: &mut Budget,
-) -> Result<Images, Vec<Violation>> {
+/// Replaces the variables in all images. Returns the violations.
+fn images(spec: &mut WorkspaceTemplateSpec, scope: &Scope, budget: &mut Budget) -> Vec<Violation> {
     let ours = scope.clone().without_workspace_variables();
     let mut faults = Vec::new();
-    let mut text = |field: String, image: &str| {
-        expand_within(image, &ours, budget).unwrap_or_else(|error: VariableError| {
-            faults.push(Violation::new(field, image, error.to_string()));
-            String::new()
-        })
+    let mut put = |field: String, image: &mut String| match expand_within(image, &ours, budget) {
+        Ok(expanded) => *image = expanded,
+        Err(error) => faults.push(Violation::new(field, image.as_str(), error.to_string())),
     };
-    let images = Images {
-        default: text("spec.defaultImage".to_owned(), &spec.default_image),
-        allowed: spec
-            .allowed_images
-            .iter()
-            .enumerate()
-            .map(|(index, image)| text(format!("spec.allowedImages[{index}]"), image))
-            .collect(),
-        init: spec
-            .default_init_containers
-            .iter()
-            .enumerate()
-            .map(|(index, container): (usize, &Container)| {
-                let field = format!("spec.{INIT_CONTAINERS}[{index}].image");
-                container.image.as_deref().map(|image| text(field, image))
-            })
-            .collect(),
-    };
-    if faults.is_empty() {
-        Ok(images)
-    } else {
-        Err(faults)
+    put("spec.defaultImage".to_owned(), &mut spec.default_image);
+    for (index, image) in spec.allowed_images.iter_mut().enumerate() {
+        put(format!("spec.allowedImages[{index}]"), image);
     }
+    for (index, container) in spec.default_init_containers.iter_mut().enumerate() {
+        if let Some(image) = &mut container.image {
+            put(format!("spec.{INIT_CONTAINERS}[{index}].image"), image);
+        }
+    }
+    faults
 }
 
 #[cfg(test)]
@@ -248,7 +217,7 @@ mod tests {
             "spec": {"displayName": "d", "variables": {"course": "ml"}},
         }))
         .unwrap();
-        Scope::of(&workspace).with("service.port", 8888)
+        Scope::for_workspace(&workspace).with("service.port", 8888)
     }
 
     #[test]
@@ -311,7 +280,7 @@ mod tests {
             "metadata": {"name": "lab"}, "spec": {"displayName": "d", "variables": {"x": "a".repeat(4096)}},
         }))
         .unwrap();
-        let scope = Scope::of(&workspace);
+        let scope = Scope::for_workspace(&workspace);
         let args = |count: usize| json!({"args": vec!["{x}"; count]});
         let fits = template(json!({"defaultContainerConfig": args(60)}));
         assert!(rest(&fits, &scope).is_ok());

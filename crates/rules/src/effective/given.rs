@@ -33,7 +33,7 @@ pub struct Given {
 }
 
 impl Given {
-    pub(crate) fn of(
+    pub(crate) fn from_specs(
         spec: &WorkspaceSpec,
         template: Option<&WorkspaceTemplateSpec>,
         effective: &Effective,
@@ -60,7 +60,7 @@ impl Given {
         };
         Self {
             image: named.and_then(|named| written(Some(named), Some(&effective.image))),
-            resources: asked(
+            resources: requests(
                 spec.resources.as_ref(),
                 template.and_then(|template| template.default_resources.as_ref()),
             ),
@@ -78,7 +78,7 @@ impl Given {
 }
 
 /// Requests and limits of the workspace, else of the template, name by name.
-fn asked(
+fn requests(
     given: Option<&ResourceRequirements>,
     template: Option<&ResourceRequirements>,
 ) -> ResourceRequirements {
@@ -115,7 +115,7 @@ mod tests {
         let template: Option<WorkspaceTemplateSpec> =
             template.map(|template| serde_json::from_value(template).unwrap());
         let effective = effective(&spec, template.as_ref(), &settings);
-        Given::of(&spec, template.as_ref(), &effective, &settings)
+        Given::from_specs(&spec, template.as_ref(), &effective, &settings)
     }
 
     #[test]

@@ -41,20 +41,20 @@ pub struct Question {
     /// Path and query.
     pub path: String,
     /// How the response is parsed.
-    pub answer: Answer,
+    pub answer: IdleAnswer,
 }
 
 impl Question {
     /// The request for an application whose base path is `to`, not `from`. Neither ends with `/`.
     /// A request with its own port has no base path and stays as it is.
     #[must_use]
-    pub fn moved(mut self, from: &str, to: &str) -> Self {
+    pub fn rebase(mut self, from: &str, to: &str) -> Self {
         if self.port.is_some() {
             return self;
         }
         let base = match &mut self.answer {
-            Answer::Jupyter { base } => Some(base),
-            Answer::Timestamp { .. } => None,
+            IdleAnswer::Jupyter { base } => Some(base),
+            IdleAnswer::Timestamp { .. } => None,
         };
         for path in [Some(&mut self.path), base].into_iter().flatten() {
             if let Some(rest) = path.strip_prefix(from) {
@@ -67,7 +67,7 @@ impl Question {
 
 /// How a response is parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum IdleAnswer {
     /// Jupyter's status. Kernels and terminals are requested, too, below `base`, which ends with `/api`.
     Jupyter {
         /// Path of Jupyter's API.
@@ -94,13 +94,13 @@ pub(crate) fn effective(
     let minutes = given.idle_timeout_in_minutes.or(default.idle_timeout_in_minutes);
     Some(IdleShutdown {
         enabled: Some(given.enabled.or(default.enabled).unwrap_or(true)),
-        idle_timeout_in_minutes: Some(minutes.unwrap_or_else(|| filled(template))),
+        idle_timeout_in_minutes: Some(minutes.unwrap_or_else(|| default_minutes(template))),
         detection: given.detection.as_ref().or(default.detection.as_ref()).cloned(),
     })
 }
 
 /// The built-in timeout, or the nearest value within the template's bounds.
-fn filled(template: Option<&WorkspaceTemplateSpec>) -> i32 {
+fn default_minutes(template: Option<&WorkspaceTemplateSpec>) -> i32 {
     let bounds = template.and_then(|template| template.idle_shutdown_overrides.as_ref());
     let end = |end: fn(&api::template::IdleShutdownOverrides) -> Option<i32>| bounds.and_then(end);
     let at_least = end(|bounds| bounds.min_idle_timeout_in_minutes).unwrap_or(i32::MIN);
@@ -127,10 +127,10 @@ fn question(detection: &IdleDetection) -> Question {
     let get = detection.http_get.as_ref();
     let path = get.and_then(|get| get.path.as_deref()).unwrap_or(STATUS_PAGE);
     let answer = match &detection.last_activity_timestamp {
-        None => Answer::Jupyter {
+        None => IdleAnswer::Jupyter {
             base: path.strip_suffix("/status").unwrap_or(path).to_owned(),
         },
-        Some(time) => Answer::Timestamp {
+        Some(time) => IdleAnswer::Timestamp {
             path: fields(time.response_body_path.as_deref().unwrap_or(LAST_ACTIVITY)),
             format: time.format.unwrap_or_default(),
         },
@@ -256,12 +256,12 @@ mod tests {
         let theirs = idle(json!(null), default.clone(), json!(null)).unwrap().question;
         let path = vec!["lastHeartbeat".to_owned()];
         let format = TimestampFormat::Unix;
-        assert_eq!(theirs.answer, Answer::Timestamp { path, format });
+        assert_eq!(theirs.answer, IdleAnswer::Timestamp { path, format });
         let own = json!({"detection": {"httpGet": {"path": "/lab/api/status", "scheme": "HTTPS"}}});
         let own = idle(own, default, json!(null)).unwrap().question;
         assert!(own.tls);
         let base = "/lab/api".to_owned();
-        assert_eq!(own.answer, Answer::Jupyter { base });
+        assert_eq!(own.answer, IdleAnswer::Jupyter { base });
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
                 tls: false,
                 port: None,
                 path: "/api/status".to_owned(),
-                answer: Answer::Jupyter { base },
+                answer: IdleAnswer::Jupyter { base },
             }
         );
     }
@@ -283,16 +283,16 @@ mod tests {
     fn kernels_are_requested_in_the_folder_of_the_server_and_back_on_its_own_host() {
         let (folder, stock) = ("/workspaces/team/demo", idle(json!({}), json!(null), json!(null)));
         let stock = stock.unwrap().question;
-        let inside = stock.clone().moved("", folder);
+        let inside = stock.clone().rebase("", folder);
         assert_eq!(inside.path, format!("{folder}/api/status"));
         let base = format!("{folder}/api");
-        assert_eq!(inside.answer, Answer::Jupyter { base });
-        assert_eq!(inside.moved(folder, ""), stock);
+        assert_eq!(inside.answer, IdleAnswer::Jupyter { base });
+        assert_eq!(inside.rebase(folder, ""), stock);
         let other_manager = Question {
             port: Some(9000),
             ..stock
         };
-        assert_eq!(other_manager.clone().moved("", folder), other_manager);
+        assert_eq!(other_manager.clone().rebase("", folder), other_manager);
     }
 
     #[test]

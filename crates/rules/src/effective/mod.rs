@@ -18,7 +18,7 @@ pub(crate) mod profile;
 mod resources;
 pub mod variables;
 
-pub(crate) use defaults::merged;
+pub(crate) use defaults::merge;
 pub use defaults::{Effective, effective, profile_name};
 pub use given::Given;
 pub(crate) use given::canonical;

@@ -25,12 +25,12 @@ pub struct ExecutionProfile {
 /// The profile for `workspace`. It may use only variables that the workspace's author cannot influence.
 /// Neither `spec.variables` nor the name of the workspace may choose an identity.
 /// Only a permitted user may set the owner (docs/rights.md).
-pub(crate) fn of(
+pub(crate) fn resolve(
     workspace: &Workspace,
     profile: &WorkspaceExecutionProfile,
 ) -> Result<ExecutionProfile, Vec<Violation>> {
     let mut spec = profile.spec.clone();
-    let scope = Scope::of(workspace).identity();
+    let scope = Scope::for_workspace(workspace).identity();
     let own = spec
         .service_account
         .as_mut()
@@ -39,7 +39,7 @@ pub(crate) fn of(
         let expanded = expand_value(ANNOTATIONS, &json!(own.annotations), &scope)?;
         own.annotations = texts(&expanded);
     }
-    let scope = Scope::of(workspace).audience();
+    let scope = Scope::for_workspace(workspace).audience();
     for (index, token) in spec.projected_tokens.iter_mut().enumerate() {
         token.audience = expand_text(&token.audience, &scope).map_err(|error| {
             let field = format!("executionProfile.spec.projectedTokens[{index}].audience");
@@ -90,7 +90,7 @@ mod tests {
             "example.com/role": "ns-{workspace.namespace}-{workspace.uid}", "example.com/who": "{owner.name}",
         });
         let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
-        let profile = of(&workspace(), &profile).unwrap();
+        let profile = resolve(&workspace(), &profile).unwrap();
         assert_eq!(
             profile.service_account.as_deref(),
             Some("workspace-demo-01234567")
@@ -110,7 +110,7 @@ mod tests {
     fn audiences_contain_the_workspace_s_uid_and_namespace_and_nothing_that_a_user_chooses() {
         let with = |audience: &str| {
             let tokens = json!([{"audience": audience, "path": "/t/a"}]);
-            let profile = of(&workspace(), &profile(json!({"projectedTokens": tokens})));
+            let profile = resolve(&workspace(), &profile(json!({"projectedTokens": tokens})));
             profile.map(|profile| profile.spec.projected_tokens[0].audience.clone())
         };
         let audience = with("https://hub/{workspace.namespace}/{workspace.uid}/{role}").unwrap();
@@ -129,7 +129,7 @@ mod tests {
     fn a_workspace_s_own_variables_choose_no_identity() {
         let annotations = json!({"example.com/role": "{role}"});
         let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
-        let profile = of(&workspace(), &profile).unwrap();
+        let profile = resolve(&workspace(), &profile).unwrap();
         let annotations = profile
             .spec
             .service_account
@@ -144,7 +144,7 @@ mod tests {
     fn an_unknown_variable_is_named_with_its_field() {
         let annotations = json!({"example.com/role": "{workspace.nothing}"});
         let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
-        let faults = of(&workspace(), &profile).unwrap_err();
+        let faults = resolve(&workspace(), &profile).unwrap_err();
         let text = faults[0].to_string();
         assert!(
             text.starts_with(ANNOTATIONS) && text.contains("{workspace.nothing}"),
@@ -158,7 +158,7 @@ mod tests {
         for name in ["workspace.name", "service.name"] {
             let annotations = json!({"example.com/role": format!("{{{name}}}")});
             let profile = profile(json!({"serviceAccount": {"perWorkspace": {"annotations": annotations}}}));
-            let faults = of(&workspace(), &profile).unwrap_err();
+            let faults = resolve(&workspace(), &profile).unwrap_err();
             let text = faults[0].to_string();
             assert!(
                 text.contains("known are owner.name, owner.slug, workspace.namespace, workspace.uid;"),
@@ -180,19 +180,19 @@ mod tests {
         for (owner, passes) in [("oidc:alice@example.org", true), (r#"a", "role": "admin"#, false)] {
             let named = (api::names::CREATED_BY.to_owned(), owner.to_owned());
             workspace.metadata.annotations = Some([named].into());
-            assert_eq!(of(&workspace, &profile).is_ok(), passes, "{owner}");
+            assert_eq!(resolve(&workspace, &profile).is_ok(), passes, "{owner}");
         }
     }
 
     #[test]
     fn a_named_service_account_is_taken_as_it_is_and_none_is_none() {
-        let named = of(
+        let named = resolve(
             &workspace(),
             &profile(json!({"serviceAccount": {"name": "trainer"}})),
         )
         .unwrap();
         assert_eq!(named.service_account.as_deref(), Some("trainer"));
-        let none = of(&workspace(), &profile(json!({}))).unwrap();
+        let none = resolve(&workspace(), &profile(json!({}))).unwrap();
         assert_eq!(none.service_account, None);
     }
 }

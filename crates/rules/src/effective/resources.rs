@@ -30,10 +30,12 @@ pub(crate) fn fill(
     let mut filled = ResourceRequirements::default();
     for name in names {
         // The template overrides the installation as the workspace overrides the template.
-        let default = Pair::of(template, name).or(&Pair::of(built_in, name), name);
-        let pair = Pair::of(given, name)
-            .or(&default, name)
-            .within(&Pair::of(given, name), bounds, name);
+        let default = Pair::from_amounts(template, name).or(&Pair::from_amounts(built_in, name), name);
+        let pair = Pair::from_amounts(given, name).or(&default, name).within(
+            &Pair::from_amounts(given, name),
+            bounds,
+            name,
+        );
         filled
             .requests
             .extend(pair.request.map(|value| (name.clone(), value)));
@@ -51,7 +53,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn of(map: &ResourceRequirements, name: &str) -> Self {
+    fn from_amounts(map: &ResourceRequirements, name: &str) -> Self {
         Self {
             request: map.requests.get(name).cloned(),
             limit: map.limits.get(name).cloned(),

@@ -83,10 +83,10 @@ impl Table<'_> {
                 change: self.unless_fixed(Some(NAME_STAYS).filter(|_| self.of_pod != Change::New)),
                 ..self
                     .row("", "metadata.name", "Name", text(Some(NAME_RULE)))
-                    .required()
+                    .require()
             },
             self.row("", "spec.displayName", "Display name", text(None))
-                .required(),
+                .require(),
             self.of_pod("", "spec.image", "Image", images)
                 .or(Some(image.clone())),
         ];
@@ -97,7 +97,7 @@ impl Table<'_> {
             self.row("Access", "spec.accessType", "Who may connect", choices::access())
                 .or(Some(access)),
         );
-        fields.extend(self.asked());
+        fields.extend(self.requirements());
         fields
     }
 
@@ -267,7 +267,7 @@ impl Table<'_> {
     }
 
     /// Labels and variables that the template requires and gives no value.
-    fn asked(&self) -> Vec<Field> {
+    fn requirements(&self) -> Vec<Field> {
         let Some(template) = self.template else {
             return Vec::new();
         };
@@ -307,7 +307,7 @@ impl Table<'_> {
             let path = format!("spec.variables[{}]", name.escape_debug());
             self.of_pod(ASKED, path, format!("Variable {name}"), text(None))
         });
-        labels.chain(env).chain(variables).map(Field::required).collect()
+        labels.chain(env).chain(variables).map(Field::require).collect()
     }
 }
 
@@ -324,7 +324,7 @@ impl Field {
     }
 
     /// A new workspace needs a value. An existing one has it, or needs none.
-    fn required(self) -> Self {
+    fn require(self) -> Self {
         Self {
             is_required: true,
             ..self

@@ -20,7 +20,7 @@ fn form_of(template: &Value, workspace: Option<&Workspace>) -> Form {
     form(&offer, workspace)
 }
 
-fn of(spec: Value) -> Workspace {
+fn workspace_of(spec: Value) -> Workspace {
     let mut object = json!({"metadata": {"name": "demo"}, "spec": {"displayName": "d", "templateRef": "t"}});
     for (name, value) in spec.as_object().unwrap() {
         object["spec"][name] = value.clone();
@@ -139,7 +139,7 @@ fn a_change_counts_now_at_the_next_start_by_a_restart_or_never() {
         "displayName": "t", "defaultImage": "uv", "primaryStorage": {"defaultSize": "1Gi"}, "idleShutdownOverrides": {"allow": false},
     });
     let change = |desired: &str, policy: &str, started: bool, path: &str| {
-        let mut workspace = of(json!({"desiredStatus": desired, "updatePolicy": policy}));
+        let mut workspace = workspace_of(json!({"desiredStatus": desired, "updatePolicy": policy}));
         let status = json!({"startedAt": started.then_some("2026-01-01T00:00:00Z")});
         workspace.status = serde_json::from_value(status).unwrap();
         form_of(&template, Some(&workspace))
@@ -160,7 +160,7 @@ fn a_change_counts_now_at_the_next_start_by_a_restart_or_never() {
         let change = change("Running", "OnStop", true, path);
         assert!(matches!(change, Change::Refused(_)), "{path}");
     }
-    let claim = of(json!({"storage": {"claimName": "own"}}));
+    let claim = workspace_of(json!({"storage": {"claimName": "own"}}));
     assert_eq!(form_of(&template, Some(&claim)).field("spec.storage.size"), None);
 }
 
@@ -187,7 +187,7 @@ fn what_the_template_requires_has_a_field_and_what_it_gives_has_none() {
             "spec.variables[lab.room]"
         ]
     );
-    let base = of(json!({"env": [{"name": "A", "value": "1"}]}));
+    let base = workspace_of(json!({"env": [{"name": "A", "value": "1"}]}));
     let values = sent(&[(asked[0], "gold"), (asked[1], "ml"), (asked[2], "7")]);
     let filled_ = filled(&form, &values, &base);
     assert_eq!(filled_.errors, []);
@@ -221,7 +221,7 @@ fn workspace() -> impl Strategy<Value = Workspace> {
     prop::collection::vec(text(), 16).prop_map(|texts| {
         let mut texts = texts.into_iter();
         let mut text = || texts.next().unwrap_or_default();
-        let mut workspace = of(json!({
+        let mut workspace = workspace_of(json!({
             "displayName": text(), "image": text(), "shmSize": text(), "port": 9000,
             "resources": {"limits": {"cpu": text(), "memory": text(), "example.org/fpga": text()}, "requests": {"cpu": text()}},
             "storage": {"size": text(), "mountPath": text(), "retain": "Retain"},

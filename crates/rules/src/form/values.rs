@@ -111,7 +111,7 @@ fn sent_back(value: &str) -> String {
 }
 
 /// What was sent, with the stored value wherever the user left a control alone. Of what was typed, blanks at the ends are dropped.
-fn settled(sent: &Values, shown: &Values) -> Values {
+fn restore(sent: &Values, shown: &Values) -> Values {
     let settle = |(name, value): (&String, &String)| {
         let kept = shown
             .get(name)
@@ -123,7 +123,7 @@ fn settled(sent: &Values, shown: &Values) -> Values {
 
 pub(super) fn filled(form: &Form, sent: &Values, base: &Workspace) -> Filled {
     let shown = values(form, base);
-    let values = settled(sent, &shown);
+    let values = restore(sent, &shown);
     let before = serde_json::to_value(base).unwrap_or_default();
     let mut object = before.clone();
     let mut errors = Vec::new();

@@ -158,17 +158,13 @@ fn of_kind(fields: &Map<String, Value>, document: &Document) -> Vec<Finding> {
         .collect()
 }
 
+/// Names in the metadata. The type says what is wrong with values.
 fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding> {
-    const NO_NAME: &str = "is missing: name the workspace, such as name: my-lab";
+    let nothing = Map::new();
     let metadata = match fields.get("metadata") {
-        None | Some(Value::Null) => {
-            return vec![document.finding(&Violation::new("metadata.name", "", NO_NAME))];
-        }
+        None | Some(Value::Null) => &nothing,
         Some(Value::Object(metadata)) => metadata,
-        Some(value) => {
-            let rule = "must be an object: write fields below it, such as name: my-lab";
-            return vec![document.finding(&Violation::new("metadata", shown(value), rule))];
-        }
+        Some(_) => return Vec::new(),
     };
     let mut findings = Vec::new();
     let unknown_names = metadata.keys().filter(|name| !METADATA.contains(&name.as_str()));
@@ -177,47 +173,15 @@ fn of_metadata(fields: &Map<String, Value>, document: &Document) -> Vec<Finding>
         let violation = unknown(&format!("metadata.{name}"), nearest, "workspace.metadata");
         findings.push(key_finding(document, &violation));
     }
-    let text = |path: String, value: &Value| {
-        let rule = "must be text: put it in quotes";
-        document.finding(&Violation::new(path, shown(value), rule))
-    };
-    match metadata.get("name") {
+    let of_name = match metadata.get("name") {
         None | Some(Value::Null) => {
-            findings.push(document.finding(&Violation::new("metadata.name", "", NO_NAME)));
+            let rule = "is missing: name the workspace, such as name: my-lab";
+            vec![Violation::new("metadata.name", "", rule)]
         }
-        Some(Value::String(name)) => {
-            findings.extend(
-                crate::checks::name(name)
-                    .iter()
-                    .map(|violation| document.finding(violation)),
-            );
-        }
-        Some(value) => findings.push(text("metadata.name".to_owned(), value)),
-    }
-    if let Some(value) = metadata
-        .get("namespace")
-        .filter(|value| !value.is_string() && !value.is_null())
-    {
-        findings.push(text("metadata.namespace".to_owned(), value));
-    }
-    for map in ["labels", "annotations"] {
-        match metadata.get(map) {
-            None | Some(Value::Null) => {}
-            Some(Value::Object(entries)) => {
-                let wrong = entries.iter().filter(|(_, value)| !value.is_string());
-                let wrong = wrong.take(MAX_FINDINGS);
-                findings.extend(wrong.map(|(key, value)| text(format!("metadata.{map}[{key}]"), value)));
-            }
-            Some(value) => {
-                let rule = "must be an object: write keys and texts below it";
-                findings.push(document.finding(&Violation::new(
-                    format!("metadata.{map}"),
-                    shown(value),
-                    rule,
-                )));
-            }
-        }
-    }
+        Some(Value::String(name)) => crate::checks::name(name),
+        Some(_) => Vec::new(),
+    };
+    findings.extend(of_name.iter().map(|violation| document.finding(violation)));
     findings
 }
 

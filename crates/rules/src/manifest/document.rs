@@ -104,36 +104,31 @@ impl Document {
     /// closest part of its path. It knows the notations of this project and of the API server: `spec.env[0].name`,
     /// `limits[nvidia.com/gpu]`, `limits.nvidia.com/gpu`.
     pub fn place(&self, field: &str) -> Place {
-        let mut place = self.root.place;
-        let (mut node, mut rest) = (&self.root, field);
-        while let Some((key, inner, left)) = node.step(rest) {
-            place = match inner.inner {
-                Inner::Leaf => inner.place,
-                Inner::List(_) | Inner::Map(_) => key,
-            };
-            (node, rest) = (inner, left);
+        match self.last(field).0 {
+            None => self.root.place,
+            Some((_, node)) if matches!(node.inner, Inner::Leaf) => node.place,
+            Some((key, _)) => key,
         }
-        place
     }
 
     /// The place of a field's key, else as [`Self::place`].
     pub fn key_place(&self, field: &str) -> Place {
-        let mut place = self.root.place;
-        let (mut node, mut rest) = (&self.root, field);
-        while let Some((key, inner, left)) = node.step(rest) {
-            place = key;
-            (node, rest) = (inner, left);
-        }
-        place
+        self.last(field).0.map_or(self.root.place, |(key, _)| key)
     }
 
     /// Whether the text has the field itself, in a notation that [`Self::place`] knows.
     pub fn has(&self, field: &str) -> bool {
-        let (mut node, mut rest) = (&self.root, field);
-        while let Some((_, inner, left)) = node.step(rest) {
+        !field.is_empty() && self.last(field).1.is_empty()
+    }
+
+    /// The last part of a path that the text has: the place of its key and its value. And the rest of the path.
+    fn last<'f>(&self, field: &'f str) -> (Option<(Place, &Node)>, &'f str) {
+        let (mut last, mut node, mut rest) = (None, &self.root, field);
+        while let Some((key, inner, left)) = node.step(rest) {
+            last = Some((key, inner));
             (node, rest) = (inner, left);
         }
-        rest.is_empty() && !field.is_empty()
+        (last, rest)
     }
 
     /// The violation with its place.

@@ -102,10 +102,10 @@ struct Start {
 /// A collection that has begun.
 struct Open {
     place: Place,
-    parts: Parts,
+    parts: Collection,
 }
 
-enum Parts {
+enum Collection {
     List(Vec<Node>),
     /// The keys so far, and last a key that waits for its value.
     Map(Vec<Entry>, HashSet<String>, Option<Key>),
@@ -213,9 +213,9 @@ impl<'t> Reader<'t> {
     /// Path of the value that is being read.
     fn path(&self) -> String {
         let steps = self.open.iter().map(|open| match &open.parts {
-            Parts::List(items) => format!("[{}]", items.len()),
-            Parts::Map(_, _, Some(key)) => format!(".{}", key.name),
-            Parts::Map(_, _, None) => String::new(),
+            Collection::List(items) => format!("[{}]", items.len()),
+            Collection::Map(_, _, Some(key)) => format!(".{}", key.name),
+            Collection::Map(_, _, None) => String::new(),
         });
         let path = steps.collect::<Vec<_>>().concat();
         path.strip_prefix('.').unwrap_or(&path).to_owned()
@@ -240,7 +240,7 @@ impl<'t> Reader<'t> {
             }
             Event::Scalar(text, ..) => {
                 let Some(Open {
-                    parts: Parts::Map(_, keys, waiting @ None),
+                    parts: Collection::Map(_, keys, waiting @ None),
                     ..
                 }) = self.open.last_mut()
                 else {
@@ -261,8 +261,8 @@ impl<'t> Reader<'t> {
                 }
             }
             Event::Alias(_) | Event::UnresolvedAlias(_) => self.close(leaf(Inner::Leaf)),
-            Event::SequenceStart(..) => self.begin(at, Parts::List(Vec::new())),
-            Event::MappingStart(..) => self.begin(at, Parts::Map(Vec::new(), HashSet::new(), None)),
+            Event::SequenceStart(..) => self.begin(at, Collection::List(Vec::new())),
+            Event::MappingStart(..) => self.begin(at, Collection::Map(Vec::new(), HashSet::new(), None)),
             Event::SequenceEnd | Event::MappingEnd => self.end(),
             _ => {}
         }
@@ -273,8 +273,8 @@ impl<'t> Reader<'t> {
             return;
         };
         let inner = match parts {
-            Parts::List(items) => Inner::List(items),
-            Parts::Map(entries, ..) => Inner::Map(entries),
+            Collection::List(items) => Inner::List(items),
+            Collection::Map(entries, ..) => Inner::Map(entries),
         };
         self.close(Node { place, inner });
     }
@@ -310,9 +310,9 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn begin(&mut self, place: Place, parts: Parts) {
+    fn begin(&mut self, place: Place, parts: Collection) {
         if let Some(Open {
-            parts: Parts::Map(_, _, waiting @ None),
+            parts: Collection::Map(_, _, waiting @ None),
             ..
         }) = self.open.last_mut()
         {
@@ -336,8 +336,8 @@ impl<'t> Reader<'t> {
                     *root = node;
                 }
             }
-            Some(Parts::List(items)) => items.push(node),
-            Some(Parts::Map(entries, _, waiting)) => {
+            Some(Collection::List(items)) => items.push(node),
+            Some(Collection::Map(entries, _, waiting)) => {
                 if let Some(Key { name: key, place }) = waiting.take() {
                     entries.push(Entry { key, place, node });
                 }

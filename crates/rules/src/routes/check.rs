@@ -54,7 +54,7 @@ pub fn check(manager: &WorkspaceManager, settings: &Settings) -> Vec<Violation> 
         found.extend(shape(&path, manifest, settings));
         found.extend(name(&path, manifest));
         found.extend(collisions::in_manifest(&path, manifest, manager));
-        let identity = Identity::of(manifest).map(|identity| (identity.kind, identity.name));
+        let identity = Identity::from_manifest(manifest).map(|identity| (identity.kind, identity.name));
         if let Some(identity) = identity
             && !names.insert(identity)
         {
@@ -74,7 +74,7 @@ pub fn kinds_of(manager: &WorkspaceManager) -> BTreeSet<RouteKind> {
     let manifests = manager.spec.routing.custom.iter();
     manifests
         .flat_map(|custom| &custom.resources)
-        .filter_map(|manifest| Some(Identity::of(manifest)?.kind))
+        .filter_map(|manifest| Some(Identity::from_manifest(manifest)?.kind))
         .collect()
 }
 
@@ -89,7 +89,7 @@ fn sample(manager: &WorkspaceManager, settings: &Settings) -> Scope {
 
 fn shape(path: &str, manifest: &Value, settings: &Settings) -> Vec<Violation> {
     let mut found = Vec::new();
-    match Identity::of(manifest) {
+    match Identity::from_manifest(manifest) {
         None => found.push(Violation::new(path, "", "must have apiVersion and kind")),
         Some(Identity { kind, .. }) if kind.is_denied() => {
             let rule = "can never be a route: use a kind that only routes, such as Ingress";

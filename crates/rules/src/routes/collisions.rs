@@ -6,14 +6,14 @@ use api::WorkspaceManager;
 use api::manager::RoutingMode;
 use serde_json::Value;
 
-use crate::effective::variables::{self, Part};
+use crate::effective::variables::{self, Piece};
 use crate::violation::Violation;
 
 /// Variables with equal values for workspaces of the same name.
 const SHARED: [&str; 2] = ["workspace.name", "service.name"];
 
 /// A text in a manifest that a proxy matches requests with.
-struct Given<'a> {
+struct MatchedText<'a> {
     field: String,
     text: &'a str,
     is_path: bool,
@@ -62,10 +62,10 @@ fn are_delimited(text: &str) -> bool {
     let (mut names, mut namespaces, mut before) = (Vec::new(), Vec::new(), 0);
     for piece in variables::pieces(text) {
         match piece {
-            Part::Text(text) if text.contains(['.', '/']) => before += 1,
-            Part::Variable("workspace.namespace") => namespaces.push(before),
-            Part::Variable(name) if SHARED.contains(&name) => names.push(before),
-            Part::Text(_) | Part::Variable(_) | Part::Escaped(_) => {}
+            Piece::Text(text) if text.contains(['.', '/']) => before += 1,
+            Piece::Variable("workspace.namespace") => namespaces.push(before),
+            Piece::Variable(name) if SHARED.contains(&name) => names.push(before),
+            Piece::Text(_) | Piece::Variable(_) | Piece::Escaped(_) => {}
         }
     }
     names
@@ -75,7 +75,7 @@ fn are_delimited(text: &str) -> bool {
 
 /// Collects the texts of Ingress, `IngressRoute`, `HTTPRoute` and similar kinds.
 /// `keys` are the key of the surrounding object and the key of the value in it.
-fn collect<'a>(field: &str, keys: [&str; 2], value: &'a Value, found: &mut Vec<Given<'a>>) {
+fn collect<'a>(field: &str, keys: [&str; 2], value: &'a Value, found: &mut Vec<MatchedText<'a>>) {
     match value {
         Value::String(text) => {
             let is_path = match keys {
@@ -85,7 +85,7 @@ fn collect<'a>(field: &str, keys: [&str; 2], value: &'a Value, found: &mut Vec<G
                 [_, "path"] | ["path", "value"] => true,
                 _ => return,
             };
-            found.push(Given {
+            found.push(MatchedText {
                 field: field.to_owned(),
                 text,
                 is_path,

@@ -16,7 +16,7 @@ pub(super) struct Identity {
 
 impl Identity {
     /// Returns `None` for an invalid manifest.
-    pub(super) fn of(manifest: &Value) -> Option<Self> {
+    pub(super) fn from_manifest(manifest: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         Some(Self {
             kind: RouteKind {
@@ -36,7 +36,7 @@ pub(super) fn scope(
     manager: &WorkspaceManager,
     settings: &Settings,
 ) -> Scope {
-    let scope = Scope::of(workspace)
+    let scope = Scope::for_workspace(workspace)
         .with_effective(effective)
         .with_manager(manager);
     let gateway = &manager.spec.authentication.gateway;

@@ -14,7 +14,7 @@ use api::manager::Routing;
 use serde_json::{Map, Value};
 
 pub use self::check::{check, kinds_of};
-pub(crate) use self::render::of;
+pub(crate) use self::render::render;
 pub use crate::settings::RouteKind;
 use crate::violation::Violations;
 

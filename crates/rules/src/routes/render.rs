@@ -13,7 +13,7 @@ use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
 
 /// The routes of a workspace and its URL as browsers see it, if the manager knows one, or violations for values that cannot be part of them.
-pub(crate) fn of(
+pub(crate) fn render(
     workspace: &Workspace,
     effective: &Effective,
     manager: &WorkspaceManager,
@@ -25,7 +25,7 @@ pub(crate) fn of(
     let base_path = variables::expand_text("{workspace.basePath}", &scope).unwrap_or_default();
     let usual = names::url(&host, routing.external_port()) + base_path.trim_start_matches('/');
     let usual = Some(usual).filter(|_| routing.external.is_none());
-    if let Some(violations) = Violations::of(check(manager, settings)) {
+    if let Some(violations) = Violations::from_list(check(manager, settings)) {
         return Ok((Routes::Unknown(violations), usual));
     }
     let name = names::child(workspace.metadata.name.as_deref().unwrap_or_default());
@@ -56,7 +56,7 @@ fn route(path: &str, manifest: &Value, usual: &str, scope: &Scope) -> Result<Rou
     let expanded = variables::expand_value(path, manifest, scope)?;
     let fault =
         |field: &str, value: &str, rule: &str| vec![Violation::new(format!("{path}.{field}"), value, rule)];
-    let identity = Identity::of(&expanded).ok_or_else(|| fault("kind", "", "is missing"))?;
+    let identity = Identity::from_manifest(&expanded).ok_or_else(|| fault("kind", "", "is missing"))?;
     let name = identity.name.unwrap_or_else(|| usual.to_owned());
     if !names::is_dns_1123_subdomain(&name) {
         let rule = "must be a name of at most 253 lower-case letters, digits, - and .";
@@ -73,14 +73,14 @@ fn route(path: &str, manifest: &Value, usual: &str, scope: &Scope) -> Result<Rou
     Ok(Route {
         kind: identity.kind,
         name,
-        labels: reserved(map("labels")),
-        annotations: reserved(map("annotations")),
+        labels: without_reserved_keys(map("labels")),
+        annotations: without_reserved_keys(map("annotations")),
         body,
     })
 }
 
 /// Removes our own keys, which only the operator sets.
-fn reserved(mut map: Map<String, Value>) -> Map<String, Value> {
+fn without_reserved_keys(mut map: Map<String, Value>) -> Map<String, Value> {
     map.retain(|key, _| !key.starts_with(api::names::RESERVED_PREFIX));
     map
 }

@@ -58,7 +58,7 @@ fn forward() -> Value {
 fn rendered(manager: &WorkspaceManager, variables: &Value) -> Result<Routes, Vec<Violation>> {
     let (workspace, settings) = (workspace(variables), settings());
     let effective = effective(&workspace.spec, None, &settings);
-    of(&workspace, &effective, manager, &settings).map(|(routes, _)| routes)
+    render(&workspace, &effective, manager, &settings).map(|(routes, _)| routes)
 }
 
 fn only(manager: &WorkspaceManager) -> Route {
@@ -69,7 +69,7 @@ fn only(manager: &WorkspaceManager) -> Route {
 }
 
 fn faults(manager: &WorkspaceManager) -> String {
-    Violations::of(check(manager, &settings()))
+    Violations::from_list(check(manager, &settings()))
         .map(|all| all.to_string())
         .unwrap_or_default()
 }
@@ -180,7 +180,9 @@ fn the_gateway_s_address_comes_from_the_settings() {
         "https://gateway.system.svc:8443/verify"
     );
     let settings = Settings::parse("defaultImage: i").unwrap();
-    let found = Violations::of(check(&manager, &settings)).unwrap().to_string();
+    let found = Violations::from_list(check(&manager, &settings))
+        .unwrap()
+        .to_string();
     assert!(found.contains("gatewayAddress"), "{found}");
 }
 
@@ -212,7 +214,12 @@ fn in_folders_of_one_host_the_url_ends_in_the_workspace_s_path() {
     manager.spec.routing.mode = api::manager::RoutingMode::Path;
     let (workspace, settings) = (workspace(&json!({})), settings());
     let effective = effective(&workspace.spec, None, &settings);
-    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings).unwrap().1.unwrap();
+    let now = |manager: &WorkspaceManager| {
+        render(&workspace, &effective, manager, &settings)
+            .unwrap()
+            .1
+            .unwrap()
+    };
     assert_eq!(now(&manager), "https://b.org/workspaces/team/demo/");
     manager.spec.routing.port = Some(8443);
     assert_eq!(now(&manager), "https://b.org:8443/workspaces/team/demo/");
@@ -223,7 +230,12 @@ fn a_url_template_replaces_the_usual_url() {
     let mut manager = manager(&[ingress()], &forward());
     let (workspace, settings) = (workspace(&json!({})), settings());
     let effective = effective(&workspace.spec, None, &settings);
-    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings).unwrap().1.unwrap();
+    let now = |manager: &WorkspaceManager| {
+        render(&workspace, &effective, manager, &settings)
+            .unwrap()
+            .1
+            .unwrap()
+    };
     assert!(now(&manager).starts_with("https://demo-") && now(&manager).ends_with(".b.org/"));
     let custom = manager.spec.routing.custom.as_mut().unwrap();
     custom.url_template = Some("https://hub.b.org/{workspace.namespace}/{workspace.name}/".to_owned());
@@ -250,7 +262,7 @@ fn external_routing_has_no_objects_and_only_the_url_of_its_template() {
     };
     let (workspace, settings) = (workspace(&json!({"hub.path": "user/alice/"})), settings());
     let effective = effective(&workspace.spec, None, &settings);
-    let now = |manager: &WorkspaceManager| of(&workspace, &effective, manager, &settings);
+    let now = |manager: &WorkspaceManager| render(&workspace, &effective, manager, &settings);
     for routing in [
         json!({"external": {}}),
         json!({"baseDomain": "b.org", "external": {}}),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::checks::image::{Parts, is_repository_prefix};
+use crate::checks::image::{ImageParts, is_repository_prefix};
 use crate::violation::Violation;
 
 /// The registry of references that name none, as container runtimes read them.
@@ -25,8 +25,8 @@ pub struct ImageMirror {
 
 /// The reference with its beginning replaced by the mirror with the longest matching source; without a match, the reference as it is.
 /// Tag and digest stay.
-pub(crate) fn mirrored(image: &str, mirrors: &[ImageMirror]) -> String {
-    let Parts { name, version } = Parts::of(image);
+pub(crate) fn mirror(image: &str, mirrors: &[ImageMirror]) -> String {
+    let ImageParts { name, version } = ImageParts::from_image(image);
     let name = full(name);
     let rest = |mirror: &ImageMirror| {
         let rest = name.strip_prefix(&mirror.source)?;
@@ -127,9 +127,9 @@ mod tests {
             ("registry:5000/team/lab:1", "r.example.com/old/team/lab:1"),
             ("ghcr.io/a/exact:1", "r.example.com/renamed:1"),
         ] {
-            assert_eq!(mirrored(image, &mirrors()), expected, "{image}");
+            assert_eq!(mirror(image, &mirrors()), expected, "{image}");
             let (image, expected) = (format!("{image}{digest}"), format!("{expected}{digest}"));
-            assert_eq!(mirrored(&image, &mirrors()), expected, "{image}");
+            assert_eq!(mirror(&image, &mirrors()), expected, "{image}");
         }
     }
 
@@ -143,10 +143,10 @@ mod tests {
             "ghcr.io/a/exactly:1",
             "localhost/docker.io/python",
         ] {
-            assert_eq!(mirrored(image, &mirrors()), image);
+            assert_eq!(mirror(image, &mirrors()), image);
         }
-        assert_eq!(mirrored("python:3", &[]), "python:3");
-        assert_eq!(mirrored("python:3", &mirrors()[2..]), "python:3");
+        assert_eq!(mirror("python:3", &[]), "python:3");
+        assert_eq!(mirror("python:3", &mirrors()[2..]), "python:3");
     }
 
     #[test]

@@ -12,16 +12,13 @@ use std::time::Duration;
 
 use api::workspace::ResourceRequirements;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 pub use mirrors::ImageMirror;
 pub use route_kinds::RouteKind;
 
 use crate::checks::{self, resources};
 use crate::violation::{Violation, Violations};
-
-/// A day in seconds.
-const DAY: u32 = 86400;
 
 /// The administrator's decisions for all workspaces of an installation. Operator and webhook read them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -44,7 +41,7 @@ pub struct Settings {
     #[serde(default)]
     pub image_mirrors: Vec<ImageMirror>,
     /// Requests and limits that are filled in, name by name. Default: requests 100m and 128Mi, limits 1 and 1Gi.
-    #[serde(default = "built_in_resources", deserialize_with = "strict_resources")]
+    #[serde(default = "built_in_resources")]
     pub default_resources: ResourceRequirements,
     /// Defaults for a workspace's disk. Default: 10Gi at `/home/jovyan`.
     #[serde(default)]
@@ -56,7 +53,7 @@ pub struct Settings {
     #[serde(default = "built_in_ephemeral_size")]
     pub ephemeral_home_size_limit: RawQuantity,
     /// Seconds for which an unschedulable pod counts as starting, so that an autoscaler can add a node.
-    /// After that the workspace has failed. 0 to 86400, default: 300.
+    /// After that the workspace has failed. Default: 300.
     #[serde(default = "built_in_unschedulable_grace")]
     pub unschedulable_grace_seconds: u32,
     /// Kinds that managers may use as routes (`routing.custom`). The operator needs permissions for them.
@@ -160,40 +157,6 @@ impl Default for PodIdentifiers {
     }
 }
 
-impl PodIdentifiers {
-    fn violations(self, path: &str) -> Vec<Violation> {
-        let numbers = [
-            ("runAsUser", self.run_as_user),
-            ("runAsGroup", self.run_as_group),
-            ("fsGroup", self.fs_group),
-        ];
-        let mut found: Vec<_> = numbers
-            .into_iter()
-            .filter_map(|(field, number)| checks::id(path, field, number))
-            .collect();
-        if self.run_as_user == Some(0) {
-            let rule =
-                "is root, and pods run as another user unless their template allows root: set 1 or more";
-            found.push(Violation::new(format!("{path}.runAsUser"), "0", rule));
-        }
-        found
-    }
-}
-
-/// Refuses unknown keys. The API type ignores them, because the API server prunes them. A file is not pruned.
-fn strict_resources<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ResourceRequirements, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Strict {
-        #[serde(default)]
-        requests: BTreeMap<String, RawQuantity>,
-        #[serde(default)]
-        limits: BTreeMap<String, RawQuantity>,
-    }
-    let Strict { requests, limits } = Strict::deserialize(deserializer)?;
-    Ok(ResourceRequirements { requests, limits })
-}
-
 fn built_in_resources() -> ResourceRequirements {
     let map = |cpu: &str, memory: &str| {
         [("cpu", cpu), ("memory", memory)]
@@ -229,7 +192,7 @@ impl Settings {
     /// Parses and validates the text of a settings file.
     pub fn parse(yaml: &str) -> Result<Self, SettingsError> {
         let settings: Self = serde_saphyr::from_str(yaml)?;
-        match Violations::of(settings.violations()) {
+        match Violations::from_list(settings.violations()) {
             None => Ok(settings),
             Some(violations) => Err(SettingsError::Values(violations)),
         }
@@ -247,14 +210,6 @@ impl Settings {
 
     fn violations(&self) -> Vec<Violation> {
         let mut found = Vec::new();
-        if self.unschedulable_grace_seconds > DAY {
-            let given = self.unschedulable_grace_seconds.to_string();
-            found.push(Violation::new(
-                "unschedulableGraceSeconds",
-                &given,
-                "must be at most 86400, a day",
-            ));
-        }
         found.extend(route_kinds::violations("routeKinds", &self.route_kinds));
         found.extend(checks::image_syntax("defaultImage", &self.default_image));
         for (alias, image) in &self.image_aliases {
@@ -275,7 +230,11 @@ impl Settings {
             "defaultStorage.mountPath",
             &self.default_storage.mount_path,
         ));
-        found.extend(self.pod_security_context.violations("podSecurityContext"));
+        if self.pod_security_context.run_as_user == Some(0) {
+            let rule =
+                "is root, and pods run as another user unless their template allows root: set 1 or more";
+            found.push(Violation::new("podSecurityContext.runAsUser", "0", rule));
+        }
         found.extend(checks::size(
             "ephemeralHomeSizeLimit",
             &self.ephemeral_home_size_limit,
@@ -343,10 +302,6 @@ unschedulableGraceSeconds: 300
         for (text, key) in [
             ("defaultImage: i\ndefaultImag: j", "defaultImag"),
             ("defaultImage: i\ndefaultStorage: {sise: 1Gi}", "sise"),
-            (
-                "defaultImage: i\ndefaultResources: {request: {cpu: 1}}",
-                "request",
-            ),
             ("defaultImage: i\nimagePullPolicy: Sometimes", "Sometimes"),
             (
                 "defaultImage: i\npodSecurityContext: {runAsUsers: 1}",
@@ -372,9 +327,8 @@ imagePullSecrets: [ok, Not_OK]
 imageMirrors: [{source: docker.io, mirror: 'https://r.example.com'}]
 defaultResources: {requests: {cpu: 2x}, limits: {memory: -1}}
 defaultStorage: {size: 0, mountPath: home}
-podSecurityContext: {runAsUser: 0, runAsGroup: -1, fsGroup: 2147483648}
+podSecurityContext: {runAsUser: 0}
 ephemeralHomeSizeLimit: many
-unschedulableGraceSeconds: 86401
 routeKinds: [{apiVersion: v1, kind: Secret}]
 ",
         )
@@ -391,10 +345,7 @@ routeKinds: [{apiVersion: v1, kind: Secret}]
             "defaultStorage.size",
             "defaultStorage.mountPath",
             "podSecurityContext.runAsUser",
-            "podSecurityContext.runAsGroup",
-            "podSecurityContext.fsGroup",
             "ephemeralHomeSizeLimit",
-            "unschedulableGraceSeconds",
             "routeKinds[0]",
         ] {
             assert!(

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::violation::Violation;
 
 /// Reports fields that only the template may set. A value that equals the template's is always allowed.
-pub(super) fn refused(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
+pub(super) fn violations(given: &WorkspaceSpec, template: &WorkspaceTemplateSpec) -> Vec<Violation> {
     let mut found = Vec::new();
     let mut check = |allowed: bool, is_set: bool, is_default: bool, field: &str, switch: &str| {
         if is_set && !is_default && !allowed {
@@ -106,7 +106,7 @@ mod tests {
             spec[key] = value.clone();
         }
         let template: WorkspaceTemplateSpec = serde_json::from_value(spec).unwrap();
-        refused(&given, &template)
+        violations(&given, &template)
             .into_iter()
             .map(|it| it.field)
             .collect()
@@ -149,7 +149,7 @@ mod tests {
                 {"name": "other", "image": "i", "securityContext": {"runAsUser": 1001}},
             ]}))
             .unwrap();
-            let found = refused(&given, &template).into_iter();
+            let found = violations(&given, &template).into_iter();
             found.map(|it| it.to_string()).collect::<Vec<_>>()
         };
         let rule = "is the template's to decide (allowCustomSecurityContext is false): leave it out";

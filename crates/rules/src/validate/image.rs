@@ -24,7 +24,7 @@ pub(super) fn workspace(
     };
     let mut check = |field: String, image: &str| {
         if image_syntax(&field, image).is_none() {
-            found.extend(refused(field, image, template, settings));
+            found.extend(violation(field, image, template, settings));
         }
     };
     if let Some(image) = &given.image {
@@ -44,17 +44,19 @@ pub(super) fn workspace(
 }
 
 /// Checks that the template admits an image.
-pub(super) fn refused(
+pub(super) fn violation(
     field: String,
     image: &str,
     template: &WorkspaceTemplateSpec,
     settings: &Settings,
 ) -> Option<Violation> {
     let wanted = settings.resolve_image(image);
-    if template.allow_custom_images || allowed(template).any(|name| settings.resolve_image(name) == wanted) {
+    if template.allow_custom_images
+        || allowed_images(template).any(|name| settings.resolve_image(name) == wanted)
+    {
         return None;
     }
-    let names: Vec<_> = allowed(template).collect();
+    let names: Vec<_> = allowed_images(template).collect();
     let more = match names.len().saturating_sub(LISTED) {
         0 => String::new(),
         count => format!(" and {count} more"),
@@ -65,7 +67,7 @@ pub(super) fn refused(
 }
 
 /// The images or aliases that workspaces of a template may name.
-pub fn allowed(template: &WorkspaceTemplateSpec) -> impl Iterator<Item = &str> {
+pub fn allowed_images(template: &WorkspaceTemplateSpec) -> impl Iterator<Item = &str> {
     let only_default = template
         .allowed_images
         .is_empty()

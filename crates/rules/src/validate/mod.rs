@@ -7,7 +7,7 @@
 //! By object:
 //!
 //! - `manager`, `profile`, `share`, `template`: rules that hold for any user of the object
-//! - `size`, `texts`: rules for the specs of several kinds
+//! - `size`: the size of any spec
 //! - `unbounded`, `unattested`: a workspace without a template, and unattested references
 //! - `named`: references that the author of a workspace chose
 //!
@@ -34,7 +34,6 @@ mod share;
 mod size;
 mod storage;
 mod template;
-mod texts;
 mod unattested;
 mod unbounded;
 mod variables;
@@ -42,17 +41,17 @@ mod variables;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use kube::ResourceExt;
 
-pub use idle::may_switch_idle_off;
-pub use image::allowed as allowed_images;
+pub(crate) use idle::may_switch_idle_off;
+pub use image::allowed_images;
 pub use manager::manager;
-pub use named::{Named, Part, Requester, Resource, named_by_author};
+pub use named::{Named, Part, ReferenceAuthor, Resource, named_by_author, named_in_variables};
 pub use profile::profile;
 pub use share::share;
 pub use size::spec_size;
-pub(crate) use template::unexpanded;
+pub(crate) use template::expansion_violation;
 pub use template::{no_manager, no_profile, presentation, template, template_advice};
 pub use unattested::is_attested;
-pub(crate) use unattested::refused as unattested;
+pub(crate) use unattested::violations as unattested;
 pub use unbounded::without_template;
 
 use self::pod::{annotations, mounts, parts, totals};
@@ -90,7 +89,6 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     } = *case;
     let given = &workspace.spec;
     let mut found: Vec<_> = spec_size(given).into_iter().collect();
-    found.extend(texts::unusable(given));
     if let (Some(template), Some(raw)) = (template, raw_template) {
         found.extend(template::as_reference(template, raw, settings));
     }
@@ -106,7 +104,7 @@ pub(crate) fn workspace(case: &Case<'_>) -> Vec<Violation> {
     let volumes = parts::volume_names(&effective.volumes, effective.shm_size.is_some());
     let has_patterns =
         bounds.is_some_and(|bounds| bounds.env_requirements.iter().any(|it| it.regex.is_some()));
-    found.extend(parts::Parts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
+    found.extend(parts::PodParts::of_workspace(given).faults(effective.pod_security, &volumes, has_patterns));
     found.extend(variables::given(&given.variables));
     found.extend(annotations::given(&given.pod_annotations));
     found.extend(together(case));
@@ -144,7 +142,7 @@ fn together(case: &Case<'_>) -> Vec<Violation> {
 fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation> {
     let (given, effective) = (&case.workspace.spec, case.effective);
     let name = case.profile.map(ResourceExt::name_any).unwrap_or_default();
-    let mut found = custom::refused(given, bounds);
+    let mut found = custom::violations(given, bounds);
     found.extend(annotations::within(given, bounds));
     found.extend(idle::within(given, effective.idle.as_ref(), bounds));
     found.extend(limits::within(given, effective.limits, bounds));
@@ -155,7 +153,7 @@ fn within(case: &Case<'_>, bounds: &api::WorkspaceTemplateSpec) -> Vec<Violation
         bounds.resource_bounds.as_ref(),
     ));
     if !given.init_containers.is_empty() {
-        found.extend(totals::unlimited(
+        found.extend(totals::missing_limits(
             "spec.initContainers",
             &effective.pod.init_containers,
             bounds.resource_bounds.as_ref(),

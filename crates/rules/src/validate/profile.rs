@@ -1,5 +1,7 @@
 //! WorkspaceExecutionProfile -> its violations, independent of workspaces (pure).
 
+use std::collections::BTreeMap;
+
 use api::execution_profile::{ProjectedToken, ServiceAccount};
 use api::names::{PRODUCT, RESERVED_PREFIX};
 use api::{WorkspaceExecutionProfile, WorkspaceExecutionProfileSpec};
@@ -7,8 +9,7 @@ use kube::ResourceExt as _;
 
 use super::pod::{Author, env, mounts};
 use super::size::spec_size;
-use super::texts;
-use crate::checks::syntax::{is_child_name, is_qualified_name, object_name};
+use crate::checks::syntax::{is_child_name, is_qualified_name};
 use crate::checks::{mount_path, normal_path};
 use crate::effective::variables::{AUDIENCE, Scope, expand_text, names_in};
 use crate::settings::Settings;
@@ -20,33 +21,16 @@ const SYSTEM_CLASSES: &str = "system-";
 /// Violations of a profile that its definition does not know.
 pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
-    found.extend(texts::unusable(spec));
     if let Some(account) = &spec.service_account {
         found.extend(service_account(account));
     }
     found.extend(tokens(&spec.projected_tokens));
     found.extend(env::shape("spec.env", &spec.env, Author::Administrator));
     for (index, mount) in spec.secret_mounts.iter().enumerate() {
-        let at = format!("spec.secretMounts[{index}]");
-        found.extend(object_name(
-            format!("{at}.secretName"),
-            &mount.secret_name,
-            "Secret",
-        ));
-        found.extend(mount_path(&format!("{at}.mountPath"), &mount.mount_path));
-    }
-    for (index, secret) in spec.image_pull_secrets.iter().enumerate() {
-        found.extend(object_name(
-            format!("spec.imagePullSecrets[{index}].name"),
-            &secret.name,
-            "Secret",
-        ));
-    }
-    if let Some(name) = &spec.runtime_class_name {
-        found.extend(object_name("spec.runtimeClassName", name, "RuntimeClass"));
+        let field = format!("spec.secretMounts[{index}].mountPath");
+        found.extend(mount_path(&field, &mount.mount_path));
     }
     if let Some(name) = &spec.priority_class_name {
-        found.extend(object_name("spec.priorityClassName", name, "PriorityClass"));
         let rule = if name.starts_with(SYSTEM_CLASSES) {
             Some("is for the cluster's own pods: choose another class")
         } else if settings.own_priority_class.as_ref() == Some(name) {
@@ -56,13 +40,15 @@ pub fn profile(spec: &WorkspaceExecutionProfileSpec, settings: &Settings) -> Vec
         };
         found.extend(rule.map(|rule| Violation::new("spec.priorityClassName", name, rule)));
     }
-    found.extend(clashes(spec));
+    let folders = mounts::folders_of(spec).into_iter();
+    let folders = folders.map(|(path, what)| ("spec".to_owned(), path, what));
+    found.extend(mounts::same_places(BTreeMap::new(), folders));
     found
 }
 
 /// The violation that a workspace gets if its profile is invalid.
 pub(super) fn as_reference(object: &WorkspaceExecutionProfile, settings: &Settings) -> Option<Violation> {
-    let found = Violations::of(profile(&object.spec, settings))?;
+    let found = Violations::from_list(profile(&object.spec, settings))?;
     let rule =
         format!("breaks rules of its own, so no pod can have it ({found}): ask for a corrected profile");
     Some(Violation::new(
@@ -76,7 +62,6 @@ fn service_account(account: &ServiceAccount) -> Vec<Violation> {
     const NAME: &str = "spec.serviceAccount.name";
     let mut found = Vec::new();
     if let Some(name) = &account.name {
-        found.extend(object_name(NAME, name, "ServiceAccount"));
         let of_workspace =
             is_child_name(name) && name.rsplit_once('-').is_some_and(|(_, end)| end.len() == 8);
         if of_workspace || name.starts_with(PRODUCT) {
@@ -131,23 +116,6 @@ fn tokens(tokens: &[ProjectedToken]) -> Vec<Violation> {
     found
 }
 
-/// Folders that a profile mounts over each other.
-fn clashes(spec: &WorkspaceExecutionProfileSpec) -> Vec<Violation> {
-    let folders = mounts::folders_of(spec);
-    let mut found = Vec::new();
-    for (index, (path, what)) in folders.iter().enumerate() {
-        let normal = normal_path(path);
-        if let Some((_, other)) = folders[..index]
-            .iter()
-            .find(|(path, _)| normal_path(path) == normal)
-        {
-            let rule = format!("is the place of {other} already: mount {what} elsewhere");
-            found.push(Violation::new("spec", path, rule));
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -168,12 +136,6 @@ mod tests {
             [field]
         );
         assert_eq!(fields(json!({"priorityClassName": "other-system"})), [""; 0]);
-    }
-
-    #[test]
-    fn a_text_that_no_container_can_have_is_refused() {
-        let env = json!([{"name": "A", "value": "a\0b"}]);
-        assert_eq!(fields(json!({"env": env})), ["spec.env[0].value"]);
     }
 
     #[test]
@@ -248,27 +210,22 @@ mod tests {
         assert_eq!(
             fields(json!({
                 "serviceAccount": {
-                    "name": "No", "perWorkspace": {"annotations": {"a b": "{workspace.nmae}", "workspaces.jupyter.org/x": ""}},
+                    "perWorkspace": {"annotations": {"a b": "{workspace.nmae}", "workspaces.jupyter.org/x": ""}},
                 },
                 "projectedTokens": [
                     {"audience": "a", "path": "/s/x"}, {"audience": "a", "path": "/s/./y"}, {"audience": "a", "path": "/etc/token"},
                 ],
                 "env": [{"name": "WORKSPACE_RUN_ID"}],
-                "secretMounts": [{"secretName": "S", "mountPath": "/s"}],
-                "imagePullSecrets": [{"name": ""}],
-                "runtimeClassName": "R", "priorityClassName": "system-node-critical",
+                "secretMounts": [{"secretName": "s", "mountPath": "/s"}],
+                "priorityClassName": "system-node-critical",
             })),
             [
-                "spec.serviceAccount.name",
                 "spec.serviceAccount.perWorkspace.annotations[a b]",
                 "spec.serviceAccount.perWorkspace.annotations[a b]",
                 "spec.serviceAccount.perWorkspace.annotations[workspaces.jupyter.org/x]",
                 "spec.projectedTokens[1].path",
                 "spec.projectedTokens[2].path",
                 "spec.env[0].name",
-                "spec.secretMounts[0].secretName",
-                "spec.imagePullSecrets[0].name",
-                "spec.runtimeClassName",
                 "spec.priorityClassName",
                 "spec",
             ]

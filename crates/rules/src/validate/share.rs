@@ -1,30 +1,17 @@
 //! WorkspaceShare -> its violations, independent of author and workspace (pure).
 
 use api::WorkspaceShareSpec;
-use api::share::{Subject, SubjectKind};
 
 use super::size::spec_size;
 use crate::checks;
-use crate::checks::syntax::{is_dns_1123_label, object_name};
 use crate::violation::Violation;
 
 /// Violations of a share's spec that its definition does not know.
 pub fn share(spec: &WorkspaceShareSpec) -> Vec<Violation> {
     let mut found: Vec<_> = spec_size(spec).into_iter().collect();
-    for (index, it) in spec.subjects.iter().enumerate() {
-        found.extend(subject(&format!("spec.subjects[{index}]"), it));
-    }
-    found
-}
-
-fn subject(at: &str, subject: &Subject) -> Vec<Violation> {
-    let mut found = Vec::from_iter(checks::user_name(&format!("{at}.name"), &subject.name));
-    if let (SubjectKind::ServiceAccount, Some(namespace)) = (subject.kind, &subject.namespace) {
-        if !is_dns_1123_label(namespace) {
-            let rule = "cannot be the name of a namespace";
-            found.push(Violation::new(format!("{at}.namespace"), namespace, rule));
-        }
-        found.extend(object_name(format!("{at}.name"), &subject.name, "ServiceAccount"));
+    for (index, subject) in spec.subjects.iter().enumerate() {
+        let field = format!("spec.subjects[{index}].name");
+        found.extend(checks::user_name(&field, &subject.name));
     }
     found
 }
@@ -66,9 +53,8 @@ mod tests {
                 {"kind": "User", "name": " bob"},
                 {"kind": "Group", "name": "ml\t"},
                 {"kind": "User", "name": "b\u{200b}ob"},
-                {"kind": "ServiceAccount", "name": "No", "namespace": "a.b"},
             ])),
-            ["[0].name", "[1].name", "[2].name", "[3].namespace", "[3].name"]
+            ["[0].name", "[1].name", "[2].name"]
         );
     }
 }

@@ -3,8 +3,7 @@
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
-use crate::checks::syntax::object_name;
-use crate::checks::{mount_path, size as size_of_disk, sub_path};
+use crate::checks::{mount_path, size as size_of_disk};
 use crate::effective::Home;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
@@ -17,21 +16,11 @@ pub(super) fn workspace(
     template: Option<&WorkspaceTemplateSpec>,
 ) -> Vec<Violation> {
     let mut found = Vec::new();
-    if let Home::Claim { name, .. } = home {
-        found.extend(object_name(
-            "spec.storage.claimName",
-            name,
-            "PersistentVolumeClaim",
-        ));
-    }
-    if let Some(folder) = home.sub_path() {
-        found.extend(sub_path("spec.storage.subPath", folder));
-    }
     // The size of an ephemeral home comes from the settings, which are validated when they are read.
     if !matches!(home, Home::Ephemeral { .. }) {
         found.extend(mount_path("spec.storage.mountPath", home.mount_path()));
     }
-    let Home::Disk { size, class, .. } = home else {
+    let Home::Disk { size, .. } = home else {
         return found;
     };
     let filled = if given
@@ -61,13 +50,6 @@ pub(super) fn workspace(
         }
     }
     found.extend(unusable);
-    if let Some(class) = class {
-        found.extend(object_name(
-            "spec.storage.storageClassName",
-            class,
-            "StorageClass",
-        ));
-    }
     found
 }
 
@@ -129,12 +111,11 @@ mod tests {
     #[test]
     fn every_fault_of_a_disk_is_named_at_once() {
         let found = lines(
-            json!({"size": "0", "storageClassName": "Not A Class", "mountPath": "/a/../etc"}),
+            json!({"size": "0", "mountPath": "/a/../etc"}),
             json!({"maxSize": "1Gi"}),
         );
-        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].starts_with("spec.storage.mountPath: "));
         assert!(found[1].starts_with("spec.storage.size: "));
-        assert!(found[2].starts_with("spec.storage.storageClassName: "));
     }
 }

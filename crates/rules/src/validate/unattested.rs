@@ -8,7 +8,7 @@ use api::names::ATTESTED_TEMPLATE;
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use kube::ResourceExt as _;
 
-use super::named::{Requester, Resource, chosen_by_author, named_by_author};
+use super::named::{ReferenceAuthor, Resource, chosen_by_author, named_by_author};
 use crate::settings::Settings;
 use crate::violation::Violation;
 
@@ -21,7 +21,7 @@ pub fn is_attested(template: &WorkspaceTemplate, workspace: &Workspace) -> bool 
 }
 
 /// Reports references that are not attested.
-pub(crate) fn refused(
+pub(crate) fn violations(
     workspace: &Workspace,
     template: Option<&WorkspaceTemplate>,
     manager: Option<&WorkspaceManager>,
@@ -36,7 +36,7 @@ pub(crate) fn refused(
     if settings.allow_unattested_references {
         return Vec::new();
     }
-    let named = match named_by_author(Requester::Other, workspace, template, manager, settings) {
+    let named = match named_by_author(ReferenceAuthor::Other, workspace, template, manager, settings) {
         Ok(named) => named,
         Err(faults) => return faults,
     };
@@ -57,7 +57,7 @@ fn unchecked_references(
     manager: Option<&WorkspaceManager>,
     settings: &Settings,
 ) -> Vec<Violation> {
-    match chosen_by_author(Requester::Other, workspace, template, manager, settings) {
+    match chosen_by_author(ReferenceAuthor::Other, workspace, template, manager, settings) {
         Ok(chosen) if chosen.is_empty() => Vec::new(),
         Ok(_) => {
             let rule = "names Secrets, ConfigMaps or claims by values of the workspace, and nothing records that it existed \
@@ -102,7 +102,7 @@ mod tests {
 
     fn found(noted: Option<&str>, template: &WorkspaceTemplate, settings: &str) -> Vec<String> {
         let settings = Settings::parse(settings).unwrap();
-        let found = refused(&workspace(noted), Some(template), None, &settings);
+        let found = violations(&workspace(noted), Some(template), None, &settings);
         found.iter().map(ToString::to_string).collect()
     }
 

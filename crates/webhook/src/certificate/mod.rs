@@ -125,7 +125,7 @@ impl Reconciler {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
         let names = [format!("{}.{}.svc", self.name, self.namespace)];
         let data = shared_secret::agree(&secrets, &self.secret(), |stored| {
-            renewal::renewed(stored, &names, now)
+            renewal::renew(stored, &names, now)
         })
         .await?;
         let bundle = renewal::bundle(&data);
@@ -212,12 +212,12 @@ impl Reconciler {
     /// One item whenever the Secret or one of the configurations changes.
     fn changes(&self) -> impl Stream<Item = ()> + use<> {
         let secrets: Api<Secret> = Api::namespaced(self.client.clone(), &self.namespace);
-        let secret = watched(secrets, &self.secret_name());
-        let mutating = watched(
+        let secret = watch(secrets, &self.secret_name());
+        let mutating = watch(
             Api::<MutatingWebhookConfiguration>::all(self.client.clone()),
             &self.name,
         );
-        let validating = watched(
+        let validating = watch(
             Api::<ValidatingWebhookConfiguration>::all(self.client.clone()),
             &self.name,
         );
@@ -235,7 +235,7 @@ fn message(error: &watcher::Error) -> String {
     }
 }
 
-fn watched<K>(api: Api<K>, name: &str) -> futures::stream::BoxStream<'static, ()>
+fn watch<K>(api: Api<K>, name: &str) -> futures::stream::BoxStream<'static, ()>
 where
     K: kube::Resource + Clone + std::fmt::Debug + Send + serde::de::DeserializeOwned + 'static,
 {

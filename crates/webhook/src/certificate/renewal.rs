@@ -14,7 +14,7 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 
 /// Content to store in place of `stored`; `None` if `stored` needs no change.
-pub(super) fn renewed(
+pub(super) fn renew(
     stored: Option<&Data>,
     dns_names: &[String],
     now: Timestamp,
@@ -106,35 +106,35 @@ mod tests {
     #[test]
     fn a_new_authority_is_trusted_beside_the_old_one() {
         let names = ["a.svc".to_owned()];
-        let first = renewed(None, &names, now()).unwrap().unwrap();
+        let first = renew(None, &names, now()).unwrap().unwrap();
         let years_later = now() + SignedDuration::from_hours(24 * 365 * 9);
-        let second = renewed(Some(&first), &names, years_later).unwrap().unwrap();
+        let second = renew(Some(&first), &names, years_later).unwrap().unwrap();
         assert_ne!(text(&second, AUTHORITY), text(&first, AUTHORITY));
         assert_eq!(
             bundle(&second),
             text(&second, AUTHORITY) + &text(&first, AUTHORITY)
         );
-        assert_eq!(renewed(Some(&second), &names, years_later).unwrap(), None);
+        assert_eq!(renew(Some(&second), &names, years_later).unwrap(), None);
     }
 
     #[test]
     fn other_names_and_damaged_content_are_replaced() {
         let names = ["a.svc".to_owned()];
-        let good = renewed(None, &names, now()).unwrap().unwrap();
+        let good = renew(None, &names, now()).unwrap().unwrap();
         assert!(
-            renewed(Some(&good), &["b.svc".to_owned()], now())
+            renew(Some(&good), &["b.svc".to_owned()], now())
                 .unwrap()
                 .is_some()
         );
         for key in [AUTHORITY, AUTHORITY_KEY, CERTIFICATE, KEY] {
             let mut damaged = good.clone();
             damaged.insert(key.to_owned(), b"nonsense".to_vec());
-            let Some(repaired) = renewed(Some(&damaged), &names, now()).unwrap() else {
+            let Some(repaired) = renew(Some(&damaged), &names, now()).unwrap() else {
                 // The authority's key is only needed for the next certificate.
                 assert_eq!(key, AUTHORITY_KEY);
                 continue;
             };
-            assert_eq!(renewed(Some(&repaired), &names, now()).unwrap(), None, "{key}");
+            assert_eq!(renew(Some(&repaired), &names, now()).unwrap(), None, "{key}");
             assert!(!bundle(&repaired).contains("nonsense"));
         }
     }
@@ -143,12 +143,12 @@ mod tests {
     fn a_key_of_another_authority_leads_to_a_new_one() {
         let names = ["a.svc".to_owned()];
         let (mut ours, theirs) = (
-            renewed(None, &names, now()).unwrap().unwrap(),
-            renewed(None, &names, now()).unwrap().unwrap(),
+            renew(None, &names, now()).unwrap().unwrap(),
+            renew(None, &names, now()).unwrap().unwrap(),
         );
         ours.insert(AUTHORITY_KEY.to_owned(), theirs[AUTHORITY_KEY].clone());
         let later = now() + SignedDuration::from_hours(24 * 80);
-        let repaired = renewed(Some(&ours), &names, later).unwrap().unwrap();
-        assert_eq!(renewed(Some(&repaired), &names, later).unwrap(), None);
+        let repaired = renew(Some(&ours), &names, later).unwrap().unwrap();
+        assert_eq!(renew(Some(&repaired), &names, later).unwrap(), None);
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::names::DEFAULT_TEMPLATE_LABEL;
-use api::workspace::Phase;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim};
 use k8s_openapi::api::storage::v1::StorageClass;
@@ -26,9 +25,6 @@ const RIGHTS: Lifetimes = Lifetimes {
     granted: Duration::from_secs(10),
     refused: Duration::from_secs(2),
 };
-/// Page size for counting workspaces.
-const PAGE: u32 = 500;
-
 /// The objects and permissions in the cluster that an answer depends on.
 #[derive(Clone)]
 pub struct Lookups {
@@ -105,26 +101,6 @@ impl Lookups {
             .collect()
     }
 
-    /// Names of the templates that refer to this manager.
-    pub(crate) fn templates_of_manager(&self, manager: &str) -> Vec<String> {
-        let all = self.templates.state();
-        let known = all.iter().filter_map(|known| known.0.as_ref().ok());
-        let mut names: Vec<_> = known
-            .filter(|template| template.spec.manager_ref.as_deref() == Some(manager))
-            .map(ResourceExt::name_any)
-            .collect();
-        names.sort();
-        names
-    }
-
-    /// Whether any namespace known to the watch has an execution profile called `name`.
-    pub(crate) fn has_profile_anywhere(&self, name: &str) -> bool {
-        let all = self.profiles.state();
-        all.iter()
-            .filter_map(|known| known.0.as_ref().ok())
-            .any(|profile| profile.name_any() == name)
-    }
-
     /// All managers that the watch knows.
     pub(crate) fn managers(&self) -> Vec<WorkspaceManager> {
         self.managers
@@ -196,25 +172,6 @@ impl Lookups {
         get(classes, name, || format!("StorageClass {name:?}")).await
     }
 
-    /// Number of running workspaces that the manager routes.
-    pub(crate) async fn running_of_manager(&self, manager: &str) -> Result<usize, LookupError> {
-        let workspaces: Api<DeserializeGuard<Workspace>> = Api::all(self.client.clone());
-        let mut params = ListParams::default()
-            .limit(PAGE)
-            .fields(&format!("status.resolved.manager={manager}"));
-        let mut running = 0;
-        loop {
-            let page = Box::pin(workspaces.list(&params)).await;
-            let page = page.map_err(|error| LookupError::new("Workspaces", error))?;
-            let found = page.items.iter().filter_map(|found| found.0.as_ref().ok());
-            running += found.filter(|found| runs_by(found, manager)).count();
-            match page.metadata.continue_ {
-                Some(next) if !next.is_empty() => params = params.continue_token(&next),
-                _ => return Ok(running),
-            }
-        }
-    }
-
     /// Whether the namespace is being deleted.
     pub(crate) async fn namespace_is_terminating(&self, name: &str) -> Result<bool, LookupError> {
         let metadata = self.namespace(name).await?;
@@ -274,13 +231,6 @@ impl Lookups {
         let granted = self.rights.is_granted(&request.user, right).await;
         granted.map_err(|error| LookupError::new(format!("the right to {}", right.verb), error))
     }
-}
-
-fn runs_by(workspace: &Workspace, manager: &str) -> bool {
-    workspace.status.as_ref().is_some_and(|status| {
-        let resolved = status.resolved.as_ref().and_then(|it| it.manager.as_deref());
-        status.phase == Some(Phase::Running) && resolved == Some(manager)
-    })
 }
 
 /// The object called `name`. An invalid name has no object, and would change the request's URL.

@@ -6,20 +6,20 @@ mod patch;
 
 use crate::lookups::{LookupError, Lookups};
 use crate::records::{attested_template, default_template, share_binding};
-use crate::review::{Answer, Kind, Refusal, Request};
+use crate::review::{Decision, Kind, Refusal, Request};
 use crate::validate::Rules;
 
 use patch::Values;
 
 /// Answers `/mutate`.
-pub(crate) async fn mutate(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
-    match recorded(request, rules, lookups).await {
+pub(crate) async fn mutate(request: &Request, rules: &Rules, lookups: &Lookups) -> Decision {
+    match record(request, rules, lookups).await {
         Ok(answer) => answer,
-        Err(error) => Answer::Refuse(error.into()),
+        Err(error) => Decision::Refuse(error.into()),
     }
 }
 
-async fn recorded(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Answer, LookupError> {
+async fn record(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Decision, LookupError> {
     let values = match request.kind {
         Kind::Share => Values {
             binding: share_binding::binding(request, lookups).await?,
@@ -28,7 +28,7 @@ async fn recorded(request: &Request, rules: &Rules, lookups: &Lookups) -> Result
         Kind::Workspace => {
             let default_template = match default_template::due(request, lookups).await? {
                 Ok(default) => default,
-                Err(ambiguous) => return Ok(Answer::Refuse(Refusal::Invalid(ambiguous.into()))),
+                Err(ambiguous) => return Ok(Decision::Refuse(Refusal::Invalid(ambiguous.into()))),
             };
             Values {
                 template_uid: attested_template::due(request, default_template.as_deref(), lookups).await?,

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::records::share_binding::Binding;
 use crate::records::{assigned_by, attested_template, last_updated_by, omitted};
-use crate::review::{Accounts, Answer, Kind, Request};
+use crate::review::{Accounts, Decision, Kind, Request};
 
 /// Values from lookups.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ type Annotation = (&'static str, Option<String>);
 ///
 /// At creation it records the owner (for a share: the creator), the finalizer, the default template, the template's UID and the binding
 /// of a share. At each update by a user it records that user. At an update it restores what a full update left out.
-pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) -> Answer {
+pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) -> Decision {
     let due = match request.kind {
         Kind::Workspace => of_workspace(request, values, accounts),
         Kind::Share => of_share(request, values),
@@ -57,11 +57,14 @@ pub(super) fn answer(request: &Request, values: &Values, accounts: &Accounts) ->
         Kind::Template | Kind::Manager | Kind::Profile => {}
     }
     if operations.is_empty() {
-        return Answer::Allow { warnings: Vec::new() };
+        return Decision::Allow { warnings: Vec::new() };
     }
-    Answer::Patch {
+    Decision::Patch {
         patch: Patch(operations),
-        warnings: due.iter().filter_map(|due| replaced(request, due)).collect(),
+        warnings: due
+            .iter()
+            .filter_map(|due| replacement_warning(request, due))
+            .collect(),
     }
 }
 
@@ -70,14 +73,14 @@ fn of_workspace(request: &Request, values: &Values, accounts: &Accounts) -> Vec<
     let assigner = if read(&request.object, CREATED_BY).is_some() {
         assigned_by::due(request)
     } else {
-        request.old.as_ref().and_then(assigned_by::recorded)
+        request.old.as_ref().and_then(assigned_by::assigner)
     };
     let template = match &request.old {
         None => values.template_uid.as_deref(),
-        Some(stored) => attested_template::recorded(stored),
+        Some(stored) => attested_template::template_uid(stored),
     };
     vec![
-        filled(request, CREATED_BY, Some(request.user_name())),
+        fill(request, CREATED_BY, Some(request.user_name())),
         (LAST_UPDATED_BY, last_updated_by::due(request, accounts)),
         (ASSIGNED_BY, assigner.map(str::to_owned)),
         (ATTESTED_TEMPLATE, template.map(str::to_owned)),
@@ -86,8 +89,8 @@ fn of_workspace(request: &Request, values: &Values, accounts: &Accounts) -> Vec<
 
 fn of_share(request: &Request, values: &Values) -> Vec<Annotation> {
     vec![
-        filled(request, CREATED_BY, Some(request.user_name())),
-        filled(request, SHARED_FOR, values.binding.shared_for.as_deref()),
+        fill(request, CREATED_BY, Some(request.user_name())),
+        fill(request, SHARED_FOR, values.binding.shared_for.as_deref()),
     ]
 }
 
@@ -102,7 +105,7 @@ fn raw<'a>(object: &'a DynamicObject, key: &str) -> Option<&'a str> {
 
 /// An annotation that keeps the value of the request. A missing one gets `initial` at creation, else the stored value.
 /// An update does not add it to an object that was stored without it.
-fn filled(request: &Request, key: &'static str, initial: Option<&str>) -> Annotation {
+fn fill(request: &Request, key: &'static str, initial: Option<&str>) -> Annotation {
     let missing = || match &request.old {
         None => initial,
         Some(old) => read(old, key),
@@ -139,7 +142,7 @@ fn settle(object: &DynamicObject, due: &[Annotation]) -> Vec<PatchOperation> {
 
 /// A warning if the user wrote neither the required value nor the stored one.
 /// It does not show the required template, because the permission for it is not checked here.
-fn replaced(request: &Request, (key, value): &Annotation) -> Option<String> {
+fn replacement_warning(request: &Request, (key, value): &Annotation) -> Option<String> {
     let given = read(&request.object, key)?;
     let stored = request.old.as_ref().and_then(|old| raw(old, key));
     if Some(given) == value.as_deref() || Some(given) == stored {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::patch::{Values, answer};
 use crate::records::share_binding::Binding;
 use crate::review::tests::{COLLECTOR, accounts, create, update};
-use crate::review::{Answer, Kind, Request};
+use crate::review::{Decision, Kind, Request};
 
 /// `new` after the patch of the webhook's answer.
 fn patched(old: Option<&Value>, new: &Value) -> Value {
@@ -35,7 +35,7 @@ fn patched_whole(template_uid: Option<&str>, old: Option<&Value>, new: &Value) -
     };
     let mut object = new.clone();
     match answer(&request, &values, &accounts()) {
-        Answer::Patch { patch, warnings } => {
+        Decision::Patch { patch, warnings } => {
             json_patch::patch(&mut object, &patch).unwrap();
             (object, warnings)
         }
@@ -171,7 +171,7 @@ fn the_finalizer_may_go_while_the_workspace_is_deleted() {
 #[test]
 fn nothing_but_metadata_is_ever_patched() {
     let request = create("alice", &json!({"metadata": {}, "spec": {"displayName": "d"}}));
-    let Answer::Patch { patch, .. } = answer(&request, &Values::default(), &accounts()) else {
+    let Decision::Patch { patch, .. } = answer(&request, &Values::default(), &accounts()) else {
         panic!("a patch is due")
     };
     assert!(patch.0.iter().all(|operation| {
@@ -200,7 +200,7 @@ fn shared_by(request: Request, new: &Value, uid: Option<&str>) -> Value {
         binding,
         ..Values::default()
     };
-    if let Answer::Patch { patch, .. } = answer(&request, &values, &accounts()) {
+    if let Decision::Patch { patch, .. } = answer(&request, &values, &accounts()) {
         json_patch::patch(&mut object, &patch).unwrap();
     }
     object
@@ -250,7 +250,7 @@ fn kinds_without_owner_are_not_patched() {
         let request = create("alice", &json!({"metadata": {}, "spec": {}})).about(kind);
         assert_eq!(
             answer(&request, &Values::default(), &accounts()),
-            Answer::Allow { warnings: Vec::new() }
+            Decision::Allow { warnings: Vec::new() }
         );
     }
 }

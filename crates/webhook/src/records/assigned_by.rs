@@ -2,7 +2,6 @@
 
 use api::names::{self, ASSIGNED_BY};
 use kube::api::DynamicObject;
-use rules::Violation;
 
 use crate::review::Request;
 
@@ -17,25 +16,11 @@ pub(crate) fn due(request: &Request) -> Option<&str> {
     if assigns_now {
         return Some(request.user_name());
     }
-    recorded(request.old.as_ref()?)
+    assigner(request.old.as_ref()?)
 }
 
 /// The recorded user.
-pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
+pub(crate) fn assigner(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
     annotations.get(ASSIGNED_BY).map(String::as_str)
-}
-
-/// Users cannot write the annotation. `/mutate` corrects it. This refuses a change by a later mutating webhook.
-pub(crate) fn violation(request: &Request) -> Option<Violation> {
-    if request.is_delete() || recorded(&request.object) == due(request) {
-        return None;
-    }
-    let rule = "is not the user who set the owner: leave it as it is";
-    let value = recorded(&request.object).unwrap_or_default();
-    Some(Violation::new(
-        format!("metadata.annotations[{ASSIGNED_BY}]"),
-        value,
-        rule,
-    ))
 }

@@ -24,7 +24,7 @@ pub(crate) async fn due(
 }
 
 /// The recorded UID.
-pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
+pub(crate) fn template_uid(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
     annotations.get(ATTESTED_TEMPLATE).map(String::as_str)
 }
@@ -33,10 +33,10 @@ pub(crate) fn recorded(object: &DynamicObject) -> Option<&str> {
 /// This refuses a change by a later mutating webhook, and a template that was created again in between.
 /// A missing annotation is harmless, because it attests nothing.
 pub(crate) fn violation(request: &Request, template: Option<&WorkspaceTemplate>) -> Option<Violation> {
-    let given = recorded(&request.object);
+    let given = template_uid(&request.object);
     let expected = match &request.old {
         None => template.and_then(|template| template.metadata.uid.as_deref()),
-        Some(stored) => recorded(stored),
+        Some(stored) => template_uid(stored),
     };
     let is_harmless = given == expected || (request.is_create() && given.is_none());
     if request.is_delete() || is_harmless {

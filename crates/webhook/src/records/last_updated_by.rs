@@ -2,7 +2,6 @@
 
 use api::names::{ASSIGNED_BY, ATTESTED_TEMPLATE, CREATED_BY, LAST_UPDATED_BY};
 use kube::api::DynamicObject;
-use rules::Violation;
 
 use super::omitted;
 use crate::review::{Accounts, Changes, Request};
@@ -10,29 +9,15 @@ use crate::review::{Accounts, Changes, Request};
 /// The user to record: the requester if the request creates the workspace or changes its spec, labels or annotations.
 /// Otherwise it is the stored user. Our own processes do not count as users. The cluster's controllers change none of these.
 pub(crate) fn due(request: &Request, accounts: &Accounts) -> Option<String> {
-    let is_update_by_user = !accounts.is_ours(request) && changes_content(request, &Changes::of(request));
+    let is_update_by_user =
+        !accounts.is_ours(request) && changes_content(request, &Changes::from_request(request));
     match &request.old {
-        Some(stored) if !is_update_by_user => recorded(stored).map(str::to_owned),
+        Some(stored) if !is_update_by_user => last_user(stored).map(str::to_owned),
         _ => Some(request.user_name().to_owned()),
     }
 }
 
-/// Users cannot write the annotation. `/mutate` corrects it. This refuses a change by a later mutating webhook.
-/// A workspace that was stored without it may stay without it.
-pub(crate) fn violation(request: &Request, accounts: &Accounts) -> Option<Violation> {
-    let given = recorded(&request.object);
-    let stored = request.old.as_ref().and_then(recorded);
-    if request.is_delete() || (given.is_none() && stored.is_none()) {
-        return None;
-    }
-    let is_user = given == Some(request.user_name()) && !accounts.is_ours(request);
-    let stays = given == stored && due(request, accounts).as_deref() == stored;
-    let rule = "is not who changed the workspace last: leave it as it is";
-    let field = format!("metadata.annotations[{LAST_UPDATED_BY}]");
-    (!is_user && !stays).then(|| Violation::new(field, given.unwrap_or_default(), rule))
-}
-
-fn recorded(object: &DynamicObject) -> Option<&str> {
+fn last_user(object: &DynamicObject) -> Option<&str> {
     let annotations = object.metadata.annotations.as_ref()?;
     annotations.get(LAST_UPDATED_BY).map(String::as_str)
 }
@@ -73,7 +58,7 @@ mod tests {
         object
     }
 
-    fn of(user: &str, new: &Value) -> String {
+    fn updater(user: &str, new: &Value) -> String {
         due(&update(user, &stored("alice"), new), &accounts()).unwrap()
     }
 
@@ -89,7 +74,7 @@ mod tests {
                 json!("bob"),
             ),
         ] {
-            assert_eq!(of("bob", &new), "bob", "{new}");
+            assert_eq!(updater("bob", &new), "bob", "{new}");
         }
     }
 
@@ -108,7 +93,7 @@ mod tests {
             ),
             with("/metadata/finalizers", json!(["x"])),
         ] {
-            assert_eq!(of("bob", &new), "alice", "{new}");
+            assert_eq!(updater("bob", &new), "alice", "{new}");
         }
         let mut templated = stored("alice");
         templated["spec"]["templateRef"] = json!("t");
@@ -120,35 +105,11 @@ mod tests {
         );
         assert_eq!(of_templated(&with("/spec/port", json!(2))), "bob");
         for ours in [OPERATOR, GATEWAY] {
-            assert_eq!(of(ours, &with("/spec/port", json!(2))), "alice", "{ours}");
+            assert_eq!(updater(ours, &with("/spec/port", json!(2))), "alice", "{ours}");
         }
-        assert_eq!(of(COLLECTOR, &with("/metadata/finalizers", json!([]))), "alice");
-    }
-
-    #[test]
-    fn no_user_writes_another_s_name() {
-        let message = |request: &Request| violation(request, &accounts()).is_some();
-        assert!(!message(&create("bob", &stored("bob"))));
-        assert!(message(&create("bob", &stored("alice"))));
-        assert!(message(&update("bob", &stored("alice"), &stored("mallory"))));
-        assert!(message(&update(
-            "bob",
-            &stored("alice"),
-            &with("/spec/port", json!(2))
-        )));
-        assert!(message(&update(OPERATOR, &stored("alice"), &stored(OPERATOR))));
-        assert!(!message(&update(
-            OPERATOR,
-            &stored("alice"),
-            &with("/spec/port", json!(2))
-        )));
-        assert!(!message(&update("bob", &stored("alice"), &stored("alice"))));
-        let bare = json!({"metadata": {}, "spec": {}});
-        assert!(!message(&update(
-            "bob",
-            &bare,
-            &json!({"metadata": {}, "spec": {"port": 2}})
-        )));
-        assert!(message(&update("bob", &stored("alice"), &bare)));
+        assert_eq!(
+            updater(COLLECTOR, &with("/metadata/finalizers", json!([]))),
+            "alice"
+        );
     }
 }

@@ -50,7 +50,7 @@ mod tests {
         let stored = of(json!({"finalizers": ["f"], "labels": {"a": "b"}}), 1);
         let is_exempt = |user: &str, new: &serde_json::Value| {
             let request = update(user, &stored, new);
-            accounts().admits_without_validation(&request, &Changes::of(&request))
+            accounts().admits_without_validation(&request, &Changes::from_request(&request))
         };
         let owner = json!([{"apiVersion": "v1", "kind": "Pod", "name": "p", "uid": "u"}]);
         let cleaned = of(json!({"labels": {"a": "b"}, "ownerReferences": owner}), 1);
@@ -68,7 +68,7 @@ mod tests {
             assert!(!is_exempt(COLLECTOR, &new), "{new}");
         }
         let request = create(COLLECTOR, &stored);
-        assert!(!accounts().admits_without_validation(&request, &Changes::of(&request)));
+        assert!(!accounts().admits_without_validation(&request, &Changes::from_request(&request)));
     }
 
     #[test]

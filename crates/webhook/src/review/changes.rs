@@ -36,7 +36,7 @@ pub(crate) struct Changes {
 
 impl Changes {
     /// What `request` changes.
-    pub(crate) fn of(request: &Request) -> Self {
+    pub(crate) fn from_request(request: &Request) -> Self {
         let nothing = DynamicObject {
             types: None,
             metadata: ObjectMeta::default(),

@@ -2,7 +2,7 @@
 
 use rules::{Violation, Violations};
 
-use super::{Answer, Refusal};
+use super::{Decision, Refusal};
 
 /// Violations and warnings of a request.
 #[derive(Debug, Default, PartialEq)]
@@ -38,7 +38,7 @@ impl Findings {
     }
 
     /// One answer with all findings.
-    pub(crate) fn answer(self, enforcement: Enforcement) -> Answer {
+    pub(crate) fn answer(self, enforcement: Enforcement) -> Decision {
         let Self {
             forbidden,
             invalid,
@@ -51,12 +51,12 @@ impl Findings {
             || (enforcement == Enforcement::Refuse && !out_of_bounds.is_empty());
         if !is_refused {
             warnings.extend(out_of_bounds.iter().map(ToString::to_string));
-            return Answer::Allow { warnings };
+            return Decision::Allow { warnings };
         }
-        match Violations::of([forbidden, invalid, out_of_bounds].concat()) {
-            None => Answer::Allow { warnings },
-            Some(all) if is_forbidden => Answer::Refuse(Refusal::Forbidden(all)),
-            Some(all) => Answer::Refuse(Refusal::Invalid(all)),
+        match Violations::from_list([forbidden, invalid, out_of_bounds].concat()) {
+            None => Decision::Allow { warnings },
+            Some(all) if is_forbidden => Decision::Refuse(Refusal::Forbidden(all)),
+            Some(all) => Decision::Refuse(Refusal::Invalid(all)),
         }
     }
 }
@@ -83,15 +83,15 @@ mod tests {
     fn bounds_alone_become_warnings_where_they_only_warn() {
         let answer = findings(false, false, true).answer(Enforcement::Warn);
         let warnings = vec!["w".to_owned(), r#"b: "v" is wrong"#.to_owned()];
-        assert_eq!(answer, Answer::Allow { warnings });
+        assert_eq!(answer, Decision::Allow { warnings });
     }
 
     #[test]
     fn all_other_violations_are_refused_together() {
         for enforcement in [Enforcement::Refuse, Enforcement::Warn] {
             let all = |findings: Findings| match findings.answer(enforcement) {
-                Answer::Refuse(Refusal::Forbidden(all)) => format!("forbidden {all}"),
-                Answer::Refuse(Refusal::Invalid(all)) => format!("invalid {all}"),
+                Decision::Refuse(Refusal::Forbidden(all)) => format!("forbidden {all}"),
+                Decision::Refuse(Refusal::Invalid(all)) => format!("invalid {all}"),
                 other => format!("{other:?}"),
             };
             assert_eq!(
@@ -106,7 +106,7 @@ mod tests {
         let bounds = findings(false, false, true).answer(Enforcement::Refuse);
         assert_eq!(
             bounds,
-            Answer::Refuse(Refusal::Invalid(Violations::of(violation("b")).unwrap()))
+            Decision::Refuse(Refusal::Invalid(Violations::from_list(violation("b")).unwrap()))
         );
     }
 }

@@ -27,7 +27,7 @@ impl Kind {
     ];
 
     /// The kind whose plural is `resource`.
-    pub(crate) fn of(resource: &str) -> Option<Self> {
+    pub(crate) fn from_plural(resource: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.plural() == resource)
     }
 
@@ -42,15 +42,15 @@ impl Kind {
     }
 
     fn names(self) -> (String, String) {
-        fn of<K: Resource<DynamicType = ()>>() -> (String, String) {
+        fn names_of<K: Resource<DynamicType = ()>>() -> (String, String) {
             (K::kind(&()).into_owned(), K::plural(&()).into_owned())
         }
         match self {
-            Self::Workspace => of::<api::Workspace>(),
-            Self::Template => of::<api::WorkspaceTemplate>(),
-            Self::Manager => of::<api::WorkspaceManager>(),
-            Self::Profile => of::<api::WorkspaceExecutionProfile>(),
-            Self::Share => of::<api::WorkspaceShare>(),
+            Self::Workspace => names_of::<api::Workspace>(),
+            Self::Template => names_of::<api::WorkspaceTemplate>(),
+            Self::Manager => names_of::<api::WorkspaceManager>(),
+            Self::Profile => names_of::<api::WorkspaceExecutionProfile>(),
+            Self::Share => names_of::<api::WorkspaceShare>(),
         }
     }
 }
@@ -62,10 +62,10 @@ mod tests {
     #[test]
     fn kinds_are_known_by_their_plural_alone() {
         for kind in Kind::ALL {
-            assert_eq!(Kind::of(&kind.plural()), Some(kind));
+            assert_eq!(Kind::from_plural(&kind.plural()), Some(kind));
         }
         for other in ["workspace", "Workspaces", "pods", ""] {
-            assert_eq!(Kind::of(other), None, "{other}");
+            assert_eq!(Kind::from_plural(other), None, "{other}");
         }
     }
 }

@@ -84,7 +84,7 @@ impl Request {
         let mut request: AdmissionRequest<DynamicObject> =
             review.try_into().map_err(|_| ReviewError::NoRequest)?;
         let whole = request.sub_resource.as_deref().unwrap_or_default().is_empty();
-        let kind = Kind::of(&request.resource.resource)
+        let kind = Kind::from_plural(&request.resource.resource)
             .filter(|_| whole && request.resource.group == api::names::GROUP)
             .ok_or(ReviewError::Foreign)?;
         let mut old = || {
@@ -146,20 +146,20 @@ impl Request {
     }
 
     /// The answer in the format of the API server.
-    pub(crate) fn respond(&self, answer: Answer) -> AdmissionReview<DynamicObject> {
+    pub(crate) fn respond(&self, answer: Decision) -> AdmissionReview<DynamicObject> {
         let mut response = AdmissionResponse::from(&self.review);
         match answer {
-            Answer::Allow { warnings } => {
+            Decision::Allow { warnings } => {
                 response.warnings = (!warnings.is_empty()).then_some(warnings);
             }
-            Answer::Patch { patch, warnings } => match response.clone().with_patch(patch) {
+            Decision::Patch { patch, warnings } => match response.clone().with_patch(patch) {
                 Ok(mut patched) => {
                     patched.warnings = (!warnings.is_empty()).then_some(warnings);
                     response = patched;
                 }
                 Err(error) => response = response.deny(error),
             },
-            Answer::Refuse(refusal) => {
+            Decision::Refuse(refusal) => {
                 response.allowed = false;
                 response.result = refusal.status(self.kind, &self.name);
             }
@@ -173,7 +173,7 @@ const MAX_LISTED: usize = 200;
 
 /// The answer to a request.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Answer {
+pub(crate) enum Decision {
     /// The request is allowed, with warnings for the user.
     Allow {
         /// One sentence each.
@@ -190,7 +190,7 @@ pub(crate) enum Answer {
     Refuse(Refusal),
 }
 
-impl Answer {
+impl Decision {
     /// The label for metrics.
     pub(crate) fn label(&self) -> &'static str {
         match self {

@@ -89,7 +89,7 @@ fn of_very_many_broken_rules_the_first_are_listed_and_the_others_counted() {
     let request = create("alice", &json!({"metadata": {"name": "demo"}}));
     let broken = |count: usize| {
         let all = vec![Violation::new("spec.image", "evil", "is not allowed"); count];
-        let answer = Answer::Refuse(Refusal::Invalid(Violations::of(all).unwrap()));
+        let answer = Decision::Refuse(Refusal::Invalid(Violations::from_list(all).unwrap()));
         let review = serde_json::to_value(request.respond(answer)).unwrap();
         let status = &review["response"]["status"];
         let causes = status["details"]["causes"].as_array().unwrap().len();
@@ -110,11 +110,11 @@ fn of_very_many_broken_rules_the_first_are_listed_and_the_others_counted() {
 #[test]
 fn a_refusal_carries_one_cause_per_broken_rule() {
     let request = create("alice", &json!({"metadata": {"name": "demo"}}));
-    let violations = Violations::of(vec![
+    let violations = Violations::from_list(vec![
         Violation::new("spec.image", "evil", "is not allowed"),
         Violation::new("spec.port", "80", "is no port"),
     ]);
-    let answer = Answer::Refuse(Refusal::Invalid(violations.unwrap()));
+    let answer = Decision::Refuse(Refusal::Invalid(violations.unwrap()));
     let review = serde_json::to_value(request.respond(answer)).unwrap();
     assert_eq!(
         review,

@@ -24,7 +24,7 @@ pub(super) async fn judge(
     lookups: &Lookups,
 ) -> Findings {
     let mut found = Findings::default();
-    let looked_up = stream::iter(named(request, changes, workspace)).map(|(field, name)| async move {
+    let looked_up = stream::iter(new_claims(request, changes, workspace)).map(|(field, name)| async move {
         let unknown = format!("{field}: whether the claim {name:?} is the disk of another workspace");
         match lookups.claim(&request.namespace, &name).await {
             Ok(claim) => {
@@ -41,7 +41,7 @@ pub(super) async fn judge(
     }
     if moves(request, changes) {
         let unknown = "spec.storage: whether the workspace has another disk".to_owned();
-        let moved = moved(request, workspace, lookups).await;
+        let moved = move_violation(request, workspace, lookups).await;
         found.add(moved.map_err(|error| (unknown, error)));
     }
     if grows(request, changes) {
@@ -71,7 +71,7 @@ impl Findings {
 }
 
 /// Claims that the workspace newly names, each with its field.
-fn named(request: &Request, changes: &Changes, workspace: &Workspace) -> Vec<(String, String)> {
+fn new_claims(request: &Request, changes: &Changes, workspace: &Workspace) -> Vec<(String, String)> {
     if !["volumes", "storage"]
         .iter()
         .any(|field| changes.spec.contains(*field))
@@ -111,7 +111,7 @@ fn moves(request: &Request, changes: &Changes) -> bool {
 }
 
 /// Why the workspace cannot have the requested disk.
-async fn moved(
+async fn move_violation(
     request: &Request,
     workspace: &Workspace,
     lookups: &Lookups,

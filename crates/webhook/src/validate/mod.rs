@@ -1,7 +1,7 @@
 //! Request -> allowed with warnings, or refused with all violations (IO).
 //!
 //! - `workspace`, `shares`, `catalog`: by kind (`catalog`: templates, managers, profiles)
-//! - `ownership`: which users set an owner, change and delete a workspace
+//! - `ownership`: which users change and delete a workspace
 //! - `use_permission`: the verb `use` on template, manager and profile
 //! - `references`: permissions for the Secrets, ConfigMaps and claims that a workspace names
 //! - `profile_permissions`: the same for an execution profile
@@ -23,8 +23,7 @@ mod workspace;
 use rules::{Settings, Violation};
 
 use crate::lookups::{LookupError, Lookups};
-use crate::records::last_updated_by;
-use crate::review::{Accounts, Answer, Changes, Enforcement, Findings, Kind, Refusal, Request};
+use crate::review::{Accounts, Changes, Decision, Enforcement, Findings, Kind, Refusal, Request};
 
 /// The configuration of validation.
 #[derive(Debug, Clone)]
@@ -57,29 +56,25 @@ impl Rules {
 }
 
 /// Answers `/validate`. A failed lookup refuses the request.
-pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups) -> Answer {
+pub(crate) async fn validate(request: &Request, rules: &Rules, lookups: &Lookups) -> Decision {
     match judge(request, rules, lookups).await {
         Ok(found) => found.answer(rules.enforcement),
-        Err(error) => Answer::Refuse(error.into()),
+        Err(error) => Decision::Refuse(error.into()),
     }
 }
 
 /// All violations and warnings.
 async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Findings, LookupError> {
-    let changes = Changes::of(request);
+    let changes = Changes::from_request(request);
     if rules.accounts.admits_without_validation(request, &changes) {
         return Ok(Findings::default());
     }
     let by_us = rules.accounts.is_ours(request);
     let mut found = Findings::default();
     if !by_us {
-        found.forbidden.extend(metadata::reserved(request, &changes));
+        found.forbidden.extend(metadata::reserved_keys(request, &changes));
         found.invalid.extend(metadata::unusable(request, &changes));
         found.invalid.extend(metadata::too_large(request, &changes));
-    }
-    if request.kind == Kind::Workspace {
-        let recorded = last_updated_by::violation(request, &rules.accounts);
-        found.forbidden.extend(recorded);
     }
     found.extend(match request.kind {
         Kind::Workspace => {
@@ -87,7 +82,7 @@ async fn judge(request: &Request, rules: &Rules, lookups: &Lookups) -> Result<Fi
             Box::pin(judged).await?
         }
         Kind::Template => catalog::template(request, &changes, &rules.settings, lookups),
-        Kind::Manager => catalog::manager(request, &changes, &rules.settings, lookups).await,
+        Kind::Manager => catalog::manager(request, &changes, &rules.settings),
         Kind::Profile => {
             let judged = catalog::profile(request, &changes, by_us, &rules.settings, lookups);
             judged.await?

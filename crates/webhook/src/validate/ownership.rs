@@ -1,6 +1,6 @@
-//! Stored owner and user -> violations of ownership (IO).
+//! Stored owner and user -> violation of ownership (IO).
 //!
-//! These rules say which users may set an owner, and change or delete a workspace.
+//! Who may set an owner, the chart's policies say, which the API server applies before it calls the webhook.
 
 use api::Workspace;
 use api::names::{self, CREATED_BY};
@@ -10,29 +10,10 @@ use kube::api::DynamicObject;
 use rules::Violation;
 
 use crate::lookups::{LookupError, Lookups};
-use crate::records::assigned_by;
 use crate::review::{Changes, Request};
 
 /// Maximum number of changed fields that a message lists.
 const MAX_PATHS: usize = 3;
-
-/// Reports changes that the user may not make to a workspace of another owner.
-pub(super) async fn violations(
-    request: &Request,
-    changes: &Changes,
-    lookups: &Lookups,
-) -> Result<Vec<Violation>, LookupError> {
-    let (assigning, editing) = try_join(
-        Box::pin(assigning(request, lookups)),
-        Box::pin(editing(request, changes, lookups)),
-    )
-    .await?;
-    Ok(assigning
-        .into_iter()
-        .chain(editing)
-        .chain(assigned_by::violation(request))
-        .collect())
-}
 
 fn owner(object: &DynamicObject) -> &str {
     names::owner(&object.metadata).unwrap_or_default()
@@ -42,53 +23,8 @@ fn owns(request: &Request, stored: &DynamicObject) -> bool {
     !owner(stored).is_empty() && owner(stored) == request.user_name()
 }
 
-/// Setting another owner needs the verb `assign-owner`. Only the owner or an administrator may change the owner of a stored workspace.
-async fn assigning(request: &Request, lookups: &Lookups) -> Result<Option<Violation>, LookupError> {
-    let named = owner(&request.object);
-    let expected = request.old.as_ref().map_or_else(|| request.user_name(), owner);
-    if named == expected {
-        return Ok(None);
-    }
-    let may_transfer = async {
-        match &request.old {
-            Some(stored) if !owns(request, stored) => lookups.may(request, names::ADMINISTER_VERB).await,
-            _ => Ok(true),
-        }
-    };
-    let (assigns, may_transfer) =
-        try_join(lookups.may(request, names::ASSIGN_OWNER_VERB), may_transfer).await?;
-    if assigns && may_transfer {
-        return Ok(None);
-    }
-    let whose = if may_transfer {
-        String::new()
-    } else {
-        format!(
-            ", which is for its owner and holders of the verb {}",
-            names::ADMINISTER_VERB
-        )
-    };
-    let verbs = match (assigns, may_transfer) {
-        (false, false) => format!(
-            "the verbs {} and {}",
-            names::ASSIGN_OWNER_VERB,
-            names::ADMINISTER_VERB
-        ),
-        (true, false) => format!("the verb {}", names::ADMINISTER_VERB),
-        (_, true) => format!("the verb {}", names::ASSIGN_OWNER_VERB),
-    };
-    let rule = format!(
-        "names another owner{whose}: leave the annotation as it is, or ask an administrator for {verbs} on this workspace"
-    );
-    Ok(Some(Violation::new(
-        format!("metadata.annotations[{CREATED_BY}]"),
-        named,
-        rule,
-    )))
-}
-
-/// Only its owner and administrators may change an `OwnerOnly` workspace.
-async fn editing(
+/// Only its owner and administrators may change or delete an `OwnerOnly` workspace.
+pub(super) async fn violation(
     request: &Request,
     changes: &Changes,
     lookups: &Lookups,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use api::WorkspaceExecutionProfile;
 use kube::api::DynamicObject;
 use rules::Violation;
+use rules::validate::{Part, Resource, named_in_variables};
 
 use super::references;
 use crate::lookups::{LookupError, Lookups, Right};
@@ -104,23 +105,13 @@ fn targets(profile: &WorkspaceExecutionProfile) -> Targets {
             format!("spec.imagePullSecrets[{index}].name"),
         );
     }
-    for (index, variable) in profile.spec.env.iter().enumerate() {
-        let Some(source) = &variable.value_from else {
-            continue;
+    for named in named_in_variables("spec.env", &profile.spec.env) {
+        let resource = match named.resource {
+            Resource::Secret => SECRETS,
+            Resource::ConfigMap | Resource::Claim => CONFIG_MAPS,
         };
-        let at = format!("spec.env[{index}].valueFrom");
-        if let Some(secret) = &source.secret_key_ref {
-            let exposure = Exposure::Key(secret.key.clone());
-            add(SECRETS, &secret.name, exposure, format!("{at}.secretKeyRef.name"));
-        }
-        if let Some(map) = &source.config_map_key_ref {
-            let exposure = Exposure::Key(map.key.clone());
-            add(
-                CONFIG_MAPS,
-                &map.name,
-                exposure,
-                format!("{at}.configMapKeyRef.name"),
-            );
+        if let Part::Key(key) = named.part {
+            add(resource, &named.name, Exposure::Key(key), named.field);
         }
     }
     found

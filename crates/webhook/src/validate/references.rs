@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::names::{self, USE_VERB};
 use api::{Workspace, WorkspaceManager, WorkspaceTemplate};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use rules::validate::{Part, Requester, Resource, is_attested, named_by_author};
+use rules::validate::{Part, ReferenceAuthor, Resource, is_attested, named_by_author};
 use rules::{Settings, Violation};
 
 use super::use_permission;
@@ -23,7 +23,7 @@ const AT_ONCE: usize = 8;
 type Targets = BTreeMap<(Resource, String, Part), String>;
 
 /// Everything besides itself that a workspace's references depend on.
-pub(super) struct Known<'a> {
+pub(super) struct ReferenceContext<'a> {
     /// The template that it names, if the template exists.
     pub(super) template: Option<&'a WorkspaceTemplate>,
     /// All managers.
@@ -33,13 +33,13 @@ pub(super) struct Known<'a> {
 }
 
 /// The requester's relation to the workspace. An owner whom another user assigned is not `Owner`: that user chose what runs.
-fn requester(request: &Request) -> Requester {
+fn requester(request: &Request) -> ReferenceAuthor {
     let metadata = &request.object.metadata;
     let is_owner = names::owner(metadata) == Some(request.user_name());
     if is_owner && !names::is_assigned(metadata) {
-        Requester::Owner
+        ReferenceAuthor::Owner
     } else {
-        Requester::Other
+        ReferenceAuthor::Other
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn forbidden(
     request: &Request,
     changes: &Changes,
     workspace: &Workspace,
-    known: &Known<'_>,
+    known: &ReferenceContext<'_>,
     lookups: &Lookups,
 ) -> Result<Vec<Violation>, LookupError> {
     let named = match known.targets(requester(request), workspace) {
@@ -58,7 +58,7 @@ pub(super) async fn forbidden(
     if named.is_empty() {
         return Ok(Vec::new());
     }
-    let attested = attested(request, changes, workspace, known, lookups).await?;
+    let attested = prior_targets(request, changes, workspace, known, lookups).await?;
     let new = newly_named(named, &attested, Part::covers);
     if new.len() > MAX_ASKED {
         let rule = format!(
@@ -120,11 +120,11 @@ fn violation(field: String, right: Right) -> Violation {
 
 /// References of the stored workspace, whose permissions were checked before.
 /// None count if a user other than the owner changes what runs or who has access. That user would gain access to all of them.
-async fn attested(
+async fn prior_targets(
     request: &Request,
     changes: &Changes,
     workspace: &Workspace,
-    known: &Known<'_>,
+    known: &ReferenceContext<'_>,
     lookups: &Lookups,
 ) -> Result<Targets, LookupError> {
     let Some(stored) = &request.old else {
@@ -146,16 +146,16 @@ async fn attested(
         other.as_ref()
     };
     // No permissions were checked for a template that did not exist.
-    let then = Known {
+    let then = ReferenceContext {
         template: template.filter(|template| is_attested(template, &old)),
         ..*known
     };
     Ok(then.targets(requester(request), &old).unwrap_or_default())
 }
 
-impl Known<'_> {
+impl ReferenceContext<'_> {
     /// All references that the author of a workspace chose, each with the first field.
-    fn targets(&self, requester: Requester, workspace: &Workspace) -> Result<Targets, Vec<Violation>> {
+    fn targets(&self, requester: ReferenceAuthor, workspace: &Workspace) -> Result<Targets, Vec<Violation>> {
         let of_template = self.template.and_then(|it| it.spec.manager_ref.as_deref());
         let named = workspace.spec.manager_ref.as_deref().or(of_template);
         let manager = rules::managers::choose(named, self.managers).ok();

@@ -24,13 +24,13 @@ pub(super) async fn judge(
     }
     let share: WorkspaceShare = match request.object.clone().try_parse() {
         Ok(share) => share,
-        Err(error) => return Ok(no_time(request).unwrap_or_else(|| unreadable(&error.to_string()))),
+        Err(error) => return Ok(unreadable(&error.to_string())),
     };
     let workspace = lookups
         .workspace(&request.namespace, &share.spec.workspace_ref)
         .await?;
     let mut found = Findings::default();
-    let writer = Writer::of(request, &share, workspace.as_ref());
+    let writer = Writer::new(request, &share, workspace.as_ref());
     if writer.needs_a_right(request) && !may_share(request, &share, lookups).await? {
         let terminating = request.is_delete() && lookups.namespace_is_terminating(&request.namespace).await?;
         if !terminating {
@@ -70,16 +70,6 @@ fn newly_wrong(request: &Request, share: &WorkspaceShare) -> Vec<Violation> {
     let mut found = rules::validate::share(&share.spec);
     found.retain(|violation| !stored.contains(violation));
     found
-}
-
-/// The schema accepts times that cannot be parsed here.
-fn no_time(request: &Request) -> Option<Findings> {
-    let written = request.object.data["spec"]["expiresAt"].as_str()?;
-    let wrong = rules::checks::time("spec.expiresAt", written)?;
-    Some(Findings {
-        invalid: vec![wrong],
-        ..Findings::default()
-    })
 }
 
 /// The manager that routes to the workspace now, or will route to it.
@@ -166,7 +156,7 @@ struct Writer {
 }
 
 impl Writer {
-    fn of(request: &Request, share: &WorkspaceShare, workspace: Option<&Workspace>) -> Self {
+    fn new(request: &Request, share: &WorkspaceShare, workspace: Option<&Workspace>) -> Self {
         let user = request.user_name();
         // A new share is for the current workspace, even if it contains another UID.
         let uid = rules::shares::bound(share);

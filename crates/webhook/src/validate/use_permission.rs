@@ -41,7 +41,7 @@ struct Reference<'a> {
 }
 
 /// Checks the `use` permission for the workspace's references, all concurrently.
-pub(super) async fn refused(
+pub(super) async fn check(
     request: &Request,
     changes: &Changes,
     workspace: &Workspace,
@@ -160,13 +160,13 @@ mod tests {
         let of =
             |spec: &Value| json!({"metadata": {"annotations": {names::CREATED_BY: "alice"}}, "spec": spec});
         let request = update(user, &of(old), &of(new));
-        is_checked(&request, &Changes::of(&request))
+        is_checked(&request, &Changes::from_request(&request))
     }
 
     #[test]
     fn it_is_checked_at_creation_at_a_start_and_when_what_runs_changes() {
         let request = create("alice", &json!({"spec": {"desiredStatus": "Stopped"}}));
-        assert!(is_checked(&request, &Changes::of(&request)));
+        assert!(is_checked(&request, &Changes::from_request(&request)));
         assert!(checked(
             &json!({"desiredStatus": "Stopped"}),
             &json!({"desiredStatus": "Running"})
@@ -195,7 +195,7 @@ mod tests {
             assert!(!checked(&json!({}), &json!({field: "x"})), "{field}");
         }
         let request = update("alice", &json!({}), &json!({"metadata": {"labels": {"a": "b"}}}));
-        assert!(!is_checked(&request, &Changes::of(&request)));
+        assert!(!is_checked(&request, &Changes::from_request(&request)));
     }
 
     #[test]
@@ -229,7 +229,7 @@ mod tests {
         ] {
             let request = update(user, &of("alice"), &of(to));
             assert_eq!(
-                is_checked(&request, &Changes::of(&request)),
+                is_checked(&request, &Changes::from_request(&request)),
                 expected,
                 "{user} to {to}"
             );
@@ -240,7 +240,7 @@ mod tests {
     fn it_is_checked_at_a_restart_which_applies_changes_to_the_pod() {
         let restart = json!({"metadata": {"annotations": {RESTARTED_AT: "2026-01-01T00:00:00Z"}}});
         let request = update("alice", &json!({}), &restart);
-        assert!(is_checked(&request, &Changes::of(&request)));
+        assert!(is_checked(&request, &Changes::from_request(&request)));
     }
 
     #[test]

@@ -21,7 +21,11 @@ pub(super) async fn judge(
     lookups: &Lookups,
 ) -> Result<Findings, LookupError> {
     if request.is_delete() {
-        return deletion(request, changes, by_us, lookups).await;
+        let forbidden = unless(by_us, ownership::violation(request, changes, lookups)).await?;
+        return Ok(Findings {
+            forbidden: Vec::from_iter(forbidden),
+            ..Findings::default()
+        });
     }
     let workspace: Workspace = match request.object.clone().try_parse() {
         Ok(workspace) => workspace,
@@ -38,10 +42,10 @@ pub(super) async fn judge(
         profile(request, &workspace, template.as_ref(), lookups),
     );
     let (ownership, refused, (managers, profile)) = Box::pin(try_join3(
-        unless(by_us, ownership::violations(request, changes, lookups)),
+        unless(by_us, ownership::violation(request, changes, lookups)),
         unless(
             by_us,
-            use_permission::refused(request, changes, &workspace, template.as_ref(), lookups),
+            use_permission::check(request, changes, &workspace, template.as_ref(), lookups),
         ),
         references,
     ))
@@ -56,14 +60,18 @@ pub(super) async fn judge(
     }
     .without_hidden(&refused);
     let mut found = Findings {
-        forbidden: [ownership, refused.violations, Vec::from_iter(mismatch)].concat(),
+        forbidden: ownership
+            .into_iter()
+            .chain(refused.violations)
+            .chain(mismatch)
+            .collect(),
         ..Findings::default()
     };
     found.extend(referred.judge(request, changes, &workspace, settings));
     // This may need many calls. So it happens only for an object that would be stored.
     let may_read_more = all || use_permission::opens(request, changes) || use_permission::hands_over(request);
     if may_read_more && !by_us && found.forbidden.is_empty() && found.invalid.is_empty() {
-        let known = references::Known {
+        let known = references::ReferenceContext {
             template: referred.template.as_ref(),
             managers: &referred.managers,
             settings,
@@ -84,19 +92,6 @@ async fn unless<T: Default>(
     answer: impl Future<Output = Result<T, LookupError>>,
 ) -> Result<T, LookupError> {
     if skip { Ok(T::default()) } else { answer.await }
-}
-
-async fn deletion(
-    request: &Request,
-    changes: &Changes,
-    by_us: bool,
-    lookups: &Lookups,
-) -> Result<Findings, LookupError> {
-    let forbidden = unless(by_us, ownership::violations(request, changes, lookups)).await?;
-    Ok(Findings {
-        forbidden,
-        ..Findings::default()
-    })
 }
 
 /// All managers. They come from the API server where the watch may lag behind.
@@ -286,12 +281,7 @@ impl Referred {
             .map(|missing_reference| missing_reference.message(wanted))
             .into_iter()
             .collect();
-        let touched = ["idleShutdown", "storage"]
-            .iter()
-            .any(|field| changes.spec.contains(*field));
         let template_known = !validation.missing_reference.as_ref().is_some_and(is_template);
-        let may_warn = template_known && (request.is_create() || touched);
-        warnings.extend(idle_loses_files(validation, self.template.as_ref()).filter(|_| may_warn));
         let may_open = ["accessType", "managerRef"]
             .iter()
             .any(|field| changes.spec.contains(*field));
@@ -317,27 +307,6 @@ impl Referred {
         }
         warnings
     }
-}
-
-/// The warning that a stop for idleness loses the files, and what the template allows to prevent it.
-fn idle_loses_files(validation: &ValidationResult, template: Option<&WorkspaceTemplate>) -> Option<String> {
-    let idle = validation
-        .effective
-        .idle
-        .as_ref()
-        .filter(|idle| idle.enabled == Some(true))?;
-    let is_ephemeral = matches!(validation.effective.home, Home::Ephemeral { .. });
-    let minutes = idle.idle_timeout_in_minutes.filter(|_| is_ephemeral)?;
-    let may_be_off = template.is_none_or(|template| rules::validate::may_switch_idle_off(&template.spec));
-    let or_off = if may_be_off {
-        ", or idleShutdown.enabled: false"
-    } else {
-        ""
-    };
-    Some(format!(
-        "spec.idleShutdown: the workspace is stopped after {minutes} min without use, and the files in its home directory are \
-         lost then, because it has no disk: set spec.storage{or_off}"
-    ))
 }
 
 /// Whether the workspace is validated again. Changes that run nothing new, such as finalizers or a stop, need no validation.

@@ -15,7 +15,7 @@ pub(super) struct Validation {
 
 impl Validation {
     fn from_violations(violations: Vec<Violation>, fine: &str) -> Self {
-        match Violations::of(violations) {
+        match Violations::from_list(violations) {
             None => Self {
                 holds: true,
                 reason: reason::ALL_RULES_HOLD,

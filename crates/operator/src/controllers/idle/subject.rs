@@ -91,7 +91,7 @@ pub(super) fn for_run(
 fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Option<&str>) -> Question {
     let now = valid.base_path.as_deref().unwrap_or_default();
     let then = started_from.and_then(record::base_path).unwrap_or_default();
-    today.clone().moved(now, &then)
+    today.clone().rebase(now, &then)
 }
 
 /// Whether the own disk was deleted: its files exist only while the pod runs, and the status asks users to save them. A claim that the
@@ -117,7 +117,7 @@ fn usable_since(pod: &Pod) -> Option<Timestamp> {
 pub(super) mod tests {
     use api::workspace::{IdleShutdown, IdleStatus};
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-    use rules::Answer;
+    use rules::IdleAnswer;
     use testkit::objects;
 
     use super::*;
@@ -240,9 +240,9 @@ pub(super) mod tests {
             valid.base_path = today.map(str::to_owned);
             let mut question = subject().question;
             question.port = port;
-            let question = question.moved("", today.unwrap_or_default());
+            let question = question.rebase("", today.unwrap_or_default());
             let asked = question_of_run(&valid, &question, Some(record));
-            let kernels = Answer::Jupyter {
+            let kernels = IdleAnswer::Jupyter {
                 base: asked.path.trim_end_matches("/status").to_owned(),
             };
             assert_eq!(asked.answer, kernels);

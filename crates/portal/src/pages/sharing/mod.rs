@@ -202,7 +202,7 @@ pub(crate) async fn share(
     if let Some(manager) = context.app.index.manager_of(workspace) {
         let extent = Extent {
             begin: Some(context.now),
-            ..Extent::of(&share)
+            ..Extent::from_share(&share)
         };
         if let Err(inactive) = extent.within(&manager) {
             return again(&[("until", inactive.to_string())]);

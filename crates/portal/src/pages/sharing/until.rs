@@ -82,7 +82,7 @@ pub(crate) async fn change(
     if let Some(manager) = context.app.index.manager_of(&workspace) {
         let extent = Extent {
             end,
-            ..Extent::of(&share)
+            ..Extent::from_share(&share)
         };
         if let Err(inactive) = extent.within(&manager) {
             return again(&[("until", inactive.to_string())]);

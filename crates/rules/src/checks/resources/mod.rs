@@ -20,11 +20,11 @@ use crate::violation::Violation;
 
 /// More CPUs than any node has. Kubernetes adds up requests as 64-bit thousandths of a CPU and does not detect an overflow.
 /// So a huge request would make a node look empty.
-pub(crate) const MAX_CPU: Quantity = Quantity::units(100_000);
+const MAX_CPU: Quantity = Quantity::units(100_000);
 /// Maximum of any other resource, for example 1 PiB of memory.
-pub(crate) const MAX_QUANTITY: Quantity = Quantity::units(1 << 50);
+const MAX_QUANTITY: Quantity = Quantity::units(1 << 50);
 /// Minimum memory: no container starts with less.
-pub(crate) const MIN_MEMORY: Quantity = Quantity::units(4 << 20);
+const MIN_MEMORY: Quantity = Quantity::units(4 << 20);
 
 /// Checks requests and limits by rules that hold without a template. `path` is the field that holds both maps.
 pub(crate) fn shape(path: &str, given: &ResourceRequirements) -> Vec<Violation> {
@@ -86,12 +86,12 @@ fn check_name(
     effective: &ResourceRequirements,
     bounds: Option<&ResourceBounds>,
 ) -> Vec<Violation> {
-    let request = Entry {
+    let request = Amount {
         field: field(path, "requests", name),
         raw: effective.requests.get(name),
         given: given.requests.contains_key(name),
     };
-    let limit = Entry {
+    let limit = Amount {
         field: field(path, "limits", name),
         raw: effective.limits.get(name),
         given: given.limits.contains_key(name),
@@ -177,13 +177,13 @@ pub(crate) fn unknown_resource(name: &str) -> Option<String> {
     })
 }
 
-struct Entry<'a> {
+struct Amount<'a> {
     field: String,
     raw: Option<&'a RawQuantity>,
     given: bool,
 }
 
-impl Entry<'_> {
+impl Amount<'_> {
     /// Whether this value was filled in, and only the other one was given.
     fn is_taken_from(&self, other: &Self) -> bool {
         !self.given && other.given && self.raw == other.raw

@@ -15,7 +15,7 @@ mod scope;
 use serde_json::{Map, Value};
 
 use crate::violation::Violation;
-pub(crate) use scan::Part;
+pub(crate) use scan::Piece;
 use scan::parts;
 pub(crate) use scope::AUDIENCE;
 pub use scope::{Scope, is_built_in, is_name};
@@ -73,13 +73,13 @@ pub fn expand_text(text: &str, scope: &Scope) -> Result<String, VariableError> {
     let mut out = String::with_capacity(text.len());
     for part in parts(text, &|name| scope.claims(name)) {
         match part {
-            Part::Text(text) => out.push_str(text),
-            Part::Escaped(name) => {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Escaped(name) => {
                 out.push('{');
                 out.push_str(name);
                 out.push('}');
             }
-            Part::Variable(name) => out.push_str(&scope.text(name)?),
+            Piece::Variable(name) => out.push_str(&scope.text(name)?),
         }
         if out.len() > MAX_TEXT {
             return Err(VariableError::TooLong);
@@ -156,14 +156,14 @@ pub(crate) fn expand_value_within(
 pub fn names_in<'a>(text: &'a str, is_key: &dyn Fn(&str) -> bool) -> Vec<&'a str> {
     parts(text, &|name| name.contains('.') || is_key(name))
         .filter_map(|part| match part {
-            Part::Variable(name) => Some(name),
-            Part::Text(_) | Part::Escaped(_) => None,
+            Piece::Variable(name) => Some(name),
+            Piece::Text(_) | Piece::Escaped(_) => None,
         })
         .collect()
 }
 
 /// Splits `text` into pieces. Only dotted names are variables.
-pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Part<'_>> {
+pub(crate) fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
     parts(text, &|name| name.contains('.'))
 }
 

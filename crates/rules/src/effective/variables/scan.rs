@@ -2,7 +2,7 @@
 
 /// A piece of a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Part<'a> {
+pub(crate) enum Piece<'a> {
     /// Literal text.
     Text(&'a str),
     /// `{name}`.
@@ -12,7 +12,7 @@ pub(crate) enum Part<'a> {
 }
 
 /// The pieces of `text`. A name without a dot is a variable only if `claims` returns true.
-pub(super) fn parts<'a>(text: &'a str, claims: &dyn Fn(&str) -> bool) -> impl Iterator<Item = Part<'a>> {
+pub(super) fn parts<'a>(text: &'a str, claims: &dyn Fn(&str) -> bool) -> impl Iterator<Item = Piece<'a>> {
     let mut found = Vec::new();
     let mut plain = 0;
     let mut at = 0;
@@ -36,17 +36,17 @@ pub(super) fn parts<'a>(text: &'a str, claims: &dyn Fn(&str) -> bool) -> impl It
             .count();
         let part = match (run, closing) {
             (_, 0) => continue,
-            (2.., 2..) => Part::Escaped(name),
-            _ if claims(name) => Part::Variable(name),
+            (2.., 2..) => Piece::Escaped(name),
+            _ if claims(name) => Piece::Variable(name),
             _ => continue,
         };
-        let braces = if matches!(part, Part::Escaped(_)) { 2 } else { 1 };
-        found.push(Part::Text(&text[plain..inner - braces]));
+        let braces = if matches!(part, Piece::Escaped(_)) { 2 } else { 1 };
+        found.push(Piece::Text(&text[plain..inner - braces]));
         found.push(part);
         plain = inner + length + braces;
         at = plain;
     }
-    found.push(Part::Text(&text[plain..]));
+    found.push(Piece::Text(&text[plain..]));
     found.into_iter()
 }
 

@@ -117,7 +117,7 @@ impl Scope {
     /// The variables of the workspace alone: `workspace.name`, `workspace.namespace`, `workspace.uid`, `service.name`, and
     /// `spec.variables`.
     /// With an owner, also `owner.name` and `owner.slug`.
-    pub fn of(workspace: &Workspace) -> Self {
+    pub fn for_workspace(workspace: &Workspace) -> Self {
         let name = workspace.name_any();
         let uid = workspace.uid().filter(|uid| !uid.is_empty());
         let scope = Self {
@@ -236,11 +236,11 @@ impl Scope {
 
     pub(super) fn text(&self, name: &str) -> Result<String, VariableError> {
         if let Some(value) = self.built_in.get(name) {
-            return self.checked(name, plain(value));
+            return self.check(name, plain(value));
         }
         let guessed = self.sample && (!is_built_in(name) || name.starts_with("pvcs."));
         match self.given.get(name).filter(|_| !is_built_in(name)) {
-            Some(value) => self.checked(name, value.clone()),
+            Some(value) => self.check(name, value.clone()),
             None if guessed => Ok(SAMPLE.to_owned()),
             None => Err(VariableError::Unknown {
                 name: name.to_owned(),
@@ -249,7 +249,7 @@ impl Scope {
         }
     }
 
-    fn checked(&self, name: &str, value: String) -> Result<String, VariableError> {
+    fn check(&self, name: &str, value: String) -> Result<String, VariableError> {
         let harmless = |c: char| c.is_ascii_alphanumeric() || "._-:/@%+=~".contains(c);
         // A value from an administrator may contain any character.
         let theirs = self.given.contains_key(name) || name.starts_with("owner.");

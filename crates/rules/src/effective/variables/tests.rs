@@ -17,7 +17,7 @@ fn scope() -> Scope {
         },
     }))
     .unwrap();
-    Scope::of(&workspace).with("service.port", 8888)
+    Scope::for_workspace(&workspace).with("service.port", 8888)
 }
 
 fn text(text: &str) -> String {
@@ -99,7 +99,7 @@ fn a_workspace_cannot_give_our_variables_other_values() {
         .spec
         .variables
         .insert("owner.name".to_owned(), "root".to_owned());
-    let error = expand_text("{owner.name}", &Scope::of(&workspace)).unwrap_err();
+    let error = expand_text("{owner.name}", &Scope::for_workspace(&workspace)).unwrap_err();
     assert!(matches!(error, VariableError::Unknown { .. }), "{error}");
 }
 
@@ -166,7 +166,7 @@ fn a_strict_scope_refuses_values_with_special_characters() {
         .spec
         .variables
         .insert("x".to_owned(), "a`) || Host(`b".to_owned());
-    let scope = Scope::of(&workspace).strict();
+    let scope = Scope::for_workspace(&workspace).strict();
     let error = expand_text("Host(`{x}`)", &scope).unwrap_err().to_string();
     assert!(
         error.contains("{x}") && error.contains("change that value"),
@@ -184,7 +184,7 @@ fn the_length_of_an_expanded_text_is_bounded() {
     workspace.spec.variables.insert("x".to_owned(), "y".repeat(1024));
     let long = "{x}".repeat(100);
     assert_eq!(
-        expand_text(&long, &Scope::of(&workspace)),
+        expand_text(&long, &Scope::for_workspace(&workspace)),
         Err(VariableError::TooLong)
     );
 }
@@ -203,7 +203,7 @@ proptest! {
     fn no_value_is_ever_expanded_again(value in "[{}$a-z.]{0,30}", around in "[{}$a-z.]{0,10}") {
         let mut workspace = api::Workspace::new("lab", api::WorkspaceSpec::default());
         workspace.spec.variables.insert("v".to_owned(), value.clone());
-        let scope = Scope::of(&workspace);
+        let scope = Scope::for_workspace(&workspace);
         prop_assert_eq!(expand_text("{v}", &scope).unwrap(), value.clone());
         prop_assert_eq!(expand_text("<{v}>", &scope).unwrap(), format!("<{value}>"));
         let _ = expand_text(&around, &scope);

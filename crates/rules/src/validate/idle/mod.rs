@@ -53,7 +53,7 @@ pub(super) fn within(
 }
 
 /// Whether the template lets a workspace disable its idle shutdown.
-pub fn may_switch_idle_off(template: &WorkspaceTemplateSpec) -> bool {
+pub(crate) fn may_switch_idle_off(template: &WorkspaceTemplateSpec) -> bool {
     let nothing = IdleShutdownOverrides::default();
     let bounds = template.idle_shutdown_overrides.as_ref().unwrap_or(&nothing);
     let is_bounded = !bounds.allow || bounds.max_idle_timeout_in_minutes.is_some();

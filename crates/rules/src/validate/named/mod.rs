@@ -68,7 +68,7 @@ impl Part {
 
 /// The user who creates or changes the references of a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Requester {
+pub enum ReferenceAuthor {
     /// The owner, who was not set by another user.
     Owner,
     /// Another user, or an unknown one. This user also chooses the owner of the workspace.
@@ -95,7 +95,7 @@ pub struct Named {
 /// # Errors
 /// The choice cannot be determined. The caller must then refuse the request.
 pub fn named_by_author(
-    requester: Requester,
+    requester: ReferenceAuthor,
     workspace: &Workspace,
     template: Option<&WorkspaceTemplate>,
     manager: Option<&WorkspaceManager>,
@@ -111,8 +111,7 @@ pub fn named_by_author(
 }
 
 fn in_spec(spec: &WorkspaceSpec) -> Vec<Named> {
-    let mut found = Vec::new();
-    variables("spec.env", &spec.env, &mut found);
+    let mut found = named_in_variables("spec.env", &spec.env);
     containers("spec.initContainers", &spec.init_containers, &mut found);
     if let Some(storage) = &spec.storage
         && let Some(name) = &storage.claim_name
@@ -161,21 +160,18 @@ fn folder(claim: &str, path: Option<&str>, read_only: bool, field: String) -> Na
         path: path.unwrap_or_default().to_owned(),
         read_only,
     };
-    named(Resource::Claim, claim, part, field)
+    reference(Resource::Claim, claim, part, field)
 }
 
 fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
     for (index, container) in containers.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        variables(
-            &format!("{at}.env"),
-            container.env.as_deref().unwrap_or_default(),
-            found,
-        );
+        let variables = container.env.as_deref().unwrap_or_default();
+        found.extend(named_in_variables(&format!("{at}.env"), variables));
         for (index, source) in container.env_from.iter().flatten().enumerate() {
             let at = format!("{at}.envFrom[{index}]");
             if let Some(secret) = &source.secret_ref {
-                found.push(named(
+                found.push(reference(
                     Resource::Secret,
                     &secret.name,
                     Part::All,
@@ -183,7 +179,7 @@ fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
                 ));
             }
             if let Some(map) = &source.config_map_ref {
-                found.push(named(
+                found.push(reference(
                     Resource::ConfigMap,
                     &map.name,
                     Part::All,
@@ -194,14 +190,16 @@ fn containers(path: &str, containers: &[Container], found: &mut Vec<Named>) {
     }
 }
 
-fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
+/// Secrets and ConfigMaps that the environment variables at `path` name.
+pub fn named_in_variables(path: &str, variables: &[EnvVar]) -> Vec<Named> {
+    let mut found = Vec::new();
     for (index, variable) in variables.iter().enumerate() {
         let Some(source) = &variable.value_from else {
             continue;
         };
         let at = format!("{path}[{index}].valueFrom");
         if let Some(secret) = &source.secret_key_ref {
-            found.push(named(
+            found.push(reference(
                 Resource::Secret,
                 &secret.name,
                 Part::Key(secret.key.clone()),
@@ -209,7 +207,7 @@ fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
             ));
         }
         if let Some(map) = &source.config_map_key_ref {
-            found.push(named(
+            found.push(reference(
                 Resource::ConfigMap,
                 &map.name,
                 Part::Key(map.key.clone()),
@@ -217,9 +215,10 @@ fn variables(path: &str, variables: &[EnvVar], found: &mut Vec<Named>) {
             ));
         }
     }
+    found
 }
 
-fn named(resource: Resource, name: &str, part: Part, field: String) -> Named {
+fn reference(resource: Resource, name: &str, part: Part, field: String) -> Named {
     Named {
         resource,
         name: name.to_owned(),
@@ -229,12 +228,7 @@ fn named(resource: Resource, name: &str, part: Part, field: String) -> Named {
 }
 
 fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
-    let mut found = Vec::new();
-    variables(
-        "spec.environmentVariables",
-        &spec.environment_variables,
-        &mut found,
-    );
+    let mut found = named_in_variables("spec.environmentVariables", &spec.environment_variables);
     containers(
         "spec.defaultInitContainers",
         &spec.default_init_containers,
@@ -251,7 +245,7 @@ fn in_template(spec: &WorkspaceTemplateSpec) -> Vec<Named> {
 
 /// Objects in `template` whose name or key would differ if the author had chosen other values.
 pub(super) fn chosen_by_author(
-    requester: Requester,
+    requester: ReferenceAuthor,
     workspace: &Workspace,
     template: &WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,
@@ -315,10 +309,10 @@ fn texts(written: &Named) -> impl Iterator<Item = &str> {
 }
 
 /// A copy of the workspace with another value for every variable that its author can influence.
-fn another(requester: Requester, workspace: &Workspace) -> Workspace {
+fn another(requester: ReferenceAuthor, workspace: &Workspace) -> Workspace {
     let mut other = workspace.clone();
     other.metadata.name = Some(MARK.to_string());
-    if requester == Requester::Other {
+    if requester == ReferenceAuthor::Other {
         let annotations = other.metadata.annotations.get_or_insert_default();
         // This differs from the name's placeholder, because both may be keys of one map.
         annotations.insert(CREATED_BY.to_owned(), format!("{MARK}owner"));

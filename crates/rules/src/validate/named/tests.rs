@@ -53,11 +53,11 @@ fn chosen(
     template: &WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,
 ) -> Result<Vec<String>, Vec<Violation>> {
-    chosen_by(Requester::Owner, workspace, template, manager)
+    chosen_by(ReferenceAuthor::Owner, workspace, template, manager)
 }
 
 fn chosen_by(
-    requester: Requester,
+    requester: ReferenceAuthor,
     workspace: &Workspace,
     template: &WorkspaceTemplate,
     manager: Option<&WorkspaceManager>,
@@ -84,7 +84,7 @@ fn references_of_the_author_are_found_in_every_field() {
     }));
     let settings = Settings::parse("{defaultImage: i, admission: true}").unwrap();
     let found = named_by_author(
-        Requester::Owner,
+        ReferenceAuthor::Owner,
         &workspace(json!({})),
         Some(&template),
         None,
@@ -236,14 +236,19 @@ fn references_from_the_owner_name_are_chosen_by_another_requester() {
         "{workspace.namespace}-{owner.slug}",
     ] {
         let chosen = |requester| chosen_by(requester, &owned, &reading(name, "k"), None).unwrap();
-        assert!(chosen(Requester::Owner).is_empty(), "{name}");
-        let found = chosen(Requester::Other);
+        assert!(chosen(ReferenceAuthor::Owner).is_empty(), "{name}");
+        let found = chosen(ReferenceAuthor::Other);
         assert!(
             found.len() == 1 && found[0].ends_with("/k spec.templateRef"),
             "{found:?}"
         );
     }
-    let found = chosen_by(Requester::Other, &owned, &reading("{workspace.uid}", "k"), None);
+    let found = chosen_by(
+        ReferenceAuthor::Other,
+        &owned,
+        &reading("{workspace.uid}", "k"),
+        None,
+    );
     assert!(found.unwrap().is_empty());
 }
 
@@ -260,7 +265,7 @@ fn a_claim_reference_has_its_folder_and_write_access() {
     ]))
     .unwrap();
     let settings = Settings::parse("{defaultImage: i}").unwrap();
-    let found = named_by_author(Requester::Owner, &one, None, None, &settings).unwrap();
+    let found = named_by_author(ReferenceAuthor::Owner, &one, None, None, &settings).unwrap();
     let claims: Vec<_> = found
         .into_iter()
         .filter(|it| it.resource == Resource::Claim)

@@ -2,12 +2,12 @@
 //!
 //! They see exactly what the application sees: they have no disks of their own and no ports of the node.
 
-use api::names::{APPLICATION_CONTAINER, APPLICATION_PORT, SHM_PATH};
+use api::names::{APPLICATION_PORT, SHM_PATH};
 use api::template::PodSecurity;
 use k8s_openapi::api::core::v1::{Container, ContainerPort, VolumeMount};
 
 use super::{Author, env, hooks, pod_security};
-use crate::checks::{image_syntax, mount_path, normal_path, resources, sub_path};
+use crate::checks::{image_syntax, mount_path, normal_path, resources};
 use crate::violation::Violation;
 
 /// What the checks of init containers need.
@@ -25,10 +25,6 @@ pub(in crate::validate) fn init(path: &str, containers: &[Container], site: &Sit
     let mut found = Vec::new();
     for (index, container) in containers.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        if container.name == APPLICATION_CONTAINER {
-            let rule = "is taken: choose another name";
-            found.push(Violation::new(format!("{at}.name"), &container.name, rule));
-        }
         found.extend(one(&at, container, site));
     }
     found
@@ -42,11 +38,14 @@ fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
         container.env.as_deref().unwrap_or_default(),
         site.author,
     ));
-    found.extend(env::sources(
-        &format!("{at}.envFrom"),
-        container.env_from.as_deref().unwrap_or_default(),
-        site.has_patterns,
-    ));
+    if site.has_patterns {
+        let sources = container.env_from.iter().flatten().enumerate();
+        found.extend(sources.map(|(index, _)| {
+            let rule =
+                "adds variables whose values cannot be compared with the template's envRequirements: use env";
+            Violation::new(format!("{at}.envFrom[{index}]"), "", rule)
+        }));
+    }
     found.extend(resources_shape(at, container));
     if let Some(context) = &container.security_context {
         let at = format!("{at}.securityContext");
@@ -65,8 +64,8 @@ fn one(at: &str, container: &Container, site: &Site<'_>) -> Vec<Violation> {
             found.push(Violation::new(format!("{at}.mountPath"), &mount.mount_path, rule));
         }
     }
-    found.extend(running(at, container));
-    found.extend(refused(at, container));
+    found.extend(hooks_and_probes(at, container));
+    found.extend(forbidden_fields(at, container));
     found
 }
 
@@ -92,8 +91,6 @@ fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation
     if mount.mount_path.trim_end_matches('/') != SHM_PATH {
         found.extend(mount_path(&format!("{at}.mountPath"), &mount.mount_path));
     }
-    let sub = mount.sub_path.as_ref().filter(|path| !path.is_empty());
-    found.extend(sub.and_then(|path| sub_path(&format!("{at}.subPath"), path)));
     if let Some(written) = mount.sub_path_expr.as_ref().filter(|path| !path.is_empty()) {
         let rule = "is known only once the pod runs: use subPath";
         found.push(Violation::new(format!("{at}.subPathExpr"), written, rule));
@@ -105,13 +102,9 @@ fn volume_mount(at: &str, mount: &VolumeMount, site: &Site<'_>) -> Vec<Violation
     found
 }
 
-/// Checks how the container runs. With the restart policy Always, it keeps running beside the application.
-fn running(at: &str, container: &Container) -> Vec<Violation> {
+/// Checks the container's probes and hooks.
+fn hooks_and_probes(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
-    if let Some(policy) = container.restart_policy.as_ref().filter(|it| *it != "Always") {
-        let rule = "is not Always: leave it out for a container that runs to its end";
-        found.push(Violation::new(format!("{at}.restartPolicy"), policy, rule));
-    }
     for (name, probe) in [
         ("livenessProbe", &container.liveness_probe),
         ("readinessProbe", &container.readiness_probe),
@@ -130,7 +123,7 @@ fn running(at: &str, container: &Container) -> Vec<Violation> {
 }
 
 /// Reports fields that no container may have.
-fn refused(at: &str, container: &Container) -> Vec<Violation> {
+fn forbidden_fields(at: &str, container: &Container) -> Vec<Violation> {
     let mut found = Vec::new();
     let ports = container.ports.as_deref().unwrap_or_default();
     for (index, one) in ports.iter().enumerate() {
@@ -211,13 +204,13 @@ mod tests {
         assert_eq!(
             fields(json!([
                 {
-                    "name": "workspace", "image": "",
+                    "name": "a", "image": "",
                     "envFrom": [{"secretRef": {"name": "s"}}],
                     "resources": {"requests": {"cpu": "-1"}, "claims": [{"name": "x"}]},
                     "securityContext": {"privileged": true},
                     "volumeMounts": [
                         {"name": "host", "mountPath": "/x", "mountPropagation": "Bidirectional", "subPathExpr": "$(X)"},
-                        {"name": "data", "mountPath": "/proc/1", "subPath": "../.."},
+                        {"name": "data", "mountPath": "/proc/1"},
                         {"name": "data", "mountPath": "/x/"},
                     ],
                     "ports": [{"containerPort": 1, "hostPort": 80, "hostIP": "0.0.0.0", "name": "http"}],
@@ -225,14 +218,12 @@ mod tests {
                     "livenessProbe": {"tcpSocket": {"port": 80, "host": "db"}},
                     "imagePullPolicy": "Always",
                 },
-                {"name": "a", "image": "i", "restartPolicy": "OnFailure"},
                 {
                     "name": "b", "image": "i", "restartPolicy": "Always",
                     "lifecycle": {"preStop": {"httpGet": {"port": 80, "host": "db"}}},
                 },
             ])),
             [
-                "[0].name",
                 "[0].image",
                 "[0].envFrom[0]",
                 "[0].resources.requests.cpu",
@@ -242,7 +233,6 @@ mod tests {
                 "[0].volumeMounts[0].subPathExpr",
                 "[0].volumeMounts[0].mountPropagation",
                 "[0].volumeMounts[1].mountPath",
-                "[0].volumeMounts[1].subPath",
                 "[0].volumeMounts[2].mountPath",
                 "[0].livenessProbe.tcpSocket.host",
                 "[0].ports[0].hostPort",
@@ -250,8 +240,7 @@ mod tests {
                 "[0].ports[0].name",
                 "[0].volumeDevices",
                 "[0].imagePullPolicy",
-                "[1].restartPolicy",
-                "[2].lifecycle.preStop.httpGet.host",
+                "[1].lifecycle.preStop.httpGet.host",
             ]
         );
     }

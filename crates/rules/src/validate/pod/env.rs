@@ -1,10 +1,9 @@
 //! Environment variables of a container -> those that the operator or the template forbids (pure).
 
 use api::names::OWN_VARIABLES;
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource};
+use k8s_openapi::api::core::v1::EnvVar;
 
 use super::Author;
-use crate::checks::syntax::object_name;
 use crate::violation::Violation;
 
 /// Beginning of the fields of a pod with addresses of its node. Only administrators may expose them.
@@ -27,62 +26,14 @@ pub(in crate::validate) fn shape(path: &str, variables: &[EnvVar], author: Autho
                 "is set twice: leave one out",
             ));
         }
-        if let Some(source) = &variable.value_from {
-            found.extend(from(&format!("{at}.valueFrom"), source, author));
-        }
-    }
-    found
-}
-
-/// Checks where a value comes from. Kubernetes takes any name of a Secret or ConfigMap.
-fn from(path: &str, source: &EnvVarSource, author: Author) -> Vec<Violation> {
-    let mut found = Vec::new();
-    if let Some(secret) = &source.secret_key_ref {
-        let field = format!("{path}.secretKeyRef.name");
-        found.extend(object_name(field, &secret.name, "Secret"));
-    }
-    if let Some(map) = &source.config_map_key_ref {
-        let field = format!("{path}.configMapKeyRef.name");
-        found.extend(object_name(field, &map.name, "ConfigMap"));
-    }
-    if let Some(field) = &source.field_ref
-        && author == Author::Workspace
-        && field.field_path.starts_with(ADDRESSES_OF_NODE)
-    {
-        let rule = "is the address of the node, which only a template may expose: leave it out";
-        let at = format!("{path}.fieldRef.fieldPath");
-        found.push(Violation::new(at, &field.field_path, rule));
-    }
-    found
-}
-
-/// Checks whole Secrets and ConfigMaps as variables. Their content cannot be checked against a template's patterns.
-pub(in crate::validate) fn sources(
-    path: &str,
-    sources: &[EnvFromSource],
-    has_patterns: bool,
-) -> Vec<Violation> {
-    let mut found = Vec::new();
-    for (index, source) in sources.iter().enumerate() {
-        let at = format!("{path}[{index}]");
-        if let Some(secret) = &source.secret_ref {
-            found.extend(object_name(
-                format!("{at}.secretRef.name"),
-                &secret.name,
-                "Secret",
-            ));
-        }
-        if let Some(map) = &source.config_map_ref {
-            found.extend(object_name(
-                format!("{at}.configMapRef.name"),
-                &map.name,
-                "ConfigMap",
-            ));
-        }
-        if has_patterns {
-            let rule =
-                "adds variables whose values cannot be compared with the template's envRequirements: use env";
-            found.push(Violation::new(at, "", rule));
+        let field = variable.value_from.as_ref().and_then(|it| it.field_ref.as_ref());
+        if let Some(field) = field
+            && author == Author::Workspace
+            && field.field_path.starts_with(ADDRESSES_OF_NODE)
+        {
+            let rule = "is the address of the node, which only a template may expose: leave it out";
+            let at = format!("{at}.valueFrom.fieldRef.fieldPath");
+            found.push(Violation::new(at, &field.field_path, rule));
         }
     }
     found
@@ -117,25 +68,15 @@ mod tests {
     }
 
     #[test]
-    fn names_of_ours_names_set_twice_and_names_of_no_object_are_refused() {
+    fn names_of_ours_and_names_set_twice_are_refused() {
         let found = fields(
             json!([
                 {"name": "X"}, {"name": "X"},
-                {"name": "T", "valueFrom": {"secretKeyRef": {"name": "S_", "key": "k"}}},
-                {"name": "C", "valueFrom": {"configMapKeyRef": {"name": "../c", "key": "k"}}},
                 {"name": "WORKSPACE_RUN_ID", "value": "forged"},
             ]),
             Author::Administrator,
         );
-        assert_eq!(
-            found,
-            [
-                "spec.env[1].name",
-                "spec.env[2].valueFrom.secretKeyRef.name",
-                "spec.env[3].valueFrom.configMapKeyRef.name",
-                "spec.env[4].name",
-            ]
-        );
+        assert_eq!(found, ["spec.env[1].name", "spec.env[2].name",]);
     }
 
     #[test]

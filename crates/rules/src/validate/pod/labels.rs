@@ -25,16 +25,9 @@ pub(in crate::validate) fn base(path: &str, labels: &[Label]) -> Vec<Violation> 
         let field = format!("{path}[{index}].name");
         if OURS.contains(&label.name.as_str()) || label.name.starts_with(RESERVED_PREFIX) {
             found.push(Violation::new(
-                field.as_str(),
+                field,
                 &label.name,
                 "is set by the operator: choose another key",
-            ));
-        }
-        if labels[..index].iter().any(|other| other.name == label.name) {
-            found.push(Violation::new(
-                field.as_str(),
-                &label.name,
-                "is set twice: leave one out",
             ));
         }
     }
@@ -48,16 +41,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_of_ours_and_labels_named_twice_are_refused() {
+    fn labels_of_ours_are_refused() {
         let labels: Vec<Label> = serde_json::from_value(json!([
             {"name": "team", "value": "ml"},
             {"name": "example.org/cost", "value": ""},
             {"name": "app.kubernetes.io/instance", "value": "x"},
             {"name": "workspaces.jupyter.org/run-id", "value": "x"},
-            {"name": "team", "value": "ds"},
         ]))
         .unwrap();
         let fields: Vec<_> = base("l", &labels).into_iter().map(|it| it.field).collect();
-        assert_eq!(fields, ["l[2].name", "l[3].name", "l[4].name"]);
+        assert_eq!(fields, ["l[2].name", "l[3].name"]);
     }
 }

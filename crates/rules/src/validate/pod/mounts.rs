@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceExecutionProfileSpec;
-use api::names::{ASSERTION_KEYS_PATH, HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME};
+use api::names::{ASSERTION_KEYS_PATH, SCRATCH_PATH, SHM_PATH};
 use api::workspace::SecondaryVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
@@ -12,9 +12,6 @@ use crate::checks::{self, mount_path, normal_path};
 use crate::effective::Home;
 use crate::quantity::Quantity;
 use crate::violation::Violation;
-
-/// Prefix of the names of volumes that come from an execution profile.
-const PREFIX: &str = "jupyter-k8s-";
 
 /// Paths where every pod has a volume of the operator.
 const OURS: [(&str, &str); 3] = [
@@ -30,25 +27,9 @@ pub(in crate::validate) fn volumes(path: &str, volumes: &[SecondaryVolume]) -> V
     let mut found = Vec::new();
     for (index, volume) in volumes.iter().enumerate() {
         let at = format!("{path}[{index}]");
-        let ours = [HOME_VOLUME, SCRATCH_VOLUME, SHM_VOLUME].contains(&volume.name.as_str())
-            || volume.name.starts_with(PREFIX);
-        if ours {
-            let rule = "is taken: choose another name";
-            found.push(Violation::new(format!("{at}.name"), &volume.name, rule));
-        }
         let claim = &volume.persistent_volume_claim_name;
         let claim_field = format!("{at}.persistentVolumeClaimName");
-        found.extend(object_name(claim_field.as_str(), claim, "PersistentVolumeClaim"));
-        if volumes[..index]
-            .iter()
-            .any(|other| other.persistent_volume_claim_name == *claim)
-        {
-            found.push(Violation::new(
-                claim_field,
-                claim,
-                "is mounted twice: leave one out",
-            ));
-        }
+        found.extend(object_name(claim_field, claim, "PersistentVolumeClaim"));
         found.extend(mount_path(&format!("{at}.mountPath"), &volume.mount_path));
     }
     found
@@ -68,9 +49,6 @@ pub(in crate::validate) struct Together<'a> {
 impl Together<'_> {
     /// All conflicts between the volumes.
     pub(in crate::validate) fn clashes(&self) -> Vec<Violation> {
-        let mut found = self.claims();
-        let mut accepted: BTreeMap<String, String> =
-            OURS.map(|(path, what)| (path.to_owned(), what.to_owned())).into();
         let mut places = vec![(
             "spec.storage.mountPath".to_owned(),
             self.home.mount_path().to_owned(),
@@ -78,7 +56,7 @@ impl Together<'_> {
         )];
         places.extend(self.volumes.iter().enumerate().map(|(index, volume)| {
             let field = format!("spec.volumes[{index}].mountPath");
-            let what = format!("the volume {:?}{}", volume.name, self.filled());
+            let what = format!("the volume {:?}{}", volume.name, self.origin());
             (field, volume.mount_path.clone(), what)
         }));
         if let Some((name, profile)) = self.profile {
@@ -87,15 +65,9 @@ impl Together<'_> {
                 ("spec.executionProfileRef".to_owned(), path, what)
             }));
         }
-        for (field, path, what) in places {
-            let normal = normal_path(&path);
-            if let Some(other) = accepted.get(&normal) {
-                let rule = format!("is the place of {other} already: mount {what} elsewhere");
-                found.push(Violation::new(field, path, rule));
-            } else {
-                accepted.insert(normal, what);
-            }
-        }
+        let ours = OURS.map(|(path, what)| (path.to_owned(), what.to_owned()));
+        let mut found = self.claims();
+        found.extend(same_places(ours.into(), places));
         found
     }
 
@@ -118,7 +90,7 @@ impl Together<'_> {
                 let rule = format!(
                     "is the claim of the home: mount another one as {:?}{}, or use the home",
                     volume.name,
-                    self.filled()
+                    self.origin()
                 );
                 found.push(Violation::new(field, claim, rule));
             }
@@ -127,13 +99,32 @@ impl Together<'_> {
     }
 
     /// Suffix of messages about volumes that the workspace does not list.
-    fn filled(&self) -> &'static str {
+    fn origin(&self) -> &'static str {
         if self.volumes_given {
             ""
         } else {
             " of the template"
         }
     }
+}
+
+/// Reports mounts at places that are taken. `taken`: normal paths, each with the description of what is there.
+/// `places`: field, path and description of each mount.
+pub(in crate::validate) fn same_places(
+    mut taken: BTreeMap<String, String>,
+    places: impl IntoIterator<Item = (String, String, String)>,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (field, path, what) in places {
+        let normal = normal_path(&path);
+        if let Some(other) = taken.get(&normal) {
+            let rule = format!("is the place of {other} already: mount {what} elsewhere");
+            found.push(Violation::new(field, path, rule));
+        } else {
+            taken.insert(normal, what);
+        }
+    }
+    found
 }
 
 /// Folders that a profile mounts, each with its description.
@@ -245,32 +236,16 @@ mod tests {
     }
 
     #[test]
-    fn taken_names_and_claims_named_twice_are_refused() {
+    fn claims_without_a_name_and_relative_paths_are_refused() {
         let found = volumes(
             "v",
             &list(json!([
-                volume("workspace-storage", "a", "/a"),
-                volume("tmp", "b", "/b"),
-                volume("shm", "c", "/c"),
-                volume("jupyter-k8s-x", "d", "/d"),
                 volume("e", "e", "/e"),
-                volume("e", "e", "/f"),
                 volume("f", "No Claim", "relative"),
             ])),
         );
         let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
-        assert_eq!(
-            fields,
-            [
-                "v[0].name",
-                "v[1].name",
-                "v[2].name",
-                "v[3].name",
-                "v[5].persistentVolumeClaimName",
-                "v[6].persistentVolumeClaimName",
-                "v[6].mountPath",
-            ]
-        );
+        assert_eq!(fields, ["v[1].persistentVolumeClaimName", "v[1].mountPath"]);
     }
 
     #[test]

@@ -2,23 +2,21 @@
 
 use api::names::{HOME_VOLUME, SCRATCH_VOLUME, SHM_VOLUME};
 use api::template::PodSecurity;
-use api::workspace::{ContainerConfig, SecondaryVolume};
+use api::workspace::SecondaryVolume;
 use api::{WorkspaceSpec, WorkspaceTemplateSpec};
 use k8s_openapi::api::core::v1::{
     Affinity, Container, EnvVar, Lifecycle, PodSecurityContext, Probe, SecurityContext,
 };
 
 use super::{Author, affinity_scope, containers, env, hooks, mounts, pod_security};
-use crate::checks;
 use crate::violation::Violation;
 
 /// A field's path and its value.
 type Part<'a, T> = (&'static str, &'a T);
 
 /// Fields of the pod that both workspace and template can set.
-pub(in crate::validate) struct Parts<'a> {
+pub(in crate::validate) struct PodParts<'a> {
     author: Author,
-    container: Part<'a, Option<ContainerConfig>>,
     env: Part<'a, Vec<EnvVar>>,
     init_containers: Part<'a, Vec<Container>>,
     volumes: Part<'a, Vec<SecondaryVolume>>,
@@ -29,11 +27,10 @@ pub(in crate::validate) struct Parts<'a> {
     container_context: Part<'a, Option<SecurityContext>>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> PodParts<'a> {
     pub(in crate::validate) fn of_workspace(spec: &'a WorkspaceSpec) -> Self {
         Self {
             author: Author::Workspace,
-            container: ("spec.containerConfig", &spec.container_config),
             env: ("spec.env", &spec.env),
             init_containers: ("spec.initContainers", &spec.init_containers),
             volumes: ("spec.volumes", &spec.volumes),
@@ -48,7 +45,6 @@ impl<'a> Parts<'a> {
     pub(in crate::validate) fn of_template(spec: &'a WorkspaceTemplateSpec) -> Self {
         Self {
             author: Author::Administrator,
-            container: ("spec.defaultContainerConfig", &spec.default_container_config),
             env: ("spec.environmentVariables", &spec.environment_variables),
             init_containers: ("spec.defaultInitContainers", &spec.default_init_containers),
             volumes: ("spec.defaultVolumes", &spec.default_volumes),
@@ -81,12 +77,6 @@ impl<'a> Parts<'a> {
             has_patterns: has_patterns && self.author == Author::Workspace,
         };
         let mut found = env::shape(self.env.0, self.env.1, self.author);
-        let (path, container) = self.container;
-        found.extend(
-            container
-                .iter()
-                .filter_map(|it| checks::command(&format!("{path}.command"), &it.command)),
-        );
         found.extend(containers::init(
             self.init_containers.0,
             self.init_containers.1,

@@ -3,10 +3,7 @@
 //! Unset fields get the values of `restricted`, so only a field that is set can break a rule.
 
 use api::template::PodSecurity;
-use k8s_openapi::api::core::v1::{
-    AppArmorProfile, Capabilities, PodSecurityContext, SELinuxOptions, SeccompProfile, SecurityContext,
-    WindowsSecurityContextOptions,
-};
+use k8s_openapi::api::core::v1::{Capabilities, PodSecurityContext, SecurityContext};
 
 use crate::violation::Violation;
 
@@ -54,17 +51,25 @@ pub(in crate::validate) fn pod(
     context: &PodSecurityContext,
     level: PodSecurity,
 ) -> Vec<Violation> {
-    let mut check = Check::of_common(path, level, &context.into());
+    // These fields exist for a whole pod and for each container.
+    let common = SecurityContext {
+        run_as_non_root: context.run_as_non_root,
+        run_as_user: context.run_as_user,
+        seccomp_profile: context.seccomp_profile.clone(),
+        app_armor_profile: context.app_armor_profile.clone(),
+        se_linux_options: context.se_linux_options.clone(),
+        windows_options: context.windows_options.clone(),
+        ..SecurityContext::default()
+    };
+    let mut found = container(path, &common, level);
     for (index, sysctl) in context.sysctls.iter().flatten().enumerate() {
         if !SYSCTLS.contains(&sysctl.name.as_str()) {
-            check.fault(
-                &format!("sysctls[{index}].name"),
-                &sysctl.name,
-                "use only sysctls that concern the pod alone",
-            );
+            let field = format!("{path}.sysctls[{index}].name");
+            let remedy = "use only sysctls that concern the pod alone";
+            found.push(violation(field, &sysctl.name, level, remedy));
         }
     }
-    check.found
+    found
 }
 
 /// Checks the security context of a container at `path`.
@@ -73,160 +78,92 @@ pub(in crate::validate) fn container(
     context: &SecurityContext,
     level: PodSecurity,
 ) -> Vec<Violation> {
-    let mut check = Check::of_common(path, level, &context.into());
-    check.capabilities(context.capabilities.as_ref());
-    if context.privileged == Some(true) {
-        check.fault("privileged", "true", "leave it out");
+    let is_restricted = level == PodSecurity::Restricted;
+    let mut found = Vec::new();
+    let mut fault = |field: &str, value: &str, remedy: &str| {
+        found.push(violation(format!("{path}.{field}"), value, level, remedy));
+    };
+    if is_restricted && context.run_as_non_root == Some(false) {
+        fault("runAsNonRoot", "false", "leave it out");
     }
-    if context.allow_privilege_escalation == Some(true) && level == PodSecurity::Restricted {
-        check.fault("allowPrivilegeEscalation", "true", "leave it out");
+    if is_restricted && context.run_as_user == Some(0) {
+        fault("runAsUser", "0", "use a number above 0");
     }
-    if let Some(mount) = context
-        .proc_mount
-        .as_deref()
-        .filter(|mount| !["", "Default"].contains(mount))
-    {
-        check.fault("procMount", mount, "leave it out");
-    }
-    check.found
-}
-
-/// Fields that exist for a whole pod and for each container.
-struct Common<'a> {
-    non_root: Option<bool>,
-    user: Option<i64>,
-    seccomp: Option<&'a SeccompProfile>,
-    app_armor: Option<&'a AppArmorProfile>,
-    selinux: Option<&'a SELinuxOptions>,
-    windows: Option<&'a WindowsSecurityContextOptions>,
-}
-
-impl<'a> From<&'a PodSecurityContext> for Common<'a> {
-    fn from(context: &'a PodSecurityContext) -> Self {
-        Self {
-            non_root: context.run_as_non_root,
-            user: context.run_as_user,
-            seccomp: context.seccomp_profile.as_ref(),
-            app_armor: context.app_armor_profile.as_ref(),
-            selinux: context.se_linux_options.as_ref(),
-            windows: context.windows_options.as_ref(),
+    let seccomp = context.seccomp_profile.as_ref().map(|it| &it.type_);
+    let app_armor = context.app_armor_profile.as_ref().map(|it| &it.type_);
+    for (field, type_) in [
+        ("seccompProfile.type", seccomp),
+        ("appArmorProfile.type", app_armor),
+    ] {
+        if let Some(type_) = type_.filter(|it| !["RuntimeDefault", "Localhost"].contains(&it.as_str())) {
+            fault(field, type_, "use RuntimeDefault");
         }
     }
-}
-
-impl<'a> From<&'a SecurityContext> for Common<'a> {
-    fn from(context: &'a SecurityContext) -> Self {
-        Self {
-            non_root: context.run_as_non_root,
-            user: context.run_as_user,
-            seccomp: context.seccomp_profile.as_ref(),
-            app_armor: context.app_armor_profile.as_ref(),
-            selinux: context.se_linux_options.as_ref(),
-            windows: context.windows_options.as_ref(),
-        }
-    }
-}
-
-struct Check<'a> {
-    path: &'a str,
-    level: PodSecurity,
-    found: Vec<Violation>,
-}
-
-impl<'a> Check<'a> {
-    fn of_common(path: &'a str, level: PodSecurity, common: &Common<'_>) -> Self {
-        let mut check = Self {
-            path,
-            level,
-            found: Vec::new(),
-        };
-        check.user(common.non_root, common.user);
-        check.seccomp(common.seccomp);
-        check.app_armor(common.app_armor);
-        check.selinux(common.selinux);
-        check.windows(common.windows);
-        check
-    }
-
-    fn fault(&mut self, field: &str, value: &str, remedy: &str) {
-        let level = match self.level {
-            PodSecurity::Restricted => "restricted",
-            PodSecurity::Baseline => "baseline",
-        };
-        let rule = format!("is not allowed by Pod Security {level}: {remedy}");
-        self.found
-            .push(Violation::new(format!("{}.{field}", self.path), value, rule));
-    }
-
-    fn user(&mut self, non_root: Option<bool>, user: Option<i64>) {
-        if self.level == PodSecurity::Baseline {
-            return;
-        }
-        if non_root == Some(false) {
-            self.fault("runAsNonRoot", "false", "leave it out");
-        }
-        if user == Some(0) {
-            self.fault("runAsUser", "0", "use a number above 0");
-        }
-    }
-
-    fn seccomp(&mut self, profile: Option<&SeccompProfile>) {
-        if let Some(profile) = profile
-            && !["RuntimeDefault", "Localhost"].contains(&profile.type_.as_str())
-        {
-            self.fault("seccompProfile.type", &profile.type_, "use RuntimeDefault");
-        }
-    }
-
-    fn app_armor(&mut self, profile: Option<&AppArmorProfile>) {
-        if let Some(profile) = profile
-            && !["RuntimeDefault", "Localhost"].contains(&profile.type_.as_str())
-        {
-            self.fault("appArmorProfile.type", &profile.type_, "use RuntimeDefault");
-        }
-    }
-
-    fn selinux(&mut self, options: Option<&SELinuxOptions>) {
-        let Some(options) = options else { return };
-        if let Some(type_) = options
-            .type_
-            .as_deref()
-            .filter(|type_| !SELINUX_TYPES.contains(type_))
-        {
-            self.fault("seLinuxOptions.type", type_, "use container_t");
+    if let Some(options) = &context.se_linux_options {
+        if let Some(type_) = options.type_.as_deref().filter(|it| !SELINUX_TYPES.contains(it)) {
+            fault("seLinuxOptions.type", type_, "use container_t");
         }
         for (name, value) in [("user", &options.user), ("role", &options.role)] {
             if let Some(value) = value.as_deref().filter(|value| !value.is_empty()) {
-                self.fault(&format!("seLinuxOptions.{name}"), value, "leave it out");
+                fault(&format!("seLinuxOptions.{name}"), value, "leave it out");
             }
         }
     }
+    let windows = context.windows_options.as_ref();
+    if windows.is_some_and(|options| options.host_process == Some(true)) {
+        fault("windowsOptions.hostProcess", "true", "leave it out");
+    }
+    if context.privileged == Some(true) {
+        fault("privileged", "true", "leave it out");
+    }
+    if is_restricted && context.allow_privilege_escalation == Some(true) {
+        fault("allowPrivilegeEscalation", "true", "leave it out");
+    }
+    let proc_mount = context.proc_mount.as_deref();
+    if let Some(mount) = proc_mount.filter(|mount| !["", "Default"].contains(mount)) {
+        fault("procMount", mount, "leave it out");
+    }
+    if let Some(capabilities) = &context.capabilities {
+        found.extend(of_capabilities(path, capabilities, level));
+    }
+    found
+}
 
-    fn windows(&mut self, options: Option<&WindowsSecurityContextOptions>) {
-        if options.is_some_and(|options| options.host_process == Some(true)) {
-            self.fault("windowsOptions.hostProcess", "true", "leave it out");
+fn of_capabilities(path: &str, capabilities: &Capabilities, level: PodSecurity) -> Vec<Violation> {
+    let addable: &[&str] = match level {
+        PodSecurity::Restricted => &RESTRICTED_CAPABILITIES,
+        PodSecurity::Baseline => &BASELINE_CAPABILITIES,
+    };
+    let mut found = Vec::new();
+    for (index, name) in capabilities.add.iter().flatten().enumerate() {
+        if !addable.contains(&name.as_str()) {
+            let remedy = format!("only {} may be added", addable.join(", "));
+            let field = format!("{path}.capabilities.add[{index}]");
+            found.push(violation(field, name, level, &remedy));
         }
     }
-
-    fn capabilities(&mut self, capabilities: Option<&Capabilities>) {
-        let Some(capabilities) = capabilities else { return };
-        let addable: &[&str] = match self.level {
-            PodSecurity::Restricted => &RESTRICTED_CAPABILITIES,
-            PodSecurity::Baseline => &BASELINE_CAPABILITIES,
-        };
-        for (index, name) in capabilities.add.iter().flatten().enumerate() {
-            if !addable.contains(&name.as_str()) {
-                let remedy = format!("only {} may be added", addable.join(", "));
-                self.fault(&format!("capabilities.add[{index}]"), name, &remedy);
-            }
-        }
-        if let Some(drop) = &capabilities.drop
-            && self.level == PodSecurity::Restricted
-            && !drop.iter().any(|name| name == "ALL")
-        {
-            self.fault("capabilities.drop", &drop.join(", "), "drop ALL, or leave it out");
-        }
+    if let Some(drop) = &capabilities.drop
+        && level == PodSecurity::Restricted
+        && !drop.iter().any(|name| name == "ALL")
+    {
+        let field = format!("{path}.capabilities.drop");
+        found.push(violation(
+            field,
+            &drop.join(", "),
+            level,
+            "drop ALL, or leave it out",
+        ));
     }
+    found
+}
+
+fn violation(field: String, value: &str, level: PodSecurity, remedy: &str) -> Violation {
+    let level = match level {
+        PodSecurity::Restricted => "restricted",
+        PodSecurity::Baseline => "baseline",
+    };
+    let rule = format!("is not allowed by Pod Security {level}: {remedy}");
+    Violation::new(field, value, rule)
 }
 
 #[cfg(test)]
@@ -286,9 +223,9 @@ mod tests {
             of_container(container, PodSecurity::Restricted),
             [
                 "c.runAsUser",
+                "c.allowPrivilegeEscalation",
                 "c.capabilities.add[0]",
                 "c.capabilities.drop",
-                "c.allowPrivilegeEscalation"
             ]
         );
     }
@@ -320,7 +257,7 @@ mod tests {
                     json!({"privileged": true, "procMount": "Unmasked", "capabilities": {"add": ["SYS_ADMIN"]}}),
                     level
                 ),
-                ["c.capabilities.add[0]", "c.privileged", "c.procMount"]
+                ["c.privileged", "c.procMount", "c.capabilities.add[0]"]
             );
         }
     }

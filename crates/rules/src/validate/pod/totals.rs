@@ -14,6 +14,9 @@ use crate::violation::Violation;
 
 type Amounts = BTreeMap<String, RawQuantity>;
 
+/// Requests or limits.
+type Select = fn(&ResourceRequirements) -> &Amounts;
+
 /// Checks the pod's effective requests and limits, which the scheduler reserves: the maximum of what runs at the same time.
 /// `path` holds the init containers; `None`: a workspace does not set them, and its own amounts are reported. Other checks report what the
 /// application alone exceeds.
@@ -37,22 +40,15 @@ pub(in crate::validate) fn beyond(
         })
         .collect();
     let mut found = Vec::new();
-    for map in ["requests", "limits"] {
-        let amounts = |of: &'_ ResourceRequirements| -> Amounts {
-            if map == "requests" {
-                of.requests.clone()
-            } else {
-                of.limits.clone()
-            }
-        };
-        let names: BTreeSet<String> = init.iter().flat_map(|(_, it)| amounts(it).into_keys()).collect();
-        for name in &names {
-            let applied = amounts(application);
-            let own = amount(&applied, name);
+    let maps: [(&str, Select); 2] = [("requests", |it| &it.requests), ("limits", |it| &it.limits)];
+    for (map, amounts) in maps {
+        let applied = amounts(application);
+        let names: BTreeSet<&String> = init.iter().flat_map(|(_, it)| amounts(it).keys()).collect();
+        for name in names {
+            let own = amount(applied, name);
             let total = together(
                 own,
-                init.iter()
-                    .map(|(stays, it)| (*stays, amount(&amounts(it), name))),
+                init.iter().map(|(stays, it)| (*stays, amount(amounts(it), name))),
             );
             let most = bounds_of(bounds, name)
                 .into_iter()
@@ -75,7 +71,7 @@ pub(in crate::validate) fn beyond(
 }
 
 /// Reports missing limits. A container without a limit may use any amount of a resource that can be overcommitted, despite the bound.
-pub(in crate::validate) fn unlimited(
+pub(in crate::validate) fn missing_limits(
     path: &str,
     init: &[Container],
     bounds: Option<&ResourceBounds>,
@@ -188,7 +184,7 @@ mod tests {
             "resources": {"ephemeral-storage": {"max": "1Gi"}, "example.org/x": {"max": 1}},
         }))
         .unwrap();
-        let found = unlimited("spec.initContainers", &init, Some(&bounds));
+        let found = missing_limits("spec.initContainers", &init, Some(&bounds));
         let fields: Vec<_> = found.iter().map(|it| it.field.as_str()).collect();
         assert_eq!(
             fields,

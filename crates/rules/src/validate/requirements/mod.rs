@@ -14,7 +14,7 @@ use crate::violation::Violation;
 const MAX_COMPILED: usize = 1 << 18;
 
 /// Compiles `regex` so that it matches whole values only. `a|b` matches `a` or `b`, and no text that merely begins with one of them.
-fn anchored(regex: &str) -> Result<Regex, String> {
+fn anchor(regex: &str) -> Result<Regex, String> {
     let compile = |pattern: &str| {
         RegexBuilder::new(pattern)
             .size_limit(MAX_COMPILED)
@@ -113,11 +113,11 @@ pub(super) fn labels(
             let field = format!("metadata.labels[{}]", requirement.name.escape_debug());
             let theirs = || base.iter().find(|label| label.name == requirement.name);
             if let Some(value) = labels.get(&requirement.name) {
-                return unmatched(requirement, value).map(|rule| Violation::new(field, value, rule));
+                return value_mismatch(requirement, value).map(|rule| Violation::new(field, value, rule));
             }
             match theirs() {
                 Some(Label { value, .. }) => {
-                    let rule = unmatched(requirement, value)?;
+                    let rule = value_mismatch(requirement, value)?;
                     let rule = format!("is the template's value (spec.baseLabels) and {rule}");
                     Some(Violation::new(field, value, rule))
                 }
@@ -150,7 +150,7 @@ pub(super) fn of_template(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
         // A value with braces may contain variables. It is known only together with a workspace.
         for (list, index, name, value) in own.into_iter().filter(|own| !own.3.contains('{')) {
             let requirement = requirements.iter().find(|it| it.name == *name);
-            if let Some(rule) = requirement.and_then(|it| unmatched(it, value)) {
+            if let Some(rule) = requirement.and_then(|it| value_mismatch(it, value)) {
                 found.push(Violation::new(format!("spec.{list}[{index}].value"), value, rule));
             }
         }
@@ -171,7 +171,7 @@ fn each(
             found.push(Violation::new(format!("{path}[{index}].name"), name, rule));
         }
         if let Some(regex) = regex
-            && let Err(error) = anchored(regex)
+            && let Err(error) = anchor(regex)
         {
             let rule = format!("must be a regular expression (RE2 syntax): {error}");
             found.push(Violation::new(format!("{path}[{index}].regex"), regex, rule));
@@ -199,7 +199,7 @@ fn mismatch(requirement: &Requirement, variable: &EnvVar) -> Option<String> {
             pattern(requirement)
         ));
     }
-    unmatched(requirement, value(variable))
+    value_mismatch(requirement, value(variable))
 }
 
 /// Whether Kubernetes would insert the value of another variable. It reads from the left, and `$$` is one `$`.
@@ -218,8 +218,8 @@ fn refers_to_another(value: &str) -> bool {
 }
 
 /// A pattern that does not compile is a violation of the template, and is reported there.
-fn unmatched(requirement: &Requirement, value: &str) -> Option<String> {
-    let regex = anchored(requirement.regex.as_deref()?).ok()?;
+fn value_mismatch(requirement: &Requirement, value: &str) -> Option<String> {
+    let regex = anchor(requirement.regex.as_deref()?).ok()?;
     (!regex.is_match(value)).then(|| {
         format!(
             "does not match {} as a whole, which the template requires: choose another value",

@@ -1,31 +1,24 @@
 //! WorkspaceTemplate -> contradictions in it (pure).
 //!
-//! - `satisfiable`: bounds that no workspace meets
 //! - `presentation`: images that the template does not admit
-//! - `cache`: the cached result that there are no violations
 
-mod cache;
 mod presentation;
-mod satisfiable;
 
-use api::template::{PrimaryStorage, ResourceBounds};
+use api::template::PrimaryStorage;
 use api::{WorkspaceSpec, WorkspaceTemplate, WorkspaceTemplateSpec};
-use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 use kube::ResourceExt as _;
 
 use super::pod::{annotations, labels, mounts, parts, totals};
-use super::{requirements, spec_size, texts};
+use super::{requirements, spec_size};
 use crate::checks::{self, resources};
 use crate::effective::effective;
 use crate::effective::expand;
+use crate::effective::idle::{by_default, is_on};
 use crate::effective::variables::Scope;
-use crate::quantity::Quantity;
 use crate::settings::Settings;
 use crate::violation::{Violation, Violations};
-use cache::ValidTemplates;
 
 pub use presentation::presentation;
-pub use satisfiable::advice as template_advice;
 
 /// All contradictions in a template that its schema cannot find: the schema compares ends of ranges, and defaults with bounds.
 /// Defaults may violate the template's own requirements. Patterns may be invalid, and parts may be forbidden in every pod.
@@ -53,6 +46,18 @@ pub fn template(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violat
     found
 }
 
+/// Advice for the author of a valid template.
+pub fn template_advice(spec: &WorkspaceTemplateSpec) -> Option<String> {
+    let bounds = spec.idle_shutdown_overrides.as_ref()?;
+    let most = bounds.max_idle_timeout_in_minutes?;
+    (!is_on(by_default(spec).as_ref())).then(|| {
+        format!(
+            "spec.idleShutdownOverrides.maxIdleTimeoutInMinutes: {most} bounds only workspaces that enable idle shutdown; \
+             all others run for ever: set spec.defaultIdleShutdown, and it bounds them all"
+        )
+    })
+}
+
 /// The violation for a template that names a missing manager.
 pub fn no_manager(name: &str) -> Violation {
     let rule = "not found: workspaces of this template wait until this WorkspaceManager exists";
@@ -65,15 +70,13 @@ pub fn no_profile(name: &str) -> Violation {
     Violation::new("spec.executionProfileRef", name, rule)
 }
 
-static VALID_TEMPLATES: ValidTemplates = ValidTemplates::new();
-
 /// The violation that a workspace gets if its template contradicts itself or is invalid with the workspace's variables.
 pub(super) fn as_reference(
     expanded: &WorkspaceTemplate,
     raw: &WorkspaceTemplate,
     settings: &Settings,
 ) -> Option<Violation> {
-    let by_itself = VALID_TEMPLATES.or(&raw.spec, settings, || template(&raw.spec, settings));
+    let by_itself = template(&raw.spec, settings);
     let (found, rule, remedy) = if !by_itself.is_empty() {
         let rule = "contradicts itself, so nothing can be judged by it";
         (by_itself, rule, "ask for a corrected template")
@@ -87,14 +90,14 @@ pub(super) fn as_reference(
     } else {
         return None;
     };
-    let found = Violations::of(found)?;
+    let found = Violations::from_list(found)?;
     let rule = format!("{rule} ({found}): {remedy}");
     Some(Violation::new("spec.templateRef", raw.name_any(), rule))
 }
 
 /// The violation that a workspace gets if variables of its template cannot be replaced.
-pub(crate) fn unexpanded(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Option<Violation> {
-    let found = Violations::of(faults)?;
+pub(crate) fn expansion_violation(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Option<Violation> {
+    let found = Violations::from_list(faults)?;
     let rule = format!(
         "has variables that have no value here ({found}): set them in spec.variables, or ask for a corrected template"
     );
@@ -103,14 +106,13 @@ pub(crate) fn unexpanded(raw: &WorkspaceTemplate, faults: Vec<Violation>) -> Opt
 
 /// Checks values without variables.
 fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
-    let mut found = texts::unusable(spec);
-    found.extend(images(spec));
+    let mut found = images(spec);
     found.extend(resources_and_bounds(spec));
     if let Some(disk) = &spec.primary_storage {
         found.extend(primary_storage(disk));
     }
     let volumes = parts::volume_names(&spec.default_volumes, spec.default_shm_size.is_some());
-    found.extend(parts::Parts::of_template(spec).faults(spec.pod_security, &volumes, false));
+    found.extend(parts::PodParts::of_template(spec).faults(spec.pod_security, &volumes, false));
     found.extend(labels::base("spec.baseLabels", &spec.base_labels));
     found.extend(annotations::base("spec.baseAnnotations", &spec.base_annotations));
     found.extend(annotations::prefixes(
@@ -118,7 +120,6 @@ fn values(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation> {
         &spec.allowed_pod_annotations,
     ));
     found.extend(together(spec, settings));
-    found.extend(satisfiable::none(spec));
     found
 }
 
@@ -136,24 +137,9 @@ fn images(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
 }
 
 fn resources_and_bounds(spec: &WorkspaceTemplateSpec) -> Vec<Violation> {
-    let nothing = ResourceBounds::default();
-    let bounds = spec.resource_bounds.as_ref().unwrap_or(&nothing);
-    let fields = [
-        ("cpu", &bounds.cpu),
-        ("memory", &bounds.memory),
-        ("gpu", &bounds.gpu),
-    ]
-    .into_iter()
-    .filter_map(|(name, range)| Some((format!("spec.resourceBounds.{name}"), range.as_ref()?)));
-    let named = bounds.resources.iter().map(|(name, range)| {
-        let field = format!("spec.resourceBounds.resources[{}]", name.escape_debug());
-        (field, range)
-    });
     let mut found = Vec::new();
-    for (field, range) in fields.chain(named) {
-        found.extend(quantities(&field, [("min", &range.min), ("max", &range.max)]));
-    }
-    for name in bounds.resources.keys() {
+    let bounds = spec.resource_bounds.iter();
+    for name in bounds.flat_map(|bounds| bounds.resources.keys()) {
         let field = format!("spec.resourceBounds.resources[{}]", name.escape_debug());
         found.extend(resources::unknown_resource(name).map(|rule| Violation::new(field, name, rule)));
     }
@@ -180,9 +166,6 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
             .replace("spec.storage.mountPath", "spec.primaryStorage.defaultMountPath")
             .replace("spec.volumes", "spec.defaultVolumes");
     }
-    if let Some(most) = &spec.max_shm_size {
-        found.extend(checks::quantity("spec.maxShmSize", most));
-    }
     if let Some(size) = &spec.default_shm_size {
         let memory = effective.resources.limits.get("memory");
         found.extend(mounts::shm(
@@ -198,7 +181,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
         &effective.pod.init_containers,
         spec.resource_bounds.as_ref(),
     ));
-    found.extend(totals::unlimited(
+    found.extend(totals::missing_limits(
         "spec.defaultInitContainers",
         &effective.pod.init_containers,
         spec.resource_bounds.as_ref(),
@@ -208,7 +191,7 @@ fn together(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Violation>
 
 fn primary_storage(disk: &PrimaryStorage) -> Vec<Violation> {
     const PATH: &str = "spec.primaryStorage";
-    let mut found = quantities(PATH, [("minSize", &disk.min_size), ("maxSize", &disk.max_size)]);
+    let mut found = Vec::new();
     if let Some(size) = &disk.default_size {
         found.extend(checks::size(&format!("{PATH}.defaultSize"), size));
     }
@@ -216,20 +199,6 @@ fn primary_storage(disk: &PrimaryStorage) -> Vec<Violation> {
         found.extend(checks::mount_path(&format!("{PATH}.defaultMountPath"), path));
     }
     found
-}
-
-/// Checks that both ends of a range are quantities: an end that is none would not bound.
-fn quantities(path: &str, ends: [(&str, &Option<RawQuantity>); 2]) -> Vec<Violation> {
-    let wrong = |(name, raw): (&str, &Option<RawQuantity>)| {
-        let raw = raw.as_ref()?;
-        let error = Quantity::try_from(raw).err()?;
-        Some(Violation::new(
-            format!("{path}.{name}"),
-            &raw.0,
-            error.to_string(),
-        ))
-    };
-    ends.into_iter().filter_map(wrong).collect()
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ pub fn presentation(spec: &WorkspaceTemplateSpec, settings: &Settings) -> Vec<Vi
         if images[..index].iter().any(|other| other.image == name) {
             let rule = "is presented twice: leave one out";
             found.push(Violation::new(field, name, rule));
-        } else if !image::allowed(spec).any(|allowed| allowed == name) {
+        } else if !image::allowed_images(spec).any(|allowed| allowed == name) {
             // A template's own image may contain variables, so the text is compared first.
             found.extend(
-                checks::image_syntax(&field, name).or_else(|| image::refused(field, name, spec, settings)),
+                checks::image_syntax(&field, name).or_else(|| image::violation(field, name, spec, settings)),
             );
         }
     }

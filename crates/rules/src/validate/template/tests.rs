@@ -44,9 +44,9 @@ fn every_invalid_part_of_a_template_is_reported() {
         "defaultImage": "{team}:1",
         "environmentVariables": [{"name": "X", "value": "ab"}, {"name": "Y", "value": "{workspace.nmae}"}],
         "envRequirements": [{"name": "X", "regex": "a"}, {"name": "Z", "regex": "("}],
-        "resourceBounds": {"memory": {"max": "1Gi"}, "resources": {"cpus": {"max": 1}, "a.org/b": {"min": "?"}}},
+        "resourceBounds": {"memory": {"max": "1Gi"}, "resources": {"cpus": {"max": 1}, "a.org/b": {"min": 1}}},
         "baseLabels": [{"name": "workspaces.jupyter.org/x", "value": "y"}],
-        "defaultVolumes": [{"name": "shm", "persistentVolumeClaimName": "c", "mountPath": "/home/jovyan"}],
+        "defaultVolumes": [{"name": "data", "persistentVolumeClaimName": "c", "mountPath": "/home/jovyan"}],
         "primaryStorage": {"defaultSize": "10"},
         "defaultShmSize": "2Gi", "maxShmSize": "1Gi",
         "defaultContainerSecurityContext": {"privileged": true},
@@ -61,9 +61,7 @@ fn every_invalid_part_of_a_template_is_reported() {
         "spec.environmentVariables[0].value",
         "spec.environmentVariables[1].value",
         "spec.resourceBounds.resources[cpus]",
-        "spec.resourceBounds.resources[a.org/b].min",
         "spec.baseLabels[0].name",
-        "spec.defaultVolumes[0].name",
         "spec.defaultVolumes[0].mountPath",
         "spec.defaultShmSize",
         "spec.defaultContainerSecurityContext.privileged",
@@ -76,5 +74,27 @@ fn every_invalid_part_of_a_template_is_reported() {
             found.iter().any(|line| line.starts_with(&format!("{field}: "))),
             "{field}: {found:#?}"
         );
+    }
+}
+
+#[test]
+fn a_maximum_without_default_idle_shutdown_gives_advice() {
+    let advice = |mut spec: Value| {
+        spec["displayName"] = json!("t");
+        spec["defaultImage"] = json!("i");
+        template_advice(&serde_json::from_value(spec).unwrap())
+    };
+    let most = json!({"maxIdleTimeoutInMinutes": 120});
+    let message = advice(json!({"idleShutdownOverrides": most})).unwrap();
+    assert!(
+        message.contains("120 bounds only workspaces that enable idle shutdown"),
+        "{message}"
+    );
+    for silent in [
+        json!({}),
+        json!({"idleShutdownOverrides": {"minIdleTimeoutInMinutes": 5}}),
+        json!({"idleShutdownOverrides": most, "defaultIdleShutdown": {"idleTimeoutInMinutes": 60}}),
+    ] {
+        assert_eq!(advice(silent.clone()), None, "{silent}");
     }
 }

@@ -14,7 +14,7 @@ use kit::{
     assertion::{Claims, Signer},
     tls::unverified_client_config,
 };
-use rules::Answer;
+use rules::IdleAnswer;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -105,11 +105,11 @@ impl Http {
         let page = self.page(subject, &question.path, until).await;
         let ssh = self.ssh(&page);
         match &question.answer {
-            Answer::Timestamp { path, format } => {
+            IdleAnswer::Timestamp { path, format } => {
                 let read = |body: &[u8], clock| read::timestamp(body, path, *format, clock);
                 self.read(&mut reading, "endpoint", page, read)?;
             }
-            Answer::Jupyter { base } => {
+            IdleAnswer::Jupyter { base } => {
                 let beside = |page: &str| format!("{base}/{page}{NO_TRACKING}");
                 self.read(&mut reading, "server", page, read::server)?;
                 let page = self.page(subject, &beside("kernels"), until).await;

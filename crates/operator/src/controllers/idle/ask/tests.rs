@@ -74,7 +74,7 @@ fn endpoint(port: u16) -> Subject {
         tls: false,
         port: None,
         path: "/healthz".to_owned(),
-        answer: Answer::Timestamp {
+        answer: IdleAnswer::Timestamp {
             path: vec!["lastHeartbeat".to_owned()],
             format: TimestampFormat::Unix,
         },
