@@ -164,7 +164,6 @@ async fn serve(
 
     let strip = strip_list(args);
     let rights = Rights::new(client.clone(), scope.clone(), metrics.clone());
-    tasks.spawn(rights.clone().renew());
     tasks.spawn(rights.clone().follow_roles(client.clone(), scope));
     let app = Arc::new(AppState {
         index: index.clone(),
