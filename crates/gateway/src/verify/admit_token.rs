@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::admit::AppState;
 use super::answers::refuse;
-use super::bearer::{Accepted, Bearer, Purpose, TokenError, TokenRefusal, challenge};
+use super::bearer::{Accepted, Bearer, TokenError, TokenRefusal, challenge};
 use super::decision::Allow;
 use super::request::source_rule::Source;
 use crate::audit::By;
@@ -39,7 +39,7 @@ pub(super) async fn admit_token(
             Failure::RateLimited(wait)
         })
     };
-    let judged = bearer.judge(token, &audience, Purpose::Request, pay).await;
+    let judged = bearer.judge(token, &audience, pay).await;
     let accepted = judged.map_err(|error| {
         record(app, &error);
         error.answer(domain, bearer.audiences())

@@ -19,7 +19,6 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use self::cache::Cache;
-pub(super) use self::cache::Purpose;
 pub(super) use self::error::challenge;
 pub(crate) use self::error::{TokenError, TokenRefusal};
 pub(super) use self::open_socket::SocketToken;
@@ -116,7 +115,6 @@ impl Bearer {
         &self,
         token: &str,
         site: &str,
-        purpose: Purpose,
         pay: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<Accepted, TokenError> {
         let (inner, now) = (&self.0, self.0.clock.now());
@@ -125,7 +123,7 @@ impl Bearer {
             return Err(self.refused("unknown", TokenRefusal::TooLong));
         }
         let digest = digest(site, token);
-        if let Some(accepted) = inner.cache.accepted(&digest, purpose, now).await {
+        if let Some(accepted) = inner.cache.accepted(&digest, now).await {
             inner.metrics.bearer(kind(&accepted.session.credential), "kept");
             return Ok(accepted);
         }
@@ -165,7 +163,7 @@ impl Bearer {
             By::Cluster => "service_account",
             By::Provider(_) => "user",
         };
-        match inner.cache.answer(digest, purpose, asking).await {
+        match inner.cache.answer(digest, asking).await {
             Ok(accepted) => {
                 inner.metrics.bearer(kind, "accepted");
                 Ok(accepted)

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::cache::{Purpose, RENEW, TTL};
+use super::cache::TTL;
 use super::{Accepted, Bearer, TokenError};
 use crate::session::Session;
 use crate::tokens::redacted::Secret;
@@ -61,7 +61,7 @@ impl SocketToken {
         if session.end <= now {
             return None;
         }
-        if age >= RENEW {
+        if age >= TTL {
             self.ask();
         }
         let longest = TTL + i64::try_from(grace.as_secs()).unwrap_or(TTL);
@@ -75,9 +75,7 @@ impl SocketToken {
         let open_socket = self.clone();
         tokio::spawn(async move {
             let inner = &open_socket.0;
-            let judged = inner
-                .bearer
-                .judge(inner.token.expose(), &inner.site, Purpose::Renewal, || Ok(()));
+            let judged = inner.bearer.judge(inner.token.expose(), &inner.site, || Ok(()));
             match judged.await {
                 Ok(accepted) => {
                     let mut status = inner.lock();
