@@ -16,7 +16,7 @@ mod upkeep;
 mod view;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::GatewaySession;
 use kube::runtime::watcher;
@@ -41,10 +41,9 @@ use crate::oidc::claims::Identity;
 use crate::tokens::RandomId;
 use crate::tokens::seal::KeyRing;
 
-/// How long an unknown id is not requested again.
-const REMEMBER_ABSENT: Duration = Duration::from_secs(2);
-/// How long an answer of the API server replaces the watch. It is shorter than the time within which a revocation takes effect.
-const REMEMBER_PRESENT: Duration = Duration::from_millis(500);
+/// How long an answer of the API server replaces the watch, also about an unknown id. It is shorter than the time within which a
+/// revocation takes effect.
+const REMEMBER: Duration = Duration::from_millis(500);
 /// Maximum number of cached answers.
 const REMEMBERED: u64 = 10_000;
 /// Maximum number of concurrent API requests; further ones are answered "unavailable".
@@ -102,7 +101,7 @@ impl Sessions {
     pub fn new(api: Api<GatewaySession>, keys: Arc<KeyRing>, clock: Clock) -> Self {
         let asked = moka::future::Cache::builder()
             .max_capacity(REMEMBERED)
-            .expire_after(Remember)
+            .time_to_live(REMEMBER)
             .build();
         Self {
             api,
@@ -324,32 +323,6 @@ async fn within<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result
 
 fn unavailable(error: impl std::fmt::Display) -> Unavailable {
     Unavailable(error.to_string())
-}
-
-/// How long answers of the API server are cached.
-struct Remember;
-
-impl moka::Expiry<RandomId, Option<Arc<Known>>> for Remember {
-    fn expire_after_create(&self, _: &RandomId, found: &Option<Arc<Known>>, _: Instant) -> Option<Duration> {
-        Some(remember(found.as_ref()))
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &RandomId,
-        found: &Option<Arc<Known>>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(remember(found.as_ref()))
-    }
-}
-
-fn remember(found: Option<&Arc<Known>>) -> Duration {
-    match found {
-        Some(_) => REMEMBER_PRESENT,
-        None => REMEMBER_ABSENT,
-    }
 }
 
 #[cfg(test)]

@@ -113,6 +113,10 @@ impl Renewal {
     }
 }
 
+fn unconfirmed() -> Unavailable {
+    Unavailable("the identity provider did not confirm the session".into())
+}
+
 /// What to do about a session.
 enum Claim {
     /// Ask the provider: no other replica does.
@@ -189,36 +193,16 @@ impl Sessions {
 
     /// Waits up to a short timeout for a session that the provider must confirm first.
     pub(super) async fn revived(&self, id: RandomId) -> Result<Option<Arc<Session>>, Unavailable> {
-        let mut changes = self.changes.subscribe();
-        let mut wanted = false;
-        let revived = async {
-            loop {
-                let validity = match self.renewal.outcomes.get(&id).await {
-                    Some(Outcome::Known(known)) => Some(known.validity(self.clock.now())),
-                    Some(Outcome::Gone) => Some(Validity::Over),
-                    Some(Outcome::Failed) => {
-                        return Err(Unavailable(
-                            "the identity provider did not confirm the session".into(),
-                        ));
-                    }
-                    None => None,
-                };
-                match validity {
-                    Some(Validity::Good(session)) => return Ok(Some(session)),
-                    Some(Validity::Over | Validity::Unreadable) => return Ok(None),
-                    Some(Validity::Doubtful) | None => {}
-                }
-                if !std::mem::replace(&mut wanted, true) {
-                    self.renewal.want(id);
-                }
-                if changes.changed().await.is_err() {
-                    return Ok(None);
-                }
-            }
-        };
-        timeout(REVIVAL, revived)
-            .await
-            .unwrap_or_else(|_| Err(Unavailable("the identity provider did not answer in time".into())))
+        match timeout(REVIVAL, self.outcome_of(id)).await {
+            Ok(Outcome::Known(known)) => match known.validity(self.clock.now()) {
+                Validity::Good(session) => Ok(Some(session)),
+                Validity::Doubtful => Err(unconfirmed()),
+                Validity::Over | Validity::Unreadable => Ok(None),
+            },
+            Ok(Outcome::Gone) => Ok(None),
+            Ok(Outcome::Failed) => Err(unconfirmed()),
+            Err(_) => Err(Unavailable("the identity provider did not answer in time".into())),
+        }
     }
 
     /// An ID token of the user of `session`: one that is valid for a while if the provider issues it within a short timeout, else what
@@ -228,24 +212,31 @@ impl Sessions {
         if known.lasts(self.clock.now()) {
             return Some(known.clone());
         }
-        let newer = timeout(REVIVAL, self.newer_id_token(session.id)).await;
-        let token = newer.ok().flatten().unwrap_or_else(|| known.clone());
+        let newer = match timeout(REVIVAL, self.outcome_of(session.id)).await {
+            Ok(Outcome::Known(newer)) => newer.open.as_ref().and_then(|open| open.session.id_token.clone()),
+            _ => None,
+        };
+        let token = newer.unwrap_or_else(|| known.clone());
         (self.clock.now() < token.ends).then_some(token)
     }
 
-    async fn newer_id_token(&self, id: RandomId) -> Option<IdToken> {
+    /// Queues a session, and waits for the outcome.
+    async fn outcome_of(&self, id: RandomId) -> Outcome {
         let mut changes = self.changes.subscribe();
-        let mut wanted = false;
+        let mut is_queued = false;
         loop {
             match self.renewal.outcomes.get(&id).await {
-                Some(Outcome::Known(known)) => return known.open.as_ref()?.session.id_token.clone(),
-                Some(Outcome::Gone | Outcome::Failed) => return None,
+                // It was valid until now.
+                Some(Outcome::Known(known)) if known.validity(self.clock.now()) == Validity::Doubtful => {}
+                Some(outcome) => return outcome,
                 None => {}
             }
-            if !std::mem::replace(&mut wanted, true) {
+            if !std::mem::replace(&mut is_queued, true) {
                 self.renewal.want(id);
             }
-            changes.changed().await.ok()?;
+            if changes.changed().await.is_err() {
+                return Outcome::Failed;
+            }
         }
     }
 
