@@ -107,7 +107,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 async fn serve(
     args: &Args,
-    (sign_in, bearer): (SignIn, Option<bearer::Settings>),
+    (sign_in, bearer): (SignIn, Option<bearer::BearerSettings>),
     client: Client,
     metrics: Metrics,
     readiness: &Readiness,
@@ -300,7 +300,12 @@ fn strip_list(args: &Args) -> StripList {
     StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned())
 }
 
-fn bearer_of(settings: bearer::Settings, sign_in: &SignIn, client: &Client, metrics: &Metrics) -> Bearer {
+fn bearer_of(
+    settings: bearer::BearerSettings,
+    sign_in: &SignIn,
+    client: &Client,
+    metrics: &Metrics,
+) -> Bearer {
     let (providers, client) = (sign_in.providers.clone(), client.clone());
     Bearer::new(settings, providers, client, Clock::System, metrics.clone())
 }

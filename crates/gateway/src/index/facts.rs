@@ -54,7 +54,7 @@ pub(super) struct WorkspaceFacts {
     /// `site` is set once the domain is known, `shared` from the shares, `endpoint` from the pods.
     target: Arc<Target>,
     /// The inputs of `target.shared`; `None` until it was computed.
-    shared_by: Option<sharing::Source>,
+    shared_by: Option<sharing::ShareInputs>,
 }
 
 impl Observed {
@@ -156,8 +156,8 @@ impl Projection for ManagerFacts {
     type Object = WorkspaceManager;
 
     /// The kind of proxy does not matter.
-    fn of(mut manager: WorkspaceManager) -> Option<Self> {
-        let domain = Domain::of(&manager.spec.routing);
+    fn from_object(mut manager: WorkspaceManager) -> Option<Self> {
+        let domain = Domain::from_routing(&manager.spec.routing);
         let has_gateway = manager.spec.authentication.gateway.is_some();
         let is_default = rules::managers::is_default(&manager);
         // The operator writes the status often, and it has no effect here.
@@ -181,7 +181,7 @@ impl Projection for WorkspaceFacts {
 
     /// Owner and desired status come from the object itself, because they take effect at once. Resolved values and the pod's address come
     /// from the status, which only the operator writes.
-    fn of(workspace: Workspace) -> Option<Self> {
+    fn from_object(workspace: Workspace) -> Option<Self> {
         let owner = api::names::owner(&workspace.metadata)
             .unwrap_or_default()
             .to_owned();
@@ -258,12 +258,12 @@ impl WorkspaceFacts {
         {
             return;
         }
-        let subjects = sharing::shared(&shares, &self.target, manager);
+        let subjects = sharing::valid_subjects(&shares, &self.target, manager);
         self.target = Arc::new(Target {
             shared: Arc::new(subjects),
             ..Target::clone(&self.target)
         });
-        self.shared_by = Some(sharing::Source::new(shares, manager));
+        self.shared_by = Some(sharing::ShareInputs::new(shares, manager));
     }
 
     /// Sets the pod's address, if the pod exists and has the address that the operator reports.

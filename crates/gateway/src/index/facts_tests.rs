@@ -25,7 +25,10 @@ fn workspace(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> (Key, W
     });
     change(&mut object);
     let object: Workspace = serde_json::from_value(object).unwrap();
-    (("team".into(), name.into()), WorkspaceFacts::of(object).unwrap())
+    (
+        ("team".into(), name.into()),
+        WorkspaceFacts::from_object(object).unwrap(),
+    )
 }
 
 fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
@@ -36,7 +39,10 @@ fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
         "spec": {"routing": {"baseDomain": base, "port": 8443, "traefik": {}}, "authentication": {"gateway": {}}},
     }))
     .unwrap();
-    ((String::new(), name.into()), ManagerFacts::of(object).unwrap())
+    (
+        (String::new(), name.into()),
+        ManagerFacts::from_object(object).unwrap(),
+    )
 }
 
 fn observed_with(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> Observed {
@@ -51,7 +57,7 @@ fn pod(name: &str, of: &str, ip: &str, phase: &str) -> (Key, PodFacts) {
         "metadata": {"name": name, "namespace": "team", "labels": {api::names::WORKSPACE_LABEL: of}},
         "status": {"phase": phase, "podIPs": [{"ip": ip}]},
     });
-    let facts = PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap();
+    let facts = PodFacts::from_pod(&serde_json::from_value(pod).unwrap()).unwrap();
     (("team".into(), name.into()), facts)
 }
 
@@ -184,7 +190,7 @@ fn other_proxies_are_served_except_for_managers_with_another_authenticator() {
         spec["routing"]["baseDomain"] = json!("ws.example");
         let (key, _) = manager("main", "ws.example", true);
         let object = json!({"metadata": {"name": "main", "annotations": {IS_DEFAULT: "true"}}, "spec": spec});
-        let facts = ManagerFacts::of(serde_json::from_value(object).unwrap()).unwrap();
+        let facts = ManagerFacts::from_object(serde_json::from_value(object).unwrap()).unwrap();
         observed.managers.objects.insert(key, facts);
         let snapshot = observed.snapshot();
         assert_eq!(snapshot.domain().is_some(), snapshot.targets().count() == 1);
@@ -307,7 +313,7 @@ fn share_facts(name: &str, change: &serde_json::Value) -> Option<Arc<ShareFacts>
         }]},
     });
     json_patch_merge(&mut object, change);
-    Projection::of(serde_json::from_value(object).unwrap())
+    Projection::from_object(serde_json::from_value(object).unwrap())
 }
 
 fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {
@@ -399,7 +405,7 @@ fn the_manager_s_bounds_count_for_shares_that_are_there() {
     observed
         .managers
         .objects
-        .insert(key, ManagerFacts::of(object).unwrap());
+        .insert(key, ManagerFacts::from_object(object).unwrap());
     assert_eq!(guests(&mut observed, 0), (false, false));
 }
 
@@ -418,7 +424,7 @@ fn an_unchanged_manager_spec_does_not_reevaluate_shares() {
         observed
             .managers
             .objects
-            .insert(key, ManagerFacts::of(object).unwrap());
+            .insert(key, ManagerFacts::from_object(object).unwrap());
         only(&observed.snapshot())
     };
     let before = written("1");

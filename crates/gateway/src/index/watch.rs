@@ -119,7 +119,7 @@ fn share(object: Partial<Arc<ShareFacts>>) -> (Key, Option<Arc<ShareFacts>>) {
 }
 
 fn pod(object: Pod) -> (Key, Option<PodFacts>) {
-    let facts = PodFacts::of(&object);
+    let facts = PodFacts::from_pod(&object);
     let ObjectMeta { name, namespace, .. } = object.metadata;
     ((namespace.unwrap_or_default(), name.unwrap_or_default()), facts)
 }

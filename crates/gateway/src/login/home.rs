@@ -42,7 +42,7 @@ pub(super) async fn home(State(app): App, uri: Uri, headers: HeaderMap) -> Resul
 /// Answers `GET https://auth.<base>/sign-in`, the button of that page. `as=another` begins a login despite an existing session.
 pub(super) async fn sign_in(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    let login_options = LoginOptions::of(&uri)?;
+    let login_options = LoginOptions::from_query(&uri)?;
     if !login_options.is_for_another() && app.signed_in(&domain, &headers).await?.is_some() {
         let home = format!("{}/", domain.auth_origin());
         return Ok(redirect(StatusCode::FOUND, &home));

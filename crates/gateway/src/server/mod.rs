@@ -273,7 +273,7 @@ impl<A: Answers> Requests<A> {
                 (Ok(reading), Some((bounds, _))) => {
                     Ok(Box::pin(body::answer(router, request, kind, reading, bounds)).await)
                 }
-                (Err(shed), _) => Ok(turned_away(shed, Reader::of(request.headers())).await),
+                (Err(shed), _) => Ok(turned_away(shed, Reader::from_headers(request.headers())).await),
             }
         }
     }

@@ -206,7 +206,7 @@ impl Sessions {
         let selected = objects
             .items
             .into_iter()
-            .filter_map(|object| self.selected(&object, selection))
+            .filter_map(|object| self.select(&object, selection))
             .filter(|(id, _)| Some(*id) != but);
         let deletions = selected.map(|(id, user)| async move { self.delete(id, &user, by).await });
         futures::stream::iter(deletions)
@@ -242,7 +242,7 @@ impl Sessions {
         });
         let excess = (objects.len() + 1).saturating_sub(MAX);
         for object in objects.iter().take(excess) {
-            if let Some((id, user)) = self.selected(object, selection) {
+            if let Some((id, user)) = self.select(object, selection) {
                 self.delete(id, &user, "room_for_another").await?;
             }
         }
@@ -250,11 +250,7 @@ impl Sessions {
     }
 
     /// The session and its Kubernetes user name, if it is selected.
-    fn selected(
-        &self,
-        object: &GatewaySession,
-        selection: SessionSelector<'_>,
-    ) -> Option<(RandomId, String)> {
+    fn select(&self, object: &GatewaySession, selection: SessionSelector<'_>) -> Option<(RandomId, String)> {
         let name = object.name_any();
         let id = id_of(&name)?;
         match Content::open(&self.keys, &name, &object.spec.sealed) {
@@ -268,7 +264,7 @@ impl Sessions {
         let params = DeleteParams::default();
         let name = object_name(id);
         match tokio::time::timeout(super::TIMEOUT, self.api.delete(&name, &params)).await {
-            Ok(Ok(_)) => self.ended(id, user, by),
+            Ok(Ok(_)) => self.report_end(id, user, by),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
             Ok(Err(error)) => return Err(unavailable(error)),
             Err(elapsed) => return Err(unavailable(elapsed)),
@@ -278,7 +274,7 @@ impl Sessions {
     }
 
     /// Reports that a session ended before its expiry.
-    pub(super) fn ended(&self, id: RandomId, user: &str, by: &'static str) {
+    pub(super) fn report_end(&self, id: RandomId, user: &str, by: &'static str) {
         tracing::info!(session = ?id, by, "a session ended");
         if let Some(on_logout) = &self.on_logout {
             on_logout(id, user, by);

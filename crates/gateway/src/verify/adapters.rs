@@ -63,7 +63,7 @@ pub(crate) fn question(
     }
     let original = match proxy_kind {
         ProxyKind::Nginx => by_original(headers)?,
-        ProxyKind::Caddy => Forwarded::of(headers)?,
+        ProxyKind::Caddy => Forwarded::from_headers(headers)?,
         ProxyKind::Envoy => by_itself(method, uri, headers)?,
     };
     let mut question = HeaderMap::with_capacity(headers.len() + 4);

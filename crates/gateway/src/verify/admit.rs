@@ -72,7 +72,7 @@ pub struct AppState {
 
 /// A valid ticket.
 #[derive(Debug)]
-pub struct Admission {
+pub struct AdmittedTicket {
     /// What the user may use.
     pub admitted: Admitted,
     /// Fingerprint of the browser that the ticket was issued for, where the site needs one.
@@ -103,7 +103,7 @@ impl AppState {
         (site, by): (&Site, Option<By>),
         ticket: &str,
         headers: &HeaderMap,
-    ) -> Result<Admission, Refusal> {
+    ) -> Result<AdmittedTicket, Refusal> {
         let opened = self
             .keys
             .open_bytes(Purpose::Ticket, "", ticket)
@@ -116,7 +116,7 @@ impl AppState {
         if let Admitted::Workspace(allow) = &admitted {
             self.let_in(allow, by)?;
         }
-        Ok(Admission {
+        Ok(AdmittedTicket {
             admitted,
             browser: ticket.browser.map(str::to_owned),
             expires: ticket.expires,
@@ -193,7 +193,7 @@ impl AppState {
                 self.metrics.portal_allowed();
                 Ok(Admitted::Portal(allow))
             }
-            Err(no) => Err(self.refused(&no, site, session)),
+            Err(no) => Err(self.refusal(&no, site, session)),
         }
     }
 
@@ -236,7 +236,7 @@ impl AppState {
                 self.metrics.allowed(allow.rule());
                 Ok(allow)
             }
-            Err(no) => Err(self.refused(&no, site, session)),
+            Err(no) => Err(self.refusal(&no, site, session)),
         }
     }
 
@@ -246,7 +246,7 @@ impl AppState {
         self.audit.denied(session, site.as_str(), None, rule);
     }
 
-    fn refused(&self, no: &NotAllowed, site: &Site, session: &Session) -> Refusal {
+    fn refusal(&self, no: &NotAllowed, site: &Site, session: &Session) -> Refusal {
         let (target, rule) = match no {
             NotAllowed::OtherWorkspace => return Refusal::NotSignedIn,
             NotAllowed::Denied(_, Denied::Unanswered) | NotAllowed::RightUnknown(_) => {
@@ -271,7 +271,7 @@ impl AppState {
         session: &Session,
         is_program: bool,
     ) -> Result<HeaderValue, Failure> {
-        self.signed(AssertionInput {
+        self.sign(AssertionInput {
             uid: &target.uid,
             user: &session.identity.user_name,
             groups: None,
@@ -286,7 +286,7 @@ impl AppState {
     /// As [`AppState::attest`].
     pub(super) fn attest_to_portal(&self, allow: &PortalAllow) -> Result<HeaderValue, Failure> {
         let session = allow.session();
-        self.signed(AssertionInput {
+        self.sign(AssertionInput {
             uid: PORTAL_AUDIENCE,
             user: &session.identity.user_name,
             groups: Some(&session.identity.groups),
@@ -295,7 +295,7 @@ impl AppState {
         })
     }
 
-    fn signed(&self, input: AssertionInput<'_>) -> Result<HeaderValue, Failure> {
+    fn sign(&self, input: AssertionInput<'_>) -> Result<HeaderValue, Failure> {
         self.assertions.of(input).map_err(|error| {
             tracing::error!(%error, "no assertion can be signed");
             Failure::Unavailable

@@ -50,7 +50,7 @@ impl Cache {
     }
 
     /// The accepted token, if its check is recent enough at `now`.
-    pub(super) async fn accepted(&self, digest: &Digest, now: i64) -> Option<Accepted> {
+    pub(super) async fn acceptance(&self, digest: &Digest, now: i64) -> Option<Accepted> {
         let counts = |accepted: &Accepted| {
             accepted.session.end > now && (accepted.asked..accepted.asked + TTL).contains(&now)
         };
@@ -62,7 +62,7 @@ impl Cache {
     }
 
     /// Why the token was refused, if that check is recent at `now`.
-    pub(super) async fn refused(&self, digest: &Digest, now: i64) -> Option<TokenRefusal> {
+    pub(super) async fn refusal(&self, digest: &Digest, now: i64) -> Option<TokenRefusal> {
         let past = self.refused.get(digest).await?;
         let counts = (past.asked..past.asked + TTL_REFUSED).contains(&now);
         counts.then_some(past.why)

@@ -23,12 +23,12 @@ struct Inner {
     bearer: Bearer,
     token: Secret,
     site: String,
-    status: Mutex<Status>,
+    status: Mutex<TokenStatus>,
     is_asked: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Status {
+struct TokenStatus {
     /// `None` after a refusal, permanently.
     session: Option<Arc<Session>>,
     /// Time of the last successful check, Unix seconds.
@@ -38,7 +38,7 @@ struct Status {
 impl SocketToken {
     /// `accepted`: the answer about `token`.
     pub(in crate::verify) fn new(bearer: Bearer, token: &str, site: String, accepted: Accepted) -> Self {
-        let status = Status {
+        let status = TokenStatus {
             session: Some(accepted.session),
             asked: accepted.asked,
         };
@@ -91,7 +91,7 @@ impl SocketToken {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Status> {
+    fn lock(&self) -> MutexGuard<'_, TokenStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

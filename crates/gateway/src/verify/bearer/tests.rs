@@ -30,7 +30,7 @@ impl Rig {
         let clock = Clock::manual(NOW);
         let mapping = Mapping::new("https://identity.example", "sub", None, None, "");
         let providers = Providers::new(vec![Registered::only("https://identity.example", mapping)]);
-        let settings = Settings {
+        let settings = BearerSettings {
             audiences: vec!["scripts".into()],
             cluster: vec![CLUSTER.into()],
         };
@@ -311,7 +311,7 @@ fn one_header_of_the_scheme_bearer_is_a_token_and_no_other_scheme_is() {
         for value in values {
             headers.append(AUTHORIZATION, HeaderValue::from_str(value).unwrap());
         }
-        of(&headers).map(|token| token.map(str::to_owned))
+        from_headers(&headers).map(|token| token.map(str::to_owned))
     };
     for value in ["Bearer a.b.c", "bearer a.b.c", "BEARER a.b.c"] {
         assert_eq!(of_values(&[value]), Ok(Some("a.b.c".to_owned())), "{value}");

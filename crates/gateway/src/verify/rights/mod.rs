@@ -257,18 +257,18 @@ impl Rights {
 
     async fn review(&self, review: SubjectAccessReviewSpec) -> Option<bool> {
         let status = access_review::ask(&self.0.client, &self.0.scope, review).await;
-        match status.map(|status| question::granted(status.as_ref())) {
+        match status.map(|status| question::is_granted(status.as_ref())) {
             Ok(Ok(granted)) => {
                 self.0.metrics.review(if granted { "granted" } else { "missing" });
                 Some(granted)
             }
-            Ok(Err(error)) => self.failed(&error),
-            Err(error) => self.failed(&error.to_string()),
+            Ok(Err(error)) => self.record_failure(&error),
+            Err(error) => self.record_failure(&error.to_string()),
         }
     }
 
     /// Errors are never cached.
-    fn failed(&self, error: &str) -> Option<bool> {
+    fn record_failure(&self, error: &str) -> Option<bool> {
         self.0.metrics.review("failed");
         tracing::warn!(
             error,
