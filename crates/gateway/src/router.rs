@@ -143,7 +143,7 @@ async fn decide<D: Authorizer>(entrance: &Entrance<D>, headers: &HeaderMap) -> R
         if response.status() == StatusCode::OK {
             return response;
         }
-        render(response, Reader::of(headers))
+        render(response, Reader::from_headers(headers))
     })
     .await;
     entrance
@@ -231,7 +231,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 async fn by_host<D: Authorizer>(State(hosts): State<Arc<Hosts<D>>>, request: Request) -> Response {
     let head = request.method() == Method::HEAD;
-    let reader = Reader::of(request.headers());
+    let reader = Reader::from_headers(request.headers());
     let answer = async { render(answer(&hosts, request).await, reader) };
     let mut response = request_id::scope(answer).await;
     if head {

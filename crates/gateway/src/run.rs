@@ -108,7 +108,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 async fn serve(
     args: &Args,
-    (sign_in, bearer): (SignIn, Option<bearer::Settings>),
+    (sign_in, bearer): (SignIn, Option<bearer::BearerSettings>),
     client: Client,
     metrics: Metrics,
     readiness: &Readiness,
@@ -164,7 +164,6 @@ async fn serve(
 
     let strip = strip_list(args);
     let rights = Rights::new(client.clone(), scope.clone(), metrics.clone());
-    tasks.spawn(rights.clone().renew());
     tasks.spawn(rights.clone().follow_roles(client.clone(), scope));
     let app = Arc::new(AppState {
         index: index.clone(),
@@ -303,7 +302,12 @@ fn strip_list(args: &Args) -> StripList {
     StripList::new(args.cookie_strip.iter().cloned()).with_headers(args.header_strip.iter().cloned())
 }
 
-fn bearer_of(settings: bearer::Settings, sign_in: &SignIn, client: &Client, metrics: &Metrics) -> Bearer {
+fn bearer_of(
+    settings: bearer::BearerSettings,
+    sign_in: &SignIn,
+    client: &Client,
+    metrics: &Metrics,
+) -> Bearer {
     let (providers, client) = (sign_in.providers.clone(), client.clone());
     Bearer::new(settings, providers, client, Clock::System, metrics.clone())
 }

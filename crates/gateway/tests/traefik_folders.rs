@@ -132,7 +132,7 @@ async fn the_gateway_judges_the_very_folder_that_the_proxy_routes_to() {
             !asked.is_empty(),
             "{path}: {name} was reached, and nothing was asked"
         );
-        let request = Forwarded::of(&asked).unwrap();
+        let request = Forwarded::from_headers(&asked).unwrap();
         let place = domain().destination(request.authority, request.uri);
         let routed = Destination::Workspace(folder(name.trim_end()).into());
         assert!(

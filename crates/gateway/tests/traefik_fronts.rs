@@ -151,7 +151,7 @@ async fn with_tls_a_listed_address_is_not_believed_behind_a_front_that_ends_it()
     site.get("lab", "/lab", &[BY_HTTPS[1], uri, TICKET]).await;
     let asked = site.authorizer.asked.lock().unwrap().clone();
     assert_eq!(asked["x-forwarded-for"], "127.0.0.1", "{asked:?}");
-    assert_eq!(Forwarded::of(&asked).unwrap().uri, "/lab", "{asked:?}");
+    assert_eq!(Forwarded::from_headers(&asked).unwrap().uri, "/lab", "{asked:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -203,7 +203,7 @@ async fn what_a_client_claims_through_the_front_does_not_count() {
     let answer = ask(&site, FRONT, "lab", "/lab", &with(&claimed)).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     let asked = site.authorizer.asked.lock().unwrap().clone();
-    let request = Forwarded::of(&asked).unwrap();
+    let request = Forwarded::from_headers(&asked).unwrap();
     assert_eq!((request.method, request.uri), ("GET", "/lab"), "{asked:?}");
     assert_eq!(request.authority, format!("lab.{BASE}"), "{asked:?}");
     for claim in ["other.workspaces", "192.0.2.1", "x-forwarded-prefix"] {
@@ -213,7 +213,7 @@ async fn what_a_client_claims_through_the_front_does_not_count() {
     site.get("lab", "/lab", &[BY_HTTPS[1], TICKET]).await;
     let asked = site.authorizer.asked.lock().unwrap().clone();
     assert_eq!(client(&asked), "127.0.0.1".parse().ok(), "{asked:?}");
-    assert!(Forwarded::of(&asked).is_ok());
+    assert!(Forwarded::from_headers(&asked).is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -119,7 +119,6 @@ async fn start(client: Client) -> anyhow::Result<(Arc<AppState>, RandomId)> {
         tokio::task::yield_now().await;
     }
     let rights = Rights::new(client.clone(), Scope::Cluster, metrics.clone());
-    tokio::spawn(rights.clone().renew());
     let app = AppState {
         index: index.clone(),
         rights,

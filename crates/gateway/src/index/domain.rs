@@ -49,7 +49,7 @@ impl Domain {
     }
 
     /// The domain in a manager's routing.
-    pub fn of(routing: &Routing) -> Self {
+    pub fn from_routing(routing: &Routing) -> Self {
         Self::new(&routing.base_domain, routing.external_port()).in_mode(routing.mode)
     }
 

@@ -14,6 +14,7 @@ use rules::access::Policy;
 use crate::index::partial::{Key, Projection};
 use crate::index::pods::PodFacts;
 use crate::index::sharing::{self, ShareFacts};
+use crate::index::store::Store;
 use crate::index::{Domain, Served, Snapshot, StatusDetail, Target};
 use crate::site::Site;
 
@@ -22,10 +23,11 @@ use crate::site::Site;
 pub(super) struct Observed {
     served: Served,
     serving: Option<(String, ManagerFacts)>,
-    managers: HashMap<Key, ManagerFacts>,
-    workspaces: HashMap<Key, WorkspaceFacts>,
-    shares: HashMap<Key, Arc<ShareFacts>>,
-    pods: HashMap<Key, PodFacts>,
+    pub(super) managers: Store<ManagerFacts>,
+    pub(super) workspaces: Store<WorkspaceFacts>,
+    /// Shares that may be valid.
+    pub(super) shares: Store<Arc<ShareFacts>>,
+    pub(super) pods: Store<PodFacts>,
 }
 
 /// The used parts of a WorkspaceManager.
@@ -52,7 +54,7 @@ pub(super) struct WorkspaceFacts {
     /// `site` is set once the domain is known, `shared` from the shares, `endpoint` from the pods.
     target: Arc<Target>,
     /// The inputs of `target.shared`; `None` until it was computed.
-    shared_by: Option<sharing::Source>,
+    shared_by: Option<sharing::ShareInputs>,
 }
 
 impl Observed {
@@ -63,24 +65,23 @@ impl Observed {
         }
     }
 
-    /// All known managers by key.
-    pub(super) fn managers(&mut self) -> &mut HashMap<Key, ManagerFacts> {
-        &mut self.managers
+    /// Whether each kind was listed.
+    pub(super) fn is_complete(&self) -> bool {
+        self.workspaces.is_complete
+            && self.managers.is_complete
+            && self.shares.is_complete
+            && self.pods.is_complete
     }
 
-    /// All known workspaces by key.
-    pub(super) fn workspaces(&mut self) -> &mut HashMap<Key, WorkspaceFacts> {
-        &mut self.workspaces
-    }
-
-    /// All possibly valid shares by key.
-    pub(super) fn shares(&mut self) -> &mut HashMap<Key, Arc<ShareFacts>> {
-        &mut self.shares
-    }
-
-    /// All pods of workspaces that have addresses, by key.
-    pub(super) fn pods(&mut self) -> &mut HashMap<Key, PodFacts> {
-        &mut self.pods
+    /// Whether a list of workspaces, managers, shares and pods ended since the last call.
+    pub(super) fn take_ended(&mut self) -> [bool; 4] {
+        [
+            &mut self.workspaces.has_ended,
+            &mut self.managers.has_ended,
+            &mut self.shares.has_ended,
+            &mut self.pods.has_ended,
+        ]
+        .map(std::mem::take)
     }
 
     /// The snapshot of the present state. Of two workspaces at one site it contains the older.
@@ -100,9 +101,10 @@ impl Observed {
         let Some((name, manager)) = serving else {
             return Snapshot::default();
         };
-        let shares = sharing::by_workspace(self.shares.values());
+        let shares = sharing::by_workspace(self.shares.objects.values());
         let mut ours: Vec<&mut WorkspaceFacts> = self
             .workspaces
+            .objects
             .values_mut()
             .filter(|workspace| match &workspace.manager {
                 Some(manager) => manager == name,
@@ -116,7 +118,7 @@ impl Observed {
                 .get(&(target.namespace.as_str(), target.name.as_str()))
                 .cloned();
             workspace.share(of_it.unwrap_or_default(), &manager.object);
-            workspace.resolve_endpoint(&self.pods);
+            workspace.resolve_endpoint(&self.pods.objects);
             workspace.resolve(&manager.domain)
         });
         let domain = manager
@@ -130,6 +132,7 @@ impl Observed {
     fn choose(&self) -> Option<(String, ManagerFacts)> {
         let named = |name: &String| {
             self.managers
+                .objects
                 .get(&(String::new(), name.clone()))
                 .map(|facts| (name.clone(), facts.clone()))
         };
@@ -137,7 +140,11 @@ impl Observed {
             return named(wanted);
         }
         let is_default = |facts: &ManagerFacts| facts.is_default && facts.has_gateway;
-        let mut defaults = self.managers.iter().filter(|(_, facts)| is_default(facts));
+        let mut defaults = self
+            .managers
+            .objects
+            .iter()
+            .filter(|(_, facts)| is_default(facts));
         match (defaults.next(), defaults.next()) {
             (Some(((_, name), facts)), None) => Some((name.clone(), facts.clone())),
             _ => self.serving.as_ref().and_then(|(name, _)| named(name)),
@@ -149,8 +156,8 @@ impl Projection for ManagerFacts {
     type Object = WorkspaceManager;
 
     /// The kind of proxy does not matter.
-    fn of(mut manager: WorkspaceManager) -> Option<Self> {
-        let domain = Domain::of(&manager.spec.routing);
+    fn from_object(mut manager: WorkspaceManager) -> Option<Self> {
+        let domain = Domain::from_routing(&manager.spec.routing);
         let has_gateway = manager.spec.authentication.gateway.is_some();
         let is_default = rules::managers::is_default(&manager);
         // The operator writes the status often, and it has no effect here.
@@ -174,7 +181,7 @@ impl Projection for WorkspaceFacts {
 
     /// Owner and desired status come from the object itself, because they take effect at once. Resolved values and the pod's address come
     /// from the status, which only the operator writes.
-    fn of(workspace: Workspace) -> Option<Self> {
+    fn from_object(workspace: Workspace) -> Option<Self> {
         let owner = api::names::owner(&workspace.metadata)
             .unwrap_or_default()
             .to_owned();
@@ -251,12 +258,12 @@ impl WorkspaceFacts {
         {
             return;
         }
-        let subjects = sharing::shared(&shares, &self.target, manager);
+        let subjects = sharing::valid_subjects(&shares, &self.target, manager);
         self.target = Arc::new(Target {
             shared: Arc::new(subjects),
             ..Target::clone(&self.target)
         });
-        self.shared_by = Some(sharing::Source::new(shares, manager));
+        self.shared_by = Some(sharing::ShareInputs::new(shares, manager));
     }
 
     /// Sets the pod's address, if the pod exists and has the address that the operator reports.

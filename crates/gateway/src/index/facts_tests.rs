@@ -25,7 +25,10 @@ fn workspace(name: &str, change: impl FnOnce(&mut serde_json::Value)) -> (Key, W
     });
     change(&mut object);
     let object: Workspace = serde_json::from_value(object).unwrap();
-    (("team".into(), name.into()), WorkspaceFacts::of(object).unwrap())
+    (
+        ("team".into(), name.into()),
+        WorkspaceFacts::from_object(object).unwrap(),
+    )
 }
 
 fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
@@ -36,12 +39,15 @@ fn manager(name: &str, base: &str, is_default: bool) -> (Key, ManagerFacts) {
         "spec": {"routing": {"baseDomain": base, "port": 8443, "traefik": {}}, "authentication": {"gateway": {}}},
     }))
     .unwrap();
-    ((String::new(), name.into()), ManagerFacts::of(object).unwrap())
+    (
+        (String::new(), name.into()),
+        ManagerFacts::from_object(object).unwrap(),
+    )
 }
 
 fn observed_with(managers: impl IntoIterator<Item = (Key, ManagerFacts)>) -> Observed {
     let mut observed = Observed::default();
-    observed.managers().extend(managers);
+    observed.managers.objects.extend(managers);
     observed
 }
 
@@ -51,7 +57,7 @@ fn pod(name: &str, of: &str, ip: &str, phase: &str) -> (Key, PodFacts) {
         "metadata": {"name": name, "namespace": "team", "labels": {api::names::WORKSPACE_LABEL: of}},
         "status": {"phase": phase, "podIPs": [{"ip": ip}]},
     });
-    let facts = PodFacts::of(&serde_json::from_value(pod).unwrap()).unwrap();
+    let facts = PodFacts::from_pod(&serde_json::from_value(pod).unwrap()).unwrap();
     (("team".into(), name.into()), facts)
 }
 
@@ -65,8 +71,11 @@ fn only(snapshot: &Snapshot) -> Arc<Target> {
 #[test]
 fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
     let mut observed = observed_with([manager("main", "ws.example", true)]);
-    observed.workspaces().extend([workspace("lab", |_| ())]);
-    observed.pods().extend([pod("p", "lab", "10.244.0.7", "Running")]);
+    observed.workspaces.objects.extend([workspace("lab", |_| ())]);
+    observed
+        .pods
+        .objects
+        .extend([pod("p", "lab", "10.244.0.7", "Running")]);
     let snapshot = observed.snapshot();
     let target = only(&snapshot);
     assert_eq!(target.owner, "alice");
@@ -80,9 +89,9 @@ fn a_running_workspace_is_found_by_its_host_with_owner_access_and_address() {
 #[test]
 fn an_endpoint_is_used_only_while_its_pod_has_that_address() {
     let mut observed = observed_with([manager("main", "ws.example", true)]);
-    observed.workspaces().extend([workspace("lab", |_| ())]);
+    observed.workspaces.objects.extend([workspace("lab", |_| ())]);
     let mut endpoint = |pods: Vec<(Key, PodFacts)>| {
-        *observed.pods() = pods.into_iter().collect();
+        observed.pods.objects = pods.into_iter().collect();
         only(&observed.snapshot()).endpoint
     };
     let own = || pod("p", "lab", "10.244.0.7", "Running");
@@ -112,9 +121,13 @@ fn a_requested_stop_or_deletion_removes_the_address_at_once() {
     ] {
         let mut observed = observed_with([manager("main", "ws.example", true)]);
         observed
-            .workspaces()
+            .workspaces
+            .objects
             .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
-        observed.pods().extend([pod("p", "lab", "10.244.0.7", "Running")]);
+        observed
+            .pods
+            .objects
+            .extend([pod("p", "lab", "10.244.0.7", "Running")]);
         let target = only(&observed.snapshot());
         assert_eq!((target.endpoint, target.phase), (None, phase));
     }
@@ -125,7 +138,8 @@ fn access_granted_by_a_template_ends_with_a_change_until_it_is_reconciled() {
     let mut observed = observed_with([manager("main", "ws.example", true)]);
     let change = json!({"metadata": {"generation": 8}, "status": {"observedGeneration": 7}});
     observed
-        .workspaces()
+        .workspaces
+        .objects
         .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
     assert_eq!(
         only(&observed.snapshot()).access_type,
@@ -138,7 +152,8 @@ fn the_access_type_written_in_the_spec_counts_before_the_resolved_one() {
     let mut observed = observed_with([manager("main", "ws.example", true)]);
     let change = json!({"spec": {"accessType": "OwnerOnly"}});
     observed
-        .workspaces()
+        .workspaces
+        .objects
         .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
     assert_eq!(
         only(&observed.snapshot()).access_type,
@@ -169,14 +184,14 @@ fn addresses_that_are_never_a_pods_are_not_routed_to() {
 #[test]
 fn other_proxies_are_served_except_for_managers_with_another_authenticator() {
     let mut observed = observed_with([]);
-    observed.workspaces().extend([workspace("lab", |_| ())]);
+    observed.workspaces.objects.extend([workspace("lab", |_| ())]);
     let mut served = |routing: serde_json::Value, authentication: serde_json::Value| {
         let mut spec = json!({"routing": routing, "authentication": authentication});
         spec["routing"]["baseDomain"] = json!("ws.example");
         let (key, _) = manager("main", "ws.example", true);
         let object = json!({"metadata": {"name": "main", "annotations": {IS_DEFAULT: "true"}}, "spec": spec});
-        let facts = ManagerFacts::of(serde_json::from_value(object).unwrap()).unwrap();
-        observed.managers().insert(key, facts);
+        let facts = ManagerFacts::from_object(serde_json::from_value(object).unwrap()).unwrap();
+        observed.managers.objects.insert(key, facts);
         let snapshot = observed.snapshot();
         assert_eq!(snapshot.domain().is_some(), snapshot.targets().count() == 1);
         snapshot.domain().is_some()
@@ -203,7 +218,8 @@ fn workspaces_of_another_manager_are_not_served() {
     ]);
     let change = json!({"status": {"resolved": {"manager": "other"}}});
     observed
-        .workspaces()
+        .workspaces
+        .objects
         .extend([workspace("lab", |object| json_patch_merge(object, &change))]);
     assert_eq!(observed.snapshot().targets().count(), 0);
     observed.served.manager = Some("other".into());
@@ -220,7 +236,7 @@ fn in_one_namespace_workspaces_without_a_manager_are_served_whatever_the_default
     };
     let of = |observed: Observed| {
         let mut observed = observed;
-        observed.managers().extend(managers());
+        observed.managers.objects.extend(managers());
         let unresolved = json!({"status": {"resolved": null}});
         let workspaces = [
             workspace("lab", |object| json_patch_merge(object, &unresolved)),
@@ -228,7 +244,7 @@ fn in_one_namespace_workspaces_without_a_manager_are_served_whatever_the_default
                 json_patch_merge(object, &json!({"status": {"resolved": {"manager": "theirs"}}}));
             }),
         ];
-        observed.workspaces().extend(workspaces);
+        observed.workspaces.objects.extend(workspaces);
         observed
     };
     let wanted = |is_alone| {
@@ -251,22 +267,29 @@ fn a_second_default_or_a_missing_manager_moves_nothing_that_is_served() {
         manager("other", "other.example", true),
     ]);
     assert_eq!(ambiguous.snapshot().domain(), None);
-    ambiguous.managers().remove(&(String::new(), "other".into()));
+    ambiguous
+        .managers
+        .objects
+        .remove(&(String::new(), "other".into()));
     assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
     ambiguous
-        .managers()
+        .managers
+        .objects
         .extend([manager("other", "other.example", true)]);
     assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
-    ambiguous.managers().clear();
+    ambiguous.managers.objects.clear();
     assert_eq!(ambiguous.snapshot().domain().unwrap().base(), "ws.example");
 }
 
 #[test]
 fn a_changed_base_domain_moves_every_host() {
     let mut observed = observed_with([manager("main", "a.ws.example", true)]);
-    observed.workspaces().extend([workspace("lab", |_| ())]);
+    observed.workspaces.objects.extend([workspace("lab", |_| ())]);
     observed.snapshot();
-    observed.managers().extend([manager("main", "ws.example", true)]);
+    observed
+        .managers
+        .objects
+        .extend([manager("main", "ws.example", true)]);
     let target = only(&observed.snapshot());
     assert_eq!(target.site.host().split_once('.').unwrap().1, "ws.example");
 }
@@ -290,7 +313,7 @@ fn share_facts(name: &str, change: &serde_json::Value) -> Option<Arc<ShareFacts>
         }]},
     });
     json_patch_merge(&mut object, change);
-    Projection::of(serde_json::from_value(object).unwrap())
+    Projection::from_object(serde_json::from_value(object).unwrap())
 }
 
 fn share(name: &str, change: &serde_json::Value) -> (Key, Arc<ShareFacts>) {
@@ -317,8 +340,8 @@ fn guests(observed: &mut Observed, now: i64) -> (bool, bool) {
 
 fn observed_with_shares(shares: impl IntoIterator<Item = (Key, Arc<ShareFacts>)>) -> Observed {
     let mut observed = observed_with([manager("main", "ws.example", true)]);
-    observed.workspaces().extend([workspace("lab", |_| ())]);
-    observed.shares().extend(shares);
+    observed.workspaces.objects.extend([workspace("lab", |_| ())]);
+    observed.shares.objects.extend(shares);
     observed
 }
 
@@ -330,9 +353,9 @@ fn a_share_lets_its_subjects_in_until_its_end_and_as_long_as_it_is_there() {
     let mut observed = observed_with_shares([share("s", &ends), share("g", &to_group)]);
     assert_eq!(guests(&mut observed, end - 1), (true, true));
     assert_eq!(guests(&mut observed, end), (false, true));
-    observed.shares().remove(&("team".into(), "g".into()));
+    observed.shares.objects.remove(&("team".into(), "g".into()));
     assert_eq!(guests(&mut observed, end - 1), (true, false));
-    observed.shares().clear();
+    observed.shares.objects.clear();
     assert_eq!(guests(&mut observed, end - 1), (false, false));
 }
 
@@ -347,7 +370,7 @@ fn a_share_of_another_or_deleted_workspace_or_earlier_owner_gives_no_access() {
         let mut observed = observed_with_shares([share("s", &json!({}))]);
         assert_eq!(guests(&mut observed, 0), (true, false));
         let changed = workspace("lab", |object| json_patch_merge(object, &change));
-        observed.workspaces().extend([changed]);
+        observed.workspaces.objects.extend([changed]);
         assert_eq!(guests(&mut observed, 0), (false, false), "{change}");
     }
 }
@@ -369,7 +392,7 @@ fn the_manager_s_bounds_count_for_shares_that_are_there() {
     let mut observed = observed_with_shares([share("s", &json!({}))]);
     assert_eq!(guests(&mut observed, 0), (true, false));
     let mut object: WorkspaceManager =
-        WorkspaceManager::clone(&observed.managers().values().next().unwrap().object);
+        WorkspaceManager::clone(&observed.managers.objects.values().next().unwrap().object);
     let sharing = api::manager::Sharing {
         enabled: false,
         ..api::manager::Sharing::default()
@@ -379,7 +402,10 @@ fn the_manager_s_bounds_count_for_shares_that_are_there() {
         ..api::manager::Authorization::default()
     });
     let key = (String::new(), "main".into());
-    observed.managers().insert(key, ManagerFacts::of(object).unwrap());
+    observed
+        .managers
+        .objects
+        .insert(key, ManagerFacts::from_object(object).unwrap());
     assert_eq!(guests(&mut observed, 0), (false, false));
 }
 
@@ -395,7 +421,10 @@ fn an_unchanged_manager_spec_does_not_reevaluate_shares() {
             ..Default::default()
         });
         let key = (String::new(), "main".into());
-        observed.managers().insert(key, ManagerFacts::of(object).unwrap());
+        observed
+            .managers
+            .objects
+            .insert(key, ManagerFacts::from_object(object).unwrap());
         only(&observed.snapshot())
     };
     let before = written("1");

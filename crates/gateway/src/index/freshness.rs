@@ -25,7 +25,7 @@ const NONE: u64 = u64::MAX;
 pub struct Freshness {
     start: Instant,
     most: Duration,
-    state: Mutex<State>,
+    state: Mutex<Heartbeats>,
     /// That time, in milliseconds since `start`.
     known: AtomicU64,
     /// Counts the restarts of all watches.
@@ -33,7 +33,7 @@ pub struct Freshness {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Heartbeats {
     /// Numbers of heartbeats in flight and when they were sent.
     unseen: VecDeque<(u64, u64)>,
     /// When the last returned heartbeat was sent; before the first return, when the first one was sent.
@@ -128,7 +128,7 @@ impl Freshness {
     }
 
     /// After a long silence every watch restarts. Until then it counts as broken since the silence began.
-    fn doubt_watches(&self, state: &mut State) {
+    fn doubt_watches(&self, state: &mut Heartbeats) {
         let now = self.now();
         let long = |since: u64| Duration::from_millis(now.saturating_sub(since)) >= STALE;
         let Some(since) = state.back.filter(|at| long(*at)) else {
@@ -145,7 +145,7 @@ impl Freshness {
         self.renewals.send_modify(|count| *count += 1);
     }
 
-    fn note(&self, state: &State) {
+    fn note(&self, state: &Heartbeats) {
         let known = state.broken.iter().copied().flatten().chain(state.back).min();
         self.known.store(known.unwrap_or(NONE), Ordering::Relaxed);
     }
@@ -154,7 +154,7 @@ impl Freshness {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NONE)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Heartbeats> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

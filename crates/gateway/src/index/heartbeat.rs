@@ -9,8 +9,8 @@ use kube::api::{Patch, PatchParams};
 use kube::core::PartialObjectMeta;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt as _};
-use serde_json::{Map, Value, json};
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use serde_json::{Value, json};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::index::following::{Follower, LONGEST_WATCH};
 
@@ -18,17 +18,16 @@ use crate::index::following::{Follower, LONGEST_WATCH};
 const PERIOD: Duration = Duration::from_secs(1);
 /// Timeout of one patch.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Prefix of the annotations.
-const PREFIX: &str = "heartbeat.gateway.workspaces.jupyter.org/";
-/// The annotation of a replica is removed at this age, in seconds: the replica is gone.
-const EXPIRY: i64 = 600;
+/// Annotation with the replica and the number of the newest heartbeat of any replica.
+const ANNOTATION: &str = "gateway.workspaces.jupyter.org/heartbeat";
 
 /// Sends the heartbeats of one replica.
 pub(crate) struct Heartbeat {
     leases: Api<Lease>,
     watched: Api<PartialObjectMeta<Lease>>,
     name: String,
-    key: String,
+    /// Identifies this process.
+    replica: String,
     follower: Follower,
 }
 
@@ -61,7 +60,7 @@ impl Heartbeat {
             leases: Api::namespaced(client.clone(), namespace),
             watched: Api::namespaced(client.clone(), namespace),
             name,
-            key: format!("{PREFIX}{replica}"),
+            replica: replica.to_owned(),
             follower,
         }
     }
@@ -73,8 +72,6 @@ impl Heartbeat {
 
     async fn send(&self) {
         let Follower { freshness, metrics } = &self.follower;
-        let start = Instant::now();
-        let began = jiff::Timestamp::now().as_second();
         let mut ticks = interval(PERIOD);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut number = 0;
@@ -82,8 +79,8 @@ impl Heartbeat {
             ticks.tick().await;
             number += 1;
             freshness.sent(number);
-            let now = began + i64::try_from(start.elapsed().as_secs()).unwrap_or(i64::MAX - began);
-            let beat = json!({"metadata": {"annotations": {&self.key: format!("{number} {now}")}}});
+            let beat =
+                json!({"metadata": {"annotations": {ANNOTATION: format!("{} {number}", self.replica)}}});
             match self.patch(&beat).await {
                 Ok(()) => freshness.taken(),
                 Err(error) => {
@@ -121,40 +118,27 @@ impl Heartbeat {
         let mut events = pin!(events);
         while let Some(event) = events.next().await {
             match event {
-                watcher::Event::Apply(lease) | watcher::Event::InitApply(lease) => self.observe(&lease).await,
+                watcher::Event::Apply(lease) | watcher::Event::InitApply(lease) => self.observe(&lease),
                 watcher::Event::InitDone => watched.mark_complete(),
                 watcher::Event::Init | watcher::Event::Delete(_) => {}
             }
         }
     }
 
-    async fn observe(&self, lease: &PartialObjectMeta<Lease>) {
-        if let Some((number, now)) = lease.annotations().get(&self.key).and_then(|text| read(text)) {
+    /// A heartbeat of this replica returned, unless it is another's.
+    fn observe(&self, lease: &PartialObjectMeta<Lease>) {
+        let number = lease
+            .annotations()
+            .get(ANNOTATION)
+            .and_then(|beat| beat.split_once(' '))
+            .filter(|(replica, _)| *replica == self.replica)
+            .and_then(|(_, number)| number.parse().ok());
+        if let Some(number) = number {
             let Follower { freshness, metrics } = &self.follower;
             freshness.seen(number);
             metrics.index_lag(freshness.lag());
-            let gone = expired(lease, now);
-            if !gone.is_empty() {
-                let change = json!({"metadata": {"annotations": gone}});
-                // On failure the next heartbeat repeats it.
-                let _ = self.patch(&change).await;
-            }
         }
     }
-}
-
-/// Number and time of a heartbeat.
-fn read(text: &str) -> Option<(u64, i64)> {
-    let (number, time) = text.split_once(' ')?;
-    Some((number.parse().ok()?, time.parse().ok()?))
-}
-
-/// A patch that removes the annotations of replicas that are gone.
-fn expired(lease: &PartialObjectMeta<Lease>, now: i64) -> Map<String, Value> {
-    let old = lease.annotations().iter().filter(|(key, text)| {
-        key.starts_with(PREFIX) && read(text).is_none_or(|(_, time)| now.saturating_sub(time) > EXPIRY)
-    });
-    old.map(|(key, _)| (key.clone(), Value::Null)).collect()
 }
 
 #[cfg(test)]
@@ -163,7 +147,7 @@ mod tests {
 
     use testkit::api_server::{ApiServer, Disruption, Fault};
     use testkit::lagging::Lag;
-    use tokio::time::sleep;
+    use tokio::time::{Instant, sleep};
 
     use super::*;
     use crate::index::freshness::{Age, CHECK_INTERVAL, Freshness, LAG_LIMIT};
@@ -181,8 +165,7 @@ mod tests {
         let client = lag.wrap(client);
         let lease: Lease = serde_json::from_value(json!({
             "metadata": {"name": NAME, "namespace": "system", "annotations": {
-                "heartbeat.gateway.workspaces.jupyter.org/gone": "7 1000",
-                "somebody/else": "stays",
+                ANNOTATION: "other 7",
             }},
         }))
         .unwrap();
@@ -195,8 +178,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn heartbeats_that_come_back_keep_the_index_fresh_and_replicas_that_are_gone_are_forgotten() {
-        let (server, freshness) = site();
+    async fn heartbeats_that_come_back_keep_the_index_fresh() {
+        let (_server, freshness) = site();
         let mut oldest = Duration::ZERO;
         for _ in 0..2000 {
             sleep(Duration::from_millis(10)).await;
@@ -205,12 +188,6 @@ mod tests {
         assert!(
             (Duration::from_millis(980)..=PERIOD).contains(&oldest),
             "{oldest:?}"
-        );
-        let lease = server.get::<Lease>(Some("system"), NAME).unwrap();
-        let keys: Vec<_> = lease.annotations().keys().map(String::as_str).collect();
-        assert_eq!(
-            keys,
-            ["heartbeat.gateway.workspaces.jupyter.org/one", "somebody/else"]
         );
     }
 

@@ -1,6 +1,7 @@
 //! watched Workspaces, shares and managers -> a snapshot by host, read without locks (pure).
 //!
 //! - `watch`: watches -> `facts` of each object; `sharing` of shares, `pods` of pods. `partial`: parses only what is needed.
+//!   `store`: the facts of one kind.
 //! - `domain`: host and path of a request -> where it leads. `traefik`: the proxy's routes.
 //! - `following`: one watch. `heartbeat`: measures the age of the index. `freshness`: what that age allows.
 
@@ -12,6 +13,7 @@ pub(crate) mod heartbeat;
 mod partial;
 mod pods;
 mod sharing;
+mod store;
 pub(crate) mod traefik;
 pub(crate) mod watch;
 
@@ -69,6 +71,17 @@ impl Target {
             Some(display_name) => format!("{display_name} ({})", self.name),
             None => self.name.clone(),
         }
+    }
+
+    /// Further content of its page.
+    pub(crate) fn detail(&self) -> &StatusDetail {
+        const NONE: &StatusDetail = &StatusDetail {
+            reason: String::new(),
+            since: None,
+            started: false,
+            idle: None,
+        };
+        self.status_detail.as_deref().unwrap_or(NONE)
     }
 
     /// Whether the proxy may have a pod for a request.

@@ -20,7 +20,7 @@ pub(super) trait Projection: Sized {
     type Object: Resource<DynamicType = ()> + DeserializeOwned;
 
     /// `None` for an object that is treated as absent.
-    fn of(object: Self::Object) -> Option<Self>;
+    fn from_object(object: Self::Object) -> Option<Self>;
 }
 
 /// An object from the API server, or why it cannot be parsed.
@@ -55,7 +55,7 @@ impl<T: Projection> From<DeserializeGuard<T::Object>> for Partial<T> {
         };
         Self {
             metadata,
-            facts: object.0.map(T::of).map_err(|error| error.error),
+            facts: object.0.map(T::from_object).map_err(|error| error.error),
         }
     }
 }

@@ -17,12 +17,12 @@ use serde::Deserialize;
 pub(super) struct Pod {
     pub(super) metadata: ObjectMeta,
     #[serde(default)]
-    status: Status,
+    status: PodStatus,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct PodStatus {
     #[serde(default)]
     phase: String,
     #[serde(default, rename = "podIPs")]
@@ -43,7 +43,7 @@ pub(super) struct PodFacts {
 
 impl PodFacts {
     /// `None` for a pod without addresses of its own. A pod that ended or was evicted still lists its former addresses.
-    pub(super) fn of(pod: &Pod) -> Option<Self> {
+    pub(super) fn from_pod(pod: &Pod) -> Option<Self> {
         let has_ended = matches!(pod.status.phase.as_str(), "Succeeded" | "Failed");
         let workspace = pod.metadata.labels.as_ref()?.get(WORKSPACE_LABEL)?.clone();
         let addresses = pod.status.pod_ips.iter().filter_map(|it| it.ip.parse().ok());
@@ -67,7 +67,7 @@ mod tests {
 
     fn facts(labels: &Value, status: &Value) -> Option<PodFacts> {
         let pod = json!({"metadata": {"name": "p", "labels": labels}, "spec": {"containers": []}, "status": status});
-        PodFacts::of(&serde_json::from_value(pod).unwrap())
+        PodFacts::from_pod(&serde_json::from_value(pod).unwrap())
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Projection for Arc<ShareFacts> {
     type Object = WorkspaceShare;
 
     /// `None` for a share that admits no one.
-    fn of(share: WorkspaceShare) -> Option<Self> {
+    fn from_object(share: WorkspaceShare) -> Option<Self> {
         let status = share.status.as_ref()?;
         if !condition::holds(&status.conditions, ACTIVE) || share.metadata.deletion_timestamp.is_some() {
             return None;
@@ -50,7 +50,7 @@ impl Projection for Arc<ShareFacts> {
             sponsor: shares::sponsor(&share)?.to_owned(),
             namespace: share.metadata.namespace.unwrap_or_default(),
             workspace: share.spec.workspace_ref,
-            subjects: share.spec.subjects.into_iter().map(compared).collect(),
+            subjects: share.spec.subjects.into_iter().map(without_api_group).collect(),
             begin,
             end,
         }))
@@ -58,7 +58,7 @@ impl Projection for Arc<ShareFacts> {
 }
 
 /// A subject without the fields that are never compared.
-fn compared(subject: Subject) -> Subject {
+fn without_api_group(subject: Subject) -> Subject {
     Subject {
         api_group: None,
         ..subject
@@ -93,7 +93,11 @@ pub(super) fn by_workspace<'a>(
 }
 
 /// The subjects of those `shares` that are valid for `target`.
-pub(super) fn shared(shares: &[&Arc<ShareFacts>], target: &Target, manager: &WorkspaceManager) -> Shared {
+pub(super) fn valid_subjects(
+    shares: &[&Arc<ShareFacts>],
+    target: &Target,
+    manager: &WorkspaceManager,
+) -> Shared {
     let mut subjects = Shared::default();
     for share in shares.iter().filter(|share| share.counts(target, manager)) {
         let end = share.end.map(Timestamp::as_second);
@@ -106,12 +110,12 @@ pub(super) fn shared(shares: &[&Arc<ShareFacts>], target: &Target, manager: &Wor
 
 /// The inputs of a [`Shared`].
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Source {
+pub(super) struct ShareInputs {
     shares: Vec<Arc<ShareFacts>>,
     manager: Arc<WorkspaceManager>,
 }
 
-impl Source {
+impl ShareInputs {
     pub(super) fn new(shares: Vec<&Arc<ShareFacts>>, manager: &Arc<WorkspaceManager>) -> Self {
         Self {
             shares: shares.into_iter().cloned().collect(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde_json::{Map, json};
 use tokio::sync::watch;
 
 use crate::index::{Index, Snapshot, Target};
@@ -22,83 +22,33 @@ const PAGES: &str = "gateway-pages@file";
 const WORKSPACE_PRIORITY: u32 = 10;
 const PAGES_PRIORITY: u32 = 1;
 
-#[derive(Serialize)]
-struct Configuration {
-    http: Http,
-}
-
-#[derive(Serialize)]
-struct Http {
-    routers: BTreeMap<String, Router>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    services: BTreeMap<String, Service>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Router {
-    parent_refs: [&'static str; 1],
-    rule: String,
-    priority: u32,
-    service: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Service {
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Serialize)]
-struct LoadBalancer {
-    servers: [Server; 1],
-}
-
-#[derive(Serialize)]
-struct Server {
-    url: String,
-}
-
 /// One child router per workspace with a ready pod, and the pages. Equal snapshots give equal bytes.
 ///
 /// The address is the pod's own, as the operator records it. Users who may write in the workspace's namespace could redirect a
 /// Service or a DNS name.
 pub(crate) fn body(snapshot: &Snapshot) -> Result<Bytes, serde_json::Error> {
-    let mut routers = BTreeMap::new();
-    let mut services = BTreeMap::new();
+    let router = |rule: String, priority: u32, service: &str| json!({"parentRefs": [PARENT], "rule": rule, "priority": priority, "service": service});
+    let (mut routers, mut services) = (Map::new(), Map::new());
     for target in snapshot.targets() {
         let Some(endpoint) = target.endpoint else { continue };
         let name = format!("workspace-{}", name(target));
         routers.insert(
             name.clone(),
-            Router {
-                parent_refs: [PARENT],
-                rule: rule(&target.site),
-                priority: WORKSPACE_PRIORITY,
-                service: name.clone(),
-            },
+            router(rule(&target.site), WORKSPACE_PRIORITY, &name),
         );
-        let servers = [Server {
-            url: format!("http://{endpoint}"),
-        }];
-        services.insert(
-            name,
-            Service {
-                load_balancer: LoadBalancer { servers },
-            },
-        );
+        let servers = json!([{"url": format!("http://{endpoint}")}]);
+        services.insert(name, json!({"loadBalancer": {"servers": servers}}));
     }
-    let pages = Router {
-        parent_refs: [PARENT],
-        rule: "PathPrefix(`/`)".into(),
-        priority: PAGES_PRIORITY,
-        service: PAGES.into(),
-    };
-    routers.insert("pages".into(), pages);
-    let configuration = Configuration {
-        http: Http { routers, services },
-    };
-    serde_json::to_vec(&configuration).map(Bytes::from)
+    routers.insert(
+        "pages".into(),
+        router("PathPrefix(`/`)".into(), PAGES_PRIORITY, PAGES),
+    );
+    let mut http = BTreeMap::from([("routers", routers)]);
+    // Traefik refuses a map without content.
+    if !services.is_empty() {
+        http.insert("services", services);
+    }
+    serde_json::to_vec(&BTreeMap::from([("http", http)])).map(Bytes::from)
 }
 
 /// A unique name per workspace: no name of a namespace or workspace contains a dot.
@@ -205,14 +155,15 @@ mod tests {
     #[test]
     fn each_ready_workspace_is_a_child_of_the_gate_and_the_pages_come_last() {
         let body = body(&snapshot([target("b", Some("10.0.0.2:8888")), target("a", None)])).unwrap();
+        let pages = json!({"parentRefs": ["gate@file"], "rule": "PathPrefix(`/`)", "priority": 1, "service": "gateway-pages@file"});
+        let of_b = json!({"parentRefs": ["gate@file"], "rule": "Host(`b.ws.example`)", "priority": 10, "service": "workspace-b"});
+        let service = json!({"loadBalancer": {"servers": [{"url": "http://10.0.0.2:8888"}]}});
         assert_eq!(
-            String::from_utf8_lossy(&body),
-            concat!(
-                r#"{"http":{"routers":{"#,
-                r#""pages":{"parentRefs":["gate@file"],"rule":"PathPrefix(`/`)","priority":1,"service":"gateway-pages@file"},"#,
-                r#""workspace-b":{"parentRefs":["gate@file"],"rule":"Host(`b.ws.example`)","priority":10,"service":"workspace-b"}},"#,
-                r#""services":{"workspace-b":{"loadBalancer":{"servers":[{"url":"http://10.0.0.2:8888"}]}}}}}"#,
-            )
+            serde_json::from_slice::<serde_json::Value>(&body).unwrap(),
+            json!({"http": {
+                "routers": {"pages": pages, "workspace-b": of_b},
+                "services": {"workspace-b": service},
+            }})
         );
     }
 

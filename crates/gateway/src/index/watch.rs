@@ -1,7 +1,5 @@
 //! watches on Workspaces, their shares, managers and pods -> the index (IO).
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -18,6 +16,7 @@ use crate::index::freshness::Watched;
 use crate::index::partial::{Key, Partial};
 use crate::index::pods::{Pod, PodFacts};
 use crate::index::sharing::ShareFacts;
+use crate::index::store::Event;
 use crate::index::{Index, Served};
 use crate::metrics::Metrics;
 
@@ -46,24 +45,16 @@ pub async fn feed(client: Client, scope: Scope, served: Served, index: Arc<Index
             shares.map(|event| Change::Share(into_event(event, share))),
         ),
     );
-    let listings = Listings {
-        workspaces: Listing::of(of_workspaces),
-        managers: Listing::of(of_managers),
-        shares: Listing::of(of_shares),
-        pods: Listing::of(of_pods),
-    };
+    let watched = [of_workspaces, of_managers, of_shares, of_pods];
     Box::pin(take_in(
         changes,
-        listings,
+        watched,
         Observed::new(served),
         &index,
         &follower.metrics,
     ))
     .await;
 }
-
-/// An event of a watch; `None` for an object that is treated as absent.
-type Event<T> = watcher::Event<(Key, Option<T>)>;
 
 /// One event of a watch.
 enum Change {
@@ -73,38 +64,25 @@ enum Change {
     Pod(Event<PodFacts>),
 }
 
-struct Listings {
-    workspaces: Listing<WorkspaceFacts>,
-    managers: Listing<ManagerFacts>,
-    shares: Listing<Arc<ShareFacts>>,
-    pods: Listing<PodFacts>,
-}
-
 async fn take_in(
     changes: impl Stream<Item = Change>,
-    mut listings: Listings,
+    watched: [Arc<Watched>; 4],
     mut observed: Observed,
     index: &Index,
     metrics: &Metrics,
 ) {
     let mut changes = pin!(changes.ready_chunks(BATCH));
-    let Listings {
-        workspaces,
-        managers,
-        shares,
-        pods,
-    } = &mut listings;
     let mut homeless = false;
     while let Some(batch) = changes.next().await {
         for change in batch {
             match change {
-                Change::Workspace(event) => workspaces.apply(event, observed.workspaces()),
-                Change::Manager(event) => managers.apply(event, observed.managers()),
-                Change::Share(event) => shares.apply(event, observed.shares()),
-                Change::Pod(event) => pods.apply(event, observed.pods()),
+                Change::Workspace(event) => observed.workspaces.apply(event),
+                Change::Manager(event) => observed.managers.apply(event),
+                Change::Share(event) => observed.shares.apply(event),
+                Change::Pod(event) => observed.pods.apply(event),
             }
         }
-        if workspaces.complete && managers.complete && shares.complete && pods.complete {
+        if observed.is_complete() {
             let snapshot = observed.snapshot();
             if snapshot.domain().is_none() && !std::mem::replace(&mut homeless, true) {
                 warn!(
@@ -113,62 +91,13 @@ async fn take_in(
             }
             metrics.index_size(snapshot.targets().count());
             index.publish(snapshot);
-            workspaces.is_published();
-            managers.is_published();
-            shares.is_published();
-            pods.is_published();
-        }
-    }
-}
-
-/// The objects of one kind during a new list: the old ones stay in use until the new list is complete.
-struct Listing<T> {
-    arriving: HashMap<Key, T>,
-    complete: bool,
-    /// Whether a list ended since the last snapshot.
-    ended: bool,
-    watched: Arc<Watched>,
-}
-
-impl<T> Listing<T> {
-    fn of(watched: Arc<Watched>) -> Self {
-        Self {
-            arriving: HashMap::new(),
-            complete: false,
-            ended: false,
-            watched,
-        }
-    }
-
-    fn is_published(&mut self) {
-        if std::mem::take(&mut self.ended) {
-            self.watched.mark_complete();
-        }
-    }
-
-    /// Objects without facts (unreadable, or not served by this gateway) are treated as absent.
-    fn apply(&mut self, event: Event<T>, known: &mut HashMap<Key, T>) {
-        match event {
-            watcher::Event::Init => {
-                self.arriving.clear();
-                self.ended = false;
+            for (has_ended, watched) in observed.take_ended().into_iter().zip(&watched) {
+                if has_ended {
+                    watched.mark_complete();
+                }
             }
-            watcher::Event::InitApply((key, facts)) => set(&mut self.arriving, key, facts),
-            watcher::Event::InitDone => {
-                *known = std::mem::take(&mut self.arriving);
-                (self.complete, self.ended) = (true, true);
-            }
-            watcher::Event::Apply((key, facts)) => set(known, key, facts),
-            watcher::Event::Delete((key, _)) => set(known, key, None),
         }
     }
-}
-
-fn set<K: Eq + Hash, T>(map: &mut HashMap<K, T>, key: K, value: Option<T>) {
-    match value {
-        Some(value) => map.insert(key, value),
-        None => map.remove(&key),
-    };
 }
 
 fn workspace(object: Partial<WorkspaceFacts>) -> (Key, Option<WorkspaceFacts>) {
@@ -190,7 +119,7 @@ fn share(object: Partial<Arc<ShareFacts>>) -> (Key, Option<Arc<ShareFacts>>) {
 }
 
 fn pod(object: Pod) -> (Key, Option<PodFacts>) {
-    let facts = PodFacts::of(&object);
+    let facts = PodFacts::from_pod(&object);
     let ObjectMeta { name, namespace, .. } = object.metadata;
     ((namespace.unwrap_or_default(), name.unwrap_or_default()), facts)
 }
@@ -258,21 +187,9 @@ mod tests {
         });
         let freshness = Arc::new(Freshness::new(Duration::from_mins(1)));
         let watched = || Arc::new(freshness.watch());
-        let listings = Listings {
-            workspaces: Listing::of(watched()),
-            managers: Listing::of(watched()),
-            shares: Listing::of(watched()),
-            pods: Listing::of(watched()),
-        };
+        let watched = [watched(), watched(), watched(), watched()];
         let changes = changes.flatten();
-        take_in(
-            changes,
-            listings,
-            Observed::default(),
-            &index,
-            &Metrics::default(),
-        )
-        .await;
+        take_in(changes, watched, Observed::default(), &index, &Metrics::default()).await;
         let mut names: Vec<_> = index.load().targets().map(|target| target.name.clone()).collect();
         names.sort();
         (names, *index.subscribe().borrow())

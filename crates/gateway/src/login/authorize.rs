@@ -36,7 +36,7 @@ impl LoginOptions {
     ///
     /// # Errors
     /// A parameter came twice.
-    pub(super) fn of(uri: &Uri) -> Result<Self, Malformed> {
+    pub(super) fn from_query(uri: &Uri) -> Result<Self, Malformed> {
         Ok(Self {
             with: parameter(uri, "with")?,
             another: parameter(uri, "as")?.as_deref() == Some("another"),

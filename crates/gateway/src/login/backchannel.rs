@@ -30,15 +30,15 @@ static REFUSALS: LogLimit = LogLimit::new(1, Duration::from_secs(1));
 /// Answers `POST https://auth.<base>/backchannel-logout`, which the provider sends and not a browser. 200: the sessions are
 /// deleted. 400: the token is not valid. 503: the provider must send it again.
 pub(super) async fn receive(State(app): App, headers: HeaderMap, body: Bytes) -> Response {
-    let mut response = match judged(&app, &headers, &body).await {
+    let mut response = match end_sessions(&app, &headers, &body).await {
         Ok(()) => empty(StatusCode::OK),
-        Err(Wrong::Request(reason)) => {
+        Err(LogoutError::Request(reason)) => {
             if let Some(left_out) = REFUSALS.turn(Instant::now()) {
                 tracing::warn!(%reason, left_out, "a logout token is refused");
             }
             pages::problem(StatusCode::BAD_REQUEST, "invalid_request", &reason)
         }
-        Err(Wrong::Later) => pages::problem(
+        Err(LogoutError::Later) => pages::problem(
             StatusCode::SERVICE_UNAVAILABLE,
             "temporarily_unavailable",
             "Send it again.",
@@ -49,12 +49,12 @@ pub(super) async fn receive(State(app): App, headers: HeaderMap, body: Bytes) ->
     response
 }
 
-enum Wrong {
+enum LogoutError {
     Request(String),
     Later,
 }
 
-impl From<JwtError> for Wrong {
+impl From<JwtError> for LogoutError {
     fn from(error: JwtError) -> Self {
         match error {
             JwtError::KeysLater => Self::Later,
@@ -63,9 +63,9 @@ impl From<JwtError> for Wrong {
     }
 }
 
-async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), Wrong> {
-    let _place = CONCURRENT.try_acquire().map_err(|_| Wrong::Later)?;
-    let malformed = |reason: &str| Wrong::Request(reason.to_owned());
+async fn end_sessions(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), LogoutError> {
+    let _place = CONCURRENT.try_acquire().map_err(|_| LogoutError::Later)?;
+    let malformed = |reason: &str| LogoutError::Request(reason.to_owned());
     if !is_form(headers).unwrap_or(false) {
         return Err(malformed("the body must be a form"));
     }
@@ -77,7 +77,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
     let claims = payload(&token).unwrap_or_default();
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     let registered = app.providers.by_issuer(issuer).ok_or(JwtError::Issuer)?;
-    let provider = registered.get().ok_or(Wrong::Later)?;
+    let provider = registered.get().ok_or(LogoutError::Later)?;
     let logout = provider.logout(&token).await?;
     if app.sessions.was_handled(provider.issuer(), &logout.jti) {
         return Err(malformed("the logout token was used before (jti)"));
@@ -95,7 +95,7 @@ async fn judged(app: &AppState, headers: &HeaderMap, body: &[u8]) -> Result<(), 
         }
         Err(error) => {
             tracing::warn!(%error, "the identity provider's sign-out could not be carried out");
-            Err(Wrong::Later)
+            Err(LogoutError::Later)
         }
     }
 }

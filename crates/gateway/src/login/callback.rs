@@ -222,7 +222,7 @@ fn known_as<'a>(claims: &'a Map<String, Value>, user_name: &'a str) -> &'a str {
 }
 
 /// Logs the reason, within a rate limit, since any client can cause this.
-fn refused(reason: &dyn std::fmt::Display) {
+fn log_refusal(reason: &dyn std::fmt::Display) {
     if let Some(left_out) = REFUSALS.turn(Instant::now()) {
         tracing::warn!(%reason, left_out, "a login failed");
     }
@@ -297,7 +297,7 @@ impl Problem {
         let another = format!("{again}&as=another");
         match self {
             Self::Foreign => {
-                refused(&"the authorization response names another issuer, or none");
+                log_refusal(&"the authorization response names another issuer, or none");
                 message(
                     StatusCode::BAD_REQUEST,
                     "The answer does not come from the identity provider that was asked.",
@@ -328,7 +328,7 @@ impl Problem {
                 )
             }
             Self::Redeem(error) => {
-                refused(&error);
+                log_refusal(&error);
                 message(
                     StatusCode::FORBIDDEN,
                     "The identity provider's answer was refused. If trying again does not help, tell your administrator to \
@@ -336,7 +336,7 @@ impl Problem {
                 )
             }
             Self::Unusable(reason) => {
-                refused(&reason);
+                log_refusal(&reason);
                 go(
                     StatusCode::FORBIDDEN,
                     &format!("Tell your administrator: {reason}."),

@@ -25,7 +25,7 @@ pub(super) async fn enter(State(app): App, uri: Uri, headers: HeaderMap) -> Resu
         // An old link of the gateway: the workspace's host makes a new one.
         return Ok(redirect(StatusCode::FOUND, &link::address(&domain, &enter)));
     }
-    let login_options = LoginOptions::of(&uri)?;
+    let login_options = LoginOptions::from_query(&uri)?;
     let session = match app.signed_in(&domain, &headers).await? {
         Some(session) if !login_options.is_for_another() && !enter.again => session,
         _ => return authorize::begin(&app, &domain, &headers, (enter, &sealed), &login_options),

@@ -37,7 +37,7 @@ pub(super) async fn guard(State(app): State<Arc<AppState>>, request: Request, ne
 
 /// Refuses frames, fetches and images, and forms of other origins.
 fn own_source(app: &AppState, request: &Request) -> Result<(), Failure> {
-    let source = Source::of(request.headers())?;
+    let source = Source::from_headers(request.headers())?;
     if source.is_embedded() {
         return Err(Failure::Embedded);
     }
@@ -60,7 +60,7 @@ fn caller(app: &AppState, endpoint: Endpoint, uri: &Uri, headers: &HeaderMap) ->
         Endpoint::Backchannel => None,
         _ => cookie(app, headers)
             .or_else(|| code(app, endpoint, uri, headers))
-            .or_else(|| programs::named(app, headers).map(Caller::Session)),
+            .or_else(|| programs::session_of_token(app, headers).map(Caller::Session)),
     };
     session.unwrap_or_else(|| Caller::Address(app.throttle.client(headers)))
 }

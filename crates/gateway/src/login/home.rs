@@ -8,10 +8,9 @@ use http::{StatusCode, Uri};
 use crate::index::Domain;
 use crate::index::freshness::Age;
 use crate::login::authorize::{self, LoginOptions};
-use crate::login::listing::{self, Listing};
-use crate::login::{App, link};
+use crate::login::{App, link, listing};
 use crate::oidc::{Provider, Registered};
-use crate::pages::{self, Account, Another, Failure, Offer, Shelf};
+use crate::pages::{self, Account, Another, Failure, Offer};
 use crate::session::Session;
 use crate::tokens::{MAX_STATE, cookies};
 use crate::verify::AppState;
@@ -43,7 +42,7 @@ pub(super) async fn home(State(app): App, uri: Uri, headers: HeaderMap) -> Resul
 /// Answers `GET https://auth.<base>/sign-in`, the button of that page. `as=another` begins a login despite an existing session.
 pub(super) async fn sign_in(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    let login_options = LoginOptions::of(&uri)?;
+    let login_options = LoginOptions::from_query(&uri)?;
     if !login_options.is_for_another() && app.signed_in(&domain, &headers).await?.is_some() {
         let home = format!("{}/", domain.auth_origin());
         return Ok(redirect(StatusCode::FOUND, &home));
@@ -86,14 +85,9 @@ fn known(
 ) -> Result<Response, Failure> {
     let index = app.index.load();
     let is_known = app.freshness.age() < Age::Stale;
-    let listing = is_known.then(|| Listing::of(&index, &session.identity, app.clock.now(), listing::MAX));
-    let shelf = listing.as_ref().map(|listing| Shelf {
-        groups: &listing.groups,
-        left_out: listing.left_out,
-        without_public: listing.without_public,
-    });
+    let shelf = is_known.then(|| listing::shelf(&index, &session.identity, app.clock.now(), listing::MAX));
     with_account(app, domain, session, headers, |account, _| {
-        pages::signed_in(domain, account, shelf)
+        pages::signed_in(domain, account, shelf.as_ref())
     })
 }
 

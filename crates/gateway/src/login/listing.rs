@@ -5,7 +5,7 @@ use rules::access::{self, Allowed, Decision, Facts, Requester, Right};
 
 use crate::index::{Snapshot, Target};
 use crate::oidc::claims::Identity;
-use crate::pages;
+use crate::pages::{self, Shelf};
 
 /// Maximum number of workspaces on one page.
 pub(super) const MAX: usize = 200;
@@ -17,39 +17,26 @@ const HEADINGS: [&str; 4] = [
     "Others that you may open as an administrator",
 ];
 
-/// The content of one page.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Listing<'a> {
-    /// Headings with their workspaces, by name; no group is empty.
-    pub(super) groups: Vec<(&'static str, Vec<&'a Target>)>,
-    /// Number of further workspaces.
-    pub(super) left_out: usize,
-    /// Whether public workspaces are omitted because roles decide about them.
-    pub(super) without_public: bool,
-}
-
-impl<'a> Listing<'a> {
-    /// At most `most` workspaces, the user's own first.
-    pub(super) fn of(index: &'a Snapshot, identity: &Identity, now: i64, most: usize) -> Self {
-        let mut found: Vec<(usize, &Target)> = index
-            .targets()
-            .filter_map(|target| Some((heading(index, target, identity, now)?, &**target)))
-            .collect();
-        found.sort_by(|(a, one), (b, other)| {
-            (a, &one.name, &one.namespace).cmp(&(b, &other.name, &other.namespace))
-        });
-        let left_out = found.len().saturating_sub(most);
-        found.truncate(most);
-        let groups = found.chunk_by(|(a, _), (b, _)| a == b).map(|group| {
-            let targets = group.iter().map(|(_, target)| *target).collect();
-            (HEADINGS[group[0].0], targets)
-        });
-        let policy = index.policy();
-        Self {
-            groups: groups.collect(),
-            left_out,
-            without_public: policy.rbac == Rbac::Required && !policy.disables_sharing,
-        }
+/// At most `most` workspaces, the user's own first, each group by name.
+pub(super) fn shelf<'a>(index: &'a Snapshot, identity: &Identity, now: i64, most: usize) -> Shelf<'a> {
+    let mut found: Vec<(usize, &Target)> = index
+        .targets()
+        .filter_map(|target| Some((heading(index, target, identity, now)?, &**target)))
+        .collect();
+    found.sort_by(|(a, one), (b, other)| {
+        (a, &one.name, &one.namespace).cmp(&(b, &other.name, &other.namespace))
+    });
+    let left_out = found.len().saturating_sub(most);
+    found.truncate(most);
+    let groups = found.chunk_by(|(a, _), (b, _)| a == b).map(|group| {
+        let targets = group.iter().map(|(_, target)| *target).collect();
+        (HEADINGS[group[0].0], targets)
+    });
+    let policy = index.policy();
+    Shelf {
+        groups: groups.collect(),
+        left_out,
+        without_public: policy.rbac == Rbac::Required && !policy.disables_sharing,
     }
 }
 

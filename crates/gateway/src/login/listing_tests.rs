@@ -52,9 +52,9 @@ fn identity(user: &str, groups: &[&str]) -> Identity {
 
 fn listed(policy: Policy, identity: &Identity, now: i64) -> Vec<(&'static str, Vec<String>)> {
     let index = index(policy);
-    let listing = Listing::of(&index, identity, now, MAX);
+    let shelf = shelf(&index, identity, now, MAX);
     let name = |target: &&Target| target.name.clone();
-    let groups = listing.groups.iter();
+    let groups = shelf.groups.iter();
     groups
         .map(|(heading, targets)| (*heading, targets.iter().map(name).collect()))
         .collect()
@@ -81,7 +81,7 @@ fn a_user_sees_own_and_shared_workspaces_in_the_list() {
         ]
     );
     let index = index(Policy::default());
-    assert!(Listing::of(&index, &identity("alice", &[]), 0, MAX).without_public);
+    assert!(shelf(&index, &identity("alice", &[]), 0, MAX).without_public);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn public_workspaces_are_listed_without_rbac() {
             ("Open to everybody", names(&["open"])),
         ]
     );
-    assert!(!Listing::of(&index(ignoring()), &identity("alice", &[]), 0, MAX).without_public);
+    assert!(!shelf(&index(ignoring()), &identity("alice", &[]), 0, MAX).without_public);
 }
 
 #[test]
@@ -142,14 +142,14 @@ fn shared_and_public_workspaces_are_not_listed_in_path_mode() {
         listed(policy.clone(), &identity("alice", &["ml"]), 0),
         [("Your workspaces", names(&["alpha", "zeta"]))]
     );
-    assert!(!Listing::of(&index(policy), &identity("alice", &[]), 0, MAX).without_public);
+    assert!(!shelf(&index(policy), &identity("alice", &[]), 0, MAX).without_public);
 }
 
 #[test]
 fn a_long_list_is_cut_after_the_user_s_own_and_says_by_how_many() {
     let index = index(ignoring());
-    let listing = Listing::of(&index, &identity("alice", &["ml"]), 0, 3);
-    let count: usize = listing.groups.iter().map(|(_, targets)| targets.len()).sum();
-    assert_eq!((count, listing.left_out), (3, 2));
-    assert_eq!(listing.groups[0].1.len(), 2, "their own stay");
+    let shelf = shelf(&index, &identity("alice", &["ml"]), 0, 3);
+    let count: usize = shelf.groups.iter().map(|(_, targets)| targets.len()).sum();
+    assert_eq!((count, shelf.left_out), (3, 2));
+    assert_eq!(shelf.groups[0].1.len(), 2, "their own stay");
 }

@@ -9,7 +9,7 @@ use crate::oidc::args::Oidc;
 use crate::oidc::clients::{self, Client};
 use crate::server::throttle::{Rates, RequestLimits};
 use crate::session::SessionLimits;
-use crate::session::content::Limits;
+use crate::session::content::Lifetimes;
 
 /// How users are signed in.
 pub(crate) struct SignIn {
@@ -18,7 +18,7 @@ pub(crate) struct SignIn {
     /// The client of each provider, in the same order.
     pub clients: Vec<Client>,
     /// How long sessions last.
-    pub limits: Limits,
+    pub limits: Lifetimes,
     /// Rate limits of pages.
     pub rates: Rates,
 }

@@ -24,7 +24,7 @@ pub(super) const AT_PORTAL: &str = "/_workspace/sign-out";
 /// Answers `POST https://auth.<base>/sign-out`. `body`: the form, at most [`super::start::MAX_FORM`] bytes.
 pub(super) async fn sign_out(State(app): App, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    if !Source::of(&headers)?.is_from(&domain.auth_origin()) {
+    if !Source::from_headers(&headers)?.is_from(&domain.auth_origin()) {
         return Err(Failure::CrossOrigin);
     }
     if !is_form(&headers)? && !body.is_empty() {
@@ -58,7 +58,7 @@ pub(super) async fn at_portal(
     if method != Method::POST {
         return Ok(redirect(StatusCode::FOUND, &home));
     }
-    if !Source::of(&headers)?.is_from(&domain.origin_of(&site)) {
+    if !Source::from_headers(&headers)?.is_from(&domain.origin_of(&site)) {
         return Err(Failure::CrossOrigin);
     }
     let Some(session) = app.ticket_session(&site, &headers)? else {

@@ -39,10 +39,10 @@ const TEMPLATE: &str = "template";
 pub(super) async fn form(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
     let host = parameter(&uri, "host")?.unwrap_or_default();
-    Ok(match asked(&app, &domain, &host, &headers).await? {
+    Ok(match authorize(&app, &domain, &host, &headers).await? {
         Err(refusal) => refusal,
         Ok(allow) if allow.target().phase == Phase::Stopped => {
-            let usable = match stopped(&app, allow.target()).await? {
+            let usable = match stopped_workspace(&app, allow.target()).await? {
                 Some(workspace) => may_use_template(&app, &allow, &workspace).await?,
                 None => true,
             };
@@ -52,26 +52,26 @@ pub(super) async fn form(State(app): App, uri: Uri, headers: HeaderMap) -> Resul
                 not_your_template(&app, &domain, &allow)
             }
         }
-        Ok(allow) => opened(&domain, &allow),
+        Ok(allow) => to_workspace(&domain, &allow),
     })
 }
 
 /// Answers `POST https://auth.<base>/start`, the form's button. `body`: at most [`MAX_FORM`] bytes.
 pub(super) async fn start(State(app): App, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    if !Source::of(&headers)?.is_from(&domain.auth_origin()) {
+    if !Source::from_headers(&headers)?.is_from(&domain.auth_origin()) {
         return Err(Failure::CrossOrigin);
     }
     if !is_form(&headers)? || body.len() > MAX_FORM {
         return Err(Failure::BadRequest);
     }
     let host = one_of(form_urlencoded::parse(&body), "host")?.unwrap_or_default();
-    match asked(&app, &domain, &host, &headers).await? {
+    match authorize(&app, &domain, &host, &headers).await? {
         Err(refusal) => Ok(refusal),
         Ok(allow) => Ok(if run(&app, &allow).await? {
             // The page of a stopped workspace does not reload.
             let _ = timeout(START_TIMEOUT, wait_until_started(&app, &allow.target().site)).await;
-            opened(&domain, &allow)
+            to_workspace(&domain, &allow)
         } else {
             not_your_template(&app, &domain, &allow)
         }),
@@ -79,7 +79,7 @@ pub(super) async fn start(State(app): App, headers: HeaderMap, body: Bytes) -> R
 }
 
 /// Whether the browser's user may start the workspace of `host`; else the answer.
-async fn asked(
+async fn authorize(
     app: &AppState,
     domain: &Domain,
     host: &str,
@@ -141,17 +141,17 @@ async fn may_use_template(app: &AppState, allow: &Allow, workspace: &Workspace) 
 }
 
 /// The stored workspace, if it is the same one and its spec says that it is stopped.
-async fn stopped(app: &AppState, target: &Target) -> Result<Option<Workspace>, Failure> {
+async fn stopped_workspace(app: &AppState, target: &Target) -> Result<Option<Workspace>, Failure> {
     let workspaces: Api<Workspace> = Api::namespaced(app.client.clone(), &target.namespace);
     let workspace = workspaces.get_opt(&target.name).await;
-    let workspace = workspace.map_err(|error| failed(target, &error))?;
+    let workspace = workspace.map_err(|error| failure(target, &error))?;
     Ok(workspace.filter(|workspace| {
         workspace.metadata.uid.as_ref() == Some(&target.uid)
             && workspace.spec.desired_status == DesiredStatus::Stopped
     }))
 }
 
-fn failed(target: &Target, error: &dyn std::fmt::Display) -> Failure {
+fn failure(target: &Target, error: &dyn std::fmt::Display) -> Failure {
     tracing::warn!(namespace = %target.namespace, workspace = %target.name, %error, "a workspace could not be started");
     Failure::Unavailable
 }
@@ -168,7 +168,7 @@ async fn wait_until_started(app: &AppState, site: &Site) {
 }
 
 /// Redirects to the workspace, whose page shows the start.
-fn opened(domain: &Domain, allow: &Allow) -> Response {
+fn to_workspace(domain: &Domain, allow: &Allow) -> Response {
     redirect(
         StatusCode::SEE_OTHER,
         &format!("{}/", domain.address(&allow.target().site)),
@@ -181,7 +181,7 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
     let target = allow.target();
     let workspaces: Api<Workspace> = Api::namespaced(app.client.clone(), &target.namespace);
     for _ in 0..ATTEMPTS {
-        let Some(workspace) = stopped(app, target).await? else {
+        let Some(workspace) = stopped_workspace(app, target).await? else {
             return Ok(true);
         };
         if !may_use_template(app, allow, &workspace).await? {
@@ -192,7 +192,7 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
             ..PatchParams::default()
         };
         let patch = patch(&workspace, &allow.session().identity.user_name);
-        let patch = patch.map_err(|error| failed(target, &error))?;
+        let patch = patch.map_err(|error| failure(target, &error))?;
         match workspaces
             .patch(&target.name, &params, &Patch::<Workspace>::Json(patch))
             .await
@@ -204,10 +204,10 @@ async fn run(app: &AppState, allow: &Allow) -> Result<bool, Failure> {
             }
             // Another client changed it meanwhile: read it again.
             Err(kube::Error::Api(status)) if matches!(status.code, 409 | 422) => {}
-            Err(error) => return Err(failed(target, &error)),
+            Err(error) => return Err(failure(target, &error)),
         }
     }
-    Err(failed(target, &"it keeps changing"))
+    Err(failure(target, &"it keeps changing"))
 }
 
 /// Tests everything that the change depends on. So the API server refuses the patch instead of applying it to another state.

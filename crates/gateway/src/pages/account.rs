@@ -24,24 +24,21 @@ pub struct Account<'a> {
 }
 
 /// The workspaces that a user may open.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shelf<'a> {
     /// Lists with their headings; none is empty.
-    pub groups: &'a [(&'static str, Vec<&'a Target>)],
+    pub groups: Vec<(&'static str, Vec<&'a Target>)>,
     /// Number of workspaces that are not listed.
     pub left_out: usize,
-    /// Whether public workspaces are omitted, because they depend on roles that were not evaluated.
+    /// Whether public workspaces are omitted, because roles decide about them.
     pub without_public: bool,
 }
 
 /// The page for a signed-in user. `shelf`: `None` when the user's access is not known at the moment.
-pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<Shelf<'_>>) -> Response {
-    let portal = domain.portal_origin().map(|origin| {
-        Part::Actions(vec![Action::Link {
-            to: format!("{origin}/"),
-            text: "Open the portal".to_owned(),
-        }])
-    });
+pub fn signed_in(domain: &Domain, account: Account<'_>, shelf: Option<&Shelf<'_>>) -> Response {
+    let portal = domain
+        .portal_origin()
+        .map(|origin| Part::Actions(vec![Action::link(format!("{origin}/"), "Open the portal")]));
     let mut parts: Vec<Part> = portal.into_iter().collect();
     parts.extend(match shelf {
         Some(shelf) => listed(domain, shelf),
@@ -93,26 +90,17 @@ pub enum Another<'a> {
 
 /// As [`super::denied`], for a user on the auth host. Only there may pages name users.
 pub fn denied_to(domain: &Domain, account: Account<'_>, another: Another<'_>) -> Response {
-    let text = "Use another account".to_owned();
+    let text = "Use another account";
     let is_lost = matches!(another, Another::SigningOut(None));
     let hint = is_lost.then(|| {
         Part::Soft("After you have signed in with another account, open the link again.".to_owned())
     });
     let another = match another {
-        Another::Choosing(sealed) => Action::Link {
-            to: format!("/enter?t={sealed}&as=another"),
-            text,
-        },
-        Another::SigningOut(sealed) => Action::Form {
-            get: false,
-            to: "/sign-out".to_owned(),
-            fields: sealed
-                .map(|sealed| ("then", sealed.to_owned()))
-                .into_iter()
-                .collect(),
-            button: text,
-            plain: false,
-        },
+        Another::Choosing(sealed) => Action::link(format!("/enter?t={sealed}&as=another"), text),
+        Another::SigningOut(sealed) => {
+            let then = sealed.map(|sealed| ("then", sealed.to_owned()));
+            Action::post("/sign-out", then.into_iter().collect(), text)
+        }
     };
     let actions = vec![another, sign_out("Sign out", false)];
     Message {
@@ -163,13 +151,9 @@ pub fn signing_out(to: &str) -> Response {
 
 /// A page from which the browser loads `to` at once. `text`: that of a link, for browsers that do not.
 fn passing(message: Message, to: &str, text: &str) -> Response {
-    let link = Action::Link {
-        to: to.to_owned(),
-        text: text.to_owned(),
-    };
     let mut response = Message {
         kind: "Account",
-        parts: vec![Part::Actions(vec![link])],
+        parts: vec![Part::Actions(vec![Action::link(to, text)])],
         ..message
     }
     .respond(StatusCode::OK);
@@ -194,7 +178,7 @@ fn sign_out(button: &str, everywhere: bool) -> Action {
     }
 }
 
-fn listed(domain: &Domain, shelf: Shelf<'_>) -> Vec<Part> {
+fn listed(domain: &Domain, shelf: &Shelf<'_>) -> Vec<Part> {
     let rows = |title: &str, targets: &[&Target]| {
         let rows = targets.iter().map(|target| row(domain, target, title == SHARED));
         rows.collect()

@@ -30,10 +30,7 @@ pub(super) fn offered(offers: &[Offer<'_>]) -> Vec<Part> {
     let mut silent = Vec::new();
     for offer in offers {
         match &offer.link {
-            Some(to) => links.push(Action::Link {
-                to: to.clone(),
-                text: offer.title.to_owned(),
-            }),
+            Some(to) => links.push(Action::link(to, offer.title)),
             None => silent.push(Part::Soft(format!(
                 "{} does not answer at the moment.",
                 offer.title
@@ -53,10 +50,10 @@ pub fn not_admitted(user: &str, provider: &str, again: &str) -> Response {
     Message {
         kind: "Sign in",
         tone: Tone::Bad,
-        parts: vec![Part::Actions(vec![Action::Link {
-            to: again.to_owned(),
-            text: "Sign in with another account".to_owned(),
-        }])],
+        parts: vec![Part::Actions(vec![Action::link(
+            again,
+            "Sign in with another account",
+        )])],
         ..Message::new("NotAdmitted", "This account is not admitted", text)
     }
     .respond(StatusCode::FORBIDDEN)
@@ -71,12 +68,7 @@ pub fn unreachable(provider: &str, again: Option<&str>) -> Response {
         "This page tries again every few seconds."
     };
     let text = format!("{provider}, where you would sign in, does not answer at the moment. {what_now}");
-    let link = again.map(|to| {
-        Part::Actions(vec![Action::Link {
-            to: to.to_owned(),
-            text: "Try again".to_owned(),
-        }])
-    });
+    let link = again.map(|to| Part::Actions(vec![Action::link(to, "Try again")]));
     Message {
         tone: Tone::Calm,
         retry: Some(5),

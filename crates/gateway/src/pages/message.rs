@@ -107,6 +107,26 @@ pub(super) enum Action {
     NewTab { to: String, text: String },
 }
 
+impl Action {
+    pub(super) fn link(to: impl Into<String>, text: &str) -> Self {
+        Self::Link {
+            to: to.into(),
+            text: text.to_owned(),
+        }
+    }
+
+    /// A form that sends a POST.
+    pub(super) fn post(to: &str, fields: Vec<(&'static str, String)>, button: &str) -> Self {
+        Self::Form {
+            get: false,
+            to: to.to_owned(),
+            fields,
+            button: button.to_owned(),
+            plain: false,
+        }
+    }
+}
+
 impl Step {
     /// Its CSS class.
     pub(super) fn class(self) -> &'static str {

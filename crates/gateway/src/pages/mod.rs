@@ -93,13 +93,9 @@ pub fn sign_in_required(login_url: String) -> Response {
         "Sign in by opening the address of this site in a browser tab, then try again.",
     );
     let more = [("loginUrl".to_owned(), login_url.clone().into())];
-    let link = Action::Link {
-        to: login_url,
-        text: "Sign in".to_owned(),
-    };
     Message {
         more: more.into_iter().collect(),
-        parts: vec![Part::Actions(vec![link])],
+        parts: vec![Part::Actions(vec![Action::link(login_url, "Sign in")])],
         ..base
     }
     .respond(StatusCode::UNAUTHORIZED)
@@ -140,10 +136,7 @@ pub fn link_too_long(home: &str, link: String) -> Response {
         text: "Sign in (new tab)".to_owned(),
     };
     let escaped = link.len() + 4 * link.matches(['&', '<', '>', '"', '\'']).count();
-    let open = (escaped <= MAX_LINK).then(|| Action::Link {
-        to: link,
-        text: "Open the link".to_owned(),
-    });
+    let open = (escaped <= MAX_LINK).then(|| Action::link(link, "Open the link"));
     let base = Message::new(
         "LinkTooLong",
         "Sign in before you open this link",
@@ -216,12 +209,8 @@ pub fn message(status: StatusCode, title: &str, text: &str) -> Response {
 
 /// As [`message`], with a link.
 pub fn message_with_link(status: StatusCode, title: &str, text: &str, to: String, link: &str) -> Response {
-    let text_of_link = link.to_owned();
     Message {
-        parts: vec![Part::Actions(vec![Action::Link {
-            to,
-            text: text_of_link,
-        }])],
+        parts: vec![Part::Actions(vec![Action::link(to, link)])],
         ..plain(status, title, text)
     }
     .respond(status)
@@ -234,14 +223,10 @@ pub fn bare(status: StatusCode) -> Response {
 
 /// For an unknown address of the sign-in host.
 pub fn lost() -> Response {
-    let nothing = render::generic(StatusCode::NOT_FOUND);
-    let link = Action::Link {
-        to: "/".to_owned(),
-        text: "Your account and workspaces".to_owned(),
-    };
+    let link = Action::link("/", "Your account and workspaces");
     Message {
         parts: vec![Part::Actions(vec![link])],
-        ..nothing
+        ..render::generic(StatusCode::NOT_FOUND)
     }
     .respond(StatusCode::NOT_FOUND)
 }
@@ -259,23 +244,6 @@ pub fn problem(status: StatusCode, error: &str, message: &str) -> Response {
     Message {
         error: Cow::Owned(error.to_owned()),
         text: vec![message.to_owned()],
-        ..render::generic(status)
-    }
-    .respond(status)
-}
-
-/// An answer for scripts with more fields than [`problem`]: an object with `error`, `message` and others.
-pub fn json(status: StatusCode, body: &Value) -> Response {
-    let mut more = body.as_object().cloned().unwrap_or_default();
-    let mut text = |name| match more.remove(name) {
-        Some(Value::String(text)) => text,
-        _ => String::new(),
-    };
-    let (error, message) = (text("error"), text("message"));
-    Message {
-        error: Cow::Owned(error),
-        text: vec![message],
-        more,
         ..render::generic(status)
     }
     .respond(status)
@@ -304,13 +272,8 @@ fn phase(phase: Phase) -> Map<String, Value> {
 /// The page on `auth.<base>` that asks before it starts a workspace. Its button sends a POST with the field `host` to `/start`,
 /// from the only origin that may do so. `user_name`: the signed-in user.
 pub fn start_form(domain: &Domain, target: &Target, user_name: &str) -> Response {
-    let form = Action::Form {
-        get: false,
-        to: "/start".to_owned(),
-        fields: vec![("host", target.site.as_str().to_owned())],
-        button: "Start".to_owned(),
-        plain: false,
-    };
+    let host = ("host", target.site.as_str().to_owned());
+    let form = Action::post("/start", vec![host], "Start");
     let base = Message::new(
         "Stopped",
         format!("Start {}?", target.name),

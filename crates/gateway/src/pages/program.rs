@@ -23,13 +23,7 @@ pub struct Program<'a> {
 pub fn program_form(domain: &Domain, program: Program<'_>, user_name: &str, end: i64) -> Response {
     let until = Timestamp::from_second(end).unwrap_or_default();
     let until = until.strftime("%Y-%m-%d %H:%M");
-    let form = Action::Form {
-        get: false,
-        to: "/programs".to_owned(),
-        fields: program.fields,
-        button: "Let it act as me".to_owned(),
-        plain: false,
-    };
+    let form = Action::post("/programs", program.fields, "Let it act as me");
     let name = program.name;
     let base = Message::new(
         "ProgramAsks",

@@ -35,7 +35,7 @@ pub enum Reader {
 
 impl Reader {
     /// From what the browser reports of the request, else from the Accept header.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn from_headers(headers: &HeaderMap) -> Self {
         let is_browser = match headers.get(DEST) {
             Some(dest) => dest == "document",
             None => crate::pages::accepts_html(headers),
@@ -237,13 +237,13 @@ mod tests {
         let of = |name: &'static str, value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_static(value));
-            Reader::of(&headers)
+            Reader::from_headers(&headers)
         };
         assert_eq!(of("sec-fetch-dest", "document"), Reader::Browser);
         assert_eq!(of("sec-fetch-dest", "empty"), Reader::Script);
         assert_eq!(of("sec-fetch-dest", "iframe"), Reader::Script);
         assert_eq!(of("accept", "text/html,*/*;q=0.8"), Reader::Browser);
         assert_eq!(of("accept", "*/*"), Reader::Script);
-        assert_eq!(Reader::of(&HeaderMap::new()), Reader::Script);
+        assert_eq!(Reader::from_headers(&HeaderMap::new()), Reader::Script);
     }
 }

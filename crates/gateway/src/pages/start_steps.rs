@@ -15,38 +15,20 @@ const REQUESTED: u8 = 5;
 pub(super) fn percent(target: &Target) -> u8 {
     match target.phase {
         Phase::Running => PERCENT[ANSWERS],
-        Phase::Starting if is_only_requested(target) => REQUESTED,
+        Phase::Starting if target.detail().reason.is_empty() => REQUESTED,
         Phase::Starting | Phase::Failed => PERCENT[steps_done(target).0],
         Phase::Stopping | Phase::Stopped | Phase::Invalid | Phase::Deleting => 0,
     }
 }
 
-/// Whether the operator has reported nothing of this start yet.
-fn is_only_requested(target: &Target) -> bool {
-    target
-        .status_detail
-        .as_deref()
-        .is_none_or(|status_detail| status_detail.reason.is_empty())
-}
-
 /// The reason that keeps the workspace from running, if there is one.
 pub(super) fn blocker(target: &Target) -> Option<&str> {
-    progress_of::blocker(target.phase, reason_of(target))
-}
-
-fn reason_of(target: &Target) -> &str {
-    target
-        .status_detail
-        .as_deref()
-        .map_or("", |status_detail| status_detail.reason.as_str())
+    progress_of::blocker(target.phase, &target.detail().reason)
 }
 
 /// Number of completed steps, and the step that is blocked.
 pub(super) fn steps_done(target: &Target) -> (usize, Option<usize>) {
-    let has_started = target
-        .status_detail
-        .as_deref()
-        .is_some_and(|status_detail| status_detail.started);
-    let known = progress_of::by_status(target.phase, reason_of(target), has_started);
+    let detail = target.detail();
+    let known = progress_of::by_status(target.phase, &detail.reason, detail.started);
     (known.done, known.stuck)
 }

@@ -126,11 +126,7 @@ fn when_solved(target: &Target, audience: Audience) -> &'static str {
 }
 
 fn starting(target: &Target, audience: Audience, now: i64) -> Vec<Part> {
-    let since = target
-        .status_detail
-        .as_deref()
-        .and_then(|status_detail| status_detail.since);
-    let elapsed = since.map(|since| Part::Elapsed(now - since));
+    let elapsed = target.detail().since.map(|since| Part::Elapsed(now - since));
     let rest = [
         blocker_part(target, audience),
         Part::Percent(percent(target)),
@@ -147,15 +143,8 @@ fn in_portal(domain: &Domain, target: &Target, audience: Audience) -> Option<Str
     Some(format!("{origin}/w/{}/{}", target.namespace, target.name))
 }
 
-fn link(to: String, text: &str) -> Action {
-    Action::Link {
-        to,
-        text: text.to_owned(),
-    }
-}
-
 fn with_details(mut parts: Vec<Part>, portal: Option<String>) -> Vec<Part> {
-    parts.extend(portal.map(|to| Part::Actions(vec![link(to, "Details")])));
+    parts.extend(portal.map(|to| Part::Actions(vec![Action::link(to, "Details")])));
     parts
 }
 
@@ -166,11 +155,7 @@ fn stopped(
     (audience, portal): (Audience, Option<String>),
     base: Message,
 ) -> Message {
-    let idle = target
-        .status_detail
-        .as_deref()
-        .and_then(|status_detail| status_detail.idle);
-    let why = match idle {
+    let why = match target.detail().idle {
         Some(Some(1)) => "Stopped after 1 minute without use.".to_owned(),
         Some(Some(minutes)) => format!("Stopped after {minutes} minutes without use."),
         Some(None) => "Stopped because it was not used.".to_owned(),
@@ -192,10 +177,10 @@ fn stopped(
         (Audience::Viewer, _) => (ONLY_OWNERS_START, None, None),
         // The form writes as the gateway, so the API server's audit log does not name the user. The portal writes as the user.
         (_, Some(to)) if domain.portal_acts_in(&target.namespace) => {
-            ("", Some(vec![link(to, "Start in the portal")]), None)
+            ("", Some(vec![Action::link(to, "Start in the portal")]), None)
         }
         (_, to) => {
-            let details = to.map(|to| link(to, "Details"));
+            let details = to.map(|to| Action::link(to, "Details"));
             (
                 "",
                 Some(std::iter::once(form).chain(details).collect()),

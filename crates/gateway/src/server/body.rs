@@ -33,7 +33,7 @@ pub(super) async fn answer(
     reading: RequestPermit,
     bounds: &Bounds,
 ) -> Response {
-    let reader = Reader::of(request.headers());
+    let reader = Reader::from_headers(request.headers());
     let request = match read(request).await {
         Ok(request) => request,
         Err(failure) => return turned_away(failure, reader).await,

@@ -245,7 +245,7 @@ impl Requests {
                     drop(permit);
                     answer
                 }
-                Err(shed) => turned_away(shed, Reader::of(request.headers())).await,
+                Err(shed) => turned_away(shed, Reader::from_headers(request.headers())).await,
             }
         }
     }

@@ -58,7 +58,7 @@ pub(super) async fn refuse(uri: Uri, headers: HeaderMap, taken: usize, owners: &
         .or_else(|| uri.authority().map(http::uri::Authority::as_str))
         .or_else(|| headers.get(HOST).and_then(|value| value.to_str().ok()));
     let path = text("x-forwarded-uri").unwrap_or_else(|| uri.path());
-    let reader = Reader::of(&headers);
+    let reader = Reader::from_headers(&headers);
     let (names, is_enough) = superfluous(&headers, taken, &owners.strip);
     let removes = reader == Reader::Browser && !names.is_empty();
     let mut response = pages::headers_too_large(match (removes, is_enough) {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::content::{Content, SpendError, object_name};
 use super::ending::labels;
-use super::view::Known;
+use super::view::SessionState;
 use super::{Sessions, TIMEOUT, Unavailable, unavailable, within};
 use crate::tokens::RandomId;
 
@@ -30,7 +30,7 @@ pub enum Spent {
 }
 
 /// What to do with a session's content.
-pub(super) enum Step<T> {
+pub(super) enum Edit<T> {
     /// Write the changed content.
     Write(T),
     /// Leave the object unchanged.
@@ -44,7 +44,7 @@ pub(super) struct Changed<T> {
     /// The value that the step returned.
     pub(super) result: T,
     pub(super) content: Content,
-    pub(super) known: Arc<Known>,
+    pub(super) known: Arc<SessionState>,
 }
 
 impl Sessions {
@@ -97,12 +97,12 @@ impl Sessions {
         let spent = self
             .change(id, |content, now| {
                 if content.times(self.limits).over <= now {
-                    return Step::Leave(Ok(Spent::NoSession));
+                    return Edit::Leave(Ok(Spent::NoSession));
                 }
                 match content.spend(code, until, now) {
-                    Ok(()) => Step::Write(Ok(Spent::Now)),
-                    Err(SpendError::Replayed) => Step::Leave(Ok(Spent::Before)),
-                    Err(error @ SpendError::TooMany) => Step::Leave(Err(unavailable(error))),
+                    Ok(()) => Edit::Write(Ok(Spent::Now)),
+                    Err(SpendError::Replayed) => Edit::Leave(Ok(Spent::Before)),
+                    Err(error @ SpendError::TooMany) => Edit::Leave(Err(unavailable(error))),
                 }
             })
             .await?;
@@ -114,7 +114,7 @@ impl Sessions {
     pub(super) async fn change<T>(
         &self,
         id: RandomId,
-        mut step: impl FnMut(&mut Content, i64) -> Step<T>,
+        mut step: impl FnMut(&mut Content, i64) -> Edit<T>,
     ) -> Result<Option<Changed<T>>, Unavailable> {
         let name = object_name(id);
         for _ in 0..ATTEMPTS {
@@ -127,18 +127,18 @@ impl Sessions {
             };
             let now = self.clock.now();
             let (result, object) = match step(&mut content, now) {
-                Step::Leave(result) => (result, object),
-                Step::End(by) => match self.remove(&name, &object).await? {
+                Edit::Leave(result) => (result, object),
+                Edit::End(by) => match self.remove(&name, &object).await? {
                     Written::Meanwhile => continue,
                     written => {
                         if matches!(written, Written::Done(())) {
-                            self.ended(id, &content.user_name, by);
+                            self.report_end(id, &content.user_name, by);
                         }
                         self.forget(id).await;
                         return Ok(None);
                     }
                 },
-                Step::Write(result) => match self.write(&name, &content, &object, now).await? {
+                Edit::Write(result) => match self.write(&name, &content, &object, now).await? {
                     Written::Done(object) => (result, *object),
                     Written::Meanwhile => continue,
                     Written::Gone => return Ok(None),

@@ -42,7 +42,7 @@ impl IdToken {
 
 /// How long sessions last, in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct Lifetimes {
     /// Absolute lifetime from the login.
     pub life: i64,
     /// Maximum time without a request.
@@ -53,7 +53,7 @@ pub struct Limits {
     pub ticket: i64,
 }
 
-impl Default for Limits {
+impl Default for Lifetimes {
     fn default() -> Self {
         Self {
             life: 12 * 60 * 60,
@@ -64,7 +64,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl Lifetimes {
     /// Interval after which the last use is written again, in seconds: not every request writes the object.
     pub(super) fn note_after(self) -> i64 {
         self.idle / 8
@@ -125,11 +125,11 @@ pub struct Content {
     pub(super) question: Option<RandomId>,
     /// One-time codes that were used, until their expiry.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    spent: Vec<Spent>,
+    spent: Vec<SpentCode>,
 }
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Spent {
+struct SpentCode {
     code: RandomId,
     until: i64,
 }
@@ -194,7 +194,7 @@ impl Content {
         }
     }
 
-    pub(super) fn times(&self, limits: Limits) -> Times {
+    pub(super) fn times(&self, limits: Lifetimes) -> Times {
         let used = self.used.max(self.created);
         let over = self.end.min(used.saturating_add(limits.idle));
         let doubtful = self
@@ -288,7 +288,7 @@ impl Content {
         if self.spent.len() >= MAX_SPENT {
             return Err(SpendError::TooMany);
         }
-        self.spent.push(Spent { code, until });
+        self.spent.push(SpentCode { code, until });
         Ok(())
     }
 
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_session_ends_at_its_end_or_when_idle_and_needs_renewal_by_the_provider() {
-        let limits = Limits::default();
+        let limits = Lifetimes::default();
         let mut content = content();
         let times = content.times(limits);
         assert_eq!(
@@ -380,7 +380,7 @@ mod tests {
     fn a_session_without_refresh_token_is_over_when_it_would_be_doubtful() {
         let old = r#"{"issuer":"i","subject":"1","userName":"alice","groups":[],"idToken":"t","created":1000,"end":9000}"#;
         let content: Content = serde_json::from_str(old).unwrap();
-        let times = content.times(Limits::default());
+        let times = content.times(Lifetimes::default());
         assert_eq!((times.over, times.doubtful), (4600, 4600));
         assert!(content.refresh_token().is_none());
     }

@@ -80,21 +80,25 @@ pub enum SessionSelector<'a> {
 }
 
 impl SessionSelector<'_> {
-    fn selector(&self) -> String {
+    /// The label that these sessions have.
+    fn label(&self) -> (&'static str, String) {
         match self {
-            Self::User { issuer, subject } => format!("{USER_LABEL}={}", fingerprint(issuer, subject)),
-            Self::Browser(lineage) => {
-                format!("{BROWSER_LABEL}={}", fingerprint("browser", &lineage.to_string()))
-            }
-            Self::ProviderSession { issuer, sid } => format!("{SID_LABEL}={}", fingerprint(issuer, sid)),
+            Self::User { issuer, subject } => (USER_LABEL, fingerprint(issuer, subject)),
+            Self::Browser(lineage) => (BROWSER_LABEL, fingerprint("browser", &lineage.to_string())),
+            Self::ProviderSession { issuer, sid } => (SID_LABEL, fingerprint(issuer, sid)),
             Self::ProviderLogout { issuer, logout } => match (&logout.subject, &logout.sid) {
-                (Some(subject), _) => format!("{USER_LABEL}={}", fingerprint(issuer, subject)),
-                (None, sid) => format!(
-                    "{SID_LABEL}={}",
-                    fingerprint(issuer, sid.as_deref().unwrap_or_default())
-                ),
+                (Some(subject), _) => Self::User { issuer, subject }.label(),
+                (None, sid) => {
+                    let sid = sid.as_deref().unwrap_or_default();
+                    Self::ProviderSession { issuer, sid }.label()
+                }
             },
         }
+    }
+
+    fn list(&self) -> ListParams {
+        let (name, value) = self.label();
+        ListParams::default().labels(&format!("{name}={value}"))
     }
 
     /// Labels only narrow the search. The sealed content decides.
@@ -198,12 +202,11 @@ impl Sessions {
         but: Option<RandomId>,
         by: &'static str,
     ) -> Result<usize, Unavailable> {
-        let params = ListParams::default().labels(&selection.selector());
-        let objects = within(self.api.list(&params)).await?;
+        let objects = within(self.api.list(&selection.list())).await?;
         let selected = objects
             .items
             .into_iter()
-            .filter_map(|object| self.selected(&object, selection))
+            .filter_map(|object| self.select(&object, selection))
             .filter(|(id, _)| Some(*id) != but);
         let deletions = selected.map(|(id, user)| async move { self.delete(id, &user, by).await });
         futures::stream::iter(deletions)
@@ -226,8 +229,7 @@ impl Sessions {
         let Content { issuer, subject, .. } = content;
         let selection = SessionSelector::User { issuer, subject };
         let browser = labels(content).remove(BROWSER_LABEL);
-        let params = ListParams::default().labels(&selection.selector());
-        let mut objects = within(self.api.list(&params)).await?.items;
+        let mut objects = within(self.api.list(&selection.list())).await?.items;
         objects.sort_by_key(|object| {
             let is_of_others = object.labels().get(BROWSER_LABEL) != browser.as_ref();
             let created = object.metadata.creation_timestamp.as_ref().map(|time| time.0);
@@ -240,7 +242,7 @@ impl Sessions {
         });
         let excess = (objects.len() + 1).saturating_sub(MAX);
         for object in objects.iter().take(excess) {
-            if let Some((id, user)) = self.selected(object, selection) {
+            if let Some((id, user)) = self.select(object, selection) {
                 self.delete(id, &user, "room_for_another").await?;
             }
         }
@@ -248,11 +250,7 @@ impl Sessions {
     }
 
     /// The session and its Kubernetes user name, if it is selected.
-    fn selected(
-        &self,
-        object: &GatewaySession,
-        selection: SessionSelector<'_>,
-    ) -> Option<(RandomId, String)> {
+    fn select(&self, object: &GatewaySession, selection: SessionSelector<'_>) -> Option<(RandomId, String)> {
         let name = object.name_any();
         let id = id_of(&name)?;
         match Content::open(&self.keys, &name, &object.spec.sealed) {
@@ -266,7 +264,7 @@ impl Sessions {
         let params = DeleteParams::default();
         let name = object_name(id);
         match tokio::time::timeout(super::TIMEOUT, self.api.delete(&name, &params)).await {
-            Ok(Ok(_)) => self.ended(id, user, by),
+            Ok(Ok(_)) => self.report_end(id, user, by),
             Ok(Err(kube::Error::Api(status))) if status.code == 404 => {}
             Ok(Err(error)) => return Err(unavailable(error)),
             Err(elapsed) => return Err(unavailable(elapsed)),
@@ -276,7 +274,7 @@ impl Sessions {
     }
 
     /// Reports that a session ended before its expiry.
-    pub(super) fn ended(&self, id: RandomId, user: &str, by: &'static str) {
+    pub(super) fn report_end(&self, id: RandomId, user: &str, by: &'static str) {
         tracing::info!(session = ?id, by, "a session ended");
         if let Some(on_logout) = &self.on_logout {
             on_logout(id, user, by);
@@ -297,17 +295,14 @@ impl Sessions {
 /// Labels that find sessions without opening every object.
 pub(super) fn labels(content: &Content) -> BTreeMap<String, String> {
     let Content { issuer, subject, .. } = content;
-    let mut labels = BTreeMap::from([(USER_LABEL.to_owned(), fingerprint(issuer, subject))]);
-    if let Some(sid) = &content.sid {
-        labels.insert(SID_LABEL.to_owned(), fingerprint(issuer, sid));
-    }
-    if let Some(lineage) = content.lineage {
-        labels.insert(
-            BROWSER_LABEL.to_owned(),
-            fingerprint("browser", &lineage.to_string()),
-        );
-    }
-    labels
+    let sid = content.sid.as_deref();
+    let selections = [
+        Some(SessionSelector::User { issuer, subject }),
+        sid.map(|sid| SessionSelector::ProviderSession { issuer, sid }),
+        content.lineage.map(SessionSelector::Browser),
+    ];
+    let labels = selections.iter().flatten().map(SessionSelector::label);
+    labels.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// 40 hexadecimal digits, derived from two texts.

@@ -16,7 +16,7 @@ mod upkeep;
 mod view;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use api::GatewaySession;
 use kube::runtime::watcher;
@@ -26,14 +26,14 @@ use tokio::time::timeout;
 
 pub use self::change::Spent;
 pub use self::content::{Content, IdToken, id_of};
-use self::content::{Limits, object_name};
+use self::content::{Lifetimes, object_name};
 pub use self::credential::{Credential, Reviewed};
 use self::ending::ProviderLogout;
 pub use self::ending::{Ended, SessionSelector};
 use self::logins::Logins;
 use self::renewal::Renewal;
 pub use self::settings::SessionLimits;
-use self::view::{Known, Open, Validity, View};
+use self::view::{OpenSession, SessionState, Validity, View};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::oidc::Providers;
@@ -41,10 +41,9 @@ use crate::oidc::claims::Identity;
 use crate::tokens::RandomId;
 use crate::tokens::seal::KeyRing;
 
-/// How long an unknown id is not requested again.
-const REMEMBER_ABSENT: Duration = Duration::from_secs(2);
-/// How long an answer of the API server replaces the watch. It is shorter than the time within which a revocation takes effect.
-const REMEMBER_PRESENT: Duration = Duration::from_millis(500);
+/// How long an answer of the API server replaces the watch, also about an unknown id. It is shorter than the time within which a
+/// revocation takes effect.
+const REMEMBER: Duration = Duration::from_millis(500);
 /// Maximum number of cached answers.
 const REMEMBERED: u64 = 10_000;
 /// Maximum number of concurrent API requests; further ones are answered "unavailable".
@@ -78,10 +77,10 @@ pub struct Sessions {
     api: Api<GatewaySession>,
     keys: Arc<KeyRing>,
     clock: Clock,
-    limits: Limits,
+    limits: Lifetimes,
     keeps_id_tokens: bool,
     view: RwLock<View>,
-    asked: moka::future::Cache<RandomId, Option<Arc<Known>>>,
+    asked: moka::future::Cache<RandomId, Option<Arc<SessionState>>>,
     questions: Semaphore,
     changes: watch::Sender<u64>,
     renewal: Renewal,
@@ -102,13 +101,13 @@ impl Sessions {
     pub fn new(api: Api<GatewaySession>, keys: Arc<KeyRing>, clock: Clock) -> Self {
         let asked = moka::future::Cache::builder()
             .max_capacity(REMEMBERED)
-            .expire_after(Remember)
+            .time_to_live(REMEMBER)
             .build();
         Self {
             api,
             keys,
             clock,
-            limits: Limits::default(),
+            limits: Lifetimes::default(),
             keeps_id_tokens: false,
             view: RwLock::default(),
             asked,
@@ -125,7 +124,7 @@ impl Sessions {
 
     /// The same with other limits.
     #[must_use]
-    pub fn within(self, limits: Limits) -> Self {
+    pub fn within(self, limits: Lifetimes) -> Self {
         Self { limits, ..self }
     }
 
@@ -170,7 +169,7 @@ impl Sessions {
     }
 
     /// How long sessions last.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> Lifetimes {
         self.limits
     }
 
@@ -181,7 +180,7 @@ impl Sessions {
         self.admits(id, view.known.get(&id)?)
     }
 
-    fn admits(&self, id: RandomId, known: &Known) -> Option<Arc<Session>> {
+    fn admits(&self, id: RandomId, known: &SessionState) -> Option<Arc<Session>> {
         let now = self.clock.now();
         let Validity::Good(session) = known.validity(now) else {
             return None;
@@ -203,12 +202,12 @@ impl Sessions {
         };
         match known.validity(self.clock.now()) {
             Validity::Good(_) => Ok(self.admits(id, &known)),
-            Validity::Doubtful => self.revived(id).await,
+            Validity::Doubtful => self.revive(id).await,
             Validity::Over | Validity::Unreadable => Ok(None),
         }
     }
 
-    async fn known(&self, id: RandomId) -> Result<Option<Arc<Known>>, Unavailable> {
+    async fn known(&self, id: RandomId) -> Result<Option<Arc<SessionState>>, Unavailable> {
         let watched = {
             let view = self.view.read().unwrap_or_else(PoisonError::into_inner);
             view.known.get(&id).filter(|known| known.open.is_some()).cloned()
@@ -220,7 +219,7 @@ impl Sessions {
         answer.map_err(|error| (*error).clone())
     }
 
-    async fn ask(&self, id: RandomId) -> Result<Option<Arc<Known>>, Unavailable> {
+    async fn ask(&self, id: RandomId) -> Result<Option<Arc<SessionState>>, Unavailable> {
         let asked_at = self.stage();
         let object = self.get(&object_name(id), Duration::ZERO).await?;
         let found = object.and_then(|object| self.read(&object));
@@ -256,12 +255,12 @@ impl Sessions {
             watcher::Event::Init => self.view_mut().begin_list(),
             watcher::Event::InitApply(object) => {
                 if let Some((id, known)) = self.read(&object) {
-                    self.view_mut().listed(id, known);
+                    self.view_mut().add_listed(id, known);
                 }
             }
             watcher::Event::InitDone => self.view_mut().end_list(),
         }
-        self.changed();
+        self.notify();
     }
 
     /// A session was deleted: cached answers of the API server are no longer valid.
@@ -269,10 +268,10 @@ impl Sessions {
         self.view_mut().remove(id, self.clock.now());
         self.asked.insert(id, None).await;
         self.renewal.forget(id).await;
-        self.changed();
+        self.notify();
     }
 
-    fn changed(&self) {
+    fn notify(&self) {
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -284,7 +283,7 @@ impl Sessions {
         self.view.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self, object: &GatewaySession) -> Option<(RandomId, Known)> {
+    fn read(&self, object: &GatewaySession) -> Option<(RandomId, SessionState)> {
         let name = object.name_any();
         let id = id_of(&name)?;
         let content = Content::open(&self.keys, &name, &object.spec.sealed);
@@ -302,9 +301,9 @@ impl Sessions {
                 },
                 credential: Credential::Login,
             };
-            Open::new(session, times)
+            OpenSession::new(session, times)
         });
-        let known = Known {
+        let known = SessionState {
             version: version
                 .and_then(|version| version.parse().ok())
                 .unwrap_or_default(),
@@ -324,32 +323,6 @@ async fn within<T>(call: impl Future<Output = Result<T, kube::Error>>) -> Result
 
 fn unavailable(error: impl std::fmt::Display) -> Unavailable {
     Unavailable(error.to_string())
-}
-
-/// How long answers of the API server are cached.
-struct Remember;
-
-impl moka::Expiry<RandomId, Option<Arc<Known>>> for Remember {
-    fn expire_after_create(&self, _: &RandomId, found: &Option<Arc<Known>>, _: Instant) -> Option<Duration> {
-        Some(remember(found.as_ref()))
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &RandomId,
-        found: &Option<Arc<Known>>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(remember(found.as_ref()))
-    }
-}
-
-fn remember(found: Option<&Arc<Known>>) -> Duration {
-    match found {
-        Some(_) => REMEMBER_PRESENT,
-        None => REMEMBER_ABSENT,
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use kit::process::WrongSetting;
 
-use super::content::Limits;
+use super::content::Lifetimes;
 
 /// How long users stay signed in.
 #[derive(Debug, Clone, clap::Args)]
@@ -37,7 +37,7 @@ impl SessionLimits {
     ///
     /// # Errors
     /// A value is out of its range; the error names it.
-    pub(crate) fn limits(&self) -> Result<Limits, WrongSetting> {
+    pub(crate) fn limits(&self) -> Result<Lifetimes, WrongSetting> {
         let table = [
             ("session-lifetime-minutes", self.session_lifetime_minutes),
             ("session-idle-minutes", self.session_idle_minutes),
@@ -65,7 +65,7 @@ impl SessionLimits {
             return Err(WrongSetting::new("session-ticket-seconds", rule));
         }
         let [life, idle, unrefreshed] = table.map(|(_, minutes)| i64::from(minutes) * 60);
-        Ok(Limits {
+        Ok(Lifetimes {
             life,
             idle,
             unrefreshed,

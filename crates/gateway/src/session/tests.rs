@@ -30,7 +30,7 @@ fn content(clock: &Clock) -> Content {
         renew_in: 300,
         ..Tokens::default()
     };
-    let life = Limits::default().life;
+    let life = Lifetimes::default().life;
     let now = clock.now();
     Content::new("https://issuer", "1", identity, &tokens, now..now + life)
 }
@@ -148,7 +148,7 @@ async fn an_unused_session_ends_and_is_deleted_later() {
     let sessions = replica(&client, &clock);
     let id = sessions.create(&content(&clock)).await.unwrap();
     sessions.apply(watcher::Event::Apply(stored(&server, id))).await;
-    let limits = Limits::default();
+    let limits = Lifetimes::default();
     clock.advance(limits.unrefreshed - 1);
     assert!(sessions.find(id).await.unwrap().is_some());
     clock.advance(limits.idle - limits.unrefreshed + 1);

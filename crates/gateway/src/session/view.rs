@@ -18,17 +18,17 @@ const DELETED_TTL: i64 = 60;
 const READ_AGAIN_AFTER: i64 = 5;
 
 /// The known state of one session.
-pub(super) struct Known {
+pub(super) struct SessionState {
     /// `resourceVersion` of the object; API servers count upwards.
     pub(super) version: u64,
     /// When the object may be removed, Unix seconds.
     pub(super) expires: i64,
     /// `None` when the content does not open with the present keys.
-    pub(super) open: Option<Open>,
+    pub(super) open: Option<OpenSession>,
 }
 
 /// A session whose content could be read.
-pub(super) struct Open {
+pub(super) struct OpenSession {
     pub(super) session: Arc<Session>,
     pub(super) times: Times,
     /// Not queued for upkeep again before this, Unix seconds.
@@ -48,7 +48,7 @@ pub(super) enum Validity {
     Unreadable,
 }
 
-impl Known {
+impl SessionState {
     pub(super) fn validity(&self, now: i64) -> Validity {
         match &self.open {
             None => Validity::Unreadable,
@@ -78,7 +78,7 @@ impl Known {
     }
 }
 
-impl Open {
+impl OpenSession {
     pub(super) fn new(session: Session, times: Times) -> Self {
         Self {
             session: Arc::new(session),
@@ -91,11 +91,11 @@ impl Open {
 /// The state from the watch, and answers that may be added to it.
 #[derive(Default)]
 pub(super) struct View {
-    pub(super) known: HashMap<RandomId, Arc<Known>>,
+    pub(super) known: HashMap<RandomId, Arc<SessionState>>,
     /// Recently deleted sessions, with the time. An answer that is still in flight must not restore them.
     gone: HashMap<RandomId, i64>,
     /// Content so far of a list in progress.
-    listing: Option<HashMap<RandomId, Arc<Known>>>,
+    listing: Option<HashMap<RandomId, Arc<SessionState>>>,
     /// Number of complete lists. An answer that was requested before another list is not added: the list may show it as deleted.
     lists: u64,
 }
@@ -110,9 +110,9 @@ impl View {
     pub(super) fn add(
         &mut self,
         id: RandomId,
-        known: Arc<Known>,
+        known: Arc<SessionState>,
         asked_at: Option<u64>,
-    ) -> Option<Arc<Known>> {
+    ) -> Option<Arc<SessionState>> {
         if self.gone.contains_key(&id) {
             return None;
         }
@@ -123,14 +123,14 @@ impl View {
     }
 
     /// Applies a state from the watch.
-    pub(super) fn put(&mut self, id: RandomId, known: Arc<Known>) {
+    pub(super) fn put(&mut self, id: RandomId, known: Arc<SessionState>) {
         // Names are never reused, so a deleted session stays deleted.
         if !self.gone.contains_key(&id) {
             self.take_newer(id, known);
         }
     }
 
-    fn take_newer(&mut self, id: RandomId, known: Arc<Known>) {
+    fn take_newer(&mut self, id: RandomId, known: Arc<SessionState>) {
         let entry = self.known.entry(id).or_insert_with(|| Arc::clone(&known));
         if entry.version <= known.version {
             *entry = known;
@@ -155,7 +155,7 @@ impl View {
     }
 
     /// The list in progress contains this session.
-    pub(super) fn listed(&mut self, id: RandomId, known: Known) {
+    pub(super) fn add_listed(&mut self, id: RandomId, known: SessionState) {
         if !self.gone.contains_key(&id) {
             self.listing.get_or_insert_default().insert(id, Arc::new(known));
         }

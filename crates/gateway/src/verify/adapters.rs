@@ -5,14 +5,13 @@
 
 use axum::response::Response;
 use clap::ValueEnum;
-use http::header::{
-    AUTHORIZATION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE,
-};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, SET_COOKIE, UPGRADE};
 use http::{Method, StatusCode, Uri};
 
 use crate::tokens::cookies::StripList;
 use crate::verify::request::Malformed;
 use crate::verify::request::forwarded::Forwarded;
+use crate::verify::request::pod_headers::REPLACED;
 use crate::verify::request::source_rule::single;
 
 /// Path prefix of Envoy's auth requests: Envoy puts it before the path of the original request.
@@ -23,13 +22,6 @@ const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method")
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// Headers that a proxy adds when it forwards a request to the relay. Envoy's auth requests never have them.
 const HANDED_OVER: [&str; 2] = ["x-forwarded-host", "x-forwarded-server"];
-/// Request headers that the proxy replaces with those of the answer.
-const REPLACED: [HeaderName; 4] = [
-    COOKIE,
-    AUTHORIZATION,
-    HeaderName::from_static("workspace-assertion"),
-    HeaderName::from_static("workspace-ticket"),
-];
 /// Answer header that lists the request headers for Envoy to remove.
 const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
@@ -53,13 +45,6 @@ pub(crate) fn paths(proxy_kind: ProxyKind) -> &'static [&'static str] {
     }
 }
 
-/// The original request that an auth request is about.
-struct OriginalRequest {
-    method: String,
-    authority: String,
-    uri: String,
-}
-
 /// The headers of the auth request as Traefik would send them.
 ///
 /// # Errors
@@ -78,7 +63,7 @@ pub(crate) fn question(
     }
     let original = match proxy_kind {
         ProxyKind::Nginx => by_original(headers)?,
-        ProxyKind::Caddy => by_forwarded(headers)?,
+        ProxyKind::Caddy => Forwarded::from_headers(headers)?,
         ProxyKind::Envoy => by_itself(method, uri, headers)?,
     };
     let mut question = HeaderMap::with_capacity(headers.len() + 4);
@@ -88,10 +73,10 @@ pub(crate) fn question(
         }
     }
     let text = |text: &str| HeaderValue::from_str(text).map_err(|_| Malformed);
-    question.insert("x-forwarded-method", text(&original.method)?);
+    question.insert("x-forwarded-method", text(original.method)?);
     question.insert("x-forwarded-proto", HeaderValue::from_static("https"));
-    question.insert("x-forwarded-host", text(&original.authority)?);
-    question.insert("x-forwarded-uri", text(&original.uri)?);
+    question.insert("x-forwarded-host", text(original.authority)?);
+    question.insert("x-forwarded-uri", text(original.uri)?);
     Ok(question)
 }
 
@@ -112,30 +97,24 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a str, Malfor
 }
 
 /// `X-Original-URL: https://<host><uri>` and `X-Original-Method`.
-fn by_original(headers: &HeaderMap) -> Result<OriginalRequest, Malformed> {
+fn by_original(headers: &HeaderMap) -> Result<Forwarded<'_>, Malformed> {
     let url = text(headers, &ORIGINAL_URL)?
         .strip_prefix("https://")
         .ok_or(Malformed)?;
     let (authority, uri) = url.split_at(url.find('/').ok_or(Malformed)?);
-    Ok(OriginalRequest {
-        method: text(headers, &ORIGINAL_METHOD)?.to_owned(),
-        authority: authority.to_owned(),
-        uri: uri.to_owned(),
-    })
-}
-
-/// `X-Forwarded-{Method,Proto,Host,Uri}`, as Traefik.
-fn by_forwarded(headers: &HeaderMap) -> Result<OriginalRequest, Malformed> {
-    let asked = Forwarded::of(headers)?;
-    Ok(OriginalRequest {
-        method: asked.method.to_owned(),
-        authority: asked.authority.to_owned(),
-        uri: asked.uri.to_owned(),
+    Ok(Forwarded {
+        method: text(headers, &ORIGINAL_METHOD)?,
+        authority,
+        uri,
     })
 }
 
 /// Envoy's auth request repeats the original method, host and path; the path has the prefix [`ENVOY`].
-fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<OriginalRequest, Malformed> {
+fn by_itself<'a>(
+    method: &'a Method,
+    uri: &'a Uri,
+    headers: &'a HeaderMap,
+) -> Result<Forwarded<'a>, Malformed> {
     // This may be a browser's request that another proxy forwards, and not an auth request.
     let handed_over = HANDED_OVER.iter().any(|name| headers.contains_key(*name));
     if handed_over || single(headers, &FORWARDED_PROTO)? != Some("https") {
@@ -150,10 +129,10 @@ fn by_itself(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Original
         .strip_prefix(ENVOY)
         .filter(|path| path.starts_with('/'))
         .ok_or(Malformed)?;
-    Ok(OriginalRequest {
-        method: method.as_str().to_owned(),
-        authority: authority.to_owned(),
-        uri: path.to_owned(),
+    Ok(Forwarded {
+        method: method.as_str(),
+        authority,
+        uri: path,
     })
 }
 
@@ -205,8 +184,8 @@ fn remove_absent(headers: &mut HeaderMap, strip: &StripList) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::request::pod_headers;
     use axum::body::Body;
+    use http::header::{AUTHORIZATION, COOKIE};
 
     fn headers(lines: &[(&str, &'static str)]) -> HeaderMap {
         let parsed = lines.iter().map(|(name, value)| {
@@ -385,11 +364,6 @@ mod tests {
             removed,
             "authorization,workspace-assertion,workspace-ticket,remote-user"
         );
-    }
-
-    #[test]
-    fn all_that_traefik_replaces_is_replaced_here() {
-        assert!(pod_headers::REPLACED.iter().all(|name| REPLACED.contains(name)));
     }
 
     #[test]

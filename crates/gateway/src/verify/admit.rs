@@ -73,7 +73,7 @@ pub struct AppState {
 
 /// A valid ticket.
 #[derive(Debug)]
-pub struct Admission {
+pub struct AdmittedTicket {
     /// What the user may use.
     pub admitted: Admitted,
     /// Fingerprint of the browser that the ticket was issued for, where the site needs one.
@@ -104,7 +104,7 @@ impl AppState {
         (site, by): (&Site, Option<By>),
         ticket: &str,
         headers: &HeaderMap,
-    ) -> Result<Admission, Refusal> {
+    ) -> Result<AdmittedTicket, Refusal> {
         let opened = self
             .keys
             .open_bytes(Purpose::Ticket, "", ticket)
@@ -117,7 +117,7 @@ impl AppState {
         if let Admitted::Workspace(allow) = &admitted {
             self.let_in(allow, by)?;
         }
-        Ok(Admission {
+        Ok(AdmittedTicket {
             admitted,
             browser: ticket.browser.map(str::to_owned),
             expires: ticket.expires,
@@ -195,7 +195,7 @@ impl AppState {
                 self.metrics.count_allowed("portal");
                 Ok(Admitted::Portal(allow))
             }
-            Err(no) => Err(self.refused(&no, site, session)),
+            Err(no) => Err(self.refusal(&no, site, session)),
         }
     }
 
@@ -238,7 +238,7 @@ impl AppState {
                 self.metrics.count_allowed(allow.rule().reason());
                 Ok(allow)
             }
-            Err(no) => Err(self.refused(&no, site, session)),
+            Err(no) => Err(self.refusal(&no, site, session)),
         }
     }
 
@@ -248,7 +248,7 @@ impl AppState {
         self.audit.record_denial(session, site.as_str(), None, rule);
     }
 
-    fn refused(&self, no: &NotAllowed, site: &Site, session: &Session) -> Refusal {
+    fn refusal(&self, no: &NotAllowed, site: &Site, session: &Session) -> Refusal {
         let (target, rule) = match no {
             NotAllowed::OtherWorkspace => return Refusal::NotSignedIn,
             NotAllowed::Denied(_, Denied::Unanswered) | NotAllowed::RightUnknown(_) => {

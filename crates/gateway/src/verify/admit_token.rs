@@ -5,7 +5,7 @@ use http::HeaderMap;
 
 use super::admit::AppState;
 use super::answers::refuse;
-use super::bearer::{Accepted, Bearer, Purpose, TokenError, TokenRefusal, challenge};
+use super::bearer::{Accepted, Bearer, TokenError, TokenRefusal, challenge};
 use super::decision::Allow;
 use super::request::source_rule::Source;
 use crate::audit::By;
@@ -26,7 +26,7 @@ pub(super) async fn admit_token(
     token: &str,
     headers: &HeaderMap,
 ) -> Result<(Allow, Accepted), Response> {
-    let source = Source::of(headers).map_err(Failure::from)?;
+    let source = Source::from_headers(headers).map_err(Failure::from)?;
     if !source.is_unnamed_or_from(|| domain.origin_of(site)) {
         return Err(Failure::CrossOrigin.into());
     }
@@ -40,7 +40,7 @@ pub(super) async fn admit_token(
             Failure::RateLimited(wait)
         })
     };
-    let judged = bearer.judge(token, &audience, Purpose::Request, pay).await;
+    let judged = bearer.judge(token, &audience, pay).await;
     let accepted = judged.map_err(|error| {
         record(app, &error);
         error.answer(domain, bearer.audiences())
@@ -55,7 +55,7 @@ pub(super) async fn admit_token(
 
 /// Adds to the answer for an unauthenticated request whether tokens are accepted. Every such answer is alike, because the proxy
 /// forwards no token where tokens are not accepted.
-pub(super) fn challenged(app: &AppState, domain: &Domain, mut response: Response) -> Response {
+pub(super) fn with_challenge(app: &AppState, domain: &Domain, mut response: Response) -> Response {
     if app.bearer.is_some() {
         challenge(&mut response, &domain.auth_origin(), None);
     } else {

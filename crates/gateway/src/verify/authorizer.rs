@@ -10,7 +10,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::admit::AppState;
-use super::admit_token::{admit_token, challenged};
+use super::admit_token::{admit_token, with_challenge};
 use super::bearer::{self, SocketToken};
 use super::decision::{Admitted, Allow};
 use super::program;
@@ -133,10 +133,10 @@ impl AppState {
         headers: &HeaderMap,
     ) -> Result<(Allow, Grant), Response> {
         let domain = self.domain()?;
-        let source = Source::of(headers).map_err(Failure::from)?;
+        let source = Source::from_headers(headers).map_err(Failure::from)?;
         let ticket = cookies::find(headers, site.ticket()).map_err(Failure::from)?;
         let token = match &self.bearer {
-            Some(bearer) => bearer::of(headers)
+            Some(bearer) => bearer::from_headers(headers)
                 .map_err(Failure::from)?
                 .map(|token| (bearer, token)),
             None => None,
@@ -146,17 +146,17 @@ impl AppState {
                 let allow = program::admit(self, (&domain, site, by), ticket, headers).await?;
                 let grant = Grant {
                     is_program: true,
-                    ..Grant::of(&allow, by, None)
+                    ..Grant::new(&allow, by, None)
                 };
                 return Ok((allow, grant));
             }
             let Some((bearer, token)) = token else {
-                return Err(challenged(self, &domain, sign_in_elsewhere(&domain, site)));
+                return Err(with_challenge(self, &domain, sign_in_elsewhere(&domain, site)));
             };
             let admitted = admit_token(self, bearer, (&domain, site, by), token, headers);
             let (allow, accepted) = Box::pin(admitted).await?;
             let held = SocketToken::new(bearer.clone(), token, domain.auth_origin(), accepted);
-            let grant = Grant::of(&allow, by, Some(held));
+            let grant = Grant::new(&allow, by, Some(held));
             return Ok((allow, grant));
         };
         if !source.is_from(&domain.origin_of(site)) {
@@ -165,13 +165,13 @@ impl AppState {
         match self.admit((site, by), ticket, headers).await {
             Ok(admission) => match admission.admitted {
                 Admitted::Workspace(allow) => {
-                    let grant = Grant::of(&allow, by, None);
+                    let grant = Grant::new(&allow, by, None);
                     Ok((allow, grant))
                 }
                 Admitted::Portal(_) => Err(refuse(Refusal::Denied, &domain, site)),
             },
             Err(refusal @ Refusal::NotSignedIn) => {
-                Err(challenged(self, &domain, refuse(refusal, &domain, site)))
+                Err(with_challenge(self, &domain, refuse(refusal, &domain, site)))
             }
             Err(refusal) => Err(refuse(refusal, &domain, site)),
         }
@@ -191,7 +191,7 @@ impl AppState {
 }
 
 impl Grant {
-    fn of(allow: &Allow, by: Option<By>, token: Option<SocketToken>) -> Self {
+    fn new(allow: &Allow, by: Option<By>, token: Option<SocketToken>) -> Self {
         Self {
             site: allow.target().site.clone(),
             uid: allow.target().uid.clone(),

@@ -28,11 +28,11 @@ use http::{Method, StatusCode};
 use rules::access::Audience;
 
 pub use self::adapters::ProxyKind;
-use self::admit::Admission;
+use self::admit::AdmittedTicket;
 pub use self::admit::AppState;
-use self::admit_token::{admit_token, challenged};
+use self::admit_token::{admit_token, with_challenge};
 pub use self::authorizer::Authorizer;
-pub use self::bearer::{Bearer, Settings as BearerSettings};
+pub use self::bearer::{Bearer, BearerSettings};
 use self::decision::{Admitted, Allow};
 pub use self::request::forwarded::Forwarded;
 pub use self::request::source_rule::Source;
@@ -57,8 +57,8 @@ pub async fn verify(app: &AppState, headers: &HeaderMap) -> Response {
 }
 
 async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure> {
-    let request = Forwarded::of(headers)?;
-    let source = Source::of(headers)?;
+    let request = Forwarded::from_headers(headers)?;
+    let source = Source::from_headers(headers)?;
     let domain = app.domain()?;
     let site = match domain.destination(request.authority, request.uri) {
         Destination::Workspace(site) | Destination::Portal(site) => site,
@@ -86,7 +86,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
         ));
     }
     let token = match &app.bearer {
-        Some(bearer) if !is_portal => bearer::of(headers)?.map(|token| (bearer, token)),
+        Some(bearer) if !is_portal => bearer::from_headers(headers)?.map(|token| (bearer, token)),
         // The portal is for browsers alone.
         _ => None,
     };
@@ -134,7 +134,7 @@ async fn judge(app: &AppState, headers: &HeaderMap) -> Result<Response, Failure>
             Ok(pages::form_not_sent(&format!("{}/", domain.address(&site))))
         }
         Refusal::NotSignedIn if is_portal => Ok(sign_in_elsewhere(&domain, &site)),
-        Refusal::NotSignedIn => Ok(challenged(app, &domain, sign_in_elsewhere(&domain, &site))),
+        Refusal::NotSignedIn => Ok(with_challenge(app, &domain, sign_in_elsewhere(&domain, &site))),
         Refusal::Denied if page_load => Ok(pages::denied(&domain)),
         refusal => Ok(refuse(refusal, &domain, &site)),
     }
@@ -194,7 +194,7 @@ async fn state_page(
 ) -> Result<Response, Failure> {
     let domain = app.domain()?;
     if let Some(ticket) = cookies::find(headers, site.ticket())? {
-        if !Source::of(headers)?.may_use_cookie(method.as_str(), || domain.origin_of(site)) {
+        if !Source::from_headers(headers)?.may_use_cookie(method.as_str(), || domain.origin_of(site)) {
             return Err(Failure::CrossOrigin);
         }
         return Ok(match app.admit((site, None), ticket, headers).await {
@@ -236,7 +236,7 @@ fn not_running(app: &AppState, domain: &Domain, allow: &Allow) -> Response {
 }
 
 /// Adds a new ticket when the present one expires soon.
-fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
+fn renew(app: &AppState, response: &mut Response, admission: &AdmittedTicket) {
     let now = app.clock.now();
     if admission.expires - now < app.sessions.limits().renew_ticket_before() && app.may_issue() {
         let issued = issue(app, admission, now);
@@ -250,7 +250,7 @@ fn renew(app: &AppState, response: &mut Response, admission: &Admission) {
 }
 
 /// A ticket that expires later than the present one, and its lifetime in seconds.
-fn issue(app: &AppState, admission: &Admission, now: i64) -> Option<(String, i64)> {
+fn issue(app: &AppState, admission: &AdmittedTicket, now: i64) -> Option<(String, i64)> {
     let session = admission.admitted.session();
     let expires = (now + app.sessions.limits().ticket).min(session.end);
     if expires <= admission.expires {

@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::HeaderMap;
 
 use super::admit::AppState;
-use super::admit_token::challenged;
+use super::admit_token::with_challenge;
 use super::answers::{Refusal, refuse};
 use super::decision::Allow;
 use super::request::Malformed;
@@ -36,7 +36,7 @@ pub(super) async fn admit(
     ticket: &str,
     headers: &HeaderMap,
 ) -> Result<Allow, Response> {
-    let source = Source::of(headers).map_err(Failure::from)?;
+    let source = Source::from_headers(headers).map_err(Failure::from)?;
     if !source.is_unnamed_or_from(|| domain.origin_of(site)) {
         return Err(Failure::CrossOrigin.into());
     }
@@ -45,7 +45,7 @@ pub(super) async fn admit(
     admitted.map_err(|refusal| {
         let answer = refuse(refusal, domain, site);
         match refusal {
-            Refusal::NotSignedIn => challenged(app, domain, answer),
+            Refusal::NotSignedIn => with_challenge(app, domain, answer),
             _ => answer,
         }
     })

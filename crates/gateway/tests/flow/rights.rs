@@ -83,7 +83,6 @@ async fn without_access_reviews_no_user_is_admitted_or_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_right_taken_away_counts_within_a_second_of_the_change_and_ends_open_sockets() {
     let (fixture, granted, _) = fixture().await;
-    tokio::spawn(fixture.app.rights.clone().renew());
     let alice = fixture.signed_in("alice", LAB).await;
     let session = fixture.sessions().remove(0);
     fixture.app.sessions.apply(Event::Apply(session)).await;

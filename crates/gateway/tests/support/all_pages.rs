@@ -41,7 +41,7 @@ fn account(user_name: &str) -> Account<'_> {
 }
 
 const NOTHING: Shelf<'static> = Shelf {
-    groups: &[],
+    groups: Vec::new(),
     left_out: 0,
     without_public: true,
 };
@@ -69,11 +69,11 @@ pub(crate) fn signed_in(user_name: &str) -> Response {
         ("Shared with you", theirs.iter().collect()),
     ];
     let shelf = Shelf {
-        groups: &groups,
+        groups: groups.into(),
         left_out: 12,
         without_public: true,
     };
-    pages::signed_in(&domain(), account(user_name), Some(shelf))
+    pages::signed_in(&domain(), account(user_name), Some(&shelf))
 }
 
 pub(crate) fn with(target: Target, change: impl FnOnce(&mut StatusDetail)) -> Target {
@@ -186,7 +186,7 @@ pub(crate) fn all() -> Vec<(&'static str, Response)> {
         ),
         (
             "signed-in-nothing",
-            pages::signed_in(&domain, account("alice@example.org"), Some(NOTHING)),
+            pages::signed_in(&domain, account("alice@example.org"), Some(&NOTHING)),
         ),
         (
             "signed-out",

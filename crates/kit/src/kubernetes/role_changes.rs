@@ -20,7 +20,7 @@ use super::scope::Scope;
 const LONGEST_WATCH: u32 = 30;
 
 /// A changed right is requested at once, and again after these times, because other API servers lag behind.
-pub const RECHECKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
+const RECHECKS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 /// No answer is cached for longer, so that older changes of roles say nothing.
 pub(super) const LONGEST: Duration = Duration::from_hours(1);
 
@@ -29,13 +29,14 @@ type ChangedIn = Option<String>;
 
 /// When roles changed last, by namespace and in the whole cluster. Answers from before may be outdated.
 #[derive(Debug, Default)]
-pub(crate) struct RoleChanges {
+pub struct RoleChanges {
     everywhere: Option<Instant>,
     namespaces: HashMap<String, Instant>,
 }
 
 impl RoleChanges {
-    pub(crate) fn add(&mut self, namespace: Option<&str>, now: Instant) {
+    /// Records a change of roles in a namespace (`None`: in the whole cluster).
+    pub fn add(&mut self, namespace: Option<&str>, now: Instant) {
         self.namespaces
             .retain(|_, changed| now.duration_since(*changed) < LONGEST);
         match namespace {
@@ -48,7 +49,7 @@ impl RoleChanges {
 
     /// Whether an answer about `namespace` that was requested at `asked` may be outdated. Roles of one namespace say nothing about a right in
     /// all of them.
-    pub(crate) fn outdate(&self, namespace: &str, asked: Instant, now: Instant) -> bool {
+    pub fn outdate(&self, namespace: &str, asked: Instant, now: Instant) -> bool {
         let of_namespace = self.namespaces.get(namespace).copied();
         let mut changes = self.everywhere.into_iter().chain(of_namespace);
         changes.any(|changed| {

@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::header::HeaderMap;
 use http::{StatusCode, Uri};
 
-use super::asked::Asked;
+use super::program_request::ProgramRequest;
 use crate::login::authorize::{self, LoginOptions};
 use crate::login::{App, link};
 use crate::pages::{self, Failure};
@@ -19,7 +19,7 @@ use crate::verify::request::source_rule::Source;
 pub(super) async fn page(State(app): App, uri: Uri, headers: HeaderMap) -> Result<Response, Failure> {
     let domain = app.domain()?;
     let query = uri.query().unwrap_or_default();
-    let asked = match Asked::read(form_urlencoded::parse(query.as_bytes())) {
+    let asked = match ProgramRequest::read(form_urlencoded::parse(query.as_bytes())) {
         Ok(asked) => asked,
         Err(wrong) => return Ok(not_valid(wrong)),
     };
@@ -48,13 +48,13 @@ pub(super) async fn page(State(app): App, uri: Uri, headers: HeaderMap) -> Resul
 /// Answers `POST https://auth.<base>/programs`, the page's button. `body`: the form, at most [`super::MAX_BODY`] bytes.
 pub(super) async fn admit(State(app): App, headers: HeaderMap, body: Bytes) -> Result<Response, Failure> {
     let domain = app.domain()?;
-    if !Source::of(&headers)?.is_from(&domain.auth_origin()) {
+    if !Source::from_headers(&headers)?.is_from(&domain.auth_origin()) {
         return Err(Failure::CrossOrigin);
     }
     if !is_form(&headers)? {
         return Err(Failure::BadRequest);
     }
-    let asked = match Asked::read(form_urlencoded::parse(&body)) {
+    let asked = match ProgramRequest::read(form_urlencoded::parse(&body)) {
         Ok(asked) => asked,
         Err(wrong) => return Ok(not_valid(wrong)),
     };

@@ -2,13 +2,13 @@
 //!
 //! In the order of use:
 //!
-//! - `asked`: what a program asks for. `consent`: the page that asks its user; its button makes a one-time code.
+//! - `program_request`: what a program asks for. `consent`: the page that asks its user; its button makes a one-time code.
 //! - `token`: code -> token. `ticket`: token -> ticket for one workspace. Here: who has a token, and its sign-out.
 //!
 //! The token names the session of the login, so it ends with it. Nothing is stored but the codes that were used.
 
-mod asked;
 mod consent;
+mod program_request;
 mod ticket;
 mod token;
 
@@ -56,7 +56,7 @@ async fn sign_out(State(app): App, headers: HeaderMap) -> Result<Response, Failu
 }
 
 /// The session that a program's token names, whether it still exists or not.
-pub(super) fn named(app: &AppState, headers: &HeaderMap) -> Option<RandomId> {
+pub(super) fn session_of_token(app: &AppState, headers: &HeaderMap) -> Option<RandomId> {
     let domain = app.domain().ok()?;
     let token = token_of(app, &domain, headers).ok()??;
     Some(token.session)
@@ -64,7 +64,8 @@ pub(super) fn named(app: &AppState, headers: &HeaderMap) -> Option<RandomId> {
 
 /// The token of a request, if it has not expired and is of this domain. Its session may have ended.
 fn token_of(app: &AppState, domain: &Domain, headers: &HeaderMap) -> Result<Option<ProgramToken>, Failure> {
-    let token = bearer::of(headers)?.and_then(|token| ProgramToken::open(&app.keys, token, app.clock.now()));
+    let token = bearer::from_headers(headers)?
+        .and_then(|token| ProgramToken::open(&app.keys, token, app.clock.now()));
     Ok(token.filter(|token| token.host == domain.auth_host()))
 }
 

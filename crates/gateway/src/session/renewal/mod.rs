@@ -23,9 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::answer::{Attestation, judge};
 use self::pauses::{Pauses, jitter};
-use super::change::{Changed, Step};
-use super::content::{Content, IdToken, Limits};
-use super::view::{Known, Validity};
+use super::change::{Changed, Edit};
+use super::content::{Content, IdToken, Lifetimes};
+use super::view::{SessionState, Validity};
 use super::{Session, Sessions, Unavailable, unavailable};
 use crate::oidc::{Provider, Providers, Registered, Renewed};
 use crate::tokens::RandomId;
@@ -53,7 +53,7 @@ const STORE_FOR: Duration = Duration::from_mins(10);
 #[derive(Clone)]
 enum Outcome {
     /// The known state after it.
-    Known(Arc<Known>),
+    Current(Arc<SessionState>),
     /// The session is gone.
     Gone,
     /// The API server did not answer.
@@ -107,10 +107,14 @@ impl Renewal {
     }
 
     /// The provider of this issuer, if it can be asked at `now`.
-    fn asked(&self, issuer: &str, now: i64) -> Option<(&Registered, &Provider)> {
+    fn reachable_provider(&self, issuer: &str, now: i64) -> Option<(&Registered, &Provider)> {
         let registered = self.providers.as_ref()?.by_issuer(issuer)?;
         (!self.pauses.is_pausing(issuer, now)).then_some((registered, registered.get()?))
     }
+}
+
+fn unconfirmed() -> Unavailable {
+    Unavailable("the identity provider did not confirm the session".into())
 }
 
 /// What to do about a session.
@@ -124,33 +128,33 @@ enum Claim {
 }
 
 /// Decides, and changes `content` accordingly. `question`: identifier of the request, if the provider may be asked.
-fn claim(content: &mut Content, now: i64, limits: Limits, question: Option<RandomId>) -> Step<Claim> {
+fn claim(content: &mut Content, now: i64, limits: Lifetimes, question: Option<RandomId>) -> Edit<Claim> {
     let times = content.times(limits);
     if now >= times.over {
-        return Step::Leave(Claim::Rest);
+        return Edit::Leave(Claim::Rest);
     }
     // A refused request does not count as use: it must not keep alive a session that admits nothing.
     let is_use = now < times.doubtful;
     if question.is_some() && now >= content.due && content.refresh_token().is_some() {
         if now < content.refreshing_until {
-            return Step::Leave(Claim::Busy);
+            return Edit::Leave(Claim::Busy);
         }
         if is_use {
             content.used = now;
         }
         content.refreshing_until = now + CLAIM;
         content.question = question;
-        return Step::Write(Claim::Ask);
+        return Edit::Write(Claim::Ask);
     }
     if is_use && now >= content.used + limits.note_after() {
         content.used = now;
-        return Step::Write(Claim::Rest);
+        return Edit::Write(Claim::Rest);
     }
-    Step::Leave(Claim::Rest)
+    Edit::Leave(Claim::Rest)
 }
 
 /// When to ask again after `pause` seconds. If the session becomes doubtful earlier, it asks at that moment.
-fn again(content: &Content, now: i64, pause: i64, limits: Limits) -> i64 {
+fn again(content: &Content, now: i64, pause: i64, limits: Lifetimes) -> i64 {
     let doubtful = content.times(limits).doubtful;
     if now < doubtful {
         doubtful.min(now + pause)
@@ -188,37 +192,17 @@ impl Sessions {
     }
 
     /// Waits up to a short timeout for a session that the provider must confirm first.
-    pub(super) async fn revived(&self, id: RandomId) -> Result<Option<Arc<Session>>, Unavailable> {
-        let mut changes = self.changes.subscribe();
-        let mut wanted = false;
-        let revived = async {
-            loop {
-                let validity = match self.renewal.outcomes.get(&id).await {
-                    Some(Outcome::Known(known)) => Some(known.validity(self.clock.now())),
-                    Some(Outcome::Gone) => Some(Validity::Over),
-                    Some(Outcome::Failed) => {
-                        return Err(Unavailable(
-                            "the identity provider did not confirm the session".into(),
-                        ));
-                    }
-                    None => None,
-                };
-                match validity {
-                    Some(Validity::Good(session)) => return Ok(Some(session)),
-                    Some(Validity::Over | Validity::Unreadable) => return Ok(None),
-                    Some(Validity::Doubtful) | None => {}
-                }
-                if !std::mem::replace(&mut wanted, true) {
-                    self.renewal.want(id);
-                }
-                if changes.changed().await.is_err() {
-                    return Ok(None);
-                }
-            }
-        };
-        timeout(REVIVAL, revived)
-            .await
-            .unwrap_or_else(|_| Err(Unavailable("the identity provider did not answer in time".into())))
+    pub(super) async fn revive(&self, id: RandomId) -> Result<Option<Arc<Session>>, Unavailable> {
+        match timeout(REVIVAL, self.outcome_of(id)).await {
+            Ok(Outcome::Current(known)) => match known.validity(self.clock.now()) {
+                Validity::Good(session) => Ok(Some(session)),
+                Validity::Doubtful => Err(unconfirmed()),
+                Validity::Over | Validity::Unreadable => Ok(None),
+            },
+            Ok(Outcome::Gone) => Ok(None),
+            Ok(Outcome::Failed) => Err(unconfirmed()),
+            Err(_) => Err(Unavailable("the identity provider did not answer in time".into())),
+        }
     }
 
     /// An ID token of the user of `session`: one that is valid for a while if the provider issues it within a short timeout, else what
@@ -228,29 +212,36 @@ impl Sessions {
         if known.lasts(self.clock.now()) {
             return Some(known.clone());
         }
-        let newer = timeout(REVIVAL, self.newer_id_token(session.id)).await;
-        let token = newer.ok().flatten().unwrap_or_else(|| known.clone());
+        let newer = match timeout(REVIVAL, self.outcome_of(session.id)).await {
+            Ok(Outcome::Current(newer)) => newer.open.as_ref().and_then(|open| open.session.id_token.clone()),
+            _ => None,
+        };
+        let token = newer.unwrap_or_else(|| known.clone());
         (self.clock.now() < token.ends).then_some(token)
     }
 
-    async fn newer_id_token(&self, id: RandomId) -> Option<IdToken> {
+    /// Queues a session, and waits for the outcome.
+    async fn outcome_of(&self, id: RandomId) -> Outcome {
         let mut changes = self.changes.subscribe();
-        let mut wanted = false;
+        let mut is_queued = false;
         loop {
             match self.renewal.outcomes.get(&id).await {
-                Some(Outcome::Known(known)) => return known.open.as_ref()?.session.id_token.clone(),
-                Some(Outcome::Gone | Outcome::Failed) => return None,
+                // It was valid until now.
+                Some(Outcome::Current(known)) if known.validity(self.clock.now()) == Validity::Doubtful => {}
+                Some(outcome) => return outcome,
                 None => {}
             }
-            if !std::mem::replace(&mut wanted, true) {
+            if !std::mem::replace(&mut is_queued, true) {
                 self.renewal.want(id);
             }
-            changes.changed().await.ok()?;
+            if changes.changed().await.is_err() {
+                return Outcome::Failed;
+            }
         }
     }
 
     /// Whether the portal needs a newer ID token than the session has.
-    fn lacks_id_token(&self, known: &Known) -> bool {
+    fn lacks_id_token(&self, known: &SessionState) -> bool {
         let token = known
             .open
             .as_ref()
@@ -259,7 +250,7 @@ impl Sessions {
     }
 
     async fn maintain_one(&self, id: RandomId) {
-        let outcome = match self.renewed(id).await {
+        let outcome = match self.renew(id).await {
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::warn!(session = ?id, %error, "a session could not be renewed");
@@ -267,19 +258,19 @@ impl Sessions {
             }
         };
         self.renewal.outcomes.insert(id, outcome).await;
-        self.changed();
+        self.notify();
     }
 
-    async fn renewed(&self, id: RandomId) -> Result<Outcome, Unavailable> {
+    async fn renew(&self, id: RandomId) -> Result<Outcome, Unavailable> {
         for _ in 0..CHECK_INTERVAL.1 {
             let question = RandomId::new().map_err(unavailable)?;
             let changed = self
                 .change(id, |content, now| {
                     // Its tokens and names belong to another provider.
                     if self.renewal.is_foreign(&content.issuer) {
-                        return Step::End("another_issuer");
+                        return Edit::End("another_issuer");
                     }
-                    let can_ask = self.renewal.asked(&content.issuer, now).is_some();
+                    let can_ask = self.renewal.reachable_provider(&content.issuer, now).is_some();
                     claim(content, now, self.limits, can_ask.then_some(question))
                 })
                 .await?;
@@ -290,21 +281,21 @@ impl Sessions {
                 Claim::Ask => return self.ask_provider(id, changed).await,
                 Claim::Rest => return Ok(self.outcome(changed.known)),
                 Claim::Busy => match self.outcome(changed.known) {
-                    Outcome::Known(known) if !self.lacks_id_token(&known) => {
-                        return Ok(Outcome::Known(known));
+                    Outcome::Current(known) if !self.lacks_id_token(&known) => {
+                        return Ok(Outcome::Current(known));
                     }
                     Outcome::Gone => return Ok(Outcome::Gone),
-                    Outcome::Known(_) | Outcome::Failed => sleep(CHECK_INTERVAL.0).await,
+                    Outcome::Current(_) | Outcome::Failed => sleep(CHECK_INTERVAL.0).await,
                 },
             }
         }
         Ok(Outcome::Failed)
     }
 
-    fn outcome(&self, known: Arc<Known>) -> Outcome {
+    fn outcome(&self, known: Arc<SessionState>) -> Outcome {
         match known.validity(self.clock.now()) {
             Validity::Doubtful => Outcome::Failed,
-            _ => Outcome::Known(known),
+            _ => Outcome::Current(known),
         }
     }
 
@@ -312,9 +303,10 @@ impl Sessions {
         let content = claimed.content;
         let asked = self.clock.now();
         let issuer = &content.issuer;
-        let (Some((registered, provider)), Some(token)) =
-            (self.renewal.asked(issuer, asked), content.refresh_token())
-        else {
+        let (Some((registered, provider)), Some(token)) = (
+            self.renewal.reachable_provider(issuer, asked),
+            content.refresh_token(),
+        ) else {
             return Ok(self.outcome(claimed.known));
         };
         let answer = provider.renew(&token, content.original()).await;
@@ -325,31 +317,33 @@ impl Sessions {
         });
         match answer {
             Ok(renewed) => {
-                self.renewal.pauses.answered(issuer);
+                self.renewal.pauses.record_answer(issuer);
                 let reason = match judge(&content, &renewed, registered) {
                     Ok(word) => return self.store(id, content.question, &renewed, word).await,
                     Err(reason) => reason,
                 };
-                let end = |_: &mut Content, _| Step::End(reason);
+                let end = |_: &mut Content, _| Edit::End(reason);
                 self.settle(id, content.question, end).await
             }
             Err(error) if error.is_end_of_session() => {
-                self.renewal.pauses.answered(issuer);
-                let end = |_: &mut Content, _| Step::End("provider_refused");
+                self.renewal.pauses.record_answer(issuer);
+                let end = |_: &mut Content, _| Edit::End("provider_refused");
                 self.settle(id, content.question, end).await
             }
             Err(error) => {
                 if error.concerns_all() {
-                    self.renewal.pauses.unanswered(issuer, asked, self.clock.now());
+                    self.renewal
+                        .pauses
+                        .record_silence(issuer, asked, self.clock.now());
                 }
                 tracing::warn!(session = ?id, %error, "a session could not be renewed; it stays valid for at most gateway.session.maxUnrefreshedMinutes after its last renewal");
                 let later = POSTPONED + jitter(POSTPONED);
                 let release = |content: &mut Content, now: i64| {
                     if error.is_definite() && now >= content.times(self.limits).doubtful {
-                        return Step::End("not_confirmed");
+                        return Edit::End("not_confirmed");
                     }
                     content.due = again(content, now, later, self.limits);
-                    Step::Write(())
+                    Edit::Write(())
                 };
                 self.settle(id, content.question, release).await
             }
@@ -361,12 +355,12 @@ impl Sessions {
         &self,
         id: RandomId,
         question: Option<RandomId>,
-        mut step: impl FnMut(&mut Content, i64) -> Step<()>,
+        mut step: impl FnMut(&mut Content, i64) -> Edit<()>,
     ) -> Result<Outcome, Unavailable> {
         let settled = self
             .change(id, |content, now| {
                 if content.question != question {
-                    return Step::Leave(());
+                    return Edit::Leave(());
                 }
                 content.question = None;
                 content.refreshing_until = 0;
@@ -395,7 +389,7 @@ impl Sessions {
                 (content.refreshed, content.used) = (now, now);
             } else if now >= content.times(self.limits).doubtful {
                 // A new login shows what is wrong with the answer.
-                return Step::End("not_confirmed");
+                return Edit::End("not_confirmed");
             }
             content.due = again(content, now, renewed.renew_in, self.limits);
             if self.keeps_id_tokens {
@@ -404,7 +398,7 @@ impl Sessions {
                 }
                 content.renew_before_id_token_ends(now);
             }
-            Step::Write(())
+            Edit::Write(())
         };
         let began = Instant::now();
         let mut pause = STORE_AGAIN.0;

@@ -26,12 +26,12 @@ impl Pauses {
     }
 
     /// The provider answered.
-    pub(super) fn answered(&self, issuer: &str) {
+    pub(super) fn record_answer(&self, issuer: &str) {
         self.lock().remove(issuer);
     }
 
     /// The provider did not answer a request of the time `asked`, or refused the gateway. Concurrent requests count once.
-    pub(super) fn unanswered(&self, issuer: &str, asked: i64, now: i64) {
+    pub(super) fn record_silence(&self, issuer: &str, asked: i64, now: i64) {
         let mut pauses = self.lock();
         let pause = pauses.entry(issuer.to_owned()).or_default();
         if asked >= pause.until {

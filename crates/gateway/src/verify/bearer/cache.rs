@@ -12,8 +12,6 @@ use crate::session::{Credential, Session};
 
 /// How long an accepted token is not checked again, in seconds. A revoked token stops working within this time.
 pub(super) const TTL: i64 = 60;
-/// A websocket's token is checked again from this age on, in seconds, so that the answer is there when it is needed.
-pub(super) const RENEW: i64 = 45;
 /// How long a refused token stays refused without another check, in seconds.
 const TTL_REFUSED: i64 = 5;
 /// How long a token that was accepted is checked again without counting against a rate limit, in seconds.
@@ -24,15 +22,6 @@ const MOST_BYTES: u64 = 16 * 1024 * 1024;
 const ENTRY: usize = 512;
 /// Size of a text without its characters.
 const TEXT: usize = size_of::<String>();
-
-/// Why a token is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::verify) enum Purpose {
-    /// A request.
-    Request,
-    /// A websocket, ahead of time. Requests use the cached answer until the new one arrives.
-    Renewal,
-}
 
 /// A refused token.
 #[derive(Debug, Clone)]
@@ -45,7 +34,6 @@ struct Expiry {
 /// Recent answers.
 pub(super) struct Cache {
     accepted: MokaCache<Digest, Accepted>,
-    renewed: MokaCache<Digest, Accepted>,
     refused: MokaCache<Digest, Expiry>,
     /// Until when each token may be checked outside the rate limit, Unix seconds. An entry here admits no one.
     known: MokaCache<Digest, i64>,
@@ -56,36 +44,25 @@ impl Cache {
     pub(super) fn new() -> Self {
         Self {
             accepted: cache(TTL, size),
-            renewed: cache(TTL, size),
             refused: cache(TTL_REFUSED, size_of_past),
             known: cache(TTL_KNOWN, |_| ENTRY),
         }
     }
 
-    /// The accepted token, if its check is recent enough at `now` for this purpose.
-    pub(super) async fn accepted(&self, digest: &Digest, purpose: Purpose, now: i64) -> Option<Accepted> {
-        let keep = match purpose {
-            Purpose::Request => TTL,
-            Purpose::Renewal => RENEW,
-        };
+    /// The accepted token, if its check is recent enough at `now`.
+    pub(super) async fn acceptance(&self, digest: &Digest, now: i64) -> Option<Accepted> {
         let counts = |accepted: &Accepted| {
-            accepted.session.end > now && (accepted.asked..accepted.asked + keep).contains(&now)
+            accepted.session.end > now && (accepted.asked..accepted.asked + TTL).contains(&now)
         };
-        let caches = match purpose {
-            Purpose::Request => &[&self.accepted][..],
-            Purpose::Renewal => &[&self.accepted, &self.renewed],
-        };
-        for cache in caches {
-            if let Some(accepted) = cache.get(digest).await.filter(counts) {
-                return Some(accepted);
-            }
+        let accepted = self.accepted.get(digest).await.filter(counts);
+        if accepted.is_none() {
+            self.accepted.invalidate(digest).await;
         }
-        self.of(purpose).invalidate(digest).await;
-        None
+        accepted
     }
 
     /// Why the token was refused, if that check is recent at `now`.
-    pub(super) async fn refused(&self, digest: &Digest, now: i64) -> Option<TokenRefusal> {
+    pub(super) async fn refusal(&self, digest: &Digest, now: i64) -> Option<TokenRefusal> {
         let past = self.refused.get(digest).await?;
         let counts = (past.asked..past.asked + TTL_REFUSED).contains(&now);
         counts.then_some(past.why)
@@ -100,14 +77,10 @@ impl Cache {
     pub(super) async fn answer(
         &self,
         digest: Digest,
-        purpose: Purpose,
         asking: impl Future<Output = Result<Accepted, TokenError>>,
     ) -> Result<Accepted, TokenError> {
-        let answer = self.of(purpose).try_get_with(digest, Box::pin(asking)).await;
+        let answer = self.accepted.try_get_with(digest, Box::pin(asking)).await;
         let accepted = answer.map_err(|error| (*error).clone())?;
-        if purpose == Purpose::Renewal {
-            self.accepted.insert(digest, accepted.clone()).await;
-        }
         let until = accepted.session.end.min(accepted.asked + TTL_KNOWN);
         self.known.insert(digest, until).await;
         Ok(accepted)
@@ -116,16 +89,8 @@ impl Cache {
     /// Records that the token was refused at `now`.
     pub(super) async fn refuse(&self, digest: Digest, why: TokenRefusal, now: i64) {
         self.accepted.invalidate(&digest).await;
-        self.renewed.invalidate(&digest).await;
         self.known.invalidate(&digest).await;
         self.refused.insert(digest, Expiry { why, asked: now }).await;
-    }
-
-    fn of(&self, purpose: Purpose) -> &MokaCache<Digest, Accepted> {
-        match purpose {
-            Purpose::Request => &self.accepted,
-            Purpose::Renewal => &self.renewed,
-        }
     }
 }
 
@@ -192,10 +157,7 @@ mod tests {
             };
             let session = Arc::new(session);
             let asking = async { Ok(Accepted { session, asked: 0 }) };
-            cache
-                .answer([number; 32], Purpose::Request, asking)
-                .await
-                .unwrap();
+            cache.answer([number; 32], asking).await.unwrap();
         }
         cache.accepted.run_pending_tasks().await;
         assert!((1..=15).contains(&cache.accepted.entry_count()), "1 MiB each");

@@ -19,12 +19,11 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use self::cache::Cache;
-pub(super) use self::cache::Purpose;
 pub(super) use self::error::challenge;
 pub(crate) use self::error::{TokenError, TokenRefusal};
 pub(super) use self::open_socket::SocketToken;
 use self::review::Reviews;
-use self::token::{By, Expected};
+use self::token::{AcceptedTokens, TokenVerifier};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::oidc::claims::Identity;
@@ -37,7 +36,7 @@ use crate::verify::request::source_rule::single;
 
 /// Which tokens are accepted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct BearerSettings {
     /// Audiences of users' tokens; empty: users' tokens are not accepted.
     pub audiences: Vec<String>,
     /// Issuers of service accounts' tokens.
@@ -49,7 +48,7 @@ pub struct Settings {
 pub struct Bearer(Arc<Inner>);
 
 struct Inner {
-    settings: Settings,
+    settings: BearerSettings,
     providers: Arc<Providers>,
     reviews: Reviews,
     cache: Cache,
@@ -75,7 +74,7 @@ pub(super) struct Accepted {
 ///
 /// # Errors
 /// There are several Authorization headers.
-pub(crate) fn of(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
+pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
     let value = single(headers, &AUTHORIZATION)?;
     Ok(value.and_then(|value| match value.split_once(' ') {
         Some((scheme, token)) => scheme.eq_ignore_ascii_case("Bearer").then_some(token),
@@ -86,7 +85,7 @@ pub(crate) fn of(headers: &HeaderMap) -> Result<Option<&str>, Malformed> {
 impl Bearer {
     /// A new checker with an empty cache.
     pub fn new(
-        settings: Settings,
+        settings: BearerSettings,
         providers: Arc<Providers>,
         client: kube::Client,
         clock: Clock,
@@ -116,29 +115,28 @@ impl Bearer {
         &self,
         token: &str,
         site: &str,
-        purpose: Purpose,
         pay: impl FnOnce() -> Result<(), Failure>,
     ) -> Result<Accepted, TokenError> {
         let (inner, now) = (&self.0, self.0.clock.now());
         // A token that is too long is not even hashed.
         if token.len() > MAX_TOKEN {
-            return Err(self.refused("unknown", TokenRefusal::TooLong));
+            return Err(self.refuse("unknown", TokenRefusal::TooLong));
         }
         let digest = digest(site, token);
-        if let Some(accepted) = inner.cache.accepted(&digest, purpose, now).await {
+        if let Some(accepted) = inner.cache.acceptance(&digest, now).await {
             inner.metrics.bearer(kind(&accepted.session.credential), "kept");
             return Ok(accepted);
         }
-        if let Some(why) = inner.cache.refused(&digest, now).await {
-            return Err(self.refused("unknown", why));
+        if let Some(why) = inner.cache.refusal(&digest, now).await {
+            return Err(self.refuse("unknown", why));
         }
-        let expected = Expected {
+        let expected = AcceptedTokens {
             site,
             cluster: &inner.settings.cluster,
             audiences: &inner.settings.audiences,
             providers: &inner.providers,
         };
-        let claimed = token::read(token, expected, now).map_err(|why| self.refused("unknown", why))?;
+        let claimed = token::read(token, expected, now).map_err(|why| self.refuse("unknown", why))?;
         // Forged tokens use up the rate limit of their address. Tokens that were accepted from there before still work.
         let is_known = inner.cache.is_known(&digest, now).await;
         let asking = async {
@@ -146,8 +144,8 @@ impl Bearer {
                 pay()?;
             }
             let (identity, credential) = match claimed.by {
-                By::Cluster => inner.reviews.ask(token, site).await?,
-                By::Provider(provider) => self.user(provider, token).await?,
+                TokenVerifier::Cluster => inner.reviews.ask(token, site).await?,
+                TokenVerifier::Provider(provider) => self.user(provider, token).await?,
             };
             let session = Session {
                 id: id(&digest),
@@ -162,17 +160,17 @@ impl Bearer {
             })
         };
         let kind = match claimed.by {
-            By::Cluster => "service_account",
-            By::Provider(_) => "user",
+            TokenVerifier::Cluster => "service_account",
+            TokenVerifier::Provider(_) => "user",
         };
-        match inner.cache.answer(digest, purpose, asking).await {
+        match inner.cache.answer(digest, asking).await {
             Ok(accepted) => {
                 inner.metrics.bearer(kind, "accepted");
                 Ok(accepted)
             }
             Err(TokenError::Refused(why)) => {
                 inner.cache.refuse(digest, why.clone(), now).await;
-                Err(self.refused(kind, why))
+                Err(self.refuse(kind, why))
             }
             Err(error) => {
                 let outcome = match error {
@@ -185,7 +183,7 @@ impl Bearer {
         }
     }
 
-    fn refused(&self, kind: &'static str, why: TokenRefusal) -> TokenError {
+    fn refuse(&self, kind: &'static str, why: TokenRefusal) -> TokenError {
         self.0.metrics.bearer(kind, "refused");
         why.into()
     }

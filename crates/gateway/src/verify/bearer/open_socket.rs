@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::cache::{Purpose, RENEW, TTL};
+use super::cache::TTL;
 use super::{Accepted, Bearer, TokenError};
 use crate::session::Session;
 use crate::tokens::redacted::Secret;
@@ -23,12 +23,12 @@ struct Inner {
     bearer: Bearer,
     token: Secret,
     site: String,
-    status: Mutex<Status>,
+    status: Mutex<TokenStatus>,
     is_asked: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Status {
+struct TokenStatus {
     /// `None` after a refusal, permanently.
     session: Option<Arc<Session>>,
     /// Time of the last successful check, Unix seconds.
@@ -38,7 +38,7 @@ struct Status {
 impl SocketToken {
     /// `accepted`: the answer about `token`.
     pub(in crate::verify) fn new(bearer: Bearer, token: &str, site: String, accepted: Accepted) -> Self {
-        let status = Status {
+        let status = TokenStatus {
             session: Some(accepted.session),
             asked: accepted.asked,
         };
@@ -61,7 +61,7 @@ impl SocketToken {
         if session.end <= now {
             return None;
         }
-        if age >= RENEW {
+        if age >= TTL {
             self.ask();
         }
         let longest = TTL + i64::try_from(grace.as_secs()).unwrap_or(TTL);
@@ -75,9 +75,7 @@ impl SocketToken {
         let open_socket = self.clone();
         tokio::spawn(async move {
             let inner = &open_socket.0;
-            let judged = inner
-                .bearer
-                .judge(inner.token.expose(), &inner.site, Purpose::Renewal, || Ok(()));
+            let judged = inner.bearer.judge(inner.token.expose(), &inner.site, || Ok(()));
             match judged.await {
                 Ok(accepted) => {
                     let mut status = inner.lock();
@@ -93,7 +91,7 @@ impl SocketToken {
 }
 
 impl Inner {
-    fn lock(&self) -> MutexGuard<'_, Status> {
+    fn lock(&self) -> MutexGuard<'_, TokenStatus> {
         self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,7 +6,7 @@ use kit::process::{WrongSetting, non_empty};
 use serde_json::Value;
 
 use crate::oidc::payload;
-use crate::verify::bearer::Settings;
+use crate::verify::bearer::BearerSettings;
 
 /// Path of this process's own token, as Kubernetes mounts it.
 const OWN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
@@ -39,7 +39,7 @@ pub struct BearerArgs {
 pub(crate) fn read<'a>(
     args: &BearerArgs,
     clients: impl IntoIterator<Item = &'a str>,
-) -> Result<Option<Settings>, WrongSetting> {
+) -> Result<Option<BearerSettings>, WrongSetting> {
     read_with(args, clients, Path::new(OWN))
 }
 
@@ -47,7 +47,7 @@ fn read_with<'a>(
     args: &BearerArgs,
     clients: impl IntoIterator<Item = &'a str>,
     own: &Path,
-) -> Result<Option<Settings>, WrongSetting> {
+) -> Result<Option<BearerSettings>, WrongSetting> {
     let (audiences, mut cluster) = (non_empty(&args.bearer_audiences), non_empty(&args.bearer_issuers));
     if !args.bearer_enabled {
         return Ok(None);
@@ -66,7 +66,7 @@ fn read_with<'a>(
     if cluster.is_empty() {
         cluster.push(own_issuer(own)?);
     }
-    Ok(Some(Settings { audiences, cluster }))
+    Ok(Some(BearerSettings { audiences, cluster }))
 }
 
 fn own_issuer(file: &Path) -> Result<String, WrongSetting> {
@@ -116,7 +116,7 @@ mod tests {
             assert!(error.problem.contains("sign in with"), "{error}");
         }
         let fits = read(&args(&["scripts", ""], &["https://cluster.example"]), ["gateway"]).unwrap();
-        let expected = Settings {
+        let expected = BearerSettings {
             audiences: vec!["scripts".into()],
             cluster: vec!["https://cluster.example".into()],
         };

@@ -15,7 +15,7 @@ const LEGACY: &str = "kubernetes/serviceaccount";
 
 /// Which tokens are accepted.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Expected<'a> {
+pub(super) struct AcceptedTokens<'a> {
     /// Audience of service accounts' tokens: this site's own.
     pub(super) site: &'a str,
     /// Issuers of the cluster.
@@ -29,14 +29,14 @@ pub(super) struct Expected<'a> {
 /// The unverified content of a token.
 #[derive(Debug)]
 pub(super) struct Claimed<'a> {
-    pub(super) by: By<'a>,
+    pub(super) by: TokenVerifier<'a>,
     /// Expiry, Unix seconds, plus the tolerance for clock skew.
     pub(super) ends: i64,
 }
 
 /// Who verifies the token.
 #[derive(Debug)]
-pub(super) enum By<'a> {
+pub(super) enum TokenVerifier<'a> {
     /// The API server: it is a service account's token.
     Cluster,
     /// The keys of this provider: it is a user's token.
@@ -47,7 +47,11 @@ pub(super) enum By<'a> {
 ///
 /// # Errors
 /// The token can never be accepted.
-pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<Claimed<'a>, TokenRefusal> {
+pub(super) fn read<'a>(
+    token: &str,
+    expected: AcceptedTokens<'a>,
+    now: i64,
+) -> Result<Claimed<'a>, TokenRefusal> {
     let claims = claims(token)?;
     let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
     let audiences = audiences(&claims)?;
@@ -57,7 +61,7 @@ pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<
             return Err(TokenRefusal::ServiceAccountAudience);
         }
         Claimed {
-            by: By::Cluster,
+            by: TokenVerifier::Cluster,
             ends: time(&claims, "exp")?,
         }
     } else {
@@ -67,7 +71,7 @@ pub(super) fn read<'a>(token: &str, expected: Expected<'a>, now: i64) -> Result<
             return Err(TokenRefusal::UserAudience);
         }
         Claimed {
-            by: By::Provider(provider),
+            by: TokenVerifier::Provider(provider),
             ends: time(&claims, "exp")?.saturating_add(oidc::SKEW),
         }
     };
@@ -143,15 +147,15 @@ mod tests {
     fn read_text(token: &str) -> Result<(&'static str, i64), TokenRefusal> {
         let mapping = Mapping::new(ISSUER, "sub", None, None, "");
         let providers = Providers::new(vec![Registered::only(ISSUER, mapping)]);
-        let expected = Expected {
+        let expected = AcceptedTokens {
             site: SITE,
             cluster: &[CLUSTER.to_owned()],
             audiences: &["scripts".to_owned()],
             providers: &providers,
         };
         read(token, expected, NOW).map(|claimed| match claimed.by {
-            By::Cluster => ("cluster", claimed.ends),
-            By::Provider(_) => ("provider", claimed.ends),
+            TokenVerifier::Cluster => ("cluster", claimed.ends),
+            TokenVerifier::Provider(_) => ("provider", claimed.ends),
         })
     }
 

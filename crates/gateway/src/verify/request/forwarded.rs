@@ -29,7 +29,7 @@ impl<'a> Forwarded<'a> {
     ///
     /// # Errors
     /// One is missing, empty, repeated or not text, or the browser's connection was not encrypted.
-    pub fn of(headers: &'a HeaderMap) -> Result<Self, Malformed> {
+    pub fn from_headers(headers: &'a HeaderMap) -> Result<Self, Malformed> {
         let text = |name: HeaderName| {
             single(headers, &name)?
                 .filter(|value| !value.is_empty())
@@ -142,22 +142,26 @@ mod tests {
     #[test]
     fn each_header_is_needed_exactly_once() {
         let complete = headers(&COMPLETE);
-        let read = Forwarded::of(&complete).unwrap();
+        let read = Forwarded::from_headers(&complete).unwrap();
         assert_eq!((read.method, read.uri), ("GET", "/lab?a=%2F"));
         assert_eq!(read.authority, "w.ws.example:8443");
         for (name, value) in COMPLETE {
             let mut without = complete.clone();
             without.remove(name);
-            assert_eq!(Forwarded::of(&without), Err(Malformed), "without {name}");
+            assert_eq!(
+                Forwarded::from_headers(&without),
+                Err(Malformed),
+                "without {name}"
+            );
             let mut twice = complete.clone();
             twice.append(
                 name.parse::<HeaderName>().unwrap(),
                 HeaderValue::from_str(value).unwrap(),
             );
-            assert_eq!(Forwarded::of(&twice), Err(Malformed), "twice {name}");
+            assert_eq!(Forwarded::from_headers(&twice), Err(Malformed), "twice {name}");
             let mut empty = complete.clone();
             empty.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static(""));
-            assert_eq!(Forwarded::of(&empty), Err(Malformed), "empty {name}");
+            assert_eq!(Forwarded::from_headers(&empty), Err(Malformed), "empty {name}");
         }
     }
 
@@ -166,7 +170,7 @@ mod tests {
         for (proto, accepted) in [("https", true), ("wss", true), ("http", false), ("ws", false)] {
             let mut lines = headers(&COMPLETE);
             lines.insert(PROTO, HeaderValue::from_static(proto));
-            assert_eq!(Forwarded::of(&lines).is_ok(), accepted, "{proto}");
+            assert_eq!(Forwarded::from_headers(&lines).is_ok(), accepted, "{proto}");
         }
     }
 

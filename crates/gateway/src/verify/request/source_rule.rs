@@ -30,7 +30,7 @@ impl<'a> Source<'a> {
     ///
     /// # Errors
     /// One of them came more than once or is not text.
-    pub fn of(headers: &'a HeaderMap) -> Result<Self, Malformed> {
+    pub fn from_headers(headers: &'a HeaderMap) -> Result<Self, Malformed> {
         Ok(Self {
             site: single_token(headers, &SITE)?,
             mode: single_token(headers, &MODE)?,
@@ -154,7 +154,7 @@ mod tests {
             };
             headers.insert(name, HeaderValue::from_str(value).unwrap());
         }
-        Source::of(&headers)
+        Source::from_headers(&headers)
             .unwrap()
             .may_use_cookie(fields[0], || OWN.to_owned())
     }
@@ -164,7 +164,7 @@ mod tests {
         let form = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
         let is_form = |lines: &[_], method: &str, html: bool| {
             let headers = source(lines);
-            Source::of(&headers).unwrap().is_form(method, html)
+            Source::from_headers(&headers).unwrap().is_form(method, html)
         };
         assert!(is_form(&form, "POST", false));
         assert!(is_form(&[], "POST", true));
@@ -252,7 +252,7 @@ mod tests {
             ] {
                 let own = [("sec-purpose", purpose), ("sec-fetch-site", site)];
                 let headers = source(&[&navigation[..], &own].concat());
-                let source = Source::of(&headers).unwrap();
+                let source = Source::from_headers(&headers).unwrap();
                 assert_eq!(
                     source.may_use_cookie("GET", || OWN.to_owned()),
                     counts,
@@ -262,7 +262,7 @@ mod tests {
                 assert!(source.is_embedded(), "the pages of the sign-in host do nothing");
             }
             let headers = source(&[("sec-purpose", purpose)]);
-            let bare = Source::of(&headers).unwrap();
+            let bare = Source::from_headers(&headers).unwrap();
             assert!(!bare.may_use_cookie("GET", || OWN.to_owned()) && !bare.is_page_load("GET", true));
         }
     }
@@ -271,7 +271,7 @@ mod tests {
     fn page_loads_are_navigations_or_html_requests_of_old_browsers() {
         let is_page_load = |method: &str, html: bool, headers: &[(&'static str, &'static str)]| {
             let headers = source(headers);
-            Source::of(&headers).unwrap().is_page_load(method, html)
+            Source::from_headers(&headers).unwrap().is_page_load(method, html)
         };
         let navigation = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
         assert!(is_page_load("GET", false, &navigation));
@@ -292,9 +292,9 @@ mod tests {
         for name in ["origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"] {
             let mut headers = HeaderMap::new();
             headers.append(name, HeaderValue::from_static("same-origin"));
-            assert!(Source::of(&headers).is_ok());
+            assert!(Source::from_headers(&headers).is_ok());
             headers.append(name, HeaderValue::from_static("same-origin"));
-            assert_eq!(Source::of(&headers), Err(Malformed), "{name}");
+            assert_eq!(Source::from_headers(&headers), Err(Malformed), "{name}");
         }
     }
 
@@ -311,7 +311,7 @@ mod tests {
                 // Each header would be enough without the other.
                 headers.insert(SITE, HeaderValue::from_static("same-origin"));
                 headers.insert(&name, HeaderValue::from_static(joined));
-                assert_eq!(Source::of(&headers), Err(Malformed), "{name}: {joined}");
+                assert_eq!(Source::from_headers(&headers), Err(Malformed), "{name}: {joined}");
             }
         }
     }
@@ -329,7 +329,7 @@ mod tests {
             headers.append(MODE, HeaderValue::from_str(&mode).unwrap());
             headers.append(DEST, HeaderValue::from_str(&dest).unwrap());
             headers.append(ORIGIN, HeaderValue::from_static(if own_origin { OWN } else { SIBLING }));
-            if Source::of(&headers).unwrap().may_use_cookie(&method, || OWN.to_owned()) {
+            if Source::from_headers(&headers).unwrap().may_use_cookie(&method, || OWN.to_owned()) {
                 prop_assert!(is_read(&method) && mode == "navigate" && dest == "document");
             }
         }

@@ -6,14 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures::future::{BoxFuture, Shared};
 use tokio::time::Instant;
 
-use crate::session::Session;
-use crate::tokens::RandomId;
+use super::Key;
 
 /// A review in flight; `None` when it got no answer.
 pub(super) type Flight = Shared<BoxFuture<'static, Option<bool>>>;
-
-/// Session and UID of the workspace.
-type Key = (RandomId, String);
 
 /// All reviews in flight. Clones share them.
 #[derive(Clone, Default)]
@@ -27,17 +23,8 @@ struct InFlight {
 
 struct Question {
     number: u64,
-    session: Arc<Session>,
     started: Instant,
     flight: Flight,
-}
-
-impl Question {
-    /// Whether the review's answer also applies to this session.
-    fn is_about(&self, session: &Arc<Session>) -> bool {
-        Arc::ptr_eq(&self.session, session)
-            || self.session.identity == session.identity && self.session.credential == session.credential
-    }
 }
 
 /// Removes a review from the list on drop, however it ended.
@@ -48,18 +35,17 @@ pub(super) struct Landing {
 }
 
 impl Flights {
-    /// Joins the review in flight for `key`, if it is about the same groups and `joins` accepts its start time. Otherwise starts a
-    /// new one, which keeps its `Landing` until it ends.
+    /// Joins the review in flight for `key`, if `joins` accepts its start time. Otherwise starts a new one, which keeps its
+    /// `Landing` until it ends.
     pub(super) fn join_or_start(
         &self,
         key: Key,
-        session: &Arc<Session>,
         joins: impl FnOnce(Instant) -> bool,
         start: impl FnOnce(Landing) -> Flight,
     ) -> Flight {
         let mut under_way = self.lock();
         let present = under_way.all.get(&key);
-        if let Some(present) = present.filter(|it| it.is_about(session) && joins(it.started)) {
+        if let Some(present) = present.filter(|it| joins(it.started)) {
             return present.flight.clone();
         }
         under_way.last += 1;
@@ -71,7 +57,6 @@ impl Flights {
         });
         let question = Question {
             number,
-            session: Arc::clone(session),
             started: Instant::now(),
             flight: flight.clone(),
         };

@@ -61,7 +61,7 @@ fn user(session: &Session) -> UserInfo {
 ///
 /// # Errors
 /// An authorizer failed, so its decision is not known.
-pub(super) fn granted(status: Option<&SubjectAccessReviewStatus>) -> Result<bool, String> {
+pub(super) fn is_granted(status: Option<&SubjectAccessReviewStatus>) -> Result<bool, String> {
     let status = status.ok_or("the answer has no result")?;
     match status
         .evaluation_error
@@ -150,7 +150,7 @@ mod tests {
     fn only_an_allowed_review_grants_and_a_failed_authorizer_is_no_refusal() {
         let read = |status: serde_json::Value| {
             let status: Option<SubjectAccessReviewStatus> = serde_json::from_value(status).unwrap();
-            granted(status.as_ref()).ok()
+            is_granted(status.as_ref()).ok()
         };
         assert_eq!(read(json!({"allowed": true})), Some(true));
         assert_eq!(read(json!({"allowed": true, "denied": true})), Some(false));

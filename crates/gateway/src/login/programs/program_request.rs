@@ -11,7 +11,7 @@ const MAX_NAME: usize = 64;
 
 /// What a program asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct ProgramRequest {
     /// Port on which the program listens on 127.0.0.1; `None`: the user copies the code.
     pub(super) port: Option<u16>,
     /// PKCE challenge (S256).
@@ -22,7 +22,7 @@ pub(super) struct Asked {
     pub(super) name: String,
 }
 
-impl Asked {
+impl ProgramRequest {
     /// Reads the fields.
     ///
     /// # Errors
@@ -103,8 +103,8 @@ mod tests {
 
     use super::*;
 
-    fn read(query: &str) -> Result<Asked, &'static str> {
-        Asked::read(form_urlencoded::parse(query.as_bytes()))
+    fn read(query: &str) -> Result<ProgramRequest, &'static str> {
+        ProgramRequest::read(form_urlencoded::parse(query.as_bytes()))
     }
 
     fn query(port: &str, challenge: &str, state: &str, name: &str) -> String {
