@@ -7,7 +7,6 @@ mod bounds;
 mod catalog;
 mod connections;
 mod default_template;
-mod invalid_pod;
 mod manifests;
 mod operator_bounds;
 mod ownership;
