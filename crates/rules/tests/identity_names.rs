@@ -235,3 +235,10 @@ proptest! {
         prop_assert_ne!(host(&one.0, &one.1, UID, "b.org"), host(&other.0, &other.1, UID, "b.org"));
     }
 }
+
+/// Cookies, service workers and sessions of the one before are those of another host.
+#[test]
+fn a_namesake_made_anew_has_an_address_of_its_own() {
+    let of = |uid: &str| host("team", "lab", uid, "b.org");
+    assert_ne!(of(UID), of("3e1f5a7c-0d8b-4d0a-9f5e-2b6c7d8e9f02"));
+}

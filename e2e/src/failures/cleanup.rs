@@ -1,20 +1,12 @@
 //! Name of a row -> deletion of its objects outside its namespace (IO).
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    ClusterResourceScope,
-    api::{
-        core::v1::{PersistentVolume, Pod},
-        storage::v1::StorageClass,
-    },
-};
+use k8s_openapi::api::{core::v1::Pod, storage::v1::StorageClass};
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
-    api::{DeleteParams, ListParams, Patch, PatchParams},
+    Api, Client, ResourceExt as _,
+    api::{DeleteParams, ListParams},
 };
-use serde::de::DeserializeOwned;
-use serde_json::json;
 
 use super::node::SilentNode;
 
@@ -37,34 +29,11 @@ pub(super) async fn pods(pods: &Api<Pod>, nodes: &[Arc<SilentNode>]) {
     }
 }
 
-/// Deletes the other cluster-scoped objects with the row's name.
+/// Deletes the storage class with the row's name. Most rows have none.
 pub(super) async fn rest(client: &Client, name: &str) -> anyhow::Result<()> {
-    delete::<StorageClass>(client, name).await?;
-    delete::<PersistentVolume>(client, name).await?;
-    // No controller removes the finalizers of a volume that was never attached.
-    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    let volumes = Api::<PersistentVolume>::all(client.clone());
-    present(
-        volumes
-            .patch(name, &PatchParams::default(), &none)
-            .await
-            .map(drop),
-    )
-}
-
-async fn delete<K>(client: &Client, name: &str) -> anyhow::Result<()>
-where
-    K: Resource<DynamicType = (), Scope = ClusterResourceScope>,
-    K: Clone + Debug + DeserializeOwned,
-{
-    let objects = Api::<K>::all(client.clone());
-    present(objects.delete(name, &DeleteParams::default()).await.map(drop))
-}
-
-/// Accepts a missing object, because most rows have none.
-fn present(result: Result<(), kube::Error>) -> anyhow::Result<()> {
-    match result {
+    let classes = Api::<StorageClass>::all(client.clone());
+    match classes.delete(name, &DeleteParams::default()).await {
         Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(()),
-        other => Ok(other?),
+        other => Ok(other.map(drop)?),
     }
 }

@@ -262,24 +262,12 @@ impl Fixture {
     }
 
     /// Waits until the portal no longer explains the failure.
-    pub async fn no_longer_explained(&self) -> anyhow::Result<()> {
+    async fn no_longer_explained(&self) -> anyhow::Result<()> {
         let reasons = self.reasons();
         if reasons.is_empty() {
             return Ok(());
         }
         self.readings.no_longer_tell(&reasons).await
-    }
-
-    /// Waits for an Event with this reason.
-    pub async fn event(&self, reason: &str) -> anyhow::Result<Event> {
-        wait::until(&format!("an Event {reason}"), wait::USUAL, || async {
-            let events = self.scratch.api::<Event>().list(&ListParams::default()).await;
-            let events = events.map_err(|error| error.to_string())?.items;
-            let mut events = events.into_iter();
-            let found = events.find(|event| event.reason.as_deref() == Some(reason));
-            found.ok_or_else(|| "none yet".to_owned())
-        })
-        .await
     }
 
     /// Allows a reason that the product may report while the failure develops.

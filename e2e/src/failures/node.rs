@@ -104,7 +104,7 @@ impl SilentNode {
     }
 
     /// Changes labels or spec by a merge patch.
-    pub async fn change(&self, change: Value) -> anyhow::Result<()> {
+    async fn change(&self, change: Value) -> anyhow::Result<()> {
         self.nodes
             .patch(&self.name, &PatchParams::default(), &Patch::Merge(change))
             .await?;

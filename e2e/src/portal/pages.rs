@@ -84,23 +84,10 @@ impl Portal {
     /// # Errors
     /// There is no answer.
     pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> anyhow::Result<Response> {
-        self.post_from(&self.origin, path, form).await
-    }
-
-    /// Sends a form from a page of another origin.
-    ///
-    /// # Errors
-    /// There is no answer.
-    pub async fn post_from(
-        &self,
-        origin: &str,
-        path: &str,
-        form: &[(&str, &str)],
-    ) -> anyhow::Result<Response> {
         let request = self
             .http
             .without_redirects()?
             .request(Method::POST, &self.at(path));
-        Ok(request.header(ORIGIN, origin).form(form).send().await?)
+        Ok(request.header(ORIGIN, &self.origin).form(form).send().await?)
     }
 }

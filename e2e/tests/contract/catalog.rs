@@ -1,4 +1,4 @@
-//! Effects of templates, managers and their annotations on the workspaces that name them.
+//! A manager that no gateway serves, and the workspaces that name it.
 
 use api::{
     Workspace, WorkspaceManager,
@@ -7,7 +7,6 @@ use api::{
 };
 use e2e::{
     cluster::{self, Scratch},
-    command,
     objects::workspace,
     wait,
 };
@@ -66,44 +65,5 @@ async fn a_manager_without_gateway_reports_it_and_its_workspaces_have_no_url() -
     })
     .await?;
     managers.delete(name, &DeleteParams::default()).await?;
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn moving_a_manager_gives_a_warning() -> anyhow::Result<()> {
-    let admin = cluster::admin().await?;
-    let managers = Api::<WorkspaceManager>::all(admin);
-    let scratch = Scratch::new("moving", &[]).await?;
-    let manifest = |domain: &str| {
-        json!({
-            "apiVersion": "workspaces.jupyter.org/v1alpha1",
-            "kind": "WorkspaceManager",
-            "metadata": {"name": scratch.namespace},
-            "spec": {"routing": {"baseDomain": domain, "traefik": {}}, "authentication": {"gateway": {}}},
-        })
-    };
-    managers
-        .create(
-            &PostParams::default(),
-            &serde_json::from_value(manifest("a.example.org"))?,
-        )
-        .await?;
-    let flags = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-    let moved = command::kubectl_as(
-        "system:admin",
-        &[&flags[..], &["--as-group=system:masters"]].concat(),
-        &manifest("b.example.org"),
-    )
-    .await?;
-    anyhow::ensure!(
-        moved.code == 0
-            && moved
-                .stderr
-                .contains("spec.routing.baseDomain changes: 0 running workspaces"),
-        "{moved:?}"
-    );
-    managers
-        .delete(&scratch.namespace, &DeleteParams::default())
-        .await?;
     scratch.finish().await
 }

@@ -1,4 +1,4 @@
-//! Workspaces that name no template, in a namespace with a default one.
+//! Workspaces that name no template, in a namespace with a default one; the last user who changed one.
 //!
 //! A cluster-wide default would affect all tests.
 
@@ -14,12 +14,13 @@ use kube::{
     Api, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::rules::alice;
 
 #[tokio::test]
-async fn a_name_alone_makes_a_workspace_of_the_namespace_s_default_template() -> anyhow::Result<()> {
+async fn a_name_alone_makes_a_workspace_of_the_default_template_and_its_last_user_cannot_be_forged()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("default-of", &["alice"]).await?;
     let image = &Environment::get()?.images.echo;
     template::make(&scratch, &json!({"defaultImage": image, "appType": "jupyterlab"})).await?;
@@ -60,5 +61,33 @@ async fn a_name_alone_makes_a_workspace_of_the_namespace_s_default_template() ->
     assert_eq!(outcome.code, 0, "{outcome:?}");
     let replaced = workspaces.get("lab").await?;
     assert_eq!(replaced.spec, stopped.spec);
+    its_last_user_is_recorded_and_cannot_be_forged(&scratch, &workspaces).await?;
     template::finish(scratch).await
+}
+
+async fn its_last_user_is_recorded_and_cannot_be_forged(
+    scratch: &Scratch,
+    hers: &Api<Workspace>,
+) -> anyhow::Result<()> {
+    let last = async || -> anyhow::Result<String> {
+        let now = hers.get("lab").await?;
+        Ok(now
+            .annotations()
+            .get(names::LAST_UPDATED_BY)
+            .cloned()
+            .unwrap_or_default())
+    };
+    let own = hers.get("lab").await?.annotations()[names::CREATED_BY].clone();
+    assert_eq!(last().await?, own);
+
+    let carol = cluster::acting_as("carol", &["system:masters"]).await?;
+    let hers_too: Api<Workspace> = Api::namespaced(carol, &scratch.namespace);
+    let patch = |value: Value| Patch::Merge(json!({"metadata": value}));
+    let forged = patch(json!({"annotations": {names::LAST_UPDATED_BY: "mallory"}}));
+    hers_too.patch("lab", &PatchParams::default(), &forged).await?;
+    assert_eq!(last().await?, own, "nothing else changed");
+    let labelled = patch(json!({"labels": {"a": "b"}}));
+    hers_too.patch("lab", &PatchParams::default(), &labelled).await?;
+    assert_eq!(last().await?, "carol");
+    Ok(())
 }

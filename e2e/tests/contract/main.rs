@@ -3,13 +3,10 @@
 #![expect(clippy::needless_pass_by_value, reason = "literals of JSON are passed")]
 
 mod accounts;
-mod annotations;
 mod bounds;
 mod catalog;
 mod connections;
 mod default_template;
-mod idle;
-mod invalid_pod;
 mod manifests;
 mod operator_bounds;
 mod ownership;

@@ -95,15 +95,24 @@ async fn forges(scratch: &Scratch, user: &str, owner: &str) -> anyhow::Result<()
 }
 
 #[tokio::test]
-async fn no_kind_of_write_can_forge_or_remove_an_owner() -> anyhow::Result<()> {
-    let scratch = Scratch::new("forge", &["alice", "bob"]).await?;
+async fn owners_are_assigned_by_permission_alone_by_any_kind_of_write_and_decide_who_edits_and_deletes()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("owners", &["alice", "bob"]).await?;
+    Box::pin(no_kind_of_write_can_forge_or_remove_an_owner(&scratch)).await?;
+    Box::pin(the_assign_permission_allows_only_to_change_the_owner(&scratch)).await?;
+    Box::pin(manifests_kept_in_git_are_applied_again_with_and_without_their_owner(&scratch)).await?;
+    Box::pin(owner_only_workspaces_are_edited_by_owners_and_public_ones_by_all_users(&scratch)).await?;
+    scratch.finish().await
+}
+
+async fn no_kind_of_write_can_forge_or_remove_an_owner(scratch: &Scratch) -> anyhow::Result<()> {
     let account = format!("system:serviceaccount:{}:other", scratch.namespace);
     scratch.grant("account", &account, &rights(&[])).await?;
-    let alice = of(&scratch, "alice").await?;
+    let alice = of(scratch, "alice").await?;
     let made = alice.create(&PostParams::default(), &stopped("lab")).await?;
     assert_eq!(owner(&made), "alice");
     for user in ["bob", &account] {
-        let theirs = of(&scratch, user).await?;
+        let theirs = of(scratch, user).await?;
         let create = theirs
             .create(&PostParams::default(), &named("fake", "alice"))
             .await;
@@ -112,7 +121,7 @@ async fn no_kind_of_write_can_forge_or_remove_an_owner() -> anyhow::Result<()> {
 
     // Each for themselves, and alice for bob.
     for (user, owner) in [("bob", "bob"), (&account, &account), ("alice", "bob")] {
-        forges(&scratch, user, owner).await?;
+        forges(scratch, user, owner).await?;
     }
     let claim = json!({"metadata": {"annotations": {CREATED_BY: "bob"}}});
     let status = alice
@@ -129,8 +138,8 @@ async fn no_kind_of_write_can_forge_or_remove_an_owner() -> anyhow::Result<()> {
         .patch_status("lab", &PatchParams::default(), &Patch::Merge(&claim))
         .await?;
     assert_eq!(owner(&alice.get("lab").await?), "alice");
-    an_owner_that_is_left_out_or_removed_is_put_back(&scratch).await?;
-    scratch.finish().await
+    an_owner_that_is_left_out_or_removed_is_put_back(scratch).await?;
+    workspace::delete(&alice, "lab").await
 }
 
 async fn an_owner_that_is_left_out_or_removed_is_put_back(scratch: &Scratch) -> anyhow::Result<()> {
@@ -149,16 +158,6 @@ async fn an_owner_that_is_left_out_or_removed_is_put_back(scratch: &Scratch) -> 
     assert_eq!(owner(&after), "alice");
     assert_eq!(after.finalizers(), [api::names::CLEANUP_FINALIZER]);
     Ok(())
-}
-
-#[tokio::test]
-async fn owners_are_assigned_by_permission_alone_and_ownership_decides_who_edits_and_deletes()
--> anyhow::Result<()> {
-    let scratch = Scratch::new("handover", &["alice", "bob"]).await?;
-    Box::pin(the_assign_permission_allows_only_to_change_the_owner(&scratch)).await?;
-    Box::pin(manifests_kept_in_git_are_applied_again_with_and_without_their_owner(&scratch)).await?;
-    Box::pin(owner_only_workspaces_are_edited_by_owners_and_public_ones_by_all_users(&scratch)).await?;
-    scratch.finish().await
 }
 
 async fn the_assign_permission_allows_only_to_change_the_owner(scratch: &Scratch) -> anyhow::Result<()> {

@@ -16,7 +16,6 @@ use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
 };
-use serde_json::json;
 
 async fn create(workspaces: &Api<Workspace>, new: &Workspace) -> anyhow::Result<()> {
     workspaces.create(&PostParams::default(), new).await?;
@@ -137,46 +136,6 @@ async fn a_deleted_template_manager_or_profile_in_use_stays_until_its_last_works
     let elsewhere = Scratch::new("inuse-too", &["alice"]).await?;
     let of_kind = |kind| Box::pin(stays_until_its_last_user_is_deleted(kind, &scratch, &elsewhere));
     try_join_all(Kind::ALL.map(of_kind)).await?;
-    Box::pin(a_profile_is_kept_for_its_own_namespace_alone(
-        &scratch, &elsewhere,
-    ))
-    .await?;
-    Box::pin(a_deleted_manager_stays_until_its_workspaces_use_another(&scratch)).await?;
     elsewhere.finish().await?;
     scratch.finish().await
-}
-
-async fn a_profile_is_kept_for_its_own_namespace_alone(
-    scratch: &Scratch,
-    elsewhere: &Scratch,
-) -> anyhow::Result<()> {
-    let object = CatalogObject::of(Kind::Profile, scratch, "p").await?;
-    let other = CatalogObject::of(Kind::Profile, elsewhere, "p").await?;
-    for object in [&object, &other] {
-        object.make().await?;
-    }
-    create(&scratch.api(), &object.user("ws")?).await?;
-    object.counts(1).await?;
-    other.delete().await?;
-    other.gone().await?;
-
-    object.delete().await?;
-    object.stays("1 workspace uses").await?;
-    workspace::delete(&scratch.api(), "ws").await?;
-    object.gone().await
-}
-
-/// Its users may be moved to another one, unlike those of templates.
-async fn a_deleted_manager_stays_until_its_workspaces_use_another(scratch: &Scratch) -> anyhow::Result<()> {
-    let object = CatalogObject::of(Kind::Manager, scratch, &format!("{}-moved", scratch.namespace)).await?;
-    object.make().await?;
-    create(&scratch.api(), &object.user("moves")?).await?;
-    object.counts(1).await?;
-    object.delete().await?;
-    object.stays("1 workspace uses").await?;
-
-    workspace::set(&scratch.api(), "moves", json!({"managerRef": null})).await?;
-    object.gone().await?;
-    workspace::reached(&scratch.api(), "moves", Phase::Stopped).await?;
-    Ok(())
 }

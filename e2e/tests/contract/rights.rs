@@ -56,7 +56,7 @@ async fn template(scratch: &Scratch, suffix: &str) -> anyhow::Result<String> {
     Ok(name)
 }
 
-async fn forget(templates: &[&String]) -> anyhow::Result<()> {
+async fn forget(templates: &[String]) -> anyhow::Result<()> {
     let all = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     for template in templates {
         all.delete(template, &DeleteParams::default()).await?;
@@ -65,13 +65,29 @@ async fn forget(templates: &[&String]) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_name() -> anyhow::Result<()> {
-    let scratch = Scratch::bare("use", &["alice", "carol"]).await?;
+async fn what_a_workspace_names_is_named_by_the_users_and_groups_with_a_right_to_it_alone()
+-> anyhow::Result<()> {
+    let scratch = Scratch::bare("named", &["alice", "carol"]).await?;
+    Box::pin(templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_name(&scratch)).await?;
+    managers_and_profiles_that_a_workspace_names_need_the_use_permission(&scratch).await?;
+    Box::pin(only_users_with_access_name_secrets_config_maps_and_claims(
+        &scratch,
+    ))
+    .await?;
+    a_profile_names_a_service_account_only_for_those_who_may_make_its_token(&scratch).await?;
+    let templates = ["open", "closed"].map(|suffix| format!("{}-{suffix}", scratch.namespace));
+    scratch.finish().await?;
+    forget(&templates).await
+}
+
+async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_name(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let (open, closed) = (
-        template(&scratch, "open").await?,
-        template(&scratch, "closed").await?,
+        template(scratch, "open").await?,
+        template(scratch, "closed").await?,
     );
-    let alice = alice(&scratch).await?;
+    let alice = alice(scratch).await?;
     for name in [&open, &closed] {
         let refused = refusal(alice.create(&dry(), &of(json!({"templateRef": name}))?).await)?;
         assert!(refused.contains("you may not use it"), "{refused}");
@@ -100,9 +116,7 @@ async fn templates_are_used_by_the_users_and_groups_to_whom_roles_grant_them_by_
     alice
         .create(&dry(), &of(json!({"templateRef": "jupyterlab"}))?)
         .await?;
-    a_template_that_is_granted_to_a_group_is_its_members_to_use(&scratch, &closed).await?;
-    scratch.finish().await?;
-    forget(&[&open, &closed]).await
+    a_template_that_is_granted_to_a_group_is_its_members_to_use(scratch, &closed).await
 }
 
 /// Only members may use it. This is carol's first request here.
@@ -139,19 +153,6 @@ async fn a_template_that_is_granted_to_a_group_is_its_members_to_use(
         assert!(refused.contains("you may not use it"), "{groups:?}: {refused}");
     }
     Ok(())
-}
-
-#[tokio::test]
-async fn managers_profiles_accounts_secrets_config_maps_and_claims_are_named_by_those_with_access_alone()
--> anyhow::Result<()> {
-    let scratch = Scratch::bare("named", &["alice"]).await?;
-    managers_and_profiles_that_a_workspace_names_need_the_use_permission(&scratch).await?;
-    Box::pin(only_users_with_access_name_secrets_config_maps_and_claims(
-        &scratch,
-    ))
-    .await?;
-    a_profile_names_a_service_account_only_for_those_who_may_make_its_token(&scratch).await?;
-    scratch.finish().await
 }
 
 async fn managers_and_profiles_that_a_workspace_names_need_the_use_permission(

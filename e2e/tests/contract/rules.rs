@@ -1,4 +1,4 @@
-//! Required variables and labels of templates, as the API server applies them.
+//! Variables, labels and idle timeouts that templates bound, as the API server applies them.
 
 use api::{Workspace, workspace::DesiredStatus};
 use e2e::{
@@ -9,43 +9,23 @@ use kube::{
     Api,
     api::{Patch, PatchParams, PostParams},
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub(super) async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
     Ok(Api::namespaced(cluster::user("alice").await?, &scratch.namespace))
 }
 
-/// Each case has the values of a workspace and the texts of its refusal; none: it would be admitted.
-pub(super) async fn judged(
-    scratch: &Scratch,
-    cases: impl IntoIterator<Item = (Value, Vec<&str>)>,
-) -> anyhow::Result<()> {
-    let workspaces = alice(scratch).await?;
-    for (spec, expected) in cases {
-        let workspace = template::workspace(scratch, "judged", &spec)?;
-        let refusal = template::refusal(&workspaces, &workspace).await;
-        if expected.is_empty() {
-            assert_eq!(refusal, None, "{spec}");
-        }
-        for part in expected {
-            let message = refusal.as_deref().unwrap_or_default();
-            assert!(
-                message.contains(part),
-                "{spec}: {part:?} is missing in {message:?}"
-            );
-        }
-    }
-    Ok(())
-}
-
 #[tokio::test]
-async fn required_variables_and_labels_must_be_there_and_match_as_a_whole() -> anyhow::Result<()> {
+async fn required_variables_and_labels_match_as_a_whole_and_idle_timeouts_are_within_their_bounds()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("required", &["alice"]).await?;
     let rest = json!({
         "defaultImage": "uv",
         "allowCustomInitContainers": true,
         "envRequirements": [{"name": "TEAM", "required": true, "regex": "[a-z]+"}],
         "labelRequirements": [{"name": "example.org/cost", "required": true, "regex": "[0-9]{4}"}],
+        "defaultIdleShutdown": {"idleTimeoutInMinutes": 60},
+        "idleShutdownOverrides": {"minIdleTimeoutInMinutes": 10, "maxIdleTimeoutInMinutes": 120},
     });
     template::make(&scratch, &rest).await?;
     let workspaces = alice(&scratch).await?;
@@ -99,6 +79,19 @@ async fn required_variables_and_labels_must_be_there_and_match_as_a_whole() -> a
         refusal.contains("spec.initContainers[0].env[0].value"),
         "{refusal}"
     );
+    for (minutes, bound) in [
+        (9, Some("minimum 10")),
+        (10, None),
+        (120, None),
+        (121, Some("maximum 120")),
+    ] {
+        let mut idle = fine.clone();
+        idle.spec.idle_shutdown = serde_json::from_value(json!({"idleTimeoutInMinutes": minutes}))?;
+        let refusal = template::refusal(&workspaces, &idle).await.unwrap_or_default();
+        let expected = bound.unwrap_or_default();
+        assert_eq!(refusal.is_empty(), bound.is_none(), "{minutes}: {refusal}");
+        assert!(refusal.contains(expected), "{minutes}: {refusal}");
+    }
     // Labels are also checked when nothing else changes.
     let mut stored = fine.clone();
     stored.spec.desired_status = DesiredStatus::Stopped;

@@ -167,12 +167,13 @@ async fn missing(scratch: &Scratch) -> anyhow::Result<Vec<String>> {
     Ok(missing)
 }
 
-#[tokio::test]
-async fn the_templates_of_the_samples_apply_beside_those_of_the_chart() -> anyhow::Result<()> {
-    for manifest in manifests().await? {
+async fn the_templates_of_the_samples_apply_beside_those_of_the_chart(
+    samples: &[String],
+) -> anyhow::Result<()> {
+    for manifest in samples {
         if manifest.contains("\nkind: WorkspaceTemplate\n") {
             let arguments = ["apply", "--dry-run=server", "-f", "-"];
-            let outcome = command::administer_with(&arguments, &manifest).await?;
+            let outcome = command::administer_with(&arguments, manifest).await?;
             anyhow::ensure!(outcome.code == 0, "{outcome:?}: {manifest}");
         }
     }
@@ -180,8 +181,10 @@ async fn the_templates_of_the_samples_apply_beside_those_of_the_chart() -> anyho
 }
 
 #[tokio::test]
-async fn samples_can_be_applied_and_deleted_in_any_order() -> anyhow::Result<()> {
+async fn samples_and_the_manifests_of_the_readme_can_be_applied_and_deleted_in_any_order()
+-> anyhow::Result<()> {
     let samples = manifests().await?;
+    the_templates_of_the_samples_apply_beside_those_of_the_chart(&samples).await?;
     let mut count: HashMap<String, usize> = HashMap::new();
     for manifest in &samples {
         *count.entry(kind(manifest)).or_default() += 1;
@@ -205,23 +208,18 @@ async fn samples_can_be_applied_and_deleted_in_any_order() -> anyhow::Result<()>
         }
     });
     let running: Vec<_> = running.collect();
-    // That they also run is tested in one order.
-    try_join_all([&running, &all_stopped].map(|samples| arrive(samples))).await?;
-    Ok(())
-}
-
-#[tokio::test]
-async fn the_manifests_of_the_readme_work() -> anyhow::Result<()> {
-    let manifests = readme()?;
+    // Their template is one of the chart's.
+    let of_readme = readme()?;
     assert!(
-        manifests.iter().any(|it| kind(it) == "Workspace"),
-        "{manifests:?}"
+        of_readme.iter().any(|it| kind(it) == "Workspace"),
+        "{of_readme:?}"
     );
-    for manifest in &manifests {
+    for manifest in &of_readme {
         assert!(manifest.contains(OF_README), "{manifest}");
     }
-    // Its template is one of the chart's.
-    arrive(&manifests).await
+    // That they also run is tested in one order.
+    try_join_all([&running, &all_stopped, &of_readme].map(|samples| arrive(samples))).await?;
+    Ok(())
 }
 
 /// Applies the manifests in some order, in a namespace of its own, waits until nothing is missing, and deletes them in another order.

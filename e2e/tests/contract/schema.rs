@@ -30,13 +30,16 @@ fn of_kind(kind: &str, name: &str, spec: Value) -> Value {
 }
 
 #[tokio::test]
-async fn malformed_workspaces_and_changes_of_immutable_fields_are_refused_with_the_field_s_path()
+async fn malformed_objects_and_changes_of_immutable_fields_are_refused_with_the_field_s_path()
 -> anyhow::Result<()> {
     let scratch = Scratch::new("schema", &[]).await?;
     let workspaces: Api<Workspace> = scratch.api();
     malformed_workspaces_are_refused(&workspaces).await?;
     quoted_values_in_messages_are_escaped_and_truncated(&workspaces).await?;
     immutable_fields_cannot_change(&workspaces).await?;
+    contradictory_templates_are_refused().await?;
+    contradictory_managers_are_refused(cluster::admin().await?).await?;
+    a_template_s_spec_never_changes().await?;
     scratch.finish().await
 }
 
@@ -148,10 +151,8 @@ async fn immutable_fields_cannot_change(workspaces: &Api<Workspace>) -> anyhow::
     Ok(())
 }
 
-#[tokio::test]
-async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()> {
-    let admin = cluster::admin().await?;
-    let templates = Api::<WorkspaceTemplate>::all(admin.clone());
+async fn contradictory_templates_are_refused() -> anyhow::Result<()> {
+    let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     let base = || json!({"displayName": "x", "defaultImage": "a"});
     let with = |extra: Value| {
         let mut spec = base();
@@ -197,7 +198,7 @@ async fn contradictory_templates_and_managers_are_refused() -> anyhow::Result<()
             "{extra}: {refused:?}"
         );
     }
-    contradictory_managers_are_refused(admin).await
+    Ok(())
 }
 
 async fn contradictory_managers_are_refused(admin: Client) -> anyhow::Result<()> {
@@ -273,7 +274,6 @@ async fn contradictory_managers_are_refused(admin: Client) -> anyhow::Result<()>
     Ok(())
 }
 
-#[tokio::test]
 async fn a_template_s_spec_never_changes() -> anyhow::Result<()> {
     let templates = Api::<WorkspaceTemplate>::all(cluster::admin().await?);
     let name = "e2e-immutable-template";
@@ -302,12 +302,11 @@ async fn a_template_s_spec_never_changes() -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn omitted_fields_read_back_defaulted_and_status_is_written_through_its_subresource_alone()
--> anyhow::Result<()> {
-    let scratch = Scratch::new("defaults", &["alice"]).await?;
+async fn omitted_fields_read_back_defaulted_and_status_is_written_through_its_subresource_alone(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
     let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let mut wanted = workspace::echo("ws")?;
+    let mut wanted = workspace::echo("omits")?;
     wanted.status = serde_json::from_value(json!({"phase": "Running", "url": "https://elsewhere.example/"}))?;
     let dry = PostParams {
         dry_run: true,
@@ -320,13 +319,13 @@ async fn omitted_fields_read_back_defaulted_and_status_is_written_through_its_su
     assert_eq!(stored.status, None, "a status in the main resource is ignored");
     let patch = kube::api::Patch::Merge(json!({"status": {"url": "https://elsewhere.example/"}}));
     let forged = workspaces
-        .patch_status("ws", &kube::api::PatchParams::default(), &patch)
+        .patch_status("omits", &kube::api::PatchParams::default(), &patch)
         .await;
     assert!(
         forged.is_err_and(|error| error.to_string().contains("forbidden")),
         "users may not write status"
     );
-    scratch.finish().await
+    Ok(())
 }
 
 async fn quoted_values_in_messages_are_escaped_and_truncated(
@@ -376,7 +375,8 @@ async fn kubectl_get_shows_whether_templates_managers_and_profiles_are_valid(
 }
 
 #[tokio::test]
-async fn kubectl_get_shows_status_reason_readiness_and_url() -> anyhow::Result<()> {
+async fn kubectl_get_shows_a_status_that_its_subresource_alone_takes_and_fields_read_back_defaulted()
+-> anyhow::Result<()> {
     let scratch = Scratch::new("columns", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let table =
@@ -396,5 +396,6 @@ async fn kubectl_get_shows_status_reason_readiness_and_url() -> anyhow::Result<(
         assert!(table.stdout.contains(column), "{column}: {table:?}");
     }
     kubectl_get_shows_whether_templates_managers_and_profiles_are_valid(&scratch).await?;
+    omitted_fields_read_back_defaulted_and_status_is_written_through_its_subresource_alone(&scratch).await?;
     scratch.finish().await
 }

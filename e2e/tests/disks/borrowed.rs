@@ -34,8 +34,10 @@ async fn with_claim(prefix: &str) -> anyhow::Result<(Scratch, Api<Workspace>)> {
 }
 
 #[tokio::test]
-async fn an_existing_claim_is_the_home_of_one_workspace_and_is_never_deleted() -> anyhow::Result<()> {
+async fn an_existing_claim_also_of_the_earlier_jupyter_k8s_is_the_home_of_one_workspace_and_is_never_deleted()
+-> anyhow::Result<()> {
     let (scratch, alice) = with_claim("borrowed").await?;
+    a_disk_of_the_earlier_jupyter_k8s_can_be_migrated_as_documented(&scratch, &alice).await?;
     let home = json!({"claimName": DATA, "subPath": "alice"});
     alice
         .create(&PostParams::default(), &with_storage("one", &home)?)
@@ -66,8 +68,10 @@ async fn an_existing_claim_is_the_home_of_one_workspace_and_is_never_deleted() -
     scratch.finish().await
 }
 
-#[tokio::test]
-async fn a_disk_of_the_earlier_jupyter_k8s_can_be_migrated_as_documented() -> anyhow::Result<()> {
+async fn a_disk_of_the_earlier_jupyter_k8s_can_be_migrated_as_documented(
+    scratch: &Scratch,
+    alice: &Api<Workspace>,
+) -> anyhow::Result<()> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/coming-from-jupyter-k8s.md");
     let page = std::fs::read_to_string(page)?;
     let between = |begin: &str, end: &str| -> anyhow::Result<String> {
@@ -75,8 +79,6 @@ async fn a_disk_of_the_earlier_jupyter_k8s_can_be_migrated_as_documented() -> an
         let (text, _) = text.with_context(|| format!("the page has no {begin:?}"))?;
         Ok(text.to_owned())
     };
-    let scratch = Scratch::new("coming", &["alice"]).await?;
-    claim(&scratch, DATA).await?;
     let claims = scratch.api::<PersistentVolumeClaim>();
     // Any existing owner is sufficient. Without one the garbage collector deletes the claim.
     let owner = scratch
@@ -107,11 +109,10 @@ async fn a_disk_of_the_earlier_jupyter_k8s_can_be_migrated_as_documented() -> an
         .collect();
     let applied = command::administer_with(&["apply", "-f", "-"], &manifests.join("\n")).await?;
     assert_eq!(applied.code, 0, "{applied:?}");
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    workspace::reached(&alice, "alice", Phase::Running).await?;
+    workspace::reached(alice, "alice", Phase::Running).await?;
     let home = claims.get(DATA).await?;
     assert!(home.annotations()[names::IN_USE_BY].starts_with("alice/"));
-    workspace::delete(&alice, "alice").await?;
+    workspace::delete(alice, "alice").await?;
     assert_eq!(claims.get(DATA).await?.metadata.deletion_timestamp, None);
-    scratch.finish().await
+    Ok(())
 }

@@ -5,13 +5,11 @@
 mod another_build;
 mod definitions;
 mod evictions;
-mod grace;
 mod keys;
 mod opened;
 mod operator_down;
 mod replicas;
 mod starts;
-mod storage_class;
 
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use e2e::{
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{start_is_over, unscheduled};
+use crate::evidence::unscheduled;
 
 fn resources(name: &str, amount: &str) -> Value {
     let mut map = json!({"cpu": "10m", "memory": "32Mi"});
@@ -85,35 +85,12 @@ async fn taint_that_is_not_tolerated(fixture: &Fixture) -> anyhow::Result<()> {
     gets_ready(fixture).await
 }
 
-/// Its time is over while it waits for a node. The node that then comes takes it all the same.
-async fn start_that_takes_too_long(fixture: &Fixture) -> anyhow::Result<()> {
-    let node = fixture.silent_node().await?;
-    let mut spec = node.selected();
-    spec["nodeSelector"]["e2e.test/zone"] = json!("late");
-    spec["limits"] = json!({"startTimeoutMinutes": 1});
-    fixture.create(spec).await?;
-    reports(fixture, &["node affinity/selector", "spec.nodeSelector"]).await?;
-    let expected = [
-        "not ready within 1 min of the beginning of its run at",
-        "spec.limits.startTimeoutMinutes",
-        "Last problem: Unschedulable: No node can take the pod.",
-    ];
-    fixture
-        .reports(reason::START_TIMEOUT, &expected, start_is_over())
-        .await?;
-    fixture.reached(Phase::Failed).await?;
-    node.change(json!({"metadata": {"labels": {"e2e.test/zone": "late"}}}))
-        .await?;
-    gets_ready(fixture).await
-}
-
 #[tokio::test]
 async fn unschedulable_pods_are_reported_and_start_when_a_node_fits() -> anyhow::Result<()> {
     let rows = [
         row!(too_much_cpu),
         row!(no_gpu),
         row!(taint_that_is_not_tolerated),
-        row!(start_that_takes_too_long),
     ];
     table("scheduling", rows).await
 }

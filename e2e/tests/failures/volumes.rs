@@ -1,27 +1,21 @@
-//! Disks that are not created, not bound, or deleted.
-
-use std::time::Duration;
+//! Disks that are not created or deleted.
 
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     failures::{Fixture, Moment, table},
     row, wait,
 };
-use k8s_openapi::api::{
-    core::v1::{PersistentVolume, PersistentVolumeClaim},
-    events::v1::Event,
-    storage::v1::StorageClass,
-};
+use k8s_openapi::api::{core::v1::PersistentVolumeClaim, events::v1::Event, storage::v1::StorageClass};
 use kube::{
     Api, ResourceExt as _,
     api::{ListParams, PostParams},
 };
 use serde_json::{Value, json};
 
-use crate::evidence::{after_pod, at, claimed};
+use crate::evidence::{at, claimed};
 
 /// A storage class for this row, with its namespace's name and without a provisioner.
-async fn class(fixture: &Fixture) -> anyhow::Result<Api<StorageClass>> {
+async fn class(fixture: &Fixture) -> anyhow::Result<()> {
     let classes = Api::<StorageClass>::all(fixture.admin.clone());
     let class = serde_json::from_value(json!({
         "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
@@ -30,25 +24,6 @@ async fn class(fixture: &Fixture) -> anyhow::Result<Api<StorageClass>> {
         "allowVolumeExpansion": true,
     }))?;
     classes.create(&PostParams::default(), &class).await?;
-    Ok(classes)
-}
-
-/// A volume for the workspace's claim, as a provisioner would make it. It lies on a node without a machine, so nothing is
-/// ever mounted.
-async fn volume(fixture: &Fixture) -> anyhow::Result<()> {
-    let volumes = Api::<PersistentVolume>::all(fixture.admin.clone());
-    let volume = serde_json::from_value(json!({
-        "metadata": {"name": fixture.namespace(), "labels": {"e2e.test/scratch": "true"}},
-        "spec": {
-            "storageClassName": fixture.namespace(),
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "persistentVolumeReclaimPolicy": "Retain",
-            "csi": {"driver": "e2e.test.absent", "volumeHandle": fixture.namespace()},
-            "claimRef": {"namespace": fixture.namespace(), "name": format!("workspace-{}", fixture.name)},
-        },
-    }))?;
-    volumes.create(&PostParams::default(), &volume).await?;
     Ok(())
 }
 
@@ -67,40 +42,6 @@ async fn storage_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<
         .await?;
     class(fixture).await?;
     fixture.wait_cleared().await
-}
-
-async fn claim_stays_unbound(fixture: &Fixture) -> anyhow::Result<()> {
-    class(fixture).await?;
-    fixture.create(json!({"storage": disk(fixture)})).await?;
-    let evidence = after_pod(Duration::from_mins(1));
-    fixture
-        .reports(
-            reason::VOLUME_UNBOUND,
-            &["waited for a volume", "kubectl describe"],
-            evidence,
-        )
-        .await?;
-    volume(fixture).await?;
-    fixture.may_also_report(reason::VOLUME_ATTACH_FAILED);
-    wait_until_bound(fixture).await?;
-    fixture.no_longer_explained().await
-}
-
-async fn wait_until_bound(fixture: &Fixture) -> anyhow::Result<()> {
-    wait::until("VolumeUnbound to clear", wait::USUAL, || async {
-        let now = fixture
-            .histories
-            .workspaces
-            .last()
-            .and_then(|it| it.status)
-            .and_then(|status| status.reason);
-        if now.as_deref() == Some(reason::VOLUME_UNBOUND) {
-            Err(now)
-        } else {
-            Ok(())
-        }
-    })
-    .await
 }
 
 /// Notes of the Warning Events of this reason about the workspace, once there is one.
@@ -154,7 +95,6 @@ async fn disk_deleted_under_a_pod(fixture: &Fixture) -> anyhow::Result<()> {
 #[tokio::test]
 async fn disk_failures_are_reported() -> anyhow::Result<()> {
     let rows = [
-        row!(claim_stays_unbound),
         row!(storage_class_that_does_not_exist),
         row!(disk_deleted_under_a_pod),
     ];

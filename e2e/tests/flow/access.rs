@@ -18,54 +18,6 @@ use kube::{Api, api::ListParams};
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-#[tokio::test]
-async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in() -> anyhow::Result<()> {
-    let scratch = Scratch::new("anonymous", &["alice"]).await?;
-    let url = workspace::url(&workspace::running(&scratch, "ws").await?)?;
-    let without_session = HttpSession::new()?.without_redirects()?;
-
-    let fetch = without_session
-        .request(Method::GET, &format!("{url}api/status"))
-        .header(header::ACCEPT, "application/json");
-    let answer = fetch.send().await?;
-    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
-    assert!(answer.headers().get(header::LOCATION).is_none());
-    let body: Value = answer.json().await?;
-    assert_eq!(
-        body["loginUrl"].as_str(),
-        Some(url.as_str()),
-        "opening it in a tab signs in: {body}"
-    );
-
-    // Not even what probes ask for, nor what looks like it.
-    for path in [
-        "api/status",
-        "livez",
-        "jupyter-k8s/ready",
-        "api%2fstatus",
-        "api/status/..%2fx",
-    ] {
-        let probe = without_session.request(Method::GET, &format!("{url}{path}"));
-        let answer = probe.header(header::USER_AGENT, "kube-probe/1.36").send().await?;
-        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
-    }
-    // The gateway's own folder never leads to a pod, for any user.
-    let own = without_session
-        .request(Method::GET, &format!("{url}_workspace/"))
-        .send()
-        .await?;
-    assert_eq!(own.status(), StatusCode::NOT_FOUND);
-
-    let page = without_session.open(&url).await?;
-    assert_eq!(page.status(), StatusCode::FOUND);
-    let location = page.headers()[header::LOCATION].to_str()?;
-    assert!(
-        location.starts_with(&Environment::get()?.origin(&Environment::get()?.auth_host())),
-        "{location}"
-    );
-    scratch.finish().await
-}
-
 /// What an answer says without the parts of its own: each says which request it is for, and leads another account to the address that was
 /// asked for, which is sealed.
 async fn answer_text(answer: reqwest::Response) -> anyhow::Result<String> {
@@ -119,13 +71,59 @@ async fn a_private_workspace_answers_as_a_missing_one_and_a_public_one_lets_conn
     scratch.finish().await
 }
 
+async fn anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in(url: &str) -> anyhow::Result<()> {
+    let without_session = HttpSession::new()?.without_redirects()?;
+
+    let fetch = without_session
+        .request(Method::GET, &format!("{url}api/status"))
+        .header(header::ACCEPT, "application/json");
+    let answer = fetch.send().await?;
+    assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
+    assert!(answer.headers().get(header::LOCATION).is_none());
+    let body: Value = answer.json().await?;
+    assert_eq!(
+        body["loginUrl"].as_str(),
+        Some(url),
+        "opening it in a tab signs in: {body}"
+    );
+
+    // Not even what probes ask for, nor what looks like it.
+    for path in [
+        "api/status",
+        "livez",
+        "jupyter-k8s/ready",
+        "api%2fstatus",
+        "api/status/..%2fx",
+    ] {
+        let probe = without_session.request(Method::GET, &format!("{url}{path}"));
+        let answer = probe.header(header::USER_AGENT, "kube-probe/1.36").send().await?;
+        assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
+    }
+    // The gateway's own folder never leads to a pod, for any user.
+    let own = without_session
+        .request(Method::GET, &format!("{url}_workspace/"))
+        .send()
+        .await?;
+    assert_eq!(own.status(), StatusCode::NOT_FOUND);
+
+    let page = without_session.open(url).await?;
+    assert_eq!(page.status(), StatusCode::FOUND);
+    let location = page.headers()[header::LOCATION].to_str()?;
+    assert!(
+        location.starts_with(&Environment::get()?.origin(&Environment::get()?.auth_host())),
+        "{location}"
+    );
+    Ok(())
+}
+
 #[tokio::test]
-async fn a_websocket_needs_the_ticket_and_the_workspace_s_own_origin_and_ends_as_it_stops()
+async fn anonymous_requests_are_refused_and_a_websocket_needs_ticket_and_origin_and_ends_as_it_stops()
 -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let scratch = Scratch::new("socket", &["alice"]).await?;
     let ws = workspace::running(&scratch, "ws").await?;
     let (url, origin) = (workspace::url(&ws)?, environment.origin(&workspace::host(&ws)?));
+    anonymous_fetches_get_401_and_page_loads_are_redirected_to_sign_in(&url).await?;
     let alice = HttpSession::new()?;
     alice.enter(&url, "alice").await?;
     let (target, cookies) = (

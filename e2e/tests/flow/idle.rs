@@ -1,6 +1,6 @@
 //! Idle workspaces are stopped, with a reason. Those that compute are not.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use api::{
@@ -118,30 +118,6 @@ async fn wait_for_event(scratch: &Scratch, name: &str, what: &str) -> anyhow::Re
     .await
 }
 
-#[tokio::test]
-async fn an_idle_jupyterlab_stops_and_a_computing_one_does_not() -> anyhow::Result<()> {
-    let scratch = Scratch::new("idle", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    for name in ["computes", "unused"] {
-        alice
-            .create(&PostParams::default(), &workspace::idle_after_a_minute(name))
-            .await?;
-    }
-    let url = workspace::url(&workspace::reached(&alice, "computes", Phase::Running).await?)?;
-    let unused = workspace::reached(&alice, "unused", Phase::Running).await?;
-    let session = HttpSession::new()?;
-    session.enter(&url, "alice").await?;
-    let (answer, stopped) = tokio::join!(
-        kernel::compute(&session, &url, LONG),
-        stops_and_starts(&scratch, &alice, &unused)
-    );
-    stopped?;
-    assert_eq!(answer?, "42", "it was idle for longer than the timeout");
-    let computes = alice.get("computes").await?;
-    assert_eq!(computes.spec.desired_status, DesiredStatus::Running);
-    scratch.finish().await
-}
-
 /// An application that is ready, and answers the idle check with this status.
 fn answering(name: &str, status: u16) -> anyhow::Result<Workspace> {
     let script = format!(
@@ -160,60 +136,68 @@ http.server.ThreadingHTTPServer(('', 8888), Handler).serve_forever()
     Ok(serde_json::from_value(wanted)?)
 }
 
-#[tokio::test]
-async fn an_application_without_idle_detection_is_not_stopped_and_reported() -> anyhow::Result<()> {
-    let scratch = Scratch::new("idle-silent", &["alice"]).await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    // The first one answers, but the answer does not show whether it is in use.
-    let all = [
+/// Applications without idle detection, and part of what is said of each. The first one answers, but the answer does not show whether it is in
+/// use.
+fn without_detection() -> anyhow::Result<[(Workspace, &'static str); 3]> {
+    let mut all = [
         (workspace::echo("silent")?, ""),
         (answering("broken", 500)?, "the answer is 500, not 200"),
         (answering("absent", 404)?, "the answer is 404, not 200"),
     ];
-    for (mut wanted, _) in all.clone() {
+    for (wanted, _) in &mut all {
         wanted.spec.idle_shutdown = workspace::idle_after_a_minute("silent").spec.idle_shutdown;
-        alice.create(&PostParams::default(), &wanted).await?;
     }
-    for (one, _) in &all {
-        workspace::reached(&alice, &one.name_any(), Phase::Running).await?;
-    }
-    let begin = Instant::now();
-    for (one, _) in &all {
-        wait_for_event(&scratch, &one.name_any(), reason::IDLE_CHECK_FAILED).await?;
-    }
-    wait::until(
-        "a timeout and more to pass while they run",
-        SHORT_TIMEOUT,
-        || async {
-            for (one, _) in &all {
-                let workspace = alice.get(&one.name_any()).await;
-                let workspace = workspace.map_err(|error| error.to_string())?;
-                assert_eq!(
-                    workspace.spec.desired_status,
-                    DesiredStatus::Running,
-                    "{}",
-                    one.name_any()
-                );
-            }
-            let passed = begin.elapsed();
-            if passed > Duration::from_secs(80) {
-                Ok(())
-            } else {
-                Err(format!("{passed:?}"))
-            }
-        },
-    )
-    .await?;
-    for (one, why) in &all {
-        let status = alice.get(&one.name_any()).await?.status.unwrap_or_default();
+    Ok(all)
+}
+
+/// The workspaces ran for longer than the timeout: they run on, and their status says why.
+async fn are_reported(
+    scratch: &Scratch,
+    alice: &Api<Workspace>,
+    all: &[(Workspace, &str)],
+) -> anyhow::Result<()> {
+    for (one, why) in all {
+        let name = &one.name_any();
+        wait_for_event(scratch, name, reason::IDLE_CHECK_FAILED).await?;
+        let workspace = alice.get(name).await?;
+        assert_eq!(workspace.spec.desired_status, DesiredStatus::Running, "{name}");
+        let status = workspace.status.unwrap_or_default();
         let mut signals = status.idle.into_iter().flat_map(|idle| idle.signals);
         let error = signals.find_map(|signal| signal.error);
         assert!(
             error.as_ref().is_some_and(|error| error.contains(why)) && status.stops_at.is_none(),
-            "{}: {error:?} {:?}",
-            one.name_any(),
+            "{name}: {error:?} {:?}",
             status.stops_at
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_idle_jupyterlab_stops_and_a_computing_one_and_applications_without_detection_do_not()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("idle", &["alice"]).await?;
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let undetected = without_detection()?;
+    let labs = ["computes", "unused"].map(workspace::idle_after_a_minute);
+    for wanted in undetected.iter().map(|(wanted, _)| wanted).chain(&labs) {
+        alice.create(&PostParams::default(), wanted).await?;
+    }
+    for (wanted, _) in &undetected {
+        workspace::reached(&alice, &wanted.name_any(), Phase::Running).await?;
+    }
+    let url = workspace::url(&workspace::reached(&alice, "computes", Phase::Running).await?)?;
+    let unused = workspace::reached(&alice, "unused", Phase::Running).await?;
+    let session = HttpSession::new()?;
+    session.enter(&url, "alice").await?;
+    let (answer, stopped) = tokio::join!(
+        kernel::compute(&session, &url, LONG),
+        stops_and_starts(&scratch, &alice, &unused)
+    );
+    stopped?;
+    assert_eq!(answer?, "42", "it was idle for longer than the timeout");
+    let computes = alice.get("computes").await?;
+    assert_eq!(computes.spec.desired_status, DesiredStatus::Running);
+    are_reported(&scratch, &alice, &undetected).await?;
     scratch.finish().await
 }

@@ -2,8 +2,6 @@
 
 mod access;
 mod assertion;
-mod browser;
-mod cost;
 mod edge;
 mod hostile;
 mod idle;
@@ -17,7 +15,6 @@ mod pod;
 mod ports;
 mod profiles;
 mod provider_link;
-mod sharing;
 mod sign_in_again;
 mod sign_out;
 mod updates;

@@ -4,15 +4,11 @@ use api::{Workspace, WorkspaceShare, workspace::Phase};
 use e2e::{
     cluster::{self, Scratch},
     command::{Following, Outcome, administer, kubectl},
-    installation::servers,
     objects::workspace,
     wait,
 };
-use kube::{
-    ResourceExt as _,
-    api::{ListParams, Patch, PatchParams},
-};
-use serde_json::{Value, json};
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::json;
 
 /// Runs `kubectl workspace <line> -n <namespace>` as alice.
 async fn plugin(scratch: &Scratch, line: &str) -> anyhow::Result<Outcome> {
@@ -187,30 +183,4 @@ async fn shows_its_output(scratch: &Scratch) -> anyhow::Result<()> {
         "{previous:?}"
     );
     Ok(())
-}
-
-#[tokio::test]
-async fn the_plugin_explains_a_failed_start_and_a_refused_manifest() -> anyhow::Result<()> {
-    let scratch = Scratch::new("pluginwhy", &["alice"]).await?;
-    let created = plugin(&scratch, "create broken --image localhost/no-such-image:1 --wait").await?;
-    assert_eq!(created.code, 3, "{created:?}");
-    assert!(created.stderr.contains("ImagePullFailed"), "{created:?}");
-    let explained = plugin(&scratch, "explain broken -o json").await?;
-    assert_eq!(explained.code, 3, "{explained:?}");
-    let object: Value = serde_json::from_str(&explained.stdout)?;
-    let finding = &object["findings"][0];
-    assert_eq!(finding["reason"], "ImagePullFailed", "{object}");
-    let because = finding["because"].to_string();
-    assert!(because.contains("localhost/no-such-image:1"), "{object}");
-    assert!(finding["cures"][0]["what"].as_str().is_some(), "{object}");
-    let logs = plugin(&scratch, "logs broken").await?;
-    assert_eq!(logs.code, 1, "{logs:?}");
-    let broken = scratch.api::<Workspace>().get("broken").await?;
-    let run = workspace::run_id(&broken)?;
-    let way = [
-        ("run_started", run.as_str(), ""),
-        ("failed", &run, "ImagePullFailed"),
-    ];
-    servers::wait_for_records(&broken.uid().unwrap_or_default(), &way).await?;
-    scratch.finish().await
 }

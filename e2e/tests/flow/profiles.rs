@@ -49,9 +49,17 @@ async fn shell(scratch: &Scratch, pod: &str, script: &str) -> anyhow::Result<Str
 }
 
 #[tokio::test]
-async fn each_workspace_has_an_account_of_its_own_and_tokens_for_the_audiences_of_its_profile()
+async fn account_tokens_secrets_variables_and_priority_reach_the_pod_and_a_change_is_pending()
 -> anyhow::Result<()> {
-    let scratch = Scratch::new("identity", &[]).await?;
+    let scratch = Scratch::new("profile", &[]).await?;
+    let classes = Api::<PriorityClass>::all(cluster::admin().await?);
+    let class = scratch.namespace.clone();
+    let priority: PriorityClass =
+        serde_json::from_value(json!({"metadata": {"name": class}, "value": 1234}))?;
+    classes.create(&PostParams::default(), &priority).await?;
+    let secret: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "keys"}, "stringData": {"key": "open sesame"}}))?;
+    scratch.api().create(&PostParams::default(), &secret).await?;
     let annotations = json!({"example.com/role": "{workspace.namespace}-{workspace.uid}"});
     profile(
         &scratch,
@@ -61,10 +69,36 @@ async fn each_workspace_has_an_account_of_its_own_and_tokens_for_the_audiences_o
                 {"audience": "https://vault/{workspace.namespace}/{workspace.uid}", "path": "/var/run/tokens/vault", "expirationSeconds": 900},
                 {"audience": "sts.example.com", "path": "/var/run/tokens/sts"},
             ],
+            "env": [
+                {"name": "COLOUR", "value": "blue"},
+                {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "key"}}},
+            ],
+            "secretMounts": [{"secretName": "keys", "mountPath": "/etc/keys"}],
+            "imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}],
+            "priorityClassName": class,
         }),
     )
     .await?;
     let (ws, pod) = run(&scratch).await?;
+    let account = has_its_own_account(&scratch, &ws, &pod).await?;
+    a_change_is_pending(&scratch, &pod).await?;
+    workspace::delete(&scratch.api(), "ws").await?;
+    let accounts = scratch.api::<ServiceAccount>();
+    wait::until("the account to be gone", wait::USUAL, || async {
+        match accounts.get_opt(&account).await {
+            Ok(None) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    classes
+        .delete(&scratch.namespace, &DeleteParams::default())
+        .await?;
+    scratch.finish().await
+}
+
+/// An account of the workspace's own, and tokens for the audiences of its profile; the name of the account.
+async fn has_its_own_account(scratch: &Scratch, ws: &Workspace, pod: &str) -> anyhow::Result<String> {
     let uid = ws.uid().unwrap_or_default();
     let name = format!("workspace-ws-{}", &uid[..8]);
     let accounts = scratch.api::<ServiceAccount>();
@@ -77,60 +111,30 @@ async fn each_workspace_has_an_account_of_its_own_and_tokens_for_the_audiences_o
     let vault = format!("https://vault/{}/{uid}", scratch.namespace);
     for (file, audience) in [("vault", vault.as_str()), ("sts", "sts.example.com")] {
         let path = format!("/var/run/tokens/{file}");
-        let payload = cluster::exec(&scratch.api(), &pod, &["python3", "-c", PAYLOAD, &path]).await?;
+        let payload = cluster::exec(&scratch.api(), pod, &["python3", "-c", PAYLOAD, &path]).await?;
         let payload: Value = serde_json::from_str(&payload)?;
         assert_eq!(payload["aud"], json!([audience]), "{payload}");
         let subject = format!("system:serviceaccount:{}:{name}", scratch.namespace);
         assert_eq!(payload["sub"], json!(subject));
     }
-    let kubernetes = shell(&scratch, &pod, "ls /var/run/secrets 2>&1; true").await?;
+    let kubernetes = shell(scratch, pod, "ls /var/run/secrets 2>&1; true").await?;
     assert!(
         kubernetes.contains("No such file"),
         "no token for the Kubernetes API: {kubernetes}"
     );
-    let resolved = ws.status.and_then(|status| status.resolved).unwrap_or_default();
-    assert_eq!(resolved.execution_profile.as_deref(), Some("trainer"));
-
-    workspace::delete(&scratch.api(), "ws").await?;
-    wait::until("the account to be gone", wait::USUAL, || async {
-        match accounts.get_opt(&name).await {
-            Ok(None) => Ok(()),
-            other => Err(format!("{other:?}")),
-        }
-    })
-    .await?;
-    scratch.finish().await
+    let resolved = ws.status.clone().and_then(|status| status.resolved);
+    assert_eq!(
+        resolved.unwrap_or_default().execution_profile.as_deref(),
+        Some("trainer")
+    );
+    Ok(name)
 }
 
-#[tokio::test]
-async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_of_it_is_pending()
--> anyhow::Result<()> {
-    let scratch = Scratch::new("profile", &[]).await?;
-    let classes = Api::<PriorityClass>::all(cluster::admin().await?);
-    let class = scratch.namespace.clone();
-    let priority: PriorityClass =
-        serde_json::from_value(json!({"metadata": {"name": class}, "value": 1234}))?;
-    classes.create(&PostParams::default(), &priority).await?;
-    let secret: Secret =
-        serde_json::from_value(json!({"metadata": {"name": "keys"}, "stringData": {"key": "open sesame"}}))?;
-    scratch.api().create(&PostParams::default(), &secret).await?;
-    profile(
-        &scratch,
-        json!({
-            "env": [
-                {"name": "COLOUR", "value": "blue"},
-                {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "key"}}},
-            ],
-            "secretMounts": [{"secretName": "keys", "mountPath": "/etc/keys"}],
-            "imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}],
-            "priorityClassName": class,
-        }),
-    )
-    .await?;
-    let (_, name) = run(&scratch).await?;
-    let seen = shell(&scratch, &name, "echo $COLOUR, $KEY, $(cat /etc/keys/key)").await?;
+/// Secrets, variables and priority of the profile are in the pod. A change of them waits for the next one.
+async fn a_change_is_pending(scratch: &Scratch, name: &str) -> anyhow::Result<()> {
+    let seen = shell(scratch, name, "echo $COLOUR, $KEY, $(cat /etc/keys/key)").await?;
     assert_eq!(seen.trim(), "blue, open sesame, open sesame");
-    let pod = scratch.api::<Pod>().get(&name).await?;
+    let pod = scratch.api::<Pod>().get(name).await?;
     let spec = pod.spec.unwrap_or_default();
     assert_eq!(spec.priority, Some(1234));
     assert_eq!(
@@ -156,7 +160,7 @@ async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_
     })
     .await?;
     assert_eq!(
-        scratch.api::<Pod>().get(&name).await?.uid(),
+        scratch.api::<Pod>().get(name).await?.uid(),
         pod.metadata.uid,
         "the pod runs on"
     );
@@ -171,38 +175,6 @@ async fn secrets_variables_and_priority_of_a_profile_reach_the_pod_and_a_change_
         }
     })
     .await?;
-    assert_eq!(shell(&scratch, &fresh, "echo $COLOUR").await?.trim(), "red");
-    classes
-        .delete(&scratch.namespace, &DeleteParams::default())
-        .await?;
-    scratch.finish().await
-}
-
-#[tokio::test]
-async fn a_kubernetes_api_token_is_mounted_only_if_the_profile_allows_it() -> anyhow::Result<()> {
-    let scratch = Scratch::new("token", &[]).await?;
-    let account: ServiceAccount = serde_json::from_value(json!({"metadata": {"name": "batch"}}))?;
-    scratch.api().create(&PostParams::default(), &account).await?;
-    profile(
-        &scratch,
-        json!({"serviceAccount": {"name": "batch"}, "automountToken": true}),
-    )
-    .await?;
-    let (_, pod) = run(&scratch).await?;
-    let path = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-    let payload = cluster::exec(&scratch.api(), &pod, &["python3", "-c", PAYLOAD, path]).await?;
-    let subject = format!("system:serviceaccount:{}:batch", scratch.namespace);
-    assert!(payload.contains(&subject), "{payload}");
-
-    let plain = workspace::echo("plain")?;
-    let workspaces = scratch.api::<Workspace>();
-    workspaces.create(&PostParams::default(), &plain).await?;
-    let plain = workspace::reached(&workspaces, "plain", Phase::Running).await?;
-    let script = "find / -xdev -name token -type f 2>/dev/null; ls /var/run/secrets 2>&1; true";
-    let found = shell(&scratch, &workspace::pod(&plain)?, script).await?;
-    assert!(
-        found.contains("No such file") && !found.contains("/token"),
-        "{found}"
-    );
-    scratch.finish().await
+    assert_eq!(shell(scratch, &fresh, "echo $COLOUR").await?.trim(), "red");
+    Ok(())
 }

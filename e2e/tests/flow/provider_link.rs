@@ -18,8 +18,13 @@ const ACTIONS: [&str; 6] = [
 /// The provider's cookies of a user who is signed in.
 const SIGNED_IN: [&str; 2] = ["KEYCLOAK_IDENTITY", "KEYCLOAK_SESSION"];
 
-/// CVE-2026-7507, with the steps of the attacker mallory in their order.
 #[tokio::test]
+async fn a_stranger_gets_in_neither_by_a_sign_in_link_nor_by_a_public_client() -> anyhow::Result<()> {
+    no_public_client_exchanges_a_password_for_tokens().await?;
+    a_sign_in_link_opened_by_another_user_gives_its_creator_nothing().await
+}
+
+/// CVE-2026-7507, with the steps of the attacker mallory in their order.
 async fn a_sign_in_link_opened_by_another_user_gives_its_creator_nothing() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let auth = environment.origin(&environment.auth_host());
@@ -98,8 +103,7 @@ async fn a_sign_in_link_opened_by_another_user_gives_its_creator_nothing() -> an
     Ok(())
 }
 
-#[tokio::test]
-async fn no_public_client_of_the_bundled_provider_exchanges_a_password_for_tokens() -> anyhow::Result<()> {
+async fn no_public_client_exchanges_a_password_for_tokens() -> anyhow::Result<()> {
     let environment = Environment::get()?;
     let token = format!(
         "{}/realms/jupyter/protocol/openid-connect/token",

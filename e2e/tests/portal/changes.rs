@@ -1,7 +1,7 @@
 //! Output, YAML and deletion, where a kubelet runs and disks are real.
 
 use api::Workspace;
-use api::workspace::{DesiredStatus, Phase};
+use api::workspace::DesiredStatus;
 use e2e::browser::Browser;
 use e2e::cluster::{self, Scratch};
 use e2e::{objects::workspace, wait};
@@ -139,62 +139,6 @@ async fn yaml_is_stored_as_it_was_typed_and_a_fault_is_named_with_its_line() -> 
     browser.sees("main", "The changes are stored").await?;
     assert_eq!(alice.get("ws").await?.spec.port, Some(8888));
     browser.close().await?;
-    scratch.finish().await
-}
-
-/// Types a text in place of what a field of the open form holds.
-async fn type_into(browser: &Browser, field: &str, text: &str) -> anyhow::Result<()> {
-    let script = "const field = document.getElementById('f-' + arguments[0]); \
-                  for (let part = field.closest('details'); part; part = part.parentElement.closest('details')) part.open = true; \
-                  field.select()";
-    browser.run(script, vec![field.into()]).await?;
-    let css = format!("#f-{}", field.replace('.', "\\."));
-    Ok(browser.find(&css).await?.send_keys(text).await?)
-}
-
-#[tokio::test]
-async fn two_users_who_edit_in_browsers_see_both_versions_and_save_and_start_starts() -> anyhow::Result<()> {
-    let scratch = Scratch::new("portal-two", &["alice", "bob"]).await?;
-    scratch.bind("workspace-admin", &["bob"]).await?;
-    let stored = workspace::stopped(&scratch, "alice", "ws").await?;
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let edit = address(&format!("/w/{}/ws/edit", scratch.namespace))?;
-    let (hers, his) = futures::try_join!(Browser::start(), Browser::start())?;
-    let (name, cpu) = ("spec.displayName", "spec.resources.limits.cpu");
-    for (browser, user) in [(&hers, "alice"), (&his, "bob")] {
-        Portal::enter(user)
-            .await?
-            .knows(&format!("/w/{}/ws/edit", scratch.namespace))
-            .await?;
-        browser.sign_in(&edit, user).await?;
-        browser.find("#f-spec\\.displayName").await?;
-    }
-    type_into(&hers, name, "Of alice").await?;
-
-    type_into(&his, name, "Of bob").await?;
-    type_into(&his, cpu, "750m").await?;
-    his.click("main form .actions button[value=save]").await?;
-    his.sees("main", "The changes are stored").await?;
-    assert_eq!(alice.get("ws").await?.spec.display_name, "Of bob");
-
-    hers.click("main form .actions button[value=start]").await?;
-    hers.sees("main", "Nothing is overwritten").await?;
-    hers.sees("main", "bob").await?;
-    for text in ["Of bob", "Of alice", "750m"] {
-        hers.sees("main table", text).await?;
-    }
-    let meanwhile = alice.get("ws").await?;
-    assert_eq!(
-        (&*meanwhile.spec.display_name, meanwhile.spec.desired_status),
-        ("Of bob", DesiredStatus::Stopped)
-    );
-    hers.click("main .actions form button[type=submit]").await?;
-    let running = workspace::reached(&alice, "ws", Phase::Running).await?;
-    hers.sees("#head", "Running").await?;
-    assert_eq!(running.spec.display_name, "Of alice");
-    // What she saved is her form, which the page said beside his.
-    assert_eq!(running.spec.resources, stored.spec.resources);
-    futures::try_join!(hers.close(), his.close())?;
     scratch.finish().await
 }
 

@@ -1,4 +1,4 @@
-//! The portal accepts only the gateway's assertions, and changes only from its own pages.
+//! The portal changes only from its own pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,10 +6,9 @@ use api::{Workspace, WorkspaceShare};
 use e2e::browser::Browser;
 use e2e::browser::hostile_page::{ATTEMPTS, tries, tries_with};
 use e2e::cluster::{self, Scratch};
-use e2e::{Environment, objects::workspace, wait};
+use e2e::{objects::workspace, wait};
 use kube::api::{ListParams, ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
-use reqwest::{Method, StatusCode};
 use scraper::{Html, Selector};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,68 +16,6 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use e2e::portal::{Portal, address};
-
-#[tokio::test]
-async fn no_page_of_another_origin_changes_anything_and_no_ticket_of_a_workspace_counts() -> anyhow::Result<()>
-{
-    let scratch = Scratch::new("portal-hostile", &["alice"]).await?;
-    let stopped = workspace::stopped(&scratch, "alice", "ws").await?;
-    let portal = Portal::enter("alice").await?;
-    let uid = stopped.uid().unwrap_or_default();
-    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    let generation = alice.get("ws").await?.metadata.generation;
-    portal.knows(&format!("/w/{}/ws", scratch.namespace)).await?;
-    let path = format!("/w/{}/ws/start", scratch.namespace);
-    let of_workspace = Environment::get()?.origin(&workspace::host(&stopped)?);
-    for origin in [&*of_workspace, "https://attacker.example", "null"] {
-        let answer = portal.post_from(origin, &path, &[("uid", &uid)]).await?;
-        assert!(
-            !answer.status().is_redirection() && !answer.status().is_success(),
-            "{origin}: {}",
-            answer.status()
-        );
-    }
-    let action = ["start", "stop", "restart", "delete"];
-    for action in action {
-        let (status, _) = portal
-            .open(&format!("/w/{}/ws/{action}", scratch.namespace))
-            .await?;
-        assert_eq!(status, 200, "a link only asks");
-    }
-    let after = alice.get("ws").await?;
-    assert_eq!(after.metadata.generation, generation);
-    assert!(after.metadata.deletion_timestamp.is_none());
-
-    let url = workspace::url(&stopped)?;
-    wait::until("the page of the stopped workspace", wait::USUAL, || async {
-        let page = portal.http.sign_in(&url, "alice").await;
-        match page.map_err(|error| format!("{error:#}"))?.status() {
-            StatusCode::SERVICE_UNAVAILABLE => Ok(()),
-            status => Err(status.to_string()),
-        }
-    })
-    .await?;
-    let cookies = portal.http.cookies(&url)?;
-    let ticket = cookies
-        .split("; ")
-        .find(|cookie| cookie.starts_with("__Host-ws="))
-        .unwrap_or_default()
-        .to_owned();
-    assert!(!ticket.is_empty(), "{cookies}");
-    let forged = e2e::http::HttpSession::new()?
-        .without_redirects()?
-        .request(Method::GET, &portal.at("/"))
-        .header("Sec-Fetch-Site", "same-origin")
-        .header("Cookie", ticket)
-        .send()
-        .await?;
-    assert_eq!(forged.status(), 401, "a workspace's ticket is worth nothing here");
-    // The same request from a page of the portal is taken.
-    let answer = portal.post(&path, &[("uid", &uid)]).await?;
-    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-    assert_ne!(alice.get("ws").await?.metadata.generation, generation);
-    scratch.finish().await
-}
 
 /// Versions of all workspaces and shares of a namespace.
 async fn versions(scratch: &Scratch) -> anyhow::Result<BTreeMap<String, Option<String>>> {

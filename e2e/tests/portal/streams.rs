@@ -31,19 +31,6 @@ const WATCHED: &str = "
     return [changes.map(([hidden]) => hidden), window.warned, window.was_hidden];
 ";
 
-/// A list with one workspace of Alice, which is open in a browser.
-async fn list(name: &str) -> anyhow::Result<(Scratch, Browser)> {
-    let scratch = Scratch::new(name, &["alice"]).await?;
-    workspace::stopped(&scratch, "alice", "ws").await?;
-    let browser = Browser::start().await?;
-    let list = address(&format!("/?namespace={}", scratch.namespace))?;
-    browser.sign_in(&list, "alice").await?;
-    browser
-        .sees("#rows", &format!("{}/ws", scratch.namespace))
-        .await?;
-    Ok((scratch, browser))
-}
-
 /// Changes the display name, and waits until a page that is asked for now shows it.
 async fn rename(scratch: &Scratch, text: &str) -> anyhow::Result<()> {
     let workspaces: Api<Workspace> = scratch.api();
@@ -60,16 +47,35 @@ async fn rename(scratch: &Scratch, text: &str) -> anyhow::Result<()> {
 }
 
 #[tokio::test]
-async fn a_hidden_tab_gets_no_changes_and_is_current_when_it_is_shown() -> anyhow::Result<()> {
-    let (scratch, browser) = list("portal-hidden-tab").await?;
-    rename(&scratch, "changed while visible").await?;
+async fn an_open_list_gets_no_changes_while_hidden_or_without_network_and_is_current_again()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("portal-streams", &["alice"]).await?;
+    workspace::stopped(&scratch, "alice", "ws").await?;
+    let browser = Browser::start().await?;
+    let list = address(&format!("/?namespace={}", scratch.namespace))?;
+    browser.sign_in(&list, "alice").await?;
+    browser
+        .sees("#rows", &format!("{}/ws", scratch.namespace))
+        .await?;
+    a_hidden_tab_gets_no_changes_and_is_current_when_it_is_shown(&scratch, &browser).await?;
+    without_network_it_says_so_when_its_clock_has_passed_the_stream_s_end_and_recovers(&scratch, &browser)
+        .await?;
+    browser.close().await?;
+    scratch.finish().await
+}
+
+async fn a_hidden_tab_gets_no_changes_and_is_current_when_it_is_shown(
+    scratch: &Scratch,
+    browser: &Browser,
+) -> anyhow::Result<()> {
+    rename(scratch, "changed while visible").await?;
     browser.sees("#rows", "changed while visible").await?;
     browser.run(WATCH, Vec::new()).await?;
     let first = browser.page.window().await?;
     let second = browser.page.new_window(true).await?.handle;
     // The browser shows the tab of the last command.
     browser.page.switch_to_window(second).await?;
-    rename(&scratch, "changed while hidden").await?;
+    rename(scratch, "changed while hidden").await?;
     tokio::time::sleep(QUIET).await;
     browser.page.switch_to_window(first).await?;
     browser.sees("#rows", "changed while hidden").await?;
@@ -80,8 +86,7 @@ async fn a_hidden_tab_gets_no_changes_and_is_current_when_it_is_shown() -> anyho
     let was_hidden: Vec<_> = was_hidden.filter(|hidden| **hidden == true).collect();
     anyhow::ensure!(was_hidden.is_empty() && watched[1] == json!([]), "{watched}");
     anyhow::ensure!(watched[2] == true, "the browser never hid the tab: {watched}");
-    browser.close().await?;
-    scratch.finish().await
+    Ok(())
 }
 
 /// Takes the network away from the page, or gives it back.
@@ -95,20 +100,19 @@ async fn offline(browser: &Browser, is_offline: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_page_without_network_says_so_when_its_clock_has_passed_the_stream_s_end_and_recovers()
--> anyhow::Result<()> {
-    let (scratch, browser) = list("portal-stalled").await?;
-    offline(&browser, true).await?;
+async fn without_network_it_says_so_when_its_clock_has_passed_the_stream_s_end_and_recovers(
+    scratch: &Scratch,
+    browser: &Browser,
+) -> anyhow::Result<()> {
+    offline(browser, true).await?;
     // As after sleep of the machine: its clock went on, and its timers did not.
     let sleep = "const now = Date.now; Date.now = () => now() + 80000;";
     browser.run(sleep, Vec::new()).await?;
     browser.sees("#still", "not updated at the moment").await?;
-    rename(&scratch, "changed while offline").await?;
-    offline(&browser, false).await?;
+    rename(scratch, "changed while offline").await?;
+    offline(browser, false).await?;
     browser.sees("#rows", "changed while offline").await?;
     let still = browser.find("#still").await?.text().await?;
     anyhow::ensure!(still.is_empty(), "{still}");
-    browser.close().await?;
-    scratch.finish().await
+    Ok(())
 }

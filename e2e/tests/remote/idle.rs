@@ -77,13 +77,6 @@ async fn repeated_until<T>(
     }
 }
 
-/// Waits until the operator has twice learned of a later use. The first one may come from before.
-async fn counts_as_use(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<()> {
-    let before = used(workspaces, name).await.map_err(anyhow::Error::msg)?;
-    let once = used_since(workspaces, name, before).await?;
-    used_since(workspaces, name, Some(once)).await.map(drop)
-}
-
 /// The workspace is stopped because nobody uses it.
 async fn stops(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<()> {
     let stopped = wait::until(&format!("{name} to stop"), STOPPED, || async {
@@ -106,46 +99,46 @@ async fn stops(workspaces: &Api<Workspace>, name: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Two workspaces, each with an open shell. In one of them somebody types. The other is stopped as unused, while its shell is open.
+/// Two workspaces with an open shell each, and one that gets files. In one of the first two somebody types. The other is stopped as unused,
+/// while its shell is open.
 #[tokio::test]
 async fn typing_and_transfer_are_use_and_silence_is_not() -> anyhow::Result<()> {
     let scratch = Scratch::new("ssh-idle", &["alice"]).await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
-    for name in ["typed", "silent"] {
+    let names = ["typed", "copied", "silent"];
+    for name in names {
         alice
             .create(&PostParams::default(), &workspace::idle_after_a_minute(name))
             .await?;
     }
     let machine = Machine::signed_in("alice", &HttpSession::new()?).await?;
-    for name in ["typed", "silent"] {
+    for name in names {
         workspace::reached(&alice, name, Phase::Running).await?;
     }
     let host = |name: &str| machine::host(&scratch.namespace, name);
     let mut silent = machine.enter(&host("silent")).await?;
     let mut typed = machine.enter(&host("typed")).await?;
-
+    machine.run("head -c 100000 /dev/urandom > file").await?;
     ensure!(silent.is_open()?, "the silent shell has ended by itself");
 
-    repeated_until(
-        async || typed.repeats("typed").await,
-        counts_as_use(&alice, "typed"),
-    )
-    .await?;
-    machine.run("head -c 100000 /dev/urandom > file").await?;
-    let copy = format!("scp -q -F \"$CONFIG\" -o BatchMode=yes file {}:", host("typed"));
-    repeated_until(
-        async || machine.run(&copy).await.map(drop),
-        counts_as_use(&alice, "typed"),
-    )
-    .await?;
-    repeated_until(async || typed.repeats("typed").await, stops(&alice, "silent")).await?;
+    // What the operator learned before counts for nothing.
+    let begin = Some(Timestamp::now());
+    let copy = format!("scp -q -F \"$CONFIG\" -o BatchMode=yes file {}:", host("copied"));
+    let work = async || {
+        typed.repeats("typed").await?;
+        machine.run(&copy).await.map(drop)
+    };
+    repeated_until(work, stops(&alice, "silent")).await?;
     silent.ended().await.context("a stopped workspace")?;
     typed.repeats("still open").await?;
-    let running = alice.get("typed").await?;
-    ensure!(
-        running.spec.desired_status == DesiredStatus::Running,
-        "{:?}",
-        running.status
-    );
+    for name in ["typed", "copied"] {
+        used_since(&alice, name, begin).await?;
+        let running = alice.get(name).await?;
+        ensure!(
+            running.spec.desired_status == DesiredStatus::Running,
+            "{name}: {:?}",
+            running.status
+        );
+    }
     scratch.finish().await
 }

@@ -9,7 +9,6 @@
 )]
 
 mod edge;
-mod endings;
 mod examples;
 mod kinds;
 mod network_policy;

@@ -3,7 +3,6 @@
 //! The test run enables tokens (stage `settings`); that they are disabled by default is a test of `flow`.
 
 mod logs;
-mod ssh_off;
 
 use anyhow::ensure;
 use api::{
@@ -26,27 +25,20 @@ use kube::{
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
-#[tokio::test]
-async fn a_service_account_token_has_exactly_the_access_of_its_account() -> anyhow::Result<()> {
-    let scratch = Scratch::new("tokens", &["alice"]).await?;
-    let url = public_workspace(&scratch).await?;
-    service_account::make(&scratch).await?;
-    let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
-
-    Box::pin(admits(&scratch, &url, &token)).await?;
-    scratch.finish().await
-}
-
 /// The pods have just started, so their logs contain all actions of users and scripts.
 #[tokio::test]
-async fn no_credential_is_in_a_log_of_any_pod() -> anyhow::Result<()> {
-    let scratch = Scratch::new("logs", &["alice", "bob"]).await?;
+async fn a_service_account_token_has_exactly_the_access_of_its_account_and_no_log_has_a_credential()
+-> anyhow::Result<()> {
+    let scratch = Scratch::new("tokens", &["alice", "bob"]).await?;
     let url = public_workspace(&scratch).await?;
     workspace::running(&scratch, "private").await?;
     service_account::make(&scratch).await?;
     let token = service_account::token(&scratch, Some(&service_account::audience()?)).await?;
+
     grant_connect(&scratch, &url, &token).await?;
     Box::pin(logs::contain_no_credential(&scratch, &url, &token)).await?;
+    revoke_connect(&scratch).await?;
+    Box::pin(admits(&scratch, &url, &token)).await?;
     scratch.finish().await
 }
 
@@ -101,10 +93,7 @@ async fn admits(scratch: &Scratch, url: &str, token: &str) -> anyhow::Result<()>
     );
     computes(scratch, token).await?;
 
-    let bindings = scratch.api::<RoleBinding>();
-    bindings
-        .delete(service_account::NAME, &DeleteParams::default())
-        .await?;
+    revoke_connect(scratch).await?;
     // The gateway's router tests cover that a deleted account loses access within a minute.
     answered(url, token, StatusCode::FORBIDDEN).await
 }
@@ -152,6 +141,14 @@ async fn grant_connect(scratch: &Scratch, url: &str, token: &str) -> anyhow::Res
         }
     })
     .await
+}
+
+async fn revoke_connect(scratch: &Scratch) -> anyhow::Result<()> {
+    let bindings = scratch.api::<RoleBinding>();
+    bindings
+        .delete(service_account::NAME, &DeleteParams::default())
+        .await?;
+    Ok(())
 }
 
 /// Waits until a request with this token gets this answer.

@@ -60,21 +60,15 @@ enum Release {
 }
 
 /// Profiles of nextest, in order.
-static STAGES: [(&str, Release); 9] = [
+static STAGES: [(&str, Release); 8] = [
     ("installed", Release::Installed(&[])),
-    ("hub", Release::Installed(&[])),
-    // Tickets and sessions that end soon, tokens in place of a browser's cookie, bounds that only warn, guests who start workspaces, no
-    // ssh, pods without a node that soon count as failed.
+    // Tickets and sessions that end soon, tokens in place of a browser's cookie.
     (
         "settings",
         Release::Installed(&[
             "gateway.session.ticketSeconds=60",
             "gateway.session.lifetimeMinutes=11",
             "gateway.bearer.enabled=true",
-            "webhook.enforcement=Warn",
-            "manager.authorization.start=Connectors",
-            "manager.remoteAccess.ssh=Disabled",
-            "settings.unschedulableGraceSeconds=10",
         ]),
     ),
     ("stops", Release::Installed(&[])),
