@@ -60,8 +60,9 @@ enum Release {
 }
 
 /// Profiles of nextest, in order.
-static STAGES: [(&str, Release); 8] = [
+static STAGES: [(&str, Release); 9] = [
     ("installed", Release::Installed(&[])),
+    ("hub", Release::Installed(&[])),
     // Tickets and sessions that end soon, tokens in place of a browser's cookie.
     (
         "settings",
