@@ -9,14 +9,16 @@
 //! - `controllers`: what is reconciled beside workspaces
 //! - `apply`: planned and live children -> writes
 //! - `status`: observed state, blockers -> conditions, phase, Events
+//! - `context`: the state that all of the above share
+//! - `activity`: running workspaces -> their last activity, and which are idle
 //! - `blockers`: what keeps a workspace from running, as text for users
 //! - `plan`: a valid workspace -> children (pure)
 //! - `audit`: transitions -> records of the audit log
 //! - `metrics`: what is measured
 //! - `cache`: watches, caches and reads
 //! - `support`: backoff, spaced triggers, errors
-//! - `context`: the state that all of them share. It names types of the modules above and holds no logic.
 
+pub mod activity;
 mod apply;
 mod args;
 mod audit;

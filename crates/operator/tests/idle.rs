@@ -16,8 +16,9 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use operator::{
+    activity::{Answered, Asker, Reading, Signal, Unanswered},
     context::Context,
-    controllers::idle::{self, Answered, Asker, Reading, Signal, Unanswered},
+    controllers::idle,
 };
 use serde_json::json;
 use testkit::objects::NAMESPACE;

@@ -15,9 +15,6 @@ use proc_macro2::{Delimiter, LexError, TokenStream, TokenTree};
 
 use tree::{below, root};
 
-/// The state that the operator's reconciles share: fields, no logic. It names types of the modules that use it, so its imports do not count.
-const SHARED_STATE: &str = "context.rs";
-
 /// A module's path below the crate's root.
 type Module = Vec<String>;
 
@@ -192,10 +189,7 @@ type Edges = BTreeMap<(String, String), BTreeSet<PathBuf>>;
 fn imports(sources: &[Source]) -> Result<BTreeMap<Module, Edges>, LexError> {
     let all: BTreeSet<Module> = sources.iter().map(|source| source.module.clone()).collect();
     let mut edges: BTreeMap<Module, Edges> = BTreeMap::new();
-    for source in sources
-        .iter()
-        .filter(|source| !source.is_test() && source.path != Path::new(SHARED_STATE))
-    {
+    for source in sources.iter().filter(|source| !source.is_test()) {
         let mut found = Vec::new();
         paths(source.text.parse()?, &mut found);
         for path in found {

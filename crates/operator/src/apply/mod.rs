@@ -15,11 +15,9 @@
 //! | `lasting.rs` | planned children -> all that outlasts a run, as planned |
 //! | `finalizer.rs` | a workspace -> its finalizer, set and released |
 //! | `delete.rs` | a child -> deleted; what is left of a workspace's pods |
-//! | `contest.rs` | repeated writes of a child -> backoff, if another client writes it as well |
 
 mod account;
 mod borrowed_claim;
-pub(crate) mod contest;
 pub(crate) mod delete;
 pub(crate) mod diff;
 mod disk;

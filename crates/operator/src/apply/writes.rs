@@ -13,10 +13,7 @@ use kube::{
 use serde::{Deserialize as _, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{
-    WriteError,
-    contest::{contest_blocker, other_manager},
-};
+use super::WriteError;
 use crate::{
     blockers::{Blocker, refusal},
     cache::{
@@ -25,7 +22,10 @@ use crate::{
         partial,
         stores::{Parsed, Trim},
     },
-    context::Context,
+    context::{
+        Context,
+        contest::{contest_blocker, other_manager},
+    },
     support::send::{patch_as, send, without_validation},
 };
 

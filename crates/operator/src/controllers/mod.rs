@@ -8,7 +8,7 @@
 //! | `idle` | workspaces that stop when idle -> their last activity, and a stop |
 //! | `assertion_keys` | public keys of gateway and operator -> a ConfigMap in each namespace with workspaces |
 //! | `orphans` | network policies without workspace or pod -> deleted |
-//! | `definitions` | CRDs in the cluster -> which status fields they lack |
+//! | `definitions` | what the CRDs in the cluster lack -> reported, and read again |
 //! | `resync` | changes of what users write -> reconciles of all objects |
 //! | `attempt` | a failed attempt -> a metric, a log line and the wait before the next attempt |
 
@@ -25,7 +25,7 @@ pub mod shares;
 use tokio_util::sync::CancellationToken;
 
 use self::catalog::CatalogState;
-use crate::context::Context;
+use crate::{activity::Asker, context::Context};
 
 /// Once the caches are filled, reconciles catalog objects, shares, orphaned network policies and assertion keys, and stops idle
 /// workspaces.
@@ -33,7 +33,7 @@ pub async fn run(context: &Context, shutdown: &CancellationToken) {
     if context.stores.until_filled().await.is_err() {
         return;
     }
-    let asker = idle::Asker::over_http(context.now, context.keys.signer());
+    let asker = Asker::over_http(context.now, context.keys.signer());
     let catalog = CatalogState::default();
     let changes = &context.stores.changes;
     tokio::join!(

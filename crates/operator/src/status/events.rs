@@ -1,6 +1,6 @@
 //! Events -> the API server (IO). Best effort: the status says the same.
 
-use std::{sync::OnceLock, time::Duration};
+use std::time::Duration;
 
 use api::Workspace;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cache::observed::Identity,
-    context::Context,
+    context::{Context, Queued},
     support::failure::{is_expected, message_of, reason_of},
 };
 
@@ -21,20 +21,14 @@ const QUEUE: usize = 4096;
 /// How long pending Events are still written when the process ends.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(3);
 
-/// Pending Events, so that no reconcile waits for their writes. Until [`run`] starts, [`publish`] writes them itself.
-#[derive(Default)]
-pub struct EventQueue(OnceLock<mpsc::Sender<Queued>>);
-
-/// Events of one object, in order.
-type Queued = (ObjectReference, Vec<Event>);
-
-/// Queues Events of an object, in this order and after the pending ones. Events that cannot be written are logged, counted and lost.
+/// Queues Events of an object, in this order and after the pending ones, so that no reconcile waits for their writes. Until [`run`] starts,
+/// it writes them itself. Events that cannot be written are logged, counted and lost.
 pub async fn publish(context: &Context, regarding: ObjectReference, events: Vec<Event>) {
     if events.is_empty() {
         return;
     }
     let queued = (regarding, events);
-    match context.events.0.get() {
+    match context.events.get() {
         None => write(context, &queued).await,
         Some(queue) => {
             if let Err(error) = queue.try_send(queued) {
@@ -48,7 +42,7 @@ pub async fn publish(context: &Context, regarding: ObjectReference, events: Vec<
 /// Writes queued Events one after the other until `end`. Then it writes pending ones for at most `SHUTDOWN_LIMIT`.
 pub async fn run(context: &Context, end: &CancellationToken) {
     let (sender, mut queue) = mpsc::channel(QUEUE);
-    if context.events.0.set(sender).is_err() {
+    if context.events.set(sender).is_err() {
         return;
     }
     while let Some(Some(queued)) = end.run_until_cancelled(queue.recv()).await {

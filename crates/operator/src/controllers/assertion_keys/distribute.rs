@@ -15,9 +15,12 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::{Entries, NAME};
+use super::NAME;
 use crate::{
-    context::Context,
+    context::{
+        Context,
+        keys::{Entries, can_be_changed, labels},
+    },
     controllers::attempt::{Attempt, Failed, attempt},
     status::{events, transitions},
     support::send::{delete_uid, patch_as},
@@ -134,23 +137,6 @@ fn has_workspaces(context: &Context, namespace: &str) -> bool {
     workspaces
         .find(|workspace| workspace.meta().namespace.as_deref() == Some(namespace))
         .is_some()
-}
-
-/// Labels of the objects that the operator writes and deletes.
-pub(super) fn labels() -> BTreeMap<String, String> {
-    [
-        (names::APP_NAME_LABEL, names::PRODUCT),
-        (names::APP_COMPONENT_LABEL, "assertion-keys"),
-        (names::APP_PART_OF_LABEL, names::PRODUCT),
-        (names::APP_MANAGED_BY_LABEL, names::OPERATOR),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .into()
-}
-
-/// Whether the content of an object can be changed: it is neither immutable nor being deleted.
-pub(super) fn can_be_changed(object: &ConfigMap) -> bool {
-    object.immutable != Some(true) && object.metadata.deletion_timestamp.is_none()
 }
 
 /// Makes the object hold exactly these entries. A failure carries the wait before a retry.

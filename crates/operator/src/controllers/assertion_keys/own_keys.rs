@@ -59,7 +59,7 @@ pub async fn renew(context: &Context) -> anyhow::Result<()> {
         manager: names::OPERATOR,
     };
     let keys = rotating_keys::agree(&secrets, &spec, (context.now)().as_second()).await?;
-    context.keys.signer.replace(&keys)?;
+    context.keys.signer().replace(&keys)?;
     context.stores.changes.send_replace(());
     Ok(())
 }

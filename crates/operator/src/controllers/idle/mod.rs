@@ -1,27 +1,19 @@
 //! Running workspaces -> those that are idle are stopped (IO; docs/using.md).
 //!
-//! Each reconcile registers here what to ask of its workspace, and reads from here what its status says about activity:
+//! Each reconcile registers here what to ask of its workspace, and reads from here what its status says about activity (`activity`):
 //!
 //! | file | input -> output |
 //! |---|---|
-//! | `subject.rs` | valid workspace, its ready pod -> which pod to ask what and how often, and its timeout (pure) |
-//! | `tracker/` | subjects, answers -> which pod to ask next, and whether a workspace is idle: here the stop is decided |
 //! | `reconcile.rs` | tracker -> requests, a few at a time, by one task (IO) |
-//! | `ask/` | subject -> answer of its pod (IO) |
-//! | `read.rs` | bodies of answers -> times of last activity (pure) |
 //! | `status.rs` | known activity -> status (pure) |
 //! | `stop.rs` | an idle workspace -> `spec.desiredStatus: Stopped`, unless it has changed since (IO) |
 //!
 //! A workspace is stopped only because of its pod's own answers: two in a row, the last one just now. Silence, errors and state of an earlier
 //! leader never stop it. So only the leader asks, and a change of leaders at most delays a stop.
 
-mod ask;
-mod read;
 mod reconcile;
 mod status;
 mod stop;
-mod subject;
-mod tracker;
 
 use api::{
     Workspace, WorkspaceStatus,
@@ -31,14 +23,10 @@ use api::{
 use rules::ValidWorkspace;
 
 pub use self::{
-    ask::{Answered, Asker, Unanswered},
-    read::{Reading, Signal},
     reconcile::run,
     stop::{Because, stopped_because},
-    subject::Subject,
-    tracker::ActivityTracker,
 };
-use crate::{cache::observed::Observed, context::Context};
+use crate::{activity::subject, cache::observed::Observed, context::Context};
 
 /// Registers what to ask of the workspace, and completes a new status with its known activity. `status`: as it follows from
 /// everything else. IO: none; in memory.

@@ -6,11 +6,12 @@ use futures::{StreamExt as _, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Asker, status as idle_status, stop,
-    tracker::{ActivityReport, Job},
-};
+use super::{status as idle_status, stop};
 use crate::{
+    activity::{
+        Asker,
+        tracker::{ActivityReport, Job},
+    },
     cache::stores,
     context::Context,
     controllers::attempt::{Attempt, Failed, attempt},

@@ -11,7 +11,7 @@ use api::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::tracker::ActivityReport;
+use crate::activity::tracker::ActivityReport;
 
 /// Sets the fields about activity in a status. `before`: the previous status. `None`: no pod is asked.
 pub(super) fn complete(
@@ -108,7 +108,7 @@ mod tests {
     use api::workspace::Resolved;
 
     use super::*;
-    use crate::controllers::idle::read::Signal;
+    use crate::activity::Signal;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()

@@ -13,8 +13,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt as _, api::Patch, core::PartialObjectMeta};
 use serde_json::json;
 
-use super::{Subject, subject::is_last_of_its_disk};
 use crate::{
+    activity::{Subject, subject::is_last_of_its_disk},
     cache::{observe, observed::Observed, stores},
     context::Context,
     support::send::{patch_as, pointer_token},

@@ -57,7 +57,7 @@ impl Subject {
 }
 
 /// The pod to ask. `None` unless the workspace's pod is ready and an idle rule applies. `status`: the new one.
-pub(super) fn for_run(
+pub(crate) fn for_run(
     workspace: &Workspace,
     valid: &ValidWorkspace,
     observed: &Observed,
@@ -96,7 +96,7 @@ fn question_of_run(valid: &ValidWorkspace, today: &Question, started_from: Optio
 
 /// Whether the own disk was deleted: its files exist only while the pod runs, and the status asks users to save them. A claim that the
 /// workspace only names does not count. Otherwise a user who makes and deletes such a claim could prevent the idle stop.
-pub(super) fn is_last_of_its_disk(observed: &Observed) -> bool {
+pub(crate) fn is_last_of_its_disk(observed: &Observed) -> bool {
     let own = observed.own_claim();
     own.is_some_and(|claim| claim.metadata.deletion_timestamp.is_some())
 }

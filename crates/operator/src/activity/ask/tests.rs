@@ -12,7 +12,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
-use crate::controllers::idle::subject::tests::subject;
+use crate::activity::subject::tests::subject;
 
 const NOW: &str = "2026-01-01T12:00:00Z";
 

@@ -1,7 +1,7 @@
 //! Answers and times, recorded as a pod would give them.
 
 use super::*;
-use crate::controllers::idle::{read::Reading, subject::tests::subject};
+use crate::activity::{read::Reading, subject::tests::subject};
 
 const KEY: &str = "team-demo/demo";
 

@@ -1,22 +1,38 @@
-//! Client, caches, settings -> the state that all reconciles share (in memory): data, no logic.
+//! Client, caches, settings -> the state that all reconciles share (in memory).
+//!
+//! | file | input -> output |
+//! |---|---|
+//! | `contest.rs` | repeated writes of a child -> backoff, if another client writes it as well |
+//! | `definitions.rs` | CRDs of our kinds in the cluster -> statuses with only the fields that the CRDs declare (IO) |
+//! | `keys.rs` | the operator's keys, key ConfigMaps -> what each namespace has and needs |
+
+pub(crate) mod contest;
+pub(crate) mod definitions;
+pub(crate) mod keys;
+
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
-    runtime::events::{Recorder, Reporter},
+    runtime::events::{Event, Recorder, Reporter},
 };
 use rules::Settings;
+use tokio::sync::mpsc;
 
+use self::{contest::Contests, definitions::Definitions, keys::Keys};
 use crate::{
-    apply::contest::Contests,
+    activity::ActivityTracker,
     audit::Audit,
     cache::{pending_writes::PendingWrites, stores::Stores},
-    controllers::{assertion_keys::Keys, definitions::Definitions, idle},
     metrics::Metrics,
     plan::Site,
-    status::events::EventQueue,
     support::backoff::Backoff,
 };
+
+/// Events of one object, in order.
+pub type Queued = (ObjectReference, Vec<Event>);
 
 /// State that all reconciles share.
 pub struct Context {
@@ -30,8 +46,8 @@ pub struct Context {
     pub site: Site,
     /// Source of all Events. It is shared because it counts repeated Events.
     pub recorder: Recorder,
-    /// Events that wait to be written.
-    pub events: EventQueue,
+    /// Takes Events that wait to be written. Until it is set, they are written at once.
+    pub events: OnceLock<mpsc::Sender<Queued>>,
     /// The audit log.
     pub audit: Audit,
     /// What is measured.
@@ -43,7 +59,7 @@ pub struct Context {
     /// Our last writes, which the caches may not show yet.
     pub pending_writes: PendingWrites,
     /// The last activity of workspaces that stop when idle.
-    pub idle: idle::ActivityTracker,
+    pub idle: ActivityTracker,
     /// The public keys with which workspaces' pods check assertions.
     pub keys: Keys,
     /// What the CRDs of our kinds in the cluster lack.
@@ -61,7 +77,7 @@ impl Context {
         };
         Self {
             recorder: Recorder::new(client.clone(), reporter),
-            events: EventQueue::default(),
+            events: OnceLock::new(),
             client,
             stores,
             settings,
@@ -71,7 +87,7 @@ impl Context {
             backoff: Backoff::default(),
             contests: Contests::default(),
             pending_writes: PendingWrites::default(),
-            idle: idle::ActivityTracker::default(),
+            idle: ActivityTracker::default(),
             keys: Keys::default(),
             definitions: Definitions::default(),
             now: Timestamp::now,

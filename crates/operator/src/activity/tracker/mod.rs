@@ -75,26 +75,26 @@ struct Entry {
 
 /// A workspace to ask.
 #[derive(Clone, Debug)]
-pub(super) struct Job {
-    pub(super) key: String,
-    pub(super) subject: Arc<Subject>,
+pub(crate) struct Job {
+    pub(crate) key: String,
+    pub(crate) subject: Arc<Subject>,
     number: u64,
 }
 
 /// The known activity of one workspace.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ActivityReport {
-    pub(super) run_id: String,
-    pub(super) timeout: Duration,
+pub(crate) struct ActivityReport {
+    pub(crate) run_id: String,
+    pub(crate) timeout: Duration,
     /// The latest known activity. It is never before the workspace became usable.
-    pub(super) last_activity: Timestamp,
-    pub(super) signals: Vec<Signal>,
+    pub(crate) last_activity: Timestamp,
+    pub(crate) signals: Vec<Signal>,
     /// Whether its pod has answered yet.
-    pub(super) is_read: bool,
+    pub(crate) is_read: bool,
     /// Why its pod has not answered for some time.
-    pub(super) failing: Option<Unanswered>,
+    pub(crate) failing: Option<Unanswered>,
     /// Whether the status was just written about activity. Then it may be slightly out of date until the next write.
-    pub(super) is_recent: bool,
+    pub(crate) is_recent: bool,
 }
 
 impl Default for ActivityTracker {
@@ -195,7 +195,7 @@ impl Entry {
 
 impl ActivityTracker {
     /// Starts or stops asking a workspace. Returns its known activity.
-    pub(super) fn follow(
+    pub(crate) fn follow(
         &self,
         key: &str,
         subject: Option<Subject>,
@@ -239,19 +239,19 @@ impl ActivityTracker {
     }
 
     /// When the next workspace that is not due at `now` is to be asked.
-    pub(super) fn next(&self, now: Instant) -> Option<Instant> {
+    pub(crate) fn next(&self, now: Instant) -> Option<Instant> {
         let state = self.state.lock();
         let mut due = state.due.iter().map(|(due, _)| *due);
         due.find(|due| *due > now)
     }
 
     /// Resolves when the result of [`ActivityTracker::next`] may have changed.
-    pub(super) async fn wait_for_change(&self) {
+    pub(crate) async fn wait_for_change(&self) {
         self.changed.notified().await;
     }
 
     /// The next due workspace, in a namespace that `has_room`.
-    pub(super) fn take(&self, now: Instant, has_room: impl Fn(&str) -> bool) -> Option<Job> {
+    pub(crate) fn take(&self, now: Instant, has_room: impl Fn(&str) -> bool) -> Option<Job> {
         let mut state = self.state.lock();
         let mut due = state.due.iter().take_while(|(due, _)| *due <= now);
         let is_next = |key: &str| {
@@ -270,7 +270,7 @@ impl ActivityTracker {
 
     /// Records an answer and its duration, and schedules the next request. Returns the known activity and whether to stop the workspace.
     /// `None`: the workspace has a new subject.
-    pub(super) fn record_answer(
+    pub(crate) fn record_answer(
         &self,
         job: &Job,
         answer: Answered,
@@ -302,14 +302,14 @@ impl ActivityTracker {
     }
 
     /// Records that the status of a workspace is being written with new activity.
-    pub(super) fn status_written(&self, key: &str) {
+    pub(crate) fn status_written(&self, key: &str) {
         if let Some(entry) = self.state.lock().entries.get_mut(key) {
             entry.written = Some(Instant::now());
         }
     }
 
     /// Whether this is the first time that the API server refuses the stop. True once.
-    pub(super) fn is_first_refusal(&self, job: &Job) -> bool {
+    pub(crate) fn is_first_refusal(&self, job: &Job) -> bool {
         let mut state = self.state.lock();
         let entry = state.entries.get_mut(&job.key);
         let entry = entry.filter(|it| it.number == job.number);
@@ -317,7 +317,7 @@ impl ActivityTracker {
     }
 
     /// Triggers a reconcile of a workspace, so that its status is written.
-    pub(super) fn trigger(&self, identity: &Identity) {
+    pub(crate) fn trigger(&self, identity: &Identity) {
         // There is no receiver when the process ends.
         let _ = self
             .sender
