@@ -16,12 +16,14 @@ mod own_keys;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use api::names::{ASSERTION_KEYS, GATEWAY_KEYS, OPERATOR_KEYS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kit::assertion::Signer;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 pub use self::{
     distribute::{ensure, reconcile},
@@ -41,6 +43,16 @@ pub struct Keys {
     gateway: Mutex<Option<String>>,
     /// By namespace: locked while its object is written or deleted.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// By namespace: the last write, if it failed.
+    failures: Mutex<HashMap<String, Failure>>,
+}
+
+#[derive(Clone, Debug)]
+struct Failure {
+    at: Instant,
+    /// The wait before a retry.
+    again: Duration,
+    why: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -163,6 +175,35 @@ impl Keys {
         let mut turns = self.turns.lock();
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         turns.entry(namespace.to_owned()).or_default().clone()
+    }
+
+    /// Records whether a write failed.
+    fn record_write(&self, namespace: &str, failure: Option<Failure>) {
+        let mut failures = self.failures.lock();
+        match failure {
+            Some(failure) => failures.insert(namespace.to_owned(), failure),
+            None => failures.remove(namespace),
+        };
+    }
+
+    /// The last write, if it failed.
+    fn failure(&self, namespace: &str) -> Option<Failure> {
+        self.failures.lock().get(namespace).cloned()
+    }
+
+    /// Drops the failures of namespaces that are not in `in_use`.
+    fn forget_failures(&self, in_use: &HashSet<String>) {
+        self.failures
+            .lock()
+            .retain(|namespace, _| in_use.contains(namespace));
+    }
+}
+
+impl Failure {
+    /// How long the write is still not retried.
+    fn left(&self) -> Option<Duration> {
+        let left = self.again.checked_sub(self.at.elapsed())?;
+        (!left.is_zero()).then_some(left)
     }
 }
 
