@@ -1,5 +1,7 @@
 //! Client, caches, settings -> the state that all reconciles share (in memory): data, no logic.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use kube::{
     Client,
@@ -41,7 +43,7 @@ pub struct Context {
     /// Children that other field managers write as well.
     pub contests: Contests,
     /// Our last writes, which the caches may not show yet.
-    pub pending_writes: PendingWrites,
+    pub pending_writes: Arc<PendingWrites>,
     /// The last activity of workspaces that stop when idle.
     pub idle: idle::ActivityTracker,
     /// The public keys with which workspaces' pods check assertions.
@@ -70,7 +72,7 @@ impl Context {
             metrics: Metrics::default(),
             backoff: Backoff::default(),
             contests: Contests::default(),
-            pending_writes: PendingWrites::default(),
+            pending_writes: Arc::default(),
             idle: idle::ActivityTracker::default(),
             keys: Keys::default(),
             definitions: Definitions::default(),
