@@ -91,7 +91,13 @@ pub async fn run_as(args: Args, build: Build) -> anyhow::Result<()> {
     let routes = routes::start(&client, &scope, &context.settings.route_kinds, &context.stores);
     let declared = with_other_definitions(&context);
     let others = stream::select_all([routes.boxed(), context.idle.triggers().boxed(), declared.boxed()]);
-    let triggers = watch::start(&client, &scope, writers, watch_page_size);
+    let triggers = watch::start(
+        &client,
+        &scope,
+        writers,
+        context.pending_writes.clone(),
+        watch_page_size,
+    );
     let triggers = stream::select(triggers, others.map(Ok));
     let triggers = tasks::ahead(triggers, TRIGGER_BUFFER);
 

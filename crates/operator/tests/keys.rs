@@ -182,3 +182,19 @@ async fn no_pod_starts_on_keys_of_others_that_cannot_be_put_right() {
     stage.reconcile().await.unwrap();
     assert!(stage.writes().iter().any(|write| write.contains("pods")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn keys_that_cannot_be_written_are_tried_again_after_a_pause_and_not_at_each_change() {
+    let mut stage = Stage::with_demo();
+    stage.sync();
+    publish(&stage, "first");
+    stage.fail(http::Method::PATCH, "configmaps", 403, "not now", 100);
+    for _ in 0..20 {
+        assert!(assertion_keys::reconcile(&stage.context).await.is_some());
+    }
+    let writes = stage.writes();
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    tokio::time::advance(std::time::Duration::from_mins(1)).await;
+    assertion_keys::reconcile(&stage.context).await;
+    assert_eq!(stage.writes().len(), 1);
+}

@@ -1,5 +1,7 @@
 //! One pod per workspace, whose name is the lock: after deletions, evictions, a stale cache, other writers and refusals.
 
+use std::time::Duration;
+
 use api::{
     Workspace,
     condition::{self, PROGRESSING, STOPPED, reason},
@@ -12,7 +14,10 @@ use kube::ResourceExt as _;
 use serde_json::{Value, json};
 use testkit::objects::NAMESPACE;
 
-use crate::stage::{CHILD, Stage, run_id, seconds};
+use crate::{
+    outages::begin,
+    stage::{CHILD, Stage, run_id, seconds},
+};
 
 /// Somebody marks the pod of `demo` as deleted, as an eviction or `kubectl delete` does. It needs time to end.
 fn delete_pod(stage: &Stage) {
@@ -264,4 +269,21 @@ async fn a_refused_pod_is_the_reason_at_once_and_tried_again_within_10_seconds()
         stage.run().await;
         assert_eq!(stage.events(), [expected, "Starting", "Ready"], "reported once");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_with_another_text_each_time_is_not_tried_again_at_once() {
+    let stage = Stage::with_demo();
+    stage.add_finalizers();
+    for port in 0..500 {
+        let message =
+            format!("failed calling webhook \"w\": read tcp 10.0.0.1:{port}->10.0.0.2:443: i/o timeout");
+        stage.fail(Method::POST, "pods", 500, &message, 1);
+    }
+    let operator = begin(&stage);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    drop(operator);
+    let writes = stage.writes();
+    let tries = writes.iter().filter(|write| *write == "POST pods").count();
+    assert!((2..=12).contains(&tries), "{tries}");
 }

@@ -45,7 +45,8 @@ pub(crate) fn begin_with_context(stage: &Stage) -> (Process, Arc<Context>) {
 
 /// An operator with this state.
 pub(crate) fn begin_as(context: Arc<Context>, writers: Writers) -> (Process, Arc<Context>) {
-    let triggers = watch::start(&context.client, &context.site.scope, writers, 500);
+    let pending_writes = context.pending_writes.clone();
+    let triggers = watch::start(&context.client, &context.site.scope, writers, pending_writes, 500);
     let workspaces = context.stores.workspaces.clone();
     let reconcile = |object, context| Box::pin(reconcile_when_filled(object, context));
     let config = Config::default().concurrency(4);

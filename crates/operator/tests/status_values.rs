@@ -65,16 +65,28 @@ fn each_unknown_value_of_each_status_reads_as_absent_and_everything_else_counts(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_status_of_another_client_triggers() {
+async fn a_status_of_another_client_triggers_and_our_own_does_not() {
     let stage = Stage::with_running_demo().await;
     let writers = Writers::default();
     let client = stage.server.connect(None);
-    let mut triggers = watch::start(&client, &Scope::Cluster, writers, 500).boxed();
+    let pending = stage.context.pending_writes.clone();
+    let mut triggers = watch::start(&client, &Scope::Cluster, writers, pending.clone(), 500).boxed();
     let calm = Duration::from_secs(2);
     while tokio::time::timeout(calm, triggers.next()).await.is_ok() {}
-    stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
-        object["status"]["phase"] = json!("Starting");
-    });
+    let write = |phase: &str| {
+        stage.server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            object["status"]["phase"] = json!(phase);
+        });
+        stage.workspace()
+    };
+    let ours = write("Starting");
+    let status = ours.status.clone().unwrap();
+    pending.wrote_status(&format!("{NAMESPACE}/demo"), &ours.metadata, status);
+    assert!(
+        tokio::time::timeout(calm, triggers.next()).await.is_err(),
+        "it is our own"
+    );
+    write("Running");
     let triggered = tokio::time::timeout(calm, triggers.next())
         .await
         .unwrap()

@@ -1,6 +1,6 @@
 //! Changes of objects -> triggers of the watches: how late they come.
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use api::names;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
@@ -38,7 +38,8 @@ async fn late(triggers: &mut Triggers) -> Duration {
 /// Triggers of a new operator, once it has listed everything.
 async fn triggers(stage: &Stage) -> Triggers {
     let client = stage.server.connect(None);
-    let mut triggers = watch::start(&client, &Scope::Cluster, Writers::default(), 500).boxed();
+    let mut triggers =
+        watch::start(&client, &Scope::Cluster, Writers::default(), Arc::default(), 500).boxed();
     calm(&mut triggers).await;
     triggers
 }

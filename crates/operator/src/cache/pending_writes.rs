@@ -27,6 +27,8 @@ pub struct PendingWrites {
     pods: Mutex<HashMap<String, Expected>>,
     /// Our last statuses. Without them, a reconcile would repeat the transition and its Event.
     statuses: Mutex<HashMap<String, (Version, WorkspaceStatus)>>,
+    /// Statuses that are being written. A watch may show one before the API server answers.
+    sent: Mutex<HashMap<String, WorkspaceStatus>>,
 }
 
 /// A pod as the API server answered.
@@ -105,6 +107,7 @@ impl PendingWrites {
 
     /// Records the answer to a write of the workspace's status.
     pub fn wrote_status(&self, workspace: &str, answer: &ObjectMeta, status: WorkspaceStatus) {
+        self.sent.lock().remove(workspace);
         if let Some(version) = Version::from_meta(answer) {
             self.statuses
                 .lock()
@@ -135,16 +138,42 @@ impl PendingWrites {
         }
     }
 
+    /// Records that this status of the workspace is being written.
+    pub fn send_status(&self, workspace: &str, status: WorkspaceStatus) {
+        self.sent.lock().insert(workspace.to_owned(), status);
+    }
+
+    /// Records that the status was not written.
+    pub fn forget_sent(&self, workspace: &str) {
+        self.sent.lock().remove(workspace);
+    }
+
+    /// Whether the cached workspace has the status that we wrote last, or are writing. A written one needs no record any more.
+    pub fn is_own_status(&self, cached: &Workspace) -> bool {
+        let key = Identity::from_meta(&cached.metadata).key();
+        let mut statuses = self.statuses.lock();
+        let version = Version::from_meta(&cached.metadata);
+        if version.is_some() && statuses.get(&key).map(|(ours, _)| ours) == version.as_ref() {
+            statuses.remove(&key);
+            return true;
+        }
+        let sent = self.sent.lock();
+        sent.get(&key)
+            .is_some_and(|status| cached.status.as_ref() == Some(status))
+    }
+
     /// Drops everything: while another replica led, nothing of it stayed certain.
     pub fn clear(&self) {
         self.pods.lock().clear();
         self.statuses.lock().clear();
+        self.sent.lock().clear();
     }
 
     /// Drops the state of a workspace that is gone.
     pub fn forget(&self, workspace: &str) {
         self.pods.lock().remove(workspace);
         self.statuses.lock().remove(workspace);
+        self.sent.lock().remove(workspace);
     }
 }
 

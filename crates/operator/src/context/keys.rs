@@ -3,12 +3,14 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use api::names::{self, GATEWAY_KEYS, OPERATOR_KEYS};
 use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kit::assertion::Signer;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 /// The data of a `ConfigMap`.
 pub(crate) type Entries = BTreeMap<String, String>;
@@ -23,6 +25,16 @@ pub struct Keys {
     gateway: Mutex<Option<String>>,
     /// By namespace: locked while its object is written or deleted.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// By namespace: the last write, if it failed.
+    failures: Mutex<HashMap<String, Failure>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) at: Instant,
+    /// The wait before a retry.
+    pub(crate) again: Duration,
+    pub(crate) why: String,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -145,6 +157,35 @@ impl Keys {
         let mut turns = self.turns.lock();
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
         turns.entry(namespace.to_owned()).or_default().clone()
+    }
+
+    /// Records whether a write failed.
+    pub(crate) fn record_write(&self, namespace: &str, failure: Option<Failure>) {
+        let mut failures = self.failures.lock();
+        match failure {
+            Some(failure) => failures.insert(namespace.to_owned(), failure),
+            None => failures.remove(namespace),
+        };
+    }
+
+    /// The last write, if it failed.
+    pub(crate) fn failure(&self, namespace: &str) -> Option<Failure> {
+        self.failures.lock().get(namespace).cloned()
+    }
+
+    /// Drops the failures of namespaces that are not in `in_use`.
+    pub(crate) fn forget_failures(&self, in_use: &HashSet<String>) {
+        self.failures
+            .lock()
+            .retain(|namespace, _| in_use.contains(namespace));
+    }
+}
+
+impl Failure {
+    /// How long the write is still not retried.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let left = self.again.checked_sub(self.at.elapsed())?;
+        (!left.is_zero()).then_some(left)
     }
 }
 

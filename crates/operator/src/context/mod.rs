@@ -10,7 +10,7 @@ pub(crate) mod contest;
 pub(crate) mod definitions;
 pub(crate) mod keys;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -57,7 +57,7 @@ pub struct Context {
     /// Children that other field managers write as well.
     pub contests: Contests,
     /// Our last writes, which the caches may not show yet.
-    pub pending_writes: PendingWrites,
+    pub pending_writes: Arc<PendingWrites>,
     /// The last activity of workspaces that stop when idle.
     pub idle: ActivityTracker,
     /// The public keys with which workspaces' pods check assertions.
@@ -86,7 +86,7 @@ impl Context {
             metrics: Metrics::default(),
             backoff: Backoff::default(),
             contests: Contests::default(),
-            pending_writes: PendingWrites::default(),
+            pending_writes: Arc::default(),
             idle: ActivityTracker::default(),
             keys: Keys::default(),
             definitions: Definitions::default(),

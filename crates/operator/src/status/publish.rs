@@ -71,9 +71,11 @@ pub(crate) async fn publish(
         "status": context.definitions.fit(&kind, json!(status)),
     });
     let params = without_validation(PatchParams::apply(names::OPERATOR_STATUS).force());
+    context.pending_writes.send_status(&key, status.clone());
     let answer = match workspaces
         .patch_status(&identity.name, &params, &Patch::Apply(&intent))
         .await
+        .inspect_err(|_| context.pending_writes.forget_sent(&key))
     {
         Ok(answer) => answer,
         // The object is gone, or a new one has its name.

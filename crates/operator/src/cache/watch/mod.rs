@@ -9,8 +9,8 @@
 //! - a change of a child, in a field that a reconcile reads
 //! - a change of an object that it refers to
 //!
-//! After a watch had to list again, differing objects count as changed, and objects that are no
-//! longer listed as deleted: no event reports them.
+//! Our own status writes trigger none: the text of a refusal may differ at each attempt, and each would cause the next. After a watch had
+//! to list again, differing objects count as changed, and objects that are no longer listed as deleted: no event reports them.
 
 mod changes;
 mod warnings;
@@ -35,7 +35,10 @@ use tokio::sync::watch::Sender;
 
 use self::changes::Change;
 use crate::{
-    cache::stores::{CacheWriter, Parsed, Stores, Trim, Writers},
+    cache::{
+        pending_writes::PendingWrites,
+        stores::{CacheWriter, Parsed, Stores, Trim, Writers},
+    },
     support::spacing::space_out,
 };
 
@@ -70,11 +73,12 @@ impl Effect {
 }
 
 /// Fills `writers` while the stream is polled, and yields which workspaces to reconcile. It never ends and never fails: broken watches
-/// are restarted with growing backoff. `page_size`: objects per page of a list.
+/// are restarted with growing backoff. `pending_writes`: our own writes. `page_size`: objects per page of a list.
 pub fn start(
     client: &Client,
     scope: &Scope,
     writers: Writers,
+    pending_writes: Arc<PendingWrites>,
     page_size: u32,
 ) -> impl Stream<Item = Result<Trigger, Infallible>> + Send + use<> {
     let stores = writers.stores();
@@ -86,9 +90,12 @@ pub fn start(
         notify: writers.changes,
     };
     let targets: Vec<BoxStream<'static, Target>> = vec![
-        watches.in_scope(writers.workspaces, |change| {
+        watches.in_scope(writers.workspaces, move |change| {
             // A status that another client wrote has to be corrected.
-            let meta = change.meta().filter(|_| change.is_any());
+            let after = change.after.as_ref().and_then(|after| after.0.as_ref().ok());
+            let is_ours =
+                !change.is_of_spec() && after.is_some_and(|after| pending_writes.is_own_status(after));
+            let meta = change.meta().filter(|_| change.is_any() && !is_ours);
             Effect {
                 targets: meta
                     .map(|meta| Target::One(trigger(meta, meta.name.as_deref())))

@@ -14,16 +14,20 @@ use kube::{
     runtime::events::EventType,
 };
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::NAME;
 use crate::{
     context::{
         Context,
-        keys::{Entries, can_be_changed, labels},
+        keys::{Entries, Failure, can_be_changed, labels},
     },
     controllers::attempt::{Attempt, Failed, attempt},
     status::{events, transitions},
-    support::send::{delete_uid, patch_as},
+    support::{
+        failure::message_of,
+        send::{delete_uid, patch_as},
+    },
 };
 
 /// A write that takes longer is stuck. It is cancelled and retried.
@@ -32,7 +36,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 const CONCURRENCY: usize = 8;
 
 /// Makes sure that a namespace has the keys before a pod starts there. If the namespace has no object of that name, a failure is only
-/// logged and does not block the start: the pod rejects all assertions until the keys exist.
+/// logged and does not block the start: the pod rejects all assertions until the keys exist. Starts that wait for the same write fail with
+/// it, because each would wait as long.
 ///
 /// # Errors
 /// The object holds other keys and cannot be corrected: a pod would trust the owner of those keys.
@@ -45,13 +50,20 @@ pub async fn ensure(context: &Context, namespace: &str) -> Result<(), kube::Erro
     if keys.is_supplied(namespace, &wanted) {
         return Ok(());
     }
+    let since = Instant::now();
     let turn = keys.turn(namespace);
     let _turn = turn.lock().await;
     if keys.is_supplied(namespace, &wanted) {
         return Ok(());
     }
-    match write(context, namespace, wanted).await {
-        Err(failed) if keys.has_any(namespace) => Err(failed.error),
+    let written = match keys.failure(namespace).filter(|failure| failure.at > since) {
+        Some(failure) => Err(kube::Error::Service(failure.why.into())),
+        None => write(context, namespace, wanted)
+            .await
+            .map_err(|failed| failed.error),
+    };
+    match written {
+        Err(error) if keys.has_any(namespace) => Err(error),
         _ => Ok(()),
     }
 }
@@ -62,6 +74,7 @@ pub async fn reconcile(context: &Context) -> Option<Duration> {
     let keys = &context.keys;
     let wanted = &keys.entries(&context.site.system_namespace)?;
     let in_use = in_use(context);
+    keys.forget_failures(&in_use);
     let lacking = in_use
         .iter()
         .filter(|namespace| !keys.is_supplied(namespace, wanted));
@@ -85,6 +98,10 @@ async fn add_keys(context: &Context, namespace: &str, wanted: &Entries) -> Optio
     let _turn = turn.lock().await;
     if context.keys.is_supplied(namespace, wanted) {
         return None;
+    }
+    // This runs at each change of any object.
+    if let Some(left) = context.keys.failure(namespace).and_then(|failure| failure.left()) {
+        return Some(left);
     }
     let written = write(context, namespace, wanted.clone()).await;
     written.err().map(|failed| failed.again)
@@ -141,8 +158,14 @@ fn has_workspaces(context: &Context, namespace: &str) -> bool {
 
 /// Makes the object hold exactly these entries. A failure carries the wait before a retry.
 async fn write(context: &Context, namespace: &str, entries: Entries) -> Result<(), Failed> {
-    let written = attempt(context, &job(namespace), put(context, namespace, entries)).await?;
-    context.keys.record(&written);
+    let written = attempt(context, &job(namespace), put(context, namespace, entries)).await;
+    let failure = written.as_ref().err().map(|failed| Failure {
+        at: Instant::now(),
+        again: failed.again,
+        why: message_of(&failed.error),
+    });
+    context.keys.record_write(namespace, failure);
+    context.keys.record(&written?);
     context.metrics.write("keys");
     Ok(())
 }

@@ -28,10 +28,8 @@ use crate::{
     support::{failure::message_of, spacing::space_out},
 };
 
-/// How often a missing kind that a manager names is looked up.
+/// How often a missing kind is looked up, while a manager names it.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How often it is checked whether a manager names a missing kind.
-const CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Keeps the store of routes filled while the stream is polled. Yields which workspaces to reconcile.
 pub fn start(
@@ -92,7 +90,7 @@ impl Follower {
                 continue;
             }
             while !self.is_named() {
-                tokio::time::sleep(CHECK_INTERVAL).await;
+                tokio::time::sleep(PAUSE).await;
             }
         }
     }
