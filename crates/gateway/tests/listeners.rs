@@ -236,6 +236,33 @@ async fn a_connection_that_says_nothing_is_dropped_in_time() {
         .await
         .unwrap()
     );
+    // After the handshake of TLS as well.
+    let mut silent = rig.connect("http/1.1").await;
+    let ended = timeout(TIMEOUT, silent.read(&mut byte)).await;
+    assert_eq!(ended.expect("long before its age").unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_connection_speaks_the_version_that_was_agreed_on_and_no_other() {
+    let rig = Rig::start(router(), Limits::default()).await;
+    for (agreed, sent) in [
+        (
+            "http/1.1",
+            &b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"[..],
+        ),
+        ("h2", b"GET / HTTP/1.1\r\nhost: gateway.test\r\n\r\n"),
+    ] {
+        let mut stream = rig.connect(agreed).await;
+        stream.write_all(sent).await.unwrap();
+        let mut answer = Vec::new();
+        let ended = timeout(TIMEOUT, stream.read_to_end(&mut answer)).await;
+        assert!(ended.is_ok(), "{agreed} stays open");
+        let is_of_other = match agreed {
+            "h2" => answer.starts_with(b"HTTP/1.1"),
+            _ => !answer.is_empty() && !answer.starts_with(b"HTTP/1.1 400"),
+        };
+        assert!(!is_of_other, "{agreed}: {}", answer.escape_ascii());
+    }
 }
 
 #[tokio::test]

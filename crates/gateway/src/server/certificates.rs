@@ -18,8 +18,8 @@ use crate::metrics::Metrics;
 
 /// Interval of expiry checks, and the shorter one after a failure.
 const CHECK_INTERVAL: Duration = Duration::from_hours(1);
-/// Time until the first one. A rollout is over or given up by then (`progressDeadlineSeconds`). Before its end, a replica with earlier
-/// settings may have written its own certificate for browsers again.
+/// Time until the first one, and after the certificate for browsers was found to be of a replica with other settings. A rollout is over
+/// or given up by then (`progressDeadlineSeconds`), and the replicas that it replaces have ended.
 const ROLLOUT: Duration = Duration::from_mins(10);
 const RETRY: Duration = Duration::from_mins(1);
 
@@ -84,7 +84,8 @@ impl Pki {
                         configs.send_replace(Arc::clone(&next.config));
                     }
                     made = next;
-                    pause = CHECK_INTERVAL;
+                    sleep(CHECK_INTERVAL).await;
+                    pause = self.rollout().await;
                 }
                 Err(error) => {
                     warn!(%error, "certificates could not be renewed; this is retried");
@@ -92,6 +93,29 @@ impl Pki {
                 }
             }
         }
+    }
+
+    /// How long to leave the certificate for browsers to a replica with other settings, if one has stored its own: a rollout may be in
+    /// progress. Without that, the replicas that it replaces would put theirs back while users already work with the new hosts.
+    async fn rollout(&self) -> Duration {
+        let Self {
+            secrets,
+            release,
+            hosts,
+            ..
+        } = self;
+        // An error comes again when the certificates are made.
+        if !hosts.is_empty()
+            && self_signed::is_for_others(secrets, release, hosts)
+                .await
+                .unwrap_or(false)
+        {
+            info!(
+                "the certificate for browsers is for other hosts; it is left to the replica that made it for some minutes"
+            );
+            return ROLLOUT;
+        }
+        Duration::ZERO
     }
 
     async fn make(&self, before: Option<&Made>, now: Timestamp) -> Result<Made, Error> {
@@ -183,6 +207,32 @@ mod tests {
             has_portal: false,
             metrics: Metrics::default(),
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_running_replica_leaves_the_certificate_of_another_rollout_for_ten_minutes() {
+        let (server, client) = ApiServer::start();
+        let for_host = |host: &str| Pki {
+            hosts: vec![host.to_owned()],
+            ..pki(client.clone())
+        };
+        let certificate = || {
+            stored(&server, "demo-proxy-self-signed")
+                .remove(CERTIFICATE)
+                .unwrap()
+        };
+        let (_, _, maintained) = for_host("earlier.example").open().await.unwrap();
+        let earlier = tokio::spawn(maintained);
+        let first = stored(&server, "demo-proxy-ca");
+        sleep(ROLLOUT + CHECK_INTERVAL / 2).await;
+        drop(for_host("later.example").open().await.unwrap());
+        let later = certificate();
+        sleep(CHECK_INTERVAL / 2 + ROLLOUT / 2).await;
+        assert_eq!(certificate(), later);
+        sleep(ROLLOUT).await;
+        assert_ne!(certificate(), later);
+        assert_eq!(stored(&server, "demo-proxy-ca"), first);
+        earlier.abort();
     }
 
     /// The lines of /metrics about the expiry of certificates, sorted.

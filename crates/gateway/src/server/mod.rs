@@ -24,20 +24,21 @@ mod self_signed;
 pub(crate) mod throttle;
 
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::HttpBody as _;
 use axum::response::Response;
-use axum::{BoxError, Router};
+use futures::FutureExt as _;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -193,7 +194,7 @@ impl Listener {
                     },
                 };
                 if let Err(error) = ended {
-                    if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
+                    if error.is_parse() {
                         metrics.count_malformed(name);
                     }
                     debug!(listener = name, %error, "a connection ended early");
@@ -277,40 +278,42 @@ pub(crate) fn probe(stream: &TcpStream) -> std::io::Result<()> {
     )
 }
 
-/// Serves a connection within `limits`, and until `stop`.
+/// Serves a connection within `limits`, and until `stop`. The builder `auto` of hyper-util would follow the client's first bytes: with
+/// upgrades it ignores which version it may speak, and waits for these bytes without a timeout.
 async fn serve_connection(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     is_http2: bool,
     requests: Requests,
     limits: Limits,
     stop: CancellationToken,
-) -> Result<(), BoxError> {
-    let builder = auto::Builder::new(TokioExecutor::new());
-    let mut builder = if is_http2 {
-        builder.http2_only()
-    } else {
-        builder.http1_only()
-    };
+) -> hyper::Result<()> {
+    let stream = TokioIo::new(stream);
+    if is_http2 {
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(READ)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BUFFER)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(ERRORS)
+            .keep_alive_interval(PROBE)
+            .keep_alive_timeout(PROBE);
+        let service = service_fn(move |request| requests.answer(request).map(Ok::<_, Infallible>));
+        let connection = builder.serve_connection(stream, service);
+        let end = http2::Connection::graceful_shutdown;
+        return end_in_time(connection, end, end, limits, stop).await;
+    }
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.handshake)
         // Space for the request line in addition to the headers.
         .max_buf_size(READ as usize + 16 * 1024);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(limits.streams)
-        .max_header_list_size(READ)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(ERRORS)
-        .keep_alive_interval(PROBE)
-        .keep_alive_timeout(PROBE);
-    // In HTTP/1.1 an answer announces the close. Closing a silent connection could meet a request in flight, and a proxy does not
-    // repeat every request.
+    // An answer announces the close. Closing a silent connection could meet a request in flight, and a proxy does not repeat every
+    // request.
     let is_last = Arc::new(AtomicBool::new(false));
     let announced = Arc::clone(&is_last);
     let service = service_fn(move |request| {
@@ -324,16 +327,26 @@ async fn serve_connection(
             Ok::<_, Infallible>(answer)
         }
     });
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let connection = builder.serve_connection(stream, service).with_upgrades();
+    let announce = |_: Pin<&mut _>| is_last.store(true, Ordering::Relaxed);
+    let end = http1::UpgradeableConnection::graceful_shutdown;
+    end_in_time(connection, announce, end, limits, stop).await
+}
+
+/// Runs a connection until it ends, or its time does. `at_age` and `at_stop` begin its end.
+async fn end_in_time<C: Future<Output = hyper::Result<()>>>(
+    connection: C,
+    at_age: impl FnOnce(Pin<&mut C>),
+    at_stop: impl FnOnce(Pin<&mut C>),
+    limits: Limits,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = stop.cancelled() => {}
         () = sleep(lifetime(limits)) => {
-            if is_http2 {
-                connection.as_mut().graceful_shutdown();
-            } else {
-                is_last.store(true, Ordering::Relaxed);
-            }
+            at_age(connection.as_mut());
             tokio::select! {
                 ended = connection.as_mut() => return ended,
                 () = stop.cancelled() => {}
@@ -341,7 +354,7 @@ async fn serve_connection(
             }
         }
     }
-    connection.as_mut().graceful_shutdown();
+    at_stop(connection.as_mut());
     timeout(limits.drain, connection).await.unwrap_or(Ok(()))
 }
 

@@ -5,7 +5,10 @@ use k8s_openapi::api::core::v1::Secret;
 use kit::pki::{Pair, Purpose};
 use kube::Api;
 
-use super::pairs::{Error, secret_spec, shared_authority, shared_leaf, usable};
+use super::pairs::{CERTIFICATE, Error, secret_spec, shared_authority, shared_leaf, usable};
+
+/// The Secret of the certificate: `<release>-proxy-self-signed`.
+const LEAF: &str = "proxy-self-signed";
 
 /// The certificate of the proxy, and its authority.
 #[derive(Clone)]
@@ -34,9 +37,21 @@ pub(super) async fn agree(
     // The authority is apart from the certificate, so that the proxy never holds its key.
     let spec = secret_spec(release, "proxy-ca", "Opaque");
     let authority = shared_authority(secrets, spec, fits, make, now).await?;
-    let spec = secret_spec(release, "proxy-self-signed", "kubernetes.io/tls");
+    let spec = secret_spec(release, LEAF, "kubernetes.io/tls");
     let leaf = shared_leaf(secrets, spec, &authority, (hosts, Purpose::Server), now).await?;
     Ok(SelfSigned { authority, leaf })
+}
+
+/// Whether a replica with other settings stored the certificate: it is for other hosts.
+pub(super) async fn is_for_others(
+    secrets: &Api<Secret>,
+    release: &str,
+    hosts: &[String],
+) -> Result<bool, kube::Error> {
+    let stored = secrets.get_opt(&format!("{release}-{LEAF}")).await?;
+    let data = stored.and_then(|secret| secret.data).unwrap_or_default();
+    let certificate = data.get(CERTIFICATE).and_then(|pem| str::from_utf8(&pem.0).ok());
+    Ok(certificate.is_some_and(|pem| kit::pki::is_for_others(pem, hosts)))
 }
 
 /// The domains of hosts, each once and without those below another one.

@@ -128,6 +128,11 @@ pub fn is_for(certificate_pem: &str, authority_pem: &str, dns_names: &[String]) 
         && der(certificate_pem).is_some_and(|certificate| is_signed_by(&certificate, authority_pem))
 }
 
+/// Whether the certificate can be read and has other names than these.
+pub fn is_for_others(certificate_pem: &str, dns_names: &[String]) -> bool {
+    hosts(certificate_pem).is_some_and(|hosts| hosts != in_order(dns_names))
+}
+
 /// The names of a certificate, in order. None: it cannot be read.
 fn hosts(certificate_pem: &str) -> Option<Vec<String>> {
     let der = der(certificate_pem)?;
