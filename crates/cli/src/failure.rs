@@ -21,7 +21,7 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// A manifest breaks rules.
-    #[error("{}", list_lines(.lines))]
+    #[error("{}", list_lines("workspace", .lines))]
     Manifest {
         /// Each broken rule with its place in the file.
         lines: Vec<String>,
@@ -139,8 +139,8 @@ pub(crate) fn chain(error: &anyhow::Error) -> String {
 
 /// The API server's refusal. Each broken rule is on its own line, with the flag that sets the field.
 fn refusal(status: &Status) -> String {
-    let missing = status.details.as_ref().map(|details| details.kind.as_str());
-    if let (404, Some("namespaces"), Some(details)) = (status.code, missing, &status.details) {
+    let kind = status.details.as_ref().map(|details| details.kind.as_str());
+    if let (404, Some("namespaces"), Some(details)) = (status.code, kind, &status.details) {
         return format!(
             "namespace {:?} does not exist: correct it, or choose another with -n; kubectl get namespaces lists them",
             details.name
@@ -156,6 +156,9 @@ fn refusal(status: &Status) -> String {
     if status.code == 404 && status.reason != "NotFound" {
         return "the cluster knows no Workspaces: is jupyter-k8s installed there?".to_owned();
     }
+    if status.code == 410 {
+        return "the list expired while it was read: run the command again".to_owned();
+    }
     let causes: Vec<String> = status
         .details
         .iter()
@@ -165,11 +168,14 @@ fn refusal(status: &Status) -> String {
     if causes.is_empty() {
         return status.message.clone();
     }
-    list_lines(&causes)
+    match kind {
+        Some("WorkspaceShare") => list_lines("share (--for or --until sets its end)", &causes),
+        _ => list_lines("workspace", &causes),
+    }
 }
 
-fn list_lines(lines: &[String]) -> String {
-    format!("the workspace is refused:\n{}", lines.join("\n"))
+fn list_lines(what: &str, lines: &[String]) -> String {
+    format!("the {what} is refused:\n{}", lines.join("\n"))
 }
 
 fn line(field: &str, message: &str) -> String {
@@ -228,6 +234,23 @@ mod tests {
              * spec.port: \"80\" is no port\n\
              * something else"
         );
+    }
+
+    #[test]
+    fn a_refused_share_and_an_expired_list_say_what_to_do() {
+        let text = refusal_of(
+            json!({"code": 422, "message": "…", "details": {"kind": "WorkspaceShare", "causes": [
+                {"field": "spec", "message": "WorkspaceManager \"main\": spec.expiresAt must be set"},
+            ]}}),
+        );
+        assert_eq!(
+            text,
+            "the share (--for or --until sets its end) is refused:\n* spec: WorkspaceManager \"main\": spec.expiresAt must be set"
+        );
+        let text = refusal_of(
+            json!({"code": 410, "reason": "Expired", "message": "The provided continue parameter is too old"}),
+        );
+        assert_eq!(text, "the list expired while it was read: run the command again");
     }
 
     #[test]

@@ -142,6 +142,11 @@ async fn a_status_is_no_newer_version_and_a_stop_stays() {
     let answer = portal.sent("alice", EDIT, &mine).await;
     assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
     assert!(portal.server.unmet().is_empty());
+    assert!(
+        answer.text.contains("was started or stopped meanwhile"),
+        "{}",
+        answer.text
+    );
     let again = Typed::from_page(&answer.json());
     assert_eq!(again.get("spec.displayName"), Some("Late"));
     let answer = portal.sent("alice", EDIT, &again).await;

@@ -98,7 +98,7 @@ pub struct Ssh {
     #[arg(short = 'N', long, conflicts_with = "command")]
     pub no_command: bool,
 
-    /// Command to run, with its flags; without it, a shell
+    /// Command to run, and all that follows it; flags of this plugin come before it. Without it, a shell
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]
     pub command: Vec<String>,
 }

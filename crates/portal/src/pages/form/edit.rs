@@ -126,7 +126,9 @@ pub(crate) async fn save(
         }
         Err(failure) => failure,
     };
+    let mut problems = Problems::from_failure(&failure);
     if matches!(failure.code(), 404 | 409 | 422) {
+        let before = sending.editing.stored.metadata.generation;
         // A patch of an older generation is refused as invalid. What is stored now shows whether that is the cause.
         sending = match read(&context, (&namespace, &name), sending.again).await {
             Ok(sending) => sending,
@@ -135,10 +137,12 @@ pub(crate) async fn save(
         if sending.is_newer(&context) {
             return sending.newer_page(&context);
         }
+        if sending.editing.stored.metadata.generation != before {
+            let why = "Nothing was saved: the workspace was started or stopped meanwhile. Save once more.";
+            problems = Problems(vec![(String::new(), why.to_owned())]);
+        }
     }
-    sending
-        .page(&context, failure.status(), &Problems::from_failure(&failure))
-        .await
+    sending.page(&context, failure.status(), &problems).await
 }
 
 /// Answers `POST /w/<namespace>/<name>/edit/check`: what the API server would say.

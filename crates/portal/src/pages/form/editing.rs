@@ -1,6 +1,7 @@
 //! A workspace and what a user wrote about it -> page, change, newer version (IO: as the user).
 
 use api::Workspace;
+use api::condition::reason::QUOTA_EXCEEDED;
 use api::names::{LAST_UPDATED_BY, RESTARTED_AT};
 use api::workspace::DesiredStatus;
 use axum::response::Response;
@@ -132,7 +133,14 @@ impl Editing {
     /// What fits besides what the workspace has.
     pub(super) async fn quotas(&self, context: &Context, yours: &Workspace) -> Option<views::Quotas> {
         let effective = |workspace| self.place.effective(context, workspace);
-        let asked = further_amounts(&effective(yours), &effective(&self.stored), self.runs());
+        let reason = self
+            .stored
+            .status
+            .as_ref()
+            .and_then(|status| status.reason.as_deref());
+        // Of a pod that a quota refused nothing is counted.
+        let has_pod = self.runs() && reason != Some(QUOTA_EXCEEDED);
+        let asked = further_amounts(&effective(yours), &effective(&self.stored), has_pod);
         checks::quotas(context, &self.place.namespace, Some(&asked)).await
     }
 

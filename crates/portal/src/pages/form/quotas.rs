@@ -1,7 +1,6 @@
 //! Quotas of a namespace, and what a workspace takes -> what fits (pure).
 //!
-//! What it takes is an estimate for the form: sums of its containers that run together, and its disk. The API server decides when the pod
-//! is created.
+//! What it takes is an estimate for the form: of its containers and its disk. The API server decides when the pod is created.
 
 use std::collections::BTreeMap;
 
@@ -26,36 +25,54 @@ const OBJECTS: [&str; 4] = [
 /// Amounts by the names that quotas use.
 pub(super) type Amounts = BTreeMap<String, Quantity>;
 
-/// What a workspace with these values takes while it runs.
+/// What a workspace with these values takes while it runs: its containers that run together, or one that runs before them and takes more.
 pub(super) fn amounts(effective: &Effective) -> Amounts {
-    let mut amounts = kept_amounts(effective);
-    for name in ["pods", "count/pods"] {
-        amounts.insert(name.to_owned(), Quantity::units(1));
-    }
-    let mut add = |name: String, raw: &RawQuantity| {
-        let sum = amounts.entry(name).or_insert(Quantity::ZERO);
-        *sum = sum.plus(parse(raw));
+    let add = |sums: &mut Amounts, name: String, amount: Quantity| {
+        let sum = sums.entry(name).or_insert(Quantity::ZERO);
+        *sum = sum.plus(amount);
     };
-    let init = effective.pod.init_containers.iter();
-    let beside = init.filter(|container| container.restart_policy.as_deref() == Some("Always"));
-    let beside = beside.map(|container| {
+    let (mut beside, mut before) = (Amounts::new(), Amounts::new());
+    for container in &effective.pod.init_containers {
         let resources = container.resources.clone().unwrap_or_default();
-        ResourceRequirements {
+        let taken = container_amounts(&ResourceRequirements {
             requests: resources.requests.unwrap_or_default(),
             limits: resources.limits.unwrap_or_default(),
+        });
+        let stays = container.restart_policy.as_deref() == Some("Always");
+        for (name, amount) in taken {
+            if stays {
+                add(&mut beside, name, amount);
+            } else {
+                let running = beside.get(&name).copied().unwrap_or(Quantity::ZERO);
+                let most = before.entry(name).or_insert(Quantity::ZERO);
+                *most = running.plus(amount).max(*most);
+            }
         }
-    });
-    for container in beside.chain([effective.resources.clone()]) {
-        // Without a request, the limit is the request.
-        let mut requests = container.limits.clone();
-        requests.extend(container.requests);
-        for (name, raw) in &requests {
-            add(name.clone(), raw);
-            add(format!("requests.{name}"), raw);
-        }
-        for (name, raw) in &container.limits {
-            add(format!("limits.{name}"), raw);
-        }
+    }
+    for (name, amount) in container_amounts(&effective.resources) {
+        add(&mut beside, name, amount);
+    }
+    for (name, amount) in before {
+        let sum = beside.entry(name).or_insert(Quantity::ZERO);
+        *sum = amount.max(*sum);
+    }
+    beside.extend(kept_amounts(effective));
+    beside.extend(["pods", "count/pods"].map(|name| (name.to_owned(), Quantity::units(1))));
+    beside
+}
+
+/// What one container takes.
+fn container_amounts(resources: &ResourceRequirements) -> Amounts {
+    // Without a request, the limit is the request.
+    let mut requests = resources.limits.clone();
+    requests.extend(resources.requests.clone());
+    let mut amounts = Amounts::new();
+    for (name, raw) in &requests {
+        amounts.insert(name.clone(), parse(raw));
+        amounts.insert(format!("requests.{name}"), parse(raw));
+    }
+    for (name, raw) in &resources.limits {
+        amounts.insert(format!("limits.{name}"), parse(raw));
     }
     amounts
 }
@@ -243,14 +260,24 @@ mod tests {
     }
 
     #[test]
-    fn containers_that_run_beside_count() {
-        let values = values(
-            json!({"resources": {"limits": {"memory": "1Gi"}}}),
-            json!({"defaultInitContainers": [
-                {"name": "a", "image": "i", "restartPolicy": "Always", "resources": {"limits": {"memory": "1Gi"}}},
-            ]}),
-        );
-        assert_eq!(amounts(&values)["limits.memory"], "2Gi".parse().unwrap());
+    fn containers_that_run_beside_or_before_count() {
+        let takes = |memory: &str| json!({"requests": {"memory": memory}, "limits": {"memory": memory}});
+        let line_of = |beside: &str, before: &str| {
+            let values = values(
+                json!({"resources": takes("1Gi")}),
+                json!({"defaultInitContainers": [
+                    {"name": "a", "image": "i", "restartPolicy": "Always", "resources": takes(beside)},
+                    {"name": "b", "image": "i", "resources": takes(before)},
+                ]}),
+            );
+            line(
+                &quota(json!({"limits.memory": "8Gi"}), json!({"limits.memory": "6Gi"})),
+                &amounts(&values),
+                "limits.memory",
+            )
+        };
+        assert_eq!(line_of("1Gi", "1Gi").asked, "2 GiB");
+        assert_eq!(line_of("1Gi", "3Gi").word, "Does not fit: 2 GiB too much");
     }
 
     #[test]
