@@ -104,7 +104,7 @@ fn figures(measured: &Measured) -> anyhow::Result<Vec<Figure>> {
             Beyond => (get("nothing", what)?, 1e3),
         };
         let both = [get("ours", what)?, get("kube", what)?];
-        let figure = Figure::of(name, both.map(|figure| (figure - less) * times));
+        let figure = Figure::new(name, both.map(|figure| (figure - less) * times));
         figures.push(match target {
             Some(target) => figure.within(target),
             None => figure,

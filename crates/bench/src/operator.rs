@@ -146,13 +146,13 @@ impl Bench {
         let starts = number(count * turns);
         let beside = |what: &str, sides: [&mut Vec<f64>; 2], percent| {
             let what = format!("{count} at once, create to Available: {what}, s");
-            Figure::of(what, sides.map(|took| percentile(took, percent)))
+            Figure::new(what, sides.map(|took| percentile(took, percent)))
         };
         let mut figures = vec![
             beside("p50", [&mut ours.each, &mut theirs.each], 50),
             beside("p95", [&mut ours.each, &mut theirs.each], 95),
             beside("all", [&mut ours.all, &mut theirs.all], 50),
-            Figure::of("the same: objects in etcd for each", [objects / starts, 1.0]),
+            Figure::new("the same: objects in etcd for each", [objects / starts, 1.0]),
             Figure::alone("the same: Events for each, besides", events / starts),
         ];
         if let Some(peak) = self.peak()? {

@@ -40,7 +40,7 @@ impl Figure {
     }
 
     /// Ours and the reference's.
-    pub(crate) fn of(what: impl Into<String>, [ours, reference]: [f64; 2]) -> Self {
+    pub(crate) fn new(what: impl Into<String>, [ours, reference]: [f64; 2]) -> Self {
         Self {
             reference: Some(reference),
             ..Self::alone(what, ours)
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_row_says_whether_its_target_is_missed() {
         let row = |figure: Figure, target| figure.within(target).row();
-        let figure = || Figure::of("a", [3.0, 2.0]);
+        let figure = || Figure::new("a", [3.0, 2.0]);
         assert_eq!(
             row(figure(), Target::Ratio(1.5)),
             "| a | 3.00 | 2.00 | 1.50 | ratio 1.5 |\n"

@@ -60,18 +60,18 @@ pub(crate) fn gateway(rounds: usize) -> anyhow::Result<Vec<Figure>> {
         ("the same, an ended ticket", &tls, "ended", 401, all.count(20_000)),
     ] {
         let both = pair.measure(case, load, status, rounds)?;
-        let cpu = Figure::of(format!("{name}: CPU, µs"), both.map(|round| round.cpu));
+        let cpu = Figure::new(format!("{name}: CPU, µs"), both.map(|round| round.cpu));
         figures.push(cpu.within(DECISION));
     }
     let steady = Load::saturated(4, 100).count(6_000).rate(500);
     let both = tls.measure("valid", steady, 200, rounds)?;
-    let cpu = Figure::of(
+    let cpu = Figure::new(
         "HTTP/2 with TLS, 2,000 a second: CPU, µs",
         both.map(|round| round.cpu),
     );
     figures.push(cpu.within(DECISION));
-    figures.push(Figure::of("the same: p50, ms", both.map(|round| round.p50)));
-    let p99 = Figure::of("the same: p99, ms", both.map(|round| round.p99));
+    figures.push(Figure::new("the same: p50, ms", both.map(|round| round.p50)));
+    let p99 = Figure::new("the same: p99, ms", both.map(|round| round.p99));
     figures.push(p99.within(Target::AtMost(1.0)));
     Ok(figures)
 }
@@ -87,16 +87,16 @@ pub(crate) fn webhook(rounds: usize) -> anyhow::Result<Vec<Figure>> {
         ("`/validate`, refused with 25 violations", "refused"),
     ] {
         let both = pair.measure(case, load.count(6_000), 200, rounds)?;
-        figures.push(Figure::of(
+        figures.push(Figure::new(
             format!("{name}: CPU, µs"),
             both.map(|round| round.cpu),
         ));
         let both = pair.measure(case, load.count(3_000).rate(20), 200, rounds)?;
-        figures.push(Figure::of(
+        figures.push(Figure::new(
             "the same, 500 a second: p50, ms",
             both.map(|round| round.p50),
         ));
-        let p99 = Figure::of("the same, 500 a second: p99, ms", both.map(|round| round.p99));
+        let p99 = Figure::new("the same, 500 a second: p99, ms", both.map(|round| round.p99));
         figures.push(p99.within(Target::AtMost(5.0)));
     }
     Ok(figures)
@@ -112,13 +112,13 @@ pub(crate) fn portal(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     ] {
         let pair = Pair::start("portal", Transport::Tls, bytes)?;
         let both = pair.measure(case, load, 200, rounds)?;
-        figures.push(Figure::of(
+        figures.push(Figure::new(
             format!("{name}: p50, ms"),
             both.map(|round| round.p50),
         ));
-        let p99 = Figure::of("the same: p99, ms", both.map(|round| round.p99));
+        let p99 = Figure::new("the same: p99, ms", both.map(|round| round.p99));
         figures.push(p99.within(Target::AtMost(30.0)));
-        figures.push(Figure::of("the same: CPU, µs", both.map(|round| round.cpu)));
+        figures.push(Figure::new("the same: CPU, µs", both.map(|round| round.cpu)));
     }
     Ok(figures)
 }
@@ -128,8 +128,8 @@ pub(crate) fn door(rounds: usize) -> anyhow::Result<Vec<Figure>> {
     let measure =
         |bytes, load| Pair::start("door", Transport::Plain, bytes)?.measure("attested", load, 200, rounds);
     let both = measure(0, Load::saturated(1, 1).count(5_000))?;
-    let p50 = Figure::of("one at a time: p50, ms", both.map(|round| round.p50));
-    let p99 = Figure::of("the same: p99, ms", both.map(|round| round.p99));
+    let p50 = Figure::new("one at a time: p50, ms", both.map(|round| round.p50));
+    let p99 = Figure::new("the same: p99, ms", both.map(|round| round.p99));
     let mut figures = vec![p50.within(Target::More(0.3)), p99];
     for (name, bytes, load) in [
         ("64 at a time", 0, Load::saturated(64, 1).count(20_000)),
@@ -140,10 +140,10 @@ pub(crate) fn door(rounds: usize) -> anyhow::Result<Vec<Figure>> {
         ),
     ] {
         let both = measure(bytes, load)?;
-        let rate = Figure::of(format!("{name}: a second"), both.map(|round| round.rate));
+        let rate = Figure::new(format!("{name}: a second"), both.map(|round| round.rate));
         figures.push(rate.within(Target::RatioAtLeast(0.9)));
         let cpu = both.map(|round| round.cpu);
-        figures.push(Figure::of("the same: CPU of door and of application, µs", cpu));
+        figures.push(Figure::new("the same: CPU of door and of application, µs", cpu));
     }
     Ok(figures)
 }

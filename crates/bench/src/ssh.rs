@@ -74,9 +74,9 @@ pub(crate) fn measure(args: &Args, rounds: usize) -> anyhow::Result<Vec<Figure>>
     }
     let rates = lab.rates(rounds)?;
     Ok(vec![
-        Figure::of("`ssh … true`, s", both(prompts)).within(Target::Ratio(1.5)),
-        Figure::of("echo of a key in a terminal, ms", both(echoes)).within(Target::More(10.0)),
-        Figure::of("sftp of 100 MB, MB a second", both(rates)).within(Target::RatioAtLeast(0.5)),
+        Figure::new("`ssh … true`, s", both(prompts)).within(Target::Ratio(1.5)),
+        Figure::new("echo of a key in a terminal, ms", both(echoes)).within(Target::More(10.0)),
+        Figure::new("sftp of 100 MB, MB a second", both(rates)).within(Target::RatioAtLeast(0.5)),
     ])
 }
 

@@ -53,7 +53,7 @@ use crate::verify::AppState;
 use crate::verify::adapters::ProxyKind;
 use crate::verify::bearer::{self, Bearer};
 use crate::verify::rights::Rights;
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 /// Time between the end of readiness and the close of connections, so that Services remove the endpoint first.
 const LINGER: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ fn raise_file_limit() {
 /// Serves until the process is asked to end.
 ///
 /// # Errors
-/// A setting cannot be used ([`WrongSetting`]), an address is taken, or the API server refuses what the start needs.
+/// A setting cannot be used ([`InvalidSetting`]), an address is taken, or the API server refuses what the start needs.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     raise_file_limit();
     let sign_in = SignIn::new(&args.oidc, &args.session, &args.limits)?;
@@ -229,7 +229,7 @@ fn pki(args: &Args, secrets: &Api<Secret>, metrics: &Metrics) -> Pki {
 
 /// The same settings, with `authority` (PEM) trusted for the main provider if it is behind the proxy whose certificate that authority
 /// signed. This is the bundled provider: any other one lies elsewhere.
-fn trusting(sign_in: SignIn, args: &Args, authority: Option<String>) -> Result<SignIn, WrongSetting> {
+fn trusting(sign_in: SignIn, args: &Args, authority: Option<String>) -> Result<SignIn, InvalidSetting> {
     let main = sign_in
         .clients
         .first()
@@ -322,7 +322,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    async fn bind(args: &Args) -> Result<Self, WrongSetting> {
+    async fn bind(args: &Args) -> Result<Self, InvalidSetting> {
         Ok(Self {
             verify: bind("verify-address", args.verify_address).await?,
             routes: bind("routes-address", args.routes_address).await?,
@@ -384,8 +384,8 @@ impl Sockets {
     }
 }
 
-async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, WrongSetting> {
-    let wrong = |error| WrongSetting::new(setting, format!("cannot listen on {address}: {error}"));
+async fn bind(setting: &'static str, address: SocketAddr) -> Result<TcpListener, InvalidSetting> {
+    let wrong = |error| InvalidSetting::new(setting, format!("cannot listen on {address}: {error}"));
     kit::bind(address).await.map_err(wrong)
 }
 
@@ -402,7 +402,7 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Ar
 
 /// Discovers each identity provider, and enables logins with it. Until then signed-in users can continue to work: a provider may be
 /// behind the proxy that waits for this process. Returns a wrong setting if no provider is left to sign in with.
-async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSetting {
+async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> InvalidSetting {
     let is_single = app.providers.single().is_some();
     let found = app.providers.iter().zip(clients);
     let mut searches: FuturesUnordered<_> = found
@@ -421,7 +421,7 @@ async fn discover_providers(app: &AppState, clients: Vec<OidcClient>) -> WrongSe
 }
 
 /// Discovers one provider. A wrong setting of one among several is logged and retried: the provider may be at fault.
-async fn find(registered: &Registered, client: OidcClient, is_single: bool) -> Option<WrongSetting> {
+async fn find(registered: &Registered, client: OidcClient, is_single: bool) -> Option<InvalidSetting> {
     loop {
         let (settings, http) = (client.settings.clone(), client.http.clone());
         match discovery::discover(settings, http, Clock::System).await {

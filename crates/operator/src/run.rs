@@ -43,7 +43,7 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 /// Runs until the process receives a shutdown signal.
 ///
 /// # Errors
-/// Settings are wrong ([`process::WrongSetting`]), or a listener cannot be opened.
+/// Settings are wrong ([`process::InvalidSetting`]), or a listener cannot be opened.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     Box::pin(run_as(args, Build::default())).await
 }

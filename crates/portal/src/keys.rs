@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arc_swap::ArcSwap;
 use kit::assertion::{InvalidAssertion, Verifier, check_identity};
-use kit::process::{WrongSetting, file};
+use kit::process::{InvalidSetting, file};
 
 use crate::user::{Authenticator, NoUser, User};
 
@@ -20,7 +20,7 @@ impl Keys {
     ///
     /// # Errors
     /// It cannot be read, or is no key set.
-    pub(crate) fn read(path: &Path) -> Result<Self, WrongSetting> {
+    pub(crate) fn read(path: &Path) -> Result<Self, InvalidSetting> {
         Ok(Self {
             path: path.to_owned(),
             current: ArcSwap::from_pointee(file("assertion-keys-file", path, Verifier::new)?),
@@ -31,7 +31,7 @@ impl Keys {
     ///
     /// # Errors
     /// As [`Self::read`]; the keys stay as they were.
-    pub(crate) fn reread(&self) -> Result<(), WrongSetting> {
+    pub(crate) fn reread(&self) -> Result<(), InvalidSetting> {
         let verifier = file("assertion-keys-file", &self.path, Verifier::new)?;
         self.current.store(verifier.into());
         Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use arc_swap::ArcSwap;
 use kit::pki::Pair;
-use kit::process::{self, WrongSetting};
+use kit::process::{self, InvalidSetting};
 use kit::readiness::{Gate, Readiness};
 use kit::scope::Scope;
 use kit::tls::Certificate;
@@ -32,11 +32,11 @@ const IDLE: Duration = Duration::from_secs(20);
 /// Serves pages until the process shuts down.
 ///
 /// # Errors
-/// A setting is wrong ([`WrongSetting`]), an address is in use, or the cluster is not configured.
+/// A setting is wrong ([`InvalidSetting`]), an address is in use, or the cluster is not configured.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = process::file("settings-file", &args.settings_file, Settings::parse)?;
     let theme = theme::read(args.pages_file.as_deref(), args.pages_logo_file.as_deref())
-        .map_err(|wrong| WrongSetting::new(wrong.setting, wrong.problem))?;
+        .map_err(|wrong| InvalidSetting::new(wrong.setting, wrong.problem))?;
     assets::install(theme.css().to_owned());
     let keys = Arc::new(Keys::read(&args.assertion_keys_file)?);
     let tls = TlsFiles::read(&args.tls_dir)?;
@@ -96,9 +96,9 @@ struct TlsFiles {
 }
 
 impl TlsFiles {
-    fn read(folder: &Path) -> Result<Self, WrongSetting> {
+    fn read(folder: &Path) -> Result<Self, InvalidSetting> {
         let wrong = |file: &str, problem: String| {
-            WrongSetting::new("tls-dir", format!("{} {problem}", folder.join(file).display()))
+            InvalidSetting::new("tls-dir", format!("{} {problem}", folder.join(file).display()))
         };
         let read = |file: &str| {
             std::fs::read_to_string(folder.join(file))

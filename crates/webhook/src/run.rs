@@ -25,7 +25,7 @@ use crate::validate::Rules;
 /// Serves admission until the process shuts down.
 ///
 /// # Errors
-/// The settings are wrong ([`process::WrongSetting`]), an address is in use, or the cluster is not configured.
+/// The settings are wrong ([`process::InvalidSetting`]), an address is in use, or the cluster is not configured.
 pub async fn run(args: Args) -> anyhow::Result<()> {
     let settings = process::file("settings-file", &args.settings_file, Settings::parse)?;
     let shutdown = kit::shutdown::on_signal()?;

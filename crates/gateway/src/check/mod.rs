@@ -52,7 +52,7 @@ pub struct Args {
 
     /// Parts that the release does not have (repeatable): what needs them is not checked.
     #[arg(long, value_enum)]
-    without: Vec<Part>,
+    without: Vec<Component>,
 
     /// PEM file with the authority of the proxy's certificate, if the gateway made that certificate [default: it comes from elsewhere].
     #[arg(long)]
@@ -101,7 +101,7 @@ fn optional(arg: Arg) -> Arg {
 
 /// A part of the release that can be absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
+enum Component {
     Proxy,
     Gateway,
     Webhook,
@@ -109,7 +109,7 @@ enum Part {
 
 impl Args {
     /// The hosts, if the release has this part.
-    fn site_of(&self, part: Part) -> Option<&Site> {
+    fn site_of(&self, part: Component) -> Option<&Site> {
         self.site.as_ref().filter(|_| !self.without.contains(&part))
     }
 }
@@ -130,7 +130,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
 
 /// Checks what browsers reach.
 async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
-    let Some(site) = args.site_of(Part::Proxy) else {
+    let Some(site) = args.site_of(Component::Proxy) else {
         report.skip("certificate", "the proxy: proxy.enabled is false")?;
         return report.skip("DNS", "the proxy: proxy.enabled is false");
     };
@@ -171,7 +171,7 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
 }
 
 async fn providers(args: &Args, report: &mut Report) -> std::io::Result<()> {
-    let (Some(site), Some(oidc)) = (args.site_of(Part::Gateway), &args.oidc) else {
+    let (Some(site), Some(oidc)) = (args.site_of(Component::Gateway), &args.oidc) else {
         return report.skip("provider", "the gateway: gateway.enabled is false");
     };
     let (list, clients) = match clients::from_args(oidc) {
@@ -201,7 +201,7 @@ async fn workspaces(
         delete_disk: args.delete_disk,
         timeout: Duration::from_secs(args.timeout_seconds),
     };
-    if args.without.contains(&Part::Webhook) {
+    if args.without.contains(&Component::Webhook) {
         report.skip("admission", "the webhook: scope is Namespace")?;
     } else {
         let checked = admission::check(&api, &trial, args.webhook_port, &args.release_name).await;

@@ -1,6 +1,6 @@
 //! Client of an identity provider -> whether the provider answers and accepts it (IO).
 
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 use crate::clock::Clock;
 use crate::oidc::clients::Client;
@@ -56,7 +56,7 @@ pub(super) async fn check(name: &str, redirect_uri: &str, client: Client) -> Res
 }
 
 /// The problem, with the name of the chart's value in place of the flag. `at`: the section of the values.
-pub(super) fn in_values(wrong: &WrongSetting, at: &str) -> String {
+pub(super) fn in_values(wrong: &InvalidSetting, at: &str) -> String {
     let value = match wrong.setting {
         "oidc-issuer-url" => "issuerUrl",
         "oidc-client-id" => "clientId",

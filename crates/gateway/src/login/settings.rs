@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 use crate::oidc::Providers;
 use crate::oidc::args::Oidc;
@@ -32,7 +32,7 @@ impl SignIn {
         oidc: &Oidc,
         session: &SessionLimits,
         limits_of: &RequestLimits,
-    ) -> Result<Self, WrongSetting> {
+    ) -> Result<Self, InvalidSetting> {
         let (list, clients) = clients::from_args(oidc)?;
         Ok(Self {
             providers: Arc::new(Providers::new(list)),
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
     use crate::args::Args;
 
-    fn sign_in(changes: &[&str]) -> Result<SignIn, WrongSetting> {
+    fn sign_in(changes: &[&str]) -> Result<SignIn, InvalidSetting> {
         kit::tls::install_crypto_provider();
         let mut line = vec![
             "gateway",
@@ -70,7 +70,11 @@ mod tests {
     }
 
     /// The result of the settings with these further providers.
-    fn with_others(name: &str, changes: &[&str], others: &serde_json::Value) -> Result<SignIn, WrongSetting> {
+    fn with_others(
+        name: &str,
+        changes: &[&str],
+        others: &serde_json::Value,
+    ) -> Result<SignIn, InvalidSetting> {
         let file = std::env::temp_dir().join(format!("providers-{name}-{}.json", std::process::id()));
         std::fs::write(&file, others.to_string()).unwrap();
         let mut changes = changes.to_vec();

@@ -3,7 +3,7 @@
 use openidconnect::url::Host;
 use serde_json::{Map, Value};
 
-use kit::process::{WrongSetting, non_empty};
+use kit::process::{InvalidSetting, non_empty};
 
 /// Which users of a provider are admitted. If both lists have entries, a user must satisfy both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,9 +41,9 @@ impl Admission {
     ///
     /// # Errors
     /// An entry is not a domain, or is empty.
-    pub fn new(domains: &[String], groups: &[String]) -> Result<Self, WrongSetting> {
+    pub fn new(domains: &[String], groups: &[String]) -> Result<Self, InvalidSetting> {
         let wrong = |entry: &String| {
-            WrongSetting::new(
+            InvalidSetting::new(
                 "oidc-allowed-email-domains",
                 format!("{entry:?} must be a domain as it stands behind the @, such as example.org"),
             )

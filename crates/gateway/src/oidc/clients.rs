@@ -1,6 +1,6 @@
 //! arguments and files -> the identity providers and a client for each (IO: reads the files).
 
-use kit::process::{WrongSetting, non_empty, non_empty_path};
+use kit::process::{InvalidSetting, non_empty, non_empty_path};
 
 use crate::oidc::admission::Admission;
 use crate::oidc::args::Oidc;
@@ -31,7 +31,7 @@ pub(crate) struct Client {
 ///
 /// # Errors
 /// A setting cannot be used; the error names it.
-pub(crate) fn from_args(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), WrongSetting> {
+pub(crate) fn from_args(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), InvalidSetting> {
     let proxy = https_proxy(oidc)?;
     let (main, client) = one(CALLBACK, oidc, proxy.as_ref())?;
     let (mut list, mut clients) = (vec![main], vec![client]);
@@ -39,8 +39,8 @@ pub(crate) fn from_args(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), W
         for further in kit::process::file(FILE, file, providers_file::parse)? {
             let name = &further.name;
             let callback = format!("{CALLBACK}/{name}");
-            let of_entry = |error: WrongSetting| {
-                WrongSetting::new(
+            let of_entry = |error: InvalidSetting| {
+                InvalidSetting::new(
                     FILE,
                     format!("provider {name}: as --{}: {}", error.setting, error.problem),
                 )
@@ -54,12 +54,12 @@ pub(crate) fn from_args(oidc: &Oidc) -> Result<(Vec<Registered>, Vec<Client>), W
     Ok((list, clients))
 }
 
-fn https_proxy(oidc: &Oidc) -> Result<Option<HttpsProxy>, WrongSetting> {
+fn https_proxy(oidc: &Oidc) -> Result<Option<HttpsProxy>, InvalidSetting> {
     if let Some(file) = non_empty_path(oidc.https_proxy_file.as_deref()) {
         return kit::process::file("oidc-https-proxy-file", file, HttpsProxy::parse).map(Some);
     }
     let address = oidc.https_proxy.as_deref().filter(|text| !text.is_empty());
-    let wrong = |problem: String| WrongSetting::new("oidc-https-proxy", problem);
+    let wrong = |problem: String| InvalidSetting::new("oidc-https-proxy", problem);
     address.map(HttpsProxy::parse).transpose().map_err(wrong)
 }
 
@@ -67,7 +67,7 @@ fn one(
     callback: &str,
     oidc: &Oidc,
     proxy: Option<&HttpsProxy>,
-) -> Result<(Registered, Client), WrongSetting> {
+) -> Result<(Registered, Client), InvalidSetting> {
     let settings = client_of(oidc)?;
     let host = settings.issuer_host()?;
     let connect_to = oidc.connect_to.as_deref().filter(|address| !address.is_empty());
@@ -88,7 +88,7 @@ fn one(
     mapping.groups_filter = non_empty(&oidc.groups_filter);
     let admission = Admission::new(&oidc.allowed_email_domains, &oidc.allowed_groups)?;
     if let Some(group) = admission.groups().iter().find(|group| !mapping.can_give(group)) {
-        return Err(WrongSetting::new(
+        return Err(InvalidSetting::new(
             "oidc-allowed-groups",
             format!(
                 "no user can have the group {group:?}: give Kubernetes names, which begin with --oidc-groups-prefix, of groups \
@@ -105,7 +105,7 @@ fn one(
     Ok((registered, Client { settings, http }))
 }
 
-fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
+fn client_of(oidc: &Oidc) -> Result<oidc::Settings, InvalidSetting> {
     let secret = non_empty_path(oidc.client_secret_file.as_deref())
         .map(|file| kit::process::file("oidc-client-secret-file", file, client_secret))
         .transpose()?;
@@ -115,14 +115,14 @@ fn client_of(oidc: &Oidc) -> Result<oidc::Settings, WrongSetting> {
         .map(|name| name.parse())
         .collect::<Result<Vec<_>, _>>()?;
     if algorithms.is_empty() {
-        return Err(WrongSetting::new("oidc-signing-algs", "must name an algorithm"));
+        return Err(InvalidSetting::new("oidc-signing-algs", "must name an algorithm"));
     }
     for (setting, value) in [
         ("oidc-client-id", &oidc.client_id),
         ("oidc-username-claim", &oidc.username_claim),
     ] {
         if value.trim().is_empty() {
-            return Err(WrongSetting::new(setting, "is empty"));
+            return Err(InvalidSetting::new(setting, "is empty"));
         }
     }
     Ok(oidc::Settings {
@@ -157,8 +157,8 @@ fn client_secret(text: &str) -> Result<Secret, &'static str> {
 }
 
 /// Whether no user of one provider can have the name of a user of another.
-fn check_distinct(list: &[Registered]) -> Result<(), WrongSetting> {
-    let wrong = |problem: String| Err(WrongSetting::new(FILE, problem));
+fn check_distinct(list: &[Registered]) -> Result<(), InvalidSetting> {
+    let wrong = |problem: String| Err(InvalidSetting::new(FILE, problem));
     for (number, one) in list.iter().enumerate() {
         for other in &list[number + 1..] {
             let pair = format!("the providers {} and {}", one.name, other.name);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use http::Uri;
 use hyper_util::client::legacy::connect::proxy::Tunnel;
 use hyper_util::rt::TokioIo;
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 use tokio::net::TcpStream;
 
 use crate::oidc::https_proxy::HttpsProxy;
@@ -16,7 +16,7 @@ use crate::oidc::https_proxy::HttpsProxy;
 /// Timeout of the connection to the provider.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) fn parse_address(text: &str) -> Result<(String, u16), WrongSetting> {
+pub(super) fn parse_address(text: &str) -> Result<(String, u16), InvalidSetting> {
     let parsed = text.rsplit_once(':').and_then(|(host, port)| {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Some((host.to_owned(), port.parse().ok().filter(|port| *port != 0)?))
@@ -24,7 +24,7 @@ pub(super) fn parse_address(text: &str) -> Result<(String, u16), WrongSetting> {
     parsed
         .filter(|(host, _)| !host.is_empty() && !host.contains('/'))
         .ok_or_else(|| {
-            WrongSetting::new(
+            InvalidSetting::new(
                 "oidc-connect-to",
                 format!("{text:?} is not host:port, without scheme and path"),
             )

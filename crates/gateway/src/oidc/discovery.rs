@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::clock::Clock;
 use crate::tokens::random::random;
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 use crate::oidc::http::HttpClient;
 use crate::oidc::{DiscoverError, Provider, Settings};
@@ -30,7 +30,7 @@ pub(crate) async fn discover(
     settings: Settings,
     http: HttpClient,
     clock: Clock,
-) -> Result<Provider, WrongSetting> {
+) -> Result<Provider, InvalidSetting> {
     let mut doubted_since: Option<Instant> = None;
     let mut reminded: Option<Instant> = None;
     loop {
@@ -116,7 +116,7 @@ mod tests {
         "jwks_uri":"https://identity.example/jwks","response_types_supported":["code"],
         "subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]}"#;
 
-    async fn outcome(answers: Answers<'_>) -> (Result<Provider, WrongSetting>, usize) {
+    async fn outcome(answers: Answers<'_>) -> (Result<Provider, InvalidSetting>, usize) {
         let (http, asked) = provider(answers);
         let result = discover(settings(), http, Clock::System).await;
         (result, asked.load(Ordering::Relaxed))

@@ -2,7 +2,7 @@
 //!
 //! Redirects are not followed.
 
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::path::Path;
@@ -102,11 +102,11 @@ impl HttpClient {
         issuer_host: &str,
         connect_to: Option<&str>,
         proxy: Option<HttpsProxy>,
-    ) -> Result<Self, WrongSetting> {
+    ) -> Result<Self, InvalidSetting> {
         let tls =
             ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()
-                .map_err(|error| WrongSetting::new("oidc-ca-file", error.to_string()))?
+                .map_err(|error| InvalidSetting::new("oidc-ca-file", error.to_string()))?
                 .with_root_certificates(roots(trusted)?)
                 .with_no_client_auth();
         let dialer = Dialer {
@@ -246,7 +246,7 @@ fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a 
     })
 }
 
-fn roots(trusted: Trusted<'_>) -> Result<RootCertStore, WrongSetting> {
+fn roots(trusted: Trusted<'_>) -> Result<RootCertStore, InvalidSetting> {
     let mut roots = RootCertStore::empty();
     let (pem, origin) = match trusted {
         Trusted::System => {
@@ -256,7 +256,7 @@ fn roots(trusted: Trusted<'_>) -> Result<RootCertStore, WrongSetting> {
         Trusted::File(path) => (std::fs::read(path), path.display().to_string()),
         Trusted::Authority(pem) => (Ok(pem.into()), "the authority of the proxy".to_owned()),
     };
-    let problem = |reason: String| WrongSetting::new("oidc-ca-file", format!("{origin}: {reason}"));
+    let problem = |reason: String| InvalidSetting::new("oidc-ca-file", format!("{origin}: {reason}"));
     let pem = pem.map_err(|error| problem(error.to_string()))?;
     for certificate in CertificateDer::pem_slice_iter(&pem) {
         let certificate = certificate.map_err(|error| problem(error.to_string()))?;

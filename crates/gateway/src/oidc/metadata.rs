@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::settings::Settings;
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 use crate::oidc::http::HttpError;
 
@@ -54,15 +54,15 @@ pub enum DiscoverError {
     NotUp(String),
     /// Another server answers, which is not, or not yet, the configured provider.
     #[error(transparent)]
-    Doubtful(WrongSetting),
+    Doubtful(InvalidSetting),
     /// The provider answers, and the setting does not match it.
     #[error(transparent)]
-    Wrong(WrongSetting),
+    Wrong(InvalidSetting),
 }
 
 /// The meaning of a failed discovery.
 pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> DiscoverError {
-    let doubtful = |setting, problem: String| DiscoverError::Doubtful(WrongSetting::new(setting, problem));
+    let doubtful = |setting, problem: String| DiscoverError::Doubtful(InvalidSetting::new(setting, problem));
     let address = format!(
         "{}/.well-known/openid-configuration",
         issuer_url.trim_end_matches('/')
@@ -83,7 +83,7 @@ pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> Dis
             "oidc-issuer-url",
             format!("the answer of {address} is not a discovery document: {error}"),
         ),
-        DiscoveryError::Validation(message) => DiscoverError::Wrong(WrongSetting::new(
+        DiscoveryError::Validation(message) => DiscoverError::Wrong(InvalidSetting::new(
             "oidc-issuer-url",
             format!(
                 "the provider at {address} has another name: {message}; write it exactly as the provider does"
@@ -94,8 +94,8 @@ pub(super) fn explain(error: DiscoveryError<HttpError>, issuer_url: &str) -> Dis
 }
 
 /// Whether the provider's metadata matches the settings.
-pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), WrongSetting> {
-    let issuer = |problem: String| WrongSetting::new("oidc-issuer-url", problem);
+pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), InvalidSetting> {
+    let issuer = |problem: String| InvalidSetting::new("oidc-issuer-url", problem);
     let token_endpoint = metadata.token_endpoint().ok_or_else(|| {
         issuer("the provider has no token endpoint: it does not support the code flow".into())
     })?;
@@ -117,7 +117,7 @@ pub(super) fn check(metadata: &Metadata, settings: &Settings) -> Result<(), Wron
     }
     let offered = metadata.id_token_signing_alg_values_supported();
     if !settings.signing_algs.iter().any(|alg| offered.contains(&alg.0)) {
-        return Err(WrongSetting::new(
+        return Err(InvalidSetting::new(
             "oidc-signing-algs",
             format!(
                 "the provider signs with none of these; it offers {}",

@@ -41,7 +41,7 @@ use openidconnect::{
 };
 use serde_json::{Map, Value};
 
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 pub use self::admission::Admission;
 pub use self::claims::{Identity, Mapping};
@@ -183,8 +183,9 @@ impl Provider {
         clock: Clock,
     ) -> Result<Self, DiscoverError> {
         settings.issuer_host().map_err(DiscoverError::Wrong)?;
-        let issuer = IssuerUrl::new(settings.issuer_url.clone())
-            .map_err(|error| DiscoverError::Wrong(WrongSetting::new("oidc-issuer-url", error.to_string())))?;
+        let issuer = IssuerUrl::new(settings.issuer_url.clone()).map_err(|error| {
+            DiscoverError::Wrong(InvalidSetting::new("oidc-issuer-url", error.to_string()))
+        })?;
         let metadata = Metadata::discover_async(issuer, &http)
             .await
             .map_err(|error| metadata::explain(error, &settings.issuer_url))?;

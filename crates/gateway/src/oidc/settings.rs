@@ -4,7 +4,7 @@ use openidconnect::core::CoreJwsSigningAlgorithm;
 use openidconnect::url::Url;
 
 use crate::tokens::redacted::Secret;
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 /// The gateway as a client of an identity provider.
 #[derive(Debug, Clone)]
@@ -28,9 +28,9 @@ pub struct Settings {
 pub struct SigningAlg(pub(super) CoreJwsSigningAlgorithm);
 
 impl std::str::FromStr for SigningAlg {
-    type Err = WrongSetting;
+    type Err = InvalidSetting;
 
-    fn from_str(name: &str) -> Result<Self, WrongSetting> {
+    fn from_str(name: &str) -> Result<Self, InvalidSetting> {
         use CoreJwsSigningAlgorithm as Alg;
         Ok(Self(match name {
             "RS256" => Alg::RsaSsaPkcs1V15Sha256,
@@ -43,7 +43,7 @@ impl std::str::FromStr for SigningAlg {
             "ES384" => Alg::EcdsaP384Sha384,
             "EdDSA" => Alg::EdDsa,
             other => {
-                return Err(WrongSetting::new(
+                return Err(InvalidSetting::new(
                     "oidc-signing-algs",
                     format!(
                         "{other:?} is none of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA"
@@ -59,9 +59,10 @@ impl Settings {
     ///
     /// # Errors
     /// `oidc-issuer-url` is not a plain https address.
-    pub fn issuer_host(&self) -> Result<String, WrongSetting> {
-        let wrong =
-            |problem: &str| WrongSetting::new("oidc-issuer-url", format!("{:?} {problem}", self.issuer_url));
+    pub fn issuer_host(&self) -> Result<String, InvalidSetting> {
+        let wrong = |problem: &str| {
+            InvalidSetting::new("oidc-issuer-url", format!("{:?} {problem}", self.issuer_url))
+        };
         let url = Url::parse(&self.issuer_url).map_err(|error| wrong(&error.to_string()))?;
         if url.scheme() != "https" {
             return Err(wrong("does not begin with https://"));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 use super::Theme;
 
@@ -10,8 +10,8 @@ use super::Theme;
 ///
 /// # Errors
 /// A file cannot be read, or has a value that cannot be shown; the error names it.
-pub(crate) fn theme(file: Option<&Path>, logo: Option<&Path>) -> Result<Theme, WrongSetting> {
-    let theme = theme::read(file, logo).map_err(|wrong| WrongSetting::new(wrong.setting, wrong.problem))?;
+pub(crate) fn theme(file: Option<&Path>, logo: Option<&Path>) -> Result<Theme, InvalidSetting> {
+    let theme = theme::read(file, logo).map_err(|wrong| InvalidSetting::new(wrong.setting, wrong.problem))?;
     Ok(theme.into())
 }
 

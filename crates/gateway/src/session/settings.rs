@@ -1,6 +1,6 @@
 //! command line and environment -> how long sessions and tickets last, checked (pure).
 
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 use super::content::Lifetimes;
 
@@ -37,7 +37,7 @@ impl SessionLimits {
     ///
     /// # Errors
     /// A value is out of its range; the error names it.
-    pub(crate) fn limits(&self) -> Result<Lifetimes, WrongSetting> {
+    pub(crate) fn limits(&self) -> Result<Lifetimes, InvalidSetting> {
         let table = [
             ("session-lifetime-minutes", self.session_lifetime_minutes),
             ("session-idle-minutes", self.session_idle_minutes),
@@ -49,7 +49,7 @@ impl SessionLimits {
         for (setting, minutes) in table {
             // A renewal must fit in this time.
             if !(10..=LONGEST).contains(&minutes) {
-                return Err(WrongSetting::new(
+                return Err(InvalidSetting::new(
                     setting,
                     format!("{minutes} is not between 10 and {LONGEST}"),
                 ));
@@ -62,7 +62,7 @@ impl SessionLimits {
                 TICKETS.start(),
                 TICKETS.end()
             );
-            return Err(WrongSetting::new("session-ticket-seconds", rule));
+            return Err(InvalidSetting::new("session-ticket-seconds", rule));
         }
         let [life, idle, unrefreshed] = table.map(|(_, minutes)| i64::from(minutes) * 60);
         Ok(Lifetimes {

@@ -29,14 +29,14 @@ const EXIT_FAILURE: u8 = 1;
 /// A flag, environment variable or file that cannot be used. [`main`] then exits with [`EXIT_USAGE`], even if context was added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("--{setting} {problem}")]
-pub struct WrongSetting {
+pub struct InvalidSetting {
     /// Name of the flag, without leading dashes.
     pub setting: &'static str,
     /// What is wrong and what to do.
     pub problem: String,
 }
 
-impl WrongSetting {
+impl InvalidSetting {
     /// `problem` says what is wrong and what to do.
     pub fn new(setting: &'static str, problem: impl Into<String>) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl WrongSetting {
 
 /// Runs a server: it installs the TLS provider, starts the log, parses the command line, and awaits `run`.
 /// A failure is logged once. The exit status is 0 for success.
-/// It is 64 ([`EXIT_USAGE`]) for a wrong command line or a [`WrongSetting`], and 1 for any other failure.
+/// It is 64 ([`EXIT_USAGE`]) for a wrong command line or a [`InvalidSetting`], and 1 for any other failure.
 pub fn main<A, R>(run: impl FnOnce(A) -> R) -> ExitCode
 where
     A: Parser,
@@ -113,8 +113,8 @@ pub fn file<T, E: Display>(
     setting: &'static str,
     path: &Path,
     parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<T, WrongSetting> {
-    let wrong = |problem| WrongSetting {
+) -> Result<T, InvalidSetting> {
+    let wrong = |problem| InvalidSetting {
         setting,
         problem: format!("{} {problem}", path.display()),
     };
@@ -132,7 +132,7 @@ fn arguments<A: Parser>(line: impl IntoIterator<Item = OsString>) -> Result<A, u
 }
 
 fn status(error: &anyhow::Error) -> u8 {
-    if error.is::<WrongSetting>() {
+    if error.is::<InvalidSetting>() {
         EXIT_USAGE
     } else {
         EXIT_FAILURE
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_wrong_setting_shows_in_the_exit_status_under_any_context() {
-        let wrong = WrongSetting {
+        let wrong = InvalidSetting {
             setting: "port",
             problem: "is taken".to_owned(),
         };

@@ -153,7 +153,12 @@ async fn show(cluster: &Cluster, args: &TemplateShow, console: &mut Console<'_>)
         (false, false) => images.join(", "),
     };
     let range = |bounds: &Value, min: &str, max: &str| {
-        let side = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        // A quantity is text or a number.
+        let side = |value: &Value| match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => "-".to_owned(),
+        };
         format!("{} to {}", side(&bounds[min]), side(&bounds[max]))
     };
     let mut rows = vec![

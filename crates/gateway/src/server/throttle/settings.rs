@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use kit::process::WrongSetting;
+use kit::process::InvalidSetting;
 
 use super::{Rate, Rates};
 
@@ -34,14 +34,14 @@ impl RequestLimits {
     ///
     /// # Errors
     /// `trusted-proxies` names something that is not a network.
-    pub(crate) fn rates(&self) -> Result<Rates, WrongSetting> {
+    pub(crate) fn rates(&self) -> Result<Rates, InvalidSetting> {
         let named = self.trusted_proxies.iter().filter(|text| !text.is_empty());
         let trusted = named.map(|text| {
             let network = text.trim();
             let network = network.parse().or_else(|_| network.parse().map(IpAddr::into));
             network.map_err(|_| {
                 let problem = format!("{text:?} must be a network such as 10.0.0.0/8 or 2001:db8::/32");
-                WrongSetting::new("trusted-proxies", problem)
+                InvalidSetting::new("trusted-proxies", problem)
             })
         });
         Ok(Rates {

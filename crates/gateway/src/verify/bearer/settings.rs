@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kit::process::{WrongSetting, non_empty};
+use kit::process::{InvalidSetting, non_empty};
 use serde_json::Value;
 
 use crate::oidc::payload;
@@ -39,7 +39,7 @@ pub struct BearerArgs {
 pub(crate) fn read<'a>(
     args: &BearerArgs,
     clients: impl IntoIterator<Item = &'a str>,
-) -> Result<Option<BearerSettings>, WrongSetting> {
+) -> Result<Option<BearerSettings>, InvalidSetting> {
     read_with(args, clients, Path::new(OWN))
 }
 
@@ -47,14 +47,14 @@ fn read_with<'a>(
     args: &BearerArgs,
     clients: impl IntoIterator<Item = &'a str>,
     own: &Path,
-) -> Result<Option<BearerSettings>, WrongSetting> {
+) -> Result<Option<BearerSettings>, InvalidSetting> {
     let (audiences, mut cluster) = (non_empty(&args.bearer_audiences), non_empty(&args.bearer_issuers));
     if !args.bearer_enabled {
         return Ok(None);
     }
     for client in clients {
         if audiences.iter().any(|audience| audience == client) {
-            return Err(WrongSetting::new(
+            return Err(InvalidSetting::new(
                 "bearer-audiences",
                 format!(
                     "{client:?} is the client that users sign in with (--oidc-client-id): anyone who got hold of a login's tokens \
@@ -69,11 +69,11 @@ fn read_with<'a>(
     Ok(Some(BearerSettings { audiences, cluster }))
 }
 
-fn own_issuer(file: &Path) -> Result<String, WrongSetting> {
+fn own_issuer(file: &Path) -> Result<String, InvalidSetting> {
     let wrong = |problem: String| {
         let ways =
             "name the cluster's issuer, which kubectl get --raw /.well-known/openid-configuration tells";
-        WrongSetting::new("bearer-issuers", format!("is not given, and {problem}: {ways}"))
+        InvalidSetting::new("bearer-issuers", format!("is not given, and {problem}: {ways}"))
     };
     let token = std::fs::read_to_string(file)
         .map_err(|error| wrong(format!("{} cannot be read ({error})", file.display())))?;
