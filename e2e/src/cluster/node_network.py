@@ -19,6 +19,8 @@ import sys
 import threading
 
 LIMIT = 2
+# A datagram may be lost, so a question is asked again, as resolvers do.
+QUESTIONS = 3
 NETWORK = 0x40000000
 NEW_ADDRESS, DELETE_ADDRESS = 20, 21
 REQUEST_AND_ACKNOWLEDGE, CREATE = 0x5, 0x400
@@ -91,18 +93,25 @@ def listening(process):
 
 def answers(target):
     protocol, address, port = target.split(":")
+    if protocol == "udp":
+        return any(tells_a_name(address, int(port)) for _ in range(QUESTIONS))
     try:
-        if protocol == "tcp":
-            socket.create_connection((address, int(port)), timeout=LIMIT).close()
-        else:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as question:
-                question.settimeout(LIMIT)
-                question.connect((address, int(port)))
-                question.send(QUESTION)
-                question.recv(512)
+        socket.create_connection((address, int(port)), timeout=LIMIT).close()
         return True
     except OSError:
         return False
+
+
+def tells_a_name(address, port):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as question:
+        question.settimeout(LIMIT)
+        try:
+            question.connect((address, port))
+            question.send(QUESTION)
+            question.recv(512)
+            return True
+        except OSError:
+            return False
 
 
 def connect(sources, targets):

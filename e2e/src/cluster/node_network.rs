@@ -102,7 +102,7 @@ impl NodeNetwork {
     }
 
     /// What each source listens on, and which targets answer it within two seconds. A source is the address of a pod, or empty for the
-    /// node itself. A target is `protocol:address:port`; by `udp` it is asked for a name.
+    /// node itself. A target is `protocol:address:port`; by `udp` it is asked for a name, three times at most.
     ///
     /// # Errors
     /// A source is on another node.
