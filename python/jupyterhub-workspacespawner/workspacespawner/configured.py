@@ -22,7 +22,7 @@ _FIELD = re.compile(r"\{([a-z_]+)\}")
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Shared:
     """What all servers of one hub in one namespace share."""
 
