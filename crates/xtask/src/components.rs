@@ -26,62 +26,70 @@ pub(crate) struct Component {
     pub(crate) name: &'static str,
     /// The package to build: ours, or one of a module that is itself a program.
     package: &'static str,
-    /// Its files, with their text.
+    /// Files of its module, with their text. Programs of one module share versions, so each package that they share is compiled once.
     files: &'static [(&'static str, &'static str)],
 }
 
 macro_rules! component {
-    ($name:literal, $package:literal, $($file:literal),+) => {
+    ($name:literal, $package:literal, $module:literal $(, $file:literal)*) => {
         Component {
             name: $name,
             package: $package,
-            files: &[$(($file, include_str!(concat!("../components/", $name, "/", $file)))),+],
+            files: &[
+                component!(@file $module, "go.mod"),
+                component!(@file $module, "go.sum"),
+                $(component!(@file $module, $file)),*
+            ],
         }
+    };
+    (@file $module:literal, $file:literal) => {
+        ($file, include_str!(concat!("../components/", $module, "/", $file)))
     };
 }
 
-/// All processes of a Kubernetes node, in one binary.
-pub(crate) const HYPERKUBE: Component = component!("hyperkube", ".", "go.mod", "go.sum", "main.go");
-/// The API server of an older Kubernetes, for end-to-end tests.
-pub(crate) const OLDER_API_SERVER: Component =
-    component!("older-apiserver", ".", "go.mod", "go.sum", "main.go");
-/// Kubernetes' command line client.
-pub(crate) const KUBECTL: Component = component!("kubectl", ".", "go.mod", "go.sum", "main.go");
+/// All processes of a Kubernetes node and its command line client, in one binary.
+pub(crate) const HYPERKUBE: Component = component!("hyperkube", "./hyperkube", "node", "hyperkube/main.go");
 /// Kubernetes' database.
-pub(crate) const ETCD: Component = component!("etcd", ".", "go.mod", "go.sum", "main.go");
+pub(crate) const ETCD: Component = component!("etcd", "./etcd", "node", "etcd/main.go");
 /// The cluster's DNS.
-pub(crate) const COREDNS: Component = component!("coredns", ".", "go.mod", "go.sum", "main.go");
+pub(crate) const COREDNS: Component = component!("coredns", "./coredns", "node", "coredns/main.go");
 /// Makes volumes out of folders of the node.
 pub(crate) const PROVISIONER: Component = component!(
     "local-path-provisioner",
     "github.com/rancher/local-path-provisioner",
-    "go.mod",
-    "go.sum"
+    "node"
 );
 /// Enforces network policies.
-pub(crate) const NETWORK_POLICIES: Component =
-    component!("kube-network-policies", ".", "go.mod", "go.sum", "main.go");
+pub(crate) const NETWORK_POLICIES: Component = component!(
+    "kube-network-policies",
+    "./kube-network-policies",
+    "node",
+    "kube-network-policies/main.go"
+);
 /// First process of each pod, and the provisioner's helper.
-pub(crate) const NODE_TOOLS: Component = component!("node-tools", ".", "go.mod", "main.go");
+pub(crate) const NODE_TOOLS: Component =
+    component!("node-tools", "./node-tools", "node", "node-tools/main.go");
 /// Simulates nodes.
-pub(crate) const KWOK: Component = component!("kwok", "sigs.k8s.io/kwok/cmd/kwok", "go.mod", "go.sum");
+pub(crate) const KWOK: Component = component!("kwok", "sigs.k8s.io/kwok/cmd/kwok", "node");
+/// The API server of an older Kubernetes, for end-to-end tests.
+pub(crate) const OLDER_API_SERVER: Component =
+    component!("older-apiserver", ".", "older-apiserver", "main.go");
 /// cert-manager's controllers, which some end-to-end tests run.
-pub(crate) const CERT_MANAGER: Component = component!("cert-manager", ".", "go.mod", "go.sum", "main.go");
+pub(crate) const CERT_MANAGER: Component =
+    component!("cert-manager", "./cert-manager", "tests", "cert-manager/main.go");
 /// Measures resource usage of pods, for an end-to-end test.
 pub(crate) const METRICS_SERVER: Component = component!(
     "metrics-server",
     "sigs.k8s.io/metrics-server/cmd/metrics-server",
-    "go.mod",
-    "go.sum"
+    "tests"
 );
 /// The newest Helm, for tests. The other tools use the oldest supported one, version 3 (`helm`).
-pub(crate) const HELM4: Component = component!("helm4", "helm.sh/helm/v4/cmd/helm", "go.mod", "go.sum");
+pub(crate) const HELM4: Component = component!("helm4", "helm.sh/helm/v4/cmd/helm", "tests");
 /// Checks the workflows of CI.
 pub(crate) const ACTIONLINT: Component = component!(
     "actionlint",
     "github.com/rhysd/actionlint/cmd/actionlint",
-    "go.mod",
-    "go.sum"
+    "actionlint"
 );
 
 impl Component {
@@ -104,19 +112,12 @@ impl Component {
         paths.bin().join(format!("{}-{}", self.name, self.hash()))
     }
 
-    /// Builds the binary unless it exists, and links its plain name to it.
+    /// Builds the binary unless it exists.
     pub(crate) fn ensure(&self, paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
         let binary = self.path(paths);
         if !binary.exists() {
             self.build(paths, &binary, progress)
                 .with_context(|| format!("cannot build {}", self.name))?;
-        }
-        let link = paths.bin().join(self.name);
-        if fs::read_link(&link).ok().as_deref() != binary.file_name().map(Path::new) {
-            let temporary = paths.bin().join(format!(".{}.link", self.name));
-            let _ = fs::remove_file(&temporary);
-            symlink(binary.file_name().unwrap_or_default(), &temporary)?;
-            fs::rename(&temporary, &link)?;
         }
         Ok(binary)
     }
@@ -126,7 +127,9 @@ impl Component {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::create_dir_all(paths.bin())?;
         for (name, text) in self.files {
-            fs::write(folder.join(name), text)?;
+            let file = folder.join(name);
+            fs::create_dir_all(file.parent().unwrap_or(&folder))?;
+            fs::write(file, text)?;
         }
         if let Err(error) = check_go(&folder) {
             fs::remove_dir_all(&folder)?;
@@ -167,7 +170,7 @@ impl Component {
     fn linker_flags(&self) -> String {
         let mut flags = "-s -w".to_owned();
         // Clients and servers of Kubernetes compare its version.
-        if [HYPERKUBE.name, KUBECTL.name, OLDER_API_SERVER.name].contains(&self.name) {
+        if [HYPERKUBE.name, OLDER_API_SERVER.name].contains(&self.name) {
             let version = self.kubernetes_version();
             let (major, minor) = version
                 .trim_start_matches('v')
@@ -190,6 +193,23 @@ impl Component {
         }
         flags
     }
+}
+
+/// Builds the binary that has kubectl, and links this name to it.
+///
+/// # Errors
+/// As [`Component::ensure`].
+pub(crate) fn ensure_kubectl(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
+    let binary = HYPERKUBE.ensure(paths, progress)?;
+    let link = paths.kubectl();
+    if fs::read_link(&link).ok().as_deref() == binary.file_name().map(Path::new) {
+        return Ok(());
+    }
+    let temporary = link.with_extension("link");
+    let _ = fs::remove_file(&temporary);
+    symlink(binary.file_name().unwrap_or_default(), &temporary)?;
+    fs::rename(&temporary, &link)?;
+    Ok(())
 }
 
 /// SHA-256 as hexadecimal digits.
@@ -244,9 +264,8 @@ mod tests {
                 .1
         };
         assert!(text(&HYPERKUBE).contains(&format!("k8s.io/kubernetes {KUBERNETES}\n")));
-        assert!(text(&KUBECTL).contains(&KUBERNETES.replace("v1.", "k8s.io/kubectl v0.")));
+        assert!(text(&HYPERKUBE).contains(&KUBERNETES.replace("v1.", "k8s.io/kubectl v0.")));
         assert!(HYPERKUBE.linker_flags().contains("version.gitMinor=36 "));
-        assert!(KUBECTL.linker_flags().contains("version.gitMinor=36 "));
         assert!(OLDER_API_SERVER.linker_flags().contains("version.gitMinor=34 "));
     }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::images;
 use super::layout::PROXY_PORT;
-use crate::components::KUBECTL;
+use crate::components::ensure_kubectl;
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -19,7 +19,7 @@ const NAME: &str = "jupyter-k8s";
 
 /// Creates the cluster unless it is there; returns its kubeconfig.
 pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
-    KUBECTL.ensure(paths, progress)?;
+    ensure_kubectl(paths, progress)?;
     let clusters = kind(&["get", "clusters"]).output();
     let clusters = clusters.context("kind (https://kind.sigs.k8s.io) needs a running container engine")?;
     if !clusters.lines().any(|name| name == NAME) {

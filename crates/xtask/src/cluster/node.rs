@@ -17,17 +17,17 @@ use super::layout::{
 use super::process::{Service, wait_until};
 use super::{addons, containerd, control_plane, images, kubeconfig, kubelet, machine, pki};
 use crate::components::{
-    COREDNS, Component, ETCD, HYPERKUBE, KUBECTL, NETWORK_POLICIES, NODE_TOOLS, PROVISIONER, short_digest,
+    COREDNS, Component, ETCD, HYPERKUBE, NETWORK_POLICIES, NODE_TOOLS, PROVISIONER, ensure_kubectl,
+    short_digest,
 };
 use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 
 /// All binaries of a node.
-const COMPONENTS: [&Component; 7] = [
+const COMPONENTS: [&Component; 6] = [
     &NODE_TOOLS,
     &ETCD,
-    &KUBECTL,
     &HYPERKUBE,
     &COREDNS,
     &PROVISIONER,
@@ -65,6 +65,7 @@ pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
     for component in COMPONENTS {
         component.ensure(paths, progress)?;
     }
+    ensure_kubectl(paths, progress)?;
     images::ensure_node_images(paths)?;
     let layout = Layout::new(paths);
     let (files, services) = (files(&layout), services(&layout, paths));

@@ -1,5 +1,5 @@
-// Command hyperkube is every process of a Kubernetes node in one binary, told apart by the name it is called by.
-// One link instead of five: less to build, less to keep.
+// Command hyperkube is every process of a Kubernetes node and kubectl in one binary, told apart by the name it is called by.
+// One link instead of six: less to build, less to keep.
 package main
 
 import (
@@ -13,6 +13,8 @@ import (
 	_ "k8s.io/component-base/logs/json/register"
 	_ "k8s.io/component-base/metrics/prometheus/clientgo"
 	_ "k8s.io/component-base/metrics/prometheus/version"
+	"k8s.io/kubectl/pkg/cmd"
+	"k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllers "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
@@ -33,6 +35,12 @@ func main() {
 		command = kubelet.NewKubeletCommand(context.Background())
 	case "kube-proxy":
 		command = proxy.NewProxyCommand()
+	case "kubectl":
+		// It prints its own errors.
+		if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
+			util.CheckErr(err)
+		}
+		return
 	default:
 		fmt.Fprintln(os.Stderr, "unknown component:", name)
 		os.Exit(2)

@@ -1,3 +1,0 @@
-module localcluster
-
-go 1.24.0
