@@ -130,6 +130,14 @@ async fn guests_see_state_owner_and_link_and_nothing_else() {
     assert_ne!(owner["cure"], "");
 }
 
+#[tokio::test]
+async fn the_brand_is_no_second_entry_of_the_navigation() {
+    let page = portal().await.get("alice", "/").await.text;
+    let (header, _) = page.split_once("</header>").unwrap();
+    let (_, header) = header.split_once("<header>").unwrap();
+    assert_eq!(header.matches(">Workspaces<").count(), 1, "{header}");
+}
+
 /// A workspace of alice with this status, which she shares with dave.
 async fn shared_with_dave(status: Value) -> Portal {
     Portal::start(|server| {

@@ -38,7 +38,7 @@ pub(super) fn evening() -> Moment {
 pub(super) fn layout(f: Foreign<'_>, title: &str, nav: Nav) -> Layout {
     Layout {
         title: s(title),
-        product: f("Workspaces"),
+        product: f("Jupyter"),
         user: f("alice@example.com"),
         nav,
         help: Some((s("https://example.com/help"), f("Help"))),
