@@ -306,6 +306,15 @@ async fn what_does_not_fit_a_quota_is_said_first() {
 }
 
 #[tokio::test]
+async fn where_there_is_no_quota_nothing_is_said_of_quotas() {
+    for (portal, is_said) in [(portal().await, false), (full().await, true)] {
+        let page = portal.get("alice", NEW).await.text;
+        assert_eq!(page.contains("Quota of"), is_said, "{page}");
+        assert_eq!(page.contains("id=\"quotas\" hidden>"), !is_said, "{page}");
+    }
+}
+
+#[tokio::test]
 async fn a_template_opens_in_a_namespace_in_which_it_may_be_used() {
     let portal = Portal::start(|server| {
         prepare(server);
