@@ -127,7 +127,31 @@ async fn guests_see_state_owner_and_link_and_nothing_else() {
     assert!(portal.calls_as_users().is_empty(), "nothing is read for a guest");
     let owner = row(&portal.json("alice", "/").await);
     assert_eq!(owner["reason"], "registry.internal says no");
-    assert_ne!(owner["cure"], "");
+}
+
+#[tokio::test]
+async fn a_long_message_is_one_line_of_the_list_and_whole_on_the_workspace_s_page() {
+    let message = format!(
+        "Back-off pulling image {}: not found",
+        "registry.example.com/".repeat(9)
+    );
+    let portal = Portal::start(|server| {
+        let mut hers = workspace_of("alice", "hers", "team");
+        hers.status = serde_json::from_value(json!({"phase": "Failed", "reason": "ImagePullFailed", "message": message,
+            "conditions": [{"type": "Degraded", "status": "True", "reason": "ImagePullFailed", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}]}))
+        .unwrap();
+        server.put(&hers);
+    })
+    .await;
+    let list = portal.get("alice", "/").await.text;
+    let shown = format!(
+        "<small class=\"why\" title=\"{message}\"><bdi>{}…</bdi></small>",
+        &message[..100]
+    );
+    assert!(list.contains(&shown), "{list}");
+    let page = portal.get("alice", "/w/team/hers").await.text;
+    assert!(page.contains(&message), "{page}");
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! A workspace -> its state, size and actions in words (pure).
 
-use api::condition::reason;
 use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceTemplate};
@@ -41,14 +40,6 @@ pub(super) fn state(workspace: &Workspace) -> State {
         tone,
         word: word.to_owned(),
     }
-}
-
-/// What to do about a reason, in the contract's words.
-pub(super) fn remedy(name: &str) -> &'static str {
-    reason::ALL
-        .iter()
-        .find(|reason| reason.name == name)
-        .map_or("", |reason| reason.remedy)
 }
 
 /// Limits, or requests where there are none, in words.
@@ -215,12 +206,11 @@ pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
     let status = workspace.status.as_ref();
     let template = context.app.index.template_of(workspace);
     let (image, icon) = image(workspace, template.as_deref());
-    let (reason, cure) = match blocked_by(workspace).filter(|_| !seen.is_guest()) {
-        Some((reason, message)) => {
-            let what = if message.is_empty() { reason } else { message };
-            (what.to_owned(), remedy(reason).to_owned())
-        }
-        None => Default::default(),
+    let blocked = blocked_by(workspace).filter(|_| !seen.is_guest());
+    let reason = match blocked {
+        Some((reason, "")) => reason,
+        Some((_, message)) => message,
+        None => "",
     };
     let mut more = actions(context, seen, may);
     let first = more.iter().position(|action| action.primary).unwrap_or(0);
@@ -260,8 +250,7 @@ pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
         };
     }
     Row {
-        reason,
-        cure,
+        reason: reason.to_owned(),
         icon,
         image,
         size: size(workspace),

@@ -37,8 +37,10 @@ pub(super) fn rows(f: Foreign<'_>) -> Rows {
         ..row(f, "u1", "Thesis", state(Tone::Good, "Running"))
     };
     let failed = Row {
-        reason: f("The image cannot be pulled: `registry.example.com/notebooks/scipy:2026` is not found."),
-        cure: s("Choose another image."),
+        reason: f(
+            "Back-off pulling image `registry.example.com/research/notebooks/scipy:2026`: \
+             ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image: not found",
+        ),
         owner: f("bob@example.com"),
         action: Some(first(link("See why", "/w/team/b"))),
         select: Some(s("")),
