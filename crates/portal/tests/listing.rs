@@ -155,6 +155,34 @@ async fn a_long_message_is_one_line_of_the_list_and_whole_on_the_workspace_s_pag
 }
 
 #[tokio::test]
+async fn an_image_without_a_name_for_users_is_shown_by_name_and_tag() {
+    let digest = format!("@sha256:{}", "a".repeat(64));
+    for (image, shown, is_whole) in [
+        (
+            "registry.example.com:5000/team/notebooks/scipy:2026",
+            "scipy:2026",
+            false,
+        ),
+        (&*format!("ghcr.io/team/scipy:2026{digest}"), "scipy:2026", false),
+        ("uv", "uv", true),
+    ] {
+        let portal = Portal::start(|server| {
+            let mut hers = workspace_of("alice", "hers", "team");
+            hers.spec.image = Some(image.to_owned());
+            server.put(&hers);
+        })
+        .await;
+        let list = portal.get("alice", "/").await.text;
+        let title = if is_whole {
+            String::new()
+        } else {
+            format!(" title=\"{image}\"")
+        };
+        assert!(list.contains(&format!("<bdi{title}>{shown}</bdi>")), "{list}");
+    }
+}
+
+#[tokio::test]
 async fn the_brand_is_no_second_entry_of_the_navigation() {
     let page = portal().await.get("alice", "/").await.text;
     let (header, _) = page.split_once("</header>").unwrap();

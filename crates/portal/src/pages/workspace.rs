@@ -255,7 +255,7 @@ fn head(context: &Context, seen: &VisibleWorkspace, may: May, beside: MayBeside)
     let (delete, rest): (Vec<_>, Vec<_>) = actions.drain(..).partition(|action: &Action| action.danger);
     more.extend(delete);
     let template = context.app.index.template_of(workspace);
-    let (_, icon) = summary::image(workspace, template.as_deref());
+    let icon = summary::image(workspace, template.as_deref()).icon;
     let base = Head {
         state: summary::state(workspace),
         sentence: sentence(context, seen, may),

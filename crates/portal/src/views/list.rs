@@ -153,6 +153,8 @@ pub struct Row {
     pub icon: Icon,
     /// Its image, by the name for users.
     pub image: String,
+    /// The whole reference of the image. Empty: the name says it.
+    pub exact: String,
     /// Such as `2 CPU`, `4 GiB`, `1 GPU`.
     pub size: Vec<String>,
     /// Since when it runs.

@@ -15,6 +15,7 @@ pub(super) fn row(f: Foreign<'_>, uid: &str, display: &str, state: State) -> Row
         state,
         icon: Icon::Jupyterlab,
         image: f("JupyterLab with PyTorch"),
+        exact: f("registry.example.com/notebooks/pytorch:2026"),
         size: vec![s("2 CPU"), s("4 GiB"), s("1 GPU")],
         more: vec![
             link("Edit", "/w/team/thesis/edit"),
