@@ -69,6 +69,10 @@ function patch(html) {
     window.Idiomorph.morph(old, fresh, MORPH);
   }
   placeSliders();
+  // Once: who comes back stays. And not while a question is open.
+  const open = document.querySelector("body:not(:has(dialog)) #opening ~ #head a.primary");
+  if (open) $("opening").remove();
+  open?.click();
 }
 
 // --- Announcements: polite, and at most one in five seconds.
@@ -180,7 +184,7 @@ function check(form) {
 // --- Sending: not while the session is over, because the answer would take the place of what was typed.
 
 const [asked, sure] = [new WeakSet(), new WeakSet()];
-const DOING = { start: "Starting…", stop: "Stopping…", restart: "Restarting…", delete: "Deleting…", "sign-out": "Signing out…" };
+const DOING = { start: "Starting…", stop: "Stopping…", restart: "Restarting…", delete: "Deleting…", "sign-out": "Signing out…", new: "Creating…" };
 
 /** The pressed button says at once what is being done. Returns what takes that back. */
 function begin(form, button) {
@@ -201,9 +205,8 @@ async function send(event) {
   if (asked.has(form)) return;
   asked.add(form);
   const restore = button ? begin(form, button) : () => {};
-  // Also where the reader comes back to this page.
+  // Also where the reader comes back to this page, or stops the way to the next one.
   addEventListener("pagehide", restore, { once: true });
-  // Also where the reader stopped the way to the next page.
   setTimeout(restore, 15000);
   const out = await isGone();
   asked.delete(form);
@@ -283,8 +286,7 @@ async function copy(button) {
   } catch {
     const code = button.parentElement.querySelector("code");
     if (code) getSelection().selectAllChildren(code);
-    announce("Select and copy the marked text.");
-    return;
+    return announce("Select and copy the marked text.");
   }
   const [label, before] = [button.firstChild, button.firstChild.data];
   label.data = "Copied";
@@ -368,8 +370,7 @@ document.addEventListener("click", (event) => {
     event.preventDefault();
     field.closest("details")?.setAttribute("open", "");
     field.focus();
-    const { offset } = link.dataset;
-    if (offset) field.setSelectionRange(offset, offset);
+    if (link.dataset.offset) field.setSelectionRange(link.dataset.offset, link.dataset.offset);
     else field.scrollIntoView({ block: "center" });
   }
 });
@@ -388,8 +389,7 @@ document.addEventListener("input", (event) => {
   const control = event.target;
   if (control.matches("input[data-for]")) $(control.dataset.for).value = control.steps[control.value];
   placeSliders();
-  const form = control.form;
-  if (form?.dataset.check) check(form);
+  if (control.form?.dataset.check) check(control.form);
 });
 
 times();

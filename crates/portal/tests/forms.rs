@@ -124,7 +124,7 @@ async fn a_refusal_stands_at_its_field_in_the_api_server_s_words() {
 }
 
 /// A template that requires a variable.
-fn asking() -> WorkspaceTemplate {
+pub(crate) fn asking() -> WorkspaceTemplate {
     let mut asking = template("jupyterlab");
     let course = json!({"name": "COURSE", "required": true, "regex": "[a-z]+"});
     asking.spec.env_requirements = vec![serde_json::from_value(course).unwrap()];
@@ -242,39 +242,6 @@ async fn a_form_that_is_sent_twice_makes_one_workspace() {
 }
 
 #[tokio::test]
-async fn the_way_to_the_form_asks_only_what_is_open() {
-    let portal = portal().await;
-    // One namespace and one template: straight to the form.
-    assert_eq!(portal.json("alice", "/new").await["template"], "jupyterlab");
-    let mut old = template("old");
-    let notes = [
-        ("workspaces.jupyter.org/deprecated", "too old"),
-        ("workspaces.jupyter.org/replaced-by", "jupyterlab"),
-    ];
-    old.metadata.annotations = Some(
-        notes
-            .map(|(name, text)| (name.to_owned(), text.to_owned()))
-            .into(),
-    );
-    let portal = Portal::start(|server| {
-        prepare(server);
-        server.put(&old);
-        server.put(&template("a-new"));
-    })
-    .await;
-    portal.grant(ALICE);
-    let choose = portal.json("alice", "/new").await;
-    let offers = choose["offers"].as_array().unwrap();
-    let names: Vec<_> = offers
-        .iter()
-        .map(|offer| offer["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(names, ["a-new", "jupyterlab", "old"], "deprecated ones come last");
-    assert!(offers[2]["deprecated"].as_str().unwrap().contains("jupyterlab"));
-    assert_eq!(offers[1]["to"], NEW);
-}
-
-#[tokio::test]
 async fn a_user_who_may_create_nowhere_learns_their_name_and_what_to_ask_for() {
     let portal = portal().await;
     let page = portal.get("eve", "/new").await;
@@ -310,7 +277,7 @@ async fn a_user_who_may_create_nowhere_learns_their_name_and_what_to_ask_for() {
 async fn in_one_namespace_the_owner_is_written() {
     let portal = Portal::start_in(Scope::Namespace("team".to_owned()), prepare).await;
     portal.grant(ALICE);
-    let typed = Typed::from_page(&portal.json("alice", "/new").await);
+    let typed = Typed::from_page(&portal.json("alice", NEW).await);
     let parts = portal.sent("alice", "/new/check", &typed).await.json();
     let good = "The API server would accept this. The operator checks the template's bounds after you save.";
     assert_eq!(parts["summary"]["good"], good);
@@ -336,6 +303,15 @@ async fn what_does_not_fit_a_quota_is_said_first() {
             .iter()
             .any(|call| call.path.ends_with("/namespaces/team/resourcequotas"))
     );
+}
+
+#[tokio::test]
+async fn where_there_is_no_quota_nothing_is_said_of_quotas() {
+    for (portal, is_said) in [(portal().await, false), (full().await, true)] {
+        let page = portal.get("alice", NEW).await.text;
+        assert_eq!(page.contains("Quota of"), is_said, "{page}");
+        assert_eq!(page.contains("id=\"quotas\" hidden>"), !is_said, "{page}");
+    }
 }
 
 #[tokio::test]

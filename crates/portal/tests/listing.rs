@@ -127,7 +127,67 @@ async fn guests_see_state_owner_and_link_and_nothing_else() {
     assert!(portal.calls_as_users().is_empty(), "nothing is read for a guest");
     let owner = row(&portal.json("alice", "/").await);
     assert_eq!(owner["reason"], "registry.internal says no");
-    assert_ne!(owner["cure"], "");
+}
+
+#[tokio::test]
+async fn a_long_message_is_one_line_of_the_list_and_whole_on_the_workspace_s_page() {
+    let message = format!(
+        "Back-off pulling image {}: not found",
+        "registry.example.com/".repeat(9)
+    );
+    let portal = Portal::start(|server| {
+        let mut hers = workspace_of("alice", "hers", "team");
+        hers.status = serde_json::from_value(json!({"phase": "Failed", "reason": "ImagePullFailed", "message": message,
+            "conditions": [{"type": "Degraded", "status": "True", "reason": "ImagePullFailed", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}]}))
+        .unwrap();
+        server.put(&hers);
+    })
+    .await;
+    let list = portal.get("alice", "/").await.text;
+    let shown = format!(
+        "<small class=\"why\" title=\"{message}\"><bdi>{}…</bdi></small>",
+        &message[..100]
+    );
+    assert!(list.contains(&shown), "{list}");
+    let page = portal.get("alice", "/w/team/hers").await.text;
+    assert!(page.contains(&message), "{page}");
+}
+
+#[tokio::test]
+async fn an_image_without_a_name_for_users_is_shown_by_name_and_tag() {
+    let digest = format!("@sha256:{}", "a".repeat(64));
+    for (image, shown, is_whole) in [
+        (
+            "registry.example.com:5000/team/notebooks/scipy:2026",
+            "scipy:2026",
+            false,
+        ),
+        (&*format!("ghcr.io/team/scipy:2026{digest}"), "scipy:2026", false),
+        ("uv", "uv", true),
+    ] {
+        let portal = Portal::start(|server| {
+            let mut hers = workspace_of("alice", "hers", "team");
+            hers.spec.image = Some(image.to_owned());
+            server.put(&hers);
+        })
+        .await;
+        let list = portal.get("alice", "/").await.text;
+        let title = if is_whole {
+            String::new()
+        } else {
+            format!(" title=\"{image}\"")
+        };
+        assert!(list.contains(&format!("<bdi{title}>{shown}</bdi>")), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn the_brand_is_no_second_entry_of_the_navigation() {
+    let page = portal().await.get("alice", "/").await.text;
+    let (header, _) = page.split_once("</header>").unwrap();
+    let (_, header) = header.split_once("<header>").unwrap();
+    assert_eq!(header.matches(">Workspaces<").count(), 1, "{header}");
 }
 
 /// A workspace of alice with this status, which she shares with dave.

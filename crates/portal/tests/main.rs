@@ -8,6 +8,7 @@
 
 mod acting;
 mod acts_in;
+mod at_once;
 mod bad_input;
 mod bounds;
 mod common;

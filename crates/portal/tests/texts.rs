@@ -217,7 +217,8 @@ async fn a_copy_can_have_another_template_also_where_its_own_is_gone() {
             .as_array()
             .unwrap_or_else(|| panic!("{choose:#}"));
         let other = offers.iter().find(|offer| offer["name"] == "other").unwrap();
-        let copy = portal.json("alice", other["to"].as_str().unwrap()).await;
+        let form = &other["actions"][0]["way"]["link"]["to"];
+        let copy = portal.json("alice", form.as_str().unwrap()).await;
         assert_eq!(copy["template"], "other");
         let typed = Typed::from_page(&copy);
         assert_eq!(typed.get("metadata.name"), Some(&*format!("{original}-2")));

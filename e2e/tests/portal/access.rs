@@ -144,12 +144,18 @@ async fn everything_is_done_by_keyboard_alone() -> anyhow::Result<()> {
     browser.type_text("By keys").await?;
     browser.tab_to("main form .actions button:first-child").await?;
     browser.press([Key::Enter]).await?;
-    browser.sees("#head", "Running").await?;
     let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, own);
-    let made = alice.list(&ListParams::default()).await?;
-    let [made] = &*made.items else {
-        anyhow::bail!("{:?}", made.items);
-    };
+    let made = wait::until("the workspace to have an address", wait::USUAL, || async {
+        let made = alice.list(&ListParams::default()).await;
+        let made = made.map_err(|error| error.to_string())?.items;
+        match &*made {
+            [one] if workspace::host(one).is_ok() => Ok(one.clone()),
+            other => Err(format!("{other:?}")),
+        }
+    })
+    .await?;
+    // The page that shows the start opens the workspace.
+    browser.arrived(&workspace::host(&made)?).await?;
     assert_eq!(made.spec.display_name, "By keys");
     let at = format!("/w/{own}/{}", made.name_any());
     browser.page.goto(&address(&at)?).await?;

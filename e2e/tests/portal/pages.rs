@@ -157,7 +157,7 @@ async fn a_refusal_stands_at_its_field(
     browser.screenshot("portal-new").await
 }
 
-/// From the choice of a template to a cell that runs in JupyterLab: three clicks in the portal.
+/// From a template to a cell that runs in JupyterLab: one click in the portal, and without scripts a second one.
 async fn reaches_a_cell(browser: &Browser, namespace: &str, scripts: bool) -> anyhow::Result<()> {
     let without =
         |disabled: bool| browser.devtools("Emulation.setScriptExecutionDisabled", json!({"value": disabled}));
@@ -170,26 +170,26 @@ async fn reaches_a_cell(browser: &Browser, namespace: &str, scripts: bool) -> an
         .find(if scripts { "html.js" } else { "html:not(.js)" })
         .await?;
     browser
-        .click(&format!("main a[href*='template={namespace}']"))
+        .click(&format!(
+            "main .card form:has(input[name=template][value='{namespace}']) button"
+        ))
         .await?;
-    browser
-        .click("main form[method=post] .actions button[type=submit]")
-        .await?;
-    browser.find("#head").await?;
-    let open = "#head a[href^='https://']";
-    wait::until_checked_each_second("the workspace to be opened", wait::USUAL, || async {
-        if browser.page.find(Locator::Css(open)).await.is_ok() {
-            return Ok(());
-        }
-        if !scripts {
+    if !scripts {
+        browser.find("#head").await?;
+        let open = "#head a.primary[href^='https://']";
+        wait::until_checked_each_second("the workspace to run", wait::USUAL, || async {
+            if browser.page.find(Locator::Css(open)).await.is_ok() {
+                return Ok(());
+            }
             browser.page.refresh().await.map_err(|error| error.to_string())?;
-        }
-        Err(browser.text().await.map_err(|error| format!("{error:#}"))?)
-    })
-    .await?;
-    // JupyterLab is made of scripts.
-    without(false).await?;
-    browser.click(open).await?;
+            Err(browser.text().await.map_err(|error| format!("{error:#}"))?)
+        })
+        .await?;
+        // JupyterLab is made of scripts.
+        without(false).await?;
+        browser.click(open).await?;
+    }
+    // The page that shows the start opens the workspace.
     notebook::run_a_cell(browser).await
 }
 

@@ -1,12 +1,12 @@
 //! A workspace -> its state, size and actions in words (pure).
 
-use api::condition::reason;
 use api::names::owner;
 use api::workspace::{DesiredStatus, Phase};
 use api::{Workspace, WorkspaceTemplate};
 use explain::consequence::Action as Doing;
 use explain::progress::{blocker, phase};
 use kube::ResourceExt as _;
+use rules::form::image_name;
 
 use super::editor;
 use super::may::May;
@@ -43,14 +43,6 @@ pub(super) fn state(workspace: &Workspace) -> State {
     }
 }
 
-/// What to do about a reason, in the contract's words.
-pub(super) fn remedy(name: &str) -> &'static str {
-    reason::ALL
-        .iter()
-        .find(|reason| reason.name == name)
-        .map_or("", |reason| reason.remedy)
-}
-
 /// Limits, or requests where there are none, in words.
 pub(super) fn size(workspace: &Workspace) -> Vec<String> {
     let resources = resolved_values(workspace)
@@ -77,24 +69,35 @@ pub(super) fn size(workspace: &Workspace) -> Vec<String> {
         .collect()
 }
 
-/// The image by the name that its template gives it, and its sign.
-pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>) -> (String, Icon) {
+/// The image of a workspace.
+#[derive(Debug, Default)]
+pub(super) struct Image {
+    /// As its template calls it, else by name and tag.
+    name: String,
+    /// Its whole reference. Empty: the name says it.
+    exact: String,
+    pub(super) icon: Icon,
+}
+
+/// The image of the workspace.
+pub(super) fn image(workspace: &Workspace, template: Option<&WorkspaceTemplate>) -> Image {
     let chosen = workspace.spec.image.as_deref();
     let default = template.map(|template| template.spec.default_image.as_str());
     let effective = resolved_values(workspace).and_then(|resolved| resolved.image.as_deref());
     let presentation = template.and_then(|template| template.spec.presentation.as_ref());
     let Some(image) = chosen.or(default).or(effective) else {
-        return (String::new(), Icon::Generic);
+        return Image::default();
     };
     let presented = presentation.and_then(|it| it.images.iter().find(|presented| presented.image == image));
     let icon = presented
         .and_then(|presented| presented.icon)
         .or_else(|| presentation.and_then(|it| it.icon));
-    let name = presented.map(|presented| presented.display_name.clone());
-    (
-        name.unwrap_or_else(|| image.to_owned()),
-        icon.map_or(Icon::Generic, Icon::from),
-    )
+    let name = presented.map_or_else(|| image_name(image), |presented| presented.display_name.as_str());
+    Image {
+        name: name.to_owned(),
+        exact: if name == image { "" } else { image }.to_owned(),
+        icon: icon.map_or(Icon::Generic, Icon::from),
+    }
 }
 
 /// Fields whose new value takes effect at the next start.
@@ -214,13 +217,12 @@ pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
     let workspace = &*seen.workspace;
     let status = workspace.status.as_ref();
     let template = context.app.index.template_of(workspace);
-    let (image, icon) = image(workspace, template.as_deref());
-    let (reason, cure) = match blocked_by(workspace).filter(|_| !seen.is_guest()) {
-        Some((reason, message)) => {
-            let what = if message.is_empty() { reason } else { message };
-            (what.to_owned(), remedy(reason).to_owned())
-        }
-        None => Default::default(),
+    let image = image(workspace, template.as_deref());
+    let blocked = blocked_by(workspace).filter(|_| !seen.is_guest());
+    let reason = match blocked {
+        Some((reason, "")) => reason,
+        Some((_, message)) => message,
+        None => "",
     };
     let mut more = actions(context, seen, may);
     let first = more.iter().position(|action| action.primary).unwrap_or(0);
@@ -260,10 +262,10 @@ pub(super) fn row(context: &Context, seen: &VisibleWorkspace, may: May) -> Row {
         };
     }
     Row {
-        reason,
-        cure,
-        icon,
-        image,
+        reason: reason.to_owned(),
+        icon: image.icon,
+        image: image.name,
+        exact: image.exact,
         size: size(workspace),
         since: short_of(status.and_then(|status| status.started_at.as_ref())),
         stops: short_of(status.and_then(|status| status.stops_at.as_ref())),

@@ -74,7 +74,7 @@ pub(super) fn deprecation(template: &WorkspaceTemplate) -> String {
     }
 }
 
-/// The template as a choice that leads to `to`.
+/// The template as a choice whose title leads to `to`.
 pub(super) fn offer(template: &WorkspaceTemplate, to: String) -> Offer {
     Offer {
         to,
@@ -83,6 +83,7 @@ pub(super) fn offer(template: &WorkspaceTemplate, to: String) -> Offer {
         text: template.spec.description.clone().unwrap_or_default(),
         name: template.name_any(),
         deprecated: deprecation(template),
+        actions: Vec::new(),
     }
 }
 

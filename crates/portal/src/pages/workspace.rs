@@ -52,6 +52,11 @@ pub(crate) async fn page(
     view.layout
         .notes
         .extend(after(&done, &seen, context.now).map(|text| note(Tone::Good, text)));
+    // Not of another user: anybody can make a link to this page.
+    let is_own = seen.level == AccessLevel::Owner;
+    if done == "new" && is_own && progress::phase(&seen.workspace) == Phase::Starting {
+        view.stay = path(&seen.workspace);
+    }
     context.page(&view)
 }
 
@@ -66,7 +71,6 @@ fn after(done: &str, seen: &VisibleWorkspace, now: Timestamp) -> Option<&'static
     let is_recent = |time: Timestamp| now.duration_since(time) < RECENT;
     Some(match (done, progress::phase(workspace)) {
         ("start", Phase::Starting) => "The workspace is being started.",
-        ("new", Phase::Starting) => "The workspace was created and is being started.",
         ("stop", Phase::Stopping) if is_guest => "The workspace is being stopped.",
         ("stop", Phase::Stopping) if is_ephemeral(workspace) => {
             "The workspace is being stopped. It has no disk: its files are deleted."
@@ -117,6 +121,7 @@ pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
     let is_usual = explain::is_applying(workspace, context.now) || is_usual_start(workspace, context.now);
     View {
         layout,
+        stay: String::new(),
         explanation: happened::explanation(&explained, is_usual, &can),
         progress: happened::progress(workspace, &pods, events.as_deref().unwrap_or_default()),
         pending: pending(context, seen, may),
@@ -250,7 +255,7 @@ fn head(context: &Context, seen: &VisibleWorkspace, may: May, beside: MayBeside)
     let (delete, rest): (Vec<_>, Vec<_>) = actions.drain(..).partition(|action: &Action| action.danger);
     more.extend(delete);
     let template = context.app.index.template_of(workspace);
-    let (_, icon) = summary::image(workspace, template.as_deref());
+    let icon = summary::image(workspace, template.as_deref()).icon;
     let base = Head {
         state: summary::state(workspace),
         sentence: sentence(context, seen, may),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::form::{Form, Quotas};
 use super::layout::Layout;
-use super::parts::{Empty, Icon};
+use super::parts::{Action, Empty, Icon};
 use super::text::filters;
 
 /// The page `/new`: where, and from which template.
@@ -27,7 +27,7 @@ pub struct Choose {
 /// A template that can be used.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Offer {
-    /// Address of its form.
+    /// Where its title leads. Empty: nowhere.
     pub to: String,
     /// Sign.
     pub icon: Icon,
@@ -39,6 +39,8 @@ pub struct Offer {
     pub name: String,
     /// Why not to use it, and what replaces it. Empty: it is current.
     pub deprecated: String,
+    /// What can be done with it.
+    pub actions: Vec<Action>,
 }
 
 /// The pages `/new?template=…` and `…/edit`, and short forms about a workspace.

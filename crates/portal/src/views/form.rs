@@ -181,7 +181,7 @@ pub struct Problem {
 pub struct Quotas {
     /// Of this namespace.
     pub namespace: String,
-    /// One for each line of each `ResourceQuota`.
+    /// One for each line of each `ResourceQuota`. Empty, and known: nothing is shown.
     pub lines: Vec<QuotaLine>,
     /// A workspace asks for something: each line says whether it fits. Else it says which part is used.
     pub asks: bool,

@@ -11,7 +11,7 @@ use super::parts::{Moment, Note, part};
 pub struct Layout {
     /// The page's only `h1`, and its title in the browser.
     pub title: String,
-    /// Name of the installation, such as `Workspaces`.
+    /// Name of the installation, such as `Jupyter`.
     pub product: String,
     /// A `data:` URI, if there is a logo.
     pub logo: Option<String>,

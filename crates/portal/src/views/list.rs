@@ -147,14 +147,14 @@ pub struct Row {
     pub owner: String,
     /// State in words and sign.
     pub state: State,
-    /// What is wrong, in one line. Empty: nothing.
+    /// What is wrong. Empty: nothing. The row shows the beginning in one line.
     pub reason: String,
-    /// What to do about it. Empty: nothing.
-    pub cure: String,
     /// Sign of its image.
     pub icon: Icon,
     /// Its image, by the name for users.
     pub image: String,
+    /// The whole reference of the image. Empty: the name says it.
+    pub exact: String,
     /// Such as `2 CPU`, `4 GiB`, `1 GPU`.
     pub size: Vec<String>,
     /// Since when it runs.

@@ -72,6 +72,8 @@ pub struct Action {
     pub primary: bool,
     /// It deletes something.
     pub danger: bool,
+    /// It has the focus once the page is loaded.
+    pub focus: bool,
 }
 
 /// How something is done.

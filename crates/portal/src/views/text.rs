@@ -29,6 +29,12 @@ pub(super) mod filters {
         Ok(super::plain_line(&text.to_string()).chars().take(40).collect())
     }
 
+    /// What fits on one line of a list.
+    #[askama::filter_fn]
+    pub(crate) fn brief(text: impl ToString, _: &dyn Values) -> askama::Result<String> {
+        Ok(super::brief(&text.to_string()))
+    }
+
     /// Code with a button that copies it.
     #[askama::filter_fn]
     pub(crate) fn copyable(text: impl ToString, _: &dyn Values) -> askama::Result<Copyable> {
@@ -67,6 +73,19 @@ pub fn plain_line(text: &str) -> String {
         .map(|character| if character.is_control() { ' ' } else { character })
         .filter(|character| !is_mark(*character))
         .collect()
+}
+
+/// Most characters of a text that stands on one line of a list.
+const BRIEF: usize = 100;
+
+/// The beginning of a text, without marks of code.
+fn brief(text: &str) -> String {
+    let plain = plain_line(text).replace('`', "");
+    let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(BRIEF) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
 }
 
 /// A line of a log: without terminal escapes, control characters (but tabs) and marks of direction. Of text that a carriage return
@@ -135,6 +154,17 @@ mod tests {
     #[test]
     fn of_a_progress_bar_the_last_version_stays() {
         assert_eq!(plain_log("10 %\r20 %\r30 %\r\n"), "30 %");
+    }
+
+    #[test]
+    fn a_text_of_a_list_is_its_beginning_on_one_line() {
+        assert_eq!(brief("`a`\n  b\u{202e}"), "a b");
+        let whole = "ä".repeat(BRIEF);
+        assert_eq!(brief(&whole), whole);
+        assert_eq!(
+            brief(&format!("{} xyz", &whole[2..])),
+            format!("{}…", &whole[2..])
+        );
     }
 
     #[test]

@@ -14,6 +14,8 @@ use super::text::filters;
 pub struct Workspace {
     /// What surrounds it.
     pub layout: Layout,
+    /// The page opens the workspace once it runs: the address of the one that does not. Empty: it does not.
+    pub stay: String,
     /// State, and what can be done.
     pub head: Head,
     /// Why it is as it is.

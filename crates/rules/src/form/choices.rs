@@ -78,7 +78,7 @@ pub(super) fn images(template: Option<&WorkspaceTemplateSpec>, settings: &Settin
             } else {
                 String::new()
             },
-            display_name: shown.map_or_else(|| short(image), |it| it.display_name.clone()),
+            display_name: shown.map_or_else(|| image_name(image).to_owned(), |it| it.display_name.clone()),
             description: shown.and_then(|it: &PresentedImage| it.description.clone()),
             icon: shown
                 .and_then(|it| it.icon)
@@ -90,8 +90,8 @@ pub(super) fn images(template: Option<&WorkspaceTemplateSpec>, settings: &Settin
     Kind::Image { choices, custom }
 }
 
-/// The last part of an image's name, without its digest.
-fn short(image: &str) -> String {
+/// Name and tag of an image, without its registry, folders and digest.
+pub fn image_name(image: &str) -> &str {
     let name = image.split('@').next().unwrap_or(image);
-    name.rsplit('/').next().unwrap_or(name).to_owned()
+    name.rsplit('/').next().unwrap_or(name)
 }

@@ -20,6 +20,7 @@ use api::{Workspace, WorkspaceTemplate};
 use crate::settings::Settings;
 use crate::violation::Violation;
 
+pub use choices::image_name;
 pub use model::{Change, Choice, Field, Form, ImageChoice, Kind, Scale, Values};
 
 /// Input of a form.

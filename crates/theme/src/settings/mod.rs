@@ -18,7 +18,7 @@ const MAX_NOTICE: usize = 500;
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct ThemeSettings {
-    /// Shown on top of every page and in titles; at most 60 characters [default: Workspaces].
+    /// Shown on top of every page and in titles; at most 60 characters [default: Jupyter].
     pub product_name: String,
     /// `data:image/png;base64,…` or `data:image/svg+xml;base64,…`, at most 24 KiB [default: none].
     pub logo: String,
@@ -98,7 +98,7 @@ impl Theme {
         };
         Ok(Self {
             name: if name.is_empty() {
-                "Workspaces".to_owned()
+                "Jupyter".to_owned()
             } else {
                 name
             },

@@ -19,7 +19,7 @@ fn the_default_theme_is_complete() {
     let theme = Theme::default();
     assert_eq!(
         (theme.name.as_str(), &theme.logo, &theme.help),
-        ("Workspaces", &None, &None)
+        ("Jupyter", &None, &None)
     );
     assert!(
         theme

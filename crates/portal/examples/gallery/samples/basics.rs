@@ -38,7 +38,7 @@ pub(super) fn evening() -> Moment {
 pub(super) fn layout(f: Foreign<'_>, title: &str, nav: Nav) -> Layout {
     Layout {
         title: s(title),
-        product: f("Workspaces"),
+        product: f("Jupyter"),
         user: f("alice@example.com"),
         nav,
         help: Some((s("https://example.com/help"), f("Help"))),
@@ -143,12 +143,17 @@ pub(super) fn offers(f: Foreign<'_>) -> Vec<Offer> {
         text: f("For data analysis with Python."),
         name: f("jupyterlab"),
         deprecated,
+        actions: vec![],
     };
     vec![
         offer("JupyterLab", Icon::Jupyterlab, s("")),
         offer("Editor", Icon::Code, s("")),
         offer("JupyterLab with GPU", Icon::Gpu, s("")),
-        offer("Old", Icon::Generic, f("Use `jupyterlab`.")),
+        offer(
+            "Old",
+            Icon::Generic,
+            f("Deprecated: too old. Use `jupyterlab` instead."),
+        ),
     ]
 }
 

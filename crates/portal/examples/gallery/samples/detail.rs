@@ -187,6 +187,7 @@ pub(super) fn workspace(f: Foreign<'_>) -> Workspace {
             live: s("/events?view=workspace"),
             ..layout(f, &f("Thesis"), Nav::Workspaces)
         },
+        stay: s(""),
         head: head(f),
         explanation: Explanation::default(),
         progress: Progress::default(),
@@ -231,6 +232,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                     state: state(Tone::Wait, "Starting"),
                     ..head(f)
                 },
+                stay: s("/w/team/thesis"),
                 progress: progress(),
                 pending: Pending::default(),
                 ..workspace(f)

@@ -224,6 +224,21 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
             })
             .collect()
     };
+    // Of the templates that are not deprecated, the last one asks for a value. The first has the focus.
+    let choice = |offer: Offer| {
+        let create = Action {
+            focus: offer.icon == Icon::Jupyterlab,
+            ..first(post(f, "Create", "/new"))
+        };
+        let is_complete = matches!(offer.icon, Icon::Jupyterlab | Icon::Code);
+        let create = Some(create).filter(|_| is_complete);
+        let actions = create.into_iter().chain([link("Customize", &offer.to)]);
+        Offer {
+            to: s(""),
+            actions: actions.collect(),
+            ..offer
+        }
+    };
     vec![
         (
             "choose",
@@ -234,7 +249,7 @@ pub(super) fn pages(f: Foreign<'_>) -> Vec<Page> {
                     (f("other"), s("/new?namespace=other")),
                 ],
                 namespace: f("team"),
-                offers: offers(f),
+                offers: offers(f).into_iter().map(choice).collect(),
                 empty: None,
             }),
         ),

@@ -15,6 +15,7 @@ pub(super) fn row(f: Foreign<'_>, uid: &str, display: &str, state: State) -> Row
         state,
         icon: Icon::Jupyterlab,
         image: f("JupyterLab with PyTorch"),
+        exact: f("registry.example.com/notebooks/pytorch:2026"),
         size: vec![s("2 CPU"), s("4 GiB"), s("1 GPU")],
         more: vec![
             link("Edit", "/w/team/thesis/edit"),
@@ -37,8 +38,10 @@ pub(super) fn rows(f: Foreign<'_>) -> Rows {
         ..row(f, "u1", "Thesis", state(Tone::Good, "Running"))
     };
     let failed = Row {
-        reason: f("The image cannot be pulled: `registry.example.com/notebooks/scipy:2026` is not found."),
-        cure: s("Choose another image."),
+        reason: f(
+            "Back-off pulling image `registry.example.com/research/notebooks/scipy:2026`: \
+             ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image: not found",
+        ),
         owner: f("bob@example.com"),
         action: Some(first(link("See why", "/w/team/b"))),
         select: Some(s("")),

@@ -7,11 +7,12 @@ use api::WorkspaceTemplate;
 use kube::ResourceExt as _;
 
 use super::address::Address;
+use super::place::Place;
 use crate::app::Context;
 use crate::index::NAMESPACE_LABEL;
 use crate::pages::answers::link;
-use crate::pages::templates::offer;
-use crate::views::{Choose, Empty, Nav};
+use crate::pages::templates::{deprecation, offer};
+use crate::views::{Action, Choose, Empty, Nav, Offer, Way};
 
 /// The page that asks from which template.
 pub(super) fn templates(
@@ -20,22 +21,57 @@ pub(super) fn templates(
     address: &Address,
     templates: &[Arc<WorkspaceTemplate>],
 ) -> Choose {
-    let offers = templates.iter().map(|template| {
-        let to = Address {
-            template: Some(template.name_any()),
-            ..address.clone()
-        };
-        offer(template, to.text())
-    });
+    let mut offers: Vec<_> = templates
+        .iter()
+        .map(|template| Offer {
+            actions: actions(context, address, template),
+            ..offer(template, String::new())
+        })
+        .collect();
+    // The Enter key takes the first template.
+    if let Some(first) = offers.first_mut().and_then(|offer| offer.actions.first_mut()) {
+        first.focus = true;
+    }
+    let mut layout = context.layout("New workspace", Nav::New);
+    layout.read_only = context.read_only_in(&address.namespace).unwrap_or_default();
     Choose {
-        layout: context.layout("New workspace", Nav::New),
+        layout,
         namespaces: addresses(namespaces, address),
         namespace: address.namespace.clone(),
-        offers: offers.collect(),
+        offers,
         empty: templates
             .is_empty()
             .then(|| no_template(context, &address.namespace)),
     }
+}
+
+/// The creation at once, where the form asks for nothing and advises against nothing, and the form.
+fn actions(context: &Context, address: &Address, template: &Arc<WorkspaceTemplate>) -> Vec<Action> {
+    let place = Place {
+        namespace: address.namespace.clone(),
+        template: Some(template.clone()),
+    };
+    let is_plain = address.from.is_empty()
+        && deprecation(template).is_empty()
+        && context.read_only_in(&place.namespace).is_none();
+    let action = |label: &str, primary, way| Action {
+        label: label.to_owned(),
+        of: template.spec.display_name.clone(),
+        way,
+        primary,
+        ..Action::default()
+    };
+    let unchanged = is_plain.then(|| place.unchanged_form(context)).flatten();
+    let create = unchanged.map(|hidden| {
+        let to = "/new".to_owned();
+        action("Create", true, Way::Post { to, hidden })
+    });
+    let form = Address {
+        template: Some(template.name_any()),
+        ..address.clone()
+    };
+    let customize = action("Customize", false, Way::Link { to: form.text() });
+    create.into_iter().chain([customize]).collect()
 }
 
 /// This page for each namespace. The template stays chosen: where the user may not use it, the page says so.

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use api::names::USE_VERB;
 use api::{Workspace, WorkspaceTemplate};
 use kube::ResourceExt as _;
-use rules::form::Form;
+use rules::form::{Field, Form};
 
+use super::draft::Draft;
+use super::names::proposed_name;
 use crate::app::Context;
 
 /// Where a workspace is, and from which template.
@@ -30,6 +32,58 @@ impl Place {
             .as_ref()
             .map(|template| template.name_any())
             .unwrap_or_default()
+    }
+
+    /// Whether no workspace here has this name.
+    pub(super) fn is_free(&self, context: &Context, name: &str) -> bool {
+        context.app.index.workspace(&self.namespace, name).is_none()
+    }
+
+    /// A new workspace with a free name and the template's defaults.
+    pub(super) fn proposal(&self, context: &Context) -> Workspace {
+        let mut workspace = Workspace::default();
+        let name = proposed_name(&context.user.name, &self.template_name(), |name| {
+            self.is_free(context, name)
+        });
+        workspace.metadata.name = Some(name);
+        workspace.metadata.namespace = Some(self.namespace.clone());
+        workspace.spec.template_ref = Some(self.template_name());
+        if let Some(template) = &self.template {
+            workspace
+                .spec
+                .display_name
+                .clone_from(&template.spec.display_name);
+        }
+        workspace
+    }
+
+    /// What the form of a new workspace sends if nothing is changed in it. `None`: it asks for a value that has no default.
+    pub(super) fn unchanged_form(&self, context: &Context) -> Option<Vec<(String, String)>> {
+        let draft = Draft::new(self.form(context, None), self.proposal(context));
+        let has_value = |field: &Field| {
+            draft
+                .values
+                .get(&field.path)
+                .is_some_and(|value| !value.is_empty())
+        };
+        if draft
+            .form
+            .fields
+            .iter()
+            .any(|field| field.is_required && !has_value(field))
+        {
+            return None;
+        }
+        let values = draft.values.0.into_iter();
+        Some(self.hidden().into_iter().chain(values).collect())
+    }
+
+    /// Fields by which a form of a new workspace names the place.
+    pub(super) fn hidden(&self) -> [(String, String); 2] {
+        [
+            ("namespace".to_owned(), self.namespace.clone()),
+            ("template".to_owned(), self.template_name()),
+        ]
     }
 
     /// The effective values of a workspace here.

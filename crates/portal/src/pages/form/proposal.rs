@@ -14,7 +14,7 @@ use rules::manifest;
 use super::address::Address;
 use super::draft::{Draft, Format, Hidden};
 use super::fields::FormFields;
-use super::names::{copy_name, proposed_name};
+use super::names::copy_name;
 use super::no_form::NoForm;
 use super::place::{self, Place};
 use super::problems::Problems;
@@ -59,7 +59,7 @@ impl New {
             return Err(unless(is_partial, NoForm::nowhere(context)));
         }
         let from = original(context, &address.from).await?;
-        let (mut namespace, is_chosen) = namespace(context, address, from.as_deref(), &namespaces);
+        let mut namespace = namespace(context, address, from.as_deref(), &namespaces);
         if let Some(template) = address.template.as_deref().filter(|name| !name.is_empty())
             && address.namespace.is_empty()
         {
@@ -79,7 +79,6 @@ impl New {
         let of_copied = || from.as_ref().and_then(|from| from.spec.template_ref.clone());
         let wanted = address.template.clone().or_else(of_copied).unwrap_or_default();
         let found = match (&*wanted, &*templates) {
-            ("", [one]) if is_chosen && address.template.is_none() => Some(one.clone()),
             ("", []) if is_partial => None,
             ("", _) => {
                 let choose = choose::templates(context, &namespaces, &address, &templates);
@@ -113,33 +112,25 @@ impl New {
 
     /// The workspace that the empty form shows.
     pub(super) fn proposal(&self, context: &Context) -> Workspace {
-        let mut workspace = Workspace::default();
-        if let Some(from) = &self.from {
-            workspace.spec = from.spec.clone();
-            workspace.spec.desired_status = DesiredStatus::Running;
-            // Two workspaces do not share a home.
-            if let Some(storage) = &mut workspace.spec.storage {
-                storage.claim_name = None;
-            }
-            let own = from
-                .labels()
-                .iter()
-                .filter(|(name, _)| !name.starts_with(RESERVED_PREFIX));
-            let own: BTreeMap<_, _> = own.map(|(name, value)| (name.clone(), value.clone())).collect();
-            workspace.metadata.labels = (!own.is_empty()).then_some(own);
-        } else if let Some(template) = &self.place.template {
-            workspace
-                .spec
-                .display_name
-                .clone_from(&template.spec.display_name);
-        }
-        let is_free = |name: &str| context.app.index.workspace(&self.place.namespace, name).is_none();
-        workspace.metadata.name = Some(match &self.from {
-            Some(from) => copy_name(&from.name_any(), is_free),
-            None => proposed_name(&context.user.name, &self.place.template_name(), is_free),
-        });
-        workspace.metadata.namespace = Some(self.place.namespace.clone());
+        let mut workspace = self.place.proposal(context);
+        let Some(from) = &self.from else {
+            return workspace;
+        };
+        workspace.spec = from.spec.clone();
         workspace.spec.template_ref = Some(self.place.template_name());
+        workspace.spec.desired_status = DesiredStatus::Running;
+        // Two workspaces do not share a home.
+        if let Some(storage) = &mut workspace.spec.storage {
+            storage.claim_name = None;
+        }
+        let own = from
+            .labels()
+            .iter()
+            .filter(|(name, _)| !name.starts_with(RESERVED_PREFIX));
+        let own: BTreeMap<_, _> = own.map(|(name, value)| (name.clone(), value.clone())).collect();
+        workspace.metadata.labels = (!own.is_empty()).then_some(own);
+        let name = copy_name(&from.name_any(), |name| self.place.is_free(context, name));
+        workspace.metadata.name = Some(name);
         workspace
     }
 
@@ -197,10 +188,7 @@ impl New {
         problems: &Problems,
     ) -> Response {
         let wanted = self.complete(context, &draft.workspace);
-        let mut hidden = vec![
-            ("namespace".to_owned(), self.place.namespace.clone()),
-            ("template".to_owned(), self.place.template_name()),
-        ];
+        let mut hidden = Vec::from(self.place.hidden());
         let why_read_only = context.read_only_in(&self.place.namespace);
         let read_only = why_read_only.is_some();
         let button = if read_only { SHOW } else { CREATE };
@@ -283,21 +271,21 @@ async fn original(context: &Context, from: &str) -> Result<Option<Arc<Workspace>
     Ok(Some(seen.workspace))
 }
 
-/// The namespace, and whether the user chose it or there is no other.
+/// The namespace that the user chose, else one that they use.
 fn namespace(
     context: &Context,
     address: &Address,
     from: Option<&Workspace>,
     namespaces: &BTreeSet<String>,
-) -> (String, bool) {
+) -> String {
     if !address.namespace.is_empty() {
-        return (address.namespace.clone(), true);
+        return address.namespace.clone();
     }
     let of_copied = from
         .and_then(kube::ResourceExt::namespace)
         .filter(|of| namespaces.contains(of));
     if let Some(namespace) = of_copied {
-        return (namespace, true);
+        return namespace;
     }
     let workspaces = context.app.index.workspaces();
     let own = workspaces
@@ -307,6 +295,5 @@ fn namespace(
         .filter_map(|it| it.namespace())
         .filter(|of| namespaces.contains(of))
         .min();
-    let first = used.or_else(|| namespaces.first().cloned()).unwrap_or_default();
-    (first, namespaces.len() == 1)
+    used.or_else(|| namespaces.first().cloned()).unwrap_or_default()
 }
