@@ -3,38 +3,41 @@
 
 set positional-arguments := true
 
-# The first build takes minutes and shows its progress; later ones are quiet. `--bin` without `--package` builds the tool with the same
-# features of dependencies as the other crates, so that these are compiled once.
-built := path_exists(env("CARGO_TARGET_DIR", justfile_directory() / "target") / "debug/xtask")
-xtask := if built == "true" { "cargo run -q --bin xtask --" } else { "cargo run --bin xtask --" }
+xtask := "cargo run -q --bin xtask --"
 
 # List the jobs
 [private]
 default:
     @"{{ just_executable() }}" --justfile "{{ justfile() }}" --list --unsorted
 
+# The tool of all jobs
+[private]
+[no-exit-message]
+tool:
+    @python3 crates/xtask/tool.py
+
 # A workspace to log in to: cluster, images, chart, users; `demo down` removes the cluster
 [no-exit-message]
 [group('use')]
-demo *args:
+demo *args: tool
     @{{ xtask }} demo "$@"
 
 # Everything that must pass: generated files, format, lints, unit, cluster and browser tests
 [no-exit-message]
 [group('develop')]
-test *args:
+test *args: tool
     @{{ xtask }} test "$@"
 
 # Generated files, format, lints, licences and sources of dependencies; no cluster
 [no-exit-message]
 [group('develop')]
-check:
+check: tool
     @{{ xtask }} check
 
 # Write what is generated: CRDs, docs/api.md, docs/reasons.md, docs/kubectl-workspace.md, and the chart's table of values
 [no-exit-message]
 [group('develop')]
-gen *args:
+gen *args: tool
     @{{ xtask }} gen "$@"
 
 # Measure the product beside references: processor, times, memory, objects; `--only operator` needs a cluster with the product and kwok
@@ -47,11 +50,11 @@ bench *args:
 # The local cluster: up, down, status, import (new images), kubeconfig (of a user), kwok (fake nodes)
 [no-exit-message]
 [group('cluster')]
-cluster *args:
+cluster *args: tool
     @{{ xtask }} cluster "$@"
 
 # Build the images whose sources have changed; `--release DIR`: those to publish, with the kubectl plugin; `--hub`: those of JupyterHub too
 [no-exit-message]
 [group('cluster')]
-images *args:
+images *args: tool
     @{{ xtask }} images "$@"

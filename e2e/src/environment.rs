@@ -1,9 +1,14 @@
 //! File in `JUPYTER_K8S_E2E` -> addresses and users of the installation (IO).
 
-use std::{collections::BTreeMap, env, fs, path::PathBuf, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use anyhow::Context as _;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 const VARIABLE: &str = "JUPYTER_K8S_E2E";
 
@@ -32,6 +37,7 @@ pub struct Environment {
     /// Accounts at the identity provider, by user name.
     pub users: BTreeMap<String, User>,
     /// Image references for the cluster.
+    #[serde(deserialize_with = "names")]
     pub images: Images,
     /// Path of helm.
     #[serde(default)]
@@ -87,15 +93,39 @@ impl std::fmt::Debug for User {
 }
 
 /// Images for tests.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
 pub struct Images {
+    folder: PathBuf,
     /// The echo server: it answers every request with what it received.
     pub echo: String,
     /// JupyterLab.
     pub jupyter: String,
-    /// `PostgreSQL`.
-    pub database: String,
+}
+
+impl Images {
+    /// The image `name` of deploy/images.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn reference(&self, name: &str) -> anyhow::Result<String> {
+        read_reference(&self.folder, name)
+    }
+}
+
+fn names<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Images, D::Error> {
+    let folder = PathBuf::deserialize(deserializer)?;
+    let named = |name: &str| read_reference(&folder, name).map_err(D::Error::custom);
+    Ok(Images {
+        echo: named("echo")?,
+        jupyter: named("application")?,
+        folder,
+    })
+}
+
+fn read_reference(folder: &Path, name: &str) -> anyhow::Result<String> {
+    let file = folder.join(format!("{name}.ref"));
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text.trim_end().to_owned())
 }
 
 impl Environment {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
-use crate::exec::Cmd;
+use crate::exec::{Cmd, download};
 use crate::progress::Progress;
 
 /// Installs the missing packages, without prompts. Waits while another apt runs.
@@ -36,15 +36,19 @@ pub(crate) fn ensure(packages: &[&str], progress: &Progress) -> anyhow::Result<(
             .args(&missing)
             .run()
     };
-    // Package lists of a new machine may be absent or stale, so a first failure proves nothing.
-    if install().is_err() {
+    // Package lists of a new machine may be absent or stale, and an earlier call may have been interrupted: a first failure proves nothing.
+    if install().is_ok() {
+        return Ok(());
+    }
+    download(progress, || {
+        Cmd::new("dpkg").args(["--configure", "-a"]).run()?;
         apt_get()
             .arg("update")
             .run()
             .context("cannot refresh apt's package lists")?;
-        install().with_context(|| format!("cannot install {names}"))?;
-    }
-    Ok(())
+        install()
+    })
+    .with_context(|| format!("cannot install {names}"))
 }
 
 fn apt_get() -> Cmd {

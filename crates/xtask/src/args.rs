@@ -5,8 +5,16 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Images of the chart's applications, made upon the image `application`. A release may do without them.
-pub(crate) const APPLICATIONS: [&str; 3] = ["code", "scientific", "r"];
+/// Images of applications, made upon the image `application`, and what the chart calls the applications. A release or a demo may do without
+/// them.
+pub(crate) const APPLICATIONS: [(&str, &str); 3] = [
+    ("code", "code-editor"),
+    ("scientific", "jupyterlab-scientific"),
+    ("r", "jupyterlab-r"),
+];
+
+/// Names of all of these images.
+pub(crate) const ALL: [&str; 3] = [APPLICATIONS[0].0, APPLICATIONS[1].0, APPLICATIONS[2].0];
 
 /// The project's own tool: everything the `justfile` calls.
 #[derive(Debug, Parser)]
@@ -25,7 +33,11 @@ pub(crate) enum Command {
         command: ClusterCommand,
     },
     /// Bring up the cluster, install the product on it and create a workspace; says how to open it
+    #[command(args_conflicts_with_subcommands = true)]
     Demo {
+        /// Applications to offer beside JupyterLab, joined by commas: VS Code, packages for data, R. A running demo keeps those that it has
+        #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PossibleValuesParser::new(ALL))]
+        with: Vec<String>,
         #[command(subcommand)]
         command: Option<DemoCommand>,
     },
@@ -50,7 +62,7 @@ pub(crate) enum Command {
         release: Option<PathBuf>,
         /// Images of applications that the release does without, joined by commas
         #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "release")]
-        #[arg(value_parser = PossibleValuesParser::new(APPLICATIONS))]
+        #[arg(value_parser = PossibleValuesParser::new(ALL))]
         without: Vec<String>,
         /// Also those of deploy/samples/jupyterhub: JupyterHub, its proxy, and JupyterLab as its server
         #[arg(long)]

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, bail};
 
-use crate::exec::Cmd;
+use crate::exec::{Cmd, download};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -139,14 +139,22 @@ impl Component {
             "building {} (once; the slowest takes some minutes)",
             self.name
         ));
+        let go = |args: &[&str]| {
+            Cmd::new("go")
+                .args(args)
+                .env("CGO_ENABLED", "0")
+                .env("GOWORK", "off")
+                .dir(&folder)
+        };
+        // Fetches the modules of the packages that it needs, and no others.
+        download(progress, || go(&["list", "-deps", self.package]).run())?;
         let temporary = paths.bin().join(format!(".{}.tmp", self.name));
         let (started, mut beat) = (Instant::now(), progress.beat());
-        let build = Cmd::new("go").args(["build", "-v", "-trimpath", "-ldflags", &self.linker_flags()]);
+        let build = go(&["build", "-v", "-trimpath", "-ldflags", &self.linker_flags()]);
         let build = build
             .args(["-buildvcs=false", "-o"])
             .arg(&temporary)
             .arg(self.package);
-        let build = build.env("CGO_ENABLED", "0").env("GOWORK", "off").dir(&folder);
         let log = paths.logs().join(format!("build-{}.log", self.name));
         build.logged(&log, |_| beat.line(|| format!("  still building {}", self.name)))?;
         fs::rename(&temporary, binary)?;
@@ -228,7 +236,7 @@ pub(crate) fn short_digest(bytes: &[u8]) -> String {
 
 /// Checks that Go exists and is new enough. Runs in the module's folder, where Go may switch to another version by itself.
 fn check_go(folder: &Path) -> anyhow::Result<()> {
-    let how = "get Go 1.26 or newer from https://go.dev/dl/ and put its bin folder on PATH";
+    let how = "call this by ./justw, which brings it, or get Go 1.26 or newer from https://go.dev/dl/";
     let Ok(output) = Cmd::new("go").arg("version").dir(folder).output() else {
         bail!("Go is not installed, or too old for the modules; {how}");
     };

@@ -6,11 +6,47 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use crate::progress::Progress;
+
 /// Lines of a failed command's output that its error repeats.
 const TAIL: usize = 15;
+
+/// Pauses between tries of a step that downloads, in seconds: a registry that restarts is back by then.
+const PAUSES: [u64; 4] = [5, 10, 20, 40];
+
+/// Runs a step that downloads, up to five times within about a minute and a quarter.
+///
+/// # Errors
+/// That of the last try.
+pub(crate) fn download<T>(progress: &Progress, step: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    retry(&PAUSES.map(Duration::from_secs), step, |pause, error| {
+        progress.line(format_args!("once more in {} s: {error:#}", pause.as_secs()));
+    })
+    .context(
+        "a download failed; this needs the package registries of cargo, Go, pip, Maven and Debian (behind a proxy: HTTPS_PROXY). \
+         Run the same again: it continues",
+    )
+}
+
+fn retry<T>(
+    pauses: &[Duration],
+    step: impl Fn() -> anyhow::Result<T>,
+    report: impl Fn(Duration, &anyhow::Error),
+) -> anyhow::Result<T> {
+    for pause in pauses {
+        match step() {
+            Ok(done) => return Ok(done),
+            Err(error) => report(*pause, &error),
+        }
+        thread::sleep(*pause);
+    }
+    step()
+}
 
 /// One command to run.
 #[derive(Debug)]
@@ -165,7 +201,7 @@ impl Cmd {
             .zip(child.stdin.take())
             .map(|(input, mut pipe)| {
                 // A program may end without reading its input. Its exit status says whether it succeeded.
-                std::thread::spawn(move || drop(pipe.write_all(&input)))
+                thread::spawn(move || drop(pipe.write_all(&input)))
             });
         let output = child.wait_with_output()?;
         if let Some(feeder) = feeder {
@@ -196,4 +232,28 @@ fn failure(shown: &str, status: ExitStatus, output: &str) -> String {
 /// The cargo that called this program, else the one on the path.
 pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// Tries of a step that succeeds at the `good`th, with two pauses; none where it never did.
+    fn tries(good: u32) -> (u32, bool) {
+        let count = Cell::new(0);
+        let step = || {
+            count.set(count.get() + 1);
+            anyhow::ensure!(count.get() >= good, "503");
+            Ok(())
+        };
+        let done = retry(&[Duration::ZERO; 2], step, |_, _| ()).is_ok();
+        (count.get(), done)
+    }
+
+    #[test]
+    fn a_download_is_tried_until_it_succeeds_and_not_for_ever() {
+        assert_eq!([1, 3, 4].map(tries), [(1, true), (3, true), (3, false)]);
+    }
 }

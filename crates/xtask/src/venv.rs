@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use crate::apt;
-use crate::exec::Cmd;
+use crate::exec::{Cmd, download};
 use crate::paths::Paths;
 use crate::progress::Progress;
 
@@ -62,9 +62,12 @@ pub(crate) fn install<A: AsRef<OsStr>>(
         .args(["-m", "venv", "--clear"])
         .arg(folder)
         .run()?;
-    let pip = Cmd::new(folder.join("bin/pip"))
-        .args(["install", "-q", "--only-binary=:all:"])
-        .args(arguments);
-    pip.run()
-        .with_context(|| format!("cannot install into {}", folder.display()))
+    let arguments: Vec<A> = arguments.into_iter().collect();
+    let pip = || {
+        Cmd::new(folder.join("bin/pip"))
+            .args(["install", "-q", "--only-binary=:all:"])
+            .args(&arguments)
+            .run()
+    };
+    download(progress, pip).with_context(|| format!("cannot install into {}", folder.display()))
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, env, fs, net::Ipv4Addr, path::Path};
 
 use anyhow::{Context as _, ensure};
 use api::Workspace;
-use e2e::{cluster, command, test_run::process, wait};
+use e2e::{Environment, cluster, command, test_run::process, wait};
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::{Api, ResourceExt as _, api::ListParams};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
@@ -21,8 +21,6 @@ pub(crate) const HUB: &str = "jhub";
 pub(crate) const SERVERS: &str = "jhub-servers";
 /// The sample.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/samples/jupyterhub");
-/// Variable with the folder that has a file with the name of each image.
-const IMAGES: &str = "JUPYTER_K8S_IMAGES";
 /// The sample's page, whose roles are applied.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/jupyterhub.md");
 const SECTION: &str = "### Profiles for some\n";
@@ -114,13 +112,11 @@ fn write_with_our_images(folder: &Path) -> anyhow::Result<()> {
         let file = file?;
         fs::copy(file.path(), folder.join(file.file_name()))?;
     }
-    let archives = env::var_os(IMAGES)
-        .with_context(|| format!("{IMAGES} is not set: run the tests by `./justw test`"))?;
+    let built = &Environment::get()?.images;
     let mut images = Vec::new();
     for (name, file) in OF_SAMPLE {
-        let path = Path::new(&archives).join(format!("{file}.ref"));
-        let reference = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let (repository, tag) = reference.trim_end().rsplit_once(':').context("no tag")?;
+        let reference = built.reference(file)?;
+        let (repository, tag) = reference.rsplit_once(':').context("no tag")?;
         images.push(json!({"name": name, "newName": repository, "newTag": tag}));
     }
     // A string of JSON is one of Python.

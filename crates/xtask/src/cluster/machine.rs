@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 
+use super::layout::PROXY_PORT;
 use crate::apt;
 use crate::exec::Cmd;
 use crate::paths::{CACHE_VARIABLE, Paths};
@@ -34,6 +36,18 @@ pub(crate) fn check_rights() -> anyhow::Result<()> {
         "a node of its own needs Linux and root: run this as root (sudo), or use a container engine: `./justw cluster up --provider kind`"
     );
     Ok(())
+}
+
+/// Checks that the proxy's port is free.
+///
+/// # Errors
+/// When another program listens there: how to find it.
+pub(crate) fn check_port() -> anyhow::Result<()> {
+    TcpListener::bind(("127.0.0.1", PROXY_PORT)).map(drop).with_context(|| {
+        format!(
+            "port {PROXY_PORT} of 127.0.0.1 must be free: end the program that has it (`ss -ltnp sport = :{PROXY_PORT}` names it)"
+        )
+    })
 }
 
 /// Installs Debian packages, and checks free disk space, `builds` included.

@@ -40,6 +40,7 @@ use crate::progress::Progress;
 pub(crate) use kubeconfig::write_secret;
 pub(crate) use layout::NODE_ADDRESS;
 pub(crate) use machine::check_space;
+pub(crate) use node::has_programs;
 pub(crate) use target::Cluster;
 pub(crate) use users::kubeconfig_for_user;
 
@@ -70,6 +71,19 @@ pub(crate) fn run(command: ClusterCommand, paths: &Paths) -> anyhow::Result<Exit
         ClusterCommand::Kwok { nodes } => kwok::up(paths, nodes, &Progress::start())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Checks what would stop a local node after minutes of builds.
+///
+/// # Errors
+/// When this user may not run one, or the port of its proxy is taken by another program.
+pub(crate) fn check(paths: &Paths) -> anyhow::Result<()> {
+    machine::check_rights()?;
+    if is_node_here(paths)? {
+        Ok(())
+    } else {
+        machine::check_port()
+    }
 }
 
 /// Brings the cluster up or takes over a running one, and writes `.cluster/kubeconfig`. Fast if nothing needs to change.

@@ -3,7 +3,6 @@
 //! `node.sh` is its first process: PID and mount namespaces make all else end with it. A node that is wrong is thrown away and made anew.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -57,11 +56,15 @@ pub(crate) enum Network {
     Machine,
 }
 
+/// Whether all programs of a node are built.
+pub(crate) fn has_programs(paths: &Paths) -> bool {
+    COMPONENTS.iter().all(|component| component.path(paths).exists())
+}
+
 /// Brings the node up, or takes over the one that runs; returns the administrator's kubeconfig.
 pub(crate) fn up(paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
     machine::check_rights()?;
-    let builds = COMPONENTS.iter().any(|component| !component.path(paths).exists());
-    machine::prepare(paths, builds, progress)?;
+    machine::prepare(paths, !has_programs(paths), progress)?;
     for component in COMPONENTS {
         component.ensure(paths, progress)?;
     }
@@ -221,8 +224,7 @@ fn start(
             "the link {LINK} exists: a node of another cache folder runs; take it down from there (`./justw cluster down`)"
         );
     }
-    TcpListener::bind(("127.0.0.1", PROXY_PORT))
-        .with_context(|| format!("port {PROXY_PORT} of 127.0.0.1 is taken; free it"))?;
+    machine::check_port()?;
     for folder in ["logs", "bin", "cni", "audit", "kubelet", "volumes"] {
         fs::create_dir_all(layout.file(folder))?;
     }

@@ -11,7 +11,7 @@
 //! | `caFile` | certificate authority of these hosts, PEM |
 //! | `kubectl`, `plugin` | kubectl and its plugin `kubectl-workspace`, beside it `kubectl-create-workspace` |
 //! | `users` | user name -> `password` at the identity provider, `kubeconfig` that acts as them |
-//! | `images` | `echo` (answers with what it received), `jupyter` (JupyterLab) and `database` (PostgreSQL) as the cluster knows them |
+//! | `images` | folder that has a file `<name>.ref` with the name of each image that is built |
 //! | `helm`, `chart`, `values` | helm, the chart and the values files that the release was installed from, the last one counts most |
 //! | `artefacts` | folder for screenshots |
 //! | `auditLog` | the API server's log of all calls, where it can be read |
@@ -37,7 +37,7 @@ pub(crate) struct Access {
     pub(super) kubectl: PathBuf,
     pub(super) plugin: PathBuf,
     pub(super) users: BTreeMap<&'static str, User>,
-    pub(super) images: Images,
+    pub(super) images: PathBuf,
     pub(super) helm: PathBuf,
     pub(super) chart: PathBuf,
     pub(super) values: Vec<PathBuf>,
@@ -50,14 +50,6 @@ pub(crate) struct Access {
 pub(super) struct User {
     pub(super) password: String,
     pub(super) kubeconfig: PathBuf,
-}
-
-/// Images that tests run.
-#[derive(Debug, Serialize)]
-pub(super) struct Images {
-    pub(super) echo: String,
-    pub(super) jupyter: String,
-    pub(super) database: String,
 }
 
 impl std::fmt::Debug for User {

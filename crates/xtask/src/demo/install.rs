@@ -1,6 +1,7 @@
 //! A running cluster and images -> the release of the chart, with its requirements (IO).
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -10,6 +11,7 @@ use super::authority::{self, ServerTls};
 use super::credentials::{self, Credentials};
 use super::kubectl;
 use super::site::{RELEASE, SYSTEM_NAMESPACE, USERS, hosts, secret};
+use crate::args::ALL;
 use crate::cluster::{Cluster, write_secret};
 use crate::exec::Cmd;
 use crate::helm;
@@ -79,7 +81,7 @@ pub(super) fn install(
         namespace: SYSTEM_NAMESPACE,
         name: RELEASE,
     };
-    let images = paths.cluster().join("values.json");
+    let images = values_of_images(paths);
     write_secret(
         &images,
         &serde_json::to_string_pretty(&images::values(references)?)?,
@@ -93,6 +95,20 @@ pub(super) fn install(
         chart,
         values,
     })
+}
+
+/// The values of images, which only a running cluster has.
+fn values_of_images(paths: &Paths) -> PathBuf {
+    paths.cluster().join("values.json")
+}
+
+/// Images of the applications that the release on the running cluster offers.
+pub(super) fn offered(paths: &Paths) -> Vec<&'static str> {
+    let text = fs::read_to_string(values_of_images(paths)).unwrap_or_default();
+    let values: Value = serde_json::from_str(&text).unwrap_or_default();
+    ALL.into_iter()
+        .filter(|name| values["images"].get(name).is_some())
+        .collect()
 }
 
 fn apply_folder(cluster: &Cluster, folder: &Path) -> anyhow::Result<()> {

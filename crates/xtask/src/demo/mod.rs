@@ -28,19 +28,20 @@ mod workspace;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::{env, fs};
+use std::{env, fs, thread};
 
 use anyhow::{Context as _, anyhow, bail};
 
-use self::access::{Access, Images, User};
+use self::access::{Access, User};
 use self::install::Installed;
 use self::site::{
     ADDRESS, ADMINISTRATOR, BASE_DOMAIN, IDENTITY_HOST, RELEASE, SYSTEM_NAMESPACE, USER_NAMESPACE, USERS,
 };
 use crate::apt;
-use crate::args::{DemoCommand, Provider};
+use crate::args::{ALL, DemoCommand, Provider};
 use crate::cluster::{self, Cluster};
 use crate::exec::{Cmd, cargo};
 use crate::images;
@@ -62,19 +63,25 @@ pub(crate) struct Deployed {
 }
 
 /// Runs `xtask demo …`.
-pub(crate) fn run(command: Option<&DemoCommand>, paths: &Paths) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(with: &[String], command: Option<&DemoCommand>, paths: &Paths) -> anyhow::Result<ExitCode> {
     match command {
-        None => up(paths)?,
+        None => up(with, paths)?,
         Some(DemoCommand::Down) => cluster::down(paths)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn up(paths: &Paths) -> anyhow::Result<()> {
+fn up(with: &[String], paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
     let was_there = cluster::is_node_here(paths)?;
-    let cluster = start(paths)?;
-    let shown = deploy(&cluster, paths, &progress).and_then(|deployed| open(&deployed, paths, &progress));
+    let offered = install::offered(paths);
+    let applications: Vec<&str> = ALL
+        .into_iter()
+        .filter(|name| offered.contains(name) || with.iter().any(|wanted| wanted == name))
+        .collect();
+    let (cluster, references) = start(&applications, paths, &progress)?;
+    let shown = deploy(&cluster, &references, paths, &progress)
+        .and_then(|deployed| open(&deployed, &applications, paths, &progress));
     match shown {
         Ok(text) => {
             println!("{text}");
@@ -84,11 +91,15 @@ fn up(paths: &Paths) -> anyhow::Result<()> {
     }
 }
 
-/// The local node, running. Conflicts are reported before anything starts.
+/// The local node, running, and the names of the images, with those of these applications. Conflicts are reported before anything starts.
 ///
 /// # Errors
-/// When this checkout uses another cluster, or this machine cannot run the node.
-pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
+/// When this checkout uses another cluster, this machine cannot run the node, or an image cannot be built.
+pub(crate) fn start(
+    applications: &[&'static str],
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<(Cluster, BTreeMap<String, String>)> {
     if Cluster::current(paths).is_ok_and(|cluster| cluster.provider() != Provider::Node) {
         bail!(
             "the demo runs on the local node, and this checkout uses kind: take that down by `./justw cluster down`; \
@@ -96,20 +107,32 @@ pub(crate) fn start(paths: &Paths) -> anyhow::Result<Cluster> {
         );
     }
     check_space(paths)?;
-    cluster::up(paths, Some(Provider::Node))
+    cluster::check(paths)?;
+    progress.line(plan(paths));
+    apt::ensure(&["curl", "openssl"], progress)?;
+    // Both compile for minutes, and wait for downloads, links and starts in between.
+    thread::scope(|scope| {
+        let built = scope.spawn(|| images::ensure(applications, paths, progress));
+        let cluster = cluster::up(paths, Some(Provider::Node));
+        let built = built.join().unwrap_or_else(|panic| resume_unwind(panic));
+        Ok((cluster?, built?))
+    })
 }
 
-/// Images and release on the running node, ready for use. Fast when they are.
+/// The release with these images on the running node, ready for use. Fast when it is.
 ///
 /// # Errors
-/// When an image cannot be built, or the release is refused or does not become ready.
-pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> anyhow::Result<Deployed> {
-    apt::ensure(&["curl", "openssl"], progress)?;
-    let references = images::ensure(paths, progress)?;
+/// When the release is refused or does not become ready.
+pub(crate) fn deploy(
+    cluster: &Cluster,
+    references: &BTreeMap<String, String>,
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<Deployed> {
     cluster::import_images(paths)?;
     let plugin = build_plugin(paths)?;
     progress.line("installing the chart");
-    let installed = install::install(cluster, &references, paths, progress)?;
+    let installed = install::install(cluster, references, paths, progress)?;
     progress.line("all pods of the release are ready");
     authentication::trust(&installed.tls.authority, cluster, paths)?;
 
@@ -129,7 +152,6 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
             },
         );
     }
-    let image = |name: &str| references.get(name).cloned().unwrap_or_default();
     let access = Access {
         kubeconfig: cluster.kubeconfig().to_owned(),
         system_namespace: SYSTEM_NAMESPACE,
@@ -141,11 +163,7 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
         kubectl: paths.kubectl(),
         plugin,
         users,
-        images: Images {
-            echo: image("echo"),
-            jupyter: image("application"),
-            database: image("database"),
-        },
+        images: paths.images(),
         helm: installed.helm.clone(),
         chart: installed.chart.clone(),
         values: installed.values.clone(),
@@ -161,9 +179,31 @@ pub(crate) fn deploy(cluster: &Cluster, paths: &Paths, progress: &Progress) -> a
     })
 }
 
+/// What is to be done, and about how long it takes.
+fn plan(paths: &Paths) -> String {
+    let mut parts = vec![("start of the cluster and installation", 3)];
+    if !has_images(paths) {
+        parts.insert(0, ("servers and images", 10));
+    }
+    if !cluster::has_programs(paths) {
+        parts.insert(0, ("programs of Kubernetes, from Go modules", 6));
+    }
+    let minutes: u32 = parts.iter().map(|(_, minutes)| minutes).sum();
+    let names: Vec<&str> = parts.into_iter().map(|(name, _)| name).collect();
+    format!(
+        "to do: {}; at most about {minutes} minutes on two cores",
+        names.join("; ")
+    )
+}
+
+/// Whether an earlier call has built the images. Some may have changed since.
+fn has_images(paths: &Paths) -> bool {
+    paths.images().join("portal.ref").exists()
+}
+
 /// Checks for free disk space for images and cargo builds that are missing. The cluster checks for its own.
 fn check_space(paths: &Paths) -> anyhow::Result<()> {
-    if paths.images().join("portal.ref").exists() {
+    if has_images(paths) {
         return Ok(());
     }
     let target =
@@ -212,13 +252,18 @@ fn executable(message: &str) -> Option<PathBuf> {
 }
 
 /// Creates the workspace and waits until its URL answers; returns the text to print.
-fn open(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Result<String> {
+fn open(
+    deployed: &Deployed,
+    applications: &[&str],
+    paths: &Paths,
+    progress: &Progress,
+) -> anyhow::Result<String> {
     let owner = &deployed.access.users[USERS[0]];
     let url = workspace::ensure_running(&deployed.access.plugin, &owner.kubeconfig, paths)?;
     progress.line("the workspace is available");
     reachability::wait(&url, &deployed.installed.tls.authority_file)?;
     progress.line("its URL answers");
-    Ok(print_summary(&url, &deployed.access))
+    Ok(print_summary(&url, applications, &deployed.access))
 }
 
 /// Opens the workspace as the demo does. Deletes it again unless it was there, because tests count what an idle cluster does.
@@ -228,14 +273,26 @@ fn open(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Resu
 pub(crate) fn check(deployed: &Deployed, paths: &Paths, progress: &Progress) -> anyhow::Result<()> {
     let owner = &deployed.access.users[USERS[0]].kubeconfig;
     let was_there = workspace::exists(owner, paths)?;
-    open(deployed, paths, progress)?;
+    open(deployed, &ALL, paths, progress)?;
     if !was_there {
         workspace::delete(owner, paths)?;
     }
     Ok(())
 }
 
-fn print_summary(url: &str, access: &Access) -> String {
+fn print_summary(url: &str, applications: &[&str], access: &Access) -> String {
+    let missing: Vec<&str> = ALL
+        .into_iter()
+        .filter(|name| !applications.contains(name))
+        .collect();
+    let more = if missing.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "More     ./justw demo --with {}\n         # images of VS Code, R, packages for data: minutes each, once\n",
+            missing.join(",")
+        )
+    };
     let port = ADDRESS.port();
     let users = access.users.iter();
     let users: Vec<String> = users
@@ -257,6 +314,7 @@ fn print_summary(url: &str, access: &Access) -> String {
          this machine in every browser; from another one, first `ssh -L {port}:127.0.0.1:{port} <this machine>`.\n\n\
          kubectl  export KUBECONFIG={} PATH={}:{}:$PATH\n         \
                   kubectl get workspaces; kubectl create workspace another --wait    # as {}, in {USER_NAMESPACE}\n\
+         {more}\
          End      ./justw demo down",
         users.join("\n         "),
         access.ca_file.display(),

@@ -46,8 +46,9 @@ const PROGRAMS: [(&str, Component, &str); 5] = [
     ),
 ];
 
-/// Tests of a JupyterHub. They need images that the demo does not.
+/// Tests of a JupyterHub, and of the identity provider with a database. They need images that no others need.
 const HUB: &str = "hub::";
+const DATABASE: &str = "releases::identity::";
 
 /// The state of the cluster while a stage runs.
 enum Release {
@@ -111,11 +112,12 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
             tools.push((*variable, component.ensure(paths, &run.progress)?));
         }
     }
+    let database = tests().any(|test| test.starts_with(DATABASE));
+    images::ensure_of_tests(database, paths, &run.progress)?;
     if tests().any(|test| test.starts_with(HUB)) {
         images::ensure_hub(paths, &run.progress)?;
-        cluster::import_images(paths)?;
-        tools.push(("JUPYTER_K8S_IMAGES", paths.images()));
     }
+    cluster::import_images(paths)?;
     let installed = environment(&tools, access_file);
     let helper = |run: &Run<'_>, name: &str, args: &[&str]| {
         run.stream(&built(name)?.display().to_string(), args, &installed)

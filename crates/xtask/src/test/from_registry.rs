@@ -7,11 +7,11 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::Run;
-use crate::args::Provider;
+use crate::args::{ALL, Provider};
 use crate::cluster::registry::{self, Running};
 use crate::cluster::{self, Cluster, write_secret};
 use crate::exec::Cmd;
-use crate::images::PLUGIN;
+use crate::images::{self, PLUGIN};
 use crate::{apt, demo, helm};
 
 /// Domain of the workspaces, known to the cluster's DNS, and host of the identity provider.
@@ -41,6 +41,8 @@ pub(super) fn begin(
     apt::ensure(&super::REGISTRY, &run.progress)?;
     let plugin = demo::build_plugin(paths)?;
     let registry = registry::start(paths, &run.progress)?;
+    // What is published has the identity provider's other half, too.
+    images::ensure_of_tests(true, paths, &run.progress)?;
     let images = paths.images();
     fs::copy(plugin, images.join(PLUGIN)).context("cannot copy the plugin")?;
     let (registry_name, version) = (&registry.address, env!("CARGO_PKG_VERSION"));
@@ -120,8 +122,8 @@ pub(super) fn end(run: &mut Run<'_>, ok: bool) -> anyhow::Result<()> {
     }
     run.progress.line("replacing the emptied cluster");
     cluster::down(paths)?;
-    let cluster = demo::start(paths)?;
-    demo::deploy(&cluster, paths, &run.progress)?;
+    let (cluster, references) = demo::start(&ALL, paths, &run.progress)?;
+    demo::deploy(&cluster, &references, paths, &run.progress)?;
     run.cluster = Some(cluster);
     Ok(())
 }

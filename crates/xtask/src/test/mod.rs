@@ -34,7 +34,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 
 use crate::apt;
-use crate::args::TestCommand;
+use crate::args::{ALL, TestCommand};
 use crate::cluster::{self, Cluster};
 use crate::demo;
 use crate::exec::cargo;
@@ -183,8 +183,8 @@ fn build(run: &mut Run<'_>) -> anyhow::Result<()> {
 
 fn deploy(paths: &Paths) -> anyhow::Result<PathBuf> {
     let progress = Progress::start();
-    let cluster = demo::start(paths)?;
-    let deployed = demo::deploy(&cluster, paths, &progress)?;
+    let (cluster, references) = demo::start(&ALL, paths, &progress)?;
+    let deployed = demo::deploy(&cluster, &references, paths, &progress)?;
     demo::check(&deployed, paths, &progress)?;
     Ok(deployed.access_file)
 }

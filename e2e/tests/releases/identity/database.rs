@@ -102,7 +102,7 @@ impl<'a> Database<'a> {
 fn deployment() -> anyhow::Result<Value> {
     let container = json!({
         "name": NAME,
-        "image": Environment::get()?.images.database,
+        "image": Environment::get()?.images.reference("database")?,
         "imagePullPolicy": "Never",
         "env": [{"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": NAME, "key": "password"}}}],
         "readinessProbe": {"tcpSocket": {"port": 5432}, "periodSeconds": 1},

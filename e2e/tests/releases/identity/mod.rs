@@ -84,6 +84,10 @@ async fn with_database(scratch: &Scratch, database: &Database<'_>, broker: &Brok
         .map(|(key, value)| format!("identity.{key}={value}"))
         .to_vec();
     values.extend(broker::values(&scratch.namespace).await?);
+    // The local cluster's has no half for a database.
+    let image = Environment::get()?.images.reference("identity")?;
+    let (_, tag) = image.rsplit_once(':').context("no tag")?;
+    values.push(format!("images.identity.tag={tag}"));
     let values: Vec<&str> = values.iter().map(String::as_str).collect();
     release::upgrade_with_post_renderer(&values, &broker.edit.program).await?;
     ready_pods(2).await?;
