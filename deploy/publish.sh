@@ -1,13 +1,15 @@
 #!/bin/bash
 # Images and plugin of `./justw images --release` -> images and chart in a registry, and the files of a release (IO: buildah, skopeo, helm).
 #
-# usage: [OUT=dist] [PLAIN_HTTP=1] publish.sh REGISTRY VERSION FOLDER...
+# usage: [OUT=dist] [PLUGINS=DIR] [SBOMS=DIR] [PLAIN_HTTP=1] publish.sh REGISTRY VERSION FOLDER...
 #   REGISTRY    such as registry.example.com/jupyter-k8s. Credentials: ~/.docker/config.json (docker login, or skopeo login --authfile)
 #   FOLDER      one for each architecture
+#   PLUGINS     folder with plugin-SYSTEM-ARCHITECTURE/kubectl-workspace[.exe] of other systems than Linux
+#   SBOMS       folder with what sboms.sh wrote
 #   PLAIN_HTTP  the registry has no TLS
 set -euo pipefail
 if [ $# -lt 3 ]; then
-  sed -n '2,7s/^# \?//p' "$0" >&2
+  sed -n '2,9s/^# \?//p' "$0" >&2
   exit 2
 fi
 registry=$1 version=$2
@@ -47,7 +49,10 @@ mkdir -p "$out"
 # What git has: files of values with passwords may lie beside them.
 git -C "$root" archive HEAD charts/jupyter-k8s | tar -x -C "$work"
 source=$work/charts/jupyter-k8s
-echo "annotations: {org.opencontainers.image.revision: $(git -C "$root" rev-parse HEAD)}" >>"$source/Chart.yaml"
+# The annotations are the last key of the file.
+echo "  org.opencontainers.image.revision: $(git -C "$root" rev-parse HEAD)" >>"$source/Chart.yaml"
+case $version in *-*) echo '  artifacthub.io/prerelease: "true"' >>"$source/Chart.yaml" ;; esac
+echo '  artifacthub.io/images: |' >>"$source/Chart.yaml"
 sed -i "/^global:/,/^\$/s|^  imageRegistry: .*|  imageRegistry: $registry|" "$source/values.yaml"
 
 list() { buildah --root "$work/storage" --runroot "$work/run" --storage-driver vfs manifest "$@" >/dev/null; }
@@ -76,6 +81,7 @@ for image in hub=hub hub-proxy=hub-proxy jupyter-uv-hub=jk8s-application-jupyter
 done
 for image in "${images[@]}"; do
   push "$image" "$@"
+  echo "    - {name: $name, image: $registry/$repository:$version@$digest}" >>"$source/Chart.yaml"
   sed -i "/^images:/,/^\$/s|^  $name: .*|  $name: {repository: $repository, tag: \"$version\", digest: \"$digest\"}|" "$source/values.yaml"
 done
 if [ "$(grep -c "^  [a-z]*: {repository: .*digest: \"sha256:" "$source/values.yaml")" != ${#images[@]} ] ||
@@ -105,18 +111,28 @@ spec:
   platforms:
 END
 cd - >/dev/null
-for folder; do
-  architecture=$(skopeo inspect --format '{{.Architecture}}' "oci-archive:$folder/operator.tar")
-  plugin=kubectl-workspace-$version-linux-$architecture.tar.gz
-  tar -czf "$out/$plugin" --owner=0 --group=0 --mode=755 -C "$folder" kubectl-workspace -C "$root" LICENSE
+plugin() { # SYSTEM ARCHITECTURE FILE
+  archive=kubectl-workspace-$version-$1-$2.tar.gz program=${3##*/}
+  tar -czf "$out/$archive" --owner=0 --group=0 --mode=755 -C "${3%/*}" "$program" -C "$root" LICENSE
   cat >>"$out/workspace.yaml" <<END
-    - selector: {matchLabels: {os: linux, arch: $architecture}}
-      uri: $uri/releases/download/v$version/$plugin
-      sha256: $(sha256sum "$out/$plugin" | cut -d' ' -f1)
-      bin: kubectl-workspace
-      files: [{from: kubectl-workspace, to: .}, {from: LICENSE, to: .}]
+    - selector: {matchLabels: {os: $1, arch: $2}}
+      uri: $uri/releases/download/v$version/$archive
+      sha256: $(sha256sum "$out/$archive" | cut -d' ' -f1)
+      bin: $program
+      files: [{from: $program, to: .}, {from: LICENSE, to: .}]
 END
+}
+for folder; do
+  plugin linux "$(skopeo inspect --format '{{.Architecture}}' "oci-archive:$folder/operator.tar")" "$folder/kubectl-workspace"
 done
+if [ -n "${PLUGINS:-}" ]; then
+  for file in "$PLUGINS"/plugin-*/kubectl-workspace*; do
+    folder=${file%/*}
+    platform=${folder##*/plugin-}
+    plugin "${platform%-*}" "${platform##*-}" "$file"
+  done
+fi
+[ -z "${SBOMS:-}" ] || cp "$SBOMS"/*.spdx.json "$out"
 (cd "$out" && sha256sum -- * >"$work/sums" && mv "$work/sums" SHA256SUMS)
 "$helm" push "${http[@]}" "$out/$package" "oci://$registry"
 echo "helm install jupyter-k8s oci://$registry/jupyter-k8s --version $version"

@@ -16,6 +16,7 @@
 //! - `failure`: errors, messages, exit codes
 //! - `args`: the command line
 //! - `duration`: kubectl's durations
+//! - `system`: what Unix and Windows have otherwise
 
 // Everything that is shown goes through `console`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -34,6 +35,7 @@ mod object;
 mod output;
 mod remote;
 pub mod run;
+mod system;
 
 pub use cluster::Cluster;
 pub use complete::complete;

@@ -92,6 +92,14 @@ pub(crate) const ACTIONLINT: Component = component!(
     "actionlint"
 );
 
+/// Checks the plugin's manifest for krew.
+pub(crate) const VALIDATE_KREW_MANIFEST: Component = component!(
+    "validate-krew-manifest",
+    "sigs.k8s.io/krew/cmd/validate-krew-manifest",
+    "go.mod",
+    "go.sum"
+);
+
 impl Component {
     /// Hash of everything that goes into the binary, 12 hexadecimal digits.
     pub(crate) fn hash(&self) -> String {

@@ -3,6 +3,7 @@
 //! The tag of each image has the hash of its inputs. An image is built when its archive has another name.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,6 +39,9 @@ const ECHO: &str = "echo";
 const OF_DATABASE: [&str; 2] = ["database", IDENTITY];
 /// Images of deploy/samples/jupyterhub, which the chart does not know. The last one is made upon the image [`APPLICATION`].
 const OF_HUB: [&str; 3] = ["hub", "hub-proxy", "jupyter-uv-hub"];
+
+/// The variable by which releases are built with `cargo auditable`, which must be installed.
+const AUDITABLE: &str = "JUPYTER_K8S_AUDITABLE";
 
 /// Maximum length of a shown log line, in characters.
 const SHOWN: usize = 100;
@@ -219,9 +223,12 @@ fn compile(profile: &str, paths: &Paths, progress: &Progress) -> anyhow::Result<
         "dev" => Vec::new(),
         _ => [&SERVERS[..], &["cli", DOOR]].concat(),
     };
+    // With `cargo auditable`, each program lists the crates in it.
+    let auditable = (profile == "release" && env::var_os(AUDITABLE).is_some()).then_some("auditable");
     let (mut beat, mut crates) = (progress.beat(), 0);
     let log = paths.logs().join("images-cargo.log");
     Cmd::new(cargo())
+        .args(auditable)
         .args([
             "build",
             "--locked",

@@ -1,4 +1,6 @@
-//! Archives of images for two architectures -> a registry and the files of a release (IO: docker-registry, buildah, skopeo, helm).
+//! Archives of images for two architectures, plugins -> a registry and the files of a release (IO: docker-registry, buildah, skopeo, helm).
+//!
+//! syft is a program of this test, which writes what it is called with: the real one takes many minutes to build.
 
 #![expect(
     clippy::unwrap_used,
@@ -6,6 +8,7 @@
     reason = "helpers of tests, too, fail by panicking"
 )]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -25,6 +28,21 @@ for arch in amd64 arm64; do
   buildah push --quiet --compression-format zstd image "oci-archive:$arch/operator.tar:localhost/image"
   for name in webhook gateway portal application code r proxy identity hub; do cp "$arch/operator.tar" "$arch/$name.tar"; done
 done
+for file in darwin-amd64/kubectl-workspace darwin-arm64/kubectl-workspace windows-amd64/kubectl-workspace.exe; do
+  mkdir -p "plugins/plugin-${file%/*}"
+  echo "$file" >"plugins/plugin-$file"
+done
+cat >syft <<'END'
+#!/bin/bash
+set -eu
+for word; do
+  case $word in spdx-json=*) out=${word#*=} ;; esac
+done
+source=${@: -1}
+test -e "${source#*:}"
+echo "$*" >"$out"
+END
+chmod +x syft
 echo '{"version":"0.1","storage":{"filesystem":{"rootdirectory":"'"$PWD"'/data"}},"http":{"addr":"127.0.0.1:0"}}' >registry.yml
 "#;
 
@@ -71,16 +89,35 @@ impl Registry {
     }
 
     fn publish(&self, version: &str, architectures: &[&str]) -> Output {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        Command::new(root.join("deploy/publish.sh"))
+        self.script("publish.sh")
             .env("OUT", self.folder.join("dist"))
+            .env("SBOMS", "sboms")
             .env("PLAIN_HTTP", "1")
             .arg(format!("{}/team", self.address))
             .arg(version)
             .args(architectures)
-            .current_dir(&self.folder)
             .output()
             .unwrap()
+    }
+
+    /// Writes what is in images and plugins.
+    fn list_software(&self, version: &str, architectures: &[&str]) {
+        let listed = self
+            .script("sboms.sh")
+            .env("SYFT", "./syft")
+            .args(["sboms", version])
+            .args(architectures)
+            .output()
+            .unwrap();
+        assert!(listed.status.success(), "{}", text(&listed));
+    }
+
+    /// A script of `deploy`, which runs beside the plugins.
+    fn script(&self, name: &str) -> Command {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let mut command = Command::new(root.join("deploy").join(name));
+        command.env("PLUGINS", "plugins").current_dir(&self.folder);
+        command
     }
 
     /// What a command prints that is run in the folder of the files.
@@ -113,10 +150,95 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+fn plugins_are_for_krew(registry: &Registry, version: &str) {
+    let windows = registry.run(&format!(
+        "tar -xzOf kubectl-workspace-{version}-windows-amd64.tar.gz kubectl-workspace.exe"
+    ));
+    assert_eq!(windows, "windows-amd64/kubectl-workspace.exe\n");
+
+    // krew takes the manifest, which has each archive with its sum, and refuses another version of it.
+    let validator = std::env::var("VALIDATE_KREW_MANIFEST").unwrap_or_else(|_| {
+        "${JUPYTER_K8S_CACHE:-$HOME/.cache/jupyter-k8s}/bin/validate-krew-manifest".to_owned()
+    });
+    let validate = |file: &str| format!("{validator} -skip-install -manifest {file} 2>&1");
+    registry.run(&validate("workspace.yaml"));
+    let refused = format!(
+        "mkdir ../wrong; sed 's/^  version: v/  version: /' workspace.yaml >../wrong/workspace.yaml; ! {}",
+        validate("../wrong/workspace.yaml")
+    );
+    assert!(registry.run(&refused).contains("version"));
+    let krew: serde_json::Value = serde_saphyr::from_str(&registry.run("cat workspace.yaml")).unwrap();
+    let sums = registry.run("cat SHA256SUMS");
+    let platforms = [
+        ("linux", "amd64"),
+        ("linux", "arm64"),
+        ("darwin", "amd64"),
+        ("darwin", "arm64"),
+        ("windows", "amd64"),
+    ];
+    assert_eq!(
+        krew["spec"]["platforms"].as_array().unwrap().len(),
+        platforms.len()
+    );
+    for (number, (system, architecture)) in platforms.into_iter().enumerate() {
+        let platform = &krew["spec"]["platforms"][number];
+        let labels = &platform["selector"]["matchLabels"];
+        assert_eq!(
+            (&labels["os"], &labels["arch"]),
+            (&system.into(), &architecture.into())
+        );
+        let archive = format!("kubectl-workspace-{version}-{system}-{architecture}");
+        let sum = platform["sha256"].as_str().unwrap();
+        assert!(sums.contains(&format!("{sum}  {archive}.tar.gz\n")), "{sums}");
+        assert!(sums.contains(&format!("  {archive}.spdx.json\n")), "{sums}");
+    }
+}
+
+/// Each image of each architecture has its list.
+fn all_software_is_listed(registry: &Registry, version: &str) {
+    for image in ["operator", "gateway", "application", "r", "identity", "hub"] {
+        for architecture in ["amd64", "arm64"] {
+            let name = format!("image-{image}-{version}-linux-{architecture}");
+            let list = registry.run(&format!("cat {name}.spdx.json"));
+            let from = format!("oci-archive:{architecture}/{image}.tar\n");
+            assert!(list.contains(&name) && list.ends_with(&from), "{list}");
+        }
+    }
+}
+
+fn artifact_hub_finds_its_annotations(registry: &Registry, version: &str) {
+    let chart = registry.run(&format!(
+        "$HELM show chart oci://$REGISTRY/jupyter-k8s --version {version} --plain-http"
+    ));
+    let chart: serde_json::Value = serde_saphyr::from_str(&chart).unwrap();
+    let of_hub = |name: &str| {
+        chart["annotations"][format!("artifacthub.io/{name}")]
+            .as_str()
+            .unwrap()
+    };
+    assert_eq!(of_hub("prerelease"), "true");
+    let listed: serde_json::Value = serde_saphyr::from_str(of_hub("images")).unwrap();
+    let listed: Vec<_> = listed.as_array().unwrap().iter().map(|it| &it["image"]).collect();
+    assert_eq!(listed.len(), 9);
+    assert!(
+        listed.iter().all(|it| it.as_str().unwrap().contains("@sha256:")),
+        "{listed:?}"
+    );
+    let kinds: serde_json::Value = serde_saphyr::from_str(of_hub("crds")).unwrap();
+    let kinds = kinds
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["name"].as_str().unwrap());
+    let crds = registry.run("sed -n 's/^  name: \\(.*jupyter.org\\)$/\\1/p' crds.yaml");
+    assert_eq!(kinds.collect::<BTreeSet<_>>(), crds.lines().collect());
+}
+
 #[test]
 fn a_published_chart_pins_its_images_of_all_architectures_and_is_published_once() {
     let registry = Registry::start();
     let version = format!("{}-rc.1", env!("CARGO_PKG_VERSION"));
+    registry.list_software(&version, &["amd64", "arm64"]);
     let published = registry.publish(&version, &["amd64", "arm64"]);
     assert!(published.status.success(), "{}", text(&published));
 
@@ -151,17 +273,9 @@ fn a_published_chart_pins_its_images_of_all_architectures_and_is_published_once(
         "tar -xzOf kubectl-workspace-{version}-linux-arm64.tar.gz kubectl-workspace"
     ));
     assert_eq!(plugin, "arm64\n");
-    let krew: serde_json::Value = serde_saphyr::from_str(&registry.run("cat workspace.yaml")).unwrap();
-    for (platform, architecture) in [(0, "amd64"), (1, "arm64")] {
-        let platform = &krew["spec"]["platforms"][platform];
-        assert_eq!(platform["selector"]["matchLabels"]["arch"], architecture);
-        let sums = registry.run("cat SHA256SUMS");
-        let line = format!(
-            "{}  kubectl-workspace-{version}-linux-{architecture}.tar.gz\n",
-            platform["sha256"].as_str().unwrap()
-        );
-        assert!(sums.contains(&line), "{sums}");
-    }
+    plugins_are_for_krew(&registry, &version);
+    all_software_is_listed(&registry, &version);
+    artifact_hub_finds_its_annotations(&registry, &version);
 
     // A copy by the commands of docs/install.md keeps the digests.
     registry.run(

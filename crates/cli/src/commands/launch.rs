@@ -1,9 +1,10 @@
 //! Address -> the program of the desktop that opens it (IO: a process).
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::system;
 
 /// Opens the address, or prints it: where that is asked, and after `otherwise` where it cannot be opened.
 pub(super) fn open(
@@ -23,19 +24,10 @@ pub(super) fn open(
 
 /// Asks the desktop to open an address; `false`: it has no way to.
 pub(super) fn launch(address: &str) -> bool {
-    let program = if cfg!(target_os = "macos") {
-        "open"
-    } else {
-        "xdg-open"
-    };
-    // Without a display, xdg-open would open a browser in the terminal.
-    let has_display = ["DISPLAY", "WAYLAND_DISPLAY"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
-    if program == "xdg-open" && !has_display {
+    let Some(mut program) = system::opener() else {
         return false;
-    }
-    let status = Command::new(program)
+    };
+    let status = program
         .arg(address)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

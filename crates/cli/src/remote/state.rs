@@ -1,18 +1,18 @@
 //! Sign-ins of the user <-> files that only the user can read (IO).
 
-use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::{env, fmt};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::address::Place;
 use super::file;
+use crate::system;
 
 /// Name of the folder in the user's state directory.
 const FOLDER: &str = "kubectl-workspace";
@@ -81,14 +81,20 @@ impl State {
                 .map(PathBuf::from)
                 .filter(|path| path.is_absolute())
         };
-        let parent = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
-        let parent = parent.context("there is no folder for the sign-in: set $HOME or $XDG_STATE_HOME")?;
+        let parent = absolute(system::STATE).or_else(|| Some(system::state_in(&absolute(system::HOME)?)));
+        let parent = parent.with_context(|| {
+            format!(
+                "there is no folder for the sign-in: set ${} or ${}",
+                system::HOME,
+                system::STATE
+            )
+        })?;
         Ok(Self(parent.join(FOLDER)))
     }
 
     /// Makes the folder if it is not there.
     pub(crate) fn make(&self) -> anyhow::Result<()> {
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);
+        let made = system::make_private_folder(&self.0);
         made.with_context(|| format!("{} cannot be made", self.0.display()))?;
         self.check_folder().map(drop)
     }
@@ -115,7 +121,7 @@ impl State {
         self.make()?;
         let path = self.file(&sign_in.auth);
         let text = serde_json::to_vec_pretty(sign_in).context("the sign-in cannot be written")?;
-        let written = file::replace(&path, &text, Permissions::from_mode(0o600));
+        let written = file::replace(&path, &text, system::private_permissions());
         written.with_context(|| format!("{} cannot be written", path.display()))
     }
 
@@ -137,7 +143,7 @@ impl State {
     /// Whether the folder is there. Others must not be able to read it.
     fn check_folder(&self) -> anyhow::Result<bool> {
         match fs::metadata(&self.0) {
-            Ok(found) => private(&self.0, &found, 0o700).map(|()| true),
+            Ok(found) => system::check_private(&self.0, &found, 0o700).map(|()| true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", self.0.display())),
         }
@@ -147,7 +153,7 @@ impl State {
 fn read(file: &Path) -> anyhow::Result<SignIn> {
     let failed = || format!("{} cannot be read", file.display());
     let open = File::open(file).with_context(failed)?;
-    private(file, &open.metadata().with_context(failed)?, 0o600)?;
+    system::check_private(file, &open.metadata().with_context(failed)?, 0o600)?;
     let mut text = Vec::new();
     open.take(MOST).read_to_end(&mut text).with_context(failed)?;
     serde_json::from_slice(&text).with_context(|| {
@@ -158,26 +164,9 @@ fn read(file: &Path) -> anyhow::Result<SignIn> {
     })
 }
 
-/// Refuses what others can read or own. `mode`: what to set.
-fn private(path: &Path, found: &Metadata, mode: u32) -> anyhow::Result<()> {
-    let path = path.display();
-    if found.uid() != rustix::process::geteuid().as_raw() {
-        bail!(
-            "{path} belongs to another user ({}), who could read your sign-in: remove it, or set $XDG_STATE_HOME to a folder of your own",
-            found.uid()
-        );
-    }
-    if found.mode() & 0o077 != 0 {
-        bail!(
-            "{path} must not be open to others, because it holds your sign-in; its mode is {:03o}: run chmod {mode:03o} {path}",
-            found.mode() & 0o777
-        );
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

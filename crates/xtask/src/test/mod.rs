@@ -36,6 +36,7 @@ use anyhow::{Context as _, bail};
 use crate::apt;
 use crate::args::{ALL, TestCommand};
 use crate::cluster::{self, Cluster};
+use crate::components::VALIDATE_KREW_MANIFEST;
 use crate::demo;
 use crate::exec::cargo;
 use crate::generate;
@@ -194,10 +195,12 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     let traefik = traefik::ensure(run.paths, &run.progress)?;
     apt::ensure(&[&PROXIES[..], &REGISTRY, &SHELLS].concat(), &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
+    let krew = VALIDATE_KREW_MANIFEST.ensure(run.paths, &run.progress)?;
     let env = [
         ("HELM", helm.as_path()),
         ("TRAEFIK", &traefik),
         ("PROMTOOL", &promtool),
+        ("VALIDATE_KREW_MANIFEST", &krew),
     ];
     nextest::run(run, "default", &["--workspace".to_owned()], &env)?;
     for suite in &python::SUITES {

@@ -1,8 +1,11 @@
-//! An upgrade from the chart of the last release while two users work, and the rollback.
+//! An upgrade from the chart of an earlier version while two users work, and the rollback.
 //!
-//! The package in `charts/released` is the last release's. The images are those of this build in both directions: a test cannot build those
-//! of a release. So this shows what the charts and CRDs do, and another build of the servers is shown by `disruption::another_build`. As
-//! with other images, each pod of gateway, operator, proxy and webhook is replaced.
+//! The package in `charts/released` is that version's, and so are the CRDs. The images are those of this build in both directions: a test
+//! cannot build earlier ones. So this shows what charts and CRDs do, and another build of the servers is shown by
+//! `disruption::another_build`. As with other images, each pod of gateway, operator, proxy and webhook is replaced.
+//!
+//! That chart gives the operator no rights on pods, because its version made Deployments. So the users start their workspaces before, and
+//! create further ones after the upgrade. Bob stores a stopped one under the earlier chart and CRDs, and starts it after the upgrade.
 //!
 //! | module | holds |
 //! |---|---|
@@ -41,10 +44,11 @@ async fn an_upgrade_from_the_last_release_and_the_rollback_fail_no_request_and_e
 }
 
 async fn to_and_fro(package: &Package, definitions: &Definitions, users: &Users) -> anyhow::Result<()> {
-    timed("the last release", package.install()).await?;
-    definitions.become_the_last_release_s().await?;
     let earlier = sessions().await?;
     let work = Box::pin(users.begin()).await?;
+    timed("the last release", package.install()).await?;
+    definitions.become_the_last_release_s().await?;
+    users.store().await?;
     let before = State::of(users.scratch(), &earlier).await?;
     users.see_a_portal(&work, package.has_portal).await?;
 
@@ -56,6 +60,7 @@ async fn to_and_fro(package: &Package, definitions: &Definitions, users: &Users)
         .context("CRDs after the upgrade")?;
     before.is_kept(users.scratch()).await.context("upgrade")?;
     users.see_a_portal(&work, true).await?;
+    work.opens_others().await?;
 
     let meanwhile = timed("rolled back", release::roll_back());
     Box::pin(work.goes_on_during("rollback", meanwhile)).await?;

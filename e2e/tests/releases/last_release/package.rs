@@ -80,11 +80,22 @@ fn package(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(packages.remove(0))
 }
 
-/// Values without the keys and images that a chart with these defaults does not have (pure).
+/// Values without the keys, images and nulls that a chart with these defaults does not have (pure).
 fn with_known_keys(mut values: Value, defaults: &Value) -> Value {
     keep(Some(&mut values), defaults);
     keep(values.get_mut("images"), &defaults["images"]);
+    without_needless_nulls(&mut values, defaults);
     values
+}
+
+/// A null removes a default of the chart. Where there is none, the chart refuses it.
+fn without_needless_nulls(values: &mut Value, defaults: &Value) {
+    if let Some(map) = values.as_object_mut() {
+        map.retain(|key, value| !value.is_null() || defaults.get(key).is_some());
+        for (key, value) in map {
+            without_needless_nulls(value, &defaults[key.as_str()]);
+        }
+    }
 }
 
 fn keep(values: Option<&mut Value>, known: &Value) {

@@ -22,6 +22,8 @@ use super::tab::Tab;
 
 /// Alice's JupyterLab, and bob's echo server.
 pub(crate) const WORKSPACES: [&str; 2] = ["lab", "echo"];
+/// Bob's workspace that is stored under the earlier CRDs, and stopped.
+const STORED: &str = "stored";
 /// Forty requests a second of each of them.
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -72,6 +74,11 @@ impl Users {
         workspaces.create(&PostParams::default(), &wanted).await?;
         let running = workspace::reached(&workspaces, WORKSPACES[1], Phase::Running).await?;
         self.enter("bob", &running).await
+    }
+
+    /// Bob creates a workspace and leaves it stopped.
+    pub(crate) async fn store(&self) -> anyhow::Result<()> {
+        workspace::stopped(&self.0, "bob", STORED).await.map(drop)
     }
 
     async fn enter(&self, user: &str, running: &Workspace) -> anyhow::Result<User> {
@@ -143,19 +150,33 @@ impl Work {
 
         let result = self.kernel.compute("answer + 1").await?;
         ensure!(result == "42", "{result}");
-        let (hers, his) = (format!("hers-after-{name}"), format!("his-after-{name}"));
-        tokio::try_join!(self.alice.opens_another(&hers), self.bob.opens_another(&his)).map(drop)
+        Ok(())
+    }
+
+    /// Alice creates a workspace and opens it. Bob starts the stored one and opens it.
+    pub(crate) async fn opens_others(&self) -> anyhow::Result<()> {
+        let hers = async {
+            let wanted = workspace::echo("another")?;
+            self.alice
+                .workspaces
+                .create(&PostParams::default(), &wanted)
+                .await?;
+            let running = workspace::reached(&self.alice.workspaces, "another", Phase::Running).await?;
+            self.alice.opens(&running).await
+        };
+        let his = async {
+            let running = workspace::start(&self.bob.workspaces, STORED).await?;
+            self.bob.opens(&running).await
+        };
+        tokio::try_join!(hers, his).map(drop)
     }
 }
 
 impl User {
-    /// Creates a workspace and opens it, without a new login.
-    async fn opens_another(&self, name: &str) -> anyhow::Result<()> {
-        let wanted = workspace::echo(name)?;
-        self.workspaces.create(&PostParams::default(), &wanted).await?;
-        let running = workspace::reached(&self.workspaces, name, Phase::Running).await?;
-        let url = workspace::url(&running)?;
-        wait::until(&format!("{name} to open"), wait::USUAL, || async {
+    /// Opens a running workspace, without a new login.
+    async fn opens(&self, running: &Workspace) -> anyhow::Result<()> {
+        let url = workspace::url(running)?;
+        wait::until(&format!("{url} to open"), wait::USUAL, || async {
             let page = self.session.open(&url).await;
             let page = page.map_err(|error| format!("{error:#}"))?;
             let (status, at) = (page.status(), page.url().to_string());

@@ -19,6 +19,7 @@ use crate::remote::dial::Dialer;
 use crate::remote::gateway::Gateway;
 use crate::remote::secret;
 use crate::remote::state::{SignIn, State};
+use crate::system;
 
 /// Characters of the name by which the gateway's page calls this program, at most.
 const NAME: usize = 64;
@@ -128,8 +129,7 @@ fn page(auth: &Place, port: Option<u16>, verifier: &str, state: &str) -> String 
 
 /// What asks: this program, and the computer that it runs on.
 fn own_name() -> String {
-    let system = rustix::system::uname();
-    let name = format!("kubectl workspace on {}", system.nodename().to_string_lossy());
+    let name = format!("kubectl workspace on {}", system::computer());
     let shown = |character: char| match character {
         ' ' | '.' | '_' => character,
         other if other.is_ascii_alphanumeric() => other,

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::args::Connection;
+use crate::system::{quote, quote_pattern};
 
 /// A keyword of ssh's configuration, and its value.
 pub(super) type SshOption = (&'static str, String);
@@ -15,7 +16,7 @@ pub(super) fn options(
     user: &str,
 ) -> Result<Vec<SshOption>, String> {
     let program = text("path of this program", program)?;
-    let mut command = quote(program);
+    let mut command = quote(program)?;
     let context = flags.context.as_ref().map(Path::new);
     for (flag, what, value) in [
         (
@@ -27,13 +28,14 @@ pub(super) fn options(
     ] {
         if let Some(value) = value {
             command.push(' ');
-            command.push_str(&quote(&format!("{flag}={}", text(what, value)?)));
+            command.push_str(&quote(&format!("{flag}={}", text(what, value)?))?);
         }
     }
+    let stdio = quote_pattern(&format!("--stdio={host}"));
     // One word in quotes: a host that begins with a hyphen is no flag, and one with blanks or `$` is no command.
     Ok(vec![
         ("User", user.to_owned()),
-        ("ProxyCommand", format!("{command} ssh '--stdio={host}'")),
+        ("ProxyCommand", format!("{command} ssh {stdio}")),
         // TLS and the gateway prove for each connection which workspace answers. Kept keys would say no more, and would warn of an attack when
         // a workspace is made anew, or another cluster has one of its name. So each key is a new one.
         ("UserKnownHostsFile", "/dev/null".to_owned()),
@@ -55,11 +57,6 @@ fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str, String> {
             path.display()
         )),
     }
-}
-
-/// One word of a shell's command, in which ssh replaces nothing.
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', "'\\''").replace('%', "%%"))
 }
 
 #[cfg(test)]

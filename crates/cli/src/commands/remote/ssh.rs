@@ -1,9 +1,6 @@
 //! Workspace -> the system's ssh, and the bytes of its connection (IO).
 
-use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::fd::AsFd as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
@@ -19,6 +16,7 @@ use crate::args::{Connection, Ssh};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::tunnel;
+use crate::system;
 
 /// Bytes that are read at once.
 const CHUNK: usize = 64 << 10;
@@ -57,8 +55,7 @@ pub(super) async fn run(flags: &Connection, args: &Ssh, console: &mut Console<'_
     }
     ssh.arg("--").arg(&found.host).args(&args.command);
     console.out.flush()?;
-    // ssh takes the place of this program, so signals and exit code are its own.
-    Err(no_ssh(ssh.exec()))
+    Err(no_ssh(system::become_program(ssh)))
 }
 
 /// Why the system's ssh does not run.
@@ -94,7 +91,7 @@ async fn carry(flags: &Connection, host: &str) -> Result<(), Failure> {
 
 /// Standard input in chunks. Its thread does not keep the process: it may wait for input that never comes.
 fn input() -> anyhow::Result<Receiver<Bytes>> {
-    let mut stdin = File::from(io::stdin().as_fd().try_clone_to_owned()?);
+    let mut stdin = system::stdin()?;
     let (sender, receiver) = mpsc::channel(WAITING);
     thread::spawn(move || {
         let mut chunk = vec![0; CHUNK];
@@ -119,7 +116,7 @@ fn input() -> anyhow::Result<Receiver<Bytes>> {
 
 /// Standard output as it comes.
 fn output() -> anyhow::Result<(Sender<Bytes>, JoinHandle<()>)> {
-    let mut stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+    let mut stdout = system::stdout()?;
     let (sender, mut receiver) = mpsc::channel::<Bytes>(WAITING);
     let writer = thread::spawn(move || {
         while let Some(bytes) = receiver.blocking_recv() {

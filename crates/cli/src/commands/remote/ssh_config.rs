@@ -1,9 +1,8 @@
 //! Sign-ins -> a file for ssh and editors, and one line in ~/.ssh/config (IO).
 
 use std::fmt::Write as _;
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
 use std::{env, iter};
@@ -18,6 +17,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::file;
 use crate::remote::state::State;
+use crate::system;
 
 /// The line in the user's configuration.
 const INCLUDE: &str = "Include ~/.ssh/kubectl-workspace.conf";
@@ -30,10 +30,11 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn of_user() -> Result<Self, Failure> {
-        let home = env::var_os("HOME")
+        let home = env::var_os(system::HOME)
             .map(PathBuf::from)
             .filter(|home| home.is_absolute());
-        let home = home.ok_or_else(|| Failure::Usage("there is no home folder: set $HOME".to_owned()))?;
+        let home =
+            home.ok_or_else(|| Failure::Usage(format!("there is no home folder: set ${}", system::HOME)))?;
         Ok(Self {
             folder: home.join(".ssh"),
         })
@@ -91,10 +92,7 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
     };
     let text = text(&program, &flags, &args.user, &bases);
     let text = text.map_err(Failure::Usage)?;
-    let made = DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(&files.folder);
+    let made = system::make_private_folder(&files.folder);
     made.with_context(|| format!("{} cannot be made", files.folder.display()))?;
     check(&config)?;
     replace(&own, text.as_bytes())?;
@@ -119,8 +117,8 @@ fn text(program: &Path, flags: &Connection, user: &str, bases: &[String]) -> Res
     let of_bases = bases.iter().map(|base| host_patterns(base).join(" "));
     // One block for each, since what one excludes may be of another.
     for patterns in iter::once(format!("*{SSH_SUFFIX}")).chain(of_bases) {
-        // A host with a quote, as a repository of others may name it, would end the quotes of ProxyCommand.
-        let _ = writeln!(text, "Host {patterns} \"!*'*\"");
+        // A host, as a repository of others may name it, must not end the quotes of ProxyCommand.
+        let _ = writeln!(text, "Host {patterns} {}", system::UNSAFE_HOSTS);
         for (key, value) in &options {
             let _ = writeln!(text, "  {key} {value}");
         }
@@ -225,7 +223,7 @@ fn rewrite(file: &Path, text: &[u8]) -> anyhow::Result<()> {
             file.display()
         );
     }
-    file::replace(file, text, permissions).with_context(|| {
+    file::replace(file, text, Some(permissions)).with_context(|| {
         format!(
             "{} was left as it is, because it cannot be written; the line is: {INCLUDE}",
             file.display()
@@ -235,12 +233,15 @@ fn rewrite(file: &Path, text: &[u8]) -> anyhow::Result<()> {
 
 /// Writes a file that only the user can read.
 fn replace(file: &Path, text: &[u8]) -> anyhow::Result<()> {
-    file::replace(file, text, Permissions::from_mode(0o600))
+    file::replace(file, text, system::private_permissions())
         .with_context(|| format!("{} cannot be written", file.display()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     struct Folder(PathBuf);
