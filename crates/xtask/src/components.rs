@@ -96,8 +96,7 @@ pub(crate) const ACTIONLINT: Component = component!(
 pub(crate) const VALIDATE_KREW_MANIFEST: Component = component!(
     "validate-krew-manifest",
     "sigs.k8s.io/krew/cmd/validate-krew-manifest",
-    "go.mod",
-    "go.sum"
+    "validate-krew-manifest"
 );
 
 impl Component {

@@ -31,7 +31,7 @@ const APPLICATION: &str = "application";
 const PROXY: &str = "proxy";
 /// The identity provider's image.
 const IDENTITY: &str = "identity";
-/// The same without the half for PostgreSQL, which takes minutes to build: that of the local cluster.
+/// The same without the half for `PostgreSQL`, which takes minutes to build: that of the local cluster.
 const IDENTITY_OF_FILE: &str = "identity-file";
 /// Image of most end-to-end tests.
 const ECHO: &str = "echo";
