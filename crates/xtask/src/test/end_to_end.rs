@@ -35,7 +35,7 @@ const PROGRAMS: [(&str, Component, &str); 5] = [
     ("releases::production::", CERT_MANAGER, "JUPYTER_K8S_CERT_MANAGER"),
     ("releases::usage::", METRICS_SERVER, "JUPYTER_K8S_METRICS_SERVER"),
     (
-        "rendered::catalog::",
+        "rendered::older::",
         OLDER_API_SERVER,
         "JUPYTER_K8S_OLDER_API_SERVER",
     ),
