@@ -95,7 +95,7 @@ impl Browser {
             .await?;
         let sign_in_lock = sign_in_lock::acquire(user).await?;
         self.find("#kc-login").await?.click().await?;
-        wait::until("the identity provider to send the browser back", PAGE, || async {
+        let back = wait::until("the identity provider to send the browser back", PAGE, || async {
             match self.page.current_url().await {
                 Ok(url) if url.host_str() == Some(&environment.identity_host) => Err(url.to_string()),
                 Ok(_) => Ok(()),
@@ -103,8 +103,8 @@ impl Browser {
                 Err(error) if error.to_string().contains("no such window") => Ok(()),
                 Err(error) => Err(error.to_string()),
             }
-        })
-        .await?;
+        });
+        self.or_page(back.await).await?;
         drop(sign_in_lock);
         Ok(())
     }
@@ -123,25 +123,14 @@ impl Browser {
 
     /// Waits for an element.
     pub async fn find(&self, css: &str) -> anyhow::Result<fantoccini::elements::Element> {
-        let found = self
-            .page
-            .wait()
-            .at_most(PAGE)
-            .for_element(Locator::Css(css))
-            .await;
-        if found.is_err() {
-            let text = self.text().await.unwrap_or_default();
-            anyhow::bail!(
-                "{css} did not appear on {}; the page says: {text}",
-                self.page.current_url().await?
-            );
-        }
-        Ok(found?)
+        let found = self.page.wait().at_most(PAGE).for_element(Locator::Css(css));
+        let found = found.await.with_context(|| format!("{css} did not appear"));
+        self.or_page(found).await
     }
 
     /// Clicks an element once it exists and accepts clicks. Pages move while they load.
     pub async fn click(&self, css: &str) -> anyhow::Result<()> {
-        wait::until(&format!("{css} to take a click"), PAGE, || async {
+        let clicked = wait::until(&format!("{css} to take a click"), PAGE, || async {
             let element = self
                 .page
                 .find(Locator::Css(css))
@@ -149,7 +138,8 @@ impl Browser {
                 .map_err(|error| error.to_string())?;
             element.click().await.map_err(|error| error.to_string())
         })
-        .await
+        .await;
+        self.or_page(clicked).await
     }
 
     /// Waits until an element contains `text`. On failure it saves a screenshot.
@@ -167,7 +157,7 @@ impl Browser {
         if seen.is_err() {
             self.screenshot("not-seen").await?;
         }
-        seen
+        self.or_page(seen).await
     }
 
     /// The page's visible text.
@@ -182,14 +172,24 @@ impl Browser {
 
     /// Waits until `is_it` accepts the page's address. `what` describes that address in the failure's message.
     pub async fn at(&self, what: &str, is_it: impl Fn(&Url) -> bool) -> anyhow::Result<()> {
-        wait::until(&format!("the browser to be at {what}"), PAGE, || async {
+        let arrived = wait::until(&format!("the browser to be at {what}"), PAGE, || async {
             match self.page.current_url().await {
                 Ok(url) if is_it(&url) => Ok(()),
                 Ok(url) => Err(url.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         })
-        .await
+        .await;
+        self.or_page(arrived).await
+    }
+
+    /// Adds the page's address and visible text to an error.
+    async fn or_page<T>(&self, result: anyhow::Result<T>) -> anyhow::Result<T> {
+        let Err(error) = result else { return result };
+        let address = self.page.current_url().await.map(String::from);
+        let address = address.unwrap_or_else(|error| error.to_string());
+        let text = self.text().await.unwrap_or_else(|error| error.to_string());
+        Err(error.context(format!("{address} says: {text}")))
     }
 
     /// Saves a screenshot to the artefacts.

@@ -3,6 +3,7 @@
 mod catalog;
 mod files;
 mod judge;
+mod older;
 mod refused;
 mod renderings;
 mod server;

@@ -45,7 +45,14 @@ pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> R
         Ok(response) => response,
         Err(problem) => {
             problem.record(&app.audit);
-            problem.answer(&another_go(&app, &attempt.enter))
+            let begins_anew = problem.is_temporary() && attempt.enter.attempt == 0;
+            // This also logs the reason.
+            let page = problem.answer(&another_go(&app, &attempt.enter));
+            if begins_anew {
+                begin_anew(&app, &domain, (attempt.enter.clone(), true), &attempt.provider)
+            } else {
+                page
+            }
         }
     };
     // This attempt is over, whatever its result.
@@ -271,6 +278,14 @@ impl Problem {
             } => audit.record_not_admitted(user_name, issuer, outside.reason()),
             other => audit.record_refused_login(other.label()),
         }
+    }
+
+    /// Whether another login may succeed at once, without the user's doing.
+    fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Failure(Failure::Unavailable)
+        )
     }
 
     /// A stable label for the audit log.

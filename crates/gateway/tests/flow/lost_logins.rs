@@ -2,8 +2,9 @@
 
 use api::GatewaySession;
 use gateway::tokens::{LOGIN_LIFE, REDEEM_LIFE, cookies};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use kube::runtime::watcher::Event;
+use testkit::api_server::Fault;
 
 use crate::support::browser::{Browser, Landing, headers};
 use crate::support::fixture::{AUTH, BOBS, Fixture, ISSUER, LAB, SYSTEM, lab, origin};
@@ -43,6 +44,25 @@ fn explains(landing: &Landing) -> bool {
     assert!(!landing.answer.body.contains("/tab/"), "{landing:?}");
     landing.answer.status == StatusCode::BAD_REQUEST
         && landing.answer.body.contains("This sign-in cannot be completed")
+}
+
+#[tokio::test]
+async fn a_login_that_fails_for_a_temporary_reason_begins_anew_once_and_then_offers_to() {
+    for (faults, arrives) in [(0, true), (1, true), (2, false)] {
+        let fixture = Fixture::new().await;
+        let create = Fault::internal(Method::POST, "gatewaysessions", faults);
+        fixture.server.fail(create);
+        let alice = fixture.browser("alice");
+        let landing = alice.open(&tab(1)).await;
+        assert_eq!(landing.is_inside(), arrives, "{faults}: {:?}", landing.trail);
+        assert_eq!(logins(&landing), if faults == 0 { 1 } else { 2 }, "{faults}");
+        assert_eq!(fixture.sessions().len(), usize::from(arrives), "{faults}");
+        if !arrives {
+            assert_eq!(landing.answer.status, StatusCode::SERVICE_UNAVAILABLE);
+            let again = landing.answer.link("Try again").unwrap();
+            assert!(alice.open(&again).await.is_inside());
+        }
+    }
 }
 
 #[tokio::test]

@@ -145,13 +145,14 @@ async fn clocks_that_differ_by_five_minutes_are_refused_with_a_page_that_says_so
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_is_silent_is_given_up_within_seconds_and_worth_another_try() {
+async fn a_provider_that_is_silent_is_asked_twice_within_seconds_and_worth_another_try() {
     let fixture = Fixture::new().await;
     let alice = fixture.browser("alice");
     fixture.issuer.change(|issuer| issuer.silent = true);
     let start = tokio::time::Instant::now();
     let answer = alice.open(&lab()).await.answer;
-    assert!(start.elapsed() < std::time::Duration::from_secs(15));
+    // Ten seconds each.
+    assert!((20..25).contains(&start.elapsed().as_secs()));
     refused(&fixture, &answer, StatusCode::SERVICE_UNAVAILABLE, "silent");
     assert!(answer.headers.contains_key("retry-after"));
     fixture.issuer.change(|issuer| issuer.silent = false);

@@ -213,7 +213,7 @@ async fn a_provider_that_is_not_found_stops_no_other_and_the_page_says_which() {
     let at = sent_to(&late, BOBS, OTHER).await;
     let back = late.step(&at).await.location().unwrap().to_owned();
     fixture.partners.change(|partners| partners.failure = Some(502));
-    let answer = late.step(&back).await;
+    let answer = late.open(&back).await.answer;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(answer.body.contains(OTHER), "{}", answer.body);
 }

@@ -2,15 +2,19 @@
 
 use std::env;
 use std::fs;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, bail};
+use rustix::process::setpriority_process;
 
 use super::{Run, axe, from_registry, last_run, nextest};
 use crate::cluster;
 use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER, OLDER_API_SERVER};
 use crate::paths::Paths;
+use crate::progress::Progress;
 use crate::{apt, definitions, images};
 
 /// Chromium, its driver, certutil for its trusted authorities, jq for commands of docs/operations.md, and what people use with ssh.
@@ -26,7 +30,9 @@ const PACKAGES: [&str; 7] = [
 
 /// Suites and modules of tests, the program that each runs, and the environment variable with its path. The programs take minutes to
 /// build the first time.
-const PROGRAMS: [(&str, Component, &str); 5] = [
+const PROGRAMS: [(&str, Component, &str); 7] = [
+    ("rendered::", HELM4, "JUPYTER_K8S_HELM4"),
+    ("registry::", HELM4, "JUPYTER_K8S_HELM4"),
     (
         "releases::certificates::",
         CERT_MANAGER,
@@ -35,7 +41,7 @@ const PROGRAMS: [(&str, Component, &str); 5] = [
     ("releases::production::", CERT_MANAGER, "JUPYTER_K8S_CERT_MANAGER"),
     ("releases::usage::", METRICS_SERVER, "JUPYTER_K8S_METRICS_SERVER"),
     (
-        "rendered::catalog::",
+        "rendered::older::",
         OLDER_API_SERVER,
         "JUPYTER_K8S_OLDER_API_SERVER",
     ),
@@ -60,9 +66,14 @@ enum Release {
     InRegistry,
 }
 
+/// The stage beside which programs of later ones are built.
+const FIRST: &str = "installed";
+/// Nice value of these builds.
+const LOWEST: i32 = 19;
+
 /// Profiles of nextest, in order.
 static STAGES: [(&str, Release); 9] = [
-    ("installed", Release::Installed(&[])),
+    (FIRST, Release::Installed(&[])),
     ("hub", Release::Installed(&[])),
     // Tickets and sessions that end soon, tokens in place of a browser's cookie.
     (
@@ -100,24 +111,24 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
             definitions::ensure(paths, &run.progress)?,
         ),
         ("JUPYTER_K8S_ANOTHER_OPERATOR", built("examples/another_build")?),
-        ("JUPYTER_K8S_HELM4", HELM4.ensure(paths, &run.progress)?),
         ("JUPYTER_K8S_AXE", axe::ensure(paths, &run.progress)?),
     ];
     if wanted.is_empty() {
         let began = UNIX_EPOCH.elapsed()?.as_secs();
         tools.push(("JUPYTER_K8S_BEGAN", began.to_string().into()));
     }
+    let mut programs = Vec::new();
     for (suite, component, variable) in &PROGRAMS {
         if tests().any(|test| test.starts_with(*suite)) {
-            tools.push((*variable, component.ensure(paths, &run.progress)?));
+            tools.push((*variable, component.path(paths)));
+            programs.push(*component);
         }
     }
-    let database = tests().any(|test| test.starts_with(DATABASE));
+    let [database, hub] = [DATABASE, HUB].map(|suite| tests().any(|test| test.starts_with(suite)));
     images::ensure_of_tests(database, paths, &run.progress)?;
-    if tests().any(|test| test.starts_with(HUB)) {
-        images::ensure_hub(paths, &run.progress)?;
-    }
     cluster::import_images(paths)?;
+    let owned = paths.clone();
+    let mut further = Some(thread::spawn(move || build_further(&programs, hub, &owned)));
     let installed = environment(&tools, access_file);
     let helper = |run: &Run<'_>, name: &str, args: &[&str]| {
         run.stream(&built(name)?.display().to_string(), args, &installed)
@@ -128,6 +139,16 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
     let (mut failed, mut now): (Vec<anyhow::Error>, &[&str]) = (Vec::new(), &[]);
     for (profile, release, tests) in &stages {
+        // The first stage of a whole run needs none of it, and waits more than it works.
+        if (*profile != FIRST || !wanted.is_empty())
+            && let Some(build) = further.take()
+        {
+            let built = build.join().unwrap_or_else(|panic| resume_unwind(panic));
+            if let Err(error) = built.and_then(|()| cluster::import_images(paths)) {
+                failed.push(error);
+                break;
+            }
+        }
         println!("\n--- {profile}");
         let mut args = suites(paths)?;
         if !wanted.is_empty() {
@@ -188,6 +209,24 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     match failed.into_iter().next() {
         None => Ok(()),
         Some(first) => Err(first),
+    }
+}
+
+/// Builds what takes minutes in a first run, as long as nothing else wants the processor.
+///
+/// # Errors
+/// When a program or an image cannot be built.
+fn build_further(programs: &[Component], hub: bool, paths: &Paths) -> anyhow::Result<()> {
+    let progress = Progress::start();
+    // Linux changes this thread alone, and its processes inherit it.
+    setpriority_process(None, LOWEST)?;
+    for program in programs {
+        program.ensure(paths, &progress)?;
+    }
+    if hub {
+        images::ensure_hub(paths, &progress)
+    } else {
+        Ok(())
     }
 }
 

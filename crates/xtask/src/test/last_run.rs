@@ -14,7 +14,7 @@ const PAGE: &str = "docs/evidence/last-run.md";
 const HEAD: &str = "# Tests that are not in every run
 
 For who reads [capabilities.md](capabilities.md): when each of them passed last, and at which commit. One without a line has not passed
-since this page began. `./justw test e2e releases:: registry::` writes it.
+since this page began. `./justw test e2e releases:: ::older registry::` writes it.
 
 | test | day | commit |
 |---|---|---|

@@ -203,30 +203,36 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
         ("VALIDATE_KREW_MANIFEST", &krew),
     ];
     nextest::run(run, "default", &["--workspace".to_owned()], &env)?;
-    for suite in &python::SUITES {
-        python_tests(run, suite)?;
-    }
-    Ok(())
+    python_tests(run)
 }
 
-fn python_tests(run: &mut Run<'_>, suite: &python::Suite) -> anyhow::Result<()> {
-    let python = suite.ensure(run.paths, &run.progress)?;
-    // The image may contain no files of a test run.
-    let env = [("PYTHONDONTWRITEBYTECODE", Path::new("1"))];
-    let mut ended = Vec::new();
-    let result = stream(
-        &python.display().to_string(),
-        &[suite.tests],
-        &env,
-        run.paths.clone_root(),
-        |line| {
-            if line.starts_with("test result: ") || line.ends_with(" ... FAILED") {
-                ended.push(format!("    {}: {line}", suite.name));
-            }
-        },
-    );
-    run.summary.extend(ended);
-    result
+/// One beside the other: each uses one core at most, and waits for its servers.
+fn python_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
+    let paths = run.paths;
+    let mut suites = Vec::new();
+    for suite in &python::SUITES {
+        suites.push((suite, suite.ensure(paths, &run.progress)?));
+    }
+    let ended: Vec<_> = thread::scope(|scope| {
+        let started = suites
+            .iter()
+            .map(|(suite, python)| scope.spawn(move || suite.run(python, paths)))
+            .collect::<Vec<_>>();
+        let join = |suite: thread::ScopedJoinHandle<'_, _>| {
+            suite.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        started.into_iter().map(join).collect()
+    });
+    let mut all = Ok(());
+    for ((suite, _), (lines, result)) in suites.iter().zip(ended) {
+        println!("{}", lines.join("\n"));
+        let ends = |line: &&String| line.starts_with("test result: ") || line.ends_with(" ... FAILED");
+        let ended = lines.iter().filter(ends);
+        run.summary
+            .extend(ended.map(|line| format!("    {}: {line}", suite.name)));
+        all = all.and(result);
+    }
+    all
 }
 
 impl Run<'_> {

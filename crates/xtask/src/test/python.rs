@@ -1,7 +1,8 @@
 //! Our Python code -> its tests, with the packages that it runs with (IO).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::exec::Cmd;
 use crate::paths::Paths;
 use crate::progress::Progress;
 use crate::venv;
@@ -47,5 +48,18 @@ impl Suite {
     /// When pip cannot install one of them on this machine.
     pub(super) fn ensure(&self, paths: &Paths, progress: &Progress) -> anyhow::Result<PathBuf> {
         Ok(venv::ensure(paths, self.folder, self.requirements, progress)?.join("bin/python"))
+    }
+
+    /// Runs the tests by this Python, and returns their output. It also goes to a log of its own.
+    pub(super) fn run(&self, python: &Path, paths: &Paths) -> (Vec<String>, anyhow::Result<()>) {
+        let tests = Cmd::new(python)
+            .arg(self.tests)
+            .dir(paths.clone_root())
+            // The image may contain no files of a test run.
+            .env("PYTHONDONTWRITEBYTECODE", "1");
+        let log = paths.logs().join(format!("{}.log", self.folder));
+        let mut lines = Vec::new();
+        let result = tests.logged(&log, |line| lines.push(line.to_owned()));
+        (lines, result)
     }
 }
