@@ -12,6 +12,11 @@ pub(super) fn of_cluster(paths: &Paths, progress: &Progress) -> anyhow::Result<F
     acquire("cluster.lock", "another command of the cluster", paths, progress)
 }
 
+/// Takes the lock of who installs the product: Helm refuses a second installation at the same time.
+pub(crate) fn of_installation(paths: &Paths, progress: &Progress) -> anyhow::Result<File> {
+    acquire("installation.lock", "another demo", paths, progress)
+}
+
 /// Takes the lock for end-to-end tests: some of them remove components, which would break tests of another run.
 pub(crate) fn of_tests(paths: &Paths, progress: &Progress) -> anyhow::Result<File> {
     acquire("tests.lock", "another run of the tests", paths, progress)

@@ -73,6 +73,7 @@ pub(crate) fn run(with: &[String], command: Option<&DemoCommand>, paths: &Paths)
 
 fn up(with: &[String], paths: &Paths) -> anyhow::Result<()> {
     let progress = Progress::start();
+    let _lock = cluster::lock::of_installation(paths, &progress)?;
     let was_there = cluster::is_node_here(paths)?;
     let offered = install::offered(paths);
     let applications: Vec<&str> = ALL
