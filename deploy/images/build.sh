@@ -145,8 +145,8 @@ for name in "$@"; do
   esac
   variant=minbase packages=$(packages_of "$folder")
   [ "$folder" != server ] || variant=extract packages=$RUNTIME
-  # They need python3 or tini, and this base is built in any case.
-  case $name in echo | hub | hub-proxy) packages=$(packages_of jupyter-uv) ;; esac
+  # It needs python3, and this base is built in any case.
+  [ "$name" != echo ] || packages=$(packages_of jupyter-uv)
   if [ -n "$upon" ]; then
     argument=APPLICATION base=$(cat "$archives/$upon.ref")
   else

@@ -1,6 +1,7 @@
 """JupyterLab behind the door. Environment and files in the home (~/.jupyter) can still set what is not set here."""
 
 import os
+import sys
 
 c = get_config()  # noqa: F821 - Jupyter's loader provides it
 
@@ -17,7 +18,25 @@ c.ServerApp.open_browser = False
 c.IdentityProvider.token = ""
 if os.environ.get("WORKSPACE_ASSERTION_KEYS") != "none":
     c.ServerApp.identity_provider_class = "jupyter_k8s_workspace.AssertedIdentityProvider"
-c.ServerApp.jpserver_extensions = {"jupyter_k8s_workspace": True}
+# People in one notebook, and agents that edit cells (docs/using.md, "Working together").
+together = os.environ.get("JUPYTER_COLLABORATION", "off")
+if together not in ("on", "off"):
+    print(f'JUPYTER_COLLABORATION: "{together}" must be on or off; it is off', file=sys.stderr)
+c.ServerApp.jpserver_extensions = {
+    "jupyter_k8s_workspace": True,
+    "jupyter_server_ydoc": together == "on",
+    "jupyter_server_fileid": together == "on",
+}
+if together == "on":
+    c.LabApp.extra_labextensions_path = [os.path.join(sys.prefix, "share/jupyter/collaboration")]
+    # On the volume: a page that stays open while the workspace is stopped gives what was typed there to the next run.
+    state = os.path.join(os.environ["HOME"], ".local/share/jupyter/collaboration")
+    os.makedirs(state, exist_ok=True)
+    c.YDocExtension.session_store_path = os.path.join(state, "sessions.json")
+    c.SQLiteYStore.db_path = os.path.join(state, "changes.db")
+    c.BaseFileIdManager.db_path = os.path.join(state, "files.db")
+    # Seconds. Unset, each change of each document is kept for ever.
+    c.SQLiteYStore.squash_after_inactivity_of = 3600
 c.ServerApp.allow_remote_access = True
 c.ServerApp.trust_xheaders = True
 # Matches nothing: answers to tokens too are for pages of this origin alone. Unset, Jupyter lets every origin read those.

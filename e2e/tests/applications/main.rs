@@ -2,6 +2,7 @@
 
 mod code;
 mod kernels;
+mod together;
 
 use api::{Workspace, names::CREATED_BY};
 use e2e::cluster::Scratch;

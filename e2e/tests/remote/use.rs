@@ -45,6 +45,34 @@ GIT_SSH_COMMAND=$SSH git push -q HOST:project.git HEAD:refs/heads/main
 $SSH HOST git -C project.git log --format=%s main
 ";
 
+/// What terminals of today call themselves. The image knows all of them.
+const TERMINALS: &str = r#"
+$SSH HOST 'for name in alacritty foot iterm2 konsole st tmux-256color wezterm xterm-ghostty xterm-kitty none; do
+  infocmp "$name" > /dev/null 2>&1 || echo "$name"
+done'
+"#;
+/// A commit whose message is written in the editor that git starts, in tmux.
+const COMMIT: &str = r#"
+$SSH HOST 'bash -es' << 'DONE'
+shows() { timeout 60 sh -c 'until tmux capture-pane -p | grep -qF -- "$1"; do sleep 0.2; done' - "$1"; }
+git init -q written
+cd written
+git config user.name a
+git config user.email a@example.com
+tmux new-session -d -x 100 -y 30 'git commit --allow-empty'
+shows 'GNU nano'
+tmux send-keys 'by hand' C-o
+shows 'File Name to Write'
+tmux send-keys Enter
+shows 'Wrote'
+tmux send-keys C-x
+timeout 60 sh -c 'while tmux has-session 2> /dev/null; do sleep 0.2; done'
+git log --format=%s
+vi --version | head -1 | cut -d ' ' -f 1
+unzip -v | head -1 | cut -d ' ' -f 1
+DONE
+"#;
+
 /// A second command over the connection of the first: a connection of its own could not be made.
 const SHARED_CONNECTION: &str = r#"
 by="-o ControlPath=$HOME/control -o ControlMaster=auto -o ControlPersist=60"
@@ -84,6 +112,10 @@ async fn openssh_does_all_that_editors_need() -> anyhow::Result<()> {
     ensure!(copied == COPIED, "{copied:?}");
     let pushed = lab.run(PUSH).await?;
     ensure!(pushed == "a change\n", "{pushed:?}");
+    let unknown = lab.run(TERMINALS).await?;
+    ensure!(unknown == "none\n", "{unknown:?}");
+    let committed = lab.run(COMMIT).await?;
+    ensure!(committed == "by hand\nVIM\nUnZip\n", "{committed:?}");
     let shared = lab.run(SHARED_CONNECTION).await?;
     ensure!(shared.ends_with("shared\n"), "{shared:?}");
 

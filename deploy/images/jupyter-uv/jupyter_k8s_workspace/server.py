@@ -5,6 +5,7 @@ import secrets
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from tornado.web import authenticated
+from tornado.websocket import WebSocketHandler
 
 from .identity import AssertedIdentityProvider
 
@@ -44,8 +45,17 @@ class SignedIn(JupyterHandler):
         self.finish(DONE % nonce)
 
 
+def guard_rooms(server_app):
+    """Rooms of documents refuse websockets of other origins, as kernels do: their package lets all of them in."""
+    if server_app.jpserver_extensions.get("jupyter_server_ydoc"):
+        from jupyter_server_ydoc.handlers import YDocWebSocketHandler
+
+        YDocWebSocketHandler.check_origin = WebSocketHandler.check_origin
+
+
 def load(server_app):
     """Adds the pages, where the gateway attests users."""
+    guard_rooms(server_app)
     if not isinstance(server_app.identity_provider, AssertedIdentityProvider):
         return
     base_url = server_app.base_url

@@ -1,0 +1,141 @@
+"""Two people in one notebook, by rooms of jupyter-collaboration: who gets in, what both see, and that it is off unless asked for."""
+
+import asyncio
+import json
+import os
+import urllib.parse
+
+import nbformat
+from jupyter_k8s_workspace.identity import HEADER
+from jupyter_ydoc import YNotebook
+from pycrdt import Awareness, YMessageType, create_awareness_message, create_sync_message, create_update_message, handle_sync_message
+from running import Running, assertion
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+NAME = "shared.ipynb"
+
+
+class Person:
+    """A page, or an agent, that has the notebook open."""
+
+    def __init__(self, socket):
+        self.socket = socket
+        self.notebook = YNotebook()
+        self.awareness = Awareness(self.notebook.ydoc)
+        self.reader = asyncio.create_task(self.read())
+
+    async def read(self):
+        await self.socket.write_message(create_sync_message(self.notebook.ydoc), binary=True)
+        while message := await self.socket.read_message():
+            if message[0] == YMessageType.SYNC and (reply := handle_sync_message(message[1:], self.notebook.ydoc)):
+                await self.socket.write_message(reply, binary=True)
+
+    async def has(self, source):
+        async def cells():
+            while source not in [cell["source"] for cell in self.notebook.source["cells"]]:
+                await asyncio.sleep(0.05)
+
+        await asyncio.wait_for(cells(), 30)
+
+    async def writes(self, source):
+        updates = []
+        observed = self.notebook.ydoc.observe(lambda event: updates.append(event.update))
+        self.notebook.append_cell(nbformat.v4.new_code_cell(source))
+        self.notebook.ydoc.unobserve(observed)
+        for update in updates:
+            await self.socket.write_message(create_update_message(update), binary=True)
+
+    async def says_that_it_is_there(self):
+        self.awareness.set_local_state({"user": {}})
+        state = self.awareness.encode_awareness_update([self.awareness.client_id])
+        await self.socket.write_message(create_awareness_message(state), binary=True)
+
+    async def leaves(self):
+        self.socket.close()
+        await self.reader
+
+
+class On(Running):
+    together = "on"
+
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("first")]), os.path.join(self.home, NAME))
+
+    async def session(self, assertions):
+        body = '{"format": "json", "type": "notebook"}'
+        return await self.ask(f"/api/collaboration/session/{NAME}", assertions, method="PUT", body=body)
+
+    async def room(self):
+        answer = await self.session([assertion(bearer=True)])
+        self.assertIn(answer.code, (200, 201), answer.body)
+        found = json.loads(answer.body)
+        room = f"json:notebook:{found['fileId']}"
+        query = urllib.parse.urlencode({"sessionId": found["sessionId"]})
+        return f"ws://127.0.0.1:{self.port}/api/collaboration/room/{room}?{query}"
+
+    async def enters(self, room, name, **headers):
+        request = HTTPRequest(room, headers={HEADER: assertion(sub=name), **headers})
+        return Person(await websocket_connect(request))
+
+    async def last_use(self):
+        answer = await self.ask("/api/status?no_track_activity=1", [assertion()])
+        return json.loads(answer.body)["last_activity"]
+
+    async def test_both_write_and_see_each_other_and_the_file_has_all(self):
+        room = await self.room()
+        alice, bob = await self.enters(room, "alice"), await self.enters(room, "bob")
+        await alice.has("first")
+        await bob.has("first")
+        await asyncio.gather(alice.writes("of alice"), bob.writes("of bob"))
+        for person in (alice, bob):
+            await person.has("of alice")
+            await person.has("of bob")
+
+        async def saved():
+            while {"first", "of alice", "of bob"} != {cell.source for cell in nbformat.read(os.path.join(self.home, NAME), 4).cells}:
+                await asyncio.sleep(0.05)
+
+        await asyncio.wait_for(saved(), 30)
+        await alice.leaves()
+        await bob.leaves()
+
+    async def test_an_open_room_and_what_pages_send_by_themselves_is_not_use(self):
+        room = await self.room()
+        alice, bob = await self.enters(room, "alice"), await self.enters(room, "bob")
+        before = await self.last_use()
+        await alice.says_that_it_is_there()
+        await alice.writes("after it")
+        await bob.has("after it")
+        self.assertEqual(await self.last_use(), before)
+        # The control.
+        await self.ask("/api/contents", [assertion()])
+        self.assertNotEqual(await self.last_use(), before)
+        await alice.leaves()
+        await bob.leaves()
+
+    async def test_a_room_is_closed_to_pages_of_other_origins_and_to_requests_past_the_door(self):
+        room = await self.room()
+        for headers, code in [({HEADER: assertion(bearer=True), "Origin": "https://evil.example"}, 403), ({}, 401), ({HEADER: "a.b.c"}, 401)]:
+            with self.subTest(headers), self.assertRaises(Exception) as caught:
+                await websocket_connect(HTTPRequest(room, headers=headers))
+            self.assertEqual(getattr(caught.exception, "code", None), code)
+        # The control.
+        alice = await self.enters(room, "alice", Origin=f"http://127.0.0.1:{self.port}")
+        await alice.has("first")
+        await alice.leaves()
+        self.assertEqual((await self.session([])).code, 401)
+        # A page needs proof against forgery.
+        self.assertEqual((await self.session([assertion()])).code, 403)
+
+
+class Off(Running):
+    async def test_nothing_is_served_and_nothing_is_written(self):
+        answer = await self.ask("/api/collaboration/session/x", [assertion(bearer=True)], method="PUT", body="{}")
+        self.assertEqual(answer.code, 404)
+        extensions = self.app.extension_manager.extensions
+        self.assertFalse(extensions["jupyter_server_ydoc"].enabled or extensions["jupyter_server_fileid"].enabled)
+        written = [name for _, _, names in os.walk(self.home) for name in names]
+        for word in ("ystore", "file_id", "collaboration", "changes.db", "files.db"):
+            self.assertFalse([name for name in written if word in name], word)
