@@ -21,7 +21,7 @@ def main():
     if (target / "debug/xtask").exists():
         return subprocess.run([cargo, *BUILD, "--quiet"], cwd=ROOT).returncode
     start = last = time.monotonic()
-    print("building this project's tool; about 3 minutes on two cores, once", file=sys.stderr)
+    print("building this project's tool: about 3 minutes on two cores, once; then it lists what comes, and how long that takes", file=sys.stderr)
     fetch()
     total = subprocess.run(
         [cargo, "tree", "--locked", "--package=xtask", "--edges=normal,build", "--prefix=none", "--no-dedupe"],

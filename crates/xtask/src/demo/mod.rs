@@ -81,7 +81,8 @@ fn up(with: &[String], paths: &Paths) -> anyhow::Result<()> {
         .filter(|name| offered.contains(name) || with.iter().any(|wanted| wanted == name))
         .collect();
     let (cluster, references) = start(&applications, paths, &progress)?;
-    let shown = deploy(&cluster, &references, paths, &progress)
+    let shown = references
+        .and_then(|references| deploy(&cluster, &references, paths, &progress))
         .and_then(|deployed| open(&deployed, &applications, paths, &progress));
     match shown {
         Ok(text) => {
@@ -92,15 +93,16 @@ fn up(with: &[String], paths: &Paths) -> anyhow::Result<()> {
     }
 }
 
-/// The local node, running, and the names of the images, with those of these applications. Conflicts are reported before anything starts.
+/// The local node, running, and the names of the images, with those of these applications, or why they could not be built. Conflicts are
+/// reported before anything starts.
 ///
 /// # Errors
-/// When this checkout uses another cluster, this machine cannot run the node, or an image cannot be built.
+/// When this checkout uses another cluster, or this machine cannot run the node.
 pub(crate) fn start(
     applications: &[&'static str],
     paths: &Paths,
     progress: &Progress,
-) -> anyhow::Result<(Cluster, BTreeMap<String, String>)> {
+) -> anyhow::Result<(Cluster, anyhow::Result<BTreeMap<String, String>>)> {
     if Cluster::current(paths).is_ok_and(|cluster| cluster.provider() != Provider::Node) {
         bail!(
             "the demo runs on the local node, and this checkout uses kind: take that down by `./justw cluster down`; \
@@ -115,8 +117,13 @@ pub(crate) fn start(
     thread::scope(|scope| {
         let built = scope.spawn(|| images::ensure(applications, paths, progress));
         let cluster = cluster::up(paths, Some(Provider::Node));
+        if let Err(error) = &cluster {
+            progress.line(format_args!(
+                "{error:#}; this ends when the images are built, for the next call"
+            ));
+        }
         let built = built.join().unwrap_or_else(|panic| resume_unwind(panic));
-        Ok((cluster?, built?))
+        Ok((cluster?, built))
     })
 }
 

@@ -186,7 +186,7 @@ fn deploy(paths: &Paths) -> anyhow::Result<PathBuf> {
     let progress = Progress::start();
     let _lock = cluster::lock::of_installation(paths, &progress)?;
     let (cluster, references) = demo::start(&ALL, paths, &progress)?;
-    let deployed = demo::deploy(&cluster, &references, paths, &progress)?;
+    let deployed = demo::deploy(&cluster, &references?, paths, &progress)?;
     demo::check(&deployed, paths, &progress)?;
     Ok(deployed.access_file)
 }
