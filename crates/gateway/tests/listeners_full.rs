@@ -74,8 +74,8 @@ async fn excess_requests_are_shed_at_once_and_others_are_answered() {
         accepted >= 20 && shed >= 900,
         "{accepted} accepted, {shed} turned away"
     );
-    // The last of 20 waits for 20 turns; as many again for a busy machine, and more.
-    assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+    // The last of 20 waits for 0.2 s, and a second or two more on a busy machine. If all were accepted, the last would wait for 10 s.
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
     // As soon as it is over, everybody is served.
     let (accepted, shed, _) = burst(&rig, 2, 10).await;
     assert_eq!((accepted, shed), (20, 0));
