@@ -60,5 +60,7 @@ def fetch():
 if __name__ == "__main__":
     try:
         sys.exit(main())
+    except FileNotFoundError as error:
+        sys.exit(f"error: {error.filename} is not on PATH; ./justw says what is missing")
     except KeyboardInterrupt:
         sys.exit(130)

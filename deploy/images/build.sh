@@ -40,9 +40,12 @@ export CONTAINERS_STORAGE_CONF=$store/storage.conf BUILDAH_ISOLATION=chroot DEBI
 # Program or its package [package]: installed when missing.
 need() {
   command -v "$1" >/dev/null && return
-  local install=(apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${2:-$1}")
-  "${install[@]}" || { fetch apt-get -qq update && fetch "${install[@]}"; }
+  local install=(apt_get install -y --no-install-recommends "${2:-$1}")
+  "${install[@]}" || { fetch apt_get update && fetch "${install[@]}"; }
 }
+
+# apt-get, one at a time with xtask's (apt.rs).
+apt_get() { flock /run/lock/jupyter-k8s-apt apt-get -qq -o DPkg::Lock::Timeout=300 "$@"; }
 
 # Command that downloads -> the same, up to five times: a registry that restarts is back after a minute.
 fetch() {
@@ -75,7 +78,7 @@ make_base() {
   buildah inspect --type image "$1" >/dev/null 2>&1 && return
   need mmdebstrap
   echo "== building the base with $3"
-  sources | grep -q . || fetch apt-get -qq update
+  sources | grep -q . || fetch apt_get update
   sources >"$work/sources.list"
   local options
   if [ "$2" = extract ]; then

@@ -69,11 +69,18 @@ function patch(html) {
     window.Idiomorph.morph(old, fresh, MORPH);
   }
   placeSliders();
-  // Once: who comes back stays. And not while a question is open.
+  // Opens the workspace once: going back does not open it again. An open question comes first.
   const open = document.querySelector("body:not(:has(dialog)) #opening ~ #head a.primary");
   if (open) $("opening").remove();
   open?.click();
 }
+
+// --- Focus: Enter takes what a page offers first. An Enter that is held since an earlier page, perhaps of another site, presses nothing.
+
+addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter" && event.target.closest?.("button")) event.preventDefault();
+}, true);
+document.querySelector("[data-focus]")?.focus();
 
 // --- Announcements: polite, and at most one in five seconds.
 

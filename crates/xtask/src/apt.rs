@@ -7,6 +7,9 @@ use anyhow::{Context as _, bail};
 use crate::exec::{Cmd, download};
 use crate::progress::Progress;
 
+/// Lock of calls that change packages; build.sh has it, too.
+const LOCK: &str = "/run/lock/jupyter-k8s-apt";
+
 /// Installs the missing packages, without prompts. Waits while another apt runs.
 ///
 /// # Errors
@@ -41,7 +44,8 @@ pub(crate) fn ensure(packages: &[&str], progress: &Progress) -> anyhow::Result<(
         return Ok(());
     }
     download(progress, || {
-        Cmd::new("dpkg").args(["--configure", "-a"]).run()?;
+        // What this cannot mend, the installation names.
+        let _ = Cmd::new("flock").args([LOCK, "dpkg", "--configure", "-a"]).run();
         apt_get()
             .arg("update")
             .run()
@@ -51,8 +55,10 @@ pub(crate) fn ensure(packages: &[&str], progress: &Progress) -> anyhow::Result<(
     .with_context(|| format!("cannot install {names}"))
 }
 
+/// One at a time with those of deploy/images/build.sh: apt waits for another installation, but not for another update of its lists.
 fn apt_get() -> Cmd {
-    Cmd::new("apt-get")
+    Cmd::new("flock")
+        .args([LOCK, "apt-get"])
         .env("DEBIAN_FRONTEND", "noninteractive")
         .args(["-qq", "-o", "DPkg::Lock::Timeout=300"])
 }

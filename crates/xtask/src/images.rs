@@ -224,7 +224,8 @@ fn compile(profile: &str, paths: &Paths, progress: &Progress) -> anyhow::Result<
         _ => [&SERVERS[..], &["cli", DOOR]].concat(),
     };
     // With `cargo auditable`, each program lists the crates in it.
-    let auditable = (profile == "release" && env::var_os(AUDITABLE).is_some()).then_some("auditable");
+    let auditable = (profile == "release" && env::var_os(AUDITABLE).is_some_and(|value| value == "1"))
+        .then_some("auditable");
     let (mut beat, mut crates) = (progress.beat(), 0);
     let log = paths.logs().join("images-cargo.log");
     Cmd::new(cargo())

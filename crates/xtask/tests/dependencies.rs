@@ -138,3 +138,17 @@ fn files_and_folders_that_the_architecture_names_are_there() {
     assert!(missing.is_empty(), "docs/architecture.md names {missing:?}");
     assert!(named.len() > 40, "the map was read: {named:?}");
 }
+
+#[test]
+fn libraries_that_are_optimised_for_tests_exist() {
+    let [manifest, lock] =
+        ["Cargo.toml", "Cargo.lock"].map(|file| fs::read_to_string(root().join(file)).unwrap());
+    let optimised = manifest
+        .lines()
+        .filter_map(|line| line.strip_suffix(" = { opt-level = 1 }"));
+    let unknown: Vec<&str> = optimised
+        .clone()
+        .filter(|name| !lock.contains(&format!("\nname = \"{name}\"\n")))
+        .collect();
+    assert!(unknown.is_empty() && optimised.count() > 20, "{unknown:?}");
+}

@@ -22,6 +22,13 @@ if os.environ.get("WORKSPACE_ASSERTION_KEYS") != "none":
 together = os.environ.get("JUPYTER_COLLABORATION", "off")
 if together not in ("on", "off"):
     print(f'JUPYTER_COLLABORATION: "{together}" must be on or off; it is off', file=sys.stderr)
+state = os.path.join(os.environ["HOME"], ".local/share/jupyter/collaboration")
+if together == "on":
+    try:
+        os.makedirs(state, exist_ok=True)
+    except OSError as error:
+        print(f"JUPYTER_COLLABORATION is off: {error}", file=sys.stderr)
+        together = "off"
 c.ServerApp.jpserver_extensions = {
     "jupyter_k8s_workspace": True,
     "jupyter_server_ydoc": together == "on",
@@ -30,8 +37,6 @@ c.ServerApp.jpserver_extensions = {
 if together == "on":
     c.LabApp.extra_labextensions_path = [os.path.join(sys.prefix, "share/jupyter/collaboration")]
     # On the volume: a page that stays open while the workspace is stopped gives what was typed there to the next run.
-    state = os.path.join(os.environ["HOME"], ".local/share/jupyter/collaboration")
-    os.makedirs(state, exist_ok=True)
     c.YDocExtension.session_store_path = os.path.join(state, "sessions.json")
     c.SQLiteYStore.db_path = os.path.join(state, "changes.db")
     c.BaseFileIdManager.db_path = os.path.join(state, "files.db")

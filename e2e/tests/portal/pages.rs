@@ -189,7 +189,17 @@ async fn reaches_a_cell(browser: &Browser, namespace: &str, scripts: bool) -> an
         without(false).await?;
         browser.click(open).await?;
     }
+    let workspaces: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, namespace);
+    let running = wait::until("a workspace to run", wait::USUAL, || async {
+        let all = workspaces.list(&ListParams::default()).await;
+        let mut all = all.map_err(|error| error.to_string())?.items.into_iter();
+        let is_running =
+            |it: &Workspace| it.status.as_ref().and_then(|status| status.phase) == Some(Phase::Running);
+        all.find(is_running).ok_or_else(|| "none runs".to_owned())
+    })
+    .await?;
     // The page that shows the start opens the workspace.
+    browser.arrived(&workspace::host(&running)?).await?;
     notebook::run_a_cell(browser).await
 }
 

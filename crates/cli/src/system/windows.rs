@@ -13,8 +13,8 @@ use std::process::{self, Command};
 pub(crate) const HOME: &str = "USERPROFILE";
 /// The variable with the folder for the state of programs.
 pub(crate) const STATE: &str = "LOCALAPPDATA";
-/// Patterns of hosts that could end the quotes of `ProxyCommand` and add a word to it.
-pub(crate) const UNSAFE_HOSTS: &str = "\"!* *\" \"!*\t*\"";
+/// Patterns of hosts that could end the quotes of `ProxyCommand`, or that a shell would run: the ssh of Git for Windows has one.
+pub(crate) const UNSAFE_HOSTS: &str = "\"!* *\" \"!*\t*\" !*$* !*`* !*;* !*&* !*|*";
 
 /// The folder for the state of programs, if `home` is the user's.
 pub(crate) fn state_in(home: &Path) -> PathBuf {
@@ -68,9 +68,11 @@ pub(crate) fn become_program(mut program: Command) -> io::Error {
 
 /// One word of a program's command line, in which ssh replaces nothing.
 pub(crate) fn quote(word: &str) -> Result<String, String> {
-    // A backslash before the last quote would escape it.
-    if word.contains('"') || word.ends_with('\\') {
-        return Err(format!("{word} must have no quote, and no backslash at its end"));
+    // A backslash before the last quote would escape it. The ssh of Git for Windows passes the line to a shell.
+    if word.contains(['"', '$', '`']) || word.ends_with('\\') {
+        return Err(format!(
+            "{word} must have no quote, `$` or backtick, and no backslash at its end"
+        ));
     }
     Ok(format!("\"{}\"", word.replace('%', "%%")))
 }

@@ -44,8 +44,10 @@ pub(super) async fn callback(State(app): App, uri: Uri, headers: HeaderMap) -> R
     let mut response = match complete(&app, &domain, &uri, &headers, attempt).await {
         Ok(response) => response,
         Err(problem) => {
-            problem.record(&app.audit);
             let begins_anew = problem.is_temporary() && attempt.enter.attempt == 0;
+            if !begins_anew {
+                problem.record(&app.audit);
+            }
             // This also logs the reason.
             let page = problem.answer(&another_go(&app, &attempt.enter));
             if begins_anew {

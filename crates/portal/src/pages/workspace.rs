@@ -69,7 +69,12 @@ fn after(done: &str, seen: &VisibleWorkspace, now: Timestamp) -> Option<&'static
         .get(RESTARTED_AT)
         .and_then(|time| time.parse().ok());
     let is_recent = |time: Timestamp| now.duration_since(time) < RECENT;
+    let created = workspace.creation_timestamp().map(|time| time.0);
     Some(match (done, progress::phase(workspace)) {
+        // Where one click was sent twice, the second made nothing.
+        ("new", phase) if phase != Phase::Starting && created.is_some_and(is_recent) => {
+            "The workspace was created a moment ago."
+        }
         ("start", Phase::Starting) => "The workspace is being started.",
         ("stop", Phase::Stopping) if is_guest => "The workspace is being stopped.",
         ("stop", Phase::Stopping) if is_ephemeral(workspace) => {

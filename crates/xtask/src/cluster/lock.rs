@@ -12,9 +12,9 @@ pub(super) fn of_cluster(paths: &Paths, progress: &Progress) -> anyhow::Result<F
     acquire("cluster.lock", "another command of the cluster", paths, progress)
 }
 
-/// Takes the lock of who installs the product: Helm refuses a second installation at the same time.
+/// Takes the lock for installations of the product: Helm refuses a second one at the same time.
 pub(crate) fn of_installation(paths: &Paths, progress: &Progress) -> anyhow::Result<File> {
-    acquire("installation.lock", "another demo", paths, progress)
+    acquire("installation.lock", "another installation", paths, progress)
 }
 
 /// Takes the lock for end-to-end tests: some of them remove components, which would break tests of another run.

@@ -111,7 +111,7 @@ pub(crate) fn start(
     }
     check_space(paths)?;
     cluster::check(paths)?;
-    progress.line(plan(paths));
+    progress.line(plan(applications, paths)?);
     apt::ensure(&["curl", "openssl"], progress)?;
     // Both compile for minutes, and wait for downloads, links and starts in between.
     thread::scope(|scope| {
@@ -187,26 +187,41 @@ pub(crate) fn deploy(
     })
 }
 
-/// What is to be done, and about how long it takes.
-fn plan(paths: &Paths) -> String {
-    let mut parts = vec![("start of the cluster and installation", 3)];
-    if !has_images(paths) {
-        parts.insert(0, ("servers and images", 10));
-    }
+/// What is to be done at least, and about how long that takes on two cores. Changes since the last call take longer.
+fn plan(applications: &[&str], paths: &Paths) -> anyhow::Result<String> {
+    let mut parts = Vec::new();
     if !cluster::has_programs(paths) {
-        parts.insert(0, ("programs of Kubernetes, from Go modules", 6));
+        parts.push(("programs of Kubernetes, from Go modules".to_owned(), 6));
+    }
+    if !has_images(paths) {
+        parts.push(("servers and images".to_owned(), 10));
+    }
+    for name in applications {
+        if !has_image(name, paths) {
+            parts.push((format!("the image {name}"), 2));
+        }
+    }
+    if !cluster::is_node_here(paths)? {
+        parts.push(("start of the cluster and installation".to_owned(), 3));
+    }
+    if parts.is_empty() {
+        return Ok("to do: what has changed".to_owned());
     }
     let minutes: u32 = parts.iter().map(|(_, minutes)| minutes).sum();
-    let names: Vec<&str> = parts.into_iter().map(|(name, _)| name).collect();
-    format!(
-        "to do: {}; at most about {minutes} minutes on two cores",
+    let names: Vec<String> = parts.into_iter().map(|(name, _)| name).collect();
+    Ok(format!(
+        "to do: {}; about {minutes} minutes on two cores",
         names.join("; ")
-    )
+    ))
+}
+
+fn has_image(name: &str, paths: &Paths) -> bool {
+    paths.images().join(format!("{name}.ref")).exists()
 }
 
 /// Whether an earlier call has built the images. Some may have changed since.
 fn has_images(paths: &Paths) -> bool {
-    paths.images().join("portal.ref").exists()
+    has_image("portal", paths)
 }
 
 /// Checks for free disk space for images and cargo builds that are missing. The cluster checks for its own.

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, bail};
@@ -66,6 +66,11 @@ enum Release {
     InRegistry,
 }
 
+/// A profile, the release in it, and the tests that it runs.
+type Stage = (&'static str, &'static Release, Vec<String>);
+/// A variable of the tests, and the path in it.
+type Tool = (&'static str, PathBuf);
+
 /// The stage beside which programs of later ones are built.
 const FIRST: &str = "installed";
 /// Nice value of these builds.
@@ -104,31 +109,11 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
     build(run)?;
     let stages = chosen(run, wanted)?;
+    let (tools, programs) = tools(run, wanted, &stages)?;
     let tests = || stages.iter().flat_map(|(.., tests)| tests);
-    let mut tools = vec![
-        (
-            "JUPYTER_K8S_DEFINITIONS",
-            definitions::ensure(paths, &run.progress)?,
-        ),
-        ("JUPYTER_K8S_ANOTHER_OPERATOR", built("examples/another_build")?),
-        ("JUPYTER_K8S_AXE", axe::ensure(paths, &run.progress)?),
-    ];
-    if wanted.is_empty() {
-        let began = UNIX_EPOCH.elapsed()?.as_secs();
-        tools.push(("JUPYTER_K8S_BEGAN", began.to_string().into()));
-    }
-    let mut programs = Vec::new();
-    for (suite, component, variable) in &PROGRAMS {
-        if tests().any(|test| test.starts_with(*suite)) {
-            tools.push((*variable, component.path(paths)));
-            programs.push(*component);
-        }
-    }
     let [database, hub] = [DATABASE, HUB].map(|suite| tests().any(|test| test.starts_with(suite)));
     images::ensure_of_tests(database, paths, &run.progress)?;
     cluster::import_images(paths)?;
-    let owned = paths.clone();
-    let mut further = Some(thread::spawn(move || build_further(&programs, hub, &owned)));
     let installed = environment(&tools, access_file);
     let helper = |run: &Run<'_>, name: &str, args: &[&str]| {
         run.stream(&built(name)?.display().to_string(), args, &installed)
@@ -137,17 +122,16 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     // One of the stages writes into the checkout.
     let commit = last_run::now(paths.clone_root())?;
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
+    let owned = paths.clone();
+    let mut further = Some(thread::spawn(move || build_further(&programs, hub, &owned)));
     let (mut failed, mut now): (Vec<anyhow::Error>, &[&str]) = (Vec::new(), &[]);
     for (profile, release, tests) in &stages {
         // The first stage of a whole run needs none of it, and waits more than it works.
         if (*profile != FIRST || !wanted.is_empty())
-            && let Some(build) = further.take()
+            && let Err(error) = end(&mut further).and_then(|()| cluster::import_images(paths))
         {
-            let built = build.join().unwrap_or_else(|panic| resume_unwind(panic));
-            if let Err(error) = built.and_then(|()| cluster::import_images(paths)) {
-                failed.push(error);
-                break;
-            }
+            failed.push(error);
+            break;
         }
         println!("\n--- {profile}");
         let mut args = suites(paths)?;
@@ -202,6 +186,7 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
                 .map(|error| error.context(format!("stage `{profile}`"))),
         );
     }
+    failed.extend(end(&mut further).err());
     // Also after a failure, because other runs follow.
     if !now.is_empty() {
         failed.extend(helper(run, "release", &[]).err());
@@ -210,6 +195,32 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
         None => Ok(()),
         Some(first) => Err(first),
     }
+}
+
+/// What tests find by variables, and which of the programs are to be built.
+fn tools(run: &Run<'_>, wanted: &[String], stages: &[Stage]) -> anyhow::Result<(Vec<Tool>, Vec<Component>)> {
+    let paths = run.paths;
+    let tests = || stages.iter().flat_map(|(.., tests)| tests);
+    let mut tools = vec![
+        (
+            "JUPYTER_K8S_DEFINITIONS",
+            definitions::ensure(paths, &run.progress)?,
+        ),
+        ("JUPYTER_K8S_ANOTHER_OPERATOR", built("examples/another_build")?),
+        ("JUPYTER_K8S_AXE", axe::ensure(paths, &run.progress)?),
+    ];
+    if wanted.is_empty() {
+        let began = UNIX_EPOCH.elapsed()?.as_secs();
+        tools.push(("JUPYTER_K8S_BEGAN", began.to_string().into()));
+    }
+    let mut programs = Vec::new();
+    for (suite, component, variable) in &PROGRAMS {
+        if tests().any(|test| test.starts_with(*suite)) {
+            tools.push((*variable, component.path(paths)));
+            programs.push(*component);
+        }
+    }
+    Ok((tools, programs))
 }
 
 /// Builds what takes minutes in a first run, as long as nothing else wants the processor.
@@ -230,8 +241,14 @@ fn build_further(programs: &[Component], hub: bool, paths: &Paths) -> anyhow::Re
     }
 }
 
+/// Waits for the thread, once.
+fn end(build: &mut Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<()> {
+    let joined = build.take().map(JoinHandle::join);
+    joined.map_or(Ok(()), |built| built.unwrap_or_else(|panic| resume_unwind(panic)))
+}
+
 /// Environment of tests of the installation in `access_file`.
-fn environment<'a>(tools: &'a [(&'static str, PathBuf)], access_file: &'a Path) -> Vec<(&'a str, &'a Path)> {
+fn environment<'a>(tools: &'a [Tool], access_file: &'a Path) -> Vec<(&'a str, &'a Path)> {
     let tools = tools.iter().map(|(name, path)| (*name, path.as_path()));
     tools.chain([("JUPYTER_K8S_E2E", access_file)]).collect()
 }
@@ -266,10 +283,7 @@ pub(super) fn suites(paths: &Paths) -> anyhow::Result<Vec<String>> {
 }
 
 /// Stages with tests whose path contains one of `wanted`, and these tests. Without filters: all tests but those that must be named.
-fn chosen(
-    run: &Run<'_>,
-    wanted: &[String],
-) -> anyhow::Result<Vec<(&'static str, &'static Release, Vec<String>)>> {
+fn chosen(run: &Run<'_>, wanted: &[String]) -> anyhow::Result<Vec<Stage>> {
     let suites = suites(run.paths)?;
     let mut stages = Vec::new();
     for (profile, release) in &STAGES {

@@ -122,6 +122,7 @@ pub(super) fn end(run: &mut Run<'_>, ok: bool) -> anyhow::Result<()> {
     }
     run.progress.line("replacing the emptied cluster");
     cluster::down(paths)?;
+    let _lock = cluster::lock::of_installation(paths, &run.progress)?;
     let (cluster, references) = demo::start(&ALL, paths, &run.progress)?;
     demo::deploy(&cluster, &references?, paths, &run.progress)?;
     run.cluster = Some(cluster);

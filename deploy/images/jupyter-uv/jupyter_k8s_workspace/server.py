@@ -46,10 +46,13 @@ class SignedIn(JupyterHandler):
 
 
 def guard_rooms(server_app):
-    """Rooms of documents refuse websockets of other origins, as kernels do: their package lets all of them in."""
+    """Rooms of documents refuse websockets of other origins, as kernels do: their package lets all of them in. Changes that are older than an
+    hour are squashed, also in documents that change all the time: the package has no setting for it."""
     if server_app.jpserver_extensions.get("jupyter_server_ydoc"):
         from jupyter_server_ydoc.handlers import YDocWebSocketHandler
+        from jupyter_server_ydoc.stores import SQLiteYStore
 
+        SQLiteYStore.squash_history_older_than = 3600
         YDocWebSocketHandler.check_origin = WebSocketHandler.check_origin
 
 

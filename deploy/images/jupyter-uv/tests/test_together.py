@@ -101,7 +101,7 @@ class On(Running):
         await alice.leaves()
         await bob.leaves()
 
-    async def test_an_open_room_and_what_pages_send_by_themselves_is_not_use(self):
+    async def test_an_open_room_edits_and_what_pages_send_by_themselves_are_not_use(self):
         room = await self.room()
         alice, bob = await self.enters(room, "alice"), await self.enters(room, "bob")
         before = await self.last_use()
