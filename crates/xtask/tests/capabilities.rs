@@ -9,13 +9,15 @@ const PAGES: [&str; 2] = ["docs/evidence/capabilities.md", "docs/evidence/refusa
 const ROWS: std::ops::RangeInclusive<u32> = 1..=100;
 
 /// Kinds of tests, in the order of the table.
-const KINDS: [&str; 5] = ["live", "router", "in memory", "unit", "rendered"];
+const KINDS: [&str; 6] = ["live", "application", "router", "in memory", "unit", "rendered"];
 
 /// The kind of the test at this path.
 fn kind(path: &str) -> &'static str {
     let is_of = |folder: &str| path.starts_with(folder);
     if is_of("e2e/tests/") {
         "live"
+    } else if is_of("deploy/images/") {
+        "application"
     } else if ["gateway", "webhook", "portal"]
         .iter()
         .any(|of| is_of(&format!("crates/{of}/tests/")))
@@ -103,6 +105,9 @@ fn claims(line: &str) -> Option<(u32, Vec<(&str, &str)>)> {
 fn every_row_of_the_table_names_a_test_and_every_claimed_test_exists() {
     let exists = |(path, function): &(&str, &str)| {
         let source = read(path);
+        if Path::new(path).extension().is_some_and(|of| of == "py") {
+            return function.starts_with("test_") && source.contains(&format!("def {function}(self)"));
+        }
         let before = source
             .split_once(&format!("fn {function}("))
             .map(|(before, _)| before);
