@@ -12,6 +12,9 @@ if [ $# -lt 3 ]; then
   sed -n '2,9s/^# \?//p' "$0" >&2
   exit 2
 fi
+for tool in git buildah skopeo "${HELM:-helm}"; do
+  command -v "$tool" >/dev/null || { echo "$tool is missing: install it (helm: set HELM to its path, or install it)" >&2; exit 1; }
+done
 registry=$1 version=$2
 shift 2
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -28,8 +28,8 @@ pub(crate) fn download<T>(progress: &Progress, step: impl Fn() -> anyhow::Result
         progress.line(format_args!("once more in {} s: {error:#}", pause.as_secs()));
     })
     .context(
-        "a download failed; this needs the package registries of cargo, Go, pip, Maven and Debian (behind a proxy: HTTPS_PROXY). \
-         Run the same again: it continues",
+        "a download failed; this needs the package registries of cargo, Go, pip, Maven and Debian (behind a proxy: \
+         HTTPS_PROXY, for apt also http_proxy and https_proxy, for Maven MAVEN_OPTS). Run the same again: it continues",
     )
 }
 

@@ -38,5 +38,10 @@ fn acquire(name: &str, holder: &str, paths: &Paths, progress: &Progress) -> anyh
             }
             Ok(file)
         })
-        .with_context(|| format!("cannot lock {}", path.display()))
+        .with_context(|| {
+            format!(
+                "cannot lock {}: the cache folder must be writable",
+                path.display()
+            )
+        })
 }

@@ -45,7 +45,8 @@ pub(crate) fn check_rights() -> anyhow::Result<()> {
 pub(crate) fn check_port() -> anyhow::Result<()> {
     TcpListener::bind(("127.0.0.1", PROXY_PORT)).map(drop).with_context(|| {
         format!(
-            "port {PROXY_PORT} of 127.0.0.1 must be free: end the program that has it (`ss -ltnp sport = :{PROXY_PORT}` names it)"
+            "port {PROXY_PORT} of 127.0.0.1 must be free: `ss -ltnp sport = :{PROXY_PORT}` names the program. If it is socat, a demo of \
+             another cache folder runs: `{CACHE_VARIABLE}=<that folder> ./justw demo down`"
         )
     })
 }

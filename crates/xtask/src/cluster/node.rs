@@ -221,7 +221,7 @@ fn start(
     let has_link = || Cmd::new("ip").args(["link", "show", LINK]).succeeds();
     if !wait_until(Duration::from_secs(30), || !has_link()) {
         bail!(
-            "the link {LINK} exists: a node of another cache folder runs; take it down from there (`./justw cluster down`)"
+            "the link {LINK} exists: a node of another cache folder runs; `JUPYTER_K8S_CACHE=<that folder> ./justw cluster down` ends it"
         );
     }
     machine::check_port()?;

@@ -87,6 +87,7 @@ pub(super) fn install(
         &serde_json::to_string_pretty(&images::values(references)?)?,
     )?;
     let values = vec![chart.join("values-local.yaml"), images];
+    forget_interrupted(cluster)?;
     release.install(&chart, &values)?;
     Ok(Installed {
         tls,
@@ -95,6 +96,21 @@ pub(super) fn install(
         chart,
         values,
     })
+}
+
+/// Deletes Helm's records of operations that were killed: Helm refuses every upgrade while there is one. The caller has the lock.
+fn forget_interrupted(cluster: &Cluster) -> anyhow::Result<()> {
+    let pending =
+        format!("owner=helm,name={RELEASE},status in (pending-install,pending-upgrade,pending-rollback)");
+    let delete = [
+        "delete",
+        "secrets",
+        "--namespace",
+        SYSTEM_NAMESPACE,
+        "--selector",
+        &pending,
+    ];
+    cluster.kubectl().args(delete).run()
 }
 
 /// The values of images, which only a running cluster has.

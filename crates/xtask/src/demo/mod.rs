@@ -111,6 +111,13 @@ pub(crate) fn start(
     }
     check_space(paths)?;
     cluster::check(paths)?;
+    let system = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if !system.lines().any(|line| line == "ID=debian") {
+        bail!(
+            "the demo makes images of Debian's packages, so it needs Debian 12 or newer: run it in a virtual machine or a privileged \
+             container of Debian"
+        );
+    }
     progress.line(plan(applications, paths)?);
     apt::ensure(&["curl", "openssl"], progress)?;
     // Both compile for minutes, and wait for downloads, links and starts in between.
@@ -226,12 +233,16 @@ fn has_images(paths: &Paths) -> bool {
 
 /// Checks for free disk space for images and cargo builds that are missing. The cluster checks for its own.
 fn check_space(paths: &Paths) -> anyhow::Result<()> {
-    if has_images(paths) {
-        return Ok(());
-    }
     let target =
         env::var_os("CARGO_TARGET_DIR").map_or_else(|| paths.clone_root().join("target"), PathBuf::from);
-    cluster::check_space(vec![(paths.cache().to_owned(), IMAGES), (target, PROGRAMS)])
+    let mut needs = Vec::new();
+    if !has_images(paths) {
+        needs.push((paths.cache().to_owned(), IMAGES));
+    }
+    if !target.join("debug/jupyter-k8s-operator").exists() {
+        needs.push((target, PROGRAMS));
+    }
+    cluster::check_space(needs)
 }
 
 /// Further names of the plugin: for `kubectl create workspace`, and for the shell's completion. The program acts by the name it is called

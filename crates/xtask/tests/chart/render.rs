@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
         .current_dir(chart())
         .args(arguments)
         .output()
-        .unwrap_or_else(|error| panic!("{}: {error}; `./justw images` puts helm in place", helm.display()))
+        .unwrap_or_else(|error| panic!("{}: {error}; set HELM to the path of helm: `./justw demo` installs it into helm/bin of the cache folder", helm.display()))
 }
 
 /// Text that a chart renders, or the refusal.
