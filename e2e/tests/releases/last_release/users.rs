@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use api::{Workspace, workspace::Phase};
+use api::{
+    Workspace,
+    workspace::{DesiredStatus, Phase},
+};
 use e2e::{
     Environment,
     cluster::{self, Scratch},
@@ -76,9 +79,13 @@ impl Users {
         self.enter("bob", &running).await
     }
 
-    /// Bob creates a workspace and leaves it stopped.
+    /// Bob creates a workspace and leaves it stopped. Without rights on pods the operator reports no status.
     pub(crate) async fn store(&self) -> anyhow::Result<()> {
-        workspace::stopped(&self.0, "bob", STORED).await.map(drop)
+        let workspaces: Api<Workspace> = Api::namespaced(cluster::user("bob").await?, &self.0.namespace);
+        let mut wanted = workspace::echo(STORED)?;
+        wanted.spec.desired_status = DesiredStatus::Stopped;
+        workspaces.create(&PostParams::default(), &wanted).await?;
+        Ok(())
     }
 
     async fn enter(&self, user: &str, running: &Workspace) -> anyhow::Result<User> {
