@@ -71,16 +71,8 @@ function patch(html) {
   placeSliders();
   // Opens the workspace once: going back does not open it again. An open question comes first.
   const open = document.querySelector("body:not(:has(dialog)) #opening ~ #head a.primary");
-  if (open) $("opening").remove();
-  open?.click();
+  if (open) $("opening").remove(), open.click();
 }
-
-// --- Focus: Enter takes what a page offers first. An Enter that is held since an earlier page, perhaps of another site, presses nothing.
-
-addEventListener("keydown", (event) => {
-  if (event.repeat && event.key === "Enter" && event.target.closest?.("button")) event.preventDefault();
-}, true);
-document.querySelector("[data-focus]")?.focus();
 
 // --- Announcements: polite, and at most one in five seconds.
 
@@ -349,7 +341,7 @@ function follow(log) {
   choose();
 }
 
-// --- The page.
+// --- The page. An Enter that is held since an earlier page, perhaps of another site, presses no button.
 
 const leave = (at) => document.querySelectorAll("details.menu[open]").forEach((menu) => (menu.open &&= menu.contains(at)));
 document.addEventListener("focusin", (event) => leave(event.target));
@@ -367,10 +359,9 @@ document.addEventListener("click", (event) => {
     link.closest("details.menu")?.removeAttribute("open");
     ask(link);
   } else if (link.matches("[data-close]")) {
-    const dialog = link.closest("dialog");
-    if (!dialog) return;
+    if (!link.closest("dialog")) return;
     event.preventDefault();
-    dialog.close();
+    link.closest("dialog").close();
   } else {
     const field = $(decodeURIComponent(link.hash.slice(1)));
     if (!field) return;
@@ -386,6 +377,7 @@ document.addEventListener("submit", send);
 document.addEventListener("visibilitychange", () => document.hidden || $("gone").hidden || isGone());
 
 document.addEventListener("keydown", (event) => {
+  if (event.repeat && event.key === "Enter" && event.target.closest?.("button")) event.preventDefault();
   const menu = event.key === "Escape" && document.activeElement?.closest("details.menu[open]");
   if (!menu) return;
   menu.open = false;
@@ -404,4 +396,5 @@ setInterval(times, 30000, document);
 placeSliders();
 if (document.body.dataset.live) connect(document.body.dataset.live);
 if ($("log")?.dataset.stream) follow($("log"));
+document.querySelector("[data-focus]")?.focus();
 if ($("summary")?.matches(".note")) $("summary").focus();
