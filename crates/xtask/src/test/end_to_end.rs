@@ -2,19 +2,15 @@
 
 use std::env;
 use std::fs;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, bail};
-use rustix::process::setpriority_process;
 
 use super::{Run, axe, from_registry, last_run, nextest};
 use crate::cluster;
 use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER, OLDER_API_SERVER};
 use crate::paths::Paths;
-use crate::progress::Progress;
 use crate::{apt, definitions, images};
 
 /// Chromium, its driver, certutil for its trusted authorities, jq for commands of docs/operations.md, and what people use with ssh.
@@ -71,14 +67,9 @@ type Stage = (&'static str, &'static Release, Vec<String>);
 /// A variable of the tests, and the path in it.
 type Tool = (&'static str, PathBuf);
 
-/// The stage beside which programs of later ones are built.
-const FIRST: &str = "installed";
-/// Nice value of these builds.
-const LOWEST: i32 = 19;
-
 /// Profiles of nextest, in order.
 static STAGES: [(&str, Release); 9] = [
-    (FIRST, Release::Installed(&[])),
+    ("installed", Release::Installed(&[])),
     ("hub", Release::Installed(&[])),
     // Tickets and sessions that end soon, tokens in place of a browser's cookie.
     (
@@ -109,10 +100,13 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
     build(run)?;
     let stages = chosen(run, wanted)?;
-    let (tools, programs) = tools(run, wanted, &stages)?;
+    let tools = tools(run, wanted, &stages)?;
     let tests = || stages.iter().flat_map(|(.., tests)| tests);
     let [database, hub] = [DATABASE, HUB].map(|suite| tests().any(|test| test.starts_with(suite)));
     images::ensure_of_tests(database, paths, &run.progress)?;
+    if hub {
+        images::ensure_hub(paths, &run.progress)?;
+    }
     cluster::import_images(paths)?;
     let installed = environment(&tools, access_file);
     let helper = |run: &Run<'_>, name: &str, args: &[&str]| {
@@ -122,17 +116,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     // One of the stages writes into the checkout.
     let commit = last_run::now(paths.clone_root())?;
     let _alone = cluster::lock::of_tests(paths, &run.progress)?;
-    let owned = paths.clone();
-    let mut further = Some(thread::spawn(move || build_further(&programs, hub, &owned)));
     let (mut failed, mut now): (Vec<anyhow::Error>, &[&str]) = (Vec::new(), &[]);
     for (profile, release, tests) in &stages {
-        // The first stage of a whole run needs none of it, and waits more than it works.
-        if (*profile != FIRST || !wanted.is_empty())
-            && let Err(error) = end(&mut further).and_then(|()| cluster::import_images(paths))
-        {
-            failed.push(error);
-            break;
-        }
         println!("\n--- {profile}");
         let mut args = suites(paths)?;
         if !wanted.is_empty() {
@@ -186,7 +171,6 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
                 .map(|error| error.context(format!("stage `{profile}`"))),
         );
     }
-    failed.extend(end(&mut further).err());
     // Also after a failure, because other runs follow.
     if !now.is_empty() {
         failed.extend(helper(run, "release", &[]).err());
@@ -197,8 +181,8 @@ pub(super) fn run(run: &mut Run<'_>, access_file: &Path, wanted: &[String]) -> a
     }
 }
 
-/// What tests find by variables, and which of the programs are to be built.
-fn tools(run: &Run<'_>, wanted: &[String], stages: &[Stage]) -> anyhow::Result<(Vec<Tool>, Vec<Component>)> {
+/// What tests find by variables. Programs are built when they are missing.
+fn tools(run: &Run<'_>, wanted: &[String], stages: &[Stage]) -> anyhow::Result<Vec<Tool>> {
     let paths = run.paths;
     let tests = || stages.iter().flat_map(|(.., tests)| tests);
     let mut tools = vec![
@@ -213,38 +197,12 @@ fn tools(run: &Run<'_>, wanted: &[String], stages: &[Stage]) -> anyhow::Result<(
         let began = UNIX_EPOCH.elapsed()?.as_secs();
         tools.push(("JUPYTER_K8S_BEGAN", began.to_string().into()));
     }
-    let mut programs = Vec::new();
     for (suite, component, variable) in &PROGRAMS {
         if tests().any(|test| test.starts_with(*suite)) {
-            tools.push((*variable, component.path(paths)));
-            programs.push(*component);
+            tools.push((*variable, component.ensure(paths, &run.progress)?));
         }
     }
-    Ok((tools, programs))
-}
-
-/// Builds what takes minutes in a first run, as long as nothing else wants the processor.
-///
-/// # Errors
-/// When a program or an image cannot be built.
-fn build_further(programs: &[Component], hub: bool, paths: &Paths) -> anyhow::Result<()> {
-    let progress = Progress::start();
-    // Linux changes this thread alone, and its processes inherit it.
-    setpriority_process(None, LOWEST)?;
-    for program in programs {
-        program.ensure(paths, &progress)?;
-    }
-    if hub {
-        images::ensure_hub(paths, &progress)
-    } else {
-        Ok(())
-    }
-}
-
-/// Waits for the thread, once.
-fn end(build: &mut Option<JoinHandle<anyhow::Result<()>>>) -> anyhow::Result<()> {
-    let joined = build.take().map(JoinHandle::join);
-    joined.map_or(Ok(()), |built| built.unwrap_or_else(|panic| resume_unwind(panic)))
+    Ok(tools)
 }
 
 /// Environment of tests of the installation in `access_file`.
