@@ -240,15 +240,17 @@ pub(super) fn suites(paths: &Paths) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Stages with tests whose path contains one of `wanted`, and these tests. Without filters: all tests but those that must be named.
+/// Stages with tests whose path contains one of `wanted`, and these tests. Without filters: all tests but those that must be named, which
+/// must have run lately.
 fn chosen(run: &Run<'_>, wanted: &[String]) -> anyhow::Result<Vec<Stage>> {
     let suites = suites(run.paths)?;
     let mut stages = Vec::new();
     for (profile, release) in &STAGES {
+        let mut tests = nextest::list(run, profile, &suites)?;
         if wanted.is_empty() && !matches!(release, Release::Installed(_)) {
+            last_run::check(run.paths.clone_root(), &tests)?;
             continue;
         }
-        let mut tests = nextest::list(run, profile, &suites)?;
         tests.retain(|test| wanted.is_empty() || wanted.iter().any(|filter| test.contains(filter.as_str())));
         if !tests.is_empty() {
             stages.push((*profile, release, tests));
