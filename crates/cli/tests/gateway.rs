@@ -32,7 +32,14 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use crate::process::plugin;
 
 pub(crate) const TOKEN: &str = "token-of-alice";
-const TICKET: &str = "ticket-of-lab";
+
+/// A refusal of the gateway, once.
+struct Once {
+    path: &'static str,
+    status: u16,
+    error: &'static str,
+    retry_after: u32,
+}
 
 #[derive(Default)]
 struct State {
@@ -45,6 +52,11 @@ struct State {
     /// Status with which the workspace declines ssh.
     declines: Option<u16>,
     tickets: usize,
+    /// How often all tickets so far were made void.
+    voided: usize,
+    refusals: Vec<Once>,
+    /// Connections by ssh so far.
+    connections: usize,
     /// What first came by ssh.
     first: Vec<u8>,
     /// How far its clock is behind.
@@ -161,6 +173,27 @@ impl Gateway {
         self.state.lock().unwrap().declines = status;
     }
 
+    /// The next request to this path is refused.
+    pub(crate) fn refuse_once(&self, path: &'static str, status: u16, error: &'static str, retry_after: u32) {
+        self.state.lock().unwrap().refusals.push(Once {
+            path,
+            status,
+            error,
+            retry_after,
+        });
+    }
+
+    /// No ticket so far is valid any more.
+    pub(crate) fn void_tickets(&self) {
+        self.state.lock().unwrap().voided += 1;
+    }
+
+    /// How many refusals are left, and how many connections by ssh there were.
+    pub(crate) fn left_and_connections(&self) -> (usize, usize) {
+        let state = self.state.lock().unwrap();
+        (state.refusals.len(), state.connections)
+    }
+
     pub(crate) fn set_clock_behind(&self, behind: SignedDuration) {
         self.state.lock().unwrap().behind = behind;
     }
@@ -234,6 +267,24 @@ fn problem(status: u16, error: &str, message: &str) -> Response<Full<Bytes>> {
     )
 }
 
+/// The refusal that waits for a request to this path.
+fn take_refusal(state: &Mutex<State>, path: &str) -> Option<Response<Full<Bytes>>> {
+    let refusals = &mut state.lock().unwrap().refusals;
+    let at = refusals.iter().position(|once| path.ends_with(once.path))?;
+    let once = refusals.remove(at);
+    let message = format!("Refused once. Try again in {} s.", once.retry_after);
+    let mut response = problem(once.status, once.error, &message);
+    response
+        .headers_mut()
+        .insert("retry-after", once.retry_after.into());
+    Some(response)
+}
+
+/// The ticket that is valid now.
+fn valid_ticket(state: &State) -> String {
+    format!("ticket-of-lab-{}", state.voided)
+}
+
 async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
     let header = |name: &str| {
         let value = request.headers().get(name);
@@ -245,6 +296,9 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
     let host = host.split(':').next().unwrap_or_default();
     let host = host.replace(".example", ".localhost");
     let path = request.uri().path().to_owned();
+    if let Some(refusal) = take_refusal(state, &path) {
+        return refusal;
+    }
     if host == "auth.ws.localhost" {
         let token = header("authorization");
         let body = request.into_body().collect().await.unwrap().to_bytes();
@@ -260,7 +314,11 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
     }
     let is_lab = host == "lab-ukb5wakby6jim56e.ws.localhost"
         || (host == "ws.localhost" && path.starts_with("/workspaces/team/lab/"));
-    if !is_lab || header("workspace-ticket") != TICKET {
+    let is_valid = {
+        let state = state.lock().unwrap();
+        header("workspace-ticket") == valid_ticket(&state) && !state.signed_out
+    };
+    if !is_lab || !is_valid {
         return problem(401, "SignInRequired", "You are not signed in");
     }
     if state.lock().unwrap().stopped {
@@ -276,7 +334,11 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
         assert_eq!(header("upgrade"), "websocket");
         let upgrade = hyper::upgrade::on(&mut request);
         let state = state.clone();
-        state.lock().unwrap().first.clear();
+        {
+            let mut state = state.lock().unwrap();
+            state.first.clear();
+            state.connections += 1;
+        }
         tokio::spawn(async move {
             let socket = TokioIo::new(upgrade.await.unwrap());
             let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
@@ -368,7 +430,7 @@ fn of_gateway(state: &mut State, path: &str, token: &str, body: &Value) -> Respo
             let end = Timestamp::now() + SignedDuration::from_mins(15);
             reply(
                 200,
-                &json!({"ticket": TICKET, "expiresAt": end.to_string(), "ssh": "Enabled"}),
+                &json!({"ticket": valid_ticket(state), "expiresAt": end.to_string(), "ssh": "Enabled"}),
             )
         }
         _ => problem(404, "NotFound", "There is no such page."),

@@ -106,6 +106,68 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
     assert!(!error.contains(TOKEN));
 }
 
+#[test]
+fn a_ticket_is_asked_for_once_and_again_when_it_counts_no_more() {
+    let gateway = Gateway::start("kept");
+    gateway.signed_in();
+    let lab = gateway.url("lab-ukb5wakby6jim56e.ws.localhost");
+    let words = ["ssh", "--stdio", &lab];
+    for _ in 0..3 {
+        assert_eq!(out(&ran(&gateway, &words, "hello")), "hello");
+    }
+    assert_eq!(gateway.tickets(), 1);
+    let folder = format!("{}/workspaces/team/lab/", gateway.url("ws.localhost"));
+    assert_eq!(
+        out(&ran(&gateway, &["ssh", "--stdio", &folder], "hello")),
+        "hello"
+    );
+    assert_eq!(gateway.tickets(), 2, "another workspace has another one");
+    gateway.void_tickets();
+    for _ in 0..2 {
+        assert_eq!(out(&ran(&gateway, &words, "hello")), "hello");
+    }
+    assert_eq!(gateway.tickets(), 3);
+    // The workspace's own answer has nothing to do with the ticket.
+    gateway.decline_ssh(Some(401));
+    fails(&gateway, &words);
+    gateway.decline_ssh(None);
+    assert_eq!(gateway.tickets(), 3);
+    let output = ran(&gateway, &["logout"], "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let mut left = fs::read_dir(gateway.state_folder()).unwrap();
+    assert!(left.next().is_none(), "a ticket outlives its sign-in");
+}
+
+#[test]
+fn what_the_gateway_refuses_for_a_moment_is_tried_again_and_no_byte_is_sent_twice() {
+    let gateway = Gateway::start("temporary");
+    gateway.signed_in();
+    let lab = gateway.url("lab-ukb5wakby6jim56e.ws.localhost");
+    let words = ["ssh", "--stdio", &lab];
+    for (path, status, error) in [
+        ("/programs/ticket", 429, "TooManyRequests"),
+        ("/programs/ticket", 503, "Unavailable"),
+        ("/jupyter-k8s/ssh", 503, "Unavailable"),
+    ] {
+        gateway.refuse_once(path, status, error, 1);
+    }
+    let output = ran(&gateway, &words, "hello");
+    assert_eq!(out(&output), "hello", "{output:?}");
+    assert_eq!(err(&output), "", "a short wait is not worth a line");
+    assert_eq!(gateway.left_and_connections(), (0, 1));
+    // The controls: one that takes too long, and one that is not temporary.
+    gateway.void_tickets();
+    for (path, status, error) in [
+        ("/programs/ticket", 429, "TooManyRequests"),
+        ("/jupyter-k8s/ssh", 503, "WorkspaceNotReady"),
+    ] {
+        gateway.refuse_once(path, status, error, 61);
+        let error = fails(&gateway, &words);
+        assert!(error.contains("Refused once. Try again in 61 s"), "{error}");
+        assert_eq!(gateway.left_and_connections(), (0, 1));
+    }
+}
+
 /// A folder for `$PATH` with a program `ssh` that writes its arguments, one a line, and ends with a code.
 fn with_ssh(gateway: &Gateway, code: u8) -> String {
     let folder = gateway.home().join("bin");
@@ -153,7 +215,9 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
         "{arguments}"
     );
     assert!(
-        arguments.ends_with("-L\n1:localhost:2\n--\nlab-ukb5wakby6jim56e.ws.localhost\necho\na b\n"),
+        arguments.ends_with(
+            "-L\n1:localhost:2\n--\nlab-ukb5wakby6jim56e.ws.localhost\necho\na b\n"
+        ),
         "{arguments}"
     );
     assert!(!arguments.contains(TOKEN));
@@ -165,7 +229,8 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
         .env("PATH", with_ssh(&gateway, 0))
         .output()
         .unwrap();
-    let expected = "-D\n9\n--\nlab-ukb5wakby6jim56e.ws.localhost\nls\n-l\n--all\n-n\nx\n";
+    let expected =
+        "-D\n9\n--\nlab-ukb5wakby6jim56e.ws.localhost\nls\n-l\n--all\n-n\nx\n";
     assert!(out(&output).ends_with(expected), "{output:?}");
     let unknown = gateway
         .plugin()

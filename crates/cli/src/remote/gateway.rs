@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use super::address::{Place, WorkspaceAddress};
 use super::dial::Dialer;
-use super::state::SignIn;
+use super::refusal::{Refusal, Retries};
+use super::state::{SignIn, State};
 
 /// Bytes of an answer at most.
 const MOST: usize = 64 << 10;
@@ -138,8 +139,8 @@ impl Gateway<'_> {
                 )
             });
         }
-        let message = error_message(answer.status, &answer.body);
-        Err(anyhow!("{}", refused(answer.status, message)))
+        let message = refused(answer.status, error_message(answer.status, &answer.body));
+        Err(Refusal::new(answer.status, &answer.headers, &answer.body, message).into())
     }
 
     async fn post(&self, path: &str, token: Option<&str>, body: &Value) -> anyhow::Result<GatewayResponse> {
@@ -213,13 +214,16 @@ fn date(headers: &HeaderMap) -> Option<Timestamp> {
 pub(crate) struct SignedIn {
     pub(crate) sign_in: SignIn,
     pub(crate) dialer: Dialer,
+    state: State,
 }
 
 impl SignedIn {
-    pub(crate) fn new(sign_in: SignIn) -> anyhow::Result<Self> {
+    /// `state`: where its tickets are kept.
+    pub(crate) fn new(sign_in: SignIn, state: State) -> anyhow::Result<Self> {
         Ok(Self {
             dialer: Dialer::new(sign_in.certificate_authority.as_deref())?,
             sign_in,
+            state,
         })
     }
 
@@ -230,8 +234,30 @@ impl SignedIn {
         }
     }
 
-    /// A ticket for a workspace.
+    /// A new ticket for a workspace.
     pub(crate) async fn ticket(&self, to: &WorkspaceAddress) -> anyhow::Result<Ticket> {
-        self.gateway().ticket(&self.sign_in.token, to).await
+        let mut retries = Retries::default();
+        loop {
+            match self.gateway().ticket(&self.sign_in.token, to).await {
+                Err(error) if retries.wait(&error).await => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// The ticket for a workspace that an earlier process kept, while it is valid.
+    pub(crate) fn kept_ticket(&self, to: &WorkspaceAddress) -> Option<String> {
+        self.state.ticket(&self.sign_in, &to.site())
+    }
+
+    /// A new ticket for a workspace, which later processes find. It is asked for once.
+    pub(crate) async fn ticket_to_keep(&self, to: &WorkspaceAddress) -> anyhow::Result<String> {
+        let ticket = self.gateway().ticket(&self.sign_in.token, to).await?;
+        let end = Timestamp::now() + ticket.life();
+        // Without it the next process asks again.
+        let _ = self
+            .state
+            .keep_ticket(&self.sign_in, &to.site(), &ticket.value, end);
+        Ok(ticket.value)
     }
 }

@@ -5,8 +5,9 @@
 //! | `address.rs` | texts -> addresses of installations and workspaces |
 //! | `secret.rs` | random texts, the challenge of PKCE |
 //! | `file.rs` | content -> a file, whole or not at all |
-//! | `state.rs` | sign-ins <-> files |
+//! | `state.rs` | sign-ins, tickets <-> files |
 //! | `dial.rs` | place -> a connection over TLS |
+//! | `refusal.rs` | refusal -> error, or the next attempt |
 //! | `gateway.rs` | tokens, tickets, sign-out |
 //! | `tunnel.rs` | websocket <-> bytes of ssh |
 
@@ -14,6 +15,7 @@ pub(crate) mod address;
 pub(crate) mod dial;
 pub(crate) mod file;
 pub(crate) mod gateway;
+pub(crate) mod refusal;
 pub(crate) mod secret;
 pub(crate) mod state;
 pub(crate) mod tunnel;

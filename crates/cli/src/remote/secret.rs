@@ -1,4 +1,4 @@
-//! Nothing -> random texts; text -> the challenge of PKCE (pure but for the random source).
+//! Nothing -> random texts; text -> its fingerprint, the challenge of PKCE (pure but for the random source).
 
 use anyhow::anyhow;
 use aws_lc_rs::{digest, rand};
@@ -14,7 +14,12 @@ pub(crate) fn random() -> anyhow::Result<String> {
 
 /// The challenge that only the holder of the verifier can answer (S256 of RFC 7636).
 pub(crate) fn challenge(verifier: &str) -> String {
-    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, verifier.as_bytes()))
+    fingerprint(verifier)
+}
+
+/// SHA-256 as 43 characters that an address or the name of a file may hold.
+pub(crate) fn fingerprint(text: &str) -> String {
+    URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
 /// Whether two texts are the same, in a time that does not depend on where they differ.

@@ -1,7 +1,7 @@
-//! Sign-ins of the user <-> files that only the user can read (IO).
+//! Sign-ins of the user, and their tickets <-> files that only the user can read (IO).
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 use std::{env, fmt};
 
@@ -11,7 +11,7 @@ use k8s_openapi::jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::address::Place;
-use super::file;
+use super::{file, secret};
 use crate::system;
 
 /// Name of the folder in the user's state directory.
@@ -69,8 +69,17 @@ impl fmt::Debug for SignIn {
     }
 }
 
+/// A ticket in its file.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KeptTicket {
+    ticket: String,
+    /// By this computer's clock.
+    expires_at: Timestamp,
+}
+
 /// The plugin's folder in the user's state directory.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct State(PathBuf);
 
 impl State {
@@ -116,24 +125,63 @@ impl State {
         files.iter().map(|file| read(file)).collect()
     }
 
-    /// Keeps a sign-in in place of an earlier one at the same place.
+    /// Keeps a sign-in in place of an earlier one at the same place, whose tickets go.
     pub(crate) fn save(&self, sign_in: &SignIn) -> anyhow::Result<()> {
         self.make()?;
+        // One that stays, because another process writes it now, counts for the earlier sign-in alone.
+        let _ = self.remove_tickets(&sign_in.auth);
         let path = self.file(&sign_in.auth);
         let text = serde_json::to_vec_pretty(sign_in).context("the sign-in cannot be written")?;
         let written = file::replace(&path, &text, system::private_permissions());
         written.with_context(|| format!("{} cannot be written", path.display()))
     }
 
-    /// Forgets the sign-in at this place.
+    /// Forgets the sign-in at this place, and its tickets.
     pub(crate) fn remove(&self, auth: &Place) -> anyhow::Result<()> {
         let file = self.file(auth);
-        match fs::remove_file(&file) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("{} cannot be removed", file.display()))
-            }
-            _ => Ok(()),
-        }
+        ignore_missing(fs::remove_file(&file), &file)?;
+        self.remove_tickets(auth)
+    }
+
+    /// The ticket that is kept for a workspace, if it is valid.
+    pub(crate) fn ticket(&self, sign_in: &SignIn, site: &str) -> Option<String> {
+        let text = fs::read(self.ticket_file(sign_in, site)).ok()?;
+        let kept: KeptTicket = serde_json::from_slice(&text).ok()?;
+        (Timestamp::now() < kept.expires_at).then_some(kept.ticket)
+    }
+
+    /// Keeps a ticket for a workspace.
+    pub(crate) fn keep_ticket(
+        &self,
+        sign_in: &SignIn,
+        site: &str,
+        ticket: &str,
+        expires_at: Timestamp,
+    ) -> anyhow::Result<()> {
+        let ticket = ticket.to_owned();
+        let text = serde_json::to_vec(&KeptTicket { ticket, expires_at })?;
+        system::make_private_folder(&self.tickets(&sign_in.auth))?;
+        file::replace(
+            &self.ticket_file(sign_in, site),
+            &text,
+            system::private_permissions(),
+        )
+    }
+
+    fn remove_tickets(&self, auth: &Place) -> anyhow::Result<()> {
+        let folder = self.tickets(auth);
+        ignore_missing(fs::remove_dir_all(&folder), &folder)
+    }
+
+    /// Folder of the tickets of the sign-in at this place.
+    fn tickets(&self, auth: &Place) -> PathBuf {
+        self.file(auth).with_extension("tickets")
+    }
+
+    /// It has another name after each sign-in, so no ticket counts for another user.
+    fn ticket_file(&self, sign_in: &SignIn, site: &str) -> PathBuf {
+        let name = secret::fingerprint(&format!("{} {site}", sign_in.token));
+        self.tickets(&sign_in.auth).join(name)
     }
 
     fn file(&self, auth: &Place) -> PathBuf {
@@ -147,6 +195,16 @@ impl State {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error).with_context(|| format!("{} cannot be read", self.0.display())),
         }
+    }
+}
+
+/// What is not there counts as removed.
+fn ignore_missing(result: io::Result<()>, path: &Path) -> anyhow::Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("{} cannot be removed", path.display()))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -168,6 +226,8 @@ fn read(file: &Path) -> anyhow::Result<SignIn> {
 mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt as _;
+
+    use k8s_openapi::jiff::SignedDuration;
 
     use super::*;
 
@@ -223,6 +283,37 @@ mod tests {
         state.remove(&at("a.example")).unwrap();
         assert_eq!(state.sign_ins().unwrap().len(), 1);
         assert!(!format!("{:?}", sign_in("a.example", "hidden")).contains("hidden"));
+    }
+
+    #[test]
+    fn a_ticket_is_kept_for_one_workspace_and_one_sign_in_until_it_ends() {
+        let folder = Folder::new("tickets");
+        let state = &folder.0;
+        let alice = sign_in("a.example", "1");
+        state.save(&alice).unwrap();
+        let (now, hour) = (Timestamp::now(), SignedDuration::from_hours(1));
+        for (site, end) in [("lab.a.example", now + hour), ("old.a.example", now - hour)] {
+            state.keep_ticket(&alice, site, "ticket", end).unwrap();
+        }
+        let kept = |sign_in, site| state.ticket(sign_in, site);
+        assert_eq!(kept(&alice, "lab.a.example").as_deref(), Some("ticket"));
+        assert_eq!(kept(&alice, "old.a.example"), None);
+        assert_eq!(kept(&alice, "other.a.example"), None);
+        assert_eq!(kept(&sign_in("a.example", "2"), "lab.a.example"), None);
+        let tickets = state.tickets(&alice.auth);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&tickets), 0o700);
+        for entry in fs::read_dir(&tickets).unwrap() {
+            assert_eq!(mode(&entry.unwrap().path()), 0o600);
+        }
+        // The next sign-in begins without, and the end of a sign-in leaves none.
+        state.save(&alice).unwrap();
+        assert!(!tickets.exists());
+        state
+            .keep_ticket(&alice, "lab.a.example", "ticket", now + hour)
+            .unwrap();
+        state.remove(&alice.auth).unwrap();
+        assert!(!tickets.exists());
     }
 
     #[test]

@@ -20,7 +20,8 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::address::WorkspaceAddress;
-use super::gateway::{SignedIn, Ticket, error_message, json_of, not_signed_in};
+use super::gateway::{SignedIn, error_message, json_of, not_signed_in};
+use super::refusal::{DECLINED, Refusal, Retries};
 
 /// Path of ssh below a workspace's address.
 const PATH: &str = "/jupyter-k8s/ssh";
@@ -39,15 +40,41 @@ const CLOSING: Duration = Duration::from_secs(10);
 pub(crate) type Tunnel = WebSocketStream<TokioIo<Upgraded>>;
 
 /// A ticket as the value of its header.
-pub(crate) fn header(ticket: &Ticket) -> anyhow::Result<HeaderValue> {
-    let mut value = HeaderValue::try_from(&ticket.value).context("the gateway's ticket cannot be sent")?;
+pub(crate) fn header(ticket: &str) -> anyhow::Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(ticket).context("the gateway's ticket cannot be sent")?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// Connects. `start`: the command that starts the workspace.
+/// Connects, in several attempts if the gateway refuses them for a moment. `start`: the command that starts the workspace.
 pub(crate) async fn open(signed_in: &SignedIn, to: &WorkspaceAddress, start: &str) -> anyhow::Result<Tunnel> {
-    let ticket = signed_in.ticket(to).await?;
+    let mut retries = Retries::default();
+    loop {
+        match attempt(signed_in, to, start).await {
+            Err(error) if retries.wait(&error).await => {}
+            done => return done,
+        }
+    }
+}
+
+async fn attempt(signed_in: &SignedIn, to: &WorkspaceAddress, start: &str) -> anyhow::Result<Tunnel> {
+    if let Some(ticket) = signed_in.kept_ticket(to) {
+        match shake_hands(signed_in, to, &ticket, start).await {
+            // It may be that of a session or workspace which is gone. The answer for a new one says what is wrong.
+            Err(error) if error.downcast_ref().is_some_and(Refusal::may_concern_ticket) => {}
+            done => return done,
+        }
+    }
+    let ticket = signed_in.ticket_to_keep(to).await?;
+    shake_hands(signed_in, to, &ticket, start).await
+}
+
+async fn shake_hands(
+    signed_in: &SignedIn,
+    to: &WorkspaceAddress,
+    ticket: &str,
+    start: &str,
+) -> anyhow::Result<Tunnel> {
     let key = generate_key();
     let request = Request::get(format!("{}{PATH}", to.path))
         .header(HOST, to.place.to_string())
@@ -56,7 +83,7 @@ pub(crate) async fn open(signed_in: &SignedIn, to: &WorkspaceAddress, start: &st
         .header(UPGRADE, "websocket")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-key", &key)
-        .header(TICKET, header(&ticket)?)
+        .header(TICKET, header(ticket)?)
         .body(Empty::new().map_err(|never| match never {}).boxed_unsync())?;
     let mut sender = signed_in.dialer.connect(&to.place).await?;
     let answered = tokio::time::timeout(LIMIT, sender.send_request(request)).await;
@@ -88,24 +115,26 @@ async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: 
     let (head, body) = answer.into_parts();
     let body = json_of(body).await;
     let message = error_message(head.status, &body);
-    match (head.status, body["error"].as_str()) {
-        (StatusCode::UNAUTHORIZED, Some(error)) if error != "Declined" => {
-            anyhow!("{}", not_signed_in(&signed_in.sign_in.auth))
+    let message = match (head.status, body["error"].as_str()) {
+        (StatusCode::UNAUTHORIZED, Some(error)) if error != DECLINED => {
+            not_signed_in(&signed_in.sign_in.auth)
         }
-        (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => anyhow!("{message}: {start}"),
+        (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => format!("{message}: {start}"),
         // The gateway passes on the status alone of what the workspace says, and one status for all its errors.
-        (StatusCode::TOO_MANY_REQUESTS, Some("Declined")) => {
-            anyhow!("the workspace has as many ssh connections as it may have: close one")
+        (StatusCode::TOO_MANY_REQUESTS, Some(DECLINED)) => {
+            "the workspace has as many ssh connections as it may have: close one".to_owned()
         }
-        (StatusCode::BAD_GATEWAY, Some("Declined")) => anyhow!(
+        (StatusCode::BAD_GATEWAY, Some(DECLINED)) => {
             "the workspace cannot start ssh: its log says why, which its owner reads with kubectl workspace logs"
-        ),
-        (_, Some("Declined") | None) => anyhow!(
+                .to_owned()
+        }
+        (_, Some(DECLINED) | None) => format!(
             "the workspace has no ssh (its answer is {}): its image must have the door and openssh-server, see docs/remote.md",
             head.status
         ),
-        (_, Some(_)) => anyhow!("{message}"),
-    }
+        (_, Some(_)) => message,
+    };
+    Refusal::new(head.status, &head.headers, &body, message).into()
 }
 
 /// Carries bytes both ways until one side ends.

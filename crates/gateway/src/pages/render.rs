@@ -154,7 +154,7 @@ pub(super) fn generic(status: StatusCode) -> Message {
         503 => (
             "Unavailable",
             "Try again shortly",
-            "The gateway cannot answer at the moment. Reload this page in a few seconds.",
+            "The gateway cannot answer at the moment. Try again in a few seconds.",
         ),
         504 => (
             "TooSlow",

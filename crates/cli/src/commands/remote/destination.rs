@@ -40,13 +40,13 @@ impl Destination {
                     "--start needs the workspace's name: give it, or open the URL in a browser, which starts the workspace".to_owned(),
                 ));
             }
-            Called::Url(address) => return Self::at(state.sign_ins()?, &address),
-            Called::Host(host) => return Self::by_host(&state, &host),
+            Called::Url(address) => return Self::at(state, &address),
+            Called::Host(host) => return Self::by_host(state, &host),
         };
         let cluster = cluster(&flags).await?;
         let found = Box::pin(available::url(&cluster, &name, waiting, command, console)).await;
         cluster.show_notes(&mut console.err)?;
-        Self::of_name(&state, &found?, &name, cluster.namespace())
+        Self::of_name(state, &found?, &name, cluster.namespace())
     }
 
     /// The workspace that ssh calls by this host, or with this URL. Whether it runs is the gateway's answer.
@@ -54,26 +54,26 @@ impl Destination {
         let state = State::of_user()?;
         let (name, namespace) = match Called::parse(host).map_err(Failure::Usage)? {
             Called::Named { name, namespace } => (name, namespace),
-            Called::Url(address) => return Self::at(state.sign_ins()?, &address),
-            Called::Host(host) | Called::Name(host) => return Self::by_host(&state, &host),
+            Called::Url(address) => return Self::at(state, &address),
+            Called::Host(host) | Called::Name(host) => return Self::by_host(state, &host),
         };
         let cluster = cluster(&within(flags, namespace)?).await?;
         let url = available::known_url(&cluster, &name).await?;
-        Self::of_name(&state, &url, &name, cluster.namespace())
+        Self::of_name(state, &url, &name, cluster.namespace())
     }
 
-    fn of_name(state: &State, url: &str, name: &str, namespace: &str) -> Result<Self, Failure> {
+    fn of_name(state: State, url: &str, name: &str, namespace: &str) -> Result<Self, Failure> {
         let address =
             Address::parse(url).map_err(|rule| Failure::Other(anyhow!("the workspace's URL {rule}")))?;
         Ok(Self {
             host: ssh_host(namespace, name),
             start: format!("start it: kubectl workspace start {name} -n {namespace} --wait"),
-            ..Self::at(state.sign_ins()?, &address)?
+            ..Self::at(state, &address)?
         })
     }
 
     /// The workspace on a host that the user's installations may have; without a port, since ssh has none.
-    fn by_host(state: &State, host: &str) -> Result<Self, Failure> {
+    fn by_host(state: State, host: &str) -> Result<Self, Failure> {
         let sign_ins = state.sign_ins()?;
         for sign_in in &sign_ins {
             let place = Place {
@@ -83,7 +83,7 @@ impl Destination {
             let path = "/".to_owned();
             let address = Address { place, path };
             if address.workspace(&sign_in.auth).is_some() {
-                return Self::at(sign_ins, &address);
+                return Self::at(state, &address);
             }
         }
         Err(Failure::Usage(format!(
@@ -93,13 +93,13 @@ impl Destination {
         )))
     }
 
-    fn at(sign_ins: Vec<SignIn>, address: &Address) -> Result<Self, Failure> {
+    fn at(state: State, address: &Address) -> Result<Self, Failure> {
         let candidates = address.place.auth_candidates();
-        for sign_in in sign_ins {
+        for sign_in in state.sign_ins()? {
             if let Some(workspace) = address.workspace(&sign_in.auth) {
                 return Ok(Self {
                     host: host_of(&workspace),
-                    signed_in: SignedIn::new(sign_in)?,
+                    signed_in: SignedIn::new(sign_in, state)?,
                     start: format!("open {workspace} in a browser, which starts it, or ask its owner"),
                     address: workspace,
                 });

@@ -78,7 +78,7 @@ impl Local {
             return Ok(ticket.clone());
         }
         let ticket = self.signed_in.ticket(&self.to).await?;
-        let value = header(&ticket)?;
+        let value = header(&ticket.value)?;
         let used: Duration = ticket.life() * 2 / 3;
         *kept = Some((value.clone(), Instant::now() + used));
         Ok(value)

@@ -17,7 +17,7 @@ pub(super) async fn run(args: &Logout, console: &mut Console<'_>) -> Result<(), 
         return Ok(());
     }
     let sign_in = chosen(args, kept)?;
-    let signed_in = SignedIn::new(sign_in)?;
+    let signed_in = SignedIn::new(sign_in, state.clone())?;
     let base = signed_in.sign_in.auth.base();
     if args.everywhere {
         let token = &signed_in.sign_in.token;
