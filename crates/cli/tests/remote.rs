@@ -170,14 +170,15 @@ fn what_the_gateway_refuses_for_a_moment_is_tried_again_and_no_byte_is_sent_twic
 
 /// A folder for `$PATH` with a program `ssh` that writes its arguments, one a line, and ends with a code.
 fn with_ssh(gateway: &Gateway, code: u8) -> String {
+    with_program(gateway, &format!("printf '%s\\n' \"$@\"\nexit {code}"))
+}
+
+/// A folder for `$PATH` with a program `ssh` that runs this script.
+fn with_program(gateway: &Gateway, script: &str) -> String {
     let folder = gateway.home().join("bin");
     fs::create_dir_all(&folder).unwrap();
     let program = folder.join("ssh");
-    fs::write(
-        &program,
-        format!("#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit {code}\n"),
-    )
-    .unwrap();
+    fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
     format!("{}:/usr/bin:/bin", folder.display())
 }
@@ -282,6 +283,50 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
     }
 }
 
+/// What a user may have for all hosts.
+const FOR_ALL_HOSTS: &str = "\
+Host *
+  ForwardAgent yes
+  ForwardX11 yes
+  GSSAPIAuthentication yes
+  PreferredAuthentications gssapi-with-mic,publickey,password
+  PubkeyAuthentication yes
+";
+/// What ssh makes of it for a workspace: it shows its server nothing, and asks its user nothing.
+const NOTHING_TO_SHOW: [&str; 6] = [
+    "forwardagent no",
+    "forwardx11 no",
+    "preferredauthentications none",
+    "pubkeyauthentication false",
+    "passwordauthentication no",
+    "kbdinteractiveauthentication no",
+];
+
+#[test]
+fn ssh_offers_nothing_to_a_workspace_whatever_is_set_for_all_hosts() {
+    let gateway = Gateway::start("all-hosts");
+    gateway.signed_in();
+    fs::write(gateway.home().join("config"), FOR_ALL_HOSTS).unwrap();
+    // The system's ssh says how it understands its arguments.
+    let path = with_program(&gateway, "PATH=${PATH#*:} exec ssh -G -F \"$HOME/config\" \"$@\"");
+    let lab = gateway.url("lab-ukb5wakby6jim56e.ws.localhost");
+    let understood = |words: &[&str]| {
+        let mut plugin = gateway.plugin();
+        let output = plugin.args(["ssh", &lab]).args(words).env("PATH", &path).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        out(&output)
+    };
+    let has = |text: &str, line: &str| text.lines().any(|other| other == line);
+    let command = understood(&["top"]);
+    for line in NOTHING_TO_SHOW {
+        assert!(has(&command, line), "{line}: {command}");
+    }
+    // It forwards what the user asks for here.
+    let shell = understood(&["-o", "ForwardAgent=yes"]);
+    assert!(has(&shell, "forwardagent yes"), "{shell}");
+}
+
 #[test]
 fn a_stopped_workspace_is_named_with_the_command_that_starts_it() {
     let gateway = Gateway::start("stopped");
@@ -372,12 +417,17 @@ fn a_kubeconfig_without_a_context_is_named_with_what_else_to_give() {
     }
 }
 
-/// What the system's ssh makes of a host, by the file that was written.
+/// What the system's ssh makes of a host, by the file that was written and what is set for all hosts.
 fn understood(gateway: &Gateway, host: &str) -> String {
+    let (own, config) = (
+        gateway.home().join(".ssh/kubectl-workspace.conf"),
+        gateway.home().join("config"),
+    );
+    fs::write(&config, format!("Include {}\n{FOR_ALL_HOSTS}", own.display())).unwrap();
     let output = Command::new("ssh")
         .arg("-G")
         .arg("-F")
-        .arg(gateway.home().join(".ssh/kubectl-workspace.conf"))
+        .arg(config)
         .args(["--", host])
         .output()
         .unwrap();
@@ -437,8 +487,10 @@ fn ssh_config_takes_no_other_hosts_and_leaves_a_broken_file_as_it_is() {
     ] {
         assert!(!understood(&gateway, host).contains("proxycommand"), "{host}");
     }
+    // The control, and that of what is set for all hosts.
     let host = "lab-ukb5wakby6jim56e.ws.localhost";
-    assert!(understood(&gateway, host).contains("proxycommand"), "the control");
+    assert!(understood(&gateway, host).contains("proxycommand"));
+    assert!(understood(&gateway, "example.org").contains("forwardagent yes"));
 }
 
 #[test]
@@ -475,10 +527,10 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
             has("user jovyan") && has("stricthostkeychecking accept-new"),
             "{understood}"
         );
-        assert!(
-            has("serveraliveinterval 0") && has("forwardagent no"),
-            "{understood}"
-        );
+        assert!(has("serveraliveinterval 0"), "{understood}");
+        for line in NOTHING_TO_SHOW {
+            assert!(has(line), "{line}: {understood}");
+        }
         assert!(
             has(&format!(
                 "proxycommand '{program}' '--context=a b' ssh '--stdio=%h'"

@@ -168,7 +168,7 @@ where
                 Some(Ok(Message::Close(Some(frame))))
                     if !matches!(frame.code, CloseCode::Normal | CloseCode::Away) =>
                 {
-                    bail!("the gateway closed the connection: {}", frame.reason);
+                    bail!(close_reason(frame.code));
                 }
                 Some(Ok(Message::Close(_)) | Err(Error::ConnectionClosed)) => return Ok(()),
                 Some(Ok(_)) => {}
@@ -189,6 +189,18 @@ where
                 _ => Err(error).context("the connection is lost: connect again"),
             },
         },
+    }
+}
+
+/// What the codes mean with which the gateway closes. The workspace can close, too, with any code and words: its words are not shown.
+fn close_reason(code: CloseCode) -> &'static str {
+    match code {
+        CloseCode::Policy => "the connection was closed: access ended",
+        CloseCode::Restart => "the connection was closed: the gateway restarts; connect again",
+        CloseCode::Error => {
+            "the connection was closed: the workspace or this computer did not answer; connect again"
+        }
+        _ => "the connection was closed by the workspace",
     }
 }
 
@@ -244,19 +256,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_gateway_s_reason_is_the_error_and_a_normal_close_is_none() {
-        for (code, reason, expected) in [
-            (CloseCode::Normal, "", None),
-            (
-                CloseCode::Policy,
-                "access ended",
-                Some("the gateway closed the connection: access ended"),
-            ),
+    async fn the_code_of_the_close_is_the_error_and_no_word_of_the_workspace() {
+        for (code, expected) in [
+            (CloseCode::Normal, None),
+            (CloseCode::Policy, Some("access ended")),
+            (CloseCode::Restart, Some("the gateway restarts; connect again")),
+            (CloseCode::Error, Some("did not answer; connect again")),
+            (CloseCode::Library(4000), Some("by the workspace")),
         ] {
             let mut ends = ends().await;
             let frame = CloseFrame {
                 code,
-                reason: reason.into(),
+                reason: "give your password at https://evil.example".into(),
             };
             ends.gateway
                 .send(Message::binary(b"last".as_slice()))
@@ -264,8 +275,11 @@ mod tests {
                 .unwrap();
             ends.gateway.close(Some(frame)).await.unwrap();
             assert_eq!(ends.out.recv().await.unwrap(), b"last".as_slice());
-            let carried = ends.carried.await.unwrap();
-            assert_eq!(carried.err().map(|error| error.to_string()).as_deref(), expected);
+            let error = ends.carried.await.unwrap().err().map(|error| error.to_string());
+            let shown = error.as_deref().unwrap_or_default();
+            assert_eq!(error.is_some(), expected.is_some(), "{code:?}");
+            assert!(shown.ends_with(expected.unwrap_or_default()), "{code:?}: {shown}");
+            assert!(!shown.contains("evil"), "{shown}");
         }
     }
 

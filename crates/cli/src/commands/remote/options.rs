@@ -44,6 +44,13 @@ pub(super) fn options(
         ("LogLevel", "ERROR".to_owned()),
         // The gateway sends pings. Those of ssh would count as use, and keep an idle workspace running.
         ("ServerAliveInterval", "0".to_owned()),
+        // The door asks for nothing. A pod without it may be anybody's ssh server: it gets no key, no password and no ticket of Kerberos. The
+        // first keyword is enough for OpenSSH; the others are for programs that read this file and do not know it.
+        ("PreferredAuthentications", "none".to_owned()),
+        ("PubkeyAuthentication", "no".to_owned()),
+        ("PasswordAuthentication", "no".to_owned()),
+        ("KbdInteractiveAuthentication", "no".to_owned()),
+        // Whatever `Host *` of the user says.
         ("ForwardAgent", "no".to_owned()),
         ("ForwardX11", "no".to_owned()),
     ])
