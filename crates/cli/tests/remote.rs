@@ -217,7 +217,7 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
     );
     assert!(
         arguments.ends_with(
-            "-L\n1:localhost:2\n--\nlab-ukb5wakby6jim56e.ws.localhost\necho\na b\n"
+            "-L\n1:localhost:2\n-o\nRemoteCommand=none\n--\nlab-ukb5wakby6jim56e.ws.localhost\necho\na b\n"
         ),
         "{arguments}"
     );
@@ -226,12 +226,12 @@ fn ssh_runs_the_system_s_ssh_and_ends_with_its_code() {
     // The command needs no `--` before it, and its flags are its own.
     let output = gateway
         .plugin()
-        .args(["ssh", &lab, "-D", "9", "ls", "-l", "--all", "-n", "x"])
+        .args(["ssh", &lab, "-D", "9", "-t", "ls", "-l", "--all", "-n", "x"])
         .env("PATH", with_ssh(&gateway, 0))
         .output()
         .unwrap();
     let expected =
-        "-D\n9\n--\nlab-ukb5wakby6jim56e.ws.localhost\nls\n-l\n--all\n-n\nx\n";
+        "-D\n9\n-t\n-o\nRemoteCommand=none\n--\nlab-ukb5wakby6jim56e.ws.localhost\nls\n-l\n--all\n-n\nx\n";
     assert!(out(&output).ends_with(expected), "{output:?}");
     let unknown = gateway
         .plugin()
@@ -291,6 +291,7 @@ Host *
   GSSAPIAuthentication yes
   PreferredAuthentications gssapi-with-mic,publickey,password
   PubkeyAuthentication yes
+  RemoteCommand tmux
 ";
 /// What ssh makes of it for a workspace: it shows its server nothing, and asks its user nothing.
 const NOTHING_TO_SHOW: [&str; 6] = [
@@ -303,7 +304,7 @@ const NOTHING_TO_SHOW: [&str; 6] = [
 ];
 
 #[test]
-fn ssh_offers_nothing_to_a_workspace_whatever_is_set_for_all_hosts() {
+fn ssh_offers_nothing_to_a_workspace_and_runs_the_command_whatever_is_set_for_all_hosts() {
     let gateway = Gateway::start("all-hosts");
     gateway.signed_in();
     fs::write(gateway.home().join("config"), FOR_ALL_HOSTS).unwrap();
@@ -318,13 +319,20 @@ fn ssh_offers_nothing_to_a_workspace_whatever_is_set_for_all_hosts() {
         out(&output)
     };
     let has = |text: &str, line: &str| text.lines().any(|other| other == line);
-    let command = understood(&["top"]);
+    let command = understood(&["-t", "top"]);
     for line in NOTHING_TO_SHOW {
         assert!(has(&command, line), "{line}: {command}");
     }
-    // It forwards what the user asks for here.
+    assert!(
+        has(&command, "requesttty true") && !command.contains("remotecommand"),
+        "{command}"
+    );
+    // A shell is as the user has it, and forwards what the user asks for here.
     let shell = understood(&["-o", "ForwardAgent=yes"]);
-    assert!(has(&shell, "forwardagent yes"), "{shell}");
+    assert!(
+        has(&shell, "remotecommand tmux") && has(&shell, "forwardagent yes"),
+        "{shell}"
+    );
 }
 
 #[test]

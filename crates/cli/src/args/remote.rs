@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{ArgAction, Subcommand};
 
 use super::Waiting;
 
@@ -13,6 +13,9 @@ const SSH: &str = "\
 Examples:
   # A command, as ssh runs it. The exit code is that of ssh
   kubectl workspace ssh lab nvidia-smi
+
+  # A program that needs a terminal
+  kubectl workspace ssh lab -t top
 
   # A port of the workspace on this computer
   kubectl workspace ssh lab -N -L 8501:localhost:8501";
@@ -71,7 +74,7 @@ pub struct Ssh {
     pub name: Option<String>,
 
     /// For `ProxyCommand` of ssh: carry the connection to this workspace, <name>.<namespace>.workspace or a URL, over standard input and output
-    #[arg(long, value_name = "HOST", conflicts_with_all = ["name", "start", "option", "local_forward", "dynamic_forward", "command"])]
+    #[arg(long, value_name = "HOST", conflicts_with_all = ["name", "start", "option", "local_forward", "dynamic_forward", "tty", "command"])]
     pub stdio: Option<String>,
 
     /// Whether it is started first.
@@ -97,6 +100,10 @@ pub struct Ssh {
     /// Run no command: only forward, as ssh -N does
     #[arg(short = 'N', long, conflicts_with = "command")]
     pub no_command: bool,
+
+    /// Ask for a terminal for the command, as ssh -t does; twice: also if there is none here
+    #[arg(short = 't', long, action = ArgAction::Count, conflicts_with = "no_command")]
+    pub tty: u8,
 
     /// Command to run, and all that follows it; flags of this plugin come before it. Without it, a shell
     #[arg(value_name = "COMMAND", trailing_var_arg = true)]

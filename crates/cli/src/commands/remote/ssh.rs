@@ -53,6 +53,13 @@ pub(super) async fn run(flags: &Connection, args: &Ssh, console: &mut Console<'_
     if args.no_command {
         ssh.arg("-N");
     }
+    for _ in 0..args.tty {
+        ssh.arg("-t");
+    }
+    if !args.command.is_empty() {
+        // That of the user's `Host *` would be a second command, which ssh refuses.
+        ssh.args(["-o", "RemoteCommand=none"]);
+    }
     ssh.arg("--").arg(&found.host).args(&args.command);
     console.out.flush()?;
     Err(no_ssh(system::become_program(ssh)))
