@@ -1,0 +1,72 @@
+"""The image's server in homes with what users put there: nothing of it keeps them out."""
+
+import asyncio
+import json
+import os
+import pathlib
+import sys
+import sysconfig
+
+from running import Started
+
+
+class Names(Started):
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        installed = {pathlib.Path(entry).stem for entry in os.listdir(sysconfig.get_path("purelib"))}
+        for name in sys.stdlib_module_names | installed:
+            self.write(f"{name}.py", f"raise SystemExit('{name}.py of the home')")
+
+    async def test_a_home_full_of_names_of_modules_keeps_nobody_out(self):
+        await self.starts()
+        self.assertEqual((await self.call("api/status")).code, 200)
+        # The owner can mend it.
+        renamed = await self.call("api/contents/random.py", "PATCH", {"path": "dice.py"})
+        self.assertEqual(renamed.code, 200, renamed.body)
+
+    async def test_the_command_without_its_flag_takes_modules_of_the_home(self):
+        python, flags, *rest = self.command
+        process = await self.run_in_home([python, flags.replace("P", ""), *rest])
+        self.assertEqual(await asyncio.wait_for(process.wait(), 60), 1)
+        self.assertIn(".py of the home", self.log())
+
+
+class Home(Started):
+    async def test_a_notebook_imports_modules_of_its_folder(self):
+        self.write("lesson/mine.py", "answer = 42")
+        await self.starts()
+        made = await self.call("api/kernels", "POST", {"path": "lesson/first.ipynb"})
+        self.assertEqual(made.code, 201, made.body)
+        kernel = await self.opens(f"api/kernels/{json.loads(made.body)['id']}/channels")
+        header = {"msg_id": "1", "msg_type": "execute_request", "session": "1", "username": "", "version": "5.3"}
+        options = {"silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": True}
+        content = {"code": "import mine; mine.answer", **options}
+        await kernel.write_message(
+            json.dumps({"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content})
+        )
+
+        async def result():
+            while message := await kernel.read_message():
+                message = json.loads(message)
+                if message["header"]["msg_type"] in ("execute_result", "error"):
+                    return message["content"]
+
+        shown = await asyncio.wait_for(result(), 60)
+        self.assertEqual(shown.get("data"), {"text/plain": "42"}, shown)
+
+    async def test_settings_of_a_tutorial_do_not_move_the_server_away_from_the_door(self):
+        lines = [
+            "c.ServerApp.sock = '/tmp/mine.sock'",
+            "c.ServerApp.port = 9999",
+            "c.ServerApp.base_url = '/mine/'",
+            "c.ServerApp.ip = '*'",
+            "c.ServerApp.certfile = 'mycert.pem'",
+            "c.ServerApp.keyfile = 'mykey.key'",
+        ]
+        for name in ("jupyter_server_config", "jupyter_lab_config"):
+            self.write(f".jupyter/{name}.py", "\n".join([*lines, "c.ContentsManager.allow_hidden = True"]))
+        self.write(".jupyter/jupyter_server_config.json", json.dumps({"ServerApp": {"port": 9998}}))
+        await self.starts()
+        # All else in the file counts.
+        hidden = await self.call("api/contents/.jupyter/jupyter_lab_config.py")
+        self.assertEqual(hidden.code, 200, hidden.body)
