@@ -1,13 +1,14 @@
-"""The image's server in homes with what users put there: nothing of it keeps them out."""
+"""The image's server and shells in homes with what users put there: nothing of it keeps them out."""
 
 import asyncio
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import sysconfig
 
-from running import Started
+from running import IMAGE, Started, until
 
 
 class Names(Started):
@@ -70,3 +71,38 @@ class Home(Started):
         # All else in the file counts.
         hidden = await self.call("api/contents/.jupyter/jupyter_lab_config.py")
         self.assertEqual(hidden.code, 200, hidden.body)
+
+    async def test_terminals_read_bashrc_keep_path_and_outlive_a_broken_profile(self):
+        self.write(".bashrc", "of_bashrc=yes")
+        self.write(".bash_profile", "exit 1")
+        await self.starts()
+        made = await self.call("api/terminals", "POST", {})
+        self.assertEqual(made.code, 200, made.body)
+        terminal = await self.opens(f"terminals/websocket/{json.loads(made.body)['name']}")
+        await terminal.write_message(json.dumps(["stdin", 'printf "%s" "$of_bashrc $PATH" > said.part; mv said.part said\r']))
+        said = pathlib.Path(self.home, "said")
+        await until(said.exists)
+        self.assertEqual(said.read_text(), f"yes {self.environment['PATH']}")
+
+    async def test_installers_find_a_bashrc(self):
+        await self.starts()
+        self.assertEqual(pathlib.Path(self.home, ".bashrc").read_text(), "")
+
+    async def test_login_shells_keep_path_and_read_bashrc_where_there_is_no_file_for_them(self):
+        # What Debian's /etc/profile does.
+        script = f"PATH=/usr/bin:/bin; . {IMAGE}/profile.sh; printf %s \"$of_bashrc $PATH\""
+        path = "/of/template:/usr/bin:/bin"
+
+        def shell(*command):
+            return subprocess.run([*command, script], env={"HOME": self.home, "PATH": path}, capture_output=True, text=True).stdout
+
+        interactive = ("bash", "--norc", "-ic")
+        self.assertEqual(shell(*interactive), f" {path}")
+        self.write(".bashrc", "of_bashrc=yes")
+        self.assertEqual(shell(*interactive), f"yes {path}")
+        for other in [("bash", "-c"), ("sh", "-c"), ("sh", "-ic")]:
+            with self.subTest(other):
+                self.assertTrue(shell(*other).endswith(f" {path}"))
+        self.assertEqual(shell("bash", "-c"), f" {path}")
+        self.write(".bash_profile")
+        self.assertEqual(shell(*interactive), f" {path}")
