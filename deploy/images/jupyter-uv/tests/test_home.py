@@ -7,6 +7,8 @@ import pathlib
 import subprocess
 import sys
 import sysconfig
+import tempfile
+import unittest
 
 from running import IMAGE, Started, until
 
@@ -106,3 +108,28 @@ class Home(Started):
         self.assertEqual(shell("bash", "-c"), f" {path}")
         self.write(".bash_profile")
         self.assertEqual(shell(*interactive), f" {path}")
+
+
+class Git(unittest.TestCase):
+    def test_a_home_that_root_owns_can_be_a_repository_and_no_other_folder(self):
+        with tempfile.TemporaryDirectory() as home:
+            environment = {
+                "HOME": home,
+                "PATH": os.environ["PATH"],
+                "GIT_CONFIG_SYSTEM": str(IMAGE / "gitconfig"),
+                # Git's own tests have this: everything belongs to somebody else.
+                "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1",
+            }
+
+            def git(folder, *words):
+                return subprocess.run(["git", *words], cwd=folder, env=environment, capture_output=True, text=True)
+
+            shared = os.path.join(home, "shared")
+            os.mkdir(shared)
+            for folder, code, said in [(home, 0, ""), (shared, 128, "dubious ownership")]:
+                self.assertEqual(git(folder, "init", "--quiet").returncode, 0)
+                status = git(folder, "status", "--short")
+                self.assertEqual(status.returncode, code, status)
+                self.assertIn(said, status.stderr)
+            environment["GIT_CONFIG_SYSTEM"] = os.devnull
+            self.assertIn("dubious ownership", git(home, "status").stderr)
