@@ -24,7 +24,7 @@ pub(crate) struct Args {
     /// Port on which the door listens
     #[arg(long, value_name = "PORT", env = "JUPYTER_PORT", default_value_t = 8888, value_parser = port)]
     pub(crate) listen: u16,
-    /// Path below which the workspace is served
+    /// Path below which the workspace is served; `{base-path}` in the application's command is replaced by it
     #[arg(long, value_name = "PATH", env = BASE_PATH_VARIABLE, default_value = "/", value_parser = base_path)]
     pub(crate) base_path: String,
     /// Hand requests on without the base path, for an application that knows no other path than /

@@ -32,12 +32,17 @@ pub(crate) struct Application {
 }
 
 impl Application {
-    /// Starts the command. `{socket}` and `{port}` in it become the address.
+    /// Starts the command. `{socket}` and `{port}` in it become the address, `{base-path}` the path below which the workspace is served.
     ///
     /// # Errors
     /// There is no such program, or it cannot be run.
-    pub(crate) fn start(command: &[OsString], address: &Address) -> anyhow::Result<Self> {
-        let words: Vec<_> = command.iter().map(|word| fill(word, address)).collect();
+    pub(crate) fn start(command: &[OsString], address: &Address, base_path: &str) -> anyhow::Result<Self> {
+        let (mark, value) = match address {
+            Address::Socket(path) => ("{socket}", path.as_os_str().to_owned()),
+            Address::Port(port) => ("{port}", port.to_string().into()),
+        };
+        let fill_all = |word: &OsString| fill(&fill(word, "{base-path}", base_path.as_ref()), mark, &value);
+        let words: Vec<_> = command.iter().map(fill_all).collect();
         let (program, rest) = words
             .split_first()
             .context("no command of an application is given")?;
@@ -82,12 +87,8 @@ fn code(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-/// A word of the command with the address in it.
-fn fill(word: &OsStr, address: &Address) -> OsString {
-    let (mark, value) = match address {
-        Address::Socket(path) => ("{socket}", path.as_os_str().to_owned()),
-        Address::Port(port) => ("{port}", port.to_string().into()),
-    };
+/// A word of the command with the value in place of each mark.
+fn fill(word: &OsStr, mark: &str, value: &OsStr) -> OsString {
     let mut rest = word.as_bytes();
     let mut all = Vec::new();
     while let Some(at) = rest.windows(mark.len()).position(|part| part == mark.as_bytes()) {
@@ -105,24 +106,27 @@ mod tests {
 
     fn start(script: &str) -> Application {
         let command = ["/bin/sh", "-c", script].map(OsString::from);
-        Application::start(&command, &Address::Port(7)).unwrap()
+        Application::start(&command, &Address::Port(7), "/").unwrap()
     }
 
-    #[test]
-    fn the_address_is_filled_in_wherever_it_stands() {
+    #[tokio::test]
+    async fn address_and_base_path_are_filled_in_wherever_they_stand() {
         let socket = Address::Socket("/tmp/a b".into());
+        let port = Address::Port(8080);
         for (word, address, expected) in [
             ("--sock={socket}", &socket, "--sock=/tmp/a b"),
             ("{socket}{socket}", &socket, "/tmp/a b/tmp/a b"),
             ("{port}", &socket, "{port}"),
             (
-                "http://127.0.0.1:{port}/",
-                &Address::Port(8080),
-                "http://127.0.0.1:8080/",
+                "http://127.0.0.1:{port}{base-path}",
+                &port,
+                "http://127.0.0.1:8080/team/lab/",
             ),
-            ("{}", &Address::Port(8080), "{}"),
+            ("{}", &port, "{}"),
         ] {
-            assert_eq!(fill(OsStr::new(word), address), expected);
+            let command = ["/usr/bin/test", word, "=", expected].map(OsString::from);
+            let application = Application::start(&command, address, "/team/lab/").unwrap();
+            assert_eq!(application.wait().await.unwrap(), 0, "{word}");
         }
     }
 
@@ -136,11 +140,11 @@ mod tests {
     #[tokio::test]
     async fn a_program_that_is_not_there_is_an_error_that_names_it() {
         let command = [OsString::from("/nothing/here")];
-        let error = Application::start(&command, &Address::Port(7)).unwrap_err();
+        let error = Application::start(&command, &Address::Port(7), "/").unwrap_err();
         assert_eq!(
             error.to_string(),
             "the application /nothing/here cannot be started"
         );
-        assert!(Application::start(&[], &Address::Port(7)).is_err());
+        assert!(Application::start(&[], &Address::Port(7), "/").is_err());
     }
 }

@@ -56,7 +56,7 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         proxy,
         Ssh::new(image, activity),
     );
-    let application = Application::start(&args.command, &address)?;
+    let application = Application::start(&args.command, &address, &args.base_path)?;
     let serving = async {
         let listener = server::listen(socket, &address).await?;
         server::serve(listener, Arc::new(router)).await;

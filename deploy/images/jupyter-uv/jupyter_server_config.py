@@ -5,7 +5,8 @@ import sys
 
 c = get_config()  # noqa: F821 - Jupyter's loader provides it
 
-# The door listens on the workspace's port (JUPYTER_PORT) and alone opens this socket, whose path is also in the image's entry point.
+# The door listens on the workspace's port (JUPYTER_PORT) and alone opens this socket, whose path is also in the image's entry point. Socket,
+# port and base path are also flags of the image's command. Here they are for commands of templates.
 c.ServerApp.sock = "/tmp/jupyter-k8s/application.sock"
 # Jupyter takes JUPYTER_PORT for its own port, and no other than this one beside a socket.
 c.ServerApp.port = 8888
@@ -13,6 +14,13 @@ c.ServerApp.port = 8888
 c.ServerApp.base_url = os.environ.get("WORKSPACE_BASE_PATH", "/")
 c.ServerApp.root_dir = os.environ["HOME"]
 c.ServerApp.open_browser = False
+# Terminals read ~/.bashrc and keep the container's PATH, because they are no login shells. Installers (nvm, rustup) write to ~/.bashrc if it
+# is there.
+c.ServerApp.terminado_settings = {"shell_command": [os.environ.get("SHELL") or "/bin/bash"]}
+try:
+    open(os.path.join(os.environ["HOME"], ".bashrc"), "a").close()
+except OSError as error:
+    print(f"terminals have no ~/.bashrc: {error}", file=sys.stderr)
 # The gateway decides who may connect and attests the user of each request; the door answers 401 to others. If another service decides, the
 # operator sets "none", and only a NetworkPolicy keeps other clients away.
 c.IdentityProvider.token = ""

@@ -29,6 +29,8 @@ const PROGRAM: &str = "/home/jovyan/sum.py";
 const EDITED: &str = "#edited";
 /// A file that a command in a terminal makes.
 const MADE: &str = "/home/jovyan/made";
+/// A file of settings of code-server with a mistake, which it does not read.
+const MISTAKE: &str = "mkdir -p ~/.config/code-server && echo 'auth: [' > ~/.config/code-server/config.yaml";
 /// The text in the editor.
 const TEXT: &str = ".monaco-editor .view-lines";
 /// The terminal.
@@ -148,6 +150,7 @@ async fn files_terminal_and_debugger_survive_stop_and_start() -> anyhow::Result<
     browser.screenshot("code-editor").await?;
     its_use_is_known(&code.workspaces).await?;
 
+    code.exec(&["sh", "-c", MISTAKE]).await?;
     workspace::stop(&code.workspaces, NAME).await?;
     let again = workspace::start(&code.workspaces, NAME).await?;
     ensure!(workspace::run_id(&again)? != workspace::run_id(&running)?);

@@ -35,7 +35,7 @@ $SSH HOST cat tree/one tree/two
 /// What rsync sent the second time, and the files. Times of folders are left out: within a second they may be equal.
 const COPIED: &str = "two\none\ntwo\n";
 
-/// A repository that is made there, and gets a commit.
+/// A repository that is made there, and gets a commit. The home, which the storage driver may leave to root, can be one, too.
 const PUSH: &str = r"
 $SSH HOST git init -q --bare project.git
 git init -q project
@@ -43,6 +43,7 @@ cd project
 git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m 'a change'
 GIT_SSH_COMMAND=$SSH git push -q HOST:project.git HEAD:refs/heads/main
 $SSH HOST git -C project.git log --format=%s main
+$SSH HOST 'git init -q && git status > /dev/null'
 ";
 
 /// What terminals of today call themselves. The image knows all of them.

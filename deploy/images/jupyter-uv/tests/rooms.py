@@ -9,19 +9,11 @@ import nbformat
 from jupyter_k8s_workspace.identity import HEADER
 from jupyter_ydoc import YNotebook
 from pycrdt import Awareness, YMessageType, create_awareness_message, create_sync_message, create_update_message, handle_sync_message
-from running import Running, assertion
+from running import Running, assertion, until
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 NAME = "shared.ipynb"
-
-
-async def until(condition):
-    async def holds():
-        while not condition():
-            await asyncio.sleep(0.05)
-
-    await asyncio.wait_for(holds(), 30)
 
 
 class Person:

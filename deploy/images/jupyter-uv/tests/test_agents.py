@@ -7,8 +7,8 @@ from subprocess import PIPE
 from urllib.parse import parse_qs, urlsplit
 
 from jupyter_k8s_workspace.identity import HEADER
-from rooms import NAME, Rooms, until
-from running import Running, assertion
+from rooms import NAME, Rooms
+from running import Running, assertion, until
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 

@@ -6,8 +6,8 @@ import os
 
 import nbformat
 from jupyter_k8s_workspace.identity import HEADER
-from rooms import NAME, Rooms, until
-from running import Running, assertion
+from rooms import NAME, Rooms
+from running import Running, assertion, until
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
