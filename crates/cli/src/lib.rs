@@ -16,6 +16,7 @@
 //! - `failure`: errors, messages, exit codes
 //! - `args`: the command line
 //! - `duration`: kubectl's durations
+//! - `proxy`: the way to an address by a proxy
 //! - `system`: what Unix and Windows have otherwise
 
 // Everything that is shown goes through `console`.
@@ -33,6 +34,7 @@ mod lint;
 mod manifest;
 mod object;
 mod output;
+mod proxy;
 mod remote;
 pub mod run;
 mod system;

@@ -18,6 +18,7 @@ mod login;
 mod offline;
 mod process;
 mod programs;
+mod proxies;
 mod remote;
 mod server;
 mod socket;

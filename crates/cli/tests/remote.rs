@@ -1,8 +1,6 @@
 //! `ssh`, `ssh-config` and `code`: the program, and a gateway in this process (IO: processes).
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
@@ -596,64 +594,4 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         assert_eq!(fs::read_to_string(&config).unwrap(), before);
     }
     assert!(!folder.join("kubectl-workspace.conf").exists());
-}
-
-/// A proxy for one connection after the other, which all lead to a port of this computer. Returns its port, and what it was asked.
-fn proxy(to: u16) -> (u16, std::sync::mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (asked, asks) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut head = String::new();
-            while !head.ends_with("\r\n\r\n") {
-                assert_ne!(reader.read_line(&mut head).unwrap(), 0);
-            }
-            let _ = asked.send(head);
-            let (mut from, mut back) = (TcpStream::connect(("127.0.0.1", to)).unwrap(), stream);
-            back.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
-            let mut into = from.try_clone().unwrap();
-            std::thread::spawn(move || std::io::copy(&mut reader, &mut into));
-            std::thread::spawn(move || std::io::copy(&mut from, &mut back));
-        }
-    });
-    (port, asks)
-}
-
-#[test]
-fn a_proxy_of_the_environment_is_used() {
-    let gateway = Gateway::start("proxy");
-    gateway.signed_in_at("auth.ws.example");
-    let (port, asks) = proxy(gateway.port);
-    let stdio = |variable: &str, value: &str| {
-        let host = gateway.url("lab-ukb5wakby6jim56e.ws.example");
-        let command = ["ssh", "--stdio", &host];
-        gateway
-            .plugin()
-            .args(command)
-            .env(variable, value)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-    };
-    let output = stdio("HTTPS_PROXY", &format!("http://bob:secret@127.0.0.1:{port}"));
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    for host in ["auth.ws.example", "lab-ukb5wakby6jim56e.ws.example"] {
-        let asked = asks.recv().unwrap();
-        assert!(
-            asked.starts_with(&format!("CONNECT {host}:{} ", gateway.port)),
-            "{asked}"
-        );
-        assert!(
-            asked.to_ascii_lowercase().contains("proxy-authorization: basic "),
-            "{asked}"
-        );
-    }
-    let output = stdio("HTTPS_PROXY", "https://bob:secret@127.0.0.1:1");
-    let error = err(&output);
-    assert!(
-        error.contains("$HTTPS_PROXY must begin with http://") && !error.contains("secret"),
-        "{error}"
-    );
 }

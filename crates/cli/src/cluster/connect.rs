@@ -7,13 +7,18 @@ use std::io::ErrorKind;
 use anyhow::{Context as _, bail};
 use http::header::USER_AGENT;
 use http::{HeaderValue, Uri};
+use hyper_util::client::legacy;
+use hyper_util::rt::TokioExecutor;
+use kube::client::ConfigExt as _;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use tower::{BoxError, ServiceBuilder};
 
 use super::credentials;
 use crate::args::Connection;
+use crate::proxy::Proxy;
 
 const VARIABLE: &str = "KUBECONFIG";
 const UNUSABLE: &str = "the kubeconfig cannot be used";
@@ -36,7 +41,7 @@ pub(super) struct Connected {
 pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
     // It fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let mut config = configuration(flags).await?;
+    let (mut config, proxy_url) = configuration(flags).await?;
     impersonate(&mut config, flags)?;
     let agent = HeaderValue::from_static(api::names::CLI);
     config.headers.push((USER_AGENT, agent));
@@ -51,7 +56,17 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
         .exec
         .as_ref()
         .and_then(|exec| exec.command.clone());
-    let client = Client::try_from(config).map_err(|error| credentials::unusable(error, plugin.as_deref()))?;
+    let proxy = match proxy_url {
+        Some(url) => Some(Proxy::of_kubeconfig(&url).context(UNUSABLE)?),
+        None => Proxy::of_environment(&config.cluster_url),
+    };
+    // The library compares $NO_PROXY with the proxy, and has no proxies without further features.
+    config.proxy_url = None;
+    let client = match proxy {
+        Some(proxy) => client_through(proxy, &config),
+        None => Client::try_from(config),
+    };
+    let client = client.map_err(|error| credentials::unusable(error, plugin.as_deref()))?;
     Ok(Connected {
         client,
         namespace,
@@ -59,7 +74,25 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
     })
 }
 
-async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
+/// Does what `Client::try_from` does, by a proxy.
+fn client_through(proxy: Proxy, config: &Config) -> kube::Result<Client> {
+    let connect = tower::service_fn(move |to: Uri| {
+        let proxy = proxy.clone();
+        async move { proxy.connect(to).await }
+    });
+    let secured = config.rustls_https_connector_with_connector(connect)?;
+    let sender = legacy::Client::builder(TokioExecutor::new()).build(secured);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(sender);
+    Ok(Client::new(service, config.default_namespace.clone()))
+}
+
+/// The configuration, and the proxy that the kubeconfig names for the cluster.
+async fn configuration(flags: &Connection) -> anyhow::Result<(Config, Option<String>)> {
     let files = match &flags.kubeconfig {
         Some(file) => {
             Some(Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {}", file.display()))?)
@@ -73,9 +106,14 @@ async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
     let found = files.map_or_else(of_home, |files| Ok(Some(files)))?;
     // A file without contexts says no more than none, where the address is given.
     let found = found.filter(|found| flags.server.is_none() || !found.contexts.is_empty());
+    let mut proxy = None;
     let mut config = match (found, &flags.server) {
-        (Some(kubeconfig), _) => {
-            check(&kubeconfig, flags).context(UNUSABLE)?;
+        (Some(mut kubeconfig), _) => {
+            let name = check(&kubeconfig, flags).context(UNUSABLE)?;
+            let clusters = kubeconfig.clusters.iter_mut();
+            let mut chosen = clusters.filter(|named| named.name == name);
+            let chosen = chosen.next().and_then(|named| named.cluster.as_mut());
+            proxy = chosen.and_then(|cluster| cluster.proxy_url.take());
             let options = KubeConfigOptions {
                 context: flags.context.clone(),
                 cluster: flags.cluster.clone(),
@@ -87,10 +125,10 @@ async fn configuration(flags: &Connection) -> anyhow::Result<Config> {
         (None, Some(server)) if !chooses => Config::new(address(server)?),
         (None, _) if chooses || changes(flags) => bail!("there is no kubeconfig: {REMEDY}"),
         // Its own words are of a pod's account, which a user does not have.
-        (None, _) => return Config::infer().await.map_err(|_| NoCluster.into()),
+        (None, _) => Config::infer().await.map_err(|_| NoCluster)?,
     };
     change(&mut config, flags)?;
-    Ok(config)
+    Ok((config, proxy.filter(|url| !url.is_empty())))
 }
 
 /// Whether flags change the cluster of a kubeconfig.
@@ -133,8 +171,8 @@ fn of_home() -> anyhow::Result<Option<Kubeconfig>> {
     }
 }
 
-/// Names the part of a kubeconfig that does not exist, and those that do.
-fn check(kubeconfig: &Kubeconfig, flags: &Connection) -> anyhow::Result<()> {
+/// Name of the cluster to use. An error names the part of a kubeconfig that does not exist, and those that do.
+fn check(kubeconfig: &Kubeconfig, flags: &Connection) -> anyhow::Result<String> {
     let contexts = kubeconfig.contexts.iter().map(|named| named.name.as_str());
     let current = kubeconfig
         .current_context
@@ -168,7 +206,7 @@ fn check(kubeconfig: &Kubeconfig, flags: &Connection) -> anyhow::Result<()> {
             "context {name:?} names user {user:?}, who does not exist: choose another with kubectl workspace --user ({})",
             one_of(users)
         ),
-        _ => Ok(()),
+        _ => Ok(cluster.clone()),
     }
 }
 

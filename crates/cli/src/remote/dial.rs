@@ -9,9 +9,6 @@ use bytes::Bytes;
 use http::Uri;
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::proxy::Tunnel;
-use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::TokioIo;
 use k8s_openapi::jiff::Timestamp;
 use rustls::pki_types::pem::PemObject as _;
@@ -19,9 +16,9 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tower::Service as _;
 
 use super::address::Place;
+use crate::proxy::Proxy;
 
 /// How long one attempt to connect may take, TLS included.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -34,7 +31,6 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 /// Makes connections that trust the system's authorities and those of an installation.
 pub(crate) struct Dialer {
     tls: TlsConnector,
-    proxies: Matcher,
 }
 
 impl Dialer {
@@ -62,14 +58,13 @@ impl Dialer {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self {
             tls: TlsConnector::from(Arc::new(config)),
-            proxies: Matcher::from_env(),
         })
     }
 
     /// Connects. The connection lives as long as its requests.
     pub(crate) async fn connect(&self, to: &Place) -> anyhow::Result<SendRequest<Body>> {
         let connecting = async {
-            let stream = self.reach(to).await?;
+            let stream = reach(to).await?;
             let name = ServerName::try_from(to.host.clone())?;
             let secured = self.tls.connect(name, stream).await;
             let stream = secured.map_err(|error| explain_tls_error(error, to))?;
@@ -83,28 +78,17 @@ impl Dialer {
         }
         .with_context(|| format!("{to} cannot be reached"))
     }
+}
 
-    async fn reach(&self, to: &Place) -> anyhow::Result<TcpStream> {
-        // Names below localhost are this machine by RFC 6761, whether or not the system's resolver knows it.
-        if to.host == "localhost" || to.host.ends_with(".localhost") {
-            return tcp("127.0.0.1", to.port).await;
-        }
-        let uri: Uri = format!("https://{}:{}", to.host, to.port).parse()?;
-        let Some(proxy) = self.proxies.intercept(&uri) else {
-            return tcp(&to.host, to.port).await;
-        };
-        let shown = proxy.uri().clone();
-        if shown.scheme_str() != Some("http") {
-            bail!("the proxy {shown} cannot be used: $HTTPS_PROXY must begin with http://");
-        }
-        let mut tunnel = Tunnel::new(shown.clone(), HttpConnector::new());
-        if let Some(credentials) = proxy.basic_auth() {
-            tunnel = tunnel.with_auth(credentials.clone());
-        }
-        let stream = tunnel.call(uri).await;
-        Ok(stream
-            .with_context(|| format!("by the proxy {shown} of $HTTPS_PROXY"))?
-            .into_inner())
+async fn reach(to: &Place) -> anyhow::Result<TcpStream> {
+    // Names below localhost are this machine by RFC 6761, whether or not the system's resolver knows it.
+    if to.host == "localhost" || to.host.ends_with(".localhost") {
+        return tcp("127.0.0.1", to.port).await;
+    }
+    let uri: Uri = format!("https://{}:{}", to.host, to.port).parse()?;
+    match Proxy::of_environment(&uri) {
+        Some(proxy) => Ok(proxy.connect(uri).await?.into_inner()),
+        None => tcp(&to.host, to.port).await,
     }
 }
 
