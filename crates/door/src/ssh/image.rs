@@ -134,7 +134,7 @@ impl Image {
         let (text, missing) = config(key, &self.environment);
         for name in missing {
             eprintln!(
-                "door: sessions of ssh do not have the variable {}: it has several lines, or there are too many",
+                "door: sshd cannot give sessions the variable {}: it has several lines, or there are too many. In images of this product, bash takes it from the container's first process",
                 name.display()
             );
         }

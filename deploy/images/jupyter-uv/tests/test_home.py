@@ -110,6 +110,33 @@ class Home(Started):
         self.assertEqual(shell(*interactive), f" {path}")
 
 
+class Sessions(unittest.TestCase):
+    def test_the_first_shell_of_a_session_takes_variables_that_sshd_cannot_hold(self):
+        certificate = "BEGIN\nof it\nEND"
+        container = {"PATH": os.environ["PATH"], "CERTIFICATE": certificate, "MODE": "of container", "TERM": "dumb", "a.b": "1"}
+        first = subprocess.Popen(["sleep", "60"], env=container)
+        self.addCleanup(first.wait)
+        self.addCleanup(first.kill)
+        script = (IMAGE / "bashrc.sh").read_text()
+        self.assertIn("/proc/1/", script)
+        script = script.replace("/proc/1/", f"/proc/{first.pid}/") + 'printf "%s|" "$CERTIFICATE" "$MODE" "${_variable-}"'
+
+        def shell(**others):
+            environment = {"PATH": os.environ["PATH"], "MODE": "of session", **others}
+            done = subprocess.run(["bash", "--norc", "-c", script], env=environment, capture_output=True, text=True)
+            return done.stdout + done.stderr
+
+        session = {"SSH_CONNECTION": "UNKNOWN 65535 UNKNOWN 65535"}
+        self.assertEqual(shell(**session), f"{certificate}|of session||")
+        for others in [{}, {**session, "SHLVL": "1"}]:
+            with self.subTest(others):
+                self.assertEqual(shell(**others), "|of session||")
+        # A process that is not the user's, or none.
+        first.kill()
+        first.wait()
+        self.assertEqual(shell(**session), "|of session||")
+
+
 class Git(unittest.TestCase):
     def test_a_home_that_root_owns_can_be_a_repository_and_no_other_folder(self):
         with tempfile.TemporaryDirectory() as home:
