@@ -1,4 +1,4 @@
-//! Tests that are not in every run -> their lines in docs/evidence/last-run.md, written when they pass and read in every run (IO).
+//! Tests that are not in every run <-> their lines in docs/evidence/last-run.md (IO).
 
 use std::collections::BTreeMap;
 use std::fs;
