@@ -58,7 +58,8 @@ fn with(name: &str, change: impl FnOnce(&mut Value)) -> Workspace {
 pub(crate) fn in_phase(name: &str, desired: &str, phase: &str) -> Workspace {
     with(name, |object| {
         object["spec"]["desiredStatus"] = json!(desired);
-        object["status"] = json!({"phase": phase, "runID": "one", "url": format!("https://{name}.example.org/"), "conditions": [
+        let disk = json!({"claimUID": "c", "size": "1Gi"});
+        object["status"] = json!({"phase": phase, "runID": "one", "disk": disk, "url": format!("https://{name}.example.org/"), "conditions": [
             condition("Available", if phase == "Running" { "True" } else { "False" }),
             condition("Stopped", if phase == "Stopped" { "True" } else { "False" }),
         ]});
@@ -164,9 +165,47 @@ async fn a_stop_says_first_what_it_takes_along() {
     let (server, client) = ApiServer::start();
     server.put(&in_phase("demo", "Running", "Running"));
     let ran = run(&client, "stop demo").await;
-    assert_eq!(ran.err, "demo: kernels and terminals end; its disk is kept\n");
+    assert_eq!(ran.err, "demo: kernels and terminals end; the disk is kept\n");
     assert_eq!(ran.out, "workspace.workspaces.jupyter.org/demo stopped\n");
     assert_eq!(lines(&server), ["GET /demo", "PATCH /demo"]);
+}
+
+#[tokio::test]
+async fn a_stop_that_deletes_files_asks_as_a_deletion_does() {
+    for action in ["stop", "restart"] {
+        let (server, client) = ApiServer::start();
+        server.put(&in_phase("demo", "Running", "Running"));
+        server.edit::<Workspace>(Some(NAMESPACE), "demo", |object| {
+            let mut degraded = condition("Degraded", "True");
+            degraded["reason"] = json!(api::condition::reason::VOLUME_TERMINATING);
+            object["status"]["conditions"]
+                .as_array_mut()
+                .unwrap()
+                .push(degraded);
+        });
+        let ran = run(&client, &format!("{action} demo")).await;
+        assert_eq!(ran.code(), exit_code::USAGE, "{action}: {}", ran.err);
+        assert!(
+            ran.err.contains("files are deleted with"),
+            "{action}: {}",
+            ran.err
+        );
+        assert!(ran.error().ends_with("add --yes"), "{action}: {}", ran.error());
+        assert_eq!(lines(&server), ["GET /demo"], "{action}");
+        let ran = run(&client, &format!("{action} demo --yes")).await;
+        assert_eq!(ran.code(), 0, "{action}: {:?}", ran.outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_of_what_never_started_speaks_of_no_disk_and_asks_nothing() {
+    let (server, client) = ApiServer::start();
+    server.put(&with("demo", |object| {
+        object["spec"]["desiredStatus"] = json!("Stopped");
+    }));
+    let ran = run(&client, "delete demo").await;
+    assert_eq!(ran.code(), 0, "{:?}", ran.outcome);
+    assert_eq!(ran.err, "demo: it has no files yet\n");
 }
 
 #[tokio::test]
@@ -210,6 +249,7 @@ async fn a_retained_disk_needs_no_yes() {
     let (server, client) = ApiServer::start();
     server.put(&with("demo", |object| {
         object["spec"]["storage"]["retain"] = json!("Retain");
+        object["status"] = json!({"disk": {"claimUID": "c", "size": "1Gi"}});
     }));
     let ran = run(&client, "delete demo").await;
     assert_eq!(ran.code(), 0, "{:?}", ran.outcome);

@@ -1,8 +1,11 @@
 //! Workspace and action -> what the action also deletes or ends, as text (pure).
+//!
+//! What becomes of the files is in [`rules::files`].
 
 use api::Workspace;
-use api::workspace::{DesiredStatus, Retain};
+use api::workspace::DesiredStatus;
 use kube::ResourceExt as _;
+use rules::files::{Disk, Fate, Moment};
 
 /// A user's action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,132 +32,68 @@ pub struct Consequence {
 impl Consequence {
     /// `None`: nothing else.
     pub fn from_action(action: Action, workspace: &Workspace) -> Option<Self> {
+        let name = workspace.name_any();
         let runs = workspace.spec.desired_status == DesiredStatus::Running;
-        let (files, loses_files) = match action {
+        let moment = match action {
             Action::Start => return None,
             Action::Stop | Action::Restart if !runs => return None,
-            Action::Stop | Action::Restart => at_stop(workspace),
-            Action::Delete => at_deletion(workspace),
+            Action::Stop | Action::Restart => Moment::Stop,
+            Action::Delete => Moment::Deletion(&name),
         };
+        let Fate { text, loses_files } = Disk::from_workspace(workspace).fate(moment);
         let ends = if runs { "kernels and terminals end; " } else { "" };
         Some(Self {
-            text: format!("{}: {ends}{files}", workspace.name_any()),
+            text: format!("{name}: {ends}{text}"),
             loses_files,
         })
     }
 }
 
-fn at_stop(workspace: &Workspace) -> (String, bool) {
-    if is_ephemeral(workspace) {
-        let text = "its files are deleted, because it has no disk (status.resolved.storage.ephemeral)";
-        return (text.to_owned(), true);
-    }
-    ("its disk is kept".to_owned(), false)
-}
-
-fn at_deletion(workspace: &Workspace) -> (String, bool) {
-    if is_ephemeral(workspace) {
-        return ("its files are deleted, because it has no disk".to_owned(), true);
-    }
-    let own = workspace.spec.storage.as_ref();
-    let resolved = resolved_storage(workspace);
-    let claim = resolved
-        .and_then(|storage| storage.claim_name.as_ref())
-        .or_else(|| own?.claim_name.as_ref());
-    if let Some(claim) = claim {
-        let text = format!("the PersistentVolumeClaim {claim}, which is its home, is kept");
-        return (text, false);
-    }
-    let name = workspace.name_any();
-    match resolved
-        .and_then(|storage| storage.retain)
-        .or_else(|| own?.retain)
-    {
-        Some(Retain::Retain) => (
-            format!(
-                "its disk {} is kept: a workspace of the same name uses it again",
-                rules::names::child(&name)
-            ),
-            false,
-        ),
-        _ => (
-            format!(
-                "its disk {} and all files on it are deleted (spec.storage.retain: Retain would keep them)",
-                rules::names::child(&name)
-            ),
-            true,
-        ),
-    }
-}
-
-fn resolved_storage(workspace: &Workspace) -> Option<&api::workspace::ResolvedStorage> {
-    workspace.status.as_ref()?.resolved.as_ref()?.storage.as_ref()
-}
-
-/// Whether the home is on no disk, so that a stop deletes the files.
-pub fn is_ephemeral(workspace: &Workspace) -> bool {
-    resolved_storage(workspace).is_some_and(|storage| storage.ephemeral)
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
-    fn consequence(action: Action, spec: Value, storage: &Value) -> Option<(String, bool)> {
-        let mut spec = spec;
-        spec["displayName"] = json!("d");
-        let object =
-            json!({"metadata": {"name": "demo"}, "spec": spec, "status": {"resolved": {"storage": storage}}});
-        let workspace = serde_json::from_value(object).unwrap();
-        Consequence::from_action(action, &workspace).map(|it| (it.text, it.loses_files))
-    }
-
     #[test]
-    fn a_stop_keeps_a_disk_and_deletes_files_without_one() {
-        let disk = json!({"mountPath": "/home", "size": "1Gi"});
-        let (text, loses) = consequence(Action::Stop, json!({}), &disk).unwrap();
-        assert_eq!(text, "demo: kernels and terminals end; its disk is kept");
-        assert!(!loses);
-        let (text, loses) = consequence(
-            Action::Stop,
-            json!({}),
-            &json!({"mountPath": "/home", "ephemeral": true}),
-        )
-        .unwrap();
-        assert!(loses && text.contains("its files are deleted"), "{text}");
-        assert_eq!(
-            consequence(Action::Stop, json!({"desiredStatus": "Stopped"}), &disk),
-            None
+    fn an_action_says_what_ends_and_what_becomes_of_files() {
+        let workspace = |desired: &str, conditions: &serde_json::Value| -> Workspace {
+            serde_json::from_value(json!({
+                "metadata": {"name": "demo"},
+                "spec": {"displayName": "d", "desiredStatus": desired},
+                "status": {
+                    "resolved": {"storage": {"mountPath": "/home"}},
+                    "disk": {"claimUID": "c", "size": "1Gi"},
+                    "conditions": conditions,
+                },
+            }))
+            .unwrap()
+        };
+        let terminating = json!([{
+            "type": "Degraded", "status": "True", "reason": "VolumeTerminating", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }]);
+        let claim =
+            "files are deleted with a PersistentVolumeClaim that a user deleted, unless its volume is kept";
+        let stop = |desired: &str| {
+            let disk = Consequence::from_action(Action::Stop, &workspace(desired, &json!([])));
+            let lost = Consequence::from_action(Action::Restart, &workspace(desired, &terminating));
+            [disk, lost].map(|it| it.map(|it| (it.text, it.loses_files)))
+        };
+        let [disk, lost] = stop("Running");
+        let kept = "demo: kernels and terminals end; the disk is kept".to_owned();
+        assert_eq!(disk, Some((kept, false)));
+        let lost_text = format!("demo: kernels and terminals end; {claim}");
+        assert_eq!(lost, Some((lost_text, true)));
+        assert_eq!(stop("Stopped"), [None, None]);
+        let delete = Consequence::from_action(Action::Delete, &workspace("Stopped", &json!([]))).unwrap();
+        assert!(delete.loses_files);
+        assert!(
+            delete.text.starts_with("demo: its disk workspace-demo"),
+            "{}",
+            delete.text
         );
-    }
-
-    #[test]
-    fn a_deletion_says_what_becomes_of_the_disk() {
-        for (storage, part, expected) in [
-            (
-                json!({"mountPath": "/h", "retain": "Delete"}),
-                "are deleted",
-                true,
-            ),
-            (
-                json!({"mountPath": "/h", "retain": "Retain"}),
-                "disk workspace-demo is kept",
-                false,
-            ),
-            (
-                json!({"mountPath": "/h", "claimName": "course"}),
-                "PersistentVolumeClaim course",
-                false,
-            ),
-            (json!({"mountPath": "/h", "ephemeral": true}), "has no disk", true),
-        ] {
-            let (text, loses) =
-                consequence(Action::Delete, json!({"desiredStatus": "Stopped"}), &storage).unwrap();
-            assert!(text.contains(part), "{text}");
-            assert!(!text.contains("kernels"), "{text}");
-            assert_eq!(loses, expected, "{text}");
-        }
+        let start = Consequence::from_action(Action::Start, &workspace("Stopped", &terminating));
+        assert_eq!(start, None);
     }
 }

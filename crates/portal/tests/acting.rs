@@ -6,7 +6,7 @@ use api::Workspace;
 use api::names::RESTARTED_AT;
 use http::{Method, StatusCode};
 use portal::cluster::Mode;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::api_server::Fault;
 use testkit::api_server::{ApiServer, Call};
 use testkit::objects::workspace;
@@ -19,9 +19,24 @@ const ALICE: &[(&str, &str, &str, &str)] = &[
 ];
 
 async fn portal() -> Portal {
-    let portal = Portal::start(|server: &ApiServer| server.put(&workspace("lab"))).await;
+    portal_with(Value::Null).await
+}
+
+/// With this status of `lab`.
+async fn portal_with(mut status: Value) -> Portal {
+    let mut lab = workspace("lab");
+    if !status.is_null() {
+        status["phase"] = json!("Running");
+        lab.status = serde_json::from_value(status).unwrap();
+    }
+    let portal = Portal::start(|server: &ApiServer| server.put(&lab)).await;
     portal.grant(ALICE);
     portal
+}
+
+/// A disk of its own in the status.
+fn disk() -> Value {
+    json!({"claimUID": "c", "size": "1Gi"})
 }
 
 fn desired(portal: &Portal) -> String {
@@ -106,7 +121,7 @@ async fn a_restart_is_a_new_time_in_the_annotation() {
 
 #[tokio::test]
 async fn a_deletion_that_loses_files_needs_the_name() {
-    let portal = portal().await;
+    let portal = portal_with(json!({"disk": disk()})).await;
     let question = portal.get("alice", "/w/team/lab/delete").await;
     assert!(
         question.text.contains("all files on it are deleted"),
@@ -173,27 +188,105 @@ async fn a_link_says_nothing_that_is_not_so() {
 }
 
 #[tokio::test]
-async fn after_a_stop_without_a_disk_no_page_says_that_it_is_kept() {
-    for (storage, text) in [
+async fn a_stop_that_deletes_files_is_asked_about_as_a_deletion_and_its_page_says_so() {
+    let terminating = json!([{
+        "type": "Degraded", "status": "True", "reason": "VolumeTerminating", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]);
+    for (status, text, deletes) in [
         (
-            json!({"mountPath": "/home", "ephemeral": true}),
-            "its files are deleted",
+            json!({"resolved": {"storage": {"mountPath": "/home", "ephemeral": true}}}),
+            "its files are deleted, because it has no disk",
+            true,
         ),
-        (json!({"mountPath": "/home", "size": "1Gi"}), "Its disk is kept"),
+        (
+            json!({"disk": disk(), "conditions": terminating}),
+            "files are deleted with a PersistentVolumeClaim that a user deleted",
+            true,
+        ),
+        (json!({"disk": disk()}), "the disk is kept", false),
+        (json!({}), "it has no files yet", false),
     ] {
-        let portal = Portal::start(|server: &ApiServer| {
-            let mut lab = workspace("lab");
-            lab.status =
+        for action in ["stop", "restart"] {
+            let portal = portal_with(status.clone()).await;
+            let path = format!("/w/team/lab/{action}");
+            let question = portal.json("alice", &path).await;
+            let asked = question["text"][0].as_str().unwrap();
+            assert!(asked.contains(text), "{asked}");
+            assert_eq!(question["danger"], deletes, "{text}");
+            assert_eq!(question["typed"], if deletes { "lab" } else { "" }, "{text}");
+            if deletes {
+                let wrong = portal.post("alice", &path, "uid=uid-of-lab").await;
+                assert_eq!(wrong.status, StatusCode::UNPROCESSABLE_ENTITY);
+                assert!(portal.calls_as_users().is_empty());
+            }
+            let answer = portal.post("alice", &path, "uid=uid-of-lab&name=lab").await;
+            assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
+            if action == "stop" {
+                let page = portal.get("alice", answer.location()).await;
+                let shown = page.text.to_ascii_lowercase();
+                assert!(
+                    shown.contains(&text.to_ascii_lowercase()),
+                    "{text}: {}",
+                    page.text
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deletion_of_what_never_started_speaks_of_no_disk_and_needs_no_name() {
+    let portal = portal().await;
+    let question = portal.json("alice", "/w/team/lab/delete").await;
+    assert!(!question["text"].to_string().contains("disk"), "{question:#}");
+    assert!(
+        !question["consequences"].to_string().contains("Disk"),
+        "{question:#}"
+    );
+    assert_eq!(question["typed"], "");
+    let deleted = portal.post("alice", "/w/team/lab/delete", "uid=uid-of-lab").await;
+    assert_eq!(deleted.status, StatusCode::SEE_OTHER, "{}", deleted.text);
+}
+
+#[tokio::test]
+async fn a_stop_of_many_that_deletes_files_has_to_be_confirmed_by_typing() {
+    let portal = Portal::start(|server| {
+        for number in 0..60 {
+            let mut one = workspace(&format!("w{number:02}"));
+            let storage = json!({"mountPath": "/home", "ephemeral": number == 59});
+            one.status =
                 serde_json::from_value(json!({"phase": "Running", "resolved": {"storage": storage}}))
                     .unwrap();
-            server.put(&lab);
-        })
-        .await;
-        portal.grant(ALICE);
-        let answer = portal.post("alice", "/w/team/lab/stop", "uid=uid-of-lab").await;
-        let page = portal.get("alice", answer.location()).await;
-        assert!(page.text.contains(text), "{text}: {}", page.text);
+            server.put(&one);
+        }
+    })
+    .await;
+    portal.grant(ALICE);
+    let question = portal.json("alice", "/stop?namespace=team").await;
+    assert_eq!(question["typed"], "delete files");
+    assert_eq!(question["danger"], true);
+    assert_eq!(question["consequences"][1]["what"], "Files of 1 of them");
+    let form: Vec<_> = (0..60)
+        .map(|number| format!("workspace=team/w{number:02}/uid-of-w{number:02}"))
+        .collect();
+    let form = form.join("&");
+    for wrong in [form.clone(), format!("{form}&name=yes")] {
+        let answer = portal.post("alice", "/stop", &wrong).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+        assert!(answer.text.contains("w59"), "{}", answer.text);
+        assert!(portal.calls_as_users().is_empty());
     }
+    let answer = portal
+        .post("alice", "/stop", &format!("{form}&name=delete+files"))
+        .await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    assert!(answer.text.contains("10 are left."), "{}", answer.text);
+    assert!(
+        answer.text.contains("name=\"name\" value=\"delete files\""),
+        "what was typed counts for the rest: {}",
+        answer.text
+    );
 }
 
 #[tokio::test]

@@ -214,7 +214,10 @@ async fn a_guest_of_a_stopped_workspace_learns_how_it_starts() {
             server.put(&manager);
             let mut hers = workspace_of("alice", "hers", "team");
             hers.spec.desired_status = api::workspace::DesiredStatus::Stopped;
-            hers.status = serde_json::from_value(json!({"phase": "Stopped", "url": url})).unwrap();
+            hers.status = serde_json::from_value(
+                json!({"phase": "Stopped", "url": url, "disk": {"claimUID": "c", "size": "1Gi"}}),
+            )
+            .unwrap();
             server.put(&hers);
             server.put(&share("hers", "dave", true));
         })
@@ -228,7 +231,7 @@ async fn a_guest_of_a_stopped_workspace_learns_how_it_starts() {
             "{actions:?}"
         );
         let owner = portal.json("alice", "/w/team/hers").await;
-        assert_eq!(owner["head"]["sentence"], "Files are kept.");
+        assert_eq!(owner["head"]["sentence"], "The disk is kept.");
     }
 }
 

@@ -88,10 +88,11 @@ async fn a_workspace_that_is_as_wanted_has_no_box() {
     );
     let stopped = json!({
         "phase": "Stopped", "observedGeneration": 1, "conditions": [condition("Stopped", "True", "Stopped", "")],
+        "disk": {"claimUID": "c", "size": "1Gi"},
     });
     let stopped = page_of(json!({"desiredStatus": "Stopped"}), stopped).await;
     assert_eq!(findings(&stopped), []);
-    assert_eq!(stopped["head"]["sentence"], "Files are kept.");
+    assert_eq!(stopped["head"]["sentence"], "The disk is kept.");
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@
 //! - `validate`: all violations of an object: rules, disks.
 //! - `routes`: route objects of a workspace.
 //! - `effective`: defaults, variables, and the values that a workspace effectively has.
+//! - `files`: what becomes of a workspace's files at a stop or deletion.
 //! - `settings`: the installation's settings.
 //! - `access`: which users may connect; shares.
 //! - `checks`: rules for the value of one field.
@@ -27,6 +28,7 @@ pub mod access;
 mod admission;
 pub mod checks;
 mod effective;
+pub mod files;
 pub mod form;
 pub mod manifest;
 pub mod names;

@@ -201,7 +201,7 @@ async fn a_home_without_a_disk_is_warned_about_at_creation() {
     let answer = webhook.validate_create("alice", &workspace(json!({}))).await;
     assert!(answer.allowed);
     assert!(
-        answer.warnings[0].contains("files in the home directory are lost"),
+        answer.warnings[0].contains("its files are deleted, because it has no disk"),
         "{answer:?}"
     );
     let answer = webhook

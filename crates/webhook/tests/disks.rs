@@ -150,23 +150,42 @@ async fn a_claim_that_is_named_only_later_is_checked_too() {
 }
 
 #[tokio::test]
-async fn a_stop_without_a_disk_gives_a_warning() {
+async fn a_stop_that_deletes_files_gives_a_warning() {
     let webhook = cluster("standard", json!(false)).webhook();
-    let of = |status: &str, storage: Value| workspace(json!({"desiredStatus": status, "storage": storage}));
-    let no_disk = Value::Null;
-    let stop = webhook
-        .validate_update(
-            "alice",
-            &of("Running", no_disk.clone()),
-            &of("Stopped", no_disk.clone()),
-        )
-        .await;
-    assert!(stop.allowed, "{stop:?}");
-    assert_eq!(
-        stop.warnings,
-        ["the workspace has no disk: its files are deleted when it stops"]
-    );
-    let disk = json!({"size": "1Gi"});
+    let of = |status: &str, state: Value| {
+        let mut object = workspace(json!({"desiredStatus": status}));
+        object["status"] = state;
+        object
+    };
+    let no_disk = json!({"resolved": {"storage": {"mountPath": "/home", "ephemeral": true}}});
+    let disk = json!({
+        "resolved": {"storage": {"mountPath": "/home"}}, "disk": {"claimUID": "c", "size": "1Gi"},
+    });
+    let mut terminating = disk.clone();
+    terminating["conditions"] = json!([{
+        "type": "Degraded", "status": "True", "reason": "VolumeTerminating", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]);
+    for (state, warning) in [
+        (
+            &no_disk,
+            "the workspace stops: its files are deleted, because it has no disk",
+        ),
+        (
+            &terminating,
+            "the workspace stops: files are deleted with a PersistentVolumeClaim that a user deleted, unless its volume is kept",
+        ),
+    ] {
+        let stop = webhook
+            .validate_update(
+                "alice",
+                &of("Running", state.clone()),
+                &of("Stopped", state.clone()),
+            )
+            .await;
+        assert!(stop.allowed, "{stop:?}");
+        assert_eq!(stop.warnings, [warning]);
+    }
     for (before, after) in [
         (of("Running", disk.clone()), of("Stopped", disk)),
         (of("Stopped", no_disk.clone()), of("Running", no_disk.clone())),
@@ -174,7 +193,7 @@ async fn a_stop_without_a_disk_gives_a_warning() {
     ] {
         let answer = webhook.validate_update("alice", &before, &after).await;
         assert!(answer.allowed, "{answer:?}");
-        let about_files = |it: &&String| it.contains("its files are deleted");
+        let about_files = |it: &&String| it.contains("files are deleted");
         assert_eq!(answer.warnings.iter().find(about_files), None);
     }
 }

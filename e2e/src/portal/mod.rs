@@ -7,3 +7,7 @@ pub mod attested;
 mod pages;
 
 pub use pages::{Portal, address};
+
+/// A script that types what a question before a deletion of files asks for.
+pub const TYPE: &str =
+    "document.getElementById('typed').value = document.querySelector('label[for=typed] code').textContent;";

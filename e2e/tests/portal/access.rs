@@ -161,9 +161,10 @@ async fn everything_is_done_by_keyboard_alone() -> anyhow::Result<()> {
     browser.page.goto(&address(&at)?).await?;
     browser.tab_through().await?;
 
-    question(&browser, &format!("a[href='{at}/stop']")).await?;
-    browser.back_tab().await?;
-    browser.focused("dialog[open] button[type=submit]").await?;
+    // It has no disk, so its name is asked for.
+    question(&browser, &format!("a[href='{at}/stop']"), "#typed").await?;
+    browser.type_text(&made.name_any()).await?;
+    browser.tab_to("dialog[open] button[type=submit]").await?;
     browser.press([Key::Space]).await?;
     browser.sees("#head", "Stopped").await?;
 
@@ -173,7 +174,7 @@ async fn everything_is_done_by_keyboard_alone() -> anyhow::Result<()> {
     browser.tab_to("main form .actions button[type=submit]").await?;
     browser.press([Key::Space]).await?;
     browser.sees("#shares", "bob").await?;
-    question(&browser, "#shares a[data-dialog][href$='/end']").await?;
+    question(&browser, "#shares a[data-dialog][href$='/end']", "[data-close]").await?;
     browser.back_tab().await?;
     browser.focused("dialog[open] button[type=submit]").await?;
     browser.press([Key::Enter]).await?;
@@ -240,6 +241,8 @@ async fn bulk_stop_by_keys(browser: &Browser, namespace: &str) -> anyhow::Result
     browser.tab_to("#bulk-form button").await?;
     browser.press([Key::Enter]).await?;
     browser.find("main #confirm").await?;
+    browser.tab_to("#typed").await?;
+    browser.type_text("delete files").await?;
     browser.tab_to("#confirm button[type=submit]").await?;
     browser.press([Key::Enter]).await?;
     browser.sees("#bulk", "All 1 are being stopped.").await
@@ -315,15 +318,16 @@ async fn roles_and_names(browser: &Browser, own: &str, at: &str) -> anyhow::Resu
     Ok(())
 }
 
-/// Opens the question behind a link, leaves it, and opens it again. The first that it offers is to leave.
-async fn question(browser: &Browser, link: &str) -> anyhow::Result<()> {
+/// Opens the question behind a link, leaves it, and opens it again. `first` has the focus then.
+async fn question(browser: &Browser, link: &str, first: &str) -> anyhow::Result<()> {
+    let first = format!("dialog[open] {first}");
     browser.tab_to(link).await?;
     browser.press([Key::Enter]).await?;
-    browser.focused("dialog[open] [data-close]").await?;
+    browser.focused(&first).await?;
     browser.press([Key::Escape]).await?;
     browser.focused(link).await?;
     browser.press([Key::Enter]).await?;
-    browser.focused("dialog[open] [data-close]").await?;
+    browser.focused(&first).await?;
     Ok(())
 }
 

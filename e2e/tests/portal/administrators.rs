@@ -39,7 +39,9 @@ async fn an_administrator_lists_opens_stops_and_starts_another_user_s_workspace_
     assert!(lists(&ruth, namespace).await?);
     let answer = HttpSession::new()?.sign_in(&url, "ruth").await?;
     assert_eq!(answer.status(), StatusCode::OK);
-    let stop = ruth.post(&format!("{page}/stop"), &[("uid", &uid)]).await?;
+    let stop = ruth
+        .post(&format!("{page}/stop"), &[("uid", &uid), ("name", "hers")])
+        .await?;
     assert_eq!(stop.status(), StatusCode::SEE_OTHER);
     workspace::reached(&scratch.api(), "hers", Phase::Stopped).await?;
     let everywhere = Api::<Workspace>::all(cluster::user("ruth").await?);

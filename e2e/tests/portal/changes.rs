@@ -11,7 +11,7 @@ use kube::Api;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
-use e2e::portal::{Portal, address};
+use e2e::portal::{Portal, TYPE, address};
 
 #[tokio::test]
 async fn lines_come_to_the_open_page_of_logs_while_the_container_writes_them() -> anyhow::Result<()> {
@@ -194,6 +194,7 @@ async fn a_pressed_button_says_at_once_what_is_being_done_and_takes_it_back_if_n
     let confirm = "dialog[open] button[type=submit]";
     browser.run(stop, Vec::new()).await?;
     browser.find(confirm).await?;
+    browser.run(TYPE, Vec::new()).await?;
     browser.run(HOLD, Vec::new()).await?;
     browser.click(confirm).await?;
     says(confirm, "Stopping…").await?;

@@ -128,7 +128,7 @@ impl Actor<'_> {
         let at = |rest: &str| format!("/w/{}/{NAME}{rest}", self.scratch.namespace);
         match action {
             Action::Page => portal.get(user, &at("")).await,
-            Action::Stop => portal.post(user, &at("/stop"), &[uid]).await,
+            Action::Stop => portal.post(user, &at("/stop"), &[uid, ("name", NAME)]).await,
             Action::Share => {
                 let with = [("kind", "User"), ("name", FRIEND), ("until", "8h")];
                 let form = [&[uid][..], &with, &[("date", ""), ("reason", "")]].concat();

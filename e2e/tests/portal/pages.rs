@@ -17,7 +17,7 @@ use kube::api::ListParams;
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use e2e::portal::address;
+use e2e::portal::{TYPE, address};
 
 /// Names of a start's steps, as the page shows them.
 const STEPS: [&str; 6] = [
@@ -69,6 +69,9 @@ async fn open_pages_follow_kubectl_and_two_clicks_stop_start_and_open_the_worksp
     workspace::set(&alice, "ws", json!({"initContainers": []})).await?;
 
     browser.click(&format!("a[href='{at}/stop']")).await?;
+    // It has no disk.
+    browser.find("#typed").await?;
+    browser.run(TYPE, Vec::new()).await?;
     browser
         .click("dialog form button[type=submit], #confirm form button[type=submit]")
         .await?;

@@ -248,14 +248,15 @@ impl Site {
             state(
                 "refused",
                 at("running/stop"),
-                "const uid = document.querySelector('input[name=uid]'); uid.value = 'of-another'; uid.form.requestSubmit()",
+                "document.getElementById('typed').value = 'running'; \
+                 const uid = document.querySelector('input[name=uid]'); uid.value = 'of-another'; uid.form.requestSubmit()",
                 ".message.bad code",
             ),
             state("stop many", format!("/stop?namespace={own}"), "", "ul.names li"),
             state(
                 "stopping many",
                 format!("/stop?namespace={own}"),
-                "document.querySelector('#confirm button').click()",
+                "document.getElementById('typed').value = 'delete files'; document.querySelector('#confirm button').click()",
                 "#bulk progress",
             ),
         ]

@@ -60,10 +60,10 @@ reasons! {
         "The workspace has another owner. Sessions and shares of the former owner end.",
         "";
     STOPPING = "Stopping", "Progressing=True, Available=False; Event",
-        "The pod is being stopped; the disk is kept. No Event if the pod has stopped before it could be written.",
+        "The pod is being stopped; the Event says what becomes of the files. No Event if the pod has stopped before it could be written.",
         "";
     IDLE_STOPPED = "IdleStopped", "Event",
-        "The workspace was idle for status.resolved.idleTimeoutInMinutes and is being stopped; the disk is kept. This Event replaces Stopping. status.stoppedBecause shows the rule until the next start.",
+        "The workspace was idle for status.resolved.idleTimeoutInMinutes and is being stopped; the Event says what becomes of the files. This Event replaces Stopping. status.stoppedBecause shows the rule until the next start.",
         "Start it as usual. To stop it later or never, change spec.idleShutdown within the template's bounds.";
     IDLE_CHECK_FAILED = "IdleCheckFailed", "Event; status.idle.signals",
         "Three checks in a row could not find out whether the pod is used. Until one succeeds, it is not stopped as idle.",

@@ -227,7 +227,7 @@ pub enum DesiredStatus {
     /// A pod runs.
     #[default]
     Running,
-    /// No pod runs; the disk is kept.
+    /// No pod runs. Files that are on no disk are deleted.
     Stopped,
 }
 

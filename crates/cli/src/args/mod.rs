@@ -92,7 +92,7 @@ pub enum Command {
     Remote(Remote),
     /// Start workspaces
     Start(Change),
-    /// Stop workspaces. Kernels and terminals end; the disk is kept
+    /// Stop workspaces. Kernels and terminals end; it says before what becomes of the files
     Stop(Change),
     /// Restart running workspaces, which applies changes that wait for a restart
     Restart(Change),

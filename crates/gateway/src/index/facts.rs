@@ -10,6 +10,7 @@ use api::{Workspace, WorkspaceManager, WorkspaceStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::ObjectMeta;
 use rules::access::Policy;
+use rules::files::{Disk, Moment};
 
 use crate::index::partial::{Key, Projection};
 use crate::index::pods::PodFacts;
@@ -186,6 +187,7 @@ impl Projection for WorkspaceFacts {
             .unwrap_or_default()
             .to_owned();
         let phase = explain::progress::phase(&workspace);
+        let files = files(&workspace, phase);
         let mut status = workspace.status.unwrap_or_default();
         let judged = status.observed_generation == workspace.metadata.generation;
         let resolved = status.resolved.take().unwrap_or_default();
@@ -197,7 +199,10 @@ impl Projection for WorkspaceFacts {
             .take()
             .and_then(|endpoint| Some((endpoint.pod_name, address(&endpoint.pod_ip, endpoint.port)?)));
         let status_detail = (phase != Phase::Running)
-            .then(|| status_detail(&mut status, &resolved, phase, created))
+            .then(|| StatusDetail {
+                files,
+                ..status_detail(&mut status, &resolved, phase, created)
+            })
             .filter(|status_detail| *status_detail != StatusDetail::default());
         let name = workspace.metadata.name.unwrap_or_default();
         let namespace = workspace.metadata.namespace.unwrap_or_default();
@@ -293,6 +298,16 @@ impl WorkspaceFacts {
     }
 }
 
+/// What becomes of the files of a workspace that stops or has stopped.
+fn files(workspace: &Workspace, phase: Phase) -> String {
+    let moment = match phase {
+        Phase::Stopping => Moment::Stop,
+        Phase::Stopped => Moment::Stopped,
+        _ => return String::new(),
+    };
+    Disk::from_workspace(workspace).fate(moment).sentence()
+}
+
 /// What a page shows beside the phase. Moves the texts out of the status.
 fn status_detail(
     status: &mut WorkspaceStatus,
@@ -319,6 +334,7 @@ fn status_detail(
         since: since.filter(|_| phase == Phase::Starting),
         started: is_of_phase && status.started_at.is_some(),
         idle: idle.filter(|_| phase == Phase::Stopped),
+        files: String::new(),
     }
 }
 

@@ -134,6 +134,28 @@ fn a_requested_stop_or_deletion_removes_the_address_at_once() {
 }
 
 #[test]
+fn what_becomes_of_files_is_known_while_a_workspace_stops_and_afterwards() {
+    let files = |desired: &str, phase: &str, is_ephemeral: bool| {
+        let (_, facts) = workspace("lab", |object| {
+            object["spec"]["desiredStatus"] = json!(desired);
+            object["status"]["phase"] = json!(phase);
+            object["status"]["disk"] = json!({"claimUID": "c", "size": "1Gi"});
+            object["status"]["resolved"]["storage"] = json!({"mountPath": "/h", "ephemeral": is_ephemeral});
+        });
+        facts.target.detail().files.clone()
+    };
+    let lost = "Its files are deleted, because it has no disk.";
+    assert_eq!(files("Stopped", "Stopping", true), lost);
+    assert_eq!(files("Stopped", "Running", true), lost, "as the spec wants it");
+    assert_eq!(
+        files("Stopped", "Stopped", true),
+        "Its files are gone: it has no disk."
+    );
+    assert_eq!(files("Stopped", "Stopping", false), "The disk is kept.");
+    assert_eq!(files("Running", "Running", true), "");
+}
+
+#[test]
 fn access_granted_by_a_template_ends_with_a_change_until_it_is_reconciled() {
     let mut observed = observed_with([manager("main", "ws.example", true)]);
     let change = json!({"metadata": {"generation": 8}, "status": {"observedGeneration": 7}});

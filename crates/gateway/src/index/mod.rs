@@ -80,6 +80,7 @@ impl Target {
             since: None,
             started: false,
             idle: None,
+            files: String::new(),
         };
         self.status_detail.as_deref().unwrap_or(NONE)
     }
@@ -123,6 +124,8 @@ pub struct StatusDetail {
     pub started: bool,
     /// Stopped because it was idle; the inner value is the allowed number of minutes, if known.
     pub idle: Option<Option<i32>>,
+    /// What becomes of its files, for users who may read the status; empty unless it stops or has stopped.
+    pub files: String,
 }
 
 /// What a gateway serves.

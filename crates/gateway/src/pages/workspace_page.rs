@@ -6,6 +6,7 @@ use axum::response::Response;
 use explain::progress::STEPS;
 use http::StatusCode;
 use rules::access::Audience;
+use serde_json::{Map, Value};
 
 use super::message::{Action, Message, NOT_READY, Part, Step, Tone};
 use super::start_steps::{ANSWERS, blocker, percent, steps_done};
@@ -31,7 +32,7 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
         tone,
         account: Some(domain.auth_origin()),
         retry: Some(1),
-        more: super::phase(target.phase),
+        more: more(target, audience),
         ..Message::new(NOT_READY, title, text)
     };
     let portal = in_portal(domain, target, audience);
@@ -56,15 +57,15 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
                 Tone::Wait,
             )
         },
-        Phase::Stopping => Message {
-            reload: Some(RELOAD),
-            ..base(
-                "Stopping",
-                format!("{name} is stopping"),
-                "The workspace can be started again when it is stopped.",
-                Tone::Calm,
-            )
-        },
+        Phase::Stopping => {
+            let again = "The workspace can be started again when it is stopped.";
+            let files = files(target, audience).map(str::to_owned);
+            Message {
+                reload: Some(RELOAD),
+                text: std::iter::once(again.to_owned()).chain(files).collect(),
+                ..base("Stopping", format!("{name} is stopping"), "", Tone::Calm)
+            }
+        }
         Phase::Stopped => stopped(
             domain,
             target,
@@ -98,6 +99,18 @@ fn message(domain: &Domain, target: &Target, audience: Audience, now: i64) -> Me
             )
         },
     }
+}
+
+/// What becomes of its files, for users who may read the status.
+fn files(target: &Target, audience: Audience) -> Option<&str> {
+    let files = target.detail().files.as_str();
+    (audience == Audience::OwnerOrAdmin && !files.is_empty()).then_some(files)
+}
+
+/// Further fields for programs. JupyterLab shows `files`.
+fn more(target: &Target, audience: Audience) -> Map<String, Value> {
+    let files = files(target, audience).map(|files| ("files".to_owned(), files.into()));
+    super::phase(target.phase).into_iter().chain(files).collect()
 }
 
 /// The first sentence about a start.

@@ -53,6 +53,31 @@ fn a_page_says_that_it_opens_only_where_it_does() {
 }
 
 #[test]
+fn only_owners_see_what_becomes_of_files_at_a_stop() {
+    let files = "The disk is kept.";
+    for phase in [Phase::Stopping, Phase::Stopped] {
+        let target = Target {
+            status_detail: Some(Arc::new(StatusDetail {
+                files: files.to_owned(),
+                ..StatusDetail::default()
+            })),
+            ..target(phase, "")
+        };
+        let shown = |audience| message(&Domain::new("ws.example", 443), &target, audience, 0);
+        let own = shown(Audience::OwnerOrAdmin);
+        assert_eq!(own.more["files"], files, "{phase:?}");
+        for audience in [Audience::Starter, Audience::Viewer] {
+            let other = shown(audience);
+            assert!(!other.more.contains_key("files"), "{phase:?}");
+            assert!(!other.text.join(" ").contains(files), "{phase:?}");
+        }
+        if phase == Phase::Stopping {
+            assert_eq!(own.text.last().map(String::as_str), Some(files));
+        }
+    }
+}
+
+#[test]
 fn scheduling_is_over_only_where_the_pod_has_a_node() {
     let done = |word: &str| steps_done(&target(Phase::Failed, word));
     for word in [

@@ -27,6 +27,7 @@ pub(crate) fn target(phase: Phase, reason: &str, message: &str) -> Target {
             since: Some(NOW - 12),
             started: false,
             idle: None,
+            files: String::new(),
         })),
         ..fixture::target("seismic-lab-abc.ws.example", "alice", AccessType::OwnerOnly)
     }

@@ -7,23 +7,12 @@ use api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
+use rules::files::{Disk, Moment};
 
 use crate::support::text::brief;
 
 /// Longest note that the API server accepts, in bytes.
 const MAX_NOTE: usize = 1024;
-
-/// Whether the home is lost at every stop.
-fn is_ephemeral(status: &WorkspaceStatus) -> bool {
-    let resolved = status.resolved.as_ref();
-    resolved.is_some_and(|resolved| resolved.storage.as_ref().is_some_and(|it| it.ephemeral))
-}
-
-/// Whether the disk is lost when the last pod ends.
-fn loses_disk(status: &WorkspaceStatus) -> bool {
-    condition::find(&status.conditions, DEGRADED)
-        .is_some_and(|it| it.status == "True" && it.reason == reason::VOLUME_TERMINATING)
-}
 
 /// For how long, and since when, a workspace was idle.
 fn idle_note(before: &WorkspaceStatus, after: &WorkspaceStatus) -> String {
@@ -106,18 +95,15 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
 
 /// The Event of a stop. `by_rule`: a rule stops it, not a user.
 fn stopping(before: &WorkspaceStatus, after: &WorkspaceStatus, by_rule: bool) -> Event {
-    let note = if is_ephemeral(after) {
-        "The pod is being stopped; its home directory is not on a disk: its files are deleted."
-    } else if loses_disk(before) || loses_disk(after) {
-        "The pod is being stopped; a claim that it mounts is marked for deletion: its files are deleted once no pod uses it, unless its volume is kept."
-    } else {
-        "The pod is being stopped; the disk is kept."
-    };
+    // What the pod had is in the earlier status, and what happened meanwhile in the new one.
+    let [had, has] = [before, after].map(|status| Disk::from_status(status).fate(Moment::Stop));
+    let files = if had.loses_files { had } else { has };
+    let note = format!("The pod is being stopped; {}.", files.text);
     if by_rule {
         let note = format!("{} {note}", idle_note(before, after));
         normal("Stop", reason::IDLE_STOPPED, &note)
     } else {
-        normal("Stop", reason::STOPPING, note)
+        normal("Stop", reason::STOPPING, &note)
     }
 }
 
@@ -233,9 +219,37 @@ mod tests {
     }
 
     #[test]
+    fn the_event_of_a_stop_says_what_becomes_of_files() {
+        let deleted = condition(DEGRADED, "True", reason::VOLUME_TERMINATING, "");
+        let with = |disk: serde_json::Value, conditions: &[Condition], phase: Phase| WorkspaceStatus {
+            disk: serde_json::from_value(disk).unwrap(),
+            phase: Some(phase),
+            ..status(conditions, Some("a"))
+        };
+        let own = || serde_json::json!({"claimUID": "c", "size": "1Gi"});
+        let note = |before: &WorkspaceStatus| {
+            let changes = events(Some(before), &with(own(), &[], Phase::Stopping));
+            changes
+                .into_iter()
+                .filter_map(|event| event.note)
+                .collect::<Vec<_>>()
+        };
+        let kept = note(&with(own(), &[], Phase::Running));
+        assert_eq!(kept, ["The pod is being stopped; the disk is kept."]);
+        let lost = note(&with(own(), &[deleted], Phase::Running));
+        assert_eq!(
+            lost,
+            [
+                "The pod is being stopped; files are deleted with a PersistentVolumeClaim that a user deleted, unless its volume is kept."
+            ]
+        );
+    }
+
+    #[test]
     fn a_stop_for_idleness_has_one_event_of_its_own() {
         let running: WorkspaceStatus = serde_json::from_value(serde_json::json!({
             "phase": "Running", "resolved": {"idleTimeoutInMinutes": 30}, "idle": {"lastActivity": "2026-01-01T00:00:00Z"},
+            "disk": {"claimUID": "c", "size": "1Gi"},
         }))
         .unwrap();
         let because = serde_json::json!({"rule": "Idle", "time": "2026-01-01T00:30:00Z"});

@@ -7,6 +7,7 @@ use axum::response::Response;
 use explain::consequence::{Action, Consequence};
 use http::StatusCode;
 use kube::ResourceExt as _;
+use rules::files::{Disk, Moment};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -65,7 +66,7 @@ fn confirm(context: &Context, seen: &VisibleWorkspace, action: Action, typed: Op
     let consequence = Consequence::from_action(action, workspace).filter(|_| !is_guest);
     let loses_files = consequence.as_ref().is_some_and(|it| it.loses_files);
     let at = path(workspace);
-    let must_type = action == Action::Delete && (loses_files || is_guest);
+    let must_type = loses_files || (action == Action::Delete && is_guest);
     let ask_owner =
         "Ask its owner first what would be lost: only the owner and users who may list workspaces see that.";
     let text = if is_guest {
@@ -129,34 +130,50 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
             effect: "end".to_owned(),
         });
     }
-    if action != Action::Delete {
-        return shown;
+    match action {
+        Action::Start => {}
+        Action::Stop | Action::Restart if !runs => {}
+        Action::Stop | Action::Restart => shown.extend(effect_on_files(workspace, Moment::Stop)),
+        Action::Delete => {
+            shown.extend(effect_on_files(
+                workspace,
+                Moment::Deletion(&workspace.name_any()),
+            ));
+            shown.push(Shown {
+                lost: true,
+                what: "Shares".to_owned(),
+                effect: "end".to_owned(),
+            });
+        }
     }
-    let storage = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref());
-    let loses_files = Consequence::from_action(action, workspace).is_some_and(|it| it.loses_files);
-    if let Some(storage) = storage.filter(|storage| !storage.ephemeral) {
-        let claim = storage.claim_name.clone();
-        let size = storage.size.as_ref().map(bytes);
-        shown.push(Shown {
-            lost: loses_files,
-            what: format!(
-                "Disk {}",
-                claim.unwrap_or_else(|| rules::names::child(&workspace.name_any()))
-            ),
-            effect: match (size, loses_files) {
-                (Some(size), true) => format!("{size}, deleted with all files"),
-                (None, true) => "deleted with all files".to_owned(),
-                (Some(size), false) => format!("{size}, kept"),
-                (None, false) => "kept".to_owned(),
-            },
-        });
-    }
-    shown.push(Shown {
-        lost: true,
-        what: "Shares".to_owned(),
-        effect: "end".to_owned(),
-    });
     shown
+}
+
+/// The disk or the files, and whether they go. `None`: there are none.
+fn effect_on_files(workspace: &Workspace, moment: Moment<'_>) -> Option<Shown> {
+    let disk = Disk::from_workspace(workspace);
+    let lost = disk.fate(moment).loses_files;
+    let own = || rules::names::child(&workspace.name_any());
+    let claim = match disk {
+        Disk::NeverMade | Disk::Lost => return None,
+        Disk::None | Disk::Terminating => {
+            return Some(Shown {
+                lost,
+                what: "Files".to_owned(),
+                effect: "are deleted".to_owned(),
+            });
+        }
+        Disk::Named(claim) => claim,
+        Disk::Own | Disk::Retained | Disk::Replaced(_) => own(),
+    };
+    let storage = resolved_values(workspace).and_then(|resolved| resolved.storage.as_ref());
+    let size = storage.and_then(|storage| storage.size.as_ref()).map(bytes);
+    let effect = if lost { "deleted with all files" } else { "kept" };
+    Some(Shown {
+        lost,
+        what: format!("Disk {claim}"),
+        effect: size.map_or_else(|| effect.to_owned(), |size| format!("{size}, {effect}")),
+    })
 }
 
 /// The answer to the question.

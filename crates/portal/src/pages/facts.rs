@@ -1,9 +1,10 @@
 //! A workspace -> its values, its disk, and who may connect (pure).
 
 use api::Workspace;
-use api::workspace::{AccessType, OwnershipType, Retain, UpdatePolicy};
+use api::workspace::{AccessType, OwnershipType, UpdatePolicy};
 use jiff::Timestamp;
 use kube::ResourceExt as _;
+use rules::files::{Disk, Moment};
 
 use super::answers::{link, note};
 use super::may::MayBeside;
@@ -130,17 +131,17 @@ fn disk(workspace: &Workspace) -> Vec<Fact> {
         facts.push(fact("Storage class", class.clone()));
     }
     facts.push(fact("Mounted at", storage.mount_path.clone()));
-    let kept = if storage.ephemeral {
-        "no: a stop deletes the files".to_owned()
-    } else if storage.claim_name.is_some() {
-        "yes, also when the workspace is deleted".to_owned()
-    } else {
-        match storage.retain {
-            Some(Retain::Retain) => "yes, also when the workspace is deleted".to_owned(),
-            _ => "until the workspace is deleted".to_owned(),
-        }
+    let disk = Disk::from_workspace(workspace);
+    let (stop, deletion) = (
+        disk.fate(Moment::Stop),
+        disk.fate(Moment::Deletion(&workspace.name_any())),
+    );
+    let kept = match (stop.loses_files, deletion.loses_files) {
+        (true, _) => stop.text,
+        (false, true) => "kept until the workspace is deleted".to_owned(),
+        (false, false) => deletion.text,
     };
-    facts.push(fact("Files are kept", kept));
+    facts.push(fact("Files", kept));
     facts
 }
 

@@ -8,7 +8,9 @@ use axum::extract::RawQuery;
 use axum::response::Response;
 use explain::consequence;
 use futures::{StreamExt as _, stream};
+use http::StatusCode;
 use kube::ResourceExt as _;
+use rules::files::{Disk, Moment};
 
 use super::actions::stop;
 use super::answers::link;
@@ -34,11 +36,17 @@ const WHOLE: &str = "namespace";
 const ONE: &str = "workspace";
 /// The field that names the namespace whose page the question came from.
 const FROM: &str = "from";
+/// The field of what has to be typed.
+const TYPED: &str = "name";
+/// What has to be typed if files are deleted: the workspaces have no name in common.
+const DELETE_FILES: &str = "delete files";
 
 /// What a form names: `workspace=<namespace>/<name>` in a question, with `/<uid>` in its answer, repeated, or `namespace=<name>` for all
 /// that the user may stop there, in a question alone. At most [`MAX`] of them.
 fn names_of(pairs: Pairs) -> HashSet<(String, String)> {
-    let pairs = pairs.into_iter().filter(|(name, _)| name != FROM);
+    let pairs = pairs
+        .into_iter()
+        .filter(|(name, _)| name != FROM && name != TYPED);
     pairs.take(MAX).collect()
 }
 
@@ -57,7 +65,15 @@ fn problem(pairs: &[(String, String)], known: &[&str]) -> Option<String> {
     if let Some(unknown) = names().find(|name| *name != FROM && !known.contains(name)) {
         return Some(format!("This page has no field {}.", quote(unknown)));
     }
-    repetition(names().filter(|name| *name == FROM)).map(|name| sent_twice("field", name))
+    repetition(names().filter(|name| [FROM, TYPED].contains(name))).map(|name| sent_twice("field", name))
+}
+
+/// How many of them lose files by a stop.
+fn losers(chosen: &[VisibleWorkspace]) -> usize {
+    let fates = chosen
+        .iter()
+        .map(|seen| Disk::from_workspace(&seen.workspace).fate(Moment::Stop));
+    fates.filter(|fate| fate.loses_files).count()
 }
 
 /// Those of the visible workspaces that the pairs name and that run, by name. `named_by`: how a pair names one. Of a whole namespace, those
@@ -123,7 +139,7 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     if let Some(why) = problem(&pairs, &[ONE, WHOLE]) {
         return context.wrong_form(&why);
     }
-    let (mut hidden, back) = origin(&pairs);
+    let (from, back) = origin(&pairs);
     let pairs = names_of(pairs);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let mut rights = HashMap::new();
@@ -136,10 +152,20 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
             return context.failure_page("Nothing is stopped", &Failure::Unanswered(why), &back);
         }
     }
-    let mut chosen = choose(visible, &pairs, &rights, key);
+    let chosen = choose(visible, &pairs, &rights, key);
     if chosen.is_empty() {
         return none(&context, &pairs, &back);
     }
+    context.page(&confirm(&context, chosen, (from, back), None))
+}
+
+/// The question. `typed`: a wrong answer.
+fn confirm(
+    context: &Context,
+    mut chosen: Vec<VisibleWorkspace>,
+    (mut hidden, back): (Pairs, String),
+    typed: Option<&str>,
+) -> Confirm {
     let all = chosen.len();
     chosen.truncate(MAX);
     let text = (all > MAX).then(|| {
@@ -153,33 +179,29 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
     } else {
         "workspaces"
     };
-    let read_only = read_only(&context, &chosen);
+    let read_only = read_only(context, &chosen);
     let command = read_only.as_ref().map(|_| {
         let lines = chosen
             .iter()
             .map(|seen| summary::command(&seen.workspace, consequence::Action::Stop));
         lines.collect::<Vec<_>>().join("\n")
     });
-    let loses = chosen.iter().filter(|seen| {
-        let stop = consequence::Consequence::from_action(consequence::Action::Stop, &seen.workspace);
-        stop.is_some_and(|stop| stop.loses_files)
-    });
-    let ephemeral = loses.count();
+    let losers = losers(&chosen);
     let mut consequences = vec![Consequence {
         lost: true,
         what: "Kernels and terminals".to_owned(),
         effect: "end".to_owned(),
     }];
-    if ephemeral > 0 {
+    if losers > 0 {
         consequences.push(Consequence {
             lost: true,
-            what: format!("Files of {ephemeral} without a disk"),
+            what: format!("Files of {losers} of them"),
             effect: "are deleted".to_owned(),
         });
     }
     hidden.extend(chosen.iter().map(|seen| (ONE.to_owned(), key_and_uid(seen))));
     let layout = context.layout(format!("Stop {} {one}?", names.len()), Nav::Workspaces);
-    context.page(&Confirm {
+    Confirm {
         layout: Layout {
             read_only: read_only.unwrap_or_default(),
             ..layout
@@ -189,20 +211,24 @@ pub(crate) async fn ask(context: Context, RawQuery(query): RawQuery) -> Response
         text: text.into_iter().collect(),
         hidden,
         names,
+        typed: if losers > 0 { DELETE_FILES } else { "" }.to_owned(),
+        error: typed
+            .map(|typed| format!("{typed:?} was typed: type {DELETE_FILES:?}."))
+            .unwrap_or_default(),
         button: "Stop them".to_owned(),
-        danger: ephemeral > 0,
+        danger: losers > 0,
         cancel: back,
         command: command.unwrap_or_default(),
-        ..Confirm::default()
-    })
+    }
 }
 
 /// Answers `POST /stop`.
 pub(crate) async fn act(context: Context, Fields(fields): Fields) -> Response {
-    if let Some(why) = problem(&fields, &[ONE]) {
+    if let Some(why) = problem(&fields, &[ONE, TYPED]) {
         return context.wrong_form(&why);
     }
     let (mut hidden, back) = origin(&fields);
+    let typed = fields.iter().find(|(name, _)| name == TYPED).cloned();
     let pairs = names_of(fields);
     let visible = visible::all(&context.app.index, &context.rights, &context.user).await;
     let mut chosen = choose(visible, &pairs, &HashMap::new(), key_and_uid);
@@ -212,6 +238,12 @@ pub(crate) async fn act(context: Context, Fields(fields): Fields) -> Response {
     if let Some(why) = read_only(&context, &chosen) {
         return context.bad_request(&why, "Use the commands on the previous page.", &back);
     }
+    let answer = typed.as_ref().map_or("", |(_, answer)| answer.as_str());
+    if losers(&chosen) > 0 && answer != DELETE_FILES {
+        let again = confirm(&context, chosen, (hidden, back), Some(answer));
+        return context.page_with(StatusCode::UNPROCESSABLE_ENTITY, &again);
+    }
+    hidden.extend(typed);
     chosen.truncate(MAX);
     let (batch, rest) = chosen.split_at(chosen.len().min(BATCH));
     let context_ = &context;

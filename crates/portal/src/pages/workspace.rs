@@ -5,7 +5,7 @@ use api::condition::{AVAILABLE, holds};
 use api::names::RESTARTED_AT;
 use api::workspace::Phase;
 use axum::response::Response;
-use explain::consequence::{self, is_ephemeral};
+use explain::consequence;
 use explain::progress;
 use explain::{Evidence, Read};
 use futures::future::try_join_all;
@@ -15,6 +15,7 @@ use k8s_openapi::api::core::v1::{Event, PersistentVolumeClaim, Pod, ResourceQuot
 use kube::ResourceExt;
 use kube::api::ListParams;
 use rules::access::{Policy, Requester};
+use rules::files::{Disk, Moment};
 
 use super::answers::{Done, link, note};
 use super::cures::Cures;
@@ -61,7 +62,7 @@ pub(crate) async fn page(
 }
 
 /// What was just done, if the workspace shows it: anybody can make a link to this page.
-fn after(done: &str, seen: &VisibleWorkspace, now: Timestamp) -> Option<&'static str> {
+fn after(done: &str, seen: &VisibleWorkspace, now: Timestamp) -> Option<String> {
     let workspace = &*seen.workspace;
     let is_guest = seen.is_guest();
     let restarted = workspace
@@ -70,22 +71,23 @@ fn after(done: &str, seen: &VisibleWorkspace, now: Timestamp) -> Option<&'static
         .and_then(|time| time.parse().ok());
     let is_recent = |time: Timestamp| now.duration_since(time) < RECENT;
     let created = workspace.creation_timestamp().map(|time| time.0);
-    Some(match (done, progress::phase(workspace)) {
+    let text = match (done, progress::phase(workspace)) {
         // Where one click was sent twice, the second made nothing.
         ("new", phase) if phase != Phase::Starting && created.is_some_and(is_recent) => {
             "The workspace was created a moment ago."
         }
         ("start", Phase::Starting) => "The workspace is being started.",
         ("stop", Phase::Stopping) if is_guest => "The workspace is being stopped.",
-        ("stop", Phase::Stopping) if is_ephemeral(workspace) => {
-            "The workspace is being stopped. It has no disk: its files are deleted."
+        ("stop", Phase::Stopping) => {
+            let files = Disk::from_workspace(workspace).fate(Moment::Stop).sentence();
+            return Some(format!("The workspace is being stopped. {files}"));
         }
-        ("stop", Phase::Stopping) => "The workspace is being stopped. Its disk is kept.",
         ("restart", _) if restarted.is_some_and(is_recent) => "The workspace is being restarted.",
         ("edit", _) => "The changes are stored.",
         ("owner", _) => "The workspace has its new owner.",
         _ => return None,
-    })
+    };
+    Some(text.to_owned())
 }
 
 /// The page.
@@ -324,11 +326,7 @@ fn sentence(context: &Context, seen: &VisibleWorkspace, may: May) -> String {
     let workspace = &*seen.workspace;
     let status = workspace.status.clone().unwrap_or_default();
     let is_guest = seen.is_guest();
-    let files = if is_ephemeral(workspace) {
-        "It has no disk: its files were deleted."
-    } else {
-        "Files are kept."
-    };
+    let files = || Disk::from_workspace(workspace).fate(Moment::Stopped).sentence();
     match progress::phase(workspace) {
         Phase::Stopped if is_guest && may.with(seen).change => String::new(),
         Phase::Stopped if is_guest && starts_at_its_address(context, seen) => {
@@ -340,11 +338,11 @@ fn sentence(context: &Context, seen: &VisibleWorkspace, may: May) -> String {
                 .resolved
                 .and_then(|resolved| resolved.idle_timeout_in_minutes);
             match minutes {
-                Some(minutes) => format!("Stopped after {minutes} min without use. {files}"),
-                None => format!("Stopped because it was not used. {files}"),
+                Some(minutes) => format!("Stopped after {minutes} min without use. {}", files()),
+                None => format!("Stopped because it was not used. {}", files()),
             }
         }
-        Phase::Stopped => files.to_owned(),
+        Phase::Stopped => files(),
         Phase::Running if status.url.is_none() && holds(&status.conditions, AVAILABLE) => {
             "It has no address of its own: open it from the application that routes to it, such as JupyterHub.".to_owned()
         }

@@ -5,6 +5,7 @@ use api::workspace::DesiredStatus;
 use api::{Workspace, WorkspaceExecutionProfile, WorkspaceManager, WorkspaceTemplate};
 use futures::future::{try_join, try_join3};
 use kube::{Resource, ResourceExt as _};
+use rules::files::{Disk, Moment};
 use rules::{Home, MissingReference, Settings, ValidationResult, Violation, Violations};
 
 use super::{disks, invalid, ownership, public_access, references, unreadable, use_permission};
@@ -160,7 +161,7 @@ impl Referred {
         let mut found = Findings::default();
         found
             .warnings
-            .extend(self.stop_loses_files(request, changes, workspace, settings));
+            .extend(stop_loses_files(request, changes, workspace));
         let all = needs_validation(request, changes);
         if !all && !changes.labels() {
             return found;
@@ -186,27 +187,6 @@ impl Referred {
             found.warnings.extend(unmended.map(|it| it.to_string()));
         }
         found
-    }
-
-    /// The warning that the requested stop loses the files.
-    fn stop_loses_files(
-        &self,
-        request: &Request,
-        changes: &Changes,
-        workspace: &Workspace,
-        settings: &Settings,
-    ) -> Option<String> {
-        let stops = !request.is_create()
-            && changes.spec.contains("desiredStatus")
-            && workspace.spec.desired_status == DesiredStatus::Stopped;
-        let is_known = self.template.is_some() || workspace.spec.template_ref.is_none();
-        if !stops || !is_known {
-            return None;
-        }
-        let template = self.template.as_ref().map(|template| &template.spec);
-        let home = rules::effective(&workspace.spec, template, settings).home;
-        matches!(home, Home::Ephemeral { .. })
-            .then(|| "the workspace has no disk: its files are deleted when it stops".to_owned())
     }
 
     fn ask(
@@ -300,13 +280,22 @@ impl Referred {
         }
         warnings.extend(self.template.as_ref().and_then(deprecation));
         if template_known && matches!(validation.effective.home, Home::Ephemeral { .. }) {
-            warnings.push(
-                "spec.storage is not set: files in the home directory are lost when the workspace stops"
-                    .to_owned(),
-            );
+            let files = Disk::None.fate(Moment::Stop).text;
+            warnings.push(format!(
+                "spec.storage is not set: when the workspace stops, {files}"
+            ));
         }
         warnings
     }
+}
+
+/// The warning that the requested stop loses files.
+fn stop_loses_files(request: &Request, changes: &Changes, workspace: &Workspace) -> Option<String> {
+    let stops = !request.is_create()
+        && changes.spec.contains("desiredStatus")
+        && workspace.spec.desired_status == DesiredStatus::Stopped;
+    let fate = Disk::from_workspace(workspace).fate(Moment::Stop);
+    (stops && fate.loses_files).then(|| format!("the workspace stops: {}", fate.text))
 }
 
 /// Whether the workspace is validated again. Changes that run nothing new, such as finalizers or a stop, need no validation.

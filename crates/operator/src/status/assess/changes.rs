@@ -6,6 +6,7 @@ use api::{
     workspace::DesiredStatus,
 };
 use kube::runtime::events::{Event, EventType};
+use rules::files::{Disk, Moment};
 
 use super::{CHANGED_EXTERNALLY, Facts};
 use crate::{cache::observed::Observed, status::transitions::event};
@@ -55,7 +56,8 @@ fn loss(before: &WorkspaceStatus, after: &WorkspaceStatus, facts: &Facts<'_>) ->
     }
     let text = format!(
         "The pod {name} was deleted or has failed, but the Workspace was not stopped: its processes have ended. A new pod \
-         replaces it. Only files on a disk are kept."
+         replaces it; {}.",
+        Disk::from_status(before).fate(Moment::Stop).text
     );
     Some(event(EventType::Warning, "Reconcile", reason::POD_LOST, &text))
 }

@@ -3,24 +3,20 @@
 use api::{
     WorkspaceStatus,
     condition::{self, AVAILABLE, DEGRADED, PROGRESSING, STOPPED, VALID, reason},
-    workspace::{DiskStatus, Phase},
+    workspace::{DiskStatus, Phase, Retain},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
-use rules::Home;
+use rules::{
+    Home,
+    files::{Disk, Moment},
+};
 
 use super::{Facts, State, condition_list::Conditions};
 use crate::{
     blockers::{Blocker, Problem},
     cache::observed::{Observed, held_by, holders},
 };
-
-/// Message for a new disk that replaces a deleted one.
-const NEW_DISK: &str =
-    "Its disk is a new, empty one: the disk that the workspace had before was deleted (see its Events).";
-
-/// Message if a run has ended whose files were deleted with its pod.
-const FILES_LOST: &str = "No pod is left. Its files are gone: it has no disk.";
 
 pub(super) fn conditions(
     facts: &Facts<'_>,
@@ -101,16 +97,8 @@ pub(super) fn conditions(
         None => set.set(DEGRADED, false, reason::AS_EXPECTED, "Nothing is wrong."),
     }
     match (state, is_free) {
-        (State::Stopped, _) if new_disk => {
-            set.set(STOPPED, true, why, &format!("No pod is left. {NEW_DISK}"));
-        }
-        (State::Stopped, _) if has_disk(facts.observed) => {
-            set.set(STOPPED, true, why, "No pod is left; the disk is kept.");
-        }
-        (State::Stopped, _) if lost_files(facts, before) => {
-            set.set(STOPPED, true, why, FILES_LOST);
-        }
-        (State::Stopped, _) | (State::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
+        (State::Stopped, _) => set.set(STOPPED, true, why, &stopped(facts, new_disk, before)),
+        (State::Invalid, true) => set.set(STOPPED, true, why, "No pod is left."),
         _ => set.set(STOPPED, false, why, "A pod is running or starting."),
     }
     set.finish()
@@ -150,6 +138,24 @@ pub(super) fn decisive(state: State, problem: Option<&Problem>, rejected: bool) 
     }
 }
 
+/// What has become of the files, if that is known.
+fn stopped(facts: &Facts<'_>, new_disk: bool, before: &WorkspaceStatus) -> String {
+    let disk = if new_disk {
+        Disk::Replaced(Retain::Delete)
+    } else if has_disk(facts.observed) {
+        Disk::Own
+    } else if lost_files(facts, before) {
+        Disk::None
+    } else {
+        return "No pod is left.".to_owned();
+    };
+    files_after("No pod is left", &disk)
+}
+
+fn files_after(state: &str, disk: &Disk) -> String {
+    format!("{state}; {}.", disk.fate(Moment::Stopped).text)
+}
+
 /// Whether the home is on a lasting claim.
 fn has_disk(observed: &Observed) -> bool {
     let claim = observed.claim.as_ref();
@@ -160,15 +166,15 @@ fn has_disk(observed: &Observed) -> bool {
 fn lost_files(facts: &Facts<'_>, before: &WorkspaceStatus) -> bool {
     let valid = facts.validation.as_ref().ok();
     let is_ephemeral = valid.is_some_and(|valid| matches!(valid.home, Home::Ephemeral { .. }));
-    let is_known = condition::find(&before.conditions, STOPPED).is_some_and(|it| it.message == FILES_LOST);
+    let message = files_after("No pod is left", &Disk::None);
+    let is_known = condition::find(&before.conditions, STOPPED).is_some_and(|it| it.message == message);
     is_ephemeral && (is_known || before.run_id.is_some())
 }
 
 fn ready(observed: &Observed, new_disk: bool) -> String {
     let mut message = "The pod is ready.".to_owned();
     if new_disk {
-        message.push(' ');
-        message.push_str(NEW_DISK);
+        message = files_after("The pod is ready", &Disk::Replaced(Retain::Delete));
     }
     message.push_str(&external_change(observed));
     message

@@ -32,7 +32,7 @@ use api::{
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{ResourceExt, runtime::events::Event};
-use rules::ValidWorkspace;
+use rules::{ValidWorkspace, files::Disk};
 
 pub(crate) use self::rare::{deleting, unreadable};
 use self::{
@@ -108,10 +108,13 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         State::Running | State::Stopped | State::Invalid => false,
     });
     let starting_since = timeout::since(&before, facts.observed, starting, facts.now);
-    let evidence = evidence(facts, state, &before, starting_since.as_ref());
-    let problem = facts
-        .blocker
-        .and_then(Blocker::problem)
+    let mut evidence = evidence(facts, state, &before, starting_since.as_ref());
+    // Only this condition tells that a stop deletes files, so nothing hides it.
+    let loses_files = evidence
+        .problem
+        .take_if(|problem| problem.reason == reason::VOLUME_TERMINATING);
+    let problem = loses_files
+        .or_else(|| facts.blocker.and_then(Blocker::problem))
         .or_else(|| {
             let rejected = facts.validation.as_ref().err()?;
             rejected.problem(facts.workspace.spec.desired_status)
@@ -302,6 +305,7 @@ fn evidence(
     let available = condition::find(&before.conditions, AVAILABLE);
     let unavailable = available.filter(|available| available.status == "False");
     let valid = facts.validation.as_ref().ok();
+    let disk = Disk::from_status(before);
     let inputs = Inputs {
         now: facts.now,
         // The start timeout also limits how long the pod may wait for a node.
@@ -314,6 +318,7 @@ fn evidence(
         shared_pull_secrets: valid
             .map(|valid| valid.image_pull_secrets.as_slice())
             .unwrap_or_default(),
+        disk: &disk,
     };
     match state {
         State::Starting => evidence::of_start(facts.observed, inputs),

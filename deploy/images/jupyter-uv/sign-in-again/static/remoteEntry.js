@@ -108,7 +108,8 @@
       const text =
         said.error === 'NoAccess'
           ? 'This workspace is gone, or you may not open it any more.'
-          : `${said.title ?? said.message ?? 'This workspace does not run'}.`.replace(/\.\.$/, '.');
+          : `${said.title ?? said.message ?? 'This workspace does not run'}.`.replace(/\.\.$/, '.') +
+            (typeof said.files === 'string' ? ` ${said.files}` : '');
       line.show(text, base.href, 'See more', 'in another tab; what is not saved stays in this one.');
     };
     const look = async () => {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use api::condition::reason;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use rules::ExecutionProfile;
+use rules::{ExecutionProfile, files::Disk};
 
 pub(super) use self::{containers::count, pod::is_gated};
 use crate::{
@@ -107,6 +107,8 @@ pub(super) struct Inputs<'a> {
     pub(super) profile: Option<&'a ExecutionProfile>,
     /// Pull Secrets of the installation.
     pub(super) shared_pull_secrets: &'a [String],
+    /// The disk, by the earlier status.
+    pub(super) disk: &'a Disk,
 }
 
 /// What keeps the pod of the current run from being ready.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use api::{condition::reason, names::QUEUE_LABEL};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt as _;
+use rules::files::Moment;
 
 use super::{
     CONFIRM_AFTER, Evidence, Inputs, NONE, SLOW, containers, holds, node_of, remaining, trim_end, volumes,
@@ -206,8 +207,9 @@ pub(super) fn eviction(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
         _ => Evidence::waiting(
             reason::EVICTED,
             format!(
-                "The pod was evicted from the node {node}: {why}. A new pod is starting; the disk is kept. If it happens again, \
-                 raise spec.resources.requests, or write less outside the disk."
+                "The pod was evicted from the node {node}: {why}. A new pod is starting; {}. If it happens again, \
+                 raise spec.resources.requests, or write less outside the disk.",
+                inputs.disk.fate(Moment::Stop).text
             ),
         ),
     }

@@ -69,6 +69,12 @@ fn a_disk_deleted_under_a_pod_is_reported_with_a_remedy() {
             assert!(reported.contains(text), "{reported}");
         }
     }
+    let invalid = Case::new(testing::running()).rejected().deleted_disk().status();
+    assert_eq!(
+        condition(&invalid, DEGRADED),
+        ("True", reason::VOLUME_TERMINATING),
+        "no other problem hides it"
+    );
     let stopping = Case::new(testing::ending()).deleted_disk().stopped();
     assert_eq!(
         cause(&stopping),
