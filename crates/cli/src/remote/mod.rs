@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `address.rs` | texts -> addresses of installations and workspaces |
-//! | `secret.rs` | random texts, the challenge of PKCE |
+//! | `secret.rs` | random texts, fingerprints, the challenge of PKCE |
 //! | `file.rs` | content -> a file, whole or not at all |
 //! | `state.rs` | sign-ins, tickets <-> files |
 //! | `dial.rs` | place -> a connection over TLS |

@@ -1,4 +1,4 @@
-//! Refusal by the gateway -> the error, or the next attempt after a wait (pure but for the wait and its line).
+//! Refusal by the gateway -> the error, or a wait and the next attempt (pure | IO).
 
 use std::io::{self, Write as _};
 use std::time::Duration;

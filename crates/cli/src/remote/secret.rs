@@ -1,4 +1,4 @@
-//! Nothing -> random texts; text -> its fingerprint, the challenge of PKCE (pure but for the random source).
+//! Nothing -> random texts; text -> its fingerprint (pure but for the random source).
 
 use anyhow::anyhow;
 use aws_lc_rs::{digest, rand};
