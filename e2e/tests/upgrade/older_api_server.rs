@@ -282,9 +282,14 @@ async fn admits_and_runs(site: &Site) -> anyhow::Result<()> {
     }]);
     site.scratch.grant("status", "alice", &rules).await?;
     let forged = Patch::Merge(json!({"status": {"phase": "Stopped"}}));
-    let forged = alice.patch_status(NEW, &PatchParams::default(), &forged).await;
-    let refused = forged.err().context("the status is written")?.to_string();
-    ensure!(refused.contains("ValidatingAdmissionPolicy"), "{refused}");
+    // The API server takes a moment to know the role.
+    wait::until("a policy to refuse a forged status", wait::USUAL, || async {
+        let written = alice.patch_status(NEW, &PatchParams::default(), &forged).await;
+        let refused = written.err().context("the status is written")?.to_string();
+        ensure!(refused.contains("ValidatingAdmissionPolicy"), "{refused}");
+        anyhow::Ok(())
+    })
+    .await?;
     workspace::stop(&alice, NEW).await?;
     for (component, verb) in [
         ("operator", "create"),
