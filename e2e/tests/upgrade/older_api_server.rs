@@ -135,7 +135,8 @@ impl Site {
     async fn press_at(&self, portal: &Portal, action: &str) -> anyhow::Result<(u16, String)> {
         let uid = self.workspace().await?.uid().unwrap_or_default();
         let path = format!("{}/{action}", self.path());
-        let answer = portal.post(&path, &[("uid", &uid)]).await?;
+        // The name, because it has no disk and a stop deletes its files.
+        let answer = portal.post(&path, &[("uid", &uid), ("name", "lab")]).await?;
         Ok((answer.status().as_u16(), answer.text().await?))
     }
 
