@@ -66,11 +66,11 @@ pub(super) fn check(checkout: &Path, tests: &[String]) -> anyhow::Result<()> {
             Some(commit) if !is_shallow && !commit.ends_with("-dirty") => {
                 let since = |paths: &[String]| commits_since(checkout, commit, paths);
                 let changes = since(&sources(test))?;
-                let changed = match changes.last() {
+                let after_change = match changes.last() {
                     Some(first) => commits_since(checkout, first, &[])?.len(),
                     None => 0,
                 };
-                (since(&[])?.len(), changed)
+                (since(&[])?.len(), after_change)
             }
             _ => (0, 0),
         };
