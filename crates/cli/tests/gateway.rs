@@ -285,6 +285,12 @@ fn valid_ticket(state: &State) -> String {
     format!("ticket-of-lab-{}", state.voided)
 }
 
+/// A list, of an API server whose certificate is the same.
+fn of_api_server() -> Response<Full<Bytes>> {
+    let list = json!({"metadata": {}, "items": [{"metadata": {"name": "demo"}}]});
+    reply(200, &list)
+}
+
 async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
     let header = |name: &str| {
         let value = request.headers().get(name);
@@ -299,12 +305,8 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
     if let Some(refusal) = take_refusal(state, &path) {
         return refusal;
     }
-    // An API server, whose certificate is the same.
     if host == "api.ws.localhost" {
-        return reply(
-            200,
-            &json!({"metadata": {}, "items": [{"metadata": {"name": "demo"}}]}),
-        );
+        return of_api_server();
     }
     if host == "auth.ws.localhost" {
         let token = header("authorization");
