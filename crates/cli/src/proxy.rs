@@ -82,12 +82,15 @@ impl Proxy {
     }
 }
 
+/// Whether a name is this computer by RFC 6761, whether or not the system's resolver knows it.
+pub(crate) fn is_localhost(host: &str) -> bool {
+    host == "localhost" || host.ends_with(".localhost")
+}
+
 /// Whether a host of an address is this computer by its name or number.
 fn is_this_computer(host: &str) -> bool {
     let number = host.trim_start_matches('[').trim_end_matches(']').parse();
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || number.is_ok_and(|number: IpAddr| number.is_loopback())
+    is_localhost(host) || number.is_ok_and(|number: IpAddr| number.is_loopback())
 }
 
 #[cfg(test)]

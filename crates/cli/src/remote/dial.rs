@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::address::Place;
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, is_localhost};
 
 /// How long one attempt to connect may take, TLS included.
 const LIMIT: Duration = Duration::from_secs(15);
@@ -81,8 +81,7 @@ impl Dialer {
 }
 
 async fn reach(to: &Place) -> anyhow::Result<TcpStream> {
-    // Names below localhost are this machine by RFC 6761, whether or not the system's resolver knows it.
-    if to.host == "localhost" || to.host.ends_with(".localhost") {
+    if is_localhost(&to.host) {
         return tcp("127.0.0.1", to.port).await;
     }
     let uri: Uri = format!("https://{}:{}", to.host, to.port).parse()?;
