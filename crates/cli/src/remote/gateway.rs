@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::address::{Place, WorkspaceAddress};
 use super::dial::Dialer;
-use super::refusal::{Refusal, Retries};
+use super::refusal::{Refusal, retried};
 use super::state::{SignIn, State};
 
 /// Bytes of an answer at most.
@@ -236,13 +236,7 @@ impl SignedIn {
 
     /// A new ticket for a workspace.
     pub(crate) async fn ticket(&self, to: &WorkspaceAddress) -> anyhow::Result<Ticket> {
-        let mut retries = Retries::default();
-        loop {
-            match self.gateway().ticket(&self.sign_in.token, to).await {
-                Err(error) if retries.wait(&error).await => {}
-                done => return done,
-            }
-        }
+        retried(|| async move { self.gateway().ticket(&self.sign_in.token, to).await }).await
     }
 
     /// The ticket for a workspace that an earlier process kept, while it is valid.

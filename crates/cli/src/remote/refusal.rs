@@ -65,9 +65,22 @@ struct Next {
     is_told: bool,
 }
 
+/// Makes attempts until one ends otherwise than by a temporary refusal, or their time is over.
+pub(crate) async fn retried<T, F: Future<Output = anyhow::Result<T>>>(
+    mut attempt: impl FnMut() -> F,
+) -> anyhow::Result<T> {
+    let mut retries = Retries::default();
+    loop {
+        match attempt().await {
+            Err(error) if retries.wait(&error).await => {}
+            done => return done,
+        }
+    }
+}
+
 /// Temporary refusals so far.
 #[derive(Debug, Default)]
-pub(crate) struct Retries {
+struct Retries {
     /// When the first one of its kind came.
     limited: Option<Instant>,
     unavailable: Option<Instant>,
@@ -77,7 +90,7 @@ pub(crate) struct Retries {
 
 impl Retries {
     /// Waits for the next attempt. `false`: there is none.
-    pub(crate) async fn wait(&mut self, error: &anyhow::Error) -> bool {
+    async fn wait(&mut self, error: &anyhow::Error) -> bool {
         let refusal = error.downcast_ref();
         let Some(next) = refusal.and_then(|refusal| self.next(refusal, Instant::now())) else {
             return false;

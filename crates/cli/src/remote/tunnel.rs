@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::address::WorkspaceAddress;
 use super::gateway::{SignedIn, error_message, json_of, not_signed_in};
-use super::refusal::{DECLINED, Refusal, Retries};
+use super::refusal::{DECLINED, Refusal, retried};
 
 /// Path of ssh below a workspace's address.
 const PATH: &str = "/jupyter-k8s/ssh";
@@ -48,13 +48,7 @@ pub(crate) fn header(ticket: &str) -> anyhow::Result<HeaderValue> {
 
 /// Connects, in several attempts if the gateway refuses them for a moment. `start`: the command that starts the workspace.
 pub(crate) async fn open(signed_in: &SignedIn, to: &WorkspaceAddress, start: &str) -> anyhow::Result<Tunnel> {
-    let mut retries = Retries::default();
-    loop {
-        match attempt(signed_in, to, start).await {
-            Err(error) if retries.wait(&error).await => {}
-            done => return done,
-        }
-    }
+    retried(|| attempt(signed_in, to, start)).await
 }
 
 async fn attempt(signed_in: &SignedIn, to: &WorkspaceAddress, start: &str) -> anyhow::Result<Tunnel> {
