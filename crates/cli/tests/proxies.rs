@@ -33,37 +33,34 @@ fn proxy(to: u16) -> (u16, Receiver<String>) {
     (port, asks)
 }
 
+/// So many bytes.
+fn take(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
 /// What a client asks, and the answer that grants it.
 fn greet(stream: &mut TcpStream) -> (String, Vec<u8>) {
-    let mut take = |count: usize| {
-        let mut bytes = vec![0; count];
-        stream.read_exact(&mut bytes).unwrap();
-        bytes
-    };
-    let first = take(1);
+    let first = take(stream, 1);
     if first != [5] {
         let mut head = first;
         while !head.ends_with(b"\r\n\r\n") {
-            head.extend(take(1));
+            head.extend(take(stream, 1));
         }
         return (
             String::from_utf8(head).unwrap(),
             b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
         );
     }
-    let methods = take(1)[0];
-    take(methods.into());
+    let methods = take(stream, 1)[0];
+    take(stream, methods.into());
     stream.write_all(&[5, 0]).unwrap();
-    let mut take = |count: usize| {
-        let mut bytes = vec![0; count];
-        stream.read_exact(&mut bytes).unwrap();
-        bytes
-    };
     // Version, command, zero, and a name with its length.
-    let head = take(5);
+    let head = take(stream, 5);
     assert_eq!(head[..4], [5, 1, 0, 3], "a host by its name");
-    let host = take(head[4].into());
-    take(2);
+    let host = take(stream, head[4].into());
+    take(stream, 2);
     (
         String::from_utf8(host).unwrap(),
         vec![5, 0, 0, 1, 0, 0, 0, 0, 0, 0],
