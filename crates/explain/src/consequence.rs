@@ -20,6 +20,20 @@ pub enum Action {
     Delete,
 }
 
+impl Action {
+    /// When files may go by the action on this workspace; `None`: they stay as they are.
+    pub fn moment(self, workspace: &Workspace) -> Option<Moment<'_>> {
+        let runs = workspace.spec.desired_status == DesiredStatus::Running;
+        match self {
+            Self::Start => None,
+            Self::Stop | Self::Restart => runs.then_some(Moment::Stop),
+            Self::Delete => Some(Moment::Deletion(
+                workspace.metadata.name.as_deref().unwrap_or_default(),
+            )),
+        }
+    }
+}
+
 /// What an action also deletes or ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consequence {
@@ -33,15 +47,12 @@ impl Consequence {
     /// `None`: nothing else.
     pub fn from_action(action: Action, workspace: &Workspace) -> Option<Self> {
         let name = workspace.name_any();
-        let runs = workspace.spec.desired_status == DesiredStatus::Running;
-        let moment = match action {
-            Action::Start => return None,
-            Action::Stop | Action::Restart if !runs => return None,
-            Action::Stop | Action::Restart => Moment::Stop,
-            Action::Delete => Moment::Deletion(&name),
-        };
+        let moment = action.moment(workspace)?;
         let Fate { text, loses_files } = Disk::from_workspace(workspace).fate(moment);
-        let ends = if runs { "kernels and terminals end; " } else { "" };
+        let ends = match workspace.spec.desired_status {
+            DesiredStatus::Running => "kernels and terminals end; ",
+            DesiredStatus::Stopped => "",
+        };
         Some(Self {
             text: format!("{name}: {ends}{text}"),
             loses_files,

@@ -130,21 +130,14 @@ fn consequences(workspace: &Workspace, action: Action) -> Vec<Shown> {
             effect: "end".to_owned(),
         });
     }
-    match action {
-        Action::Start => {}
-        Action::Stop | Action::Restart if !runs => {}
-        Action::Stop | Action::Restart => shown.extend(effect_on_files(workspace, Moment::Stop)),
-        Action::Delete => {
-            shown.extend(effect_on_files(
-                workspace,
-                Moment::Deletion(&workspace.name_any()),
-            ));
-            shown.push(Shown {
-                lost: true,
-                what: "Shares".to_owned(),
-                effect: "end".to_owned(),
-            });
-        }
+    let moment = action.moment(workspace);
+    shown.extend(moment.and_then(|moment| effect_on_files(workspace, moment)));
+    if action == Action::Delete {
+        shown.push(Shown {
+            lost: true,
+            what: "Shares".to_owned(),
+            effect: "end".to_owned(),
+        });
     }
     shown
 }
