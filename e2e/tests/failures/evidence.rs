@@ -1,7 +1,7 @@
 //! Condition -> time at which the API server first stored it.
 
 use e2e::failures::{Histories, Moment};
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod};
 
 /// The time of the evidence.
 pub(crate) trait When: Fn(&Histories) -> Option<Moment> {}
@@ -42,10 +42,19 @@ pub(crate) fn waiting(reasons: &'static [&'static str]) -> impl When {
 
 /// When a container had first ended.
 pub(crate) fn ended() -> impl When {
-    container(|status| {
-        let terminated =
-            |state: Option<&ContainerState>| state.is_some_and(|state| state.terminated.is_some());
-        terminated(status.state.as_ref()) || terminated(status.last_state.as_ref())
+    ended_as(|_| true)
+}
+
+/// When a container had first ended for want of memory.
+pub(crate) fn ended_for_memory() -> impl When {
+    ended_as(|end| end.reason.as_deref() == Some("OOMKilled"))
+}
+
+fn ended_as(holds: impl Fn(&ContainerStateTerminated) -> bool) -> impl When {
+    container(move |status| {
+        let states = [status.state.as_ref(), status.last_state.as_ref()];
+        let mut ends = states.into_iter().filter_map(|state| state?.terminated.as_ref());
+        ends.any(&holds)
     })
 }
 

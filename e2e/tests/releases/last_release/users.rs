@@ -131,14 +131,16 @@ impl Work {
         name: &str,
         step: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
+        // The servers have just read the definitions of another release: the page may have to wait until they follow them again.
+        let (hers, his) = (
+            format!("{}api/status", self.alice.url),
+            format!("{}alive", self.bob.url),
+        );
+        tokio::try_join!(self.alice.opens(&hers), self.bob.opens(&his))?;
         let tab = Tab::open(&self.bob.session, &self.bob.url).await?;
         let loads = [
-            Load::begin(
-                &self.alice.session,
-                &format!("{}api/status", self.alice.url),
-                PAUSE,
-            ),
-            Load::begin(&self.bob.session, &format!("{}alive", self.bob.url), PAUSE),
+            Load::begin(&self.alice.session, &hers, PAUSE),
+            Load::begin(&self.bob.session, &his, PAUSE),
         ];
         let writes = Writes::begin(self.alice.workspaces.clone())?;
         let stepped = step.await;
@@ -169,22 +171,21 @@ impl Work {
                 .create(&PostParams::default(), &wanted)
                 .await?;
             let running = workspace::reached(&self.alice.workspaces, "another", Phase::Running).await?;
-            self.alice.opens(&running).await
+            self.alice.opens(&workspace::url(&running)?).await
         };
         let his = async {
             let running = workspace::start(&self.bob.workspaces, STORED).await?;
-            self.bob.opens(&running).await
+            self.bob.opens(&workspace::url(&running)?).await
         };
         tokio::try_join!(hers, his).map(drop)
     }
 }
 
 impl User {
-    /// Opens a running workspace, without a new login.
-    async fn opens(&self, running: &Workspace) -> anyhow::Result<()> {
-        let url = workspace::url(running)?;
+    /// Opens the running workspace at `url`, without a new login.
+    async fn opens(&self, url: &str) -> anyhow::Result<()> {
         wait::until(&format!("{url} to open"), wait::USUAL, || async {
-            let page = self.session.open(&url).await;
+            let page = self.session.open(url).await;
             let page = page.map_err(|error| format!("{error:#}"))?;
             let (status, at) = (page.status(), page.url().to_string());
             if status.is_success() && at == url {
