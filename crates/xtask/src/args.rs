@@ -73,6 +73,12 @@ pub(crate) enum Command {
 /// What to run of the tests.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TestCommand {
+    /// Only the tests without a cluster, with the programs that they need
+    Crates {
+        /// Filters: tests whose path contains one of them; without Python's then [default: all]
+        #[arg(value_name = "FILTER")]
+        names: Vec<String>,
+    },
     /// Only end-to-end tests, on what `./justw demo` has installed
     E2e {
         /// Filters: tests whose path `suite::module::name` contains one of them [default: all]

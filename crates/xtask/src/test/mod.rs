@@ -70,6 +70,12 @@ struct Run<'a> {
 pub(crate) fn test(command: Option<&TestCommand>, paths: &Paths) -> anyhow::Result<ExitCode> {
     match command {
         None => run(all, compiler::clippy(paths)?, paths),
+        Some(TestCommand::Crates { names }) => {
+            let steps = |run: &mut Run<'_>| {
+                run.step("unit, property and router tests", |run| unit_tests(run, names))
+            };
+            run(steps, Vec::new(), paths)
+        }
         Some(TestCommand::E2e { names }) => {
             let steps = |run: &mut Run<'_>| {
                 run.step("contract and end-to-end tests", |run| {
@@ -134,7 +140,7 @@ fn all(run: &mut Run<'_>) -> anyhow::Result<()> {
         access_file = deployed?;
         Ok(())
     })?;
-    run.step("unit, property and router tests", unit_tests)?;
+    run.step("unit, property and router tests", |run| unit_tests(run, &[]))?;
     run.step("contract and end-to-end tests", |run| {
         end_to_end::run(run, &access_file, &[])
     })
@@ -191,7 +197,8 @@ fn deploy(paths: &Paths) -> anyhow::Result<PathBuf> {
     Ok(deployed.access_file)
 }
 
-fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
+/// Those whose path contains one of `names`, or all, with Python's.
+fn unit_tests(run: &mut Run<'_>, names: &[String]) -> anyhow::Result<()> {
     let helm = helm::ensure(run.paths, &run.progress)?;
     let traefik = traefik::ensure(run.paths, &run.progress)?;
     apt::ensure(&[&PROXIES[..], &REGISTRY, &SHELLS].concat(), &run.progress)?;
@@ -203,8 +210,9 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
         ("PROMTOOL", &promtool),
         ("VALIDATE_KREW_MANIFEST", &krew),
     ];
-    nextest::run(run, "default", &["--workspace".to_owned()], &env)?;
-    python_tests(run)
+    let selected = [&["--workspace".to_owned()], names].concat();
+    nextest::run(run, "default", &selected, &env)?;
+    if names.is_empty() { python_tests(run) } else { Ok(()) }
 }
 
 /// One beside the other: each uses one core at most, and waits for its servers.
