@@ -27,6 +27,11 @@ case $version in
     exit 1
     ;;
 esac
+notes=$(awk -v version="## $own" '$0 == version {on = 1; next} /^## / {on = 0} on' "$root/CHANGELOG.md")
+if [ -z "$notes" ]; then
+  echo "CHANGELOG.md must have a section \"## $own\", which says what the version changes for its users" >&2
+  exit 1
+fi
 tls=() http=()
 [ -z "${PLAIN_HTTP:-}" ] || tls=(--tls-verify=false) http=(--plain-http)
 
@@ -135,6 +140,7 @@ if [ -n "${PLUGINS:-}" ]; then
     plugin "${platform%-*}" "${platform##*-}" "$file"
   done
 fi
+echo "$notes" >"$out/notes.md"
 [ -z "${SBOMS:-}" ] || cp "$SBOMS"/*.spdx.json "$out"
 (cd "$out" && sha256sum -- * >"$work/sums" && mv "$work/sums" SHA256SUMS)
 "$helm" push "${http[@]}" "$out/$package" "oci://$registry"

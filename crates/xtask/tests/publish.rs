@@ -274,6 +274,8 @@ fn a_published_chart_pins_its_images_of_all_architectures_and_is_published_once(
     assert_eq!(plugin, "arm64\n");
     plugins_are_for_krew(&registry, &version);
     all_software_is_listed(&registry, &version);
+    let notes = registry.run("cat notes.md");
+    assert!(notes.contains("- ") && !notes.contains("\n## "), "{notes}");
     artifact_hub_finds_its_annotations(&registry, &version);
 
     // A copy by the commands of docs/install.md keeps the digests.
