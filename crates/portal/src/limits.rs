@@ -12,11 +12,11 @@ const USERS: u64 = 20_000;
 /// Time for which requests are counted.
 const WINDOW: Duration = Duration::from_mins(1);
 /// Most pages of a user in that time.
-const PAGES: u32 = 600;
+pub(crate) const PAGES: u32 = 600;
 /// Most changes of a user in that time.
-const CHANGES: u32 = 60;
+pub(crate) const CHANGES: u32 = 60;
 /// Most answers of a user under way: asked for, and not taken by the proxy yet. Streams are counted apart.
-const ANSWERS: u32 = 16;
+pub(crate) const ANSWERS: u32 = 16;
 /// Most open streams of a user. Each open page has one.
 const STREAMS: u32 = 8;
 /// Most open streams of all users: each is a connection of the proxy, of which `kit::https` takes 1,024.

@@ -19,7 +19,7 @@ use tower_http::timeout::RequestBodyDeadlineLayer;
 
 use crate::app::{App, Context};
 use crate::index::Served;
-use crate::limits::Kind;
+use crate::limits::{ANSWERS, CHANGES, Kind, PAGES};
 use crate::pages;
 use crate::source;
 use crate::user::{NoUser, User};
@@ -137,13 +137,13 @@ async fn authenticate(State(app): State<Arc<App>>, request: Request, next: Next)
         Some(context.foreign())
     } else if !app.limits.allows(&context.user.name, kind) {
         Some(context.too_many(
-            "600 pages and 60 changes a minute are allowed.",
+            &format!("{PAGES} pages and {CHANGES} changes a minute are allowed."),
             "Try again in a minute.",
             "60",
         ))
     } else if permit.is_none() {
         Some(context.too_many(
-            "16 pages at the same time are allowed, until each has arrived.",
+            &format!("{ANSWERS} pages at the same time are allowed, until each has arrived."),
             "Try again in a second.",
             "1",
         ))
@@ -202,9 +202,13 @@ fn user_and_addresses(app: &App, request: &Request) -> Result<(Arc<User>, Served
     let answer = |status, text| Box::new(pages::answers::message(app, id, status, text));
     let address = request.uri().path_and_query();
     if address.is_some_and(|address| address.as_str().len() > MAX_ADDRESS) {
+        let most = format!(
+            "Path and parameters together may have at most {} KiB.",
+            MAX_ADDRESS / 1024
+        );
         let text = [
             "This address is too long",
-            "Path and parameters together may have at most 8 KiB.",
+            &most,
             "Start from the list of your workspaces, and choose or search for less.",
         ];
         return Err(answer(StatusCode::URI_TOO_LONG, text));
