@@ -242,6 +242,17 @@ pub enum AccessType {
     Public,
 }
 
+impl AccessType {
+    /// Whether everybody who is signed in may connect, if roles allow it.
+    #[must_use]
+    pub const fn admits_everyone(self) -> bool {
+        match self {
+            Self::OwnerOnly => false,
+            Self::Public => true,
+        }
+    }
+}
+
 /// Who may change and delete a workspace: the owner and holders of the verb `administer`, or all whose roles allow it (`Public`). Unset
 /// everywhere: `OwnerOnly`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

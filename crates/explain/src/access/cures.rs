@@ -42,7 +42,7 @@ fn of_stranger(evidence: &AccessEvidence<'_>) -> Vec<Cure> {
             "Sign in as {owner:?}, if that is you: {user:?} differs from it in {difference}. `kubectl workspace whoami` shows your name."
         )));
     }
-    if pending_access_type(evidence) == Some(AccessType::Public) {
+    if pending_access_type(evidence).is_some_and(AccessType::admits_everyone) {
         cures.push(Cure::operator());
     }
     let named = shares_of(evidence).filter(|share| names_requester(share, evidence.requester));

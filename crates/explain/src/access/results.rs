@@ -98,7 +98,7 @@ fn public(evidence: &AccessEvidence<'_>) -> Rule {
     }));
     Rule {
         rule: Allowed::Public.reason().to_owned(),
-        holds: Some(access == AccessType::Public),
+        holds: Some(access.admits_everyone()),
         because,
     }
 }

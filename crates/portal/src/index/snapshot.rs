@@ -113,7 +113,7 @@ impl Snapshot {
                 let of_owner = found.by_owner.entry(owner.to_owned());
                 of_owner.or_default().push(position);
             }
-            if access_type(workspace) == AccessType::Public {
+            if access_type(workspace).admits_everyone() {
                 found.public.push(position);
             }
         }

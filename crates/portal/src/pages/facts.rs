@@ -160,7 +160,7 @@ pub(super) fn access(context: &Context, seen: &VisibleWorkspace, may: MayBeside)
         .is_some_and(|manager| manager.spec.routing.disables_sharing());
     let why = "All workspaces have one web origin here (routing mode Path), so it has no effect.";
     let inactive = if ignores { why.to_owned() } else { String::new() };
-    if access_type(workspace) == AccessType::Public {
+    if access_type(workspace).admits_everyone() {
         rules.push(AccessRule {
             who: "Everybody who is signed in and has the right to connect".to_owned(),
             rule: "Public".to_owned(),

@@ -222,7 +222,7 @@ pub fn connect(
     if requester.user.is_empty() {
         return Decision::Deny(Denied::Anonymous);
     }
-    let is_public = facts.access == AccessType::Public;
+    let is_public = facts.access.admits_everyone();
     let sharing_allowed = !policy.disables_sharing;
     // Like Kubernetes, this compares names byte by byte.
     let own = match requester.user {

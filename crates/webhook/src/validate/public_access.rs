@@ -12,7 +12,7 @@ pub(super) fn warning(
     managers: &[WorkspaceManager],
 ) -> Option<String> {
     let manager = rules::managers::choose(named, managers).ok()?;
-    let counts = access != AccessType::Public || !manager.spec.routing.disables_sharing();
+    let counts = !access.admits_everyone() || !manager.spec.routing.disables_sharing();
     (!counts).then(|| {
         format!(
             "{field}: \"Public\" does not count under WorkspaceManager {:?}, whose workspaces are of one web origin (routing.mode: \
