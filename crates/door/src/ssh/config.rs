@@ -5,7 +5,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Nothing but this connection is answered, and the gateway has asked who it is. So the pod's user, whose password field is empty, needs
 /// no key. Forwarding reaches what the pod reaches. The relay pings, so sshd does not.
@@ -43,11 +43,16 @@ const NOT_OF_SESSIONS: [&str; 6] = ["_", "OLDPWD", "PWD", "SHLVL", "TERM", "USER
 const MAX_VARIABLES: usize = 900;
 
 /// The content of the settings' file, and the names of variables that it cannot hold.
-pub(super) fn config(host_key: &Path, environment: &[(OsString, OsString)]) -> (Vec<u8>, Vec<OsString>) {
+pub(super) fn config(
+    host_keys: &[PathBuf],
+    environment: &[(OsString, OsString)],
+) -> (Vec<u8>, Vec<OsString>) {
     let mut text = SETTINGS.as_bytes().to_vec();
-    text.extend(b"HostKey ");
-    quote(&mut text, host_key.as_os_str().as_bytes());
-    text.push(b'\n');
+    for key in host_keys {
+        text.extend(b"HostKey ");
+        quote(&mut text, key.as_os_str().as_bytes());
+        text.push(b'\n');
+    }
     let of_sessions = |name: &OsStr| !NOT_OF_SESSIONS.iter().any(|other| name == *other);
     let variables: Vec<_> = environment.iter().filter(|(name, _)| of_sessions(name)).collect();
     let (mut held, mut missing) = (0, Vec::new());
@@ -91,7 +96,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        let (text, missing) = config(Path::new("/home/a b/key"), &environment);
+        let (text, missing) = config(&["/run/a b/key".into()], &environment);
         (String::from_utf8(text).unwrap(), missing)
     }
 
@@ -108,7 +113,7 @@ mod tests {
             last,
             [
                 r#"SetEnv "PATH=/opt/jupyter/bin:/bin" "QUOTED=a \"b\" \\ c""#,
-                r#"HostKey "/home/a b/key""#
+                r#"HostKey "/run/a b/key""#
             ]
         );
         assert_eq!(missing, ["EVIL"]);
