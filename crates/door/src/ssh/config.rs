@@ -8,10 +8,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 
 /// Nothing but this connection is answered, and the gateway has asked who it is. So the pod's user, whose password field is empty, needs
-/// no key. Forwarding reaches what the pod reaches. The relay pings, so sshd does not.
+/// no key: OpenSSH gets in without a method, and clients that know no such thing by an empty password. They offer all keys of an agent
+/// before, which count as attempts. Forwarding reaches what the pod reaches. The relay pings, so sshd does not.
 const SETTINGS: &str = "\
 UsePAM no
-AuthenticationMethods none
+MaxAuthTries 100
 PasswordAuthentication yes
 PermitEmptyPasswords yes
 PubkeyAuthentication no
@@ -127,6 +128,16 @@ mod tests {
         let (text, missing) = rendered_config(&all);
         assert_eq!(text.matches("\"V").count(), MAX_VARIABLES);
         assert_eq!(missing, ["V900"]);
+    }
+
+    /// Clients that know no sign-in without a method fail where sshd has only that one.
+    #[test]
+    fn an_empty_password_counts() {
+        let (text, _) = rendered_config(&[]);
+        for line in ["PasswordAuthentication yes", "PermitEmptyPasswords yes"] {
+            assert!(text.lines().any(|one| one == line), "{line}");
+        }
+        assert!(!text.contains("AuthenticationMethods"), "{text}");
     }
 
     #[test]
