@@ -160,6 +160,11 @@ impl<D: Authorizer> Relay<D> {
         if forwarded::is_reserved(site.within(path(&request))) {
             return Err(HandshakeError::Malformed("this path is the gateway's own"));
         }
+        let limit = if forwarded::is_ssh(site.within(path(&request))) {
+            heartbeat::SSH_LIMIT
+        } else {
+            heartbeat::LIMIT
+        };
         let (target, grant) = self
             .authorizer
             .admit(&site, site.within(path(&request)), request.headers())
@@ -188,7 +193,7 @@ impl<D: Authorizer> Relay<D> {
                 return;
             };
             let cut = relay.cut(&target, &grant);
-            match pipe(TokioIo::new(client), TokioIo::new(pod), cut, heartbeat::SILENCE).await {
+            match pipe(TokioIo::new(client), TokioIo::new(pod), cut, limit).await {
                 Ok(None) => debug!("websocket ended"),
                 Ok(Some(why)) => debug!(?why, "websocket closed by the gateway"),
                 Err(error) => debug!(%error, "websocket broke off"),
