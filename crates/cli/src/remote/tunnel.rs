@@ -116,7 +116,7 @@ async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: 
         (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => format!("{message}: {start}"),
         // The gateway passes on the status alone of what the workspace says, and one status for all its errors.
         (StatusCode::TOO_MANY_REQUESTS, Some(DECLINED)) => {
-            "the workspace has as many ssh connections as it may have: close one".to_owned()
+            "the workspace, or you as a guest, has as many ssh connections as it may have: close one".to_owned()
         }
         (StatusCode::BAD_GATEWAY, Some(DECLINED)) => {
             "the workspace cannot start ssh: its log says why, which its owner reads with kubectl workspace logs"
