@@ -259,6 +259,38 @@ async fn a_pod_that_says_nothing_holds_up_few_handshakes_and_none_of_others() {
 }
 
 #[tokio::test]
+async fn a_guest_who_takes_all_sockets_leaves_the_owner_some() {
+    let site = Site::start().await;
+    site.authorizer.is_guest.store(true, Ordering::Relaxed);
+    let mut held = Vec::new();
+    let refused = loop {
+        match site.open("/api").await {
+            Ok((socket, _)) => held.push(socket),
+            Err(error) => break error,
+        }
+    };
+    let Error::Http(answer) = refused else {
+        panic!("{refused}")
+    };
+    assert_eq!(
+        (answer.status(), held.len()),
+        (StatusCode::SERVICE_UNAVAILABLE, 64)
+    );
+    site.authorizer.is_guest.store(false, Ordering::Relaxed);
+    site.open("/api").await.unwrap();
+    // The control: a place that becomes free is the guest's again.
+    site.authorizer.is_guest.store(true, Ordering::Relaxed);
+    held.pop().unwrap().close(None).await.unwrap();
+    timeout(TIMEOUT, async {
+        while site.open("/api").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test]
 async fn handshakes_that_lead_nowhere_are_refused_without_a_word_of_the_pod() {
     let site = Site::start().await;
     let status = |result: Result<_, Error>| match result {

@@ -1,6 +1,8 @@
 //! What people and editors do by ssh: the system's own programs, with the configuration that the plugin wrote.
 
-use anyhow::ensure;
+use std::env;
+
+use anyhow::{Context as _, ensure};
 use e2e::remote::{
     Machine,
     forward::{Forwarding, Kind},
@@ -15,6 +17,8 @@ use super::Lab;
 const SERVED: u16 = 8_765;
 /// A person at a terminal, whose window changes its size.
 const TERMINAL: &str = include_str!("terminal.py");
+/// A client that is not OpenSSH.
+const PARAMIKO_CLIENT: &str = include_str!("paramiko_client.py");
 
 /// Files with each program that copies some.
 const COPIES: &str = r#"
@@ -120,6 +124,8 @@ async fn openssh_does_all_that_editors_need() -> anyhow::Result<()> {
     let shared = lab.run(SHARED_CONNECTION).await?;
     ensure!(shared.ends_with("shared\n"), "{shared:?}");
 
+    others_than_openssh_get_in_by_an_empty_password(&lab).await?;
+
     let server = served(&lab)?;
     for kind in [Kind::Port(SERVED), Kind::Proxy(SERVED)] {
         let forwarding = Forwarding::start(&lab.machine, &lab.host(), kind, None).await?;
@@ -150,6 +156,42 @@ async fn commands_have_their_environment_streams_and_exit_code(lab: &Lab) -> any
     let done = lab.machine.plugin(&by_name).await?;
     ensure!(done.code == 3, "{done:?}");
     Ok(())
+}
+
+/// paramiko, which knows no sign-in without a method, and computers where only some kinds of host keys are allowed. Any other password is
+/// refused. The home has what kept users out when host keys were there.
+async fn others_than_openssh_get_in_by_an_empty_password(lab: &Lab) -> anyhow::Result<()> {
+    let ruin = "$SSH HOST 'mkdir -p .ssh/jupyter-k8s && : > .ssh/jupyter-k8s/ssh_host_ed25519_key && chmod 000 .ssh'";
+    lab.run(ruin).await?;
+    let python = env::var("JUPYTER_K8S_PARAMIKO")
+        .context("JUPYTER_K8S_PARAMIKO is not set: run the tests by `./justw test`")?;
+    let client = lab.machine.home().join("paramiko_client.py");
+    std::fs::write(&client, PARAMIKO_CLIENT)?;
+    let connect = async |password: &str, kind: &str| {
+        let command = format!(
+            r#"{python} {} "$CONFIG" {} '{password}' {kind}"#,
+            client.display(),
+            lab.host()
+        );
+        lab.machine.outcome(&command).await
+    };
+    for (kind, name) in [
+        ("ssh-ed25519", "ssh-ed25519"),
+        ("ecdsa", "ecdsa-sha2-nistp256"),
+        ("rsa", "ssh-rsa"),
+    ] {
+        let done = connect("", kind).await?;
+        ensure!(
+            done.code == 0 && done.stdout == format!("{name} jovyan\n"),
+            "{kind}: {done:?}"
+        );
+    }
+    let done = connect("guessed", "ecdsa").await?;
+    ensure!(
+        done.code == 3 && done.stderr.contains("Authentication failed"),
+        "{done:?}"
+    );
+    lab.run("$SSH HOST chmod 700 .ssh").await.map(drop)
 }
 
 async fn a_terminal_follows_its_window(lab: &Lab) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@
 //! | `refusal.rs` | refusal -> error, or the next attempt |
 //! | `gateway.rs` | tokens, tickets, sign-out |
 //! | `tunnel.rs` | websocket <-> bytes of ssh |
+//! | `websocket.rs` | a local program's websocket <-> the gateway's |
 
 pub(crate) mod address;
 pub(crate) mod dial;
@@ -19,3 +20,4 @@ pub(crate) mod refusal;
 pub(crate) mod secret;
 pub(crate) mod state;
 pub(crate) mod tunnel;
+pub(crate) mod websocket;

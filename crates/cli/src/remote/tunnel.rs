@@ -31,8 +31,8 @@ pub(crate) const TICKET: HeaderName = HeaderName::from_static("workspace-ticket"
 const MOST: usize = 4 << 20;
 /// How long the handshake may take.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Silence after which the connection is lost: the gateway sends a ping after 20 s without other bytes.
-const LOST: Duration = Duration::from_secs(90);
+/// Silence after which the connection is lost: the gateway sends a ping after 20 s without other bytes, and waits as long for the answer.
+const LOST: Duration = Duration::from_mins(15);
 /// How long the workspace may take to close after ssh has ended.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -116,7 +116,7 @@ async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: 
         (StatusCode::SERVICE_UNAVAILABLE, Some("WorkspaceNotReady")) => format!("{message}: {start}"),
         // The gateway passes on the status alone of what the workspace says, and one status for all its errors.
         (StatusCode::TOO_MANY_REQUESTS, Some(DECLINED)) => {
-            "the workspace has as many ssh connections as it may have: close one".to_owned()
+            "the workspace, or you as a guest, has as many ssh connections as it may have: close one".to_owned()
         }
         (StatusCode::BAD_GATEWAY, Some(DECLINED)) => {
             "the workspace cannot start ssh: its log says why, which its owner reads with kubectl workspace logs"
@@ -150,7 +150,10 @@ where
     let down = async {
         loop {
             let Ok(next) = tokio::time::timeout(LOST, stream.next()).await else {
-                bail!("the connection is lost: nothing came for {LOST:?}; connect again");
+                bail!(
+                    "the connection is lost: nothing came for {} minutes; connect again",
+                    LOST.as_secs() / 60
+                );
             };
             match next {
                 Some(Ok(Message::Binary(bytes))) => {
@@ -277,9 +280,14 @@ mod tests {
         }
     }
 
+    /// A laptop that sleeps, or a network that is away.
     #[tokio::test(start_paused = true)]
-    async fn a_connection_without_pings_is_lost() {
-        let ends = ends().await;
+    async fn ten_minutes_of_silence_end_nothing_and_a_lost_connection_ends() {
+        let mut ends = ends().await;
+        tokio::time::sleep(Duration::from_mins(10)).await;
+        let late = Message::binary(b"late".as_slice());
+        ends.gateway.send(late).await.unwrap();
+        assert_eq!(ends.out.recv().await.unwrap(), b"late".as_slice());
         let error = ends.carried.await.unwrap().unwrap_err();
         assert!(error.to_string().starts_with("the connection is lost"), "{error}");
     }

@@ -31,10 +31,10 @@ const LEEWAY: i64 = 10;
 const LONGEST: usize = 8192;
 
 /// Who sends a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
     /// A user, as the gateway attests.
-    User,
+    User { name: String, is_owner: bool },
     /// The operator.
     Operator,
     /// Unknown: the pod's settings require no assertion.
@@ -122,7 +122,7 @@ struct Header {
     crit: Option<serde_json::Value>,
 }
 
-/// All are required, and of these types.
+/// All are required but the last one, and of these types.
 #[derive(Deserialize)]
 struct Claims {
     aud: String,
@@ -130,6 +130,9 @@ struct Claims {
     iat: i64,
     nbf: i64,
     exp: i64,
+    /// Whether the user owns the workspace.
+    #[serde(default)]
+    owner: bool,
 }
 
 impl Checker {
@@ -155,9 +158,9 @@ impl Checker {
             return Err(Refused::Malformed);
         }
         // A key of one issuer is never used for the other.
-        let (keys, caller) = match part::<Unverified>(body)?.iss.as_str() {
-            GATEWAY => (&self.gateway, Caller::User),
-            OPERATOR => (&self.operator, Caller::Operator),
+        let (keys, is_user) = match part::<Unverified>(body)?.iss.as_str() {
+            GATEWAY => (&self.gateway, true),
+            OPERATOR => (&self.operator, false),
             _ => return Err(Refused::Malformed),
         };
         let keys = keys.read()?;
@@ -173,11 +176,17 @@ impl Checker {
             return Err(Refused::Claims);
         }
         let begins = claims.nbf.max(claims.iat).saturating_sub(LEEWAY);
-        if (begins..claims.exp.saturating_add(LEEWAY)).contains(&now) {
-            Ok(caller)
-        } else {
-            Err(Refused::Time)
+        if !(begins..claims.exp.saturating_add(LEEWAY)).contains(&now) {
+            return Err(Refused::Time);
         }
+        Ok(if is_user {
+            Caller::User {
+                name: claims.sub,
+                is_owner: claims.owner,
+            }
+        } else {
+            Caller::Operator
+        })
     }
 }
 

@@ -111,6 +111,13 @@ fn refusal(assertions: &Assertions, token: &str) -> Refused {
     caller.expect_err(token)
 }
 
+fn user(is_owner: bool) -> Caller {
+    Caller::User {
+        name: "alice".to_owned(),
+        is_owner,
+    }
+}
+
 #[test]
 fn what_gateway_and_operator_sign_is_accepted() {
     let keys = Keys::new();
@@ -127,7 +134,13 @@ fn what_gateway_and_operator_sign_is_accepted() {
         let token = signer.sign(&Signed::new(issuer, audience, "alice", NOW)).unwrap();
         assertions.caller(&headers(&[&token]), NOW)
     };
-    assert_eq!(caller(GATEWAY, UID).unwrap(), Caller::User);
+    assert_eq!(caller(GATEWAY, UID).unwrap(), user(false));
+    let owner = Signed {
+        owner: true,
+        ..Signed::new(GATEWAY, UID, "alice", NOW)
+    };
+    let token = signer.sign(&owner).unwrap();
+    assert_eq!(assertions.caller(&headers(&[&token]), NOW).unwrap(), user(true));
     assert!(caller(GATEWAY, PORTAL_AUDIENCE).is_err());
     keys.write(OPERATOR_KEYS, &signer.key_set());
     assert_eq!(caller(OPERATOR, UID).unwrap(), Caller::Operator);
@@ -138,7 +151,7 @@ fn none_and_two_are_refused() {
     let keys = Keys::new();
     let assertions = keys.assertions();
     let good = keys.gateway.good();
-    assert_eq!(assertions.caller(&headers(&[&good]), NOW).unwrap(), Caller::User);
+    assert_eq!(assertions.caller(&headers(&[&good]), NOW).unwrap(), user(false));
     let (good, joined) = (good.as_str(), format!("{good}, {good}"));
     for tokens in [&[][..], &[good, good], &[joined.as_str()]] {
         assert!(assertions.caller(&headers(tokens), NOW).is_err(), "{tokens:?}");

@@ -102,7 +102,7 @@ impl Router {
         let mut answer = if path == self.paths.activity {
             self.last_activity(request.method())
         } else if path == self.paths.ssh {
-            self.ssh.answer(request).await
+            self.ssh.answer(request, &caller).await
         } else {
             if !asks {
                 self.activity.application_used();
@@ -113,7 +113,7 @@ impl Router {
         let last = self
             .activity
             .last_ssh()
-            .filter(|_| asks && caller != Caller::User);
+            .filter(|_| asks && !matches!(caller, Caller::User { .. }));
         if let Some(last) = last.and_then(|last| HeaderValue::try_from(last).ok()) {
             answer.headers_mut().insert(LAST_ACTIVITY_HEADER, last);
         }

@@ -398,6 +398,28 @@ async fn the_bytes_of_ssh_go_both_ways_and_are_use_which_the_operator_is_told() 
 }
 
 #[tokio::test]
+async fn a_guest_who_takes_all_places_of_ssh_leaves_the_owner_some() {
+    let door = Door::new(false).with_application();
+    let path = below("jupyter-k8s/ssh");
+    let now = Timestamp::now().as_second();
+    let guest = door.keys.gateway.sign(now, &json!({"sub": "mallory"}));
+    let owner = door.keys.gateway.sign(now, &json!({"owner": true}));
+    let mut held = Vec::new();
+    let refused = loop {
+        let answer = door.send(handshake(&path, &guest)).await;
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            break answer;
+        }
+        held.push(hyper::upgrade::on(answer).await.unwrap());
+    };
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(text(refused).await.contains("TooManyConnections"));
+    for assertion in [&owner, &door.user()] {
+        assert_eq!(door.send(handshake(&path, assertion)).await.status(), 101);
+    }
+}
+
+#[tokio::test]
 async fn a_page_in_a_browser_gets_no_shell_and_neither_does_a_plain_request() {
     let door = Door::new(false).with_application();
     let path = below("jupyter-k8s/ssh");

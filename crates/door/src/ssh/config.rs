@@ -5,13 +5,14 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Nothing but this connection is answered, and the gateway has asked who it is. So the pod's user, whose password field is empty, needs
-/// no key. Forwarding reaches what the pod reaches. The relay pings, so sshd does not.
+/// no key: OpenSSH gets in without a method, and clients that know no such thing by an empty password. They offer all keys of an agent
+/// before, which count as attempts. Forwarding reaches what the pod reaches. The relay pings, so sshd does not.
 const SETTINGS: &str = "\
 UsePAM no
-AuthenticationMethods none
+MaxAuthTries 100
 PasswordAuthentication yes
 PermitEmptyPasswords yes
 PubkeyAuthentication no
@@ -43,11 +44,16 @@ const NOT_OF_SESSIONS: [&str; 6] = ["_", "OLDPWD", "PWD", "SHLVL", "TERM", "USER
 const MAX_VARIABLES: usize = 900;
 
 /// The content of the settings' file, and the names of variables that it cannot hold.
-pub(super) fn config(host_key: &Path, environment: &[(OsString, OsString)]) -> (Vec<u8>, Vec<OsString>) {
+pub(super) fn config(
+    host_keys: &[PathBuf],
+    environment: &[(OsString, OsString)],
+) -> (Vec<u8>, Vec<OsString>) {
     let mut text = SETTINGS.as_bytes().to_vec();
-    text.extend(b"HostKey ");
-    quote(&mut text, host_key.as_os_str().as_bytes());
-    text.push(b'\n');
+    for key in host_keys {
+        text.extend(b"HostKey ");
+        quote(&mut text, key.as_os_str().as_bytes());
+        text.push(b'\n');
+    }
     let of_sessions = |name: &OsStr| !NOT_OF_SESSIONS.iter().any(|other| name == *other);
     let variables: Vec<_> = environment.iter().filter(|(name, _)| of_sessions(name)).collect();
     let (mut held, mut missing) = (0, Vec::new());
@@ -91,7 +97,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.into(), value.into()))
             .collect();
-        let (text, missing) = config(Path::new("/home/a b/key"), &environment);
+        let (text, missing) = config(&["/run/a b/key".into()], &environment);
         (String::from_utf8(text).unwrap(), missing)
     }
 
@@ -108,7 +114,7 @@ mod tests {
             last,
             [
                 r#"SetEnv "PATH=/opt/jupyter/bin:/bin" "QUOTED=a \"b\" \\ c""#,
-                r#"HostKey "/home/a b/key""#
+                r#"HostKey "/run/a b/key""#
             ]
         );
         assert_eq!(missing, ["EVIL"]);
@@ -122,6 +128,16 @@ mod tests {
         let (text, missing) = rendered_config(&all);
         assert_eq!(text.matches("\"V").count(), MAX_VARIABLES);
         assert_eq!(missing, ["V900"]);
+    }
+
+    /// Clients that know no sign-in without a method fail where sshd has only that one.
+    #[test]
+    fn an_empty_password_counts() {
+        let (text, _) = rendered_config(&[]);
+        for line in ["PasswordAuthentication yes", "PermitEmptyPasswords yes"] {
+            assert!(text.lines().any(|one| one == line), "{line}");
+        }
+        assert!(!text.contains("AuthenticationMethods"), "{text}");
     }
 
     #[test]

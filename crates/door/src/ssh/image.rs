@@ -1,23 +1,27 @@
-//! The pod's user, home and environment -> sshd's command line, or why it cannot run (IO).
+//! The pod's user and environment -> sshd's command line, or why it cannot run (IO).
 //!
-//! The host key is in the home, so a workspace that was stopped and started has the same one. The settings are in a folder of the pod's
-//! scratch space that its user alone can read, because they hold the environment.
+//! Settings and host keys are in a folder of the pod's scratch space that its user alone can read. They are made for the first connection of
+//! a pod. Nothing of the home counts, so no home keeps anybody out, and no client of ours keeps the keys.
 
 use std::ffi::OsString;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 use std::{env, fs, io};
 
 use http::StatusCode;
 use tokio::process::Command;
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::config::config;
 
-/// Folder of the host key, below the home.
-const KEY_FOLDER: &str = ".ssh/jupyter-k8s";
-const KEY: &str = "ssh_host_ed25519_key";
+/// Kinds of host keys and their sizes. Clients that may not use Ed25519, as FIPS 140-2 has it, take ECDSA; the oldest take RSA alone.
+const KEYS: [(&str, &str); 3] = [("ed25519", "256"), ("ecdsa", "256"), ("rsa", "2048")];
+/// How long a connection waits for further kinds after the first one is made. RSA takes some tenths of a second, once in a pod.
+const WAIT: Duration = Duration::from_secs(1);
 
 /// Why ssh cannot be used. The texts are for users.
 #[derive(Debug, thiserror::Error)]
@@ -32,12 +36,8 @@ pub(crate) enum Unavailable {
         "ssh cannot be used here: user {0} must have an empty password field in the image's /etc/passwd, because the gateway signs users in."
     )]
     Password(u32),
-    #[error("ssh cannot be used here: HOME is not set. It must be the path of the home.")]
-    NoHome,
-    #[error("ssh cannot be started: the host key in {} cannot be made or read: {error}", folder.display())]
-    Key { folder: PathBuf, error: io::Error },
-    #[error("ssh cannot be started: its settings cannot be written: {0}")]
-    Settings(io::Error),
+    #[error("ssh cannot be started: host keys and settings cannot be written to {}: {error}", folder.display())]
+    Folder { folder: PathBuf, error: io::Error },
     #[error("ssh cannot be started: {0}")]
     Start(io::Error),
 }
@@ -46,10 +46,8 @@ impl Unavailable {
     /// Of the answer.
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::NoServer(_) | Self::NoAccount(_) | Self::Password(_) | Self::NoHome => {
-                StatusCode::NOT_IMPLEMENTED
-            }
-            Self::Key { .. } | Self::Settings(_) | Self::Start(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoServer(_) | Self::NoAccount(_) | Self::Password(_) => StatusCode::NOT_IMPLEMENTED,
+            Self::Folder { .. } | Self::Start(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -69,10 +67,10 @@ pub(crate) struct Image {
     environment: Vec<(OsString, OsString)>,
     /// The file with the accounts.
     passwd: PathBuf,
-    /// Folder for the settings.
-    scratch: PathBuf,
-    /// Path of the settings, once they are written.
-    written: Mutex<Option<PathBuf>>,
+    /// Folder of keys and settings.
+    folder: PathBuf,
+    /// Whether this process has made them.
+    made: Mutex<bool>,
 }
 
 impl Image {
@@ -82,8 +80,8 @@ impl Image {
             sshd,
             environment,
             passwd: "/etc/passwd".into(),
-            scratch: env::temp_dir().join("jupyter-k8s"),
-            written: Mutex::new(None),
+            folder: env::temp_dir().join("jupyter-k8s"),
+            made: Mutex::new(false),
         }
     }
 
@@ -94,82 +92,109 @@ impl Image {
         }
         let uid = rustix::process::getuid().as_raw();
         account(&fs::read_to_string(&self.passwd).unwrap_or_default(), uid)?;
-        // One connection after the other makes key and settings.
-        let mut written = self.written.lock().await;
-        let key = self.host_key().await?;
-        let settings = match &*written {
-            Some(path) if path.exists() => path.clone(),
-            _ => self.settings(&key).map_err(Unavailable::Settings)?,
-        };
-        *written = Some(settings.clone());
+        let settings = self.folder.join("sshd_config");
+        // One connection after the other makes them.
+        let mut made = self.made.lock().await;
+        let remains = *made && settings.exists() && self.keys().iter().any(|key| key.exists());
+        if !remains {
+            // A process that was killed may have left a part of them, and users tidy.
+            let done = self.make(&settings).await;
+            done.map_err(|error| Unavailable::Folder {
+                folder: self.folder.clone(),
+                error,
+            })?;
+        }
+        *made = true;
         let mut command = Command::new(&self.sshd);
         // Its log is the container's.
         command.arg("-i").arg("-e").arg("-f").arg(settings).env_clear();
         Ok(command)
     }
 
-    /// The host key, which is made if there is none.
-    async fn host_key(&self) -> Result<PathBuf, Unavailable> {
-        let home = self.environment.iter().find(|(name, _)| name == "HOME");
-        let (_, home) = home
-            .filter(|(_, home)| !home.is_empty())
-            .ok_or(Unavailable::NoHome)?;
-        let folder = Path::new(home).join(KEY_FOLDER);
-        let key = folder.join(KEY);
-        if !key.exists() {
-            let made = make_key(&folder, &key).await;
-            made.map_err(|error| Unavailable::Key {
-                folder: folder.clone(),
-                error,
-            })?;
-        }
-        // A volume with a group may let it read and write all files, which sshd refuses.
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o600))
-            .map_err(|error| Unavailable::Key { folder, error })?;
-        Ok(key)
+    /// Where host keys are.
+    fn keys(&self) -> [PathBuf; KEYS.len()] {
+        KEYS.map(|(kind, _)| self.folder.join(format!("ssh_host_{kind}_key")))
     }
 
-    fn settings(&self, key: &Path) -> io::Result<PathBuf> {
-        private_folder(&self.scratch)?;
-        let (text, missing) = config(key, &self.environment);
+    /// Makes host keys and settings anew.
+    async fn make(&self, settings: &Path) -> io::Result<()> {
+        private_folder(&self.folder)?;
+        for key in self.keys() {
+            remove(&key)?;
+        }
+        make_keys(&self.keys()).await?;
+        self.write(settings)
+    }
+
+    fn write(&self, settings: &Path) -> io::Result<()> {
+        let (text, missing) = config(&self.keys(), &self.environment);
         for name in missing {
             eprintln!(
                 "door: sshd cannot give sessions the variable {}: it has several lines, or there are too many. In images of this product, bash takes it from the container's first process",
                 name.display()
             );
         }
-        let path = self.scratch.join("sshd_config");
-        let _ = fs::remove_file(&path);
+        remove(settings)?;
         let mut file = fs::OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .open(&path)?;
-        io::Write::write_all(&mut file, &text)?;
-        Ok(path)
+            .open(settings)?;
+        io::Write::write_all(&mut file, &text)
     }
 }
 
-/// Makes a host key. A process that ends halfway leaves none.
-async fn make_key(folder: &Path, key: &Path) -> io::Result<()> {
-    private_folder(folder)?;
-    let made = key.with_extension("new");
-    let (public, made_public) = (key.with_extension("pub"), key.with_extension("new.pub"));
-    for left in [&made, &made_public] {
-        let _ = fs::remove_file(left);
+/// Makes a host key of each kind, all at once, and returns when all are made, or one is and the others take long: these are for further
+/// connections. sshd does without kinds that are missing, as in an image whose settings forbid one.
+async fn make_keys(paths: &[PathBuf]) -> io::Result<()> {
+    let mut making = JoinSet::new();
+    for ((kind, bits), path) in KEYS.into_iter().zip(paths) {
+        let path = path.clone();
+        making.spawn(async move { make_key(kind, bits, &path).await });
     }
+    let mut error = None;
+    let mut made = false;
+    while !made && let Some(one) = making.join_next().await {
+        match one.map_err(io::Error::other).flatten() {
+            Ok(()) => made = true,
+            Err(why) => error = Some(why),
+        }
+    }
+    if !made {
+        return Err(error.unwrap_or_else(|| io::Error::other("no kind of host key is known")));
+    }
+    let _ = timeout(WAIT, async { while making.join_next().await.is_some() {} }).await;
+    making.detach_all();
+    Ok(())
+}
+
+/// Makes a host key. A process that ends halfway leaves none.
+async fn make_key(kind: &str, bits: &str, key: &Path) -> io::Result<()> {
+    let unfinished = key.with_extension("new");
+    remove(&unfinished)?;
     let output = Command::new("ssh-keygen")
-        .args(["-q", "-t", "ed25519", "-N", "", "-C", "workspace", "-f"])
-        .arg(&made)
+        .args(["-q", "-t", kind, "-b", bits, "-N", "", "-C", "workspace", "-f"])
+        .arg(&unfinished)
         .stdin(Stdio::null())
         .output()
         .await?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("ssh-keygen: {}", said.trim())));
+        // It says most to its standard output.
+        let said = [output.stdout, output.stderr].concat();
+        return Err(io::Error::other(format!(
+            "ssh-keygen: {}",
+            String::from_utf8_lossy(&said).trim()
+        )));
     }
-    fs::rename(made_public, public)?;
-    fs::rename(made, key)
+    fs::rename(unfinished, key)
+}
+
+/// Removes a file, if there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Makes a folder that its owner alone may enter.
@@ -201,14 +226,10 @@ mod tests {
             format!("root:x:9999999:\nme::{uid}:{uid}::/:/bin/sh\n"),
         )
         .unwrap();
-        let environment = vec![
-            ("HOME".into(), folder.join("home").into()),
-            ("SECRET".into(), "s3cret".into()),
-        ];
         Image {
             passwd: folder.join("passwd"),
-            scratch: folder.join("scratch"),
-            ..Image::new(sshd.into(), environment)
+            folder: folder.join("own"),
+            ..Image::new(sshd.into(), vec![("SECRET".into(), "s3cret".into())])
         }
     }
 
@@ -216,28 +237,65 @@ mod tests {
         fs::metadata(path).unwrap().permissions().mode() & 0o777
     }
 
+    /// The kind of a host key, as ssh-keygen reads it.
+    fn kind(key: &Path) -> String {
+        let output = std::process::Command::new("ssh-keygen")
+            .args(["-y", "-P", "", "-f"])
+            .arg(key)
+            .output()
+            .unwrap();
+        let public = String::from_utf8(output.stdout).unwrap();
+        public.split(' ').next().unwrap().to_owned()
+    }
+
     #[tokio::test]
-    async fn key_and_settings_are_made_once_and_are_private() {
+    async fn keys_of_all_kinds_and_settings_are_made_once_and_are_private() {
         let folder = tempfile::tempdir().unwrap();
         let image = image(folder.path(), "/bin/true");
         let command = image.command().await.unwrap();
-        let key = folder.path().join("home").join(KEY_FOLDER).join(KEY);
-        let settings = folder.path().join("scratch/sshd_config");
+        let settings = image.folder.join("sshd_config");
         let words: Vec<_> = command.as_std().get_args().collect();
         assert_eq!(
             words,
             ["-i".as_ref(), "-e".as_ref(), "-f".as_ref(), settings.as_os_str()]
         );
-        let made = fs::read(&key).unwrap();
         assert!(fs::read_to_string(&settings).unwrap().contains("SECRET=s3cret"));
-        // As a volume with a group makes it.
-        fs::set_permissions(&key, fs::Permissions::from_mode(0o660)).unwrap();
-        image.command().await.unwrap();
-        assert_eq!(fs::read(&key).unwrap(), made);
-        for (path, expected) in [(&key, 0o600), (&settings, 0o600)] {
-            assert_eq!(mode(path), expected, "{}", path.display());
-            assert_eq!(mode(path.parent().unwrap()), 0o700, "{}", path.display());
+        let keys = image.keys();
+        // A connection does not wait for RSA on a busy machine.
+        while !keys[2].exists() {
+            tokio::task::yield_now().await;
         }
+        let kinds = keys.each_ref().map(|key| kind(key));
+        assert_eq!(kinds, ["ssh-ed25519", "ecdsa-sha2-nistp256", "ssh-rsa"]);
+        let read = || keys.each_ref().map(|key| fs::read(key).unwrap());
+        let before = read();
+        image.command().await.unwrap();
+        assert_eq!(read(), before);
+        for path in keys.iter().chain([&settings]) {
+            assert_eq!(mode(path), 0o600, "{}", path.display());
+        }
+        assert_eq!(mode(&image.folder), 0o700);
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_run_or_a_user_left_of_them_is_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = image(folder.path(), "/bin/true");
+        fs::create_dir(&image.folder).unwrap();
+        let key = &image.keys()[0];
+        for name in ["sshd_config", "ssh_host_ed25519_key", "ssh_host_ed25519_key.new"] {
+            fs::write(image.folder.join(name), "").unwrap();
+        }
+        image.command().await.unwrap();
+        assert_eq!(kind(key), "ssh-ed25519");
+        // As `rm -rf /tmp/*` does.
+        while fs::remove_dir_all(&image.folder).is_err() {
+            // The last key is being made.
+            tokio::task::yield_now().await;
+        }
+        image.command().await.unwrap();
+        assert_eq!(kind(key), "ssh-ed25519");
+        assert!(image.folder.join("sshd_config").exists());
     }
 
     #[tokio::test]
@@ -249,12 +307,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_home_that_cannot_be_written_is_named() {
+    async fn a_folder_that_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("home"), "a file").unwrap();
-        let why = image(folder.path(), "/bin/true").command().await.unwrap_err();
+        let image = image(folder.path(), "/bin/true");
+        fs::write(&image.folder, "a file").unwrap();
+        let why = image.command().await.unwrap_err();
         assert_eq!((why.status().as_u16(), why.reason()), (503, "SSHFailed"));
-        assert!(why.to_string().contains("home/.ssh/jupyter-k8s"), "{why}");
+        assert!(
+            why.to_string().contains(&image.folder.display().to_string()),
+            "{why}"
+        );
+        // The control.
+        fs::remove_file(&image.folder).unwrap();
+        image.command().await.unwrap();
     }
 
     #[test]

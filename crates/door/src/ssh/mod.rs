@@ -2,10 +2,12 @@
 //!
 //! - `image`: the pod's user, home and environment -> sshd's command line, or why it cannot run
 //! - `config`: environment -> sshd's settings
+//! - `places`: caller -> whether there is a place
 //! - `session`: an open websocket and a process -> bytes both ways
 
 mod config;
 mod image;
+mod places;
 mod session;
 
 use std::fmt;
@@ -19,17 +21,15 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::process::Command;
-use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 pub(crate) use self::image::Image;
 use self::image::Unavailable;
+use self::places::Places;
 use crate::activity::Activity;
 use crate::answers::{Body, empty, problem};
+use crate::assertion::Caller;
 use crate::permit::ConnectionPermit;
-
-/// Largest number of connections. Editors open two or three.
-const CONNECTIONS: usize = 32;
 
 type Prepare = Box<dyn Fn() -> BoxFuture<'static, Result<Command, Unavailable>> + Send + Sync>;
 
@@ -37,7 +37,7 @@ type Prepare = Box<dyn Fn() -> BoxFuture<'static, Result<Command, Unavailable>> 
 pub(crate) struct Ssh {
     prepare: Prepare,
     activity: Arc<Activity>,
-    places: Arc<Semaphore>,
+    places: Places,
 }
 
 impl fmt::Debug for Ssh {
@@ -65,20 +65,22 @@ impl Ssh {
         Self {
             prepare: Box::new(prepare),
             activity,
-            places: Arc::new(Semaphore::new(CONNECTIONS)),
+            places: Places::default(),
         }
     }
 
     /// The answer to a websocket handshake.
-    pub(crate) async fn answer(&self, mut request: Request<Incoming>) -> Response<Body> {
+    pub(crate) async fn answer(&self, mut request: Request<Incoming>, caller: &Caller) -> Response<Body> {
         let accept = match accept_key(request.method(), request.headers()) {
             Ok(accept) => accept,
             Err(refusal) => return *refusal,
         };
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let message =
-                format!("{CONNECTIONS} ssh connections are open, the most there may be. Close one.");
-            return problem(StatusCode::TOO_MANY_REQUESTS, "TooManyConnections", &message);
+        let place = match self.places.take(caller) {
+            Ok(place) => place,
+            Err(none) => {
+                let (status, reason) = (StatusCode::TOO_MANY_REQUESTS, "TooManyConnections");
+                return problem(status, reason, &none.to_string());
+            }
         };
         let mut command = match (self.prepare)().await {
             Ok(command) => command,

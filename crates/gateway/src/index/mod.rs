@@ -73,6 +73,11 @@ impl Target {
         }
     }
 
+    /// Whether this user owns it.
+    pub(crate) fn is_owned_by(&self, user: &str) -> bool {
+        !self.owner.is_empty() && self.owner == user
+    }
+
     /// Further content of its page.
     pub(crate) fn detail(&self) -> &StatusDetail {
         const NONE: &StatusDetail = &StatusDetail {

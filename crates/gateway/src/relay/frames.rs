@@ -33,13 +33,13 @@ pub(super) enum CloseReason {
 }
 
 impl CloseReason {
-    /// The close frame for the browser. JupyterLab does not reconnect after 1000 and 1001, but does after any other code. A
+    /// The close frame for the client. JupyterLab does not reconnect after 1000 and 1001, but does after any other code. A
     /// reconnect without access is refused at the handshake.
     pub(super) fn frame(self) -> Vec<u8> {
         match self {
             Self::AccessEnded => close(1008, "access ended"),
             Self::Shutdown => close(1012, "the gateway restarts"),
-            Self::ClientGone => close(1011, "the browser did not answer"),
+            Self::ClientGone => close(1011, "the client did not answer"),
             Self::PodGone => close(1011, "the workspace's server did not answer"),
         }
     }

@@ -13,9 +13,12 @@ use crate::relay::frames::CloseReason;
 
 /// Silence after which a side gets a ping. Load balancers commonly drop a connection after 60 s.
 pub(super) const SILENCE: Duration = Duration::from_secs(20);
-/// Number of such intervals before a side counts as gone. This is longer than a browser stops reading at a debugger's breakpoint
-/// for a moment.
-const MISSED_PINGS: u32 = 4;
+/// Silence after which a side that owes an answer counts as gone: a browser, or a pod. This is longer than a browser stops reading at a
+/// debugger's breakpoint for a moment.
+pub(super) const LIMIT: Duration = Duration::from_secs(80);
+/// The same for a client of ssh, whose user loses a shell and what runs in it. A laptop sleeps for ten minutes, and its first packet may be
+/// two minutes late. TCP itself gives up after a quarter of an hour.
+pub(super) const SSH_LIMIT: Duration = Duration::from_mins(15);
 
 /// One side of a socket: the client, or the pod.
 #[derive(Debug)]
@@ -106,16 +109,15 @@ impl Side {
 
     /// Whether the side is silent although it owes something: a pong, the rest of a frame, or reading the bytes that wait for it.
     /// Also marks a ping as due. `is_heard`: the relay reads from this side, which it does not while the other side does not read.
-    fn is_dead(&self, is_heard: bool, silence: Duration) -> bool {
+    fn is_dead(&self, is_heard: bool, limit: Duration) -> bool {
         let mut state = self.lock();
-        let limit = silence * MISSED_PINGS;
         let silent = state.last_received.elapsed();
         let owes = is_heard && (state.under_way || state.ask == Ask::Open);
         let stuck = state.offered.is_some_and(|since| since.elapsed() >= limit);
         if silent >= limit && (owes || stuck) {
             return true;
         }
-        if is_heard && silent >= silence && state.ask == Ask::No {
+        if is_heard && silent >= SILENCE && state.ask == Ask::No {
             state.ask = Ask::Due;
             self.due.notify_one();
         }
@@ -127,14 +129,14 @@ impl Side {
     }
 }
 
-/// Returns when a side is gone.
-pub(super) async fn dead(client: &Side, pod: &Side, silence: Duration) -> CloseReason {
+/// Returns when a side is gone. `limit`: of the client.
+pub(super) async fn dead(client: &Side, pod: &Side, limit: Duration) -> CloseReason {
     loop {
-        sleep(silence / 2).await;
-        if client.is_dead(!pod.is_stuck(), silence) {
+        sleep(SILENCE / 2).await;
+        if client.is_dead(!pod.is_stuck(), limit) {
             return CloseReason::ClientGone;
         }
-        if pod.is_dead(!client.is_stuck(), silence) {
+        if pod.is_dead(!client.is_stuck(), LIMIT) {
             return CloseReason::PodGone;
         }
     }
@@ -154,19 +156,19 @@ mod tests {
         let side = Side::new();
         side.was_asked();
         after(80).await;
-        assert!(side.is_dead(true, SILENCE));
+        assert!(side.is_dead(true, LIMIT));
         // The relay does not read from it: its pong may wait in the buffer.
-        assert!(!side.is_dead(false, SILENCE));
+        assert!(!side.is_dead(false, LIMIT));
         side.is_heard_by_peer(false);
-        assert!(!side.is_dead(true, SILENCE));
+        assert!(!side.is_dead(true, LIMIT));
         // No ping could be sent, since the other side is in the middle of a frame.
         let side = Side::new();
         after(3_600).await;
-        assert!(!side.is_dead(true, SILENCE));
+        assert!(!side.is_dead(true, LIMIT));
         // This side is in the middle of a frame.
         let side = Side::new();
         side.is_heard_by_peer(true);
         after(80).await;
-        assert!(side.is_dead(true, SILENCE));
+        assert!(side.is_dead(true, LIMIT));
     }
 }

@@ -1,11 +1,11 @@
 //! websocket handshake -> a socket to the pod, while the user may connect (IO).
 //!
-//! Open sockets and handshakes are limited per workspace and in total. This file decides when access ends a socket; `pipe` copies bytes
-//! and sends the close code, `frames` finds where a frame ends,
-//! `heartbeat` closes sockets with a side that is gone.
+//! Open sockets and handshakes are limited per workspace, per user and in total (`limits`). This file decides when access ends a socket;
+//! `pipe` copies bytes and sends the close code, `frames` finds where a frame ends, `heartbeat` closes sockets with a side that is gone.
 
 mod frames;
 mod heartbeat;
+mod limits;
 mod pipe;
 
 use std::net::SocketAddr;
@@ -30,13 +30,13 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use self::frames::CloseReason;
+use self::limits::Places;
 use self::pipe::pipe;
 use crate::index::freshness::CHECK_INTERVAL;
 use crate::index::{Destination, Index, Target};
 use crate::metrics::Metrics;
 use crate::pages::{not_running, problem};
 use crate::server;
-use crate::server::concurrency::ConcurrencyLimit;
 use crate::tokens::cookies::StripList;
 use crate::verify::Authorizer;
 use crate::verify::request::forwarded;
@@ -64,8 +64,8 @@ pub struct Relay<D> {
     index: Arc<Index>,
     strip: StripList,
     metrics: Metrics,
-    limit: ConcurrencyLimit<String>,
-    dials: ConcurrencyLimit<String>,
+    places: Places,
+    dials: Places,
     sockets: TaskTracker,
     stop: CancellationToken,
 }
@@ -103,8 +103,8 @@ impl<D: Authorizer> Relay<D> {
             index,
             strip,
             metrics,
-            limit: ConcurrencyLimit::new(MAX_SOCKETS_OF_ONE, MAX_SOCKETS),
-            dials: ConcurrencyLimit::new(MAX_DIALS_OF_ONE, MAX_DIALS),
+            places: Places::new(MAX_SOCKETS_OF_ONE, MAX_SOCKETS),
+            dials: Places::new(MAX_DIALS_OF_ONE, MAX_DIALS),
             sockets: TaskTracker::new(),
             stop,
         }
@@ -160,6 +160,11 @@ impl<D: Authorizer> Relay<D> {
         if forwarded::is_reserved(site.within(path(&request))) {
             return Err(HandshakeError::Malformed("this path is the gateway's own"));
         }
+        let limit = if forwarded::is_ssh(site.within(path(&request))) {
+            heartbeat::SSH_LIMIT
+        } else {
+            heartbeat::LIMIT
+        };
         let (target, grant) = self
             .authorizer
             .admit(&site, site.within(path(&request)), request.headers())
@@ -173,8 +178,11 @@ impl<D: Authorizer> Relay<D> {
         }
         let assertion = self.authorizer.attest(&target, &grant);
         let assertion = assertion.map_err(HandshakeError::Refused)?;
-        let permit = self.limit.take(target.uid.clone()).ok_or(HandshakeError::Full)?;
-        let dial = self.dials.take(target.uid.clone()).ok_or(HandshakeError::Full)?;
+        let holder = self.authorizer.holder(&target, &grant);
+        let place = self.places.take(&target.uid, &holder);
+        let place = place.ok_or(HandshakeError::Full)?;
+        let dial = self.dials.take(&target.uid, &holder);
+        let dial = dial.ok_or(HandshakeError::Full)?;
         let client = hyper::upgrade::on(&mut request);
         let mut answer = self.dial(endpoint, self.handshake(&request, assertion)?).await?;
         drop(dial);
@@ -182,13 +190,13 @@ impl<D: Authorizer> Relay<D> {
         let response = accept(answer)?;
         let relay = Arc::clone(&self);
         self.sockets.spawn(async move {
-            let _open = (permit, relay.metrics.socket());
+            let _open = (place, relay.metrics.socket());
             // The client's side connects when the response below has been sent.
             let Ok(Ok((client, pod))) = timeout(DIAL, async { tokio::try_join!(client, pod) }).await else {
                 return;
             };
             let cut = relay.cut(&target, &grant);
-            match pipe(TokioIo::new(client), TokioIo::new(pod), cut, heartbeat::SILENCE).await {
+            match pipe(TokioIo::new(client), TokioIo::new(pod), cut, limit).await {
                 Ok(None) => debug!("websocket ended"),
                 Ok(Some(why)) => debug!(?why, "websocket closed by the gateway"),
                 Err(error) => debug!(%error, "websocket broke off"),

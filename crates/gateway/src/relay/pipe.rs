@@ -19,7 +19,8 @@ const GRACE: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Copies until a side closes (`None`), or until `cut` returns or a side is gone (`Some`). Then no more bytes of the client reach
-/// the pod, and the client gets a close frame after the frame in progress. A side that is silent for `silence` gets a ping.
+/// the pod, and the client gets a close frame after the frame in progress. A silent side gets pings. `limit`: how long
+/// the client may leave one unanswered.
 ///
 /// # Errors
 /// A connection broke.
@@ -27,7 +28,7 @@ pub(super) async fn pipe(
     client: impl AsyncRead + AsyncWrite,
     pod: impl AsyncRead + AsyncWrite,
     cut: impl Future<Output = CloseReason>,
-    silence: Duration,
+    limit: Duration,
 ) -> io::Result<Option<CloseReason>> {
     let (mut from_client, mut to_client) = split(client);
     let (mut from_pod, mut to_pod) = split(pod);
@@ -41,7 +42,7 @@ pub(super) async fn pipe(
         copied = &mut up => return timeout(LINGER, down).await.unwrap_or(Ok(())).and(copied).map(|()| None),
         copied = &mut down => return timeout(LINGER, up).await.unwrap_or(Ok(())).and(copied).map(|()| None),
         why = cut => why,
-        why = heartbeat::dead(&client, &pod, silence) => why,
+        why = heartbeat::dead(&client, &pod, limit) => why,
     };
     ending.send_replace(Some(why));
     // A side that does not read the close frame in time loses the connection anyway.

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::*;
-use crate::relay::heartbeat::SILENCE;
+use crate::relay::heartbeat::{LIMIT, SILENCE, SSH_LIMIT};
 
 struct Socket {
     client: DuplexStream,
@@ -17,6 +17,10 @@ struct Socket {
 }
 
 fn socket() -> Socket {
+    socket_with(LIMIT)
+}
+
+fn socket_with(limit: Duration) -> Socket {
     let (client, ours) = duplex(64 * 1024);
     let (pod, theirs) = duplex(64 * 1024);
     let (cut, wait) = oneshot::channel();
@@ -25,7 +29,7 @@ fn socket() -> Socket {
         client,
         pod,
         cut,
-        piping: tokio::spawn(pipe(ours, theirs, wait, SILENCE)),
+        piping: tokio::spawn(pipe(ours, theirs, wait, limit)),
     }
 }
 
@@ -84,7 +88,7 @@ async fn a_client_that_reads_nothing_is_cut_off_in_time() {
         CloseReason::AccessEnded
     };
     assert_eq!(
-        pipe(ours, theirs, cut, SILENCE).await.unwrap(),
+        pipe(ours, theirs, cut, LIMIT).await.unwrap(),
         Some(CloseReason::AccessEnded)
     );
     assert!(start.elapsed() < Duration::from_secs(2));
@@ -95,14 +99,14 @@ async fn a_side_that_never_ends_does_not_hold_the_other_for_ever() {
     let (client, ours) = duplex(64);
     let (_pod, theirs) = duplex(64);
     drop(client);
-    assert_eq!(pipe(ours, theirs, pending(), SILENCE).await.unwrap(), None);
+    assert_eq!(pipe(ours, theirs, pending(), LIMIT).await.unwrap(), None);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_reader_stops_the_sender() {
     let (_client, ours) = duplex(1024);
     let (mut pod, theirs) = duplex(1024);
-    let piping = tokio::spawn(pipe(ours, theirs, pending(), SILENCE));
+    let piping = tokio::spawn(pipe(ours, theirs, pending(), LIMIT));
     let endless = async {
         let mut sent = 0;
         while timeout(Duration::from_millis(200), pod.write_all(&[0; 1024]))
@@ -121,7 +125,7 @@ async fn a_slow_reader_stops_the_sender() {
 async fn a_socket_that_is_cut_before_its_first_byte_gets_only_the_close_frame() {
     let (mut client, ours) = duplex(64);
     let (_pod, theirs) = duplex(64);
-    let piping = tokio::spawn(pipe(ours, theirs, ready(CloseReason::Shutdown), SILENCE));
+    let piping = tokio::spawn(pipe(ours, theirs, ready(CloseReason::Shutdown), LIMIT));
     assert_eq!(
         rest(&mut client).await,
         frames::close(1012, "the gateway restarts")
@@ -204,12 +208,40 @@ async fn an_unresponsive_client_is_disconnected() {
     assert!(!pod.await.unwrap().is_empty());
     // One ping, however long the silence, and finally the reason.
     let got = rest(&mut socket.client).await;
-    let end = frames::close(1011, "the browser did not answer");
+    let end = frames::close(1011, "the client did not answer");
     let pings = split_frames(&got)
         .into_iter()
         .filter(|frame| *frame == frames::SERVERS_PING);
     assert_eq!(pings.count(), 1, "{got:?}");
     assert!(got.ends_with(&end), "{got:?}");
+}
+
+/// A laptop that sleeps: its network takes what it is sent, and delivers it later.
+#[tokio::test(start_paused = true)]
+async fn ssh_outlives_ten_minutes_of_silence_of_its_network_and_a_browser_does_not() {
+    let sleep = Duration::from_mins(10);
+    for (limit, stays) in [(SSH_LIMIT, true), (LIMIT, false)] {
+        let mut socket = socket_with(limit);
+        let pod = tokio::spawn(answering(
+            socket.pod,
+            frames::CLIENTS_PING,
+            SERVERS_PONG,
+            sleep * 4,
+        ));
+        tokio::time::sleep(sleep).await;
+        assert_eq!(!socket.piping.is_finished(), stays);
+        if stays {
+            socket.client.write_all(CLIENTS_PONG).await.unwrap();
+            tokio::time::sleep(limit - SILENCE).await;
+            assert!(!socket.piping.is_finished());
+        }
+        // Its place is free in the end.
+        assert_eq!(
+            socket.piping.await.unwrap().unwrap(),
+            Some(CloseReason::ClientGone)
+        );
+        pod.abort();
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -306,7 +338,7 @@ async fn a_client_that_neither_reads_nor_sends_is_disconnected() {
     let (_client, ours) = duplex(1024);
     let (mut pod, theirs) = duplex(1024);
     let start = Instant::now();
-    let piping = tokio::spawn(pipe(ours, theirs, pending(), SILENCE));
+    let piping = tokio::spawn(pipe(ours, theirs, pending(), LIMIT));
     let endless =
         tokio::spawn(async move { while pod.write_all(&[0x82, 2, 7, 7].repeat(256)).await.is_ok() {} });
     assert_eq!(piping.await.unwrap().unwrap(), Some(CloseReason::ClientGone));
@@ -319,7 +351,7 @@ async fn a_client_that_neither_reads_nor_sends_is_disconnected() {
 async fn a_client_that_sends_but_does_not_read_stays() {
     let (mut client, ours) = duplex(1024);
     let (mut pod, theirs) = duplex(1024);
-    let piping = tokio::spawn(pipe(ours, theirs, pending(), SILENCE));
+    let piping = tokio::spawn(pipe(ours, theirs, pending(), LIMIT));
     let (mut from_pod, mut to_pod) = split(&mut pod);
     let endless = async { while to_pod.write_all(&[0x82, 2, 7, 7].repeat(256)).await.is_ok() {} };
     let swallow = async {

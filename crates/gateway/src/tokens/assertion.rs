@@ -31,6 +31,7 @@ struct Signed {
     ends: i64,
     groups: Option<Arc<[String]>>,
     session_end: Option<i64>,
+    owner: bool,
 }
 
 impl Signed {
@@ -83,7 +84,9 @@ impl Assertions {
         );
         let found = self.cache.get(&key).filter(is_fresh);
         let is_same = |signed: &Signed| {
-            signed.session_end == claims.session_end && signed.groups.as_deref() == claims.groups
+            signed.session_end == claims.session_end
+                && signed.groups.as_deref() == claims.groups
+                && signed.owner == claims.owner
         };
         if let Some(found) = found.filter(is_same) {
             return Ok(found.value);
@@ -95,6 +98,7 @@ impl Assertions {
             ends: claims.ends,
             groups: claims.groups.map(Arc::from),
             session_end: claims.session_end,
+            owner: claims.owner,
         };
         self.cache.insert(key, made);
         Ok(value)

@@ -275,6 +275,7 @@ impl AppState {
     ) -> Result<HeaderValue, Failure> {
         self.sign(&Claims {
             bearer: is_program || session.credential != Credential::Login,
+            owner: target.is_owned_by(&session.identity.user_name),
             ..self.claims(&target.uid, session)
         })
     }

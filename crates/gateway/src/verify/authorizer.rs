@@ -51,6 +51,9 @@ pub trait Authorizer: Send + Sync + 'static {
     /// The refusal to answer with: the gateway cannot attest a user.
     fn attest(&self, target: &Target, grant: &Self::Grant) -> Result<HeaderValue, Box<Response>>;
 
+    /// Whose share of the workspace's places a socket takes.
+    fn holder(&self, target: &Target, grant: &Self::Grant) -> Holder;
+
     /// The address of the client, as the proxy reports it.
     fn client(&self, headers: &HeaderMap) -> Option<IpAddr>;
 
@@ -66,6 +69,15 @@ pub trait Authorizer: Send + Sync + 'static {
 
     /// Whether the grant is still valid. Reads memory only.
     fn is_valid(&self, grant: &Self::Grant) -> bool;
+}
+
+/// Who opens a websocket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// The user's name in Kubernetes.
+    pub user: String,
+    /// Whether the user owns the workspace.
+    pub is_owner: bool,
 }
 
 /// What admitted a websocket.
@@ -104,6 +116,14 @@ impl Authorizer for AppState {
     fn attest(&self, target: &Target, grant: &Grant) -> Result<HeaderValue, Box<Response>> {
         Self::attest(self, target, &grant.session, grant.is_program)
             .map_err(|failure| Box::new(failure.answer()))
+    }
+
+    fn holder(&self, target: &Target, grant: &Grant) -> Holder {
+        let user = grant.session.identity.user_name.clone();
+        Holder {
+            is_owner: target.is_owned_by(&user),
+            user,
+        }
     }
 
     fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {

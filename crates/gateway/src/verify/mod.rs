@@ -31,7 +31,7 @@ pub use self::adapters::ProxyKind;
 use self::admit::AdmittedTicket;
 pub use self::admit::AppState;
 use self::admit_token::{admit_token, with_challenge};
-pub use self::authorizer::Authorizer;
+pub use self::authorizer::{Authorizer, Holder};
 pub use self::bearer::{Bearer, BearerSettings};
 use self::decision::{Admitted, Allow};
 pub use self::request::forwarded::Forwarded;

@@ -47,7 +47,7 @@ async fn a_request_that_passes_names_the_user_to_this_workspace_for_a_minute() {
     let expected = |host: &str, now: i64| {
         json!({
             "iss": "jupyter-k8s-gateway", "aud": format!("uid-of-{host}"), "sub": "alice",
-            "iat": now, "nbf": now, "exp": now + 60, "session_end": session_end,
+            "iat": now, "nbf": now, "exp": now + 60, "session_end": session_end, "owner": true,
         })
     };
     assert_eq!(claims(&first), expected(LAB, NOW));

@@ -8,7 +8,7 @@ use axum::response::Response;
 use gateway::index::{Index, Target};
 use gateway::pages;
 use gateway::site::Site;
-use gateway::verify::Authorizer;
+use gateway::verify::{Authorizer, Holder};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use rules::access::Audience;
 
@@ -21,6 +21,8 @@ pub(crate) struct FakeAuthorizer {
     pub(crate) holds: AtomicBool,
     /// Whether answers renew the ticket, and try to set another cookie.
     pub(crate) renews: AtomicBool,
+    /// Whether the clients are guests of the workspace.
+    pub(crate) is_guest: AtomicBool,
     /// Headers of the last authorization request.
     pub(crate) asked: Mutex<HeaderMap>,
 }
@@ -31,6 +33,7 @@ impl FakeAuthorizer {
             index,
             holds: AtomicBool::new(true),
             renews: AtomicBool::new(false),
+            is_guest: AtomicBool::new(false),
             asked: Mutex::default(),
         }
     }
@@ -74,6 +77,14 @@ impl Authorizer for FakeAuthorizer {
 
     fn attest(&self, _: &Target, (): &()) -> Result<HeaderValue, Box<Response>> {
         Ok(HeaderValue::from_static("attested"))
+    }
+
+    fn holder(&self, _: &Target, (): &()) -> Holder {
+        let is_guest = self.is_guest.load(Ordering::Relaxed);
+        Holder {
+            user: if is_guest { "bob" } else { "alice" }.to_owned(),
+            is_owner: !is_guest,
+        }
     }
 
     fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {

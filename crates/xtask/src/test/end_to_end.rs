@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, bail};
 
-use super::{Run, axe, from_registry, last_run, nextest};
+use super::{Run, axe, from_registry, last_run, nextest, paramiko};
 use crate::cluster;
 use crate::components::{CERT_MANAGER, Component, HELM4, METRICS_SERVER, OLDER_API_SERVER};
 use crate::paths::Paths;
@@ -192,6 +192,7 @@ fn tools(run: &Run<'_>, wanted: &[String], stages: &[Stage]) -> anyhow::Result<V
         ),
         ("JUPYTER_K8S_ANOTHER_OPERATOR", built("examples/another_build")?),
         ("JUPYTER_K8S_AXE", axe::ensure(paths, &run.progress)?),
+        ("JUPYTER_K8S_PARAMIKO", paramiko::ensure(paths, &run.progress)?),
     ];
     if wanted.is_empty() {
         let began = UNIX_EPOCH.elapsed()?.as_secs();

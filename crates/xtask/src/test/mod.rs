@@ -11,7 +11,7 @@
 //! | `from_registry` | empties the cluster for the tests that install from a registry |
 //! | `last_run` | writes when tests that are not in every run passed last |
 //! | `workflows` | checks of the workflows of CI |
-//! | `axe`, `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
+//! | `axe`, `paramiko`, `python`, `promtool`, `traefik` | tools that tests need, installed when missing |
 
 mod axe;
 mod compiler;
@@ -19,6 +19,7 @@ mod end_to_end;
 mod from_registry;
 mod last_run;
 mod nextest;
+mod paramiko;
 mod promtool;
 mod python;
 pub(crate) mod traefik;

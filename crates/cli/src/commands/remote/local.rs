@@ -23,6 +23,7 @@ use crate::remote::dial::Body;
 use crate::remote::gateway::SignedIn;
 use crate::remote::secret;
 use crate::remote::tunnel::{TICKET, header};
+use crate::remote::websocket;
 
 /// Name of the parameter that Jupyter's clients send.
 const TOKEN: &str = "token";
@@ -209,8 +210,7 @@ impl Local {
                 let there = hyper::upgrade::on(&mut answer);
                 tokio::spawn(async move {
                     if let (Ok(here), Ok(there)) = tokio::join!(here, there) {
-                        let (mut here, mut there) = (TokioIo::new(here), TokioIo::new(there));
-                        let _ = tokio::io::copy_bidirectional(&mut here, &mut there).await;
+                        websocket::carry(TokioIo::new(here), TokioIo::new(there)).await;
                     }
                     drop(permit);
                 });

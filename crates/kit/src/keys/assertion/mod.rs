@@ -60,6 +60,9 @@ pub struct Claims<'a> {
     /// Whether the request itself carried a token. A browser never adds such a token to a page's requests on its own.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub bearer: bool,
+    /// Whether the user owns the workspace.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub owner: bool,
 }
 
 impl<'a> Claims<'a> {
@@ -75,6 +78,7 @@ impl<'a> Claims<'a> {
             groups: None,
             session_end: None,
             bearer: false,
+            owner: false,
         }
     }
 }
