@@ -14,7 +14,7 @@ use kube::config::Kubeconfig;
 use serde_json::Value;
 
 use crate::args::{Cli, Connection};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Stdin};
 use crate::console::{Text, plain};
 
 /// Cobra's directive: offer no file names.
@@ -156,7 +156,8 @@ async fn names(kind: Names, words: &[String]) -> Vec<String> {
     if matches!(kind, Names::Contexts | Names::Clusters | Names::Users) {
         return kubeconfig_names(kind, &connection);
     }
-    let Ok(cluster) = Cluster::connect(&connection).await else {
+    // Nobody answers questions at a half-typed line.
+    let Ok(cluster) = Cluster::connect(&connection, Stdin::InUse).await else {
         return Vec::new();
     };
     if kind == Names::Images {

@@ -1,22 +1,20 @@
 //! Kubeconfig, context and namespace -> a client and the namespace to use (IO).
 
-use std::env;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::{env, fs};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use http::header::USER_AGENT;
 use http::{HeaderValue, Uri};
-use hyper_util::client::legacy;
-use hyper_util::rt::TokioExecutor;
-use kube::client::ConfigExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{ExecAuthCluster, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tower::{BoxError, ServiceBuilder};
 
+use super::client::Way;
 use super::credentials;
+use super::plugin::{Plugin, Stdin};
 use crate::args::Connection;
 use crate::proxy::Proxy;
 
@@ -38,7 +36,7 @@ pub(super) struct Connected {
 }
 
 /// Connects like kubectl: with the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
-pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
+pub(super) async fn connect(flags: &Connection, stdin: Stdin) -> anyhow::Result<Connected> {
     // It fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (mut config, proxy_url) = configuration(flags).await?;
@@ -50,23 +48,19 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
         .clone()
         .unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.to_string();
-    credentials::trim_token(&mut config);
-    let plugin = config
-        .auth_info
-        .exec
-        .as_ref()
-        .and_then(|exec| exec.command.clone());
+    credentials::normalize(&mut config).context(UNUSABLE)?;
+    let plugin = plugin(&mut config, flags, proxy_url.as_deref(), stdin)?;
     let proxy = match proxy_url {
         Some(url) => Some(Proxy::of_kubeconfig(&url).context(UNUSABLE)?),
         None => Proxy::of_environment(&config.cluster_url),
     };
     // The library compares $NO_PROXY with the proxy, and has no proxies without further features.
     config.proxy_url = None;
-    let client = match proxy {
-        Some(proxy) => client_through(proxy, &config),
-        None => Client::try_from(config),
+    let way = Way { config, proxy };
+    let client = match plugin {
+        Some(plugin) => way.client_by(plugin).await?,
+        None => way.client()?,
     };
-    let client = client.map_err(|error| credentials::unusable(error, plugin.as_deref()))?;
     Ok(Connected {
         client,
         namespace,
@@ -74,28 +68,60 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
     })
 }
 
-/// Does what `Client::try_from` does, by a proxy.
-fn client_through(proxy: Proxy, config: &Config) -> kube::Result<Client> {
-    let connect = tower::service_fn(move |to: Uri| {
-        let proxy = proxy.clone();
-        async move { proxy.connect(to).await }
-    });
-    let secured = config.rustls_https_connector_with_connector(connect)?;
-    let sender = legacy::Client::builder(TokioExecutor::new()).build(secured);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(sender);
-    Ok(Client::new(service, config.default_namespace.clone()))
+/// The credential plugin of the configuration, which then has none. It is told of the cluster as the flags change it.
+fn plugin(
+    config: &mut Config,
+    flags: &Connection,
+    proxy: Option<&str>,
+    stdin: Stdin,
+) -> anyhow::Result<Option<Plugin>> {
+    let Some(mut exec) = config.auth_info.exec.take() else {
+        return Ok(None);
+    };
+    let told = exec.provide_cluster_info.then(|| exec.cluster.take());
+    let told = told.map(|cluster| cluster_info(cluster.unwrap_or_default(), flags, proxy));
+    Plugin::new(exec, told.transpose()?, stdin).map(Some)
+}
+
+/// What a plugin that asks is told about the cluster.
+fn cluster_info(
+    mut cluster: ExecAuthCluster,
+    flags: &Connection,
+    proxy: Option<&str>,
+) -> anyhow::Result<serde_json::Value> {
+    cluster.proxy_url = proxy.map(str::to_owned);
+    if let Some(server) = &flags.server {
+        cluster.server = Some(server.clone());
+        cluster.tls_server_name = None;
+    }
+    if let Some(name) = &flags.tls_server_name {
+        cluster.tls_server_name = Some(name.clone());
+    }
+    if flags.insecure_skip_tls_verify {
+        cluster.insecure_skip_tls_verify = Some(true);
+        cluster.certificate_authority_data = None;
+    }
+    cluster.insecure_skip_tls_verify = cluster.insecure_skip_tls_verify.filter(|skips| *skips);
+    if let Some(file) = &flags.certificate_authority {
+        let read = fs::read(file);
+        let read = read.with_context(|| format!("--certificate-authority {}", file.display()))?;
+        cluster.certificate_authority_data = Some(read);
+    }
+    // kubectl says so, too, where the cluster has no configuration for plugins.
+    let none = cluster.config.is_none();
+    let mut info = serde_json::to_value(cluster)?;
+    if none {
+        info["config"] = serde_json::Value::Null;
+    }
+    Ok(info)
 }
 
 /// The configuration, and the proxy that the kubeconfig names for the cluster.
 async fn configuration(flags: &Connection) -> anyhow::Result<(Config, Option<String>)> {
     let files = match &flags.kubeconfig {
         Some(file) => {
-            Some(Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {}", file.display()))?)
+            let read = Kubeconfig::read_from(file).map_err(unreadable);
+            Some(read.with_context(|| format!("--kubeconfig {}", file.display()))?)
         }
         None => env::var_os(VARIABLE)
             .map(|list| merge_files(&list))
@@ -140,6 +166,8 @@ fn changes(flags: &Connection) -> bool {
 fn change(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
     if let Some(server) = &flags.server {
         config.cluster_url = address(server)?;
+        // It was the other server's.
+        config.tls_server_name = None;
     }
     if flags.insecure_skip_tls_verify {
         config.accept_invalid_certs = true;
@@ -167,7 +195,22 @@ fn of_home() -> anyhow::Result<Option<Kubeconfig>> {
         Ok(found) => Ok(Some(found).filter(|found| !found.contexts.is_empty())),
         Err(KubeconfigError::FindPath) => Ok(None),
         Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).context(UNUSABLE),
+        Err(error) => Err(unreadable(error)).context(UNUSABLE),
+    }
+}
+
+/// Why a kubeconfig cannot be read. The parser's words show what is in it, which may be a token.
+fn unreadable(error: KubeconfigError) -> anyhow::Error {
+    match error {
+        KubeconfigError::Parse(error) => match error.location() {
+            Some(place) => anyhow!(
+                "line {}, column {} is not what a kubeconfig has there: correct it",
+                place.line(),
+                place.column()
+            ),
+            None => anyhow!("it must be a kubeconfig in YAML"),
+        },
+        error => error.into(),
     }
 }
 
@@ -249,7 +292,9 @@ fn merge_files(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
         let next = match Kubeconfig::read_from(&file) {
             Ok(next) => next,
             Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error).with_context(|| format!("${VARIABLE}: {}", file.display())),
+            Err(error) => {
+                return Err(unreadable(error)).with_context(|| format!("${VARIABLE}: {}", file.display()));
+            }
         };
         merged = Some(match merged {
             Some(earlier) => earlier
@@ -267,7 +312,6 @@ fn merge_files(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsString;
-    use std::fs;
     use std::path::PathBuf;
 
     use super::*;

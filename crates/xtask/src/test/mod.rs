@@ -197,11 +197,14 @@ fn unit_tests(run: &mut Run<'_>) -> anyhow::Result<()> {
     apt::ensure(&[&PROXIES[..], &REGISTRY, &SHELLS].concat(), &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
     let krew = VALIDATE_KREW_MANIFEST.ensure(run.paths, &run.progress)?;
+    let kubectl = run.paths.kubectl();
     let env = [
         ("HELM", helm.as_path()),
         ("TRAEFIK", &traefik),
         ("PROMTOOL", &promtool),
         ("VALIDATE_KREW_MANIFEST", &krew),
+        // The cluster's start built it.
+        ("KUBECTL", &kubectl),
     ];
     nextest::run(run, "default", &["--workspace".to_owned()], &env)?;
     python_tests(run)

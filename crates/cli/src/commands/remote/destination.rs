@@ -5,7 +5,7 @@ use rules::names::ssh_host;
 
 use super::super::available;
 use crate::args::{Connection, Waiting};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Stdin};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::address::{Address, Called, Place, WorkspaceAddress};
@@ -43,13 +43,13 @@ impl Destination {
             Called::Url(address) => return Self::at(state, &address),
             Called::Host(host) => return Self::by_host(state, &host),
         };
-        let cluster = cluster(&flags).await?;
+        let cluster = cluster(&flags, Stdin::Free).await?;
         let found = Box::pin(available::url(&cluster, &name, waiting, command, console)).await;
         cluster.show_notes(&mut console.err)?;
         Self::of_name(state, &found?, &name, cluster.namespace())
     }
 
-    /// The workspace that ssh calls by this host, or with this URL. Whether it runs is the gateway's answer.
+    /// The workspace that ssh calls by this host, or with this URL. Whether it runs is the gateway's answer. Standard input is ssh's.
     pub(super) async fn of_host(flags: &Connection, host: &str) -> Result<Self, Failure> {
         let state = State::of_user()?;
         let (name, namespace) = match Called::parse(host).map_err(Failure::Usage)? {
@@ -57,7 +57,7 @@ impl Destination {
             Called::Url(address) => return Self::at(state, &address),
             Called::Host(host) | Called::Name(host) => return Self::by_host(state, &host),
         };
-        let cluster = cluster(&within(flags, namespace)?).await?;
+        let cluster = cluster(&within(flags, namespace)?, Stdin::InUse).await?;
         let url = available::known_url(&cluster, &name).await?;
         Self::of_name(state, &url, &name, cluster.namespace())
     }
@@ -133,8 +133,8 @@ fn within(flags: &Connection, namespace: String) -> Result<Connection, Failure> 
 }
 
 /// The cluster that knows a workspace's name.
-async fn cluster(flags: &Connection) -> Result<Cluster, Failure> {
-    match Cluster::connect(flags).await {
+async fn cluster(flags: &Connection, stdin: Stdin) -> Result<Cluster, Failure> {
+    match Cluster::connect(flags, stdin).await {
         Err(Failure::Other(error)) => Err(Failure::Other(
             error.context("only a cluster knows the workspace's name; without one, give its URL"),
         )),
