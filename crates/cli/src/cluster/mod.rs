@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `connect.rs` | flags -> a client |
+//! | `kubeconfig.rs` | flags -> the kubeconfig that counts |
 //! | `credentials.rs` | user of a kubeconfig -> the credentials that count |
 //! | `plugin.rs` | credential plugin -> credentials |
 //! | `client.rs` | configuration and plugin -> a client |
@@ -12,6 +13,7 @@
 mod client;
 mod connect;
 mod credentials;
+pub(crate) mod kubeconfig;
 mod plugin;
 pub(crate) mod wait;
 mod warning;

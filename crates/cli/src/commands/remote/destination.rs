@@ -57,8 +57,11 @@ impl Destination {
             Called::Url(address) => return Self::at(state, &address),
             Called::Host(host) | Called::Name(host) => return Self::by_host(state, &host),
         };
-        let cluster = cluster(&within(flags, namespace)?, Stdin::InUse).await?;
-        let url = available::known_url(&cluster, &name).await?;
+        let found = async {
+            let cluster = cluster(&within(flags, namespace)?, Stdin::InUse).await?;
+            Ok::<_, Failure>((available::known_url(&cluster, &name).await?, cluster))
+        };
+        let (url, cluster) = found.await.map_err(|failure| recorded(flags, failure))?;
         Self::of_name(state, &url, &name, cluster.namespace())
     }
 
@@ -130,6 +133,22 @@ fn within(flags: &Connection, namespace: String) -> Result<Connection, Failure> 
             ..flags.clone()
         }),
     }
+}
+
+/// Why ssh finds no workspace, with where it looked: what `ssh-config` recorded may be gone, or another cluster's.
+fn recorded(flags: &Connection, failure: Failure) -> Failure {
+    if matches!(failure, Failure::Usage(_) | Failure::NotAsWanted { .. }) {
+        return failure;
+    }
+    let where_from = match (&flags.context, flags.kubeconfig.is_empty()) {
+        (Some(context), _) => format!("context {context:?}, which kubectl workspace ssh-config recorded"),
+        (None, false) => "the kubeconfig that kubectl workspace ssh-config recorded".to_owned(),
+        (None, true) => return failure,
+    };
+    Failure::Other(anyhow!(
+        "{failure}. ssh went by {where_from}: to go by another one, run kubectl workspace ssh-config again where kubectl works, or with \
+         --context"
+    ))
 }
 
 /// The cluster that knows a workspace's name.

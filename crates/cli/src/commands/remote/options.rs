@@ -1,5 +1,6 @@
 //! Path of this program and user -> what ssh is told about workspaces (pure).
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::args::Connection;
@@ -15,21 +16,10 @@ pub(super) fn options(
     host: &str,
     user: &str,
 ) -> Result<Vec<SshOption>, String> {
-    let program = text("path of this program", program)?;
-    let mut command = quote(program)?;
-    let context = flags.context.as_ref().map(Path::new);
-    for (flag, what, value) in [
-        (
-            "--kubeconfig",
-            "path of the kubeconfig",
-            flags.kubeconfig.as_deref(),
-        ),
-        ("--context", "name of the context", context),
-    ] {
-        if let Some(value) = value {
-            command.push(' ');
-            command.push_str(&quote(&format!("{flag}={}", text(what, value)?))?);
-        }
+    let mut command = quote(text("path of this program", program.as_os_str())?)?;
+    for word in flags.words() {
+        command.push(' ');
+        command.push_str(&quote(text("flag", &word)?)?);
     }
     let stdio = quote_pattern(&format!("--stdio={host}"));
     // One word in quotes: a host that begins with a hyphen is no flag, and one with blanks or `$` is no command.
@@ -56,12 +46,12 @@ pub(super) fn options(
     ])
 }
 
-fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str, String> {
-    match path.to_str() {
+fn text<'a>(what: &str, word: &'a OsStr) -> Result<&'a str, String> {
+    match word.to_str() {
         Some(text) if !text.contains(char::is_control) => Ok(text),
         _ => Err(format!(
             "the {what} {} must be UTF-8 without control characters",
-            path.display()
+            word.display()
         )),
     }
 }
