@@ -1,7 +1,7 @@
 //! `ssh`, `ssh-config` and `code`: the program, and a gateway in this process (IO: processes).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -292,6 +292,8 @@ Host *
   PreferredAuthentications gssapi-with-mic,publickey,password
   PubkeyAuthentication yes
   RemoteCommand tmux
+  ControlMaster auto
+  ControlPath ~/.ssh/master-%r@%h:%p
 ";
 /// What ssh makes of it for a workspace: it shows its server nothing, and asks its user nothing.
 const NOTHING_TO_SHOW: [&str; 6] = [
@@ -365,7 +367,7 @@ fn a_stopped_workspace_is_started_first_if_asked_for() {
         workspace["status"]["url"] = json!(url);
         workspace
     };
-    let (asked, requests) = std::sync::mpsc::channel();
+    let (asked, requests) = channel();
     let server = serve(move |request| {
         let _ = asked.send(request.target.clone());
         Reply::Object(match request.target.split_once('?') {
@@ -540,14 +542,22 @@ fn ssh_goes_to_the_cluster_that_ssh_config_recorded() {
         ssh.output().unwrap()
     };
     let output = by_ssh();
-    assert!(gateway.first_bytes().starts_with(b"SSH-2.0-OpenSSH"), "{output:?}");
-    assert!(of_one.try_iter().any(|target| target.ends_with("/workspaces/lab")));
+    assert!(
+        gateway.first_bytes().starts_with(b"SSH-2.0-OpenSSH"),
+        "{output:?}"
+    );
+    assert!(
+        of_one
+            .try_iter()
+            .any(|target| target.ends_with("/workspaces/lab"))
+    );
     assert_eq!(of_two.try_iter().count(), 0);
     // An editor would go there, too, where this command's own context is another one.
     let output = in_shell(&code);
     assert_eq!(output.status.code(), Some(2));
     assert!(
-        err(&output).contains("in another cluster, the one that was in force when kubectl workspace ssh-config"),
+        err(&output)
+            .contains("in another cluster, the one that was in force when kubectl workspace ssh-config"),
         "{output:?}"
     );
     let output = in_shell(&[&code[..], &["--context", "one"]].concat());
@@ -568,7 +578,8 @@ fn ssh_goes_to_the_cluster_that_ssh_config_recorded() {
     }
     let output = by_ssh();
     assert!(
-        err(&output).contains("no file of --kubeconfig exists") && err(&output).contains("ssh-config recorded"),
+        err(&output).contains("no file of --kubeconfig exists")
+            && err(&output).contains("ssh-config recorded"),
         "{output:?}"
     );
     assert_eq!(gateway.left_and_connections().1, connections);
@@ -599,6 +610,72 @@ fn ssh_config_keeps_all_flags_that_lead_to_a_cluster_and_says_when_nothing_does(
         " '--kubeconfig={file}' '--context=main' '--user=robot' '--as=bob' '--as-group=a' '--as-group=b' ssh '--stdio=%h'\n"
     );
     assert!(text.contains(&expected), "{text}");
+}
+
+/// Bytes of a socket's path: 104 on macOS, the last of which is zero. ssh first makes one whose name is 17 longer.
+const SOCKET: usize = 104 - 1 - 17;
+
+#[test]
+fn connections_to_workspaces_with_long_names_can_be_shared() {
+    let gateway = Gateway::start("shared");
+    gateway.signed_in();
+    assert_eq!(ran(&gateway, &["ssh-config"], "").status.code(), Some(0));
+    let path = |host: &str| {
+        let understood = understood(&gateway, host);
+        assert!(understood.contains("controlmaster auto\n"), "{understood}");
+        let line = understood
+            .lines()
+            .find_map(|line| line.strip_prefix("controlpath "));
+        let (_, name) = line.unwrap().rsplit_once("/.ssh/").unwrap();
+        name.to_owned()
+    };
+    // A home of 30 bytes, such as /Users/first-name.family-name1.
+    let of_home = 30 + "/.ssh/".len();
+    let host = format!("{}.{}.workspace", "n".repeat(63), "s".repeat(63));
+    assert!(of_home + path(&host).len() <= SOCKET, "{}", path(&host));
+    assert_ne!(path(&host), path("lab.team.workspace"));
+    // The control: what the user has set for all hosts.
+    let other = path(&format!("{}.{}.example", "n".repeat(63), "s".repeat(63)));
+    assert!(other.starts_with("master-") && of_home + other.len() > SOCKET);
+}
+
+#[test]
+fn ssh_config_writes_a_path_of_this_program_that_stays_right_after_an_upgrade() {
+    let gateway = Gateway::start("path");
+    gateway.signed_in();
+    let home = gateway.home();
+    let real = PathBuf::from(env!("CARGO_BIN_EXE_kubectl-workspace"));
+    let (folder, link) = (home.join("bin"), home.join("bin/kubectl-workspace"));
+    fs::create_dir_all(&folder).unwrap();
+    symlink(&real, &link).unwrap();
+    let written = |called: &str, path: &str| {
+        let mut command = Command::new(called);
+        let plugin = gateway.plugin();
+        let variables = plugin.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let command = command.envs(variables).env_remove("KUBECONFIG");
+        let command = command.arg("ssh-config").current_dir(&home).env("PATH", path);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{called}: {output:?}");
+        let text = fs::read_to_string(home.join(".ssh/kubectl-workspace.conf")).unwrap();
+        let proxy = text.lines().find(|line| line.contains("ProxyCommand"));
+        proxy.unwrap().split('\'').nth(1).unwrap().to_owned()
+    };
+    let system = "/usr/bin:/bin";
+    let with_link = format!("{system}:{}", folder.display());
+    let link = link.display().to_string();
+    let real = real.display().to_string();
+    for (called, path, expected) in [
+        (link.as_str(), system, &link),
+        ("bin/kubectl-workspace", system, &link),
+        ("./bin/../bin/kubectl-workspace", &with_link, &link),
+        ("kubectl-workspace", &with_link, &link),
+        // The file of a version, which the package manager links.
+        (&real, &with_link, &link),
+        // The control: nothing links it.
+        (&real, system, &real),
+    ] {
+        assert_eq!(&written(called, path), expected, "{called} {path}");
+    }
 }
 
 #[test]
