@@ -334,7 +334,10 @@ async fn of_api_server(state: &Mutex<State>, request: Request<Incoming>) -> Resp
     let answer = match is_read {
         true if is_lab => {
             let mut lab = serde_json::to_value(in_phase("lab", "Running", "Running")).unwrap();
-            lab["status"]["url"] = json!(format!("https://lab-ukb5wakby6jim56e.ws.localhost:{}/", state.port));
+            lab["status"]["url"] = json!(format!(
+                "https://lab-ukb5wakby6jim56e.ws.localhost:{}/",
+                state.port
+            ));
             lab
         }
         true => list,
@@ -399,34 +402,7 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
     }
     if path.ends_with("/jupyter-k8s/ssh") || path.ends_with("/socket") {
         assert_eq!(header("upgrade"), "websocket");
-        let upgrade = hyper::upgrade::on(&mut request);
-        let state = state.clone();
-        {
-            let mut state = state.lock().unwrap();
-            state.first.clear();
-            state.connections += 1;
-        }
-        tokio::spawn(async move {
-            let socket = TokioIo::new(upgrade.await.unwrap());
-            let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
-            while let Some(Ok(message)) = socket.next().await {
-                if let Message::Binary(bytes) = &message {
-                    remember(&state, bytes);
-                    // No server of ssh is here. The words of tests come back.
-                    if bytes.starts_with(b"SSH-") {
-                        socket.close(None).await.unwrap();
-                        return;
-                    }
-                    socket.send(message).await.unwrap();
-                }
-            }
-        });
-        let response = Response::builder()
-            .status(101)
-            .header("connection", "Upgrade")
-            .header("upgrade", "websocket")
-            .header("sec-websocket-accept", derive_accept_key(key.as_bytes()));
-        return response.body(Full::default()).unwrap();
+        return of_websocket(state, &mut request, &key);
     }
     let redirect = |to: &str| {
         Response::builder()
@@ -438,6 +414,15 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
     match path.as_str() {
         "/away" => redirect("https://auth.ws.localhost/enter?t=x"),
         "/near" => redirect(&format!("https://{}/lab", header("host"))),
+        "/cookies" => {
+            let mut response = reply(200, &json!({}));
+            for cookie in ["_xsrf=of-the-workspace; Path=/", "kubectl-workspace-1=x; Path=/"] {
+                response
+                    .headers_mut()
+                    .append("set-cookie", cookie.parse().unwrap());
+            }
+            response
+        }
         _ => {
             let headers = request.headers().iter();
             let headers = headers.map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())));
@@ -448,6 +433,42 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
             reply(200, &json!({"target": target, "headers": headers, "body": body}))
         }
     }
+}
+
+/// A websocket whose messages come back.
+fn of_websocket(
+    state: &Arc<Mutex<State>>,
+    request: &mut Request<Incoming>,
+    key: &str,
+) -> Response<Full<Bytes>> {
+    let upgrade = hyper::upgrade::on(request);
+    let state = state.clone();
+    {
+        let mut state = state.lock().unwrap();
+        state.first.clear();
+        state.connections += 1;
+    }
+    tokio::spawn(async move {
+        let socket = TokioIo::new(upgrade.await.unwrap());
+        let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(bytes) = &message {
+                remember(&state, bytes);
+                // No server of ssh is here. The words of tests come back.
+                if bytes.starts_with(b"SSH-") {
+                    socket.close(None).await.unwrap();
+                    return;
+                }
+                socket.send(message).await.unwrap();
+            }
+        }
+    });
+    let response = Response::builder()
+        .status(101)
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-accept", derive_accept_key(key.as_bytes()));
+    response.body(Full::default()).unwrap()
 }
 
 fn remember(state: &Mutex<State>, bytes: &[u8]) {
