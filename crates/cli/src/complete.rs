@@ -10,11 +10,10 @@ use api::{Workspace, WorkspaceExecutionProfile, WorkspaceTemplate};
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Resource;
-use kube::config::Kubeconfig;
 use serde_json::Value;
 
 use crate::args::{Cli, Connection};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Stdin, kubeconfig};
 use crate::console::{Text, plain};
 
 /// Cobra's directive: offer no file names.
@@ -156,7 +155,8 @@ async fn names(kind: Names, words: &[String]) -> Vec<String> {
     if matches!(kind, Names::Contexts | Names::Clusters | Names::Users) {
         return kubeconfig_names(kind, &connection);
     }
-    let Ok(cluster) = Cluster::connect(&connection).await else {
+    // Nobody answers questions at a half-typed line.
+    let Ok(cluster) = Cluster::connect(&connection, Stdin::InUse).await else {
         return Vec::new();
     };
     if kind == Names::Images {
@@ -217,11 +217,8 @@ async fn list_names<K: Resource<DynamicType = ()>>(
 }
 
 fn kubeconfig_names(kind: Names, connection: &Connection) -> Vec<String> {
-    let read = match &connection.kubeconfig {
-        Some(file) => Kubeconfig::read_from(file),
-        None => Kubeconfig::read(),
-    };
-    let config = read.unwrap_or_default();
+    let read = kubeconfig::read(&kubeconfig::files(connection));
+    let config = read.ok().flatten().unwrap_or_default();
     match kind {
         Names::Contexts => config.contexts.into_iter().map(|named| named.name).collect(),
         Names::Clusters => config.clusters.into_iter().map(|named| named.name).collect(),

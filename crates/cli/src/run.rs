@@ -1,7 +1,7 @@
 //! Arguments -> all requests and output of a command (IO).
 
 use crate::args::Cli;
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Stdin};
 use crate::commands;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -11,7 +11,12 @@ pub async fn workspace(cli: &Cli, console: &mut Console<'_>) -> Result<(), Failu
     let outcome = if let Some(outcome) = commands::offline(cli, console).await {
         outcome
     } else {
-        match Cluster::connect(&cli.connection).await {
+        let stdin = if cli.command.reads_stdin() {
+            Stdin::InUse
+        } else {
+            Stdin::Free
+        };
+        match Cluster::connect(&cli.connection, stdin).await {
             Ok(cluster) => return workspace_with(&cluster, cli, console).await,
             Err(failure) => Box::pin(commands::run(Err(failure), cli, console)).await,
         }

@@ -49,7 +49,6 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
         (in_address.as_str(), vec![("Host", "evil.example")], 403),
         (in_address.as_str(), vec![("Origin", "https://evil.example")], 403),
         (in_address.as_str(), vec![("Origin", "null")], 403),
-        (in_address.as_str(), vec![("Service-Worker", "script")], 403),
         (in_address.as_str(), vec![("Origin", own.as_str())], 200),
         (in_address.as_str(), vec![], 200),
         ("/lab", vec![("Authorization", bearer.as_str())], 200),
@@ -63,7 +62,7 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
         &[
             ("Sec-Fetch-Mode", "navigate"),
             ("Referer", &own),
-            ("Cookie", "_xsrf=1"),
+            ("Cookie", "_xsrf=1; kubectl-workspace-1=token-of-another-one"),
             ("Origin", &own),
             ("Workspace-Ticket", "mine"),
         ],
@@ -78,25 +77,25 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
     let place = format!("lab-ukb5wakby6jim56e.ws.localhost:{}", gateway.port);
     assert_eq!(seen["headers"]["host"], json!(place));
     assert_eq!(seen["headers"]["origin"], json!(format!("https://{place}")));
-    assert_eq!(seen["headers"]["cookie"], "_xsrf=1");
-    for absent in ["referer", "sec-fetch-mode", "authorization"] {
+    for absent in ["referer", "sec-fetch-mode", "authorization", "cookie"] {
         assert!(seen["headers"].get(absent).is_none(), "{seen}");
     }
     assert!(!body.contains(&token) && !body.contains(TOKEN), "{body}");
     let (status, _, body) = get(port, "/lab", &[("Cookie", &format!("a=b; {cookie}"))]);
     assert_eq!(status, 200);
     let seen: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(seen["headers"]["cookie"], "a=b");
-    // A cookie of 127.0.0.1 comes with what pages of its other ports send.
-    for (site, expected) in [
-        ("none", 200),
-        ("same-origin", 200),
-        ("same-site", 403),
-        ("cross-site", 403),
-    ] {
-        let (status, _, body) = get(port, "/lab", &[("Cookie", &cookie), ("Sec-Fetch-Site", site)]);
-        assert_eq!(status, expected, "{site}: {body}");
-    }
+    assert!(seen["headers"].get("cookie").is_none(), "{seen}");
+    // Those of the workspace stay there: a program would send them to a Jupyter of this computer.
+    let (status, head, _) = get(port, &format!("/cookies?token={token}"), &[]);
+    assert_eq!(status, 200);
+    let set: Vec<_> = head
+        .lines()
+        .filter(|line| line.starts_with("set-cookie:"))
+        .collect();
+    assert!(
+        matches!(set[..], [own] if own.contains("kubectl-workspace-")),
+        "{head}"
+    );
     // Redirects stay here, or are none.
     let (status, head, _) = get(port, "/near", &[("Authorization", &bearer)]);
     assert!(status == 302 && head.contains("location: /lab\r\n"), "{head}");
@@ -117,6 +116,45 @@ fn a_port_of_this_computer_leads_to_the_workspace_for_whoever_has_its_token() {
         error.contains(&format!("port {port} of 127.0.0.1 is taken")),
         "{error}"
     );
+}
+
+#[test]
+fn a_browser_gets_the_workspace_s_own_address_and_nothing_of_the_workspace() {
+    let gateway = Gateway::start("connect-browser");
+    gateway.signed_in();
+    let (_running, port, token) = connected(&gateway);
+    let in_address = format!("/lab?token={token}");
+    let cookie = format!("kubectl-workspace-{port}={token}");
+    let address = format!("{}/", gateway.url("lab-ukb5wakby6jim56e.ws.localhost"));
+    for site in ["none", "same-origin", "same-site", "cross-site"] {
+        for target in [in_address.as_str(), "/lab", "/api/kernels"] {
+            let headers = [
+                ("Cookie", cookie.as_str()),
+                ("Sec-Fetch-Site", site),
+                ("Sec-Fetch-Mode", "navigate"),
+            ];
+            let (status, head, body) = get(port, target, &headers);
+            assert_eq!(status, 403, "{site} {target}");
+            for expected in [
+                "content-type: text/html",
+                "content-security-policy: default-src 'none'",
+                "cache-control: no-store",
+            ] {
+                assert!(head.contains(expected), "{head}");
+            }
+            assert!(!head.contains("set-cookie"), "{head}");
+            assert!(
+                body.contains(&format!("href=\"{address}\"")) && !body.contains(&token),
+                "{body}"
+            );
+        }
+    }
+    // A page of another name for this computer learns nothing, and Node's fetch is no browser.
+    let evil = [("Host", "evil.example"), ("Sec-Fetch-Site", "none")];
+    let (status, _, body) = get(port, &in_address, &evil);
+    assert!(status == 403 && !body.contains("lab-ukb5"), "{body}");
+    let (status, _, body) = get(port, &in_address, &[("Sec-Fetch-Mode", "cors")]);
+    assert!(status == 200 && body.contains("\"target\""), "{body}");
 }
 
 type Socket = tokio_tungstenite::WebSocketStream<TcpStream>;

@@ -19,8 +19,9 @@ use hyper_util::rt::TokioIo;
 use k8s_openapi::jiff::fmt::rfc2822;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -30,6 +31,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
 use crate::process::plugin;
+use crate::workspace::in_phase;
 
 pub(crate) const TOKEN: &str = "token-of-alice";
 
@@ -61,7 +63,21 @@ struct State {
     first: Vec<u8>,
     /// How far its clock is behind.
     behind: SignedDuration,
+    /// What the API server was asked.
+    asked: Vec<Asked>,
 }
+
+/// A request to the API server, and who sent it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) authorization: String,
+    pub(crate) has_certificate: bool,
+    pub(crate) body: String,
+}
+
+/// Whether a connection showed a client's certificate.
+#[derive(Clone, Copy)]
+struct HasCertificate(bool);
 
 /// Listens at `*.ws.localhost`, and has a folder with the user's home. Dropping it removes the folder.
 pub(crate) struct Gateway {
@@ -120,6 +136,16 @@ impl Gateway {
 
     pub(crate) fn authority(&self) -> PathBuf {
         self.folder.join("ca.pem")
+    }
+
+    /// A certificate of the authority for clients, and its key.
+    pub(crate) fn client_certificate(&self) -> [PathBuf; 2] {
+        ["leaf.pem", "leaf.key"].map(|name| self.folder.join(name))
+    }
+
+    /// What the API server was asked since the last call.
+    pub(crate) fn take_asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.state.lock().unwrap().asked)
     }
 
     pub(crate) fn state_folder(&self) -> PathBuf {
@@ -218,19 +244,26 @@ fn acceptor(authority: &Path, expires: i32) -> TlsAcceptor {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
-    fs::write(authority, params.self_signed(&key).unwrap().pem()).unwrap();
+    let root = params.self_signed(&key).unwrap();
+    fs::write(authority, root.pem()).unwrap();
     let issuer = Issuer::new(params, key);
     let names = ["ws.localhost", "*.ws.localhost", "*.ws.example"].map(str::to_owned);
     let leaf_key = KeyPair::generate().unwrap();
     let mut leaf = CertificateParams::new(names).unwrap();
     leaf.not_after = date_time_ymd(expires, 1, 1);
     let leaf = leaf.signed_by(&leaf_key, &issuer).unwrap();
+    fs::write(authority.with_file_name("leaf.pem"), leaf.pem()).unwrap();
+    fs::write(authority.with_file_name("leaf.key"), leaf_key.serialize_pem()).unwrap();
     let key = PrivateKeyDer::Pkcs8(leaf_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(root.der().clone()).unwrap();
+    let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
+    let clients = clients.allow_unauthenticated().build().unwrap();
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_no_client_auth()
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![leaf.der().clone()], key)
         .unwrap();
     TlsAcceptor::from(Arc::new(config))
@@ -244,8 +277,10 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor, state: Arc<Mutex<St
             let Ok(stream) = acceptor.accept(stream).await else {
                 return;
             };
-            let service = service_fn(move |request| {
+            let has_certificate = HasCertificate(stream.get_ref().1.peer_certificates().is_some());
+            let service = service_fn(move |mut request: Request<Incoming>| {
                 let state = state.clone();
+                request.extensions_mut().insert(has_certificate);
                 async move { Ok::<_, Infallible>(answer(&state, request).await) }
             });
             let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -285,10 +320,35 @@ fn valid_ticket(state: &State) -> String {
     format!("ticket-of-lab-{}", state.voided)
 }
 
-/// A list, of an API server whose certificate is the same.
-fn of_api_server() -> Response<Full<Bytes>> {
+/// What an API server answers whose certificate is the same: the workspace `lab`, a list, or the object that it was sent.
+async fn of_api_server(state: &Mutex<State>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let authorization = request.headers().get("authorization");
+    let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+    let is_read = request.method() == "GET";
+    let is_lab = request.uri().path().ends_with("/workspaces/lab");
+    let has_certificate = request.extensions().get::<HasCertificate>().unwrap().0;
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let body = String::from_utf8(body.to_vec()).unwrap();
     let list = json!({"metadata": {}, "items": [{"metadata": {"name": "demo"}}]});
-    reply(200, &list)
+    let mut state = state.lock().unwrap();
+    let answer = match is_read {
+        true if is_lab => {
+            let mut lab = serde_json::to_value(in_phase("lab", "Running", "Running")).unwrap();
+            lab["status"]["url"] = json!(format!(
+                "https://lab-ukb5wakby6jim56e.ws.localhost:{}/",
+                state.port
+            ));
+            lab
+        }
+        true => list,
+        false => serde_json::from_str(&body).unwrap(),
+    };
+    state.asked.push(Asked {
+        authorization: authorization.unwrap_or_default(),
+        has_certificate,
+        body,
+    });
+    reply(200, &answer)
 }
 
 async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Response<Full<Bytes>> {
@@ -305,8 +365,9 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
     if let Some(refusal) = take_refusal(state, &path) {
         return refusal;
     }
-    if host == "api.ws.localhost" {
-        return of_api_server();
+    // kubectl does not find names below localhost.
+    if ["api.ws.localhost", "127.0.0.1"].contains(&host.as_str()) {
+        return of_api_server(state, request).await;
     }
     if host == "auth.ws.localhost" {
         let token = header("authorization");
@@ -341,34 +402,7 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
     }
     if path.ends_with("/jupyter-k8s/ssh") || path.ends_with("/socket") {
         assert_eq!(header("upgrade"), "websocket");
-        let upgrade = hyper::upgrade::on(&mut request);
-        let state = state.clone();
-        {
-            let mut state = state.lock().unwrap();
-            state.first.clear();
-            state.connections += 1;
-        }
-        tokio::spawn(async move {
-            let socket = TokioIo::new(upgrade.await.unwrap());
-            let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
-            while let Some(Ok(message)) = socket.next().await {
-                if let Message::Binary(bytes) = &message {
-                    remember(&state, bytes);
-                    // No server of ssh is here. The words of tests come back.
-                    if bytes.starts_with(b"SSH-") {
-                        socket.close(None).await.unwrap();
-                        return;
-                    }
-                    socket.send(message).await.unwrap();
-                }
-            }
-        });
-        let response = Response::builder()
-            .status(101)
-            .header("connection", "Upgrade")
-            .header("upgrade", "websocket")
-            .header("sec-websocket-accept", derive_accept_key(key.as_bytes()));
-        return response.body(Full::default()).unwrap();
+        return of_websocket(state, &mut request, &key);
     }
     let redirect = |to: &str| {
         Response::builder()
@@ -380,6 +414,15 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
     match path.as_str() {
         "/away" => redirect("https://auth.ws.localhost/enter?t=x"),
         "/near" => redirect(&format!("https://{}/lab", header("host"))),
+        "/cookies" => {
+            let mut response = reply(200, &json!({}));
+            for cookie in ["_xsrf=of-the-workspace; Path=/", "kubectl-workspace-1=x; Path=/"] {
+                response
+                    .headers_mut()
+                    .append("set-cookie", cookie.parse().unwrap());
+            }
+            response
+        }
         _ => {
             let headers = request.headers().iter();
             let headers = headers.map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())));
@@ -390,6 +433,42 @@ async fn answer(state: &Arc<Mutex<State>>, mut request: Request<Incoming>) -> Re
             reply(200, &json!({"target": target, "headers": headers, "body": body}))
         }
     }
+}
+
+/// A websocket whose messages come back.
+fn of_websocket(
+    state: &Arc<Mutex<State>>,
+    request: &mut Request<Incoming>,
+    key: &str,
+) -> Response<Full<Bytes>> {
+    let upgrade = hyper::upgrade::on(request);
+    let state = state.clone();
+    {
+        let mut state = state.lock().unwrap();
+        state.first.clear();
+        state.connections += 1;
+    }
+    tokio::spawn(async move {
+        let socket = TokioIo::new(upgrade.await.unwrap());
+        let mut socket = WebSocketStream::from_raw_socket(socket, Role::Server, None).await;
+        while let Some(Ok(message)) = socket.next().await {
+            if let Message::Binary(bytes) = &message {
+                remember(&state, bytes);
+                // No server of ssh is here. The words of tests come back.
+                if bytes.starts_with(b"SSH-") {
+                    socket.close(None).await.unwrap();
+                    return;
+                }
+                socket.send(message).await.unwrap();
+            }
+        }
+    });
+    let response = Response::builder()
+        .status(101)
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-accept", derive_accept_key(key.as_bytes()));
+    response.body(Full::default()).unwrap()
 }
 
 fn remember(state: &Mutex<State>, bytes: &[u8]) {

@@ -208,7 +208,7 @@ fn a_guest_without_a_kubeconfig_sees_the_sign_ins() {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(out(&output).starts_with(&expected), "{output:?}");
     assert!(
-        err(&output).contains("--kubeconfig /nonexistent/config"),
+        err(&output).contains("no file of --kubeconfig exists: /nonexistent/config"),
         "{output:?}"
     );
 }

@@ -13,14 +13,17 @@ pub(crate) fn err(output: &Output) -> String {
 
 /// Output of the program; `input` is its standard input.
 pub(crate) fn ran(gateway: &Gateway, words: &[&str], input: &str) -> Output {
-    let mut child = gateway
-        .plugin()
+    let mut command = gateway.plugin();
+    command
         .args(words)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stderr(Stdio::piped());
+    wait_with(command.spawn().unwrap(), input)
+}
+
+/// Output of a program whose streams are pipes; `input` is its standard input.
+pub(crate) fn wait_with(mut child: Child, input: &str) -> Output {
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_owned();
     // A program that reads nothing may have ended.

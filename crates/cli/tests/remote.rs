@@ -1,8 +1,10 @@
 //! `ssh`, `ssh-config` and `code`: the program, and a gateway in this process (IO: processes).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::json;
 use testkit::objects::NAMESPACE;
@@ -290,6 +292,8 @@ Host *
   PreferredAuthentications gssapi-with-mic,publickey,password
   PubkeyAuthentication yes
   RemoteCommand tmux
+  ControlMaster auto
+  ControlPath ~/.ssh/master-%r@%h:%p
 ";
 /// What ssh makes of it for a workspace: it shows its server nothing, and asks its user nothing.
 const NOTHING_TO_SHOW: [&str; 6] = [
@@ -363,7 +367,7 @@ fn a_stopped_workspace_is_started_first_if_asked_for() {
         workspace["status"]["url"] = json!(url);
         workspace
     };
-    let (asked, requests) = std::sync::mpsc::channel();
+    let (asked, requests) = channel();
     let server = serve(move |request| {
         let _ = asked.send(request.target.clone());
         Reply::Object(match request.target.split_once('?') {
@@ -440,21 +444,238 @@ fn understood(gateway: &Gateway, host: &str) -> String {
     out(&output)
 }
 
+/// A kubeconfig whose contexts lead to these API servers; the first one is current.
+fn kubeconfig(contexts: &[(&str, &str)]) -> String {
+    let clusters = contexts
+        .iter()
+        .map(|(name, server)| json!({"name": name, "cluster": {"server": server}}));
+    let users = contexts
+        .iter()
+        .map(|(name, _)| json!({"name": format!("of-{name}"), "user": {}}));
+    let named = contexts
+        .iter()
+        .map(|(name, _)| json!({"name": name, "context": {"cluster": name, "user": format!("of-{name}")}}));
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": contexts[0].0,
+        "clusters": clusters.collect::<Vec<_>>(), "users": users.collect::<Vec<_>>(), "contexts": named.collect::<Vec<_>>(),
+    });
+    config.to_string()
+}
+
 #[test]
 fn ssh_config_holds_no_relative_file_and_no_second_line() {
     let gateway = Gateway::start("config-words");
     gateway.signed_in();
+    let home = gateway.home();
+    for (name, context) in [("file", "main"), ("lines", "a\nHost *")] {
+        fs::write(home.join(name), kubeconfig(&[(context, "http://one")])).unwrap();
+    }
+    let ssh_config = |file: &str| {
+        let mut command = gateway.plugin();
+        let command = command.args(["ssh-config", "--kubeconfig", file]);
+        command.current_dir(&home).output().unwrap()
+    };
     // ssh runs the command in the folder where it was called.
-    let output = ran(&gateway, &["ssh-config", "--kubeconfig", "some/file"], "");
+    let output = ssh_config("file");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    let absolute = std::env::current_dir().unwrap().join("some/file");
-    let text = fs::read_to_string(gateway.home().join(".ssh/kubectl-workspace.conf")).unwrap();
-    assert!(
-        text.contains(&format!("'--kubeconfig={}'", absolute.display())),
-        "{text}"
+    let text = fs::read_to_string(home.join(".ssh/kubectl-workspace.conf")).unwrap();
+    let absolute = format!("'--kubeconfig={}/file'", home.display());
+    assert!(text.contains(&absolute), "{text}");
+    for (file, expected) in [
+        ("lines", "without control characters"),
+        ("absent", "no file of --kubeconfig exists: absent"),
+    ] {
+        let error = err(&ssh_config(file));
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+/// An API server that knows the workspace `lab`, and what it was asked.
+fn server_of_lab(gateway: &Gateway) -> (String, Receiver<String>) {
+    let mut lab = serde_json::to_value(in_phase("lab", "Running", "Running")).unwrap();
+    lab["status"]["url"] = json!(format!("{}/", gateway.url("lab-ukb5wakby6jim56e.ws.localhost")));
+    let (asked, asks) = channel();
+    let server = serve(move |request| {
+        let _ = asked.send(request.target.clone());
+        Reply::Object(lab.clone())
+    });
+    (server, asks)
+}
+
+#[test]
+fn ssh_goes_to_the_cluster_that_ssh_config_recorded() {
+    let gateway = Gateway::start("recorded");
+    gateway.signed_in();
+    let home = gateway.home();
+    let [(one, of_one), (two, of_two)] = [server_of_lab(&gateway), server_of_lab(&gateway)];
+    let files = [home.join("first"), home.join("second")];
+    let write = |file: &PathBuf, contexts: &[(&str, &str)]| fs::write(file, kubeconfig(contexts)).unwrap();
+    write(&files[0], &[("one", &one)]);
+    write(&files[1], &[("two", &two)]);
+    let list = std::env::join_paths(&files).unwrap();
+    let in_shell = |words: &[&str]| {
+        let mut command = gateway.plugin();
+        command.args(words).env("KUBECONFIG", &list).output().unwrap()
+    };
+    let output = in_shell(&["ssh-config"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let shown = out(&output);
+    let named = format!(
+        "by context \"one\" of {}, {}, user \"of-one\"",
+        files[0].display(),
+        files[1].display()
     );
-    let error = fails(&gateway, &["ssh-config", "--context", "a\nHost *"]);
-    assert!(error.contains("without control characters"), "{error}");
+    assert!(shown.contains(&named), "{shown}");
+    let code = ["code", "lab", "-n", "team", "--print"];
+    assert_eq!(in_shell(&code).status.code(), Some(0));
+    of_one.try_iter().for_each(drop);
+
+    // Another context is current, and the desktop's variables have no kubeconfig.
+    write(&files[0], &[("two", &two), ("one", &one)]);
+    let by_ssh = || {
+        let own = gateway.plugin();
+        let variables = own.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let mut ssh = Command::new("ssh");
+        ssh.envs(variables).env_remove("KUBECONFIG").arg("-F");
+        let ssh = ssh.arg(gateway.home().join(".ssh/kubectl-workspace.conf"));
+        let ssh = ssh.args(["lab.team.workspace", "true"]).stdin(Stdio::null());
+        ssh.output().unwrap()
+    };
+    let output = by_ssh();
+    assert!(
+        gateway.first_bytes().starts_with(b"SSH-2.0-OpenSSH"),
+        "{output:?}"
+    );
+    assert!(
+        of_one
+            .try_iter()
+            .any(|target| target.ends_with("/workspaces/lab"))
+    );
+    assert_eq!(of_two.try_iter().count(), 0);
+    // An editor would go there, too, where this command's own context is another one.
+    let output = in_shell(&code);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        err(&output)
+            .contains("in another cluster, the one that was in force when kubectl workspace ssh-config"),
+        "{output:?}"
+    );
+    let output = in_shell(&[&code[..], &["--context", "one"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let connections = gateway.left_and_connections().1;
+
+    // The recorded context is gone.
+    write(&files[0], &[("two", &two)]);
+    let output = by_ssh();
+    for expected in [
+        "context \"one\" does not exist",
+        "which kubectl workspace ssh-config recorded: to go by another one, run kubectl workspace ssh-config again",
+    ] {
+        assert!(err(&output).contains(expected), "{output:?}");
+    }
+    for file in &files {
+        fs::remove_file(file).unwrap();
+    }
+    let output = by_ssh();
+    assert!(
+        err(&output).contains("no file of --kubeconfig exists")
+            && err(&output).contains("ssh-config recorded"),
+        "{output:?}"
+    );
+    assert_eq!(gateway.left_and_connections().1, connections);
+}
+
+#[test]
+fn ssh_config_keeps_all_flags_that_lead_to_a_cluster_and_says_when_nothing_does() {
+    let gateway = Gateway::start("config-flags");
+    gateway.signed_in();
+    let output = ran(&gateway, &["ssh-config"], "");
+    assert!(
+        out(&output).contains(", which needs a kubeconfig: when you have one, run"),
+        "{output:?}"
+    );
+    let words = ["--user", "robot", "--as=bob", "--as-group=a", "--as-group=b"];
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": "http://one"}}],
+        "contexts": [{"name": "main", "context": {"cluster": "c", "user": "robot"}}], "users": [{"name": "robot", "user": {}}],
+    });
+    let file = gateway.home().join("file");
+    fs::write(&file, config.to_string()).unwrap();
+    let file = file.display().to_string();
+    let more = ["--kubeconfig", &file, "--context=main", "ssh-config"];
+    let output = ran(&gateway, &[&words[..], &more].concat(), "");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = fs::read_to_string(gateway.home().join(".ssh/kubectl-workspace.conf")).unwrap();
+    let expected = format!(
+        " '--kubeconfig={file}' '--context=main' '--user=robot' '--as=bob' '--as-group=a' '--as-group=b' ssh '--stdio=%h'\n"
+    );
+    assert!(text.contains(&expected), "{text}");
+}
+
+/// Bytes of a socket's path: 104 on macOS, the last of which is zero. ssh first makes one whose name is 17 longer.
+const SOCKET: usize = 104 - 1 - 17;
+
+#[test]
+fn connections_to_workspaces_with_long_names_can_be_shared() {
+    let gateway = Gateway::start("shared");
+    gateway.signed_in();
+    assert_eq!(ran(&gateway, &["ssh-config"], "").status.code(), Some(0));
+    let path = |host: &str| {
+        let understood = understood(&gateway, host);
+        assert!(understood.contains("controlmaster auto\n"), "{understood}");
+        let line = understood
+            .lines()
+            .find_map(|line| line.strip_prefix("controlpath "));
+        let (_, name) = line.unwrap().rsplit_once("/.ssh/").unwrap();
+        name.to_owned()
+    };
+    // A home of 30 bytes, such as /Users/first-name.family-name1.
+    let of_home = 30 + "/.ssh/".len();
+    let host = format!("{}.{}.workspace", "n".repeat(63), "s".repeat(63));
+    assert!(of_home + path(&host).len() <= SOCKET, "{}", path(&host));
+    assert_ne!(path(&host), path("lab.team.workspace"));
+    // The control: what the user has set for all hosts.
+    let other = path(&format!("{}.{}.example", "n".repeat(63), "s".repeat(63)));
+    assert!(other.starts_with("master-") && of_home + other.len() > SOCKET);
+}
+
+#[test]
+fn ssh_config_writes_a_path_of_this_program_that_stays_right_after_an_upgrade() {
+    let gateway = Gateway::start("path");
+    gateway.signed_in();
+    let home = gateway.home();
+    let real = PathBuf::from(env!("CARGO_BIN_EXE_kubectl-workspace"));
+    let (folder, link) = (home.join("bin"), home.join("bin/kubectl-workspace"));
+    fs::create_dir_all(&folder).unwrap();
+    symlink(&real, &link).unwrap();
+    let written = |called: &str, path: &str| {
+        let mut command = Command::new(called);
+        let plugin = gateway.plugin();
+        let variables = plugin.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        let command = command.envs(variables).env_remove("KUBECONFIG");
+        let command = command.arg("ssh-config").current_dir(&home).env("PATH", path);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{called}: {output:?}");
+        let text = fs::read_to_string(home.join(".ssh/kubectl-workspace.conf")).unwrap();
+        let proxy = text.lines().find(|line| line.contains("ProxyCommand"));
+        proxy.unwrap().split('\'').nth(1).unwrap().to_owned()
+    };
+    let system = "/usr/bin:/bin";
+    let with_link = format!("{system}:{}", folder.display());
+    let link = link.display().to_string();
+    let real = real.display().to_string();
+    for (called, path, expected) in [
+        (link.as_str(), system, &link),
+        ("bin/kubectl-workspace", system, &link),
+        ("./bin/../bin/kubectl-workspace", &with_link, &link),
+        ("kubectl-workspace", &with_link, &link),
+        // The file of a version, which the package manager links.
+        (&real, &with_link, &link),
+        // The control: nothing links it.
+        (&real, system, &real),
+    ] {
+        assert_eq!(&written(called, path), expected, "{called} {path}");
+    }
 }
 
 #[test]
@@ -514,6 +735,9 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
     let config = folder.join("config");
     let before = "# mine\nHost other\n  User bob\n";
     fs::write(&config, before).unwrap();
+    let kube = gateway.home().join(".kube");
+    fs::create_dir_all(&kube).unwrap();
+    fs::write(kube.join("config"), kubeconfig(&[("a b", "http://one")])).unwrap();
     for _ in 0..2 {
         let output = ran(&gateway, &["ssh-config", "--context", "a b"], "");
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -539,7 +763,8 @@ fn ssh_finds_workspaces_after_ssh_config_and_not_after_its_removal() {
         }
         assert!(
             has(&format!(
-                "proxycommand '{program}' '--context=a b' ssh '--stdio=%h'"
+                "proxycommand '{program}' '--kubeconfig={}/config' '--context=a b' ssh '--stdio=%h'",
+                kube.display()
             )),
             "{understood}"
         );

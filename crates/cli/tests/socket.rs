@@ -12,31 +12,17 @@ use serde_json::Value;
 pub(crate) struct Request {
     /// Path and query.
     pub(crate) target: String,
-    /// Names in lower case, and values.
-    headers: Vec<(String, String)>,
 }
 
 impl Request {
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(other, _)| other == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
     fn read(connection: &TcpStream) -> Option<Self> {
         let mut lines = BufReader::new(connection).lines();
         let first = lines.next()?.ok()?;
         let target = first.split(' ').nth(1)?.to_owned();
-        let lines = lines
-            .map_while(Result::ok)
-            .take_while(|line| !line.trim().is_empty());
-        let headers = lines.filter_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            Some((name.to_ascii_lowercase(), value.trim().to_owned()))
-        });
-        Some(Self {
-            target,
-            headers: headers.collect(),
-        })
+        let head = lines.map_while(Result::ok);
+        // The rest of the head, so that closing does not reset the connection.
+        head.take_while(|line| !line.trim().is_empty()).for_each(drop);
+        Some(Self { target })
     }
 }
 

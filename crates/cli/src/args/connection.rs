@@ -1,5 +1,6 @@
 //! Flags of every command, named as in kubectl -> cluster, namespace and user (pure).
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ pub struct Connection {
     #[arg(short, long, global = true, value_name = "NAMESPACE", value_parser = namespace)]
     pub namespace: Option<String>,
 
-    /// Path of the kubeconfig file [default: $KUBECONFIG, else ~/.kube/config]
+    /// Path of the kubeconfig file; several are merged, as those of $KUBECONFIG [default: $KUBECONFIG, else ~/.kube/config]
     #[arg(long, global = true, value_name = "FILE")]
-    pub kubeconfig: Option<PathBuf>,
+    pub kubeconfig: Vec<PathBuf>,
 
     /// Context of the kubeconfig to use
     #[arg(long, global = true, value_name = "CONTEXT")]
@@ -67,6 +68,42 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// The flags that lead to a cluster, each as one word of a command line. All of them may stand before the command.
+    pub(crate) fn words(&self) -> Vec<OsString> {
+        let mut words = Vec::new();
+        let mut add = |flag: &str, value: &OsStr| {
+            let mut word = OsString::from(format!("--{flag}="));
+            word.push(value);
+            words.push(word);
+        };
+        for file in &self.kubeconfig {
+            add("kubeconfig", file.as_os_str());
+        }
+        for (flag, value) in [
+            ("context", &self.context),
+            ("cluster", &self.cluster),
+            ("user", &self.kubeconfig_user),
+            ("server", &self.server),
+            ("tls-server-name", &self.tls_server_name),
+            ("as", &self.act_as),
+            ("as-uid", &self.as_uid),
+        ] {
+            if let Some(value) = value {
+                add(flag, value.as_ref());
+            }
+        }
+        for group in &self.as_group {
+            add("as-group", group.as_ref());
+        }
+        if let Some(file) = &self.certificate_authority {
+            add("certificate-authority", file.as_os_str());
+        }
+        if self.insecure_skip_tls_verify {
+            words.push("--insecure-skip-tls-verify".into());
+        }
+        words
+    }
+
     /// How long one request may take; `None`: as long as it takes.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         self.request_timeout.and_then(|timeout| timeout.0)

@@ -25,6 +25,7 @@ mod template;
 mod tips;
 mod values;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
@@ -122,6 +123,22 @@ pub enum Command {
     /// Print a script that completes commands, flags and names in a shell
     #[command(after_help = COMPLETION)]
     Completion(Completion),
+}
+
+impl Command {
+    /// Whether the command reads manifests from standard input.
+    pub(crate) fn reads_stdin(&self) -> bool {
+        let is_stdin = |file: &PathBuf| file.as_os_str() == "-";
+        match self {
+            Self::Create(flags) => flags.filename.as_ref().is_some_and(is_stdin),
+            Self::Start(change) | Self::Stop(change) | Self::Restart(change) | Self::Delete(change) => {
+                change.targets.filename.iter().any(is_stdin)
+            }
+            Self::Explain(args) => args.filename.iter().any(is_stdin),
+            Self::Template(Template::Compare(args)) => args.old == "-" || args.new == "-",
+            _ => false,
+        }
+    }
 }
 
 /// Which workspaces are listed, and how.

@@ -1,27 +1,22 @@
 //! Kubeconfig, context and namespace -> a client and the namespace to use (IO).
 
-use std::env;
-use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::fs;
 
 use anyhow::{Context as _, bail};
 use http::header::USER_AGENT;
 use http::{HeaderValue, Uri};
-use hyper_util::client::legacy;
-use hyper_util::rt::TokioExecutor;
-use kube::client::ConfigExt as _;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::config::{ExecAuthCluster, KubeConfigOptions};
 use kube::{Client, Config};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use tower::{BoxError, ServiceBuilder};
 
-use super::credentials;
+use super::client::Way;
+use super::kubeconfig::UNUSABLE;
+use super::plugin::{Plugin, Stdin};
+use super::{credentials, kubeconfig};
 use crate::args::Connection;
 use crate::proxy::Proxy;
 
-const VARIABLE: &str = "KUBECONFIG";
-const UNUSABLE: &str = "the kubeconfig cannot be used";
 const REMEDY: &str = "set --kubeconfig or $KUBECONFIG";
 
 /// Neither a flag nor a kubeconfig names a cluster, and this is no pod of one.
@@ -38,7 +33,7 @@ pub(super) struct Connected {
 }
 
 /// Connects like kubectl: with the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
-pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
+pub(super) async fn connect(flags: &Connection, stdin: Stdin) -> anyhow::Result<Connected> {
     // It fails only if a provider is already installed, which is fine.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let (mut config, proxy_url) = configuration(flags).await?;
@@ -50,23 +45,19 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
         .clone()
         .unwrap_or_else(|| config.default_namespace.clone());
     let server = config.cluster_url.to_string();
-    credentials::trim_token(&mut config);
-    let plugin = config
-        .auth_info
-        .exec
-        .as_ref()
-        .and_then(|exec| exec.command.clone());
+    credentials::normalize(&mut config).context(UNUSABLE)?;
+    let plugin = plugin(&mut config, flags, proxy_url.as_deref(), stdin)?;
     let proxy = match proxy_url {
         Some(url) => Some(Proxy::of_kubeconfig(&url).context(UNUSABLE)?),
         None => Proxy::of_environment(&config.cluster_url),
     };
     // The library compares $NO_PROXY with the proxy, and has no proxies without further features.
     config.proxy_url = None;
-    let client = match proxy {
-        Some(proxy) => client_through(proxy, &config),
-        None => Client::try_from(config),
+    let way = Way { config, proxy };
+    let client = match plugin {
+        Some(plugin) => way.client_by(plugin).await?,
+        None => way.client()?,
     };
-    let client = client.map_err(|error| credentials::unusable(error, plugin.as_deref()))?;
     Ok(Connected {
         client,
         namespace,
@@ -74,42 +65,64 @@ pub(super) async fn connect(flags: &Connection) -> anyhow::Result<Connected> {
     })
 }
 
-/// Does what `Client::try_from` does, by a proxy.
-fn client_through(proxy: Proxy, config: &Config) -> kube::Result<Client> {
-    let connect = tower::service_fn(move |to: Uri| {
-        let proxy = proxy.clone();
-        async move { proxy.connect(to).await }
-    });
-    let secured = config.rustls_https_connector_with_connector(connect)?;
-    let sender = legacy::Client::builder(TokioExecutor::new()).build(secured);
-    let service = ServiceBuilder::new()
-        .layer(config.base_uri_layer())
-        .option_layer(config.auth_layer()?)
-        .layer(config.extra_headers_layer()?)
-        .map_err(BoxError::from)
-        .service(sender);
-    Ok(Client::new(service, config.default_namespace.clone()))
+/// The credential plugin of the configuration, which then has none. It is told of the cluster as the flags change it.
+fn plugin(
+    config: &mut Config,
+    flags: &Connection,
+    proxy: Option<&str>,
+    stdin: Stdin,
+) -> anyhow::Result<Option<Plugin>> {
+    let Some(mut exec) = config.auth_info.exec.take() else {
+        return Ok(None);
+    };
+    let told = exec.provide_cluster_info.then(|| exec.cluster.take());
+    let told = told.map(|cluster| cluster_info(cluster.unwrap_or_default(), flags, proxy));
+    Plugin::new(exec, told.transpose()?, stdin).map(Some)
+}
+
+/// What a plugin that asks is told about the cluster.
+fn cluster_info(
+    mut cluster: ExecAuthCluster,
+    flags: &Connection,
+    proxy: Option<&str>,
+) -> anyhow::Result<serde_json::Value> {
+    cluster.proxy_url = proxy.map(str::to_owned);
+    if let Some(server) = &flags.server {
+        cluster.server = Some(server.clone());
+        cluster.tls_server_name = None;
+    }
+    if let Some(name) = &flags.tls_server_name {
+        cluster.tls_server_name = Some(name.clone());
+    }
+    if flags.insecure_skip_tls_verify {
+        cluster.insecure_skip_tls_verify = Some(true);
+        cluster.certificate_authority_data = None;
+    }
+    cluster.insecure_skip_tls_verify = cluster.insecure_skip_tls_verify.filter(|skips| *skips);
+    if let Some(file) = &flags.certificate_authority {
+        let read = fs::read(file);
+        let read = read.with_context(|| format!("--certificate-authority {}", file.display()))?;
+        cluster.certificate_authority_data = Some(read);
+    }
+    // kubectl says so, too, where the cluster has no configuration for plugins.
+    let none = cluster.config.is_none();
+    let mut info = serde_json::to_value(cluster)?;
+    if none {
+        info["config"] = serde_json::Value::Null;
+    }
+    Ok(info)
 }
 
 /// The configuration, and the proxy that the kubeconfig names for the cluster.
 async fn configuration(flags: &Connection) -> anyhow::Result<(Config, Option<String>)> {
-    let files = match &flags.kubeconfig {
-        Some(file) => {
-            Some(Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {}", file.display()))?)
-        }
-        None => env::var_os(VARIABLE)
-            .map(|list| merge_files(&list))
-            .transpose()?
-            .flatten(),
-    };
     let chooses = flags.context.is_some() || flags.cluster.is_some() || flags.kubeconfig_user.is_some();
-    let found = files.map_or_else(of_home, |files| Ok(Some(files)))?;
+    let found = kubeconfig::read(&kubeconfig::files(flags))?;
     // A file without contexts says no more than none, where the address is given.
     let found = found.filter(|found| flags.server.is_none() || !found.contexts.is_empty());
     let mut proxy = None;
     let mut config = match (found, &flags.server) {
         (Some(mut kubeconfig), _) => {
-            let name = check(&kubeconfig, flags).context(UNUSABLE)?;
+            let name = kubeconfig::check(&kubeconfig, flags).context(UNUSABLE)?;
             let clusters = kubeconfig.clusters.iter_mut();
             let mut chosen = clusters.filter(|named| named.name == name);
             let chosen = chosen.next().and_then(|named| named.cluster.as_mut());
@@ -140,6 +153,8 @@ fn changes(flags: &Connection) -> bool {
 fn change(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
     if let Some(server) = &flags.server {
         config.cluster_url = address(server)?;
+        // It was the other server's.
+        config.tls_server_name = None;
     }
     if flags.insecure_skip_tls_verify {
         config.accept_invalid_certs = true;
@@ -159,63 +174,6 @@ fn change(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
 
 fn address(server: &str) -> anyhow::Result<Uri> {
     server.parse().with_context(|| format!("--server {server}"))
-}
-
-/// The kubeconfig in the home folder; `None`: there is none, or it has no contexts.
-fn of_home() -> anyhow::Result<Option<Kubeconfig>> {
-    match Kubeconfig::read() {
-        Ok(found) => Ok(Some(found).filter(|found| !found.contexts.is_empty())),
-        Err(KubeconfigError::FindPath) => Ok(None),
-        Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).context(UNUSABLE),
-    }
-}
-
-/// Name of the cluster to use. An error names the part of a kubeconfig that does not exist, and those that do.
-fn check(kubeconfig: &Kubeconfig, flags: &Connection) -> anyhow::Result<String> {
-    let contexts = kubeconfig.contexts.iter().map(|named| named.name.as_str());
-    let current = kubeconfig
-        .current_context
-        .as_ref()
-        .filter(|name| !name.is_empty());
-    let Some(name) = flags.context.as_ref().or(current) else {
-        bail!(
-            "it has no current context: choose one with --context, or with kubectl config use-context ({})",
-            one_of(contexts)
-        );
-    };
-    let context = kubeconfig.contexts.iter().find(|named| named.name == *name);
-    let Some(context) = context.and_then(|named| named.context.as_ref()) else {
-        bail!(
-            "context {name:?} does not exist: choose another with --context ({})",
-            one_of(contexts)
-        );
-    };
-    let clusters = kubeconfig.clusters.iter().map(|named| named.name.as_str());
-    let cluster = flags.cluster.as_ref().unwrap_or(&context.cluster);
-    if !clusters.clone().any(|known| known == cluster) {
-        bail!(
-            "context {name:?} names cluster {cluster:?}, which does not exist: choose another with --cluster ({})",
-            one_of(clusters)
-        );
-    }
-    let users = kubeconfig.auth_infos.iter().map(|named| named.name.as_str());
-    let user = flags.kubeconfig_user.as_ref().or(context.user.as_ref());
-    match user.filter(|user| !user.is_empty()) {
-        Some(user) if !users.clone().any(|known| known == user) => bail!(
-            "context {name:?} names user {user:?}, who does not exist: choose another with kubectl workspace --user ({})",
-            one_of(users)
-        ),
-        _ => Ok(cluster.clone()),
-    }
-}
-
-/// Names to choose from.
-fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    match names.collect::<Vec<_>>().join(", ") {
-        names if names.is_empty() => "there is none".to_owned(),
-        names => format!("there is {names}"),
-    }
 }
 
 /// Sets whom the client acts as: the user of the flags, with their groups and UID alone, else that of the kubeconfig.
@@ -240,80 +198,9 @@ fn impersonate(config: &mut Config, flags: &Connection) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Merges the files of a list such as `$KUBECONFIG`. Like kubectl, it skips missing files. `None`: the list is empty.
-fn merge_files(list: &OsStr) -> anyhow::Result<Option<Kubeconfig>> {
-    let mut is_empty = true;
-    let mut merged: Option<Kubeconfig> = None;
-    for file in env::split_paths(list).filter(|file| !file.as_os_str().is_empty()) {
-        is_empty = false;
-        let next = match Kubeconfig::read_from(&file) {
-            Ok(next) => next,
-            Err(KubeconfigError::ReadConfig(error, _)) if error.kind() == ErrorKind::NotFound => continue,
-            Err(error) => return Err(error).with_context(|| format!("${VARIABLE}: {}", file.display())),
-        };
-        merged = Some(match merged {
-            Some(earlier) => earlier
-                .merge(next)
-                .with_context(|| format!("${VARIABLE}: {} does not fit those before it", file.display()))?,
-            None => next,
-        });
-    }
-    if merged.is_none() && !is_empty {
-        bail!("no file of ${VARIABLE} exists: {}", list.display());
-    }
-    Ok(merged)
-}
-
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsString;
-    use std::fs;
-    use std::path::PathBuf;
-
     use super::*;
-
-    /// A temporary folder with one file per text. Dropping it removes the folder.
-    struct Folder(PathBuf);
-
-    impl Folder {
-        fn with(test: &str, files: &[(&str, &str)]) -> Self {
-            let folder = env::temp_dir().join(format!("cli-connect-{}-{test}", std::process::id()));
-            fs::create_dir_all(&folder).unwrap();
-            for (name, text) in files {
-                fs::write(folder.join(name), text).unwrap();
-            }
-            Self(folder)
-        }
-
-        fn list(&self, names: &[&str]) -> OsString {
-            env::join_paths(names.iter().map(|name| self.0.join(name))).unwrap()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
-    }
-
-    #[test]
-    fn missing_kubeconfig_files_are_skipped_and_the_first_value_wins() {
-        let folder = Folder::with(
-            "merged",
-            &[
-                ("a", "{apiVersion: v1, kind: Config, current-context: first}"),
-                (
-                    "b",
-                    "{apiVersion: v1, kind: Config, current-context: second, contexts: [{name: second}]}",
-                ),
-            ],
-        );
-        let merged = merge_files(&folder.list(&["missing", "a", "absent", "b"]))
-            .unwrap()
-            .unwrap();
-        assert_eq!(merged.current_context.as_deref(), Some("first"));
-        assert_eq!(merged.contexts.len(), 1);
-    }
 
     #[test]
     fn flags_change_the_chosen_cluster() {
@@ -334,46 +221,6 @@ mod tests {
         };
         let error = change(&mut config, &missing).unwrap_err().to_string();
         assert_eq!(error, "--certificate-authority /nonexistent.pem");
-    }
-
-    #[test]
-    fn missing_parts_of_a_kubeconfig_are_named_with_those_that_exist() {
-        let kubeconfig = |current: &str| {
-            let text = format!(
-                "{{apiVersion: v1, kind: Config, current-context: {current}, contexts: [{{name: a, context: {{cluster: one, user: u}}}}, \
-                 {{name: b, context: {{cluster: gone, user: u}}}}, {{name: c, context: {{cluster: one, user: eve}}}}], \
-                 clusters: [{{name: one, cluster: {{server: 'https://one'}}}}], users: [{{name: u, user: {{}}}}]}}"
-            );
-            Kubeconfig::from_yaml(&text).unwrap()
-        };
-        assert!(check(&kubeconfig("a"), &Connection::default()).is_ok());
-        for (current, expected) in [
-            (
-                "''",
-                "it has no current context: choose one with --context, or with kubectl config use-context (there is a, b, c)",
-            ),
-            (
-                "x",
-                "context \"x\" does not exist: choose another with --context (there is a, b, c)",
-            ),
-            (
-                "b",
-                "context \"b\" names cluster \"gone\", which does not exist: choose another with --cluster (there is one)",
-            ),
-            (
-                "c",
-                "context \"c\" names user \"eve\", who does not exist: choose another with kubectl workspace --user (there is u)",
-            ),
-        ] {
-            let error = check(&kubeconfig(current), &Connection::default()).unwrap_err();
-            assert_eq!(error.to_string(), expected, "{current}");
-        }
-        let flags = Connection {
-            context: Some("c".into()),
-            kubeconfig_user: Some("u".into()),
-            ..Connection::default()
-        };
-        assert!(check(&kubeconfig("''"), &flags).is_ok());
     }
 
     #[test]
@@ -404,22 +251,5 @@ mod tests {
         let mut nobody = Config::new("https://x".parse().unwrap());
         let error = impersonate(&mut nobody, &alone).unwrap_err();
         assert!(error.to_string().contains("need --as"), "{error}");
-    }
-
-    #[test]
-    fn a_list_of_missing_files_and_an_unreadable_file_are_named() {
-        let folder = Folder::with("named", &[("broken", "[")]);
-        let missing = merge_files(&folder.list(&["missing"])).unwrap_err().to_string();
-        assert!(
-            missing.starts_with("no file of $KUBECONFIG exists: ") && missing.ends_with("/missing"),
-            "{missing}"
-        );
-        let broken = merge_files(&folder.list(&["missing", "broken"]))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            broken.starts_with("$KUBECONFIG: ") && broken.ends_with("/broken"),
-            "{broken}"
-        );
     }
 }

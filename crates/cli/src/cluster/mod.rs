@@ -3,12 +3,18 @@
 //! | file | holds |
 //! |---|---|
 //! | `connect.rs` | flags -> a client |
-//! | `credentials.rs` | tokens in files, credential plugins |
+//! | `kubeconfig.rs` | flags -> the kubeconfig that counts |
+//! | `credentials.rs` | user of a kubeconfig -> the credentials that count |
+//! | `plugin.rs` | credential plugin -> credentials |
+//! | `client.rs` | configuration and plugin -> a client |
 //! | `warning.rs` | `Warning` headers -> texts |
 //! | `wait.rs` | workspace -> the state that is waited for |
 
+mod client;
 mod connect;
 mod credentials;
+pub(crate) mod kubeconfig;
+mod plugin;
 pub(crate) mod wait;
 mod warning;
 
@@ -28,6 +34,8 @@ use serde_json::{Value, json};
 use crate::args::Connection;
 use crate::console::Text;
 use crate::failure::Failure;
+
+pub(crate) use plugin::Stdin;
 
 /// Objects of one answer to a list.
 const PAGE: u32 = 500;
@@ -68,8 +76,8 @@ impl Cluster {
     }
 
     /// Connects like kubectl: with the given file, else those of `$KUBECONFIG`, else `~/.kube/config`, else the pod's service account.
-    pub(crate) async fn connect(flags: &Connection) -> Result<Self, Failure> {
-        let connected = connect::connect(flags).await?;
+    pub(crate) async fn connect(flags: &Connection, stdin: Stdin) -> Result<Self, Failure> {
+        let connected = connect::connect(flags, stdin).await?;
         Ok(Self {
             server: Some(connected.server),
             timeout: flags.timeout(),

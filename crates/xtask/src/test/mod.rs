@@ -205,11 +205,14 @@ fn unit_tests(run: &mut Run<'_>, names: &[String]) -> anyhow::Result<()> {
     apt::ensure(&[&PROXIES[..], &REGISTRY, &SHELLS].concat(), &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
     let krew = VALIDATE_KREW_MANIFEST.ensure(run.paths, &run.progress)?;
+    let kubectl = run.paths.kubectl();
     let env = [
         ("HELM", helm.as_path()),
         ("TRAEFIK", &traefik),
         ("PROMTOOL", &promtool),
         ("VALIDATE_KREW_MANIFEST", &krew),
+        // The cluster's start built it.
+        ("KUBECTL", &kubectl),
     ];
     let selected = [&["--workspace".to_owned()], names].concat();
     nextest::run(run, "default", &selected, &env)?;

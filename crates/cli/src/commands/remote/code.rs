@@ -1,11 +1,12 @@
 //! Workspace -> an address that an editor on this computer opens by ssh (IO).
 
-use rules::names::editor_url;
+use rules::names::{SSH_SUFFIX, editor_url};
 
 use super::super::launch;
 use super::destination::Destination;
 use super::ssh_config::Files;
 use crate::args::{Code, Connection};
+use crate::cluster::kubeconfig;
 use crate::console::Console;
 use crate::failure::Failure;
 
@@ -23,6 +24,14 @@ pub(super) async fn run(flags: &Connection, args: &Code, console: &mut Console<'
     if !files.covers(&found.host) {
         return Err(Failure::Usage(format!(
             "editors do not find {} yet: run kubectl workspace ssh-config, then this command again",
+            found.host
+        )));
+    }
+    // The editor's ssh goes where ssh-config said, also if another context is current now.
+    if found.host.ends_with(SSH_SUFFIX) && !files.leads_as(&kubeconfig::in_force(flags)?.flags) {
+        return Err(Failure::Usage(format!(
+            "editors would look for {} in another cluster, the one that was in force when kubectl workspace ssh-config ran: run it again, \
+             with the flags of this command, then this command again",
             found.host
         )));
     }

@@ -5,7 +5,7 @@ use rules::names::ssh_host;
 
 use super::super::available;
 use crate::args::{Connection, Waiting};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Stdin};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::address::{Address, Called, Place, WorkspaceAddress};
@@ -43,13 +43,13 @@ impl Destination {
             Called::Url(address) => return Self::at(state, &address),
             Called::Host(host) => return Self::by_host(state, &host),
         };
-        let cluster = cluster(&flags).await?;
+        let cluster = cluster(&flags, Stdin::Free).await?;
         let found = Box::pin(available::url(&cluster, &name, waiting, command, console)).await;
         cluster.show_notes(&mut console.err)?;
         Self::of_name(state, &found?, &name, cluster.namespace())
     }
 
-    /// The workspace that ssh calls by this host, or with this URL. Whether it runs is the gateway's answer.
+    /// The workspace that ssh calls by this host, or with this URL. Whether it runs is the gateway's answer. Standard input is ssh's.
     pub(super) async fn of_host(flags: &Connection, host: &str) -> Result<Self, Failure> {
         let state = State::of_user()?;
         let (name, namespace) = match Called::parse(host).map_err(Failure::Usage)? {
@@ -57,8 +57,11 @@ impl Destination {
             Called::Url(address) => return Self::at(state, &address),
             Called::Host(host) | Called::Name(host) => return Self::by_host(state, &host),
         };
-        let cluster = cluster(&within(flags, namespace)?).await?;
-        let url = available::known_url(&cluster, &name).await?;
+        let found = async {
+            let cluster = cluster(&within(flags, namespace)?, Stdin::InUse).await?;
+            Ok::<_, Failure>((available::known_url(&cluster, &name).await?, cluster))
+        };
+        let (url, cluster) = found.await.map_err(|failure| recorded(flags, failure))?;
         Self::of_name(state, &url, &name, cluster.namespace())
     }
 
@@ -132,9 +135,25 @@ fn within(flags: &Connection, namespace: String) -> Result<Connection, Failure> 
     }
 }
 
+/// Why ssh finds no workspace, with where it looked: what `ssh-config` recorded may be gone, or another cluster's.
+fn recorded(flags: &Connection, failure: Failure) -> Failure {
+    if matches!(failure, Failure::Usage(_) | Failure::NotAsWanted { .. }) {
+        return failure;
+    }
+    let where_from = match (&flags.context, flags.kubeconfig.is_empty()) {
+        (Some(context), _) => format!("context {context:?}, which kubectl workspace ssh-config recorded"),
+        (None, false) => "the kubeconfig that kubectl workspace ssh-config recorded".to_owned(),
+        (None, true) => return failure,
+    };
+    Failure::Other(anyhow!(
+        "{failure}. ssh went by {where_from}: to go by another one, run kubectl workspace ssh-config again where kubectl works, or with \
+         --context"
+    ))
+}
+
 /// The cluster that knows a workspace's name.
-async fn cluster(flags: &Connection) -> Result<Cluster, Failure> {
-    match Cluster::connect(flags).await {
+async fn cluster(flags: &Connection, stdin: Stdin) -> Result<Cluster, Failure> {
+    match Cluster::connect(flags, stdin).await {
         Err(Failure::Other(error)) => Err(Failure::Other(
             error.context("only a cluster knows the workspace's name; without one, give its URL"),
         )),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use api::names::HOP_BY_HOP;
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION,
-    ORIGIN, REFERER, SET_COOKIE, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, HOST, HeaderMap,
+    HeaderName, HeaderValue, LOCATION, ORIGIN, REFERER, REFERRER_POLICY, SET_COOKIE, UPGRADE,
 };
 use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
@@ -27,10 +27,9 @@ use crate::remote::websocket;
 
 /// Name of the parameter that Jupyter's clients send.
 const TOKEN: &str = "token";
-/// By which a browser says whose page sent a request. Pages cannot write it.
+/// By which browsers say whose page sent a request. No page can write it or leave it out, and programs do not send it, not even Node's
+/// fetch, which sends `Sec-Fetch-Mode`.
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-/// By which a browser asks for the script of a service worker.
-const WORKER: HeaderName = HeaderName::from_static("service-worker");
 
 /// The connection to the workspace that one connection to this computer uses.
 pub(super) type Upstream = Arc<Mutex<Option<SendRequest<Body>>>>;
@@ -49,7 +48,13 @@ pub(super) struct Local {
 }
 
 /// Why a request is not sent on.
-type Refusal = (StatusCode, String);
+#[derive(Debug)]
+enum Refusal {
+    /// For programs.
+    Problem(StatusCode, String),
+    /// A browser sent it.
+    Browser,
+}
 
 /// How a request showed the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,7 +117,8 @@ impl Local {
                 }
                 response
             }
-            Err((status, message)) => problem(status, &message),
+            Err(Refusal::Problem(status, message)) => problem(status, &message),
+            Err(Refusal::Browser) => self.page(),
         }
     }
 
@@ -126,9 +132,33 @@ impl Local {
         of_port("127.0.0.1") || of_port("localhost")
     }
 
-    /// Whether the request may be sent on: it is for this port, from no other page, and shows the token.
+    /// What browsers get. All ports of this computer are one site for cookies, and later pages of a port run what earlier ones left in the
+    /// browser's cache. So nothing of a workspace reaches a browser here.
+    fn page(&self) -> Response<Body> {
+        let to = &self.to;
+        let html = format!(
+            "<!doctype html><meta charset=utf-8><title>kubectl workspace connect</title>\
+             <p>This port is for programs. In the browser, open <a href=\"{to}\" rel=noreferrer>{to}</a>.</p>\n"
+        );
+        let mut response = respond(StatusCode::FORBIDDEN, "text/html; charset=utf-8", html);
+        for (name, value) in [
+            (
+                CONTENT_SECURITY_POLICY,
+                "default-src 'none'; frame-ancestors 'none'",
+            ),
+            (CACHE_CONTROL, "no-store"),
+            (REFERRER_POLICY, "no-referrer"),
+        ] {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+
+    /// Whether the request may be sent on: it is for this port, of no page, and shows the token.
     fn admit(&self, uri: &Uri, headers: &HeaderMap) -> Result<TokenPlace, Refusal> {
-        let refuse = |message: &str| Err((StatusCode::FORBIDDEN, message.to_owned()));
+        let refuse = |message: &str| Err(Refusal::Problem(StatusCode::FORBIDDEN, message.to_owned()));
         let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         if headers.get_all(HOST).iter().count() != 1 || !text(HOST).is_some_and(|host| self.is_own_host(host))
         {
@@ -139,18 +169,18 @@ impl Local {
                 .strip_prefix("http://")
                 .is_some_and(|host| self.is_own_host(host))
         };
+        if headers.contains_key(FETCH_SITE) {
+            return Err(Refusal::Browser);
+        }
+        // Some programs write the address that they call.
         if headers.contains_key(ORIGIN) && !text(ORIGIN).is_some_and(is_own) {
             return refuse("Pages of other addresses must not use this port.");
-        }
-        if headers.contains_key(WORKER) {
-            // It would go on to answer for whatever listens on this port next.
-            return refuse("Service workers are refused: they outlive kubectl workspace connect.");
         }
         let path = uri.path();
         let within = path.strip_prefix(self.to.path.as_str());
         if !within.is_some_and(|rest| rest.starts_with('/')) {
             let message = format!("The workspace is at {}/ here.", self.to.path);
-            return Err((StatusCode::NOT_FOUND, message));
+            return Err(Refusal::Problem(StatusCode::NOT_FOUND, message));
         }
         let is_token = |text: &str| secret::same(text, &self.token);
         let pairs = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
@@ -169,11 +199,7 @@ impl Local {
         let own = self.cookie();
         let is_ours = |(name, value): (&str, &str)| name == own && is_token(value);
         if cookies(headers).any(|pair| pair.split_once('=').is_some_and(is_ours)) {
-            // Browsers add it to what pages of other ports of this computer send, too: for cookies all ports are one site.
-            return match headers.get(FETCH_SITE).map(HeaderValue::as_bytes) {
-                None | Some(b"same-origin" | b"none") => Ok(TokenPlace::InHeader),
-                Some(_) => refuse("Pages of other addresses must not use this port."),
-            };
+            return Ok(TokenPlace::InHeader);
         }
         refuse("This port asks for the token in the URL that kubectl workspace connect printed.")
     }
@@ -184,11 +210,12 @@ impl Local {
         permit: Permit,
         mut request: Request<Incoming>,
     ) -> Result<Response<Body>, Refusal> {
-        let unreachable = |error: &dyn std::fmt::Display| (StatusCode::BAD_GATEWAY, format!("{error:#}"));
+        let unreachable =
+            |error: &dyn std::fmt::Display| Refusal::Problem(StatusCode::BAD_GATEWAY, format!("{error:#}"));
         let ticket = self
             .ticket()
             .await
-            .map_err(|error| (StatusCode::UNAUTHORIZED, format!("{error:#}")))?;
+            .map_err(|error| Refusal::Problem(StatusCode::UNAUTHORIZED, format!("{error:#}")))?;
         let here = is_upgrade(request.headers()).then(|| hyper::upgrade::on(&mut request));
         let (head, body) = request.into_parts();
         let mut sent = Request::new(body.boxed_unsync());
@@ -222,11 +249,13 @@ impl Local {
                 }
             }
         }
+        // A program keeps it for all ports of this computer, also for a Jupyter of its own.
+        answer.headers_mut().remove(SET_COOKIE);
         self.keep_here(answer.headers_mut())?;
         Ok(answer.map(BodyExt::boxed_unsync))
     }
 
-    /// What is sent on: nothing about this connection, this computer's page or the token.
+    /// What is sent on: nothing about this connection, and no cookie, since those of other ports of this computer come, too.
     fn headers(&self, received: &HeaderMap, upgrades: bool) -> HeaderMap {
         let named = received
             .get_all(CONNECTION)
@@ -237,24 +266,16 @@ impl Local {
         for (name, value) in received {
             let is_dropped = HOP_BY_HOP.contains(&name.as_str())
                 || [HOST, AUTHORIZATION, COOKIE, REFERER, ORIGIN, TICKET].contains(name)
-                // The gateway takes a ticket only from what is no browser.
+                // Node's fetch writes one. The gateway takes a ticket only from what is no browser.
                 || name.as_str().starts_with("sec-fetch-")
                 || named.iter().any(|other| other.eq_ignore_ascii_case(name.as_str()));
             if !is_dropped {
                 sent.append(name, value.clone());
             }
         }
-        let own = self.cookie();
-        let others =
-            cookies(received).filter(|pair| pair.split_once('=').is_none_or(|(name, _)| name != own));
-        let others = others.collect::<Vec<_>>().join("; ");
         let place = self.to.place.to_string();
-        for (name, text) in [(HOST, &place), (COOKIE, &others)] {
-            if let Ok(value) = HeaderValue::try_from(text)
-                && !text.is_empty()
-            {
-                sent.insert(name, value);
-            }
+        if let Ok(value) = HeaderValue::try_from(&place) {
+            sent.insert(HOST, value);
         }
         if received.contains_key(ORIGIN)
             && let Ok(origin) = HeaderValue::try_from(format!("https://{place}"))
@@ -276,7 +297,7 @@ impl Local {
         };
         let elsewhere = || {
             let message = "The workspace's answer leads to another address, which this port does not follow.";
-            (StatusCode::BAD_GATEWAY, message.to_owned())
+            Refusal::Problem(StatusCode::BAD_GATEWAY, message.to_owned())
         };
         let own = format!("https://{}", self.to.place);
         let path = match location.strip_prefix(&own) {
@@ -339,10 +360,18 @@ fn without_token(uri: &Uri) -> PathAndQuery {
 }
 
 fn problem(status: StatusCode, message: &str) -> Response<Body> {
-    let body = Full::from(json!({"message": message}).to_string());
-    let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
+    respond(
+        status,
+        "application/json",
+        json!({"message": message}).to_string(),
+    )
+}
+
+fn respond(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Full::from(text).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;
-    let json = HeaderValue::from_static("application/json");
-    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

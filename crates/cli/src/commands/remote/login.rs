@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use super::super::launch::launch;
 use super::callback;
 use crate::args::{Connection, Login};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Stdin};
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::address::{Address, Place};
@@ -172,7 +172,7 @@ async fn find(place: &Place, dialer: &Dialer) -> anyhow::Result<Place> {
 
 /// The installation of the cluster, else the one where the user signed in before.
 async fn default_installation(flags: &Connection, earlier: &[SignIn]) -> Result<Place, Failure> {
-    let of_cluster = match Cluster::connect(flags).await {
+    let of_cluster = match Cluster::connect(flags, Stdin::Free).await {
         Ok(cluster) => in_cluster(&cluster).await,
         Err(_) => None,
     };

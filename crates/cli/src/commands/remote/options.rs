@@ -1,8 +1,10 @@
 //! Path of this program and user -> what ssh is told about workspaces (pure).
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::args::Connection;
+use crate::remote::secret;
 use crate::system::{quote, quote_pattern};
 
 /// A keyword of ssh's configuration, and its value.
@@ -15,27 +17,21 @@ pub(super) fn options(
     host: &str,
     user: &str,
 ) -> Result<Vec<SshOption>, String> {
-    let program = text("path of this program", program)?;
-    let mut command = quote(program)?;
-    let context = flags.context.as_ref().map(Path::new);
-    for (flag, what, value) in [
-        (
-            "--kubeconfig",
-            "path of the kubeconfig",
-            flags.kubeconfig.as_deref(),
-        ),
-        ("--context", "name of the context", context),
-    ] {
-        if let Some(value) = value {
-            command.push(' ');
-            command.push_str(&quote(&format!("{flag}={}", text(what, value)?))?);
-        }
+    let mut command = quote(text("path of this program", program.as_os_str())?)?;
+    for word in flags.words() {
+        command.push(' ');
+        command.push_str(&quote(text("flag", &word)?)?);
     }
     let stdio = quote_pattern(&format!("--stdio={host}"));
+    let command = format!("{command} ssh {stdio}");
+    let way = &secret::fingerprint(&command)[..6];
     // One word in quotes: a host that begins with a hyphen is no flag, and one with blanks or `$` is no command.
     Ok(vec![
         ("User", user.to_owned()),
-        ("ProxyCommand", format!("{command} ssh {stdio}")),
+        // For those who share connections (ControlMaster). A path with the host's name is too long for a socket, and one without the way
+        // there would lead to another cluster's workspace of this name.
+        ("ControlPath", format!("~/.ssh/kw{way}-%C")),
+        ("ProxyCommand", command),
         // TLS and the gateway prove for each connection which workspace answers. Kept keys would say no more, and would warn of an attack when
         // a workspace is made anew, or another cluster has one of its name. So each key is a new one.
         ("UserKnownHostsFile", "/dev/null".to_owned()),
@@ -56,12 +52,12 @@ pub(super) fn options(
     ])
 }
 
-fn text<'a>(what: &str, path: &'a Path) -> Result<&'a str, String> {
-    match path.to_str() {
+fn text<'a>(what: &str, word: &'a OsStr) -> Result<&'a str, String> {
+    match word.to_str() {
         Some(text) if !text.contains(char::is_control) => Ok(text),
         _ => Err(format!(
             "the {what} {} must be UTF-8 without control characters",
-            path.display()
+            word.display()
         )),
     }
 }
@@ -84,5 +80,9 @@ mod tests {
             r"'/opt/it'\''s 100%%/kubectl-workspace' '--context=a b' ssh '--stdio=%h'"
         );
         assert!(options(Path::new("/a\nb"), &flags, "%h", "u").is_err());
+        // A shared connection is of one way alone.
+        let other = options(program, &Connection::default(), "%h", "jovyan").unwrap();
+        let other = other.iter().find(|(key, _)| *key == "ControlPath").unwrap();
+        assert_ne!(of("ControlPath"), other.1);
     }
 }

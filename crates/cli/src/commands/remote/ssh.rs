@@ -1,10 +1,10 @@
 //! Workspace -> the system's ssh, and the bytes of its connection (IO).
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::path::PathBuf;
+use std::path::{self, PathBuf};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
-use std::{env, io};
+use std::{env, fs, io};
 
 use anyhow::{Context as _, anyhow};
 use bytes::Bytes;
@@ -74,14 +74,19 @@ pub(super) fn no_ssh(error: io::Error) -> Failure {
     anyhow::Error::from(error).context(remedy).into()
 }
 
-/// Where this program is, as it was called: a link of a package manager stays right after an upgrade.
+/// Where this program is, by a name that stays right after an upgrade: one in `$PATH`, as a package manager links it, else as it was called.
 pub(super) fn own_path() -> anyhow::Result<PathBuf> {
-    let called = env::args_os().next().map(PathBuf::from);
-    let is_file = |path: &PathBuf| path.is_absolute() && path.is_file();
-    match called.filter(is_file) {
-        Some(path) => Ok(path),
-        None => env::current_exe().context("this program does not find itself"),
-    }
+    let own = env::current_exe().context("this program does not find itself")?;
+    let resolved = fs::canonicalize(&own).context("this program does not find itself")?;
+    let name = format!("kubectl-workspace{}", env::consts::EXE_SUFFIX);
+    let path = env::var_os("PATH").unwrap_or_default();
+    let linked = env::split_paths(&path).map(|folder| folder.join(&name));
+    let mut names = linked.chain(env::args_os().next().map(PathBuf::from));
+    let stable = names.find_map(|name| {
+        let found = fs::canonicalize(&name).ok().filter(|found| *found == resolved);
+        found.and_then(|_| path::absolute(name).ok())
+    });
+    Ok(stable.unwrap_or(own))
 }
 
 /// Carries standard input and output to the workspace's ssh until one side ends.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{self, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, iter};
 
@@ -13,6 +13,7 @@ use rules::names::{SSH_SUFFIX, host_patterns, ssh_host};
 use super::options::options;
 use super::ssh::{no_ssh, own_path};
 use crate::args::{Connection, SshConfig};
+use crate::cluster::kubeconfig;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::remote::file;
@@ -46,6 +47,13 @@ impl Files {
 
     fn config(&self) -> PathBuf {
         self.folder.join("config")
+    }
+
+    /// Whether ssh calls workspaces by name in the cluster that these flags lead to.
+    pub(super) fn leads_as(&self, flags: &Connection) -> bool {
+        let own = fs::read_to_string(self.own()).unwrap_or_default();
+        let wanted = recorded(flags);
+        own.lines().any(|line| line == wanted)
     }
 
     /// Whether ssh finds workspaces, and finds this host.
@@ -84,13 +92,9 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
     let bases = state.sign_ins()?.into_iter();
     let bases: Vec<_> = bases.map(|sign_in| sign_in.auth.base().host).collect();
     let program = own_path()?;
-    // ssh runs this program in any folder.
-    let kubeconfig = flags.kubeconfig.as_ref().map(path::absolute).transpose();
-    let flags = Connection {
-        kubeconfig: kubeconfig.map_err(anyhow::Error::from)?,
-        ..flags.clone()
-    };
-    let text = text(&program, &flags, &args.user, &bases);
+    // ssh runs this program in any folder, whenever, and an editor with variables of the desktop.
+    let in_force = kubeconfig::in_force(flags)?;
+    let text = text(&program, &in_force.flags, &args.user, &bases);
     let text = text.map_err(Failure::Usage)?;
     let made = system::make_private_folder(&files.folder);
     made.with_context(|| format!("{} cannot be made", files.folder.display()))?;
@@ -98,15 +102,28 @@ pub(super) fn run(flags: &Connection, args: &SshConfig, console: &mut Console<'_
     replace(&own, text.as_bytes())?;
     include(&config)?;
     let example = ssh_host("NAMESPACE", "NAME");
-    let hosts = match bases.join(", ") {
-        none if none.is_empty() => "; without one, run kubectl workspace login, then this again".to_owned(),
-        bases => format!(", and the hosts of workspaces in {bases}"),
+    let cluster = match in_force.described {
+        Some(described) => {
+            format!(
+                " by {described}, whatever is current later: to change it, run kubectl workspace ssh-config again"
+            )
+        }
+        None => {
+            ", which needs a kubeconfig: when you have one, run kubectl workspace ssh-config again".to_owned()
+        }
     };
-    Ok(writeln!(
+    let hosts = match bases.join(", ") {
+        none if none.is_empty() => {
+            "for hosts of URLs, run kubectl workspace login, then this again".to_owned()
+        }
+        bases => format!("they also know the hosts of workspaces in {bases}"),
+    };
+    writeln!(
         console.out,
-        "wrote {}: ssh, scp, rsync, git and editors now know {example}, which needs a kubeconfig{hosts}",
+        "wrote {}: ssh, scp, rsync, git and editors now know {example}{cluster}",
         own.display()
-    )?)
+    )?;
+    Ok(writeln!(console.out, "{hosts}")?)
 }
 
 /// What ssh is told, for names of workspaces and for hosts of installations.
@@ -114,6 +131,7 @@ fn text(program: &Path, flags: &Connection, user: &str, bases: &[String]) -> Res
     let mut text = "# Written by kubectl workspace ssh-config, which writes it anew. To take it away: kubectl workspace ssh-config --remove\n"
         .to_owned();
     let options = options(program, flags, "%h", user)?;
+    let _ = writeln!(text, "{}", recorded(flags));
     let of_bases = bases.iter().map(|base| host_patterns(base).join(" "));
     // One block for each, since what one excludes may be of another.
     for patterns in iter::once(format!("*{SSH_SUFFIX}")).chain(of_bases) {
@@ -124,6 +142,13 @@ fn text(program: &Path, flags: &Connection, user: &str, bases: &[String]) -> Res
         }
     }
     Ok(text)
+}
+
+/// The line by which `code` sees whether the file leads where its own flags lead.
+fn recorded(flags: &Connection) -> String {
+    let words = flags.words();
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
+    format!("# The cluster: {}", words.join(" "))
 }
 
 /// Refuses to touch a configuration that ssh does not understand.
