@@ -64,6 +64,29 @@ pub const RESTARTED_AT: &str = "workspaces.jupyter.org/restarted-at";
 pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
 /// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.
 pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
+/// Annotations that the product keeps on a Workspace.
+pub const RECORDS: [&str; 7] = [
+    CREATED_BY,
+    ASSIGNED_BY,
+    LAST_UPDATED_BY,
+    ATTESTED_TEMPLATE,
+    RESTARTED_AT,
+    STARTED_BY,
+    STOPPED_BECAUSE,
+];
+/// Maximum number of annotations of a Workspace beside [`RECORDS`]. The chart's policies enforce it. Kubernetes limits their size.
+pub const MAX_ANNOTATIONS: usize = 256;
+
+/// Whether a Workspace has so few annotations that the policies let records change. One that was stored before this bound may have more. It
+/// is started, stopped and deleted without a new record.
+pub fn takes_records(metadata: &ObjectMeta) -> bool {
+    let keys = metadata
+        .annotations
+        .iter()
+        .flat_map(|annotations| annotations.keys());
+    keys.filter(|key| !RECORDS.contains(&key.as_str())).count() <= MAX_ANNOTATIONS
+}
+
 
 /// Annotations of children without an owner: Argo CD neither prunes them nor reports them as not being in Git.
 pub const NOT_PRUNED: [(&str, &str); 2] = [
