@@ -53,6 +53,10 @@ pub const ANNOTATIONS_HASH: &str = "workspaces.jupyter.org/annotations-hash";
 /// Annotation on children: UID of the Workspace that they belong to.
 pub const WORKSPACE_UID: &str = "workspaces.jupyter.org/workspace-uid";
 
+/// Annotation on a workspace's disk: class and size that it was made for, as `class/size`, whatever other clients changed. A disk that was
+/// made for others and has no volume yet is made anew.
+pub const MADE_FOR: &str = "workspaces.jupyter.org/made-for";
+
 /// Annotation on a claim that belongs to no workspace and is the home of a running one: that workspace, as `name/UID`. No other workspace
 /// then runs on the same disk.
 pub const IN_USE_BY: &str = "workspaces.jupyter.org/in-use-by";
@@ -60,10 +64,6 @@ pub const IN_USE_BY: &str = "workspaces.jupyter.org/in-use-by";
 /// Annotation that people set on a Workspace: a time; a new value applies pending updates by one restart, as `kubectl rollout
 /// restart` does.
 pub const RESTARTED_AT: &str = "workspaces.jupyter.org/restarted-at";
-/// Annotation that users set on a WorkspaceTemplate: why users should not create workspaces from it.
-pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
-/// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.
-pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
 /// Annotations that the product keeps on a Workspace.
 pub const RECORDS: [&str; 7] = [
     CREATED_BY,
@@ -87,6 +87,10 @@ pub fn takes_records(metadata: &ObjectMeta) -> bool {
     keys.filter(|key| !RECORDS.contains(&key.as_str())).count() <= MAX_ANNOTATIONS
 }
 
+/// Annotation that users set on a WorkspaceTemplate: why users should not create workspaces from it.
+pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
+/// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.
+pub const REPLACED_BY: &str = "workspaces.jupyter.org/replaced-by";
 
 /// Annotations of children without an owner: Argo CD neither prunes them nor reports them as not being in Git.
 pub const NOT_PRUNED: [(&str, &str); 2] = [

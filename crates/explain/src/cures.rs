@@ -159,7 +159,7 @@ impl Cure {
 }
 
 /// Reasons that only an administrator can fix: users have no permission for their remedies.
-pub(super) const ADMINISTRATORS: [&str; 16] = [
+pub(super) const ADMINISTRATORS: [&str; 15] = [
     reason::MANAGER_NOT_FOUND,
     reason::MANAGER_AMBIGUOUS,
     reason::SERVICE_ACCOUNT_NOT_FOUND,
@@ -167,7 +167,6 @@ pub(super) const ADMINISTRATORS: [&str; 16] = [
     reason::RUNTIME_CLASS_NOT_FOUND,
     reason::EXECUTION_PROFILE_NOT_FOUND,
     reason::NODE_LOST,
-    reason::STORAGE_CLASS_NOT_FOUND,
     reason::VOLUME_REPLACED,
     reason::CHILD_CONTESTED,
     reason::NAME_CONFLICT,

@@ -167,7 +167,7 @@ reasons! {
 
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound", "Degraded=True",
         "The disk's storage class does not exist, or none is set and the cluster has no default.",
-        "Have the class created (an administrator sees them with `kubectl get storageclass`). Or delete the workspace and create it with another spec.storage.storageClassName. The disk was never created, so no files are lost.";
+        "Set spec.storage.storageClassName to another class: the disk is then made anew. It was never made, so no files are lost. Or have the class created (an administrator sees them with `kubectl get storageclass`).";
     VOLUME_UNBOUND = "VolumeUnbound", "Degraded=True",
         "A claim has waited for a volume for over 60 s, its volume cannot be created or is gone, or a mounted claim does not exist.",
         "Do what the message says; see also `kubectl describe pvc`.";
@@ -175,7 +175,7 @@ reasons! {
         "A volume cannot be attached to the pod's node or mounted there, often because another node still holds it.",
         "Wait until the other node releases it. If that node is off, see NodeLost; if another pod uses the disk, delete that pod.";
     VOLUME_RESIZE_FAILED = "VolumeResizeFailed", "Degraded=True",
-        "The disk could not grow, or the workspace requests less than the disk has. A running pod keeps the old size.",
+        "The disk could not grow, or the workspace requests less than the disk has or another class. A running pod keeps the old size.",
         "Have the storage class allow volume expansion: the disk then grows by itself. Or copy the files to a workspace with a larger disk. A disk never shrinks: set spec.storage.size to its size. Deleting the workspace deletes its disk, unless it is retained.";
     VOLUME_TERMINATING = "VolumeTerminating", "Degraded=True",
         "The claim of the disk, or one that the workspace names, was deleted and is not gone yet. Claim and files go when no pod uses it and no finalizer holds it; this cannot be undone.",

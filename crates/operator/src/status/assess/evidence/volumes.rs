@@ -50,12 +50,12 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
     };
     let message = match class {
         Some(name) if classes.iter().all(|class| class.name_any() != name) => format!(
-            "The disk's storage class {name:?} does not exist. Have it made. Or delete the workspace and create it anew with another \
-             spec.storage.storageClassName: the disk was never made, so no files are lost."
+            "The disk's storage class {name:?} does not exist. Set spec.storage.storageClassName to another, or have it made. The disk \
+             was never made, so no files are lost."
         ),
         None if !classes.iter().any(|class| is_default(class)) => {
-            "The disk has no storage class, and the cluster has no default one. Have a default made. Or delete the \
-             workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
+            "The disk has no storage class, and the cluster has no default one. Set spec.storage.storageClassName, or have a default \
+             made. The disk was never made, so no files are lost."
                 .to_owned()
         }
         _ => return NONE,
@@ -85,10 +85,13 @@ fn named_terminating(observed: &Observed) -> Evidence {
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
 
-/// The disk, if it was deleted and is not gone yet.
+/// The disk, if it was deleted and is not gone yet. One without a volume has no files: the operator itself makes it anew with another class.
 fn own_deleted(observed: &Observed) -> Option<&PersistentVolumeClaim> {
     let claim = observed.own_claim();
-    claim.filter(|claim| claim.metadata.deletion_timestamp.is_some())
+    claim
+        .filter(is_deleted)
+        .filter(|claim| rules::claims::has_volume(claim))
+    let is_deleted = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_some();
 }
 
 fn own_terminating(observed: &Observed) -> Evidence {
