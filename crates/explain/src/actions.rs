@@ -325,7 +325,7 @@ mod tests {
                     Change::Delete => &["delete the workspace"],
                     Change::Copy => &["create", "copy", "another claim"],
                     Change::StopOther => &["stop another workspace"],
-                    Change::Logs { .. } => &["kubectl workspace logs"],
+                    Change::Logs { .. } => &["output"],
                     Change::Edit { field } => {
                         let known_by = field.to_lowercase();
                         let parent = known_by.rsplit_once('.').map_or("", |(parent, _)| parent);

@@ -131,11 +131,11 @@ reasons! {
         "A container cannot be created, or its command cannot run.",
         "Correct spec.containerConfig, the image or what the message names.";
     CONTAINER_EXITED = "ContainerExited", "Degraded=True",
-        "A container ended and is restarted. The message gives the exit code.",
-        "See its output: `kubectl workspace logs NAME --previous` (needs the right to read logs: ask an administrator otherwise).";
+        "A container ended and is restarted. The message gives the exit code, and the last line of an image with the door.",
+        "Correct what its last line names, such as a file in the home. If there is none, ask an administrator for its output.";
     CRASH_LOOPING = "CrashLooping", "Degraded=True",
-        "A container ends repeatedly and is restarted with growing delays. The message gives the exit code.",
-        "See its output: `kubectl workspace logs NAME --previous` (needs the right to read logs: ask an administrator otherwise). After a change, stop and start the workspace.";
+        "A container ends repeatedly and is restarted with growing delays. The message gives the exit code, and the last line of an image with the door.",
+        "Correct what its last line names, such as a file in the home; then stop and start the workspace. If there is none, ask an administrator for its output.";
     OOM_KILLED = "OOMKilled", "Degraded=True",
         "A container used more memory than its limit.",
         "Raise spec.resources.limits.memory, stop and start.";
@@ -144,7 +144,7 @@ reasons! {
         "Correct spec.lifecycle.postStart, stop and start.";
     READINESS_FAILED = "ReadinessFailed", "Degraded=True",
         "The container has run for over 60 s without success of its readiness probe.",
-        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. See its output: `kubectl workspace logs NAME` (needs the right to read logs: ask an administrator otherwise).";
+        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. If it does, ask an administrator for its output.";
 
     START_TIMEOUT = "StartTimeout", "Degraded=True",
         "The pod was not ready within status.resolved.startTimeoutMinutes. It continues to wait; the message gives the last known reason.",
@@ -154,7 +154,7 @@ reasons! {
         "Reduce cpu, memory or GPUs, correct spec.nodeSelector, affinity or tolerations, stop another workspace, or have nodes added.";
     SCHEDULING_GATED = "SchedulingGated", "Degraded=True",
         "The pod has scheduling gates, as with Kueue: it gets no node until the controllers that set them remove them. The message names gates and queue. The phase stays Starting, and the start timeout counts from the removal.",
-        "Wait until the queue admits the pod (with Kueue: `kubectl get workloads`), or ask its administrator. If the workspace is not needed, stop it.";
+        "Wait until the queue admits the pod, or ask its administrator (with Kueue, who sees `kubectl get workloads`). If the workspace is not needed, stop it.";
     EVICTED = "Evicted", "Degraded=True",
         "The pod was removed from its node: a resource ran out, the node was drained, or a pod of higher priority needed the space. The reason shows until the next pod is ready.",
         "Nothing, if it was a drain. If the message names memory or storage: raise spec.resources.requests, or write less outside the disk.";

@@ -212,8 +212,8 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     }
     if let Some(message) = reported("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
-            "Another node still holds the disk. It is attached here once that node has released it. If the node is off, or another \
-             pod uses the disk, see `kubectl get volumeattachments` and `kubectl get pods -o wide`"
+            "Another node still holds the disk. It is attached here once that node has released it. If another pod uses the \
+             disk (`kubectl get pods -o wide`), stop it. If the node is off, tell the administrator"
         } else {
             "It is tried again; if it lasts, tell the administrator"
         };
