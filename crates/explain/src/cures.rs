@@ -159,12 +159,13 @@ impl Cure {
 }
 
 /// Reasons that only an administrator can fix: users have no permission for their remedies.
-pub(super) const ADMINISTRATORS: [&str; 15] = [
+pub(super) const ADMINISTRATORS: [&str; 16] = [
     reason::MANAGER_NOT_FOUND,
     reason::MANAGER_AMBIGUOUS,
     reason::SERVICE_ACCOUNT_NOT_FOUND,
     reason::PRIORITY_CLASS_NOT_FOUND,
     reason::RUNTIME_CLASS_NOT_FOUND,
+    reason::USER_NAMESPACE_UNAVAILABLE,
     reason::EXECUTION_PROFILE_NOT_FOUND,
     reason::NODE_LOST,
     reason::VOLUME_REPLACED,

@@ -124,6 +124,10 @@ reasons! {
         "The execution profile's RuntimeClass does not exist.",
         "Have it created: the pod then starts by itself. Or have the profile changed.";
 
+    USER_NAMESPACE_UNAVAILABLE = "UserNamespaceUnavailable", "Degraded=True",
+        "The template asks for a user namespace of the pod's own (hostUsers: false). The node or a volume cannot have one, so the pod does not start; or the API server dropped the field, and the pod runs without.",
+        "Have it run on nodes with Linux 6.3 and containerd 2.0 or CRI-O 1.25, with volumes that have id-mapped mounts, and an API server of Kubernetes 1.33. Or create the workspace from a template without hostUsers: false.";
+
     IMAGE_PULL_FAILED = "ImagePullFailed", "Degraded=True",
         "The image cannot be pulled: it does not exist, its registry does not answer or needs credentials, or the pull policy forbids a pull.",
         "Correct name and tag: a pod that never started is replaced at once. For a private registry, have the installation's Secret (setting imagePullSecrets) created in this namespace, or one named in the execution profile's imagePullSecrets.";

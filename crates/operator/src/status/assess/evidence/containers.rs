@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time};
 use rules::termination::last_line;
 
-use super::{Evidence, Inputs, NONE, SLOW, missing_source, remaining, trim_end};
+use super::{Evidence, Inputs, NONE, SLOW, missing_source, node_of, remaining, trim_end, user_namespace};
 use crate::{
     cache::{
         observed::{Observed, container_statuses, pod_condition},
@@ -220,6 +220,10 @@ impl ContainerView<'_> {
     }
 
     fn cannot_start(self, text: &str) -> Evidence {
+        let node = node_of(self.pod).unwrap_or_default();
+        if let Some(message) = user_namespace::refusal(self.pod, node, text) {
+            return Evidence::failure(reason::USER_NAMESPACE_UNAVAILABLE, message);
+        }
         let message = format!(
             "{} cannot be started: {}. Check spec.containerConfig, spec.resources and the image.",
             self.name(),

@@ -6,7 +6,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use rules::Quantity;
 
-use super::{CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trim_end};
+use super::{
+    CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trim_end, user_namespace,
+};
 use crate::{
     cache::{
         observed::{Observed, claims_of, held_by, holders, pod_condition},
@@ -87,11 +89,11 @@ fn named_terminating(observed: &Observed) -> Evidence {
 
 /// The disk, if it was deleted and is not gone yet. One without a volume has no files: the operator itself makes it anew with another class.
 fn own_deleted(observed: &Observed) -> Option<&PersistentVolumeClaim> {
+    let is_deleted = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_some();
     let claim = observed.own_claim();
     claim
         .filter(is_deleted)
         .filter(|claim| rules::claims::has_volume(claim))
-    let is_deleted = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_some();
 }
 
 fn own_terminating(observed: &Observed) -> Evidence {
@@ -228,6 +230,9 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
         return Evidence::failure_after(reason::VOLUME_ATTACH_FAILED, message, rest);
     }
     if let Some(message) = reported("FailedCreatePodSandBox") {
+        if let Some(message) = user_namespace::refusal(pod, node, message) {
+            return Evidence::failure_after(reason::USER_NAMESPACE_UNAVAILABLE, message, rest);
+        }
         let message = format!(
             "The node {node} cannot set up the pod: {message}. It is tried again; if it lasts, tell the administrator."
         );

@@ -1,6 +1,7 @@
 //! Each problem beyond the plain failures: reason, advice, when it is reported and cleared.
 
 mod nodes;
+mod user_namespaces;
 mod volumes;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -130,7 +131,6 @@ fn each_scheduler_message_has_its_advice() {
     }
 }
 
-#[test]
 /// The words of kube-scheduler, from plugins `volumebinding`, `volumezone` and `nodevolumelimits` of Kubernetes 1.31 to 1.36.
 #[test]
 fn each_scheduler_s_words_about_volumes_have_their_advice() {
@@ -170,6 +170,7 @@ fn each_scheduler_s_words_about_volumes_have_their_advice() {
     }
 }
 
+#[test]
 fn anti_affinity_of_other_pods_is_not_reported_as_the_pod_s_own() {
     let reported = |message: &str| {
         let case = Case::new(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
