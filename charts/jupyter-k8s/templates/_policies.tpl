@@ -93,6 +93,25 @@ spec:
 && {{ $before }}.all(key, key in [{{ $but }}] || key in {{ $after }}))
 {{- end }}
 
+{{/* Keys of annotations that the product itself keeps on a Workspace (names::RECORDS). */}}
+{{- define "jk8s.records" -}}
+'workspaces.jupyter.org/created-by', 'workspaces.jupyter.org/assigned-by', 'workspaces.jupyter.org/last-updated-by',
+'workspaces.jupyter.org/vouched-template', 'workspaces.jupyter.org/restarted-at', 'workspaces.jupyter.org/started-by',
+'workspaces.jupyter.org/stopped-because'
+{{- end }}
+
+{{/* Maximum number of labels, and of annotations beside those of jk8s.records (names::MAX_ANNOTATIONS). Above it, expressions only compare
+     whole maps: the API server ends an expression whose cost grows with keys, and with it the request. */}}
+{{- define "jk8s.maxKeys" -}}
+256
+{{- end }}
+
+{{/* CEL: annotations are the same but for some keys: "'a', 'b'" */}}
+{{- define "jk8s.celSameAnnotations" -}}
+(variables.sameAnnotations || (variables.foreign <= {{ include "jk8s.maxKeys" . }} &&
+{{ include "jk8s.celSame" (list "variables.annotations" "variables.oldAnnotations" .) }}))
+{{- end }}
+
 {{/* CEL: whether the requester holds a verb on an object of the request's namespace: (list "group" "resource" "name" "verb") */}}
 {{- define "jk8s.celMay" -}}
 authorizer.group('{{ index . 0 }}').resource('{{ index . 1 }}').namespace(request.namespace).name({{ index . 2 }}).check('{{ index . 3 }}').allowed()
@@ -112,10 +131,18 @@ authorizer.group('{{ index . 0 }}').resource('{{ index . 1 }}').namespace(reques
   expression: variables.after.metadata.?annotations.orValue({})
 - name: oldAnnotations
   expression: variables.before.metadata.?annotations.orValue({})
+- name: sameAnnotations
+  expression: variables.annotations == variables.oldAnnotations
+# Annotations that are not the product's. Whatever their number, this costs the same.
+- name: foreign
+  expression: >-
+    variables.annotations.size() - [{{ include "jk8s.records" . | nindent 4 }}].filter(key, key in variables.annotations).size()
 - name: labels
   expression: variables.after.metadata.?labels.orValue({})
 - name: oldLabels
   expression: variables.before.metadata.?labels.orValue({})
+- name: sameLabels
+  expression: variables.labels == variables.oldLabels
 - name: sameFinalizers
   expression: variables.after.metadata.?finalizers.orValue([]) == variables.before.metadata.?finalizers.orValue([])
 - name: sameOwners

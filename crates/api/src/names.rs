@@ -53,6 +53,10 @@ pub const ANNOTATIONS_HASH: &str = "workspaces.jupyter.org/annotations-hash";
 /// Annotation on children: UID of the Workspace that they belong to.
 pub const WORKSPACE_UID: &str = "workspaces.jupyter.org/workspace-uid";
 
+/// Annotation on a workspace's disk: class and size that it was made for, as `class/size`, whatever other clients changed. A disk that was
+/// made for others and has no volume yet is made anew.
+pub const MADE_FOR: &str = "workspaces.jupyter.org/made-for";
+
 /// Annotation on a claim that belongs to no workspace and is the home of a running one: that workspace, as `name/UID`. No other workspace
 /// then runs on the same disk.
 pub const IN_USE_BY: &str = "workspaces.jupyter.org/in-use-by";
@@ -60,6 +64,29 @@ pub const IN_USE_BY: &str = "workspaces.jupyter.org/in-use-by";
 /// Annotation that people set on a Workspace: a time; a new value applies pending updates by one restart, as `kubectl rollout
 /// restart` does.
 pub const RESTARTED_AT: &str = "workspaces.jupyter.org/restarted-at";
+/// Annotations that the product keeps on a Workspace.
+pub const RECORDS: [&str; 7] = [
+    CREATED_BY,
+    ASSIGNED_BY,
+    LAST_UPDATED_BY,
+    ATTESTED_TEMPLATE,
+    RESTARTED_AT,
+    STARTED_BY,
+    STOPPED_BECAUSE,
+];
+/// Maximum number of annotations of a Workspace beside [`RECORDS`]. The chart's policies enforce it. Kubernetes limits their size.
+pub const MAX_ANNOTATIONS: usize = 256;
+
+/// Whether a Workspace has so few annotations that the policies let records change. One that was stored before this bound may have more. It
+/// is started, stopped and deleted without a new record.
+pub fn takes_records(metadata: &ObjectMeta) -> bool {
+    let keys = metadata
+        .annotations
+        .iter()
+        .flat_map(|annotations| annotations.keys());
+    keys.filter(|key| !RECORDS.contains(&key.as_str())).count() <= MAX_ANNOTATIONS
+}
+
 /// Annotation that users set on a WorkspaceTemplate: why users should not create workspaces from it.
 pub const DEPRECATED: &str = "workspaces.jupyter.org/deprecated";
 /// Annotation that people set on a WorkspaceTemplate: name of the one that replaces it.

@@ -1,9 +1,10 @@
 //! Command line of the application -> its process, its signals and its exit code (IO).
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 
 use anyhow::Context as _;
 use futures::future::select_all;
@@ -12,6 +13,7 @@ use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use crate::application::Address;
+use crate::last_line::{self, Output};
 
 /// Signals that are handed on.
 const HANDED_ON: [Signal; 6] = [
@@ -27,6 +29,7 @@ const HANDED_ON: [Signal; 6] = [
 #[derive(Debug)]
 pub(crate) struct Application {
     child: Child,
+    errors: Option<Output>,
     /// In the order of [`HANDED_ON`].
     signals: Vec<Signals>,
 }
@@ -49,15 +52,24 @@ impl Application {
         // Before the application runs, so that no signal is lost.
         let listen = |one: Signal| signal(SignalKind::from_raw(one.as_raw()));
         let signals = HANDED_ON.map(listen).into_iter().collect::<Result<_, _>>()?;
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .args(rest)
+            .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("the application {} cannot be started", program.display()))?;
-        Ok(Self { child, signals })
+        let ours = std::io::stderr().as_fd().try_clone_to_owned();
+        let ours = tokio::fs::File::from_std(ours.context("the standard error cannot be used")?.into());
+        let errors = child.stderr.take().map(|errors| Output::hand_on(errors, ours));
+        Ok(Self {
+            child,
+            errors,
+            signals,
+        })
     }
 
     /// Hands on signals until the application ends. Returns its exit code; 128 and the signal's number, if a signal ended it.
+    /// An application that fails leaves its last line for the kubelet; one that was asked to end does not fail.
     ///
     /// # Errors
     /// The operating system does not say how it ended.
@@ -66,12 +78,24 @@ impl Application {
             .child
             .id()
             .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let mut is_asked = false;
         loop {
             let signals = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
             let number = tokio::select! {
-                status = self.child.wait() => return status.map(code),
+                status = self.child.wait() => {
+                    let code = code(status?);
+                    let line = match self.errors {
+                        Some(errors) => errors.last_line().await,
+                        None => None,
+                    };
+                    if let Some(line) = line.filter(|_| code != 0 && !is_asked) {
+                        last_line::write(&line);
+                    }
+                    return Ok(code);
+                }
                 (_, number, _) = select_all(signals) => number,
             };
+            is_asked |= matches!(HANDED_ON[number], Signal::TERM | Signal::INT);
             if let Some(pid) = pid {
                 // It may have ended just now; then the next turn says so.
                 let _ = kill_process(pid, HANDED_ON[number]);

@@ -12,6 +12,7 @@
 //! - `ssh`: websocket -> a process of sshd.
 //! - `proxy`: request -> the application's answer.
 //! - `command`: command line of the application -> its process, signals and exit code.
+//! - `last_line`: standard error of the application -> the container's, and its last line for the kubelet.
 //! - `application`: where the application listens -> connections to it.
 //! - `assertion`: headers of a request -> who sends it.
 //! - `answers`: the door's own answers.
@@ -27,6 +28,7 @@ mod args;
 mod assertion;
 mod command;
 mod frames;
+mod last_line;
 mod names;
 mod permit;
 mod proxy;

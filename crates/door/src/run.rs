@@ -14,6 +14,7 @@ use crate::application::Address;
 use crate::args::Args;
 use crate::assertion::Assertions;
 use crate::command::Application;
+use crate::last_line;
 use crate::proxy::Proxy;
 use crate::router::{Paths, Router};
 use crate::server;
@@ -25,6 +26,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => {
             eprintln!("door: {error:#}");
+            last_line::write(&format!("door: {error:#}"));
             ExitCode::FAILURE
         }
     }

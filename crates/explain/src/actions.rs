@@ -120,7 +120,8 @@ pub(super) fn edit(field: &str) -> Change {
 pub(super) fn of_reason(workspace: &Workspace, name: &str, message: &str) -> Vec<Change> {
     match name {
         reason::RULES_VIOLATED | reason::ADMISSION_DENIED => fields_in(message),
-        reason::TEMPLATE_NOT_FOUND | reason::STORAGE_CLASS_NOT_FOUND => vec![Change::Copy, Change::Delete],
+        reason::TEMPLATE_NOT_FOUND => vec![Change::Copy, Change::Delete],
+        reason::STORAGE_CLASS_NOT_FOUND => vec![edit("spec.storage.storageClassName")],
         reason::TEMPLATE_TERMINATING
         | reason::NAME_CONFLICT
         | reason::RETAINED_VOLUME_OF_ANOTHER_OWNER
@@ -324,7 +325,7 @@ mod tests {
                     Change::Delete => &["delete the workspace"],
                     Change::Copy => &["create", "copy", "another claim"],
                     Change::StopOther => &["stop another workspace"],
-                    Change::Logs { .. } => &["kubectl workspace logs"],
+                    Change::Logs { .. } => &["output"],
                     Change::Edit { field } => {
                         let known_by = field.to_lowercase();
                         let parent = known_by.rsplit_once('.').map_or("", |(parent, _)| parent);
@@ -361,11 +362,7 @@ mod tests {
     #[test]
     fn no_remedy_is_a_change_of_a_field_that_cannot_change() {
         let message = "spec.image: wrong. exceeded quota: q, requested: requests.storage=1Gi";
-        let fixed = [
-            "spec.templateRef",
-            "spec.storage.storageClassName",
-            "spec.storage.claimName",
-        ];
+        let fixed = ["spec.templateRef", "spec.storage.claimName"];
         let definition = serde_json::to_string(&<Workspace as kube::CustomResourceExt>::crd()).unwrap();
         for field in fixed {
             let name = field.rsplit('.').next().unwrap();

@@ -171,8 +171,10 @@ fn of_container(pod: &Pod, field: &str, container: &ContainerStatus) -> Vec<Caus
         .and_then(|state| state.terminated.as_ref())
     {
         let reason = ended.reason.as_deref().unwrap_or("ended");
+        let line = ended.message.as_deref().and_then(rules::termination::last_line);
+        let line = line.map_or_else(String::new, |line| format!(", last line {line:?}"));
         let value = format!(
-            "{reason}, exit code {}, {} restarts",
+            "{reason}, exit code {}, {} restarts{line}",
             ended.exit_code, container.restart_count
         );
         let time = ended.finished_at.as_ref().map(|time| time.0);

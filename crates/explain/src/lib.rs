@@ -77,6 +77,8 @@ pub struct Evidence<'a> {
     pub claim: Read<Option<PersistentVolumeClaim>>,
     /// Quotas of the namespace.
     pub quotas: Read<Vec<ResourceQuota>>,
+    /// Whether the user may read the output of its pods. The role of users does not have this right.
+    pub reads_logs: bool,
     /// The present time.
     pub now: Timestamp,
 }
@@ -142,6 +144,12 @@ pub fn is_applying(workspace: &Workspace, now: Timestamp) -> bool {
 pub fn workspace(evidence: &Evidence<'_>) -> Explanation {
     let (as_wanted, mut findings) = state::findings(evidence);
     findings.extend(stop::findings(evidence));
+    if !evidence.reads_logs {
+        for cure in findings.iter_mut().flat_map(|finding| &mut finding.cures) {
+            cure.steps
+                .retain(|step| !matches!(step.action, Change::Logs { .. }));
+        }
+    }
     let unread = [
         ("Events", why(&evidence.events)),
         ("pods", why(&evidence.pods)),

@@ -217,6 +217,7 @@ fn blocked_step(name: &str) -> Option<usize> {
         reason::SECRET_NOT_FOUND
         | reason::CONFIG_MAP_NOT_FOUND
         | reason::CONTAINER_START_FAILED
+        | reason::USER_NAMESPACE_UNAVAILABLE
         | reason::CONTAINER_EXITED
         | reason::CRASH_LOOPING
         | reason::OOM_KILLED

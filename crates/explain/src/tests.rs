@@ -40,6 +40,7 @@ fn evidence(workspace: &Workspace) -> Evidence<'_> {
         pods: Read::Known(Vec::new()),
         claim: Read::Known(None),
         quotas: Read::Known(Vec::new()),
+        reads_logs: false,
         now: NOW.parse().unwrap(),
     }
 }

@@ -30,11 +30,9 @@ use crate::mutate::mutate;
 use crate::review::{Decision, Refusal, Request, ReviewError};
 use crate::validate::{Rules, validate};
 
-/// Maximum size of a body, in bytes. An update carries two objects.
-/// Each has a spec (64 KiB), annotations (256 KiB), other metadata (32 KiB) and managed fields: about 1 MiB in all.
-/// Twice that leaves room for escapes in JSON. The API server itself accepts bodies of up to 3 MiB.
-/// An object that large violates the schema, and this webhook refuses it with 413.
-pub const MAX_BODY: u32 = 2 * 1024 * 1024;
+/// Maximum size of a body, in bytes: an update of the largest object that etcd stores (1.5 MiB), with the object before it, and 256 KiB for
+/// the user and the rest of the review. So whatever is stored can be changed, stopped and deleted.
+pub const MAX_BODY: u32 = 2 * 1536 * 1024 + 256 * 1024;
 /// Maximum number of requests that are read or decided concurrently. Further ones wait, with their bodies unread.
 const MAX_CONCURRENT: usize = 32;
 /// Maximum number of concurrent requests, including waiting ones.
@@ -42,10 +40,10 @@ const MAX_CONCURRENT: usize = 32;
 pub const MAX_ACCEPTED: usize = 512;
 /// Memory estimate of parsing and deciding, as a multiple of the body: 340 to 390 in the worst case of `tests/limits.rs`.
 ///
-/// The pod's memory limit (`webhook.resources` of the chart) is 1 GiB. Bodies: 32 x 2 MiB = 64 MiB.
-/// Decisions: concurrent bodies of 2 MiB in total, 2 MiB x 440 = 880 MiB. The process itself: 60 MiB. Sum: 1004 MiB.
+/// The pod's memory limit (`webhook.resources` of the chart) is 1664 MiB. Bodies: 32 x 3.25 MiB = 104 MiB.
+/// Decisions: concurrent bodies of 3.25 MiB in total, 3.25 MiB x 440 = 1430 MiB. The process itself: 60 MiB. Sum: 1594 MiB.
 pub const MAX_GROWTH: usize = 440;
-/// Maximum total size of the bodies that are parsed and decided concurrently: one of the largest, or 32 of 64 KiB. Further ones wait.
+/// Maximum total size of the bodies that are parsed and decided concurrently: one of the largest, or 32 of 104 KiB. Further ones wait.
 const MAX_PARSED: u32 = MAX_BODY;
 /// Timeout of a decision. The API server waits for 5 s. This timeout is shorter, so that the user gets the reason.
 const DECISION_TIME: Duration = Duration::from_secs(4);

@@ -8,7 +8,7 @@ use crate::support::workspace;
 fn claim(name: &str, annotations: Value, class: &str) -> Value {
     json!({
         "metadata": {"name": name, "namespace": "team", "annotations": annotations},
-        "spec": {"storageClassName": class, "resources": {"requests": {"storage": "10Gi"}}},
+        "spec": {"storageClassName": class, "volumeName": "pv-1", "resources": {"requests": {"storage": "10Gi"}}},
     })
 }
 
@@ -56,6 +56,32 @@ async fn a_disk_may_grow_where_its_class_expands_it_and_go_back_to_what_it_has_a
         renamed.allowed,
         "stored values do not prevent other changes: {renamed:?}"
     );
+}
+
+#[tokio::test]
+async fn class_and_size_of_a_disk_change_until_it_has_a_volume() {
+    let with = |class: &str, size: &str| {
+        let mut object = sized(size);
+        object["spec"]["storage"]["storageClassName"] = json!(class);
+        object
+    };
+    let before = with("nope", "10Gi");
+    for after in [
+        with("standard", "10Gi"),
+        with("nope", "20Gi"),
+        with("nope", "1Gi"),
+    ] {
+        let bound = cluster("nope", json!(false));
+        let refused = bound.webhook().validate_update("alice", &before, &after).await;
+        assert_eq!(refused.code, 422, "{after}: {refused:?}");
+        let mut pending = cluster("nope", json!(false));
+        pending.claims[0].spec.as_mut().unwrap().volume_name = None;
+        let answer = pending.webhook().validate_update("alice", &before, &after).await;
+        assert!(
+            answer.allowed && answer.warnings.is_empty(),
+            "{after}: {answer:?}"
+        );
+    }
 }
 
 #[tokio::test]

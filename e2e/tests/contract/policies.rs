@@ -4,7 +4,9 @@
 
 use api::{
     Workspace, WorkspaceManager, WorkspaceShare,
-    names::{ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, SHARED_FOR, STARTED_BY, STOPPED_BECAUSE},
+    names::{
+        ASSIGNED_BY, CLEANUP_FINALIZER, CREATED_BY, MAX_ANNOTATIONS, SHARED_FOR, STARTED_BY, STOPPED_BECAUSE,
+    },
     workspace::DesiredStatus,
 };
 use e2e::{
@@ -81,6 +83,10 @@ async fn gateway_and_operator_change_only_their_own_fields_and_users_forge_nothi
     let checks = [
         Box::pin(the_operator_s_account_changes_only_its_own_fields_of_user_objects(&scratch)).await,
         Box::pin(only_the_operator_writes_statuses_independent_of_roles(&scratch)).await,
+        Box::pin(annotations_and_labels_are_bounded_and_records_still_fit_in(
+            &scratch,
+        ))
+        .await,
         Box::pin(without_the_webhook_no_user_forges_an_owner_or_uses_forbidden_objects(&scratch)).await,
         Box::pin(a_controller_changes_finalizers_and_neither_spec_nor_labels(
             &scratch,
@@ -184,6 +190,61 @@ async fn only_the_operator_writes_statuses_independent_of_roles(scratch: &Scratc
     // An account with all permissions may correct it.
     let admin = scratch.api::<Workspace>();
     admin.patch_status("lab", &dry_patch(), &elsewhere).await?;
+    Ok(())
+}
+
+async fn annotations_and_labels_are_bounded_and_records_still_fit_in(
+    scratch: &Scratch,
+) -> anyhow::Result<()> {
+    let alice: Api<Workspace> = Api::namespaced(cluster::user("alice").await?, &scratch.namespace);
+    let many = |count: usize| -> Value {
+        (0..count)
+            .map(|number| (format!("k{number}"), json!("")))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
+    };
+    alice
+        .create(&dry(), &stopped("full", many(MAX_ANNOTATIONS), json!({}))?)
+        .await?;
+    let full = stopped("full", many(MAX_ANNOTATIONS + 1), json!({}))?;
+    refused(
+        alice.create(&dry(), &full).await,
+        "metadata.annotations: 257 are more than the maximum 256",
+    );
+    // As many as Kubernetes itself would take.
+    let most = stopped("full", many(40_000), json!({}))?;
+    refused(
+        alice.create(&dry(), &most).await,
+        "metadata.annotations: 40000 are more than the maximum 256",
+    );
+    let mut labelled = stopped("full", json!({}), json!({}))?;
+    labelled.metadata.labels = Some(
+        (0..257)
+            .map(|number| (format!("k{number}"), String::new()))
+            .collect(),
+    );
+    refused(
+        alice.create(&dry(), &labelled).await,
+        "metadata.labels: 257 are more than the maximum 256",
+    );
+    // With as many as there may be, the records of the product still fit in.
+    let full = stopped("full", many(MAX_ANNOTATIONS), json!({}))?;
+    alice.create(&PostParams::default(), &full).await?;
+    let change = |state: &str| Patch::Merge(json!({"spec": {"desiredStatus": state}}));
+    alice.patch("full", &dry_patch(), &change("Running")).await?;
+    let operator: Api<Workspace> = Api::namespaced(account("operator").await?, &scratch.namespace);
+    let annotated =
+        json!({"spec": {"displayName": "d"}, "metadata": {"annotations": {STOPPED_BECAUSE: "Idle"}}});
+    refused(
+        operator
+            .patch("full", &dry_patch(), &Patch::Merge(annotated))
+            .await,
+        "desiredStatus of workspaces alone",
+    );
+    let annotated = json!({"metadata": {"annotations": {STOPPED_BECAUSE: "Idle"}}});
+    operator
+        .patch("full", &dry_patch(), &Patch::Merge(annotated))
+        .await?;
     Ok(())
 }
 

@@ -23,12 +23,14 @@ async fn exit_code(fixture: &Fixture) -> anyhow::Result<()> {
     // It ends once for some seconds: a kubelet that is busy may show the second end first of one that ends at once. Portal and plugin are
     // read in between, too.
     fixture
-        .create(runs("import sys, time; time.sleep(15); sys.exit(3)"))
+        .create(runs(
+            "import sys, time; time.sleep(15); open('/dev/termination-log', 'w').write('a\\nModuleNotFoundError: x'); sys.exit(3)",
+        ))
         .await?;
     fixture
         .reports(
             reason::CONTAINER_EXITED,
-            &["exit code 3", "kubectl logs", "--previous"],
+            &["exit code 3", "Its last line: \"ModuleNotFoundError: x\"."],
             ended(),
         )
         .await?;

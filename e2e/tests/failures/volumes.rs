@@ -32,16 +32,28 @@ fn disk(fixture: &Fixture) -> Value {
 }
 
 async fn storage_class_that_does_not_exist(fixture: &Fixture) -> anyhow::Result<()> {
-    fixture.create(json!({"storage": disk(fixture)})).await?;
+    let mut mistyped = disk(fixture);
+    mistyped["storageClassName"] = json!(format!("{}-mistyped", fixture.namespace()));
+    fixture.create(json!({"storage": mistyped})).await?;
     fixture
         .reports(
             reason::STORAGE_CLASS_NOT_FOUND,
-            &[fixture.namespace(), "does not exist", "create it anew with"],
+            &[
+                fixture.namespace(),
+                "does not exist",
+                "Set spec.storage.storageClassName",
+            ],
             claimed(),
         )
         .await?;
     class(fixture).await?;
-    fixture.wait_cleared().await
+    fixture.edit(json!({"storage": disk(fixture)})).await?;
+    fixture.wait_cleared().await?;
+    let claims = fixture.scratch.api::<PersistentVolumeClaim>();
+    let claim = claims.get(&format!("workspace-{}", fixture.name)).await?;
+    let class = claim.spec.and_then(|spec| spec.storage_class_name);
+    anyhow::ensure!(class.as_deref() == Some(fixture.namespace()), "{class:?}");
+    Ok(())
 }
 
 /// Notes of the Warning Events of this reason about the workspace, once there is one.

@@ -124,6 +124,10 @@ reasons! {
         "The execution profile's RuntimeClass does not exist.",
         "Have it created: the pod then starts by itself. Or have the profile changed.";
 
+    USER_NAMESPACE_UNAVAILABLE = "UserNamespaceUnavailable", "Degraded=True",
+        "The template asks for a user namespace of the pod's own (hostUsers: false). The node or a volume cannot have one, so the pod does not start; or the API server dropped the field, and the pod runs without.",
+        "Have it run on nodes with Linux 6.3 and containerd 2.0 or CRI-O 1.25, with volumes that have id-mapped mounts, and an API server of Kubernetes 1.33. Or create the workspace from a template without hostUsers: false.";
+
     IMAGE_PULL_FAILED = "ImagePullFailed", "Degraded=True",
         "The image cannot be pulled: it does not exist, its registry does not answer or needs credentials, or the pull policy forbids a pull.",
         "Correct name and tag: a pod that never started is replaced at once. For a private registry, have the installation's Secret (setting imagePullSecrets) created in this namespace, or one named in the execution profile's imagePullSecrets.";
@@ -131,11 +135,11 @@ reasons! {
         "A container cannot be created, or its command cannot run.",
         "Correct spec.containerConfig, the image or what the message names.";
     CONTAINER_EXITED = "ContainerExited", "Degraded=True",
-        "A container ended and is restarted. The message gives the exit code.",
-        "See its output: `kubectl workspace logs NAME --previous` (needs the right to read logs: ask an administrator otherwise).";
+        "A container ended and is restarted. The message gives the exit code, and the last line of an image with the door.",
+        "Correct what its last line names, such as a file in the home. If there is none, ask an administrator for its output.";
     CRASH_LOOPING = "CrashLooping", "Degraded=True",
-        "A container ends repeatedly and is restarted with growing delays. The message gives the exit code.",
-        "See its output: `kubectl workspace logs NAME --previous` (needs the right to read logs: ask an administrator otherwise). After a change, stop and start the workspace.";
+        "A container ends repeatedly and is restarted with growing delays. The message gives the exit code, and the last line of an image with the door.",
+        "Correct what its last line names, such as a file in the home; then stop and start the workspace. If there is none, ask an administrator for its output.";
     OOM_KILLED = "OOMKilled", "Degraded=True",
         "A container used more memory than its limit.",
         "Raise spec.resources.limits.memory, stop and start.";
@@ -144,7 +148,7 @@ reasons! {
         "Correct spec.lifecycle.postStart, stop and start.";
     READINESS_FAILED = "ReadinessFailed", "Degraded=True",
         "The container has run for over 60 s without success of its readiness probe.",
-        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. See its output: `kubectl workspace logs NAME` (needs the right to read logs: ask an administrator otherwise).";
+        "Check that the application listens on 0.0.0.0 and on spec.port, or answers spec.readinessProbe. If it does, ask an administrator for its output.";
 
     START_TIMEOUT = "StartTimeout", "Degraded=True",
         "The pod was not ready within status.resolved.startTimeoutMinutes. It continues to wait; the message gives the last known reason.",
@@ -154,7 +158,7 @@ reasons! {
         "Reduce cpu, memory or GPUs, correct spec.nodeSelector, affinity or tolerations, stop another workspace, or have nodes added.";
     SCHEDULING_GATED = "SchedulingGated", "Degraded=True",
         "The pod has scheduling gates, as with Kueue: it gets no node until the controllers that set them remove them. The message names gates and queue. The phase stays Starting, and the start timeout counts from the removal.",
-        "Wait until the queue admits the pod (with Kueue: `kubectl get workloads`), or ask its administrator. If the workspace is not needed, stop it.";
+        "Wait until the queue admits the pod, or ask its administrator (with Kueue, who sees `kubectl get workloads`). If the workspace is not needed, stop it.";
     EVICTED = "Evicted", "Degraded=True",
         "The pod was removed from its node: a resource ran out, the node was drained, or a pod of higher priority needed the space. The reason shows until the next pod is ready.",
         "Nothing, if it was a drain. If the message names memory or storage: raise spec.resources.requests, or write less outside the disk.";
@@ -167,7 +171,7 @@ reasons! {
 
     STORAGE_CLASS_NOT_FOUND = "StorageClassNotFound", "Degraded=True",
         "The disk's storage class does not exist, or none is set and the cluster has no default.",
-        "Have the class created (an administrator sees them with `kubectl get storageclass`). Or delete the workspace and create it with another spec.storage.storageClassName. The disk was never created, so no files are lost.";
+        "Set spec.storage.storageClassName to another class: the disk is then made anew. It was never made, so no files are lost. Or have the class created (an administrator sees them with `kubectl get storageclass`).";
     VOLUME_UNBOUND = "VolumeUnbound", "Degraded=True",
         "A claim has waited for a volume for over 60 s, its volume cannot be created or is gone, or a mounted claim does not exist.",
         "Do what the message says; see also `kubectl describe pvc`.";
@@ -175,7 +179,7 @@ reasons! {
         "A volume cannot be attached to the pod's node or mounted there, often because another node still holds it.",
         "Wait until the other node releases it. If that node is off, see NodeLost; if another pod uses the disk, delete that pod.";
     VOLUME_RESIZE_FAILED = "VolumeResizeFailed", "Degraded=True",
-        "The disk could not grow, or the workspace requests less than the disk has. A running pod keeps the old size.",
+        "The disk could not grow, or the workspace requests less than the disk has or another class. A running pod keeps the old size.",
         "Have the storage class allow volume expansion: the disk then grows by itself. Or copy the files to a workspace with a larger disk. A disk never shrinks: set spec.storage.size to its size. Deleting the workspace deletes its disk, unless it is retained.";
     VOLUME_TERMINATING = "VolumeTerminating", "Degraded=True",
         "The claim of the disk, or one that the workspace names, was deleted and is not gone yet. Claim and files go when no pod uses it and no finalizer holds it; this cannot be undone.",

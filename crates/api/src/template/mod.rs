@@ -234,6 +234,12 @@ pub struct WorkspaceTemplateSpec {
     #[serde(default)]
     pub pod_security: PodSecurity,
 
+    /// `false`: every pod has a user namespace of its own. Its user 1000 and its root are other users on the node than those of other pods,
+    /// so no pod takes the inotify instances of another. Needs Kubernetes 1.33 (an older API server drops it), Linux 6.3 and containerd 2.0
+    /// or CRI-O 1.25; the file systems of all volumes must have id-mapped mounts, which NFS has not. Unset: the node's users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_users: Option<bool>,
+
     /// Idle stop of workspaces that set none, per field. Within `idleShutdownOverrides`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_idle_shutdown: Option<IdleShutdown>,

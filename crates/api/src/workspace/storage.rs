@@ -11,7 +11,6 @@ use crate::schema;
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = schema::immutable("storageClassName", "a disk cannot move to another class; copy the files to another workspace"),
     validation = schema::immutable("claimName", "a workspace keeps its disk; create another workspace for the other claim"),
     validation = Rule::new("!has(self.claimName) || !(has(self.storageClassName) || has(self.size) || has(self.retain))")
         .message("claimName may not be set together with storageClassName, size and retain, because the claim exists already and is never deleted with the workspace: leave these out"),
@@ -19,11 +18,11 @@ use crate::schema;
     validation = schema::no_way_up("subPath")
 )]
 pub struct Storage {
-    /// Storage class. Unset: the template's, else the cluster's default. Immutable.
+    /// Storage class. Unset: the template's, else the cluster's default. Cannot change once the disk has a volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = schema::OBJECT_NAME))]
     pub storage_class_name: Option<String>,
-    /// Size of the disk. Unset: the template's, else the operator's default. Can only grow once there is a disk.
+    /// Size of the disk. Unset: the template's, else the operator's default. Can only grow once the disk has a volume.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub size: Option<Quantity>,

@@ -12,7 +12,7 @@ use http::{StatusCode, Uri};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use rules::access::Right;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::index::{Domain, Target};
@@ -219,10 +219,13 @@ fn patch(workspace: &Workspace, user: &str) -> Result<json_patch::Patch, serde_j
             json!({"op": "add", "path": "/metadata/annotations", "value": {api::names::STARTED_BY: user}})
         }
     };
-    serde_json::from_value(json!([
-        {"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()},
-        {"op": "test", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped},
-        {"op": "replace", "path": "/spec/desiredStatus", "value": DesiredStatus::Running},
-        annotate,
-    ]))
+    let mut operations = vec![
+        json!({"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()}),
+        json!({"op": "test", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped}),
+        json!({"op": "replace", "path": "/spec/desiredStatus", "value": DesiredStatus::Running}),
+    ];
+    if api::names::takes_records(&workspace.metadata) {
+        operations.push(annotate);
+    }
+    serde_json::from_value(Value::Array(operations))
 }

@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
-use api::{Workspace, condition::reason, names::OPERATOR, workspace::Retain};
+use api::{
+    Workspace,
+    condition::reason,
+    names::{MADE_FOR, OPERATOR},
+    workspace::Retain,
+};
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::{
     Resource as _, ResourceExt as _,
-    api::Patch,
+    api::{DeleteParams, Patch},
     runtime::events::{Event, EventType},
 };
 use rules::{Home, ValidWorkspace};
 
 use super::{
     WriteError,
+    delete::{self, Ended},
     writes::{self, Made, Outcome, conflict, expect, terminating, write},
 };
 use crate::{
@@ -73,6 +79,8 @@ async fn make(
     }
     let mut intent = planned.clone();
     expect(&mut intent.metadata, None);
+    let made_for = desired_claim::made_for(&planned);
+    intent.annotations_mut().insert(MADE_FOR.to_owned(), made_for);
     let write = write(context, identity, (OPERATOR, &claim), &intent);
     match writes::make::<Claim>(context, identity, &claim, write).await? {
         Made::New(outcome) => Ok(outcome),
@@ -113,6 +121,9 @@ async fn settle(
             let blocker = DiskBlocker::Withheld { claim, why };
             return Ok(Outcome::Blocked(Blocker::Disk(blocker)));
         }
+        Ownership::Ours if desired_claim::is_to_be_made_anew(planned, &live) => {
+            return make_anew(context, observed, valid, planned, &live).await;
+        }
         Ownership::Ours if is_to_be_retained(valid) && retention::has_owner(&live.metadata, identity) => {
             live = retain(context, identity, &live, owner)
                 .await
@@ -145,6 +156,26 @@ async fn settle(
     }
 }
 
+/// Deletes a disk that never had a volume, and makes it with today's class and size. If it gets a volume at this moment, it stays.
+async fn make_anew(
+    context: &Context,
+    observed: &Observed,
+    valid: &ValidWorkspace,
+    planned: &Claim,
+    live: &Arc<Claim>,
+) -> Result<Outcome<Claim>, WriteError> {
+    let identity = &observed.identity;
+    let mut params = DeleteParams::background();
+    params.preconditions.get_or_insert_default().resource_version = live.resource_version();
+    let claims = writes::objects::<Claim>(context, identity);
+    let ended = delete::end(context, &claims, &**live, params).await;
+    match ended.map_err(writes::write_error::<Claim>)? {
+        Ended::Gone => Box::pin(make(context, observed, valid, planned.clone())).await,
+        // The watch triggers the next reconcile.
+        Ended::Held(_) | Ended::Unknown => Ok(Outcome::Blocked(terminating::<Claim>(&live.metadata))),
+    }
+}
+
 fn is_to_be_retained(valid: &ValidWorkspace) -> bool {
     matches!(valid.home, Home::Disk { retain, .. } if retain == Retain::Retain)
 }
@@ -160,11 +191,14 @@ fn shortfall(claim: Arc<Claim>, growth: Growth) -> Outcome<Claim> {
     Outcome::But(claim, Blocker::Disk(blocker))
 }
 
-/// The blocker if the workspace requests a smaller size than its disk has. Admission does not refuse it when the disk is unknown.
-pub(super) fn shrinks(workspace: &Workspace, observed: &Observed) -> Option<Blocker> {
-    let found = rules::claims::shrinks(workspace.spec.storage.as_ref(), observed.own_claim()?)?;
+/// The blocker if the workspace requests a smaller size or another class than its disk has. Admission does not refuse it when the disk is
+/// unknown.
+pub(super) fn differs(workspace: &Workspace, observed: &Observed) -> Option<Blocker> {
+    let (given, disk) = (workspace.spec.storage.as_ref()?, observed.own_claim()?);
+    let found = rules::claims::shrinks(Some(given), disk);
+    let found = found.or_else(|| rules::claims::changes_class(given, disk))?;
     let message = found.to_string();
-    Some(Blocker::Disk(DiskBlocker::Unshrinkable { message }))
+    Some(Blocker::Disk(DiskBlocker::Unchangeable { message }))
 }
 
 /// Removes the owner reference from a disk and records its owner on it, so that it outlives its workspace.

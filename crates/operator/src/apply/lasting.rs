@@ -41,8 +41,8 @@ pub(super) async fn lasting(
                 .await
                 .map_err(|source| WriteError::new("finalizer", source))?;
             Box::pin(children(context, valid, *plan, applied)).await?;
-            let shrinks = || disk::shrinks(workspace, &applied.observed);
-            applied.blocker = applied.blocker.take().or_else(shrinks);
+            let differs = || disk::differs(workspace, &applied.observed);
+            applied.blocker = applied.blocker.take().or_else(differs);
         }
         Err(planned) if runs => {
             let policy = network_policy(context, &applied.observed, planned.map(|policy| *policy)).await?;

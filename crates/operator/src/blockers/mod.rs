@@ -84,7 +84,7 @@ pub enum DiskBlocker {
         class: String,
     },
     /// The workspace requests a smaller size than its disk has. It does not block a run.
-    Unshrinkable {
+    Unchangeable {
         /// What is wrong and what to do.
         message: String,
     },
@@ -136,7 +136,7 @@ impl Blocker {
     pub fn blocks(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.reason != reason::VOLUME_RESIZE_FAILED,
-            Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unshrinkable { .. })
+            Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unchangeable { .. })
             | Self::Contested { .. }
             | Self::Route { .. } => false,
             Self::Conflict { .. } | Self::Terminating { .. } | Self::Disk(_) => true,
@@ -155,7 +155,7 @@ impl Blocker {
     pub fn ends_by_trigger(&self) -> bool {
         match self {
             Self::Refused(refusal) => refusal.is_invalid,
-            Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unshrinkable { .. }) => true,
+            Self::Disk(DiskBlocker::Ungrowable { .. } | DiskBlocker::Unchangeable { .. }) => true,
             _ => false,
         }
     }
@@ -210,7 +210,7 @@ impl DiskBlocker {
     fn reason(&self) -> &'static str {
         match self {
             Self::Withheld { .. } => reason::RETAINED_VOLUME_OF_ANOTHER_OWNER,
-            Self::Ungrowable { .. } | Self::Unshrinkable { .. } => reason::VOLUME_RESIZE_FAILED,
+            Self::Ungrowable { .. } | Self::Unchangeable { .. } => reason::VOLUME_RESIZE_FAILED,
             Self::Missing { .. } => reason::VOLUME_UNBOUND,
             Self::Terminating { .. } => reason::VOLUME_TERMINATING,
             Self::OfAnother { .. } => reason::VOLUME_OF_ANOTHER_WORKSPACE,
@@ -255,7 +255,7 @@ impl fmt::Display for DiskBlocker {
                 "The disk stays at {size}: its storage class {class:?} cannot grow disks. Have the class allow volume \
                  expansion, and the disk grows by itself; or copy the files to a workspace with a larger disk."
             ),
-            Self::Unshrinkable { message } => write!(f, "The disk stays as it is: {message}."),
+            Self::Unchangeable { message } => write!(f, "The disk stays as it is: {message}."),
             Self::Missing { claim } => write!(
                 f,
                 "The claim {claim}, which the workspace names, does not exist. Have it made, and the workspace starts by \

@@ -32,6 +32,7 @@ pub struct Pod {
 #[serde(default, rename_all = "camelCase")]
 pub struct PodSpec {
     pub node_name: Option<String>,
+    pub host_users: Option<bool>,
     pub scheduling_gates: Option<Box<[PodSchedulingGate]>>,
     pub service_account_name: Option<String>,
     pub volumes: Option<Box<[Volume]>>,
@@ -148,7 +149,7 @@ mod tests {
             "resources": {"limits": {"memory": "1Gi"}},
         });
         json!({
-            "nodeName": "n", "serviceAccountName": "a", "schedulingGates": [{"name": "g"}],
+            "nodeName": "n", "hostUsers": false, "serviceAccountName": "a", "schedulingGates": [{"name": "g"}],
             "volumes": [{"persistentVolumeClaim": {"claimName": "d"}}],
             "initContainers": [container], "containers": [container],
         })

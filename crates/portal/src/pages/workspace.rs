@@ -121,6 +121,7 @@ pub(super) async fn view(context: &Context, seen: &VisibleWorkspace) -> View {
         pods: evidence.pods,
         claim: evidence.claim,
         quotas: evidence.quotas,
+        reads_logs: beside.logs,
         now: context.now,
     });
     let can = Cures::new(context, seen, (may, beside));

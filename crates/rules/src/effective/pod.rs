@@ -29,6 +29,8 @@ pub struct PodFields {
     pub affinity: Option<Affinity>,
     /// Taints that the pod tolerates.
     pub tolerations: Vec<Toleration>,
+    /// Whether the pod has a user namespace of its own.
+    pub user_namespace: bool,
     /// Security settings of the pod.
     pub pod_security_context: Option<PodSecurityContext>,
     /// Security settings of the container.
@@ -73,6 +75,7 @@ pub(super) fn shape(
             &spec.tolerations,
             template.map(|template| &template.default_tolerations),
         ),
+        user_namespace: template.is_some_and(|template| template.host_users == Some(false)),
         pod_security_context: spec
             .pod_security_context
             .clone()

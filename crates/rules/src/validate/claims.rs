@@ -36,8 +36,18 @@ pub fn size(claim: &PersistentVolumeClaim) -> Option<Quantity> {
     Quantity::try_from(requests.get("storage")?).ok()
 }
 
+/// Whether a claim has, or had, a volume. Before, it holds no files: it can be deleted and made anew with another class and size.
+pub fn has_volume(claim: &PersistentVolumeClaim) -> bool {
+    let volume = claim.spec.as_ref().and_then(|spec| spec.volume_name.as_deref());
+    let phase = claim.status.as_ref().and_then(|status| status.phase.as_deref());
+    volume.is_some_and(|name| !name.is_empty()) || !matches!(phase, None | Some("Pending"))
+}
+
 /// Returns a violation if the workspace itself requests less than its disk has.
 pub fn shrinks(given: Option<&Storage>, disk: &PersistentVolumeClaim) -> Option<Violation> {
+    if !has_volume(disk) {
+        return None;
+    }
     let asked = given?.size.as_ref()?;
     let (wanted, has) = (Quantity::try_from(asked).ok()?, size(disk)?);
     let rule =
@@ -53,7 +63,12 @@ pub fn moves(given: Option<&Storage>, disk: &PersistentVolumeClaim) -> Option<Vi
                     for the other claim";
         return Some(Violation::new("spec.storage.claimName", name, rule));
     }
-    let asked = given.storage_class_name.as_ref()?;
+    changes_class(given, disk)
+}
+
+/// Returns a violation if the workspace itself requests another class than its disk has.
+pub fn changes_class(given: &Storage, disk: &PersistentVolumeClaim) -> Option<Violation> {
+    let asked = given.storage_class_name.as_ref().filter(|_| has_volume(disk))?;
     let has = disk
         .spec
         .as_ref()?
@@ -96,9 +111,10 @@ mod tests {
 
     #[test]
     fn a_smaller_size_than_the_disk_has_is_the_only_size_violation() {
-        let disk: PersistentVolumeClaim =
-            serde_json::from_value(json!({"spec": {"resources": {"requests": {"storage": "10Gi"}}}}))
-                .unwrap();
+        let disk: PersistentVolumeClaim = serde_json::from_value(
+            json!({"spec": {"volumeName": "pv", "resources": {"requests": {"storage": "10Gi"}}}}),
+        )
+        .unwrap();
         let message = |storage: Value| {
             let storage: Option<Storage> = serde_json::from_value(storage).unwrap();
             shrinks(storage.as_ref(), &disk).map(|violation| violation.to_string())
@@ -131,7 +147,8 @@ mod tests {
     #[test]
     fn another_claim_or_class_than_the_disk_has_is_a_violation() {
         let disk: PersistentVolumeClaim =
-            serde_json::from_value(json!({"spec": {"storageClassName": "slow"}})).unwrap();
+            serde_json::from_value(json!({"spec": {"storageClassName": "slow", "volumeName": "pv"}}))
+                .unwrap();
         let message = |storage: Value| {
             let storage: Option<Storage> = serde_json::from_value(storage).unwrap();
             moves(storage.as_ref(), &disk).map(|violation| violation.to_string())
@@ -150,6 +167,43 @@ mod tests {
         let claim = message(json!({"claimName": "data"})).unwrap();
         let text = r#"spec.storage.claimName: "data" is not the disk that the workspace has,"#;
         assert!(claim.starts_with(text), "{claim}");
+    }
+
+    #[test]
+    fn class_and_size_are_free_until_the_disk_has_a_volume() {
+        let violations = |volume: Value, status: Value| {
+            let disk: PersistentVolumeClaim = serde_json::from_value(json!({
+                "spec": {"storageClassName": "slow", "volumeName": volume, "resources": {"requests": {"storage": "10Gi"}}},
+                "status": status,
+            }))
+            .unwrap();
+            let given: Storage =
+                serde_json::from_value(json!({"storageClassName": "fast", "size": "1Gi"})).unwrap();
+            [moves(Some(&given), &disk), shrinks(Some(&given), &disk)].map(|it| it.is_some())
+        };
+        for (volume, status) in [
+            (json!("pv"), json!(null)),
+            (json!(null), json!({"phase": "Bound"})),
+            (json!("pv"), json!({"phase": "Lost"})),
+            (json!("pv"), json!({"phase": "Pending"})),
+        ] {
+            assert_eq!(
+                violations(volume.clone(), status.clone()),
+                [true; 2],
+                "{volume} {status}"
+            );
+        }
+        for (volume, status) in [
+            (json!(null), json!(null)),
+            (json!(null), json!({"phase": "Pending"})),
+            (json!(""), json!({"phase": "Pending"})),
+        ] {
+            assert_eq!(
+                violations(volume.clone(), status.clone()),
+                [false; 2],
+                "{volume} {status}"
+            );
+        }
     }
 
     #[test]

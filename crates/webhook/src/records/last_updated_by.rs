@@ -1,6 +1,6 @@
 //! Request for a Workspace -> the last user who changed it (pure).
 
-use api::names::{ASSIGNED_BY, ATTESTED_TEMPLATE, CREATED_BY, LAST_UPDATED_BY};
+use api::names::{ASSIGNED_BY, ATTESTED_TEMPLATE, CREATED_BY, LAST_UPDATED_BY, takes_records};
 use kube::api::DynamicObject;
 
 use super::omitted;
@@ -8,9 +8,11 @@ use crate::review::{Accounts, Changes, Request};
 
 /// The user to record: the requester if the request creates the workspace or changes its spec, labels or annotations.
 /// Otherwise it is the stored user. Our own processes do not count as users. The cluster's controllers change none of these.
+/// A workspace with too many annotations keeps its record: the policies would refuse another, and with it a stop.
 pub(crate) fn due(request: &Request, accounts: &Accounts) -> Option<String> {
-    let is_update_by_user =
-        !accounts.is_ours(request) && changes_content(request, &Changes::from_request(request));
+    let is_update_by_user = !accounts.is_ours(request)
+        && takes_records(&request.object.metadata)
+        && changes_content(request, &Changes::from_request(request));
     match &request.old {
         Some(stored) if !is_update_by_user => last_user(stored).map(str::to_owned),
         _ => Some(request.user_name().to_owned()),
@@ -76,6 +78,21 @@ mod tests {
         ] {
             assert_eq!(updater("bob", &new), "bob", "{new}");
         }
+    }
+
+    #[test]
+    fn a_stop_of_a_workspace_with_too_many_annotations_changes_none_of_them() {
+        let updater = |others: usize| {
+            let mut old = stored("alice");
+            for number in 0..others {
+                old["metadata"]["annotations"][format!("k{number}")] = json!("");
+            }
+            let mut new = old.clone();
+            new["spec"]["desiredStatus"] = json!("Stopped");
+            due(&update("admin", &old, &new), &accounts()).unwrap()
+        };
+        assert_eq!(updater(api::names::MAX_ANNOTATIONS), "admin");
+        assert_eq!(updater(api::names::MAX_ANNOTATIONS + 1), "alice");
     }
 
     #[test]

@@ -99,13 +99,14 @@ fn all(workspace: &Workspace) -> Vec<(String, String)> {
     home.chain(volumes).collect()
 }
 
-/// Whether the request sets claim or class of a stored workspace that had none. In the definition, set ones are immutable.
+/// Whether the request sets another claim or class of a stored workspace.
 fn moves(request: &Request, changes: &Changes) -> bool {
-    let says = |object: &DynamicObject, field: &str| !object.data["spec"]["storage"][field].is_null();
+    let given = |object: &DynamicObject, field: &str| object.data["spec"]["storage"][field].clone();
     let new = |old: &DynamicObject| {
-        ["claimName", "storageClassName"]
-            .iter()
-            .any(|field| says(&request.object, field) && !says(old, field))
+        ["claimName", "storageClassName"].iter().any(|field| {
+            let new = given(&request.object, field);
+            !new.is_null() && new != given(old, field)
+        })
     };
     changes.spec.contains("storage") && request.old.as_ref().is_some_and(new)
 }
@@ -154,6 +155,9 @@ async fn growth(
     let (Some(asked), Some(claim)) = (asked, own_disk(request, workspace, lookups).await?) else {
         return Ok(None);
     };
+    if !claims::has_volume(&claim) {
+        return Ok(None);
+    }
     let (Some(has), Ok(wanted)) = (claims::size(&claim), Quantity::try_from(asked)) else {
         return Ok(None);
     };

@@ -59,6 +59,51 @@ fn the_policy_lists_exactly_the_annotations_of_users_and_webhook() {
     assert_eq!(listed, BTreeSet::from(expected));
 }
 
+/// What the API server takes for an expression grows with the keys that it visits, and too much of it refuses the request: a stop, too.
+#[test]
+fn no_policy_visits_keys_of_users_beyond_their_maximum() {
+    let max = names::MAX_ANNOTATIONS;
+    let guards = [
+        (
+            "nnotations.all(",
+            vec![
+                format!("variables.foreign<={max}&&"),
+                "!variables.annotationsFit||".to_owned(),
+                format!("variables.others>{max}||"),
+            ],
+        ),
+        ("abels.all(", vec!["!variables.labelsFit||".to_owned()]),
+    ];
+    let mut visits = 0;
+    for one in renderings() {
+        for policy in of_kind(&one.objects, "ValidatingAdmissionPolicy") {
+            let spec = &policy["spec"];
+            let all = list(&spec["variables"]).chain(list(&spec["validations"]));
+            for expression in all.filter_map(|it| it["expression"].as_str()) {
+                for (visit, guards) in &guards {
+                    let Some((before, _)) = expression.split_once(visit) else {
+                        continue;
+                    };
+                    visits += 1;
+                    let flat = before.replace([' ', '\n'], "");
+                    let is_guarded = guards.iter().any(|guard| flat.contains(guard));
+                    assert!(is_guarded, "{}: {expression}", name(policy));
+                }
+            }
+        }
+    }
+    assert!(visits >= 10, "{visits}");
+    for policy in ["owners", "gateway-writes", "operator-writes"] {
+        let text = text(policy);
+        let (_, keys) = text.split_once("variables.annotations.size() - [").unwrap();
+        let (keys, _) = keys.split_once(']').unwrap();
+        let keys: BTreeSet<_> = keys.split(',').map(|key| key.trim().trim_matches('\'')).collect();
+        assert_eq!(keys, BTreeSet::from(names::RECORDS), "{policy}");
+    }
+    let bound = format!("variables.sameAnnotations || variables.foreign <= {max}");
+    assert!(text("owners").contains(&bound));
+}
+
 /// Paths of fields in a schema with one of these names.
 fn fields(path: &str, schema: &Value, wanted: &[&str], found: &mut BTreeSet<String>) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {

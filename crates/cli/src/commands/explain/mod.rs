@@ -67,12 +67,16 @@ async fn state(
     let label = format!("{}={name}", api::names::WORKSPACE_LABEL);
     let regarding = format!("involvedObject.kind=Workspace,involvedObject.name={name}");
     let claim = rules::names::child(name);
-    let (workspace, events, pods, claim, quotas) = futures::join!(
+    let logs = json!({
+        "verb": "get", "resource": "pods", "subresource": "log", "namespace": target.namespace, "name": claim,
+    });
+    let (workspace, events, pods, claim, quotas, reads_logs) = futures::join!(
         cluster.get::<Workspace>(namespace, name),
         cluster.list::<Event>(namespace, None, Some(&regarding)),
         cluster.list::<Pod>(namespace, Some(&label), None),
         cluster.get::<PersistentVolumeClaim>(namespace, &claim),
         cluster.list::<ResourceQuota>(namespace, None, None),
+        may(cluster, logs, None),
     );
     let workspace = match workspace {
         // The word is meant, not a workspace of that name.
@@ -95,6 +99,7 @@ async fn state(
         pods: read_all(pods),
         claim,
         quotas: read_all(quotas),
+        reads_logs: reads_logs.known() == Some(&true),
         now: Timestamp::now(),
     });
     conclude(args, "WorkspaceExplanation", &explanation, console)

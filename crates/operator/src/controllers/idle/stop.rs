@@ -4,14 +4,14 @@ use std::{fmt, str::FromStr};
 
 use api::{
     Workspace,
-    names::{OPERATOR, STOPPED_BECAUSE},
+    names::{OPERATOR, STOPPED_BECAUSE, takes_records},
     workspace::{DesiredStatus, StopRule, StoppedBecause},
 };
 use jiff::Timestamp;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Api, ResourceExt as _, api::Patch, core::PartialObjectMeta};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     activity::{Subject, subject::is_last_of_its_disk},
@@ -157,7 +157,7 @@ fn is_still(workspace: &Workspace, subject: &Subject) -> bool {
         && workspace.spec.desired_status == DesiredStatus::Running
 }
 
-/// Tests that the workspace has not changed since. A write that changes nothing is not stored, and cannot be seen.
+/// Stops, and records why. Tests that the workspace has not changed since. A write that changes nothing is not stored, and cannot be seen.
 /// The spec may leave out `desiredStatus`, so `add` sets it in either case.
 fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_json::Error> {
     let pointer = pointer_token(STOPPED_BECAUSE);
@@ -166,11 +166,14 @@ fn patch(workspace: &Workspace, because: &Because) -> Result<JsonPatch, serde_js
         Some(_) => json!({"op": "add", "path": format!("/metadata/annotations/{pointer}"), "value": because}),
         None => json!({"op": "add", "path": "/metadata/annotations", "value": {STOPPED_BECAUSE: because}}),
     };
-    serde_json::from_value(json!([
-        {"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()},
-        {"op": "add", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped},
-        annotate,
-    ]))
+    let mut operations = vec![
+        json!({"op": "test", "path": "/metadata/resourceVersion", "value": workspace.resource_version()}),
+        json!({"op": "add", "path": "/spec/desiredStatus", "value": DesiredStatus::Stopped}),
+    ];
+    if takes_records(&workspace.metadata) {
+        operations.push(annotate);
+    }
+    serde_json::from_value(Value::Array(operations))
 }
 
 #[cfg(test)]
@@ -215,6 +218,22 @@ mod tests {
         assert_eq!(stored["spec"]["desiredStatus"], "Stopped");
         stored["metadata"]["resourceVersion"] = json!("8");
         assert!(json_patch::patch(&mut stored, &stop).is_err());
+    }
+
+    #[test]
+    fn a_stop_is_recorded_unless_the_policies_would_refuse_the_record() {
+        let recorded = |others: usize| {
+            let mut workspace = objects::workspace("demo");
+            workspace.metadata.resource_version = Some("7".to_owned());
+            let annotations = workspace.annotations_mut();
+            annotations.extend((0..others).map(|number| (format!("k{number}"), String::new())));
+            let mut stored = serde_json::to_value(&workspace).unwrap();
+            json_patch::patch(&mut stored, &patch(&workspace, &because("run1")).unwrap()).unwrap();
+            assert_eq!(stored["spec"]["desiredStatus"], "Stopped", "{others}");
+            !stored["metadata"]["annotations"][STOPPED_BECAUSE].is_null()
+        };
+        assert!(recorded(api::names::MAX_ANNOTATIONS));
+        assert!(!recorded(api::names::MAX_ANNOTATIONS + 1));
     }
 
     #[test]

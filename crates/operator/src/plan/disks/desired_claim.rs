@@ -1,5 +1,6 @@
 //! Planned disk, live claim -> whether and how to write it (pure).
 
+use api::names;
 use k8s_openapi::api::{core::v1::PersistentVolumeClaim, storage::v1::StorageClass};
 use kube::ResourceExt as _;
 use rules::Quantity;
@@ -41,6 +42,27 @@ pub(crate) fn growth<'a>(
         Some(class) if class.allow_volume_expansion == Some(true) => Growth::Now,
         None if !known => Growth::Now,
         _ => Growth::Never,
+    }
+}
+
+/// The value of [`names::MADE_FOR`] of a claim that is made as planned.
+pub(crate) fn made_for(planned: &PersistentVolumeClaim) -> String {
+    let (class, size) = (class_of(planned), size(planned));
+    format!("{}/{}", class.unwrap_or_default(), size.unwrap_or_default())
+}
+
+/// Whether `live` has no volume, and was made for another class or size than planned.
+pub(crate) fn is_to_be_made_anew(planned: &PersistentVolumeClaim, live: &PersistentVolumeClaim) -> bool {
+    if rules::claims::has_volume(live) {
+        return false;
+    }
+    match live.annotations().get(names::MADE_FOR) {
+        Some(earlier) => *earlier != made_for(planned),
+        // Another client, or an earlier release, made it. Without a class the cluster chose one.
+        None => {
+            let class = class_of(planned);
+            (class.is_some() && class != class_of(live)) || requested_size(planned) != requested_size(live)
+        }
     }
 }
 
@@ -137,6 +159,44 @@ mod tests {
         }
         let unknown = growth(&planned(), &live("512Mi", "Bound", "fast"), &[]);
         assert_eq!(unknown, Growth::Now);
+    }
+
+    #[test]
+    fn a_disk_without_a_volume_is_made_anew_when_class_or_size_change() {
+        let asked = |class: Option<&str>, size: &str| {
+            let mut claim = live(size, "Pending", "");
+            let spec = claim.spec.as_mut().unwrap();
+            spec.storage_class_name = class.map(str::to_owned);
+            spec.volume_name = None;
+            claim
+        };
+        let made = |class: Option<&str>, size: &str| {
+            let mut claim = asked(class, size);
+            let value = made_for(&claim);
+            claim.annotations_mut().insert(names::MADE_FOR.to_owned(), value);
+            claim
+        };
+        let is_anew = is_to_be_made_anew;
+        let nope = made(Some("nope"), "1Gi");
+        assert!(!is_anew(&asked(Some("nope"), "1Gi"), &nope));
+        for changed in [
+            asked(Some("fast"), "1Gi"),
+            asked(Some("nope"), "2Gi"),
+            asked(None, "1Gi"),
+        ] {
+            assert!(is_anew(&changed, &nope), "{changed:?}");
+            let mut bound = nope.clone();
+            bound.spec.as_mut().unwrap().volume_name = Some("pv-1".to_owned());
+            assert!(!is_anew(&changed, &bound), "{changed:?}");
+        }
+        // The cluster chose the class, or another webhook rounded the size: no loop.
+        let mut changed = made(None, "1Gi");
+        changed.spec = asked(Some("standard"), "8Gi").spec;
+        assert!(!is_anew(&asked(None, "1Gi"), &changed));
+        // Without the annotation.
+        let chosen = asked(Some("standard"), "1Gi");
+        assert!(!is_anew(&asked(None, "1Gi"), &chosen));
+        assert!(is_anew(&asked(Some("fast"), "1Gi"), &chosen));
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site, run_id: &str) -> Pod
         ),
         priority_class_name: spec.and_then(|spec| spec.priority_class_name.clone()),
         runtime_class_name: spec.and_then(|spec| spec.runtime_class_name.clone()),
+        // Only where it is asked for: an older API server would warn about it.
+        host_users: scheduling.user_namespace.then_some(false),
         enable_service_links: Some(false),
         security_context: Some(security::pod(
             scheduling.pod_security_context.as_ref(),

@@ -192,6 +192,12 @@ fn a_profile_sets_account_secrets_priority_runtime_and_a_token_only_on_request()
 }
 
 #[test]
+fn a_pod_has_a_user_namespace_of_its_own_if_its_template_says_so() {
+    let host_users = |asked: bool| pod_with(|workspace| workspace.pod.user_namespace = asked).host_users;
+    assert_eq!([host_users(true), host_users(false)], [Some(false), None]);
+}
+
+#[test]
 fn an_ephemeral_home_is_bounded() {
     let mut workspace = testkit::objects::workspace("demo");
     workspace.spec.storage = None;

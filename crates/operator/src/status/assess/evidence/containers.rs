@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use api::{condition::reason, names::APPLICATION_CONTAINER};
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::ContainerStateTerminated, apimachinery::pkg::apis::meta::v1::Time};
-use kube::ResourceExt as _;
+use rules::termination::last_line;
 
-use super::{Evidence, Inputs, NONE, SLOW, missing_source, remaining, trim_end};
+use super::{Evidence, Inputs, NONE, SLOW, missing_source, node_of, remaining, trim_end, user_namespace};
 use crate::{
     cache::{
         observed::{Observed, container_statuses, pod_condition},
@@ -17,6 +17,8 @@ use crate::{
     support::text::brief,
 };
 
+/// Said where the container left no line. The role of users has no right to read logs.
+const READ_LOGS: &str = "Its output may say why: ask an administrator, who may read it.";
 /// The kubelet's Event reason for a failed hook.
 const FAILED_HOOK: &str = "FailedPostStartHook";
 /// Longest kubelet text about a hook, in bytes. That text holds all output of the hook.
@@ -218,6 +220,10 @@ impl ContainerView<'_> {
     }
 
     fn cannot_start(self, text: &str) -> Evidence {
+        let node = node_of(self.pod).unwrap_or_default();
+        if let Some(message) = user_namespace::refusal(self.pod, node, text) {
+            return Evidence::failure(reason::USER_NAMESPACE_UNAVAILABLE, message);
+        }
         let message = format!(
             "{} cannot be started: {}. Check spec.containerConfig, spec.resources and the image.",
             self.name(),
@@ -241,10 +247,9 @@ impl ContainerView<'_> {
             _ => "but its readiness probe does not succeed. Check spec.readinessProbe and the application",
         };
         let message = format!(
-            "{} has run for over {} s, {advice}. {}",
+            "{} has run for over {} s, {advice}. {READ_LOGS}",
             self.name(),
-            SLOW.as_secs(),
-            self.logs("")
+            SLOW.as_secs()
         );
         Evidence::failure(reason::READINESS_FAILED, message)
     }
@@ -260,9 +265,13 @@ impl ContainerView<'_> {
         self.status.restart_count.saturating_add(i32::from(!runs))
     }
 
-    /// The message contains nothing that changes from one restart to the next, so a crash loop is written once.
+    /// The message contains nothing of ours that changes from one restart to the next, so a crash loop is written once.
     fn exit_problem(self, ended: &ContainerStateTerminated) -> Evidence {
-        let (name, hint, code) = (self.name(), self.logs(" --previous"), ended.exit_code);
+        let (name, code) = (self.name(), ended.exit_code);
+        let hint = match ended.message.as_deref().and_then(last_line) {
+            Some(line) => format!("Its last line: {line:?}."),
+            None => READ_LOGS.to_owned(),
+        };
         match ended.reason.as_deref() {
             Some("OOMKilled") => {
                 let limit = self
@@ -270,7 +279,7 @@ impl ContainerView<'_> {
                     .map_or_else(String::new, |limit| format!(" of {limit}"));
                 let message = format!(
                     "{name} used more memory than its limit{limit}. Raise spec.resources.limits.memory, stop and \
-                     start. {hint}"
+                     start."
                 );
                 Evidence::failure(reason::OOM_KILLED, message)
             }
@@ -306,17 +315,5 @@ impl ContainerView<'_> {
             name if self.init => format!("The init container {name:?}"),
             name => format!("The container {name:?}"),
         }
-    }
-
-    fn logs(self, options: &str) -> String {
-        let container = match self.status.name.as_str() {
-            APPLICATION_CONTAINER => String::new(),
-            name => format!(" -c {name}"),
-        };
-        format!(
-            "See its output with `kubectl logs -n {} {}{container}{options}` (needs the right to read logs: ask an administrator otherwise).",
-            self.observed.identity.namespace,
-            self.pod.name_any()
-        )
     }
 }

@@ -5,11 +5,13 @@
 //! - `containers.rs`: a container that fails, does not start or cannot pull its image
 //! - `pod.rs`: a pod that no node accepts, or that its node ended
 //! - `node.rs`: a node that does not respond
+//! - `user_namespace.rs`: a pod without the user namespace that its template asks for
 //! - `volumes.rs`: a disk that is not ready
 
 mod containers;
 mod node;
 mod pod;
+mod user_namespace;
 mod volumes;
 
 use std::time::Duration;
@@ -124,6 +126,7 @@ pub(super) fn of_start(observed: &Observed, inputs: Inputs<'_>) -> Evidence {
         volumes::unbound(observed, now),
         pod::eviction(observed, inputs),
         volumes::resize(observed),
+        user_namespace::dropped(observed),
     ])
 }
 
@@ -133,6 +136,7 @@ pub(super) fn of_run(observed: &Observed, now: Timestamp) -> Evidence {
         volumes::terminating(observed),
         node::loss(observed, observed.current_pod(), now),
         volumes::resize(observed),
+        user_namespace::dropped(observed),
     ])
 }
 

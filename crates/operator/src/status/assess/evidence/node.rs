@@ -42,7 +42,7 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
             }
             let message = format!(
                 "The node {name} of the pod {} no longer exists. The cluster removes the pod by itself in a minute or \
-                 so; if it does not: `kubectl delete pod -n {} {0} --force`, once the machine is certainly off.",
+                 so; if it does not, an administrator does: `kubectl delete pod -n {} {0} --force`, once the machine is certainly off.",
                 pod.name_any(),
                 observed.identity.namespace,
             );
@@ -51,7 +51,7 @@ fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence {
     };
     let message = format!(
         "The node {name} {how}, and the pod {} may still run there, so no other pod gets its disk: two pods must \
-         not write to one disk. Bring the node back. If the machine is certainly off: `kubectl delete node {name}`, or `kubectl taint \
+         not write to one disk. Bring the node back. If the machine is certainly off, an administrator frees the disk: `kubectl delete node {name}`, or `kubectl taint \
          node {name} node.kubernetes.io/out-of-service=nodeshutdown:NoExecute`.",
         pod.name_any()
     );

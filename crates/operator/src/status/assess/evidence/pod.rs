@@ -166,13 +166,36 @@ fn advice(message: &str) -> String {
             "Add spec.tolerations for the taint if you may use these nodes, or have others added".to_owned(),
         );
     }
-    if message.contains("volume node affinity conflict") || message.contains("persistent volumes to bind") {
-        found.push("No node that can use the disk has room for the pod: have one added".to_owned());
-    }
+    found.extend(about_volumes(message));
     if found.is_empty() {
         found.push("Change what the message names, or tell the administrator".to_owned());
     }
     found.join(". ")
+}
+
+/// Advice about the parts of the message that name volumes. Each scheduler has words of its own for a volume that no node can reach, so any
+/// such part counts.
+fn about_volumes(message: &str) -> Option<String> {
+    let mut parts: Vec<_> = message.split(", ").map(str::to_lowercase).collect();
+    parts.retain(|part| {
+        ["volume", "pvc(s)", "free storage"]
+            .iter()
+            .any(|word| part.contains(word))
+    });
+    let is_only = |words: &str| parts.iter().all(|part| part.contains(words));
+    let advice = if parts.is_empty() {
+        return None;
+    } else if is_only("max volume count") {
+        "Stop another workspace, or have nodes added: the nodes already hold their maximum number of volumes"
+    } else if is_only("non-existent pv") {
+        "The disk's volume was deleted: have an administrator restore it, or create another workspace and restore a backup"
+    } else if is_only("free storage") {
+        "Set spec.storage.size to less, or have storage added"
+    } else {
+        "The disk can be used only from some nodes, such as those of its zone, and none of these can take the pod: have one added there. \
+         If its zone is gone, create another workspace and restore a backup"
+    };
+    Some(advice.to_owned())
 }
 
 /// `nvidia.com/gpu` of `nvidia.com/gpu. preemption …` or `nvidia.com/gpu, 2 node(s) …`

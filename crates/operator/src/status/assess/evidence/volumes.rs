@@ -6,7 +6,9 @@ use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::ResourceExt as _;
 use rules::Quantity;
 
-use super::{CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trim_end};
+use super::{
+    CONFIRM_AFTER, Evidence, NONE, SLOW, holds, missing_source, node_of, remaining, trim_end, user_namespace,
+};
 use crate::{
     cache::{
         observed::{Observed, claims_of, held_by, holders, pod_condition},
@@ -50,12 +52,12 @@ pub(super) fn missing_class(observed: &Observed, now: Timestamp) -> Evidence {
     };
     let message = match class {
         Some(name) if classes.iter().all(|class| class.name_any() != name) => format!(
-            "The disk's storage class {name:?} does not exist. Have it made. Or delete the workspace and create it anew with another \
-             spec.storage.storageClassName: the disk was never made, so no files are lost."
+            "The disk's storage class {name:?} does not exist. Set spec.storage.storageClassName to another, or have it made. The disk \
+             was never made, so no files are lost."
         ),
         None if !classes.iter().any(|class| is_default(class)) => {
-            "The disk has no storage class, and the cluster has no default one. Have a default made. Or delete the \
-             workspace and create it anew with spec.storage.storageClassName: the disk was never made, so no files are lost."
+            "The disk has no storage class, and the cluster has no default one. Set spec.storage.storageClassName, or have a default \
+             made. The disk was never made, so no files are lost."
                 .to_owned()
         }
         _ => return NONE,
@@ -85,10 +87,13 @@ fn named_terminating(observed: &Observed) -> Evidence {
     Evidence::waiting(reason::VOLUME_TERMINATING, message)
 }
 
-/// The disk, if it was deleted and is not gone yet.
+/// The disk, if it was deleted and is not gone yet. One without a volume has no files: the operator itself makes it anew with another class.
 fn own_deleted(observed: &Observed) -> Option<&PersistentVolumeClaim> {
+    let is_deleted = |claim: &&PersistentVolumeClaim| claim.metadata.deletion_timestamp.is_some();
     let claim = observed.own_claim();
-    claim.filter(|claim| claim.metadata.deletion_timestamp.is_some())
+    claim
+        .filter(is_deleted)
+        .filter(|claim| rules::claims::has_volume(claim))
 }
 
 fn own_terminating(observed: &Observed) -> Evidence {
@@ -209,8 +214,8 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
     }
     if let Some(message) = reported("FailedAttachVolume") {
         let advice = if message.contains("Multi-Attach") {
-            "Another node still holds the disk. It is attached here once that node has released it. If the node is off, or another \
-             pod uses the disk, see `kubectl get volumeattachments` and `kubectl get pods -o wide`"
+            "Another node still holds the disk. It is attached here once that node has released it. If another pod uses the \
+             disk (`kubectl get pods -o wide`), stop it. If the node is off, tell the administrator"
         } else {
             "It is tried again; if it lasts, tell the administrator"
         };
@@ -225,6 +230,9 @@ pub(super) fn of_pod(observed: &Observed, pod: &Pod, now: Timestamp) -> Evidence
         return Evidence::failure_after(reason::VOLUME_ATTACH_FAILED, message, rest);
     }
     if let Some(message) = reported("FailedCreatePodSandBox") {
+        if let Some(message) = user_namespace::refusal(pod, node, message) {
+            return Evidence::failure_after(reason::USER_NAMESPACE_UNAVAILABLE, message, rest);
+        }
         let message = format!(
             "The node {node} cannot set up the pod: {message}. It is tried again; if it lasts, tell the administrator."
         );

@@ -1,6 +1,7 @@
 //! Each problem beyond the plain failures: reason, advice, when it is reported and cleared.
 
 mod nodes;
+mod user_namespaces;
 mod volumes;
 
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
@@ -115,10 +116,6 @@ fn each_scheduler_message_has_its_advice() {
             "0/1 nodes are available: 1 node(s) had untolerated taint(s).",
             "spec.tolerations",
         ),
-        (
-            "0/1 nodes are available: 1 node(s) had volume node affinity conflict.",
-            "have one added",
-        ),
         ("something new", "tell the administrator"),
     ] {
         let case = Case::new(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
@@ -131,6 +128,45 @@ fn each_scheduler_message_has_its_advice() {
             reported.contains(advice) && !reported.contains("preemption") && !reported.contains(",."),
             "{reported}"
         );
+    }
+}
+
+/// The words of kube-scheduler, from plugins `volumebinding`, `volumezone` and `nodevolumelimits` of Kubernetes 1.31 to 1.36.
+#[test]
+fn each_scheduler_s_words_about_volumes_have_their_advice() {
+    let zone = "have one added there";
+    for (words, advice) in [
+        ("node(s) had volume node affinity conflict", zone),
+        ("node(s) didn't match PersistentVolume's node affinity", zone),
+        ("node(s) didn't find available persistent volumes to bind", zone),
+        ("node(s) had no available volume zone", zone),
+        (
+            "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)",
+            "volume was deleted",
+        ),
+        (
+            "node(s) have no path to the Volume, in words of a later release",
+            zone,
+        ),
+        ("node(s) did not have enough free storage", "spec.storage.size"),
+        ("node(s) exceed max volume count", "maximum number of volumes"),
+    ] {
+        for message in [
+            format!("0/2 nodes are available: 2 {words}. preemption: 0/2 nodes are available."),
+            format!("0/3 nodes are available: 1 Insufficient cpu, 2 {words}."),
+            format!("0/3 nodes are available: 1 node(s) were unschedulable, 2 {words}."),
+        ] {
+            let case = Case::new(testing::started()).pod(json!({"phase": "Pending", "conditions": [{
+                "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message,
+                "lastTransitionTime": "2026-01-01T00:00:00Z",
+            }]}));
+            let reported = case.reported().1;
+            assert!(
+                reported.contains(advice) && !reported.contains("Change what the message names"),
+                "{message}: {reported}"
+            );
+            assert!(!reported.contains("spec.nodeSelector"), "{reported}");
+        }
     }
 }
 
@@ -215,7 +251,7 @@ fn a_failing_init_container_is_named() {
          "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}},
         {"name": "seed", "ready": false, "restartCount": 1, "image": "", "imageID": "",
          "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
-         "lastState": {"terminated": {"exitCode": 7, "reason": "Error"}}},
+         "lastState": {"terminated": {"exitCode": 7, "reason": "Error", "message": "x\nfatal: no such\u{202e} branch\n"}}},
     ], "containerStatuses": [{
         "name": "workspace", "ready": false, "restartCount": 0, "image": "", "imageID": "",
         "state": {"waiting": {"reason": "PodInitializing"}},
@@ -224,7 +260,7 @@ fn a_failing_init_container_is_named() {
     assert_eq!(reason, reason::CONTAINER_EXITED);
     assert!(
         reported.contains("The init container \"seed\" ended with exit code 7")
-            && reported.contains("-c seed"),
+            && reported.ends_with("Its last line: \"fatal: no such branch\"."),
         "{reported}"
     );
     let counts = case.status().containers.unwrap();

@@ -1,0 +1,49 @@
+//! Termination message of a container -> one line for users (pure).
+//!
+//! Whoever may read a Workspace sees it, and may not read logs. Any program of the container can write the message, so it is cut and made
+//! plain here.
+
+/// Maximum length, in characters.
+const MAX: usize = 300;
+
+/// The last line of the message that says something.
+pub fn last_line(message: &str) -> Option<String> {
+    let is_blank = |line: &&str| line.chars().all(|c| c.is_control() || c.is_whitespace());
+    let line = message.lines().rev().find(|line| !is_blank(line))?;
+    let plain = line.chars().filter(|c| !is_hidden(*c));
+    let words = plain.collect::<String>();
+    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shown = match line.char_indices().nth(MAX) {
+        None => line,
+        Some(_) => line.chars().take(MAX - 1).chain(['…']).collect(),
+    };
+    (!shown.is_empty()).then_some(shown)
+}
+
+/// Whether a character changes how others are shown, or is not shown at all.
+fn is_hidden(c: char) -> bool {
+    (c.is_control() && !c.is_whitespace())
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_plain_line_is_shown_and_the_last_one() {
+        for (message, shown) in [
+            ("", None),
+            (" \n\t\n\u{1b}\n", None),
+            ("ImportError: x", Some("ImportError: x")),
+            ("Traceback\n  File\nImportError: x\n\n", Some("ImportError: x")),
+            ("a\u{202e}b\u{7}c\t d", Some("abc d")),
+        ] {
+            assert_eq!(last_line(message).as_deref(), shown, "{message:?}");
+        }
+        let fits = "ß".repeat(300);
+        assert_eq!(last_line(&fits).as_deref(), Some(&*fits));
+        let long = last_line(&"ß".repeat(4096)).unwrap();
+        assert_eq!((long.chars().count(), long.ends_with("ß…")), (300, true));
+    }
+}
