@@ -7,7 +7,7 @@ c = get_config()  # noqa: F821 - Jupyter's loader provides it
 
 # The door listens on the workspace's port (JUPYTER_PORT) and alone opens this socket, whose path is also in the image's entry point. Socket,
 # port and base path are also flags of the image's command. Here they are for commands of templates.
-c.ServerApp.sock = "/tmp/jupyter-k8s/application.sock"
+c.ServerApp.sock = "/run/workspace/door/application.sock"
 # Jupyter takes JUPYTER_PORT for its own port, and no other than this one beside a socket.
 c.ServerApp.port = 8888
 # Where browsers find this server, if it shares its host with others.
