@@ -10,6 +10,7 @@
 //! - `server`: listening socket -> connections, a bounded number.
 //! - `router`: request -> who answers it: the door, ssh or the application.
 //! - `ssh`: websocket -> a process of sshd.
+//! - `health`: application -> whether it answers.
 //! - `proxy`: request -> the application's answer.
 //! - `command`: command line of the application -> its process, signals and exit code.
 //! - `application`: where the application listens -> connections to it.
@@ -27,6 +28,7 @@ mod args;
 mod assertion;
 mod command;
 mod frames;
+mod health;
 mod names;
 mod permit;
 mod proxy;
