@@ -16,6 +16,7 @@ use crate::args::Args;
 use crate::assertion::Assertions;
 use crate::command::Application;
 use crate::health::Health;
+use crate::names::DOOR_VARIABLE;
 use crate::proxy::Proxy;
 use crate::router::{Paths, Router};
 use crate::server;
@@ -54,7 +55,8 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
     let asked = args.activity_paths.first().map_or("", String::as_str);
     let probe = format!("{}{}", args.base_path, asked.trim_start_matches('/'));
     let health = Health::new(address.clone(), proxy.inner(&probe).to_owned());
-    let image = Image::new(args.sshd.clone(), env::vars_os().collect());
+    let environment = env::vars_os().chain([(DOOR_VARIABLE.into(), "1".into())]);
+    let image = Image::new(args.sshd.clone(), environment.collect());
     let router = Router::new(
         Paths::new(&args.base_path, &args.activity_paths),
         assertions,
