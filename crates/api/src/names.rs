@@ -152,6 +152,10 @@ pub const HOME_VOLUME: &str = "workspace-storage";
 pub const SCRATCH_VOLUME: &str = "tmp";
 /// Where a pod has scratch space.
 pub const SCRATCH_PATH: &str = "/tmp";
+/// Volume of [`RUNTIME_PATH`].
+pub const RUNTIME_VOLUME: &str = "jupyter-k8s-run";
+/// Where a pod's programs have sockets and other files of this run. Nobody tidies there, as in [`SCRATCH_PATH`].
+pub const RUNTIME_PATH: &str = "/run/workspace";
 /// Volume of [`SHM_PATH`].
 pub const SHM_VOLUME: &str = "shm";
 /// Where a pod has shared memory.

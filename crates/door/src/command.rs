@@ -14,6 +14,7 @@ use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 
 use crate::application::Address;
 use crate::last_line::{self, Output};
+use crate::names::DOOR_VARIABLE;
 
 /// Signals that are handed on.
 const HANDED_ON: [Signal; 6] = [
@@ -55,6 +56,7 @@ impl Application {
         let mut child = Command::new(program)
             .args(rest)
             .stderr(Stdio::piped())
+            .env(DOOR_VARIABLE, "1")
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("the application {} cannot be started", program.display()))?;
@@ -152,6 +154,12 @@ mod tests {
             let application = Application::start(&command, address, "/team/lab/").unwrap();
             assert_eq!(application.wait().await.unwrap(), 0, "{word}");
         }
+    }
+
+    #[tokio::test]
+    async fn it_sees_that_a_door_runs() {
+        assert_eq!(start("test \"$WORKSPACE_DOOR\" = 1").wait().await.unwrap(), 0);
+        assert_eq!(start("test \"$WORKSPACE_DOOR\" = 2").wait().await.unwrap(), 1);
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@
 //! - `server`: listening socket -> connections, a bounded number.
 //! - `router`: request -> who answers it: the door, ssh or the application.
 //! - `ssh`: websocket -> a process of sshd.
+//! - `health`: application -> whether it answers.
 //! - `proxy`: request -> the application's answer.
 //! - `command`: command line of the application -> its process, signals and exit code.
 //! - `last_line`: standard error of the application -> the container's, and its last line for the kubelet.
@@ -28,6 +29,7 @@ mod args;
 mod assertion;
 mod command;
 mod frames;
+mod health;
 mod last_line;
 mod names;
 mod permit;

@@ -20,6 +20,8 @@ pub(crate) const OPEN: &str = "none";
 pub(crate) const UID_VARIABLE: &str = "WORKSPACE_UID";
 /// Variable with the path below which the workspace is served.
 pub(crate) const BASE_PATH_VARIABLE: &str = "WORKSPACE_BASE_PATH";
+/// Variable of the application and of ssh sessions: a door runs. The image's Jupyter starts one where it is missing.
+pub(crate) const DOOR_VARIABLE: &str = "WORKSPACE_DOOR";
 /// Header of answers to the operator: when ssh was last used.
 pub(crate) const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
 /// Headers about one connection, which are not handed on.

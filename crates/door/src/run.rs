@@ -8,13 +8,16 @@ use std::{env, fs, io};
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use tokio::sync::watch;
 
 use crate::activity::Activity;
 use crate::application::Address;
 use crate::args::Args;
 use crate::assertion::Assertions;
 use crate::command::Application;
+use crate::health::Health;
 use crate::last_line;
+use crate::names::DOOR_VARIABLE;
 use crate::proxy::Proxy;
 use crate::router::{Paths, Router};
 use crate::server;
@@ -50,7 +53,12 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
     if args.strip_base_path {
         proxy = proxy.without_base_path(&args.base_path);
     }
-    let image = Image::new(args.sshd.clone(), env::vars_os().collect());
+    // Requests for these are not use, so an application does not take the door's own for use.
+    let asked = args.activity_paths.first().map_or("", String::as_str);
+    let probe = format!("{}{}", args.base_path, asked.trim_start_matches('/'));
+    let health = Health::new(address.clone(), proxy.inner(&probe).to_owned());
+    let environment = env::vars_os().chain([(DOOR_VARIABLE.into(), "1".into())]);
+    let image = Image::new(args.sshd.clone(), environment.collect());
     let router = Router::new(
         Paths::new(&args.base_path, &args.activity_paths),
         assertions,
@@ -59,14 +67,13 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         Ssh::new(image, activity),
     );
     let application = Application::start(&args.command, &address, &args.base_path)?;
-    let serving = async {
-        let listener = server::listen(socket, &address).await?;
-        server::serve(listener, Arc::new(router)).await;
-        anyhow::Ok(())
-    };
+    let (sender, answers) = watch::channel(false);
     tokio::select! {
         code = application.wait() => code.context("the application's exit code is unknown"),
-        served = serving => served.and(Ok(1)),
+        served = server::serve(socket, Arc::new(router), answers) => served.and(Ok(1)),
+        () = health.watch(&sender) => anyhow::bail!(
+            "the application runs but does not listen any more on {address}, so it is ended and started again"
+        ),
     }
 }
 

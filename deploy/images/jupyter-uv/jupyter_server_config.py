@@ -3,11 +3,13 @@
 import os
 import sys
 
+from jupyter_k8s_workspace import door
+
 c = get_config()  # noqa: F821 - Jupyter's loader provides it
 
-# The door listens on the workspace's port (JUPYTER_PORT) and alone opens this socket, whose path is also in the image's entry point. Socket,
-# port and base path are also flags of the image's command. Here they are for commands of templates.
-c.ServerApp.sock = "/tmp/jupyter-k8s/application.sock"
+# The door listens on the workspace's port (JUPYTER_PORT) and gives the server its socket as a flag. A server that the door has not started,
+# such as by the command of a template, ends here and starts anew behind the door.
+door.start()
 # Jupyter takes JUPYTER_PORT for its own port, and no other than this one beside a socket.
 c.ServerApp.port = 8888
 # Where browsers find this server, if it shares its host with others.

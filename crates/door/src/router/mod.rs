@@ -1,7 +1,6 @@
 //! Request -> who answers it: the door, ssh or the application (IO).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::HeaderValue;
 use http::{Method, Request, Response, StatusCode};
@@ -24,8 +23,6 @@ pub(crate) struct Router {
     activity: Arc<Activity>,
     proxy: Proxy,
     ssh: Ssh,
-    /// The application has answered once.
-    answered: AtomicBool,
 }
 
 /// Paths with a meaning, each below the base path.
@@ -36,8 +33,6 @@ pub(crate) struct Paths {
     ssh: String,
     /// What the operator asks the application for.
     asked: Vec<String>,
-    /// What the application is asked for to see whether it answers.
-    probe: String,
 }
 
 impl Paths {
@@ -52,8 +47,6 @@ impl Paths {
             ready: own("ready"),
             activity: own("activity"),
             ssh: own("ssh"),
-            // Requests for these are not use, so an application does not take the door's own for use.
-            probe: asked.first().map_or(base, String::as_str).to_owned(),
             asked,
         }
     }
@@ -77,7 +70,6 @@ impl Router {
             activity,
             proxy,
             ssh,
-            answered: AtomicBool::new(false),
         }
     }
 
@@ -120,19 +112,13 @@ impl Router {
         answer
     }
 
-    /// The answer to readiness probes. The kubelet cannot sign in, so it learns nothing else.
+    /// The answer to readiness probes. The kubelet cannot sign in, so it learns nothing else. The door listens while the application
+    /// answers (`health.rs`).
     async fn ready(&self, method: &Method) -> Response<Body> {
         if method != Method::GET && method != Method::HEAD {
             return empty(StatusCode::METHOD_NOT_ALLOWED);
         }
-        let ready = if self.answered.load(Ordering::Relaxed) {
-            self.proxy.accepts().await
-        } else {
-            // It may accept connections before it answers. Asked once, it does not fill its log.
-            self.proxy.answers(&self.paths.probe).await
-        };
-        self.answered.fetch_or(ready, Ordering::Relaxed);
-        empty(if ready {
+        empty(if self.proxy.accepts().await {
             StatusCode::NO_CONTENT
         } else {
             StatusCode::SERVICE_UNAVAILABLE
@@ -149,4 +135,4 @@ impl Router {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use api::names::{
-    ASSERTION_KEYS, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VOLUME, HOME_VOLUME, SCRATCH_PATH, SCRATCH_VOLUME,
-    SHM_PATH, SHM_VOLUME,
+    ASSERTION_KEYS, ASSERTION_KEYS_PATH, ASSERTION_KEYS_VOLUME, HOME_VOLUME, RUNTIME_PATH, RUNTIME_VOLUME,
+    SCRATCH_PATH, SCRATCH_VOLUME, SHM_PATH, SHM_VOLUME,
 };
 use k8s_openapi::{
     api::core::v1::{
@@ -21,6 +21,8 @@ use super::Site;
 /// Prefixes of the volumes that come from an execution profile.
 const TOKENS: &str = "jupyter-k8s-tokens";
 const SECRET: &str = "jupyter-k8s-secret";
+/// Size of the memory for sockets and other small files. A write beyond it fails; on a disk, it would evict the pod.
+const RUNTIME_SIZE: &str = "16Mi";
 
 /// A volume, and its mount in the application's container.
 struct MountedVolume {
@@ -61,6 +63,10 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
         mounted.extend(secrets(profile));
     }
     mounted.extend(workspace.has_assertions.then(keys));
+    mounted.push(MountedVolume {
+        volume: empty_dir(RUNTIME_VOLUME, &Quantity(RUNTIME_SIZE.to_owned()), Some("Memory")),
+        mount: mount(RUNTIME_VOLUME, RUNTIME_PATH),
+    });
     Volumes {
         mounted,
         home,
@@ -318,9 +324,20 @@ mod tests {
         let paths: Vec<_> = found[1..].iter().map(|(_, mount)| &mount["mountPath"]).collect();
         assert_eq!(
             paths,
-            ["/other", "/var/run/tokens", "/etc/keys", ASSERTION_KEYS_PATH]
+            [
+                "/other",
+                "/var/run/tokens",
+                "/etc/keys",
+                ASSERTION_KEYS_PATH,
+                RUNTIME_PATH
+            ]
         );
-        assert!(found[1..].iter().all(|(_, mount)| mount["readOnly"] == true));
+        let writable: Vec<_> = found[1..]
+            .iter()
+            .filter(|(_, mount)| mount["readOnly"] != true)
+            .collect();
+        assert_eq!(writable[0].1["mountPath"], RUNTIME_PATH);
+        assert_eq!(writable.len(), 1);
         let sources = json!([
             {"serviceAccountToken": {"audience": "vault", "path": "vault", "expirationSeconds": 900}},
             {"serviceAccountToken": {"audience": "sts", "path": "sts"}},
@@ -343,17 +360,24 @@ mod tests {
     }
 
     #[test]
+    fn sockets_have_a_small_memory_of_their_own() {
+        let volume = json!({"name": RUNTIME_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}});
+        let mount = json!({"name": RUNTIME_VOLUME, "mountPath": "/run/workspace"});
+        assert!(mounted(|_| ()).contains(&(volume, mount)));
+    }
+
+    #[test]
     fn temporary_files_have_a_place_unless_there_is_one() {
         let volumes = plan(&testing::valid(), &testing::site());
         let names = |mounts: Vec<VolumeMount>| mounts.into_iter().map(|mount| mount.name).collect::<Vec<_>>();
-        let with_keys = [HOME_VOLUME, ASSERTION_KEYS_VOLUME];
+        let with_keys = [HOME_VOLUME, ASSERTION_KEYS_VOLUME, RUNTIME_VOLUME];
         assert_eq!(
             names(volumes.of_application(true)),
             [&with_keys[..], &["tmp"]].concat()
         );
         assert_eq!(names(volumes.of_application(false)), with_keys);
-        assert_eq!(volumes.all(volumes.of_application(true).iter()).len(), 3);
-        assert_eq!(volumes.all(volumes.of_application(false).iter()).len(), 2);
+        assert_eq!(volumes.all(volumes.of_application(true).iter()).len(), 4);
+        assert_eq!(volumes.all(volumes.of_application(false).iter()).len(), 3);
         let own = [mount("data", "/tmp/")];
         assert_eq!(names(volumes.of_init(&own, true)), ["data", HOME_VOLUME]);
         let own = [mount(HOME_VOLUME, "/prepare")];

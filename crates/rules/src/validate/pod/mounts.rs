@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use api::WorkspaceExecutionProfileSpec;
-use api::names::{ASSERTION_KEYS_PATH, SCRATCH_PATH, SHM_PATH};
+use api::names::{ASSERTION_KEYS_PATH, RUNTIME_PATH, SCRATCH_PATH, SHM_PATH};
 use api::workspace::SecondaryVolume;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as RawQuantity;
 
@@ -14,8 +14,9 @@ use crate::quantity::Quantity;
 use crate::violation::Violation;
 
 /// Paths where every pod has a volume of the operator.
-const OURS: [(&str, &str); 3] = [
+const OURS: [(&str, &str); 4] = [
     (SCRATCH_PATH, "scratch space"),
+    (RUNTIME_PATH, "sockets"),
     (SHM_PATH, "shared memory"),
     (ASSERTION_KEYS_PATH, "the gateway's keys"),
 ];
