@@ -1,7 +1,7 @@
 //! Environment -> the door's process, which ends with the application (IO).
 
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::{env, fs, io};
@@ -58,7 +58,7 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
     let probe = format!("{}{}", args.base_path, asked.trim_start_matches('/'));
     let health = Health::new(address.clone(), proxy.inner(&probe).to_owned());
     let environment = env::vars_os().chain([(DOOR_VARIABLE.into(), "1".into())]);
-    let image = Image::new(args.sshd.clone(), environment.collect());
+    let image = Image::new(args.sshd.clone(), environment.collect(), ssh_folder(&address));
     let router = Router::new(
         Paths::new(&args.base_path, &args.activity_paths),
         assertions,
@@ -75,6 +75,17 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
             "the application runs but does not listen any more on {address}, so it is ended and started again"
         ),
     }
+}
+
+/// Beside the application's socket, where users do not tidy.
+fn ssh_folder(address: &Address) -> PathBuf {
+    let runtime = match address {
+        Address::Socket(path) => path.parent().map(Path::to_owned),
+        Address::Port(_) => None,
+    };
+    runtime
+        .unwrap_or_else(|| env::temp_dir().join("jupyter-k8s"))
+        .join("ssh")
 }
 
 /// Makes the socket's folder, which no other user may enter, and removes the socket of an earlier run.

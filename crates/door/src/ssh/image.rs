@@ -1,6 +1,6 @@
 //! The pod's user and environment -> sshd's command line, or why it cannot run (IO).
 //!
-//! Settings and host keys are in a folder of the pod's scratch space that its user alone can read. They are made for the first connection of
+//! Settings and host keys are in a folder of the pod's files of this run that its user alone can read. They are made for the first connection of
 //! a pod. Nothing of the home counts, so no home keeps anybody out, and no client of ours keeps the keys.
 
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use std::{env, fs, io};
+use std::{fs, io};
 
 use http::StatusCode;
 use tokio::process::Command;
@@ -74,13 +74,13 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// `environment`: of the container.
-    pub(crate) fn new(sshd: PathBuf, environment: Vec<(OsString, OsString)>) -> Self {
+    /// `environment`: of the container. `folder`: for keys and settings.
+    pub(crate) fn new(sshd: PathBuf, environment: Vec<(OsString, OsString)>, folder: PathBuf) -> Self {
         Self {
             sshd,
             environment,
             passwd: "/etc/passwd".into(),
-            folder: env::temp_dir().join("jupyter-k8s"),
+            folder,
             made: Mutex::new(false),
         }
     }
@@ -228,8 +228,11 @@ mod tests {
         .unwrap();
         Image {
             passwd: folder.join("passwd"),
-            folder: folder.join("own"),
-            ..Image::new(sshd.into(), vec![("SECRET".into(), "s3cret".into())])
+            ..Image::new(
+                sshd.into(),
+                vec![("SECRET".into(), "s3cret".into())],
+                folder.join("own"),
+            )
         }
     }
 
