@@ -75,7 +75,7 @@ pub(crate) async fn run(
         Command::Stop(args) => change::run(cluster?, Action::Stop, args, console).await,
         Command::Restart(args) => change::run(cluster?, Action::Restart, args, console).await,
         Command::Delete(args) => change::run(cluster?, Action::Delete, args, console).await,
-        Command::Explain(args) => explain::run(cluster?, args, console).await,
+        Command::Explain(args) => Box::pin(explain::run(cluster?, args, console)).await,
         Command::Share(args) => sharing::share(cluster?, args, console).await,
         Command::Unshare(args) => sharing::unshare(cluster?, args, console).await,
         Command::Shares(args) => sharing::list(cluster?, args, console).await,
