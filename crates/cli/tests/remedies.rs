@@ -76,7 +76,7 @@ fn needs(command: &str) -> Option<String> {
             need("get", &plural(kind.unwrap_or(&rest[0])))
         }
         ["kubectl", verb, kind, ..] => need(verb, &plural(kind)),
-        other => panic!("no command: {other:?}"),
+        other => need("understand", &other.join(" ")),
     }
 }
 

@@ -9,10 +9,10 @@ use crate::verify::Holder;
 /// Places of websockets, or of their handshakes.
 #[derive(Debug)]
 pub(super) struct Places {
-    of_workspace: ConcurrencyLimit<String>,
-    of_user: ConcurrencyLimit<String>,
-    of_guests: ConcurrencyLimit<String>,
-    of_guest: ConcurrencyLimit<(String, String)>,
+    workspace: ConcurrencyLimit<String>,
+    user: ConcurrencyLimit<String>,
+    guests: ConcurrencyLimit<String>,
+    guest: ConcurrencyLimit<(String, String)>,
 }
 
 /// One place, taken until it is dropped.
@@ -26,10 +26,10 @@ impl Places {
     /// `of_one`: those of one workspace; `of_all`: those of all together.
     pub(super) fn new(of_one: usize, of_all: usize) -> Self {
         Self {
-            of_workspace: ConcurrencyLimit::new(of_one, of_all),
-            of_user: ConcurrencyLimit::new(of_all, of_all),
-            of_guests: ConcurrencyLimit::new(of_one / 4 * 3, of_all),
-            of_guest: ConcurrencyLimit::new(of_one / 4, of_all),
+            workspace: ConcurrencyLimit::new(of_one, of_all),
+            user: ConcurrencyLimit::new(of_all, of_all),
+            guests: ConcurrencyLimit::new(of_one / 4 * 3, of_all),
+            guest: ConcurrencyLimit::new(of_one / 4, of_all),
         }
     }
 
@@ -38,11 +38,11 @@ impl Places {
         let guest = if holder.is_owner {
             None
         } else {
-            let of_guest = self.of_guest.take((uid.to_owned(), holder.user.clone()))?;
-            Some((self.of_guests.take(uid.to_owned())?, of_guest))
+            let of_guest = self.guest.take((uid.to_owned(), holder.user.clone()))?;
+            Some((self.guests.take(uid.to_owned())?, of_guest))
         };
-        let of_user = self.of_user.take(holder.user.clone())?;
-        Some((self.of_workspace.take(uid.to_owned())?, of_user, guest))
+        let of_user = self.user.take(holder.user.clone())?;
+        Some((self.workspace.take(uid.to_owned())?, of_user, guest))
     }
 }
 

@@ -72,9 +72,8 @@ pub(crate) fn test(command: Option<&TestCommand>, paths: &Paths) -> anyhow::Resu
     match command {
         None => run(all, compiler::clippy(paths)?, paths),
         Some(TestCommand::Crates { names }) => {
-            let steps = |run: &mut Run<'_>| {
-                run.step("unit, property and router tests", |run| unit_tests(run, names))
-            };
+            let steps =
+                |run: &mut Run<'_>| run.step("unit, property and router tests", |run| unit_tests(run, names));
             run(steps, Vec::new(), paths)
         }
         Some(TestCommand::E2e { names }) => {
@@ -216,7 +215,11 @@ fn unit_tests(run: &mut Run<'_>, names: &[String]) -> anyhow::Result<()> {
     ];
     let selected = [&["--workspace".to_owned()], names].concat();
     nextest::run(run, "default", &selected, &env)?;
-    if names.is_empty() { python_tests(run) } else { Ok(()) }
+    if names.is_empty() {
+        python_tests(run)
+    } else {
+        Ok(())
+    }
 }
 
 /// One beside the other: each uses one core at most, and waits for its servers.

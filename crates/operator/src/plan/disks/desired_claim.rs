@@ -56,14 +56,12 @@ pub(crate) fn is_to_be_made_anew(planned: &PersistentVolumeClaim, live: &Persist
     if rules::claims::has_volume(live) {
         return false;
     }
-    match live.annotations().get(names::MADE_FOR) {
-        Some(earlier) => *earlier != made_for(planned),
-        // Another client, or an earlier release, made it. Without a class the cluster chose one.
-        None => {
-            let class = class_of(planned);
-            (class.is_some() && class != class_of(live)) || requested_size(planned) != requested_size(live)
-        }
+    if let Some(earlier) = live.annotations().get(names::MADE_FOR) {
+        return *earlier != made_for(planned);
     }
+    // Another client, or an earlier release, made it. Without a class the cluster chose one.
+    let class = class_of(planned);
+    (class.is_some() && class != class_of(live)) || requested_size(planned) != requested_size(live)
 }
 
 /// What to write to an existing claim: the plan, but with every immutable value of `live`, and with its size unless it can grow now.

@@ -20,8 +20,8 @@ fn is_asked_for(pod: &Pod) -> bool {
 /// The API server left out the field: the pod runs, but not as its template says.
 pub(super) fn dropped(observed: &Observed) -> Evidence {
     let host_users = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.host_users);
-    let is_dropped = |pod: &&Pod| is_asked_for(pod) && host_users(pod) != Some(false);
-    if observed.current_pod().filter(is_dropped).is_none() {
+    let is_dropped = |pod: &Pod| is_asked_for(pod) && host_users(pod) != Some(false);
+    if !observed.current_pod().is_some_and(is_dropped) {
         return NONE;
     }
     let message = "The pod shares the users of its node, although its template has hostUsers: false. The API server dropped the field: it is \
