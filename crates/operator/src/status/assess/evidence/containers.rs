@@ -235,29 +235,19 @@ impl ContainerView<'_> {
     fn not_ready(self, started: Option<&Time>, now: Timestamp) -> Evidence {
         // For a container that was ready, time counts from when it became unready.
         let unready = pod_condition(self.pod, "Ready").filter(|ready| ready.status == "False");
-        let changed = unready.and_then(|ready| ready.last_transition_time.as_ref());
-        let since = started.max(changed);
+        let since = started.max(unready.and_then(|ready| ready.last_transition_time.as_ref()));
         if let Some(rest) = remaining(since, SLOW, now) {
             return Evidence::recheck_after(rest);
         }
         let probe = self.spec.and_then(|spec| spec.readiness_probe.as_ref());
-        let (duration, advice) = match probe {
-            // Before its first readiness the condition is as old as the pod.
-            _ if changed > started => (
-                "has not answered",
-                "though it did before. Wait if it is busy, else stop and start the workspace",
-            ),
-            Some(probe) if probe.tcp_socket.is_some() => (
-                "has run",
-                "but nothing answers on its port. Check that the application listens on 0.0.0.0 and on spec.port",
-            ),
-            _ => (
-                "has run",
-                "but its readiness probe does not succeed. Check spec.readinessProbe and the application",
-            ),
+        let advice = match probe {
+            Some(probe) if probe.tcp_socket.is_some() => {
+                "but nothing answers on its port. Check that the application listens on 0.0.0.0 and on spec.port"
+            }
+            _ => "but its readiness probe does not succeed. Check spec.readinessProbe and the application",
         };
         let message = format!(
-            "{} {duration} for over {} s, {advice}. {READ_LOGS}",
+            "{} has run for over {} s, {advice}. {READ_LOGS}",
             self.name(),
             SLOW.as_secs()
         );
