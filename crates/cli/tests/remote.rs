@@ -87,7 +87,10 @@ fn a_connection_that_is_refused_says_why_and_what_to_do() {
         (404, "the workspace has no ssh (its answer is 404"),
         (401, "the workspace has no ssh (its answer is 401"),
         (429, "as many ssh connections as it may have"),
-        (502, "the workspace cannot start ssh: its log says why"),
+        (
+            502,
+            "the workspace cannot start ssh: its folder /run/workspace may be full",
+        ),
     ] {
         gateway.decline_ssh(Some(status));
         let error = fails(&gateway, &["ssh", "--stdio", &lab]);

@@ -1,6 +1,5 @@
 //! Where the application listens -> connections to it (IO).
 
-use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -21,15 +20,6 @@ pub(crate) enum Address {
     Socket(PathBuf),
     /// On a port of the loopback interface.
     Port(u16),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Socket(path) => path.display().fmt(f),
-            Self::Port(port) => write!(f, "port {port}"),
-        }
-    }
 }
 
 /// A connection to the application.

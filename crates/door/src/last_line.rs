@@ -5,15 +5,19 @@
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 /// The file that the kubelet reads when the container has ended.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Maximum length of the line, in characters.
 const MAX: usize = 300;
+/// How long the rest of the output may take once the program has ended: a child that writes without end does not hold up the exit.
+const LIMIT: Duration = Duration::from_secs(1);
 /// Bytes of the end of the output that are kept.
 const KEPT: usize = 4096;
 
@@ -39,7 +43,7 @@ impl Output {
     pub(crate) async fn last_line(self) -> Option<String> {
         // The receiver is gone if the output has ended, too.
         let _ = self.ended.send(());
-        last_line(&self.end.await.ok()?)
+        last_line(&timeout(LIMIT, self.end).await.ok()?.ok()?)
     }
 }
 

@@ -10,7 +10,7 @@
 //! - `server`: listening socket -> connections, a bounded number.
 //! - `router`: request -> who answers it: the door, ssh or the application.
 //! - `ssh`: websocket -> a process of sshd.
-//! - `health`: application -> whether it answers.
+//! - `health`: where the application listens -> that it does no more.
 //! - `proxy`: request -> the application's answer.
 //! - `command`: command line of the application -> its process, signals and exit code.
 //! - `last_line`: standard error of the application -> the container's, and its last line for the kubelet.

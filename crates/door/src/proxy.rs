@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderName, HeaderValue, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::Client;
@@ -66,7 +66,7 @@ impl Proxy {
     }
 
     /// The path that the application sees.
-    pub(crate) fn inner<'a>(&self, path: &'a str) -> &'a str {
+    fn inner<'a>(&self, path: &'a str) -> &'a str {
         let rest = path.strip_prefix(self.stripped.as_str());
         rest.filter(|rest| rest.starts_with('/')).unwrap_or(path)
     }
@@ -74,6 +74,17 @@ impl Proxy {
     /// Whether the application accepts connections.
     pub(crate) async fn accepts(&self) -> bool {
         self.address.connect().await.is_ok()
+    }
+
+    /// Whether the application answers a request for this path, whatever it says.
+    pub(crate) async fn answers(&self, path: &str) -> bool {
+        let Ok(uri) = format!("http://localhost{}", self.inner(path)).parse::<Uri>() else {
+            return false;
+        };
+        let never = |never: std::convert::Infallible| match never {};
+        let mut request = Request::new(Empty::<Bytes>::new().map_err(never).boxed_unsync());
+        *request.uri_mut() = uri;
+        self.client.request(request).await.is_ok()
     }
 
     /// Hands on the request. `attested`: its assertion is valid.

@@ -1,6 +1,7 @@
 //! Environment -> the door's process, which ends with the application (IO).
 
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,14 +9,13 @@ use std::{env, fs, io};
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use tokio::sync::watch;
 
 use crate::activity::Activity;
 use crate::application::Address;
 use crate::args::Args;
 use crate::assertion::Assertions;
 use crate::command::Application;
-use crate::health::Health;
+use crate::health;
 use crate::last_line;
 use crate::names::DOOR_VARIABLE;
 use crate::proxy::Proxy;
@@ -53,10 +53,6 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
     if args.strip_base_path {
         proxy = proxy.without_base_path(&args.base_path);
     }
-    // Requests for these are not use, so an application does not take the door's own for use.
-    let asked = args.activity_paths.first().map_or("", String::as_str);
-    let probe = format!("{}{}", args.base_path, asked.trim_start_matches('/'));
-    let health = Health::new(address.clone(), proxy.inner(&probe).to_owned());
     let environment = env::vars_os().chain([(DOOR_VARIABLE.into(), "1".into())]);
     let image = Image::new(args.sshd.clone(), environment.collect(), ssh_folder(&address));
     let router = Router::new(
@@ -67,13 +63,18 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         Ssh::new(image, activity),
     );
     let application = Application::start(&args.command, &address, &args.base_path)?;
-    let (sender, answers) = watch::channel(false);
+    let serving = async {
+        let listener = server::listen(socket, &address).await?;
+        tokio::select! {
+            () = server::serve(listener, Arc::new(router)) => Ok(()),
+            () = health::until_nothing_listens(&address) => anyhow::bail!(
+                "the application runs, and nothing listens at its socket or port any more: it is ended and started again"
+            ),
+        }
+    };
     tokio::select! {
         code = application.wait() => code.context("the application's exit code is unknown"),
-        served = server::serve(socket, Arc::new(router), answers) => served.and(Ok(1)),
-        () = health.watch(&sender) => anyhow::bail!(
-            "the application runs but does not listen any more on {address}, so it is ended and started again"
-        ),
+        served = serving => served.and(Ok(1)),
     }
 }
 
@@ -97,6 +98,11 @@ fn make_room(path: &Path) -> anyhow::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Ok(found) if found.file_type().is_socket() => {
+            // Another door's: in a shell without the variable that says so, a second one could take it away.
+            if !matches!(UnixStream::connect(path), Err(error) if error.kind() == io::ErrorKind::ConnectionRefused)
+            {
+                anyhow::bail!("--socket: a program listens at {} already", path.display());
+            }
             fs::remove_file(path).with_context(|| format!("--socket: {} cannot be removed", path.display()))
         }
         Ok(_) => anyhow::bail!("--socket: {} is a file that is no socket", path.display()),
@@ -121,7 +127,10 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o700);
-        drop(UnixListener::bind(&socket).unwrap());
+        let listener = UnixListener::bind(&socket).unwrap();
+        let error = make_room(&socket).unwrap_err().to_string();
+        assert!(error.ends_with("already"), "{error}");
+        drop(listener);
         make_room(&socket).unwrap();
         assert!(!socket.exists());
         fs::write(&socket, "mine").unwrap();

@@ -12,8 +12,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::application::Address;
 use crate::permit::ConnectionPermit;
 use crate::router::Router;
 
@@ -29,6 +30,8 @@ const PROBE: Duration = Duration::from_secs(30);
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
+/// Pause between two attempts to reach an application that starts.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes a port of all addresses. Nothing can connect to it yet.
 ///
@@ -54,39 +57,28 @@ fn bind_to(socket: fn() -> io::Result<TcpSocket>, address: SocketAddr) -> io::Re
     Ok(socket)
 }
 
-/// Answers connections while the application answers, without end. Otherwise it does not listen, and a readiness probe that only connects
-/// tells the truth. Connections that are open stay open.
+/// Waits until the application accepts connections, and listens. A readiness probe that only connects then tells the truth.
 ///
 /// # Errors
 /// The port is taken by another process that listens.
-pub(crate) async fn serve(
-    mut socket: TcpSocket,
-    router: Arc<Router>,
-    mut answers: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let port = socket.local_addr()?.port();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        answers.wait_for(|answers| *answers).await?;
-        let listener = socket.listen(BACKLOG)?;
-        tokio::select! {
-            () = accept(&listener, &router, &places) => return Ok(()),
-            silent = answers.wait_for(|answers| !answers) => silent.map(drop)?,
-        }
-        drop(listener);
-        socket = bind(port)?;
+pub(crate) async fn listen(socket: TcpSocket, application: &Address) -> io::Result<TcpListener> {
+    while application.connect().await.is_err() {
+        tokio::time::sleep(PAUSE).await;
     }
+    socket.listen(BACKLOG)
 }
 
-async fn accept(listener: &TcpListener, router: &Arc<Router>, places: &Arc<Semaphore>) {
+/// Answers connections, without end.
+pub(crate) async fn serve(listener: TcpListener, router: Arc<Router>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
-        let Ok(permit) = Arc::clone(places).acquire_owned().await else {
+        let Ok(permit) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = prepare(&stream);
-                tokio::spawn(connection(stream, Arc::clone(router), permit));
+                tokio::spawn(connection(stream, Arc::clone(&router), permit));
             }
             // No file descriptors are left, or the client is gone already.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -127,11 +119,10 @@ where
 
 #[cfg(test)]
 mod tests {
-    use bytes::BytesMut;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use futures::FutureExt as _;
+    use tokio::net::UnixListener;
 
     use super::*;
-    use crate::router::tests::{BASE, Door};
 
     #[tokio::test]
     async fn a_side_that_is_gone_is_probed() {
@@ -147,32 +138,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_listens_while_the_application_answers_and_open_connections_stay() {
-        let door = Door::new(true).with_application();
+    async fn nothing_connects_before_the_application_accepts_connections() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("application.sock");
         let socket = bind(0).unwrap();
         let port = socket.local_addr().unwrap().port();
         let connect = || TcpStream::connect((Ipv4Addr::LOCALHOST, port));
-        let (sender, answers) = watch::channel(false);
-        tokio::spawn(serve(socket, Arc::clone(&door.router), answers));
+        let application = Address::Socket(path.clone());
+        let listening = listen(socket, &application);
+        tokio::pin!(listening);
+        assert!((&mut listening).now_or_never().is_none());
         assert!(connect().await.is_err());
-        let request = format!("GET {BASE}jupyter-k8s/ready HTTP/1.1\r\nhost: a\r\n\r\n");
-        let mut open = None;
-        for is_answering in [true, false, true] {
-            sender.send_replace(is_answering);
-            while connect().await.is_ok() != is_answering {
-                tokio::task::yield_now().await;
-            }
-            if open.is_none() {
-                open = Some(connect().await.unwrap());
-            }
-            let open = open.as_mut().unwrap();
-            open.write_all(request.as_bytes()).await.unwrap();
-            let mut answer = BytesMut::new();
-            while !answer.ends_with(b"\r\n\r\n") {
-                assert_ne!(open.read_buf(&mut answer).await.unwrap(), 0);
-            }
-            assert!(answer.starts_with(b"HTTP/1.1 204"), "{answer:?}");
-        }
+        let _application = UnixListener::bind(path).unwrap();
+        let _listener = listening.await.unwrap();
+        connect().await.unwrap();
+    }
+
+    /// What the door adds to the start of its application.
+    #[tokio::test(start_paused = true)]
+    async fn it_listens_at_most_a_pause_after_the_application() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("application.sock");
+        let application = Address::Socket(path.clone());
+        let listening = listen(bind(0).unwrap(), &application);
+        tokio::pin!(listening);
+        // It has just looked in vain: the longest wait.
+        assert!((&mut listening).now_or_never().is_none());
+        let _application = UnixListener::bind(path).unwrap();
+        let since = tokio::time::Instant::now();
+        listening.await.unwrap();
+        let took = since.elapsed();
+        assert!(took <= PAUSE, "{took:?}");
     }
 
     #[tokio::test]

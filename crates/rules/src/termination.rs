@@ -3,6 +3,8 @@
 //! Whoever may read a Workspace sees it, and may not read logs. Any program of the container can write the message, so it is cut and made
 //! plain here.
 
+use std::borrow::Cow;
+
 /// Maximum length, in characters.
 const MAX: usize = 300;
 
@@ -12,12 +14,26 @@ pub fn last_line(message: &str) -> Option<String> {
     let line = message.lines().rev().find(|line| !is_blank(line))?;
     let plain = line.chars().filter(|c| !is_hidden(*c));
     let words = plain.collect::<String>();
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = words
+        .split_whitespace()
+        .map(without_password)
+        .collect::<Vec<_>>()
+        .join(" ");
     let shown = match line.char_indices().nth(MAX) {
         None => line,
         Some(_) => line.chars().take(MAX - 1).chain(['…']).collect(),
     };
     (!shown.is_empty()).then_some(shown)
+}
+
+/// The word, without user and password if it is a URL with them: programs that cannot reach a database show its URL.
+fn without_password(word: &str) -> Cow<'_, str> {
+    let found = word.split_once("://").and_then(|(scheme, rest)| {
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let at = rest[..end].rfind('@')?;
+        Some(format!("{scheme}://…{}", &rest[at..]))
+    });
+    found.map_or(Cow::Borrowed(word), Cow::Owned)
 }
 
 /// Whether a character changes how others are shown, or is not shown at all.
@@ -38,6 +54,10 @@ mod tests {
             ("ImportError: x", Some("ImportError: x")),
             ("Traceback\n  File\nImportError: x\n\n", Some("ImportError: x")),
             ("a\u{202e}b\u{7}c\t d", Some("abc d")),
+            (
+                "no route: postgres://me:s3cret@db:5432/x see http://a/b@c",
+                Some("no route: postgres://…@db:5432/x see http://a/b@c"),
+            ),
         ] {
             assert_eq!(last_line(message).as_deref(), shown, "{message:?}");
         }

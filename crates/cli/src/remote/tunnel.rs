@@ -119,7 +119,7 @@ async fn refusal(answer: http::Response<Incoming>, signed_in: &SignedIn, start: 
             "the workspace, or you as a guest, has as many ssh connections as it may have: close one".to_owned()
         }
         (StatusCode::BAD_GATEWAY, Some(DECLINED)) => {
-            "the workspace cannot start ssh: its home or /tmp may be full or read-only. An administrator finds the reason in its log"
+            "the workspace cannot start ssh: its folder /run/workspace may be full. An administrator finds the reason in its log"
                 .to_owned()
         }
         (_, Some(DECLINED) | None) => format!(

@@ -1,6 +1,7 @@
 //! Request -> who answers it: the door, ssh or the application (IO).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::HeaderValue;
 use http::{Method, Request, Response, StatusCode};
@@ -23,6 +24,8 @@ pub(crate) struct Router {
     activity: Arc<Activity>,
     proxy: Proxy,
     ssh: Ssh,
+    /// The application has answered once.
+    answered: AtomicBool,
 }
 
 /// Paths with a meaning, each below the base path.
@@ -33,6 +36,8 @@ pub(crate) struct Paths {
     ssh: String,
     /// What the operator asks the application for.
     asked: Vec<String>,
+    /// What the application is asked for to see whether it answers.
+    probe: String,
 }
 
 impl Paths {
@@ -47,6 +52,8 @@ impl Paths {
             ready: own("ready"),
             activity: own("activity"),
             ssh: own("ssh"),
+            // Requests for these are not use, so an application does not take the door's own for use.
+            probe: asked.first().map_or(base, String::as_str).to_owned(),
             asked,
         }
     }
@@ -70,6 +77,7 @@ impl Router {
             activity,
             proxy,
             ssh,
+            answered: AtomicBool::new(false),
         }
     }
 
@@ -112,13 +120,19 @@ impl Router {
         answer
     }
 
-    /// The answer to readiness probes. The kubelet cannot sign in, so it learns nothing else. The door listens while the application
-    /// answers (`health.rs`).
+    /// The answer to readiness probes. The kubelet cannot sign in, so it learns nothing else.
     async fn ready(&self, method: &Method) -> Response<Body> {
         if method != Method::GET && method != Method::HEAD {
             return empty(StatusCode::METHOD_NOT_ALLOWED);
         }
-        empty(if self.proxy.accepts().await {
+        let ready = if self.answered.load(Ordering::Relaxed) {
+            self.proxy.accepts().await
+        } else {
+            // It may accept connections before it answers. Asked once, it does not fill its log.
+            self.proxy.answers(&self.paths.probe).await
+        };
+        self.answered.fetch_or(ready, Ordering::Relaxed);
+        empty(if ready {
             StatusCode::NO_CONTENT
         } else {
             StatusCode::SERVICE_UNAVAILABLE
@@ -135,4 +149,4 @@ impl Router {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

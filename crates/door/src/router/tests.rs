@@ -25,10 +25,10 @@ use crate::application::Address;
 use crate::assertion::tests::Keys;
 use crate::names::{ASSERTION_HEADER, OPERATOR};
 
-pub(crate) const BASE: &str = "/workspaces/a/lab/";
+const BASE: &str = "/workspaces/a/lab/";
 
-pub(crate) struct Door {
-    pub(crate) router: Arc<Router>,
+struct Door {
+    router: Arc<Router>,
     keys: Keys,
     folder: TempDir,
 }
@@ -64,7 +64,7 @@ async fn echo(mut request: Request<Incoming>) -> Result<Response<Body>, std::con
 }
 
 impl Door {
-    pub(crate) fn new(open: bool) -> Self {
+    fn new(open: bool) -> Self {
         Self::with(open, |proxy| proxy)
     }
 
@@ -84,7 +84,7 @@ impl Door {
     }
 
     /// The application begins to listen.
-    pub(crate) fn with_application(self) -> Self {
+    fn with_application(self) -> Self {
         let listener = UnixListener::bind(self.folder.path().join("application.sock")).unwrap();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {

@@ -26,10 +26,11 @@ impl Places {
     /// `of_one`: those of one workspace; `of_all`: those of all together.
     pub(super) fn new(of_one: usize, of_all: usize) -> Self {
         Self {
-            workspace: ConcurrencyLimit::new(of_one, of_all),
+            // A replica that is nearly full has less for each user, and as much for the owner as for guests.
+            workspace: ConcurrencyLimit::new(of_one, of_all).sharing(1),
             user: ConcurrencyLimit::new(of_all, of_all),
-            guests: ConcurrencyLimit::new(of_one / 4 * 3, of_all),
-            guest: ConcurrencyLimit::new(of_one / 4, of_all),
+            guests: ConcurrencyLimit::new(of_one / 4 * 3, of_all).sharing(1),
+            guest: ConcurrencyLimit::new(of_one / 4, of_all).sharing(1),
         }
     }
 
@@ -92,6 +93,27 @@ mod tests {
             all_of(&places, "alice-lab", "alice", true).len(),
             MAX_SOCKETS_OF_ONE
         );
+    }
+
+    #[test]
+    fn guests_of_a_full_replica_leave_places_for_the_owner() {
+        let places = Places::new(MAX_SOCKETS_OF_ONE, MAX_SOCKETS);
+        let _others: Vec<_> = (0..2000)
+            .flat_map(|number| {
+                places.take(
+                    &format!("lab-{number}"),
+                    &Holder {
+                        user: format!("user-{number}"),
+                        is_owner: true,
+                    },
+                )
+            })
+            .collect();
+        let guests: Vec<_> = (0..20)
+            .flat_map(|number| all_of(&places, "lab", &format!("guest-{number}"), false))
+            .collect();
+        assert_eq!(guests.len(), MAX_SOCKETS_OF_ONE / 4 * 3);
+        assert!(!all_of(&places, "lab", "alice", true).is_empty());
     }
 
     #[test]

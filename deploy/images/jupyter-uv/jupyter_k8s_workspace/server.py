@@ -1,10 +1,10 @@
-"""Jupyter's web application -> the same, with pages of ours (IO)."""
+"""Jupyter's web application -> the same, with two pages of ours (IO)."""
 
 import json
 import secrets
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
-from tornado.web import RequestHandler, authenticated
+from tornado.web import authenticated
 from tornado.websocket import WebSocketHandler
 
 from .identity import AssertedIdentityProvider
@@ -17,13 +17,6 @@ DONE = """<!DOCTYPE html>
 <h1>You are signed in</h1><p>Go back to your other tab and work on. This one can be closed.</p>
 <script nonce="%s">new BroadcastChannel("jupyter-k8s-session").postMessage("signed-in");window.close();</script></html>
 """
-
-
-class Answers(RequestHandler):
-    """What the door asks for to see that the server answers. It knows no user, is not use, and is in no log."""
-
-    def get(self):
-        self.set_status(204)
 
 
 class Session(APIHandler):
@@ -64,12 +57,11 @@ def guard_rooms(server_app):
 
 
 def load(server_app):
-    """Adds the page for the door, and those for users where the gateway attests them."""
+    """Adds the pages, where the gateway attests users."""
     guard_rooms(server_app)
-    base_url = server_app.base_url
-    server_app.web_app.add_handlers(".*$", [(f"{base_url}{PREFIX}/answers", Answers)])
     if not isinstance(server_app.identity_provider, AssertedIdentityProvider):
         return
+    base_url = server_app.base_url
     server_app.web_app.add_handlers(
         ".*$",
         [

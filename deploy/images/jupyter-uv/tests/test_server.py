@@ -21,14 +21,6 @@ class Server(Running):
                     self.assertEqual((await self.ask(path, assertions)).code, 401)
         self.assertEqual((await self.ask("/api/me", [good], **{"Sec-Fetch-Site": "same-origin"})).code, 200)
 
-    async def test_the_door_sees_that_the_server_answers_and_that_is_no_use_of_it(self):
-        before = self.app.web_app.last_activity()
-        self.assertEqual((await self.ask("/jupyter-k8s/answers")).code, 204)
-        self.assertEqual(self.app.web_app.last_activity(), before)
-        # The control: what users ask for is use.
-        self.assertEqual((await self.ask("/api/me", [assertion()])).code, 200)
-        self.assertGreater(self.app.web_app.last_activity(), before)
-
     async def test_the_person_is_the_one_whom_the_gateway_names(self):
         token = assertion(sub="alice.smith", session_end=1)
         answer = await self.ask("/api/me", [token])

@@ -169,7 +169,7 @@ impl Local {
                 .strip_prefix("http://")
                 .is_some_and(|host| self.is_own_host(host))
         };
-        if headers.contains_key(FETCH_SITE) {
+        if headers.contains_key(FETCH_SITE) || headers.contains_key("service-worker") {
             return Err(Refusal::Browser);
         }
         // Some programs write the address that they call.
