@@ -61,7 +61,7 @@ async fn a_disk_can_only_grow_and_keeps_its_class(alice: &Api<Workspace>) -> any
         (json!({"storage": {"size": "300Mi"}}), "cannot expand disks"),
         (
             json!({"storage": {"storageClassName": "other"}}),
-            "storageClassName is immutable",
+            "a disk cannot move to another class",
         ),
     ] {
         match workspace::set(alice, "disk", change).await {
