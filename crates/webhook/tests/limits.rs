@@ -42,7 +42,8 @@ fn creation() -> String {
     review("bob", &Value::Null, &workspace(json!({"templateRef": "prod"}))).to_string()
 }
 
-#[tokio::test]
+// Paused: on a slow machine the burst lasts longer than a body may take to arrive.
+#[tokio::test(start_paused = true)]
 async fn a_burst_of_requests_is_answered_without_refusals() {
     let webhook = Cluster::with(testkit::objects::template("prod")).webhook();
     let burst = (0..MAX_ACCEPTED).map(|_| webhook.response("POST", "/validate", creation()));

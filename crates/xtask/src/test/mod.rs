@@ -37,7 +37,7 @@ use anyhow::{Context as _, bail};
 use crate::apt;
 use crate::args::{ALL, TestCommand};
 use crate::cluster::{self, Cluster};
-use crate::components::VALIDATE_KREW_MANIFEST;
+use crate::components::{VALIDATE_KREW_MANIFEST, ensure_kubectl};
 use crate::demo;
 use crate::exec::cargo;
 use crate::generate;
@@ -204,13 +204,13 @@ fn unit_tests(run: &mut Run<'_>, names: &[String]) -> anyhow::Result<()> {
     apt::ensure(&[&PROXIES[..], &REGISTRY, &SHELLS].concat(), &run.progress)?;
     let promtool = promtool::ensure(run.paths, &run.progress)?;
     let krew = VALIDATE_KREW_MANIFEST.ensure(run.paths, &run.progress)?;
+    ensure_kubectl(run.paths, &run.progress)?;
     let kubectl = run.paths.kubectl();
     let env = [
         ("HELM", helm.as_path()),
         ("TRAEFIK", &traefik),
         ("PROMTOOL", &promtool),
         ("VALIDATE_KREW_MANIFEST", &krew),
-        // The cluster's start built it.
         ("KUBECTL", &kubectl),
     ];
     let selected = [&["--workspace".to_owned()], names].concat();

@@ -51,17 +51,11 @@ pub(crate) fn made_for(planned: &PersistentVolumeClaim) -> String {
     format!("{}/{}", class.unwrap_or_default(), size.unwrap_or_default())
 }
 
-/// Whether `live` has no volume, and was made for another class or size than planned.
+/// Whether `live` has no volume, and the operator made it for another class or size than planned. One that somebody else made may be filled
+/// from a snapshot.
 pub(crate) fn is_to_be_made_anew(planned: &PersistentVolumeClaim, live: &PersistentVolumeClaim) -> bool {
-    if rules::claims::has_volume(live) {
-        return false;
-    }
-    if let Some(earlier) = live.annotations().get(names::MADE_FOR) {
-        return *earlier != made_for(planned);
-    }
-    // Another client, or an earlier release, made it. Without a class the cluster chose one.
-    let class = class_of(planned);
-    (class.is_some() && class != class_of(live)) || requested_size(planned) != requested_size(live)
+    let earlier = live.annotations().get(names::MADE_FOR);
+    earlier.is_some_and(|earlier| *earlier != made_for(planned) && !rules::claims::has_volume(live))
 }
 
 /// What to write to an existing claim: the plan, but with every immutable value of `live`, and with its size unless it can grow now.
@@ -75,6 +69,10 @@ pub(crate) fn update(
         return None;
     }
     let mut intent = planned.clone();
+    if let Some(made_for) = live.annotations().get(names::MADE_FOR) {
+        let annotations = intent.annotations_mut();
+        annotations.insert(names::MADE_FOR.to_owned(), made_for.clone());
+    }
     if let (Some(intent), Some(live)) = (&mut intent.spec, &live.spec) {
         intent.access_modes.clone_from(&live.access_modes);
         intent.storage_class_name.clone_from(&live.storage_class_name);
@@ -191,10 +189,16 @@ mod tests {
         let mut changed = made(None, "1Gi");
         changed.spec = asked(Some("standard"), "8Gi").spec;
         assert!(!is_anew(&asked(None, "1Gi"), &changed));
-        // Without the annotation.
-        let chosen = asked(Some("standard"), "1Gi");
-        assert!(!is_anew(&asked(None, "1Gi"), &chosen));
-        assert!(is_anew(&asked(Some("fast"), "1Gi"), &chosen));
+        // An administrator made it, from a snapshot.
+        assert!(!is_anew(
+            &asked(Some("fast"), "2Gi"),
+            &asked(Some("standard"), "1Gi")
+        ));
+        // Another write keeps what it was made for.
+        let mut labelled = asked(Some("nope"), "1Gi");
+        labelled.labels_mut().insert("team".to_owned(), "a".to_owned());
+        let written = update(&labelled, &nope, Growth::None).unwrap();
+        assert!(is_anew(&asked(Some("fast"), "1Gi"), &written));
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) const FIELDS: [(&str, &[&str]); 11] = [
     ("spec.resources.limits", &["*"]),
     ("spec.resources.requests", &["*"]),
     ("spec.storage", &["claimName", "mountPath", "subPath"]),
-    ("template", &["baseLabels", "hostUsers"]),
+    ("template", &["baseLabels", "userNamespace"]),
     ("manager", &["basePath"]),
     ("executionProfile", &["spec"]),
     (

@@ -92,7 +92,7 @@ pub(crate) fn base_path(recorded: &str) -> Option<String> {
 /// Whether a run was to have a user namespace of its own.
 pub(crate) fn has_user_namespace(recorded: &str) -> bool {
     let recorded: Option<Value> = serde_json::from_str(recorded).ok();
-    recorded.is_some_and(|it| it.pointer("/template/hostUsers") == Some(&Value::Bool(false)))
+    recorded.is_some_and(|it| it.pointer("/template/userNamespace") == Some(&Value::Bool(true)))
 }
 
 /// Names of the init containers of a run that users asked for.
@@ -162,8 +162,8 @@ fn inputs(workspace: &ValidWorkspace) -> Value {
             "containerSecurityContext": pod.container_security_context,
             "podAnnotations": workspace.annotations,
         },
-        // Absent unless it is false, so that the record of other pods does not change.
-        "template": {"baseLabels": workspace.base_labels, "hostUsers": pod.user_namespace.then_some(false)},
+        // Absent for other pods, so that their record does not change.
+        "template": {"baseLabels": workspace.base_labels, "userNamespace": pod.user_namespace.then_some(true)},
         "executionProfile": {"spec": workspace.profile.as_ref().map(|profile| &profile.spec)},
     });
     // Absent for a workspace with its own host, so that its record does not change.

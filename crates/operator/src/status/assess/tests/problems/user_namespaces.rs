@@ -9,7 +9,7 @@ use super::*;
 fn asked(mut case: Case, asked: bool, stored: Option<bool>) -> Case {
     let mut pod = case.observed.pods[0].as_ref().clone();
     let record = if asked {
-        r#"{"format":2,"template":{"hostUsers":false}}"#
+        r#"{"format":2,"template":{"userNamespace":true}}"#
     } else {
         r#"{"format":2}"#
     };
