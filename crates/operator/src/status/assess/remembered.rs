@@ -30,9 +30,7 @@ pub(super) fn disk(
     Some(DiskStatus {
         replaces_deleted: replaces_deleted && !run_ended,
         replaced_volume_name,
-        size: disks::desired_claim::size(claim)
-            .filter(|_| rules::claims::has_volume(claim))
-            .map(|size| Quantity(size.to_owned())),
+        size: disks::desired_claim::size(claim).map(|size| Quantity(size.to_owned())),
         volume_name: same
             .and_then(|same| same.volume_name.clone())
             .or_else(|| volume.filter(|_| ready)),
