@@ -14,7 +14,7 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::Resource;
+use kube::{Resource, ResourceExt as _};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::cache::{field_managers, partial::Pod};
@@ -116,7 +116,20 @@ impl Trim for NetworkPolicy {
     }
 }
 
-impl Trim for Workspace {}
+impl Trim for Workspace {
+    /// Of others' annotations, keeps keys where there are too many for records: as many as it takes to tell.
+    fn trim(&mut self) {
+        let too_many = !names::takes_records(&self.metadata);
+        let keys = self.metadata.annotations.iter().flat_map(|all| all.keys());
+        let enough = names::MAX_ANNOTATIONS + 1 + names::RECORDS.len();
+        let keys: Vec<_> = keys.filter(|_| too_many).take(enough).cloned().collect();
+        keep_own_annotations(&mut self.metadata);
+        for key in keys {
+            self.annotations_mut().entry(key).or_default();
+        }
+    }
+}
+
 impl Trim for WorkspaceTemplate {}
 impl Trim for WorkspaceManager {}
 impl Trim for WorkspaceExecutionProfile {}
@@ -144,6 +157,26 @@ mod tests {
         keep_own_annotations(&mut meta);
         let left: Vec<_> = meta.annotations.unwrap().into_keys().collect();
         assert_eq!(left, [keys[2], keys[0]]);
+    }
+
+    #[test]
+    fn a_workspace_takes_records_as_before_and_keeps_no_value_of_others() {
+        for others in [0, names::MAX_ANNOTATIONS, names::MAX_ANNOTATIONS + 1, 9_999] {
+            let mut workspace = testkit::objects::workspace("demo");
+            let annotations = workspace.annotations_mut();
+            annotations.extend((0..others).map(|number| (format!("k{number}"), "x".repeat(9))));
+            annotations.insert(names::CREATED_BY.to_owned(), "alice".to_owned());
+            let before = names::takes_records(&workspace.metadata);
+            workspace.trim();
+            assert_eq!(names::takes_records(&workspace.metadata), before, "{others}");
+            let left = workspace.annotations();
+            assert!(left.len() <= names::MAX_ANNOTATIONS + 1 + names::RECORDS.len() + 1);
+            assert_eq!(left[names::CREATED_BY], "alice");
+            assert!(
+                left.iter()
+                    .all(|(key, value)| !key.starts_with('k') || value.is_empty())
+            );
+        }
     }
 
     #[test]
