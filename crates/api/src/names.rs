@@ -144,6 +144,8 @@ pub const HOP_BY_HOP: [&str; 10] = [
 ];
 /// Header of a pod's answer to the operator: when ssh was last used, as RFC 3339. None: not since the start.
 pub const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
+/// Header by which the door tells the operator when a process of the container was last ended because memory ran out, as RFC 3339.
+pub const OUT_OF_MEMORY_HEADER: &str = "workspace-out-of-memory";
 /// Audience of assertions for the portal, and the first label of its host.
 pub const PORTAL_AUDIENCE: &str = "portal";
 /// Volume of the home directory.

@@ -20,6 +20,7 @@
 //! - `permit`: connection -> its place among a bounded number.
 //! - `frames`: bytes of a websocket -> whether somebody uses it.
 //! - `activity`: uses -> times of the last ones.
+//! - `memory`: the container's control group -> its limit, and when a process of it was ended for memory.
 //! - `names`: names that are shared with gateway and operator.
 
 mod activity;
@@ -31,6 +32,7 @@ mod command;
 mod frames;
 mod health;
 mod last_line;
+mod memory;
 mod names;
 mod permit;
 mod proxy;

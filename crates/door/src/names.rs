@@ -24,6 +24,8 @@ pub(crate) const BASE_PATH_VARIABLE: &str = "WORKSPACE_BASE_PATH";
 pub(crate) const DOOR_VARIABLE: &str = "WORKSPACE_DOOR";
 /// Header of answers to the operator: when ssh was last used.
 pub(crate) const LAST_ACTIVITY_HEADER: &str = "workspace-last-activity";
+/// Header of answers to the operator: when memory last ran out.
+pub(crate) const OUT_OF_MEMORY_HEADER: &str = "workspace-out-of-memory";
 /// Headers about one connection, which are not handed on.
 pub(crate) const HOP_BY_HOP: [&str; 10] = [
     "connection",
@@ -56,6 +58,7 @@ mod tests {
             (UID_VARIABLE, names::UID_VARIABLE),
             (BASE_PATH_VARIABLE, names::BASE_PATH_VARIABLE),
             (LAST_ACTIVITY_HEADER, names::LAST_ACTIVITY_HEADER),
+            (OUT_OF_MEMORY_HEADER, names::OUT_OF_MEMORY_HEADER),
         ] {
             assert_eq!(ours, theirs);
         }

@@ -17,6 +17,7 @@ use crate::assertion::Assertions;
 use crate::command::Application;
 use crate::health;
 use crate::last_line;
+use crate::memory::Memory;
 use crate::names::DOOR_VARIABLE;
 use crate::proxy::Proxy;
 use crate::router::{Paths, Router};
@@ -59,6 +60,7 @@ async fn run(args: &Args) -> anyhow::Result<u8> {
         Paths::new(&args.base_path, &args.activity_paths),
         assertions,
         Arc::clone(&activity),
+        Memory::of_this_container(),
         proxy,
         Ssh::new(image, activity),
     );

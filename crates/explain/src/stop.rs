@@ -20,6 +20,7 @@ pub(super) fn findings(evidence: &Evidence<'_>) -> Vec<Finding> {
     if workspace.spec.desired_status == DesiredStatus::Stopped {
         found.push(stop_finding(evidence, &status));
     } else if status.phase == Some(Phase::Running) {
+        found.extend(out_of_memory(workspace, &status));
         found.extend(idleness(evidence, &status));
     }
     if !status.pending_update.is_empty() {
@@ -76,6 +77,24 @@ fn stop_finding(evidence: &Evidence<'_>, status: &WorkspaceStatus) -> Finding {
         because,
         cures: vec![Cure::start(workspace)],
     }
+}
+
+fn out_of_memory(workspace: &Workspace, status: &WorkspaceStatus) -> Option<Finding> {
+    let last = status.out_of_memory.as_ref()?;
+    let ended = format!("{:?}", last.ended);
+    Some(Finding {
+        what: last.message(),
+        reason: Some(reason::OOM_KILLED.to_owned()),
+        because: vec![of_workspace(
+            workspace,
+            "status.outOfMemory.ended",
+            ended,
+            Some(last.time.0),
+        )],
+        cures: Cure::of_reason(workspace, reason::OOM_KILLED, "")
+            .into_iter()
+            .collect(),
+    })
 }
 
 fn annotation(workspace: &Workspace, name: &str) -> Option<Cause> {

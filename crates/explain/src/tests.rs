@@ -73,6 +73,30 @@ fn a_running_workspace_says_when_it_stops_and_what_waits_for_a_restart() {
 }
 
 #[test]
+fn memory_that_ran_out_is_told_of_a_running_workspace_with_the_field_that_raises_its_limit() {
+    let status = |out_of_memory: Value| {
+        json!({
+            "phase": "Running", "conditions": [condition("Available", "True", reason::READY, "")], "outOfMemory": out_of_memory,
+        })
+    };
+    let findings = |out_of_memory| {
+        let workspace = workspace_with(json!({}), status(out_of_memory));
+        let findings = super::workspace(&evidence(&workspace)).findings;
+        let is_its = |it: &Finding| it.reason.as_deref() == Some(reason::OOM_KILLED);
+        findings.into_iter().filter(is_its).collect::<Vec<_>>()
+    };
+    let found = findings(json!({"time": "2026-01-01T11:58:00Z", "ended": "Process", "limit": "2Gi"}));
+    assert_eq!(
+        found[0].what,
+        "A process was ended at 2026-01-01T11:58:00Z, because it used more memory than the limit of 2Gi."
+    );
+    assert_eq!(values(&found[0]), ["Process"]);
+    let steps = &found[0].cures[0].steps;
+    assert!(steps[0].command.contains("--memory"), "{steps:?}");
+    assert!(findings(Value::Null).is_empty());
+}
+
+#[test]
 fn a_new_disk_in_place_of_a_deleted_one_is_reported_while_it_runs_and_while_it_is_stopped() {
     let message = "It is ready. Its disk is a new, empty one.";
     let disk = json!({"claimUID": "b", "replacesDeleted": true, "replacedVolumeName": "pvc-1"});

@@ -127,6 +127,14 @@ async fn made(scratch: &Scratch, wanted: &Workspace) -> anyhow::Result<Workspace
     reached(&alice, &wanted.name_any(), Phase::Running).await
 }
 
+/// A process of the pod takes more memory than its container may, and is ended.
+pub async fn run_out_of_memory(scratch: &Scratch, pod: &str) -> anyhow::Result<()> {
+    let script = "python3 -c 'all = []\nwhile True: all.append(b\"1\" * (1 << 24))'; echo $?";
+    let code = cluster::exec(&scratch.api(), pod, &["sh", "-c", script]).await?;
+    anyhow::ensure!(code.trim() == "137", "it ended with {code}");
+    Ok(())
+}
+
 /// The name of a running workspace's pod.
 pub fn pod(workspace: &Workspace) -> anyhow::Result<String> {
     let endpoint = workspace

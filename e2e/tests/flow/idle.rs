@@ -7,7 +7,7 @@ use api::{
     Workspace,
     condition::reason,
     names::WORKSPACE_LABEL,
-    workspace::{DesiredStatus, Phase, StopRule},
+    workspace::{DesiredStatus, EndedForMemory, Phase, StopRule},
 };
 use e2e::{
     cluster::{self, Scratch},
@@ -97,6 +97,31 @@ async fn stops_and_starts(
     wait_for_event(scratch, name, reason::IDLE_STOPPED).await?;
     let again = workspace::start(alice, name).await?;
     assert_eq!(again.status.and_then(|status| status.stopped_because), None);
+    Ok(())
+}
+
+/// A process of the workspace takes too much memory: its status and an Event say so, and it runs on.
+async fn runs_out_of_memory(scratch: &Scratch, alice: &Api<Workspace>, name: &str) -> anyhow::Result<()> {
+    let before = alice.get(name).await?;
+    assert_eq!(
+        before
+            .status
+            .as_ref()
+            .and_then(|status| status.out_of_memory.clone()),
+        None
+    );
+    workspace::run_out_of_memory(scratch, &workspace::pod(&before)?).await?;
+    wait_for_event(scratch, name, reason::OOM_KILLED).await?;
+    let status = alice.get(name).await?.status.unwrap_or_default();
+    assert_eq!(status.phase, Some(Phase::Running));
+    let found = status.out_of_memory.map(|it| it.ended);
+    assert_eq!(found, Some(EndedForMemory::Process));
+    assert!(
+        status
+            .message
+            .unwrap_or_default()
+            .contains("used more memory than the limit of")
+    );
     Ok(())
 }
 
@@ -190,11 +215,13 @@ async fn an_idle_jupyterlab_stops_and_a_computing_one_and_applications_without_d
     let unused = workspace::reached(&alice, "unused", Phase::Running).await?;
     let session = HttpSession::new()?;
     session.enter(&url, "alice").await?;
-    let (answer, stopped) = tokio::join!(
+    let (answer, stopped, told) = tokio::join!(
         kernel::compute(&session, &url, LONG),
-        stops_and_starts(&scratch, &alice, &unused)
+        stops_and_starts(&scratch, &alice, &unused),
+        runs_out_of_memory(&scratch, &alice, "computes"),
     );
     stopped?;
+    told?;
     assert_eq!(answer?, "42", "it was idle for longer than the timeout");
     let computes = alice.get("computes").await?;
     assert_eq!(computes.spec.desired_status, DesiredStatus::Running);

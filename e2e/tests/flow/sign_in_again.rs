@@ -12,6 +12,7 @@ use fantoccini::{Locator, key::Key};
 use kube::Api;
 
 const LINE: &str = "#jupyter-k8s-sign-in-again";
+const NOTIFICATION: &str = ".Toastify__toast";
 const EDITOR: &str = ".jp-FileEditor .cm-content";
 const TEXT: &str = "text that is not saved";
 const MORE: &str = "written while it was stopped";
@@ -41,7 +42,7 @@ async fn silent(browser: &Browser) -> anyhow::Result<()> {
     .await
 }
 
-/// Alice types into a file, signs out in another tab, and saves: the page asks her to sign in again, keeps her text, and saves it
+/// A process of her workspace has run out of memory: the page says so. Alice types into a file, signs out in another tab, and saves: the page asks her to sign in again, keeps her text, and saves it
 /// when she has. Then her workspace is stopped and started: the page says so, keeps what she goes on typing, and saves it.
 #[tokio::test]
 async fn unsaved_text_can_be_saved_after_signing_in_again() -> anyhow::Result<()> {
@@ -53,12 +54,19 @@ async fn unsaved_text_can_be_saved_after_signing_in_again() -> anyhow::Result<()
     let file = async |script: &str| cluster::exec(&scratch.api(), &pod, &["sh", "-c", script]).await;
     file("echo begin > /home/jovyan/note.txt").await?;
 
+    workspace::run_out_of_memory(&scratch, &pod).await?;
     let browser = Browser::start().await?;
     browser
         .sign_in(&format!("{url}lab/tree/note.txt"), "alice")
         .await?;
     browser.arrived(&host).await?;
     browser.sees(EDITOR, "begin").await?;
+    browser
+        .sees(
+            NOTIFICATION,
+            "was ended, because it used more memory than the limit of",
+        )
+        .await?;
     assert!(
         browser.page.find(Locator::Css(LINE)).await.is_err(),
         "there is nothing to say yet"

@@ -26,7 +26,9 @@ pub use idle::{
     StopRule, StoppedBecause, TimestampFormat,
 };
 pub use limits::Limits;
-pub use status::{ContainerCounts, Endpoint, Phase, Resolved, ResolvedStorage, WorkspaceStatus};
+pub use status::{
+    ContainerCounts, EndedForMemory, Endpoint, OutOfMemory, Phase, Resolved, ResolvedStorage, WorkspaceStatus,
+};
 pub use storage::{DiskStatus, Retain, SecondaryVolume, Storage};
 
 /// The desired state. Everything left unset comes from the template, then from the operator's settings; these values are not
@@ -108,7 +110,7 @@ pub struct WorkspaceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<Storage>,
 
-    /// Size of `/dev/shm`. It counts against the memory limit. Unset: the template's, else 64 MiB.
+    /// Size of `/dev/shm`. What lies there counts against the memory limit. Unset: the template's, else half of the memory limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
     pub shm_size: Option<Quantity>,

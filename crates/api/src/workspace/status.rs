@@ -72,6 +72,9 @@ pub struct WorkspaceStatus {
     /// The rule that stopped it, if no user did; until the next start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_because: Option<StoppedBecause>,
+    /// When memory last ran out in this run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_memory: Option<OutOfMemory>,
     /// The disk of its own that the workspace has, or had last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskStatus>,
@@ -106,6 +109,42 @@ pub enum Phase {
     Failed,
     /// The workspace is being deleted.
     Deleting,
+}
+
+/// The end of a container or process for the use of more memory than the container's limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OutOfMemory {
+    /// When it ended. Of a process it is when that was seen, up to a minute later.
+    pub time: Time,
+    /// What ended.
+    pub ended: EndedForMemory,
+    /// Memory limit of the container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<Quantity>,
+}
+
+/// What the node's kernel ends when a container's memory runs out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum EndedForMemory {
+    /// The whole container, which the kubelet started again.
+    Container,
+    /// A process, such as a notebook's kernel. The image's door tells this of workspaces that stop when idle.
+    Process,
+}
+
+impl OutOfMemory {
+    /// What ended, and why.
+    pub fn message(&self) -> String {
+        let what = match self.ended {
+            EndedForMemory::Container => "The container was ended and started again",
+            EndedForMemory::Process => "A process was ended",
+        };
+        let limit = self.limit.as_ref();
+        let limit = limit.map_or_else(String::new, |limit| format!(" of {}", limit.0));
+        let time = self.time.0;
+        format!("{what} at {time}, because it used more memory than the limit{limit}.")
+    }
 }
 
 /// Address of the ready pod.

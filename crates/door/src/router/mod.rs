@@ -12,7 +12,8 @@ use serde_json::json;
 use crate::activity::Activity;
 use crate::answers::{Body, empty, json, not_attested, problem};
 use crate::assertion::{Assertions, Caller};
-use crate::names::LAST_ACTIVITY_HEADER;
+use crate::memory::Memory;
+use crate::names::{LAST_ACTIVITY_HEADER, OUT_OF_MEMORY_HEADER};
 use crate::proxy::Proxy;
 use crate::ssh::Ssh;
 
@@ -22,6 +23,7 @@ pub(crate) struct Router {
     paths: Paths,
     assertions: Assertions,
     activity: Arc<Activity>,
+    memory: Memory,
     proxy: Proxy,
     ssh: Ssh,
     /// The application has answered once.
@@ -68,6 +70,7 @@ impl Router {
         paths: Paths,
         assertions: Assertions,
         activity: Arc<Activity>,
+        memory: Memory,
         proxy: Proxy,
         ssh: Ssh,
     ) -> Self {
@@ -75,6 +78,7 @@ impl Router {
             paths,
             assertions,
             activity,
+            memory,
             proxy,
             ssh,
             answered: AtomicBool::new(false),
@@ -100,7 +104,7 @@ impl Router {
             return not_attested();
         }
         let mut answer = if path == self.paths.activity {
-            self.last_activity(request.method())
+            self.state(request.method())
         } else if path == self.paths.ssh {
             self.ssh.answer(request, &caller).await
         } else {
@@ -109,13 +113,16 @@ impl Router {
             }
             self.proxy.pass(request, caller != Caller::Anyone).await
         };
-        // Without assertions nobody knows who asks, and the time is no secret.
-        let last = self
-            .activity
-            .last_ssh()
-            .filter(|_| asks && !matches!(caller, Caller::User { .. }));
-        if let Some(last) = last.and_then(|last| HeaderValue::try_from(last).ok()) {
-            answer.headers_mut().insert(LAST_ACTIVITY_HEADER, last);
+        // Without assertions nobody knows who asks, and the times are no secret.
+        if asks && !matches!(caller, Caller::User { .. }) {
+            for (name, time) in [
+                (LAST_ACTIVITY_HEADER, self.activity.last_ssh()),
+                (OUT_OF_MEMORY_HEADER, self.memory.last_kill()),
+            ] {
+                if let Some(time) = time.and_then(|time| HeaderValue::try_from(time).ok()) {
+                    answer.headers_mut().insert(name, time);
+                }
+            }
         }
         answer
     }
@@ -139,12 +146,18 @@ impl Router {
         })
     }
 
-    fn last_activity(&self, method: &Method) -> Response<Body> {
+    /// What the door knows of the workspace's use and memory.
+    fn state(&self, method: &Method) -> Response<Body> {
         if method != Method::GET {
             let message = "This address must be requested with GET.";
             return problem(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message);
         }
-        json(StatusCode::OK, &json!({"lastActivity": self.activity.last()}))
+        let state = json!({
+            "lastActivity": self.activity.last(),
+            "outOfMemory": self.memory.last_kill(),
+            "memoryLimitBytes": self.memory.limit(),
+        });
+        json(StatusCode::OK, &state)
     }
 }
 

@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::*;
 use crate::application::Address;
 use crate::assertion::tests::Keys;
+use crate::memory::Group;
 use crate::names::{ASSERTION_HEADER, OPERATOR};
 
 const BASE: &str = "/workspaces/a/lab/";
@@ -79,7 +80,8 @@ impl Door {
         );
         let paths = Paths::new(BASE, &["/api/status".to_owned(), "/api/kernels".to_owned()]);
         let proxy = settings(Proxy::new(Address::Socket(socket), Arc::clone(&activity)));
-        let router = Arc::new(Router::new(paths, assertions, activity, proxy, ssh));
+        let memory = Memory::new(Group::in_folder(folder.path()));
+        let router = Arc::new(Router::new(paths, assertions, activity, memory, proxy, ssh));
         Self { router, keys, folder }
     }
 
@@ -360,6 +362,33 @@ async fn a_websocket_is_handed_on_and_its_data_is_use_but_not_its_pings() {
     let mut echoed = [0; 8];
     socket.into_inner().read_exact(&mut echoed).await.unwrap();
     assert_ne!(last(), opened);
+}
+
+#[tokio::test]
+async fn memory_that_ran_out_is_told_to_the_operator_and_to_pages() {
+    let door = Door::new(false).with_application();
+    let (user, operator) = (door.user(), door.operator());
+    let (status, state) = (below("api/status"), below("jupyter-k8s/activity"));
+    let answer = door.ask("GET", &status, Some(&operator)).await;
+    assert!(!answer.headers().contains_key(OUT_OF_MEMORY_HEADER));
+    let group = door.folder.path().join("memory");
+    std::fs::create_dir(&group).unwrap();
+    std::fs::write(group.join("memory.oom_control"), "oom_kill 1\n").unwrap();
+    std::fs::write(group.join("memory.limit_in_bytes"), "1048576\n").unwrap();
+    let answer = door.ask("GET", &status, Some(&operator)).await;
+    let told = answer.headers()[OUT_OF_MEMORY_HEADER]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let answer = door.ask("GET", &state, Some(&user)).await;
+    assert!(!answer.headers().contains_key(OUT_OF_MEMORY_HEADER));
+    let page: Value = serde_json::from_str(&text(answer).await).unwrap();
+    assert_eq!(page["outOfMemory"], told);
+    assert_eq!(page["memoryLimitBytes"], 1_048_576);
+    assert_eq!(
+        door.ask("GET", &state, None).await.status(),
+        StatusCode::UNAUTHORIZED
+    );
 }
 
 #[tokio::test]

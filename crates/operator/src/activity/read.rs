@@ -29,6 +29,8 @@ pub struct Reading {
     pub signals: Vec<Signal>,
     /// Seconds by which our clock is ahead of the pod's.
     pub skew: i64,
+    /// When a process of the container was last ended for memory, by our own clock.
+    pub out_of_memory: Option<Timestamp>,
 }
 
 /// Our clock, and its difference from a pod's clock.
@@ -123,12 +125,17 @@ pub(super) fn terminals(body: &[u8], clock: Clock) -> Result<Signal, String> {
 
 /// The last use by ssh. `header`: of the answer.
 pub(super) fn ssh(header: &[u8], clock: Clock) -> Result<Signal, String> {
-    let text =
-        str::from_utf8(header).map_err(|_| "the header Workspace-Last-Activity is no text".to_owned())?;
     Ok(Signal {
         name: SSH,
-        last_activity: Some(clock.ours(rfc3339(text)?)),
+        last_activity: Some(of_header(header, clock)?),
     })
+}
+
+/// The time in a header of the door.
+pub(super) fn of_header(header: &[u8], clock: Clock) -> Result<Timestamp, String> {
+    let text =
+        str::from_utf8(header).map_err(|_| "the time in a header of the answer is no text".to_owned())?;
+    Ok(clock.ours(rfc3339(text)?))
 }
 
 /// The time at `path` in an object.

@@ -24,6 +24,9 @@ const SECRET: &str = "jupyter-k8s-secret";
 /// Size of the memory for sockets and other small files. A write beyond it fails; on a disk, it would evict the pod.
 const RUNTIME_SIZE: &str = "16Mi";
 
+/// MiB of `/dev/shm` that container runtimes give.
+const RUNTIME_SHM: u64 = 64;
+
 /// A volume, and its mount in the application's container.
 struct MountedVolume {
     volume: Volume,
@@ -47,8 +50,8 @@ pub(super) fn plan(workspace: &ValidWorkspace, site: &Site) -> Volumes {
         volume: home_volume(workspace),
         mount: home.clone(),
     }];
-    mounted.extend(workspace.shm_size.as_ref().map(|size| MountedVolume {
-        volume: empty_dir(SHM_VOLUME, size, Some("Memory")),
+    mounted.extend(shared_memory(workspace).map(|size| MountedVolume {
+        volume: empty_dir(SHM_VOLUME, &size, Some("Memory")),
         mount: mount(SHM_VOLUME, SHM_PATH),
     }));
     mounted.extend(workspace.volumes.iter().map(|disk| MountedVolume {
@@ -97,6 +100,21 @@ impl Volumes {
         let volumes = self.mounted.iter().map(|one| one.volume.clone());
         volumes.chain(scratch.then(|| self.scratch.clone())).collect()
     }
+}
+
+/// Size of `/dev/shm`: as it is asked for, else half of the memory limit, which is Linux' own share. `None` leaves it to the container
+/// runtime, whose 64 MiB are too little for PyTorch's data loaders.
+fn shared_memory(workspace: &ValidWorkspace) -> Option<Quantity> {
+    if workspace.shm_size.is_some() {
+        return workspace.shm_size.clone();
+    }
+    let mut paths = workspace.volumes.iter().map(|disk| &disk.mount_path);
+    if paths.any(|path| segments(path).eq(segments(SHM_PATH))) {
+        return None;
+    }
+    let limit: rules::Quantity = workspace.resources.limits.get("memory")?.try_into().ok()?;
+    let (half, _) = limit.count("2Mi".parse().ok()?);
+    (half > RUNTIME_SHM).then(|| Quantity(format!("{half}Mi")))
 }
 
 /// Adds a volume for temporary files if the root file system is read-only.
@@ -258,6 +276,28 @@ mod tests {
     }
 
     #[test]
+    fn shared_memory_that_nobody_asks_for_is_half_of_the_memory_limit() {
+        let size = |limit: Option<&str>, volume: Value| {
+            let found = mounted(|workspace| {
+                workspace.shm_size = None;
+                workspace.resources.limits.remove("memory");
+                let limit = limit.map(|limit| ("memory".to_owned(), Quantity(limit.to_owned())));
+                workspace.resources.limits.extend(limit);
+                workspace.volumes = serde_json::from_value(volume).unwrap();
+            });
+            let shm = found.iter().find(|(_, mount)| mount["mountPath"] == "/dev/shm");
+            shm.map(|(volume, _)| volume["emptyDir"]["sizeLimit"].clone())
+        };
+        assert_eq!(size(Some("2Gi"), json!([])), Some(json!("1024Mi")));
+        assert_eq!(size(Some("3000000000"), json!([])), Some(json!("1430Mi")));
+        assert_eq!(size(Some("128Mi"), json!([])), None, "the runtime gives as much");
+        assert_eq!(size(None, json!([])), None);
+        let disk = |path| json!([{"name": "mine", "persistentVolumeClaimName": "c", "mountPath": path}]);
+        assert_eq!(size(Some("2Gi"), disk("/dev//shm/")), None);
+        assert_eq!(size(Some("2Gi"), disk("/mine")), Some(json!("1024Mi")));
+    }
+
+    #[test]
     fn a_path_is_taken_however_it_is_written() {
         for path in ["/tmp", "/tmp/", "//tmp", "/./tmp/."] {
             let mounts = with_scratch(vec![mount("mine", path)], true);
@@ -278,13 +318,13 @@ mod tests {
         let claim =
             json!({"name": "data", "persistentVolumeClaim": {"claimName": "shared", "readOnly": true}});
         assert_eq!(
-            found[1],
+            found[2],
             (
                 claim,
                 json!({"name": "data", "mountPath": "/data", "readOnly": true})
             )
         );
-        assert_eq!(found[2].1, json!({"name": "more", "mountPath": "/more"}));
+        assert_eq!(found[3].1, json!({"name": "more", "mountPath": "/more"}));
     }
 
     #[test]
@@ -325,6 +365,7 @@ mod tests {
         assert_eq!(
             paths,
             [
+                SHM_PATH,
                 "/other",
                 "/var/run/tokens",
                 "/etc/keys",
@@ -336,14 +377,14 @@ mod tests {
             .iter()
             .filter(|(_, mount)| mount["readOnly"] != true)
             .collect();
-        assert_eq!(writable[0].1["mountPath"], RUNTIME_PATH);
-        assert_eq!(writable.len(), 1);
+        let writable: Vec<_> = writable.iter().map(|(_, mount)| &mount["mountPath"]).collect();
+        assert_eq!(writable, [SHM_PATH, RUNTIME_PATH]);
         let sources = json!([
             {"serviceAccountToken": {"audience": "vault", "path": "vault", "expirationSeconds": 900}},
             {"serviceAccountToken": {"audience": "sts", "path": "sts"}},
         ]);
-        assert_eq!(found[2].0["projected"]["sources"], sources);
-        assert_eq!(found[3].0["secret"], json!({"secretName": "keys"}));
+        assert_eq!(found[3].0["projected"]["sources"], sources);
+        assert_eq!(found[4].0["secret"], json!({"secretName": "keys"}));
     }
 
     #[test]
@@ -370,14 +411,14 @@ mod tests {
     fn temporary_files_have_a_place_unless_there_is_one() {
         let volumes = plan(&testing::valid(), &testing::site());
         let names = |mounts: Vec<VolumeMount>| mounts.into_iter().map(|mount| mount.name).collect::<Vec<_>>();
-        let with_keys = [HOME_VOLUME, ASSERTION_KEYS_VOLUME, RUNTIME_VOLUME];
+        let with_keys = [HOME_VOLUME, SHM_VOLUME, ASSERTION_KEYS_VOLUME, RUNTIME_VOLUME];
         assert_eq!(
             names(volumes.of_application(true)),
             [&with_keys[..], &["tmp"]].concat()
         );
         assert_eq!(names(volumes.of_application(false)), with_keys);
-        assert_eq!(volumes.all(volumes.of_application(true).iter()).len(), 4);
-        assert_eq!(volumes.all(volumes.of_application(false).iter()).len(), 3);
+        assert_eq!(volumes.all(volumes.of_application(true).iter()).len(), 5);
+        assert_eq!(volumes.all(volumes.of_application(false).iter()).len(), 4);
         let own = [mount("data", "/tmp/")];
         assert_eq!(names(volumes.of_init(&own, true)), ["data", HOME_VOLUME]);
         let own = [mount(HOME_VOLUME, "/prepare")];

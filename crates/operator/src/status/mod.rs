@@ -3,6 +3,7 @@
 //! | name | input -> output |
 //! |---|---|
 //! | `assess` | children, warnings, blockers -> conditions, phase, URL, endpoint |
+//! | `memory.rs` | pod, what its door says -> when memory ran out |
 //! | `started.rs` | status, pods -> whether a container of the run has ever started |
 //! | `publish.rs` | a status -> written if it differs, then its Events (IO) |
 //! | `events.rs` | Events -> the API server (IO) |
@@ -10,6 +11,7 @@
 
 pub(crate) mod assess;
 pub mod events;
+pub(crate) mod memory;
 pub(crate) mod publish;
 pub(crate) mod started;
 pub(crate) mod transitions;

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 use rules::files::{Disk, Moment};
 
+use super::memory::ADVICE;
 use crate::support::text::brief;
 
 /// Longest note that the API server accepts, in bytes.
@@ -43,6 +44,20 @@ fn idle_check_failure(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Opti
         reason::IDLE_CHECK_FAILED,
         &note,
     ))
+}
+
+/// The Event if memory ran out, unless a condition tells it.
+fn out_of_memory(before: &WorkspaceStatus, after: &WorkspaceStatus) -> Option<Event> {
+    let new = after
+        .out_of_memory
+        .as_ref()
+        .filter(|_| before.out_of_memory != after.out_of_memory)?;
+    let told = condition::find(&after.conditions, DEGRADED);
+    if told.is_some_and(|told| told.reason == reason::OOM_KILLED) {
+        return None;
+    }
+    let note = format!("{} {ADVICE}", new.message());
+    Some(event(EventType::Warning, "Run", reason::OOM_KILLED, &note))
 }
 
 /// The Event if a rule requires a stop and the API server refuses it.
@@ -90,6 +105,7 @@ pub(crate) fn events(before: Option<&WorkspaceStatus>, after: &WorkspaceStatus) 
     }
     events.extend(problems(before, after).map(|(action, cause)| warning(action, cause)));
     events.extend(idle_check_failure(before, after));
+    events.extend(out_of_memory(before, after));
     events
 }
 

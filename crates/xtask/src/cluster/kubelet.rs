@@ -11,7 +11,7 @@ pub(crate) fn config(layout: &Layout) -> String {
     let pki = |name: &str| layout.text(&format!("pki/{name}"));
     // All pods are below our own cgroup. Images are imported and never pulled, so none may be collected. Pods resolve cluster names only:
     // the node has no resolver of its own. Lowering an oom_score_adj needs a capability that root may lack in a virtual machine or
-    // container, so it is 0.
+    // container, so it is 0. Of a container without memory, one process ends: control groups of version 1 know nothing else.
     format!(
         "\
 apiVersion: kubelet.config.k8s.io/v1beta1
@@ -21,6 +21,7 @@ cgroupRoot: /{CGROUP}
 failCgroupV1: false
 failSwapOn: false
 oomScoreAdj: 0
+singleProcessOOMKill: true
 containerRuntimeEndpoint: unix://{socket}
 authentication:
   anonymous: {{enabled: false}}

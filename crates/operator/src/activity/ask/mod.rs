@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use api::names::{ASSERTION_HEADER, LAST_ACTIVITY_HEADER, OPERATOR};
+use api::names::{ASSERTION_HEADER, LAST_ACTIVITY_HEADER, OPERATOR, OUT_OF_MEMORY_HEADER};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, StatusCode, header};
@@ -93,6 +93,8 @@ struct Page {
     date: Option<Timestamp>,
     /// When ssh was last used, as the image's door says.
     ssh: Option<HeaderValue>,
+    /// When memory last ran out, as the image's door says.
+    out_of_memory: Option<HeaderValue>,
     body: Bytes,
 }
 
@@ -104,6 +106,7 @@ impl Http {
         let mut reading = Reading::default();
         let page = self.page(subject, &question.path, until).await;
         let ssh = self.ssh(&page);
+        reading.out_of_memory = self.out_of_memory(&page);
         match &question.answer {
             IdleAnswer::Timestamp { path, format } => {
                 let read = |body: &[u8], clock| read::timestamp(body, path, *format, clock);
@@ -132,6 +135,13 @@ impl Http {
         let read =
             Clock::compare((self.now)(), page.date).and_then(|clock| read::ssh(header.as_bytes(), clock));
         read.map(Some).map_err(|why| Unanswered { name: read::SSH, why })
+    }
+
+    /// When memory last ran out. What cannot be read is left out: nothing is decided by it.
+    fn out_of_memory(&self, page: &Result<Page, String>) -> Option<Timestamp> {
+        let page = page.as_ref().ok()?;
+        let clock = Clock::compare((self.now)(), page.date).ok()?;
+        read::of_header(page.out_of_memory.as_ref()?.as_bytes(), clock).ok()
     }
 
     /// Adds the content of a page to a reading.
@@ -231,6 +241,7 @@ where
             status: head.status,
             date: date.and_then(read::date),
             ssh: head.headers.get(LAST_ACTIVITY_HEADER).cloned(),
+            out_of_memory: head.headers.get(OUT_OF_MEMORY_HEADER).cloned(),
             body: body.to_bytes(),
         })
     };

@@ -59,6 +59,7 @@ struct Entry {
     number: u64,
     last_activity: Timestamp,
     signals: Vec<Signal>,
+    out_of_memory: Option<Timestamp>,
     is_read: bool,
     /// Readings in a row that showed an expired idle timeout.
     idle_readings: u32,
@@ -89,6 +90,8 @@ pub(crate) struct ActivityReport {
     /// The latest known activity. It is never before the workspace became usable.
     pub(crate) last_activity: Timestamp,
     pub(crate) signals: Vec<Signal>,
+    /// When a process of it was last ended for memory.
+    pub(crate) out_of_memory: Option<Timestamp>,
     /// Whether its pod has answered yet.
     pub(crate) is_read: bool,
     /// Why its pod has not answered for some time.
@@ -119,6 +122,7 @@ impl Entry {
             number,
             last_activity: since.max(known),
             signals: Vec::new(),
+            out_of_memory: None,
             is_read: false,
             idle_readings: 0,
             failures: 0,
@@ -136,6 +140,7 @@ impl Entry {
             timeout: self.subject.timeout,
             last_activity: self.last_activity,
             signals: self.signals.clone(),
+            out_of_memory: self.out_of_memory,
             is_read: self.is_read,
             failing: self.failing.clone(),
             is_recent: self
@@ -172,6 +177,7 @@ impl Entry {
                     .map(|time| time.min(now))
                     .fold(self.last_activity, Ord::max);
                 self.signals = reading.signals;
+                self.out_of_memory = reading.out_of_memory;
                 self.is_read = true;
                 let is_over = self.left(now).is_zero();
                 self.idle_readings = if is_over {

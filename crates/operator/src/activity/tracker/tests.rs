@@ -16,7 +16,11 @@ fn with_skew(skew: i64, time: Timestamp) -> Answered {
         name: "server",
         last_activity: Some(time),
     }];
-    Ok(Reading { signals, skew })
+    Ok(Reading {
+        signals,
+        skew,
+        out_of_memory: None,
+    })
 }
 
 fn used(time: Timestamp) -> Answered {

@@ -26,7 +26,7 @@ pub use self::{
     reconcile::run,
     stop::{Because, stopped_because},
 };
-use crate::{activity::subject, cache::observed::Observed, context::Context};
+use crate::{activity::subject, cache::observed::Observed, context::Context, status::memory};
 
 /// Registers what to ask of the workspace, and completes a new status with its known activity. `status`: as it follows from
 /// everything else. IO: none; in memory.
@@ -46,6 +46,8 @@ pub fn attend(
     if earlier.unwrap_or_default() != (status.idle.clone(), status.stops_at.clone()) {
         context.idle.status_written(&key);
     }
+    let ended = usage.and_then(|usage| usage.out_of_memory).map(status::to_second);
+    memory::complete(status, before, observed, ended);
     status.stopped_because = stopped_because(workspace, observed);
     add_stop_reason(status);
 }

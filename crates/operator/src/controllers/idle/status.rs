@@ -27,6 +27,10 @@ pub(super) fn complete(
 
 /// Whether a status has to be written again.
 pub(super) fn differs(status: &WorkspaceStatus, usage: &ActivityReport) -> bool {
+    let known = status.out_of_memory.as_ref().map(|it| it.time.0);
+    if usage.out_of_memory.map(to_second) > known {
+        return true;
+    }
     let mut next = status.clone();
     complete(&mut next, Some(status), Some(usage));
     next != *status
@@ -99,7 +103,7 @@ fn seconds(span: Duration) -> SignedDuration {
 }
 
 /// The status keeps whole seconds.
-fn to_second(time: Timestamp) -> Timestamp {
+pub(super) fn to_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
@@ -123,6 +127,7 @@ mod tests {
                 name: "server",
                 last_activity: Some(at(last_activity)),
             }],
+            out_of_memory: None,
             is_read: true,
             failing: None,
             is_recent: false,

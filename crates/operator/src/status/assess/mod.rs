@@ -172,6 +172,7 @@ pub(crate) fn assess(facts: &Facts<'_>) -> Assessment {
         stops_at: None,
         stops_because: None,
         stopped_because: None,
+        out_of_memory: None,
         disk,
         started_at,
         starting_since,

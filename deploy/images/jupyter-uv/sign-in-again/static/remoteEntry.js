@@ -1,5 +1,6 @@
 // An open JupyterLab -> a banner that says why the workspace cannot be used (or not for long), with a link that opens a tab:
-// to sign in again, or to the page of a workspace that does not run or that the user may no longer open.
+// to sign in again, or to the page of a workspace that does not run or that the user may no longer open. And a notification that memory
+// ran out.
 //
 // Nothing on the page changes: unsaved text stays and can be saved once the workspace answers again. JupyterLab loads this file unchanged.
 // Its end contains, written by hand, what a bundler would generate.
@@ -14,6 +15,8 @@
   const LOOK_EVERY_MS = 60 * 1000;
   // Minimum interval between these requests, even if they fail or the page's address changes often.
   const LOOK_AT_MOST_EVERY_MS = 2 * 1000;
+  // What ran out of memory longer ago is no news to a page that is opened now.
+  const NEWS_MS = 10 * 60 * 1000;
 
   /** What to say of a session that ends at `end` (Unix seconds; null: unknown) when it is `now`. */
   function judge(end, now) {
@@ -22,6 +25,20 @@
     }
     const time = new Date(end * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
     return `You will be signed out at ${time}.`;
+  }
+
+  /** What to say of a state of the door, beyond what was said of the time `told`. */
+  function judgeMemory(state, told, now) {
+    const time = Date.parse(state.outOfMemory ?? '');
+    if (!(time > told && now - time < NEWS_MS)) {
+      return null;
+    }
+    const limit = state.memoryLimitBytes;
+    const size = limit ? ` of ${(limit / 2 ** 30).toFixed(1).replace(/\.0$/, '')} GiB` : '';
+    const text =
+      `A process of this workspace was ended, because it used more memory than the limit${size}. ` +
+      'Use less at once, or raise spec.resources.limits.memory of the workspace, stop and start it.';
+    return { time, text };
   }
 
   /** Statuses of the gateway's own answers, and its error codes for them. */
@@ -97,6 +114,7 @@
     const request = settings.fetch ?? window.fetch.bind(window);
     let refused = false;
     let last = 0;
+    let told = 0;
 
     const askToSignIn = text => line.show(text, again.href, 'Sign in again', 'in another tab; nothing here is lost.');
     const tell = said => {
@@ -142,6 +160,23 @@
         line.hide();
       }
     };
+    const lookAtMemory = async () => {
+      let state;
+      try {
+        const url = new URL('jupyter-k8s/activity', base);
+        const response = await request(url.href, { cache: 'no-store', redirect: 'manual' });
+        state = response.ok ? await response.json() : {};
+      } catch {
+        // No network, or no door.
+        return;
+      }
+      const news = judgeMemory(state, told, Date.now());
+      if (news) {
+        told = news.time;
+        const options = { autoClose: false };
+        await app.commands.execute('apputils:notify', { message: news.text, type: 'warning', options });
+      }
+    };
     const lookSoon = () => {
       if (!document.hidden && Date.now() - last > LOOK_AT_MOST_EVERY_MS) {
         void look();
@@ -162,8 +197,12 @@
     new BroadcastChannel(CHANNEL).onmessage = () => void look();
     window.addEventListener('focus', lookSoon);
     document.addEventListener('visibilitychange', lookSoon);
-    window.setInterval(() => void look(), LOOK_EVERY_MS);
-    void look();
+    const lookAtAll = () => {
+      void look();
+      void lookAtMemory();
+    };
+    window.setInterval(lookAtAll, LOOK_EVERY_MS);
+    lookAtAll();
   }
 
   const plugin = {
