@@ -156,7 +156,12 @@ class Started(Server):
         async def ends():
             if process.returncode is None:
                 process.terminate()
-            await process.wait()
+            try:
+                await asyncio.wait_for(process.wait(), 10)
+            except TimeoutError:
+                # A server that has only begun to listen may forget the signal. The kubelet ends it in the same way.
+                process.kill()
+                await process.wait()
 
         self.addAsyncCleanup(ends)
         return process
