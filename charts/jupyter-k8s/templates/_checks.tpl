@@ -1,5 +1,5 @@
-{{/* What is wrong with the values and values.schema.json cannot say: at most ten checks, each with field, value, rule and remedy, one line per
-     problem ("\n  - field: ..."). `values/checks.yaml` calls them. */}}
+{{/* What is missing, names that clash, and what a cluster excludes: each check with field, value, rule and remedy, one line per problem
+     ("\n  - field: ..."). `values/checks.yaml` calls them. `_combinations.tpl` has what values need of each other. */}}
 
 {{/* 1. Settings without a default. */}}
 {{- define "jk8s.missing" -}}

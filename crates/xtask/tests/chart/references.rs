@@ -127,7 +127,7 @@ fn every_combination_of_parts_refers_to_existing_objects_or_is_refused() {
                 }
             }
             Err(reason) => assert!(
-                !works && reason.contains(".enabled does not match: true"),
+                !works && reason.contains(".enabled: must be true with "),
                 "{values}: {reason}"
             ),
         }
