@@ -9,8 +9,6 @@ use serde_json::{Value, json};
 /// Prefixes of the gateway's cookies.
 const OURS: [&str; 4] = ["__host-ws", "__host-session", "__host-login", "__secure-ws-"];
 
-/// Time for any answer, on a busy machine. What the proxy asks again and again is never answered.
-
 #[tokio::test]
 async fn a_pod_sees_no_credentials_no_forged_headers_and_no_prefetches_and_its_host_stays_https()
 -> anyhow::Result<()> {
