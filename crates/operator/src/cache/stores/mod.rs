@@ -2,6 +2,7 @@
 //!
 //! | name | input -> output |
 //! |---|---|
+//! | `content.rs` | two versions of an object -> whether they differ in more than the version |
 //! | `parsed.rs` | JSON text -> the trimmed object, as object or as text |
 //! | `trim.rs` | an object -> the same without values that no reconcile reads |
 
@@ -19,10 +20,12 @@ use kube::{
 };
 use tokio::sync::{OnceCell, watch};
 
+mod content;
 mod parsed;
 mod trim;
 
 pub use self::{
+    content::Content,
     parsed::{Parsed, Unreadable},
     trim::Trim,
 };

@@ -10,13 +10,13 @@ use api::{
     condition::{self, VALID},
     names,
 };
-use k8s_openapi::{api::storage::v1::StorageClass, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource,
     runtime::{reflector::ObjectRef, watcher::Event},
 };
 
-use crate::cache::stores::{CacheWriter, Parsed, Trim};
+use crate::cache::stores::{CacheWriter, Content, Parsed};
 
 /// A changed object. At least one side is present.
 pub(super) struct Change<K> {
@@ -111,15 +111,9 @@ impl<K: Resource + Clone> Change<K> {
     /// Whether anything that the cache keeps changed.
     pub(super) fn is_of_content(&self) -> bool
     where
-        K: Trim + PartialEq,
+        K: Content,
     {
-        let content = |parsed: &Parsed<K>| {
-            let mut object = Arc::unwrap_or_clone(parsed.object()?);
-            object.meta_mut().resource_version = None;
-            Some(object)
-        };
-        let version = |parsed: &Parsed<K>| parsed.meta().resource_version.clone();
-        self.differs(|before, after| version(before) == version(after) || content(before) == content(after))
+        self.differs(Parsed::is_same)
     }
 
     /// The object before and after.
@@ -163,21 +157,6 @@ impl Change<Workspace> {
         }
         self.differs(|before, after| match (&before.0, &after.0) {
             (Ok(before), Ok(after)) => references(before) == references(after),
-            _ => false,
-        })
-    }
-}
-
-impl Change<StorageClass> {
-    /// Whether anything except the version changed.
-    pub(super) fn is_of_class(&self) -> bool {
-        let unversioned = |class: &StorageClass| {
-            let mut class = class.clone();
-            class.metadata.resource_version = None;
-            class
-        };
-        self.differs(|before, after| match (&before.0, &after.0) {
-            (Ok(before), Ok(after)) => unversioned(before) == unversioned(after),
             _ => false,
         })
     }
@@ -274,19 +253,5 @@ mod tests {
         b.metadata.generation = Some(2);
         assert_eq!(listed(&mut writer, &[&b], &[&a, &b]), ["b", "c"]);
         assert_eq!(listed(&mut writer, &[], &[&a, &b]), [""; 0]);
-    }
-
-    #[test]
-    fn a_storage_class_changes_when_a_field_does_and_not_for_a_version() {
-        let class = |version: &str, expands: bool| -> StorageClass {
-            serde_json::from_value(serde_json::json!({
-                "metadata": {"name": "c", "resourceVersion": version}, "provisioner": "p", "allowVolumeExpansion": expands,
-            }))
-            .unwrap()
-        };
-        let mut writer = CacheWriter::default();
-        assert!(change(&mut writer, &class("1", true)).is_of_class());
-        assert!(!change(&mut writer, &class("2", true)).is_of_class());
-        assert!(change(&mut writer, &class("3", false)).is_of_class());
     }
 }

@@ -37,7 +37,7 @@ use self::changes::Change;
 use crate::{
     cache::{
         pending_writes::PendingWrites,
-        stores::{CacheWriter, Parsed, Stores, Trim, Writers},
+        stores::{CacheWriter, Content, Parsed, Stores, Trim, Writers},
     },
     support::spacing::space_out,
 };
@@ -202,7 +202,7 @@ impl Watches<'_> {
     fn storage_classes(&self, mut writer: CacheWriter<StorageClass>) -> BoxStream<'static, Target> {
         if self.scope.is_cluster() {
             return self.of_cluster(writer, |change| {
-                Effect::global(change.is_of_class().then_some(Target::All))
+                Effect::global(change.is_of_content().then_some(Target::All))
             });
         }
         writer.apply_watcher_event(&Event::Init);
@@ -213,7 +213,7 @@ impl Watches<'_> {
     /// The watch of one kind of child. `matters_to_all`: whether controllers that reconcile all objects read this kind.
     fn children<K>(&self, writer: CacheWriter<K>, matters_to_all: bool) -> BoxStream<'static, Target>
     where
-        K: Trim<Scope = NamespaceResourceScope> + PartialEq + Send + Sync + 'static,
+        K: Content + Trim<Scope = NamespaceResourceScope> + Send + Sync + 'static,
     {
         let config = watcher::Config::default().labels(names::WORKSPACE_LABEL);
         let api = self.scope.api(self.client.clone());
