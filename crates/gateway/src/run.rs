@@ -32,6 +32,7 @@ use crate::login;
 use crate::login::settings::SignIn;
 use crate::metrics::Metrics;
 use crate::oidc::clients::Client as OidcClient;
+use crate::oidc::portal_users;
 use crate::oidc::shared_domains;
 use crate::oidc::{Providers, Registered, discovery};
 use crate::pages;
@@ -152,6 +153,7 @@ async fn serve(
         follower.clone(),
     ));
     tasks.spawn(open_when_known(index.clone(), indexed, sign_in.providers.clone()));
+    tasks.spawn(warn_of_portal_users(args, &client, &sign_in));
     let routes = Arc::new(Routes::default());
     tasks.spawn(routes.clone().follow(index.clone()));
     let (audit, log) = Audit::to(std::io::stdout(), metrics.clone());
@@ -398,6 +400,20 @@ async fn open_when_known(index: Arc<Index>, gate: readiness::Gate, providers: Ar
         shared_domains::warn(domain, &providers);
     }
     std::future::pending::<()>().await;
+}
+
+/// Warns of what Kubernetes makes of users as whom the portal acts, at the start.
+fn warn_of_portal_users(args: &Args, client: &Client, sign_in: &SignIn) -> impl Future<Output = ()> + use<> {
+    let (client, providers) = (client.clone(), sign_in.providers.clone());
+    let clients = sign_in.clients.iter();
+    let clients: Vec<_> = clients.map(|client| client.settings.client_id.clone()).collect();
+    let (acts, by_tokens) = (!args.portal_acts_in.is_empty(), args.portal_id_tokens);
+    async move {
+        if acts {
+            portal_users::warn(&client, &providers, &clients, by_tokens).await;
+        }
+        std::future::pending().await
+    }
 }
 
 /// Discovers each identity provider, and enables logins with it. Until then signed-in users can continue to work: a provider may be

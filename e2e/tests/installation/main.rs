@@ -12,7 +12,7 @@ use kube::{Api, ResourceExt as _, api::ListParams};
 async fn helm_test_reports_that_the_installation_works_and_leaves_no_workspace() -> anyhow::Result<()> {
     let lines = release::test().await?;
     // The names of the local cluster are known to the machine alone, not to its pods.
-    for check in ["certificate", "provider", "admission", "workspace"] {
+    for check in ["certificate", "provider", "users", "admission", "workspace"] {
         let beginning = format!("ok    {check:<12} ");
         let passed = lines.iter().filter(|line| line.starts_with(&beginning)).count();
         anyhow::ensure!(passed == 1, "{check}: {lines:#?}");

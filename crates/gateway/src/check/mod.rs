@@ -1,7 +1,7 @@
 //! Settings and a running installation -> a line for each check, and whether one failed (IO).
 //!
-//! The command that `helm test` runs. A file for each check, in this order: `certificate`, `dns`, `provider`, `admission`, `workspace`.
-//! `site` has the hosts, `report` makes the lines.
+//! The command that `helm test` runs. A file for each check, in this order: `certificate`, `dns`, `provider`, `admission`, `workspace`; after
+//! the providers comes `oidc::portal_users`. `site` has the hosts, `report` makes the lines.
 
 mod admission;
 mod certificate;
@@ -25,7 +25,7 @@ use self::report::Report;
 use self::site::Site;
 use self::workspace::Trial;
 use crate::oidc::args::Oidc;
-use crate::oidc::clients;
+use crate::oidc::{Registered, clients, portal_users};
 
 /// Name of the command, as the first argument.
 pub const NAME: &str = "check";
@@ -123,7 +123,7 @@ pub async fn run(args: Args) -> anyhow::Result<()> {
     let client = kit::client::new(MANAGER).await?;
     let mut report = Report::default();
     proxy(&args, &mut report).await?;
-    providers(&args, &mut report).await?;
+    providers(&args, &client, &mut report).await?;
     workspaces(&args, &client, &end, &mut report).await?;
     report.finish()
 }
@@ -170,7 +170,7 @@ async fn proxy(args: &Args, report: &mut Report) -> std::io::Result<()> {
     report.add("DNS", checked)
 }
 
-async fn providers(args: &Args, report: &mut Report) -> std::io::Result<()> {
+async fn providers(args: &Args, client: &Client, report: &mut Report) -> std::io::Result<()> {
     let (Some(site), Some(oidc)) = (args.site_of(Component::Gateway), &args.oidc) else {
         return report.skip("provider", "the gateway: gateway.enabled is false");
     };
@@ -178,10 +178,29 @@ async fn providers(args: &Args, report: &mut Report) -> std::io::Result<()> {
         Ok(found) => found,
         Err(wrong) => return report.add("provider", Err(provider::in_values(&wrong, "oidc"))),
     };
+    let ids: Vec<_> = clients.iter().map(|one| one.settings.client_id.clone()).collect();
     for (registered, client) in list.iter().zip(clients) {
         let redirect_uri = site.domain().auth_origin() + &registered.callback;
         let checked = provider::check(&registered.name, &redirect_uri, client).await;
         report.add("provider", checked)?;
+    }
+    users(site, client, (&list, &ids), report).await
+}
+
+/// Checks what Kubernetes makes of users as whom the portal acts. `ids`: the client at each provider.
+async fn users(
+    site: &Site,
+    client: &Client,
+    (list, ids): (&[Registered], &[String]),
+    report: &mut Report,
+) -> std::io::Result<()> {
+    if site.portal_acts_in.is_empty() {
+        return report.skip("users", "a portal that acts as its users");
+    }
+    report.advise("users", portal_users::check_groups(list.iter()))?;
+    for (registered, id) in list.iter().zip(ids).filter(|_| site.portal_id_tokens) {
+        let checked = portal_users::check_tokens(client, registered, id).await;
+        report.advise("users", checked)?;
     }
     Ok(())
 }
@@ -237,6 +256,53 @@ mod tests {
     use testkit::api_server::{ApiServer, Fault};
 
     use super::*;
+    use crate::oidc::claims::Mapping;
+    use crate::oidc::{CALLBACK, MAIN};
+
+    #[tokio::test]
+    async fn users_of_a_portal_that_acts_are_advised_of_and_fail_no_installation() {
+        let (_server, client) = ApiServer::start();
+        let issuer = "https://id.example";
+        let mapping = Mapping::new(issuer, "sub", None, Some("groups"), "");
+        let list = [Registered::new(MAIN, "Main", issuer, mapping, CALLBACK)];
+        for (more, expected) in [
+            (
+                [].as_slice(),
+                ["skip  users        needs a portal that acts"].as_slice(),
+            ),
+            (
+                &["--portal-acts-in=*"],
+                &["warn  users        groups of oidc have no prefix"],
+            ),
+            (
+                &["--portal-acts-in=*", "--portal-id-tokens"],
+                &[
+                    "warn  users        groups of oidc have no prefix",
+                    "warn  users        the API server ",
+                ],
+            ),
+        ] {
+            let line = [
+                "gateway",
+                NAME,
+                "--namespace=system",
+                "--release-name=demo",
+                "--base-domain=ws.example",
+            ];
+            let line = line.iter().chain(&["--routing-mode=Subdomain"]).chain(more);
+            let args = Args::try_parse_from(line).unwrap();
+            let mut report = Report::default();
+            let ids = ["gateway".to_owned()];
+            users(args.site.as_ref().unwrap(), &client, (&list, &ids), &mut report)
+                .await
+                .unwrap();
+            assert_eq!(report.lines.len(), expected.len(), "{:?}", report.lines);
+            for (line, beginning) in report.lines.iter().zip(expected) {
+                assert!(line.starts_with(beginning), "{line}");
+            }
+            report.finish().unwrap();
+        }
+    }
 
     #[tokio::test]
     async fn a_check_whose_part_or_namespace_is_absent_is_skipped() {
@@ -256,7 +322,7 @@ mod tests {
         let args = Args::try_parse_from(["gateway"].iter().chain(&line)).unwrap();
         let mut report = Report::default();
         proxy(&args, &mut report).await.unwrap();
-        providers(&args, &mut report).await.unwrap();
+        providers(&args, &client, &mut report).await.unwrap();
         let end = CancellationToken::new();
         workspaces(&args, &client, &end, &mut report).await.unwrap();
         assert_eq!(

@@ -4,15 +4,13 @@ use kit::process::InvalidSetting;
 
 use crate::clock::Clock;
 use crate::oidc::clients::Client;
-use crate::oidc::{Binding, DiscoverError, INVALID_GRANT, MAIN, Provider, RedeemError};
+use crate::oidc::portal_users;
+use crate::oidc::{Binding, DiscoverError, INVALID_GRANT, Provider, RedeemError};
 use crate::tokens::random::random_token;
 
 /// Checks the provider of this name: it must refuse an invented code, and not the client.
 pub(super) async fn check(name: &str, redirect_uri: &str, client: Client) -> Result<String, String> {
-    let at = match name {
-        MAIN => "oidc".to_owned(),
-        name => format!("oidc.others (name {name})"),
-    };
+    let at = portal_users::section(name);
     let Client { settings, http } = client;
     let (issuer, client_id) = (settings.issuer_url.clone(), settings.client_id.clone());
     let accepted = match settings.client_secret {
@@ -77,8 +75,8 @@ mod tests {
     use testkit::issuer::{Behaviour, Issuer};
 
     use super::*;
-    use crate::oidc::Settings;
     use crate::oidc::http::{HttpClient, HttpError};
+    use crate::oidc::{MAIN, Settings};
     use crate::tokens::redacted::Secret;
 
     const ISSUER: &str = "https://id.example/realm";

@@ -23,6 +23,14 @@ impl Report {
         }
     }
 
+    /// The same of a check that does not fail an installation: it may be wanted as it is, or the check may not see all.
+    pub(super) fn advise(&mut self, name: &str, result: Result<String, String>) -> std::io::Result<()> {
+        match result {
+            Ok(found) => self.line("ok", name, &found),
+            Err(problem) => self.line("warn", name, &problem),
+        }
+    }
+
     /// Prints what a check needs that is absent.
     pub(super) fn skip(&mut self, name: &str, needs: &str) -> std::io::Result<()> {
         self.line("skip", name, &format!("needs {needs}"))

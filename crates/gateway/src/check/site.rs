@@ -23,6 +23,14 @@ pub(super) struct Site {
     #[arg(long)]
     pub(super) portal_enabled: bool,
 
+    /// Namespaces in which the portal changes workspaces for users, as the gateway's.
+    #[arg(long)]
+    pub(super) portal_acts_in: Vec<String>,
+
+    /// Whether the portal acts with users' ID tokens, as the gateway's.
+    #[arg(long)]
+    pub(super) portal_id_tokens: bool,
+
     /// Host of the bundled identity provider [default: there is none].
     #[arg(long)]
     pub(super) identity_host: Option<String>,
@@ -78,6 +86,8 @@ mod tests {
             routing_mode: mode("Subdomain").unwrap(),
             port: 8443,
             portal_enabled: true,
+            portal_acts_in: Vec::new(),
+            portal_id_tokens: false,
             identity_host: Some("id.example".into()),
         };
         assert_eq!(site.hosts(), ["*.ws.example", "ws.example", "id.example"]);

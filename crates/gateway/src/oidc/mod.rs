@@ -7,7 +7,8 @@
 //! - `providers`: all providers that users may choose from.
 //! - Settings: `args` are the flags, `providers_file` lists further providers, `clients` makes a client for each.
 //! - `https_proxy`: a proxy between the gateway and all providers.
-//! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies.
+//! - `settings` checks one provider. `shared_domains` warns where a workspace can set a provider's cookies. `portal_users` checks what
+//!   Kubernetes makes of users as whom the portal acts.
 
 pub(crate) mod admission;
 pub(crate) mod args;
@@ -24,6 +25,7 @@ mod jwks;
 mod logout;
 mod metadata;
 mod other_tokens;
+pub(crate) mod portal_users;
 mod providers;
 mod providers_file;
 mod renewal;
