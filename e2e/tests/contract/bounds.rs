@@ -8,16 +8,19 @@ use api::{
 use e2e::{
     Environment,
     cluster::{self, Scratch},
-    objects::workspace,
+    objects::{template, workspace},
 };
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::{
     Api,
-    api::{DeleteParams, PostParams},
+    api::{DeleteParams, ListParams, PostParams},
 };
 use serde_json::json;
 
+const GIBIBYTE: u64 = 1 << 30;
+
 /// A template named after the namespace, since templates are cluster-scoped.
-fn template(scratch: &Scratch) -> anyhow::Result<WorkspaceTemplate> {
+fn bounded(scratch: &Scratch) -> anyhow::Result<WorkspaceTemplate> {
     Ok(serde_json::from_value(json!({
         "apiVersion": "workspaces.jupyter.org/v1alpha1",
         "kind": "WorkspaceTemplate",
@@ -71,19 +74,51 @@ async fn a_workspace_starts_when_its_template_arrives_and_every_violation_of_its
         ("False", reason::TEMPLATE_NOT_FOUND)
     );
     assert!(message.contains(&scratch.namespace), "{message}");
-    let pods: Api<k8s_openapi::api::core::v1::Pod> = scratch.api();
-    assert!(
-        pods.list(&kube::api::ListParams::default())
-            .await?
-            .items
-            .is_empty()
-    );
+    let pods = scratch.api::<Pod>();
+    assert!(pods.list(&ListParams::default()).await?.items.is_empty());
     templates
-        .create(&PostParams::default(), &template(&scratch)?)
+        .create(&PostParams::default(), &bounded(&scratch)?)
         .await?;
     workspace::reached(&alice, "early", Phase::Running).await?;
+    has_the_default_size(&scratch).await?;
+    sizes_are_bounded_to_the_byte(&scratch, &alice).await?;
     every_violation_is_reported_and_values_equal_to_a_bound_pass(&scratch, &alice).await?;
     finish(scratch).await
+}
+
+/// The claim of a workspace that asks for no size asks for the template's default one.
+async fn has_the_default_size(scratch: &Scratch) -> anyhow::Result<()> {
+    let claims = scratch.api::<PersistentVolumeClaim>();
+    let claims = claims.list(&ListParams::default()).await?.items;
+    let sizes: Vec<_> = claims
+        .iter()
+        .map(|claim| json!(claim.spec)["resources"]["requests"]["storage"].clone())
+        .collect();
+    assert_eq!(sizes, [json!("1Gi")]);
+    Ok(())
+}
+
+async fn sizes_are_bounded_to_the_byte(scratch: &Scratch, alice: &Api<Workspace>) -> anyhow::Result<()> {
+    for (bytes, bound) in [
+        (GIBIBYTE - 1, Some("1Gi")),
+        (GIBIBYTE, None),
+        (2 * GIBIBYTE, None),
+        (2 * GIBIBYTE + 1, Some("2Gi")),
+    ] {
+        let sized = of_template(scratch, "sized", json!({"storage": {"size": bytes.to_string()}}))?;
+        let refusal = template::refusal(alice, &sized).await;
+        let is_expected = match (&refusal, bound) {
+            (None, None) => true,
+            (Some(refusal), Some(bound)) => {
+                refusal.contains("spec.storage.size")
+                    && refusal.contains(&bytes.to_string())
+                    && refusal.contains(bound)
+            }
+            _ => false,
+        };
+        assert!(is_expected, "{bytes} bytes: {refusal:?}");
+    }
+    Ok(())
 }
 
 async fn every_violation_is_reported_and_values_equal_to_a_bound_pass(

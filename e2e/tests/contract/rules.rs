@@ -15,6 +15,41 @@ pub(super) async fn alice(scratch: &Scratch) -> anyhow::Result<Api<Workspace>> {
     Ok(Api::namespaced(cluster::user("alice").await?, &scratch.namespace))
 }
 
+/// A second template, with `allow: false`: a workspace may repeat what the template says, and say nothing else.
+async fn idle_timeouts_are_the_template_s_where_it_allows_no_other(
+    scratch: &Scratch,
+    workspaces: &Api<Workspace>,
+) -> anyhow::Result<()> {
+    let fixed = format!("{}-fixed", scratch.namespace);
+    let rest = json!({
+        "defaultImage": "uv",
+        "defaultIdleShutdown": {"idleTimeoutInMinutes": 60},
+        "idleShutdownOverrides": {"allow": false},
+    });
+    template::make_named(&fixed, &rest).await?;
+    for (idle, field) in [
+        (json!(null), None),
+        (json!({"idleTimeoutInMinutes": 60}), None),
+        (
+            json!({"idleTimeoutInMinutes": 59}),
+            Some("spec.idleShutdown.idleTimeoutInMinutes"),
+        ),
+        (json!({"enabled": false}), Some("spec.idleShutdown.enabled")),
+    ] {
+        let wanted = json!({"templateRef": fixed, "idleShutdown": idle});
+        let refusal = template::refusal(workspaces, &template::workspace(scratch, "fixed", &wanted)?).await;
+        let is_expected = match (&refusal, field) {
+            (None, None) => true,
+            (Some(refusal), Some(field)) => {
+                refusal.contains(field) && refusal.contains("idleShutdownOverrides.allow is false")
+            }
+            _ => false,
+        };
+        assert!(is_expected, "{idle}: {refusal:?}");
+    }
+    template::forget(&fixed).await
+}
+
 #[tokio::test]
 async fn required_variables_and_labels_match_as_a_whole_and_idle_timeouts_are_within_their_bounds()
 -> anyhow::Result<()> {
@@ -92,6 +127,7 @@ async fn required_variables_and_labels_match_as_a_whole_and_idle_timeouts_are_wi
         assert_eq!(refusal.is_empty(), bound.is_none(), "{minutes}: {refusal}");
         assert!(refusal.contains(expected), "{minutes}: {refusal}");
     }
+    idle_timeouts_are_the_template_s_where_it_allows_no_other(&scratch, &workspaces).await?;
     // Labels are also checked when nothing else changes.
     let mut stored = fine.clone();
     stored.spec.desired_status = DesiredStatus::Stopped;

@@ -1,10 +1,12 @@
 //! Unschedulable pods.
 
+use anyhow::{Context as _, ensure};
 use api::{condition::reason, workspace::Phase};
 use e2e::{
     failures::{Fixture, table},
     row,
 };
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::evidence::unscheduled;
@@ -85,12 +87,50 @@ async fn taint_that_is_not_tolerated(fixture: &Fixture) -> anyhow::Result<()> {
     gets_ready(fixture).await
 }
 
+/// An own time of a minute ends: the workspace is `Failed`, its pod waits on, and an edit mends it.
+async fn no_node_until_the_start_timeout(fixture: &Fixture) -> anyhow::Result<()> {
+    fixture
+        .create(json!({"resources": resources("cpu", "900"), "limits": {"startTimeoutMinutes": 1}}))
+        .await?;
+    reports(fixture, &["Insufficient cpu"]).await?;
+    fixture.may_also_report(reason::START_TIMEOUT);
+    let failed = fixture.reached(Phase::Failed).await?;
+    let status = failed.status.unwrap_or_default();
+    ensure!(
+        status.reason.as_deref() == Some(reason::START_TIMEOUT),
+        "{status:?}"
+    );
+    let message = status.message.unwrap_or_default();
+    for part in [
+        "not ready within 1 min",
+        "Insufficient cpu",
+        "spec.limits.startTimeoutMinutes",
+    ] {
+        ensure!(message.contains(part), "{part:?} is missing in: {message}");
+    }
+    // Not before its time: seconds count from the workspace's creation.
+    let created = failed
+        .metadata
+        .creation_timestamp
+        .context("no time of creation")?
+        .0;
+    let passed = Timestamp::now().duration_since(created);
+    ensure!(passed.as_secs() >= 59, "it failed after {passed:?}");
+    let modest =
+        json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"cpu": "500m", "memory": "128Mi"}});
+    fixture
+        .restart_with(json!({"resources": modest, "limits": null}))
+        .await?;
+    fixture.recovered().await
+}
+
 #[tokio::test]
 async fn unschedulable_pods_are_reported_and_start_when_a_node_fits() -> anyhow::Result<()> {
     let rows = [
         row!(too_much_cpu),
         row!(no_gpu),
         row!(taint_that_is_not_tolerated),
+        row!(no_node_until_the_start_timeout),
     ];
     table("scheduling", rows).await
 }

@@ -8,6 +8,7 @@ use e2e::{
 };
 use k8s_openapi::api::{
     core::v1::{Pod, Secret, ServiceAccount},
+    node::v1::RuntimeClass,
     scheduling::v1::PriorityClass,
 };
 use kube::{
@@ -57,6 +58,10 @@ async fn account_tokens_secrets_variables_and_priority_reach_the_pod_and_a_chang
     let priority: PriorityClass =
         serde_json::from_value(json!({"metadata": {"name": class}, "value": 1234}))?;
     classes.create(&PostParams::default(), &priority).await?;
+    let runtimes = Api::<RuntimeClass>::all(cluster::admin().await?);
+    let runtime: RuntimeClass =
+        serde_json::from_value(json!({"metadata": {"name": class}, "handler": "runc"}))?;
+    runtimes.create(&PostParams::default(), &runtime).await?;
     let secret: Secret =
         serde_json::from_value(json!({"metadata": {"name": "keys"}, "stringData": {"key": "open sesame"}}))?;
     scratch.api().create(&PostParams::default(), &secret).await?;
@@ -76,6 +81,7 @@ async fn account_tokens_secrets_variables_and_priority_reach_the_pod_and_a_chang
             "secretMounts": [{"secretName": "keys", "mountPath": "/etc/keys"}],
             "imagePullSecrets": [{"name": "registry"}, {"name": "mirror"}],
             "priorityClassName": class,
+            "runtimeClassName": class,
         }),
     )
     .await?;
@@ -91,9 +97,9 @@ async fn account_tokens_secrets_variables_and_priority_reach_the_pod_and_a_chang
         }
     })
     .await?;
-    classes
-        .delete(&scratch.namespace, &DeleteParams::default())
-        .await?;
+    let gone = DeleteParams::default();
+    classes.delete(&scratch.namespace, &gone).await?;
+    runtimes.delete(&scratch.namespace, &gone).await?;
     scratch.finish().await
 }
 
@@ -137,6 +143,7 @@ async fn a_change_is_pending(scratch: &Scratch, name: &str) -> anyhow::Result<()
     let pod = scratch.api::<Pod>().get(name).await?;
     let spec = pod.spec.unwrap_or_default();
     assert_eq!(spec.priority, Some(1234));
+    assert_eq!(spec.runtime_class_name.as_ref(), Some(&scratch.namespace));
     assert_eq!(
         json!(spec.image_pull_secrets),
         json!([{"name": "registry"}, {"name": "mirror"}])

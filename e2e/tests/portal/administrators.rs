@@ -1,4 +1,4 @@
-//! An administrator of the installation (`administrators` in the chart's values) and a neighbour, at another user's workspace.
+//! An administrator by a group of the values, and a neighbour, at another user's workspace.
 
 use anyhow::Context as _;
 use api::{
@@ -16,6 +16,9 @@ use e2e::{
 use kube::{Api, ResourceExt as _, api::ListParams};
 use reqwest::StatusCode;
 use serde_json::json;
+
+/// The group that the local installation's values name. ruth is a member, and is named nowhere.
+const GROUP: &str = "oidc:platform";
 
 /// Whether a user's list of the namespace in the portal has the workspace.
 async fn lists(portal: &Portal, namespace: &str) -> anyhow::Result<bool> {
@@ -44,10 +47,10 @@ async fn an_administrator_lists_opens_stops_and_starts_another_user_s_workspace_
         .await?;
     assert_eq!(stop.status(), StatusCode::SEE_OTHER);
     workspace::reached(&scratch.api(), "hers", Phase::Stopped).await?;
-    let everywhere = Api::<Workspace>::all(cluster::user("ruth").await?);
+    let everywhere = Api::<Workspace>::all(cluster::acting_as("ruth", &[GROUP]).await?);
     let all = everywhere.list(&ListParams::default()).await?;
     assert!(all.iter().any(|one| one.uid().as_ref() == Some(&uid)));
-    let in_namespace = Api::namespaced(cluster::user("ruth").await?, namespace);
+    let in_namespace = Api::namespaced(cluster::acting_as("ruth", &[GROUP]).await?, namespace);
     workspace::set(
         &in_namespace,
         "hers",
@@ -61,10 +64,10 @@ async fn an_administrator_lists_opens_stops_and_starts_another_user_s_workspace_
         || async {
             let records = servers::records("gateway", &uid).await;
             let records = records.map_err(|error| format!("{error:#}"))?;
-            let by_carol = |record: &serde_json::Value| {
+            let by_ruth = |record: &serde_json::Value| {
                 record["user"] == "ruth" && record["event"] == "opened" && record["rule"] == "administrator"
             };
-            if records.iter().any(by_carol) {
+            if records.iter().any(by_ruth) {
                 Ok(())
             } else {
                 Err(format!("{records:?}"))
@@ -72,6 +75,11 @@ async fn an_administrator_lists_opens_stops_and_starts_another_user_s_workspace_
         },
     )
     .await?;
+
+    // The name alone is nobody's right.
+    let named = Api::<Workspace>::all(cluster::user("ruth").await?);
+    let refused = named.list(&ListParams::default()).await;
+    assert!(matches!(refused, Err(kube::Error::Api(status)) if status.code == 403));
 
     let bob = Portal::enter("bob").await?;
     assert!(!lists(&bob, namespace).await?);
