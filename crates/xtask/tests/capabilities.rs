@@ -23,7 +23,7 @@ fn kind(path: &str) -> &'static str {
         .any(|of| is_of(&format!("crates/{of}/tests/")))
     {
         "router"
-    } else if is_of("crates/operator/tests/") {
+    } else if is_of("crates/operator/tests/") || is_of("python/") {
         "in memory"
     } else if is_of("crates/xtask/tests/chart/") {
         "rendered"
@@ -106,7 +106,9 @@ fn every_row_of_the_table_names_a_test_and_every_claimed_test_exists() {
     let exists = |(path, function): &(&str, &str)| {
         let source = read(path);
         if Path::new(path).extension().is_some_and(|of| of == "py") {
-            return function.starts_with("test_") && source.contains(&format!("def {function}(self)"));
+            let is_test =
+                function.starts_with("test_") && path.rsplit('/').next().unwrap().starts_with("test_");
+            return is_test && source.contains(&format!("def {function}(self)"));
         }
         let before = source
             .split_once(&format!("fn {function}("))
@@ -162,11 +164,14 @@ fn every_row_says_by_what_it_is_shown_as_the_paths_of_its_tests_do() {
 #[test]
 fn a_row_that_claims_more_than_its_tests_show_is_found() {
     let (live, unit) = ("`e2e/tests/flow/a.rs::b`", "`crates/rules/tests/a.rs::b`");
+    let hub = "`python/jupyterhub-workspacespawner/tests/test_a.py::test_b`";
     for (shown, tests, state, is_honest) in [
         ("live", live, "whole", true),
         ("unit", unit, "partly: not live", true),
         ("live", unit, "whole", false),
         ("unit", unit, "whole", false),
+        ("in memory", hub, "partly: not live", true),
+        ("live", hub, "whole", false),
         ("live", live, "partly: not live", false),
         ("live", live, "claimed", false),
     ] {
